@@ -57,10 +57,10 @@ def number_or_tag(value: Any) -> BlockRef:
     return ref
 
 
-def find(network: NetworkReader, ref: BlockRef) -> Tipset | None:
+def find(network: NetworkReader, ref: BlockRef, *, or_older: bool = False) -> Tipset | None:
     """Find the referenced tipset; None for a hash or a number that the chain does not have.
 
-    Raises RpcError 12 for a null round that is named by its number.
+    The number of a null round means the tipset before it with `or_older`, otherwise it raises RpcError 12.
     """
     if ref.hash is not None:
         by_hash = network.chain.index.by_hash(ref.hash)
@@ -69,13 +69,15 @@ def find(network: NetworkReader, ref: BlockRef) -> Tipset | None:
         return _tagged(network, ref.tag)
     found = network.chain.index.at(ref.number) if ref.number <= network.executed_head.height else None
     if isinstance(found, NullRound):
-        raise RpcError(NULL_ROUND, f"requested epoch was a null round ({ref.number})", {"epoch": ref.number})
+        if or_older:
+            return network.chain.index.tipset(found.before)
+        raise RpcError(NULL_ROUND, f"requested epoch was a null round ({ref.number})", ref.number)
     return found
 
 
-def resolve(network: NetworkReader, ref: BlockRef) -> Tipset:
-    """Return the referenced tipset, which must exist. Raises RpcError."""
-    found = find(network, ref)
+def resolve(network: NetworkReader, ref: BlockRef, *, or_older: bool = False) -> Tipset:
+    """Return the referenced tipset, which must exist; `or_older` is as in `find`. Raises RpcError."""
+    found = find(network, ref, or_older=or_older)
     if found is None and ref.hash is not None:
         raise RpcError(NOT_FOUND, f"block 0x{ref.hash.hex()} not found")
     if found is None and ref.number is not None and ref.number < network.chain.index.first:
@@ -102,14 +104,17 @@ def history_number(network: NetworkReader, ref: BlockRef) -> int | None:
 
 
 def state_tipset(network: NetworkReader, ref: BlockRef) -> Tipset:
-    """Return the tipset whose state is meant, also one of a fork's history. Raises RpcError, NodeError."""
+    """Return the tipset whose state is meant, also one of a fork's history. Raises RpcError, NodeError.
+
+    The state at a null round is that of the tipset before it (lotus node/impl/eth/tipsetresolver.go).
+    """
     chain = network.chain
     if chain.history is not None:
         name = ref.hash if ref.hash is not None else history_number(network, ref)
         earlier = None if name is None else chain.earlier(name)
         if earlier is not None:
             return earlier
-    return resolve(network, ref)
+    return resolve(network, ref, or_older=True)
 
 
 def _tagged(network: NetworkReader, tag: str) -> Tipset:

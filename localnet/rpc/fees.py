@@ -51,7 +51,7 @@ def fee_history(
         return {"oldestBlock": "0x0", "gasUsedRatio": None}
     if blobs is not None and len(set(percentiles or ())) < len(percentiles or ()):
         raise invalid_params("percentiles must ascend, without equal ones")
-    tipsets = _back_from(node, resolve(node.network, newest), min(count, MAX_HISTORY))
+    tipsets = _back_from(node, resolve(node.network, newest, or_older=True), min(count, MAX_HISTORY))
     history: dict[str, Any] = {
         "oldestBlock": as_quantity(tipsets[0].height),
         "baseFeePerGas": [as_quantity(fee) for fee in (*(t.base_fee for t in tipsets), tipsets[-1].next_base_fee)],

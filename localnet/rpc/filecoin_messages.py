@@ -18,7 +18,7 @@ from hypervisor.gas import MILLIGAS_PER_GAS, GasOutputs, gas_outputs
 from hypervisor.message import Message, Receipt
 from hypervisor.types import Gas
 from localnet.calls.pace import with_pace
-from localnet.ledger.records import Execution, TransactionReceipt, is_native_receiver
+from localnet.ledger.records import Execution, Tipset, TransactionReceipt, is_native_receiver
 from localnet.rpc.errors import LIMIT_EXCEEDED, LOTUS_ERROR, NotYetAvailable, RpcError, invalid_params
 from localnet.rpc.filecoin_chain import receipt_of
 from localnet.rpc.filecoin_state import id_of, machine_at
@@ -170,7 +170,7 @@ def state_search_msg(
     if wanted is not None:
         tipset(start)
     receipt = receipt_of(node, found)
-    if receipt is None or _is_older(node, receipt, limit):
+    if receipt is None or is_older(node, receipt.tipset, limit):
         return None
     return _look_up(receipt, found)
 
@@ -184,7 +184,7 @@ def state_wait_msg(
 ) -> dict[str, Any]:
     """Wait for a message's block, at most two minutes; return its receipt and tipset."""
     receipt = receipt_of(node, wanted)
-    if receipt is not None and not _is_older(node, receipt, limit):
+    if receipt is not None and not is_older(node, receipt.tipset, limit):
         return _look_up(receipt, wanted)
     raise NotYetAvailable(f"message {show(wanted)} has no block yet")
 
@@ -228,9 +228,9 @@ def _look_up(receipt: TransactionReceipt, wanted: Cid) -> dict[str, Any]:
     }
 
 
-def _is_older(node: Node, receipt: TransactionReceipt, limit: int) -> bool:
-    """Return True if a message lies further back than `limit` epochs; -1 is no limit."""
-    return limit >= 0 and node.network.block_number - receipt.tipset.height > limit
+def is_older(node: NodeReader, tipset: Tipset, limit: int) -> bool:
+    """Return True if a tipset lies further back than `limit` epochs; -1 is no limit."""
+    return limit >= 0 and node.network.block_number - tipset.height > limit
 
 
 def _invocation(

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from localnet.rpc.blocks import get_block_receipts
-from localnet.rpc.blocks_at import BlockRef, block
+from localnet.rpc.blocks_at import BlockRef, block, find
+from localnet.rpc.errors import LOTUS_ERROR, RpcError
+from localnet.rpc.filecoin_messages import is_older
 from localnet.rpc.lotus_values import epoch
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
@@ -25,18 +27,30 @@ def version(node: Node) -> dict[str, Any]:
 
 
 def transaction_limited(node: Node, transaction_hash: bytes, limit: int) -> dict[str, Any] | None:
-    """Return the result of eth_getTransactionByHash; the look-back limit is ignored."""
-    return get_transaction_by_hash(node, transaction_hash)
+    """Return the result of eth_getTransactionByHash; null for a transaction more than `limit` epochs ago, if not -1."""
+    return None if _is_beyond(node, transaction_hash, limit) else get_transaction_by_hash(node, transaction_hash)
 
 
 def receipt_limited(node: Node, transaction_hash: bytes, limit: int) -> dict[str, Any] | None:
-    """Return the result of eth_getTransactionReceipt; the look-back limit is ignored."""
-    return get_transaction_receipt(node, transaction_hash)
+    """Return the result of eth_getTransactionReceipt; null for a transaction more than `limit` epochs ago, if not -1."""
+    return None if _is_beyond(node, transaction_hash, limit) else get_transaction_receipt(node, transaction_hash)
 
 
 def receipts_limited(node: Node, at: BlockRef, limit: int) -> list[dict[str, Any]] | None:
-    """Return the result of eth_getBlockReceipts; the look-back limit is ignored."""
+    """Return the result of eth_getBlockReceipts; error 1 for a block more than `limit` epochs ago, if not -1."""
+    found = find(node.network, at)
+    if found is not None and is_older(node, found, limit):
+        raise RpcError(
+            LOTUS_ERROR,
+            f"tipset {found.height} is older than the allowed lookback limit: it is "
+            f"{node.network.block_number - found.height} epochs old, the limit is {limit}; pass -1 for no limit",
+        )
     return get_block_receipts(node, at)
+
+
+def _is_beyond(node: Node, transaction_hash: bytes, limit: int) -> bool:
+    receipt = node.network.find_executed(transaction_hash)
+    return receipt is not None and is_older(node, receipt.tipset, limit)
 
 
 METHODS = (

@@ -22,7 +22,7 @@ from localnet.chain.watching import Background
 from localnet.errors import CallFailed
 from localnet.ledger.records import Tipset
 from localnet.network import Network
-from localnet.rpc.blocks_at import PENDING, BlockRef, resolve, state_tipset
+from localnet.rpc.blocks_at import PENDING, BlockRef, state_tipset
 from localnet.rpc.filters import Filters
 from localnet.rpc.interval import BlockTimer
 from localnet.rpc.methods import QueryKind
@@ -122,9 +122,7 @@ class NodeReader:
         """Return a machine at the state after the referenced block, which may be the pending one. Raises RpcError."""
         if ref.tag == PENDING and has_pending(self.network):
             return self.pending_block().machine
-        chain = self.network.chain
-        find_tipset = resolve if chain.origin is None else state_tipset
-        return chain.machine_at(find_tipset(self.network, ref))
+        return self.network.chain.machine_at(state_tipset(self.network, ref))
 
     def pending_block(self) -> PendingBlock:
         """Return the pending block, if the rules have one. Raises Fatal."""

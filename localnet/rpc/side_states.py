@@ -28,7 +28,7 @@ _REPLY: Final = "(uint8,bytes,bytes32,(address,uint256,uint256)[],(address,addre
 
 def begin_state(node: Node, height: int) -> str:
     """Return a 32-byte identifier of the state after a block, for hypervisor_callPrecompile."""
-    tipset = resolve(node.network, BlockRef(number=height))
+    tipset = resolve(node.network, BlockRef(number=height), or_older=True)
     return as_data(node.side_states.begin(tipset)[len(_STATE_PREFIX) :])
 
 

@@ -61,7 +61,7 @@ def trace_filter(value: Any) -> TraceFilter:
 
 def find_traces(node: NodeReader, wanted: TraceFilter) -> list[dict[str, Any]]:
     """Return the calls between addresses over a range of blocks, in Parity's form; at most 500."""
-    first, last = (resolve(node.network, ref).height for ref in (wanted.first, wanted.last))
+    first, last = _end(node, wanted.first), _end(node, wanted.last)
     if first > last:
         raise invalid_params(f"fromBlock {first} is above toBlock {last}")
     if last - first > node.limits.log_span:
@@ -75,6 +75,12 @@ def trace_at(node: NodeReader, transaction_hash: bytes, path: list[int]) -> dict
     receipt = node.network.receipt(transaction_hash)
     (found,) = ethereum_traces.parity_traces(node.network.chain, receipt.tipset, receipt.index)
     return next((trace for trace in found.with_positions() if trace["traceAddress"] == path), None)
+
+
+def _end(node: NodeReader, ref: BlockRef) -> int:
+    """Return an end of a range: the height of a block or a null round, up to the head. Raises RpcError."""
+    found = resolve(node.network, ref, or_older=True)
+    return found.height if ref.number is None else ref.number
 
 
 def _traces(node: NodeReader, first: int, last: int) -> Iterator[dict[str, Any]]:

@@ -111,3 +111,15 @@ def ask(url: str, method: str, *params: Any) -> Any:
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
     with urlopen(Request(url, body, {"content-type": "application/json"})) as response:
         return json.load(response)
+
+
+def test_ethereum_methods_read_state_at_null_rounds(v2: Client) -> None:
+    """The heights 3 and 4 have the state of tipset 2, as at the other paths."""
+    owner = v2("eth_accounts")[0]
+    for method, params in (
+        ("eth_getBalance", [owner]),
+        ("eth_call", [{"to": owner}]),
+        ("eth_estimateGas", [{"to": owner}]),
+    ):
+        assert v2(method, *params, "0x4") == v2(method, *params, "0x2")
+    assert v2("eth_feeHistory", "0x1", "0x3", [])["oldestBlock"] == "0x2"

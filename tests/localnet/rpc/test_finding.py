@@ -35,9 +35,23 @@ class TestTraces:
         assert everything(rpc, fromAddress=[NOBODY]) == []
 
     @pytest.mark.parametrize(
+        ("first", "last", "blocks"),
+        [(1, 7, [1, 2, 7]), (2, 4, [2]), (4, 7, [7]), (3, 5, []), (4, 4, []), (3, "latest", [7])],
+    )
+    def test_trace_filter_skips_null_rounds(self, rpc: Client, first: int, last: int | str, blocks: list[int]) -> None:
+        """Lotus' EthTraceFilter skips them, also at both ends; Forest rounds the ends to blocks."""
+        for _ in range(2):
+            rpc("eth_sendTransaction", {"from": ALICE, "to": BOB})
+        rpc("hypervisor_mineAfterNullRounds", 3)  # heights 3 to 5
+        rpc("eth_sendTransaction", {"from": ALICE, "to": BOB})
+        end = last if isinstance(last, str) else hex(last)
+        found = rpc("trace_filter", {"fromBlock": hex(first), "toBlock": end})
+        assert [trace["blockNumber"] for trace in found] == blocks
+
+    @pytest.mark.parametrize(
         ("fields", "code"),
         [({"count": 501}, -32000), ({"fromBlock": "0x1", "toBlock": "0x0"}, -32602), ({"fromAddress": "0x"}, -32602),
-         ({"fromBlock": "0xffff"}, -32000)],
+         ({"fromBlock": "0xffff"}, -32000), ({"fromBlock": "0x0", "toBlock": "0xffff"}, -32000)],
     )  # fmt: skip
     def test_invalid_trace_filter_is_refused(self, rpc: Client, fields: dict[str, Any], code: int) -> None:
         rpc("evm_mine")
@@ -113,3 +127,20 @@ class TestEvents:
         greet(rpc, deploy(rpc, INBOX))
         for heights in ({"fromHeight": 2, "toHeight": 2}, {"fromHeight": 1, "toHeight": -1}, {"fromHeight": 1}):
             assert len(rpc("Filecoin.GetActorEventsRaw", heights)) == 1
+
+    @pytest.mark.parametrize(
+        ("first", "last", "heights"), [(2, 6, [2, 6]), (2, 4, [2]), (4, 6, [6]), (3, 4, []), (4, 4, [])]
+    )
+    def test_logs_filters_and_events_skip_null_rounds(
+        self, rpc: Client, first: int, last: int, heights: list[int]
+    ) -> None:
+        """A range may begin and end with them: it is one of heights (lotus chain/index/events.go)."""
+        inbox = deploy(rpc, INBOX)
+        greet(rpc, inbox)
+        rpc("hypervisor_mineAfterNullRounds", 2)  # heights 3 and 4
+        greet(rpc, inbox)
+        wanted = {"fromBlock": hex(first), "toBlock": hex(last)}
+        installed = rpc("eth_newFilter", wanted)
+        for logs in (rpc("eth_getLogs", wanted), rpc("eth_getFilterLogs", installed)):
+            assert [int(log["blockNumber"], 16) for log in logs] == heights
+        assert [event["height"] for event in self.ask(rpc, fromHeight=first, toHeight=last)] == heights

@@ -105,16 +105,37 @@ class TestState:
         assert rpc("eth_getCode", counter, "earliest") == "0x"
 
     def test_a_block_that_is_not_there(self, rpc: Client) -> None:
-        rpc("hypervisor_mineAfterNullRounds", 1)
-        null = hex(int(rpc("eth_blockNumber"), 16) - 1)
+        head = int(rpc("eth_blockNumber"), 16)
         for at, code, words in (
-            ("0xffffff", -32000, rf"future epoch .*: 16777215 was requested, the head is {int(null, 16) + 1}$"),
-            (null, 12, "null round"),
+            ("0xffffff", -32000, rf"future epoch .*: 16777215 was requested, the head is {head}$"),
             (NO_HASH, -32001, "not found"),
             ("newest", -32602, "'newest' is not a block: expected latest, pending, "),
         ):
             with refusal(code, words):
                 rpc("eth_getBalance", ALICE, at)
+
+    @pytest.mark.parametrize(
+        ("method", "params"),
+        [
+            ("eth_getBalance", [ALICE]), ("eth_getTransactionCount", [ALICE]), ("eth_getCode", ["COUNTER"]),
+            ("eth_getStorageAt", ["COUNTER", "0x0"]), ("eth_call", ["CALL"]), ("eth_estimateGas", ["CALL"]),
+            ("eth_createAccessList", ["CALL"]), ("eth_getProof", ["COUNTER", ["0x0"]]),
+            ("eth_getAccount", ["COUNTER"]), ("eth_getAccountInfo", [ALICE]),
+            ("eth_getStorageValues", [{"COUNTER": ["0x0"]}]), ("eth_simulateV1", [{"blockStateCalls": [{}]}]),
+            ("debug_traceCall", ["CALL"]), ("trace_call", ["CALL", ["trace"]]),
+            ("hypervisor_traceCall", ["CALL"]), ("ots_hasCode", ["COUNTER"]),
+        ],
+    )  # fmt: skip
+    def test_state_at_null_round_is_that_of_the_older_tipset(self, rpc: Client, method: str, params: list[Any]) -> None:
+        """Lotus resolves these block parameters with strict=false (node/impl/eth), Forest with TakeOlder."""
+        counter = deploy(rpc, COUNTER)
+        rpc("hypervisor_mineAfterNullRounds", 2)  # heights 2 and 3
+        rpc("eth_sendTransaction", {"from": ALICE, "to": counter, "data": calldata(COUNTER, "setNumber", 7)})
+        call = json.dumps({"from": ALICE, "to": counter, "data": calldata(COUNTER, "number")})
+        text = json.dumps(params).replace('"CALL"', call).replace("COUNTER", counter)
+        expected = rpc(method, *json.loads(text), "0x1")
+        for at in ("0x2", "0x3", {"blockNumber": "0x3"}):
+            assert rpc(method, *json.loads(text), at) == expected
 
 
 class TestCalls:
@@ -324,11 +345,20 @@ class TestBlocks:
             assert rpc(method, "0xfffff") is None
         assert rpc("eth_getBlockByHash", NO_HASH) is None
 
-    def test_a_null_round_is_error_12(self, rpc: Client) -> None:
+    @pytest.mark.parametrize(
+        ("method", "params"),
+        [
+            ("eth_getBlockByNumber", [False]), ("eth_getBlockTransactionCountByNumber", []),
+            ("eth_getTransactionByBlockNumberAndIndex", ["0x0"]), ("eth_getBlockReceipts", []), ("trace_block", []),
+            ("trace_replayBlockTransactions", [["trace"]]), ("debug_traceBlockByNumber", []),
+        ],
+    )  # fmt: skip
+    def test_block_at_null_round_is_error_12(self, rpc: Client, method: str, params: list[Any]) -> None:
+        """The error is Lotus' ErrNullRound (api/api_errors.go), whose data is the epoch."""
         assert rpc("hypervisor_mineAfterNullRounds", 2) == "0x3"
-        with pytest.raises(Failed, match="null round") as failed:
-            rpc("eth_getBlockByNumber", "0x1", False)
-        assert (failed.value.code, failed.value.data) == (12, {"epoch": 1})
+        with refusal(12, r"requested epoch was a null round \(1\)") as failed:
+            rpc(method, "0x1", *params)
+        assert failed.value.data == 1
 
     def test_block_tags_are_accepted(self, rpc: Client) -> None:
         rpc("anvil_mine", 40)
@@ -362,6 +392,7 @@ class TestFees:
         history = rpc("eth_feeHistory", 1024, "latest")
         assert (history["oldestBlock"], len(history["baseFeePerGas"])) == ("0x0", 3)
         assert "reward" not in history
+        assert rpc("eth_feeHistory", 1, "0x2") == rpc("eth_feeHistory", 1, "0x0")  # from the older tipset
 
     @pytest.mark.parametrize("params", [["0x0", "latest"], ["0x401", "latest"], ["0x1", "latest", [50, 10]], ["0x1", "latest", [101]], ["0x1", "latest", [1] * 101]])  # fmt: skip  # noqa: E501  # a list of cases
     def test_invalid_fee_history_parameters_are_rejected(self, rpc: Client, params: list[Any]) -> None:
