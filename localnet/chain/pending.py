@@ -31,10 +31,10 @@ class PendingBlock:
 
     def receipts(self) -> list[TransactionReceipt]:
         """Return the executed transactions of the block, in order."""
-        found, logs, gas = list[TransactionReceipt](), 0, 0
+        found, events, gas = list[TransactionReceipt](), 0, 0
         for index, execution in enumerate(self.executions):
-            found.append(TransactionReceipt(execution, self.tipset, index, logs, self.machine.context.chain_id, gas))
-            logs += len(execution.logs())
+            found.append(TransactionReceipt(execution, self.tipset, index, events, self.machine.context.chain_id, gas))
+            events += len(execution.events)
             gas += execution.receipt.gas_used
         return found
 

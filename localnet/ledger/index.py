@@ -54,7 +54,7 @@ _FIRST_IMPLICIT_POSITION: Final = 1 << 31
 
 _Decoded = BoundedCache[int, tuple[bytes, Tipset | NullRound]]
 _Executed = tuple[Execution, int, int]
-"""An execution, and the numbers of logs and of gas before it in its tipset."""
+"""An execution, and the numbers of events and of gas before it in its tipset."""
 _Executions = BoundedCache[bytes, tuple[bytes, _Executed]]
 
 _HEAD = b"head"
@@ -187,8 +187,8 @@ class ChainIndex:
         cached = self._executions.get(key)
         if cached is None or cached[0] != data:  # compare contents, as in `at`
             cached = data, Execution.decode(data)
-        execution, first_log, gas_before = cached[1]
-        return TransactionReceipt(execution, tipset, position, first_log, self.chain_id_of(tipset), gas_before)
+        execution, first_event, gas_before = cached[1]
+        return TransactionReceipt(execution, tipset, position, first_event, self.chain_id_of(tipset), gas_before)
 
     def _implicit_at(self, tipset: Tipset, position: int) -> TransactionReceipt:
         return replace(self.receipt_at(tipset, _FIRST_IMPLICIT_POSITION + position), index=position)
@@ -223,7 +223,7 @@ class ChainIndex:
             found = tuple(
                 (receipt, index, emitted)
                 for receipt in self.receipts(tipset)
-                for index, emitted in enumerate(receipt.logs)
+                for index, emitted in receipt.execution.indexed_logs()
             )
             self._logs.put(tipset, found)
         return found
@@ -282,14 +282,14 @@ def tipset_entries(
     if tipset.parent != GENESIS_PARENT and tipset.height > tipset.parent + 1:
         null = NullRound(tipset.parent, tipset.height).encode()
         entries.update((_height_key(height), null) for height in range(tipset.parent + 1, tipset.height))
-    logs = gas = 0
+    events = gas = 0
     for position, execution in (*enumerate(executions), *enumerate(implicit, _FIRST_IMPLICIT_POSITION)):
-        key, encoded = _execution_key(tipset.height, position), execution.encode(logs, gas)
+        key, encoded = _execution_key(tipset.height, position), execution.encode(events, gas)
         entries[key] = encoded
         entries[b"t" + execution.hash] = tipset.height.to_bytes(8, "big") + position.to_bytes(4, "big")
         if index is not None and position < _FIRST_IMPLICIT_POSITION:
-            index._executions.put(key, (encoded, (execution, logs, gas)), _OBJECTS + _DECODED * len(encoded))
-        logs += len(execution.logs()) if execution.events else 0
+            index._executions.put(key, (encoded, (execution, events, gas)), _OBJECTS + _DECODED * len(encoded))
+        events += len(execution.events)
         gas += execution.receipt.gas_used
     return entries
 

@@ -205,26 +205,28 @@ class Execution:
 
     def logs(self) -> list[EmittedLog]:
         """Return the events that have a log's shape."""
-        if not self.events:
-            return []
-        shaped = ((event.address, entries_to_log(event.entries)) for event in self.events)
-        return [EmittedLog(address, log) for address, log in shaped if log is not None]
+        return [log for _, log in self.indexed_logs()] if self.events else []
 
-    def encode(self, first_log: int, gas_before: int) -> bytes:
-        """Encode the index entry; `first_log` and `gas_before` count the logs and the gas before it in the tipset."""
+    def indexed_logs(self) -> list[tuple[int, EmittedLog]]:
+        """Return the events that have a log's shape, each with its index among all events of the message."""
+        shaped = ((event.address, entries_to_log(event.entries)) for event in self.events)
+        return [(index, EmittedLog(address, log)) for index, (address, log) in enumerate(shaped) if log is not None]
+
+    def encode(self, first_event: int, gas_before: int) -> bytes:
+        """Encode the index entry; `first_event` and `gas_before` count events and gas before it in the tipset."""
         events = [
             [event.emitter, event.address, [[e.flags, e.key, e.codec, e.value] for e in event.entries]]
             for event in self.events
         ]
         return encode([
             self.hash, self.kind, self.message.to_cbor(), self.sender, self.to, self.receipt.fields(),
-            _big(self.paid), events, self.error_message, first_log, gas_before,
+            _big(self.paid), events, self.error_message, first_event, gas_before,
         ])  # fmt: skip
 
     @classmethod
     def decode(cls, data: bytes) -> tuple[Execution, int, int]:
         """Decode the result of `encode`."""
-        hash_, kind, message, sender, to, receipt, paid, events, error_message, first_log, gas_before = decode(data)
+        hash_, kind, message, sender, to, receipt, paid, events, error_message, first_event, gas_before = decode(data)
         execution = cls(
             hash=hash_,
             kind=kind,
@@ -236,7 +238,7 @@ class Execution:
             events=tuple(_emitted(event) for event in events),
             error_message=error_message,
         )
-        return execution, first_log, gas_before
+        return execution, first_event, gas_before
 
 
 def is_native_receiver(to: Address) -> bool:
@@ -261,7 +263,8 @@ class TransactionReceipt:
     execution: Execution
     tipset: Tipset
     index: int
-    first_log: int
+    first_event: int
+    """Number of events of the messages before it in the tipset, also of those that are no logs."""
     chain_id: int
     gas_before: int = 0
     """Gas of the messages before it in the tipset."""
@@ -409,4 +412,4 @@ def _number(data: bytes) -> int:
 
 
 FoundLog = tuple[TransactionReceipt, int, EmittedLog]
-"""A log with its receipt and its index in the receipt."""
+"""A log with its receipt and its index among the receipt's events."""

@@ -6,7 +6,7 @@ added (yParity, the effective gas price of a type 2 transaction), and so are the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Final
 
 from bridge.addresses import EthAddress
@@ -184,7 +184,8 @@ def _fees(kind: int, cap: int, premium: int, base_fee: int | None) -> dict[str, 
 
 def receipt_json(receipt: TransactionReceipt, rules: NetworkRules) -> dict[str, Any]:
     """Return a transaction's receipt."""
-    execution, tipset, logs = receipt.execution, receipt.tipset, receipt.logs
+    execution, tipset = receipt.execution, receipt.tipset
+    logs = execution.indexed_logs()
     contract = rules.views.receipt_contract(receipt)
     return {
         "transactionHash": as_data(receipt.hash),
@@ -200,26 +201,24 @@ def receipt_json(receipt: TransactionReceipt, rules: NetworkRules) -> dict[str, 
         "cumulativeGasUsed": "0x0",
         "gasUsed": as_quantity(receipt.gas_used),
         "effectiveGasPrice": as_quantity(receipt.gas_price),
-        "logsBloom": as_data(bloom(logs)),
-        "logs": logs_json(receipt, logs),
+        "logsBloom": as_data(bloom(emitted for _, emitted in logs)),
+        "logs": [log_json(receipt, index, emitted) for index, emitted in logs],
         "type": as_quantity(candidate_of(receipt).type),
         **rules.views.receipt_fields(receipt),
     }
 
 
-def logs_json(receipt: TransactionReceipt, logs: Sequence[EmittedLog]) -> list[dict[str, Any]]:
-    """Return a receipt's logs."""
-    return [log_json(receipt, index, emitted) for index, emitted in enumerate(logs)]
-
-
 def log_json(receipt: TransactionReceipt, index: int, emitted: EmittedLog) -> dict[str, Any]:
-    """Return the log at an index of a receipt; its `logIndex` counts through the whole tipset."""
+    """Return a log and its index among the receipt's events.
+
+    Its `logIndex` counts all events of the tipset (lotus chain/index/events.go).
+    """
     return {
         "address": as_data(emitted.address),
         "data": as_data(emitted.log.data),
         "topics": [as_data(topic) for topic in emitted.log.topics],
         "removed": False,
-        "logIndex": as_quantity(receipt.first_log + index),
+        "logIndex": as_quantity(receipt.first_event + index),
         "transactionIndex": as_quantity(receipt.index),
         "transactionHash": as_data(receipt.hash),
         "blockHash": as_data(receipt.tipset.hash),

@@ -114,10 +114,10 @@ def _call(value: Any) -> SimulatedCall:
 
 
 def _block_json(found: SimulatedBlock, chain_id: int, rules: NetworkRules, full: bool) -> dict[str, Any]:
-    receipts, first_log = [], 0
+    receipts, logs_before = [], 0
     for index, (execution, logs) in enumerate(zip(found.executions, found.logs, strict=True)):
-        receipts.append(TransactionReceipt(execution, found.tipset, index, first_log, chain_id))
-        first_log += len(logs)
+        receipts.append(TransactionReceipt(execution, found.tipset, index, logs_before, chain_id))
+        logs_before += len(logs)
     transactions: list[Any] = [as_data(receipt.hash) for receipt in receipts]
     if full:
         transactions = [transaction_json(receipt) for receipt in receipts]

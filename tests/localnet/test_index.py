@@ -40,7 +40,7 @@ def test_cached_head_equals_the_stored_one(rules: str, monkeypatch: pytest.Monke
         hashes = [network.submit(sender.sign(transfer(network, nonce, logger)).raw()) for nonce in range(1, 4)]
         network.mine()
         stored = [stored_index(network).receipt(each) for each in hashes]
-        assert [each is not None and each.first_log for each in stored] == [0, 2, 4]
+        assert [each is not None and each.first_event for each in stored] == [0, 2, 4]
         monkeypatch.delattr(Execution, "decode")
         monkeypatch.delattr(Tipset, "from_fields")
         assert [network.chain.index.receipt(each) for each in hashes] == stored

@@ -64,7 +64,7 @@ def test_logs_are_found_across_null_rounds_in_the_chains_order(network: Network,
     found = list(logs_between(network.chain.index, 0, network.block_number, LogFilter((inbox.address,), ((GREETED,),))))
     events = [inbox.interface.decode_log(log.log) for _, _, log in found]
     assert [event and event.arguments["text"] for event in events] == ["one", "two", "three"]
-    assert [receipt.first_log + place for receipt, place, _ in found] == [0, 0, 0]
+    assert [receipt.first_event + place for receipt, place, _ in found] == [0, 0, 0]
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,16 @@
 
 import pytest
 
+from hypervisor.address import Address
+from hypervisor.bigint import encode_bigint
+from hypervisor.genesis import VERIFIED_REGISTRY_ROOT
+from hypervisor.message import Message
+from hypervisor.types import Gas, MethodNumber, TokenAmount
 from localnet import Network
 from localnet.rpc import filters
 from localnet.rpc.filters import MAX_FILTERS
+from localnet.rpc.node import Node
+from store.codec import encode
 from tests.localnet.rpc.asking import ALICE, BOB, INBOX, NO_HASH, NOBODY, deploy, greet
 from tests.localnet.rpc.conftest import Client, Failed, refusal
 
@@ -33,6 +40,23 @@ class TestLogs:
         assert [receipt["logs"][0]["logIndex"] for receipt in receipts] == ["0x0", "0x1"]
         assert [receipt["transactionIndex"] for receipt in receipts] == ["0x0", "0x1"]
         assert [log["logIndex"] for log in rpc("eth_getLogs", {})] == ["0x0", "0x1"]
+
+    def test_log_index_counts_events_of_built_in_actors(self, before_nv29: Network) -> None:
+        """Lotus numbers all events of a tipset (chain/index/events.go); the registry emits verifier-balance."""
+        rpc, root = Client(Node(before_nv29)), f"f0{VERIFIED_REGISTRY_ROOT}"
+        inbox = deploy(rpc, INBOX)
+        before_nv29.set_balance(root, 10**18)
+        rpc("evm_setAutomine", False)
+        verifier = encode([before_nv29.accounts[1].native.to_bytes(), encode_bigint(1 << 40)])
+        add = Message(Address.id(6), Address.parse(root), method=MethodNumber(2), params=verifier, gas_limit=Gas(10**8),
+                      gas_fee_cap=TokenAmount(10**6), gas_premium=TokenAmount(10**6))  # fmt: skip
+        before_nv29.submit_unsigned(add)
+        for _ in range(2):
+            greet(rpc, inbox, gas="0x5000000")
+        rpc("evm_mine")
+        receipts = rpc("eth_getBlockReceipts", "latest")
+        assert [[log["logIndex"] for log in receipt["logs"]] for receipt in receipts] == [[], ["0x1"], ["0x2"]]
+        assert [log["logIndex"] for log in rpc("eth_getLogs", {})] == ["0x1", "0x2"]
 
     def test_by_block_hash_range_and_topic(self, rpc: Client) -> None:
         inbox = deploy(rpc, INBOX)
