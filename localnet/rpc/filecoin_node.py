@@ -27,17 +27,17 @@ def version(node: Node) -> dict[str, Any]:
 
 
 def transaction_limited(node: Node, transaction_hash: bytes, limit: int) -> dict[str, Any] | None:
-    """Return the result of eth_getTransactionByHash; null for a transaction more than `limit` epochs ago, if not -1."""
+    """Return the result of eth_getTransactionByHash; null if it is more than `limit` epochs ago (-1: no limit)."""
     return None if _is_beyond(node, transaction_hash, limit) else get_transaction_by_hash(node, transaction_hash)
 
 
 def receipt_limited(node: Node, transaction_hash: bytes, limit: int) -> dict[str, Any] | None:
-    """Return the result of eth_getTransactionReceipt; null for a transaction more than `limit` epochs ago, if not -1."""
+    """Return the result of eth_getTransactionReceipt; null if it is more than `limit` epochs ago (-1: no limit)."""
     return None if _is_beyond(node, transaction_hash, limit) else get_transaction_receipt(node, transaction_hash)
 
 
 def receipts_limited(node: Node, at: BlockRef, limit: int) -> list[dict[str, Any]] | None:
-    """Return the result of eth_getBlockReceipts; error 1 for a block more than `limit` epochs ago, if not -1."""
+    """Return the result of eth_getBlockReceipts; error 1 if it is more than `limit` epochs ago (-1: no limit)."""
     found = find(node.network, at)
     if found is not None and is_older(node, found, limit):
         raise RpcError(
