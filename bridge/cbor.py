@@ -125,3 +125,20 @@ def read_byte_string(data: bytes) -> bytes:
     content = reader.byte_string()
     reader.end()
     return content
+
+
+def read_canonical_byte_string(data: bytes) -> bytes:
+    """Return the content of the byte string that a block begins with. Raises ParamsError.
+
+    Unlike actors, Filecoin's nodes take only the shortest head of a definite length, and ignore bytes after the string.
+    Source: ReadByteArray of cbor-gen, with which Lotus reads calldata and return data for display.
+    """
+    if not data or data[0] >> 5 != _BYTES or data[0] & 0x1F > 27:
+        raise ParamsError("expected a byte string of definite length")
+    length = data[0] & 0x1F
+    if length > 23:
+        length = int.from_bytes(data[1 : 1 + (1 << length - 24)], "big")
+    head = bytes_head(length)
+    if not data.startswith(head) or len(data) - len(head) < length:
+        raise ParamsError("the byte string is truncated, or its head is not the shortest")
+    return data[len(head) : len(head) + length]

@@ -12,7 +12,7 @@ from typing import Final
 
 from bridge.addresses import EthAddress
 from bridge.apply_and_call import APPLY_AND_CALL, decode_outcome
-from bridge.cbor import ParamsError, read_byte_string
+from bridge.cbor import ParamsError, read_canonical_byte_string
 from bridge.events import Log
 from bridge.filecoin_call import NO_CODEC, encode_method_calldata
 from bridge.method_numbers import INVOKE_EVM
@@ -110,12 +110,24 @@ def failure_text(exit_code: int, data: bytes, message: str, reason: str | None =
     return f"message execution failed (exit=[{code_text}], revert reason=[{reason}], vm error=[{message or 'none'}])"
 
 
+def calldata_of_message(message: Message) -> bytes | None:
+    """Return the calldata of a message that is displayed as a contract's call or creation; None for another one.
+
+    Source: lotus node/impl/eth/utils.go, ethTxFromNativeMessage.
+    """
+    creates = message.method == CREATE_EXTERNAL_METHOD and message.to == Address.id(EAM_ACTOR)
+    if message.method != INVOKE_EVM and not creates:
+        return None
+    try:
+        return read_canonical_byte_string(message.params) if message.params else b""
+    except ParamsError:
+        return None
+
+
 def display_calldata(message: Message) -> bytes:
     """Return the calldata to display for a message that was not sent as a transaction."""
-    if message.method in (INVOKE_EVM, CREATE_EXTERNAL_METHOD):
-        try:
-            return read_byte_string(message.params) if message.params else b""
-        except ParamsError:
-            pass  # not calldata: display it like any other method's parameters
+    calldata = calldata_of_message(message)
+    if calldata is not None:
+        return calldata
     codec = CBOR if message.params else NO_CODEC
     return encode_method_calldata(message.method, codec, message.params)

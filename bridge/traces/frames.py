@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 from bridge.addresses import EthAddress, create_address, from_delegated, masked_id
 from bridge.apply_and_call import APPLY_AND_CALL, decode_outcome
-from bridge.cbor import CborReader, ParamsError
+from bridge.cbor import CborReader, ParamsError, read_canonical_byte_string
 from bridge.ethereum_block import emitter_address
 from bridge.events import Log, entries_to_log
 from bridge.evm_steps import CodeBorrowed
@@ -37,7 +37,7 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.tracing import CallEnded, CallNode, CallStarted, MessageEnded, TraceEvent, call_tree
 from hypervisor.types import EAM_ACTOR, INIT_ACTOR, METHOD_CONSTRUCTOR, ActorID
-from store.cid import RAW, Cid
+from store.cid import CBOR, DAG_CBOR, RAW, Cid
 
 UNKNOWN_CODE: Final = b"\xfe"
 """Placeholder for code, which no contract can have (EIP-3541): the stream does not contain created code."""
@@ -408,6 +408,8 @@ def _init_code(creation: CallNode) -> bytes:
 
 
 def _payload(codec: int, data: bytes) -> bytes:
+    if codec in (CBOR, DAG_CBOR):
+        return read_canonical_byte_string(data)
     return b"" if codec == NO_CODEC and not data else calldata_of(codec, data)
 
 

@@ -20,6 +20,7 @@ from bridge.blob_sidecars import (
     parse_blob_transaction,
 )
 from bridge.params import CREATE_EXTERNAL_METHOD
+from bridge.receipts import calldata_of_message
 from bridge.transaction_messages import from_signed_message
 from bridge.transaction_parsing import parse_transaction, transaction_type
 from bridge.transactions import BLOB, SignedTransaction, Transaction, TransactionError
@@ -28,7 +29,7 @@ from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, SignatureType, SignedMessage
 from hypervisor.signatures import verify_bls, verify_secp256k1
-from hypervisor.types import EAM_ACTOR, MAX_BALANCE, TokenAmount
+from hypervisor.types import MAX_BALANCE, TokenAmount
 from localnet.addresses import display_address
 from localnet.errors import TransactionRefused
 from localnet.ledger.candidates import NO_SIGNATURE, Candidate
@@ -234,6 +235,6 @@ def _check_sender(messages: MessageRules, machine: Hypervisor, candidate: Candid
 
 def _receiver(machine: Hypervisor, message: Message) -> EthAddress | None:
     """Return the receiver as Ethereum's tools show it: None for a contract creation."""
-    if message.method == CREATE_EXTERNAL_METHOD and message.to.actor_id() == EAM_ACTOR:
+    if message.method == CREATE_EXTERNAL_METHOD and calldata_of_message(message) is not None:
         return None
     return display_address(machine, message.to)

@@ -23,7 +23,14 @@ from hypervisor.message import SignatureType
 from hypervisor.opening import register_actors
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.chain.ethereum_start import first_tipset
-from localnet.chain.execution import BlockStarter, begin_epoch, end_epoch, execute_admissible, implicit_executions
+from localnet.chain.execution import (
+    BlockStarter,
+    begin_epoch,
+    end_epoch,
+    execute_admissible,
+    implicit_executions,
+    with_final_addresses,
+)
 from localnet.chain.externs import ChainExterns
 from localnet.chain.state_window import StateWindow
 from localnet.chain.supply import supply_of
@@ -212,6 +219,7 @@ class Chain(ChainReader):
                 sidecars[candidate.hash] = candidate.sidecar
         carried = [sidecars[each.hash] for each in executions if each.hash in sidecars] if sidecars else []
         implicit = implicit_executions(self.machine, work) if work else []
+        executions = [with_final_addresses(self.machine, each) for each in executions]
         return self._commit(parent, height, timestamp, executions, carried, implicit)
 
     def _refuse(self, candidate: Candidate, error: TransactionRefused) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -28,7 +29,7 @@ from localnet.errors import TransactionRefused
 from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.genesis import NetworkRecord
-from localnet.ledger.records import IMPERSONATED, IMPLICIT, EmittedEvent, Execution, Tipset
+from localnet.ledger.records import IMPERSONATED, IMPLICIT, NATIVE, EmittedEvent, Execution, Tipset
 from localnet.ledger.upgrades import upgrade_machine
 from localnet.rules.installed import rules_of
 from localnet.rules.parts import ImplicitResult, SenderInfo
@@ -219,6 +220,18 @@ def apply_pending(machine: Hypervisor, candidates: Iterable[Candidate]) -> None:
             result = apply(machine, candidate)
             if result.fatal is not None:
                 raise result.fatal
+
+
+def with_final_addresses(machine: Hypervisor, execution: Execution) -> Execution:
+    """Return an execution with its Ethereum addresses in the machine's state, which is that after the tipset.
+
+    A message that is no transaction may create its receiver (lotus node/impl/eth/utils.go, ethTxFromNativeMessage).
+    """
+    if execution.kind not in (NATIVE, IMPERSONATED):
+        return execution
+    message = execution.message.message
+    receiver = None if execution.to is None else display_address(machine, message.to)
+    return replace(execution, sender=display_address(machine, message.from_), to=receiver)
 
 
 def _execution(machine: Hypervisor, candidate: Candidate, result: ApplyResult) -> Execution:

@@ -300,8 +300,8 @@ class FilecoinViews:
         return {"root": f"0x{bytes(32).hex()}"}
 
     def receipt_contract(self, receipt: TransactionReceipt) -> EthAddress | None:
-        """Return the created contract: None for a failed transaction, as in Lotus."""
-        return receipt.contract_address
+        """Return the created contract: None for a failed transaction, and for one with a receiver, as in Lotus."""
+        return receipt.contract_address if receipt.execution.to is None else None
 
     def exit_text(self, exit_code: int) -> str:
         """Return no text: the exit code's own name is used."""

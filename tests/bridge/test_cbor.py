@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.cbor import CborReader, ParamsError, byte_string, read_byte_string
+from bridge.cbor import CborReader, ParamsError, byte_string, read_byte_string, read_canonical_byte_string
 from store.cid import cid_of
 from store.codec import encode, link
 
@@ -13,7 +13,7 @@ from store.codec import encode, link
 @given(st.binary(max_size=70_000))
 def test_a_byte_string_is_written_as_cbor2_writes_it(data: bytes) -> None:
     assert byte_string(data) == cbor2.dumps(data)
-    assert read_byte_string(byte_string(data)) == data
+    assert read_byte_string(byte_string(data)) == read_canonical_byte_string(byte_string(data)) == data
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,28 @@ def test_chunked_and_long_headed_byte_strings_are_taken(encoded: str, content: s
 def test_everything_else_is_refused(encoded: str) -> None:
     with pytest.raises(ParamsError):
         read_byte_string(bytes.fromhex(encoded))
+
+
+# From cbor-gen 0.3.1's ReadByteArray(bytes.NewReader(data), len(data)).
+CANONICAL = {
+    "40": "", "420102": "0102", "41014102": "01", "4000": "", "58" + "18" + "61" * 24: "61" * 24,
+    "59" + "0100" + "61" * 256 + "ff": "61" * 256,
+}  # fmt: skip
+NOT_CANONICAL = (
+    "", "580101", "58", "5817" + "61" * 23, "590001" + "61", "5900ff" + "61" * 255, "5a0000ffff" + "61" * 0xFFFF,
+    "5b0000000000000001" + "61", "5f4101ff", "5c", "4261", "6161", "01", "8101", "c24161", "5bffffffffffffffff",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("encoded", "content"), CANONICAL.items())
+def test_displayed_byte_string_has_the_shortest_head_and_may_be_followed(encoded: str, content: str) -> None:
+    assert read_canonical_byte_string(bytes.fromhex(encoded)).hex() == content
+
+
+@pytest.mark.parametrize("encoded", NOT_CANONICAL, ids=lambda encoded: encoded[:20] or "empty")
+def test_other_byte_strings_are_not_displayed(encoded: str) -> None:
+    with pytest.raises(ParamsError):
+        read_canonical_byte_string(bytes.fromhex(encoded))
 
 
 def test_cbor_array_must_have_expected_and_definite_length() -> None:

@@ -96,3 +96,9 @@ def test_native_message_input_is_handle_filecoin_method_call() -> None:
     assert display_calldata(bare).hex() == "868e10c4" + abi_encode(["uint64", "uint64", "bytes"], [0, 0, b""]).hex()
     assert display_calldata(Message(Address.id(100), SENDER, method=INVOKE_EVM, params=b"\x42\x01\x02")) == b"\x01\x02"
     assert display_calldata(creation()) == b"\xfe"
+    for shown_natively in (
+        Message(Address.id(100), SENDER, method=INVOKE_EVM, params=b"\x58\x01\x01"),  # a head that is not the shortest
+        Message(Address.id(100), SENDER, method=MethodNumber(CREATE_EXTERNAL_METHOD), params=b"\x41\xfe"),
+        creation(b"\x5f\x41\xfe\xff"),
+    ):
+        assert display_calldata(shown_natively).startswith(bytes.fromhex("868e10c4"))

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import json
 from base64 import b64decode, b64encode
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 import dag_cbor
@@ -12,14 +12,16 @@ import pytest
 from eth_account import Account as Oracle
 from multiformats import CID
 
-from hypervisor.address import Address
+from bridge.addresses import masked_id
+from hypervisor.address import Address, Protocol
 from hypervisor.message import Message
 from hypervisor.types import Gas, MethodNumber, TokenAmount
 from localnet import Network
+from localnet.addresses import UNRESOLVED
 from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.lotus_shapes import message_json
 from localnet.rpc.node import Node, NodeLimits
-from tests.localnet.rpc.asking import ALICE, ALICE_KEY, BOB, INBOX, NO_HASH, calldata, deploy, greet
+from tests.localnet.rpc.asking import ALICE, ALICE_KEY, BOB, COUNTER, INBOX, NO_HASH, calldata, deploy, greet
 from tests.localnet.rpc.conftest import Client, Failed, refusal
 
 # Fields of lotus' objects (build/openrpc/full.json).
@@ -457,6 +459,102 @@ class TestMempool:
         assert rpc("eth_getTransactionByHash", sent)["input"] == "0x" + greeting.hex()
         with pytest.raises(Failed, match="signs Ethereum's transactions only"):
             lotus(rpc, "MpoolPushMessage", {"To": "f01", "From": delegated(rpc), "Method": 99, "GasLimit": 10**7}, None)
+
+
+class TestNativeMessagesForEthereum:
+    """Messages that are no transactions, in Ethereum's methods (lotus node/impl/eth/utils.go)."""
+
+    BLS = "97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb"
+    NEW: ClassVar = {
+        "f1": Address.secp256k1(b"\x04" + b"\x42" * 64),
+        "f3": Address(Protocol.BLS, bytes.fromhex(BLS)),
+        "f410 of 19 bytes": Address.delegated(10, b"\x11" * 19),
+        "f410 of a masked ID": Address.delegated(10, masked_id(1234)),
+    }
+
+    def views(self, rpc: Client, message: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the transaction and the receipt of a message by each method."""
+        sent = lotus(rpc, "EthGetTransactionHashByCid", message["CID"])
+        shown = rpc("eth_getTransactionByHash", sent)
+        number, index = shown["blockNumber"], shown["transactionIndex"]
+        return [
+            shown,
+            rpc("eth_getTransactionReceipt", sent),
+            rpc("eth_getTransactionByBlockNumberAndIndex", number, index),
+            rpc("eth_getTransactionByBlockHashAndIndex", shown["blockHash"], index),
+            rpc("eth_getBlockByNumber", number, True)["transactions"][int(index, 16)],
+            rpc("eth_getBlockReceipts", number)[int(index, 16)],
+        ]
+
+    @pytest.mark.parametrize("to", NEW.values(), ids=NEW)
+    def test_receiver_of_creating_transfer_is_its_masked_id(self, rpc: Client, to: Address) -> None:
+        message = pushed(rpc, To=str(to))
+        expected = "0x" + masked_id(int(lotus(rpc, "StateLookupID", str(to), None)[2:])).hex()
+        views = self.views(rpc, message)
+        assert {view["to"] for view in views} == {expected}
+        (trace,) = rpc("trace_transaction", views[0]["hash"])
+        called = rpc("debug_traceTransaction", views[0]["hash"], {"tracer": "callTracer"})
+        assert trace["action"]["to"] == called["to"] == expected
+        assert expected in rpc("debug_traceTransaction", views[0]["hash"], {"tracer": "prestateTracer"})
+        assert expected in rpc("trace_replayTransaction", views[0]["hash"], ["stateDiff"])["stateDiff"]
+
+    def test_receiver_without_actor_is_the_sentinel_until_the_tipset_creates_it(self, rpc: Client) -> None:
+        """Lotus looks addresses up in the state after the tipset."""
+        absent, created = (Address.secp256k1(b"\x04" + bytes([byte]) * 64) for byte in (7, 8))
+        message = pushed(rpc, To=str(absent), GasLimit=900_000)  # out of gas before the creation
+        assert {view["to"] for view in self.views(rpc, message)} == {"0x" + UNRESOLVED.hex()}
+        rpc("evm_setAutomine", False)
+        failed = pushed(rpc, To=str(created), GasLimit=900_000)
+        pushed(rpc, To=str(created), GasLimit=10_000_000)
+        rpc("evm_mine")
+        views = self.views(rpc, failed)
+        assert views[1]["status"] == "0x0"
+        assert len({view["to"] for view in views} - {"0x" + UNRESOLVED.hex()}) == 1
+        assert views[0]["to"].startswith("0xff" + "00" * 11)
+        assert {view["to"] for view in views} == {views[0]["to"]}
+
+    def test_lookback_limit_hides_older_transactions(self, rpc: Client) -> None:
+        """A limit is a number of epochs back from the head (lotus node/impl/eth/transaction.go)."""
+        sent = rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x1"})
+        number = rpc("eth_blockNumber")
+        rpc("anvil_mine", 20)
+        for name in ("TransactionByHash", "TransactionReceipt"):
+            limited = [lotus(rpc, f"EthGet{name}Limited", sent, limit) for limit in (5, 19, 20, 100, -1)]
+            assert limited == [None, None, *[rpc(f"eth_get{name}", sent)] * 3]
+        for limit in (20, 100, -1):
+            assert lotus(rpc, "EthGetBlockReceiptsLimited", number, limit) == rpc("eth_getBlockReceipts", number)
+        with refusal(1, "is older than the allowed lookback limit"):
+            lotus(rpc, "EthGetBlockReceiptsLimited", number, 5)
+
+    @pytest.mark.parametrize(
+        ("params", "shown"),
+        [
+            ("420102", "0x0102"),
+            ("580101", "0x868e10c4"),
+            ("5f4101ff", "0x868e10c4"),
+            ("41014102", "0x01"),
+            ("40", "0x"),
+        ],
+    )
+    def test_input_of_invoke_evm_is_that_of_cbor_gen(self, rpc: Client, params: str, shown: str) -> None:
+        """Values: ReadByteArray of cbor-gen 0.3.1; the calldata of handle_filecoin_method where it fails."""
+        to = lotus(rpc, "EthAddressToFilecoinAddress", deploy(rpc, COUNTER))
+        encoded = b64encode(bytes.fromhex(params)).decode()
+        message = pushed(rpc, To=to, Value="0", Method=INVOKE_EVM, Params=encoded, GasLimit=100_000_000)
+        view = self.views(rpc, message)[0]
+        (trace,) = rpc("trace_transaction", view["hash"])
+        for found in (view["input"], trace["action"]["input"]):
+            assert found.startswith(shown)
+            assert len(found) == len(shown) or shown == "0x868e10c4"
+
+    def test_creation_with_unreadable_parameters_is_a_call_of_the_address_manager(self, rpc: Client) -> None:
+        """cbor-gen does not read the chunked string, although the actor does: then Lotus keeps the receiver."""
+        chunked = b64encode(b"\x5f\x41\x00\xff").decode()
+        message = pushed(rpc, To="t010", Value="0", Method=4, Params=chunked, GasLimit=100_000_000)
+        views = self.views(rpc, message)
+        assert {view["to"] for view in views} == {"0x" + masked_id(10).hex()}
+        assert views[0]["input"].startswith("0x868e10c4")
+        assert (views[1]["status"], views[1]["contractAddress"]) == ("0x1", None)
 
 
 class TestWallet:
