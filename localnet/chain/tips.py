@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 from hypervisor.types import TokenAmount
 from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import Tipset
@@ -9,13 +11,13 @@ from localnet.rules.parts import NetworkRules
 
 
 def tips_of(index: ChainIndex, tipset: Tipset) -> list[tuple[int, int]]:
-    """Return (tip, gas used) of each message of a tipset, the smallest tip first."""
+    """Return (tip, gas used) of each message of a tipset, the smallest tip first, equal ones in order of execution."""
     paid: list[tuple[int, int]] = []
     for receipt in index.receipts(tipset):
         message = receipt.execution.message.message
         tip = max(0, min(message.gas_premium, message.gas_fee_cap - tipset.base_fee))
         paid.append((tip, receipt.gas_used))
-    return sorted(paid)
+    return sorted(paid, key=itemgetter(0))
 
 
 def suggested_premium(index: ChainIndex, head: Tipset, rules: NetworkRules) -> TokenAmount:

@@ -93,18 +93,26 @@ def _back_from(node: NodeReader, newest: Tipset, count: int) -> list[Tipset]:
 
 def _rewards(node: NodeReader, tipset: Tipset, wanted: list[float]) -> list[str]:
     """Return the premium at each percentile of the tipset's gas; the rules' default if the tipset has no message."""
-    paid, least = tips_of(node.network.chain.index, tipset), node.network.min_premium
+    paid, rules = tips_of(node.network.chain.index, tipset), node.network.rules.fees
     if not paid:
-        return [as_quantity(max(node.network.rules.fees.empty_reward, least))] * len(wanted)
-    return [as_quantity(max(_at_percentile(paid, tipset.gas_used, share), least)) for share in wanted]
+        found: list[int] = [rules.empty_reward] * len(wanted)
+    else:
+        found = [
+            at_percentile(paid, tipset.gas_used, share, counts_own=rules.reward_counts_own_gas) for share in wanted
+        ]
+    return [as_quantity(max(premium, node.network.min_premium)) for premium in found]
 
 
-def _at_percentile(paid: list[tuple[int, int]], total: int, share: float) -> int:
-    passed = 0
+def at_percentile(paid: list[tuple[int, int]], total: int, share: float, *, counts_own: bool) -> int:
+    """Return the first premium, of (premium, gas) in ascending order, by which a share of the total gas is reached.
+
+    The gas of the messages before it is counted, and its own with `counts_own` (`Fees.reward_counts_own_gas`).
+    """
+    threshold, passed = int(total * share / 100), 0
     for premium, gas in paid:
-        passed += gas
-        if passed >= total * share / 100:
+        if passed + (gas if counts_own else 0) >= threshold:
             return premium
+        passed += gas
     return paid[-1][0]
 
 

@@ -108,6 +108,7 @@ FEES: Final = Fees(
     premium=GWEI,
     follows_tips=True,
     empty_reward=TokenAmount(0),
+    reward_counts_own_gas=True,
 )
 FEATURES: Final = Features(
     has_null_rounds=False,

@@ -49,6 +49,8 @@ class Fees:
     """True if the smallest tip of the newest block is suggested when it exceeds `premium`."""
     empty_reward: TokenAmount
     """Reward that `eth_feeHistory` reports for a block without messages."""
+    reward_counts_own_gas: bool
+    """True if a message's own gas counts towards its percentile in `eth_feeHistory`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,8 @@ FEES: Final = Fees(
     first_base_fee=MINIMUM_BASE_FEE,
     premium=PREMIUM,
     follows_tips=False,
-    empty_reward=PREMIUM,  # as in Lotus's responses
+    empty_reward=PREMIUM,  # this and the next as in Lotus' calculateRewardsAndGasUsed (node/impl/eth/gas.go)
+    reward_counts_own_gas=False,
 )
 FEATURES: Final = Features(
     has_null_rounds=True,

@@ -86,6 +86,38 @@ def test_fee_history_limits_match_geth(rpc: Client, monkeypatch: pytest.MonkeyPa
             rpc("eth_feeHistory", "0x1", "latest", percentiles)
 
 
+GAS = [(100, 350), (200, 100), (300, 0), (600, 500), (700, 300)]
+
+
+@pytest.mark.parametrize(
+    ("counts_own", "expected"),
+    [
+        (False, [200, 700, 700, 700]),  # Lotus' TestRewardPercentiles (node/impl/eth/reward_test.go)
+        (True, [100, 600, 600, 700]),  # go-ethereum's processBlock (eth/gasprice/feehistory.go)
+    ],
+)
+def test_reward_percentiles_follow_the_rules_node(counts_own: bool, expected: list[int]) -> None:
+    assert [fees.at_percentile(GAS, 1250, share, counts_own=counts_own) for share in (25, 50, 75, 100)] == expected
+    # half of 3 is 1 gas in both
+    assert fees.at_percentile([(1, 1), (2, 2)], 3, 50, counts_own=counts_own) == (1 if counts_own else 2)
+
+
+def test_filecoin_rewards_match_lotus(network: Network) -> None:
+    """The gas of a message does not count towards its own percentile: node/impl/eth/gas.go."""
+    rpc = Client(Node(network))
+    rpc("evm_setAutomine", False)
+    for tip in (100_000, 300_000):
+        sender = ALICE if tip == 100_000 else BOB
+        rpc("eth_sendTransaction", {
+            "from": sender, "to": sender, "gas": "0x4c4b40", "maxPriorityFeePerGas": hex(tip),
+            "maxFeePerGas": hex(2 * tip),
+        })  # fmt: skip
+    rpc("evm_mine")
+    assert rpc("eth_feeHistory", "0x1", "latest", [0, 1, 50, 100])["reward"] == [
+        [hex(100_000), hex(300_000), hex(300_000), hex(300_000)]
+    ]
+
+
 def test_filecoin_fee_suggestions_match_lotus() -> None:
     with Network(clock=Clock()) as network:
         rpc = Client(Node(network))
