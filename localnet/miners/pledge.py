@@ -70,9 +70,14 @@ def sector_power(size: int, duration: int, verified: int) -> int:
     return size * quality >> 20
 
 
+def pre_commit_deposit(network: Conditions, power: int) -> TokenAmount:
+    """Return the deposit in attoFIL for the commitment of a sector with this quality-adjusted power."""
+    return TokenAmount(max(1, _expected_reward(network.reward, network.power, power)))
+
+
 def initial_pledge(network: Conditions, power: int) -> TokenAmount:
     """Return the pledge in attoFIL for new quality-adjusted power."""
-    storage = max(1, _expected_reward(network.reward, network.power, power))
+    storage = pre_commit_deposit(network, power)
     smoothed = network.power[0] >> _DIGITS
     skew = _skew(network)
     simple, baseline = max(smoothed, power), max(smoothed, network.baseline, power)

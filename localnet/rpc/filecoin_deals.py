@@ -5,6 +5,8 @@ Values come from the states of the verified registry and the market. Shapes: lot
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from operator import itemgetter
 from typing import Any
 
 from bridge.actor_schemas import actor_schema
@@ -12,15 +14,16 @@ from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint
 from hypervisor.leb128 import encode_uleb128
 from hypervisor.machine import Hypervisor
-from hypervisor.types import MARKET_ACTOR, VERIFIED_REGISTRY_ACTOR, ActorID
+from hypervisor.types import MARKET_ACTOR, VERIFIED_REGISTRY_ACTOR
 from localnet.rpc.actor_states import lotus_value, state_fields
 from localnet.rpc.errors import LOTUS_ERROR, RpcError
 from localnet.rpc.filecoin_state import actor_of, id_of, machine_at
 from localnet.rpc.lotus_shapes import address_json
-from localnet.rpc.lotus_values import HEAD, TipsetKey, filecoin_address, tipset, unsigned
+from localnet.rpc.lotus_values import HEAD, TipsetKey, cid, filecoin_address, tipset, unsigned
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import NodeReader
 from store.amt import MAX_INDEX, Amt
+from store.cid import Cid
 from store.codec import unlink
 from store.hamt import Hamt
 from store.varint import read_uvarint
@@ -51,6 +54,33 @@ def get_allocation(node: NodeReader, client: Address, number: int, key: TipsetKe
     return _entry(node, client, number, key, "allocations", "Allocation")
 
 
+def get_all_claims(node: NodeReader, key: TipsetKey = HEAD) -> dict[str, Any]:
+    """Return the claims of all storage providers by ID."""
+    return _all_entries(node, key, "claims", "Claim")
+
+
+def get_all_allocations(node: NodeReader, key: TipsetKey = HEAD) -> dict[str, Any]:
+    """Return the allocations of all verified clients by ID."""
+    return _all_entries(node, key, "allocations", "Allocation")
+
+
+def allocation_id_of_deal(node: NodeReader, deal: int, key: TipsetKey = HEAD) -> int:
+    """Return the ID of the allocation for a deal that is not activated; 0 if there is none."""
+    machine, state = _market(node, key)
+    table = state.get("pending_deal_allocation_ids")  # none from network version 29 on
+    found = None if table is None else Hamt(machine.store, unlink(table)).get(encode_uleb128(deal))
+    return 0 if found is None else int(found)
+
+
+def allocation_of_deal(node: NodeReader, deal: int, key: TipsetKey = HEAD) -> dict[str, Any] | None:
+    """Return the allocation for a deal that is not activated; null if there is none."""
+    number = allocation_id_of_deal(node, deal, key)
+    if not number:
+        return None
+    client = Address.parse(storage_deal(node, deal, key)["Proposal"]["Client"])
+    return get_allocation(node, client, number, key)
+
+
 def verifier_status(node: NodeReader, verifier: Address, key: TipsetKey = HEAD) -> str | None:
     """Return the DataCap that a verifier may grant, in bytes; null if the address is no verifier."""
     machine = machine_at(node, key)
@@ -75,6 +105,12 @@ def market_deals(node: NodeReader, key: TipsetKey = HEAD) -> dict[str, Any]:
     states = dict(Amt(machine.store, unlink(state["states"])).items())
     proposals = Amt(machine.store, unlink(state["proposals"])).items()
     return {str(number): _deal(state, fields, states.get(number)) for number, fields in proposals}
+
+
+def proposal_pending(node: NodeReader, proposal: Cid, key: TipsetKey = HEAD) -> bool:
+    """Return true if the proposal of a deal with this CID was published and has not started yet."""
+    machine, state = _market(node, key)
+    return bytes(proposal) in Hamt(machine.store, unlink(state["pending_proposals"]))
 
 
 def market_participants(node: NodeReader, key: TipsetKey = HEAD) -> dict[str, dict[str, str]]:
@@ -113,11 +149,22 @@ def _deal(market: dict[str, Any], proposal: Any, active: Any) -> dict[str, Any]:
 
 
 def _entries(node: NodeReader, owner: Address, key: TipsetKey, field: str, kind: str) -> dict[str, Any]:
-    table, schema = _table(node, owner, key, field), actor_schema("verifiedregistry")
-    if table is None:
-        return {}
-    found = ((read_uvarint(entry)[0], fields) for entry, fields in table.items())
-    return {str(number): lotus_value(schema, kind, schema.read(kind, fields)) for number, fields in sorted(found)}
+    table = _table(node, owner, key, field)
+    return {} if table is None else _entries_json([table], kind)
+
+
+def _all_entries(node: NodeReader, key: TipsetKey, field: str, kind: str) -> dict[str, Any]:
+    machine, owners = _owners(node, key, field)
+    return _entries_json((Hamt(machine.store, unlink(root)) for _, root in owners.items()), kind)
+
+
+def _entries_json(tables: Iterable[Hamt], kind: str) -> dict[str, Any]:
+    schema = actor_schema("verifiedregistry")
+    found = ((read_uvarint(entry)[0], fields) for table in tables for entry, fields in table.items())
+    return {
+        str(number): lotus_value(schema, kind, schema.read(kind, fields))
+        for number, fields in sorted(found, key=itemgetter(0))
+    }
 
 
 def _entry(
@@ -133,11 +180,16 @@ def _entry(
 
 def _table(node: NodeReader, owner: Address, key: TipsetKey, field: str) -> Hamt | None:
     """Return the entries of an owner in a table of the registry; None if it has none."""
-    machine = machine_at(node, key)
-    number: ActorID = id_of(machine, owner)
-    state = state_fields(machine, actor_of(machine, Address.id(VERIFIED_REGISTRY_ACTOR)))
-    root = Hamt(machine.store, unlink(state[field])).get(encode_uleb128(number))
+    machine, owners = _owners(node, key, field)
+    root = owners.get(encode_uleb128(id_of(machine, owner)))
     return None if root is None else Hamt(machine.store, unlink(root))
+
+
+def _owners(node: NodeReader, key: TipsetKey, field: str) -> tuple[Hypervisor, Hamt]:
+    """Return the owners of entries in a table of the registry, each with the root of its entries."""
+    machine = machine_at(node, key)
+    state = state_fields(machine, actor_of(machine, Address.id(VERIFIED_REGISTRY_ACTOR)))
+    return machine, Hamt(machine.store, unlink(state[field]))
 
 
 METHODS = (
@@ -145,8 +197,15 @@ METHODS = (
     Method("Filecoin.StateGetClaim", (filecoin_address, unsigned, optional(tipset)), get_claim, reads=True),
     Method("Filecoin.StateGetAllocations", (filecoin_address, optional(tipset)), get_allocations, reads=True),
     Method("Filecoin.StateGetAllocation", (filecoin_address, unsigned, optional(tipset)), get_allocation, reads=True),
+    Method("Filecoin.StateGetAllClaims", (optional(tipset),), get_all_claims, reads=True),
+    Method("Filecoin.StateGetAllAllocations", (optional(tipset),), get_all_allocations, reads=True),
+    Method(
+        "Filecoin.StateGetAllocationIdForPendingDeal", (unsigned, optional(tipset)), allocation_id_of_deal, reads=True
+    ),
+    Method("Filecoin.StateGetAllocationForPendingDeal", (unsigned, optional(tipset)), allocation_of_deal, reads=True),
     Method("Filecoin.StateVerifierStatus", (filecoin_address, optional(tipset)), verifier_status, reads=True),
     Method("Filecoin.StateMarketStorageDeal", (unsigned, optional(tipset)), storage_deal, reads=True),
     Method("Filecoin.StateMarketDeals", (optional(tipset),), market_deals, reads=True),
+    Method("Filecoin.StateMarketProposalPending", (cid, optional(tipset)), proposal_pending, reads=True),
     Method("Filecoin.StateMarketParticipants", (optional(tipset),), market_participants, reads=True),
 )

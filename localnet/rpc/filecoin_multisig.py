@@ -18,7 +18,16 @@ from localnet.rpc.actor_states import from_go, lotus_value, state_fields
 from localnet.rpc.errors import LOTUS_ERROR, RpcError
 from localnet.rpc.filecoin_state import actor_of, machine_at
 from localnet.rpc.lotus_shapes import address_json, bytes_json, cid_json
-from localnet.rpc.lotus_values import HEAD, TipsetKey, base64_bytes, cid, filecoin_address, tipset, unsigned
+from localnet.rpc.lotus_values import (
+    HEAD,
+    TipsetKey,
+    base64_bytes,
+    cid,
+    filecoin_address,
+    found_tipset,
+    tipset,
+    unsigned,
+)
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
 from localnet.rpc.values import any_value
@@ -45,6 +54,16 @@ def msig_available(node: Node, multisig: Address, key: TipsetKey = HEAD) -> str:
     machine = machine_at(node, key)
     actor = _multisig(machine, multisig)
     return str(max(0, actor.balance - _locked_amount(state_fields(machine, actor), machine.context.epoch)))
+
+
+def msig_vested(node: Node, multisig: Address, start: TipsetKey, end: TipsetKey) -> str:
+    """Return the attoFIL that a multisig unlocked between two tipsets."""
+    heights = [found_tipset(node.network, key).height for key in (start, end)]
+    if heights[0] > heights[1]:
+        raise RpcError(LOTUS_ERROR, f"start tipset {heights[0]} is after end tipset {heights[1]}")
+    machine = machine_at(node, end)
+    state = state_fields(machine, _multisig(machine, multisig))
+    return str(_locked_amount(state, heights[0]) - _locked_amount(state, heights[1]))
 
 
 def msig_schedule(node: Node, multisig: Address, key: TipsetKey = HEAD) -> dict[str, Any]:
@@ -136,6 +155,7 @@ def _signed(key: bytes) -> int:
 METHODS = (
     Method("Filecoin.MsigGetPending", (filecoin_address, optional(tipset)), msig_pending),
     Method("Filecoin.MsigGetAvailableBalance", (filecoin_address, optional(tipset)), msig_available),
+    Method("Filecoin.MsigGetVested", (filecoin_address, tipset, tipset), msig_vested),
     Method("Filecoin.MsigGetVestingSchedule", (filecoin_address, optional(tipset)), msig_schedule),
     Method("Filecoin.StateDecodeParams", (filecoin_address, unsigned, base64_bytes, optional(tipset)), decode_params),
     Method("Filecoin.StateEncodeParams", (cid, unsigned, any_value), encode_params),

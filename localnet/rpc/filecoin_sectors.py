@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint
+from hypervisor.leb128 import encode_uleb128
 from hypervisor.machine import Hypervisor
 from localnet.miners import sectors
 from localnet.miners.sectors import Partition
@@ -26,6 +27,7 @@ from store.amt import Amt
 from store.bitfield import BitfieldError, decode, positions, runs_of
 from store.blockstore import get_object
 from store.codec import unlink
+from store.hamt import Hamt
 
 _MAX_RUNS: Final = 10_000
 _MAX_SECTOR: Final = 1 << 63
@@ -74,6 +76,28 @@ def sector_info(node: NodeReader, miner: Address, number: int, key: TipsetKey = 
     machine, state = _state(node, miner, key)
     found = sectors.sector_info(machine.store, state, number)
     return None if found is None else _info_json(found)
+
+
+def pre_commit_info(node: NodeReader, miner: Address, number: int, key: TipsetKey = HEAD) -> dict[str, Any] | None:
+    """Return the information of a sector that is committed and not proven; null if there is none."""
+    machine, state = _state(node, miner, key)
+    found = Hamt(machine.store, unlink(state["pre_committed_sectors"])).get(encode_uleb128(number))
+    if found is None:
+        return None
+    (seal_proof, sector, sealed, seal_epoch, deals, expiration, unsealed), deposit, epoch = found
+    return {
+        "Info": {
+            "SealProof": seal_proof,
+            "SectorNumber": sector,
+            "SealedCID": cid_json(unlink(sealed)),
+            "SealRandEpoch": seal_epoch,
+            "DealIDs": deals or None,
+            "Expiration": expiration,
+            "UnsealedCid": None if unsealed is None else cid_json(unlink(unsealed)),
+        },
+        "PreCommitDeposit": str(decode_bigint(deposit)),
+        "PreCommitEpoch": epoch,
+    }
 
 
 def sector_count(node: NodeReader, miner: Address, key: TipsetKey = HEAD) -> dict[str, int]:
@@ -213,6 +237,9 @@ METHODS = (
     ),
     Method("Filecoin.StateMinerActiveSectors", (filecoin_address, optional(tipset)), active_sectors, reads=True),
     Method("Filecoin.StateSectorGetInfo", (filecoin_address, unsigned, optional(tipset)), sector_info, reads=True),
+    Method(
+        "Filecoin.StateSectorPreCommitInfo", (filecoin_address, unsigned, optional(tipset)), pre_commit_info, reads=True
+    ),
     Method("Filecoin.StateMinerSectorCount", (filecoin_address, optional(tipset)), sector_count, reads=True),
     Method("Filecoin.StateMinerFaults", (filecoin_address, optional(tipset)), faults, reads=True),
     Method("Filecoin.StateMinerRecoveries", (filecoin_address, optional(tipset)), recoveries, reads=True),

@@ -23,6 +23,7 @@ _NOBODY: Final = (
 _RANDOMNESS: Final = "randomness comes from the epoch's beacon entry"
 _CHEAPEST: Final = "the minimum gas price is the base fee: use anvil_setNextBlockBaseFeePerGas"
 _BLOBS: Final = "eth_blobBaseFee"
+_SUBMISSION: Final = "blocks here have no proofs, and their tickets follow from the height: use evm_mine"
 _WORK: Final = "Filecoin has no proof of work"
 
 REASONS: Final = {
@@ -46,6 +47,7 @@ REASONS: Final = {
     "anvil_setRpcUrl": "a fork always reads from its first node: start another node with --fork-url",
     "anvil_setChainId": "the ID of a chain cannot change: --chain-id sets that of a new chain",
     "eth_getBlockAccessList": "Filecoin's blocks have no access lists",
+    "Filecoin.SyncSubmitBlock": _SUBMISSION,
 }
 """Reason for each refused method."""
 

@@ -37,6 +37,7 @@ _AFTER_FINALITY: Final = (
 """Methods called 900 epochs later, with a miner that has a sector since; `$HEAD` is the block of the head."""
 _WITH_A_DEAL: Final = (
     "Filecoin.StateMarketStorageDeal", "Filecoin.StateMarketDeals", "Filecoin.StateMarketParticipants",
+    "Filecoin.StateGetAllClaims", "Filecoin.StateGetAllAllocations", "Filecoin.StateGetAllocationIdForPendingDeal",
 )  # fmt: skip
 """Methods called on a network of version 28 with a published deal, number 0."""
 _LATER: Final = 915
@@ -49,6 +50,7 @@ _MODULE: Final = bytes.fromhex(
 
 _CALL: Final = {"from": "$ALICE", "to": "$CONTRACT", "data": "$CALLDATA"}
 _PAYMENT: Final = {"from": "$ALICE", "to": "$BOB", "value": "0x1"}
+_SECTOR: Final = {"SealProof": 5, "DealIDs": [], "Expiration": 1_555_200}
 _MESSAGE: Final = {"To": "$F1_BOB", "From": "$F1_ALICE", "Value": "1"}
 
 EXAMPLES: Final[dict[str, list[Any]]] = {
@@ -241,6 +243,11 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "Filecoin.MpoolBatchPushMessage": [[_MESSAGE], None],
     "Filecoin.MsigGetPending": ["$MULTISIG", None],
     "Filecoin.MsigGetAvailableBalance": ["$MULTISIG", None],
+    "Filecoin.MpoolCheckMessages": [[{"Message": _MESSAGE, "ValidNonce": True}]],
+    "Filecoin.MpoolCheckPendingMessages": ["$F1_ALICE"],
+    "Filecoin.MpoolCheckReplaceMessages": [[_MESSAGE]],
+    "Filecoin.NodeStatus": [True],
+    "Filecoin.MsigGetVested": ["$MULTISIG", None, None],
     "Filecoin.MsigGetVestingSchedule": ["$MULTISIG", None],
     "Filecoin.StateDecodeParams": ["$MULTISIG", 3, "ggBA", None],
     "Filecoin.StateEncodeParams": ["$POWER_CODE", 2, "$NEW_MINER"],
@@ -269,6 +276,9 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
             "WinningPoStProof": [],
         },
     ],
+    "Filecoin.StateMinerPreCommitDepositForPower": ["$MINER", _SECTOR, None],
+    "Filecoin.StateMinerInitialPledgeCollateral": ["$MINER", _SECTOR, None],
+    "Filecoin.StateDealProviderCollateralBounds": [2048, True, None],
     "Filecoin.StateMinerInitialPledgeForSector": [1_555_200, 2048, 2048, None],
     **{
         f"Filecoin.StateMiner{name}": ["$MINER", None]
@@ -277,6 +287,7 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "Filecoin.StateMinerSectors": ["$MINER", None, None],
     "Filecoin.StateMinerPartitions": ["$MINER", 0, None],
     "Filecoin.StateMinerSectorAllocated": ["$MINER", 0, None],
+    "Filecoin.StateSectorPreCommitInfo": ["$MINER", 0, None],
     "Filecoin.StateSectorGetInfo": ["$MINER", 0, None],
     "Filecoin.StateSectorPartition": ["$MINER", 0, None],
     "Filecoin.StateSectorExpiration": ["$MINER", 0, None],
@@ -284,6 +295,9 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "Filecoin.StateMinerProvingDeadline": ["$MINER", None],
     "Filecoin.StateMarketBalance": ["$F1_ALICE", None],
     "Filecoin.StateMarketStorageDeal": [0, None],
+    "Filecoin.StateMarketProposalPending": ["$TIPSET", None],
+    "Filecoin.StateGetAllocationIdForPendingDeal": [0, None],
+    "Filecoin.StateGetAllocationForPendingDeal": [77, None],
     "Filecoin.StateGetClaim": ["$MINER", 1, None],
     "Filecoin.StateGetClaims": ["$MINER", None],
     "Filecoin.StateGetAllocation": ["$F1_ALICE", 1, None],

@@ -557,6 +557,102 @@ class TestNativeMessagesForEthereum:
         assert (views[1]["status"], views[1]["contractAddress"]) == ("0x1", None)
 
 
+class TestChecks:
+    """Checks of messages before they are pushed: lotus chain/messagepool/check.go, numbers of api/types.go."""
+
+    def check(self, rpc: Client, *messages: dict[str, Any], valid_nonce: bool = True) -> list[dict[int, Any]]:
+        """Return for each message its checks by number: True, or the error."""
+        prototypes = [{"Message": message, "ValidNonce": valid_nonce} for message in messages]
+        return [
+            {check["Code"]: check["Err"] or check["OK"] for check in checks}
+            for checks in lotus(rpc, "MpoolCheckMessages", prototypes)
+        ]
+
+    def priced(self, rpc: Client, **fields: Any) -> dict[str, Any]:
+        return transfer(rpc, **{"GasLimit": 10**7, "GasFeeCap": str(10**9), "GasPremium": "1", **fields})
+
+    def test_valid_message_passes_all_checks_in_order(self, rpc: Client) -> None:
+        (checks,) = lotus(rpc, "MpoolCheckMessages", [{"Message": self.priced(rpc), "ValidNonce": True}])
+        assert [check["Code"] for check in checks] == [9, 11, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12]
+        assert all(check["OK"] and not check["Err"] for check in checks)
+        hints = {check["Code"]: check["Hint"] for check in checks}
+        balance = lotus(rpc, "WalletBalance", native(rpc))
+        assert (hints[9], hints[11], hints[1], hints[10]) == (
+            {"nonce": 0},
+            {"balance": balance},
+            None,
+            {"nextNonce": 0},
+        )
+        assert hints[12] == {"requiredFunds": str(10**16 + 5)}
+        cid = lotus(rpc, "GasEstimateMessageGas", self.priced(rpc), {"MaxFee": str(10**20)}, None)["CID"]
+        assert {json.dumps(check["Cid"]) for check in checks} == {json.dumps(cid)}
+
+    @pytest.mark.parametrize(
+        ("changed", "code", "error"),
+        [
+            ({"Nonce": 3}, 10, "message nonce doesn't match next nonce (0)"),
+            ({"Value": str(10**28)}, 3, "syntactically invalid message: 'Value' field cannot be greater than total"),
+            ({"GasPremium": str(10**10)}, 3, "syntactically invalid message: 'GasFeeCap' less than 'GasPremium'"),
+            ({"GasLimit": 0}, 3, "syntactically invalid message: 'GasLimit' field 0 must be positive"),
+            ({"GasLimit": 10**11}, 3, "syntactically invalid message: 'GasLimit' field cannot be greater than a block"),
+            ({"GasLimit": 5}, 4, "GasLimit less than epoch minimum gas"),
+            ({"GasFeeCap": "99"}, 5, "GasFeeCap less than minimum base fee"),
+            ({"Value": str(10**26)}, 12, "insufficient balance"),
+            ({"Params": b64encode(bytes(65_500)).decode(), "GasLimit": 10**9}, 2, "message too big"),
+            ({"From": NOBODY}, 9, "error retrieving state nonce: "),
+        ],
+    )
+    def test_invalid_message_fails_a_check(self, rpc: Client, changed: dict[str, Any], code: int, error: str) -> None:
+        (checks,) = self.check(rpc, self.priced(rpc, **changed))
+        failed = {number: found for number, found in checks.items() if found is not True}
+        assert set(failed) == {code}
+        assert failed[code].startswith(error)
+        assert ((10 in checks), (6 in checks)) == (code not in (3, 9), code not in (3, 5, 9))
+
+    def test_messages_of_one_sender_follow_each_other_and_the_pending_ones(self, rpc: Client) -> None:
+        rpc("evm_setAutomine", False)
+        pushed(rpc)
+        first, second, third = self.check(rpc, *(self.priced(rpc, Nonce=nonce) for nonce in (1, 2, 2)))
+        assert first[10] is second[10] is True
+        assert third[10] == "message nonce doesn't match next nonce (3)"
+        assert self.check(rpc, self.priced(rpc, Nonce=7), valid_nonce=False)[0][10] is True
+        (pending,) = lotus(rpc, "MpoolCheckPendingMessages", native(rpc))
+        assert all(check["OK"] for check in pending)
+        assert lotus(rpc, "MpoolCheckPendingMessages", native(rpc, 1)) is None
+        replaced = lotus(rpc, "MpoolCheckReplaceMessages", [self.priced(rpc, Value=str(10**26))])
+        assert [check["Code"] for checks in replaced for check in checks if not check["OK"]] == [12]
+
+    def test_pool_limits_are_those_of_this_pool(self, rpc: Client) -> None:
+        found = lotus(rpc, "MpoolGetConfig")
+        names = "PriorityAddrs SizeLimitHigh SizeLimitLow ReplaceByFeeRatio PruneCooldown GasLimitOverestimation"
+        assert same_keys(found, names)
+        assert (found["ReplaceByFeeRatio"], found["GasLimitOverestimation"]) == (1.1, 1.25)
+
+
+class TestSync:
+    """A node whose chain has no other source. Shapes: lotus api/api_full.go and api/types.go."""
+
+    def test_head_is_synchronised(self, rpc: Client) -> None:
+        head = lotus(rpc, "ChainHead")
+        (state,) = lotus(rpc, "SyncState")["ActiveSyncs"]
+        assert (state["Stage"], state["Height"]) == (4, head["Height"])
+        assert state["Base"] == state["Target"] == head
+        status = lotus(rpc, "NodeStatus", True)
+        assert status["SyncStatus"]["Epoch"] == head["Height"]
+        assert status["ChainStatus"] == {"BlocksPerTipsetLast100": 0, "BlocksPerTipsetLastFinality": 0}
+
+    @pytest.mark.slow
+    def test_status_of_a_long_chain_has_its_blocks_per_tipset(self, rpc: Client) -> None:
+        head = lotus(rpc, "ChainHead")
+        rpc("hypervisor_mineAfterNullRounds", 900 - head["Height"])
+        assert lotus(rpc, "NodeStatus", True)["ChainStatus"]["BlocksPerTipsetLast100"] == 1
+        assert lotus(rpc, "NodeStatus", False)["ChainStatus"]["BlocksPerTipsetLast100"] == 0
+
+    def test_submitted_block_is_refused_with_the_reason(self, rpc: Client) -> None:
+        with refusal(-32004, "blocks here have no proofs"):
+            lotus(rpc, "SyncSubmitBlock", {"Header": {}, "BlsMessages": [], "SecpkMessages": []})
+
+
 class TestWallet:
     """Keys of the node."""
 

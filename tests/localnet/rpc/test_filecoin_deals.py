@@ -12,15 +12,15 @@ from localnet.miners.onboarding import unsealed_cid
 from localnet.rpc.node import Node
 from store.amt import Amt
 from store.blockstore import get_object, put_object
-from store.cid import show
+from store.cid import DAG_CBOR, cid_of, show
 from store.codec import encode, link, unlink
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.conftest import Client, Failed
 from tests.localnet.solstice import COLLATERAL, DEAL_EPOCHS, DEAL_START, PRICE, REGISTRY, SIZE, Life
 
 GET_DEAL_SECTOR = 2611213344
-STATES = 1
-"""Place of the deals' states in the market's state."""
+PROPOSALS, STATES = 0, 1
+"""Places of the deals' proposals and states in the market's state."""
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +74,46 @@ def test_allocations_of_a_client(life: Life, ask: Any) -> None:
     assert [each["Size"] for each in of_deal] == [SIZE]
     assert ask("StateGetAllocations", str(life.stranger.native)) == {}
     assert ask("StateGetAllocations", "f0999999") == {}
+
+
+def test_all_claims_and_allocations_are_those_of_each_owner(life: Life, ask: Any) -> None:
+    assert ask("StateGetAllClaims") == ask("StateGetClaims", f"f0{life.claimer.id}") != {}
+    assert ask("StateGetAllAllocations") == ask("StateGetAllocations", str(life.client.native)) != {}
+
+
+def test_pending_deal_has_a_proposal_and_an_allocation(life: Life, ask: Any) -> None:
+    """Source: lotus chain/actors/builtin/market; a proposal's CID is that of its CBOR (builtin-actors market)."""
+    machine = life.network.machine
+    market = machine.state_tree.get_actor(MARKET_ACTOR)
+    assert market is not None
+    proposal = Amt(machine.store, unlink(get_object(machine.store, market.head)[PROPOSALS])).get(life.deal)
+    assert ask("StateMarketProposalPending", {"/": show(cid_of(encode(proposal), DAG_CBOR))}) is True
+    assert ask("StateMarketProposalPending", {"/": show(unsealed_cid(b"a file"))}) is False
+    number = ask("StateGetAllocationIdForPendingDeal", life.deal)
+    allocation = ask("StateGetAllocationForPendingDeal", life.deal)
+    assert allocation == ask("StateGetAllocation", str(life.client.native), number)
+    assert (allocation["Data"], allocation["Size"]) == ({"/": show(unsealed_cid(b"a file"))}, SIZE)
+    assert ask("StateGetAllocationIdForPendingDeal", 77) == 0
+    assert ask("StateGetAllocationForPendingDeal", 77) is None
+
+
+def test_pledge_of_a_sector_counts_its_verified_deals(life: Life, ask: Any) -> None:
+    """A sector of a verified deal needs the pledge of ten sectors (lotus node/impl/full/state.go)."""
+    miner, sector = f"f0{life.miner.id}", {"SealProof": 5, "Expiration": DEAL_START + DEAL_EPOCHS}
+    single, full = (
+        ask("StateMinerInitialPledgeCollateral", miner, {**sector, "DealIDs": deals}) for deals in ([], [life.deal])
+    )
+    assert int(full) == 10 * int(single) > 0
+    for wrong, words in (
+        ({"DealIDs": [77]}, "no such deal 77"),
+        ({"DealIDs": [life.deal] * 2}, "present multiple times"),
+        ({"DealIDs": [life.deal], "Expiration": DEAL_START}, "exceeds the sector's"),
+        ({"Expiration": 1}, "must be after the tipset's height"),
+    ):
+        with pytest.raises(Failed, match=words):
+            ask("StateMinerInitialPledgeCollateral", miner, {**sector, **wrong})
+    with pytest.raises(Failed, match="proposal has provider"):
+        ask("StateMinerInitialPledgeCollateral", f"f0{life.claimer.id}", {**sector, "DealIDs": [life.deal]})
 
 
 def test_a_deal_is_that_which_was_published(life: Life, ask: Any) -> None:

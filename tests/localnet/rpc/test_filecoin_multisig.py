@@ -66,6 +66,12 @@ def test_locked_funds_vest_by_epoch(rpc: Client) -> None:
     network.mine(null_rounds=start + 30 - network.block_number - 1)
     # builtin-actors multisig: the locked part is rounded up.
     assert lotus(rpc, "MsigGetAvailableBalance", shared, None) == str(FUNDS * 30 // 100)
+    first = lotus(rpc, "ChainGetTipSetByHeight", start, None)["Cids"]
+    # lotus node/impl/full/state.go: the difference of the locked amounts
+    assert lotus(rpc, "MsigGetVested", shared, first, None) == str(FUNDS * 30 // 100)
+    assert lotus(rpc, "MsigGetVested", shared, None, None) == "0"
+    with pytest.raises(Failed, match=r"start tipset \d+ is after end tipset"):
+        lotus(rpc, "MsigGetVested", shared, None, first)
     network.mine(null_rounds=100)
     assert lotus(rpc, "MsigGetAvailableBalance", shared, None) == str(FUNDS)
 

@@ -5,9 +5,12 @@ import pytest
 from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.types import POWER_ACTOR, REWARD_ACTOR, ActorID
 from localnet import Network
-from localnet.miners.miner import Miner
+from localnet.miners import onboarding
+from localnet.miners.miner import WINDOW_PROOF, Miner
+from localnet.miners.onboarding import NewSector
 from localnet.rpc.node import Node
 from store.blockstore import get_object, put_object
+from store.cid import show
 from tests.conftest import data_file
 from tests.localnet.conftest import Clock, network_fixture
 from tests.localnet.rpc.conftest import Client, Failed
@@ -77,6 +80,41 @@ def test_estimated_pledge_is_that_of_miner_actor_plus_margin(
     assert 0 < once < CAP
     assert told[0] == once * 110 // 100
     assert told[1] > told[0]
+
+
+def test_estimated_deposit_is_that_of_the_miner_actor_plus_margin(official: Network) -> None:
+    miner, rpc = official.create_miner(sectors=0), Client(Node(official))
+    official.mine()
+    owner, until = f"f0{miner.id}", official.block_number + LIFE
+    told = rpc("Filecoin.StateMinerPreCommitDepositForPower", owner, {"SealProof": 5, "Expiration": until}, None)
+    call = onboarding.pre_commit(miner.id, WINDOW_PROOF, [NewSector(7, None)], official.block_number, until)
+    miner.invoke(call)
+    found = rpc("Filecoin.StateSectorPreCommitInfo", owner, 7, None)
+    assert int(told) == int(found["PreCommitDeposit"]) * 110 // 100
+    assert found["PreCommitEpoch"] == official.block_number
+    assert found["Info"] == {
+        "SealProof": 5, "SectorNumber": 7, "SealedCID": {"/": show(onboarding.sealed_cid(miner.id, 7))},
+        "SealRandEpoch": official.block_number - 2, "DealIDs": None, "Expiration": until, "UnsealedCid": None,
+    }  # fmt: skip
+    assert rpc("Filecoin.StateSectorPreCommitInfo", owner, 8, None) is None
+
+
+def test_collateral_of_a_deal_is_its_share_of_a_hundredth_of_the_supply(network: Network) -> None:
+    """Source: go-state-types builtin/v17/market/policy.go `DealProviderCollateralBounds`, and Lotus' margin."""
+    change(network, REWARD_ACTOR, {BASELINE: encode_bigint(1 << 40)})
+    rpc = Client(Node(network))
+    supply = int(rpc("Filecoin.StateVMCirculatingSupplyInternal", None)["FilCirculating"])
+    bounds = rpc("Filecoin.StateDealProviderCollateralBounds", 1 << 30, True, None)
+    assert bounds == {"Min": str(supply // 100 // 1024 * 110 // 100), "Max": str(2 * 10**27)}
+    change(network, REWARD_ACTOR, {BASELINE: encode_bigint(0)})
+    change(network, POWER_ACTOR, {0: encode_bigint(0)})
+    whole = rpc("Filecoin.StateDealProviderCollateralBounds", 1 << 30, False, None)
+    assert whole["Min"] == str(supply // 100 * 110 // 100)
+
+
+def test_unknown_seal_proof_is_refused(network: Network) -> None:
+    with pytest.raises(Failed, match="SealProof: 20 is not a seal proof: expected 0 to 19"):
+        Client(Node(network))("Filecoin.StateMinerPreCommitDepositForPower", "f01", {"SealProof": 20}, None)
 
 
 @pytest.mark.slow
