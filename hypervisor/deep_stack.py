@@ -90,9 +90,16 @@ class _ThreadLocal(threading.local):
 
     own: ExecutionThread | None = None
     """The adopted `ExecutionThread`, while no execution runs on it."""
+    request: int = 0
+    """Number of the thread that waits for this thread's job, directly or indirectly; 0 outside of jobs."""
 
 
 _local = _ThreadLocal()
+
+
+def request_thread() -> int:
+    """Return the number of the thread whose work the calling thread continues on another stack, or its own."""
+    return _local.request or threading.get_ident()
 
 
 class Stacks:
@@ -164,10 +171,11 @@ class Stacks:
 class _Job:
     """A unit of work and its result. `taken` and `finished` are set once, by the worker."""
 
-    __slots__ = ("done", "error", "finished", "result", "taken", "work")
+    __slots__ = ("done", "error", "finished", "request", "result", "taken", "work")
 
     def __init__(self, work: Callable[[], Any]) -> None:
         self.work = work
+        self.request = request_thread()
         self.result: Any = None
         self.error: BaseException | None = None
         self.taken = self.finished = False
@@ -221,6 +229,7 @@ def _run_jobs(jobs: "SimpleQueue[_Job | None]") -> None:
         if job.taken:
             continue
         job.taken = True
+        _local.request = job.request
         try:
             job.result = job.work()
         except BaseException as error:  # noqa: BLE001  # raised again in the waiting thread

@@ -314,16 +314,21 @@ class Hypervisor(MachineState):
 
         The network does not let users install code yet; this machine does, for development.
         """
+        code = self.prepare_module(module)
+        self.store.put(code, module)
+        if code not in self._installed:
+            self._installed = (*self._installed, code)
+        return PrintedCid(code)
+
+    def prepare_module(self, module: bytes) -> Cid:
+        """Check and compile a module that will be installed, and return its code CID. Raises InvalidModule."""
         code = cid_of(module, RAW)
         name, runtime = self.registry.runtime_for(code)
         if name != NATIVE:
             raise InvalidInput(f"code {show(code)} belongs to the runtime '{name}' and cannot be installed")
         services = InstallServices(self.installed_module)
         runtime.prepare({code: module}, enabled_features(self.context.network.rules), services)
-        self.store.put(code, module)
-        if code not in self._installed:
-            self._installed = (*self._installed, code)
-        return PrintedCid(code)
+        return code
 
     def prepare(self) -> None:
         """Compile all modules of the bundle and of users now, on all cores, instead of at their first calls."""

@@ -6,6 +6,7 @@ contracts.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from hypervisor.address import Address
@@ -14,7 +15,7 @@ from localnet.contracts.native_actor import existing_actor
 from localnet.rpc.errors import LOTUS_ERROR, RpcError
 from localnet.rpc.lotus_shapes import cid_json
 from localnet.rpc.lotus_values import base64_bytes, cid, filecoin_address
-from localnet.rpc.methods import Method, optional
+from localnet.rpc.methods import Method, Preparation, optional
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.values import any_value, data, number, text
 from localnet.state.actor_interfaces import NO_SCHEMA, StoredSchemas
@@ -29,6 +30,16 @@ def module(value: Any) -> bytes:
 def install_actor(node: Node, wasm: bytes, schema: str | None = None, name: str | None = None) -> dict[str, str]:
     """Install a valid WASM module with its interface and name; return the code CID."""
     return cid_json(node.network.actors.keep(wasm, schema, "" if name is None else name))
+
+
+def _compile(_: Node, wasm: bytes, **_others: Any) -> Callable[[NodeReader], bytes]:
+    """Return the compilation of a module, which takes too long for the chain's thread."""
+
+    def query(node: NodeReader) -> bytes:
+        node.network.machine.prepare_module(wasm)
+        return wasm
+
+    return query
 
 
 def create_actor(node: Node, code: Cid, params: Any = None, value: int = 0) -> dict[str, str]:
@@ -73,7 +84,13 @@ def actor_interface(node: NodeReader, address: Address) -> dict[str, Any]:
 
 
 METHODS = (
-    Method("hypervisor_installActor", (module, optional(text), optional(text)), install_actor),
+    Method(
+        "hypervisor_installActor",
+        (module, optional(text), optional(text)),
+        install_actor,
+        traces=True,
+        preparation=Preparation(_compile, lambda _: "hypervisor_installActor", parameter="wasm"),
+    ),
     Method("hypervisor_createActor", (cid, optional(any_value), optional(number)), create_actor),
     Method("hypervisor_setActorCode", (filecoin_address, cid), set_actor_code),
     Method("hypervisor_actorInterface", (filecoin_address,), actor_interface, reads=True),

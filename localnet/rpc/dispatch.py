@@ -155,7 +155,7 @@ class Dispatcher:
             values = method.read(_read(request)[1])
         except RpcError:
             return None
-        if method.preparation is not None and method.preparation.applies(values["request"]):
+        if method.preparation is not None and method.preparation.applies(values[method.preparation.parameter]):
             return None
         execute = partial(method.handler, self._node, **values)
         return Change(
@@ -343,8 +343,7 @@ class Dispatcher:
             change = partial(method.call, target, params)
         else:
             values = method.read(params)
-            request = values["request"]
-            if preparation.applies(request):
+            if preparation.applies(values[preparation.parameter]):
                 return await self._prepared_change(method, preparation, values, target, session)
             change = partial(method.handler, target, **values)
         if session is None:
@@ -361,7 +360,7 @@ class Dispatcher:
     ) -> Any:
         """Execute the query of a method's preparation on a query thread, then the method with its result."""
         assert self._run_query is not None
-        request = values["request"]
+        request = values[preparation.parameter]
         order = (
             self._orders.setdefault(preparation.sender(request), RequestOrder()) if session is None else session.order
         )
@@ -370,7 +369,7 @@ class Dispatcher:
             if query is not None:
                 client = REQUESTING_CLIENT.set(None)
                 try:
-                    values["request"] = await self._run_query(query, method.kind)
+                    values[preparation.parameter] = await self._run_query(query, method.kind)
                 finally:
                     REQUESTING_CLIENT.reset(client)
             return await self._on_chain(lambda: method.handler(target, **values))

@@ -20,6 +20,7 @@ from functools import partial
 from math import inf
 from typing import Any, Final
 
+from hypervisor.compile_time import compile_seconds
 from localnet.calls.pace import SHORT_EXECUTION, Pace, Turns
 from localnet.chain.pending import PendingPlan
 from localnet.rpc.errors import SERVER_ERROR, RpcError
@@ -62,10 +63,14 @@ class QueryThread:
         self._response: asyncio.Future[Any] | None = None
         self._kind = QueryKind.QUERY
         self._seconds = 0.0
+        self._number = 0
+        """Number of the thread, once it runs."""
+        self._compiled = 0.0
+        """Seconds of `compile_seconds` at the start of the current query."""
         self.since: float | None = None
         """Start time of the current query."""
         self.due = inf
-        """Deadline of the current query."""
+        """Deadline of the current query. The time to compile modules delays it."""
 
     @property
     def is_busy(self) -> bool:
@@ -74,10 +79,10 @@ class QueryThread:
 
     def start(self, query: ReaderQuery) -> asyncio.Future[Any]:
         """Start a query and return the future of its result. For the event loop's thread."""
-        limits, self._kind = self._node.limits, query.kind
-        self._seconds = limits.trace if self._kind is QueryKind.TRACE else limits.query
-        self.since = time.monotonic()
-        self.due = self.since + self._seconds - query.spent
+        self._kind = query.kind
+        self._seconds = self._node.limits.of(self._kind) - query.spent
+        self.since, self._compiled = time.monotonic(), compile_seconds(self._number)
+        self.due = self.since + self._seconds
         self._response = self._thread.start(partial(self._execute, query))
         return self._response
 
@@ -88,9 +93,16 @@ class QueryThread:
 
     def end_overdue(self, now: float) -> None:
         """Refuse the query if its deadline has passed. For the event loop's thread."""
+        if self.due <= now and self.since is not None:
+            self.due = now + self._seconds - self.elapsed(now)
         if self.due <= now:
             self.due = inf
-            self.refuse(_limit_text(self._seconds, self._kind))
+            self.refuse(_limit_text(self._node.limits.of(self._kind), self._kind))
+
+    def elapsed(self, now: float) -> float:
+        """Return the duration of the current query in seconds, without the time to compile modules."""
+        assert self.since is not None, "a query is running"
+        return now - self.since - (compile_seconds(self._number) - self._compiled)
 
     def release(self) -> None:
         """Mark the query as completed."""
@@ -99,6 +111,9 @@ class QueryThread:
     def _execute(self, query: ReaderQuery) -> Any:
         """Execute a query on this thread. Raises its errors, and those of `NodeView.run`."""
         pace = self._pace
+        if not self._number:
+            self._number = threading.get_ident()
+            self._compiled = compile_seconds(self._number)
         if self._view is None:
             pace.keep()
             self._view = NodeView(self._node)
@@ -169,7 +184,7 @@ class QueryPool:
             if client is not None:
                 client.give_up = None
             if thread.since is not None:
-                query.spent += time.monotonic() - thread.since
+                query.spent += thread.elapsed(time.monotonic())
             if thread.is_busy:
                 thread.give_up(lambda: self._forget(thread, kind))
             else:

@@ -8,7 +8,7 @@ are listed separately because their indices shift. wasmtime has validated the co
 from dataclasses import dataclass
 
 from hypervisor.errors import InvalidModule
-from runtimes.wasm.module import VALUE_TYPES
+from runtimes.wasm.module import MAX_CODE_BYTES, VALUE_TYPES
 from runtimes.wasm.opcodes import (
     I32_CONST,
     MEMORY_GROW,
@@ -38,11 +38,16 @@ class Instructions:
     globals: list[tuple[int, int, int, int]]
 
 
-def decode(code: bytes, position: int, end: int) -> Instructions:
-    """Decode the instructions of one function; raises InvalidModule for one that consensus does not allow."""
+def decode(code: bytes, position: int, end: int, limit: int = MAX_CODE_BYTES) -> Instructions:
+    """Decode the instructions of one function; raises InvalidModule for one that consensus does not allow.
+
+    Stops after more than `limit` marks or globals.
+    """
     result = Instructions(bytearray(), [], [])
     try:
-        position = _decode(code, position, end, result)
+        position = _decode(code, position, end, result, limit)
+        if len(result.marks) > limit or len(result.globals) > limit:
+            return result
     except IndexError:
         position = -1
     if position != end:
@@ -50,7 +55,7 @@ def decode(code: bytes, position: int, end: int) -> Instructions:
     return result
 
 
-def _decode(code: bytes, position: int, end: int, result: Instructions) -> int:
+def _decode(code: bytes, position: int, end: int, result: Instructions, limit: int) -> int:
     # Hot loop over every byte of every module: local variables instead of attributes, frequent shapes first.
     ops, marks, shapes = result.ops, result.marks, SHAPE
     push, mark = ops.append, marks.append
@@ -78,10 +83,14 @@ def _decode(code: bytes, position: int, end: int, result: Instructions) -> int:
             operand, position = _u32(code, position)
             mark((len(ops), op, start, position, (operand,)))
             push(op)
+            if len(marks) > limit:
+                return position
         elif shape == Shape.GLOBAL:
             push(op)
             operand, position = _u32(code, position)
             result.globals.append((start, position, op, operand))
+            if len(result.globals) > limit:
+                return position
         elif shape == Shape.LONG_CONST:
             push(op)
             while code[position] > 127:
@@ -91,6 +100,8 @@ def _decode(code: bytes, position: int, end: int, result: Instructions) -> int:
             op, position, operands = _rare(code, position, op, shape, ops)
             if operands is not None:
                 mark((len(ops), op, start, position, operands))
+                if len(marks) > limit:
+                    return position
             push(op)
     return position
 

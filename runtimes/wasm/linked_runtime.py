@@ -72,6 +72,7 @@ class LinkedRuntime:
         for code, wasm in own.items():
             if features is not None:
                 check_features(wasm, features)
+                self._modules.check_installable(code, wasm)
             load, charge = (_no_module, None) if services is None else (services.load, services.charge)
             work = None if charge is None else _charging(charge, install_gas)
             if work is not None:

@@ -8,13 +8,21 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 
 from hypervisor.bounded_cache import BoundedCache
+from hypervisor.compile_time import compiling
 from hypervisor.errors import InvalidModule, UnlinkableModule
 from runtimes.wasm import instrument
 from runtimes.wasm.abi import Revision, revision_named
 from runtimes.wasm.boundary import RAW, Boundary, RawBoundary, ResolvedModule
 from runtimes.wasm.module import WasmModule, parse_module
 from runtimes.wasm.opcodes import NETWORK_PRICES, WasmPrices
-from runtimes.wasm.validate import ModuleFacts, check_entry, check_linked, validate_module
+from runtimes.wasm.validate import (
+    MAX_INSPECTED,
+    ModuleFacts,
+    check_entry,
+    check_inspected,
+    check_linked,
+    validate_module,
+)
 from runtimes.wasmtime.cache import ModuleCache, cache_key, cpu_features
 from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine
 from runtimes.wasmtime.raw import WASMTIME_VERSION
@@ -59,6 +67,7 @@ class GuestModules:
         self._boundaries: dict[str, Boundary] = {}
         self._lock = threading.Lock()
         self._locks: dict[bytes, threading.Lock] = {}
+        self._installation = threading.Lock()
 
     def find(self, code: Cid, revision: str, prices: WasmPrices = NETWORK_PRICES) -> GuestModule | None:
         """Return the module if it is compiled and linked for these prices, else None."""
@@ -88,7 +97,7 @@ class GuestModules:
             with self._lock:
                 lock = self._locks.setdefault(name, threading.Lock())
             try:
-                with lock:
+                with compiling(), lock:
                     ready = self._compiled.get(name)
                     if ready is None:
                         made = self._from_disk(code, prices) or self._make(code, bytes(wasm), prices)
@@ -97,6 +106,23 @@ class GuestModules:
                 with self._lock:
                     self._locks.pop(name, None)
         return ready
+
+    def compile_installed(self, code: Cid, wasm: bytes) -> None:
+        """Compile a module that will be installed, one at a time to limit the memory. Raises InvalidModule."""
+        if self._compiled.get(code) is None:
+            with compiling(), self._installation:
+                self.check_installable(code, wasm)
+                self.compile(code, wasm)
+
+    def check_installable(self, code: Cid, wasm: bytes) -> None:
+        """Raise InvalidModule for a module that takes too much memory and time to compile for an installation.
+
+        The network has no such limit, so modules that are part of a state are not checked.
+        """
+        if len(wasm) > MAX_INSPECTED and self._compiled.get(code) is None:
+            module = parse_module(wasm)
+            self._engine.validate(wasm)
+            check_inspected(module)
 
     def compile_all(self, modules: Mapping[Cid, bytes]) -> None:
         """Compile several modules on all cores. Raises InvalidModule, also if the `invoke` of one has the wrong type.

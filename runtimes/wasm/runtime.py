@@ -56,8 +56,9 @@ class WasmRuntime:
     ) -> None:
         """Check and compile modules before their first invocation, on all cores; raises InvalidModule."""
         if features is not None:
-            for wasm in modules.values():
+            for code, wasm in modules.items():
                 check_features(wasm, features)
+                self._modules.compile_installed(self._digest(code, wasm), wasm)
         self._modules.compile_all({self._digest(code, wasm): wasm for code, wasm in modules.items()})
 
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:

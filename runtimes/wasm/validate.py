@@ -12,11 +12,16 @@ from hypervisor.errors import InvalidModule, UnlinkableModule
 from hypervisor.features import FEATURES, feature_of_syscall
 from hypervisor.memory import MAX_INSTANCE_MEMORY
 from runtimes.wasm.abi import ALL_FEATURES, SYSCALL_REVISIONS, Revision
+from runtimes.wasm.code import decode
 from runtimes.wasm.encode import GAS_EXPORT, START_EXPORT
 from runtimes.wasm.module import I32, ExternKind, FunctionType, Import, WasmModule, parse_module
 from runtimes.wasm.opcodes import PAGE_BYTES
 
 MAX_TABLE_ELEMENTS = 20_000
+MAX_INSPECTED = 350_000
+"""Maximum number of instructions of control flow, calls and accesses to globals in a module to install.
+
+Instrumenting and compiling take about 1 KB for each. The largest official actor has 130,000 in 1.6 MB of code."""
 ENTRY_POINT = "invoke"
 ENTRY_TYPE = FunctionType(bytes((I32,)), bytes((I32,)))
 UPGRADE = "upgrade"
@@ -88,6 +93,19 @@ def check_features(wasm: bytes, features: Collection[str]) -> None:
         feature = feature_of_syscall(f"{item.module}.{item.name}")
         if feature in lacking:
             raise UnlinkableModule(_not_a_syscall(item.module, item.name))
+
+
+def check_inspected(module: WasmModule) -> None:
+    """Raise InvalidModule for a valid module with more than `MAX_INSPECTED` instructions of the inspected kinds."""
+    left = MAX_INSPECTED
+    for body in module.bodies:
+        found = decode(module.data, body.code_at, body.end, left)
+        left -= len(found.marks) + len(found.globals)
+        if left < 0:
+            raise InvalidModule(
+                f"the module has more than {MAX_INSPECTED:,} instructions of control flow, calls and accesses to "
+                "globals, the limit for an installation: install a smaller module"
+            )
 
 
 def _not_a_syscall(module: str, name: str) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 
+from hypervisor.compile_time import compiling
 from hypervisor.errors import InvalidModule
 from runtimes.wasmtime.cache import ModuleCache, cache_key, cpu_features
 from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine
@@ -21,6 +22,7 @@ def load_or_compile(engine: WasmtimeEngine, wasm: bytes, modules: ModuleCache, w
             return engine.deserialize(stored)
         except InvalidModule as problem:
             _log.warning("the compiled %s on disk cannot be used: %s", what, problem)
-    artifact = engine.compile(wasm).serialize()
+    with compiling():
+        artifact = engine.compile(wasm).serialize()
     modules.store(key, artifact)
     return engine.deserialize(artifact)  # a module fresh from the compiler holds nearly twice the memory

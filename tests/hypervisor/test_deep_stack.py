@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from hypervisor import deep_stack
-from hypervisor.deep_stack import LEVELS_PER_STACK, STACK_BYTES, Stacks, needs_fresh_stack
+from hypervisor.deep_stack import LEVELS_PER_STACK, STACK_BYTES, Stacks, needs_fresh_stack, request_thread
 from hypervisor.errors import OutOfGas
 from tests.alarm import alarm_clock
 
@@ -69,6 +69,12 @@ def test_work_inside_work_is_on_a_further_thread() -> None:
 
 
 @linux_only
+def test_work_knows_the_thread_of_its_request() -> None:
+    stacks = Stacks()
+    for work in (request_thread, lambda: stacks.run(request_thread, never)):
+        assert stacks.run(work, never) == request_thread() == threading.get_ident()
+
+
 def test_the_stack_is_as_large_as_promised() -> None:
     libc = ctypes.CDLL(None)
     libc.pthread_self.restype = ctypes.c_void_p

@@ -42,10 +42,11 @@ from localnet.rpc.server import serving
 from localnet.rpc.values import as_json
 from localnet.rules.call_request import CallRequest
 from store.blockstore import StoreError
-from store.cid import show
+from store.cid import Cid, show
 from store.remote import RemoteStore
 from tests.localnet.rpc.asking import ALICE, BOB, NOBODY
 from tests.localnet.rpc.executing import HASHING, SOON, ask, body
+from tests.localnet.rpc.test_actor_control import SILENT
 
 KEEPS = "0x5f5480155f526001015f5560205ff3"
 """Code that adds one to slot 0 and returns True if it was 0."""
@@ -105,6 +106,30 @@ def test_repeated_push_returns_the_first_message_without_an_estimate(executors: 
     responses = ask_together(executors, [(push, [message, spec])] * 2 + [(push, [message | {"Value": "9" * 30}, spec])])
     assert responses[0]["result"]["Message"]["Nonce"] == 0
     assert [each["result"]["CID"] for each in responses] == [responses[0]["result"]["CID"]] * 3
+
+
+def test_transaction_is_executed_while_a_module_is_compiled(executors: Executors, monkeypatch: MonkeyPatch) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    prepare = Hypervisor.prepare_module
+
+    def slow(machine: Hypervisor, module: bytes) -> Cid:
+        begun.set()
+        assert go_on.wait(SOON)
+        return prepare(machine, module)
+
+    monkeypatch.setattr(Hypervisor, "prepare_module", slow)
+
+    async def both() -> list[Any]:
+        install = asyncio.create_task(
+            executors.dispatcher.dispatch(body("hypervisor_installActor", f"0x{SILENT.hex()}"))
+        )
+        await asyncio.to_thread(begun.wait, SOON)
+        transfer = await executors.dispatcher.dispatch(body("eth_sendTransaction", {"from": ALICE, "to": ALICE}))
+        assert not install.done()
+        go_on.set()
+        return [json.loads(transfer), json.loads(await install)]
+
+    assert ["result" in response for response in asyncio.run(both())] == [True, True]
 
 
 def test_a_question_is_answered_while_others_have_no_end(executors: Executors) -> None:
