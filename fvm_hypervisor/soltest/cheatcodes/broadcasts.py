@@ -45,7 +45,34 @@ def broadcasting(
     if request.kind not in (CallKind.CALL, None):
         return operations, sender
     caller = CREATE2_DEPLOYER if request.second else sender
+    if request.second:
+        operations = by_deployer(request, sender, operations)
     return replace(operations, proceed=_sending(state, request, sender, operations)), caller
+
+
+def by_deployer(request: InterceptedCall, sender: EthAddress, operations: CallOperations) -> CallOperations:
+    """Return the operations that make CREATE2 as a call of the default deployer, which passes the value on.
+
+    As the deployer's code does, a failed creation reverts without data.
+    """
+    ledger, value = operations.ledger, request.value
+
+    def move(payer: EthAddress, payee: EthAddress) -> None:
+        if value:
+            ledger.set_balance(payer, ledger.balance(payer) - value)
+            ledger.set_balance(payee, ledger.balance(payee) + value)
+
+    def create(deployer: EthAddress | None, code: EthAddress | None) -> SubcallOutcome:
+        if ledger.balance(sender) < value:
+            return SubcallOutcome(False)
+        move(sender, CREATE2_DEPLOYER)
+        outcome = operations.proceed(deployer, code)
+        if outcome.success:
+            return outcome
+        move(CREATE2_DEPLOYER, sender)
+        return SubcallOutcome(False)
+
+    return replace(operations, proceed=create)
 
 
 def _sending(

@@ -11,6 +11,7 @@ contract Who {
     uint256 public slot0ish;
     function set(uint256 v) external { slot0ish = v; }
 }
+contract Refusing { constructor() payable { revert("refused"); } }
 contract Delegate {
     address target;
     uint256 x;
@@ -66,6 +67,15 @@ contract PranksTest is Cheating {
     function callers() internal returns (VmMode m, address s, address o) { (bool ok, bytes memory r) = address(vm).call(abi.encodeWithSignature("readCallers()")); require(ok); (m, s, o) = abi.decode(r, (VmMode, address, address)); }
     function testStopWithout() public { vm.stopPrank(); check(address(this), tx.origin); }
     function testBroadcast() public { vm.broadcast(alice); (address a, address b) = w.who(); vm.assertEq(a, alice); vm.assertEq(b, alice); }
+    function testBroadcastCreate2() public { vm.startBroadcast(alice); Who n = new Who{salt: 0}(); vm.stopBroadcast(); vm.assertEq(n.made(), DEPLOYER);
+        vm.assertEq(address(n), vm.computeCreate2Address(0, keccak256(type(Who).creationCode), DEPLOYER)); }
+    function testBroadcastCreate2Value() public { vm.deal(alice, 5); vm.startBroadcast(alice); Who n = new Who{salt: 0, value: 3}(); vm.stopBroadcast();
+        vm.assertEq(n.made(), DEPLOYER); vm.assertEq(address(n).balance, 3); vm.assertEq(alice.balance, 2); vm.assertEq(DEPLOYER.balance, 0); }
+    function testBroadcastCreate2ValueOnce() public { vm.deal(alice, 5); vm.broadcast(alice); Who n = new Who{salt: 0, value: 5}(); vm.assertEq(address(n).balance, 5); vm.assertEq(alice.balance, 0); }
+    function testBroadcastCreate2TooMuch() public { vm.deal(alice, 2); vm.startBroadcast(alice); new Who{salt: 0, value: 3}(); }
+    function testBroadcastCreate2Refused() public { vm.deal(alice, 5); vm.startBroadcast(alice); try new Refusing{salt: 0, value: 3}() { vm.assertTrue(false); } catch (bytes memory reason) { vm.assertEq(reason, ""); }
+        vm.stopBroadcast(); vm.assertEq(alice.balance, 5); vm.assertEq(DEPLOYER.balance, 0); }
+    address constant DEPLOYER = 0x4e59b44847b379578588920cA78FbF26c0B4956C;
     function testBroadcastStart() public { vm.startBroadcast(alice); w.set(5); w.set(6); vm.stopBroadcast(); check(address(this), tx.origin); }
     function testPrankThenCheat() public { vm.prank(alice); vm.deal(bob, 1); check(alice, tx.origin); }
     function testPrankZero() public { vm.prank(address(0)); check(address(0), tx.origin); }
