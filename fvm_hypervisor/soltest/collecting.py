@@ -18,6 +18,8 @@ from localnet.calls.time_limit import OutOfTime
 
 MAX_COUNTED: Final = 10_000_000
 """Maximum number of instructions counted in one call (about 30 seconds); longer calls are usually endless loops."""
+_PAST_END: Final = 33
+"""Program counters past a code's end: the implicit STOP follows the missing data of a PUSH32 at the latest."""
 
 
 class VisitTracer:
@@ -41,7 +43,7 @@ class VisitTracer:
                 creates, _ = self._open[-1]
                 visits = self.found.get((event.code, creates))
                 if visits is None:
-                    visits = self.found[event.code, creates] = [0] * (len(event.code) + 1)
+                    visits = self.found[event.code, creates] = [0] * (len(event.code) + _PAST_END)
                 self._open[-1], self._here = (creates, visits), visits
             case CallEnded() if self._open:
                 self._open.pop()

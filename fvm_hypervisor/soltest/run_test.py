@@ -13,7 +13,6 @@ from typing import Final, Protocol
 from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.artifact import Artifacts, ContractArtifact
 from fvm_hypervisor.soltest.concrete_run import set_created_values
-from fvm_hypervisor.soltest.consent import ConsentNeeded
 from fvm_hypervisor.soltest.dictionary import MAX_WORDS, Dictionary, SourceLiterals, StateWords, pushed_words
 from fvm_hypervisor.soltest.discovery import Suite, TestFunction, special_functions, suite_defect
 from fvm_hypervisor.soltest.endless import LoopTracer
@@ -134,8 +133,6 @@ class SuiteRun:
                 for result in self._failed_set_up(stage, failure, perf_counter() - begin):
                     yield replace(self._view_set_up(base, artifact, result), gas=0)  # as in forge
                 return
-            except ConsentNeeded:
-                raise
             except (HypervisorError, KeyError, ValueError) as error:
                 executor.cheatcodes.inputs.add("nodes")  # perhaps the node of a fork
                 yield _error_result("setUp()", CaseKind.UNIT, error)
@@ -249,8 +246,6 @@ class SuiteRun:
                     if replayed is not None and (result.counterexample or result.last_run):
                         self._repeat(stage, test, here, result, invariant.fail_on_revert, replayed)
                     result = self._with_output(stage, test, here, seen, result, invariant.fail_on_revert)
-                except ConsentNeeded:
-                    raise
                 except (HypervisorError, StoreError) as error:
                     self.executor.cheatcodes.inputs.add("nodes")  # perhaps the node of a fork
                     result = self._with_logs(_error_result(test.signature, test.kind, error))

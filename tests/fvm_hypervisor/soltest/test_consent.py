@@ -1,6 +1,7 @@
-"""Project settings beyond the sandbox need consent; without it the run stops and names the key."""
+"""Project settings beyond the sandbox need consent; without it the test fails and the result names the key."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -78,21 +79,38 @@ CASES = {
 @pytest.mark.slow
 @pytest.mark.parametrize("evm", ["py-evm", "fast"])
 @pytest.mark.parametrize("case", CASES)
-def test_missing_consent_stops_run_at_first_use_and_names_key(tmp_path: Path, case: str, evm: str) -> None:
+def test_missing_consent_fails_its_test_only_and_names_key(tmp_path: Path, case: str, evm: str) -> None:
     settings, body, words = CASES[case]
     status, output = hypervisor("test", project(tmp_path, settings, body), "--evm", evm)
-    assert status == 2, output
+    assert status == 1, output
     assert words in output
     assert "Give it with `hypervisor trust` for this project, or with --trust for one run" in output
-    assert "Suite result" not in output
+    assert "1 passed; 1 failed" in output
     left = [place.name for place in tmp_path.rglob("*") if place.name in ("ran", "written", "pre-commit")]
     assert left == []
 
 
 @pytest.mark.slow
-def test_under_filecoins_rules_the_run_stops_as_well(tmp_path: Path) -> None:
+def test_missing_consent_fails_set_up_of_its_suite_and_json_lists_the_others(tmp_path: Path) -> None:
+    folder = project(tmp_path, "ffi = true")
+    suites = {"Suite": artifact({"setUp()": RUNS, "testNever()": PASS}), "Other": artifact({"testOther()": PASS})}
+    shutil.rmtree(folder / "out")
+    source = f"{SOURCE} contract Other {{}}"
+    (folder / "test" / "S.t.sol").write_text(source, encoding="utf-8")
+    forge_out(folder, "test/S.t.sol", source, suites)
+    found = run("test", folder, "--json")
+    assert found.exit_code == 1, found.output
+    results = json.loads(found.stdout)
+    assert results["test/S.t.sol:Other"]["test_results"]["testOther()"]["status"] == "Success"
+    failed = results["test/S.t.sol:Suite"]["test_results"]["setUp()"]
+    assert (failed["status"], "vm.ffi runs the program 'touch'" in failed["reason"]) == ("Failure", True)
+    assert not (folder / "ran").exists()
+
+
+@pytest.mark.slow
+def test_missing_consent_fails_its_test_under_filecoins_rules(tmp_path: Path) -> None:
     status, output = hypervisor("test", project(tmp_path, "ffi = true", RUNS), "--rules", "filecoin")
-    assert status == 2
+    assert status == 1
     assert "vm.ffi runs the program 'touch'" in output
     assert not (tmp_path / "project" / "ran").exists()
 
@@ -105,7 +123,7 @@ def test_trust_option_allows_run_to_execute_requests(tmp_path: Path) -> None:
     assert (folder / "ran").exists()
     assert (tmp_path / "written").read_text() == "x"
     (folder / "ran").unlink()
-    assert hypervisor("test", folder)[0] == 2, "--trust is for one run"
+    assert hypervisor("test", folder)[0] == 1, "--trust is for one run"
     assert not (folder / "ran").exists()
 
 
@@ -113,7 +131,7 @@ def test_trust_option_allows_run_to_execute_requests(tmp_path: Path) -> None:
 def test_an_option_for_programs_consents_to_these_alone(tmp_path: Path) -> None:
     folder = project(tmp_path, FILES, RUNS, READS)
     status, output = hypervisor("test", folder, "--ffi")
-    assert status == 2
+    assert status == 1
     assert "fs_permissions of foundry.toml" in output
     assert (folder / "ran").exists()
 
@@ -141,7 +159,7 @@ def test_a_trusted_project_is_trusted_until_its_keys_change(tmp_path: Path) -> N
         file.write(f"[profile.other]\n{FILES}\n")
     (folder / "ran").unlink()
     status, output = hypervisor("test", folder)
-    assert status == 2
+    assert status == 1
     assert "for this project, which was trusted before its keys changed, or with --trust" in output
     assert not (folder / "ran").exists()
     assert hypervisor("trust", "--list") == (0, f"{folder}  (it changed: trust it again, or revoke it)\n")

@@ -1,10 +1,15 @@
 """Coverage of Solidity: the compiler settings of `forge coverage` 1.7.1, and the tests that cover a span."""
 
+from collections.abc import Callable
+
 import pytest
 
 from fvm_hypervisor.soltest.coverage_by_test import CoverageIndex, SuiteCoverageByTest
 from fvm_hypervisor.soltest.coverage_settings import coverage_settings
 from fvm_hypervisor.soltest.project import CompilerSettings
+from fvm_hypervisor.soltest.results import CaseStatus
+from tests.fvm_hypervisor.soltest.conftest import Results
+from tests.fvm_hypervisor.soltest.contracts import call_of_cheatcode
 
 OWN = CompilerSettings(version="0.8.30", optimizer=True, runs=9999, via_ir=True, optimizer_details={"yul": True})
 A, B, C = (("t.sol", "T", name) for name in ("a()", "b()", "c()"))
@@ -56,3 +61,14 @@ def test_the_least_of_the_ir_keeps_the_projects_optimizer(version: str | None, h
     assert found.optimizer_details is not None
     assert ("inliner" in found.optimizer_details) == has_inliner
     assert found.optimizer_details["yulDetails"] == {"stackAllocation": True, "optimizerSteps": "u"}
+
+
+@pytest.mark.parametrize("evm", ["fast", "py-evm"])
+@pytest.mark.parametrize("code", ["60", "6666", "7f"])
+def test_code_that_ends_inside_push_is_counted(run_contracts: Callable[..., Results], evm: str, code: str) -> None:
+    """Such code ends with STOP, after the missing data."""
+    etched = "42" * 20
+    calls = ["5f5f5f5f5f73" + etched + "5af1", "@good", "57", "5f5ffd", "good:", "00"]
+    body = [*call_of_cheatcode("etch(address,bytes)", f"0x{etched}", bytes.fromhex(code)), *calls]
+    test = run_contracts({"Suite": {"testEnds()": body}}, evm=evm, report="coverage")["Suite"]["testEnds()"]
+    assert test.status is CaseStatus.SUCCESS, test.reason
