@@ -9,6 +9,7 @@ Shapes: lotus api/api_full.go.
 from __future__ import annotations
 
 from base64 import b64encode
+from operator import attrgetter
 from typing import Any
 
 from hypervisor.blocks import scan_links
@@ -18,7 +19,7 @@ from hypervisor.message import Message, SignatureType, SignedMessage
 from localnet.ledger.candidates import message_hashes
 from localnet.ledger.records import NullRound, Tipset, TransactionReceipt
 from localnet.rpc.blocks_at import BlockRef, resolve
-from localnet.rpc.errors import LOTUS_ERROR, RpcError
+from localnet.rpc.errors import LIMIT_EXCEEDED, LOTUS_ERROR, RpcError
 from localnet.rpc.lotus_shapes import (
     bytes_json,
     cid_json,
@@ -61,6 +62,21 @@ def chain_get_tipset_after_height(node: Node, height: int, key: TipsetKey = HEAD
     """Return the tipset at a height, or the first one after a null round; at most the one with the key."""
     _check_height(height, found_tipset(node.network, key))
     return tipset_json(node.network, tipset_from(node, height))
+
+
+def chain_get_path(node: NodeReader, start: TipsetKey, end: TipsetKey) -> list[dict[str, Any]]:
+    """Return the changes of the head from one tipset to another: reverted tipsets, or applied ones."""
+    first, last = (found_tipset(node.network, key) for key in (start, end))
+    low, high = sorted((first, last), key=attrgetter("height"))
+    if high.height - low.height > node.limits.log_span:
+        distance = high.height - low.height
+        raise RpcError(LIMIT_EXCEEDED, f"a path of {distance} epochs exceeds the limit of {node.limits.log_span}")
+    between = []
+    while high.height > low.height:
+        between.append(tipset_json(node.network, high))
+        high = node.network.chain.index.tipset(high.parent)
+    kind = "apply" if first == low else "revert"
+    return [{"Type": kind, "Val": each} for each in (reversed(between) if kind == "apply" else between)]
 
 
 def chain_get_finalized_tipset(node: Node) -> dict[str, Any]:
@@ -305,6 +321,7 @@ METHODS = (
     Method("Filecoin.ChainGetTipSet", (tipset,), chain_get_tipset),
     Method("Filecoin.ChainGetTipSetByHeight", (epoch, optional(tipset)), chain_get_tipset_by_height),
     Method("Filecoin.ChainGetTipSetAfterHeight", (epoch, optional(tipset)), chain_get_tipset_after_height),
+    Method("Filecoin.ChainGetPath", (tipset, tipset), chain_get_path, reads=True),
     Method("Filecoin.ChainGetFinalizedTipSet", (), chain_get_finalized_tipset),
     Method("Filecoin.ChainTipSetWeight", (tipset,), chain_tipset_weight),
     Method("Filecoin.ChainGetBlock", (cid,), chain_get_block),

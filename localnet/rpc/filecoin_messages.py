@@ -169,10 +169,19 @@ def state_search_msg(
     found = cid(start if wanted is None else wanted)
     if wanted is not None:
         tipset(start)
-    receipt = receipt_of(node, found)
-    if receipt is None or is_older(node, receipt.tipset, limit):
-        return None
-    return _look_up(receipt, found)
+    return state_search_msg_limited(node, found, limit)
+
+
+def state_search_msg_limited(node: Node, wanted: Cid, limit: int) -> dict[str, Any] | None:
+    """Return the receipt and tipset of a message of the last `limit` epochs; null if it has none."""
+    receipt = receipt_of(node, wanted)
+    return None if receipt is None or is_older(node, receipt.tipset, limit) else _look_up(receipt, wanted)
+
+
+def state_get_receipt(node: Node, wanted: Cid, key: TipsetKey = HEAD) -> dict[str, Any] | None:
+    """Return the receipt of a message; null if it has none."""
+    receipt = receipt_of(node, wanted)
+    return None if receipt is None else receipt_json(receipt.execution.receipt)
 
 
 def state_wait_msg(
@@ -288,6 +297,8 @@ METHODS = (
         (any_value, optional(any_value), optional(epoch), optional(boolean)),
         state_search_msg,
     ),
+    Method("Filecoin.StateSearchMsgLimited", (cid, epoch), state_search_msg_limited),
+    Method("Filecoin.StateGetReceipt", (cid, optional(tipset)), state_get_receipt),
     Method(
         "Filecoin.StateWaitMsg",
         (cid, optional(unsigned), optional(epoch), optional(boolean)),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from localnet.rpc import filecoin_v2
 from localnet.rpc.lotus_names import with_lotus_names
 from localnet.rpc.method_table import modules
 from localnet.rpc.methods import Method, OptionalReader
@@ -58,35 +59,6 @@ PARTIAL: Final = {
 }
 """Unsupported parts of methods."""
 
-MISSING: Final = (
-    (
-        r"anvil_(set(FeeToken|ValidatorFeeToken|FeeAmmLiquidity)|dealTIP20|classifyTransaction)",
-        "for chains with fee tokens",
-    ),
-    (r"(eth|anvil)_.*AccessList", "pass the block to `eth_getBlockAccessList`"),
-    (
-        r"debug_(dbGet|freeOSMemory|accountInfoAt|codeByHash|clearTxpool|getModified|getBadBlocks)",
-        "specific to geth's implementation",
-    ),
-    (r"Filecoin\.Paych", "the wallet does not manage payment channels: call the actor"),
-    (r"Filecoin\.Msig", "send messages to the multisig actor"),
-    (r"Filecoin\.Market", "no funds are reserved for deals: call the market actor"),
-    (
-        r"Filecoin\.SyncSubmitBlock",
-        "blocks here have no proofs, and their tickets follow from the height: use `evm_mine`",
-    ),
-    (r"Filecoin\.(Sync|NodeStatus)", "there are no peers to synchronise with"),
-    (r"Filecoin\.(Chain|CreateBackup)", "use `hypervisor gc` and `hypervisor car` for the store"),
-    (r"Filecoin\.Wallet", "the keys are those of the mnemonic"),
-    (
-        r"Filecoin\.State(Miner|Sector|AllMiner)",
-        "ask the miner actor: `Filecoin.StateReadState`, `StateCall`",
-    ),
-    (r"Filecoin\.State(Market|Deal|Get|Verifier)", "read their actors: `Filecoin.StateReadState`, `StateCall`"),
-    (r"", "not offered yet"),
-)
-"""Reasons for missing methods of other nodes, by name pattern; the first match applies."""
-
 CHANGING: Final = (
     "eth_estimateGas", "Filecoin.GasEstimateGasLimit", "web3_clientVersion", "Filecoin.StateMinerAvailableBalance",
     "Filecoin.ChainReadObj",
@@ -109,7 +81,7 @@ class Peer:
 def peers() -> list[Peer]:
     """Return the other nodes from their lists."""
     found = []
-    for name, letter in (("anvil", "A"), ("hardhat", "H"), ("lotus", "L"), ("execution-apis", "E")):
+    for name, letter in (("anvil", "A"), ("hardhat", "H"), ("lotus", "L"), ("forest", "F"), ("execution-apis", "E")):
         head, *methods = (PEERS / f"{name}.txt").read_text(encoding="utf-8").splitlines()
         found.append(Peer(head.removeprefix("# ").split(" (")[0], letter, tuple(methods)))
     return found
@@ -130,14 +102,14 @@ def rows() -> dict[str, list[Method]]:
 
 
 def methods_text() -> str:
-    """Return the counts, the methods of each area with examples, and the methods that are refused or missing."""
+    """Return the counts, the methods of each area with examples, and the methods that are refused."""
     known = peers()
     parts = [_summary(known)]
     with examples() as asked:
         answers = asked.answers(row.name for methods in rows().values() for row in methods)
     for area, methods in rows().items():
         parts.append(_area(area, sorted(methods, key=lambda row: row.name.lower()), known, answers))
-    parts += [_refused(known), _missing(known)]
+    parts.append(_refused(known))
     return "\n".join(parts)
 
 
@@ -205,19 +177,15 @@ def _refused(known: list[Peer]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _missing(known: list[Peer]) -> str:
+def missing() -> set[str]:
+    """Return the methods of other nodes that this node neither supports nor refuses with a reason."""
     offered = _offered()
-    by_reason: dict[str, list[str]] = {reason: [] for _, reason in MISSING}
-    for name in sorted({name for peer in known for name in peer.methods}):
-        if _mark(name, offered) == "missing":
-            by_reason[next(reason for pattern, reason in MISSING if re.match(pattern, name))].append(name)
-    lines = ["### Missing", "", "| methods | why |", "|---|---|"]
-    lines += [f"| {', '.join(f'`{name}`' for name in names)} | {why} |" for why, names in by_reason.items() if names]
-    return "\n".join(lines) + "\n"
+    return {name for peer in peers() for name in peer.methods if _mark(name, offered) == "missing"}
 
 
 def _offered() -> dict[str, Method]:
-    return {name: row for methods in rows().values() for row in methods for name in (row.name, *row.aliases)}
+    first = {row.name: row for row in filecoin_v2.METHODS}
+    return first | {name: row for methods in rows().values() for row in methods for name in (row.name, *row.aliases)}
 
 
 def _mark(name: str, offered: dict[str, Method]) -> str:

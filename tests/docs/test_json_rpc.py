@@ -10,6 +10,7 @@ from localnet.rpc.method_table import method_table
 from localnet.rpc.methods import OptionalReader
 from localnet.rpc.refused import REASONS
 from tests.docs.json_rpc_examples import EXAMPLES, examples
+from tests.docs.json_rpc_page import missing
 from tests.docs.page_shell import run_page
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "json-rpc.md"
@@ -34,6 +35,12 @@ def test_method_without_example_reports_where_to_add_it(monkeypatch: pytest.Monk
 def test_every_method_that_the_text_names_exists() -> None:
     named = set(re.findall(r"`((?:eth|evm|anvil|hypervisor|net|web3)_\w+|Filecoin\.\w+)`", TEXT))
     assert named <= {*method_table(), *(method.name for method in filecoin_v2.METHODS)}
+
+
+def test_missing_methods_of_other_nodes_are_listed_with_their_reasons() -> None:
+    rows = re.findall(r"^\| (\w.*?) \| (.+) \|$", TEXT.split("### Missing methods")[1], re.MULTILINE)[1:]
+    assert {name for names, _ in rows for name in names.split(", ")} == missing()
+    assert all(reason.strip() for _, reason in rows)
 
 
 @pytest.mark.slow

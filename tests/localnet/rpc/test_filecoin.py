@@ -121,6 +121,19 @@ class TestChain:
         with pytest.raises(Failed, match="greater than start point"):
             lotus(rpc, "ChainGetTipSetByHeight", 3, genesis["Cids"])
 
+    def test_path_reverts_or_applies_the_tipsets_between_two_others(self, rpc: Client) -> None:
+        """Source: lotus chain/store `GetPath`: reverted tipsets newest first, applied ones oldest first."""
+        genesis = lotus(rpc, "ChainHead")
+        rpc("hypervisor_mineAfterNullRounds", 1)
+        rpc("evm_mine")
+        second = lotus(rpc, "ChainHead")
+        first = lotus(rpc, "ChainGetTipSet", second["Blocks"][0]["Parents"])
+        path = [{"Type": "apply", "Val": each} for each in (first, second)]
+        assert lotus(rpc, "ChainGetPath", genesis["Cids"], second["Cids"]) == path
+        reverted = [{**change, "Type": "revert"} for change in reversed(path)]
+        assert lotus(rpc, "ChainGetPath", second["Cids"], genesis["Cids"]) == reverted
+        assert lotus(rpc, "ChainGetPath", first["Cids"], first["Cids"]) == []
+
     def test_messages_are_in_their_block_and_receipts_in_next(self, rpc: Client) -> None:
         first = pushed(rpc)
         (block,) = lotus(rpc, "ChainHead")["Cids"]
@@ -296,6 +309,15 @@ class TestMessages:
         assert lotus(rpc, "StateWaitMsg", message["CID"], 2, 100, False) == found
         rpc("anvil_mine", 5)
         assert lotus(rpc, "StateSearchMsg", [], message["CID"], 2, True) is None
+
+    def test_receipt_and_limited_search_of_a_message(self, rpc: Client) -> None:
+        cid = pushed(rpc)["CID"]
+        found = lotus(rpc, "StateSearchMsg", cid)
+        assert lotus(rpc, "StateGetReceipt", cid, None) == found["Receipt"]
+        rpc("evm_mine")
+        assert [lotus(rpc, "StateSearchMsgLimited", cid, limit) for limit in (-1, 1, 0)] == [found, found, None]
+        absent = lotus(rpc, "ChainHead")["Cids"][0]
+        assert lotus(rpc, "StateGetReceipt", absent, None) is lotus(rpc, "StateSearchMsgLimited", absent, -1) is None
 
     def test_waiting_for_a_message_ends_with_its_block(self, network: Network) -> None:
         node = Node(network, NodeLimits(wait=5))
