@@ -238,8 +238,8 @@ def _look_up(receipt: TransactionReceipt, wanted: Cid) -> dict[str, Any]:
 
 
 def is_older(node: NodeReader, tipset: Tipset, limit: int) -> bool:
-    """Return True if a tipset lies further back than `limit` epochs; -1 is no limit."""
-    return limit >= 0 and node.network.block_number - tipset.height > limit
+    """Return True if a tipset lies more than `limit` epochs behind the newest with receipts; -1 is no limit."""
+    return limit >= 0 and node.network.executed_head.height - tipset.height > limit
 
 
 def _invocation(

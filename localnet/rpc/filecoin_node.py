@@ -72,8 +72,8 @@ def receipts_limited(node: Node, at: BlockRef, limit: int) -> list[dict[str, Any
     if found is not None and is_older(node, found, limit):
         raise RpcError(
             LOTUS_ERROR,
-            f"tipset {found.height} is older than the allowed lookback limit: it is "
-            f"{node.network.block_number - found.height} epochs old, the limit is {limit}; pass -1 for no limit",
+            f"tipset {found.height} is older than the allowed lookback limit: {limit} epochs before "
+            f"{node.network.executed_head.height}; pass -1 for no limit",
         )
     return get_block_receipts(node, at)
 

@@ -356,7 +356,8 @@ class TestMessages:
             assert lotus(rpc, "StateGetActor", native(rpc), None)["Nonce"] == 0
             assert lotus(rpc, "MpoolGetNonce", native(rpc)) == 1
             rpc("evm_mine")
-            assert lotus(rpc, "StateSearchMsg", message["CID"])["Receipt"]["ExitCode"] == 0
+            found = lotus(rpc, "StateSearchMsg", [], message["CID"], 0, True)  # the head has the receipt: no look-back
+            assert found["Receipt"]["ExitCode"] == 0
             assert lotus(rpc, "WalletBalance", native(rpc, 1)) == str(int(before) + 5)
         finally:
             chain.deferred = False
