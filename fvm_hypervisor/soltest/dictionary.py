@@ -7,8 +7,8 @@ values.py draws the inputs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from random import Random
 from typing import Final
@@ -46,14 +46,23 @@ class StateWords:
     addresses: tuple[int, ...] = ()
     pushed_words: tuple[tuple[int, ...], ...] = ()
     storage: tuple[int, ...] = ()
+    libraries: frozenset[bytes] = frozenset()
+    """Addresses of linked libraries, which are no inputs."""
+
+
+def no_enums(_name: str) -> int | None:
+    """Return None, as for an enum that no source defines."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
 class SourceLiterals:
-    """Number and string literals of the sources."""
+    """Number and string literals of the sources, and their enums."""
 
     numbers: tuple[int, ...] = ()
     texts: tuple[str, ...] = ()
+    enum_size: Callable[[str], int | None] = field(default=no_enums, compare=False)
+    """Returns the number of members of an enum by its name in ABIs, or None."""
 
 
 class Dictionary:
@@ -70,6 +79,8 @@ class Dictionary:
         limit: int = MAX_WORDS,
         storage: bool = True,
         state: Iterable[int] = (),
+        enum_size: Callable[[str], int | None] = no_enums,
+        libraries: frozenset[bytes] = frozenset(),
     ) -> None:
         """Fill the pools: `words` are pushed by code, `state` are addresses and slots.
 
@@ -84,6 +95,8 @@ class Dictionary:
         self._found: list[int] = []
         self._max_found = min(_MAX_FOUND, limit - len(self._words) - len(self._state))
         self._pools = self._nonempty_pools()
+        self.enum_size = enum_size
+        self.libraries = libraries
         self.takes_storage = storage
         """True if storage slots that calls write are remembered."""
 
@@ -100,6 +113,8 @@ class Dictionary:
             min(settings.max_fuzz_dictionary_values, MAX_WORDS),
             settings.include_storage,
             chain(state.addresses, storage),
+            sources.enum_size,
+            state.libraries,
         )
 
     def _nonempty_pools(self) -> list[list[int]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _SOURCE_FOLDERS: Final = ("src", "contracts")
-_LIBRARY_FOLDERS: Final = ("lib", "node_modules")
+LIBRARY_FOLDERS: Final = ("lib", "node_modules")
 _NOT_SEARCHED: Final = ("test", "tests", "demo")
 
 
@@ -62,10 +62,10 @@ def _search(current: str, opened: str, level: int, is_npm: bool, seen: set[str])
             folders.append(entry.path)
     found: list[_Library] = []
     for folder in folders:
-        is_barrier = _name(folder) in _LIBRARY_FOLDERS
+        is_barrier = _name(folder) in LIBRARY_FOLDERS
         found += _search(folder, folder if is_barrier else opened, level + is_barrier, is_npm, seen)
     start = opened
-    if _name(opened) in _LIBRARY_FOLDERS and opened != current:
+    if _name(opened) in LIBRARY_FOLDERS and opened != current:
         start = f"{opened}/{current[len(opened) + 1 :].split('/')[0]}"
     same = [library for library in found if library.level == level]
     if has_sources or sum(library.start == start for library in same) > 1:
@@ -82,7 +82,7 @@ def _merge(found: list[_Library], current: str, start: str, level: int, is_npm: 
         return with_src
     others = [library for library in found if library.level != level]
     sources = start if is_npm else current
-    if level and sources == start and _name(sources) in (*_SOURCE_FOLDERS, *_LIBRARY_FOLDERS):
+    if level and sources == start and _name(sources) in (*_SOURCE_FOLDERS, *LIBRARY_FOLDERS):
         return others
     return [*others, _Library(start, sources, level)]
 

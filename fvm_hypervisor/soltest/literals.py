@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 
 from fvm_hypervisor.soltest.dictionary import SourceLiterals
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.remappings import resolve
+from fvm_hypervisor.soltest.solidity_text import SourceText
 from fvm_hypervisor.soltest.sources import imports
 
 _TOKEN: Final = re.compile(
@@ -59,21 +60,43 @@ def own_literals(project: Project, file: str) -> SourceLiterals:
     """Return the literals of a source and of its direct and indirect imports, except libraries."""
     found: dict[int, None] = {}
     words: dict[str, None] = {}
-    names, seen = [file], {file}
-    while names:
-        name = names.pop()
-        numbers, quoted, imported = _read(project.root / name)
+    for name in _with_imports(project, file, libraries=False):
+        numbers, quoted, _ = _read(project.root / name)
         found |= dict.fromkeys(numbers)
         words |= dict.fromkeys(quoted)
-        for other in (resolve(text, name, project.remappings) for text in imported):
-            if other not in seen and not _is_librarys(project, other):
+
+    @cache
+    def enums() -> dict[str, int]:
+        sizes: dict[str, int] = {}
+        for name in _with_imports(project, file, libraries=True):
+            for enum, size in _read_enums(project.root / name).items():
+                sizes[enum] = min(size, sizes.get(enum, size))
+        return sizes
+
+    return SourceLiterals(tuple(found), tuple(words), lambda name: enums().get(name))
+
+
+def _with_imports(project: Project, file: str, libraries: bool) -> Iterator[str]:
+    """Yield a source and its direct and indirect imports, with those of libraries or without."""
+    names, seen = [file], {file}
+    while names:
+        yield (name := names.pop())
+        for other in (resolve(text, name, project.remappings) for text in _read(project.root / name)[2]):
+            if other not in seen and (libraries or not _is_librarys(project, other)):
                 seen.add(other)
                 names.append(other)
-    return SourceLiterals(tuple(found), tuple(words))
 
 
 def _is_librarys(project: Project, name: str) -> bool:
     return "node_modules" in name.split("/") or any(name.startswith(f"{lib}/") for lib in project.libs)
+
+
+@lru_cache(maxsize=4096)
+def _read_enums(path: Path) -> dict[str, int]:
+    try:
+        return SourceText(path.read_bytes()).enums
+    except OSError:
+        return {}
 
 
 @lru_cache(maxsize=4096)

@@ -49,7 +49,7 @@ def mutate_value(rng: Random, values: Values, entry: Mapping[str, Any], value: A
         return tuple(
             mutate_value(rng, values, parts[at], part) if at == index else part for at, part in enumerate(value)
         )
-    if rng.random() < _FRESH:
+    if rng.random() < _FRESH or (kind == "uint8" and values.enum_size(entry) is not None):
         return values.value(entry)
     if kind.endswith("]"):
         item = {**entry, "type": kind[: kind.rindex("[")]}

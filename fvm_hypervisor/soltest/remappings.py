@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from fvm_hypervisor.soltest.library_remappings import find_libraries
+from fvm_hypervisor.soltest.library_remappings import LIBRARY_FOLDERS, find_libraries
 from fvm_hypervisor.soltest.project_files import read_config, read_utf8
 from hypervisor.errors import InvalidInput
 
@@ -30,6 +30,8 @@ class Remapping:
     prefix: str
     target: str
     context: str = ""
+    automatic: bool = field(default=False, compare=False)
+    """True if it is of a library, rather than of the project."""
 
     @classmethod
     def parse(cls, text: str) -> Remapping:
@@ -53,15 +55,52 @@ def resolve(imported: str, importer: str, remappings: Sequence[Remapping]) -> st
     """Return the path of the source that an import resolves to, relative to the root."""
     if imported.startswith(("./", "../")):
         return posixpath.normpath(posixpath.join(posixpath.dirname(importer), imported))
+    best = _best(imported, importer, remappings)
+    return imported if best is None else posixpath.normpath(best.target + imported[len(best.prefix) :])
+
+
+def _best(imported: str, importer: str, remappings: Iterable[Remapping]) -> Remapping | None:
+    """Return the remapping that applies to an import, or None."""
     fitting = [
         found
         for found in remappings
         if imported.startswith(found.prefix) and (not found.context or importer.startswith(found.context))
     ]
-    if not fitting:
-        return imported
-    best = max(fitting, key=lambda found: (len(found.context), len(found.prefix)))
-    return posixpath.normpath(best.target + imported[len(best.prefix) :])
+    return max(fitting, key=lambda found: (len(found.context), len(found.prefix)), default=None)
+
+
+def scoped_remapping(
+    imported: str, importer: str, root: Path, remappings: Sequence[Remapping], known: dict[str, Sequence[Remapping]]
+) -> Remapping | None:
+    """Return a remapping for the sources of the importer's library, if an import leads elsewhere for them.
+
+    Two libraries may have a library of one name each (foundry#16125). The project's own remappings take precedence.
+    `known` caches the remappings of each library.
+    """
+    if imported.startswith("."):
+        return None
+    chosen = _best(imported, importer, remappings)
+    if chosen is not None and not chosen.automatic:
+        return None
+    parts = importer.split("/")
+    for depth in range(len(parts) - 1, 1, -1):
+        folder = "/".join(parts[:depth])
+        if parts[depth - 2] in LIBRARY_FOLDERS:
+            if folder not in known:
+                known[folder] = _of_library(root, folder)
+            own = _best(imported, importer, known[folder])
+            if own is not None and (root / (own.target + imported[len(own.prefix) :])).is_file():
+                is_same = resolve(imported, importer, [own]) == resolve(imported, importer, remappings)
+                return None if is_same else replace(own, context=f"{folder}/")
+    return None
+
+
+def _of_library(root: Path, folder: str) -> Sequence[Remapping]:
+    """Return the remappings that a library's own sources are compiled with, as seen from the project at `root`."""
+    if (root / folder / "foundry.toml").is_file():
+        return _of_project(root, folder)
+    found = all_remappings(root / folder, (), (), LIBRARY_FOLDERS, automatic=True)
+    return [replace(one, target=posixpath.join(folder, one.target)) for one in found]
 
 
 def all_remappings(
@@ -77,7 +116,7 @@ def all_remappings(
     if automatic:
         for remapping in _of_libraries(root, libs):
             if not any(_is_in_conflict(remapping, other) for other in found):
-                found.append(remapping)
+                found.append(replace(remapping, automatic=True))
     return tuple(sorted(found, key=str))
 
 

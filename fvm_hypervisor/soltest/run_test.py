@@ -425,6 +425,7 @@ class SuiteRun:
             tuple(int.from_bytes(address, "big") for address in executor.accounts(since)),
             tuple(tuple(dict.fromkeys(pushed_words(code))) for _, code in executor.contracts(since)),
             tuple(slots),
+            frozenset(stage.libraries.values()),
         )
 
     def _isolates_set_up(self) -> bool:

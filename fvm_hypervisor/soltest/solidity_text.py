@@ -23,6 +23,12 @@ _TOKEN: Final = re.compile(
     rb"""[{};]""",
     re.DOTALL,
 )
+_ENUM: Final = re.compile(
+    rb"""(?P<skipped>//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')|"""
+    rb"""\benum\s+(?P<name>[A-Za-z_$][\w$]*)\s*\{(?P<members>[^}]*)\}""",
+    re.DOTALL,
+)
+_COMMENT: Final = re.compile(rb"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _WORD: Final = re.compile(rb"[A-Za-z_$][A-Za-z0-9_$]*")
 _CONTRACTS: Final = (b"contract", b"library", b"interface")
 
@@ -63,6 +69,17 @@ class SourceText:
         return any(found.is_contract and found.start == start and length > 1 for found in self._definitions) or (
             self.text[start : start + 9] == b"abstract "
         )
+
+    @cached_property
+    def enums(self) -> dict[str, int]:
+        """Number of members of each enum by its name in ABIs: `Contract.Name`, or `Name` outside of contracts."""
+        found = {}
+        for enum in _ENUM.finditer(self.text) if b"enum" in self.text else ():
+            if enum["skipped"] is None:
+                contract, name = self.names(enum.start())[0], enum["name"].decode()
+                members = _WORD.findall(_COMMENT.sub(b"", enum["members"]))
+                found[f"{contract}.{name}" if contract else name] = len(members)
+        return found
 
     @cached_property
     def mentions(self) -> dict[str, set[str]]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from fvm_hypervisor.soltest.project import Project
-from fvm_hypervisor.soltest.remappings import Remapping, package_of, resolve
+from fvm_hypervisor.soltest.remappings import Remapping, package_of, resolve, scoped_remapping
 from hypervisor.errors import InvalidInput
 from hypervisor.user_files import read_bounded
 
@@ -68,7 +68,7 @@ def read_sources(project: Project, names: Iterable[str]) -> Sources:
     own = frozenset(names)
     texts: dict[str, str] = {}
     edges: dict[str, tuple[str, ...]] = {}
-    remappings = list(project.remappings)
+    remappings, known = list(project.remappings), dict[str, Sequence[Remapping]]()
     todo = [(name, "") for name in sorted(own, reverse=True)]
     while todo:
         name, importer = todo.pop()
@@ -77,6 +77,9 @@ def read_sources(project: Project, names: Iterable[str]) -> Sources:
         text = texts[name] = _read(project.root, name, importer)
         targets: list[str] = []
         for imported in imports(text):
+            scoped = scoped_remapping(imported, name, project.root, remappings, known)
+            if scoped is not None:
+                remappings.append(scoped)
             found = resolve(imported, name, remappings)
             if found == imported and not (project.root / found).is_file():
                 package = package_of(imported, project.root, project.libs)

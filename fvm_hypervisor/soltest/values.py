@@ -75,7 +75,7 @@ class Values:
         self.begin_call()
         found: list[Any] = []
         for index, entry in enumerate(inputs):
-            same = [other for other in range(index) if inputs[other]["type"] == entry["type"]]
+            same = [other for other in range(index) if _kind_of(inputs[other]) == _kind_of(entry)]
             if same and rng.random() < _AGAIN and entry["type"] != "bool":
                 found.append(found[rng.choice(same)])
             else:
@@ -101,6 +101,8 @@ class Values:
             return [self.value(item) for _ in range(self._elements())]
         if kind == "tuple":
             return tuple(self.value(part) for part in entry["components"])
+        if (members := self.enum_size(entry)) is not None:
+            return self._rng.randrange(members)
         if kind.startswith("uint"):
             return self._unsigned(int(kind[4:] or 256))
         if kind.startswith("int"):
@@ -108,7 +110,8 @@ class Values:
         if kind == "bool":
             return self._rng.random() < 0.5
         if kind == "address":
-            return self._word(20)
+            word = self._word(20)
+            return word if word not in self._dictionary.libraries else self._rng.randbytes(20)
         if kind == "string":
             return self._text()
         if kind == "bytes":
@@ -116,6 +119,11 @@ class Values:
         if kind.startswith("bytes"):
             return self._word(int(kind[5:]), left=True)
         return self._rng.randbytes(24)  # function: an address and a selector
+
+    def enum_size(self, entry: Mapping[str, Any]) -> int | None:
+        """Return the number of members of an entry's enum; None for other types, and if its source is unknown."""
+        kind = str(entry.get("internalType", ""))
+        return self._dictionary.enum_size(kind[5:].partition("[")[0]) if kind.startswith("enum ") else None
 
     def address(self) -> EthAddress:
         """Return an address other than zero."""
@@ -214,6 +222,12 @@ class Values:
         if text is not None:
             return text
         return "".join(chr(rng.randint(*rng.choice(_LETTERS))) for _ in range(rng.randint(0, _MAX_TEXT)))
+
+
+def _kind_of(entry: Mapping[str, Any]) -> str:
+    """Return the type of a parameter, which tells enums and structs apart."""
+    kind = str(entry.get("internalType", ""))
+    return kind if kind.startswith(("enum ", "struct ")) else str(entry["type"])
 
 
 # --- simplification -------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 from bridge.addresses import EthAddress, checksummed, create_address, unmask_id
+from fvm_hypervisor.soltest.cheatcodes.arbitrary import copy_drawn, fill_slot
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.fork_access import note_etched
@@ -12,7 +13,7 @@ from fvm_hypervisor.soltest.cheatcodes.ledger import MAX_NONCE
 from fvm_hypervisor.soltest.cheatcodes.recording import note_write
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, Deal
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
-from runtimes.evm.ethereum import EthereumCalls
+from runtimes.evm.ethereum import EthereumCalls, EthereumHost
 
 
 @cheatcode("deal(address,uint256)")
@@ -37,7 +38,10 @@ def _etch(context: Context, account: EthAddress, code: bytes) -> None:
 def _load(context: Context, account: EthAddress, slot: bytes) -> bytes:
     if _is_precompile(context, account):
         raise CheatcodeFailure(f"cannot use precompile {checksummed(account)} as an argument")
-    return context.ledger.load(account, int.from_bytes(slot, "big")).to_bytes(32, "big")
+    number, host = int.from_bytes(slot, "big"), context.host
+    if context.state.arbitrary and isinstance(host, EthereumHost):
+        fill_slot(context.state, context.settings.seed, host.accounts, account, number)
+    return context.ledger.load(account, number).to_bytes(32, "big")
 
 
 @cheatcode("store(address,bytes32,bytes32)")
@@ -48,6 +52,7 @@ def _store(context: Context, account: EthAddress, slot: bytes, word: bytes) -> N
         return
     number, value = int.from_bytes(slot, "big"), int.from_bytes(word, "big")
     note_write(context, account, number, value)
+    context.state.drawn.add((account, number))
     context.ledger.store(account, number, value)
 
 
@@ -80,6 +85,7 @@ def _copy_slots(context: Context, source: EthAddress, target: EthAddress) -> Non
         context.ledger.store(target, slot, 0)
     for slot in context.ledger.slots(source):
         context.ledger.store(target, slot, context.ledger.load(source, slot))
+    copy_drawn(context.state, source, target)
 
 
 @cheatcode("getNonce(address)", returns="uint64")

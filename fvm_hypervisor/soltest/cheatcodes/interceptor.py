@@ -328,10 +328,13 @@ class Cheatcodes:
                     make_cold(self, host)
                 self.console.write(inputs.data)
                 return trace_mocked_call(host, inputs, SubcallOutcome(True))
+        drawn = set(self.state.drawn) if self.state.arbitrary else self.state.drawn
         if self.state.is_armed:
             outcome = intercept_call(self.state, call_request(host, inputs), call_operations(self, host, inputs))
         else:
             outcome = execute_subcall(host, inputs, send=isolating_send(self, host, inputs))
+        if not outcome.success:
+            self.state.drawn = drawn
         undo_reverted(self, host.calls)
         if isinstance(host.calls.tracer, StepWatch):
             host.calls.tracer.record_running_frame(host.address, host.calls.depth)
@@ -382,7 +385,7 @@ class Cheatcodes:
         state = self.state
         if state.arbitrary:
             if word is None:
-                fill_slot(state, self.settings.seed, host, slot)
+                fill_slot(state, self.settings.seed, host.accounts, host.address, slot)
             else:
                 state.drawn.add((host.address, slot))
         if state.recording:

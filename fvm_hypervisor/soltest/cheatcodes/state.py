@@ -349,6 +349,8 @@ class State:
     """Instructions since `startDebugTraceRecording`."""
     arbitrary: dict[EthAddress, bool] = field(default_factory=dict)
     """Contracts with random slots; True if slots that are not empty are replaced too."""
+    copies: dict[EthAddress, EthAddress] = field(default_factory=dict)
+    """Contracts with a copy of the slots of one with random slots, which they get from there when they are read."""
     drawn: set[tuple[EthAddress, int]] = field(default_factory=set)
     """Slots that were read or written since."""
     evm_version: str | None = None

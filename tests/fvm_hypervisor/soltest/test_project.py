@@ -339,6 +339,35 @@ def test_library_foundry_toml_defines_its_remappings(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("config", ["remappings.txt", "foundry.toml", ""])
+def test_library_imports_its_own_library_of_a_name(tmp_path: Path, config: str) -> None:
+    """Remappings of two libraries apply to their own sources only (foundry#16125)."""
+    text = (
+        "[profile.default]\nremappings = ['common/=lib/common/src/']"
+        if config == "foundry.toml"
+        else "common/=lib/common/src/"
+    )
+    files = {"test/T.t.sol": 'import "a/A.sol"; import "b/B.sol"; import "common/C.sol"; import "own/O.sol";'}
+    for name in ("a", "b"):
+        files |= {
+            f"lib/{name}/src/{name.upper()}.sol": 'import "common/C.sol"; import "own/O.sol";',
+            f"lib/{name}/lib/common/src/C.sol": "",
+            f"lib/{name}/lib/own/src/O.sol": "",
+            **({f"lib/{name}/{config}": text} if config else {}),
+        }
+    files |= {"src/own/O.sol": "", "lib/b/lib/c/src/D.sol": "", "lib/b/lib/c/lib/common/src/C.sol": ""}
+    found = project(tmp_path, "[profile.default]\nremappings = ['own/=src/own/']", files)
+    sources = read_sources(found, own_sources(found))
+    assert dict(sources.imports) == {
+        "test/T.t.sol": ("lib/a/src/A.sol", "lib/b/src/B.sol", "lib/a/lib/common/src/C.sol", "src/own/O.sol"),
+        "lib/a/src/A.sol": ("lib/a/lib/common/src/C.sol", "src/own/O.sol"),
+        "lib/b/src/B.sol": ("lib/b/lib/common/src/C.sol", "src/own/O.sol"),
+        **dict.fromkeys(("lib/a/lib/common/src/C.sol", "lib/b/lib/common/src/C.sol", "src/own/O.sol"), ()),
+    }
+    scoped = [str(one) for one in sources.remappings if one.context]
+    assert scoped == ["lib/b/:common/=lib/b/lib/common/src/"]  # no more, since the compiled code contains them
+
+
 @pytest.mark.parametrize("folder", ["", "lib/inner/"])
 @pytest.mark.parametrize(
     ("name", "content", "words"),

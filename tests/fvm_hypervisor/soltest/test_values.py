@@ -14,6 +14,7 @@ from fvm_hypervisor.soltest.cheatcodes.values import encode as abi_encode
 from fvm_hypervisor.soltest.dictionary import Dictionary, SourceLiterals, pushed_words
 from fvm_hypervisor.soltest.fuzz import shrink
 from fvm_hypervisor.soltest.literals import literals, own_literals, texts
+from fvm_hypervisor.soltest.mutations import mutate_arguments
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.remappings import Remapping
 from fvm_hypervisor.soltest.value_text import arguments_text
@@ -175,6 +176,41 @@ def test_constants_come_from_imported_project_sources_only(tmp_path: Path) -> No
         SourceLiterals((1, 777, 778), ("open",))
     )
     assert own_literals(Project(tmp_path), "test/Gone.t.sol") == SourceLiterals()
+
+
+ENUMS = """// enum E { A }
+string constant TEXT = "enum E { A }";
+enum E { A, B /* , C */, // , D
+    D }
+library L { enum E { A, B } struct S { E e; } }
+abstract contract C { function f(E e) public {} enum E{A} }
+"""
+
+
+def test_enum_values_are_in_range(tmp_path: Path) -> None:
+    """Inputs of enums are bounded to valid variants (foundry#15375)."""
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib/E.sol").write_text(ENUMS, encoding="utf-8")
+    (tmp_path / "T.t.sol").write_text('import "./lib/E.sol";', encoding="utf-8")
+    sizes = own_literals(Project(tmp_path), "T.t.sol").enum_size
+    assert [sizes(name) for name in ("E", "L.E", "C.E", "X.E")] == [3, 2, 1, None]
+    values = Values(Random(5), Dictionary([200], enum_size=sizes), weight=100)
+    inputs: list[dict[str, Any]] = [
+        {"type": "uint8", "internalType": "uint8"}, {"type": "uint8", "internalType": "enum E"},
+        {"type": "uint8[2][]", "internalType": "enum L.E[2][]"},
+        {"type": "tuple", "internalType": "struct S", "components": [{"type": "uint8", "internalType": "enum C.E"}]},
+    ]  # fmt: skip
+    found = [values.arguments(inputs) for _ in range(100)]
+    found += [mutate_arguments(Random(seed), values, inputs, found[seed], found[0]) for seed in range(100)]
+    assert {one for _, one, _, _ in found} == {0, 1, 2}
+    assert {item for _, _, row, _ in found for pair in row for item in pair} == {0, 1}
+    assert {part for _, _, _, part in found} == {(0,)}
+
+
+def test_addresses_of_libraries_are_not_drawn() -> None:
+    library = bytes(19) + b"\7"
+    values = Values(Random(6), Dictionary([7], libraries=frozenset({library})), weight=100)
+    assert library not in [values.value({"type": "address"}) for _ in range(1000)]
 
 
 def test_texts_of_a_source() -> None:
