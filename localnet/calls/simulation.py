@@ -84,12 +84,12 @@ class BlockCalls:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedBlock:
-    """A simulated block: its parent, the block, its executions in order, and the logs of each."""
+    """A simulated block: its parent, the block, its executions in order, and the logs of each with their indices."""
 
     parent: Tipset
     tipset: Tipset
     executions: tuple[Execution, ...]
-    logs: tuple[tuple[EmittedLog, ...], ...]
+    logs: tuple[tuple[tuple[int, EmittedLog], ...], ...]
 
 
 def simulate_blocks(
@@ -194,7 +194,7 @@ class _Block:
     def run(self, calls: Sequence[SimulatedCall], work: Sequence[ImplicitResult]) -> SimulatedBlock:
         """Execute the calls and end the epoch; `work` are the implicit messages of the null rounds before it."""
         executions: list[Execution] = []
-        logs: list[tuple[EmittedLog, ...]] = []
+        logs: list[tuple[tuple[int, EmittedLog], ...]] = []
         tips = 0
         for call in calls:
             candidate = self._candidate(call)
@@ -212,7 +212,11 @@ class _Block:
             tips += tip
             executions.append(execution)
             logs.append(
-                tuple(execution.logs() if recorder is None else _with_transfers(self._machine, recorder.events))
+                tuple(
+                    execution.indexed_logs()
+                    if recorder is None
+                    else enumerate(_with_transfers(self._machine, recorder.events))
+                )
             )
         work = [*work, *end_epoch(self._machine, self._chain.producer, tips)]
         blocks, implicit = BufferedStore(MemoryStore()), implicit_executions(self._machine, work)

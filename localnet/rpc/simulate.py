@@ -114,16 +114,16 @@ def _call(value: Any) -> SimulatedCall:
 
 
 def _block_json(found: SimulatedBlock, chain_id: int, rules: NetworkRules, full: bool) -> dict[str, Any]:
-    receipts, logs_before = [], 0
+    receipts, before = [], 0
     for index, (execution, logs) in enumerate(zip(found.executions, found.logs, strict=True)):
-        receipts.append(TransactionReceipt(execution, found.tipset, index, logs_before, chain_id))
-        logs_before += len(logs)
+        receipts.append(TransactionReceipt(execution, found.tipset, index, before, chain_id))
+        before += max(len(logs), len(execution.events))  # as in a block, except for logs of transfers
     transactions: list[Any] = [as_data(receipt.hash) for receipt in receipts]
     if full:
         transactions = [transaction_json(receipt) for receipt in receipts]
     calls = []
     for receipt, logs in zip(receipts, found.logs, strict=True):
-        written = [log_json(receipt, position, log) for position, log in enumerate(logs)]
+        written = [log_json(receipt, position, log) for position, log in logs]
         calls.append(_call_json(receipt.execution, receipt, written, rules))
     return {**block_fields(found.tipset, found.parent.hash, transactions, rules), "calls": calls}
 

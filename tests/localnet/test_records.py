@@ -12,7 +12,7 @@ from localnet import Network
 from localnet.ledger.genesis import NetworkRecord
 from localnet.ledger.records import Execution, NullRound, Tipset, decode_height
 from localnet.ledger.upgrades import Upgrade, Upgrades
-from store.cid import cid_of
+from store.cid import CBOR, cid_of
 from store.codec import decode, encode, link
 from tests.localnet.conftest import ARTIFACTS
 
@@ -33,6 +33,17 @@ def test_an_execution_comes_back_with_events_of_both_kinds(network: Network) -> 
     execution = inbox.send("greet", "hello", value=1).execution
     assert execution.events
     assert Execution.decode(execution.encode(7, 9)) == (execution, 7, 9)
+
+
+def test_log_index_counts_events_without_a_logs_shape(network: Network) -> None:
+    inbox = network.deploy(ARTIFACTS / "Inbox.json")
+    execution = inbox.send("greet", "hello").execution
+    event = execution.events[0]
+    native = replace(event, entries=(event.entries[0]._replace(key="$type", codec=CBOR),))
+    mixed = replace(execution, events=(native, event, native, event))
+    (log,) = execution.logs()
+    assert mixed.indexed_logs() == [(1, log), (3, log)]
+    assert mixed.logs() == [log, log]
 
 
 def test_a_creation_has_no_receiver(network: Network) -> None:
