@@ -86,7 +86,7 @@ def exit_error(data: bytes) -> str | None:
     code = int.from_bytes(body[:_WORD], "big", signed=True)
     if not 1 - (1 << 32) <= code < 1 << 32:
         return None
-    known = exit_name(code) if code >= 0 else _syscall_name(-code)
+    known = exit_name(code, native=True) if code >= 0 else _syscall_name(-code)
     return f"{name}({code}{'' if known == str(code) else f' {known}'})"
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 from rich.text import Text
 
 from hypervisor.errors import HypervisorError
-from hypervisor.exit_codes import ExitCode, exit_name
+from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import CallTrees
 from localnet.calls.overrides import NONE, Overrides
@@ -20,6 +20,7 @@ from localnet.calls.simulate import traced_call
 from localnet.calls.time_limit import OutOfTime, TimeLimit
 from localnet.chain.watching import Preempted
 from localnet.contracts.artifacts import ArtifactFolders
+from localnet.ledger.call_tree import exit_name_of
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.network import Network
 from localnet.rules.call_request import CallRequest
@@ -98,8 +99,9 @@ class Explanations:
         location = self._location_line(
             lambda: self._places.of_call(machine, request, code, shown["why"]["path"], limit)
         )
+        end = self._network.rules.views.exit_text(code) or exit_name_of(code, calls)
         head_lines = [
-            f"{title}: {self._network.rules.views.exit_text(code) or exit_name(code)}, no transaction is made",
+            f"{title}: {end}, no transaction is made",
             *(f"  console.log: {line}" for line in lines),
         ]
         self._print(head_lines, shown, location)

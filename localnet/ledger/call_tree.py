@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from hypervisor.exit_codes import exit_name
+
 
 def every_call(calls: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return calls and those under them, without recursion, since calls nest up to 1,024 deep."""
@@ -19,6 +21,11 @@ def every_call(calls: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def is_native(call: Mapping[str, Any]) -> bool:
     """Return True for a call of an actor whose own exit codes are not those of contracts."""
     return call["actor"] not in ("evm", "eam")
+
+
+def exit_name_of(exit_code: int, calls: Sequence[Mapping[str, Any]]) -> str:
+    """Return the name of the exit code of a message with these outermost calls, or its number."""
+    return exit_name(exit_code, native=bool(calls) and is_native(calls[-1]))
 
 
 def all_charges(calls: Sequence[dict[str, Any]]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from hypervisor.exit_codes import ExitCode, exit_name
+from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
 from hypervisor.markup import tree
 from hypervisor.printed import one_line
@@ -18,7 +18,7 @@ from localnet.calls.simulate import traced_call
 from localnet.contracts.named_interface import NamedInterface
 from localnet.deprecation import renamed
 from localnet.errors import CallFailed
-from localnet.ledger.call_tree import every_call
+from localnet.ledger.call_tree import every_call, exit_name_of
 from localnet.rules.call_request import CallRequest
 from localnet.traces.trace import call_json
 
@@ -47,13 +47,17 @@ class FailedCall:
         return tree_text(self._report()["calls"])
 
     def __repr__(self) -> str:
-        return one_line("FailedCall", f"exit {exit_name(self.exit_code)}", f"{len(every_call(self.calls))} calls")
+        return one_line("FailedCall", self._end, f"{len(every_call(self.calls))} calls")
 
     def _repr_html_(self) -> str:
         from localnet.traces.call_text import tree_lines
 
-        title = f"exit {exit_name(self.exit_code)}{''.join(f'; {words}' for words in self.failure_path[-1:])}"
+        title = f"{self._end}{''.join(f'; {words}' for words in self.failure_path[-1:])}"
         return tree(title, tree_lines(self._report()["calls"]), "print the tree")
+
+    @property
+    def _end(self) -> str:
+        return f"exit {exit_name_of(self.exit_code, self.calls)}"
 
     def _report(self) -> dict[str, Any]:
         from localnet.traces.trace_report import explain_trace
@@ -75,7 +79,7 @@ def call_trace(machine: Hypervisor, request: CallRequest) -> dict[str, Any]:
     exit_code = calls[-1]["exitCode"] if calls else int(ExitCode.OK)
     return {
         "exitCode": exit_code,
-        "exit": exit_name(exit_code),
+        "exit": exit_name_of(exit_code, calls),
         "gasUsed": calls[-1]["gas"] if calls else 0,
         "words": calls[-1]["words"] if calls else "",
         "calls": calls,

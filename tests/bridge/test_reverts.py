@@ -99,6 +99,7 @@ _FORBIDDEN = f"{18:064x}"
     [
         (f"c9ed4577{_FORBIDDEN}", "Exit(18 USR_FORBIDDEN)"),
         (f"c9ed4577{77:064x}", "Exit(77)"),
+        (f"c9ed4577{33:064x}", "Exit(33)"),
         (f"c9ed4577{(1 << 256) - 6:064x}", "Exit(-6 NOT_FOUND)"),
         (f"c9ed4577{(1 << 256) - 99:064x}", "Exit(-99)"),
         (f"d4bb6671{_FORBIDDEN}", "ActorError(18 USR_FORBIDDEN)"),
