@@ -27,6 +27,7 @@ from localnet.calls.overrides import Overrides, overridden
 from localnet.chain.execution import apply_pending
 from localnet.ledger.records import is_native_receiver
 from localnet.rpc.errors import EXECUTION_REVERTED, LOTUS_ERROR, RpcError
+from localnet.rpc.filecoin_chain import receipt_of
 from localnet.rpc.filecoin_state import actor_of, id_of, machine_at
 from localnet.rpc.lotus_shapes import address_json, bytes_json, cid_json, message_json
 from localnet.rpc.lotus_values import (
@@ -109,7 +110,7 @@ def push_message(node: Node, request: Message, spec: SendSpec = DEFAULT_SPEC) ->
     A push with the UUID of an earlier one sends nothing and returns the earlier message.
     """
     sent = None if spec.uuid is None else node.pushed.get(spec.uuid)
-    if sent is not None:
+    if sent is not None and _is_sent(node, sent):
         return message_json(sent)
     if request.nonce != 0:
         raise RpcError(LOTUS_ERROR, f"MpoolPushMessage expects message nonce to be 0, was {request.nonce}")
@@ -265,6 +266,12 @@ def _estimate(node: Node, request: Message, spec: SendSpec = DEFAULT_SPEC) -> Ca
         return _with_gas_limit(reader, request, HEAD)
 
     return prepare
+
+
+def _is_sent(node: Node, message: SignedMessage) -> bool:
+    """Return True if a message is on the chain or pending: a snapshot of an earlier chain may have been restored."""
+    pending = any(candidate.message == message for candidate in node.network.mempool)
+    return pending or receipt_of(node, message.cid()) is not None
 
 
 def _fee_cap(node: NodeReader, premium: int, blocks: int) -> TokenAmount:

@@ -433,6 +433,17 @@ class TestMempool:
             lotus(rpc, "MpoolPushMessage", {"To": "f04", "From": native(rpc), "Method": 99}, spec)
         assert lotus(rpc, "MpoolPushMessage", transfer(rpc), spec)["Message"]["Nonce"] == 0
 
+    def test_uuid_of_a_message_that_was_reverted_is_free(self, rpc: Client) -> None:
+        spec, snapshot = {"MsgUuid": "11111111-2222-3333-4444-dddddddddddd"}, rpc("evm_snapshot")
+        first = lotus(rpc, "MpoolPushMessage", transfer(rpc), spec)
+        rpc("evm_revert", snapshot)
+        again = lotus(rpc, "MpoolPushMessage", transfer(rpc, Value="8"), spec)
+        assert (again["Message"]["Value"], again["Message"]["Nonce"]) == ("8", first["Message"]["Nonce"])
+        rpc("evm_setAutomine", False)
+        waiting = {"MsgUuid": "11111111-2222-3333-4444-eeeeeeeeeeee"}
+        pending = lotus(rpc, "MpoolPushMessage", transfer(rpc), waiting)
+        assert lotus(rpc, "MpoolPushMessage", transfer(rpc), waiting) == pending
+
     def test_pushed_message_has_no_nonce(self, rpc: Client) -> None:
         with refusal(1, "expects message nonce to be 0, was 99"):
             lotus(rpc, "MpoolPushMessage", transfer(rpc, Nonce=99), None)
