@@ -352,8 +352,9 @@ def test_call_on_the_pending_block_runs_on_a_query_thread(ethereum: Executors) -
 def test_estimate_after_pending_transactions_runs_on_a_query_thread(ethereum: Executors) -> None:
     ask(ethereum, "evm_setAutomine", False)
     ask(ethereum, "eth_sendTransaction", {"from": ALICE, "to": NOBODY, "gas": hex(10**6)})
-    assert not is_alone(ethereum, "eth_estimateGas", {"from": ALICE, "to": NOBODY})
-    assert is_alone(ethereum, "eth_estimateGas", {"from": BOB, "to": NOBODY})
+    for sender in (ALICE, BOB):
+        assert not is_alone(ethereum, "eth_estimateGas", {"from": sender, "to": NOBODY})
+        assert is_alone(ethereum, "eth_estimateGas", {"from": sender, "to": NOBODY}, "latest")
 
 
 def test_logs_of_many_blocks_or_much_gas_are_read_on_a_query_thread(
