@@ -30,6 +30,7 @@ from localnet.rpc.errors import (
     METHOD_NOT_FOUND,
     PARSE_ERROR,
     NotYetAvailable,
+    ReceiptPending,
     RpcError,
     from_exception,
     invalid_params,
@@ -320,6 +321,13 @@ class Dispatcher:
             except NotYetAvailable:
                 if time.monotonic() >= end:
                     raise
+            except ReceiptPending as pending:
+                end = time.monotonic() + pending.seconds
+                while (receipt := pending.find()) is None:
+                    if time.monotonic() >= end:
+                        raise
+                    await asyncio.sleep(min(_ASK_AGAIN, pending.seconds))
+                return receipt
             await asyncio.sleep(_ASK_AGAIN)
 
     @staticmethod

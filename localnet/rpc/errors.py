@@ -1,10 +1,11 @@
 """JSON-RPC errors: codes, and the conversion of network errors.
 
-Codes: JSON-RPC 2.0, EIP-1474, and lotus api/api_errors.go for codes above 0 (1 is an error without a code).
+Codes: JSON-RPC 2.0, EIP-1474, EIP-7966, and lotus api/api_errors.go for codes above 0 (1 is an error without a code).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from bridge.abi import AbiMismatch
@@ -35,6 +36,8 @@ NOT_SUPPORTED: Final = -32004
 LOTUS_ERROR: Final = 1
 EXECUTION_REVERTED: Final = 3
 F3_DISABLED: Final = 4
+NO_RECEIPT_IN_TIME: Final = 4
+"""Code of EIP-7966; Ethereum's and Filecoin's methods share it."""
 ACTOR_NOT_FOUND: Final = 11
 NULL_ROUND: Final = 12
 NO_ACCESS_LIST: Final = 4445
@@ -73,6 +76,18 @@ class NotYetAvailable(RpcError):
 
     def __init__(self, message: str) -> None:
         super().__init__(SERVER_ERROR, message)
+
+
+class ReceiptPending(RpcError):
+    """Raised for a sent transaction whose client waits for the receipt (EIP-7966).
+
+    The dispatcher calls `find` until it returns the receipt, for at most `seconds`.
+    """
+
+    def __init__(self, transaction_hash: bytes, seconds: float, find: Callable[[], Any]) -> None:
+        text = f"the transaction was added to the mempool, but has no block after {seconds:g} seconds"
+        super().__init__(NO_RECEIPT_IN_TIME, text, f"0x{transaction_hash.hex()}")
+        self.seconds, self.find = seconds, find
 
 
 def invalid_params(message: str) -> RpcError:

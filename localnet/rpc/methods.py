@@ -68,7 +68,7 @@ class Method:
       of batches and WebSockets, because it may take some milliseconds. If it also `executes` a call, the call has a
       time limit (`hypervisor.short_executions`).
     - `waits`: the handler raises NotYetAvailable until its result exists. The dispatcher calls it again until then, or
-      until the time limit.
+      until the time limit. If it raises ReceiptPending, the dispatcher waits for the receipt.
     - `preparation`: a query that runs before it.
     - `on_socket`: needs a WebSocket. Its handler gets the session in place of the node
       (`localnet.rpc.socket_methods`).

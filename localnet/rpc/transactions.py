@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from operator import attrgetter, methodcaller
 from typing import Any, Final
 
@@ -17,13 +18,16 @@ from localnet.chain import admission
 from localnet.ledger.records import Tipset
 from localnet.rpc.blocks import is_pending
 from localnet.rpc.blocks_at import BlockRef, find, number_or_tag
-from localnet.rpc.errors import SERVER_ERROR, RpcError, invalid_params, no_private_key
-from localnet.rpc.methods import Method, Preparation
+from localnet.rpc.errors import SERVER_ERROR, ReceiptPending, RpcError, invalid_params, no_private_key
+from localnet.rpc.methods import Method, Preparation, optional
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.requests import SIGNED_BLOBS, TransactionRequest, transaction
 from localnet.rpc.shapes import pending_json, receipt_json, transaction_json, unsigned_json
 from localnet.rpc.state import next_block_estimate
-from localnet.rpc.values import address, as_data, data, hash32, quantity
+from localnet.rpc.values import address, as_data, data, hash32, number, quantity
+
+_SYNC_TIMEOUT: Final = 20.0
+"""Default time in seconds to wait for a receipt, as in go-ethereum (eth/ethconfig, `TxSyncDefaultTimeout`)."""
 
 
 def send_raw_transaction(node: Node, request: bytes | BlobTransaction) -> str:
@@ -34,9 +38,20 @@ def send_raw_transaction(node: Node, request: bytes | BlobTransaction) -> str:
     return as_data(node.network.submit(request))
 
 
-def send_raw_transaction_sync(node: Node, request: bytes | BlobTransaction) -> dict[str, Any]:
-    """Send a raw transaction and return its receipt; an error if it stays pending."""
-    return receipt_json(node.network.receipt(node.network.submit(request)), node.network.rules)
+def send_raw_transaction_sync(node: Node, request: bytes | BlobTransaction, timeout: int = 0) -> dict[str, Any]:
+    """Send a raw transaction and return its receipt; error 4 with its hash if it has none in time.
+
+    The timeout is in milliseconds, by default 20 seconds (EIP-7966).
+    """
+    return _receipt_in_time(node, node.network.submit(request), timeout)
+
+
+def _receipt_in_time(node: Node, sent: bytes, timeout: int) -> dict[str, Any]:
+    receipt = get_transaction_receipt(node, sent)
+    if receipt is None:
+        seconds = min(timeout / 1_000 or _SYNC_TIMEOUT, node.limits.wait)
+        raise ReceiptPending(sent, seconds, partial(get_transaction_receipt, node, sent))
+    return receipt
 
 
 def send_transaction(node: Node, request: TransactionRequest) -> str:
@@ -57,10 +72,9 @@ def to_share_block(node: Node, request: TransactionRequest) -> Callable[[], byte
     return lambda: _sign(node, request)
 
 
-def send_transaction_sync(node: Node, request: TransactionRequest) -> dict[str, Any]:
-    """Send a transaction and return its receipt; an error if it stays pending."""
-    sent = bytes.fromhex(send_transaction(node, request)[2:])
-    return receipt_json(node.network.receipt(sent), node.network.rules)
+def send_transaction_sync(node: Node, request: TransactionRequest, timeout: int = 0) -> dict[str, Any]:
+    """Send a transaction and return its receipt, like `eth_sendRawTransactionSync`."""
+    return _receipt_in_time(node, bytes.fromhex(send_transaction(node, request)[2:]), timeout)
 
 
 def send_unsigned_transaction(node: Node, request: TransactionRequest) -> str:
@@ -244,11 +258,18 @@ _SENDER: Final = attrgetter("sender")
 METHODS = (
     Method("eth_sendRawTransaction", (data,), send_raw_transaction, preparation=_VERIFIED),
     Method("eth_sendTransaction", (transaction,), send_transaction, preparation=Preparation(_estimate_sent, _SENDER)),
-    Method("eth_sendRawTransactionSync", (data,), send_raw_transaction_sync, preparation=_VERIFIED),
+    Method(
+        "eth_sendRawTransactionSync",
+        (data, optional(number)),
+        send_raw_transaction_sync,
+        waits=True,
+        preparation=_VERIFIED,
+    ),
     Method(
         "eth_sendTransactionSync",
-        (transaction,),
+        (transaction, optional(number)),
         send_transaction_sync,
+        waits=True,
         preparation=Preparation(_estimate_sent, _SENDER),
     ),
     Method(

@@ -146,7 +146,7 @@ def test_only_direct_transfers_that_succeed_are_payments() -> None:
 
 def v2(network: Network) -> Client:
     client = Client(Node(network))
-    client._dispatcher = client._dispatcher.with_methods(V2MethodTable(MethodTable()))
+    client.dispatcher = client.dispatcher.with_methods(V2MethodTable(MethodTable()))
     return client
 
 

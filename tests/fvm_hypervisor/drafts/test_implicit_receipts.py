@@ -81,7 +81,7 @@ def client_of(network: Network) -> Client:
 
 def v2_of(network: Network) -> Client:
     client = Client(Node(network))
-    client._dispatcher = client._dispatcher.with_methods(V2MethodTable(MethodTable()))
+    client.dispatcher = client.dispatcher.with_methods(V2MethodTable(MethodTable()))
     return client
 
 

@@ -40,11 +40,11 @@ class Client:
     node: Node
 
     def __post_init__(self) -> None:
-        self._dispatcher = Dispatcher(self.node, _at_once)
+        self.dispatcher = Dispatcher(self.node, _at_once)
 
     def send(self, body: bytes) -> Any:
         """Return the decoded response to any bytes; None for an empty one."""
-        response = asyncio.run(self._dispatcher.dispatch(body))
+        response = asyncio.run(self.dispatcher.dispatch(body))
         return json.loads(response) if response else None
 
     def __call__(self, method: str, *params: Any) -> Any:

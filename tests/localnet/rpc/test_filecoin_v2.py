@@ -29,7 +29,7 @@ def v2() -> Iterator[Client]:
         network.mine(null_rounds=2)
         network.mine(35)
         client = Client(Node(network))
-        client._dispatcher = client._dispatcher.with_methods(V2MethodTable(MethodTable()))
+        client.dispatcher = client.dispatcher.with_methods(V2MethodTable(MethodTable()))
         yield client
 
 

@@ -1,5 +1,7 @@
 """Manual state changes over RPC, and senders without keys."""
 
+import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -251,9 +253,37 @@ def test_a_transaction_and_its_receipt_are_one_request(rpc: Client) -> None:
     receipt = rpc("eth_sendTransactionSync", {"from": ALICE, "to": BOB, "value": "0x5"})
     assert receipt == rpc("eth_getTransactionReceipt", receipt["transactionHash"])
     assert receipt["status"] == "0x1"
+
+
+@pytest.mark.parametrize("timeout", [1, "0x1"])
+@pytest.mark.parametrize("method", ["eth_sendRawTransactionSync", "eth_sendTransactionSync"])
+def test_receipt_that_is_not_there_in_time_is_error_4_with_the_hash(rpc: Client, method: str, timeout: Any) -> None:
+    """Specification: EIP-7966, whose timeout is in milliseconds."""
+    request = {"from": ALICE, "to": BOB, "gas": hex(10**7)}
+    sent = rpc("eth_signTransaction", request) if "Raw" in method else request
     rpc("evm_setAutomine", False)
-    with pytest.raises(Failed, match="is pending"):
-        rpc("eth_sendTransactionSync", {"from": ALICE, "to": BOB, "value": "0x5"})
+    with refusal(4, "has no block after 0.001 seconds") as failed:
+        rpc(method, sent, timeout)
+    assert rpc("eth_getTransactionByHash", failed.value.data)["blockHash"] is None
+    rpc("evm_mine")
+    assert rpc("eth_getTransactionReceipt", failed.value.data)["status"] == "0x1"
+    rpc("evm_setAutomine", True)
+
+
+@pytest.mark.parametrize("form", ["%s", "[%s]"])
+def test_receipt_is_awaited_until_the_block(rpc: Client, form: str) -> None:
+    def body(method: str, *params: Any) -> bytes:
+        return (form % json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})).encode()
+
+    async def both(sent: str) -> bytes:
+        waiting = asyncio.ensure_future(rpc.dispatcher.dispatch(body("eth_sendRawTransactionSync", sent, 10_000)))
+        await asyncio.sleep(0)
+        await rpc.dispatcher.dispatch(body("evm_mine"))
+        return await waiting
+
+    raw = rpc("eth_signTransaction", {"from": ALICE, "to": BOB, "gas": hex(10**7)})
+    rpc("evm_setAutomine", False)
+    assert b'"status":"0x1"' in asyncio.run(both(raw))
     rpc("evm_setAutomine", True)
 
 
