@@ -35,6 +35,18 @@ class CodeDeployed(RuntimeEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class SelfDestructed(RuntimeEvent):
+    """The innermost frame ended with SELFDESTRUCT: `address` had a `balance` in attoFIL (wei) for `beneficiary`.
+
+    Emitted under Ethereum's rules. Under Filecoin's the payment is a call.
+    """
+
+    address: EthAddress
+    beneficiary: EthAddress
+    balance: int
+
+
+@dataclass(frozen=True, slots=True)
 class SlotWritten(RuntimeEvent):
     """The innermost frame has changed a storage slot of its contract.
 

@@ -162,5 +162,5 @@ def _calls(
     """Trace the subcalls of a call. Raises the errors of the limit and of `listened`."""
     trees = CallTrees()
     return traced_call(
-        machine, request, limit.on(trees), lambda: [call_json(machine, call) for call in trees.roots], overrides
+        machine, request, limit.on(trees), lambda _: [call_json(machine, call) for call in trees.roots], overrides
     )

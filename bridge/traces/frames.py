@@ -20,7 +20,7 @@ from bridge.apply_and_call import APPLY_AND_CALL, decode_outcome
 from bridge.cbor import CborReader, ParamsError, read_canonical_byte_string
 from bridge.ethereum_block import emitter_address
 from bridge.events import Log, entries_to_log
-from bridge.evm_steps import CodeBorrowed
+from bridge.evm_steps import CodeBorrowed, SelfDestructed
 from bridge.filecoin_call import NO_CODEC, encode_call_return, encode_method_calldata
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import (
@@ -41,6 +41,8 @@ from store.cid import CBOR, DAG_CBOR, RAW, Cid
 
 UNKNOWN_CODE: Final = b"\xfe"
 """Placeholder for code, which no contract can have (EIP-3541): the stream does not contain created code."""
+
+SELFDESTRUCT: Final = "SELFDESTRUCT"
 
 _EXEC, _EXEC4 = 2, 3
 _RESURRECT, _GET_BYTECODE, _INVOKE_DELEGATE = 2, 3, 6
@@ -106,9 +108,9 @@ def ethereum_frames(events: Iterable[TraceEvent], directory: Directory) -> list[
     listed = list(events)
     constructs = (event for event in listed if isinstance(event, CallStarted) and event.method == METHOD_CONSTRUCTOR)
     creations = Counter(event.from_ for event in constructs)
-    borrowed = _borrowed_codes(listed)
+    borrowed, destroyed = _borrowed_codes(listed), _self_destructions(listed)
     nodes = call_tree(listed)
-    frames = [_FrameBuilder(directory, creations, borrowed).top(node) for node in nodes]
+    frames = [_FrameBuilder(directory, creations, borrowed, destroyed).top(node) for node in nodes]
     ends = [event.exit_code for event in listed if isinstance(event, MessageEnded)]
     if len(ends) == len(frames):
         # only the executor knows the exit code of a call that could not be made
@@ -147,6 +149,20 @@ def _borrowed_codes(events: Sequence[TraceEvent]) -> dict[int, CodeBorrowed]:
     return found
 
 
+def _self_destructions(events: Sequence[TraceEvent]) -> dict[int, SelfDestructed]:
+    """Return the self-destructions, by the start of the call that they ended."""
+    found: dict[int, SelfDestructed] = {}
+    open_: list[CallStarted] = []
+    for event in events:
+        if isinstance(event, CallStarted):
+            open_.append(event)
+        elif isinstance(event, CallEnded):
+            open_.pop()
+        elif isinstance(event, SelfDestructed):
+            found[id(open_[-1])] = event
+    return found
+
+
 @dataclass(slots=True)
 class _Caller:
     """The caller: its address, whether it is a contract, and whose code it requested last."""
@@ -159,12 +175,19 @@ class _Caller:
 class _FrameBuilder:
     """Builds the frame of a top-level call and of all calls below it."""
 
-    def __init__(self, directory: Directory, creations: Counter[ActorID], borrowed: Mapping[int, CodeBorrowed]) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        creations: Counter[ActorID],
+        borrowed: Mapping[int, CodeBorrowed],
+        destroyed: Mapping[int, SelfDestructed],
+    ) -> None:
         """Create a builder.
 
-        `creations` is the number of constructor calls by creator; `borrowed` is the result of `_borrowed_codes`.
+        `creations` is the number of constructor calls by creator; `borrowed` is the result of `_borrowed_codes`, and
+        `destroyed` that of `_self_destructions`.
         """
-        self._borrowed = borrowed
+        self._borrowed, self._destroyed = borrowed, destroyed
         self._directory = directory
         self._names: dict[ActorID, EthAddress] = {}
         self._by_nonce: dict[ActorID, Set[EthAddress]] = {}
@@ -203,6 +226,9 @@ class _FrameBuilder:
                     frame.frames.append(found[0])
                     todo.append(found)
                 positions.append(len(frame.frames))
+            destroyed = self._destroyed.get(id(node.start))
+            if destroyed is not None:
+                frame.frames.append(_self_destruction(destroyed))
             for event, before in zip(node.events, node.calls_before, strict=True):
                 log = entries_to_log([EventEntry(*entry) for entry in event.entries])
                 if log is not None:
@@ -389,6 +415,10 @@ def _is_lost(node: CallNode) -> bool:
     """Return True if a call failed before its receiver was found or created."""
     end = node.end or _UNFINISHED
     return not node.found and bool(end.error or end.exit_code)
+
+
+def _self_destruction(event: SelfDestructed) -> EthereumFrame:
+    return EthereumFrame(SELFDESTRUCT, event.address, event.beneficiary, event.balance, 0, 0, b"", b"", ExitCode.OK)
 
 
 def _reaches_ethereum(node: CallNode) -> bool:

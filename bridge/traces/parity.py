@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from bridge.traces.frames import EthereumFrame
+from bridge.traces.frames import SELFDESTRUCT, EthereumFrame
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
 
 _ERROR_TEXTS: Final[Mapping[int, str]] = {
@@ -60,10 +60,14 @@ def exit_code_text(exit_code: int) -> str:
 
 
 def _frame_json(frame: EthereumFrame, address: tuple[int, ...]) -> dict[str, Any]:
+    position: dict[str, Any] = {"subtraces": len(frame.frames), "traceAddress": list(address)}
+    if frame.kind == SELFDESTRUCT:
+        action = {"address": _data(frame.sender), "refundAddress": _data(frame.to or b""), "balance": hex(frame.value)}
+        return {"type": "suicide", **position, "action": action, "result": None}
     shown: dict[str, Any] = {"type": "create" if frame.creates else "call"}
     if frame.exit_code:
         shown["error"] = failure(frame.exit_code, native=frame.native)
-    action: dict[str, Any] = {
+    action = {
         "from": _data(frame.sender), "gas": hex(frame.gas), "value": hex(frame.value)
     }  # fmt: skip
     result: dict[str, Any] = {"gasUsed": hex(frame.gas_used)}
@@ -73,9 +77,7 @@ def _frame_json(frame: EthereumFrame, address: tuple[int, ...]) -> dict[str, Any
     else:
         action |= {"callType": frame.kind.lower(), "to": _data(frame.to or b""), "input": _data(frame.input)}
         result["output"] = _data(frame.output)
-    return shown | {
-        "subtraces": len(frame.frames), "traceAddress": list(address), "action": action, "result": result
-    }  # fmt: skip
+    return shown | {**position, "action": action, "result": result}
 
 
 def _data(data: bytes) -> str:

@@ -67,7 +67,7 @@ def of_call(network: Network, request: CallRequest) -> Subject:
     return Subject(
         f"a call of {to} from 0x{request.sender.hex()}",
         machine,
-        lambda tracer: traced_call(machine, request, tracer, lambda: None),
+        lambda tracer: traced_call(machine, request, tracer, lambda _: None),
         machine.root,
     )
 

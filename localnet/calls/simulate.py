@@ -44,9 +44,13 @@ def call(machine: Hypervisor, request: CallRequest, overrides: Overrides = NONE)
 
 
 def traced_call(
-    machine: Hypervisor, request: CallRequest, tracer: Tracer, read: Callable[[], T], overrides: Overrides = NONE
+    machine: Hypervisor,
+    request: CallRequest,
+    tracer: Tracer,
+    read: Callable[[ApplyResult], T],
+    overrides: Overrides = NONE,
 ) -> T:
-    """Return the result of `read` after a traced call, before its effects are discarded.
+    """Return what `read` makes of the result of a traced call, before its effects are discarded.
 
     The call may fail. Raises the errors of the tracer and of `overridden`; effects are discarded in any case.
     """
@@ -54,12 +58,12 @@ def traced_call(
     with overridden(machine, overrides):
         before, machine.tracer = machine.tracer, with_pace(machine, tracer)
         try:
-            fatal = rules.calls.call(machine, request).result.fatal
+            result = rules.calls.call(machine, request).result
         finally:
             machine.tracer = before
-        if fatal is not None:
-            raise fatal
-        return read()
+        if result.fatal is not None:
+            raise result.fatal
+        return read(result)
 
 
 def trial_result(machine: Hypervisor, request: CallRequest) -> ApplyResult:

@@ -31,9 +31,8 @@ from localnet.traces.ethereum_traces import CALL_TRACER, TraceOptions
 _API_LEVEL: Final = 8
 """Minimum API level for Otterscan (its src/params.ts)."""
 _MAX_IN_PAGE: Final = 1_000
-_OPERATIONS: Final = {"CALL": 0, "CREATE": 2, "CREATE2": 3}
-"""Otterscan's numbers of internal operations: transfers and creations."""
-_CREATIONS: Final = ("CREATE", "CREATE2")
+_OPERATIONS: Final = {"CALL": 0, "SELFDESTRUCT": 1, "CREATE": 2, "CREATE2": 3}
+"""Otterscan's numbers of internal operations."""
 
 
 def block_or_number(value: Any) -> BlockRef:
@@ -77,11 +76,11 @@ def get_block_transactions(node: NodeReader, at: BlockRef, page: int, size: int)
 
 
 def get_internal_operations(node: NodeReader, transaction_hash: bytes) -> list[dict[str, Any]]:
-    """Return a transaction's transfers (0), creations (2) and CREATE2 creations (3)."""
+    """Return a transaction's transfers (0), self-destructions (1), creations (2) and CREATE2 creations (3)."""
     return [
         {"type": _OPERATIONS[call["type"]], "from": call["from"], "to": call.get("to"), "value": call["value"]}
         for _, call in _calls(node, node.network.receipt(transaction_hash))
-        if call["type"] in _CREATIONS or (call["type"] in _OPERATIONS and call["value"] != "0x0")
+        if call["type"] in _OPERATIONS and (call["type"] != "CALL" or call["value"] != "0x0")
     ]
 
 

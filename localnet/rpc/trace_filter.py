@@ -39,6 +39,8 @@ class TraceFilter:
     def wants(self, trace: dict[str, Any]) -> bool:
         """Return True if the trace's sender and receiver match."""
         action, result = trace["action"], trace.get("result") or {}
+        if trace["type"] == "suicide":
+            action = {"from": action["address"], "to": action["refundAddress"]}
         ends = (self.senders, action.get("from")), (self.receivers, action.get("to") or result.get("address"))
         return all(not wanted or end in [as_data(each) for each in wanted] for wanted, end in ends)
 

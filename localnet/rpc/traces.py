@@ -6,7 +6,7 @@ lotus node/impl/eth/trace.go.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from bridge.addresses import ZERO_ADDRESS
 from bridge.traces.struct_logs import StructLogOptions
@@ -22,8 +22,10 @@ from localnet.rpc.values import as_data, boolean, field, fields, format_value, h
 from localnet.rules.call_request import SAME_BLOCK
 from localnet.traces import ethereum_traces
 from localnet.traces.ethereum_traces import MUX_TRACER, STRUCT_LOGS, TRACERS, TraceOptions
+from localnet.traces.prestate import PrestateOptions
 
 _DEFAULT = TraceOptions()
+_PRESTATE: Final = ("diffMode", "disableCode", "disableStorage", "includeEmpty")
 
 
 def trace_options(value: Any) -> TraceOptions:
@@ -37,6 +39,9 @@ def trace_options(value: Any) -> TraceOptions:
             f"tracer: {format_value(tracer)} is not supported: expected {', '.join(TRACERS[1:])}, or none"
         )
     config = field(request, "tracerConfig", lambda item: fields(item, "tracer's configuration")) or {}
+
+    if config.get("diffMode") and config.get("includeEmpty"):
+        raise invalid_params("tracerConfig: diffMode excludes includeEmpty")
 
     def chosen(of: dict[str, Any], name: str) -> bool:
         return field(of, name, boolean) or False
@@ -52,7 +57,7 @@ def trace_options(value: Any) -> TraceOptions:
         ),
         only_top_call=chosen(config, "onlyTopCall"),
         with_log=chosen(config, "withLog"),
-        diff_mode=chosen(config, "diffMode"),
+        prestate=PrestateOptions(*(chosen(config, name) for name in _PRESTATE)),
     )
 
 

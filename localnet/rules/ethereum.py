@@ -321,7 +321,7 @@ class EthereumStateCalls:
 
         The fork's gas caps apply only with a gas `limit`.
         """
-        highest = min(request.gas or self._limits.call_gas, self._limits.call_gas) if limit is None else limit
+        highest = self._call_gas(request) if limit is None else limit
         call = SimulatedCall(
             sender=request.sender,
             to=request.to,
@@ -348,6 +348,13 @@ class EthereumStateCalls:
     def call_as_message(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallOutcome:
         """Execute the call with the gas costs of a transaction."""
         return self.call(machine, request, limit)
+
+    def transaction_gas(self, machine: Hypervisor, request: CallRequest, result: ApplyResult) -> tuple[Gas, Gas]:
+        """Return the limit and the gas used of the call, which is executed as a transaction."""
+        return self._call_gas(request), result.gas_used
+
+    def _call_gas(self, request: CallRequest) -> Gas:
+        return min(request.gas or self._limits.call_gas, self._limits.call_gas)
 
     def adapt_tracer(self, tracer: Tracer) -> Tracer:
         """Return a tracer that gives the tracer gas in thousandths of Ethereum gas."""

@@ -266,6 +266,11 @@ class FilecoinStateCalls:
         paid = replace(result, receipt=replace(result.receipt, gas_used=Gas(result.gas_used + inclusion)))
         return _call_outcome(message, paid)
 
+    def transaction_gas(self, machine: Hypervisor, request: CallRequest, result: ApplyResult) -> tuple[Gas, Gas]:
+        """Return the limit of calls, and the gas used with that of the message's inclusion in a block."""
+        length = self._message(machine, request, LIMITS.call_gas).chain_length()
+        return LIMITS.call_gas, Gas(result.gas_used + inclusion_gas(machine, length))
+
     def adapt_tracer(self, tracer: Tracer) -> Tracer:
         """Return the tracer unchanged."""
         return tracer

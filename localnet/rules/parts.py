@@ -163,6 +163,9 @@ class StateCallRules(Protocol):
     def call_as_message(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallOutcome:
         """Execute a request as a message of a block, without fees. Raises TransactionRefused."""
 
+    def transaction_gas(self, machine: Hypervisor, request: CallRequest, result: ApplyResult) -> tuple[Gas, Gas]:
+        """Return the gas limit of a call with this result, and the gas that it would use as a transaction."""
+
     def adapt_tracer(self, tracer: Tracer) -> Tracer:
         """Return a tracer that passes these rules' events to an inner one, with gas as on the network."""
 

@@ -18,17 +18,20 @@ from bridge.traces.parity import flat_traces
 from bridge.traces.struct_logs import LogLimitReached, StructLogger, StructLogOptions, struct_log_trace
 from bridge.traces.touched import TouchedAccounts
 from hypervisor.address import Address
+from hypervisor.executor import ApplyResult
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import Recorder, Tracer
-from hypervisor.types import ActorID
+from hypervisor.types import ActorID, Gas
 from localnet.calls.overrides import NONE, Overrides, overridden
 from localnet.calls.simulate import traced_call
 from localnet.chain.view import ChainReader
 from localnet.errors import NotReproduced
+from localnet.ledger.candidates import candidate_of
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules.call_request import CallRequest
+from localnet.rules.installed import rules_of
 from localnet.state.contract_state import code_of, nonce_of_actor
-from localnet.traces.prestate import changes, state_of
+from localnet.traces.prestate import PrestateOptions, accessed, changes, prestate, state_of
 from localnet.traces.state_diff import StateDiff
 from localnet.traces.trace import Replay
 from store.cid import Cid
@@ -54,7 +57,7 @@ class TraceOptions:
     struct_logs: StructLogOptions = field(default_factory=StructLogOptions)
     only_top_call: bool = False
     with_log: bool = False
-    diff_mode: bool = False
+    prestate: PrestateOptions = field(default_factory=PrestateOptions)
     max_log_size: int = 1 << 24
     several: Mapping[str, TraceOptions] = field(default_factory=dict)
 
@@ -111,16 +114,24 @@ def _trace_request(machine: Hypervisor, request: CallRequest, options: TraceOpti
         return {name: _trace_request(machine, request, one) for name, one in options.several.items()}
     logger, recorder = _logger(options), Recorder()
     if options.tracer == PRESTATE_TRACER:
-        touched = TouchedAccounts()
-        accounts = traced_call(machine, request, touched, lambda: touched.accounts(_MachineDirectory(machine)))
-        before = state_of(machine, accounts)
-        if not options.diff_mode:
-            return before
-        return changes(before, traced_call(machine, request, recorder, lambda: state_of(machine, accounts)))
+        touched, directory, of_state = TouchedAccounts(), _MachineDirectory(machine), options.prestate
+        accounts = traced_call(
+            machine, request, touched, lambda _: accessed(machine, touched, directory, request.authorizations)
+        )
+        before = state_of(machine, accounts, of_state)
+        if not of_state.diff_mode:
+            return prestate(before, of_state)
+        after = traced_call(machine, request, recorder, lambda _: state_of(machine, accounts, of_state))
+        return changes(before, after, of_state)
     if options.tracer == STRUCT_LOGS:
         with suppress(LogLimitReached):
-            traced_call(machine, request, logger, lambda: None)
-    return traced_call(machine, request, recorder, lambda: _write_trace(machine, recorder, options, logger))
+            traced_call(machine, request, logger, lambda _: None)
+    calls = rules_of(machine).calls
+
+    def write(result: ApplyResult) -> Any:
+        return _write_trace(machine, recorder, options, logger, calls.transaction_gas(machine, request, result))
+
+    return traced_call(machine, request, recorder, write)
 
 
 def access_list(machine: Hypervisor, request: CallRequest) -> list[tuple[EthAddress, list[int]]]:
@@ -130,7 +141,7 @@ def access_list(machine: Hypervisor, request: CallRequest) -> list[tuple[EthAddr
     Rules: EIP-2930; like go-ethereum's AccessListTracer, it omits accounts that are warm anyway. Raises LogTooLong.
     """
     touched = TouchedAccounts()
-    accounts = traced_call(machine, request, touched, lambda: touched.accounts(_MachineDirectory(machine)))
+    accounts = traced_call(machine, request, touched, lambda _: touched.accounts(_MachineDirectory(machine)))
     warm = {request.sender, request.to}
     found = {
         address: slots for address, slots in accounts.items() if slots or not (address in warm or _is_low(address))
@@ -173,7 +184,7 @@ def parity_call(
             machine,
             request,
             recorder,
-            lambda: (_parity(machine, recorder), None if diff is None else diff.changes()),
+            lambda _: (_parity(machine, recorder), None if diff is None else diff.changes()),
         )
 
 
@@ -184,20 +195,24 @@ def _logger(options: TraceOptions) -> StructLogger:
 def _trace_receipt(replay: Replay, receipt: TransactionReceipt, options: TraceOptions, logger: StructLogger) -> Any:
     recorder = Recorder()
     if options.tracer == PRESTATE_TRACER:
-        return _prestate(replay, receipt, options)
+        return _prestate(replay, receipt, options.prestate)
     if options.tracer == STRUCT_LOGS:
         with suppress(LogLimitReached):
             replay.rehearse(logger, lambda: None)
     _execute(replay, receipt, recorder)
-    return _write_trace(replay.machine, recorder, options, logger, receipt)
+    gas = receipt.execution.message.message.gas_limit, receipt.gas_used
+    return _write_trace(replay.machine, recorder, options, logger, gas, receipt)
 
 
-def _prestate(replay: Replay, receipt: TransactionReceipt, options: TraceOptions) -> Any:
-    touched, machine = TouchedAccounts(), replay.machine
-    accounts = replay.rehearse(touched, lambda: touched.accounts(_MachineDirectory(machine)))
-    before = state_of(machine, accounts)
+def _prestate(replay: Replay, receipt: TransactionReceipt, options: PrestateOptions) -> Any:
+    touched, machine, sent = TouchedAccounts(), replay.machine, candidate_of(receipt).transaction
+    directory, authorizations = _MachineDirectory(machine), () if sent is None else sent.transaction.authorizations
+    accounts = replay.rehearse(touched, lambda: accessed(machine, touched, directory, authorizations))
+    before = state_of(machine, accounts, options)
     _execute(replay, receipt, Recorder())
-    return changes(before, state_of(machine, accounts)) if options.diff_mode else before
+    if not options.diff_mode:
+        return prestate(before, options)
+    return changes(before, state_of(machine, accounts, options), options)
 
 
 def _execute(replay: Replay, receipt: TransactionReceipt, tracer: Tracer) -> None:
@@ -210,24 +225,24 @@ def _write_trace(
     recorder: Recorder,
     options: TraceOptions,
     logger: StructLogger,
+    gas: tuple[Gas, Gas],
     receipt: TransactionReceipt | None = None,
 ) -> Any:
     """Return the response; the machine is in the final state.
 
-    In geth's formats a transaction's gas includes its intrinsic gas.
+    In geth's formats the outermost frame has the `gas` of the transaction: its limit, and what it used.
     """
 
     def code_at(address: EthAddress) -> bytes:
         return code_of(machine, to_filecoin(address))
 
     top = _top(machine, recorder)
+    top.gas, top.gas_used = gas
     if options.tracer == SELECTOR_TRACER:
         return selectors(top)
     if options.tracer == FLAT_CALL_TRACER:
         traces = flat_traces(top)
         return traces if receipt is None else list(TransactionTraces(receipt, traces).with_positions())
-    if receipt is not None:
-        top.gas, top.gas_used = receipt.execution.message.message.gas_limit, receipt.gas_used
     if options.tracer == CALL_TRACER:
         return call_trace(top, code_at, only_top_call=options.only_top_call, with_log=options.with_log)
     returned = code_at(top.to) if top.creates and top.to is not None else top.output

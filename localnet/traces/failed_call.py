@@ -88,4 +88,4 @@ def call_trace(machine: Hypervisor, request: CallRequest) -> dict[str, Any]:
 
 def _calls(machine: Hypervisor, request: CallRequest) -> list[dict[str, Any]]:
     trees = CallTrees()
-    return traced_call(machine, request, trees, lambda: [call_json(machine, call) for call in trees.roots])
+    return traced_call(machine, request, trees, lambda _: [call_json(machine, call) for call in trees.roots])

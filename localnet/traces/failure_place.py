@@ -50,7 +50,7 @@ class FailurePlaces:
         if not self._artifacts.contracts():
             return None
         listener, machine = Counters(limit), self._instructions.machine_for(machine)
-        traced_call(machine, request, listener, lambda: None)
+        traced_call(machine, request, listener, lambda _: None)
         return self._find(machine, listener, exit_code, path)
 
     def _find(self, machine: Hypervisor, listener: Counters, exit_code: int, path: Sequence[int]) -> str | None:

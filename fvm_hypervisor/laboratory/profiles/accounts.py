@@ -139,6 +139,9 @@ class AccountStateCalls:
             return self._inner.call_as_message(machine, request, limit)
         return _outer(self._authorized.call_as_message(machine, request, limit))
 
+    def transaction_gas(self, machine: Hypervisor, request: CallRequest, result: ApplyResult) -> tuple[Gas, Gas]:
+        return (self._authorized if request.authorizations else self._inner).transaction_gas(machine, request, result)
+
     def adapt_tracer(self, tracer: Tracer) -> Tracer:
         return self._inner.adapt_tracer(tracer)
 

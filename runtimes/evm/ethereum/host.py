@@ -9,7 +9,7 @@ from typing import Final
 
 from bridge.addresses import EthAddress
 from bridge.events import Log
-from bridge.evm_steps import SlotWritten
+from bridge.evm_steps import SelfDestructed, SlotWritten
 from bridge.gas import SLICE, GasBudget
 from hypervisor.errors import OutOfGas
 from hypervisor.externs import ExternError
@@ -281,3 +281,5 @@ class EthereumHost(EthereumTreeHost):
             if self.fork.burns_balance:
                 accounts.add_balance(self.actor, -accounts.balance(self.actor))
             accounts.destroy(self.actor)
+        if self.calls.tracer is not None:
+            self.calls.tracer.event(SelfDestructed(accounts.address_of(self.actor), beneficiary, balance))

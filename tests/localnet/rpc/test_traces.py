@@ -4,16 +4,18 @@ Shapes follow geth's page on built-in tracers, the execution-apis, and Filecoin'
 calldata of handle_filecoin_method for a native call, 0xfe for created code.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from eth_account import Account as EthAccount
 
 from bridge.addresses import EthAddress, create2_address, create_address, masked_id, to_filecoin
 from bridge.transactions import DYNAMIC_FEE, Transaction
 from localnet import Network
 from localnet.contracts.contract import Artifact, Contract
 from localnet.rpc.node import Node
-from tests.localnet.conftest import ARTIFACTS
+from tests.localnet.conftest import ARTIFACTS, Clock
 from tests.localnet.rpc.conftest import Client, Failed, refusal
 from tests.runtimes.evm.assembler import assemble, deployer
 
@@ -191,10 +193,9 @@ def test_prestate_and_poststate_of_transaction_are_traced(network: Network) -> N
     slots = {f"0x{slot:064x}": f"0x{value:064x}" for slot, value in ((1, 5), (2, 6), (3, 0))}
     mine = hexed(contract)
     assert before[mine] == {"balance": "0x0", "nonce": 1, "code": hexed(code), "storage": slots}
-    assert before[hexed(heir)] == {"balance": "0x0"}
     assert before[hexed(asked)] == {"balance": rpc("eth_getBalance", hexed(asked), "latest")}
     assert before[ALICE]["nonce"] == nonce
-    assert set(before) == {mine, hexed(heir), hexed(asked), ALICE}
+    assert set(before) == {mine, hexed(asked), ALICE}, "empty accounts are omitted, as in geth"
     changed = rpc("debug_traceTransaction", sent, {"tracer": "prestateTracer", "tracerConfig": {"diffMode": True}})
     assert set(changed["pre"]) == {mine, ALICE}  # the heir was not there
     assert changed["pre"][mine]["storage"] == {f"0x{2:064x}": f"0x{6:064x}"}
@@ -412,3 +413,159 @@ def test_instruction_log_ends_in_native_frames_without_effects(network: Network)
     with pytest.raises(Failed, match="-32000"):
         rpc("debug_traceCall", {"data": hexed(assemble(LONG))}, "latest", {"enableMemory": True})
     assert (network.machine.root, network.machine.tracer) == (before, None)
+
+
+# --- under Ethereum's rules, compared with anvil 1.7.1 and go-ethereum ------------------------------------------------
+
+BOB = "0x70997970c51812dc3a010c7d01b50e0d17dc79c8"
+REVERTS, CREATES, DESTROYED, PAYS, LENDS, HEIR = (f"0x{byte * 20}" for byte in ("ee", "dd", "ab", "ac", "ad", "be"))
+FEES = {"gas": hex(200_000), "maxFeePerGas": hex(5 * 10**9), "maxPriorityFeePerGas": hex(10**9)}
+
+
+@pytest.fixture
+def ethereum() -> Iterator[Client]:
+    with Network(clock=Clock(), rules="ethereum") as network:
+        yield Client(Node(network))
+
+
+@pytest.mark.parametrize(
+    ("request_", "gas_used"),
+    [
+        ({"to": BOB, "value": "0x5"}, 21_000),
+        ({"to": BOB, "gas": "0x186a0"}, 21_000),
+        ({"to": BOB, "data": "0x" + "11" * 1_000}, 61_000),
+        ({"data": "0x6001600c60003960016000f300"}, 53_398),
+        ({"to": CREATES}, 53_250),
+        ({"to": REVERTS}, 23_109),
+        ({"to": REVERTS, "gas": hex(22_000)}, 22_000),
+    ],
+)
+def test_trace_of_call_has_gas_of_transaction(ethereum: Client, request_: dict[str, str], gas_used: int) -> None:
+    """Intrinsic gas, code deposit and calldata floor count. Gas used is anvil's; the gas of a frame is geth's limit."""
+    ethereum("anvil_setCode", REVERTS, "0x60005460006000fd")
+    ethereum("anvil_setCode", CREATES, "0x6c6001600c60003960016000f3006000526000600d60136000f000")
+    call = {"from": ALICE, **request_}
+    limit = int(request_.get("gas", hex(30_000_000)), 16)
+    top = ethereum("debug_traceCall", call, "latest", CALLS)
+    flat = ethereum("debug_traceCall", call, "latest", {"tracer": "flatCallTracer"})[0]
+    assert (int(top["gas"], 16), int(top["gasUsed"], 16)) == (limit, gas_used)
+    assert (int(flat["action"]["gas"], 16), int(flat["result"]["gasUsed"], 16)) == (limit, gas_used)
+    assert ethereum("debug_traceCall", call, "latest", {})["gas"] == gas_used
+    sent = ethereum("eth_sendTransaction", {"gas": hex(100_000), **call})
+    assert ethereum("debug_traceTransaction", sent, {})["gas"] == gas_used
+
+
+def test_trace_of_call_has_gas_of_message_under_filecoins_rules(network: Network) -> None:
+    """The gas of inclusion counts, as in an estimate, which adds a quarter."""
+    rpc, call = Client(Node(network)), {"from": ALICE, "to": BOB, "value": "0x5", "data": "0x1234"}
+    used = rpc("debug_traceCall", call, "latest", {})["gas"]
+    assert rpc("eth_estimateGas", call, "latest") == hex(used * 5 // 4)
+    top = rpc("debug_traceCall", call, "latest", CALLS)
+    assert (top["gas"], top["gasUsed"]) == (hex(10_000_000_000), hex(used))
+
+
+@pytest.mark.parametrize("evm", ["fast", "py-evm"])
+def test_self_destruction_has_a_frame(evm: str) -> None:
+    """A contract that destroys itself, also by a delegate call that is reverted; frames are anvil's."""
+    with Network(clock=Clock(), rules="ethereum", evm=evm) as network:
+        rpc = Client(Node(network))
+        rpc("anvil_setCode", DESTROYED, f"0x73{HEIR[2:]}ff")
+        rpc("anvil_setCode", PAYS, f"0x6000600060006000600173{DESTROYED[2:]}5af100")
+        rpc("anvil_setCode", LENDS, f"0x600060006000600073{DESTROYED[2:]}5af460006000fd")
+        for contract in (PAYS, LENDS):
+            rpc("anvil_setBalance", contract, "0x7")
+        for contract, owner, value in ((PAYS, DESTROYED, "0x1"), (LENDS, LENDS, "0x7")):
+            sent = rpc("eth_sendTransaction", {"from": ALICE, "to": contract, "gas": hex(100_000)})
+            inner = rpc("debug_traceTransaction", sent, CALLS)["calls"][0]
+            assert inner["calls"] == [
+                {"type": "SELFDESTRUCT", "from": owner, "to": HEIR, "value": value, "gas": "0x0", "gasUsed": "0x0", "input": "0x"}  # noqa: E501
+            ]  # fmt: skip
+            traces = rpc("trace_transaction", sent)
+            assert [(trace["type"], trace["subtraces"], trace["traceAddress"]) for trace in traces] == [
+                ("call", 1, []), ("call", 1, [0]), ("suicide", 0, [0, 0])
+            ]  # fmt: skip
+            action = {"address": owner, "refundAddress": HEIR, "balance": value}
+            assert (traces[2]["action"], traces[2]["result"]) == (action, None)
+            flat = rpc("debug_traceTransaction", sent, {"tracer": "flatCallTracer"})
+            assert [trace["type"] for trace in flat] == ["call", "call", "suicide"]
+            found = rpc("trace_filter", {"fromBlock": "latest", "toAddress": [HEIR]})
+            assert [trace["type"] for trace in found] == ["suicide"]
+            operations = rpc("ots_getInternalOperations", sent)
+            assert {"type": 1, "from": owner, "to": HEIR, "value": value} in operations
+
+
+class TestPrestate:
+    """geth's prestateTracer: accounts as in anvil, without those that were empty, as in geth."""
+
+    CODE = "0x6001545060006002556009600355739999999999999999999999999999999999999999315000"
+    """Reads slot 1, clears slot 2, sets slot 3, and reads a balance."""
+
+    @pytest.fixture
+    def rpc(self, ethereum: Client) -> Client:
+        ethereum("anvil_setCoinbase", HEIR)
+        ethereum("anvil_setBalance", HEIR, "0x1")
+        ethereum("anvil_setCode", PAYS, self.CODE)
+        for slot in (1, 2):
+            ethereum("anvil_setStorageAt", PAYS, hex(slot), f"0x{slot:064x}")
+        return ethereum
+
+    @staticmethod
+    def trace(rpc: Client, request: dict[str, Any], **config: bool) -> Any:
+        sent = rpc("eth_sendTransaction", {"from": ALICE, **FEES, **request})
+        options = {"tracer": "prestateTracer", "tracerConfig": config}
+        found = rpc("debug_traceTransaction", sent, options)
+        rpc("anvil_rollback", 1)
+        if not config.get("diffMode"):
+            called = rpc("debug_traceCall", {"from": ALICE, **request}, "latest", options)
+            assert called.keys() == found.keys()
+        return found
+
+    def test_fee_recipient_is_included(self, rpc: Client) -> None:
+        assert self.trace(rpc, {"to": BOB}).keys() == {ALICE, BOB, HEIR}
+        changed = self.trace(rpc, {"to": BOB}, diffMode=True)
+        assert changed["pre"].keys() == changed["post"].keys() == {ALICE, HEIR}
+        assert changed["post"][HEIR] == {"balance": hex(1 + 21_000 * 10**9)}
+
+    def test_options_select_code_storage_and_empty_accounts(self, rpc: Client) -> None:
+        whole = self.trace(rpc, {"to": PAYS})
+        assert whole.keys() == {ALICE, PAYS, HEIR}
+        slots = {f"0x{slot:064x}": f"0x{word:064x}" for slot, word in ((1, 1), (2, 2), (3, 0))}
+        assert (whole[PAYS]["code"], whole[PAYS]["storage"]) == (self.CODE, slots)
+        for option, field in (("disableCode", "code"), ("disableStorage", "storage")):
+            without = {name: value for name, value in whole[PAYS].items() if name != field}
+            assert self.trace(rpc, {"to": PAYS}, **{option: True}) == {**whole, PAYS: without}
+        empty = {f"0x{'99' * 20}": {"balance": "0x0"}}
+        assert self.trace(rpc, {"to": PAYS}, includeEmpty=True) == {**whole, **empty}
+        assert PAYS not in self.trace(rpc, {"to": PAYS}, diffMode=True, disableStorage=True)["pre"]
+        with refusal(-32602, "diffMode excludes includeEmpty"):
+            self.trace(rpc, {"to": PAYS}, diffMode=True, includeEmpty=True)
+
+    def test_delegates_and_authorities_are_included(self, rpc: Client) -> None:
+        signed = EthAccount.from_key(rpc.node.network.accounts[1].private_key).sign_authorization(
+            {"chainId": 31337, "address": PAYS, "nonce": 0}
+        )
+        numbers = {name: hex(getattr(signed, name)) for name in ("nonce", "r", "s")}
+        listed = [{"chainId": hex(31337), "address": PAYS, "yParity": hex(signed.y_parity), **numbers}]
+        assert self.trace(rpc, {"to": ALICE, "authorizationList": listed}).keys() == {ALICE, BOB, HEIR}
+        rpc("eth_sendTransaction", {"from": ALICE, "to": ALICE, "authorizationList": listed})
+        assert self.trace(rpc, {"to": BOB}).keys() == {ALICE, BOB, PAYS, HEIR}
+        rpc("anvil_setCode", LENDS, f"0x60006000600060006000{'73' + BOB[2:]}5af100")
+        assert self.trace(rpc, {"to": LENDS}).keys() == {ALICE, LENDS, BOB, PAYS, HEIR}
+
+    def test_code_of_callcode_is_included(self, rpc: Client) -> None:
+        rpc("anvil_setCode", LENDS, f"0x60006000600060006000{'73' + PAYS[2:]}5af200")
+        assert self.trace(rpc, {"to": LENDS}).keys() == {ALICE, LENDS, PAYS, HEIR}
+
+    def test_creation_that_destroys_itself_is_not_listed(self, rpc: Client) -> None:
+        assert self.trace(rpc, {"data": "0x30ff"}).keys() == {ALICE, HEIR}
+        created = hexed(create_address(bytes.fromhex(ALICE[2:]), 0))
+        found = self.trace(rpc, {"data": "0x30ff"}, includeEmpty=True)
+        assert (found.keys(), found[created]) == ({ALICE, HEIR, created}, {"balance": "0x0"})
+
+    def test_destroyed_contract_is_in_pre_only(self) -> None:
+        with Network(clock=Clock(), rules="ethereum", hardfork="shanghai") as network:
+            rpc = Client(Node(network))
+            rpc("anvil_setCode", DESTROYED, f"0x73{BOB[2:]}ff")
+            changed = self.trace(rpc, {"to": DESTROYED, "value": "0x1"}, diffMode=True)
+            assert DESTROYED in changed["pre"]
+            assert DESTROYED not in changed["post"]
