@@ -167,3 +167,11 @@ def test_cast_uses_the_control_methods(foundry: Foundry) -> None:
     assert int(foundry.cast("block-number")) == height + 5
     assert foundry.cast("rpc", "evm_revert", snapshot) == "true"
     assert int(foundry.cast("block-number")) == height
+
+
+def test_cast_sends_before_cancun(clients: Path, tmp_path: Path) -> None:
+    """cast proposes fees from eth_feeHistory."""
+    with node_process(tmp_path, "--rules", "ethereum", "--hardfork", "shanghai") as url:
+        arguments = ("--value", "5", "--rpc-url", url, "--private-key", KEY, "--json")
+        receipt = json.loads(run(clients, "cast", "send", MASKED, *arguments))
+    assert (receipt["status"], receipt["gasUsed"]) == ("0x1", "0x5208")

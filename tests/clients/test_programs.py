@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.conftest import start
+from tests.clients.nodes import node_process
 
 pytestmark = pytest.mark.long
 
@@ -24,7 +25,19 @@ PROGRAMS = {
 def test_every_check_holds(
     client: str, clients: Path, node: str, record_property: Callable[[str, object], None]
 ) -> None:
-    done = start(clients, "node", clients / "programs" / f"{PROGRAMS[client]}.mjs", node)
+    assert_checks(PROGRAMS[client], clients, node, record_property)
+
+
+def test_uniswap_mints_liquidity_under_ethereums_rules(
+    clients: Path, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    with node_process(tmp_path, "--rules", "ethereum") as url:
+        assert_checks("uniswap", clients, url, record_property)
+
+
+def assert_checks(program: str, clients: Path, url: str, record_property: Callable[[str, object], None]) -> None:
+    """Run a program on a node, count its checks, and fail if one of them does."""
+    done = start(clients, "node", clients / "programs" / f"{program}.mjs", url)
     output = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     checks = [line for line in output if "check" in line]
     failed = [line for line in checks if line["error"] is not None]

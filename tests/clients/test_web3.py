@@ -11,6 +11,7 @@ from web3.exceptions import ContractLogicError, TransactionNotFound, Web3RPCErro
 from web3.types import RPCEndpoint
 
 from localnet import Network
+from localnet.rpc.server import serving
 from tests.localnet.conftest import ARTIFACTS
 
 KEY = "0x5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a"
@@ -145,3 +146,21 @@ def test_ten_contracts_with_counted_nonces(web3: Web3) -> None:
     receipts: list[Any] = [web3.eth.wait_for_transaction_receipt(one) for one in made]
     assert [receipt["status"] for receipt in receipts] == [1] * 10
     assert len({receipt["contractAddress"] for receipt in receipts}) == 10
+
+
+@pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
+def test_pending_transaction_is_modified(rules: str) -> None:
+    """web3.py sends the type as the number that it read."""
+    with Network(rules=rules) as network, serving(network) as own_url:
+        network.automine = False
+        web3: Any = Web3(HTTPProvider(own_url))
+        alice, bob = accounts(web3)[:2]
+        fees = {"maxFeePerGas": 4 * 10**9, "maxPriorityFeePerGas": 10**9}
+        sent = web3.eth.send_transaction({"from": alice, "to": bob, "value": 1, "gas": 10**7, **fees})
+        doubled = {name: 2 * fee for name, fee in fees.items()}
+        modified = web3.eth.modify_transaction(sent, value=2, **doubled)
+        network.mine()
+        found = web3.eth.get_transaction(modified)
+        assert (found["from"], found["to"], found["value"], found["type"]) == (alice, bob, 2, 2)
+        with pytest.raises(TransactionNotFound):
+            web3.eth.get_transaction(sent)

@@ -45,6 +45,11 @@ await check("transfer", async () => {
   assert.equal(await reader.getBalance({ address: to }), parseEther("2"));
 });
 
+await check("transfer, and its receipt in one request", async () => {
+  const receipt = await wallet.sendTransactionSync({ to: stranger().address, value: 1n, timeout: 10_000 });
+  assert.deepEqual([receipt.status, receipt.from], ["success", account.address.toLowerCase()]);
+});
+
 await check("deploy a contract", async () => {
   const hash = await wallet.deployContract({ abi, bytecode, args: ["first"], value: 1n });
   address = getAddress((await mined(hash)).contractAddress);
