@@ -558,7 +558,7 @@ class TestPrestate:
 
     def test_creation_that_destroys_itself_is_not_listed(self, rpc: Client) -> None:
         assert self.trace(rpc, {"data": "0x30ff"}).keys() == {ALICE, HEIR}
-        created = hexed(create_address(bytes.fromhex(ALICE[2:]), 0))
+        created = hexed(create_address(EthAddress(bytes.fromhex(ALICE[2:])), 0))
         found = self.trace(rpc, {"data": "0x30ff"}, includeEmpty=True)
         assert (found.keys(), found[created]) == ({ALICE, HEIR, created}, {"balance": "0x0"})
 
