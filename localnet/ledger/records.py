@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from bridge.addresses import EthAddress
+from bridge.addresses import MASKED_ID_PREFIX, EthAddress
 from bridge.apply_and_call import APPLY_AND_CALL
 from bridge.events import entries_to_log
 from bridge.printed_address import PrintedAddress
@@ -368,8 +368,10 @@ class TransactionReceipt:
 
     @property
     def is_native(self) -> bool:
-        """True if the message is to a native actor (`is_native_receiver`)."""
-        return is_native_receiver(self.execution.message.message.to)
+        """True if the message is to a native actor: contracts have an Ethereum address, whatever the message says."""
+        to = self.execution.to
+        is_masked = to is None or to.startswith(MASKED_ID_PREFIX)
+        return is_masked and is_native_receiver(self.execution.message.message.to)
 
     @property
     def exit_name(self) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from bridge.addresses import EthAddress
+from bridge.addresses import EthAddress, to_filecoin
 from bridge.cbor import byte_string
+from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CREATE_EXTERNAL_METHOD
 from hypervisor.address import Address, Protocol
 from hypervisor.types import EAM_ACTOR, INIT_ACTOR
@@ -184,6 +185,25 @@ def test_output_of_a_replayed_creation_is_the_code_of_its_trace(network: Network
     found = rpc("trace_replayTransaction", sent, ["trace"])
     assert (found["output"], found["trace"][0]["result"]["code"]) == (output, output)
     assert rpc("trace_replayBlockTransactions", "latest", ["trace"]) == [{"transactionHash": sent, **found}]
+
+
+def test_calls_of_a_constructor_are_below_the_creation_of_a_native_account(either: Network) -> None:
+    """An f1 account's creation asks the account for its key, which is no call that Ethereum knows."""
+    rpc, callee = Client(Node(either)), deploy(either, "STOP")
+    init = assemble(f"0 0 0 0 0 {at(callee)} GAS CALL POP 0xbeef 0 MSTORE 2 30 REVERT")
+    sent = send_native(either, EAM, CREATE_EXTERNAL_METHOD, byte_string(init), 10**9)
+    created, called = rpc("trace_transaction", sent)
+    assert (created["type"], created["subtraces"], created["result"]["code"]) == ("create", 1, "0xbeef")
+    assert (called["traceAddress"], called["action"]["to"]) == ([0], hexed(callee))
+    top = rpc("debug_traceTransaction", sent, {"tracer": "callTracer"})
+    assert (top["type"], top["output"], [call["to"] for call in top["calls"]]) == ("CREATE", "0xbeef", [hexed(callee)])
+
+
+def test_contract_called_by_its_id_has_named_exit_codes(network: Network) -> None:
+    contract = network.machine.state_tree.lookup_id(to_filecoin(deploy(network, "0 0 REVERT")))
+    assert contract is not None
+    with pytest.raises(TransactionFailed, match=r"exit=\[EVM_CONTRACT_REVERTED\(33\)\]"):
+        network.send_native(Address.id(contract), INVOKE_EVM, gas_limit=10**8)
 
 
 @pytest.mark.parametrize(
