@@ -147,6 +147,14 @@ def _kind(entry: Mapping[str, Any], symbolic: str) -> CaseKind | None:
     return CaseKind.TABLE if name.startswith("table") else None
 
 
+def is_reserved(entry: Mapping[str, Any]) -> bool:
+    """Return True for a test, a fixture or a special function such as `setUp`."""
+    name = str(entry["name"])
+    if name.lower() in ("afterinvariant", "beforetestsetup") or name.startswith("fixture"):
+        return True
+    return _kind(entry, "") is not None or (name.lower() == "setup" and not entry.get("inputs"))
+
+
 def special_functions(artifact: ContractArtifact, name: str) -> list[Mapping[str, Any]]:
     """Return the ABI entries of a contract's functions with this name, such as `setUp`, ignoring case."""
     return [

@@ -179,8 +179,8 @@ class InvariantRun:
         stage.executor.restore(self.ready)
         try:
             self._targets = find_targets(stage)
-        except NoTargets:
-            return self._result(CaseStatus.FAILURE, f"{_NO_SET_UP}: No contracts to fuzz.")
+        except NoTargets as lack:
+            return self._result(CaseStatus.FAILURE, f"{_NO_SET_UP}: {lack}")
         filters = TargetFilters(stage)
         self._senders, excluded = filters.addresses("targetSenders"), set(filters.addresses("excludeSenders"))
         name = f"{self.seed}:{stage.artifact.file}:{stage.artifact.name}:{self.test.signature}"

@@ -14,7 +14,7 @@ HERE: Final = Path(__file__).parent
 FILE: Final = HERE / "golden.json.xz"
 SOURCES: Final = (
     "Pranks", "Env", "Expect", "Texts", "Mappings", "Delegations", "Typed", "Fails", "Filecoin", "Hostile",
-    "Rollbacks", "Numbers", "Scripts", "Logs", "Metering", "Instructions",
+    "Rollbacks", "Numbers", "Scripts", "Logs", "Metering", "Instructions", "Targets",
 )  # fmt: skip
 
 RUNS: Final = (

@@ -68,12 +68,16 @@ contract SkipsInvariantTest is Cheating {
     function statefulFuzz_skips() public { vm.skip(true); }
     function invariant_forged() public pure { bytes memory data = "FOUNDRY::SKIP"; assembly { revert(add(data, 32), mload(data)) } }
 }
+/// forge-config: default.invariant.runs = 2
+/// forge-config: default.invariant.depth = 10
 contract SkipsLaterInvariantTest is Cheating {
     Steps steps;
     function setUp() public { steps = new Steps(); }
     function invariant_holds() public pure {}
     function invariant_skipsLater() public { vm.skip(steps.n() > 0); }
 }
+/// forge-config: default.invariant.runs = 2
+/// forge-config: default.invariant.depth = 10
 contract SkipsAfterInvariantTest is Cheating {
     Steps steps;
     function setUp() public { steps = new Steps(); }
