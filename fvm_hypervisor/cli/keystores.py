@@ -59,6 +59,8 @@ _MAX_MEMORY: Final = 1 << 30
 _MAX_ROUNDS: Final = 1 << 24
 """Maximum number of PBKDF2 rounds; files have 2^18."""
 _SCRYPT_BLOCK: Final = 128
+_MAX_BLOCKS: Final = 1 << 10
+"""Maximum of r * p, because each block takes time regardless of n. Keystores of geth have 8 or 48."""
 _DERIVED: Final = 32
 """Bytes of a derived key: 16 for the cipher, 16 for the MAC."""
 _CIPHER: Final = "aes-128-ctr"
@@ -190,6 +192,12 @@ def _costs(content: Any) -> str | None:
     kind, costs = found["kdf"], found["kdfparams"]
     if found["cipher"] != _CIPHER:
         raise ValueError(f"the cipher is not {_CIPHER}")
-    if kind == "scrypt" and _SCRYPT_BLOCK * int(costs["n"]) * int(costs["r"]) * max(1, int(costs["p"])) > _MAX_MEMORY:
-        return f"more than {_MAX_MEMORY >> 20} MiB of scrypt"
+    if kind == "scrypt":
+        n, r, p = (int(costs[name]) for name in ("n", "r", "p"))
+        if min(n, r, p) < 1:
+            raise ValueError("a parameter of scrypt is not positive")
+        if _SCRYPT_BLOCK * n * r * p > _MAX_MEMORY:
+            return f"more than {_MAX_MEMORY >> 20} MiB of scrypt"
+        if r * p > _MAX_BLOCKS:
+            return f"more than {_MAX_BLOCKS:,} blocks of scrypt"
     return f"more than {_MAX_ROUNDS} rounds of PBKDF2" if kind == "pbkdf2" and int(costs["c"]) > _MAX_ROUNDS else None

@@ -389,7 +389,7 @@ def node(
             opened.set_next_base_fee(block_base_fee_per_gas)
         opened.mempool.first_come = order == "fifo"
         if config_out is not None:
-            _write(config_out, json.dumps(config(opened, words, derivation_path)).encode())
+            _write(config_out, json.dumps(config(opened, words, derivation_path)).encode(), 0o600)  # has private keys
         opened.automine = not no_mining and block_time is None
         default_time = FORK_QUERY_TIME if opened.chain.history else _TIME
         _serve(
@@ -535,10 +535,12 @@ def _check_writable(file: Path) -> None:
         raise InvalidInput(f"the state cannot be written to {file}: expected a file in a writable folder")
 
 
-def _write(file: Path, data: bytes) -> None:
-    """Write a file, whole or not at all."""
+def _write(file: Path, data: bytes, mode: int = 0o666) -> None:
+    """Write a file, whole or not at all, with the permissions of `mode` that the umask leaves."""
     draft = file.with_name(f"{file.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
     try:
+        draft.touch(mode, exist_ok=False)
         draft.write_bytes(data)
         draft.replace(file)
     finally:

@@ -39,6 +39,8 @@ _DROPPED: Final = (ConnectionResetError, BrokenPipeError)
 _TOO_MANY: Final = HTTPStatus.TOO_MANY_REQUESTS
 _NOT_OFFERED: Final = frozenset({400, 403, 404, 405, 501})
 """HTTP statuses by which gateways refuse methods without a JSON-RPC error."""
+_ID: Final = 1
+"""The id of all requests: each is alone on its connection."""
 _MAX_WORDS: Final = 400
 """Maximum number of bytes of a node's error message that are shown."""
 
@@ -141,7 +143,7 @@ class NodeClient:
             )
         if self._options.offline:
             raise NotCached(self.name, f"the response to {method}{json.dumps(params)[1:-1]:.100}".strip())
-        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+        body = json.dumps({"jsonrpc": "2.0", "id": _ID, "method": method, "params": params})
         attempt = 0
         while True:
             self._retries.wait_for_turn()
@@ -172,6 +174,12 @@ class NodeClient:
             if isinstance(error, _DROPPED):
                 failed = _Busy(failed, limited=False)
             raise failed from None
+        if _is_of_another_request(response):
+            self._connection.close()
+            raise NodeError(
+                f"{self.name} returned the response to another request (id {response['id']!r:.40}, not {_ID}): check "
+                "the proxy at this URL, or pass another URL"
+            )
         match response:
             case {"error": {"message": str(words)} as error}:
                 refused = NodeError(
@@ -260,3 +268,11 @@ class NodeClient:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _is_of_another_request(response: Any) -> bool:
+    """Return True if a response has another id than the request. An error may have none."""
+    if not isinstance(response, dict) or "id" not in response:
+        return False
+    number = response["id"]
+    return "result" in response if number is None else type(number) is not int or number != _ID

@@ -42,6 +42,9 @@ VECTORS: Final[dict[str, dict[str, Any]]] = {
 }
 
 
+SCRYPT: Final = VECTORS["scrypt"]["kdfparams"] | {"n": 2}
+
+
 def keystore(folder: Path, kind: str = "pbkdf2", **changed: Any) -> Path:
     file = folder / kind
     content = {"crypto": VECTORS[kind] | changed, "id": "3198bc9c-6672-5ab3-d995-4942343ae5b6", "version": 3}
@@ -85,7 +88,17 @@ def test_keystore_error_does_not_reveal_password(tmp_path: Path) -> None:
     ("changed", "words"),
     [
         ({"kdf": "scrypt", "kdfparams": {"n": 1 << 40, "r": 8, "p": 1}}, "more than 1024 MiB of scrypt"),
+        ({"kdf": "scrypt", "kdfparams": {"n": 2, "r": 1, "p": 1 << 22}}, "more than 1,024 blocks of scrypt"),
+        ({"kdf": "scrypt", "kdfparams": {"n": 2, "r": 1 << 22, "p": 1}}, "more than 1,024 blocks of scrypt"),
+        ({"kdf": "scrypt", "kdfparams": SCRYPT | {"n": 0}}, "is not a keystore"),
+        ({"kdf": "scrypt", "kdfparams": SCRYPT | {"n": 3}}, "is not a keystore"),
+        ({"kdf": "scrypt", "kdfparams": SCRYPT | {"r": 0, "n": 1 << 30}}, "is not a keystore"),
+        ({"kdf": "scrypt", "kdfparams": SCRYPT | {"r": -8, "p": -1}}, "is not a keystore"),
+        ({"kdf": "scrypt", "kdfparams": SCRYPT | {"p": 0}}, "is not a keystore"),
+        ({"kdf": "scrypt", "kdfparams": SCRYPT | {"p": 1e300}}, "MiB of scrypt"),
         ({"kdfparams": {"c": 1 << 40}}, "rounds of PBKDF2"),
+        ({"kdfparams": VECTORS["pbkdf2"]["kdfparams"] | {"c": 0}}, "is not a keystore"),
+        ({"kdfparams": VECTORS["pbkdf2"]["kdfparams"] | {"c": -1}}, "is not a keystore"),
         ({"kdf": "other"}, "is not a keystore"),
         ({"cipher": "other"}, "is not a keystore"),
         ({"kdfparams": []}, "is not a keystore"),

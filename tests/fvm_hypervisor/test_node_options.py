@@ -416,6 +416,7 @@ def test_gas_limit_order_path_and_config_follow_options(tmp_path: Path) -> None:
     options += ["--derivation-path", "m/44'/60'/1'/0/", "--config-out", str(out)]
     with running(tmp_path / "ready", *options) as (url, _):
         written = json.loads(out.read_text())
+        assert out.stat().st_mode & 0o777 == 0o600  # it has private keys
         assert int(rpc_request(url, "eth_getBlockByNumber", "0x0", False)["gasLimit"], 16) == 12_000_000  # anvil's, too
         first, second = rpc_request(url, "eth_accounts")
         assert written["available_accounts"] == [first, second]

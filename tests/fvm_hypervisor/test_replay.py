@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bridge.transactions import DYNAMIC_FEE, Transaction
+from fvm_hypervisor.laboratory.vectors import pool
 from fvm_hypervisor.laboratory.vectors.pool import run_all
 from hypervisor.errors import InvalidInput
 from localnet import Network
@@ -80,6 +81,20 @@ def test_parallel_replay_matches_serial_and_reports_conflicts(tmp_path: Path) ->
     ]
     refused = run("replay", tmp_path, "--parallel", 257)
     assert refused.exit_code == 2
+
+
+@pytest.mark.slow
+def test_scheduler_without_workers_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    from distributed import LocalCluster
+
+    monkeypatch.setattr(pool, "_INTERVAL", 0.1)
+    monkeypatch.setattr(pool, "_PATIENCE", 0.2)
+    dashboard = {"dashboard_address": "127.0.0.1:0"}
+    with (
+        LocalCluster(n_workers=0, processes=False, dashboard_address=None, scheduler_kwargs=dashboard) as cluster,
+        pytest.raises(InvalidInput, match=r"has had no worker for 0\.2 s: start workers, or omit --dask"),
+    ):
+        list(run_all(str, [1, 2], 1, "numbers", cluster.scheduler_address))
 
 
 @pytest.mark.oracle

@@ -92,6 +92,11 @@ def constant_server(status: int, body: bytes) -> Iterator[str]:
         (200, b"[" * 5_000 + b"]" * 5_000, "no node responds at"),
         (200, b"[1]", "returned a response that is not JSON-RPC"),
         (200, b'{"error": 5}', "returned a response that is not JSON-RPC"),
+        (200, b'{"jsonrpc": "2.0", "id": 2, "result": "0x1"}', r"the response to another request \(id 2, not 1\)"),
+        (200, b'{"jsonrpc": "2.0", "id": "1", "result": "0x1"}', r"another request \(id '1', not 1\)"),
+        (200, b'{"jsonrpc": "2.0", "id": null, "result": "0x1"}', r"another request \(id None, not 1\)"),
+        (200, b'{"jsonrpc": "2.0", "id": 2, "error": {"code": -1, "message": "no"}}', "another request"),
+        (200, b'{"jsonrpc": "2.0", "id": null, "error": {"code": -1, "message": "no"}}', "returned an error: no$"),
         (500, b'{"jsonrpc": "2.0", "error": {"code": -1, "message": "too deep"}}', "returned an error: too deep$"),
     ],
 )

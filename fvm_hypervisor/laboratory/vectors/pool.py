@@ -10,21 +10,29 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from multiprocessing import get_context
 from threading import Thread, current_thread, main_thread
-from typing import Final, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from fvm_hypervisor.child_processes import safe_module_path, when_parent_ends
 from hypervisor.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 LOCAL: Final = "local"
 _TIMEOUT: Final = 10
+_INTERVAL: Final = 2
+"""Seconds between two checks for workers."""
+_PATIENCE: Final = 30
+"""Seconds after which a scheduler without workers is an error."""
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -118,8 +126,31 @@ def _on_dask(work: Callable[[T], R], items: Sequence[T], workers: int, scheduler
         except (OSError, ValueError) as error:
             raise InvalidInput(f"no Dask scheduler responds at {scheduler}: {error}") from None
         for future in client.map(work, items, pure=False):
-            yield future.result()
+            yield _dask_result(client, future, scheduler)
             future.release()
+
+
+def _dask_result(client: Client, future: Future[R], scheduler: str) -> R:
+    """Wait for a result. Raises InvalidInput if the scheduler has no workers for a while, or ends."""
+    from distributed import CancelledError, KilledWorker
+
+    seen = time.monotonic()
+    while True:
+        try:
+            return future.result(timeout=_INTERVAL)
+        except TimeoutError:
+            if future.done():  # raised by the work itself
+                raise
+        except (CancelledError, KilledWorker) as error:
+            raise InvalidInput(
+                f"the Dask scheduler {scheduler} or its workers ended: {error}; start them again, or omit --dask"
+            ) from None
+        if client.scheduler_info()["workers"]:
+            seen = time.monotonic()
+        elif time.monotonic() - seen > _PATIENCE:
+            raise InvalidInput(
+                f"the Dask scheduler {scheduler} has had no worker for {_PATIENCE:g} s: start workers, or omit --dask"
+            )
 
 
 def _chunk(count: int, workers: int) -> int:
