@@ -199,7 +199,7 @@ class _FrameBuilder:
         if found is not None:
             self._descend(*found)
             return found[0]
-        frame = self._native(node, caller)
+        frame = (self._contract_call if node.start.method == INVOKE_EVM else self._native)(node, caller)
         frame.began = not (node.found or (node.end or _UNFINISHED).error)
         self._descend(frame, node)
         return frame

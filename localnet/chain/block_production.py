@@ -47,6 +47,7 @@ MAX_MINED: Final = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
+    number: int
     tipset: Tipset
     upgrades: Upgrades
     producer: Address
@@ -65,6 +66,7 @@ class BlockProduction(NetworkReader):
         self.automine = True
         self._clock = clock
         self._snapshots: list[_Snapshot] = []
+        self._last_snapshot = 0
 
     # --- clock ------------------------------------------------------------------------------------------------
 
@@ -314,20 +316,25 @@ class BlockProduction(NetworkReader):
     # --- going back -------------------------------------------------------------------------------------------
 
     def snapshot(self) -> int:
-        """Take a snapshot of the chain and return its number for `revert`."""
+        """Take a snapshot of the chain and return its number for `revert`, which no other snapshot gets."""
         self.chain.states.hold(self.head)
-        self._snapshots.append(_Snapshot(self.head, self.chain.record.upgrades, self.producer, self._clock.travel))
-        return len(self._snapshots)
+        self._last_snapshot += 1
+        self._snapshots.append(
+            _Snapshot(self._last_snapshot, self.head, self.chain.record.upgrades, self.producer, self._clock.travel)
+        )
+        return self._last_snapshot
 
     def revert(self, snapshot: int) -> bool:
         """Revert to a snapshot and delete it with all later ones. Return False if it does not exist.
 
         Pending transactions are dropped.
         """
-        if not 1 <= whole_number(snapshot, "a snapshot", None) <= len(self._snapshots):
+        wanted = whole_number(snapshot, "a snapshot", None)
+        place = next((place for place, taken in enumerate(self._snapshots) if taken.number == wanted), None)
+        if place is None:
             return False
-        remembered = self._snapshots[snapshot - 1]
-        self._go_back(remembered.tipset, remembered.travel, remembered.upgrades, snapshot - 1)
+        remembered = self._snapshots[place]
+        self._go_back(remembered.tipset, remembered.travel, remembered.upgrades, place)
         self.chain.producer = remembered.producer
         return True
 

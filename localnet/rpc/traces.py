@@ -87,7 +87,7 @@ def call_trace_options(value: Any) -> tuple[TraceOptions, Overrides]:
 def debug_trace_call(
     node: NodeReader,
     request: TransactionRequest,
-    at: BlockRef,
+    at: BlockRef = LATEST,
     options: tuple[TraceOptions, Overrides] = (_DEFAULT, NONE),
 ) -> Any:
     """Trace a call as geth does, without changing the state."""
@@ -134,7 +134,11 @@ METHODS = (
         "debug_traceTransaction", (hash32, optional(trace_options)), debug_trace_transaction, reads=True, traces=True
     ),
     Method(
-        "debug_traceCall", (transaction, block, optional(call_trace_options)), debug_trace_call, reads=True, traces=True
+        "debug_traceCall",
+        (transaction, optional(block), optional(call_trace_options)),
+        debug_trace_call,
+        reads=True,
+        traces=True,
     ),
     Method(
         "debug_traceBlockByNumber",

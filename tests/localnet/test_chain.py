@@ -157,6 +157,7 @@ class TestGoingBack:
         assert not network.revert(second)
         assert not network.revert(first)
         assert not network.revert(0)
+        assert network.snapshot() not in (first, second)  # as in anvil and in EDR's tests of evm_revert
 
     def test_revert_undoes_manual_state_changes(self, network: Network) -> None:
         account = network.accounts[1]

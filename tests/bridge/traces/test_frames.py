@@ -163,6 +163,12 @@ def test_failed_call_frame_has_exit_code_of_the_message() -> None:
     assert frame.exit_code == 5
 
 
+def test_transaction_that_reached_no_actor_has_its_own_calldata_and_no_output() -> None:
+    """As in anvil 1.7.1 and in EDR's test of a transaction to a precompile that runs out of gas."""
+    frame = top(call(ALICE, Address.delegated(10, bytes(19) + b"\1"), INVOKE_EVM), ended(7, error="OUT_OF_GAS"))
+    assert (frame.input, frame.output) == (b"", b"")
+
+
 def test_deep_frames_are_built_without_recursion() -> None:
     deep = 1024 * (call(ONE, Address.id(ONE), INVOKE_EVM), Dispatched(ONE, EVM, "evm"))
     frame = top(*deep, *1024 * (ended(),))

@@ -212,6 +212,7 @@ def test_trace_call_from_unknown_sender_leaves_no_tracer(network: Network) -> No
     nobody = "0x" + "77" * 20
     top = rpc("debug_traceCall", {"from": nobody, "to": "0x" + "88" * 20}, "latest", CALLS)
     assert (top["from"], top["to"], top["input"]) == (nobody, "0x" + "88" * 20, "0x")
+    assert rpc("debug_traceCall", {"from": nobody, "to": "0x" + "88" * 20}, None, CALLS) == top  # as in anvil and EDR
     assert network.machine.tracer is None
     assert rpc("eth_getTransactionCount", nobody) == "0x0"
 
