@@ -72,11 +72,13 @@ class _NodeRPC(EthereumRPC):
 class HypervisorEnv(NetworkEnv):
     """A titanoboa environment for a `Network` or for the URL of a node.
 
-    The network's accounts are available; the first one is the default sender. State that is read from the network is
-    only cached in memory, until `anchor` reverts it or one of the methods below changes it.
+    The network's accounts are available; the first one is the default sender. Any other address can be used as sender
+    too: it is impersonated, and gets 1,000 FIL if it has nothing to pay gas with. State that is read from the network
+    is only cached in memory, until `anchor` reverts it or one of the methods below changes it.
     """
 
     _tracer: Final = {"tracer": "callTracer", "onlyTopCall": True}
+    _allowance: Final = 1000 * 10**18
 
     def __init__(self, network: Network | str, **options: Any) -> None:
         rpc = _NodeRPC(network) if isinstance(network, str) else NetworkRPC(network)
@@ -87,6 +89,27 @@ class HypervisorEnv(NetworkEnv):
     def fork_rpc(self, rpc: RPC, *args: Any, **options: Any) -> None:
         """Fork the state of `rpc`, with a cache in memory instead of on disk."""
         super().fork_rpc(rpc, *args, **{"cache_dir": None, **options})
+        self._unwrap_tracers()
+
+    def _unwrap_tracers(self) -> None:
+        """Remove the tracers of the last fork: titanoboa puts new ones around them, until Python's stack overflows."""
+        opcodes = self.evm.vm.state.computation_class.opcodes
+        for opcode, name in ((0x20, "sha3"), (0x55, "sstore")):
+            tracer = opcodes[opcode]
+            inner = getattr(tracer, name)
+            if isinstance(inner, type(tracer)) and inner.env is self:
+                setattr(tracer, name, getattr(inner, name))
+
+    def execute_code(self, to_address: str, *args: Any, override_bytecode: bytes | None = None, **options: Any) -> Any:
+        """Execute a call, with other code at its address if given: that of an injected or an internal function."""
+        if override_bytecode is None:
+            return super().execute_code(to_address, *args, **options)
+        code = self.get_code(to_address)
+        self.set_code(to_address, override_bytecode)
+        try:
+            return super().execute_code(to_address, *args, **options)
+        finally:
+            self.set_code(to_address, code)
 
     @contextmanager
     def anchor(self) -> Iterator[None]:
@@ -119,6 +142,15 @@ class HypervisorEnv(NetworkEnv):
             self._control("evm_mine")
         elif blocks is not None:
             self._control("anvil_mine", hex(blocks), hex(block_delta))
+
+    def _send_txn(self, from_: str, *args: Any, **options: Any) -> Any:
+        account = self._accounts.get(from_)
+        if account is None:
+            self._rpc.fetch("anvil_impersonateAccount", [from_])
+            self.add_account(ExternalAccount(_rpc=self._rpc, address=from_))
+        if self.get_balance(from_) == 0:
+            self.set_balance(from_, self._allowance)
+        return super()._send_txn(from_, *args, **options)
 
     def _control(self, method: str, *params: Any) -> None:
         self._rpc.fetch(method, [*params])

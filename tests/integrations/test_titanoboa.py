@@ -79,3 +79,30 @@ def test_time_travel_moves_the_network(env: Any) -> None:
     assert env.evm.patch.block_number == number + 3
     with pytest.raises(ValueError, match="either seconds or blocks"):
         env.time_travel()
+
+
+def test_any_address_can_send(env: Any) -> None:
+    """As in titanoboa's own environment; its tests deploy from new addresses."""
+    sender = env.generate_address()
+    with env.anchor(), env.prank(sender):
+        assert boa.loads(COUNTER).add(1) == 1
+    with env.prank(sender):
+        assert boa.loads(COUNTER).add(2) == 2
+
+
+def test_injected_and_internal_functions_run_on_the_network(env: Any) -> None:
+    contract = boa.loads(COUNTER + "\n@internal\ndef _double(x: uint256) -> uint256:\n    return 2 * x + self.count\n")
+    contract.add(1)
+    assert contract.internal._double(4) == 9
+    contract.inject_function("@external\ndef take(amount: uint256):\n    self.count -= amount\n")
+    contract.inject.take(1)
+    assert contract.count() == 0
+    assert contract.add(3) == 3
+
+
+def test_tracers_do_not_pile_up_with_blocks(env: Any) -> None:
+    contract = boa.loads(COUNTER)
+    for _ in range(3):
+        contract.add(1)
+    tracer = env.evm.vm.state.computation_class.opcodes[0x55]
+    assert getattr(tracer.sstore, "env", None) is not env
