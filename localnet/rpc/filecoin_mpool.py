@@ -107,16 +107,17 @@ def push_batch(node: Node, messages: list[SignedMessage]) -> list[dict[str, str]
 def push_message(node: Node, request: Message, spec: SendSpec = DEFAULT_SPEC) -> dict[str, Any]:
     """Fill in a message's nonce and gas, sign it with a key of the node, and submit it; return the signed message.
 
-    A push with the UUID of an earlier one sends nothing and returns the earlier message.
+    A push with the UUID of an earlier one sends nothing and returns the earlier message. The message's nonce is 0, or
+    the one that it gets.
     """
     sent = None if spec.uuid is None else node.pushed.get(spec.uuid)
     if sent is not None and _is_sent(node, sent):
         return message_json(sent)
-    if request.nonce != 0:
-        raise RpcError(LOTUS_ERROR, f"MpoolPushMessage expects message nonce to be 0, was {request.nonce}")
     owner = _account(node, request.from_)
-    filled = _with_gas(node, request, spec, HEAD)
-    signed = _sign(node, owner, replace(filled, nonce=node.network.pending_nonce(filled.from_)))
+    nonce = node.network.pending_nonce(request.from_)
+    if request.nonce not in (0, nonce):  # Lotus refuses the next nonce, too
+        raise RpcError(LOTUS_ERROR, f"MpoolPushMessage expects message nonce to be 0, was {request.nonce}")
+    signed = _sign(node, owner, replace(_with_gas(node, request, spec, HEAD), nonce=nonce))
     node.network.submit_native(signed)
     if spec.uuid is not None:
         node.pushed[spec.uuid] = signed

@@ -444,9 +444,11 @@ class TestMempool:
         pending = lotus(rpc, "MpoolPushMessage", transfer(rpc), waiting)
         assert lotus(rpc, "MpoolPushMessage", transfer(rpc), waiting) == pending
 
-    def test_pushed_message_has_no_nonce(self, rpc: Client) -> None:
+    def test_pushed_message_has_no_nonce_or_the_next_one(self, rpc: Client) -> None:
         with refusal(1, "expects message nonce to be 0, was 99"):
             lotus(rpc, "MpoolPushMessage", transfer(rpc, Nonce=99), None)
+        sent = [lotus(rpc, "MpoolPushMessage", transfer(rpc, Nonce=nonce), None) for nonce in (0, 1, 2)]
+        assert [signed["Message"]["Nonce"] for signed in sent] == [0, 1, 2]
 
     def test_lotus_gas_estimate_of_failing_message_reports_reason(self, rpc: Client) -> None:
         with refusal(3, "message execution failed: exit USR_UNHANDLED_MESSAGE"):
