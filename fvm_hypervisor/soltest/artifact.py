@@ -5,6 +5,7 @@ Artifacts are read from their files on demand, since a run uses few of a project
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +18,7 @@ from hypervisor.errors import InvalidInput
 from hypervisor.user_files import MAX_ARTIFACT_BYTES, read_bounded
 
 _ADDRESS_LENGTH = 20
+_VERSION = re.compile(r"([0-9]+\.[0-9]+\.[0-9]+)(?:[-+].*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class ContractArtifact:
     runtime: Bytecode
     methods: Mapping[str, str]
     """Mapping from function signature to selector, in hex."""
+    version: str = ""
+    """Version of the compiler, such as `0.8.30+commit.73712a01`; empty if unknown."""
     docs: Mapping[str, str] = field(default_factory=dict)
     """Mapping from function name to its `forge-config` comments; the contract's own have the key ""."""
 
@@ -88,7 +92,9 @@ class ContractArtifact:
                 raise TypeError("the ABI is not a list of objects")
             creation, runtime = (Bytecode.of(found.get(key) or {}) for key in ("bytecode", "deployedBytecode"))
             bytes.fromhex(_with_zero_addresses(creation.object))
-            return cls(name, file, abi, creation, runtime, dict(found.get("methodIdentifiers") or {}))
+            compiler = (found.get("metadata") or {}).get("compiler") or {}
+            methods = dict(found.get("methodIdentifiers") or {})
+            return cls(name, file, abi, creation, runtime, methods, str(compiler.get("version", "")))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InvalidInput(f"the artifact of {file}:{name} is corrupt: {error}") from None
 
@@ -145,24 +151,36 @@ class Artifacts:
         raise InvalidInput(f"there is no compiled contract {file}:{name}")
 
     def find(self, wanted: str, files: Container[str] | None = None) -> ContractArtifact | None:
-        """Return the contract for `Name`, `File.sol`, `File.sol:Name` or `path/File.sol:Name`, or None.
+        """Return the only contract that `search` finds, or None. With `files`, only these sources are searched."""
+        found = self.search(wanted, files)
+        return found[0] if len(found) == 1 else None
 
-        With `files`, only contracts of these sources are searched. None also means that several contracts match.
+    def search(self, wanted: str, files: Container[str] | None = None) -> list[ContractArtifact]:
+        """Return the contracts for `Name` or `path/File.sol`, and `path/File.sol:Name`, each also with `:VERSION`.
+
+        The path may be the end of one, and its artifact's: `File.sol/Name.json`. Raises InvalidInput for text that is
+        no version.
         """
-        file, _, name = wanted.rpartition(":")
-        if not file and name.endswith(".sol"):
-            file, name = name, Path(name).stem
-        matching = [
-            location for location in self._by_name.get(name, ()) if not file or f"/{location.file}".endswith(f"/{file}")
-        ]
-        if files is not None:
-            matching = [location for location in matching if location.file in files]
-        exact = [location for location in matching if location.file == file]
-        chosen = exact or matching
-        if not chosen and wanted.endswith(".json"):
+        if wanted.endswith(".json"):
             path = Path(wanted)
-            return self.find(f"{path.parent.name}:{path.stem}", files)
-        return self.load(chosen[0]) if len(chosen) == 1 else None
+            if path.parent.suffix != ".sol":
+                return []
+            wanted = f"{path.parent.name}:{path.stem.partition('.')[0]}"
+        first, *rest = wanted.split(":")
+        file, name = (first, None) if "." in first else ("", first)
+        if file and rest and "." not in rest[0]:
+            name = rest.pop(0)
+        version = _VERSION.fullmatch(rest[0]) if rest else None
+        if rest and version is None:
+            raise InvalidInput(f"failed parsing version: '{rest[0]}' has not three numbers, as in 0.8.30")
+        places = [
+            place
+            for place in (self.locations if name is None else self._by_name.get(name, ()))
+            if (not file or f"/{place.file}".endswith(f"/{file}")) and (files is None or place.file in files)
+        ]
+        places = [place for place in places if place.file == file] or places
+        found = [self.load(place) for place in places]
+        return [one for one in found if version is None or one.version.partition("+")[0] == version[1]]
 
     def all(self) -> Iterator[ContractArtifact]:
         """Return every contract."""

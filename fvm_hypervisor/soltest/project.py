@@ -300,7 +300,9 @@ def _project(root: Path, name: str, table: Table) -> Project:
         fuzz=_fuzz(table.table("fuzz")),
         invariant=_invariant(table.table("invariant")),
         mutation=_mutation(table.table("mutation")),
-        fs_permissions=tuple(_permission(row) for row in table.tables("fs_permissions")),
+        fs_permissions=tuple(_permission(row) for row in table.tables("fs_permissions"))
+        if "fs_permissions" in table
+        else (("read", table.text("out", "out")),),
         ffi=table.flag("ffi", False),
         offline=table.flag("offline", False),
         allow_internal_expect_revert=table.flag("allow_internal_expect_revert", False),

@@ -7,11 +7,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from bridge.abi import selector_of
 from bridge.addresses import EthAddress
 from bridge.events import Log
 from fvm_hypervisor.soltest.artifact import Artifacts
-from fvm_hypervisor.soltest.cheatcodes.context import Libraries, Permission, Settings
+from fvm_hypervisor.soltest.cheatcodes.context import Permission, Settings
 from fvm_hypervisor.soltest.cheatcodes.emits import ReadLog
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.discovery import Suite
@@ -26,7 +25,7 @@ from fvm_hypervisor.soltest.run_test import SuiteRun
 from fvm_hypervisor.soltest.value_text import value_text
 from fvm_hypervisor.soltest.version_pragmas import VERSION
 from fvm_hypervisor.soltest.viewer import TestViewer
-from hypervisor.errors import HypervisorError, InvalidInput
+from hypervisor.errors import HypervisorError
 
 if TYPE_CHECKING:
     from fvm_hypervisor.soltest.collecting import CoverageCollector
@@ -121,21 +120,6 @@ def settings_of(job: Job, artifacts: Artifacts) -> Settings:
     project = job.project
     known = KnownCode(artifacts)
 
-    def code(name: str, libraries: Libraries) -> tuple[bytes, bytes] | None:
-        found = artifacts.find(name)
-        if found is None:
-            return None
-        try:
-            return found.creation.link(libraries), found.runtime.link(libraries)
-        except KeyError:
-            raise InvalidInput(f"{name} needs libraries") from None
-
-    def selectors(name: str) -> list[bytes] | None:
-        found = artifacts.find(name)
-        if found is None:
-            return None
-        return [selector_of(entry) for entry in found.abi if entry.get("type") == "function"]  # solc sorts by name
-
     def event(log: Log) -> ReadLog | None:
         found = known.events.get((log.topics[0], len(log.topics))) if log.topics else None
         read = None if found is None else found.read_log(log)
@@ -152,8 +136,8 @@ def settings_of(job: Job, artifacts: Artifacts) -> Settings:
         consent=project.consent,
         environment=dict(job.environment),
         seed=job.seed,
-        artifacts=code,
-        selectors=selectors,
+        out=project.out,
+        artifacts=artifacts.search,
         contracts=known.location,
         layouts=job.layouts,
         events=event,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bridge.addresses import EthAddress
-from fvm_hypervisor.soltest.artifact import ArtifactLocation
+from fvm_hypervisor.soltest.artifact import ArtifactLocation, ContractArtifact
 from fvm_hypervisor.soltest.cheatcodes.console import LogConsole
 from fvm_hypervisor.soltest.cheatcodes.emits import KnownEvents
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, KnownErrors, revert_text
@@ -44,10 +44,10 @@ class Permission:
 class Settings:
     """Permissions and environment that a project grants its tests.
 
-    `artifacts` returns a contract's init code and runtime code for a name of `getCode`, linked with `libraries`, or
-    None. `selectors` returns the function selectors of that contract. `contracts` returns the artifact of a code (init
-    code if it `creates`). `errors` decodes a custom error, `events` a log. `file` and `contract` are those of the
-    running suite, whose actors start at ID `first_actor`. With `real_filecoin`, code etched at Filecoin's
+    `artifacts` returns the contracts with a name of `getCode`, whose code is linked with `libraries`; it raises
+    InvalidInput for a malformed name. `out` is the folder of forge's artifacts. `contracts` returns the artifact of a
+    code (init code if it `creates`). `errors` decodes a custom error, `events` a log. `file` and `contract` are those
+    of the running suite, whose actors start at ID `first_actor`. With `real_filecoin`, code etched at Filecoin's
     precompiles is ignored, so that suites with mocks run against the real ones. With `shows_logs`, the output of
     tests is shown.
     """
@@ -62,8 +62,8 @@ class Settings:
     """Permissions granted by the user."""
     environment: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
-    artifacts: Callable[[str, Libraries], tuple[bytes, bytes] | None] = lambda _name, _libraries: None
-    selectors: Callable[[str], Sequence[bytes] | None] = lambda _name: None
+    out: str = "out"
+    artifacts: Callable[[str], Sequence[ContractArtifact]] = lambda _name: ()
     libraries: Libraries = field(default_factory=dict)
     contracts: Callable[[bytes, bool], ArtifactLocation | None] = lambda _code, _creates: None
     layouts: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
@@ -216,7 +216,14 @@ class Context:
         if self.host is None:
             raise CheatcodeFailure("under Filecoin's rules only contracts create contracts: use `new`")
         number = None if salt is None else int.from_bytes(salt, "big")
+        gas, accounts = self.calls.gas, self.host.accounts
+        self.host.gas.settle()
+        used, refund = gas.used, accounts.refund
         outcome = self.cheats.execute_subcall(self.host, CreateInputs(value, code, number))
+        self.host.gas.settle()
+        gas.used = used  # as in forge, where the creation costs the caller nothing
+        accounts.add_refund(refund - accounts.refund)
+        self.host.gas.refill()
         if outcome.created is None:
             raise CheatcodeFailure(self.revert_text(outcome.output), outcome.output or None)
         return outcome.created

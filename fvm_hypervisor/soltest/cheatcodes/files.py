@@ -6,16 +6,21 @@ A path is relative to the project's root; links are resolved before it is compar
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
+
+from bridge.abi import selector_of
 from bridge.addresses import EthAddress
+from fvm_hypervisor.soltest.artifact import Bytecode, ContractArtifact
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.limits import check_size
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from fvm_hypervisor.soltest.consent import Consent
+from hypervisor.errors import InvalidInput
 
 MAX_FILE_BYTES: Final = 64 << 20
 _ALLOWED: Final = {"read": ("read", "read-write", "true"), "write": ("write", "read-write", "true")}
@@ -238,35 +243,73 @@ def _entries(context: Context, path: str, depth: int) -> list[Any]:
 # --- contracts of the project --------------------------------------------------------------------------------------
 
 
-def _artifact(context: Context, name: str) -> tuple[bytes, bytes]:
-    found = context.settings.artifacts(name, context.settings.libraries)
-    if found is None:
-        raise CheatcodeFailure(f"no matching artifact found for {name}")
+def _artifact(context: Context, name: str) -> ContractArtifact:
+    """Return a contract of the project, or the one of an artifact's file (`.json`). Raises CheatcodeFailure."""
+    try:
+        if not name.endswith(".json"):
+            found = context.settings.artifacts(name)
+        else:
+            target = allowed_file(context, name, "read")
+            is_own = target.is_relative_to((context.settings.root / context.settings.out).resolve())
+            found = context.settings.artifacts(name) if is_own else ()
+            if not found and target.is_file():
+                found = [ContractArtifact.of(name, name, _artifact_fields(read_bytes(context, name)))]
+    except InvalidInput as error:
+        raise CheatcodeFailure(str(error)) from None
+    if len(found) != 1:
+        raise CheatcodeFailure("multiple matching artifacts found" if found else "no matching artifact found")
+    return found[0]
+
+
+def _artifact_fields(data: bytes) -> Mapping[str, Any]:
+    """Return the content of an artifact of forge, Hardhat or solc in forge's form. Raises InvalidInput."""
+    try:
+        content = orjson.loads(data)
+    except ValueError as error:
+        raise InvalidInput(f"the artifact is not JSON: {error}") from None
+    if not isinstance(content, dict):
+        return {"abi": content}  # a bare ABI
+    code = content.get("evm", content)
+    found: dict[str, Any] = {"abi": content.get("abi", [])}
+    for key, short in (("bytecode", "bin"), ("deployedBytecode", "")):
+        value = code.get(key, content.get(short)) if isinstance(code, dict) else None
+        value = value if isinstance(value, dict) else {"object": value or ""}
+        if "__$" in str(value.get("object")):
+            raise InvalidInput("expected bytecode, found unlinked bytecode with a placeholder")
+        found[key] = {"object": value.get("object", "")}
     return found
+
+
+def _linked(context: Context, code: Bytecode) -> bytes:
+    try:
+        linked = code.link(context.settings.libraries)
+    except (KeyError, ValueError):
+        linked = b""
+    if not linked:
+        raise CheatcodeFailure("no bytecode for contract; is it abstract or unlinked?")
+    return linked
 
 
 @cheatcode("getCode(string)", returns="bytes")
 def _get_code(context: Context, name: str) -> bytes:
-    return _artifact(context, name)[0]
+    return _linked(context, _artifact(context, name).creation)
 
 
 @cheatcode("getSelectors(string)", returns="bytes4[]")
 def _get_selectors(context: Context, name: str) -> Sequence[bytes]:
-    found = context.settings.selectors(name)
-    if found is None:
-        raise CheatcodeFailure(f"no matching artifact found for {name}")
-    return found
+    functions = [entry for entry in _artifact(context, name).abi if entry.get("type") == "function"]
+    return [selector_of(entry) for entry in sorted(functions, key=lambda entry: str(entry.get("name")))]
 
 
 @cheatcode("getDeployedCode(string)", returns="bytes")
 def _get_deployed_code(context: Context, name: str) -> bytes:
-    return _artifact(context, name)[1]
+    return _linked(context, _artifact(context, name).runtime)
 
 
 def _deploy(
     context: Context, name: str, arguments: bytes = b"", value: int = 0, salt: bytes | None = None
 ) -> EthAddress:
-    code = _artifact(context, name)[0] + arguments
+    code = _linked(context, _artifact(context, name).creation) + arguments
     return context.create(code, value, salt)
 
 

@@ -7,6 +7,7 @@ since there is no terminal.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
@@ -150,4 +151,6 @@ def _artifact(context: Context, code: bytes, creates: bool) -> str:
     found = context.settings.contracts(code, creates)
     if found is None:
         raise CheatcodeFailure("no matching artifact found")
-    return str(found.path)
+    out = context.settings.root / context.settings.out
+    path = found.path if found.path.is_relative_to(out) else out / Path(found.file).name / f"{found.name}.json"
+    return str(path)  # forge's, which need not exist

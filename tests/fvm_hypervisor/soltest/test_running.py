@@ -13,7 +13,7 @@ from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
 from fvm_hypervisor.soltest.project import FuzzSettings, Project
 from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult, TestResult
 from fvm_hypervisor.soltest.stage import selector
-from tests.fvm_hypervisor.soltest.contracts import FAIL, LOOP, PASS, artifact, counting_suite
+from tests.fvm_hypervisor.soltest.contracts import FAIL, LOOP, PASS, artifact, call_of_cheatcode, counting_suite
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
 
@@ -162,6 +162,46 @@ def test_code_that_needs_libraries_comes_with_their_addresses(run_contracts: Run
     linked = "602060405f3e" + "5f5160581c" + f"73{'ff' * 20}16"  # the 20 bytes after the first one
     suite = {"testCode()": [*stores, call, linked, "@good", "57", "5f5ffd", "good:", "00"]}
     found = run_contracts({"Suite": suite, "Lib": {"use()": PASS}, "Needing": needing})["Suite"]["testCode()"]
+    assert (found.status, found.reason) == (CaseStatus.SUCCESS, None)
+
+
+@pytest.mark.parametrize("in_set_up", [False, True])
+@pytest.mark.parametrize(("slot", "is_zero"), [(0, True), (1, False)])
+def test_zero_that_is_stored_in_arbitrary_storage_stays(
+    run_contracts: Run, slot: int, is_zero: bool, in_set_up: bool
+) -> None:
+    """Slots that nothing has written are drawn, also for vm.load, as in forge 1.7.1 (zeros of setUp: foundry#15968)."""
+    account = "0x" + "77" * 20
+    written = [
+        *call_of_cheatcode("etch(address,bytes)", account, b"\0"),
+        *call_of_cheatcode("setArbitraryStorage(address)", account),
+        *call_of_cheatcode("store(address,bytes32,bytes32)", account, bytes(32), bytes(32)),
+    ]
+    read = call_of_cheatcode("load(address,bytes32)", account, slot.to_bytes(32, "big"))
+    check = ["60205f5f3e", "5f51", "15" if is_zero else "", "@good", "57", "5f5ffd", "good:", "00"]
+    body = [*read, *check] if in_set_up else [*written, *read, *check]
+    suite = {**({"setUp()": [*written, "00"]} if in_set_up else {}), "testRead()": body}
+    found = run_contracts({"Suite": suite})["Suite"]["testRead()"]
+    assert (found.status, found.reason) == (CaseStatus.SUCCESS, None)
+
+
+def test_creation_by_deploy_code_costs_its_caller_nothing(run_contracts: Run) -> None:
+    """Rule: forge 1.7.1. The init code stores a word, which costs 22,100 gas, and the creation 32,000."""
+    suite = {
+        "testCode()": [
+            "5a",
+            *call_of_cheatcode("deployCode(string)", "Made"),
+            "5a9003",
+            "61200011",
+            "@good",
+            "57",
+            "5f5ffd",
+            "good:",
+            "00",
+        ]
+    }
+    contracts = {"Suite": suite, "Made": artifact({}, bytes.fromhex("60015f5500"))}
+    found = run_contracts(contracts)["Suite"]["testCode()"]
     assert (found.status, found.reason) == (CaseStatus.SUCCESS, None)
 
 

@@ -45,7 +45,6 @@ OTHER_GAS: Final = {
     "testBroadcastCreate2TooMuch()": "forge prices the call of the deployer, too",
     "testBroadcastCreate2Value()": "forge prices the call of the deployer, too",
     "testBroadcastCreate2ValueOnce()": "forge prices the call of the deployer, too",
-    "testDeploy()": "forge deploys without the price of code",
     "testArtifactPaths()": "paths are longer or shorter here",
     "testDir()": "paths are longer or shorter here",
     "testMissing()": "paths are longer or shorter here",
