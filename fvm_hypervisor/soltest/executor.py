@@ -250,6 +250,7 @@ class TestExecutor:
         self._nonces[from_] = nonce + 1
         address = create_address(from_, nonce)
         if self._is_ethereum:
+            self.set_nonce(from_, nonce + 1)
             with self._exempt_of_block(address):
                 outcome, created = self._apply(from_, None, init_code, value, None, nonce)
             return created, outcome

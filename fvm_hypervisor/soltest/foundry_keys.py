@@ -50,7 +50,6 @@ NOT_READ: Final[Mapping[str, str]] = {
     "eth_rpc_no_proxy": "no: proxies are never used",
     "eth_rpc_timeout": "no: the timeout is 45 seconds, forge's default",
     "etherscan_api_key": "no: sources are not downloaded",
-    "extra_output": _OUTPUT,
     "extra_output_files": _OUTPUT,
     "fuzz.sancov_edges": _COVERAGE,
     "fuzz.sancov_trace_cmp": _COVERAGE,

@@ -136,6 +136,8 @@ class Project:
     remappings: tuple[Remapping, ...] = ()
     skip: tuple[str, ...] = ()
     compiler: CompilerSettings = field(default_factory=CompilerSettings)
+    extra_output: tuple[str, ...] = ()
+    """Further output of the compiler; of these only `storageLayout` is read, for state diffs."""
     force: bool = False
     """True if cached sources are compiled again."""
     fuzz: FuzzSettings = field(default_factory=FuzzSettings)
@@ -296,6 +298,7 @@ def _project(root: Path, name: str, table: Table) -> Project:
         remappings=tuple(Remapping.parse(text) for text in table.texts("remappings")),
         skip=table.texts("skip"),
         compiler=_compiler(table),
+        extra_output=table.texts("extra_output"),
         force=table.flag("force", False),
         fuzz=_fuzz(table.table("fuzz")),
         invariant=_invariant(table.table("invariant")),

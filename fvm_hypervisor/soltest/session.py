@@ -24,7 +24,7 @@ from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from fvm_hypervisor.soltest.solc_choice import SolcChoice
 from fvm_hypervisor.soltest.sources import SHIPPED, Sources, own_sources, read_sources, read_texts
-from fvm_hypervisor.soltest.storage_layouts import Layouts, storage_layouts, uses_storage_slots
+from fvm_hypervisor.soltest.storage_layouts import Layouts, storage_layouts, uses_layouts
 from fvm_hypervisor.soltest.syntax_trees import syntax_trees
 from fvm_hypervisor.soltest.version_pragmas import VERSION
 from fvm_hypervisor.soltest.worker_processes import prepare_workers
@@ -147,7 +147,7 @@ class SuiteSession:
             if not self.options.has_own_code:
                 write_forge_cache(self.project, sources, solc.version, made, found)
             found |= made
-        if uses_storage_slots(sources):
+        if uses_layouts(self.project, sources):
             self._layouts = self._storage_layouts(sources)
         return artifacts_of(self.project.root, found)
 
@@ -185,7 +185,7 @@ class SuiteSession:
         try:
             solc = self.solc(sources)
         except InvalidInput as error:
-            self.notify(f"vm.getStorageSlots has no storage layouts: {error}")
+            self.notify(f"vm.getStorageSlots and state diffs have no storage layouts: {error}")
             return {}
         return storage_layouts(self.project, sources, solc)
 

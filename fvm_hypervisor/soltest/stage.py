@@ -23,6 +23,7 @@ from fvm_hypervisor.soltest.cheatcodes.used_cheatcodes import (
     uses_code_cheatcodes,
     uses_fork_cheatcodes,
     uses_last_call_gas,
+    uses_mappings,
 )
 from fvm_hypervisor.soltest.cheatcodes.values import decode
 from fvm_hypervisor.soltest.discovery import TestFunction, has_special, special_functions
@@ -83,6 +84,7 @@ class SuiteStage:
         executor = self.executor
         cheats, creation = executor.cheatcodes, self.artifact.creation.object
         cheats.state.watches_gas = uses_last_call_gas(self.artifact.runtime.object)
+        cheats.state.reads_mappings = uses_mappings(self.artifact.runtime.object)
         cheats.state.watches_logs = cheats.settings.shows_logs and writes_logs(creation)
         self._deploy_libraries(self.artifact.creation)
         if uses_code_cheatcodes(self.artifact.runtime.object):

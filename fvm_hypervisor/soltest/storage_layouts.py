@@ -1,6 +1,6 @@
-"""solc's storage layouts of a project's contracts, for `vm.getStorageSlots`.
+"""solc's storage layouts of a project's contracts, for `vm.getStorageSlots` and state diffs.
 
-They are compiled without code, like syntax trees, and only if a source uses the cheatcode.
+They are compiled without code, like syntax trees, and only if a source uses the cheatcodes.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from fvm_hypervisor.soltest.sources import Sources
 
 Layouts = Mapping[tuple[str, str], Mapping[str, Any]]
 """`storageLayout` of the compiler's output, by source and contract."""
-_CHEATCODE: Final = ".getStorageSlots"
+_SLOTS: Final = ".getStorageSlots"
+_DIFFS: Final = ".getStateDiff"
 
 
-def uses_storage_slots(sources: Sources) -> bool:
-    """Return True if a source uses the cheatcode."""
-    return any(_CHEATCODE in text for text in sources.texts.values())
+def uses_layouts(project: Project, sources: Sources) -> bool:
+    """Return True if a source uses a cheatcode that needs layouts; as in forge, state diffs use them on request."""
+    names = (_SLOTS, _DIFFS) if "storageLayout" in project.extra_output else (_SLOTS,)
+    return any(name in text for text in sources.texts.values() for name in names)
 
 
 def storage_layouts(project: Project, sources: Sources, solc: Solc) -> Layouts:

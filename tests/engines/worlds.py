@@ -118,6 +118,9 @@ class _Listener:
     def after_storage_access(self, host: EthereumHost, slot: int, before: int, word: int | None) -> None:
         """Ignore it."""
 
+    def before_account_access(self, host: EthereumHost, opcode: str, address: EthAddress) -> None:
+        """Ignore it."""
+
     def before_gas_read(self, host: EthereumHost) -> None:
         """Ignore it."""
 

@@ -1,6 +1,6 @@
 """Text and JSON of a state diff during its recording: accessed slots and changes.
 
-As in forge, failed calls are left out, and so are calls that are still running.
+As in forge, slots of failed calls are left out, and so are calls that are still running.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bridge.addresses import EthAddress, checksummed
+from fvm_hypervisor.soltest.artifact import ArtifactLocation
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.limits import check_size
 from fvm_hypervisor.soltest.cheatcodes.recording import SLOT
-from fvm_hypervisor.soltest.cheatcodes.state import AccountAccess
+from fvm_hypervisor.soltest.cheatcodes.slot_info import Layout, SlotInfo, Values, slot_info
+from fvm_hypervisor.soltest.cheatcodes.state import AccountAccess, StorageAccess
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 
 _ROW_SIZE = 300
@@ -28,8 +30,11 @@ class _Changes:
     balance: tuple[int, int] | None = None
     nonce: tuple[int, int] | None = None
     slots: dict[int, tuple[int, int]] = field(default_factory=dict)
+    infos: dict[int, SlotInfo] = field(default_factory=dict)
     named: bool = False
     """True if forge looks up the contract's name."""
+    layout: Layout | None = None
+    """Storage layout of the contract, once a slot was written."""
 
 
 @cheatcode("getStorageAccesses()", returns=f"{SLOT}[]")
@@ -52,10 +57,7 @@ def _text(context: Context) -> str:
         lines += [f"- balance diff: {changes.balance[0]} → {changes.balance[1]}"] if changes.balance else []
         lines += [f"- nonce diff: {changes.nonce[0]} → {changes.nonce[1]}"] if changes.nonce else []
         lines += ["- state diff:"] if changes.slots else []
-        lines += [
-            f"@ {_word(slot)}: {_word(before)} → {_word(after)}"
-            for slot, (before, after) in sorted(changes.slots.items())
-        ]
+        lines += [_slot_text(slot, *words, changes.infos.get(slot)) for slot, words in sorted(changes.slots.items())]
         parts += [*lines, "\n"]
     return "\n".join(parts).replace("\n\n\n", "\n\n")
 
@@ -69,8 +71,8 @@ def _json(context: Context) -> str:
             "balanceDiff": changes.balance and _pair(hex(changes.balance[0]), hex(changes.balance[1])),
             "nonceDiff": changes.nonce and _pair(*changes.nonce),
             "stateDiff": {
-                _word(slot): _pair(_word(before), _word(after))
-                for slot, (before, after) in sorted(changes.slots.items())
+                _word(slot): _pair(*map(_word, words)) | (info.json() if (info := changes.infos.get(slot)) else {})
+                for slot, words in sorted(changes.slots.items())
             },
         }
         for account, changes in _changes(context)
@@ -83,16 +85,34 @@ def _changes(context: Context) -> list[tuple[EthAddress, _Changes]]:
     found: dict[EthAddress, _Changes] = {}
     state = context.state
     for access in state.diff or ():
-        if not access.reverted and not any(access is known for known in state.open_diffs):
+        if not any(access is known for known in state.open_diffs):
             _note(found, access)
+        values = {slot.slot: (slot.before, slot.after) for slot in access.slots if slot.written and not slot.reverted}
+        if access.slots:
+            found.setdefault(access.account, _Changes()).named = True
         for slot in access.slots:
-            account = found.setdefault(slot.account, _Changes())
-            account.named = True
             if slot.written and not slot.reverted:
-                before, _ = account.slots.get(slot.slot, (slot.before, 0))
-                account.slots[slot.slot] = before, slot.after
+                account = found.setdefault(slot.account, _Changes())
+                account.named = True
+                _note_write(context, account, slot, values)
     check_size(_ROW_SIZE * sum(1 + len(changes.slots) for changes in found.values()))
     return sorted((key, value) for key, value in found.items() if value.balance or value.nonce or value.slots)
+
+
+def _note_write(context: Context, account: _Changes, write: StorageAccess, values: Values) -> None:
+    """Record a written slot, and what it holds; `values` are the slots changed by the same call."""
+    slot, state = write.slot, context.state
+    if not account.slots:
+        found = _artifact(context, write.account)
+        account.layout = None if found is None else context.settings.layouts.get((found.file, found.name))
+    if slot not in account.slots and account.layout is not None:
+        info = slot_info(account.layout, slot, (state.mappings or {}).get(write.account), values)
+        if info is not None:
+            account.infos[slot] = info
+    before, _ = account.slots.get(slot, (write.before, 0))
+    account.slots[slot] = before, write.after
+    if slot in account.infos:
+        account.infos[slot].decode(slot, before, write.after, values)
 
 
 def _note(found: dict[EthAddress, _Changes], access: AccountAccess) -> None:
@@ -107,9 +127,20 @@ def _note(found: dict[EthAddress, _Changes], access: AccountAccess) -> None:
 
 def _contract(context: Context, account: EthAddress, changes: _Changes) -> str | None:
     """Return the source and name of the contract at an address."""
-    code = context.ledger.code(account) if changes.named else b""
-    found = context.settings.contracts(code, False) if code else None
+    found = _artifact(context, account) if changes.named else None
     return None if found is None else f"{found.file}:{found.name}"
+
+
+def _artifact(context: Context, account: EthAddress) -> ArtifactLocation | None:
+    code = context.ledger.code(account)
+    return context.settings.contracts(code, False) if code else None
+
+
+def _slot_text(slot: int, before: int, after: int, info: SlotInfo | None) -> str:
+    if info is None:
+        return f"@ {_word(slot)}: {_word(before)} → {_word(after)}"
+    texts = info.decoded or (_word(before), _word(after))
+    return f"@ {_word(slot)} ({info.label}, {info.kind}): {texts[0]} → {texts[1]}"
 
 
 def _pair(before: object, after: object) -> dict[str, object]:

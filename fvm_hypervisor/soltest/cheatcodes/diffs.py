@@ -6,11 +6,15 @@ from typing import Final
 
 from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.intercepted_call import CallOperations, InterceptedCall
+from fvm_hypervisor.soltest.cheatcodes.ledger import EthereumLedger
 from fvm_hypervisor.soltest.cheatcodes.state import AccountAccess, State, StorageAccess
 from runtimes.evm import CallKind, SubcallOutcome
+from runtimes.evm.ethereum import EthereumHost
 
 _KINDS: Final = {CallKind.CALL: 0, CallKind.DELEGATECALL: 1, CallKind.CALLCODE: 2, CallKind.STATICCALL: 3, None: 4}
 RESUME: Final = 6
+_SELFDESTRUCT: Final = "SELFDESTRUCT"
+_OPCODES: Final = {_SELFDESTRUCT: 5, "BALANCE": 7, "EXTCODESIZE": 8, "EXTCODEHASH": 9, "EXTCODECOPY": 10}
 
 
 def open_access(
@@ -19,20 +23,22 @@ def open_access(
     """Record a call before it is made; a creation's address is set afterwards."""
     assert state.diff is not None
     ledger = operations.ledger
+    assert isinstance(ledger, EthereumLedger), "state diffs require Ethereum's rules"
+    exists, balance, nonce = (True, 0, 0) if request.kind is None else ledger.look_up(request.receiver)
     access = AccountAccess(
         chain=operations.chain_id,
         kind=_KINDS[request.kind],
         account=request.target,
-        accessor=sender or request.caller,
-        initialized=request.kind is not None and ledger.find(request.target) is not None,
-        old_balance=0 if request.kind is None else ledger.balance(request.target),
+        accessor=sender or request.sender or request.caller,
+        initialized=exists,
+        old_balance=balance,
         new_balance=0,
         deployed=b"",
         value=request.value,
         data=request.data,
         reverted=False,
         depth=request.depth,
-        old_nonce=0 if request.kind is None else ledger.nonce(request.target),
+        old_nonce=nonce,
         new_nonce=0,
     )
     state.diff.append(access)
@@ -48,9 +54,9 @@ def close_access(
     if access in state.open_diffs:
         state.open_diffs.remove(access)
     if request.kind is None and outcome.created is not None:
-        access.account, access.initialized = outcome.created, True
-        access.deployed = ledger.code(outcome.created)
-    access.new_balance, access.new_nonce = ledger.balance(access.account), ledger.nonce(access.account)
+        access.account, access.deployed = outcome.created, ledger.code(outcome.created)
+    holder = access.account if request.kind is None else request.receiver
+    access.new_balance, access.new_nonce = ledger.balance(holder), ledger.nonce(holder)
     if outcome.success or state.diff is None:
         return
     start = next((at for at, known in enumerate(state.diff) if known is access), len(state.diff))
@@ -59,6 +65,20 @@ def close_access(
             below.reverted = True
             for slot in below.slots:
                 slot.reverted = True
+
+
+def note_opcode(state: State, host: EthereumHost, opcode: str, address: EthAddress) -> None:
+    """Record an opcode that accesses an account."""
+    assert state.diff is not None
+    destroys = opcode == _SELFDESTRUCT
+    if destroys and not state.diff:
+        return  # the contract that started the recording
+    ledger, calls = EthereumLedger(host.accounts), host.calls
+    balance, nonce, value = ledger.balance(address), ledger.nonce(address), host.get_self_balance() if destroys else 0
+    state.diff.append(AccountAccess(
+        calls.machine.context.chain_id, _OPCODES[opcode], address, host.address, ledger.find(address) is not None,
+        balance, balance + value, b"", value, b"", False, calls.depth, nonce, nonce,
+    ))  # fmt: skip
 
 
 def note_slot(state: State, account: EthAddress, slot: int, written: bool, before: int, after: int) -> None:

@@ -29,9 +29,11 @@ def call_request(host: EthereumHost, inputs: SubcallInputs) -> InterceptedCall:
         gas = min(inputs.gas, all_but_one_64th(host.gas.left)) + (host.prices.call_stipend if inputs.value else 0)
         static = host.static or inputs.kind is CallKind.STATICCALL
         receiver = host.address if own else inputs.address
+        delegates = inputs.kind is CallKind.DELEGATECALL
         return InterceptedCall(
-            inputs.kind, host.address, inputs.address, receiver, inputs.value, inputs.data, gas, static, depth
-        )
+            inputs.kind, host.address, inputs.address, receiver, host.value if delegates else inputs.value, inputs.data,
+            gas, static, depth, sender=host.caller if delegates else None,
+        )  # fmt: skip
     nonce = host.accounts.nonce(host.actor)
     if inputs.salt is None:
         made = create_address(host.address, nonce)

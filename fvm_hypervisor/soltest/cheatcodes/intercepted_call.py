@@ -30,6 +30,8 @@ class InterceptedCall:
     """True if the creation is CREATE2."""
     salt: bytes = b""
     """Salt of CREATE2, if known."""
+    sender: EthAddress | None = None
+    """Sender that the callee of a delegate call sees, instead of `caller`."""
 
     @property
     def transfer(self) -> int | None:

@@ -21,7 +21,7 @@ from fvm_hypervisor.soltest.cheatcodes import emits, filecoin_calls
 from fvm_hypervisor.soltest.cheatcodes.arbitrary import fill_slot
 from fvm_hypervisor.soltest.cheatcodes.console import LogConsole
 from fvm_hypervisor.soltest.cheatcodes.context import Context, Settings
-from fvm_hypervisor.soltest.cheatcodes.diffs import note_slot
+from fvm_hypervisor.soltest.cheatcodes.diffs import note_opcode, note_slot
 from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME, CheatcodeFailure, failure_data, revert_text
 from fvm_hypervisor.soltest.cheatcodes.fork_access import check_access, is_denied
 from fvm_hypervisor.soltest.cheatcodes.fork_diagnosis import missing_on_fork
@@ -395,7 +395,8 @@ class Cheatcodes:
         if state.mappings is not None and word is not None:
             state.mappings.setdefault(host.address, MappingSlots()).record_write(slot)
         if state.diff is not None:
-            before = host.accounts.word(host.actor, slot)
+            # as in forge, reading the slot makes it warm
+            before = host.accounts.load(host.actor, slot)[0] if state.diff else host.accounts.word(host.actor, slot)
             note_slot(state, host.address, slot, word is not None, before, before if word is None else word)
 
     def after_storage_access(self, host: EthereumHost, slot: int, before: int, word: int | None) -> None:
@@ -403,15 +404,17 @@ class Cheatcodes:
         if self.state.hooks is not None:
             call_hook(self, host, slot, before, word)
 
+    def before_account_access(self, host: EthereumHost, opcode: str, address: EthAddress) -> None:
+        """Record an opcode that accesses an account."""
+        if self.state.diff is not None:
+            note_opcode(self.state, host, opcode, address)
+
     def before_gas_read(self, host: EthereumHost) -> None:
         """Undo what the frame has used while metering is paused, except for the opcode's own price."""
         undo_unmetered(self.state, host, GAS_OPCODE_PRICE)
 
     def on_hash(self, host: EthereumHost, data: bytes, digest: bytes) -> None:
-        """Record a hash that may be a mapping's slot, with its key and the mapping's slot."""
-        if self.state.mappings is not None:
-            slots = self.state.mappings.setdefault(host.address, MappingSlots())
-            slots.hashes[int.from_bytes(digest, "big")] = data[:32], int.from_bytes(data[32:], "big")
+        """Record a hash for the hooks of a mapping's slots."""
         if self.state.hooks is not None:
             note_hash(self.state.hooks, host.address, data, digest)
 

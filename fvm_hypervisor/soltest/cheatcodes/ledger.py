@@ -67,6 +67,11 @@ class EthereumLedger:
         """Return the actor of an address, or None."""
         return self._accounts.find(address)
 
+    def look_up(self, address: EthAddress) -> tuple[bool, int, int]:
+        """Return whether an account exists, its balance and its nonce, without making it warm."""
+        accounts, actor = self._accounts, self._accounts.find(address)
+        return actor is not None, accounts.balance(actor), 0 if actor is None else accounts.nonce(actor)
+
     def touch(self, address: EthAddress) -> ActorID:
         """Return the actor of an address, created if there is none."""
         actor = self._warm(address)

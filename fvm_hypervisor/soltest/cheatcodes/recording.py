@@ -11,6 +11,7 @@ from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.diffs import note_slot
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.state import AccountAccess, MappingSlots
+from fvm_hypervisor.soltest.cheatcodes.step_watch import unwatch, watch
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from runtimes.evm import ENGINE_OPTION, PLAIN_ENGINE
 
@@ -92,13 +93,11 @@ def _start_diff(context: Context) -> None:
     context.ethereum("recording of state diffs")
     context.state.diff = []
     context.state.open_diffs = []
+    if context.state.reads_mappings:  # observing every instruction is slow
+        _start_mappings(context)
 
 
-@cheatcode(
-    "stopAndReturnStateDiff()",
-    returns=f"{_ACCESS}[]",
-    partial="no rows for EXTCODESIZE, EXTCODEHASH, EXTCODECOPY, BALANCE and SELFDESTRUCT",
-)
+@cheatcode("stopAndReturnStateDiff()", returns=f"{_ACCESS}[]")
 def _stop_diff(context: Context) -> Sequence[Any]:
     diff, context.state.diff = context.state.diff, None
     context.state.open_diffs = []
@@ -124,10 +123,10 @@ def _word(number: int) -> bytes:
 # --- mappings -------------------------------------------------------------------------------------------------------
 
 
-@cheatcode("startMappingRecording()", partial="with `--evm py-evm` only: the other engine does not report hashes")
+@cheatcode("startMappingRecording()")
 def _start_mappings(context: Context) -> None:
     context.ethereum("recording of mappings")
-    require_plain_engine(context, "recording of mappings")
+    watch(context.cheats, context.calls, context.caller, context.depth)
     if context.state.mappings is None:
         context.state.mappings = {}
 
@@ -135,6 +134,7 @@ def _start_mappings(context: Context) -> None:
 @cheatcode("stopMappingRecording()")
 def _stop_mappings(context: Context) -> None:
     context.state.mappings = None
+    unwatch(context.cheats, context.calls)
 
 
 def _mapping(context: Context, account: EthAddress) -> MappingSlots:

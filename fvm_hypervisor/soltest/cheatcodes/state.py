@@ -341,6 +341,8 @@ class State:
     reads: dict[EthAddress, list[int]] = field(default_factory=dict)
     writes: dict[EthAddress, list[int]] = field(default_factory=dict)
     mappings: dict[EthAddress, MappingSlots] | None = None
+    reads_mappings: bool = False
+    """True if the test contract contains a cheatcode that shows the slots of mappings."""
     diff: list[AccountAccess] | None = None
     open_diffs: list[AccountAccess] = field(default_factory=list)
     safe_memory: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
@@ -437,7 +439,7 @@ class State:
     @property
     def watches_steps(self) -> bool:
         """True if instructions must be traced."""
-        return bool(self.safe_memory) or self.steps is not None
+        return bool(self.safe_memory) or self.steps is not None or self.mappings is not None
 
     def sees(self, depth: int) -> bool:
         """Return True if calls by frames at this depth or deeper must be intercepted, and their logs in order.

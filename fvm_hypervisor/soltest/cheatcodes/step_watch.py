@@ -1,4 +1,4 @@
-"""Tracer that wraps a message's own, to check safe memory and to record instructions.
+"""Tracer that wraps a message's own, to check safe memory, and to record instructions and the slots of mappings.
 
 It is active only while a test needs it, since engines are slow if they report every instruction.
 """
@@ -12,11 +12,12 @@ from bridge.addresses import ZERO_ADDRESS, EthAddress
 from bridge.evm_steps import CodeBorrowed, EvmFault, EvmFrame, EvmStep
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.safe_memory import check_memory
-from fvm_hypervisor.soltest.cheatcodes.state import DebugRecording, DebugStep, State
+from fvm_hypervisor.soltest.cheatcodes.state import DebugRecording, DebugStep, MappingSlots, State
 from hypervisor.call_manager import CallManager
 from hypervisor.errors import OutOfGas
 from hypervisor.tracing import CounterTracer, PausingTracer, RuntimeEvent, StepTracer, TraceEvent, Tracer
 from runtimes.evm import OPCODE_NUMBERS
+from store.keccak import keccak
 
 
 class StateOwner(Protocol):
@@ -34,6 +35,8 @@ class StepWatch:
         self.before: Tracer = calls.tracer or _NullTracer()
         self._contracts: dict[int, EthAddress] = {}
         """Address whose code the frame at each depth runs."""
+        self._storages: dict[int, EthAddress] = {}
+        """Address whose storage the frame at each depth uses."""
         self._last: dict[int, int] = {}
         """Index of the last recorded instruction at each depth."""
         self._borrowed: EthAddress | None = None
@@ -41,6 +44,7 @@ class StepWatch:
     def record_running_frame(self, contract: EthAddress, depth: int) -> None:
         """Record the contract of a frame that was running before this tracer, unless it is known."""
         self._contracts.setdefault(depth, contract)
+        self._storages.setdefault(depth, contract)
 
     def event(self, event: TraceEvent, /) -> None:
         """Record whose code a frame runs, and forward the event."""
@@ -48,6 +52,7 @@ class StepWatch:
             self._borrowed = event.address
         elif isinstance(event, EvmFrame):
             self._contracts[self._calls.depth] = self._borrowed or event.address
+            self._storages[self._calls.depth] = event.address
             self._last.pop(self._calls.depth, None)
             self._borrowed = None
         self.before.event(event)
@@ -61,12 +66,22 @@ class StepWatch:
         elif isinstance(before, StepTracer):
             before.step(event)
         state = self._cheats.state
+        if state.mappings is not None and isinstance(event, EvmStep) and event.opcode == _KECCAK256:
+            self._note_hash(state.mappings, event)
         if state.steps is not None:
             self._record(state.steps, event)
         if state.safe_memory and isinstance(event, EvmStep):
             ranges = state.safe_memory.get(self._calls.depth)
             if ranges is not None:
                 check_memory(ranges, event)
+
+    def _note_hash(self, mappings: dict[EthAddress, MappingSlots], event: EvmStep) -> None:
+        """Record a hash that may be a mapping's slot, with its key and the mapping's slot."""
+        if len(event.stack) < 2 or event.stack[-2] != 2 * _WORD or event.stack[-1] > len(event.memory):
+            return
+        data = event.memory[event.stack[-1] :][: 2 * _WORD].ljust(2 * _WORD, b"\0")
+        slots = mappings.setdefault(self._storages.get(self._calls.depth, ZERO_ADDRESS), MappingSlots())
+        slots.hashes[int.from_bytes(keccak(data), "big")] = data[:_WORD], int.from_bytes(data[_WORD:], "big")
 
     def _record(self, recording: DebugRecording, event: RuntimeEvent) -> None:
         depth, steps = self._calls.depth, recording.steps
@@ -139,6 +154,7 @@ _READS: Final = {OPCODE_NUMBERS[name]: at for at, names in {
 }.items() for name in names.split()} | {_CALLCODE: (4, 5)}  # fmt: skip
 """Stack positions, from 1 at the top, of offset and size of the memory that an opcode reads."""
 _WORD: Final = 32
+_KECCAK256: Final = OPCODE_NUMBERS["KECCAK256"]
 _SSTORE: Final = OPCODE_NUMBERS["SSTORE"]
 _STIPEND: Final = 2300
 """Maximum gas at which SSTORE fails: a call's stipend (EIP-2200)."""

@@ -31,6 +31,13 @@ _LAST_CALL_GAS: Final = tuple(
         *("lastFrameGas()", "snapshotGasLastFrame(string)", "snapshotGasLastFrame(string,string)"),
     )
 )
+_MAPPINGS: Final = tuple(
+    selector(signature).hex()
+    for signature in (
+        *("getStateDiff()", "getStateDiffJson()", "getMappingLength(address,bytes32)"),
+        *("getMappingSlotAt(address,bytes32,uint256)", "getMappingKeyAndParentOf(address,bytes32)"),
+    )
+)
 
 
 def uses_fork_cheatcodes(code: str) -> bool:
@@ -41,6 +48,11 @@ def uses_fork_cheatcodes(code: str) -> bool:
 def uses_code_cheatcodes(code: str) -> bool:
     """Return True if code, in hex, contains a cheatcode that returns a contract's code, which may need libraries."""
     return any(found in code for found in _CODE)
+
+
+def uses_mappings(code: str) -> bool:
+    """Return True if code, in hex, contains a cheatcode that shows the slots of mappings."""
+    return any(found in code for found in _MAPPINGS)
 
 
 def uses_last_call_gas(code: str) -> bool:

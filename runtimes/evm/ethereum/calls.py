@@ -74,6 +74,9 @@ class FrameInterceptor(Protocol[FrameHost]):
     def after_storage_access(self, host: FrameHost, slot: int, before: int, word: int | None) -> None:
         """Handle a read of a slot, or a write of `word`, after it happened; called only while `is_armed`."""
 
+    def before_account_access(self, host: FrameHost, opcode: str, address: EthAddress) -> None:
+        """Handle BALANCE, EXTCODESIZE, EXTCODEHASH, EXTCODECOPY or SELFDESTRUCT; called only while `is_armed`."""
+
     def before_gas_read(self, host: FrameHost) -> None:
         """Handle the opcode GAS after its price was paid; called only while `is_armed`."""
 

@@ -185,6 +185,7 @@ class EthereumHost(EthereumTreeHost):
     # --- accounts ---------------------------------------------------------------------------------------------
 
     def get_balance(self, address: EthAddress) -> int:
+        self._report_access("BALANCE", address)
         self.charge(self.access(address))
         return self.accounts.balance(self.accounts.find(address))
 
@@ -193,11 +194,13 @@ class EthereumHost(EthereumTreeHost):
         return self.accounts.balance(self.actor)
 
     def get_code_size(self, address: EthAddress) -> int:
+        self._report_access("EXTCODESIZE", address)
         self.charge(self.access(address) + self.prices.code_read)
         return len(self.accounts.code(self.accounts.find(address)))
 
     def get_code_hash(self, address: EthAddress) -> bytes:
         """Return the hash of the code at an address, zeros for a missing or empty account (EIP-1052)."""
+        self._report_access("EXTCODEHASH", address)
         self.charge(self.access(address))
         actor = self.accounts.find(address)
         if actor is None or self.accounts.is_empty(actor):
@@ -205,8 +208,13 @@ class EthereumHost(EthereumTreeHost):
         return self.accounts.code_hash(actor)
 
     def copy_code(self, address: EthAddress) -> bytes:
+        self._report_access("EXTCODECOPY", address)
         self.charge(self.access(address) + self.prices.code_read)
         return self.accounts.code(self.accounts.find(address))
+
+    def _report_access(self, opcode: str, address: EthAddress) -> None:
+        if self.frames is not None and self.frames.is_armed:
+            self.frames.before_account_access(self, opcode, address)
 
     # --- transaction and block --------------------------------------------------------------------------------
 
@@ -259,6 +267,7 @@ class EthereumHost(EthereumTreeHost):
 
     def selfdestruct(self, beneficiary: EthAddress) -> None:
         """Transfer the balance and remove the account at the end; since Cancun only if it is new (EIP-6780)."""
+        self._report_access("SELFDESTRUCT", beneficiary)
         accounts, balance = self.accounts, self.get_self_balance()
         self.charge(0 if accounts.warm(beneficiary) else self.prices.cold_account)
         if (balance or not self.fork.clears_empty) and not accounts.exists(beneficiary):

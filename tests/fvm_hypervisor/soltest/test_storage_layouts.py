@@ -14,7 +14,7 @@ from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.session import SuiteSession
 from fvm_hypervisor.soltest.solc_choice import SolcChoice
 from fvm_hypervisor.soltest.sources import own_sources, read_sources
-from fvm_hypervisor.soltest.storage_layouts import storage_layouts, uses_storage_slots
+from fvm_hypervisor.soltest.storage_layouts import storage_layouts, uses_layouts
 
 LAYOUT = {"storage": [{"label": "kept", "slot": "0", "type": "t_uint256"}], "types": {}}
 
@@ -39,19 +39,27 @@ class AskedSolc:
         return {"contracts": {name: {"A": found} for name in names}, "sources": {name: {"id": 0} for name in names}}
 
 
-def project(folder: Path, uses: str) -> Project:
+def project(folder: Path, uses: str, *extra_output: str) -> Project:
     (folder / "test").mkdir()
     (folder / "test" / "A.t.sol").write_text(f"contract A {{ function f() public {{ {uses} }} }}", encoding="utf-8")
-    return Project(folder)
+    return Project(folder, extra_output=extra_output)
 
 
-@pytest.mark.parametrize(("uses", "times"), [("vm.getStorageSlots(a, b);", 2), ("vm.load(a, b);", 1)])
+@pytest.mark.parametrize(
+    ("uses", "extra_output", "times"),
+    [
+        ("vm.getStorageSlots(a, b);", (), 2),
+        ("vm.load(a, b);", ("storageLayout",), 1),
+        ("vm.getStateDiff();", (), 1),
+        ("vm.getStateDiffJson();", ("storageLayout",), 2),
+    ],
+)
 def test_storage_layouts_are_requested_only_if_cheatcode_used(
-    uses: str, times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    uses: str, extra_output: tuple[str, ...], times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     solc = AskedSolc()
     monkeypatch.setattr(SolcChoice, "installed_solc", lambda *_: solc)
-    session = SuiteSession(project(tmp_path, uses), SuiteFilter(), Options())
+    session = SuiteSession(project(tmp_path, uses, *extra_output), SuiteFilter(), Options())
     session.compiled()
     assert len(solc.asked) == times
     assert session.job().layouts == ({("test/A.t.sol", "A"): LAYOUT} if times == 2 else {})
@@ -60,6 +68,6 @@ def test_storage_layouts_are_requested_only_if_cheatcode_used(
 def test_only_storage_layouts_are_requested(tmp_path: Path) -> None:
     solc, found = AskedSolc(), project(tmp_path, "vm.getStorageSlots(a, b);")
     sources = read_sources(found, own_sources(found))
-    assert uses_storage_slots(sources)
+    assert uses_layouts(found, sources)
     assert storage_layouts(found, sources, solc) == {("test/A.t.sol", "A"): LAYOUT}  # type: ignore[arg-type]  # a stand-in
     assert solc.asked[0]["settings"]["outputSelection"] == {"*": {"*": ["storageLayout"]}}

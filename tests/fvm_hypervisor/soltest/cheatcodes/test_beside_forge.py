@@ -18,15 +18,6 @@ OTHER_GAS: Final = {
     "testDealtInFailed()": "an account whose balance a failed call set is warm in forge",
     "testDealtInFailedThenSpent()": "an account whose balance a failed call set is warm in forge",
     "testPassedOnThenFailed()": "an account whose balance a failed call set is warm in forge",
-    "testDiff()": "recording makes accounts warm at other places",
-    "testDiffDeep()": "recording makes accounts warm at other places",
-    "testDiffResumes()": "recording makes accounts warm at other places",
-    "testDiffJson()": "recording makes accounts warm at other places",
-    "testDiffOfCheatcode()": "recording makes accounts warm at other places",
-    "testDiffText()": "recording makes accounts warm at other places",
-    "testDiffUnchanged()": "recording makes accounts warm at other places",
-    "testNoDiff()": "recording makes accounts warm at other places",
-    "testStorageAccesses()": "recording makes accounts warm at other places",
     "testIntercept()": "intercepted init code costs gas per word",
     "testCountZeroBad()": "a forbidden log fails the call at its end, in forge at once",
     "testExpectsLogWithoutTopics()": "a forbidden log fails the call at its end, in forge at once",
@@ -56,9 +47,6 @@ OTHER_GAS: Final = {
 @pytest.mark.parametrize("contract", sorted(GOLDEN["forge"]))
 def test_tests_end_as_in_forge(contract: str, evm: str, tmp_path: Path) -> None:
     wanted, found = GOLDEN["forge"][contract], run(contract, tmp_path, evm=evm)
-    if contract == "MappingsTest" and evm != "py-evm":
-        assert all("run with --evm py-evm" in (test.reason or "") for test in found.values())
-        return
     ours = {name: (test.status.value, test.reason or "") for name, test in found.items()}
     assert ours == {name: (test["status"], _here(test["reason"], tmp_path)) for name, test in wanted.items()}
     assert {name: list(test.logs) for name, test in found.items()} == {

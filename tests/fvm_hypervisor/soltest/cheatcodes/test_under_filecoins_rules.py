@@ -9,11 +9,12 @@ from tests.fvm_hypervisor.soltest.cheatcodes.golden import GOLDEN
 from tests.fvm_hypervisor.soltest.cheatcodes.running import run
 
 ONLY_ETHEREUMS: Final = {
-    "testAttached()", "testCoinbase()", "testDeploy()", "testDiffDeep()", "testDiffResumes()", "testForAnother()",
-    "testGasPrice()", "testLast()", "testLength()", "testMockFunction()", "testNested()", "testParent()",
-    "testNone()", "testNonceOfAnothersBroadcast()", "testNonceOfCreation()", "testNonceOfOwnBroadcast()",
-    "testRandao()", "testReadOnly()", "testRecordAccess()", "testSignedThenAttached()",
-    "testSnapshotNone()", "testTakenBack()",
+    "testAttached()", "testCoinbase()", "testDelegateCallRow()", "testDeploy()", "testDiffDeep()", "testDiffResumes()",
+    "testForAnother()", "testGasPrice()", "testKeyOfDiff()", "testLast()", "testLength()", "testMockFunction()",
+    "testNested()", "testNonceOfAnothersBroadcast()", "testNonceOfCreation()", "testNonceOfOwnBroadcast()",
+    "testNone()", "testOpcodeRows()", "testOpcodeRowsOfTest()", "testParent()", "testPrankedDelegateCallRow()",
+    "testRandao()", "testReadOnly()", "testRecordAccess()", "testRowOfFailedCreation()", "testSelfdestructRow()",
+    "testSignedThenAttached()", "testSnapshotNone()", "testTakenBack()",
 }  # fmt: skip
 """These fail with a message."""
 
@@ -40,6 +41,7 @@ OTHERWISE: Final = {
     "testMockNoCode()": "the address is a precompile",
     "testPause()": "gas is Filecoin's",
     "testAttachBlob()": "there are no blob opcodes",
+    "testBroadcastOfTestsSender()": "contracts can only be created by contracts, not pranked",
     "testCreate()": "contracts can only be created by contracts, not pranked",
     "testCreate2()": "contracts can only be created by contracts, not pranked",
     "testCreateInStart()": "contracts can only be created by contracts, not pranked",

@@ -73,3 +73,116 @@ contract MappingsTest is Cheating {
         vm.assertEq(vm.getMappingLength(address(books), bytes32(uint256(1))), 0);
     }
 }
+
+contract Failing {
+    constructor() payable {
+        revert();
+    }
+}
+
+contract Leaving {
+    function leave(address payable heir) external {
+        selfdestruct(heir);
+    }
+}
+
+contract Delegating {
+    uint256 n;
+
+    function set(uint256 value) external payable {
+        n = value;
+    }
+
+    function delegates(address to) external payable {
+        (bool ok,) = to.delegatecall(abi.encodeCall(this.set, (5)));
+        require(ok);
+    }
+
+    function makes() external {
+        new Failing();
+    }
+
+    function looks(address at) external returns (uint256 found, bytes32 hash) {
+        n = at.balance;
+        assembly {
+            found := extcodesize(at)
+            hash := extcodehash(at)
+            extcodecopy(at, 0, 0, 1)
+        }
+        n = found;
+    }
+
+    function pays(address payable to) external {
+        to.transfer(3);
+        revert();
+    }
+}
+
+// Rows of a state diff: calls, creations and opcodes that access accounts.
+contract DiffRowsTest is Cheating {
+    event log_bytes(bytes);
+
+    Delegating one;
+    Delegating two;
+
+    function setUp() public {
+        one = new Delegating();
+        two = new Delegating();
+        vm.deal(address(one), 10);
+        vm.setNonce(address(0x77), 7);
+    }
+
+    function tell() internal {
+        Vm.AccountAccess[] memory rows = vm.stopAndReturnStateDiff();
+        for (uint256 i; i < rows.length; ++i) emit log_bytes(abi.encode(rows[i]));
+    }
+
+    function testDelegateCallRow() public {
+        vm.startStateDiffRecording();
+        one.delegates{value: 4}(address(two));
+        tell();
+    }
+
+    function testPrankedDelegateCallRow() public {
+        vm.startStateDiffRecording();
+        vm.prank(address(0x99));
+        one.delegates(address(two));
+        tell();
+    }
+
+    function testRowOfFailedCreation() public {
+        vm.startStateDiffRecording();
+        try new Failing() {} catch {}
+        try one.makes() {} catch {}
+        tell();
+    }
+
+    function testOpcodeRows() public {
+        vm.startStateDiffRecording();
+        one.looks(address(0x77));
+        one.looks(address(two));
+        one.looks(address(0x1234));
+        tell();
+    }
+
+    function testOpcodeRowsOfTest() public {
+        vm.startStateDiffRecording();
+        uint256 balance = address(0x99).balance;
+        require(address(one).code.length + balance > 0);
+        tell();
+    }
+
+    function testSelfdestructRow() public {
+        Leaving leaving = new Leaving();
+        vm.deal(address(leaving), 8);
+        vm.startStateDiffRecording();
+        leaving.leave(payable(address(0x88)));
+        tell();
+    }
+
+    function testPaymentInFailedCall() public {
+        vm.startStateDiffRecording();
+        try one.pays(payable(address(0x88))) {} catch {}
+        revert(string.concat(vm.getStateDiff(), vm.getStateDiffJson()));
+    }
+}

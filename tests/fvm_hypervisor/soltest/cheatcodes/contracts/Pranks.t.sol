@@ -79,4 +79,5 @@ contract PranksTest is Cheating {
     function testBroadcastStart() public { vm.startBroadcast(alice); w.set(5); w.set(6); vm.stopBroadcast(); check(address(this), tx.origin); }
     function testPrankThenCheat() public { vm.prank(alice); vm.deal(bob, 1); check(alice, tx.origin); }
     function testPrankZero() public { vm.prank(address(0)); check(address(0), tx.origin); }
+    function testBroadcastOfTestsSender() public { vm.assertEq(uint256(vm.getNonce(msg.sender)), 2); vm.broadcast(); Who made = new Who(); vm.assertEq(address(made), vm.computeCreateAddress(msg.sender, 2)); vm.broadcast(); made.set(5); vm.assertEq(uint256(vm.getNonce(msg.sender)), 4); }
 }
