@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import cache, lru_cache
 from pathlib import Path
@@ -13,7 +13,7 @@ from fvm_hypervisor.soltest.dictionary import SourceLiterals
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.remappings import resolve
 from fvm_hypervisor.soltest.solidity_text import SourceText
-from fvm_hypervisor.soltest.sources import imports
+from fvm_hypervisor.soltest.sources import imports, own_sources
 
 _TOKEN: Final = re.compile(
     r"""//[^\n]*|/\*.*?\*/|(?P<text>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')|"""
@@ -60,7 +60,7 @@ def own_literals(project: Project, file: str) -> SourceLiterals:
     """Return the literals of a source and of its direct and indirect imports, except libraries."""
     found: dict[int, None] = {}
     words: dict[str, None] = {}
-    for name in _with_imports(project, file, libraries=False):
+    for name in _with_imports(project, [file], libraries=False):
         numbers, quoted, _ = _read(project.root / name)
         found |= dict.fromkeys(numbers)
         words |= dict.fromkeys(quoted)
@@ -68,17 +68,28 @@ def own_literals(project: Project, file: str) -> SourceLiterals:
     @cache
     def enums() -> dict[str, int]:
         sizes: dict[str, int] = {}
-        for name in _with_imports(project, file, libraries=True):
-            for enum, size in _read_enums(project.root / name).items():
+        for name in _with_imports(project, [file], libraries=True):
+            for enum, size in _read_types(project.root / name).enums.items():
                 sizes[enum] = min(size, sizes.get(enum, size))
         return sizes
 
     return SourceLiterals(tuple(found), tuple(words), lambda name: enums().get(name))
 
 
-def _with_imports(project: Project, file: str, libraries: bool) -> Iterator[str]:
-    """Yield a source and its direct and indirect imports, with those of libraries or without."""
-    names, seen = [file], {file}
+def struct_fields(project: Project) -> dict[frozenset[str], tuple[str, ...]]:
+    """Return the names of fields by set, in the order of the struct that has them: of several, the first by name."""
+    structs: dict[str, tuple[str, ...]] = {}
+    for name in _with_imports(project, own_sources(project), libraries=True):
+        structs |= _read_types(project.root / name).structs
+    found: dict[frozenset[str], tuple[str, ...]] = {}
+    for _, fields in sorted(structs.items()):
+        found.setdefault(frozenset(fields), fields)
+    return found
+
+
+def _with_imports(project: Project, files: Sequence[str], libraries: bool) -> Iterator[str]:
+    """Yield sources and their direct and indirect imports, with those of libraries or without."""
+    names, seen = list(files), set(files)
     while names:
         yield (name := names.pop())
         for other in (resolve(text, name, project.remappings) for text in _read(project.root / name)[2]):
@@ -92,11 +103,11 @@ def _is_librarys(project: Project, name: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _read_enums(path: Path) -> dict[str, int]:
+def _read_types(path: Path) -> SourceText:
     try:
-        return SourceText(path.read_bytes()).enums
+        return SourceText(path.read_bytes())
     except OSError:
-        return {}
+        return SourceText(b"")
 
 
 @lru_cache(maxsize=4096)

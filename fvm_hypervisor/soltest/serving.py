@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -120,6 +121,12 @@ def settings_of(job: Job, artifacts: Artifacts) -> Settings:
     project = job.project
     known = KnownCode(artifacts)
 
+    @cache
+    def structs() -> Mapping[frozenset[str], Sequence[str]]:
+        from fvm_hypervisor.soltest.literals import struct_fields
+
+        return struct_fields(project)
+
     def event(log: Log) -> ReadLog | None:
         found = known.events.get((log.topics[0], len(log.topics))) if log.topics else None
         read = None if found is None else found.read_log(log)
@@ -139,6 +146,7 @@ def settings_of(job: Job, artifacts: Artifacts) -> Settings:
         out=project.out,
         artifacts=artifacts.search,
         contracts=known.location,
+        struct_order=lambda names: structs().get(names),
         layouts=job.layouts,
         events=event,
         rpc_endpoints=dict(project.rpc_endpoints),

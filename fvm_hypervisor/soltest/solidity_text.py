@@ -23,11 +23,12 @@ _TOKEN: Final = re.compile(
     rb"""[{};]""",
     re.DOTALL,
 )
-_ENUM: Final = re.compile(
+_TYPE: Final = re.compile(
     rb"""(?P<skipped>//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')|"""
-    rb"""\benum\s+(?P<name>[A-Za-z_$][\w$]*)\s*\{(?P<members>[^}]*)\}""",
+    rb"""\b(?P<kind>enum|struct)\s+(?P<name>[A-Za-z_$][\w$]*)\s*\{(?P<members>[^}]*)\}""",
     re.DOTALL,
 )
+_UNENCODED: Final = re.compile(rb"\s*(?:mapping|function)\s*\(")
 _COMMENT: Final = re.compile(rb"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _WORD: Final = re.compile(rb"[A-Za-z_$][A-Za-z0-9_$]*")
 _CONTRACTS: Final = (b"contract", b"library", b"interface")
@@ -73,13 +74,23 @@ class SourceText:
     @cached_property
     def enums(self) -> dict[str, int]:
         """Number of members of each enum by its name in ABIs: `Contract.Name`, or `Name` outside of contracts."""
+        return {name: len(_WORD.findall(members)) for name, members in self._types(b"enum")}
+
+    @cached_property
+    def structs(self) -> dict[str, tuple[str, ...]]:
+        """Names of each struct's fields, without mappings and functions, by its name as in `enums`."""
         found = {}
-        for enum in _ENUM.finditer(self.text) if b"enum" in self.text else ():
-            if enum["skipped"] is None:
-                contract, name = self.names(enum.start())[0], enum["name"].decode()
-                members = _WORD.findall(_COMMENT.sub(b"", enum["members"]))
-                found[f"{contract}.{name}" if contract else name] = len(members)
+        for name, members in self._types(b"struct"):
+            fields = (field for field in members.split(b";") if field.strip() and not _UNENCODED.match(field))
+            found[name] = tuple(_WORD.findall(field)[-1].decode() for field in fields)
         return found
+
+    def _types(self, kind: bytes) -> Iterator[tuple[str, bytes]]:
+        """Yield name and members of each enum or struct, without comments."""
+        for found in _TYPE.finditer(self.text) if kind in self.text else ():
+            if found["kind"] == kind:
+                contract, name = self.names(found.start())[0], found["name"].decode()
+                yield f"{contract}.{name}" if contract else name, _COMMENT.sub(b"", found["members"])
 
     @cached_property
     def mentions(self) -> dict[str, set[str]]:

@@ -66,6 +66,8 @@ class Settings:
     artifacts: Callable[[str], Sequence[ContractArtifact]] = lambda _name: ()
     libraries: Libraries = field(default_factory=dict)
     contracts: Callable[[bytes, bool], ArtifactLocation | None] = lambda _code, _creates: None
+    struct_order: Callable[[frozenset[str]], Sequence[str] | None] = lambda _names: None
+    """Returns the order of an object's members, if a struct of the project has fields of these names."""
     layouts: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     """Storage layouts by source and contract (`storage_layouts`)."""
     events: KnownEvents = lambda _: None

@@ -1,13 +1,13 @@
 """Documents (JSON, and TOML as JSON): JSON paths, and conversion of values to ABI values.
 
 Untyped values are converted as in forge: numbers to uint256 or int256, hexadecimal strings to address (20 bytes),
-bytes32 (32 bytes) or bytes, objects to tuples ordered by key.
+bytes32 (32 bytes) or bytes, objects to tuples in the order of a struct with these fields, or else by key.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from bridge.strict_abi import join_parts
@@ -78,15 +78,19 @@ def keys(document: Any, path: str) -> list[str]:
 # --- ABI values ------------------------------------------------------------------------------------------------------
 
 
-def encode_inferred(document: Any, path: str = "$") -> bytes:
+Order = Callable[[frozenset[str]], Sequence[str] | None]
+"""Returns the order of members with these names; None for that of the names."""
+
+
+def encode_inferred(document: Any, path: str = "$", order: Order = lambda _: None) -> bytes:
     """Return the untyped values that a path selects, ABI-encoded; nothing if it selects none."""
     found = select(document, path)
     check_values(found)
-    is_dynamic, data = _inferred(found[0] if len(found) == 1 else found)
+    is_dynamic, data = _inferred(found[0] if len(found) == 1 else found, order)
     return join_parts(_WORD, [(is_dynamic, data)]) if found else b""
 
 
-def _inferred(value: Any) -> tuple[bool, bytes]:
+def _inferred(value: Any, order: Order) -> tuple[bool, bytes]:
     """Return True if the type of an untyped value is dynamic, and its encoding."""
     match value:
         case None:
@@ -102,15 +106,15 @@ def _inferred(value: Any) -> tuple[bool, bytes]:
                 raise CheatcodeFailure(f"unsupported JSON number: {json_text.to_text(value)}")
             return False, (number % (2 * _HALF)).to_bytes(_WORD, "big")
         case dict():
-            return _joined([value[key] for key in sorted(value)])
+            return _joined([value[key] for key in order(frozenset(value)) or sorted(value)], order)
         case list():  # each item has its own type, as in forge
-            return True, len(value).to_bytes(_WORD, "big") + _joined(value)[1]
+            return True, len(value).to_bytes(_WORD, "big") + _joined(value, order)[1]
         case _:
             raise CheatcodeFailure(f"{value!r:.60} has no ABI type")
 
 
-def _joined(values: Sequence[Any]) -> tuple[bool, bytes]:
-    parts = [_inferred(value) for value in values]
+def _joined(values: Sequence[Any], order: Order) -> tuple[bool, bytes]:
+    parts = [_inferred(value, order) for value in values]
     head = sum(_WORD if is_dynamic else len(data) for is_dynamic, data in parts)
     return any(is_dynamic for is_dynamic, _ in parts), join_parts(head, parts)
 

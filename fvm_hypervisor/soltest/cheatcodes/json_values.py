@@ -26,13 +26,13 @@ _SAFE: Final = 1 << 63
 
 
 @cheatcode("parseJson(string)", returns="bytes")
-def _parse(_context: Context, text: str) -> bytes:
-    return documents.encode_inferred(documents.read_json(text))
+def _parse(context: Context, text: str) -> bytes:
+    return _parse_at(context, text, "$")
 
 
 @cheatcode("parseJson(string,string)", returns="bytes")
-def _parse_at(_context: Context, text: str, key: str) -> bytes:
-    return documents.encode_inferred(documents.read_json(text), key)
+def _parse_at(context: Context, text: str, key: str) -> bytes:
+    return documents.encode_inferred(documents.read_json(text), key, context.settings.struct_order)
 
 
 def _family(name: str, kind: str) -> None:

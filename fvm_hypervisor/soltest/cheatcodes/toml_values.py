@@ -55,13 +55,13 @@ def _as_json(value: Any) -> Any:
 
 
 @cheatcode("parseToml(string)", returns="bytes")
-def _parse(_context: Context, text: str) -> bytes:
-    return documents.encode_inferred(_read(text))
+def _parse(context: Context, text: str) -> bytes:
+    return _parse_at(context, text, "$")
 
 
 @cheatcode("parseToml(string,string)", returns="bytes")
-def _parse_at(_context: Context, text: str, key: str) -> bytes:
-    return documents.encode_inferred(_read(text), key)
+def _parse_at(context: Context, text: str, key: str) -> bytes:
+    return documents.encode_inferred(_read(text), key, context.settings.struct_order)
 
 
 def _family(name: str, kind: str) -> None:

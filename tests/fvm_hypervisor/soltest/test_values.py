@@ -13,7 +13,7 @@ from fvm_hypervisor.soltest.cheatcodes.values import decode as abi_decode
 from fvm_hypervisor.soltest.cheatcodes.values import encode as abi_encode
 from fvm_hypervisor.soltest.dictionary import Dictionary, SourceLiterals, pushed_words
 from fvm_hypervisor.soltest.fuzz import shrink
-from fvm_hypervisor.soltest.literals import literals, own_literals, texts
+from fvm_hypervisor.soltest.literals import literals, own_literals, struct_fields, texts
 from fvm_hypervisor.soltest.mutations import mutate_arguments
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.remappings import Remapping
@@ -205,6 +205,17 @@ def test_enum_values_are_in_range(tmp_path: Path) -> None:
     assert {one for _, one, _, _ in found} == {0, 1, 2}
     assert {item for _, _, row, _ in found for pair in row for item in pair} == {0, 1}
     assert {part for _, _, _, part in found} == {(0,)}
+
+
+def test_fields_of_a_struct_are_in_source_order(tmp_path: Path) -> None:
+    (tmp_path / "test").mkdir()
+    text = """struct Z { uint256 z; bytes a; }
+contract C { /* struct A { uint256 a; uint256 z; } */
+    struct S { mapping(uint256 => uint256) m; uint256[] /* ; */ y; Z b; }
+    struct Y { address a; bool z; } }"""
+    (tmp_path / "test/T.t.sol").write_text(text, encoding="utf-8")
+    found = struct_fields(Project(tmp_path))
+    assert found == {frozenset("yb"): ("y", "b"), frozenset("za"): ("a", "z")}  # C.Y is before Z
 
 
 def test_addresses_of_libraries_are_not_drawn() -> None:

@@ -4,11 +4,13 @@ The values of JSON paths are also those of jsonpath_lib 0.3, which forge uses.
 """
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from fvm_hypervisor.soltest.cheatcodes import toml_values
+from fvm_hypervisor.soltest.cheatcodes.context import Settings
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.json_paths import select
 from fvm_hypervisor.soltest.cheatcodes.json_values import insert_value, read_or_text
@@ -19,8 +21,9 @@ BOOKS = {"book": [{"title": "A", "price": 8}, {"title": "B", "price": 12, "isbn"
 
 
 def run(signature: str, *arguments: Any) -> Any:
-    """Return the result of a cheatcode that needs no context."""
-    return table()[selector(signature)].run(None, *arguments)
+    """Return the result of a cheatcode in a project with one struct."""
+    order = {frozenset("za"): ("z", "a")}.get
+    return table()[selector(signature)].run(SimpleNamespace(settings=Settings(struct_order=order)), *arguments)
 
 
 def words(data: bytes) -> list[int]:
@@ -122,6 +125,11 @@ def test_path_that_multiplies_values_is_refused() -> None:
 def test_untyped_value_has_forges_type(text: str, expected: list[int]) -> None:
     assert words(run("parseJson(string)", text)) == expected
     assert words(run("parseJson(string,string)", f'{{"a":{text}}}', ".a")) == expected
+
+
+def test_object_has_the_order_of_a_struct_with_its_members() -> None:
+    assert words(run("parseJson(string)", '{"o":[{"a":1,"z":2},{"b":3,"a":4}]}')) == [32, 32, 2, 2, 1, 4, 3]
+    assert words(run("parseToml(string)", "a = 1\nz = 2")) == [2, 1]
 
 
 def test_several_selected_values_are_an_array() -> None:
