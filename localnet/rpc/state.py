@@ -90,13 +90,15 @@ def estimate_gas(
     request: TransactionRequest,
     at: BlockRef | None = None,
     state_overrides: Accounts = NO_ACCOUNTS,
+    block_overrides: BlockOverride = SAME_BLOCK,
 ) -> str:
     """Return a sufficient gas limit: a quarter above the gas used, or the minimum under Ethereum's rules.
 
     Without a block it is that of the next block under Ethereum's rules, and of the head under Filecoin's.
     """
     called = request.call(ZERO_ADDRESS, node.network.rules)
-    network, sender, overrides = node.network, to_filecoin(called.sender), Overrides(state_overrides)
+    network, sender = node.network, to_filecoin(called.sender)
+    overrides = Overrides(state_overrides, block_overrides)
     if has_pending(network) and (at is None or at.tag == PENDING):
         return as_quantity(next_block_estimate(node, called, simulate.estimate, overrides))
     at = at or LATEST
@@ -121,7 +123,7 @@ def next_block_estimate(
     block = next_block(network, node.next_timestamp())
 
     def at_next_block(machine: Hypervisor, request: CallRequest, overrides: Overrides) -> Gas:
-        return estimate(machine, request, overrides=replace(overrides, block=block))
+        return estimate(machine, request, overrides=replace(overrides, block=overrides.block.over(block)))
 
     return _estimate(node, network.machine, request, at_next_block, overrides)
 
@@ -152,7 +154,7 @@ METHODS = (
     Method("eth_createAccessList", (transaction, optional(block)), create_access_list, reads=True),
     Method(
         "eth_estimateGas",
-        (transaction, optional(block), optional(accounts)),
+        (transaction, optional(block), optional(accounts), optional(block_override)),
         estimate_gas,
         reads=True,
         short_alone=True,

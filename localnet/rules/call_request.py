@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress
@@ -45,6 +45,10 @@ class BlockOverride:
     coinbase: EthAddress | None = None
     randomness: bytes | None = None
     blob_base_fee: TokenAmount | None = None
+
+    def over(self, other: BlockOverride) -> BlockOverride:
+        """Return these overrides, with the other's for fields that these do not name."""
+        return replace(other, **{name: value for name in self.__slots__ if (value := getattr(self, name)) is not None})
 
 
 SAME_BLOCK: Final = BlockOverride()

@@ -154,8 +154,9 @@ def test_estimate_is_that_of_the_next_block(rpc: Client, at: tuple[str, ...]) ->
     """Its number and time apply by default; figures of anvil 1.7.1."""
     rpc("anvil_setCode", BELOW, FAILS_AT_GENESIS)
     assert rpc("eth_estimateGas", {"to": BELOW}, *at) == "0x521a"
-    with refusal(3, "INVALID"):
-        rpc("eth_estimateGas", {"to": BELOW}, "latest")
+    for other in (("latest",), (*(at or (None,)), {}, {"number": "0x0"})):
+        with refusal(3, "INVALID"):
+            rpc("eth_estimateGas", {"to": BELOW}, *other)
     rpc("evm_mine", 0x7B0A2B30)
     rpc("anvil_setCode", LATER, STORES_LATER)
     stores = {"from": ALICE, "to": LATER, "data": f"0x{0x7B0A2B30:064x}"}
