@@ -72,15 +72,15 @@ def _best(imported: str, importer: str, remappings: Iterable[Remapping]) -> Rema
 def scoped_remapping(
     imported: str, importer: str, root: Path, remappings: Sequence[Remapping], known: dict[str, Sequence[Remapping]]
 ) -> Remapping | None:
-    """Return a remapping for the sources of the importer's library, if an import leads elsewhere for them.
+    """Return a remapping for the sources of the importer's library, if an import leads to another library's library.
 
-    Two libraries may have a library of one name each (foundry#16125). The project's own remappings take precedence.
-    `known` caches the remappings of each library.
+    Two libraries may have a library of one name each (foundry#16125). The project's own remappings and libraries take
+    precedence, as in forge 1.7.1. `known` caches the remappings of each library.
     """
     if imported.startswith("."):
         return None
     chosen = _best(imported, importer, remappings)
-    if chosen is not None and not chosen.automatic:
+    if chosen is not None and not (chosen.automatic and _is_nested(chosen.target)):
         return None
     parts = importer.split("/")
     for depth in range(len(parts) - 1, 1, -1):
@@ -89,10 +89,15 @@ def scoped_remapping(
             if folder not in known:
                 known[folder] = _of_library(root, folder)
             own = _best(imported, importer, known[folder])
-            if own is not None and (root / (own.target + imported[len(own.prefix) :])).is_file():
-                is_same = resolve(imported, importer, [own]) == resolve(imported, importer, remappings)
+            if own is not None and (root / own.target).exists():
+                is_same = chosen is not None and (own.prefix, own.target) == (chosen.prefix, chosen.target)
                 return None if is_same else replace(own, context=f"{folder}/")
     return None
+
+
+def _is_nested(target: str) -> bool:
+    """Return True if a folder is in a library of a library."""
+    return sum(part in LIBRARY_FOLDERS for part in target.split("/")) > 1
 
 
 def _of_library(root: Path, folder: str) -> Sequence[Remapping]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -69,6 +69,7 @@ def read_sources(project: Project, names: Iterable[str]) -> Sources:
     texts: dict[str, str] = {}
     edges: dict[str, tuple[str, ...]] = {}
     remappings, known = list(project.remappings), dict[str, Sequence[Remapping]]()
+    has_scoped = False
     todo = [(name, "") for name in sorted(own, reverse=True)]
     while todo:
         name, importer = todo.pop()
@@ -80,6 +81,7 @@ def read_sources(project: Project, names: Iterable[str]) -> Sources:
             scoped = scoped_remapping(imported, name, project.root, remappings, known)
             if scoped is not None:
                 remappings.append(scoped)
+                has_scoped = True
             found = resolve(imported, name, remappings)
             if found == imported and not (project.root / found).is_file():
                 package = package_of(imported, project.root, project.libs)
@@ -89,6 +91,8 @@ def read_sources(project: Project, names: Iterable[str]) -> Sources:
             targets.append(found)
             todo.append((found, f"{name} imports '{imported}'"))
         edges[name] = tuple(targets)
+    if has_scoped:  # they apply to imports that were resolved before, too
+        return read_sources(replace(project, remappings=tuple(remappings)), own)
     return Sources(dict(sorted(texts.items())), own, tuple(remappings), edges)
 
 

@@ -347,10 +347,12 @@ def test_library_imports_its_own_library_of_a_name(tmp_path: Path, config: str) 
         if config == "foundry.toml"
         else "common/=lib/common/src/"
     )
-    files = {"test/T.t.sol": 'import "a/A.sol"; import "b/B.sol"; import "common/C.sol"; import "own/O.sol";'}
+    imported = 'import "common/C.sol"; import "own/O.sol"; import "direct/D.sol";'
+    files = {"test/T.t.sol": f'import "a/A.sol"; import "b/B.sol"; {imported}', "lib/direct/src/D.sol": ""}
     for name in ("a", "b"):
         files |= {
-            f"lib/{name}/src/{name.upper()}.sol": 'import "common/C.sol"; import "own/O.sol";',
+            f"lib/{name}/src/{name.upper()}.sol": imported,
+            f"lib/{name}/lib/direct/src/D.sol": "",
             f"lib/{name}/lib/common/src/C.sol": "",
             f"lib/{name}/lib/own/src/O.sol": "",
             **({f"lib/{name}/{config}": text} if config else {}),
@@ -358,11 +360,12 @@ def test_library_imports_its_own_library_of_a_name(tmp_path: Path, config: str) 
     files |= {"src/own/O.sol": "", "lib/b/lib/c/src/D.sol": "", "lib/b/lib/c/lib/common/src/C.sol": ""}
     found = project(tmp_path, "[profile.default]\nremappings = ['own/=src/own/']", files)
     sources = read_sources(found, own_sources(found))
+    shared = ("src/own/O.sol", "lib/direct/src/D.sol")
     assert dict(sources.imports) == {
-        "test/T.t.sol": ("lib/a/src/A.sol", "lib/b/src/B.sol", "lib/a/lib/common/src/C.sol", "src/own/O.sol"),
-        "lib/a/src/A.sol": ("lib/a/lib/common/src/C.sol", "src/own/O.sol"),
-        "lib/b/src/B.sol": ("lib/b/lib/common/src/C.sol", "src/own/O.sol"),
-        **dict.fromkeys(("lib/a/lib/common/src/C.sol", "lib/b/lib/common/src/C.sol", "src/own/O.sol"), ()),
+        "test/T.t.sol": ("lib/a/src/A.sol", "lib/b/src/B.sol", "lib/a/lib/common/src/C.sol", *shared),
+        "lib/a/src/A.sol": ("lib/a/lib/common/src/C.sol", *shared),
+        "lib/b/src/B.sol": ("lib/b/lib/common/src/C.sol", *shared),
+        **dict.fromkeys(("lib/a/lib/common/src/C.sol", "lib/b/lib/common/src/C.sol", *shared), ()),
     }
     scoped = [str(one) for one in sources.remappings if one.context]
     assert scoped == ["lib/b/:common/=lib/b/lib/common/src/"]  # no more, since the compiled code contains them
