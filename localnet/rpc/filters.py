@@ -51,6 +51,8 @@ class InstalledFilter:
     wanted: LogFilter = field(default_factory=LogFilter)
     first: int = 0
     last: int | None = None
+    block: bytes | None = None
+    """Hash of the only block with logs, in place of the heights."""
     reported: set[bytes] = field(default_factory=set)
     turn: int = 0
     weight: int = 0

@@ -114,8 +114,6 @@ class TestLogs:
                 rpc("eth_getFilterLogs", invalid)
 
     def test_unsupported_filter_requests_are_refused(self, narrow_rpc: Client) -> None:
-        with refusal(-32602, "a filter has no blockHash"):
-            narrow_rpc("eth_newFilter", {"blockHash": NO_HASH})
         with refusal(-32602, "only a filter for logs has logs"):
             narrow_rpc("eth_getFilterLogs", narrow_rpc("eth_newBlockFilter"))
         everything = narrow_rpc("eth_newFilter", {"fromBlock": "0x0"})
@@ -123,6 +121,23 @@ class TestLogs:
         narrow_rpc("anvil_mine", 6)
         with refusal(-32000, "block range exceeds the limit of 5"):
             narrow_rpc("eth_getFilterLogs", everything)
+
+    def test_filter_of_one_block_has_its_logs_and_no_changes(self, rpc: Client) -> None:
+        """As in geth (eth/filters/api.go `GetFilterLogs`) and anvil 1.7.1."""
+        inbox = deploy(rpc, INBOX)
+        sent = [greet(rpc, inbox) for _ in range(2)]
+        block = rpc("eth_getTransactionReceipt", sent[0])["blockHash"]
+        before = rpc("evm_snapshot")
+        name = rpc("eth_newFilter", {"blockHash": block, "address": inbox})
+        other = rpc("eth_newFilter", {"blockHash": block, "address": NOBODY})
+        assert rpc("eth_getFilterLogs", name) == rpc("eth_getLogs", {"blockHash": block})
+        assert rpc("eth_getFilterLogs", other) == rpc("eth_getFilterChanges", name) == []
+        greet(rpc, inbox)
+        rpc("evm_revert", before)
+        assert rpc("eth_getFilterChanges", name) == []
+        assert [log["transactionHash"] for log in rpc("eth_getFilterLogs", name)] == sent[:1]
+        with refusal(-32001, "not found"):
+            rpc("eth_newFilter", {"blockHash": NO_HASH})
 
     def test_filter_ends_at_its_to_block(self, rpc: Client) -> None:
         inbox = deploy(rpc, INBOX)
