@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from hashlib import blake2b
 
 from bridge.addresses import EthAddress
@@ -97,40 +96,10 @@ def _bytes8(context: Context) -> bytes:
 
 
 @cheatcode("bound(uint256,uint256,uint256)", returns="uint256")
-def _bound(_context: Context, value: int, low: int, high: int) -> int:
-    return _bound_value(value, low, high, (1 << 256) - 1)
-
-
 @cheatcode("bound(int256,int256,int256)", returns="int256")
-def _bound_int(_context: Context, value: int, low: int, high: int) -> int:
-    half = 1 << 255
-    return _bound_value(value + half, low + half, high + half, (1 << 256) - 1) - half
-
-
-def _bound_value(value: int, low: int, high: int, largest: int) -> int:
-    """Return the value if it is within the bounds, otherwise a replacement, as forge-std's StdUtils does."""
-    if low > high:
-        raise CheatcodeFailure(f"max must be greater than or equal to min: {high} < {low}")
-    if low <= value <= high:
-        return value
-    size = high - low + 1
-    if value <= 3 and size > value:
-        return low + value
-    if value >= largest - 3 and size > largest - value:
-        return high - (largest - value)
-    if value > high:
-        rest = (value - high) % size
-        return high if rest == 0 else low + rest - 1
-    rest = (low - value) % size
-    return low if rest == 0 else high - rest + 1
-
-
-@cheatcode("shuffle(uint256[])", returns="uint256[]")
-def _shuffle(context: Context, values: Sequence[int]) -> list[int]:
-    left = list(values)
-    return [left.pop(_below(context, len(left))) for _ in values]
-
-
-@cheatcode("sort(uint256[])", returns="uint256[]")
-def _sort(_context: Context, values: Sequence[int]) -> list[int]:
-    return sorted(values)
+def _bound(context: Context, value: int, low: int, high: int) -> int:
+    """Return another value within the bounds, as forge does: unlike forge-std's `bound`, it maps no outer value."""
+    if not low <= value <= high or low == high:
+        raise CheatcodeFailure(f"cannot bound {value} in [{low}, {high}] range")
+    other = low + _below(context, high - low)
+    return other + (other >= value)
