@@ -52,7 +52,7 @@ def _store(context: Context, account: EthAddress, slot: bytes, word: bytes) -> N
         return
     number, value = int.from_bytes(slot, "big"), int.from_bytes(word, "big")
     note_write(context, account, number, value)
-    context.state.drawn.add((account, number))
+    context.state.drawn.setdefault((account, number))
     context.ledger.store(account, number, value)
 
 

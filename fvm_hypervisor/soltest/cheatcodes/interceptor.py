@@ -328,7 +328,7 @@ class Cheatcodes:
                     make_cold(self, host)
                 self.console.write(inputs.data)
                 return trace_mocked_call(host, inputs, SubcallOutcome(True))
-        drawn = set(self.state.drawn) if self.state.arbitrary else self.state.drawn
+        drawn = dict(self.state.drawn) if self.state.arbitrary else self.state.drawn
         if self.state.is_armed:
             outcome = intercept_call(self.state, call_request(host, inputs), call_operations(self, host, inputs))
         else:
@@ -387,7 +387,7 @@ class Cheatcodes:
             if word is None:
                 fill_slot(state, self.settings.seed, host.accounts, host.address, slot)
             else:
-                state.drawn.add((host.address, slot))
+                state.drawn.setdefault((host.address, slot))
         if state.recording:
             state.reads.setdefault(host.address, []).append(slot)
             if word is not None:

@@ -353,8 +353,8 @@ class State:
     """Contracts with random slots; True if slots that are not empty are replaced too."""
     copies: dict[EthAddress, EthAddress] = field(default_factory=dict)
     """Contracts with a copy of the slots of one with random slots, which they get from there when they are read."""
-    drawn: set[tuple[EthAddress, int]] = field(default_factory=set)
-    """Slots that were read or written since."""
+    drawn: dict[tuple[EthAddress, int], int | None] = field(default_factory=dict)
+    """Slots that were read or written since, with the words drawn for them."""
     evm_version: str | None = None
     """Version set by `setEvmVersion`."""
     failure: str | None = None

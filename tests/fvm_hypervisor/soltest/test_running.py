@@ -165,22 +165,21 @@ def test_code_that_needs_libraries_comes_with_their_addresses(run_contracts: Run
     assert (found.status, found.reason) == (CaseStatus.SUCCESS, None)
 
 
-@pytest.mark.parametrize("in_set_up", [False, True])
+@pytest.mark.parametrize("stored", ["after", "before", "in setUp"])
 @pytest.mark.parametrize(("slot", "is_zero"), [(0, True), (1, False)])
 def test_zero_that_is_stored_in_arbitrary_storage_stays(
-    run_contracts: Run, slot: int, is_zero: bool, in_set_up: bool
+    run_contracts: Run, slot: int, is_zero: bool, stored: str
 ) -> None:
     """Slots that nothing has written are drawn, also for vm.load, as in forge 1.7.1 (zeros of setUp: foundry#15968)."""
     account = "0x" + "77" * 20
-    written = [
-        *call_of_cheatcode("etch(address,bytes)", account, b"\0"),
-        *call_of_cheatcode("setArbitraryStorage(address)", account),
-        *call_of_cheatcode("store(address,bytes32,bytes32)", account, bytes(32), bytes(32)),
-    ]
+    arbitrary = call_of_cheatcode("setArbitraryStorage(address)", account)
+    store = call_of_cheatcode("store(address,bytes32,bytes32)", account, bytes(32), bytes(32))
+    written = [*store, *arbitrary] if stored == "before" else [*arbitrary, *store]
     read = call_of_cheatcode("load(address,bytes32)", account, slot.to_bytes(32, "big"))
     check = ["60205f5f3e", "5f51", "15" if is_zero else "", "@good", "57", "5f5ffd", "good:", "00"]
-    body = [*read, *check] if in_set_up else [*written, *read, *check]
-    suite = {**({"setUp()": [*written, "00"]} if in_set_up else {}), "testRead()": body}
+    suite = {"testRead()": [*written, *read, *check]}
+    if stored == "in setUp":
+        suite = {"setUp()": [*written, "00"], "testRead()": [*read, *check]}
     found = run_contracts({"Suite": suite})["Suite"]["testRead()"]
     assert (found.status, found.reason) == (CaseStatus.SUCCESS, None)
 
