@@ -1,4 +1,4 @@
-"""Tests of every file: its length, and no machine paths."""
+"""Tests of every file: no machine paths, and no package index."""
 
 import re
 from functools import cache
@@ -7,7 +7,6 @@ import pytest
 
 from tests.packaging.project import PROJECT, own_files
 
-LONGEST = 600
 BINARY = (".car", ".wasm", ".gz", ".png", ".webp", ".xz")
 
 # The home of a user or the work folder of a machine. A device, a temporary file, a system's own tool may be named.
@@ -19,12 +18,6 @@ def texts(*patterns: str) -> dict[str, str]:
     """Yield the project's own files with their text, by path in the project."""
     paths = {path.relative_to(PROJECT).as_posix(): path for path in own_files(*patterns)}
     return {name: path.read_text() for name, path in paths.items() if not name.endswith(BINARY)}
-
-
-@pytest.mark.slow
-def test_every_file_fits_one_sitting() -> None:
-    lines = {name: text.count("\n") for name, text in texts("*.py", "*.rs", "*.sol", "*.mjs").items()}
-    assert {name: count for name, count in lines.items() if count > LONGEST} == {}
 
 
 @pytest.mark.slow
