@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime, timedelta
 from math import isfinite, isnan
 from typing import Any, Final
 
@@ -17,14 +18,54 @@ from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from hypervisor.toml_text import parse_toml
 
 _I64: Final = 1 << 63
-_FRACTION: Final = re.compile(r"(\.[0-9]*?)0+(?![0-9])")
+_TIME: Final = re.compile(
+    r"(?<![\w.:+-])(?:(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ])?(?P<minutes>[0-9]{2}:[0-9]{2})"
+    r"(?:(?P<seconds>:[0-9]{2})(?P<fraction>\.[0-9]+)?)?(?P<offset>[Zz]|[+-][0-9]{2}:[0-9]{2})?(?![\w.:+-])"
+)
+_MARK: Final = re.compile(r"(?<![\w.:+-])0001-01-01T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}(?![\w.:+-])")
 
 
 def _read(text: str) -> Any:
+    times = _Times()
     try:
-        return _as_json(parse_toml(text, parse_float=_number))
+        return _as_json(parse_toml(_TIME.sub(times.mark, text), parse_float=_number), times)
     except (ValueError, RecursionError) as error:
         raise CheatcodeFailure(f"failed parsing TOML: {error}") from None
+
+
+class _Times:
+    """Times of a document, replaced by numbered ones while it is parsed.
+
+    The parser would lose their precision, the way an offset is written, and times without seconds (TOML 1.1).
+    """
+
+    def __init__(self) -> None:
+        self._found: list[tuple[str, str]] = []
+
+    def mark(self, found: re.Match[str]) -> str:
+        """Return the number of a time; other text is unchanged."""
+        date, offset = found["date"], (found["offset"] or "").upper().replace("-00:00", "+00:00")
+        clock = found["minutes"] + (found["seconds"] or ":00")
+        try:  # a second 60 is valid in TOML
+            datetime.fromisoformat(f"{date or '2000-01-01'}T{clock.removesuffix(':60')}{offset}")
+        except ValueError:
+            return found[0]
+        if offset and not date:
+            return found[0]
+        fraction = (found["fraction"] or "")[:10].rstrip("0").rstrip(".")
+        self._found.append((found[0], f"{f'{date}T' if date else ''}{clock}{fraction}{offset}"))
+        return (datetime.min + timedelta(microseconds=len(self._found) - 1)).isoformat(timespec="microseconds")
+
+    def written(self, time: datetime) -> str:
+        """Return a numbered time as forge writes it: without zeros at the end of the fraction."""
+        return self._of(time)[1]
+
+    def restore(self, text: str) -> str:
+        """Return text in which times were numbered, such as a comment in a string, as it was."""
+        return _MARK.sub(lambda found: self._of(datetime.fromisoformat(found[0]))[0], text)
+
+    def _of(self, time: datetime) -> tuple[str, str]:
+        return self._found[(time - datetime.min) // timedelta(microseconds=1)]
 
 
 def _number(text: str) -> Number | str:
@@ -37,21 +78,24 @@ def _number(text: str) -> Number | str:
     return "NaN" if isnan(value) else str(value)
 
 
-def _as_json(value: Any) -> Any:
+def _as_json(value: Any, times: _Times) -> Any:
     match value:
         case dict():
-            return {key: _as_json(part) for key, part in value.items()}
+            return {times.restore(key): _as_json(part, times) for key, part in value.items()}
         case list():
-            return [_as_json(part) for part in value]
+            return [_as_json(part, times) for part in value]
         case "null":  # as in forge, which writes JSON's null so
             return None
+        case str():
+            return times.restore(value)
         case int() if not -_I64 <= value < _I64:
             raise ValueError("integer number overflowed")
-        case bool() | int() | Number() | str():
+        case bool() | int() | Number():
             return value
-        case _:  # a date or a time, which forge writes without zeros at the end of the fraction
-            text = _FRACTION.sub(r"\1", value.isoformat())
-            return f"{text.removesuffix('+00:00')}Z" if text.endswith("+00:00") else text
+        case datetime():
+            return times.written(value)
+        case _:
+            return str(value)  # a date
 
 
 @cheatcode("parseToml(string)", returns="bytes")

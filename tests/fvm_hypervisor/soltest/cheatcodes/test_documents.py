@@ -191,12 +191,27 @@ def test_wrong_value_of_a_type_has_forges_message(value: str, name: str, expecte
         ("2021-08-10", "2021-08-10"),
         ("14:48:00.50", "14:48:00.5"),
         ("14:48:00", "14:48:00"),
+        ("14:48", "14:48:00"),
+        ("2021-08-10T14:48-00:00", "2021-08-10T14:48:00+00:00"),
+        ("2021-08-10 14:48:60Z", "2021-08-10T14:48:60Z"),
+        ("2021-08-10T14:48:00.123456789Z", "2021-08-10T14:48:00.123456789Z"),
+        ("'at 2021-08-10T14:48z, 25:00 or 07:32'", "at 2021-08-10T14:48z, 25:00 or 07:32"),
         ("1e-7", "1e-7"),
         ("inf", "inf"),
     ],
 )
 def test_toml_value_has_forges_text(value: str, expected: str) -> None:
     assert run("parseTomlString(string,string)", f"a = {value}", ".a") == expected
+
+
+@pytest.mark.parametrize("value", ["2021-02-30T14:48:00Z", "25:00", "07:32Z", "2021-08-10T14:48:00.Z", "14:48.5"])
+def test_wrong_toml_time_is_refused(value: str) -> None:
+    with pytest.raises(CheatcodeFailure, match="failed parsing TOML"):
+        run("parseToml(string)", f"a = {value}")
+
+
+def test_quoted_toml_key_may_be_a_time() -> None:
+    assert run("parseTomlKeys(string,string)", "'07:32' = 1\n2021-08-10 = 2", "$") == ["07:32", "2021-08-10"]
 
 
 def test_toml_text_null_is_null() -> None:
