@@ -141,10 +141,12 @@ def _dask_result(client: Client, future: Future[R], scheduler: str) -> R:
         except TimeoutError:
             if future.done():  # raised by the work itself
                 raise
-        except (CancelledError, KilledWorker) as error:
+        except CancelledError:
             raise InvalidInput(
-                f"the Dask scheduler {scheduler} or its workers ended: {error}; start them again, or omit --dask"
+                f"the Dask scheduler {scheduler} ended: start it and its workers again, or omit --dask"
             ) from None
+        except KilledWorker as error:
+            raise InvalidInput(f"the workers of the Dask scheduler {scheduler} ended repeatedly: {error}") from None
         if client.scheduler_info()["workers"]:
             seen = time.monotonic()
         elif time.monotonic() - seen > _PATIENCE:
