@@ -531,7 +531,8 @@ class TestNativeMessagesForEthereum:
         (trace,) = rpc("trace_transaction", views[0]["hash"])
         called = rpc("debug_traceTransaction", views[0]["hash"], {"tracer": "callTracer"})
         assert trace["action"]["to"] == called["to"] == expected
-        assert expected in rpc("debug_traceTransaction", views[0]["hash"], {"tracer": "prestateTracer"})
+        options = {"tracer": "prestateTracer", "tracerConfig": {"includeEmpty": True}}
+        assert expected in rpc("debug_traceTransaction", views[0]["hash"], options)
         assert expected in rpc("trace_replayTransaction", views[0]["hash"], ["stateDiff"])["stateDiff"]
 
     def test_receiver_without_actor_is_the_sentinel_until_the_tipset_creates_it(self, rpc: Client) -> None:
