@@ -45,8 +45,8 @@ def evm_version(wanted: str | None, solc: str) -> str:
 def rules_of(version: str) -> str:
     """Return the name of the fork whose rules execute code of an EVM version.
 
-    Versions before Prague use Cancun's opcodes and EIP-7702 delegation, which forge supports in all versions. Cancun,
-    Shanghai and Paris have their own precompiles and transaction gas; older versions use those of Paris.
+    Versions before Prague have EIP-7702 delegation, which forge supports in all versions. Cancun, Shanghai and Paris
+    have their own opcodes, precompiles and transaction gas; older versions use those of Paris.
     """
     from runtimes.evm.ethereum import FORKS
 

@@ -356,6 +356,15 @@ class TestExecutor:
         finally:
             self.machine.advance(block=replace(block_of(self.machine), exempt=None))
 
+    def use(self, sender: EthAddress, fork: str) -> None:
+        """Make later calls by a sender and, under Ethereum's rules, in a fork."""
+        if sender != self.setting.sender:
+            self.set_balance(sender, self.setting.balance)
+            self._nonces.setdefault(sender, 1)
+        if self._is_ethereum and fork != self.setting.fork:
+            self.machine.advance(block=replace(block_of(self.machine), fork=fork))
+        self.setting = replace(self.setting, sender=sender, fork=fork)
+
     def set_nonce(self, account: EthAddress, nonce: int) -> None:
         """Set the nonce of an existing account."""
         tree = self.machine.state_tree

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from bridge.addresses import ZERO_ADDRESS, EthAddress
 from bridge.ethereum_block import ETHEREUM
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
+from fvm_hypervisor.soltest.evm_versions import DEFAULT, evm_version, rules_of
+from fvm_hypervisor.soltest.project import Project
+from fvm_hypervisor.soltest.version_pragmas import VERSION
 from hypervisor.precompiles import Precompile
 from runtimes.evm import JUMPS_OPTION
 
@@ -42,3 +45,25 @@ class ExecutorSettings:
     def runtime_options(self) -> dict[str, str]:
         """Options of the machine's runtimes."""
         return {JUMPS_OPTION: ""} if self.records_jumps else {}
+
+
+def fork_of(project: Project) -> str:
+    """Return the name of the fork whose rules execute a project's tests."""
+    return rules_of(evm_version_of(project))
+
+
+def evm_version_of(project: Project) -> str:
+    """Return the EVM version to compile for and run on; as in forge, never one that the project's solc lacks."""
+    compiler = project.compiler
+    version = compiler.version if compiler.version is not None and VERSION.fullmatch(compiler.version) else None
+    return compiler.evm_version or DEFAULT if version is None else evm_version(compiler.evm_version, version)
+
+
+def sender_of(project: Project) -> EthAddress:
+    """Return the address that deploys and calls test contracts."""
+    return address_of(project.sender)
+
+
+def address_of(text: str) -> EthAddress:
+    """Return an address that `Table.address` has validated."""
+    return EthAddress(bytes.fromhex(text.removeprefix("0x")))

@@ -23,7 +23,6 @@ NOT_READ: Final[Mapping[str, str]] = {
     "[vyper]": "no: sources are Solidity",
     "additional_compiler_profiles": _PROFILES,
     "allow_paths": "no: imports are resolved in the project, its libraries and its `node_modules`",
-    "always_use_create_2_factory": "no: CREATE2 is executed as the contract calls it",
     "ast": _OUTPUT,
     "auto_detect_solc": "no: without `solc` and `--use` the pragmas choose the compiler",
     "block_difficulty": "no: does not exist since the merge",
@@ -117,6 +116,11 @@ def unknown_keys(content: Mapping[str, Any], profile: Mapping[str, Any], read: C
                 if f"{key}.{inner}" not in known:
                     siblings = [name.partition(".")[2] for name in known if name.startswith(f"{key}.")]
                     yield _line(f"{key}.{inner}", inner, siblings, f"{key}.")
+
+
+def is_known(key: str) -> bool:
+    """Return True for a key that forge knows and this project does not read."""
+    return key in NOT_READ or f"[{key}]" in NOT_READ or key in _OTHERS
 
 
 def unknown_variables(keys: Mapping[str, str], read: Collection[str]) -> Iterator[str]:

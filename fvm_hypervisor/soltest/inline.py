@@ -1,19 +1,27 @@
 """Inline test configuration in comments: `/// forge-config: default.fuzz.runs = 100`.
 
-Rules: the Foundry book on inline configuration. A comment before a contract applies to all of its tests.
+Rules: forge's. A comment before a contract applies to its `setUp` and to all of its tests. Keys that forge ignores in
+comments are refused; unknown ones cause a warning.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import fields, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 from bridge.ethereum_block import ETHEREUM
-from fvm_hypervisor.soltest.project import FuzzSettings, InvariantSettings, Project
-from fvm_hypervisor.soltest.project_files import check_inside
+from fvm_hypervisor.soltest.cheatcodes.context import Permission, Settings
+from fvm_hypervisor.soltest.executor import TestExecutor
+from fvm_hypervisor.soltest.executor_settings import evm_version_of, fork_of, sender_of
+from fvm_hypervisor.soltest.foundry_keys import is_known
+from fvm_hypervisor.soltest.foundry_profiles import DEFAULT as DEFAULT_PROFILE
+from fvm_hypervisor.soltest.project import Project, check_project
+from fvm_hypervisor.soltest.toml_table import Table
 from hypervisor.errors import InvalidInput
+from hypervisor.toml_text import parse_toml
 
 _PLACE: Final = re.compile(
     r"(?P<doc>(?:^[ \t]*///[^\n]*\n|^[ \t]*/\*\*.*?\*/[ \t]*\n?)+)[ \t]*"
@@ -21,17 +29,26 @@ _PLACE: Final = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _CONTRACT: Final = re.compile(r"^[ \t]*(?:abstract[ \t]+)?contract\s+(\w+)", re.MULTILINE)
-_LINE: Final = re.compile(r"forge-config:\s*(?P<key>[\w.-]+)\s*=\s*(?P<value>[^\s*]+)")
+_LINE: Final = re.compile(r"forge-config:(?P<text>[^\n]*)")
+_TABLES: Final = ("fuzz.", "invariant.")
+_TABLES_OF: Final = ("fuzz", "invariant")
+_APPLIED: Final = (
+    "allow_internal_expect_revert", "always_use_create_2_factory", "assertions_revert", "fs_permissions", "isolate",
+    "sender",
+)  # fmt: skip
+"""Further keys that a comment can set, as in forge; each names a field of `Project`."""
+_RENAMED: Final = {"failure_persist_dir": "failures", "show_metrics": "shows_metrics"}
+"""Fields of `FuzzSettings` and `InvariantSettings` by their keys."""
 
 
-def inline_settings(text: str, contract: str) -> dict[str, list[tuple[str, str]]]:
-    """Return keys and values by function name; the contract's own have the empty name."""
+def inline_settings(text: str, contract: str) -> dict[str, list[str]]:
+    """Return the comments' assignments by function name; the contract's own have the empty name."""
     if "forge-config:" not in text:
         return {}
     starts = [(match.start(), match.group(1)) for match in _CONTRACT.finditer(text)]
-    found: dict[str, list[tuple[str, str]]] = {}
+    found: dict[str, list[str]] = {}
     for match in _PLACE.finditer(text):
-        lines = [(line["key"], line["value"].strip("\"'")) for line in _LINE.finditer(match["doc"])]
+        lines = [_assignment(line["text"]) for line in _LINE.finditer(match["doc"])]
         if match["kind"] == "contract":
             owner, name = match["name"], ""
         else:
@@ -41,19 +58,39 @@ def inline_settings(text: str, contract: str) -> dict[str, list[tuple[str, str]]
     return found
 
 
-def flag(project: Project, found: Mapping[str, list[tuple[str, str]]], function: str, name: str) -> bool:
-    """Return a flag of the profile for a test; comments take precedence."""
-    keys = {name, f"default.{name}", f"{project.profile}.{name}"}
-    values = [value for key, value in (*found.get("", ()), *found.get(function, ())) if key in keys]
-    return values[-1] == "true" if values else bool(getattr(project, name))
+def _assignment(text: str) -> str:
+    """Return a comment's text as TOML: keys may contain hyphens, and `fuzz` and `invariant` need no profile."""
+    key, equals, value = text.removesuffix("*/").strip().partition("=")
+    key = key.replace("-", "_")
+    profile = f"{DEFAULT_PROFILE}." if key.startswith(_TABLES) else ""
+    return f"{profile}{key}{equals}{value}"
 
 
-def isolates(project: Project, found: Mapping[str, list[tuple[str, str]]], function: str, rules: str) -> bool:
-    """Return True if each call of a test is a separate transaction (empty name: `setUp`). Raises InvalidInput."""
-    wanted = flag(project, found, function, "isolate")
-    if wanted:
-        check_isolation(rules)
-    return wanted
+def configure(executor: TestExecutor, project: Project, found: Mapping[str, list[str]], function: str) -> Project:
+    """Apply the comments of a test, or of its contract for an empty name, to later calls; return the settings.
+
+    Raises InvalidInput for a value or a key that a comment cannot set.
+    """
+    project = configured(project, found, function)
+    if project.isolate:
+        check_isolation(executor.setting.rules)
+    cheats = executor.cheatcodes
+    cheats.settings = replace(with_project(cheats.settings, project), isolates=project.isolate)
+    executor.use(sender_of(project), fork_of(project))
+    return project
+
+
+def with_project(settings: Settings, project: Project) -> Settings:
+    """Return the cheatcodes' settings with those of a project that comments can change."""
+    return replace(
+        settings,
+        permissions=[Permission(access, Path(path)) for access, path in project.fs_permissions],
+        rpc_endpoints=dict(project.rpc_endpoints),
+        evm_version=evm_version_of(project),
+        internal_reverts=project.allow_internal_expect_revert,
+        assertions_revert=project.assertions_revert,
+        uses_deployer=project.always_use_create_2_factory,
+    )
 
 
 def check_isolation(rules: str) -> None:
@@ -65,41 +102,70 @@ def check_isolation(rules: str) -> None:
         )
 
 
-def with_settings(
-    project: Project, found: Mapping[str, list[tuple[str, str]]], function: str
-) -> tuple[FuzzSettings, InvariantSettings]:
-    """Return the settings of one test. Raises InvalidInput for a value of the wrong type."""
-    fuzz, invariant = project.fuzz, project.invariant
-    for key, value in (*found.get("", ()), *found.get(function, ())):
-        profile, _, rest = key.partition(".")
-        if profile in ("fuzz", "invariant"):
-            profile, rest = project.profile, key
-        section, _, name = rest.partition(".")
-        if profile not in (project.profile, "default"):
-            continue
-        field = name.replace("-", "_")
-        if section == "fuzz" and field in _names(FuzzSettings):
-            fuzz = replace(fuzz, **_changes(project, field, key, value))
-        elif section == "invariant" and field in _names(InvariantSettings):
-            invariant = replace(invariant, **_changes(project, field, key, value))
-    return fuzz, invariant
-
-
-def _names(settings: type[FuzzSettings] | type[InvariantSettings]) -> set[str]:
-    return {field.name for field in fields(settings)}
-
-
-def _changes(project: Project, field: str, key: str, value: str) -> dict[str, Any]:
-    if field == "corpus_dir":
-        check_inside(project.root, project.root / value, key)
-        return {field: value}
-    return {field: _value(key, value)}
-
-
-def _value(key: str, value: str) -> int | bool:
-    if value in ("true", "false"):
-        return value == "true"
+def configured(project: Project, found: Mapping[str, list[str]], function: str) -> Project:
+    """Return the settings of a test; `unknown_keys` are warnings about its comments. Raises InvalidInput."""
+    values: dict[str, Any] = {}
+    for lines in (found.get("", ()), found.get(function, ()) if function else ()):
+        values = _merge(values, _values(project.profile, lines))
+    if not values:
+        return replace(project, unknown_keys=())
+    table = Table(values)
     try:
-        return int(value.replace("_", ""), 0)
-    except ValueError:
-        raise InvalidInput(f"forge-config: {key} is '{value}', expected a number, true or false") from None
+        parsed = check_project(project.root, project.profile, table)
+    except InvalidInput as error:
+        raise InvalidInput(f"forge-config: {error}") from None
+    changes: dict[str, Any] = {}
+    unknown: list[str] = []
+    for key, value in values.items():
+        if key in _TABLES_OF:
+            inner = _fields(key, value, table.read_keys, unknown)
+            changes[key] = replace(
+                getattr(project, key), **{name: getattr(getattr(parsed, key), name) for name in inner}
+            )
+        elif key == "evm_version":
+            changes["compiler"] = replace(project.compiler, evm_version=parsed.compiler.evm_version)
+        elif key == "rpc_endpoints":
+            changes[key] = {**project.rpc_endpoints, **parsed.rpc_endpoints}
+        elif key in _APPLIED:
+            changes[key] = getattr(parsed, key)
+        elif key in table.read_keys or is_known(key):
+            raise InvalidInput(f"forge-config: {key} cannot be set in a comment: set it in foundry.toml")
+        else:
+            unknown.append(f"forge-config: unknown key {key:.80}")
+    return replace(project, **changes, unknown_keys=tuple(unknown))
+
+
+def _values(profile: str, lines: Sequence[str]) -> dict[str, Any]:
+    """Return the values of assignments; those of the profile take precedence over the default one's."""
+    try:
+        content = parse_toml("\n".join(lines))
+    except ValueError as error:
+        raise InvalidInput(f"forge-config: {'; '.join(lines)[:200]!r} is not valid TOML: {error}") from None
+    found: dict[str, Any] = {}
+    for name in dict.fromkeys((DEFAULT_PROFILE, profile)):
+        found = _merge(found, content.get(name) or {})
+    return found
+
+
+def _merge(values: Mapping[str, Any], others: Any) -> dict[str, Any]:
+    if not isinstance(others, dict):
+        raise InvalidInput(f"forge-config: a profile is {others!r:.60}, expected profile.key = value")
+    merged = dict(values)
+    for key, value in others.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _fields(table: str, values: Mapping[str, Any], read: Collection[str], unknown: list[str]) -> list[str]:
+    """Return the fields that the keys of a table set, and add a warning for each unknown key."""
+    names = []
+    for inner in values:
+        key = f"{table}.{inner}"
+        if key in read:
+            names.append(_RENAMED.get(inner, inner))
+        elif is_known(key):
+            raise InvalidInput(f"forge-config: {key} is not supported")
+        else:
+            unknown.append(f"forge-config: unknown key {key:.80}")
+    return names

@@ -158,6 +158,8 @@ class Project:
     """True if `testFail*` are tests that must fail, as in forge before 1.0."""
     isolate: bool = False
     """True if each call of a test contract is a separate transaction."""
+    always_use_create_2_factory: bool = False
+    """True if CREATE2 of a test contract is a call of the default deployer."""
     gas_limit: int = 1 << 30
     snapshots: str = "snapshots"
     test_failures: str = "cache/test-failures"
@@ -228,7 +230,7 @@ def load_project(root: Path, profile: str | None = None, settings: Mapping[str, 
     try:
         name, missing = select_profile(Table(content), profile, environment.profile)
         table = Table(merge_profile(Table(content), name))
-        project, automatic = _check_project(root, name, table), table.flag("auto_detect_remappings", True)
+        project, automatic = check_project(root, name, table), table.flag("auto_detect_remappings", True)
         unknown = (
             *missing,
             *unknown_keys(content, merge_profile(Table(content), name, falls_back=False), table.read_keys),
@@ -239,10 +241,10 @@ def load_project(root: Path, profile: str | None = None, settings: Mapping[str, 
     table = Table(_with_environment(root, name, table, environment))
     first = environment.remappings
     if environment.settings:
-        project, automatic = _check_project(root, name, table), table.flag("auto_detect_remappings", True)
+        project, automatic = check_project(root, name, table), table.flag("auto_detect_remappings", True)
     if settings:
         try:
-            project = _check_project(root, name, Table(_with_settings(table, settings)))
+            project = check_project(root, name, Table(_with_settings(table, settings)))
             first = (*(Remapping.parse(text) for text in settings.get("remappings", ())), *first)
         except InvalidInput as error:
             raise InvalidInput(f"command line: {error}") from None
@@ -256,13 +258,14 @@ def _with_environment(root: Path, name: str, table: Table, environment: Environm
     for setting in environment.settings:
         values = setting.apply_to(values)
         try:
-            _check_project(root, name, Table(values))
+            check_project(root, name, Table(values))
         except InvalidInput as error:
             raise InvalidInput(f"{setting.variable}: {error}") from None
     return values
 
 
-def _check_project(root: Path, name: str, table: Table) -> Project:
+def check_project(root: Path, name: str, table: Table) -> Project:
+    """Return the project of a profile. Raises InvalidInput for a wrong value, or a folder outside of the project."""
     project = _project(root, name, table)
     folders = {
         "out": project.out, "cache_path": project.cache, "snapshots": project.snapshots,
@@ -311,6 +314,7 @@ def _project(root: Path, name: str, table: Table) -> Project:
         allow_internal_expect_revert=table.flag("allow_internal_expect_revert", False),
         assertions_revert=table.flag("assertions_revert", True),
         isolate=table.flag("isolate", False),
+        always_use_create_2_factory=table.flag("always_use_create_2_factory", False),
         gas_limit=min(table.number("gas_limit", 1 << 30, U64), U64 >> 1),
         snapshots=table.text("snapshots", "snapshots"),
         test_failures=table.text("test_failures_file", "cache/test-failures"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,7 +18,7 @@ from fvm_hypervisor.soltest.discovery import Suite, TestFunction, special_functi
 from fvm_hypervisor.soltest.endless import LoopTracer
 from fvm_hypervisor.soltest.executor import ExecutorSnapshot, TestExecutor
 from fvm_hypervisor.soltest.fuzz import FuzzRun
-from fvm_hypervisor.soltest.inline import flag, inline_settings, isolates, with_settings
+from fvm_hypervisor.soltest.inline import configure, inline_settings
 from fvm_hypervisor.soltest.invariants import InvariantRun, call_sequence
 from fvm_hypervisor.soltest.literals import own_literals
 from fvm_hypervisor.soltest.project import FuzzSettings, InvariantSettings, Project
@@ -105,7 +105,7 @@ class SuiteRun:
         """Yield a result for each test, or one for the failure that prevents all of them."""
         begin = perf_counter()
         executor = self.executor
-        base = executor.snapshot()
+        base, setting = executor.snapshot(), executor.setting
         try:
             try:
                 artifact = self.artifacts.get(self.suite.file, self.suite.contract)
@@ -118,8 +118,9 @@ class SuiteRun:
                     executor.cheatcodes.settings, errors=stage.errors, seed=self.seed, file=self.suite.file,
                     contract=self.suite.contract,
                     first_actor=stage.first_actor, libraries=stage.libraries,
-                    isolates=self._isolates_set_up(),
                 )  # fmt: skip
+                comments = inline_settings(self._text(), self.suite.contract)
+                configure(executor, self.project, comments, "")
                 self.started("setUp()")
                 seen = self._set_up_tracer()
                 try:
@@ -137,9 +138,10 @@ class SuiteRun:
                 executor.cheatcodes.inputs.add("nodes")  # perhaps the node of a fork
                 yield _error_result("setUp()", CaseKind.UNIT, error)
                 return
-            yield from self._tests(stage, seen)
+            yield from self._tests(stage, seen, comments)
         finally:
             executor.drop(base)
+            executor.setting = setting
 
     def loop_stack(self, name: str) -> tuple[str, ...]:
         """Return the stack at which `setUp()` or a test without inputs loops endlessly; empty if unknown."""
@@ -205,13 +207,13 @@ class SuiteRun:
             shown = replace(shown, stack=viewer.stack_of_loop(stage, loop) or shown.stack)
         return shown
 
-    def _tests(self, stage: SuiteStage, seen: Tracer | None) -> Iterator[TestResult]:
+    def _tests(self, stage: SuiteStage, seen: Tracer | None, comments: Mapping[str, list[str]]) -> Iterator[TestResult]:
         removed = [test for test in self.suite.tests if test.should_fail and not self.project.allow_test_fail]
         if removed:
             yield from (TestResult(test.signature, CaseKind.UNIT, CaseStatus.FAILURE, _REMOVED) for test in removed)
             return
-        settings = inline_settings(self._text(), self.suite.contract)
-        ready = self.executor.snapshot()
+        ready, setting = self.executor.snapshot(), self.executor.setting
+        warned: set[str] = set()
         state: StateWords | None = None
         sources = SourceLiterals()
         try:
@@ -219,17 +221,16 @@ class SuiteRun:
                 self.started(test.signature)
                 begin = perf_counter()
                 self.executor.restore(ready)
+                self.executor.setting = setting
                 if test.kind is not CaseKind.UNIT and state is None:
                     state, sources = self._state_words(stage), own_literals(self.project, self.suite.file)
                 collector = self.collector
                 self.executor.machine.tracer = None if collector is None else collector.test_tracer(test, stage.address)
                 try:
-                    fuzz, invariant = with_settings(self.project, settings, test.name)
-                    cheats = self.executor.cheatcodes
-                    internal = flag(self.project, settings, test.name, "allow_internal_expect_revert")
-                    isolated = isolates(self.project, settings, test.name, self.executor.setting.rules)
-                    cheats.settings = replace(cheats.settings, internal_reverts=internal, isolates=isolated)
-                    here = self._prepare_test(stage, test, ready)
+                    project = configure(self.executor, self.project, comments, test.name)
+                    fuzz, invariant = project.fuzz, project.invariant
+                    begun = ready if self.executor.setting == setting else self.executor.snapshot()
+                    here = self._prepare_test(stage, test, begun)
                     if here is None:
                         yield TestResult(test.signature, CaseKind.UNIT, CaseStatus.FAILURE)
                         continue
@@ -246,6 +247,9 @@ class SuiteRun:
                     if replayed is not None and (result.counterexample or result.last_run):
                         self._repeat(stage, test, here, result, invariant.fail_on_revert, replayed)
                     result = self._with_output(stage, test, here, seen, result, invariant.fail_on_revert)
+                    unknown = [warning for warning in project.unknown_keys if warning not in warned]
+                    warned.update(unknown)
+                    result = replace(result, notices=(*unknown, *result.notices))
                 except (HypervisorError, StoreError) as error:
                     self.executor.cheatcodes.inputs.add("nodes")  # perhaps the node of a fork
                     result = self._with_logs(_error_result(test.signature, test.kind, error))
@@ -313,7 +317,8 @@ class SuiteRun:
 
         def run() -> TestResult:
             dictionary = Dictionary.of(used, state, sources)
-            common = (self.seed, ready, dictionary, self.progress)
+            own = None if fuzz.seed == self.project.fuzz.seed else fuzz.seed
+            common = (self.seed if own is None else own, ready, dictionary, self.progress)
             result = (
                 FuzzRun(stage, test, fuzz, *common, stored, self.project.root).run()
                 if test.kind is CaseKind.FUZZ
@@ -427,10 +432,6 @@ class SuiteRun:
             tuple(slots),
             frozenset(stage.libraries.values()),
         )
-
-    def _isolates_set_up(self) -> bool:
-        settings = inline_settings(self._text(), self.suite.contract)
-        return isolates(self.project, settings, "", self.executor.setting.rules)
 
     def _text(self) -> str:
         try:

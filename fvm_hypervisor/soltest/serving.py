@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from bridge.addresses import EthAddress
 from bridge.events import Log
 from fvm_hypervisor.soltest.artifact import Artifacts
-from fvm_hypervisor.soltest.cheatcodes.context import Permission, Settings
+from fvm_hypervisor.soltest.cheatcodes.context import Settings
 from fvm_hypervisor.soltest.cheatcodes.emits import ReadLog
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.discovery import Suite
-from fvm_hypervisor.soltest.evm_versions import DEFAULT, evm_version, rules_of
 from fvm_hypervisor.soltest.executor import TestExecutor
-from fvm_hypervisor.soltest.executor_settings import ExecutorSettings
+from fvm_hypervisor.soltest.executor_settings import ExecutorSettings, address_of, fork_of, sender_of
+from fvm_hypervisor.soltest.inline import with_project
 from fvm_hypervisor.soltest.job import Job
 from fvm_hypervisor.soltest.known_code import KnownCode
-from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.results import TestResult
 from fvm_hypervisor.soltest.run_test import SuiteRun
 from fvm_hypervisor.soltest.value_text import value_text
-from fvm_hypervisor.soltest.version_pragmas import VERSION
 from fvm_hypervisor.soltest.viewer import TestViewer
 from hypervisor.errors import HypervisorError
 
@@ -136,9 +132,8 @@ def settings_of(job: Job, artifacts: Artifacts) -> Settings:
         texts = (value_text(item, value) for item, value in zip(entry["inputs"], values, strict=True))
         return ReadLog(entry["name"], tuple(zip((item["name"] for item in entry["inputs"]), texts, strict=True)))
 
-    return Settings(
+    settings = Settings(
         root=project.root,
-        permissions=[Permission(access, Path(path)) for access, path in project.fs_permissions],
         ffi=project.ffi,
         consent=project.consent,
         environment=dict(job.environment),
@@ -149,14 +144,12 @@ def settings_of(job: Job, artifacts: Artifacts) -> Settings:
         struct_order=lambda names: structs().get(names),
         layouts=job.layouts,
         events=event,
-        rpc_endpoints=dict(project.rpc_endpoints),
         real_filecoin=job.options.real_filecoin,
         shows_logs=job.options.shows_logs,
         rpc_cache=project.rpc_cache,
         forks_offline=project.forks_offline,
-        evm_version=_evm_version(project),
-        assertions_revert=project.assertions_revert,
     )
+    return with_project(settings, project)
 
 
 def executor_settings_of(job: Job) -> ExecutorSettings:
@@ -174,28 +167,11 @@ def executor_settings_of(job: Job) -> ExecutorSettings:
         timestamp=project.timestamp,
         chain_id=project.chain_id,
         base_fee=project.base_fee,
-        coinbase=_address(project.coinbase),
-        sender=_address(project.sender),
+        coinbase=address_of(project.coinbase),
+        sender=sender_of(project),
         balance=project.initial_balance,
         fork_url=job.fork_url,
         fork_number=job.fork_number,
         precompiles=(*project.precompiles, *job.options.precompiles),
         records_jumps=any(settings.collects_edges for settings in (project.fuzz, project.invariant)),
     )
-
-
-def fork_of(project: Project) -> str:
-    """Return the name of the fork whose rules execute a project's tests."""
-    return rules_of(_evm_version(project))
-
-
-def _evm_version(project: Project) -> str:
-    """Return the EVM version to compile for and run on; as in forge, never one that the project's solc lacks."""
-    compiler = project.compiler
-    version = compiler.version if compiler.version is not None and VERSION.fullmatch(compiler.version) else None
-    return compiler.evm_version or DEFAULT if version is None else evm_version(compiler.evm_version, version)
-
-
-def _address(text: str) -> EthAddress:
-    """Return an address that `Table.address` has validated."""
-    return EthAddress(bytes.fromhex(text.removeprefix("0x")))

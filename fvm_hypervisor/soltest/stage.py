@@ -18,7 +18,7 @@ from fvm_hypervisor.soltest.cheatcodes.failures import (
     is_assertion,
     revert_text,
 )
-from fvm_hypervisor.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS
+from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER, FAILED_SLOT, VM_ADDRESS
 from fvm_hypervisor.soltest.cheatcodes.used_cheatcodes import (
     uses_code_cheatcodes,
     uses_fork_cheatcodes,
@@ -103,9 +103,13 @@ class SuiteStage:
     def set_up(self) -> None:
         """Call `setUp` if the contract has it. Raises SetUpFailed."""
         if has_special(self.artifact, "setUp"):
-            outcome = self.call(selector("setUp()"))
+            outcome = self._call_set_up()
             if not outcome.success or self.has_failed():
                 raise SetUpFailed("setUp()", outcome)
+
+    def _call_set_up(self) -> CallOutcome:
+        """Call `setUp` from forge's default sender, whatever the project's `sender` is."""
+        return self.executor.call(DEFAULT_SENDER, self.address, selector("setUp()"))
 
     def prepare_symbolic(self) -> None:
         """Build, and call `setUp`, recording hashed data. Raises SetUpFailed.
@@ -133,7 +137,7 @@ class SuiteStage:
     def call_test(self, data: bytes, commit: bool = True) -> CallOutcome:
         """Call a test, after a deferred `setUp`; return the outcome of `setUp` if it fails."""
         if self.defers_set_up:
-            outcome = self.call(selector("setUp()"))
+            outcome = self._call_set_up()
             if not outcome.success:
                 return outcome
         return self.call(data, commit)

@@ -16,7 +16,7 @@ from fvm_hypervisor.soltest.dictionary import Dictionary
 from fvm_hypervisor.soltest.discovery import Suite, TestFunction
 from fvm_hypervisor.soltest.executor import ExecutorSnapshot, TestExecutor
 from fvm_hypervisor.soltest.fuzz import FuzzRun
-from fvm_hypervisor.soltest.inline import inline_settings, isolates
+from fvm_hypervisor.soltest.inline import configure, inline_settings
 from fvm_hypervisor.soltest.job import Job
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus
 from fvm_hypervisor.soltest.serving import executor_settings_of, settings_of
@@ -79,15 +79,16 @@ def staged_test(
         executor.cheatcodes.settings = replace(
             executor.cheatcodes.settings, errors=stage.errors, seed=job.seed, file=suite.file, contract=suite.contract,
             first_actor=stage.first_actor, libraries=stage.libraries,
-            isolates=_isolates(job, suite, ""),
         )  # fmt: skip
+        comments = _comments(job, suite)
+        configure(executor, job.project, comments, "")
         try:
             stage.build()
             stage.set_up()
         except SetUpFailed as failed:
             text = stage.reason(failed.outcome)
             raise InvalidInput(f"{name} cannot start: {failed.step} of {suite.contract} fails: {text}") from None
-        executor.cheatcodes.settings = replace(executor.cheatcodes.settings, isolates=_isolates(job, suite, test.name))
+        configure(executor, job.project, comments, test.name)
         if not stage.before_test(test):
             raise InvalidInput(f"{name} cannot start: a call that beforeTestSetup of {suite.contract} returns fails")
         root = executor.settle()
@@ -119,7 +120,7 @@ def _inputs(job: Job, stage: SuiteStage, test: TestFunction, ready: ExecutorSnap
     return result.counterexample[0].calldata
 
 
-def _isolates(job: Job, suite: Suite, function: str) -> bool:
+def _comments(job: Job, suite: Suite) -> dict[str, list[str]]:
     file = job.project.root / suite.file
     text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
-    return isolates(job.project, inline_settings(text, suite.contract), function, job.options.rules)
+    return inline_settings(text, suite.contract)

@@ -85,6 +85,8 @@ class Settings:
     """True if `expectRevert` also matches reverts in the test itself (`allow_internal_expect_revert`)."""
     assertions_revert: bool = True
     """False if a failed assertion does not revert, but marks the test as failed."""
+    uses_deployer: bool = False
+    """True if CREATE2 of a test contract is a call of the default deployer (`always_use_create_2_factory`)."""
     isolates: bool = False
     """True if each call of the test contract is a separate transaction (`isolate`)."""
     has_network: bool = False

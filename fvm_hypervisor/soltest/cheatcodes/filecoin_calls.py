@@ -145,6 +145,7 @@ def _intercept_call(
         chain_id=calls.machine.context.chain_id,
         reason_text=lambda text: revert_text(text, cheats.settings.errors),
         fork_url=lambda: cheats.fork_url,
+        uses_deployer=cheats.settings.uses_deployer,
     )
     outcome = intercept_call(cheats.state, request, operations)
     if made and outcome is made[0][0]:

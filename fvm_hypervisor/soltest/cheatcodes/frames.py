@@ -68,6 +68,7 @@ def call_operations(cheats: Cheats, host: EthereumHost, inputs: SubcallInputs) -
         chain_id=calls.machine.context.chain_id,
         reason_text=lambda data: revert_text(data, cheats.settings.errors),
         fork_url=lambda: cheats.fork_url,
+        uses_deployer=cheats.settings.uses_deployer,
         answered=lambda outcome: (
             trace_mocked_call(host, inputs, outcome) if isinstance(inputs, CallInputs) else outcome
         ),

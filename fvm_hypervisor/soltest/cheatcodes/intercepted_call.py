@@ -57,5 +57,7 @@ class CallOperations:
     """Return revert data as text."""
     fork_url: Callable[[], str | None]
     """Return the node of the active fork."""
+    uses_deployer: bool = False
+    """True if CREATE2 of the test contract, or of a pranked frame, is a call of the default deployer."""
     answered: Callable[[SubcallOutcome], SubcallOutcome] = lambda outcome: outcome
     """Hook that receives an outcome that replaces the callee's, and returns the one to use."""

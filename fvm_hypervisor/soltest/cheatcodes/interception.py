@@ -10,12 +10,12 @@ from typing import Final
 
 from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes import emits
-from fvm_hypervisor.soltest.cheatcodes.broadcasts import broadcasting
+from fvm_hypervisor.soltest.cheatcodes.broadcasts import broadcasting, by_deployer
 from fvm_hypervisor.soltest.cheatcodes.diffs import close_access, open_access
 from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME, CheatcodeFailure, failure_data
 from fvm_hypervisor.soltest.cheatcodes.intercepted_call import CallOperations, InterceptedCall
 from fvm_hypervisor.soltest.cheatcodes.reverts import DUMMY_ADDRESS, DUMMY_OUTPUT, check_outcome, voids
-from fvm_hypervisor.soltest.cheatcodes.state import ExpectedRevert, Mock, State
+from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, ExpectedRevert, Mock, State
 from fvm_hypervisor.soltest.cheatcodes.values import encode
 from runtimes.evm import CallKind, SubcallOutcome
 
@@ -37,6 +37,8 @@ def intercept_call(state: State, request: InterceptedCall, operations: CallOpera
         return SubcallOutcome(False, failure_data(_STATIC_BROADCAST))
     if sender is not None and prank is not None and prank.broadcast:
         operations, sender = broadcasting(state, request, sender, operations)
+    elif request.second and operations.uses_deployer and request.depth == _pranked_depth(state, request.depth):
+        operations, sender = by_deployer(request, sender or request.caller, operations), CREATE2_DEPLOYER
     mock = _mock(state, request)
     access = open_access(state, request, sender, operations) if state.diff is not None else None
     outcome = (
@@ -49,6 +51,11 @@ def intercept_call(state: State, request: InterceptedCall, operations: CallOpera
     if request.kind is None and outcome.success and outcome.created is not None:
         _count_creation(state, request, sender, outcome.created, operations)
     return intercepted_result(state, request, outcome, operations)
+
+
+def _pranked_depth(state: State, depth: int) -> int:
+    """Return the depth of the innermost prank; without one, that of the test."""
+    return max((pranked for pranked in state.pranks if pranked <= depth), default=1)
 
 
 def intercepted_result(

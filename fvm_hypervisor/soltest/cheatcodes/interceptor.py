@@ -263,7 +263,7 @@ class Cheatcodes:
     @property
     def is_armed(self) -> bool:
         """True if calls between contracts must be intercepted."""
-        return self.state.is_armed or self.isolates
+        return self.state.is_armed or self.isolates or self.settings.uses_deployer
 
     @property
     def isolates(self) -> bool:
@@ -277,7 +277,7 @@ class Cheatcodes:
 
     def sees(self, depth: int) -> bool:
         """Return True if calls by frames at this depth or deeper must be intercepted."""
-        return self.isolates or self.state.sees(depth)
+        return self.isolates or self.settings.uses_deployer or self.state.sees(depth)
 
     def send(self, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
         """Handle a call; the outermost is the test."""
@@ -329,7 +329,7 @@ class Cheatcodes:
                 self.console.write(inputs.data)
                 return trace_mocked_call(host, inputs, SubcallOutcome(True))
         drawn = dict(self.state.drawn) if self.state.arbitrary else self.state.drawn
-        if self.state.is_armed:
+        if self.state.is_armed or self.settings.uses_deployer:
             outcome = intercept_call(self.state, call_request(host, inputs), call_operations(self, host, inputs))
         else:
             outcome = execute_subcall(host, inputs, send=isolating_send(self, host, inputs))

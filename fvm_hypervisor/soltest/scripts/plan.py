@@ -21,11 +21,12 @@ from fvm_hypervisor.soltest.cheatcodes.used_cheatcodes import uses_fork_cheatcod
 from fvm_hypervisor.soltest.cheatcodes.values import decode
 from fvm_hypervisor.soltest.discovery import signature
 from fvm_hypervisor.soltest.executor import TestExecutor
+from fvm_hypervisor.soltest.executor_settings import fork_of
 from fvm_hypervisor.soltest.job import Job
 from fvm_hypervisor.soltest.known_code import KnownCode, KnownContract
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, TestResult
 from fvm_hypervisor.soltest.scripts.linking import SALT, Libraries, Linking, linking_of
-from fvm_hypervisor.soltest.serving import executor_settings_of, fork_of, settings_of
+from fvm_hypervisor.soltest.serving import executor_settings_of, settings_of
 from fvm_hypervisor.soltest.stage import SetUpFailed, SuiteStage, selector
 from fvm_hypervisor.soltest.value_text import value_text
 from fvm_hypervisor.soltest.values import types

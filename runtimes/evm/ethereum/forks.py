@@ -413,12 +413,14 @@ LATEST_FORK: Final = OSAKA
 """The default fork. The forks after it only change the numbers of blobs, or are drafts."""
 DELEGATING_CANCUN: Final = PRAGUE.successor("Cancun+EIP-7702", precompiles=CANCUN.precompiles, calldata_floor=False)
 """Cancun with EIP-7702 delegation, for Solidity tests compiled for Cancun; forge enables delegation in all versions."""
-TEST_SHANGHAI: Final = DELEGATING_CANCUN.successor("Shanghai+EIP-7702", precompiles=SHANGHAI.precompiles)
-"""Shanghai's precompiles and transaction gas with Cancun's opcodes, for Solidity tests compiled for Shanghai."""
-TEST_PARIS: Final = TEST_SHANGHAI.successor(
-    "Paris+EIP-7702", gas=replace(PRAGUE.gas, init_code_word=0), warm_coinbase=False
+TEST_SHANGHAI: Final = DELEGATING_CANCUN.successor(
+    "Shanghai+EIP-7702", opcodes=opcodes.SHANGHAI_OPCODES, precompiles=SHANGHAI.precompiles
 )
-"""`TEST_SHANGHAI` without gas per word of init code (EIP-3860) and without a warm coinbase (EIP-3651)."""
+"""Shanghai's opcodes, precompiles and transaction gas, for Solidity tests compiled for Shanghai."""
+TEST_PARIS: Final = TEST_SHANGHAI.successor(
+    "Paris+EIP-7702", opcodes=opcodes.PARIS_OPCODES, gas=replace(PRAGUE.gas, init_code_word=0), warm_coinbase=False
+)
+"""`TEST_SHANGHAI` without PUSH0, gas per word of init code (EIP-3860) and a warm coinbase (EIP-3651)."""
 _BPO3: Final = BPO2.successor("BPO3", blobs=replace(BPO2.blobs, target=21, maximum=32, update_fraction=20_609_697))
 _BPO4: Final = _BPO3.successor("BPO4", blobs=replace(BPO2.blobs, update_fraction=13_739_630))
 _FOR_FIXTURES: Final[Mapping[str, Fork]] = MappingProxyType({fork.name: fork for fork in (_BPO3, _BPO4)})

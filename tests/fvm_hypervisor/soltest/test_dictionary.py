@@ -10,7 +10,7 @@ import pytest
 from bridge.events import Log, log_to_entries
 from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.dictionary import Dictionary, SourceLiterals, StateWords
-from fvm_hypervisor.soltest.inline import with_settings
+from fvm_hypervisor.soltest.inline import configured
 from fvm_hypervisor.soltest.project import DictionarySettings, FuzzSettings, InvariantSettings, Project, load_project
 from fvm_hypervisor.soltest.results import CaseStatus, TestResult
 from hypervisor.events import StampedEvent
@@ -85,8 +85,8 @@ def test_keys_of_foundry_toml_and_of_comments_are_read(tmp_path: Path) -> None:
     assert (project.fuzz.include_storage, project.fuzz.max_fuzz_dictionary_values) == (False, 7)
     assert (project.invariant.include_push_bytes, project.invariant.include_storage) == (False, False)
     assert project.invariant.max_fuzz_dictionary_addresses == (1 << 64) - 1
-    settings = {"testFuzz": [("default.fuzz.include-storage", "true"), ("fuzz.max_fuzz_dictionary_literals", "3")]}
-    fuzz, _ = with_settings(project, settings, "testFuzz")
+    comments = {"testFuzz": ["default.fuzz.include_storage = true", "default.fuzz.max_fuzz_dictionary_literals = 3"]}
+    fuzz = configured(project, comments, "testFuzz").fuzz
     assert (fuzz.include_storage, fuzz.max_fuzz_dictionary_literals) == (True, 3)
 
 

@@ -1,15 +1,18 @@
 """Discovery of suites and tests, filters, and inline settings, compared with forge."""
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fvm_hypervisor.soltest import discovery
 from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.discovery import SuiteFilter, find_suites
-from fvm_hypervisor.soltest.inline import inline_settings, with_settings
-from fvm_hypervisor.soltest.project import Project
+from fvm_hypervisor.soltest.inline import configured, inline_settings
+from fvm_hypervisor.soltest.project import CompilerSettings, FuzzSettings, InvariantSettings, Project
 from fvm_hypervisor.soltest.results import CaseKind
 from hypervisor.errors import InvalidInput
 from tests.fvm_hypervisor.soltest.contracts import PASS, artifact, write
@@ -131,15 +134,66 @@ contract Second {
 def test_inline_comments_configure_named_tests() -> None:
     project = Project(Path())
     first, second = inline_settings(COMMENTS, "First"), inline_settings(COMMENTS, "Second")
-    assert with_settings(project, first, "testFuzz_A")[0].runs == 3
-    assert with_settings(project, first, "testFuzz_Other")[0].runs == 7
-    assert with_settings(project, second, "testFuzz_A")[0].runs == 1
-    assert with_settings(project, second, "testFuzz_Other")[0].runs == 256
-    invariant = with_settings(project, first, "invariant_b")[1]
+    assert configured(project, first, "testFuzz_A").fuzz.runs == 3
+    assert configured(project, first, "testFuzz_Other").fuzz.runs == 7
+    assert configured(project, second, "testFuzz_A").fuzz.runs == 1
+    assert configured(project, second, "testFuzz_Other").fuzz.runs == 256
+    invariant = configured(project, first, "invariant_b").invariant
     assert (invariant.depth, invariant.fail_on_revert) == (5, True)
 
 
-def test_a_comment_with_no_number_is_refused() -> None:
-    text = "contract A {\n    /// forge-config: default.fuzz.runs = many\n    function testB(uint256 x) public {}\n}"
-    with pytest.raises(InvalidInput, match="'many', expected a number"):
-        with_settings(Project(Path()), inline_settings(text, "A"), "testB")
+def test_comment_of_the_profile_takes_precedence_over_one_of_the_default_profile() -> None:
+    assert configured(Project(Path(), profile="fast"), inline_settings(COMMENTS, "First"), "testFuzz_A").fuzz.runs == 99
+
+
+def commented(line: str) -> Project:
+    text = f"contract A {{\n    /// forge-config: {line}\n    function testB(uint256 x) public {{}}\n}}"
+    return configured(Project(Path(), fs_permissions=(("read", "."),)), inline_settings(text, "A"), "testB")
+
+
+@pytest.mark.parametrize(
+    ("line", "changed"),
+    [
+        ("default.fs_permissions = []", {"fs_permissions": ()}),
+        ('default.fs_permissions = [{ access = "write", path = "./x y" }]', {"fs_permissions": (("write", "./x y"),)}),
+        ("default.isolate = true", {"isolate": True}),
+        ("default.assertions_revert = false", {"assertions_revert": False}),
+        ("default.allow-internal-expect-revert = true", {"allow_internal_expect_revert": True}),
+        ("default.always_use_create_2_factory = true", {"always_use_create_2_factory": True}),
+        (f'default.sender = "0x{"12" * 20}"', {"sender": "0x" + "12" * 20}),
+        ('default.rpc_endpoints = { here = "http://127.0.0.1:9" }', {"rpc_endpoints": {"here": "http://127.0.0.1:9"}}),
+        ('default.evm_version = "Shanghai"', {"compiler": CompilerSettings(evm_version="shanghai")}),
+        ('default.fuzz.seed = "0x5"', {"fuzz": FuzzSettings(seed=5)}),
+        ('default.fuzz.failure_persist_dir = "x"', {"fuzz": FuzzSettings(failures="x")}),
+        ("default.invariant.show-metrics = false", {"invariant": InvariantSettings(shows_metrics=False)}),
+    ],
+)
+def test_inline_comment_sets_each_key_that_forge_applies(line: str, changed: dict[str, Any]) -> None:
+    """The keys are those that `TestRunnerConfig::reconfigure_with` and `CheatsConfig` of forge 1.7.1 read."""
+    assert commented(line) == replace(Project(Path(), fs_permissions=(("read", "."),)), **changed)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('default.fuzz.runs = "many"', "fuzz.runs is 'many', expected a number"),
+        ("default.fuzz.runs = many", "is not valid TOML"),
+        ('default.fuzz.corpus_dir = "../x"', "forge-config: fuzz.corpus_dir"),
+        ("default.block_timestamp = 1234", "block_timestamp cannot be set in a comment: set it in foundry.toml"),
+        ("default.ffi = true", "ffi cannot be set in a comment"),
+        ("default.via_ir = true", "via_ir cannot be set in a comment"),
+        ("default.labels = { a = 1 }", "labels cannot be set in a comment"),
+        ("default.legacy_assertions = true", "legacy_assertions cannot be set in a comment"),
+        ("default.invariant.call_override = true", "invariant.call_override is not supported"),
+        ('default.evm_version = "nonesuch"', "evm_version is 'nonesuch'"),
+        ("default = 1", "expected profile.key = value"),
+    ],
+)
+def test_inline_comment_that_cannot_apply_is_refused_by_name(line: str, reason: str) -> None:
+    with pytest.raises(InvalidInput, match=re.escape(reason)):
+        commented(line)
+
+
+@pytest.mark.parametrize("key", ["foo", "fuzz.runz"])
+def test_unknown_key_of_inline_comment_is_a_warning(key: str) -> None:
+    assert commented(f"default.{key} = 1").unknown_keys == (f"forge-config: unknown key {key}",)

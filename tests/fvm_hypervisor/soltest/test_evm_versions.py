@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from fvm_hypervisor.soltest.executor_settings import fork_of
 from fvm_hypervisor.soltest.project import CompilerSettings, Project
 from fvm_hypervisor.soltest.results import TestResult
-from fvm_hypervisor.soltest.serving import fork_of
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
 

@@ -9,6 +9,7 @@ from typing import Final
 
 import pytest
 
+from fvm_hypervisor.soltest.evm_versions import EVM_VERSIONS
 from fvm_hypervisor.soltest.results import CaseKind
 from tests.fvm_hypervisor.soltest.cheatcodes.golden import GOLDEN
 from tests.fvm_hypervisor.soltest.cheatcodes.running import run
@@ -36,18 +37,28 @@ OTHER_GAS: Final = {
     "testBroadcastCreate2TooMuch()": "forge prices the call of the deployer, too",
     "testBroadcastCreate2Value()": "forge prices the call of the deployer, too",
     "testBroadcastCreate2ValueOnce()": "forge prices the call of the deployer, too",
+    "testFactory()": "forge prices the call of the deployer, too",
+    "testFactoryPrank()": "forge prices the call of the deployer, too",
     "testArtifactPaths()": "paths are longer or shorter here",
     "testDir()": "paths are longer or shorter here",
     "testMissing()": "paths are longer or shorter here",
     "testTypeReorder()": "the response has another length",
 }  # fmt: skip
 
+OWN_REASON: Final = {
+    f"forge-config: evm_version is 'nonesuch', expected one of {', '.join(reversed(EVM_VERSIONS))}":
+        'Unknown evm version: nonesuch for key "default.evm_version" in inline config',
+}  # fmt: skip
+"""Forge's reasons by those with other words."""
+
 
 @pytest.mark.parametrize("evm", ["fast", *(pytest.param(evm, marks=pytest.mark.slow) for evm in ("both", "py-evm"))])
 @pytest.mark.parametrize("contract", sorted(GOLDEN["forge"]))
 def test_tests_end_as_in_forge(contract: str, evm: str, tmp_path: Path) -> None:
     wanted, found = GOLDEN["forge"][contract], run(contract, tmp_path, evm=evm)
-    ours = {name: (test.status.value, test.reason or "") for name, test in found.items()}
+    ours = {
+        name: (test.status.value, OWN_REASON.get(test.reason or "", test.reason or "")) for name, test in found.items()
+    }
     assert ours == {name: (test["status"], _here(test["reason"], tmp_path)) for name, test in wanted.items()}
     assert {name: list(test.logs) for name, test in found.items()} == {
         name: test["logs"] for name, test in wanted.items()

@@ -65,3 +65,52 @@ contract EnvTest is Cheating {
     function doSkip() external { vm.skip(true); }
 }
 contract Token { mapping(address => uint256) public balanceOf; uint256 public totalSupply; }
+contract Made { address public maker = msg.sender; constructor() payable {} }
+/// forge-config: default.fs_permissions = []
+/// forge-config: default.fuzz.runs = 4
+contract InlineTest is Cheating {
+    address constant DEPLOYER = 0x4e59b44847b379578588920cA78FbF26c0B4956C;
+    function runs(bytes4 code) internal returns (bool ok) {
+        bytes memory init = abi.encodePacked(hex"63", code, hex"6000526004601cf3");
+        address made;
+        assembly { made := create(0, add(init, 32), mload(init)) }
+        (ok,) = made.call{gas: 100000}("");
+    }
+    function testNoFiles() public { try vm.writeFile("files/inline.txt", "x") { vm.assertTrue(false); } catch {} vm.assertFalse(vm.exists("files/inline.txt")); }
+    /// forge-config: default.fs_permissions = [{ access = "read-write", path = "./files" }]
+    function testFiles() public { vm.writeFile("files/inline.txt", "x"); vm.assertTrue(vm.exists("files/inline.txt")); vm.removeFile("files/inline.txt"); }
+    /// forge-config: default.sender = "0x0000000000000000000000000000000000001234"
+    function testSender() public { vm.assertEq(msg.sender, address(0x1234)); vm.assertEq(tx.origin, address(0x1234)); }
+    /// forge-config: default.rpc_endpoints = { inline = "http://127.0.0.1:9" }
+    function testEndpoint() public { vm.assertEq(vm.rpcUrl("inline"), "http://127.0.0.1:9"); }
+    /// forge-config: default.assertions_revert = false
+    function testAssertion() public { vm.assertTrue(false); vm.assertTrue(true); }
+    /// forge-config: default.evm_version = "prague"
+    function testPrague() public { vm.assertFalse(runs(0x5f1e5000)); vm.assertTrue(runs(0x60005c00)); }
+    /// forge-config: default.evm_version = "prague"
+    function testPragueFuzz(uint8) public { vm.assertFalse(runs(0x5f1e5000)); }
+    /// forge-config: default.evm_version = "shanghai"
+    function testShanghai() public { vm.assertFalse(runs(0x60005c00)); vm.assertTrue(runs(0x5f500000)); }
+    /// forge-config: default.evm_version = "osaka"
+    function testOsaka() public { vm.assertTrue(runs(0x5f1e5000)); }
+    /// forge-config: default.evm_version = "nonesuch"
+    function testNoVersion() public {}
+    /// forge-config: default.always_use_create_2_factory = true
+    function testFactory() public { vm.deal(address(this), 5 ether); Made m = new Made{salt: 0, value: 3}(); vm.assertEq(m.maker(), DEPLOYER); vm.assertEq(address(m).balance, 3); vm.assertEq(address(m), vm.computeCreate2Address(0, keccak256(type(Made).creationCode), DEPLOYER)); }
+    function inner() external returns (address) { return new Made{salt: 0}().maker(); }
+    /// forge-config: default.always_use_create_2_factory = true
+    function testFactoryInner() public { vm.assertEq(this.inner(), address(this)); }
+    /// forge-config: default.always_use_create_2_factory = true
+    function testFactoryPrank() public { vm.prank(address(0x99)); vm.assertEq(new Made{salt: 0}().maker(), DEPLOYER); }
+    function testNoFactory() public { vm.assertEq(new Made{salt: 0}().maker(), address(this)); }
+    /// forge-config: default.unknown = 5
+    function testUnknown() public {}
+}
+/// forge-config: default.evm_version = "prague"
+/// forge-config: default.sender = "0x0000000000000000000000000000000000001234"
+contract InlineContractTest is Cheating {
+    address sender = msg.sender;
+    function setUp() public { vm.assertEq(msg.sender, 0x1804c8AB1F12E6bbf3894d4083f33e07309d1f38); }
+    function testSender() public { vm.assertEq(sender, address(0x1234)); vm.assertEq(msg.sender, sender); vm.assertEq(sender.balance > 0, true); }
+    function testAddress() public { vm.assertEq(address(this), vm.computeCreateAddress(sender, 1)); }
+}
