@@ -1,7 +1,8 @@
 """Compiled test contracts without a compiler: functions as bytecode behind a dispatcher, with their ABI.
 
 A body is a list of opcodes in hex, of `@name` for the place of a label (PUSH2) and of `name:` for the label itself. A
-function begins with the stack that holds its selector; a body that ends with `00` succeeds.
+function begins with the stack that holds its selector; a body that ends with `00` succeeds. RETURNDATASIZE pushes the
+zeros around bodies, so that the code also runs in forks without PUSH0.
 """
 
 import json
@@ -39,10 +40,10 @@ def assembled(parts: Sequence[str]) -> bytes:
 
 def runtime(functions: Mapping[str, Sequence[str]]) -> bytes:
     """Return code that dispatches to bodies by selector; anything else reverts."""
-    parts = ["5f3560e01c"]
+    parts = ["3d3560e01c"]
     for number, signature in enumerate(functions):
         parts += [f"8063{keccak(signature.encode())[:4].hex()}14", f"@f{number}", "57"]
-    parts.append("5f5ffd")
+    parts.append("3d3dfd")
     for number, body in enumerate(functions.values()):
         parts.append(f"f{number}:")
         parts += [f"{part[:-1]}_{number}:" if part.endswith(":") else _own(part, number) for part in body]
@@ -55,7 +56,7 @@ def _own(part: str, number: int) -> str:
 
 def creation(code: bytes) -> bytes:
     """Return init code that returns this code."""
-    head = bytes.fromhex("61") + len(code).to_bytes(2, "big") + bytes.fromhex("80600a5f395ff3")
+    head = bytes.fromhex("61") + len(code).to_bytes(2, "big") + bytes.fromhex("80600a3d393df3")
     return head + code
 
 

@@ -11,15 +11,15 @@ from fvm_hypervisor.soltest.results import TestResult
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
 
-CALLS = {"testCalls()": ["5f195f525f196020525f196040525f196060525f5f60805f5f6112345af15000"]}
-"""Code that calls an account without code, with 128 bytes of calldata that are not zero."""
+CALLS = {"testCalls()": ["3d193d523d196020523d196040523d196060523d3d60803d3d6112345af15000"]}
+"""Code that calls an account without code, with 128 bytes of calldata that are not zero. No code here has PUSH0."""
 PRECOMPILES = {
-    "testPointEvaluation()": ["5f5f5f5f600a62030d40fa5000"],
-    "testAddition()": ["5f5f5f5f600b62030d40fa5000"],
+    "testPointEvaluation()": ["3d3d3d3d600a62030d40fa5000"],
+    "testAddition()": ["3d3d3d3d600b62030d40fa5000"],
     "testCoinbase()": ["41315000"],
 }
 """Code that calls two precompiles without input, which use up 200,000 gas each, and reads the coinbase's balance."""
-CREATES = {"testCreates()": ["60405f5ff05000"]}
+CREATES = {"testCreates()": ["60403d3df05000"]}
 """Code that creates a contract with two words of init code."""
 
 
