@@ -48,7 +48,7 @@ def at(document: Any, path: str) -> Any:
     """Return the only value that a path selects. Raises CheatcodeFailure if there is none, or if there are several."""
     found = select(document, path)
     if len(found) != 1:
-        raise CheatcodeFailure(f'path "{path}" must return exactly one JSON value')
+        raise CheatcodeFailure(f"path {json_text.to_text(path)} must return exactly one JSON value")
     return found[0]
 
 
@@ -69,9 +69,9 @@ def keys(document: Any, path: str) -> list[str]:
     """Return the keys of the object that a path selects."""
     found = select(document, path)
     if len(found) != 1:
-        raise CheatcodeFailure(f'key "{path}" must return exactly one JSON object')
+        raise CheatcodeFailure(f"key {json_text.to_text(path)} must return exactly one JSON object")
     if not isinstance(found[0], Mapping):
-        raise CheatcodeFailure(f'JSON value at "{path}" is not an object')
+        raise CheatcodeFailure(f"JSON value at {json_text.to_text(path)} is not an object")
     return list(found[0])
 
 

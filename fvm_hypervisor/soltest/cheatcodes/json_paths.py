@@ -7,7 +7,6 @@ whole: a condition that nothing meets is false, so `||` with it selects nothing.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from operator import and_, eq, ge, gt, le, lt, ne, or_
 from typing import Any, Final, NoReturn
 
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
-from fvm_hypervisor.soltest.cheatcodes.json_text import Number
+from fvm_hypervisor.soltest.cheatcodes.json_text import Number, to_text
 from fvm_hypervisor.soltest.cheatcodes.limits import MAX_BYTES
 
 _MAX_VALUES: Final = MAX_BYTES // 32
@@ -122,7 +121,7 @@ class _Path:
         """Raise the error of a path that is wrong at a position: by default, after the last token read."""
         read = self.path[: self.tokens[self.at - 1].end if at is None else at]
         text = f"path error: \n{self.path}\n{'^' * len(read.encode())}\n"
-        raise CheatcodeFailure(f"failed selecting from JSON: {json.dumps(text, ensure_ascii=False)}")
+        raise CheatcodeFailure(f"failed selecting from JSON: {to_text(text)}")
 
     # --- steps ---
 

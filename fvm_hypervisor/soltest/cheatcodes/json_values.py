@@ -58,9 +58,9 @@ for _name, _kind in KINDS.items():
 def _array_length(_context: Context, text: str, key: str) -> int:
     found = select(documents.read_json(text), key)
     if len(found) != 1:
-        raise CheatcodeFailure(f'key "{key}" must return exactly one JSON array')
+        raise CheatcodeFailure(f"key {to_text(key)} must return exactly one JSON array")
     if not isinstance(found[0], list):
-        raise CheatcodeFailure(f'JSON value at "{key}" is not an array')
+        raise CheatcodeFailure(f"JSON value at {to_text(key)} is not an array")
     return len(found[0])
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from bridge.addresses import checksummed
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.json_text import to_text
 from fvm_hypervisor.soltest.cheatcodes.limits import check_size, check_type
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 
@@ -66,11 +67,11 @@ def read_value(text: str, kind: str, shown: str | None = None) -> Any:
     try:
         return _read(text, kind)
     except _Malformed as error:
-        name = f'"{text}"' if shown is None else shown
+        name = to_text(text) if shown is None else shown
         marked = f"parser error:\n{shown or text}\n{' ' * (0 if shown else error.at)}^\n{error.reason}"
         raise CheatcodeFailure(f"failed parsing {name} as type `{kind}`: {marked}") from None
     except ValueError as error:
-        name = f'"{text}"' if shown is None else shown
+        name = to_text(text) if shown is None else shown
         raise CheatcodeFailure(f"failed parsing {name} as type `{kind}`: {error}") from None
 
 

@@ -143,8 +143,8 @@ def test_path_without_value_is_empty_or_an_error(kind: str) -> None:
     assert run(f"keyExists{kind}(string,string)", text, ".b") is False
     with pytest.raises(CheatcodeFailure, match=r'path "\.b" must return exactly one JSON value'):
         run(f"parse{kind}Uint(string,string)", text, ".b")
-    with pytest.raises(CheatcodeFailure, match=r'key "\.b" must return exactly one JSON object'):
-        run(f"parse{kind}Keys(string,string)", text, ".b")
+    with pytest.raises(CheatcodeFailure, match=r'key "\[\\"b\\"\]" must return exactly one JSON object'):
+        run(f"parse{kind}Keys(string,string)", text, '["b"]')
 
 
 @pytest.mark.parametrize(
