@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2b
 
 from bridge.addresses import EthAddress
@@ -103,3 +104,14 @@ def _bound(context: Context, value: int, low: int, high: int) -> int:
         raise CheatcodeFailure(f"cannot bound {value} in [{low}, {high}] range")
     other = low + _below(context, high - low)
     return other + (other >= value)
+
+
+@cheatcode("shuffle(uint256[])", returns="uint256[]")
+def _shuffle(context: Context, values: Sequence[int]) -> list[int]:
+    left = list(values)
+    return [left.pop(_below(context, len(left))) for _ in values]
+
+
+@cheatcode("sort(uint256[])", returns="uint256[]")
+def _sort(_context: Context, values: Sequence[int]) -> list[int]:
+    return sorted(values)
