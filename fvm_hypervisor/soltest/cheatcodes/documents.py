@@ -174,7 +174,7 @@ def encode_typed(value: Any, description: str) -> bytes:
     """Return a value encoded by a type description: an ABI type, or structs in EIP-712's notation."""
     if is_type(description):
         return encode([description], [coerce(value, description)])
-    structs = _structs(description)
+    structs = structs_of(description)
     kind, part = _structured(value, next(iter(structs)), structs)
     return encode([kind], [part])
 
@@ -183,12 +183,13 @@ def encode_typed_array(values: Any, description: str) -> bytes:
     """Return a list of values encoded by the description of their type, as in `encode_typed`."""
     if is_type(description):
         return encode_typed(values, f"{description}[]")
-    structs = _structs(description)
+    structs = structs_of(description)
     kind, parts = _structured(values, f"{next(iter(structs))}[]", structs)
     return encode([kind], [parts])
 
 
-def _structs(description: str) -> dict[str, list[tuple[str, ...]]]:
+def structs_of(description: str) -> dict[str, list[tuple[str, ...]]]:
+    """Return type and name of the fields of each struct in a description, the outermost first."""
     check_type(description)
     structs = {
         found[1]: [tuple(field.split()) for field in found[2].split(",") if field.strip()]
@@ -205,7 +206,7 @@ def _structured(value: Any, kind: str, structs: Mapping[str, Sequence[tuple[str,
         if not isinstance(value, list):
             raise CheatcodeFailure(f"expected array, found {_type_name(value)}")
         parts = [_structured(item, inner, structs) for item in value]
-        return f"{parts[0][0] if parts else _flat(inner, structs)}[]", [part for _, part in parts]
+        return f"{parts[0][0] if parts else flat_type(inner, structs)}[]", [part for _, part in parts]
     if kind not in structs:
         return kind, coerce(value, kind)
     if not isinstance(value, Mapping):
@@ -218,11 +219,12 @@ def _structured(value: Any, kind: str, structs: Mapping[str, Sequence[tuple[str,
     return f"({','.join(part for part, _ in fields)})", tuple(part for _, part in fields)
 
 
-def _flat(kind: str, structs: Mapping[str, Sequence[tuple[str, ...]]], depth: int = 0) -> str:
+def flat_type(kind: str, structs: Mapping[str, Sequence[tuple[str, ...]]], depth: int = 0) -> str:
+    """Return a type as an ABI type, with tuples for structs."""
     if depth > MAX_NESTING:
         raise CheatcodeFailure(_TOO_DEEP)
     if kind.endswith("[]"):
-        return f"{_flat(kind[:-2], structs, depth + 1)}[]"
+        return f"{flat_type(kind[:-2], structs, depth + 1)}[]"
     if kind not in structs:
         return kind
-    return check_type(f"({','.join(_flat(field[0], structs, depth + 1) for field in structs[kind])})")
+    return check_type(f"({','.join(flat_type(field[0], structs, depth + 1) for field in structs[kind])})")

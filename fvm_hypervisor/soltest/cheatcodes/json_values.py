@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from fvm_hypervisor.soltest.cheatcodes import documents, json_text
@@ -18,9 +19,6 @@ KINDS: Final = {
     "Uint": "uint256", "Int": "int256", "Bool": "bool", "Address": "address", "String": "string", "Bytes": "bytes",
     "Bytes32": "bytes32",
 }  # fmt: skip
-
-_SAFE: Final = 1 << 63
-"""Numbers from this one on are written as strings, as in forge."""
 
 # --- reading --------------------------------------------------------------------------------------------------------
 
@@ -94,12 +92,13 @@ def _typed_array(_context: Context, text: str, key: str, description: str) -> by
 
 def as_json(kind: str, value: Any) -> Any:
     """Return an ABI value as a JSON value; a string with a JSON object becomes that object."""
-    if kind.endswith("[]"):
-        return [as_json(kind[:-2], item) for item in value]
+    if kind.endswith("]"):
+        return [as_json(kind.rpartition("[")[0], item) for item in value]
     if kind.startswith("("):
         return [as_json(part, item) for part, item in zip(split(kind[1:-1]), value, strict=True)]
     if kind == "bool" or kind.startswith(("uint", "int")):
-        return value if -_SAFE < value < _SAFE else str(value)
+        low, high = (0, 1 << 64) if kind.startswith("uint") else (-1 << 63, 1 << 63)
+        return value if low <= value < high else str(value)  # as in forge
     if kind == "string":
         try:
             inner = json_text.read(value)
@@ -142,22 +141,32 @@ def _serialize_json(context: Context, name: str, text: str) -> str:
     return text
 
 
-@cheatcode("serializeJsonType(string,bytes)", returns="string", partial="ABI types only, no structs by name")
+@cheatcode("serializeJsonType(string,bytes)", returns="string")
 def _serialize_type(_context: Context, description: str, data: bytes) -> str:
-    return to_text(as_json(description, _decode(description, data)))
+    return to_text(_typed_json(description, data))
 
 
-@cheatcode(
-    "serializeJsonType(string,string,string,bytes)", returns="string", partial="ABI types only, no structs by name"
-)
+@cheatcode("serializeJsonType(string,string,string,bytes)", returns="string")
 def _serialize_type_in(context: Context, name: str, key: str, description: str, data: bytes) -> str:
-    return _put(context, name, key, as_json(description, _decode(description, data)))
+    return _put(context, name, key, _typed_json(description, data))
 
 
-def _decode(description: str, data: bytes) -> Any:
-    if not is_type(description):
-        raise CheatcodeFailure(f"'{description}' is not an ABI type")
-    return decode([description], data)[0]
+def _typed_json(description: str, data: bytes) -> Any:
+    """Return a value encoded as a type, or as EIP-712's description of structs, as a JSON value."""
+    if is_type(description):
+        return as_json(description, decode([description], data)[0])
+    structs = documents.structs_of(description)
+    outermost = next(iter(structs))
+    return _named(outermost, decode([documents.flat_type(outermost, structs)], data)[0], structs)
+
+
+def _named(kind: str, value: Any, structs: Mapping[str, Sequence[tuple[str, ...]]]) -> Any:
+    if kind.endswith("]"):
+        return [_named(kind.rpartition("[")[0], item, structs) for item in value]
+    if kind not in structs:
+        return as_json(kind, value)
+    fields = zip(structs[kind], value, strict=True)
+    return {name: _named(part, item, structs) for (part, name), item in fields}
 
 
 def read_or_text(text: str) -> Any:

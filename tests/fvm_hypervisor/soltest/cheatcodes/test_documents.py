@@ -15,6 +15,7 @@ from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.json_paths import select
 from fvm_hypervisor.soltest.cheatcodes.json_values import insert_value, read_or_text
 from fvm_hypervisor.soltest.cheatcodes.table import selector, table
+from fvm_hypervisor.soltest.cheatcodes.values import encode
 
 ROWS = [{"n": "a", "v": 1}, {"n": "b", "v": 2, "d": {"v": 9}}, {"n": "c", "v": 3.5, "t": True}]
 BOOKS = {"book": [{"title": "A", "price": 8}, {"title": "B", "price": 12, "isbn": "0"}], "limit": 10}
@@ -221,6 +222,21 @@ def test_toml_text_null_is_null() -> None:
 def test_toml_integer_has_64_bits() -> None:
     with pytest.raises(CheatcodeFailure, match="integer number overflowed"):
         run("parseToml(string)", f"a = {1 << 63}")
+
+
+@pytest.mark.parametrize(
+    ("description", "value", "expected"),
+    [
+        ("uint256", (1 << 64) - 1, "18446744073709551615"),
+        ("uint256[]", [1 << 64], '["18446744073709551616"]'),
+        ("int256[2]", [-1 << 63, 1 << 63], '[-9223372036854775808,"9223372036854775808"]'),
+        ("(bool,string)", (True, "x"), '[true,"x"]'),
+        ("Q(uint256 b,R[] a)R(bytes4 c,bool d)", (1, [(b"abcd", True)]), '{"b":1,"a":[{"c":"0x61626364","d":true}]}'),
+    ],
+)
+def test_typed_value_is_serialized_as_in_forge(description: str, value: Any, expected: str) -> None:
+    kind = "(uint256,(bytes4,bool)[])" if description.startswith("Q") else description
+    assert run("serializeJsonType(string,bytes)", description, encode([kind], [value])) == expected
 
 
 @pytest.mark.parametrize(
