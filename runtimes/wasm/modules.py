@@ -16,7 +16,7 @@ from runtimes.wasm.boundary import RAW, Boundary, RawBoundary, ResolvedModule
 from runtimes.wasm.module import WasmModule, parse_module
 from runtimes.wasm.opcodes import NETWORK_PRICES, WasmPrices
 from runtimes.wasm.validate import (
-    MAX_INSPECTED,
+    MAX_INSPECTED_OF_FUNCTION,
     ModuleFacts,
     check_entry,
     check_inspected,
@@ -119,7 +119,7 @@ class GuestModules:
 
         The network has no such limit, so modules that are part of a state are not checked.
         """
-        if len(wasm) > MAX_INSPECTED and self._compiled.get(code) is None:
+        if len(wasm) > MAX_INSPECTED_OF_FUNCTION and self._compiled.get(code) is None:
             module = parse_module(wasm)
             self._engine.validate(wasm)
             check_inspected(module)

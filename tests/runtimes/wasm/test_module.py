@@ -15,7 +15,7 @@ from runtimes.wasm.binary import BinaryReader
 from runtimes.wasm.instrument import instrument
 from runtimes.wasm.module import MAGIC, Section, parse_module
 from runtimes.wasm.runtime import WasmRuntime
-from runtimes.wasm.validate import MAX_INSPECTED, validate_module
+from runtimes.wasm.validate import MAX_INSPECTED, MAX_INSPECTED_OF_FUNCTION, validate_module
 from runtimes.wasmtime.encoding import encode_signed, section, u32
 from runtimes.wasmtime.engine import guest_engine
 from store.cid import RAW, cid_of
@@ -277,34 +277,41 @@ INSPECTED = {
     "returns": (1, b"\x0f", b""),
     "branches": (1, b"\x0c\x00", b""),
     "globals": (1, b"\x23\x00\x1a", b""),
+    "labels": (100, b"\x41\0\x0e\x63" + bytes(100), b""),
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("marks", "opening", "closing"), INSPECTED.values(), ids=INSPECTED)
-def test_module_with_much_control_flow_is_not_installed(marks: int, opening: bytes, closing: bytes) -> None:
+def test_function_with_much_control_flow_is_not_installed(marks: int, opening: bytes, closing: bytes) -> None:
     """Instrumenting and compiling a million nested blocks takes a gigabyte."""
-    count = MAX_INSPECTED // marks + 1
-    module = inspected_module(b"\0" + opening * count + closing * count + b"\x0b")
-    with pytest.raises(InvalidModule, match="more than 350,000 instructions of control flow"):
+    for count in (MAX_INSPECTED_OF_FUNCTION // marks + 1, 200_000 // marks):
+        module = inspected_module(b"\0" + opening * count + closing * count + b"\x0b")
+        with pytest.raises(InvalidModule, match="a function has more than 10,000 instructions of control flow"):
+            Hypervisor.open().install(module)
+
+
+@pytest.mark.slow
+def test_module_with_much_control_flow_is_not_installed() -> None:
+    functions = MAX_INSPECTED // MAX_INSPECTED_OF_FUNCTION + 1
+    module = inspected_module(b"\0" + b"\x0f" * (MAX_INSPECTED_OF_FUNCTION - 1) + b"\x0b", functions)
+    with pytest.raises(InvalidModule, match="the module has more than 350,000 instructions of control flow"):
         Hypervisor.open().install(module)
 
 
-@pytest.mark.slow
 def test_module_of_any_control_flow_is_executed() -> None:
     """The network executes it, so the limit is that of an installation only."""
-    module = inspected_module(b"\0" + b"\x0f" * (MAX_INSPECTED + 1) + b"\x0b")
+    module = inspected_module(b"\0" + b"\x0f" * (MAX_INSPECTED_OF_FUNCTION + 1) + b"\x0b")
     WasmRuntime(RuntimeServices({"module_cache": "off"})).prepare({cid_of(module, RAW): module})
 
 
-def inspected_module(body: bytes) -> bytes:
-    """A valid module with a global and one function, which takes and returns nothing."""
+def inspected_module(body: bytes, functions: int = 1) -> bytes:
+    """A valid module with a global and functions, which take and return nothing."""
     return (
         MAGIC
         + section(Section.TYPE, b"\x01\x60\0\0")
-        + section(Section.FUNCTION, b"\x01\0")
+        + section(Section.FUNCTION, u32(functions) + bytes(functions))
         + section(Section.MEMORY, b"\x01\0\x01")
         + section(Section.GLOBAL, b"\x01\x7f\0\x41\0\x0b")
         + section(Section.EXPORT, b"\x01\x06memory\x02\0")
-        + section(Section.CODE, b"\x01" + u32(len(body)) + body)
+        + section(Section.CODE, u32(functions) + (u32(len(body)) + body) * functions)
     )
