@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
+from bridge import rlp
 from bridge.params import unwrap_return
 from bridge.transaction_parsing import parse_transaction
-from bridge.transactions import SignedTransaction, TransactionError
+from bridge.transactions import ALL_TYPES, SignedTransaction, TransactionError
 from fvm_hypervisor.soltest.cheatcodes.broadcasts import NOT_SENT, record_unsent
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
@@ -18,12 +19,30 @@ from hypervisor.types import TokenAmount
 from localnet.errors import NodeError
 from runtimes.evm.ethereum import Application, InvalidTransaction, TransactionResult
 
+_TYPES_END: Final = 0x80
+"""Lowest first byte of an RLP item that no transaction type has."""
+
 
 def _parse(raw: bytes) -> SignedTransaction:
     try:
         return parse_transaction(raw)
-    except TransactionError as error:
-        raise CheatcodeFailure(f"failed to decode RLP-encoded transaction: {error}") from None
+    except TransactionError:
+        raise CheatcodeFailure(f"failed to decode RLP-encoded transaction: {_reason(raw)}") from None
+
+
+def _reason(raw: bytes) -> str:
+    """Return the reason in forge's words for refusing to decode a transaction."""
+    is_typed = bool(raw) and raw[0] < _TYPES_END
+    if is_typed and raw[0] not in ALL_TYPES[1:]:
+        return "unexpected tx type"
+    content = raw[1:] if is_typed else raw
+    try:
+        found = rlp.decode(content)
+    except rlp.RlpError:
+        return "input too short"
+    if isinstance(found, bytes):
+        return "unexpected string"
+    return "input too short" if is_typed else "Unexpected type flag"
 
 
 @cheatcode("executeTransaction(bytes)", returns="bytes")
@@ -36,6 +55,8 @@ def _execute(context: Context, raw: bytes) -> bytes:
     free = replace(signed.transaction, max_fee=0, max_priority_fee=0)
     try:
         found = _apply(context, signed, free)
+    except InvalidTransaction as error:
+        raise CheatcodeFailure(f"transaction execution failed: {_invalid(error)}") from None
     finally:
         context.machine.context = before
     if not found.success:
@@ -48,16 +69,21 @@ def _broadcast(context: Context, raw: bytes) -> None:
     """Execute a transaction with its fees, without sending it."""
     signed = _parse(raw)
     context.ethereum("transactions in the middle of a message")
-    _apply(context, signed, signed.transaction)
+    try:
+        _apply(context, signed, signed.transaction)
+    except InvalidTransaction as error:
+        raise CheatcodeFailure(_invalid(error)) from None
     record_unsent(context, "broadcastRawTransaction")
 
 
 def _apply(context: Context, signed: SignedTransaction, transaction: Any) -> TransactionResult:
     sender = signed.sender()
-    try:
-        return execute_nested(context, lambda: Application(context.machine, transaction, sender).apply())
-    except InvalidTransaction as error:
-        raise CheatcodeFailure(f"transaction execution failed: transaction validation error: {error}") from None
+    return execute_nested(context, lambda: Application(context.machine, transaction, sender).apply())
+
+
+def _invalid(error: InvalidTransaction) -> str:
+    is_foreign = error.refusal.name == "INVALID_CHAINID"
+    return f"transaction validation error: {'invalid chain ID' if is_foreign else error}"
 
 
 @cheatcode("getRawBlockHeader(uint256)", returns="bytes")

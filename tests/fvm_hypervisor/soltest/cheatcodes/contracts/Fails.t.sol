@@ -88,3 +88,16 @@ contract FailsConstructorTest is Failing {
     constructor() { fail(); }
     function testAtOnce() public {}
 }
+// Transactions that cannot be decoded or executed are refused in forge's words.
+contract BadTransactionsTest is Cheating {
+    bytes constant OF_CHAIN_1 = hex"f860806483030d40946fd0a0cff9a87adf51695b40b4fa267855a8f4c6118025a03ebeabbcfe43c2c982e99b376b5fb6e765059d7f215533c8751218cac99bbd80a00a56cf5c382442466770a756e81272d06005c9e90fb8dbc5b53af499d5aca856";
+    function testEmpty() public { vm.broadcastRawTransaction(""); }
+    function testTypedText() public { vm.broadcastRawTransaction(hex"0102"); }
+    function testText() public { vm.executeTransaction(hex"83010203"); }
+    function testUnknownType() public { vm.broadcastRawTransaction(hex"05c0"); }
+    function testTruncated() public { vm.broadcastRawTransaction(hex"f8"); }
+    function testTypedWithoutFields() public { vm.broadcastRawTransaction(hex"02c0"); }
+    function testUnsigned() public { vm.broadcastRawTransaction(hex"dd806483030d40940993863c19b0defb183ca2b502db7d1b331ded757b80"); }
+    function testOfAnotherChain() public { vm.broadcastRawTransaction(OF_CHAIN_1); }
+    function testExecutedOfAnotherChain() public { vm.executeTransaction(OF_CHAIN_1); }
+}

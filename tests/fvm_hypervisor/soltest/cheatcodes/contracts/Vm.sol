@@ -223,6 +223,7 @@ interface Vm {
     function breakpoint(string calldata) external;
     function breakpoint(string calldata, bool) external;
     function broadcast() external;
+    function broadcastRawTransaction(bytes calldata) external;
     function broadcast(address) external;
     function broadcast(uint256) external;
     function chainId(uint256) external;
@@ -281,6 +282,7 @@ interface Vm {
     function envUint(string calldata) external returns (uint256);
     function envUint(string calldata, string calldata) external returns (uint256[] memory);
     function etch(address, bytes calldata) external;
+    function executeTransaction(bytes calldata) external returns (bytes memory);
     function exists(string calldata) external returns (bool);
     function expectCall(address, bytes calldata) external;
     function expectCall(address, bytes calldata, uint64) external;
