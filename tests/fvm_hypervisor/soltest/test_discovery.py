@@ -93,15 +93,6 @@ def test_a_corrupt_artifact_is_named_and_the_others_are_found(tmp_path: Path, co
     assert "corrupt" in reason
 
 
-def test_find_accepts_get_code_artifact_names(tmp_path: Path) -> None:
-    found = artifacts(tmp_path, {"A": "src/A.sol", "B": "src/deep/A.sol"})
-    for words in ("A", "A.sol:A", "src/A.sol:A", "A.sol", "out/A.sol/A.json"):
-        named = found.find(words)
-        assert named is not None
-        assert named.name == "A"
-    assert found.find("Nobody") is None
-
-
 def test_tests_of_a_contract_are_read_from_its_interface_alone(tmp_path: Path) -> None:
     content = artifact({"testA()": PASS})
     (tmp_path / "A.json").write_text(json.dumps(content), encoding="utf-8")
