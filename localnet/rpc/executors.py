@@ -6,7 +6,8 @@ uses its own or immutable objects, except for the store and the runtimes, which 
 the mempool. The views are updated before a changing request is answered, so a client sees its own changes.
 
 A query about the pending block gets the pending messages from the chain's thread and executes them itself. The gas of
-a transaction that the node sends, fills or signs is estimated as a query (`Method.preparation`).
+a transaction that the node sends, fills or signs is estimated as a query (`Method.preparation`), and a module to
+install is compiled as one.
 
 Short queries (`Method.short`, `Method.short_alone`) run on the event loop's thread, on a view of its own: passing them
 to another thread would take longer than the query. A call that turns out to be long is stopped, and runs again on the
