@@ -354,7 +354,7 @@ class EthereumStateCalls:
         return self._call_gas(request), result.gas_used
 
     def _call_gas(self, request: CallRequest) -> Gas:
-        return min(request.gas or self._limits.call_gas, self._limits.call_gas)
+        return min(request.gas or self._limits.call_gas, self._limits.request_gas)
 
     def adapt_tracer(self, tracer: Tracer) -> Tracer:
         """Return a tracer that gives the tracer gas in thousandths of Ethereum gas."""

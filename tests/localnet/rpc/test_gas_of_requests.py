@@ -68,10 +68,12 @@ def test_the_calls_of_a_simulation_share_the_cap(rpc: Client) -> None:
         used([unlimited] * 3)
 
 
-def test_a_smaller_block_limit_is_a_calls_limit() -> None:
+def test_a_smaller_block_limit_is_a_calls_default_limit() -> None:
+    """A call may ask for more, as in geth and in EDR's test of debug_traceCall."""
     with Network(clock=Clock(), rules="ethereum") as network:
         rpc = Client(Node(network))
         rpc("evm_setBlockGasLimit", hex(5_000_000))
         rpc("anvil_setCode", NOBODY, RETURNS_ITS_GAS)
         assert int(rpc("eth_call", {"to": NOBODY}), 16) == 5_000_000 - 21_002
+        assert int(rpc("eth_call", {"to": NOBODY, "gas": hex(40_000_000)}), 16) == 40_000_000 - 21_002
         assert network.rules.limits.message_gas == 5_000_000, "a message that names no limit fits into a block"
