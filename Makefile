@@ -13,7 +13,7 @@ RUN := $(VENV)/bin
 # Keep bytecode files: without them, each test worker and each process it starts would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance oracle oracle-diff oracle-fuzz oracle-vectors vectors bench bench-fuzz bench-symbolic hops bench-store bridge crash crash-epochs crash-faults gc-check lane migration migrations state-rewrites parallel load long-life fuzz records slices streams labs geth revm statetest differential engines verify equality boot bundle engine bindings actors-page reliability-page syscalls-page recording templates wheel wheels release-check compiled interpreted docs lowest integrations proofs-extension beside supply-chain lock environment
+.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests peers examples quickstart conformance oracle oracle-diff oracle-fuzz oracle-vectors vectors bench bench-fuzz bench-symbolic hops bench-store bridge crash crash-epochs crash-faults gc-check lane migration migrations state-rewrites parallel load long-life fuzz records slices streams labs geth revm statetest differential engines verify equality boot bundle engine bindings actors-page reliability-page syscalls-page recording templates wheel wheels release-check compiled interpreted docs lowest integrations proofs-extension beside supply-chain lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -75,6 +75,10 @@ soltests: environment ## compare `hypervisor test` with forge on public Solidity
 	@scripts/clients tests/soltests >/dev/null
 	@CLIENTS_REQUIRED=1 $(RUN)/python -m pytest -q -m "" tests/soltests
 	@$(RUN)/python -m tests.soltests $(ARGS)
+
+peers: environment ## run Foundry's, EDR's, web3.py's and titanoboa's own suites (needs Node.js; suites in FVM_SUITES); ARGS="edr" runs one
+	@scripts/clients tests/soltests >/dev/null
+	@$(RUN)/python -m tests.peers $(ARGS)
 
 quickstart: ## run the README's quick start, with a node on port 8545
 	@examples/quickstart.sh
