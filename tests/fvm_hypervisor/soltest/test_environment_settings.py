@@ -72,7 +72,7 @@ def test_environment_remappings_precede_file_remappings(project: Any, tmp_path: 
 
 def test_programs_and_files_cannot_be_allowed_by_the_environment(project: Any) -> None:
     found = project(FOUNDRY_FFI="true", DAPP_FFI="true", FOUNDRY_FS_PERMISSIONS='[{access="read-write",path="./"}]')
-    assert (found.ffi, found.fs_permissions, found.unknown_keys) == (False, (), ())
+    assert (found.ffi, found.fs_permissions, found.unknown_keys) == (False, (("read", "out"),), ())
 
 
 @pytest.mark.parametrize(
