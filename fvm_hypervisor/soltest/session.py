@@ -83,7 +83,7 @@ class SuiteSession:
         finally:
             if waiting is not None and not waiting.repeats:
                 waiting.discard()
-        own = self.outside_libraries(sources)
+        own = self._suite_sources(sources)
         self.suites, self.corrupt = find_suites(self.artifacts, own, self.wanted)
         if not self.suites and not self.wanted.symbolic:
             self.has_symbolic_tests = bool(find_suites(self.artifacts, own, replace(self.wanted, symbolic="checks"))[0])
@@ -221,6 +221,21 @@ class SuiteSession:
         """Return the sources in which forge looks for suites, including imported ones of other folders."""
         below = tuple(f"{lib}/" for lib in self.project.libs)
         return [name for name in sources.texts if name in sources.own or not name.startswith((*below, SHIPPED, "../"))]
+
+    def _suite_sources(self, sources: Sources) -> list[str]:
+        """Return the sources whose suites may run: without a filter, no scripts unless another source imports them.
+
+        Forge does not compile the others.
+        """
+        project, found = self.project, self.outside_libraries(sources)
+        if self.wanted.text():
+            return found
+        others = tuple(f"{folder}/" for folder in (project.src, project.test))
+        scripts = {
+            name for name in sources.own if name.startswith(f"{project.script}/") and not name.startswith(others)
+        }
+        compiled = sources.closure(sources.own - scripts)
+        return [name for name in found if name in compiled]
 
     def coverage(self, found: SuiteCoverage) -> list[FileCoverage]:
         """Return the coverage of the project's own sources, from the data of tests with the report `coverage`.

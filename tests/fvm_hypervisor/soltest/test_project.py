@@ -9,11 +9,14 @@ from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
 from fvm_hypervisor.soltest.compiler import Solc
 from fvm_hypervisor.soltest.compiling import artifacts_of, compiled_sources, standard_json
+from fvm_hypervisor.soltest.discovery import SuiteFilter
 from fvm_hypervisor.soltest.executor import TestExecutor
 from fvm_hypervisor.soltest.executor_settings import ExecutorSettings
+from fvm_hypervisor.soltest.job import Options
 from fvm_hypervisor.soltest.mutation_settings import OPERATORS
 from fvm_hypervisor.soltest.project import Project, find_root, load_project
 from fvm_hypervisor.soltest.remappings import Remapping, resolve
+from fvm_hypervisor.soltest.session import SuiteSession
 from fvm_hypervisor.soltest.sources import imports, own_sources, read_sources
 from hypervisor.errors import InvalidInput
 from tests.docs.forge_names import recorded
@@ -501,3 +504,27 @@ def test_compilation_is_cached_and_repeated_only_if_damaged(tmp_path: Path, dama
     kept.unlink()
     assert (compiled(), compiled()) == (3, 3)
     assert messages == ["Compiling 1 files with Solc 0.8.30"] * 3
+
+
+@pytest.mark.parametrize(
+    ("wanted", "files"),
+    [
+        (SuiteFilter(), {"test/T.t.sol", "script/Base.s.sol", "src/A.sol"}),
+        (SuiteFilter(path="script/*"), {"test/T.t.sol", "script/Base.s.sol", "src/A.sol", "script/test/S.t.sol"}),
+        (SuiteFilter(test="x"), {"test/T.t.sol", "script/Base.s.sol", "src/A.sol", "script/test/S.t.sol"}),
+    ],
+    ids=["no filter", "path", "test"],
+)
+def test_tests_of_scripts_that_nothing_imports_run_with_a_filter_only(
+    tmp_path: Path, wanted: SuiteFilter, files: set[str]
+) -> None:
+    """As `forge test` 1.7.1, which compiles only `src`, `test` and their imports without a filter."""
+    for name, text in {
+        "test/T.t.sol": 'import "../script/Base.s.sol";', "script/Base.s.sol": "", "src/A.sol": "",
+        "script/test/S.t.sol": "",
+    }.items():  # fmt: skip
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    project = Project(tmp_path)
+    sources = read_sources(project, own_sources(project))
+    assert set(SuiteSession(project, wanted, Options())._suite_sources(sources)) == files
