@@ -100,6 +100,22 @@ class CreationCollision(RuntimeEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class ParametersTooLarge(RuntimeEvent):
+    """The innermost frame called with more data than the parameters of a call may have; no call was made.
+
+    `data` is the calldata, `value` is in attoFIL, `reason` names the limit. `creates` is always False, as in
+    `FundsMissing`.
+    """
+
+    address: EthAddress
+    data: bytes
+    value: int
+    reason: str
+    creates: bool = False
+    gas: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class EvmStep(RuntimeEvent):
     """An instruction is about to run. The top of the stack is last; `refund` is the transaction's refund counter."""
 

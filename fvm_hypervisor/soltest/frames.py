@@ -22,6 +22,7 @@ from bridge.evm_steps import (
     EvmFrame,
     EvmStep,
     FundsMissing,
+    ParametersTooLarge,
     PrecompileRefusal,
     SlotWritten,
 )
@@ -52,6 +53,8 @@ OUT_OF_FUNDS: Final = "OutOfFunds"
 """Forge's name for the end of a call whose caller lacks funds under Ethereum's rules."""
 COLLISION: Final = "CreateCollision"
 """Forge's status of a creation whose address already has a contract."""
+TOO_LARGE: Final = "TooLarge"
+"""Error of a call whose parameters exceed the size of a block, under Filecoin's rules."""
 
 _CLOCK: Final = 4096
 """Number of instructions between two checks of the time."""
@@ -229,8 +232,8 @@ class CallFrame:
 
     @property
     def was_rejected_early(self) -> bool:
-        """True if Ethereum's rules rejected the call: funds are missing, or the new address has a contract."""
-        return self.end is not None and self.end.error in (OUT_OF_FUNDS, COLLISION)
+        """True if the call was not made: funds are missing, it is too large, or the new address has a contract."""
+        return self.end is not None and self.end.error in (OUT_OF_FUNDS, COLLISION, TOO_LARGE)
 
     @property
     def refusal(self) -> PrecompileRefusal | None:
@@ -381,6 +384,9 @@ class FrameTracer:
             case FundsMissing():
                 self._begin(_rejected_call(event, self._open[-1]))
                 self._end(CallEnded(ExitCode.SYS_INSUFFICIENT_FUNDS, b"", RAW, 0, OUT_OF_FUNDS, _shortage(event)))
+            case ParametersTooLarge():
+                self._begin(_rejected_call(event, self._open[-1]))
+                self._end(CallEnded(ExitCode.SYS_ILLEGAL_INSTRUCTION, b"", RAW, 0, TOO_LARGE, event.reason))
             case CreationCollision():
                 self._begin(_rejected_call(event, self._open[-1]))
                 self._end(CallEnded(ExitCode.SYS_ILLEGAL_INSTRUCTION, b"", RAW, 0, COLLISION))
@@ -457,7 +463,7 @@ def _fold(frame: CallFrame, caller: CallFrame | None) -> list[CallFrame]:
     return [frame]
 
 
-def _rejected_call(event: FundsMissing | CreationCollision, caller: CallFrame) -> CallFrame:
+def _rejected_call(event: FundsMissing | CreationCollision | ParametersTooLarge, caller: CallFrame) -> CallFrame:
     """Return the frame of a call or creation that was rejected before execution."""
     start = CallStarted(
         from_=ActorID(0) if caller.actor is None else caller.actor,

@@ -6,15 +6,16 @@ Rules and order of checks: builtin-actors actors/evm instructions/call.rs.
 from typing import Final
 
 from bridge.addresses import to_filecoin
-from bridge.evm_steps import PrecompileRefusal
+from bridge.evm_steps import ParametersTooLarge, PrecompileRefusal
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import DelegateCallParams, unwrap_return
 from hypervisor.address import Address
+from hypervisor.blocks import MAX_BLOCK_SIZE
 from hypervisor.errors import OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.kernel import SendResult
 from hypervisor.tracing import CallEnded, CallStarted, Tracer
-from hypervisor.types import METHOD_SEND, NO_BLOCK, MethodNumber, TokenAmount
+from hypervisor.types import METHOD_SEND, NO_BLOCK, BlockId, MethodNumber, TokenAmount
 from runtimes.evm.engine import CallInputs, CallKind, SubcallOutcome
 from runtimes.evm.host import FilecoinHost
 from runtimes.evm.inspection import AccountKind
@@ -46,13 +47,30 @@ def return_data(host: FilecoinHost, result: SendResult) -> bytes:
     return unwrap_return(host.syscalls.read(result.block_id, result.size))
 
 
+def _create_params(host: FilecoinHost, codec: int, params: bytes, inputs: CallInputs) -> BlockId:
+    """Create the block of a call's parameters. If it is too large, record why the call fails. Raises SyscallError."""
+    try:
+        return host.syscalls.create(codec, params)
+    except SyscallError as error:
+        if error.number == ErrorNumber.LIMIT_EXCEEDED:
+            calls = host.syscalls.kernel.calls
+            reason = (
+                f"calldata of {len(inputs.data):,} bytes exceeds the network's limit: the parameters of a call have at "
+                f"most {MAX_BLOCK_SIZE:,} bytes (1 MiB); make several calls"
+            )
+            calls.backtrace.set_cause(reason)
+            if calls.tracer is not None:
+                calls.tracer.event(ParametersTooLarge(inputs.address, inputs.data, inputs.value, reason))
+        raise
+
+
 def _call(host: FilecoinHost, inputs: CallInputs) -> SubcallOutcome:
     static = inputs.kind is CallKind.STATICCALL
     gas = inputs.gas
     if (gas == 0 and inputs.value > 0) or (gas == _TRANSFER_STIPEND and inputs.value == 0):
         gas = host.rules.transfer_gas_limit  # Solidity's transfer() and send(): the network raises their limit
     try:
-        params = host.syscalls.create(RAW, inputs.data) if inputs.data else NO_BLOCK
+        params = _create_params(host, RAW, inputs.data, inputs) if inputs.data else NO_BLOCK
         result = host.contract.send(
             to_filecoin(inputs.address), INVOKE_EVM, params, TokenAmount(inputs.value), gas_limit(host, gas), static
         )
@@ -77,7 +95,7 @@ def _delegate(host: FilecoinHost, inputs: CallInputs) -> SubcallOutcome:
     params = DelegateCallParams(code, inputs.data, host.caller, TokenAmount(host.value))
     myself = Address.id(host.syscalls.kernel.context.receiver)
     try:
-        block = host.syscalls.create(DAG_CBOR, params.encode())
+        block = _create_params(host, DAG_CBOR, params.encode(), inputs)
         result = host.contract.send(myself, INVOKE_CONTRACT_DELEGATE, block, gas_limit=gas_limit(host, inputs.gas))
     except SyscallError:
         return SubcallOutcome(False)

@@ -420,3 +420,21 @@ def test_timed_out_suite_reports_duration(run_contracts: Run) -> None:
     (found,) = run_contracts({"Endless": {"testLoops()": LOOP}}, suites, timeout=1.0)["Endless"].values()
     assert found.reason == "no end after 1 seconds: stopped (--timeout)"
     assert 1.0 <= found.duration <= suites[0].duration
+
+
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
+@pytest.mark.parametrize("call", ["5f5f621000015f5f61dead5af1", "5f5f621000015f61dead5afa"], ids=["call", "staticcall"])
+def test_calldata_above_a_mebibyte_names_the_limit_under_filecoins_rules(
+    call: str, evm: str, run_contracts: Run
+) -> None:
+    """Blocks of a message have at most 1 MiB (ref-fvm fvm/src/kernel/blocks.rs)."""
+    bodies = {"testCalls()": [call, "@good", "57", "5f5ffd", "good:", "00"]}
+    test = run_contracts({"Large": bodies}, evm=evm, verbosity=3, rules="filecoin")["Large"]["testCalls()"]
+    reason = (
+        "calldata of 1,048,577 bytes exceeds the network's limit: the parameters of a call have at most 1,048,576 "
+        "bytes (1 MiB); make several calls"
+    )
+    assert test.reason == reason
+    assert f"└─ ← [TooLarge] {reason}" in test.trace
+    found = run_contracts({"Large": bodies}, evm=evm)["Large"]["testCalls()"]
+    assert found.status is CaseStatus.SUCCESS, "Ethereum has no such limit"
