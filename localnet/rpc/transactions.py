@@ -213,7 +213,9 @@ def _estimate_signed(node: Node, request: TransactionRequest) -> Callable[[NodeR
     return _estimate(request) if request.gas is None and is_own else None
 
 
-def _estimate_sent(node: Node, request: TransactionRequest) -> Callable[[NodeReader], TransactionRequest] | None:
+def _estimate_sent(
+    node: Node, request: TransactionRequest, **_others: Any
+) -> Callable[[NodeReader], TransactionRequest] | None:
     if request.sender is not None and _is_unsigned(node, request.sender):
         return _estimate_unsigned(node, request)
     return _estimate_signed(node, request)

@@ -108,6 +108,15 @@ def test_repeated_push_returns_the_first_message_without_an_estimate(executors: 
     assert [each["result"]["CID"] for each in responses] == [responses[0]["result"]["CID"]] * 3
 
 
+@pytest.mark.parametrize("method", ["eth_sendRawTransactionSync", "eth_sendTransactionSync"])
+def test_receipt_is_awaited_for_the_timeout(executors: Executors, method: str) -> None:
+    sent: Any = {"from": ALICE, "to": BOB}
+    if "Raw" in method:
+        sent = ask(executors, "eth_signTransaction", sent)["result"]
+    ask(executors, "evm_setAutomine", False)
+    assert ask(executors, method, sent, 1)["error"]["code"] == 4
+
+
 def test_transaction_is_executed_while_a_module_is_compiled(executors: Executors, monkeypatch: MonkeyPatch) -> None:
     begun, go_on = threading.Event(), threading.Event()
     prepare = Hypervisor.prepare_module
