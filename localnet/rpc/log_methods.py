@@ -14,7 +14,7 @@ from localnet.rpc.methods import Method
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.requests import LogRequest, log_request
 from localnet.rpc.shapes import log_json
-from localnet.rpc.values import as_data, as_quantity, format_value, word
+from localnet.rpc.values import as_data, format_value, word
 
 
 def get_logs(node: NodeReader, request: LogRequest) -> list[dict[str, Any]]:
@@ -118,7 +118,7 @@ def _filter_id(value: Any) -> int:
 
 
 def _install(node: Node, new: InstalledFilter) -> str:
-    return as_quantity(node.filters.add(new))
+    return f"0x{node.filters.add(new):064x}"  # Lotus' clients need all digits
 
 
 def _end(node: NodeReader, ref: BlockRef) -> int:

@@ -103,6 +103,13 @@ class TestLogs:
         with refusal(-32001, "filter not found"):
             rpc("eth_getFilterChanges", logs)
 
+    def test_filter_id_has_64_digits(self, rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        """lotus chain/types/ethtypes `ParseEthHash` accepts no other text."""
+        monkeypatch.setattr(filters, "new_id", lambda: bytes(31) + b"\1")
+        name = rpc("eth_newBlockFilter")
+        assert name == "0x" + "00" * 31 + "01"
+        assert rpc("eth_getFilterChanges", "0x1") == rpc("eth_getFilterChanges", name) == []
+
     def test_filter_id_may_be_a_quantity(self, rpc: Client) -> None:
         """go-ethereum's ids are any hex text; clients send them as numbers, without leading zeros."""
         for unknown in ("0x1", "0x0", "0x" + "00" * 31 + "01"):
