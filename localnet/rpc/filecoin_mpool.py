@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from operator import attrgetter
 from typing import Any, Final
+from uuid import UUID
 
 from bridge import transaction_messages
 from bridge.addresses import from_delegated
@@ -27,7 +28,6 @@ from localnet.calls.overrides import Overrides, overridden
 from localnet.chain.execution import apply_pending
 from localnet.ledger.records import is_native_receiver
 from localnet.rpc.errors import EXECUTION_REVERTED, LOTUS_ERROR, RpcError
-from localnet.rpc.filecoin_chain import receipt_of
 from localnet.rpc.filecoin_state import actor_of, id_of, machine_at
 from localnet.rpc.lotus_shapes import address_json, bytes_json, cid_json, message_json
 from localnet.rpc.lotus_values import (
@@ -58,7 +58,7 @@ _FEE_CAP_BLOCKS: Final = 20
 _MAX_BLOCKS: Final = 10_000
 _MAX_MESSAGES: Final = 1_000
 _MAX_UUIDS: Final = 100_000
-"""Maximum number of messages that are stored by their UUIDs."""
+"""Maximum number of UUIDs that are stored."""
 _MAX_FEE: Final = TokenAmount(7 * ATTO_PER_FIL // 100)
 """Default maximum that a message pays for gas (lotus node/config/def.go, `DefaultMaxFee`)."""
 _FREE: Final = Overrides(block=BlockOverride(base_fee=TokenAmount(0)))
@@ -110,17 +110,17 @@ def push_message(node: Node, request: Message, spec: SendSpec = DEFAULT_SPEC) ->
     A push with the UUID of an earlier one sends nothing and returns the earlier message. The message's nonce is 0, or
     the one that it gets.
     """
-    sent = None if spec.uuid is None else node.pushed.get(spec.uuid)
-    if sent is not None and _is_sent(node, sent):
+    sent = None if spec.uuid is None else _sent(node, spec.uuid)
+    if sent is not None:
         return message_json(sent)
     owner = _account(node, request.from_)
     nonce = node.network.pending_nonce(request.from_)
     if request.nonce not in (0, nonce):  # Lotus refuses the next nonce, too
         raise RpcError(LOTUS_ERROR, f"MpoolPushMessage expects message nonce to be 0, was {request.nonce}")
     signed = _sign(node, owner, replace(_with_gas(node, request, spec, HEAD), nonce=nonce))
-    node.network.submit_native(signed)
+    sent_hash = node.network.submit_native(signed)
     if spec.uuid is not None:
-        node.pushed[spec.uuid] = signed
+        node.pushed[spec.uuid] = sent_hash
         if len(node.pushed) > _MAX_UUIDS:
             del node.pushed[next(iter(node.pushed))]
     return message_json(signed)
@@ -257,7 +257,7 @@ def _with_gas(node: NodeReader, request: Message, spec: SendSpec, key: TipsetKey
 
 def _estimate(node: Node, request: Message, spec: SendSpec = DEFAULT_SPEC) -> Callable[[NodeReader], Message] | None:
     """Return the query for a message's gas limit, for a sender whose key the node has, and the message with it."""
-    if request.gas_limit or request.nonce or spec.uuid in node.pushed:
+    if request.gas_limit or spec.uuid in node.pushed:
         return None
     accounts = _accounts(node)
 
@@ -269,10 +269,16 @@ def _estimate(node: Node, request: Message, spec: SendSpec = DEFAULT_SPEC) -> Ca
     return prepare
 
 
-def _is_sent(node: Node, message: SignedMessage) -> bool:
-    """Return True if a message is on the chain or pending: a snapshot of an earlier chain may have been restored."""
-    pending = any(candidate.message == message for candidate in node.network.mempool)
-    return pending or receipt_of(node, message.cid()) is not None
+def _sent(node: Node, uuid: UUID) -> SignedMessage | None:
+    """Return the message that was pushed with a UUID; None if there is none, also after a reversion of the chain."""
+    sent = node.pushed.get(uuid)
+    if sent is None:
+        return None
+    waiting = node.network.waiting(sent)
+    if waiting is not None:
+        return waiting.message
+    executed = node.network.find_executed(sent)
+    return None if executed is None else executed.execution.message
 
 
 def _fee_cap(node: NodeReader, premium: int, blocks: int) -> TokenAmount:

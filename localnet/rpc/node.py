@@ -12,7 +12,6 @@ from uuid import UUID
 
 from bridge.addresses import EthAddress
 from hypervisor.machine import Hypervisor
-from hypervisor.message import SignedMessage
 from hypervisor.types import Gas
 from localnet.calls.overrides import NONE, Overrides
 from localnet.chain.pending import PendingBlock, PendingBlocks, PendingPlan, PendingPlans, has_pending
@@ -198,8 +197,8 @@ class Node(NodeReader):
     subscriptions: Subscriptions = field(init=False)
     pending: PendingBlocks = field(init=False)
     plans: PendingPlans = field(init=False)
-    pushed: dict[UUID, SignedMessage] = field(init=False, default_factory=dict)
-    """Messages of clients that named them by a UUID, so that a repeated request sends none, oldest first."""
+    pushed: dict[UUID, bytes] = field(init=False, default_factory=dict)
+    """Hashes of messages that clients named by a UUID, so that a repeated request sends none, oldest first."""
     published: ChainPoint | None = field(init=False, default=None)
     """Chain state last published by the chain's thread, for other threads (`localnet.rpc.executors`)."""
     _folder_collector: FolderCollector | None = field(init=False, default=None)
