@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge.addresses import to_filecoin
 from hypervisor.address import Address
 from hypervisor.events import EventEntry
+from hypervisor.types import ActorID
 from localnet.chain.reading import NetworkReader
 from localnet.ledger.records import EmittedEvent, Tipset
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
@@ -83,21 +85,30 @@ def actor_events(node: NodeReader, wanted: EventFilter = EVERYTHING) -> list[dic
     low = high if wanted.first is None else wanted.first
     if high - low > node.limits.log_span:
         raise RpcError(LIMIT_EXCEEDED, f"a range of {high - low} epochs exceeds the limit of {node.limits.log_span}")
-    found = []
+    found, emitters = [], emitters_of(network, wanted)
     for height in range(low, high + 1):
         at = network.chain.index.at(height)
         if isinstance(at, Tipset):
-            found += events_of(network, at, wanted)
+            found += events_of(network, at, wanted, emitters)
         if len(found) > node.limits.logs:
             raise RpcError(LIMIT_EXCEEDED, f"more than {node.limits.logs} events: request a smaller range of heights")
     return found
 
 
+def emitters_of(network: NetworkReader, wanted: EventFilter) -> set[ActorID | None]:
+    """Return the IDs of the actors whose events a filter selects; an empty set selects all."""
+    return {network.machine.state_tree.lookup_id(address) for address in wanted.emitters}
+
+
 def events_of(
-    network: NetworkReader, at: Tipset, wanted: EventFilter, *, is_reverted: bool = False
+    network: NetworkReader,
+    at: Tipset,
+    wanted: EventFilter,
+    emitters: Set[ActorID | None],
+    *,
+    is_reverted: bool = False,
 ) -> list[dict[str, Any]]:
     """Return the events of a tipset that match, in order, each with the f4 address of its emitter or its ID."""
-    emitters = {network.machine.state_tree.lookup_id(address) for address in wanted.emitters}
     return [
         {
             "entries": [_entry(entry) for entry in event.entries],

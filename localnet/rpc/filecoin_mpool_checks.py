@@ -6,7 +6,7 @@ chain/messagepool/check.go, api/types.go (`CheckStatusCode`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
@@ -78,21 +78,21 @@ def pool_config(node: Node) -> dict[str, Any]:
 
 def check_messages(node: Node, prototypes: list[Prototype]) -> list[list[dict[str, Any]]]:
     """Check messages as if they followed their senders' pending messages in this order."""
-    return _check(node, prototypes, follows_pending=True)
+    return _check(node, prototypes, _pending(node))
 
 
 def check_pending(node: Node, sender: Address) -> list[list[dict[str, Any]]] | None:
     """Check the pending messages of a sender; null if there are none."""
-    found = _pending(node, sender)
+    found = _pending(node).get(sender, {})
     return _check(node, [Prototype(found[nonce], True) for nonce in sorted(found)]) if found else None
 
 
 def check_replacements(node: Node, messages: list[Message]) -> list[list[dict[str, Any]]]:
     """Check the pending messages of the senders as if these messages replaced those with the same nonces."""
-    by_sender: dict[Address, dict[int, Message]] = {}
+    pending, replaced = _pending(node), dict[Address, dict[int, Message]]()
     for each in messages:
-        by_sender.setdefault(each.from_, _pending(node, each.from_))[each.nonce] = each
-    return _check(node, [Prototype(own[nonce], True) for own in by_sender.values() for nonce in sorted(own)])
+        replaced.setdefault(each.from_, pending.get(each.from_, {}))[each.nonce] = each
+    return _check(node, [Prototype(own[nonce], True) for own in replaced.values() for nonce in sorted(own)])
 
 
 # --- the checks -------------------------------------------------------------------------------------------------------
@@ -106,12 +106,17 @@ class _Sender:
     needed: int = 0
 
 
-def _check(node: Node, prototypes: list[Prototype], *, follows_pending: bool = False) -> list[list[dict[str, Any]]]:
+_Pending = Mapping[Address, dict[int, Message]]
+"""Pending messages by sender and nonce."""
+_NONE: Final[_Pending] = {}
+
+
+def _check(node: Node, prototypes: list[Prototype], pending: _Pending = _NONE) -> list[list[dict[str, Any]]]:
     senders: dict[Address, _Sender] = {}
     found = []
     for each in prototypes:
         cid = cid_json(each.message.cid())
-        checks = _checks(node, each, senders, follows_pending)
+        checks = _checks(node, each, senders, pending)
         found.append(
             [{"Cid": cid, "Code": code, "OK": ok, "Err": error, "Hint": hint} for code, ok, error, hint in checks]
         )
@@ -125,19 +130,19 @@ def _status(code: Check, error: str = "", **hint: Any) -> _Status:
     return code, not error, error, hint or None
 
 
-def _checks(node: Node, tried: Prototype, senders: dict[Address, _Sender], follows_pending: bool) -> Iterator[_Status]:
+def _checks(node: Node, tried: Prototype, senders: dict[Address, _Sender], pending: _Pending) -> Iterator[_Status]:
     """Yield the checks of a message, and count it among its sender's messages."""
     machine, of = node.network.machine, tried.message
     sender = senders.get(of.from_)
     if sender is None:
-        pending = _pending(node, of.from_) if follows_pending else {}
+        own = pending.get(of.from_, {})
         try:
             nonce = nonce_of_actor(machine, actor_of(machine, of.from_))
         except RpcError as missing:
             yield _status(Check.STATE_NONCE, f"error retrieving state nonce: {missing.message}")
             return
-        needed = sum(_cost(each) for each in pending.values())
-        sender = senders[of.from_] = _Sender(node.network.pending_nonce(of.from_) if pending else nonce, needed)
+        needed = sum(_cost(each) for each in own.values())
+        sender = senders[of.from_] = _Sender(node.network.pending_nonce(of.from_) if own else nonce, needed)
         yield _status(Check.STATE_NONCE, nonce=sender.next_nonce)
     else:
         yield _status(Check.STATE_NONCE)
@@ -205,9 +210,11 @@ def _cost(of: Message) -> int:
     return of.gas_fee_cap * of.gas_limit + of.value
 
 
-def _pending(node: Node, sender: Address) -> dict[int, Message]:
-    """Return the pending messages of a sender by nonce."""
-    return {each.bare.nonce: each.bare for each in node.network.mempool if each.bare.from_ == sender}
+def _pending(node: Node) -> _Pending:
+    found: dict[Address, dict[int, Message]] = {}
+    for each in node.network.mempool:
+        found.setdefault(each.bare.from_, {})[each.bare.nonce] = each.bare
+    return found
 
 
 METHODS = (

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 from localnet.chain.logs import LogFilter
 from localnet.ledger.records import Tipset
 from localnet.rpc.errors import invalid_params
-from localnet.rpc.filecoin_events import EVERYTHING, EventFilter, actor_events, event_filter, events_of
+from localnet.rpc.filecoin_events import EVERYTHING, EventFilter, actor_events, emitters_of, event_filter, events_of
 from localnet.rpc.filters import new_id
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
@@ -112,7 +112,9 @@ def subscribe_actor_events(session: SocketSession, wanted: EventFilter = EVERYTH
     past = actor_events(session.node, wanted) if wanted.first is not None or wanted.key.blocks else []
 
     def events(tipset: Tipset, is_reverted: bool) -> list[dict[str, Any]]:
-        return events_of(network, tipset, wanted, is_reverted=is_reverted) if wanted.includes(tipset.height) else []
+        if not wanted.includes(tipset.height):
+            return []
+        return events_of(network, tipset, wanted, emitters_of(network, wanted), is_reverted=is_reverted)
 
     channel = _channel(session, EVENTS)
     channel.events, channel.last = events, wanted.last
