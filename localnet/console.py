@@ -24,6 +24,7 @@ from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.network import Network
 from localnet.rules.call_request import CallRequest
+from localnet.rules.failures import exit_text
 from localnet.state.contract_state import code_of
 from localnet.traces.console_log import MARK
 from localnet.traces.trace_command import DEFAULT_URL, page_of
@@ -93,9 +94,9 @@ class Console:
                 self._logs = self._logs or MARK in receipt.execution.message.message.params
                 if not self.enabled:
                     continue
-                views = self._network.rules.views
-                end = views.exit_text(receipt.exit_code) or receipt.exit_name
-                print(receipt.line(views.receipt_contract(receipt), end))
+                rules = self._network.rules
+                end = exit_text(rules, receipt.exit_code, native=receipt.is_native) or receipt.exit_name
+                print(receipt.line(rules.views.receipt_contract(receipt), end))
                 if self._explored and not receipt.succeeded:
                     print(f"  page: {page_of(f'0x{receipt.hash.hex()}', self._url)}")
                 self.newest = receipt.hash

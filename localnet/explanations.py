@@ -20,10 +20,11 @@ from localnet.calls.simulate import traced_call
 from localnet.calls.time_limit import OutOfTime, TimeLimit
 from localnet.chain.watching import Preempted
 from localnet.contracts.artifacts import ArtifactFolders
-from localnet.ledger.call_tree import exit_name_of
+from localnet.ledger.call_tree import exit_name_of, is_native
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.network import Network
 from localnet.rules.call_request import CallRequest
+from localnet.rules.failures import exit_text
 from localnet.traces.call_text import call_lines, tree_console
 from localnet.traces.called_interfaces import called_interfaces
 from localnet.traces.console_log import without_logs
@@ -99,7 +100,7 @@ class Explanations:
         location = self._location_line(
             lambda: self._places.of_call(machine, request, code, shown["why"]["path"], limit)
         )
-        end = self._network.rules.views.exit_text(code) or exit_name_of(code, calls)
+        end = exit_text(self._network.rules, code, native=is_native(calls[-1])) or exit_name_of(code, calls)
         head_lines = [
             f"{title}: {end}, no transaction is made",
             *(f"  console.log: {line}" for line in lines),

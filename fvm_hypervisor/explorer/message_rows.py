@@ -21,6 +21,7 @@ from localnet.addresses import display_address
 from localnet.contracts.named_interface import NamedInterface
 from localnet.ledger.records import EmittedEvent, TransactionReceipt
 from localnet.rpc.node import NodeReader
+from localnet.rules.failures import exit_text
 from localnet.state.actor_interfaces import StoredSchemas
 from localnet.traces.decoded_calls import event_text
 from store.cid import CBOR
@@ -68,7 +69,7 @@ class RowBuilder:
         receiver = None if receipt.execution.to is None and created is None else message.to
         if created is not None:
             receiver = Address.delegated(EAM_NAMESPACE, created)
-        text = self._rules.views.exit_text(receipt.exit_code) or receipt.exit_name
+        text = exit_text(self._rules, receipt.exit_code, native=receipt.is_native) or receipt.exit_name
         return MessageRow(
             hash=f"0x{receipt.hash.hex()}",
             epoch=receipt.block_number,

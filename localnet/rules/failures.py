@@ -5,9 +5,15 @@ from __future__ import annotations
 from functools import partial
 
 from hypervisor.executor import ApplyResult
+from hypervisor.exit_codes import FIRST_ACTOR_EXIT_CODE
 from localnet.errors import CallFailed, TransactionFailed
 from localnet.ledger.records import TransactionReceipt
 from localnet.rules.parts import CallOutcome, NetworkRules
+
+
+def exit_text(rules: NetworkRules, exit_code: int, *, native: bool) -> str:
+    """Return the rules' own text for an exit code; empty if they have none, and for a `native` actor's own codes."""
+    return "" if native and exit_code >= FIRST_ACTOR_EXIT_CODE else rules.views.exit_text(exit_code)
 
 
 def output_of(rules: NetworkRules, outcome: CallOutcome, *, native: bool = False) -> bytes:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bridge.addresses import address_of_actor, from_delegated, to_ethereum
 from bridge.ethereum_block import emitter_address
-from hypervisor.exit_codes import FIRST_ACTOR_EXIT_CODE, ExitCode
+from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.machine import Hypervisor
 from hypervisor.markup import tree
@@ -29,9 +29,10 @@ from localnet.chain.execution import begin_epoch, end_epoch, execute, implicit_e
 from localnet.chain.view import ChainReader
 from localnet.deprecation import renamed
 from localnet.ledger.blocks import producer_of
-from localnet.ledger.call_tree import all_charges, every_call
+from localnet.ledger.call_tree import all_charges, every_call, is_native
 from localnet.ledger.candidates import Candidate, candidate_of
 from localnet.ledger.records import Execution, Tipset, TransactionReceipt
+from localnet.rules.failures import exit_text
 from localnet.rules.installed import rules_of
 from localnet.rules.parts import ImplicitResult
 from localnet.state.actor_interfaces import ActorSchema, StoredSchemas
@@ -346,7 +347,7 @@ def _call(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
         "paramsCodec": start.params_codec,
         "readOnly": start.read_only,
         "exitCode": code,
-        "end": "" if code >= FIRST_ACTOR_EXIT_CODE and kind != "evm" else rules_of(machine).views.exit_text(code),
+        "end": exit_text(rules_of(machine), code, native=is_native({"actor": kind})),
         "error": end.error if end else "FATAL",
         "words": end.message if end else "",
         "plain": end.is_plain if end else False,

@@ -9,6 +9,7 @@ from bridge.bindings import storagepower
 from hypervisor.address import Address
 from hypervisor.types import POWER_ACTOR
 from localnet import CallFailed, Network, TransactionFailed
+from localnet.rules.failures import exit_text
 from tests.localnet.conftest import ARTIFACTS, network_fixture
 
 INBOX = ARTIFACTS / "Inbox.json"
@@ -50,6 +51,12 @@ def test_reverted_creation_reports_revert(network: Network) -> None:
     code = bytes.fromhex("60006000fd")
     with pytest.raises(TransactionFailed, match=r"^execution reverted$"):
         network.send(None, 0, code, gas_limit=GAS)
+
+
+def test_own_exit_code_of_native_actor_is_no_failure_of_contracts(network: Network) -> None:
+    assert exit_text(network.rules, 33, native=False) == "execution reverted"
+    assert exit_text(network.rules, 33, native=True) == ""
+    assert exit_text(network.rules, 7, native=True) == "out of gas"
 
 
 def test_builtin_actor_error_names_exit_code(network: Network) -> None:
