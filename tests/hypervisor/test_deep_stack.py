@@ -68,13 +68,13 @@ def test_work_inside_work_is_on_a_further_thread() -> None:
     assert len(set(nested(10))) == 11
 
 
-@linux_only
 def test_work_knows_the_thread_of_its_request() -> None:
     stacks = Stacks()
     for work in (request_thread, lambda: stacks.run(request_thread, never)):
         assert stacks.run(work, never) == request_thread() == threading.get_ident()
 
 
+@linux_only
 def test_the_stack_is_as_large_as_promised() -> None:
     libc = ctypes.CDLL(None)
     libc.pthread_self.restype = ctypes.c_void_p
