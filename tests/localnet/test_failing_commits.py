@@ -39,7 +39,7 @@ def _go_back(network: Network) -> None:
 
 ACTIONS: dict[str, Callable[[Network], object]] = {
     "going back": _go_back,
-    "reverting": lambda network: network.revert(len(network.snapshot_tipsets)),
+    "reverting": lambda network: network.revert(network._snapshots[-1].number),
     "a balance": lambda network: network.set_balance(network.accounts[1], 5),
     "a nonce": lambda network: network.set_nonce(network.accounts[1], 50),
     "code": lambda network: network.set_code(b"\x77" * 20, b"\xfe"),

@@ -356,12 +356,14 @@ def test_settings_are_reset_after_an_example(network: Network) -> None:
 
 
 def test_reverting_to_before_the_example_is_an_error(network: Network) -> None:
-    first = network.snapshot()
-
     class Lost(NetworkStateMachine):
+        def __init__(self, network: Network) -> None:
+            self.earlier = network.snapshot()
+            super().__init__(network)
+
         @rule()
         def go_back(self) -> None:
-            self.network.revert(first)
+            self.network.revert(self.earlier)
 
     with pytest.raises(InvalidInput, match="before the example's start"):
         Lost.run_as_test(network, settings=FEW)
