@@ -66,10 +66,12 @@ def by_deployer(request: InterceptedCall, sender: EthAddress, operations: CallOp
         if ledger.balance(sender) < value:
             return SubcallOutcome(False)
         move(sender, CREATE2_DEPLOYER)
+        nonce = ledger.nonce(CREATE2_DEPLOYER)
         outcome = operations.proceed(deployer, code)
         if outcome.success:
             return outcome
         move(CREATE2_DEPLOYER, sender)
+        ledger.set_nonce(CREATE2_DEPLOYER, nonce)
         return SubcallOutcome(False)
 
     return replace(operations, proceed=create)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
-from bridge.addresses import EthAddress
+from bridge.addresses import EthAddress, create2_address
 from fvm_hypervisor.soltest.cheatcodes.intercepted_call import CallOperations, InterceptedCall
 from fvm_hypervisor.soltest.cheatcodes.ledger import EthereumLedger
-from fvm_hypervisor.soltest.cheatcodes.state import AccountAccess, State, StorageAccess
+from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, AccountAccess, State, StorageAccess
 from runtimes.evm import CallKind, SubcallOutcome
 from runtimes.evm.ethereum import EthereumHost
 
@@ -17,7 +18,26 @@ _SELFDESTRUCT: Final = "SELFDESTRUCT"
 _OPCODES: Final = {_SELFDESTRUCT: 5, "BALANCE": 7, "EXTCODESIZE": 8, "EXTCODEHASH": 9, "EXTCODECOPY": 10}
 
 
-def open_access(
+def open_accesses(
+    state: State,
+    request: InterceptedCall,
+    payer: EthAddress | None,
+    sender: EthAddress | None,
+    operations: CallOperations,
+) -> list[tuple[InterceptedCall, AccountAccess]]:
+    """Record a call before it is made; CREATE2 by the default deployer is a call of it, in which it creates."""
+    calls = [(request, sender)]
+    if request.second and sender == CREATE2_DEPLOYER != request.caller:
+        data, made = request.salt + request.data, create2_address(CREATE2_DEPLOYER, request.salt, request.data)
+        deployer = CREATE2_DEPLOYER
+        calls = [
+            (replace(request, kind=CallKind.CALL, target=deployer, receiver=deployer, data=data, second=False), payer),
+            (replace(request, target=made, receiver=made, depth=request.depth + 1), sender),
+        ]
+    return [(call, _open_access(state, call, accessor, operations)) for call, accessor in calls]
+
+
+def _open_access(
     state: State, request: InterceptedCall, sender: EthAddress | None, operations: CallOperations
 ) -> AccountAccess:
     """Record a call before it is made; a creation's address is set afterwards."""

@@ -11,7 +11,7 @@ from typing import Final
 from bridge.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes import emits
 from fvm_hypervisor.soltest.cheatcodes.broadcasts import broadcasting, by_deployer
-from fvm_hypervisor.soltest.cheatcodes.diffs import close_access, open_access
+from fvm_hypervisor.soltest.cheatcodes.diffs import close_access, open_accesses
 from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME, CheatcodeFailure, failure_data
 from fvm_hypervisor.soltest.cheatcodes.intercepted_call import CallOperations, InterceptedCall
 from fvm_hypervisor.soltest.cheatcodes.reverts import DUMMY_ADDRESS, DUMMY_OUTPUT, check_outcome, voids
@@ -30,7 +30,7 @@ def intercept_call(state: State, request: InterceptedCall, operations: CallOpera
         state.intercept_code = False
         return SubcallOutcome(False, request.data)
     _count_call(state, request)
-    sender = _apply_prank(state, request, operations)
+    payer = sender = _apply_prank(state, request, operations)
     prank = state.pranks.get(request.depth)
     once = prank is not None and prank.broadcast and prank.once
     if sender is not None and once and request.kind is CallKind.STATICCALL:
@@ -40,14 +40,14 @@ def intercept_call(state: State, request: InterceptedCall, operations: CallOpera
     elif request.second and operations.uses_deployer and request.depth == _pranked_depth(state, request.depth):
         operations, sender = by_deployer(request, sender or request.caller, operations), CREATE2_DEPLOYER
     mock = _mock(state, request)
-    access = open_access(state, request, sender, operations) if state.diff is not None else None
+    accesses = [] if state.diff is None else open_accesses(state, request, payer, sender, operations)
     outcome = (
         operations.proceed(sender, _function(state, request))
         if mock is None
         else _answer_by_mock(mock, request, sender, operations)
     )
-    if access is not None:
-        close_access(state, access, request, outcome, operations)
+    for recorded, access in reversed(accesses):
+        close_access(state, access, recorded, outcome, operations)
     if request.kind is None and outcome.success and outcome.created is not None:
         _count_creation(state, request, sender, outcome.created, operations)
     return intercepted_result(state, request, outcome, operations)

@@ -36,6 +36,7 @@ OTHER_GAS: Final = {
     "testBroadcastCreate2Refused()": "forge prices the call of the deployer, too",
     "testBroadcastCreate2TooMuch()": "forge prices the call of the deployer, too",
     "testBroadcastCreate2Value()": "forge prices the call of the deployer, too",
+    "testRowsOfBroadcastCreate2()": "forge prices the call of the deployer, too",
     "testBroadcastCreate2ValueOnce()": "forge prices the call of the deployer, too",
     "testFactory()": "forge prices the call of the deployer, too",
     "testFactoryPrank()": "forge prices the call of the deployer, too",

@@ -13,7 +13,8 @@ ONLY_ETHEREUMS: Final = {
     "testForAnother()", "testGasPrice()", "testKeyOfDiff()", "testLast()", "testLength()", "testMockFunction()",
     "testNested()", "testNonceOfAnothersBroadcast()", "testNonceOfCreation()", "testNonceOfOwnBroadcast()",
     "testNone()", "testOpcodeRows()", "testOpcodeRowsOfTest()", "testParent()", "testPrankedDelegateCallRow()",
-    "testRandao()", "testReadOnly()", "testRecordAccess()", "testRowOfFailedCreation()", "testSelfdestructRow()",
+    "testRandao()", "testReadOnly()", "testRecordAccess()", "testRowOfFailedCreation()", "testRowsOfBroadcastCreate2()",
+    "testSelfdestructRow()",
     "testSignedThenAttached()", "testSnapshotNone()", "testTakenBack()",
 }  # fmt: skip
 """These fail with a message."""

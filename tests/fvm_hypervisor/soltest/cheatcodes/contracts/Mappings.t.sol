@@ -180,6 +180,15 @@ contract DiffRowsTest is Cheating {
         tell();
     }
 
+    function testRowsOfBroadcastCreate2() public {
+        vm.deal(address(0x99), 9);
+        vm.startBroadcast(address(0x99));
+        vm.startStateDiffRecording();
+        new Delegating{salt: 0}();
+        try new Failing{salt: 0, value: 2}() {} catch {}
+        tell();
+    }
+
     function testPaymentInFailedCall() public {
         vm.startStateDiffRecording();
         try one.pays(payable(address(0x88))) {} catch {}
