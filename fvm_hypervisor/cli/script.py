@@ -325,7 +325,7 @@ def _check_node(broadcast: bool) -> None:
 def _print_run(plan: ScriptPlan, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"success": True, "gas_used": plan.gas_used, "logs": list(plan.lines), "returns": {
-            name: {"internal_type": kind, "value": text} for name, (kind, text) in plan.returned.items()
+            name: {"internal_type": kind, "value": text} for name, (kind, text, _) in plan.returned.items()
         }}))  # fmt: skip
         return
     if plan.trace:
@@ -333,7 +333,7 @@ def _print_run(plan: ScriptPlan, as_json: bool) -> None:
     typer.echo(f"Script ran successfully.\nGas used: {plan.gas_used}")
     if plan.returned:
         typer.echo("\n== Return ==")
-        for name, (kind, text) in plan.returned.items():
+        for name, (kind, _, text) in plan.returned.items():
             typer.echo(f"{name}: {kind} {text}")
     if plan.lines:
         typer.echo("\n== Logs ==\n" + "\n".join(f"  {line}" for line in plan.lines))

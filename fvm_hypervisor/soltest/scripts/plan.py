@@ -68,8 +68,8 @@ class ScriptPlan:
 
     transactions: tuple[PlannedTransaction, ...]
     keys: Mapping[EthAddress, bytes]
-    returned: Mapping[str, tuple[str, str]]
-    """Type and text by name, or by index for unnamed values."""
+    returned: Mapping[str, tuple[str, str, str]]
+    """Type, raw text for records, and text for people by name, or by index for unnamed values."""
     lines: tuple[str, ...]
     gas_used: int
     trace: str = ""
@@ -157,7 +157,7 @@ class _ScriptRun:
             stack = [] if viewed is None else [f"  at {line}" for line in viewed.stack]
             raise ScriptFailed("\n".join([text, *lines, *seen, *stack, *([unseen] if unseen else [])]))
         entry = self._entry()
-        returned = {} if entry is None else _return_values(entry, outcome.output)
+        returned = {} if entry is None else return_values(entry, outcome.output)
         trace = unseen if viewed is None else viewed.trace
         return ScriptPlan(
             planned, keys, returned, lines, outcome.gas_used, trace, unsendable, tuple(self.linking.lines)
@@ -256,22 +256,23 @@ def _constructor_texts(found: KnownContract, code: bytes) -> tuple[str, ...] | N
     return _texts(inputs, code[len(found.creation.code) :]) if inputs else None
 
 
-def _texts(entries: Sequence[Mapping[str, Any]], data: bytes) -> tuple[str, ...] | None:
+def _texts(entries: Sequence[Mapping[str, Any]], data: bytes, *, raw: bool = True) -> tuple[str, ...] | None:
     if not entries:
         return None
     try:
         values = decode(types(entries), data)
     except CheatcodeFailure:
         return None
-    return tuple(value_text(entry, value, raw=True) for entry, value in zip(entries, values, strict=True))
+    return tuple(value_text(entry, value, raw=raw) for entry, value in zip(entries, values, strict=True))
 
 
-def _return_values(entry: Mapping[str, Any], output: bytes) -> dict[str, tuple[str, str]]:
+def return_values(entry: Mapping[str, Any], output: bytes) -> dict[str, tuple[str, str, str]]:
+    """Return a function's return values as in `ScriptPlan.returned`; empty if the output has another form."""
     outputs = entry.get("outputs") or []
-    texts = _texts(outputs, output) or ()
+    texts = zip(_texts(outputs, output) or (), _texts(outputs, output, raw=False) or (), strict=True)
     return {
-        item.get("name") or str(number): (str(item.get("internalType") or item["type"]), text)
-        for number, (item, text) in enumerate(zip(outputs, texts, strict=False))
+        item.get("name") or str(number): (str(item.get("internalType") or item["type"]), *both)
+        for number, (item, both) in enumerate(zip(outputs, texts, strict=False))
     }
 
 

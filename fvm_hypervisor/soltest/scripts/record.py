@@ -305,7 +305,7 @@ def row_of(planned: PlannedTransaction, gas: int, chain: int) -> dict[str, Any]:
 
 def returns_of(plan: ScriptPlan) -> dict[str, Any]:
     """Return a script's return values in forge's format."""
-    return {name: {"internal_type": kind, "value": text} for name, (kind, text) in plan.returned.items()}
+    return {name: {"internal_type": kind, "value": text} for name, (kind, text, _) in plan.returned.items()}
 
 
 def rows_of(planned: Sequence[PlannedTransaction], gas: Sequence[int], chain: int) -> list[dict[str, Any]]:

@@ -11,7 +11,9 @@ import pytest
 from eth_account import Account as SignerAccount
 
 from bridge.addresses import checksummed
+from fvm_hypervisor.soltest.cheatcodes.values import encode
 from fvm_hypervisor.soltest.scripts import sending
+from fvm_hypervisor.soltest.scripts.plan import return_values
 from localnet import Network
 from localnet.accounts import Account
 from localnet.fork.node_client import NodeClient, NodeError
@@ -542,3 +544,24 @@ def test_a_node_is_named_as_the_project_names_it(
     assert "environment variable `OWN_NODE` not found" in run(project, *options, status=2)
     monkeypatch.setenv("OWN_NODE", url)
     assert "SIMULATION COMPLETE" in run(project, *options, "--private-key", KEY)
+
+
+def test_return_values_have_the_names_of_structs_and_raw_texts_for_records() -> None:
+    """As `forge script` 1.7.1 prints them for `Own({x: 3, q: L.Q(1, hex"0102")})`, 99999 and an empty string."""
+    inner = [{"name": "a", "type": "uint256"}, {"name": "b", "type": "bytes"}]
+    own = [
+        {"name": "x", "type": "uint8"},
+        {"name": "q", "type": "tuple", "components": inner, "internalType": "struct L.Q"},
+    ]
+    entry = {"outputs": [
+        {"name": "o", "type": "tuple", "components": own, "internalType": "struct P.Own"},
+        {"name": "", "type": "uint256", "internalType": "uint256"},
+        {"name": "", "type": "string", "internalType": "string"},
+    ]}  # fmt: skip
+    data = encode(("(uint8,(uint256,bytes))", "uint256", "string"), [(3, (1, b"\1\2")), 99_999, ""])
+    assert return_values(entry, data) == {
+        "o": ("struct P.Own", "(3, (1, 0x0102))", "Own({ x: 3, q: Q({ a: 1, b: 0x0102 }) })"),
+        "1": ("uint256", "99999", "99999 [9.999e4]"),
+        "2": ("string", "", '""'),
+    }
+    assert return_values(entry, data[:40]) == {}
