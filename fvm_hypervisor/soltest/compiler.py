@@ -178,7 +178,10 @@ class CompilerRun:
         except orjson.JSONDecodeError:
             text = errors.decode("utf-8", "replace").strip()[-2000:]
             ended = self._process.returncode
-            raise CompilerFailed(f"{name}, printed no JSON; its exit code is {ended}: {text or 'no message'}") from None
+            limits = "; npm's release has less memory and stack than a native one" if self.solc.is_javascript else ""
+            remedy = f"put a native solc into PATH, or name another one with --use{limits}"
+            said = f"{name}, printed no JSON; its exit code is {ended}: {text or 'no message'}"
+            raise CompilerFailed(f"{said}\n{remedy}") from None
         if not isinstance(response, dict):
             raise CompileError(f"{name}, printed no JSON object")
         return response

@@ -280,11 +280,21 @@ def test_folder_without_npm_solc_package_is_refused_with_reason(content: str, tm
 
 
 @NODE
-def test_compiler_without_json_output_is_named_with_its_message(tmp_path: Path, cache: Path) -> None:
-    put(cache, "0.8.999", "throw new Error('no way')")
+@pytest.mark.parametrize(
+    ("crash", "end"),
+    [
+        ("throw new Error('no way')", r"its exit code is 1: [\s\S]*no way[\s\S]*"),
+        ("process.kill(process.pid, 'SIGSEGV')", "its exit code is -11: no message"),
+    ],
+)
+def test_compiler_that_crashes_is_named_with_its_message_and_the_remedy(
+    tmp_path: Path, cache: Path, crash: str, end: str
+) -> None:
+    put(cache, "0.8.999", crash)
     with pytest.raises(
         CompileError,
-        match=r"soljson\.js, which reports version 0\.8\.999, printed no JSON; its exit code is 1: [\s\S]*no way",
+        match=rf"soljson\.js, which reports version 0\.8\.999, printed no JSON; {end}\nput a native solc into PATH, or "
+        r"name another one with --use; npm's release has less memory and stack than a native one",
     ):
         choose_solc(project(tmp_path), None).start().compile({})
 
