@@ -147,8 +147,10 @@ def envelope_message(signed: SignedTransaction, sender: EthAddress | None = None
     transaction = signed.transaction
     if transaction.type in REPRESENTABLE_TYPES and not transaction.access_list:
         return signed_message(signed, sender)
-    signature = Signature(SignatureType.DELEGATED, bytes([_WHOLE_PREFIX]) + signed.raw())
-    return SignedMessage(message_of(transaction, sender or signed.sender()), signature)
+    data = bytes([_WHOLE_PREFIX]) + signed.raw()
+    if len(data) == _SIGNATURE:  # the length of a type 2 transaction's signature, and raw transactions begin with no 0
+        data = bytes([_WHOLE_PREFIX, 0]) + signed.raw()
+    return SignedMessage(message_of(transaction, sender or signed.sender()), Signature(SignatureType.DELEGATED, data))
 
 
 def _signature_bytes(signed: SignedTransaction) -> bytes:
@@ -172,7 +174,7 @@ def from_signed_message(signed: SignedMessage, chain_id: int) -> SignedTransacti
     if signed.signature.type is not SignatureType.DELEGATED:
         raise TransactionError(f"a message with a {signed.signature.type.name} signature does not carry a transaction")
     data = signed.signature.data
-    if len(data) > _SIGNATURE + 1 and data[0] == _WHOLE_PREFIX:
+    if len(data) != _SIGNATURE and data.startswith(bytes([_WHOLE_PREFIX])):
         return _from_envelope(signed)
     kind, chain, scalars, v = _read_signature(data, chain_id)
     sender = from_delegated(signed.message.from_)
@@ -197,7 +199,7 @@ def transaction_of(message: Message, chain_id: int) -> Transaction:
 
 def envelope_transaction(signed: SignedMessage) -> SignedTransaction:
     """Return the transaction in the signature of an `envelope_message`. Raises TransactionError."""
-    return parse_transaction(signed.signature.data[1:])
+    return parse_transaction(signed.signature.data[1:].lstrip(b"\0"))
 
 
 def _from_envelope(signed: SignedMessage) -> SignedTransaction:

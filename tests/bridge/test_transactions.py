@@ -13,7 +13,15 @@ from bridge.addresses import EthAddress, masked_id
 from bridge.method_numbers import INVOKE_EVM
 from bridge.transaction_messages import envelope_message, from_signed_message, message_of, signed_message
 from bridge.transaction_parsing import parse_transaction
-from bridge.transactions import ACCESS_LIST, DYNAMIC_FEE, LEGACY, SET_CODE, Transaction, TransactionError
+from bridge.transactions import (
+    ACCESS_LIST,
+    DYNAMIC_FEE,
+    LEGACY,
+    SET_CODE,
+    SignedTransaction,
+    Transaction,
+    TransactionError,
+)
 from hypervisor.address import Address
 from hypervisor.errors import AddressError
 from hypervisor.message import Message, Signature, SignatureType, SignedMessage
@@ -218,6 +226,17 @@ def test_a_transaction_that_no_message_can_hold_is_carried_whole(kind: int) -> N
     assert from_signed_message(message, CHAIN_ID) == signed
     with pytest.raises(TransactionError, match=r"access list|type 4"):
         signed_message(signed)
+
+
+@pytest.mark.parametrize("size", [0, 22, 23, 24, 25])
+def test_transaction_without_signature_is_carried_at_every_length(size: int) -> None:
+    """A signature of 65 bytes is that of a type 2 transaction, also if it begins with the prefix of a whole one."""
+    listed = ((EthAddress(RECEIVER), ()),)
+    transaction = Transaction(ACCESS_LIST, CHAIN_ID, 0, None, 0, bytes(size), 1, 0, 0, listed)
+    carried = SignedTransaction(transaction, 0, 0, 0)
+    message = envelope_message(carried, EthAddress(bytes.fromhex(SENDER[2:])))
+    assert len(message.signature.data) != 65
+    assert from_signed_message(message, CHAIN_ID) == carried
 
 
 def test_message_must_match_its_carried_transaction() -> None:
