@@ -17,7 +17,7 @@ from bridge.addresses import EthAddress, address_of_actor, to_filecoin
 from bridge.ethereum_block import emitter_address
 from bridge.events import Log, entries_to_log
 from bridge.receipts import EmittedLog
-from bridge.transactions import ACCESS_LIST, BLOB, GAS_PER_BLOB, LEGACY, SET_CODE, SignedTransaction, Transaction
+from bridge.transactions import ACCESS_LIST, GAS_PER_BLOB, LEGACY, Transaction
 from hypervisor.errors import HypervisorError
 from hypervisor.events import EventEntry
 from hypervisor.machine import Hypervisor
@@ -25,7 +25,7 @@ from hypervisor.tracing import CallEnded, CallStarted, EventEmitted, Recorder, T
 from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.calls.overrides import AccountOverride, override_accounts
 from localnet.calls.pace import with_pace
-from localnet.chain.admission import from_impersonated
+from localnet.chain.admission import from_unsigned
 from localnet.chain.execution import begin_epoch, end_epoch, execute_one, implicit_executions
 from localnet.chain.view import ChainReader
 from localnet.errors import TransactionRefused
@@ -246,11 +246,14 @@ class _Block:
         if original.type not in self._rules.features.transaction_types:  # of a fork before London
             original = replace(original, type=ACCESS_LIST if original.access_list else LEGACY)
             fees = fees[0], fees[0]
-        transaction = replace(original, nonce=nonce, gas_limit=gas, max_fee=fees[0], max_priority_fee=fees[1])
-        if transaction.type in (BLOB, SET_CODE) or transaction.access_list:
-            candidate = _unsigned_candidate(machine, transaction, call.sender)
-        else:
-            candidate = from_impersonated(machine, self._rules.messages.message_from(transaction, sender))
+        transaction = replace(
+            original, chain_id=machine.context.chain_id, nonce=nonce, gas_limit=gas, max_fee=fees[0],
+            max_priority_fee=fees[1],
+        )  # fmt: skip
+        candidate = from_unsigned(machine, transaction, call.sender)
+        signed = candidate.transaction
+        if signed is not None:  # hash and type as in geth, with zeros for the signature
+            candidate = replace(candidate, hash=signed.hash(), kind=transaction.type)
         if self._options.validation:
             self._validate(candidate, expected)
         self._check_funds(candidate)
@@ -280,16 +283,6 @@ class _Block:
                 f"insufficient funds for gas * price + value: 0x{candidate.sender.hex()} has {balance} attoFIL, "
                 f"the call may cost {needed}",
             )
-
-
-def _unsigned_candidate(machine: Hypervisor, transaction: Transaction, sender: EthAddress) -> Candidate:
-    """Return the candidate of a transaction with a typed envelope, with zeros for its signature, as in geth.
-
-    Raises TransactionRefused.
-    """
-    signed = SignedTransaction(replace(transaction, chain_id=machine.context.chain_id), 0, 0, 0)
-    message = rules_of(machine).messages.carry(signed, sender)
-    return Candidate(signed.hash(), transaction.type, message, sender, transaction.to, signed)
 
 
 def _as_refusal(refused: TransactionRefused) -> SimulationRefused:

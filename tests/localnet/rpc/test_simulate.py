@@ -239,6 +239,17 @@ def test_access_list_gas_follows_eip_2930(ethereum: Client, validation: bool) ->
     assert block["transactions"][0]["accessList"] == access
 
 
+def test_simulated_transaction_has_a_type_of_its_fork() -> None:
+    """Types follow go-ethereum internal/ethapi, `TransactionArgs.ToTransaction`."""
+    listed = [{"address": BOB, "storageKeys": []}]
+    with Network(clock=Clock(), rules="ethereum", hardfork="berlin") as network:
+        calls = [{"from": ALICE, "to": BOB}, {"from": ALICE, "to": BOB, "accessList": listed}]
+        (block,) = simulated(Client(Node(network)), {"calls": calls}, returnFullTransactions=True)
+    assert [(found["type"], found.get("accessList")) for found in block["transactions"]] == [
+        ("0x0", None), ("0x1", listed)
+    ]  # fmt: skip
+
+
 def test_a_listed_slot_is_warm(ethereum: Client) -> None:
     """SLOAD of a cold slot costs 2,100 gas, of a warm one 100 (EIP-2929); the list costs 2,400 + 1,900."""
     reads = {FIRST: {"code": "0x5f5450"}}  # PUSH0 SLOAD POP
