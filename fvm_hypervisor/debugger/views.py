@@ -34,8 +34,6 @@ MAX_BYTES: Final = 1 << 16
 """Maximum number of bytes of memory shown at once."""
 MAX_SLOTS: Final = 256
 _DELEGATE: Final = 6
-_FIRST_OWN: Final = 32
-"""First exit code that actors define themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +107,7 @@ def _where(session: Session, site: StopSite, call: OpenCall, number: int) -> str
         return "begins"
     end = call.node.end
     if end is not None:
-        own = end.exit_code >= _FIRST_OWN and call.evm is None  # only contracts are named by their code
-        return f"ends: {end.error or f'exit {end.exit_code if own else exit_meaning(end.exit_code)}'}"
+        return f"ends: {end.error or f'exit {exit_meaning(end.exit_code, native=call.evm is None)}'}"
     if call.syscall is not None:
         return syscall_text(session, call)
     if call.counter < 0:
