@@ -1,8 +1,8 @@
 """State files of anvil: accounts, blocks and transactions as JSON, in place of a chain under Ethereum's rules.
 
-The blocks keep their numbers, hashes, transactions and receipts. A file of this project names the hashes, those of
-anvil follow from the headers. The file holds one state, that after the newest block,
-so older states cannot be read. Format: crates/anvil/src/eth/backend/db.rs, `SerializableState`.
+The blocks keep their numbers, hashes, transactions and receipts. A file of this project names the hashes; in a file of
+anvil they follow from the headers. A file holds one state, that after the newest block, so older states cannot be read.
+Format: crates/anvil/src/eth/backend/db.rs, `SerializableState`.
 """
 
 from __future__ import annotations

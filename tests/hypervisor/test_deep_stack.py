@@ -68,7 +68,7 @@ def test_work_inside_work_is_on_a_further_thread() -> None:
     assert len(set(nested(10))) == 11
 
 
-def test_work_knows_the_thread_of_its_request() -> None:
+def test_request_thread_is_the_thread_that_waits() -> None:
     stacks = Stacks()
     for work in (request_thread, lambda: stacks.run(request_thread, never)):
         assert stacks.run(work, never) == request_thread() == threading.get_ident()

@@ -223,7 +223,7 @@ def test_type_may_be_a_number(rpc: Client, kind: object) -> None:
     assert rpc("eth_getTransactionByHash", sent)["type"] == "0x2"
 
 
-def test_log_range_beyond_the_head(rpc: Client) -> None:
+def test_log_range_may_end_above_the_head_but_not_begin_there(rpc: Client) -> None:
     """anvil's results for the same requests."""
     assert rpc("eth_getLogs", {"fromBlock": "0x0", "toBlock": "0x64"}) == []
     with refusal(-32602, "fromBlock 99 is above the head, block 0"):
