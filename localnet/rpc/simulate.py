@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge.addresses import ZERO_ADDRESS
-from bridge.transactions import ALL_TYPES, BLOB, DYNAMIC_FEE, SET_CODE, Transaction, check_type
+from bridge.transactions import ALL_TYPES, DYNAMIC_FEE, Transaction, check_type
 from hypervisor.exit_codes import ExitCode
 from localnet.calls.simulation import (
     MAX_BLOCKS,
@@ -94,7 +94,7 @@ def _call(value: Any) -> SimulatedCall:
     return SimulatedCall(
         sender=request.sender or ZERO_ADDRESS,
         transaction=Transaction(
-            type=DYNAMIC_FEE if request.type not in (BLOB, SET_CODE) else request.type,
+            type=DYNAMIC_FEE if request.type is None else request.type,
             chain_id=None,
             nonce=0,
             to=request.to,

@@ -188,8 +188,7 @@ class Subscriptions:
 
     def open_channel(self, subscription: Subscription) -> None:
         """Send the first notification of a channel of tipsets: the chain's head."""
-        if subscription.kind == TIPSETS:
-            subscription.notify(as_json([_change("current", self._network, self._network.head)]))
+        subscription.notify(as_json([_change("current", self._network, self._network.head)]))
 
     def _of_kind(self, kind: str) -> list[Subscription]:
         with self._lock:

@@ -239,15 +239,26 @@ def test_access_list_gas_follows_eip_2930(ethereum: Client, validation: bool) ->
     assert block["transactions"][0]["accessList"] == access
 
 
-def test_simulated_transaction_has_a_type_of_its_fork() -> None:
-    """Types follow go-ethereum internal/ethapi, `TransactionArgs.ToTransaction`."""
-    listed = [{"address": BOB, "storageKeys": []}]
-    with Network(clock=Clock(), rules="ethereum", hardfork="berlin") as network:
-        calls = [{"from": ALICE, "to": BOB}, {"from": ALICE, "to": BOB, "accessList": listed}]
+LISTED = [{"address": BOB, "storageKeys": []}]
+PRICED = {"gasPrice": hex(10**10)}
+
+
+@pytest.mark.parametrize(
+    ("hardfork", "fields", "kind"),
+    [
+        ("berlin", {}, "0x0"), ("berlin", {"accessList": LISTED}, "0x1"), ("osaka", {}, "0x2"),
+        ("osaka", PRICED, "0x0"), ("osaka", {"accessList": LISTED}, "0x2"), ("osaka", {"type": "0x1"}, "0x1"),
+    ],
+)  # fmt: skip
+def test_type_of_simulated_transaction_follows_fork_and_fields(
+    hardfork: str, fields: dict[str, Any], kind: str
+) -> None:
+    """Without an explicit type it is that of go-ethereum internal/ethapi, `TransactionArgs.ToTransaction`."""
+    with Network(clock=Clock(), rules="ethereum", hardfork=hardfork) as network:
+        calls = [{"from": ALICE, "to": BOB, **fields}]
         (block,) = simulated(Client(Node(network)), {"calls": calls}, returnFullTransactions=True)
-    assert [(found["type"], found.get("accessList")) for found in block["transactions"]] == [
-        ("0x0", None), ("0x1", listed)
-    ]  # fmt: skip
+    (found,) = block["transactions"]
+    assert (found["type"], found.get("accessList", [])) == (kind, fields.get("accessList", []))
 
 
 def test_a_listed_slot_is_warm(ethereum: Client) -> None:
