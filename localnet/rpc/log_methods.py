@@ -94,8 +94,7 @@ def get_filter_logs(node: Node, filter_id: int) -> list[dict[str, Any]]:
     if found.kind != LOGS:
         raise invalid_params("only a filter for logs has logs")
     if found.block is not None:
-        tipset = resolve(node.network, BlockRef(hash=found.block))
-        return [log_json(*log) for log in logs_in(index, tipset, found.wanted)]
+        return get_logs(node, LogRequest(found.wanted, found.block, None, None))
     executed = node.network.executed_head.height
     last = executed if found.last is None else min(executed, found.last)
     if last - found.first > node.limits.log_span:
