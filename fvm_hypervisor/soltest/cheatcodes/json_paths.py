@@ -8,7 +8,8 @@ whole: a condition that nothing meets is false, so `||` with it selects nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from operator import and_, eq, ge, gt, le, lt, ne, or_
@@ -20,6 +21,8 @@ from fvm_hypervisor.soltest.cheatcodes.limits import MAX_BYTES
 
 _MAX_VALUES: Final = MAX_BYTES // 32
 """Maximum number of values that a step selects; each takes at least one word of the result."""
+_MAX_PATH: Final = 1024
+"""Maximum number of characters of a path; each step may visit all values of the document."""
 _MAX_NESTING: Final = 64
 _END: Final = r"\s.*\[\]()@?,:<>=&|!"
 _TOKEN: Final = re.compile(
@@ -51,6 +54,8 @@ _Comparison = Callable[[Any, Any], bool]
 
 def select(document: Any, path: str) -> list[Any]:
     """Return the values that a path from the root, which may leave out `$`, selects. Raises CheatcodeFailure."""
+    if len(path) > _MAX_PATH:
+        raise CheatcodeFailure(f"the path has {len(path)} characters, more than {_MAX_PATH}")
     return _Path(document, "$" if path == "." else path if path.startswith("$") else f"${path}").select()
 
 
@@ -72,9 +77,7 @@ class _Path:
         self.path = path
         self.tokens: list[_Token] = []
         end = 0
-        while (
-            found := _TOKEN.match(path, end)
-        ) is not None:  # forge ignores what cannot be read, if the path is complete
+        while found := _TOKEN.match(path, end):  # forge ignores what cannot be read, if the path is complete
             end = found.end()
             kind = found.lastgroup or ""
             self.tokens.append(_Token(found[0] if kind == "sign" else kind, found[kind], found.start(), end))
@@ -332,12 +335,12 @@ def _compared(left: _Term, right: _Term, sign: str, compare: _Comparison, swappe
         found, candidates = _paired(left, right, sign), left.candidates
     else:
         found = [value for value in left.values if _matches(value, left.name, right, compare)]
+        counts = Counter(map(_key, found))
         candidates = left.candidates and _limited(
             candidate
             for candidate in left.candidates
             for member in _children([candidate] if isinstance(candidate, dict) else [])
-            for value in found
-            if _same(member, value)
+            for _ in range(counts[_key(member)])
         )
     return _Found(found, candidates) if found else False
 
@@ -371,22 +374,23 @@ def _paired(left: _Found, right: _Found, sign: str) -> _Values:
     elif right.candidates is not None:
         second = right.candidates
     if sign == "||":
-        return _limited(_once((*first, *second)))
-    if sign in ("==", "!=", "&&"):
-        return _limited(a for a in first for b in second if _same(a, b) is (sign != "!="))
-    return []
+        once: dict[Hashable, Any] = {}
+        for value in (*first, *second):
+            once.setdefault(_key(value), value)
+        return _limited(once.values())
+    if sign not in ("==", "!=", "&&"):
+        return []
+    counts = Counter(map(_key, second))
+    if sign == "!=":
+        return _limited(value for value in first for _ in range(len(second) - counts[_key(value)]))
+    return _limited(value for value in first for _ in range(counts[_key(value)]))
 
 
-def _once(values: Iterable[Any]) -> Iterator[Any]:
-    found: _Values = []
-    for value in values:
-        if not any(_same(value, other) for other in found):
-            found.append(value)
-            yield value
-
-
-def _same(left: Any, right: Any) -> bool:
-    return type(left) is type(right) and bool(left == right)
+def _key(value: Any) -> Hashable:
+    """Return a key that equal values of the same type share."""
+    if isinstance(value, dict):
+        return dict, frozenset((name, _key(item)) for name, item in value.items())
+    return type(value), tuple(map(_key, value)) if isinstance(value, list) else value
 
 
 def _limited(values: Iterable[Any]) -> _Values:
