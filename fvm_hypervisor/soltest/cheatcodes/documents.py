@@ -27,6 +27,7 @@ _MAX_DIGITS: Final = 512
 """Maximum length of text that is read as a number; it has room for 256 bits in every notation."""
 MAX_NESTING: Final = 64
 _TOO_DEEP: Final = "the input is nested too deeply"
+_WRONG_LENGTH: Final = "array length mismatch"
 
 
 def read_json(text: str) -> Any:
@@ -155,7 +156,7 @@ def coerce(value: Any, kind: str) -> Any:
         else:
             raise CheatcodeFailure(f"expected {kind}, found array")
         if len(kinds) != len(value):
-            raise CheatcodeFailure("array length mismatch")
+            raise CheatcodeFailure(_WRONG_LENGTH)
         return tuple(coerce(item, part) for item, part in zip(value, kinds, strict=True))
     if isinstance(value, str) and (kind == "string" or kind.startswith(("uint", "int"))):
         return value if kind == "string" else read_value(value, kind)
@@ -169,62 +170,59 @@ def _type_name(value: Any) -> str:
 
 _STRUCT: Final = re.compile(r"\s*(\w+)\s*\((.*?)\)\s*(?=\w+\s*\(|$)", re.DOTALL)
 
+Structs = Mapping[str, Sequence[tuple[str, str]]]
+"""Type and name of the members of structs, by the struct's name."""
 
-def encode_typed(value: Any, description: str) -> bytes:
-    """Return a value encoded by a type description: an ABI type, or structs in EIP-712's notation."""
+
+def encode_typed(value: Any, description: str, suffix: str = "") -> bytes:
+    """Return a value encoded by the description of its type, or with `suffix` "[]" a list of such values."""
+    kind, structs = described_type(description)
+    kind += suffix
+    return encode([abi_type(kind, structs)], [_typed(value, kind, structs)])
+
+
+def described_type(description: str) -> tuple[str, Structs]:
+    """Return an ABI type, or the outermost of structs in EIP-712's notation, and these structs."""
     if is_type(description):
-        return encode([description], [coerce(value, description)])
-    structs = structs_of(description)
-    kind, part = _structured(value, next(iter(structs)), structs)
-    return encode([kind], [part])
-
-
-def encode_typed_array(values: Any, description: str) -> bytes:
-    """Return a list of values encoded by the description of their type, as in `encode_typed`."""
-    if is_type(description):
-        return encode_typed(values, f"{description}[]")
-    structs = structs_of(description)
-    kind, parts = _structured(values, f"{next(iter(structs))}[]", structs)
-    return encode([kind], [parts])
-
-
-def structs_of(description: str) -> dict[str, list[tuple[str, ...]]]:
-    """Return type and name of the fields of each struct in a description, the outermost first."""
-    check_type(description)
-    structs = {
-        found[1]: [tuple(field.split()) for field in found[2].split(",") if field.strip()]
-        for found in _STRUCT.finditer(description)
-    }
+        return description, {}
+    structs: dict[str, list[tuple[str, str]]] = {}
+    for found in _STRUCT.finditer(description):
+        members = [member.split() for member in found[2].split(",")]
+        if any(len(member) != 2 for member in members):
+            raise CheatcodeFailure(f"the members of {found[1]} must be types with names, as in {found[1]}(uint256 a)")
+        structs[found[1]] = [(kind, name) for kind, name in members]
     if not structs:
         raise CheatcodeFailure(f"type description '{description}' is malformed")
-    return structs
+    return next(iter(structs)), structs
 
 
-def _structured(value: Any, kind: str, structs: Mapping[str, Sequence[tuple[str, ...]]]) -> tuple[str, Any]:
-    if kind.endswith("[]"):
-        inner = kind[:-2]
+def _typed(value: Any, kind: str, structs: Structs) -> Any:
+    if kind.partition("[")[0] not in structs:
+        return coerce(value, kind)
+    if kind.endswith("]"):
+        inner, _, size = kind[:-1].rpartition("[")
         if not isinstance(value, list):
             raise CheatcodeFailure(f"expected array, found {_type_name(value)}")
-        parts = [_structured(item, inner, structs) for item in value]
-        return f"{parts[0][0] if parts else flat_type(inner, structs)}[]", [part for _, part in parts]
-    if kind not in structs:
-        return kind, coerce(value, kind)
+        if size and len(value) != int(size):
+            raise CheatcodeFailure(_WRONG_LENGTH)
+        return [_typed(item, inner, structs) for item in value]
     if not isinstance(value, Mapping):
         raise CheatcodeFailure(f"expected object, found {_type_name(value)}")
-    fields = []
-    for field in structs[kind]:
-        if len(field) != 2 or field[1] not in value:
-            raise CheatcodeFailure(f"field {field[-1]} of {kind} is not in the object")
-        fields.append(_structured(value[field[1]], field[0], structs))
-    return f"({','.join(part for part, _ in fields)})", tuple(part for _, part in fields)
+    for _, name in structs[kind]:
+        if name not in value:
+            raise CheatcodeFailure(f"field {name} of {kind} is not in the object")
+    return tuple(_typed(value[name], part, structs) for part, name in structs[kind])
 
 
-def flat_type(kind: str, structs: Mapping[str, Sequence[tuple[str, ...]]], depth: int = 0) -> str:
+def abi_type(kind: str, structs: Structs, depth: int = 0) -> str:
     """Return a type as an ABI type, with tuples for structs."""
     if depth > MAX_NESTING:
         raise CheatcodeFailure(_TOO_DEEP)
-    if kind.endswith("[]"):
-        return f"{flat_type(kind[:-2], structs, depth + 1)}[]"
-    if kind not in structs:
-        return kind
-    return check_type(f"({','.join(flat_type(field[0], structs, depth + 1) for field in structs[kind])})")
+    if kind.endswith("]"):
+        inner, _, size = kind.rpartition("[")
+        return f"{abi_type(inner, structs, depth + 1)}[{size}"
+    if kind in structs:
+        return check_type(f"({','.join(abi_type(part, structs, depth + 1) for part, _ in structs[kind])})")
+    if not is_type(kind):
+        raise CheatcodeFailure(f"missing type in type resolution: {kind}")
+    return kind

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from fvm_hypervisor.soltest.cheatcodes import documents, json_text
@@ -11,7 +10,7 @@ from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.files import allowed_file, read_text, write_bytes
 from fvm_hypervisor.soltest.cheatcodes.json_paths import select
 from fvm_hypervisor.soltest.cheatcodes.json_text import to_text
-from fvm_hypervisor.soltest.cheatcodes.strings import is_type, show
+from fvm_hypervisor.soltest.cheatcodes.strings import show
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from fvm_hypervisor.soltest.cheatcodes.values import decode, split
 
@@ -84,7 +83,7 @@ def _parse_type_at(_context: Context, text: str, key: str, description: str) -> 
 
 @cheatcode("parseJsonTypeArray(string,string,string)", returns="bytes")
 def _typed_array(_context: Context, text: str, key: str, description: str) -> bytes:
-    return documents.encode_typed_array(documents.at(documents.read_json(text), key), description)
+    return documents.encode_typed(documents.at(documents.read_json(text), key), description, "[]")
 
 
 # --- construction ---------------------------------------------------------------------------------------------------
@@ -153,20 +152,16 @@ def _serialize_type_in(context: Context, name: str, key: str, description: str, 
 
 def _typed_json(description: str, data: bytes) -> Any:
     """Return a value encoded as a type, or as EIP-712's description of structs, as a JSON value."""
-    if is_type(description):
-        return as_json(description, decode([description], data)[0])
-    structs = documents.structs_of(description)
-    outermost = next(iter(structs))
-    return _named(outermost, decode([documents.flat_type(outermost, structs)], data)[0], structs)
+    kind, structs = documents.described_type(description)
+    return _named(kind, decode([documents.abi_type(kind, structs)], data)[0], structs)
 
 
-def _named(kind: str, value: Any, structs: Mapping[str, Sequence[tuple[str, ...]]]) -> Any:
+def _named(kind: str, value: Any, structs: documents.Structs) -> Any:
+    if kind.partition("[")[0] not in structs:
+        return as_json(kind, value)
     if kind.endswith("]"):
         return [_named(kind.rpartition("[")[0], item, structs) for item in value]
-    if kind not in structs:
-        return as_json(kind, value)
-    fields = zip(structs[kind], value, strict=True)
-    return {name: _named(part, item, structs) for (part, name), item in fields}
+    return {name: _named(part, item, structs) for (part, name), item in zip(structs[kind], value, strict=True)}
 
 
 def read_or_text(text: str) -> Any:

@@ -116,7 +116,7 @@ def read_number(text: str, kind: str) -> int:
     """Return a number in decimal, hexadecimal or exponent notation. Raises ValueError."""
     unsigned = kind.startswith("u")
     bits = int(kind.removeprefix("u").removeprefix("int") or 256)
-    if unsigned and text.startswith("+"):
+    if unsigned and text.startswith(("+", "-")):
         raise _Malformed("expected at least one digit")
     prefixed = _PREFIXED.fullmatch(text)
     number = int(text.rstrip(" "), 0) if prefixed else _decimal(text)
@@ -175,14 +175,13 @@ for _name, _kind in (
 
 def is_type(kind: str) -> bool:
     """Return True if a string is an ABI type."""
-    from eth_abi.exceptions import ABITypeError, ParseError
-    from eth_abi.grammar import parse
+    from eth_abi.abi import is_encodable_type
+    from eth_abi.exceptions import ABITypeError
 
     try:
-        parse(check_type(kind)).validate()
-    except (ABITypeError, ParseError, ValueError):
+        return is_encodable_type(check_type(kind))
+    except (ABITypeError, ValueError):
         return False
-    return True
 
 
 # --- strings to strings ---------------------------------------------------------------------------------------------

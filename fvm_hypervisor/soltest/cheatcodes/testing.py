@@ -20,11 +20,11 @@ _OWN_VERSION: Final = 1, 7, 1
 _VERSION_TEXT: Final = "1.7.1-hypervisor+4072e48705.1778226655.dist"
 """Version, commit, build time and profile of the forge release whose cheatcodes these are, in forge's form."""
 _VERSION: Final = re.compile(
-    r"(?P<major>0|[1-9]\d*)\.(?P<minor>0|[1-9]\d*)\.(?P<patch>0|[1-9]\d*)"
+    r"(?P<major>0|[1-9]\d{0,18})\.(?P<minor>0|[1-9]\d{0,18})\.(?P<patch>0|[1-9]\d{0,18})"
     r"(?:-(?P<pre>[0-9A-Za-z.-]+))?(?:\+(?P<build>[0-9A-Za-z.-]+))?",
     re.ASCII,
 )
-"""Semantic version (semver.org)."""
+"""Semantic version (semver.org), whose numbers have at most 63 bits."""
 
 
 @cheatcode("assume(bool)")

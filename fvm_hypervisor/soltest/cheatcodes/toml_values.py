@@ -149,7 +149,7 @@ def _parse_type_at(_context: Context, text: str, key: str, description: str) -> 
 
 @cheatcode("parseTomlTypeArray(string,string,string)", returns="bytes")
 def _typed_array(_context: Context, text: str, key: str, description: str) -> bytes:
-    return documents.encode_typed_array(documents.at(_read(text), key), description)
+    return documents.encode_typed(documents.at(_read(text), key), description, "[]")
 
 
 @cheatcode("writeToml(string,string)")

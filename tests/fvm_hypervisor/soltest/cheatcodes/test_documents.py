@@ -105,6 +105,17 @@ def test_path_that_multiplies_values_is_refused() -> None:
         select(document, "$" + "..*" * 8)
 
 
+@pytest.mark.parametrize("condition", ["@.a.b > 1", "@.a == @.c", "@.a || @.c", "@.a.b && @.c"])
+def test_filter_of_a_large_document_takes_linear_time(condition: str) -> None:
+    document = [{"a": {"b": index}, "c": {"b": index}} for index in range(2000)]
+    assert len(select(document, f"$[?({condition})]")) >= 1998
+
+
+def test_path_above_the_limit_is_refused() -> None:
+    with pytest.raises(CheatcodeFailure, match="the path has 3000 characters, more than 1024"):
+        select([], "[0]" * 1000)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -168,6 +179,7 @@ def test_value_of_a_type_is_read_as_in_forge(value: str, name: str, expected: An
     [
         ('" 1"', "Uint", '1\n^\nexpected at least one digit'),
         ('"+1"', "Uint", '\n+1\n^\nexpected at least one digit'),
+        ('"-0"', "Uint", '\n-0\n^\nexpected at least one digit'),
         ('"0x1"', "Bytes", "\n0x1\n^\nodd number of digits"),
         ('"0xBTC"', "Bytes32", "\n0xBTC\n   ^\nodd number of digits"),
         ('"0xzz"', "Bytes", "\n0xzz\n  ^\n"),
@@ -237,6 +249,30 @@ def test_toml_integer_has_64_bits() -> None:
 def test_typed_value_is_serialized_as_in_forge(description: str, value: Any, expected: str) -> None:
     kind = "(uint256,(bytes4,bool)[])" if description.startswith("Q") else description
     assert run("serializeJsonType(string,bytes)", description, encode([kind], [value])) == expected
+
+
+PAIRS = "A(B[2] b)B(uint256 x)"
+
+
+def test_array_of_structs_of_fixed_size_is_typed_as_in_forge() -> None:
+    data = run("parseJsonType(string,string)", '{"b":[{"x":1},{"x":2}]}', PAIRS)
+    assert words(data) == [1, 2]
+    assert run("serializeJsonType(string,bytes)", PAIRS, data) == '{"b":[{"x":1},{"x":2}]}'
+
+
+@pytest.mark.parametrize(
+    ("description", "message"),
+    [
+        (PAIRS, "array length mismatch"),
+        ("A(foo b)", "missing type in type resolution: foo"),
+        ("A(uint256)", "the members of A must be types with names"),
+        ("A()", "the members of A must be types with names"),
+        ("A(A b)", "nested too deeply"),
+    ],
+)
+def test_wrong_type_description_is_refused(description: str, message: str) -> None:
+    with pytest.raises(CheatcodeFailure, match=message):
+        run("parseJsonType(string,string)", '{"b":[{"x":1}]}', description)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.table import selector, table
 from tests.fvm_hypervisor.soltest.cheatcodes.running import run
 
 WORDS = {
@@ -42,3 +44,8 @@ def test_each_hostile_call_fails_with_its_message(tmp_path: Path) -> None:
     assert set(found) == set(WORDS)
     assert {name for name, words in WORDS.items() if words not in (found[name].reason or "")} == set()
     assert {test.status.value for test in found.values()} == {"Failure"}
+
+
+def test_version_with_a_number_above_64_bits_is_refused() -> None:
+    with pytest.raises(CheatcodeFailure, match="expected MAJOR"):
+        table()[selector("foundryVersionCmp(string)")].run(None, f"{'9' * 5000}.0.0")
