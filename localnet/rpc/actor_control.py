@@ -89,7 +89,7 @@ METHODS = (
         (module, optional(text), optional(text)),
         install_actor,
         traces=True,
-        preparation=Preparation(_compile, lambda _: "hypervisor_installActor", parameter="wasm"),
+        preparation=Preparation(_compile, lambda _: "hypervisor_installActor"),
     ),
     Method("hypervisor_createActor", (cid, optional(any_value), optional(number)), create_actor),
     Method("hypervisor_setActorCode", (filecoin_address, cid), set_actor_code),

@@ -156,7 +156,7 @@ class Dispatcher:
             values = method.read(_read(request)[1])
         except RpcError:
             return None
-        if method.preparation is not None and method.preparation.applies(values[method.preparation.parameter]):
+        if method.preparation is not None and method.preparation.applies(values[method.parameters[0]]):
             return None
         execute = partial(method.handler, self._node, **values)
         return Change(
@@ -351,7 +351,7 @@ class Dispatcher:
             change = partial(method.call, target, params)
         else:
             values = method.read(params)
-            if preparation.applies(values[preparation.parameter]):
+            if preparation.applies(values[method.parameters[0]]):
                 return await self._prepared_change(method, preparation, values, target, session)
             change = partial(method.handler, target, **values)
         if session is None:
@@ -368,7 +368,7 @@ class Dispatcher:
     ) -> Any:
         """Execute the query of a method's preparation on a query thread, then the method with its result."""
         assert self._run_query is not None
-        request = values[preparation.parameter]
+        request = values[method.parameters[0]]
         order = (
             self._orders.setdefault(preparation.sender(request), RequestOrder()) if session is None else session.order
         )
@@ -377,7 +377,7 @@ class Dispatcher:
             if query is not None:
                 client = REQUESTING_CLIENT.set(None)
                 try:
-                    values[preparation.parameter] = await self._run_query(query, method.kind)
+                    values[method.parameters[0]] = await self._run_query(query, method.kind)
                 finally:
                     REQUESTING_CLIENT.reset(client)
             return await self._on_chain(lambda: method.handler(target, **values))

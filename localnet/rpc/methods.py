@@ -41,16 +41,14 @@ def optional(read: Reader) -> OptionalReader:
 class Preparation:
     """A query that a changing method executes first, so that it does not delay blocks.
 
-    `query(node, request)`, with the method's parameters, returns a query that fills in missing fields of the request,
-    such as gas, or None if there is nothing to do. `sender(request)` returns the sender, whose transactions are
-    executed in order. `applies(request)` returns False for requests that skip both. `parameter` is the name of the
-    request among the method's parameters.
+    The request is the method's first parameter. `query(node, request)`, with all parameters, returns a query that fills
+    in missing fields of the request, such as gas, or None if there is nothing to do. `sender(request)` returns the
+    sender, whose transactions are executed in order. `applies(request)` returns False for requests that skip both.
     """
 
     query: Callable[..., Callable[[Any], Any] | None]
     sender: Callable[[Any], Hashable]
     applies: Callable[[Any], bool] = lambda _: True
-    parameter: str = "request"
 
 
 @dataclass(frozen=True, slots=True)
