@@ -147,7 +147,9 @@ def _change(case: str, one: Step, other: Step, names: CallNames) -> MessageChang
     if not kinds:
         return None
     gas = tuple(_gas_of(*step) for step in (one, other))
-    return MessageChange(case, mine.label or others.label, kinds, (gas[0], gas[1]), (mine.end, others.end), difference)
+    native = all(names.is_native(call) for cost in costs for call in cost.calls)
+    ends = mine.end(native=native), others.end(native=native)
+    return MessageChange(case, mine.label or others.label, kinds, (gas[0], gas[1]), ends, difference)
 
 
 def _differ(
@@ -157,9 +159,9 @@ def _differ(
     one, other = mine.receipt, others.receipt
     gas = _gas_of(mine, costs) != _gas_of(others, other_costs)
     if one is not None and other is not None:
-        ends = (one.exit_code, mine.end) != (other.exit_code, others.end)
+        ends = (one.exit_code, mine.end()) != (other.exit_code, others.end())
         return ends, one.return_data != other.return_data, gas, one.events_root != other.events_root
-    ends = mine.end != others.end or [cost.exit_code for cost in costs] != [cost.exit_code for cost in other_costs]
+    ends = mine.end() != others.end() or [cost.exit_code for cost in costs] != [cost.exit_code for cost in other_costs]
     return ends, False, gas, _events(costs) != _events(other_costs)
 
 

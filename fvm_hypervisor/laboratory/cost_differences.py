@@ -69,7 +69,8 @@ def _differences(mine: CallBoundary, others: CallBoundary, names: CallNames) -> 
         return [f"only {which} then calls {_call_text(longer, names)}", *_charges(one, other)]
     if kind is _BEGIN:
         return _call_start_differences(one, other, names)
-    return [*_charges(one, other), *_syscalls(one, other), *_events(one.events, other.events), *_ends(one, other)]
+    events = _events(one.events, other.events)
+    return [*_charges(one, other), *_syscalls(one, other), *events, *_ends(one, other, names)]
 
 
 def _call_start_differences(one: CallCost, other: CallCost, names: CallNames) -> list[str]:
@@ -116,17 +117,17 @@ def _events(one: list[Event], other: list[Event]) -> list[str]:
     return lines
 
 
-def _ends(one: CallCost, other: CallCost) -> list[str]:
+def _ends(one: CallCost, other: CallCost, names: CallNames) -> list[str]:
     lines = []
     if (one.exit_code, one.error) != (other.exit_code, other.error):
-        lines.append(f"end: A {_end(one)}, B {_end(other)}")
+        lines.append(f"end: A {_end(one, names)}, B {_end(other, names)}")
     if one.returned != other.returned:
         lines.append(f"return: A {_bytes(one.returned)}, B {_bytes(other.returned)}")
     return lines
 
 
-def _end(call: CallCost) -> str:
-    return call.error or f"exit {exit_meaning(call.exit_code)}"
+def _end(call: CallCost, names: CallNames) -> str:
+    return call.error or f"exit {exit_meaning(call.exit_code, native=names.is_native(call))}"
 
 
 def _event(entries: Event) -> str:

@@ -192,7 +192,8 @@ def _expensive_lines(found: CostReport) -> Iterator[str]:
     yield ""
     yield "the most expensive messages"
     for message in found.most_expensive(MOST_EXPENSIVE):
-        end = "" if message.exit_code == 0 else f", exit {exit_name(message.exit_code)}"
+        native = not message.method.startswith(("evm.", "eam."))
+        end = "" if message.exit_code == 0 else f", exit {exit_name(message.exit_code, native=native)}"
         yield f"  {message.gas:>16,}  {shorten(message.method, 48)}  {message.case}, {printable(message.label)}{end}"
 
 

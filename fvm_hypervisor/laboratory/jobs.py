@@ -67,11 +67,11 @@ class MessageOutcome:
     lacks_block: bool = False
     """True if execution stopped because a block is missing, and not because of the message."""
 
-    @property
-    def end(self) -> str:
+    def end(self, *, native: bool = False) -> str:
+        """Return the end as text; the exit codes of a `native` actor have none of the contracts' names."""
         if self.receipt is None or self.fatal:
             return self.fatal or self.refused
-        return f"exit {exit_meaning(self.receipt.exit_code)}"
+        return f"exit {exit_meaning(self.receipt.exit_code, native=native)}"
 
 
 class Run(Protocol):

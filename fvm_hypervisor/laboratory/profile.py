@@ -25,6 +25,7 @@ from hypervisor.tracing import (
     TraceEvent,
 )
 from hypervisor.types import ActorID, MethodNumber
+from localnet.ledger.call_tree import is_native
 from store.cid import Cid, show
 
 EXECUTION: Final = "wasm_exec"
@@ -172,6 +173,10 @@ class CallNames:
         if known is None:
             known = self._actors[call.code] = self._manifest.name_of(call.code) or f"actor {show(call.code)}"
         return known
+
+    def is_native(self, call: CallCost) -> bool:
+        """Return True for a call of an actor whose own exit codes are not those of contracts."""
+        return is_native({"actor": self.actor(call)})
 
     def method(self, call: CallCost) -> str:
         """Return a name such as `storagepower.EnrollCronEvent`, with the method's number if its name is unknown."""

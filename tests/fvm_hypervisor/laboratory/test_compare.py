@@ -13,11 +13,14 @@ import pytest
 
 from fvm_hypervisor.cli.node_banner import banner
 from fvm_hypervisor.laboratory.compare import compare_job
+from fvm_hypervisor.laboratory.cost_differences import first_cost_difference
 from fvm_hypervisor.laboratory.jobs import VectorJob
+from fvm_hypervisor.laboratory.profile import CallCost, CallNames, MessageCost
 from fvm_hypervisor.laboratory.sides import Choices, two_sides
 from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.conformance import name_of, read_vectors, run_variant, variants_of
 from hypervisor.network_versions import NV29
+from hypervisor.types import MethodNumber
 from localnet import Network
 from localnet.ledger.upgrades import NO_UPGRADES
 from tests.command import run
@@ -107,6 +110,26 @@ def test_an_opcode_that_a_version_lacks_ends_the_call_elsewhere(tmp_path: Path) 
     assert change["ends"][0].startswith("exit 0 ")
     assert change["ends"][1].startswith("exit 35 ")  # EVM_CONTRACT_INVALID_INSTRUCTION
     assert any(words.startswith("end: A exit 0") for words in change["first"]["words"])
+
+
+@pytest.mark.parametrize(
+    ("actor", "end"),
+    [
+        ("evm", "exit 33 EVM_CONTRACT_REVERTED, the contract reverted"),
+        ("storagemarket", "exit 33, an actor-defined exit code"),
+    ],
+)
+def test_exit_codes_of_contracts_are_named_by_the_code_of_the_actor(actor: str, end: str) -> None:
+    with Network(clock=Clock()) as network:
+        manifest = network.machine.manifest
+
+    def costs(exit_code: int) -> list[MessageCost]:
+        call = CallCost("f05", MethodNumber(2), 0, b"", code=manifest.code(actor), exit_code=exit_code)
+        return [MessageCost(implicit=False, head=CallCost("message", MethodNumber(0), 0, b""), calls=[call])]
+
+    difference = first_cost_difference(costs(33), costs(0), CallNames(manifest))
+    assert difference is not None
+    assert difference.lines[0].startswith(f"end: A {end}, B exit 0 ")
 
 
 def test_range_of_epochs_is_compared(chain: Path) -> None:
