@@ -73,7 +73,7 @@ class BlockProduction(NetworkReader):
     @property
     def next_timestamp(self) -> int:
         """Timestamp that a block mined now would have."""
-        return self.timestamp_after(self.chain.head)
+        return self._clock.after(self.chain.head.timestamp)
 
     def timestamp_after(self, head: Tipset) -> int:
         """Return the timestamp that a block mined now on `head` would have. Safe to call from other threads."""

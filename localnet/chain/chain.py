@@ -52,7 +52,7 @@ from localnet.ledger.index import (
     retained_entries,
     tipset_entries,
 )
-from localnet.ledger.records import GENESIS_PARENT, Execution, Tipset
+from localnet.ledger.records import GENESIS_PARENT, IMPERSONATED, NATIVE, Execution, Tipset
 from localnet.ledger.upgrades import Upgrade, Upgrades, bundle_pins, rehearse_upgrades
 from localnet.rules.installed import rules_of
 from store.blockstore import Blockstore
@@ -219,7 +219,9 @@ class Chain(ChainReader):
                 sidecars[candidate.hash] = candidate.sidecar
         carried = [sidecars[each.hash] for each in executions if each.hash in sidecars] if sidecars else []
         implicit = implicit_executions(self.machine, work) if work else []
-        executions = [with_final_addresses(self.machine, each) for each in executions]
+        for place, execution in enumerate(executions):
+            if execution.kind in (NATIVE, IMPERSONATED):
+                executions[place] = with_final_addresses(self.machine, execution)
         return self._commit(parent, height, timestamp, executions, carried, implicit)
 
     def _refuse(self, candidate: Candidate, error: TransactionRefused) -> None:

@@ -29,7 +29,7 @@ from localnet.errors import TransactionRefused
 from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.genesis import NetworkRecord
-from localnet.ledger.records import IMPERSONATED, IMPLICIT, NATIVE, EmittedEvent, Execution, Tipset
+from localnet.ledger.records import IMPERSONATED, IMPLICIT, EmittedEvent, Execution, Tipset
 from localnet.ledger.upgrades import upgrade_machine
 from localnet.rules.installed import rules_of
 from localnet.rules.parts import ImplicitResult, SenderInfo
@@ -223,12 +223,11 @@ def apply_pending(machine: Hypervisor, candidates: Iterable[Candidate]) -> None:
 
 
 def with_final_addresses(machine: Hypervisor, execution: Execution) -> Execution:
-    """Return an execution with its Ethereum addresses in the machine's state, which is that after the tipset.
+    """Return the execution of a message that is no transaction, with its addresses in the machine's state.
 
-    A message that is no transaction may create its receiver (lotus node/impl/eth/utils.go, ethTxFromNativeMessage).
+    The state is that after the tipset: the message may create its receiver. Source: lotus node/impl/eth/utils.go,
+    ethTxFromNativeMessage.
     """
-    if execution.kind not in (NATIVE, IMPERSONATED):
-        return execution
     message = execution.message.message
     receiver = None if execution.to is None else display_address(machine, message.to)
     return replace(execution, sender=display_address(machine, message.from_), to=receiver)

@@ -109,7 +109,7 @@ def state_tipset(network: NetworkReader, ref: BlockRef) -> Tipset:
     The state at a null round is that of the tipset before it (lotus node/impl/eth/tipsetresolver.go).
     """
     chain = network.chain
-    if chain.history is not None:
+    if chain.origin is not None and chain.history is not None:
         name = ref.hash if ref.hash is not None else history_number(network, ref)
         earlier = None if name is None else chain.earlier(name)
         if earlier is not None:

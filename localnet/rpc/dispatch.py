@@ -112,7 +112,7 @@ class Dispatcher:
 
     async def _decode_and_respond(self, body: bytes | bytearray, session: SocketSession | None) -> bytes:
         try:
-            request = _decode(body)
+            request = _with_exact_ids(orjson.loads(body), body)
         except ValueError as error:
             return _unreadable(error)
         return await self._respond(request, session)
@@ -120,7 +120,9 @@ class Dispatcher:
     def respond(self, body: bytes) -> bytes | Change | Coroutine[Any, Any, bytes]:
         """Return the response to a small HTTP request, or a change or coroutine that produces it."""
         try:
-            request = _decode(body)
+            request = orjson.loads(body)
+            if type(request) is not dict or type(request.get("id")) is float:
+                request = _with_exact_ids(request, body)
         except ValueError as error:
             return _unreadable(error)
         name = request.get("method") if isinstance(request, dict) else None
@@ -415,12 +417,8 @@ def _too_large(limit: int) -> RpcError:
     return RpcError(LIMIT_EXCEEDED, f"response exceeds {limit} bytes: request less data")
 
 
-def _decode(body: bytes | bytearray) -> Any:
-    """Return the JSON of a request body, with exact IDs: orjson reads integers beyond 64 bits as floats.
-
-    Raises ValueError.
-    """
-    request = orjson.loads(body)
+def _with_exact_ids(request: Any, body: bytes | bytearray) -> Any:
+    """Return the request with exact IDs: orjson reads integers beyond 64 bits as floats."""
     several = isinstance(request, list)
     if not any(type(_id(each)) is float for each in (request if several else [request])):
         return request

@@ -111,9 +111,10 @@ class TransactionRequest:
 
     def check(self, rules: NetworkRules) -> None:
         """Raise TransactionRefused for a type that these rules do not accept, RpcError for an access list."""
-        kind = self.kind(rules)
-        if kind not in rules.features.transaction_types:
-            rules.features.check_type(kind)
+        if self.type is not None or self.access_list is not None:
+            kind = self.kind(rules)
+            if kind not in rules.features.transaction_types:
+                rules.features.check_type(kind)
         if self.access_list:
             check_access_list(self.access_list, rules)
 

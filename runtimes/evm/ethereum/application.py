@@ -163,8 +163,8 @@ class Application:
         self._calls.keeps_changes = commit
         transaction, accounts = self._transaction, self._accounts
         validation.check_size(transaction, self._fork, self._required, is_capped=is_capped)
-        if self._paid:
-            validation.check_priority_fee(transaction)
+        if self._paid and transaction.max_fee < transaction.max_priority_fee:
+            raise validation.priority_fee_error(transaction)
         if transaction.type == BLOB:
             validation.check_blobs(transaction, self._fork, self._limits, may_be_free=True)
         sender = accounts.find(self._sender)

@@ -266,19 +266,17 @@ def _check_block_limits(transaction: Transaction, fork: Fork, block: BlockLimits
 
 def check_fees(transaction: Transaction, block: BlockLimits) -> None:
     """Check the fees. Raises InvalidTransaction."""
-    check_priority_fee(transaction)
+    if transaction.max_fee < transaction.max_priority_fee:
+        raise priority_fee_error(transaction)
     if transaction.max_fee < block.base_fee:
         words = f"fee cap {transaction.max_fee} below the base fee {block.base_fee}"
         raise InvalidTransaction(RejectionReason.INSUFFICIENT_MAX_FEE_PER_GAS, words)
 
 
-def check_priority_fee(transaction: Transaction) -> None:
-    """Raise InvalidTransaction for a priority fee above the fee cap."""
-    fee, priority = transaction.max_fee, transaction.max_priority_fee
-    if fee < priority:
-        raise InvalidTransaction(
-            RejectionReason.PRIORITY_GREATER_THAN_MAX_FEE_PER_GAS, f"priority fee {priority} above the fee cap {fee}"
-        )
+def priority_fee_error(transaction: Transaction) -> InvalidTransaction:
+    """Return the error for a priority fee above the fee cap."""
+    words = f"priority fee {transaction.max_priority_fee} above the fee cap {transaction.max_fee}"
+    return InvalidTransaction(RejectionReason.PRIORITY_GREATER_THAN_MAX_FEE_PER_GAS, words)
 
 
 def check_blobs(transaction: Transaction, fork: Fork, block: BlockLimits, *, may_be_free: bool = False) -> None:
