@@ -12,7 +12,7 @@ from localnet.rpc.node import Node
 from store.blockstore import get_object, put_object
 from store.cid import show
 from tests.conftest import data_file
-from tests.localnet.conftest import Clock, network_fixture
+from tests.localnet.conftest import BUNDLE, Clock, network_fixture
 from tests.localnet.rpc.conftest import Client, Failed
 
 SIZE, LIFE = 2048, 540 * 2880
@@ -83,6 +83,7 @@ def test_estimated_pledge_is_that_of_miner_actor_plus_margin(
 
 
 def test_estimated_deposit_is_that_of_the_miner_actor_plus_margin(official: Network) -> None:
+    data_file(BUNDLE)  # our own actor estimates no deposits
     miner, rpc = official.create_miner(sectors=0), Client(Node(official))
     official.mine()
     owner, until = f"f0{miner.id}", official.block_number + LIFE
