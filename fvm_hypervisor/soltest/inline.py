@@ -106,7 +106,7 @@ def configured(project: Project, found: Mapping[str, list[str]], function: str) 
     """Return the settings of a test; `unknown_keys` are warnings about its comments. Raises InvalidInput."""
     values: dict[str, Any] = {}
     for lines in (found.get("", ()), found.get(function, ()) if function else ()):
-        values = _merge(values, _values(project.profile, lines))
+        values = _merge(values, _values(project, lines))
     if not values:
         return replace(project, unknown_keys=())
     table = Table(values)
@@ -135,14 +135,19 @@ def configured(project: Project, found: Mapping[str, list[str]], function: str) 
     return replace(project, **changes, unknown_keys=tuple(unknown))
 
 
-def _values(profile: str, lines: Sequence[str]) -> dict[str, Any]:
+def _values(project: Project, lines: Sequence[str]) -> dict[str, Any]:
     """Return the values of assignments; those of the profile take precedence over the default one's."""
     try:
         content = parse_toml("\n".join(lines))
     except ValueError as error:
         raise InvalidInput(f"forge-config: {'; '.join(lines)[:200]!r} is not valid TOML: {error}") from None
+    for name in content:
+        if name not in project.profiles:
+            raise InvalidInput(
+                f"forge-config: invalid profile {name:.80}; valid profiles: {', '.join(project.profiles)}"
+            )
     found: dict[str, Any] = {}
-    for name in dict.fromkeys((DEFAULT_PROFILE, profile)):
+    for name in dict.fromkeys((DEFAULT_PROFILE, project.profile)):
         found = _merge(found, content.get(name) or {})
     return found
 

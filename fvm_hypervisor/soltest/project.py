@@ -17,7 +17,7 @@ from fvm_hypervisor.soltest.consent import Grant
 from fvm_hypervisor.soltest.environment_settings import EnvironmentSettings, environment_settings
 from fvm_hypervisor.soltest.evm_versions import EVM_VERSIONS
 from fvm_hypervisor.soltest.foundry_keys import unknown_keys, unknown_variables
-from fvm_hypervisor.soltest.foundry_profiles import merge_profile, select_profile
+from fvm_hypervisor.soltest.foundry_profiles import DEFAULT, merge_profile, select_profile
 from fvm_hypervisor.soltest.mutation_settings import MutationConfig, select_operators
 from fvm_hypervisor.soltest.project_files import CONFIG_FILE, check_inside, read_config
 from fvm_hypervisor.soltest.remappings import Remapping, all_remappings
@@ -127,6 +127,8 @@ class Project:
 
     root: Path
     profile: str = "default"
+    profiles: tuple[str, ...] = ("default",)
+    """All profiles of foundry.toml."""
     src: str = "src"
     test: str = "test"
     script: str = "script"
@@ -249,7 +251,8 @@ def load_project(root: Path, profile: str | None = None, settings: Mapping[str, 
         except InvalidInput as error:
             raise InvalidInput(f"command line: {error}") from None
     remappings = all_remappings(root, first, project.remappings, project.libs, automatic)
-    return replace(project, remappings=remappings, unknown_keys=unknown)
+    profiles = tuple(dict.fromkeys((DEFAULT, *Table(content).table("profile"))))
+    return replace(project, remappings=remappings, unknown_keys=unknown, profiles=profiles)
 
 
 def _with_environment(root: Path, name: str, table: Table, environment: EnvironmentSettings) -> dict[str, Any]:

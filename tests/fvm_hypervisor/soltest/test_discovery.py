@@ -123,7 +123,7 @@ contract Second {
 
 
 def test_inline_comments_configure_named_tests() -> None:
-    project = Project(Path())
+    project = Project(Path(), profiles=("default", "fast"))
     first, second = inline_settings(COMMENTS, "First"), inline_settings(COMMENTS, "Second")
     assert configured(project, first, "testFuzz_A").fuzz.runs == 3
     assert configured(project, first, "testFuzz_Other").fuzz.runs == 7
@@ -134,7 +134,8 @@ def test_inline_comments_configure_named_tests() -> None:
 
 
 def test_comment_of_the_profile_takes_precedence_over_one_of_the_default_profile() -> None:
-    assert configured(Project(Path(), profile="fast"), inline_settings(COMMENTS, "First"), "testFuzz_A").fuzz.runs == 99
+    project = Project(Path(), profile="fast", profiles=("default", "fast"))
+    assert configured(project, inline_settings(COMMENTS, "First"), "testFuzz_A").fuzz.runs == 99
 
 
 def commented(line: str) -> Project:
@@ -178,6 +179,7 @@ def test_inline_comment_sets_each_key_that_forge_applies(line: str, changed: dic
         ("default.invariant.call_override = true", "invariant.call_override is not supported"),
         ('default.evm_version = "nonesuch"', "evm_version is 'nonesuch'"),
         ("default = 1", "expected profile.key = value"),
+        ("other.fuzz.runs = 9", "invalid profile other; valid profiles: default"),
     ],
 )
 def test_inline_comment_that_cannot_apply_is_refused_by_name(line: str, reason: str) -> None:
