@@ -116,7 +116,9 @@ def push_message(node: Node, request: Message, spec: SendSpec = DEFAULT_SPEC) ->
     owner = _account(node, request.from_)
     nonce = node.network.pending_nonce(request.from_)
     if request.nonce not in (0, nonce):  # Lotus refuses the next nonce, too
-        raise RpcError(LOTUS_ERROR, f"MpoolPushMessage expects message nonce to be 0, was {request.nonce}")
+        raise RpcError(
+            LOTUS_ERROR, f"MpoolPushMessage expects message nonce to be 0, was {request.nonce}; the next is {nonce}"
+        )
     signed = _sign(node, owner, replace(_with_gas(node, request, spec, HEAD), nonce=nonce))
     sent_hash = node.network.submit_native(signed)
     if spec.uuid is not None:
