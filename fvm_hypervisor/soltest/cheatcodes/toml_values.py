@@ -19,10 +19,12 @@ from hypervisor.toml_text import parse_toml
 
 _I64: Final = 1 << 63
 _TIME: Final = re.compile(
+    r""""{3}(?:\\.|[^\\])*?"{3}(?!")|'{3}.*?'{3}(?!')|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|#[^\n]*|"""
     r"(?<![\w.:+-])(?:(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ])?(?P<minutes>[0-9]{2}:[0-9]{2})"
-    r"(?:(?P<seconds>:[0-9]{2})(?P<fraction>\.[0-9]+)?)?(?P<offset>[Zz]|[+-][0-9]{2}:[0-9]{2})?(?![\w.:+-])"
+    r"(?:(?P<seconds>:[0-9]{2})(?P<fraction>\.[0-9]+)?)?(?P<offset>[Zz]|[+-][0-9]{2}:[0-9]{2})?(?![\w.:+-])",
+    re.DOTALL,
 )
-_MARK: Final = re.compile(r"(?<![\w.:+-])0001-01-01T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}(?![\w.:+-])")
+"""Times, and strings and comments, in which there are none."""
 
 
 def _read(text: str) -> Any:
@@ -40,10 +42,12 @@ class _Times:
     """
 
     def __init__(self) -> None:
-        self._found: list[tuple[str, str]] = []
+        self._found: list[str] = []
 
     def mark(self, found: re.Match[str]) -> str:
         """Return the number of a time; other text is unchanged."""
+        if found["minutes"] is None:
+            return found[0]
         date, offset = found["date"], (found["offset"] or "").upper().replace("-00:00", "+00:00")
         clock = found["minutes"] + (found["seconds"] or ":00")
         try:  # a second 60 is valid in TOML
@@ -53,18 +57,11 @@ class _Times:
         if offset and not date:
             return found[0]
         fraction = (found["fraction"] or "")[:10].rstrip("0").rstrip(".")
-        self._found.append((found[0], f"{f'{date}T' if date else ''}{clock}{fraction}{offset}"))
+        self._found.append(f"{f'{date}T' if date else ''}{clock}{fraction}{offset}")
         return (datetime.min + timedelta(microseconds=len(self._found) - 1)).isoformat(timespec="microseconds")
 
     def written(self, time: datetime) -> str:
         """Return a numbered time as forge writes it: without zeros at the end of the fraction."""
-        return self._of(time)[1]
-
-    def restore(self, text: str) -> str:
-        """Return text in which times were numbered, such as a comment in a string, as it was."""
-        return _MARK.sub(lambda found: self._of(datetime.fromisoformat(found[0]))[0], text)
-
-    def _of(self, time: datetime) -> tuple[str, str]:
         return self._found[(time - datetime.min) // timedelta(microseconds=1)]
 
 
@@ -81,16 +78,14 @@ def _number(text: str) -> Number | str:
 def _as_json(value: Any, times: _Times) -> Any:
     match value:
         case dict():
-            return {times.restore(key): _as_json(part, times) for key, part in value.items()}
+            return {key: _as_json(part, times) for key, part in value.items()}
         case list():
             return [_as_json(part, times) for part in value]
         case "null":  # as in forge, which writes JSON's null so
             return None
-        case str():
-            return times.restore(value)
         case int() if not -_I64 <= value < _I64:
             raise ValueError("integer number overflowed")
-        case bool() | int() | Number():
+        case bool() | int() | Number() | str():
             return value
         case datetime():
             return times.written(value)
