@@ -25,13 +25,12 @@ from hypervisor.toml_text import parse_toml
 
 _PLACE: Final = re.compile(
     r"(?P<doc>(?:^[ \t]*///[^\n]*\n|^[ \t]*/\*\*.*?\*/[ \t]*\n?)+)[ \t]*"
-    r"(?:abstract[ \t]+)?(?P<kind>contract|function)\s+(?P<name>\w+)",
+    r"(?:(?:abstract[ \t]+)?(?P<kind>contract|function)\s+(?P<name>\w+))?",  # optional: comments are read once
     re.MULTILINE | re.DOTALL,
 )
 _CONTRACT: Final = re.compile(r"^[ \t]*(?:abstract[ \t]+)?contract\s+(\w+)", re.MULTILINE)
 _LINE: Final = re.compile(r"forge-config:(?P<text>[^\n]*)")
-_TABLES: Final = ("fuzz.", "invariant.")
-_TABLES_OF: Final = ("fuzz", "invariant")
+_TABLES: Final = ("fuzz", "invariant")
 _APPLIED: Final = (
     "allow_internal_expect_revert", "always_use_create_2_factory", "assertions_revert", "fs_permissions", "isolate",
     "sender",
@@ -48,6 +47,8 @@ def inline_settings(text: str, contract: str) -> dict[str, list[str]]:
     starts = [(match.start(), match.group(1)) for match in _CONTRACT.finditer(text)]
     found: dict[str, list[str]] = {}
     for match in _PLACE.finditer(text):
+        if match["kind"] is None:
+            continue
         lines = [_assignment(line["text"]) for line in _LINE.finditer(match["doc"])]
         if match["kind"] == "contract":
             owner, name = match["name"], ""
@@ -62,7 +63,7 @@ def _assignment(text: str) -> str:
     """Return a comment's text as TOML: keys may contain hyphens, and `fuzz` and `invariant` need no profile."""
     key, equals, value = text.removesuffix("*/").strip().partition("=")
     key = key.replace("-", "_")
-    profile = f"{DEFAULT_PROFILE}." if key.startswith(_TABLES) else ""
+    profile = f"{DEFAULT_PROFILE}." if key.startswith(tuple(f"{table}." for table in _TABLES)) else ""
     return f"{profile}{key}{equals}{value}"
 
 
@@ -117,7 +118,7 @@ def configured(project: Project, found: Mapping[str, list[str]], function: str) 
     changes: dict[str, Any] = {}
     unknown: list[str] = []
     for key, value in values.items():
-        if key in _TABLES_OF:
+        if key in _TABLES:
             inner = _fields(key, value, table.read_keys, unknown)
             changes[key] = replace(
                 getattr(project, key), **{name: getattr(getattr(parsed, key), name) for name in inner}

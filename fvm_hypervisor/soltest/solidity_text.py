@@ -25,7 +25,8 @@ _TOKEN: Final = re.compile(
 )
 _TYPE: Final = re.compile(
     rb"""(?P<skipped>//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')|"""
-    rb"""\b(?P<kind>enum|struct)\s+(?P<name>[A-Za-z_$][\w$]*)\s*\{(?P<members>[^}]*)\}""",
+    rb"""\b(?P<kind>enum|struct)\s+(?P<name>[A-Za-z_$][\w$]*)\s*\{"""
+    rb"""(?P<members>(?:[^}/]|//[^\n]*|/\*(?:[^*]|\*(?!/))*\*/)*)\}""",
     re.DOTALL,
 )
 _UNENCODED: Final = re.compile(rb"\s*(?:mapping|function)\s*\(")

@@ -138,6 +138,10 @@ def test_comment_of_the_profile_takes_precedence_over_one_of_the_default_profile
     assert configured(project, inline_settings(COMMENTS, "First"), "testFuzz_A").fuzz.runs == 99
 
 
+def test_long_comment_before_no_function_is_read_once() -> None:
+    assert inline_settings(20_000 * "/// forge-config: default.fuzz.runs = 1\n" + "uint x;", "First") == {}
+
+
 def commented(line: str) -> Project:
     text = f"contract A {{\n    /// forge-config: {line}\n    function testB(uint256 x) public {{}}\n}}"
     return configured(Project(Path(), fs_permissions=(("read", "."),)), inline_settings(text, "A"), "testB")

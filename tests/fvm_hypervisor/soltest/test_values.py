@@ -180,7 +180,7 @@ def test_constants_come_from_imported_project_sources_only(tmp_path: Path) -> No
 
 ENUMS = """// enum E { A }
 string constant TEXT = "enum E { A }";
-enum E { A, B /* , C */, // , D
+enum E { A, B /* , C */, // , D }
     D }
 library L { enum E { A, B } struct S { E e; } }
 abstract contract C { function f(E e) public {} enum E{A} }
@@ -211,7 +211,7 @@ def test_fields_of_a_struct_are_in_source_order(tmp_path: Path) -> None:
     (tmp_path / "test").mkdir()
     text = """struct Z { uint256 z; bytes a; }
 contract C { /* struct A { uint256 a; uint256 z; } */
-    struct S { mapping(uint256 => uint256) m; uint256[] /* ; */ y; Z b; }
+    struct S { mapping(uint256 => uint256) m; uint256[] /* ;} */ y; Z b; }
     struct Y { address a; bool z; } }"""
     (tmp_path / "test/T.t.sol").write_text(text, encoding="utf-8")
     found = struct_fields(Project(tmp_path))
