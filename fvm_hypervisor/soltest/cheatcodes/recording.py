@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from bridge.addresses import EthAddress, checksummed
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.diffs import note_slot
-from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.state import AccountAccess, MappingSlots
 from fvm_hypervisor.soltest.cheatcodes.step_watch import unwatch, watch
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
-from runtimes.evm import ENGINE_OPTION, PLAIN_ENGINE
 
 SLOT = "(address,bytes32,bool,bytes32,bytes32,bool)"
 _CHAIN = "(uint256,uint256)"
@@ -21,8 +19,6 @@ _ACCESS = (
     f"({_CHAIN},uint8,address,address,bool,uint256,uint256,bytes,uint256,bytes,bool,{SLOT}[],uint64,uint64,uint64)"
 )
 
-_HASHING_ENGINE: Final = PLAIN_ENGINE
-"""Engine that reports single hashes."""
 
 # --- logs -----------------------------------------------------------------------------------------------------------
 
@@ -54,12 +50,6 @@ def _recorded_logs_json(context: Context) -> str:
 
 
 # --- slots ----------------------------------------------------------------------------------------------------------
-
-
-def require_plain_engine(context: Context, what: str) -> None:
-    """Raise CheatcodeFailure unless the engine reports each hash and each storage access as it happens."""
-    if context.machine.registry.options.get(ENGINE_OPTION, _HASHING_ENGINE) != _HASHING_ENGINE:
-        raise CheatcodeFailure(f"{what} requires the engine py-evm: run with --evm py-evm")
 
 
 def note_write(context: Context, account: EthAddress, slot: int, word: int) -> None:

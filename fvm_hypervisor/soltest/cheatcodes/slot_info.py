@@ -19,8 +19,8 @@ Layout = Mapping[str, Any]
 Values = Mapping[int, tuple[int, int]]
 """Values of slots before and after a change."""
 _WORD: Final = 32
-_TYPE: Final = re.compile(r"((?:u?int|bytes)\d*|address|bool|string)((?:\[\d*\])*)")
-"""Types that have a name in the ABI; of the numbers, group 2 has the array's lengths."""
+_TYPE: Final = re.compile(r"(?:(?:u?int|bytes)\d*|address|bool|string)(?:\[\d*\])*")
+"""Types that have a name in the ABI."""
 _ARRAY: Final = re.compile(r"(.*)\[(\d+)\]")
 _STRUCT: Final = "struct "
 _MAX_DEPTH: Final = 10
@@ -171,8 +171,10 @@ def _of_mapping(types: Layout, row: Layout, slot: int, mappings: MappingSlots) -
     value = kind
     for word in words:
         key = _abi_type(types[value["key"]]["label"]) if value["encoding"] == "mapping" else None
-        text = None if key is None else _decode_key(key, word)
-        keys.append(f"0x{word.hex()}" if text is None else text)
+        if key is None or key in ("bytes", "string"):  # the slot has the hash of a text or bytes
+            keys.append(f"0x{word.hex()}")
+        else:
+            keys.append(_text(key, word))
         value = types[value["value"]] if value["encoding"] == "mapping" else value
     while value["encoding"] == "mapping":
         value = types[value["value"]]
@@ -217,11 +219,6 @@ def _decode(kind: str, word: int) -> str | None:
     if kind.startswith("("):
         return None
     return _text(kind, data)
-
-
-def _decode_key(kind: str, word: bytes) -> str | None:
-    """Return the text of a mapping's key; None for a text or bytes, of which the slot has the hash."""
-    return None if kind in ("bytes", "string") else _text(kind, word)
 
 
 def _text(kind: str, data: bytes) -> str:

@@ -79,7 +79,8 @@ class StepWatch:
         """Record a hash that may be a mapping's slot, with its key and the mapping's slot."""
         if len(event.stack) < 2 or event.stack[-2] != 2 * _WORD or event.stack[-1] > len(event.memory):
             return
-        data = event.memory[event.stack[-1] :][: 2 * _WORD].ljust(2 * _WORD, b"\0")
+        start = event.stack[-1]
+        data = event.memory[start : start + 2 * _WORD].ljust(2 * _WORD, b"\0")
         slots = mappings.setdefault(self._storages.get(self._calls.depth, ZERO_ADDRESS), MappingSlots())
         slots.hashes[int.from_bytes(keccak(data), "big")] = data[:_WORD], int.from_bytes(data[_WORD:], "big")
 

@@ -15,14 +15,13 @@ from bridge.addresses import EthAddress
 from bridge.method_numbers import INVOKE_EVM
 from fvm_hypervisor.soltest.cheatcodes.context import Cheats, Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
-from fvm_hypervisor.soltest.cheatcodes.recording import require_plain_engine
 from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS, State, StorageHook, StorageHooks
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from fvm_hypervisor.soltest.cheatcodes.values import encode
 from hypervisor.blocks import Block
 from hypervisor.call import Call
 from hypervisor.types import TokenAmount
-from runtimes.evm import FrameStopped
+from runtimes.evm import ENGINE_OPTION, PLAIN_ENGINE, FrameStopped
 from runtimes.evm.ethereum import EthereumHost, send_call
 from store.cid import RAW
 
@@ -58,7 +57,8 @@ def _register_mapping(context: Context, target: EthAddress, root: bytes, callbac
 
 def _hooks(context: Context) -> StorageHooks:
     context.ethereum("storage hooks")
-    require_plain_engine(context, "a storage hook")
+    if context.machine.registry.options.get(ENGINE_OPTION, PLAIN_ENGINE) != PLAIN_ENGINE:
+        raise CheatcodeFailure("a storage hook requires the engine py-evm: run with --evm py-evm")
     if context.state.hooks is None:
         context.state.hooks = StorageHooks()
     return context.state.hooks
