@@ -60,11 +60,10 @@ def inline_settings(text: str, contract: str) -> dict[str, list[str]]:
 
 
 def _assignment(text: str) -> str:
-    """Return a comment's text as TOML: keys may contain hyphens, and `fuzz` and `invariant` need no profile."""
+    """Return a comment's text as TOML; keys may contain hyphens instead of underscores."""
     key, equals, value = text.removesuffix("*/").strip().partition("=")
-    key = key.replace("-", "_")
-    profile = f"{DEFAULT_PROFILE}." if key.startswith(tuple(f"{table}." for table in _TABLES)) else ""
-    return f"{profile}{key}{equals}{value}"
+    profile, dot, name = key.partition(".")
+    return f"{profile}{dot}{name.replace('-', '_')}{equals}{value}"
 
 
 def configure(executor: TestExecutor, project: Project, found: Mapping[str, list[str]], function: str) -> Project:

@@ -138,6 +138,12 @@ def test_comment_of_the_profile_takes_precedence_over_one_of_the_default_profile
     assert configured(project, inline_settings(COMMENTS, "First"), "testFuzz_A").fuzz.runs == 99
 
 
+def test_comment_of_a_profile_with_a_hyphen_applies() -> None:
+    project = Project(Path(), profile="my-ci", profiles=("default", "my-ci"))
+    comment = "contract A {\n/// forge-config: my-ci.fuzz.max-test-rejects = 9\nfunction testB() public {} }"
+    assert configured(project, inline_settings(comment, "A"), "testB").fuzz.max_test_rejects == 9
+
+
 def test_long_comment_before_no_function_is_read_once() -> None:
     assert inline_settings(20_000 * "/// forge-config: default.fuzz.runs = 1\n" + "uint x;", "First") == {}
 
@@ -184,6 +190,7 @@ def test_inline_comment_sets_each_key_that_forge_applies(line: str, changed: dic
         ('default.evm_version = "nonesuch"', "evm_version is 'nonesuch'"),
         ("default = 1", "expected profile.key = value"),
         ("other.fuzz.runs = 9", "invalid profile other; valid profiles: default"),
+        ("fuzz.runs = 9", "invalid profile fuzz; valid profiles: default"),
     ],
 )
 def test_inline_comment_that_cannot_apply_is_refused_by_name(line: str, reason: str) -> None:
