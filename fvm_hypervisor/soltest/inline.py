@@ -127,12 +127,23 @@ def configured(project: Project, found: Mapping[str, list[str]], function: str) 
         elif key == "rpc_endpoints":
             changes[key] = {**project.rpc_endpoints, **parsed.rpc_endpoints}
         elif key in _APPLIED:
+            if key == "fs_permissions":
+                _check_paths(project.root, parsed)
             changes[key] = getattr(parsed, key)
         elif key in table.read_keys or is_known(key):
             raise InvalidInput(f"forge-config: {key} cannot be set in a comment: set it in foundry.toml")
         else:
             unknown.append(f"forge-config: unknown key {key:.80}")
     return replace(project, **changes, unknown_keys=tuple(unknown))
+
+
+def _check_paths(root: Path, parsed: Project) -> None:
+    """Raise InvalidInput for a path outside of the project: consent covers those of foundry.toml only."""
+    for _, path in parsed.fs_permissions:
+        if not (root / path).resolve().is_relative_to(root.resolve()):
+            raise InvalidInput(
+                f"forge-config: fs_permissions: {path:.200} is outside of the project: set it in foundry.toml"
+            )
 
 
 def _values(project: Project, lines: Sequence[str]) -> dict[str, Any]:

@@ -189,6 +189,7 @@ def test_inline_comment_sets_each_key_that_forge_applies(line: str, changed: dic
         ("default.invariant.call_override = true", "invariant.call_override is not supported"),
         ('default.evm_version = "nonesuch"', "evm_version is 'nonesuch'"),
         ("default = 1", "expected profile.key = value"),
+        ('default.fs_permissions = [{ access = "read", path = "../x" }]', "../x is outside of the project"),
         ("other.fuzz.runs = 9", "invalid profile other; valid profiles: default"),
         ("fuzz.runs = 9", "invalid profile fuzz; valid profiles: default"),
     ],
