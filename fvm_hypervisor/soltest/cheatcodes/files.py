@@ -298,7 +298,10 @@ def _get_code(context: Context, name: str) -> bytes:
 @cheatcode("getSelectors(string)", returns="bytes4[]")
 def _get_selectors(context: Context, name: str) -> Sequence[bytes]:
     functions = [entry for entry in _artifact(context, name).abi if entry.get("type") == "function"]
-    return [selector_of(entry) for entry in sorted(functions, key=lambda entry: str(entry.get("name")))]
+    try:
+        return [selector_of(entry) for entry in sorted(functions, key=lambda entry: str(entry.get("name")))]
+    except (KeyError, TypeError, AttributeError):
+        raise CheatcodeFailure(f"the ABI of {name} has a function without its name or types") from None
 
 
 @cheatcode("getDeployedCode(string)", returns="bytes")

@@ -119,6 +119,13 @@ def test_file_without_linked_code_is_refused(call: Call, tmp_path: Path, content
         call("getCode(string)", "data/Plain.json")
 
 
+@pytest.mark.parametrize("inputs", ["", ',"inputs":5', ',"inputs":[{"type":1}]', ',"inputs":["x"]'])
+def test_malformed_abi_of_a_file_is_refused(call: Call, tmp_path: Path, inputs: str) -> None:
+    (tmp_path / "data/Plain.json").write_text(f'[{{"type":"function","name":"f"{inputs}}}]', "utf-8")
+    with pytest.raises(CheatcodeFailure, match="has a function without its name or types"):
+        call("getSelectors(string)", "data/Plain.json")
+
+
 def test_path_of_an_artifact_is_forges(call: Call, tmp_path: Path) -> None:
     for signature, code in (
         ("getArtifactPathByDeployedCode(bytes)", "610300"),
