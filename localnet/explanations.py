@@ -20,6 +20,7 @@ from localnet.calls.simulate import traced_call
 from localnet.calls.time_limit import OutOfTime, TimeLimit
 from localnet.chain.watching import Preempted
 from localnet.contracts.artifacts import ArtifactFolders
+from localnet.errors import TransactionRefused
 from localnet.ledger.call_tree import exit_name_of, is_native
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.network import Network
@@ -89,6 +90,8 @@ class Explanations:
         machine = self._network.chain.machine_at(head)
         try:
             calls, lines = without_logs(_calls(machine, request, limit))
+        except TransactionRefused:
+            return
         except OutOfTime as error:
             self._print([f"{title}, no transaction is made", f"  {_GAVE_UP} {error}"])
             return

@@ -260,6 +260,16 @@ def test_transaction_with_failed_estimate_is_explained(
     assert capsys.readouterr().out == "console.log: put 5\n"
 
 
+def test_estimate_without_funds_is_not_explained(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with Network(rules="ethereum") as network, printing(network) as console:
+        client = Client(Node(network, console=console))
+        with pytest.raises(Failed, match="exceeds allowance"):
+            client("eth_estimateGas", {"from": OTHER_TEXT, "to": OTHER_TEXT, "gasPrice": hex(2 * 10**9)})
+    assert (capsys.readouterr().out, caplog.text) == ("", "")
+
+
 def test_logs_of_calls_and_estimates_are_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
     # anvil 1.7 writes the bare line for each call, failed ones, too, and for each trial of an estimate
     with Network() as network, printing(network, PROJECT / "out") as console:
