@@ -150,7 +150,9 @@ def coerce(value: Any, kind: str) -> Any:
     if isinstance(value, list):
         if kind.endswith("]"):
             inner, _, size = kind[:-1].rpartition("[")
-            kinds: Sequence[str] = (inner,) * (int(size) if size else len(value))
+            if size and int(size) != len(value):
+                raise CheatcodeFailure(_WRONG_LENGTH)
+            kinds: Sequence[str] = (inner,) * len(value)
         elif kind.startswith("("):
             kinds = split(kind[1:-1])
         else:
@@ -169,6 +171,7 @@ def _type_name(value: Any) -> str:
 
 
 _STRUCT: Final = re.compile(r"\s*(\w+)\s*\((.*?)\)\s*(?=\w+\s*\(|$)", re.DOTALL)
+_LENGTH: Final = re.compile("[1-9][0-9]{0,18}")
 
 Structs = Mapping[str, Sequence[tuple[str, str]]]
 """Type and name of the members of structs, by the struct's name."""
@@ -219,8 +222,10 @@ def abi_type(kind: str, structs: Structs, depth: int = 0) -> str:
     if depth > MAX_NESTING:
         raise CheatcodeFailure(_TOO_DEEP)
     if kind.endswith("]"):
-        inner, _, size = kind.rpartition("[")
-        return f"{abi_type(inner, structs, depth + 1)}[{size}"
+        inner, _, size = kind[:-1].rpartition("[")
+        if size and not _LENGTH.fullmatch(size):
+            raise CheatcodeFailure(f"'{size:.40}' is not a valid array length")
+        return f"{abi_type(inner, structs, depth + 1)}[{size}]"
     if kind in structs:
         return check_type(f"({','.join(abi_type(part, structs, depth + 1) for part, _ in structs[kind])})")
     if not is_type(kind):

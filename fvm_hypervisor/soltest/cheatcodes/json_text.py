@@ -51,7 +51,10 @@ class Number:
 def read(text: str) -> Any:
     """Return the value of a JSON text, with numbers as int or Number. Raises ValueError."""
     check_depth(text, _MAX_DEPTH)
-    return json.loads(text, parse_float=Number.read, parse_constant=_no_number)
+    value = json.loads(text, parse_float=Number.read, parse_constant=_no_number)
+    if "\\u" in text:
+        to_text(value).encode()  # raises ValueError for half of a surrogate pair
+    return value
 
 
 def _no_number(name: str) -> NoReturn:

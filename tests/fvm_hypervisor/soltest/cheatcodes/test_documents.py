@@ -253,6 +253,11 @@ def test_typed_value_is_serialized_as_in_forge(description: str, value: Any, exp
     assert run("serializeJsonType(string,bytes)", description, encode([kind], [value])) == expected
 
 
+def test_half_of_a_surrogate_pair_is_refused() -> None:
+    with pytest.raises(CheatcodeFailure, match="failed parsing JSON"):
+        run("parseJson(string)", r'"\ud800"')
+
+
 PAIRS = "A(B[2] b)B(uint256 x)"
 
 
@@ -270,6 +275,9 @@ def test_array_of_structs_of_fixed_size_is_typed_as_in_forge() -> None:
         ("A(uint256)", "the members of A must be types with names"),
         ("A()", "the members of A must be types with names"),
         ("A(A b)", "nested too deeply"),
+        ("A(B[x] b)B(uint256 x)", "'x' is not a valid array length"),
+        ("A(uint256[0] b)", "'0' is not a valid array length"),
+        ("A(uint256[99999999999] b)", "array length mismatch"),
     ],
 )
 def test_wrong_type_description_is_refused(description: str, message: str) -> None:
