@@ -12,12 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.ethereum_block import ETHEREUM
 from fvm_hypervisor.soltest.cheatcodes.context import Permission, Settings
 from fvm_hypervisor.soltest.executor import TestExecutor
 from fvm_hypervisor.soltest.executor_settings import evm_version_of, fork_of, sender_of
 from fvm_hypervisor.soltest.foundry_keys import is_known
 from fvm_hypervisor.soltest.foundry_profiles import DEFAULT as DEFAULT_PROFILE
+from fvm_hypervisor.soltest.job import check_isolation
 from fvm_hypervisor.soltest.project import Project, check_project
 from fvm_hypervisor.soltest.toml_table import Table
 from hypervisor.errors import InvalidInput
@@ -91,15 +91,6 @@ def with_project(settings: Settings, project: Project) -> Settings:
         assertions_revert=project.assertions_revert,
         uses_deployer=project.always_use_create_2_factory,
     )
-
-
-def check_isolation(rules: str) -> None:
-    """Raise InvalidInput if the rules do not support isolated calls."""
-    if rules != ETHEREUM:
-        raise InvalidInput(
-            f"isolate requires Ethereum's rules, but the tests run under the rules '{rules}': "
-            "omit --isolate, set isolate = false in foundry.toml, or run them with --rules ethereum"
-        )
 
 
 def configured(project: Project, found: Mapping[str, list[str]], function: str) -> Project:

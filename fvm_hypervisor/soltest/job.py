@@ -9,6 +9,7 @@ from typing import Any
 from bridge.ethereum_block import ETHEREUM
 from fvm_hypervisor.soltest.artifact import ArtifactLocation
 from fvm_hypervisor.soltest.project import Project
+from hypervisor.errors import InvalidInput
 from hypervisor.precompiles import Precompile
 
 
@@ -62,3 +63,12 @@ class Job:
     layouts: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     """Storage layouts by source and contract; empty unless a source requests them."""
     environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def check_isolation(rules: str) -> None:
+    """Raise InvalidInput if the rules do not support isolated calls."""
+    if rules != ETHEREUM:
+        raise InvalidInput(
+            f"isolate requires Ethereum's rules, but the tests run under the rules '{rules}': "
+            "omit --isolate, set isolate = false in foundry.toml, or run them with --rules ethereum"
+        )

@@ -18,8 +18,7 @@ from fvm_hypervisor.soltest.compiling import artifacts_of, compiled_sources, has
 from fvm_hypervisor.soltest.discovery import Suite, SuiteFilter, find_suites
 from fvm_hypervisor.soltest.forge_artifacts import forge_artifacts
 from fvm_hypervisor.soltest.forge_cache import write_forge_cache
-from fvm_hypervisor.soltest.inline import check_isolation
-from fvm_hypervisor.soltest.job import Job, Options
+from fvm_hypervisor.soltest.job import Job, Options, check_isolation
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from fvm_hypervisor.soltest.solc_choice import SolcChoice
