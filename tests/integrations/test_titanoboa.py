@@ -82,7 +82,7 @@ def test_time_travel_moves_the_network(env: Any) -> None:
 
 
 def test_any_address_can_send(env: Any) -> None:
-    """As in titanoboa's own environment; its tests deploy from new addresses."""
+    """Source: titanoboa's own environment; its tests deploy from new addresses."""
     sender = env.generate_address()
     with env.anchor(), env.prank(sender):
         assert boa.loads(COUNTER).add(1) == 1

@@ -197,7 +197,7 @@ def _environment(folder: Path, *packages: str) -> Path:
 def _pytest(
     python: Path, suite: Path, arguments: list[str], seconds: int, environment: Mapping[str, str] = MappingProxyType({})
 ) -> Results:
-    """Run tests, each for at most so many seconds, and read their results."""
+    """Run tests with a time limit for each, and return their results."""
     report = suite / "report.xml"
     options = [
         "-q", "-p", "no:cacheprovider", "--tb=line", "-o", "addopts=", "--timeout", str(seconds), "-o",

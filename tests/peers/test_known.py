@@ -1,4 +1,4 @@
-"""What `make peers` reports, without the suites."""
+"""Tests of the comparison of results with the lists of known failures."""
 
 from pathlib import Path
 

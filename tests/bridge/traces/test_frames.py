@@ -164,7 +164,7 @@ def test_failed_call_frame_has_exit_code_of_the_message() -> None:
 
 
 def test_transaction_that_reached_no_actor_has_its_own_calldata_and_no_output() -> None:
-    """As in anvil 1.7.1 and in EDR's test of a transaction to a precompile that runs out of gas."""
+    """Source: anvil 1.7.1, and EDR's test of a transaction to a precompile that runs out of gas."""
     frame = top(call(ALICE, Address.delegated(10, bytes(19) + b"\1"), INVOKE_EVM), ended(7, error="OUT_OF_GAS"))
     assert (frame.input, frame.output) == (b"", b"")
 

@@ -518,7 +518,7 @@ def test_compilation_is_cached_and_repeated_only_if_damaged(tmp_path: Path, dama
 def test_tests_of_scripts_that_nothing_imports_run_with_a_filter_only(
     tmp_path: Path, wanted: SuiteFilter, files: set[str]
 ) -> None:
-    """As `forge test` 1.7.1, which compiles only `src`, `test` and their imports without a filter."""
+    """Source: `forge test` 1.7.1, which compiles only `src`, `test` and their imports without a filter."""
     for name, text in {
         "test/T.t.sol": 'import "../script/Base.s.sol";', "script/Base.s.sol": "", "src/A.sol": "",
         "script/test/S.t.sol": "",

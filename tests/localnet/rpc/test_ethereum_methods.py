@@ -205,7 +205,7 @@ def test_blocks_before_london_have_no_base_fee(hardfork: str) -> None:
 @pytest.mark.parametrize("method", ["eth_call", "eth_estimateGas"])
 @pytest.mark.parametrize("fees", [{"gasPrice": "0x1"}, {"maxFeePerGas": "0x1"}, {"maxFeePerGas": "0x2", "maxPriorityFeePerGas": "0x1"}])  # fmt: skip  # noqa: E501
 def test_calls_may_have_fees_below_the_base_fee(rpc: Client, method: str, fees: dict[str, str]) -> None:
-    """As in anvil, which has no check of the base fee for calls; GASPRICE is the fee cap, BASEFEE the block's."""
+    """Source: anvil 1.7.1, which does not check the base fee of calls; GASPRICE is the fee cap, BASEFEE the block's."""
     rpc("anvil_setCode", NOBODY, "0x3a5f52486020524160405260605ff3" if method == "eth_call" else "0x")
     found = rpc(method, {"from": ALICE, "to": NOBODY, **fees})
     if method == "eth_call":

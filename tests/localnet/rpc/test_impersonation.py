@@ -188,7 +188,7 @@ def test_type_that_the_fork_lacks_is_refused_for_every_sender(hardfork: str, fie
 
 
 def test_impersonated_sender_carries_authorizations(tmp_path: Path) -> None:
-    """As in anvil, also after a restart and in a state file."""
+    """The authorizations apply, also after a restart and in a state file. Source: anvil 1.7.1."""
     folder = tmp_path / "chain"
     with Network(folder, clock=Clock(), rules="ethereum") as network:
         rpc = Client(Node(network))

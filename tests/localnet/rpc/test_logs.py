@@ -130,7 +130,7 @@ class TestLogs:
             narrow_rpc("eth_getFilterLogs", everything)
 
     def test_filter_of_one_block_has_its_logs_and_no_changes(self, rpc: Client) -> None:
-        """As in geth (eth/filters/api.go `GetFilterLogs`) and anvil 1.7.1."""
+        """Source: geth eth/filters/api.go, `GetFilterLogs`; anvil 1.7.1."""
         inbox = deploy(rpc, INBOX)
         sent = [greet(rpc, inbox) for _ in range(2)]
         block = rpc("eth_getTransactionReceipt", sent[0])["blockHash"]

@@ -14,7 +14,7 @@ CONTEXT: Any = SimpleNamespace(state=State(), settings=SimpleNamespace(seed=1))
 
 @pytest.mark.parametrize(("value", "low", "high"), [(15, 10, 20), (10, 10, 11), (-3, -4, 2), (0, 0, 2**256 - 1)])
 def test_bound_returns_another_value_in_the_range(value: int, low: int, high: int) -> None:
-    """As in forge 1.7.1 (crates/evm/fuzz/src/strategies/mutators.rs, `BoundMutator`)."""
+    """Source: forge 1.7.1, crates/evm/fuzz/src/strategies/mutators.rs, `BoundMutator`."""
     found = {_bound(CONTEXT, value, low, high) for _ in range(100)}
     assert value not in found
     assert all(low <= other <= high for other in found)

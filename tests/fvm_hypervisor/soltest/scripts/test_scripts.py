@@ -547,7 +547,7 @@ def test_a_node_is_named_as_the_project_names_it(
 
 
 def test_return_values_have_the_names_of_structs_and_raw_texts_for_records() -> None:
-    """As `forge script` 1.7.1 prints them for `Own({x: 3, q: L.Q(1, hex"0102")})`, 99999 and an empty string."""
+    """Source: the output of `forge script` 1.7.1 for `Own({x: 3, q: L.Q(1, hex"0102")})`, 99999 and an empty string."""
     inner = [{"name": "a", "type": "uint256"}, {"name": "b", "type": "bytes"}]
     own = [
         {"name": "x", "type": "uint8"},
