@@ -14,10 +14,10 @@ from eth_abi.abi import encode as encode_abi
 from wasmtime import wat2wasm
 
 from bench.rows import Row, seconds
-from bridge.addresses import EthAddress, to_filecoin
+from bridge.actors.facade import facade
 from bridge.bindings import datacap
-from bridge.facade import facade
-from bridge.filecoin_call import decode_call, decode_method_return, encode_call_return, encode_method_calldata
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.filecoin.call import decode_call, decode_method_return, encode_call_return, encode_method_calldata
 from bridge.method_numbers import INVOKE_EVM
 from hypervisor import Address, Hypervisor, Message
 from hypervisor.exit_codes import ExitCode

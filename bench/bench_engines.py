@@ -19,7 +19,7 @@ from bench.bench_node import node
 from bench.peers import PeerConnection, Running, anvil
 from bench.rows import Row, seconds
 from bench.workloads import RULES, WORK, Workload, accounts, batch, calling, compute
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from runtimes.evm.fast.pool import TIERED, Pool, guest_module, pool
 from tests.differential.generator import SENDER
 from tests.engines.revm import Revm, pyrevm

@@ -19,16 +19,16 @@ from eth_typing import BlockNumber, Hash32
 
 from bench.py_evm_alone import STATE_TESTS, call_heavy, sampled
 from bench.rows import Row, seconds
-from bridge.addresses import EthAddress, to_filecoin
-from bridge.cbor import byte_string
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.filecoin.cbor import byte_string
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn
 from bridge.gas import GasBudget
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn
 from fvm_hypervisor.demo.artifacts import contract
 from hypervisor import Address, Genesis, Hypervisor, Message
 from hypervisor.gas import GasTracker
-from hypervisor.network_versions import LATEST
 from hypervisor.types import EAM_ACTOR, METHOD_SEND, MethodNumber, TokenAmount
+from hypervisor.versions.network_versions import LATEST
 from runtimes.evm.code import analyse
 from runtimes.evm.engine import Frame
 from runtimes.evm.filecoin_rules import filecoin_evm_rules
@@ -104,7 +104,7 @@ class CountingComputation:
         return result.return_data
 
     def _code(self) -> bytes:
-        from bridge.evm_state import EvmState
+        from bridge.filecoin.evm_state import EvmState
 
         state = self.machine.actor(to_filecoin(self.address))
         if state is None:

@@ -14,7 +14,7 @@ from bench.data import BUNDLES
 from bench.peers import TRANSFERS, PeerConnection, Running, Transactions, signed_transaction, titanoboa
 from bench.rows import Row, seconds
 from bridge.method_numbers import INVOKE_EVM
-from hypervisor.message import Message
+from hypervisor.messages.message import Message
 from hypervisor.types import Gas, TokenAmount
 from localnet import Network
 from localnet.chain import admission

@@ -15,18 +15,18 @@ from time import process_time, sleep
 from wasmtime import wat2wasm
 
 from bench.rows import Row
-from bridge.addresses import EthAddress, to_filecoin
-from bridge.params import CreateReturn
-from bridge.transaction_messages import message_from
-from bridge.transactions import DYNAMIC_FEE, Transaction
-from hypervisor import parallel as parallel_room
-from hypervisor.address import Address
-from hypervisor.executor import ApplyResult
-from hypervisor.genesis import Genesis
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
-from hypervisor.parallel import BlockMessage, Parallel, ParallelBlock
-from hypervisor.state_tree import ActorState
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
+from bridge.filecoin.messages import message_from
+from bridge.filecoin.parameters import CreateReturn
+from hypervisor.bundles.genesis import Genesis
+from hypervisor.machine import parallel as parallel_room
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.parallel import BlockMessage, Parallel, ParallelBlock
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import ActorID, Gas, MethodNumber, TokenAmount
 from store.cid import RAW, cid_of
 from tests.runtimes.evm.assembler import assemble, deployer

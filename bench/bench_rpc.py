@@ -17,7 +17,7 @@ from bench.bench_node import node
 from bench.data import PROJECT
 from bench.peers import PeerConnection, Running, Transactions, anvil, hardhat
 from bench.rows import Row, seconds
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from tests.runtimes.evm.assembler import deployer
 
 VIEM: Final = {

@@ -18,10 +18,10 @@ from typing import Any, Final
 
 from bench.bench_memory import resident
 from bench.rows import Row, seconds
-from bridge.addresses import EthAddress, to_filecoin
-from bridge.events import Log, log_to_entries
-from bridge.transactions import DYNAMIC_FEE, Transaction
-from hypervisor.events import StampedEvent, put_events
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
+from bridge.filecoin.events import Log, log_to_entries
+from hypervisor.messages.events import StampedEvent, put_events
 from hypervisor.types import ActorID, ChainEpoch, TokenAmount
 from localnet import Network
 from localnet.ledger.genesis import GenesisOptions
@@ -29,9 +29,9 @@ from localnet.ledger.index import tipset_entries
 from localnet.ledger.records import EmittedEvent, Execution
 from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.node import Node
-from store.buffered import BufferedStore
+from store.blocks.buffered import BufferedStore
+from store.blocks.memory import MemoryStore
 from store.cid import Cid
-from store.memory import MemoryStore
 
 SHORT, SPAN, LONG = 1_000, 2_880, 100_000
 FOR_LOGS: Final = 3_000

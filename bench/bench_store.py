@@ -17,11 +17,11 @@ import dag_cbor
 from rocksdict import Options, Rdict, WriteBatch, WriteOptions
 
 from bench.rows import Row, seconds
+from store.blocks.memory import MemoryStore
 from store.cid import Cid, cid_of, to_public
 from store.codec import decode, decode_strict, encode, link
-from store.hamt import Hamt
-from store.memory import MemoryStore
-from store.rocks import RocksStore
+from store.rocks.database import RocksStore
+from store.trees.hamt import Hamt
 
 ENTRIES = 100_000
 LINKS = 60
@@ -124,7 +124,8 @@ def import_row() -> Row:
     """Return milliseconds of processor time to import the store's modules in a fresh interpreter, the best of seven."""
     program = (
         "import time; start = time.process_time()\n"
-        "import store.amt, store.car, store.hamt, store.kamt, store.memory, store.rocks, store.storage\n"
+        "import store.trees.amt, store.car.files, store.trees.hamt, store.trees.kamt\n"
+        "import store.blocks.memory, store.rocks.database, store.storage\n"
         "print(time.process_time() - start)"
     )
     with TemporaryDirectory() as folder:

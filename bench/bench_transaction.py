@@ -11,9 +11,9 @@ from functools import partial
 from time import process_time
 
 from bench.rows import Row
-from bridge.transactions import DYNAMIC_FEE, Transaction
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message, SignedMessage
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.message import Message, SignedMessage
 from hypervisor.types import Gas, TokenAmount
 from localnet import Network
 from localnet.chain import admission

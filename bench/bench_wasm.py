@@ -16,10 +16,10 @@ from bench.bench_machine import EventCounter
 from bench.data import BUNDLES
 from bench.rows import Row, seconds
 from fvm_hypervisor.builtin_actors.loader import bundle_bytes
-from hypervisor.bundle import Bundle
-from runtimes.wasm.encode import GAS_EXPORT
+from hypervisor.bundles.bundle import Bundle
 from runtimes.wasm.instrument import instrument
-from runtimes.wasm.module import parse_module
+from runtimes.wasm.module.encode import GAS_EXPORT
+from runtimes.wasm.module.parser import parse_module
 from runtimes.wasm.modules import GuestModules
 from runtimes.wasmtime.cache import ModuleCache
 from runtimes.wasmtime.engine import Linker, guest_engine

@@ -21,14 +21,14 @@ from time import perf_counter, process_time
 from typing import Final
 
 from bench.bench_memory import resident
-from bridge.addresses import EthAddress, to_filecoin
-from hypervisor.address import Address
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
-from hypervisor.state_tree import HAMT_BIT_WIDTH, ActorState
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
+from hypervisor.state.state_tree import HAMT_BIT_WIDTH, ActorState
 from hypervisor.types import ATTO_PER_FIL, ActorID, Gas, TokenAmount
-from store.hamt import Hamt
-from store.rocks import RocksStore
+from store.rocks.database import RocksStore
+from store.trees.hamt import Hamt
 
 MESSAGES: Final = 250
 CHANGED: Final = 1_000

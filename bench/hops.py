@@ -33,10 +33,10 @@ from rich.console import Console
 from rich.table import Table
 from wasmtime import wat2wasm
 
-from bridge.addresses import EthAddress
-from bridge.transactions import DYNAMIC_FEE, Transaction
-from hypervisor import Address, Hypervisor, Message, deep_stack, short_executions
-from hypervisor.state_tree import ActorState
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
+from hypervisor import Address, Hypervisor, Message, short_executions, threads
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import SYSTEM_ACTOR, ActorID, Gas, MethodNumber, TokenAmount
 from localnet import Network
 from localnet.rpc.dispatch import Change, Dispatcher
@@ -95,13 +95,13 @@ class CallCounter:
     @contextmanager
     def watching(self) -> Iterator[CallCounter]:
         """Enable counting on this thread and on threads started meanwhile."""
-        plain = deep_stack._run_jobs
+        plain = threads._run_jobs
 
         def live(jobs: Any) -> None:
             sys.setprofile(self._event)
             plain(jobs)
 
-        deep_stack._run_jobs = live  # its threads are started without `threading`
+        threads._run_jobs = live  # its threads are started without `threading`
         threading.setprofile(self._event)
         sys.setprofile(self._event)
         try:
@@ -109,7 +109,7 @@ class CallCounter:
         finally:
             sys.setprofile(None)
             threading.setprofile(None)
-            deep_stack._run_jobs = plain
+            threads._run_jobs = plain
 
     def count(self, action: Callable[[], object]) -> CallPath:
         """Return the counts of an action, without finalizers of other objects."""
@@ -160,7 +160,7 @@ def _path(seen: list[tuple[CodeType, int, bool]]) -> CallPath:
 
 def paths() -> dict[str, CallPath]:
     """Return each standard path by its name in hops.toml, on a thread with a large stack like a server's."""
-    return deep_stack.Stacks().on_one_thread(lambda: dict(_paths()))
+    return threads.Stacks().on_one_thread(lambda: dict(_paths()))
 
 
 def _paths() -> Iterator[tuple[str, CallPath]]:

@@ -30,8 +30,8 @@ from fvm_hypervisor.laboratory.vectors.conformance import (
     read_message,
 )
 from hypervisor.errors import MessageError
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.message import Message
 
 Wanted = Callable[[str, Mapping[str, Any]], bool]
 """Selects variants, by name and postconditions."""

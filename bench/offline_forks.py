@@ -18,7 +18,7 @@ from random import Random
 from unittest.mock import patch
 
 from bench.recorded import RunRecord, finish, options
-from hypervisor.user_files import user_folder
+from hypervisor.installation import user_folder
 from localnet import Network
 from localnet.fork.forking import ForkSource
 from localnet.fork.node_client import NodeClient

@@ -17,8 +17,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.data import PROJECT
-from bridge.addresses import EthAddress
-from bridge.transactions import DYNAMIC_FEE, Transaction
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from localnet.accounts import Account, accounts
 
 ANVIL = PROJECT / "build" / "clients" / "node_modules" / "@foundry-rs"

@@ -25,10 +25,10 @@ from eth_typing import Address, BlockNumber, Hash32
 from eth_utils.exceptions import ValidationError
 
 from bench.data import VECTORS
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.patricia import EMPTY_ROOT
+from bridge.ethereum.transactions import LEGACY, Transaction
 from bridge.ethereum_block import EthereumBlock
-from bridge.patricia import EMPTY_ROOT
-from bridge.transactions import LEGACY, Transaction
 from fvm_hypervisor.laboratory.vectors.ethereum_json import read_accounts
 from fvm_hypervisor.laboratory.vectors.statetest import (
     Case,
@@ -40,7 +40,7 @@ from fvm_hypervisor.laboratory.vectors.statetest import (
     read_transaction,
 )
 from hypervisor.context import MachineContext
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.types import ChainEpoch, TokenAmount
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc, state_root
 from runtimes.evm.ethereum.executor import EthereumExecutor

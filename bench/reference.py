@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Final
 
 from bench.data import PROJECT
-from hypervisor.user_files import user_folder
+from hypervisor.installation import user_folder
 
 FOLDER: Final = PROJECT / "tests" / "oracle"
 TARGET: Final = PROJECT / "build" / "oracle"

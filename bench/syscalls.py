@@ -17,11 +17,11 @@ from pathlib import Path
 from wasmtime import wat2wasm
 
 from hypervisor import Address, Bundle, Hypervisor, Message
-from hypervisor.state_tree import ActorState
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import SYSTEM_ACTOR, ActorID, Gas, MethodNumber
-from runtimes.wasm.abi import SYSCALL_REVISIONS
+from runtimes.wasm.syscalls.abi import SYSCALL_REVISIONS
 from runtimes.wasm.syscalls.table import EVENT_ENTRY
-from store.car import write_car
+from store.car.files import write_car
 from store.cid import RAW, cid_of, show
 from store.codec import encode
 from store.walk import blocks_below

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.data import PROJECT
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from runtimes.evm.ethereum.alloc import AllocAccount
 from store.keccak import keccak
 from tests.differential.generator import SENDER

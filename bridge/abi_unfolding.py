@@ -2,7 +2,7 @@
 
 Offsets may point anywhere, so values may share bytes. For example, ten lists that each contain the same ten lists,
 eight levels deep, encode a hundred million numbers in 2 KB. Compilers do not produce such data. Only the size is
-checked here; the decoder checks that values are well-formed (`bridge.abi`). Source: the Solidity ABI specification.
+checked here; the decoder checks that values are well-formed (`bridge.abi.abi`). Source: the Solidity ABI specification.
 """
 
 from __future__ import annotations

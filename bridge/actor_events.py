@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from bridge.actor_schemas import ANY
-from hypervisor.events import EventEntry
+from bridge.actors.schemas import ANY
+from hypervisor.messages.events import EventEntry
 from store.cid import CBOR, DAG_CBOR
 from store.codec import CodecError, decode_strict
 from store.schema import Schema, SchemaError

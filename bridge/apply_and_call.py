@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress
-from bridge.cbor import ParamsError
-from bridge.transactions import Authorization
+from bridge.ethereum.addresses import ETH_ADDRESS_LENGTH, EthAddress
+from bridge.ethereum.transactions import Authorization
+from bridge.filecoin.cbor import ParamsError
 from hypervisor.types import MethodNumber
 from store.codec import CodecError, decode_strict, encode
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from bridge.addresses import ZERO_ADDRESS, EthAddress
+from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
 from hypervisor.types import SYSTEM_ACTOR, ActorID
 
 ETHEREUM: Final = "ethereum"
@@ -49,7 +49,7 @@ def emitter_address(emitter: ActorID, lookup: Callable[[ActorID], EthAddress]) -
 class EthereumBlock:
     """Block data of Ethereum's rules.
 
-    `fork` is a name in the machine's table (`bridge.ethereum_execution.ForkTable`), empty for the newest. Gas is
+    `fork` is a name in the machine's table (`bridge.ethereum.execution.ForkTable`), empty for the newest. Gas is
     Ethereum gas. `filecoin_addresses`: masked IDs and Filecoin's precompiles exist in addition to Ethereum's addresses
     (false for Ethereum's tests). `code_limit` is the maximum code size in bytes of created contracts (EIP-170), with
     init code up to twice as long (EIP-3860); None: no limit. `exempt` is a contract without code size limit: a test

@@ -7,7 +7,7 @@ Filecoin's.
 
 from dataclasses import dataclass
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from hypervisor.tracing import RuntimeEvent
 
 

@@ -15,7 +15,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Final
 
-from bridge.actor_schemas import FIXED_NUMBERS
+from bridge.actors.schemas import FIXED_NUMBERS
 from bridge.method_numbers import method_number
 from hypervisor.types import MethodNumber
 

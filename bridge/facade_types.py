@@ -20,8 +20,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from bridge.actor_schemas import AMOUNTS, SIGNED, UNSIGNED, actor_schema
-from bridge.strict_abi import BOOL, BYTES, Coder, NotEncodable, array, map_coder, sequence, signed, unsigned
+from bridge.abi.strict_abi import BOOL, BYTES, Coder, NotEncodable, array, map_coder, sequence, signed, unsigned
+from bridge.actors.schemas import AMOUNTS, SIGNED, UNSIGNED, actor_schema
 from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.errors import MessageError
 from store.cid import CidError, split_cid

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge.addresses import ETH_ADDRESS_LENGTH, checksummed
+from bridge.ethereum.addresses import ETH_ADDRESS_LENGTH, checksummed
 
 if TYPE_CHECKING:
-    from bridge.addresses import EthAddress as _Bytes
+    from bridge.ethereum.addresses import EthAddress as _Bytes
 else:
     _Bytes = bytes  # the runtime type, since a class cannot inherit from a NewType
 

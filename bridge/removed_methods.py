@@ -8,8 +8,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
-from bridge.actor_schemas import ActorMethod, actor_schema, methods_of
-from bridge.interfaces import Interface
+from bridge.actors.interfaces import Interface
+from bridge.actors.schemas import ActorMethod, actor_schema, methods_of
 from fvm_hypervisor.builtin_actors.schemas import removed_text
 from hypervisor.types import MethodNumber
 from store.schema import Schema

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, cast
 
-from bridge import rlp
-from bridge.addresses import EthAddress, eth_address
-from bridge.transactions import (
+from bridge.ethereum import rlp
+from bridge.ethereum.addresses import EthAddress, eth_address
+from bridge.ethereum.transactions import (
     ACCESS_LIST,
     ALL_TYPES,
     BLOB,
@@ -102,7 +102,7 @@ def _transaction(
         max_fee=max_fee,
         max_priority_fee=priority,
         access_list=() if slots is None or slots == [] else tuple(map(_access, rlp.read_list(slots))),
-        authorizations=tuple(map(_authorization, rlp.read_list(more[0]))) if kind == SET_CODE else (),
+        authorizations=tuple(map(_parse_authorization, rlp.read_list(more[0]))) if kind == SET_CODE else (),
         max_fee_per_blob_gas=rlp.read_number(more[0]) if kind == BLOB else 0,
         blob_hashes=tuple(map(rlp.read_bytes, rlp.read_list(more[1]))) if kind == BLOB else (),
     )
@@ -116,7 +116,7 @@ def _access(entry: rlp.Item) -> tuple[EthAddress, tuple[int, ...]]:
     return eth_address(rlp.read_bytes(address)), tuple(int.from_bytes(slot, "big") for slot in slots)
 
 
-def _authorization(item: rlp.Item) -> Authorization:
+def _parse_authorization(item: rlp.Item) -> Authorization:
     chain_id, address, nonce, parity, r, s = rlp.read_list(item, 6)
     return Authorization(
         rlp.read_number(chain_id),

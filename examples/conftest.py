@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from bridge.addresses import EthAddress, masked_id, to_filecoin
+from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
 from hypervisor import Address
-from hypervisor.bundle_library import downloaded_releases
+from hypervisor.bundles.bundle_library import downloaded_releases
 from localnet import Account, Contract, Network, TransactionFailed
 from tests.conftest import data_file, fvm_data
 

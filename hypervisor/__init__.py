@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING
 from hypervisor._siblings import check_siblings
 
 if TYPE_CHECKING:
-    from hypervisor.address import Address
-    from hypervisor.bundle import Bundle
-    from hypervisor.genesis import Genesis
-    from hypervisor.machine import Hypervisor
-    from hypervisor.message import Message, Receipt, SignedMessage
+    from hypervisor.bundles.bundle import Bundle
+    from hypervisor.bundles.genesis import Genesis
+    from hypervisor.machine.machine import Hypervisor
+    from hypervisor.messages.address import Address
+    from hypervisor.messages.message import Message, Receipt, SignedMessage
     from hypervisor.tracing import Recorder, call_tree
     from hypervisor.types import TokenAmount, fil
 
 _HOMES = {
-    "Address": "hypervisor.address",
-    "Bundle": "hypervisor.bundle",
-    "Genesis": "hypervisor.genesis",
-    "Hypervisor": "hypervisor.machine",
-    "Message": "hypervisor.message",
-    "Receipt": "hypervisor.message",
+    "Address": "hypervisor.messages.address",
+    "Bundle": "hypervisor.bundles.bundle",
+    "Genesis": "hypervisor.bundles.genesis",
+    "Hypervisor": "hypervisor.machine.machine",
+    "Message": "hypervisor.messages.message",
+    "Receipt": "hypervisor.messages.message",
     "Recorder": "hypervisor.tracing",
-    "SignedMessage": "hypervisor.message",
+    "SignedMessage": "hypervisor.messages.message",
     "TokenAmount": "hypervisor.types",
     "call_tree": "hypervisor.tracing",
     "fil": "hypervisor.types",

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from hypervisor.address import Address
 from hypervisor.exit_codes import ExitCode
+from hypervisor.messages.address import Address
 from store.codec import encode
 
 _OWN_FAULTS = frozenset({

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hypervisor.deep_stack import request_thread
+from hypervisor.threads import request_thread
 
 _spent: dict[int, float] = {}
 _since: dict[int, float] = {}

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Final
 
-from hypervisor.address import Address
+from hypervisor.messages.address import Address
 from hypervisor.names import FILECOIN
-from hypervisor.network_versions import LATEST, NetworkVersion
 from hypervisor.precompiles import PrecompileTable
 from hypervisor.types import ActorID, ChainEpoch, MethodNumber, TokenAmount
+from hypervisor.versions.network_versions import LATEST, NetworkVersion
 
 DEVNET_CHAIN_ID = 31_415_926
 
@@ -23,11 +23,11 @@ class MachineContext:
     chain_id: Final[int]
     circulating_supply: Final[TokenAmount]
     rules: Final[str]
-    """Name of the set of rules; see `hypervisor.rules`."""
+    """Name of the set of rules; see `hypervisor.machine.rules`."""
     block: Final[object | None]
     """Data that a set of rules or a tool adds to the epoch; opaque to the machine."""
     precompiles: Final[PrecompileTable | None]
-    """User-defined precompiles in addition to those of the rules (`hypervisor.precompile_registration`)."""
+    """User-defined precompiles in addition to those of the rules (`hypervisor.machine.precompile_registration`)."""
 
     def __init__(
         self,

@@ -11,11 +11,11 @@ with immediate effect for contracts, under Ethereum's rules after `EthereumCalls
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from hypervisor.call import Call, CallResult
-from hypervisor.events import StampedEvent
+from hypervisor.kernel.call import Call, CallResult
+from hypervisor.messages.events import StampedEvent
 
 Calls = TypeVar("Calls", contravariant=True)
-"""`hypervisor.call_manager.CallManager`, which imports this module."""
+"""`hypervisor.machine.call_manager.CallManager`, which imports this module."""
 
 
 class Interceptor(Protocol[Calls]):

@@ -6,7 +6,7 @@ Holds the EVM's warm sets, original values, refunds, and created and touched acc
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from hypervisor.undo_map import UndoMap
+from hypervisor.state.undo_map import UndoMap
 
 _TAKEN: Final = "taken"
 """Key that `take_changes` writes; its value is always None."""

@@ -1,7 +1,7 @@
 """Context of one state migration: the tree, the actors' old code, and access to the fields of their states.
 
-A migration is a function `migrate(context)` in a separate module, such as `hypervisor.migration_nv25`. It rewrites
-states. `hypervisor.migration` then replaces the code CIDs.
+A migration is a function `migrate(context)` in a separate module, such as `hypervisor.migrations.nv25`. It rewrites
+states. `hypervisor.migrations.migration` then replaces the code CIDs.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from hypervisor.bundles.manifest import Manifest
 from hypervisor.errors import InvalidInput
-from hypervisor.manifest import Manifest
-from hypervisor.state_tree import StateTree
-from hypervisor.stream_settings import StreamSettings
+from hypervisor.state.state_tree import StateTree
 from hypervisor.types import ActorID
+from hypervisor.versions.stream_settings import StreamSettings
 from store.blockstore import BlockNotFound, TreeNodeError, get_object, put_object
 from store.cid import Cid
 from store.codec import CodecError

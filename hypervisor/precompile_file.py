@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from hypervisor.errors import InvalidInput
+from hypervisor.installation import path_inside, read_bounded
 from hypervisor.precompiles import MAX_MODULE_BYTES, Precompile
 from hypervisor.toml_text import MAX_BYTES, parse_toml
-from hypervisor.user_files import path_inside, read_bounded
 
 TABLE: Final = "precompiles"
 MAX_PRECOMPILES: Final = 256

@@ -1,7 +1,7 @@
 """User-defined precompiles: a Python function or a WASM module at an address, called like a built-in precompile.
 
-Defines a precompile and the table in a machine's context. `hypervisor.precompile_registration` finds registered ones
-and installs them on a machine; the EVM runtime charges for and runs them.
+Defines a precompile and the table in a machine's context. `hypervisor.machine.precompile_registration` finds registered
+ones and installs them on a machine; the EVM runtime charges for and runs them.
 """
 
 from __future__ import annotations

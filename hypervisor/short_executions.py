@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
-from hypervisor.deep_stack import LEVELS_PER_STACK
 from hypervisor.errors import LongExecution
+from hypervisor.threads import LEVELS_PER_STACK
 
 T = TypeVar("T")
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Protocol, cast, runtime_checkable
 
-from hypervisor.address import Address
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.markup import TreeLine, tree
-from hypervisor.printed import bytes_text, cid_text, one_line, shorten, show_fil
-from hypervisor.state_tree import ActorState
+from hypervisor.messages.address import Address
+from hypervisor.state.state_tree import ActorState
+from hypervisor.text import bytes_text, cid_text, one_line, shorten, show_fil
 from hypervisor.types import MILLIGAS_PER_GAS, ActorID, MethodNumber, TokenAmount
 from store.cid import Cid
 

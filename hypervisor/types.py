@@ -14,7 +14,7 @@ ActorID = NewType("ActorID", int)
 TokenAmount = NewType("TokenAmount", int)
 _OF_AMOUNTS = """An amount in attoFIL (10^-18 FIL): a plain `int` that type checkers distinguish.
 
-`Hypervisor.balance` and `Network.balance` return amounts that print in FIL (`hypervisor.printed.PrintedAmount`) but
+`Hypervisor.balance` and `Network.balance` return amounts that print in FIL (`hypervisor.text.PrintedAmount`) but
 are integers too.
 
 >>> from hypervisor import TokenAmount, fil

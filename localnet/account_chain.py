@@ -8,14 +8,14 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from bridge.abi import ContractInterface
-from bridge.addresses import EthAddress, to_filecoin
+from bridge.abi.abi import ContractInterface
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.ethereum.transactions import DYNAMIC_FEE, LEGACY, Transaction
 from bridge.printed_address import PrintedAddress
-from bridge.transactions import DYNAMIC_FEE, LEGACY, Transaction
 from hypervisor.argument_checks import octets, whole_number
 from hypervisor.errors import InvalidInput
-from hypervisor.message import Message
-from hypervisor.printed import PrintedAmount
+from hypervisor.messages.message import Message
+from hypervisor.text import PrintedAmount
 from hypervisor.types import Gas, MethodNumber, TokenAmount
 from localnet.accounts import Account
 from localnet.addresses import Target, ethereum_address, filecoin_address
@@ -34,7 +34,7 @@ from localnet.rules.failures import native_output_of, transaction_failed
 from localnet.state.contract_state import nonce_of
 
 if TYPE_CHECKING:
-    from bridge.binding import Call, R
+    from bridge.actors.binding import Call, R
     from localnet.contracts.stored_interfaces import StoredInterfaces
     from localnet.state.inspected import InspectedState
     from localnet.traces.changes import StateChanges

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from bridge.addresses import EthAddress, address_of_actor, eth_address, from_delegated, to_filecoin
-from hypervisor.address import Address
+from bridge.ethereum.addresses import EthAddress, address_of_actor, eth_address, from_delegated, to_filecoin
 from hypervisor.errors import AddressError
+from hypervisor.messages.address import Address
 
 if TYPE_CHECKING:  # addresses are read by programs that open no machine
-    from hypervisor.machine import Hypervisor
+    from hypervisor.machine.machine import Hypervisor
 
 
 class HasAddress(Protocol):

@@ -15,8 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from hypervisor.address import Address
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
 from localnet.calls.overrides import Overrides
 from localnet.calls.time_limit import TimeLimit, explanation_seconds
 from localnet.chain.watching import Background, InlineBackground, Preempted

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum_block import ETHEREUM
 from hypervisor.argument_checks import octets, whole_number
 from hypervisor.errors import InvalidInput
@@ -22,7 +22,7 @@ from localnet.ledger.candidates import Candidate
 from localnet.ledger.genesis import MAX_CHAIN_ID
 from localnet.ledger.records import Tipset
 from localnet.state import controls
-from store.compression import MAX_UNPACKED_BYTES
+from store.untrusted import MAX_UNPACKED_BYTES
 
 _LOG = logging.getLogger(__name__)
 

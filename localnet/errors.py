@@ -17,7 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from bridge.receipts import failure_text
+from bridge.filecoin.receipts import failure_text
 from hypervisor.errors import HypervisorError
 from localnet.deprecation import renamed
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from hypervisor.errors import HypervisorError
 from hypervisor.exit_codes import ExitCode
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.tracing import CallTrees
 from localnet.calls.overrides import NONE, Overrides
 from localnet.calls.simulate import traced_call

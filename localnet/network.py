@@ -17,11 +17,11 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum_block import ETHEREUM
 from hypervisor.errors import InvalidInput
-from hypervisor.opening import IN_MEMORY
-from hypervisor.printed import one_line
+from hypervisor.machine.opening import IN_MEMORY
+from hypervisor.text import one_line
 from localnet.account_chain import AccountChain
 from localnet.accounts import Account
 from localnet.addresses import Target
@@ -79,7 +79,7 @@ class Network(AccountChain):
                 self.close()
                 raise
         if chosen.facade:
-            from bridge.facade_runtime import enable_facade
+            from bridge.actors.facade_runtime import enable_facade
 
             enable_facade(self.chain.machine)
         if chosen.precompiles:
@@ -92,7 +92,7 @@ class Network(AccountChain):
                 raise
         self.chain.deferred = chosen.deferred
         if chosen.parallel != 1:
-            from hypervisor.parallel import Parallel
+            from hypervisor.machine.parallel import Parallel
             from localnet.chain.parallel_candidates import ParallelCandidates
 
             self.chain.start_block = partial(ParallelCandidates.start, Parallel(chosen.parallel))

@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from bridge.ethereum_block import ETHEREUM
-from hypervisor.address import Address
 from hypervisor.argument_checks import whole_number
-from hypervisor.bundle import Bundle, runtime_marker
+from hypervisor.bundles.bundle import Bundle, runtime_marker
+from hypervisor.bundles.genesis import Genesis
 from hypervisor.errors import InvalidInput
-from hypervisor.genesis import Genesis
-from hypervisor.machine import Hypervisor
-from hypervisor.machine_state import Snapshot
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.machine_state import Snapshot
+from hypervisor.machine.opening import IN_MEMORY, check_same_overlay, load_overlay, open_store
+from hypervisor.machine.rules import canonical_rules
+from hypervisor.messages.address import Address
 from hypervisor.names import AUTO, FILECOIN, OFFICIAL_EVM, OWN_EVM
-from hypervisor.network_versions import NETWORK_VERSIONS, network_version
-from hypervisor.opening import IN_MEMORY, check_same_overlay, load_overlay, open_store
-from hypervisor.overlay import Overlay
-from hypervisor.proofs import AcceptProofs
-from hypervisor.rules import canonical_rules
+from hypervisor.proofs.verifier import AcceptProofs
 from hypervisor.types import ATTO_PER_FIL, Gas, TokenAmount
+from hypervisor.versions.network_versions import NETWORK_VERSIONS, network_version
+from hypervisor.versions.overlay import Overlay
 from localnet.accounts import MAX_ACCOUNTS, Account, accounts
 from localnet.chain.chain import Chain
 from localnet.chain.ethereum_start import base_state, resume_fork, start_fork
@@ -50,9 +50,9 @@ from localnet.rules.parts import NetworkRules
 from localnet.settings import NetworkSettings
 from localnet.state.controls import set_balance
 from localnet.state.named_code import store_named_code
+from store.blocks.bounded import BoundedStore
+from store.blocks.overlay import OverlayStore
 from store.blockstore import Blockstore, Store
-from store.bounded import BoundedStore
-from store.overlay import OverlayStore
 from store.remote import RemoteStore
 from store.roots import HEAD
 
@@ -169,7 +169,7 @@ class Opening:
                 "--states N`, or by `hypervisor node --keep-states N`"
             )
         if self.settings.read_only:
-            from store.rocks import RocksStore
+            from store.rocks.database import RocksStore
 
             return OverlayStore(RocksStore.open(self.path, read_only=True), closes=True), StateWindow()
         return open_store(self.path), StateWindow()

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.installed import INSTALL_AGAIN, entry_points_of
 from hypervisor.names import AUTO, parse_version
-from hypervisor.overlay import Overlay
 from hypervisor.precompiles import Precompile
-from hypervisor.proofs import ProofVerifier
-from hypervisor.stream_settings import StreamSettings
+from hypervisor.proofs.verifier import ProofVerifier
 from hypervisor.types import TokenAmount
+from hypervisor.versions.overlay import Overlay
+from hypervisor.versions.stream_settings import StreamSettings
 from localnet.accounts import DERIVATION_PATH, TEST_MNEMONIC
 from localnet.chain.clock import Clock
 from localnet.ledger.genesis import NOTHING_MORE, GenesisOptions
@@ -48,13 +48,13 @@ class NetworkSettings:
     network: int | str | Path | None = None
     """Network version (29 or `nv29`), or the file of a draft of one (default: the newest of the bundle). Stored."""
     overlay: Overlay | str | Path | None = None
-    """Changes to prices and rules of network versions, or their file (`hypervisor.overlay_file`). Stored."""
+    """Changes to prices and rules of network versions, or their file (`hypervisor.versions.overlay_file`). Stored."""
     rules: str | None = None
     """`filecoin` (default), `ethereum`, or `lab:NAME,...` for Filecoin's rules with labs (docs/labs). Stored."""
     hardfork: str = ""
     """Ethereum hardfork under Ethereum's rules (default: Osaka). Stored."""
     evm: str = AUTO
-    """EVM engine that runs contracts (`hypervisor.machine`)."""
+    """EVM engine that runs contracts (`hypervisor.machine.machine`)."""
     mnemonic: str = TEST_MNEMONIC
     """Mnemonic of the unlocked accounts."""
     derivation_path: str = DERIVATION_PATH
@@ -85,7 +85,7 @@ class NetworkSettings:
     deferred: bool = False
     """True if receipts are available one block later, as on the Filecoin network."""
     facade: bool = False
-    """True if contracts can call built-in actors through Solidity interfaces (`bridge.facade_runtime`)."""
+    """True if contracts can call built-in actors through Solidity interfaces (`bridge.actors.facade_runtime`)."""
     precompiles: Iterable[Precompile | str] = ()
     """Additional precompiles, or names of installed ones (docs/precompiles.md)."""
     keep_states: int | None = None
@@ -93,11 +93,11 @@ class NetworkSettings:
     read_only: bool = False
     """True to open a folder's chain at its head without writing to it, even while another process has it open."""
     actor_debugging: bool = False
-    """True if native actors log (`hypervisor.actor_log`), which costs them gas."""
+    """True if native actors log (`hypervisor.kernel.actor_log`), which costs them gas."""
     proofs: ProofVerifier | None = None
-    """Verifier of storage proofs, as `hypervisor.storage_proofs.StorageProofs` (default: all are accepted)."""
+    """Verifier of storage proofs, as `hypervisor.proofs.storage.StorageProofs` (default: all are accepted)."""
     parallel: int = 1
-    """Number of processes that execute a block's messages (`hypervisor.parallel`). Results do not depend on it."""
+    """Number of processes that execute a block's messages (`hypervisor.machine.parallel`). Results do not depend on it."""
 
     def with_options(self, options: dict[str, Any]) -> NetworkSettings:
         """Return these settings with some fields replaced, and with those of a draft's file if `network` is one.

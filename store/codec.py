@@ -23,7 +23,7 @@ from cbor2 import CBORDecodeError, CBORSimpleValue, CBORTag
 
 from store.cbor_loading import loader
 from store.cid import BLAKE2B_CID_LENGTH, CBOR_CID_PREFIX, RAW_CID_PREFIX, Cid, CidError, split_cid
-from store.linked_cid import LinkedCid
+from store.linked_bytes import LinkedCid
 
 MAX_DEPTH: Final = 256
 """Maximum nesting depth of arrays and maps, for encoding and decoding."""

@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from store.amt import MAX_INDEX, Amt
 from store.blockstore import Blockstore
 from store.cid import Cid
-from store.hamt import Hamt
-from store.kamt import Kamt
-from store.nodes import MISSING
+from store.trees.amt import MAX_INDEX, Amt
+from store.trees.hamt import Hamt
+from store.trees.kamt import Kamt
+from store.trees.nodes import MISSING
 
 _NAME: Final = re.compile(r"(HAMT)([1-8])|(AMT)([1-8])?|(KAMT)5")
 

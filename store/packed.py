@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import Final
 
 from store.cid import CBOR_CID_PREFIX, Cid, has_digest
-from store.nodes import LINK_LENGTH, LINK_START, link_digests
+from store.trees.nodes import LINK_LENGTH, LINK_START, link_digests
 
 _MARK: Final = b"\xff"
 _NODE: Final = b"\xff\x82"

@@ -1,6 +1,6 @@
 """A block rewritten from another one, with the parts that are new.
 
-When a tree is committed repeatedly, only the new links need to be scanned (`store.buffered`).
+When a tree is committed repeatedly, only the new links need to be scanned (`store.blocks.buffered`).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
     installed       DAG-CBOR; the blocks it links to
     spilled         a list of the blocks of a state whose root is not written yet (`RocksStore.spill`)
 
-A chain passes the further states that it retains to the collector (`store.collector`).
+A chain passes the further states that it retains to the collector (`store.rocks.collector`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PIN_PREFIX: Final = b"pin/"
 INSTALLED: Final = b"installed"
 SPILLED: Final = b"spilled"
 IMPORT: Final = b"import"
-"""Position of an interrupted CAR import (`store.transfer`); not a root."""
+"""Position of an interrupted CAR import (`store.car.transfer`); not a root."""
 
 
 @dataclass(frozen=True, slots=True)

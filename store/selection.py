@@ -11,12 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self, TypeAlias
 
 from store.blockstore import Blockstore
-from store.cid import RAW, Cid, codec_of
-from store.codec import kind_of, unlink
-from store.layouts import Layout
-from store.paths import load
-from store.recorder import RecordingBlockstore
-from store.selectors import (
+from store.car.selectors import (
     All,
     AnyOf,
     Edge,
@@ -27,6 +22,11 @@ from store.selectors import (
     Selector,
     SelectorError,
 )
+from store.cid import RAW, Cid, codec_of
+from store.codec import kind_of, unlink
+from store.layouts import Layout
+from store.recorder import RecordingBlockstore
+from store.trees.paths import load
 
 MAX_NODES: Final = 1 << 20
 """Default maximum number of nodes that a walk visits."""

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from store.blocks.buffered import BufferedStore
 from store.blockstore import BlockNotFound, Blockstore, Store, check_expected
-from store.buffered import BufferedStore
 from store.cid import BLAKE2B_256, DAG_CBOR, SHA2_256, Cid, CidError, cid_of, show, split_cid
 from store.codec import CodecError, encode
-from store.linked_cid import LinkedCid
+from store.linked_bytes import LinkedCid
 
 _KEY_PREFIX = b"storage/"
 

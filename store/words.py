@@ -1,4 +1,4 @@
-"""The interface of a contract's storage, implemented by `store.kamt.Kamt` and for storage fetched from a node."""
+"""The interface of a contract's storage, implemented by `store.trees.kamt.Kamt` and for storage fetched from a node."""
 
 from __future__ import annotations
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import ckzg
 
-from bridge.addresses import EthAddress
-from bridge.blob_sidecars import BLOB_PROOFS, CELL_PROOFS, BlobSidecar, network_form
-from bridge.kzg import BLOB_BYTES, CELLS, MODULUS, versioned_hash
-from bridge.transactions import BLOB, Transaction
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.blobs import BLOB_PROOFS, CELL_PROOFS, BlobSidecar, network_form
+from bridge.ethereum.kzg import BLOB_BYTES, CELLS, MODULUS, versioned_hash
+from bridge.ethereum.transactions import BLOB, Transaction
 from localnet.accounts import Account
 
 SETUP = files("eth._utils") / "kzg_trusted_setup.txt"

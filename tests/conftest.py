@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from hypervisor.bundle_library import downloaded_releases, find_release, own_bundle_for
-from hypervisor.network_versions import NetworkVersion, newest_with_actors
-from hypervisor.user_files import user_folder
+from hypervisor.bundles.bundle_library import downloaded_releases, find_release, own_bundle_for
+from hypervisor.installation import user_folder
+from hypervisor.versions.network_versions import NetworkVersion, newest_with_actors
 
 MANY_SAMPLES = os.environ.get("FVM_SAMPLES") == "all"
 """True if randomised tests draw all samples, as in `make oracles` and `make equality`."""

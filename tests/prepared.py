@@ -30,7 +30,7 @@ LOADED: Final = (
     "fvm_hypervisor.cli.main", "localnet.rpc.server", "localnet.rules.ethereum", "localnet.rules.filecoin",
     "fvm_hypervisor.cli.rpc_client", "fvm_hypervisor.laboratory.vectors.statetest", "runtimes.evm.ethereum",
     "runtimes.evm.py_evm",
-    "runtimes.evm.fast", "runtimes.wasm", "store.rocks", "uvicorn.protocols.http.httptools_impl", "websockets",
+    "runtimes.evm.fast", "runtimes.wasm", "store.rocks.database", "uvicorn.protocols.http.httptools_impl", "websockets",
     "uvicorn.loops.asyncio", "uvicorn.lifespan.off", "typer.rich_utils", "rich.markdown", "importlib.metadata",
     "fvm_hypervisor.cli.node_banner", "localnet.console", "localnet.explanations", "localnet.traces.trace_report",
 )  # fmt: skip

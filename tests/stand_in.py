@@ -6,9 +6,9 @@ unchanged. Tests use it to check that an added release is offered wherever offic
 
 from pathlib import Path
 
-from hypervisor.bundle import Bundle
-from hypervisor.manifest import ACTOR_NAMES, Manifest
-from store.car import write_car
+from hypervisor.bundles.bundle import Bundle
+from hypervisor.bundles.manifest import ACTOR_NAMES, Manifest
+from store.car.files import write_car
 from store.cid import RAW, cid_of
 from store.codec import encode, link
 

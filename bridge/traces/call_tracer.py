@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
-from bridge.addresses import EthAddress
-from bridge.reverts import error_text, panic_code
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.reverts import error_text, panic_code
 from bridge.traces.failure_texts import REVERTED, TEXTS
 from bridge.traces.frames import EthereumFrame
 from hypervisor.exit_codes import ExitCode, exit_name

@@ -15,15 +15,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from bridge.addresses import EthAddress, create_address, from_delegated, masked_id
 from bridge.apply_and_call import APPLY_AND_CALL, decode_outcome
-from bridge.cbor import CborReader, ParamsError, read_canonical_byte_string
+from bridge.ethereum.addresses import EthAddress, create_address, from_delegated, masked_id
 from bridge.ethereum_block import emitter_address
-from bridge.events import Log, entries_to_log
 from bridge.evm_steps import CodeBorrowed, SelfDestructed
-from bridge.filecoin_call import NO_CODEC, encode_call_return, encode_method_calldata
-from bridge.method_numbers import INVOKE_EVM
-from bridge.params import (
+from bridge.filecoin.call import NO_CODEC, encode_call_return, encode_method_calldata
+from bridge.filecoin.cbor import CborReader, ParamsError, read_canonical_byte_string
+from bridge.filecoin.events import Log, entries_to_log
+from bridge.filecoin.parameters import (
     CREATE2_METHOD,
     CREATE_EXTERNAL_METHOD,
     CREATE_METHOD,
@@ -31,10 +30,11 @@ from bridge.params import (
     DelegateCallParams,
     calldata_of,
 )
-from hypervisor.address import Address
-from hypervisor.events import EventEntry
+from bridge.method_numbers import INVOKE_EVM
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MILLIGAS_PER_GAS
+from hypervisor.messages.address import Address
+from hypervisor.messages.events import EventEntry
 from hypervisor.tracing import CallEnded, CallNode, CallStarted, MessageEnded, TraceEvent, call_tree
 from hypervisor.types import EAM_ACTOR, INIT_ACTOR, METHOD_CONSTRUCTOR, ActorID
 from store.cid import CBOR, DAG_CBOR, RAW, Cid

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from bridge.evm_steps import EvmCost, EvmFault, EvmStep
 from bridge.traces.failure_texts import LogTooLong, fault_text
-from hypervisor.address import Address
 from hypervisor.errors import HypervisorError
+from hypervisor.messages.address import Address
 from hypervisor.tracing import CallEnded, CallStarted, Dispatched, RuntimeEvent, TraceEvent
 from hypervisor.types import EAM_ACTOR, INIT_ACTOR, ActorID
 

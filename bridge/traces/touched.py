@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from bridge.addresses import EthAddress, from_delegated, to_ethereum, word_to_address
+from bridge.ethereum.addresses import EthAddress, from_delegated, to_ethereum, word_to_address
 from bridge.evm_steps import EvmStep
 from bridge.traces.failure_texts import LogTooLong
 from bridge.traces.frames import Directory
-from hypervisor.address import Address
+from hypervisor.messages.address import Address
 from hypervisor.tracing import CallEnded, CallStarted, Dispatched, RuntimeEvent, TraceEvent
 from hypervisor.types import ActorID
 

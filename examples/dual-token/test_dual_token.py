@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import pytest
 
-from bridge.addresses import checksummed
-from bridge.binding import Call
+from bridge.actors.binding import Call
 from bridge.bindings import datacap
+from bridge.ethereum.addresses import checksummed
 from bridge.method_numbers import method_number
 from examples.conftest import Refused, actor_id, masked
 from hypervisor import Address

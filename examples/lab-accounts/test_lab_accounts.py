@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from eth_abi.abi import encode as encode_abi
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.transactions import SET_CODE, Authorization, Transaction
 from bridge.method_numbers import method_number
-from bridge.transactions import SET_CODE, Authorization, Transaction
 from hypervisor import Address, Message
 from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.types import ActorID, MethodNumber

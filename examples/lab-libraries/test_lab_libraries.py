@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.addresses import masked_id
+from bridge.ethereum.addresses import masked_id
 from localnet import CallFailed, Contract, Network
 from store.cid import Cid, show
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from bridge.abi import ContractInterface
-from bridge.addresses import to_filecoin
+from bridge.abi.abi import ContractInterface
+from bridge.ethereum.addresses import to_filecoin
 from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.laboratory.profiles.resurrection import proof_of
 from hypervisor import Address, fil
-from hypervisor.archived import archived_actor
+from hypervisor.state.archived import archived_actor
 from hypervisor.types import ActorID
 from localnet import Contract, Network, TransactionFailed
 from localnet.ledger.records import TransactionReceipt

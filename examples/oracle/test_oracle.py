@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from bridge.addresses import checksummed
+from bridge.ethereum.addresses import checksummed
+from bridge.filecoin.parameters import invoke_params, unwrap_return
 from bridge.method_numbers import INVOKE_EVM, method_number
-from bridge.params import invoke_params, unwrap_return
 from examples.conftest import Refused, actor_id, masked
-from hypervisor.machine import CreationFailed
+from hypervisor.machine.machine import CreationFailed
 from localnet import Account, Contract, NativeActor, Network, TransactionFailed, TransactionReceipt
 from store.codec import decode
 from store.keccak import keccak

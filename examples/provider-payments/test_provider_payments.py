@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.addresses import checksummed
+from bridge.ethereum.addresses import checksummed
+from bridge.filecoin.parameters import invoke_params
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import invoke_params
 from examples.conftest import Refused, actor_id
 from localnet import Contract, Miner, Network
 

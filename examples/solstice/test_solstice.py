@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from bridge.actor_schemas import actor_schema
-from bridge.addresses import EthAddress, create_address
+from bridge.actors.schemas import actor_schema
+from bridge.ethereum.addresses import EthAddress, create_address
 from examples.conftest import Refused, actor_id, masked
 from hypervisor.bigint import decode_bigint
 from hypervisor.types import REWARD_ACTOR

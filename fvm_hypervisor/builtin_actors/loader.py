@@ -1,7 +1,7 @@
 """The embedded bundle of built-in actors: its bytes, the record of its build, and the states its constructors write.
 
 `fvm_hypervisor/builtin_actors/build.py` writes the bundle and its record, `tests/hypervisor/constructed_states.py` the
-states. `hypervisor.bundle` parses the CAR.
+states. `hypervisor.bundles.bundle` parses the CAR.
 """
 
 import json

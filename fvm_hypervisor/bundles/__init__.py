@@ -1,4 +1,4 @@
 """The user's folder of official bundles: downloads, additions, and descriptions.
 
-`hypervisor.bundle_library` resolves names to files.
+`hypervisor.bundles.bundle_library` resolves names to files.
 """

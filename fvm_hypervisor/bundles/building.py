@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from fvm_hypervisor.builtin_actors.loader import bundle_record
-from hypervisor.bundle import MAX_BUNDLE_BYTES, Bundle, runtime_marker
-from hypervisor.bundle_library import release_of
+from hypervisor.bundles.bundle import MAX_BUNDLE_BYTES, Bundle, runtime_marker
+from hypervisor.bundles.bundle_library import release_of
+from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.errors import BundleError, InvalidInput, InvalidModule
-from hypervisor.manifest import ACTOR_NAMES
-from hypervisor.registry import NATIVE, Registry
+from hypervisor.installation import read_bounded
+from hypervisor.machine.registry import NATIVE, Registry
 from hypervisor.runtime import RuntimeServices
-from hypervisor.user_files import read_bounded
 from runtimes.wasm import ExternKind, parse_module, validate_module
-from store.car import write_car
+from store.car.files import write_car
 from store.cid import DAG_CBOR, RAW, Cid, cid_of, show
 from store.codec import encode, link
 

@@ -13,8 +13,8 @@ from typing import Final
 
 from fvm_hypervisor.builtin_actors.releases import Release
 from fvm_hypervisor.download import DownloadFailed, download
-from hypervisor.bundle import MAX_BUNDLE_BYTES, Bundle
-from hypervisor.bundle_library import (
+from hypervisor.bundles.bundle import MAX_BUNDLE_BYTES, Bundle
+from hypervisor.bundles.bundle_library import (
     library_folder,
     name_release,
     release_file,
@@ -23,7 +23,7 @@ from hypervisor.bundle_library import (
     unpinned_file,
 )
 from hypervisor.errors import BundleError
-from store.car import write_car
+from store.car.files import write_car
 from store.cid import show
 
 if sys.platform != "win32":

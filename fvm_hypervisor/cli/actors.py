@@ -141,7 +141,7 @@ def embed(
 
     Example: hypervisor actor embed guest_book.wasm interface.ipldsch --out guest_book_with_schema.wasm
     """
-    from hypervisor.user_files import check_output
+    from hypervisor.installation import check_output
     from localnet.contracts.native_actor import read_module, read_schema
     from localnet.state.named_code import with_schema
     from store.cid import RAW, cid_of, show
@@ -171,7 +171,7 @@ def create(
     """
     from fvm_hypervisor.cli.folders import open_chain, parse_block_cid
     from fvm_hypervisor.cli.node_actors import create_actor
-    from hypervisor.address import Address
+    from hypervisor.messages.address import Address
 
     chain = _chain(state, rpc)
     wanted, (values, cbor), amount = parse_block_cid(code), _read_params(params), payment(value)
@@ -305,7 +305,7 @@ def _run(command: list[str], folder: Path) -> int:
 
 def _check_module(data: bytes) -> None:
     """Raise InvalidModule if the machine's rules reject a module or it needs a disabled feature."""
-    from hypervisor.registry import Registry
+    from hypervisor.machine.registry import Registry
     from hypervisor.runtime import RuntimeServices
     from store.cid import RAW, cid_of
 

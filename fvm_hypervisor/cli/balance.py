@@ -23,11 +23,11 @@ def balance(
 
     Example: hypervisor balance 0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266 --json
     """
-    from bridge.addresses import from_delegated
+    from bridge.ethereum.addresses import from_delegated
     from fvm_hypervisor.cli.node_client import ethereum, request_of_actor
     from fvm_hypervisor.cli.rpc_client import rpc_request
     from hypervisor.errors import InvalidInput
-    from hypervisor.printed import show_fil
+    from hypervisor.text import show_fil
     from localnet.addresses import filecoin_address
 
     parsed = filecoin_address(address)

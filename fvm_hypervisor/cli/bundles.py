@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from hypervisor.bundle import Bundle
+    from hypervisor.bundles.bundle import Bundle
 
 app = typer.Typer(
     help="Manage bundles of built-in actors: fetch, add, make, build, list, verify.", no_args_is_help=True
@@ -40,7 +40,7 @@ def fetch(
     """
     from fvm_hypervisor.bundles.installing import fetch as fetch_release
     from fvm_hypervisor.cli.progress import bytes_bar
-    from hypervisor.bundle_library import find_release, release_file
+    from hypervisor.bundles.bundle_library import find_release, release_file
 
     wanted = find_release(release, network)
     with bytes_bar(f"fetching {wanted.name}") as progress:
@@ -162,9 +162,9 @@ def build(
     Example: hypervisor bundle build own-v19 --actor datacap=datacap.wasm --out mine.car
     """
     from fvm_hypervisor.bundles.building import build as build_bundle
-    from hypervisor.bundle import MAX_BUNDLE_BYTES, Bundle
+    from hypervisor.bundles.bundle import MAX_BUNDLE_BYTES, Bundle
     from hypervisor.errors import BundleError
-    from hypervisor.user_files import check_output, read_bounded
+    from hypervisor.installation import check_output, read_bounded
     from store.cid import show
 
     check_output(out, "the bundle")
@@ -197,7 +197,7 @@ def make(
     """
     from fvm_hypervisor.bundles.building import make as make_bundle
     from fvm_hypervisor.bundles.building import modules_in
-    from hypervisor.bundle import Bundle
+    from hypervisor.bundles.bundle import Bundle
     from store.cid import show
 
     data = make_bundle(modules_in(folder), None if base is None else _open(base))
@@ -207,8 +207,8 @@ def make(
 
 
 def _at_hand() -> list[dict[str, Any]]:
-    from hypervisor.bundle import Bundle
-    from hypervisor.bundle_library import downloaded_releases, known_releases, own_bundles, unpinned_bundles
+    from hypervisor.bundles.bundle import Bundle
+    from hypervisor.bundles.bundle_library import downloaded_releases, known_releases, own_bundles, unpinned_bundles
     from store.cid import show
 
     own = [
@@ -224,7 +224,7 @@ def _at_hand() -> list[dict[str, Any]]:
 
 
 def _unpinned_row(installed: tuple[str, Path]) -> dict[str, Any]:
-    from hypervisor.bundle import Bundle
+    from hypervisor.bundles.bundle import Bundle
     from hypervisor.errors import BundleError
     from store.cid import show
 
@@ -255,6 +255,6 @@ def _list_actors(bundle: str, as_json: bool) -> None:
 
 
 def _open(bundle: str) -> Bundle:
-    from hypervisor.bundle import Bundle
+    from hypervisor.bundles.bundle import Bundle
 
     return Bundle.open(bundle)

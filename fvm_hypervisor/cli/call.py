@@ -24,7 +24,7 @@ from fvm_hypervisor.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from bridge.abi import ContractInterface
+    from bridge.abi.abi import ContractInterface
 
 _HEX: Final = re.compile("0x(?:[0-9a-f]{2})*", re.IGNORECASE)
 
@@ -126,7 +126,7 @@ def _request_call(url: str, request: dict[str, str], block: str) -> str:
 
 
 def _decode(interface: ContractInterface, data: bytes, result: str) -> Any:
-    from bridge.abi import AbiMismatch
+    from bridge.abi.abi import AbiMismatch
     from localnet.fork.node_client import NodeError
 
     try:

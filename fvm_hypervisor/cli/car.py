@@ -13,8 +13,8 @@ import typer
 from fvm_hypervisor.cli.folders import Folder
 
 if TYPE_CHECKING:
-    from store.rocks import RocksStore
-    from store.transfer import CarSummary
+    from store.car.transfer import CarSummary
+    from store.rocks.database import RocksStore
 
 app = typer.Typer(help="Import, export and verify states as CAR files.", no_args_is_help=True)
 
@@ -43,7 +43,7 @@ def verify(car: _File, strict: _Strict = False, as_json: _AsJson = False) -> Non
     Example: hypervisor car verify state.car
     """
     from fvm_hypervisor.cli.progress import bytes_bar
-    from store.transfer import verify_car
+    from store.car.transfer import verify_car
 
     with _name_file_in_errors(car), bytes_bar("verifying", car.stat().st_size) as progress:
         summary = verify_car(car, strict=strict, progress=progress)
@@ -72,12 +72,12 @@ def export(
     from fvm_hypervisor.cli.folders import head_of, parse_block_cid, reading
     from fvm_hypervisor.cli.progress import bytes_bar
     from hypervisor.errors import InvalidInput
-    from hypervisor.user_files import writing
+    from hypervisor.installation import writing
+    from store.car.selectors import SelectorError, parse_selector
+    from store.car.transfer import export_car, write_blocks
     from store.cid import show
     from store.dag_json import decode_json
     from store.selection import selected_blocks
-    from store.selectors import SelectorError, parse_selector
-    from store.transfer import export_car, write_blocks
 
     with reading(folder) as store, bytes_bar("exporting") as progress, writing(car, "the CAR file"):
         roots = [parse_block_cid(text) for text in root or ()] or [head_of(store)]
@@ -133,11 +133,11 @@ def import_(
     from fvm_hypervisor.cli.progress import bytes_bar
     from hypervisor.errors import InvalidInput
     from localnet.chain.chain_snapshot import check_empty
-    from store.car import read_car
+    from store.car.files import read_car
+    from store.car.transfer import import_car
     from store.cid import show
-    from store.rocks import RocksStore
+    from store.rocks.database import RocksStore
     from store.roots import PIN_PREFIX
-    from store.transfer import import_car
 
     with _name_file_in_errors(car), car.open("rb") as file:
         roots = read_car(file).roots
@@ -161,7 +161,7 @@ def import_(
 @contextmanager
 def _name_file_in_errors(car: Path) -> Iterator[None]:
     """Name the file in errors about its content."""
-    from store.car import CarError
+    from store.car.files import CarError
 
     try:
         yield

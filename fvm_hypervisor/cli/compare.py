@@ -83,7 +83,7 @@ def compare(
     from fvm_hypervisor.laboratory.report import comparison_json, comparison_lines
     from fvm_hypervisor.laboratory.sides import Choices, two_sides
     from fvm_hypervisor.laboratory.vectors.pool import run_all
-    from hypervisor.user_files import check_output
+    from hypervisor.installation import check_output
 
     check_output(html, "the page")
     sides = two_sides(Choices(bundle, network, overlay, actor or (), price or ()))

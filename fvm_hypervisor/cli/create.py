@@ -109,7 +109,7 @@ def create(
 
 def _sender(key: str | None, unlocked: bool, sender: str | None) -> str:
     """Return the sender of the deployment. Raises InvalidInput if none or several are given."""
-    from bridge.addresses import from_delegated
+    from bridge.ethereum.addresses import from_delegated
     from fvm_hypervisor.cli.node_client import account_of
     from hypervisor.errors import InvalidInput
     from localnet.addresses import filecoin_address
@@ -157,7 +157,7 @@ def _check_payable(artifact: ContractArtifact, amount: int) -> None:
 
 
 def _print_receipt(receipt: dict[str, Any], as_json: bool) -> None:
-    from bridge.addresses import checksummed, eth_address
+    from bridge.ethereum.addresses import checksummed, eth_address
 
     sender, address = (
         checksummed(eth_address(bytes.fromhex(str(receipt[name])[2:]))) for name in ("from", "contractAddress")

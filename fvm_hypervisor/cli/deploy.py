@@ -44,7 +44,7 @@ def deploy(
 
     Example: hypervisor deploy out/Vault.sol/Vault.json 1.5fil f0100 --value 2fil
     """
-    from bridge.addresses import eth_address, to_filecoin
+    from bridge.ethereum.addresses import eth_address, to_filecoin
     from fvm_hypervisor.cli.node_client import SendOptions, await_node, ethereum, print_outcome
     from localnet.contracts.amounts import payment
     from localnet.contracts.argument_texts import init_code_of

@@ -106,8 +106,8 @@ def _version(name: str) -> str:
 
 
 def _bundle() -> str:
-    from hypervisor.bundle import Bundle
-    from hypervisor.network_versions import LATEST
+    from hypervisor.bundles.bundle import Bundle
+    from hypervisor.versions.network_versions import LATEST
     from store.cid import show
 
     bundle = Bundle.for_actors(LATEST.actors)
@@ -117,7 +117,7 @@ def _bundle() -> str:
 def _runtimes() -> str:
     from importlib.metadata import entry_points
 
-    from hypervisor.registry import ENTRY_POINT_GROUP
+    from hypervisor.machine.registry import ENTRY_POINT_GROUP
 
     names = sorted({entry_point.name for entry_point in entry_points(group=ENTRY_POINT_GROUP)})
     missing = {"wasm", "evm"} - set(names)
@@ -127,13 +127,13 @@ def _runtimes() -> str:
 
 
 def _labs() -> str:
-    from hypervisor.labs import lab, lab_names
+    from hypervisor.machine.labs import lab, lab_names
 
     return "".join(f"\n      {name}: {lab(name).what}" for name in lab_names()) or "none"
 
 
 def _precompiles() -> str:
-    from hypervisor.precompile_registration import precompile_names
+    from hypervisor.machine.precompile_registration import precompile_names
 
     return ", ".join(precompile_names()) or "none"
 

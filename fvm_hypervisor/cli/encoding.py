@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 if TYPE_CHECKING:
-    from bridge.interfaces import Interface
+    from bridge.actors.interfaces import Interface
 
 _KindArgument = Annotated[
     str,

@@ -13,7 +13,7 @@ import typer
 from fvm_hypervisor.cli.options import URL_VARIABLE, DraftFile
 
 if TYPE_CHECKING:
-    from hypervisor.overlay import Overlay
+    from hypervisor.versions.overlay import Overlay
     from localnet.chain.tipset_sources import TipsetSource
 
 
@@ -55,7 +55,7 @@ def extract(
     from fvm_hypervisor.laboratory.vectors import extract as extraction
     from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
     from fvm_hypervisor.laboratory.vectors.writing import write_vector
-    from hypervisor.user_files import check_output
+    from hypervisor.installation import check_output
 
     check_output(out, "the vector")
     with _source(rpc_url, state, None if network is None else read_draft(Path(network)).overlay) as source:

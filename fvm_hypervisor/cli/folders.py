@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from localnet import Network
     from store.cid import Cid
-    from store.rocks import RocksStore
+    from store.rocks.database import RocksStore
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a machine or chain.", show_default=False)]
 
@@ -34,7 +34,7 @@ def check_folder(folder: Path) -> None:
 def open_folder(folder: Path, *, read_only: bool = True) -> RocksStore:
     """Open the store in an existing folder; a read-only store may be opened while a node uses it."""
     from hypervisor.errors import InvalidInput
-    from store.rocks import RocksStore
+    from store.rocks.database import RocksStore
 
     check_folder(folder)
     if not any(folder.iterdir()):  # opening it for writing would create a store

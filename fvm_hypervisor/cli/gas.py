@@ -100,7 +100,7 @@ def gas(
     from fvm_hypervisor.laboratory.jobs import jobs_of
     from fvm_hypervisor.laboratory.sides import Choices, one_side
     from fvm_hypervisor.laboratory.vectors.pool import run_all
-    from hypervisor.user_files import check_output
+    from hypervisor.installation import check_output
 
     for file, what in ((csv, "the table"), (parquet, "the table"), (plot, "the plot")):
         check_output(file, what)

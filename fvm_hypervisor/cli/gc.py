@@ -14,7 +14,7 @@ from fvm_hypervisor.cli.options import refuse_nan
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from store.collector import CollectionResult
+    from store.rocks.collector import CollectionResult
 
 _UNFINISHED = 3
 _COMPACTING = 0.1
@@ -87,7 +87,7 @@ def _in_folder(
     from localnet.chain.retention import chain_roots, forget_states
     from localnet.fork.ethereum_fork import reads_from_node
     from store.blockstore import StoreLocked
-    from store.collector import GarbageCollector
+    from store.rocks.collector import GarbageCollector
 
     try:
         opened = open_folder(folder, read_only=False)
@@ -111,7 +111,7 @@ def _at_node(
     url: str, states: int | None, seconds: float | None, progress: Callable[[str, int, int], None]
 ) -> CollectionResult | None:
     from localnet.fork.node_client import NodeClient, NodeError, redacted_url
-    from store.collector import CollectionResult
+    from store.rocks.collector import CollectionResult
 
     until = None if seconds is None else monotonic() + seconds
     params: list[int] = [] if states is None else [states]

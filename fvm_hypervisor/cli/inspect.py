@@ -101,12 +101,12 @@ def _inspect_folder(
     """Return the value at the path, and write the blocks that prove it to `proof`."""
     from fvm_hypervisor.cli.folders import head_of, parse_block_cid, reading
     from fvm_hypervisor.proofs.filecoin import read_proven_path
-    from hypervisor.user_files import check_output
+    from hypervisor.installation import check_output
     from localnet.state.actor_interfaces import StoredSchemas
     from localnet.state.inspection import StateInspector
+    from store.car.transfer import write_blocks
     from store.cid import show
     from store.recorder import RecordingBlockstore
-    from store.transfer import write_blocks
 
     check_output(proof, "the proof")
     with reading(folder) as store:

@@ -121,13 +121,13 @@ def _prompt_password(file: Path) -> str:
 
 
 def _password(file: Path) -> str:
-    from hypervisor.user_files import read_bounded
+    from hypervisor.installation import read_bounded
 
     return read_bounded(file, _MAX_FILE_BYTES, "the password file").decode("utf-8", "replace").rstrip()
 
 
 def _key(file: Path, password: str) -> str:
-    from hypervisor.user_files import read_bounded
+    from hypervisor.installation import read_bounded
     from store.json_text import parse_json
 
     if file.is_dir():

@@ -31,7 +31,7 @@ class ErrorReportingGroup(TyperGroup):
         """Run the command that was chosen."""
         from hypervisor.errors import HypervisorError, InvalidInput
         from store.blockstore import StoreError, StoreFormatError
-        from store.car import CarError
+        from store.car.files import CarError
         from store.codec import CodecError
 
         try:

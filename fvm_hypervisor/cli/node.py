@@ -306,10 +306,10 @@ def node(
     from fvm_hypervisor.cli.progress import status_line
     from hypervisor.argument_checks import whole_number
     from hypervisor.errors import InvalidInput
-    from hypervisor.features import with_features
+    from hypervisor.installation import read_bounded
+    from hypervisor.machine.opening import IN_MEMORY
     from hypervisor.names import AUTO
-    from hypervisor.opening import IN_MEMORY
-    from hypervisor.user_files import read_bounded
+    from hypervisor.versions.features import with_features
     from localnet.accounts import TEST_MNEMONIC
     from localnet.chain.clock import LATEST_TIME
     from localnet.contracts.amounts import parse_amount
@@ -432,7 +432,7 @@ def _load(network: Network, file: Path, data: bytes, limit: int) -> None:
 
 def _print_actor_logs() -> None:
     """Print log lines of actors to standard output without changes."""
-    from hypervisor.actor_log import LOGGER, MAX_CHARACTERS
+    from hypervisor.kernel.actor_log import LOGGER, MAX_CHARACTERS
     from hypervisor.printable import printable
 
     class Printer(logging.Handler):

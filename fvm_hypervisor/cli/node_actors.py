@@ -7,7 +7,7 @@ from binascii import Error as Base64Error
 from pathlib import Path
 from typing import Any
 
-from bridge.interfaces import UNKNOWN_INTERFACE, Interface
+from bridge.actors.interfaces import UNKNOWN_INTERFACE, Interface
 from fvm_hypervisor.cli.rpc_client import rpc_request
 from hypervisor.errors import InvalidInput
 from hypervisor.printable import printable

@@ -5,11 +5,11 @@ from __future__ import annotations
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from bridge.addresses import checksummed
+from bridge.ethereum.addresses import checksummed
 from bridge.ethereum_block import ETHEREUM
-from hypervisor.bundle_library import release_of
-from hypervisor.network_versions import network_version_row
-from hypervisor.printed import show_fil
+from hypervisor.bundles.bundle_library import release_of
+from hypervisor.text import show_fil
+from hypervisor.versions.network_versions import network_version_row
 from store.cid import show
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 from fvm_hypervisor.cli.rpc_client import rpc_request
-from hypervisor.labs import PREFIX
+from hypervisor.machine.labs import PREFIX
 from hypervisor.printable import printable
 from localnet.chain.streams import describe_streams
 from localnet.fork.node_client import NodeError

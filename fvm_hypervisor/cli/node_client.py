@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from bridge.reverts import exit_error, revert_reason
+from bridge.ethereum.reverts import exit_error, revert_reason
 from fvm_hypervisor.cli.options import URL, URL_VARIABLE
 from fvm_hypervisor.cli.progress import status_line
 from fvm_hypervisor.cli.rpc_client import rpc_request
@@ -23,8 +23,8 @@ from localnet.fork.node_client import NodeError, redacted_url
 from localnet.traces.trace_command import trace_command
 
 if TYPE_CHECKING:
-    from bridge.abi import ContractInterface
-    from bridge.transactions import Transaction
+    from bridge.abi.abi import ContractInterface
+    from bridge.ethereum.transactions import Transaction
     from localnet.contracts.named_interface import NamedInterface
 
 _QUICK, _SLOW = 0.02, 1.0
@@ -48,7 +48,7 @@ def ethereum(url: str) -> Callable[[str], str]:
     """
 
     def read(text: str) -> str:
-        from bridge.addresses import from_delegated, masked_id
+        from bridge.ethereum.addresses import from_delegated, masked_id
         from localnet.addresses import filecoin_address
 
         parsed = filecoin_address(text)
@@ -208,8 +208,8 @@ def prepared_transaction(
 
     Raises NodeError.
     """
-    from bridge.addresses import eth_address
-    from bridge.transactions import DYNAMIC_FEE, LEGACY, Transaction
+    from bridge.ethereum.addresses import eth_address
+    from bridge.ethereum.transactions import DYNAMIC_FEE, LEGACY, Transaction
 
     url, sender = sending.url, request["from"]
     priority = int(rpc_request(url, "eth_maxPriorityFeePerGas"), 16)

@@ -10,8 +10,8 @@ import typer
 from fvm_hypervisor.cli.options import parsed_network
 
 if TYPE_CHECKING:
-    from hypervisor.bundle import Bundle
-    from hypervisor.stream_settings import StreamSettings
+    from hypervisor.bundles.bundle import Bundle
+    from hypervisor.versions.stream_settings import StreamSettings
 
 PANEL: Final = "Filecoin"
 
@@ -107,7 +107,7 @@ def network_options(
 
     A draft's file chooses all of them (`fvm_hypervisor.drafts.draft_options`). Raises InvalidInput.
     """
-    from hypervisor.opening import load_overlay
+    from hypervisor.machine.opening import load_overlay
 
     plan = parse_upgrades(upgrades)
     if network is None or not network.endswith(".toml"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hypervisor.overlay import Overlay
+    from hypervisor.versions.overlay import Overlay
 
 
 def vector_of(url: str, transaction: str, overlay: Overlay | None = None) -> str:

@@ -14,7 +14,7 @@ from localnet.traces.trace_command import DEFAULT_URL
 if TYPE_CHECKING:
     from fvm_hypervisor.drafts import DraftVersion
     from hypervisor.precompiles import Precompile
-    from hypervisor.proofs import ProofVerifier
+    from hypervisor.proofs.verifier import ProofVerifier
 
 
 def available_engine(engine: str | None) -> str | None:
@@ -110,7 +110,7 @@ EVM: Final = typer.Option("--evm", help="EVM engine.", callback=available_engine
 OwnEngine = Annotated[Literal["py-evm", "fast", "fast:interpret", "fast:compile", "both"], EVM]
 Engines = Literal["py-evm", "fast", "fast:interpret", "fast:compile", "both", "official"]
 OWN_ENGINE: Final = "fast"
-"""Default engine if the bundle has no EVM actor: `hypervisor.opening.OWN_EVM`."""
+"""Default engine if the bundle has no EVM actor: `hypervisor.machine.opening.OWN_EVM`."""
 Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="Address: f..., t... or 0x...", show_default=False)]
 Function = Annotated[
     str,
@@ -160,7 +160,7 @@ def proof_verifier(keys: Path | None, parallel: int) -> ProofVerifier | None:
     if keys is None:
         return None
     from hypervisor.errors import InvalidInput
-    from hypervisor.storage_proofs import StorageProofs
+    from hypervisor.proofs.storage import StorageProofs
 
     if parallel > 1:
         raise InvalidInput(f"--verify-proofs and --parallel {parallel} cannot be used together: omit one of them")
@@ -180,7 +180,7 @@ def parse_rules_name(name: str | None) -> str | None:
 def rules_of_options(rules: str | None, names: Sequence[str] | None) -> str | None:
     """Return the name of rules with labs enabled, from `--rules` and each `--lab`. Raises InvalidInput."""
     from hypervisor.errors import InvalidInput
-    from hypervisor.labs import lab_names, rules_with_labs
+    from hypervisor.machine.labs import lab_names, rules_with_labs
 
     if not names:
         return rules

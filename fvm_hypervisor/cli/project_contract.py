@@ -79,7 +79,7 @@ def contract_request(
 
     from fvm_hypervisor.verification.client import request_of
     from hypervisor.errors import InvalidInput
-    from hypervisor.user_files import MAX_ARTIFACT_BYTES, read_bounded
+    from hypervisor.installation import MAX_ARTIFACT_BYTES, read_bounded
 
     session, artifact = _compile(context, root, contract, profile, use, **consent)
     assert session.artifacts is not None, "it has compiled"
@@ -137,7 +137,7 @@ def constructor_texts(option: Sequence[str] | None, file: Path | None) -> list[s
     Raises InvalidInput.
     """
     from hypervisor.errors import InvalidInput
-    from hypervisor.user_files import read_bounded
+    from hypervisor.installation import read_bounded
     from store.json_text import parse_json
 
     if file is None:

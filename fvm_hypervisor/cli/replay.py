@@ -15,7 +15,7 @@ from fvm_hypervisor.cli.options import DASK, AsJson, DraftFile, TrustDraft, load
 
 if TYPE_CHECKING:
     from fvm_hypervisor.drafts import DraftVersion
-    from hypervisor.overlay import Overlay
+    from hypervisor.versions.overlay import Overlay
     from localnet.chain.replay import TipsetReplay
 
 
@@ -79,7 +79,7 @@ def replay(
     Example: hypervisor replay cache --fork-url http://127.0.0.1:1234/rpc/v1 --from 4461000 --to 4461010
     """
     if parallel > 1:
-        from hypervisor.parallel import Parallel
+        from hypervisor.machine.parallel import Parallel
 
         Parallel(parallel)  # validate before executing anything
     draft = load_draft(network, trust=trust)
@@ -133,7 +133,7 @@ def _of_folder(
     from fvm_hypervisor.drafts import with_migration
     from fvm_hypervisor.laboratory.vectors.pool import run_all
     from hypervisor.errors import InvalidInput
-    from hypervisor.opening import check_same_overlay
+    from hypervisor.machine.opening import check_same_overlay
     from localnet.chain import past_replay
     from localnet.ledger.index import ChainIndex
 
@@ -186,9 +186,9 @@ def _replay_node(
     from localnet.chain import past_replay
     from localnet.chain.node_source import NodeSource
     from localnet.fork.node_client import as_unfit_node
-    from store.memory import MemoryStore
-    from store.overlay import OverlayStore
-    from store.rocks import RocksStore
+    from store.blocks.memory import MemoryStore
+    from store.blocks.overlay import OverlayStore
+    from store.rocks.database import RocksStore
 
     with ExitStack() as undo:
         cache = None if folder is None else RocksStore.open(folder)

@@ -14,7 +14,7 @@ from fvm_hypervisor.cli.options import OWN_ENGINE, URL_VARIABLE, OwnEngine, Prec
 from fvm_hypervisor.cli.project_options import SolcFromProject
 
 if TYPE_CHECKING:
-    from bridge.addresses import EthAddress
+    from bridge.ethereum.addresses import EthAddress
     from fvm_hypervisor.soltest.scripts.plan import ScriptPlan
     from fvm_hypervisor.soltest.scripts.record import ScriptRecord
 
@@ -293,7 +293,7 @@ def _calldata(text: str) -> bytes:
 
 
 def _sender(text: str | None, signers: list[EthAddress], default: str) -> EthAddress:
-    from bridge.addresses import eth_address, from_delegated
+    from bridge.ethereum.addresses import eth_address, from_delegated
     from hypervisor.errors import InvalidInput
     from localnet.addresses import filecoin_address
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
-    from bridge.addresses import EthAddress
+    from bridge.ethereum.addresses import EthAddress
     from fvm_hypervisor.soltest.artifact import Artifacts
     from fvm_hypervisor.soltest.scripts.plan import PlannedTransaction, ScriptPlan
     from hypervisor.precompiles import Precompile

@@ -260,7 +260,7 @@ def _request(
     sender: str | None,
 ) -> CallRequest:
     """Return the request for a function call."""
-    from bridge.addresses import ZERO_ADDRESS
+    from bridge.ethereum.addresses import ZERO_ADDRESS
     from fvm_hypervisor.cli.call import interface_of
     from hypervisor.types import TokenAmount
     from localnet.contracts.amounts import payment

@@ -338,8 +338,8 @@ def run_tests(
     from fvm_hypervisor.soltest.project import find_root, load_project
     from fvm_hypervisor.soltest.stored_failures import failed_names
     from hypervisor.errors import InvalidInput
+    from hypervisor.installation import check_output
     from hypervisor.names import OFFICIAL_EVM
-    from hypervisor.user_files import check_output
 
     if isnan(timeout):  # passes each comparison of the range
         raise typer.BadParameter(f"--timeout {timeout} is not a number of seconds")
@@ -517,7 +517,7 @@ def _report(gas: bool, coverage: bool, versions: int) -> str:
 
 def _number(word: str) -> int:
     from hypervisor.names import parse_version
-    from hypervisor.network_versions import network_version
+    from hypervisor.versions.network_versions import network_version
 
     number = parse_version(word.strip())
     if number is None:

@@ -77,7 +77,7 @@ def trace(
 
     Example: hypervisor trace 0x67ad... --abi out/Counter.sol/Counter.json
     """
-    from hypervisor.user_files import check_output
+    from hypervisor.installation import check_output
 
     check_output(flame, "the flame view")
     is_epoch = transaction.isascii() and transaction.isdigit() and len(transaction) < _HASH_DIGITS

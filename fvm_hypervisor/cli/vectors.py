@@ -76,9 +76,9 @@ def conformance(
     from fvm_hypervisor.laboratory.vectors import conformance as runner
     from fvm_hypervisor.laboratory.vectors.pool import run_all
     from fvm_hypervisor.laboratory.vectors.run_files import RunOptions, run_file, under_network
-    from hypervisor.bundle import Bundle
-    from hypervisor.opening import load_overlay
-    from hypervisor.user_files import check_output
+    from hypervisor.bundles.bundle import Bundle
+    from hypervisor.installation import check_output
+    from hypervisor.machine.opening import load_overlay
 
     check_output(trace, "the traces")
     found = runner.find_vectors(vectors)
@@ -117,7 +117,7 @@ def fevmtest(
 
     from fvm_hypervisor.laboratory.vectors import fevm as runner
     from fvm_hypervisor.laboratory.vectors.pool import run_all
-    from hypervisor.bundle import Bundle
+    from hypervisor.bundles.bundle import Bundle
 
     files = runner.find_files(paths)
     if bundle is None:
@@ -144,7 +144,7 @@ def actortest(
 
     from fvm_hypervisor.laboratory.vectors import actor_cases as runner
     from fvm_hypervisor.laboratory.vectors.pool import run_all
-    from hypervisor.bundle import Bundle
+    from hypervisor.bundles.bundle import Bundle
 
     files = runner.find_files(paths)
     Bundle.open(bundle)  # report an invalid bundle once, not in every worker

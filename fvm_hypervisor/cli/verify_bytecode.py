@@ -207,7 +207,7 @@ def _hashes_from_records(root: Path, chain: int, address: str) -> Iterator[str]:
 
 def _rows(file: Path) -> Iterator[Mapping[str, Any]]:
     from hypervisor.errors import InvalidInput
-    from hypervisor.user_files import read_bounded
+    from hypervisor.installation import read_bounded
     from store.json_text import parse_json
 
     try:

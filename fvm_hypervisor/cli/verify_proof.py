@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from bridge.addresses import EthAddress
+    from bridge.ethereum.addresses import EthAddress
 
 app = typer.Typer(help="Verify proofs of other networks, offline.", no_args_is_help=True)
 
@@ -57,8 +57,8 @@ def ethereum(
 
     Example: hypervisor verify-proof ethereum proof.json --block block.json --block-hash 0x...
     """
-    from bridge.addresses import checksummed
-    from bridge.patricia import InvalidProof
+    from bridge.ethereum.addresses import checksummed
+    from bridge.ethereum.patricia import InvalidProof
     from fvm_hypervisor.proofs.ethereum import check_slots, proven_state_root, verify_account
     from hypervisor.errors import InvalidInput
 
@@ -154,7 +154,7 @@ def f3(
     from fvm_hypervisor.proofs.filecoin import inspect_file
     from hypervisor.errors import InvalidInput
     from store.cid import CidError, parse_cid, show
-    from store.paths import ProofError
+    from store.trees.paths import ProofError
 
     if (proof is None) != (path is None):
         raise InvalidInput("--proof and --path must be used together: pass both or neither")
@@ -184,7 +184,7 @@ def f3(
 
 def _read_or_bytes(path: Path) -> Any:
     """Return the bytes of a CBOR array, or the JSON value of any other file."""
-    from hypervisor.user_files import read_bounded
+    from hypervisor.installation import read_bounded
 
     data = read_bounded(path, _MAX_FILE, "the file")
     return data if data[:1] and data[0] >> 5 == _CBOR_ARRAY else _read(path)
@@ -193,7 +193,7 @@ def _read_or_bytes(path: Path) -> Any:
 def _read(path: Path) -> Any:
     """Return a JSON value, or the `result` of a JSON-RPC response."""
     from hypervisor.errors import InvalidInput
-    from hypervisor.user_files import read_bounded
+    from hypervisor.installation import read_bounded
     from store.json_text import parse_json
 
     try:
@@ -206,7 +206,7 @@ def _read(path: Path) -> Any:
 
 
 def _address(text: str) -> EthAddress:
-    from bridge.addresses import EthAddress
+    from bridge.ethereum.addresses import EthAddress
     from hypervisor.errors import InvalidInput
     from localnet.fork.response_values import word_of
 

@@ -38,7 +38,7 @@ def new(
     """
     from fvm_hypervisor.cli.options import parsed_network
     from fvm_hypervisor.drafts import new_draft, read_draft
-    from hypervisor.network_versions import LATEST
+    from hypervisor.versions.network_versions import LATEST
 
     path = new_draft(name, LATEST.number if base is None else parsed_network(base), folder, migrates=migration)
     draft = read_draft(path)

@@ -77,7 +77,7 @@ def address(
 
 
 def _forms(account: Account) -> dict[str, Any]:
-    from bridge.addresses import checksummed
+    from bridge.ethereum.addresses import checksummed
 
     return {
         "ethereum": checksummed(account.address),
@@ -88,7 +88,7 @@ def _forms(account: Account) -> dict[str, Any]:
 
 
 def _address_forms(text: str) -> dict[str, Any]:
-    from bridge.addresses import checksummed, from_delegated, masked_id
+    from bridge.ethereum.addresses import checksummed, from_delegated, masked_id
     from localnet.addresses import filecoin_address
 
     parsed = filecoin_address(text)

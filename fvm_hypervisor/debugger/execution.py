@@ -12,8 +12,8 @@ from queue import SimpleQueue
 
 from fvm_hypervisor.debugger.listener import Abandoned, Plan, StepListener, StopSite
 from fvm_hypervisor.debugger.positions import MarkRecord
-from hypervisor.deep_stack import large_stacks
 from hypervisor.errors import HypervisorError
+from hypervisor.threads import large_stacks
 from hypervisor.tracing import Tracer
 from store.blockstore import StoreError
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bridge.actor_schemas import actor_method
-from bridge.cbor import ParamsError
-from bridge.interfaces import Interface
+from bridge.actors.interfaces import Interface
+from bridge.actors.schemas import actor_method
+from bridge.filecoin.cbor import ParamsError
+from bridge.filecoin.parameters import calldata_of
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import calldata_of
 from fvm_hypervisor.debugger.listener import OpenCall
 from fvm_hypervisor.debugger.sources import SourceLines
-from hypervisor.address import Address
+from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.errors import HypervisorError
-from hypervisor.machine import Hypervisor
-from hypervisor.manifest import ACTOR_NAMES
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
 from hypervisor.types import ActorID
 from localnet.contracts.named_interface import NamedInterface
 from localnet.state.actor_interfaces import StoredSchemas

@@ -28,8 +28,8 @@ from fvm_hypervisor.debugger.positions import MarkRecord, Position
 from fvm_hypervisor.debugger.sources import SourceLines
 from fvm_hypervisor.debugger.subjects import Subject
 from hypervisor.errors import Fatal, InvalidInput
-from hypervisor.profile import profile_actors
-from hypervisor.registry import NATIVE
+from hypervisor.machine.profile import profile_actors
+from hypervisor.machine.registry import NATIVE
 
 _FIRST = Position(1)
 _WINDOW, _MAX_WINDOW = 1 << 12, 1 << 18

@@ -8,9 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.cbor import ParamsError
 from bridge.evm_steps import EvmStep
-from bridge.params import ConstructorParams, DelegateCallParams, calldata_of
+from bridge.filecoin.cbor import ParamsError
+from bridge.filecoin.parameters import ConstructorParams, DelegateCallParams, calldata_of
 from fvm_hypervisor.debugger.breakpoints import argument_names
 from fvm_hypervisor.debugger.listener import OpenCall, StopSite
 from fvm_hypervisor.debugger.positions import MarkKind
@@ -19,15 +19,15 @@ from hypervisor.errors import InvalidInput, SyscallError
 from hypervisor.exit_codes import ErrorNumber, exit_meaning
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.printable import printable
-from hypervisor.printed import show_fil
-from hypervisor.state_tree import ActorState, StateTree
+from hypervisor.state.state_tree import ActorState, StateTree
+from hypervisor.text import show_fil
 from hypervisor.types import METHOD_CONSTRUCTOR
 from localnet.state.actor_interfaces import StoredSchemas
 from localnet.state.contract_state import state_with_storage
 from localnet.state.inspection import StateInspector, parse_address
 from store.blockstore import StoreError
-from store.kamt import Kamt
 from store.schema import SchemaError
+from store.trees.kamt import Kamt
 
 WORD: Final = 32
 MAX_BYTES: Final = 1 << 16

@@ -8,20 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bridge.abi import ContractInterface
-from bridge.addresses import EthAddress, to_filecoin
-from bridge.events import entries_to_log
+from bridge.abi.abi import ContractInterface
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.filecoin.events import entries_to_log
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, invoke_return
 from bridge.method_numbers import INVOKE_EVM, method_number
-from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, invoke_return
 from fvm_hypervisor.demo.artifacts import contract, counter_module
 from hypervisor import Address, Genesis, Hypervisor, Message, Recorder, SignedMessage, call_tree
 from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.errors import HypervisorError
-from hypervisor.events import StampedEvent
-from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode, exit_name
-from hypervisor.message import Signature, SignatureType
-from hypervisor.signatures import secp256k1_public_key, sign_secp256k1
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.messages.events import StampedEvent
+from hypervisor.messages.message import Signature, SignatureType
+from hypervisor.messages.signatures import secp256k1_public_key, sign_secp256k1
 from hypervisor.tracing import CallNode, TraceEvent
 from hypervisor.types import ATTO_PER_FIL, EAM_ACTOR, ActorID, MethodNumber, TokenAmount
 from store.cid import Cid

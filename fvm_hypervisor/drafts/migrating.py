@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from fvm_hypervisor.drafts.reading import DraftMigration, DraftVersion
 from fvm_hypervisor.soltest.consent import ConsentNeeded, trusted_projects
-from hypervisor.draft_migrations import allow_migration, is_allowed, migration_digest
+from hypervisor.migrations.context import allow_migration, is_allowed, migration_digest
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -9,7 +9,7 @@ from typing import Any
 from fvm_hypervisor.drafts.migrating import allow_draft
 from fvm_hypervisor.drafts.reading import DraftVersion, named_draft
 from fvm_hypervisor.drafts.syscalls import check_syscalls
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from localnet.ledger.upgrades import UpgradePlan
 from localnet.settings import NetworkSettings

@@ -5,7 +5,7 @@
     base = 29            # the version that the draft changes
     epoch = 100          # last epoch of `base` on a new chain; 0: it starts with the draft; omitted: upgrade on request
 
-    [prices]             # as in an overlay (`hypervisor.overlay_file`)
+    [prices]             # as in an overlay (`hypervisor.versions.overlay_file`)
     [rules]              # as in an overlay, and receipts: "explicit" or "all" (FIP-0107)
     [syscalls]           # enable: features of ref-fvm; disable: syscalls by module and name
     [opcodes]            # add and remove: EVM features
@@ -27,15 +27,18 @@ from typing import Any, Final
 
 from fvm_hypervisor.bundles.building import build
 from fvm_hypervisor.drafts.syscalls import check_syscalls, own_actors, syscall_names
-from hypervisor.bundle import MAX_BUNDLE_BYTES, Bundle
-from hypervisor.bundle_library import downloaded_releases, is_release_name, own_bundles, unpinned_bundles
-from hypervisor.draft_migrations import migration_digest
+from hypervisor.bundles.bundle import MAX_BUNDLE_BYTES, Bundle
+from hypervisor.bundles.bundle_library import downloaded_releases, is_release_name, own_bundles, unpinned_bundles
+from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.errors import BundleError, InvalidInput
-from hypervisor.features import FEATURES, INSTALLING
-from hypervisor.manifest import ACTOR_NAMES
-from hypervisor.network_versions import NETWORK_VERSIONS, NetworkVersion, network_version
-from hypervisor.overlay import Draft, Overlay
-from hypervisor.overlay_file import (
+from hypervisor.installation import path_inside, read_bounded
+from hypervisor.migrations.context import migration_digest
+from hypervisor.price_names import check_price_name, price_values
+from hypervisor.toml_text import MAX_BYTES
+from hypervisor.versions.features import FEATURES, INSTALLING
+from hypervisor.versions.network_versions import NETWORK_VERSIONS, NetworkVersion, network_version
+from hypervisor.versions.overlay import Draft, Overlay
+from hypervisor.versions.overlay_file import (
     check_names,
     check_overlay,
     evm_features,
@@ -47,9 +50,6 @@ from hypervisor.overlay_file import (
     read_toml,
     table_of,
 )
-from hypervisor.price_names import check_price_name, price_values
-from hypervisor.toml_text import MAX_BYTES
-from hypervisor.user_files import path_inside, read_bounded
 from store.cid import CidError, parse_cid, show
 
 KEYS: Final = (

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
+from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.errors import BundleError, InvalidInput
-from hypervisor.manifest import ACTOR_NAMES
-from hypervisor.network_versions import NetworkVersion
+from hypervisor.versions.network_versions import NetworkVersion
 from runtimes.wasm import SYSCALL_REVISIONS, parse_module
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from fvm_hypervisor.drafts.reading import MAX_NUMBER, OPCODES, PRECOMPILES
 from hypervisor.errors import InvalidInput
-from hypervisor.network_versions import network_version
+from hypervisor.versions.network_versions import network_version
 
 _NAME: Final = re.compile(r"(?:nv(?P<number>[1-9][0-9]{0,60}))?[a-z0-9-]{0,60}", re.ASCII)
 _TEXT: Final = """\

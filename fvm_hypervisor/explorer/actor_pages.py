@@ -8,15 +8,15 @@ from itertools import islice
 from typing import Final
 from urllib.parse import quote
 
-from bridge.addresses import EthAddress, checksummed, from_delegated, masked_id
+from bridge.ethereum.addresses import EthAddress, checksummed, from_delegated, masked_id
 from fvm_hypervisor.explorer.message_rows import EventRow, EventRows, MessageRow, RowBuilder
 from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, malformed, not_found, quote_value
 from fvm_hypervisor.explorer.site import Site
-from hypervisor.address import Address
-from hypervisor.archived import ARCHIVED, ARCHIVED_CODE, archived_actor
 from hypervisor.errors import InvalidInput
-from hypervisor.machine import Hypervisor
-from hypervisor.state_tree import ActorState
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.state.archived import ARCHIVED, ARCHIVED_CODE, archived_actor
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import ActorID
 from localnet.addresses import filecoin_address
 from localnet.chain.finding import MAX_TIPSETS, TipsetSearch, receipts_back

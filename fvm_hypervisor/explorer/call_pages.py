@@ -12,17 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.abi import AbiMismatch, ContractInterface, signature
-from bridge.addresses import EthAddress, masked_id, to_ethereum
-from bridge.interfaces import Interface
+from bridge.abi.abi import AbiMismatch, ContractInterface, signature
+from bridge.actors.interfaces import Interface
+from bridge.ethereum.addresses import EthAddress, masked_id, to_ethereum
 from bridge.method_numbers import MethodNameError
 from fvm_hypervisor.explorer.actor_pages import FoundActor, find_actor
 from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, not_found, quote_value
 from fvm_hypervisor.explorer.site import Site
-from hypervisor.address import Address
 from hypervisor.errors import HypervisorError, InvalidInput
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.types import TokenAmount
 from localnet.addresses import ethereum_address
 from localnet.calls import simulate

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from bridge.addresses import checksummed
+from bridge.ethereum.addresses import checksummed
 from localnet.ledger.records import TransactionReceipt
 from localnet.rpc.shapes import transaction_json
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.explorer.message_rows import MessageRow, Party
 from fvm_hypervisor.explorer.named_pages import FoundPage
 from fvm_hypervisor.explorer.responses import PageError, PageRequest, PageResponse, not_found

@@ -39,7 +39,7 @@ from fvm_hypervisor.explorer.search import show_search
 from fvm_hypervisor.explorer.site import MakeVector, NoVector, Site
 from fvm_hypervisor.explorer.source_pages import show_source
 from fvm_hypervisor.explorer.state_pages import show_proof, show_state
-from hypervisor.network_versions import versions_after
+from hypervisor.versions.network_versions import versions_after
 from localnet.ledger.records import GENESIS_PARENT, Tipset
 from localnet.rpc.methods import QueryKind
 from localnet.rpc.node import NodeReader

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from bridge.actor_schemas import actor_method, actor_schema
-from bridge.addresses import EthAddress, to_filecoin
-from bridge.cbor import ParamsError
-from bridge.interfaces import Interface
+from bridge.actors.interfaces import Interface
+from bridge.actors.schemas import actor_method, actor_schema
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.filecoin.cbor import ParamsError
+from bridge.filecoin.parameters import calldata_of
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import calldata_of
 from fvm_hypervisor.explorer.rendering import show_address
 from fvm_hypervisor.explorer.site import Site
-from hypervisor.address import Address
-from hypervisor.message import Message
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.types import EAM_NAMESPACE, ActorID
 from localnet.addresses import display_address
 from localnet.contracts.named_interface import NamedInterface

@@ -12,15 +12,15 @@ from itertools import chain, islice
 from typing import Final
 from urllib.parse import quote
 
-from bridge.actor_schemas import methods
-from bridge.addresses import to_ethereum
-from bridge.cbor import ParamsError
+from bridge.actors.schemas import methods
+from bridge.ethereum.addresses import to_ethereum
+from bridge.filecoin.cbor import ParamsError
+from bridge.filecoin.parameters import calldata_of
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import calldata_of
 from fvm_hypervisor.builtin_actors.schemas import NAMES
 from fvm_hypervisor.explorer.site import Site
-from hypervisor.address import Address
-from hypervisor.message import Message
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from localnet.chain.finding import TipsetSearch, receipts_back, tipsets_back
 from localnet.chain.logs import LogFilter, logs_in
 from localnet.ledger.address_keys import topic_key

@@ -31,7 +31,7 @@ from fvm_hypervisor.explorer.responses import (
 )
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.errors import HypervisorError, InvalidInput
-from hypervisor.network_versions import network_version_row
+from hypervisor.versions.network_versions import network_version_row
 from localnet.chain.finding import MAX_TIPSETS, receipts_back, tipsets_back
 from localnet.errors import UnknownBlock, UnknownTransaction
 from localnet.ledger.records import Tipset

@@ -13,10 +13,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bridge.addresses import EthAddress, checksummed, from_delegated
-from hypervisor.address import Address
+from bridge.ethereum.addresses import EthAddress, checksummed, from_delegated
+from hypervisor.messages.address import Address
 from hypervisor.printable import printable
-from hypervisor.printed import show_fil
+from hypervisor.text import show_fil
 from store.cid import Cid, show
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Final
 
-from bridge.addresses import eth_address, to_filecoin
+from bridge.ethereum.addresses import eth_address, to_filecoin
 from fvm_hypervisor.explorer.forked_pages import find_forked
 from fvm_hypervisor.explorer.named_pages import MAX_ACTORS, FoundPage, by_name, by_selector, by_topic
 from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, malformed
 from fvm_hypervisor.explorer.site import Site
-from hypervisor.address import Address
 from hypervisor.errors import AddressError
+from hypervisor.messages.address import Address
 from hypervisor.types import ActorID
 from localnet.chain.finding import MAX_TIPSETS
 from localnet.rpc.filecoin_chain import receipt_of

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.addresses import EthAddress, from_delegated
+from bridge.ethereum.addresses import EthAddress, from_delegated
 from fvm_hypervisor.explorer.rendering import render
-from hypervisor.address import Address
-from hypervisor.machine import Hypervisor
-from hypervisor.network_versions import network_version_row
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.versions.network_versions import network_version_row
 from localnet.contracts.artifacts import ArtifactFolders
 from localnet.contracts.named_interface import NamedInterface
 from localnet.rpc.node import Node, NodeReader

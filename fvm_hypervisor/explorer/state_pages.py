@@ -20,8 +20,8 @@ from localnet.rpc.node import NodeReader
 from localnet.state.actor_interfaces import StoredSchemas
 from localnet.state.contract_state import code_of
 from localnet.state.inspection import PathNotFound, StateInspector, StatePart
+from store.car.transfer import write_blocks
 from store.layouts import LayoutError
-from store.transfer import write_blocks
 
 _T = TypeVar("_T")
 _CAR: Final = "application/vnd.ipld.car"

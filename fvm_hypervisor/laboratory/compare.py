@@ -17,10 +17,10 @@ from fvm_hypervisor.laboratory.profile import CallNames, CostTracer, MessageCost
 from fvm_hypervisor.laboratory.sides import Side
 from fvm_hypervisor.laboratory.tally import CostTally
 from fvm_hypervisor.laboratory.vectors.state_diff import state_differences
+from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.errors import HypervisorError, InvalidInput
-from hypervisor.manifest import ACTOR_NAMES
+from store.blocks.buffered import BufferedStore
 from store.blockstore import StoreError
-from store.buffered import BufferedStore
 from store.cid import Cid, show
 
 EXIT, RETURN, GAS, EVENTS = "exit code", "return", "gas", "events"

@@ -25,17 +25,17 @@ from fvm_hypervisor.laboratory.vectors.conformance import (
     texts_of,
     variants_of,
 )
+from hypervisor.bundles.manifest import Manifest
 from hypervisor.errors import Fatal, InvalidInput, MessageError
 from hypervisor.exit_codes import exit_meaning
-from hypervisor.machine import Hypervisor
-from hypervisor.manifest import Manifest
-from hypervisor.message import Message, Receipt
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.opening import choose_context
+from hypervisor.messages.message import Message, Receipt
 from hypervisor.names import AUTO, OFFICIAL_EVM, OWN_EVM
-from hypervisor.network_versions import network_version_row, versions_between
-from hypervisor.opening import choose_context
-from hypervisor.proofs import AcceptProofs
-from hypervisor.state_tree import StateTree
+from hypervisor.proofs.verifier import AcceptProofs
+from hypervisor.state.state_tree import StateTree
 from hypervisor.tracing import Tracer
+from hypervisor.versions.network_versions import network_version_row, versions_between
 from localnet.chain.chain import Chain
 from localnet.chain.externs import ChainExterns
 from localnet.chain.replay import heights
@@ -47,12 +47,12 @@ from localnet.ledger.records import Tipset
 from localnet.ledger.upgrades import Upgrade, Upgrades
 from localnet.rules.installed import rules_named
 from localnet.traces.trace import Replay
+from store.blocks.buffered import BufferedStore
+from store.blocks.overlay import ReadOnlyStore
 from store.blockstore import BlockNotFound, StoreError
-from store.buffered import BufferedStore
 from store.cid import Cid
-from store.folder import FORMAT_FILE
-from store.overlay import ReadOnlyStore
-from store.rocks import RocksStore
+from store.rocks.database import RocksStore
+from store.rocks.folder import FORMAT_FILE
 from store.roots import HEAD
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
-from bridge.actor_schemas import actor_method
-from hypervisor.manifest import Manifest
+from bridge.actors.schemas import actor_method
+from hypervisor.bundles.manifest import Manifest
 from hypervisor.tracing import (
     CallEnded,
     CallStarted,

@@ -23,16 +23,16 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
-from bridge.actor_schemas import ANY, ActorMethod, state_types
-from bridge.addresses import checksummed, eth_address, from_delegated, masked_id, to_filecoin
-from bridge.interfaces import MAX_METHOD, Interface, as_json, from_json
+from bridge.actors.interfaces import MAX_METHOD, Interface, as_json, from_json
+from bridge.actors.schemas import ANY, ActorMethod, state_types
+from bridge.ethereum.addresses import checksummed, eth_address, from_delegated, masked_id, to_filecoin
+from bridge.ethereum.transactions import LEGACY
 from bridge.removed_methods import has_fallback, removed_interface
 from bridge.transaction_parsing import parse_transaction
-from bridge.transactions import LEGACY
 from fvm_hypervisor.builtin_actors.schemas import NAMES
-from hypervisor.address import Address
 from hypervisor.errors import HypervisorError, InvalidInput
-from hypervisor.message import Message, SignedMessage
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message, SignedMessage
 from localnet.fork.remote_transactions import read_transaction
 from localnet.rpc.shapes import unsigned_json
 from store.cid import CidError, parse_cid, show, split_cid

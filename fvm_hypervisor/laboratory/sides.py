@@ -13,18 +13,23 @@ from pathlib import Path
 from typing import Final
 
 from fvm_hypervisor.drafts import named_draft
-from hypervisor.bundle import MAX_BUNDLE_BYTES, Bundle
-from hypervisor.bundle_library import actors_version
+from hypervisor.bundles.bundle import MAX_BUNDLE_BYTES, Bundle
+from hypervisor.bundles.bundle_library import actors_version
+from hypervisor.bundles.manifest import ACTOR_NAMES, Manifest
 from hypervisor.errors import BundleError, InvalidInput
-from hypervisor.manifest import ACTOR_NAMES, Manifest
+from hypervisor.installation import read_bounded
 from hypervisor.names import parse_version
-from hypervisor.network_versions import NetworkVersion, layout_change_between, network_version, network_version_row
-from hypervisor.overlay import Overlay
-from hypervisor.overlay_file import check_names, parse_price, price_overlay, read_overlay
-from hypervisor.user_files import read_bounded
+from hypervisor.versions.network_versions import (
+    NetworkVersion,
+    layout_change_between,
+    network_version,
+    network_version_row,
+)
+from hypervisor.versions.overlay import Overlay
+from hypervisor.versions.overlay_file import check_names, parse_price, price_overlay, read_overlay
+from store.blocks.overlay import OverlayStore
 from store.blockstore import Store
 from store.cid import CidError, parse_cid
-from store.overlay import OverlayStore
 
 AS_RECORDED: Final = "as recorded"
 

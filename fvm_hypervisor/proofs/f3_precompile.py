@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from bridge.events import entries_to_log
+from bridge.filecoin.events import entries_to_log
 from fvm_hypervisor.proofs.f3 import values
 from fvm_hypervisor.proofs.f3.certificate import Certificate, decode_certificate, encode_certificate
 from fvm_hypervisor.proofs.f3.chain import TrustedState, follow

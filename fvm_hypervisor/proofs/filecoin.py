@@ -15,21 +15,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from hypervisor.bundle import Bundle, manifest_with
+from hypervisor.bundles.bundle import Bundle, manifest_with
 from hypervisor.errors import Fatal, InvalidInput, MessageError
-from hypervisor.events import EVENTS_AMT_BIT_WIDTH, EventEntry, StampedEvent
-from hypervisor.message import Receipt
+from hypervisor.messages.events import EVENTS_AMT_BIT_WIDTH, EventEntry, StampedEvent
+from hypervisor.messages.message import Receipt
 from hypervisor.types import ActorID
 from localnet.state.inspection import StateInspector
-from store.amt import Amt
+from store.blocks.buffered import BufferedStore
+from store.blocks.memory import MemoryStore
 from store.blockstore import BlockNotFound, Blockstore, StoreCorrupt
-from store.buffered import BufferedStore
-from store.car import CarError, read_car
+from store.car.files import CarError, read_car
 from store.cid import Cid, cid_of, has_digest, parse_cid, show
 from store.codec import CodecError, encode, unlink
-from store.memory import MemoryStore
-from store.paths import ProofError, load
 from store.recorder import RecordingBlockstore
+from store.trees.amt import Amt
+from store.trees.paths import ProofError, load
 
 MAX_BLOCKS: Final = 100_000
 """Maximum number of blocks in a proof."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from bridge.patricia import MAX_NODE, MAX_NODES, InvalidProof, proven_value
+from bridge.ethereum.patricia import MAX_NODE, MAX_NODES, InvalidProof, proven_value
 from hypervisor.precompiles import Precompile
 
 _TYPES: Final = ("bytes32", "bytes32", "bytes[]")

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from hypervisor.errors import InvalidInput
-from hypervisor.user_files import MAX_ARTIFACT_BYTES, read_bounded
+from hypervisor.installation import MAX_ARTIFACT_BYTES, read_bounded
 
 _ADDRESS_LENGTH = 20
 _VERSION = re.compile(r"([0-9]+\.[0-9]+\.[0-9]+)(?:[-+].*)?")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from hypervisor.types import ChainEpoch
 
 if TYPE_CHECKING:
-    from hypervisor.machine import Hypervisor
+    from hypervisor.machine.machine import Hypervisor
 
 _MAX: Final = (1 << 64) - 1
 """Maximum delay in a file, and maximum timestamp and block number that delays lead to."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hypervisor.events import StampedEvent
+from hypervisor.messages.events import StampedEvent
 
 
 @dataclass(frozen=True, slots=True)

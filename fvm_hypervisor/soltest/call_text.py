@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from bridge.abi import AbiMismatch, ContractInterface
-from bridge.addresses import checksummed
+from bridge.abi.abi import AbiMismatch, ContractInterface
+from bridge.ethereum.addresses import checksummed
 from fvm_hypervisor.soltest.frames import CallFrame
 from fvm_hypervisor.soltest.precompile_text import precompile_arguments, precompile_result
 from fvm_hypervisor.soltest.redaction import UNNAMED, redacted_arguments, redacted_result, redactions, url_redactions

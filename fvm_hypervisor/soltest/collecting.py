@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from bridge.evm_steps import EvmFrame, EvmStep
 from fvm_hypervisor.soltest.collected import Code, SuiteCoverage
 from fvm_hypervisor.soltest.discovery import TestFunction

@@ -17,7 +17,7 @@ import orjson
 from fvm_hypervisor.soltest.artifact import ArtifactLocation
 from fvm_hypervisor.soltest.project_files import write_inside
 from fvm_hypervisor.soltest.sources import Sources
-from hypervisor.user_files import read_bounded
+from hypervisor.installation import read_bounded
 
 CACHE_FOLDER: Final = "hypervisor"
 """Name of the folder below the project's cache folder."""

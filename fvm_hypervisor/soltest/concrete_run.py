@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import deque
 from contextlib import suppress
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.state import Mock
 from fvm_hypervisor.soltest.created_values import SVM, CreatedValues
 from fvm_hypervisor.soltest.executor import TestExecutor
-from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
+from hypervisor.messages.address import Address
 from hypervisor.types import EAM_NAMESPACE
 from localnet.state.controls import set_code, set_storage
 

@@ -19,7 +19,7 @@ from fvm_hypervisor.soltest.edges import EdgeMap, EdgeTracer, SkippingEdgeTracer
 from fvm_hypervisor.soltest.jump_coverage import JumpCoverage
 from fvm_hypervisor.soltest.project import CorpusSettings
 from fvm_hypervisor.soltest.stage import is_rejected
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.tracing import StepTracer
 
 if TYPE_CHECKING:

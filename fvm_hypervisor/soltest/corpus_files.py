@@ -24,8 +24,8 @@ from fvm_hypervisor.soltest.project import CorpusSettings
 from fvm_hypervisor.soltest.project_files import write_inside
 from fvm_hypervisor.soltest.stored_failures import StoredCall, bare_name, hex_bytes
 from hypervisor.errors import InvalidInput
+from hypervisor.installation import read_bounded
 from hypervisor.printable import printable
-from hypervisor.user_files import read_bounded
 from store.json_text import parse_json
 
 _MAX_SIZE: Final = 16 << 20

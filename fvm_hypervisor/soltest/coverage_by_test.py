@@ -14,7 +14,7 @@ from fvm_hypervisor.soltest.collecting import VisitTracer
 from fvm_hypervisor.soltest.known_code import KnownCode
 
 if TYPE_CHECKING:
-    from bridge.addresses import EthAddress
+    from bridge.ethereum.addresses import EthAddress
     from fvm_hypervisor.soltest.discovery import TestFunction
 
 Spans = dict[str, set[tuple[int, int]]]

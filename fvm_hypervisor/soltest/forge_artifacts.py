@@ -18,7 +18,7 @@ from fvm_hypervisor.soltest.compiled_cache import CompiledSource
 from fvm_hypervisor.soltest.evm_versions import evm_version
 from fvm_hypervisor.soltest.project import CompilerSettings, Project
 from fvm_hypervisor.soltest.sources import Sources, declared_contracts
-from hypervisor.user_files import read_bounded
+from hypervisor.installation import read_bounded
 from localnet.contracts.forge_builds import MAX_BUILD_INFO_BYTES, ForgeBuilds
 from store.keccak import keccak
 

@@ -20,7 +20,7 @@ from fvm_hypervisor.soltest.evm_versions import evm_version
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.project_files import write_inside
 from fvm_hypervisor.soltest.sources import Sources
-from hypervisor.user_files import read_bounded
+from hypervisor.installation import read_bounded
 from localnet.contracts.forge_builds import FORGE_CACHE, MAX_BUILD_INFO_BYTES
 
 _PROFILE: Final = "default"

@@ -12,9 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from bridge.addresses import EthAddress, from_delegated, masked_id
-from bridge.cbor import ParamsError
-from bridge.events import Log, entries_to_log
+from bridge.ethereum.addresses import EthAddress, from_delegated, masked_id
 from bridge.evm_steps import (
     CodeBorrowed,
     CodeDeployed,
@@ -26,13 +24,15 @@ from bridge.evm_steps import (
     PrecompileRefusal,
     SlotWritten,
 )
+from bridge.filecoin.cbor import ParamsError
+from bridge.filecoin.events import Log, entries_to_log
+from bridge.filecoin.parameters import ConstructorParams, DelegateCallParams, calldata_of, unwrap_return
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import ConstructorParams, DelegateCallParams, calldata_of, unwrap_return
-from hypervisor.address import Address
-from hypervisor.events import EventEntry
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.gas import MILLIGAS_PER_GAS
-from hypervisor.registry import NATIVE
+from hypervisor.machine.registry import NATIVE
+from hypervisor.messages.address import Address
+from hypervisor.messages.events import EventEntry
 from hypervisor.tracing import (
     CallEnded,
     CallStarted,

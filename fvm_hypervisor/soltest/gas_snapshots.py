@@ -10,7 +10,7 @@ from typing import Final
 from fvm_hypervisor.soltest.project_files import write_inside
 from fvm_hypervisor.soltest.results import SuiteResult
 from hypervisor.errors import InvalidInput
-from hypervisor.user_files import read_bounded
+from hypervisor.installation import read_bounded
 from store.json_text import parse_json
 
 _MAX_FILE_BYTES: Final = 64 << 20

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME
 from fvm_hypervisor.soltest.collected import GasUse, Place, SuiteCoverage
 from fvm_hypervisor.soltest.discovery import TestFunction

@@ -11,8 +11,8 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Final
 
-from bridge.abi import AbiMismatch, decode_values
-from bridge.addresses import EthAddress
+from bridge.abi.abi import AbiMismatch, decode_values
+from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.frames import CallFrame, walk
 from fvm_hypervisor.soltest.known_code import KnownCode, KnownContract, Pattern
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
-from bridge.addresses import EthAddress, checksummed
+from bridge.ethereum.addresses import EthAddress, checksummed
 from fvm_hypervisor.soltest.artifact import ContractArtifact
 from fvm_hypervisor.soltest.discovery import is_reserved, signature
 from fvm_hypervisor.soltest.stage import SuiteStage, selector

@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from bridge.addresses import EthAddress, checksummed
+from bridge.ethereum.addresses import EthAddress, checksummed
 from fvm_hypervisor.soltest.block_delays import NO_DELAY, BlockDelay, apply_delay, random_delay
 from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure

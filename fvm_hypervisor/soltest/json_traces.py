@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from bridge.evm_steps import PrecompileRefusal, SlotWritten
 from fvm_hypervisor.soltest.call_text import SUCCESSES, status_text
 from fvm_hypervisor.soltest.frames import CallFrame, TracedStep, log_of

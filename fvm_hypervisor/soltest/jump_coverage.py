@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Final
 
 from fvm_hypervisor.soltest.edges import ContractOf, hit_count_class
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
 from runtimes.evm import EvmRuntime
 
 MAX_PAIRS: Final = 1 << 18

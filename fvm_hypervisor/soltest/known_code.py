@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from bridge.abi import ContractInterface, selector_of, signature
+from bridge.abi.abi import ContractInterface, selector_of, signature
 from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts, Bytecode, ContractArtifact
 from hypervisor.errors import InvalidInput
 from localnet.contracts.abi_entries import readable_interface

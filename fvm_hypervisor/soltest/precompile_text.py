@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from bridge.addresses import checksummed
+from bridge.ethereum.addresses import checksummed
 
 _WORD: Final = 32
 _MAX_WORDS: Final = 512

@@ -61,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _check_file(config: pytest.Config) -> None:
     """Raise UsageError unless the file that `--sol-coverage-file` names can be written."""
     from hypervisor.errors import InvalidInput
-    from hypervisor.user_files import check_output
+    from hypervisor.installation import check_output
 
     named = config.getoption("hypervisor_sol_coverage_file")
     try:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from bridge.addresses import EthAddress
-from bridge.events import Log
+from bridge.ethereum.addresses import EthAddress
+from bridge.filecoin.events import Log
 from fvm_hypervisor.soltest.block_delays import NO_DELAY, BlockDelay
 from fvm_hypervisor.soltest.created_values import CreatedValues
 

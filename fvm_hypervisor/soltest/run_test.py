@@ -10,7 +10,7 @@ from itertools import chain, islice
 from time import perf_counter
 from typing import Final, Protocol
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.artifact import Artifacts, ContractArtifact
 from fvm_hypervisor.soltest.concrete_run import set_created_values
 from fvm_hypervisor.soltest.dictionary import MAX_WORDS, Dictionary, SourceLiterals, StateWords, pushed_words

@@ -25,7 +25,7 @@ from typing import Final
 
 from fvm_hypervisor.soltest.version_pragmas import VERSION, parse_release
 from hypervisor.errors import InvalidInput
-from hypervisor.user_files import read_bounded, user_folder
+from hypervisor.installation import read_bounded, user_folder
 
 FOUNDRY: Final = "Foundry's cache"
 PATH: Final = "PATH"

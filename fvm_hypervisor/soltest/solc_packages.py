@@ -19,7 +19,7 @@ from typing import Final
 
 from fvm_hypervisor.soltest.version_pragmas import VERSION, parse_release
 from hypervisor.errors import InvalidInput
-from hypervisor.user_files import read_bounded, user_folder
+from hypervisor.installation import read_bounded, user_folder
 
 _PACKAGE: Final = {"0.8.7": "0.8.7-fixed"}
 """Mapping from release to npm package version where they differ: package 0.8.7 contains compiler 0.7.5."""

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from hypervisor.user_files import read_bounded
+from hypervisor.installation import read_bounded
 from localnet.contracts.source_maps import MAX_SOURCE_BYTES
 
 _TOKEN: Final = re.compile(

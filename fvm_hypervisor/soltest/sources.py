@@ -11,7 +11,7 @@ from typing import Final
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.remappings import Remapping, package_of, resolve, scoped_remapping
 from hypervisor.errors import InvalidInput
-from hypervisor.user_files import read_bounded
+from hypervisor.installation import read_bounded
 
 _IMPORT: Final = re.compile(r"""(?:^|[;}])\s*import\b[^"';]*["']([^"']+)["']""", re.MULTILINE)
 _DECLARATION: Final = re.compile(

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from bridge.addresses import checksummed
+from bridge.ethereum.addresses import checksummed
 from fvm_hypervisor.soltest.frames import CallFrame
 from fvm_hypervisor.soltest.known_code import KnownContract, SourceSpan
 from fvm_hypervisor.soltest.solidity_text import SourceTexts

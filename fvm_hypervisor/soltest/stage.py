@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum_block import ETHEREUM
-from bridge.evm_state import EvmState
+from bridge.filecoin.evm_state import EvmState
 from fvm_hypervisor.soltest.artifact import Artifacts, Bytecode, ContractArtifact
 from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.cheatcodes.console import writes_logs
@@ -31,13 +31,13 @@ from fvm_hypervisor.soltest.errors import KnownErrors
 from fvm_hypervisor.soltest.executor import LIBRARY_DEPLOYER, TestExecutor
 from fvm_hypervisor.soltest.results import CaseStatus
 from fvm_hypervisor.soltest.set_up_tracer import SetUpTracer
-from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
+from hypervisor.messages.address import Address
 from hypervisor.types import EAM_NAMESPACE
 from runtimes.evm import CODE_TOO_LONG
 from store.cid import EMPTY_ARRAY_CID
-from store.kamt import EMPTY_KAMT, Kamt
 from store.keccak import keccak
+from store.trees.kamt import EMPTY_KAMT, Kamt
 
 _CHEATCODES: Final = Address.delegated(EAM_NAMESPACE, VM_ADDRESS)
 

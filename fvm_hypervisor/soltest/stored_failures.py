@@ -19,8 +19,8 @@ from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.project_files import write_inside
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from hypervisor.errors import InvalidInput
+from hypervisor.installation import read_bounded
 from hypervisor.printable import printable
-from hypervisor.user_files import read_bounded
 from store.json_text import parse_json
 
 _MAX_FILE_BYTES: Final = 16 << 20

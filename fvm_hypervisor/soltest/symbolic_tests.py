@@ -8,7 +8,7 @@ from os.path import relpath
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from bridge.addresses import checksummed
+from bridge.ethereum.addresses import checksummed
 from fvm_hypervisor.soltest.created_values import SVM, CreatedValues
 from fvm_hypervisor.soltest.discovery import COUNTEREXAMPLES
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, CounterExample, SuiteResult, TestResult

@@ -21,7 +21,7 @@ from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.project_files import write_inside
 from fvm_hypervisor.soltest.sources import Sources
 from hypervisor.errors import InvalidInput
-from hypervisor.user_files import read_bounded, user_folder
+from hypervisor.installation import read_bounded, user_folder
 
 Node = Mapping[str, Any]
 """A node of a syntax tree, as solc prints it."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
-from bridge.abi import AbiMismatch, ContractInterface
-from bridge.addresses import EthAddress, checksummed, unmask_id
+from bridge.abi.abi import AbiMismatch, ContractInterface
+from bridge.ethereum.addresses import EthAddress, checksummed, unmask_id
 from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
 from fvm_hypervisor.soltest.frames import CallFrame, walk
@@ -20,8 +20,8 @@ from fvm_hypervisor.soltest.identities import CreationMatcher, Identities
 from fvm_hypervisor.soltest.known_code import KnownCode, KnownContract
 from fvm_hypervisor.soltest.signatures import CallSignature, Signatures
 from fvm_hypervisor.soltest.value_text import arguments_text
+from hypervisor.bundles.manifest import Manifest
 from hypervisor.exit_codes import ExitCode
-from hypervisor.manifest import Manifest
 from hypervisor.precompiles import Precompile, PrecompileTable
 from hypervisor.printable import printable
 from localnet.traces.console_log import CONSOLE

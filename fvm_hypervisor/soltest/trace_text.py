@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.actor_schemas import actor_schema
-from bridge.addresses import checksummed
+from bridge.actors.schemas import actor_schema
+from bridge.ethereum.addresses import checksummed
 from bridge.evm_steps import PrecompileRefusal, SlotWritten
 from fvm_hypervisor.soltest.call_text import call_texts, hex_text, result_text
 from fvm_hypervisor.soltest.frames import CallFrame, InternalCall, TypedValue, log_of, parts_of
 from fvm_hypervisor.soltest.trace_names import MAX_LENGTH, Names
 from fvm_hypervisor.soltest.value_text import value_text
-from hypervisor.events import EventEntry
+from hypervisor.messages.events import EventEntry
 from hypervisor.printable import printable
 from hypervisor.tracing import EventEmitted
 from localnet.traces.decoded_calls import native_text

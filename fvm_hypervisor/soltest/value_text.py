@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from unicodedata import category
 
-from bridge.addresses import EthAddress, checksummed
+from bridge.ethereum.addresses import EthAddress, checksummed
 
 MAX_TEXT: Final = 1 << 18
 """Maximum number of characters of a value."""

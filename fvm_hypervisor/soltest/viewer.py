@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from bridge.abi import ContractInterface
+from bridge.abi.abi import ContractInterface
 from bridge.ethereum_block import ETHEREUM
 from fvm_hypervisor.soltest.artifact import Artifacts
 from fvm_hypervisor.soltest.cheatcodes.table import table
@@ -23,7 +23,7 @@ from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, TestResult
 from fvm_hypervisor.soltest.solidity_text import SourceTexts
 from fvm_hypervisor.soltest.stage import SuiteStage
 from fvm_hypervisor.soltest.step_frames import StepFrameTracer
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.tracing import Tracer
 from localnet.calls.time_limit import TimeLimit, explanation_seconds
 

@@ -16,9 +16,9 @@ MODULES: Final = ("fvm_hypervisor.soltest.serving", "runtimes.evm.fast.engine")
 def _read_data() -> None:
     """Read the installed packages' entry points, and the built-in actors."""
     from bridge.ethereum_block import ETHEREUM
-    from hypervisor.bundle import Bundle
-    from hypervisor.network_versions import LATEST
-    from hypervisor.rules import rule_set
+    from hypervisor.bundles.bundle import Bundle
+    from hypervisor.machine.rules import rule_set
+    from hypervisor.versions.network_versions import LATEST
 
     with suppress(Exception):  # a worker meets the same error, and reports it
         rule_set(ETHEREUM)

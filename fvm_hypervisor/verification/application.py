@@ -19,7 +19,7 @@ from localnet.rpc.http import PATHS, VERSION_2
 from localnet.rpc.node import Node
 
 if TYPE_CHECKING:
-    from bridge.addresses import EthAddress
+    from bridge.ethereum.addresses import EthAddress
     from fvm_hypervisor.explorer.site import VerifiedSource
     from fvm_hypervisor.verification.jobs import Verifier
 

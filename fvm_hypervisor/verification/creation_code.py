@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from bridge.addresses import EthAddress, create2_address, eth_address
+from bridge.ethereum.addresses import EthAddress, create2_address, eth_address
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER
 from fvm_hypervisor.soltest.cheatcodes.values import decode, encode

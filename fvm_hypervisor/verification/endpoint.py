@@ -21,7 +21,7 @@ from urllib.parse import parse_qs
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from bridge.addresses import checksummed, eth_address
+from bridge.ethereum.addresses import checksummed, eth_address
 from fvm_hypervisor.verification.jobs import Verifier, error_body, is_current, unverified
 from fvm_hypervisor.verification.submission import Submission, VerificationError, invalid_parameter
 from localnet.addresses import filecoin_address

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import orjson
 
-from bridge.addresses import checksummed, eth_address
+from bridge.ethereum.addresses import checksummed, eth_address
 from fvm_hypervisor.soltest.compiler import CompilerRun
 from fvm_hypervisor.verification.compilation import ChooseSolc, Compiled, compile_submission, solc_of
 from fvm_hypervisor.verification.creation_code import CreationCode, NoCreationCode, hex_data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.explorer.site import VerifiedSource
 from fvm_hypervisor.verification.store import VerifiedContracts
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 import orjson
 
 from hypervisor.errors import InvalidInput
-from hypervisor.user_files import read_bounded
+from hypervisor.installation import read_bounded
 
 FOLDER: Final = "verified"
 """Name of the folder in a chain's folder."""

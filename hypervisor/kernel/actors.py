@@ -1,11 +1,11 @@
 """Operations on other actors: addresses, code, balances, creation. Source: ref-fvm kernel/default.rs."""
 
-from hypervisor.address import Address
 from hypervisor.context import InvocationContext
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel.calls import Calls
-from hypervisor.state_tree import ActorState
+from hypervisor.messages.address import Address
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import INIT_ACTOR, ActorID, TokenAmount
 from store.cid import Cid, show
 from store.codec import encode

@@ -1,29 +1,29 @@
 """Interfaces of the message and the machine that the kernel's operations need.
 
-Implemented by `hypervisor.call_manager.CallManager` and `hypervisor.machine_state.MachineState`.
+Implemented by `hypervisor.machine.call_manager.CallManager` and `hypervisor.machine.machine_state.MachineState`.
 """
 
 from typing import Protocol
 
-from hypervisor.address import Address
 from hypervisor.backtrace import Backtrace
-from hypervisor.blocks import ScannedBlocks
-from hypervisor.call import Call, CallResult, LentCode
+from hypervisor.bundles.manifest import Manifest
 from hypervisor.context import MachineContext
-from hypervisor.events import StampedEvent
 from hypervisor.externs import Externs
 from hypervisor.gas import GasTracker
 from hypervisor.journal import Journal
-from hypervisor.manifest import Manifest
+from hypervisor.kernel.blocks import ScannedBlocks
+from hypervisor.kernel.call import Call, CallResult, LentCode
+from hypervisor.kernel.message_identity import MessageIdentity
 from hypervisor.memory import MemoryBudget
-from hypervisor.message_identity import MessageIdentity
+from hypervisor.messages.address import Address
+from hypervisor.messages.events import StampedEvent
 from hypervisor.prices import PriceList
-from hypervisor.proofs import ProofVerifier
+from hypervisor.proofs.verifier import ProofVerifier
 from hypervisor.short_executions import ShortExecutions
-from hypervisor.state_tree import ActorState, StateTree
+from hypervisor.state.state_tree import ActorState, StateTree
 from hypervisor.tracing import Tracer
 from hypervisor.types import ActorID, TokenAmount
-from store.buffered import BufferedStore
+from store.blocks.buffered import BufferedStore
 from store.cid import Cid
 
 

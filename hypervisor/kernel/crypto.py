@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate, pairwise
 from types import MappingProxyType
 
-from hypervisor import signatures
-from hypervisor.address import Address, Protocol
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel.calls import Calls
-from hypervisor.message import SignatureType
+from hypervisor.messages import signatures
+from hypervisor.messages.address import Address, Protocol
+from hypervisor.messages.message import SignatureType
 from store.keccak import keccak
 
 

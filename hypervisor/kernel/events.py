@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from hypervisor.blocks import MAX_BLOCK_SIZE
 from hypervisor.context import InvocationContext
 from hypervisor.errors import SyscallError
-from hypervisor.events import (
+from hypervisor.exit_codes import ErrorNumber
+from hypervisor.kernel.blocks import MAX_BLOCK_SIZE
+from hypervisor.kernel.calls import Calls
+from hypervisor.messages.events import (
     MAX_ENTRIES,
     MAX_KEY_LENGTH,
     MAX_VALUES_LENGTH,
@@ -14,8 +16,6 @@ from hypervisor.events import (
     EventFlags,
     StampedEvent,
 )
-from hypervisor.exit_codes import ErrorNumber
-from hypervisor.kernel.calls import Calls
 from store.cid import CBOR, RAW
 from store.codec import CodecError, decode_strict
 

@@ -3,9 +3,9 @@
 Source: ref-fvm fvm/src/kernel/{blocks,default}.rs; FIP-0071 for reachability (machine version 4 only).
 """
 
-from hypervisor.blocks import ALLOWED_CODECS, MAX_BLOCK_SIZE, Block, BlockRegistry, BlockStat, scan_links
 from hypervisor.errors import Fatal, SyscallError
 from hypervisor.exit_codes import ErrorNumber
+from hypervisor.kernel.blocks import ALLOWED_CODECS, MAX_BLOCK_SIZE, Block, BlockRegistry, BlockStat, scan_links
 from hypervisor.kernel.calls import Calls
 from hypervisor.tracing import BlockLinked, BlockOpened
 from hypervisor.types import NO_BLOCK, BlockId

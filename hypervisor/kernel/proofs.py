@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from hypervisor.address import Address
-from hypervisor.consensus_faults import ConsensusFault, NoFault, lookback_epoch, worker_key_at_lookback
 from hypervisor.errors import BundleError, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.externs import ExternError
 from hypervisor.kernel.calls import Calls
-from hypervisor.proof_inputs import AGGREGATE, PIECES, REPLICA_UPDATE, SEAL, WINDOW_PROOF, Shape, read_proof_input
+from hypervisor.messages.address import Address
+from hypervisor.proofs.consensus_faults import ConsensusFault, NoFault, lookback_epoch, worker_key_at_lookback
+from hypervisor.proofs.inputs import AGGREGATE, PIECES, REPLICA_UPDATE, SEAL, WINDOW_PROOF, Shape, read_proof_input
 from hypervisor.sector_commitments import (
     data_commitment,
     piece_commitment,

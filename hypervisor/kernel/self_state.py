@@ -1,12 +1,12 @@
 """The actor's own state root and balance, and self-destruct. Source: ref-fvm kernel/default.rs; FIP-0073."""
 
-from hypervisor.address import Address
 from hypervisor.context import InvocationContext
 from hypervisor.errors import Fatal, OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel.calls import Calls
 from hypervisor.kernel.ipld import IpldBlockOps
-from hypervisor.state_tree import ActorState
+from hypervisor.messages.address import Address
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import BURNT_FUNDS_ACTOR, TokenAmount
 from store.cid import Cid, show
 

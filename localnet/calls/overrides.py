@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from bridge.addresses import EthAddress
-from hypervisor.machine import Hypervisor
+from bridge.ethereum.addresses import EthAddress
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.types import TokenAmount
 from localnet.rules.call_request import SAME_BLOCK, BlockOverride
 from localnet.rules.installed import rules_of

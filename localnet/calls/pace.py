@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Final
 
 from hypervisor.errors import HypervisorError
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.tracing import CallEnded, RuntimeEvent, StepTracer, TraceEvent, Tracer
 from localnet.rules.installed import rules_of
 

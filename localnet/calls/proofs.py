@@ -1,8 +1,8 @@
 """Proofs of accounts and storage slots: the blocks that lead from a state root to them.
 
-Filecoin's state is IPLD, not a Merkle-Patricia trie. A proof is the list of blocks on a path (`store.paths`), the
-root first. `store.paths.verify(root, path, blocks)` checks it without a store. The absence of a value is proved in
-the same way.
+Filecoin's state is IPLD, not a Merkle-Patricia trie. A proof is the list of blocks on a path (`store.trees.paths`), the
+root first. `store.trees.paths.verify(root, path, blocks)` checks it without a store. The absence of a value is proved
+in the same way.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bridge.evm_state import EMPTY_CODE_HASH, EvmState
-from hypervisor.address import Address
-from hypervisor.machine import Hypervisor
+from bridge.filecoin.evm_state import EMPTY_CODE_HASH, EvmState
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
 from hypervisor.types import INIT_ACTOR, ActorID, TokenAmount
 from localnet.state.contract_state import nonce_of, state_with_storage, storage_of
 from store.cid import Cid, split_cid
 from store.keccak import keccak
-from store.paths import Path, PathStep, prove
+from store.trees.paths import Path, PathStep, prove
 
 _ACTORS, _HEAD = PathStep("1"), PathStep("1")
 """The actors of a state root, and the head of an actor."""

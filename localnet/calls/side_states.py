@@ -15,18 +15,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from bridge.addresses import EthAddress, address_of_actor, to_ethereum, to_filecoin
-from bridge.filecoin_call import encode_method_calldata
+from bridge.ethereum.addresses import EthAddress, address_of_actor, to_ethereum, to_filecoin
+from bridge.filecoin.call import encode_method_calldata
+from bridge.filecoin.parameters import calldata_of
+from bridge.filecoin.receipts import return_bytes
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import calldata_of
-from bridge.receipts import return_bytes
-from hypervisor.address import Address
-from hypervisor.call import Call, CallResult
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
-from hypervisor.state_tree import StateTree
+from hypervisor.kernel.call import Call, CallResult
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
+from hypervisor.state.state_tree import StateTree
 from hypervisor.tracing import CallNode, CallTrees
 from hypervisor.types import SYSTEM_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.chain.chain import Chain
@@ -40,8 +40,8 @@ from store.cid import Cid, show
 from store.codec import encode
 
 if TYPE_CHECKING:
-    from hypervisor.call_manager import CallManager
-    from hypervisor.events import StampedEvent
+    from hypervisor.machine.call_manager import CallManager
+    from hypervisor.messages.events import StampedEvent
 
 MAX_BYTES: Final = 256 << 20
 """Maximum size in bytes of blocks of side states; above it, all side states are dropped."""

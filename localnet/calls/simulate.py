@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from bridge.addresses import to_filecoin
-from hypervisor.executor import ApplyResult
+from bridge.ethereum.addresses import to_filecoin
 from hypervisor.exit_codes import ExitCode
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.tracing import Tracer
 from hypervisor.types import Gas
 from localnet.calls.overrides import NONE, Overrides, overridden

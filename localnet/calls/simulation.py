@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from bridge.addresses import EthAddress, address_of_actor, to_filecoin
+from bridge.ethereum.addresses import EthAddress, address_of_actor, to_filecoin
+from bridge.ethereum.transactions import ACCESS_LIST, GAS_PER_BLOB, LEGACY, Transaction
 from bridge.ethereum_block import emitter_address
-from bridge.events import Log, entries_to_log
-from bridge.receipts import EmittedLog
-from bridge.transactions import ACCESS_LIST, GAS_PER_BLOB, LEGACY, Transaction
+from bridge.filecoin.events import Log, entries_to_log
+from bridge.filecoin.receipts import EmittedLog
 from hypervisor.errors import HypervisorError
-from hypervisor.events import EventEntry
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.events import EventEntry
 from hypervisor.tracing import CallEnded, CallStarted, EventEmitted, Recorder, TraceEvent
 from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.calls.overrides import AccountOverride, override_accounts
@@ -37,9 +37,9 @@ from localnet.rules.filecoin import sender_of
 from localnet.rules.installed import rules_of
 from localnet.rules.parts import ImplicitResult
 from localnet.state.contract_state import nonce_of
-from store.buffered import BufferedStore
+from store.blocks.buffered import BufferedStore
+from store.blocks.memory import MemoryStore
 from store.keccak import keccak
-from store.memory import MemoryStore
 
 MAX_BLOCKS: Final = 256
 """Maximum height of a simulation above its base block."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from bridge.addresses import EthAddress, to_filecoin
-from bridge.blob_sidecars import (
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.ethereum.blobs import (
     BLOB_PROOFS,
     BYTES_PER_BLOB,
     CELL_PROOFS,
@@ -19,16 +19,16 @@ from bridge.blob_sidecars import (
     BlobTransaction,
     parse_blob_transaction,
 )
-from bridge.params import CREATE_EXTERNAL_METHOD
-from bridge.receipts import calldata_of_message
-from bridge.transaction_messages import from_signed_message
+from bridge.ethereum.transactions import BLOB, SignedTransaction, Transaction, TransactionError
+from bridge.filecoin.messages import from_signed_message
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD
+from bridge.filecoin.receipts import calldata_of_message
 from bridge.transaction_parsing import parse_transaction, transaction_type
-from bridge.transactions import BLOB, SignedTransaction, Transaction, TransactionError
-from hypervisor.address import Address, Protocol
 from hypervisor.errors import AddressError, InvalidInput
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message, SignatureType, SignedMessage
-from hypervisor.signatures import verify_bls, verify_secp256k1
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address, Protocol
+from hypervisor.messages.message import Message, SignatureType, SignedMessage
+from hypervisor.messages.signatures import verify_bls, verify_secp256k1
 from hypervisor.types import MAX_BALANCE, TokenAmount
 from localnet.addresses import display_address
 from localnet.errors import TransactionRefused

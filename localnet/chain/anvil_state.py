@@ -11,18 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from bridge import rlp
-from bridge.addresses import EthAddress, create_address, to_filecoin
-from bridge.cbor import byte_string
+from bridge.ethereum import rlp
+from bridge.ethereum.addresses import EthAddress, create_address, to_filecoin
+from bridge.ethereum.transactions import SignedTransaction
 from bridge.ethereum_block import ETHEREUM, next_base_fee
-from bridge.events import Log, log_to_entries
-from bridge.params import CreateReturn
-from bridge.receipts import bloom
-from bridge.transactions import SignedTransaction
+from bridge.filecoin.cbor import byte_string
+from bridge.filecoin.events import Log, log_to_entries
+from bridge.filecoin.parameters import CreateReturn
+from bridge.filecoin.receipts import bloom
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.exit_codes import ExitCode
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Receipt
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.message import Receipt
 from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.fork.ethereum_fork import EthereumFork
 from localnet.fork.node_client import NodeError

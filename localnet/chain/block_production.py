@@ -13,15 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from bridge.addresses import EthAddress
-from bridge.blob_sidecars import BlobTransaction
-from bridge.transactions import BLOB, GAS_PER_BLOB, Transaction
-from hypervisor.address import Address
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.blobs import BlobTransaction
+from bridge.ethereum.transactions import BLOB, GAS_PER_BLOB, Transaction
 from hypervisor.argument_checks import octets, whole_number
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import HypervisorError, InvalidInput
-from hypervisor.message import Message, SignedMessage
-from hypervisor.stream_settings import StreamSettings
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message, SignedMessage
+from hypervisor.versions.stream_settings import StreamSettings
 from localnet.addresses import Target, filecoin_address
 from localnet.chain import admission
 from localnet.chain.chain import Chain

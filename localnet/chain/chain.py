@@ -12,15 +12,15 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bridge.blob_sidecars import BlobSidecar
-from bridge.receipts import EMPTY_BLOOM
-from hypervisor.address import Address
-from hypervisor.bundle import Bundle
-from hypervisor.events import StampedEvent, put_events
-from hypervisor.machine import Hypervisor
-from hypervisor.machine_state import Snapshot
-from hypervisor.message import SignatureType
-from hypervisor.opening import register_actors
+from bridge.ethereum.blobs import BlobSidecar
+from bridge.filecoin.receipts import EMPTY_BLOOM
+from hypervisor.bundles.bundle import Bundle
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.machine_state import Snapshot
+from hypervisor.machine.opening import register_actors
+from hypervisor.messages.address import Address
+from hypervisor.messages.events import StampedEvent, put_events
+from hypervisor.messages.message import SignatureType
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.chain.ethereum_start import first_tipset
 from localnet.chain.execution import (
@@ -55,10 +55,10 @@ from localnet.ledger.index import (
 from localnet.ledger.records import GENESIS_PARENT, IMPERSONATED, NATIVE, Execution, Tipset
 from localnet.ledger.upgrades import Upgrade, Upgrades, bundle_pins, rehearse_upgrades
 from localnet.rules.installed import rules_of
+from store.blocks.buffered import BufferedStore
+from store.blocks.memory import MemoryStore
 from store.blockstore import Blockstore
-from store.buffered import BufferedStore
 from store.cid import Cid
-from store.memory import MemoryStore
 
 if TYPE_CHECKING:
     from localnet.fork.ethereum_fork import EthereumFork

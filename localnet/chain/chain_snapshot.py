@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from hypervisor.bundle_library import release_of
+from hypervisor.bundles.bundle_library import release_of
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.names import AUTO
-from hypervisor.network_versions import newest_with_actors
-from hypervisor.state_tree import StateTree
+from hypervisor.state.state_tree import StateTree
 from hypervisor.types import ChainEpoch, TokenAmount
+from hypervisor.versions.network_versions import newest_with_actors
 from localnet.fork.forking import ForkPoint, begin_fork
 from localnet.ledger.headers import read_tipset
 from localnet.rules.installed import rules_named

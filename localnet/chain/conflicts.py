@@ -1,7 +1,7 @@
 """Conflicts of a block that was executed in parallel, by actor and storage slot.
 
-`hypervisor.speculation` defines a conflict. The slots listed are those whose values differ between the worker's state
-and the state at the message's turn.
+`hypervisor.machine.speculation` defines a conflict. The slots listed are those whose values differ between the worker's
+state and the state at the message's turn.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
-from bridge.evm_state import EvmState
+from bridge.filecoin.evm_state import EvmState
 from hypervisor.bounded_cache import BoundedCache
-from hypervisor.machine import Hypervisor
-from hypervisor.parallel import Parallel
-from hypervisor.speculation import Conflict
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.parallel import Parallel
+from hypervisor.machine.speculation import Conflict
 from store.blockstore import StoreError
 from store.cid import Cid
 from store.codec import CodecError
-from store.kamt import Kamt
+from store.trees.kamt import Kamt
 
 MAX_SLOTS: Final = 10_000
 """Maximum number of storage slots reported per contract."""

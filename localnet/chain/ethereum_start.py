@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from bridge.addresses import from_delegated
-from bridge.receipts import EMPTY_BLOOM
-from hypervisor.address import Address
-from hypervisor.machine import Hypervisor
-from hypervisor.machine_state import Snapshot
+from bridge.ethereum.addresses import from_delegated
+from bridge.filecoin.receipts import EMPTY_BLOOM
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.machine_state import Snapshot
+from hypervisor.messages.address import Address
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.blocks import NO_PRODUCER, BlockHeader, key_of_hash, put_messages, put_receipts

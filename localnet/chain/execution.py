@@ -14,15 +14,15 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
-from bridge.addresses import address_of_actor
+from bridge.ethereum.addresses import address_of_actor
+from bridge.ethereum.transactions import BLOB
 from bridge.ethereum_block import EthereumBlock, emitter_address
-from bridge.transactions import BLOB
-from hypervisor.address import Address
-from hypervisor.executor import ApplyResult
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message, Signature, SignatureType, SignedMessage
-from hypervisor.network_versions import Receipts
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.types import ChainEpoch, TokenAmount
+from hypervisor.versions.network_versions import Receipts
 from localnet.addresses import display_address
 from localnet.chain.supply import supply_of
 from localnet.errors import TransactionRefused

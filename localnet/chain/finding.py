@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from localnet.ledger.address_keys import nonce_key
 from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import NullRound, Tipset, TransactionReceipt

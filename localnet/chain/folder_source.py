@@ -14,11 +14,11 @@ from typing import Final
 
 from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.externs import ExternError, Externs
-from hypervisor.message import SignedMessage
+from hypervisor.machine.opening import choose_context
+from hypervisor.messages.message import SignedMessage
 from hypervisor.names import FILECOIN
-from hypervisor.opening import choose_context
-from hypervisor.overlay import Overlay
 from hypervisor.types import ChainEpoch, TokenAmount
+from hypervisor.versions.overlay import Overlay
 from localnet.chain.chain_snapshot import read_chain_snapshot
 from localnet.chain.externs import ChainExterns
 from localnet.chain.tipset_sources import ChainResult, FoundMessage, parse_reference
@@ -30,11 +30,11 @@ from localnet.ledger.genesis import NetworkRecord
 from localnet.ledger.headers import TipsetHeaders, digest, read_tipset
 from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import Tipset, TransactionReceipt
+from store.blocks.overlay import OverlayStore
 from store.blockstore import BlockNotFound, Store
 from store.cid import Cid
-from store.overlay import OverlayStore
 from store.remote import RemoteStore
-from store.rocks import RocksStore
+from store.rocks.database import RocksStore
 from store.roots import pins
 
 _EPOCH_SECONDS: Final = 30

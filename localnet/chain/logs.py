@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from bridge.addresses import EthAddress
-from bridge.receipts import EMPTY_BLOOM, EmittedLog, bloom_bits
+from bridge.ethereum.addresses import EthAddress
+from bridge.filecoin.receipts import EMPTY_BLOOM, EmittedLog, bloom_bits
 from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import FoundLog, Tipset
 

@@ -16,8 +16,8 @@ from heapq import heappop, heappush
 from itertools import takewhile
 from typing import Final, Protocol
 
-from bridge.transactions import BLOB, GAS_PER_BLOB
-from hypervisor.address import Address
+from bridge.ethereum.transactions import BLOB, GAS_PER_BLOB
+from hypervisor.messages.address import Address
 from localnet.errors import TransactionRefused
 from localnet.ledger.candidates import Candidate
 

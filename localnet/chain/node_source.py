@@ -13,8 +13,8 @@ from typing import Any, Final, TypeVar
 
 from hypervisor.errors import InvalidInput
 from hypervisor.externs import ExternError
-from hypervisor.overlay import Overlay
 from hypervisor.types import ChainEpoch, TokenAmount
+from hypervisor.versions.overlay import Overlay
 from localnet.chain.tipset_sources import ChainResult, FoundMessage, parse_reference
 from localnet.fork.node_blocks import NodeBlocks
 from localnet.fork.node_client import NodeClient, NodeError
@@ -32,9 +32,9 @@ from localnet.fork.response_values import (
     tipset_blocks,
 )
 from localnet.ledger.headers import TipsetHeaders, read_messages, read_tipset
+from store.blocks.memory import MemoryStore
 from store.blockstore import Store
 from store.cid import Cid, show
-from store.memory import MemoryStore
 from store.remote import RemoteStore
 
 T = TypeVar("T")

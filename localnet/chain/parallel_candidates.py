@@ -1,13 +1,13 @@
-"""A block's candidates on several cores, by `hypervisor.parallel`; imported only if parallel execution is enabled."""
+"""A block's candidates on several cores, by `hypervisor.machine.parallel`; imported only if parallel execution is enabled."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
 
-from hypervisor.executor import ApplyResult
-from hypervisor.machine import Hypervisor
-from hypervisor.parallel import BlockMessage, Parallel, ParallelBlock
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.parallel import BlockMessage, Parallel, ParallelBlock
 from localnet.chain.execution import apply
 from localnet.ledger.candidates import Candidate
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from hypervisor.errors import HypervisorError, InvalidInput
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Receipt
-from hypervisor.overlay import Overlay
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.message import Receipt
+from hypervisor.versions.overlay import Overlay
 from localnet.chain.folder_source import FolderSource, RulesMismatch
 from localnet.chain.node_source import NodeSource
 from localnet.chain.replay import TipsetReplay, close_folder, heights, replay
@@ -23,14 +23,14 @@ from localnet.chain.tipset_execution import TipsetOutcome, execute_tipset
 from localnet.chain.tipset_sources import PastTipset, SourceSupply, TipsetSource, machine_for, read_past_tipset
 from localnet.fork.node_client import NodeError
 from localnet.ledger.headers import TipsetHeaders, read_receipts, read_tipset
+from store.blocks.overlay import OverlayStore
 from store.blockstore import Store, StoreError
 from store.cid import Cid, has_digest, show
-from store.overlay import OverlayStore
 from store.remote import RemoteUnavailable
-from store.rocks import RocksStore
+from store.rocks.database import RocksStore
 
 if TYPE_CHECKING:
-    from hypervisor.parallel import Parallel
+    from hypervisor.machine.parallel import Parallel
 
 S = TypeVar("S", bound=TipsetSource)
 
@@ -66,7 +66,7 @@ def replay_past(source: TipsetSource, headers: TipsetHeaders, workers: int = 1) 
 def _parallel(workers: int) -> Parallel | None:
     if workers <= 1:
         return None
-    from hypervisor.parallel import Parallel
+    from hypervisor.machine.parallel import Parallel
 
     return Parallel(workers, adaptive=False)  # a replay reports all conflicts
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.types import ChainEpoch
 from localnet.chain.block_production import BlockProduction
 from localnet.chain.execution import begin_epoch, end_epoch, execute, implicit_executions
@@ -17,8 +17,8 @@ from localnet.chain.view import ChainPoint, ChainReader
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Execution, Tipset, TransactionReceipt
 from localnet.rules.call_request import SAME_BLOCK, BlockOverride
-from store.buffered import BufferedStore
-from store.memory import MemoryStore
+from store.blocks.buffered import BufferedStore
+from store.blocks.memory import MemoryStore
 
 
 @dataclass(frozen=True, slots=True)

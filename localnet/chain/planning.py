@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from hypervisor.stream_settings import StreamSettings
+from hypervisor.versions.stream_settings import StreamSettings
 from localnet.chain.chain import Chain
 from localnet.chain.streams import check_streams, has_streams
 from localnet.ledger.upgrades import UpgradePlan, upgrades_of_plan

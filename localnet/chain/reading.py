@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from hypervisor.address import Address
 from hypervisor.argument_checks import whole_number
-from hypervisor.machine import Hypervisor
-from hypervisor.overlay import Overlay
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
 from hypervisor.types import ChainEpoch, TokenAmount
+from hypervisor.versions.overlay import Overlay
 from localnet.chain.mempool import PendingMessages
 from localnet.chain.tips import suggested_premium
 from localnet.chain.view import ChainReader, ChainView

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.block_access_list import BlockAccessList, first_difference
-from bridge.rlp import RlpError
+from bridge.ethereum.block import BlockAccessList, first_difference
+from bridge.ethereum.rlp import RlpError
 from hypervisor.errors import InvalidInput
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.names import OFFICIAL_EVM, OWN_EVM
-from hypervisor.proofs import AcceptProofs
+from hypervisor.proofs.verifier import AcceptProofs
 from localnet.chain.chain import Chain
 from localnet.chain.ethereum_start import resume_fork
 from localnet.chain.execution import begin_epoch, end_epoch, execute, implicit_executions
@@ -31,13 +31,13 @@ from localnet.ledger.candidates import Candidate, candidate_of
 from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import GENESIS_PARENT, Execution, Tipset
 from localnet.rules.installed import rules_named, rules_of
+from store.blocks.buffered import BufferedStore
+from store.blocks.memory import MemoryStore
+from store.blocks.overlay import OverlayStore
 from store.blockstore import Store
-from store.buffered import BufferedStore
 from store.cid import show
-from store.memory import MemoryStore
-from store.overlay import OverlayStore
 from store.remote import RemoteStore
-from store.rocks import RocksStore
+from store.rocks.database import RocksStore
 
 _OPEN: Final[dict[Path, Chain]] = {}
 """Chain that `replay` has open, if any."""
@@ -88,7 +88,8 @@ def replay(folder: Path, height: int, parallel: int = 1) -> TipsetReplay:
     """Execute the tipset at a height again, including the null rounds before it and its cron. Changes nothing.
 
     A state that was edited without a message is reported as a difference. `parallel` processes execute the messages
-    (`hypervisor.parallel`). The folder stays open in this process until another one is replayed or `close_folder`.
+    (`hypervisor.machine.parallel`). The folder stays open in this process until another one is replayed or
+    `close_folder`.
     """
     if folder not in _OPEN:
         close_folder()
@@ -133,7 +134,7 @@ def _execute(
 ) -> tuple[list[tuple[Execution, int]], dict[str, Any] | None]:
     if workers <= 1 or rules_of(machine).access_list is not None:
         return list(execute(machine, candidates)), None
-    from hypervisor.parallel import Parallel
+    from hypervisor.machine.parallel import Parallel
     from localnet.chain.conflicts import conflict_records
     from localnet.chain.parallel_candidates import ParallelCandidates
 

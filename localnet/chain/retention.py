@@ -1,7 +1,7 @@
 """Retention of blocks in a chain's folder, and garbage collection while a network runs.
 
-Headers, messages and receipts are kept for every tipset, states only for the newest ones. `store.collector` marks and
-sweeps.
+Headers, messages and receipts are kept for every tipset, states only for the newest ones. `store.rocks.collector` marks
+and sweeps.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from localnet.ledger.records import GENESIS_PARENT, Tipset
 from store.blockstore import Store, get_object
 from store.cid import Cid
 from store.codec import unlink
-from store.collector import CollectionResult, GarbageCollector
-from store.marks import MARKING
 from store.remote import RemoteStore
-from store.rocks import RocksStore
+from store.rocks.collector import CollectionResult, GarbageCollector
+from store.rocks.database import RocksStore
+from store.rocks.marks import MARKING
 from store.roots import Roots
 
 _MESSAGES = 10

@@ -10,19 +10,19 @@ import io
 from typing import TYPE_CHECKING, Any, Final
 
 from hypervisor.errors import InvalidInput
-from hypervisor.state_tree import StateTree
+from hypervisor.state.state_tree import StateTree
 from hypervisor.types import SYSTEM_ACTOR, ChainEpoch
 from localnet.chain.anvil_state import load_anvil_state
 from localnet.chain.clock import LATEST_TIME
+from store.blocks.buffered import BufferedStore
+from store.blocks.overlay import OverlayStore
 from store.blockstore import BlockNotFound, StoreCorrupt, get_object, put_object
-from store.buffered import BufferedStore
-from store.car import CarError, read_car
+from store.car.files import CarError, read_car
+from store.car.transfer import write_blocks
 from store.cid import Cid, show
 from store.codec import CodecError, link, unlink
-from store.compression import MAX_UNPACKED_BYTES, CompressionError, gunzip
 from store.json_text import parse_json
-from store.overlay import OverlayStore
-from store.transfer import write_blocks
+from store.untrusted import MAX_UNPACKED_BYTES, CompressionError, gunzip
 from store.walk import blocks_below
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ def check_states(states: int) -> int:
 
 
 class HoldingStore(Protocol):
-    """A store that drops states without references (`store.bounded`)."""
+    """A store that drops states without references (`store.blocks.bounded`)."""
 
     def hold(self, roots: Iterable[Cid]) -> None:
         """Add a reference to stored states."""

@@ -6,7 +6,7 @@
 - the initial recipient of all shares;
 - the timelock and the ramp, both in epochs.
 
-`hypervisor.migration_nv29` applies them at the upgrade.
+`hypervisor.migrations.nv29` applies them at the upgrade.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
-from hypervisor.address import Address, Protocol
 from hypervisor.errors import InvalidInput
-from hypervisor.machine import Hypervisor
-from hypervisor.migration_nv29 import DENOM, begin_with_streams
-from hypervisor.network_versions import NETWORK_VERSIONS, Layouts
-from hypervisor.stream_settings import DEVELOPMENT, StreamSettings
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address, Protocol
+from hypervisor.migrations.nv29 import DENOM, begin_with_streams
 from hypervisor.types import REWARD_ACTOR, ActorID, TokenAmount
+from hypervisor.versions.network_versions import NETWORK_VERSIONS, Layouts
+from hypervisor.versions.stream_settings import DEVELOPMENT, StreamSettings
 from localnet.addresses import Target, filecoin_address
 from localnet.state.controls import set_balance
 from store.blockstore import get_object
@@ -145,7 +145,7 @@ def _reward(machine: Hypervisor) -> Any:
 
 def _read(layout: str, state: Any) -> dict[str, Any] | None:
     """Return the fields of a state by name; None for a state of another layout."""
-    from bridge.actor_schemas import actor_schema  # a network of another version never needs the schemas
+    from bridge.actors.schemas import actor_schema  # a network of another version never needs the schemas
     from store.schema.types import SchemaError
 
     try:

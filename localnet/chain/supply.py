@@ -13,8 +13,8 @@ from functools import lru_cache
 from typing import Final
 
 from hypervisor.bigint import decode_bigint
-from hypervisor.genesis import RESERVE_ACTOR, RESERVE_FUNDS
-from hypervisor.machine import Hypervisor
+from hypervisor.bundles.genesis import RESERVE_ACTOR, RESERVE_FUNDS
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.types import BURNT_FUNDS_ACTOR, POWER_ACTOR, REWARD_ACTOR, TokenAmount
 from store.codec import decode
 

@@ -14,23 +14,23 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
-from hypervisor.executor import ApplyResult
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Receipt
-from hypervisor.network_versions import Receipts
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Receipt
 from hypervisor.types import ChainEpoch, TokenAmount
+from hypervisor.versions.network_versions import Receipts
 from localnet.ledger.blocks import put_receipts
 from localnet.ledger.headers import IncludedMessage
 from localnet.rules.filecoin import award_block, tick_cron
 from localnet.rules.parts import ImplicitResult
-from store.buffered import BufferedStore
+from store.blocks.buffered import BufferedStore
+from store.blocks.memory import MemoryStore
 from store.cid import Cid
-from store.memory import MemoryStore
 
 if TYPE_CHECKING:
-    from hypervisor.parallel import Parallel, ParallelBlock
+    from hypervisor.machine.parallel import Parallel, ParallelBlock
 
 MAX_NULL_ROUNDS: Final = 100_000
 """Maximum number of null rounds before a tipset (five weeks), since each is executed and headers are untrusted."""
@@ -169,7 +169,7 @@ def _implicit_step(machine: Hypervisor, done: ImplicitResult) -> TipsetStep:
 
 def _parallel_block(machine: Hypervisor, work: TipsetWork, parallel: Parallel) -> ParallelBlock:
     """Return the messages of all blocks of a tipset, for workers to execute."""
-    from hypervisor.parallel import BlockMessage, ParallelBlock
+    from hypervisor.machine.parallel import BlockMessage, ParallelBlock
 
     messages = [
         BlockMessage(

@@ -15,18 +15,18 @@ from typing import Final, Protocol
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
 from hypervisor.externs import Externs
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.names import AUTO
-from hypervisor.network_versions import network_version
-from hypervisor.overlay import Overlay
-from hypervisor.proofs import AcceptProofs
+from hypervisor.proofs.verifier import AcceptProofs
 from hypervisor.types import ChainEpoch, TokenAmount
+from hypervisor.versions.network_versions import network_version
+from hypervisor.versions.overlay import Overlay
 from localnet.chain.supply import supply_of
 from localnet.chain.tipset_execution import MinedBlock, NullRoundBefore, TipsetWork, null_epochs
 from localnet.ledger.headers import TipsetHeaders, read_messages, read_tipset
+from store.blocks.overlay import OverlayStore
 from store.blockstore import Store
 from store.cid import Cid, CidError, parse_cid
-from store.overlay import OverlayStore
 
 _HASH: Final = re.compile(r"0x[0-9a-fA-F]{64}")
 

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bridge.receipts import EMPTY_BLOOM, EmittedLog, bloom
-from bridge.transactions import BLOB
-from hypervisor.address import Address
+from bridge.ethereum.transactions import BLOB
+from bridge.filecoin.receipts import EMPTY_BLOOM, EmittedLog, bloom
 from hypervisor.errors import InvalidInput
-from hypervisor.machine import Hypervisor
-from hypervisor.machine_state import Snapshot
-from hypervisor.state_tree import StateOrigin
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.machine_state import Snapshot
+from hypervisor.messages.address import Address
+from hypervisor.state.state_tree import StateOrigin
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.chain.ethereum_start import earlier_tipset
 from localnet.chain.externs import ChainExterns

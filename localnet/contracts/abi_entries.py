@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from bridge.abi import ContractInterface
+from bridge.abi.abi import ContractInterface
 from hypervisor.errors import InvalidInput
 
 MAX_ENTRIES: Final = 2_000

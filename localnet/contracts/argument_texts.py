@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from bridge.abi import AbiMismatch, ContractInterface, signature
+from bridge.abi.abi import AbiMismatch, ContractInterface, signature
 from hypervisor.errors import InvalidInput
 from localnet.contracts.abi_entries import is_type
 from localnet.contracts.amounts import parse_amount

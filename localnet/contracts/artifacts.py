@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.abi import ContractInterface
+from bridge.abi.abi import ContractInterface
 from hypervisor.errors import InvalidInput
-from hypervisor.user_files import MAX_ARTIFACT_BYTES
+from hypervisor.installation import MAX_ARTIFACT_BYTES
 from localnet.contracts.abi_entries import readable_interface
 from localnet.contracts.code_patterns import CodePattern, without_metadata
 from localnet.contracts.contract import Artifact

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.abi import ContractInterface, DecodedLog
-from bridge.addresses import EthAddress
+from bridge.abi.abi import ContractInterface, DecodedLog
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.reverts import error_text
 from bridge.printed_address import PrintedAddress
-from bridge.reverts import error_text
 from hypervisor.errors import InvalidInput
-from hypervisor.printed import one_line
+from hypervisor.text import one_line
 from localnet.addresses import Target
 from localnet.contracts.network import Transactions
 from localnet.errors import CallFailed, TransactionFailed

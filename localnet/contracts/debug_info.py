@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from hypervisor.user_files import read_bounded
+from hypervisor.installation import read_bounded
 from localnet.contracts.code_patterns import CodePattern
 from localnet.contracts.forge_builds import MAX_BUILD_INFO_BYTES, ForgeBuilds
 from localnet.contracts.source_maps import MAX_SOURCE_BYTES, CodeMap, folder_reader

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from hypervisor.user_files import read_bounded
+from hypervisor.installation import read_bounded
 from store.json_text import parse_json
 
 FORGE_CACHE: Final = "solidity-files-cache.json"

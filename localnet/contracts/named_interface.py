@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bridge.abi import ContractInterface
+from bridge.abi.abi import ContractInterface
 
 
 @dataclass(frozen=True, slots=True)

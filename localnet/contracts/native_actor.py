@@ -5,8 +5,8 @@
     jar.send("Tip", {"note": "thanks"}, value=10**18)
     assert jar.call("Total").tips == 1
 
-The IPLD schema gives the types of methods, parameters and results (`bridge.interfaces`). No message on the network
-installs user code yet, so code and actors are written to the state directly (`Hypervisor.install`,
+The IPLD schema gives the types of methods, parameters and results (`bridge.actors.interfaces`). No message on the
+network installs user code yet, so code and actors are written to the state directly (`Hypervisor.install`,
 `Hypervisor.create`).
 """
 
@@ -15,16 +15,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.interfaces import UNKNOWN_INTERFACE, Interface, to_python
-from hypervisor.address import Address
+from bridge.actors.interfaces import UNKNOWN_INTERFACE, Interface, to_python
 from hypervisor.argument_checks import octets, whole_number
 from hypervisor.errors import InvalidInput
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
+from hypervisor.installation import read_bounded
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.printable import printable
-from hypervisor.state_tree import ActorState
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import MAX_FILECOIN_BALANCE, TokenAmount
-from hypervisor.user_files import read_bounded
 from localnet.accounts import Account
 from localnet.addresses import Target, filecoin_address
 from localnet.contracts.network import Messages

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # an interface is read by programs that open no network
-    from hypervisor.machine import Hypervisor
+    from hypervisor.machine.machine import Hypervisor
     from localnet.accounts import Account
     from localnet.addresses import Target
     from localnet.chain.chain import Chain

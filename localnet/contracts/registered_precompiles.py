@@ -10,11 +10,11 @@ from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, Final
 
-from bridge.abi import AbiMismatch, ContractInterface, signature
-from bridge.addresses import EthAddress, to_filecoin
+from bridge.abi.abi import AbiMismatch, ContractInterface, signature
+from bridge.ethereum.addresses import EthAddress, to_filecoin
 from hypervisor.errors import InvalidInput
-from hypervisor.machine_state import MachineState
-from hypervisor.precompile_registration import register_precompiles
+from hypervisor.machine.machine_state import MachineState
+from hypervisor.machine.precompile_registration import register_precompiles
 from hypervisor.precompiles import Precompile
 from localnet.contracts.argument_texts import signature_interface
 from store.keccak import keccak

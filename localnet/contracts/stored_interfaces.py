@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from bridge.abi import AbiMismatch
-from bridge.addresses import EthAddress
+from bridge.abi.abi import AbiMismatch
+from bridge.ethereum.addresses import EthAddress
 from hypervisor.errors import InvalidInput
 from localnet.contracts.abi_entries import readable_interface
 from localnet.contracts.named_interface import NamedInterface

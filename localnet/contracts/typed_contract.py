@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, overload
 
-from bridge.abi import AbiMismatch, ContractInterface, signature
-from bridge.addresses import EthAddress
-from bridge.receipts import EmittedLog
+from bridge.abi.abi import AbiMismatch, ContractInterface, signature
+from bridge.ethereum.addresses import EthAddress
+from bridge.filecoin.receipts import EmittedLog
 from localnet.addresses import Target
 from localnet.contracts.contract import decoding_custom_errors
 from localnet.contracts.typed_values import Structs, from_abi, from_topic, to_abi

@@ -1,6 +1,6 @@
 """ABI values as typed Python: structs are dataclasses, addresses are 20 bytes, lists are tuples.
 
-`bridge.abi` encodes and decodes plain values. This module converts them to and from the types of the wrappers that
+`bridge.abi.abi` encodes and decodes plain values. This module converts them to and from the types of the wrappers that
 `fvm_hypervisor.bindings.contracts` writes.
 
 Source: the JSON section of the Solidity ABI specification, and solc's `internalType`, which names structs.
@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from bridge.abi import AbiMismatch
-from bridge.addresses import EthAddress
+from bridge.abi.abi import AbiMismatch
+from bridge.ethereum.addresses import EthAddress
 from localnet.addresses import Target
 
 Structs = Mapping[str, type[Any]]

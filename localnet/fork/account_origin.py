@@ -1,4 +1,4 @@
-"""Accounts of an Ethereum node as the origin of a machine's state (`hypervisor.state_tree.StateOrigin`).
+"""Accounts of an Ethereum node as the origin of a machine's state (`hypervisor.state.state_tree.StateOrigin`).
 
 The actor ID of an account is derived from its address, so it is the same on every machine. The state contains the
 accounts that were written, under their actor IDs. Other accounts are read from the node on first access.
@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from bridge.addresses import EthAddress, from_delegated
-from hypervisor.address import Address
+from bridge.ethereum.addresses import EthAddress, from_delegated
+from hypervisor.bundles.manifest import Manifest
 from hypervisor.errors import Fatal
-from hypervisor.manifest import Manifest
-from hypervisor.state_tree import ActorState
+from hypervisor.messages.address import Address
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import EAM_NAMESPACE, ActorID
 from localnet.fork.remote_accounts import RemoteWords, StateAt, actor_of, remote_words
 from localnet.fork.remote_chain import RemoteState
 from store.blockstore import Blockstore
 from store.cid import Cid
-from store.kamt import EMPTY_KAMT, EMPTY_KAMT_BLOCK
 from store.keccak import keccak
+from store.trees.kamt import EMPTY_KAMT, EMPTY_KAMT_BLOCK
 
 _FIRST_ID: Final = 1 << 62
 """Lowest ID of a remote account, far above any ID that the init actor assigns."""

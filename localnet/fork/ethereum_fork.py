@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from hypervisor.bundles.manifest import Manifest
 from hypervisor.errors import InvalidInput
 from hypervisor.externs import ExternError
-from hypervisor.manifest import Manifest
 from localnet.fork.account_origin import AccountBlocks, AccountNames, AccountOrigin
 from localnet.fork.ethereum_point import EthereumForkPoint, check_same, find_point, recorded_point
 from localnet.fork.forking import ForkSource, recorded_fork

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from bridge import rlp
+from bridge.ethereum import rlp
 from localnet.fork.response_values import bytes_of, quantity
 from store.keccak import keccak
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum_block import next_base_fee
 from hypervisor.errors import InvalidInput
 from hypervisor.types import Gas, TokenAmount

@@ -14,13 +14,13 @@ from typing import Any, Final
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
 from hypervisor.externs import ExternError
-from hypervisor.labs import PREFIX
+from hypervisor.machine.labs import PREFIX
+from hypervisor.machine.opening import MACHINE, machine_record
+from hypervisor.machine.rules import canonical_rules
 from hypervisor.names import FILECOIN, rule_names
-from hypervisor.network_versions import network_version
-from hypervisor.opening import MACHINE, machine_record
-from hypervisor.overlay import Overlay
-from hypervisor.rules import canonical_rules
 from hypervisor.types import ChainEpoch, TokenAmount
+from hypervisor.versions.network_versions import network_version
+from hypervisor.versions.overlay import Overlay
 from localnet.fork.node_blocks import read_block
 from localnet.fork.node_client import NodeClient, NodeError, NotCached, UnfitNode, as_unfit_node, redacted_url
 from localnet.fork.remote_chain import is_local
@@ -125,7 +125,7 @@ class ForkPoint:
     name: str
     vested: TokenAmount
     rules: str = FILECOIN
-    """With the labs that are on there (`hypervisor.labs`)."""
+    """With the labs that are on there (`hypervisor.machine.labs`)."""
 
     @property
     def key(self) -> Cid:

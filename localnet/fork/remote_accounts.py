@@ -10,18 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from bridge.addresses import EthAddress
-from bridge.evm_state import EvmState
-from hypervisor.address import Address
-from hypervisor.manifest import Manifest
-from hypervisor.state_tree import ActorState
+from bridge.ethereum.addresses import EthAddress
+from bridge.filecoin.evm_state import EvmState
+from hypervisor.bundles.manifest import Manifest
+from hypervisor.messages.address import Address
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import EAM_NAMESPACE, TokenAmount
 from localnet.fork.remote_chain import RemoteAccount, RemoteState
 from store.blockstore import Blockstore
 from store.cid import RAW, Cid, cid_of
 from store.codec import decode, encode, link, unlink
-from store.kamt import EMPTY_KAMT, Kamt
 from store.keccak import keccak
+from store.trees.kamt import EMPTY_KAMT, Kamt
 
 StateAt = Callable[[bytes], RemoteState]
 """Function that returns the remote state identified by a key, which the owner of the storage defines."""

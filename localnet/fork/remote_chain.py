@@ -19,7 +19,7 @@ from threading import Lock
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
-from bridge.addresses import ZERO_ADDRESS, EthAddress
+from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
 from localnet.fork.node_client import NodeClient, NodeError, NotCached
 from localnet.fork.request_options import FORK_REQUESTS, RequestOptions
 from localnet.fork.response_cache import NODE, ResponseCache, cache_file, cached_chain_id

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeGuard, TypeVar
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from localnet.fork.node_client import NodeError
 from localnet.fork.remote_chain import RemoteState
 from localnet.fork.response_values import quantity, unsigned, word_of

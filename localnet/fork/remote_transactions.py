@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.addresses import EthAddress
-from bridge.transactions import Authorization, SignedTransaction, Transaction
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.transactions import Authorization, SignedTransaction, Transaction
 from localnet.fork.node_client import NodeError
 from localnet.fork.remote_chain import RemoteBlock, RemoteChain
 from localnet.fork.response_values import bytes_of, quantity, word_of

@@ -19,7 +19,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from hypervisor.user_files import user_folder
+from hypervisor.installation import user_folder
 
 NODE: Final = "node"
 """The block of entries about a node's chain as a whole."""

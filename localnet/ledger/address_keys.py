@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
-from bridge.addresses import EthAddress
-from hypervisor.address import Address
+from bridge.ethereum.addresses import EthAddress
+from hypervisor.messages.address import Address
 from localnet.ledger.records import TransactionReceipt
 
 

@@ -14,15 +14,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hypervisor.address import Address
 from hypervisor.bigint import encode_bigint
-from hypervisor.message import Receipt, SignatureType, SignedMessage
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Receipt, SignatureType, SignedMessage
 from hypervisor.types import SYSTEM_ACTOR, ChainEpoch, TokenAmount
-from store.amt import Amt
 from store.blockstore import Blockstore, get_object, put_object
 from store.cid import Cid, cid_of
 from store.codec import bytes_head, encode
-from store.linked_cid import LinkedCid
+from store.linked_bytes import LinkedCid
+from store.trees.amt import Amt
 
 NO_PRODUCER: Final = Address.id(SYSTEM_ACTOR)
 """Block producer if no miner was chosen: the reward actor burns its reward."""

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
-from bridge.addresses import EthAddress
-from bridge.blob_sidecars import BlobSidecar
-from bridge.transaction_messages import from_signed_message
-from bridge.transactions import BLOB, DYNAMIC_FEE, SignedTransaction, TransactionError
-from hypervisor.message import Message, Signature, SignatureType, SignedMessage
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.blobs import BlobSidecar
+from bridge.ethereum.transactions import BLOB, DYNAMIC_FEE, SignedTransaction, TransactionError
+from bridge.filecoin.messages import from_signed_message
+from hypervisor.messages.message import Message, Signature, SignatureType, SignedMessage
 from localnet.ledger.records import IMPERSONATED, UNTYPED, TransactionReceipt
 from store.cid import Cid
 

@@ -1,7 +1,7 @@
 """The genesis state of a local network, and its record in the folder.
 
-`hypervisor.genesis` creates the singletons and reserves. This module adds the accounts: funded f1 and f410 addresses
-of each key, and the Ethereum account of the zero address (FIP-0055).
+`hypervisor.bundles.genesis` creates the singletons and reserves. This module adds the accounts: funded f1 and f410
+addresses of each key, and the Ethereum account of the zero address (FIP-0055).
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from bridge.addresses import ZERO_ADDRESS, to_filecoin
-from hypervisor.address import Address
+from bridge.ethereum.addresses import ZERO_ADDRESS, to_filecoin
 from hypervisor.argument_checks import whole_number
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
+from hypervisor.bundles.genesis import Genesis
 from hypervisor.errors import InvalidInput
-from hypervisor.genesis import Genesis
+from hypervisor.messages.address import Address
 from hypervisor.names import FILECOIN, OFFICIAL_EVM
-from hypervisor.network_versions import NETWORK_VERSIONS, NetworkVersion, network_version
-from hypervisor.overlay import Overlay
-from hypervisor.printed import one_line
+from hypervisor.text import one_line
 from hypervisor.types import ATTO_PER_FIL, MAX_FILECOIN_BALANCE, TokenAmount
+from hypervisor.versions.network_versions import NETWORK_VERSIONS, NetworkVersion, network_version
+from hypervisor.versions.overlay import Overlay
 from localnet.accounts import Account
 from localnet.ledger.upgrades import Upgrade, Upgrades
 from store.cid import Cid, show

@@ -13,17 +13,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint
 from hypervisor.errors import AddressError, InvalidInput, MessageError
-from hypervisor.message import Message, Receipt, SignedMessage
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message, Receipt, SignedMessage
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.ledger.blocks import tipset_key
-from store.amt import Amt
+from store.blocks.buffered import BufferedStore
 from store.blockstore import Blockstore, TreeNodeError, get_object, put_object
-from store.buffered import BufferedStore
 from store.cid import Cid, show
 from store.codec import CodecError, unlink
+from store.trees.amt import Amt
 
 _HEADER_FIELDS: Final = 16
 _LIST_BIT_WIDTH: Final = 3

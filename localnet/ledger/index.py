@@ -23,8 +23,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from bridge.blob_sidecars import BlobSidecar
-from bridge.kzg import versioned_hash
+from bridge.ethereum.blobs import BlobSidecar
+from bridge.ethereum.kzg import versioned_hash
 from hypervisor.bounded_cache import BoundedCache
 from localnet.ledger.genesis import NetworkRecord
 from localnet.ledger.log_cache import LogCache

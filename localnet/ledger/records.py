@@ -9,28 +9,34 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from bridge.addresses import MASKED_ID_PREFIX, EthAddress
 from bridge.apply_and_call import APPLY_AND_CALL
-from bridge.events import entries_to_log
+from bridge.ethereum.addresses import MASKED_ID_PREFIX, EthAddress
+from bridge.ethereum.transactions import BLOB, SET_CODE
+from bridge.filecoin.events import entries_to_log
+from bridge.filecoin.messages import envelope_transaction
+from bridge.filecoin.receipts import (
+    EmittedLog,
+    apply_and_call_result,
+    created_contract,
+    effective_gas_price,
+    return_bytes,
+)
 from bridge.printed_address import PrintedAddress
-from bridge.receipts import EmittedLog, apply_and_call_result, created_contract, effective_gas_price, return_bytes
-from bridge.transaction_messages import envelope_transaction
-from bridge.transactions import BLOB, SET_CODE
-from hypervisor.address import Address, Protocol
 from hypervisor.errors import InvalidInput
-from hypervisor.events import EventEntry
-from hypervisor.executor import BlockGas
 from hypervisor.exit_codes import ExitCode, exit_meaning, exit_name
+from hypervisor.machine.executor import BlockGas
 from hypervisor.markup import facts
-from hypervisor.message import Receipt, SignedMessage
-from hypervisor.printed import bytes_text, cid_text, one_line, show_fil
+from hypervisor.messages.address import Address, Protocol
+from hypervisor.messages.events import EventEntry
+from hypervisor.messages.message import Receipt, SignedMessage
+from hypervisor.text import bytes_text, cid_text, one_line, show_fil
 from hypervisor.types import EAM_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.deprecation import renamed
 from localnet.ledger.block_settings import DEFAULT_SETTINGS, BlockSettings
 from localnet.ledger.call_tree import TransactionTree
 from store.cid import Cid
 from store.codec import decode, encode, unlink
-from store.linked_cid import LinkedCid
+from store.linked_bytes import LinkedCid
 
 T = TypeVar("T")
 

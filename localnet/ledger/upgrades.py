@@ -1,8 +1,8 @@
 """Planned network upgrades: epochs, versions, and the built-in actors of each.
 
 As on the network, an upgrade is the last event of its epoch. Messages of that epoch run under the old version, and
-the next epoch starts with the migrated state and new actor code (`hypervisor.migration`). The plan and its bundles
-are stored in the folder.
+the next epoch starts with the migrated state and new actor code (`hypervisor.migrations.migration`). The plan and its
+bundles are stored in the folder.
 
 Source: lotus chain/stmgr/forks.go (`HandleStateForks`, `GetNetworkVersion`).
 """
@@ -18,22 +18,28 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from hypervisor.argument_checks import whole_number
-from hypervisor.bundle import Bundle
-from hypervisor.bundle_library import actors_version
+from hypervisor.bundles.bundle import Bundle
+from hypervisor.bundles.bundle_library import actors_version
+from hypervisor.bundles.manifest import Manifest
 from hypervisor.errors import InvalidInput
-from hypervisor.manifest import Manifest
-from hypervisor.migration import check_migration, migrates_draft, migrations_between, rehearse, streams_version
-from hypervisor.network_versions import LATEST, NetworkVersion, network_version, versions_between
-from hypervisor.overlay import Overlay
-from hypervisor.stream_settings import StreamSettings
+from hypervisor.migrations.migration import (
+    check_migration,
+    migrates_draft,
+    migrations_between,
+    rehearse,
+    streams_version,
+)
 from hypervisor.types import ChainEpoch
+from hypervisor.versions.network_versions import LATEST, NetworkVersion, network_version, versions_between
+from hypervisor.versions.overlay import Overlay
+from hypervisor.versions.stream_settings import StreamSettings
 from store.cid import Cid
 from store.codec import link, unlink
 from store.roots import PIN_PREFIX
 
 if TYPE_CHECKING:
-    from hypervisor.machine import Hypervisor
-    from hypervisor.state_tree import StateTree
+    from hypervisor.machine.machine import Hypervisor
+    from hypervisor.state.state_tree import StateTree
 
 UpgradePlan = Mapping[int, int | tuple[int, Bundle | str | Path]]
 """Mapping from epoch to a network version, or to a version and its bundle of built-in actors."""

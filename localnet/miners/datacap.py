@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from bridge.binding import Call
+from bridge.actors.binding import Call
 from bridge.bindings import datacap, verifiedregistry
-from hypervisor.address import Address
 from hypervisor.argument_checks import whole_number
+from hypervisor.bundles.genesis import VERIFIED_REGISTRY_ROOT
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
-from hypervisor.genesis import VERIFIED_REGISTRY_ROOT
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.types import DATACAP_ACTOR, VERIFIED_REGISTRY_ACTOR, ActorID, ChainEpoch
 from localnet.accounts import BLS_ACCOUNT, Account
 from localnet.chain.chain import Chain

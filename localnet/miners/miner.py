@@ -11,15 +11,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.binding import Call, R
+from bridge.actors.binding import Call, R
 from bridge.bindings import storageminer, storagepower
-from hypervisor.address import Address
 from hypervisor.argument_checks import whole_number
 from hypervisor.bigint import decode_bigint
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.types import ATTO_PER_FIL, POWER_ACTOR, ActorID, ChainEpoch, MethodNumber, TokenAmount
 from localnet.accounts import BLS_ACCOUNT, Account
 from localnet.ledger.index import miners_entries
@@ -28,9 +28,9 @@ from localnet.miners.datacap import allocate
 from localnet.miners.network import MinerNetwork
 from localnet.miners.onboarding import NewSector, Piece
 from localnet.miners.policy import DEADLINE, MAX_SECTORS, PROVING_PERIOD, SECTORS_REMEDY
-from store import bitfield
 from store.blockstore import get_object
 from store.codec import encode
+from store.trees import bitfield
 
 WINDOW_PROOF: Final = 10
 SECTOR_SIZE: Final = 2048

@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-from hypervisor.consensus_faults import CHAIN_FINALITY
 from hypervisor.errors import InvalidInput
 from hypervisor.kernel.chain import draw
-from hypervisor.storage_proofs import prover_id
+from hypervisor.proofs.consensus_faults import CHAIN_FINALITY
+from hypervisor.proofs.storage import prover_id
 from hypervisor.types import ActorID, ChainEpoch
 from localnet.ledger.blocks import beacon_digest
 from localnet.ledger.index import ChainIndex

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from bridge.binding import Call, R
-from hypervisor.machine import Hypervisor
+from bridge.actors.binding import Call, R
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.types import ChainEpoch
 from localnet.accounts import Account
 from localnet.addresses import Target

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bridge.binding import Call
+from bridge.actors.binding import Call
 from bridge.bindings import storageminer
 from bridge.bindings.common import BatchReturn
 from hypervisor.sector_commitments import POSEIDON_BLS12_381_A1_FC1, SHA2_256_TRUNC254_PADDED

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.actor_schemas import actor_schema
+from bridge.actors.schemas import actor_schema
 from hypervisor.errors import InvalidInput
-from store.amt import MAX_INDEX, Amt
-from store.bitfield import BitfieldError, decode_members
 from store.blockstore import Blockstore, get_object
 from store.cid import Cid
 from store.codec import unlink
+from store.trees.amt import MAX_INDEX, Amt
+from store.trees.bitfield import BitfieldError, decode_members
 
 _MAX_PARTITION_SECTORS: Final = 10_000
 """Maximum number of sectors of a partition; more are not read. The network's largest has 2,349."""

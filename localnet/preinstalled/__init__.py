@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from bridge.addresses import EthAddress, to_filecoin
-from hypervisor.machine import Hypervisor
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from hypervisor.machine.machine import Hypervisor
 from localnet.state.controls import set_code
 
 MULTICALL3: Final = EthAddress(bytes.fromhex("ca11bde05977b3631167028862be2a173976ca11"))

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from bridge.block_access_list import BlockAccessList
-from bridge.rlp import RlpError
+from bridge.ethereum.block import BlockAccessList
+from bridge.ethereum.rlp import RlpError
 from localnet.rpc.blocks import is_pending
 from localnet.rpc.blocks_at import BlockRef, block, find
 from localnet.rpc.errors import NO_ACCESS_LIST, NOT_SUPPORTED, RpcError

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from bridge.addresses import EthAddress, to_filecoin
-from bridge.evm_state import EMPTY_CODE_HASH
-from bridge.patricia import EMPTY_ROOT
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.ethereum.patricia import EMPTY_ROOT
+from bridge.filecoin.evm_state import EMPTY_CODE_HASH
 from localnet.rpc.blocks_at import LATEST, BlockRef, block
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from localnet.rpc.methods import Method, optional

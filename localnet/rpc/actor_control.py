@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hypervisor.address import Address
-from hypervisor.machine import CreationFailed
+from hypervisor.machine.machine import CreationFailed
+from hypervisor.messages.address import Address
 from localnet.contracts.native_actor import existing_actor
 from localnet.rpc.errors import LOTUS_ERROR, RpcError
 from localnet.rpc.lotus_shapes import cid_json

@@ -10,11 +10,11 @@ from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any, Final
 
-from bridge.actor_schemas import AMOUNTS, actor_schema, meaning, state_types
-from hypervisor.address import Address
-from hypervisor.bundle_library import actors_version
-from hypervisor.machine import Hypervisor
-from hypervisor.state_tree import ActorState
+from bridge.actors.schemas import AMOUNTS, actor_schema, meaning, state_types
+from hypervisor.bundles.bundle_library import actors_version
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.state.state_tree import ActorState
 from localnet.rpc.errors import RpcError
 from localnet.rpc.lotus_shapes import address_json, cid_json
 from localnet.rpc.lotus_values import base64_bytes
@@ -72,7 +72,7 @@ def lotus_value(schema: Schema, term: Term, value: Any) -> Any:
 
 
 def from_go(schema: Schema, term: Term, value: Any) -> Any:
-    """Convert JSON in Lotus' format to a value for `bridge.interfaces.from_json`: the inverse of `shown`.
+    """Convert JSON in Lotus' format to a value for `bridge.actors.interfaces.from_json`: the inverse of `shown`.
 
     A list or byte string may be null, which is empty in Go. Raises SchemaError, with the path.
     """

@@ -10,10 +10,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from bridge.addresses import from_delegated, to_filecoin
-from bridge.receipts import display_calldata
-from hypervisor.machine import Hypervisor
-from hypervisor.state_tree import ActorState
+from bridge.ethereum.addresses import from_delegated, to_filecoin
+from bridge.filecoin.receipts import display_calldata
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.state.state_tree import ActorState
 from localnet.chain.anvil_state import header_hash
 from localnet.chain.reading import NetworkReader
 from localnet.ledger.records import IMPERSONATED, Tipset, TransactionReceipt

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.transactions import BLOB
+from bridge.ethereum.transactions import BLOB
 from localnet.ledger.candidates import candidate_of
 from localnet.rpc.methods import Method
 from localnet.rpc.node import NodeReader

@@ -6,7 +6,7 @@ The settings are stored with the chain, and evm_revert reverts them. Under Filec
 
 from __future__ import annotations
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from localnet.rpc.errors import NOT_SUPPORTED, RpcError
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from bridge.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
+from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
 from localnet.fork.forking import ForkSource
 from localnet.fork.node_client import redacted_url
 from localnet.fork.request_options import FORK_REQUESTS

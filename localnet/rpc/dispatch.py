@@ -21,7 +21,7 @@ from weakref import WeakValueDictionary
 
 import orjson
 
-from bridge.transactions import BLOB
+from bridge.ethereum.transactions import BLOB
 from localnet.rpc import transactions
 from localnet.rpc.errors import (
     INTERNAL_ERROR,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from bridge.abi import AbiMismatch
+from bridge.abi.abi import AbiMismatch
 from bridge.traces.failure_texts import LogTooLong
 from hypervisor.errors import HypervisorError, InvalidInput
 from localnet.errors import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bridge.transactions import GAS_PER_BLOB
+from bridge.ethereum.transactions import GAS_PER_BLOB
 from localnet.chain.tips import tips_of
 from localnet.ledger.records import Tipset
 from localnet.rpc.blocks_at import BlockRef, number_or_tag, resolve

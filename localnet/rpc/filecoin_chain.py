@@ -12,10 +12,10 @@ from base64 import b64encode
 from operator import attrgetter
 from typing import Any
 
-from hypervisor.blocks import scan_links
 from hypervisor.errors import MessageError
-from hypervisor.events import EVENTS_AMT_BIT_WIDTH
-from hypervisor.message import Message, SignatureType, SignedMessage
+from hypervisor.kernel.blocks import scan_links
+from hypervisor.messages.events import EVENTS_AMT_BIT_WIDTH
+from hypervisor.messages.message import Message, SignatureType, SignedMessage
 from localnet.ledger.candidates import message_hashes
 from localnet.ledger.records import NullRound, Tipset, TransactionReceipt
 from localnet.rpc.blocks_at import BlockRef, resolve
@@ -32,9 +32,9 @@ from localnet.rpc.lotus_values import HEAD, TipsetKey, cid, epoch, found_tipset,
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.values import as_data, hash32
-from store.amt import Amt, AmtError
 from store.blockstore import BlockNotFound
 from store.cid import DAG_CBOR, Cid, codec_of, show
+from store.trees.amt import Amt, AmtError
 
 
 def chain_head(node: Node) -> dict[str, Any]:

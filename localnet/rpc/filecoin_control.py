@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from bridge.addresses import EthAddress
-from hypervisor.address import Address
-from hypervisor.stream_settings import StreamSettings
+from bridge.ethereum.addresses import EthAddress
+from hypervisor.messages.address import Address
+from hypervisor.versions.stream_settings import StreamSettings
 from localnet.chain.streams import stream_settings
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params, no_private_key
 from localnet.rpc.methods import Method, optional

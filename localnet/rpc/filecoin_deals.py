@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from operator import itemgetter
 from typing import Any
 
-from bridge.actor_schemas import actor_schema
-from hypervisor.address import Address
+from bridge.actors.schemas import actor_schema
 from hypervisor.bigint import decode_bigint
-from hypervisor.leb128 import encode_uleb128
-from hypervisor.machine import Hypervisor
+from hypervisor.integers import encode_uleb128
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
 from hypervisor.types import MARKET_ACTOR, VERIFIED_REGISTRY_ACTOR
 from localnet.rpc.actor_states import lotus_value, state_fields
 from localnet.rpc.errors import LOTUS_ERROR, RpcError
@@ -22,10 +22,10 @@ from localnet.rpc.lotus_shapes import address_json
 from localnet.rpc.lotus_values import HEAD, TipsetKey, cid, filecoin_address, tipset, unsigned
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import NodeReader
-from store.amt import MAX_INDEX, Amt
 from store.cid import Cid
 from store.codec import unlink
-from store.hamt import Hamt
+from store.trees.amt import MAX_INDEX, Amt
+from store.trees.hamt import Hamt
 from store.varint import read_uvarint
 
 _BALANCE_BITS = 6

@@ -6,9 +6,9 @@ from collections.abc import Set
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.addresses import to_filecoin
-from hypervisor.address import Address
-from hypervisor.events import EventEntry
+from bridge.ethereum.addresses import to_filecoin
+from hypervisor.messages.address import Address
+from hypervisor.messages.events import EventEntry
 from hypervisor.types import ActorID
 from localnet.chain.reading import NetworkReader
 from localnet.ledger.records import EmittedEvent, Tipset

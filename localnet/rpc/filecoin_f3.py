@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from hypervisor.address import Address, Protocol
 from hypervisor.bigint import decode_bigint
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address, Protocol
 from localnet.rpc.actor_states import read_linked, state_fields
 from localnet.rpc.errors import LOTUS_ERROR, RpcError
 from localnet.rpc.filecoin_miners import miner_of, power_claims

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
 
-from hypervisor.address import Address
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.gas import MILLIGAS_PER_GAS, GasOutputs, gas_outputs
-from hypervisor.message import Message, Receipt
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message, Receipt
 from hypervisor.types import Gas
 from localnet.calls.pace import with_pace
 from localnet.ledger.records import Execution, Tipset, TransactionReceipt, is_native_receiver

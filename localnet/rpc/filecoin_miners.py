@@ -9,13 +9,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import Any, Final
 
-from bridge.actor_schemas import actor_schema
+from bridge.actors.schemas import actor_schema
 from bridge.method_numbers import method_number
-from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
-from hypervisor.state_tree import ActorState
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import DATACAP_ACTOR, MARKET_ACTOR, POWER_ACTOR, SYSTEM_ACTOR, VERIFIED_REGISTRY_ACTOR
 from localnet.miners.policy import DATACAP_PER_BYTE, DEADLINE, PROVING_PERIOD
 from localnet.rpc.actor_states import lotus_value, read_linked, state_fields
@@ -26,7 +26,7 @@ from localnet.rpc.lotus_values import HEAD, TipsetKey, filecoin_address, tipset
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
 from store.codec import decode, encode, unlink
-from store.hamt import Hamt
+from store.trees.hamt import Hamt
 
 _BIT_WIDTH: Final = 5
 _DEADLINES: Final = PROVING_PERIOD // DEADLINE

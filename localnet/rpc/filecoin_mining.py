@@ -12,12 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint, encode_bigint
-from hypervisor.consensus_faults import NoFault, worker_key_at_lookback
 from hypervisor.errors import InvalidInput
-from hypervisor.message import Signature, SignatureType, SignedMessage
-from hypervisor.signatures import aggregate_bls, sign_bls
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Signature, SignatureType, SignedMessage
+from hypervisor.messages.signatures import aggregate_bls, sign_bls
+from hypervisor.proofs.consensus_faults import NoFault, worker_key_at_lookback
 from hypervisor.types import ChainEpoch
 from localnet.accounts import BLS_ACCOUNT, BLS_SECRET
 from localnet.ledger.blocks import beacon_entry, put_messages
@@ -42,9 +42,9 @@ from localnet.rpc.lotus_values import (
 from localnet.rpc.methods import Method
 from localnet.rpc.node import NodeReader
 from localnet.rpc.values import Reader, field, fields, list_of, required_field
-from store.buffered import BufferedStore
+from store.blocks.buffered import BufferedStore
+from store.blocks.memory import MemoryStore
 from store.codec import encode, link, unlink
-from store.memory import MemoryStore
 
 _MAX_ITEMS: Final = 8_192
 _SIGNATURE: Final = 13

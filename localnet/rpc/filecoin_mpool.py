@@ -14,14 +14,14 @@ from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
 
-from bridge import transaction_messages
-from bridge.addresses import from_delegated
-from bridge.transaction_messages import transaction_of
-from bridge.transactions import TransactionError
-from hypervisor.address import Address, Protocol
+from bridge.ethereum.addresses import from_delegated
+from bridge.ethereum.transactions import TransactionError
+from bridge.filecoin import messages
+from bridge.filecoin.messages import transaction_of
 from hypervisor.exit_codes import ExitCode, exit_name
-from hypervisor.message import Message, Signature, SignatureType, SignedMessage
-from hypervisor.signatures import recover_secp256k1, sign_secp256k1, verify_bls, verify_secp256k1
+from hypervisor.messages.address import Address, Protocol
+from hypervisor.messages.message import Message, Signature, SignatureType, SignedMessage
+from hypervisor.messages.signatures import recover_secp256k1, sign_secp256k1, verify_bls, verify_secp256k1
 from hypervisor.types import ATTO_PER_FIL, Gas, TokenAmount
 from localnet.accounts import Account
 from localnet.calls.overrides import Overrides, overridden
@@ -326,7 +326,7 @@ def _sign(node: Node, account: Account, request: Message) -> SignedMessage:
         return account.sign_native(replace(request, from_=account.native))
     try:
         transaction = transaction_of(request, node.network.chain_id)
-        return transaction_messages.signed_message(account.sign(transaction), account.address)
+        return messages.signed_message(account.sign(transaction), account.address)
     except TransactionError as error:
         raise RpcError(LOTUS_ERROR, f"an f410 address signs Ethereum's transactions only: {error}") from None
 

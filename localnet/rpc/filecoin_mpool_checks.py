@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
 
-from hypervisor.address import Address, Protocol
-from hypervisor.message import Message
+from hypervisor.messages.address import Address, Protocol
+from hypervisor.messages.message import Message
 from hypervisor.types import ATTO_PER_FIL
 from localnet.chain.mempool import MAX_PENDING
 from localnet.rpc.errors import RpcError

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from bridge.actor_schemas import actor_method, actor_schema
-from bridge.interfaces import from_json
-from hypervisor.address import Address
+from bridge.actors.interfaces import from_json
+from bridge.actors.schemas import actor_method, actor_schema
 from hypervisor.bigint import decode_bigint
-from hypervisor.machine import Hypervisor
-from hypervisor.state_tree import ActorState
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.state.state_tree import ActorState
 from localnet.rpc.actor_states import from_go, lotus_value, state_fields
 from localnet.rpc.errors import LOTUS_ERROR, RpcError
 from localnet.rpc.filecoin_state import actor_of, machine_at
@@ -33,8 +33,8 @@ from localnet.rpc.node import Node
 from localnet.rpc.values import any_value
 from store.cid import Cid, show
 from store.codec import CodecError, decode_strict, encode, unlink
-from store.hamt import Hamt
 from store.schema.types import SchemaError
+from store.trees.hamt import Hamt
 from store.varint import read_uvarint
 
 _BIT_WIDTH: Final = 5

@@ -8,10 +8,10 @@ from __future__ import annotations
 from itertools import count
 from typing import Any, Final
 
-from hypervisor.bundle_library import release_of
-from hypervisor.machine import Hypervisor
-from hypervisor.network_versions import NETWORK_VERSIONS, NetworkVersion, versions_after, versions_between
-from hypervisor.overlay import Overlay
+from hypervisor.bundles.bundle_library import release_of
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.versions.network_versions import NETWORK_VERSIONS, NetworkVersion, versions_after, versions_between
+from hypervisor.versions.overlay import Overlay
 from localnet.ledger.upgrades import Upgrades
 from localnet.rpc.filecoin_node import BLOCK_DELAY
 from localnet.rpc.methods import Method

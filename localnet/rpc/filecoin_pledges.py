@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.actor_schemas import actor_schema
-from hypervisor.address import Address
+from bridge.actors.schemas import actor_schema
 from hypervisor.bigint import decode_bigint
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
 from hypervisor.sector_commitments import sector_size
 from hypervisor.types import ATTO_PER_FIL, MARKET_ACTOR, POWER_ACTOR, REWARD_ACTOR, TokenAmount
 from localnet.chain.supply import supply_of
@@ -22,8 +22,8 @@ from localnet.rpc.lotus_values import HEAD, TipsetKey, epoch, filecoin_address, 
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
 from localnet.rpc.values import boolean, field, fields, list_of
-from store.amt import MAX_INDEX, Amt
 from store.codec import unlink
+from store.trees.amt import MAX_INDEX, Amt
 
 _DEPOSITS_SINCE: Final = 27
 """Network version that introduced the deposit for a miner's creation."""

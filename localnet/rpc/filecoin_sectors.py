@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint
-from hypervisor.leb128 import encode_uleb128
-from hypervisor.machine import Hypervisor
+from hypervisor.integers import encode_uleb128
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
 from localnet.miners import sectors
 from localnet.miners.sectors import Partition
 from localnet.rpc.actor_states import state_fields
@@ -23,11 +23,11 @@ from localnet.rpc.lotus_values import HEAD, TipsetKey, filecoin_address, tipset,
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import NodeReader
 from localnet.rpc.values import list_of
-from store.amt import Amt
-from store.bitfield import BitfieldError, decode, positions, runs_of
 from store.blockstore import get_object
 from store.codec import unlink
-from store.hamt import Hamt
+from store.trees.amt import Amt
+from store.trees.bitfield import BitfieldError, decode, positions, runs_of
+from store.trees.hamt import Hamt
 
 _MAX_RUNS: Final = 10_000
 _MAX_SECTOR: Final = 1 << 63

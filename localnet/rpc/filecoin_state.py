@@ -11,12 +11,12 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import Any, Final
 
-from hypervisor.address import Address, Protocol
+from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.externs import ExternError
 from hypervisor.kernel.chain import draw
-from hypervisor.machine import Hypervisor
-from hypervisor.manifest import ACTOR_NAMES
-from hypervisor.state_tree import ActorState
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address, Protocol
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import ActorID, ChainEpoch
 from localnet.chain.supply import Supply, supply_of
 from localnet.ledger.blocks import beacon_entry
@@ -36,7 +36,7 @@ from localnet.rpc.lotus_values import (
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node, NodeReader
 from store.blockstore import get_object
-from store.hamt import Hamt
+from store.trees.hamt import Hamt
 
 _BIT_WIDTH: Final = 5
 _KEYS: Final = (Protocol.SECP256K1, Protocol.BLS, Protocol.DELEGATED)

@@ -15,7 +15,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hypervisor.address import Address
+from hypervisor.messages.address import Address
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rpc.blocks_at import BlockRef, resolve
 from localnet.rpc.errors import LOTUS_ERROR, RpcError, invalid_params

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
-from bridge.receipts import EmittedLog
+from bridge.filecoin.receipts import EmittedLog
 from localnet.chain.logs import LogFilter, logs_in
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Tipset

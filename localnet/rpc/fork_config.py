@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from typing import Any, Final
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum_block import BLOCK_HASHES
 from localnet.rpc.errors import NOT_SUPPORTED, RpcError
 from localnet.rpc.methods import Method

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from bridge.addresses import ZERO_ADDRESS
+from bridge.ethereum.addresses import ZERO_ADDRESS
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
 from localnet.rpc.values import as_data, as_quantity, data

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final, TypeVar
 
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.short_executions import ShortExecutions
 from hypervisor.types import Gas
 from localnet.calls.overrides import NONE, Overrides

@@ -10,10 +10,10 @@ from base64 import b64encode
 from collections.abc import Iterable
 from typing import Any
 
-from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint
-from hypervisor.message import Message, Receipt, Signature, SignedMessage
-from hypervisor.state_tree import ActorState
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message, Receipt, Signature, SignedMessage
+from hypervisor.state.state_tree import ActorState
 from localnet.chain.reading import NetworkReader
 from localnet.ledger.records import Tipset
 from store.blockstore import get_object

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from hypervisor.address import Address
 from hypervisor.exit_codes import ErrorNumber, ExitCode, refusal_exit
 from hypervisor.gas import MILLIGAS_PER_GAS
+from hypervisor.messages.address import Address
 from hypervisor.tracing import (
     ActorFound,
     BlockLinked,

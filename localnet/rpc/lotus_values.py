@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from hypervisor.address import Address
 from hypervisor.errors import AddressError, MessageError
-from hypervisor.message import Message, Signature, SignatureType, SignedMessage
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.types import Gas, MethodNumber, TokenAmount
 from localnet.chain.reading import NetworkReader
 from localnet.ledger.blocks import block_hash, tipset_key

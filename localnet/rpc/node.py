@@ -10,8 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from uuid import UUID
 
-from bridge.addresses import EthAddress
-from hypervisor.machine import Hypervisor
+from bridge.ethereum.addresses import EthAddress
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.types import Gas
 from localnet.calls.overrides import NONE, Overrides
 from localnet.chain.pending import PendingBlock, PendingBlocks, PendingPlan, PendingPlans, has_pending

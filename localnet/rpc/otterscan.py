@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from itertools import takewhile
 from typing import Any, Final
 
-from bridge.addresses import EthAddress, to_filecoin
+from bridge.ethereum.addresses import EthAddress, to_filecoin
 from localnet.chain.finding import TipsetSearch, message_with_nonce, receipts_back
 from localnet.ledger.address_keys import emitter_key, message_key
 from localnet.ledger.records import GENESIS_PARENT, NullRound, Tipset, TransactionReceipt

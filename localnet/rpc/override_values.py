@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.calls.overrides import AccountOverride
 from localnet.rpc.errors import invalid_params

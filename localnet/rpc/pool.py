@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from bridge.addresses import EthAddress, to_filecoin
+from bridge.ethereum.addresses import EthAddress, to_filecoin
 from localnet.chain.finding import message_with_nonce
 from localnet.ledger.candidates import Candidate
 from localnet.rpc.methods import Method

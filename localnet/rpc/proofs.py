@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from bridge.addresses import EthAddress, to_filecoin
+from bridge.ethereum.addresses import EthAddress, to_filecoin
 from localnet.calls.proofs import Proof, prove_account
 from localnet.rpc.blocks_at import LATEST, BlockRef, block
 from localnet.rpc.lotus_shapes import cid_json
@@ -20,7 +20,7 @@ MAX_SLOTS: Final = 1_024
 def get_proof(node: NodeReader, owner: EthAddress, slots: Sequence[int] = (), at: BlockRef = LATEST) -> dict[str, Any]:
     """Return the blocks that prove an account and slots of its storage below `stateRoot`, each with its path.
 
-    They are DAG-CBOR blocks of the state, and no nodes of a trie: `store.paths.verify` checks them.
+    They are DAG-CBOR blocks of the state, and no nodes of a trie: `store.trees.paths.verify` checks them.
     """
     found = prove_account(node.machine_at(at), to_filecoin(owner), slots)
     return {

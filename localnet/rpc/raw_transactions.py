@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bridge.transaction_messages import from_signed_message
-from hypervisor.message import SignatureType, SignedMessage
+from bridge.filecoin.messages import from_signed_message
+from hypervisor.messages.message import SignatureType, SignedMessage
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rpc.blocks_at import BlockRef, block, find, number_or_tag, resolve
 from localnet.rpc.methods import Method

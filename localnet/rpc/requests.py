@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.addresses import EthAddress
-from bridge.kzg import versioned_hash
-from bridge.transactions import ACCESS_LIST, BLOB, DYNAMIC_FEE, LEGACY, SET_CODE, AccessList, Authorization
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.kzg import versioned_hash
+from bridge.ethereum.transactions import ACCESS_LIST, BLOB, DYNAMIC_FEE, LEGACY, SET_CODE, AccessList, Authorization
 from hypervisor.types import Gas, TokenAmount
 from localnet.chain.logs import LogFilter
 from localnet.rpc.blocks_at import BlockRef, block

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import astuple
 from typing import Any, Final
 
-from hypervisor.migration_nv29 import DENOM
+from hypervisor.migrations.nv29 import DENOM
 from localnet.ledger.records import Tipset
 from localnet.rpc.lotus_shapes import address_json, cid_json, key_json
 from localnet.traces.reward_distribution import AwardAmounts, BlockReward, StreamReward

@@ -2,7 +2,7 @@
 
 It works like a `ThreadPoolExecutor` with one thread, but a job without a result has no future. This halves the cost
 of passing a job and its result between the event loop and the thread. The thread is a daemon, like those of
-`hypervisor.deep_stack`, so the process can exit without it.
+`hypervisor.threads`, so the process can exit without it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Final, TypeVar
 
-from hypervisor.deep_stack import large_stacks
+from hypervisor.threads import large_stacks
 
 T = TypeVar("T")
 

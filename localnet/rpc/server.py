@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Any, Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from hypervisor.deep_stack import Stacks
 from hypervisor.errors import InvalidInput
 from hypervisor.gil import GIL_POLICY
+from hypervisor.threads import Stacks
 from localnet.network import Network
 from localnet.rpc.access import Access
 from localnet.rpc.executors import Executors, RunQuery

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from bridge.addresses import EthAddress
-from bridge.patricia import EMPTY_ROOT
-from bridge.receipts import EmittedLog, bloom, display_calldata
-from bridge.transactions import (
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.patricia import EMPTY_ROOT
+from bridge.ethereum.transactions import (
     ACCESS_LIST,
     BLOB,
     DYNAMIC_FEE,
@@ -21,6 +20,7 @@ from bridge.transactions import (
     Authorization,
     SignedTransaction,
 )
+from bridge.filecoin.receipts import EmittedLog, bloom, display_calldata
 from localnet.ledger.candidates import Candidate, candidate_of
 from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import Tipset, TransactionReceipt

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from bridge.addresses import ZERO_ADDRESS, EthAddress
+from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.calls.side_states import ContractResult, SideCall, SideCallResult
 from localnet.rpc.blocks_at import BlockRef, resolve

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.addresses import ZERO_ADDRESS
-from bridge.transactions import ALL_TYPES, DYNAMIC_FEE, Transaction, check_type
+from bridge.ethereum.addresses import ZERO_ADDRESS
+from bridge.ethereum.transactions import ALL_TYPES, DYNAMIC_FEE, Transaction, check_type
 from hypervisor.exit_codes import ExitCode
 from localnet.calls.simulation import (
     MAX_BLOCKS,

@@ -7,9 +7,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from bridge.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
+from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
 from hypervisor.exit_codes import ExitCode
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.types import Gas
 from localnet.calls import simulate
 from localnet.calls.overrides import NONE, Overrides

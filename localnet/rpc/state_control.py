@@ -5,9 +5,9 @@ from __future__ import annotations
 import gzip
 from typing import Any
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum_block import ETHEREUM
-from hypervisor.address import Address
+from hypervisor.messages.address import Address
 from localnet.rpc.anvil_dump import anvil_state
 from localnet.rpc.lotus_values import filecoin_address
 from localnet.rpc.methods import Method

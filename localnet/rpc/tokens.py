@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from localnet.calls import simulate
 from localnet.calls.overrides import AccountOverride, Overrides
 from localnet.errors import CallFailed

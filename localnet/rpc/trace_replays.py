@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from bridge.addresses import ZERO_ADDRESS
+from bridge.ethereum.addresses import ZERO_ADDRESS
 from localnet.calls.overrides import Overrides
 from localnet.rpc.blocks_at import LATEST, BlockRef, block, resolve
 from localnet.rpc.errors import invalid_params

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from bridge.addresses import ZERO_ADDRESS
+from bridge.ethereum.addresses import ZERO_ADDRESS
 from bridge.traces.struct_logs import StructLogOptions
 from localnet.calls.overrides import NONE, Overrides
 from localnet.ledger.records import GENESIS_PARENT, Tipset

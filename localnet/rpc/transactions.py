@@ -8,9 +8,9 @@ from functools import partial
 from operator import attrgetter, methodcaller
 from typing import Any, Final
 
-from bridge.addresses import EthAddress, to_filecoin
-from bridge.blob_sidecars import BlobTransaction
-from bridge.transactions import ACCESS_LIST, BLOB, LEGACY, SignedTransaction, Transaction
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.ethereum.blobs import BlobTransaction
+from bridge.ethereum.transactions import ACCESS_LIST, BLOB, LEGACY, SignedTransaction, Transaction
 from hypervisor.types import Gas
 from localnet.accounts import Account
 from localnet.calls import simulate

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from localnet.rpc.errors import invalid_params
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node

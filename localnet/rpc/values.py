@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import orjson
 
-from bridge.addresses import EthAddress
-from hypervisor.address import Address
+from bridge.ethereum.addresses import EthAddress
 from hypervisor.errors import AddressError
+from hypervisor.messages.address import Address
 from localnet.rpc.errors import RpcError, invalid_params
 
 Reader = Callable[[Any], Any]

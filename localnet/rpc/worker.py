@@ -21,7 +21,7 @@ from functools import partial
 from typing import Any, Final
 from weakref import WeakSet, WeakValueDictionary
 
-from hypervisor.deep_stack import ExecutionThread
+from hypervisor.threads import ExecutionThread
 from localnet.chain.watching import Preempted
 from localnet.rpc.errors import SERVER_ERROR, RpcError
 from localnet.rpc.serial_thread import SerialThread

@@ -1,6 +1,6 @@
 """Sets of rules of a network: the differences between Filecoin and Ethereum, and how to add others.
 
-A package registers a set under the entry-point group `hypervisor.rules`. The entry is a `hypervisor.rules.RuleSet`,
-which names the factories of the machine's part and the network's part. `localnet.rules.sets` has the sets of this
-project.
+A package registers a set under the entry-point group `hypervisor.rules`. The entry is a
+`hypervisor.machine.rules.RuleSet`, which names the factories of the machine's part and the network's part.
+`localnet.rules.sets` has the sets of this project.
 """

@@ -1,6 +1,6 @@
 """The base fee of the next tipset, in attoFIL per gas.
 
-The row of a network version selects one of two rules (`hypervisor.network_versions.BaseFee`). Source: lotus
+The row of a network version selects one of two rules (`hypervisor.versions.network_versions.BaseFee`). Source: lotus
 chain/store/basefee.go.
 """
 
@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from hypervisor.network_versions import BaseFee
 from hypervisor.types import TokenAmount
+from hypervisor.versions.network_versions import BaseFee
 
 BLOCK_GAS_LIMIT: Final = 10_000_000_000
 MINIMUM_BASE_FEE: Final = TokenAmount(100)

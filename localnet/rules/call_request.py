@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from bridge.addresses import ZERO_ADDRESS, EthAddress
-from bridge.transactions import AccessList, Authorization
+from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
+from bridge.ethereum.transactions import AccessList, Authorization
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 
 

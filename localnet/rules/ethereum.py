@@ -12,15 +12,8 @@ from dataclasses import replace
 from functools import cache
 from typing import Any, Final, cast
 
-from bridge.addresses import ZERO_ADDRESS, EthAddress, create_address, to_filecoin
-from bridge.ethereum_block import (
-    BLOCK_HASHES,
-    BLOCK_HASHES_CODE,
-    ETHEREUM,
-    EthereumBlock,
-    next_base_fee,
-)
-from bridge.ethereum_execution import (
+from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, create_address, to_filecoin
+from bridge.ethereum.execution import (
     BlobRules,
     EthereumExecution,
     ForkFacts,
@@ -28,23 +21,30 @@ from bridge.ethereum_execution import (
     RefusedTransaction,
     SimulatedCall,
 )
-from bridge.params import CreateReturn, unwrap_return
-from bridge.patricia import EMPTY_ROOT
-from bridge.reverts import reverted_with
+from bridge.ethereum.patricia import EMPTY_ROOT
+from bridge.ethereum.reverts import reverted_with
+from bridge.ethereum.transactions import SignedTransaction
+from bridge.ethereum_block import (
+    BLOCK_HASHES,
+    BLOCK_HASHES_CODE,
+    ETHEREUM,
+    EthereumBlock,
+    next_base_fee,
+)
+from bridge.filecoin.messages import envelope_message, message_from
+from bridge.filecoin.parameters import CreateReturn, unwrap_return
 from bridge.traces.failure_texts import REVERTED, TEXTS
-from bridge.transaction_messages import envelope_message, message_from
-from bridge.transactions import SignedTransaction
-from hypervisor.address import Address
 from hypervisor.errors import InvalidInput, MessageError
-from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import FIRST_ACTOR_EXIT_CODE, exit_meaning
-from hypervisor.machine import Hypervisor
-from hypervisor.message import SignedMessage
-from hypervisor.network_versions import NetworkVersion
-from hypervisor.rules import executor_factory
-from hypervisor.state_tree import ActorState
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.rules import executor_factory
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import SignedMessage
+from hypervisor.state.state_tree import ActorState
 from hypervisor.tracing import PausingTracer, StepTracer, Tracer
 from hypervisor.types import MAX_BALANCE, Gas, TokenAmount
+from hypervisor.versions.network_versions import NetworkVersion
 from localnet.errors import TransactionRefused
 from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.blocks import beacon_digest

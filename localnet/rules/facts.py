@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bridge.transactions import TransactionError, check_type
+from bridge.ethereum.transactions import TransactionError, check_type
 from hypervisor.types import Gas, TokenAmount
 from localnet.errors import TransactionRefused
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import FIRST_ACTOR_EXIT_CODE
+from hypervisor.machine.executor import ApplyResult
 from localnet.errors import CallFailed, TransactionFailed
 from localnet.ledger.records import TransactionReceipt
 from localnet.rules.parts import CallOutcome, NetworkRules

@@ -10,22 +10,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from bridge.addresses import EthAddress, to_filecoin
-from bridge.ethereum_execution import ForkFacts
-from bridge.receipts import failure_text, return_bytes
-from bridge.transaction_messages import REPRESENTABLE_TYPES, UNREPRESENTABLE_TYPES, message_from, signed_message
-from bridge.transactions import DYNAMIC_FEE, SET_CODE, SignedTransaction, Transaction
-from hypervisor.address import Address, Protocol
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.ethereum.execution import ForkFacts
+from bridge.ethereum.transactions import DYNAMIC_FEE, SET_CODE, SignedTransaction, Transaction
+from bridge.filecoin.messages import REPRESENTABLE_TYPES, UNREPRESENTABLE_TYPES, message_from, signed_message
+from bridge.filecoin.receipts import failure_text, return_bytes
 from hypervisor.bigint import encode_bigint
 from hypervisor.errors import Fatal, InvalidInput
-from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MILLIGAS_PER_GAS
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message, SignedMessage
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address, Protocol
+from hypervisor.messages.message import Message, SignedMessage
 from hypervisor.names import FILECOIN
-from hypervisor.network_versions import NetworkVersion
-from hypervisor.state_tree import ActorState
+from hypervisor.state.state_tree import ActorState
 from hypervisor.tracing import Tracer
 from hypervisor.types import (
     ATTO_PER_FIL,
@@ -38,6 +37,7 @@ from hypervisor.types import (
     MethodNumber,
     TokenAmount,
 )
+from hypervisor.versions.network_versions import NetworkVersion
 from localnet.errors import TransactionRefused
 from localnet.ledger.block_settings import DEFAULT_SETTINGS, BlockSettings
 from localnet.ledger.candidates import Candidate

@@ -13,7 +13,7 @@ from typing import Final
 
 from bridge.gas import CHARGE_NAME, DEFAULT_RATE
 from hypervisor.gas import MILLIGAS_PER_GAS
-from hypervisor.registry import NATIVE
+from hypervisor.machine.registry import NATIVE
 from hypervisor.tracing import (
     CallEnded,
     CallStarted,

@@ -6,8 +6,8 @@ from functools import lru_cache
 from pkgutil import resolve_name
 
 from bridge.ethereum_block import EthereumBlock
-from hypervisor.machine import Hypervisor
-from hypervisor.rules import rule_set
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.rules import rule_set
 from localnet.rules.parts import NetworkRules
 
 

@@ -1,7 +1,7 @@
 """The interface of a network's set of rules: parameters, and parts by purpose.
 
-`localnet.rules.installed` finds the set of a machine, and `hypervisor.rules` defines the machine's part. Gas is in
-the units of the rules, amounts in attoFIL, fees in attoFIL per gas.
+`localnet.rules.installed` finds the set of a machine, and `hypervisor.machine.rules` defines the machine's part. Gas is
+in the units of the rules, amounts in attoFIL, fees in attoFIL per gas.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from bridge.addresses import EthAddress
-from bridge.ethereum_execution import BlobRules, ForkFacts
-from bridge.transactions import SignedTransaction, Transaction
-from hypervisor.address import Address
-from hypervisor.executor import ApplyResult
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message, SignedMessage
-from hypervisor.network_versions import NetworkVersion
-from hypervisor.state_tree import ActorState
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.execution import BlobRules, ForkFacts
+from bridge.ethereum.transactions import SignedTransaction, Transaction
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message, SignedMessage
+from hypervisor.state.state_tree import ActorState
 from hypervisor.tracing import Tracer
 from hypervisor.types import Gas, TokenAmount
+from hypervisor.versions.network_versions import NetworkVersion
 from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Tipset, TransactionReceipt

@@ -6,10 +6,10 @@ imports no part of a network, and this package imports no runtime.
 
 from typing import Final
 
-from hypervisor.rules import RuleSet
+from hypervisor.machine.rules import RuleSet
 
 FILECOIN: Final = RuleSet(
-    machine="hypervisor.executor:Executor",
+    machine="hypervisor.machine.executor:Executor",
     network="localnet.rules.filecoin:filecoin_rules",
     takes_features=True,
 )

@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from bridge.interfaces import MAX_SCHEMA, Interface
+from bridge.actors.interfaces import MAX_SCHEMA, Interface
 from hypervisor.bounded_cache import BoundedCache
 from hypervisor.errors import HypervisorError, InvalidInput
-from hypervisor.machine import Hypervisor
-from hypervisor.state_tree import ActorState
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.state.state_tree import ActorState
 from localnet.state.named_code import KnownSchema, schema_of_code
 from store.blockstore import Blockstore, Store, StoreError, get_object
 from store.cid import RAW, Cid, codec_of, show

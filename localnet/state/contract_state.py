@@ -10,17 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from bridge.delegations import DelegatingAccount, delegating_account_at
-from bridge.evm_state import EvmState, evm_state_at
-from bridge.params import DelegateCallParams
-from hypervisor.address import Address
+from bridge.ethereum.delegations import DelegatingAccount, delegating_account_at
+from bridge.filecoin.evm_state import EvmState, evm_state_at
+from bridge.filecoin.parameters import DelegateCallParams
 from hypervisor.errors import Fatal
-from hypervisor.machine import Hypervisor
-from hypervisor.state_tree import ActorState
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.state.state_tree import ActorState
 from store.blockstore import BlockNotFound, TreeNodeError
 from store.cid import RAW, Cid, cid_of
-from store.kamt import EMPTY_KAMT
 from store.keccak import keccak
+from store.trees.kamt import EMPTY_KAMT
 
 _INVOKE_DELEGATE: Final = 6
 _WORD: Final = 32

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hypervisor.argument_checks import whole_number
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.markup import table
-from hypervisor.printed import one_line, show_fil
+from hypervisor.text import one_line, show_fil
 from localnet.state.actor_interfaces import ActorSchemas
 from localnet.state.inspection import StateInspector
 

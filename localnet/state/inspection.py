@@ -17,25 +17,25 @@ from functools import cache
 from itertools import islice
 from typing import Any, Final
 
-from bridge.actor_schemas import ANY, actor_schema, state_types, term_below
-from bridge.addresses import eth_address, to_filecoin
-from bridge.interfaces import Interface, as_json
-from hypervisor.address import Address
-from hypervisor.archived import ARCHIVED, ARCHIVED_CODE, ArchivedActor, archived_actor
-from hypervisor.bundle_library import actors_version
+from bridge.actors.interfaces import Interface, as_json
+from bridge.actors.schemas import ANY, actor_schema, state_types, term_below
+from bridge.ethereum.addresses import eth_address, to_filecoin
+from hypervisor.bundles.bundle_library import actors_version
+from hypervisor.bundles.manifest import Manifest
 from hypervisor.errors import HypervisorError, InvalidInput
-from hypervisor.manifest import Manifest
-from hypervisor.state_tree import ActorState, StateTree
+from hypervisor.messages.address import Address
+from hypervisor.state.archived import ARCHIVED, ARCHIVED_CODE, ArchivedActor, archived_actor
+from hypervisor.state.state_tree import ActorState, StateTree
 from hypervisor.types import SYSTEM_ACTOR, ActorID
 from localnet.state.actor_interfaces import ActorSchemas, no_schemas
 from store.blockstore import Blockstore, get_object
 from store.cid import Cid, show
 from store.codec import kind_of, unlink
 from store.layouts import Layout
-from store.paths import load
 from store.recorder import RecordingBlockstore
 from store.schema import Schema, SchemaError
 from store.schema.types import Advanced, Link, List, Map, Term, Type, Union, member_name
+from store.trees.paths import load
 from store.varint import VarintError, read_uvarint, write_uvarint
 
 

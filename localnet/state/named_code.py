@@ -9,16 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hypervisor.actor_log import NAME_PREFIX
 from hypervisor.bounded_cache import BoundedCache
-from hypervisor.bundle import check_sections, custom_section
+from hypervisor.bundles.bundle import check_sections, custom_section
 from hypervisor.errors import HypervisorError, InvalidInput
+from hypervisor.kernel.actor_log import NAME_PREFIX
 from store.blockstore import Store, StoreError
 from store.cid import Cid, show
 from store.varint import write_uvarint
 
 if TYPE_CHECKING:
-    from bridge.interfaces import Interface
+    from bridge.actors.interfaces import Interface
 
 _INTERFACE_PREFIX: Final = b"interface/"
 """Prefix of metadata keys: the code CID follows, and the value is the text of its schema."""
@@ -64,7 +64,7 @@ def store_named_code(store: Store, *known: NamedCode) -> None:
 
 def stored_interface(store: Store, code: Cid) -> Interface | None:
     """Return the known interface of code, None if there is none."""
-    from bridge.interfaces import Interface
+    from bridge.actors.interfaces import Interface
 
     text = stored_schema(store, code)
     return None if text is None else Interface.parse(text, f"the schema of {show(code)}")
@@ -83,7 +83,7 @@ def schema_of_code(store: Store, code: Cid) -> KnownSchema:
 
 def schema_in_module(module: bytes) -> str | None:
     """Return the schema text in a module, or None if it has none. Raises InvalidInput if it is not an interface."""
-    from bridge.interfaces import Interface
+    from bridge.actors.interfaces import Interface
 
     section = custom_section(module, SCHEMA_SECTION)
     if section is None:
@@ -99,7 +99,7 @@ def schema_in_module(module: bytes) -> str | None:
 
 def with_schema(module: bytes, text: str) -> bytes:
     """Return a module with a schema's text. Raises InvalidInput for an invalid schema, or if the module has one."""
-    from bridge.interfaces import Interface
+    from bridge.actors.interfaces import Interface
 
     Interface.parse(text)
     check_sections(module)

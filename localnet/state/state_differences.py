@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Final
 
-from hypervisor.address import Address
-from hypervisor.state_tree import ActorState
+from hypervisor.messages.address import Address
+from hypervisor.state.state_tree import ActorState
 from localnet.state.actor_interfaces import ActorSchemas, no_schemas
 from localnet.state.inspection import StateInspector, StateValue, child_term, key_text, value_of_entry, value_text
 from store.blockstore import Blockstore, get_object
 from store.cid import Cid, show
 from store.codec import kind_of, unlink
 from store.layouts import Layout
-from store.nodes import MISSING
 from store.schema.types import List, Map
+from store.trees.nodes import MISSING
 
 _ACTORS: Final = Layout("HAMT5")
 _NOTHING: Final = object()

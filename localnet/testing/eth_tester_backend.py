@@ -16,11 +16,9 @@ from eth.exceptions import UnrecognizedTransactionType
 from eth_tester.backends.base import BaseChainBackend
 from eth_tester.exceptions import BlockNotFound, TransactionFailed, TransactionNotFound, ValidationError
 
-from bridge.addresses import EthAddress, to_filecoin
-from bridge.ethereum_block import ETHEREUM
-from bridge.reverts import error_text
-from bridge.transaction_parsing import read_v
-from bridge.transactions import (
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.ethereum.reverts import error_text
+from bridge.ethereum.transactions import (
     ACCESS_LIST,
     ALL_TYPES,
     DYNAMIC_FEE,
@@ -30,6 +28,8 @@ from bridge.transactions import (
     SignedTransaction,
     Transaction,
 )
+from bridge.ethereum_block import ETHEREUM
+from bridge.transaction_parsing import read_v
 from hypervisor.argument_checks import whole_number
 from hypervisor.types import ATTO_PER_FIL, TokenAmount
 from localnet.accounts import Account, accounts

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from bridge.transactions import BLOB, DYNAMIC_FEE, LEGACY, SET_CODE
+from bridge.ethereum.transactions import BLOB, DYNAMIC_FEE, LEGACY, SET_CODE
 
 EthTesterDict = dict[str, Any]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from bridge.abi import ContractInterface
-from bridge.reverts import error_text, revert_reason
+from bridge.abi.abi import ContractInterface
+from bridge.ethereum.reverts import error_text, revert_reason
 from hypervisor.exit_codes import ExitCode, exit_name
 from localnet.errors import CallFailed, TransactionFailed
 

@@ -17,13 +17,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from bridge.interfaces import UNKNOWN_INTERFACE, Interface
-from hypervisor.address import Address
+from bridge.actors.interfaces import UNKNOWN_INTERFACE, Interface
 from hypervisor.argument_checks import whole_number
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode, numbered_exit
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.tracing import CallNode, CallTrees
 from hypervisor.types import ATTO_PER_FIL, ActorID, TokenAmount
 from localnet.addresses import Target, filecoin_address

@@ -88,7 +88,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _check_evm(name: str) -> None:
-    from hypervisor.opening import EVM_ENGINES
+    from hypervisor.machine.opening import EVM_ENGINES
 
     if name not in EVM_ENGINES:
         raise ValueError(f"'{name}' is not known: choose one of {', '.join(EVM_ENGINES)}")
@@ -101,14 +101,14 @@ def _check_rules(name: str) -> None:
 
 
 def _check_bundle(name: str) -> None:
-    from hypervisor.bundle import Bundle
+    from hypervisor.bundles.bundle import Bundle
 
     Bundle.open(name)
 
 
 def _check_versions(versions: tuple[int, ...]) -> tuple[int, ...]:
     """Parse network versions. Raises InvalidInput (a ValueError) for unknown ones."""
-    from hypervisor.network_versions import network_version
+    from hypervisor.versions.network_versions import network_version
 
     for version in versions:
         network_version(version)

@@ -17,7 +17,7 @@ from decimal import Decimal
 from functools import cache, partial, update_wrapper
 from typing import Any, Final
 
-from bridge.abi import ContractInterface, signature
+from bridge.abi.abi import ContractInterface, signature
 from hypervisor.errors import InvalidInput
 from localnet.contracts.abi_entries import readable_interface
 from localnet.network import Network

@@ -15,9 +15,9 @@ from web3 import Web3
 from web3.exceptions import ContractLogicError, Web3RPCError
 from web3.types import RPCEndpoint, TxParams, TxReceipt, Wei
 
-from bridge.addresses import EthAddress, checksummed, eth_address
-from bridge.events import Log
-from bridge.receipts import EmittedLog
+from bridge.ethereum.addresses import EthAddress, checksummed, eth_address
+from bridge.filecoin.events import Log
+from bridge.filecoin.receipts import EmittedLog
 from hypervisor.exit_codes import ExitCode
 from localnet.addresses import canonical_address
 from localnet.errors import CallFailed, NetworkError

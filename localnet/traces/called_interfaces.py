@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bridge.addresses import eth_address, to_filecoin
-from bridge.cbor import ParamsError
-from hypervisor.machine import Hypervisor
+from bridge.ethereum.addresses import eth_address, to_filecoin
+from bridge.filecoin.cbor import ParamsError
+from hypervisor.machine.machine import Hypervisor
 from localnet.contracts.artifacts import ArtifactFolders
 from localnet.contracts.named_interface import NamedInterface
 from localnet.state.contract_state import code_that_runs

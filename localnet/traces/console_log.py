@@ -13,9 +13,9 @@ from functools import cache
 from itertools import product
 from typing import Any, Final
 
-from bridge.addresses import EthAddress, checksummed, to_filecoin
-from bridge.cbor import ParamsError
-from bridge.params import calldata_of
+from bridge.ethereum.addresses import EthAddress, checksummed, to_filecoin
+from bridge.filecoin.cbor import ParamsError
+from bridge.filecoin.parameters import calldata_of
 from hypervisor.printable import printable
 from store.keccak import keccak
 

@@ -11,21 +11,21 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from bridge.abi import AbiMismatch, ContractInterface
+from bridge.abi.abi import AbiMismatch, ContractInterface
 from bridge.actor_events import EventValue, native_event
-from bridge.actor_schemas import ActorMethod, actor_method, actor_schema, meaning, term_below
-from bridge.cbor import ParamsError
+from bridge.actors.facade import interface
+from bridge.actors.interfaces import Interface
+from bridge.actors.schemas import ActorMethod, actor_method, actor_schema, meaning, term_below
+from bridge.ethereum.reverts import exit_error, revert_reason, reverted_with
 from bridge.ethereum_block import SYSTEM_ADDRESS
-from bridge.events import entries_to_log
-from bridge.facade import interface
-from bridge.filecoin_call import HANDLE_FILECOIN_METHOD
-from bridge.interfaces import Interface
+from bridge.filecoin.call import HANDLE_FILECOIN_METHOD
+from bridge.filecoin.cbor import ParamsError
+from bridge.filecoin.events import entries_to_log
+from bridge.filecoin.parameters import DelegateCallParams, calldata_of, unwrap_return
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import DelegateCallParams, calldata_of, unwrap_return
-from bridge.reverts import exit_error, revert_reason, reverted_with
 from hypervisor.errors import InvalidInput
-from hypervisor.events import EventEntry
 from hypervisor.exit_codes import ExitCode
+from hypervisor.messages.events import EventEntry
 from hypervisor.printable import printable
 from localnet.contracts.named_interface import NamedInterface
 from localnet.contracts.registered_precompiles import PrecompileCall

@@ -11,15 +11,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from bridge.addresses import EthAddress, to_filecoin
+from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.traces.call_tracer import call_trace, selectors
 from bridge.traces.frames import EthereumFrame, ethereum_frames
 from bridge.traces.parity import flat_traces
 from bridge.traces.struct_logs import LogLimitReached, StructLogger, StructLogOptions, struct_log_trace
 from bridge.traces.touched import TouchedAccounts
-from hypervisor.address import Address
-from hypervisor.executor import ApplyResult
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
 from hypervisor.tracing import Recorder, Tracer
 from hypervisor.types import ActorID, Gas
 from localnet.calls.overrides import NONE, Overrides, overridden

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hypervisor.exit_codes import ExitCode
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.markup import tree
-from hypervisor.printed import one_line
+from hypervisor.text import one_line
 from hypervisor.tracing import CallTrees
 from localnet.calls.simulate import traced_call
 from localnet.contracts.named_interface import NamedInterface

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.tracing import CallNode
 from localnet.calls.simulate import traced_call
 from localnet.calls.time_limit import TimeLimit

@@ -1,8 +1,8 @@
 """A profile of a message: gas and time by function of its native actors, and by syscall.
 
-The message is executed again on its original state with a profiler (`hypervisor.profile`). Gas is exact, in milligas.
-The time of syscalls is measured; the remaining time of an invocation is distributed over its functions in proportion
-to gas. Contracts have no functions in this profile: each call of a contract is one entry.
+The message is executed again on its original state with a profiler (`hypervisor.machine.profile`). Gas is exact, in
+milligas. The time of syscalls is measured; the remaining time of an invocation is distributed over its functions in
+proportion to gas. Contracts have no functions in this profile: each call of a contract is one entry.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.interfaces import Interface
+from bridge.actors.interfaces import Interface
 from bridge.traces.flame import FlameBox, flame_html, flame_svg
 from hypervisor.errors import InvalidInput
 from hypervisor.gas import MILLIGAS_PER_GAS
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.profile import ProfiledInvocation, ProfileNode, ProfileRecorder, profile_actors
 from hypervisor.printable import printable
-from hypervisor.profile import ProfiledInvocation, ProfileNode, ProfileRecorder, profile_actors
 from localnet.chain.view import ChainReader
 from localnet.deprecation import renamed
 from localnet.ledger.records import TransactionReceipt

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.addresses import EthAddress, to_filecoin
-from bridge.delegations import delegation_of
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.ethereum.delegations import delegation_of
+from bridge.ethereum.transactions import Authorization
 from bridge.ethereum_block import EthereumBlock
 from bridge.traces.frames import Directory
 from bridge.traces.touched import TouchedAccounts
-from bridge.transactions import Authorization
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
 from localnet.state.contract_state import code_of, nonce_of_actor, storage_of
 
 State = dict[str, dict[str, Any]]

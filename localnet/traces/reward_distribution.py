@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint
-from hypervisor.migration_nv29 import DENOM
+from hypervisor.messages.address import Address
+from hypervisor.migrations.nv29 import DENOM
 from hypervisor.tracing import CallEnded, CallStarted, TraceEvent
 from hypervisor.types import BURNT_FUNDS_ACTOR, REWARD_ACTOR, ActorID
 from localnet.chain.streams import stream_fields, weight_at

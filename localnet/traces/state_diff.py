@@ -15,16 +15,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from bridge.addresses import to_ethereum
+from bridge.ethereum.addresses import to_ethereum
 from hypervisor.errors import Fatal
-from hypervisor.machine import Hypervisor
-from hypervisor.state_tree import ActorState, StateTree
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.state.state_tree import ActorState, StateTree
 from hypervisor.types import ActorID
 from localnet.fork.remote_accounts import RemoteWords
 from localnet.rules.installed import rules_of
 from localnet.state.contract_state import code_of_contract, nonce_of_actor, state_with_storage
 from store.cid import Cid
-from store.kamt import EMPTY_KAMT, Kamt
+from store.trees.kamt import EMPTY_KAMT, Kamt
 from store.words import StoredWords
 
 _SAME: Final = "="

@@ -11,14 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.params import unwrap_return
-from bridge.reverts import panic_code
+from bridge.ethereum.reverts import panic_code
+from bridge.filecoin.parameters import unwrap_return
 from bridge.traces.flame import FlameBox, flame_html, flame_svg
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode, exit_meaning
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.printable import printable
-from hypervisor.printed import show_fil
+from hypervisor.text import show_fil
 from localnet.contracts.named_interface import NamedInterface
 from localnet.ledger.call_tree import every_call, is_native
 from localnet.traces.console_log import is_log

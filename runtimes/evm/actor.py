@@ -10,18 +10,17 @@ from functools import partial
 from types import MappingProxyType
 from typing import Final
 
-from bridge.addresses import EthAddress, unmask_id
-from bridge.cbor import ParamsError, byte_string
-from bridge.evm_state import EvmState
+from bridge.ethereum.addresses import EthAddress, unmask_id
 from bridge.evm_steps import CodeDeployed, EvmFrame
-from bridge.filecoin_call import (
+from bridge.filecoin.call import (
     FIRST_CALLABLE_METHOD,
     AbiError,
     decode_method_return,
     encode_method_calldata,
 )
-from bridge.method_numbers import INVOKE_EVM
-from bridge.params import (
+from bridge.filecoin.cbor import ParamsError, byte_string
+from bridge.filecoin.evm_state import EvmState
+from bridge.filecoin.parameters import (
     CREATE2_METHOD,
     CREATE_METHOD,
     ConstructorParams,
@@ -33,11 +32,12 @@ from bridge.params import (
     storage_key,
     storage_value,
 )
-from hypervisor.address import Address
-from hypervisor.blocks import Block
+from bridge.method_numbers import INVOKE_EVM
 from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
 from hypervisor.kernel import Kernel
+from hypervisor.kernel.blocks import Block
+from hypervisor.messages.address import Address
 from hypervisor.types import EAM_ACTOR, INIT_ACTOR, NO_BLOCK, SYSTEM_ACTOR, ActorID, BlockId, MethodNumber, TokenAmount
 from runtimes.evm.calls import execute_call, return_data
 from runtimes.evm.code import EMPTY_CODE_HASH, Code, CodeCache, analyse

@@ -5,15 +5,15 @@ Rules and order of checks: builtin-actors actors/evm instructions/call.rs.
 
 from typing import Final
 
-from bridge.addresses import to_filecoin
+from bridge.ethereum.addresses import to_filecoin
 from bridge.evm_steps import ParametersTooLarge, PrecompileRefusal
+from bridge.filecoin.parameters import DelegateCallParams, unwrap_return
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import DelegateCallParams, unwrap_return
-from hypervisor.address import Address
-from hypervisor.blocks import MAX_BLOCK_SIZE
 from hypervisor.errors import OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.kernel import SendResult
+from hypervisor.kernel.blocks import MAX_BLOCK_SIZE
+from hypervisor.messages.address import Address
 from hypervisor.tracing import CallEnded, CallStarted, Tracer
 from hypervisor.types import METHOD_SEND, NO_BLOCK, BlockId, MethodNumber, TokenAmount
 from runtimes.evm.engine import CallInputs, CallKind, SubcallOutcome

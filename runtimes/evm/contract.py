@@ -8,11 +8,11 @@ moved; a failed send was rolled back, so nothing is reloaded.
 from collections.abc import Iterable
 from typing import Final
 
-from bridge.evm_state import EvmState, Lifespan, TransientData
-from hypervisor.address import Address
+from bridge.filecoin.evm_state import EvmState, Lifespan, TransientData
 from hypervisor.errors import ActorExit, Fatal, SyscallError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import SendResult
+from hypervisor.messages.address import Address
 from hypervisor.types import NO_BLOCK, BlockId, MethodNumber, TokenAmount
 from runtimes.evm.code import EMPTY_CODE_HASH, code_too_long
 from runtimes.evm.rules import CodeLimit, EvmRules
@@ -20,7 +20,7 @@ from runtimes.evm.syscalls import Syscalls
 from store.blockstore import StoreError
 from store.cid import CBOR, CBOR_CID_PREFIX, DAG_CBOR, EMPTY_ARRAY_CID, RAW, Cid, codec_of, show
 from store.codec import CodecError
-from store.kamt import EMPTY_KAMT, Kamt, KamtError
+from store.trees.kamt import EMPTY_KAMT, Kamt, KamtError
 
 _INVALID: Final = (StoreError, SyscallError)
 """Errors of a tree with a node that is invalid or cannot be opened."""

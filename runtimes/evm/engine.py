@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Final, NamedTuple, Protocol
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from bridge.gas import GasBudget
 from hypervisor.errors import HypervisorError
 from hypervisor.tracing import StepTracer

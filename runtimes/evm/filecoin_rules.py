@@ -7,9 +7,9 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from bridge.addresses import EthAddress
-from hypervisor.network_versions import NetworkVersion
+from bridge.ethereum.addresses import EthAddress
 from hypervisor.precompiles import PrecompileTable
+from hypervisor.versions.network_versions import NetworkVersion
 from runtimes.evm.opcodes import FILECOIN_OPCODES, OPCODE_NUMBERS
 from runtimes.evm.rules import (
     BLS12_381_SLOTS,

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Final
 
-from bridge.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
-from bridge.events import Log, log_to_entries
+from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
 from bridge.evm_steps import SlotWritten
-from hypervisor.call import LentCode
+from bridge.filecoin.events import Log, log_to_entries
 from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import ExitCode
+from hypervisor.kernel.call import LentCode
 from hypervisor.tracing import StepTracer, step_tracer
 from hypervisor.types import METHOD_SEND
 from runtimes.evm.contract import EvmContract

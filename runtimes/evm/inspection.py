@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from bridge.addresses import EthAddress, to_filecoin
-from bridge.cbor import ParamsError, read_byte_string
-from bridge.delegations import delegation_of
-from hypervisor.address import Address
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.ethereum.delegations import delegation_of
+from bridge.filecoin.cbor import ParamsError, read_byte_string
+from hypervisor.bundles.manifest import ACCOUNT_TYPES, ACTOR_NAMES
 from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
-from hypervisor.manifest import ACCOUNT_TYPES, ACTOR_NAMES
+from hypervisor.messages.address import Address
 from hypervisor.types import MethodNumber
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.contract import EvmContract

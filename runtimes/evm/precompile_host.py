@@ -2,8 +2,8 @@
 
 from typing import Final, Protocol
 
-from hypervisor.address import Address
 from hypervisor.kernel import SendResult
+from hypervisor.messages.address import Address
 from hypervisor.types import NO_BLOCK, BlockId, MethodNumber, TokenAmount
 from runtimes.evm.syscalls import Syscalls
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from bridge.gas import DEFAULT_RATE
-from hypervisor.network_versions import LATEST
 from hypervisor.precompiles import Precompile, PrecompileTable
 from hypervisor.prices import PriceList
 from hypervisor.types import ActorID
+from hypervisor.versions.network_versions import LATEST
 from runtimes.evm.gas_table import CANCUN_GAS, GasTable
 from runtimes.evm.opcodes import Opcode
 from store.cid import DAG_CBOR

@@ -9,10 +9,10 @@ from hypervisor.errors import ActorExit, LongExecution
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import Kernel
 from hypervisor.names import OWN_EVM
-from hypervisor.overlay import Overlay
 from hypervisor.precompiles import Precompile, PrecompileTable
 from hypervisor.runtime import InstallServices, Outcome, RuntimeServices
 from hypervisor.types import BlockId
+from hypervisor.versions.overlay import Overlay
 from runtimes.evm.actor import EvmInvocation, invoke_method
 from runtimes.evm.code import CodeCache
 from runtimes.evm.engine import Engine, EngineFactory, EngineRules
@@ -99,7 +99,7 @@ class EvmRuntime:
         """Do nothing: the actor's code is this package."""
 
     def accept_precompiles(self, rows: Sequence[Precompile]) -> PrecompileTable:
-        """Return users' precompiles, ready to run (`hypervisor.precompile_registration`). Raises InvalidInput."""
+        """Return users' precompiles, ready to run (`hypervisor.machine.precompile_registration`). Raises InvalidInput."""
         from runtimes.evm.precompiles.registered import build_table
 
         return build_table(rows)

@@ -9,8 +9,8 @@ effect, and its first frame runs separately (`runtimes.evm.engine.Engine`). With
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeGuard
 
-from bridge.addresses import EthAddress
-from hypervisor.events import StampedEvent
+from bridge.ethereum.addresses import EthAddress
+from hypervisor.messages.events import StampedEvent
 from hypervisor.short_executions import ShortExecutions
 from hypervisor.types import ActorID
 from runtimes.evm.code import CodeCache

@@ -6,9 +6,9 @@ The kernel defines what each operation does. Packages above the runtimes import 
 modules.
 """
 
-from runtimes.wasm.abi import SYSCALL_REVISIONS
-from runtimes.wasm.module import ExternKind, parse_module
+from runtimes.wasm.module.parser import ExternKind, parse_module
 from runtimes.wasm.runtime import WasmRuntime
+from runtimes.wasm.syscalls.abi import SYSCALL_REVISIONS
 from runtimes.wasm.validate import validate_module
 
 __all__ = [

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from hypervisor.errors import InvalidModule
-from runtimes.wasm.code import Instructions
-from runtimes.wasm.opcodes import (
+from runtimes.wasm.module.instrumentation import Instructions
+from runtimes.wasm.module.opcodes import (
     BLOCK,
     BR,
     BR_IF,

@@ -4,11 +4,11 @@ Compiled modules are cached under `REVISION`.
 """
 
 from hypervisor.errors import InvalidModule
-from runtimes.wasm.code import decode
-from runtimes.wasm.encode import Encoder, Instrumented
 from runtimes.wasm.gas_metering import charges
-from runtimes.wasm.module import WasmModule
-from runtimes.wasm.opcodes import NETWORK_PRICES, WasmPrices
+from runtimes.wasm.module.encode import Encoder, Instrumented
+from runtimes.wasm.module.instrumentation import decode
+from runtimes.wasm.module.opcodes import NETWORK_PRICES, WasmPrices
+from runtimes.wasm.module.parser import WasmModule
 from runtimes.wasm.stack_limiter import stack_cost
 
 REVISION = 4

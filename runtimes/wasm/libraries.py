@@ -13,9 +13,9 @@ from typing import Final
 
 from hypervisor.errors import InvalidModule
 from hypervisor.types import Gas
-from runtimes.wasm.abi import SYSCALL_REVISIONS
-from runtimes.wasm.encode import GAS_EXPORT, START_EXPORT
-from runtimes.wasm.module import (
+from runtimes.wasm.module.encode import GAS_EXPORT, START_EXPORT
+from runtimes.wasm.module.opcodes import PAGE_BYTES
+from runtimes.wasm.module.parser import (
     FUNCREF,
     ExternKind,
     FunctionType,
@@ -25,7 +25,7 @@ from runtimes.wasm.module import (
     export_names,
     parse_module,
 )
-from runtimes.wasm.opcodes import PAGE_BYTES
+from runtimes.wasm.syscalls.abi import SYSCALL_REVISIONS
 from runtimes.wasm.validate import ENTRY_POINT, MAX_TABLE_ELEMENTS, ModuleFacts, missing_syscall, validate_module
 from store.cid import BLAKE2B_CID_LENGTH, RAW, RAW_CID_PREFIX, Cid, CidError, cid_of, parse_cid, show
 

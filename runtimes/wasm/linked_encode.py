@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Final
 
 from runtimes.wasm.binary import BinaryReader
-from runtimes.wasm.encode import GAS_EXPORT, GAS_GLOBAL, Encoder
-from runtimes.wasm.module import MAGIC, ExternKind, Section
+from runtimes.wasm.module.encode import GAS_EXPORT, GAS_GLOBAL, Encoder
+from runtimes.wasm.module.parser import MAGIC, ExternKind, Section
 from runtimes.wasmtime.encoding import name, section, u32, vector
 
 COUNTERS_MODULE: Final = "\0counters"

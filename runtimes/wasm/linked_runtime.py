@@ -14,16 +14,16 @@ from hypervisor.errors import Fatal, InvalidModule, SyscallError, UnlinkableModu
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.gas import to_milligas
 from hypervisor.kernel import Kernel
-from hypervisor.machine_state import MachineState
+from hypervisor.machine.machine_state import MachineState
+from hypervisor.machine.registry import NATIVE
 from hypervisor.memory import MAX_INSTANCE_MEMORY, MAX_TOTAL_MEMORY
 from hypervisor.prices import PriceList
-from hypervisor.registry import NATIVE
 from hypervisor.runtime import InstallServices, Outcome, Runtime
 from hypervisor.types import BlockId, Gas
 from runtimes.wasm.libraries import Work, install_gas, is_library, is_linkable, linking_gas
-from runtimes.wasm.linked_modules import LinkedModules, LinkedProgram, linked_modules
-from runtimes.wasm.module import parse_module
-from runtimes.wasm.opcodes import NETWORK_PRICES, PAGE_BYTES, WasmPrices
+from runtimes.wasm.linked import LinkedModules, LinkedProgram, linked_modules
+from runtimes.wasm.module.opcodes import NETWORK_PRICES, PAGE_BYTES, WasmPrices
+from runtimes.wasm.module.parser import parse_module
 from runtimes.wasm.runtime import TABLE_ELEMENT_BYTES, run_guest
 from runtimes.wasm.validate import MAX_TABLE_ELEMENTS, check_features
 from runtimes.wasmtime.cache import default_folder

@@ -11,10 +11,10 @@ from hypervisor.bounded_cache import BoundedCache
 from hypervisor.compile_time import compiling
 from hypervisor.errors import InvalidModule, UnlinkableModule
 from runtimes.wasm import instrument
-from runtimes.wasm.abi import Revision, revision_named
 from runtimes.wasm.boundary import RAW, Boundary, RawBoundary, ResolvedModule
-from runtimes.wasm.module import WasmModule, parse_module
-from runtimes.wasm.opcodes import NETWORK_PRICES, WasmPrices
+from runtimes.wasm.module.opcodes import NETWORK_PRICES, WasmPrices
+from runtimes.wasm.module.parser import WasmModule, parse_module
+from runtimes.wasm.syscalls.abi import Revision, revision_named
 from runtimes.wasm.validate import (
     MAX_INSPECTED_OF_FUNCTION,
     ModuleFacts,

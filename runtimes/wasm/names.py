@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from hypervisor.errors import InvalidModule
 from runtimes.wasm.binary import BinaryReader
-from runtimes.wasm.module import MAGIC, ExternKind, Section, parse_module
+from runtimes.wasm.module.parser import MAGIC, ExternKind, Section, parse_module
 
 MAX_NAME_LENGTH = 120
 """Maximum length of a name in characters; longer names are cut in the middle."""
@@ -55,12 +55,12 @@ def _names(wasm: bytes) -> dict[int, str]:
         if number == Section.CUSTOM and end <= reader.end:
             section = BinaryReader(wasm, reader.position, end)
             if section.name() == "name":
-                return _functions(section)
+                return _function_names(section)
         reader.take(size)
     return {}
 
 
-def _functions(section: BinaryReader) -> dict[int, str]:
+def _function_names(section: BinaryReader) -> dict[int, str]:
     while not section.done:
         kind, size = section.byte(), section.u32()
         if kind == _FUNCTIONS:

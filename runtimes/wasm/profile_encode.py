@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
-from runtimes.wasm.encode import Encoder
-from runtimes.wasm.module import ExternKind, Section, parse_module
-from runtimes.wasm.opcodes import CALL
+from runtimes.wasm.module.encode import Encoder
+from runtimes.wasm.module.opcodes import CALL
+from runtimes.wasm.module.parser import ExternKind, Section, parse_module
 from runtimes.wasmtime.encoding import encode_signed, name, u32, vector
 
 PROFILE_EXPORT: Final = "\0profile"

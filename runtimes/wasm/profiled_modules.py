@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from runtimes.wasm import instrument
-from runtimes.wasm.abi import Revision
 from runtimes.wasm.boundary import Boundary
-from runtimes.wasm.module import WasmModule
+from runtimes.wasm.module.opcodes import WasmPrices
+from runtimes.wasm.module.parser import WasmModule
 from runtimes.wasm.modules import GuestModules
-from runtimes.wasm.opcodes import WasmPrices
 from runtimes.wasm.profile_encode import ProfilingEncoder
 from runtimes.wasm.profiling_boundary import ProfilingBoundary
+from runtimes.wasm.syscalls.abi import Revision
 from runtimes.wasmtime.cache import ModuleCache
 from runtimes.wasmtime.engine import profiling_engine
 

@@ -1,7 +1,7 @@
 """Gas and time by guest function: a runtime whose actors record their call tree.
 
-Counts are exact, and charges and results are those of a plain run. `hypervisor.profile` evaluates the records and finds
-this runtime by its entry point.
+Counts are exact, and charges and results are those of a plain run. `hypervisor.machine.profile` evaluates the records
+and finds this runtime by its entry point.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from time import perf_counter_ns
 from typing import Final
 
 from hypervisor.kernel import Kernel
+from hypervisor.machine.profile import ProfiledInvocation, ProfileNode, ProfileRecorder
 from hypervisor.once import once
-from hypervisor.profile import ProfiledInvocation, ProfileNode, ProfileRecorder
 from hypervisor.runtime import RuntimeServices
 from runtimes.wasm.boundary import ResolvedModule
-from runtimes.wasm.invocation import WasmInvocation
-from runtimes.wasm.module import parse_module
+from runtimes.wasm.module.opcodes import PAGE_BYTES, WasmPrices
+from runtimes.wasm.module.parser import parse_module
 from runtimes.wasm.modules import GuestModule
 from runtimes.wasm.names import function_label, function_names
-from runtimes.wasm.opcodes import PAGE_BYTES, WasmPrices
 from runtimes.wasm.profile_encode import HEAD, NODE, PAGES, PROFILE_EXPORT, ROOT
 from runtimes.wasm.profiled_modules import ProfiledModules
 from runtimes.wasm.runtime import WasmRuntime
+from runtimes.wasm.syscalls.invocation import WasmInvocation
 from runtimes.wasmtime.instance import Instance
 from store.cid import Cid
 

@@ -13,9 +13,9 @@ from time import perf_counter_ns
 from typing import Any, Protocol
 
 from hypervisor.kernel import Kernel
-from runtimes.wasm.abi import Revision, syscall_runner
 from runtimes.wasm.boundary import RawBoundary, RawResolvedModule, ResolvedModule
-from runtimes.wasm.invocation import WasmInvocation
+from runtimes.wasm.syscalls.abi import Revision, syscall_runner
+from runtimes.wasm.syscalls.invocation import WasmInvocation
 from runtimes.wasm.syscalls.table import Syscall
 from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine
 from runtimes.wasmtime.instance import Instance

@@ -18,11 +18,11 @@ from hypervisor.prices import PriceList
 from hypervisor.runtime import InstallServices, Outcome, RuntimeServices
 from hypervisor.types import NO_BLOCK, BlockId
 from runtimes.wasm.boundary import selected_boundary
-from runtimes.wasm.encode import GAS_EXPORT, START_EXPORT
-from runtimes.wasm.invocation import WasmInvocation
+from runtimes.wasm.module.encode import GAS_EXPORT, START_EXPORT
+from runtimes.wasm.module.opcodes import NETWORK_PRICES, PAGE_BYTES, WasmPrices
 from runtimes.wasm.modules import GuestModule, GuestModules
 from runtimes.wasm.names import function_count, function_label, function_names
-from runtimes.wasm.opcodes import NETWORK_PRICES, PAGE_BYTES, WasmPrices
+from runtimes.wasm.syscalls.invocation import WasmInvocation
 from runtimes.wasm.validate import ENTRY_POINT, MAX_TABLE_ELEMENTS, UPGRADE, check_features
 from runtimes.wasmtime.cache import ModuleCache, default_folder
 from runtimes.wasmtime.engine import guest_engine, trap_signals

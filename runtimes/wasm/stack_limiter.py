@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from hypervisor.errors import InvalidModule
-from runtimes.wasm.code import Instructions
-from runtimes.wasm.module import FunctionType
-from runtimes.wasm.opcodes import (
+from runtimes.wasm.module.instrumentation import Instructions
+from runtimes.wasm.module.opcodes import (
     BLOCK,
     BR,
     BR_IF,
@@ -33,6 +32,7 @@ from runtimes.wasm.opcodes import (
     SELECT,
     UNREACHABLE,
 )
+from runtimes.wasm.module.parser import FunctionType
 from runtimes.wasmtime.encoding import encode_signed, u32
 
 STACK_LIMIT = 2_048

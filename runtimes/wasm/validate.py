@@ -9,13 +9,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from hypervisor.errors import InvalidModule, UnlinkableModule
-from hypervisor.features import FEATURES, feature_of_syscall
 from hypervisor.memory import MAX_INSTANCE_MEMORY
-from runtimes.wasm.abi import ALL_FEATURES, SYSCALL_REVISIONS, Revision
-from runtimes.wasm.code import decode
-from runtimes.wasm.encode import GAS_EXPORT, START_EXPORT
-from runtimes.wasm.module import I32, ExternKind, FunctionType, Import, WasmModule, parse_module
-from runtimes.wasm.opcodes import PAGE_BYTES
+from hypervisor.versions.features import FEATURES, feature_of_syscall
+from runtimes.wasm.module.encode import GAS_EXPORT, START_EXPORT
+from runtimes.wasm.module.instrumentation import decode
+from runtimes.wasm.module.opcodes import PAGE_BYTES
+from runtimes.wasm.module.parser import I32, ExternKind, FunctionType, Import, WasmModule, parse_module
+from runtimes.wasm.syscalls.abi import ALL_FEATURES, SYSCALL_REVISIONS, Revision
 
 MAX_TABLE_ELEMENTS = 20_000
 MAX_INSPECTED = 350_000

@@ -21,7 +21,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from hypervisor.user_files import user_folder
+from hypervisor.installation import user_folder
 
 DIGEST = 32
 MAX_BYTES = 1 << 30

@@ -302,7 +302,7 @@ class Linker:
         _free_with(self, engine.lib.bind("wasmtime_linker_delete", None, c_size_t), self.pointer)
 
     def define(self, module: str, name: str, params: bytes, results: bytes, callback: Any) -> None:
-        """Define a host function, a `raw.HostFunction`; value types as in `runtimes.wasm.module`."""
+        """Define a host function, a `raw.HostFunction`; value types as in `runtimes.wasm.module.parser`."""
         lib = self.engine.lib
         kind = _function_type(lib, params, results)
         define = lib.bind(

@@ -4,7 +4,7 @@ import pytest
 
 from bench import hops
 from bench.hops import CallPath
-from hypervisor.state_tree import StateTree
+from hypervisor.state.state_tree import StateTree
 from hypervisor.types import ActorID
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ from eth_abi.abi import decode, encode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.abi import AbiMismatch, ContractInterface
+from bridge.abi.abi import AbiMismatch, ContractInterface
 from bridge.abi_unfolding import check_unfolding
 from tests.patience import slowness
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from bridge.actor_events import native_event
-from bridge.actor_schemas import actor_schema
-from hypervisor.address import Address
-from hypervisor.events import EventEntry
+from bridge.actors.schemas import actor_schema
+from hypervisor.messages.address import Address
+from hypervisor.messages.events import EventEntry
 from hypervisor.types import ActorID
 from store.cid import CBOR, RAW
 from store.codec import encode

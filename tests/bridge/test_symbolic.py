@@ -7,12 +7,13 @@ from typing import Any, cast
 import pytest
 import z3
 
-from bridge import addresses, gas
-from bridge.addresses import EthAddress
-from hypervisor import leb128
-from hypervisor.address import Address, Protocol
+from bridge import gas
+from bridge.ethereum import addresses
+from bridge.ethereum.addresses import EthAddress
+from hypervisor import integers
 from hypervisor.errors import OutOfGas
 from hypervisor.gas import GasTracker
+from hypervisor.messages.address import Address, Protocol
 from runtimes.evm import precompile_host
 from tests.bridge.symbolic import (
     Bytes,
@@ -34,7 +35,7 @@ U64 = 1 << 64
 @pytest.fixture(autouse=True)
 def _unknowns(monkeypatch: pytest.MonkeyPatch) -> None:
     exchanged(monkeypatch, addresses, int=Integers)
-    exchanged(monkeypatch, leb128, bytes=Bytes, bytearray=Growing)
+    exchanged(monkeypatch, integers, bytes=Bytes, bytearray=Growing)
 
 
 def ethereum(name: str) -> EthAddress:
@@ -97,9 +98,9 @@ def test_word_to_address_ignores_upper_bits() -> None:
 def test_every_actor_id_survives_leb128_round_trip() -> None:
     actor = word("actor")
     lengths = set()
-    for conditions, written in paths(lambda: leb128.encode_uleb128(cast(int, actor)), actor < U64):
+    for conditions, written in paths(lambda: integers.encode_uleb128(cast(int, actor)), actor < U64):
         lengths.add(len(written))
-        for deeper, (number, end) in paths(partial(leb128.decode_uleb128, written), *conditions):
+        for deeper, (number, end) in paths(partial(integers.decode_uleb128, written), *conditions):
             assert end == len(written)
             assert always(number == actor, deeper)
     assert lengths == set(range(1, 11))

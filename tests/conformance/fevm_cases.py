@@ -10,21 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.addresses import EthAddress, to_filecoin
-from bridge.cbor import byte_string
-from bridge.evm_state import EvmState
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.filecoin.cbor import byte_string
+from bridge.filecoin.evm_state import EvmState
 from bridge.method_numbers import INVOKE_EVM
 from fvm_hypervisor.laboratory.vectors.fevm import CaseRunner, apply, events_of
-from hypervisor.address import Address
-from hypervisor.bundle import Bundle
-from hypervisor.machine import Hypervisor
-from hypervisor.state_tree import InitState
+from hypervisor.bundles.bundle import Bundle
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.state.state_tree import InitState
+from store.blocks.memory import MemoryStore
 from store.blockstore import put_object
 from store.cid import EMPTY_ARRAY_CID, RAW, Cid, cid_of, show
-from store.hamt import Hamt
-from store.kamt import Kamt
 from store.keccak import keccak
-from store.memory import MemoryStore
+from store.trees.hamt import Hamt
+from store.trees.kamt import Kamt
 from tests.conftest import data_file
 from tests.runtimes.evm.assembler import assemble
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hypervisor.network_versions import NETWORK_VERSIONS
+from hypervisor.versions.network_versions import NETWORK_VERSIONS
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 MESSAGE_FILES = tuple(sorted(GOLDEN.glob("*.jsonl.gz")))

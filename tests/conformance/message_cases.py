@@ -11,14 +11,14 @@ from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
 from hypervisor.errors import HypervisorError, MessageError
-from hypervisor.executor import ApplyResult
-from hypervisor.machine import Hypervisor
-from hypervisor.state_tree import StateTree
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.state.state_tree import StateTree
 from hypervisor.types import FIRST_DYNAMIC_ACTOR, ActorID, TokenAmount
+from store.blocks.memory import MemoryStore
 from store.blockstore import StoreError
-from store.car import write_car
+from store.car.files import write_car
 from store.cid import Cid, show
-from store.memory import MemoryStore
 from store.walk import blocks_below
 from tests.conformance.oracle_diff import CannotRun, command_of
 from tests.conformance.random_messages import Drawn

@@ -25,12 +25,12 @@ from unittest.mock import patch
 
 from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.conformance import VectorResult, read_vectors, run_vector
-from hypervisor.network_versions import NetworkVersion, network_version
-from hypervisor.state_tree import StateTree
+from hypervisor.state.state_tree import StateTree
 from hypervisor.types import ActorID
-from store.car import read_car, write_car
+from hypervisor.versions.network_versions import NetworkVersion, network_version
+from store.blocks.memory import MemoryStore
+from store.car.files import read_car, write_car
 from store.cid import RAW, Cid, cid_of, parse_cid, show
-from store.memory import MemoryStore
 from tests.conformance.golden import GOLDEN, VERSIONS
 from tests.conformance.oracle_diff import NOT_RUN, CannotRun, oracle
 from tests.conformance.probes import Probe, module_of, probes

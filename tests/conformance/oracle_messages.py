@@ -26,12 +26,12 @@ from unittest.mock import patch
 
 from bench.data import PROJECT
 from bench.recorded import RunRecord, finish, options
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import HypervisorError
-from hypervisor.events import events_root
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel.self_state import SelfOps
-from hypervisor.network_versions import network_version
+from hypervisor.messages.events import events_root
+from hypervisor.versions.network_versions import network_version
 from store.blockstore import StoreError
 from store.cid import Cid
 from store.compiled import compiled_modules
@@ -215,13 +215,13 @@ def _dearer(ground: Ground) -> Ground:
 
 
 def _wrong_exit() -> AbstractContextManager[object]:
-    return patch("hypervisor.executor.refusal_exit", return_value=ExitCode.SYS_INVALID_RECEIVER)
+    return patch("hypervisor.machine.executor.refusal_exit", return_value=ExitCode.SYS_INVALID_RECEIVER)
 
 
 def _missing_event() -> AbstractContextManager[object]:
     """Lose the last event of each message."""
     return patch(
-        "hypervisor.executor.events_root", lambda events: events_root(events[:-1]) if len(events) > 1 else None
+        "hypervisor.machine.executor.events_root", lambda events: events_root(events[:-1]) if len(events) > 1 else None
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from runtimes.wasm.abi import SYSCALL_REVISIONS
+from runtimes.wasm.syscalls.abi import SYSCALL_REVISIONS
 from store.cid import CBOR, DAG_CBOR, EMPTY_ARRAY_CID, IDENTITY, RAW, Cid, cid_of
 from store.codec import encode, link
 from tests.runtimes.wasm.guests import IMPORTS, imports, wasm

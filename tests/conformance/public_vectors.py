@@ -34,7 +34,7 @@ from fvm_hypervisor.laboratory.vectors.extract import (
 )
 from fvm_hypervisor.laboratory.vectors.pool import run_all
 from fvm_hypervisor.laboratory.vectors.run_files import run_file
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
 from localnet.chain.folder_source import FolderSource
 from localnet.chain.tipset_execution import MinedBlock
 from localnet.chain.tipset_sources import read_past_tipset

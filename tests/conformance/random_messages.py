@@ -12,13 +12,13 @@ from typing import Final
 
 from eth_abi.abi import encode as encode_abi
 
-from bridge.addresses import EthAddress, masked_id, to_filecoin
-from bridge.cbor import byte_string
+from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
+from bridge.filecoin.cbor import byte_string
+from bridge.filecoin.parameters import CREATE2_METHOD, CREATE_EXTERNAL_METHOD, CREATE_METHOD, invoke_params
 from bridge.method_numbers import INVOKE_EVM, method_number
-from bridge.params import CREATE2_METHOD, CREATE_EXTERNAL_METHOD, CREATE_METHOD, invoke_params
-from hypervisor.address import Address, Protocol
 from hypervisor.errors import MessageError
-from hypervisor.message import Message
+from hypervisor.messages.address import Address, Protocol
+from hypervisor.messages.message import Message
 from hypervisor.types import EAM_ACTOR, INIT_ACTOR, Gas, MethodNumber, TokenAmount
 from store.cid import CBOR, DAG_CBOR, RAW
 from store.codec import encode, link

@@ -11,22 +11,22 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
 
-from bridge.addresses import EthAddress, to_filecoin
+from bridge.ethereum.addresses import EthAddress, to_filecoin
 from fvm_hypervisor.laboratory.vectors.environment import ReplayExterns, ReplayFault
-from hypervisor.address import Address
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
+from hypervisor.bundles.genesis import VERIFIED_REGISTRY_ROOT, Genesis
 from hypervisor.context import MachineContext
-from hypervisor.genesis import VERIFIED_REGISTRY_ROOT, Genesis
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
-from hypervisor.network_versions import NetworkVersion, network_version
-from hypervisor.state_tree import ActorState
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import INIT_ACTOR, VERIFIED_REGISTRY_ACTOR, ActorID, ChainEpoch, MethodNumber, TokenAmount
+from hypervisor.versions.network_versions import NetworkVersion, network_version
 from runtimes.evm.ethereum.alloc import AllocAccount
+from store.blocks.memory import MemoryStore
+from store.blocks.overlay import OverlayStore
 from store.cid import CBOR, EMPTY_ARRAY_CID, RAW, Cid, cid_of, show
 from store.codec import decode, encode, link
-from store.memory import MemoryStore
-from store.overlay import OverlayStore
 from store.walk import blocks_below
 from tests.differential.generator import helpers
 from tests.differential.grammar import THEMES, WORDS, Grammar

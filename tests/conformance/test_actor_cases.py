@@ -13,10 +13,10 @@ import pytest
 
 from fvm_hypervisor.laboratory.vectors.actor_cases import CaseFile, find_files, run_file
 from fvm_hypervisor.laboratory.vectors.ethereum_json import read_json, read_object
-from hypervisor.address import Address
 from hypervisor.bigint import encode_bigint
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import InvalidInput
+from hypervisor.messages.address import Address
 from hypervisor.types import ActorID
 from store.cid import cid_of
 from store.codec import encode, link

@@ -8,9 +8,9 @@ from statistics import median
 import pytest
 
 from fvm_hypervisor.laboratory.vectors.fevm import CaseRunner, load_cases
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
 from hypervisor.context import MachineContext
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.tracing import MessageEnded, TraceEvent
 from store.blockstore import Store
 from store.cid import Cid

@@ -9,10 +9,10 @@ from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.conformance import VectorResult, open_vector, run_variant
 from hypervisor import kernel
 from hypervisor.errors import InvalidInput
-from hypervisor.features import FEATURES, SINCE, features_of, with_features
-from hypervisor.overlay import Overlay
-from hypervisor.overlay_file import parse_overlay
-from runtimes.wasm.module import FunctionType
+from hypervisor.versions.features import FEATURES, SINCE, features_of, with_features
+from hypervisor.versions.overlay import Overlay
+from hypervisor.versions.overlay_file import parse_overlay
+from runtimes.wasm.module.parser import FunctionType
 from runtimes.wasm.validate import ModuleFacts
 from tests.conformance.golden import GOLDEN
 from tests.conftest import bundle_folder, fvm_data

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fvm_hypervisor.laboratory.vectors.fevm import ALL_GROUPS, CaseRunner, load_cases
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
 from store.cid import EMPTY_ARRAY_CID, show
 from tests.conformance.fevm_cases import BUNDLE, CASES, FOLDER, GROUP, recorded
 from tests.conftest import data_file, fvm_data

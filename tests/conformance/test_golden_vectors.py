@@ -12,7 +12,7 @@ import pytest
 
 from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.conformance import VectorResult, run_vector
-from hypervisor.network_versions import NetworkVersion, network_version
+from hypervisor.versions.network_versions import NetworkVersion, network_version
 from tests.conformance.golden import BUILT_IN_ACTORS_RUN, GOLDEN, MESSAGE_FILES, VERSIONS
 from tests.conformance.oracle_diff import Vectors, by_id, sample
 from tests.conftest import bundle_folder, fvm_data

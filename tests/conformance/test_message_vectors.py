@@ -13,9 +13,9 @@ import pytest
 
 from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.conformance import find_vectors, is_skipped, read_vectors, run_vector
-from hypervisor.network_versions import NV18, network_version
 from hypervisor.prices import HYGGE
 from hypervisor.tracing import Recorder
+from hypervisor.versions.network_versions import NV18, network_version
 from tests.conformance.golden import BUILT_IN_ACTORS_RUN, GOLDEN, MESSAGE_FILES
 from tests.conftest import bundle_folder, data_file, fvm_data
 

@@ -15,9 +15,9 @@ import pytest
 from bench.reference import cached_program
 from fvm_hypervisor.laboratory.vectors.archive import manifest_of
 from fvm_hypervisor.laboratory.vectors.run_files import run_file
-from store.car import read_car, write_car
+from store.car.files import read_car, write_car
 from store.cid import parse_cid, show
-from store.compression import gunzip, gzip_bytes
+from store.untrusted import gunzip, gzip_bytes
 from tests.conformance import public_vectors
 from tests.conformance.message_cases import Answers
 from tests.conformance.public_vectors import (

@@ -14,8 +14,8 @@ import pytest
 
 from fvm_hypervisor.laboratory.vectors.conformance import read_vectors
 from fvm_hypervisor.laboratory.vectors.run_files import RunOptions, run_file
-from hypervisor.network_versions import NetworkVersion, network_version
-from hypervisor.parallel import Parallel
+from hypervisor.machine.parallel import Parallel
+from hypervisor.versions.network_versions import NetworkVersion, network_version
 from tests.conformance.golden import VERSIONS
 from tests.conformance.tipset_corpus import SEVERAL, SOURCE, TIPSETS, blocks_file_of, file_of, results_of
 from tests.conftest import data_file

@@ -20,14 +20,14 @@ from typing import Any, Final
 from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.conformance import read_vectors
 from fvm_hypervisor.laboratory.vectors.extract import extract_message, extract_tipset, vector_of
-from hypervisor.address import Address
+from hypervisor.messages.address import Address
 from localnet.chain.folder_source import FolderSource
 from localnet.chain.tipset_execution import MinedBlock
 from localnet.chain.tipset_sources import machine_for, read_past_tipset
 from localnet.ledger.headers import IncludedMessage
 from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import Tipset
-from store.rocks import RocksStore
+from store.rocks.database import RocksStore
 from tests.conformance.golden import GOLDEN, VERSIONS
 from tests.conformance.message_cases import Reference
 from tests.conformance.oracle_diff import NOT_RUN, CannotRun, differences

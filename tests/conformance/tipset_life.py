@@ -12,12 +12,12 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from bridge.binding import Call
+from bridge.actors.binding import Call
 from bridge.bindings import datacap, init, multisig, paymentchannel, storagemarket, storageminer, storagepower
-from bridge.transactions import DYNAMIC_FEE, Transaction
-from hypervisor.address import Address, Protocol
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from hypervisor.errors import HypervisorError
-from hypervisor.message import Message, Signature, SignatureType, SignedMessage
+from hypervisor.messages.address import Address, Protocol
+from hypervisor.messages.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.types import (
     CRON_ACTOR,
     DATACAP_ACTOR,

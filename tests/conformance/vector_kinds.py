@@ -14,8 +14,8 @@ from bridge.bindings import (
     storagepower,
     verifiedregistry,
 )
-from hypervisor.address import Address, Protocol
-from hypervisor.signatures import sign_secp256k1
+from hypervisor.messages.address import Address, Protocol
+from hypervisor.messages.signatures import sign_secp256k1
 from hypervisor.types import (
     CRON_ACTOR,
     DATACAP_ACTOR,

@@ -3,10 +3,10 @@
 import json
 from typing import Final
 
-from bridge.addresses import to_filecoin
 from bridge.bindings import eam, evm, init, storageminer
-from bridge.transactions import LEGACY
-from hypervisor.address import Address
+from bridge.ethereum.addresses import to_filecoin
+from bridge.ethereum.transactions import LEGACY
+from hypervisor.messages.address import Address
 from hypervisor.types import INIT_ACTOR
 from localnet import Account
 from store.codec import encode

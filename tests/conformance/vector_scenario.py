@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.binding import Call
-from bridge.transactions import DYNAMIC_FEE, Transaction
-from hypervisor.address import Address
-from hypervisor.bundle import Bundle
-from hypervisor.message import Message
+from bridge.actors.binding import Call
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
+from hypervisor.bundles.bundle import Bundle
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.types import Gas, MethodNumber, TokenAmount
 from localnet import Account, Network
 from localnet.accounts import BLS_ACCOUNT

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from time import monotonic
 
 from bench.recorded import RunRecord, finish, options
-from store.rocks import RocksStore
+from store.rocks.database import RocksStore
 from tests.crash import faults, kills, sweep
 from tests.crash.plants import PLANTS
 from tests.crash.states import commit_next

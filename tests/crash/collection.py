@@ -16,15 +16,15 @@ from threading import Event, Thread
 from time import monotonic, sleep
 
 from bench.recorded import RunRecord, finish, options
+from store.blocks.buffered import BufferedStore
 from store.blockstore import StoreError
-from store.buffered import BufferedStore
+from store.car.transfer import export_car, import_car
 from store.cid import Cid, cid_of
 from store.codec import encode, link
-from store.collector import CollectionResult
-from store.hamt import Hamt
-from store.rocks import RocksStore
+from store.rocks.collector import CollectionResult
+from store.rocks.database import RocksStore
 from store.roots import HEAD, pin, unpin
-from store.transfer import export_car, import_car
+from store.trees.hamt import Hamt
 from store.walk import reachable
 from tests.crash.plants import PLANTS
 from tests.crash.states import collector, commit_next

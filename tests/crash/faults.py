@@ -13,7 +13,7 @@ from typing import Any
 
 from store.blockstore import StoreError, StoreFull
 from store.cid import Cid
-from store.rocks import RocksStore
+from store.rocks.database import RocksStore
 from store.roots import pin, unpin
 from store.storage import Storage
 from store.walk import reachable

@@ -23,7 +23,7 @@ from typing import Final
 from localnet import Network
 from localnet.chain.clock import ChainClock
 from store.blockstore import StoreError, StoreLocked
-from store.rocks import RocksStore
+from store.rocks.database import RocksStore
 from tests.crash import life
 from tests.crash.plants import PLANTS
 from tests.crash.states import StateRoots, Unexpected, check, collector, commit_next

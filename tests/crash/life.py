@@ -7,8 +7,8 @@ import hashlib
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from bridge.addresses import EthAddress
-from bridge.transactions import DYNAMIC_FEE, Transaction
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from hypervisor.types import TokenAmount
 from localnet import Network
 from localnet.addresses import filecoin_address

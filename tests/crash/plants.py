@@ -11,8 +11,8 @@ from rocksdict import Rdict
 
 from store.blockstore import NOTHING, StoreError
 from store.cid import Cid
-from store.marks import Marks
-from store.rocks import RocksStore
+from store.rocks.database import RocksStore
+from store.rocks.marks import Marks
 from store.rocks_batch import Batch
 
 

@@ -3,14 +3,14 @@
 import random
 from collections.abc import Iterable
 
+from store.blocks.buffered import BufferedStore
 from store.blockstore import BlockNotFound, Blockstore, Store, get_object
-from store.buffered import BufferedStore
 from store.cid import Cid, cid_of
 from store.codec import encode, link, unlink
-from store.collector import GarbageCollector
-from store.hamt import Hamt
-from store.rocks import RocksStore
+from store.rocks.collector import GarbageCollector
+from store.rocks.database import RocksStore
 from store.roots import Roots
+from store.trees.hamt import Hamt
 
 KEYS = 300
 

@@ -20,8 +20,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from store.blockstore import StoreError
-from store.folder import COMMITS_FILE
-from store.rocks import RocksStore
+from store.rocks.database import RocksStore
+from store.rocks.folder import COMMITS_FILE
 from tests.crash.plants import PLANTS
 from tests.crash.states import StateRoots, Unexpected, check, collector, commit_next
 from tests.crash.wal import newest_log, record_ends

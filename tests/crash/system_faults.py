@@ -29,7 +29,7 @@ from typing import Final
 from bench.data import PROJECT
 from bench.recorded import NotRun, RunRecord, finish, options
 from localnet import Network
-from store.rocks import RocksStore
+from store.rocks.database import RocksStore
 from tests.crash import faulty_process, life
 from tests.crash.faulty_process import CLOCK_ALONE, EARLY, FAULTS, KINDS, RUNS, TIME_LIMIT, Case
 from tests.crash.states import StateRoots, check

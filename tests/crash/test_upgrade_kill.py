@@ -12,8 +12,8 @@ from unittest import mock
 
 import pytest
 
-from hypervisor import state_tree
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
+from hypervisor.state import state_tree
 from hypervisor.types import REWARD_ACTOR
 from localnet import Network
 from localnet.ledger.records import Tipset
@@ -24,11 +24,11 @@ from tests.localnet.conftest import Clock
 EPOCHS = 6
 
 PLACES = {
-    "between the two states": ("hypervisor.migration_nv29.migrate_market", False),
-    "behind the migration": ("hypervisor.machine.Hypervisor.upgrade", True),
-    "behind the first blocks stored early": ("store.rocks.RocksStore.spill", True),
+    "between the two states": ("hypervisor.migrations.nv29.migrate_market", False),
+    "behind the migration": ("hypervisor.machine.machine.Hypervisor.upgrade", True),
+    "behind the first blocks stored early": ("store.rocks.database.RocksStore.spill", True),
     "before the block is committed": ("localnet.chain.chain.tipset_entries", True),
-    "behind the commit": ("store.rocks.RocksStore.commit", True),
+    "behind the commit": ("store.rocks.database.RocksStore.commit", True),
 }
 """Function at whose call the process is killed in the upgrade's block, and True if it is killed after the call."""
 

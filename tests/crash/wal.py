@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from store.rocks_logs import FULL, LAST, pieces
+from store.rocks.format import FULL, LAST, pieces
 
 
 def newest_log(folder: Path) -> Path:

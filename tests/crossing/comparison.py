@@ -10,10 +10,10 @@ from types import MappingProxyType
 from typing import Final
 from unittest.mock import patch
 
-from bridge import filecoin_call
-from bridge.filecoin_call import ActorCall, LengthCheck
+from bridge.filecoin import call
+from bridge.filecoin.call import ActorCall, LengthCheck
 from fvm_hypervisor.laboratory.vectors.pool import run_all
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
 from tests.conftest import fvm_data
 from tests.crossing.trees import Tree
 from tests.crossing.twins import BELOW, CROSSED, Stages, stages
@@ -27,9 +27,9 @@ CHUNK = 100
 @contextmanager
 def _read_only_forgotten() -> Iterator[None]:
     """Drop the read-only flag of a contract's call."""
-    decode = filecoin_call.decode_call
+    decode = call.decode_call
 
-    def writable(data: bytes, by_id: bool, check_length: LengthCheck = filecoin_call.within_block) -> ActorCall:
+    def writable(data: bytes, by_id: bool, check_length: LengthCheck = call.within_block) -> ActorCall:
         return replace(decode(data, by_id, check_length), read_only=False)
 
     with patch("runtimes.evm.precompiles.filecoin.decode_call", writable):

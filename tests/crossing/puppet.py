@@ -7,7 +7,7 @@ returns the results of its sends for comparison.
 from functools import cache
 from typing import Final
 
-from hypervisor.address import Address
+from hypervisor.messages.address import Address
 from store.cid import CBOR
 from tests.runtimes.wasm.guests import imports, wasm
 

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from eth_abi.abi import encode as encode_abi
 
-from bridge.addresses import EthAddress, masked_id, to_filecoin
-from bridge.cbor import byte_string
+from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
+from bridge.filecoin.cbor import byte_string
 from bridge.method_numbers import INVOKE_EVM, method_number
-from hypervisor.address import Address
+from hypervisor.messages.address import Address
 from runtimes.evm.ethereum.alloc import AllocAccount
 from store.cid import CBOR, DAG_CBOR, RAW
 from store.codec import encode

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
 from hypervisor.tracing import CallNode, Recorder, call_tree
 from tests.crossing.puppet import puppet
 from tests.crossing.trees import FUNDS, PUPPETS, Tree

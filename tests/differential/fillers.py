@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.addresses import unmask_id
+from bridge.ethereum.addresses import unmask_id
 from fvm_hypervisor.laboratory.vectors.ethereum_json import read_accounts, read_address, read_bytes, read_number
 from fvm_hypervisor.laboratory.vectors.statetest import read_sender
 from runtimes.evm.ethereum.alloc import AllocAccount

@@ -4,7 +4,7 @@ from functools import cache
 from random import Random
 from typing import Final
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from hypervisor.types import Gas
 from runtimes.evm.ethereum.alloc import AllocAccount
 from tests.differential.grammar import THEMES, WORDS, Grammar

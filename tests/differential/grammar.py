@@ -9,7 +9,7 @@ from random import Random
 from types import MappingProxyType
 from typing import Final
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from bridge.method_numbers import INVOKE_EVM
 from runtimes.evm.ethereum.forks import LATEST_FORK
 from runtimes.evm.opcodes import FILECOIN_OPCODES

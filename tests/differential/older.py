@@ -9,8 +9,8 @@ from random import Random
 from types import MappingProxyType
 from typing import Final
 
-from bridge.addresses import ZERO_ADDRESS, EthAddress
-from bridge.params import DelegateCallParams
+from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
+from bridge.filecoin.parameters import DelegateCallParams
 from hypervisor.types import TokenAmount
 from runtimes.evm.ethereum.alloc import AllocAccount
 from store.cid import RAW, cid_of

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 from unittest.mock import patch
 
-from hypervisor.network_versions import NetworkVersion
+from hypervisor.versions.network_versions import NetworkVersion
 from runtimes.evm.contract import EvmContract
 from runtimes.evm.filecoin_rules import filecoin_evm_rules
 from runtimes.evm.opcodes import OPCODE_NUMBERS

@@ -7,8 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from bridge.abi import ContractInterface
-from bridge.addresses import EthAddress, create2_address, create_address
+from bridge.abi.abi import ContractInterface
+from bridge.ethereum.addresses import EthAddress, create2_address, create_address
 from runtimes.evm.ethereum.alloc import AllocAccount
 from store.keccak import keccak
 from tests.differential.twins import CallOf, Case

@@ -2,9 +2,9 @@
 
 import pytest
 
-from bridge.addresses import EthAddress, to_filecoin
+from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.method_numbers import INVOKE_EVM
-from hypervisor.message import Message
+from hypervisor.messages.message import Message
 from runtimes.evm.ethereum.alloc import AllocAccount
 from store.cid import CBOR, DAG_CBOR
 from tests.conftest import with_data

@@ -4,7 +4,7 @@ from functools import cache
 
 import pytest
 
-from bridge.addresses import EthAddress, create_address
+from bridge.ethereum.addresses import EthAddress, create_address
 from fvm_hypervisor.demo.artifacts import contract
 from hypervisor.types import Gas
 from runtimes.evm.ethereum.alloc import AllocAccount

@@ -11,9 +11,9 @@ from unittest.mock import patch
 
 import pytest
 
-from hypervisor.bundle import Bundle
-from hypervisor.bundle_library import downloaded_releases
-from hypervisor.network_versions import NETWORK_VERSIONS, NetworkVersion, network_version
+from hypervisor.bundles.bundle import Bundle
+from hypervisor.bundles.bundle_library import downloaded_releases
+from hypervisor.versions.network_versions import NETWORK_VERSIONS, NetworkVersion, network_version
 from runtimes.evm.filecoin_rules import filecoin_evm_rules
 from runtimes.evm.rules import EvmRules
 from tests.conftest import data_file, with_data

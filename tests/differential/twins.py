@@ -7,24 +7,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from bridge.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
-from bridge.cbor import byte_string
-from bridge.evm_state import EvmState
+from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
 from bridge.evm_steps import EvmStep
+from bridge.filecoin.cbor import byte_string
+from bridge.filecoin.evm_state import EvmState
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import CREATE_EXTERNAL_METHOD
-from hypervisor.address import Address
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
 from hypervisor.context import MachineContext
 from hypervisor.errors import HypervisorError
-from hypervisor.events import StampedEvent
-from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
-from hypervisor.network_versions import LATEST, NetworkVersion
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.events import StampedEvent
+from hypervisor.messages.message import Message
 from hypervisor.tracing import CallEnded, CallStarted, Recorder, RuntimeEvent, TraceEvent
 from hypervisor.types import EAM_ACTOR, SYSTEM_ACTOR, ChainEpoch, Gas, MethodNumber, TokenAmount
+from hypervisor.versions.network_versions import LATEST, NetworkVersion
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
 from store.cid import Cid, cid_of
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bridge.actor_schemas import FIXED_NUMBERS, methods
+from bridge.actors.schemas import FIXED_NUMBERS, methods
 from bridge.method_numbers import FIRST_EXPORTED_METHOD, method_number
 from hypervisor import Address, Hypervisor, Message
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
+from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.exit_codes import ExitCode
-from hypervisor.manifest import ACTOR_NAMES
-from hypervisor.state_tree import ActorState
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import EAM_ACTOR, SYSTEM_ACTOR, ActorID, MethodNumber
 from store.codec import encode
 from tests.conftest import data_file

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from hypervisor.address import Address
+from hypervisor.messages.address import Address
 from hypervisor.types import INIT_ACTOR
 from localnet import Network
 from localnet.contracts.contract import Artifact

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.migration_nv29 import DENOM
-from hypervisor.network_versions import NETWORK_VERSIONS, Layouts
-from hypervisor.stream_settings import DEVELOPMENT, STREAM_SETTINGS
+from hypervisor.migrations.nv29 import DENOM
+from hypervisor.versions.network_versions import NETWORK_VERSIONS, Layouts
+from hypervisor.versions.stream_settings import DEVELOPMENT, STREAM_SETTINGS
 from tests.docs.page_shell import run_page
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from hypervisor.machine.precompile_registration import ENTRY_POINT_GROUP
 from hypervisor.precompile_file import precompiles_of
-from hypervisor.precompile_registration import ENTRY_POINT_GROUP
 from hypervisor.precompiles import MAX_MODULE_BYTES, MAX_OUTPUT_BYTES, Precompile
 from runtimes.evm.precompiles.wasm_function import _STACK, FUEL, MEMORY, SECONDS, wasm_function
 from tests.localnet.test_precompiles import ANSWERS, INVERTS, module

@@ -5,8 +5,8 @@ import subprocess
 from pathlib import Path
 
 from fvm_hypervisor.bindings.actors.c_header import HEADER, NEWEST, OLDEST, header
-from runtimes.wasm.abi import Revision
-from runtimes.wasm.module import FunctionType, parse_module
+from runtimes.wasm.module.parser import FunctionType, parse_module
+from runtimes.wasm.syscalls.abi import Revision
 from tests.compilers import C_FLAGS, needed_zig
 from tests.runtimes.wasm.guests import IMPORTS
 

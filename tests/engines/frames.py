@@ -16,7 +16,7 @@ from time import monotonic
 from typing import Final
 
 from bench.recorded import RunRecord, finish, options
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from bridge.gas import GasBudget
 from fvm_hypervisor.laboratory.vectors.pool import run_all
 from hypervisor.errors import ActorExit, HypervisorError, OutOfGas

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Final
 
-from bridge.addresses import EthAddress, create2_address, create_address
+from bridge.ethereum.addresses import EthAddress, create2_address, create_address
 from runtimes.evm.engine import EngineRules
 from tests.differential.grammar import THEMES, Grammar
 from tests.differential.newer_opcodes import known_only, lacks_some

@@ -9,7 +9,7 @@ from random import Random
 from types import MappingProxyType
 from typing import Final
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from bridge.method_numbers import INVOKE_EVM
 
 _BN254_PRIME: Final = 21888242871839275222246405745257275088696311157297823662689037894645226208583

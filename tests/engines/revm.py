@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from runtimes.evm.ethereum.alloc import AllocAccount
 from tests.differential.generator import SENDER
 from tests.engines.scenes import COINBASE, Call

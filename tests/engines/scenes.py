@@ -11,11 +11,11 @@ from typing import Final
 
 from coincurve import PrivateKey
 
-from bridge.addresses import ZERO_ADDRESS, EthAddress, create2_address
-from bridge.delegations import DELEGATION_PREFIX
-from bridge.transactions import Authorization
-from hypervisor.network_versions import network_version
+from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, create2_address
+from bridge.ethereum.delegations import DELEGATION_PREFIX
+from bridge.ethereum.transactions import Authorization
 from hypervisor.types import MAX_BALANCE
+from hypervisor.versions.network_versions import network_version
 from runtimes.evm.engine import EngineRules
 from runtimes.evm.ethereum.alloc import AllocAccount
 from runtimes.evm.ethereum.forks import FORKS, LATEST_FORK

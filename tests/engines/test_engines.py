@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from bridge.addresses import EthAddress, create2_address
+from bridge.ethereum.addresses import EthAddress, create2_address
 from runtimes.evm.engines import FACTORIES
 from runtimes.evm.ethereum.alloc import AllocAccount
 from runtimes.evm.ethereum.forks import LATEST_FORK

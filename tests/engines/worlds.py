@@ -4,23 +4,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
-from bridge.addresses import EthAddress, to_filecoin
-from bridge.cbor import byte_string
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.ethereum.transactions import ACCESS_LIST, LEGACY, SET_CODE, Transaction
 from bridge.ethereum_block import EthereumBlock
-from bridge.events import Log
-from bridge.evm_state import EvmState
+from bridge.filecoin.cbor import byte_string
+from bridge.filecoin.events import Log
+from bridge.filecoin.evm_state import EvmState
+from bridge.filecoin.parameters import unwrap_return
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import unwrap_return
-from bridge.transactions import ACCESS_LIST, LEGACY, SET_CODE, Transaction
 from fvm_hypervisor.laboratory.vectors.statetest import FixtureExterns
-from hypervisor import call as vm
-from hypervisor.call_manager import CallManager
 from hypervisor.context import MachineContext
-from hypervisor.events import StampedEvent
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
-from hypervisor.network_versions import network_version
+from hypervisor.kernel import call as vm
+from hypervisor.machine.call_manager import CallManager
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.events import StampedEvent
+from hypervisor.messages.message import Message
 from hypervisor.types import FIRST_DYNAMIC_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
+from hypervisor.versions.network_versions import network_version
 from runtimes.evm.engine import SubcallInputs, SubcallOutcome
 from runtimes.evm.ethereum import EthereumExecutor, subcalls
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc

@@ -20,11 +20,11 @@ from statistics import median
 from typing import Final
 
 from bench.recorded import RunRecord, finish, options
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.explorer import pages
 from fvm_hypervisor.explorer.responses import PageRequest, PageResponse
 from fvm_hypervisor.explorer.site import Site
-from hypervisor.address import Address
+from hypervisor.messages.address import Address
 from localnet import Network
 from localnet.chain.finding import tipsets_back
 from localnet.ledger.address_index import AddressIndex

@@ -66,7 +66,7 @@ def addresses(stage: Stage) -> dict[str, str]:
 
 
 def _reward_state(stage: Stage) -> str:
-    from hypervisor.address import Address
+    from hypervisor.messages.address import Address
     from store.cid import show
 
     actor = stage.network.machine.actor(Address.id(2))

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from bridge.addresses import masked_id
+from bridge.ethereum.addresses import masked_id
 from hypervisor.types import ActorID
 from runtimes.evm.opcodes import OPCODE_NUMBERS
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any
 
+from store.blocks.memory import MemoryStore
 from store.blockstore import BlockNotFound, StoreError
 from store.cid import Cid, cid_of
 from store.codec import CodecError, decode, decode_strict, encode, link
-from store.memory import MemoryStore
 from tests.fuzz import trees
 
 MAX_READS = 200

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
-from hypervisor.address import Address
-from runtimes.wasm.abi import ALL_FEATURES, SYSCALL_REVISIONS
+from hypervisor.messages.address import Address
+from runtimes.wasm.syscalls.abi import ALL_FEATURES, SYSCALL_REVISIONS
 from tests.fuzz import trees
 from tests.runtimes.wasm.guests import imports, wasm
 

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from runtimes.wasm.module import I32, I64, MAGIC
+from runtimes.wasm.module.parser import I32, I64, MAGIC
 from runtimes.wasmtime.encoding import encode_signed, name, section, u32, vector
 
 F32, F64 = 0x7D, 0x7C

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from bridge import rlp
-from bridge.addresses import EthAddress
-from bridge.block_access_list import AccountAccess, BlockAccessList, first_difference
+from bridge.ethereum import rlp
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.block import AccountAccess, BlockAccessList, first_difference
 from fvm_hypervisor.laboratory.vectors.blocktest import read_block_access_list, run_test
 from fvm_hypervisor.laboratory.vectors.ethereum_json import BadFixture
 from fvm_hypervisor.laboratory.vectors.t8n import transition

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypervisor.printed import show_fil
+from hypervisor.text import show_fil
 from localnet.traces.call_text import DEEPEST, MAX_CALLS, call_line, call_lines, tree_console
 from localnet.traces.trace_report import explain_trace
 from tests.localnet.traces import found, plain_call

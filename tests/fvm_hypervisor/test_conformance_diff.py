@@ -13,19 +13,19 @@ from fvm_hypervisor.laboratory.vectors.charges import TraceFile, charges_of, fir
 from fvm_hypervisor.laboratory.vectors.conformance import find_vectors
 from fvm_hypervisor.laboratory.vectors.run_files import Record, RunOptions, run_file
 from fvm_hypervisor.laboratory.vectors.state_diff import state_differences
-from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.gas import in_gas
-from hypervisor.network_versions import NV18, NV28
+from hypervisor.messages.address import Address
 from hypervisor.prices import HYGGE
-from hypervisor.state_tree import ActorState, StateTree
+from hypervisor.state.state_tree import ActorState, StateTree
 from hypervisor.types import ActorID, TokenAmount
+from hypervisor.versions.network_versions import NV18, NV28
+from store.blocks.memory import MemoryStore
 from store.blockstore import put_object
 from store.cid import RAW, Cid, cid_of
 from store.codec import link
-from store.hamt import Hamt
-from store.kamt import Kamt
-from store.memory import MemoryStore
+from store.trees.hamt import Hamt
+from store.trees.kamt import Kamt
 from tests.command import run as run_command
 from tests.conftest import data_file
 

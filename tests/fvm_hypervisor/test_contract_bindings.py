@@ -180,7 +180,7 @@ def test_bindings_command_reports_unreadable_artifacts(tmp_path: Path) -> None:
 
 USES = """
 from typing import assert_type
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from localnet import Network, TransactionReceipt
 from market import Market, MoneyOffer, NumbersResult, Offer, Sold
 

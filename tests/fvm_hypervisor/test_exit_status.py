@@ -15,9 +15,9 @@ import typer.main
 
 from fvm_hypervisor.cli.main import app
 from localnet import Network
+from store.car.transfer import write_blocks
 from store.cid import cid_of, show
-from store.rocks import RocksStore
-from store.transfer import write_blocks
+from store.rocks.database import RocksStore
 from tests.command import run as run_command
 from tests.fvm_hypervisor.test_node import run
 from tests.patience import slowness

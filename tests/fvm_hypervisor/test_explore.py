@@ -17,7 +17,7 @@ from localnet import Network, TransactionFailed, explore
 from localnet.console import Console
 from localnet.ledger.address_index import FILE
 from localnet.rpc.server import serving
-from store.rocks import RocksStore
+from store.rocks.database import RocksStore
 from tests.command import run
 from tests.fvm_hypervisor.test_node import START, running
 from tests.localnet.conftest import ARTIFACTS

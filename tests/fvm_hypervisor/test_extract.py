@@ -12,12 +12,12 @@ import pytest
 
 from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.run_files import run_file
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
 from localnet import Network
 from localnet.rpc.server import serving
-from store.car import read_car, write_car
+from store.car.files import read_car, write_car
 from store.cid import Cid, parse_cid, show
-from store.compression import gunzip
+from store.untrusted import gunzip
 from tests.command import run
 from tests.conftest import bundle_file, bundle_folder, kinds
 from tests.fvm_hypervisor.lotus_node import LotusNode, served

@@ -14,7 +14,7 @@ import pytest
 
 from fvm_hypervisor.laboratory.vectors.conformance import read_vectors
 from fvm_hypervisor.laboratory.vectors.run_files import run_file
-from store.car import read_car, write_car
+from store.car.files import read_car, write_car
 from tests.conformance.golden import GOLDEN
 from tests.conformance.tipset_corpus import file_of
 from tests.conftest import bundle_folder

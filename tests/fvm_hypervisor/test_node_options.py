@@ -16,7 +16,7 @@ import pytest
 from fvm_hypervisor.cli.anvil_options import UNSUPPORTED
 from fvm_hypervisor.cli.node import allow_open_files
 from fvm_hypervisor.cli.rpc_client import rpc_request
-from hypervisor.network_versions import NETWORK_VERSIONS
+from hypervisor.versions.network_versions import NETWORK_VERSIONS
 from localnet.fork.node_client import NodeClient, NodeError
 from tests.command import run as run_command
 from tests.conftest import data_file

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.transactions import DYNAMIC_FEE, Transaction
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from fvm_hypervisor.laboratory.vectors import pool
 from fvm_hypervisor.laboratory.vectors.pool import run_all
 from hypervisor.errors import InvalidInput

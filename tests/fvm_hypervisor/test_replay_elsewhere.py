@@ -8,9 +8,9 @@ import pytest
 
 from localnet import Network
 from localnet.rpc.server import serving
+from store.car.transfer import export_car
 from store.cid import show
-from store.rocks import RocksStore
-from store.transfer import export_car
+from store.rocks.database import RocksStore
 from tests.command import run
 from tests.conftest import bundle_file, fvm_data
 from tests.fvm_hypervisor.lotus_node import LotusNode, served
@@ -67,7 +67,7 @@ def test_the_tipsets_of_a_snapshot_come_out_as_its_headers_say(made: Path, tmp_p
 
 def _headed(folder: Path, head: Any) -> Path:
     """Return the same file with only the head as its root, as exported by nodes."""
-    from store.car import read_car, write_car
+    from store.car.files import read_car, write_car
 
     with (folder / "snapshot.car").open("rb") as file:
         blocks = dict(read_car(file))

@@ -7,11 +7,11 @@ import pytest
 
 from fvm_hypervisor.cli.main import main
 from localnet import Network
-from store.car import read_car, write_car
+from store.car.files import read_car, write_car
+from store.car.transfer import write_blocks
 from store.cid import cid_of, show
-from store.paths import Path as StatePath
-from store.paths import verify
-from store.transfer import write_blocks
+from store.trees.paths import Path as StatePath
+from store.trees.paths import verify
 from tests.command import run
 
 FIL = 10**18

@@ -8,8 +8,8 @@ import pytest
 
 from fvm_hypervisor.cli.options import proof_verifier
 from hypervisor.errors import InvalidInput
-from hypervisor.proofs import AcceptProofs, RefuseProofs
-from hypervisor.storage_proofs import EXTENSION, StorageProofs
+from hypervisor.proofs.storage import EXTENSION, StorageProofs
+from hypervisor.proofs.verifier import AcceptProofs, RefuseProofs
 from localnet import Network
 
 

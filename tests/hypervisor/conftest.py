@@ -2,10 +2,10 @@
 
 import pytest
 
-from hypervisor.bundle import Bundle
-from hypervisor.genesis import Genesis
-from hypervisor.machine import Hypervisor
-from tests.hypervisor.test_bundle import car
+from hypervisor.bundles.bundle import Bundle
+from hypervisor.bundles.genesis import Genesis
+from hypervisor.machine.machine import Hypervisor
+from tests.hypervisor.bundles.test_bundle import car
 from tests.hypervisor.world import SENDER, SENDER_BALANCE, ScriptedRuntime
 
 GENESIS = Genesis("test", {SENDER: SENDER_BALANCE})
@@ -15,7 +15,7 @@ GENESIS = Genesis("test", {SENDER: SENDER_BALANCE})
 def runtime(monkeypatch: pytest.MonkeyPatch) -> ScriptedRuntime:
     """Return the runtime that every machine of the test uses, under every name."""
     scripted = ScriptedRuntime()
-    monkeypatch.setattr("hypervisor.registry._installed_runtimes", lambda _name: lambda _services: scripted)
+    monkeypatch.setattr("hypervisor.machine.registry._installed_runtimes", lambda _name: lambda _services: scripted)
     return scripted
 
 

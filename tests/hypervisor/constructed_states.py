@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from hypervisor import Bundle, Genesis, Hypervisor
-from hypervisor.bundle_library import own_bundles
+from hypervisor.bundles.bundle_library import own_bundles
 from hypervisor.constructed import constructor_key
 from hypervisor.tracing import Recorder
 from store.cid import Cid, show

@@ -18,13 +18,13 @@ from typing import Any, Final
 
 from bench.bench_memory import resident
 from bench.recorded import RunRecord, finish, options
-from hypervisor.bundle import Bundle
-from hypervisor.machine import Hypervisor
-from hypervisor.network_versions import NV28, NV29
-from hypervisor.state_tree import ActorState, StateTree
+from hypervisor.bundles.bundle import Bundle
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.state.state_tree import ActorState, StateTree
 from hypervisor.types import ActorID, TokenAmount
+from hypervisor.versions.network_versions import NV28, NV29
 from store.cid import Cid
-from store.rocks import RocksStore
+from store.rocks.database import RocksStore
 from tests.planting import replace_attribute
 
 FIRST: Final = 1_000_000

@@ -9,17 +9,17 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from hypervisor.address import Address
 from hypervisor.bigint import encode_bigint
-from hypervisor.manifest import ACTOR_NAMES, Manifest
-from hypervisor.state_tree import ActorState, InitState, StateTree
-from hypervisor.stream_settings import STREAM_SETTINGS
+from hypervisor.bundles.manifest import ACTOR_NAMES, Manifest
+from hypervisor.messages.address import Address
+from hypervisor.state.state_tree import ActorState, InitState, StateTree
 from hypervisor.types import ActorID, TokenAmount
-from store.amt import Amt
+from hypervisor.versions.stream_settings import STREAM_SETTINGS
 from store.blockstore import Blockstore, put_object
 from store.cid import Cid, cid_of, parse_cid
 from store.codec import link
-from store.hamt import Hamt
+from store.trees.amt import Amt
+from store.trees.hamt import Hamt
 
 EPOCHS: Final[Mapping[int, int]] = {
     19: 2_809_800, 21: 3_469_380, 22: 3_855_360, 23: 4_154_640, 24: 4_461_240, 25: 4_878_840, 27: 5_348_280,

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from hypervisor.address import Address
 from hypervisor.bigint import encode_bigint
-from hypervisor.signatures import BLS_DOMAIN
+from hypervisor.messages.address import Address
+from hypervisor.messages.signatures import BLS_DOMAIN
 from localnet.accounts import BLS_ACCOUNT
 from store.cid import Cid, cid_of
 from store.codec import encode, link

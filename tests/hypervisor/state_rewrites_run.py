@@ -21,18 +21,18 @@ from typing import Any, Final
 from bench.bench_memory import resident
 from bench.recorded import RunRecord, finish, options
 from hypervisor.bigint import encode_bigint
-from hypervisor.manifest import Manifest
-from hypervisor.migration import migrate_state
-from hypervisor.network_versions import NETWORK_VERSIONS
-from hypervisor.state_tree import ActorState, StateTree
+from hypervisor.bundles.manifest import Manifest
+from hypervisor.migrations.migration import migrate_state
+from hypervisor.state.state_tree import ActorState, StateTree
 from hypervisor.types import ActorID, TokenAmount
-from store.amt import Amt
+from hypervisor.versions.network_versions import NETWORK_VERSIONS
+from store.blocks.buffered import BufferedStore
 from store.blockstore import put_object
-from store.buffered import BufferedStore
 from store.cid import Cid
 from store.codec import link
-from store.rocks import RocksStore
+from store.rocks.database import RocksStore
 from store.roots import SPILLED
+from store.trees.amt import Amt
 from tests.hypervisor.migration_run import PLANTED_COUNT, PROJECT, forgetful, peak
 from tests.hypervisor.random_states import ACTORS, EPOCHS, States, manifest_of, random_state
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from hypervisor.address import Address
 from hypervisor.backtrace import Backtrace, BacktraceFrame
 from hypervisor.exit_codes import ExitCode
+from hypervisor.messages.address import Address
 from hypervisor.types import ActorID
 
 ACTOR, CONTRACT, CALLER = (Address.id(ActorID(number)) for number in (5, 101, 102))

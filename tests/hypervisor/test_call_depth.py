@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 import pytest
 
-from hypervisor.address import Address
-from hypervisor.blocks import Block
-from hypervisor.call import Call
-from hypervisor.call_manager import MAX_CALL_DEPTH
 from hypervisor.errors import OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel import Kernel
+from hypervisor.kernel.blocks import Block
+from hypervisor.kernel.call import Call
+from hypervisor.machine.call_manager import MAX_CALL_DEPTH
 from hypervisor.memory import MAX_INSTANCE_MEMORY, MAX_TOTAL_MEMORY, MemoryBudget
+from hypervisor.messages.address import Address
 from hypervisor.runtime import Outcome
 from hypervisor.types import METHOD_SEND, ActorID, BlockId, Gas, MethodNumber, TokenAmount
 from store.cid import CBOR, RAW

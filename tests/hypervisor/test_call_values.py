@@ -109,7 +109,7 @@ def test_a_sender_with_no_room_for_a_return_does_not_call(monkeypatch: pytest.Mo
     kernel = world.kernel(world.actor(balance=1))
     to = world.actor(returning(b"x"))
     kernel.ipld.create(RAW, b"")
-    monkeypatch.setattr("hypervisor.blocks.MAX_BLOCKS", 1)
+    monkeypatch.setattr("hypervisor.kernel.blocks.MAX_BLOCKS", 1)
     number = ErrorNumber.LIMIT_EXCEEDED
     assert refused(number, kernel, lambda: kernel.send(to, METHOD, value=TokenAmount(1))) == 0
     assert world.balance(to) == 0

@@ -5,19 +5,19 @@ from dataclasses import replace
 
 import pytest
 
-from hypervisor.address import Address
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
 from hypervisor.kernel import Kernel
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
 from hypervisor.runtime import Outcome
 from hypervisor.tracing import Flushed, Recorder
 from hypervisor.types import METHOD_SEND, BlockId, ChainEpoch, TokenAmount
+from store.blocks.memory import MemoryStore
 from store.blockstore import NOTHING, StoreError
 from store.cid import DAG_CBOR, Cid, cid_of
 from store.codec import encode, link
-from store.memory import MemoryStore
 from tests.hypervisor.conftest import GENESIS
-from tests.hypervisor.test_machine import CODE, MODULE, STATE, send, writing
+from tests.hypervisor.machine.test_machine import CODE, MODULE, STATE, send, writing
 from tests.hypervisor.world import NEW_KEY, ScriptedRuntime, World
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from hypervisor.address import Address
 from hypervisor.errors import Fatal, OutOfGas
 from hypervisor.kernel import Kernel
-from hypervisor.state_tree import ActorState
+from hypervisor.messages.address import Address
+from hypervisor.state.state_tree import ActorState
 from hypervisor.tracing import ActorCreated, Recorder
 from hypervisor.types import METHOD_SEND, SYSTEM_ACTOR, ActorID, BlockId, MethodNumber, TokenAmount
 from store.cid import CBOR, EMPTY_ARRAY_CID

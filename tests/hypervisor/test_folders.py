@@ -5,22 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.address import Address
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
+from hypervisor.bundles.genesis import Genesis
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
-from hypervisor.genesis import Genesis
 from hypervisor.kernel import Kernel
-from hypervisor.machine import CreationFailed, Hypervisor
-from hypervisor.message import Message
-from hypervisor.network_versions import network_version
+from hypervisor.machine.machine import CreationFailed, Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.types import INIT_ACTOR, ActorID, BlockId, ChainEpoch, Gas, TokenAmount
+from hypervisor.versions.network_versions import network_version
 from store.blockstore import BlockNotFound, StoreClosed, StoreFormatError, StoreLocked
 from store.cid import Cid, cid_of
 from store.codec import decode_strict, encode
-from store.rocks import RocksStore
+from store.rocks.database import RocksStore
 from tests.hypervisor.conftest import GENESIS
-from tests.hypervisor.test_machine import CODE, MODULE, balance, send
+from tests.hypervisor.machine.test_machine import CODE, MODULE, balance, send
 from tests.hypervisor.world import NEW_ETH, NEW_KEY, SENDER, SENDER_BALANCE, ScriptedRuntime, exiting
 
 

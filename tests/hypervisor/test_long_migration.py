@@ -9,14 +9,14 @@ from collections.abc import Iterator
 import pytest
 
 from hypervisor import Hypervisor
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import Fatal
-from hypervisor.network_versions import NV28, NV29
-from hypervisor.state_tree import STATE_TREE_VERSION, ActorState, StateTree
+from hypervisor.state.state_tree import STATE_TREE_VERSION, ActorState, StateTree
 from hypervisor.types import ActorID, TokenAmount
+from hypervisor.versions.network_versions import NV28, NV29
 from store.blockstore import get_object, put_object
 from store.codec import link, unlink
-from store.hamt import Hamt
+from store.trees.hamt import Hamt
 from tests.hypervisor.migration_run import check
 
 COUNT = 12_000

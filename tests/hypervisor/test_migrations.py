@@ -7,20 +7,20 @@ from typing import Any
 
 import pytest
 
-from hypervisor.address import Address
+from hypervisor.bundles.manifest import Manifest
 from hypervisor.errors import InvalidInput
-from hypervisor.manifest import Manifest
-from hypervisor.migration import migrate_state
-from hypervisor.network_versions import NETWORK_VERSIONS, NetworkVersion
-from hypervisor.state_tree import ActorState, StateTree
+from hypervisor.messages.address import Address
+from hypervisor.migrations.migration import migrate_state
+from hypervisor.state.state_tree import ActorState, StateTree
 from hypervisor.types import ActorID, TokenAmount
-from store.amt import Amt
+from hypervisor.versions.network_versions import NETWORK_VERSIONS, NetworkVersion
+from store.blocks.buffered import BufferedStore
+from store.blocks.memory import MemoryStore
 from store.blockstore import Blockstore, get_object, put_object
-from store.buffered import BufferedStore
 from store.cid import Cid, show
 from store.codec import link, unlink
-from store.hamt import Hamt
-from store.memory import MemoryStore
+from store.trees.amt import Amt
+from store.trees.hamt import Hamt
 from tests.hypervisor.random_states import EPOCHS, manifest_of, random_state
 
 FOREST: dict[str, Any] = json.loads((Path(__file__).parent / "forest_migrations.json").read_text(encoding="utf-8"))

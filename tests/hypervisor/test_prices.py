@@ -3,8 +3,8 @@
 import pytest
 
 from hypervisor.errors import InvalidInput
-from hypervisor.network_versions import NETWORK_VERSIONS, network_version
 from hypervisor.prices import HYGGE, TEEP, WATERMELON, PriceList, StepPrice
+from hypervisor.versions.network_versions import NETWORK_VERSIONS, network_version
 
 ALL = [HYGGE, WATERMELON, TEEP]
 LATER = [WATERMELON, TEEP]

@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 
-from hypervisor.address import Address
 from hypervisor.errors import Fatal, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.gas import GasOutputs
 from hypervisor.kernel import Kernel
-from hypervisor.message import Message, Signature, SignatureType, SignedMessage
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.runtime import Outcome
-from hypervisor.state_tree import ActorState
+from hypervisor.state.state_tree import ActorState
 from hypervisor.tracing import MessageEnded, MessageStarted, Recorder
 from hypervisor.types import METHOD_SEND, REWARD_ACTOR, SYSTEM_ACTOR, BlockId, Gas, MethodNumber, TokenAmount
 from store.blockstore import StoreError
 from store.cid import CBOR, Cid
-from tests.hypervisor.test_executor import BASE_FEE, UPDATE, apply, priced, world_at
+from tests.hypervisor.machine.test_executor import BASE_FEE, UPDATE, apply, priced, world_at
 from tests.hypervisor.world import FIL, GAS, NEW_KEY, SENDER, SENDER_BALANCE, SENDER_ID, charging, exiting, returning
 
 # --- receipts ---------------------------------------------------------------------------------------------------------

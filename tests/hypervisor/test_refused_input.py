@@ -7,20 +7,20 @@ from typing import Any
 import pytest
 
 from fvm_hypervisor.demo.artifacts import counter_module
-from hypervisor.address import Address
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
+from hypervisor.bundles.genesis import Genesis
+from hypervisor.bundles.manifest import Manifest
 from hypervisor.errors import Fatal, InvalidInput, MessageError
-from hypervisor.genesis import Genesis
-from hypervisor.machine import Hypervisor
-from hypervisor.manifest import Manifest
-from hypervisor.message import Message
-from hypervisor.state_tree import StateTree
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
+from hypervisor.state.state_tree import StateTree
 from hypervisor.types import INIT_ACTOR, SYSTEM_ACTOR, ActorID, TokenAmount
+from store.blocks.memory import MemoryStore
 from store.blockstore import put_object
 from store.cid import EMPTY_ARRAY_CID
 from store.codec import link
-from store.hamt import Hamt
-from store.memory import MemoryStore
+from store.trees.hamt import Hamt
 
 ALICE = Address.delegated(10, b"\xaa" * 20)
 BOB = Address.delegated(10, b"\xbb" * 20)

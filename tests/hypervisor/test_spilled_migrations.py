@@ -9,24 +9,24 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor import state_tree
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
-from hypervisor.machine import Hypervisor
-from hypervisor.migration import migrate_state, rehearse
-from hypervisor.network_versions import NETWORK_VERSIONS, NV29
-from hypervisor.state_tree import ActorState, StateTree
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.migrations.migration import migrate_state, rehearse
+from hypervisor.state import state_tree
+from hypervisor.state.state_tree import ActorState, StateTree
 from hypervisor.types import ActorID, TokenAmount
+from hypervisor.versions.network_versions import NETWORK_VERSIONS, NV29
+from store.blocks.bounded import BoundedStore
+from store.blocks.buffered import BufferedStore
+from store.blocks.memory import MemoryStore
+from store.blocks.overlay import OverlayStore, ReadOnlyStore
 from store.blockstore import SpillStore, put_object
-from store.bounded import BoundedStore
-from store.buffered import BufferedStore
 from store.cid import Cid, show
 from store.codec import link
-from store.collector import GarbageCollector
-from store.memory import MemoryStore
-from store.overlay import OverlayStore, ReadOnlyStore
-from store.rocks import RocksStore
+from store.rocks.collector import GarbageCollector
+from store.rocks.database import RocksStore
 from store.roots import HEAD, SPILLED
 from store.walk import reachable
 from tests.hypervisor.random_states import EPOCHS, random_state

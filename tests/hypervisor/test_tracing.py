@@ -1,10 +1,10 @@
 """The event stream, and the call tree built from it."""
 
-from hypervisor.address import Address
 from hypervisor.errors import Fatal
-from hypervisor.events import EventEntry
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel import Kernel
+from hypervisor.messages.address import Address
+from hypervisor.messages.events import EventEntry
 from hypervisor.runtime import Outcome
 from hypervisor.tracing import (
     ActorCreated,

@@ -10,34 +10,34 @@ from typing import Any
 
 import pytest
 
-from hypervisor.address import Address
-from hypervisor.call_manager import CallManager, MessageOrigin
-from hypervisor.call_rules import FILECOIN_CALLS
+from hypervisor.bundles.genesis import Genesis, build_genesis
+from hypervisor.bundles.manifest import ACTOR_NAMES, Manifest
 from hypervisor.context import InvocationContext, MachineContext
 from hypervisor.errors import ActorExit, InvalidModule, SyscallError
-from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.externs import Externs
 from hypervisor.gas import GasTracker
-from hypervisor.genesis import Genesis, build_genesis
 from hypervisor.kernel import Kernel
 from hypervisor.kernel.calls import Calls
-from hypervisor.machine import Hypervisor
-from hypervisor.machine_state import MachineSettings
-from hypervisor.manifest import ACTOR_NAMES, Manifest
-from hypervisor.message import Message
-from hypervisor.network_versions import network_version
-from hypervisor.proofs import ProofVerifier
-from hypervisor.registry import Registry
+from hypervisor.machine.call_manager import CallManager, MessageOrigin
+from hypervisor.machine.call_rules import FILECOIN_CALLS
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.machine_state import MachineSettings
+from hypervisor.machine.registry import Registry
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
+from hypervisor.proofs.verifier import ProofVerifier
 from hypervisor.runtime import InstallServices, Outcome, Runtime, RuntimeServices
-from hypervisor.state_tree import ActorState, StateTree
+from hypervisor.state.state_tree import ActorState, StateTree
 from hypervisor.tracing import GasCharged, Recorder, TraceEvent, Tracer
 from hypervisor.types import NO_BLOCK, ActorID, BlockId, ChainEpoch, MethodNumber, TokenAmount
+from hypervisor.versions.network_versions import network_version
+from store.blocks.buffered import BufferedStore
+from store.blocks.memory import MemoryStore
 from store.blockstore import Store
-from store.buffered import BufferedStore
 from store.cid import CBOR, RAW, Cid, cid_of
 from store.codec import encode, link
-from store.memory import MemoryStore
 
 Script = Callable[[Kernel, BlockId], Outcome | None]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
 from tests.conftest import bundle_file
 from tests.crossing.twins import Stages
 from tests.differential.comparison import BUNDLE, runners

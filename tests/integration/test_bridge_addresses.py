@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.addresses import (
+from bridge.ethereum.addresses import (
     EthAddress,
     create2_address,
     create_address,
@@ -21,14 +21,14 @@ from bridge.addresses import (
     to_filecoin,
     unmask_id,
 )
-from bridge.cbor import byte_string
+from bridge.filecoin.cbor import byte_string
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import CREATE_EXTERNAL_METHOD
 from hypervisor import Address, Hypervisor, Message
-from hypervisor.bundle import Bundle
-from hypervisor.executor import ApplyResult
+from hypervisor.bundles.bundle import Bundle
 from hypervisor.exit_codes import ExitCode
-from hypervisor.signatures import secp256k1_public_key
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.messages.signatures import secp256k1_public_key
 from hypervisor.types import EAM_ACTOR, MARKET_ACTOR, Gas, MethodNumber, TokenAmount
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
 from store.codec import decode

@@ -11,8 +11,8 @@ from typing import Final
 import pytest
 from eth_abi.abi import encode as encode_abi
 
-from bridge.addresses import EthAddress, masked_id, to_filecoin
-from bridge.filecoin_call import encode_call_return
+from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
+from bridge.filecoin.call import encode_call_return
 from bridge.method_numbers import INVOKE_EVM, method_number
 from hypervisor import Address
 from runtimes.evm.ethereum.alloc import AllocAccount

@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.addresses import to_filecoin
-from bridge.cbor import byte_string
+from bridge.ethereum.addresses import to_filecoin
+from bridge.filecoin.cbor import byte_string
 from bridge.method_numbers import INVOKE_EVM
 from hypervisor import Message
-from hypervisor.bundle import Bundle
-from hypervisor.executor import ApplyResult
+from hypervisor.bundles.bundle import Bundle
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MILLIGAS_PER_GAS
-from hypervisor.state_tree import ActorState
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.state.state_tree import ActorState
 from hypervisor.tracing import CallEnded, CallStarted, GasCharged, Recorder, TraceEvent, call_tree
 from hypervisor.types import ActorID, Gas, TokenAmount
 from runtimes.evm.ethereum.alloc import install_alloc

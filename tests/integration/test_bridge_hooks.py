@@ -11,14 +11,14 @@ from typing import Any, Final
 import pytest
 from eth_abi.abi import encode as encode_abi
 
-from bridge.addresses import to_filecoin
-from bridge.filecoin_call import HANDLE_FILECOIN_METHOD
+from bridge.ethereum.addresses import to_filecoin
+from bridge.filecoin.call import HANDLE_FILECOIN_METHOD
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn
 from bridge.method_numbers import method_number
-from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn
 from hypervisor import Address
-from hypervisor.bundle import Bundle
-from hypervisor.executor import ApplyResult
+from hypervisor.bundles.bundle import Bundle
 from hypervisor.exit_codes import ExitCode
+from hypervisor.machine.executor import ApplyResult
 from hypervisor.types import EAM_ACTOR
 from store.cid import CBOR, DAG_CBOR
 from store.codec import decode, encode

@@ -9,8 +9,8 @@ from eth_abi.abi import encode as encode_abi
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.addresses import EthAddress, to_filecoin
-from bridge.cbor import byte_string
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.filecoin.cbor import byte_string
 from bridge.method_numbers import INVOKE_EVM
 from hypervisor import Address, Hypervisor, Message
 from hypervisor.exit_codes import ExitCode

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from bridge.addresses import to_filecoin
+from bridge.ethereum.addresses import to_filecoin
+from bridge.filecoin.parameters import invoke_params, invoke_return
 from bridge.method_numbers import INVOKE_EVM, method_number
-from bridge.params import invoke_params, invoke_return
 from fvm_hypervisor.demo.artifacts import contract
 from fvm_hypervisor.demo.scenario import DemoStage
-from hypervisor import Address, Message, deep_stack
-from hypervisor.executor import ApplyResult
+from hypervisor import Address, Message, threads
 from hypervisor.exit_codes import ErrorNumber, ExitCode
+from hypervisor.machine.executor import ApplyResult
 from hypervisor.types import Gas, MethodNumber
 from store.codec import decode, encode
 
@@ -103,7 +103,7 @@ def test_thread_exhaustion_reverts_the_message(stage: DemoStage, monkeypatch: py
 
     before = stage.machine.root
     stage.machine.stacks.dismiss()
-    monkeypatch.setattr(deep_stack, "start_new_thread", few)
+    monkeypatch.setattr(threads, "start_new_thread", few)
     with pytest.raises(MemoryError):
         native(stage, 100)
     assert stage.machine.root == before

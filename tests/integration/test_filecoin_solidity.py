@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from bridge.abi import ContractInterface
-from bridge.addresses import to_filecoin
+from bridge.abi.abi import ContractInterface
+from bridge.ethereum.addresses import to_filecoin
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params
 from hypervisor import Address, Hypervisor
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
 from hypervisor.exit_codes import ExitCode
 from hypervisor.types import EAM_ACTOR
 from localnet import Network

@@ -16,29 +16,29 @@ from random import Random
 from typing import Any, Final, cast
 from unittest import mock
 
-from bridge.addresses import EthAddress, from_delegated, masked_id, to_filecoin
-from bridge.delegations import delegation_of
-from bridge.ethereum_execution import EthereumExecution
-from bridge.events import entries_to_log
-from bridge.evm_state import EvmState
-from bridge.params import DelegateCallParams, unwrap_return
-from bridge.receipts import apply_and_call_result
-from bridge.transaction_messages import set_code_message_from
-from bridge.transactions import DYNAMIC_FEE, SET_CODE, Authorization, SignedTransaction, Transaction
+from bridge.ethereum.addresses import EthAddress, from_delegated, masked_id, to_filecoin
+from bridge.ethereum.delegations import delegation_of
+from bridge.ethereum.execution import EthereumExecution
+from bridge.ethereum.transactions import DYNAMIC_FEE, SET_CODE, Authorization, SignedTransaction, Transaction
+from bridge.filecoin.events import entries_to_log
+from bridge.filecoin.evm_state import EvmState
+from bridge.filecoin.messages import set_code_message_from
+from bridge.filecoin.parameters import DelegateCallParams, unwrap_return
+from bridge.filecoin.receipts import apply_and_call_result
 from fvm_hypervisor.laboratory.profiles import delegated_calls
 from fvm_hypervisor.laboratory.profiles.delegated_calls import AccountCalls, delegation_nonce
-from hypervisor.address import Address
-from hypervisor.events import StampedEvent
-from hypervisor.machine import Hypervisor
-from hypervisor.machine_state import Snapshot
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.machine_state import Snapshot
+from hypervisor.messages.address import Address
+from hypervisor.messages.events import StampedEvent
 from hypervisor.types import ActorID, ChainEpoch, TokenAmount
 from localnet import Network
 from localnet.accounts import Account, accounts
 from localnet.state.contract_state import code_of, nonce_of
 from localnet.state.controls import set_balance, set_code
 from store.cid import EMPTY_ARRAY_CID
-from store.kamt import Kamt
 from store.keccak import keccak
+from store.trees.kamt import Kamt
 from tests.labs.random_programs import RandomPrograms, Shown
 
 STAGES: Final = ("the same on both", "delegated an account", "ran code in its name")

@@ -15,14 +15,14 @@ from time import monotonic
 from typing import Any, Final
 
 from bench.recorded import RunRecord, finish, options
-from bridge.addresses import to_filecoin
-from bridge.binding import Call
+from bridge.actors.binding import Call
 from bridge.bindings import storageminer
+from bridge.ethereum.addresses import to_filecoin
+from bridge.filecoin.parameters import invoke_params
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import invoke_params
-from hypervisor.address import Address
 from hypervisor.exit_codes import ExitCode
-from hypervisor.message import Message
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.types import METHOD_SEND, REWARD_ACTOR, ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet import Network
 from localnet.errors import TransactionRefused

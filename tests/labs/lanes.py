@@ -12,11 +12,11 @@ from time import monotonic
 from typing import Any, Final, cast
 
 from bench.recorded import RunRecord, finish, options
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.laboratory.profiles.lanes import Lane, LaneBuilding
-from hypervisor.address import Address
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message, Signature, SignatureType, SignedMessage
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.types import ActorID, Gas, TokenAmount
 from localnet.chain.mempool import Mempool
 from localnet.ledger.candidates import Candidate

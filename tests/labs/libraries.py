@@ -18,19 +18,19 @@ from types import MappingProxyType
 from typing import Any, Final
 from unittest.mock import patch
 
-from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.tracing import DebugLog, TraceEvent
 from hypervisor.types import ActorID, Gas
-from runtimes.wasm import linked_modules, runtime
+from runtimes.wasm import linked, runtime
 from runtimes.wasm.boundary import RAW
 from runtimes.wasm.gas_metering import COUNTED_CALL
-from runtimes.wasm.invocation import WasmInvocation
 from runtimes.wasm.libraries import LinkedUnit, is_library
-from runtimes.wasm.linked_modules import LinkedModules, LinkedProgram
-from runtimes.wasm.module import WasmModule
-from runtimes.wasm.opcodes import NETWORK_PRICES, WasmPrices
+from runtimes.wasm.linked import LinkedModules, LinkedProgram
+from runtimes.wasm.module.opcodes import NETWORK_PRICES, WasmPrices
+from runtimes.wasm.module.parser import WasmModule
+from runtimes.wasm.syscalls.invocation import WasmInvocation
 from runtimes.wasmtime import engine
 from runtimes.wasmtime.cache import ModuleCache, default_folder
 from runtimes.wasmtime.linked import ImportSource
@@ -76,7 +76,7 @@ def machines() -> Machines:
     with patch.object(engine, "GUEST_SETTINGS", alone):
         engine.guest_engine()
     made = Machines(Hypervisor.open(rules="lab:libraries"), Hypervisor.open(), Hypervisor.open(actor_debugging=True))
-    for modules in (linked_modules.linked_modules(default_folder()), runtime._modules(default_folder(), RAW)):
+    for modules in (linked.linked_modules(default_folder()), runtime._modules(default_folder(), RAW)):
         modules._cache = ModuleCache(None)
     return made
 
@@ -84,7 +84,7 @@ def machines() -> Machines:
 def forget() -> None:
     """Drop the machines and compiled modules."""
     machines.cache_clear()
-    linked_modules.linked_modules.cache_clear()
+    linked.linked_modules.cache_clear()
     runtime._modules.cache_clear()
 
 
@@ -183,7 +183,7 @@ def _linking(program: Program, sizes: Sequence[int]) -> int:
 @contextmanager
 def _other_function() -> Iterator[None]:
     """Plant: an import is linked to another function of the library with the same type."""
-    sources = linked_modules._sources
+    sources = linked._sources
 
     def wrong(unit: LinkedUnit) -> tuple[ImportSource, ...]:
         types: dict[str, list[bytes]] = {}
@@ -197,7 +197,7 @@ def _other_function() -> Iterator[None]:
         ]
         return (*changed, *sources(unit)[len(changed) :])
 
-    with patch.object(linked_modules, "_sources", wrong):
+    with patch.object(linked, "_sources", wrong):
         yield
 
 
@@ -230,7 +230,7 @@ def _free_code() -> Iterator[None]:
 @contextmanager
 def _kept_memory() -> Iterator[None]:
     """Plant: the initial content of a memory changes from call to call."""
-    instantiate = linked_modules._LinkedParts.instantiate
+    instantiate = linked._LinkedParts.instantiate
     calls = count(1)
 
     def keeping(self: Any, invocation: WasmInvocation) -> None:
@@ -239,7 +239,7 @@ def _kept_memory() -> Iterator[None]:
         base, _ = invocation.instance.memory()
         memmove(base, bytes([next(calls) % 256]) * 64, 64)
 
-    with patch.object(linked_modules._LinkedParts, "instantiate", keeping):
+    with patch.object(linked._LinkedParts, "instantiate", keeping):
         yield
 
 

@@ -17,20 +17,20 @@ from random import Random
 from typing import Any, Final
 from unittest import mock
 
-from bridge.abi import ContractInterface
+from bridge.abi.abi import ContractInterface
+from bridge.filecoin.parameters import invoke_params
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import invoke_params
 from fvm_hypervisor.laboratory.profiles import rent_actor, resurrection
 from fvm_hypervisor.laboratory.profiles.rent import RentBlocks
 from fvm_hypervisor.laboratory.profiles.rent_actor import OPT_OUT, PAY, RENT, RESURRECT, RentState
-from hypervisor.address import Address
-from hypervisor.archived import ARCHIVED_CODE, archived_actor
 from hypervisor.bigint import encode_bigint
 from hypervisor.exit_codes import ExitCode
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
+from hypervisor.state.archived import ARCHIVED_CODE, archived_actor
 from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
-from store.car import read_car, write_car
+from store.car.files import read_car, write_car
 from store.cid import Cid
 from store.codec import decode_strict, encode
 from store.walk import blocks_below, reachable

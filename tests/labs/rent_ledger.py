@@ -5,7 +5,7 @@ from functools import cache
 from typing import Final
 
 from bench.data import PROJECT
-from hypervisor.address import Address
+from hypervisor.messages.address import Address
 from hypervisor.types import BURNT_FUNDS_ACTOR, ActorID
 from store.cid import Cid
 from store.walk import blocks_below, reachable

@@ -17,11 +17,11 @@ from typing import Final
 
 from fvm_hypervisor.laboratory.profiles.rent import collect
 from fvm_hypervisor.laboratory.profiles.rent_actor import PAY, RENT, RESURRECT
-from hypervisor.address import Address
-from hypervisor.archived import archived_actor
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
-from hypervisor.state_tree import ActorState
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
+from hypervisor.state.archived import archived_actor
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet import Network
 from store.cid import DAG_CBOR, RAW, Cid, cid_of

@@ -15,16 +15,16 @@ import pytest
 from eth_abi.abi import decode as decode_abi
 from eth_abi.abi import encode as encode_abi
 
-from bridge.addresses import EthAddress, from_delegated, masked_id, to_filecoin
 from bridge.apply_and_call import APPLY_AND_CALL, ApplyAndCallParams, decode_outcome
-from bridge.delegations import DELEGATION_PREFIX, DelegatingAccount
-from bridge.events import entries_to_log
-from bridge.evm_state import EMPTY_CODE_HASH
+from bridge.ethereum.addresses import EthAddress, from_delegated, masked_id, to_filecoin
+from bridge.ethereum.delegations import DELEGATION_PREFIX, DelegatingAccount
+from bridge.ethereum.transactions import Authorization
+from bridge.filecoin.events import entries_to_log
+from bridge.filecoin.evm_state import EMPTY_CODE_HASH
+from bridge.filecoin.parameters import unwrap_return
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import unwrap_return
-from bridge.transactions import Authorization
-from hypervisor.executor import ApplyResult
-from hypervisor.message import Message
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.messages.message import Message
 from hypervisor.types import ActorID, Gas, TokenAmount
 from localnet import Network
 from localnet.accounts import Account

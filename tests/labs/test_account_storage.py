@@ -2,9 +2,9 @@
 
 import pytest
 
-from bridge.delegations import DELEGATION_PREFIX
-from bridge.evm_state import EMPTY_CODE_HASH
-from bridge.params import unwrap_return
+from bridge.ethereum.delegations import DELEGATION_PREFIX
+from bridge.filecoin.evm_state import EMPTY_CODE_HASH
+from bridge.filecoin.parameters import unwrap_return
 from hypervisor.errors import InvalidInput
 from localnet.calls.proofs import prove_account
 from localnet.state.contract_state import nonce_of

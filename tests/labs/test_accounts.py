@@ -6,22 +6,22 @@ from typing import Any
 
 import pytest
 
-from bridge.addresses import EthAddress, masked_id, to_filecoin
 from bridge.apply_and_call import APPLY_AND_CALL, ApplyAndCallParams, decode_outcome
-from bridge.cbor import ParamsError
-from bridge.delegations import DELEGATION_PREFIX
-from bridge.events import entries_to_log
+from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
+from bridge.ethereum.delegations import DELEGATION_PREFIX
+from bridge.ethereum.transactions import SET_CODE, Authorization, Transaction, TransactionError
+from bridge.filecoin.cbor import ParamsError
+from bridge.filecoin.events import entries_to_log
+from bridge.filecoin.messages import from_signed_message, set_code_message
+from bridge.filecoin.parameters import invoke_params, unwrap_return
 from bridge.method_numbers import INVOKE_EVM, method_number
-from bridge.params import invoke_params, unwrap_return
-from bridge.transaction_messages import from_signed_message, set_code_message
-from bridge.transactions import SET_CODE, Authorization, Transaction, TransactionError
 from fvm_hypervisor.laboratory.profiles.delegated_calls import NONCES, delegation_nonce
-from hypervisor.address import Address
 from hypervisor.bigint import encode_bigint
 from hypervisor.errors import InvalidInput
-from hypervisor.executor import ApplyResult
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.types import METHOD_SEND, ActorID, Gas, MethodNumber, TokenAmount
 from localnet import Network
 from localnet.accounts import Account

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fvm_hypervisor.laboratory.profiles.outbox import OUTBOX, POST, post_params
-from hypervisor.address import Address
+from hypervisor.messages.address import Address
 from hypervisor.types import METHOD_SEND
 from localnet import Network
 from localnet.ledger.records import Tipset

@@ -13,12 +13,12 @@ import pytest
 from fvm_hypervisor.cli.options import rules_of_options
 from fvm_hypervisor.laboratory.profiles.delegated_calls import NONCES
 from fvm_hypervisor.laboratory.profiles.rent_actor import RENT
-from hypervisor import labs
 from hypervisor.errors import InvalidInput
-from hypervisor.labs import ENTRY_POINT_GROUP, Lab, lab, labs_of, rules_with_labs
-from hypervisor.machine import Hypervisor
-from hypervisor.machine_state import MachineState
-from hypervisor.rules import canonical_rules, rule_set
+from hypervisor.machine import labs
+from hypervisor.machine.labs import ENTRY_POINT_GROUP, Lab, lab, labs_of, rules_with_labs
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.machine_state import MachineState
+from hypervisor.machine.rules import canonical_rules, rule_set
 from hypervisor.types import Gas
 from localnet import Network
 from localnet.ledger.records import TransactionReceipt

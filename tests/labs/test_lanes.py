@@ -6,9 +6,9 @@ import pytest
 
 from bridge.bindings import storageminer
 from fvm_hypervisor.laboratory.profiles.lanes import LANES, LaneBuilding, shares_of
-from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
-from hypervisor.message import Message
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.types import REWARD_ACTOR, Gas, TokenAmount
 from localnet import Network
 from localnet.chain.mempool import MAX_PENDING

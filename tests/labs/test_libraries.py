@@ -9,16 +9,16 @@ from unittest.mock import patch
 
 import pytest
 
-from hypervisor.address import Address
 from hypervisor.bounded_cache import BoundedCache
 from hypervisor.errors import InvalidInput, InvalidModule
-from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
-from hypervisor.features import with_features
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
 from hypervisor.tracing import GasCharged, TraceEvent
 from hypervisor.types import INIT_ACTOR
-from runtimes.wasm import linked_modules
+from hypervisor.versions.features import with_features
+from runtimes.wasm import linked
 from runtimes.wasm.libraries import (
     MAX_EXPORTS,
     MAX_IMPORTS,
@@ -30,7 +30,7 @@ from runtimes.wasm.libraries import (
     read_module,
     resolve,
 )
-from runtimes.wasm.linked_modules import LinkedModules, LinkedProgram
+from runtimes.wasm.linked import LinkedModules, LinkedProgram
 from runtimes.wasmtime.cache import default_folder
 from runtimes.wasmtime.encoding import name, section
 from store.cid import RAW, Cid, cid_of, show
@@ -424,7 +424,7 @@ def counted_reads() -> Iterator[list[int]]:
         sizes.append(len(module))
         return read_module(module)
 
-    with patch.object(linked_modules, "read_module", read):
+    with patch.object(linked, "read_module", read):
         yield sizes
 
 
@@ -478,7 +478,7 @@ class TestWork:
         library = padded_library(100_003)
         module = actor("(call $f)", from_library(machine.install(library), "f"))
         machine.install(module)
-        linked_modules.linked_modules.cache_clear()
+        linked.linked_modules.cache_clear()
         machine = reopened_with(library)
         to = install_actor(machine, module)
         with counted_reads() as read:
@@ -544,7 +544,7 @@ def reopened_with(library: bytes) -> Hypervisor:
     """Return a machine of a process without cached links, with a library installed."""
     machine = Hypervisor.open(rules="lab:libraries")
     machine.install(library)
-    linked_modules.linked_modules(default_folder())._parsed = BoundedCache(1 << 20)
+    linked.linked_modules(default_folder())._parsed = BoundedCache(1 << 20)
     return machine
 
 

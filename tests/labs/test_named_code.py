@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from bridge.addresses import to_filecoin
+from bridge.ethereum.addresses import to_filecoin
 from fvm_hypervisor.laboratory.profiles.outbox import CODE, OUTBOX, entries
 from fvm_hypervisor.laboratory.profiles.rent_actor import RENT, RentState
 from hypervisor import fil
-from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
+from hypervisor.messages.address import Address
 from hypervisor.types import ActorID
 from localnet import Network
 from localnet.rpc.node import Node

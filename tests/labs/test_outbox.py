@@ -8,9 +8,9 @@ from typing import Any, cast
 import pytest
 from eth_abi.abi import encode as encode_abi
 
-from bridge.addresses import to_filecoin
+from bridge.ethereum.addresses import to_filecoin
+from bridge.filecoin.parameters import invoke_params
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import invoke_params
 from fvm_hypervisor.laboratory.profiles import outbox
 from fvm_hypervisor.laboratory.profiles.asynchronous import deliver
 from fvm_hypervisor.laboratory.profiles.outbox import (
@@ -27,13 +27,13 @@ from fvm_hypervisor.laboratory.profiles.outbox import (
     OutboxEntry,
     post_params,
 )
-from hypervisor.address import Address
 from hypervisor.bigint import encode_bigint
 from hypervisor.errors import Fatal
-from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.tracing import MessageEnded, MessageStarted, TraceEvent
 from hypervisor.types import METHOD_SEND, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet import Network

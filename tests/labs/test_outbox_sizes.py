@@ -7,14 +7,14 @@ import pytest
 from fvm_hypervisor.laboratory.profiles import outbox
 from fvm_hypervisor.laboratory.profiles.asynchronous import deliver
 from fvm_hypervisor.laboratory.profiles.outbox import OUTBOX, POST, handling_gas, post_params
-from hypervisor.address import Address
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.types import METHOD_SEND, ChainEpoch, TokenAmount
 from localnet import Network
-from store.amt import Amt
 from store.cid import DAG_CBOR, cid_of
 from store.codec import encode, link
+from store.trees.amt import Amt
 from tests.labs.test_outbox import Spent
 
 MILLION = 1_000_000

@@ -8,9 +8,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bridge.addresses import create_address, to_filecoin
+from bridge.ethereum.addresses import create_address, to_filecoin
+from bridge.filecoin.parameters import invoke_params
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import invoke_params
 from fvm_hypervisor.laboratory.profiles import rent_actor
 from fvm_hypervisor.laboratory.profiles.rent import BOUNDS, collect, terms_of
 from fvm_hypervisor.laboratory.profiles.rent_actor import (
@@ -28,23 +28,23 @@ from fvm_hypervisor.laboratory.profiles.rent_actor import (
     Tenancy,
 )
 from fvm_hypervisor.laboratory.profiles.resurrection import BLOCK_BYTES, MAX_PROVEN, proof_of, proven_blocks, size_of
-from hypervisor.address import Address
-from hypervisor.archived import ARCHIVED_CODE, ArchivedActor, archived_actor
 from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.errors import Fatal, InvalidInput
-from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode, exit_name
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
-from hypervisor.state_tree import ActorState
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
+from hypervisor.state.archived import ARCHIVED_CODE, ArchivedActor, archived_actor
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet import Network
 from localnet.errors import CallFailed
 from localnet.preinstalled import CREATE2_DEPLOYER, MULTICALL3
 from localnet.state.inspection import PathNotFound, StateInspector
+from store.car.transfer import export_car
 from store.cid import DAG_CBOR, RAW, cid_of, show
 from store.codec import decode_strict, encode
-from store.transfer import export_car
 from tests.conftest import samples
 from tests.labs.rent import FORWARD, KEEP, PLANTS, run
 from tests.labs.rent_ledger import EXAMPLE

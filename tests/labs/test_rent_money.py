@@ -6,11 +6,11 @@ import pytest
 
 from fvm_hypervisor.laboratory.profiles.rent import collect
 from fvm_hypervisor.laboratory.profiles.rent_actor import OPT_OUT, PAY, RENT
-from hypervisor.call import Call, CallResult
-from hypervisor.call_manager import CallManager
 from hypervisor.errors import Fatal
-from hypervisor.events import StampedEvent
 from hypervisor.exit_codes import ExitCode
+from hypervisor.kernel.call import Call, CallResult
+from hypervisor.machine.call_manager import CallManager
+from hypervisor.messages.events import StampedEvent
 from hypervisor.types import METHOD_SEND
 from localnet import Network
 from tests.labs.test_rent import GRACE, PERIOD, RATE, RENT_ADDRESS, Stage

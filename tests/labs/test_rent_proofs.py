@@ -15,10 +15,10 @@ from fvm_hypervisor.laboratory.profiles.resurrection import (
     proven_blocks,
     size_of,
 )
-from store.car import write_car
+from store.blocks.memory import MemoryStore
+from store.car.files import write_car
 from store.cid import DAG_CBOR, RAW, Cid, cid_of
 from store.codec import encode, link
-from store.memory import MemoryStore
 from tests.labs.rent import car
 
 

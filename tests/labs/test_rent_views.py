@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from bridge.addresses import to_filecoin
-from bridge.transactions import SET_CODE, Transaction
+from bridge.ethereum.addresses import to_filecoin
+from bridge.ethereum.transactions import SET_CODE, Transaction
 from hypervisor import fil
-from hypervisor.address import Address
-from hypervisor.archived import ArchivedActor, archived_actor
 from hypervisor.exit_codes import ExitCode
+from hypervisor.messages.address import Address
+from hypervisor.state.archived import ArchivedActor, archived_actor
 from localnet import Network
 from localnet.accounts import Account
 from localnet.errors import TransactionFailed

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from bridge.addresses import EthAddress
-from bridge.transactions import SET_CODE, Transaction
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.transactions import SET_CODE, Transaction
 from fvm_hypervisor.laboratory.profiles.delegated_calls import VARIANTS
 from fvm_hypervisor.laboratory.profiles.outbox import OUTBOX, POST, post_params
-from hypervisor.address import Address
-from hypervisor.message import Message
-from hypervisor.parallel import Parallel
+from hypervisor.machine.parallel import Parallel
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.types import METHOD_SEND, Gas, TokenAmount
 from localnet import Network
 from localnet.chain.parallel_candidates import ParallelCandidates

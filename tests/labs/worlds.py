@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bridge.abi import ContractInterface
-from bridge.addresses import to_filecoin
-from hypervisor.address import Address
-from hypervisor.machine import Hypervisor
-from hypervisor.machine_state import Snapshot
+from bridge.abi.abi import ContractInterface
+from bridge.ethereum.addresses import to_filecoin
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.machine_state import Snapshot
+from hypervisor.messages.address import Address
 from hypervisor.types import ActorID, TokenAmount
 from localnet import Network
 from localnet.rules.parts import ImplicitResult

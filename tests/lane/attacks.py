@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bridge.bindings import storageminer, storagepower
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD
 from bridge.method_numbers import method_number
-from bridge.params import CREATE_EXTERNAL_METHOD
 from fvm_hypervisor.demo.artifacts import counter_module
-from hypervisor.address import Address
 from hypervisor.bigint import encode_bigint
 from hypervisor.exit_codes import ExitCode
+from hypervisor.messages.address import Address
 from hypervisor.types import DATACAP_ACTOR, EAM_ACTOR, INIT_ACTOR, SYSTEM_ACTOR, VERIFIED_REGISTRY_ACTOR
 from localnet.accounts import BLS_ACCOUNT
 from localnet.addresses import filecoin_address

@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bridge.transactions import DYNAMIC_FEE, Transaction
-from hypervisor.address import Address
-from hypervisor.bundle import Bundle
-from hypervisor.call import Call, CallResult
-from hypervisor.call_manager import CallManager
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
+from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import Fatal, OutOfGas
-from hypervisor.events import StampedEvent
 from hypervisor.exit_codes import ExitCode
-from hypervisor.message import Message
-from hypervisor.state_tree import ActorState
+from hypervisor.kernel.call import Call, CallResult
+from hypervisor.machine.call_manager import CallManager
+from hypervisor.messages.address import Address
+from hypervisor.messages.events import StampedEvent
+from hypervisor.messages.message import Message
+from hypervisor.state.state_tree import ActorState
 from hypervisor.tracing import CallNode, CallTrees
 from hypervisor.types import (
     CRON_ACTOR,

@@ -9,16 +9,16 @@ from functools import cache
 
 import pytest
 
-from hypervisor.address import Address
 from hypervisor.bigint import encode_bigint
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import Fatal, InvalidInput
-from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
-from hypervisor.network_versions import NV28
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.types import BURNT_FUNDS_ACTOR, MARKET_ACTOR, SYSTEM_ACTOR, Gas
+from hypervisor.versions.network_versions import NV28
 from localnet import Account
 from store.codec import encode
 from tests.conftest import data_file, kinds, network_of, newer_names

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, Final
 
-from bridge.addresses import EthAddress
-from bridge.transactions import DYNAMIC_FEE, Transaction
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from hypervisor.context import DEVNET_CHAIN_ID
 from localnet.accounts import Account
 from localnet.rpc.values import as_data

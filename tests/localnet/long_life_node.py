@@ -43,11 +43,11 @@ def serve(folder: Path, where: str, share: float, defect: str | None) -> None:
 
 def shrink_caches(share: float) -> None:
     """Limit caches to this share of their size."""
-    from hypervisor.blocks import ScannedBlocks
+    from hypervisor.kernel.blocks import ScannedBlocks
     from localnet.ledger import index
     from localnet.ledger.log_cache import MAX_BYTES, LogCache
-    from store import packed_entries
-    from store.bounded import BoundedStore
+    from store.blocks import packed_entries
+    from store.blocks.bounded import BoundedStore
 
     ScannedBlocks.MAX_BYTES = round(ScannedBlocks.MAX_BYTES * share)
     replace_attribute(index, "MAX_DECODED", round(index.MAX_DECODED * share))

@@ -48,7 +48,7 @@ MAX_MEMORY: Final = 1.2
 BASE: Final = 2
 FILLING: Final = {"folder": 180 << 20, "memory": 16 << 20}
 """Bytes allowed for caches that fill up after hour `BASE` in a short run; in a folder these are RocksDB's write buffers
-and block cache (store/rocks.py).
+and block cache (store/rocks/database.py).
 """
 MAX_TIME: Final = 1.5
 CHANCE: Final = 2.0

@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from bridge.transactions import DYNAMIC_FEE, Transaction
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from localnet import Artifact
 from localnet.accounts import Account
 from localnet.rpc.values import as_data

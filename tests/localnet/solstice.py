@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.binding import Call
+from bridge.actors.binding import Call
 from bridge.bindings import datacap, reward, storagemarket, storageminer, storagepower, verifiedregistry
 from hypervisor import Address, Message
-from hypervisor.machine import Hypervisor
-from hypervisor.signatures import sign_secp256k1
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.signatures import sign_secp256k1
 from hypervisor.types import (
     ATTO_PER_FIL,
     DATACAP_ACTOR,
@@ -26,10 +26,10 @@ from localnet.accounts import Account
 from localnet.miners.datacap import allocate
 from localnet.miners.onboarding import unsealed_cid
 from localnet.miners.policy import DATACAP_PER_BYTE, PROVING_PERIOD
-from store.bitfield import encode_members
 from store.blockstore import get_object
 from store.codec import unlink
-from store.hamt import Hamt
+from store.trees.bitfield import encode_members
+from store.trees.hamt import Hamt
 from tests.localnet.conftest import ARTIFACTS
 
 REWARD, POWER, MARKET = Address.id(REWARD_ACTOR), Address.id(POWER_ACTOR), Address.id(MARKET_ACTOR)

@@ -4,7 +4,7 @@ import pytest
 from eth_account import Account as Oracle
 
 from hypervisor.errors import InvalidInput
-from hypervisor.signatures import verify_secp256k1
+from hypervisor.messages.signatures import verify_secp256k1
 from localnet.accounts import HARDENED, TEST_MNEMONIC, Account, accounts, parse_derivation_path
 
 # What anvil and Hardhat print when they start.
@@ -64,7 +64,7 @@ def test_invalid_derivation_path_is_rejected(path: str) -> None:
 
 
 def test_native_message_is_signed_with_native_address_key() -> None:
-    from hypervisor.message import Message
+    from hypervisor.messages.message import Message
 
     account = accounts(count=1)[0]
     message = Message(account.native, account.native)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fvm_hypervisor.cli.node_actors import call_actor
-from hypervisor.actor_log import LOGGER, MAX_CHARACTERS
+from hypervisor.kernel.actor_log import LOGGER, MAX_CHARACTERS
 from hypervisor.tracing import MAX_LOGGED, CallStarted, CallTrees, DebugLog
 from hypervisor.types import ActorID
 from localnet import NativeActor, Network

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from localnet import Network
 from localnet.chain.finding import TipsetSearch, message_with_nonce
 from localnet.ledger.address_index import FILE, AddressIndex

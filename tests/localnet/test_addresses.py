@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from hypervisor.address import Address
 from hypervisor.errors import AddressError
+from hypervisor.messages.address import Address
 from localnet import Network
 from localnet.addresses import canonical_address, filecoin_address
 

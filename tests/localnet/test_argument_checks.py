@@ -9,8 +9,8 @@ import pytest
 
 from hypervisor.argument_checks import octets, whole_number
 from hypervisor.errors import InvalidInput
-from hypervisor.network_versions import NETWORK_VERSIONS
-from hypervisor.stream_settings import DEVELOPMENT
+from hypervisor.versions.network_versions import NETWORK_VERSIONS
+from hypervisor.versions.stream_settings import DEVELOPMENT
 from localnet import Network, stream_settings
 from localnet.accounts import accounts
 from localnet.chain.retention import FolderCollector

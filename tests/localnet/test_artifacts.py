@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bridge.addresses import to_filecoin
+from bridge.ethereum.addresses import to_filecoin
 from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.contracts.abi_entries import readable_interface

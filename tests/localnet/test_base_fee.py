@@ -2,7 +2,7 @@
 
 import pytest
 
-from hypervisor.network_versions import NV27, NV28, NV29, BaseFee
+from hypervisor.versions.network_versions import NV27, NV28, NV29, BaseFee
 from localnet.rules.base_fee import GasBid, by_premium, next_base_fee, percentile_premium
 
 LIMIT = 10_000_000_000

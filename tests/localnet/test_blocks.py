@@ -2,15 +2,15 @@
 
 import pytest
 
-from hypervisor.address import Address
-from hypervisor.message import Message, Receipt, Signature, SignatureType, SignedMessage
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message, Receipt, Signature, SignatureType, SignedMessage
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.ledger.blocks import NO_PRODUCER, BlockHeader, block_hash, put_messages, put_receipts, tipset_key
-from store.amt import Amt
+from store.blocks.memory import MemoryStore
 from store.blockstore import get_object, put_object
 from store.cid import cid_of, parse_cid, show
 from store.codec import link, unlink
-from store.memory import MemoryStore
+from store.trees.amt import Amt
 
 
 def test_the_empty_list_is_the_one_that_every_lotus_genesis_has() -> None:

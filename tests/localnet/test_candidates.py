@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from bridge.transaction_messages import from_signed_message
-from bridge.transactions import SignedTransaction
+from bridge.ethereum.transactions import SignedTransaction
+from bridge.filecoin.messages import from_signed_message
 from localnet import Network
 from localnet.ledger import candidates
 from localnet.ledger.candidates import candidate_of
@@ -49,7 +49,7 @@ def test_candidate_of_receipt_is_sent_transaction() -> None:
 
 
 def transfer(network: Network) -> Any:
-    from bridge.transactions import DYNAMIC_FEE, Transaction
+    from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 
     fee = 2 * network.base_fee
     return Transaction(DYNAMIC_FEE, network.chain_id, 0, network.accounts[5].address, 1, b"", 21_000, fee, 0)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.address import Address, Protocol
 from hypervisor.errors import InvalidInput
 from hypervisor.externs import ExternError
-from hypervisor.message import Message, Receipt, Signature, SignatureType, SignedMessage
+from hypervisor.messages.address import Address, Protocol
+from hypervisor.messages.message import Message, Receipt, Signature, SignatureType, SignedMessage
 from hypervisor.types import CRON_ACTOR, REWARD_ACTOR, ChainEpoch, Gas, TokenAmount
 from localnet import Network, TransactionRefused
 from localnet.chain.execution import begin_epoch
@@ -16,9 +16,9 @@ from localnet.chain.externs import ChainExterns
 from localnet.errors import UnknownBlock, UnknownTransaction
 from localnet.ledger.blocks import put_receipts, tipset_key
 from localnet.ledger.records import NullRound
+from store.blocks.memory import MemoryStore
 from store.blockstore import StoreCorrupt, get_object
 from store.codec import unlink
-from store.memory import MemoryStore
 from tests.localnet.conftest import ARTIFACTS, START, Clock
 
 
@@ -356,7 +356,7 @@ class TestWaiting:
 def _transfer(
     network: Network, nonce: int, *, premium: int = 100_000, sender: int = 0, value: int = 1, gas: int = 5_000_000
 ) -> bytes:
-    from bridge.transactions import DYNAMIC_FEE, Transaction
+    from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 
     receiver = network.accounts[9].address
     transaction = Transaction(DYNAMIC_FEE, network.chain_id, nonce, receiver, value, b"", gas, 1_000_000, premium)

@@ -10,13 +10,13 @@ from localnet import Network
 from localnet.chain.chain_snapshot import begin_from, network_of, read_chain_snapshot
 from localnet.chain.retention import FolderCollector
 from localnet.ledger.genesis import GenesisOptions
+from store.blocks.memory import MemoryStore
 from store.blockstore import put_object
-from store.car import read_car, write_car
+from store.car.files import read_car, write_car
+from store.car.transfer import export_car
 from store.cid import Cid
 from store.codec import decode, link, unlink
-from store.memory import MemoryStore
-from store.rocks import RocksStore
-from store.transfer import export_car
+from store.rocks.database import RocksStore
 from tests.command import run
 from tests.conftest import bundle_file, data_file
 from tests.localnet.conftest import ARTIFACTS, BUNDLE, Clock

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from bridge.addresses import to_filecoin
-from bridge.evm_state import EvmState
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
-from hypervisor.parallel import BlockMessage, Parallel, ParallelBlock
+from bridge.ethereum.addresses import to_filecoin
+from bridge.filecoin.evm_state import EvmState
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.parallel import BlockMessage, Parallel, ParallelBlock
+from hypervisor.messages.message import Message
 from localnet.chain import conflicts
 from localnet.chain.conflicts import conflict_lines, conflict_records
 from tests.parallel.blocks import COUNT, stage

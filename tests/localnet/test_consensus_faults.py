@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bridge.bindings import reward, storageminer
-from hypervisor.address import Address
+from hypervisor.messages.address import Address
 from hypervisor.types import BURNT_FUNDS_ACTOR, EAM_NAMESPACE, REWARD_ACTOR, ActorID
 from localnet import Network, TransactionFailed
 from localnet.chain.replay import heights, replay

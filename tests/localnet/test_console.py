@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bridge.addresses import EthAddress, to_filecoin
+from bridge.ethereum.addresses import EthAddress, to_filecoin
 from localnet import Artifact, Network, TransactionFailed
 from localnet.calls import time_limit
 from localnet.calls.overrides import AccountOverride, Overrides

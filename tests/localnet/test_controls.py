@@ -9,22 +9,22 @@ from collections.abc import Callable
 
 import pytest
 
-from bridge.addresses import EthAddress, masked_id, to_filecoin
-from hypervisor.address import Address, Protocol
+from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
 from hypervisor.bigint import encode_bigint
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
+from hypervisor.bundles.genesis import VERIFIED_REGISTRY_ROOT
 from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.exit_codes import ExitCode
-from hypervisor.genesis import VERIFIED_REGISTRY_ROOT
+from hypervisor.messages.address import Address, Protocol
 from hypervisor.types import ActorID
 from localnet import Network
 from localnet.errors import TransactionFailed, TransactionRefused
 from localnet.state.contract_state import code_of, storage_of
-from store.car import read_car
+from store.car.files import read_car
+from store.car.transfer import write_blocks
 from store.cid import cid_of
 from store.codec import decode, encode
 from store.keccak import keccak
-from store.transfer import write_blocks
 from tests.localnet.conftest import ARTIFACTS, Clock
 
 COUNTER = ARTIFACTS / "Counter.json"

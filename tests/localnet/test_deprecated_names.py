@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from bridge.abi import ContractInterface
-from bridge.addresses import EthAddress
+from bridge.abi.abi import ContractInterface
+from bridge.ethereum.addresses import EthAddress
 from localnet import CallFailed, Network, TransactionFailed
 from localnet.errors import NodeError
 from localnet.traces.guest_profile import GuestProfile

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.abi import ContractInterface
-from bridge.addresses import masked_id
+from bridge.abi.abi import ContractInterface
 from bridge.bindings import datacap, init, multisig, storageminer
+from bridge.ethereum.addresses import masked_id
 from fvm_hypervisor.bindings.actors.solidity import abi
 from hypervisor import Address
 from hypervisor.exit_codes import ExitCode

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bridge.transactions import DYNAMIC_FEE, Transaction
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from localnet import Network
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Tipset

@@ -7,14 +7,14 @@ import pytest
 from eth_abi.abi import decode as decode_abi
 from eth_abi.abi import encode as encode_abi
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from bridge.method_numbers import method_number
-from hypervisor.address import Address
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
-from hypervisor.features import with_features
+from hypervisor.messages.address import Address
 from hypervisor.types import INIT_ACTOR
+from hypervisor.versions.features import with_features
 from localnet import Network
 from store.cid import RAW, cid_of
 from store.codec import decode, encode, link

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from bridge.addresses import EthAddress, to_filecoin
+from bridge.ethereum.addresses import EthAddress, to_filecoin
 from fvm_hypervisor.cli.folders import reading
 from fvm_hypervisor.cli.node_banner import banner
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.externs import ExternError
 from hypervisor.types import ChainEpoch, TokenAmount

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.executor import TestExecutor
 from fvm_hypervisor.soltest.executor_settings import ExecutorSettings

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from bridge.method_numbers import method_number
-from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint
 from hypervisor.errors import InvalidInput
-from hypervisor.message import Message
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.types import DATACAP_ACTOR, INIT_ACTOR, POWER_ACTOR, TokenAmount
 from localnet import Account, GenesisOptions, Network
 from localnet.chain.chain import Chain

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from bridge.abi import ContractInterface
-from bridge.addresses import masked_id
+from bridge.abi.abi import ContractInterface
 from bridge.bindings import multisig
+from bridge.ethereum.addresses import masked_id
 from fvm_hypervisor.bindings.actors.solidity import abi
 from hypervisor import Address
 from hypervisor.errors import InvalidInput

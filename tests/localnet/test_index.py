@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bridge.addresses import EthAddress
-from bridge.transactions import DYNAMIC_FEE, Transaction
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from localnet import Network
 from localnet.ledger import index
 from localnet.ledger.index import ChainIndex, tipset_entries

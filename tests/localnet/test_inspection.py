@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
-from hypervisor.state_tree import ActorState, StateTree
+from hypervisor.messages.address import Address
+from hypervisor.state.state_tree import ActorState, StateTree
 from hypervisor.types import ActorID
 from localnet import Network
 from localnet.state.inspection import PathNotFound, StateInspector

@@ -5,9 +5,9 @@ from random import Random
 
 import pytest
 
-from bridge.addresses import EthAddress
-from hypervisor.address import Address
-from hypervisor.message import Message, Signature, SignatureType, SignedMessage
+from bridge.ethereum.addresses import EthAddress
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.types import ActorID, Gas, TokenAmount
 from localnet.chain.mempool import Mempool
 from localnet.ledger.candidates import Candidate

@@ -7,7 +7,7 @@ import pytest
 from bridge.method_numbers import method_number
 from hypervisor import Address
 from hypervisor.errors import InvalidInput, InvalidModule
-from hypervisor.machine import CreationFailed
+from hypervisor.machine.machine import CreationFailed
 from localnet import CallFailed, NativeActor, Network, TransactionFailed
 from store.cid import RAW, cid_of
 from tests.conftest import bundle_file

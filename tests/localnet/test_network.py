@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from bridge.addresses import ZERO_ADDRESS, create_address, masked_id, to_filecoin
-from bridge.transaction_messages import signed_message
-from bridge.transactions import DYNAMIC_FEE, LEGACY, Transaction
-from hypervisor.address import Address, Protocol
+from bridge.ethereum.addresses import ZERO_ADDRESS, create_address, masked_id, to_filecoin
+from bridge.ethereum.transactions import DYNAMIC_FEE, LEGACY, Transaction
+from bridge.filecoin.messages import signed_message
 from hypervisor.errors import AddressError, Fatal, InvalidInput
+from hypervisor.messages.address import Address, Protocol
 from hypervisor.types import ATTO_PER_FIL, TokenAmount
 from localnet import CallFailed, Contract, Network, TransactionFailed, TransactionRefused
 from localnet.addresses import Target
@@ -345,7 +345,7 @@ class TestRefusals:
     @pytest.mark.parametrize("field", ["value", "gas_fee_cap", "gas_premium"])
     @pytest.mark.parametrize("delegated", [False, True])
     def test_a_negative_amount_of_a_native_message(self, network: Network, field: str, delegated: bool) -> None:
-        from hypervisor.message import Message, Signature, SignatureType, SignedMessage
+        from hypervisor.messages.message import Message, Signature, SignatureType, SignedMessage
 
         sender = network.accounts[0]
         amounts: dict[str, Any] = {"gas_fee_cap": 1_000_000, field: -1}
@@ -360,7 +360,7 @@ class TestRefusals:
     def test_a_native_message_with_another_signature(self, network: Network) -> None:
         from dataclasses import replace
 
-        from hypervisor.message import Message, Signature, SignatureType
+        from hypervisor.messages.message import Message, Signature, SignatureType
 
         one, other = network.accounts[:2]
         message = Message(other.native, one.native, gas_fee_cap=network.base_fee)

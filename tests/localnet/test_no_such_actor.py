@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.addresses import masked_id
+from bridge.ethereum.addresses import masked_id
 from localnet import Network
 from tests.conftest import bundle_file, with_data
 from tests.localnet.conftest import Clock

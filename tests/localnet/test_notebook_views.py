@@ -7,7 +7,7 @@ import pytest
 from bridge.bindings import init
 from bridge.printed_address import PrintedAddress
 from hypervisor.argument_checks import whole_number
-from hypervisor.printed import WIDTH, PrintedAmount, PrintedCid
+from hypervisor.text import WIDTH, PrintedAmount, PrintedCid
 from localnet import Artifact, CallFailed, GenesisOptions, Network
 from localnet.state.inspection import PathNotFound
 from store.cid import Cid

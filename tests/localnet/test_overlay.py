@@ -6,20 +6,20 @@ from typing import Any
 
 import pytest
 
-from bridge.addresses import EthAddress, to_filecoin
 from bridge.bindings import datacap
+from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.method_numbers import INVOKE_EVM
 from hypervisor import Genesis, Hypervisor, Message
 from hypervisor.errors import InvalidInput
-from hypervisor.network_versions import NV29, network_version
-from hypervisor.overlay import Overlay
 from hypervisor.price_names import price_values
+from hypervisor.versions.network_versions import NV29, network_version
+from hypervisor.versions.overlay import Overlay
 from localnet import Network
 from localnet.chain.past_replay import close_sources, heights_of_folder, replay_in_folder
 from localnet.chain.replay import heights, replay
 from localnet.errors import TransactionFailed
+from runtimes.wasm.module.opcodes import NETWORK_PRICES, WasmPrices
 from runtimes.wasm.modules import GuestModules
-from runtimes.wasm.opcodes import NETWORK_PRICES, WasmPrices
 from runtimes.wasmtime.cache import ModuleCache
 from runtimes.wasmtime.engine import guest_engine
 from tests.localnet.conftest import ARTIFACTS, Clock

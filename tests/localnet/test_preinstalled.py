@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.addresses import to_filecoin
+from bridge.ethereum.addresses import to_filecoin
 from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.preinstalled import CREATE2_DEPLOYER, MULTICALL3

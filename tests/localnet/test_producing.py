@@ -6,10 +6,10 @@ from types import FrameType
 
 import pytest
 
-from bridge.addresses import EthAddress
-from bridge.transactions import DYNAMIC_FEE, Transaction
-from hypervisor.address import Address
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from hypervisor.errors import InvalidInput
+from hypervisor.messages.address import Address
 from hypervisor.types import REWARD_ACTOR
 from localnet import Account, Network
 from localnet.chain.mempool import Mempool

@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from bridge.addresses import EthAddress, to_filecoin
-from hypervisor.address import Address
+from bridge.ethereum.addresses import EthAddress, to_filecoin
 from hypervisor.bigint import decode_bigint
+from hypervisor.messages.address import Address
 from hypervisor.types import ActorID
 from localnet import Network
 from localnet.calls.proofs import Proof, prove_account
 from store.cid import cid_of, split_cid
 from store.codec import decode, unlink
-from store.paths import PathAbsent, ProofError, verify
+from store.trees.paths import PathAbsent, ProofError, verify
 from tests.localnet.conftest import ARTIFACTS
 
 COUNTER = ARTIFACTS / "Counter.json"

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from hypervisor.errors import InvalidInput
-from hypervisor.overlay import Overlay
 from hypervisor.types import ChainEpoch, TokenAmount
+from hypervisor.versions.overlay import Overlay
 from localnet import Network
 from localnet.ledger.genesis import NetworkRecord
 from localnet.ledger.records import Execution, NullRound, Tipset, decode_height

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.transactions import DYNAMIC_FEE, Transaction
-from hypervisor.bundle import Bundle
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
+from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.chain.past_replay import close_sources, replay_in_folder
@@ -14,8 +14,8 @@ from localnet.chain.replay import _OPEN, heights, replay
 from localnet.chain.retention import chain_roots, forget_states
 from localnet.ledger.index import changed_entries
 from store.cid import show
-from store.collector import GarbageCollector
-from store.rocks import RocksStore
+from store.rocks.collector import GarbageCollector
+from store.rocks.database import RocksStore
 from tests.conftest import data_file, kinds
 from tests.localnet.conftest import ARTIFACTS, BUNDLE, Clock
 

@@ -12,8 +12,8 @@ from localnet.chain.retention import CollectionProgress, FolderCollector, chain_
 from localnet.ledger.index import ChainIndex
 from store.blockstore import BlockNotFound, StoreFull, StoreIOError, get_object
 from store.codec import unlink
-from store.collector import CollectionResult, GarbageCollector
-from store.rocks import RocksStore
+from store.rocks.collector import CollectionResult, GarbageCollector
+from store.rocks.database import RocksStore
 from store.walk import reachable
 from tests.localnet.conftest import ARTIFACTS
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from hypervisor.address import Address
 from hypervisor.bigint import encode_bigint
-from hypervisor.migration_nv29 import DENOM
+from hypervisor.messages.address import Address
+from hypervisor.migrations.nv29 import DENOM
 from hypervisor.tracing import CallEnded, CallStarted
 from hypervisor.types import CRON_ACTOR, REWARD_ACTOR, ActorID, MethodNumber, TokenAmount
 from localnet import Network

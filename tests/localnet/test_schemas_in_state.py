@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 
 from hypervisor.errors import InvalidInput
-from hypervisor.machine import Hypervisor
-from hypervisor.state_tree import ActorState
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.state.state_tree import ActorState
 from localnet import NativeActor, Network
 from localnet.contracts.native_actor import existing_actor
 from localnet.rpc.node import Node
 from localnet.rpc.server import serving
 from localnet.state.actor_interfaces import MAX_LINKS, NO_SCHEMA, StoredSchemas
 from localnet.state.named_code import with_schema
+from store.blocks.memory import MemoryStore
 from store.blockstore import put_object
 from store.cid import RAW, Cid, cid_of, show
 from store.codec import link
-from store.memory import MemoryStore
 from tests.command import run
 from tests.fvm_hypervisor.explorer.conftest import Visitor
 from tests.localnet.conftest import Clock

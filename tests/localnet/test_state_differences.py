@@ -1,6 +1,6 @@
 """State differences by actor and path, compared with the known effects of messages."""
 
-from bridge.addresses import EthAddress, to_filecoin
+from bridge.ethereum.addresses import EthAddress, to_filecoin
 from hypervisor.types import ActorID
 from localnet import Network
 from localnet.state.state_differences import StateChange, state_differences

@@ -17,8 +17,8 @@ from localnet.rpc.errors import RpcError
 from localnet.rpc.filecoin_chain import chain_read_obj
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.node_view import NodeView, ReorganisedDuringQuery
+from store.blocks.bounded import BoundedStore
 from store.blockstore import BlockNotFound
-from store.bounded import BoundedStore
 from store.cid import cid_of
 from store.remote import RemoteStore
 from store.walk import reachable

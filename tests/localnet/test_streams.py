@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from bridge.bindings import init
-from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import InvalidInput
-from hypervisor.message import Message
-from hypervisor.migration_nv29 import DENOM
-from hypervisor.stream_settings import StreamSettings
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
+from hypervisor.migrations.nv29 import DENOM
 from hypervisor.types import INIT_ACTOR, MARKET_ACTOR, REWARD_ACTOR, ActorID
+from hypervisor.versions.stream_settings import StreamSettings
 from localnet import Network, stream_settings
 from localnet.accounts import accounts
 from localnet.chain.streams import describe_streams, weight_at

@@ -2,8 +2,8 @@
 
 import pytest
 
-from hypervisor.address import Address
-from hypervisor.genesis import REWARD_FUNDS
+from hypervisor.bundles.genesis import REWARD_FUNDS
+from hypervisor.messages.address import Address
 from hypervisor.types import BURNT_FUNDS_ACTOR, REWARD_ACTOR, TokenAmount
 from localnet import Network
 from localnet.chain.supply import Supply, supply_of

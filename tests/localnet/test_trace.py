@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from bridge.abi import ContractInterface
-from bridge.addresses import masked_id
-from hypervisor.address import Address
+from bridge.abi.abi import ContractInterface
+from bridge.ethereum.addresses import masked_id
 from hypervisor.bigint import encode_bigint
-from hypervisor.message import Message
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.tracing import CallEnded, CallStarted, call_tree
 from hypervisor.types import ActorID, Gas, MethodNumber, TokenAmount
 from localnet import Artifact, CallFailed, Network, TransactionFailed
@@ -61,7 +61,7 @@ def test_both_runtimes_are_named(network: Network) -> None:
 def test_transaction_deep_in_block_is_traced_on_its_prestate(network: Network) -> None:
     counter = network.deploy(ARTIFACTS / "Counter.json")
     network.automine = False
-    from bridge.transactions import DYNAMIC_FEE, Transaction
+    from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 
     data = counter.interface.encode_call("increment")
     hashes = []

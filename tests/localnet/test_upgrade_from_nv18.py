@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from bridge.bindings import storageminer
-from hypervisor.bundle import Bundle
-from hypervisor.bundle_library import actors_version
+from hypervisor.bundles.bundle import Bundle
+from hypervisor.bundles.bundle_library import actors_version
 from localnet import Network
 from localnet.chain.replay import replay
 from localnet.ledger.upgrades import UpgradePlan

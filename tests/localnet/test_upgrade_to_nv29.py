@@ -13,14 +13,14 @@ import pytest
 from bridge.bindings import datacap, reward, storagemarket
 from hypervisor import Address
 from hypervisor.bigint import decode_bigint
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import InvalidInput
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
-from hypervisor.network_versions import NV29
-from hypervisor.state_tree import ActorState
-from hypervisor.stream_settings import StreamSettings
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.message import Message
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import MARKET_ACTOR, REWARD_ACTOR, SYSTEM_ACTOR, ActorID
+from hypervisor.versions.network_versions import NV29
+from hypervisor.versions.stream_settings import StreamSettings
 from localnet import Network
 from localnet.rpc.server import serving
 from store.blockstore import get_object

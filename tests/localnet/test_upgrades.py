@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from bridge.method_numbers import method_number
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
+from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.errors import Fatal, InvalidInput
-from hypervisor.manifest import ACTOR_NAMES
-from hypervisor.message import Message
-from hypervisor.network_versions import NETWORK_VERSIONS
-from hypervisor.state_tree import ActorState
+from hypervisor.messages.message import Message
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import SYSTEM_ACTOR, ActorID
+from hypervisor.versions.network_versions import NETWORK_VERSIONS
 from localnet import CallFailed, Network
 from localnet.chain.retention import chain_roots
 from localnet.ledger.blocks import NO_PRODUCER
@@ -20,8 +20,8 @@ from localnet.ledger.upgrades import UpgradePlan
 from localnet.traces.trace import trace
 from store.blockstore import get_object
 from store.codec import unlink
-from store.collector import GarbageCollector
-from store.rocks import RocksStore
+from store.rocks.collector import GarbageCollector
+from store.rocks.database import RocksStore
 from tests.conftest import data_file, kinds
 from tests.localnet.conftest import ARTIFACTS, Clock
 
@@ -217,7 +217,7 @@ def test_a_state_that_is_loaded_takes_no_upgrades_place() -> None:
 
 
 def test_long_upgrade_logs_its_progress(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr("hypervisor.state_tree._PROGRESS", 10)
+    monkeypatch.setattr("hypervisor.state.state_tree._PROGRESS", 10)
     monkeypatch.setattr("localnet.ledger.upgrades._ACTORS_A_LINE", 20)
     with Network(network=28, clock=Clock()) as network:
         network.upgrade(29, "own-v19")

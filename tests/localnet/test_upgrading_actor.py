@@ -8,11 +8,11 @@ import pytest
 from fvm_hypervisor.builtin_actors import build
 from hypervisor.errors import InvalidModule
 from hypervisor.exit_codes import ExitCode
-from hypervisor.features import with_features
-from hypervisor.machine import Hypervisor
-from hypervisor.state_tree import ActorState
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.state.state_tree import ActorState
+from hypervisor.versions.features import with_features
 from localnet import NativeActor, Network, TransactionFailed
-from runtimes.wasm.module import parse_module
+from runtimes.wasm.module.parser import parse_module
 from store.cid import RAW, Cid, cid_of
 from store.codec import link
 from tests.fuzz.programs import BUFFER, GUEST, guest, operation, write

@@ -17,13 +17,13 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final
 
-from bridge import rlp
-from bridge.addresses import EthAddress
-from bridge.block_access_list import BlockAccessList
+from bridge.ethereum import rlp
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.block import BlockAccessList
+from bridge.ethereum.patricia import EMPTY_ROOT, list_root
+from bridge.ethereum.transactions import LEGACY, Transaction, key_address
 from bridge.ethereum_block import next_base_fee
-from bridge.patricia import EMPTY_ROOT, list_root
-from bridge.receipts import bloom
-from bridge.transactions import LEGACY, Transaction, key_address
+from bridge.filecoin.receipts import bloom
 from fvm_hypervisor.laboratory.vectors.statetest import base_machine
 from hypervisor.names import OWN_EVM
 from hypervisor.secp256k1 import public_key

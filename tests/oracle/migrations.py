@@ -20,16 +20,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from hypervisor.manifest import Manifest
-from hypervisor.migration import migrate_state
-from hypervisor.network_versions import NETWORK_VERSIONS
-from hypervisor.state_tree import StateTree
+from hypervisor.bundles.manifest import Manifest
+from hypervisor.migrations.migration import migrate_state
+from hypervisor.state.state_tree import StateTree
+from hypervisor.versions.network_versions import NETWORK_VERSIONS
+from store.blocks.buffered import BufferedStore
+from store.blocks.memory import MemoryStore
 from store.blockstore import put_object
-from store.buffered import BufferedStore
-from store.car import write_car
+from store.car.files import write_car
 from store.cid import Cid, show
 from store.codec import link
-from store.memory import MemoryStore
 from tests.hypervisor.random_states import ACTORS, EPOCHS, manifest_of, official_codes, random_state
 
 _ROOT: Final = re.compile(r"new_state: (\w+)")

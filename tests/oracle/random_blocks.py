@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any, Final
 
-from bridge.addresses import EthAddress
-from bridge.transactions import ACCESS_LIST, BLOB, LEGACY, SET_CODE, Authorization, key_address
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.transactions import ACCESS_LIST, BLOB, LEGACY, SET_CODE, Authorization, key_address
 from fvm_hypervisor.laboratory.vectors.t8n import transition
 from hypervisor.names import OWN_EVM
 from hypervisor.secp256k1 import public_key, sign

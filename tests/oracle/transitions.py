@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.transactions import ACCESS_LIST, BLOB, DYNAMIC_FEE, LEGACY, SET_CODE, key_address
+from bridge.ethereum.transactions import ACCESS_LIST, BLOB, DYNAMIC_FEE, LEGACY, SET_CODE, key_address
 from hypervisor.secp256k1 import public_key
 from runtimes.evm.ethereum.block_run import BUILDERS, CONSOLIDATION_REQUESTS, WITHDRAWAL_REQUESTS
 from runtimes.evm.ethereum.forks import ALIASES, fork_names

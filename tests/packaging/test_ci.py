@@ -35,7 +35,7 @@ def run_in_the_clone(command: str, folder: Path, **environment: str) -> str:
 @pytest.mark.slow
 def test_the_clone_sees_no_bundle_and_no_data_of_this_user(tmp_path: Path) -> None:
     asks = (
-        "import os; from hypervisor.bundle_library import downloaded_releases; "
+        "import os; from hypervisor.bundles.bundle_library import downloaded_releases; "
         "print(dict(downloaded_releases()), [name for name in os.environ if name.startswith('FVM_')])"
     )
     for name in ("data/fvm-hypervisor/bundles", "mine"):

@@ -15,7 +15,7 @@ from types import FunctionType
 
 import pytest
 
-from bridge.transactions import DYNAMIC_FEE, Transaction
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from hatch_build import BUILD_REQUIREMENTS, SUFFIX, lacking, modules, take_back_outdated
 from store.compiled import SHARED, UnfitCompiledModule, check_compiled, compiled_modules
 from tests.interpreted_only import interpreted_only

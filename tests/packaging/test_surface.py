@@ -89,14 +89,14 @@ def test_node_starts_without_importing_abi_coder() -> None:
 NOT_OF_A_PLAIN_NODE = {
     "explorer": {"fvm_hypervisor.explorer.site", "rich"},
     "traces": {"bridge.evm_steps", "localnet.traces.ethereum_traces", "localnet.traces.trace_report"},
-    "interfaces of contracts and actors": {"bridge.actor_schemas", "localnet.contracts.artifacts", "store.schema"},
+    "interfaces of contracts and actors": {"bridge.actors.schemas", "localnet.contracts.artifacts", "store.schema"},
     "explanations of failures": {"localnet.explanations"},
     "further methods": {"localnet.rpc.otterscan", "localnet.calls.proofs", "localnet.calls.side_states"},
     "native actors": {"runtimes.wasm", "wasmtime"},
     "drafts": {"fvm_hypervisor.drafts", "fvm_hypervisor.bundles.building"},
     "forks": {"localnet.fork.ethereum_fork", "localnet.fork.forking", "localnet.fork.node_client"},
-    "folders": {"rocksdict", "store.rocks", "localnet.chain.retention"},
-    "proofs and faults": {"hypervisor.kernel.proofs", "hypervisor.consensus_faults"},
+    "folders": {"rocksdict", "store.rocks.database", "localnet.chain.retention"},
+    "proofs and faults": {"hypervisor.kernel.proofs", "hypervisor.proofs.consensus_faults"},
 }
 """Modules that a node in memory loads on first use, by what needs them."""
 
@@ -124,8 +124,8 @@ def test_solidity_tests_start_without_rarely_used_modules(module: str) -> None:
 
 NOT_OF_A_PLAIN_SOLIDITY_TEST = {
     "forks": {"localnet.fork.node_client", "localnet.fork.forking", "sqlite3"},
-    "blocks and upgrades": {"runtimes.evm.ethereum.block_run", "localnet.ledger", "hypervisor.migration"},
-    "native actors": {"runtimes.wasm", "bridge.actor_schemas", "store.schema"},
+    "blocks and upgrades": {"runtimes.evm.ethereum.block_run", "localnet.ledger", "hypervisor.migrations.migration"},
+    "native actors": {"runtimes.wasm", "bridge.actors.schemas", "store.schema"},
     "single cheatcodes": {"cryptography", "localnet.rules.filecoin"},
 }
 """Modules that a worker loads on first use, by what needs them."""
@@ -153,4 +153,9 @@ def test_the_process_that_runs_no_test_loads_no_machine(tmp_path: Path) -> None:
     program += "from fvm_hypervisor.cli.start import main\nwith contextlib.suppress(SystemExit):\n    main()"
     loaded = loaded_after(program)
     assert "fvm_hypervisor.cli.suites" in loaded
-    assert not loaded & {"hypervisor.executor", "hypervisor.machine", "runtimes.evm.runtime", "localnet.ledger"}
+    assert not loaded & {
+        "hypervisor.machine.executor",
+        "hypervisor.machine.machine",
+        "runtimes.evm.runtime",
+        "localnet.ledger",
+    }

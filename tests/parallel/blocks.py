@@ -12,20 +12,20 @@ from random import Random
 from typing import Any, Final
 from unittest.mock import patch
 
-from bridge.addresses import EthAddress, masked_id, to_filecoin
+from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
+from bridge.filecoin.messages import message_from
+from bridge.filecoin.parameters import CreateReturn
 from bridge.method_numbers import method_number
-from bridge.params import CreateReturn
-from bridge.transaction_messages import message_from
-from bridge.transactions import DYNAMIC_FEE, Transaction
 from fvm_hypervisor.demo.artifacts import counter_module
-from hypervisor import parallel as room
-from hypervisor.address import Address
-from hypervisor.executor import ApplyResult
+from hypervisor.bundles.genesis import Genesis
 from hypervisor.exit_codes import ExitCode
-from hypervisor.genesis import Genesis
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
-from hypervisor.parallel import BlockMessage, Parallel, ParallelBlock
+from hypervisor.machine import parallel as room
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.parallel import BlockMessage, Parallel, ParallelBlock
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.tracing import CallEnded, Recorder, SyscallEntered
 from hypervisor.types import BURNT_FUNDS_ACTOR, REWARD_ACTOR, Gas, MethodNumber, TokenAmount
 from store.cid import Cid

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from hypervisor import parallel
-from hypervisor.speculation import PackedEffects
-from hypervisor.state_tree import StateTree
+from hypervisor.machine import parallel
+from hypervisor.machine.speculation import PackedEffects
+from hypervisor.state.state_tree import StateTree
 
 
 def _lose_a_write(apply_effects: Callable[..., None]) -> Callable[..., None]:
@@ -46,7 +46,7 @@ PLANTS: Final[dict[str, tuple[str, Callable[..., Any]]]] = {
     "no conflict is seen": ("conflict_of", _see_no_conflict),
     "changes by other messages are not seen": ("conflict_of", _look_at_no_change),
 }
-"""Name in `hypervisor.parallel` and factory of the defective replacement."""
+"""Name in `hypervisor.machine.parallel` and factory of the defective replacement."""
 
 
 def plant(name: str) -> None:

@@ -15,20 +15,20 @@ from typing import Any
 
 import pytest
 
-from bridge.addresses import to_filecoin
-from bridge.transaction_messages import message_from
-from bridge.transactions import DYNAMIC_FEE, Transaction
-from hypervisor import parallel as room
-from hypervisor.address import Address
+from bridge.ethereum.addresses import to_filecoin
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
+from bridge.filecoin.messages import message_from
 from hypervisor.errors import InvalidInput
-from hypervisor.executor import ApplyResult
 from hypervisor.externs import DevelopmentExterns, ExternError
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
-from hypervisor.network_versions import network_version
-from hypervisor.parallel import BlockMessage, Parallel, ParallelBlock, can_run_in_parallel, shares_of
+from hypervisor.machine import parallel as room
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.parallel import BlockMessage, Parallel, ParallelBlock, can_run_in_parallel, shares_of
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.tracing import Recorder, StepRecorder
 from hypervisor.types import INIT_ACTOR, ChainEpoch, Gas, TokenAmount
+from hypervisor.versions.network_versions import network_version
 from localnet.fork.node_client import NodeClient, NodeError
 from store.blockstore import StoreReadOnly
 from store.cid import RAW, cid_of

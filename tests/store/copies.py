@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from time import sleep
 
-from store.rocks import RocksStore
+from store.rocks.database import RocksStore
 
 _BUSY = ("rocksdb.num-running-compactions", "rocksdb.num-running-flushes", "rocksdb.compaction-pending")
 _NEEDLESS = ("LOG", "OPTIONS", "IDENTITY", "LOCK", "rocksdict")

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
+from store.blocks.memory import MemoryStore
 from store.cid import Cid
-from store.memory import MemoryStore
 
 
 class CountingStore(MemoryStore):

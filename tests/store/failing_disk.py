@@ -13,7 +13,7 @@ from pathlib import Path
 
 from store.blockstore import StoreError
 from store.cid import cid_of
-from store.rocks import RocksStore
+from store.rocks.database import RocksStore
 
 SIZE = 20_000
 

@@ -8,12 +8,12 @@ import itertools
 import sys
 from collections.abc import Iterator
 
+from store.blocks.buffered import BufferedStore
+from store.blocks.memory import MemoryStore
 from store.blockstore import Blockstore
-from store.buffered import BufferedStore
 from store.cid import Cid
-from store.hamt import Hamt
-from store.memory import MemoryStore
-from store.rocks import RocksStore
+from store.rocks.database import RocksStore
+from store.trees.hamt import Hamt
 
 
 def add(store: Blockstore, root: Cid | None, number: int) -> Cid:

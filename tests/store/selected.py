@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from store.blockstore import Blockstore
+from store.car.selectors import AnyOf, Matcher, Recursive, Selector, parse_selector
 from store.cid import Cid
 from store.selection import MAX_NODES, Segment, walk
-from store.selectors import AnyOf, Matcher, Recursive, Selector, parse_selector
 
 EVERYTHING: Final[Selector] = parse_selector({"R": {"l": {"none": {}}, ":>": {"a": {">": {"@": {}}}}}})
 """Selector of every node below the root, through every link."""

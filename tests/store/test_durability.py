@@ -13,11 +13,11 @@ from rocksdict import Cache, Options, Rdict
 
 from store.blockstore import BlockCorrupt, StoreCorrupt, StoreReadOnly
 from store.cid import BLAKE2B_256, DAG_CBOR, IDENTITY, RAW, SHA2_256, Cid, cid_of, show
-from store.folder import COMMITS_FILE, FORMAT_FILE, marker
-from store.hamt import Hamt
-from store.rocks import BLOCKS, RocksStore
-from store.rocks_logs import pieces
-from store.rocks_settings import database_options, family_options
+from store.rocks.database import BLOCKS, RocksStore
+from store.rocks.folder import COMMITS_FILE, FORMAT_FILE, marker
+from store.rocks.format import pieces
+from store.rocks.options import database_options, family_options
+from store.trees.hamt import Hamt
 from tests.store.copies import copy_live
 
 FORMAT_1 = Path(__file__).parent / "data" / "format-1.tar.gz"

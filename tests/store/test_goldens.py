@@ -2,11 +2,11 @@
 
 import pytest
 
-from store.amt import Amt
+from store.blocks.memory import MemoryStore
 from store.cid import EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, cid_of, parse_cid, show
 from store.codec import encode
-from store.hamt import Hamt
-from store.memory import MemoryStore
+from store.trees.amt import Amt
+from store.trees.hamt import Hamt
 
 
 def test_the_empty_array_has_the_networks_cid() -> None:

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.amt import Amt
-from store.hamt import Hamt
-from store.kamt import Kamt
+from store.blocks.memory import MemoryStore
 from store.layouts import Layout, LayoutError
-from store.memory import MemoryStore
-from store.nodes import MISSING
+from store.trees.amt import Amt
+from store.trees.hamt import Hamt
+from store.trees.kamt import Kamt
+from store.trees.nodes import MISSING
 
 WORDS = st.one_of(st.integers(0, 300), st.integers(0, (1 << 256) - 1), st.integers((1 << 256) - 50, (1 << 256) - 1))
 

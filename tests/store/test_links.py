@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from store.blocks.buffered import BufferedStore
+from store.blocks.memory import MemoryStore
 from store.blockstore import BlockNotFound, StoreCorrupt, StoreFull, put_object
-from store.buffered import BufferedStore
 from store.cid import (
     BLAKE2B_256,
     CBOR,
@@ -26,10 +27,9 @@ from store.cid import (
     cid_of,
 )
 from store.codec import CodecError, encode, link, unlink
-from store.hamt import Hamt
 from store.links import links_of, links_of_values
-from store.memory import MemoryStore
 from store.rewritten_block import RewrittenBlock
+from store.trees.hamt import Hamt
 from store.walk import reachable as walked
 from tests.conftest import samples
 

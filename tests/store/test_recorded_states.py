@@ -18,14 +18,14 @@ import pytest
 from cbor2 import CBORTag
 
 from fvm_hypervisor.laboratory.vectors.conformance import read_vectors
-from store.amt import Amt, AmtError
+from store.blocks.memory import MemoryStore
 from store.blockstore import BlockNotFound, get_object
-from store.car import read_car
+from store.car.files import read_car
 from store.cid import DAG_CBOR, Cid, codec_of, parse_cid
 from store.codec import decode, decode_strict, encode, unlink
-from store.hamt import Hamt, HamtError
 from store.links import SECTOR_CODECS, links_of
-from store.memory import MemoryStore
+from store.trees.amt import Amt, AmtError
+from store.trees.hamt import Hamt, HamtError
 from tests.conformance.golden import MESSAGE_FILES
 from tests.conftest import data_file, fvm_data
 

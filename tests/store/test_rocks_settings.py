@@ -9,8 +9,8 @@ import pytest
 
 from store.blockstore import StoreCorrupt, StoreError, StoreFull, StoreIOError, StoreReadOnly
 from store.cid import cid_of
-from store.rocks import RocksStore
-from store.rocks_settings import store_error
+from store.rocks.database import RocksStore
+from store.rocks.options import store_error
 
 FOLDER = Path("/data/chain")
 INSERTED = "rocksdb.block.cache.bytes.write"

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from store import transfer
-from store.car import CarError
+from store.blocks.memory import MemoryStore
+from store.car import transfer
+from store.car.files import CarError
+from store.car.transfer import check_twice, import_car, verify_car, write_blocks
 from store.cid import DAG_CBOR, Cid, cid_of
 from store.codec import CodecError, decode, encode, link
-from store.memory import MemoryStore
-from store.transfer import check_twice, import_car, verify_car, write_blocks
 from store.varint import write_uvarint
 
 UNSORTED = bytes.fromhex("a2616201616101")  # {"b": 1, "a": 1}: valid CBOR, scanned by the network, not canonical

@@ -9,11 +9,11 @@ import dag_cbor
 import pytest
 from multiformats import CID, multihash
 
+from store.blocks.memory import MemoryStore
 from store.blockstore import BlockNotFound, HeadMoved, Store
 from store.cid import BLAKE2B_256, RAW, Cid, cid_of, from_public, show
 from store.codec import CodecError, decode_strict, link, unlink
-from store.memory import MemoryStore
-from store.rocks import RocksStore
+from store.rocks.database import RocksStore
 from store.storage import Storage
 
 

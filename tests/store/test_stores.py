@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from store.blocks.bounded import BoundedStore
+from store.blocks.memory import MemoryStore
+from store.blocks.overlay import OverlayStore
 from store.blockstore import BlockNotFound, Store, get_object, put_object
-from store.bounded import BoundedStore
 from store.cid import Cid, cid_of, show
 from store.codec import CodecError
-from store.memory import MemoryStore
-from store.overlay import OverlayStore
-from store.rocks import RocksStore
+from store.rocks.database import RocksStore
 
 MAKERS: dict[str, Callable[[Path], Store]] = {
     "memory": lambda _: MemoryStore(),

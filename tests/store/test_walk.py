@@ -2,10 +2,10 @@
 
 import pytest
 
+from store.blocks.memory import MemoryStore
 from store.blockstore import BlockNotFound, StoreCorrupt, put_object
 from store.cid import DAG_CBOR, DAG_PB, IDENTITY, RAW, Cid, cid_of, parse_cid, show
 from store.codec import encode, link
-from store.memory import MemoryStore
 from store.walk import Walk, reachable
 
 # a sector on the main network, which names data and not a block

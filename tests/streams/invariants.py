@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from hypervisor.bigint import decode_bigint
-from hypervisor.leb128 import decode_uleb128
+from hypervisor.integers import decode_uleb128
 from store.codec import CodecError, decode, encode
 
 WHOLE: Final = 10**18

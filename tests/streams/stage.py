@@ -9,8 +9,8 @@ from typing import Any, Final
 from bridge.bindings import reward, storagepower
 from hypervisor import Address, Genesis, Hypervisor, Message
 from hypervisor.bigint import decode_bigint, encode_bigint
-from hypervisor.bundle import Bundle
-from hypervisor.executor import ApplyResult
+from hypervisor.bundles.bundle import Bundle
+from hypervisor.machine.executor import ApplyResult
 from hypervisor.types import (
     BURNT_FUNDS_ACTOR,
     POWER_ACTOR,

@@ -17,8 +17,8 @@ from types import FunctionType
 from typing import Final, cast
 
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ErrorNumber, ExitCode
-from hypervisor.features import feature_of_syscall
-from runtimes.wasm.abi import SYSCALL_REVISIONS
+from hypervisor.versions.features import feature_of_syscall
+from runtimes.wasm.syscalls.abi import SYSCALL_REVISIONS
 from runtimes.wasm.syscalls.send import NO_GAS_LIMIT
 from runtimes.wasm.syscalls.table import STRUCTURES, TOKEN_AMOUNT, Structure, Syscall
 from store.cid import CBOR, DAG_CBOR, RAW

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from bridge.actors.facade import FacadeFunction, facade
 from bridge.exported_methods import INTERFACES, NONPAYABLE
-from bridge.facade import FacadeFunction, facade
 from bridge.facade_types import AbiType
 
 PATH: Final = Path("docs/bridge.md")

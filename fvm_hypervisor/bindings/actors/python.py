@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from bridge.actor_schemas import FIXED_NUMBERS, ActorMethod, methods
-from bridge.binding import field_name
+from bridge.actors.binding import field_name
+from bridge.actors.schemas import FIXED_NUMBERS, ActorMethod, methods
 from bridge.exported_methods import EXIT_CODES, SMALL_NUMBERS_ONLY, exported_methods
 from bridge.method_numbers import method_number
 from fvm_hypervisor.bindings.actors.schemas import UNITS, own_types, schema_comments, schema_of, structs
@@ -84,14 +84,14 @@ def _imports(actor: str, text: str) -> Iterator[str]:
     if used("IntEnum"):
         yield "from enum import IntEnum"
     yield "from typing import Final\n"
-    yield f"from bridge.binding import {', '.join(filter(None, [used('Call'), 'Codec', used('Struct')]))}"
+    yield f"from bridge.actors.binding import {', '.join(filter(None, [used('Call'), 'Codec', used('Struct')]))}"
     if actor != SHARED:
         yield "from bridge.bindings import common"
         shared = used(*structs(SHARED))
         if shared:
             yield f"from bridge.bindings.common import {shared}"
     for module, names in (
-        ("hypervisor.address", ("Address",)),
+        ("hypervisor.messages.address", ("Address",)),
         ("hypervisor.types", _WRAPPED),
         ("store.cid", ("Cid",)),
     ):

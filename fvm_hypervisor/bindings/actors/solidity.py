@@ -1,4 +1,4 @@
-"""The Solidity interfaces of `bridge/solidity` and their ABI, generated from the functions of `bridge.facade`.
+"""The Solidity interfaces of `bridge/solidity` and their ABI, generated from the functions of `bridge.actors.facade`.
 
 A test compiles the interfaces and compares solc's ABI with the generated one.
 """
@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.actor_schemas import methods
+from bridge.actors.facade import ERRORS, FacadeFunction, facade
+from bridge.actors.schemas import methods
 from bridge.exported_methods import EXIT_CODES, INTERFACES, NONPAYABLE, SMALL_NUMBERS_ONLY
-from bridge.facade import ERRORS, FacadeFunction, facade
 from bridge.facade_types import AbiType, SolidityTypes
 from fvm_hypervisor.bindings.actors.schemas import UNITS, schema_comments
 from store.schema.types import Struct

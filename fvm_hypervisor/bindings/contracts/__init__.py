@@ -17,7 +17,7 @@ from typing import Any
 from fvm_hypervisor.bindings.contracts.declared import DeclaredContract, Notes, notes, parse_contract, snake
 from fvm_hypervisor.bindings.contracts.source import source
 from hypervisor.errors import InvalidInput
-from hypervisor.user_files import MAX_ARTIFACT_BYTES
+from hypervisor.installation import MAX_ARTIFACT_BYTES
 from localnet.contracts.artifacts import ArtifactFolders
 from store.json_text import parse_json
 

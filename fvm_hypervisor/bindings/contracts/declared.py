@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from bridge.abi import signature
+from bridge.abi.abi import signature
 from hypervisor.errors import InvalidInput
 from hypervisor.printable import printable
 from localnet.contracts.abi_entries import readable_interface

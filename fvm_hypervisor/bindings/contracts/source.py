@@ -54,8 +54,8 @@ _IMPORTS = (
     ("json", ("loads",)),
     ("typing", ("Any", "ClassVar", "Final", "NamedTuple", "Self", "overload")),
     ("", ()),
-    ("bridge.abi", ("ContractInterface",)),
-    ("bridge.addresses", ("EthAddress",)),
+    ("bridge.abi.abi", ("ContractInterface",)),
+    ("bridge.ethereum.addresses", ("EthAddress",)),
     ("localnet.addresses", ("Target",)),
     (
         "localnet.contracts.typed_contract",

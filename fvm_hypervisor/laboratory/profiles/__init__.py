@@ -1,1 +1,1 @@
-"""Labs: experimental features on top of Filecoin's rules (`hypervisor.labs`). Documentation: docs/labs."""
+"""Labs: experimental features on top of Filecoin's rules (`hypervisor.machine.labs`). Documentation: docs/labs."""

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bridge.addresses import EthAddress, to_filecoin
 from bridge.apply_and_call import ApplyAndCallParams
-from bridge.cbor import ParamsError, byte_string
-from bridge.delegations import DelegatingAccount, authority_of, delegating_account_at
-from bridge.evm_state import EvmState, evm_state_at
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.ethereum.delegations import DelegatingAccount, authority_of, delegating_account_at
+from bridge.filecoin.cbor import ParamsError, byte_string
+from bridge.filecoin.evm_state import EvmState, evm_state_at
 from bridge.method_numbers import INVOKE_EVM
 from fvm_hypervisor.laboratory.profiles.delegated_calls import (
     GAS,
@@ -29,17 +29,17 @@ from fvm_hypervisor.laboratory.profiles.delegated_calls import (
     variant_of,
 )
 from fvm_hypervisor.laboratory.profiles.lab_runtimes import put_cbor
-from hypervisor.blocks import Block, scan_links
-from hypervisor.call import Call, CallResult, LentCode
-from hypervisor.call_manager import CallManager, CallRules
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import to_milligas
-from hypervisor.state_tree import ActorState
+from hypervisor.kernel.blocks import Block, scan_links
+from hypervisor.kernel.call import Call, CallResult, LentCode
+from hypervisor.machine.call_manager import CallManager, CallRules
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import METHOD_SEND, ActorID, MethodNumber
 from store.cid import CBOR, DAG_CBOR, RAW, Cid, cid_of
 from store.codec import encode, link
-from store.kamt import Kamt
 from store.keccak import keccak
+from store.trees.kamt import Kamt
 
 
 def with_delegations(rules: CallRules, option: str) -> CallRules:

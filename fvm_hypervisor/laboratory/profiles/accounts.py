@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from bridge.addresses import EthAddress, to_filecoin
-from bridge.receipts import apply_and_call_result
-from bridge.transaction_messages import set_code_message, set_code_message_from
-from bridge.transactions import SET_CODE, SignedTransaction, Transaction, TransactionError
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.ethereum.transactions import SET_CODE, SignedTransaction, Transaction, TransactionError
+from bridge.filecoin.messages import set_code_message, set_code_message_from
+from bridge.filecoin.receipts import apply_and_call_result
 from fvm_hypervisor.laboratory.profiles.delegated_calls import (
     NONCES_CODE,
     DelegationVariant,
@@ -21,12 +21,12 @@ from fvm_hypervisor.laboratory.profiles.delegated_calls import (
     delegation_nonce,
     variant_of,
 )
-from hypervisor.address import Address
-from hypervisor.executor import ApplyResult
-from hypervisor.labs import Lab
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message, SignedMessage
-from hypervisor.state_tree import ActorState
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.machine.labs import Lab
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message, SignedMessage
+from hypervisor.state.state_tree import ActorState
 from hypervisor.tracing import Tracer
 from hypervisor.types import Gas, TokenAmount
 from localnet.ledger.candidates import Candidate, candidate_of

@@ -23,17 +23,17 @@ from fvm_hypervisor.laboratory.profiles.outbox import (
     OutboxRuntime,
     first_head,
 )
-from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint
 from hypervisor.errors import Fatal
 from hypervisor.exit_codes import ExitCode
-from hypervisor.labs import Lab
-from hypervisor.machine import Hypervisor
-from hypervisor.machine_state import MachineState
-from hypervisor.message import Message
-from hypervisor.network_versions import NetworkVersion
-from hypervisor.state_tree import ActorState
+from hypervisor.machine.labs import Lab
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.machine_state import MachineState
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import SYSTEM_ACTOR, Gas, MethodNumber, TokenAmount
+from hypervisor.versions.network_versions import NetworkVersion
 from localnet.rules.base_fee import GasBid
 from localnet.rules.parts import BlockRules, ImplicitResult, NetworkRules
 from store.blockstore import get_object

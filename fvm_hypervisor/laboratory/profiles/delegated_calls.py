@@ -16,37 +16,37 @@ from functools import partial
 from types import MappingProxyType
 from typing import Final
 
-from bridge.addresses import EthAddress, from_delegated, masked_id, to_filecoin
 from bridge.apply_and_call import APPLY_AND_CALL, ApplyAndCallParams, encode_outcome
-from bridge.cbor import ParamsError, byte_string, read_byte_string
-from bridge.delegations import DELEGATION_PREFIX, authority_of, delegating_account_at, delegation_of
-from bridge.events import Log, log_to_entries
-from bridge.evm_state import EMPTY_CODE_HASH, EvmState, Lifespan, evm_state_at
-from bridge.filecoin_call import FIRST_CALLABLE_METHOD, AbiError, decode_method_return, encode_method_calldata
+from bridge.ethereum.addresses import EthAddress, from_delegated, masked_id, to_filecoin
+from bridge.ethereum.delegations import DELEGATION_PREFIX, authority_of, delegating_account_at, delegation_of
+from bridge.ethereum.transactions import Authorization
+from bridge.filecoin.call import FIRST_CALLABLE_METHOD, AbiError, decode_method_return, encode_method_calldata
+from bridge.filecoin.cbor import ParamsError, byte_string, read_byte_string
+from bridge.filecoin.events import Log, log_to_entries
+from bridge.filecoin.evm_state import EMPTY_CODE_HASH, EvmState, Lifespan, evm_state_at
+from bridge.filecoin.parameters import DelegateCallParams, calldata_of, unwrap_return
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import DelegateCallParams, calldata_of, unwrap_return
-from bridge.transactions import Authorization
 from fvm_hypervisor.laboratory.profiles.lab_runtimes import LabRuntime, named_code, put_cbor
-from hypervisor.address import Address
-from hypervisor.archived import ARCHIVED_CODE
-from hypervisor.blocks import Block, scan_links
-from hypervisor.call import Call, CallResult, LentCode
-from hypervisor.call_manager import CallManager, CallRules
 from hypervisor.errors import InvalidInput, SyscallError
-from hypervisor.events import StampedEvent
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
 from hypervisor.gas import to_milligas
 from hypervisor.kernel import Kernel
-from hypervisor.machine_state import MachineState
+from hypervisor.kernel.blocks import Block, scan_links
+from hypervisor.kernel.call import Call, CallResult, LentCode
+from hypervisor.machine.call_manager import CallManager, CallRules
+from hypervisor.machine.machine_state import MachineState
+from hypervisor.messages.address import Address
+from hypervisor.messages.events import StampedEvent
 from hypervisor.runtime import Outcome
-from hypervisor.state_tree import ActorState
+from hypervisor.state.archived import ARCHIVED_CODE
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import ActorID, BlockId, MethodNumber, TokenAmount
 from store.blockstore import Blockstore, get_object
 from store.cid import CBOR, DAG_CBOR, EMPTY_ARRAY_CID, RAW, Cid, cid_of
 from store.codec import encode, link, unlink
-from store.hamt import Hamt
-from store.kamt import Kamt
 from store.keccak import keccak
+from store.trees.hamt import Hamt
+from store.trees.kamt import Kamt
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ class NoncesRuntime(LabRuntime):
 
 
 class AccountCalls:
-    """Call rules (`hypervisor.call_manager.CallRules`) that extend another set by accounts with delegated code."""
+    """Call rules (`hypervisor.machine.call_manager.CallRules`) that extend another set by accounts with delegated code."""
 
     def __init__(self, inner: CallRules, variant: DelegationVariant) -> None:
         self._inner = inner

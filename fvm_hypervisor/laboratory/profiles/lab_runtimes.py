@@ -10,13 +10,13 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar, Final
 
-from bridge.cbor import ParamsError
-from bridge.params import calldata_of
-from hypervisor.blocks import Block
+from bridge.filecoin.cbor import ParamsError
+from bridge.filecoin.parameters import calldata_of
 from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.gas import to_milligas
 from hypervisor.kernel import Kernel
+from hypervisor.kernel.blocks import Block
 from hypervisor.runtime import InstallServices, Outcome, RuntimeServices
 from hypervisor.types import NO_BLOCK, BlockId
 from localnet.state.named_code import NamedCode

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from hypervisor.labs import Lab
+from hypervisor.machine.labs import Lab
 
 LAB: Final = Lab(
     what="shared library modules that native actors import by CID",

@@ -15,9 +15,9 @@ from eth_abi.abi import decode as decode_abi
 from eth_abi.abi import encode as encode_abi
 from eth_abi.exceptions import DecodingError
 
-from bridge.cbor import ParamsError
+from bridge.filecoin.cbor import ParamsError
+from bridge.filecoin.parameters import invoke_params
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import invoke_params
 from fvm_hypervisor.laboratory.profiles.lab_runtimes import (
     MAX_OVERHEAD,
     KernelBlocks,
@@ -27,12 +27,12 @@ from fvm_hypervisor.laboratory.profiles.lab_runtimes import (
     read_calldata,
     read_fields,
 )
-from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint, encode_bigint
-from hypervisor.blocks import Block
 from hypervisor.errors import ActorExit, InvalidInput, SyscallError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import Kernel
+from hypervisor.kernel.blocks import Block
+from hypervisor.messages.address import Address
 from hypervisor.types import (
     BURNT_FUNDS_ACTOR,
     METHOD_SEND,
@@ -42,10 +42,10 @@ from hypervisor.types import (
     MethodNumber,
     TokenAmount,
 )
-from store.amt import Amt
 from store.blockstore import Blockstore, get_object
 from store.cid import CBOR, RAW, Cid, cid_of
 from store.codec import CodecError, decode_strict, encode, link, unlink
+from store.trees.amt import Amt
 
 OUTBOX: Final = ActorID(20)
 RUNTIME: Final = "outbox"

@@ -17,8 +17,8 @@ from eth_abi.abi import decode as decode_abi
 from eth_abi.abi import encode as encode_abi
 from eth_abi.exceptions import DecodingError
 
-from bridge.addresses import to_filecoin
-from bridge.cbor import ParamsError
+from bridge.ethereum.addresses import to_filecoin
+from bridge.filecoin.cbor import ParamsError
 from bridge.method_numbers import INVOKE_EVM
 from fvm_hypervisor.laboratory.profiles.lab_runtimes import (
     MAX_OVERHEAD,
@@ -31,17 +31,17 @@ from fvm_hypervisor.laboratory.profiles.lab_runtimes import (
     read_fields,
 )
 from fvm_hypervisor.laboratory.profiles.resurrection import MAX_PROOF, ProofRefused, StateSize, proven_blocks, size_of
-from hypervisor.address import Address
-from hypervisor.archived import ARCHIVED_BLOCK, ARCHIVED_CODE, ArchivedActor, archived_actor
 from hypervisor.bigint import decode_bigint, encode_bigint
-from hypervisor.blocks import Block
+from hypervisor.bundles.manifest import Manifest
 from hypervisor.errors import ActorExit, Fatal, InvalidInput, SyscallError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import to_milligas
 from hypervisor.kernel import Kernel
-from hypervisor.manifest import Manifest
+from hypervisor.kernel.blocks import Block
+from hypervisor.messages.address import Address
 from hypervisor.runtime import Outcome
-from hypervisor.state_tree import ActorState
+from hypervisor.state.archived import ARCHIVED_BLOCK, ARCHIVED_CODE, ArchivedActor, archived_actor
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import (
     BURNT_FUNDS_ACTOR,
     METHOD_SEND,
@@ -52,11 +52,11 @@ from hypervisor.types import (
     TokenAmount,
 )
 from localnet.preinstalled import CREATE2_DEPLOYER, MULTICALL3
-from store.amt import Amt
 from store.blockstore import Blockstore, StoreError, get_object
 from store.cid import CBOR, RAW, Cid, cid_of
 from store.codec import CodecError, encode, link, unlink
-from store.hamt import Hamt
+from store.trees.amt import Amt
+from store.trees.hamt import Hamt
 from store.varint import read_uvarint, write_uvarint
 
 RENT: Final = ActorID(21)

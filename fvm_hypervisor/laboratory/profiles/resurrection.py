@@ -13,7 +13,7 @@ from typing import Final
 
 from hypervisor.errors import HypervisorError
 from store.blockstore import Blockstore, StoreCorrupt
-from store.car import CarError, read_car, write_car
+from store.car.files import CarError, read_car, write_car
 from store.cid import Cid, show
 from store.codec import CodecError
 from store.links import links_of

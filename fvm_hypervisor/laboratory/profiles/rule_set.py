@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from hypervisor.rules import RuleSet
+from hypervisor.machine.rules import RuleSet
 
 LAB: Final = RuleSet(
-    machine="hypervisor.labs:lab_executor",
+    machine="hypervisor.machine.labs:lab_executor",
     network="fvm_hypervisor.laboratory.profiles.rules:lab_rules",
     takes_features=True,
     takes_labs=True,

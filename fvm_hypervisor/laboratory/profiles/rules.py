@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pkgutil import resolve_name
 
-from bridge.ethereum_execution import ForkFacts
-from hypervisor.labs import install_labs, labs_of
-from hypervisor.machine import Hypervisor
+from bridge.ethereum.execution import ForkFacts
+from hypervisor.machine.labs import install_labs, labs_of
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.types import Gas
 from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.records import Tipset

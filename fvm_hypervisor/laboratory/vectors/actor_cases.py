@@ -15,12 +15,12 @@ from bridge.bindings import storagepower
 from fvm_hypervisor.laboratory.vectors.ethereum_json import BadFixture, read_json, read_list, read_object
 from fvm_hypervisor.laboratory.vectors.fevm import events_of
 from fvm_hypervisor.laboratory.vectors.files import files_of
-from hypervisor.address import Address
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
+from hypervisor.bundles.genesis import Genesis
 from hypervisor.errors import HypervisorError
-from hypervisor.genesis import Genesis
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.types import POWER_ACTOR, REWARD_ACTOR, ActorID, ChainEpoch, MethodNumber, TokenAmount
 from store.blockstore import BlockNotFound
 from store.cid import Cid, cid_of

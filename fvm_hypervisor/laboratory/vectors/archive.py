@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from hypervisor.errors import InvalidInput
-from hypervisor.user_files import read_bounded
-from store.compression import MAX_UNPACKED_BYTES, gzip_bytes
+from hypervisor.installation import read_bounded
 from store.json_text import parse_json
+from store.untrusted import MAX_UNPACKED_BYTES, gzip_bytes
 
 MANIFEST: Final = "manifest.json"
 VECTORS: Final = "vectors"

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from bridge.block_access_list import AccountAccess, BlockAccessList
+from bridge.ethereum.block import AccountAccess, BlockAccessList
 from fvm_hypervisor.laboratory.vectors.ethereum_json import (
     BadFixture,
     read_accounts,
@@ -31,7 +31,7 @@ from fvm_hypervisor.laboratory.vectors.exception_names import matches
 from fvm_hypervisor.laboratory.vectors.statetest import EXCESS_BITS, base_machine, write_steps
 from fvm_hypervisor.laboratory.vectors.tally import SECONDS
 from hypervisor.errors import HypervisorError
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.names import OWN_EVM
 from hypervisor.tracing import StepRecorder
 from runtimes.evm.ethereum import (

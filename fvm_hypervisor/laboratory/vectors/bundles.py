@@ -1,6 +1,6 @@
 """Search for the bundle of a state by its manifest CID, independent of file names.
 
-A given folder of bundles is searched first, then the downloaded releases (`hypervisor.bundle_library`).
+A given folder of bundles is searched first, then the downloaded releases (`hypervisor.bundles.bundle_library`).
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from types import MappingProxyType
 from typing import Final
 
 from fvm_hypervisor.drafts import DraftVersion
-from hypervisor.bundle import Bundle
-from hypervisor.bundle_library import downloaded_releases, library_folder, own_bundles
+from hypervisor.bundles.bundle import Bundle
+from hypervisor.bundles.bundle_library import downloaded_releases, library_folder, own_bundles
+from hypervisor.bundles.manifest import Manifest
 from hypervisor.errors import BundleError
-from hypervisor.manifest import Manifest
+from store.blocks.memory import MemoryStore
 from store.blockstore import Blockstore, StoreError
-from store.car import read_car
+from store.car.files import read_car
 from store.cid import Cid, show
 from store.codec import CodecError, decode, unlink
-from store.memory import MemoryStore
 
 NO_BLOCKS: Final[Mapping[Cid, bytes]] = MappingProxyType({})
 

@@ -20,29 +20,29 @@ from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.environment import ReplayExterns, context_of, proofs_of, read_number
 from fvm_hypervisor.laboratory.vectors.files import files_of
 from fvm_hypervisor.laboratory.vectors.tipset_class import MESSAGE, TIPSET, VectorTipset, message_count, read_tipsets
-from hypervisor.address import Address, Protocol
 from hypervisor.errors import InvalidInput, MessageError
-from hypervisor.executor import ApplyResult
-from hypervisor.features import with_features
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
+from hypervisor.installation import read_bounded
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.parallel import BlockMessage, Parallel, ParallelBlock
+from hypervisor.messages.address import Address, Protocol
+from hypervisor.messages.message import Message
 from hypervisor.names import AUTO
-from hypervisor.network_versions import NETWORK_VERSIONS, NetworkVersion, network_version
-from hypervisor.overlay import Overlay
-from hypervisor.parallel import BlockMessage, Parallel, ParallelBlock
-from hypervisor.state_tree import StateTree
+from hypervisor.state.state_tree import StateTree
 from hypervisor.tracing import Tracer
 from hypervisor.types import SYSTEM_ACTOR
-from hypervisor.user_files import read_bounded
+from hypervisor.versions.features import with_features
+from hypervisor.versions.network_versions import NETWORK_VERSIONS, NetworkVersion, network_version
+from hypervisor.versions.overlay import Overlay
 from localnet.chain.tipset_execution import execute_tipset
+from store.blocks.memory import MemoryStore
+from store.blocks.overlay import OverlayStore
 from store.blockstore import BlockNotFound, Store, StoreError, get_object
-from store.car import read_car
+from store.car.files import read_car
 from store.cid import Cid, parse_cid, show
 from store.codec import unlink
-from store.compression import MAX_UNPACKED_BYTES, CompressionError, gunzip, gunzip_lines
 from store.json_text import parse_json
-from store.memory import MemoryStore
-from store.overlay import OverlayStore
+from store.untrusted import MAX_UNPACKED_BYTES, CompressionError, gunzip, gunzip_lines
 
 _SIGNATURE_LENGTH = 69
 _GOLDEN = ".jsonl.gz"

@@ -10,12 +10,12 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from hypervisor.consensus_faults import ConsensusFault, WorkerKey
 from hypervisor.context import MachineContext
 from hypervisor.externs import ExternError
-from hypervisor.network_versions import NetworkVersion
-from hypervisor.proofs import AcceptProofs, ProofVerifier, RefuseProofs
+from hypervisor.proofs.consensus_faults import ConsensusFault, WorkerKey
+from hypervisor.proofs.verifier import AcceptProofs, ProofVerifier, RefuseProofs
 from hypervisor.types import ActorID, ChainEpoch, TokenAmount
+from hypervisor.versions.network_versions import NetworkVersion
 from store.cid import Cid, parse_cid
 
 _EPOCH_SECONDS = 30

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress
-from bridge.transactions import Authorization
+from bridge.ethereum.addresses import ETH_ADDRESS_LENGTH, EthAddress
+from bridge.ethereum.transactions import Authorization
 from hypervisor.errors import InvalidInput
 from runtimes.evm.ethereum import AllocAccount
 from store.json_text import parse_json

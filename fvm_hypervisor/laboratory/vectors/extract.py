@@ -22,16 +22,16 @@ from fvm_hypervisor.laboratory.vectors.writing import (
     message_vector,
     tipset_vector,
 )
+from hypervisor.bundles.manifest import Manifest
 from hypervisor.context import MachineContext
 from hypervisor.errors import HypervisorError, InvalidInput
-from hypervisor.machine import Hypervisor
-from hypervisor.manifest import Manifest
-from hypervisor.message import Receipt
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.message import Receipt
 from hypervisor.names import AUTO
-from hypervisor.overlay import Overlay
-from hypervisor.proofs import AcceptProofs
-from hypervisor.state_tree import StateTree
+from hypervisor.proofs.verifier import AcceptProofs
+from hypervisor.state.state_tree import StateTree
 from hypervisor.types import SYSTEM_ACTOR, ChainEpoch, TokenAmount
+from hypervisor.versions.overlay import Overlay
 from localnet.chain.past_replay import difference_from_chain, difference_of_receipts
 from localnet.chain.tipset_execution import (
     TipsetOutcome,
@@ -42,11 +42,11 @@ from localnet.chain.tipset_execution import (
 )
 from localnet.chain.tipset_sources import PastTipset, SourceSupply, TipsetSource, machine_for, read_past_tipset
 from localnet.ledger.headers import IncludedMessage
+from store.blocks.memory import MemoryStore
+from store.blocks.overlay import OverlayStore
 from store.blockstore import Store, get_object
 from store.cid import Cid, show
 from store.codec import unlink
-from store.memory import MemoryStore
-from store.overlay import OverlayStore
 
 _HINT = (
     "no vector is written. A vector cannot describe manual state edits, messages from actors that cannot send, failed "

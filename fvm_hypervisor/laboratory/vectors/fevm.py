@@ -12,35 +12,35 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from bridge.evm_state import EvmState, Lifespan, TransientData
+from bridge.filecoin.evm_state import EvmState, Lifespan, TransientData
 from fvm_hypervisor.laboratory.vectors.ethereum_json import BadFixture, read_json, read_list, read_object
 from fvm_hypervisor.laboratory.vectors.files import files_of
-from hypervisor.address import Address
-from hypervisor.blocks import Block
-from hypervisor.bundle import Bundle
-from hypervisor.call import Call
-from hypervisor.call_manager import CallManager, MessageOrigin
-from hypervisor.call_rules import FILECOIN_CALLS
+from hypervisor.bundles.bundle import Bundle
 from hypervisor.context import MachineContext
 from hypervisor.errors import HypervisorError, OutOfGas, SyscallError
-from hypervisor.events import StampedEvent
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.gas import GasTracker, to_milligas
-from hypervisor.machine import Hypervisor
-from hypervisor.machine_state import MachineSettings
-from hypervisor.message import Message
+from hypervisor.kernel.blocks import Block
+from hypervisor.kernel.call import Call
+from hypervisor.machine.call_manager import CallManager, MessageOrigin
+from hypervisor.machine.call_rules import FILECOIN_CALLS
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.machine_state import MachineSettings
+from hypervisor.machine.registry import Registry
+from hypervisor.messages.address import Address
+from hypervisor.messages.events import StampedEvent
+from hypervisor.messages.message import Message
 from hypervisor.names import OWN_EVM
-from hypervisor.network_versions import network_version
-from hypervisor.registry import Registry
-from hypervisor.state_tree import ActorState, InitState, StateTree
+from hypervisor.state.state_tree import ActorState, InitState, StateTree
 from hypervisor.types import INIT_ACTOR, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
+from hypervisor.versions.network_versions import network_version
+from store.blocks.memory import MemoryStore
+from store.blocks.overlay import OverlayStore
 from store.blockstore import Blockstore, Store, put_object
 from store.cid import CBOR, RAW, Cid, cid_of, parse_cid, show
 from store.codec import link
-from store.hamt import Hamt
-from store.kamt import Kamt
-from store.memory import MemoryStore
-from store.overlay import OverlayStore
+from store.trees.hamt import Hamt
+from store.trees.kamt import Kamt
 
 ALL_GROUPS = (
     "opcodes", "memory", "control", "context", "inspect", "storage", "logs", "calls", "create", "selfdestruct",

@@ -23,13 +23,13 @@ from fvm_hypervisor.laboratory.vectors.conformance import (
     variants_of,
 )
 from fvm_hypervisor.laboratory.vectors.state_diff import state_differences
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
+from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.errors import HypervisorError
 from hypervisor.gas import in_gas
-from hypervisor.manifest import ACTOR_NAMES
-from hypervisor.network_versions import network_version_row
-from hypervisor.overlay import Overlay
 from hypervisor.tracing import Recorder
+from hypervisor.versions.network_versions import network_version_row
+from hypervisor.versions.overlay import Overlay
 from store.blockstore import StoreError
 
 Record = dict[str, Any]

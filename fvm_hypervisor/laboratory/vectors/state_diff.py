@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hypervisor.address import Address
 from hypervisor.errors import AddressError
-from hypervisor.state_tree import HAMT_BIT_WIDTH, ActorState
+from hypervisor.messages.address import Address
+from hypervisor.state.state_tree import HAMT_BIT_WIDTH, ActorState
 from store.blockstore import BlockNotFound, Blockstore, get_object
 from store.cid import Cid, show
 from store.codec import CodecError, unlink
-from store.hamt import HamtError
-from store.nodes import read_bitfield_node
+from store.trees.hamt import HamtError
+from store.trees.nodes import read_bitfield_node
 
 _ABSENT = object()
 

@@ -18,11 +18,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TextIO
 
-from bridge.addresses import EthAddress
 from bridge.eip3155 import instructions, line, summary
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.transactions import ACCESS_LIST, BLOB, DYNAMIC_FEE, LEGACY, SET_CODE, Transaction
 from bridge.ethereum_block import EthereumBlock
-from bridge.params import unwrap_return
-from bridge.transactions import ACCESS_LIST, BLOB, DYNAMIC_FEE, LEGACY, SET_CODE, Transaction
+from bridge.filecoin.parameters import unwrap_return
 from fvm_hypervisor.laboratory.vectors.ethereum_json import (
     BadFixture,
     read_access_list,
@@ -43,8 +43,8 @@ from fvm_hypervisor.laboratory.vectors.tally import SECONDS
 from hypervisor.context import MachineContext
 from hypervisor.errors import HypervisorError
 from hypervisor.externs import ExternError
-from hypervisor.machine import Hypervisor
-from hypervisor.machine_state import Snapshot
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.machine_state import Snapshot
 from hypervisor.names import OWN_EVM
 from hypervisor.tracing import StepRecorder
 from hypervisor.types import ChainEpoch, TokenAmount

@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from bridge import rlp
-from bridge.transaction_parsing import parse_transaction, read_v
-from bridge.transactions import (
+from bridge.ethereum import rlp
+from bridge.ethereum.transactions import (
     ACCESS_LIST,
     ALL_TYPES,
     BLOB,
@@ -23,6 +22,7 @@ from bridge.transactions import (
     TransactionError,
     check_type,
 )
+from bridge.transaction_parsing import parse_transaction, read_v
 from fvm_hypervisor.laboratory.vectors import t8n_output as output
 from fvm_hypervisor.laboratory.vectors.ethereum_json import (
     BadFixture,
@@ -40,7 +40,7 @@ from fvm_hypervisor.laboratory.vectors.ethereum_json import (
 from fvm_hypervisor.laboratory.vectors.statetest import FixtureExterns, base_machine
 from fvm_hypervisor.laboratory.vectors.t8n_env import Environment, read_environment
 from fvm_hypervisor.laboratory.vectors.t8n_refusals import rejection_text
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.names import OWN_EVM
 from hypervisor.tracing import StepRecorder
 from hypervisor.types import ChainEpoch

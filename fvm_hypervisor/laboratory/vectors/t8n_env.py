@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum_block import EthereumBlock, next_base_fee
 from fvm_hypervisor.laboratory.vectors.ethereum_json import (
     BadFixture,

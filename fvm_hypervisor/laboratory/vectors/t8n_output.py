@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from bridge import rlp
-from bridge.addresses import EthAddress
-from bridge.patricia import list_root
-from bridge.receipts import EmittedLog, bloom
+from bridge.ethereum import rlp
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.patricia import list_root
+from bridge.filecoin.receipts import EmittedLog, bloom
 from fvm_hypervisor.laboratory.vectors.t8n_env import Environment
 from runtimes.evm.ethereum import (
     AllocAccount,

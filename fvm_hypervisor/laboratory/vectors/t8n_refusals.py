@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from bridge.addresses import EthAddress, checksummed
-from bridge.transactions import GAS_PER_BLOB, SignedTransaction, Transaction
+from bridge.ethereum.addresses import EthAddress, checksummed
+from bridge.ethereum.transactions import GAS_PER_BLOB, SignedTransaction, Transaction
 from hypervisor.journal import Journal
 from runtimes.evm.ethereum import Accounts, BlockRun, InvalidTransaction, floor_gas, intrinsic_gas
 

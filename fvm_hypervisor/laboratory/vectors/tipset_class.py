@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fvm_hypervisor.laboratory.vectors.environment import read_number
-from hypervisor.address import Address
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.chain.tipset_execution import MinedBlock, NullRoundBefore, TipsetWork
 from localnet.ledger.headers import IncludedMessage

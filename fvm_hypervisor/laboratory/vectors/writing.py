@@ -17,16 +17,16 @@ from typing import Any, TypeVar
 
 from fvm_hypervisor.laboratory.vectors.tipset_class import MESSAGE, TIPSET, tipset_fields
 from hypervisor.context import MachineContext
-from hypervisor.executor import ApplyResult
 from hypervisor.externs import ExternError, Externs
+from hypervisor.installation import writing
+from hypervisor.machine.executor import ApplyResult
 from hypervisor.types import ChainEpoch, TokenAmount
-from hypervisor.user_files import writing
 from localnet.chain.tipset_execution import TipsetOutcome, TipsetWork
 from localnet.ledger.headers import IncludedMessage
 from store.blockstore import NOTHING, Blockstore, Store
-from store.car import write_car
+from store.car.files import write_car
 from store.cid import Cid, show
-from store.compression import gzip_bytes
+from store.untrusted import gzip_bytes
 
 T = TypeVar("T")
 

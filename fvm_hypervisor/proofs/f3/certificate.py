@@ -12,9 +12,9 @@ from typing import Any, Final
 from fvm_hypervisor.proofs.f3 import values
 from fvm_hypervisor.proofs.f3.errors import InvalidCertificate
 from fvm_hypervisor.proofs.f3.power_table import MAX_ENTRIES, MAX_KEY, PowerDelta
-from store import bitfield
 from store.cid import Cid, CidError, read_cid
 from store.codec import CodecError, decode_strict, encode, link
+from store.trees import bitfield
 
 MAX_CERTIFICATE: Final = 2 << 20
 """Maximum size of an encoded certificate in bytes; one with every part at its limit is smaller."""

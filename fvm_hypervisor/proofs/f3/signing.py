@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from fvm_hypervisor.proofs.f3.blake2xs import blake2xs
 from fvm_hypervisor.proofs.f3.certificate import Certificate, Tipset
 from fvm_hypervisor.proofs.f3.errors import InvalidCertificate
-from hypervisor.signatures import BLS_DOMAIN
+from hypervisor.messages.signatures import BLS_DOMAIN
 from store.cid import cid_of
 from store.codec import encode
 from store.keccak import keccak

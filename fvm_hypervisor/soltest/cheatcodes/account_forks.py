@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-from bridge.addresses import EthAddress
-from bridge.evm_state import EvmState
+from bridge.ethereum.addresses import EthAddress
+from bridge.filecoin.evm_state import EvmState
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.fork_states import active_fork, address_of, persistent_accounts
 from fvm_hypervisor.soltest.cheatcodes.fork_transactions import replay, replay_all
@@ -18,8 +18,8 @@ from fvm_hypervisor.soltest.forks.environment import block_context
 from fvm_hypervisor.soltest.forks.fork_records import NetworkFork, Pending, SavedForkState
 from fvm_hypervisor.soltest.forks.origin import ForkOrigin
 from fvm_hypervisor.soltest.forks.tipsets import PendingTipset
-from hypervisor.address import Address
-from hypervisor.state_tree import ActorState, TreeImage
+from hypervisor.messages.address import Address
+from hypervisor.state.state_tree import ActorState, TreeImage
 from hypervisor.types import EAM_NAMESPACE, INIT_ACTOR, ActorID
 from localnet.fork.remote_transactions import transactions_until
 from runtimes.evm.ethereum import EthereumCalls

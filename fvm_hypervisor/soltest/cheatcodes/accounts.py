@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-from bridge.addresses import EthAddress, checksummed, create_address, unmask_id
+from bridge.ethereum.addresses import EthAddress, checksummed, create_address, unmask_id
 from fvm_hypervisor.soltest.cheatcodes.arbitrary import copy_drawn, fill_slot
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bridge.addresses import EthAddress, from_delegated
+from bridge.ethereum.addresses import EthAddress, from_delegated
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.files import allowed_file, read_text, write_bytes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.fuzzing import draw_bytes
 from fvm_hypervisor.soltest.cheatcodes.ledger import EthereumLedger

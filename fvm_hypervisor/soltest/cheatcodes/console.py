@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
-from bridge.abi import ContractInterface
-from bridge.addresses import EthAddress, checksummed
-from bridge.events import Log
+from bridge.abi.abi import ContractInterface
+from bridge.ethereum.addresses import EthAddress, checksummed
+from bridge.filecoin.events import Log
 from fvm_hypervisor.soltest.cheatcodes.texts import write_text
 from hypervisor.printable import printable
 from localnet.traces.console_log import CONSOLE, MAX_CHARACTERS, MAX_LINES, log_text

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.artifact import ArtifactLocation, ContractArtifact
 from fvm_hypervisor.soltest.cheatcodes.console import LogConsole
 from fvm_hypervisor.soltest.cheatcodes.emits import KnownEvents
@@ -16,9 +16,9 @@ from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, KnownEr
 from fvm_hypervisor.soltest.cheatcodes.ledger import Ledger
 from fvm_hypervisor.soltest.cheatcodes.state import State
 from fvm_hypervisor.soltest.consent import Grant
-from hypervisor.address import Address
-from hypervisor.call_manager import CallManager
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.call_manager import CallManager
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
 from hypervisor.types import ActorID
 from runtimes.evm import CreateInputs, SubcallInputs, SubcallOutcome
 from runtimes.evm.ethereum import EthereumCalls, EthereumHost

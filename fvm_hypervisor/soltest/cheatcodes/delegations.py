@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from bridge.addresses import EthAddress
-from bridge.transactions import Authorization
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.transactions import Authorization
 from fvm_hypervisor.soltest.cheatcodes.broadcasts import NOT_SENT, attach
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure

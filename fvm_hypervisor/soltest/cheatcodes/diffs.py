@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from bridge.addresses import EthAddress, create2_address
+from bridge.ethereum.addresses import EthAddress, create2_address
 from fvm_hypervisor.soltest.cheatcodes.intercepted_call import CallOperations, InterceptedCall
 from fvm_hypervisor.soltest.cheatcodes.ledger import EthereumLedger
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, AccountAccess, State, StorageAccess

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from bridge.strict_abi import join_parts
+from bridge.abi.strict_abi import join_parts
 from fvm_hypervisor.soltest.cheatcodes import json_text
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.json_paths import select

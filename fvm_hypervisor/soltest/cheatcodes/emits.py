@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bridge.addresses import EthAddress
-from bridge.events import Log
+from bridge.ethereum.addresses import EthAddress
+from bridge.filecoin.events import Log
 from fvm_hypervisor.soltest.cheatcodes.state import ExpectedEmit, State
 
 

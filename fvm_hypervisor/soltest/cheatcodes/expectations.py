@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes import emits
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from bridge.reverts import panic_text
+from bridge.ethereum.reverts import panic_text
 from fvm_hypervisor.soltest.cheatcodes.texts import read_text, write_text
 
 CHEATCODE_ERROR: Final = bytes.fromhex("eeaa9e6f")

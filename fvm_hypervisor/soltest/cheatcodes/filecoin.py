@@ -13,18 +13,18 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
-from bridge.addresses import EthAddress, address_of_actor, masked_id, to_filecoin
+from bridge.ethereum.addresses import EthAddress, address_of_actor, masked_id, to_filecoin
+from bridge.filecoin.parameters import invoke_params
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import invoke_params
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
-from hypervisor.address import Address
-from hypervisor.blocks import Block
-from hypervisor.call import Call
 from hypervisor.errors import AddressError, Fatal, HypervisorError, InvalidInput, OutOfGas, SyscallError
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
+from hypervisor.kernel.blocks import Block
+from hypervisor.kernel.call import Call
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.names import FILECOIN
 from hypervisor.types import NO_BLOCK, POWER_ACTOR, REWARD_ACTOR, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet.accounts import BLS_ACCOUNT
@@ -210,7 +210,7 @@ def _grant_datacap(context: Context, client: Address, size: int) -> None:
 @cheatcode("governStreams(address,uint64)", filecoin=True)
 def _govern(context: Context, authority: EthAddress, timelock: int) -> None:
     """Let an address govern the streams of the block reward; its changes take effect after `timelock` epochs."""
-    from bridge.actor_schemas import actor_schema
+    from bridge.actors.schemas import actor_schema
     from store.schema import SchemaError
 
     context.ledger.touch(authority)

@@ -10,10 +10,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from bridge.addresses import EthAddress, address_of_actor, create2_address, create_address, unmask_id
-from bridge.cbor import ParamsError, byte_string
-from bridge.method_numbers import INVOKE_EVM
-from bridge.params import (
+from bridge.ethereum.addresses import EthAddress, address_of_actor, create2_address, create_address, unmask_id
+from bridge.filecoin.cbor import ParamsError, byte_string
+from bridge.filecoin.parameters import (
     CREATE2_METHOD,
     Create2Params,
     CreateParams,
@@ -22,6 +21,7 @@ from bridge.params import (
     calldata_of,
     unwrap_return,
 )
+from bridge.method_numbers import INVOKE_EVM
 from fvm_hypervisor.soltest.cheatcodes.context import Cheats, Context
 from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
 from fvm_hypervisor.soltest.cheatcodes.fork_access import is_denied
@@ -30,12 +30,12 @@ from fvm_hypervisor.soltest.cheatcodes.intercepted_call import CallOperations, I
 from fvm_hypervisor.soltest.cheatcodes.interception import intercept_call
 from fvm_hypervisor.soltest.cheatcodes.ledger import FilecoinLedger
 from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS
-from hypervisor.blocks import Block
-from hypervisor.call import Call, CallResult
-from hypervisor.call_manager import CallManager
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MILLIGAS_PER_GAS
+from hypervisor.kernel.blocks import Block
+from hypervisor.kernel.call import Call, CallResult
+from hypervisor.machine.call_manager import CallManager
 from hypervisor.types import EAM_ACTOR, ActorID, TokenAmount
 from runtimes.evm import INVOKE_CONTRACT_DELEGATE, CallKind, SubcallOutcome
 from store.cid import CBOR

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import orjson
 
-from bridge.abi import selector_of
-from bridge.addresses import EthAddress
+from bridge.abi.abi import selector_of
+from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.artifact import Bytecode, ContractArtifact
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure

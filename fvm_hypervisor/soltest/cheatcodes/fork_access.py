@@ -6,10 +6,10 @@ Access is denied to the forked network's contracts and granted to the test and t
 
 from __future__ import annotations
 
-from bridge.addresses import EthAddress, checksummed
+from bridge.ethereum.addresses import EthAddress, checksummed
 from fvm_hypervisor.soltest.cheatcodes.context import Cheats, Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
-from hypervisor.call_manager import CallManager
+from hypervisor.machine.call_manager import CallManager
 from runtimes.evm.ethereum import delegated_address
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.fork_undo import undo_reverted
@@ -19,7 +19,7 @@ from fvm_hypervisor.soltest.forks.endpoints import endpoint_url
 from fvm_hypervisor.soltest.forks.fork_records import NetworkFork
 from hypervisor.errors import InvalidInput
 from hypervisor.externs import ExternError
-from hypervisor.state_tree import ActorState
+from hypervisor.state.state_tree import ActorState
 from localnet.errors import NodeError
 from localnet.fork.urls import redacted_url
 from runtimes.evm.ethereum import ethereum_address

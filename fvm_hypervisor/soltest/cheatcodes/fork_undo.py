@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fvm_hypervisor.soltest.cheatcodes.context import Cheats
-from hypervisor.call_manager import CallManager
+from hypervisor.machine.call_manager import CallManager
 
 
 def undo_reverted(cheats: Cheats, calls: CallManager) -> None:

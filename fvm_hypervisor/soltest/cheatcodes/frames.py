@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from bridge.addresses import EthAddress, create2_address, create_address
+from bridge.ethereum.addresses import EthAddress, create2_address, create_address
 from bridge.evm_steps import EvmCost
+from bridge.filecoin.parameters import DelegateCallParams
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import DelegateCallParams
 from fvm_hypervisor.soltest.cheatcodes.context import Cheats
 from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
 from fvm_hypervisor.soltest.cheatcodes.intercepted_call import CallOperations, InterceptedCall
 from fvm_hypervisor.soltest.cheatcodes.isolation import isolating_send
 from fvm_hypervisor.soltest.cheatcodes.ledger import EthereumLedger
-from hypervisor.address import Address
-from hypervisor.blocks import Block
-from hypervisor.call import Call, CallResult
 from hypervisor.errors import SyscallError
+from hypervisor.kernel.blocks import Block
+from hypervisor.kernel.call import Call, CallResult
+from hypervisor.messages.address import Address
 from hypervisor.types import TokenAmount
 from runtimes.evm import INVOKE_CONTRACT_DELEGATE, CallInputs, CallKind, SubcallInputs, SubcallOutcome
 from runtimes.evm.ethereum import CallingAccount, EthereumHost, all_but_one_64th, contract_outcome, execute_subcall

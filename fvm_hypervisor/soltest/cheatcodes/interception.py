@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes import emits
 from fvm_hypervisor.soltest.cheatcodes.broadcasts import broadcasting, by_deployer
 from fvm_hypervisor.soltest.cheatcodes.diffs import close_access, open_accesses

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from bridge.addresses import ZERO_ADDRESS, EthAddress, address_of_actor, checksummed
-from bridge.cbor import byte_string
+from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, address_of_actor, checksummed
 from bridge.ethereum_block import ETHEREUM
-from bridge.events import Log, entries_to_log
+from bridge.filecoin.cbor import byte_string
+from bridge.filecoin.events import Log, entries_to_log
 from fvm_hypervisor.soltest.cheatcodes import emits, filecoin_calls
 from fvm_hypervisor.soltest.cheatcodes.arbitrary import fill_slot
 from fvm_hypervisor.soltest.cheatcodes.console import LogConsole
@@ -47,15 +47,15 @@ from fvm_hypervisor.soltest.cheatcodes.step_watch import StepWatch, watch
 from fvm_hypervisor.soltest.cheatcodes.storage_hooks import call_hook, note_hash
 from fvm_hypervisor.soltest.cheatcodes.table import table
 from fvm_hypervisor.soltest.cheatcodes.values import decode, encode
-from hypervisor.address import Address
-from hypervisor.blocks import Block as DataBlock
-from hypervisor.call import Call, CallResult
-from hypervisor.call_manager import CallManager
 from hypervisor.context import MachineContext
-from hypervisor.events import StampedEvent
 from hypervisor.exit_codes import ExitCode
 from hypervisor.externs import Externs
-from hypervisor.machine import Hypervisor
+from hypervisor.kernel.blocks import Block as DataBlock
+from hypervisor.kernel.call import Call, CallResult
+from hypervisor.machine.call_manager import CallManager
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.events import StampedEvent
 from hypervisor.types import METHOD_CONSTRUCTOR, ActorID, ChainEpoch
 from runtimes.evm import CallInputs, CallKind, SubcallInputs, SubcallOutcome
 from runtimes.evm.ethereum import (

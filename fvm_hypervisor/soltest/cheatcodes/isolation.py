@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from bridge.transactions import DYNAMIC_FEE, Transaction
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from fvm_hypervisor.soltest.cheatcodes.context import Cheats
 from fvm_hypervisor.soltest.cheatcodes.state import CallGas
-from hypervisor.call import Call
 from hypervisor.exit_codes import ExitCode
+from hypervisor.kernel.call import Call
 from runtimes.evm import CallInputs, CallKind, SubcallInputs, SubcallOutcome
 from runtimes.evm.ethereum import (
     Application,

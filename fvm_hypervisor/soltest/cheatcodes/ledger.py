@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from bridge.addresses import EthAddress, checksummed, to_filecoin
+from bridge.ethereum.addresses import EthAddress, checksummed, to_filecoin
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
-from hypervisor.address import Protocol as AddressProtocol
 from hypervisor.errors import AddressError, InvalidInput
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Protocol as AddressProtocol
 from hypervisor.types import ActorID, TokenAmount
 from localnet.state.contract_state import code_of, contract_state, nonce_of
 from localnet.state.controls import set_balance, set_code, set_nonce, set_storage
 from runtimes.evm import filecoin_evm_rules
 from runtimes.evm.ethereum import Accounts
-from store.kamt import Kamt
+from store.trees.kamt import Kamt
 
 MAX_NONCE: Final = (1 << 64) - 1
 

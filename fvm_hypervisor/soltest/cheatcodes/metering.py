@@ -9,8 +9,8 @@ from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.state import CallGas, GasMeter, State
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
-from hypervisor.call import Call, CallResult
-from hypervisor.call_manager import CallManager
+from hypervisor.kernel.call import Call, CallResult
+from hypervisor.machine.call_manager import CallManager
 from runtimes.evm.ethereum import EthereumHost
 
 GAS_OPCODE_PRICE: Final = 2

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from bridge.addresses import EthAddress, checksummed
+from bridge.ethereum.addresses import EthAddress, checksummed
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.diffs import note_slot
 from fvm_hypervisor.soltest.cheatcodes.state import AccountAccess, MappingSlots

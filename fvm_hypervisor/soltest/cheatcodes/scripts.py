@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.broadcasts import NOT_SENT, attach
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from bridge import rlp
-from bridge.addresses import EthAddress, checksummed
+from bridge.ethereum import rlp
+from bridge.ethereum.addresses import EthAddress, checksummed
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from hypervisor.errors import InvalidInput
-from hypervisor.signatures import secp256k1_public_key
+from hypervisor.messages.signatures import secp256k1_public_key
 from localnet.accounts import DERIVATION_PATH, HARDENED, Account, derived_key, parse_derivation_path
 from store.keccak import keccak
 

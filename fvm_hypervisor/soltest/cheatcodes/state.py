@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from typing import Any, Final
 
-from bridge.addresses import EthAddress
-from bridge.events import Log
-from bridge.transactions import AccessList
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.transactions import AccessList
+from bridge.filecoin.events import Log
 from fvm_hypervisor.soltest.forks.fork_records import ForkRecords
 from hypervisor.context import MachineContext
-from hypervisor.state_tree import TreeImage
+from hypervisor.state.state_tree import TreeImage
 from runtimes.evm import CallKind
 
 VM_ADDRESS: Final = EthAddress(bytes.fromhex("7109709ecfa91a80626ff3989d68f67f5b1dd12d"))

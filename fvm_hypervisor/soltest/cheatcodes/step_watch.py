@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final, Protocol
 
-from bridge.addresses import ZERO_ADDRESS, EthAddress
+from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
 from bridge.evm_steps import CodeBorrowed, EvmFault, EvmFrame, EvmStep
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.safe_memory import check_memory
 from fvm_hypervisor.soltest.cheatcodes.state import DebugRecording, DebugStep, MappingSlots, State
-from hypervisor.call_manager import CallManager
 from hypervisor.errors import OutOfGas
+from hypervisor.machine.call_manager import CallManager
 from hypervisor.tracing import CounterTracer, PausingTracer, RuntimeEvent, StepTracer, TraceEvent, Tracer
 from runtimes.evm import OPCODE_NUMBERS
 from store.keccak import keccak

@@ -11,15 +11,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from bridge.method_numbers import INVOKE_EVM
 from fvm_hypervisor.soltest.cheatcodes.context import Cheats, Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS, State, StorageHook, StorageHooks
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from fvm_hypervisor.soltest.cheatcodes.values import encode
-from hypervisor.blocks import Block
-from hypervisor.call import Call
+from hypervisor.kernel.blocks import Block
+from hypervisor.kernel.call import Call
 from hypervisor.types import TokenAmount
 from runtimes.evm import ENGINE_OPTION, PLAIN_ENGINE, FrameStopped
 from runtimes.evm.ethereum import EthereumHost, send_call

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from string import ascii_letters
 from typing import Any, Final
 
-from bridge.addresses import checksummed
+from bridge.ethereum.addresses import checksummed
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.json_text import to_text

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from bridge.addresses import EthAddress, checksummed
+from bridge.ethereum.addresses import EthAddress, checksummed
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.fork_states import active_fork, address_of, persistent_accounts
@@ -18,14 +18,14 @@ from fvm_hypervisor.soltest.forks.fork_markers import CHANGE, MARK
 from fvm_hypervisor.soltest.forks.fork_records import NetworkFork, Pending, SavedForkState
 from fvm_hypervisor.soltest.forks.tipset_origin import TipsetOrigin, fork_at
 from fvm_hypervisor.soltest.forks.tipsets import PendingTipset
-from hypervisor.address import Address
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.exit_codes import ExitCode
-from hypervisor.machine import Hypervisor
-from hypervisor.network_versions import network_version
-from hypervisor.state_tree import ActorState, TreeImage
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.state.state_tree import ActorState, TreeImage
 from hypervisor.types import EAM_NAMESPACE, INIT_ACTOR, ActorID, ChainEpoch, TokenAmount
+from hypervisor.versions.network_versions import network_version
 from localnet.chain.supply import supply_of
 from localnet.chain.tipset_execution import TipsetWork, apply_included, tipset_steps
 from localnet.chain.tipset_sources import PastTipset

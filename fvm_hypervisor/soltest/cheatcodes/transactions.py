@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from bridge import rlp
-from bridge.params import unwrap_return
+from bridge.ethereum import rlp
+from bridge.ethereum.transactions import ALL_TYPES, SignedTransaction, TransactionError
+from bridge.filecoin.parameters import unwrap_return
 from bridge.transaction_parsing import parse_transaction
-from bridge.transactions import ALL_TYPES, SignedTransaction, TransactionError
 from fvm_hypervisor.soltest.cheatcodes.broadcasts import NOT_SENT, record_unsent
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure

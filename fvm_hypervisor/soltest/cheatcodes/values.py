@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from bridge.addresses import EthAddress
-from bridge.strict_abi import join_parts
+from bridge.abi.strict_abi import join_parts
+from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.limits import MAX_BYTES, check_values
 from fvm_hypervisor.soltest.cheatcodes.texts import read_text, write_text

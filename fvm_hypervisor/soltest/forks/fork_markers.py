@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.forks.fork_records import ForkRecords, SavedForkState
 from fvm_hypervisor.soltest.forks.remotes import Remotes
-from hypervisor.address import Address
 from hypervisor.externs import Externs
-from hypervisor.machine import Hypervisor
-from hypervisor.state_tree import ActorState
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import EAM_NAMESPACE, ActorID, TokenAmount
 from store.cid import RAW, cid_of
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hypervisor.context import MachineContext
 from hypervisor.journal import Journal
-from hypervisor.state_tree import ActorState
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import ActorID
 
 if TYPE_CHECKING:

@@ -6,24 +6,24 @@ A remote account has a separate ID for each base. A contract's storage begins wi
 
 from __future__ import annotations
 
-from bridge.addresses import EthAddress, unmask_id
+from bridge.ethereum.addresses import EthAddress, unmask_id
 from fvm_hypervisor.soltest.forks.fork_markers import FIRST_OWN_ID, ForkMarkers
 from fvm_hypervisor.soltest.forks.fork_records import SavedForkState
 from fvm_hypervisor.soltest.forks.remotes import Remotes
-from hypervisor.address import Address
-from hypervisor.machine import Hypervisor
-from hypervisor.state_tree import ActorState
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import EAM_NAMESPACE, ActorID
 from localnet.fork.remote_accounts import RemoteWords, actor_of, remote_words
 from localnet.fork.remote_chain import RemoteState
 from runtimes.evm.ethereum import ethereum_address
 from store.blockstore import Blockstore
 from store.cid import Cid
-from store.kamt import EMPTY_KAMT
+from store.trees.kamt import EMPTY_KAMT
 
 
 class ForkOrigin(ForkMarkers):
-    """The state origin of one machine; see `hypervisor.state_tree.StateOrigin`."""
+    """The state origin of one machine; see `hypervisor.state.state_tree.StateOrigin`."""
 
     def __init__(self, machine: Hypervisor, remotes: Remotes) -> None:
         super().__init__(machine, remotes)

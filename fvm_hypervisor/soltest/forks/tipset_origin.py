@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from bridge.addresses import ZERO_ADDRESS, EthAddress, from_delegated
+from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, from_delegated
 from fvm_hypervisor.soltest.forks.fork_markers import CHANGE, FIRST_OWN_ID, MARK, ForkMarkers
 from fvm_hypervisor.soltest.forks.fork_records import ForkBase, ForkRecords, NetworkFork
 from fvm_hypervisor.soltest.forks.remotes import Remotes
-from hypervisor.address import Address
 from hypervisor.externs import Externs
-from hypervisor.machine import Hypervisor
-from hypervisor.state_tree import ActorState, StateTree
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.state.state_tree import ActorState, StateTree
 from hypervisor.types import EAM_NAMESPACE, ActorID, ChainEpoch
 from localnet.fork.forking import ForkPoint
 from localnet.fork.remote_chain import RemoteBlock
@@ -29,7 +29,7 @@ from store.words import StoredWords
 
 
 class TipsetOrigin(ForkMarkers):
-    """The state origin of one machine; see `hypervisor.state_tree.StateOrigin`."""
+    """The state origin of one machine; see `hypervisor.state.state_tree.StateOrigin`."""
 
     def __init__(self, machine: Hypervisor, remotes: Remotes, is_forked: bool) -> None:
         """Attach to the machine's tree; with `is_forked`, the machine was created on a fork, which gets number 0."""

@@ -16,8 +16,8 @@ from localnet.fork.node_blocks import read_block
 from localnet.fork.node_client import NodeClient
 from localnet.fork.request_options import FORK_REQUESTS, RequestOptions
 from localnet.fork.response_cache import ResponseCache
+from store.blocks.memory import MemoryStore
 from store.cid import Cid
-from store.memory import MemoryStore
 from store.remote import RemoteUnavailable
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from fvm_hypervisor.soltest.mutation_settings import MutationConfig
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.project_files import write_inside
 from hypervisor.errors import InvalidInput
-from hypervisor.user_files import read_bounded
+from hypervisor.installation import read_bounded
 
 _FORMAT: Final = 1
 _MAX_SIZE: Final = 64 << 20

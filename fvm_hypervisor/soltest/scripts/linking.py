@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bridge.addresses import EthAddress, checksummed, create2_address, eth_address
+from bridge.ethereum.addresses import EthAddress, checksummed, create2_address, eth_address
 from fvm_hypervisor.soltest.artifact import Artifacts, ContractArtifact
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER
 from hypervisor.errors import InvalidInput

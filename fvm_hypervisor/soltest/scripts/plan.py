@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from bridge.addresses import ZERO_ADDRESS, EthAddress, checksummed, to_filecoin
+from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, checksummed, to_filecoin
 from bridge.ethereum_block import ETHEREUM, EthereumBlock
 from fvm_hypervisor.soltest.artifact import Artifacts, ContractArtifact
 from fvm_hypervisor.soltest.call_outcome import CallOutcome
@@ -32,12 +32,12 @@ from fvm_hypervisor.soltest.value_text import value_text
 from fvm_hypervisor.soltest.values import types
 from fvm_hypervisor.soltest.viewer import TestViewer
 from hypervisor.errors import HypervisorError
-from hypervisor.labs import register_labs
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.labs import register_labs
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet import Network
 from localnet.state.contract_state import code_of
-from store.overlay import OverlayStore
+from store.blocks.overlay import OverlayStore
 
 _DEPLOYER: Final = EthAddress(b"deployer of a script")
 """Address that deploys the script itself, so that no signer's nonce is used."""

@@ -16,7 +16,7 @@ from typing import Any, Final
 from fvm_hypervisor.soltest.project_files import write_inside
 from fvm_hypervisor.soltest.scripts.plan import PlannedTransaction, ScriptPlan
 from hypervisor.errors import InvalidInput
-from hypervisor.user_files import read_bounded
+from hypervisor.installation import read_bounded
 from store.json_text import parse_json
 
 _MAX_RECORD_BYTES: Final = 256 << 20

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from bridge.addresses import EthAddress, checksummed
-from bridge.transactions import DYNAMIC_FEE, LEGACY, Transaction
+from bridge.ethereum.addresses import EthAddress, checksummed
+from bridge.ethereum.transactions import DYNAMIC_FEE, LEGACY, Transaction
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
 from fvm_hypervisor.soltest.scripts.plan import PlannedTransaction, ScriptPlan, address_text
 from fvm_hypervisor.soltest.scripts.record import ScriptRecord
 from hypervisor.errors import HypervisorError, InvalidInput
-from hypervisor.printed import show_fil
+from hypervisor.text import show_fil
 from hypervisor.types import TokenAmount
 from localnet import Network
 from localnet.accounts import Account

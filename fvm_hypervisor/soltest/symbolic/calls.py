@@ -7,7 +7,7 @@ from typing import Final
 
 import z3
 
-from bridge.addresses import EthAddress, create2_address, create_address
+from bridge.ethereum.addresses import EthAddress, create2_address, create_address
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, failure_data
 from fvm_hypervisor.soltest.cheatcodes.reverts import DUMMY_ADDRESS, DUMMY_OUTPUT, check_reason
 from fvm_hypervisor.soltest.symbolic.cheats import run_cheatcode, run_svm

@@ -7,7 +7,7 @@ from typing import Final
 
 import z3
 
-from bridge.abi import signature
+from bridge.abi.abi import signature
 from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.symbolic.data import Byte, Data, concrete, words_data
 from fvm_hypervisor.soltest.symbolic.inputs import Entry, arguments, shapes

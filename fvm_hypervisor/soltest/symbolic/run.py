@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bridge.addresses import EthAddress, from_delegated, unmask_id
-from bridge.evm_state import evm_state_at
+from bridge.ethereum.addresses import EthAddress, from_delegated, unmask_id
+from bridge.filecoin.evm_state import evm_state_at
 from fvm_hypervisor.soltest.cheatcodes.failures import (
     CHEATCODE_ERROR,
     ERROR,
@@ -42,12 +42,12 @@ from fvm_hypervisor.soltest.symbolic.words import NotModelled
 from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
 from fvm_hypervisor.soltest.value_text import arguments_text
 from fvm_hypervisor.soltest.values import types
-from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
+from hypervisor.messages.address import Address
 from hypervisor.types import EAM_NAMESPACE, ActorID
 from localnet.state.controls import set_code
 from runtimes.evm.ethereum import block_of, fork_named
-from store.kamt import EMPTY_KAMT, Kamt
+from store.trees.kamt import EMPTY_KAMT, Kamt
 
 _MAX_REPLAYS = 8
 """Maximum number of counterexamples of a path that are run."""

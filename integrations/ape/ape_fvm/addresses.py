@@ -9,9 +9,9 @@ from ape.api import ConverterAPI
 from ape.exceptions import ConversionError
 from ape.types import AddressType
 
-from bridge.addresses import checksummed, from_delegated, masked_id
-from hypervisor.address import Address
+from bridge.ethereum.addresses import checksummed, from_delegated, masked_id
 from hypervisor.errors import AddressError
+from hypervisor.messages.address import Address
 
 _FILECOIN: Final = re.compile(r"[ft][0-4][0-9a-z]+")
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Hashable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, Final
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from hypervisor.types import ActorID
 
 JournalEntry = tuple[Hashable, Any]

@@ -12,14 +12,14 @@ from dataclasses import replace
 from itertools import islice
 from typing import Final
 
-from bridge.addresses import ETH_ADDRESS_LENGTH, MASKED_ID_PREFIX, EthAddress, masked_id, unmask_id
-from bridge.delegations import DELEGATION_PREFIX
-from bridge.evm_state import EvmState
-from hypervisor.address import Address
+from bridge.ethereum.addresses import ETH_ADDRESS_LENGTH, MASKED_ID_PREFIX, EthAddress, masked_id, unmask_id
+from bridge.ethereum.delegations import DELEGATION_PREFIX
+from bridge.filecoin.evm_state import EvmState
 from hypervisor.errors import Fatal
 from hypervisor.journal import Journal
-from hypervisor.machine_state import MachineState
-from hypervisor.state_tree import ActorState
+from hypervisor.machine.machine_state import MachineState
+from hypervisor.messages.address import Address
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import BURNT_FUNDS_ACTOR, INIT_ACTOR, MAX_BALANCE, ActorID, TokenAmount
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.contract import FIRST_NONCE
@@ -49,8 +49,8 @@ from runtimes.evm.ethereum.contract_states import EMPTY_CODE, NATIVE_CODE_CID, C
 from runtimes.evm.inspection import NATIVE_CODE_HASH
 from runtimes.evm.tree_engine import AccountView
 from store.cid import EMPTY_ARRAY_CID, RAW, Cid, cid_of
-from store.kamt import EMPTY_KAMT
 from store.keccak import keccak
+from store.trees.kamt import EMPTY_KAMT
 
 _COMMITTING: Final = "commit part"
 _COOLING: Final = "make cold"

@@ -7,22 +7,22 @@ method 1 with init code. Native actors call and query them as on the network.
 from collections.abc import Callable
 from typing import cast
 
-from bridge.addresses import EthAddress
-from bridge.cbor import ParamsError, byte_string
+from bridge.ethereum.addresses import EthAddress
 from bridge.evm_steps import CodeDeployed, EvmFault, EvmFrame
-from bridge.filecoin_call import (
+from bridge.filecoin.call import (
     FIRST_CALLABLE_METHOD,
     AbiError,
     BlockTooLarge,
     decode_method_return,
     encode_method_calldata,
 )
+from bridge.filecoin.cbor import ParamsError, byte_string
+from bridge.filecoin.parameters import ConstructorParams, DelegateCallParams, calldata_of, storage_key, storage_value
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import ConstructorParams, DelegateCallParams, calldata_of, storage_key, storage_value
-from hypervisor.blocks import Block
 from hypervisor.errors import ActorExit, OutOfGas
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
 from hypervisor.kernel import Kernel
+from hypervisor.kernel.blocks import Block
 from hypervisor.runtime import Outcome
 from hypervisor.types import INIT_ACTOR, METHOD_CONSTRUCTOR, NO_BLOCK, SYSTEM_ACTOR, ActorID, BlockId
 from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE

@@ -1,13 +1,13 @@
 """Conversion between Ethereum addresses and f410 addresses.
 
-Unlike in `bridge.addresses`, a masked ID is an address like any other.
+Unlike in `bridge.ethereum.addresses`, a masked ID is an address like any other.
 """
 
 from functools import lru_cache
 from typing import Final
 
-from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress
-from hypervisor.address import Address, Protocol
+from bridge.ethereum.addresses import ETH_ADDRESS_LENGTH, EthAddress
+from hypervisor.messages.address import Address, Protocol
 from hypervisor.types import EAM_NAMESPACE
 
 _F410_PAYLOAD: Final = 1 + ETH_ADDRESS_LENGTH

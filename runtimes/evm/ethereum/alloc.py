@@ -8,23 +8,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from bridge import rlp
-from bridge.addresses import EthAddress
-from bridge.evm_state import EvmState
-from bridge.patricia import EMPTY_ROOT, secure_root
-from hypervisor.address import Address
+from bridge.ethereum import rlp
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.patricia import EMPTY_ROOT, secure_root
+from bridge.filecoin.evm_state import EvmState
 from hypervisor.journal import Journal
-from hypervisor.machine_state import MachineState
-from hypervisor.state_tree import HAMT_BIT_WIDTH, ActorState
+from hypervisor.machine.machine_state import MachineState
+from hypervisor.messages.address import Address
+from hypervisor.state.state_tree import HAMT_BIT_WIDTH, ActorState
 from hypervisor.types import EAM_NAMESPACE, FIRST_DYNAMIC_ACTOR, ActorID, TokenAmount
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.addresses import ethereum_address
 from runtimes.evm.ethereum.contract_states import EMPTY_CODE, NEW_CONTRACT
 from store.cid import RAW, cid_of
-from store.hamt import Hamt
-from store.kamt import EMPTY_KAMT, Kamt
 from store.keccak import keccak
+from store.trees.hamt import Hamt
+from store.trees.kamt import EMPTY_KAMT, Kamt
 
 _WORD: Final = 32
 

@@ -7,19 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from bridge.addresses import EthAddress, create_address
-from bridge.cbor import byte_string
+from bridge.ethereum.addresses import EthAddress, create_address
+from bridge.ethereum.transactions import BLOB, GAS_PER_BLOB, Transaction
 from bridge.ethereum_block import SYSTEM_ADDRESS, EthereumBlock
-from bridge.events import Log, entries_to_log
+from bridge.filecoin.cbor import byte_string
+from bridge.filecoin.events import Log, entries_to_log
 from bridge.method_numbers import INVOKE_EVM
-from bridge.transactions import BLOB, GAS_PER_BLOB, Transaction
-from hypervisor.blocks import Block
-from hypervisor.call import Call, CallResult
 from hypervisor.errors import OutOfGas, SyscallError
-from hypervisor.events import StampedEvent
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.gas import GasOutputs, GasTracker
-from hypervisor.machine_state import MachineState
+from hypervisor.kernel.blocks import Block
+from hypervisor.kernel.call import Call, CallResult
+from hypervisor.machine.machine_state import MachineState
+from hypervisor.messages.events import StampedEvent
 from hypervisor.types import (
     METHOD_CONSTRUCTOR,
     SYSTEM_ACTOR,

@@ -1,8 +1,8 @@
 """The authorizations of a transaction: they set the delegations of their signers (EIP-7702)."""
 
-from bridge.addresses import EthAddress
-from bridge.delegations import authority_of, is_delegation
-from bridge.transactions import Authorization, Transaction
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.delegations import authority_of, is_delegation
+from bridge.ethereum.transactions import Authorization, Transaction
 from hypervisor.types import ActorID
 from runtimes.evm.ethereum import prices
 from runtimes.evm.ethereum.accounts import Accounts

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from bridge.transactions import GAS_PER_BLOB
+from bridge.ethereum.transactions import GAS_PER_BLOB
 from runtimes.evm.ethereum import prices
 from runtimes.evm.ethereum.forks import Fork
 
@@ -16,7 +16,7 @@ _BLOB_BASE_COST: Final = 1 << 13
 
 @dataclass(frozen=True, slots=True)
 class ForkBlobs:
-    """A fork's rules of blobs (`bridge.ethereum_execution.BlobRules`)."""
+    """A fork's rules of blobs (`bridge.ethereum.execution.BlobRules`)."""
 
     fork: Fork
 

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
 
-from bridge import rlp
-from bridge.addresses import EthAddress, create_address
-from bridge.block_access_list import BlockAccessList
+from bridge.ethereum import rlp
+from bridge.ethereum.addresses import EthAddress, create_address
+from bridge.ethereum.block import BlockAccessList
+from bridge.ethereum.transactions import LEGACY, SignedTransaction, recover
 from bridge.ethereum_block import BLOCK_HASHES
-from bridge.events import Log
-from bridge.receipts import EmittedLog, bloom
-from bridge.transactions import LEGACY, SignedTransaction, recover
-from hypervisor.machine_state import MachineState
+from bridge.filecoin.events import Log
+from bridge.filecoin.receipts import EmittedLog, bloom
+from hypervisor.machine.machine_state import MachineState
 from runtimes.evm.ethereum.alloc import StateRoots
 from runtimes.evm.ethereum.application import TransactionResult, block_limits, block_of, fork_of
 from runtimes.evm.ethereum.block_errors import InvalidBlock

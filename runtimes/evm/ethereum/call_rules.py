@@ -10,20 +10,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from bridge.gas import DEFAULT_RATE
 from bridge.method_numbers import INVOKE_EVM
-from hypervisor.blocks import Block
-from hypervisor.call import Call, CallResult, LentCode
-from hypervisor.call_manager import CallManager
-from hypervisor.call_rules import FILECOIN_CALLS
 from hypervisor.errors import LongExecution, OutOfGas
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MAX_MILLIGAS, GasTracker
-from hypervisor.network_versions import LATEST
+from hypervisor.kernel.blocks import Block
+from hypervisor.kernel.call import Call, CallResult, LentCode
+from hypervisor.machine.call_manager import CallManager
+from hypervisor.machine.call_rules import FILECOIN_CALLS
 from hypervisor.prices import Price, PriceList
-from hypervisor.state_tree import ActorState
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import INIT_ACTOR, METHOD_CONSTRUCTOR, ActorID
+from hypervisor.versions.network_versions import LATEST
 from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
 from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.addresses import ethereum_address
@@ -48,7 +48,7 @@ FREE: Final = LATEST.prices.successor(
 
 
 class EthereumCallRules:
-    """The `hypervisor.call_manager.CallRules` of one transaction.
+    """The `hypervisor.machine.call_manager.CallRules` of one transaction.
 
     While a native actor runs, accesses to actors are charged (`CallManager.charges_access`).
     """

@@ -10,21 +10,21 @@ from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeGuard, TypeVar, cast
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum_block import SYSTEM_ADDRESS, TRANSFER_EVENT, EthereumBlock
-from bridge.events import Log, entries_to_log, log_to_entries
-from hypervisor.address import Address
-from hypervisor.call import Call, CallResult
-from hypervisor.call_manager import CallManager, MessageOrigin
+from bridge.filecoin.events import Log, entries_to_log, log_to_entries
 from hypervisor.errors import OutOfGas
-from hypervisor.events import StampedEvent
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import GasTracker
 from hypervisor.journal import Journal
-from hypervisor.machine_state import MachineState
-from hypervisor.network_versions import LATEST
+from hypervisor.kernel.call import Call, CallResult
+from hypervisor.machine.call_manager import CallManager, MessageOrigin
+from hypervisor.machine.machine_state import MachineState
+from hypervisor.messages.address import Address
+from hypervisor.messages.events import StampedEvent
 from hypervisor.tracing import EventEmitted
 from hypervisor.types import MAX_BALANCE, SYSTEM_ACTOR, ActorID, TokenAmount
+from hypervisor.versions.network_versions import LATEST
 from runtimes.evm.engine import SubcallInputs, SubcallOutcome, TxContext
 from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.call_rules import FREE, EthereumCallRules

@@ -10,15 +10,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from bridge.block_access_list import BlockAccessList
+from bridge.ethereum.block import BlockAccessList
+from bridge.ethereum.patricia import list_root
+from bridge.ethereum.transactions import BLOB, GAS_PER_BLOB, SET_CODE, SignedTransaction, TransactionError
 from bridge.ethereum_block import ETHEREUM, EthereumBlock
-from bridge.patricia import list_root
-from bridge.receipts import bloom
+from bridge.filecoin.receipts import bloom
 from bridge.transaction_parsing import parse_transaction
-from bridge.transactions import BLOB, GAS_PER_BLOB, SET_CODE, SignedTransaction, TransactionError
 from hypervisor.context import MachineContext
 from hypervisor.externs import ExternError
-from hypervisor.machine_state import MachineState, Snapshot
+from hypervisor.machine.machine_state import MachineState, Snapshot
 from hypervisor.types import ChainEpoch, TokenAmount
 from runtimes.evm.ethereum.alloc import StateRoots
 from runtimes.evm.ethereum.block_errors import InvalidBlock, mismatch

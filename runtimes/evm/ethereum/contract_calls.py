@@ -7,17 +7,17 @@ block and cleared between calls. Only call trees without tracer and interception
 from functools import partial
 from typing import Final, NamedTuple
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
+from bridge.filecoin.parameters import unwrap_return
 from bridge.gas import CHARGE_NAME
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import unwrap_return
-from bridge.transactions import DYNAMIC_FEE, Transaction
-from hypervisor.blocks import Block
-from hypervisor.call import Call, CallResult
 from hypervisor.context import MachineContext
-from hypervisor.events import StampedEvent
 from hypervisor.exit_codes import ExitCode
-from hypervisor.machine_state import MachineState
+from hypervisor.kernel.blocks import Block
+from hypervisor.kernel.call import Call, CallResult
+from hypervisor.machine.machine_state import MachineState
+from hypervisor.messages.events import StampedEvent
 from hypervisor.types import ActorID, TokenAmount
 from runtimes.evm.engine import Frame
 from runtimes.evm.ethereum.accounts import Accounts

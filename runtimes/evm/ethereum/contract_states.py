@@ -5,12 +5,12 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import Final
 
-from bridge.addresses import EthAddress
-from bridge.delegations import delegation_of, is_delegation
-from bridge.evm_state import EvmState
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.delegations import delegation_of, is_delegation
+from bridge.filecoin.evm_state import EvmState
 from hypervisor.errors import Fatal
-from hypervisor.machine_state import MachineState
-from hypervisor.state_tree import ActorState
+from hypervisor.machine.machine_state import MachineState
+from hypervisor.state.state_tree import ActorState
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.contract import FIRST_NONCE
 from runtimes.evm.ethereum.forks import Fork
@@ -18,7 +18,7 @@ from runtimes.evm.inspection import NATIVE_CODE
 from store.blockstore import BlockNotFound
 from store.cid import EMPTY_ARRAY_CID, RAW, Cid, cid_of
 from store.codec import CodecError
-from store.kamt import EMPTY_KAMT, EMPTY_KAMT_BLOCK
+from store.trees.kamt import EMPTY_KAMT, EMPTY_KAMT_BLOCK
 from store.words import StoredWords
 
 EMPTY_CODE: Final = cid_of(b"", RAW)

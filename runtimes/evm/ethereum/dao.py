@@ -5,9 +5,9 @@ Source: EIP-779, and the list of accounts in go-ethereum's `params/dao.go`.
 
 from typing import Final
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from hypervisor.journal import Journal
-from hypervisor.machine_state import MachineState
+from hypervisor.machine.machine_state import MachineState
 from runtimes.evm.ethereum.accounts import Accounts
 
 DAO_EXTRA_DATA: Final = b"dao-hard-fork"

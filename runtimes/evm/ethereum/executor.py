@@ -8,22 +8,22 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.execution import BlobRules, ForkFacts, SimulatedCall
+from bridge.ethereum.transactions import BLOB, DYNAMIC_FEE, LEGACY, SET_CODE, SignedTransaction, Transaction
 from bridge.ethereum_block import BLOCK_HASH_COUNT, BLOCK_HASHES, BLOCK_HASHES_CODE, ETHEREUM, SYSTEM_ADDRESS
-from bridge.ethereum_execution import BlobRules, ForkFacts, SimulatedCall
-from bridge.evm_state import EvmState
+from bridge.filecoin.evm_state import EvmState
+from bridge.filecoin.parameters import CreateReturn, unwrap_return
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import CreateReturn, unwrap_return
-from bridge.transactions import BLOB, DYNAMIC_FEE, LEGACY, SET_CODE, SignedTransaction, Transaction
-from hypervisor.address import Address
 from hypervisor.errors import Fatal, InvalidInput, MessageError
-from hypervisor.events import events_root
-from hypervisor.executor import ApplyResult, BlockGas
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import GasOutputs
 from hypervisor.journal import Journal
-from hypervisor.machine_state import MachineState
-from hypervisor.message import Message, Receipt
+from hypervisor.machine.executor import ApplyResult, BlockGas
+from hypervisor.machine.machine_state import MachineState
+from hypervisor.messages.address import Address
+from hypervisor.messages.events import events_root
+from hypervisor.messages.message import Message, Receipt
 from hypervisor.tracing import MessageEnded, MessageStarted
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, Gas, TokenAmount
 from runtimes.evm.ethereum.accounts import Accounts
@@ -137,30 +137,30 @@ class EthereumExecutor:
 
     @staticmethod
     def fork_names() -> tuple[str, ...]:
-        """Return the names of the supported forks, oldest first (`bridge.ethereum_execution.ForkTable`)."""
+        """Return the names of the supported forks, oldest first (`bridge.ethereum.execution.ForkTable`)."""
         return fork_names()
 
     @staticmethod
     def fork_name(wanted: str) -> str:
-        """Return the name of a fork, ignoring case (`bridge.ethereum_execution.ForkTable`). Raises InvalidInput."""
+        """Return the name of a fork, ignoring case (`bridge.ethereum.execution.ForkTable`). Raises InvalidInput."""
         return fork_named(with_case(wanted)).name
 
     @staticmethod
     def header_fields(fork: str) -> frozenset[str]:
-        """Return the header fields added after Frontier (`bridge.ethereum_execution.ForkTable`)."""
+        """Return the header fields added after Frontier (`bridge.ethereum.execution.ForkTable`)."""
         return frozenset(fork_named(fork).header_fields)
 
     @staticmethod
     def transaction_types(fork: str) -> tuple[int, ...]:
-        """Return the transaction types of a fork (`bridge.ethereum_execution.ForkTable`)."""
+        """Return the transaction types of a fork (`bridge.ethereum.execution.ForkTable`)."""
         return fork_named(fork).transaction_types
 
     @staticmethod
     def blob_rules(fork: str) -> BlobRules:
-        """Return a fork's rules of blobs (`bridge.ethereum_execution.ForkTable`)."""
+        """Return a fork's rules of blobs (`bridge.ethereum.execution.ForkTable`)."""
         return ForkBlobs(fork_named(fork))
 
-    # --- interface to the chain (`bridge.ethereum_execution.EthereumExecution`) -------------------------------
+    # --- interface to the chain (`bridge.ethereum.execution.EthereumExecution`) -------------------------------
 
     def apply_signed(self, signed: SignedTransaction, sender: EthAddress) -> ApplyResult:
         """Apply a transaction signed by this sender. Raises InvalidTransaction."""

@@ -6,10 +6,10 @@ engine cannot complete the call tree, the call runs as usual. The result is the 
 
 from functools import partial
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from bridge.gas import CHARGE_NAME
 from bridge.method_numbers import INVOKE_EVM
-from hypervisor.call import Call, CallResult
+from hypervisor.kernel.call import Call, CallResult
 from hypervisor.types import ActorID
 from runtimes.evm.engine import Frame
 from runtimes.evm.ethereum.actor import code_of

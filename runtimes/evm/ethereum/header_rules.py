@@ -7,9 +7,9 @@ Each check raises InvalidBlock with exception names of Ethereum's test fixtures.
 from collections.abc import Iterator, Mapping, Set
 from typing import Final
 
-from bridge.block_access_list import ITEM_GAS, BlockAccessList, first_difference
+from bridge.ethereum.block import ITEM_GAS, BlockAccessList, first_difference
+from bridge.ethereum.patricia import list_root
 from bridge.ethereum_block import next_base_fee
-from bridge.patricia import list_root
 from runtimes.evm.ethereum.blobs import ForkBlobs
 from runtimes.evm.ethereum.block_errors import InvalidBlock, mismatch
 from runtimes.evm.ethereum.dao import DAO_EXTRA_BLOCKS, DAO_EXTRA_DATA

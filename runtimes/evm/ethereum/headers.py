@@ -7,8 +7,8 @@ later fields.
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from bridge import rlp
-from bridge.addresses import EthAddress
+from bridge.ethereum import rlp
+from bridge.ethereum.addresses import EthAddress
 from runtimes.evm.ethereum.block_errors import InvalidBlock
 from runtimes.evm.ethereum.block_run import Withdrawal
 from store.cid import Cid

@@ -7,9 +7,9 @@ runtime ends it.
 from collections.abc import Sequence
 from typing import Final
 
-from bridge.addresses import EthAddress
-from bridge.events import Log
+from bridge.ethereum.addresses import EthAddress
 from bridge.evm_steps import SelfDestructed, SlotWritten
+from bridge.filecoin.events import Log
 from bridge.gas import SLICE, GasBudget
 from hypervisor.errors import OutOfGas
 from hypervisor.externs import ExternError

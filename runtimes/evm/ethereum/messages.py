@@ -1,21 +1,21 @@
 """Conversion of Filecoin messages to Ethereum transactions, for the executor under Ethereum's rules.
 
 InvokeEVM of an f410 address and CreateExternal of the Ethereum address manager are how the network represents
-transactions (`bridge.transaction_messages`), and are converted back. Any other message is executed as it is, with its
+transactions (`bridge.filecoin.messages`), and are converted back. Any other message is executed as it is, with its
 parameters charged like calldata.
 """
 
 from dataclasses import dataclass
 
-from bridge.addresses import EthAddress, masked_id
-from bridge.cbor import ParamsError, read_byte_string
+from bridge.ethereum.addresses import EthAddress, masked_id
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
+from bridge.filecoin.cbor import ParamsError, read_byte_string
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import CREATE_EXTERNAL_METHOD
-from bridge.transactions import DYNAMIC_FEE, Transaction
-from hypervisor.address import Address
-from hypervisor.blocks import Block
-from hypervisor.machine_state import MachineState
-from hypervisor.message import Message
+from hypervisor.kernel.blocks import Block
+from hypervisor.machine.machine_state import MachineState
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.types import EAM_ACTOR, METHOD_SEND, MethodNumber
 from runtimes.evm.ethereum.addresses import ethereum_address
 from runtimes.evm.ethereum.validation import InvalidTransaction, RejectionReason

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from functools import partial
 
-from bridge.addresses import EthAddress
-from hypervisor.call import Call, CallResult
-from hypervisor.call_manager import Mark
+from bridge.ethereum.addresses import EthAddress
 from hypervisor.exit_codes import ExitCode
+from hypervisor.kernel.call import Call, CallResult
+from hypervisor.machine.call_manager import Mark
 from hypervisor.types import ActorID
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.state_gas import StateGasMeter

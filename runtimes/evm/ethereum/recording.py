@@ -9,10 +9,10 @@ access lists use `Accounts`, so that they pay nothing for this.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from bridge.addresses import EthAddress
-from bridge.block_access_list import BlockAccessList
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.block import BlockAccessList
 from hypervisor.journal import Journal
-from hypervisor.machine_state import MachineState
+from hypervisor.machine.machine_state import MachineState
 from hypervisor.types import ActorID
 from runtimes.evm.engine import TreeMode
 from runtimes.evm.ethereum.account_keys import JournalEntry
@@ -20,7 +20,7 @@ from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.contract_states import EMPTY_CODE, ContractCache
 from runtimes.evm.ethereum.host import EthereumHost
 from store.cid import Cid
-from store.kamt import EMPTY_KAMT
+from store.trees.kamt import EMPTY_KAMT
 
 _Basics = tuple[int, int, Cid]
 """An account's balance, nonce, and code."""

@@ -8,18 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from bridge.addresses import EthAddress, create2_address, create_address
-from bridge.cbor import byte_string
+from bridge.ethereum.addresses import EthAddress, create2_address, create_address
 from bridge.evm_steps import CodeBorrowed, CreationCollision, EvmCost, FundsMissing, PrecompileRefusal
+from bridge.filecoin.cbor import byte_string
+from bridge.filecoin.parameters import DelegateCallParams, unwrap_return
 from bridge.gas import DEFAULT_RATE
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import DelegateCallParams, unwrap_return
-from hypervisor.address import Address
-from hypervisor.blocks import Block
-from hypervisor.call import Call, CallResult
 from hypervisor.errors import OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.kernel import Kernel, SendResult
+from hypervisor.kernel.blocks import Block
+from hypervisor.kernel.call import Call, CallResult
+from hypervisor.messages.address import Address
 from hypervisor.types import (
     EAM_NAMESPACE,
     METHOD_CONSTRUCTOR,

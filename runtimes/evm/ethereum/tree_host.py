@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from bridge.addresses import EthAddress, unmask_id
+from bridge.ethereum.addresses import EthAddress, unmask_id
 from hypervisor.errors import OutOfGas
-from hypervisor.events import StampedEvent
 from hypervisor.gas import GasTracker
+from hypervisor.messages.events import StampedEvent
 from hypervisor.types import ActorID
 from runtimes.evm.engine import TxContext
 from runtimes.evm.ethereum.calls import EthereumCalls

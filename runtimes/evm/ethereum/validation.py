@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from bridge.addresses import EthAddress
-from bridge.ethereum_execution import RefusedTransaction
-from bridge.kzg import VERSIONED_HASH
-from bridge.transactions import BLOB, SET_CODE, Transaction
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.execution import RefusedTransaction
+from bridge.ethereum.kzg import VERSIONED_HASH
+from bridge.ethereum.transactions import BLOB, SET_CODE, Transaction
 from hypervisor.types import MAX_BALANCE
 from runtimes.evm.ethereum import prices
 from runtimes.evm.ethereum.forks import Fork

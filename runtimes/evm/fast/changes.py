@@ -8,10 +8,10 @@ from functools import partial
 from struct import Struct
 from typing import Final
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum_block import SYSTEM_ADDRESS
-from bridge.events import DATA_KEY, INDEXED_FLAGS, TOPIC_KEYS, entry_of_log
-from hypervisor.events import EventEntry, StampedEvent
+from bridge.filecoin.events import DATA_KEY, INDEXED_FLAGS, TOPIC_KEYS, entry_of_log
+from hypervisor.messages.events import EventEntry, StampedEvent
 from hypervisor.types import SYSTEM_ACTOR, ActorID
 from runtimes.evm.fast.numbers import ChangeFlag
 from runtimes.evm.tree_engine import TreeHost

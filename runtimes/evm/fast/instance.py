@@ -15,7 +15,7 @@ from struct import Struct
 from typing import Final
 from weakref import ref
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from hypervisor.errors import Fatal
 from hypervisor.tracing import RuntimeEvent
 from hypervisor.types import ActorID

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 from weakref import ref
 
-from hypervisor.deep_stack import Stacks
 from hypervisor.errors import Fatal, InvalidModule, RuntimeUnavailable
 from hypervisor.once import once
+from hypervisor.threads import Stacks
 from runtimes.evm.fast.host_calls import HOST_CALLS, OVERDRAW, TX_CONTEXT
 from runtimes.evm.fast.instance import FastInstance, HostCalls, Regions
 from runtimes.evm.fast.regions.blocks import MAX_REGION_SIZE

@@ -11,7 +11,7 @@ from struct import Struct
 from typing import Any, Final, cast
 from weakref import WeakKeyDictionary
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from hypervisor.errors import OutOfGas
 from hypervisor.types import ActorID
 from runtimes.evm.code import EMPTY_CODE_HASH
@@ -22,7 +22,7 @@ from runtimes.evm.rules import P256_ADDRESS
 from runtimes.evm.state_gas import StateGas, StateGasMeter
 from runtimes.evm.tree_engine import AccountView, TreeHost
 from store.cid import CBOR_CID_PREFIX
-from store.kamt import EMPTY_KAMT
+from store.trees.kamt import EMPTY_KAMT
 
 _ANY_CODE: Final = 1 << 24
 """Value that means that code size is not limited."""

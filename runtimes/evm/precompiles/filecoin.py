@@ -7,16 +7,16 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from bridge.filecoin_call import (
+from bridge.filecoin.call import (
     AbiError,
     ActorCall,
     decode_call,
     encode_call_return,
     failed_send_exit,
 )
-from hypervisor.address import Address
 from hypervisor.errors import AddressError, SyscallError
 from hypervisor.exit_codes import ErrorNumber
+from hypervisor.messages.address import Address
 from hypervisor.types import NO_BLOCK, ActorID, MethodNumber, TokenAmount
 from runtimes.evm.engine import CallInputs, CallKind
 from runtimes.evm.precompile_host import PrecompileHost, gas_limit

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from bridge.addresses import EthAddress, unmask_id
+from bridge.ethereum.addresses import EthAddress, unmask_id
 from hypervisor.errors import InvalidInput
 from hypervisor.precompiles import MAX_OUTPUT_BYTES, Precompile, PrecompileTable
 from runtimes.evm.precompiles.ethereum import ETHEREUM

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, cast
 
-from bridge.addresses import word_to_address
+from bridge.ethereum.addresses import word_to_address
 from runtimes.evm.engine import BlobHost, CallInputs, CallKind, CreateInputs, Status, SubcallInputs
 from runtimes.evm.py_evm.computation import FrameComputation, FrameError
 from runtimes.evm.py_evm.opcodes import OPCODE_FUNCTIONS, require_writable

@@ -12,7 +12,7 @@ from typing import Final
 
 from eth.exceptions import Halt, InvalidJumpDestination
 
-from bridge.addresses import word_to_address
+from bridge.ethereum.addresses import word_to_address
 from runtimes.evm.engine import CallInputs, CallKind, CreateInputs, Status, SubcallInputs
 from runtimes.evm.py_evm.computation import FrameComputation, FrameError
 

@@ -3,7 +3,7 @@
 from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.types import ActorID, BlockId
-from runtimes.wasm.invocation import WasmInvocation
+from runtimes.wasm.syscalls.invocation import WasmInvocation
 from runtimes.wasm.syscalls.table import I32_RESULT, SEND, TOKEN_AMOUNT, U32, U64, Syscall, token_amount
 
 ACTOR_ADDRESS_LENGTH = 21

@@ -5,8 +5,8 @@ from typing import overload
 
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
-from hypervisor.signatures import BLS_PUBLIC_KEY_LENGTH, BLS_SIGNATURE_LENGTH, SECP_SIGNATURE_LENGTH
-from runtimes.wasm.invocation import WasmInvocation
+from hypervisor.messages.signatures import BLS_PUBLIC_KEY_LENGTH, BLS_SIGNATURE_LENGTH, SECP_SIGNATURE_LENGTH
+from runtimes.wasm.syscalls.invocation import WasmInvocation
 from runtimes.wasm.syscalls.table import CONSENSUS_FAULT, I32_RESULT, NO, PUBLIC_KEY, U32, YES, Syscall
 
 DIGEST_LENGTH = 32

@@ -2,7 +2,7 @@
 
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
-from runtimes.wasm.invocation import WasmInvocation
+from runtimes.wasm.syscalls.invocation import WasmInvocation
 from runtimes.wasm.syscalls.table import I32_RESULT, NO, YES, Syscall
 
 MAX_ARTIFACT_NAME = 256

@@ -1,8 +1,8 @@
 """Syscall `event.emit_event`, in its two forms. Source: ref-fvm syscalls/event.rs; FIP-0072."""
 
-from hypervisor.blocks import MAX_BLOCK_SIZE
-from hypervisor.events import MAX_ENTRIES
-from runtimes.wasm.invocation import WasmInvocation
+from hypervisor.kernel.blocks import MAX_BLOCK_SIZE
+from hypervisor.messages.events import MAX_ENTRIES
+from runtimes.wasm.syscalls.invocation import WasmInvocation
 from runtimes.wasm.syscalls.table import EVENT_ENTRY, Syscall
 
 

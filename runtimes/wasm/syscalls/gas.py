@@ -1,7 +1,7 @@
 """Syscalls `gas.*`: an actor's own charges, and the remaining gas. Source: ref-fvm syscalls/gas.rs."""
 
 from hypervisor.gas import MILLIGAS_PER_GAS, to_milligas
-from runtimes.wasm.invocation import WasmInvocation
+from runtimes.wasm.syscalls.invocation import WasmInvocation
 from runtimes.wasm.syscalls.table import U64, Syscall
 
 

@@ -1,7 +1,7 @@
 """Syscalls `ipld.*`: blocks. Source: ref-fvm syscalls/ipld.rs."""
 
-from hypervisor.blocks import MAX_BLOCK_SIZE
-from runtimes.wasm.invocation import WasmInvocation
+from hypervisor.kernel.blocks import MAX_BLOCK_SIZE
+from runtimes.wasm.syscalls.invocation import WasmInvocation
 from runtimes.wasm.syscalls.table import I32_RESULT, IPLD_OPEN, IPLD_STAT, U32, Syscall
 
 

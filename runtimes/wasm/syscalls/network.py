@@ -4,7 +4,7 @@ import struct
 
 from hypervisor.errors import Fatal
 from hypervisor.types import ChainEpoch
-from runtimes.wasm.invocation import WasmInvocation
+from runtimes.wasm.syscalls.invocation import WasmInvocation
 from runtimes.wasm.syscalls.table import NETWORK_CONTEXT, TOKEN_AMOUNT, U32, Syscall, token_amount
 
 

@@ -1,7 +1,7 @@
 """Syscalls `rand.*`: randomness of the chain, in both forms. Source: ref-fvm syscalls/rand.rs; FIP-0075."""
 
 from hypervisor.types import ChainEpoch
-from runtimes.wasm.invocation import WasmInvocation
+from runtimes.wasm.syscalls.invocation import WasmInvocation
 from runtimes.wasm.syscalls.table import RANDOMNESS, Syscall
 
 

@@ -1,6 +1,6 @@
 """Syscalls `self.*`: the actor's own state root, balance and deletion. Source: ref-fvm syscalls/sself.rs."""
 
-from runtimes.wasm.invocation import WasmInvocation
+from runtimes.wasm.syscalls.invocation import WasmInvocation
 from runtimes.wasm.syscalls.table import TOKEN_AMOUNT, U32, Syscall, token_amount
 
 

@@ -3,7 +3,7 @@
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.types import BlockId, MethodNumber, TokenAmount
-from runtimes.wasm.invocation import WasmInvocation
+from runtimes.wasm.syscalls.invocation import WasmInvocation
 from runtimes.wasm.syscalls.table import SEND, Syscall
 
 NO_GAS_LIMIT = (1 << 64) - 1

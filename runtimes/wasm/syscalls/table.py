@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hypervisor.errors import Fatal
-from runtimes.wasm.module import I32, I64
+from runtimes.wasm.module.parser import I32, I64
 
 
 class Structure:

@@ -2,7 +2,7 @@
 
 from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
-from runtimes.wasm.invocation import WasmInvocation
+from runtimes.wasm.syscalls.invocation import WasmInvocation
 from runtimes.wasm.syscalls.table import MESSAGE_CONTEXT, Syscall, token_amount
 
 MAX_MESSAGE = 1024

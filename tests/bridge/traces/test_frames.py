@@ -2,14 +2,14 @@
 
 import pytest
 
-from bridge.addresses import EthAddress, create_address, masked_id
-from bridge.cbor import byte_string
+from bridge.ethereum.addresses import EthAddress, create_address, masked_id
+from bridge.filecoin.cbor import byte_string
+from bridge.filecoin.parameters import CreateParams, CreateReturn, DelegateCallParams
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import CreateParams, CreateReturn, DelegateCallParams
 from bridge.traces.call_tracer import call_trace
 from bridge.traces.frames import EthereumFrame, ethereum_frames
 from bridge.traces.parity import failure, flat_traces
-from hypervisor.address import Address
+from hypervisor.messages.address import Address
 from hypervisor.tracing import CallEnded, CallStarted, Dispatched, EventEmitted, MessageEnded, TraceEvent
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, INIT_ACTOR, ActorID, MethodNumber, TokenAmount
 from store.cid import CBOR, DAG_CBOR, RAW, Cid, cid_of

@@ -5,18 +5,18 @@ from typing import Any
 
 import pytest
 
-from bridge import rlp
+from bridge.ethereum import rlp
+from bridge.ethereum.transactions import SignedTransaction
 from bridge.ethereum_block import EthereumBlock
 from bridge.evm_steps import EvmCost, EvmFault, EvmStep
 from bridge.traces.failure_texts import LogTooLong
 from bridge.traces.struct_logs import LogLimitReached, StructLogger, StructLogOptions, struct_log_trace
 from bridge.transaction_parsing import parse_transaction
-from bridge.transactions import SignedTransaction
 from fvm_hypervisor.laboratory.vectors.ethereum_json import read_accounts
 from fvm_hypervisor.laboratory.vectors.statetest import base_machine
-from hypervisor.address import Address
 from hypervisor.context import MachineContext
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
 from hypervisor.tracing import CallEnded, CallStarted, Dispatched, TraceEvent
 from hypervisor.types import ActorID, ChainEpoch, MethodNumber, TokenAmount
 from runtimes.evm.ethereum.alloc import install_alloc

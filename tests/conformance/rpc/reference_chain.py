@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from bridge import rlp
-from bridge.addresses import EthAddress
+from bridge.ethereum import rlp
+from bridge.ethereum.addresses import EthAddress
 from bridge.transaction_parsing import parse_transaction
 from localnet import Network
 from localnet.rpc.node import Node

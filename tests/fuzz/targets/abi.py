@@ -8,8 +8,8 @@ from typing import Any
 
 from eth_abi.abi import encode
 
-from bridge.abi import AbiMismatch, ContractInterface
-from bridge.events import Log
+from bridge.abi.abi import AbiMismatch, ContractInterface
+from bridge.filecoin.events import Log
 from tests.fuzz import trees
 from tests.fuzz.target import Target
 

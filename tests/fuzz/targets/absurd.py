@@ -8,12 +8,12 @@ from functools import cache
 from random import Random
 from typing import Any
 
-from hypervisor.address import Address
+from hypervisor.bundles.genesis import Genesis
 from hypervisor.errors import InvalidInput
-from hypervisor.genesis import Genesis
-from hypervisor.machine import Hypervisor
-from hypervisor.machine_state import Snapshot
-from hypervisor.message import Message
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.machine_state import Snapshot
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.types import TokenAmount
 from store.codec import CodecError, decode_strict, encode
 from tests.fuzz import trees

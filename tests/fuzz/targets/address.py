@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from random import Random
 
-from bridge.addresses import from_delegated, to_ethereum, to_filecoin, unmask_id
-from hypervisor.address import Address, Protocol
+from bridge.ethereum.addresses import from_delegated, to_ethereum, to_filecoin, unmask_id
 from hypervisor.errors import AddressError
+from hypervisor.messages.address import Address, Protocol
 from tests.fuzz import trees
 from tests.fuzz.target import Target
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from store.amt import MAX_INDEX, Amt
-from store.memory import MemoryStore
+from store.blocks.memory import MemoryStore
+from store.trees.amt import MAX_INDEX, Amt
 from tests.fuzz import lying
 from tests.fuzz.target import Target
 

@@ -10,13 +10,13 @@ from functools import cache
 from random import Random
 from typing import Any
 
-from bridge.addresses import EthAddress, masked_id, to_filecoin
 from bridge.apply_and_call import APPLY_AND_CALL, ApplyAndCallParams
-from bridge.cbor import ParamsError
+from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
+from bridge.filecoin.cbor import ParamsError
 from fvm_hypervisor.laboratory.profiles.delegated_calls import VARIANTS, AccountCalls
-from hypervisor.machine import Hypervisor
-from hypervisor.machine_state import Snapshot
-from hypervisor.message import Message
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.machine_state import Snapshot
+from hypervisor.messages.message import Message
 from hypervisor.types import ActorID, Gas, TokenAmount
 from localnet import Network
 from localnet.accounts import accounts

@@ -4,19 +4,19 @@ from collections.abc import Iterator
 from functools import cache
 from random import Random
 
-from bridge.addresses import EthAddress, to_filecoin
-from bridge.evm_state import EvmState
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.filecoin.evm_state import EvmState
+from bridge.filecoin.parameters import invoke_params
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import invoke_params
-from hypervisor.address import Address
-from hypervisor.genesis import Genesis
-from hypervisor.machine import Hypervisor
-from hypervisor.machine_state import Snapshot
-from hypervisor.message import Message
-from hypervisor.state_tree import ActorState
+from hypervisor.bundles.genesis import Genesis
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.machine_state import Snapshot
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import Gas, TokenAmount
 from store.cid import RAW, cid_of
-from store.kamt import Kamt
+from store.trees.kamt import Kamt
 from tests.fuzz import trees
 from tests.fuzz.evm_programs import CONTRACT, OPCODES, program, push
 from tests.fuzz.target import MACHINE, Target

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from io import BytesIO
 from random import Random
 
-from store.car import CarError, read_car, write_car
+from store.car.files import CarError, read_car, write_car
 from store.cid import RAW, Cid, cid_of, has_digest
 from store.codec import encode, link
 from store.varint import write_uvarint

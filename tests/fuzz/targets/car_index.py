@@ -8,8 +8,8 @@ from random import Random
 from tempfile import mkdtemp
 
 from store.blockstore import BlockNotFound
-from store.car import CarError
-from store.car_index import IndexedCar, write_indexed_car
+from store.car.files import CarError
+from store.car.index import IndexedCar, write_indexed_car
 from store.cid import RAW, Cid, CidError, cid_of, has_digest
 from store.codec import encode
 from tests.fuzz import trees

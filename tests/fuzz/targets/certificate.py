@@ -14,9 +14,9 @@ from fvm_hypervisor.proofs.f3 import (
     encode_certificate,
     encode_power_table,
 )
-from store import bitfield
 from store.cid import cid_of
 from store.codec import CodecError, decode_strict, encode
+from store.trees import bitfield
 from tests.fuzz.target import Target, cbor_mutation
 
 COMMITTEE = Committee("fuzz", 3)

@@ -7,12 +7,12 @@ from importlib import import_module
 from random import Random
 from typing import Any, Final
 
-from bridge import facade as facades
-from bridge.actor_schemas import actor_schema, methods
-from bridge.binding import Codec
+from bridge.abi.strict_abi import Coder, NotCanonical, NotEncodable, read_all
+from bridge.actors import facade as facades
+from bridge.actors.binding import Codec
+from bridge.actors.facade import SELECTOR, FacadeFunction, FacadeRefusal, facade
+from bridge.actors.schemas import actor_schema, methods
 from bridge.exported_methods import INTERFACES
-from bridge.facade import SELECTOR, FacadeFunction, FacadeRefusal, facade
-from bridge.strict_abi import Coder, NotCanonical, NotEncodable, read_all
 from hypervisor.types import ActorID
 from store.cid import CBOR, cid_of
 from store.codec import CodecError, decode_strict, encode, link

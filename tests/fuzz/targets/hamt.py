@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from store.hamt import Hamt
-from store.memory import MemoryStore
+from store.blocks.memory import MemoryStore
+from store.trees.hamt import Hamt
 from tests.fuzz import lying
 from tests.fuzz.target import Target
 

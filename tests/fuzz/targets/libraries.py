@@ -13,14 +13,14 @@ from typing import Any
 
 from hypervisor.bounded_cache import BoundedCache
 from hypervisor.errors import InvalidInput, InvalidModule
-from hypervisor.machine import Hypervisor
-from hypervisor.machine_state import Snapshot
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.machine_state import Snapshot
 from hypervisor.types import Gas
 from runtimes.wasm import libraries as linking
-from runtimes.wasm import linked_modules
+from runtimes.wasm import linked
 from runtimes.wasm.libraries import MAX_LIBRARY_BYTES, LinkableModule, LinkedUnit
-from runtimes.wasm.linked_modules import LinkedModules, LinkedProgram
-from runtimes.wasm.opcodes import WasmPrices
+from runtimes.wasm.linked import LinkedModules, LinkedProgram
+from runtimes.wasm.module.opcodes import WasmPrices
 from runtimes.wasmtime.cache import default_folder
 from runtimes.wasmtime.encoding import name, section
 from store.cid import RAW, Cid, cid_of, show
@@ -58,8 +58,8 @@ def _counting_link(
 
 @cache
 def _machine() -> tuple[Hypervisor, Snapshot]:
-    linked_modules.linked_modules.cache_clear()
-    replace_attribute(linked_modules, "read_module", _counting_read)
+    linked.linked_modules.cache_clear()
+    replace_attribute(linked, "read_module", _counting_read)
     replace_attribute(LinkedModules, "link", _counting_link)
     machine = Hypervisor.open(rules="lab:libraries")
     return machine, machine.snapshot()
@@ -77,8 +77,8 @@ def run(data: bytes) -> bool:
         _machine.cache_clear()
     machine, start = _machine()
     machine.restore(start)
-    kept = linked_modules.linked_modules(default_folder())
-    kept._programs = linked_modules._Programs(sum(map(len, modules)) + (TURNS - 1) * len(modules[-1]) + _BESIDE)
+    kept = linked.linked_modules(default_folder())
+    kept._programs = linked._Programs(sum(map(len, modules)) + (TURNS - 1) * len(modules[-1]) + _BESIDE)
     kept._compiled = BoundedCache(8 << 20)
     codes: list[Cid] = []
     for module in modules[:-1]:
@@ -208,17 +208,17 @@ def mutate(data: bytes, rng: Random) -> bytes:
 def _read_again() -> None:
     """Disable the cache of read modules."""
     replace_attribute(LinkedModules, "_read_module", lambda _, __, wasm: _counting_read(wasm))
-    replace_attribute(linked_modules._Programs, "get", lambda _, __: None)
+    replace_attribute(linked._Programs, "get", lambda _, __: None)
 
 
 def _counted_for_each() -> None:
     """Count all parts of a program, even if shared."""
-    keep = linked_modules._Programs.put
+    keep = linked._Programs.put
 
     def alone(self: Any, name: bytes, program: LinkedProgram, sizes: dict[bytes, int]) -> LinkedProgram:
         return keep(self, name, program, {name + part: size for part, size in sizes.items()})
 
-    replace_attribute(linked_modules._Programs, "put", alone)
+    replace_attribute(linked._Programs, "put", alone)
 
 
 TARGET = Target(

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from functools import cache
 from random import Random
 
-from hypervisor.executor import ApplyResult
-from hypervisor.machine import Hypervisor
-from hypervisor.machine_state import Snapshot
-from hypervisor.state_tree import StateTree
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.machine_state import Snapshot
+from hypervisor.state.state_tree import StateTree
 from tests.fuzz.programs import BUFFER, CONTENT, GUEST, NAMES, SELF, START, changed, guest, operation, read, write
 from tests.fuzz.target import MACHINE, Target
 from tests.planting import replace_attribute

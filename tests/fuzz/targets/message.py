@@ -8,12 +8,12 @@ from contextlib import suppress
 from random import Random
 from typing import Any
 
-from bridge.transaction_messages import from_signed_message
-from bridge.transactions import TransactionError
-from hypervisor.address import Address
+from bridge.ethereum.transactions import TransactionError
+from bridge.filecoin.messages import from_signed_message
 from hypervisor.bigint import encode_bigint
 from hypervisor.errors import MessageError
-from hypervisor.message import Message, SignedMessage
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message, SignedMessage
 from store.codec import encode
 from tests.fuzz import trees
 from tests.fuzz.target import Target, cbor_mutation

@@ -8,13 +8,13 @@ from random import Random
 
 from fvm_hypervisor import builtin_actors
 from hypervisor.errors import InvalidModule
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
 from runtimes.wasm.binary import BinaryReader
 from runtimes.wasm.instrument import instrument
-from runtimes.wasm.module import parse_module
+from runtimes.wasm.module.parser import parse_module
 from runtimes.wasm.validate import validate_module
 from runtimes.wasmtime.engine import guest_engine
-from store.car import read_car
+from store.car.files import read_car
 from tests.conftest import fvm_data
 from tests.fuzz import trees
 from tests.fuzz.target import MACHINE, Target

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
-from bridge.cbor import ParamsError, byte_string, read_byte_string
-from bridge.filecoin_call import AbiError, BlockTooLarge, decode_call, decode_method_return
-from bridge.params import (
+from bridge.ethereum.reverts import error_text, revert_reason
+from bridge.filecoin.call import AbiError, BlockTooLarge, decode_call, decode_method_return
+from bridge.filecoin.cbor import ParamsError, byte_string, read_byte_string
+from bridge.filecoin.parameters import (
     ConstructorParams,
     CreateReturn,
     DelegateCallParams,
@@ -15,7 +16,6 @@ from bridge.params import (
     storage_key,
     unwrap_return,
 )
-from bridge.reverts import error_text, revert_reason
 from hypervisor.bigint import encode_bigint
 from hypervisor.errors import MessageError
 from store.cid import CBOR, RAW, cid_of

@@ -12,19 +12,19 @@ from random import Random
 
 from eth_abi.abi import encode as encode_abi
 
+from bridge.filecoin.parameters import invoke_params
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import invoke_params
 from fvm_hypervisor.laboratory.profiles import resurrection
 from fvm_hypervisor.laboratory.profiles.rent import collect
 from fvm_hypervisor.laboratory.profiles.rent_actor import LOOK, METHODS, OPT_OUT, PAY, RENT, RESURRECT, RentState
 from fvm_hypervisor.laboratory.profiles.resurrection import proof_of
-from hypervisor.address import Address
-from hypervisor.archived import ARCHIVED_CODE, archived_actor
-from hypervisor.machine import Hypervisor
-from hypervisor.machine_state import Snapshot
-from hypervisor.message import Message
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.machine_state import Snapshot
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
+from hypervisor.state.archived import ARCHIVED_CODE, archived_actor
 from hypervisor.types import BURNT_FUNDS_ACTOR, ActorID, ChainEpoch, MethodNumber, TokenAmount
-from store.car import CarError, read_car
+from store.car.files import CarError, read_car
 from store.codec import CodecError, decode, encode
 from store.walk import blocks_below
 from tests.fuzz import trees

@@ -6,8 +6,8 @@ from random import Random
 
 import rlp as ethereum_rlp
 
-from bridge import rlp
-from bridge.rlp import RlpError
+from bridge.ethereum import rlp
+from bridge.ethereum.rlp import RlpError
 from tests.fuzz import trees
 from tests.fuzz.target import Target
 

@@ -7,7 +7,7 @@ from functools import cache
 from random import Random
 from typing import Any
 
-from bridge.transactions import Transaction
+from bridge.ethereum.transactions import Transaction
 from localnet import Network
 from localnet.accounts import accounts
 from localnet.rpc.dispatch import Dispatcher

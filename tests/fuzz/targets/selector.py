@@ -5,16 +5,16 @@ from functools import cache
 from random import Random
 from typing import Any
 
-from store.amt import Amt
+from store.blocks.memory import MemoryStore
 from store.blockstore import StoreError, put_object
+from store.car.selectors import SelectorError, parse_selector
 from store.cid import Cid
 from store.codec import CodecError, decode_strict, encode, link
-from store.hamt import Hamt
-from store.kamt import Kamt
 from store.layouts import LayoutError
-from store.memory import MemoryStore
 from store.selection import selected_blocks, walk
-from store.selectors import SelectorError, parse_selector
+from store.trees.amt import Amt
+from store.trees.hamt import Hamt
+from store.trees.kamt import Kamt
 from tests.fuzz.target import Target, cbor_mutation
 
 MAX = 300

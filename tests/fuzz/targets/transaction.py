@@ -5,12 +5,12 @@ from contextlib import suppress
 from dataclasses import replace
 from random import Random
 
-from bridge import rlp
-from bridge.addresses import EthAddress
-from bridge.rlp import Item, RlpError
-from bridge.transaction_messages import from_signed_message, signed_message
+from bridge.ethereum import rlp
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.rlp import Item, RlpError
+from bridge.ethereum.transactions import Transaction, TransactionError
+from bridge.filecoin.messages import from_signed_message, signed_message
 from bridge.transaction_parsing import parse_transaction
-from bridge.transactions import Transaction, TransactionError
 from hypervisor.errors import AddressError
 from tests.fuzz import trees
 from tests.fuzz.target import Target

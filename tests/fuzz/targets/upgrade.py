@@ -11,13 +11,13 @@ from functools import cache
 from random import Random
 from typing import Any
 
-from hypervisor.address import Address
-from hypervisor.executor import ApplyResult
-from hypervisor.features import FEATURES, with_features
-from hypervisor.machine import Hypervisor
-from hypervisor.machine_state import Snapshot
-from hypervisor.state_tree import StateTree
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.machine_state import Snapshot
+from hypervisor.messages.address import Address
+from hypervisor.state.state_tree import StateTree
 from hypervisor.types import INIT_ACTOR
+from hypervisor.versions.features import FEATURES, with_features
 from runtimes.wasmtime.encoding import name, section
 from store.cid import RAW, cid_of
 from store.codec import CodecError, decode, encode, link

@@ -17,14 +17,14 @@ from typing import Any
 from bridge.method_numbers import method_number
 from fvm_hypervisor.laboratory.vectors import conformance, environment
 from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
-from hypervisor.address import Address
+from hypervisor.bundles.genesis import Genesis
 from hypervisor.errors import HypervisorError
-from hypervisor.genesis import Genesis
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.types import DATACAP_ACTOR, Gas, MethodNumber, TokenAmount
 from store.blockstore import StoreError
-from store.car import read_car, write_car
+from store.car.files import read_car, write_car
 from store.cid import show
 from store.walk import reachable
 from tests.fuzz import trees
@@ -90,7 +90,7 @@ def _state() -> tuple[str, str]:
 
 def machine_bundle() -> list[tuple[Any, bytes]]:
     """Return the blocks that a runner already has."""
-    from hypervisor.bundle import Bundle
+    from hypervisor.bundles.bundle import Bundle
 
     return list(Bundle.embedded().blocks)
 

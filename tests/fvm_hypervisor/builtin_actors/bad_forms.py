@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from cbor2 import CBORTag
 
-from bridge.actor_schemas import actor_schema, term_below
+from bridge.actors.schemas import actor_schema, term_below
 from hypervisor import Address
-from hypervisor.manifest import Manifest
+from hypervisor.bundles.manifest import Manifest
 from store.schema.types import List, Simple, Struct, Term
 from tests.fvm_hypervisor.builtin_actors.examples import ABSENT, Example, encoded, resolved
 from tests.fvm_hypervisor.builtin_actors.people import STRANGER, amount, raw

@@ -4,8 +4,8 @@ from typing import Any
 
 from eth_abi.abi import encode as encode_abi
 
-from bridge.addresses import to_filecoin
-from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params
+from bridge.ethereum.addresses import to_filecoin
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params
 from hypervisor import Address
 from hypervisor.types import EAM_ACTOR
 from store.codec import decode, encode

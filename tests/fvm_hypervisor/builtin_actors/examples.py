@@ -10,10 +10,10 @@ from typing import Any, Final
 import cbor2
 from cbor2 import CBORTag
 
-from bridge.actor_schemas import actor_method, methods
+from bridge.actors.schemas import actor_method, methods
 from bridge.method_numbers import FIRST_EXPORTED_METHOD, method_number
 from hypervisor import Address
-from hypervisor.manifest import Manifest
+from hypervisor.bundles.manifest import Manifest
 from hypervisor.types import MethodNumber
 from store.codec import encode, link
 from tests.fvm_hypervisor.builtin_actors.people import (

@@ -19,9 +19,9 @@ from typing import Any, Final
 import pytest
 
 from bench.recorded import RunRecord, finish, options
-from bridge.actor_schemas import actor_schema, term_below
+from bridge.actors.schemas import actor_schema, term_below
 from hypervisor import Address, Hypervisor, Message
-from hypervisor.executor import ApplyResult
+from hypervisor.machine.executor import ApplyResult
 from store.codec import decode, encode
 from store.schema.types import Bytes, Link, List, Simple, Struct, Term
 from tests.fvm_hypervisor.builtin_actors import stage

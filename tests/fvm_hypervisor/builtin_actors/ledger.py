@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.actor_schemas import actor_method
+from bridge.actors.schemas import actor_method
 from tests.fvm_hypervisor.builtin_actors.documented import EXITS
 
 KINDS: Final = ("script", "caller", "params", "damaged", "random")

@@ -8,7 +8,7 @@ docs/fidelity.md.
 from dataclasses import dataclass, field
 from typing import Final
 
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
 from tests.conftest import data_file, network_of, newer_names
 
 

@@ -5,9 +5,9 @@ import hashlib
 import coincurve
 from py_ecc.bls.ciphersuites import G2Basic
 
-from bridge.addresses import EthAddress, to_filecoin
+from bridge.ethereum.addresses import EthAddress, to_filecoin
 from hypervisor import Address, Genesis
-from hypervisor.signatures import secp256k1_public_key
+from hypervisor.messages.signatures import secp256k1_public_key
 from hypervisor.types import TokenAmount
 from store.codec import encode
 

@@ -7,11 +7,11 @@ each kind. The examples of `tests.fvm_hypervisor.builtin_actors.examples` are ca
 
 from typing import Any, Final
 
-from bridge.addresses import EthAddress, to_filecoin
+from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.method_numbers import method_number
 from hypervisor import Address, Hypervisor
-from hypervisor.manifest import ACTOR_NAMES
-from hypervisor.state_tree import ActorState
+from hypervisor.bundles.manifest import ACTOR_NAMES
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import ActorID, TokenAmount
 from store.cid import EMPTY_ARRAY_CID
 from store.codec import encode

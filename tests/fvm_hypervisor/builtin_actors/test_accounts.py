@@ -6,10 +6,10 @@ import coincurve
 import pytest
 from py_ecc.bls.ciphersuites import G2Basic
 
-from bridge.addresses import EthAddress, to_filecoin
+from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.method_numbers import method_number
 from hypervisor import Address
-from hypervisor.state_tree import ActorState
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import ActorID
 from store.codec import encode
 from tests.fvm_hypervisor.builtin_actors.world import ETH_ACCOUNT, KEY_ACCOUNT, SECRET_KEY, World, answer

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from bridge.addresses import EthAddress, masked_id, to_filecoin
+from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
+from bridge.filecoin.parameters import invoke_return
 from bridge.method_numbers import method_number
-from bridge.params import invoke_return
 from hypervisor import Address
 from store.codec import encode
 from store.keccak import keccak

@@ -2,11 +2,11 @@
 
 import pytest
 
-from bridge.addresses import masked_id
+from bridge.ethereum.addresses import masked_id
 from hypervisor import Address
 from hypervisor.bigint import decode_bigint
-from hypervisor.events import StampedEvent
-from hypervisor.machine import CreationFailed
+from hypervisor.machine.machine import CreationFailed
+from hypervisor.messages.events import StampedEvent
 from store.codec import decode, encode
 from tests.fvm_hypervisor.builtin_actors.world import KEY_ACCOUNT, World, answer
 

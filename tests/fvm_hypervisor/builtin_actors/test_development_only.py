@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from hypervisor import Address, Message
-from hypervisor.executor import ApplyResult
+from hypervisor.machine.executor import ApplyResult
 from hypervisor.types import TokenAmount
 from tests.fvm_hypervisor.builtin_actors.bad_forms import bad_forms
 from tests.fvm_hypervisor.builtin_actors.examples import CALLERS, Example

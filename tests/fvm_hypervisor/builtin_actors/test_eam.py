@@ -6,10 +6,10 @@ The EVM actor of our own bundle is a marker: contracts run in the EVM runtime.
 import pytest
 import rlp
 
-from bridge.addresses import EthAddress, masked_id, to_filecoin
-from bridge.params import CREATE2_METHOD, CREATE_EXTERNAL_METHOD, CREATE_METHOD, CreateReturn
+from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
+from bridge.filecoin.parameters import CREATE2_METHOD, CREATE_EXTERNAL_METHOD, CREATE_METHOD, CreateReturn
 from hypervisor import Address
-from hypervisor.state_tree import ActorState
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import EAM_ACTOR, ActorID
 from store.codec import encode
 from store.keccak import keccak

@@ -1,6 +1,6 @@
 """Checks of a whole run of the comparison with official actors."""
 
-from bridge.actor_schemas import methods
+from bridge.actors.schemas import methods
 from tests.fvm_hypervisor.builtin_actors.documented import EXITS
 from tests.fvm_hypervisor.builtin_actors.examples import EXAMPLES
 from tests.fvm_hypervisor.builtin_actors.ledger import FEWEST, Ledger

@@ -6,9 +6,9 @@ import pytest
 import wasmtime
 
 from fvm_hypervisor.builtin_actors import build, loader
-from hypervisor.bundle import Bundle
-from runtimes.wasm.abi import SYSCALL_REVISIONS
-from runtimes.wasm.module import parse_module
+from hypervisor.bundles.bundle import Bundle
+from runtimes.wasm.module.parser import parse_module
+from runtimes.wasm.syscalls.abi import SYSCALL_REVISIONS
 from runtimes.wasm.validate import validate_module
 from tests.conftest import data_file, fvm_data
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fvm_hypervisor.laboratory.vectors.fevm import CaseRunner, load_cases
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
 from tests.conformance.fevm_cases import FOLDER, GROUP
 from tests.conftest import data_file, fvm_data, with_data
 

@@ -3,7 +3,7 @@
 import pytest
 
 from hypervisor import Address, Hypervisor
-from hypervisor.state_tree import ActorState
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import CRON_ACTOR, SYSTEM_ACTOR, ActorID
 from store.cid import EMPTY_ARRAY_CID
 from store.codec import encode

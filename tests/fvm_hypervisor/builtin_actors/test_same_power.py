@@ -6,7 +6,7 @@ import pytest
 
 from bridge.method_numbers import method_number
 from hypervisor import Address, Hypervisor
-from hypervisor.state_tree import ActorState
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import CRON_ACTOR, POWER_ACTOR, REWARD_ACTOR, SYSTEM_ACTOR, ActorID, TokenAmount
 from store.codec import decode, encode
 from tests.fvm_hypervisor.builtin_actors.contracts import READ_ONLY, Forwarder

@@ -6,10 +6,10 @@ from typing import Final
 import pytest
 from eth_abi.abi import encode as encode_abi
 
-from bridge.addresses import EthAddress, create_address, to_filecoin
+from bridge.ethereum.addresses import EthAddress, create_address, to_filecoin
 from bridge.method_numbers import method_number
 from hypervisor import Address
-from hypervisor.executor import ApplyResult
+from hypervisor.machine.executor import ApplyResult
 from store.codec import decode, encode
 from tests.fvm_hypervisor.builtin_actors import stage
 from tests.fvm_hypervisor.builtin_actors.contracts import CBOR, INVOKE_EVM, call_data, deploy, reentrant

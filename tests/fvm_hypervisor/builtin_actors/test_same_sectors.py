@@ -6,15 +6,15 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from bridge.binding import Call
+from bridge.actors.binding import Call
 from bridge.method_numbers import method_number
 from hypervisor import Address, Hypervisor
 from hypervisor.types import POWER_ACTOR, REWARD_ACTOR, SYSTEM_ACTOR, ActorID, ChainEpoch, TokenAmount
 from localnet.miners import onboarding
 from localnet.miners.onboarding import NewSector, Piece
-from store.amt import Amt
 from store.cid import Cid
 from store.codec import decode, encode, unlink
+from store.trees.amt import Amt
 from tests.fvm_hypervisor.builtin_actors.people import ALICE, BOB, FIL, WORKER, amount, packed, raw
 from tests.fvm_hypervisor.builtin_actors.test_same_at_random import Sequences, run
 from tests.fvm_hypervisor.builtin_actors.test_same_miner import (

@@ -7,16 +7,16 @@ import pytest
 
 from bridge.method_numbers import method_number
 from fvm_hypervisor.builtin_actors.schemas import NAMES, schema_text
-from hypervisor.address import Address
 from hypervisor.bigint import encode_bigint
-from hypervisor.manifest import ACTOR_NAMES
-from store.amt import Amt
+from hypervisor.bundles.manifest import ACTOR_NAMES
+from hypervisor.messages.address import Address
+from store.blocks.memory import MemoryStore
 from store.blockstore import BlockNotFound, put_object
 from store.cid import Cid, cid_of, parse_cid
 from store.codec import decode_strict, encode, link, unlink
-from store.hamt import Hamt
-from store.memory import MemoryStore
 from store.schema import Schema, SchemaError
+from store.trees.amt import Amt
+from store.trees.hamt import Hamt
 from tests.conftest import data_file
 from tests.store.test_recorded_states import recorded
 

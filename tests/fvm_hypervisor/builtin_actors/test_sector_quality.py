@@ -7,7 +7,7 @@ from hypervisor.types import ChainEpoch
 from localnet import Network
 from localnet.errors import TransactionFailed
 from localnet.miners.miner import Miner
-from store.bitfield import encode_members
+from store.trees.bitfield import encode_members
 from tests.localnet.conftest import network_fixture
 
 KIB = 1024

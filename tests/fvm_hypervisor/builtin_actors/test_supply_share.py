@@ -10,7 +10,7 @@ import pytest
 from bridge.method_numbers import method_number
 from hypervisor import Address, Hypervisor
 from hypervisor.bigint import decode_bigint
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import BundleError
 from hypervisor.types import CRON_ACTOR, POWER_ACTOR, REWARD_ACTOR, SYSTEM_ACTOR, ChainEpoch, TokenAmount
 from store.codec import decode

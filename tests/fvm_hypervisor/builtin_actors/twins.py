@@ -14,10 +14,10 @@ from cbor2 import CBORTag
 
 from fvm_hypervisor.builtin_actors import build
 from hypervisor import Address, Genesis, Hypervisor, Message
-from hypervisor.bundle import Bundle
-from hypervisor.executor import ApplyResult
-from hypervisor.proofs import AcceptProofs
-from hypervisor.state_tree import ActorState
+from hypervisor.bundles.bundle import Bundle
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.proofs.verifier import AcceptProofs
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import Gas, MethodNumber, TokenAmount
 from store.blockstore import get_object
 from store.cid import Cid, show

@@ -5,13 +5,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bridge.abi import ContractInterface
-from bridge.addresses import EthAddress, to_filecoin
+from bridge.abi.abi import ContractInterface
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, invoke_return
 from bridge.method_numbers import method_number
-from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, invoke_return
 from hypervisor import Address, Hypervisor, Message
-from hypervisor.executor import ApplyResult
-from hypervisor.signatures import secp256k1_public_key
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.messages.signatures import secp256k1_public_key
 from hypervisor.types import EAM_ACTOR, INIT_ACTOR, ActorID, Gas, MethodNumber, TokenAmount
 from store.blockstore import get_object
 from store.codec import decode, encode

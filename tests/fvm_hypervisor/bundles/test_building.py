@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from fvm_hypervisor.bundles.building import build
-from hypervisor.address import Address
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
+from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.errors import BundleError, InvalidInput
-from hypervisor.manifest import ACTOR_NAMES
-from hypervisor.network_versions import LATEST
+from hypervisor.messages.address import Address
+from hypervisor.versions.network_versions import LATEST
 from localnet import Network
 from store.cid import RAW, cid_of, show
 from tests.command import run as run_command

@@ -7,8 +7,8 @@ import pytest
 
 from fvm_hypervisor.builtin_actors.loader import bundle_record
 from fvm_hypervisor.builtin_actors.releases import releases
+from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.errors import BundleError
-from hypervisor.manifest import ACTOR_NAMES
 from tests.command import Command, json_output, whole_command
 from tests.conftest import data_file
 from tests.fvm_hypervisor.bundles.server import Site, serving
@@ -94,7 +94,7 @@ def test_bundle_with_invalid_module_fails_verification(
     hypervisor: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from hypervisor import Bundle
-    from store.car import write_car
+    from store.car.files import write_car
     from store.cid import RAW, Cid, cid_of
     from store.codec import encode, link
 

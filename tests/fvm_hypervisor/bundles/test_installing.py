@@ -14,9 +14,9 @@ from fvm_hypervisor.builtin_actors.releases import Release, releases
 from fvm_hypervisor.bundles.installing import add, fetch
 from fvm_hypervisor.download import DownloadFailed
 from hypervisor import Bundle
-from hypervisor.bundle_library import actors_version, downloaded_releases, find_release
+from hypervisor.bundles.bundle_library import actors_version, downloaded_releases, find_release
 from hypervisor.errors import BundleError
-from store.car import write_car
+from store.car.files import write_car
 from store.cid import RAW, cid_of, show
 from tests.conftest import bundle_file, fvm_data
 from tests.fvm_hypervisor.bundles.server import Site, serving

@@ -16,17 +16,17 @@ from fvm_hypervisor.debugger.positions import MarkKind, Position
 from fvm_hypervisor.debugger.session import Interrupted, Session
 from fvm_hypervisor.debugger.sources import SourceLines
 from fvm_hypervisor.debugger.subjects import Subject, of_call, of_message, of_transaction
-from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.gas import MILLIGAS_PER_GAS
-from hypervisor.message import Message
-from hypervisor.state_tree import ActorState
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import SYSTEM_ACTOR, MethodNumber
 from localnet import Network
 from localnet.rules.call_request import CallRequest
 from localnet.state.inspection import PathNotFound
 from store.blockstore import StoreError
-from store.kamt import Kamt
+from store.trees.kamt import Kamt
 from tests.fvm_hypervisor.debugger.conftest import Debug
 from tests.fvm_hypervisor.debugger.stage import EXIT, OUT, PROJECT, WORDS, Stage, prepare
 
@@ -342,7 +342,7 @@ def test_engine_showing_all_instructions_steps_identically(stage: Stage, debug: 
         return found
 
     subject = of_transaction(stage.network, stage.failed)
-    from hypervisor.opening import registry_factory
+    from hypervisor.machine.opening import registry_factory
 
     subject.machine.registry = registry_factory(evm, {})(subject.machine.manifest, subject.machine.store)
     assert counters(debug(subject)) == counters(debug())

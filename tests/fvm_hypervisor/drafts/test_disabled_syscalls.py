@@ -15,10 +15,10 @@ from fvm_hypervisor.drafts import DraftVersion, read_draft
 from hypervisor import Bundle, Message
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
-from hypervisor.network_versions import NV29, network_version
 from hypervisor.types import Gas, MethodNumber, TokenAmount
+from hypervisor.versions.network_versions import NV29, network_version
 from localnet import Network
-from runtimes.wasm.abi import SYSCALL_REVISIONS, revision_named
+from runtimes.wasm.syscalls.abi import SYSCALL_REVISIONS, revision_named
 from tests.localnet.conftest import Clock
 
 GAS = Gas(1_000_000_000)

@@ -16,11 +16,11 @@ import pytest
 from multiformats import CID, multihash
 from wasmtime import wat2wasm
 
-from bridge.addresses import to_filecoin
+from bridge.ethereum.addresses import to_filecoin
 from fvm_hypervisor.explorer.application import explorer
 from fvm_hypervisor.proofs import filecoin
 from hypervisor import Address, Message
-from hypervisor.message import Receipt
+from hypervisor.messages.message import Receipt
 from hypervisor.types import ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet import Account, Network
 from localnet.chain.tipset_execution import MinedBlock, NullRoundBefore, TipsetWork, execute_tipset

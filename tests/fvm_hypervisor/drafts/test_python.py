@@ -10,8 +10,8 @@ from fvm_hypervisor.drafts import allow_draft, read_draft
 from fvm_hypervisor.soltest.consent import ConsentNeeded, set_trust
 from hypervisor import Bundle
 from hypervisor.errors import InvalidInput
-from hypervisor.network_versions import NV29
-from hypervisor.overlay import Overlay
+from hypervisor.versions.network_versions import NV29
+from hypervisor.versions.overlay import Overlay
 from localnet import Network, NetworkSettings
 from localnet.fork.forking import ForkSource
 from localnet.rpc.server import serving

@@ -8,9 +8,9 @@ import pytest
 
 from fvm_hypervisor.drafts import new_draft, read_draft
 from fvm_hypervisor.drafts.reading import KEYS, OPCODES, PRECOMPILES
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import InvalidInput
-from hypervisor.network_versions import (
+from hypervisor.versions.network_versions import (
     NETWORK_VERSIONS,
     NV28,
     NV29,
@@ -21,7 +21,7 @@ from hypervisor.network_versions import (
     versions_after,
     versions_between,
 )
-from hypervisor.overlay import Overlay
+from hypervisor.versions.overlay import Overlay
 from store.cid import show
 
 HEAD = "number = 30\nbase = 29\n"

@@ -11,7 +11,7 @@ from fvm_hypervisor.drafts import allow_draft, new_draft, read_draft
 from fvm_hypervisor.soltest.consent import ConsentNeeded, set_trust
 from hypervisor import Address, Bundle
 from hypervisor.errors import InvalidInput, InvalidModule
-from hypervisor.network_versions import NV29
+from hypervisor.versions.network_versions import NV29
 from localnet import Network
 from localnet.chain.streams import has_streams
 from localnet.errors import TransactionFailed

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fvm_hypervisor.laboratory.vectors.conformance import read_vectors
-from hypervisor.network_versions import NV29
+from hypervisor.versions.network_versions import NV29
 from localnet import Network
 from store.cid import show
 from tests.command import run

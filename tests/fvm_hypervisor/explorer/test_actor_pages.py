@@ -4,7 +4,7 @@ from contextlib import closing
 
 import pytest
 
-from bridge.addresses import checksummed, masked_id
+from bridge.ethereum.addresses import checksummed, masked_id
 from hypervisor import Address
 from localnet.ledger.address_index import AddressIndex
 from tests.explorer.stage import Stage

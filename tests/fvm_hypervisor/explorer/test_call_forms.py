@@ -6,7 +6,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from bridge.addresses import checksummed
+from bridge.ethereum.addresses import checksummed
 from localnet.rpc.method_table import method_table
 from tests.explorer.stage import FIL, Stage
 from tests.fvm_hypervisor.explorer.conftest import Visit, Visitor

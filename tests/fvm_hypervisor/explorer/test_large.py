@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from bridge.addresses import EthAddress
-from hypervisor.address import Address
+from bridge.ethereum.addresses import EthAddress
+from hypervisor.messages.address import Address
 from localnet import Network
 from localnet.ledger.block_settings import MAX_GAS_LIMIT
 from localnet.rpc.node import Node

@@ -9,8 +9,8 @@ from urllib.parse import quote
 import pytest
 
 from fvm_hypervisor.explorer.application import explorer
-from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
+from hypervisor.messages.address import Address
 from localnet import Network
 from localnet.contracts.stored_interfaces import MAX_INTERFACES
 from localnet.rpc.node import Node, NodeLimits
@@ -236,7 +236,7 @@ def test_a_message_that_waits_has_a_page(stage: Stage, visit: Visitor) -> None:
     network = stage.network
     network.automine = False
     transaction = network.accounts[0].sign
-    from bridge.transactions import DYNAMIC_FEE, Transaction
+    from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 
     waiting = network.submit(
         transaction(

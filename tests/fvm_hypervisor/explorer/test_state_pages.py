@@ -7,13 +7,13 @@ from urllib.parse import quote
 
 import pytest
 
-from bridge.addresses import EthAddress, to_filecoin
+from bridge.ethereum.addresses import EthAddress, to_filecoin
 from fvm_hypervisor.explorer.state_pages import variables_of
 from hypervisor.types import ActorID
 from localnet import Network
 from localnet.contracts.artifacts import ArtifactFolders
 from localnet.rpc.node import Node
-from store.car import read_car
+from store.car.files import read_car
 from tests.explorer.stage import ARTIFACTS, Stage
 from tests.fvm_hypervisor.explorer.conftest import Visitor
 from tests.localnet.conftest import Clock

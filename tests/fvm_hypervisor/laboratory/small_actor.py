@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fvm_hypervisor.bundles.building import build
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
 from tests.runtimes.wasm.guests import data, guest
 
 NAME = "datacap"

@@ -19,8 +19,8 @@ from fvm_hypervisor.laboratory.profile import CallCost, CallNames, MessageCost
 from fvm_hypervisor.laboratory.sides import Choices, two_sides
 from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.conformance import name_of, read_vectors, run_variant, variants_of
-from hypervisor.network_versions import NV29
 from hypervisor.types import MethodNumber
+from hypervisor.versions.network_versions import NV29
 from localnet import Network
 from localnet.ledger.upgrades import NO_UPGRADES
 from tests.command import run
@@ -319,8 +319,8 @@ def test_bad_input_gives_one_line_error_and_writes_nothing(
 
 
 def test_a_bundle_without_an_actor_is_named(chain: Path, tmp_path: Path) -> None:
-    from hypervisor.bundle import Bundle
-    from store.car import write_car
+    from hypervisor.bundles.bundle import Bundle
+    from store.car.files import write_car
     from store.cid import show
 
     own = Bundle.embedded("v19")
@@ -337,7 +337,7 @@ def test_a_vector_that_lacks_blocks_is_named(vector: Path, tmp_path: Path) -> No
     import gzip
     import io
 
-    from store.car import read_car, write_car
+    from store.car.files import read_car, write_car
 
     whole = json.loads(vector.read_text(encoding="utf-8"))
     reader = read_car(io.BytesIO(gzip.decompress(base64.b64decode(whole["car"]))))

@@ -12,7 +12,7 @@ import pytest
 
 from fvm_hypervisor.laboratory.vectors.archive import archive_bytes, manifest_of
 from fvm_hypervisor.laboratory.vectors.conformance import read_vectors
-from store.compression import gunzip, gzip_bytes
+from store.untrusted import gunzip, gzip_bytes
 from tests.command import run
 from tests.conformance.golden import GOLDEN
 from tests.conftest import bundle_folder

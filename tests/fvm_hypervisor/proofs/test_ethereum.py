@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridge.patricia import InvalidProof
+from bridge.ethereum.patricia import InvalidProof
 from fvm_hypervisor.proofs.ethereum import MAX_SLOTS, proven_state_root, verify_account
 from tests.command import json_output, run
 

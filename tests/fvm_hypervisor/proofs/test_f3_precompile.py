@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from eth_abi.abi import decode, encode
 
-from bridge.addresses import EthAddress, to_filecoin
+from bridge.ethereum.addresses import EthAddress, to_filecoin
 from fvm_hypervisor.proofs.f3 import (
     Certificate,
     Committee,

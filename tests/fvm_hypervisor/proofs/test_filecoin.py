@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bridge.addresses import to_filecoin
+from bridge.ethereum.addresses import to_filecoin
 from fvm_hypervisor.proofs import filecoin
 from fvm_hypervisor.proofs.f3 import Committee, TrustedState, encode_certificate, follow
 from hypervisor.errors import InvalidInput
@@ -18,7 +18,7 @@ from localnet.state.inspection import PathNotFound
 from store.blockstore import Blockstore
 from store.cid import Cid, cid_of, show
 from store.codec import encode
-from store.paths import ProofError
+from store.trees.paths import ProofError
 from tests.command import run
 
 ARTIFACT = Path(__file__).parents[3] / "examples" / "solidity" / "artifacts" / "DataCapName.json"

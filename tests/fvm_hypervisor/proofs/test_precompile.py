@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 from eth_abi.abi import decode, encode
 
-from bridge import rlp
-from bridge.addresses import EthAddress
-from bridge.patricia import InvalidProof
+from bridge.ethereum import rlp
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.patricia import InvalidProof
 from fvm_hypervisor.proofs.precompile import ETHEREUM_PROOF, _verify
 from localnet import CallFailed, Network
 from store.keccak import keccak

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from bridge.events import Log, log_to_entries
+from bridge.filecoin.events import Log, log_to_entries
 from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.dictionary import Dictionary, SourceLiterals, StateWords
 from fvm_hypervisor.soltest.inline import configured
 from fvm_hypervisor.soltest.project import DictionarySettings, FuzzSettings, InvariantSettings, Project, load_project
 from fvm_hypervisor.soltest.results import CaseStatus, TestResult
-from hypervisor.events import StampedEvent
+from hypervisor.messages.events import StampedEvent
 from hypervisor.types import ActorID
 from tests.fvm_hypervisor.soltest.contracts import FAIL, artifact, counting_suite
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from bridge.evm_steps import EvmFrame
 from fvm_hypervisor.soltest import edges
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes

@@ -11,7 +11,7 @@ from fvm_hypervisor.soltest.compiler import Solc
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.sources import Sources
 from fvm_hypervisor.soltest.syntax_trees import syntax_trees
-from hypervisor.user_files import user_folder
+from hypervisor.installation import user_folder
 
 SOURCE, TEST = "src/A.sol", "test/A.t.sol"
 TREE = {"nodeType": "SourceUnit", "src": "0:9:0"}

@@ -3,8 +3,8 @@
 import pytest
 from web3 import Web3
 
-from bridge.abi import AbiMismatch
-from bridge.addresses import EthAddress
+from bridge.abi.abi import AbiMismatch
+from bridge.ethereum.addresses import EthAddress
 from localnet import CallFailed, Network, TransactionFailed
 from localnet.contracts.typed_contract import Chain
 from localnet.errors import NetworkError

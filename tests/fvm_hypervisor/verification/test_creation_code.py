@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bridge.addresses import create_address, eth_address
+from bridge.ethereum.addresses import create_address, eth_address
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER
 from fvm_hypervisor.verification.creation_code import CreationCode, NoCreationCode
 from localnet import Network

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from bridge.addresses import EthAddress, checksummed
+from bridge.ethereum.addresses import EthAddress, checksummed
 from fvm_hypervisor.soltest.compiler import Solc
 from fvm_hypervisor.verification import endpoint, jobs
 from fvm_hypervisor.verification.jobs import Verifier

@@ -10,7 +10,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.verification.sources import source_of
 from fvm_hypervisor.verification.store import VerifiedContracts
 from localnet import Network

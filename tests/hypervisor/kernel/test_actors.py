@@ -8,12 +8,12 @@ from base64 import b64decode
 
 import pytest
 
-from hypervisor.address import Address
 from hypervisor.errors import Fatal, OutOfGas
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel import Kernel
-from hypervisor.message import Message
-from hypervisor.state_tree import ActorState
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import INIT_ACTOR, ActorID, TokenAmount
 from store.cid import EMPTY_ARRAY_CID
 from store.codec import decode

@@ -14,8 +14,8 @@ from hypervisor.exit_codes import ErrorNumber
 from hypervisor.externs import DevelopmentExterns, ExternError
 from hypervisor.kernel import Kernel
 from hypervisor.kernel.chain import draw
-from hypervisor.network_versions import network_version
 from hypervisor.types import ChainEpoch, TokenAmount
+from hypervisor.versions.network_versions import network_version
 from store.cid import Cid, cid_of
 from tests.hypervisor.world import GAS, World, refused, used
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypervisor.errors import SyscallError
-from hypervisor.events import EventEntry, StampedEvent, events_root
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel import Kernel
 from hypervisor.kernel.events import EntryHeader
+from hypervisor.messages.events import EventEntry, StampedEvent, events_root
 from hypervisor.types import ActorID
 from store.cid import CBOR, DAG_CBOR, RAW
 from store.codec import encode

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypervisor.consensus_faults import ConsensusFault, WorkerKey
 from hypervisor.errors import Fatal, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.externs import ExternError
 from hypervisor.kernel import Kernel
-from hypervisor.proofs import AcceptProofs, ProofVerifier, RefuseProofs
+from hypervisor.proofs.consensus_faults import ConsensusFault, WorkerKey
+from hypervisor.proofs.verifier import AcceptProofs, ProofVerifier, RefuseProofs
 from hypervisor.types import ActorID, ChainEpoch
 from store.cid import Cid, parse_cid
 from store.codec import encode, link

@@ -5,11 +5,11 @@ Errors and charges from network version 21 on are those of the reference in test
 
 import pytest
 
-from hypervisor.address import Address
 from hypervisor.errors import Fatal
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel import Kernel
-from hypervisor.state_tree import ActorState
+from hypervisor.messages.address import Address
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import BURNT_FUNDS_ACTOR, ActorID
 from store.cid import EMPTY_ARRAY_CID, cid_of
 from store.codec import encode

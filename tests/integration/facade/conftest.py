@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from bridge.abi import ContractInterface
-from bridge.addresses import to_filecoin
-from bridge.facade_runtime import enable_facade
-from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn
+from bridge.abi.abi import ContractInterface
+from bridge.actors.facade_runtime import enable_facade
+from bridge.ethereum.addresses import to_filecoin
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn
 from hypervisor import Address
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
 from hypervisor.exit_codes import ExitCode
 from hypervisor.types import EAM_ACTOR
 from store.codec import encode

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bridge.abi import ContractInterface
-from bridge.facade import facade
+from bridge.abi.abi import ContractInterface
+from bridge.actors.facade import facade
+from bridge.filecoin.parameters import invoke_params, invoke_return
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import invoke_params, invoke_return
 from hypervisor import Address
 from hypervisor.exit_codes import ExitCode
 from hypervisor.types import INIT_ACTOR

@@ -11,15 +11,15 @@ import pytest
 from eth_abi.abi import decode as abi_decode
 from eth_abi.abi import encode as abi_encode
 
-from bridge.abi import ContractInterface
-from bridge.addresses import masked_id
+from bridge.abi.abi import ContractInterface
+from bridge.actors.facade import FacadeFunction, facade
+from bridge.ethereum.addresses import masked_id
 from bridge.exported_methods import INTERFACES as NAMES
-from bridge.facade import FacadeFunction, facade
+from bridge.filecoin.parameters import invoke_params, invoke_return
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import invoke_params, invoke_return
 from hypervisor import Address
-from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
+from hypervisor.machine.executor import ApplyResult
 from hypervisor.types import INIT_ACTOR, ActorID
 from store.codec import decode, encode
 from tests.fvm_hypervisor.builtin_actors.people import ALICE, BOB, CAROL, ETHEL, amount, packed, raw, signature
@@ -83,7 +83,7 @@ def _is_formed(function: FacadeFunction, params: bytes) -> bool:
 
 
 def _calldata(function: FacadeFunction, params: bytes) -> bytes:
-    """Return the same values as ABI words; `tests/bridge/test_strict_abi.py` compares these with eth-abi."""
+    """Return the same values as ABI words; `tests/bridge/abi/test_strict_abi.py` compares these with eth-abi."""
     values = decode(params) if params else []
     values = values if function.takes_tuple or not params else [values]
     return function.selector + function.arguments.write(values)

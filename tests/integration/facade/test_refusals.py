@@ -7,17 +7,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.abi import ContractInterface
-from bridge.addresses import masked_id
+from bridge.abi.abi import ContractInterface
+from bridge.actors.facade import facade
+from bridge.actors.facade_runtime import enable_facade
+from bridge.ethereum.addresses import masked_id
 from bridge.exported_methods import INTERFACES as NAMES
-from bridge.facade import facade
-from bridge.facade_runtime import enable_facade
+from bridge.filecoin.parameters import invoke_params, invoke_return
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import invoke_params, invoke_return
 from hypervisor import Address, Hypervisor, Message
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
+from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.exit_codes import ExitCode
-from hypervisor.manifest import ACTOR_NAMES
 from hypervisor.types import Gas
 from tests.conftest import data_file, samples
 from tests.fvm_hypervisor.builtin_actors.people import ALICE, BOB, ETHEL, GENESIS

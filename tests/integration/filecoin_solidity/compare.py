@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from cbor2 import CBORTag
 
-from bridge.params import invoke_return
+from bridge.filecoin.parameters import invoke_return
 from hypervisor import Address
 from hypervisor.bigint import decode_bigint
-from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
-from hypervisor.state_tree import ActorState
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import INIT_ACTOR, ActorID
 from store.codec import decode
 from tests.fvm_hypervisor.builtin_actors.people import ETHEL

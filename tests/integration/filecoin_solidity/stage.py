@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.abi import ContractInterface
-from bridge.addresses import EthAddress, create_address, to_filecoin
+from bridge.abi.abi import ContractInterface
+from bridge.ethereum.addresses import EthAddress, create_address, to_filecoin
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params
 from bridge.method_numbers import INVOKE_EVM, method_number
-from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params
 from hypervisor import Address, Hypervisor, Message
-from hypervisor.bundle import Bundle
-from hypervisor.executor import ApplyResult
-from hypervisor.proofs import AcceptProofs
+from hypervisor.bundles.bundle import Bundle
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.proofs.verifier import AcceptProofs
 from hypervisor.types import (
     DATACAP_ACTOR,
     EAM_ACTOR,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
 from tests.conftest import data_file
 from tests.integration.filecoin_solidity.cases import Case, cases
 from tests.integration.filecoin_solidity.compare import Compared, compare

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridge.blob_sidecars import BLOB_PROOFS
+from bridge.ethereum.blobs import BLOB_PROOFS
 from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.rpc.anvil_dump import anvil_state

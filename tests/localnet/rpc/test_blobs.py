@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bridge.blob_sidecars import BLOB_PROOFS
-from bridge.kzg import versioned_hash
+from bridge.ethereum.blobs import BLOB_PROOFS
+from bridge.ethereum.kzg import versioned_hash
 from localnet import Network
 from localnet.chain import admission
 from localnet.rpc.dispatch import Dispatcher

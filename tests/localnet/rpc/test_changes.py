@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from bridge.addresses import EthAddress
-from bridge.transactions import BLOB, DYNAMIC_FEE, Transaction
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.transactions import BLOB, DYNAMIC_FEE, Transaction
 from localnet import Network
 from localnet.rpc.dispatch import Change
 from localnet.rpc.executors import Executors

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bridge.addresses import EthAddress, create_address
-from bridge.blob_sidecars import BLOB_PROOFS
+from bridge.ethereum.addresses import EthAddress, create_address
+from bridge.ethereum.blobs import BLOB_PROOFS
 from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.chain.replay import close_folder, heights, replay

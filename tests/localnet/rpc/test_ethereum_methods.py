@@ -9,7 +9,7 @@ import zlib
 import pytest
 from eth_account import Account as EthAccount
 
-from bridge.transactions import SET_CODE, Transaction
+from bridge.ethereum.transactions import SET_CODE, Transaction
 from localnet import Network
 from localnet.rpc.node import Node
 from runtimes.evm.ethereum.forks import fork_names

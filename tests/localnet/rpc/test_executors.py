@@ -15,12 +15,12 @@ from typing import Any, cast
 import pytest
 from _pytest.monkeypatch import MonkeyPatch
 
-from bridge.addresses import EthAddress
-from hypervisor.address import Address
+from bridge.ethereum.addresses import EthAddress
 from hypervisor.externs import ExternError
-from hypervisor.machine import Hypervisor
-from hypervisor.network_versions import network_version
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
 from hypervisor.types import ChainEpoch
+from hypervisor.versions.network_versions import network_version
 from localnet import Network
 from localnet.calls import simulate
 from localnet.calls.overrides import Overrides

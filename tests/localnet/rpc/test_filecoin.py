@@ -12,9 +12,9 @@ import pytest
 from eth_account import Account as Oracle
 from multiformats import CID
 
-from bridge.addresses import masked_id
-from hypervisor.address import Address, Protocol
-from hypervisor.message import Message
+from bridge.ethereum.addresses import masked_id
+from hypervisor.messages.address import Address, Protocol
+from hypervisor.messages.message import Message
 from hypervisor.types import Gas, MethodNumber, TokenAmount
 from localnet import Network
 from localnet.addresses import UNRESOLVED

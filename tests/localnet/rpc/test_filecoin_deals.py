@@ -10,10 +10,10 @@ from hypervisor.types import MARKET_ACTOR
 from localnet import Network, TransactionFailed
 from localnet.miners.onboarding import unsealed_cid
 from localnet.rpc.node import Node
-from store.amt import Amt
 from store.blockstore import get_object, put_object
 from store.cid import DAG_CBOR, cid_of, show
 from store.codec import encode, link, unlink
+from store.trees.amt import Amt
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.conftest import Client, Failed
 from tests.localnet.solstice import COLLATERAL, DEAL_EPOCHS, DEAL_START, PRICE, REGISTRY, SIZE, Life

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from bridge.bindings import storageminer
-from hypervisor.address import Address
 from hypervisor.bigint import encode_bigint
-from hypervisor.consensus_faults import DOUBLE_FORK, find_fault
-from hypervisor.message import Message, Signature, SignatureType, SignedMessage
-from hypervisor.signatures import verify_bls_aggregate
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message, Signature, SignatureType, SignedMessage
+from hypervisor.messages.signatures import verify_bls_aggregate
+from hypervisor.proofs.consensus_faults import DOUBLE_FORK, find_fault
 from hypervisor.types import ActorID
 from localnet import Network, TransactionFailed
 from localnet.accounts import BLS_ACCOUNT

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from hypervisor.address import Address
 from hypervisor.bigint import encode_bigint
+from hypervisor.messages.address import Address
 from hypervisor.types import INIT_ACTOR
 from localnet import Network
 from localnet.rpc.node import Node

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import pytest
 
 from bridge.bindings import storagepower
-from hypervisor.address import Address
 from hypervisor.bigint import encode_bigint
-from hypervisor.message import Message
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.types import POWER_ACTOR, ActorID, TokenAmount
 from localnet import Network
 from localnet.accounts import BLS_ACCOUNT
@@ -19,7 +19,7 @@ from localnet.rpc.lotus_values import base64_bytes
 from localnet.rpc.node import Node
 from store.blockstore import get_object, put_object
 from store.codec import link, unlink
-from store.hamt import Hamt
+from store.trees.hamt import Hamt
 from tests.conftest import data_file
 from tests.localnet.conftest import Clock, network_fixture
 from tests.localnet.rpc.conftest import Client, refusal

@@ -14,11 +14,11 @@ from localnet.accounts import BLS_ACCOUNT
 from localnet.miners.miner import Miner
 from localnet.miners.sectors import partitions
 from localnet.rpc.node import Node
-from store.amt import Amt
-from store.bitfield import encode_members
+from store.blocks.memory import MemoryStore
 from store.blockstore import put_object
 from store.codec import link
-from store.memory import MemoryStore
+from store.trees.amt import Amt
+from store.trees.bitfield import encode_members
 from tests.conftest import data_file
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.conftest import Client, Failed

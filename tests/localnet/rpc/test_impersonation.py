@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from eth_account import Account as EthAccount
 
-from bridge.addresses import EthAddress, create_address, to_filecoin
+from bridge.ethereum.addresses import EthAddress, create_address, to_filecoin
 from localnet import Network
 from localnet.rpc.node import Node
 from tests.localnet.conftest import Clock

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.explorer.application import explorer
 from localnet import Network
 from localnet.ledger.address_index import FILE, AddressIndex

@@ -2,10 +2,10 @@
 
 import pytest
 
-from hypervisor.address import Address
 from hypervisor.bigint import encode_bigint
-from hypervisor.genesis import VERIFIED_REGISTRY_ROOT
-from hypervisor.message import Message
+from hypervisor.bundles.genesis import VERIFIED_REGISTRY_ROOT
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.types import Gas, MethodNumber, TokenAmount
 from localnet import Network
 from localnet.rpc import filters

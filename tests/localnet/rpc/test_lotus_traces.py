@@ -13,8 +13,8 @@ import pytest
 
 from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.conformance import read_vectors, run_variant, variants_of
-from hypervisor.address import Address
-from hypervisor.message import Message
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.tracing import CallEnded, CallStarted
 from hypervisor.types import ActorID, MethodNumber, TokenAmount
 from localnet.calls import pace

@@ -7,7 +7,7 @@ import pytest
 from eth_account import Account as Oracle
 from eth_account.messages import encode_defunct
 
-from bridge.addresses import masked_id
+from bridge.ethereum.addresses import masked_id
 from localnet import Network, TransactionReceipt
 from tests.localnet.conftest import START
 from tests.localnet.rpc.asking import (

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bridge.addresses import EthAddress, create2_address, create_address
+from bridge.ethereum.addresses import EthAddress, create2_address, create_address
 from localnet import Network
 from localnet.ledger.address_index import AddressIndex
 from localnet.rpc.node import Node

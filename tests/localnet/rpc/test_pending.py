@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
 from localnet import Network
 from localnet.chain import pending
 from localnet.chain.execution import execute

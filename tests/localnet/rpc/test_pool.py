@@ -10,7 +10,7 @@ from localnet.chain.retention import forget_states
 from localnet.rpc.method_table import method_table
 from localnet.rpc.node import Node
 from localnet.rpc.refused import REASONS, UNDER_ETHEREUMS_RULES
-from store.rocks import RocksStore
+from store.rocks.database import RocksStore
 from tests.localnet.rpc.asking import ALICE, ALICE_KEY, BOB, NO_HASH
 from tests.localnet.rpc.conftest import Client, Failed
 

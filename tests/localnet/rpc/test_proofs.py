@@ -4,7 +4,7 @@ import pytest
 
 from localnet import Network
 from store.cid import cid_of
-from store.paths import Path, verify
+from store.trees.paths import Path, verify
 from tests.localnet.conftest import ARTIFACTS
 from tests.localnet.rpc.conftest import Client, refusal
 

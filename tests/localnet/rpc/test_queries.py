@@ -19,7 +19,7 @@ import pytest
 import websockets.sync.client
 from _pytest.monkeypatch import MonkeyPatch
 
-from bridge.addresses import eth_address, to_filecoin
+from bridge.ethereum.addresses import eth_address, to_filecoin
 from bridge.method_numbers import INVOKE_EVM
 from hypervisor.compile_time import compiling
 from hypervisor.tracing import DebugLog

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from hypervisor.types import Gas
 from localnet import Network
 from localnet.calls import simulate, time_limit

@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 from _pytest.monkeypatch import MonkeyPatch
 
-from bridge.block_access_list import BlockAccessList
+from bridge.ethereum.block import BlockAccessList
 from hypervisor import short_executions
 from hypervisor.short_executions import SECONDS
 from localnet import Network

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from localnet import Network
 from localnet.rpc.node import Node
 from store.keccak import keccak

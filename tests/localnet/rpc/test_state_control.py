@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
 from localnet import Artifact, Network
 from localnet.rpc.node import Node
 from localnet.rpc.tokens import MAX_SLOTS

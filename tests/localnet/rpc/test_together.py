@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bridge.transactions import DYNAMIC_FEE, Transaction
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from localnet import Account, Network
 from localnet.chain.execution import execute_one
 from localnet.rpc.node import Node

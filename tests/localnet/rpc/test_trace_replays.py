@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from bridge.addresses import EthAddress, to_filecoin
-from bridge.cbor import byte_string
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.filecoin.cbor import byte_string
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import CREATE_EXTERNAL_METHOD
-from hypervisor.address import Address, Protocol
+from hypervisor.messages.address import Address, Protocol
 from hypervisor.types import EAM_ACTOR, INIT_ACTOR
 from localnet import Network, TransactionFailed
 from localnet.rpc.node import Node

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from eth_account import Account as EthAccount
 
-from bridge.addresses import EthAddress, create2_address, create_address, masked_id, to_filecoin
-from bridge.transactions import DYNAMIC_FEE, Transaction
+from bridge.ethereum.addresses import EthAddress, create2_address, create_address, masked_id, to_filecoin
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from localnet import Network
 from localnet.contracts.contract import Artifact, Contract
 from localnet.rpc.node import Node

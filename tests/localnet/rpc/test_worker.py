@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from _pytest.monkeypatch import MonkeyPatch
 
-from hypervisor.deep_stack import ExecutionThread, Stacks
+from hypervisor.threads import ExecutionThread, Stacks
 from localnet import Network, explanations
 from localnet.calls.pace import Turns
 from localnet.chain.watching import Preempted

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from bridge.blob_sidecars import BLOB_PROOFS
-from bridge.kzg import versioned_hash
-from bridge.transactions import GAS_PER_BLOB
-from hypervisor.message import SignedMessage
+from bridge.ethereum.blobs import BLOB_PROOFS
+from bridge.ethereum.kzg import versioned_hash
+from bridge.ethereum.transactions import GAS_PER_BLOB
+from hypervisor.messages.message import SignedMessage
 from localnet import Network
 from localnet.chain import mempool
 from localnet.errors import TransactionRefused

@@ -10,10 +10,10 @@ import pytest
 from eth_abi.abi import encode as encode_abi
 from eth_account import Account as EthAccount
 
-from bridge.addresses import EthAddress, to_filecoin
+from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.ethereum_block import BLOCK_HASHES
 from hypervisor.errors import InvalidInput
-from hypervisor.executor import Executor
+from hypervisor.machine.executor import Executor
 from hypervisor.types import ChainEpoch, Gas
 from localnet import Network
 from localnet.calls.overrides import Overrides

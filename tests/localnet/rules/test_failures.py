@@ -6,7 +6,7 @@ Ethereum's are those of anvil for the same calls (`execution reverted: not today
 import pytest
 
 from bridge.bindings import storagepower
-from hypervisor.address import Address
+from hypervisor.messages.address import Address
 from hypervisor.types import POWER_ACTOR
 from localnet import CallFailed, Network, TransactionFailed
 from localnet.rules.failures import exit_text

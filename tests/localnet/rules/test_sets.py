@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from hypervisor import names, rules
+from hypervisor import names
 from hypervisor.errors import InvalidInput
-from hypervisor.executor import ApplyResult, Executor
-from hypervisor.machine import Hypervisor
-from hypervisor.machine_state import MachineState
-from hypervisor.message import Message
+from hypervisor.machine import rules
+from hypervisor.machine.executor import ApplyResult, Executor
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.machine_state import MachineState
+from hypervisor.machine.rules import RuleSet, executor_factory, rule_set
+from hypervisor.messages.message import Message
 from hypervisor.names import ENTRY_POINT_GROUP, rule_names
-from hypervisor.rules import RuleSet, executor_factory, rule_set
 from hypervisor.types import TokenAmount
 from localnet import Network
 from localnet.rules.filecoin import FilecoinMessages, filecoin_rules
@@ -79,7 +80,7 @@ def test_the_sets_of_this_project_are_registered() -> None:
 @pytest.mark.parametrize("name", ["filecoin", "ethereum"])
 def test_a_machine_by_itself_loads_no_networks_part(name: str) -> None:
     program = (
-        "import sys; from hypervisor.machine import Hypervisor\n"
+        "import sys; from hypervisor.machine.machine import Hypervisor\n"
         f"Hypervisor.open(rules={name!r}).close()\n"
         "print(*sorted(module for module in sys.modules if module.split('.')[0] == 'localnet'))"
     )

@@ -313,7 +313,7 @@ def test_plugin_imports_no_machine_without_network_fixture(pytester: pytest.Pyte
         import sys
 
         def test_it():
-            assert "hypervisor.machine" not in sys.modules
+            assert "hypervisor.machine.machine" not in sys.modules
             assert "wasmtime" not in sys.modules
         """
     )

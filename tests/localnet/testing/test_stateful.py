@@ -15,7 +15,7 @@ from hypothesis.database import InMemoryExampleDatabase
 from hypothesis.errors import NoSuchExample
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from bridge.abi import AbiMismatch, ContractInterface
+from bridge.abi.abi import AbiMismatch, ContractInterface
 from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.testing import NetworkStateMachine, arguments, calls

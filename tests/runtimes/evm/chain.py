@@ -3,16 +3,16 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.addresses import EthAddress, to_filecoin
-from bridge.cbor import byte_string
-from bridge.evm_state import EvmState
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.filecoin.cbor import byte_string
+from bridge.filecoin.evm_state import EvmState
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, invoke_return
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, invoke_return
-from hypervisor.address import Address
-from hypervisor.executor import ApplyResult
-from hypervisor.genesis import Genesis
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
+from hypervisor.bundles.genesis import Genesis
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.types import EAM_ACTOR, Gas, MethodNumber, TokenAmount
 from tests.runtimes.evm.assembler import deployer
 

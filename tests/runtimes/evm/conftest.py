@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bridge.params import unwrap_return
-from hypervisor.machine import Hypervisor
+from bridge.filecoin.parameters import unwrap_return
+from hypervisor.machine.machine import Hypervisor
 from runtimes.evm.fast.engine import FastEngine
 from tests.runtimes.evm.tree_twins import ENGINES, LEFT, Twins
 

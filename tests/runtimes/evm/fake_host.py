@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from bridge.addresses import ZERO_ADDRESS, EthAddress
+from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
 from bridge.gas import GasBudget
 from hypervisor.errors import ActorExit
 from hypervisor.gas import GasTracker
-from hypervisor.network_versions import LATEST, network_version
 from hypervisor.tracing import StepTracer
+from hypervisor.versions.network_versions import LATEST, network_version
 from runtimes.evm.code import analyse
 from runtimes.evm.engine import Frame, Step, TreeMode, TxContext
 from runtimes.evm.filecoin_rules import filecoin_evm_rules

@@ -12,17 +12,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bridge.addresses import EthAddress, to_filecoin
-from bridge.cbor import byte_string
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.ethereum.transactions import LEGACY, Transaction
 from bridge.ethereum_block import EthereumBlock
+from bridge.filecoin.cbor import byte_string
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, invoke_return, unwrap_return
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import CREATE_EXTERNAL_METHOD, invoke_return, unwrap_return
-from bridge.transactions import LEGACY, Transaction
-from hypervisor.address import Address
-from hypervisor.bundle import Bundle
+from hypervisor.bundles.bundle import Bundle
 from hypervisor.context import MachineContext
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.types import EAM_ACTOR, ChainEpoch, Gas, MethodNumber, TokenAmount
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.ethereum.application import TransactionResult

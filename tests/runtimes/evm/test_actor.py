@@ -4,16 +4,16 @@ import pytest
 from eth_abi.abi import decode as abi_decode
 from eth_abi.abi import encode as abi_encode
 
-from bridge.addresses import EthAddress, to_filecoin
-from bridge.cbor import byte_string
-from bridge.events import Log, entries_to_log
-from bridge.filecoin_call import encode_method_calldata
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.filecoin.call import encode_method_calldata
+from bridge.filecoin.cbor import byte_string
+from bridge.filecoin.events import Log, entries_to_log
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, invoke_return
 from bridge.method_numbers import INVOKE_EVM, method_number
-from bridge.params import CREATE_EXTERNAL_METHOD, invoke_return
-from hypervisor.address import Address
 from hypervisor.errors import RuntimeUnavailable
 from hypervisor.exit_codes import ExitCode
-from hypervisor.message import Message
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.runtime import RuntimeServices
 from hypervisor.tracing import GasCharged, Recorder
 from hypervisor.types import EAM_ACTOR, Gas, MethodNumber

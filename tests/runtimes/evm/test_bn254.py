@@ -13,7 +13,7 @@ from py_ecc import optimized_bn128
 from fvm_hypervisor.builtin_actors.build import BN254
 from runtimes.evm.precompiles import bn254
 from runtimes.evm.precompiles.failure import PrecompileFailure
-from runtimes.wasm.module import parse_module
+from runtimes.wasm.module.parser import parse_module
 from tests.conftest import samples
 from tests.runtimes.evm.test_precompiles import by_py_evm, ours
 

@@ -11,7 +11,7 @@ import pytest
 from bridge.ethereum_block import EthereumBlock
 from hypervisor.context import MachineContext
 from hypervisor.errors import ActorExit, OutOfGas
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.tracing import StepRecorder
 from hypervisor.types import TokenAmount
 from runtimes.evm.both import EnginesDiffer, pair_engines

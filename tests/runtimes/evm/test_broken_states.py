@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from bridge.addresses import EthAddress, to_filecoin
+from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.method_numbers import INVOKE_EVM
-from hypervisor.address import Address
-from hypervisor.bundle import Bundle
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
+from hypervisor.bundles.bundle import Bundle
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.types import SYSTEM_ACTOR, MethodNumber
 from store.cid import DAG_CBOR, RAW, Cid, cid_of
 from store.codec import decode, encode, link
-from store.kamt import EMPTY_KAMT
+from store.trees.kamt import EMPTY_KAMT
 from tests.conftest import data_file, evms
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import Chain, open_machine

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hypervisor.executor import ApplyResult
+from hypervisor.machine.executor import ApplyResult
 from hypervisor.tracing import GasCharged, Recorder, Tracer
 from hypervisor.types import Gas
 from runtimes.evm.engines import ENGINES

@@ -4,8 +4,8 @@ import pytest
 
 from fvm_hypervisor.cli.options import OWN_ENGINE
 from hypervisor.errors import RuntimeUnavailable
+from hypervisor.machine.opening import EVM_ENGINES
 from hypervisor.names import OWN_EVM
-from hypervisor.opening import EVM_ENGINES
 from hypervisor.runtime import RuntimeServices
 from runtimes.evm import engines
 from runtimes.evm.runtime import EvmRuntime

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.fast.engine import FastEngine
 from runtimes.evm.fast.instance import FastInstance

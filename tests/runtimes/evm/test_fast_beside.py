@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from bridge.addresses import masked_id
+from bridge.ethereum.addresses import masked_id
 from hypervisor.errors import Fatal
 from hypervisor.types import INIT_ACTOR
 from runtimes.evm.engine import Frame, Host, Step

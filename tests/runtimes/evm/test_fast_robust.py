@@ -7,11 +7,11 @@ from struct import Struct
 
 import pytest
 
-from bridge.addresses import masked_id, to_filecoin
+from bridge.ethereum.addresses import masked_id, to_filecoin
 from bridge.ethereum_block import EthereumBlock
 from hypervisor.context import MachineContext
 from hypervisor.errors import Fatal, RuntimeUnavailable
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.types import INIT_ACTOR, ActorID, TokenAmount
 from runtimes.evm.engine import Host
 from runtimes.evm.ethereum.accounts import Accounts

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from runtimes.evm.ethereum.alloc import AllocAccount
 from runtimes.evm.fast.instance import FastInstance
 from runtimes.evm.fast.pool import pool

@@ -6,8 +6,8 @@ Expected: the plain engine's results, and values by hand from the EIPs.
 
 import pytest
 
-from bridge.addresses import EthAddress, masked_id
-from bridge.delegations import DELEGATION_PREFIX
+from bridge.ethereum.addresses import EthAddress, masked_id
+from bridge.ethereum.delegations import DELEGATION_PREFIX
 from hypervisor.types import FIRST_DYNAMIC_ACTOR
 from runtimes.evm.ethereum.alloc import AllocAccount
 from tests.runtimes.evm.assembler import assemble

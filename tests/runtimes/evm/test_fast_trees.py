@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.addresses import EthAddress, masked_id, to_filecoin
+from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
 from bridge.ethereum_block import EthereumBlock
+from bridge.filecoin.parameters import invoke_params
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import invoke_params
-from hypervisor.call import Call, CallResult
-from hypervisor.call_manager import CallManager
-from hypervisor.executor import ApplyResult
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
+from hypervisor.kernel.call import Call, CallResult
+from hypervisor.machine.call_manager import CallManager
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.message import Message
 from hypervisor.tracing import Recorder
 from hypervisor.types import INIT_ACTOR, Gas
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc

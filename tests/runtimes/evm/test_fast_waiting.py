@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from bridge.addresses import EthAddress, create_address, masked_id, to_filecoin
+from bridge.ethereum.addresses import EthAddress, create_address, masked_id, to_filecoin
 from bridge.ethereum_block import EthereumBlock
-from bridge.events import Log
+from bridge.filecoin.events import Log
 from bridge.method_numbers import INVOKE_EVM
-from hypervisor.call import Call, CallResult
-from hypervisor.call_manager import CallManager
-from hypervisor.events import StampedEvent
 from hypervisor.exit_codes import ExitCode
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message, Receipt
+from hypervisor.kernel.call import Call, CallResult
+from hypervisor.machine.call_manager import CallManager
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.events import StampedEvent
+from hypervisor.messages.message import Message, Receipt
 from hypervisor.types import INIT_ACTOR, ActorID, Gas
 from runtimes.evm.engine import CallInputs, SubcallInputs, SubcallOutcome
 from runtimes.evm.ethereum import subcalls

@@ -8,14 +8,14 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.addresses import EthAddress, to_filecoin
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.ethereum.transactions import LEGACY, Transaction
 from bridge.ethereum_block import EthereumBlock
 from bridge.method_numbers import INVOKE_EVM
 from bridge.transaction_parsing import parse_transaction
-from bridge.transactions import LEGACY, Transaction
 from hypervisor.errors import MessageError
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.message import Message
 from hypervisor.types import Gas
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc

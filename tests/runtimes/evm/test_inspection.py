@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from hypervisor.call import Call, CallResult
-from hypervisor.call_manager import CallManager
 from hypervisor.errors import SyscallError
-from hypervisor.events import StampedEvent
 from hypervisor.exit_codes import ErrorNumber, ExitCode
+from hypervisor.kernel.call import Call, CallResult
+from hypervisor.machine.call_manager import CallManager
+from hypervisor.messages.events import StampedEvent
 from runtimes.evm.inspection import GET_BYTECODE
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import Chain, open_machine

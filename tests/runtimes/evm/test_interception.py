@@ -8,16 +8,16 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from bridge.addresses import EthAddress, create_address, to_filecoin
+from bridge.ethereum.addresses import EthAddress, create_address, to_filecoin
 from bridge.ethereum_block import EthereumBlock
-from bridge.events import Log
+from bridge.filecoin.events import Log
+from bridge.filecoin.parameters import unwrap_return
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import unwrap_return
-from hypervisor.call import Call, CallResult
-from hypervisor.call_manager import CallManager
-from hypervisor.events import StampedEvent
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
+from hypervisor.kernel.call import Call, CallResult
+from hypervisor.machine.call_manager import CallManager
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.events import StampedEvent
+from hypervisor.messages.message import Message
 from hypervisor.types import ActorID, Gas
 from runtimes.evm.engine import CallInputs, SubcallInputs, SubcallOutcome
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc

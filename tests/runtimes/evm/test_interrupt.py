@@ -9,14 +9,14 @@ from types import FrameType
 
 import pytest
 
-from bridge.addresses import masked_id
-from bridge.cbor import byte_string
+from bridge.ethereum.addresses import masked_id
 from bridge.ethereum_block import EthereumBlock
-from bridge.params import CREATE_EXTERNAL_METHOD
-from hypervisor.address import Address
+from bridge.filecoin.cbor import byte_string
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD
 from hypervisor.context import MachineContext
-from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.messages.address import Address
 from hypervisor.types import EAM_ACTOR, INIT_ACTOR, Gas, TokenAmount
 from tests.alarm import alarm_clock
 from tests.endless import ENDLESS_WORDS

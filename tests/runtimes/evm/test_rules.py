@@ -4,8 +4,8 @@ import pytest
 from eth.vm import mnemonics, opcode_values
 from eth.vm.forks.cancun.opcodes import CANCUN_OPCODES
 
-from bridge.addresses import EthAddress
-from hypervisor.network_versions import NETWORK_VERSIONS
+from bridge.ethereum.addresses import EthAddress
+from hypervisor.versions.network_versions import NETWORK_VERSIONS
 from runtimes.evm.opcodes import FILECOIN_OPCODES, OPCODE_NUMBERS
 from runtimes.evm.precompiles.ethereum import ETHEREUM
 from runtimes.evm.precompiles.filecoin import FILECOIN

@@ -7,12 +7,12 @@ from typing import Final
 
 import pytest
 
-from bridge.addresses import to_filecoin
-from bridge.ethereum_execution import SimulatedCall
-from bridge.evm_state import EvmState
-from bridge.params import CreateReturn
-from bridge.transactions import DYNAMIC_FEE, Transaction
-from hypervisor.machine import Hypervisor
+from bridge.ethereum.addresses import to_filecoin
+from bridge.ethereum.execution import SimulatedCall
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
+from bridge.filecoin.evm_state import EvmState
+from bridge.filecoin.parameters import CreateReturn
+from hypervisor.machine.machine import Hypervisor
 from runtimes.evm.ethereum.executor import EthereumExecutor
 from store.cid import Cid
 from tests.hypervisor.world import IgnoringTracer

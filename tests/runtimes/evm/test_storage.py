@@ -2,14 +2,14 @@
 
 import pytest
 
-from bridge.addresses import EthAddress, to_filecoin
-from bridge.cbor import byte_string
-from bridge.params import CREATE_EXTERNAL_METHOD, invoke_return
-from hypervisor.address import Address
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.filecoin.cbor import byte_string
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, invoke_return
 from hypervisor.exit_codes import ExitCode
+from hypervisor.messages.address import Address
 from hypervisor.types import EAM_ACTOR
 from runtimes.evm.engine import Status
-from store.kamt import Kamt
+from store.trees.kamt import Kamt
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import Chain
 

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.addresses import EthAddress, masked_id
+from bridge.ethereum.addresses import EthAddress, masked_id
+from bridge.ethereum.transactions import ACCESS_LIST, Transaction
 from bridge.ethereum_block import EthereumBlock
-from bridge.transactions import ACCESS_LIST, Transaction
-from hypervisor.call import Call, CallResult
-from hypervisor.call_manager import CallManager
-from hypervisor.machine import Hypervisor
+from hypervisor.kernel.call import Call, CallResult
+from hypervisor.machine.call_manager import CallManager
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.memory import MAX_TOTAL_MEMORY
 from hypervisor.types import INIT_ACTOR
 from runtimes.evm.ethereum import EthereumExecutor

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
 
 
 @pytest.fixture(params=["raw", "plain"])

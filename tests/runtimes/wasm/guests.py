@@ -6,13 +6,13 @@ from typing import Any
 
 from wasmtime import wat2wasm
 
-from hypervisor.address import Address
-from hypervisor.executor import ApplyResult
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
-from hypervisor.state_tree import ActorState
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import ActorID, Gas, MethodNumber, TokenAmount
-from store.car import read_car
+from store.car.files import read_car
 from store.cid import RAW, cid_of
 
 FIRST_ID = 1000

@@ -1,11 +1,11 @@
 """An instrumented module in the network's own form: charges are function calls, and the stack is counted around calls.
 
-The oracle of `runtimes.wasm.encode`, which writes different code with the same effect: tests run both (`network_form`),
-or convert ours back into this form (`read_back`).
+The oracle of `runtimes.wasm.module.encode`, which writes different code with the same effect: tests run both
+(`network_form`), or convert ours back into this form (`read_back`).
 """
 
-from runtimes.wasm.encode import GAS_EXPORT, START_EXPORT
-from runtimes.wasm.module import ExternKind, Section, WasmModule
+from runtimes.wasm.module.encode import GAS_EXPORT, START_EXPORT
+from runtimes.wasm.module.parser import ExternKind, Section, WasmModule
 from runtimes.wasmtime.encoding import encode_signed, name, section, u32, vector
 from tests.runtimes.wasm.plain_passes import Instruction, counted_call, disassemble, metered, stack_costs
 

@@ -6,7 +6,7 @@ two-byte one has the opcode 0xFC and its second byte as the first operand.
 
 from dataclasses import dataclass, field
 
-from runtimes.wasm.module import ExternKind, FunctionType, WasmModule
+from runtimes.wasm.module.parser import ExternKind, FunctionType, WasmModule
 
 Instruction = tuple[int, tuple[int, ...]]
 FREE = {0x00, 0x01, 0x02, 0x03, 0x05, 0x0B, 0x0F, 0x1A}

@@ -6,14 +6,14 @@ The fixture `machine` is over both, so the other files of this folder test each;
 import pytest
 
 from hypervisor.errors import InvalidInput, InvalidModule
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Receipt
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.message import Receipt
 from hypervisor.tracing import GasCharged, Recorder, TraceEvent
-from runtimes.wasm.abi import SYSCALL_REVISIONS
 from runtimes.wasm.boundary import RawBoundary, selected_boundary
 from runtimes.wasm.instrument import instrument
-from runtimes.wasm.module import parse_module
+from runtimes.wasm.module.parser import parse_module
 from runtimes.wasm.plain import PlainBoundary
+from runtimes.wasm.syscalls.abi import SYSCALL_REVISIONS
 from runtimes.wasmtime.engine import guest_engine, own_engine
 from store.cid import Cid
 from tests.runtimes.wasm.guests import guest, imports, install_and_call, wasm

@@ -3,9 +3,9 @@
 import pytest
 
 from runtimes.wasm import gas_metering
-from runtimes.wasm.code import decode
 from runtimes.wasm.gas_metering import charges
-from runtimes.wasm.module import parse_module
+from runtimes.wasm.module.instrumentation import decode
+from runtimes.wasm.module.parser import parse_module
 from tests.conftest import data_file
 from tests.runtimes.wasm.guests import bundle_modules, wasm
 from tests.runtimes.wasm.plain_passes import Meter, disassemble

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
 from runtimes.wasm.names import MAX_NAME_LENGTH, function_label, function_names
 from runtimes.wasmtime.encoding import name, section, u32, vector
 from tests.runtimes.wasm.guests import guest, install_and_call

@@ -13,15 +13,15 @@ from typing import cast
 import pytest
 
 from hypervisor.kernel import Kernel
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Receipt
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.message import Receipt
 from runtimes.wasm import runtime
-from runtimes.wasm.abi import SYSCALL_REVISIONS
 from runtimes.wasm.boundary import RawBoundary, ResolvedModule
-from runtimes.wasm.encode import GAS_EXPORT
 from runtimes.wasm.instrument import instrument
-from runtimes.wasm.module import parse_module
+from runtimes.wasm.module.encode import GAS_EXPORT
+from runtimes.wasm.module.parser import parse_module
 from runtimes.wasm.modules import GuestModules
+from runtimes.wasm.syscalls.abi import SYSCALL_REVISIONS
 from runtimes.wasmtime.cache import ModuleCache
 from runtimes.wasmtime.engine import GUEST_SETTINGS, POOL_SIZE, CompiledModule, WasmtimeEngine, can_reserve
 from runtimes.wasmtime.instance import Instance
@@ -159,7 +159,7 @@ def test_a_module_that_is_larger_than_a_place_runs_without_one() -> None:
 LIMITED = """
 import resource
 resource.setrlimit(resource.RLIMIT_AS, (200 << 30, 200 << 30))
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
 from runtimes.wasmtime.engine import guest_engine
 from runtimes.wasmtime.engine import POOL_SIZE, can_reserve
 assert not can_reserve(POOL_SIZE)

@@ -3,9 +3,9 @@
 import pytest
 from wasmtime import Config, Engine, Func, Global, Instance, Memory, Module, Store
 
-from runtimes.wasm.encode import GAS_EXPORT
 from runtimes.wasm.instrument import instrument
-from runtimes.wasm.module import parse_module
+from runtimes.wasm.module.encode import GAS_EXPORT
+from runtimes.wasm.module.parser import parse_module
 from runtimes.wasm.profile_encode import HEAD, HELPERS, NODE, PROFILE_EXPORT, ROOT, STEPS, ProfilingEncoder
 from tests.runtimes.wasm.guests import wasm
 

@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from hypervisor.deep_stack import ExecutionThread, large_stacks
 from hypervisor.gil import GIL_POLICY
-from hypervisor.machine import Hypervisor
-from hypervisor.profile import profile_actors
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.profile import profile_actors
+from hypervisor.threads import ExecutionThread, large_stacks
 from tests.runtimes.wasm.guests import call, guest, install_actor
 
 ENDLESS = guest(

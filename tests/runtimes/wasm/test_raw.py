@@ -18,13 +18,13 @@ import pytest
 from hypervisor.errors import InvalidModule
 from hypervisor.gil import GIL_POLICY
 from hypervisor.kernel import Kernel
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
 from runtimes.wasm.boundary import RawBoundary
-from runtimes.wasm.encode import GAS_EXPORT
 from runtimes.wasm.instrument import instrument
-from runtimes.wasm.memory import GuestMemory
-from runtimes.wasm.module import parse_module
+from runtimes.wasm.module.encode import GAS_EXPORT
+from runtimes.wasm.module.parser import parse_module
 from runtimes.wasm.runtime import WasmRuntime
+from runtimes.wasm.syscalls.memory import GuestMemory
 from runtimes.wasmtime import raw
 from runtimes.wasmtime.engine import LinkedModule, Linker, WasmtimeEngine, guest_engine, own_engine
 from runtimes.wasmtime.instance import GLOBAL, MEMORY, VALUE, ApiCounter, ContextOffsets, Instance

@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from hypervisor.address import Address
-from hypervisor.machine import Hypervisor
-from hypervisor.state_tree import ActorState
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.state.state_tree import ActorState
 from hypervisor.tracing import GasCharged, Recorder
 from hypervisor.types import ActorID, ChainEpoch
 from store.cid import RAW, cid_of

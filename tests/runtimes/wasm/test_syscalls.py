@@ -2,7 +2,7 @@
 
 import pytest
 
-from hypervisor.machine import Hypervisor
+from hypervisor.machine.machine import Hypervisor
 from tests.runtimes.wasm.guests import data, guest, install_and_call
 
 

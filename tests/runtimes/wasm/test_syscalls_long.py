@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from hypervisor.address import MAX_ADDRESS
-from hypervisor.blocks import MAX_BLOCK_SIZE
 from hypervisor.kernel import proofs
-from hypervisor.machine import Hypervisor
-from hypervisor.proof_inputs import read_proof_input
-from runtimes.wasm.memory import GuestMemory
+from hypervisor.kernel.blocks import MAX_BLOCK_SIZE
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import MAX_ADDRESS
+from hypervisor.proofs.inputs import read_proof_input
+from runtimes.wasm.syscalls.memory import GuestMemory
 from store.codec import encode
 from tests.runtimes.wasm.guests import ILLEGAL_ARGUMENT, LIMIT_EXCEEDED, OK, data, probe_result
 

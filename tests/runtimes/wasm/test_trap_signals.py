@@ -12,7 +12,7 @@ from runtimes.wasmtime.engine import TrapSignals, guest_engine
 PROGRAM = """
 import faulthandler, os, signal, sys
 from hypervisor import Hypervisor
-from hypervisor.machine import CreationFailed
+from hypervisor.machine.machine import CreationFailed
 import wasmtime
 
 guests = {

@@ -3,9 +3,9 @@
 import pytest
 
 from hypervisor.errors import InvalidModule
-from hypervisor.machine import Hypervisor
-from runtimes.wasm.abi import SYSCALL_REVISIONS
-from runtimes.wasm.module import FunctionType, parse_module
+from hypervisor.machine.machine import Hypervisor
+from runtimes.wasm.module.parser import FunctionType, parse_module
+from runtimes.wasm.syscalls.abi import SYSCALL_REVISIONS
 from runtimes.wasm.validate import ModuleFacts, validate_module
 from tests.conftest import bundle_file, with_data
 from tests.runtimes.wasm.guests import bundle_modules, wasm

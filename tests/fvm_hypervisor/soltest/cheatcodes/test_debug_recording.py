@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes import state
 from fvm_hypervisor.soltest.cheatcodes.state import DebugRecording, DebugStep
 

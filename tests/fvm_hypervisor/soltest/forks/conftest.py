@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import pytest
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from localnet import Network
 from localnet.rpc.server import serving
 from tests.fvm_hypervisor.soltest.forks import chains

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from fvm_hypervisor.soltest.results import TestResult
-from hypervisor.address import Address
+from hypervisor.messages.address import Address
 from hypervisor.types import ActorID
 from localnet import Network
 from localnet.fork.ethereum_header import read_header

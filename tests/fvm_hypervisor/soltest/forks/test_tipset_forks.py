@@ -22,9 +22,9 @@ from fvm_hypervisor.soltest.forks.remotes import Remotes
 from fvm_hypervisor.soltest.forks.tipsets import TipsetNodes
 from fvm_hypervisor.soltest.staged_test import staged_test
 from hypervisor import Hypervisor
-from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
-from hypervisor.message import Message
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet import Network
 from localnet.chain.tipset_execution import MinedBlock, TipsetWork

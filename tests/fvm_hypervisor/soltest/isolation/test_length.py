@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 
-from bridge.transactions import DYNAMIC_FEE, Transaction
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from fvm_hypervisor.soltest.cheatcodes import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.context import Settings
-from hypervisor import Hypervisor, deep_stack
+from hypervisor import Hypervisor, threads
 from hypervisor.journal import Journal
 from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.application import Application, TransactionResult
 from tests.runtimes.evm.test_fast_trees import CALLEE, CONTRACT, SENDER, machine
 
-PROJECT = Path(deep_stack.__file__).parents[1]
+PROJECT = Path(threads.__file__).parents[1]
 COUNTED = tuple(f"{PROJECT / package}/" for package in ("runtimes", "hypervisor", "fvm_hypervisor"))
 CALL = f"{{0}} 0 MSTORE 0 0 32 0 0 0x{CALLEE.hex()} GAS CALL POP"
 LOOK = f"0 0 32 0 0x{CALLEE.hex()} GAS STATICCALL POP"
@@ -45,17 +45,17 @@ def lines_of(action: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> i
     def call(frame: FrameType, _: str, __: Any) -> Any:
         code = frame.f_code
         if code not in ours:
-            ours[code] = code.co_filename.startswith(COUNTED) and code.co_filename != deep_stack.__file__
+            ours[code] = code.co_filename.startswith(COUNTED) and code.co_filename != threads.__file__
         return line if ours[code] else None
 
-    plain = deep_stack._run_jobs
+    plain = threads._run_jobs
 
     def live(jobs: Any) -> None:
         sys.settrace(call)
         plain(jobs)
 
     with monkeypatch.context() as patched:
-        patched.setattr(deep_stack, "_run_jobs", live)  # its threads are not started by `threading`
+        patched.setattr(threads, "_run_jobs", live)  # its threads are not started by `threading`
         threading.settrace(call)
         sys.settrace(call)
         try:

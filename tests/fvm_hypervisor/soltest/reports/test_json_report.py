@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.json_report import exact_duration, json_report
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, CounterExample, SuiteResult, TestResult
 from tests.fvm_hypervisor.soltest.reports.conftest import Runs

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.addresses import EthAddress
-from bridge.transactions import DYNAMIC_FEE, Transaction
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from localnet import Network
 from localnet.accounts import Account
 from localnet.rpc.server import serving

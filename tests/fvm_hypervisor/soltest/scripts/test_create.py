@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from eth_account import Account as SignerAccount
 
-from bridge.addresses import create_address, eth_address
+from bridge.ethereum.addresses import create_address, eth_address
 from fvm_hypervisor.verification.creation_code import CreationCode
 from localnet import Network
 from localnet.rpc.server import serving

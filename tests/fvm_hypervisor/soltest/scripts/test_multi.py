@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.scripts import plan
 from fvm_hypervisor.soltest.scripts.sending import ScriptSender
 from fvm_hypervisor.soltest.stage import selector

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from eth_account import Account as SignerAccount
 
-from bridge.addresses import checksummed
+from bridge.ethereum.addresses import checksummed
 from fvm_hypervisor.soltest.cheatcodes.values import encode
 from fvm_hypervisor.soltest.scripts import sending
 from fvm_hypervisor.soltest.scripts.plan import return_values

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.addresses import checksummed
+from bridge.ethereum.addresses import checksummed
 from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult
 from fvm_hypervisor.soltest.symbolic_tests import write_tests
 from tests.fvm_hypervisor.soltest.symbolic import golden

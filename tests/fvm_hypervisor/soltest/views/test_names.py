@@ -12,8 +12,8 @@ from typing import cast
 import pytest
 from eth_abi.abi import encode
 
-from bridge.addresses import EthAddress
-from bridge.cbor import byte_string
+from bridge.ethereum.addresses import EthAddress
+from bridge.filecoin.cbor import byte_string
 from bridge.method_numbers import INVOKE_EVM
 from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.cheatcodes.intercepted_call import CallOperations, InterceptedCall

@@ -1,6 +1,6 @@
 """Accounts of a message around inner transactions; expected results by hand from EIP-2929 and EIP-3529."""
 
-from bridge.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress
 from hypervisor.journal import Journal
 from runtimes.evm.ethereum.accounts import Accounts
 from tests.runtimes.evm.test_fast_trees import CALLEE, CONTRACT, machine

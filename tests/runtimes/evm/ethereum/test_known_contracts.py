@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from bridge.transactions import DYNAMIC_FEE, Transaction
-from hypervisor import Hypervisor, state_tree
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
+from hypervisor import Hypervisor
+from hypervisor.state import state_tree
 from runtimes.evm.ethereum import contract_states
 from runtimes.evm.ethereum.contract_states import ContractCache
 from runtimes.evm.ethereum.executor import EthereumExecutor
-from store.kamt import Kamt
-from store.memory import MemoryStore
+from store.blocks.memory import MemoryStore
+from store.trees.kamt import Kamt
 from store.walk import reachable
 from tests.runtimes.evm.test_fast_trees import CONTRACT, SENDER, machine
 

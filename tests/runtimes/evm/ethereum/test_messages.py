@@ -2,14 +2,14 @@
 
 import pytest
 
-from bridge.addresses import EthAddress, to_filecoin
-from bridge.cbor import byte_string
-from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn
-from hypervisor.address import Address
-from hypervisor.executor import ApplyResult
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.filecoin.cbor import byte_string
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn
 from hypervisor.exit_codes import ExitCode
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.types import EAM_ACTOR, METHOD_CONSTRUCTOR, Gas, MethodNumber
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from tests.runtimes.evm.assembler import assemble, deployer

@@ -11,19 +11,19 @@ import pytest
 from eth_abi.abi import decode as decode_abi
 from eth_abi.abi import encode as encode_abi
 
-from bridge.addresses import EthAddress, masked_id, to_filecoin
-from bridge.cbor import byte_string, read_byte_string
+from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from bridge.ethereum_block import EthereumBlock
+from bridge.filecoin.cbor import byte_string, read_byte_string
 from bridge.method_numbers import INVOKE_EVM, method_number
-from bridge.transactions import DYNAMIC_FEE, Transaction
-from hypervisor.address import Address
+from hypervisor.bundles.genesis import Genesis
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
-from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ErrorNumber
-from hypervisor.genesis import Genesis
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.tracing import CallEnded, CallStarted, GasCharged, Recorder, TraceEvent
 from hypervisor.types import DATACAP_ACTOR, EAM_NAMESPACE, ActorID, Gas, MethodNumber, TokenAmount
 from runtimes.evm.ethereum import EthereumExecutor

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.addresses import EthAddress
-from bridge.transactions import (
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.transactions import (
     ACCESS_LIST,
     BLOB,
     DYNAMIC_FEE,

@@ -7,11 +7,11 @@ from typing import Final
 import pytest
 
 import runtimes.evm.ethereum.forks
-from bridge.addresses import EthAddress, to_filecoin
+from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.ethereum_block import EthereumBlock
 from bridge.method_numbers import INVOKE_EVM
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.message import Message
 from hypervisor.types import Gas
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
 from runtimes.evm.ethereum.forks import FORKS, LATEST_FORK, Fork

@@ -4,13 +4,13 @@ from itertools import count
 
 import pytest
 
-from bridge.addresses import EthAddress, to_filecoin
+from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.ethereum_block import EthereumBlock
+from bridge.filecoin.parameters import unwrap_return
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import unwrap_return
 from hypervisor.exit_codes import ExitCode
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.message import Message
 from hypervisor.types import Gas
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
 from tests.hypervisor.world import IgnoringTracer

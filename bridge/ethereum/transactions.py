@@ -1,0 +1,289 @@
+"""Ethereum transactions of types 0 to 4: fields, signature and raw encoding.
+
+The single model of transactions: parsed by `bridge.transaction_parsing`, carried as a Filecoin message if the chain
+needs one (`bridge.filecoin.messages`), and passed to the executor unchanged. Source: EIP-155, 2718, 2930, 1559, 4844
+(without blobs, as in blocks), 7702.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from bridge.ethereum import rlp
+from bridge.ethereum.addresses import EthAddress
+from hypervisor import secp256k1
+from hypervisor.errors import InvalidInput
+from store.keccak import keccak
+
+ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+HALF_ORDER: Final = ORDER // 2
+"""Maximum s of a canonical signature (EIP-2)."""
+
+
+def recover(digest: bytes, parity: int, r: int, s: int) -> EthAddress | None:
+    """Return the signer's address, or None if the signature is invalid."""
+    if parity not in (0, 1) or not 0 < r < ORDER or not 0 < s < ORDER:
+        return None
+    key = secp256k1.recover(digest, r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([parity]))
+    return None if key is None else key_address(key)
+
+
+def key_address(public_key: bytes) -> EthAddress:
+    """Return the Ethereum address of a 65-byte uncompressed public key."""
+    return EthAddress(bytes(keccak(public_key[1:])[12:]))
+
+
+LEGACY: Final = 0
+ACCESS_LIST: Final = 1
+DYNAMIC_FEE: Final = 2
+BLOB: Final = 3
+SET_CODE: Final = 4
+
+GAS_PER_BLOB: Final = 1 << 17
+
+ALL_TYPES: Final = (LEGACY, ACCESS_LIST, DYNAMIC_FEE, BLOB, SET_CODE)
+
+_WORD: Final = 32
+_U64_FIELDS: Final = ("nonce", "gas_limit")
+_FIELDS: Final = ("nonce", "gas_limit", "chain_id", "value", "max_fee", "max_priority_fee", "max_fee_per_blob_gas")
+_U64: Final = 1 << 64
+_U256: Final = 1 << 256
+_AUTHORIZATION_MAGIC: Final = b"\x05"
+
+
+class TransactionError(InvalidInput):
+    """Raised for bytes that are not a valid transaction, or a message that does not carry one."""
+
+
+def check_type(kind: int, accepted: Sequence[int], reason: str = "") -> None:
+    """Raise TransactionError, with the accepted types, for a transaction of another type.
+
+    `reason` explains why the type is not accepted.
+    """
+    if kind not in accepted:
+        *others, last = map(str, accepted)
+        known = f"{', '.join(others)} or {last}" if others else last
+        raise TransactionError(
+            f"transaction type not supported: type {kind}{f', {reason}' if reason else ''}; expected type {known}"
+        )
+
+
+class Authorization(NamedTuple):
+    """An account's signed authorization to use the code of `address` (EIP-7702)."""
+
+    chain_id: int
+    address: EthAddress
+    nonce: int
+    y_parity: int
+    r: int
+    s: int
+
+    def signer(self) -> EthAddress | None:
+        """Return the signing account; None if the signature is invalid or not canonical."""
+        return None if self.s > HALF_ORDER else recover(self.digest(), self.y_parity, self.r, self.s)
+
+    def digest(self) -> bytes:
+        content = [rlp.number(self.chain_id), bytes(self.address), rlp.number(self.nonce)]
+        return bytes(keccak(_AUTHORIZATION_MAGIC + rlp.encode(content)))
+
+
+AccessList = tuple[tuple[EthAddress, tuple[int, ...]], ...]
+"""Addresses, each with slots."""
+
+
+@dataclass(init=False, slots=True, unsafe_hash=True)
+class Transaction:
+    """The signed fields of a transaction. Amounts are in attoFIL (in place of wei), fees in attoFIL per gas.
+
+    For types 0 and 1, both fees are the gas price. `chain_id` is None for a legacy transaction that is valid on every
+    chain; `to` is None for a contract creation. Numbers are validated by `check` and the executor.
+    """
+
+    type: Final[int]
+    chain_id: Final[int | None]
+    nonce: Final[int]
+    to: Final[EthAddress | None]
+    value: Final[int]
+    data: Final[bytes]
+    gas_limit: Final[int]
+    max_fee: Final[int]
+    max_priority_fee: Final[int]
+    access_list: Final[AccessList]
+    authorizations: Final[tuple[Authorization, ...]]
+    max_fee_per_blob_gas: Final[int]
+    blob_hashes: Final[tuple[bytes, ...]]
+
+    def __init__(
+        self,
+        type: int,
+        chain_id: int | None,
+        nonce: int,
+        to: EthAddress | None,
+        value: int,
+        data: bytes,
+        gas_limit: int,
+        max_fee: int,
+        max_priority_fee: int,
+        access_list: AccessList = (),
+        authorizations: tuple[Authorization, ...] = (),
+        max_fee_per_blob_gas: int = 0,
+        blob_hashes: tuple[bytes, ...] = (),
+    ) -> None:
+        self.type = type
+        self.chain_id = chain_id
+        self.nonce = nonce
+        self.to = to
+        self.value = value
+        self.data = data
+        self.gas_limit = gas_limit
+        self.max_fee = max_fee
+        self.max_priority_fee = max_priority_fee
+        self.access_list = access_list
+        self.authorizations = authorizations
+        self.max_fee_per_blob_gas = max_fee_per_blob_gas
+        self.blob_hashes = blob_hashes
+
+    @property
+    def blob_gas(self) -> int:
+        """The blob gas that the transaction uses."""
+        return GAS_PER_BLOB * len(self.blob_hashes)
+
+    def check(self) -> Transaction:
+        """Return the transaction if its numbers are in range.
+
+        Raises TransactionError for negative numbers, a nonce or gas limit over 64 bits, and others over 256.
+        """
+        if (
+            0 <= self.nonce < _U64
+            and 0 <= self.gas_limit < _U64
+            and 0 <= (self.chain_id or 0) < _U256
+            and 0 <= self.value < _U256
+            and 0 <= self.max_fee < _U256
+            and 0 <= self.max_priority_fee < _U256
+            and 0 <= self.max_fee_per_blob_gas < _U256
+        ):
+            return self
+        for name in _FIELDS:
+            number, bits = getattr(self, name) or 0, 64 if name in _U64_FIELDS else 256
+            if number < 0 or number >> bits:
+                raise TransactionError(f"{name.replace('_', ' ')} {number} is not an unsigned number of {bits} bits")
+        return self
+
+    def unsigned(self) -> bytes:
+        """Return the encoding that is hashed and signed."""
+        if self.type != LEGACY:
+            return bytes([self.type]) + rlp.encode(self._fields())
+        chain = [] if self.chain_id is None else [rlp.number(self.chain_id), b"", b""]
+        return rlp.encode([*self._fields(), *chain])
+
+    def digest(self) -> bytes:
+        """Return the 32-byte digest that is signed."""
+        return bytes(keccak(self.unsigned()))
+
+    def sign(self, private_key: bytes) -> SignedTransaction:
+        """Sign with a 32-byte private key. Raises TransactionError like `check`."""
+        from hypervisor.secp256k1 import sign
+
+        signature = sign(private_key, self.check().digest())
+        r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
+        return SignedTransaction(self, signature[64], r, s)
+
+    def _fields(self) -> list[rlp.Item]:
+        number = rlp.number
+        call: list[rlp.Item] = [number(self.gas_limit), bytes(self.to or b""), number(self.value), self.data]
+        if self.type == LEGACY:
+            return [number(self.nonce), number(self.max_fee), *call]
+        chain = [number(self.chain_id or 0), number(self.nonce)]
+        slots: list[rlp.Item] = [
+            [bytes(address), [key.to_bytes(_WORD, "big") for key in keys]] for address, keys in self.access_list
+        ]
+        if self.type == ACCESS_LIST:
+            return [*chain, number(self.max_fee), *call, slots]
+        common = [*chain, number(self.max_priority_fee), number(self.max_fee), *call, slots]
+        if self.type == BLOB:
+            return [*common, number(self.max_fee_per_blob_gas), list(self.blob_hashes)]
+        if self.type == SET_CODE:
+            return [*common, [_authorization(item) for item in self.authorizations]]
+        return common
+
+
+@dataclass(init=False, slots=True, unsafe_hash=True)
+class SignedTransaction:
+    """A transaction with its sender's signature; `y_parity` is 0 or 1."""
+
+    transaction: Final[Transaction]
+    y_parity: Final[int]
+    r: Final[int]
+    s: Final[int]
+    wire_form: bytes = field(repr=False, compare=False)
+    """The bytes it was parsed from; empty if it was signed here."""
+    unsigned: bytes = field(repr=False, compare=False)
+    """The signed part of `wire_form`; empty for a legacy transaction."""
+    _raw: bytes = field(init=False, repr=False, compare=False)
+    _hash: bytes = field(init=False, repr=False, compare=False)
+    _signers: tuple[EthAddress | None, ...] = field(init=False, repr=False, compare=False)
+    """Cache of the recovered signer, in a tuple, or None for an invalid signature; empty until computed."""
+
+    def __init__(
+        self,
+        transaction: Transaction,
+        y_parity: int,
+        r: int,
+        s: int,
+        wire_form: bytes = b"",
+        unsigned: bytes = b"",
+    ) -> None:
+        self.transaction = transaction
+        self.y_parity = y_parity
+        self.r = r
+        self.s = s
+        self.wire_form = wire_form
+        self.unsigned = unsigned
+        self._raw = b""
+        self._hash = b""
+        self._signers = ()
+
+    @property
+    def v(self) -> int:
+        """The last part of the signature, as encoded for this type of transaction."""
+        if self.transaction.type != LEGACY:
+            return self.y_parity
+        chain_id = self.transaction.chain_id
+        return self.y_parity + (27 if chain_id is None else 35 + 2 * chain_id)
+
+    def raw(self) -> bytes:
+        if not self.wire_form and not self._raw:
+            self._raw = self._encode()
+        return self.wire_form or self._raw
+
+    def hash(self) -> bytes:
+        if not self._hash:
+            self._hash = bytes(keccak(self.raw()))
+        return self._hash
+
+    def sender(self) -> EthAddress:
+        """Return the address of the signing key. Raises TransactionError if the signature is invalid."""
+        if not self._signers:
+            self._signers = (self._signer(),)
+        (signer,) = self._signers
+        if signer is None:
+            raise TransactionError("the transaction's signature is invalid")
+        return signer
+
+    def _encode(self) -> bytes:
+        signature = [rlp.number(self.v), rlp.number(self.r), rlp.number(self.s)]
+        body = rlp.encode([*self.transaction._fields(), *signature])
+        return body if self.transaction.type == LEGACY else bytes([self.transaction.type]) + body
+
+    def _signer(self) -> EthAddress | None:
+        if self.s > HALF_ORDER:
+            return None
+        digest = bytes(keccak(self.unsigned)) if self.unsigned else self.transaction.digest()
+        return recover(digest, self.y_parity, self.r, self.s)
+
+
+def _authorization(item: Authorization) -> rlp.Item:
+    numbers = (item.nonce, item.y_parity, item.r, item.s)
+    return [rlp.number(item.chain_id), bytes(item.address), *(rlp.number(number) for number in numbers)]

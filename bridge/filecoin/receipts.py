@@ -1,0 +1,133 @@
+"""Ethereum receipt data derived from a message and its receipt: blooms, prices, failure texts.
+
+Also converts a message that was not sent as a transaction to one for display. Source: lotus node/impl/eth, and the
+yellow paper for the bloom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from bridge.apply_and_call import APPLY_AND_CALL, decode_outcome
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.reverts import revert_reason
+from bridge.filecoin.call import NO_CODEC, encode_method_calldata
+from bridge.filecoin.cbor import ParamsError, read_canonical_byte_string
+from bridge.filecoin.events import Log
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn, unwrap_return
+from bridge.method_numbers import INVOKE_EVM
+from hypervisor.exit_codes import ExitCode, exit_name
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message, Receipt
+from hypervisor.types import EAM_ACTOR, TokenAmount
+from store.cid import CBOR
+from store.keccak import keccak
+
+BLOOM_BYTES: Final = 256
+EMPTY_BLOOM: Final = bytes(BLOOM_BYTES)
+_BLOOM_BITS = BLOOM_BYTES * 8
+
+
+@dataclass(frozen=True, slots=True)
+class EmittedLog:
+    """A log and the address of its emitter."""
+
+    address: EthAddress
+    log: Log
+
+
+def bloom(logs: Iterable[EmittedLog]) -> bytes:
+    """Return the 256-byte bloom filter, in which each log's address and topics set three bits."""
+    bits = 0
+    for emitted in logs:
+        bits |= bloom_bits(emitted.address)
+        for topic in emitted.log.topics:
+            bits |= bloom_bits(topic)
+    return bits.to_bytes(BLOOM_BYTES, "big")
+
+
+def bloom_bits(value: bytes) -> int:
+    """Return the three bits of an address or topic, in a number of 2,048 bits."""
+    digest = keccak(value)
+    bits = 0
+    for at in (0, 2, 4):
+        bits |= 1 << (int.from_bytes(digest[at : at + 2], "big") % _BLOOM_BITS)
+    return bits
+
+
+def effective_gas_price(paid: TokenAmount, gas_used: int) -> TokenAmount:
+    """Return attoFIL per gas: the total paid for gas, including over-estimation, divided by the gas used."""
+    return TokenAmount(paid // gas_used if gas_used else 0)
+
+
+def created_contract(message: Message, receipt: Receipt) -> EthAddress | None:
+    """Return the address of the contract that the message created, or None."""
+    if receipt.exit_code or message.method != CREATE_EXTERNAL_METHOD or message.to != Address.id(EAM_ACTOR):
+        return None
+    try:
+        return CreateReturn.decode(receipt.return_data).eth_address
+    except ParamsError:
+        return None
+
+
+def return_bytes(message: Message, receipt: Receipt) -> bytes:
+    """Return the return or revert data as seen by an Ethereum caller; empty for a contract creation."""
+    if not receipt.exit_code and message.method == CREATE_EXTERNAL_METHOD and message.to == Address.id(EAM_ACTOR):
+        return b""
+    if message.method == APPLY_AND_CALL and message.to == message.from_:
+        return apply_and_call_result(receipt)[1]
+    return unwrap_return(receipt.return_data)
+
+
+def apply_and_call_result(receipt: Receipt) -> tuple[int, bytes]:
+    """Return exit code and return data of a message to ApplyAndCall, as seen by an Ethereum caller.
+
+    The message itself exits with 0 even if its call failed, so that its authorizations persist (FIP-0111).
+    """
+    if receipt.exit_code:
+        return receipt.exit_code, unwrap_return(receipt.return_data)
+    try:
+        succeeded, output = decode_outcome(receipt.return_data)
+    except ParamsError:
+        return receipt.exit_code, unwrap_return(receipt.return_data)
+    return ExitCode.OK if succeeded else ExitCode.EVM_CONTRACT_REVERTED, output
+
+
+def failure_text(exit_code: int, data: bytes, message: str, reason: str | None = None, *, native: bool = False) -> str:
+    """Describe a failed execution on one line in the format of the network's nodes; `message` is the machine's message.
+
+    `reason` is the revert decoded with the contract's interface, instead of its bytes. The exit codes of a `native`
+    actor have none of the contracts' names.
+    """
+    name = exit_name(exit_code, native=native)
+    code_text = f"{exit_code}" if name == str(exit_code) else f"{name}({exit_code})"
+    if exit_code != ExitCode.EVM_CONTRACT_REVERTED:
+        reason = "none"
+    elif reason is None:
+        reason = revert_reason(data)
+    return f"message execution failed (exit=[{code_text}], revert reason=[{reason}], vm error=[{message or 'none'}])"
+
+
+def calldata_of_message(message: Message) -> bytes | None:
+    """Return the calldata of a message that is displayed as a contract's call or creation; None for another one.
+
+    Source: lotus node/impl/eth/utils.go, ethTxFromNativeMessage.
+    """
+    creates = message.method == CREATE_EXTERNAL_METHOD and message.to == Address.id(EAM_ACTOR)
+    if message.method != INVOKE_EVM and not creates:
+        return None
+    try:
+        return read_canonical_byte_string(message.params) if message.params else b""
+    except ParamsError:
+        return None
+
+
+def display_calldata(message: Message) -> bytes:
+    """Return the calldata to display for a message that was not sent as a transaction."""
+    calldata = calldata_of_message(message)
+    if calldata is not None:
+        return calldata
+    codec = CBOR if message.params else NO_CODEC
+    return encode_method_calldata(message.method, codec, message.params)

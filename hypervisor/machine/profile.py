@@ -1,0 +1,141 @@
+"""Profiles of a message's native actors: functions and syscalls of each invocation as a tree, with their gas.
+
+A separate runtime (`PROFILING`), found by its entry point, executes the actors; `profile_actors` substitutes it for the
+native one of a machine. Charges and results are the same as without profiling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import perf_counter_ns
+from typing import Final, Protocol, cast
+
+from hypervisor.machine.registry import NATIVE, Registry, RuntimeFactory
+from hypervisor.runtime import Runtime
+from hypervisor.types import ActorID, MethodNumber
+from store.cid import Cid
+
+PROFILING: Final = "wasm-profiled"
+"""Name of the runtime that profiles native actors."""
+
+
+@dataclass(slots=True)
+class ProfileNode:
+    """A function or syscall in the call tree: its own milligas, number of calls, and callees.
+
+    A syscall's own gas excludes that of the `invocations` below it.
+    """
+
+    label: str
+    is_syscall: bool = False
+    milligas: int = 0
+    count: int = 0
+    calls: list[ProfileNode] = field(default_factory=list)
+    invocations: list[ProfiledInvocation] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class ProfiledInvocation:
+    """An invocation of an actor: its call tree, its total cost, and the time of its syscalls."""
+
+    actor: ActorID
+    method: MethodNumber
+    code: Cid
+    root: ProfileNode
+    milligas: int = 0
+    """Total gas of the finished invocation in milligas, including its callees."""
+    max_memory_bytes: int = 0
+    """Maximum size of the guest's memory in bytes."""
+    nested_ns: int = 0
+    total_ns: int = 0
+    syscall_ns: dict[str, int] = field(default_factory=dict)
+    begun: int = 0
+    current_node: Callable[[], int] | None = None
+    """Callback that returns the guest's current node in the tree; set while it runs."""
+    functions: Callable[[], list[str]] | None = None
+    """Callback that returns the guest's active functions, innermost first; set while it runs."""
+    under: list[tuple[int, ProfiledInvocation]] = field(default_factory=list)
+    """Invocations made by this one, each after the node of the syscall that made it."""
+
+
+class ProfileRecorder:
+    """Invocations of a message in the order in which they began; `roots` are not called by native actors."""
+
+    def __init__(self) -> None:
+        self.roots: list[ProfiledInvocation] = []
+        self.open: list[ProfiledInvocation] = []
+
+    def begin(self, invocation: ProfiledInvocation) -> None:
+        if self.open:
+            around = self.open[-1]
+            node = 0 if around.current_node is None else around.current_node()
+            around.under.append((node, invocation))
+        else:
+            self.roots.append(invocation)
+        self.open.append(invocation)
+
+    def end(self) -> None:
+        """Record the end of the innermost invocation."""
+        ended = self.open.pop()
+        ended.total_ns = perf_counter_ns() - ended.begun
+        ended.current_node = ended.functions = None
+        if self.open:
+            self.open[-1].nested_ns += ended.total_ns
+
+
+class RecordingRuntime(Runtime, Protocol):
+    """A runtime that records profiles."""
+
+    recorder: ProfileRecorder
+
+
+class _ProfiledRegistry(Registry):
+    """A registry with a profiled native runtime that delegates to another registry for everything else."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        native = cast(RecordingRuntime, registry.make(PROFILING))
+        self._native = registry.apply_wrappers(NATIVE, native)
+        self.recorder = native.recorder
+
+    @property
+    def options(self) -> Mapping[str, str]:
+        return self._registry.options
+
+    def runtime_for(self, code: Cid) -> tuple[str, Runtime]:
+        name, runtime = self._registry.runtime_for(code)
+        return (name, self._native) if name == NATIVE else (name, runtime)
+
+    def make(self, name: str) -> Runtime:
+        return self._registry.make(name)
+
+    def override(self, code: Cid, name: str, factory: RuntimeFactory | None = None) -> None:
+        self._registry.override(code, name, factory)
+
+    def wrap(self, name: str, wrapper: Callable[[Runtime], Runtime], *, once: bool = False) -> None:
+        self._registry.wrap(name, wrapper, once=once)
+
+    def apply_wrappers(self, name: str, runtime: Runtime) -> Runtime:
+        return self._registry.apply_wrappers(name, runtime)
+
+    def names(self) -> Mapping[Cid, str]:
+        return self._registry.names()
+
+
+class HasRuntimes(Protocol):
+    """The part of a machine that profiling needs."""
+
+    registry: Registry
+
+
+@contextmanager
+def profile_actors(machine: HasRuntimes) -> Iterator[ProfileRecorder]:
+    """Profile the native actors that a machine executes within this context."""
+    plain = machine.registry
+    machine.registry = registry = _ProfiledRegistry(plain)
+    try:
+        yield registry.recorder
+    finally:
+        machine.registry = plain

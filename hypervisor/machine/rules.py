@@ -1,0 +1,86 @@
+"""Sets of rules for checking, charging and executing messages. Filecoin's rules are built in.
+
+A package registers a `RuleSet` by name under the entry-point group `hypervisor.rules`. Additional data of an epoch for
+such rules is stored in the field `block` of `MachineContext`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pkgutil import resolve_name
+from typing import Protocol
+
+from hypervisor.context import MachineContext
+from hypervisor.errors import InvalidInput
+from hypervisor.installed import INSTALL_AGAIN, entry_points_of
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.machine.labs import PREFIX, labs_of, rules_with_labs
+from hypervisor.machine.machine_state import MachineState
+from hypervisor.messages.message import Message
+from hypervisor.names import ENTRY_POINT_GROUP, FILECOIN, rule_names
+from hypervisor.versions.features import features_of
+
+
+class MessageExecutor(Protocol):
+    """Applies messages to a machine's state; `hypervisor.machine.executor.Executor` is the default."""
+
+    def apply(self, message: Message, raw_length: int, implicit: bool = False) -> ApplyResult:
+        """Apply one message."""
+
+
+ExecutorFactory = Callable[[MachineState], MessageExecutor]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """A registered set of rules. Its parts are named as `module:name` and loaded on first use."""
+
+    machine: str
+    """An `ExecutorFactory` for machines."""
+    network: str
+    """A factory for the rules of a network (`localnet.rules.installed`); not used by a machine without a network."""
+    takes_features: bool = False
+    """True if the machine may have features of ref-fvm (`hypervisor.versions.features`), which extend Filecoin's rules."""
+    takes_labs: bool = False
+    """True if the name continues with labs (`hypervisor.machine.labs`), passed to `network` as third argument."""
+
+
+@lru_cache
+def rule_set(name: str) -> RuleSet:
+    """Return the set of rules of a name, including `lab:NAME,...`. Raises InvalidInput with the installed sets."""
+    base, _, labs = name.partition(":")
+    for entry_point in entry_points_of(group=ENTRY_POINT_GROUP).select(name=base):
+        found = entry_point.load()
+        if isinstance(found, RuleSet):
+            if found.takes_labs:
+                labs_of(f"{PREFIX}{labs}")
+            elif base != name:
+                raise InvalidInput(f"the rules '{base}' do not support labs: omit ':{labs}', or use lab:{labs}")
+            return found
+        raise InvalidInput(
+            f"rules '{name}' are registered as {entry_point.value}, which is not a RuleSet: {INSTALL_AGAIN}"
+        )
+    if FILECOIN not in rule_names():
+        raise InvalidInput(f"no rules '{FILECOIN}' are registered: {INSTALL_AGAIN}")
+    raise InvalidInput(f"rules '{base}' are not known: choose one of {', '.join(rule_names())}")
+
+
+def check_features(context: MachineContext) -> None:
+    """Raise InvalidInput if an overlay enables features under rules that do not support them."""
+    found = features_of(context.network.overlay)
+    if found and not rule_set(context.rules).takes_features:
+        raise InvalidInput(f"{' and '.join(found)} requires Filecoin's rules, not '{context.rules}'")
+
+
+def canonical_rules(name: str) -> str:
+    """Return a name in canonical form, with sorted labs. Raises InvalidInput for unknown labs."""
+    return rules_with_labs(map(str, labs_of(name))) if name.startswith(PREFIX) else name
+
+
+@lru_cache
+def executor_factory(rules: str) -> ExecutorFactory:
+    """Return the factory of executors for a set of rules. Raises InvalidInput."""
+    factory: ExecutorFactory = resolve_name(rule_set(rules).machine)
+    return factory

@@ -1,0 +1,222 @@
+"""Signatures by other implementations.
+
+From the network's serialization vectors, Zondax' signing tools, Ethereum's recovery test, py_ecc, and the deals that
+storage clients signed on the main network (in the official vectors). In the kernel, the golden file of crypto has the
+errors, and the charges from network version 21 on.
+"""
+
+import json
+from base64 import b64decode
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message, signing_digest
+from hypervisor.messages.signatures import (
+    recover_secp256k1,
+    sign_secp256k1,
+    verify_bls,
+    verify_bls_aggregate,
+    verify_secp256k1,
+)
+from hypervisor.types import Gas, TokenAmount
+from store.cid import parse_cid
+from store.codec import decode, encode
+from store.keccak import keccak
+from tests.conftest import data_file
+from tests.hypervisor.world import GAS, World, used
+
+SECP_KEY = b64decode("8VcW07ADswS4BV2cxi5rnIadVsyTDDhY1NfDH19T8Uo=")
+SECP_SIGNER = Address.parse("t1d2xrzcslx7xlbbylc5c3d5lvandqw4iwl6epxba")
+SECP_MESSAGE = Message(
+    Address.parse("t17uoq6tp427uzv7fztkbsnn64iwotfrristwpryy"),
+    SECP_SIGNER,
+    nonce=1,
+    value=TokenAmount(100_000),
+    gas_limit=Gas(25_000),
+    gas_fee_cap=TokenAmount(1),
+    gas_premium=TokenAmount(1),
+)
+SECP_SIGNATURE = b64decode("nFuTI7MxEXqTQ0QmmQTmqbUsNZfHFXlNjz+susVDkAk1SrRCdJKxlVZZrM4vUtVBSYgtMIeigNfpqdKGIFhoWQA=")
+
+BLS = [  # signer, CID of the message, signature
+    (
+        Address.parse("t3sogjuub37grt2tuvvlxbiamthwxenf2dwgq6sn7gpj72c5omg7gojjplsdsovgq6g3aagwerkght3e7boqfq"),
+        parse_cid("bafy2bzacedhl5cowfmp7hq2ke3irf7indry55px44cbbjthazwvpm7ktf676w"),
+        b64decode(
+            "sYHUj6N7Cb86A8pTPyaB82zdeemyHd+tZU4Vdsm6bz2GlaeLC5tsc3SX1Q7Fr5pRA5gXhcx4ID+vDqDVO7ZAnToKaWeZ2Wr28S+b4tGWOwqY"
+            "Hx8jkkvklyyNJ5wK4bq+"
+        ),
+    ),
+    (
+        Address.parse("t3unbjghaftrz676njfgakmfwvirbu5kxpafb57ex2s4sd7p2e5un2mru5fn3l2hnahcqsxtvwxy5j2cdtlaaa"),
+        parse_cid("bafy2bzacecc7ctbgv5h65b7xltqr7m7zr5n2wiaqtexkuurbdqcm4z3talhua"),
+        b64decode(
+            "kfeQ7eyQ+Rs3jgv2igh2w5H4z8+laQXttg68Q5hPsf1vluiOjXFWELS1HrMqR7xaDR6Q2yjXLDdmxm+JsFr6MNSUbdDBBXsiH9aTUyxc3cA9"
+            "Li5QZ0ed2k/oKHPhpeDh"
+        ),
+    ),
+]
+AGGREGATE_OF_NONE = bytes([0xC0]) + bytes(95)
+
+
+def test_a_secp256k1_signature_of_a_message_verifies() -> None:
+    assert verify_secp256k1(SECP_SIGNATURE, SECP_SIGNER, SECP_MESSAGE.cid())
+
+
+def test_secp256k1_signature_matches_other_wallets() -> None:
+    assert sign_secp256k1(SECP_KEY, SECP_MESSAGE.cid()) == SECP_SIGNATURE
+
+
+def test_signing_digest_recovers_signer_key() -> None:
+    key = recover_secp256k1(signing_digest(SECP_MESSAGE), SECP_SIGNATURE)
+    assert key is not None
+    assert Address.secp256k1(key) == SECP_SIGNER
+
+
+@pytest.mark.parametrize("at", [0, 31, 32, 63, 64])
+def test_a_changed_secp256k1_signature_does_not_verify(at: int) -> None:
+    changed = bytearray(SECP_SIGNATURE)
+    changed[at] ^= 1
+    assert not verify_secp256k1(bytes(changed), SECP_SIGNER, SECP_MESSAGE.cid())
+
+
+def test_a_secp256k1_signature_holds_for_one_signer_and_one_text() -> None:
+    assert not verify_secp256k1(SECP_SIGNATURE, SECP_MESSAGE.to, SECP_MESSAGE.cid())
+    assert not verify_secp256k1(SECP_SIGNATURE, BLS[0][0], SECP_MESSAGE.cid())
+    assert not verify_secp256k1(SECP_SIGNATURE, SECP_SIGNER, SECP_MESSAGE.cid() + b"\x00")
+
+
+def test_recovery_takes_a_high_s_as_ethereum_does() -> None:
+    # Ethereum's ecrecover test, s above half the group order
+    digest = bytes.fromhex("18c547e4f7b0f325ad1e56f57e26c745b09a3e503d86e00e5255ff7f715d3d1c")
+    signature = bytes.fromhex(
+        "73b1693892219d736caba55bdb67216e485557ea6b6af75f37096c9aa6a5a75f"
+        "eeb940b1d03b21e36b0e47e79769f095fe2ab855bd91e3a38756b7d75a9c454901"
+    )
+    key = recover_secp256k1(digest, signature)
+    assert key is not None
+    assert keccak(key[1:])[12:].hex() == "a94f5374fce5edbc8e2a8697c15331677e6ebf0b"
+
+
+_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        b"",
+        bytes(64),
+        bytes(65),
+        bytes(66),
+        SECP_SIGNATURE[:64] + b"\x04",
+        SECP_SIGNATURE[:64] + b"\x1b",
+        _ORDER.to_bytes(32, "big") + SECP_SIGNATURE[32:],
+        SECP_SIGNATURE[:32] + _ORDER.to_bytes(32, "big") + b"\x00",
+        bytes(32) + SECP_SIGNATURE[32:],
+        SECP_SIGNATURE[:32] + bytes(33),
+        (5).to_bytes(32, "big") + SECP_SIGNATURE[32:],  # 5 is not an x coordinate on the curve
+        b"\xff" * 65,
+    ],
+    ids=["empty", "64", "zeros", "66", "v 4", "v 27", "r = n", "s = n", "r = 0", "s = 0", "no point", "ones"],
+)
+def test_invalid_secp256k1_signature_recovers_nothing(signature: bytes) -> None:
+    assert recover_secp256k1(bytes(32), signature) is None
+    assert not verify_secp256k1(signature, SECP_SIGNER, b"text")
+
+
+def test_recovery_wants_a_digest_of_32_bytes() -> None:
+    assert recover_secp256k1(bytes(31), SECP_SIGNATURE) is None
+
+
+@pytest.mark.parametrize(("signer", "text", "signature"), BLS, ids=["first", "second"])
+def test_a_bls_signature_of_a_message_verifies(signer: Address, text: bytes, signature: bytes) -> None:
+    assert verify_bls(signature, signer, text)
+    assert not verify_bls(signature, signer, text + b"\x00")
+    assert not verify_bls(signature, SECP_SIGNER, text)
+
+
+def test_a_bls_signature_of_another_key_does_not_verify() -> None:
+    assert not verify_bls(BLS[1][2], BLS[0][0], BLS[0][1])
+    assert not verify_bls(BLS[0][2], BLS[1][0], BLS[0][1])
+
+
+def aggregate() -> bytes:
+    """Return both signatures aggregated by py_ecc."""
+    from eth_typing import BLSSignature
+    from py_ecc.bls.ciphersuites import G2Basic
+
+    return bytes(G2Basic.Aggregate([BLSSignature(signature) for _, _, signature in BLS]))
+
+
+def test_external_aggregate_verifies_for_its_keys_and_messages() -> None:
+    keys, texts = [signer.payload for signer, _, _ in BLS], [text for _, text, _ in BLS]
+    assert verify_bls_aggregate(aggregate(), keys, texts)
+    assert not verify_bls_aggregate(aggregate(), keys[::-1], texts)
+    assert not verify_bls_aggregate(aggregate(), keys[:1], texts[:1])
+    assert not verify_bls_aggregate(BLS[0][2], keys, texts)
+
+
+def test_empty_bls_aggregate_verifies_with_any_bytes() -> None:
+    assert verify_bls_aggregate(AGGREGATE_OF_NONE, [], [])
+    assert verify_bls_aggregate(bytes(96), [], [])
+
+
+@pytest.mark.slow
+def test_duplicate_messages_invalidate_bls_aggregate() -> None:
+    from py_ecc.bls.ciphersuites import G2Basic
+
+    keys = [bytes(G2Basic.SkToPk(secret)) for secret in (5, 7)]
+    signatures = [G2Basic.Sign(secret, b"text") for secret in (5, 7)]
+    assert all(verify_bls_aggregate(bytes(one), [key], [b"text"]) for key, one in zip(keys, signatures, strict=True))
+    assert not verify_bls_aggregate(bytes(G2Basic.Aggregate(signatures)), keys, [b"text", b"text"])
+
+
+def test_identity_public_key_verifies_no_signature() -> None:
+    identity = bytes([0xC0]) + bytes(47)
+    assert not verify_bls_aggregate(AGGREGATE_OF_NONE, [identity], [b"text"])
+
+
+# x = 4 is a point of the curve y^2 = x^3 + 4 outside the subgroup of the keys (checked with py_ecc)
+_OUTSIDE_SUBGROUP = bytes([0x80]) + bytes(46) + bytes([4])
+
+
+@pytest.mark.parametrize("key", [b"", bytes(47), bytes(48), b"\xff" * 48, _OUTSIDE_SUBGROUP], ids=repr)
+def test_bls_aggregate_with_invalid_key_does_not_verify(key: bytes) -> None:
+    assert not verify_bls_aggregate(BLS[0][2], [key], [BLS[0][1]])
+
+
+@pytest.mark.parametrize("signature", [b"", bytes(95), bytes(96), b"\xff" * 96, AGGREGATE_OF_NONE], ids=repr)
+def test_a_bls_signature_that_is_no_point_of_the_signer_is_none(signature: bytes) -> None:
+    assert not verify_bls(signature, BLS[0][0], BLS[0][1])
+
+
+def recorded_deals() -> Iterator[tuple[str, Address, bytes, bytes]]:
+    """Return deals accepted by the market actor on the main network: name, client, proposal, signature with type."""
+    for path in sorted(data_file("vectors/fvm-nv18/fil_10_storagemarket/PublishStorageDeals").rglob("*.json")):
+        vector: dict[str, Any] = json.loads(path.read_text())
+        message = Message.from_cbor(b64decode(vector["apply_messages"][0]["bytes"]))
+        for proposal, signature in decode(message.params)[0]:
+            yield path.stem, Address.from_bytes(proposal[3]), encode(proposal), signature
+
+
+def test_deals_signed_on_mainnet_verify() -> None:
+    deals = list(recorded_deals())
+    assert len(deals) >= 50
+    for name, client, proposal, signature in deals:
+        assert signature[0] == 1, name
+        assert verify_secp256k1(signature[1:], client, proposal), name
+        assert not verify_secp256k1(signature[1:], client, proposal[:-1]), name
+
+
+@pytest.mark.parametrize("network", [18, 21, 28])
+def test_a_secp256k1_signature_is_verified_for_its_price(network: int) -> None:
+    kernel, text = World(network).kernel(), SECP_MESSAGE.cid()
+    price = (1_637_292 + 10 * len(text)) * GAS
+    verify = kernel.crypto.verify_signature
+    secp256k1 = 1
+    assert used(kernel, lambda: verify(secp256k1, SECP_SIGNATURE, SECP_SIGNER, text)) == price
+    assert verify(secp256k1, SECP_SIGNATURE, SECP_SIGNER, text)
+    assert not verify(secp256k1, SECP_SIGNATURE[:-1], SECP_SIGNER, text)

@@ -1,0 +1,317 @@
+"""Malformed and hostile modules: each a sentence, none a crash, a hang or a heap of memory."""
+
+import time
+from contextlib import suppress
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hypervisor.errors import InvalidModule
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.runtime import RuntimeServices
+from runtimes.wasm.binary import BinaryReader
+from runtimes.wasm.instrument import instrument
+from runtimes.wasm.module.parser import MAGIC, Section, parse_module
+from runtimes.wasm.runtime import WasmRuntime
+from runtimes.wasm.validate import MAX_INSPECTED, MAX_INSPECTED_OF_FUNCTION, validate_module
+from runtimes.wasmtime.encoding import encode_signed, section, u32
+from runtimes.wasmtime.engine import guest_engine
+from store.cid import RAW, cid_of
+from tests.patience import slowness
+from tests.runtimes.wasm.guests import install_and_call, wasm
+
+SMALL = wasm(
+    """(module (import "vm" "exit" (func $exit (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1) (table 2 funcref) (elem (i32.const 0) $f) (global (mut i32) (i32.const 7))
+    (func $f (export "invoke") (param i32) (result i32) (local i64 i32)
+        (block (loop (br_if 1 (local.get 0)) (drop (memory.grow (local.get 0))) (br_table 0 1 (local.get 2))))
+        (drop (call $exit (i32.const 16) (i32.const 0) (i32.const 0) (i32.const 0)))
+        (call $f (global.get 0)))
+    (data (i32.const 8) "state"))"""
+)
+
+
+def prepare(data: bytes) -> bytes:
+    """Process a module as before compilation."""
+    module = parse_module(data)
+    validate_module(module)
+    guest_engine().validate(data)
+    instrumented = instrument(module)
+    guest_engine().validate(instrumented)
+    return instrumented
+
+
+def test_the_small_module_itself_is_accepted() -> None:
+    assert prepare(SMALL)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "not a WASM module"),
+        (b"\0asm", "not a WASM module"),
+        (b"\0asm\x02\0\0\0", "not a WASM module"),
+        (b"\x7fELF" + bytes(60), "not a WASM module"),
+        (MAGIC + b"\x01", "unexpected end"),
+        (MAGIC + b"\x01\x80", "unexpected end"),
+        (MAGIC + b"\x01\xff\xff\xff\xff\xff\x01", "longer than 5 bytes"),
+        (MAGIC + b"\x01\xff\xff\xff\xff\x7f", "does not fit in 32 bits"),
+        (MAGIC + b"\x01\xff\xff\xff\xff\x0f", "4294967295 bytes expected"),
+        (MAGIC + section(99, b""), "section 99 is unknown"),
+        (MAGIC + section(Section.TYPE, b"\0") * 2, "duplicated"),
+        (MAGIC + section(Section.MEMORY, b"\0") + section(Section.TYPE, b"\0"), "out of order"),
+        (MAGIC + section(Section.TYPE, b"\xff\xff\xff\xff\x0f"), "4294967295 elements announced"),
+        (MAGIC + section(Section.TYPE, b"\0\0"), "left over"),
+        (MAGIC + section(Section.TYPE, b"\x01\x5f\0"), "not a function type"),
+        (MAGIC + section(Section.TYPE, b"\x01\x60\x01\x6f\0"), "has a value type that consensus does not allow"),
+        (MAGIC + section(Section.TYPE, b"\x01\x60\0\x02\x7f\x7f"), "several"),
+        (MAGIC + section(Section.IMPORT, b"\x01\x01\xff\x01a\0\0"), "not UTF-8"),
+        (MAGIC + section(Section.IMPORT, b"\x01\x01a\x01b\x04\0"), "unknown kind 4"),
+        (MAGIC + section(Section.FUNCTION, b"\x01\0"), "1 functions are declared and 0 have code"),
+        (MAGIC + section(Section.MEMORY, b"\x01\x03\x01\x02"), "shared memory, 64-bit memory"),
+        (MAGIC + section(Section.MEMORY, b"\x01\x04\x01"), "shared memory, 64-bit memory"),
+        (MAGIC + section(Section.TABLE, b"\x01\x6f\0\0"), "function references"),
+        (MAGIC + section(Section.EXPORT, b"\x01\x01a\0\x05"), "does not exist"),
+        (MAGIC + section(Section.GLOBAL, b"\x01\x70\0\xd0\x6f\x0b"), "one constant instruction"),
+        (MAGIC + section(Section.GLOBAL, b"\x01\x7f\0\x41\x80\x80\x80\x80\x80\x80\0\x0b"), "longer than 5 bytes"),
+        (MAGIC + section(Section.ELEMENT, b"\x01\x04\x41\0\x0b\0"), "holds expressions"),
+        (MAGIC + section(Section.DATA, b"\x01\x02\x01\x41\0\x0b\0"), "other than the first"),
+    ],
+)
+def test_broken_module_is_refused_with_a_reason(data: bytes, words: str) -> None:
+    with pytest.raises(InvalidModule, match=words):
+        parse_module(data)
+
+
+def ends_behind_the_code() -> set[int]:
+    """Return the offsets at which the small module may end: after its code section, and after every later one."""
+    reader, ends, code_seen = BinaryReader(SMALL, len(MAGIC)), set(), False
+    while not reader.done:
+        code_seen |= reader.byte() == Section.CODE
+        reader.take(reader.u32())
+        if code_seen:
+            ends.add(reader.position)
+    return ends
+
+
+@pytest.mark.parametrize("length", sorted(set(range(8, len(SMALL))) - ends_behind_the_code()))
+def test_a_module_cut_short_anywhere_is_refused(length: int) -> None:
+    with pytest.raises(InvalidModule):
+        prepare(SMALL[:length])
+
+
+def function_module(locals_: bytes, code: bytes) -> bytes:
+    body = locals_ + code
+    return (
+        MAGIC
+        + section(Section.TYPE, b"\x01\x60\0\0")
+        + section(Section.FUNCTION, b"\x01\0")
+        + section(Section.MEMORY, b"\x01\0\x01")
+        + section(Section.EXPORT, b"\x01\x06memory\x02\0")
+        + section(Section.CODE, b"\x01" + u32(len(body)) + body)
+    )
+
+
+def test_the_frame_of_the_hostile_functions_is_sound() -> None:
+    assert prepare(function_module(b"\0", b"\x0b"))
+
+
+@pytest.mark.parametrize(
+    ("locals_", "code"),
+    [
+        (b"\x01\xff\xff\xff\xff\x0f\x7f", b"\x0b"),  # four billion locals
+        (b"\xff\xff\xff\xff\x0f", b"\x0b"),  # four billion groups of locals
+        (b"\x02\xff\xff\xff\xff\x0f\x7f\xff\xff\xff\xff\x0f\x7f", b"\x0b"),
+        (b"\x01\x01\x6f", b"\x0b"),  # a local that is a reference to something of the host
+        (b"\0", b"\x0b\x0b"),  # an end too many
+        (b"\0", b"\x02\x40\x0b"),  # an end too few
+        (b"\0", b"\x0c\x05\x0b"),  # a branch out of the function
+        (b"\0", b"\x41\0\x0e\xff\xff\xff\xff\x0f\x0b"),  # a table of four billion labels
+        (b"\0", b"\x10\x07\x0b"),  # a call of nobody
+        (b"\0", b"\x41\x0b"),  # an operand that swallows the end
+        (b"\0", b"\x06\x40\x0b\x0b"),  # try
+        (b"\0", b"\x12\0\x0b"),  # return_call
+        (b"\0", b"\xd0\x70\x1a\x0b"),  # ref.null
+        (b"\0", b"\x41\0\x25\0\x1a\x0b"),  # table.get without a table
+        (b"\0", b"\x41\0\x41\0\x41\0\x1c\x01\x7f\x1a\x0b"),  # select with a type
+        (b"\0", b"\xfd\x0c" + bytes(16) + b"\x1a\x0b"),  # v128.const
+        (b"\0", b"\xfe\x03\0\x0b"),  # atomic.fence
+        (b"\0", b"\xfc\x10\0\x1a\x0b"),  # table.size without a table
+        (b"\0", b"\xfc\x7f\x0b"),  # nothing at all
+        (b"\0", b"\x02\0\x0b\x0b"),  # a block with a type of its own
+        (b"\0", b"\x02\x70\0\x0b\x0b"),  # a block that results in a reference
+        (b"\0", b"\x41\0\x11\0\x01\x0b"),  # an indirect call through a second table
+    ],
+)
+def test_a_hostile_function_is_refused(locals_: bytes, code: bytes) -> None:
+    with pytest.raises(InvalidModule):
+        prepare(function_module(locals_, code))
+
+
+@pytest.mark.parametrize("depth", [1_000, 50_000])
+def test_blocks_within_blocks_are_instrumented_without_recursion(depth: int) -> None:
+    started = time.monotonic()
+    with suppress(InvalidModule):  # wasmtime may find it too deep; what counts is that neither of us falls over
+        prepare(function_module(b"\0", b"\x02\x40" * depth + b"\x0b" * depth + b"\x0b"))
+    assert time.monotonic() - started < 10 * slowness()
+
+
+def test_a_large_straight_function_takes_time_by_its_length_only() -> None:
+    started = time.monotonic()
+    prepare(function_module(b"\0", b"\x41\x00\x1a" * 300_000 + b"\x0b"))
+    assert time.monotonic() - started < 10 * slowness()
+
+
+def many_functions(count: int, body: bytes = b"\x00\x0b") -> bytes:
+    """A valid module of empty functions, or of others that take and return nothing."""
+    parts = {
+        Section.TYPE: u32(1) + b"\x60\x00\x00",
+        Section.FUNCTION: u32(count) + bytes(count),
+        Section.CODE: u32(count) + (u32(len(body)) + body) * count,
+    }
+    return MAGIC + b"".join(section(number, payload) for number, payload in parts.items())
+
+
+def test_module_of_million_functions_is_refused_early() -> None:
+    """The network's bound (wasmparser's MAX_WASM_FUNCTIONS), and ours."""
+    hostile = many_functions(1_000_000)
+    began = time.perf_counter()
+    with pytest.raises(InvalidModule, match=r"^the module has 1,000,000 functions, the limit is 20,000$"):
+        parse_module(hostile)
+    assert time.perf_counter() - began < 0.1 * slowness()
+    with pytest.raises(InvalidModule, match="20,001 functions"):
+        parse_module(many_functions(20_001))
+    assert len(parse_module(many_functions(20_000)).bodies) == 20_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "item", "words"),
+    [
+        (Section.TYPE, b"\x60\x00\x00", "types"),
+        (Section.IMPORT, b"\x01a\x01b\x02\x00\x00", "imports"),
+        (Section.TABLE, b"\x70\x00\x00", "tables"),
+        (Section.GLOBAL, b"\x7f\x00\x41\x00\x0b", "globals"),
+        (Section.EXPORT, b"\x01a\x02\x00", "exports"),
+        (Section.ELEMENT, b"\x00\x41\x00\x0b\x00", "element segments"),
+        (Section.DATA, b"\x00\x41\x00\x0b\x00", "data segments"),
+    ],
+)
+def test_section_item_count_is_limited(number: Section, item: bytes, words: str) -> None:
+    parse_module(MAGIC + section(number, u32(100_000) + item * 100_000))
+    with pytest.raises(InvalidModule, match=rf"100,001 {words}, the limit is 100,000"):
+        parse_module(MAGIC + section(number, u32(100_001) + item * 100_001))
+
+
+def test_code_and_local_variables_are_bounded() -> None:
+    """50,000 local variables are the network's bound."""
+    four_mib = 4 << 20
+    with pytest.raises(InvalidModule, match=r"bytes of code, the limit is 4,194,304"):
+        parse_module(many_functions(1, b"\x00" + b"\x01" * four_mib + b"\x0b"))
+    parse_module(many_functions(1, u32(1) + u32(50_000) + b"\x7f\x0b"))
+    for body in (u32(1) + u32(50_001) + b"\x7f\x0b", u32(2) + (u32(25_001) + b"\x7f") * 2 + b"\x0b"):
+        with pytest.raises(InvalidModule, match=r"more than 50,000 local variables"):
+            parse_module(many_functions(1, body))
+    with pytest.raises(InvalidModule, match=r"50,001 groups of local variables"):
+        parse_module(many_functions(1, u32(50_001) + b"\x00\x7f" * 50_001 + b"\x0b"))
+
+
+def test_machine_runs_messages_after_a_refused_module(machine: Hypervisor) -> None:
+    for data in (SMALL[:50], b"\0asm", MAGIC):
+        with pytest.raises(InvalidModule):
+            machine.install(data)
+    assert machine.install(SMALL)
+
+
+ARITHMETIC = bytes(range(0x46, 0x50)) + bytes(range(0x6A, 0x79))
+"""Opcodes with two i32 operands and one i32 result."""
+
+
+def changed_code(random: Random) -> bytes:
+    """Return the small module with one byte of its code changed; most other changes would make it invalid."""
+    body = parse_module(SMALL).bodies[0]
+    changed = bytearray(SMALL)
+    position = random.randrange(body.code_at, body.end)
+    changed[position] = random.choice(ARITHMETIC) if changed[position] in ARITHMETIC else random.randrange(8)
+    return bytes(changed)
+
+
+@pytest.mark.slow
+def test_changed_code_is_refused_or_ends_with_an_exit_code(machine: Hypervisor) -> None:
+    """Exit codes 0 to 15 are the system's; a guest may end with these of them, and with any later one."""
+    random, executed, drawn = Random(18), 0, 0
+    while executed < 200:
+        changed = changed_code(random)
+        drawn += 1
+        with suppress(InvalidModule):
+            prepare(changed)
+            executed += 1
+            exit_code = install_and_call(machine, changed, gas_limit=1_000_000).exit_code
+            assert exit_code in (0, 4, 5, 7, 9, 10, 11) or exit_code >= 16
+    assert drawn < 2000
+
+
+@pytest.mark.slow
+@given(st.integers(0, (1 << 32) - 1))
+def test_unsigned_numbers_come_back(number: int) -> None:
+    assert BinaryReader(u32(number)).u32() == number
+
+
+@pytest.mark.parametrize(
+    ("number", "encoded"),
+    [
+        # examples of the specification's and of DWARF's texts
+        (0, "00"), (2, "02"), (127, "ff00"), (128, "8001"), (-1, "7f"), (-64, "40"), (-65, "bf7f"), (-127, "817f"),
+        (-128, "807f"), (-129, "ff7e"), (-123456, "c0bb78"), (624485, "e58e26"),
+    ],
+)  # fmt: skip
+def test_signed_numbers_are_written_as_the_books_say(number: int, encoded: str) -> None:
+    assert encode_signed(number).hex() == encoded
+
+
+INSPECTED = {
+    "nested blocks": (2, b"\x02\x40", b"\x0b"),
+    "blocks": (2, b"\x02\x40\x0b", b""),
+    "returns": (1, b"\x0f", b""),
+    "branches": (1, b"\x0c\x00", b""),
+    "globals": (1, b"\x23\x00\x1a", b""),
+    "labels": (100, b"\x41\0\x0e\x63" + bytes(100), b""),
+}
+
+
+@pytest.mark.parametrize(("marks", "opening", "closing"), INSPECTED.values(), ids=INSPECTED)
+def test_function_with_much_control_flow_is_not_installed(marks: int, opening: bytes, closing: bytes) -> None:
+    """Instrumenting and compiling a million nested blocks takes a gigabyte."""
+    for count in (MAX_INSPECTED_OF_FUNCTION // marks + 1, 200_000 // marks):
+        module = inspected_module(b"\0" + opening * count + closing * count + b"\x0b")
+        with pytest.raises(InvalidModule, match="a function has more than 10,000 instructions of control flow"):
+            Hypervisor.open().install(module)
+
+
+@pytest.mark.slow
+def test_module_with_much_control_flow_is_not_installed() -> None:
+    functions = MAX_INSPECTED // MAX_INSPECTED_OF_FUNCTION + 1
+    module = inspected_module(b"\0" + b"\x0f" * (MAX_INSPECTED_OF_FUNCTION - 1) + b"\x0b", functions)
+    with pytest.raises(InvalidModule, match="the module has more than 350,000 instructions of control flow"):
+        Hypervisor.open().install(module)
+
+
+def test_module_of_any_control_flow_is_executed() -> None:
+    """The network executes it, so the limit is that of an installation only."""
+    module = inspected_module(b"\0" + b"\x0f" * (MAX_INSPECTED_OF_FUNCTION + 1) + b"\x0b")
+    WasmRuntime(RuntimeServices({"module_cache": "off"})).prepare({cid_of(module, RAW): module})
+
+
+def inspected_module(body: bytes, functions: int = 1) -> bytes:
+    """A valid module with a global and functions, which take and return nothing."""
+    return (
+        MAGIC
+        + section(Section.TYPE, b"\x01\x60\0\0")
+        + section(Section.FUNCTION, u32(functions) + bytes(functions))
+        + section(Section.MEMORY, b"\x01\0\x01")
+        + section(Section.GLOBAL, b"\x01\x7f\0\x41\0\x0b")
+        + section(Section.EXPORT, b"\x01\x06memory\x02\0")
+        + section(Section.CODE, u32(functions) + (u32(len(body)) + body) * functions)
+    )

@@ -1,0 +1,250 @@
+"""The bounded in-memory store drops exactly the states that are not held."""
+
+import os
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from store.blocks.bounded import BoundedStore
+from store.blocks.buffered import BufferedStore
+from store.blocks.memory import MemoryStore
+from store.blockstore import BlockNotFound, Store, StoreIOError, put_object
+from store.cid import DAG_CBOR, RAW, Cid, cid_of
+from store.codec import link
+from store.links import links_of
+from store.roots import HEAD, pin, unpin
+from store.trees.hamt import Hamt
+from store.walk import reachable
+from tests.conftest import samples
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("set"), st.integers(0, 60), st.integers(0, 3)),
+        st.tuples(st.just("hold"), st.integers(0, 5), st.just(0)),
+        st.tuples(st.just("release"), st.integers(0, 5), st.just(0)),
+        st.tuples(st.just("back"), st.integers(0, 5), st.just(0)),
+    ),
+    max_size=60,
+)
+
+
+def commit(store: Store, buffered: BufferedStore, root: Cid) -> None:
+    """Commit the new blocks of a root, with the root as head, like a machine."""
+    store.commit(buffered.reachable(root), {HEAD: root})
+    buffered.clear()
+
+
+def settle(store: BoundedStore) -> None:
+    """Drop everything that can be dropped."""
+    while not store._states.is_settled:
+        store._states.drop()
+
+
+@pytest.mark.slow
+@given(STEPS)
+@settings(max_examples=samples(200))
+def test_store_holds_exactly_blocks_reachable_from_held_roots(steps: list[tuple[str, int, int]]) -> None:
+    """Compare with a plain walk over a store without collection; the trees share most nodes."""
+    store, everything = BoundedStore(), MemoryStore()
+    held, roots = Counter[Cid](), list[Cid]()
+    buffered = BufferedStore(store)
+    tree = Hamt(buffered, None, 2)
+    for what, number, value in steps:
+        if what == "set":
+            tree.set(number.to_bytes(2, "big"), value)
+            root = tree.flush()
+            everything.put_many(buffered.pending.items())
+            commit(store, buffered, root)
+            roots.append(root)
+        elif roots and what == "hold":
+            root = roots[-1 - number % len(roots)]
+            if root == roots[-1] or held[root]:
+                store.hold([root])
+                held[root] += 1
+        elif roots and what == "release":
+            root = roots[-1 - number % len(roots)]
+            if held[root]:
+                store.release([root])
+                held[root] -= 1
+        elif roots:
+            root = roots[-1 - number % len(roots)]
+            if held[root]:
+                commit(store, buffered, root)
+                roots.append(root)
+                tree = Hamt(buffered, root, 2)
+        alive = reachable(everything, [*+held, *roots[-1:]])
+        assert all(store.get(cid) == everything.get(cid) for cid in alive)
+    settle(store)
+    assert set(store._states.blocks) == reachable(everything, [*+held, *roots[-1:]])
+
+
+def test_block_stored_beside_state_is_kept() -> None:
+    """A header links to the state of its parent, but does not hold it."""
+    store = BoundedStore(recent=100, page=100)
+    headers = []
+    for number in range(50):
+        state, other = (BufferedStore(store) for _ in range(2))
+        root = put_object(state, [number, b"state"])
+        headers.append(put_object(other, [number, link(root), b"header"]))
+        store.commit([*state.pending.items(), *other.pending.items()], {HEAD: root}, {b"h%d" % number: headers[-1]})
+    settle(store)
+    assert len(store) == 1
+    assert all(store.has(header) for header in headers)
+    assert [store.index(b"h%d" % number) for number in range(50)] == headers
+
+
+def test_directly_stored_block_outlives_state_that_links_it() -> None:
+    store = BoundedStore()
+    leaf = put_object(store, [b"a leaf"])
+    above = BufferedStore(store)
+    root = put_object(above, [link(leaf)])
+    commit(store, above, root)
+    assert len(store) == 2
+    after = put_object(above, [b"another"])
+    commit(store, above, after)
+    settle(store)
+    assert not store.has(root)
+    assert store.has(leaf)
+
+
+def test_missing_blocks_count_as_leaves_until_they_arrive() -> None:
+    """A fork's state arrives in this order: the root first, then only the blocks that are read."""
+    store, origin = BoundedStore(), MemoryStore()
+    leaves = [put_object(origin, [number]) for number in range(3)]
+    node = put_object(origin, [link(leaf) for leaf in leaves[:2]])
+    root = put_object(origin, [link(node), link(leaves[2])])
+    store.commit((), {HEAD: root})
+    for cid in (root, node, leaves[0]):
+        store.put(cid, origin.get(cid))
+    assert len(store) == 3
+    new = BufferedStore(store)
+    after = put_object(new, [b"after", link(leaves[0]), link(leaves[1])])
+    commit(store, new, after)
+    settle(store)
+    assert [store.has(cid) for cid in (root, node, *leaves, after)] == [False, False, True, False, False, True]
+    with pytest.raises(BlockNotFound):
+        store.get(root)
+
+
+def test_store_accepts_no_commit_after_its_file_could_not_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit that fails between two references would be counted twice if it was repeated."""
+    store = BoundedStore(recent=0, page=100, packed=0, directory=100)
+    store.commit((), {}, {b"a long key %d" % number: bytes(60) for number in range(20)})
+    new = BufferedStore(store)
+    root = put_object(new, [link(cid_of(b"absent"))])
+
+    def fail(*_: object) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", fail)
+        with pytest.raises(StoreIOError, match="restart the node"):
+            commit(store, new, root)
+    with pytest.raises(StoreIOError, match="restart the node"):
+        commit(store, new, root)
+    assert store.metadata(HEAD) is None
+
+
+@pytest.mark.parametrize("brought", [False, True])
+def test_block_pending_removal_stays_if_new_state_links_it(brought: bool) -> None:
+    """The machine read the block from the store or created it again, so the commit contains it."""
+    store = BoundedStore()
+    buffered = BufferedStore(store)
+    leaf = put_object(buffered, [b"leaf"])
+    node = put_object(buffered, [b"node", link(leaf)])
+    blocks = {cid: buffered.get(cid) for cid in (leaf, node)}
+    root = put_object(buffered, [link(node), *[link(put_object(buffered, [number])) for number in range(2_000)]])
+    commit(store, buffered, root)
+    commit(store, buffered, put_object(buffered, [b"another"]))
+    assert not store._states.is_settled  # more than a single commit drops
+    if brought:
+        buffered.put_many(blocks.items())
+    commit(store, buffered, put_object(buffered, [b"again", link(node)]))
+    settle(store)
+    assert [store.get(cid) for cid in blocks] == [*blocks.values()]
+    assert len(store) == 3
+    commit(store, buffered, put_object(buffered, [b"the end"]))
+    settle(store)
+    assert len(store) == 1
+
+
+def test_pins_and_installed_modules_stay() -> None:
+    store, module = BoundedStore(), b"\0asm"
+    code = cid_of(module, RAW)
+    installed = put_object(MemoryStore(), [link(code)])
+    record = BufferedStore(store)
+    put_object(record, [link(code)])
+    store.commit([(code, module)], {b"installed": record.pending[installed]})
+    held = BufferedStore(store)
+    root = put_object(held, [b"pinned"])
+    commit(store, held, root)
+    pin(store, "mine", root)
+    other = put_object(held, [b"other"])
+    commit(store, held, other)
+    settle(store)
+    assert store.has(code)
+    assert store.has(root)
+    assert unpin(store, "mine")
+    settle(store)
+    assert not store.has(root)
+
+
+@pytest.mark.slow
+def test_commit_drops_at_most_twice_what_commits_add() -> None:
+    """Dropping a large state does not delay a commit."""
+    store, buffered = BoundedStore(), None
+    buffered = BufferedStore(store)
+    large = Hamt(buffered, None, 5)
+    for number in range(20_000):
+        large.set(number.to_bytes(4, "big"), number)
+    root = large.flush()
+    commit(store, buffered, root)
+    size = len(store)
+    sizes = []
+    for number in range(200):
+        commit(store, buffered, put_object(buffered, [number]))
+        sizes.append(len(store))
+    assert size > 1_000
+    assert sizes[0] > size - 600
+    assert sizes[-1] == 1
+
+
+@pytest.mark.parametrize("links", [0, 1])
+def test_the_empty_array_is_always_there(links: int) -> None:
+    store = BoundedStore()
+    new = BufferedStore(store)
+    empty = cid_of(b"\x80")
+    for number in range(3):
+        commit(store, new, put_object(new, [number, *[link(empty)] * links]))
+    settle(store)
+    assert store.get(empty) == b"\x80"
+
+
+@pytest.mark.parametrize(
+    "linking",
+    [
+        lambda cid: b"\xd8\x2a\x58\x27\x00" + cid,
+        lambda cid: b"\xd9\x00\x2a\x58\x27\x00" + cid,
+        lambda cid: b"\xda\x00\x00\x00\x2a\x59\x00\x27\x00" + cid,
+        lambda cid: b"\xd8\x2a\x58\x31\x00\x01\x71\x00\x2c\x81\xd8\x2a\x58\x27\x00" + cid,
+        lambda cid: b"\x82\x43\xd8\x2a\x00\xd8\x2a\x58\x27\x00" + cid,
+    ],
+    ids=["usual", "long-tag", "longer-tag-and-length", "in-an-identity-cid", "beside-what-looks-like-a-tag"],
+)
+def test_a_link_keeps_its_block_however_it_is_written(linking: Callable[[Cid], bytes]) -> None:
+    """Encodings of links that `links_of` reads, derived by hand from RFC 8949 and the CID specification."""
+    store, new = BoundedStore(), BufferedStore(BoundedStore())
+    leaf = put_object(new, [b"leaf"])
+    data = linking(leaf)
+    root = cid_of(data)
+    store.commit([(root, data), (leaf, new.get(leaf))], {HEAD: root})
+    for number in range(5):
+        store.commit([], {}, {b"index": bytes([number])})
+    assert len(store) == 2
+    assert links_of(data, DAG_CBOR) == [leaf]
+    store.commit([], {HEAD: None})
+    settle(store)
+    assert len(store) == 0
