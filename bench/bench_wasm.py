@@ -17,8 +17,7 @@ from bench.data import BUNDLES
 from bench.rows import Row, seconds
 from fvm_hypervisor.builtin_actors.loader import bundle_bytes
 from hypervisor.bundles.bundle import Bundle
-from runtimes.wasm.instrument import instrument
-from runtimes.wasm.module.encode import GAS_EXPORT
+from runtimes.wasm.module.encode import GAS_EXPORT, instrument
 from runtimes.wasm.module.parser import parse_module
 from runtimes.wasm.modules import GuestModules
 from runtimes.wasmtime.cache import ModuleCache

@@ -35,7 +35,7 @@ from wasmtime import wat2wasm
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
-from hypervisor import Address, Hypervisor, Message, short_executions, threads
+from hypervisor import Address, Hypervisor, Message, threads
 from hypervisor.state.state_tree import ActorState
 from hypervisor.types import SYSTEM_ACTOR, ActorID, Gas, MethodNumber, TokenAmount
 from localnet import Network
@@ -173,7 +173,7 @@ def _paths() -> Iterator[tuple[str, CallPath]]:
 
 def _requests(counting: CallCounter, rules: str) -> Iterator[tuple[str, CallPath]]:
     """Yield a transaction with one SSTORE, a call of an empty function, a balance, and one SSTORE among many."""
-    with Network(rules=rules) as network, patch.object(short_executions, "SECONDS", _NO_TIMEOUT):
+    with Network(rules=rules) as network, patch.object(threads, "SECONDS", _NO_TIMEOUT):
         executors = Executors(Node(network, NodeLimits(query=_NO_TIMEOUT)))
         try:
             dispatcher = executors.dispatcher

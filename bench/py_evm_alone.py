@@ -26,9 +26,9 @@ from eth_utils.exceptions import ValidationError
 
 from bench.data import VECTORS
 from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.patricia import EMPTY_ROOT
 from bridge.ethereum.transactions import LEGACY, Transaction
-from bridge.ethereum_block import EthereumBlock
 from fvm_hypervisor.laboratory.vectors.ethereum_json import read_accounts
 from fvm_hypervisor.laboratory.vectors.statetest import (
     Case,

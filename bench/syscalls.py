@@ -24,7 +24,7 @@ from runtimes.wasm.syscalls.table import EVENT_ENTRY
 from store.car.files import write_car
 from store.cid import RAW, cid_of, show
 from store.codec import encode
-from store.walk import blocks_below
+from store.links import blocks_below
 
 CALLS = 200
 NETWORK_VERSION = 28

@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bridge.method_numbers import method_number
+from bridge.filecoin.parameters import method_number
 from hypervisor import Address, Bundle
-from hypervisor.bigint import encode_bigint
 from hypervisor.bundles.bundle_library import OWN, actors_version, downloaded_releases, own_bundle_for
 from hypervisor.errors import BundleError, InvalidInput
+from hypervisor.integers import encode_bigint
 from hypervisor.messages.signatures import sign_secp256k1
 from hypervisor.types import DATACAP_ACTOR, INIT_ACTOR, MARKET_ACTOR, VERIFIED_REGISTRY_ACTOR
 from hypervisor.versions.network_versions import newest_with_actors

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from hypervisor.installation import FILECOIN
 from hypervisor.messages.address import Address
-from hypervisor.names import FILECOIN
 from hypervisor.precompiles import PrecompileTable
 from hypervisor.types import ActorID, ChainEpoch, MethodNumber, TokenAmount
 from hypervisor.versions.network_versions import LATEST, NetworkVersion

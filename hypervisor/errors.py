@@ -90,7 +90,7 @@ class OutOfGas(HypervisorError):
 
 
 class LongExecution(HypervisorError):
-    """Raised instead of an execution that may take long (`hypervisor.short_executions`); the message has no effect."""
+    """Raised instead of an execution that may take long (`hypervisor.threads`); the message has no effect."""
 
 
 class Fatal(HypervisorError):

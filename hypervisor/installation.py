@@ -1,16 +1,73 @@
-"""User folders according to each system's conventions, and bounded reading of files."""
+"""This installation: entry points of packages, names of rules and engines, and user folders.
+
+Entry points of installed packages, read once per process, since reading them opens a file per package.
+
+Names of rules, EVM engines and network versions, for commands that check their options without a machine.
+
+User folders according to each system's conventions, and bounded reading of files.
+
+Parsing of TOML that may be hostile.
+
+Python's parser stores every prefix of a dotted key and several objects per table, so its memory and time grow with the
+square of a key's length. Size and nesting are limited before it runs.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from hypervisor.errors import HypervisorError, InvalidInput
+from hypervisor.threads import once
+
+INSTALL_AGAIN: Final = "the installation is from another release; reinstall it (in a checkout: make environment)"
+"""Remedy if an entry point of this release is not registered."""
+
+
+def entry_points_of(*, group: str) -> EntryPoints:
+    """Return the entry points of a group."""
+    found: EntryPoints = _all().select(group=group)
+    return found
+
+
+@once
+def _all() -> Any:
+    """Return all entry points; their type differs between Python 3.11 and later versions."""
+    return entry_points()
+
+
+ENTRY_POINT_GROUP: Final = "hypervisor.rules"
+FILECOIN: Final = "filecoin"
+"""Name of the machine's default set of rules."""
+AUTO: Final = "auto"
+"""Engine name for the default: the official EVM on its bundles, otherwise `OWN_EVM`."""
+OWN_EVM: Final = "fast"
+"""Default engine among this project's own."""
+OFFICIAL_EVM: Final = "official"
+"""Engine name for the EVM actor of an official bundle, which runs as a native actor."""
+
+_MAX_DIGITS: Final = 6
+"""Maximum number of digits of a network version."""
+
+
+def parse_version(text: str) -> int | None:
+    """Return the number of a network version, `nv29` or `29`; None for another text. The version may not exist."""
+    digits = text.removeprefix("nv")
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS else None
+
+
+def rule_names() -> tuple[str, ...]:
+    """Return the names of the installed sets of rules, the built-in one first."""
+    return tuple(sorted(entry_points_of(group=ENTRY_POINT_GROUP).names, key=lambda name: (name != FILECOIN, name)))
+
 
 MAX_ARTIFACT_BYTES: Final = 16 << 20
 """Maximum size of a compiled contract's JSON file."""
@@ -95,3 +152,41 @@ def check_output(path: Path | None, what: str) -> None:
         raise InvalidInput(f"{what} {path} is a folder: pass a file")
     if not os.access(path if path.exists() else folder, os.W_OK):
         raise InvalidInput(f"{what} {path} is not writable: pass another file")
+
+
+MAX_BYTES: Final = 1 << 20
+"""Maximum size of a document."""
+MAX_LEVELS: Final = 80
+"""Maximum number of parts of a key, and of nested arrays and inline tables, as in forge (the crate `toml`)."""
+
+_PART: Final = r"""(?: [A-Za-z0-9_-]++ | "(?:[^"\\\n]++|\\.)*+" | '[^'\n]*+' )"""
+_DOT: Final = r"[ \t]*+\.[ \t]*+"
+_TOKEN: Final = re.compile(
+    rf'''"""(?:[^"\\]++|\\.|"(?!""))*+(?:"{{3,5}}+)?  # strings and comments, also unclosed ones
+    | \'\'\'(?:[^']++|'(?!\'\'))*+(?:'{{3,5}}+)?
+    | \#[^\n]*+
+    | {_PART}(?:{_DOT}{_PART}){{0,{MAX_LEVELS - 1}}}+(?P<key>{_DOT}{_PART})?
+    | "(?:[^"\\\n]++|\\.)*+ | '[^'\n]*+
+    | (?P<open>[\[{{]) | (?P<close>[\]}}])''',
+    re.DOTALL | re.VERBOSE,
+)
+
+
+def parse_toml(text: str, parse_float: Callable[[str], Any] = float) -> dict[str, Any]:
+    """Return the content of a TOML document.
+
+    Raises ValueError for invalid TOML, and InvalidInput (a ValueError) for a document beyond the limits.
+    """
+    size, level = len(text.encode()), 0
+    if size > MAX_BYTES:
+        raise InvalidInput(f"the TOML has {size:,} bytes, at most {MAX_BYTES:,} are allowed: split it")
+    for token in _TOKEN.finditer(text):
+        kind = token.lastgroup
+        level += (kind == "open") - (kind == "close")
+        if kind == "key" or level > MAX_LEVELS:
+            excess = (
+                f"a key of more than {MAX_LEVELS} parts" if kind == "key" else f"more than {MAX_LEVELS} nested values"
+            )
+            line = text.count("\n", 0, token.start()) + 1
+            raise InvalidInput(f"the TOML has {excess} at line {line}: use at most {MAX_LEVELS}")
+    return tomllib.loads(text, parse_float=parse_float)

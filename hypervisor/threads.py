@@ -1,4 +1,14 @@
-"""Deep call nesting, independent of the size of Python's own stack.
+"""Threads: deep call nesting, time-limited executions, the GIL, and values computed once per process.
+
+Values that are computed once per process, on the thread that needs them first.
+
+Process-wide policy for holding the GIL while actors compute.
+
+A runtime that executes machine code may hold the GIL, which makes an actor's syscalls faster when other threads are
+busy. A server should release it, so that its other thread does not wait for an actor. Runtimes check
+`GIL_POLICY.releases` whenever they enter an actor.
+
+Deep call nesting, independent of the size of Python's own stack.
 
 1,024 nested calls cross Python, ctypes and WASM. From Python 3.12 on, C frames are counted per thread against a fixed
 limit, and a WASM guest may use 4 MiB of native stack per level. Therefore code runs on threads with a large stack, a
@@ -8,18 +18,80 @@ between any two instructions, even inside a callback from WASM.
 
 Threads are pooled: starting one takes about 100 microseconds, waking one 15. A thread that already has a large stack
 may `adopt`: its executions begin on its own stack, without another thread.
+
+Time-limited executions on a thread that must not block for long, such as an event loop's.
 """
 
 import os
 import threading
+import time
 import weakref
 from _thread import start_new_thread
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import update_wrapper
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from hypervisor.errors import LongExecution
 
 T = TypeVar("T")
+
+
+class once(Generic[T]):  # noqa: N801  # a decorator
+    """A function without arguments that is called once; concurrent callers wait for its result.
+
+    Unlike `functools.cache`, which may call it on several threads and return different results.
+    """
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._made: list[T] = []
+        self._lock = threading.RLock()
+        update_wrapper(self, make)
+
+    def __call__(self) -> T:
+        made = self._made
+        if not made:
+            with self._lock:
+                made = self._made
+                if not made:
+                    made = self._made = [self._make()]
+        return made[0]
+
+    def cache_clear(self) -> None:
+        """Discard the result, like `functools.cache`."""
+        self._made = []
+
+
+class GilPolicy:
+    """The policy of the process; `releases` is true if the GIL is released."""
+
+    def __init__(self) -> None:
+        self.releases = False
+        self._requests = 0
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def releasing(self) -> Iterator[None]:
+        """Release the GIL in actors within this context.
+
+        Actors still running at its end must not outlive the process.
+        """
+        self._count(1)
+        try:
+            yield
+        finally:
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self._requests += change
+            self.releases = self._requests > 0
+
+
+GIL_POLICY: Final = GilPolicy()
+
 
 LEVELS_PER_STACK = 8
 STACK_BYTES = 64 << 20
@@ -242,3 +314,78 @@ def _run_jobs(jobs: "SimpleQueue[_Job | None]") -> None:
 def _dismiss(workers: list[_Worker]) -> None:
     for worker in workers:
         worker.dismiss()
+
+
+SECONDS: Final = 0.002
+"""Time limit of an execution: processor time of its thread, so that a busy machine does not change the outcome."""
+_PAUSE: Final = 100
+"""Length of the pause after a long execution, as a multiple of its time."""
+
+
+class ShortMachine(Protocol):
+    """A machine whose executions can be limited."""
+
+    short: "ShortExecutions | None"
+
+
+class ShortExecutions:
+    """The limit of one thread's executions.
+
+    While `machine.short` is set, the machine runs transfers, call trees whose frames use little gas inside an engine,
+    and the code of runtimes that check the limit (`runs_short`). Other executions raise LongExecution, and have to run
+    on another thread. The first execution, which loads the engine, raises it too, as do executions in the pause after a
+    long one. The pause limits unsuccessful attempts to one percent of the thread's time.
+    """
+
+    def __init__(self) -> None:
+        self._end = self._resume = 0.0
+        self._is_first = True
+
+    @property
+    def pauses(self) -> bool:
+        """True if an execution would be refused because a long one has just ended."""
+        return time.monotonic() < self._resume
+
+    def run(self, machine: ShortMachine, execute: Callable[[], T]) -> T:
+        """Return the result of executions on a machine. Raises their errors, and LongExecution."""
+        if self._is_first:
+            self._is_first = False
+            raise LongExecution("the first execution loads the engine")
+        if self.pauses:
+            raise LongExecution("a long execution has just ended")
+        begun = time.thread_time()
+        self._end = begun + SECONDS
+        machine.short = self
+        is_long = False
+        try:
+            return execute()
+        except LongExecution:
+            is_long = True
+            raise
+        finally:
+            machine.short = None
+            now = time.thread_time()
+            if is_long or now > self._end:
+                self._resume = time.monotonic() + _PAUSE * (now - begun)
+
+    def check(self) -> None:
+        """Raise LongExecution if the time limit is exceeded."""
+        if time.thread_time() > self._end:
+            raise LongExecution(f"the executions took longer than {SECONDS:g} s")
+
+    def check_call(self, depth: int, runtime: object) -> None:
+        """Raise LongExecution if a call is too deep for one stack, or its runtime does not check the limit."""
+        if depth > LEVELS_PER_STACK or not _runs_short(type(runtime)):
+            raise LongExecution("an actor's code may run for long")
+        self.check()
+
+
+_KINDS: Final[dict[type, bool]] = {}
+
+
+def _runs_short(kind: type) -> bool:
+    """Return True if a class of runtimes declares `runs_short`: its code checks the limit while it runs."""
+    known = _KINDS.get(kind)
+    if known is None:
+        known = _KINDS[kind] = bool(getattr(kind, "runs_short", False))
+    return known

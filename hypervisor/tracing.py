@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol, cast, runtime_checkable
 
 from hypervisor.exit_codes import ExitCode, exit_name
-from hypervisor.markup import TreeLine, tree
 from hypervisor.messages.address import Address
 from hypervisor.state.state_tree import ActorState
-from hypervisor.text import bytes_text, cid_text, one_line, shorten, show_fil
+from hypervisor.text import TreeLine, bytes_text, cid_text, one_line, shorten, show_fil, tree
 from hypervisor.types import MILLIGAS_PER_GAS, ActorID, MethodNumber, TokenAmount
 from store.cid import Cid
 
@@ -417,7 +416,7 @@ def call_line_text(node: CallNode) -> str:
 
 
 def _lines(root: CallNode) -> Iterator[TreeLine]:
-    """Iterate over the lines of a tree for `hypervisor.markup`, without recursion, since calls are up to 1,024 deep."""
+    """Iterate over the lines of a tree for `hypervisor.text`, without recursion, since calls are up to 1,024 deep."""
     todo = [(0, root)]
     while todo:
         depth, node = todo.pop()

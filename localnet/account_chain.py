@@ -8,15 +8,13 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from bridge.abi.abi import ContractInterface
+from bridge.abi.abi import ContractInterface, PrintedAddress
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.ethereum.transactions import DYNAMIC_FEE, LEGACY, Transaction
-from bridge.printed_address import PrintedAddress
-from hypervisor.argument_checks import octets, whole_number
 from hypervisor.errors import InvalidInput
 from hypervisor.messages.message import Message
 from hypervisor.text import PrintedAmount
-from hypervisor.types import Gas, MethodNumber, TokenAmount
+from hypervisor.types import Gas, MethodNumber, TokenAmount, octets, whole_number
 from localnet.accounts import Account
 from localnet.addresses import Target, ethereum_address, filecoin_address
 from localnet.calls import simulate

@@ -17,14 +17,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from bridge.abi.abi import PrintedAddress
 from bridge.ethereum.addresses import ETH_ADDRESS_LENGTH, EthAddress, to_filecoin
 from bridge.ethereum.transactions import Authorization, SignedTransaction, Transaction, key_address
-from bridge.printed_address import PrintedAddress
-from hypervisor.argument_checks import octets, whole_number
 from hypervisor.errors import InvalidInput
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.messages.signatures import secp256k1_public_key, sign_secp256k1
+from hypervisor.types import octets, whole_number
 
 BLS_ACCOUNT = Address.bls(
     bytes.fromhex("97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb")
@@ -109,7 +109,7 @@ class Account:
 
     def sign_digest(self, digest: bytes) -> bytes:
         """Sign 32 bytes: 65 bytes r, s, v with v 0 or 1."""
-        from hypervisor.secp256k1 import sign
+        from hypervisor.messages.signatures import sign
 
         return sign(self.private_key, digest)
 

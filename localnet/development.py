@@ -11,10 +11,9 @@ from dataclasses import replace
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress
-from bridge.ethereum_block import ETHEREUM
-from hypervisor.argument_checks import octets, whole_number
+from bridge.ethereum.block import ETHEREUM
 from hypervisor.errors import InvalidInput
-from hypervisor.types import MAX_FILECOIN_BALANCE, Gas, TokenAmount
+from hypervisor.types import MAX_FILECOIN_BALANCE, Gas, TokenAmount, octets, whole_number
 from localnet.addresses import Target, filecoin_address, parse_target
 from localnet.chain.block_production import BlockProduction
 from localnet.ledger.block_settings import LEAST_GAS_LIMIT, MAX_GAS_LIMIT, BlockSettings

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from bridge.ethereum.addresses import EthAddress
-from bridge.ethereum_block import ETHEREUM
+from bridge.ethereum.block import ETHEREUM
 from hypervisor.errors import InvalidInput
 from hypervisor.machine.opening import IN_MEMORY
 from hypervisor.text import one_line

@@ -8,19 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from bridge.ethereum_block import ETHEREUM
-from hypervisor.argument_checks import whole_number
+from bridge.ethereum.block import ETHEREUM
 from hypervisor.bundles.bundle import Bundle, runtime_marker
 from hypervisor.bundles.genesis import Genesis
 from hypervisor.errors import InvalidInput
+from hypervisor.installation import AUTO, FILECOIN, OFFICIAL_EVM, OWN_EVM
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import Snapshot
 from hypervisor.machine.opening import IN_MEMORY, check_same_overlay, load_overlay, open_store
 from hypervisor.machine.rules import canonical_rules
 from hypervisor.messages.address import Address
-from hypervisor.names import AUTO, FILECOIN, OFFICIAL_EVM, OWN_EVM
 from hypervisor.proofs.verifier import AcceptProofs
-from hypervisor.types import ATTO_PER_FIL, Gas, TokenAmount
+from hypervisor.types import ATTO_PER_FIL, Gas, TokenAmount, whole_number
 from hypervisor.versions.network_versions import NETWORK_VERSIONS, network_version
 from hypervisor.versions.overlay import Overlay
 from localnet.accounts import MAX_ACCOUNTS, Account, accounts
@@ -51,9 +50,8 @@ from localnet.settings import NetworkSettings
 from localnet.state.controls import set_balance
 from localnet.state.named_code import store_named_code
 from store.blocks.bounded import BoundedStore
-from store.blocks.overlay import OverlayStore
+from store.blocks.overlay import OverlayStore, RemoteStore
 from store.blockstore import Blockstore, Store
-from store.remote import RemoteStore
 from store.roots import HEAD
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import InvalidInput
-from hypervisor.installed import INSTALL_AGAIN, entry_points_of
-from hypervisor.names import AUTO, parse_version
+from hypervisor.installation import AUTO, INSTALL_AGAIN, entry_points_of, parse_version
 from hypervisor.precompiles import Precompile
 from hypervisor.proofs.verifier import ProofVerifier
 from hypervisor.types import TokenAmount
@@ -97,7 +96,7 @@ class NetworkSettings:
     proofs: ProofVerifier | None = None
     """Verifier of storage proofs, as `hypervisor.proofs.storage.StorageProofs` (default: all are accepted)."""
     parallel: int = 1
-    """Number of processes that execute a block's messages (`hypervisor.machine.parallel`). Results do not depend on it."""
+    """Number of processes that execute a block's messages (`machine.parallel`). Results do not depend on it."""
 
     def with_options(self, options: dict[str, Any]) -> NetworkSettings:
         """Return these settings with some fields replaced, and with those of a draft's file if `network` is one.

@@ -14,7 +14,7 @@ from typing import Any
 
 from store.cid import CidError, parse_cid, show
 from store.codec import MAX_DEPTH, CodecError, kind_of, link, unlink
-from store.json_text import parse_json
+from store.untrusted import parse_json
 
 _RESERVED = "/"
 

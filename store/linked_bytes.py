@@ -1,13 +1,19 @@
-"""The class of a CID that DAG-CBOR values may contain, encoded as a link.
+"""Byte strings with links: a CID as a value, and a block rewritten from another one.
+
+The class of a CID that DAG-CBOR values may contain, encoded as a link.
 
 A plain `Cid` is `bytes` and is encoded as a byte string, which does not keep the object that it names.
+
+A block rewritten from another one, with the parts that are new.
+
+When a tree is committed repeatedly, only the new links need to be scanned (`store.blocks.buffered`).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from store.cid import show
+from store.cid import Cid, show
 
 if TYPE_CHECKING:
     from store.cid import Cid as _Cid
@@ -29,3 +35,12 @@ class LinkedCid(_Cid):  # type: ignore[misc]  # the base is a NewType for the ty
         return show(self)
 
     __repr__ = __str__
+
+
+class RewrittenBlock(bytes):
+    """A block that records which values are not in the block it was rewritten from. Behaves as its bytes."""
+
+    before: Cid | None
+    """CID of the original block; None if there is none, and all values are fresh."""
+    fresh: list[bytes]
+    """Encoded values that the original block does not have."""

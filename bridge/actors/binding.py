@@ -15,8 +15,8 @@ from operator import attrgetter
 from typing import Any, ClassVar, Final, Generic, Self, TypeVar
 
 from bridge.actors.schemas import AMOUNTS, SIGNED, UNSIGNED, actor_schema
-from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.errors import HypervisorError
+from hypervisor.integers import decode_bigint, encode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.types import MethodNumber
 from store.cid import Cid

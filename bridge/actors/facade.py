@@ -1,18 +1,43 @@
-"""Built-in actors as Solidity functions: one per method, with calldata and return data.
+"""Built-in actors as Solidity functions.
+
+The methods of built-in actors in Solidity interfaces.
+
+Most are exported by their actor under the hash of their name (FRC-0042). Multisigs, payment channels and the init actor
+have small numbers only. They reject calls from contracts (exit code 18) and accept calls from accounts. Some exported
+methods are restricted to certain actors: the token's Mint and Destroy, and the market's SectorContentChanged. Receiver
+hooks, and methods that no official actor has, are omitted. Also lists the exit codes specific to an actor. Source:
+builtin-actors v18, each actor's lib.rs; a method is payable here if the actor uses the value that it receives.
+
+The types of an actor's schema as Solidity types, with functions to convert their values.
+
+    Int                             int128: every CBOR integer
+    unsigned and signed scalars     uint64 and int64 (ExitCode: uint32)
+    BigInt, TokenAmount, DataCap    int256: amounts of actors are signed
+    Bool, String, Bytes             bool, string, bytes
+    Address                         FilAddress { bytes data }: its bytes, as in filecoin-solidity
+    a link                          Cid { bytes data }: the CID's bytes, without CBOR's leading zero byte
+    a list                          T[]
+    a struct                        a struct with the same fields, in camelCase
+    a nullable value                T[] with at most one item
+    a kinded union                  a struct of T[]s, exactly one of which has one item
+
+Types are created once per schema. No method uses a map, a float or an untyped value; these raise TypeError.
+
+Built-in actors as Solidity functions: one per method, with calldata and return data.
 
     function = facade("storageminer")[selector]
     params = function.params(calldata)          # CBOR for the actor; FacadeRefusal has the revert data
     data = function.encode_return(actor, returned)  # ABI for the contract
 
-Pure functions; `bridge.actors.facade_runtime` makes the calls. Types are defined in `bridge.facade_types`, methods in
-`bridge.exported_methods`.
+Pure functions; `bridge.actors.facade_runtime` makes the calls. Types are defined in `bridge.actors.facade`, methods in
+`bridge.actors.facade`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -20,26 +45,308 @@ from typing import Any, Final
 
 from bridge.abi.abi import ContractInterface
 from bridge.abi.strict_abi import (
+    BOOL,
     BYTES,
     Coder,
     NotCanonical,
     NotEncodable,
+    array,
     fixed_bytes,
     map_coder,
     read_all,
     sequence,
+    signed,
     unsigned,
 )
-from bridge.actors.schemas import methods
-from bridge.exported_methods import INTERFACES, PAYABLE, exported_methods
-from bridge.facade_types import AbiType, SolidityTypes, camel, function_name
+from bridge.actors.schemas import AMOUNTS, FIXED_NUMBERS, SIGNED, UNSIGNED, actor_schema, methods
+from bridge.filecoin.parameters import method_number
 from hypervisor.errors import MessageError
+from hypervisor.integers import decode_bigint, encode_bigint
 from hypervisor.types import ActorID, MethodNumber
-from store.codec import CodecError, decode_strict, encode
+from store.cid import CidError, split_cid
+from store.codec import CodecError, decode_strict, encode, link, unlink
 from store.keccak import keccak
+from store.schema.types import Bytes, Copy, Kinded, Link, List, Simple, Struct, Term, Tuple, Union
+
+NONPAYABLE, PAYABLE, VIEW = "nonpayable", "payable", "view"
+
+_METHODS: Final = {
+    "init": "Exec payable",
+    "account": "AuthenticateMessage view",
+    "storagepower": "CreateMiner payable, NetworkRawPower view, MinerRawPower view, MinerCount view,"
+    " MinerConsensusCount view, MinerPower view",
+    "storageminer": "ChangeWorkerAddress, ChangePeerID, WithdrawBalance, ChangeMultiaddrs, ConfirmChangeWorkerAddress,"
+    " RepayDebt payable, ChangeOwnerAddress, ChangeBeneficiary, GetBeneficiary view, GetOwner view,"
+    " IsControllingAddress view, GetSectorSize view, GetAvailableBalance view, GetVestingFunds view, GetPeerID view,"
+    " GetMultiaddrs view, MaxTerminationFee view, InitialPledge view, GenerateSectorLocation view,"
+    " ValidateSectorStatus view, GetNominalSectorExpiration view",
+    "storagemarket": "AddBalance payable, WithdrawBalance, PublishStorageDeals, GetBalance view,"
+    " GetDealDataCommitment view, GetDealClient view, GetDealProvider view, GetDealLabel view, GetDealTerm view,"
+    " GetDealTotalPrice view, GetDealClientCollateral view, GetDealProviderCollateral view, GetDealVerified view,"
+    " GetDealActivation view, GetDealSector view, SettleDealPayments, SectorContentChanged",
+    "paymentchannel": "UpdateChannelState, Settle, Collect",
+    "multisig": "Propose payable, Approve payable, Cancel, AddSigner, RemoveSigner, SwapSigner,"
+    " ChangeNumApprovalsThreshold, LockBalance",
+    "reward": "SetWeightRecords, StepWeightRecords, RegisterStream, RemoveStream, SetDistribution, CancelPending,"
+    " SetShares, ReplaceAddress, Claim",
+    "verifiedregistry": "AddVerifiedClient, RemoveExpiredAllocations, GetClaims view, ExtendClaimTerms,"
+    " RemoveExpiredClaims",
+    "datacap": "Mint, Destroy, Name view, Symbol view, Granularity view, TotalSupply view, Balance view,"
+    " Allowance view, Transfer, TransferFrom, IncreaseAllowance, DecreaseAllowance, RevokeAllowance, Burn, BurnFrom",
+}
+
+SMALL_NUMBERS_ONLY: Final = ("init", "paymentchannel", "multisig")
+"""Actors without exported methods: accounts can call their methods, contracts cannot."""
+
+INTERFACES: Final[Mapping[str, str]] = MappingProxyType({
+    "init": "IInit",
+    "account": "IAccount",
+    "storagepower": "IPower",
+    "storageminer": "IMiner",
+    "storagemarket": "IMarket",
+    "paymentchannel": "IPaymentChannel",
+    "multisig": "IMultisig",
+    "reward": "IReward",
+    "verifiedregistry": "IVerifiedRegistry",
+    "datacap": "IDatacap",
+})  # fmt: skip
+"""Solidity interface names by actor."""
+
+EXIT_CODES: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType({
+    "storagemarket": {"DEAL_EXPIRED": 32, "DEAL_NOT_ACTIVATED": 33},
+    "paymentchannel": {"CHANNEL_STATE_UPDATE_AFTER_SETTLED": 32},
+    "storageminer": {
+        "BALANCE_INVARIANTS_BROKEN": 1000, "NOTIFICATION_SEND_FAILED": 1001, "NOTIFICATION_RECEIVER_ABORTED": 1002,
+        "NOTIFICATION_RESPONSE_INVALID": 1003, "NOTIFICATION_REJECTED": 1004,
+    },
+    "evm": {
+        "CONTRACT_REVERTED": 33, "CONTRACT_INVALID_INSTRUCTION": 34, "CONTRACT_UNDEFINED_INSTRUCTION": 35,
+        "CONTRACT_STACK_UNDERFLOW": 36, "CONTRACT_STACK_OVERFLOW": 37, "CONTRACT_ILLEGAL_MEMORY_ACCESS": 38,
+        "CONTRACT_BAD_JUMPDEST": 39, "CONTRACT_SELFDESTRUCT_FAILED": 40,
+    },
+})  # fmt: skip
+"""Exit codes specific to an actor, by actor and name; `hypervisor.exit_codes.ExitCode` has the common ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedMethod:
+    """A built-in actor's method in its Solidity interface: name, number and mutability."""
+
+    name: str
+    number: MethodNumber
+    mutability: str
+
+
+@cache
+def exported_methods(actor: str) -> tuple[ExportedMethod, ...]:
+    """Return the methods in an actor's interface; empty if it has none."""
+    found = []
+    own = {name: int(number) for number, name in (row.split() for row in FIXED_NUMBERS.get(actor, "0 -").split(", "))}
+    for row in filter(None, _METHODS.get(actor, "").split(", ")):
+        name, _, mutability = row.partition(" ")
+        number = MethodNumber(own[name]) if actor in SMALL_NUMBERS_ONLY else method_number(name)
+        found.append(ExportedMethod(name, number, mutability or NONPAYABLE))
+    return tuple(found)
+
+
+_NUMBERS: Final[dict[str, Coder]] = {
+    **{name: unsigned(bits) for name, bits in UNSIGNED.items()},
+    **{name: signed(bits) for name, bits in SIGNED.items()},
+}
+_CBOR_INT: Final = 1 << 64
+_RESERVED: Final = {"address": "addr", "new": "new_address", "type": "kind"}
+
+
+@dataclass(frozen=True, slots=True)
+class AbiType:
+    """A Solidity type: its coder, its name in source code, and the fields of a struct.
+
+    `source` is the name in Solidity without the brackets of lists, whose number is `brackets`; `shared` is true for a
+    struct used by several actors.
+    """
+
+    coder: Coder
+    source: str
+    parts: tuple[tuple[str, AbiType], ...] = ()
+    brackets: int = 0
+    shared: bool = False
+
+    def list_of(self, max_items: int | None = None) -> AbiType:
+        """Return T[] of this type."""
+        return replace(self, coder=array(self.coder, max_items), brackets=self.brackets + 1)
+
+
+def camel(name: str) -> str:
+    """Convert a field's name to Solidity style: `num_approvals` to `numApprovals`."""
+    first, *rest = _RESERVED.get(name, name).split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def function_name(method: str) -> str:
+    """Convert a method's name to a function's: `GetPeerID` to `getPeerID`."""
+    return method[:1].lower() + method[1:]
+
+
+class SolidityTypes:
+    """The types of one actor's schema."""
+
+    def __init__(self, actor: str) -> None:
+        self.schema = actor_schema(actor)
+        self._common = actor_schema("placeholder").types
+        self._made: dict[str, AbiType] = {}
+
+    def of(self, term: Term, nullable: bool = False) -> AbiType:
+        made = self._type_of_name(term) if isinstance(term, str) else self._type_of_term(term)
+        return optional(made) if nullable else made
+
+    def fields(self, term: Term) -> tuple[tuple[str, AbiType], ...] | None:
+        """Return the fields of a struct with their types, or None for other terms."""
+        kind = self.schema.type_of(term)
+        if not isinstance(kind, Struct):
+            return None
+        if not isinstance(kind.representation, Tuple) or kind.representation.order:
+            raise TypeError(f"{term} is not a plain tuple")
+        return tuple((name, self.of(field.type, field.nullable)) for name, field in kind.fields.items())
+
+    def _type_of_name(self, name: str) -> AbiType:
+        name = self.schema.name_of(name)
+        made = self._made.get(name)
+        if made is None:
+            made = self._made[name] = self._scalar(name) or self._composite(name)
+        return made
+
+    def _type_of_term(self, term: Term) -> AbiType:
+        match term:
+            case Link():
+                return CID
+            case List(value, nullable):
+                return self.of(value, nullable).list_of()
+            case _:
+                raise TypeError(f"{term} has no type in Solidity")
+
+    def _scalar(self, name: str) -> AbiType | None:
+        if name in AMOUNTS:
+            return AMOUNT
+        if name == "Address":
+            return ADDRESS
+        number = _NUMBERS.get(name)
+        return None if number is None else AbiType(number, number.name)
+
+    def _composite(self, name: str) -> AbiType:
+        kind = self.schema.type_of(name)
+        match kind:
+            case Bytes(None):
+                return RAW_BYTES
+            case Simple("int"):
+                return INT
+            case Simple("bool"):
+                return BOOLEAN
+            case Simple("string"):
+                return STRING
+            case Link() | List(advanced=None):
+                return self._type_of_term(kind)
+            case Struct():
+                fields = self.fields(name) or ()
+                coder = sequence([part.coder for _, part in fields])
+                parts = tuple((camel(field), part) for field, part in fields)
+                return AbiType(coder, name, parts, shared=name in self._common)
+            case Union(representation=Kinded()):
+                return self._choice(name, kind)
+            case Copy() | _:
+                raise TypeError(f"{name} has no type in Solidity")
+
+    def _choice(self, name: str, kind: Union) -> AbiType:
+        members = {data_kind: self.of(term) for data_kind, term in kind.members.items()}
+        parts = tuple((f"{data_kind}Value", member.list_of(max_items=1)) for data_kind, member in members.items())
+        return AbiType(_one_of([_KINDS[data_kind] for data_kind in members], parts), name, parts)
+
+
+def optional(inner: AbiType) -> AbiType:
+    """Return the type of a nullable value: a list of at most one item."""
+    listed = inner.list_of(max_items=1)
+
+    def write(value: Any) -> list[Any]:
+        return [] if value is None else [value]
+
+    return replace(listed, coder=map_coder(listed.coder, lambda items: items[0] if items else None, write))
+
+
+_KINDS: Final = {"string": str, "bytes": bytes}
+
+
+def _one_of(kinds: list[type], parts: tuple[tuple[str, AbiType], ...]) -> Coder:
+    def read(lists: list[list[Any]]) -> Any:
+        chosen = [items[0] for items in lists if items]
+        if len(chosen) != 1:
+            raise ValueError(f"expected exactly one choice, found {len(chosen)}")
+        return chosen[0]
+
+    def write(value: Any) -> list[list[Any]]:
+        if type(value) not in kinds:
+            raise NotEncodable(f"{value!r:.60} does not match any choice")
+        return [[value] if type(value) is kind else [] for kind in kinds]
+
+    return map_coder(sequence([part.coder for _, part in parts]), read, write)
+
+
+def _in_struct(read: Callable[[Any], Any], write: Callable[[Any], Any]) -> Coder:
+    """Return a coder for bytes in a struct with one field: `struct FilAddress { bytes data; }`."""
+    return map_coder(sequence([BYTES]), lambda values: read(values[0]), lambda value: [write(value)])
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _to_int(number: int) -> int:
+    if not -_CBOR_INT <= number < _CBOR_INT:
+        raise ValueError("the number exceeds the range of CBOR integers")
+    return number
+
+
+def _to_link(data: bytes) -> Any:
+    try:
+        split_cid(data)
+    except CidError as error:
+        raise ValueError(str(error)) from None
+    return link(data)
+
+
+def _from_link(value: Any) -> bytes:
+    try:
+        return bytes(unlink(value))
+    except CodecError as error:
+        raise NotEncodable(str(error)) from None
+
+
+def _from_amount(data: Any) -> int:
+    try:
+        return decode_bigint(data)
+    except MessageError as error:
+        raise NotEncodable(str(error)) from None
+
+
+def _to_text(data: bytes) -> str:
+    return data.decode()  # UnicodeDecodeError is a ValueError
+
+
+def _from_text(text: Any) -> bytes:
+    if type(text) is not str:
+        raise NotEncodable(f"{text!r:.60} is not text")
+    return text.encode()
+
+
+INT: Final = AbiType(map_coder(signed(128), _to_int, _same), "int128")
+BOOLEAN: Final = AbiType(BOOL, "bool")
+STRING: Final = AbiType(map_coder(BYTES, _to_text, _from_text, name="string"), "string")
+RAW_BYTES: Final = AbiType(BYTES, "bytes")
+AMOUNT: Final = AbiType(map_coder(signed(256), encode_bigint, _from_amount), "int256")
+ADDRESS: Final = AbiType(_in_struct(_same, _same), "FilAddress", (("data", RAW_BYTES),), shared=True)
+CID: Final = AbiType(_in_struct(_to_link, _from_link), "Cid", (("data", RAW_BYTES),), shared=True)
+
 
 SELECTOR: Final = 4
-_FOLDER: Final = Path(__file__).parent / "solidity"
+_FOLDER: Final = Path(__file__).parent.parent / "solidity"
 _TEXT: Final = map_coder(BYTES, bytes.decode, str.encode, name="string")
 _ID: Final = unsigned(64)
 

@@ -17,14 +17,12 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.actors.facade import SELECTOR, FacadeFunction, FacadeRefusal, facade
 from bridge.filecoin.cbor import ParamsError, byte_string
-from bridge.filecoin.parameters import calldata_of
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM, calldata_of
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import Kernel
 from hypervisor.kernel.blocks import Block
-from hypervisor.machine.registry import NATIVE
-from hypervisor.runtime import InstallServices, Outcome, Runtime
+from hypervisor.machine.registry import NATIVE, InstallServices, Outcome, Runtime
 from hypervisor.types import NO_BLOCK, BlockId
 from store.cid import CBOR, DAG_CBOR, Cid
 

@@ -1,4 +1,6 @@
-"""Actor interfaces as data: methods by name, encoding of Python or JSON values as CBOR, and decoding of return values.
+"""Actor interfaces as data, and methods that are no longer there.
+
+Actor interfaces as data: methods by name, encoding of Python or JSON values as CBOR, and decoding of return values.
 
     interface = Interface.parse(text)                       # an IPLD schema: types State, AddParams, AddReturn
     interface.params("Add", {"amount": 5})                  # CBOR for the message
@@ -7,6 +9,10 @@
 For user actors, whose schema is known at run time; built-in actors also have generated bindings. Names are those of
 `builtin_actors/schemas`, whose shared types (Address, TokenAmount, ...) are available to every interface. A method
 whose parameters or return value are a unit has no block for them.
+
+Methods of built-in actors that are no longer there, and numbers that an actor accepts without a name.
+
+Sources: the method numbers of the crates `fil_actor_*_state` (v10 to v19), and the fallbacks of builtin-actors.
 """
 
 from __future__ import annotations
@@ -14,16 +20,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 from bridge.actors.schemas import AMOUNTS, FIXED_NUMBERS, ActorMethod, actor_schema, meaning, methods_of, term_below
 from bridge.ethereum.addresses import eth_address, to_filecoin
-from bridge.method_numbers import MethodNameError
-from hypervisor.argument_checks import octets, whole_number
-from hypervisor.bigint import encode_bigint
+from bridge.filecoin.parameters import MethodNameError
+from fvm_hypervisor.builtin_actors.schemas import removed_text
 from hypervisor.errors import AddressError, InvalidInput
+from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
-from hypervisor.types import METHOD_SEND, MethodNumber
+from hypervisor.types import METHOD_SEND, MethodNumber, octets, whole_number
 from store.cid import CidError, parse_cid, show
 from store.codec import MAX_DEPTH, CodecError, decode, encode, kind_of, link, unlink
 from store.schema import Record, Schema, SchemaError
@@ -391,3 +398,36 @@ def _link(value: Any) -> Any:
 
 def _kind(value: Any) -> str:
     return "nothing" if value is None else type(value).__name__
+
+
+REMOVED_NUMBERS: Final = {
+    "storagemarket": "6 ActivateDeals, 8 ComputeDataCommitment",
+    "storageminer": "6 PreCommitSector, 7 ProveCommitSector, 8 ExtendSectorExpiration, 17 ConfirmSectorProofsValid,"
+    " 25 PreCommitSectorBatch, 26 ProveCommitAggregate, 27 ProveReplicaUpdates, 29 ProveReplicaUpdates2",
+    "storagepower": "8 SubmitPoRepForBulkVerify",
+}
+"""Methods by number that actors had since version 10 and lost in a later one, in the format of FIXED_NUMBERS."""
+
+_EXPORTED: Final = 1 << 24
+FALLBACKS: Final = {"evm": 1024, "account": _EXPORTED, "ethaccount": _EXPORTED, "multisig": _EXPORTED}
+"""First number of the open range of each actor: without a method of that number, it accepts any parameters."""
+
+
+@cache
+def removed_interface(actor: str) -> Interface:
+    """Return the interface of an actor's removed methods; its schema has the types of the current ones too."""
+    removed = Schema.parse(removed_text())
+    known = actor_schema(actor)
+    schema = Schema({**removed.types, **known.types}, tuple(dict.fromkeys((*removed.advanced, *known.advanced))))
+    numbers = REMOVED_NUMBERS.get(actor, "")
+    found = methods_of(removed.types, numbers) if numbers else {}
+    own = [row.split() for row in numbers.split(", ") if row]
+    methods: dict[str, tuple[MethodNumber, ActorMethod]] = {
+        name: (MethodNumber(int(number)), found[MethodNumber(int(number))]) for number, name in own
+    }
+    return Interface(schema, methods)
+
+
+def has_fallback(actor: str, number: int) -> bool:
+    """Return True if an actor accepts a method number without a name, with any parameters."""
+    return actor in FALLBACKS and number >= FALLBACKS[actor]

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bridge.ethereum import kzg, rlp
-from bridge.ethereum.transactions import BLOB, SignedTransaction, TransactionError
-from bridge.transaction_parsing import parse_transaction
+from bridge.ethereum.transactions import BLOB, SignedTransaction, TransactionError, parse_transaction
 
 BLOB_PROOFS: Final = 0
 """Version of a sidecar with one proof for each blob."""

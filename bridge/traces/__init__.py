@@ -1,5 +1,5 @@
 """Traces in the formats of Ethereum tools, built from trace events.
 
 `frames` extracts the calls that Ethereum knows; `call_tracer` (geth) and `parity` format them. `struct_logs` (geth) and
-`touched` (for geth's prestateTracer) are tracers of instructions. EIP-3155 lines are in `bridge.eip3155`.
+`touched` (for geth's prestateTracer) are tracers of instructions. EIP-3155 lines are in `bridge.evm_steps`.
 """

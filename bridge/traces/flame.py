@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from html import escape
 from typing import Final
 
-from hypervisor.printable import printable
+from hypervisor.text import printable
 
 MAX_BOXES: Final = 20_000
 _WIDTH: Final = 1200

@@ -15,22 +15,22 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from bridge.apply_and_call import APPLY_AND_CALL, decode_outcome
 from bridge.ethereum.addresses import EthAddress, create_address, from_delegated, masked_id
-from bridge.ethereum_block import emitter_address
+from bridge.ethereum.block import emitter_address
 from bridge.evm_steps import CodeBorrowed, SelfDestructed
 from bridge.filecoin.call import NO_CODEC, encode_call_return, encode_method_calldata
 from bridge.filecoin.cbor import CborReader, ParamsError, read_canonical_byte_string
 from bridge.filecoin.events import Log, entries_to_log
+from bridge.filecoin.messages import APPLY_AND_CALL, decode_outcome
 from bridge.filecoin.parameters import (
     CREATE2_METHOD,
     CREATE_EXTERNAL_METHOD,
     CREATE_METHOD,
+    INVOKE_EVM,
     CreateReturn,
     DelegateCallParams,
     calldata_of,
 )
-from bridge.method_numbers import INVOKE_EVM
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.messages.address import Address

@@ -11,10 +11,10 @@ import pytest
 from bridge.actors.binding import Call
 from bridge.bindings import datacap
 from bridge.ethereum.addresses import checksummed
-from bridge.method_numbers import method_number
+from bridge.filecoin.parameters import method_number
 from examples.conftest import Refused, actor_id, masked
 from hypervisor import Address
-from hypervisor.bigint import encode_bigint
+from hypervisor.integers import encode_bigint
 from hypervisor.types import MethodNumber, TokenAmount
 from localnet import Account, Contract, Network, TransactionFailed, TransactionReceipt
 from store.codec import decode, encode

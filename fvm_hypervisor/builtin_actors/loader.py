@@ -88,7 +88,7 @@ def bundle_record() -> BundleRecord:
 class ConstructedStates:
     """States of singletons after their constructors: head CIDs as text by key, and the encoded blocks of all states.
 
-    `hypervisor.constructed` computes a key from all that a constructor depends on.
+    `hypervisor.bundles.genesis` computes a key from all that a constructor depends on.
     """
 
     heads: dict[str, str]

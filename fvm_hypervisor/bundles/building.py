@@ -14,8 +14,7 @@ from hypervisor.bundles.bundle_library import release_of
 from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.errors import BundleError, InvalidInput, InvalidModule
 from hypervisor.installation import read_bounded
-from hypervisor.machine.registry import NATIVE, Registry
-from hypervisor.runtime import RuntimeServices
+from hypervisor.machine.registry import NATIVE, Registry, RuntimeServices
 from runtimes.wasm import ExternKind, parse_module, validate_module
 from store.car.files import write_car
 from store.cid import DAG_CBOR, RAW, Cid, cid_of, show

@@ -267,7 +267,7 @@ def inspect(
     Example: hypervisor actor inspect f0123 --state chain
     """
     from fvm_hypervisor.cli.folders import head_of, open_folder
-    from hypervisor.printable import printable
+    from hypervisor.text import printable
     from localnet.contracts.native_actor import read_schema
     from localnet.state.actor_interfaces import ActorSchema, StoredSchemas
     from localnet.state.inspection import StateInspector
@@ -305,8 +305,7 @@ def _run(command: list[str], folder: Path) -> int:
 
 def _check_module(data: bytes) -> None:
     """Raise InvalidModule if the machine's rules reject a module or it needs a disabled feature."""
-    from hypervisor.machine.registry import Registry
-    from hypervisor.runtime import RuntimeServices
+    from hypervisor.machine.registry import Registry, RuntimeServices
     from store.cid import RAW, cid_of
 
     code = cid_of(data, RAW)

@@ -73,11 +73,10 @@ def export(
     from fvm_hypervisor.cli.progress import bytes_bar
     from hypervisor.errors import InvalidInput
     from hypervisor.installation import writing
-    from store.car.selectors import SelectorError, parse_selector
+    from store.car.selectors import SelectorError, parse_selector, selected_blocks
     from store.car.transfer import export_car, write_blocks
     from store.cid import show
     from store.dag_json import decode_json
-    from store.selection import selected_blocks
 
     with reading(folder) as store, bytes_bar("exporting") as progress, writing(car, "the CAR file"):
         roots = [parse_block_cid(text) for text in root or ()] or [head_of(store)]

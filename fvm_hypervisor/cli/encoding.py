@@ -101,7 +101,7 @@ def encode(
 
     from fvm_hypervisor.laboratory.readable import encode_value
     from hypervisor.errors import InvalidInput
-    from store.json_text import parse_json
+    from store.untrusted import parse_json
 
     text = _text(value)
     try:

@@ -67,7 +67,7 @@ def open_chain(folder: Path, *, evm: str | None = None, read_only: bool = False)
     if the folder holds no chain, and StoreError if a node has it open.
     """
     from hypervisor.errors import InvalidInput
-    from hypervisor.names import AUTO
+    from hypervisor.installation import AUTO
     from localnet import Network
     from localnet.ledger.index import ChainIndex
 

@@ -104,9 +104,9 @@ def _inspect_folder(
     from hypervisor.installation import check_output
     from localnet.state.actor_interfaces import StoredSchemas
     from localnet.state.inspection import StateInspector
+    from store.blocks.overlay import RecordingBlockstore
     from store.car.transfer import write_blocks
     from store.cid import show
-    from store.recorder import RecordingBlockstore
 
     check_output(proof, "the proof")
     with reading(folder) as store:
@@ -128,7 +128,7 @@ def _inspect_folder(
 
 def _report_fault(inspector: StateInspector, path: str) -> None:
     """Print to stderr why the state at a path is undecoded although its actor has a schema."""
-    from hypervisor.printable import printable
+    from hypervisor.text import printable
 
     steps = [step for step in path.split("/") if step]
     if steps[1:2] == ["state"] and (fault := inspector.schema_fault(steps[0])):
@@ -153,7 +153,7 @@ def _inspect_proof(file: Path, root: str | None, block: str | None, path: str, l
 
 def _print(found: Any, path: str) -> None:
     """Print text output: one line per actor without a path, else one line per value."""
-    from hypervisor.printable import printable
+    from hypervisor.text import printable
 
     if not path.strip("/"):
         for actor, fields in found.items():

@@ -128,7 +128,7 @@ def _password(file: Path) -> str:
 
 def _key(file: Path, password: str) -> str:
     from hypervisor.installation import read_bounded
-    from store.json_text import parse_json
+    from store.untrusted import parse_json
 
     if file.is_dir():
         raise InvalidInput(f"{file} is a folder: --keystore expects the file of one key")

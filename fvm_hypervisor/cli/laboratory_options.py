@@ -76,7 +76,7 @@ def print_prices(network: str | None, overlay: Path | None, as_json: bool) -> No
     from fvm_hypervisor.cli.options import parsed_network
     from fvm_hypervisor.drafts import named_draft
     from hypervisor.machine.opening import load_overlay
-    from hypervisor.price_names import price_values, show_price
+    from hypervisor.prices import price_values, show_price
     from hypervisor.versions.network_versions import LATEST, network_version
 
     draft = named_draft(network, overlay)

@@ -61,7 +61,7 @@ def _error_text(error: OSError) -> str:
 
 
 def _end(lines: list[str], status: int) -> NoReturn:
-    from hypervisor.printable import printable
+    from hypervisor.text import printable
 
     text = "\n".join(printable(line, _MAX_SHOWN) for line in lines)
     sys.stderr.write(f"error: {text}\n")

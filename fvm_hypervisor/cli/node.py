@@ -301,14 +301,13 @@ def node(
 
     Example: hypervisor node --rules lab --lab lanes
     """
-    from bridge.ethereum_block import ETHEREUM
+    from bridge.ethereum.block import ETHEREUM
     from fvm_hypervisor.cli.node_banner import config
     from fvm_hypervisor.cli.progress import status_line
-    from hypervisor.argument_checks import whole_number
     from hypervisor.errors import InvalidInput
-    from hypervisor.installation import read_bounded
+    from hypervisor.installation import AUTO, read_bounded
     from hypervisor.machine.opening import IN_MEMORY
-    from hypervisor.names import AUTO
+    from hypervisor.types import whole_number
     from hypervisor.versions.features import with_features
     from localnet.accounts import TEST_MNEMONIC
     from localnet.chain.clock import LATEST_TIME
@@ -433,7 +432,7 @@ def _load(network: Network, file: Path, data: bytes, limit: int) -> None:
 def _print_actor_logs() -> None:
     """Print log lines of actors to standard output without changes."""
     from hypervisor.kernel.actor_log import LOGGER, MAX_CHARACTERS
-    from hypervisor.printable import printable
+    from hypervisor.text import printable
 
     class Printer(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from bridge.actors.interfaces import UNKNOWN_INTERFACE, Interface
 from fvm_hypervisor.cli.rpc_client import rpc_request
 from hypervisor.errors import InvalidInput
-from hypervisor.printable import printable
+from hypervisor.text import printable
 from localnet.addresses import filecoin_address
 from localnet.contracts.native_actor import read_interface, read_schema
 from localnet.fork.node_client import NodeError, redacted_url

@@ -6,7 +6,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from bridge.ethereum.addresses import checksummed
-from bridge.ethereum_block import ETHEREUM
+from bridge.ethereum.block import ETHEREUM
 from hypervisor.bundles.bundle_library import release_of
 from hypervisor.text import show_fil
 from hypervisor.versions.network_versions import network_version_row

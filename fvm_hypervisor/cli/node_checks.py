@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from fvm_hypervisor.cli.rpc_client import rpc_request
 from hypervisor.machine.labs import PREFIX
-from hypervisor.printable import printable
+from hypervisor.text import printable
 from localnet.chain.streams import describe_streams
 from localnet.fork.node_client import NodeError
 from store.cid import Cid, parse_cid, show

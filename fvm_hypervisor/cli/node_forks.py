@@ -157,7 +157,7 @@ def fork_source(
         if chain_id is not None:
             raise InvalidInput(f"--fork-chain-id {chain_id} is the chain ID of a forked network: pass --fork-url too")
         return None
-    from hypervisor.argument_checks import whole_number
+    from hypervisor.types import whole_number
     from localnet.fork.forking import ForkSource
     from localnet.fork.node_client import redacted_url
     from localnet.fork.request_options import RequestOptions

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def available_engine(engine: str | None) -> str | None:
     """Return `engine` if it is available in this installation; otherwise fail with a usage error (exit status 2)."""
     from hypervisor.errors import RuntimeUnavailable
-    from hypervisor.names import OFFICIAL_EVM
+    from hypervisor.installation import OFFICIAL_EVM
 
     if engine not in (None, OFFICIAL_EVM):
         from runtimes.evm import check_engine
@@ -137,7 +137,7 @@ Precompiles = Annotated[
 
 def parse_precompiles(names: Sequence[str] | None) -> tuple[Precompile | str, ...]:
     """Return the precompiles named by `--precompile`: installed ones, or those of a TOML file. Raises InvalidInput."""
-    from hypervisor.precompile_file import read_precompiles
+    from hypervisor.precompiles import read_precompiles
 
     found: list[Precompile | str] = []
     for word in names or ():
@@ -170,7 +170,7 @@ def proof_verifier(keys: Path | None, parallel: int) -> ProofVerifier | None:
 def parse_rules_name(name: str | None) -> str | None:
     """Return the name of installed rules unchanged. Raises BadParameter if they are not installed."""
     if name is not None:
-        from hypervisor.names import rule_names
+        from hypervisor.installation import rule_names
 
         if name.partition(":")[0] not in rule_names():
             raise typer.BadParameter(f"'{name}' is not one of {', '.join(rule_names())}")
@@ -218,7 +218,7 @@ _ANVIL_NETWORKS = ("ethereum", "optimism", "tempo")
 def parsed_network(name: str) -> int:
     """Return the number of a network version such as nv29. Raises InvalidInput."""
     from hypervisor.errors import InvalidInput
-    from hypervisor.names import parse_version
+    from hypervisor.installation import parse_version
 
     number = parse_version(name)
     if number is None:

@@ -138,7 +138,7 @@ def constructor_texts(option: Sequence[str] | None, file: Path | None) -> list[s
     """
     from hypervisor.errors import InvalidInput
     from hypervisor.installation import read_bounded
-    from store.json_text import parse_json
+    from store.untrusted import parse_json
 
     if file is None:
         return None if option is None else list(option)

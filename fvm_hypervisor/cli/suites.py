@@ -163,7 +163,7 @@ class SuiteRuns:
 
         Filecoin's gas is not compared.
         """
-        from bridge.ethereum_block import ETHEREUM
+        from bridge.ethereum.block import ETHEREUM
         from fvm_hypervisor.soltest.gas_snapshots import differences, measurements, write
 
         project = self.project

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import typer
 
-from bridge.ethereum_block import ETHEREUM
+from bridge.ethereum.block import ETHEREUM
 from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
 from hypervisor.errors import InvalidInput
 

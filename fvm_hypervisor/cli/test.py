@@ -326,7 +326,7 @@ def run_tests(
 
     Example: hypervisor test --match-contract Counter -vvv
     """
-    from bridge.ethereum_block import ETHEREUM
+    from bridge.ethereum.block import ETHEREUM
     from fvm_hypervisor.cli.foundry_settings import check_folders, command_line_settings, with_consent
     from fvm_hypervisor.cli.mutation import mutation_options_of, run_mutation
     from fvm_hypervisor.cli.suites import Reports, SuiteRuns
@@ -338,8 +338,7 @@ def run_tests(
     from fvm_hypervisor.soltest.project import find_root, load_project
     from fvm_hypervisor.soltest.stored_failures import failed_names
     from hypervisor.errors import InvalidInput
-    from hypervisor.installation import check_output
-    from hypervisor.names import OFFICIAL_EVM
+    from hypervisor.installation import OFFICIAL_EVM, check_output
 
     if isnan(timeout):  # passes each comparison of the range
         raise typer.BadParameter(f"--timeout {timeout} is not a number of seconds")
@@ -516,7 +515,7 @@ def _report(gas: bool, coverage: bool, versions: int) -> str:
 
 
 def _number(word: str) -> int:
-    from hypervisor.names import parse_version
+    from hypervisor.installation import parse_version
     from hypervisor.versions.network_versions import network_version
 
     number = parse_version(word.strip())

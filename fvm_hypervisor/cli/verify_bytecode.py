@@ -208,7 +208,7 @@ def _hashes_from_records(root: Path, chain: int, address: str) -> Iterator[str]:
 def _rows(file: Path) -> Iterator[Mapping[str, Any]]:
     from hypervisor.errors import InvalidInput
     from hypervisor.installation import read_bounded
-    from store.json_text import parse_json
+    from store.untrusted import parse_json
 
     try:
         found = parse_json(read_bounded(file, _MAX_RECORD_BYTES, "the record"))

@@ -194,7 +194,7 @@ def _read(path: Path) -> Any:
     """Return a JSON value, or the `result` of a JSON-RPC response."""
     from hypervisor.errors import InvalidInput
     from hypervisor.installation import read_bounded
-    from store.json_text import parse_json
+    from store.untrusted import parse_json
 
     try:
         found = parse_json(read_bounded(path, _MAX_FILE, "the file"))

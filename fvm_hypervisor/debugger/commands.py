@@ -18,7 +18,7 @@ from fvm_hypervisor.debugger.execution import End, Stop
 from fvm_hypervisor.debugger.session import Session
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.gas import in_gas
-from hypervisor.printable import printable
+from hypervisor.text import printable
 from store.blockstore import StoreError
 
 _AROUND: Final = 4

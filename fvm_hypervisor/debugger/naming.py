@@ -8,8 +8,7 @@ from typing import Any
 from bridge.actors.interfaces import Interface
 from bridge.actors.schemas import actor_method
 from bridge.filecoin.cbor import ParamsError
-from bridge.filecoin.parameters import calldata_of
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM, calldata_of
 from fvm_hypervisor.debugger.listener import OpenCall
 from fvm_hypervisor.debugger.sources import SourceLines
 from hypervisor.bundles.manifest import ACTOR_NAMES

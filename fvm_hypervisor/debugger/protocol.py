@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO, Final
 
 from hypervisor.errors import HypervisorError
-from hypervisor.printable import printable
-from store.json_text import check_depth
+from hypervisor.text import printable
+from store.untrusted import check_depth
 
 _MAX_MESSAGE: Final = 16 << 20
 """Maximum length of an incoming message in bytes."""

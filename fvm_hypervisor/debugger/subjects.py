@@ -16,10 +16,10 @@ from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.conformance import VectorVariant, apply_message, open_vector, read_message
 from hypervisor.errors import InvalidInput
 from hypervisor.gas import MILLIGAS_PER_GAS
+from hypervisor.installation import OFFICIAL_EVM, OWN_EVM
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.opening import registry_factory
 from hypervisor.messages.message import Message
-from hypervisor.names import OFFICIAL_EVM, OWN_EVM
 from hypervisor.tracing import Tracer
 from localnet.calls.simulate import traced_call
 from localnet.chain.tipset_execution import apply_included, tipset_steps

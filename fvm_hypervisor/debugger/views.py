@@ -18,9 +18,8 @@ from fvm_hypervisor.debugger.session import Session
 from hypervisor.errors import InvalidInput, SyscallError
 from hypervisor.exit_codes import ErrorNumber, exit_meaning
 from hypervisor.gas import MILLIGAS_PER_GAS
-from hypervisor.printable import printable
 from hypervisor.state.state_tree import ActorState, StateTree
-from hypervisor.text import show_fil
+from hypervisor.text import printable, show_fil
 from hypervisor.types import METHOD_CONSTRUCTOR
 from localnet.state.actor_interfaces import StoredSchemas
 from localnet.state.contract_state import state_with_storage

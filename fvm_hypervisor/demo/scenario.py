@@ -11,13 +11,19 @@ from typing import Any
 from bridge.abi.abi import ContractInterface
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.events import entries_to_log
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, invoke_return
-from bridge.method_numbers import INVOKE_EVM, method_number
+from bridge.filecoin.parameters import (
+    CREATE_EXTERNAL_METHOD,
+    INVOKE_EVM,
+    CreateReturn,
+    invoke_params,
+    invoke_return,
+    method_number,
+)
 from fvm_hypervisor.demo.artifacts import contract, counter_module
 from hypervisor import Address, Genesis, Hypervisor, Message, Recorder, SignedMessage, call_tree
-from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.errors import HypervisorError
 from hypervisor.exit_codes import ExitCode, exit_name
+from hypervisor.integers import decode_bigint, encode_bigint
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.messages.events import StampedEvent
 from hypervisor.messages.message import Signature, SignatureType

@@ -9,8 +9,7 @@ from rich.markup import escape
 from rich.text import Text
 from rich.tree import Tree
 
-from bridge.filecoin.parameters import unwrap_return
-from bridge.method_numbers import INVOKE_EVM, method_number
+from bridge.filecoin.parameters import INVOKE_EVM, method_number, unwrap_return
 from fvm_hypervisor.demo.artifacts import contract
 from fvm_hypervisor.demo.scenario import Demo, DemoStep
 from hypervisor.tracing import CallNode

@@ -15,7 +15,7 @@ from typing import Any, Final
 from bridge.abi.abi import AbiMismatch, ContractInterface, signature
 from bridge.actors.interfaces import Interface
 from bridge.ethereum.addresses import EthAddress, masked_id, to_ethereum
-from bridge.method_numbers import MethodNameError
+from bridge.filecoin.parameters import MethodNameError
 from fvm_hypervisor.explorer.actor_pages import FoundActor, find_actor
 from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, not_found, quote_value
 from fvm_hypervisor.explorer.site import Site
@@ -34,7 +34,7 @@ from localnet.rules.call_request import CallRequest
 from localnet.rules.failures import native_output_of
 from localnet.state.actor_interfaces import StoredSchemas
 from localnet.state.contract_state import code_of
-from store.json_text import parse_json
+from store.untrusted import parse_json
 
 _VIEWS: Final = ("view", "pure")
 

@@ -10,8 +10,7 @@ from bridge.actors.interfaces import Interface
 from bridge.actors.schemas import actor_method, actor_schema
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.cbor import ParamsError
-from bridge.filecoin.parameters import calldata_of
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM, calldata_of
 from fvm_hypervisor.explorer.rendering import show_address
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.messages.address import Address

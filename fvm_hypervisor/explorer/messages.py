@@ -30,7 +30,7 @@ from fvm_hypervisor.explorer.responses import (
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.exit_codes import exit_meaning
 from hypervisor.gas import MILLIGAS_PER_GAS
-from hypervisor.printable import printable
+from hypervisor.text import printable
 from localnet.contracts.artifacts import ArtifactFolders
 from localnet.contracts.named_interface import NamedInterface
 from localnet.ledger.call_tree import all_charges

@@ -15,8 +15,7 @@ from urllib.parse import quote
 from bridge.actors.schemas import methods
 from bridge.ethereum.addresses import to_ethereum
 from bridge.filecoin.cbor import ParamsError
-from bridge.filecoin.parameters import calldata_of
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM, calldata_of
 from fvm_hypervisor.builtin_actors.schemas import NAMES
 from fvm_hypervisor.explorer.site import Site
 from hypervisor.messages.address import Address

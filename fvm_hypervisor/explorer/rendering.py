@@ -1,6 +1,6 @@
 """Rendering of templates: Jinja2 with autoescaping, and the text and number filters.
 
-Jinja2 is imported when the first page is rendered. Untrusted text first passes through `hypervisor.printable`, which
+Jinja2 is imported when the first page is rendered. Untrusted text first passes through `hypervisor.text`, which
 makes invisible characters visible (control codes, bidirectional overrides, incomplete characters) and truncates long
 text. Then HTML is escaped.
 """
@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bridge.ethereum.addresses import EthAddress, checksummed, from_delegated
 from hypervisor.messages.address import Address
-from hypervisor.printable import printable
-from hypervisor.text import show_fil
+from hypervisor.text import printable, show_fil
 from store.cid import Cid, show
 
 if TYPE_CHECKING:

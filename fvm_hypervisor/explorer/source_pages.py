@@ -8,7 +8,7 @@ from urllib.parse import quote
 from fvm_hypervisor.explorer.actor_pages import find_actor
 from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, not_found, quote_value
 from fvm_hypervisor.explorer.site import Site
-from hypervisor.printable import printable
+from hypervisor.text import printable
 from localnet.rpc.node import NodeReader
 
 _MAX_TEXT: Final = 1_000_000

@@ -21,7 +21,7 @@ from localnet.state.actor_interfaces import StoredSchemas
 from localnet.state.contract_state import code_of
 from localnet.state.inspection import PathNotFound, StateInspector, StatePart
 from store.car.transfer import write_blocks
-from store.layouts import LayoutError
+from store.trees.paths import LayoutError
 
 _T = TypeVar("_T")
 _CAR: Final = "application/vnd.ipld.car"

@@ -14,7 +14,7 @@ from typing import Any, Final
 from fvm_hypervisor.laboratory.profile import EXECUTION, CallCost, CallNames, Event, MessageCost
 from hypervisor.exit_codes import exit_meaning
 from hypervisor.gas import in_gas
-from hypervisor.printable import printable
+from hypervisor.text import printable
 
 MAX_LINES: Final = 12
 _BEGIN: Final = "begin"

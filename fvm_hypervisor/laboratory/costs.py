@@ -22,7 +22,7 @@ from fvm_hypervisor.laboratory.tally import CostTally, Sums, largest_first
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.exit_codes import exit_name
 from hypervisor.gas import MILLIGAS_PER_GAS
-from hypervisor.printable import printable
+from hypervisor.text import printable
 from store.blockstore import StoreError
 
 COLUMNS: Final = (

@@ -28,10 +28,10 @@ from fvm_hypervisor.laboratory.vectors.conformance import (
 from hypervisor.bundles.manifest import Manifest
 from hypervisor.errors import Fatal, InvalidInput, MessageError
 from hypervisor.exit_codes import exit_meaning
+from hypervisor.installation import AUTO, OFFICIAL_EVM, OWN_EVM
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.opening import choose_context
 from hypervisor.messages.message import Message, Receipt
-from hypervisor.names import AUTO, OFFICIAL_EVM, OWN_EVM
 from hypervisor.proofs.verifier import AcceptProofs
 from hypervisor.state.state_tree import StateTree
 from hypervisor.tracing import Tracer

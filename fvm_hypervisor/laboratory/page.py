@@ -15,7 +15,7 @@ from fvm_hypervisor.laboratory.report import TABLES, change_lines, changed_rows,
 from fvm_hypervisor.laboratory.sides import Side
 from fvm_hypervisor.laboratory.tally import CostTally, Path, Sums
 from hypervisor.gas import MILLIGAS_PER_GAS
-from hypervisor.printable import printable
+from hypervisor.text import printable
 
 _STYLE: Final = (
     "body{font:14px/1.5 system-ui,sans-serif;margin:16px;color:#1b1b1b}table{border-collapse:collapse;margin:12px 0}"

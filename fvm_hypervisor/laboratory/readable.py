@@ -23,12 +23,10 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
-from bridge.actors.interfaces import MAX_METHOD, Interface, as_json, from_json
+from bridge.actors.interfaces import MAX_METHOD, Interface, as_json, from_json, has_fallback, removed_interface
 from bridge.actors.schemas import ANY, ActorMethod, state_types
 from bridge.ethereum.addresses import checksummed, eth_address, from_delegated, masked_id, to_filecoin
-from bridge.ethereum.transactions import LEGACY
-from bridge.removed_methods import has_fallback, removed_interface
-from bridge.transaction_parsing import parse_transaction
+from bridge.ethereum.transactions import LEGACY, parse_transaction
 from fvm_hypervisor.builtin_actors.schemas import NAMES
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.messages.address import Address

@@ -11,7 +11,7 @@ from fvm_hypervisor.laboratory.cost_differences import as_json
 from fvm_hypervisor.laboratory.sides import Side, described
 from fvm_hypervisor.laboratory.tally import CostTally, Path, Sums
 from hypervisor.gas import MILLIGAS_PER_GAS
-from hypervisor.printable import printable
+from hypervisor.text import printable
 
 MAX_ROWS: Final = 15
 MAX_CHANGES: Final = 10

@@ -17,8 +17,7 @@ from hypervisor.bundles.bundle import MAX_BUNDLE_BYTES, Bundle
 from hypervisor.bundles.bundle_library import actors_version
 from hypervisor.bundles.manifest import ACTOR_NAMES, Manifest
 from hypervisor.errors import BundleError, InvalidInput
-from hypervisor.installation import read_bounded
-from hypervisor.names import parse_version
+from hypervisor.installation import parse_version, read_bounded
 from hypervisor.versions.network_versions import (
     NetworkVersion,
     layout_change_between,
@@ -41,7 +40,7 @@ class Side:
     network: int | None = None
     overlay: Overlay | None = None
     prices: tuple[tuple[str, int], ...] = ()
-    """Milligas by the names of `hypervisor.price_names`."""
+    """Milligas by the names of `hypervisor.prices`."""
     bundle: Bundle | None = None
     actors: tuple[tuple[str, bytes], ...] = ()
     """Modules by the name of a built-in actor, or the code CID of another one."""

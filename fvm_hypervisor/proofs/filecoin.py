@@ -23,11 +23,11 @@ from hypervisor.types import ActorID
 from localnet.state.inspection import StateInspector
 from store.blocks.buffered import BufferedStore
 from store.blocks.memory import MemoryStore
+from store.blocks.overlay import RecordingBlockstore
 from store.blockstore import BlockNotFound, Blockstore, StoreCorrupt
 from store.car.files import CarError, read_car
 from store.cid import Cid, cid_of, has_digest, parse_cid, show
 from store.codec import CodecError, encode, unlink
-from store.recorder import RecordingBlockstore
 from store.trees.amt import Amt
 from store.trees.paths import ProofError, load
 

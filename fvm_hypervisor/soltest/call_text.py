@@ -18,7 +18,7 @@ from fvm_hypervisor.soltest.signatures import CallSignature, read, unknown_selec
 from fvm_hypervisor.soltest.trace_names import CREATE2_DEPLOYER, MAX_LENGTH, PRECOMPILES, VM, Names, is_precompile
 from fvm_hypervisor.soltest.value_text import MAX_TEXT, arguments_text, plain, value_text
 from hypervisor.exit_codes import ExitCode, exit_name, numbered_exit
-from hypervisor.printable import printable
+from hypervisor.text import printable
 from localnet.contracts.registered_precompiles import PrecompileCall
 from localnet.traces.console_log import CONSOLE, log_signatures
 from localnet.traces.decoded_calls import describe

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from fvm_hypervisor.soltest.project_files import CONFIG_FILE, read_config
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import read_bounded, user_folder
-from store.json_text import parse_json
+from store.untrusted import parse_json
 
 KEYS: Final = ("ffi", "fs_permissions", "solc", "solc_version", "rpc_endpoints", "eth_rpc_url")
 """Keys of foundry.toml (top level or profile) whose values need consent."""

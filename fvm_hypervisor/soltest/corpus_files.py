@@ -25,8 +25,8 @@ from fvm_hypervisor.soltest.project_files import write_inside
 from fvm_hypervisor.soltest.stored_failures import StoredCall, bare_name, hex_bytes
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import read_bounded
-from hypervisor.printable import printable
-from store.json_text import parse_json
+from hypervisor.text import printable
+from store.untrusted import parse_json
 
 _MAX_SIZE: Final = 16 << 20
 """Maximum size of a file in bytes, compressed or not."""

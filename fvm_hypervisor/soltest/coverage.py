@@ -23,7 +23,7 @@ from fvm_hypervisor.soltest.solidity_text import SourceText, SourceTexts
 from fvm_hypervisor.soltest.syntax_trees import Node
 from fvm_hypervisor.soltest.text_table import table
 from hypervisor.errors import InvalidInput
-from hypervisor.printable import printable
+from hypervisor.text import printable
 
 _MAX_TEXT: Final = 60
 """Maximum number of characters of an item's text."""

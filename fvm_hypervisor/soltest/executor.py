@@ -22,23 +22,22 @@ from bridge.ethereum.addresses import (
     from_delegated,
     to_filecoin,
 )
+from bridge.ethereum.block import ETHEREUM, EthereumBlock
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
-from bridge.ethereum_block import ETHEREUM, EthereumBlock
 from bridge.filecoin.evm_state import EvmState
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, unwrap_return
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, INVOKE_EVM, CreateReturn, invoke_params, unwrap_return
 from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes, CheatcodeSnapshot
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, FAILED_SLOT, VM_ADDRESS
 from fvm_hypervisor.soltest.executor_settings import ExecutorSettings
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
-from hypervisor.journal import Journal
 from hypervisor.machine.labs import install_labs
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.state.state_tree import ActorState
+from hypervisor.state.undo_map import Journal
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet.contracts.registered_precompiles import offer_precompiles
 from localnet.rules.base_fee import BLOCK_GAS_LIMIT
@@ -57,8 +56,8 @@ from runtimes.evm.ethereum import (
     intrinsic_gas,
 )
 from store.blocks.memory import MemoryStore
+from store.blocks.overlay import RemoteStore
 from store.cid import Cid
-from store.remote import RemoteStore
 from store.trees.kamt import EMPTY_KAMT, Kamt
 
 LIBRARY_DEPLOYER: Final = EthAddress(bytes.fromhex("1f95d37f27ea0dea9c252fc09d5a6eaa97647353"))

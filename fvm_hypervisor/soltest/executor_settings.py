@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
-from bridge.ethereum_block import ETHEREUM
+from bridge.ethereum.block import ETHEREUM
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
 from fvm_hypervisor.soltest.evm_versions import DEFAULT, evm_version, rules_of
 from fvm_hypervisor.soltest.project import Project

@@ -26,8 +26,7 @@ from bridge.evm_steps import (
 )
 from bridge.filecoin.cbor import ParamsError
 from bridge.filecoin.events import Log, entries_to_log
-from bridge.filecoin.parameters import ConstructorParams, DelegateCallParams, calldata_of, unwrap_return
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM, ConstructorParams, DelegateCallParams, calldata_of, unwrap_return
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.machine.registry import NATIVE

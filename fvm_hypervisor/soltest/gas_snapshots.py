@@ -11,7 +11,7 @@ from fvm_hypervisor.soltest.project_files import write_inside
 from fvm_hypervisor.soltest.results import SuiteResult
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import read_bounded
-from store.json_text import parse_json
+from store.untrusted import parse_json
 
 _MAX_FILE_BYTES: Final = 64 << 20
 """Maximum size of a file in bytes."""

@@ -21,7 +21,7 @@ from fvm_hypervisor.soltest.job import check_isolation
 from fvm_hypervisor.soltest.project import Project, check_project
 from fvm_hypervisor.soltest.toml_table import Table
 from hypervisor.errors import InvalidInput
-from hypervisor.toml_text import parse_toml
+from hypervisor.installation import parse_toml
 
 _PLACE: Final = re.compile(
     r"(?P<doc>(?:^[ \t]*///[^\n]*\n|^[ \t]*/\*\*.*?\*/[ \t]*\n?)+)[ \t]*"

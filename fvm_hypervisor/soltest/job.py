@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.ethereum_block import ETHEREUM
+from bridge.ethereum.block import ETHEREUM
 from fvm_hypervisor.soltest.artifact import ArtifactLocation
 from fvm_hypervisor.soltest.project import Project
 from hypervisor.errors import InvalidInput

@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from fvm_hypervisor.soltest.report import lines_of, verdict
 from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult, TestResult
-from hypervisor.printable import printable
+from hypervisor.text import printable
 
 _MAX_TEXT: int = 100_000
 """Maximum number of characters of a test's output."""

@@ -24,8 +24,7 @@ from fvm_hypervisor.soltest.remappings import Remapping, all_remappings
 from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
 from fvm_hypervisor.soltest.toml_table import U32, U64, U256, Table
 from hypervisor.errors import InvalidInput
-from hypervisor.precompile_file import precompiles_of
-from hypervisor.precompiles import Precompile
+from hypervisor.precompiles import Precompile, precompiles_of
 
 DEFAULT_SENDER: Final = "0x1804c8AB1F12E6bbf3894d4083f33e07309d1f38"
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hypervisor.errors import InvalidInput
-from hypervisor.installation import read_bounded
-from hypervisor.toml_text import parse_toml
+from hypervisor.installation import parse_toml, read_bounded
 
 CONFIG_FILE: Final = "foundry.toml"
 _MAX_SETTINGS_BYTES: Final = 256 << 10

@@ -8,7 +8,7 @@ from typing import Final
 
 from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult, TestResult
 from fvm_hypervisor.soltest.text_table import table
-from hypervisor.printable import printable
+from hypervisor.text import printable
 
 _MAX_WORDS: Final = 10_000
 """Maximum number of characters of a line from a contract or project; unprintable ones are escaped."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bridge.ethereum_block import ETHEREUM
+from bridge.ethereum.block import ETHEREUM
 from fvm_hypervisor.soltest.artifact import Artifacts
 from fvm_hypervisor.soltest.compiled_cache import CompiledSource
 from fvm_hypervisor.soltest.compiler import CompileError, CompilerRun, Solc

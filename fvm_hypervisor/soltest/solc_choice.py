@@ -21,7 +21,7 @@ from fvm_hypervisor.soltest.solc_natives import OFFICIAL, check_native, native_p
 from fvm_hypervisor.soltest.solc_packages import ABSENT, cached_file, cached_versions, install, known_releases
 from fvm_hypervisor.soltest.version_pragmas import VERSION, Pragmas, parse_release
 from hypervisor.errors import InvalidInput
-from store.json_text import parse_json
+from store.untrusted import parse_json
 
 Texts = Iterable[tuple[str, str]]
 """Sources by name, for their pragmas."""

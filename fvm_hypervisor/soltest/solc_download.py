@@ -18,7 +18,7 @@ from typing import Any, Final
 from fvm_hypervisor.download import DownloadFailed, download
 from fvm_hypervisor.soltest.solc_natives import MAX_PROGRAM_BYTES, native_folder, platform_name, reported_version
 from hypervisor.errors import InvalidInput
-from store.json_text import parse_json
+from store.untrusted import parse_json
 
 MIRROR: Final = "FVM_SOLC_BINARIES"
 _BINARIES: Final = "https://binaries.soliditylang.org"

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Final
 
 from bridge.ethereum.addresses import EthAddress
-from bridge.ethereum_block import ETHEREUM
+from bridge.ethereum.block import ETHEREUM
 from bridge.filecoin.evm_state import EvmState
 from fvm_hypervisor.soltest.artifact import Artifacts, Bytecode, ContractArtifact
 from fvm_hypervisor.soltest.call_outcome import CallOutcome

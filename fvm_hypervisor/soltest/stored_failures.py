@@ -20,8 +20,8 @@ from fvm_hypervisor.soltest.project_files import write_inside
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import read_bounded
-from hypervisor.printable import printable
-from store.json_text import parse_json
+from hypervisor.text import printable
+from store.untrusted import parse_json
 
 _MAX_FILE_BYTES: Final = 16 << 20
 """Maximum size of a file in bytes."""

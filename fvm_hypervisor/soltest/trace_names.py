@@ -23,7 +23,7 @@ from fvm_hypervisor.soltest.value_text import arguments_text
 from hypervisor.bundles.manifest import Manifest
 from hypervisor.exit_codes import ExitCode
 from hypervisor.precompiles import Precompile, PrecompileTable
-from hypervisor.printable import printable
+from hypervisor.text import printable
 from localnet.traces.console_log import CONSOLE
 from localnet.traces.decoded_calls import describe
 from store.keccak import keccak

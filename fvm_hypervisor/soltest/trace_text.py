@@ -18,7 +18,7 @@ from fvm_hypervisor.soltest.frames import CallFrame, InternalCall, TypedValue, l
 from fvm_hypervisor.soltest.trace_names import MAX_LENGTH, Names
 from fvm_hypervisor.soltest.value_text import value_text
 from hypervisor.messages.events import EventEntry
-from hypervisor.printable import printable
+from hypervisor.text import printable
 from hypervisor.tracing import EventEmitted
 from localnet.traces.decoded_calls import native_text
 

@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from bridge.abi.abi import ContractInterface
-from bridge.ethereum_block import ETHEREUM
+from bridge.ethereum.block import ETHEREUM
 from fvm_hypervisor.soltest.artifact import Artifacts
 from fvm_hypervisor.soltest.cheatcodes.table import table
 from fvm_hypervisor.soltest.cheatcodes.values import split

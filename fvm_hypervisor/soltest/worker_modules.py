@@ -15,7 +15,7 @@ MODULES: Final = ("fvm_hypervisor.soltest.serving", "runtimes.evm.fast.engine")
 
 def _read_data() -> None:
     """Read the installed packages' entry points, and the built-in actors."""
-    from bridge.ethereum_block import ETHEREUM
+    from bridge.ethereum.block import ETHEREUM
     from hypervisor.bundles.bundle import Bundle
     from hypervisor.machine.rules import rule_set
     from hypervisor.versions.network_versions import LATEST

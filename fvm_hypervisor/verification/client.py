@@ -16,7 +16,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 import orjson
 
 from hypervisor.errors import HypervisorError, InvalidInput
-from hypervisor.printable import printable
+from hypervisor.text import printable
 from localnet.fork.node_client import redacted_url
 from store.keccak import keccak
 

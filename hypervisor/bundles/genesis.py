@@ -1,16 +1,22 @@
-"""The initial state of a machine: singletons, burnt funds and requested accounts.
+"""The initial state of a machine.
+
+The initial state of a machine: singletons, burnt funds and requested accounts.
 
 The states of the system and init actors are written directly, since all other constructors depend on them; the machine
 then runs the constructors listed by `Genesis.constructors`. Source: lotus chain/gen/genesis.
+
+Recorded states of the embedded bundles' singletons, which replace runs of their constructors at genesis.
+
+Loading the WASM runtime for seven constructors takes longer than the rest of opening a network in memory. States
+are keyed by code, constructor parameters and syscall names: if one of them changes, the constructor runs.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from hypervisor.argument_checks import check_type, whole_number
-from hypervisor.bigint import encode_bigint
 from hypervisor.bundles.manifest import Manifest
 from hypervisor.errors import InvalidInput
+from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address, Protocol, is_eth_namespace
 from hypervisor.state.state_tree import ActorState, InitState, StateTree
 from hypervisor.text import one_line, show_fil
@@ -30,11 +36,13 @@ from hypervisor.types import (
     VERIFIED_REGISTRY_ACTOR,
     ActorID,
     TokenAmount,
+    check_type,
+    whole_number,
 )
 from hypervisor.versions.network_versions import LATEST, MachineRules
 from store.blocks.buffered import BufferedStore
-from store.blockstore import put_object
-from store.cid import EMPTY_ARRAY_CID, Cid, cid_of
+from store.blockstore import Blockstore, put_object
+from store.cid import EMPTY_ARRAY_CID, Cid, cid_of, parse_cid, show
 from store.codec import encode, link
 from store.trees.hamt import Hamt
 
@@ -143,3 +151,20 @@ def _add_account(tree: StateTree, manifest: Manifest, address: Address, balance:
         tree.set_actor(tree.register_address(address), state)
     else:
         raise InvalidInput(f"{address} cannot be an account: expected f1, f3 or f410")
+
+
+def constructor_key(code: Cid, params: bytes, abi: str) -> str:
+    """Return the key of a constructor's run: the CID of the code's CID, the parameters and the name of the syscalls."""
+    return show(cid_of(encode([link(code), params, abi])))
+
+
+def store_constructed_state(store: Blockstore, code: Cid, params: bytes, abi: str) -> Cid | None:
+    """Store the state that a constructor writes and return its CID; None if it is not recorded."""
+    from fvm_hypervisor.builtin_actors.loader import constructed_states
+
+    recorded = constructed_states()
+    head = recorded.heads.get(constructor_key(code, params, abi))
+    if head is None:
+        return None
+    store.put_many((cid_of(block), block) for block in recorded.blocks)
+    return parse_cid(head)

@@ -19,19 +19,17 @@ from hypervisor.context import InvocationContext
 from hypervisor.errors import Fatal, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.gas import GasTracker, to_milligas
-from hypervisor.journal import Journal
 from hypervisor.kernel.actor_log import truncate
-from hypervisor.kernel.actors import ActorOps
-from hypervisor.kernel.call import Call, CallResult
+from hypervisor.kernel.actors import ActorOps, SelfOps
+from hypervisor.kernel.call import Call, CallResult, MemoryBudget
 from hypervisor.kernel.calls import Calls
 from hypervisor.kernel.chain import NetworkOps, RandomnessOps
 from hypervisor.kernel.crypto import CryptoOps
 from hypervisor.kernel.events import EventOps
 from hypervisor.kernel.ipld import IpldBlockOps
-from hypervisor.kernel.self_state import SelfOps
-from hypervisor.memory import MemoryBudget
 from hypervisor.messages.address import Address
 from hypervisor.prices import PriceList
+from hypervisor.state.undo_map import Journal
 from hypervisor.tracing import DebugLog, KernelSend, Tracer
 from hypervisor.types import METHOD_UPGRADE, NO_BLOCK, ActorID, BlockId, MethodNumber, TokenAmount
 from store.blockstore import BlockNotFound
@@ -193,7 +191,7 @@ class Kernel:
             raise Fatal(f"the code of f0{self.context.receiver} is missing: {error}") from error
 
     def debug_log(self, text: str) -> None:
-        """Log a message of the actor: to the tracer if there is one, else to Python's log (`hypervisor.kernel.actor_log`)."""
+        """Log a message of the actor: to the tracer if there is one, else to Python's log (`actor_log`)."""
         if self.tracer is not None:
             self.tracer.event(DebugLog(self.context.receiver, truncate(text)))
         elif self.machine.actor_debugging:

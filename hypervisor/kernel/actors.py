@@ -1,12 +1,18 @@
-"""Operations on other actors: addresses, code, balances, creation. Source: ref-fvm kernel/default.rs."""
+"""Operations on actors: other actors, and the calling actor's own state.
+
+Operations on other actors: addresses, code, balances, creation. Source: ref-fvm kernel/default.rs.
+
+The actor's own state root and balance, and self-destruct. Source: ref-fvm kernel/default.rs; FIP-0073.
+"""
 
 from hypervisor.context import InvocationContext
-from hypervisor.errors import SyscallError
+from hypervisor.errors import Fatal, OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel.calls import Calls
+from hypervisor.kernel.ipld import IpldBlockOps
 from hypervisor.messages.address import Address
 from hypervisor.state.state_tree import ActorState
-from hypervisor.types import INIT_ACTOR, ActorID, TokenAmount
+from hypervisor.types import BURNT_FUNDS_ACTOR, INIT_ACTOR, ActorID, TokenAmount
 from store.cid import Cid, show
 from store.codec import encode
 
@@ -92,3 +98,91 @@ class ActorOps:
         if state is None:
             raise SyscallError(ErrorNumber.NOT_FOUND, f"actor f0{actor} does not exist")
         return state
+
+
+class SelfOps:
+    """Operations of an invocation on its own actor."""
+
+    __slots__ = ("_calls", "_context", "_ipld")
+
+    def __init__(self, calls: Calls, context: InvocationContext, ipld: IpldBlockOps) -> None:
+        self._calls = calls
+        self._context = context
+        self._ipld = ipld
+
+    def root(self) -> Cid:
+        """Return the CID of the actor's state, which becomes reachable. Errors: ILLEGAL_OPERATION if deleted."""
+        # charge
+        self._calls.gas.charge("OnActorGetRoot", self._calls.prices.link_tracked)
+        # do
+        actor = self._calls.get_actor(self._context.receiver) or self._require_actor()
+        self._ipld.mark_reachable(actor.head)
+        # return
+        return actor.head
+
+    def set_root(self, cid: Cid) -> None:
+        """Set the actor's state to a reachable CID. Errors: READ_ONLY, NOT_FOUND, ILLEGAL_OPERATION."""
+        # check
+        if self._context.read_only:
+            self._refuse_read_only("set its state root")
+        # charge
+        self._calls.gas.charge("OnActorSetRoot", self._calls.prices.link_checked)
+        # do
+        if not self._ipld.is_reachable(cid):
+            raise SyscallError(ErrorNumber.NOT_FOUND, f"block {show(cid)} is not reachable from this actor's state")
+        self._calls.set_actor(self._context.receiver, self._require_actor().with_head(cid))
+
+    def current_balance(self) -> TokenAmount:
+        """Return the actor's balance in attoFIL, 0 if it is deleted."""
+        actor = self._calls.get_actor(self._context.receiver)
+        return TokenAmount(0) if actor is None else actor.balance
+
+    def self_destruct(self, burn: bool) -> None:
+        """Delete the actor and burn its balance.
+
+        Errors: READ_ONLY; ILLEGAL_OPERATION if the balance is not zero and `burn` is not set.
+        """
+        # check
+        self._refuse_read_only("delete itself")
+        actor = self._calls.get_actor(self._context.receiver)
+        if actor is None:
+            return
+        if actor.balance != 0 and not burn:
+            raise SyscallError(ErrorNumber.ILLEGAL_OPERATION, f"the actor still holds {actor.balance} attoFIL")
+        # do
+        if actor.balance != 0:
+            try:
+                self._calls.transfer(self._context.receiver, BURNT_FUNDS_ACTOR, actor.balance)
+            except (SyscallError, OutOfGas) as error:  # network rule: any failure is fatal
+                raise Fatal(f"burning the balance of f0{self._context.receiver}: {error}") from error
+        self._calls.delete_actor(self._context.receiver)
+
+    def self_destruct_to(self, beneficiary: Address) -> None:
+        """Delete the actor and transfer its balance to a beneficiary (machine version 3).
+
+        Errors: READ_ONLY; NOT_FOUND for an unknown beneficiary; FORBIDDEN if it is the actor itself.
+        """
+        # check
+        self._refuse_read_only("delete itself")
+        actor = self._calls.get_actor(self._context.receiver)
+        if actor is None:
+            return
+        # do
+        if actor.balance != 0:
+            beneficiary_id = self._calls.tree.lookup_id(beneficiary)
+            if beneficiary_id is None:
+                raise SyscallError(ErrorNumber.NOT_FOUND, f"beneficiary {beneficiary} does not exist")
+            if beneficiary_id == self._context.receiver:
+                raise SyscallError(ErrorNumber.FORBIDDEN, "an actor cannot be its own beneficiary")
+            self._calls.transfer(self._context.receiver, beneficiary_id, actor.balance)
+        self._calls.delete_actor(self._context.receiver)
+
+    def _require_actor(self) -> ActorState:
+        actor = self._calls.get_actor(self._context.receiver)
+        if actor is None:
+            raise SyscallError(ErrorNumber.ILLEGAL_OPERATION, "the actor was deleted")
+        return actor
+
+    def _refuse_read_only(self, what: str) -> None:
+        if self._context.read_only:
+            raise SyscallError(ErrorNumber.READ_ONLY, f"an actor cannot {what} in a read-only call")

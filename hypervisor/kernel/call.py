@@ -1,12 +1,40 @@
-"""A call between actors, and its result."""
+"""Calls between actors: request, result, interception, memory and the reason of a failure.
 
+A call between actors, and its result.
+
+Interception of calls between actors, for cheatcodes and mocks.
+
+A machine has at most one interceptor (`Hypervisor.interceptor`, read when a message begins). It sees every call of
+every message on every runtime, before depth, gas limit, value and dispatch. A call that it handles itself is not
+charged or rolled back by the machine, and is traced only through `CallManager.trace_intercepted`.
+
+The block visible to opcodes and actors is the machine's context: `Hypervisor.advance` may change it within a message,
+with immediate effect for contracts, under Ethereum's rules after `EthereumCalls.renew_block`.
+
+The total linear memory of the active calls of a message.
+
+Limits: 512 MiB per instance, and 2 GiB for all instances on the call stack (ref-fvm engine and call manager). A runtime
+requests memory before it grows an instance; the call manager restores the count when a call ends.
+
+The reason of a failed call: the exits it passed through, and the failure that started it.
+
+A caller sees only an exit code or revert data. The backtrace is recorded separately for receipts and error messages;
+actors cannot see it, and no rule depends on it. Source: ref-fvm fvm/src/call_manager/backtrace.rs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol, TypeVar
 
+from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel.blocks import Block
 from hypervisor.messages.address import Address
+from hypervisor.messages.events import StampedEvent
 from hypervisor.types import ActorID, MethodNumber, TokenAmount
 from store.cid import Cid
+from store.codec import encode
 
 
 @dataclass(init=False, slots=True, unsafe_hash=True)
@@ -66,3 +94,131 @@ class CallResult(NamedTuple):
     block: Block | None = None
     message: str = ""
     is_plain: bool = False
+
+
+Calls = TypeVar("Calls", contravariant=True)
+"""`hypervisor.machine.call_manager.CallManager`, which imports this module."""
+
+
+class Interceptor(Protocol[Calls]):
+    """An object that handles calls between callers and callees."""
+
+    @property
+    def is_armed(self) -> bool:
+        """True if calls between contracts must be intercepted; otherwise an engine may run them internally.
+
+        Calls to `watched` addresses must always be intercepted. May change with every intercepted call.
+        """
+
+    @property
+    def watched(self) -> frozenset[bytes]:
+        """20-byte addresses that the interceptor responds for."""
+
+    def send(self, calls: Calls, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
+        """Handle the call, or let it proceed, unchanged or modified, any number of times.
+
+        Raises the errors of `CallManager.send`.
+        """
+
+    def on_event(self, calls: Calls, event: StampedEvent) -> None:
+        """Receive an event that an actor emitted; the call that emitted it may still fail."""
+
+
+MAX_INSTANCE_MEMORY = 512 << 20
+MAX_TOTAL_MEMORY = 2 << 30
+
+
+class MemoryBudget:
+    """Counter of the linear memory reserved by the active calls, in bytes."""
+
+    __slots__ = ("used",)
+
+    def __init__(self) -> None:
+        self.used = 0
+
+    def grow(self, current: int, wanted: int) -> bool:
+        """Reserve memory to grow an instance from `current` to `wanted` bytes; return False if not allowed."""
+        if wanted > MAX_INSTANCE_MEMORY or self.used + wanted - current > MAX_TOTAL_MEMORY:
+            return False
+        self.used += wanted - current
+        return True
+
+
+_OWN_FAULTS = frozenset({
+    ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION,
+    ExitCode.EVM_CONTRACT_UNDEFINED_INSTRUCTION,
+    ExitCode.EVM_CONTRACT_STACK_UNDERFLOW,
+    ExitCode.EVM_CONTRACT_STACK_OVERFLOW,
+    ExitCode.EVM_CONTRACT_ILLEGAL_MEMORY_ACCESS,
+    ExitCode.EVM_CONTRACT_BAD_JUMPDEST,
+    ExitCode.EVM_CONTRACT_SELFDESTRUCT_FAILED,
+})  # fmt: skip
+"""Exit codes of a contract that are never caused by a callee."""
+
+_NO_DATA: Final = (b"", encode(b""))
+"""Return values of a contract that reverts without data: no block, or an empty byte string."""
+
+
+class BacktraceFrame(NamedTuple):
+    """A nonzero exit of an actor. `returned` is the block returned to the caller.
+
+    `is_plain` is true if the message adds nothing to the exit code, as for EVM contracts.
+    """
+
+    source: Address
+    code: int
+    message: str
+    returned: bytes
+    is_plain: bool = False
+
+
+class Backtrace:
+    """Frames of the last failure, innermost first, and the error that caused it.
+
+    `cause` describes a failed syscall or precompile; it is empty if the first frame's actor exited by itself.
+    """
+
+    __slots__ = ("cause", "frames")
+
+    def __init__(self) -> None:
+        self.frames: list[BacktraceFrame] = []
+        self.cause = ""
+
+    @property
+    def is_empty(self) -> bool:
+        """True if there is no failure that could explain another one."""
+        return not self.frames and not self.cause
+
+    @property
+    def reason(self) -> str:
+        """Description of the original failure; empty if only exit codes are known."""
+        if self.cause or not self.frames:
+            return self.cause
+        return f"{self.frames[0].source}: {self.frames[0].message}"
+
+    def clear(self) -> None:
+        """Discard the failure, when a call begins or succeeds."""
+        self.frames.clear()
+        self.cause = ""
+
+    def set_cause(self, message: str) -> None:
+        """Start a new backtrace with an error."""
+        self.clear()
+        self.cause = message
+
+    def push_frame(self, frame: BacktraceFrame) -> None:
+        """Add an exit to the failure that caused it, or start a new backtrace if it is unrelated."""
+        if not self._explains(frame):
+            self.clear()
+        if not self.is_empty or not (frame.is_plain or not frame.message or frame.code == ExitCode.SYS_OUT_OF_GAS):
+            self.frames.append(frame)
+
+    def _explains(self, frame: BacktraceFrame) -> bool:
+        if frame.code in _OWN_FAULTS:
+            return False
+        if frame.code == ExitCode.SYS_OUT_OF_GAS:
+            return bool(self.cause)  # otherwise the actor itself ran out of gas
+        if frame.code != ExitCode.EVM_CONTRACT_REVERTED or frame.returned in _NO_DATA:
+            return True
+        # A contract with its own revert data handled the failure, unless it passes on the callee's data.
+        return bool(self.frames) and frame.returned == self.frames[-1].returned

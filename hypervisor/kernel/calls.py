@@ -5,22 +5,20 @@ Implemented by `hypervisor.machine.call_manager.CallManager` and `hypervisor.mac
 
 from typing import Protocol
 
-from hypervisor.backtrace import Backtrace
 from hypervisor.bundles.manifest import Manifest
 from hypervisor.context import MachineContext
 from hypervisor.externs import Externs
 from hypervisor.gas import GasTracker
-from hypervisor.journal import Journal
 from hypervisor.kernel.blocks import ScannedBlocks
-from hypervisor.kernel.call import Call, CallResult, LentCode
+from hypervisor.kernel.call import Backtrace, Call, CallResult, LentCode, MemoryBudget
 from hypervisor.kernel.message_identity import MessageIdentity
-from hypervisor.memory import MemoryBudget
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import StampedEvent
 from hypervisor.prices import PriceList
 from hypervisor.proofs.verifier import ProofVerifier
-from hypervisor.short_executions import ShortExecutions
 from hypervisor.state.state_tree import ActorState, StateTree
+from hypervisor.state.undo_map import Journal
+from hypervisor.threads import ShortExecutions
 from hypervisor.tracing import Tracer
 from hypervisor.types import ActorID, TokenAmount
 from store.blocks.buffered import BufferedStore

@@ -13,10 +13,16 @@ from hypervisor.externs import ExternError
 from hypervisor.kernel.calls import Calls
 from hypervisor.messages.address import Address
 from hypervisor.proofs.consensus_faults import ConsensusFault, NoFault, lookback_epoch, worker_key_at_lookback
-from hypervisor.proofs.inputs import AGGREGATE, PIECES, REPLICA_UPDATE, SEAL, WINDOW_PROOF, Shape, read_proof_input
-from hypervisor.sector_commitments import (
+from hypervisor.proofs.inputs import (
+    AGGREGATE,
+    PIECES,
+    REPLICA_UPDATE,
+    SEAL,
+    WINDOW_PROOF,
+    Shape,
     data_commitment,
     piece_commitment,
+    read_proof_input,
     replica_commitment,
     sector_size,
     unsealed_cid,

@@ -16,25 +16,21 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Final, Protocol
 
-from hypervisor.backtrace import Backtrace, BacktraceFrame
 from hypervisor.context import InvocationContext
 from hypervisor.errors import Fatal, InvalidModule, OutOfGas, SyscallError, UnlinkableModule
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.gas import GasTracker
-from hypervisor.interception import Interceptor
-from hypervisor.journal import Journal
 from hypervisor.kernel import Kernel
 from hypervisor.kernel.blocks import Block
-from hypervisor.kernel.call import Call, CallResult, LentCode
+from hypervisor.kernel.call import Backtrace, BacktraceFrame, Call, CallResult, Interceptor, LentCode, MemoryBudget
 from hypervisor.kernel.message_identity import MessageIdentity
 from hypervisor.machine.machine_state import MachineState
-from hypervisor.memory import MemoryBudget
+from hypervisor.machine.registry import InstallServices
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import StampedEvent
 from hypervisor.prices import PriceList
-from hypervisor.runtime import InstallServices
 from hypervisor.state.state_tree import ActorState
-from hypervisor.state.undo_map import UndoMap
+from hypervisor.state.undo_map import Journal, UndoMap
 from hypervisor.threads import needs_fresh_stack
 from hypervisor.tracing import ActorFound, CallEnded, CallStarted, Dispatched, EventEmitted
 from hypervisor.types import METHOD_SEND, NO_BLOCK, ActorID, TokenAmount

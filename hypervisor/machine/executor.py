@@ -15,12 +15,11 @@ from hypervisor.kernel.call import Call
 from hypervisor.machine.call_manager import CallManager, CallRules, MessageOrigin
 from hypervisor.machine.call_rules import FILECOIN_CALLS
 from hypervisor.machine.machine_state import MachineState
-from hypervisor.markup import facts
 from hypervisor.messages.address import is_eth_namespace
 from hypervisor.messages.events import StampedEvent, events_root
 from hypervisor.messages.message import Message, Receipt
 from hypervisor.state.state_tree import ActorState
-from hypervisor.text import bytes_text, one_line, show_fil
+from hypervisor.text import bytes_text, facts, one_line, show_fil
 from hypervisor.tracing import MessageEnded, MessageStarted
 from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, REWARD_ACTOR, ActorID, Gas, TokenAmount
 from store.cid import CBOR, RAW, Cid
@@ -42,10 +41,10 @@ class ApplyResult:
     """Result of a message: the receipt, the gas costs, the events and descriptions of a failure.
 
     `message` comes from the first call, `reason` describes the original failure if that explains it
-    (`hypervisor.backtrace`). `fatal` is set if execution could not continue; the receipt then has exit code 10 and uses
-    the whole gas limit, as on the network, and the error has the context. `block_gas` is the gas that
-    counts for the block, or None if the receipt's gas does. `return_codec` is the IPLD codec of the return value, or
-    None without one.
+    (`hypervisor.kernel.call`). `fatal` is set if execution could not continue; the receipt then has exit code 10 and
+    uses the whole gas limit, as on the network, and the error has the context. `block_gas` is the gas that counts for
+    the block, or None if the receipt's gas does. `return_codec` is the IPLD codec of the return value, or None without
+    one.
     """
 
     receipt: Final[Receipt]

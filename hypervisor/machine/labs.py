@@ -15,7 +15,7 @@ from pkgutil import resolve_name
 from typing import Final
 
 from hypervisor.errors import InvalidInput
-from hypervisor.installed import INSTALL_AGAIN, entry_points_of
+from hypervisor.installation import INSTALL_AGAIN, entry_points_of
 from hypervisor.machine.call_manager import CallRules
 from hypervisor.machine.call_rules import FILECOIN_CALLS
 from hypervisor.machine.executor import Executor

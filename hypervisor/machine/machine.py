@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hypervisor.argument_checks import check_type, whole_number
 from hypervisor.bundles.bundle import Bundle
-from hypervisor.bundles.genesis import Genesis
+from hypervisor.bundles.genesis import Genesis, store_constructed_state
 from hypervisor.bundles.manifest import Manifest
-from hypervisor.constructed import store_constructed_state
 from hypervisor.context import MachineContext
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.externs import Externs
+from hypervisor.installation import OWN_EVM
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine_state import MachineSettings, MachineState
 from hypervisor.machine.opening import (
@@ -34,17 +33,23 @@ from hypervisor.machine.opening import (
     register_actors,
     registry_factory,
 )
-from hypervisor.machine.registry import NATIVE, Registry
+from hypervisor.machine.registry import NATIVE, InstallServices, Registry
 from hypervisor.machine.rules import canonical_rules, check_features, executor_factory
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, SignedMessage
-from hypervisor.names import OWN_EVM
 from hypervisor.proofs.verifier import ProofVerifier
-from hypervisor.runtime import InstallServices
 from hypervisor.state.state_tree import ActorState, StateOrigin
 from hypervisor.text import PrintedCid, one_line
 from hypervisor.tracing import Tracer
-from hypervisor.types import INIT_ACTOR, METHOD_CONSTRUCTOR, SYSTEM_ACTOR, ActorID, TokenAmount
+from hypervisor.types import (
+    INIT_ACTOR,
+    METHOD_CONSTRUCTOR,
+    SYSTEM_ACTOR,
+    ActorID,
+    TokenAmount,
+    check_type,
+    whole_number,
+)
 from hypervisor.versions.features import enabled_features
 from hypervisor.versions.overlay import Overlay
 from store.blocks.buffered import BufferedStore

@@ -11,24 +11,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from hypervisor.argument_checks import check_type
 from hypervisor.bundles.manifest import Manifest
 from hypervisor.context import MachineContext
 from hypervisor.errors import BundleError, Fatal, InvalidInput
 from hypervisor.externs import DevelopmentExterns, Externs
-from hypervisor.interception import Interceptor
 from hypervisor.kernel import actor_log
 from hypervisor.kernel.blocks import ScannedBlocks
+from hypervisor.kernel.call import Interceptor
 from hypervisor.machine.opening import MACHINE, installed_record, machine_record, register_actors
 from hypervisor.machine.registry import Registry
 from hypervisor.messages.address import Address
 from hypervisor.proofs.verifier import ProofVerifier, RefuseProofs
-from hypervisor.short_executions import ShortExecutions
 from hypervisor.state.state_tree import ActorState, StateOrigin, StateTree
 from hypervisor.text import PrintedAmount, PrintedCid
-from hypervisor.threads import Stacks
+from hypervisor.threads import ShortExecutions, Stacks
 from hypervisor.tracing import Flushed, Tracer
-from hypervisor.types import ActorID, ChainEpoch, TokenAmount
+from hypervisor.types import ActorID, ChainEpoch, TokenAmount, check_type
 from hypervisor.versions.network_versions import NetworkVersion
 from hypervisor.versions.stream_settings import StreamSettings
 from store.blocks.buffered import BufferedStore

@@ -12,17 +12,15 @@ from os import PathLike
 from pathlib import Path
 from types import NoneType
 
-from hypervisor.argument_checks import check_type
 from hypervisor.bundles.bundle import Bundle, runtime_marker
 from hypervisor.bundles.genesis import Genesis, build_genesis
 from hypervisor.bundles.manifest import Manifest
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
-from hypervisor.machine.registry import Registry
-from hypervisor.names import AUTO, FILECOIN, OFFICIAL_EVM, OWN_EVM
-from hypervisor.runtime import RuntimeServices
+from hypervisor.installation import AUTO, FILECOIN, OFFICIAL_EVM, OWN_EVM
+from hypervisor.machine.registry import Registry, RuntimeServices
 from hypervisor.state.state_tree import StateTree
-from hypervisor.types import ChainEpoch
+from hypervisor.types import ChainEpoch, check_type
 from hypervisor.versions.features import features_of, with_features
 from hypervisor.versions.network_versions import LATEST, NetworkVersion, network_version, newest_with_actors
 from hypervisor.versions.overlay import Overlay

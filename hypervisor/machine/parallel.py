@@ -30,7 +30,6 @@ from tempfile import TemporaryFile
 from time import monotonic, process_time
 from typing import Any, BinaryIO, Final, NoReturn
 
-from hypervisor.argument_checks import whole_number
 from hypervisor.errors import InvalidInput
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine_state import MachineState
@@ -47,6 +46,7 @@ from hypervisor.machine.speculation import (
 )
 from hypervisor.messages.address import Address
 from hypervisor.tracing import Recorder, StepTracer, SyscallEntered, TraceEvent
+from hypervisor.types import whole_number
 from store.cid import Cid
 
 MAX_WORKERS: Final = 256

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Protocol, cast
 
 from hypervisor.errors import InvalidInput
-from hypervisor.installed import INSTALL_AGAIN, entry_points_of
+from hypervisor.installation import INSTALL_AGAIN, entry_points_of
 from hypervisor.machine.machine_state import MachineState
 from hypervisor.precompiles import Precompile, PrecompileTable
 

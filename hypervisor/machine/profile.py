@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from time import perf_counter_ns
 from typing import Final, Protocol, cast
 
-from hypervisor.machine.registry import NATIVE, Registry, RuntimeFactory
-from hypervisor.runtime import Runtime
+from hypervisor.machine.registry import NATIVE, Registry, Runtime, RuntimeFactory
 from hypervisor.types import ActorID, MethodNumber
 from store.cid import Cid
 

@@ -14,12 +14,11 @@ from typing import Protocol
 
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
-from hypervisor.installed import INSTALL_AGAIN, entry_points_of
+from hypervisor.installation import ENTRY_POINT_GROUP, FILECOIN, INSTALL_AGAIN, entry_points_of, rule_names
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.labs import PREFIX, labs_of, rules_with_labs
 from hypervisor.machine.machine_state import MachineState
 from hypervisor.messages.message import Message
-from hypervisor.names import ENTRY_POINT_GROUP, FILECOIN, rule_names
 from hypervisor.versions.features import features_of
 
 
@@ -42,7 +41,7 @@ class RuleSet:
     network: str
     """A factory for the rules of a network (`localnet.rules.installed`); not used by a machine without a network."""
     takes_features: bool = False
-    """True if the machine may have features of ref-fvm (`hypervisor.versions.features`), which extend Filecoin's rules."""
+    """True if the machine may have features of ref-fvm (`versions.features`), which extend Filecoin's rules."""
     takes_labs: bool = False
     """True if the name continues with labs (`hypervisor.machine.labs`), passed to `network` as third argument."""
 

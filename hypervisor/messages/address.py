@@ -12,10 +12,9 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import Final
 
-from hypervisor.argument_checks import check_type
 from hypervisor.errors import AddressError
 from hypervisor.integers import MAX_ULEB128_BYTES, decode_uleb128, encode_uleb128
-from hypervisor.types import EAM_NAMESPACE, ActorID
+from hypervisor.types import EAM_NAMESPACE, ActorID, check_type
 
 MAX_SUBADDRESS = 54
 MAX_ADDRESS = 65

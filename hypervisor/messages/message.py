@@ -10,12 +10,11 @@ from enum import IntEnum
 from functools import cached_property
 from typing import Any
 
-from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.errors import AddressError, MessageError
 from hypervisor.exit_codes import exit_meaning, exit_name
-from hypervisor.markup import facts
+from hypervisor.integers import decode_bigint, encode_bigint
 from hypervisor.messages.address import Address, Protocol
-from hypervisor.text import PrintedCid, bytes_text, cid_text, one_line, shorten, show_fil
+from hypervisor.text import PrintedCid, bytes_text, cid_text, facts, one_line, shorten, show_fil
 from hypervisor.types import Gas, MethodNumber, TokenAmount
 from store.cid import Cid, cid_of
 from store.codec import CodecError, decode_strict, encode, link, unlink

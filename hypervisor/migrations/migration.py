@@ -15,9 +15,8 @@ from typing import Final
 from hypervisor.bundles.bundle_library import actors_version
 from hypervisor.bundles.manifest import ACTOR_NAMES, Manifest
 from hypervisor.errors import InvalidInput
-from hypervisor.migration_context import MigrationContext
 from hypervisor.migrations import nv19, nv21, nv22, nv23, nv24, nv25, nv29
-from hypervisor.migrations.context import run_draft_migration
+from hypervisor.migrations.context import MigrationContext, run_draft_migration
 from hypervisor.state.state_tree import StateTree
 from hypervisor.types import SYSTEM_ACTOR
 from hypervisor.versions.network_versions import (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from hypervisor.migration_context import MigrationContext, tuple_of
+from hypervisor.migrations.context import MigrationContext, tuple_of
 from hypervisor.types import ActorID
 from store.cid import Cid
 from store.codec import link, unlink

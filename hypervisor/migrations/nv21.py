@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final
 
-from hypervisor.migration_context import MigrationContext, tuple_of
+from hypervisor.migrations.context import MigrationContext, tuple_of
 from hypervisor.migrations.nv19 import MINER_FIELDS
 from hypervisor.types import ActorID
 from store.cid import Cid

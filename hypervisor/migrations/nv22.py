@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from hypervisor.integers import encode_uleb128
-from hypervisor.migration_context import MigrationContext, tuple_of
+from hypervisor.migrations.context import MigrationContext, tuple_of
 from hypervisor.migrations.nv19 import MINER_FIELDS
 from hypervisor.migrations.nv21 import SECTOR_FIELDS, SECTORS, SECTORS_BIT_WIDTH
 from hypervisor.types import ActorID

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hypervisor.bundles.genesis import RESERVE_ACTOR
 from hypervisor.messages.address import Address
-from hypervisor.migration_context import MigrationContext
+from hypervisor.migrations.context import MigrationContext
 from hypervisor.state.state_tree import ActorState
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from hypervisor.migration_context import MigrationContext
+from hypervisor.migrations.context import MigrationContext
 from hypervisor.migrations.nv19 import POWER_FIELDS
 from hypervisor.types import ActorID
 from store.cid import Cid

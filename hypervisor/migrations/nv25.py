@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from hypervisor.bigint import decode_bigint, encode_bigint
-from hypervisor.migration_context import MigrationContext, tuple_of
+from hypervisor.integers import decode_bigint, encode_bigint
+from hypervisor.migrations.context import MigrationContext, tuple_of
 from hypervisor.migrations.nv19 import MINER_FIELDS
 from hypervisor.migrations.nv21 import DEADLINES, deadlines_rewriter
 from hypervisor.types import ActorID

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from hypervisor.bigint import encode_bigint
 from hypervisor.bundles.manifest import Manifest
 from hypervisor.errors import InvalidInput
+from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
-from hypervisor.migration_context import MigrationContext
+from hypervisor.migrations.context import MigrationContext
 from hypervisor.state.state_tree import ActorState, StateTree
 from hypervisor.types import BURNT_FUNDS_ACTOR, MARKET_ACTOR, REWARD_ACTOR, ActorID
 from hypervisor.versions.stream_settings import DEVELOPMENT, STREAM_SETTINGS, StreamSettings

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.bundles.manifest import Manifest
 from hypervisor.errors import AddressError, MessageError
+from hypervisor.integers import decode_bigint, encode_bigint
 from hypervisor.messages.address import Address, Protocol
 from hypervisor.messages.message import Signature, SignatureType
 from hypervisor.messages.signatures import verify_bls, verify_secp256k1

@@ -14,11 +14,18 @@ from typing import Final, Protocol, TypeVar, cast
 
 from hypervisor.errors import Fatal, InvalidInput
 from hypervisor.externs import ExternError
-from hypervisor.proofs.inputs import AGGREGATE, REPLICA_UPDATE, SEAL, WINDOW_PROOF, read_proof_input
+from hypervisor.proofs.inputs import (
+    AGGREGATE,
+    REPLICA_UPDATE,
+    SEAL,
+    WINDOW_PROOF,
+    piece_commitment,
+    read_proof_input,
+    replica_commitment,
+    sector_size,
+)
 from hypervisor.proofs.verifier import FaultVerifier
-from hypervisor.sector_commitments import piece_commitment, replica_commitment, sector_size
-from store.cid import Cid
-from store.varint import write_uvarint
+from store.cid import Cid, write_uvarint
 
 EXTENSION: Final = "fvm_hypervisor_proofs"
 _ID_BYTES: Final = 32

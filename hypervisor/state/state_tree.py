@@ -13,9 +13,8 @@ from typing import Protocol as TypingProtocol
 
 from cbor2 import CBORTag
 
-from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.errors import Fatal, InvalidInput
-from hypervisor.integers import encode_uleb128
+from hypervisor.integers import decode_bigint, encode_bigint, encode_uleb128
 from hypervisor.messages.address import Address, Protocol, id_of_payload
 from hypervisor.state.undo_map import UndoMap
 from hypervisor.text import cid_text, one_line, show_fil
@@ -24,8 +23,7 @@ from store.blockstore import BlockNotFound, Blockstore, TreeNodeError, get_objec
 from store.cid import EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, Cid, show
 from store.codec import LINK_TAG, CodecError, link, unlink
 from store.trees.hamt import Hamt
-from store.trees.kamt import EMPTY_KAMT, Kamt
-from store.words import StoredWords
+from store.trees.kamt import EMPTY_KAMT, Kamt, StoredWords
 
 STATE_TREE_VERSION = 5
 HAMT_BIT_WIDTH = 5

@@ -1,10 +1,16 @@
-"""A mapping with an undo log, so that nested transactions can roll back their writes.
+"""Mappings with an undo log, and runtime state with the lifetime of a message.
+
+A mapping with an undo log, so that nested transactions can roll back their writes.
 
 Marks are lengths of the log. The call manager takes a mark for each transaction and rolls back to it on failure.
+
+Runtime state with the lifetime of a message, rolled back together with the calls that wrote it.
+
+Holds the EVM's warm sets, original values, refunds, and created and touched accounts.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -73,3 +79,65 @@ class UndoMap(Generic[K, V]):
         """Remove all entries and the log."""
         self._entries.clear()
         self._log.clear()
+
+
+_TAKEN: Final = "taken"
+"""Key that `take_changes` writes; its value is always None."""
+
+
+class Journal:
+    """A map with the lifetime of one message. Values must be immutable: only `set` can be undone."""
+
+    __slots__ = ("_checkpoints", "_entries", "get", "mark", "set", "set_all")
+
+    def __init__(self) -> None:
+        self._entries: UndoMap[Hashable, Any] = UndoMap()
+        self._checkpoints: dict[str, list[int]] = {}
+        """Marks of `take_changes` calls by purpose; a rollback removes those above its mark."""
+        self.get: Callable[..., Any] = self._entries.get
+        """Return the value under a key (by convention a tuple starting with the runtime's name), or a default."""
+        self.set: Callable[[Hashable, Any], None] = self._entries.set
+        """Write a value; undone if the call that wrote it fails."""
+        self.set_all: Callable[[Iterable[tuple[Hashable, Any]]], None] = self._entries.set_all
+        """Write several values, each like `set`."""
+        self.mark = self._entries.mark
+        """Checkpoint to roll back to."""
+
+    def items(self) -> Iterator[tuple[Hashable, Any]]:
+        """Iterate over the entries in the order of first writing."""
+        return self._entries.items()
+
+    def image(self) -> dict[Hashable, Any]:
+        """Return a copy of all entries, to restore with `restore_image`."""
+        return dict(self._entries.items())
+
+    def restore_image(self, image: Mapping[Hashable, Any]) -> None:
+        """Restore an image; other keys become None. Undone like any other write."""
+        for key in [key for key, _ in self._entries.items() if key not in image]:
+            self._entries.set(key, None)
+        for key, value in image.items():
+            self._entries.set(key, value)
+
+    def take_changes(self, purpose: str) -> list[Hashable]:
+        """Return the keys written since the last call for this purpose, each once.
+
+        A rollback also undoes this call: the next call returns these keys again.
+        """
+        marks = self._checkpoints.setdefault(purpose, [])
+        written = dict.fromkeys(self._entries.changed_since(marks[-1] if marks else 0))
+        written.pop(_TAKEN, None)
+        self._entries.set(_TAKEN, None)  # so that the mark is above that of a call which has just begun
+        marks.append(self.mark())
+        return list(written)
+
+    def begin_message(self, entries: Iterable[tuple[Hashable, Any]]) -> None:
+        """Replace all entries by those with which another message begins."""
+        self._entries.begin(entries)
+        self._checkpoints.clear()
+
+    def rollback(self, mark: int) -> None:
+        """Undo every write since the mark."""
+        for marks in self._checkpoints.values():
+            while marks and marks[-1] > mark:
+                marks.pop()
+        self._entries.rollback(mark)

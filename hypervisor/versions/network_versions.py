@@ -10,8 +10,7 @@ from enum import Enum
 from typing import Any
 
 from hypervisor.errors import InvalidInput
-from hypervisor.price_names import with_prices
-from hypervisor.prices import HYGGE, TEEP, WATERMELON, PriceList
+from hypervisor.prices import HYGGE, TEEP, WATERMELON, PriceList, with_prices
 from hypervisor.versions.overlay import Overlay
 
 

@@ -30,9 +30,8 @@ from typing import Any, Final, TypeVar
 
 from hypervisor.errors import InvalidInput
 from hypervisor.gas import MILLIGAS_PER_GAS
-from hypervisor.installation import read_bounded
-from hypervisor.price_names import COUNTS, check_price_name, price_values
-from hypervisor.toml_text import MAX_BYTES, parse_toml
+from hypervisor.installation import MAX_BYTES, parse_toml, read_bounded
+from hypervisor.prices import COUNTS, check_price_name, price_values
 from hypervisor.versions.features import check_feature_rules
 from hypervisor.versions.network_versions import (
     NETWORK_VERSIONS,

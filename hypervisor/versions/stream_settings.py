@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hypervisor.argument_checks import whole_number
 from hypervisor.messages.address import Address
-from hypervisor.types import EAM_ACTOR, SYSTEM_ACTOR
+from hypervisor.types import EAM_ACTOR, SYSTEM_ACTOR, whole_number
 
 _MAX_EPOCHS: Final = (1 << 62) - 1
 """Maximum length of a timelock or ramp in epochs; an epoch plus this fits into a signed 64-bit integer."""

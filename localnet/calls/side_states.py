@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.ethereum.addresses import EthAddress, address_of_actor, to_ethereum, to_filecoin
 from bridge.filecoin.call import encode_method_calldata
-from bridge.filecoin.parameters import calldata_of
+from bridge.filecoin.parameters import INVOKE_EVM, calldata_of
 from bridge.filecoin.receipts import return_bytes
-from bridge.method_numbers import INVOKE_EVM
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel.call import Call, CallResult
@@ -198,7 +197,7 @@ class SideStates:
 
 
 class _Contracts:
-    """An interceptor (`hypervisor.interception`) that runs no contract except the calling one."""
+    """An interceptor (`hypervisor.kernel.call`) that runs no contract except the calling one."""
 
     is_armed = True
     watched: frozenset[bytes] = frozenset()

@@ -14,8 +14,8 @@ from functools import partial
 from typing import Final
 
 from bridge.ethereum.addresses import EthAddress, address_of_actor, to_filecoin
+from bridge.ethereum.block import emitter_address
 from bridge.ethereum.transactions import ACCESS_LIST, GAS_PER_BLOB, LEGACY, Transaction
-from bridge.ethereum_block import emitter_address
 from bridge.filecoin.events import Log, entries_to_log
 from bridge.filecoin.receipts import EmittedLog
 from hypervisor.errors import HypervisorError

@@ -19,11 +19,17 @@ from bridge.ethereum.blobs import (
     BlobTransaction,
     parse_blob_transaction,
 )
-from bridge.ethereum.transactions import BLOB, SignedTransaction, Transaction, TransactionError
+from bridge.ethereum.transactions import (
+    BLOB,
+    SignedTransaction,
+    Transaction,
+    TransactionError,
+    parse_transaction,
+    transaction_type,
+)
 from bridge.filecoin.messages import from_signed_message
 from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD
 from bridge.filecoin.receipts import calldata_of_message
-from bridge.transaction_parsing import parse_transaction, transaction_type
 from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address, Protocol

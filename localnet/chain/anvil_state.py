@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bridge.ethereum import rlp
 from bridge.ethereum.addresses import EthAddress, create_address, to_filecoin
+from bridge.ethereum.block import ETHEREUM, next_base_fee
 from bridge.ethereum.transactions import SignedTransaction
-from bridge.ethereum_block import ETHEREUM, next_base_fee
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.events import Log, log_to_entries
 from bridge.filecoin.parameters import CreateReturn

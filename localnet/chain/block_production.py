@@ -16,11 +16,11 @@ from typing import Final
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.blobs import BlobTransaction
 from bridge.ethereum.transactions import BLOB, GAS_PER_BLOB, Transaction
-from hypervisor.argument_checks import octets, whole_number
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, SignedMessage
+from hypervisor.types import octets, whole_number
 from hypervisor.versions.stream_settings import StreamSettings
 from localnet.addresses import Target, filecoin_address
 from localnet.chain import admission

@@ -16,8 +16,8 @@ from typing import Final
 from hypervisor.bundles.bundle_library import release_of
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
+from hypervisor.installation import AUTO
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.names import AUTO
 from hypervisor.state.state_tree import StateTree
 from hypervisor.types import ChainEpoch, TokenAmount
 from hypervisor.versions.network_versions import newest_with_actors

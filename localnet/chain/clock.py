@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from hypervisor.argument_checks import whole_number
 from hypervisor.errors import InvalidInput
+from hypervisor.types import whole_number
 
 Clock = Callable[[], float]
 

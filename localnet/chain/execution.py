@@ -15,8 +15,8 @@ from functools import partial
 from typing import Protocol
 
 from bridge.ethereum.addresses import address_of_actor
+from bridge.ethereum.block import EthereumBlock, emitter_address
 from bridge.ethereum.transactions import BLOB
-from bridge.ethereum_block import EthereumBlock, emitter_address
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address

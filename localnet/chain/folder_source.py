@@ -14,9 +14,9 @@ from typing import Final
 
 from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.externs import ExternError, Externs
+from hypervisor.installation import FILECOIN
 from hypervisor.machine.opening import choose_context
 from hypervisor.messages.message import SignedMessage
-from hypervisor.names import FILECOIN
 from hypervisor.types import ChainEpoch, TokenAmount
 from hypervisor.versions.overlay import Overlay
 from localnet.chain.chain_snapshot import read_chain_snapshot
@@ -30,10 +30,9 @@ from localnet.ledger.genesis import NetworkRecord
 from localnet.ledger.headers import TipsetHeaders, digest, read_tipset
 from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import Tipset, TransactionReceipt
-from store.blocks.overlay import OverlayStore
+from store.blocks.overlay import OverlayStore, RemoteStore
 from store.blockstore import BlockNotFound, Store
 from store.cid import Cid
-from store.remote import RemoteStore
 from store.rocks.database import RocksStore
 from store.roots import pins
 

@@ -33,9 +33,9 @@ from localnet.fork.response_values import (
 )
 from localnet.ledger.headers import TipsetHeaders, read_messages, read_tipset
 from store.blocks.memory import MemoryStore
+from store.blocks.overlay import RemoteStore
 from store.blockstore import Store
 from store.cid import Cid, show
-from store.remote import RemoteStore
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""A block's candidates on several cores, by `hypervisor.machine.parallel`; imported only if parallel execution is enabled."""
+"""A block's candidates on several cores (`hypervisor.machine.parallel`); imported only if this is enabled."""
 
 from __future__ import annotations
 

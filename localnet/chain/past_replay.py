@@ -23,10 +23,9 @@ from localnet.chain.tipset_execution import TipsetOutcome, execute_tipset
 from localnet.chain.tipset_sources import PastTipset, SourceSupply, TipsetSource, machine_for, read_past_tipset
 from localnet.fork.node_client import NodeError
 from localnet.ledger.headers import TipsetHeaders, read_receipts, read_tipset
-from store.blocks.overlay import OverlayStore
+from store.blocks.overlay import OverlayStore, RemoteUnavailable
 from store.blockstore import Store, StoreError
 from store.cid import Cid, has_digest, show
-from store.remote import RemoteUnavailable
 from store.rocks.database import RocksStore
 
 if TYPE_CHECKING:

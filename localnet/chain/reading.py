@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-from hypervisor.argument_checks import whole_number
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
-from hypervisor.types import ChainEpoch, TokenAmount
+from hypervisor.types import ChainEpoch, TokenAmount, whole_number
 from hypervisor.versions.overlay import Overlay
 from localnet.chain.mempool import PendingMessages
 from localnet.chain.tips import suggested_premium

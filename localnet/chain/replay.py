@@ -15,8 +15,8 @@ from typing import Any, Final
 from bridge.ethereum.block import BlockAccessList, first_difference
 from bridge.ethereum.rlp import RlpError
 from hypervisor.errors import InvalidInput
+from hypervisor.installation import OFFICIAL_EVM, OWN_EVM
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.names import OFFICIAL_EVM, OWN_EVM
 from hypervisor.proofs.verifier import AcceptProofs
 from localnet.chain.chain import Chain
 from localnet.chain.ethereum_start import resume_fork
@@ -33,10 +33,9 @@ from localnet.ledger.records import GENESIS_PARENT, Execution, Tipset
 from localnet.rules.installed import rules_named, rules_of
 from store.blocks.buffered import BufferedStore
 from store.blocks.memory import MemoryStore
-from store.blocks.overlay import OverlayStore
+from store.blocks.overlay import OverlayStore, RemoteStore
 from store.blockstore import Store
 from store.cid import show
-from store.remote import RemoteStore
 from store.rocks.database import RocksStore
 
 _OPEN: Final[dict[Path, Chain]] = {}

@@ -21,9 +21,8 @@ from store.car.files import CarError, read_car
 from store.car.transfer import write_blocks
 from store.cid import Cid, show
 from store.codec import CodecError, link, unlink
-from store.json_text import parse_json
-from store.untrusted import MAX_UNPACKED_BYTES, CompressionError, gunzip
-from store.walk import blocks_below
+from store.links import blocks_below
+from store.untrusted import MAX_UNPACKED_BYTES, CompressionError, gunzip, parse_json
 
 if TYPE_CHECKING:
     from localnet.chain.chain import Chain

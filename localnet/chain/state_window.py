@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final, NamedTuple, Protocol
 
-from hypervisor.argument_checks import whole_number
 from hypervisor.errors import InvalidInput
+from hypervisor.types import whole_number
 from localnet.ledger.index import retained_entries
 from localnet.ledger.records import Tipset
 from store.cid import Cid

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from hypervisor.bigint import decode_bigint
 from hypervisor.bundles.genesis import RESERVE_ACTOR, RESERVE_FUNDS
+from hypervisor.integers import decode_bigint
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.types import BURNT_FUNDS_ACTOR, POWER_ACTOR, REWARD_ACTOR, TokenAmount
 from store.codec import decode

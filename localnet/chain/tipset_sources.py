@@ -15,8 +15,8 @@ from typing import Final, Protocol
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
 from hypervisor.externs import Externs
+from hypervisor.installation import AUTO
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.names import AUTO
 from hypervisor.proofs.verifier import AcceptProofs
 from hypervisor.types import ChainEpoch, TokenAmount
 from hypervisor.versions.network_versions import network_version

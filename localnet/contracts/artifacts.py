@@ -20,7 +20,7 @@ from localnet.contracts.abi_entries import readable_interface
 from localnet.contracts.code_patterns import CodePattern, without_metadata
 from localnet.contracts.contract import Artifact
 from localnet.contracts.debug_info import DebugInfo, debug_info
-from store.json_text import parse_json
+from store.untrusted import parse_json
 
 DEFAULT_FOLDERS: Final = (Path("out"), Path("artifacts"))
 MAX_FILES: Final = 10_000

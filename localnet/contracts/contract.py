@@ -9,17 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.abi.abi import ContractInterface, DecodedLog
+from bridge.abi.abi import ContractInterface, DecodedLog, PrintedAddress
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.reverts import error_text
-from bridge.printed_address import PrintedAddress
 from hypervisor.errors import InvalidInput
 from hypervisor.text import one_line
 from localnet.addresses import Target
 from localnet.contracts.network import Transactions
 from localnet.errors import CallFailed, TransactionFailed
 from localnet.ledger.records import TransactionReceipt
-from store.json_text import parse_json
+from store.untrusted import parse_json
 
 _PLACEHOLDER: Final = re.compile(r"__.{36}__")
 """Placeholder of a library's address: 40 characters, in newer compilers from the hash of its name."""

@@ -11,7 +11,7 @@ from hypervisor.installation import read_bounded
 from localnet.contracts.code_patterns import CodePattern
 from localnet.contracts.forge_builds import MAX_BUILD_INFO_BYTES, ForgeBuilds
 from localnet.contracts.source_maps import MAX_SOURCE_BYTES, CodeMap, folder_reader
-from store.json_text import parse_json
+from store.untrusted import parse_json
 
 
 @dataclass(frozen=True, slots=True)

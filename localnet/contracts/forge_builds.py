@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hypervisor.installation import read_bounded
-from store.json_text import parse_json
+from store.untrusted import parse_json
 
 FORGE_CACHE: Final = "solidity-files-cache.json"
 MAX_BUILD_INFO_BYTES: Final = 128 << 20

@@ -16,15 +16,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from bridge.actors.interfaces import UNKNOWN_INTERFACE, Interface, to_python
-from hypervisor.argument_checks import octets, whole_number
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import read_bounded
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
-from hypervisor.printable import printable
 from hypervisor.state.state_tree import ActorState
-from hypervisor.types import MAX_FILECOIN_BALANCE, TokenAmount
+from hypervisor.text import printable
+from hypervisor.types import MAX_FILECOIN_BALANCE, TokenAmount, octets, whole_number
 from localnet.accounts import Account
 from localnet.addresses import Target, filecoin_address
 from localnet.contracts.network import Messages

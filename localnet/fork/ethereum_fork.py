@@ -20,9 +20,9 @@ from localnet.fork.remote_chain import RemoteBlock, RemoteChain, RemoteState
 from localnet.fork.remote_history import RemoteHistory
 from localnet.fork.remote_transactions import transactions_until
 from localnet.ledger.blocks import beacon_digest, key_of_hash
+from store.blocks.overlay import RemoteStore
 from store.blockstore import Store
 from store.cid import EMPTY_ARRAY_CID, Cid
-from store.remote import RemoteStore
 from store.roots import HEAD
 
 FILE: Final = "fork.sqlite"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bridge.ethereum.addresses import EthAddress
-from bridge.ethereum_block import next_base_fee
+from bridge.ethereum.block import next_base_fee
 from hypervisor.errors import InvalidInput
 from hypervisor.types import Gas, TokenAmount
 from localnet.fork.forking import ForkSource

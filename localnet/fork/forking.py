@@ -14,10 +14,10 @@ from typing import Any, Final
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
 from hypervisor.externs import ExternError
+from hypervisor.installation import FILECOIN, rule_names
 from hypervisor.machine.labs import PREFIX
 from hypervisor.machine.opening import MACHINE, machine_record
 from hypervisor.machine.rules import canonical_rules
-from hypervisor.names import FILECOIN, rule_names
 from hypervisor.types import ChainEpoch, TokenAmount
 from hypervisor.versions.network_versions import network_version
 from hypervisor.versions.overlay import Overlay
@@ -41,10 +41,10 @@ from localnet.fork.response_values import (
 from localnet.fork.timed_socket import OnWait
 from localnet.ledger.blocks import tipset_key
 from localnet.ledger.index import first_entries
+from store.blocks.overlay import RemoteStore
 from store.blockstore import Store
 from store.cid import Cid, show
 from store.codec import decode, encode, link, unlink
-from store.remote import RemoteStore
 from store.roots import HEAD
 
 _FORK: Final = b"fork"

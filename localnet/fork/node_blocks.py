@@ -1,4 +1,4 @@
-"""Blocks of a node's store, by `Filecoin.ChainReadObj`: the remote side of a `store.remote.RemoteStore`."""
+"""Blocks of a node's store, by `Filecoin.ChainReadObj`: the remote side of a `store.blocks.overlay.RemoteStore`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Final
 
 from localnet.fork.node_client import NodeClient, NodeError, NotCached
 from localnet.fork.response_values import cid_json
+from store.blocks.overlay import RemoteUnavailable
 from store.cid import Cid, has_digest, show
-from store.remote import RemoteUnavailable
 
 _BLOCKS: Final = "blocks"
 """The block of cache entries that are identified by a CID."""
@@ -19,7 +19,7 @@ _NO_BLOCK: Final = ("could not find", "not found")
 
 
 class NodeBlocks:
-    """A `store.remote.Remote` that reads blocks from a node. The client is closed by its owner."""
+    """A `store.blocks.overlay.Remote` that reads blocks from a node. The client is closed by its owner."""
 
     def __init__(self, client: NodeClient, watch: Callable[[int], None] = lambda _count: None) -> None:
         """Create the remote; `watch` gets the number of requested blocks."""

@@ -23,7 +23,7 @@ from localnet.fork.request_options import RequestOptions, Retries, is_rate_limit
 from localnet.fork.response_cache import ResponseCache
 from localnet.fork.timed_socket import OnWait, TimedSocket
 from localnet.fork.urls import redacted_url as redacted_url
-from store.json_text import parse_json
+from store.untrusted import parse_json
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection

@@ -53,7 +53,7 @@ def remote_words(store: Blockstore, root: Cid, state_at: StateAt) -> RemoteWords
 
 
 class RemoteWords:
-    """The slots of a remote contract, with local changes applied; see `store.words.StoredWords`."""
+    """The slots of a remote contract, with local changes applied; see `store.trees.kamt.StoredWords`."""
 
     def __init__(self, store: Blockstore, fields: list[object], state_at: StateAt) -> None:
         """Open the storage whose root block has these fields."""

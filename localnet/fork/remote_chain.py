@@ -25,7 +25,7 @@ from localnet.fork.request_options import FORK_REQUESTS, RequestOptions
 from localnet.fork.response_cache import NODE, ResponseCache, cache_file, cached_chain_id
 from localnet.fork.response_values import bytes_of, quantity, text, unsigned, word_of
 from localnet.fork.timed_socket import OnWait
-from store.json_text import parse_json
+from store.untrusted import parse_json
 
 T = TypeVar("T")
 

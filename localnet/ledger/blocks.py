@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hypervisor.bigint import encode_bigint
+from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Receipt, SignatureType, SignedMessage
 from hypervisor.types import SYSTEM_ACTOR, ChainEpoch, TokenAmount

@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, to_filecoin
-from hypervisor.argument_checks import whole_number
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.bundles.genesis import Genesis
 from hypervisor.errors import InvalidInput
+from hypervisor.installation import FILECOIN, OFFICIAL_EVM
 from hypervisor.messages.address import Address
-from hypervisor.names import FILECOIN, OFFICIAL_EVM
 from hypervisor.text import one_line
-from hypervisor.types import ATTO_PER_FIL, MAX_FILECOIN_BALANCE, TokenAmount
+from hypervisor.types import ATTO_PER_FIL, MAX_FILECOIN_BALANCE, TokenAmount, whole_number
 from hypervisor.versions.network_versions import NETWORK_VERSIONS, NetworkVersion, network_version
 from hypervisor.versions.overlay import Overlay
 from localnet.accounts import Account

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hypervisor.bigint import decode_bigint
 from hypervisor.errors import AddressError, InvalidInput, MessageError
+from hypervisor.integers import decode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, Receipt, SignedMessage
 from hypervisor.types import ChainEpoch, TokenAmount

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from bridge.apply_and_call import APPLY_AND_CALL
+from bridge.abi.abi import PrintedAddress
 from bridge.ethereum.addresses import MASKED_ID_PREFIX, EthAddress
 from bridge.ethereum.transactions import BLOB, SET_CODE
 from bridge.filecoin.events import entries_to_log
-from bridge.filecoin.messages import envelope_transaction
+from bridge.filecoin.messages import APPLY_AND_CALL, envelope_transaction
 from bridge.filecoin.receipts import (
     EmittedLog,
     apply_and_call_result,
@@ -21,15 +21,13 @@ from bridge.filecoin.receipts import (
     effective_gas_price,
     return_bytes,
 )
-from bridge.printed_address import PrintedAddress
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode, exit_meaning, exit_name
 from hypervisor.machine.executor import BlockGas
-from hypervisor.markup import facts
 from hypervisor.messages.address import Address, Protocol
 from hypervisor.messages.events import EventEntry
 from hypervisor.messages.message import Receipt, SignedMessage
-from hypervisor.text import bytes_text, cid_text, one_line, show_fil
+from hypervisor.text import bytes_text, cid_text, facts, one_line, show_fil
 from hypervisor.types import EAM_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.deprecation import renamed
 from localnet.ledger.block_settings import DEFAULT_SETTINGS, BlockSettings

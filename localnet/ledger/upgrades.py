@@ -17,7 +17,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from hypervisor.argument_checks import whole_number
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.bundles.bundle_library import actors_version
 from hypervisor.bundles.manifest import Manifest
@@ -29,7 +28,7 @@ from hypervisor.migrations.migration import (
     rehearse,
     streams_version,
 )
-from hypervisor.types import ChainEpoch
+from hypervisor.types import ChainEpoch, whole_number
 from hypervisor.versions.network_versions import LATEST, NetworkVersion, network_version, versions_between
 from hypervisor.versions.overlay import Overlay
 from hypervisor.versions.stream_settings import StreamSettings

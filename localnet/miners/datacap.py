@@ -11,14 +11,13 @@ from typing import Final
 
 from bridge.actors.binding import Call
 from bridge.bindings import datacap, verifiedregistry
-from hypervisor.argument_checks import whole_number
 from hypervisor.bundles.genesis import VERIFIED_REGISTRY_ROOT
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
-from hypervisor.types import DATACAP_ACTOR, VERIFIED_REGISTRY_ACTOR, ActorID, ChainEpoch
+from hypervisor.types import DATACAP_ACTOR, VERIFIED_REGISTRY_ACTOR, ActorID, ChainEpoch, whole_number
 from localnet.accounts import BLS_ACCOUNT, Account
 from localnet.chain.chain import Chain
 from localnet.miners.network import MinerNetwork

@@ -14,11 +14,10 @@ from typing import Final
 from bridge.actors.binding import Call
 from bridge.bindings import storageminer
 from bridge.bindings.common import BatchReturn
-from hypervisor.sector_commitments import POSEIDON_BLS12_381_A1_FC1, SHA2_256_TRUNC254_PADDED
+from hypervisor.proofs.inputs import POSEIDON_BLS12_381_A1_FC1, SHA2_256_TRUNC254_PADDED
 from hypervisor.types import ActorID, ChainEpoch
 from localnet.miners.policy import DEADLINE, PROVING_PERIOD
-from store.cid import FIL_COMMITMENT_SEALED, FIL_COMMITMENT_UNSEALED, Cid
-from store.varint import write_uvarint
+from store.cid import FIL_COMMITMENT_SEALED, FIL_COMMITMENT_UNSEALED, Cid, write_uvarint
 
 PROVE_COMMIT_DELAY: Final = 150
 """Epochs between pre-commit and proof on mainnet, the longest delay; development networks require 10."""

@@ -21,8 +21,8 @@ from localnet.errors import (
     UnknownBlock,
     UnknownTransaction,
 )
+from store.blocks.overlay import RemoteHashMismatch, RemoteUnavailable
 from store.blockstore import StoreError, StoreIOError, StoreReadOnly
-from store.remote import RemoteHashMismatch, RemoteUnavailable
 
 PARSE_ERROR: Final = -32700
 INVALID_REQUEST: Final = -32600

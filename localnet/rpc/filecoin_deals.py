@@ -10,8 +10,7 @@ from operator import itemgetter
 from typing import Any
 
 from bridge.actors.schemas import actor_schema
-from hypervisor.bigint import decode_bigint
-from hypervisor.integers import encode_uleb128
+from hypervisor.integers import decode_bigint, encode_uleb128
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.types import MARKET_ACTOR, VERIFIED_REGISTRY_ACTOR
@@ -22,11 +21,10 @@ from localnet.rpc.lotus_shapes import address_json
 from localnet.rpc.lotus_values import HEAD, TipsetKey, cid, filecoin_address, tipset, unsigned
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import NodeReader
-from store.cid import Cid
+from store.cid import Cid, read_uvarint
 from store.codec import unlink
 from store.trees.amt import MAX_INDEX, Amt
 from store.trees.hamt import Hamt
-from store.varint import read_uvarint
 
 _BALANCE_BITS = 6
 """Bit width of the market's tables of balances."""

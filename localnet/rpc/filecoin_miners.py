@@ -10,8 +10,8 @@ from bisect import bisect_left
 from typing import Any, Final
 
 from bridge.actors.schemas import actor_schema
-from bridge.method_numbers import method_number
-from hypervisor.bigint import decode_bigint
+from bridge.filecoin.parameters import method_number
+from hypervisor.integers import decode_bigint
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message

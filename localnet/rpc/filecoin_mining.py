@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.errors import InvalidInput
+from hypervisor.integers import decode_bigint, encode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Signature, SignatureType, SignedMessage
 from hypervisor.messages.signatures import aggregate_bls, sign_bls

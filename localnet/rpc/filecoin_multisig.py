@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from bridge.actors.interfaces import from_json
 from bridge.actors.schemas import actor_method, actor_schema
-from hypervisor.bigint import decode_bigint
+from hypervisor.integers import decode_bigint
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.state.state_tree import ActorState
@@ -31,11 +31,10 @@ from localnet.rpc.lotus_values import (
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
 from localnet.rpc.values import any_value
-from store.cid import Cid, show
+from store.cid import Cid, read_uvarint, show
 from store.codec import CodecError, decode_strict, encode, unlink
 from store.schema.types import SchemaError
 from store.trees.hamt import Hamt
-from store.varint import read_uvarint
 
 _BIT_WIDTH: Final = 5
 

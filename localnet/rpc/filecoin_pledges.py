@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge.actors.schemas import actor_schema
-from hypervisor.bigint import decode_bigint
+from hypervisor.integers import decode_bigint
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
-from hypervisor.sector_commitments import sector_size
+from hypervisor.proofs.inputs import sector_size
 from hypervisor.types import ATTO_PER_FIL, MARKET_ACTOR, POWER_ACTOR, REWARD_ACTOR, TokenAmount
 from localnet.chain.supply import supply_of
 from localnet.miners.pledge import Conditions, Estimate, initial_pledge, pre_commit_deposit, sector_power

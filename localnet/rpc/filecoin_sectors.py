@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from hypervisor.bigint import decode_bigint
-from hypervisor.integers import encode_uleb128
+from hypervisor.integers import decode_bigint, encode_uleb128
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from localnet.miners import sectors

@@ -6,7 +6,7 @@ import zlib
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress
-from bridge.ethereum_block import BLOCK_HASHES
+from bridge.ethereum.block import BLOCK_HASHES
 from localnet.rpc.errors import NOT_SUPPORTED, RpcError
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node

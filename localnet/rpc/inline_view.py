@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.short_executions import ShortExecutions
+from hypervisor.threads import ShortExecutions
 from hypervisor.types import Gas
 from localnet.calls.overrides import NONE, Overrides
 from localnet.ledger.records import Tipset

@@ -10,7 +10,7 @@ from base64 import b64encode
 from collections.abc import Iterable
 from typing import Any
 
-from hypervisor.bigint import decode_bigint
+from hypervisor.integers import decode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, Receipt, Signature, SignedMessage
 from hypervisor.state.state_tree import ActorState

@@ -64,7 +64,7 @@ class Method:
       event loop's thread, unless the state may have to be fetched from another node, or the query reads too many
       messages (`NodeReader.require_small_read`). If it is `short_alone`, this only holds for small requests outside
       of batches and WebSockets, because it may take some milliseconds. If it also `executes` a call, the call has a
-      time limit (`hypervisor.short_executions`).
+      time limit (`hypervisor.threads`).
     - `waits`: the handler raises NotYetAvailable until its result exists. The dispatcher calls it again until then, or
       until the time limit. If it raises ReceiptPending, the dispatcher waits for the receipt.
     - `preparation`: a query that runs before it.

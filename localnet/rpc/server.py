@@ -25,8 +25,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from hypervisor.errors import InvalidInput
-from hypervisor.gil import GIL_POLICY
-from hypervisor.threads import Stacks
+from hypervisor.threads import GIL_POLICY, Stacks
 from localnet.network import Network
 from localnet.rpc.access import Access
 from localnet.rpc.executors import Executors, RunQuery

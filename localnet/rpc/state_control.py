@@ -6,7 +6,7 @@ import gzip
 from typing import Any
 
 from bridge.ethereum.addresses import EthAddress
-from bridge.ethereum_block import ETHEREUM
+from bridge.ethereum.block import ETHEREUM
 from hypervisor.messages.address import Address
 from localnet.rpc.anvil_dump import anvil_state
 from localnet.rpc.lotus_values import filecoin_address

@@ -13,6 +13,13 @@ from functools import cache
 from typing import Any, Final, cast
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, create_address, to_filecoin
+from bridge.ethereum.block import (
+    BLOCK_HASHES,
+    BLOCK_HASHES_CODE,
+    ETHEREUM,
+    EthereumBlock,
+    next_base_fee,
+)
 from bridge.ethereum.execution import (
     BlobRules,
     EthereumExecution,
@@ -24,13 +31,6 @@ from bridge.ethereum.execution import (
 from bridge.ethereum.patricia import EMPTY_ROOT
 from bridge.ethereum.reverts import reverted_with
 from bridge.ethereum.transactions import SignedTransaction
-from bridge.ethereum_block import (
-    BLOCK_HASHES,
-    BLOCK_HASHES_CODE,
-    ETHEREUM,
-    EthereumBlock,
-    next_base_fee,
-)
 from bridge.filecoin.messages import envelope_message, message_from
 from bridge.filecoin.parameters import CreateReturn, unwrap_return
 from bridge.traces.failure_texts import REVERTED, TEXTS

@@ -15,15 +15,15 @@ from bridge.ethereum.execution import ForkFacts
 from bridge.ethereum.transactions import DYNAMIC_FEE, SET_CODE, SignedTransaction, Transaction
 from bridge.filecoin.messages import REPRESENTABLE_TYPES, UNREPRESENTABLE_TYPES, message_from, signed_message
 from bridge.filecoin.receipts import failure_text, return_bytes
-from hypervisor.bigint import encode_bigint
 from hypervisor.errors import Fatal, InvalidInput
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MILLIGAS_PER_GAS
+from hypervisor.installation import FILECOIN
+from hypervisor.integers import encode_bigint
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address, Protocol
 from hypervisor.messages.message import Message, SignedMessage
-from hypervisor.names import FILECOIN
 from hypervisor.state.state_tree import ActorState
 from hypervisor.tracing import Tracer
 from hypervisor.types import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pkgutil import resolve_name
 
-from bridge.ethereum_block import EthereumBlock
+from bridge.ethereum.block import EthereumBlock
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.rules import rule_set
 from localnet.rules.parts import NetworkRules

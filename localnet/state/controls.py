@@ -11,12 +11,11 @@ from dataclasses import replace
 from typing import Final
 
 from bridge.ethereum.addresses import EthAddress, from_delegated, to_filecoin
-from hypervisor.argument_checks import octets, whole_number
 from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address, Protocol
 from hypervisor.state.state_tree import ActorState
-from hypervisor.types import MAX_FILECOIN_BALANCE, ActorID, TokenAmount
+from hypervisor.types import MAX_FILECOIN_BALANCE, ActorID, TokenAmount, octets, whole_number
 from localnet.state.contract_state import ContractState, contract_state, put_contract_state, state_with_storage
 from store.blockstore import put_object
 from store.cid import Cid, show

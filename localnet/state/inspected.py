@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from hypervisor.argument_checks import whole_number
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.markup import table
-from hypervisor.text import one_line, show_fil
+from hypervisor.text import one_line, show_fil, table
+from hypervisor.types import whole_number
 from localnet.state.actor_interfaces import ActorSchemas
 from localnet.state.inspection import StateInspector
 

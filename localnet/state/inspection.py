@@ -28,15 +28,13 @@ from hypervisor.state.archived import ARCHIVED, ARCHIVED_CODE, ArchivedActor, ar
 from hypervisor.state.state_tree import ActorState, StateTree
 from hypervisor.types import SYSTEM_ACTOR, ActorID
 from localnet.state.actor_interfaces import ActorSchemas, no_schemas
+from store.blocks.overlay import RecordingBlockstore
 from store.blockstore import Blockstore, get_object
-from store.cid import Cid, show
+from store.cid import Cid, VarintError, read_uvarint, show, write_uvarint
 from store.codec import kind_of, unlink
-from store.layouts import Layout
-from store.recorder import RecordingBlockstore
 from store.schema import Schema, SchemaError
 from store.schema.types import Advanced, Link, List, Map, Term, Type, Union, member_name
-from store.trees.paths import load
-from store.varint import VarintError, read_uvarint, write_uvarint
+from store.trees.paths import Layout, load
 
 
 class PathNotFound(HypervisorError):

@@ -14,8 +14,7 @@ from hypervisor.bundles.bundle import check_sections, custom_section
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.kernel.actor_log import NAME_PREFIX
 from store.blockstore import Store, StoreError
-from store.cid import Cid, show
-from store.varint import write_uvarint
+from store.cid import Cid, show, write_uvarint
 
 if TYPE_CHECKING:
     from bridge.actors.interfaces import Interface

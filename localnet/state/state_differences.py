@@ -14,9 +14,9 @@ from localnet.state.inspection import StateInspector, StateValue, child_term, ke
 from store.blockstore import Blockstore, get_object
 from store.cid import Cid, show
 from store.codec import kind_of, unlink
-from store.layouts import Layout
 from store.schema.types import List, Map
 from store.trees.nodes import MISSING
+from store.trees.paths import Layout
 
 _ACTORS: Final = Layout("HAMT5")
 _NOTHING: Final = object()

@@ -17,6 +17,7 @@ from eth_tester.backends.base import BaseChainBackend
 from eth_tester.exceptions import BlockNotFound, TransactionFailed, TransactionNotFound, ValidationError
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.ethereum.block import ETHEREUM
 from bridge.ethereum.reverts import error_text
 from bridge.ethereum.transactions import (
     ACCESS_LIST,
@@ -27,11 +28,9 @@ from bridge.ethereum.transactions import (
     Authorization,
     SignedTransaction,
     Transaction,
+    read_v,
 )
-from bridge.ethereum_block import ETHEREUM
-from bridge.transaction_parsing import read_v
-from hypervisor.argument_checks import whole_number
-from hypervisor.types import ATTO_PER_FIL, TokenAmount
+from hypervisor.types import ATTO_PER_FIL, TokenAmount, whole_number
 from localnet.accounts import Account, accounts
 from localnet.chain.clock import NO_TIME_TRAVEL
 from localnet.errors import TransactionRefused

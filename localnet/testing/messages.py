@@ -18,14 +18,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bridge.actors.interfaces import UNKNOWN_INTERFACE, Interface
-from hypervisor.argument_checks import whole_number
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode, numbered_exit
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.tracing import CallNode, CallTrees
-from hypervisor.types import ATTO_PER_FIL, ActorID, TokenAmount
+from hypervisor.types import ATTO_PER_FIL, ActorID, TokenAmount, whole_number
 from localnet.addresses import Target, filecoin_address
 from localnet.contracts.native_actor import NativeActor, existing_actor, interface_of_actor
 from localnet.network import Network

@@ -14,11 +14,11 @@ from typing import Any, Final
 from bridge.evm_steps import EvmStep
 from bridge.filecoin.cbor import ParamsError
 from bridge.filecoin.parameters import ConstructorParams
+from hypervisor.installation import OFFICIAL_EVM, OWN_EVM
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.opening import registry_factory
 from hypervisor.machine.registry import Registry
 from hypervisor.messages.address import Address
-from hypervisor.names import OFFICIAL_EVM, OWN_EVM
 from hypervisor.tracing import CallEnded, CallNode, CallStarted, CallTrees, RuntimeEvent, TraceEvent
 from hypervisor.types import METHOD_CONSTRUCTOR
 from localnet.calls.time_limit import OutOfTime, TimeLimit

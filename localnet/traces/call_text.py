@@ -13,9 +13,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from hypervisor.exit_codes import numbered_exit
-from hypervisor.markup import TreeLine
-from hypervisor.printable import printable
-from hypervisor.text import show_fil
+from hypervisor.text import TreeLine, printable, show_fil
 from localnet.ledger.call_tree import is_native
 from localnet.traces.console_log import is_log, line_of
 

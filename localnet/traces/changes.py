@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from hypervisor.markup import table
-from hypervisor.text import one_line, show_fil
+from hypervisor.text import one_line, show_fil, table
 from localnet.chain.view import ChainReader
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.state.actor_interfaces import StoredSchemas

@@ -16,7 +16,7 @@ from typing import Any, Final
 from bridge.ethereum.addresses import EthAddress, checksummed, to_filecoin
 from bridge.filecoin.cbor import ParamsError
 from bridge.filecoin.parameters import calldata_of
-from hypervisor.printable import printable
+from hypervisor.text import printable
 from store.keccak import keccak
 
 CONSOLE: Final = EthAddress(bytes.fromhex("000000000000000000636f6e736f6c652e6c6f67"))

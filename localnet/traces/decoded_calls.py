@@ -12,21 +12,19 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from bridge.abi.abi import AbiMismatch, ContractInterface
-from bridge.actor_events import EventValue, native_event
 from bridge.actors.facade import interface
 from bridge.actors.interfaces import Interface
-from bridge.actors.schemas import ActorMethod, actor_method, actor_schema, meaning, term_below
+from bridge.actors.schemas import ActorMethod, EventValue, actor_method, actor_schema, meaning, native_event, term_below
+from bridge.ethereum.block import SYSTEM_ADDRESS
 from bridge.ethereum.reverts import exit_error, revert_reason, reverted_with
-from bridge.ethereum_block import SYSTEM_ADDRESS
 from bridge.filecoin.call import HANDLE_FILECOIN_METHOD
 from bridge.filecoin.cbor import ParamsError
 from bridge.filecoin.events import entries_to_log
-from bridge.filecoin.parameters import DelegateCallParams, calldata_of, unwrap_return
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM, DelegateCallParams, calldata_of, unwrap_return
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
 from hypervisor.messages.events import EventEntry
-from hypervisor.printable import printable
+from hypervisor.text import printable
 from localnet.contracts.named_interface import NamedInterface
 from localnet.contracts.registered_precompiles import PrecompileCall
 from localnet.ledger.call_tree import is_native

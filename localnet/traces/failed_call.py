@@ -11,8 +11,7 @@ from typing import Any
 
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.markup import tree
-from hypervisor.text import one_line
+from hypervisor.text import one_line, tree
 from hypervisor.tracing import CallTrees
 from localnet.calls.simulate import traced_call
 from localnet.contracts.named_interface import NamedInterface

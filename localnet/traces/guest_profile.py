@@ -18,7 +18,7 @@ from hypervisor.errors import InvalidInput
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.profile import ProfiledInvocation, ProfileNode, ProfileRecorder, profile_actors
-from hypervisor.printable import printable
+from hypervisor.text import printable
 from localnet.chain.view import ChainReader
 from localnet.deprecation import renamed
 from localnet.ledger.records import TransactionReceipt

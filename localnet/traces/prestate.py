@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.delegations import delegation_of
 from bridge.ethereum.transactions import Authorization
-from bridge.ethereum_block import EthereumBlock
 from bridge.traces.frames import Directory
 from bridge.traces.touched import TouchedAccounts
 from hypervisor.machine.machine import Hypervisor

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from hypervisor.bigint import decode_bigint
+from hypervisor.integers import decode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.migrations.nv29 import DENOM
 from hypervisor.tracing import CallEnded, CallStarted, TraceEvent

@@ -24,8 +24,7 @@ from localnet.fork.remote_accounts import RemoteWords
 from localnet.rules.installed import rules_of
 from localnet.state.contract_state import code_of_contract, nonce_of_actor, state_with_storage
 from store.cid import Cid
-from store.trees.kamt import EMPTY_KAMT, Kamt
-from store.words import StoredWords
+from store.trees.kamt import EMPTY_KAMT, Kamt, StoredWords
 
 _SAME: Final = "="
 _T = TypeVar("_T")

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bridge.ethereum.addresses import address_of_actor, from_delegated, to_ethereum
-from bridge.ethereum_block import emitter_address
+from bridge.ethereum.block import emitter_address
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.markup import tree
 from hypervisor.messages.message import Receipt
-from hypervisor.text import one_line
+from hypervisor.text import one_line, tree
 from hypervisor.tracing import CallEnded, CallNode, CallStarted, CallTrees, EventEmitted, Tracer
 from hypervisor.types import SYSTEM_ACTOR, ActorID, ChainEpoch
 from localnet.calls.pace import with_pace

@@ -17,8 +17,7 @@ from bridge.traces.flame import FlameBox, flame_html, flame_svg
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode, exit_meaning
 from hypervisor.gas import MILLIGAS_PER_GAS
-from hypervisor.printable import printable
-from hypervisor.text import show_fil
+from hypervisor.text import printable, show_fil
 from localnet.contracts.named_interface import NamedInterface
 from localnet.ledger.call_tree import every_call, is_native
 from localnet.traces.console_log import is_log

@@ -23,6 +23,7 @@ from bridge.filecoin.evm_state import EvmState
 from bridge.filecoin.parameters import (
     CREATE2_METHOD,
     CREATE_METHOD,
+    INVOKE_EVM,
     ConstructorParams,
     Create2Params,
     CreateParams,
@@ -32,7 +33,6 @@ from bridge.filecoin.parameters import (
     storage_key,
     storage_value,
 )
-from bridge.method_numbers import INVOKE_EVM
 from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
 from hypervisor.kernel import Kernel
@@ -53,10 +53,8 @@ from runtimes.evm.engine import (
     SubcallOutcome,
 )
 from runtimes.evm.host import FilecoinHost
-from runtimes.evm.memory import hold
-from runtimes.evm.precompile_host import gas_limit
 from runtimes.evm.rules import EvmRules
-from runtimes.evm.syscalls import Syscalls
+from runtimes.evm.syscalls import Syscalls, gas_limit, hold
 from store.cid import CBOR, DAG_CBOR, Cid
 from store.codec import encode, link
 

@@ -1,4 +1,10 @@
-"""Two engines side by side: the second runs each frame again, replaying the host's answers to the first.
+"""Two engines side by side.
+
+The gas of an engine that replays a frame with the host results recorded from another engine (`runtimes.evm.both`).
+
+In a separate module, because this class must be compiled like its base class, and `both` is interpreted.
+
+Two engines side by side: the second runs each frame again, replaying the host's answers to the first.
 
 Every call of the host is recorded with the remaining gas and its result. The second engine must make the same calls in
 the same order with the same gas, emit the same trace, and end the frame in the same way. Otherwise the message ends
@@ -15,17 +21,44 @@ from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from bridge.eip3155 import Instruction, instructions, line
-from bridge.gas import GasBudget
+from bridge.evm_steps import Instruction, instructions, line
+from bridge.gas import SLICE, GasBudget
 from hypervisor.errors import ActorExit, Fatal, HypervisorError, OutOfGas
+from hypervisor.gas import GasTracker
 from hypervisor.tracing import RuntimeEvent, StepTracer, TraceEvent
 from runtimes.evm.engine import Engine, EngineFactory, Frame, FrameOutcome, Host, Status, Step, SubcallOutcome
-from runtimes.evm.replayed_gas import ReplayedGas, check_stopped
 from store.cid import Cid
 
 if TYPE_CHECKING:
     from runtimes.evm.ethereum.calls import EthereumCalls
     from runtimes.evm.ethereum.host import EthereumHost
+
+
+class ReplayedGas(GasBudget):
+    """A budget set to the recorded remaining gas; it raises OutOfGas once the actual budget was interrupted."""
+
+    __slots__ = ("_actual",)
+
+    def __init__(self, actual: GasBudget) -> None:
+        self._actual = actual
+        super().__init__(GasTracker(0), 1, SLICE)
+
+    def set_remaining(self, amount: int) -> None:
+        """Set the remaining EVM gas."""
+        self._tracker = GasTracker(amount)
+        self.refill()
+
+    def overdraw(self, amount: int) -> None:
+        """Grant more gas, unless the actual budget was interrupted. Raises OutOfGas."""
+        check_stopped(self._actual)
+        super().overdraw(amount)
+
+
+def check_stopped(gas: GasBudget) -> None:
+    """Raise OutOfGas after an interrupt, because the results of interrupted engines are not compared."""
+    if gas.stopped:
+        raise OutOfGas("interrupted")
+
 
 _OPTIONAL_CALLS: Final = frozenset(
     {

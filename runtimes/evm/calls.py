@@ -7,8 +7,7 @@ from typing import Final
 
 from bridge.ethereum.addresses import to_filecoin
 from bridge.evm_steps import ParametersTooLarge, PrecompileRefusal
-from bridge.filecoin.parameters import DelegateCallParams, unwrap_return
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM, DelegateCallParams, unwrap_return
 from hypervisor.errors import OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.kernel import SendResult
@@ -19,8 +18,8 @@ from hypervisor.types import METHOD_SEND, NO_BLOCK, BlockId, MethodNumber, Token
 from runtimes.evm.engine import CallInputs, CallKind, SubcallOutcome
 from runtimes.evm.host import FilecoinHost
 from runtimes.evm.inspection import AccountKind
-from runtimes.evm.precompile_host import gas_limit
 from runtimes.evm.precompiles import PrecompileFailure, run_precompile
+from runtimes.evm.syscalls import gas_limit
 from store.cid import DAG_CBOR, RAW
 
 INVOKE_CONTRACT_DELEGATE: Final = MethodNumber(6)

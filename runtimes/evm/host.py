@@ -14,9 +14,8 @@ from hypervisor.types import METHOD_SEND
 from runtimes.evm.contract import EvmContract
 from runtimes.evm.engine import TreeMode, TxContext
 from runtimes.evm.inspection import AccountInspector
-from runtimes.evm.memory import TWO_GIB, charge_memory, hold
 from runtimes.evm.rules import EvmRules
-from runtimes.evm.syscalls import Syscalls
+from runtimes.evm.syscalls import TWO_GIB, Syscalls, charge_memory, hold
 from store.cid import split_cid
 
 _BLOCK_HASHES: Final = 256

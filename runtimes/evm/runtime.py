@@ -4,13 +4,13 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Final, cast
 
-from bridge.ethereum_block import ETHEREUM
+from bridge.ethereum.block import ETHEREUM
 from hypervisor.errors import ActorExit, LongExecution
 from hypervisor.exit_codes import ExitCode
+from hypervisor.installation import OWN_EVM
 from hypervisor.kernel import Kernel
-from hypervisor.names import OWN_EVM
+from hypervisor.machine.registry import InstallServices, Outcome, RuntimeServices
 from hypervisor.precompiles import Precompile, PrecompileTable
-from hypervisor.runtime import InstallServices, Outcome, RuntimeServices
 from hypervisor.types import BlockId
 from hypervisor.versions.overlay import Overlay
 from runtimes.evm.actor import EvmInvocation, invoke_method
@@ -32,7 +32,7 @@ class EvmRuntime:
     """Runs contracts. It caches analysed code and engine tables, which are independent of messages."""
 
     runs_short: Final = True
-    """True: frames check the limit of short executions (`hypervisor.short_executions`)."""
+    """True: frames check the limit of short executions (`hypervisor.threads`)."""
 
     def __init__(self, services: RuntimeServices) -> None:
         self._name = services.options.get(ENGINE_OPTION, OWN_EVM)
@@ -99,7 +99,7 @@ class EvmRuntime:
         """Do nothing: the actor's code is this package."""
 
     def accept_precompiles(self, rows: Sequence[Precompile]) -> PrecompileTable:
-        """Return users' precompiles, ready to run (`hypervisor.machine.precompile_registration`). Raises InvalidInput."""
+        """Return users' precompiles, ready to run (`precompile_registration`). Raises InvalidInput."""
         from runtimes.evm.precompiles.registered import build_table
 
         return build_table(rows)

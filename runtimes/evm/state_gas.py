@@ -6,7 +6,7 @@ fills the reservoir. Rules: EIP-8037, as in go-ethereum v1.17.10, core/vm/gascos
 
 from typing import Final, NamedTuple
 
-from hypervisor.journal import Journal
+from hypervisor.state.undo_map import Journal
 
 _KEY: Final = "state gas"
 

@@ -1,13 +1,19 @@
-"""The kernel as used by a contract's actor, at the official actor's prices.
+"""The kernel as used by a contract's actor and by precompiles.
+
+The kernel as used by a contract's actor, at the official actor's prices.
 
 The official EVM actor is a WASM module, so each of its kernel operations costs a syscall in addition to the kernel's
 own charge; the same is charged here. Before each operation the engine's gas is settled and the rest of its budget
 returned, so that no other module has to do it. Errors are the kernel's: SyscallError, OutOfGas, Fatal.
+
+Memory charges of an invocation, and its end if memory is exhausted, as in the official module.
+
+The interface of the calling contract for Filecoin's precompiles, under any rules, and its calls' gas limits.
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Final, Protocol
 
 from bridge.ethereum.addresses import ETH_ADDRESS_LENGTH, EthAddress, from_delegated, masked_id
 from bridge.gas import SLICE, GasBudget
@@ -19,6 +25,7 @@ from hypervisor.kernel.chain import draw
 from hypervisor.messages.address import Address, is_eth_namespace
 from hypervisor.messages.events import EventEntry
 from hypervisor.types import NO_BLOCK, ActorID, BlockId, ChainEpoch, Gas, MethodNumber, TokenAmount
+from runtimes.evm.rules import EvmRules
 from store.cid import DAG_CBOR, Cid
 
 _KECCAK_256: Final = 0x1B
@@ -203,3 +210,78 @@ class Syscalls:
             gas.used = used
         else:
             gas.charge(name, milligas)
+
+
+TWO_GIB: Final = 2 << 30
+"""Size in bytes at which the official module panics instead of allocating."""
+
+
+def charge_memory(syscalls: Syscalls, milligas: int) -> None:
+    """Charge for memory."""
+    syscalls.charge("OnEvmMemory", milligas)
+
+
+def hold(
+    syscalls: Syscalls,
+    rules: EvmRules,
+    size: int,
+    copies: int = 1,
+    *,
+    frame_memory: int = 0,
+    failure: ExitCode = ExitCode.SYS_ILLEGAL_INSTRUCTION,
+) -> None:
+    """Charge for copies of `size` bytes each, held in addition to `frame_memory` bytes of the frame's memory.
+
+    What fits in the initial memory is free. Raises ActorExit: 24 for a copy of 2 GiB and more, else `failure` if the
+    copies exceed an instance's limit, after one copy was charged.
+    """
+    if size >= TWO_GIB:
+        raise ActorExit(ExitCode.USR_ASSERTION_FAILED, message=f"{size} bytes: capacity overflow")
+    needed = size * copies
+    if needed <= rules.free_memory:
+        return
+    if frame_memory + needed > rules.max_frame_memory:
+        charge_memory(syscalls, size * rules.memory_growth_price)
+        raise ActorExit(failure, message=f"{copies} copies of {size} bytes cannot be allocated")
+    charge_memory(syscalls, needed * (rules.memory_fill_price + rules.memory_growth_price))
+
+
+class SendingContract(Protocol):
+    """Sends on behalf of the contract."""
+
+    def send(
+        self,
+        to: Address,
+        method: MethodNumber,
+        params: BlockId = NO_BLOCK,
+        value: TokenAmount = TokenAmount(0),
+        gas_limit: int | None = None,
+        read_only: bool = False,
+    ) -> SendResult:
+        """Call another actor. Gas limit in gas; errors as the kernel's."""
+
+
+class PrecompileHost(Protocol):
+    """A contract's frame, as seen by a precompile."""
+
+    @property
+    def syscalls(self) -> Syscalls:
+        """The kernel, with gas in the contract's unit."""
+
+    @property
+    def contract(self) -> SendingContract:
+        """The contract."""
+
+    def hold(self, size: int, copies: int) -> None:
+        """Charge for `copies` copies of `size` bytes, which the official actor keeps in memory."""
+
+    def get_gas_left(self) -> int:
+        """Return the remaining gas in the machine's unit."""
+
+
+_U64_MAX: Final = (1 << 64) - 1
+
+
+def gas_limit(host: PrecompileHost, wanted: int) -> int:
+    """Return a call's gas limit: the requested one, at most 63/64 of the remaining gas."""
+    return min(wanted, _U64_MAX, 63 * host.get_gas_left() // 64)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeGuard
 
 from bridge.ethereum.addresses import EthAddress
 from hypervisor.messages.events import StampedEvent
-from hypervisor.short_executions import ShortExecutions
+from hypervisor.threads import ShortExecutions
 from hypervisor.types import ActorID
 from runtimes.evm.code import CodeCache
 from runtimes.evm.engine import Engine, EngineRules, Frame, FrameOutcome, Host, TxContext
@@ -19,7 +19,7 @@ from runtimes.evm.state_gas import StateGasMeter
 from store.cid import Cid
 
 if TYPE_CHECKING:
-    from hypervisor.runtime import Runtime
+    from hypervisor.machine.registry import Runtime
 
 
 class AccountView(NamedTuple):

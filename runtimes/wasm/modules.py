@@ -10,8 +10,8 @@ from dataclasses import astuple, dataclass, field
 from hypervisor.bounded_cache import BoundedCache
 from hypervisor.compile_time import compiling
 from hypervisor.errors import InvalidModule, UnlinkableModule
-from runtimes.wasm import instrument
 from runtimes.wasm.boundary import RAW, Boundary, RawBoundary, ResolvedModule
+from runtimes.wasm.module import encode
 from runtimes.wasm.module.opcodes import NETWORK_PRICES, WasmPrices
 from runtimes.wasm.module.parser import WasmModule, parse_module
 from runtimes.wasm.syscalls.abi import Revision, revision_named
@@ -142,7 +142,7 @@ class GuestModules:
                 check_entry(ready.facts)
 
     def _key(self, code: Cid, prices: WasmPrices = NETWORK_PRICES) -> bytes:
-        revision = instrument.REVISION.to_bytes(4, "big")
+        revision = encode.REVISION.to_bytes(4, "big")
         return cache_key(
             priced_key(code, prices), revision, self._engine.fingerprint, WASMTIME_VERSION.encode(), cpu_features()
         )
@@ -164,7 +164,7 @@ class GuestModules:
 
     def _instrument(self, module: WasmModule, prices: WasmPrices) -> bytes:
         """Return the instrumented form of a module. Raises InvalidModule."""
-        return instrument.instrument(module, prices)
+        return encode.instrument(module, prices)
 
     def _check(self, module: WasmModule) -> ModuleFacts:
         """Return the facts of a module for its invocation. Raises InvalidModule if the rules reject it."""

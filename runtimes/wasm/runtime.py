@@ -13,15 +13,15 @@ from pathlib import Path
 from hypervisor.errors import ActorExit, Fatal, InvalidModule, OutOfGas, SyscallError, UnlinkableModule
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.kernel import Kernel
-from hypervisor.memory import MAX_INSTANCE_MEMORY, MAX_TOTAL_MEMORY
+from hypervisor.kernel.call import MAX_INSTANCE_MEMORY, MAX_TOTAL_MEMORY
+from hypervisor.machine.registry import InstallServices, Outcome, RuntimeServices
 from hypervisor.prices import PriceList
-from hypervisor.runtime import InstallServices, Outcome, RuntimeServices
 from hypervisor.types import NO_BLOCK, BlockId
 from runtimes.wasm.boundary import selected_boundary
 from runtimes.wasm.module.encode import GAS_EXPORT, START_EXPORT
 from runtimes.wasm.module.opcodes import NETWORK_PRICES, PAGE_BYTES, WasmPrices
+from runtimes.wasm.module.parser import function_count, function_label, function_names
 from runtimes.wasm.modules import GuestModule, GuestModules
-from runtimes.wasm.names import function_count, function_label, function_names
 from runtimes.wasm.syscalls.invocation import WasmInvocation
 from runtimes.wasm.validate import ENTRY_POINT, MAX_TABLE_ELEMENTS, UPGRADE, check_features
 from runtimes.wasmtime.cache import ModuleCache, default_folder

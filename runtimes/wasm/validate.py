@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from hypervisor.errors import InvalidModule, UnlinkableModule
-from hypervisor.memory import MAX_INSTANCE_MEMORY
+from hypervisor.kernel.call import MAX_INSTANCE_MEMORY
 from hypervisor.versions.features import FEATURES, feature_of_syscall
 from runtimes.wasm.module.encode import GAS_EXPORT, START_EXPORT
 from runtimes.wasm.module.instrumentation import decode

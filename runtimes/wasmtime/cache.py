@@ -1,10 +1,14 @@
-"""Disk cache of compiled modules, shared by machines.
+"""Disk caches of compiled modules.
+
+Disk cache of compiled modules, shared by machines.
 
 Loading a compiled module means running native code, so the folder must be private to the user (0700), and every file
 carries a digest keyed with a secret of the folder, which is checked first. A file that fails a check is ignored and its
 module compiled again. Files are never part of a state folder or a CAR.
 
 The folder is $FVM_CACHE_DIR, or else in the user's cache folder; FVM_CACHE_DIR=off disables the cache.
+
+Native code of a module of this package, cached by module, wasmtime version and processor.
 """
 
 import hashlib
@@ -21,7 +25,11 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from hypervisor.compile_time import compiling
+from hypervisor.errors import InvalidModule
 from hypervisor.installation import user_folder
+from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine
+from runtimes.wasmtime.raw import WASMTIME_VERSION
 
 DIGEST = 32
 MAX_BYTES = 1 << 30
@@ -190,3 +198,19 @@ def _write_private(path: Path, data: bytes, replace: bool = True) -> None:
                 os.link(temporary, path)
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+def load_or_compile(engine: WasmtimeEngine, wasm: bytes, modules: ModuleCache, what: str) -> CompiledModule:
+    """Return the compiled module, from the cache if possible; `what` names it in the log. Raises InvalidModule."""
+    digest = hashlib.blake2b(wasm, digest_size=32).digest()
+    key = cache_key(digest, engine.fingerprint, WASMTIME_VERSION.encode(), cpu_features())
+    stored = modules.load(key)
+    if stored is not None:
+        try:
+            return engine.deserialize(stored)
+        except InvalidModule as problem:
+            _log.warning("the compiled %s on disk cannot be used: %s", what, problem)
+    with compiling():
+        artifact = engine.compile(wasm).serialize()
+    modules.store(key, artifact)
+    return engine.deserialize(artifact)  # a module fresh from the compiler holds nearly twice the memory

@@ -1,10 +1,14 @@
-"""wasmtime with pinned settings: engines, compiled modules, linkers.
+"""wasmtime with pinned settings: engines, compiled modules, linkers, and epoch ticks.
+
+wasmtime with pinned settings: engines, compiled modules, linkers.
 
 The `guest` engine accepts what consensus allows and runs actors. The `own` engine allows the features used by modules
 of this package (SIMD, wide arithmetic, multi-value); user modules cannot reach it, because `GuestModules` only uses
 `guest`. Features that wasmtime cannot disable (start functions, extended constant expressions, reference types) are
 rejected by `validate` and the parser. Every setting that affects results or compiled code is set explicitly, and the
 fingerprint of the settings is part of the cache key. Rules: ref-fvm fvm/src/engine.
+
+Epoch ticks of an engine: at each tick, instances that follow its epochs get a callback on their threads.
 """
 
 from __future__ import annotations
@@ -15,13 +19,14 @@ import mmap
 import signal
 import sys
 import threading
+import time
 import weakref
 from ctypes import c_bool, c_char_p, c_size_t, c_uint8, c_uint64
 from types import MappingProxyType
 from typing import Any, Final
 
 from hypervisor.errors import InvalidModule, UnlinkableModule
-from hypervisor.once import once
+from hypervisor.threads import once
 from runtimes.wasmtime.raw import ByteVector, HostFunction, Library, check_memory, library
 
 POOL_SIZE: Final = 256
@@ -384,3 +389,40 @@ def profiling_engine() -> WasmtimeEngine:
     """Return the engine of profiled actors: the settings of actors plus a second memory and epoch interruption."""
     settings = GUEST_SETTINGS | {"wasm_multi_memory": True, "epoch_interruption": True}
     return WasmtimeEngine(library(), MappingProxyType(settings))
+
+
+SECONDS: Final = 0.05
+"""Seconds between two ticks."""
+
+
+class Ticks:
+    """A thread that increments an engine's epoch while instances are running."""
+
+    def __init__(self, engine: WasmtimeEngine) -> None:
+        self._engine = engine
+        self._tick = engine.lib.bind("wasmtime_engine_increment_epoch", None, c_size_t)
+        self._at_work = 0
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def begin(self) -> None:
+        """Register a running instance until `end`."""
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():  # threads do not survive a fork
+                self._thread = threading.Thread(target=self._run, name="ticks", daemon=True)
+                self._thread.start()
+            self._at_work += 1
+
+    def end(self) -> None:
+        """Unregister a running instance."""
+        with self._lock:
+            self._at_work -= 1
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(SECONDS)
+            with self._lock:
+                if not self._at_work:
+                    self._thread = None
+                    return
+            self._tick(self._engine.pointer)

@@ -1,17 +1,31 @@
-"""Instances of modules: one guest in its own store, created, called and deleted by one invocation on its thread.
+"""Instances of modules: for one invocation, with an instruction limit, or linked with other instances.
+
+Instances of modules: one guest in its own store, created, called and deleted by one invocation on its thread.
 
 The rules of `raw` apply. A guest's gas counter and memory are accessed in its VMContext, whose offsets `ContextOffsets`
 holds.
+
+An instance with an instruction limit (wasmtime's fuel), for modules without gas metering.
+
+Its engine has the setting `consume_fuel`. Its module imports nothing, so it may be called on any thread (`raw`).
+
+Several instances in one wasmtime store: a module and the modules whose exports it imports (lab `libraries`).
+
+As in `raw`, one invocation creates, calls and deletes the instances on its thread. The instance created last is called.
 """
 
 from __future__ import annotations
 
 import ctypes
 import threading
-from ctypes import c_int64, c_size_t, c_uint32
+from collections.abc import Callable, Sequence
+from ctypes import c_bool, c_char_p, c_int64, c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, Protocol
 
-from hypervisor.gil import GIL_POLICY
+from hypervisor.threads import GIL_POLICY
+from runtimes.wasmtime.engine import CompiledModule, Linker
 from runtimes.wasmtime.raw import (
     EXTERN_FUNCTION,
     EXTERN_GLOBAL,
@@ -22,6 +36,7 @@ from runtimes.wasmtime.raw import (
     Library,
     Trap,
     Value,
+    ValueTypes,
     WasmtimeUnusable,
 )
 
@@ -316,3 +331,172 @@ class ApiCounter:
         error = self._lib.global_set(*self._arguments)
         if error:
             raise Trap(None, self._lib.take_error(error))
+
+
+_WASM_I32 = 0x7F
+"""Code of i32 in a module; the codes of the other types descend, while wasmtime numbers its kinds upwards from 0."""
+
+
+@cache
+def _bind(lib: Library) -> dict[str, Any]:
+    """Return the library functions used only here."""
+    return {
+        "set": lib.bind("wasmtime_context_set_fuel", c_size_t, c_size_t, c_uint64),
+        "get": lib.bind("wasmtime_context_get_fuel", c_size_t, c_size_t, c_void_p),
+        "type": lib.bind("wasmtime_func_type", c_size_t, c_size_t, c_size_t),
+        "parameters": lib.bind("wasm_functype_params", ctypes.POINTER(ValueTypes), c_size_t),
+        "results": lib.bind("wasm_functype_results", ctypes.POINTER(ValueTypes), c_size_t),
+        "kind": lib.bind("wasm_valtype_kind", c_uint8, c_size_t),
+        "delete": lib.bind("wasm_functype_delete", None, c_size_t),
+    }
+
+
+class FueledInstance(Instance):
+    """A guest with fuel. As in `raw`, it is created, called and deleted on one thread."""
+
+    __slots__ = ()
+
+    def set_fuel(self, amount: int) -> None:
+        """Set the number of instructions that the instance may still execute."""
+        error = _bind(self._lib)["set"](self.context, amount)
+        if error:
+            raise Trap(None, self._lib.take_error(error))
+
+    def remaining_fuel(self) -> int:
+        """Return the remaining fuel; 0 if it ran out."""
+        found = c_uint64()
+        error = _bind(self._lib)["get"](self.context, ctypes.byref(found))
+        if error:
+            raise Trap(None, self._lib.take_error(error))
+        return found.value
+
+    def function_type(self, name: bytes) -> tuple[bytes, bytes] | None:
+        """Return parameter and result types of an exported function as encoded in a module, or None."""
+        if not self.find_function(name):
+            return None
+        functions = _bind(self._lib)
+        found = functions["type"](self.context, self._at + 8 * FUNCTION + 8)
+        try:
+            parts = [functions[part](found).contents for part in ("parameters", "results")]
+            encoded = [bytes(_WASM_I32 - functions["kind"](part.data[at]) for at in range(part.size)) for part in parts]
+        except ValueError:
+            return None  # a reference type, which our modules do not use
+        finally:
+            functions["delete"](found)
+        return encoded[0], encoded[1]
+
+    def enter_function(self, name: bytes, *arguments: int) -> int:
+        """Call an exported function with at most two i32 arguments; return its unsigned result. Raises Trap.
+
+        The caller has checked the function's type.
+        """
+        if not self.find_function(name):
+            raise Trap(None, f"no function {name.decode()}")
+        words, at = self._words, self._at
+        for index, argument in enumerate(arguments):
+            words[CALL + 2 * index] = argument
+        words[TRAP] = 0
+        call = self._lib.call_released if GIL_POLICY.releases else self._lib.call
+        call_at, slots = at + 8 * CALL, max(1, len(arguments))
+        error = call(self.context, at + 8 * FUNCTION + 8, call_at, slots, at + 8 * TRAP)
+        if error or words[TRAP]:
+            failure = self._lib.take_failure(error, words[TRAP])
+            if failure is not None:
+                raise failure
+        result: int = words[CALL] & (1 << 64) - 1
+        return result
+
+
+HOST: Final = -1
+"""Value of `ImportSource.instance_index` for an import that is a host function."""
+
+
+@cache
+def _new(lib: Library) -> Callable[..., int]:
+    return lib.bind("wasmtime_instance_new", c_size_t, *(c_size_t,) * 6)
+
+
+@cache
+def _get(lib: Library) -> Callable[..., bool]:
+    name = c_char_p, c_size_t
+    return lib.bind("wasmtime_linker_get", c_bool, c_size_t, c_size_t, *name, *name, c_size_t)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportSource:
+    """The source of an import: an export of the instance at an index, or (`HOST`) a host function."""
+
+    instance_index: int
+    name: bytes
+    module: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A module of a program and the sources of its imports, in the module's order."""
+
+    module: CompiledModule
+    imports: tuple[ImportSource, ...]
+
+
+class LinkedInstance(Instance):
+    """A guest that consists of several instances, in a store that holds no others."""
+
+    __slots__ = ("_parts", "_room")
+
+    def __init__(
+        self, lib: Library, engine: int, memory_bytes: int, table_elements: int, *, count: int, library_bytes: int
+    ) -> None:
+        """Create the store for `count` instances.
+
+        The memory of the last one is limited to `memory_bytes`, the memory of each other one to the larger of
+        `memory_bytes` and `library_bytes`.
+        """
+        super().__init__(lib, engine, memory_bytes, table_elements)
+        self._parts = (c_int64 * (2 * count))()
+        self._room = memory_bytes
+        self._limits = table_elements, count, count, count  # of instances, tables and memories
+        self.limit_memory(max(memory_bytes, library_bytes))
+
+    def instantiate_parts(self, parts: Sequence[Part], linker: Linker) -> None:
+        """Create the instances in order.
+
+        Raises Trap if one exceeds its limits or a segment does not fit.
+        """
+        for index, part in enumerate(parts):
+            last = index == len(parts) - 1
+            if last:
+                self.limit_memory(self._room)
+            imports = (Extern * max(1, len(part.imports)))()
+            for item, source in zip(imports, part.imports, strict=False):
+                self._find(ctypes.addressof(item), source, linker)
+            made = self._at if last else ctypes.addressof(self._parts) + 16 * index
+            trap = c_size_t()
+            error = _new(self._lib)(
+                self.context, part.module.pointer, ctypes.addressof(imports), len(part.imports), made,
+                ctypes.addressof(trap),
+            )  # fmt: skip
+            failure = self._lib.take_failure(error, trap.value)
+            if failure is not None:
+                raise failure
+
+    def _find(self, item: int, source: ImportSource, linker: Linker) -> None:
+        if source.instance_index == HOST:
+            module, name = source.module, source.name
+            found = _get(self._lib)(linker.pointer, self.context, module, len(module), name, len(name), item)
+        else:
+            instance = ctypes.addressof(self._parts) + 16 * source.instance_index
+            found = self._lib.export_get(self.context, instance, source.name, len(source.name), item)
+        if not found:
+            raise Trap(None, f"unresolved import {source.module.decode()}.{source.name.decode()}")
+
+    def _own_context(self) -> int:
+        """Return 0: the counter is in another instance's context and must be read through wasmtime."""
+        return 0
+
+    def enter_alone(self, argument: int) -> int:
+        """Call as `Instance.enter_alone`; traps have no frames, because function indices differ between parts."""
+        try:
+            return super().enter_alone(argument)
+        except Trap as trap:
+            raise Trap(trap.code, str(trap)) from None

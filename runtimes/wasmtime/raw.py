@@ -38,7 +38,7 @@ from pathlib import Path
 from typing import Any
 
 from hypervisor.errors import HypervisorError
-from hypervisor.once import once
+from hypervisor.threads import once
 
 WASMTIME_VERSION = "50.0.1"
 TRAP_UNREACHABLE = 9

@@ -11,9 +11,8 @@ from typing import Final
 
 from store.blockstore import Blockstore, SpillStore
 from store.cid import BLAKE2B_CID_LENGTH, CBOR_CID_PREFIX, RAW_CID_PREFIX, Cid
-from store.links import links_of, links_of_values, scan_links
-from store.rewritten_block import RewrittenBlock
-from store.walk import state_codec, targets
+from store.linked_bytes import RewrittenBlock
+from store.links import links_of, links_of_values, scan_links, state_codec, targets
 
 _PREFIX: Final = len(CBOR_CID_PREFIX)
 _USUAL: Final = (CBOR_CID_PREFIX, RAW_CID_PREFIX)

@@ -16,8 +16,7 @@ from typing import Final
 
 from store.cid import CBOR_CID_PREFIX, DAG_CBOR, RAW_CID_PREFIX, Cid
 from store.codec import LINK_HEAD
-from store.links import links_of
-from store.walk import state_codec, targets
+from store.links import links_of, state_codec, targets
 
 _TAG: Final = LINK_HEAD[:2]
 _END_OF_LONGER_TAG: Final = b"\0" + LINK_HEAD[1:2]

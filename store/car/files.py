@@ -11,9 +11,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, Final
 
 from store.blockstore import StoreError
-from store.cid import Cid, CidError, digest_of, read_cid, show, split_cid
+from store.cid import Cid, CidError, VarintError, digest_of, read_cid, read_uvarint, show, split_cid, write_uvarint
 from store.codec import CodecError, decode_strict, encode, link, unlink
-from store.varint import VarintError, read_uvarint, write_uvarint
 
 MAX_HEADER: Final = 1 << 20
 """Maximum length of a header in bytes, enough for about 25,000 roots."""

@@ -20,8 +20,18 @@ from typing import BinaryIO, Final, NamedTuple, Self
 
 from store.blockstore import BlockNotFound
 from store.car.files import CarError, read_car, write_sections
-from store.cid import IDENTITY, Cid, CidError, has_digest, read_cid, show, split_cid
-from store.varint import VarintError, read_uvarint, write_uvarint
+from store.cid import (
+    IDENTITY,
+    Cid,
+    CidError,
+    VarintError,
+    has_digest,
+    read_cid,
+    read_uvarint,
+    show,
+    split_cid,
+    write_uvarint,
+)
 
 SORTED: Final = 0x0400
 MULTIHASH_SORTED: Final = 0x0401

@@ -20,9 +20,8 @@ from store.car.files import CarError, CarReader, read_car, write_car
 from store.car.index import IndexedCar, write_indexed_car
 from store.cid import DAG_CBOR, IDENTITY, Cid, codec_of, show, split_cid
 from store.codec import CodecError, decode_strict, encode, kind_of, unlink
-from store.links import links_of
+from store.links import blocks_below, links_of
 from store.roots import IMPORT
-from store.walk import blocks_below
 
 
 def check_twice(data: bytes) -> None:

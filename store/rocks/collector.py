@@ -14,10 +14,10 @@ from time import monotonic
 from typing import Final
 
 from store.cid import Cid
+from store.links import Walk
 from store.rocks.database import RocksStore
 from store.rocks.marks import MARK_BLOCK, SWEEPING, Collection
 from store.roots import Roots, metadata_roots
-from store.walk import Walk
 
 BATCH: Final = 1000
 """Number of blocks that one step marks or scans (a few milliseconds)."""

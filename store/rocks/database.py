@@ -2,8 +2,8 @@
 
 Column families hold blocks, metadata (the heads), the chain index and the marks of a collection. A commit is a single
 synced write batch of new blocks, new head and commit number, so a process killed at any point reopens at a committed
-head with all its blocks. Every block is verified against its CID when it is read. See `store.packed` for the block
-format, `store.rocks.folder` for the folder format and `store.rocks.options` for RocksDB's options and errors.
+head with all its blocks. Every block is verified against its CID when it is read. See `store.rocks.format` for the
+block format, `store.rocks.folder` for the folder format and `store.rocks.options` for RocksDB's options and errors.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from rocksdict import (
     WriteOptions,
 )
 
-from store.allocator import fix_mapping_threshold
 from store.blockstore import (
     NOTHING,
     BlockCorrupt,
@@ -39,14 +38,12 @@ from store.blockstore import (
 )
 from store.cid import Cid, cid_of
 from store.codec import encode, link
-from store.packed import pack, unpack
+from store.links import Walk
 from store.rocks import folder as folders
-from store.rocks.format import check_logs
+from store.rocks.format import check_logs, pack, unpack
 from store.rocks.marks import MARK_SUBTREE, Collection, Marks
-from store.rocks.options import database_options, family_options, store_error
-from store.rocks_batch import Batch
+from store.rocks.options import Batch, database_options, family_options, fix_mapping_threshold, store_error
 from store.roots import IMPORT, SPILLED, metadata_roots
-from store.walk import Walk
 
 BLOCKS: Final = "blocks"
 METADATA: Final = "metadata"
@@ -101,7 +98,7 @@ class RocksStore:
         Readers (`read_only`) can run at the same time as the writer, and see the store as of their opening. Without
         `sync`, commits survive a crash of the process but not of the system. `statistics` enables `counter`. `recover`
         accepts the loss of commits and continues at the last complete one. `cache` is in bytes.
-        A writer also sets a parameter of the process's memory allocator (store/allocator.py).
+        A writer also sets a parameter of the process's memory allocator (store/rocks/options.py).
 
         Raises StoreLocked, StoreFormatError (another program's folder, or an empty one to read), StoreCorrupt (also if
         acknowledged commits are missing), StoreReadOnly, StoreDenied, StoreFull and StoreIOError.

@@ -5,8 +5,8 @@ after each synced commit but not synced itself, so it may lag behind the databas
 database has fewer commits than that (a truncated or removed log, a disk that lost acknowledged writes), opening fails
 instead of silently returning to an older head.
 
-Format 2 added the column family of marks and the commit count; format 3 packs nodes of links (`store.packed`). A folder
-in an older format is upgraded when it is first opened for writing; its data needs no conversion.
+Format 2 added the column family of marks and the commit count; format 3 packs nodes of links (`store.rocks.format`). A
+folder in an older format is upgraded when it is first opened for writing; its data needs no conversion.
 """
 
 from __future__ import annotations

@@ -18,9 +18,9 @@ from rocksdict import Rdict, ReadOptions
 from store.blockstore import Blockstore
 from store.cid import Cid
 from store.codec import decode, encode
-from store.rocks_batch import Batch
+from store.links import Walk
+from store.rocks.options import Batch
 from store.roots import metadata_roots
-from store.walk import Walk
 
 MARK_BLOCK: Final = b"h"
 MARK_SUBTREE: Final = b"b"

@@ -16,7 +16,7 @@ from typing import Any, Final
 from store.blockstore import Blockstore, TreeNodeError
 from store.cid import Cid, cid_of
 from store.codec import encode
-from store.rewritten_block import RewrittenBlock
+from store.linked_bytes import RewrittenBlock
 from store.trees.nodes import (
     changed_values,
     child_cid,

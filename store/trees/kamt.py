@@ -1,4 +1,8 @@
-"""KAMT: the map of 256-bit integers for EVM contract storage, byte-compatible with the EVM actor.
+"""KAMT: the storage of contracts, and its interface.
+
+The interface of a contract's storage, implemented by `store.trees.kamt.Kamt` and for storage fetched from a node.
+
+KAMT: the map of 256-bit integers for EVM contract storage, byte-compatible with the EVM actor.
 
 Like a HAMT, but the key is its own path (no hash), a slot holds one entry, and a link carries an extension: the path
 bits that all keys below it share. Zero is never stored: writing it deletes. Nodes are loaded on first use, changed in
@@ -11,12 +15,12 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from store.blockstore import Blockstore, TreeNodeError
 from store.cid import Cid, cid_of
 from store.codec import bytes_head, encode
-from store.rewritten_block import RewrittenBlock
+from store.linked_bytes import RewrittenBlock
 from store.trees.nodes import (
     MISSING,
     PATH_BITS,
@@ -27,6 +31,36 @@ from store.trees.nodes import (
     node_head,
     read_bitfield_node,
 )
+
+
+class StoredWords(Protocol):
+    """A map from 256-bit keys to 256-bit words, zero where nothing is stored."""
+
+    @property
+    def loaded_nodes(self) -> int:
+        """Number of nodes in memory."""
+
+    def get(self, slot: int) -> int:
+        """Return the word of a slot."""
+
+    def absent_bits(self, slot: int) -> int:
+        """Return n such that no slot that equals `slot` above its lowest n bits has a word.
+
+        0 if `slot` has one, or if nothing is known about other slots.
+        """
+
+    def set(self, slot: int, value: int) -> None:
+        """Set the word of a slot."""
+
+    def set_all(self, slots: Iterable[tuple[int, int]]) -> bool:
+        """Set the words of several slots, each named once; return True if the content changed."""
+
+    def items(self) -> Iterator[tuple[int, int]]:
+        """Iterate over the slots known to be nonzero, with their words."""
+
+    def flush(self) -> Cid:
+        """Write the changes to the store, and return the new root."""
+
 
 BIT_WIDTH: Final = 5
 EMPTY_KAMT_BLOCK: Final = bytes.fromhex("824080")

@@ -14,7 +14,7 @@ from hypervisor import integers
 from hypervisor.errors import OutOfGas
 from hypervisor.gas import GasTracker
 from hypervisor.messages.address import Address, Protocol
-from runtimes.evm import precompile_host
+from runtimes.evm import syscalls
 from tests.bridge.symbolic import (
     Bytes,
     Growing,
@@ -109,7 +109,7 @@ def test_every_actor_id_survives_leb128_round_trip() -> None:
 def test_call_gas_limit_is_requested_amount_capped_at_63_64ths() -> None:
     wanted, left = amount("wanted"), amount("left")
     host = SimpleNamespace(get_gas_left=lambda: left)
-    ended = list(paths(lambda: precompile_host.gas_limit(cast(Any, host), cast(int, wanted)), wanted >= 0, left >= 0))
+    ended = list(paths(lambda: syscalls.gas_limit(cast(Any, host), cast(int, wanted)), wanted >= 0, left >= 0))
     assert len(ended) > 1
     for conditions, limit in ended:
         assert always(limit <= wanted, conditions)

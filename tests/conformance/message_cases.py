@@ -19,7 +19,7 @@ from store.blocks.memory import MemoryStore
 from store.blockstore import StoreError
 from store.car.files import write_car
 from store.cid import Cid, show
-from store.walk import blocks_below
+from store.links import blocks_below
 from tests.conformance.oracle_diff import CannotRun, command_of
 from tests.conformance.random_messages import Drawn
 from tests.conformance.random_states import CHAIN_ID, EPOCH, SUPPLY, TIMESTAMP, Ground, tipsets

@@ -29,7 +29,7 @@ from bench.recorded import RunRecord, finish, options
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import HypervisorError
 from hypervisor.exit_codes import ExitCode
-from hypervisor.kernel.self_state import SelfOps
+from hypervisor.kernel.actors import SelfOps
 from hypervisor.messages.events import events_root
 from hypervisor.versions.network_versions import network_version
 from store.blockstore import StoreError

@@ -14,8 +14,14 @@ from eth_abi.abi import encode as encode_abi
 
 from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
 from bridge.filecoin.cbor import byte_string
-from bridge.filecoin.parameters import CREATE2_METHOD, CREATE_EXTERNAL_METHOD, CREATE_METHOD, invoke_params
-from bridge.method_numbers import INVOKE_EVM, method_number
+from bridge.filecoin.parameters import (
+    CREATE2_METHOD,
+    CREATE_EXTERNAL_METHOD,
+    CREATE_METHOD,
+    INVOKE_EVM,
+    invoke_params,
+    method_number,
+)
 from hypervisor.errors import MessageError
 from hypervisor.messages.address import Address, Protocol
 from hypervisor.messages.message import Message

@@ -27,7 +27,7 @@ from store.blocks.memory import MemoryStore
 from store.blocks.overlay import OverlayStore
 from store.cid import CBOR, EMPTY_ARRAY_CID, RAW, Cid, cid_of, show
 from store.codec import decode, encode, link
-from store.walk import blocks_below
+from store.links import blocks_below
 from tests.differential.generator import helpers
 from tests.differential.grammar import THEMES, WORDS, Grammar
 from tests.differential.twins import install_contracts

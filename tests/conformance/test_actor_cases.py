@@ -13,9 +13,9 @@ import pytest
 
 from fvm_hypervisor.laboratory.vectors.actor_cases import CaseFile, find_files, run_file
 from fvm_hypervisor.laboratory.vectors.ethereum_json import read_json, read_object
-from hypervisor.bigint import encode_bigint
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import InvalidInput
+from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.types import ActorID
 from store.cid import cid_of

@@ -28,7 +28,7 @@ def test_live_frames_share_the_memory_of_a_message(mebibytes: int, monkeypatch: 
     chains = [Chain(open_machine(bundle=bundle, evm=evm)) for evm in evms()]
     count = assemble("32 0 0 0 0 ADDRESS GAS CALL POP 0 MLOAD 1 ADD 0 MSTORE 32 0 RETURN")
     contracts = [chain.deploy(count) for chain in chains]
-    for module in ("hypervisor.memory", "runtimes.wasm.runtime"):
+    for module in ("hypervisor.kernel.call", "runtimes.wasm.runtime"):
         monkeypatch.setattr(f"{module}.MAX_TOTAL_MEMORY", mebibytes << 20)
     frames = [chain.call(contract) for chain, contract in zip(chains, contracts, strict=True)]
     assert frames[0] == frames[1]

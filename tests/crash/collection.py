@@ -21,11 +21,11 @@ from store.blockstore import StoreError
 from store.car.transfer import export_car, import_car
 from store.cid import Cid, cid_of
 from store.codec import encode, link
+from store.links import reachable
 from store.rocks.collector import CollectionResult
 from store.rocks.database import RocksStore
 from store.roots import HEAD, pin, unpin
 from store.trees.hamt import Hamt
-from store.walk import reachable
 from tests.crash.plants import PLANTS
 from tests.crash.states import collector, commit_next
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from store.blockstore import StoreError, StoreFull
 from store.cid import Cid
+from store.links import reachable
 from store.rocks.database import RocksStore
 from store.roots import pin, unpin
 from store.storage import Storage
-from store.walk import reachable
 from tests.crash.states import StateRoots, Unexpected, check, collector, commit_next
 from tests.store.copies import scratch_folder
 

@@ -13,7 +13,7 @@ from store.blockstore import NOTHING, StoreError
 from store.cid import Cid
 from store.rocks.database import RocksStore
 from store.rocks.marks import Marks
-from store.rocks_batch import Batch
+from store.rocks.options import Batch
 
 
 class NoSync(RocksStore):

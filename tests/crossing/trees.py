@@ -13,7 +13,7 @@ from eth_abi.abi import encode as encode_abi
 
 from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
 from bridge.filecoin.cbor import byte_string
-from bridge.method_numbers import INVOKE_EVM, method_number
+from bridge.filecoin.parameters import INVOKE_EVM, method_number
 from hypervisor.messages.address import Address
 from runtimes.evm.ethereum.alloc import AllocAccount
 from store.cid import CBOR, DAG_CBOR, RAW

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from bridge.ethereum.addresses import EthAddress
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM
 from runtimes.evm.ethereum.forks import LATEST_FORK
 from runtimes.evm.opcodes import FILECOIN_OPCODES
 from tests.differential.newer_opcodes import newer_names, newer_operators

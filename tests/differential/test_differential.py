@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM
 from hypervisor.messages.message import Message
 from runtimes.evm.ethereum.alloc import AllocAccount
 from store.cid import CBOR, DAG_CBOR

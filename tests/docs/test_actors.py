@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.method_numbers import method_number
+from bridge.filecoin.parameters import method_number
 from tests.docs.actors_page import BEGIN, END, HELD, PAGE, Row, found_rows, table
 
 TEXT = PAGE.read_text(encoding="utf-8")

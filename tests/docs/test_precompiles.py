@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from hypervisor.machine.precompile_registration import ENTRY_POINT_GROUP
-from hypervisor.precompile_file import precompiles_of
-from hypervisor.precompiles import MAX_MODULE_BYTES, MAX_OUTPUT_BYTES, Precompile
-from runtimes.evm.precompiles.wasm_function import _STACK, FUEL, MEMORY, SECONDS, wasm_function
+from hypervisor.precompiles import MAX_MODULE_BYTES, MAX_OUTPUT_BYTES, Precompile, precompiles_of
+from runtimes.evm.precompiles.registered import _STACK, FUEL, MEMORY, SECONDS, wasm_function
 from tests.localnet.test_precompiles import ANSWERS, INVERTS, module
 from tests.runtimes.evm.assembler import assemble, deployer
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from bridge.ethereum.addresses import EthAddress
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM
 
 _BN254_PRIME: Final = 21888242871839275222246405745257275088696311157297823662689037894645226208583
 _BN254_ORDER: Final = 21888242871839275222246405745257275088548364400416034343698204186575808495617

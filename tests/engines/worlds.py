@@ -5,13 +5,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.transactions import ACCESS_LIST, LEGACY, SET_CODE, Transaction
-from bridge.ethereum_block import EthereumBlock
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.events import Log
 from bridge.filecoin.evm_state import EvmState
-from bridge.filecoin.parameters import unwrap_return
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM, unwrap_return
 from fvm_hypervisor.laboratory.vectors.statetest import FixtureExterns
 from hypervisor.context import MachineContext
 from hypervisor.kernel import call as vm

@@ -17,7 +17,7 @@ from fvm_hypervisor.laboratory.vectors.blocktest import read_block_access_list, 
 from fvm_hypervisor.laboratory.vectors.ethereum_json import BadFixture
 from fvm_hypervisor.laboratory.vectors.t8n import transition
 from runtimes.evm.ethereum.block_errors import InvalidBlock
-from runtimes.evm.ethereum.header_rules import check_access_list
+from runtimes.evm.ethereum.headers import check_access_list
 from store.keccak import keccak
 from tests.golden_cases import ethereum_cases
 from tests.oracle.blocktests import NOTHING, fixture

@@ -14,7 +14,7 @@ import pytest
 from fvm_hypervisor.laboratory.vectors.blocktest import run_file, run_test
 from fvm_hypervisor.laboratory.vectors.exception_names import matches
 from hypervisor.errors import InvalidInput
-from runtimes.evm.ethereum.fork_schedule import schedule_of
+from runtimes.evm.ethereum.chain_import import schedule_of
 from tests import prepared
 from tests.golden_cases import ethereum_cases
 

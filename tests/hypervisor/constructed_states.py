@@ -7,10 +7,10 @@ from pathlib import Path
 
 from hypervisor import Bundle, Genesis, Hypervisor
 from hypervisor.bundles.bundle_library import own_bundles
-from hypervisor.constructed import constructor_key
+from hypervisor.bundles.genesis import constructor_key
 from hypervisor.tracing import Recorder
 from store.cid import Cid, show
-from store.walk import blocks_below
+from store.links import blocks_below
 
 FILE = Path(str(files("fvm_hypervisor.builtin_actors").joinpath("constructed.json")))
 

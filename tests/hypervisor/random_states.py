@@ -9,8 +9,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from hypervisor.bigint import encode_bigint
 from hypervisor.bundles.manifest import ACTOR_NAMES, Manifest
+from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.state.state_tree import ActorState, InitState, StateTree
 from hypervisor.types import ActorID, TokenAmount

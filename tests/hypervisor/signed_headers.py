@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from hypervisor.bigint import encode_bigint
+from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.messages.signatures import BLS_DOMAIN
 from localnet.accounts import BLS_ACCOUNT

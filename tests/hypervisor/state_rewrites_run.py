@@ -20,8 +20,8 @@ from typing import Any, Final
 
 from bench.bench_memory import resident
 from bench.recorded import RunRecord, finish, options
-from hypervisor.bigint import encode_bigint
 from hypervisor.bundles.manifest import Manifest
+from hypervisor.integers import encode_bigint
 from hypervisor.migrations.migration import migrate_state
 from hypervisor.state.state_tree import ActorState, StateTree
 from hypervisor.types import ActorID, TokenAmount

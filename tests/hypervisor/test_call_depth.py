@@ -11,11 +11,10 @@ from hypervisor.errors import OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel import Kernel
 from hypervisor.kernel.blocks import Block
-from hypervisor.kernel.call import Call
+from hypervisor.kernel.call import MAX_INSTANCE_MEMORY, MAX_TOTAL_MEMORY, Call, MemoryBudget
 from hypervisor.machine.call_manager import MAX_CALL_DEPTH
-from hypervisor.memory import MAX_INSTANCE_MEMORY, MAX_TOTAL_MEMORY, MemoryBudget
+from hypervisor.machine.registry import Outcome
 from hypervisor.messages.address import Address
-from hypervisor.runtime import Outcome
 from hypervisor.types import METHOD_SEND, ActorID, BlockId, Gas, MethodNumber, TokenAmount
 from store.cid import CBOR, RAW
 from tests.hypervisor.world import SENDER, Notes, Script, World, refused, returning

@@ -5,9 +5,9 @@ import pytest
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel import Kernel
+from hypervisor.machine.registry import Outcome
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import EventEntry, StampedEvent, events_root
-from hypervisor.runtime import Outcome
 from hypervisor.types import INIT_ACTOR, METHOD_SEND, ActorID, BlockId, MethodNumber, TokenAmount
 from store.cid import DAG_CBOR, RAW, cid_of
 from store.codec import encode

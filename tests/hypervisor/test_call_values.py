@@ -7,7 +7,7 @@ import pytest
 
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel import Kernel, SendResult
-from hypervisor.runtime import Outcome
+from hypervisor.machine.registry import Outcome
 from hypervisor.tracing import Recorder
 from hypervisor.types import BlockId, MethodNumber, TokenAmount
 from store.cid import DAG_CBOR, RAW, cid_of

@@ -8,8 +8,8 @@ import pytest
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.kernel import Kernel
 from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.registry import Outcome
 from hypervisor.messages.address import Address
-from hypervisor.runtime import Outcome
 from hypervisor.tracing import Flushed, Recorder
 from hypervisor.types import METHOD_SEND, BlockId, ChainEpoch, TokenAmount
 from store.blocks.memory import MemoryStore

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.errors import MessageError
+from hypervisor.integers import decode_bigint, encode_bigint
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from hypervisor import Address, Message, Receipt
 from hypervisor.gas import GasOutputs
 from hypervisor.machine.executor import ApplyResult
-from hypervisor.markup import MAX_DEPTH, MAX_LINES, TreeLine, facts, safe, table, tree
+from hypervisor.text import MAX_DEPTH, MAX_LINES, TreeLine, facts, safe, table, tree
 from hypervisor.tracing import CallEnded, CallNode, CallStarted, EventEmitted
 from hypervisor.types import ActorID, Gas, MethodNumber, TokenAmount
 

@@ -12,9 +12,9 @@ from hypervisor.errors import Fatal, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.gas import GasOutputs
 from hypervisor.kernel import Kernel
+from hypervisor.machine.registry import Outcome
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, Signature, SignatureType, SignedMessage
-from hypervisor.runtime import Outcome
 from hypervisor.state.state_tree import ActorState
 from hypervisor.tracing import MessageEnded, MessageStarted, Recorder
 from hypervisor.types import METHOD_SEND, REWARD_ACTOR, SYSTEM_ACTOR, BlockId, Gas, MethodNumber, TokenAmount

@@ -25,10 +25,10 @@ from store.blocks.overlay import OverlayStore, ReadOnlyStore
 from store.blockstore import SpillStore, put_object
 from store.cid import Cid, show
 from store.codec import link
+from store.links import reachable
 from store.rocks.collector import GarbageCollector
 from store.rocks.database import RocksStore
 from store.roots import HEAD, SPILLED
-from store.walk import reachable
 from tests.hypervisor.random_states import EPOCHS, random_state
 from tests.hypervisor.test_migrations import FOREST, manifests, step
 

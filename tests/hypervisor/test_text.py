@@ -7,8 +7,8 @@ from typing import Any, get_args
 
 import pytest
 
+from bridge.abi.abi import PrintedAddress
 from bridge.ethereum.addresses import EthAddress
-from bridge.printed_address import PrintedAddress
 from hypervisor import Address, Bundle, Genesis, Hypervisor, Message, Receipt, Recorder, SignedMessage, call_tree, fil
 from hypervisor.errors import Fatal
 from hypervisor.gas import GasOutputs

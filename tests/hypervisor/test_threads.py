@@ -1,4 +1,4 @@
-"""Work on threads with large stacks: results, errors, interrupts, and cleanup."""
+"""`once` computes a value a single time, even with concurrent callers."""
 
 import ctypes
 import gc
@@ -8,15 +8,62 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from types import FrameType
+from concurrent.futures import ThreadPoolExecutor
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 import pytest
+from _pytest.monkeypatch import MonkeyPatch
 
 from hypervisor import threads
-from hypervisor.errors import OutOfGas
-from hypervisor.threads import LEVELS_PER_STACK, STACK_BYTES, Stacks, needs_fresh_stack, request_thread
+from hypervisor.errors import LongExecution, OutOfGas
+from hypervisor.threads import (
+    LEVELS_PER_STACK,
+    STACK_BYTES,
+    ShortExecutions,
+    Stacks,
+    needs_fresh_stack,
+    once,
+    request_thread,
+)
 from tests.alarm import alarm_clock
+
+
+def test_threads_that_ask_at_once_have_the_same() -> None:
+    everyone, made = threading.Barrier(4), list[object]()
+
+    @once
+    def thing() -> object:
+        """Return a new object."""
+        threading.Event().wait(0.05)
+        made.append(object())
+        return made[-1]
+
+    def ask(_: int) -> object:
+        everyone.wait(10)
+        return thing()
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(ask, range(4))) == made * 4
+    assert len(made) == 1
+    assert thing.__doc__ == "Return a new object."
+    thing.cache_clear()
+    assert thing() is made[1]
+
+
+def test_failed_once_function_is_retried() -> None:
+    failures = [OSError("no file")]
+
+    @once
+    def thing() -> int:
+        if failures:
+            raise failures.pop()
+        return 7
+
+    with pytest.raises(OSError, match="no file"):
+        thing()
+    assert thing() == 7
+
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux about its threads")
 
@@ -358,3 +405,101 @@ def test_nested_on_one_thread_shares_thread_and_interrupt() -> None:
     assert told.is_set()
     assert len(idents) == 4
     assert len(set(idents)) == 1
+
+
+MILLISECOND = 0.001
+
+
+class Clock:
+    """The processor time of a thread that never waits, which is also the time of day."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def thread_time(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(threads, "time", clock)
+    return clock
+
+
+def begun(machine: SimpleNamespace) -> ShortExecutions:
+    """Return a limit after its first execution, which is refused."""
+    limit = ShortExecutions()
+    with pytest.raises(LongExecution):
+        limit.run(machine, lambda: None)
+    return limit
+
+
+def machine() -> SimpleNamespace:
+    return SimpleNamespace(short=None)
+
+
+def test_machine_is_limited_during_an_execution_only(clock: Clock) -> None:
+    limited = machine()
+    limit = begun(limited)
+    assert limit.run(limited, lambda: limited.short) is limit
+    assert limited.short is None
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        limit.run(limited, fail)
+    assert limited.short is None
+
+
+def test_pause_is_a_hundred_times_as_long_as_the_stopped_execution(clock: Clock) -> None:
+    limit, limited = begun(machine()), machine()
+
+    def stopped() -> None:
+        clock.now += MILLISECOND
+        raise LongExecution("too long")
+
+    with pytest.raises(LongExecution, match="too long"):
+        limit.run(limited, stopped)
+    clock.now += 99 * MILLISECOND
+    with pytest.raises(LongExecution, match="just ended"):
+        limit.run(limited, lambda: None)
+    clock.now += 2 * MILLISECOND
+    assert limit.run(limited, lambda: 7) == 7
+
+
+@pytest.mark.parametrize(("milliseconds", "pauses"), [(1.9, False), (2.1, True)])
+def test_execution_that_ends_after_the_time_limit_causes_a_pause(
+    clock: Clock, milliseconds: float, pauses: bool
+) -> None:
+    limit, limited = begun(machine()), machine()
+
+    def work() -> int:
+        clock.now += milliseconds * MILLISECOND
+        return 7
+
+    assert limit.run(limited, work) == 7
+    if pauses:
+        with pytest.raises(LongExecution):
+            limit.run(limited, work)
+    else:
+        assert limit.run(limited, work) == 7
+
+
+def test_check_between_executions_stops_them_at_the_time_limit(clock: Clock) -> None:
+    limit, limited = begun(machine()), machine()
+    done = []
+
+    def several() -> None:
+        for number in range(10):
+            limit.check()
+            clock.now += 0.9 * MILLISECOND
+            done.append(number)
+
+    with pytest.raises(LongExecution, match=r"longer than 0\.002 s"):
+        limit.run(limited, several)
+    assert done == [0, 1, 2]

@@ -3,9 +3,9 @@
 from hypervisor.errors import Fatal
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel import Kernel
+from hypervisor.machine.registry import Outcome
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import EventEntry
-from hypervisor.runtime import Outcome
 from hypervisor.tracing import (
     ActorCreated,
     CallEnded,

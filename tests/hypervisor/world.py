@@ -24,11 +24,10 @@ from hypervisor.machine.call_rules import FILECOIN_CALLS
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import MachineSettings
-from hypervisor.machine.registry import Registry
+from hypervisor.machine.registry import InstallServices, Outcome, Registry, Runtime, RuntimeServices
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.proofs.verifier import ProofVerifier
-from hypervisor.runtime import InstallServices, Outcome, Runtime, RuntimeServices
 from hypervisor.state.state_tree import ActorState, StateTree
 from hypervisor.tracing import GasCharged, Recorder, TraceEvent, Tracer
 from hypervisor.types import NO_BLOCK, ActorID, BlockId, ChainEpoch, MethodNumber, TokenAmount

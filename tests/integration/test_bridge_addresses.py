@@ -22,8 +22,7 @@ from bridge.ethereum.addresses import (
     unmask_id,
 )
 from bridge.filecoin.cbor import byte_string
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, INVOKE_EVM
 from hypervisor import Address, Hypervisor, Message
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.exit_codes import ExitCode

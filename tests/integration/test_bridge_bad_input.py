@@ -13,7 +13,7 @@ from eth_abi.abi import encode as encode_abi
 
 from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
 from bridge.filecoin.call import encode_call_return
-from bridge.method_numbers import INVOKE_EVM, method_number
+from bridge.filecoin.parameters import INVOKE_EVM, method_number
 from hypervisor import Address
 from runtimes.evm.ethereum.alloc import AllocAccount
 from store.cid import CBOR, DAG_CBOR, RAW

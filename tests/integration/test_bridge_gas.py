@@ -7,7 +7,7 @@ import pytest
 
 from bridge.ethereum.addresses import to_filecoin
 from bridge.filecoin.cbor import byte_string
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM
 from hypervisor import Message
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.exit_codes import ExitCode

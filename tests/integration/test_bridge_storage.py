@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.cbor import byte_string
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM
 from hypervisor import Address, Hypervisor, Message
 from hypervisor.exit_codes import ExitCode
 from hypervisor.types import SYSTEM_ACTOR, Gas, MethodNumber

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from bridge.ethereum.addresses import to_filecoin
-from bridge.filecoin.parameters import invoke_params, invoke_return
-from bridge.method_numbers import INVOKE_EVM, method_number
+from bridge.filecoin.parameters import INVOKE_EVM, invoke_params, invoke_return, method_number
 from fvm_hypervisor.demo.artifacts import contract
 from fvm_hypervisor.demo.scenario import DemoStage
 from hypervisor import Address, Message, threads

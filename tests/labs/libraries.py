@@ -25,15 +25,15 @@ from hypervisor.tracing import DebugLog, TraceEvent
 from hypervisor.types import ActorID, Gas
 from runtimes.wasm import linked, runtime
 from runtimes.wasm.boundary import RAW
-from runtimes.wasm.gas_metering import COUNTED_CALL
 from runtimes.wasm.libraries import LinkedUnit, is_library
 from runtimes.wasm.linked import LinkedModules, LinkedProgram
+from runtimes.wasm.module.instrumentation import COUNTED_CALL
 from runtimes.wasm.module.opcodes import NETWORK_PRICES, WasmPrices
 from runtimes.wasm.module.parser import WasmModule
 from runtimes.wasm.syscalls.invocation import WasmInvocation
 from runtimes.wasmtime import engine
 from runtimes.wasmtime.cache import ModuleCache, default_folder
-from runtimes.wasmtime.linked import ImportSource
+from runtimes.wasmtime.instance import ImportSource
 from store.cid import show
 from tests.labs.linked_programs import Program, generated
 from tests.labs.random_programs import RandomPrograms, Shown

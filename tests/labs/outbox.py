@@ -19,12 +19,11 @@ from unittest import mock
 from eth_abi.abi import encode as encode_abi
 
 from bench.data import PROJECT
-from bridge.filecoin.parameters import invoke_params
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
 from fvm_hypervisor.laboratory.profiles import outbox
 from fvm_hypervisor.laboratory.profiles.asynchronous import OutboxBlocks
 from fvm_hypervisor.laboratory.profiles.outbox import EXPIRED, MESSAGE, OUTBOX, POST_SELECTOR, RECEIPT, OutboxEntry
-from hypervisor.bigint import encode_bigint
+from hypervisor.integers import encode_bigint
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message

@@ -18,13 +18,12 @@ from typing import Any, Final
 from unittest import mock
 
 from bridge.abi.abi import ContractInterface
-from bridge.filecoin.parameters import invoke_params
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
 from fvm_hypervisor.laboratory.profiles import rent_actor, resurrection
 from fvm_hypervisor.laboratory.profiles.rent import RentBlocks
 from fvm_hypervisor.laboratory.profiles.rent_actor import OPT_OUT, PAY, RENT, RESURRECT, RentState
-from hypervisor.bigint import encode_bigint
 from hypervisor.exit_codes import ExitCode
+from hypervisor.integers import encode_bigint
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
@@ -33,7 +32,7 @@ from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, ActorID, ChainEpoch
 from store.car.files import read_car, write_car
 from store.cid import Cid
 from store.codec import decode_strict, encode
-from store.walk import blocks_below, reachable
+from store.links import blocks_below, reachable
 from tests.labs.random_programs import RandomPrograms, Shown
 from tests.labs.rent_ledger import PERIOD, RATE, Ledger, world
 from tests.labs.worlds import NoBlocks

@@ -8,7 +8,7 @@ from bench.data import PROJECT
 from hypervisor.messages.address import Address
 from hypervisor.types import BURNT_FUNDS_ACTOR, ActorID
 from store.cid import Cid
-from store.walk import blocks_below, reachable
+from store.links import blocks_below, reachable
 from tests.labs.worlds import LabNetwork, make_lab_network
 
 EXAMPLE: Final = PROJECT / "examples" / "lab-rent"

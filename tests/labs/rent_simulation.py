@@ -26,7 +26,7 @@ from hypervisor.types import ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet import Network
 from store.cid import DAG_CBOR, RAW, Cid, cid_of
 from store.codec import encode, link
-from store.walk import blocks_below
+from store.links import blocks_below
 from tests.labs.rent import car
 from tests.labs.rent_ledger import EXAMPLE
 

@@ -6,18 +6,22 @@ from typing import Any
 
 import pytest
 
-from bridge.apply_and_call import APPLY_AND_CALL, ApplyAndCallParams, decode_outcome
 from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
 from bridge.ethereum.delegations import DELEGATION_PREFIX
 from bridge.ethereum.transactions import SET_CODE, Authorization, Transaction, TransactionError
 from bridge.filecoin.cbor import ParamsError
 from bridge.filecoin.events import entries_to_log
-from bridge.filecoin.messages import from_signed_message, set_code_message
-from bridge.filecoin.parameters import invoke_params, unwrap_return
-from bridge.method_numbers import INVOKE_EVM, method_number
+from bridge.filecoin.messages import (
+    APPLY_AND_CALL,
+    ApplyAndCallParams,
+    decode_outcome,
+    from_signed_message,
+    set_code_message,
+)
+from bridge.filecoin.parameters import INVOKE_EVM, invoke_params, method_number, unwrap_return
 from fvm_hypervisor.laboratory.profiles.delegated_calls import NONCES, delegation_nonce
-from hypervisor.bigint import encode_bigint
 from hypervisor.errors import InvalidInput
+from hypervisor.integers import encode_bigint
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address

@@ -10,8 +10,7 @@ import pytest
 from eth_abi.abi import encode as encode_abi
 
 from bridge.ethereum.addresses import masked_id, to_filecoin
-from bridge.filecoin.parameters import invoke_params
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
 from fvm_hypervisor.laboratory.profiles.outbox import OUTBOX, POST, POST_SELECTOR, entries, post_params
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
@@ -20,9 +19,9 @@ from fvm_hypervisor.soltest.executor_settings import ExecutorSettings
 from fvm_hypervisor.soltest.job import Options
 from fvm_hypervisor.soltest.scripts.plan import _machine
 from hypervisor.errors import InvalidInput
+from hypervisor.installation import FILECOIN
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
-from hypervisor.names import FILECOIN
 from hypervisor.types import METHOD_SEND, ActorID, TokenAmount
 from localnet import Network
 from localnet.fork.forking import ForkSource, find_fork_point

@@ -9,8 +9,7 @@ import pytest
 from eth_abi.abi import encode as encode_abi
 
 from bridge.ethereum.addresses import to_filecoin
-from bridge.filecoin.parameters import invoke_params
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
 from fvm_hypervisor.laboratory.profiles import outbox
 from fvm_hypervisor.laboratory.profiles.asynchronous import deliver
 from fvm_hypervisor.laboratory.profiles.outbox import (
@@ -27,9 +26,9 @@ from fvm_hypervisor.laboratory.profiles.outbox import (
     OutboxEntry,
     post_params,
 )
-from hypervisor.bigint import encode_bigint
 from hypervisor.errors import Fatal
 from hypervisor.exit_codes import ExitCode
+from hypervisor.integers import encode_bigint
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address

@@ -9,8 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bridge.ethereum.addresses import create_address, to_filecoin
-from bridge.filecoin.parameters import invoke_params
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
 from fvm_hypervisor.laboratory.profiles import rent_actor
 from fvm_hypervisor.laboratory.profiles.rent import BOUNDS, collect, terms_of
 from fvm_hypervisor.laboratory.profiles.rent_actor import (
@@ -28,9 +27,9 @@ from fvm_hypervisor.laboratory.profiles.rent_actor import (
     Tenancy,
 )
 from fvm_hypervisor.laboratory.profiles.resurrection import BLOCK_BYTES, MAX_PROVEN, proof_of, proven_blocks, size_of
-from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.errors import Fatal, InvalidInput
 from hypervisor.exit_codes import ExitCode, exit_name
+from hypervisor.integers import decode_bigint, encode_bigint
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address

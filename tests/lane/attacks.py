@@ -8,11 +8,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bridge.bindings import storageminer, storagepower
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD
-from bridge.method_numbers import method_number
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, method_number
 from fvm_hypervisor.demo.artifacts import counter_module
-from hypervisor.bigint import encode_bigint
 from hypervisor.exit_codes import ExitCode
+from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.types import DATACAP_ACTOR, EAM_ACTOR, INIT_ACTOR, SYSTEM_ACTOR, VERIFIED_REGISTRY_ACTOR
 from localnet.accounts import BLS_ACCOUNT

@@ -9,10 +9,10 @@ from functools import cache
 
 import pytest
 
-from hypervisor.bigint import encode_bigint
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import Fatal, InvalidInput
 from hypervisor.exit_codes import ExitCode
+from hypervisor.integers import encode_bigint
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address

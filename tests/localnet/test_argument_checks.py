@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from hypervisor.argument_checks import octets, whole_number
 from hypervisor.errors import InvalidInput
+from hypervisor.types import octets, whole_number
 from hypervisor.versions.network_versions import NETWORK_VERSIONS
 from hypervisor.versions.stream_settings import DEVELOPMENT
 from localnet import Network, stream_settings

@@ -10,11 +10,11 @@ from collections.abc import Callable
 import pytest
 
 from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
-from hypervisor.bigint import encode_bigint
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.bundles.genesis import VERIFIED_REGISTRY_ROOT
 from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.exit_codes import ExitCode
+from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address, Protocol
 from hypervisor.types import ActorID
 from localnet import Network

@@ -24,9 +24,9 @@ from localnet.fork.request_options import RequestOptions
 from localnet.miners.miner import Miner
 from localnet.rpc.node import Node
 from localnet.rpc.server import serving
+from store.blocks.overlay import RemoteHashMismatch, RemoteStore, RemoteUnavailable
 from store.blockstore import BlockNotFound, StoreError
 from store.cid import RAW, Cid, cid_of, show
-from store.remote import RemoteHashMismatch, RemoteStore, RemoteUnavailable
 from tests.conftest import data_file, kinds
 from tests.localnet.conftest import ARTIFACTS, BUNDLE, START, Clock
 from tests.localnet.rpc.conftest import Client, Failed, refusal

@@ -10,10 +10,10 @@ from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.executor import TestExecutor
 from fvm_hypervisor.soltest.executor_settings import ExecutorSettings
-from hypervisor.names import FILECOIN
+from hypervisor.installation import FILECOIN
 from localnet import Network
 from localnet.contracts.contract import Contract
-from store.remote import RemoteHashMismatch
+from store.blocks.overlay import RemoteHashMismatch
 from tests.fvm_hypervisor.lotus_node import LotusNode, served
 from tests.localnet.conftest import ARTIFACTS, START, Clock
 

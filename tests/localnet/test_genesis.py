@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from bridge.method_numbers import method_number
-from hypervisor.bigint import decode_bigint
+from bridge.filecoin.parameters import method_number
 from hypervisor.errors import InvalidInput
+from hypervisor.integers import decode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.types import DATACAP_ACTOR, INIT_ACTOR, POWER_ACTOR, TokenAmount

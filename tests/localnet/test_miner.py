@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from bridge.bindings import storageminer
-from bridge.method_numbers import method_number
+from bridge.filecoin.parameters import method_number
 from hypervisor import Address, Message
-from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
+from hypervisor.integers import decode_bigint, encode_bigint
 from hypervisor.types import DATACAP_ACTOR, POWER_ACTOR, ChainEpoch, MethodNumber
 from localnet import CallFailed, Contract, GenesisOptions, Network, TransactionFailed
 from localnet.calls.simulate import call

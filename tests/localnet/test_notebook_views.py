@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from bridge.abi.abi import PrintedAddress
 from bridge.bindings import init
-from bridge.printed_address import PrintedAddress
-from hypervisor.argument_checks import whole_number
 from hypervisor.text import WIDTH, PrintedAmount, PrintedCid
+from hypervisor.types import whole_number
 from localnet import Artifact, CallFailed, GenesisOptions, Network
 from localnet.state.inspection import PathNotFound
 from store.cid import Cid

@@ -19,7 +19,7 @@ from localnet.fork.request_options import OFFLINE
 from localnet.fork.response_cache import ResponseCache
 from localnet.rpc.node import Node
 from localnet.rpc.server import serving
-from store.remote import RemoteUnavailable
+from store.blocks.overlay import RemoteUnavailable
 from tests.fvm_hypervisor.soltest.forks.test_hostile_nodes import BLOCK, SOUND, node
 from tests.localnet.conftest import ARTIFACTS, Clock
 from tests.localnet.rpc.conftest import Client, Failed

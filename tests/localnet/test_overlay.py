@@ -8,10 +8,10 @@ import pytest
 
 from bridge.bindings import datacap
 from bridge.ethereum.addresses import EthAddress, to_filecoin
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM
 from hypervisor import Genesis, Hypervisor, Message
 from hypervisor.errors import InvalidInput
-from hypervisor.price_names import price_values
+from hypervisor.prices import price_values
 from hypervisor.versions.network_versions import NV29, network_version
 from hypervisor.versions.overlay import Overlay
 from localnet import Network

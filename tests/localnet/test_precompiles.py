@@ -26,7 +26,7 @@ from localnet import Network
 from localnet.contracts.registered_precompiles import offer_precompiles
 from localnet.errors import CallFailed, TransactionFailed
 from localnet.state.controls import set_code
-from runtimes.evm.precompiles import wasm_function
+from runtimes.evm.precompiles import registered
 from store.keccak import keccak
 from tests.conftest import samples
 from tests.runtimes.evm.assembler import assemble, deployer
@@ -372,8 +372,8 @@ def test_invalid_precompile_is_refused(fields: dict[str, Any], words: str) -> No
 def test_a_module_that_is_compiled_for_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The compilation is simulated to take too long, as for a module with 142,000 nested loops."""
     done = Event()
-    monkeypatch.setattr(wasm_function, "load_or_compile", lambda *_: done.wait())
-    monkeypatch.setattr(wasm_function, "SECONDS", 0.05)
+    monkeypatch.setattr(registered, "load_or_compile", lambda *_: done.wait())
+    monkeypatch.setattr(registered, "SECONDS", 0.05)
     try:
         with pytest.raises(InvalidInput, match="'own': the module was not compiled within 0"):
             Network(precompiles=[own(module=module(INVERTS))])

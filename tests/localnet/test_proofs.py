@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
-from hypervisor.bigint import decode_bigint
+from hypervisor.integers import decode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.types import ActorID
 from localnet import Network

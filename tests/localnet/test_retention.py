@@ -12,9 +12,9 @@ from localnet.chain.retention import CollectionProgress, FolderCollector, chain_
 from localnet.ledger.index import ChainIndex
 from store.blockstore import BlockNotFound, StoreFull, StoreIOError, get_object
 from store.codec import unlink
+from store.links import reachable
 from store.rocks.collector import CollectionResult, GarbageCollector
 from store.rocks.database import RocksStore
-from store.walk import reachable
 from tests.localnet.conftest import ARTIFACTS
 
 FIL = 10**18

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hypervisor.bigint import encode_bigint
+from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.migrations.nv29 import DENOM
 from hypervisor.tracing import CallEnded, CallStarted

@@ -18,10 +18,10 @@ from localnet.rpc.filecoin_chain import chain_read_obj
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.node_view import NodeView, ReorganisedDuringQuery
 from store.blocks.bounded import BoundedStore
+from store.blocks.overlay import RemoteStore
 from store.blockstore import BlockNotFound
 from store.cid import cid_of
-from store.remote import RemoteStore
-from store.walk import reachable
+from store.links import reachable
 from tests.conftest import samples
 from tests.localnet.conftest import ARTIFACTS
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from bridge.bindings import init
-from hypervisor.bigint import decode_bigint
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import InvalidInput
+from hypervisor.integers import decode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.migrations.nv29 import DENOM

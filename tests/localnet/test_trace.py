@@ -6,7 +6,7 @@ import pytest
 
 from bridge.abi.abi import ContractInterface
 from bridge.ethereum.addresses import masked_id
-from hypervisor.bigint import encode_bigint
+from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.tracing import CallEnded, CallStarted, call_tree

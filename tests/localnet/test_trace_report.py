@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bench.data import PROJECT
 from bridge.traces.flame import MAX_BOXES, FlameBox, flame_html, flame_svg
 from hypervisor.errors import InvalidInput
-from hypervisor.printable import printable
+from hypervisor.text import printable
 from localnet import Network, TransactionFailed
 from localnet.traces.trace_report import PART_OF, explain_trace, flame, gas_summary
 from tests.localnet.conftest import ARTIFACTS

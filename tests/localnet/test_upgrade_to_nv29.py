@@ -12,9 +12,9 @@ import pytest
 
 from bridge.bindings import datacap, reward, storagemarket
 from hypervisor import Address
-from hypervisor.bigint import decode_bigint
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import InvalidInput
+from hypervisor.integers import decode_bigint
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.message import Message
 from hypervisor.state.state_tree import ActorState

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.method_numbers import method_number
+from bridge.filecoin.parameters import method_number
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.errors import Fatal, InvalidInput

@@ -19,14 +19,13 @@ from typing import Any, Final
 
 from bridge.ethereum import rlp
 from bridge.ethereum.addresses import EthAddress
-from bridge.ethereum.block import BlockAccessList
+from bridge.ethereum.block import BlockAccessList, next_base_fee
 from bridge.ethereum.patricia import EMPTY_ROOT, list_root
 from bridge.ethereum.transactions import LEGACY, Transaction, key_address
-from bridge.ethereum_block import next_base_fee
 from bridge.filecoin.receipts import bloom
 from fvm_hypervisor.laboratory.vectors.statetest import base_machine
-from hypervisor.names import OWN_EVM
-from hypervisor.secp256k1 import public_key
+from hypervisor.installation import OWN_EVM
+from hypervisor.messages.signatures import public_key
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, state_root
 from runtimes.evm.ethereum.blobs import ForkBlobs
 from runtimes.evm.ethereum.block_run import (
@@ -36,11 +35,9 @@ from runtimes.evm.ethereum.block_run import (
     BlockRun,
     requests_hash,
 )
-from runtimes.evm.ethereum.chain_import import ChainImport, ImportedBlock
-from runtimes.evm.ethereum.fork_schedule import schedule_of
+from runtimes.evm.ethereum.chain_import import ChainImport, ImportedBlock, schedule_of
 from runtimes.evm.ethereum.forks import ALIASES, Fork, fork_names
-from runtimes.evm.ethereum.header_rules import block_difficulty
-from runtimes.evm.ethereum.headers import EMPTY_OMMERS, Header, RawBlock
+from runtimes.evm.ethereum.headers import EMPTY_OMMERS, Header, RawBlock, block_difficulty
 from store.keccak import keccak
 from tests.runtimes.evm.assembler import assemble
 

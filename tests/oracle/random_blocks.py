@@ -18,8 +18,8 @@ from typing import Any, Final
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.transactions import ACCESS_LIST, BLOB, LEGACY, SET_CODE, Authorization, key_address
 from fvm_hypervisor.laboratory.vectors.t8n import transition
-from hypervisor.names import OWN_EVM
-from hypervisor.secp256k1 import public_key, sign
+from hypervisor.installation import OWN_EVM
+from hypervisor.messages.signatures import public_key, sign
 from runtimes.evm.ethereum.forks import ALIASES, FORKS, Fork, fork_named
 from tests.differential.grammar import THEMES, Grammar
 from tests.oracle.system_contracts import system_accounts

@@ -13,7 +13,7 @@ from collections import Counter
 from typing import IO, Any, Final
 
 from fvm_hypervisor.laboratory.vectors.t8n import transition
-from hypervisor.names import OWN_EVM
+from hypervisor.installation import OWN_EVM
 from tests.oracle.random_blocks import SENDER, block
 
 FORK_NAMES: Final = ("Petersburg", "Istanbul", "Berlin", "London", "Shanghai", "Cancun", "Prague", "Osaka", "Amsterdam")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bridge.ethereum.transactions import ACCESS_LIST, BLOB, DYNAMIC_FEE, LEGACY, SET_CODE, key_address
-from hypervisor.secp256k1 import public_key
+from hypervisor.messages.signatures import public_key
 from runtimes.evm.ethereum.block_run import BUILDERS, CONSOLIDATION_REQUESTS, WITHDRAWAL_REQUESTS
 from runtimes.evm.ethereum.forks import ALIASES, fork_names
 from tests.oracle.blocktests import CHAINS, KILLER, WORK, WORKER

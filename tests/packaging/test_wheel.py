@@ -36,7 +36,7 @@ DATA = {
     "localnet/preinstalled/multicall3.hex",
     *(path.relative_to(PROJECT).as_posix() for path in PAGES.rglob("*.*") if path.suffix in (".css", ".html", ".js")),
     *(f"runtimes/evm/guests/{guest}/{guest}.{suffix}" for guest in ("bn254", "evm") for suffix in ("json", "wasm")),
-    "bridge/kzg_setup.txt",
+    "bridge/ethereum/kzg_setup.txt",
     *(f"{package}/py.typed" for package in PACKAGES),
     *IMPORTED,
 }

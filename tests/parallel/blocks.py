@@ -15,8 +15,7 @@ from unittest.mock import patch
 from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from bridge.filecoin.messages import message_from
-from bridge.filecoin.parameters import CreateReturn
-from bridge.method_numbers import method_number
+from bridge.filecoin.parameters import CreateReturn, method_number
 from fvm_hypervisor.demo.artifacts import counter_module
 from hypervisor.bundles.genesis import Genesis
 from hypervisor.exit_codes import ExitCode

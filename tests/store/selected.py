@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from store.blockstore import Blockstore
-from store.car.selectors import AnyOf, Matcher, Recursive, Selector, parse_selector
+from store.car.selectors import MAX_NODES, AnyOf, Matcher, Recursive, Segment, Selector, parse_selector, walk
 from store.cid import Cid
-from store.selection import MAX_NODES, Segment, walk
 
 EVERYTHING: Final[Selector] = parse_selector({"R": {"l": {"none": {}}, ":>": {"a": {">": {"@": {}}}}}})
 """Selector of every node below the root, through every link."""

@@ -18,16 +18,18 @@ from store.cid import (
     Cid,
     CidError,
     CidParts,
+    VarintError,
     cid_of,
     codec_of,
     from_public,
     parse_cid,
     read_cid,
+    read_uvarint,
     show,
     split_cid,
     to_public,
+    write_uvarint,
 )
-from store.varint import VarintError, read_uvarint, write_uvarint
 
 CODECS = {
     RAW: "raw",

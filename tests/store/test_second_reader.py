@@ -10,9 +10,8 @@ from store.blocks.memory import MemoryStore
 from store.car import transfer
 from store.car.files import CarError
 from store.car.transfer import check_twice, import_car, verify_car, write_blocks
-from store.cid import DAG_CBOR, Cid, cid_of
+from store.cid import DAG_CBOR, Cid, cid_of, write_uvarint
 from store.codec import CodecError, decode, encode, link
-from store.varint import write_uvarint
 
 UNSORTED = bytes.fromhex("a2616201616101")  # {"b": 1, "a": 1}: valid CBOR, scanned by the network, not canonical
 SEALED = Cid(b"".join(map(write_uvarint, (1, 0xF102, 0xB401, 32))) + bytes(32))  # poseidon: a sector's commR

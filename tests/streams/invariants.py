@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
-from hypervisor.bigint import decode_bigint
-from hypervisor.integers import decode_uleb128
+from hypervisor.integers import decode_bigint, decode_uleb128
 from store.codec import CodecError, decode, encode
 
 WHOLE: Final = 10**18

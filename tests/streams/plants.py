@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from bridge.bindings import reward as methods
-from hypervisor.bigint import decode_bigint, encode_bigint
+from hypervisor.integers import decode_bigint, encode_bigint
 from tests.streams.programs import Plant
 from tests.streams.stage import RewardState
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from bridge.bindings import reward as methods
 from hypervisor import Address
-from hypervisor.bigint import decode_bigint
+from hypervisor.integers import decode_bigint
 from hypervisor.types import ActorID
 from store.codec import encode
 from tests.streams.invariants import WHOLE, Block, broken, liability, number, weight_at

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from bridge.bindings import reward, storagepower
 from hypervisor import Address, Genesis, Hypervisor, Message
-from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.bundles.bundle import Bundle
+from hypervisor.integers import decode_bigint, encode_bigint
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.types import (
     BURNT_FUNDS_ACTOR,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, Final
 
-from hypervisor.bigint import encode_bigint
+from hypervisor.integers import encode_bigint
 from store.codec import encode
 from tests.streams.invariants import WHOLE
 from tests.streams.stage import ONE_WRITER, RECIPIENT, id_bytes

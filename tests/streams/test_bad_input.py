@@ -5,7 +5,7 @@ from typing import Any, Final
 import pytest
 
 from bridge.bindings import reward
-from hypervisor.bigint import encode_bigint
+from hypervisor.integers import encode_bigint
 from hypervisor.types import MethodNumber
 from store.codec import encode
 from tests.streams.invariants import LAST_EPOCH, WHOLE

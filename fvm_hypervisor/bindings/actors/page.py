@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from bridge.actors.facade import FacadeFunction, facade
-from bridge.exported_methods import INTERFACES, NONPAYABLE
-from bridge.facade_types import AbiType
+from bridge.actors.facade import INTERFACES, NONPAYABLE, AbiType, FacadeFunction, facade
 
 PATH: Final = Path("docs/bridge.md")
 BEGIN: Final = "<!-- functions of the interfaces: make bindings -->\n"

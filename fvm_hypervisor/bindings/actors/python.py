@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Final
 
 from bridge.actors.binding import field_name
+from bridge.actors.facade import EXIT_CODES, SMALL_NUMBERS_ONLY, exported_methods
 from bridge.actors.schemas import FIXED_NUMBERS, ActorMethod, methods
-from bridge.exported_methods import EXIT_CODES, SMALL_NUMBERS_ONLY, exported_methods
-from bridge.method_numbers import method_number
+from bridge.filecoin.parameters import method_number
 from fvm_hypervisor.bindings.actors.schemas import UNITS, own_types, schema_comments, schema_of, structs
 from fvm_hypervisor.builtin_actors.schemas import NAMES, SHARED
 from store.schema.types import Bytes, Kinded, Link, List, Simple, Struct, Term, Union, Unit

@@ -10,8 +10,7 @@ import re
 from functools import cache
 from typing import Final
 
-from bridge.actor_events import EVENT_ENTRIES
-from bridge.actors.schemas import actor_schema
+from bridge.actors.schemas import EVENT_ENTRIES, actor_schema
 from fvm_hypervisor.builtin_actors.schemas import NAMES, SHARED, file_text
 from store.schema import Schema
 from store.schema.types import Copy, Link, List, Map, Struct, Term, Type, Union

@@ -10,10 +10,18 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.actors.facade import ERRORS, FacadeFunction, facade
+from bridge.actors.facade import (
+    ERRORS,
+    EXIT_CODES,
+    INTERFACES,
+    NONPAYABLE,
+    SMALL_NUMBERS_ONLY,
+    AbiType,
+    FacadeFunction,
+    SolidityTypes,
+    facade,
+)
 from bridge.actors.schemas import methods
-from bridge.exported_methods import EXIT_CODES, INTERFACES, NONPAYABLE, SMALL_NUMBERS_ONLY
-from bridge.facade_types import AbiType, SolidityTypes
 from fvm_hypervisor.bindings.actors.schemas import UNITS, schema_comments
 from store.schema.types import Struct
 

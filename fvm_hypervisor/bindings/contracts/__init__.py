@@ -19,7 +19,7 @@ from fvm_hypervisor.bindings.contracts.source import source
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import MAX_ARTIFACT_BYTES
 from localnet.contracts.artifacts import ArtifactFolders
-from store.json_text import parse_json
+from store.untrusted import parse_json
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,11 @@ from typing import Any, Final
 
 from bridge.abi.abi import signature
 from hypervisor.errors import InvalidInput
-from hypervisor.printable import printable
+from hypervisor.text import printable
 from localnet.contracts.abi_entries import readable_interface
 from localnet.contracts.typed_contract import TypedContract
 from localnet.contracts.typed_values import struct_key
-from store.json_text import parse_json
+from store.untrusted import parse_json
 
 TYPE_NAMES: Final = frozenset(("int", "str", "bytes", "bool", "tuple", "list", "dict", "type", "object", "property"))
 """Names of types in annotations, which a member of the same name would hide."""

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bridge.apply_and_call import ApplyAndCallParams
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.ethereum.delegations import DelegatingAccount, authority_of, delegating_account_at
 from bridge.filecoin.cbor import ParamsError, byte_string
 from bridge.filecoin.evm_state import EvmState, evm_state_at
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.messages import ApplyAndCallParams
+from bridge.filecoin.parameters import INVOKE_EVM
 from fvm_hypervisor.laboratory.profiles.delegated_calls import (
     GAS,
     GET_BYTECODE,

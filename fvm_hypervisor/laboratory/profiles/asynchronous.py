@@ -23,9 +23,9 @@ from fvm_hypervisor.laboratory.profiles.outbox import (
     OutboxRuntime,
     first_head,
 )
-from hypervisor.bigint import decode_bigint
 from hypervisor.errors import Fatal
 from hypervisor.exit_codes import ExitCode
+from hypervisor.integers import decode_bigint
 from hypervisor.machine.labs import Lab
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import MachineState

@@ -16,7 +16,6 @@ from functools import partial
 from types import MappingProxyType
 from typing import Final
 
-from bridge.apply_and_call import APPLY_AND_CALL, ApplyAndCallParams, encode_outcome
 from bridge.ethereum.addresses import EthAddress, from_delegated, masked_id, to_filecoin
 from bridge.ethereum.delegations import DELEGATION_PREFIX, authority_of, delegating_account_at, delegation_of
 from bridge.ethereum.transactions import Authorization
@@ -24,8 +23,8 @@ from bridge.filecoin.call import FIRST_CALLABLE_METHOD, AbiError, decode_method_
 from bridge.filecoin.cbor import ParamsError, byte_string, read_byte_string
 from bridge.filecoin.events import Log, log_to_entries
 from bridge.filecoin.evm_state import EMPTY_CODE_HASH, EvmState, Lifespan, evm_state_at
-from bridge.filecoin.parameters import DelegateCallParams, calldata_of, unwrap_return
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.messages import APPLY_AND_CALL, ApplyAndCallParams, encode_outcome
+from bridge.filecoin.parameters import INVOKE_EVM, DelegateCallParams, calldata_of, unwrap_return
 from fvm_hypervisor.laboratory.profiles.lab_runtimes import LabRuntime, named_code, put_cbor
 from hypervisor.errors import InvalidInput, SyscallError
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
@@ -35,9 +34,9 @@ from hypervisor.kernel.blocks import Block, scan_links
 from hypervisor.kernel.call import Call, CallResult, LentCode
 from hypervisor.machine.call_manager import CallManager, CallRules
 from hypervisor.machine.machine_state import MachineState
+from hypervisor.machine.registry import Outcome
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import StampedEvent
-from hypervisor.runtime import Outcome
 from hypervisor.state.archived import ARCHIVED_CODE
 from hypervisor.state.state_tree import ActorState
 from hypervisor.types import ActorID, BlockId, MethodNumber, TokenAmount
@@ -151,7 +150,7 @@ class NoncesRuntime(LabRuntime):
 
 
 class AccountCalls:
-    """Call rules (`hypervisor.machine.call_manager.CallRules`) that extend another set by accounts with delegated code."""
+    """Call rules (`call_manager.CallRules`) that extend another set by accounts with delegated code."""
 
     def __init__(self, inner: CallRules, variant: DelegationVariant) -> None:
         self._inner = inner

@@ -17,7 +17,7 @@ from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.gas import to_milligas
 from hypervisor.kernel import Kernel
 from hypervisor.kernel.blocks import Block
-from hypervisor.runtime import InstallServices, Outcome, RuntimeServices
+from hypervisor.machine.registry import InstallServices, Outcome, RuntimeServices
 from hypervisor.types import NO_BLOCK, BlockId
 from localnet.state.named_code import NamedCode
 from store.blockstore import Blockstore
@@ -34,7 +34,7 @@ def named_code(code: Cid, name: str) -> NamedCode:
 
 
 class LabRuntime:
-    """Base class of runtimes without a module (`hypervisor.runtime.Runtime`); a subclass implements `invoke`."""
+    """Base class of runtimes without a module (`registry.Runtime`); a subclass implements `invoke`."""
 
     what: ClassVar[str]
 

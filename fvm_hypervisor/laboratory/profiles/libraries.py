@@ -1,6 +1,6 @@
 """The lab `libraries`: native (WASM) actors import functions from shared library modules, named `lib:<cid>`.
 
-Terms, rules and gas: docs/labs/libraries.md. `runtimes.wasm.linked_runtime` implements it.
+Terms, rules and gas: docs/labs/libraries.md. `runtimes.wasm.linked` implements it.
 """
 
 from __future__ import annotations
@@ -11,5 +11,5 @@ from hypervisor.machine.labs import Lab
 
 LAB: Final = Lab(
     what="shared library modules that native actors import by CID",
-    machine="runtimes.wasm.linked_runtime:link_libraries",
+    machine="runtimes.wasm.linked:link_libraries",
 )

@@ -16,8 +16,7 @@ from eth_abi.abi import encode as encode_abi
 from eth_abi.exceptions import DecodingError
 
 from bridge.filecoin.cbor import ParamsError
-from bridge.filecoin.parameters import invoke_params
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
 from fvm_hypervisor.laboratory.profiles.lab_runtimes import (
     MAX_OVERHEAD,
     KernelBlocks,
@@ -27,9 +26,9 @@ from fvm_hypervisor.laboratory.profiles.lab_runtimes import (
     read_calldata,
     read_fields,
 )
-from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.errors import ActorExit, InvalidInput, SyscallError
 from hypervisor.exit_codes import ExitCode
+from hypervisor.integers import decode_bigint, encode_bigint
 from hypervisor.kernel import Kernel
 from hypervisor.kernel.blocks import Block
 from hypervisor.messages.address import Address

@@ -19,7 +19,7 @@ from eth_abi.exceptions import DecodingError
 
 from bridge.ethereum.addresses import to_filecoin
 from bridge.filecoin.cbor import ParamsError
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM
 from fvm_hypervisor.laboratory.profiles.lab_runtimes import (
     MAX_OVERHEAD,
     KernelBlocks,
@@ -31,15 +31,15 @@ from fvm_hypervisor.laboratory.profiles.lab_runtimes import (
     read_fields,
 )
 from fvm_hypervisor.laboratory.profiles.resurrection import MAX_PROOF, ProofRefused, StateSize, proven_blocks, size_of
-from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.bundles.manifest import Manifest
 from hypervisor.errors import ActorExit, Fatal, InvalidInput, SyscallError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import to_milligas
+from hypervisor.integers import decode_bigint, encode_bigint
 from hypervisor.kernel import Kernel
 from hypervisor.kernel.blocks import Block
+from hypervisor.machine.registry import Outcome
 from hypervisor.messages.address import Address
-from hypervisor.runtime import Outcome
 from hypervisor.state.archived import ARCHIVED_BLOCK, ARCHIVED_CODE, ArchivedActor, archived_actor
 from hypervisor.state.state_tree import ActorState
 from hypervisor.types import (
@@ -53,11 +53,10 @@ from hypervisor.types import (
 )
 from localnet.preinstalled import CREATE2_DEPLOYER, MULTICALL3
 from store.blockstore import Blockstore, StoreError, get_object
-from store.cid import CBOR, RAW, Cid, cid_of
+from store.cid import CBOR, RAW, Cid, cid_of, read_uvarint, write_uvarint
 from store.codec import CodecError, encode, link, unlink
 from store.trees.amt import Amt
 from store.trees.hamt import Hamt
-from store.varint import read_uvarint, write_uvarint
 
 RENT: Final = ActorID(21)
 RUNTIME: Final = "rent"

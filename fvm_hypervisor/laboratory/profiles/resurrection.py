@@ -16,8 +16,7 @@ from store.blockstore import Blockstore, StoreCorrupt
 from store.car.files import CarError, read_car, write_car
 from store.cid import Cid, show
 from store.codec import CodecError
-from store.links import links_of
-from store.walk import blocks_below, state_codec, targets
+from store.links import blocks_below, links_of, state_codec, targets
 
 BLOCK_BYTES: Final = 128
 """Bytes counted for each block in addition to its content, for its key and lookup."""

@@ -20,8 +20,7 @@ from typing import Any, Final
 
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import read_bounded
-from store.json_text import parse_json
-from store.untrusted import MAX_UNPACKED_BYTES, gzip_bytes
+from store.untrusted import MAX_UNPACKED_BYTES, gzip_bytes, parse_json
 
 MANIFEST: Final = "manifest.json"
 VECTORS: Final = "vectors"

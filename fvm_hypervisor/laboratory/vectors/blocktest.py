@@ -31,8 +31,8 @@ from fvm_hypervisor.laboratory.vectors.exception_names import matches
 from fvm_hypervisor.laboratory.vectors.statetest import EXCESS_BITS, base_machine, write_steps
 from fvm_hypervisor.laboratory.vectors.tally import SECONDS
 from hypervisor.errors import HypervisorError
+from hypervisor.installation import OWN_EVM
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.names import OWN_EVM
 from hypervisor.tracing import StepRecorder
 from runtimes.evm.ethereum import (
     ALIASES,

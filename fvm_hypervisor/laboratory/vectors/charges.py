@@ -18,7 +18,7 @@ from hypervisor.errors import InvalidInput
 from hypervisor.gas import in_gas
 from hypervisor.tracing import CallEnded, CallStarted, Dispatched, GasCharged, MessageStarted, TraceEvent
 from store.cid import show
-from store.json_text import parse_json
+from store.untrusted import parse_json
 
 Trace = list[list[Any]]
 """Events by message."""

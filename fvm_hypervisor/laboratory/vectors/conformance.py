@@ -21,13 +21,12 @@ from fvm_hypervisor.laboratory.vectors.environment import ReplayExterns, context
 from fvm_hypervisor.laboratory.vectors.files import files_of
 from fvm_hypervisor.laboratory.vectors.tipset_class import MESSAGE, TIPSET, VectorTipset, message_count, read_tipsets
 from hypervisor.errors import InvalidInput, MessageError
-from hypervisor.installation import read_bounded
+from hypervisor.installation import AUTO, read_bounded
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.parallel import BlockMessage, Parallel, ParallelBlock
 from hypervisor.messages.address import Address, Protocol
 from hypervisor.messages.message import Message
-from hypervisor.names import AUTO
 from hypervisor.state.state_tree import StateTree
 from hypervisor.tracing import Tracer
 from hypervisor.types import SYSTEM_ACTOR
@@ -41,8 +40,7 @@ from store.blockstore import BlockNotFound, Store, StoreError, get_object
 from store.car.files import read_car
 from store.cid import Cid, parse_cid, show
 from store.codec import unlink
-from store.json_text import parse_json
-from store.untrusted import MAX_UNPACKED_BYTES, CompressionError, gunzip, gunzip_lines
+from store.untrusted import MAX_UNPACKED_BYTES, CompressionError, gunzip, gunzip_lines, parse_json
 
 _SIGNATURE_LENGTH = 69
 _GOLDEN = ".jsonl.gz"

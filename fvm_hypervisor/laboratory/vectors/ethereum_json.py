@@ -16,7 +16,7 @@ from bridge.ethereum.addresses import ETH_ADDRESS_LENGTH, EthAddress
 from bridge.ethereum.transactions import Authorization
 from hypervisor.errors import InvalidInput
 from runtimes.evm.ethereum import AllocAccount
-from store.json_text import parse_json
+from store.untrusted import parse_json
 
 _BIG = "0x:bigint "
 _GZIP = b"\x1f\x8b"

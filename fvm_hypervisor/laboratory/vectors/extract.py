@@ -25,9 +25,9 @@ from fvm_hypervisor.laboratory.vectors.writing import (
 from hypervisor.bundles.manifest import Manifest
 from hypervisor.context import MachineContext
 from hypervisor.errors import HypervisorError, InvalidInput
+from hypervisor.installation import AUTO
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.message import Receipt
-from hypervisor.names import AUTO
 from hypervisor.proofs.verifier import AcceptProofs
 from hypervisor.state.state_tree import StateTree
 from hypervisor.types import SYSTEM_ACTOR, ChainEpoch, TokenAmount

@@ -20,6 +20,7 @@ from hypervisor.context import MachineContext
 from hypervisor.errors import HypervisorError, OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.gas import GasTracker, to_milligas
+from hypervisor.installation import OWN_EVM
 from hypervisor.kernel.blocks import Block
 from hypervisor.kernel.call import Call
 from hypervisor.machine.call_manager import CallManager, MessageOrigin
@@ -30,7 +31,6 @@ from hypervisor.machine.registry import Registry
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import StampedEvent
 from hypervisor.messages.message import Message
-from hypervisor.names import OWN_EVM
 from hypervisor.state.state_tree import ActorState, InitState, StateTree
 from hypervisor.types import INIT_ACTOR, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from hypervisor.versions.network_versions import network_version

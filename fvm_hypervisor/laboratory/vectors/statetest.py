@@ -18,10 +18,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TextIO
 
-from bridge.eip3155 import instructions, line, summary
 from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.transactions import ACCESS_LIST, BLOB, DYNAMIC_FEE, LEGACY, SET_CODE, Transaction
-from bridge.ethereum_block import EthereumBlock
+from bridge.evm_steps import instructions, line, summary
 from bridge.filecoin.parameters import unwrap_return
 from fvm_hypervisor.laboratory.vectors.ethereum_json import (
     BadFixture,
@@ -43,9 +43,9 @@ from fvm_hypervisor.laboratory.vectors.tally import SECONDS
 from hypervisor.context import MachineContext
 from hypervisor.errors import HypervisorError
 from hypervisor.externs import ExternError
+from hypervisor.installation import OWN_EVM
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import Snapshot
-from hypervisor.names import OWN_EVM
 from hypervisor.tracing import StepRecorder
 from hypervisor.types import ChainEpoch, TokenAmount
 from runtimes.evm.ethereum import (
@@ -339,7 +339,7 @@ def read_sender(fields: Any) -> EthAddress:
     """Return the field `sender`, or derive the address from `secretKey` if it is absent."""
     if "sender" in fields:
         return read_address(fields["sender"], "sender")
-    from hypervisor.secp256k1 import public_key
+    from hypervisor.messages.signatures import public_key
 
     secret = read_bytes(read_field(fields, "secretKey"), "secretKey", 32)
     try:

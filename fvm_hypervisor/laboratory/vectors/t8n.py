@@ -21,8 +21,9 @@ from bridge.ethereum.transactions import (
     Transaction,
     TransactionError,
     check_type,
+    parse_transaction,
+    read_v,
 )
-from bridge.transaction_parsing import parse_transaction, read_v
 from fvm_hypervisor.laboratory.vectors import t8n_output as output
 from fvm_hypervisor.laboratory.vectors.ethereum_json import (
     BadFixture,
@@ -40,8 +41,8 @@ from fvm_hypervisor.laboratory.vectors.ethereum_json import (
 from fvm_hypervisor.laboratory.vectors.statetest import FixtureExterns, base_machine
 from fvm_hypervisor.laboratory.vectors.t8n_env import Environment, read_environment
 from fvm_hypervisor.laboratory.vectors.t8n_refusals import rejection_text
+from hypervisor.installation import OWN_EVM
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.names import OWN_EVM
 from hypervisor.tracing import StepRecorder
 from hypervisor.types import ChainEpoch
 from runtimes.evm.ethereum import (

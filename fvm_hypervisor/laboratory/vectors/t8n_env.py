@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.ethereum.addresses import EthAddress
-from bridge.ethereum_block import EthereumBlock, next_base_fee
+from bridge.ethereum.block import EthereumBlock, next_base_fee
 from fvm_hypervisor.laboratory.vectors.ethereum_json import (
     BadFixture,
     read_address,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.eip3155 import instructions, line
+from bridge.evm_steps import instructions, line
 from fvm_hypervisor.laboratory.vectors.ethereum_json import BadFixture, read_field, read_json
 from fvm_hypervisor.laboratory.vectors.t8n import MissingBlockHash, Transition, transition
 from fvm_hypervisor.laboratory.vectors.t8n_env import MissingValue

@@ -13,7 +13,7 @@ from typing import Final
 
 from bridge.ethereum.addresses import EthAddress, checksummed
 from bridge.ethereum.transactions import GAS_PER_BLOB, SignedTransaction, Transaction
-from hypervisor.journal import Journal
+from hypervisor.state.undo_map import Journal
 from runtimes.evm.ethereum import Accounts, BlockRun, InvalidTransaction, floor_gas, intrinsic_gas
 
 

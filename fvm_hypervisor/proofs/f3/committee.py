@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 from fvm_hypervisor.proofs.f3.certificate import SIGNATURE_LENGTH, Certificate, Tipset
 from fvm_hypervisor.proofs.f3.power_table import PowerEntry, power_table_cid
 from fvm_hypervisor.proofs.f3.signing import signed_bytes, weights_of
-from hypervisor.argument_checks import whole_number
 from hypervisor.messages.signatures import BLS_DOMAIN
+from hypervisor.types import whole_number
 from store.cid import Cid
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from fvm_hypervisor.soltest.cheatcodes.limits import check_size
 from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, CREATE2_DEPLOYER, DEFAULT_SENDER, VM_ADDRESS
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from hypervisor.types import ActorID
-from store.json_text import parse_json
+from store.untrusted import parse_json
 
 _OWN = (VM_ADDRESS, CONSOLE_ADDRESS, CREATE2_DEPLOYER, DEFAULT_SENDER)
 _OTHERS = "accounts of `setUp` are always included, empty slots never"

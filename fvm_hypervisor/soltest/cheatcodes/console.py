@@ -13,7 +13,7 @@ from bridge.abi.abi import ContractInterface
 from bridge.ethereum.addresses import EthAddress, checksummed
 from bridge.filecoin.events import Log
 from fvm_hypervisor.soltest.cheatcodes.texts import write_text
-from hypervisor.printable import printable
+from hypervisor.text import printable
 from localnet.traces.console_log import CONSOLE, MAX_CHARACTERS, MAX_LINES, log_text
 from store.keccak import keccak
 

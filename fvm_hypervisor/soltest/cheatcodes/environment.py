@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bridge.ethereum.addresses import EthAddress
-from bridge.ethereum_block import EthereumBlock
+from bridge.ethereum.block import EthereumBlock
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode

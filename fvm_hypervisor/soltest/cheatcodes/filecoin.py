@@ -14,18 +14,17 @@ from dataclasses import replace
 from typing import Final
 
 from bridge.ethereum.addresses import EthAddress, address_of_actor, masked_id, to_filecoin
-from bridge.filecoin.parameters import invoke_params
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from hypervisor.errors import AddressError, Fatal, HypervisorError, InvalidInput, OutOfGas, SyscallError
+from hypervisor.installation import FILECOIN
 from hypervisor.kernel.blocks import Block
 from hypervisor.kernel.call import Call
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
-from hypervisor.names import FILECOIN
 from hypervisor.types import NO_BLOCK, POWER_ACTOR, REWARD_ACTOR, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet.accounts import BLS_ACCOUNT
 from localnet.addresses import filecoin_address

@@ -14,6 +14,7 @@ from bridge.ethereum.addresses import EthAddress, address_of_actor, create2_addr
 from bridge.filecoin.cbor import ParamsError, byte_string
 from bridge.filecoin.parameters import (
     CREATE2_METHOD,
+    INVOKE_EVM,
     Create2Params,
     CreateParams,
     CreateReturn,
@@ -21,7 +22,6 @@ from bridge.filecoin.parameters import (
     calldata_of,
     unwrap_return,
 )
-from bridge.method_numbers import INVOKE_EVM
 from fvm_hypervisor.soltest.cheatcodes.context import Cheats, Context
 from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
 from fvm_hypervisor.soltest.cheatcodes.fork_access import is_denied

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from bridge.ethereum.addresses import EthAddress, create2_address, create_address
 from bridge.evm_steps import EvmCost
-from bridge.filecoin.parameters import DelegateCallParams
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM, DelegateCallParams
 from fvm_hypervisor.soltest.cheatcodes.context import Cheats
 from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
 from fvm_hypervisor.soltest.cheatcodes.intercepted_call import CallOperations, InterceptedCall

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, address_of_actor, checksummed
-from bridge.ethereum_block import ETHEREUM
+from bridge.ethereum.block import ETHEREUM
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.events import Log, entries_to_log
 from fvm_hypervisor.soltest.cheatcodes import emits, filecoin_calls

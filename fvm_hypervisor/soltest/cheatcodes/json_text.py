@@ -10,7 +10,7 @@ from decimal import Decimal
 from math import isinf
 from typing import Any, Final, NoReturn
 
-from store.json_text import check_depth
+from store.untrusted import check_depth
 
 _MAX_DEPTH: Final = 127
 """Maximum nesting that forge reads (serde_json, `Deserializer::remaining_depth`)."""

@@ -15,7 +15,7 @@ from fvm_hypervisor.soltest.cheatcodes.rpc_values import rpc_bytes
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from hypervisor.errors import InvalidInput
 from localnet.errors import NodeError
-from store.json_text import parse_json
+from store.untrusted import parse_json
 
 _NO_FORK_URL: Final = "no active fork URL found"
 _MAX_TOPICS: Final = 4

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from bridge.ethereum.addresses import EthAddress
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM
 from fvm_hypervisor.soltest.cheatcodes.context import Cheats, Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS, State, StorageHook, StorageHooks

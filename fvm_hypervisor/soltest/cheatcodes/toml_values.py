@@ -15,7 +15,7 @@ from fvm_hypervisor.soltest.cheatcodes.files import allowed_file, read_text, wri
 from fvm_hypervisor.soltest.cheatcodes.json_text import Number
 from fvm_hypervisor.soltest.cheatcodes.json_values import KINDS, insert_value, read_or_text
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
-from hypervisor.toml_text import parse_toml
+from hypervisor.installation import parse_toml
 
 _I64: Final = 1 << 63
 _TIME: Final = re.compile(

@@ -6,9 +6,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from bridge.ethereum import rlp
-from bridge.ethereum.transactions import ALL_TYPES, SignedTransaction, TransactionError
+from bridge.ethereum.transactions import ALL_TYPES, SignedTransaction, TransactionError, parse_transaction
 from bridge.filecoin.parameters import unwrap_return
-from bridge.transaction_parsing import parse_transaction
 from fvm_hypervisor.soltest.cheatcodes.broadcasts import NOT_SENT, record_unsent
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure

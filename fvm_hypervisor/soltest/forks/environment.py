@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bridge.ethereum_block import EthereumBlock
+from bridge.ethereum.block import EthereumBlock
 from hypervisor.context import MachineContext
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.fork.ethereum_point import blob_gas_of

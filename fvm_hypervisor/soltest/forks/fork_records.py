@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hypervisor.context import MachineContext
-from hypervisor.journal import Journal
 from hypervisor.state.state_tree import ActorState
+from hypervisor.state.undo_map import Journal
 from hypervisor.types import ActorID
 
 if TYPE_CHECKING:

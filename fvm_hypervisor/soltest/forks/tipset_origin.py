@@ -22,10 +22,10 @@ from hypervisor.types import EAM_NAMESPACE, ActorID, ChainEpoch
 from localnet.fork.forking import ForkPoint
 from localnet.fork.remote_chain import RemoteBlock
 from localnet.rules.base_fee import BLOCK_GAS_LIMIT
+from store.blocks.overlay import RemoteStore
 from store.blockstore import Blockstore
 from store.cid import Cid
-from store.remote import RemoteStore
-from store.words import StoredWords
+from store.trees.kamt import StoredWords
 
 
 class TipsetOrigin(ForkMarkers):

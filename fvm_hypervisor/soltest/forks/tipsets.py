@@ -1,6 +1,6 @@
 """Filecoin nodes for forks of tests: fork points, blocks of their state, and chain history.
 
-Blocks are verified against their CIDs (`store.remote`). Other data is trusted if it has the documented form
+Blocks are verified against their CIDs (`store.blocks.overlay`). Other data is trusted if it has the documented form
 (`localnet.fork.forking`, `localnet.chain.node_source`).
 """
 
@@ -17,8 +17,8 @@ from localnet.fork.node_client import NodeClient
 from localnet.fork.request_options import FORK_REQUESTS, RequestOptions
 from localnet.fork.response_cache import ResponseCache
 from store.blocks.memory import MemoryStore
+from store.blocks.overlay import RemoteUnavailable
 from store.cid import Cid
-from store.remote import RemoteUnavailable
 
 if TYPE_CHECKING:
     from localnet.chain.node_source import NodeSource
@@ -39,7 +39,7 @@ class PendingTipset:
 
 
 class TipsetNodes:
-    """All nodes of a run's forks; a `store.remote.Remote` for one store shared by them."""
+    """All nodes of a run's forks; a `store.blocks.overlay.Remote` for one store shared by them."""
 
     def __init__(self, caches: bool | None = None, options: RequestOptions = FORK_REQUESTS) -> None:
         """Set the options of requests, and `ForkSource.caches`."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, checksummed, to_filecoin
-from bridge.ethereum_block import ETHEREUM, EthereumBlock
+from bridge.ethereum.block import ETHEREUM, EthereumBlock
 from fvm_hypervisor.soltest.artifact import Artifacts, ContractArtifact
 from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure

@@ -17,7 +17,7 @@ from fvm_hypervisor.soltest.project_files import write_inside
 from fvm_hypervisor.soltest.scripts.plan import PlannedTransaction, ScriptPlan
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import read_bounded
-from store.json_text import parse_json
+from store.untrusted import parse_json
 
 _MAX_RECORD_BYTES: Final = 256 << 20
 """Maximum size of a record in bytes."""

@@ -6,8 +6,7 @@ below, and none of the modules. Names for whole blocks are loaded on first use: 
 
 from typing import TYPE_CHECKING, Final
 
-from runtimes.evm.ethereum.accounts import Accounts
-from runtimes.evm.ethereum.addresses import delegated_address, ethereum_address
+from runtimes.evm.ethereum.accounts import Accounts, delegated_address, ethereum_address
 from runtimes.evm.ethereum.alloc import AllocAccount, StateRoots, install_alloc, read_alloc, state_root
 from runtimes.evm.ethereum.application import Application, TransactionResult, block_of
 from runtimes.evm.ethereum.blobs import ForkBlobs
@@ -33,30 +32,35 @@ from runtimes.evm.ethereum.subcalls import CallingAccount, SendSubcall, contract
 from runtimes.evm.ethereum.validation import InvalidTransaction, floor_gas, gas_price, intrinsic_gas
 
 if TYPE_CHECKING:
+    from runtimes.evm.ethereum.alloc import move_dao_balances
     from runtimes.evm.ethereum.block_run import AppliedTransaction, BlockRun, Withdrawal, logs_hash, requests_hash
-    from runtimes.evm.ethereum.chain_import import ChainImport, ImportedBlock
-    from runtimes.evm.ethereum.dao import move_dao_balances
-    from runtimes.evm.ethereum.fork_schedule import ForkSchedule, schedule_of
-    from runtimes.evm.ethereum.header_rules import FIRST_BASE_FEE, block_difficulty
-    from runtimes.evm.ethereum.headers import EMPTY_OMMERS, Header, block_hash_cid, parse_block
+    from runtimes.evm.ethereum.chain_import import ChainImport, ForkSchedule, ImportedBlock, schedule_of
+    from runtimes.evm.ethereum.headers import (
+        EMPTY_OMMERS,
+        FIRST_BASE_FEE,
+        Header,
+        block_difficulty,
+        block_hash_cid,
+        parse_block,
+    )
 
 _MODULES: Final = {
     "AppliedTransaction": "runtimes.evm.ethereum.block_run",
     "BlockRun": "runtimes.evm.ethereum.block_run",
     "ChainImport": "runtimes.evm.ethereum.chain_import",
     "EMPTY_OMMERS": "runtimes.evm.ethereum.headers",
-    "FIRST_BASE_FEE": "runtimes.evm.ethereum.header_rules",
-    "ForkSchedule": "runtimes.evm.ethereum.fork_schedule",
+    "FIRST_BASE_FEE": "runtimes.evm.ethereum.headers",
+    "ForkSchedule": "runtimes.evm.ethereum.chain_import",
     "Header": "runtimes.evm.ethereum.headers",
     "ImportedBlock": "runtimes.evm.ethereum.chain_import",
     "Withdrawal": "runtimes.evm.ethereum.block_run",
-    "block_difficulty": "runtimes.evm.ethereum.header_rules",
+    "block_difficulty": "runtimes.evm.ethereum.headers",
     "block_hash_cid": "runtimes.evm.ethereum.headers",
     "logs_hash": "runtimes.evm.ethereum.block_run",
-    "move_dao_balances": "runtimes.evm.ethereum.dao",
+    "move_dao_balances": "runtimes.evm.ethereum.alloc",
     "parse_block": "runtimes.evm.ethereum.headers",
     "requests_hash": "runtimes.evm.ethereum.block_run",
-    "schedule_of": "runtimes.evm.ethereum.fork_schedule",
+    "schedule_of": "runtimes.evm.ethereum.chain_import",
 }
 
 __all__ = [

@@ -1,4 +1,12 @@
-"""Ethereum's accounts over the machine's actors, as seen and changed by one message.
+"""Ethereum's accounts over the machine's actors, with their addresses and journal keys.
+
+Conversion between Ethereum addresses and f410 addresses.
+
+Unlike in `bridge.ethereum.addresses`, a masked ID is an address like any other.
+
+Keys of the journal entries for a message's changes to accounts.
+
+Ethereum's accounts over the machine's actors, as seen and changed by one message.
 
 An account with code, storage or a delegation is an actor with the state of the EVM actor; any other is an EthAccount
 (or another account type created by a native actor). Balances are those of the state tree. Nonces, code, slots and the
@@ -7,50 +15,98 @@ once, when the message ends (`write_back`). Everything else that is read and cac
 state before the message (`contract_states`).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 from bridge.ethereum.addresses import ETH_ADDRESS_LENGTH, MASKED_ID_PREFIX, EthAddress, masked_id, unmask_id
 from bridge.ethereum.delegations import DELEGATION_PREFIX
 from bridge.filecoin.evm_state import EvmState
 from hypervisor.errors import Fatal
-from hypervisor.journal import Journal
 from hypervisor.machine.machine_state import MachineState
-from hypervisor.messages.address import Address
+from hypervisor.messages.address import Address, Protocol
 from hypervisor.state.state_tree import ActorState
-from hypervisor.types import BURNT_FUNDS_ACTOR, INIT_ACTOR, MAX_BALANCE, ActorID, TokenAmount
+from hypervisor.state.undo_map import Journal
+from hypervisor.types import BURNT_FUNDS_ACTOR, EAM_NAMESPACE, INIT_ACTOR, MAX_BALANCE, ActorID, TokenAmount
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.contract import FIRST_NONCE
-from runtimes.evm.ethereum.account_keys import (
-    ACTOR,
-    ADDRESS,
-    CODE,
-    CREATED,
-    DESTROYED,
-    EARLIER,
-    NONCE,
-    REFUND,
-    SLOTS,
-    TOUCHED,
-    TRANSIENT,
-    WARM,
-    JournalEntry,
-    is_in_state,
-    is_touch,
-    slot_key,
-    slot_number,
-    slots_of,
-    warming,
-)  # fmt: skip
-from runtimes.evm.ethereum.addresses import delegated_address, ethereum_address
 from runtimes.evm.ethereum.contract_states import EMPTY_CODE, NATIVE_CODE_CID, ContractCache, ContractStates
 from runtimes.evm.inspection import NATIVE_CODE_HASH
 from runtimes.evm.tree_engine import AccountView
 from store.cid import EMPTY_ARRAY_CID, RAW, Cid, cid_of
 from store.keccak import keccak
 from store.trees.kamt import EMPTY_KAMT
+
+_F410_PAYLOAD: Final = 1 + ETH_ADDRESS_LENGTH
+
+
+def ethereum_address(address: Address) -> EthAddress | None:
+    """Return the Ethereum address of an f410 address, or None for any other address."""
+    payload = address.payload
+    if address.protocol is Protocol.DELEGATED and len(payload) == _F410_PAYLOAD and payload[0] == EAM_NAMESPACE:
+        return EthAddress(payload[1:])
+    return None
+
+
+@lru_cache(4096)
+def delegated_address(address: EthAddress) -> Address:
+    """Return the f410 address of an Ethereum address."""
+    return Address.delegated(EAM_NAMESPACE, address)
+
+
+JournalEntry = tuple[Hashable, Any]
+
+# Kinds of journal entries, the first part of their keys. Slots have the key (actor, slot) without a kind. A slot is its
+# little-endian bytes: the hash of bytes is seeded, while integers that differ by 2**61 - 1 collide.
+ACTOR, ADDRESS, WARM, TOUCHED = "actor", "address", "warm", "touched"
+NONCE, CODE, CREATED, DESTROYED, TRANSIENT = "nonce", "code", "created", "destroyed", "transient"
+REFUND, SLOTS = "refund", "slots"
+EARLIER: Final = "earlier"
+"""Kind of the entries for slots that an earlier part of the message touched; the value is the original word."""
+_IN_STATE: Final = (NONCE, CODE, ACTOR, TOUCHED, DESTROYED)
+"""Kinds of entries that are redundant once the message's changes are written to the state."""
+
+
+def slot_key(slot: int) -> bytes:
+    """Return the bytes that identify a slot in keys."""
+    return slot.to_bytes(32, "little")
+
+
+def slot_number(slot: bytes) -> int:
+    """Return the slot that these bytes of a key identify."""
+    return int.from_bytes(slot, "little")
+
+
+def slots_of(entries: Iterable[JournalEntry]) -> Iterator[tuple[ActorID, bytes]]:
+    """Yield the slots that have an entry of their own."""
+    for key, value in entries:
+        match key:
+            case (int() as actor, bytes() as slot) if value is not None:
+                yield ActorID(actor), slot
+
+
+def is_in_state(key: Hashable) -> bool:
+    """Return True if an entry with this key is redundant once the message's changes are written to the state."""
+    return isinstance(key, tuple) and (isinstance(key[0], int) or key[0] in _IN_STATE)
+
+
+def is_touch(key: Hashable, excluded: Collection[EthAddress]) -> bool:
+    """Return True if an entry with this key warms a slot, or an address that is not in `excluded`."""
+    match key:
+        case ("earlier" | "slots", *_) | ("warm", _, _):
+            return True
+        case ("warm", address):
+            return address not in excluded
+    return False
+
+
+@lru_cache
+def warming(addresses: tuple[EthAddress, ...]) -> tuple[tuple[tuple[str, EthAddress], bool], ...]:
+    """Return the entries that make addresses warm."""
+    return tuple(((WARM, address), True) for address in addresses)
+
 
 _COMMITTING: Final = "commit part"
 _COOLING: Final = "make cold"

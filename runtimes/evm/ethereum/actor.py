@@ -17,13 +17,19 @@ from bridge.filecoin.call import (
     encode_method_calldata,
 )
 from bridge.filecoin.cbor import ParamsError, byte_string
-from bridge.filecoin.parameters import ConstructorParams, DelegateCallParams, calldata_of, storage_key, storage_value
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import (
+    INVOKE_EVM,
+    ConstructorParams,
+    DelegateCallParams,
+    calldata_of,
+    storage_key,
+    storage_value,
+)
 from hypervisor.errors import ActorExit, OutOfGas
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
 from hypervisor.kernel import Kernel
 from hypervisor.kernel.blocks import Block
-from hypervisor.runtime import Outcome
+from hypervisor.machine.registry import Outcome
 from hypervisor.types import INIT_ACTOR, METHOD_CONSTRUCTOR, NO_BLOCK, SYSTEM_ACTOR, ActorID, BlockId
 from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
 from runtimes.evm.code import Code, CodeCache, analyse, code_too_long

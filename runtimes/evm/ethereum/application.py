@@ -1,23 +1,38 @@
-"""One transaction under Ethereum's rules: checks, prepayment, authorizations, the call, and settlement.
+"""One transaction under Ethereum's rules.
+
+A transaction's first call: run with all nested calls by an engine that supports it, without kernel and extra thread.
+
+Most transactions only touch contracts and accounts; for these, per-call overhead dominates execution time. If the
+engine cannot complete the call tree, the call runs as usual. The result is the same.
+
+The calls of a transaction with state gas (`runtimes.evm.state_gas`).
+
+The authorizations of a transaction: they set the delegations of their signers (EIP-7702).
+
+One transaction under Ethereum's rules: checks, prepayment, authorizations, the call, and settlement.
 
 Rules: the execution specifications' `process_transaction`; EIP-1559, 2929, 2930, 3529, 3607, 3651, 4844, 7623, 7702.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from bridge.ethereum.addresses import EthAddress, create_address
-from bridge.ethereum.transactions import BLOB, GAS_PER_BLOB, Transaction
-from bridge.ethereum_block import SYSTEM_ADDRESS, EthereumBlock
+from bridge.ethereum.block import SYSTEM_ADDRESS, EthereumBlock
+from bridge.ethereum.delegations import authority_of, is_delegation
+from bridge.ethereum.transactions import BLOB, GAS_PER_BLOB, Authorization, Transaction
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.events import Log, entries_to_log
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM
+from bridge.gas import CHARGE_NAME
 from hypervisor.errors import OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.gas import GasOutputs, GasTracker
 from hypervisor.kernel.blocks import Block
 from hypervisor.kernel.call import Call, CallResult
+from hypervisor.machine.call_manager import Mark
 from hypervisor.machine.machine_state import MachineState
 from hypervisor.messages.events import StampedEvent
 from hypervisor.types import (
@@ -26,21 +41,170 @@ from hypervisor.types import (
     ActorID,
     TokenAmount,
 )
-from runtimes.evm.engine import TxContext
-from runtimes.evm.ethereum import validation
-from runtimes.evm.ethereum.accounts import Accounts, TouchedSlot
-from runtimes.evm.ethereum.addresses import delegated_address
-from runtimes.evm.ethereum.authorizations import Authorizations
+from runtimes.evm.engine import Frame, TxContext
+from runtimes.evm.ethereum import prices, validation
+from runtimes.evm.ethereum.accounts import Accounts, TouchedSlot, delegated_address, ethereum_address
+from runtimes.evm.ethereum.actor import code_of
 from runtimes.evm.ethereum.blobs import ForkBlobs
 from runtimes.evm.ethereum.calls import EthereumCalls, TransactionEnvironment
 from runtimes.evm.ethereum.contract_states import may_send
-from runtimes.evm.ethereum.first_call import send_first
 from runtimes.evm.ethereum.forks import Fork, fork_with
 from runtimes.evm.ethereum.messages import Entry
-from runtimes.evm.ethereum.metered_calls import MeteredCalls
+from runtimes.evm.ethereum.subcalls import return_block
+from runtimes.evm.ethereum.tree_host import EthereumTreeHost
 from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason
-from runtimes.evm.state_gas import StateGas
+from runtimes.evm.state_gas import StateGas, StateGasMeter
+from runtimes.evm.tree_engine import TreeRuntime, offers_trees
 from store.cid import RAW
+
+
+def send_first(calls: EthereumCalls, call: Call) -> CallResult:
+    """Make a transaction's first call. Raises OutOfGas, SyscallError."""
+    if calls.tracer is None and call.method == INVOKE_EVM:
+        if calls.interceptor is None:
+            return _send_untraced(calls, call)
+        if calls.frames is not None and not calls.frames.is_armed:
+            return calls.interceptor.send(calls, call, partial(_send_untraced, calls))
+    return calls.send(call)
+
+
+def _send_untraced(calls: EthereumCalls, call: Call) -> CallResult:
+    result = _run_tree(calls, call) if calls.allow_tree else None
+    return calls.with_transaction(call) if result is None else result
+
+
+def _run_tree(calls: EthereumCalls, call: Call) -> CallResult | None:
+    """Run the call of a contract as a tree; return None, without effect, if that is not possible."""
+    address, accounts = ethereum_address(call.to), calls.accounts
+    if address is None or accounts.records_accesses or address in calls.environment.fork.precompiles:
+        return None
+    actor = accounts.find(address)
+    if actor is None or calls.tree.existing(actor).code != accounts.evm_code:
+        return None
+    runtime = calls.machine.registry.runtime_for(accounts.evm_code)[1]
+    if not offers_trees(runtime) or (call.params is not None and call.params.codec != RAW):
+        return None
+    return calls.send_first_call(call, actor, address, partial(_run, calls, runtime, call, actor, address))
+
+
+def _run(
+    calls: EthereumCalls, runtime: TreeRuntime, call: Call, actor: ActorID, address: EthAddress
+) -> CallResult | None:
+    fork, accounts = calls.environment.fork, calls.accounts
+    engine, found = runtime.tree_engine(fork), accounts.view(actor)
+    if engine is None or found is None:
+        return None
+    code, calldata = code_of(calls, runtime.codes, found.code), b"" if call.params is None else call.params.data
+    frame = Frame(fork, code, calldata, accounts.address_of(call.from_), address, call.value, call.read_only)
+    ended = engine.run_tree(frame, EthereumTreeHost(calls, actor, address), calls.gas.available, found)
+    if ended is None:
+        return None
+    outcome, gas = ended
+    calls.invocations += 1
+    calls.gas.charge(CHARGE_NAME, gas)
+    return CallResult(outcome.status, return_block(outcome.data))
+
+
+class MeteredCalls(EthereumCalls):
+    """Calls whose frames use state gas.
+
+    REVERT returns spilled execution gas to the caller; an exceptional halt burns it (EIP-8037).
+    """
+
+    _spilled_of_reverted_frame: int = 0
+    """Execution gas spilled by the frame that was rolled back last."""
+
+    @property
+    def _meter(self) -> StateGasMeter:
+        assert self.state_gas is not None, "the fork has state gas"
+        return self.state_gas
+
+    def with_transaction(self, call: Call) -> CallResult:
+        result = self._within_frame(partial(super().with_transaction, call))
+        assert result is not None
+        return result
+
+    def send_first_call(
+        self, call: Call, actor: ActorID, address: EthAddress, run: Callable[[], CallResult | None]
+    ) -> CallResult | None:
+        return self._within_frame(partial(super().send_first_call, call, actor, address, run))
+
+    def rollback(self, mark: Mark) -> None:
+        before = self._meter.current.spilled
+        super().rollback(mark)
+        self._spilled_of_reverted_frame = before - self._meter.current.spilled
+
+    def _within_frame(self, run: Callable[[], CallResult | None]) -> CallResult | None:
+        outer = self._meter.enter()
+        result = None
+        try:
+            result = run()
+        finally:
+            if result is None or result.exit_code != ExitCode.OK:
+                self._meter.current = outer
+        if result is not None and result.exit_code == ExitCode.OK:
+            self.gas.used -= self._meter.absorb(outer)
+        elif result is not None and result.exit_code == ExitCode.EVM_CONTRACT_REVERTED:
+            self.gas.used -= self._spilled_of_reverted_frame
+        return result
+
+
+class Authorizations:
+    """Applies the authorizations of one transaction. Invalid ones are skipped."""
+
+    def __init__(self, calls: EthereumCalls, transaction: Transaction, sender: EthAddress, fork: Fork) -> None:
+        self._calls = calls
+        self._accounts: Accounts = calls.accounts
+        self._transaction = transaction
+        self._sender = sender
+        self._fork = fork
+        self._written: set[EthAddress] = set()
+        self._delegated: set[EthAddress] = set()
+        """Accounts whose delegation is paid for: set by this transaction, or before it."""
+
+    def apply(self) -> int:
+        """Set the delegations; return the gas to refund for existing accounts. Raises OutOfGas (EIP-8037)."""
+        refund = 0
+        accounts, chain_id = self._accounts, self._calls.machine.context.chain_id
+        for authorization in self._transaction.authorizations:
+            signer = authority_of(authorization, chain_id)
+            if signer is None:
+                continue
+            accounts.warm(signer)
+            actor = accounts.find(signer)
+            code = accounts.code(actor)
+            if code and not is_delegation(code):
+                continue
+            if authorization.nonce != (0 if actor is None else accounts.nonce(actor)):
+                continue
+            if self._calls.state_gas is not None:
+                self._charge(authorization, signer, actor, bool(code))
+            elif actor is not None:
+                refund += prices.AUTHORIZATION_REFUND
+            if actor is None:
+                actor = accounts.create_account(signer)
+            accounts.set_delegation(actor, authorization.address if any(authorization.address) else None)
+            accounts.set_nonce(actor, authorization.nonce + 1)
+        return refund
+
+    def _charge(self, authorization: Authorization, signer: EthAddress, actor: ActorID | None, delegates: bool) -> None:
+        """Charge for the first write to an account, for a new account and for a new delegation."""
+        fork, gas, size = self._fork, self._fork.gas, 0
+        meter, transaction = self._calls.state_gas, self._transaction
+        assert meter is not None
+        if delegates:
+            self._delegated.add(signer)
+        is_paid = signer == self._sender or (signer == transaction.to and transaction.value)
+        execution = 0 if is_paid or signer in self._written else fork.account_write
+        self._written.add(signer)
+        if actor is None or self._accounts.is_empty(actor):
+            size += gas.account_bytes
+        if any(authorization.address) and signer not in self._delegated:
+            size += prices.DELEGATION_BYTES
+            self._delegated.add(signer)
+        self._calls.gas.charge("OnAuthorization", execution)
+        self._calls.gas.charge("OnStateGas", meter.charge(size * gas.state_byte))
+
 
 SYSTEM_CALL_GAS: Final = 30_000_000
 """Execution gas of a system call."""

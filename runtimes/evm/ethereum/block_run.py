@@ -13,9 +13,8 @@ from typing import Final
 
 from bridge.ethereum import rlp
 from bridge.ethereum.addresses import EthAddress, create_address
-from bridge.ethereum.block import BlockAccessList
+from bridge.ethereum.block import BLOCK_HASHES, BlockAccessList
 from bridge.ethereum.transactions import LEGACY, SignedTransaction, recover
-from bridge.ethereum_block import BLOCK_HASHES
 from bridge.filecoin.events import Log
 from bridge.filecoin.receipts import EmittedLog, bloom
 from hypervisor.machine.machine_state import MachineState

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from typing import Final
 
 from bridge.ethereum.addresses import EthAddress
+from bridge.filecoin.parameters import INVOKE_EVM
 from bridge.gas import DEFAULT_RATE
-from bridge.method_numbers import INVOKE_EVM
 from hypervisor.errors import LongExecution, OutOfGas
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MAX_MILLIGAS, GasTracker
@@ -25,8 +25,7 @@ from hypervisor.state.state_tree import ActorState
 from hypervisor.types import INIT_ACTOR, METHOD_CONSTRUCTOR, ActorID
 from hypervisor.versions.network_versions import LATEST
 from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
-from runtimes.evm.ethereum.accounts import Accounts
-from runtimes.evm.ethereum.addresses import ethereum_address
+from runtimes.evm.ethereum.accounts import Accounts, ethereum_address
 from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.ethereum.precompiles import run_precompile
 from runtimes.evm.precompiles.failure import PrecompileFailure

@@ -11,17 +11,17 @@ from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeGuard, TypeVar, cast
 
 from bridge.ethereum.addresses import EthAddress
-from bridge.ethereum_block import SYSTEM_ADDRESS, TRANSFER_EVENT, EthereumBlock
+from bridge.ethereum.block import SYSTEM_ADDRESS, TRANSFER_EVENT, EthereumBlock
 from bridge.filecoin.events import Log, entries_to_log, log_to_entries
 from hypervisor.errors import OutOfGas
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import GasTracker
-from hypervisor.journal import Journal
 from hypervisor.kernel.call import Call, CallResult
 from hypervisor.machine.call_manager import CallManager, MessageOrigin
 from hypervisor.machine.machine_state import MachineState
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import StampedEvent
+from hypervisor.state.undo_map import Journal
 from hypervisor.tracing import EventEmitted
 from hypervisor.types import MAX_BALANCE, SYSTEM_ACTOR, ActorID, TokenAmount
 from hypervisor.versions.network_versions import LATEST
@@ -150,7 +150,7 @@ class EthereumCalls(CallManager):
         if fork.transfer_logs:
             self.accounts.set_address(SYSTEM_ACTOR, SYSTEM_ADDRESS)
         self.state_gas = StateGasMeter(self.accounts.journal) if fork.state_gas else None
-        """The meter of state gas, if the fork has it (`runtimes.evm.ethereum.metered_calls`)."""
+        """The meter of state gas, if the fork has it (`runtimes.evm.ethereum.application`)."""
         self.prices = FREE
         self.charges_access = False
         self.max_depth = MAX_FRAMES

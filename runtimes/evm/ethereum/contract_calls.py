@@ -9,9 +9,8 @@ from typing import Final, NamedTuple
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
-from bridge.filecoin.parameters import unwrap_return
+from bridge.filecoin.parameters import INVOKE_EVM, unwrap_return
 from bridge.gas import CHARGE_NAME
-from bridge.method_numbers import INVOKE_EVM
 from hypervisor.context import MachineContext
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel.blocks import Block

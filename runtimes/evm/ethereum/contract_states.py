@@ -18,8 +18,7 @@ from runtimes.evm.inspection import NATIVE_CODE
 from store.blockstore import BlockNotFound
 from store.cid import EMPTY_ARRAY_CID, RAW, Cid, cid_of
 from store.codec import CodecError
-from store.trees.kamt import EMPTY_KAMT, EMPTY_KAMT_BLOCK
-from store.words import StoredWords
+from store.trees.kamt import EMPTY_KAMT, EMPTY_KAMT_BLOCK, StoredWords
 
 EMPTY_CODE: Final = cid_of(b"", RAW)
 NATIVE_CODE_CID: Final = cid_of(NATIVE_CODE, RAW)

@@ -9,21 +9,20 @@ from dataclasses import replace
 from typing import Final
 
 from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.block import BLOCK_HASH_COUNT, BLOCK_HASHES, BLOCK_HASHES_CODE, ETHEREUM, SYSTEM_ADDRESS
 from bridge.ethereum.execution import BlobRules, ForkFacts, SimulatedCall
 from bridge.ethereum.transactions import BLOB, DYNAMIC_FEE, LEGACY, SET_CODE, SignedTransaction, Transaction
-from bridge.ethereum_block import BLOCK_HASH_COUNT, BLOCK_HASHES, BLOCK_HASHES_CODE, ETHEREUM, SYSTEM_ADDRESS
 from bridge.filecoin.evm_state import EvmState
-from bridge.filecoin.parameters import CreateReturn, unwrap_return
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM, CreateReturn, unwrap_return
 from hypervisor.errors import Fatal, InvalidInput, MessageError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import GasOutputs
-from hypervisor.journal import Journal
 from hypervisor.machine.executor import ApplyResult, BlockGas
 from hypervisor.machine.machine_state import MachineState
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import events_root
 from hypervisor.messages.message import Message, Receipt
+from hypervisor.state.undo_map import Journal
 from hypervisor.tracing import MessageEnded, MessageStarted
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, Gas, TokenAmount
 from runtimes.evm.ethereum.accounts import Accounts
@@ -45,7 +44,7 @@ from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, Re
 from store.blockstore import BlockNotFound
 from store.cid import RAW, Cid, cid_of
 from store.codec import CodecError
-from store.words import StoredWords
+from store.trees.kamt import StoredWords
 
 _MAX_I64 = (1 << 63) - 1
 _SYSTEM_CALL_SLOTS: Final = 16

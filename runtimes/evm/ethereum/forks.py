@@ -12,8 +12,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.block import MAX_CODE_SIZE, EthereumBlock
 from bridge.ethereum.transactions import ACCESS_LIST, BLOB, DYNAMIC_FEE, LEGACY, SET_CODE
-from bridge.ethereum_block import MAX_CODE_SIZE, EthereumBlock
 from hypervisor.errors import InvalidInput
 from hypervisor.precompiles import Precompile, PrecompileTable
 from runtimes.evm.ethereum import fork_opcodes as opcodes

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from bridge.ethereum.addresses import EthAddress, masked_id
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from bridge.filecoin.cbor import ParamsError, read_byte_string
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, INVOKE_EVM
 from hypervisor.kernel.blocks import Block
 from hypervisor.machine.machine_state import MachineState
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.types import EAM_ACTOR, METHOD_SEND, MethodNumber
-from runtimes.evm.ethereum.addresses import ethereum_address
+from runtimes.evm.ethereum.accounts import ethereum_address
 from runtimes.evm.ethereum.validation import InvalidTransaction, RejectionReason
 from store.cid import CBOR, RAW
 

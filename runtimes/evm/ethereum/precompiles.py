@@ -12,7 +12,7 @@ from typing import Final
 from bridge.ethereum.kzg import FIELD_ELEMENTS, MODULUS, KzgError, verify_point, versioned_hash
 from hypervisor.errors import OutOfGas
 from hypervisor.gas import GasTracker
-from hypervisor.memory import MAX_INSTANCE_MEMORY
+from hypervisor.kernel.call import MAX_INSTANCE_MEMORY
 from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.ethereum.prices import words
 from runtimes.evm.gas_table import GasTable

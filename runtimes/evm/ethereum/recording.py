@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.block import BlockAccessList
-from hypervisor.journal import Journal
 from hypervisor.machine.machine_state import MachineState
+from hypervisor.state.undo_map import Journal
 from hypervisor.types import ActorID
 from runtimes.evm.engine import TreeMode
-from runtimes.evm.ethereum.account_keys import JournalEntry
-from runtimes.evm.ethereum.accounts import Accounts
+from runtimes.evm.ethereum.accounts import Accounts, JournalEntry
 from runtimes.evm.ethereum.contract_states import EMPTY_CODE, ContractCache
 from runtimes.evm.ethereum.host import EthereumHost
 from store.cid import Cid

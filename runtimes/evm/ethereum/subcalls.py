@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Final
 from bridge.ethereum.addresses import EthAddress, create2_address, create_address
 from bridge.evm_steps import CodeBorrowed, CreationCollision, EvmCost, FundsMissing, PrecompileRefusal
 from bridge.filecoin.cbor import byte_string
-from bridge.filecoin.parameters import DelegateCallParams, unwrap_return
+from bridge.filecoin.parameters import INVOKE_EVM, DelegateCallParams, unwrap_return
 from bridge.gas import DEFAULT_RATE
-from bridge.method_numbers import INVOKE_EVM
 from hypervisor.errors import OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.kernel import Kernel, SendResult
@@ -38,10 +37,9 @@ from runtimes.evm.ethereum.forks import code_limits
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.ethereum.prices import all_but_one_64th, words
 from runtimes.evm.filecoin_rules import filecoin_evm_rules
-from runtimes.evm.memory import hold
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from runtimes.evm.precompiles.filecoin import FILECOIN
-from runtimes.evm.syscalls import Syscalls
+from runtimes.evm.syscalls import Syscalls, hold
 from store.cid import CBOR, DAG_CBOR, RAW
 
 if TYPE_CHECKING:

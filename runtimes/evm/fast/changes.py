@@ -9,7 +9,7 @@ from struct import Struct
 from typing import Final
 
 from bridge.ethereum.addresses import EthAddress
-from bridge.ethereum_block import SYSTEM_ADDRESS
+from bridge.ethereum.block import SYSTEM_ADDRESS
 from bridge.filecoin.events import DATA_KEY, INDEXED_FLAGS, TOPIC_KEYS, entry_of_log
 from hypervisor.messages.events import EventEntry, StampedEvent
 from hypervisor.types import SYSTEM_ACTOR, ActorID
@@ -134,7 +134,7 @@ class Changes:
             if size:
                 entries.append(entry_of_log((INDEXED_FLAGS, DATA_KEY, RAW, data[at : at + size])))
                 at += size
-            # The inverse of `bridge.ethereum_block.emitter_address`.
+            # The inverse of `bridge.ethereum.block.emitter_address`.
             emitter = SYSTEM_ACTOR if raw == _SYSTEM else self._actors.get(raw) or self._actor(raw)
             events.append(_stamped((emitter, tuple(entries))))
         return events

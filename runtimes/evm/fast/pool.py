@@ -12,8 +12,7 @@ from typing import Final
 from weakref import ref
 
 from hypervisor.errors import Fatal, InvalidModule, RuntimeUnavailable
-from hypervisor.once import once
-from hypervisor.threads import Stacks
+from hypervisor.threads import Stacks, once
 from runtimes.evm.fast.host_calls import HOST_CALLS, OVERDRAW, TX_CONTEXT
 from runtimes.evm.fast.instance import FastInstance, HostCalls, Regions
 from runtimes.evm.fast.regions.blocks import MAX_REGION_SIZE
@@ -21,8 +20,7 @@ from runtimes.evm.fast.regions.compiler import RegionCompiler
 from runtimes.evm.fast.regions.installed import InstanceRegions
 from runtimes.evm.fast.regions.jumps import MAX_LOG_BYTES, JumpLog, JumpRecorder
 from runtimes.evm.fast.tree import PREFETCHABLE_CALLS, TAKE, TICK, TREE_HOST_CALLS
-from runtimes.wasmtime.cache import ModuleCache, default_folder
-from runtimes.wasmtime.cached_modules import load_or_compile
+from runtimes.wasmtime.cache import ModuleCache, default_folder, load_or_compile
 from runtimes.wasmtime.engine import CompiledModule, Linker, WasmtimeEngine, own_engine, trap_signals
 from runtimes.wasmtime.instance import Instance
 from runtimes.wasmtime.raw import TRAP_UNREACHABLE, HostFunction, WasmtimeUnusable

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hypervisor.errors import Fatal
-from hypervisor.once import once
+from hypervisor.threads import once
 from runtimes.evm.precompiles.failure import PrecompileFailure
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ def number(data: bytes, start: int, length: int) -> int:
 
 def ecrecover(data: bytes) -> bytes:
     """Return the address that signed a hash, as a word; empty if the signature is invalid."""
-    from hypervisor.secp256k1 import recover
+    from hypervisor.messages.signatures import recover
 
     v, r, s = number(data, 32, _WORD), number(data, 64, _WORD), number(data, 96, _WORD)
     if v not in (27, 28) or not 0 < r < _SECP256K1_ORDER or not 0 < s < _SECP256K1_ORDER:

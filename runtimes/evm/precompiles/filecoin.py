@@ -19,8 +19,8 @@ from hypervisor.exit_codes import ErrorNumber
 from hypervisor.messages.address import Address
 from hypervisor.types import NO_BLOCK, ActorID, MethodNumber, TokenAmount
 from runtimes.evm.engine import CallInputs, CallKind
-from runtimes.evm.precompile_host import PrecompileHost, gas_limit
 from runtimes.evm.precompiles.failure import PrecompileFailure
+from runtimes.evm.syscalls import PrecompileHost, gas_limit
 
 _WORD: Final = 32
 _U64_MAX: Final = (1 << 64) - 1

@@ -1,4 +1,6 @@
-"""Encoder of instrumented modules: the original sections with the code of both passes inserted.
+"""Encoder of instrumented modules.
+
+Encoder of instrumented modules: the original sections with the code of both passes inserted.
 
 The amounts charged and the order of charges and traps are the network's; the code that does it is not. The gas counter
 is a global of the module itself (index 0, exported as `GAS_EXPORT`); the network's pass imports one, which would tie a
@@ -19,16 +21,29 @@ and guests pay for it. Such a function therefore has a thunk here, too, which ch
 bypasses the network's thunks, so neither gas nor stack is counted there: it refers to an added function that subtracts
 the callee's stack cost first. Added functions follow the module's own. The start function becomes an export because the
 gas counter must be set before it runs. Custom sections are dropped.
+
+The two passes over a whole module: limit the stack, meter the gas, encode the result.
+
+Compiled modules are cached under `REVISION`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from runtimes.wasm.gas_metering import COUNTED_CALL, Charges
+from hypervisor.errors import InvalidModule
 from runtimes.wasm.module import opcodes
-from runtimes.wasm.module.instrumentation import Instructions
+from runtimes.wasm.module.instrumentation import (
+    COUNTED_CALL,
+    Charges,
+    Instructions,
+    charges,
+    decode,
+    on_entry,
+    on_exit,
+    stack_cost,
+)
+from runtimes.wasm.module.opcodes import NETWORK_PRICES, WasmPrices
 from runtimes.wasm.module.parser import ExternKind, FunctionBody, Global, Section, WasmModule
-from runtimes.wasm.stack_limiter import on_entry, on_exit
 from runtimes.wasmtime.encoding import encode_signed, name, section, u32, vector
 
 GAS_EXPORT = "\0gas"
@@ -250,3 +265,25 @@ def _operand_charge(temporary: int, unit: int, depth: int) -> bytes:
     local = u32(temporary)
     amount = b"\x20" + local + b"\xad\x42" + encode_signed(unit) + b"\x7e"  # local, as an unsigned number, times unit
     return b"\x22" + local + _COUNTER + amount + _SUBTRACT + _BRANCH_IF + u32(depth + 1)
+
+
+REVISION = 4
+"""Version of `validate` and the passes; increase it whenever their results change, to rebuild cached modules."""
+
+
+def instrument(module: WasmModule, prices: WasmPrices = NETWORK_PRICES, encoder: type[Encoder] = Encoder) -> bytes:
+    """Return the instrumented form of a module that `validate` and wasmtime accepted; raises InvalidModule."""
+    types = module.types
+    signatures = [types[index] for index in module.function_type_indices()]
+    imported = len(signatures) - len(module.functions)
+    functions: list[Instrumented] = []
+    costs = [0] * imported
+    try:
+        for signature, body in zip(signatures[imported:], module.bodies, strict=True):
+            instructions = decode(module.data, body.code_at, body.end)
+            results = len(signature.results)
+            costs.append(stack_cost(instructions, body.local_groups, results, types, signatures))
+            functions.append(Instrumented(instructions, charges(instructions, body.code_at, imported, prices)))
+    except IndexError:
+        raise InvalidModule("a function's control flow or an index in it is invalid") from None
+    return encoder(module, functions, costs, prices.instruction).encode()

@@ -1,15 +1,97 @@
-"""Parser of WASM modules for the instrumenter: it splits the sections that change and copies all others.
+"""Parser of WASM modules, with the names of their functions.
+
+Reader for the WASM binary format: LEB128 numbers, names, vectors (`runtimes.wasmtime.encoding` writes them).
+
+Malformed input raises InvalidModule with the offset. Rules: WebAssembly core specification 2.0, section 5.2.
+
+Parser of WASM modules for the instrumenter: it splits the sections that change and copies all others.
 
 Only structure is read here, not instructions. `validate` checks the rules of consensus; wasmtime type-checks every
 module before it is instrumented. Format: WebAssembly core specification 2.0, section 5.5.
+
+Function names from the custom section `name`, which compilers write unless it is stripped.
+
+Names do not affect execution, so a malformed section is not an error: such a module has no names. Rules: WebAssembly
+core specification 2.0, appendix on custom sections.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import lru_cache
 
 from hypervisor.errors import InvalidModule
-from runtimes.wasm.binary import BinaryReader
+
+MAX_U32_BYTES = 5
+
+
+class BinaryReader:
+    """A cursor over part of a module's bytes."""
+
+    __slots__ = ("data", "end", "position")
+
+    def __init__(self, data: bytes, position: int = 0, end: int | None = None) -> None:
+        self.data = data
+        self.position = position
+        self.end = len(data) if end is None else end
+
+    @property
+    def done(self) -> bool:
+        return self.position >= self.end
+
+    def fail(self, problem: str) -> InvalidModule:
+        return InvalidModule(f"WASM module, offset {self.position}: {problem}")
+
+    def byte(self) -> int:
+        if self.position >= self.end:
+            raise self.fail("unexpected end")
+        value = self.data[self.position]
+        self.position += 1
+        return value
+
+    def take(self, length: int) -> bytes:
+        """Read the next `length` bytes."""
+        if length > self.end - self.position:
+            raise self.fail(f"{length} bytes expected, {self.end - self.position} left")
+        start = self.position
+        self.position = start + length
+        return self.data[start : self.position]
+
+    def u32(self) -> int:
+        """Read an unsigned LEB128 number below 2^32; non-minimal encodings of up to five bytes are allowed."""
+        value = 0
+        for shift in range(0, 7 * MAX_U32_BYTES, 7):
+            byte = self.byte()
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                if value >> 32:
+                    raise self.fail("number does not fit in 32 bits")
+                return value
+        raise self.fail("number is longer than 5 bytes")
+
+    def count(self) -> int:
+        """Read the length of a vector; each element takes at least one byte, so larger counts are invalid."""
+        value = self.u32()
+        if value > self.end - self.position:
+            raise self.fail(f"{value} elements announced, {self.end - self.position} bytes left")
+        return value
+
+    def skip_leb(self, max_bytes: int) -> None:
+        """Skip a LEB128 number of at most `max_bytes` bytes, signed or not."""
+        for _ in range(max_bytes):
+            if self.byte() < 0x80:
+                return
+        raise self.fail(f"number is longer than {max_bytes} bytes")
+
+    def name(self) -> str:
+        """Read a UTF-8 name."""
+        raw = self.take(self.u32())
+        try:
+            return raw.decode()
+        except UnicodeDecodeError:
+            raise self.fail("name is not UTF-8") from None
+
 
 MAGIC = b"\0asm\x01\0\0\0"
 I32, I64, F32, F64 = 0x7F, 0x7E, 0x7D, 0x7C
@@ -391,3 +473,94 @@ def _check_indices(module: WasmModule) -> None:
         used.append(module.start)
     if any(index >= len(indices) for index in used):
         raise InvalidModule("an export, an element, a global or the start names a function that does not exist")
+
+
+MAX_NAME_LENGTH = 120
+"""Maximum length of a name in characters; longer names are cut in the middle."""
+
+_FUNCTIONS = 1
+_DIGITS, _MAX_DIGITS = re.compile(r"[0-9]+"), 4
+_ESCAPE = re.compile(r"\$(SP|BP|RF|LT|GT|LP|RP|C|u[0-9a-f]{1,4})\$")
+_ESCAPES = {"SP": "@", "BP": "*", "RF": "&", "LT": "<", "GT": ">", "LP": "(", "RP": ")", "C": ","}
+_RUST_HASH = re.compile(r"::h[0-9a-f]{16}$")
+
+
+@lru_cache(16)
+def function_names(wasm: bytes) -> dict[int, str]:
+    """Return the function names by index, without Rust's hashes. An unnamed function gets the name of its export."""
+    try:
+        exported = {
+            item.index: _printable(item.name) for item in parse_module(wasm).exports if item.kind == ExternKind.FUNCTION
+        }
+    except InvalidModule:
+        return {}
+    try:
+        return exported | _names(wasm)
+    except InvalidModule:
+        return exported
+
+
+@lru_cache(16)
+def function_count(wasm: bytes) -> int:
+    """Return the number of functions of a valid module, including imported ones."""
+    return len(parse_module(wasm).function_type_indices())
+
+
+def function_label(names: dict[int, str], index: int) -> str:
+    """Return a function's name, or `function N`."""
+    return names.get(index) or f"function {index}"
+
+
+def _names(wasm: bytes) -> dict[int, str]:
+    reader = BinaryReader(wasm, len(MAGIC))
+    while not reader.done:
+        number, size = reader.byte(), reader.u32()
+        end = reader.position + size
+        if number == Section.CUSTOM and end <= reader.end:
+            section = BinaryReader(wasm, reader.position, end)
+            if section.name() == "name":
+                return _function_names(section)
+        reader.take(size)
+    return {}
+
+
+def _function_names(section: BinaryReader) -> dict[int, str]:
+    while not section.done:
+        kind, size = section.byte(), section.u32()
+        if kind == _FUNCTIONS:
+            return {section.u32(): _printable(section.name()) for _ in range(section.count())}
+        section.take(size)
+    return {}
+
+
+def _demangle(name: str) -> str:
+    """Return a name in Rust's legacy mangling (`_ZN3cid4read17h...E`) as a path; other names unchanged."""
+    if not (name.startswith("_ZN") and name.endswith("E")):
+        return name
+    parts, rest = [], name[3:-1]
+    while rest:
+        digits = _DIGITS.match(rest)
+        if digits is None or len(digits[0]) > _MAX_DIGITS:
+            return name
+        start = digits.end()
+        end = start + int(digits[0])
+        if end > len(rest):
+            return name
+        parts.append(rest[start:end])
+        rest = rest[end:]
+    path = "::".join(part.removeprefix("_") if part.startswith("_$") else part for part in parts)
+    return _ESCAPE.sub(_unescape, path.replace("..", "::"))
+
+
+def _unescape(found: re.Match[str]) -> str:
+    code = found[1]
+    if code in _ESCAPES:
+        return _ESCAPES[code]
+    return chr(int(code[1:], 16)) if code[1:] else found[0]
+
+
+def _printable(name: str) -> str:
+    plain = _RUST_HASH.sub("", _demangle(name))
+    text = "".join(char if char.isprintable() else "?" for char in plain)
+    half = MAX_NAME_LENGTH // 2
+    return text if len(text) <= MAX_NAME_LENGTH else f"{text[:half]}...{text[-half:]}"

@@ -11,15 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from web3 import Web3
 
-from bridge.actors.facade import ERRORS, FacadeFunction, FacadeRefusal, facade
-from bridge.exported_methods import INTERFACES, SMALL_NUMBERS_ONLY, exported_methods
-from bridge.facade_types import SolidityTypes
-from bridge.method_numbers import method_number
+from bridge.actors.facade import (
+    ERRORS,
+    INTERFACES,
+    SMALL_NUMBERS_ONLY,
+    FacadeFunction,
+    FacadeRefusal,
+    SolidityTypes,
+    exported_methods,
+    facade,
+)
+from bridge.filecoin.parameters import method_number
 from hypervisor.types import ActorID
 from store.cid import CBOR, cid_of
 from store.codec import decode, encode, link
 
-FOLDER = Path(__file__).parents[2] / "bridge" / "solidity"
+FOLDER = Path(__file__).parents[3] / "bridge" / "solidity"
 ME = ActorID(5)
 
 

@@ -9,15 +9,13 @@ from bridge.abi.abi import ContractInterface
 from bridge.actors.facade_runtime import PRICE_PER_BYTE, enable_facade
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.cbor import byte_string
-from bridge.filecoin.parameters import invoke_return
-from bridge.method_numbers import INVOKE_EVM, method_number
+from bridge.filecoin.parameters import INVOKE_EVM, invoke_return, method_number
 from fvm_hypervisor.bindings.actors.solidity import abi
 from hypervisor import Address, Genesis, Hypervisor, Message
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import Kernel
 from hypervisor.machine.executor import ApplyResult
-from hypervisor.machine.registry import NATIVE
-from hypervisor.runtime import Outcome, Runtime
+from hypervisor.machine.registry import NATIVE, Outcome, Runtime
 from hypervisor.tracing import GasCharged, TraceEvent
 from hypervisor.types import DATACAP_ACTOR, ActorID, BlockId, Gas, MethodNumber, TokenAmount
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc

@@ -14,13 +14,13 @@ from multiformats import CID
 
 from bridge.actors.interfaces import MAX_SCHEMA, Interface
 from bridge.bindings import multisig
-from bridge.method_numbers import method_number
+from bridge.filecoin.parameters import method_number
 from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.errors import InvalidInput
 from hypervisor.messages.address import Address
 
 TEMPLATE = (
-    Path(__file__).parents[2] / "fvm_hypervisor" / "builtin_actors" / "template" / "tip_jar" / "interface.ipldsch"
+    Path(__file__).parents[3] / "fvm_hypervisor" / "builtin_actors" / "template" / "tip_jar" / "interface.ipldsch"
 )
 
 SHAPES = """

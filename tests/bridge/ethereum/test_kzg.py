@@ -52,7 +52,7 @@ def test_the_points_are_the_ceremonys() -> None:
     lines = SETUP.read_text(encoding="ascii").split()
     assert lines[:2] == ["4096", "65"]
     second_group, first_group = lines[2 + 4096 : 2 + 4096 + 65], lines[2 + 4096 + 65 :]
-    ours = (files("bridge") / "kzg_setup.txt").read_text(encoding="ascii").split()
+    ours = (files("bridge.ethereum") / "kzg_setup.txt").read_text(encoding="ascii").split()
     assert ours == [second_group[1], second_group[64], *first_group[:64]]
 
 

@@ -9,8 +9,7 @@ import pytest
 from eth_account import Account as EthAccount
 
 from bridge.ethereum.addresses import EthAddress
-from bridge.ethereum.transactions import SignedTransaction, Transaction, TransactionError
-from bridge.transaction_parsing import parse_transaction
+from bridge.ethereum.transactions import SignedTransaction, Transaction, TransactionError, parse_transaction
 from fvm_hypervisor.laboratory.vectors.statetest import find_files, read_transaction
 from tests.conftest import data_file
 

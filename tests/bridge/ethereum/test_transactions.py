@@ -18,10 +18,10 @@ from bridge.ethereum.transactions import (
     SignedTransaction,
     Transaction,
     TransactionError,
+    parse_transaction,
 )
 from bridge.filecoin.messages import envelope_message, from_signed_message, message_of, signed_message
-from bridge.method_numbers import INVOKE_EVM
-from bridge.transaction_parsing import parse_transaction
+from bridge.filecoin.parameters import INVOKE_EVM
 from hypervisor.errors import AddressError
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, Signature, SignatureType, SignedMessage

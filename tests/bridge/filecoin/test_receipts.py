@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.filecoin.events import Log
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, INVOKE_EVM, CreateReturn
 from bridge.filecoin.receipts import (
     EmittedLog,
     bloom,
@@ -20,7 +20,6 @@ from bridge.filecoin.receipts import (
     failure_text,
     return_bytes,
 )
-from bridge.method_numbers import INVOKE_EVM
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, Receipt
 from hypervisor.types import EAM_ACTOR, ActorID, Gas, MethodNumber, TokenAmount

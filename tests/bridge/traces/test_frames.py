@@ -4,8 +4,7 @@ import pytest
 
 from bridge.ethereum.addresses import EthAddress, create_address, masked_id
 from bridge.filecoin.cbor import byte_string
-from bridge.filecoin.parameters import CreateParams, CreateReturn, DelegateCallParams
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM, CreateParams, CreateReturn, DelegateCallParams
 from bridge.traces.call_tracer import call_trace
 from bridge.traces.frames import EthereumFrame, ethereum_frames
 from bridge.traces.parity import failure, flat_traces

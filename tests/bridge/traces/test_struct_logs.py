@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 
 from bridge.ethereum import rlp
-from bridge.ethereum.transactions import SignedTransaction
-from bridge.ethereum_block import EthereumBlock
+from bridge.ethereum.block import EthereumBlock
+from bridge.ethereum.transactions import SignedTransaction, parse_transaction
 from bridge.evm_steps import EvmCost, EvmFault, EvmStep
 from bridge.traces.failure_texts import LogTooLong
 from bridge.traces.struct_logs import LogLimitReached, StructLogger, StructLogOptions, struct_log_trace
-from bridge.transaction_parsing import parse_transaction
 from fvm_hypervisor.laboratory.vectors.ethereum_json import read_accounts
 from fvm_hypervisor.laboratory.vectors.statetest import base_machine
 from hypervisor.context import MachineContext

@@ -17,7 +17,7 @@ from typing import Any
 
 from bridge.ethereum import rlp
 from bridge.ethereum.addresses import EthAddress
-from bridge.transaction_parsing import parse_transaction
+from bridge.ethereum.transactions import parse_transaction
 from localnet import Network
 from localnet.rpc.node import Node
 from tests.conformance.rpc.spec import folder

@@ -10,9 +10,9 @@ from functools import cache
 from random import Random
 from typing import Any
 
-from bridge.apply_and_call import APPLY_AND_CALL, ApplyAndCallParams
 from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
 from bridge.filecoin.cbor import ParamsError
+from bridge.filecoin.messages import APPLY_AND_CALL, ApplyAndCallParams
 from fvm_hypervisor.laboratory.profiles.delegated_calls import VARIANTS, AccountCalls
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import Snapshot

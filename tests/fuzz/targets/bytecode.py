@@ -6,8 +6,7 @@ from random import Random
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.evm_state import EvmState
-from bridge.filecoin.parameters import invoke_params
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
 from hypervisor.bundles.genesis import Genesis
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import Snapshot

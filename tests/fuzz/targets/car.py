@@ -5,9 +5,8 @@ from io import BytesIO
 from random import Random
 
 from store.car.files import CarError, read_car, write_car
-from store.cid import RAW, Cid, cid_of, has_digest
+from store.cid import RAW, Cid, cid_of, has_digest, write_uvarint
 from store.codec import encode, link
-from store.varint import write_uvarint
 from tests.fuzz import trees
 from tests.fuzz.target import Target
 

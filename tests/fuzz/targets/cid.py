@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from random import Random
 
-from store.cid import RAW, CidError, cid_of, has_digest, parse_cid, read_cid, show, split_cid, to_public
-from store.varint import write_uvarint
+from store.cid import RAW, CidError, cid_of, has_digest, parse_cid, read_cid, show, split_cid, to_public, write_uvarint
 from tests.fuzz import trees
 from tests.fuzz.target import Target
 

@@ -10,9 +10,8 @@ from typing import Any, Final
 from bridge.abi.strict_abi import Coder, NotCanonical, NotEncodable, read_all
 from bridge.actors import facade as facades
 from bridge.actors.binding import Codec
-from bridge.actors.facade import SELECTOR, FacadeFunction, FacadeRefusal, facade
+from bridge.actors.facade import INTERFACES, SELECTOR, FacadeFunction, FacadeRefusal, facade
 from bridge.actors.schemas import actor_schema, methods
-from bridge.exported_methods import INTERFACES
 from hypervisor.types import ActorID
 from store.cid import CBOR, cid_of
 from store.codec import CodecError, decode_strict, encode, link

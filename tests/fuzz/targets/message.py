@@ -10,8 +10,8 @@ from typing import Any
 
 from bridge.ethereum.transactions import TransactionError
 from bridge.filecoin.messages import from_signed_message
-from hypervisor.bigint import encode_bigint
 from hypervisor.errors import MessageError
+from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, SignedMessage
 from store.codec import encode

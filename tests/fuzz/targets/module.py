@@ -9,9 +9,8 @@ from random import Random
 from fvm_hypervisor import builtin_actors
 from hypervisor.errors import InvalidModule
 from hypervisor.machine.machine import Hypervisor
-from runtimes.wasm.binary import BinaryReader
-from runtimes.wasm.instrument import instrument
-from runtimes.wasm.module.parser import parse_module
+from runtimes.wasm.module.encode import instrument
+from runtimes.wasm.module.parser import BinaryReader, parse_module
 from runtimes.wasm.validate import validate_module
 from runtimes.wasmtime.engine import guest_engine
 from store.car.files import read_car

@@ -16,8 +16,8 @@ from bridge.filecoin.parameters import (
     storage_key,
     unwrap_return,
 )
-from hypervisor.bigint import encode_bigint
 from hypervisor.errors import MessageError
+from hypervisor.integers import encode_bigint
 from store.cid import CBOR, RAW, cid_of
 from store.codec import encode, link
 from tests.fuzz import trees

@@ -12,8 +12,7 @@ from random import Random
 
 from eth_abi.abi import encode as encode_abi
 
-from bridge.filecoin.parameters import invoke_params
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
 from fvm_hypervisor.laboratory.profiles import resurrection
 from fvm_hypervisor.laboratory.profiles.rent import collect
 from fvm_hypervisor.laboratory.profiles.rent_actor import LOOK, METHODS, OPT_OUT, PAY, RENT, RESURRECT, RentState
@@ -26,7 +25,7 @@ from hypervisor.state.archived import ARCHIVED_CODE, archived_actor
 from hypervisor.types import BURNT_FUNDS_ACTOR, ActorID, ChainEpoch, MethodNumber, TokenAmount
 from store.car.files import CarError, read_car
 from store.codec import CodecError, decode, encode
-from store.walk import blocks_below
+from store.links import blocks_below
 from tests.fuzz import trees
 from tests.fuzz.target import MACHINE, Target
 from tests.labs.rent import KEEP, car

@@ -7,14 +7,13 @@ from typing import Any
 
 from store.blocks.memory import MemoryStore
 from store.blockstore import StoreError, put_object
-from store.car.selectors import SelectorError, parse_selector
+from store.car.selectors import SelectorError, parse_selector, selected_blocks, walk
 from store.cid import Cid
 from store.codec import CodecError, decode_strict, encode, link
-from store.layouts import LayoutError
-from store.selection import selected_blocks, walk
 from store.trees.amt import Amt
 from store.trees.hamt import Hamt
 from store.trees.kamt import Kamt
+from store.trees.paths import LayoutError
 from tests.fuzz.target import Target, cbor_mutation
 
 MAX = 300

@@ -8,9 +8,8 @@ from random import Random
 from bridge.ethereum import rlp
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.rlp import Item, RlpError
-from bridge.ethereum.transactions import Transaction, TransactionError
+from bridge.ethereum.transactions import Transaction, TransactionError, parse_transaction
 from bridge.filecoin.messages import from_signed_message, signed_message
-from bridge.transaction_parsing import parse_transaction
 from hypervisor.errors import AddressError
 from tests.fuzz import trees
 from tests.fuzz.target import Target

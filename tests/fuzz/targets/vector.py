@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from bridge.method_numbers import method_number
+from bridge.filecoin.parameters import method_number
 from fvm_hypervisor.laboratory.vectors import conformance, environment
 from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from hypervisor.bundles.genesis import Genesis
@@ -26,7 +26,7 @@ from hypervisor.types import DATACAP_ACTOR, Gas, MethodNumber, TokenAmount
 from store.blockstore import StoreError
 from store.car.files import read_car, write_car
 from store.cid import show
-from store.walk import reachable
+from store.links import reachable
 from tests.fuzz import trees
 from tests.fuzz.target import MACHINE, Target
 

@@ -40,7 +40,7 @@ def signature(signer: Address, message: bytes) -> bytes:
 
 def amount(number: int) -> bytes:
     """Return a token amount in attoFIL, or any big integer, in its CBOR form."""
-    from hypervisor.bigint import encode_bigint
+    from hypervisor.integers import encode_bigint
 
     return encode_bigint(number)
 

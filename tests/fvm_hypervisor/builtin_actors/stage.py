@@ -8,7 +8,7 @@ each kind. The examples of `tests.fvm_hypervisor.builtin_actors.examples` are ca
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
-from bridge.method_numbers import method_number
+from bridge.filecoin.parameters import method_number
 from hypervisor import Address, Hypervisor
 from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.state.state_tree import ActorState

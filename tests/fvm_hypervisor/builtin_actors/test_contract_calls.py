@@ -18,12 +18,11 @@ from eth_abi.abi import encode as encode_abi
 
 from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
 from bridge.filecoin.call import HANDLE_FILECOIN_METHOD
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn
-from bridge.method_numbers import INVOKE_EVM, method_number
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, INVOKE_EVM, CreateReturn, method_number
 from fvm_hypervisor.builtin_actors import build
 from hypervisor import Address, Genesis, Hypervisor
-from hypervisor.bigint import encode_bigint
 from hypervisor.bundles.bundle import Bundle
+from hypervisor.integers import encode_bigint
 from hypervisor.types import DATACAP_ACTOR, EAM_ACTOR, TokenAmount
 from store.codec import decode, encode
 from tests.conftest import data_file, kinds

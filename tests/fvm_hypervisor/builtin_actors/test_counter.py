@@ -4,7 +4,7 @@ import pytest
 
 from bridge.ethereum.addresses import masked_id
 from hypervisor import Address
-from hypervisor.bigint import decode_bigint
+from hypervisor.integers import decode_bigint
 from hypervisor.machine.machine import CreationFailed
 from hypervisor.messages.events import StampedEvent
 from store.codec import decode, encode

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from bridge.method_numbers import method_number
+from bridge.filecoin.parameters import method_number
 from fvm_hypervisor.builtin_actors.schemas import NAMES, schema_text
-from hypervisor.bigint import encode_bigint
 from hypervisor.bundles.manifest import ACTOR_NAMES
+from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
 from store.blocks.memory import MemoryStore
 from store.blockstore import BlockNotFound, put_object

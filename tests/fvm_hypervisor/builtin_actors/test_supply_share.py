@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from bridge.method_numbers import method_number
+from bridge.filecoin.parameters import method_number
 from hypervisor import Address, Hypervisor
-from hypervisor.bigint import decode_bigint
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import BundleError
+from hypervisor.integers import decode_bigint
 from hypervisor.types import CRON_ACTOR, POWER_ACTOR, REWARD_ACTOR, SYSTEM_ACTOR, ChainEpoch, TokenAmount
 from store.codec import decode
 from tests.fvm_hypervisor.builtin_actors.people import ALICE, BOB, FIL, GENESIS, WORKER, amount, packed, raw

@@ -9,7 +9,7 @@ from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER, BlockValues, State
 from fvm_hypervisor.soltest.executor import TestExecutor
 from fvm_hypervisor.soltest.executor_settings import ExecutorSettings
-from hypervisor.names import FILECOIN
+from hypervisor.installation import FILECOIN
 
 CODE_OF_24577_BYTES = bytes.fromhex("6160015ff3")
 """Init code that returns one byte more than EIP-170 allows."""

@@ -7,7 +7,7 @@ import pytest
 
 from hypervisor import Address, Bundle, Genesis, Hypervisor, fil
 from hypervisor.bundles.bundle_library import own_bundles
-from hypervisor.constructed import constructor_key, store_constructed_state
+from hypervisor.bundles.genesis import constructor_key, store_constructed_state
 from hypervisor.context import MachineContext
 from hypervisor.errors import Fatal
 from hypervisor.tracing import MessageStarted, Recorder
@@ -16,7 +16,7 @@ from hypervisor.versions.features import with_features
 from hypervisor.versions.network_versions import NETWORK_VERSIONS, network_version
 from store.blocks.memory import MemoryStore
 from store.cid import Cid
-from store.walk import reachable
+from store.links import reachable
 from tests.hypervisor.constructed_states import FILE, record
 
 GENESIS = Genesis("mine", {Address.delegated(10, bytes(19) + b"\x07"): fil(5)})

@@ -10,9 +10,9 @@ from hypervisor.context import DEVNET_CHAIN_ID, MachineContext
 from hypervisor.errors import Fatal, InvalidInput, InvalidModule
 from hypervisor.kernel import Kernel
 from hypervisor.machine.machine import CreationFailed, Hypervisor
+from hypervisor.machine.registry import Outcome
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
-from hypervisor.runtime import Outcome
 from hypervisor.state.state_tree import ActorState
 from hypervisor.types import INIT_ACTOR, METHOD_SEND, SYSTEM_ACTOR, ActorID, BlockId, MethodNumber, TokenAmount
 from store.blocks.memory import MemoryStore

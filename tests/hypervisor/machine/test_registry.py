@@ -6,8 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from hypervisor.errors import RuntimeUnavailable
-from hypervisor.machine.registry import Registry
-from hypervisor.runtime import Runtime, RuntimeServices
+from hypervisor.machine.registry import Registry, Runtime, RuntimeServices
 from store.cid import RAW, cid_of, show
 from tests.hypervisor.world import NEW_KEY, ForwardingRuntime, ScriptedRuntime, World
 

@@ -10,12 +10,18 @@ from base64 import b64decode
 from collections.abc import Iterator
 from typing import Any
 
+import coincurve
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, signing_digest
 from hypervisor.messages.signatures import (
+    public_key,
+    recover,
     recover_secp256k1,
+    sign,
     sign_secp256k1,
     verify_bls,
     verify_bls_aggregate,
@@ -25,7 +31,7 @@ from hypervisor.types import Gas, TokenAmount
 from store.cid import parse_cid
 from store.codec import decode, encode
 from store.keccak import keccak
-from tests.conftest import data_file
+from tests.conftest import data_file, samples
 from tests.hypervisor.world import GAS, World, used
 
 SECP_KEY = b64decode("8VcW07ADswS4BV2cxi5rnIadVsyTDDhY1NfDH19T8Uo=")
@@ -220,3 +226,48 @@ def test_a_secp256k1_signature_is_verified_for_its_price(network: int) -> None:
     assert used(kernel, lambda: verify(secp256k1, SECP_SIGNATURE, SECP_SIGNER, text)) == price
     assert verify(secp256k1, SECP_SIGNATURE, SECP_SIGNER, text)
     assert not verify(secp256k1, SECP_SIGNATURE[:-1], SECP_SIGNER, text)
+
+
+ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+FIELD = (1 << 256) - (1 << 32) - 977
+WORDS = st.binary(min_size=32, max_size=32)
+NUMBERS = st.sampled_from(
+    [0, 1, 2, 7, ORDER // 2, ORDER - 1, ORDER, FIELD - ORDER - 1, FIELD, (1 << 256) - 1]
+) | st.integers(0, (1 << 256) - 1)
+
+
+def recovered_by_coincurve(digest: bytes, signature: bytes) -> bytes | None:
+    try:
+        key = coincurve.PublicKey.from_signature_and_message(signature, digest, hasher=None)
+    except Exception:  # noqa: BLE001  # the library raises bare Exception for a point that is not on the curve
+        return None
+    return bytes(key.format(compressed=False))
+
+
+@given(st.integers(1, ORDER - 1), WORDS)
+@settings(max_examples=samples(200), deadline=None)
+def test_signature_equals_coincurve_and_recovers_key(number: int, digest: bytes) -> None:
+    secret = number.to_bytes(32)
+    theirs = coincurve.PrivateKey(secret)
+    signature = sign(secret, digest)
+    assert signature == theirs.sign_recoverable(digest, hasher=None)
+    assert recover(digest, signature) == public_key(secret) == theirs.public_key.format(compressed=False)
+
+
+@pytest.mark.slow
+@given(WORDS, NUMBERS, NUMBERS, st.integers(0, 5))
+@settings(max_examples=samples(800), deadline=None)
+@example(bytes(32), 1, 1, 0)
+@example(bytes(32), 1, 1, 2)
+@example(bytes(32), FIELD - ORDER - 1, 1, 3)
+def test_any_signature_recovers_as_with_coincurve(digest: bytes, r: int, s: int, v: int) -> None:
+    signature = r.to_bytes(32) + s.to_bytes(32) + bytes([v])
+    assert recover(digest, signature) == recovered_by_coincurve(digest, signature)
+
+
+@pytest.mark.parametrize("secret", [bytes(32), ORDER.to_bytes(32), b"\xff" * 32, b"", b"\x01" * 31, b"\x01" * 33])
+def test_bytes_that_are_no_key_are_refused(secret: bytes) -> None:
+    with pytest.raises(ValueError, match="key"):
+        public_key(secret)
+    with pytest.raises(ValueError, match="key"):
+        sign(secret, bytes(32))

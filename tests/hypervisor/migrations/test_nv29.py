@@ -8,9 +8,9 @@ import pytest
 
 from bridge.bindings import storagepower
 from hypervisor import Address, Genesis, Hypervisor, Message, fil
-from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import InvalidInput
+from hypervisor.integers import decode_bigint, encode_bigint
 from hypervisor.migrations.nv29 import DENOM, first_streams
 from hypervisor.types import (
     BURNT_FUNDS_ACTOR,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypervisor.sector_commitments import data_commitment, piece_commitment, sector_size, unsealed_cid, zero_commitment
+from hypervisor.proofs.inputs import data_commitment, piece_commitment, sector_size, unsealed_cid, zero_commitment
 from store.cid import FIL_COMMITMENT_SEALED, FIL_COMMITMENT_UNSEALED, RAW, SHA2_256, Cid, cid_of, parse_cid, show
 
 MIB = 1 << 20

@@ -4,10 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypervisor.gas import GasTracker
-from hypervisor.journal import Journal
 from hypervisor.machine.call_manager import AccessTracker
 from hypervisor.prices import WATERMELON
-from hypervisor.state.undo_map import UndoMap
+from hypervisor.state.undo_map import Journal, UndoMap
 from hypervisor.types import ActorID
 
 GAS = 1000

@@ -7,7 +7,7 @@ import pytest
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.bundles.bundle_library import find_release
 from hypervisor.errors import BundleError, InvalidInput
-from hypervisor.names import parse_version
+from hypervisor.installation import parse_version
 from hypervisor.versions.network_versions import (
     NETWORK_VERSIONS,
     NV18,

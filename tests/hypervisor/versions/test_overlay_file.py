@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from hypervisor.errors import InvalidInput
-from hypervisor.price_names import price_values, show_price, with_prices
-from hypervisor.prices import TEEP, Price
+from hypervisor.prices import TEEP, Price, price_values, show_price, with_prices
 from hypervisor.versions.network_versions import NETWORK_VERSIONS, NV18, NV28, NV29, BaseFee, network_version
 from hypervisor.versions.overlay import Overlay
 from hypervisor.versions.overlay_file import price_overlay, read_overlay

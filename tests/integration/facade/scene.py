@@ -6,8 +6,7 @@ from typing import Any
 
 from bridge.abi.abi import ContractInterface
 from bridge.actors.facade import facade
-from bridge.filecoin.parameters import invoke_params, invoke_return
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM, invoke_params, invoke_return
 from hypervisor import Address
 from hypervisor.exit_codes import ExitCode
 from hypervisor.types import INIT_ACTOR

@@ -12,11 +12,10 @@ from eth_abi.abi import decode as abi_decode
 from eth_abi.abi import encode as abi_encode
 
 from bridge.abi.abi import ContractInterface
+from bridge.actors.facade import INTERFACES as NAMES
 from bridge.actors.facade import FacadeFunction, facade
 from bridge.ethereum.addresses import masked_id
-from bridge.exported_methods import INTERFACES as NAMES
-from bridge.filecoin.parameters import invoke_params, invoke_return
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM, invoke_params, invoke_return
 from hypervisor import Address
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine.executor import ApplyResult

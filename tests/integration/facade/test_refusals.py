@@ -8,12 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bridge.abi.abi import ContractInterface
+from bridge.actors.facade import INTERFACES as NAMES
 from bridge.actors.facade import facade
 from bridge.actors.facade_runtime import enable_facade
 from bridge.ethereum.addresses import masked_id
-from bridge.exported_methods import INTERFACES as NAMES
-from bridge.filecoin.parameters import invoke_params, invoke_return
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM, invoke_params, invoke_return
 from hypervisor import Address, Hypervisor, Message
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.bundles.manifest import ACTOR_NAMES

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.method_numbers import method_number
+from bridge.filecoin.parameters import method_number
 from hypervisor import Address
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from store.codec import encode

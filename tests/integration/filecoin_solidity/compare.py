@@ -12,8 +12,8 @@ from cbor2 import CBORTag
 
 from bridge.filecoin.parameters import invoke_return
 from hypervisor import Address
-from hypervisor.bigint import decode_bigint
 from hypervisor.exit_codes import ExitCode
+from hypervisor.integers import decode_bigint
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.state.state_tree import ActorState
 from hypervisor.types import INIT_ACTOR, ActorID

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridge.ethereum_block import BLOCK_HASHES
+from bridge.ethereum.block import BLOCK_HASHES
 from localnet import Network
 from localnet.chain import replay
 from localnet.chain.execution import StartedBlock

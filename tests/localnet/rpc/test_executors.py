@@ -41,9 +41,9 @@ from localnet.rpc.queries import MAX_THREADS
 from localnet.rpc.server import serving
 from localnet.rpc.values import as_json
 from localnet.rules.call_request import CallRequest
+from store.blocks.overlay import RemoteStore
 from store.blockstore import StoreError
 from store.cid import Cid, show
-from store.remote import RemoteStore
 from tests.localnet.rpc.asking import ALICE, BOB, NOBODY
 from tests.localnet.rpc.executing import HASHING, SOON, ask, body
 from tests.localnet.rpc.test_actor_control import SILENT

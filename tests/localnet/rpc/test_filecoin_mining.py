@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bridge.bindings import storageminer
-from hypervisor.bigint import encode_bigint
+from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.messages.signatures import verify_bls_aggregate

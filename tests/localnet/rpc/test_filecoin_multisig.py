@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hypervisor.bigint import encode_bigint
+from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.types import INIT_ACTOR
 from localnet import Network

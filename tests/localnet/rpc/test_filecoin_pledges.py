@@ -2,7 +2,7 @@
 
 import pytest
 
-from hypervisor.bigint import decode_bigint, encode_bigint
+from hypervisor.integers import decode_bigint, encode_bigint
 from hypervisor.types import POWER_ACTOR, REWARD_ACTOR, ActorID
 from localnet import Network
 from localnet.miners import onboarding

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from bridge.bindings import storagepower
-from hypervisor.bigint import encode_bigint
+from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.types import POWER_ACTOR, ActorID, TokenAmount

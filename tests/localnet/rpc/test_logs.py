@@ -2,8 +2,8 @@
 
 import pytest
 
-from hypervisor.bigint import encode_bigint
 from hypervisor.bundles.genesis import VERIFIED_REGISTRY_ROOT
+from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.types import Gas, MethodNumber, TokenAmount

@@ -20,7 +20,7 @@ import websockets.sync.client
 from _pytest.monkeypatch import MonkeyPatch
 
 from bridge.ethereum.addresses import eth_address, to_filecoin
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM
 from hypervisor.compile_time import compiling
 from hypervisor.tracing import DebugLog
 from hypervisor.types import ActorID

@@ -14,8 +14,8 @@ import pytest
 from _pytest.monkeypatch import MonkeyPatch
 
 from bridge.ethereum.block import BlockAccessList
-from hypervisor import short_executions
-from hypervisor.short_executions import SECONDS
+from hypervisor import threads
+from hypervisor.threads import SECONDS
 from localnet import Network
 from localnet.rpc.dispatch import Change
 from localnet.rpc.executors import Executors
@@ -214,7 +214,7 @@ def started(network: Network) -> Executors:
 @pytest.fixture(autouse=True)
 def no_limit(monkeypatch: MonkeyPatch) -> None:
     """Let each execution take any time: garbage collection alone may exceed the limit."""
-    monkeypatch.setattr(short_executions, "SECONDS", float("inf"))
+    monkeypatch.setattr(threads, "SECONDS", float("inf"))
 
 
 @pytest.fixture
@@ -224,7 +224,7 @@ def limited(monkeypatch: MonkeyPatch) -> Limited:
     @contextmanager
     def context() -> Iterator[None]:
         with monkeypatch.context() as patch:
-            patch.setattr(short_executions, "SECONDS", SECONDS)
+            patch.setattr(threads, "SECONDS", SECONDS)
             yield
 
     return context
@@ -335,7 +335,7 @@ def test_each_value_that_a_call_tree_misses_checks_the_limit(ethereum: Executors
     ask(ethereum, "anvil_setStorageAt", BOB, "0x1", f"0x{0x51A7:064x}")
     assert is_alone(ethereum, "eth_call", {"to": BOB})
     ask(ethereum, "anvil_setStorageAt", BOB, "0x1", f"0x{0x51A8:064x}")  # a storage that no other test has cached
-    monkeypatch.setattr(short_executions, "SECONDS", -1.0)
+    monkeypatch.setattr(threads, "SECONDS", -1.0)
     assert not is_alone(ethereum, "eth_call", {"to": BOB})
 
 

@@ -11,7 +11,7 @@ from eth_abi.abi import encode as encode_abi
 from eth_account import Account as EthAccount
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
-from bridge.ethereum_block import BLOCK_HASHES
+from bridge.ethereum.block import BLOCK_HASHES
 from hypervisor.errors import InvalidInput
 from hypervisor.machine.executor import Executor
 from hypervisor.types import ChainEpoch, Gas

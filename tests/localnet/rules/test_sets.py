@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from hypervisor import names
+from hypervisor import installation
 from hypervisor.errors import InvalidInput
+from hypervisor.installation import ENTRY_POINT_GROUP, rule_names
 from hypervisor.machine import rules
 from hypervisor.machine.executor import ApplyResult, Executor
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import MachineState
 from hypervisor.machine.rules import RuleSet, executor_factory, rule_set
 from hypervisor.messages.message import Message
-from hypervisor.names import ENTRY_POINT_GROUP, rule_names
 from hypervisor.types import TokenAmount
 from localnet import Network
 from localnet.rules.filecoin import FilecoinMessages, filecoin_rules
@@ -61,7 +61,7 @@ def third_set(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Register a rule set as an installed package would."""
     added = EntryPoint("cheap", f"{__name__}:CHEAP_SET", ENTRY_POINT_GROUP)
     installed = EntryPoints((*entry_points(group=ENTRY_POINT_GROUP), added))
-    for module in (names, rules):
+    for module in (installation, rules):
         monkeypatch.setattr(module, "entry_points_of", lambda **given: installed.select(**given))
     known: tuple[Any, ...] = (rule_set, executor_factory, rules_named)
     for function in known:
@@ -127,7 +127,7 @@ def test_an_installation_of_another_release_is_named(
     monkeypatch: pytest.MonkeyPatch, third_set: None, registered: dict[str, str], words: str
 ) -> None:
     points = EntryPoints(EntryPoint(name, place, ENTRY_POINT_GROUP) for name, place in registered.items())
-    for module in (names, rules):
+    for module in (installation, rules):
         monkeypatch.setattr(module, "entry_points_of", lambda **given: points.select(**given))
     with pytest.raises(InvalidInput, match=words):
         rule_set("filecoin")

@@ -8,13 +8,12 @@ from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.call import encode_method_calldata
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.events import Log, entries_to_log
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, invoke_return
-from bridge.method_numbers import INVOKE_EVM, method_number
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, INVOKE_EVM, invoke_return, method_number
 from hypervisor.errors import RuntimeUnavailable
 from hypervisor.exit_codes import ExitCode
+from hypervisor.machine.registry import RuntimeServices
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
-from hypervisor.runtime import RuntimeServices
 from hypervisor.tracing import GasCharged, Recorder
 from hypervisor.types import EAM_ACTOR, Gas, MethodNumber
 from runtimes.evm import EvmRuntime

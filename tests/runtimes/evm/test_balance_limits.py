@@ -7,7 +7,7 @@ that fails with `OverflowPayment` to the caller. geth would wrap the receiver's 
 import pytest
 
 from bridge.ethereum.addresses import EthAddress, create_address
-from bridge.ethereum_block import EthereumBlock
+from bridge.ethereum.block import EthereumBlock
 from hypervisor.types import MAX_BALANCE
 from runtimes.evm.ethereum.alloc import AllocAccount
 from tests.runtimes.evm.assembler import assemble

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bridge.ethereum_block import EthereumBlock
+from bridge.ethereum.block import EthereumBlock
 from hypervisor.context import MachineContext
 from hypervisor.errors import ActorExit, OutOfGas
 from hypervisor.machine.machine import Hypervisor

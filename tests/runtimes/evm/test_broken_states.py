@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address

@@ -4,9 +4,9 @@ import pytest
 
 from fvm_hypervisor.cli.options import OWN_ENGINE
 from hypervisor.errors import RuntimeUnavailable
+from hypervisor.installation import OWN_EVM
 from hypervisor.machine.opening import EVM_ENGINES
-from hypervisor.names import OWN_EVM
-from hypervisor.runtime import RuntimeServices
+from hypervisor.machine.registry import RuntimeServices
 from runtimes.evm import engines
 from runtimes.evm.runtime import EvmRuntime
 from tests.command import run

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.ethereum_block import EthereumBlock
+from bridge.ethereum.block import EthereumBlock
 from hypervisor.machine.machine import Hypervisor
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.fast.instance import FastInstance

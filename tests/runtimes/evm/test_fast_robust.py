@@ -8,7 +8,7 @@ from struct import Struct
 import pytest
 
 from bridge.ethereum.addresses import masked_id, to_filecoin
-from bridge.ethereum_block import EthereumBlock
+from bridge.ethereum.block import EthereumBlock
 from hypervisor.context import MachineContext
 from hypervisor.errors import Fatal, RuntimeUnavailable
 from hypervisor.machine.machine import Hypervisor
@@ -17,8 +17,7 @@ from runtimes.evm.engine import Host
 from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.fast.instance import _POSITION, MAX_REUSED_MEMORY, FastInstance
 from runtimes.evm.fast.pool import TIERED, Pool, guest_module, pool
-from runtimes.wasmtime.cache import ModuleCache
-from runtimes.wasmtime.cached_modules import load_or_compile
+from runtimes.wasmtime.cache import ModuleCache, load_or_compile
 from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine, own_engine
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import Chain, open_machine

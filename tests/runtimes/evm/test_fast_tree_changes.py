@@ -7,7 +7,7 @@ must see earlier changes. Expected: the plain engine's results, and values by ha
 import pytest
 
 from bridge.ethereum.addresses import create2_address, create_address
-from bridge.ethereum_block import MAX_CODE_SIZE, EthereumBlock
+from bridge.ethereum.block import MAX_CODE_SIZE, EthereumBlock
 from runtimes.evm.ethereum.alloc import AllocAccount
 from store.keccak import keccak
 from tests.runtimes.evm.assembler import assemble, deployer

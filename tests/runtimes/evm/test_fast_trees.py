@@ -13,9 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
-from bridge.ethereum_block import EthereumBlock
-from bridge.filecoin.parameters import invoke_params
-from bridge.method_numbers import INVOKE_EVM
+from bridge.ethereum.block import EthereumBlock
+from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
 from hypervisor.kernel.call import Call, CallResult
 from hypervisor.machine.call_manager import CallManager
 from hypervisor.machine.executor import ApplyResult

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from bridge.ethereum.addresses import EthAddress, create_address, masked_id, to_filecoin
-from bridge.ethereum_block import EthereumBlock
+from bridge.ethereum.block import EthereumBlock
 from bridge.filecoin.events import Log
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel.call import Call, CallResult
 from hypervisor.machine.call_manager import CallManager

@@ -9,10 +9,9 @@ from dataclasses import replace
 import pytest
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
-from bridge.ethereum.transactions import LEGACY, Transaction
-from bridge.ethereum_block import EthereumBlock
-from bridge.method_numbers import INVOKE_EVM
-from bridge.transaction_parsing import parse_transaction
+from bridge.ethereum.block import EthereumBlock
+from bridge.ethereum.transactions import LEGACY, Transaction, parse_transaction
+from bridge.filecoin.parameters import INVOKE_EVM
 from hypervisor.errors import MessageError
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.message import Message

@@ -10,7 +10,7 @@ from time import process_time
 import pytest
 
 from bridge.ethereum.addresses import masked_id
-from hypervisor.journal import Journal
+from hypervisor.state.undo_map import Journal
 from hypervisor.types import INIT_ACTOR
 from tests.runtimes.evm.test_fast_trees import CALL_CALLEE, machine, run
 

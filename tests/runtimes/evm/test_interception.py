@@ -9,10 +9,9 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from bridge.ethereum.addresses import EthAddress, create_address, to_filecoin
-from bridge.ethereum_block import EthereumBlock
+from bridge.ethereum.block import EthereumBlock
 from bridge.filecoin.events import Log
-from bridge.filecoin.parameters import unwrap_return
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM, unwrap_return
 from hypervisor.kernel.call import Call, CallResult
 from hypervisor.machine.call_manager import CallManager
 from hypervisor.machine.machine import Hypervisor

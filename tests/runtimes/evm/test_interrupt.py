@@ -10,7 +10,7 @@ from types import FrameType
 import pytest
 
 from bridge.ethereum.addresses import masked_id
-from bridge.ethereum_block import EthereumBlock
+from bridge.ethereum.block import EthereumBlock
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD
 from hypervisor.context import MachineContext

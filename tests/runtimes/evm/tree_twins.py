@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bridge.ethereum.addresses import EthAddress, masked_id
+from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.transactions import ACCESS_LIST, Transaction
-from bridge.ethereum_block import EthereumBlock
-from hypervisor.kernel.call import Call, CallResult
+from hypervisor.kernel.call import MAX_TOTAL_MEMORY, Call, CallResult
 from hypervisor.machine.call_manager import CallManager
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.memory import MAX_TOTAL_MEMORY
 from hypervisor.types import INIT_ACTOR
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc

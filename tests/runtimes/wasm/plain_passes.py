@@ -1,7 +1,7 @@
 """A second, simple implementation of the two passes: one instruction at a time, one pass after the other.
 
-The oracle of `runtimes.wasm.instrument`; it only shares the parser of sections. An instruction is (opcode, operands); a
-two-byte one has the opcode 0xFC and its second byte as the first operand.
+The oracle of `runtimes.wasm.module.encode`; it only shares the parser of sections. An instruction is (opcode,
+operands); a two-byte one has the opcode 0xFC and its second byte as the first operand.
 """
 
 from dataclasses import dataclass, field

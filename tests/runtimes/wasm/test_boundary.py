@@ -10,7 +10,7 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.message import Receipt
 from hypervisor.tracing import GasCharged, Recorder, TraceEvent
 from runtimes.wasm.boundary import RawBoundary, selected_boundary
-from runtimes.wasm.instrument import instrument
+from runtimes.wasm.module.encode import instrument
 from runtimes.wasm.module.parser import parse_module
 from runtimes.wasm.plain import PlainBoundary
 from runtimes.wasm.syscalls.abi import SYSCALL_REVISIONS

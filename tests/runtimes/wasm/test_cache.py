@@ -16,9 +16,9 @@ from hypervisor.messages.address import Address
 from hypervisor.state.state_tree import ActorState
 from hypervisor.types import ActorID
 from localnet import Network
-from runtimes.wasm import instrument
 from runtimes.wasm import modules as modules_module
 from runtimes.wasm import runtime as runtime_module
+from runtimes.wasm.module import encode
 from runtimes.wasm.modules import GuestModules
 from runtimes.wasmtime import cache as cache_module
 from runtimes.wasmtime.cache import ModuleCache, cache_key, default_folder
@@ -289,7 +289,7 @@ def test_planted_artifact_is_recompiled(folder: Path, tmp_path: Path) -> None:
 def test_cache_key_covers_all_dependencies_of_compiled_code(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = {Watched(guest_engine(), ModuleCache(folder))._key(CODE)}
     for target, name, value in (
-        (instrument, "REVISION", instrument.REVISION + 1),
+        (encode, "REVISION", encode.REVISION + 1),
         (modules_module, "WASMTIME_VERSION", "50.0.2"),
         (modules_module, "cpu_features", lambda: b"another processor"),
     ):
@@ -303,7 +303,7 @@ def test_cache_key_covers_all_dependencies_of_compiled_code(folder: Path, monkey
 
 def test_a_stale_artifact_is_compiled_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Watched(guest_engine(), ModuleCache(folder)).compile(CODE, MODULE)
-    monkeypatch.setattr(instrument, "REVISION", instrument.REVISION + 1)
+    monkeypatch.setattr(encode, "REVISION", encode.REVISION + 1)
     again = Watched(guest_engine(), ModuleCache(folder))
     again.compile(CODE, MODULE)
     assert again.compiled == 1

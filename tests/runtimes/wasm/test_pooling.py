@@ -17,8 +17,7 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.message import Receipt
 from runtimes.wasm import runtime
 from runtimes.wasm.boundary import RawBoundary, ResolvedModule
-from runtimes.wasm.instrument import instrument
-from runtimes.wasm.module.encode import GAS_EXPORT
+from runtimes.wasm.module.encode import GAS_EXPORT, instrument
 from runtimes.wasm.module.parser import parse_module
 from runtimes.wasm.modules import GuestModules
 from runtimes.wasm.syscalls.abi import SYSCALL_REVISIONS
@@ -176,7 +175,7 @@ def test_process_with_limited_address_space_runs_without_pool() -> None:
 WITHOUT_MEMORY = """
 import resource
 from pathlib import Path
-from store.varint import write_uvarint as unsigned
+from store.cid import write_uvarint as unsigned
 from runtimes.wasmtime.engine import guest_engine
 def section(number, content):
     return bytes([number]) + unsigned(len(content)) + content

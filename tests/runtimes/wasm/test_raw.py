@@ -16,12 +16,11 @@ from typing import Any, TypeVar
 import pytest
 
 from hypervisor.errors import InvalidModule
-from hypervisor.gil import GIL_POLICY
 from hypervisor.kernel import Kernel
 from hypervisor.machine.machine import Hypervisor
+from hypervisor.threads import GIL_POLICY
 from runtimes.wasm.boundary import RawBoundary
-from runtimes.wasm.instrument import instrument
-from runtimes.wasm.module.encode import GAS_EXPORT
+from runtimes.wasm.module.encode import GAS_EXPORT, instrument
 from runtimes.wasm.module.parser import parse_module
 from runtimes.wasm.runtime import WasmRuntime
 from runtimes.wasm.syscalls.memory import GuestMemory

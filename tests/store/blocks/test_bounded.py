@@ -14,10 +14,9 @@ from store.blocks.memory import MemoryStore
 from store.blockstore import BlockNotFound, Store, StoreIOError, put_object
 from store.cid import DAG_CBOR, RAW, Cid, cid_of
 from store.codec import link
-from store.links import links_of
+from store.links import links_of, reachable
 from store.roots import HEAD, pin, unpin
 from store.trees.hamt import Hamt
-from store.walk import reachable
 from tests.conftest import samples
 
 STEPS = st.lists(

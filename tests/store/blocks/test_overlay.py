@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from store.blocks.memory import MemoryStore
+from store.blocks.overlay import RemoteHashMismatch, RemoteStore, RemoteUnavailable
 from store.blockstore import BlockCorrupt, BlockNotFound, StoreIOError
 from store.cid import RAW, Cid, cid_of
-from store.remote import RemoteHashMismatch, RemoteStore, RemoteUnavailable
 from store.rocks.database import RocksStore
 
 HERE, THERE, NOWHERE = b"here", b"there", b"nowhere"

@@ -11,9 +11,21 @@ from hypothesis import strategies as st
 from multiformats import CID
 
 from store.car.files import CarError, read_car, write_car
-from store.cid import BLAKE2B_256, DAG_CBOR, DAG_PB, IDENTITY, RAW, SHA2_256, Cid, cid_of, parse_cid, show, split_cid
+from store.cid import (
+    BLAKE2B_256,
+    DAG_CBOR,
+    DAG_PB,
+    IDENTITY,
+    RAW,
+    SHA2_256,
+    Cid,
+    cid_of,
+    parse_cid,
+    show,
+    split_cid,
+    write_uvarint,
+)
 from store.codec import decode_strict, encode, link, unlink
-from store.varint import write_uvarint
 from tests.conftest import data_file, samples
 
 BLOCKS = st.lists(

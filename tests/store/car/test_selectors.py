@@ -9,14 +9,13 @@ from hypothesis import strategies as st
 
 from store.blocks.memory import MemoryStore
 from store.blockstore import BlockNotFound, put_object
-from store.car.selectors import SelectorError, parse_selector
+from store.car.selectors import SelectorError, parse_selector, selected_blocks
 from store.cid import RAW, Cid, cid_of
 from store.codec import encode, kind_of, link
-from store.selection import selected_blocks
+from store.links import reachable
 from store.trees.amt import Amt
 from store.trees.hamt import Hamt
 from store.trees.paths import Path, prove
-from store.walk import reachable
 from tests.conftest import samples
 from tests.store.selected import EVERYTHING, select
 

@@ -15,14 +15,13 @@ from store.car import transfer
 from store.car.files import CarError, read_car, write_car
 from store.car.index import IndexedCar, write_indexed_car
 from store.car.transfer import export_car, import_car, verify_car
-from store.cid import DAG_PB, IDENTITY, RAW, SHA2_256, Cid, cid_of, parse_cid, show
+from store.cid import DAG_PB, IDENTITY, RAW, SHA2_256, Cid, cid_of, parse_cid, show, write_uvarint
 from store.codec import encode, link
+from store.links import reachable
 from store.rocks.collector import GarbageCollector
 from store.rocks.database import RocksStore
 from store.roots import HEAD, IMPORT
 from store.trees.hamt import Hamt
-from store.varint import write_uvarint
-from store.walk import reachable
 from tests.conftest import data_file
 
 

@@ -14,12 +14,12 @@ from store.blocks.buffered import BufferedStore
 from store.blockstore import BlockCorrupt, BlockNotFound, StoreCorrupt, StoreError, StoreReadOnly, put_object
 from store.cid import RAW, Cid, cid_of, show
 from store.codec import encode, link
+from store.links import reachable
 from store.rocks.collector import CollectionResult, GarbageCollector
 from store.rocks.database import RocksStore
 from store.rocks.marks import MAX_KNOWN, SWEEPING
 from store.roots import Roots, pin, pins, unpin
 from store.trees.hamt import Hamt
-from store.walk import reachable
 from tests.conftest import samples
 from tests.store.copies import copy_live, scratch_folder
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from store.blocks.memory import MemoryStore
 from store.cid import DAG_CBOR, RAW, cid_of
 from store.codec import encode, link
-from store.packed import pack, unpack
 from store.rocks.database import RocksStore
+from store.rocks.format import pack, unpack
 from store.trees.hamt import Hamt
 
 LINK_START = bytes.fromhex("d82a582700" + "0171a0e40220")

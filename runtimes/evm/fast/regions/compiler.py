@@ -14,8 +14,7 @@ from hypervisor.errors import InvalidModule
 from runtimes.evm.engine import EngineRules
 from runtimes.evm.fast.regions.blocks import MAX_REGION_SIZE, Region, choose, jumpdests_of
 from runtimes.evm.fast.regions.emitter import RegionTooLarge, emit
-from runtimes.wasmtime.cache import ModuleCache
-from runtimes.wasmtime.cached_modules import load_or_compile
+from runtimes.wasmtime.cache import ModuleCache, load_or_compile
 from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine
 
 _MAX_CODES: Final = 512

@@ -17,7 +17,7 @@ from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from fvm_hypervisor.soltest.cheatcodes import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.context import Settings
 from hypervisor import Hypervisor, threads
-from hypervisor.journal import Journal
+from hypervisor.state.undo_map import Journal
 from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.application import Application, TransactionResult
 from tests.runtimes.evm.test_fast_trees import CALLEE, CONTRACT, SENDER, machine

@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from bridge.filecoin.parameters import INVOKE_EVM
 from bridge.gas import DEFAULT_RATE
-from bridge.method_numbers import INVOKE_EVM
 from bridge.traces.flame import FlameBox, merge_boxes
 from fvm_hypervisor.soltest import internal_calls, viewer
 from fvm_hypervisor.soltest.artifact import Artifacts

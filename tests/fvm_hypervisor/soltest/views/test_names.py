@@ -14,7 +14,7 @@ from eth_abi.abi import encode
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.filecoin.cbor import byte_string
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM
 from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.cheatcodes.intercepted_call import CallOperations, InterceptedCall
 from fvm_hypervisor.soltest.cheatcodes.interception import _answer_by_mock, _mock

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import INVOKE_EVM
 from fvm_hypervisor.soltest import frames, viewer
 from fvm_hypervisor.soltest.artifact import Artifacts
 from fvm_hypervisor.soltest.known_code import KnownCode, SourceSpan

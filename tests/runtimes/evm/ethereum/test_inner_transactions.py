@@ -1,7 +1,7 @@
 """Accounts of a message around inner transactions; expected results by hand from EIP-2929 and EIP-3529."""
 
 from bridge.ethereum.addresses import EthAddress
-from hypervisor.journal import Journal
+from hypervisor.state.undo_map import Journal
 from runtimes.evm.ethereum.accounts import Accounts
 from tests.runtimes.evm.test_fast_trees import CALLEE, CONTRACT, machine
 

@@ -16,8 +16,8 @@ from runtimes.evm.ethereum import contract_states
 from runtimes.evm.ethereum.contract_states import ContractCache
 from runtimes.evm.ethereum.executor import EthereumExecutor
 from store.blocks.memory import MemoryStore
+from store.links import reachable
 from store.trees.kamt import Kamt
-from store.walk import reachable
 from tests.runtimes.evm.test_fast_trees import CONTRACT, SENDER, machine
 
 COUNTS = "0 CALLDATALOAD SLOAD 32 CALLDATALOAD ADD 0 CALLDATALOAD SSTORE"

@@ -12,10 +12,10 @@ from eth_abi.abi import decode as decode_abi
 from eth_abi.abi import encode as encode_abi
 
 from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
+from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
-from bridge.ethereum_block import EthereumBlock
 from bridge.filecoin.cbor import byte_string, read_byte_string
-from bridge.method_numbers import INVOKE_EVM, method_number
+from bridge.filecoin.parameters import INVOKE_EVM, method_number
 from hypervisor.bundles.genesis import Genesis
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput

@@ -8,8 +8,8 @@ import pytest
 
 import runtimes.evm.ethereum.forks
 from bridge.ethereum.addresses import EthAddress, to_filecoin
-from bridge.ethereum_block import EthereumBlock
-from bridge.method_numbers import INVOKE_EVM
+from bridge.ethereum.block import EthereumBlock
+from bridge.filecoin.parameters import INVOKE_EVM
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.message import Message
 from hypervisor.types import Gas

@@ -6,7 +6,7 @@ Expected: the EIPs ("the corresponding block MUST be marked invalid"), and EIP-7
 import pytest
 
 from bridge.ethereum.addresses import EthAddress
-from bridge.ethereum_block import EthereumBlock
+from bridge.ethereum.block import EthereumBlock
 from fvm_hypervisor.laboratory.vectors.t8n import transition
 from hypervisor.machine.machine import Hypervisor
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc

@@ -5,9 +5,8 @@ from itertools import count
 import pytest
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
-from bridge.ethereum_block import EthereumBlock
-from bridge.filecoin.parameters import unwrap_return
-from bridge.method_numbers import INVOKE_EVM
+from bridge.ethereum.block import EthereumBlock
+from bridge.filecoin.parameters import INVOKE_EVM, unwrap_return
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.message import Message

@@ -9,8 +9,7 @@ from wasmtime import Engine, Func, Global, Instance, Memory, Store, Trap, Wasmti
 from wasmtime import Module as WasmtimeModule
 
 from hypervisor.errors import InvalidModule
-from runtimes.wasm.instrument import instrument
-from runtimes.wasm.module.encode import GAS_EXPORT
+from runtimes.wasm.module.encode import GAS_EXPORT, instrument
 from runtimes.wasm.module.parser import parse_module
 from tests.conftest import bundle_file, samples, with_data
 from tests.runtimes.wasm.guests import bundle_modules, wasm

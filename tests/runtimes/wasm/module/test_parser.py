@@ -10,17 +10,24 @@ from hypothesis import strategies as st
 
 from hypervisor.errors import InvalidModule
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.runtime import RuntimeServices
-from runtimes.wasm.binary import BinaryReader
-from runtimes.wasm.instrument import instrument
-from runtimes.wasm.module.parser import MAGIC, Section, parse_module
+from hypervisor.machine.registry import RuntimeServices
+from runtimes.wasm.module.encode import instrument
+from runtimes.wasm.module.parser import (
+    MAGIC,
+    MAX_NAME_LENGTH,
+    BinaryReader,
+    Section,
+    function_label,
+    function_names,
+    parse_module,
+)
 from runtimes.wasm.runtime import WasmRuntime
 from runtimes.wasm.validate import MAX_INSPECTED, MAX_INSPECTED_OF_FUNCTION, validate_module
-from runtimes.wasmtime.encoding import encode_signed, section, u32
+from runtimes.wasmtime.encoding import encode_signed, name, section, u32, vector
 from runtimes.wasmtime.engine import guest_engine
 from store.cid import RAW, cid_of
 from tests.patience import slowness
-from tests.runtimes.wasm.guests import install_and_call, wasm
+from tests.runtimes.wasm.guests import guest, install_and_call, wasm
 
 SMALL = wasm(
     """(module (import "vm" "exit" (func $exit (param i32 i32 i32 i32) (result i32)))
@@ -315,3 +322,71 @@ def inspected_module(body: bytes, functions: int = 1) -> bytes:
         + section(Section.EXPORT, b"\x01\x06memory\x02\0")
         + section(Section.CODE, u32(functions) + (u32(len(body)) + body) * functions)
     )
+
+
+MODULE = guest("(call $outer) (i32.const 0)", fields="(func $outer (call $inner)) (func $inner unreachable)")
+UNNAMED = MODULE[: MODULE.index(b"\x04name") - 2]  # the section's number and size stand before its name
+
+
+def named(*names: tuple[int, str]) -> bytes:
+    """The module with a section of names of our own."""
+    functions = vector(u32(index) + name(text) for index, text in names)
+    return UNNAMED + section(0, name("name") + section(1, functions))
+
+
+def test_a_trap_names_the_functions_that_the_guest_was_in(machine: Hypervisor) -> None:
+    result = install_and_call(machine, MODULE)
+    assert result.exit_code == 4
+    assert result.message == "unreachable instruction executed in inner, called by outer, invoke"
+
+
+def test_a_guest_without_names_has_numbers_and_exports(machine: Hypervisor) -> None:
+    assert install_and_call(machine, UNNAMED).message == (
+        "unreachable instruction executed in function 1, called by function 0, invoke"
+    )
+
+
+def test_a_start_function_that_traps_is_named(machine: Hypervisor) -> None:
+    module = guest("(i32.const 0)", fields="(func $begin unreachable) (start $begin)")
+    assert install_and_call(machine, module).message == (
+        "the actor cannot be instantiated: unreachable instruction executed in begin"
+    )
+
+
+def test_import_is_not_a_frame_and_later_functions_keep_index(machine: Hypervisor) -> None:
+    module = guest("(call $fails) (i32.const 0)", "gas.available", fields="(func $fails unreachable)")
+    assert install_and_call(machine, module).message.startswith("unreachable instruction executed in fails, called by ")
+
+
+def test_rust_hash_is_stripped_and_unsafe_names_are_sanitized() -> None:
+    found = function_names(named((0, "tip_jar::tip::h0123456789abcdef"), (1, "a\nb"), (2, "x" * 500)))
+    assert found[0] == "tip_jar::tip"
+    assert found[1] == "a?b"
+    assert len(found[2]) == MAX_NAME_LENGTH + 3
+    assert function_label(found, 7) == "function 7"
+
+
+@pytest.mark.parametrize(
+    ("mangled", "plain"),
+    [
+        ("_ZN12fvm_ipld_amt4node11CollapsedAt17h0123456789abcdefE", "fvm_ipld_amt::node::CollapsedAt"),
+        ("_ZN76_$LT$fvm_shared..econ..TokenAmount$u20$as$u20$serde_core..ser..Serialize$GT$9serialize17h0123456789abcdefE",
+         "<fvm_shared::econ::TokenAmount as serde_core::ser::Serialize>::serialize"),
+        ("_ZN3cid9x17hE", "_ZN3cid9x17hE"),
+        ("_ZN99999999999999xE", "_ZN99999999999999xE"),
+        ("_ZNE", ""),
+        ("plain", "plain"),
+    ],
+)  # fmt: skip
+def test_legacy_rust_names_are_demangled_and_others_kept(mangled: str, plain: str) -> None:
+    assert function_names(named((0, mangled)))[0] == plain
+
+
+@pytest.mark.parametrize(
+    "wasm",
+    [UNNAMED, UNNAMED + section(0, name("name") + b"\x01\x05\xff\xff"), UNNAMED + b"\x00\x7f", UNNAMED + b"\x00",
+     UNNAMED + section(0, name("name") + section(1, vector([u32(0) + b"\x01\xff"]))), b""],
+    ids=["none", "cut", "longer than the module", "no size", "not text", "no module"],
+)  # fmt: skip
+def test_names_that_cannot_be_read_are_none(wasm: bytes) -> None:
+    assert function_names(wasm) in ({}, {2: "invoke"})
