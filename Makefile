@@ -193,19 +193,19 @@ slices: environment ## continue recorded runs with new seeds: ARGS="crash kill-n
 	@$(RUN)/python -m bench.slices $(ARGS)
 
 equality: environment ## compare our built-in actors with the official ones message by message, including long tests and gas
-	@FVM_SAMPLES=all $(RUN)/python -m pytest -q -m "" tests/fvm_hypervisor/builtin_actors $(ARGS)
-	@$(RUN)/python -m tests.fvm_hypervisor.builtin_actors.ledger .pytest_cache/d/guests/equality.json
+	@FVM_SAMPLES=all $(RUN)/python -m pytest -q -m "" tests/hypervisor/builtin_actors $(ARGS)
+	@$(RUN)/python -m tests.hypervisor.builtin_actors.ledger .pytest_cache/d/guests/equality.json
 
 boot: environment ## compare our actors and the official ones over 1,000 epochs from genesis
 	@$(RUN)/python examples/boot.py $(ARGS)
 
 bundle: environment ## rebuild the built-in actors and compare with the committed ones (needs Rust)
-	@$(RUN)/python fvm_hypervisor/builtin_actors/build.py $(ARGS)
+	@$(RUN)/python hypervisor/builtin_actors/build.py $(ARGS)
 	@$(RUN)/python -m tests.hypervisor.constructed_states
 
 engine: environment ## rebuild the fast EVM engine and compare with the committed one (needs Rust)
 	@$(RUN)/python -m fvm_hypervisor.bindings.actors
-	@$(RUN)/python fvm_hypervisor/builtin_actors/build.py --engine $(ARGS)
+	@$(RUN)/python hypervisor/builtin_actors/build.py --engine $(ARGS)
 
 bindings: environment ## regenerate what derives from the actors' schemas: Python, Solidity, the table of docs/bridge.md
 	@$(RUN)/python -m fvm_hypervisor.bindings.actors
@@ -216,7 +216,7 @@ actors-page: environment ## regenerate the table of docs/actors.md from the acto
 reliability-page: environment ## regenerate the table of docs/reliability.md from the records
 	@$(RUN)/python -m tests.docs.reliability_page
 
-syscalls-page: environment ## regenerate the tables of docs/syscalls.md and fvm_hypervisor/builtin_actors/include/fvm.h
+syscalls-page: environment ## regenerate the tables of docs/syscalls.md and hypervisor/builtin_actors/include/fvm.h
 	@$(RUN)/python -m tests.docs.syscalls_page
 
 recording: environment ## regenerate docs/demo.svg, the README's picture of the demo

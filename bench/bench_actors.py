@@ -1,6 +1,6 @@
 """Our built-in actors compared with the official ones: gas and time of each method, bundle size; awards of streams.
 
-Each method's example (`tests.fvm_hypervisor.builtin_actors.examples`) is called on two machines with the same state,
+Each method's example (`tests.hypervisor.builtin_actors.examples`) is called on two machines with the same state,
 one with the official code and one with ours; nothing is committed. `make equality` tests that the results are equal. No
 official actor has the streams of network version 29: `bench.stream_methods` measures these.
 """
@@ -12,14 +12,14 @@ from time import process_time
 
 from bench import stream_methods
 from bench.rows import Row
-from fvm_hypervisor.builtin_actors import loader
 from hypervisor import Address, Hypervisor, Message
+from hypervisor.builtin_actors import loader
 from hypervisor.types import Gas, TokenAmount
 from tests.conftest import data_file, fvm_data
-from tests.fvm_hypervisor.builtin_actors import stage
-from tests.fvm_hypervisor.builtin_actors.examples import EXAMPLES, Example
-from tests.fvm_hypervisor.builtin_actors.people import GENESIS
-from tests.fvm_hypervisor.builtin_actors.twins import Twins
+from tests.hypervisor.builtin_actors import stage
+from tests.hypervisor.builtin_actors.examples import EXAMPLES, Example
+from tests.hypervisor.builtin_actors.people import GENESIS
+from tests.hypervisor.builtin_actors.twins import Twins
 
 DEVNET = "bundles/v18-devnet.car"
 GAS_LIMIT = Gas(2 * 10**9)

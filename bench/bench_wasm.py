@@ -15,7 +15,7 @@ import wasmtime
 from bench.bench_machine import EventCounter
 from bench.data import BUNDLES
 from bench.rows import Row, seconds
-from fvm_hypervisor.builtin_actors.loader import bundle_bytes
+from hypervisor.builtin_actors.loader import bundle_bytes
 from hypervisor.bundles.bundle import Bundle
 from runtimes.wasm.module.encode import GAS_EXPORT, instrument
 from runtimes.wasm.module.parser import parse_module

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from bench.rows import seconds
-from fvm_hypervisor.builtin_actors.build import ENGINE_FLAGS, PROJECT, TARGET, toolchain
+from hypervisor.builtin_actors.build import ENGINE_FLAGS, PROJECT, TARGET, toolchain
 from hypervisor.gas import GasTracker
 from runtimes.evm.ethereum.forks import fork_named
 from runtimes.evm.ethereum.precompiles import run_precompile

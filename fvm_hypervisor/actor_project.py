@@ -53,7 +53,7 @@ def new_project(name: str, parent: Path, language: str = RUST) -> Path:
     if language not in TEMPLATES:
         raise InvalidInput(f"there is no template in '{language}': choose one of {', '.join(TEMPLATES)}")
     folder, template_path = parent / name, TEMPLATES[language].split("/")
-    with as_file(files("fvm_hypervisor.builtin_actors")) as actors:
+    with as_file(files("hypervisor.builtin_actors")) as actors:
         template = actors.joinpath("template", *template_path)
         _check(name, template if language == RUST else None)
         if folder.exists() or folder.is_symlink():

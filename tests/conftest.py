@@ -53,7 +53,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 _PROJECT = Path(__file__).resolve().parent.parent
 OWN_DATA = _PROJECT / "tests" / "own_data"
 """Our own files, each under the name of the test data file that it replaces."""
-_OWN_BUNDLE = _PROJECT / "fvm_hypervisor" / "builtin_actors" / "bundle.car"
+_OWN_BUNDLE = _PROJECT / "hypervisor" / "builtin_actors" / "bundle.car"
 _DATA_VERSION = 18
 """Newest actors version of the test data."""
 _TESTED = ("testing-fake-proofs", "devnet")

@@ -3,7 +3,7 @@
 The built-in actors' schemas, parsed once, and their methods by number.
 
 The parameters and return value of a method have the types `<Method>Params` and `<Method>Return` of its actor's schema
-(`fvm_hypervisor.builtin_actors.schemas`). Its number is the hash of its name (FRC-42); methods for calls between actors
+(`hypervisor.builtin_actors.schemas`). Its number is the hash of its name (FRC-42); methods for calls between actors
 have the numbers below. Values are not formatted here; only byte strings are interpreted.
 
 Events of native actors: names, and value types from the actor's schema.
@@ -22,7 +22,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from bridge.filecoin.parameters import method_number
-from fvm_hypervisor.builtin_actors.schemas import NAMES, schema_text
+from hypervisor.builtin_actors.schemas import NAMES, schema_text
 from hypervisor.errors import HypervisorError
 from hypervisor.integers import decode_bigint
 from hypervisor.messages.address import Address

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fvm_hypervisor.builtin_actors.loader import bundle_record
+from hypervisor.builtin_actors.loader import bundle_record
 from hypervisor.bundles.bundle import MAX_BUNDLE_BYTES, Bundle, runtime_marker
 from hypervisor.bundles.bundle_library import release_of
 from hypervisor.bundles.manifest import ACTOR_NAMES

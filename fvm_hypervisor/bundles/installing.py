@@ -11,8 +11,8 @@ from pathlib import Path
 from tempfile import mkstemp
 from typing import Final
 
-from fvm_hypervisor.builtin_actors.releases import Release
 from fvm_hypervisor.download import DownloadFailed, download
+from hypervisor.builtin_actors.releases import Release
 from hypervisor.bundles.bundle import MAX_BUNDLE_BYTES, Bundle
 from hypervisor.bundles.bundle_library import (
     library_folder,

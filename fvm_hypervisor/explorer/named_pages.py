@@ -16,8 +16,8 @@ from bridge.actors.schemas import methods
 from bridge.ethereum.addresses import to_ethereum
 from bridge.filecoin.cbor import ParamsError
 from bridge.filecoin.parameters import INVOKE_EVM, calldata_of
-from fvm_hypervisor.builtin_actors.schemas import NAMES
 from fvm_hypervisor.explorer.site import Site
+from hypervisor.builtin_actors.schemas import NAMES
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from localnet.chain.finding import TipsetSearch, receipts_back, tipsets_back

@@ -27,7 +27,7 @@ from bridge.actors.interfaces import MAX_METHOD, Interface, as_json, from_json, 
 from bridge.actors.schemas import ANY, ActorMethod, state_types
 from bridge.ethereum.addresses import checksummed, eth_address, from_delegated, masked_id, to_filecoin
 from bridge.ethereum.transactions import LEGACY, parse_transaction
-from fvm_hypervisor.builtin_actors.schemas import NAMES
+from hypervisor.builtin_actors.schemas import NAMES
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, SignedMessage
@@ -155,7 +155,7 @@ def _actor_part(kind: str, is_return_value: bool) -> _SchemaTypes | None:
         raise InvalidInput(
             f"{actor} has no method or type '{part:.80}'{_similar(part, names)}: its methods"
             f" are {', '.join(sorted(interface.methods))}; its types are in"
-            f" fvm_hypervisor/builtin_actors/schemas/{actor}.ipldsch"
+            f" hypervisor/builtin_actors/schemas/{actor}.ipldsch"
         )
     return _types_of(kind, part, removed.schema, methods, is_return_value)
 

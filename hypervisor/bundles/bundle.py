@@ -135,7 +135,7 @@ class Bundle:
         If the rules allow installing code, its init actor supports that. Versions before 18 use actors v18. Raises
         BundleError for versions that this project does not have.
         """
-        from fvm_hypervisor.builtin_actors.loader import bundle_record
+        from hypervisor.builtin_actors.loader import bundle_record
 
         record = bundle_record()
         if version > record.version and f"v{version}" not in record.variants:
@@ -148,7 +148,7 @@ class Bundle:
 @cache
 def _embedded(variant: str | None) -> Bundle:
     """Read and verify an embedded bundle once per process, since every machine starts with it."""
-    from fvm_hypervisor.builtin_actors.loader import bundle_bytes, bundle_record
+    from hypervisor.builtin_actors.loader import bundle_bytes, bundle_record
 
     if variant is None:
         return Bundle.from_car(bundle_bytes(), "the embedded bundle")

@@ -160,7 +160,7 @@ def constructor_key(code: Cid, params: bytes, abi: str) -> str:
 
 def store_constructed_state(store: Blockstore, code: Cid, params: bytes, abi: str) -> Cid | None:
     """Store the state that a constructor writes and return its CID; None if it is not recorded."""
-    from fvm_hypervisor.builtin_actors.loader import constructed_states
+    from hypervisor.builtin_actors.loader import constructed_states
 
     recorded = constructed_states()
     head = recorded.heads.get(constructor_key(code, params, abi))

@@ -42,10 +42,10 @@ from tests.conformance.random_states import (
     World,
 )  # fmt: skip
 from tests.differential.grammar import THEMES, Grammar
-from tests.fvm_hypervisor.builtin_actors.contracts import call_data
-from tests.fvm_hypervisor.builtin_actors.damage import damaged
-from tests.fvm_hypervisor.builtin_actors.people import ALICE, BOB, CAROL, FIL, STRANGER, amount, packed, raw
-from tests.fvm_hypervisor.builtin_actors.test_same_paymentchannel import Voucher
+from tests.hypervisor.builtin_actors.contracts import call_data
+from tests.hypervisor.builtin_actors.damage import damaged
+from tests.hypervisor.builtin_actors.people import ALICE, BOB, CAROL, FIL, STRANGER, amount, packed, raw
+from tests.hypervisor.builtin_actors.test_same_paymentchannel import Voucher
 from tests.runtimes.evm.assembler import assemble, deployer
 
 CARRIED_SIGNATURE: Final = 69

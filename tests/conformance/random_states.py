@@ -32,8 +32,8 @@ from tests.differential.generator import helpers
 from tests.differential.grammar import THEMES, WORDS, Grammar
 from tests.differential.twins import install_contracts
 from tests.fuzz import evm_programs
-from tests.fvm_hypervisor.builtin_actors.contracts import FORWARDER
-from tests.fvm_hypervisor.builtin_actors.people import (
+from tests.hypervisor.builtin_actors.contracts import FORWARDER
+from tests.hypervisor.builtin_actors.people import (
     ALICE,
     BOB,
     CAROL,
@@ -45,7 +45,7 @@ from tests.fvm_hypervisor.builtin_actors.people import (
     packed,
     raw,
 )
-from tests.fvm_hypervisor.builtin_actors.world import PROJECT
+from tests.hypervisor.builtin_actors.world import PROJECT
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.wasm.guests import imports, wasm
 

@@ -23,7 +23,7 @@ from tests.conformance.oracle_diff import NOT_RUN, CannotRun
 from tests.conformance.oracle_messages import EVENT, PLANTS, PRICE, Run, Tally, answered_cases
 from tests.conformance.random_states import RELAY, Relayed
 from tests.conftest import bundle_folder, data_file
-from tests.fvm_hypervisor.builtin_actors.people import ALICE
+from tests.hypervisor.builtin_actors.people import ALICE
 
 VERSIONS = (21, 28)
 

@@ -23,8 +23,8 @@ from hypervisor.types import EAM_ACTOR, SYSTEM_ACTOR, ActorID, MethodNumber
 from store.codec import encode
 from tests.conftest import data_file
 from tests.docs.page_shell import between
-from tests.fvm_hypervisor.builtin_actors.bad_forms import bad_forms
-from tests.fvm_hypervisor.builtin_actors.examples import CALLERS, Example, of_actor
+from tests.hypervisor.builtin_actors.bad_forms import bad_forms
+from tests.hypervisor.builtin_actors.examples import CALLERS, Example, of_actor
 
 PAGE: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "actors.md"
 BEGIN: Final = "<!-- the table: make actors-page -->\n"
@@ -32,43 +32,43 @@ END: Final = "<!-- end of the table -->\n"
 OFFICIAL: Final = "bundles/v18-testing-fake-proofs.car"
 
 BASICS: Final = (
-    "fvm_hypervisor/builtin_actors/test_official_cases.py",
-    "fvm_hypervisor/builtin_actors/test_same_basics_at_random.py",
+    "hypervisor/builtin_actors/test_official_cases.py",
+    "hypervisor/builtin_actors/test_same_basics_at_random.py",
 )
 HELD: Final = {
     "system": BASICS,
     "init": BASICS,
     "cron": (
-        "fvm_hypervisor/builtin_actors/test_same_cron.py",
-        "fvm_hypervisor/builtin_actors/test_same_basics_at_random.py",
+        "hypervisor/builtin_actors/test_same_cron.py",
+        "hypervisor/builtin_actors/test_same_basics_at_random.py",
     ),
     "account": BASICS,
-    "storagepower": ("fvm_hypervisor/builtin_actors/test_same_power.py",),
+    "storagepower": ("hypervisor/builtin_actors/test_same_power.py",),
     "storageminer": (
-        "fvm_hypervisor/builtin_actors/test_same_miner.py",
-        "fvm_hypervisor/builtin_actors/test_same_sectors.py",
+        "hypervisor/builtin_actors/test_same_miner.py",
+        "hypervisor/builtin_actors/test_same_sectors.py",
     ),
     "storagemarket": (
-        "fvm_hypervisor/builtin_actors/test_same_market.py",
-        "fvm_hypervisor/builtin_actors/test_same_reentrancy.py",
+        "hypervisor/builtin_actors/test_same_market.py",
+        "hypervisor/builtin_actors/test_same_reentrancy.py",
     ),
     "paymentchannel": (
-        "fvm_hypervisor/builtin_actors/test_same_paymentchannel.py",
-        "fvm_hypervisor/builtin_actors/test_same_at_random.py",
+        "hypervisor/builtin_actors/test_same_paymentchannel.py",
+        "hypervisor/builtin_actors/test_same_at_random.py",
     ),
     "multisig": (
-        "fvm_hypervisor/builtin_actors/test_same_multisig.py",
-        "fvm_hypervisor/builtin_actors/test_same_at_random.py",
+        "hypervisor/builtin_actors/test_same_multisig.py",
+        "hypervisor/builtin_actors/test_same_at_random.py",
     ),
-    "reward": ("fvm_hypervisor/builtin_actors/test_same_reward.py",),
+    "reward": ("hypervisor/builtin_actors/test_same_reward.py",),
     "verifiedregistry": (
-        "fvm_hypervisor/builtin_actors/test_same_registry.py",
-        "fvm_hypervisor/builtin_actors/test_same_reentrancy.py",
+        "hypervisor/builtin_actors/test_same_registry.py",
+        "hypervisor/builtin_actors/test_same_reentrancy.py",
     ),
     "datacap": (
-        "fvm_hypervisor/builtin_actors/test_same_datacap.py",
-        "fvm_hypervisor/builtin_actors/test_same_at_random.py",
-        "fvm_hypervisor/builtin_actors/test_same_reentrancy.py",
+        "hypervisor/builtin_actors/test_same_datacap.py",
+        "hypervisor/builtin_actors/test_same_at_random.py",
+        "hypervisor/builtin_actors/test_same_reentrancy.py",
     ),
     "placeholder": BASICS,
     "evm": ("conformance/test_fevm_cases.py", "conformance/test_evm_against_official.py"),
@@ -78,7 +78,7 @@ HELD: Final = {
 """Test modules that compare each actor with the official one."""
 
 HELD_NEW: Final = {
-    "storageminer": ("fvm_hypervisor/builtin_actors/test_sector_quality.py",),
+    "storageminer": ("hypervisor/builtin_actors/test_sector_quality.py",),
     "reward": ("conformance/test_actor_cases.py", "streams/test_bad_input.py"),
 }
 """Tests of the methods that v19 added, for which no official bundle is available."""

@@ -60,9 +60,7 @@ def test_development_method_numbers_are_hashes_of_their_names() -> None:
 @pytest.mark.slow
 def test_the_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("tip_jar.wasm", "interface.ipldsch"):
-        (tmp_path / name).symlink_to(
-            PAGE.parents[1] / "fvm_hypervisor" / "builtin_actors" / "template" / "tip_jar" / name
-        )
+        (tmp_path / name).symlink_to(PAGE.parents[1] / "hypervisor" / "builtin_actors" / "template" / "tip_jar" / name)
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
     assert len(blocks) == 7

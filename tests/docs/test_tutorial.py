@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fvm_hypervisor.builtin_actors import build
+from hypervisor.builtin_actors import build
 from tests.docs.page_shell import REPLACED, commands, run_page
 
 ROOT = Path(__file__).parent.parent.parent

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fvm_hypervisor.actor_project import TEMPLATE
-from fvm_hypervisor.builtin_actors import build
+from hypervisor.builtin_actors import build
 from localnet import Network
 from localnet.rpc.server import serving
 from store.cid import RAW, cid_of, show
@@ -18,7 +18,7 @@ from tests.command import Command, json_output, run, whole_command
 from tests.runtimes.wasm.guests import guest
 
 PROJECT = Path(__file__).resolve().parents[2]
-FOLDER = PROJECT / "fvm_hypervisor" / "builtin_actors" / "template" / TEMPLATE
+FOLDER = PROJECT / "hypervisor" / "builtin_actors" / "template" / TEMPLATE
 MODULE, SCHEMA = FOLDER / f"{TEMPLATE}.wasm", FOLDER / "interface.ipldsch"
 UPGRADABLE = build.module_file(FOLDER, "upgradable")
 CODE = show(cid_of(MODULE.read_bytes(), RAW))

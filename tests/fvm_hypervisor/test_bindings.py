@@ -4,7 +4,7 @@ import pytest
 
 from fvm_hypervisor.bindings.actors import schemas
 from fvm_hypervisor.bindings.actors.__main__ import PROJECT, generated_files
-from fvm_hypervisor.builtin_actors.schemas import NAMES, SHARED
+from hypervisor.builtin_actors.schemas import NAMES, SHARED
 
 
 @pytest.mark.slow

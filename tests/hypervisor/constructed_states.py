@@ -12,7 +12,7 @@ from hypervisor.tracing import Recorder
 from store.cid import Cid, show
 from store.links import blocks_below
 
-FILE = Path(str(files("fvm_hypervisor.builtin_actors").joinpath("constructed.json")))
+FILE = Path(str(files("hypervisor.builtin_actors").joinpath("constructed.json")))
 
 
 def record() -> bytes:

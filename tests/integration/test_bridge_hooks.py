@@ -22,9 +22,9 @@ from hypervisor.types import EAM_ACTOR
 from store.cid import CBOR, DAG_CBOR
 from store.codec import decode, encode
 from tests.conftest import data_file, kinds
-from tests.fvm_hypervisor.builtin_actors.people import ALICE, ETHEL, amount, packed, raw
-from tests.fvm_hypervisor.builtin_actors.test_same_market import ADD, PUBLISH, Deal
-from tests.fvm_hypervisor.builtin_actors.test_same_registry import ADD_CLIENT, BYTE, KIB, piece
+from tests.hypervisor.builtin_actors.people import ALICE, ETHEL, amount, packed, raw
+from tests.hypervisor.builtin_actors.test_same_market import ADD, PUBLISH, Deal
+from tests.hypervisor.builtin_actors.test_same_registry import ADD_CLIENT, BYTE, KIB, piece
 from tests.integration.filecoin_solidity.stage import MARKET, REGISTRY, Stage
 from tests.integration.filecoin_solidity.table import OFFICIAL
 from tests.runtimes.evm.assembler import assemble, deployer

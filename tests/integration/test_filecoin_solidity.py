@@ -17,8 +17,8 @@ from hypervisor.types import EAM_ACTOR
 from localnet import Network
 from store.codec import encode
 from tests.conftest import data_file, kinds, network_of, newer_names
-from tests.fvm_hypervisor.builtin_actors.people import ETHEL, GENESIS
-from tests.fvm_hypervisor.builtin_actors.world import World
+from tests.hypervisor.builtin_actors.people import ETHEL, GENESIS
+from tests.hypervisor.builtin_actors.world import World
 from tests.integration.filecoin_solidity import table
 from tests.integration.filecoin_solidity.__main__ import SCRIPT
 from tests.integration.filecoin_solidity.cases import cases

@@ -4,7 +4,7 @@ from functools import cache
 
 from hypervisor.messages.address import Address
 from tests.endless import ENDLESS
-from tests.fvm_hypervisor.builtin_actors.contracts import call_data
+from tests.hypervisor.builtin_actors.contracts import call_data
 from tests.runtimes.wasm.guests import guest
 
 MEBIBYTE = 1 << 20

@@ -13,7 +13,7 @@ from store.cid import RAW, cid_of
 from tests.conftest import bundle_file
 from tests.localnet.conftest import network_fixture
 
-TEMPLATE = Path(__file__).parents[2] / "fvm_hypervisor" / "builtin_actors" / "template" / "tip_jar"
+TEMPLATE = Path(__file__).parents[2] / "hypervisor" / "builtin_actors" / "template" / "tip_jar"
 MODULE, SCHEMA = TEMPLATE / "tip_jar.wasm", TEMPLATE / "interface.ipldsch"
 FIL = 10**18
 

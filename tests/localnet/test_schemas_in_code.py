@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fvm_hypervisor.builtin_actors import build
+from hypervisor.builtin_actors import build
 from hypervisor.bundles.bundle import custom_section
 from hypervisor.errors import InvalidInput
 from localnet import NativeActor, Network

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.builtin_actors import build
+from hypervisor.builtin_actors import build
 from hypervisor.errors import InvalidModule
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine.machine import Hypervisor

@@ -15,10 +15,10 @@ import pytest
 from tests.packaging.project import PROJECT
 
 TOOLS = ("cat", "cmp", "dirname", "grep", "head", "mktemp", "mv", "rm", "sed", "sh", "tail", "uname")
-SOURCES = ("builtin_actors/schemas/*.ipldsch", "bindings/actors/*.py")
+SOURCES = ("hypervisor/builtin_actors/schemas/*.ipldsch", "fvm_hypervisor/bindings/actors/*.py")
 INPUTS = [
     *("requirements.lock", "pyproject.toml"),
-    *(str(path.relative_to(PROJECT)) for part in SOURCES for path in sorted((PROJECT / "fvm_hypervisor").glob(part))),
+    *(str(path.relative_to(PROJECT)) for part in SOURCES for path in sorted(PROJECT.glob(part))),
 ]
 """Files whose contents the script records in its stamp, in its order."""
 BINDINGS = "bridge/bindings/common.py"

@@ -5,30 +5,30 @@ from pathlib import Path
 
 import pytest
 
-from fvm_hypervisor.builtin_actors.schemas import NAMES
+from hypervisor.builtin_actors.schemas import NAMES
 from tests.packaging.project import PACKAGES, PROJECT, own_files
 
-TEMPLATES = "fvm_hypervisor/builtin_actors/template/"
+TEMPLATES = "hypervisor/builtin_actors/template/"
 """Projects that `hypervisor actor new` copies, with sources and tests."""
 IMPORTED = {"fvm_hypervisor/soltest/solidity/FilecoinVm.sol", "localnet/solidity/FilecoinFork.sol"}
 """Solidity files that `hypervisor test` and `hypervisor solidity` provide."""
 PAGES = PROJECT / "fvm_hypervisor" / "explorer"
 DATA = {
-    "fvm_hypervisor/builtin_actors/include/fvm.h",
-    "fvm_hypervisor/builtin_actors/releases.json",
+    "hypervisor/builtin_actors/include/fvm.h",
+    "hypervisor/builtin_actors/releases.json",
     *(
         path.relative_to(PROJECT).as_posix()
         for path in own_files(f"{TEMPLATES}*")
         if path.suffix not in (".py", ".wasm") and path.name != "tip_jar.json"
     ),
-    "fvm_hypervisor/builtin_actors/bundle.car",
-    "fvm_hypervisor/builtin_actors/bundle.json",
-    "fvm_hypervisor/builtin_actors/constructed.json",
-    "fvm_hypervisor/builtin_actors/supply-share.car",
-    "fvm_hypervisor/builtin_actors/v19.car",
-    "fvm_hypervisor/builtin_actors/m2-native.car",
-    "fvm_hypervisor/builtin_actors/v19-m2-native.car",
-    *(f"fvm_hypervisor/builtin_actors/schemas/{name}.ipldsch" for name in ("common", "removed", *NAMES)),
+    "hypervisor/builtin_actors/bundle.car",
+    "hypervisor/builtin_actors/bundle.json",
+    "hypervisor/builtin_actors/constructed.json",
+    "hypervisor/builtin_actors/supply-share.car",
+    "hypervisor/builtin_actors/v19.car",
+    "hypervisor/builtin_actors/m2-native.car",
+    "hypervisor/builtin_actors/v19-m2-native.car",
+    *(f"hypervisor/builtin_actors/schemas/{name}.ipldsch" for name in ("common", "removed", *NAMES)),
     "fvm_hypervisor/demo/compiled/counter/counter.wasm",
     "fvm_hypervisor/soltest/solc.mjs",
     "fvm_hypervisor/soltest/solc_sha256.json",
@@ -75,7 +75,7 @@ def test_wheel_omits_sources_tests_examples_and_build_tools(names: set[str]) -> 
 
 def test_every_module_of_the_packages_is_in_it(names: set[str]) -> None:
     modules = {path for package in PACKAGES for path in (PROJECT / package).rglob("*.py")}
-    wanted = {path.relative_to(PROJECT).as_posix() for path in modules} - {"fvm_hypervisor/builtin_actors/build.py"}
+    wanted = {path.relative_to(PROJECT).as_posix() for path in modules} - {"hypervisor/builtin_actors/build.py"}
     ours_alone = ("/guests/", "fvm_hypervisor/bindings/actors/")
     assert {name for name in names if name.endswith(".py")} == {
         name for name in wanted if not any(part in name for part in ours_alone)

@@ -1,4 +1,4 @@
-"""The C header of the syscall ABI, `fvm_hypervisor/builtin_actors/include/fvm.h`, generated from the syscall table.
+"""The C header of the syscall ABI, `hypervisor/builtin_actors/include/fvm.h`, generated from the syscall table.
 
 A syscall is a function `fvm_<module>_<name>` with the arguments of the import; the pointer for the result comes
 first. Programs that define FVM_ABI_V3 get the signatures of network versions 18 to 20.
@@ -24,7 +24,7 @@ from runtimes.wasm.syscalls.table import STRUCTURES, TOKEN_AMOUNT, Structure, Sy
 from store.cid import CBOR, DAG_CBOR, RAW
 
 _PROJECT: Final = Path(__file__).resolve().parents[3]
-HEADER: Final = _PROJECT / "fvm_hypervisor" / "builtin_actors" / "include" / "fvm.h"
+HEADER: Final = _PROJECT / "hypervisor" / "builtin_actors" / "include" / "fvm.h"
 NEWEST, OLDEST = SYSCALL_REVISIONS["v4+install_actor+upgrade_actor"], SYSCALL_REVISIONS["v3"]
 """Syscalls of the newest network version with all features, and of the oldest one."""
 

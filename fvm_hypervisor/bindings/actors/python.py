@@ -20,7 +20,7 @@ from bridge.actors.facade import EXIT_CODES, SMALL_NUMBERS_ONLY, exported_method
 from bridge.actors.schemas import FIXED_NUMBERS, ActorMethod, methods
 from bridge.filecoin.parameters import method_number
 from fvm_hypervisor.bindings.actors.schemas import UNITS, own_types, schema_comments, schema_of, structs
-from fvm_hypervisor.builtin_actors.schemas import NAMES, SHARED
+from hypervisor.builtin_actors.schemas import NAMES, SHARED
 from store.schema.types import Bytes, Kinded, Link, List, Simple, Struct, Term, Union, Unit
 
 FOLDER: Final = Path("bridge/bindings")
@@ -64,7 +64,7 @@ def _module(actor: str) -> Iterator[str]:
     body = [line for part in (_numbers(actor), _exits(actor), _classes(actor), _calls(actor)) for line in part]
     text = "\n".join(body)
     about = schema_comments(actor).get(actor, "Types and methods shared by all actors.").rstrip(".")
-    source = f"fvm_hypervisor/builtin_actors/schemas/{actor}.ipldsch"
+    source = f"hypervisor/builtin_actors/schemas/{actor}.ipldsch"
     yield f'"""{about}.\n\nGenerated from {source}: `make bindings`.\n"""\n'
     yield "from __future__ import annotations\n"
     yield from _imports(actor, text)

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Final
 
 from bridge.actors.schemas import EVENT_ENTRIES, actor_schema
-from fvm_hypervisor.builtin_actors.schemas import NAMES, SHARED, file_text
+from hypervisor.builtin_actors.schemas import NAMES, SHARED, file_text
 from store.schema import Schema
 from store.schema.types import Copy, Link, List, Map, Struct, Term, Type, Union
 

@@ -32,7 +32,7 @@ ERRORS_INTERFACE: Final = "FilecoinErrors"
 
 _HEAD: Final = """\
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Generated from fvm_hypervisor/builtin_actors/schemas: `make bindings`.
+// Generated from the schemas of the built-in actors: `make bindings`.
 pragma solidity ^0.8.8;
 """
 _ERROR_NOTES: Final = {

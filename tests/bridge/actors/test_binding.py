@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bridge.actors.binding import Call, Codec, Struct
 from bridge.actors.schemas import actor_schema, methods
 from bridge.bindings import common, datacap, multisig, reward, storagemarket, storageminer, storagepower
-from fvm_hypervisor.builtin_actors.schemas import NAMES
+from hypervisor.builtin_actors.schemas import NAMES
 from hypervisor.messages.address import Address
 from hypervisor.types import ActorID, MethodNumber, TokenAmount
 from store.cid import CBOR, cid_of
@@ -22,7 +22,7 @@ from store.codec import CodecError, decode, encode, link
 from store.schema.types import Bytes, Kinded, Link, List, SchemaError, Simple, Term, Unit
 from store.schema.types import Struct as StructType
 from store.schema.types import Union as UnionType
-from tests.fvm_hypervisor.builtin_actors.test_same_market import Deal
+from tests.hypervisor.builtin_actors.test_same_market import Deal
 
 ALICE, BOB = Address.id(ActorID(100)), Address.id(ActorID(101))
 CID = cid_of(b"cid", CBOR)

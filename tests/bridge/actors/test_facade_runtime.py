@@ -21,7 +21,7 @@ from hypervisor.types import DATACAP_ACTOR, ActorID, BlockId, Gas, MethodNumber,
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
 from store.cid import CBOR, DAG_CBOR, RAW, Cid
 from store.codec import encode
-from tests.fvm_hypervisor.builtin_actors.people import ALICE, GENESIS
+from tests.hypervisor.builtin_actors.people import ALICE, GENESIS
 from tests.hypervisor.world import ForwardingRuntime
 
 DATACAP = Address.id(DATACAP_ACTOR)

@@ -7,7 +7,7 @@ import pytest
 
 from bridge.actors.schemas import ANY, FIXED_NUMBERS, actor_method, actor_schema, meaning, native_event, term_below
 from bridge.filecoin.parameters import FIRST_EXPORTED_METHOD
-from fvm_hypervisor.builtin_actors.schemas import NAMES, schema_text
+from hypervisor.builtin_actors.schemas import NAMES, schema_text
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import EventEntry
 from hypervisor.types import ActorID

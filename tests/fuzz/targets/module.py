@@ -6,7 +6,7 @@ from hashlib import blake2b
 from pathlib import Path
 from random import Random
 
-from fvm_hypervisor import builtin_actors
+from hypervisor import builtin_actors
 from hypervisor.errors import InvalidModule
 from hypervisor.machine.machine import Hypervisor
 from runtimes.wasm.module.encode import instrument

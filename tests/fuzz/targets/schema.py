@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from fvm_hypervisor import builtin_actors
+from hypervisor import builtin_actors
 from store.cid import cid_of
 from store.codec import link
 from store.schema import Schema

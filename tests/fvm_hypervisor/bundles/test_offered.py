@@ -21,8 +21,8 @@ PROJECT = Path(__file__).resolve().parents[3]
 PROOFS = "v19-testing-fake-proofs"
 COMMAND = ("-c", "import sys; from fvm_hypervisor.cli.main import main; sys.exit(main())")
 SUITES = {
-    "fvm_hypervisor/builtin_actors/test_same_power.py": (f"[{PROOFS}",),
-    "fvm_hypervisor/builtin_actors/test_same_miner.py": (f"[{PROOFS}",),
+    "hypervisor/builtin_actors/test_same_power.py": (f"[{PROOFS}",),
+    "hypervisor/builtin_actors/test_same_miner.py": (f"[{PROOFS}",),
     "lane/test_lane.py": (f"[{PROOFS}-", f"-own-v19-{PROOFS}]"),
     "examples/test_boot.py": (f"newer_bundle_has_equal_steps[{PROOFS}]",),
     "integration/test_filecoin_solidity.py": (f"[{PROOFS}-SendAPI]",),

@@ -61,7 +61,7 @@ def test_a_call_across_both_runtimes_is_decoded_on_both_sides(stage: Stage, visi
 
 
 def test_user_native_actor_is_decoded_by_installed_schema() -> None:
-    folder = Path(__file__).parents[3] / "fvm_hypervisor" / "builtin_actors" / "template" / "tip_jar"
+    folder = Path(__file__).parents[3] / "hypervisor" / "builtin_actors" / "template" / "tip_jar"
     with Network(clock=Clock()) as network:
         code = network.actors.install(folder / "tip_jar.wasm", folder / "interface.ipldsch")
         jar = network.actors.create(code, {"owner": network.accounts[0].native})

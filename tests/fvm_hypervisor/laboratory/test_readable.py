@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.builtin_actors import build
 from fvm_hypervisor.laboratory.readable import decode_value, encode_value
+from hypervisor.builtin_actors import build
 from hypervisor.errors import InvalidInput
 from localnet.state.named_code import with_schema
 from tests.command import run as run_command

@@ -15,7 +15,7 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.types import EAM_ACTOR
 from store.codec import encode
 from tests.conftest import data_file, kinds
-from tests.fvm_hypervisor.builtin_actors.people import ETHEL
+from tests.hypervisor.builtin_actors.people import ETHEL
 from tests.integration.facade.scene import FOLDER
 from tests.integration.filecoin_solidity import table
 from tests.integration.filecoin_solidity.stage import APIS, Stage

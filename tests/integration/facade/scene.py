@@ -11,7 +11,7 @@ from hypervisor import Address
 from hypervisor.exit_codes import ExitCode
 from hypervisor.types import INIT_ACTOR
 from store.codec import link
-from tests.fvm_hypervisor.builtin_actors.people import ETHEL, packed, raw
+from tests.hypervisor.builtin_actors.people import ETHEL, packed, raw
 from tests.integration.filecoin_solidity.stage import Stage
 
 FOLDER = Path(__file__).parent

@@ -21,7 +21,7 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.types import INIT_ACTOR, ActorID
 from store.codec import decode, encode
-from tests.fvm_hypervisor.builtin_actors.people import ALICE, BOB, CAROL, ETHEL, amount, packed, raw, signature
+from tests.hypervisor.builtin_actors.people import ALICE, BOB, CAROL, ETHEL, amount, packed, raw, signature
 from tests.integration.facade.scene import ERRORS, FOLDER, INTERFACES, RELAY, ask, multisig
 from tests.integration.filecoin_solidity.cases import Case, cases
 from tests.integration.filecoin_solidity.compare import _actors

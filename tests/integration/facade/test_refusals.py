@@ -19,7 +19,7 @@ from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.exit_codes import ExitCode
 from hypervisor.types import Gas
 from tests.conftest import data_file, samples
-from tests.fvm_hypervisor.builtin_actors.people import ALICE, BOB, ETHEL, GENESIS
+from tests.hypervisor.builtin_actors.people import ALICE, BOB, ETHEL, GENESIS
 from tests.integration.facade.scene import FOLDER, INTERFACES, multisig, relayed, selector, words
 from tests.integration.filecoin_solidity.compare import _actors
 from tests.integration.filecoin_solidity.stage import Stage

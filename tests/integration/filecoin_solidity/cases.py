@@ -12,7 +12,7 @@ from bridge.filecoin.parameters import method_number
 from hypervisor import Address
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from store.codec import encode
-from tests.fvm_hypervisor.builtin_actors.people import (
+from tests.hypervisor.builtin_actors.people import (
     ALICE,
     BOB,
     DAVE,
@@ -26,9 +26,9 @@ from tests.fvm_hypervisor.builtin_actors.people import (
     raw,
     signature,
 )
-from tests.fvm_hypervisor.builtin_actors.test_same_market import Deal
-from tests.fvm_hypervisor.builtin_actors.test_same_power import WINDOW_2K
-from tests.fvm_hypervisor.builtin_actors.test_same_registry import BYTE, DAY, KIB, TERM_MIN
+from tests.hypervisor.builtin_actors.test_same_market import Deal
+from tests.hypervisor.builtin_actors.test_same_power import WINDOW_2K
+from tests.hypervisor.builtin_actors.test_same_registry import BYTE, DAY, KIB, TERM_MIN
 from tests.integration.filecoin_solidity.stage import DATACAP, MARKET, POWER, REGISTRY, VERIFIER, Stage
 
 OK, ILLEGAL, NOT_FOUND = ExitCode.OK, ExitCode.USR_ILLEGAL_ARGUMENT, ExitCode.USR_NOT_FOUND

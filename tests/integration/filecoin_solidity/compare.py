@@ -18,7 +18,7 @@ from hypervisor.machine.executor import ApplyResult
 from hypervisor.state.state_tree import ActorState
 from hypervisor.types import INIT_ACTOR, ActorID
 from store.codec import decode
-from tests.fvm_hypervisor.builtin_actors.people import ETHEL
+from tests.hypervisor.builtin_actors.people import ETHEL
 from tests.integration.filecoin_solidity.cases import Case
 from tests.integration.filecoin_solidity.stage import Stage
 

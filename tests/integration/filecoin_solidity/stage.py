@@ -31,10 +31,10 @@ from hypervisor.types import (
     TokenAmount,
 )
 from store.codec import decode, encode
-from tests.fvm_hypervisor.builtin_actors.people import ALICE, BOB, ETHEL, FIL, GENESIS, WORKER, amount, packed, raw
-from tests.fvm_hypervisor.builtin_actors.test_same_market import ACTIVATE, ADD, PUBLISH, SEAL_2K, Deal
-from tests.fvm_hypervisor.builtin_actors.test_same_power import CREATE_MINER, UPDATE_CLAIM, UPDATE_PLEDGE, WINDOW_2K
-from tests.fvm_hypervisor.builtin_actors.test_same_registry import (
+from tests.hypervisor.builtin_actors.people import ALICE, BOB, ETHEL, FIL, GENESIS, WORKER, amount, packed, raw
+from tests.hypervisor.builtin_actors.test_same_market import ACTIVATE, ADD, PUBLISH, SEAL_2K, Deal
+from tests.hypervisor.builtin_actors.test_same_power import CREATE_MINER, UPDATE_CLAIM, UPDATE_PLEDGE, WINDOW_2K
+from tests.hypervisor.builtin_actors.test_same_registry import (
     ADD_CLIENT,
     ADD_VERIFIER,
     BYTE,

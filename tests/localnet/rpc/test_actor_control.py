@@ -11,7 +11,7 @@ from tests.localnet.rpc.asking import ALICE
 from tests.localnet.rpc.conftest import Client, Failed, refusal
 from tests.runtimes.wasm.guests import guest, wasm
 
-TEMPLATE = Path(__file__).parents[3] / "fvm_hypervisor" / "builtin_actors" / "template" / "tip_jar"
+TEMPLATE = Path(__file__).parents[3] / "hypervisor" / "builtin_actors" / "template" / "tip_jar"
 MODULE, SCHEMA = (TEMPLATE / "tip_jar.wasm").read_bytes(), (TEMPLATE / "interface.ipldsch").read_text()
 CODE = {"/": show(cid_of(MODULE, RAW))}
 TIP = encode(["hi"])

@@ -9,7 +9,7 @@ from hypervisor.errors import InvalidInput
 from localnet import NativeActor, Network
 from localnet.testing import ExpectedMessage, MessageTester
 
-TEMPLATE = Path(__file__).parents[3] / "fvm_hypervisor" / "builtin_actors" / "template" / "tip_jar"
+TEMPLATE = Path(__file__).parents[3] / "hypervisor" / "builtin_actors" / "template" / "tip_jar"
 FIL = 10**18
 
 

@@ -10,7 +10,7 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from py_ecc import optimized_bn128
 
-from fvm_hypervisor.builtin_actors.build import BN254
+from hypervisor.builtin_actors.build import BN254
 from runtimes.evm.precompiles import bn254
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from runtimes.wasm.module.parser import parse_module
