@@ -151,7 +151,7 @@ def _message() -> str:
     import tempfile
     from pathlib import Path
 
-    from fvm_hypervisor.demo import scenario
+    from fvm_hypervisor.cli.demo import scenario
 
     with tempfile.TemporaryDirectory() as folder:
         finished = scenario.run(Path(folder) / "state")

@@ -51,7 +51,7 @@ def extract(
     Example: hypervisor extract 0x5fbd...0aa3 --rpc-url http://127.0.0.1:8545 --out message.json
     """
     from fvm_hypervisor.cli.vectors import data_folder
-    from fvm_hypervisor.drafts import read_draft
+    from fvm_hypervisor.laboratory.drafts import read_draft
     from fvm_hypervisor.laboratory.vectors import extract as extraction
     from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
     from fvm_hypervisor.laboratory.vectors.writing import write_vector

@@ -100,7 +100,7 @@ def _inspect_folder(
 ) -> Any:
     """Return the value at the path, and write the blocks that prove it to `proof`."""
     from fvm_hypervisor.cli.folders import head_of, parse_block_cid, reading
-    from fvm_hypervisor.proofs.filecoin import read_proven_path
+    from fvm_hypervisor.laboratory.proofs.filecoin import read_proven_path
     from hypervisor.installation import check_output
     from localnet.state.actor_interfaces import StoredSchemas
     from localnet.state.inspection import StateInspector
@@ -138,7 +138,7 @@ def _report_fault(inspector: StateInspector, path: str) -> None:
 def _inspect_proof(file: Path, root: str | None, block: str | None, path: str, limit: int) -> tuple[str, Any]:
     """Return a proof's root and the value at `path` in its blocks. Raises ProofError, InvalidInput."""
     from fvm_hypervisor.cli.folders import parse_block_cid
-    from fvm_hypervisor.proofs.filecoin import inspect_file, inspect_state, proving, read_proof
+    from fvm_hypervisor.laboratory.proofs.filecoin import inspect_file, inspect_state, proving, read_proof
     from store.cid import show
 
     if block is not None:

@@ -74,7 +74,7 @@ def print_prices(network: str | None, overlay: Path | None, as_json: bool) -> No
     import json
 
     from fvm_hypervisor.cli.options import parsed_network
-    from fvm_hypervisor.drafts import named_draft
+    from fvm_hypervisor.laboratory.drafts import named_draft
     from hypervisor.machine.opening import load_overlay
     from hypervisor.prices import price_values, show_price
     from hypervisor.versions.network_versions import LATEST, network_version

@@ -5,13 +5,6 @@ from __future__ import annotations
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from bridge.ethereum.addresses import checksummed
-from bridge.ethereum.block import ETHEREUM
-from hypervisor.bundles.bundle_library import release_of
-from hypervisor.text import show_fil
-from hypervisor.versions.network_versions import network_version_row
-from store.cid import show
-
 if TYPE_CHECKING:
     from localnet import Network
     from localnet.ledger.upgrades import Upgrade
@@ -34,6 +27,9 @@ def config(network: Network, mnemonic: str, path: str) -> dict[str, Any]:
 
 def banner(network: Network, mnemonic: str, path: str, *, signs: bool) -> str:
     """Return the startup banner, which is printed before the listening address."""
+    from bridge.ethereum.addresses import checksummed
+    from hypervisor.text import show_fil
+
     parts = [
         _part("Available Accounts", [
             f"({number}) {checksummed(account.address)} ({show_fil(network.balance(account))})  {account.native}"
@@ -69,6 +65,9 @@ def _future_upgrades(network: Network) -> list[Upgrade]:
 
 def _actors(network: Network) -> str:
     """Return the bundle of built-in actors as a release name, if any, and its manifest root."""
+    from hypervisor.bundles.bundle_library import release_of
+    from store.cid import show
+
     root = network.machine.manifest.root
     release = release_of(root)
     return f"manifest {show(root)}" if release is None else f"{release.name} (manifest {show(root)})"
@@ -82,6 +81,9 @@ def _overlay(network: Network) -> list[str]:
 
 def _mismatch(network: Network) -> list[str]:
     """Return warnings for official bundles that do not match the network version, now or after a planned upgrade."""
+    from hypervisor.bundles.bundle_library import release_of
+    from hypervisor.versions.network_versions import network_version_row
+
     release = release_of(network.machine.manifest.root)
     if release is None:
         return []
@@ -101,6 +103,7 @@ def _origin(network: Network) -> list[str]:
     origin = network.chain.origin
     if origin is None:
         return []
+    from bridge.ethereum.block import ETHEREUM
     from localnet.fork.node_client import redacted_url  # loaded for forks only
 
     point, what = origin.point, "block" if network.rules.name == ETHEREUM else "epoch"

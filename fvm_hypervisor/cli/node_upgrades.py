@@ -105,7 +105,7 @@ def network_options(
 ) -> dict[str, Any]:
     """Return the settings of a network that options choose: version, overlay, planned upgrades and bundle.
 
-    A draft's file chooses all of them (`fvm_hypervisor.drafts.draft_options`). Raises InvalidInput.
+    A draft's file chooses all of them (`fvm_hypervisor.laboratory.drafts.draft_options`). Raises InvalidInput.
     """
     from hypervisor.machine.opening import load_overlay
 
@@ -113,7 +113,7 @@ def network_options(
     if network is None or not network.endswith(".toml"):
         version = None if network is None else parsed_network(network)
         return {"network": version, "overlay": load_overlay(overlay), "upgrades": plan, "bundle": bundle}
-    from fvm_hypervisor.drafts import (  # with what builds actors: loaded for drafts only
+    from fvm_hypervisor.laboratory.drafts import (  # with what builds actors: loaded for drafts only
         allow_draft,
         draft_options,
         named_draft,

@@ -12,7 +12,7 @@ import typer
 from localnet.traces.trace_command import DEFAULT_URL
 
 if TYPE_CHECKING:
-    from fvm_hypervisor.drafts import DraftVersion
+    from fvm_hypervisor.laboratory.drafts import DraftVersion
     from hypervisor.precompiles import Precompile
     from hypervisor.proofs.verifier import ProofVerifier
 
@@ -202,7 +202,7 @@ def load_draft(name: str | None, *, trust: bool) -> DraftVersion | None:
 
     Raises InvalidInput for a name that is not a .toml file, and ConsentNeeded for a migration without consent.
     """
-    from fvm_hypervisor.drafts import allow_draft, read_draft
+    from fvm_hypervisor.laboratory.drafts import allow_draft, read_draft
 
     if name is None:
         return None

@@ -14,7 +14,7 @@ import typer
 from fvm_hypervisor.cli.options import DASK, AsJson, DraftFile, TrustDraft, load_draft
 
 if TYPE_CHECKING:
-    from fvm_hypervisor.drafts import DraftVersion
+    from fvm_hypervisor.laboratory.drafts import DraftVersion
     from hypervisor.versions.overlay import Overlay
     from localnet.chain.replay import TipsetReplay
 
@@ -130,7 +130,7 @@ def _of_folder(
     from functools import partial
 
     from fvm_hypervisor.cli.folders import open_folder
-    from fvm_hypervisor.drafts import with_migration
+    from fvm_hypervisor.laboratory.drafts import with_migration
     from fvm_hypervisor.laboratory.vectors.pool import run_all
     from hypervisor.errors import InvalidInput
     from hypervisor.machine.opening import check_same_overlay

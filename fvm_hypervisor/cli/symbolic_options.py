@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import typer
 
-from bridge.ethereum.block import ETHEREUM
-from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
 from hypervisor.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
 
 _MAX_LENGTH = 1024
 
 
 def symbolic_settings(fuzz: bool, lengths: tuple[str, str], loop: int, paths: int, seconds: float) -> SymbolicSettings:
     """Return the bounds of symbolic tests from the values of their options."""
+    from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
+
     arrays, texts = lengths
     return SymbolicSettings(
         fuzz, _lengths(arrays, "--symbolic-lengths"), _lengths(texts, "--symbolic-bytes"), loop, paths, seconds=seconds
@@ -24,6 +28,8 @@ def symbolic_settings(fuzz: bool, lengths: tuple[str, str], loop: int, paths: in
 
 def check_symbolic(rules: str, others: Mapping[str, bool]) -> None:
     """Raise for options that symbolic tests exclude, and if z3 is not installed."""
+    from bridge.ethereum.block import ETHEREUM
+
     if rules != ETHEREUM:
         raise InvalidInput(f"symbolic tests run under the rules ethereum, not {rules}: remove --rules")
     for name, is_set in others.items():

@@ -142,13 +142,13 @@ def actortest(
     """
     from functools import partial
 
-    from fvm_hypervisor.laboratory.vectors import actor_cases as runner
+    from fvm_hypervisor.laboratory.vectors.actor_cases import find_case_files, run_case_file
     from fvm_hypervisor.laboratory.vectors.pool import run_all
     from hypervisor.bundles.bundle import Bundle
 
-    files = runner.find_files(paths)
+    files = find_case_files(paths)
     Bundle.open(bundle)  # report an invalid bundle once, not in every worker
-    work = partial(runner.run_file, bundle=bundle)
+    work = partial(run_case_file, bundle=bundle)
     report((record for results in run_all(work, files, workers, "case files") for record in results), as_json, [])
 
 

@@ -59,7 +59,7 @@ def ethereum(
     """
     from bridge.ethereum.addresses import checksummed
     from bridge.ethereum.patricia import InvalidProof
-    from fvm_hypervisor.proofs.ethereum import check_slots, proven_state_root, verify_account
+    from fvm_hypervisor.laboratory.proofs.ethereum import check_slots, proven_state_root, verify_account
     from hypervisor.errors import InvalidInput
 
     if (state_root is None) == (block is None) or (block is None) != (block_hash is None):
@@ -149,9 +149,9 @@ def f3(
 
     Example: hypervisor verify-proof f3 100.json --power-table table.json --proof event.car --path receipts/0/events/0
     """
-    from fvm_hypervisor.proofs.f3 import InvalidCertificate
-    from fvm_hypervisor.proofs.f3.files import verify_files
-    from fvm_hypervisor.proofs.filecoin import inspect_file
+    from fvm_hypervisor.laboratory.proofs.f3 import InvalidCertificate
+    from fvm_hypervisor.laboratory.proofs.f3.files import verify_files
+    from fvm_hypervisor.laboratory.proofs.filecoin import inspect_file
     from hypervisor.errors import InvalidInput
     from store.cid import CidError, parse_cid, show
     from store.trees.paths import ProofError

@@ -37,7 +37,7 @@ def new(
     Example: hypervisor version new nv30-draft --from nv29
     """
     from fvm_hypervisor.cli.options import parsed_network
-    from fvm_hypervisor.drafts import new_draft, read_draft
+    from fvm_hypervisor.laboratory.drafts import new_draft, read_draft
     from hypervisor.versions.network_versions import LATEST
 
     path = new_draft(name, LATEST.number if base is None else parsed_network(base), folder, migrates=migration)

@@ -7,8 +7,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from fvm_hypervisor.debugger import views
 from fvm_hypervisor.debugger.session import Session
+from fvm_hypervisor.debugger.views import (
+    call_of,
+    calldata,
+    gas,
+    last_result,
+    parameters,
+    safe_error_text,
+    state,
+    step_of,
+    storage,
+    syscall_text,
+)
 from hypervisor.errors import HypervisorError
 from store.blockstore import StoreError
 
@@ -31,17 +42,17 @@ class Variable:
 
 def scopes(session: Session, number: int) -> list[Variable]:
     """Return the scopes of a frame."""
-    call = views.call_of(session, number)
+    call = call_of(session, number)
     found = [
-        Variable("Call", "", lambda: _lines(views.parameters(session, number))),
+        Variable("Call", "", lambda: _lines(parameters(session, number))),
         Variable("Gas", "", lambda: _gas(session, number)),
     ]
     if call.evm is not None:
         found += [
             Variable("Stack", "", lambda: _stack(session, number)),
-            Variable("Memory", "", lambda: _word_rows("memory", views.step_of(session, number).memory, number)),
+            Variable("Memory", "", lambda: _word_rows("memory", step_of(session, number).memory, number)),
             Variable("Storage", "", lambda: _storage(session, number)),
-            Variable("Calldata", "", lambda: _word_rows("calldata", views.calldata(session, number))),
+            Variable("Calldata", "", lambda: _word_rows("calldata", calldata(session, number))),
         ]
     elif call.node.runtime:
         found.append(Variable("Syscall", "", lambda: _syscall(session, number)))
@@ -55,13 +66,13 @@ def _lines(text: str) -> list[Variable]:
 
 
 def _gas(session: Session, number: int) -> list[Variable]:
-    found = views.gas(session, number)
+    found = gas(session, number)
     rows = [Variable("message", f"{found.used:,.3f} of {found.limit:,.3f}")]
     return rows + [Variable(name, f"{amount:,.3f}") for name, amount in found.charges.items()]
 
 
 def _stack(session: Session, number: int) -> list[Variable]:
-    step = views.step_of(session, number)
+    step = step_of(session, number)
     rows = [Variable("pc", f"{step.pc} {step.name}"), Variable("EVM gas", f"{step.gas:,}")]
     return rows + [Variable(str(index), hex(word)) for index, word in enumerate(reversed(step.stack))]
 
@@ -77,26 +88,26 @@ def _word_rows(command: str, data: bytes, frame: int | None = None) -> list[Vari
 
 
 def _storage(session: Session, number: int) -> list[Variable]:
-    found = views.storage(session, number)
+    found = storage(session, number)
     rows = [Variable(hex(key), hex(word)) for key, word in sorted(found.slots.items())]
     return rows + [Variable("...", found.rest)] * bool(found.rest)
 
 
 def _syscall(session: Session, number: int) -> list[Variable]:
-    call = views.call_of(session, number)
-    return [Variable("now", views.syscall_text(session, call)), Variable("before", views.last_result(call))]
+    call = call_of(session, number)
+    return [Variable("now", syscall_text(session, call)), Variable("before", last_result(call))]
 
 
 def _functions(session: Session, number: int) -> list[Variable]:
-    names = session.functions(views.call_of(session, number))
-    return [Variable(str(index), views.safe_error_text(name)) for index, name in enumerate(names)]
+    names = session.functions(call_of(session, number))
+    return [Variable(str(index), safe_error_text(name)) for index, name in enumerate(names)]
 
 
 def _state(session: Session, number: int) -> list[Variable]:
-    actor = session.names.actor(views.call_of(session, number))
+    actor = session.names.actor(call_of(session, number))
     if actor is None:
         return []
-    return tree(views.state(session, session.names.address(actor), ""))
+    return tree(state(session, session.names.address(actor), ""))
 
 
 def tree(value: Any) -> list[Variable]:
@@ -120,4 +131,4 @@ def open_branch(branch: Branch) -> list[Variable]:
     try:
         return branch()
     except (HypervisorError, StoreError) as error:
-        return [Variable("-", views.safe_error_text(error))]
+        return [Variable("-", safe_error_text(error))]

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from fvm_hypervisor.drafts import named_draft
+from fvm_hypervisor.laboratory.drafts import named_draft
 from hypervisor.bundles.bundle import MAX_BUNDLE_BYTES, Bundle
 from hypervisor.bundles.bundle_library import actors_version
 from hypervisor.bundles.manifest import ACTOR_NAMES, Manifest

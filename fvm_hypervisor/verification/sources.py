@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from bridge.ethereum.addresses import EthAddress
-from fvm_hypervisor.explorer.site import VerifiedSource
 from fvm_hypervisor.verification.store import VerifiedContracts
+
+if TYPE_CHECKING:
+    from fvm_hypervisor.explorer.site import VerifiedSource
 
 
 def source_of(stored: VerifiedContracts, address: EthAddress) -> VerifiedSource | None:
     """Return the verified sources of the contract at an address; None without any, or if the entry is malformed."""
+    from fvm_hypervisor.explorer.site import VerifiedSource
+
     entry = stored.get(f"0x{address.hex()}")
     if entry is None:
         return None

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.laboratory.vectors.actor_cases import CaseFile, find_files, run_file
+from fvm_hypervisor.laboratory.vectors.actor_cases import CaseFile, find_case_files, run_case_file
 from fvm_hypervisor.laboratory.vectors.ethereum_json import read_json, read_object
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import InvalidInput
@@ -38,7 +38,7 @@ def recorded() -> list[Any]:
 
 
 def found_files() -> list[Path]:
-    return find_files([data_file("vectors/nv29-reward")])
+    return find_case_files([data_file("vectors/nv29-reward")])
 
 
 def address(actor: int) -> bytes:
@@ -212,7 +212,7 @@ def test_each_actor_case_difference_is_reported(by_hand: CaseFile, name: str, va
 def test_invalid_case_file_fails_with_its_name(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "reward.json"
     path.write_bytes(content)
-    (record,) = run_file(path, "own-v19")
+    (record,) = run_case_file(path, "own-v19")
     assert not record["pass"]
     assert words in record["error"]
 
@@ -220,10 +220,10 @@ def test_invalid_case_file_fails_with_its_name(tmp_path: Path, content: bytes, w
 def test_a_case_of_another_form_fails_and_the_others_run(tmp_path: Path) -> None:
     path = tmp_path / "reward.json"
     path.write_text(json.dumps(written([{"name": "empty"}, *cases_by_hand()])))
-    records = run_file(path, "own-v19")
+    records = run_case_file(path, "own-v19")
     assert [record["pass"] for record in records] == [False, True, True]
 
 
 def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="absent"):
-        find_files([tmp_path / "absent"])
+        find_case_files([tmp_path / "absent"])

@@ -22,7 +22,7 @@ from tests.finality.chains import Verdict, verdict
 SOURCE: Final = Path(__file__).parents[1] / "oracle" / "f3"
 PROGRAM: Final = Path(__file__).parents[2] / "build" / "f3" / "f3"
 MAX_FINDINGS: Final = 20
-F3: Final = "fvm_hypervisor.proofs.f3"
+F3: Final = "fvm_hypervisor.laboratory.proofs.f3"
 
 
 def _same(*values: Any, **_: Any) -> Any:
@@ -42,7 +42,7 @@ PLANTS: Final[dict[str, Callable[[], AbstractContextManager[object]]]] = {
 
 
 def _unchecked(entry: Any, delta: Any) -> Any:
-    from fvm_hypervisor.proofs.f3 import PowerEntry
+    from fvm_hypervisor.laboratory.proofs.f3 import PowerEntry
 
     before = entry or PowerEntry(delta.id, 0, b"")
     return PowerEntry(delta.id, max(before.power + delta.power, 0 if entry else 1), delta.key or before.key)

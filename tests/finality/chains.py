@@ -5,7 +5,7 @@ from base64 import b64decode
 from dataclasses import dataclass
 from typing import Any
 
-from fvm_hypervisor.proofs.f3 import (
+from fvm_hypervisor.laboratory.proofs.f3 import (
     InvalidCertificate,
     TrustedState,
     decode_certificate,

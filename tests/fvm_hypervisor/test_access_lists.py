@@ -22,7 +22,7 @@ from store.keccak import keccak
 from tests.golden_cases import ethereum_cases
 from tests.oracle.blocktests import NOTHING, fixture
 
-CASES = ethereum_cases("access_lists")
+ACCESS_LIST_CASES = ethereum_cases("access_lists")
 
 
 def _list(data: str) -> BlockAccessList:
@@ -30,9 +30,9 @@ def _list(data: str) -> BlockAccessList:
 
 
 @pytest.mark.parametrize("evm", ["fast", "py-evm"])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", ACCESS_LIST_CASES)
 def test_a_list_is_that_of_go_ethereum(name: str, evm: str) -> None:
-    case = CASES[name]
+    case = ACCESS_LIST_CASES[name]
     result = transition(case["alloc"], case["env"], case["txs"], case["fork"], evm=evm).result
     assert first_difference(_list(result["blockAccessList"]), _list(case["expected"])) == ""
     assert result["blockAccessList"] == case["expected"]
@@ -41,13 +41,13 @@ def test_a_list_is_that_of_go_ethereum(name: str, evm: str) -> None:
 
 @pytest.mark.slow
 def test_go_ethereum_s_bytes_are_ours() -> None:
-    for case in CASES.values():
+    for case in ACCESS_LIST_CASES.values():
         assert f"0x{_list(case['expected']).rlp().hex()}" == case["expected"]
 
 
 @pytest.mark.slow
 def test_a_fork_without_lists_has_none() -> None:
-    case = next(iter(CASES.values()))
+    case = next(iter(ACCESS_LIST_CASES.values()))
     assert "blockAccessList" not in transition(case["alloc"], case["env"], case["txs"], "Osaka").result
 
 

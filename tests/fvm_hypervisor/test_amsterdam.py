@@ -18,7 +18,7 @@ from runtimes.evm.ethereum.proposals import PROPOSALS
 from tests.golden_cases import ethereum_cases
 from tests.oracle.random_blocks import without_access_list
 
-CASES = ethereum_cases("amsterdam")
+AMSTERDAM_CASES = ethereum_cases("amsterdam")
 BLOCK: Final = "proposals"
 DETECTING_CASES: Final = {7778: "refunds"}
 """Case that detects a missing proposal, where `BLOCK` does not: state gas is most of the gas there."""
@@ -37,29 +37,29 @@ def incomplete(number: int) -> Fork:
 
 
 def run(name: str, fork: str, evm: str) -> Mapping[str, Any]:
-    case = CASES[name]
+    case = AMSTERDAM_CASES[name]
     done = transition(case["alloc"], case["env"], case["txs"], fork, evm=evm)
     return {"alloc": done.alloc, "result": done.result, "body": done.body}
 
 
 @pytest.mark.parametrize("evm", ["py-evm", "fast", "fast:compile"])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", AMSTERDAM_CASES)
 def test_a_block_is_that_of_go_ethereum(name: str, evm: str) -> None:
-    assert run(name, amsterdam_as_proposals(), evm) == CASES[name]["expected"]
+    assert run(name, amsterdam_as_proposals(), evm) == AMSTERDAM_CASES[name]["expected"]
 
 
 @pytest.mark.parametrize("evm", ["fast", "fast:compile"])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", AMSTERDAM_CASES)
 def test_a_block_in_whole_call_trees_is_that_of_go_ethereum(name: str, evm: str) -> None:
     """Under rules with access lists, the engine runs each frame on its own."""
-    expected = json.loads(json.dumps(CASES[name]["expected"]))
+    expected = json.loads(json.dumps(AMSTERDAM_CASES[name]["expected"]))
     without_access_list(expected)
     assert run(name, amsterdam_as_proposals(7928), evm) == expected
 
 
 def test_floor_above_the_execution_gas_cap_has_go_ethereums_text() -> None:
     """300,000 bytes for the sender itself: 12,000 for the transaction, and 16 or, for the floor, 64 per byte."""
-    case = CASES[BLOCK]
+    case = AMSTERDAM_CASES[BLOCK]
     to_itself = case["txs"][2]
     assert int(to_itself["gas"], 16) == 11_999
     sent = {**to_itself, "nonce": "0x0", "gas": hex(1 << 25), "input": "0x" + "01" * 300_000}
@@ -75,7 +75,7 @@ def test_floor_above_the_execution_gas_cap_has_go_ethereums_text() -> None:
 def test_a_missing_proposal_is_found(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     block, fork = DETECTING_CASES.get(number, BLOCK), incomplete(number)
     monkeypatch.setattr(runtimes.evm.ethereum.forks, "FORKS", {**FORKS, fork.name: fork})
-    assert run(block, fork.name, "py-evm") != CASES[block]["expected"]
+    assert run(block, fork.name, "py-evm") != AMSTERDAM_CASES[block]["expected"]
 
 
 def forks_with_changed_number() -> dict[str, Fork]:
@@ -99,6 +99,6 @@ def _changed(part: str) -> list[str]:
 def test_another_number_is_found(field: str, evm: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fork = replace(forks_with_changed_number()[field], access_lists=False)
     monkeypatch.setattr(runtimes.evm.ethereum.forks, "FORKS", {**FORKS, fork.name: fork})
-    expected = json.loads(json.dumps(CASES[BLOCK]["expected"]))
+    expected = json.loads(json.dumps(AMSTERDAM_CASES[BLOCK]["expected"]))
     without_access_list(expected)
     assert run(BLOCK, fork.name, evm) != expected

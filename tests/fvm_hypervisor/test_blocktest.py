@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.laboratory.vectors.blocktest import run_file, run_test
+from fvm_hypervisor.laboratory.vectors.blocktest import run_file as run_chain_file
+from fvm_hypervisor.laboratory.vectors.blocktest import run_test
 from fvm_hypervisor.laboratory.vectors.exception_names import matches
 from hypervisor.errors import InvalidInput
 from runtimes.evm.ethereum.chain_import import schedule_of
@@ -97,7 +98,7 @@ def test_nothing_is_kept_of_an_invalid_block() -> None:
 def test_an_unknown_network_or_form_is_named(tmp_path: Path, change: dict[str, Any], words: str) -> None:
     path = tmp_path / "test.json"
     path.write_text(json.dumps({"one": {**CASES["Merge chain"], **change}}))
-    (record,) = run_file(path)
+    (record,) = run_chain_file(path)
     assert not record["pass"]
     assert record["error"].startswith(words)
 

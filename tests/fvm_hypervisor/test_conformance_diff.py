@@ -27,14 +27,12 @@ from store.codec import link
 from store.trees.hamt import Hamt
 from store.trees.kamt import Kamt
 from tests.command import run as run_command
+from tests.conformance.golden import GOLDEN
 from tests.conftest import data_file
 
 CODE = cid_of(b"some code", RAW)
 
 # --- a vector with an error of one gas -----------------------------------------------------------------------------
-
-
-GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 @pytest.fixture
@@ -66,18 +64,18 @@ def test_vectors_without_their_actors_are_counted(vector: Path, tmp_path: Path) 
 
 
 @pytest.fixture
-def run(vector: Path) -> Callable[..., Record]:
-    def run(**wanted: Any) -> Record:
+def run_vector(vector: Path) -> Callable[..., Record]:
+    def run_vector(**wanted: Any) -> Record:
         (record,) = run_file(vector, GOLDEN / "manifests", RunOptions(**wanted))
         return record
 
-    return run
+    return run_vector
 
 
 @pytest.fixture
-def recorded(run: Callable[..., Record], tmp_path: Path) -> Path:
+def recorded(run_vector: Callable[..., Record], tmp_path: Path) -> Path:
     """Return the charges of the vector before the error is planted."""
-    record = run(trace=True)
+    record = run_vector(trace=True)
     path = tmp_path / "traces.jsonl"
     path.write_text(json.dumps({"id": f"{record['vector']}:{record['variant']}", "trace": record["trace"]}) + "\n")
     return path
@@ -95,9 +93,9 @@ def error(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("error")
 def test_diff_names_possible_charges_without_expected_charges(
-    run: Callable[..., Record],
+    run_vector: Callable[..., Record],
 ) -> None:
-    record = run(diff=True)
+    record = run_vector(diff=True)
     assert not record["pass"]
     by_name = record["diff"][: record["diff"].index("charges in order, with the sum so far:")]
     (named,) = (line for line in by_name if "OnBlockOpenBase (" in line)
@@ -106,8 +104,8 @@ def test_diff_names_possible_charges_without_expected_charges(
 
 
 @pytest.mark.usefixtures("error")
-def test_first_difference_from_expected_charges_is_shown(run: Callable[..., Record], recorded: Path) -> None:
-    lines = run(diff=True, against=recorded)["diff"]
+def test_first_difference_from_expected_charges_is_shown(run_vector: Callable[..., Record], recorded: Path) -> None:
+    lines = run_vector(diff=True, against=recorded)["diff"]
     agreed = next(index for index, line in enumerate(lines) if "charges agree" in line)
     assert "ours" in lines[agreed + 1]
     assert "OnBlockOpenBase 187,741," in lines[agreed + 1]
@@ -128,29 +126,29 @@ def test_state_diff_shows_actors_with_wrong_balance(monkeypatch: pytest.MonkeyPa
     assert more == -less > 0
 
 
-def test_charge_mismatch_with_recording_fails_passing_vector(run: Callable[..., Record], recorded: Path) -> None:
-    assert run(against=recorded)["pass"]
+def test_charge_mismatch_with_recording_fails_passing_vector(run_vector: Callable[..., Record], recorded: Path) -> None:
+    assert run_vector(against=recorded)["pass"]
     kept = json.loads(recorded.read_text())
     charges = [event for event in kept["trace"][0] if isinstance(event, list) and event[1] > 1000]
     charges[3][1] += 1000
     charges[4][1] -= 2000
     recorded.write_text(json.dumps(kept) + "\n")
-    record = run(against=recorded)
+    record = run_vector(against=recorded)
     assert not record["pass"]
     assert "message 1: the first 3 charges agree" in record["error"]
 
 
-def test_trace_with_missing_messages_is_reported(run: Callable[..., Record], recorded: Path) -> None:
+def test_trace_with_missing_messages_is_reported(run_vector: Callable[..., Record], recorded: Path) -> None:
     kept = json.loads(recorded.read_text())
     recorded.write_text(json.dumps(kept | {"trace": []}) + "\n")
-    record = run(diff=True, against=recorded)
+    record = run_vector(diff=True, against=recorded)
     assert record["error"] == "1 messages charged, the trace has 0"
     assert "nothing more" in record["diff"][-1]
 
 
-def test_vector_without_recorded_trace_is_reported(run: Callable[..., Record], tmp_path: Path) -> None:
+def test_vector_without_recorded_trace_is_reported(run_vector: Callable[..., Record], tmp_path: Path) -> None:
     (tmp_path / "none.jsonl").write_text("")
-    assert run(against=tmp_path / "none.jsonl")["error"] == "no trace of that id to compare with"
+    assert run_vector(against=tmp_path / "none.jsonl")["error"] == "no trace of that id to compare with"
 
 
 @pytest.mark.slow

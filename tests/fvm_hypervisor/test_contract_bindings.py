@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from fvm_hypervisor.bindings.actors.__main__ import PROJECT
 from fvm_hypervisor.bindings.contracts import module
 from hypervisor.errors import InvalidInput
 from tests.command import run as run_command
 
 HERE = Path(__file__).resolve().parent / "typed"
-PROJECT = HERE.parent.parent.parent
 MARKET: dict[str, Any] = json.loads((HERE / "Market.json").read_text(encoding="utf-8"))
 
 

@@ -18,7 +18,7 @@ from fvm_hypervisor.laboratory.vectors.t8n import transition
 from hypervisor.errors import InvalidInput
 from tests.conftest import data_file, samples
 
-EXAMPLE = "vectors/GeneralStateTests/stExample/accessListExample.json"
+ACCESS_LIST_EXAMPLE = "vectors/GeneralStateTests/stExample/accessListExample.json"
 BLOCKTESTS = Path(__file__).parents[1] / "golden" / "ethereum" / "blocktests.json.gz"
 SET_CODE = "vectors/state_tests/prague/eip7702_set_code_tx/test_double_auth.json"
 
@@ -66,7 +66,7 @@ QUICK = settings(
 @QUICK
 @given(data=st.data())
 def test_a_damaged_state_test_ends_in_a_record(data: st.DataObject, tmp_path: Path) -> None:
-    tests = data.draw(damaged(example(data.draw(st.sampled_from([EXAMPLE, SET_CODE])))))
+    tests = data.draw(damaged(example(data.draw(st.sampled_from([ACCESS_LIST_EXAMPLE, SET_CODE])))))
     path = tmp_path / "damaged.json"
     path.write_text(json.dumps(tests), encoding="utf-8")
     for record in run_file(path):
@@ -76,7 +76,7 @@ def test_a_damaged_state_test_ends_in_a_record(data: st.DataObject, tmp_path: Pa
 @QUICK
 @given(data=st.data())
 def test_damaged_transition_is_run_or_refused_as_invalid(data: st.DataObject) -> None:
-    (test,) = json.loads(example(EXAMPLE)).values()
+    (test,) = json.loads(example(ACCESS_LIST_EXAMPLE)).values()
     fields = test["transaction"]
     made = {
         "type": "0x1", "chainId": "0x1", "nonce": fields["nonce"], "to": fields["to"], "value": fields["value"][0],
@@ -116,7 +116,7 @@ def test_a_fixture_of_the_other_kind_names_its_command(tmp_path: Path) -> None:
     chain = tmp_path / "chain.json"
     name, test = next(iter(json.loads(gzip.decompress(BLOCKTESTS.read_bytes())).items()))
     chain.write_text(json.dumps({name: test}), encoding="utf-8")
-    state = Path(data_file(EXAMPLE))
+    state = Path(data_file(ACCESS_LIST_EXAMPLE))
     for run, path, command in ((run_file, chain, "blocktest"), (blocktest.run_file, state, "statetest")):
         assert f"with `hypervisor {command}`" in run(path)[0]["error"]
 

@@ -25,9 +25,9 @@ CHANGED = 7
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Create a chain with messages, null rounds at 3 and 4, and a manual change."""
-    folder = tmp_path_factory.mktemp("made") / "chain"
+    folder = tmp_path_factory.mktemp("made_chain") / "chain"
     official = fvm_data() is not None
     with Network(
         folder, bundle=bundle_file(BUNDLE), network=NETWORK, evm="official" if official else "fast", clock=Clock()
@@ -40,10 +40,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_tipsets_of_a_snapshot_come_out_as_its_headers_say(made: Path, tmp_path: Path) -> None:
-    with Network(made, clock=Clock(1_800_000_000), evm="official" if fvm_data() else "fast") as network:
+def test_the_tipsets_of_a_snapshot_come_out_as_its_headers_say(made_chain: Path, tmp_path: Path) -> None:
+    with Network(made_chain, clock=Clock(1_800_000_000), evm="official" if fvm_data() else "fast") as network:
         blocks = [network.block(height) for height in (1, 2, 5, 6, CHANGED, 8, 9)]
-    with RocksStore.open(made, read_only=True) as store, (tmp_path / "snapshot.car").open("wb") as file:
+    with RocksStore.open(made_chain, read_only=True) as store, (tmp_path / "snapshot.car").open("wb") as file:
         kept = [cid for block in blocks for cid in (block.before, block.receipts)]
         export_car(store, [blocks[-1].block, *kept], file)
     folder = tmp_path / "imported"
@@ -76,9 +76,9 @@ def _headed(folder: Path, head: Any) -> Path:
     return folder / "headed.car"
 
 
-def test_node_range_replay_caches_fetched_blocks(made: Path, tmp_path: Path) -> None:
+def test_node_range_replay_caches_fetched_blocks(made_chain: Path, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
-    with Network(made, clock=Clock(1_800_000_000), evm="official" if fvm_data() else "fast") as network:
+    with Network(made_chain, clock=Clock(1_800_000_000), evm="official" if fvm_data() else "fast") as network:
         node = LotusNode(network)
         with served(node) as url:
             first = run("replay", kept, "--fork-url", url, "--from", 1, "--workers", 1)
@@ -104,8 +104,8 @@ def test_node_range_replay_caches_fetched_blocks(made: Path, tmp_path: Path) -> 
     assert run("replay").exit_code == 2
 
 
-def test_blocks_missing_on_node_are_reported_per_tipset(made: Path) -> None:
-    with Network(made, clock=Clock(1_800_000_000), evm="official" if fvm_data() else "fast") as network:
+def test_blocks_missing_on_node_are_reported_per_tipset(made_chain: Path) -> None:
+    with Network(made_chain, clock=Clock(1_800_000_000), evm="official" if fvm_data() else "fast") as network:
         node = LotusNode(network)
         state = network.block(6).before
         read = node.methods["Filecoin.ChainReadObj"]

@@ -9,8 +9,9 @@ from threading import Event
 import pytest
 
 from fvm_hypervisor.cli.rpc_client import RESPONSE_TIMEOUT
-from tests.command import run
-from tests.web_server import Handler, serving
+from tests.command import run as run_command
+from tests.web_server import Handler
+from tests.web_server import serving as web_serving
 
 SOMEBODY = "0x" + "12" * 20
 HASH = "0x" + "12" * 32
@@ -26,7 +27,7 @@ def mute_node() -> Iterator[str]:
             self.posted()
             ended.wait(60)
 
-    with serving(Mute) as url:
+    with web_serving(Mute) as url:
         yield url
         ended.set()
 
@@ -45,7 +46,7 @@ def mute_node() -> Iterator[str]:
 )
 def test_command_stops_waiting_after_its_timeout(mute_node: str, arguments: list[str]) -> None:
     started = time.monotonic()
-    done = run(*arguments, "--rpc-url", mute_node, "--timeout", "0.05")
+    done = run_command(*arguments, "--rpc-url", mute_node, "--timeout", "0.05")
     assert time.monotonic() - started < 30, "the default is 120 seconds"
     assert done.exit_code == 1
     assert "did not respond" in done.stderr
@@ -54,6 +55,6 @@ def test_command_stops_waiting_after_its_timeout(mute_node: str, arguments: list
 
 
 def test_check_of_a_node_stops_waiting_after_its_timeout(mute_node: str) -> None:
-    done = run("doctor", mute_node, "--timeout", "0.05")
+    done = run_command("doctor", mute_node, "--timeout", "0.05")
     assert done.exit_code == 1
     assert "within 0.05 s" in done.stdout

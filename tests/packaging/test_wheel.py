@@ -29,7 +29,7 @@ DATA = {
     "hypervisor/builtin_actors/m2-native.car",
     "hypervisor/builtin_actors/v19-m2-native.car",
     *(f"hypervisor/builtin_actors/schemas/{name}.ipldsch" for name in ("common", "removed", *NAMES)),
-    "fvm_hypervisor/demo/compiled/counter/counter.wasm",
+    "fvm_hypervisor/cli/demo/compiled/counter/counter.wasm",
     "fvm_hypervisor/soltest/solc.mjs",
     "fvm_hypervisor/soltest/solc_sha256.json",
     *(f"fvm_hypervisor/laboratory/profiles/{name}.ipldsch" for name in ("nonces", "outbox", "rent")),
@@ -42,7 +42,7 @@ DATA = {
 }
 INTERFACES = "bridge/solidity/"
 """Solidity interfaces of the built-in actors with their ABI, for users' contracts."""
-COMPILED = "fvm_hypervisor/demo/compiled/solidity/artifacts/"
+COMPILED = "fvm_hypervisor/cli/demo/compiled/solidity/artifacts/"
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +88,8 @@ def test_wheel_contains_identical_compiled_examples(wheel: zipfile.ZipFile, name
         COMPILED + path.name for path in artifacts.iterdir()
     }
     for name in names:
-        if name.startswith("fvm_hypervisor/demo/compiled/"):
-            source = PROJECT / name.replace("fvm_hypervisor/demo/compiled", "examples")
+        if name.startswith("fvm_hypervisor/cli/demo/compiled/"):
+            source = PROJECT / name.replace("fvm_hypervisor/cli/demo/compiled", "examples")
             assert wheel.read(name) == source.read_bytes()
 
 

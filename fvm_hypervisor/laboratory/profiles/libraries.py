@@ -9,7 +9,7 @@ from typing import Final
 
 from hypervisor.machine.labs import Lab
 
-LAB: Final = Lab(
+LIBRARIES: Final = Lab(
     what="shared library modules that native actors import by CID",
     machine="runtimes.wasm.linked:link_libraries",
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from fvm_hypervisor.drafts import DraftVersion
+from fvm_hypervisor.laboratory.drafts import DraftVersion
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.bundles.bundle_library import downloaded_releases, library_folder, own_bundles
 from hypervisor.bundles.manifest import Manifest

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from fvm_hypervisor.drafts import DraftVersion, named_draft
+from fvm_hypervisor.laboratory.drafts import DraftVersion, named_draft
 from fvm_hypervisor.laboratory.sides import Choices, one_side
 from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder, BundleMissing
 from fvm_hypervisor.laboratory.vectors.charges import Trace, TraceFile, charges_of, first_difference, totals, trace_of

@@ -24,7 +24,6 @@ from bridge.ethereum.transactions import (
     parse_transaction,
     read_v,
 )
-from fvm_hypervisor.laboratory.vectors import t8n_output as output
 from fvm_hypervisor.laboratory.vectors.ethereum_json import (
     BadFixture,
     read_access_list,
@@ -40,6 +39,7 @@ from fvm_hypervisor.laboratory.vectors.ethereum_json import (
 )
 from fvm_hypervisor.laboratory.vectors.statetest import FixtureExterns, base_machine
 from fvm_hypervisor.laboratory.vectors.t8n_env import Environment, read_environment
+from fvm_hypervisor.laboratory.vectors.t8n_output import alloc_json, body_item, result_json
 from fvm_hypervisor.laboratory.vectors.t8n_refusals import rejection_text
 from hypervisor.installation import OWN_EVM
 from hypervisor.machine.machine import Hypervisor
@@ -132,11 +132,11 @@ def transition(
     except InvalidBlock as error:
         exception = str(error)
     after = dict(read_alloc(machine))
-    result = output.result(run, block, rejected, after)
+    result = result_json(run, block, rejected, after)
     if exception:
         result["blockException"] = exception
-    body = rlp.encode([output.body_item(applied.signed.raw()) for applied in run.applied])
-    return Transition(result, output.alloc(after), "0x" + body.hex(), traces)
+    body = rlp.encode([body_item(applied.signed.raw()) for applied in run.applied])
+    return Transition(result, alloc_json(after), "0x" + body.hex(), traces)
 
 
 def _apply_all(

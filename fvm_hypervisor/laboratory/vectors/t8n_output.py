@@ -23,7 +23,7 @@ _BLOCK_HASH: Final = "0x1337" + "00" * 30
 """Block hash in the output of go-ethereum's tool."""
 
 
-def result(
+def result_json(
     run: BlockRun, block: Environment, rejected: list[dict[str, Any]], after: Mapping[EthAddress, AllocAccount]
 ) -> dict[str, Any]:
     """Return the result of a block, with go-ethereum's fields."""
@@ -103,7 +103,7 @@ def _log(run: BlockRun, index: int, emitted: EmittedLog, position: Mapping[str, 
     }
 
 
-def alloc(accounts: Mapping[EthAddress, AllocAccount]) -> dict[str, Any]:
+def alloc_json(accounts: Mapping[EthAddress, AllocAccount]) -> dict[str, Any]:
     """Return accounts as JSON by address."""
     return {_hex(address): _account(account) for address, account in accounts.items()}
 

@@ -30,7 +30,7 @@ from store.cid import Cid, parse_cid, show
 
 TIPSET: Final = "tipset"
 MESSAGE: Final = "message"
-_EPOCH_SECONDS: Final = 30
+_EPOCH_SECONDS = 30
 _NO_SUPPLY: Final = 0
 """Circulating supply that Lotus's driver uses for vectors of this class."""
 

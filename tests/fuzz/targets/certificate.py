@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from fvm_hypervisor.proofs.f3 import (
+from fvm_hypervisor.laboratory.proofs.f3 import (
     Committee,
     InvalidCertificate,
     TrustedState,

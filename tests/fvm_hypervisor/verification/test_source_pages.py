@@ -20,18 +20,18 @@ from tests.fvm_hypervisor.verification.node_api import Api, served
 
 
 @pytest.fixture
-def api(tmp_path: Path) -> Iterator[Api]:
+def page_api(tmp_path: Path) -> Iterator[Api]:
     folder = tmp_path / "chain"
     with (
         Network(folder) as network,
-        served(network, printing(tmp_path, recorded_answer()), folder, explored=True) as api,
+        served(network, printing(tmp_path, recorded_answer()), folder, explored=True) as page_api,
     ):
-        yield api
+        yield page_api
 
 
-def page(api: Api, path: str, status: int = 200) -> str:
+def page(page_api: Api, path: str, status: int = 200) -> str:
     try:
-        with urlopen(f"{api.url}{path}") as result:
+        with urlopen(f"{page_api.url}{path}") as result:
             found, text = result.status, result.read().decode()
     except HTTPError as error:
         with error:
@@ -41,44 +41,44 @@ def page(api: Api, path: str, status: int = 200) -> str:
 
 
 @pytest.mark.slow
-def test_pages_show_verified_sources_and_decode_with_their_abi(api: Api) -> None:
-    address = f"0x{deploy(api.network, init_code('Factory')).hex()}"
-    called = api.network.send(bytes.fromhex(address[2:]), 0, keccak(b"create()")[:4])
-    before = page(api, f"/actor/{address}")
+def test_pages_show_verified_sources_and_decode_with_their_abi(page_api: Api) -> None:
+    address = f"0x{deploy(page_api.network, init_code('Factory')).hex()}"
+    called = page_api.network.send(bytes.fromhex(address[2:]), 0, keccak(b"create()")[:4])
+    before = page(page_api, f"/actor/{address}")
     assert "/source" not in before
-    assert "create" not in page(api, f"/tx/0x{called.hash.hex()}")
-    assert "no sources of" in page(api, f"/actor/{address}/source", 404)
+    assert "create" not in page(page_api, f"/tx/0x{called.hash.hex()}")
+    assert "no sources of" in page(page_api, f"/actor/{address}/source", 404)
     other = "\x1b[31m" + "contract Other { string s = '</pre><script>'; }\n"
     sources = {FILE: {"content": SOURCE}, "../up & down.sol": {"content": other}}
     settings = {"optimizer": {"enabled": True, "runs": 200}}
     source_json = {"language": "Solidity", "sources": sources, "settings": settings}
-    assert api.verify(address, body("Factory", stdJsonInput=source_json))["contract"]["match"] == "exact_match"
-    shown = page(api, f"/actor/{address}")
+    assert page_api.verify(address, body("Factory", stdJsonInput=source_json))["contract"]["match"] == "exact_match"
+    shown = page(page_api, f"/actor/{address}")
     assert f'<a href="/actor/{address}/source">Factory</a>' in shown
-    assert "create" in page(api, f"/tx/0x{called.hash.hex()}")
-    assert "child (contract Child)" in page(api, f"/actor/{address}/state/contract_state")
-    text = page(api, f"/actor/{address}/source")
+    assert "create" in page(page_api, f"/tx/0x{called.hash.hex()}")
+    assert "child (contract Child)" in page(page_api, f"/actor/{address}/state/contract_state")
+    text = page(page_api, f"/actor/{address}/source")
     assert SOURCE.strip() in text
     assert "exact_match" in text
     assert "solc 0.8.30+commit.73712a01" in text
     assert json.dumps(settings, indent=2) in text
-    with urlopen(f"{api.url}/actor/{address}/source?file={quote('../up & down.sol')}") as result:
+    with urlopen(f"{page_api.url}/actor/{address}/source?file={quote('../up & down.sol')}") as result:
         raw = result.read().decode()
     assert "&lt;/pre&gt;&lt;script&gt;" in raw
     assert "</pre><script>" not in raw
     assert "\x1b" not in raw
-    assert "have no file" in page(api, f"/actor/{address}/source?file=/etc/passwd", 404)
+    assert "have no file" in page(page_api, f"/actor/{address}/source?file=/etc/passwd", 404)
 
 
-def test_sources_of_reverted_contracts_are_not_shown(api: Api) -> None:
-    snapshot = api.network.snapshot()
-    address = f"0x{deploy(api.network, init_code('Child')).hex()}"
-    assert api.verify(address, body("Child"))["contract"]["match"] == "exact_match"
-    assert "/source" in page(api, f"/actor/{address}")
-    api.network.revert(snapshot)
-    assert f"0x{deploy(api.network, init_code('Factory')).hex()}" == address
-    assert "/source" not in page(api, f"/actor/{address}")
-    page(api, f"/actor/{address}/source", 404)
+def test_sources_of_reverted_contracts_are_not_shown(page_api: Api) -> None:
+    snapshot = page_api.network.snapshot()
+    address = f"0x{deploy(page_api.network, init_code('Child')).hex()}"
+    assert page_api.verify(address, body("Child"))["contract"]["match"] == "exact_match"
+    assert "/source" in page(page_api, f"/actor/{address}")
+    page_api.network.revert(snapshot)
+    assert f"0x{deploy(page_api.network, init_code('Factory')).hex()}" == address
+    assert "/source" not in page(page_api, f"/actor/{address}")
+    page(page_api, f"/actor/{address}/source", 404)
 
 
 @pytest.mark.parametrize(

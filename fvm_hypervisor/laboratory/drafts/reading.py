@@ -1,0 +1,235 @@
+"""Reading of draft files. Every key and value is checked before anything runs.
+
+    name = "nv30-draft"
+    number = 30
+    base = 29            # the version that the draft changes
+    epoch = 100          # last epoch of `base` on a new chain; 0: it starts with the draft; omitted: upgrade on request
+
+    [prices]             # as in an overlay (`hypervisor.versions.overlay_file`)
+    [rules]              # as in an overlay, and receipts: "explicit" or "all" (FIP-0107)
+    [syscalls]           # enable: features of ref-fvm; disable: syscalls by module and name
+    [opcodes]            # add and remove: EVM features
+    [precompiles]
+    [evm]                # add and remove: the other features of `NetworkVersion.evm`
+    [actors]             # bundle, and modules by actor name
+    [migration]          # file: the name of a Python file
+
+A draft file contains no code, and names only files in its own folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from fvm_hypervisor.bundles.building import build
+from fvm_hypervisor.laboratory.drafts.syscalls import check_syscalls, own_actors, syscall_names
+from hypervisor.bundles.bundle import MAX_BUNDLE_BYTES, Bundle
+from hypervisor.bundles.bundle_library import downloaded_releases, is_release_name, own_bundles, unpinned_bundles
+from hypervisor.bundles.manifest import ACTOR_NAMES
+from hypervisor.errors import BundleError, InvalidInput
+from hypervisor.installation import MAX_BYTES, path_inside, read_bounded
+from hypervisor.migrations.context import migration_digest
+from hypervisor.prices import check_price_name, price_values
+from hypervisor.versions.features import FEATURES, INSTALLING
+from hypervisor.versions.network_versions import NETWORK_VERSIONS, NetworkVersion, network_version
+from hypervisor.versions.overlay import Draft, Overlay
+from hypervisor.versions.overlay_file import (
+    check_names,
+    check_overlay,
+    evm_features,
+    parse_features,
+    parse_name,
+    parse_names,
+    parse_prices,
+    parse_rules,
+    read_toml,
+    table_of,
+)
+from store.cid import CidError, parse_cid, show
+
+KEYS: Final = (
+    "name", "number", "base", "epoch", "prices", "rules", "syscalls", "opcodes", "precompiles", "evm", "actors",
+    "migration",
+)  # fmt: skip
+OPCODES: Final = ("CLZ", "MCOPY", "TRANSIENT")
+PRECOMPILES: Final = ("BEACON_RANDOMNESS", "BLS12_381", "P256")
+MAX_NUMBER: Final = 999
+"""Maximum number of a draft version."""
+_MAX_EPOCH: Final = (1 << 63) - 1
+_BUNDLE: Final = "bundle"
+_FILE: Final = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class DraftMigration:
+    """A migration: its file, and the file's content when the draft was read."""
+
+    path: Path
+    source: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DraftVersion:
+    """A draft version read from a file: its changes, the last epoch of the base version, and its built-in actors.
+
+    `overlay` adds the version to the known ones. `bundle` contains the version's actors: those of `named` with the
+    replacements in `modules`. It is None if the version has the actors of the base version. Reading executes no
+    migration.
+    """
+
+    path: Path
+    number: int
+    base: int
+    overlay: Overlay
+    epoch: int | None
+    bundle: Bundle | None
+    named: Bundle | None
+    """The bundle that the file names."""
+    modules: tuple[tuple[str, bytes], ...]
+    """Pairs of actor name and the module that replaces the actor's code."""
+    migration: DraftMigration | None
+
+
+def read_draft(path: Path) -> DraftVersion:
+    """Read a draft version from a file whose name ends in .toml. Raises InvalidInput."""
+    if path.suffix != ".toml":
+        raise InvalidInput(f"--network {path} is not a draft's file: name one that ends in .toml, or omit the option")
+    return read_toml(path, "draft version", lambda table: _parse(table, path))
+
+
+def named_draft(text: str | None, overlay: object = None) -> DraftVersion | None:
+    """Return the draft version of a name that ends in .toml; None for any other name.
+
+    Raises InvalidInput, also if an overlay is used with a draft.
+    """
+    if text is None or not text.endswith(".toml"):
+        return None
+    draft = read_draft(Path(text))
+    if overlay is not None:
+        raise InvalidInput(
+            f"the overlay {overlay} and the draft {text} cannot be used together: add the overlay's tables to the draft"
+        )
+    return draft
+
+
+def _parse(table: Mapping[str, Any], path: Path) -> DraftVersion:
+    _check_keys(table)
+    name = parse_name(table.get("name", path.stem))
+    base = _number(table, "base", min(NETWORK_VERSIONS), max(NETWORK_VERSIONS))
+    number = _number(table, "number", base + 1, MAX_NUMBER)
+    epoch = _number(table, "epoch", 0, _MAX_EPOCH) if "epoch" in table else None
+    prices = parse_prices(table_of(table, "prices"))
+    for price, _ in prices:
+        check_price_name(price, price_values(network_version(base).prices), f"nv{base}")
+    rules = dict(parse_rules(table_of(table, "rules")))
+    enabled, disabled = _syscalls(table_of(table, "syscalls"), network_version(base))
+    rules |= {FEATURES[name].rule: True for name in enabled}
+    rules |= {"disabled_syscalls": ",".join(disabled)} if disabled else {}
+    added, removed = _evm_changes(table)
+    migration = _migration(table_of(table, "migration"), path.resolve().parent)
+    draft = Draft(number, base, "" if migration is None else migration_digest(migration.source))
+    if migration is not None and epoch == 0:
+        raise InvalidInput(
+            "[migration] needs an epoch after 0: with epoch = 0 a chain starts with the draft, and nothing is migrated"
+        )
+    overlay = Overlay(name, number, None, prices, tuple(sorted(rules.items())), added, removed, draft)
+    check_overlay(overlay)
+    named, modules = _actors(table_of(table, "actors"), path.resolve().parent)
+    bundle = _built(named, modules, network_version(number, overlay))
+    check_syscalls(bundle or own_actors(network_version(base)), disabled)
+    if epoch != 0 and bundle is None and rules.get(FEATURES[INSTALLING].rule):
+        raise InvalidInput(
+            f"{INSTALLING} needs an init actor that supports it: set epoch = 0, or name a bundle in [actors]"
+        )
+    return DraftVersion(path, number, base, overlay, epoch, bundle, named, modules, migration)
+
+
+def _syscalls(table: Mapping[str, Any], base: NetworkVersion) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the features that a table [syscalls] enables, and the syscalls of the base version that it disables."""
+    check_names(table, ("enable", "disable"), "[syscalls]")
+    enabled = parse_names(table, "syscalls", "enable", list(FEATURES))
+    return enabled, parse_names(table, "syscalls", "disable", syscall_names(base))
+
+
+def _check_keys(table: Mapping[str, Any]) -> None:
+    for key in table:
+        if key not in KEYS:
+            raise InvalidInput(f"the file has no key {key!r:.80}: expected {', '.join(KEYS)}")
+
+
+def _number(table: Mapping[str, Any], key: str, minimum: int, maximum: int) -> int:
+    if key not in table:
+        raise InvalidInput(f"the key {key} is missing: expected a number from {minimum} to {maximum}")
+    value = table[key]
+    if type(value) is not int or not minimum <= value <= maximum:
+        raise InvalidInput(f"{key} is {value!r:.80}: expected a whole number from {minimum} to {maximum}")
+    return value
+
+
+def _evm_changes(table: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the EVM features that the three tables of features add and remove."""
+    rest = [name for name in evm_features() if name not in (*OPCODES, *PRECOMPILES)]
+    added, removed = list[str](), list[str]()
+    for title, known in ("opcodes", OPCODES), ("precompiles", PRECOMPILES), ("evm", rest):
+        more, fewer = parse_features(table_of(table, title), title, known)
+        added += more
+        removed += fewer
+    return tuple(sorted(added)), tuple(sorted(removed))
+
+
+def _migration(table: Mapping[str, Any], folder: Path) -> DraftMigration | None:
+    if not table:
+        return None
+    check_names(table, (_FILE,), "[migration]")
+    file = table[_FILE]
+    if not isinstance(file, str) or not file.endswith(".py"):
+        raise InvalidInput(f"{_FILE} of [migration] is {file!r:.80}: expected the name of a Python file")
+    path = path_inside(folder, file, f"migration.{_FILE}")
+    return DraftMigration(path, read_bounded(path, MAX_BYTES, "migration"))
+
+
+def _actors(table: Mapping[str, Any], folder: Path) -> tuple[Bundle | None, tuple[tuple[str, bytes], ...]]:
+    """Return the bundle and the modules that a table [actors] names."""
+    check_names(table, (_BUNDLE, *ACTOR_NAMES), "[actors]")
+    for name, value in table.items():
+        if not isinstance(value, str) or not value:
+            raise InvalidInput(f"{name} of [actors] is {value!r:.80}: expected the name of a file")
+    modules = (
+        (name, read_bounded(path_inside(folder, file, f"actors.{name}"), MAX_BUNDLE_BYTES, f"actors.{name}"))
+        for name, file in table.items()
+        if name != _BUNDLE
+    )
+    return _open(table[_BUNDLE], folder) if _BUNDLE in table else None, tuple(modules)
+
+
+def _built(named: Bundle | None, modules: tuple[tuple[str, bytes], ...], row: NetworkVersion) -> Bundle | None:
+    """Return the bundle of a draft: `named`, or this project's own bundle for the row, with `modules` replaced."""
+    if not modules:
+        return named
+    return Bundle.from_car(build(named or Bundle.for_actors(row.actors, row.rules), dict(modules)))
+
+
+def _open(source: str, folder: Path) -> Bundle:
+    """Open a bundle by name, by manifest root, or as a CAR file in a folder. Raises InvalidInput."""
+    if source in own_bundles() or source in unpinned_bundles() or is_release_name(source):
+        return Bundle.open(source)
+    try:
+        root = parse_cid(source)
+    except CidError:
+        return Bundle.from_file(path_inside(folder, source, f"actors.{_BUNDLE}"))
+    for variant in own_bundles().values():
+        if Bundle.embedded(variant).root == root:
+            return Bundle.embedded(variant)
+    for file in (*downloaded_releases().values(), *unpinned_bundles().values(), *sorted(folder.glob("*.car"))):
+        with suppress(BundleError):  # other files in these folders need not be bundles
+            bundle = Bundle.from_file(file)
+            if bundle.root == root:
+                return bundle
+    raise BundleError(
+        f"no bundle here has the manifest root {show(root)}: install it with `hypervisor bundle fetch` or "
+        f"`hypervisor bundle add`, or put its CAR file into {folder}"
+    )

@@ -1,0 +1,1 @@
+"""Tests of `fvm_hypervisor.laboratory.proofs`."""

@@ -1,0 +1,256 @@
+"""Finality certificates that go-f3 v0.8.10 made and judged (`chains.jsonl.gz`, from tests/oracle/f3), and altered.
+
+`python -m tests.finality` compares larger numbers of chains with go-f3.
+"""
+
+import gzip
+import json
+from base64 import b64decode
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from fvm_hypervisor.laboratory.proofs.f3 import (
+    InvalidCertificate,
+    TrustedState,
+    advance,
+    decode_certificate,
+    encode_certificate,
+    follow,
+    power_table_cid,
+    read_certificate,
+    read_power_table,
+)
+from fvm_hypervisor.laboratory.proofs.f3.certificate import MAX_CERTIFICATE, MAX_TIPSETS, Certificate
+from fvm_hypervisor.laboratory.proofs.f3.signing import merkle_root
+from store.cid import show
+from store.codec import decode_strict, encode
+from tests.finality.chains import verdict
+
+HERE: Final = Path(__file__).parent
+CASES: Final = [json.loads(line) for line in gzip.decompress((HERE / "chains.jsonl.gz").read_bytes()).splitlines()]
+VALID: Final = min((case for case in CASES if not case["error"]), key=lambda case: len(str(case["cbor"])))
+CBOR: Final = b64decode(VALID["cbor"][0])
+START: Final = TrustedState(VALID["network"], VALID["instance"], read_power_table(VALID["table"]))
+EXAMPLE: Final = Path(__file__).parents[4] / "examples" / "f3-certificates"
+CERTIFICATES, TABLE = (
+    json.loads((EXAMPLE / name).read_text(encoding="utf-8")) for name in ("certificates.json", "power-table.json")
+)
+EXAMPLE_START: Final = TrustedState("f3-i", CERTIFICATES[0]["GPBFTInstance"], read_power_table(TABLE))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['number']}-{case['alteration']}".replace(" ", "-"))
+def test_verdict_of_go_f3(case: dict[str, Any]) -> None:
+    assert verdict(case).problem() is None
+
+
+def test_initial_table_of_a_network_has_the_cid_in_its_manifest() -> None:
+    # From the F3 manifest of calibrationnet, github.com/ChainSafe/rust-f3, f3manifest_calibrationnet.json.
+    table = read_power_table(json.loads((HERE / "calibrationnet.json").read_text(encoding="utf-8")))
+    assert show(power_table_cid(table)) == "bafy2bzaceab236vmmb3n4q4tkvua2n4dphcbzzxerxuey3mot4g3cov5j3r2c"
+
+
+def test_certificate_of_a_network_is_read() -> None:
+    # `lotus f3 c get --output json 6204` on calibrationnet, from the tests of Forest (github.com/ChainSafe/forest).
+    # The power table of that instance is not public there, so its signature is not verified.
+    found = read_certificate(json.loads((HERE / "calibrationnet-6204.json").read_text(encoding="utf-8")))
+    assert (found.instance, found.signers, [one.epoch for one in found.chain]) == (6204, (0, 1, 2), [2088927, 2088928])
+    assert [len(one.blocks()) for one in found.chain] == [2, 4]
+    assert show(found.power_table) == "bafy2bzaceazjn2promafvtkaquebfgc3xvhoavdbxwns4i54ilgnzch7pkgua"
+    (delta,) = found.deltas
+    assert (delta.id, delta.power, len(delta.key)) == (3782, 76347338653696, 48)
+    assert decode_certificate(encode_certificate(found)) == found
+
+
+def test_json_and_cbor_give_the_same_certificates() -> None:
+    cases = [case for case in CASES if case["json"]]
+    assert cases
+    for case in cases:
+        assert [read_certificate(one) for one in case["json"]] == [
+            decode_certificate(b64decode(one)) for one in case["cbor"]
+        ]
+
+
+def leaves(value: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
+    """Return the paths of the values in JSON that are neither a list nor an object."""
+    if isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from leaves(item, *path, key)
+    else:
+        yield path
+
+
+def changed(value: Any) -> Any:
+    """Return another value of the same form."""
+    if isinstance(value, int):
+        return value + 1
+    if not value:  # no key
+        return "A" * 64
+    at = len(value) // 2
+    return (
+        value[:at] + ("b" if value[at] != "b" else "c") + value[at + 1 :]
+        if not value.isdigit()
+        else str(int(value) + 1)
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("index", range(len(CERTIFICATES)))
+def test_every_altered_field_is_refused(index: int) -> None:
+    paths = list(leaves(CERTIFICATES[index]))
+    assert len(paths) > 15
+    for path in paths:
+        altered = deepcopy(CERTIFICATES)
+        at: Any = altered[index]
+        for step in path[:-1]:
+            at = at[step]
+        at[path[-1]] = changed(at[path[-1]])
+        with pytest.raises(InvalidCertificate):
+            follow(EXAMPLE_START, [read_certificate(one) for one in altered])
+
+
+@pytest.mark.parametrize("key", sorted(CERTIFICATES[0]))
+def test_missing_field_is_named(key: str) -> None:
+    certificate = {name: value for name, value in CERTIFICATES[0].items() if name != key}
+    if key == "PowerTableDelta":  # optional; without it the CID of the next table does not fit
+        with pytest.raises(InvalidCertificate, match="SupplementalData: PowerTable"):
+            advance(EXAMPLE_START, read_certificate(certificate))
+        return
+    with pytest.raises(InvalidCertificate, match=key):
+        read_certificate(certificate)
+
+
+@pytest.mark.slow
+def test_every_altered_byte_is_refused() -> None:
+    advance(START, decode_certificate(CBOR))
+    for at in range(len(CBOR)):
+        for bit in (1, 0x80):
+            altered = CBOR[:at] + bytes((CBOR[at] ^ bit,)) + CBOR[at + 1 :]
+            with pytest.raises(InvalidCertificate):
+                advance(START, decode_certificate(altered))
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"", "not DAG-CBOR"),
+        (b"\x81" * 100_000, "not DAG-CBOR"),
+        (b"\x9b" + b"\xff" * 8, "not DAG-CBOR"),
+        (b"\x5b" + b"\xff" * 8, "not DAG-CBOR"),
+        (bytes(MAX_CERTIFICATE + 1), "the limit is 2,097,152"),
+        (encode([]), "an array of 6 fields"),
+        (encode({}), "an array of 6 fields"),
+    ],
+)
+def test_hostile_bytes_are_refused(data: bytes, text: str) -> None:
+    with pytest.raises(InvalidCertificate, match=text):
+        decode_certificate(data)
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "text"),
+    [
+        (0, -1, "GPBFTInstance: expected an integer"),
+        (0, True, "GPBFTInstance: expected an integer"),
+        (1, [[]] * (MAX_TIPSETS + 1), "ECChain: 129 items, the limit is 128"),
+        (1, [[1, bytes(761), None, b""]], r"ECChain\[0\]: Key: 761 bytes, the limit is 760"),
+        (1, None, "ECChain: expected an array"),
+        (2, [bytes(31), None], "SupplementalData: Commitments: 31 bytes, expected 32"),
+        (2, [bytes(32), None], "SupplementalData: PowerTable: expected a CID"),
+        (3, bytes(8193), "Signers: 8,193 bytes, the limit is 8,192"),
+        (3, bytes.fromhex("e4ffffffffffffffff0f"), "Signers: .* limit is 8192 bits"),
+        (3, b"\x01", "Signers: unknown version"),
+        (3, b"\x00", "Signers: not the shortest"),
+        (3, b"\x04", "Signers: not the shortest"),
+        (3, b"\x18" + b"\xff" * 20, "Signers: "),
+        (4, bytes(95), "Signature: 95 bytes, expected 96"),
+        (4, bytes(97), "Signature: 97 bytes, expected 96"),
+        (5, [[]] * 8193, "PowerTableDelta: 8,193 items, the limit is 8,192"),
+        (5, [[1, b"\x02\x01", b""]], "PowerDelta: the sign byte is 2"),
+        (5, [[1, bytes(129), b""]], "PowerDelta: 129 bytes, the limit is 128"),
+        (5, [[1, b"\0\1", bytes(49)]], "SigningKey: 49 bytes, the limit is 48"),
+    ],
+)
+def test_malformed_part_is_named(at: int, value: Any, text: str) -> None:
+    parts = decode_strict(CBOR)
+    parts[at] = value
+    with pytest.raises(InvalidCertificate, match=text):
+        decode_certificate(encode(parts))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("Signers", [0, 1 << 63], "Signers: .* limit is 8192 bits"),
+        ("Signers", [0, 1, 0, 1], "Signers: run 2 has no length"),
+        ("Signers", [1] * 9000, "Signers: 9,000 items"),
+        ("Signature", "?" * 128, "Signature: expected base64"),
+        ("Signature", "A" * 10_000_000, "Signature: longer than 96 bytes"),
+        ("ECChain", {}, "ECChain: expected an array"),
+        ("SupplementalData", None, "SupplementalData: expected a JSON object"),
+        ("GPBFTInstance", 1.0, "GPBFTInstance: expected an integer"),
+        ("PowerTableDelta", [{"ParticipantID": 1, "PowerDelta": "9" * 309, "SigningKey": ""}], "PowerDelta: expected"),
+        ("PowerTableDelta", [{"ParticipantID": 1, "PowerDelta": "--1", "SigningKey": ""}], "PowerDelta: expected"),
+        ("PowerTableDelta", [{"ParticipantID": 1}], "the field PowerDelta is missing"),
+    ],
+)
+def test_malformed_json_is_named(key: str, value: Any, text: str) -> None:
+    with pytest.raises(InvalidCertificate, match=text):
+        read_certificate({**CERTIFICATES[0], key: value})
+
+
+@pytest.mark.parametrize("value", [None, 1, "x", [], [[]]])
+def test_json_that_is_no_certificate(value: Any) -> None:
+    with pytest.raises(InvalidCertificate, match="expected a JSON object"):
+        read_certificate(value)
+
+
+def entries(**fields: Any) -> list[dict[str, Any]]:
+    return [TABLE[0], {**TABLE[1], **fields}, *TABLE[2:]]
+
+
+@pytest.mark.parametrize(
+    ("table", "text"),
+    [
+        ([], "no entries"),
+        ({}, "expected an array"),
+        ([*TABLE, TABLE[0]], "an ID occurs twice"),
+        ([TABLE[1], TABLE[0], *TABLE[2:]], "entry 0 is not in order"),
+        (entries(Power="0"), "entry 1: the power 0 is not positive"),
+        (entries(Power="-5"), "entry 1: the power -5 is not positive"),
+        (entries(PubKey=""), "entry 1: PubKey: 0 bytes, expected 48"),
+        (entries(ID="7"), "entry 1: ID: expected an integer"),
+        ([{}] * 8193, "8,193 items, the limit is 8,192"),
+    ],
+)
+def test_bad_table_is_refused(table: Any, text: str) -> None:
+    with pytest.raises(InvalidCertificate, match=text):
+        read_power_table(table)
+
+
+def test_error_names_the_certificate_and_its_instance() -> None:
+    certificates = [read_certificate(one) for one in CERTIFICATES]
+    with pytest.raises(InvalidCertificate, match=r"certificate 2 \(instance 275\): GPBFTInstance: expected 274"):
+        follow(EXAMPLE_START, [*certificates[:2], certificates[3]])
+
+
+def test_chain_can_be_continued_from_its_end() -> None:
+    certificates: list[Certificate] = [read_certificate(one) for one in CERTIFICATES]
+    middle = follow(EXAMPLE_START, certificates[:2])
+    assert follow(middle, certificates[2:]) == follow(EXAMPLE_START, certificates)
+    with pytest.raises(InvalidCertificate, match=r"ECChain\[0\]: it is not the finalized head"):
+        advance(replace(middle, head=replace(certificates[1].chain[-1], commitments=bytes(32))), certificates[2])
+
+
+def test_tipset_key_is_split_into_block_cids() -> None:
+    for one in CERTIFICATES:
+        for tipset, read in zip(one["ECChain"], read_certificate(one).chain, strict=True):
+            assert [show(cid) for cid in read.blocks()] == [link["/"] for link in tipset["Key"]]
+
+
+def test_tree_without_leaves_is_zero() -> None:
+    assert merkle_root([]) == bytes(32)  # go-f3: merkle.ZeroDigest
