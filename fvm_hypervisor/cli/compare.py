@@ -77,12 +77,12 @@ def compare(
     if list_prices:
         print_prices(network, None if overlay is None else Path(overlay), as_json)
         return
-    from fvm_hypervisor.laboratory.compare import Comparison, compare_job
-    from fvm_hypervisor.laboratory.jobs import jobs_of
+    from fvm_hypervisor.laboratory.compare.execution import Comparison, compare_job
+    from fvm_hypervisor.laboratory.compare.jobs import jobs_of
+    from fvm_hypervisor.laboratory.compare.report import comparison_json, comparison_lines
     from fvm_hypervisor.laboratory.page import comparison_page
-    from fvm_hypervisor.laboratory.report import comparison_json, comparison_lines
+    from fvm_hypervisor.laboratory.pool import run_all
     from fvm_hypervisor.laboratory.sides import Choices, two_sides
-    from fvm_hypervisor.laboratory.vectors.pool import run_all
     from hypervisor.installation import check_output
 
     check_output(html, "the page")

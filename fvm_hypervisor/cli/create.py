@@ -62,8 +62,8 @@ def create(
     Example: hypervisor create src/Vault.sol:Vault --private-key $KEY --broadcast --constructor-args 5 f0100
     """
     from fvm_hypervisor.cli.deploy import deploy_contract
+    from fvm_hypervisor.cli.foundry.project import compiled_contract, constructor_texts, node_url
     from fvm_hypervisor.cli.node_client import SendOptions, ethereum, prepared_transaction, request_of
-    from fvm_hypervisor.cli.project_contract import compiled_contract, constructor_texts, node_url
     from localnet.contracts.abi_entries import readable_interface
     from localnet.contracts.amounts import payment
     from localnet.contracts.argument_texts import init_code_of

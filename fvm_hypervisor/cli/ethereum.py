@@ -83,7 +83,7 @@ def _run_all(
     work: Callable[[Path], list[dict[str, Any]]], paths: list[Path], workers: int, what: str, as_json: bool
 ) -> None:
     """Run the files in worker processes, and report the records with a summary per fork."""
-    from fvm_hypervisor.laboratory.vectors.pool import run_all
+    from fvm_hypervisor.laboratory.pool import run_all
     from fvm_hypervisor.laboratory.vectors.statetest import find_files
     from fvm_hypervisor.laboratory.vectors.tally import Tally
 

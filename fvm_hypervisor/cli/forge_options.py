@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar, Final
 
 from fvm_hypervisor.cli.foreign_options import ForeignOptions
-from fvm_hypervisor.cli.foundry_settings import CHAIN, COMPILER, setting_options, with_default_values
-from fvm_hypervisor.cli.mutation import mutation_options, with_mutated_paths
+from fvm_hypervisor.cli.foundry.modes import mutation_options, with_mutated_paths
+from fvm_hypervisor.cli.foundry.settings import CHAIN, COMPILER, setting_options, with_default_values
 
 _CHAIN = "--rules selects Ethereum's or Filecoin's rules"
 _RATE = "after a node's first refusal, requests are limited to 330 compute units per second"

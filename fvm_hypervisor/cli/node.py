@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fvm_hypervisor.cli import node_forks as forks
+from fvm_hypervisor.cli import node_settings as forks
 from fvm_hypervisor.cli.node_upgrades import (
     PANEL,
     Features,

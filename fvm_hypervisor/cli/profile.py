@@ -36,7 +36,7 @@ def profile(
     from localnet.traces.guest_profile import profile_lines, save_profile_flame
 
     wanted = parse_transaction_reference(transaction)
-    found = _of_folder(state, wanted) if state else _of_node(rpc, wanted)
+    found = _profile_of_folder(state, wanted) if state else _profile_of_node(rpc, wanted)
     if flame is not None:
         save_profile_flame(found, flame)
     if as_json:
@@ -46,7 +46,7 @@ def profile(
         typer.echo(line)
 
 
-def _of_folder(folder: Path, wanted: bytes | str) -> dict[str, Any]:
+def _profile_of_folder(folder: Path, wanted: bytes | str) -> dict[str, Any]:
     from fvm_hypervisor.cli.folders import open_chain
     from fvm_hypervisor.cli.trace import transaction_of
 
@@ -54,7 +54,7 @@ def _of_folder(folder: Path, wanted: bytes | str) -> dict[str, Any]:
         return network.profile(transaction_of(network, wanted)).as_json()
 
 
-def _of_node(url: str, wanted: bytes | str) -> dict[str, Any]:
+def _profile_of_node(url: str, wanted: bytes | str) -> dict[str, Any]:
     from fvm_hypervisor.cli.rpc_client import rpc_request
     from fvm_hypervisor.cli.trace import hash_at_node
     from localnet.fork.node_client import NodeError, redacted_url

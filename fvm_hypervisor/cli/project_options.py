@@ -10,7 +10,7 @@ import typer
 
 from fvm_hypervisor.cli.foreign_options import ForeignOptions
 from fvm_hypervisor.cli.forge_options import ALWAYS
-from fvm_hypervisor.cli.foundry_settings import COMPILER, setting_options, with_default_values
+from fvm_hypervisor.cli.foundry.settings import COMPILER, setting_options, with_default_values
 from fvm_hypervisor.cli.options import URL_VARIABLE
 
 ProjectContract = Annotated[

@@ -131,7 +131,7 @@ def _of_folder(
 
     from fvm_hypervisor.cli.folders import open_folder
     from fvm_hypervisor.laboratory.drafts import with_migration
-    from fvm_hypervisor.laboratory.vectors.pool import run_all
+    from fvm_hypervisor.laboratory.pool import run_all
     from hypervisor.errors import InvalidInput
     from hypervisor.machine.opening import check_same_overlay
     from localnet.chain import past_replay
@@ -182,7 +182,7 @@ def _replay_node(
     from contextlib import ExitStack
     from functools import partial
 
-    from fvm_hypervisor.laboratory.vectors.pool import run_all
+    from fvm_hypervisor.laboratory.pool import run_all
     from localnet.chain import past_replay
     from localnet.chain.node_source import NodeSource
     from localnet.fork.node_client import as_unfit_node

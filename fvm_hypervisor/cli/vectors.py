@@ -73,8 +73,8 @@ def conformance(
     """
     from functools import partial
 
+    from fvm_hypervisor.laboratory.pool import run_all
     from fvm_hypervisor.laboratory.vectors import conformance as runner
-    from fvm_hypervisor.laboratory.vectors.pool import run_all
     from fvm_hypervisor.laboratory.vectors.run_files import RunOptions, run_file, under_network
     from hypervisor.bundles.bundle import Bundle
     from hypervisor.installation import check_output
@@ -115,8 +115,8 @@ def fevmtest(
     """
     from functools import partial
 
+    from fvm_hypervisor.laboratory.pool import run_all
     from fvm_hypervisor.laboratory.vectors import fevm as runner
-    from fvm_hypervisor.laboratory.vectors.pool import run_all
     from hypervisor.bundles.bundle import Bundle
 
     files = runner.find_files(paths)
@@ -142,8 +142,8 @@ def actortest(
     """
     from functools import partial
 
+    from fvm_hypervisor.laboratory.pool import run_all
     from fvm_hypervisor.laboratory.vectors.actor_cases import find_case_files, run_case_file
-    from fvm_hypervisor.laboratory.vectors.pool import run_all
     from hypervisor.bundles.bundle import Bundle
 
     files = find_case_files(paths)

@@ -64,8 +64,8 @@ def verify_contract(
 
     Example: hypervisor verify-contract 0x5fbd... src/Vault.sol:Vault --rpc-url http://127.0.0.1:8545
     """
+    from fvm_hypervisor.cli.foundry.project import contract_request, node_url
     from fvm_hypervisor.cli.node_client import ethereum
-    from fvm_hypervisor.cli.project_contract import contract_request, node_url
     from fvm_hypervisor.cli.rpc_client import request_parsed
     from fvm_hypervisor.verification.client import NotVerified, VerificationService
     from fvm_hypervisor.verification.creation_code import HASH

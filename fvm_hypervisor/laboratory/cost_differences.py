@@ -69,7 +69,7 @@ def _differences(mine: CallBoundary, others: CallBoundary, names: CallNames) -> 
         return [f"only {which} then calls {_call_text(longer, names)}", *_charges(one, other)]
     if kind is _BEGIN:
         return _call_start_differences(one, other, names)
-    events = _events(one.events, other.events)
+    events = _event_texts(one.events, other.events)
     return [*_charges(one, other), *_syscalls(one, other), *events, *_ends(one, other, names)]
 
 
@@ -109,7 +109,7 @@ def _syscalls(one: CallCost, other: CallCost) -> list[str]:
     ]
 
 
-def _events(one: list[Event], other: list[Event]) -> list[str]:
+def _event_texts(one: list[Event], other: list[Event]) -> list[str]:
     lines = [f"events: A emits {len(one)}, B {len(other)}"] if len(one) != len(other) else []
     for number, (mine, others) in enumerate(zip(one, other, strict=False), 1):
         if mine != others:

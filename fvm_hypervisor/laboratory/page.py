@@ -10,10 +10,10 @@ from html import escape
 from typing import Final
 
 from bridge.traces.flame import FlameBox, flame_svg
-from fvm_hypervisor.laboratory.compare import Comparison
-from fvm_hypervisor.laboratory.report import TABLES, change_lines, changed_rows, gas, largest, summary
+from fvm_hypervisor.laboratory.compare.execution import Comparison
+from fvm_hypervisor.laboratory.compare.report import TABLES, change_lines, changed_rows, gas, largest, summary
+from fvm_hypervisor.laboratory.compare.tally import CostTally, Path, Sums
 from fvm_hypervisor.laboratory.sides import Side
-from fvm_hypervisor.laboratory.tally import CostTally, Path, Sums
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.text import printable
 
@@ -34,7 +34,9 @@ def comparison_page(found: Comparison, sides: tuple[Side, Side]) -> str:
         f"<figure>{_flame(name, side.label, tally, scale)}</figure>"
         for name, side, tally in (("A", sides[0], found.first), ("B", sides[1], found.second))
     )
-    tables = "".join(_table(text, getattr(found.first, name), getattr(found.second, name)) for text, name in TABLES)
+    tables = "".join(
+        _html_table(text, getattr(found.first, name), getattr(found.second, name)) for text, name in TABLES
+    )
     changes = "\n".join(_safe(line, 2_000) for change in largest(found.changes) for line in change_lines(change))
     states = "\n".join(_safe(line, 2_000) for change in found.roots for line in change.state)
     return (
@@ -81,7 +83,7 @@ def _box(path: Path, tally: CostTally, below: dict[Path, dict[Path, None]]) -> F
     return FlameBox(path[-1], details, used, runtime, failed=bool(failed), inner=(*inner, *charges))
 
 
-def _table(title: str, first: Sums, second: Sums) -> str:
+def _html_table(title: str, first: Sums, second: Sums) -> str:
     rows = "".join(_rows(first, second))
     if not rows:
         return ""

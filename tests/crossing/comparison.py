@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 from bridge.filecoin import call
 from bridge.filecoin.call import ActorCall, LengthCheck
-from fvm_hypervisor.laboratory.vectors.pool import run_all
+from fvm_hypervisor.laboratory.pool import run_all
 from hypervisor.bundles.bundle import Bundle
 from tests.conftest import fvm_data
 from tests.crossing.trees import Tree

@@ -3,7 +3,7 @@
 import sys
 from functools import lru_cache, partial
 
-from fvm_hypervisor.laboratory.vectors.pool import run_all
+from fvm_hypervisor.laboratory.pool import run_all
 from hypervisor.bundles.bundle import Bundle
 from tests.conftest import fvm_data, newest_bundle
 from tests.differential.generator import generate

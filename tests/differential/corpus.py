@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from fvm_hypervisor.laboratory.vectors.pool import run_all
+from fvm_hypervisor.laboratory.pool import run_all
 from tests.conftest import fvm_data
 from tests.differential.comparison import official_actor, twins
 from tests.differential.fillers import SOURCES

@@ -11,7 +11,7 @@ from random import Random
 from time import monotonic
 from typing import Final
 
-from fvm_hypervisor.laboratory.vectors.pool import run_all
+from fvm_hypervisor.laboratory.pool import run_all
 from hypervisor.errors import HypervisorError
 from hypervisor.exit_codes import ExitCode
 from tests.engines import revm

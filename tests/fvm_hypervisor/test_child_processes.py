@@ -17,7 +17,7 @@ if __name__ == "__main__":
         worker.end()
 """,
     "hypervisor replay": """
-from fvm_hypervisor.laboratory.vectors.pool import run_all
+from fvm_hypervisor.laboratory.pool import run_all
 if __name__ == "__main__":
     print(*run_all(abs, [-1, -2], 2, "numbers"), sep="\\n")
 """,

@@ -20,7 +20,7 @@ from store.cid import Cid, parse_cid, show
 from store.untrusted import gunzip
 from tests.command import run
 from tests.conftest import bundle_file, bundle_folder, kinds
-from tests.fvm_hypervisor.lotus_node import LotusNode, served
+from tests.fvm_hypervisor.cli.lotus_node import LotusNode, served
 from tests.localnet.conftest import BUNDLE, Clock
 from tests.localnet.test_replay import live
 

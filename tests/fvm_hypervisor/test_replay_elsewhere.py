@@ -13,7 +13,7 @@ from store.cid import show
 from store.rocks.database import RocksStore
 from tests.command import run
 from tests.conftest import bundle_file, fvm_data
-from tests.fvm_hypervisor.lotus_node import LotusNode, served
+from tests.fvm_hypervisor.cli.lotus_node import LotusNode, served
 from tests.localnet.conftest import BUNDLE, Clock
 from tests.localnet.test_replay import live
 

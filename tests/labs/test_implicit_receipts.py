@@ -11,7 +11,7 @@ from localnet import Network
 from localnet.ledger.records import Tipset
 from localnet.rpc.node import Node
 from store.cid import show
-from tests.fvm_hypervisor.laboratory.drafts.test_upgrading import EPOCH, opened, written
+from tests.fvm_hypervisor.laboratory.drafts.test_opening import EPOCH, opened, written
 from tests.labs.test_outbox import MILLION
 from tests.localnet.rpc.conftest import Client
 

@@ -11,7 +11,7 @@ from hypervisor.tracing import MAX_LOGGED, CallStarted, CallTrees, DebugLog
 from hypervisor.types import ActorID
 from localnet import NativeActor, Network
 from localnet.traces.trace import trace
-from tests.fvm_hypervisor.test_node import running, terminated
+from tests.fvm_hypervisor.cli.test_node import running, terminated
 from tests.runtimes.wasm.guests import data, guest
 
 SCHEMA = "type State any\ntype GreetParams unit representation null\ntype GreetReturn unit representation null\n"

@@ -14,7 +14,7 @@ from hypervisor.installation import FILECOIN
 from localnet import Network
 from localnet.contracts.contract import Contract
 from store.blocks.overlay import RemoteHashMismatch
-from tests.fvm_hypervisor.lotus_node import LotusNode, served
+from tests.fvm_hypervisor.cli.lotus_node import LotusNode, served
 from tests.localnet.conftest import ARTIFACTS, START, Clock
 
 pytestmark = pytest.mark.slow

@@ -117,7 +117,7 @@ def plain_node() -> set[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", ["fvm_hypervisor.soltest.worker_modules", "fvm_hypervisor.cli.suites"])
+@pytest.mark.parametrize("module", ["fvm_hypervisor.soltest.worker_modules", "fvm_hypervisor.cli.foundry.runs"])
 def test_solidity_tests_start_without_rarely_used_modules(module: str) -> None:
     assert not loaded_after(f"import {module}") & {"eth_abi", "pydantic", "eth_account", "http.client"}
 
@@ -152,7 +152,7 @@ def test_the_process_that_runs_no_test_loads_no_machine(tmp_path: Path) -> None:
     program = f"import contextlib, sys\nsys.argv = ['hypervisor', 'test', '--list', '--root', {str(tmp_path)!r}]\n"
     program += "from fvm_hypervisor.cli.start import main\nwith contextlib.suppress(SystemExit):\n    main()"
     loaded = loaded_after(program)
-    assert "fvm_hypervisor.cli.suites" in loaded
+    assert "fvm_hypervisor.cli.foundry.runs" in loaded
     assert not loaded & {
         "hypervisor.machine.executor",
         "hypervisor.machine.machine",

@@ -20,7 +20,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.fvm_hypervisor.test_keystores import PASSWORD, SECRET, keystore
+from tests.fvm_hypervisor.cli.test_wallet import PASSWORD, SECRET, keystore
 from tests.packaging.project import PROJECT
 
 pytestmark = pytest.mark.slow

@@ -1,8 +1,8 @@
 """Proofs of a Filecoin network's state, receipts and events, from the CID of a block header on.
 
 A header contains the state and the receipts after the tipset before it. A proof consists of the IPLD blocks from the
-header to the value. That the header is on the chain is shown by a finality certificate (`fvm_hypervisor.laboratory.proofs.f3`):
-its tipsets name the headers.
+header to the value. That the header is on the chain is shown by a finality certificate
+(`fvm_hypervisor.laboratory.proofs.f3`): its tipsets name the headers.
 
 Paths are those of `localnet.state.inspection` for the state (`f04/state/claims`), and `receipts/MESSAGE` or
 `receipts/MESSAGE/events/EVENT` with positions from 0.

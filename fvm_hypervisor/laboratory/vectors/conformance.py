@@ -1,7 +1,7 @@
 """Runs vectors, official and golden ones, and compares everything that they specify.
 
 A vector is a JSON object: a CAR with the initial state, messages or tipsets
-(`fvm_hypervisor.laboratory.vectors.tipset_class`), their receipts, and the final state root. Official vectors are one
+(`fvm_hypervisor.laboratory.vectors.tipsets`), their receipts, and the final state root. Official vectors are one
 file each; golden ones (tests/golden) are one per line in a compressed file. The chain context comes from
 `fvm_hypervisor.laboratory.vectors.environment`. The caller provides official bundles.
 """
@@ -19,7 +19,7 @@ from fvm_hypervisor.laboratory.vectors.archive import is_archive, verify_vectors
 from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.environment import ReplayExterns, context_of, proofs_of, read_number
 from fvm_hypervisor.laboratory.vectors.files import files_of
-from fvm_hypervisor.laboratory.vectors.tipset_class import MESSAGE, TIPSET, VectorTipset, message_count, read_tipsets
+from fvm_hypervisor.laboratory.vectors.tipsets import MESSAGE, TIPSET, VectorTipset, message_count, read_tipsets
 from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.installation import AUTO, read_bounded
 from hypervisor.machine.executor import ApplyResult

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from fvm_hypervisor.laboratory.vectors.tipset_class import MESSAGE, TIPSET, tipset_fields
+from fvm_hypervisor.laboratory.vectors.tipsets import MESSAGE, TIPSET, tipset_fields
 from hypervisor.context import MachineContext
 from hypervisor.externs import ExternError, Externs
 from hypervisor.installation import writing

@@ -1,6 +1,6 @@
 """Finality certificates of F3, Filecoin's fast finality (FIP-0086): decoding and validation."""
 
-from fvm_hypervisor.laboratory.proofs.f3.certificate import (
+from fvm_hypervisor.laboratory.proofs.f3.certificates import (
     Certificate,
     Tipset,
     decode_certificate,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from fvm_hypervisor.laboratory.proofs.f3.certificate import Certificate, Tipset
+from fvm_hypervisor.laboratory.proofs.f3.certificates import Certificate, Tipset
 from fvm_hypervisor.laboratory.proofs.f3.errors import InvalidCertificate
 from fvm_hypervisor.laboratory.proofs.f3.power_table import (
     PowerTable,

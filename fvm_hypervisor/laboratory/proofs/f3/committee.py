@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from fvm_hypervisor.laboratory.proofs.f3.certificate import SIGNATURE_LENGTH, Certificate, Tipset
+from fvm_hypervisor.laboratory.proofs.f3.certificates import SIGNATURE_LENGTH, Certificate, Tipset
 from fvm_hypervisor.laboratory.proofs.f3.power_table import PowerEntry, power_table_cid
 from fvm_hypervisor.laboratory.proofs.f3.signing import signed_bytes, weights_of
 from hypervisor.messages.signatures import BLS_DOMAIN

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fvm_hypervisor.laboratory.proofs.f3.certificate import Certificate, Tipset, decode_certificate, read_certificate
+from fvm_hypervisor.laboratory.proofs.f3.certificates import Certificate, Tipset, decode_certificate, read_certificate
 from fvm_hypervisor.laboratory.proofs.f3.chain import TrustedState, follow
 from fvm_hypervisor.laboratory.proofs.f3.errors import InvalidCertificate
 from fvm_hypervisor.laboratory.proofs.f3.power_table import power_table_cid, read_power_table

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from fvm_hypervisor.laboratory.proofs.f3.blake2xs import blake2xs
-from fvm_hypervisor.laboratory.proofs.f3.certificate import Certificate, Tipset
+from fvm_hypervisor.laboratory.proofs.f3.certificates import Certificate, Tipset
 from fvm_hypervisor.laboratory.proofs.f3.errors import InvalidCertificate
 from hypervisor.messages.signatures import BLS_DOMAIN
 from store.cid import cid_of

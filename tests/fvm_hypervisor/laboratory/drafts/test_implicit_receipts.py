@@ -32,7 +32,7 @@ from localnet.rpc.node import Node
 from localnet.rpc.server import serving
 from store.cid import parse_cid, show
 from tests.command import run
-from tests.fvm_hypervisor.laboratory.drafts.test_upgrading import EPOCH, opened, written
+from tests.fvm_hypervisor.laboratory.drafts.test_opening import EPOCH, opened, written
 from tests.localnet.rpc.asking import INBOX
 from tests.localnet.rpc.conftest import Client, Failed
 from tests.localnet.rpc.test_http import request

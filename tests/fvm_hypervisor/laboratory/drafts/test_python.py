@@ -16,7 +16,7 @@ from localnet import Network, NetworkSettings
 from localnet.fork.forking import ForkSource
 from localnet.rpc.server import serving
 from tests.fvm_hypervisor.laboratory.drafts.test_disabled_syscalls import LOOKS_AT_DEBUG
-from tests.fvm_hypervisor.laboratory.drafts.test_upgrading import EPOCH, RESERVE, migrating, no_trust, sent, written
+from tests.fvm_hypervisor.laboratory.drafts.test_opening import EPOCH, RESERVE, migrating, no_trust, sent, written
 from tests.localnet.conftest import Clock
 
 __all__ = ["no_trust"]  # a fixture of every test here, too

@@ -11,7 +11,7 @@ from fvm_hypervisor.laboratory.drafts import read_draft
 from localnet import Network
 from localnet.rpc.server import serving
 from tests.command import run
-from tests.fvm_hypervisor.laboratory.drafts.test_upgrading import EPOCH, opened, sent, written
+from tests.fvm_hypervisor.laboratory.drafts.test_opening import EPOCH, opened, sent, written
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.test_http import ask, request
 

@@ -25,7 +25,7 @@ from fvm_hypervisor.laboratory.proofs.f3 import (
     read_certificate,
     read_power_table,
 )
-from fvm_hypervisor.laboratory.proofs.f3.certificate import MAX_CERTIFICATE, MAX_TIPSETS, Certificate
+from fvm_hypervisor.laboratory.proofs.f3.certificates import MAX_CERTIFICATE, MAX_TIPSETS, Certificate
 from fvm_hypervisor.laboratory.proofs.f3.signing import merkle_root
 from store.cid import show
 from store.codec import decode_strict, encode

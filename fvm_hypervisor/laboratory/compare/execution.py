@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from itertools import islice, zip_longest
 from typing import Final
 
+from fvm_hypervisor.laboratory.compare.jobs import CaseJob, MessageOutcome, RecordedCase, Run, bad_case, fatal_outcome
+from fvm_hypervisor.laboratory.compare.tally import CostTally
 from fvm_hypervisor.laboratory.cost_differences import CostDifference, first_cost_difference
-from fvm_hypervisor.laboratory.jobs import CaseJob, MessageOutcome, RecordedCase, Run, bad_case, fatal_outcome
 from fvm_hypervisor.laboratory.profile import CallNames, CostTracer, MessageCost, names_of
 from fvm_hypervisor.laboratory.sides import Side
-from fvm_hypervisor.laboratory.tally import CostTally
 from fvm_hypervisor.laboratory.vectors.state_diff import state_differences
 from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.errors import HypervisorError, InvalidInput

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.laboratory.costs import COLUMNS, histogram
+from fvm_hypervisor.laboratory.compare.costs import COLUMNS, histogram
 from localnet import Network
 from tests.command import run
 from tests.fvm_hypervisor.laboratory.small_actor import SmallActor
@@ -50,8 +50,8 @@ def test_message_gas_matches_receipts_and_tables_sum_to_total(chain: Path) -> No
 
 
 def _explicit(chain: Path) -> int:
-    from fvm_hypervisor.laboratory.costs import CostReport, costs_of_job
-    from fvm_hypervisor.laboratory.jobs import jobs_of
+    from fvm_hypervisor.laboratory.compare.costs import CostReport, costs_of_job
+    from fvm_hypervisor.laboratory.compare.jobs import jobs_of
     from fvm_hypervisor.laboratory.sides import Side
 
     costs = CostReport()

@@ -19,7 +19,7 @@ from store.car.transfer import write_blocks
 from store.cid import cid_of, show
 from store.rocks.database import RocksStore
 from tests.command import run as run_command
-from tests.fvm_hypervisor.test_node import run
+from tests.fvm_hypervisor.cli.test_node import run
 from tests.patience import slowness
 from tests.prepared import HYPERVISOR
 

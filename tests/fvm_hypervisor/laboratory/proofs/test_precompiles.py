@@ -17,7 +17,7 @@ from fvm_hypervisor.laboratory.proofs.f3 import (
     encode_power_table,
     power_table_cid,
 )
-from fvm_hypervisor.laboratory.proofs.f3_precompile import F3_EVENT, MAX_CERTIFICATES, MAX_INPUT, event_proof
+from fvm_hypervisor.laboratory.proofs.precompiles import F3_EVENT, MAX_CERTIFICATES, MAX_INPUT, event_proof
 from localnet import CallFailed, Network
 from store import codec
 from store.cid import cid_of

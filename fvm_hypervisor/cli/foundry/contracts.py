@@ -81,8 +81,8 @@ def verify_bytecode(
 
     Example: hypervisor verify-bytecode 0x5fbd... src/Vault.sol:Vault --rpc-url http://127.0.0.1:8545
     """
+    from fvm_hypervisor.cli.foundry.project import compiled_contract, constructor_texts, node_url
     from fvm_hypervisor.cli.node_client import ethereum
-    from fvm_hypervisor.cli.project_contract import compiled_contract, constructor_texts, node_url
     from fvm_hypervisor.verification.creation_code import HASH
     from hypervisor.errors import InvalidInput
     from localnet.fork.node_client import NodeError

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from bridge.filecoin.events import entries_to_log
-from fvm_hypervisor.laboratory.proofs.f3.certificate import Certificate, decode_certificate, encode_certificate
+from fvm_hypervisor.laboratory.proofs.f3.certificates import Certificate, decode_certificate, encode_certificate
 from fvm_hypervisor.laboratory.proofs.f3.chain import TrustedState, follow
 from fvm_hypervisor.laboratory.proofs.f3.errors import InvalidCertificate
 from fvm_hypervisor.laboratory.proofs.f3.power_table import (

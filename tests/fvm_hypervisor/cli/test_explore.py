@@ -19,7 +19,7 @@ from localnet.ledger.address_index import FILE
 from localnet.rpc.server import serving
 from store.rocks.database import RocksStore
 from tests.command import run
-from tests.fvm_hypervisor.test_node import START, running
+from tests.fvm_hypervisor.cli.test_node import START, running
 from tests.localnet.conftest import ARTIFACTS
 from tests.localnet.rpc.test_http import ask, request
 from tests.prepared import Program

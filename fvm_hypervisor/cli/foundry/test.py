@@ -327,9 +327,9 @@ def run_tests(
     Example: hypervisor test --match-contract Counter -vvv
     """
     from bridge.ethereum.block import ETHEREUM
-    from fvm_hypervisor.cli.foundry_settings import check_folders, command_line_settings, with_consent
-    from fvm_hypervisor.cli.mutation import mutation_options_of, run_mutation
-    from fvm_hypervisor.cli.suites import Reports, SuiteRuns
+    from fvm_hypervisor.cli.foundry.modes import mutation_options_of, run_mutation
+    from fvm_hypervisor.cli.foundry.runs import Reports, SuiteRuns
+    from fvm_hypervisor.cli.foundry.settings import check_folders, command_line_settings, with_consent
     from fvm_hypervisor.cli.symbolic_options import check_symbolic, symbolic_settings
     from fvm_hypervisor.soltest.coverage_settings import coverage_settings
     from fvm_hypervisor.soltest.discovery import SuiteFilter

@@ -94,7 +94,7 @@ def contract_request(
 def _compile(
     context: Any, root: Path, contract: str, profile: str | None, use: str | None, **consent: Any
 ) -> tuple[SuiteSession, ContractArtifact]:
-    from fvm_hypervisor.cli.foundry_settings import check_folders, command_line_settings, with_consent
+    from fvm_hypervisor.cli.foundry.settings import check_folders, command_line_settings, with_consent
     from fvm_hypervisor.soltest.discovery import SuiteFilter
     from fvm_hypervisor.soltest.job import Options
     from fvm_hypervisor.soltest.project import find_root, load_project

@@ -86,7 +86,7 @@ def gas(
     """
     from functools import partial
 
-    from fvm_hypervisor.laboratory.costs import (
+    from fvm_hypervisor.laboratory.compare.costs import (
         CostReport,
         check_extra,
         check_plot,
@@ -97,9 +97,9 @@ def gas(
         write_parquet,
         write_plot,
     )
-    from fvm_hypervisor.laboratory.jobs import jobs_of
+    from fvm_hypervisor.laboratory.compare.jobs import jobs_of
+    from fvm_hypervisor.laboratory.pool import run_all
     from fvm_hypervisor.laboratory.sides import Choices, one_side
-    from fvm_hypervisor.laboratory.vectors.pool import run_all
     from hypervisor.installation import check_output
 
     for file, what in ((csv, "the table"), (parquet, "the table"), (plot, "the plot")):

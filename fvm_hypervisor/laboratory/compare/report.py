@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from fvm_hypervisor.laboratory.compare import KINDS, Comparison, MessageChange
+from fvm_hypervisor.laboratory.compare.execution import KINDS, Comparison, MessageChange
+from fvm_hypervisor.laboratory.compare.tally import CostTally, Path, Sums
 from fvm_hypervisor.laboratory.cost_differences import as_json
 from fvm_hypervisor.laboratory.sides import Side, described
-from fvm_hypervisor.laboratory.tally import CostTally, Path, Sums
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.text import printable
 

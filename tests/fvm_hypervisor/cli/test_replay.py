@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
-from fvm_hypervisor.laboratory.vectors import pool
-from fvm_hypervisor.laboratory.vectors.pool import run_all
+from fvm_hypervisor.laboratory import pool
+from fvm_hypervisor.laboratory.pool import run_all
 from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.chain.replay import heights

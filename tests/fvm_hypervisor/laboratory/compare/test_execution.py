@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from fvm_hypervisor.cli.node_banner import banner
-from fvm_hypervisor.laboratory.compare import compare_job
+from fvm_hypervisor.laboratory.compare.execution import compare_job
+from fvm_hypervisor.laboratory.compare.jobs import VectorJob
 from fvm_hypervisor.laboratory.cost_differences import first_cost_difference
-from fvm_hypervisor.laboratory.jobs import VectorJob
 from fvm_hypervisor.laboratory.profile import CallCost, CallNames, MessageCost
 from fvm_hypervisor.laboratory.sides import Choices, two_sides
 from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder

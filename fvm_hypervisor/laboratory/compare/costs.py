@@ -13,12 +13,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from fvm_hypervisor.laboratory.compare import check_recorded, steps_of
-from fvm_hypervisor.laboratory.jobs import CaseJob, RecordedCase
+from fvm_hypervisor.laboratory.compare.execution import check_recorded, steps_of
+from fvm_hypervisor.laboratory.compare.jobs import CaseJob, RecordedCase
+from fvm_hypervisor.laboratory.compare.report import TABLES, count_text, gas, shorten, tree_name
+from fvm_hypervisor.laboratory.compare.tally import CostTally, Sums, largest_first
 from fvm_hypervisor.laboratory.profile import CallCost, CallNames, CostTracer, MessageCost, names_of
-from fvm_hypervisor.laboratory.report import TABLES, count_text, gas, shorten, tree_name
 from fvm_hypervisor.laboratory.sides import Side, described
-from fvm_hypervisor.laboratory.tally import CostTally, Sums, largest_first
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.exit_codes import exit_name
 from hypervisor.gas import MILLIGAS_PER_GAS

@@ -156,10 +156,10 @@ def script(
     from dataclasses import replace
     from functools import partial
 
-    from fvm_hypervisor.cli.foundry_settings import check_folders, command_line_settings, with_consent
+    from fvm_hypervisor.cli.foundry.project import node_url, source_path
+    from fvm_hypervisor.cli.foundry.script_networks import ScriptNetworks, ScriptSending, SendingOptions
+    from fvm_hypervisor.cli.foundry.settings import check_folders, command_line_settings, with_consent
     from fvm_hypervisor.cli.node_client import account_of, ethereum
-    from fvm_hypervisor.cli.project_contract import node_url, source_path
-    from fvm_hypervisor.cli.script_networks import ScriptNetworks, ScriptSending, SendingOptions
     from fvm_hypervisor.soltest.discovery import SuiteFilter
     from fvm_hypervisor.soltest.forks.remotes import CACHES
     from fvm_hypervisor.soltest.job import Options
@@ -262,7 +262,7 @@ def script(
 
 
 def _script(artifacts: Any, file: str, contract: str) -> Any:
-    from fvm_hypervisor.cli.project_contract import find_contract
+    from fvm_hypervisor.cli.foundry.project import find_contract
     from hypervisor.errors import InvalidInput
 
     if contract:
