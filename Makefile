@@ -224,7 +224,7 @@ recording: environment ## regenerate docs/demo.svg, the README's picture of the 
 
 templates: environment ## build and test the templates of `hypervisor actor new` with cargo, zig and AssemblyScript
 	@scripts/actor-compilers build/compilers
-	@$(RUN)/python -m pytest -q -m "" tests/fvm_hypervisor/test_actor_templates.py tests/docs/test_syscalls.py tests/examples/test_frc46_token.py $(ARGS)
+	@$(RUN)/python -m pytest -q -m "" tests/fvm_hypervisor/cli/test_actors.py tests/docs/test_syscalls.py tests/examples/test_frc46_token.py $(ARGS)
 
 wheel: environment ## build the wheel and its software bill of materials (CycloneDX) into dist/
 	@environment=$$(mktemp -d) && trap 'rm -rf "$$environment"' EXIT && scripts/wheel dist "$$environment"

@@ -23,7 +23,7 @@ from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, INVOKE_EVM, CreateReturn
 from bridge.gas import GasBudget
-from fvm_hypervisor.cli.demo.artifacts import contract
+from fvm_hypervisor.cli.demo.scenario import contract
 from hypervisor import Address, Genesis, Hypervisor, Message
 from hypervisor.gas import GasTracker
 from hypervisor.types import EAM_ACTOR, METHOD_SEND, MethodNumber, TokenAmount

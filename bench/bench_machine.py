@@ -13,7 +13,7 @@ from time import perf_counter
 
 from bench.rows import Row, seconds
 from bridge.filecoin.parameters import method_number
-from fvm_hypervisor.cli.demo.artifacts import counter_module
+from fvm_hypervisor.cli.demo.scenario import counter_module
 from hypervisor import Address, Genesis, Hypervisor, Message, Recorder
 from hypervisor.gas import GasTracker
 from hypervisor.tracing import Tracer

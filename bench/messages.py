@@ -21,7 +21,6 @@ from typing import Any
 
 from bench.data import BUNDLES, PROJECT
 from bench.reference import Reference
-from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.conformance import (
     VectorVariant,
     apply_message,
@@ -29,6 +28,7 @@ from fvm_hypervisor.laboratory.vectors.conformance import (
     open_vector,
     read_message,
 )
+from fvm_hypervisor.laboratory.vectors.files import BundleFolder
 from hypervisor.errors import MessageError
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.message import Message

@@ -32,7 +32,7 @@ LOADED: Final = (
     "runtimes.evm.py_evm",
     "runtimes.evm.fast", "runtimes.wasm", "store.rocks.database", "uvicorn.protocols.http.httptools_impl", "websockets",
     "uvicorn.loops.asyncio", "uvicorn.lifespan.off", "typer.rich_utils", "rich.markdown", "importlib.metadata",
-    "fvm_hypervisor.cli.node_banner", "localnet.console", "localnet.explanations", "localnet.traces.trace_report",
+    "fvm_hypervisor.cli.node_settings", "localnet.console", "localnet.explanations", "localnet.traces.trace_report",
 )  # fmt: skip
 """Modules that a node or a command would load."""
 _STATUS: Final = 16

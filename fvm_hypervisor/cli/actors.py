@@ -108,7 +108,7 @@ def install(
     Example: hypervisor actor install guest_book.wasm --schema interface.ipldsch --state chain
     """
     from fvm_hypervisor.cli.folders import open_chain
-    from fvm_hypervisor.cli.node_actors import install_actor
+    from fvm_hypervisor.cli.node_client import install_actor
     from localnet import Network
     from localnet.contracts.native_actor import read_interface, read_module
     from store.cid import show
@@ -170,7 +170,7 @@ def create(
     Example: hypervisor actor create bafk... '{"owner": "f0100"}' --state chain
     """
     from fvm_hypervisor.cli.folders import open_chain, parse_block_cid
-    from fvm_hypervisor.cli.node_actors import create_actor
+    from fvm_hypervisor.cli.node_client import create_actor
     from hypervisor.messages.address import Address
 
     chain = _chain(state, rpc)
@@ -202,7 +202,7 @@ def replace(
     Example: hypervisor actor replace f0123 bafk... --rpc-url http://127.0.0.1:8545
     """
     from fvm_hypervisor.cli.folders import open_chain, parse_block_cid
-    from fvm_hypervisor.cli.node_actors import replace_actor
+    from fvm_hypervisor.cli.node_client import replace_actor
 
     chain, wanted = _chain(state, rpc), parse_block_cid(code)
     if isinstance(chain, str):
@@ -238,7 +238,7 @@ def call(
     Example: hypervisor actor call f0123 633974955 0x81667468616e6b73 --rpc-url http://127.0.0.1:8545
     """
     from fvm_hypervisor.cli.folders import open_chain
-    from fvm_hypervisor.cli.node_actors import call_actor
+    from fvm_hypervisor.cli.node_client import call_actor
 
     chain, (values, cbor), amount = _chain(state, rpc), _read_params(params), payment(value)
     wanted = int(method) if method.isascii() and method.isdigit() and len(method) <= _MAX_NUMBER_DIGITS else method

@@ -39,7 +39,7 @@ def fetch(
     Example: hypervisor bundle fetch v18 --network devnet
     """
     from fvm_hypervisor.bundles.installing import fetch as fetch_release
-    from fvm_hypervisor.cli.progress import bytes_bar
+    from fvm_hypervisor.cli.options import bytes_bar
     from hypervisor.bundles.bundle_library import find_release, release_file
 
     wanted = find_release(release, network)

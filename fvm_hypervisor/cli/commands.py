@@ -1,4 +1,4 @@
-"""The table of all commands. A command's module is imported when the command is requested."""
+"""The table of all commands, and the exit statuses. A command's module is imported when the command is requested."""
 
 from typing import Final, NamedTuple
 
@@ -21,7 +21,7 @@ class Row(NamedTuple):
     """Module in this package and name of its command class; empty for typer's own."""
 
 
-_ARGUMENTS: Final = "negative_numbers:ArgumentsCommand"
+_ARGUMENTS: Final = "options:ArgumentsCommand"
 
 COMMANDS: Final = (
     Row(
@@ -41,33 +41,33 @@ COMMANDS: Final = (
         USE_IT,
         "node:node",
         "Run a local network that serves JSON-RPC for Ethereum and Filecoin tools.",
-        "anvil_options:NodeCommand",
+        "node:NodeCommand",
     ),
     Row(
         "deploy",
         USE_IT,
-        "deploy:deploy",
+        "transactions:deploy",
         "Deploy a contract compiled by solc, forge or Hardhat.",
         _ARGUMENTS,
     ),
     Row(
         "create",
         USE_IT,
-        "create:create",
+        "foundry.contracts:create",
         "Deploy a contract of a Foundry project, compiled with the settings of foundry.toml.",
-        "project_options:CreateCommand",
+        "foundry.project:CreateCommand",
     ),
     Row(
         "call",
         USE_IT,
-        "call:call",
+        "transactions:call",
         "Call a function of a contract without a transaction, and print each return value on a line.",
         _ARGUMENTS,
     ),
     Row(
         "send",
         USE_IT,
-        "send:send",
+        "transactions:send",
         "Send a transaction that transfers value or calls a contract's function, and wait for its receipt.",
         _ARGUMENTS,
     ),
@@ -87,90 +87,90 @@ COMMANDS: Final = (
     Row(
         "profile",
         USE_IT,
-        "profile:profile",
+        "trace:profile",
         "Profile the gas of native actors by function and syscall, exclusive and inclusive of calls.",
     ),
     Row(
         "explore",
         USE_IT,
-        "explore:explore",
+        "node:explore",
         "Serve the explorer for a chain's folder until interrupted. A node may have the folder open.",
     ),
     Row(
         "test",
         USE_IT,
-        "test:run_tests",
+        "foundry.test:run_tests",
         "Run a Foundry project's tests, with Filecoin's precompiles and built-in actors.",
-        "forge_options:TestCommand",
+        "foundry.settings:TestCommand",
     ),
     Row(
         "trust",
         USE_IT,
-        "trust:trust",
+        "foundry.setup:trust",
         "Trust a Foundry project to run programs, use files outside of its folder, and query remote nodes.",
     ),
     Row(
         "script",
         USE_IT,
-        "script:script",
+        "foundry.script:script",
         "Run a Foundry script on a fork of a node's network, with its actors, and optionally send its transactions.",
-        "forge_options:ScriptCommand",
+        "foundry.settings:ScriptCommand",
     ),
     Row(
         "verify-contract",
         USE_IT,
-        "verify_contract:verify_contract",
+        "foundry.contracts:verify_contract",
         "Verify a contract's sources at a node, which compiles them and compares the code at the address.",
-        "project_options:VerifySourcesCommand",
+        "foundry.project:VerifySourcesCommand",
     ),
     Row(
         "verify-bytecode",
         USE_IT,
-        "verify_bytecode:verify_bytecode",
+        "foundry.contracts:verify_bytecode",
         "Verify that the code at an address is a contract of the project, compiled with the settings of foundry.toml.",
-        "project_options:VerifyCommand",
+        "foundry.project:VerifyCommand",
     ),
     Row(
         "inspect",
         USE_IT,
-        "inspect:inspect",
+        "state:inspect",
         "Show the value at a path in a machine's state. This also works while a node has the folder open.",
     ),
     Row(
         "decode",
         USE_IT,
-        "encoding:decode",
+        "offline:decode",
         "Decode parameters, return values, states, messages, transactions, addresses and CIDs to JSON, offline.",
     ),
     Row(
         "encode",
         USE_IT,
-        "encoding:encode",
+        "offline:encode",
         "Encode JSON to the bytes of parameters, return values, states, messages, transactions, addresses and CIDs.",
     ),
-    Row("balance", USE_IT, "balance:balance", "Show the balance of an account, a contract or a built-in actor."),
+    Row("balance", USE_IT, "transactions:balance", "Show the balance of an account, a contract or a built-in actor."),
     Row(
         "bindings",
         USE_IT,
-        "bindings:bindings",
+        "foundry.setup:bindings",
         "Generate a typed Python class for each contract, with its functions, structs, events and errors.",
     ),
     Row(
         "solidity",
         USE_IT,
-        "solidity:solidity",
+        "foundry.setup:solidity",
         "Write the Solidity files for projects: FilecoinFork.sol, FilecoinVm.sol and interfaces of built-in actors.",
     ),
     Row("wallet", USE_IT, "wallet:app", "Create and convert keys and addresses. Keys are not stored."),
     Row(
         "gc",
         STATE,
-        "gc:gc",
+        "state:gc",
         "Delete blocks of a folder that no state, receipt, message or pin references, and release their disk space.",
     ),
     Row("actor", STATE, "actors:app", "Develop actors: new, test, embed, install, create, call, replace, inspect."),
     Row("bundle", STATE, "bundles:app", "Manage bundles of built-in actors: fetch, add, make, build, list, verify."),
-    Row("car", STATE, "car:app", "Import, export and verify states as CAR files."),
+    Row("car", STATE, "state:app", "Import, export and verify states as CAR files."),
     Row(
         "replay",
         CHECK_IT,
@@ -180,14 +180,14 @@ COMMANDS: Final = (
     Row(
         "compare",
         CHECK_IT,
-        "compare:compare",
+        "laboratory:compare",
         "Execute the same messages under two configurations of rules, prices or actors, and explain the differences.",
     ),
-    Row("version", CHECK_IT, "versions:app", "Create draft network versions."),
+    Row("version", CHECK_IT, "laboratory:app", "Create draft network versions."),
     Row(
         "gas",
         CHECK_IT,
-        "gas:gas",
+        "laboratory:gas",
         "Re-execute messages and report their gas by charge, syscall, actor, method and cron call.",
     ),
     Row(
@@ -199,7 +199,7 @@ COMMANDS: Final = (
     Row(
         "extract",
         CHECK_IT,
-        "extract:extract",
+        "replay:extract",
         "Extract a test vector from a message or tipset, with exactly the blocks that its execution reads.",
     ),
     Row(
@@ -218,21 +218,31 @@ COMMANDS: Final = (
     Row(
         "statetest",
         CHECK_IT,
-        "ethereum:statetest",
+        "vectors:statetest",
         "Run Ethereum state tests. State root, logs and exception of each case must match.",
     ),
     Row(
         "blocktest",
         CHECK_IT,
-        "ethereum:blocktest",
+        "vectors:blocktest",
         "Run Ethereum blockchain tests: valid and invalid blocks, fork transitions, and the state after them.",
     ),
     Row(
         "t8n",
         CHECK_IT,
-        "ethereum:t8n",
+        "vectors:t8n",
         "Run a state transition (t8n): alloc, env and txs are the input, result and alloc the output.",
     ),
-    Row("verify-proof", CHECK_IT, "verify_proof:app", "Verify proofs of other networks, offline."),
+    Row("verify-proof", CHECK_IT, "offline:app", "Verify proofs of other networks, offline."),
 )
 """All commands, in the order of `--help`."""
+
+
+FAILED: Final = 1
+"""Exit status of a failed operation."""
+MISUSED: Final = 2
+"""Exit status of wrong input: options, values, named files."""
+INTERRUPTED: Final = 130
+"""Exit status after Ctrl-C: 128 plus the signal's number."""
+TERMINATED: Final = 143
+"""Exit status after SIGTERM, as shells report it."""

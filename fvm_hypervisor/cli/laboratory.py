@@ -1,26 +1,178 @@
-"""`hypervisor gas`: report gas of messages by actor, method, charge, syscall and cron call."""
+"""`hypervisor compare`, `gas` and `version`, and their options: sources of messages, rules, prices and actor code."""
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fvm_hypervisor.cli.laboratory_options import (
-    CORES,
-    RULES,
-    Actors,
-    BundleDir,
-    First,
-    Last,
-    Prices,
-    Sources,
-    Workers,
-    bundle_folder,
-)
 from fvm_hypervisor.cli.options import AsJson
+
+RULES = "Rules and code"
+WHAT = "What to execute"
+
+Sources = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="FILE|DIR...",
+        help="Message vectors, folders of vectors, or chain folders.",
+        show_default=False,
+    ),
+]
+First = Annotated[
+    int | None,
+    typer.Option(
+        "--from", min=0, metavar="EPOCH", rich_help_panel=WHAT, help="First epoch of a chain.", show_default=False
+    ),
+]
+Last = Annotated[
+    int | None,
+    typer.Option(
+        "--to", min=0, metavar="EPOCH", rich_help_panel=WHAT, help="Last epoch of a chain.", show_default=False
+    ),
+]
+BundleDir = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        rich_help_panel=WHAT,
+        help="Additional folder of the vectors' bundles (default: bundles/ in FVM_DATA, ../shared).",
+    ),
+]
+Workers = Annotated[
+    int, typer.Option(min=1, rich_help_panel=WHAT, help="Number of processes.", show_default="the number of cores")
+]
+CORES = os.cpu_count() or 1
+Prices = Annotated[
+    list[str] | None,
+    typer.Option("--price", metavar="NAME=GAS", rich_help_panel=RULES, help="Alternative price; repeatable."),
+]
+Actors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--actor",
+        metavar="NAME=WASM[,WASM]",
+        rich_help_panel=RULES,
+        help="Replacement module for a built-in actor or a code CID; repeatable.",
+    ),
+]
+ListPrices = Annotated[
+    bool,
+    typer.Option(
+        "--list-prices", rich_help_panel=RULES, help="Print the prices of --network (default: the newest) and exit."
+    ),
+]
+
+
+def bundle_folder(folder: Path | None) -> Path:
+    """Return the folder of the vectors' bundles."""
+    return folder or Path(os.environ.get("FVM_DATA", "../shared")) / "bundles"
+
+
+def print_prices(network: str | None, overlay: Path | None, as_json: bool) -> None:
+    """Print the prices of a network version, with an overlay applied if one is given."""
+    import json
+
+    from fvm_hypervisor.cli.options import parsed_network
+    from fvm_hypervisor.laboratory.drafts import named_draft
+    from hypervisor.machine.opening import load_overlay
+    from hypervisor.prices import price_values, show_price
+    from hypervisor.versions.network_versions import LATEST, network_version
+
+    draft = named_draft(network, overlay)
+    if draft is not None:
+        row = network_version(draft.number, draft.overlay)
+    else:
+        number = LATEST.number if network is None else parsed_network(network)
+        row = network_version(number, load_overlay(overlay))
+    values = price_values(row.prices)
+    if as_json:
+        typer.echo(json.dumps({"network": row.number, "prices": values}))
+        return
+    typer.echo(f"nv{row.number}, price list {row.prices.name}, in gas:")
+    for name, value in values.items():
+        typer.echo(f"{name:<38} {show_price(name, value):>20}")
+
+
+_PAIR = "for run B, or for A and B with a comma between"
+
+
+def compare(
+    sources: Sources = None,
+    bundle: Annotated[
+        str | None,
+        typer.Option(metavar="CAR|vN[,CAR|vN]", rich_help_panel=RULES, help=f"Built-in actors {_PAIR}."),
+    ] = None,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            metavar="nvN|FILE[,nvN|FILE]", rich_help_panel=RULES, help=f"Network version or draft (.toml) {_PAIR}."
+        ),
+    ] = None,
+    overlay: Annotated[
+        str | None,
+        typer.Option(metavar="FILE[,FILE]", rich_help_panel=RULES, help=f"Other prices or rules (TOML) {_PAIR}."),
+    ] = None,
+    price: Prices = None,
+    actor: Actors = None,
+    list_prices: ListPrices = False,
+    first: First = None,
+    last: Last = None,
+    bundle_dir: BundleDir = None,
+    workers: Workers = CORES,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write an HTML page with both flame graphs.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Execute the same messages under two configurations of rules, prices or actors, and explain the differences.
+
+    Run A uses the recorded configuration unless an option has two values; a single value applies to run B. Exit
+    codes, return values, events, gas and state are compared. Gas differences are listed by charge, syscall, actor,
+    method and call. Each message shows the first call that differs.
+
+    Exit status: 0 if there is no difference, 1 if there is one, 2 for invalid input.
+
+    Example: hypervisor compare chain --price block_persist_compute=86000
+
+    Example: hypervisor compare vectors --bundle v18,mine.car --html report.html
+
+    Example: hypervisor compare chain --network nv29,nv30-draft.toml
+
+    Example: hypervisor compare chain --actor storagemarket=market.wasm --from 100 --to 200
+    """
+    from functools import partial
+
+    if list_prices:
+        print_prices(network, None if overlay is None else Path(overlay), as_json)
+        return
+    from fvm_hypervisor.laboratory.compare.execution import Comparison, compare_job
+    from fvm_hypervisor.laboratory.compare.jobs import jobs_of
+    from fvm_hypervisor.laboratory.compare.report import comparison_json, comparison_lines, comparison_page
+    from fvm_hypervisor.laboratory.pool import run_all
+    from fvm_hypervisor.laboratory.sides import Choices, two_sides
+    from hypervisor.installation import check_output
+
+    check_output(html, "the page")
+    sides = two_sides(Choices(bundle, network, overlay, actor or (), price or ()))
+    jobs = jobs_of(sources or [], bundle_folder(bundle_dir), first, last, workers)
+    found = Comparison()
+    for part in run_all(partial(compare_job, sides=sides), jobs, workers, "cases"):
+        found.merge(part)
+    if html is not None:
+        html.write_text(comparison_page(found, sides), encoding="utf-8")
+    if as_json:
+        typer.echo(json.dumps(comparison_json(found, sides)))
+    else:
+        for line in comparison_lines(found, sides):
+            typer.echo(line)
+    if not found.same:
+        raise typer.Exit(1)
+
 
 _FILES = "Files to write"
 
@@ -125,3 +277,39 @@ def gas(
         return
     for line in costs_lines(found, side):
         typer.echo(line)
+
+
+app = typer.Typer(help="Create draft network versions.", no_args_is_help=True)
+
+
+@app.callback()
+def version() -> None:
+    """Create draft network versions."""
+
+
+@app.command("new")
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name, such as nv30-draft.", show_default=False)],
+    base: Annotated[
+        str | None,
+        typer.Option("--from", metavar="nvN", help="Version that the draft changes.", show_default="the newest"),
+    ] = None,
+    folder: Annotated[Path, typer.Option("--folder", metavar="DIR", help="Folder of the new file.")] = Path(),
+    migration: Annotated[bool, typer.Option("--migration", help="Also write NAME.py, a migration of states.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write NAME.toml, a draft of a network version with a table for each kind of change.
+
+    The number is that of the name, or the one after --from. The option --network of `node`, `compare`, `gas`,
+    `conformance`, `replay` and `extract` accepts the file.
+
+    Example: hypervisor version new nv30-draft --from nv29
+    """
+    from fvm_hypervisor.cli.options import parsed_network
+    from fvm_hypervisor.laboratory.drafts import new_draft, read_draft
+    from hypervisor.versions.network_versions import LATEST
+
+    path = new_draft(name, LATEST.number if base is None else parsed_network(base), folder, migrates=migration)
+    draft = read_draft(path)
+    found = {"path": str(path), "number": draft.number, "base": draft.base}
+    typer.echo(json.dumps(found) if as_json else f"{path}: nv{draft.number}, from nv{draft.base}")

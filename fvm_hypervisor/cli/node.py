@@ -1,4 +1,7 @@
-"""`hypervisor node`: a local network served on a TCP port. Options shared with anvil have anvil's names."""
+"""`hypervisor node`: a local network served on a TCP port; `hypervisor explore`: the explorer of a chain's folder.
+
+Options shared with anvil have anvil's names; unsupported ones are rejected with the reason or a replacement.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,13 @@ import os
 import time
 from contextlib import closing, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
 import typer
 
 from fvm_hypervisor.cli import node_settings as forks
-from fvm_hypervisor.cli.node_upgrades import (
+from fvm_hypervisor.cli.folders import Folder
+from fvm_hypervisor.cli.node_settings import (
     PANEL,
     Features,
     NodeOverlay,
@@ -27,9 +31,10 @@ from fvm_hypervisor.cli.node_upgrades import (
     Version,
     network_options,
 )
-from fvm_hypervisor.cli.node_upgrades import streams as asked_streams
+from fvm_hypervisor.cli.node_settings import streams as asked_streams
 from fvm_hypervisor.cli.options import (
     Engines,
+    ForeignOptions,
     Precompiles,
     VerifyProofs,
     available_engine,
@@ -41,6 +46,7 @@ from fvm_hypervisor.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from hypervisor.versions.overlay import Overlay
     from localnet import Network
     from localnet.ledger.address_index import AddressIndex
     from localnet.rpc.interval import BlockTimer
@@ -302,8 +308,8 @@ def node(
     Example: hypervisor node --rules lab --lab lanes
     """
     from bridge.ethereum.block import ETHEREUM
-    from fvm_hypervisor.cli.node_banner import config
-    from fvm_hypervisor.cli.progress import status_line
+    from fvm_hypervisor.cli.node_settings import config
+    from fvm_hypervisor.cli.options import status_line
     from hypervisor.errors import InvalidInput
     from hypervisor.installation import AUTO, read_bounded
     from hypervisor.machine.opening import IN_MEMORY
@@ -473,8 +479,7 @@ def _serve(
     offline: bool,
 ) -> None:
     """Serve a network until a signal ends the program."""
-    from fvm_hypervisor.cli.node_banner import banner
-    from fvm_hypervisor.cli.node_vectors import vector_of
+    from fvm_hypervisor.cli.node_settings import banner
     from fvm_hypervisor.explorer.application import explorer
     from fvm_hypervisor.verification.application import NodeVerification
     from localnet.console import Console
@@ -544,3 +549,128 @@ def _write(file: Path, data: bytes, mode: int = 0o666) -> None:
         draft.replace(file)
     finally:
         draft.unlink(missing_ok=True)
+
+
+_ONE_CHAIN = "every block and transaction of a chain is stored"
+_STATES = "--keep-states N limits the stored states (default: 4100, as anvil's 500 and 3600; with --state all)"
+UNSUPPORTED: Final = {
+    "--cache-path": "compiled modules are stored in the user's cache folder (XDG_CACHE_HOME)",
+    "--celo": "the network is Filecoin's, or has Ethereum's rules (--rules)",
+    "--code-size-limit": "a contract has at most 24,576 bytes on the network; `hypervisor test` can change it",
+    "--disable-code-size-limit": "a contract has at most 24,576 bytes on the network; `hypervisor test` can change it",
+    "--disable-console-log": "--silent prints nothing; anvil_setLoggingEnabled disables and enables the output",
+    "--disable-default-create2-deployer": "--bare omits the CREATE2 deployer and Multicall3",
+    "--disable-min-priority-fee": "there is no minimum priority fee",
+    "--disable-pool-balance-checks": "transactions without sufficient funds are refused, as on the network",
+    "--enable-tx-gas-limit": "the gas limit of a transaction always depends on the fork (--hardfork)",
+    "--gas-price": "the price depends on the base fee: --block-base-fee-per-gas sets it for the next block",
+    "--init": "the genesis consists of actors, not of Ethereum accounts: --load-state loads a dumped state",
+    "--ipc": "the node only listens on a port: --port 0 selects a free one, and --ready-file contains it",
+    "--max-persisted-states": _STATES,
+    "--max-transactions": _ONE_CHAIN,
+    "--memory-limit": "the gas of a message limits memory, and a call has at most 50,000,000 gas",
+    "--mixed-mining": "blocks are mined for each transaction (the default) or at intervals (--block-time), not both",
+    "--mnemonic-random": "`hypervisor wallet new` creates keys; --mnemonic takes your own words",
+    "--mnemonic-seed-unsafe": "--mnemonic takes your own words",
+    "--no-request-size-limit": "a request has at most 5 MiB, to protect the node from exhaustion",
+    "--number": "a chain starts at epoch 0: hypervisor_mineAfterNullRounds skips epochs",
+    "--preserve-historical-states": "--keep-states N stores more than 4100 states; with --state every state is stored",
+    "--print-traces": "`hypervisor trace` shows the calls of a transaction; calls of failing ones are printed anyway",
+    "--prune-history": _STATES,
+    "--slots-in-an-epoch": "the blocks `safe` and `finalized` depend on Filecoin's rules of finality",
+    "--state-interval": "with --state, each block is written before its receipts are returned",
+    "--steps-tracing": "debug_traceTransaction works for every transaction without an option",
+    "--threads": "--parallel sets the number of processes that execute a block's messages",
+    "--transaction-block-keeper": _ONE_CHAIN,
+}
+
+
+_SHORT: Final = {"-s": "--state-interval", "-j": "--threads"}
+_OUTPUT: Final = {
+    "-v": "`hypervisor trace` shows the calls of a transaction; calls of failing ones are printed anyway",
+    "--json": "the node only prints text; --config-out writes the accounts as JSON",
+    "--color": "the environment variable NO_COLOR disables colours",
+}
+
+
+class NodeCommand(ForeignOptions):
+    """The command `hypervisor node`, which recognises anvil's options."""
+
+    origin = "anvil"
+    here = "this node"
+    reasons: ClassVar = {**UNSUPPORTED, **{short: UNSUPPORTED[name] for short, name in _SHORT.items()}, **_OUTPUT}
+
+
+def explore(
+    folder: Folder,
+    port: Annotated[
+        int, typer.Option("--port", "-p", min=0, max=65535, metavar="PORT", help="Port; 0 selects a free port.")
+    ] = 0,
+    evm: Annotated[
+        Engines | None,
+        typer.Option(
+            callback=available_engine, help="EVM engine that executed the chain (default: as in `hypervisor node`)."
+        ),
+    ] = None,
+    artifacts: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="Folder of compiled contracts (default: out, artifacts)."),
+    ] = None,
+    index: Annotated[
+        bool, typer.Option("--index", help="Store an index by address and topic in the folder, to find old messages.")
+    ] = False,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the first page in a browser.")] = False,
+) -> None:
+    """Serve the explorer for a chain's folder until interrupted. A node may have the folder open.
+
+    The chain is shown as of the start. The node's RPC methods are served too, but no account signs, and changes by
+    clients stay in memory. The folder is not written, except for the index of --index.
+
+    Example: hypervisor explore chain
+    """
+    from functools import partial
+
+    from fvm_hypervisor.cli.folders import open_chain
+    from fvm_hypervisor.explorer.application import explorer
+    from fvm_hypervisor.verification.store import VerifiedContracts, source_of
+    from localnet.ledger.address_index import FILE, AddressIndex
+    from localnet.rpc.server import Server
+
+    with open_chain(folder, evm=evm, read_only=True) as network:
+        network.automine = False
+        addresses = AddressIndex(folder / FILE) if index else None
+        verified = VerifiedContracts(folder)
+        pages = explorer(
+            artifacts, lambda wanted: vector_of(server.url, wanted, network.overlay), partial(source_of, verified)
+        )
+        server = Server(network, port, signs=False, pages=pages, addresses=addresses)
+
+        def announce() -> None:
+            typer.echo(f"Explorer at {server.url}/ (chain id {network.chain_id}, block {network.block_number})")
+            if open_page:
+                import webbrowser
+
+                webbrowser.open(f"{server.url}/")
+
+        server.run(announce)
+
+
+def vector_of(url: str, transaction: str, overlay: Overlay | None = None) -> str:
+    """Return the test vector of a node's transaction as text. `overlay` is the node's. Raises NoVector."""
+    import json
+
+    from fvm_hypervisor.cli.vectors import data_folder
+    from fvm_hypervisor.explorer.site import NoVector
+    from fvm_hypervisor.laboratory.vectors.extract import extract_message
+    from fvm_hypervisor.laboratory.vectors.files import BundleFolder
+    from hypervisor.errors import HypervisorError
+    from localnet.chain.node_source import NodeSource
+
+    source = NodeSource(url, overlay=overlay)
+    try:
+        found = extract_message(source, BundleFolder(data_folder("bundles")), transaction)
+    except HypervisorError as error:
+        raise NoVector(str(error)) from None
+    finally:
+        source.close()
+    return json.dumps(found.vector, indent=2) + "\n"

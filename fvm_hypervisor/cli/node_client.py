@@ -1,24 +1,33 @@
-"""Functions shared by commands that use a node: addresses in every form, sending and waiting."""
+"""Requests of commands to a node: addresses in every form, sending and waiting, call trees, and native actors.
+
+The node may be untrusted: a malformed response raises a one-sentence error, and names with control codes are
+rejected. Text of contracts and actors is passed through, because the printer escapes it. Calls of native actors use
+Lotus's method names, so they also work with Lotus.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
+from bridge.actors.interfaces import UNKNOWN_INTERFACE, Interface
 from bridge.ethereum.reverts import exit_error, revert_reason
-from fvm_hypervisor.cli.options import URL, URL_VARIABLE
-from fvm_hypervisor.cli.progress import status_line
+from fvm_hypervisor.cli.options import URL, URL_VARIABLE, status_line
 from fvm_hypervisor.cli.rpc_client import rpc_request
-from fvm_hypervisor.cli.trace_client import request_trace
 from hypervisor.errors import InvalidInput
+from hypervisor.text import printable
+from localnet.addresses import filecoin_address
+from localnet.contracts.native_actor import read_interface, read_schema
 from localnet.fork.node_client import NodeError, redacted_url
 from localnet.traces.trace_command import trace_command
 
@@ -278,3 +287,300 @@ def _revert_data(data: Any) -> bytes:
         return bytes.fromhex(data[2:]) if isinstance(data, str) and data.startswith("0x") else b""
     except ValueError:
         return b""
+
+
+_MAX_NAME_LENGTH: Final = 200
+Predicate = Callable[[Any], bool]
+
+
+def request_trace(url: str, transaction: str) -> dict[str, Any]:
+    """Return the response of `hypervisor_trace`. Raises NodeError, also if it is not a call tree."""
+    return _check_response(url, rpc_request(url, "hypervisor_trace", transaction), _TRACE)
+
+
+def request_call_trace(url: str, request: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the response of `hypervisor_traceCall`; None if the node refuses or lacks the method.
+
+    Raises NodeError if it is not a call tree.
+    """
+    try:
+        response = rpc_request(url, "hypervisor_traceCall", request)
+    except NodeError as error:
+        if error.answered:
+            return None
+        raise
+    return _check_response(url, response, _CALL_TRACE)
+
+
+def request_hash(url: str, message: str) -> str | None:
+    """Return the transaction hash of a message CID; None if the node has no such message. Raises NodeError."""
+    response = rpc_request(url, "Filecoin.EthGetTransactionHashByCid", {"/": message})
+    if response is not None and not isinstance(response, str):
+        raise NodeError(f"{redacted_url(url)} returned an invalid transaction hash")
+    return response
+
+
+def request_epoch_trace(url: str, epoch: int) -> dict[str, Any]:
+    """Return the response of `hypervisor_traceEpoch`. Raises NodeError, also if it is not a call tree."""
+    return _check_response(url, rpc_request(url, "hypervisor_traceEpoch", epoch), _EPOCH_TRACE)
+
+
+def _check_response(url: str, response: Any, fields: Mapping[str, Predicate]) -> dict[str, Any]:
+    """Check the form of a response and all its calls, and return it."""
+    _check(url, "the response", response, fields)
+    calls = list(response["calls"])
+    for call in calls:  # iterative, since calls can be 1,024 deep
+        _check(url, "a call", call, _CALL)
+        calls.extend(call["calls"])
+        _check(url, "a call", {**_NEWER_FIELDS, **call}, _NEWER_FIELD_TYPES)
+        for event in call["events"]:
+            _check(url, "an event", event, _EVENT)
+            for entry in event["entries"]:
+                _check(url, "an event's entry", entry, _ENTRY)
+    found: dict[str, Any] = response
+    return found
+
+
+def request_places(url: str, transaction: str) -> dict[str, Any] | None:
+    """Return the response of `hypervisor_tracePlaces`; None if the node refuses or lacks the method.
+
+    Raises NodeError if the response has another shape.
+    """
+    try:
+        response = rpc_request(url, "hypervisor_tracePlaces", transaction)
+    except NodeError as error:
+        if error.answered:
+            return None
+        raise
+    if response is None:
+        return None
+    _check(url, "the response", response, _PLACES)
+    calls = list(response["calls"])
+    for call in calls:  # iterative, since calls can be 1,024 deep
+        _check(url, "a call's location", call, _PLACE)
+        if call["code"] is not None and call["code"] >= len(response["codes"]):
+            raise NodeError(f"{redacted_url(url)} returned invalid locations of calls: code {call['code']} is missing")
+        calls.extend(call["calls"])
+    found: dict[str, Any] = response
+    return found
+
+
+def _check(url: str, what: str, value: Any, fields: Mapping[str, Predicate]) -> None:
+    if not isinstance(value, dict):
+        raise NodeError(f"{redacted_url(url)} returned an invalid call tree: {what} is {value!r:.60}")
+    for name, is_valid in fields.items():
+        if not is_valid(value.get(name)):
+            raise NodeError(
+                f"{redacted_url(url)} returned an invalid call tree: '{name}' of {what} is {value.get(name)!r:.60}"
+            )
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value == value.encode("utf-8", "replace").decode()  # reject lone surrogates
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list)
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= _MAX_NAME_LENGTH and value.isprintable()
+
+
+def _is_name_or_none(value: Any) -> bool:
+    return value is None or _is_name(value)
+
+
+def _is_amount(value: Any) -> bool:
+    return _is_name(value) and value.isascii() and value.isdigit()
+
+
+def _is_hex(value: Any) -> bool:
+    if not isinstance(value, str) or not value.startswith("0x"):
+        return False
+    try:
+        bytes.fromhex(value[2:])
+    except ValueError:
+        return False
+    return True
+
+
+def _are_charges(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_number, value.values()))
+
+
+def _are_hex(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_hex, value))
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _are_schemas(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_text, value.values()))
+
+
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_number, value))
+
+
+def _is_number_or_none(value: Any) -> bool:
+    return value is None or _is_number(value)
+
+
+_PLACES: Final[Mapping[str, Predicate]] = {"codes": _are_hex, "calls": _is_list}
+_PLACE: Final[Mapping[str, Predicate]] = {
+    "code": _is_number_or_none,
+    "creation": _is_bool,
+    "made": _are_numbers,
+    "ended": _are_numbers,
+    "calls": _is_list,
+}
+_TRACE: Final[Mapping[str, Predicate]] = {
+    "transactionHash": _is_name,
+    "blockNumber": _is_number,
+    "exitCode": _is_number,
+    "exit": _is_name,
+    "gasUsed": _is_number,
+    "words": _is_text,
+    "reproduced": _is_bool,
+    "calls": _is_list,
+}
+_CALL_TRACE: Final[Mapping[str, Predicate]] = {name: _TRACE[name] for name in ("exitCode", "gasUsed", "words", "calls")}
+_EPOCH_TRACE: Final[Mapping[str, Predicate]] = {"epoch": _is_number, "reproduced": _is_bool, "calls": _is_list}
+_CALL: Final[Mapping[str, Predicate]] = {
+    **dict.fromkeys(("runtime", "from", "to", "actor", "error"), _is_name),
+    **dict.fromkeys(("method", "paramsCodec", "exitCode", "returnCodec", "gas"), _is_number),
+    **dict.fromkeys(("params", "return"), _is_hex),
+    **dict.fromkeys(("events", "calls"), _is_list),
+    "address": _is_name_or_none,
+    "value": _is_amount,
+    "readOnly": _is_bool,
+    **dict.fromkeys(("end", "words"), _is_text),
+    "plain": _is_bool,
+    "charges": _are_charges,
+}
+_NEWER_FIELDS: Final[Mapping[str, Any]] = {
+    "code": None, "name": "", "logs": [], "schemas": {}, "schema": "", "schemaFault": "",
+}  # fmt: skip
+"""Call fields that older nodes do not send."""
+_NEWER_FIELD_TYPES: Final[Mapping[str, Predicate]] = {
+    "code": _is_name_or_none, "name": _is_name, "logs": _are_texts, "schemas": _are_schemas,
+    "schema": _is_name, "schemaFault": _is_text,
+}  # fmt: skip
+_EVENT: Final[Mapping[str, Predicate]] = {"emitter": _is_name, "address": _is_name_or_none, "entries": _is_list}
+_ENTRY: Final[Mapping[str, Predicate]] = {"flags": _is_number, "codec": _is_number, "key": _is_text, "value": _is_hex}
+
+
+def install_actor(url: str, module: bytes, schema: Path | None, name: str) -> str:
+    """Install a module on a node and return its code CID. Raises InvalidInput, NodeError."""
+    text = None if schema is None else read_schema(schema)
+    return _cid(url, rpc_request(url, "hypervisor_installActor", b64encode(module).decode(), text, name))
+
+
+def create_actor(url: str, code: str, params: Any, cbor: bytes | None, value: int) -> dict[str, str]:
+    """Create an actor on a node and return its addresses. Raises NodeError."""
+    encoded = params if cbor is None else f"0x{cbor.hex()}"
+    found = rpc_request(url, "hypervisor_createActor", {"/": code}, encoded, hex(value))
+    if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in ("id", "address")):
+        raise NodeError(f"{redacted_url(url)} did not return the addresses of the new actor: {found!r:.60}")
+    return {name: printable(found[name]) for name in ("id", "address")}
+
+
+def replace_actor(url: str, target: str, code: str) -> None:
+    """Replace the code of an actor on a node. Raises NodeError."""
+    rpc_request(url, "hypervisor_setActorCode", str(filecoin_address(target)), {"/": code})
+
+
+def call_actor(
+    url: str,
+    target: str,
+    method: str | int,
+    params: Any,
+    value: int,
+    account: int,
+    dry_run: bool,
+    schema: Path | None,
+    cbor: bytes | None = None,
+) -> dict[str, Any]:
+    """Call a method and return its result, with the message's CID if one was sent; `value` is in attoFIL.
+
+    Raises InvalidInput, and NodeError also if the exit code is not 0.
+    """
+    address = str(filecoin_address(target))
+    interface = _node_interface(url, address, isinstance(method, int)) if schema is None else read_interface(schema)
+    number, data = interface.message(method, params, cbor)
+    request = {
+        "To": address,
+        "From": _sender(url, account),
+        "Value": str(value),
+        "Method": number,
+        "Params": b64encode(data).decode(),
+    }
+    if dry_run:
+        called = rpc_request(url, "Filecoin.StateCall", request, None)
+        return {"answer": _decode_return(url, interface, method, called, "MsgRct")}
+    sent = rpc_request(url, "Filecoin.MpoolPushMessage", request, None)
+    waited = rpc_request(url, "Filecoin.StateWaitMsg", sent["CID"], 0, -1, True)
+    return {"answer": _decode_return(url, interface, method, waited, "Receipt"), "message": sent["CID"]["/"]}
+
+
+def _cid(url: str, found: Any) -> str:
+    if not isinstance(found, dict) or not isinstance(found.get("/"), str):
+        raise NodeError(f"{redacted_url(url)} returned no code CID: {found!r:.60}")
+    return printable(found["/"])
+
+
+def _node_interface(url: str, address: str, by_number: bool) -> Interface:
+    """Return the interface that a node has for an actor's code; with `by_number`, it may be empty."""
+    try:
+        found = rpc_request(url, "hypervisor_actorInterface", address)
+    except NodeError as error:
+        if not error.answered:
+            raise
+        found = {}  # the node lacks the method
+    if isinstance(found, dict) and isinstance(found.get("schema"), str):
+        return Interface.parse(found["schema"], f"the schema of {address}")
+    try:
+        return _built_in(url, address)
+    except InvalidInput:
+        if not by_number:
+            raise
+        return UNKNOWN_INTERFACE
+
+
+def _built_in(url: str, address: str) -> Interface:
+    code = rpc_request(url, "Filecoin.StateGetActor", address, None)["Code"]
+    version = rpc_request(url, "Filecoin.StateNetworkVersion", None)
+    names = [name for name, known in rpc_request(url, "Filecoin.StateActorCodeCIDs", version).items() if known == code]
+    if not names:
+        raise InvalidInput(f"the interface of {address} is unknown: pass its schema with --schema")
+    return Interface.built_in(names[0])
+
+
+def _sender(url: str, account: int) -> str:
+    native = [str(each) for each in rpc_request(url, "Filecoin.WalletList") if str(each)[1:2] == "1"]
+    if account >= len(native):
+        count = f"{len(native)} native account{'' if len(native) == 1 else 's'}"
+        raise InvalidInput(f"account {account} is out of range: {redacted_url(url)} has {count}")
+    return native[account]
+
+
+def _decode_return(url: str, interface: Interface, method: str | int, found: dict[str, Any], receipt: str) -> Any:
+    try:
+        code, returned = found[receipt]["ExitCode"], found[receipt]["Return"]
+        data = b64decode(returned or "", validate=True)
+    except (TypeError, KeyError, Base64Error) as error:
+        raise NodeError(f"{redacted_url(url)} returned an invalid receipt: {error}") from None
+    if code:
+        raise NodeError(f"{method} exited with {code}: {printable(str(found.get('Error') or 'no message'))}")
+    return interface.return_as_json(method, data)

@@ -1,14 +1,25 @@
-"""Options of `hypervisor node` for forks of other networks, with anvil's names."""
+"""Settings of a node from its options: forks, upgrades and reward streams; and its start-up text.
+
+Options for forks have anvil's names. Accounts and keys are printed in anvil's order and under its headings.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Final
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from fvm_hypervisor.cli.options import parsed_network
+
 if TYPE_CHECKING:
+    from hypervisor.bundles.bundle import Bundle
+    from hypervisor.versions.stream_settings import StreamSettings
+    from localnet import Network
     from localnet.fork.forking import ForkSource
+    from localnet.ledger.upgrades import Upgrade
 
 _PANEL: Final = "Forks"
 
@@ -191,3 +202,248 @@ def fork_source(
         raise InvalidInput("--fork-transaction-hash already selects the block: omit the other option")
     after = None if transaction is None else bytes.fromhex(transaction[2:])
     return ForkSource(url, block, report_wait, options, caches, after, chain_id)
+
+
+PANEL: Final = "Filecoin"
+
+Version = Annotated[
+    str | None,
+    typer.Option(
+        metavar="nvN|FILE",
+        rich_help_panel=PANEL,
+        help="Network version of a new chain, or the draft of one (.toml) to start with or to upgrade to (default: the "
+        "newest, or the newest that the bundle supports).",
+    ),
+]
+Trust = Annotated[
+    bool,
+    typer.Option("--trust", rich_help_panel=PANEL, help="Allow the migration of the draft version to run."),
+]
+NodeOverlay = Annotated[
+    Path | None,
+    typer.Option(
+        "--overlay",
+        metavar="FILE",
+        rich_help_panel=PANEL,
+        help="TOML overlay of prices or rules. A folder created with one must be opened with it.",
+    ),
+]
+Features = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--feature",
+        metavar="NAME",
+        rich_help_panel=PANEL,
+        help="Enable an optional FVM feature, m2-native or upgrade-actor (docs/actors.md); repeatable. A "
+        "folder created with one must be opened with it.",
+    ),
+]
+Upgrades = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--upgrade",
+        metavar="nvN@EPOCH[=BUNDLE]",
+        rich_help_panel=PANEL,
+        help="Upgrade to a network version after an epoch, with the actors of this bundle; repeatable.",
+    ),
+]
+Swa = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        rich_help_panel=PANEL,
+        help="Address that governs the block reward's streams, from nv29 on (default: f00). Use an "
+        "account's 0x address with `hypervisor send`, its f1 address with `hypervisor actor call`.",
+    ),
+]
+Sra = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        rich_help_panel=PANEL,
+        help="Address that sets the shares of the second stream (default: f00). Address forms as with --swa.",
+    ),
+]
+Orchestrator = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        rich_help_panel=PANEL,
+        help="Initial recipient of the second stream (default: f00).",
+    ),
+]
+Ramp = Annotated[
+    int | None,
+    typer.Option(
+        metavar="EPOCHS",
+        rich_help_panel=PANEL,
+        help="Number of epochs over which the miners' stream falls from 95 % to 50 %. With 0 it is the "
+        "only stream (default: 900 with another of these options or after an upgrade, otherwise 0).",
+    ),
+]
+Timelock = Annotated[
+    int | None,
+    typer.Option(
+        metavar="EPOCHS",
+        rich_help_panel=PANEL,
+        help="Delay of changes made by --swa in epochs (default: 50 if --ramp is not 0, otherwise 0).",
+    ),
+]
+
+
+def network_options(
+    network: str | None, overlay: Path | None, upgrades: list[str] | None, bundle: str | None, trust: bool, forks: bool
+) -> dict[str, Any]:
+    """Return the settings of a network that options choose: version, overlay, planned upgrades and bundle.
+
+    A draft's file chooses all of them (`fvm_hypervisor.laboratory.drafts.draft_options`). Raises InvalidInput.
+    """
+    from hypervisor.machine.opening import load_overlay
+
+    plan = parse_upgrades(upgrades)
+    if network is None or not network.endswith(".toml"):
+        version = None if network is None else parsed_network(network)
+        return {"network": version, "overlay": load_overlay(overlay), "upgrades": plan, "bundle": bundle}
+    from fvm_hypervisor.laboratory.drafts import (  # with what builds actors: loaded for drafts only
+        allow_draft,
+        draft_options,
+        named_draft,
+    )
+
+    draft = named_draft(network, overlay)
+    assert draft is not None, "the name ends in .toml"
+    allow_draft(draft, trust=trust)
+    return draft_options(draft, plan, bundle, forks=forks)
+
+
+def parse_upgrades(entries: list[str] | None) -> dict[int, int | tuple[int, Bundle | str | Path]]:
+    """Return the upgrades of --upgrade by epoch. Raises InvalidInput."""
+    return dict(_parse_entry(entry) for entry in entries or ())
+
+
+def _parse_entry(entry: str) -> tuple[int, int | tuple[int, str]]:
+    """Return the epoch and the upgrade of an entry such as `nv29@1000` or `nv28@1000=v18-devnet`."""
+    from hypervisor.errors import InvalidInput
+
+    upgrade, with_bundle, bundle = entry.partition("=")
+    name, at, epoch = upgrade.partition("@")
+    if not at or not epoch.isascii() or not epoch.isdigit() or (with_bundle and not bundle):
+        raise InvalidInput(f"'{entry}' is not an upgrade: expected nv29@1000 or nv28@1000=v18-devnet, for example")
+    version = parsed_network(name)
+    return int(epoch), (version, bundle) if bundle else version
+
+
+def streams(**options: str | int | None) -> StreamSettings | None:
+    """Return the stream settings given by options named as in `stream_settings`; None if there are none.
+
+    Raises InvalidInput.
+    """
+    from localnet.chain.streams import stream_settings
+
+    settings: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    return stream_settings(**settings) if settings else None
+
+
+_LINE = "=================="
+
+
+def config(network: Network, mnemonic: str, path: str) -> dict[str, Any]:
+    """Return the content of --config-out: accounts, keys and prices, in the fields of anvil's file."""
+    return {
+        "available_accounts": [f"0x{account.address.hex()}" for account in network.accounts],
+        "private_keys": [f"0x{account.private_key.hex()}" for account in network.accounts],
+        "wallet": {"derivation_path": path, "mnemonic": mnemonic},
+        "base_fee": str(network.base_fee),
+        "gas_price": str(network.base_fee + network.rules.fees.premium),
+        "gas_limit": str(network.rules.limits.block_gas),
+        "genesis_timestamp": str(network.chain.index.tipset(network.chain.index.first).timestamp),
+    }
+
+
+def banner(network: Network, mnemonic: str, path: str, *, signs: bool) -> str:
+    """Return the startup banner, which is printed before the listening address."""
+    from bridge.ethereum.addresses import checksummed
+    from hypervisor.text import show_fil
+
+    parts = [
+        _part("Available Accounts", [
+            f"({number}) {checksummed(account.address)} ({show_fil(network.balance(account))})  {account.native}"
+            for number, account in enumerate(network.accounts)
+        ]),
+        _part("Private Keys", [
+            f"({number}) 0x{account.private_key.hex()}" for number, account in enumerate(network.accounts)
+        ]),
+        _part("Wallet", [f"Mnemonic:        {mnemonic}", f"Derivation path: {path}"]),
+        _part("Chain ID", [str(network.chain_id)]),
+        _part("Network", [
+            f"Rules:           {f'{network.rules.name} {network.rules.hardfork}'.strip()}",
+            f"Version:         nv{network.version}",
+            *(f"Upgrade:         nv{each.version} after epoch {each.epoch}" for each in _future_upgrades(network)),
+            *_overlay(network),
+            f"Actors:          {_actors(network)}",
+            *_mismatch(network),
+            *_origin(network),
+            f"Contracts:       run by {network.machine.registry.options['evm']}",
+            f"Base fee:        {network.base_fee} attoFIL",
+        ]),
+    ]  # fmt: skip
+    note = "These keys are public: anyone can spend their funds. Use them locally only."
+    if not signs:
+        note += "\nThe node listens beyond this machine, so it signs for no account (use --unlock to sign)."
+    return "\n\n".join([*parts, note])
+
+
+def _future_upgrades(network: Network) -> list[Upgrade]:
+    """Return the upgrades that are still ahead."""
+    return [upgrade for upgrade in network.chain.record.upgrades.planned if upgrade.epoch >= network.block_number]
+
+
+def _actors(network: Network) -> str:
+    """Return the bundle of built-in actors as a release name, if any, and its manifest root."""
+    from hypervisor.bundles.bundle_library import release_of
+    from store.cid import show
+
+    root = network.machine.manifest.root
+    release = release_of(root)
+    return f"manifest {show(root)}" if release is None else f"{release.name} (manifest {show(root)})"
+
+
+def _overlay(network: Network) -> list[str]:
+    """Return the line about differences from the network version's prices and rules."""
+    overlay = network.overlay
+    return [] if overlay is None else [f"Overlay:         {overlay}"]
+
+
+def _mismatch(network: Network) -> list[str]:
+    """Return warnings for official bundles that do not match the network version, now or after a planned upgrade."""
+    from hypervisor.bundles.bundle_library import release_of
+    from hypervisor.versions.network_versions import network_version_row
+
+    release = release_of(network.machine.manifest.root)
+    if release is None:
+        return []
+    remedies = {network.version: "--bundle {0}, or another --network"}
+    for planned in takewhile(lambda upgrade: upgrade.actors is None, _future_upgrades(network)):
+        remedies[planned.version] = f"--upgrade nv{planned.version}@{planned.epoch}={{0}}"
+    return [
+        f"Warning:         nv{version} runs actors v{wanted} on the network, not v{release.version}: use "
+        + remedy.format(f"v{wanted}-{release.network}")
+        for version, remedy in remedies.items()
+        if (wanted := network_version_row(version, network.overlay).actors) != release.version
+    ]
+
+
+def _origin(network: Network) -> list[str]:
+    """Return the line about a fork's origin: a node's network, or a chain's snapshot."""
+    origin = network.chain.origin
+    if origin is None:
+        return []
+    from bridge.ethereum.block import ETHEREUM
+    from localnet.fork.node_client import redacted_url  # loaded for forks only
+
+    point, what = origin.point, "block" if network.rules.name == ETHEREUM else "epoch"
+    return [f"Fork:            of {redacted_url(point.url) or 'a snapshot'}, after {what} {point.height}"]
+
+
+def _part(title: str, lines: list[str]) -> str:
+    return "\n".join([title, _LINE, "", *lines])

@@ -1,13 +1,23 @@
-"""Options and arguments shared by several commands."""
+"""Options, command classes and progress bars that several commands share.
+
+`ArgumentsCommand` explains how to pass a negative number, and `ForeignOptions` how to replace an option of anvil or
+forge that this program does not have.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
 from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from shutil import get_terminal_size
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
 import typer
+from typer.core import TyperCommand
 
 from localnet.traces.trace_command import DEFAULT_URL
 
@@ -225,3 +235,108 @@ def parsed_network(name: str) -> int:
         hint = "; for anvil's --network, use --rules ethereum" if name in _ANVIL_NETWORKS else ""
         raise InvalidInput(f"'{name:.40}' is not a network version: expected nv29, for example{hint}")
     return number
+
+
+_NEGATIVE: Final = re.compile(r"-[0-9]")
+
+
+class ArgumentsCommand(TyperCommand):
+    """A command whose errors explain how to pass a negative number."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse with typer. Raises InvalidInput for a negative number mistaken for an option."""
+        from hypervisor.errors import InvalidInput
+
+        before, negative = list(args), next((each for each in args if _NEGATIVE.match(each)), "")
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            if negative and "--" not in before and _NEGATIVE.match(getattr(error, "option_name", None) or ""):
+                raise InvalidInput(
+                    f"{negative} looks like an option: put options first, then -- and the arguments, as in "
+                    f"hypervisor {ctx.info_name} ... -- {negative}"
+                ) from None
+            raise
+
+
+_ALIKE: Final = 0.9
+"""Minimum similarity to another program's option name; typer suggests own names from 0.6 on."""
+
+
+class ForeignOptions(TyperCommand):
+    """A command that recognises another program's options."""
+
+    origin: ClassVar[str]
+    here: ClassVar[str]
+    reasons: ClassVar[Mapping[str, str]]
+    own: ClassVar[Mapping[str, str]] = {}
+    """Replacements for options that other commands of this program have."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse with typer. Raises InvalidInput for an unsupported option of the other program, or a misspelled one."""
+        from hypervisor.errors import InvalidInput
+
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            name = getattr(error, "option_name", None) or ""
+            if name in self.own:
+                raise InvalidInput(f"there is no option {name} here: {self.own[name]}") from None
+            known = [option for parameter in self.params for option in parameter.opts]
+            (near,) = get_close_matches(name, [*known, *self.reasons], 1, _ALIKE) or ("",)
+            if near not in self.reasons:
+                raise
+            subject = name if name == near else f"there is no option {name}; {near}"
+            text = f"{subject} is an option of {self.origin} that {self.here} does not have: {self.reasons[near]}"
+            raise InvalidInput(text) from None
+
+
+@contextmanager
+def bytes_bar(what: str, total: int | None = None) -> Iterator[Callable[[int], None] | None]:
+    """Yield a function that reports processed bytes; None if the output is not a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda done: progress.update(task, completed=done)
+
+
+def running_line() -> Callable[[Sequence[tuple[str, float]]], None] | None:
+    """Return a function that displays running tasks as (name, seconds); None if stderr is not a terminal.
+
+    An empty sequence clears the line.
+    """
+    if not sys.stderr.isatty():
+        return None
+    shown = ""
+
+    def show(running: Sequence[tuple[str, float]]) -> None:
+        nonlocal shown
+        text = ""
+        if running:
+            (name, seconds), *others = running
+            text = f"running for {seconds:.0f} s: {name}{f' and {len(others)} more' if others else ''}"
+        text = text[: get_terminal_size().columns - 1]
+        if text != shown:
+            sys.stderr.write(f"\r{text}\x1b[K")
+            sys.stderr.flush()
+            shown = text
+
+    return show
+
+
+@contextmanager
+def status_line(what: str) -> Iterator[Callable[[str], None] | None]:
+    """Yield a function that reports progress of unknown length; None if the output is not a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what) as status:
+        yield lambda text: status.update(f"{what}: {text}")

@@ -11,7 +11,7 @@ import sys
 from contextlib import suppress
 from typing import Any, Final
 
-from fvm_hypervisor.cli.exit_status import FAILED, INTERRUPTED, TERMINATED
+from fvm_hypervisor.cli.commands import FAILED, INTERRUPTED, TERMINATED
 
 _LOADED: Final = 250_000
 """Threshold of the first garbage collection, above the number of objects that any command allocates while loading."""

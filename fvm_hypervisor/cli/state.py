@@ -1,4 +1,4 @@
-"""`hypervisor car`: verify, export and import CAR files."""
+"""`hypervisor inspect`, `car` and `gc`: show, export, import and prune the state in a folder."""
 
 from __future__ import annotations
 
@@ -6,15 +6,186 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from fvm_hypervisor.cli.folders import Folder
+from fvm_hypervisor.cli.options import refuse_nan
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from localnet.state.inspection import StateInspector
     from store.car.transfer import CarSummary
+    from store.rocks.collector import CollectionResult
     from store.rocks.database import RocksStore
+
+_PATH = "ACTOR, ACTOR/FIELD, or ACTOR/state/... with names of the actor's schema (default: list the actors)."
+
+
+def inspect(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DIR]", help="Folder of a machine or chain; omit it with --verify.", show_default=False
+        ),
+    ] = None,
+    path: Annotated[str, typer.Argument(metavar="[PATH]", help=_PATH, show_default=False)] = "",
+    root: Annotated[str | None, typer.Option(metavar="CID", help="State root CID (default: the newest state).")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of entries shown per map or list.")] = 100,
+    proof: Annotated[
+        Path | None,
+        typer.Option(metavar="CAR", help="Write a proof to this file: the blocks from the root to the value."),
+    ] = None,
+    verify: Annotated[
+        Path | None, typer.Option(metavar="CAR", help="Inspect a file written by --proof, instead of a folder.")
+    ] = None,
+    block: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CID",
+            help="CID of a block header, instead of a state root; PATH may also be receipts/MESSAGE/events/EVENT.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+) -> None:
+    """Show the value at a path in a machine's state. This also works while a node has the folder open.
+
+    --verify needs no folder: each block of the proof is checked against its CID, and the path is resolved from the
+    root in these blocks only. --root names the state root that you trust; without it, the root in the file is used and
+    printed. Compare that root with one that you trust. The state of an actor without a schema is shown without names.
+
+    --block starts at a block header instead. It contains the state and the receipts after the tipset before it.
+
+    Exit status: 0 if the value exists, 1 if it does not or is not proven, 2 for invalid input.
+
+    Example: hypervisor inspect chain f04/state/claims
+
+    Example: hypervisor inspect f04/state/claims --verify proof.car --root bafy...
+
+    Example: hypervisor inspect receipts/0/events/0 --verify proof.car --block bafy...
+    """
+    from hypervisor.errors import InvalidInput
+
+    if block is not None and root is not None:
+        raise InvalidInput("--block and --root cannot be used together: a block header contains a state root")
+    if verify is not None:
+        if folder is not None and path:
+            raise InvalidInput("--verify reads the proof instead of a folder: omit the folder")
+        if proof is not None:
+            raise InvalidInput(
+                "--proof and --verify cannot be used together: the first writes a proof, the second reads one"
+            )
+        path = path if folder is None else str(folder)
+        _check_start(path, block)
+        start, found = _inspect_proof(verify, root, block, path, limit)
+        if root is None and block is None and not as_json:
+            typer.echo(
+                f"the root in the file is {start}: compare it with a state root that you trust, or pass --root",
+                err=True,
+            )
+    elif folder is None:
+        raise InvalidInput("missing argument: a folder, or a proof file with --verify")
+    else:
+        _check_start(path, block)
+        found = _inspect_folder(folder, root, block, path, limit, proof)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    _print(found, path)
+
+
+def _check_start(path: str, block: str | None) -> None:
+    """Raise InvalidInput for a path in receipts without a block header."""
+    from hypervisor.errors import InvalidInput
+
+    if block is None and path.split("/")[0] == "receipts":
+        raise InvalidInput("receipts are not part of the state: pass the block header that contains them, --block CID")
+
+
+def _inspect_folder(
+    folder: Path, root: str | None, block: str | None, path: str, limit: int, proof: Path | None
+) -> Any:
+    """Return the value at the path, and write the blocks that prove it to `proof`."""
+    from fvm_hypervisor.cli.folders import head_of, parse_block_cid, reading
+    from fvm_hypervisor.laboratory.proofs.filecoin import read_proven_path
+    from hypervisor.installation import check_output
+    from localnet.state.actor_interfaces import StoredSchemas
+    from localnet.state.inspection import StateInspector
+    from store.blocks.overlay import RecordingBlockstore
+    from store.car.transfer import write_blocks
+    from store.cid import show
+
+    check_output(proof, "the proof")
+    with reading(folder) as store:
+        if block is not None:
+            start = parse_block_cid(block)
+            recorder = RecordingBlockstore(store)
+            found, take = read_proven_path(recorder, start, path, limit), recorder.take
+        else:
+            start = head_of(store) if root is None else parse_block_cid(root)
+            inspector = StateInspector(store, start, StoredSchemas(store, store))
+            found, take = inspector.read_path(path, limit), inspector.proof
+            _report_fault(inspector, path)
+        if proof is not None:
+            with proof.open("wb") as file:
+                count = write_blocks(file, [start], take())
+            typer.echo(f"{proof}: {count} blocks, the root is {show(start)}", err=True)
+    return found
+
+
+def _report_fault(inspector: StateInspector, path: str) -> None:
+    """Print to stderr why the state at a path is undecoded although its actor has a schema."""
+    from hypervisor.text import printable
+
+    steps = [step for step in path.split("/") if step]
+    if steps[1:2] == ["state"] and (fault := inspector.schema_fault(steps[0])):
+        typer.echo(f"note: shown undecoded: {printable(fault)}", err=True)
+
+
+def _inspect_proof(file: Path, root: str | None, block: str | None, path: str, limit: int) -> tuple[str, Any]:
+    """Return a proof's root and the value at `path` in its blocks. Raises ProofError, InvalidInput."""
+    from fvm_hypervisor.cli.folders import parse_block_cid
+    from fvm_hypervisor.laboratory.proofs.filecoin import inspect_file, inspect_state, proving, read_proof
+    from store.cid import show
+
+    if block is not None:
+        header, found = inspect_file(file, path, parse_block_cid(block), limit)
+        return show(header), found
+    start, blocks = read_proof(file)
+    if root is not None:
+        start = parse_block_cid(root)
+    with proving(f"{file} does not prove the value at '{path}' in the state {show(start)}"):
+        return show(start), inspect_state(blocks, start, path, limit)
+
+
+def _print(found: Any, path: str) -> None:
+    """Print text output: one line per actor without a path, else one line per value."""
+    from hypervisor.text import printable
+
+    if not path.strip("/"):
+        for actor, fields in found.items():
+            typer.echo(f"{actor:<10} {fields['type']:<18} {fields['balance']} attoFIL")
+        return
+    for name, value in _lines(found):
+        text = printable(value, len(value)) if isinstance(value, str) else json.dumps(value)
+        typer.echo(f"{printable(name, len(name))}  {text}" if name else text)
+
+
+def _lines(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the path and value of each leaf."""
+    if isinstance(value, dict) and value and value.keys() != {"/"}:
+        for key, item in value.items():
+            yield from _lines(item, f"{path}/{key}" if path else key)
+    elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+        yield from _lines({str(index): item for index, item in enumerate(value)}, path)
+    elif isinstance(value, dict) and value:
+        yield path, value["/"]
+    else:
+        yield path, value
+
 
 app = typer.Typer(help="Import, export and verify states as CAR files.", no_args_is_help=True)
 
@@ -42,7 +213,7 @@ def verify(car: _File, strict: _Strict = False, as_json: _AsJson = False) -> Non
 
     Example: hypervisor car verify state.car
     """
-    from fvm_hypervisor.cli.progress import bytes_bar
+    from fvm_hypervisor.cli.options import bytes_bar
     from store.car.transfer import verify_car
 
     with _name_file_in_errors(car), bytes_bar("verifying", car.stat().st_size) as progress:
@@ -70,7 +241,7 @@ def export(
     Example: hypervisor car export chain state.car
     """
     from fvm_hypervisor.cli.folders import head_of, parse_block_cid, reading
-    from fvm_hypervisor.cli.progress import bytes_bar
+    from fvm_hypervisor.cli.options import bytes_bar
     from hypervisor.errors import InvalidInput
     from hypervisor.installation import writing
     from store.car.selectors import SelectorError, parse_selector, selected_blocks
@@ -129,7 +300,7 @@ def import_(
 
     Example: hypervisor car import calibration snapshot.car --chain
     """
-    from fvm_hypervisor.cli.progress import bytes_bar
+    from fvm_hypervisor.cli.options import bytes_bar
     from hypervisor.errors import InvalidInput
     from localnet.chain.chain_snapshot import check_empty
     from store.car.files import read_car
@@ -199,3 +370,124 @@ def _report(summary: CarSummary, as_json: bool) -> None:
         if isinstance(value, list):
             text = ", ".join(value[:3]) + (f" and {len(value) - 3:,} more" if len(value) > 3 else "") or "none"
         typer.echo(f"{name:<13}{text}")
+
+
+_UNFINISHED = 3
+_COMPACTING = 0.1
+
+
+def gc(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="Folder of a machine or chain.", show_default=False)
+    ] = None,
+    states: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Number of recent tipsets whose states are retained (default: all).", show_default=False
+        ),
+    ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            min=0, callback=refuse_nan, help="Stop after this many seconds; the next run continues.", show_default=False
+        ),
+    ] = None,
+    rpc_url: Annotated[
+        str | None,
+        typer.Option("--rpc-url", metavar="URL", help="Run on the node that has the folder open.", show_default=False),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Delete blocks of a folder that no state, receipt, message or pin references, and release their disk space.
+
+    It may be interrupted and run again at any time. If a node has the folder open, pass the node's URL instead; the
+    node keeps serving requests. (`hypervisor node --keep-states` collects automatically.)
+
+    Example: hypervisor gc chain --states 900
+
+    Example: hypervisor gc --rpc-url http://127.0.0.1:8545
+    """
+    from fvm_hypervisor.cli.options import status_line
+    from hypervisor.errors import InvalidInput
+
+    if (folder is None) == (rpc_url is None):
+        raise InvalidInput("missing argument: pass a folder, or with --rpc-url the node that has it open")
+    with status_line("collecting") as update_status:
+
+        def progress(phase: str, retained: int, dropped: int) -> None:
+            if update_status is not None:
+                update_status(f"{phase}, {retained:,} kept, {dropped:,} dropped")
+
+        if folder is not None:
+            done = _in_folder(folder, states, seconds, progress)
+        else:
+            done = _at_node(str(rpc_url), states, seconds, progress)
+    if done is None:
+        typer.echo("the time limit is reached: run the command again to continue", err=True)
+        raise typer.Exit(_UNFINISHED)
+    if as_json:
+        fields = {"kept": done.retained, "dropped": done.dropped}
+        typer.echo(json.dumps(fields | {"size_before": done.size_before, "size_after": done.size_after}))
+        return
+    typer.echo(
+        f"{done.retained:,} blocks kept, {done.dropped:,} dropped; {done.size_before:,} bytes before, "
+        f"{done.size_after:,} after"
+    )
+
+
+def _in_folder(
+    folder: Path, states: int | None, seconds: float | None, progress: Callable[[str, int, int], None]
+) -> CollectionResult | None:
+    from fvm_hypervisor.cli.folders import open_folder
+    from hypervisor.errors import InvalidInput
+    from localnet.chain.retention import chain_roots, forget_states
+    from localnet.fork.ethereum_fork import reads_from_node
+    from store.blockstore import StoreLocked
+    from store.rocks.collector import GarbageCollector
+
+    try:
+        opened = open_folder(folder, read_only=False)
+    except StoreLocked:
+        raise StoreLocked(
+            f"the store in {folder} is open in another process: if that is a node, pass its URL instead of the folder "
+            "(--rpc-url URL); the node stays available"
+        ) from None
+    with opened as store:
+        if reads_from_node(store):
+            raise InvalidInput(
+                f"{folder} contains a fork, which has only the blocks that were read: nothing is collected"
+            )
+        if states is not None:
+            forget_states(store, states)
+        collector = GarbageCollector(store, lambda: chain_roots(store))
+        return collector.run(lambda found: progress(found.phase, found.retained, found.dropped), seconds)
+
+
+def _at_node(
+    url: str, states: int | None, seconds: float | None, progress: Callable[[str, int, int], None]
+) -> CollectionResult | None:
+    from localnet.fork.node_client import NodeClient, NodeError, redacted_url
+    from store.rocks.collector import CollectionResult
+
+    until = None if seconds is None else monotonic() + seconds
+    params: list[int] = [] if states is None else [states]
+    with NodeClient(url) as client:
+        while until is None or monotonic() <= until:
+            match client.request("hypervisor_collectGarbage", *params):
+                case {
+                    "phase": "done",
+                    "kept": int(retained),
+                    "dropped": int(dropped),
+                    "sizeBefore": int(before),
+                    "sizeAfter": int(after),
+                }:
+                    return CollectionResult(retained, dropped, before, after)
+                case {"phase": str(phase), "kept": int(retained), "dropped": int(dropped)}:
+                    progress(phase, retained, dropped)
+                    if phase == "compact":  # the node releases the disk space in the background
+                        sleep(_COMPACTING)
+                case _:
+                    raise NodeError(
+                        f"{redacted_url(url)} returned no status of a collection: is it a `hypervisor node`?"
+                    )
+    return None

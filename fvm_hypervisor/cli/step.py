@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fvm_hypervisor.cli.laboratory_options import BundleDir, bundle_folder
+from fvm_hypervisor.cli.laboratory import BundleDir, bundle_folder
 from fvm_hypervisor.cli.options import URL, URL_VARIABLE, Abi, Arguments, Artifacts, Engines, Value, available_engine
 
 if TYPE_CHECKING:
@@ -95,9 +95,9 @@ def step(
 
     Example: hypervisor step 0x5fbd... 'increment(uint256)' 5 --state chain
     """
+    from fvm_hypervisor.debugger.breakpoints import SourceLines
     from fvm_hypervisor.debugger.commands import run_prompt
     from fvm_hypervisor.debugger.session import Session
-    from fvm_hypervisor.debugger.sources import SourceLines
     from hypervisor.errors import InvalidInput
 
     if dap or listen is not None:
@@ -159,8 +159,8 @@ def _serve(port: int | None) -> None:
 @contextmanager
 def _open_launched(launch: Mapping[str, Any]) -> Iterator[Session]:
     """Open the session that an editor's configuration describes. Raises InvalidInput."""
+    from fvm_hypervisor.debugger.breakpoints import SourceLines
     from fvm_hypervisor.debugger.session import Session
-    from fvm_hypervisor.debugger.sources import SourceLines
     from hypervisor.errors import InvalidInput
 
     def text(name: str) -> str | None:
@@ -261,7 +261,7 @@ def _request(
 ) -> CallRequest:
     """Return the request for a function call."""
     from bridge.ethereum.addresses import ZERO_ADDRESS
-    from fvm_hypervisor.cli.call import interface_of
+    from fvm_hypervisor.cli.transactions import interface_of
     from hypervisor.types import TokenAmount
     from localnet.contracts.amounts import payment
     from localnet.contracts.argument_texts import calldata_of

@@ -1,7 +1,8 @@
-"""`hypervisor trace`: show the call tree of a transaction over both runtimes, or an epoch's implicit messages."""
+"""`hypervisor trace` and `profile`: a transaction's call tree over both runtimes, and its gas by function."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ from fvm_hypervisor.cli.options import (
     RESPONSE_TIME,
     URL,
     Artifacts,
+    AsJson,
     Engines,
     ResponseTimeout,
     RpcUrl,
@@ -164,7 +166,7 @@ def _epoch_of_folder(folder: Path, evm: str | None, epoch: int) -> dict[str, Any
 
 
 def _epoch_of_node(url: str, epoch: int) -> dict[str, Any]:
-    from fvm_hypervisor.cli.trace_client import request_epoch_trace
+    from fvm_hypervisor.cli.node_client import request_epoch_trace
 
     return request_epoch_trace(url, epoch)
 
@@ -201,7 +203,7 @@ def _of_folder(folder: Path, evm: str | None, wanted: bytes | str, places: bool)
 
 
 def _of_node(url: str, wanted: bytes | str, places: bool) -> Traced:
-    from fvm_hypervisor.cli.trace_client import request_places, request_trace
+    from fvm_hypervisor.cli.node_client import request_places, request_trace
 
     text = hash_at_node(url, wanted)
     return request_trace(url, text), request_places(url, text) if places else None
@@ -221,7 +223,7 @@ def transaction_of(network: Network, wanted: bytes | str) -> bytes:
 
 def hash_at_node(url: str, wanted: bytes | str) -> str:
     """Return a transaction's hash as hex, resolving a message CID at a node. Raises UnknownTransaction, NodeError."""
-    from fvm_hypervisor.cli.trace_client import request_hash
+    from fvm_hypervisor.cli.node_client import request_hash
 
     text = request_hash(url, wanted) if isinstance(wanted, str) else f"0x{wanted.hex()}"
     if text is None:
@@ -260,3 +262,58 @@ def _title(found: dict[str, Any]) -> Text:
     if not found["reproduced"]:
         title.append(f"\n{_NOT_REPRODUCED}", style="yellow")
     return title
+
+
+def profile(
+    transaction: Annotated[
+        str, typer.Argument(metavar="TXHASH", help="Transaction hash or message CID.", show_default=False)
+    ],
+    rpc: RpcUrl = URL,
+    timeout: ResponseTimeout = RESPONSE_TIME,
+    state: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of a chain, instead of a node.")] = None,
+    flame: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write a flame graph of gas, as .svg or .html."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Profile the gas of native actors by function and syscall, exclusive and inclusive of calls.
+
+    The transaction is re-executed on its original state. Gas is exact. Time is measured for syscalls and distributed
+    by gas for the code between them. Function names need the module's custom section `name`; in Rust set `strip =
+    "debuginfo"`. A call to another actor appears below the `send::send` that made it.
+
+    Example: hypervisor profile 0x67ad... --flame profile.svg
+    """
+    from localnet.traces.guest_profile import profile_lines, save_profile_flame
+
+    wanted = parse_transaction_reference(transaction)
+    found = _profile_of_folder(state, wanted) if state else _profile_of_node(rpc, wanted)
+    if flame is not None:
+        save_profile_flame(found, flame)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    for line in profile_lines(found):
+        typer.echo(line)
+
+
+def _profile_of_folder(folder: Path, wanted: bytes | str) -> dict[str, Any]:
+    from fvm_hypervisor.cli.folders import open_chain
+
+    with open_chain(folder, read_only=True) as network:
+        return network.profile(transaction_of(network, wanted)).as_json()
+
+
+def _profile_of_node(url: str, wanted: bytes | str) -> dict[str, Any]:
+    from fvm_hypervisor.cli.rpc_client import rpc_request
+    from localnet.fork.node_client import NodeError, redacted_url
+    from localnet.traces.guest_profile import check_profile
+
+    found = rpc_request(url, "hypervisor_profile", hash_at_node(url, wanted))
+    try:
+        return check_profile(found)
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        raise NodeError(
+            f"{redacted_url(url)} returned an invalid profile: {type(error).__name__} in {found!r:.60}"
+        ) from None

@@ -1,11 +1,12 @@
 """A Debug Adapter Protocol server for editors; each request maps to a `Session` method.
 
 It serves one client at a time. One thread reads requests, so it can pause a running step, and can end it when the
-client disconnects. Specification: microsoft.github.io/debug-adapter-protocol.
+client disconnects. A malformed message ends the session. Specification: microsoft.github.io/debug-adapter-protocol.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
@@ -19,13 +20,13 @@ from typing import Any, BinaryIO, Final, cast
 
 from fvm_hypervisor.debugger import views
 from fvm_hypervisor.debugger.commands import Quit, Terminal
-from fvm_hypervisor.debugger.execution import End, Stop
-from fvm_hypervisor.debugger.listener import PAUSED, Abandoned
-from fvm_hypervisor.debugger.protocol import Channel, ProtocolError
+from fvm_hypervisor.debugger.execution import PAUSED, Abandoned, End, Stop
 from fvm_hypervisor.debugger.session import Session
-from fvm_hypervisor.debugger.variables import Branch, open_branch, scopes
+from fvm_hypervisor.debugger.views import Branch, open_branch, scopes
 from hypervisor.errors import HypervisorError, InvalidInput
+from hypervisor.text import printable
 from store.blockstore import StoreError
+from store.untrusted import check_depth
 
 OpenSession = Callable[[Mapping[str, Any]], AbstractContextManager[Session]]
 """Opens a session from the arguments of a `launch` request."""
@@ -445,3 +446,77 @@ def serve_port(port: int, open_session: OpenSession) -> None:
                 continue  # the client disconnected; accept the next one
             except Exception:  # noqa: BLE001  # a bug ends only this session
                 traceback.print_exc()
+
+
+_MAX_MESSAGE: Final = 16 << 20
+"""Maximum length of an incoming message in bytes."""
+_MAX_HEADER: Final = 1_024
+_MAX_DEPTH: Final = 100
+
+
+class ProtocolError(HypervisorError):
+    """Raised for a malformed Debug Adapter Protocol message."""
+
+
+class Channel:
+    """A connection to the client. One thread reads; any thread may write. After a disconnect, writes have no effect."""
+
+    def __init__(self, reader: BinaryIO, writer: BinaryIO) -> None:
+        self._reader, self._writer = reader, writer
+        self._lock = threading.Lock()
+        self._number = 0
+
+    def read(self) -> dict[str, Any] | None:
+        """Read the next message; None at the end of the stream. Raises ProtocolError."""
+        length: int | None = None
+        while True:
+            line = self._reader.readline(_MAX_HEADER)
+            if not line:
+                return None
+            text = line.strip()
+            if not text:
+                break
+            name, colon, value = text.partition(b":")
+            name = name.strip().lower()
+            if not colon or not name.startswith(b"content-") or not line.endswith(b"\n"):
+                # Every DAP header name starts with Content-. This rejects HTTP requests from web pages at their first
+                # line.
+                raise ProtocolError(f"unexpected header line: {printable(text[:80].decode('latin-1'))}")
+            if name == b"content-length":
+                digits = value.strip()
+                if not digits.isdigit() or len(digits) > 9 or int(digits) > _MAX_MESSAGE:
+                    raise ProtocolError(
+                        f"invalid Content-Length {digits[:20]!r}: expected a number up to {_MAX_MESSAGE}"
+                    )
+                length = int(digits)
+        if length is None:
+            raise ProtocolError("missing Content-Length header")
+        data = bytearray()
+        while len(data) < length:
+            more = self._reader.read(length - len(data))
+            if not more:
+                return None
+            data += more
+        try:
+            content = data.decode()
+            check_depth(content, _MAX_DEPTH)
+            message = json.loads(content)
+        except ValueError as error:
+            raise ProtocolError(f"the message is not valid JSON: {error}") from None
+        if not isinstance(message, dict):
+            raise ProtocolError("the message is not a JSON object")
+        return message
+
+    def write(self, message: Mapping[str, Any]) -> None:
+        """Send a message with the next sequence number (`seq`)."""
+        with self._lock:
+            self._number += 1
+            data = json.dumps({"seq": self._number, **message}).encode()
+            try:
+                self._writer.write(b"Content-Length: %d\r\n\r\n%s" % (len(data), data))
+                self._writer.flush()
+            except (OSError, ValueError):
+                pass  # the client disconnected; `read` reports the end of the stream
+
+    def event(self, name: str, body: Mapping[str, Any] | None = None) -> None:
+        self.write({"type": "event", "event": name, **({"body": body} if body is not None else {})})

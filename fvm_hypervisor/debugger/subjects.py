@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.gas import DEFAULT_RATE
-from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.conformance import VectorVariant, apply_message, open_vector, read_message
+from fvm_hypervisor.laboratory.vectors.files import BundleFolder
 from hypervisor.errors import InvalidInput
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.installation import OFFICIAL_EVM, OWN_EVM

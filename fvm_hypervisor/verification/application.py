@@ -51,7 +51,7 @@ class NodeVerification:
 
     def source_of(self, address: EthAddress) -> VerifiedSource | None:
         """Return the verified sources of the contract at an address, for the explorer."""
-        from fvm_hypervisor.verification.sources import source_of
+        from fvm_hypervisor.verification.store import source_of
 
         return source_of(self.stored, address)
 

@@ -1,11 +1,13 @@
-"""Compilation of submitted sources, with limits of time and memory.
+"""A verification request, and its compilation with limits of time and memory.
 
-The compiler reads the sources from its standard input. It runs in an empty folder, so that an import cannot include a
-file of this machine.
+A request is the compiler's standard JSON input, its version, and the contract's name. Requests are untrusted; the
+fields, error codes and statuses are those of Sourcify's API v2. The compiler reads the sources from its standard input.
+It runs in an empty folder, so that an import cannot include a file of this machine.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,8 +22,119 @@ from fvm_hypervisor.soltest.compiler import CompileError, CompilerRun, RunLimits
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.solc_choice import SolcChoice
 from fvm_hypervisor.soltest.solc_packages import known_releases
-from fvm_hypervisor.verification.submission import Submission, VerificationError
-from hypervisor.errors import InvalidInput
+from fvm_hypervisor.verification.creation_code import HASH
+from hypervisor.errors import HypervisorError, InvalidInput
+
+_VERSION: Final = re.compile(
+    r"v?((\d{1,4}\.\d{1,4}\.\d{1,4})(-nightly\.\d{4}\.\d{1,2}\.\d{1,2})?\+commit\.[0-9a-f]{8})"
+)
+_MAX_SOURCES: Final = 5_000
+_MAX_NAME: Final = 1_024
+"""Maximum length of a source's or contract's name in characters."""
+_IGNORED: Final = ("modelChecker", "outputSelection")
+"""Ignored settings, which do not affect the code. The model checker would start other programs."""
+
+
+class VerificationError(HypervisorError):
+    """Raised if a contract cannot be verified. `code` is Sourcify's error code, `status` that of an HTTP response."""
+
+    has_lines = True
+
+    def __init__(self, code: str, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.code, self.status = code, status
+
+
+def invalid_parameter(text: str) -> VerificationError:
+    """Return the error for a malformed request."""
+    return VerificationError("invalid_parameter", text)
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """Sources and settings of a contract. `source_json` is the compiler's input without a choice of outputs.
+
+    `file` and `name` identify the contract. `compiler` is the version with its commit, `release` the number alone.
+    """
+
+    source_json: bytes
+    compiler: str
+    release: str
+    file: str
+    name: str
+    transaction: str | None = None
+
+    @classmethod
+    def of(cls, body: Any) -> Submission:
+        """Return the submission in the JSON body of a request. Raises VerificationError."""
+        if not isinstance(body, dict):
+            raise invalid_parameter("the body is not a JSON object")
+        source_json = _source_json(body.get("stdJsonInput"))
+        compiler, release = _compiler(body.get("compilerVersion"))
+        file, name = _identifier(body.get("contractIdentifier"))
+        if file not in source_json["sources"]:
+            names = ", ".join(sorted(source_json["sources"]))
+            raise invalid_parameter(f"there is no source {file!r:.200} in stdJsonInput, which has {names:.400}")
+        transaction = body.get("creationTransactionHash")
+        if transaction is not None and not (isinstance(transaction, str) and HASH.fullmatch(transaction)):
+            raise invalid_parameter(
+                f"creationTransactionHash is {transaction!r:.80}: expected a transaction's hash, 0x and 64 hex digits"
+            )
+        return cls(orjson.dumps(source_json), compiler, release, file, name, transaction)
+
+
+def _source_json(found: Any) -> dict[str, Any]:
+    """Return the parts of the compiler's input that are used. Raises VerificationError."""
+    if not isinstance(found, dict):
+        raise invalid_parameter("stdJsonInput is missing or not an object: pass the compiler's standard JSON input")
+    language = found.get("language")
+    if language != "Solidity":
+        raise VerificationError("unsupported_language", f"the language {language!r:.80} is not supported: use Solidity")
+    sources, settings = found.get("sources"), found.get("settings", {})
+    if not isinstance(sources, dict) or not 0 < len(sources) <= _MAX_SOURCES:
+        raise invalid_parameter(f"stdJsonInput.sources is not an object with 1 to {_MAX_SOURCES} sources")
+    if not isinstance(settings, dict):
+        raise invalid_parameter("stdJsonInput.settings is not an object")
+    return {
+        "language": language,
+        "sources": {_source_name(name): {"content": _content(name, source)} for name, source in sources.items()},
+        "settings": {name: value for name, value in settings.items() if name not in _IGNORED},
+    }
+
+
+def _source_name(name: str) -> str:
+    """Return the name of a source, which is never used as a path. Raises VerificationError."""
+    if not name or len(name) > _MAX_NAME or not name.isprintable():
+        raise invalid_parameter(f"the name of a source is {name!r:.80}: expected 1 to {_MAX_NAME} printable characters")
+    return name
+
+
+def _content(name: str, source: Any) -> str:
+    content = source.get("content") if isinstance(source, Mapping) else None
+    if not isinstance(content, str):
+        raise invalid_parameter(f"the source {name!r:.200} has no content: URLs are not fetched, pass the text itself")
+    return content
+
+
+def _compiler(found: Any) -> tuple[str, str]:
+    version = _VERSION.fullmatch(found) if isinstance(found, str) else None
+    if version is None:
+        raise invalid_parameter(
+            f"compilerVersion is {found!r:.80}: expected a version with its commit, such as 0.8.30+commit.73712a01"
+        )
+    if version[3]:
+        raise VerificationError("invalid_compiler_version", f"{found} is a nightly build: only releases are available")
+    return version[1], version[2]
+
+
+def _identifier(found: Any) -> tuple[str, str]:
+    file, _, name = found.rpartition(":") if isinstance(found, str) else ("", "", "")
+    if not file or not name or len(found) > 2 * _MAX_NAME:
+        raise invalid_parameter(
+            f"contractIdentifier is {found!r:.80}: expected the source and the contract, such as src/Vault.sol:Vault"
+        )
+    return file, name
+
 
 SECONDS: Final = 120.0
 """Time limit of a compilation."""

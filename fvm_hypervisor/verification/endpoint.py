@@ -22,8 +22,8 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from bridge.ethereum.addresses import checksummed, eth_address
+from fvm_hypervisor.verification.compilation import Submission, VerificationError, invalid_parameter
 from fvm_hypervisor.verification.jobs import Verifier, error_body, is_current, unverified
-from fvm_hypervisor.verification.submission import Submission, VerificationError, invalid_parameter
 from localnet.addresses import filecoin_address
 from localnet.rpc.errors import RpcError
 from localnet.rpc.executors import RunQuery

@@ -7,18 +7,23 @@ the oldest contracts are dropped.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from bridge.ethereum.addresses import EthAddress
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import read_bounded
+
+if TYPE_CHECKING:
+    from fvm_hypervisor.explorer.site import VerifiedSource
 
 FOLDER: Final = "verified"
 """Name of the folder in a chain's folder."""
@@ -105,3 +110,30 @@ def _write(file: Path, data: bytes) -> None:
         draft.replace(file)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def source_of(stored: VerifiedContracts, address: EthAddress) -> VerifiedSource | None:
+    """Return the verified sources of the contract at an address; None without any, or if the entry is malformed."""
+    from fvm_hypervisor.explorer.site import VerifiedSource
+
+    entry = stored.get(f"0x{address.hex()}")
+    if entry is None:
+        return None
+    try:
+        summary, fields = entry["summary"], entry["fields"]
+        compilation = fields["compilation"]
+        file, _, name = str(compilation["fullyQualifiedName"]).rpartition(":")
+        return VerifiedSource(
+            name=name,
+            file=file,
+            compiler=f"solc {compilation['compilerVersion']}",
+            settings=json.dumps(compilation["compilerSettings"], indent=2),
+            runtime_match=str(summary["runtimeMatch"] or "differs"),
+            creation_match=str(summary["creationMatch"] or "unknown or differs"),
+            verified_at=str(summary["verifiedAt"]),
+            code_hash=str(entry["codeHash"]),
+            sources={path: str(source["content"]) for path, source in fields["sources"].items()},
+            output={"storageLayout": fields["storageLayout"]},
+        )
+    except (KeyError, TypeError, AttributeError):
+        return None

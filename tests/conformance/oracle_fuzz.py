@@ -23,8 +23,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
-from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.conformance import VectorResult, read_vectors, run_vector
+from fvm_hypervisor.laboratory.vectors.files import BundleFolder
 from hypervisor.state.state_tree import StateTree
 from hypervisor.types import ActorID
 from hypervisor.versions.network_versions import NetworkVersion, network_version

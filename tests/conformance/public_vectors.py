@@ -25,14 +25,14 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from fvm_hypervisor.laboratory.pool import run_all
-from fvm_hypervisor.laboratory.vectors.archive import VECTORS, archive_bytes, manifest_of, verify_vectors
-from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
+from fvm_hypervisor.laboratory.vectors.conformance import VECTORS, archive_bytes, manifest_of, verify_vectors
 from fvm_hypervisor.laboratory.vectors.extract import (
     ExtractedVector,
     extract_message,
     extract_tipset,
     vector_of_message,
 )
+from fvm_hypervisor.laboratory.vectors.files import BundleFolder
 from fvm_hypervisor.laboratory.vectors.run_files import run_file
 from hypervisor.bundles.bundle import Bundle
 from localnet.chain.folder_source import FolderSource

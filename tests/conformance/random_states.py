@@ -12,7 +12,7 @@ from random import Random
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
-from fvm_hypervisor.laboratory.vectors.environment import ReplayExterns, ReplayFault
+from fvm_hypervisor.laboratory.vectors.tipsets import ReplayExterns, ReplayFault
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.bundles.genesis import VERIFIED_REGISTRY_ROOT, Genesis
 from hypervisor.context import MachineContext

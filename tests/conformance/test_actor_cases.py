@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.laboratory.vectors.actor_cases import CaseFile, find_case_files, run_case_file
 from fvm_hypervisor.laboratory.vectors.ethereum_json import read_json, read_object
+from fvm_hypervisor.laboratory.vectors.fevm import CaseFile, find_case_files, run_case_file
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.integers import encode_bigint

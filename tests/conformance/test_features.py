@@ -5,8 +5,8 @@ from itertools import islice
 
 import pytest
 
-from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.conformance import VectorResult, open_vector, run_variant
+from fvm_hypervisor.laboratory.vectors.files import BundleFolder
 from hypervisor import kernel
 from hypervisor.errors import InvalidInput
 from hypervisor.versions.features import FEATURES, SINCE, features_of, with_features

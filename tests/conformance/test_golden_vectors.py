@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.conformance import VectorResult, run_vector
+from fvm_hypervisor.laboratory.vectors.files import BundleFolder
 from hypervisor.versions.network_versions import NetworkVersion, network_version
 from tests.conformance.golden import BUILT_IN_ACTORS_RUN, GOLDEN, MESSAGE_FILES, VERSIONS
 from tests.conformance.oracle_diff import Vectors, by_id, sample

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.conformance import find_vectors, is_skipped, read_vectors, run_vector
+from fvm_hypervisor.laboratory.vectors.files import BundleFolder
 from hypervisor.prices import HYGGE
 from hypervisor.tracing import Recorder
 from hypervisor.versions.network_versions import NV18, network_version

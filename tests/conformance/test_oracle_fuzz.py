@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.conformance import VectorResult, run_vector
+from fvm_hypervisor.laboratory.vectors.files import BundleFolder
 from hypervisor.kernel.crypto import CryptoOps
 from store.cid import show
 from tests.conformance import oracle_fuzz

@@ -12,8 +12,8 @@ import pytest
 
 from bench.recorded import RunRecord
 from bench.reference import cached_program
-from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.conformance import VectorResult, run_vector
+from fvm_hypervisor.laboratory.vectors.files import BundleFolder
 from hypervisor import Address, Message
 from hypervisor.types import Gas, MethodNumber
 from store.cid import show

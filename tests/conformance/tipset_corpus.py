@@ -17,9 +17,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.conformance import read_vectors
 from fvm_hypervisor.laboratory.vectors.extract import extract_message, extract_tipset, vector_of
+from fvm_hypervisor.laboratory.vectors.files import BundleFolder
 from hypervisor.messages.address import Address
 from localnet.chain.folder_source import FolderSource
 from localnet.chain.tipset_execution import MinedBlock

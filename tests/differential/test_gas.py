@@ -5,7 +5,7 @@ from functools import cache
 import pytest
 
 from bridge.ethereum.addresses import EthAddress, create_address
-from fvm_hypervisor.cli.demo.artifacts import contract
+from fvm_hypervisor.cli.demo.scenario import contract
 from hypervisor.types import Gas
 from runtimes.evm.ethereum.alloc import AllocAccount
 from tests.differential.comparison import compare, twins

@@ -8,7 +8,7 @@ from typing import Final
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 
-from fvm_hypervisor.cli.demo import scenario, view
+from fvm_hypervisor.cli.demo import scenario
 from fvm_hypervisor.cli.demo.scenario import Demo, DemoStep
 
 FILE: Final = Path(__file__).parents[2] / "docs" / "demo.svg"
@@ -53,7 +53,7 @@ def recording() -> str:
 
     def show(demo: Demo, step: DemoStep) -> None:
         if len(demo.steps) in STEPS:
-            view.print_step(console, demo, step)
+            scenario.print_step(console, demo, step)
 
     with TemporaryDirectory() as folder:
         scenario.run(Path(folder) / "state", show)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from fvm_hypervisor.cli.forge_options import ALIASES, UNSUPPORTED
+from fvm_hypervisor.cli.foundry.settings import ALIASES, UNSUPPORTED
 from fvm_hypervisor.soltest.foundry_keys import NOT_READ
 from fvm_hypervisor.soltest.project import load_project
 from hypervisor.errors import InvalidInput

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from fvm_hypervisor.cli.forge_options import ALIASES, UNSUPPORTED
+from fvm_hypervisor.cli.foundry.settings import ALIASES, UNSUPPORTED
 from fvm_hypervisor.soltest.foundry_keys import NOT_READ
 from tests.docs import generated_parts, reliability_page, syscalls_page
 from tests.docs.cli_page import commands, help_of, refused_anvil_options

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.cli.demo.artifacts import counter_module
+from fvm_hypervisor.cli.demo.scenario import counter_module
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.bundles.genesis import Genesis
 from hypervisor.bundles.manifest import Manifest

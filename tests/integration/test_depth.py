@@ -8,8 +8,7 @@ import pytest
 
 from bridge.ethereum.addresses import to_filecoin
 from bridge.filecoin.parameters import INVOKE_EVM, invoke_params, invoke_return, method_number
-from fvm_hypervisor.cli.demo.artifacts import contract
-from fvm_hypervisor.cli.demo.scenario import DemoStage
+from fvm_hypervisor.cli.demo.scenario import DemoStage, contract
 from hypervisor import Address, Message, threads
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.machine.executor import ApplyResult

@@ -21,8 +21,15 @@ from eth_abi.abi import encode as encode_abi
 from bench.data import PROJECT
 from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
 from fvm_hypervisor.laboratory.profiles import outbox
-from fvm_hypervisor.laboratory.profiles.asynchronous import OutboxBlocks
-from fvm_hypervisor.laboratory.profiles.outbox import EXPIRED, MESSAGE, OUTBOX, POST_SELECTOR, RECEIPT, OutboxEntry
+from fvm_hypervisor.laboratory.profiles.outbox import (
+    EXPIRED,
+    MESSAGE,
+    OUTBOX,
+    POST_SELECTOR,
+    RECEIPT,
+    OutboxBlocks,
+    OutboxEntry,
+)
 from hypervisor.integers import encode_bigint
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address

@@ -19,7 +19,7 @@ from unittest import mock
 
 from bridge.abi.abi import ContractInterface
 from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
-from fvm_hypervisor.laboratory.profiles import rent_actor, resurrection
+from fvm_hypervisor.laboratory.profiles import rent_actor
 from fvm_hypervisor.laboratory.profiles.rent import RentBlocks
 from fvm_hypervisor.laboratory.profiles.rent_actor import OPT_OUT, PAY, RENT, RESURRECT, RentState
 from hypervisor.exit_codes import ExitCode
@@ -336,14 +336,14 @@ def _kept_rent() -> Iterator[None]:
 @contextmanager
 def _linked_states() -> Iterator[None]:
     """Plant: the archived actor's head links to the state."""
-    with mock.patch.object(resurrection.StateSize, "is_provable", False):
+    with mock.patch.object(rent_actor.StateSize, "is_provable", False):
         yield
 
 
 @contextmanager
 def _shallow_proofs() -> Iterator[None]:
     """Plant: a proof's links are not followed."""
-    with mock.patch.object(resurrection, "links_of", return_value=[]):
+    with mock.patch.object(rent_actor, "links_of", return_value=[]):
         yield
 
 
@@ -354,10 +354,10 @@ def _any_order() -> Iterator[None]:
     def loose(root: Cid, proof: bytes, pay: Any) -> list[tuple[Cid, bytes]]:
         reader = read_car(BytesIO(proof), 1 << 20)
         if reader.roots != (root,):
-            raise resurrection.ProofRefused("another root")
+            raise rent_actor.ProofRefused("another root")
         return list(dict(reader).items())
 
-    with mock.patch.object(resurrection, "_blocks_in_order", loose):
+    with mock.patch.object(rent_actor, "_blocks_in_order", loose):
         yield
 
 

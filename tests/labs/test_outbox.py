@@ -11,7 +11,6 @@ from eth_abi.abi import encode as encode_abi
 from bridge.ethereum.addresses import to_filecoin
 from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
 from fvm_hypervisor.laboratory.profiles import outbox
-from fvm_hypervisor.laboratory.profiles.asynchronous import deliver
 from fvm_hypervisor.laboratory.profiles.outbox import (
     EPOCH_GAS,
     EXPIRED,
@@ -24,6 +23,7 @@ from fvm_hypervisor.laboratory.profiles.outbox import (
     POST_SELECTOR,
     RECEIPT,
     OutboxEntry,
+    deliver,
     post_params,
 )
 from hypervisor.errors import Fatal

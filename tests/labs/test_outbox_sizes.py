@@ -5,8 +5,7 @@ import time
 import pytest
 
 from fvm_hypervisor.laboratory.profiles import outbox
-from fvm_hypervisor.laboratory.profiles.asynchronous import deliver
-from fvm_hypervisor.laboratory.profiles.outbox import OUTBOX, POST, handling_gas, post_params
+from fvm_hypervisor.laboratory.profiles.outbox import OUTBOX, POST, deliver, handling_gas, post_params
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message

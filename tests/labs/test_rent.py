@@ -13,10 +13,12 @@ from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
 from fvm_hypervisor.laboratory.profiles import rent_actor
 from fvm_hypervisor.laboratory.profiles.rent import BOUNDS, collect, terms_of
 from fvm_hypervisor.laboratory.profiles.rent_actor import (
+    BLOCK_BYTES,
     COLLECT,
     EPOCH_ACTORS,
     LOOK,
     MAX_DEPOSIT,
+    MAX_PROVEN,
     OPT_OUT,
     PAY,
     RENT,
@@ -25,8 +27,10 @@ from fvm_hypervisor.laboratory.profiles.rent_actor import (
     RentState,
     RentTerms,
     Tenancy,
+    proof_of,
+    proven_blocks,
+    size_of,
 )
-from fvm_hypervisor.laboratory.profiles.resurrection import BLOCK_BYTES, MAX_PROVEN, proof_of, proven_blocks, size_of
 from hypervisor.errors import Fatal, InvalidInput
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.integers import decode_bigint, encode_bigint

@@ -5,11 +5,11 @@ from io import BytesIO
 
 import pytest
 
-from fvm_hypervisor.laboratory.profiles.rent_actor import STATE_BLOCKS
-from fvm_hypervisor.laboratory.profiles.resurrection import (
+from fvm_hypervisor.laboratory.profiles.rent_actor import (
     BLOCK_BYTES,
     MAX_PROOF,
     MAX_PROVEN,
+    STATE_BLOCKS,
     ProofRefused,
     proof_of,
     proven_blocks,

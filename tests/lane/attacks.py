@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from bridge.bindings import storageminer, storagepower
 from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, method_number
-from fvm_hypervisor.cli.demo.artifacts import counter_module
+from fvm_hypervisor.cli.demo.scenario import counter_module
 from hypervisor.exit_codes import ExitCode
 from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address

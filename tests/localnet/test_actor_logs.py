@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fvm_hypervisor.cli.node_actors import call_actor
+from fvm_hypervisor.cli.node_client import call_actor
 from hypervisor.kernel.actor_log import LOGGER, MAX_CHARACTERS
 from hypervisor.tracing import MAX_LOGGED, CallStarted, CallTrees, DebugLog
 from hypervisor.types import ActorID

@@ -10,7 +10,7 @@ import pytest
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from fvm_hypervisor.cli.folders import reading
-from fvm_hypervisor.cli.node_banner import banner
+from fvm_hypervisor.cli.node_settings import banner
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.externs import ExternError

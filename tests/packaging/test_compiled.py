@@ -298,7 +298,7 @@ def test_command_reports_stale_module_in_one_sentence(checkout: Path) -> None:
         "store/__init__.py",
         "store/compiled.py",
         "fvm_hypervisor/cli/start.py",
-        "fvm_hypervisor/cli/exit_status.py",
+        "fvm_hypervisor/cli/commands.py",
     ):
         (checkout / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PROJECT / name, checkout / name)

@@ -16,7 +16,7 @@ from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from bridge.filecoin.messages import message_from
 from bridge.filecoin.parameters import CreateReturn, method_number
-from fvm_hypervisor.cli.demo.artifacts import counter_module
+from fvm_hypervisor.cli.demo.scenario import counter_module
 from hypervisor.bundles.genesis import Genesis
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import parallel as room

@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from fvm_hypervisor.bindings.actors import engine, page, python, solidity
+from fvm_hypervisor.bindings.actors import python, solidity, tables
 
 PROJECT: Final = Path(__file__).resolve().parents[3]
 
 
 def generated_files() -> dict[Path, str]:
     """Return the text of every generated file that is committed, by path."""
-    texts = {PROJECT / path: text for part in (solidity, engine) for path, text in part.files().items()}
-    documented = PROJECT / page.PATH
-    return texts | {documented: page.update_table(documented.read_text(encoding="utf-8"))}
+    texts = {PROJECT / path: text for part in (solidity, tables) for path, text in part.files().items()}
+    documented = PROJECT / solidity.PATH
+    return texts | {documented: solidity.update_table(documented.read_text(encoding="utf-8"))}
 
 
 if __name__ == "__main__":

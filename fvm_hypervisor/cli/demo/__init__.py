@@ -1,4 +1,4 @@
-"""`hypervisor demo`: run a contract and a native actor that call each other."""
+"""`hypervisor demo`: a Solidity contract and a native actor call each other on one machine (`scenario`)."""
 
 import json
 import shutil
@@ -23,8 +23,7 @@ def demo(
 
     Example: hypervisor demo
     """
-    from fvm_hypervisor.cli.demo.scenario import run
-    from fvm_hypervisor.cli.demo.view import demo_json, print_step
+    from fvm_hypervisor.cli.demo.scenario import demo_json, print_step, run
     from localnet.traces.call_text import tree_console
 
     console = tree_console()

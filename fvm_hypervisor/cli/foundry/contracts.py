@@ -1,4 +1,4 @@
-"""`hypervisor verify-bytecode`: verify that the code at an address is a contract of the project."""
+"""`hypervisor create`, `verify-contract` and `verify-bytecode`: deploy and verify contracts of a Foundry project."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from fvm_hypervisor.cli.options import URL, AsJson
-from fvm_hypervisor.cli.project_options import (
+from fvm_hypervisor.cli.foundry.project import (
     ConstructorArgs,
     ConstructorArgsFile,
     ProjectContract,
@@ -21,9 +20,247 @@ from fvm_hypervisor.cli.project_options import (
     ProjectSolc,
     SolcFromProject,
 )
+from fvm_hypervisor.cli.options import URL, AsJson, GasLimit, Key, Timeout, Value, refuse_nan
+from fvm_hypervisor.cli.wallet import KeystoreAccounts, Keystores, PasswordFiles, Passwords, one_key
 
 if TYPE_CHECKING:
     from fvm_hypervisor.soltest.artifact import ContractArtifact
+
+
+def create(
+    context: typer.Context,
+    contract: ProjectContract,
+    constructor_args: ConstructorArgs = None,
+    constructor_args_path: ConstructorArgsFile = None,
+    broadcast: Annotated[bool, typer.Option("--broadcast", help="Send the transaction (default: dry run).")] = False,
+    value: Value = "0",
+    private_key: Key = None,
+    keystore: Keystores = None,
+    account: KeystoreAccounts = None,
+    password: Passwords = None,
+    password_file: PasswordFiles = None,
+    unlocked: Annotated[bool, typer.Option("--unlocked", help="Let the node sign for --from.")] = False,
+    sender: Annotated[
+        str | None,
+        typer.Option("--from", metavar="ADDRESS", envvar="ETH_FROM", help="Deployer address, with --unlocked."),
+    ] = None,
+    gas_limit: GasLimit = None,
+    timeout: Timeout = 300.0,
+    root: ProjectRoot = Path(),
+    rpc_url: ProjectNode = None,
+    use: ProjectSolc = None,
+    solc_from_project: SolcFromProject = False,
+    profile: ProjectProfile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Deploy a contract of a Foundry project, compiled with the settings of foundry.toml.
+
+    Without --broadcast the transaction is printed with its gas and fees, and not sent. The --json fields are forge's:
+    contract, transaction and abi, or deployer, deployedTo and transactionHash. --constructor-args takes all values up
+    to the next option. Addresses and amounts have the forms of `hypervisor deploy`.
+
+    Exit status: 1 if the constructor fails or the node rejects the transaction, 2 if it cannot be deployed at all.
+
+    Example: hypervisor create src/Vault.sol:Vault --private-key $KEY --broadcast --constructor-args 5 f0100
+    """
+    from fvm_hypervisor.cli.foundry.project import compiled_contract, constructor_texts, node_url
+    from fvm_hypervisor.cli.node_client import SendOptions, ethereum, prepared_transaction, request_of
+    from fvm_hypervisor.cli.transactions import deploy_contract
+    from localnet.contracts.abi_entries import readable_interface
+    from localnet.contracts.amounts import payment
+    from localnet.contracts.argument_texts import init_code_of
+    from localnet.contracts.named_interface import NamedInterface
+
+    private_key = one_key(private_key, keystore or (), account or (), password or (), password_file or ())
+    payer, amount = _sender(private_key, unlocked, sender), payment(value)
+    texts = constructor_texts(constructor_args, constructor_args_path) or ()
+    project, artifact = compiled_contract(
+        context, root, contract, profile, use, url=rpc_url, solc_from_project=solc_from_project
+    )
+    url = node_url(project, rpc_url) or URL
+    known = NamedInterface(artifact.name, readable_interface(artifact.abi))
+    init_code = init_code_of(known.interface, _creation_code(artifact), texts, ethereum(url))
+    _check_payable(artifact, amount)
+    sending = SendOptions(url, payer, private_key, gas_limit, timeout)
+    folders = [project.root / project.out]
+    if broadcast:
+        receipt = deploy_contract(sending, known, init_code, amount, folders, as_json=as_json)
+        _print_receipt(receipt, as_json)
+        return
+    from fvm_hypervisor.cli.node_client import explain_revert
+    from localnet.fork.node_client import NodeError
+
+    request = request_of(sending, None, init_code, amount)
+    try:
+        transaction = prepared_transaction(sending, None, init_code, amount, request)
+    except NodeError as error:
+        raise explain_revert(error, known.interface, folders) from None
+    fields = {
+        "from": request["from"],
+        "to": None,
+        "maxFeePerGas": hex(transaction.max_fee),
+        "maxPriorityFeePerGas": hex(transaction.max_priority_fee),
+        "gas": hex(transaction.gas_limit),
+        **({"value": hex(amount)} if amount else {}),
+        "input": f"0x{init_code.hex()}",
+        "nonce": hex(transaction.nonce),
+        "chainId": hex(transaction.chain_id or 0),
+    }
+    _print_dry_run(artifact, fields, as_json)
+
+
+def _sender(key: str | None, unlocked: bool, sender: str | None) -> str:
+    """Return the sender of the deployment. Raises InvalidInput if none or several are given."""
+    from bridge.ethereum.addresses import from_delegated
+    from fvm_hypervisor.cli.node_client import account_of
+    from hypervisor.errors import InvalidInput
+    from localnet.addresses import filecoin_address
+
+    if key is None and not unlocked:
+        raise InvalidInput(
+            "no signer: pass --private-key KEY, --keystore FILE or --account NAME, or --unlocked --from ADDRESS if "
+            "the node signs"
+        )
+    if key is not None and unlocked:
+        raise InvalidInput(
+            "a key (--private-key, --keystore, --account) and --unlocked cannot be used together: pass one of them"
+        )
+    if key is None:
+        if sender is None:
+            raise InvalidInput("--unlocked needs an account of the node: pass --from ADDRESS")
+        return sender
+    own = account_of(key).address
+    if sender is not None and from_delegated(filecoin_address(sender)) != own:
+        raise InvalidInput(f"the given key does not belong to {sender}, the address of --from (or ETH_FROM)")
+    return f"0x{own.hex()}"
+
+
+def _creation_code(artifact: ContractArtifact) -> bytes:
+    """Return a contract's creation code. Raises InvalidInput if it has none or needs libraries."""
+    from hypervisor.errors import InvalidInput
+
+    named = f"{artifact.file}:{artifact.name}"
+    if not artifact.creation.object:
+        raise InvalidInput(f"{named} has no code: it is an interface or abstract")
+    libraries = ", ".join(f"{file}:{name}" for file, name in artifact.creation.libraries())
+    if libraries:
+        raise InvalidInput(
+            f"{named} is linked to libraries ({libraries}), which this command does not deploy (nor does forge create)"
+        )
+    return artifact.creation.link({})
+
+
+def _check_payable(artifact: ContractArtifact, amount: int) -> None:
+    from hypervisor.errors import InvalidInput
+
+    entries = (entry for entry in artifact.abi if entry.get("type") == "constructor")
+    if amount and next((entry.get("stateMutability") for entry in entries), "") != "payable":
+        raise InvalidInput(f"the constructor of {artifact.name} is not payable: omit --value")
+
+
+def _print_receipt(receipt: dict[str, Any], as_json: bool) -> None:
+    from bridge.ethereum.addresses import checksummed, eth_address
+
+    sender, address = (
+        checksummed(eth_address(bytes.fromhex(str(receipt[name])[2:]))) for name in ("from", "contractAddress")
+    )
+    if as_json:
+        fields = {"deployer": sender, "deployedTo": address, "transactionHash": receipt["transactionHash"]}
+        typer.echo(json.dumps(fields, indent=2))
+        return
+    typer.echo(f"Deployer: {sender}\nDeployed to: {address}\nTransaction hash: {receipt['transactionHash']}")
+
+
+def _print_dry_run(artifact: ContractArtifact, transaction: dict[str, Any], as_json: bool) -> None:
+    abi = list(artifact.abi)
+    if as_json:
+        typer.echo(json.dumps({"contract": artifact.name, "transaction": transaction, "abi": abi}, indent=2))
+    else:
+        typer.echo(f"Contract: {artifact.name}\nTransaction: {json.dumps(transaction, indent=2)}")
+        typer.echo(f"ABI: {json.dumps(abi, indent=2)}\n")
+    typer.echo("Nothing is sent: add --broadcast to send this transaction.", err=True)
+
+
+class Verifier(StrEnum):
+    """Protocols of verification services."""
+
+    SOURCIFY = "sourcify"
+
+
+def verify_contract(
+    context: typer.Context,
+    address: Annotated[
+        str, typer.Argument(metavar="ADDRESS", help="Contract address: f410f... or 0x...", show_default=False)
+    ],
+    contract: ProjectContract,
+    verifier: Annotated[Verifier, typer.Option(help="Protocol of the service: API version 2.")] = Verifier.SOURCIFY,
+    verifier_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="URL of the service (default: the node).")
+    ] = None,
+    creation_transaction: Annotated[
+        str | None,
+        typer.Option(
+            "--creation-transaction", "--creation-transaction-hash", metavar="HASH",
+            help="Hash of the creation transaction (default: found by the service).",
+        ),
+    ] = None,
+    timeout: Annotated[
+        float,
+        typer.Option(min=0, callback=refuse_nan, metavar="SECONDS", help="Time to wait for the result."),
+    ] = 180.0,
+    root: ProjectRoot = Path(),
+    rpc_url: ProjectNode = None,
+    use: ProjectSolc = None,
+    solc_from_project: SolcFromProject = False,
+    profile: ProjectProfile = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Verify a contract's sources at a node, which compiles them and compares the code at the address.
+
+    The node keeps sources that match: its explorer shows them, and its pages and traces decode the contract's calls.
+    The result is exact_match, or match if only the metadata differ, for the creation code and for the runtime code.
+    Foundry's `forge verify-contract --verifier sourcify --verifier-url` works with a node too.
+
+    Exit status: 0 if the contract is verified, 1 if it is not, 2 if the service cannot be reached.
+
+    Example: hypervisor verify-contract 0x5fbd... src/Vault.sol:Vault --rpc-url http://127.0.0.1:8545
+    """
+    from fvm_hypervisor.cli.foundry.project import contract_request, node_url
+    from fvm_hypervisor.cli.node_client import ethereum
+    from fvm_hypervisor.cli.rpc_client import request_parsed
+    from fvm_hypervisor.verification.client import NotVerified, VerificationService
+    from fvm_hypervisor.verification.creation_code import HASH
+    from hypervisor.errors import InvalidInput
+    from localnet.fork.node_client import NodeError
+    from localnet.fork.response_values import quantity
+
+    del verifier  # there is one
+    if creation_transaction is not None and not HASH.fullmatch(creation_transaction):
+        raise InvalidInput(
+            f"--creation-transaction {creation_transaction!r:.80} is not the hash of a transaction: expected 0x and 64 "
+            "hex digits"
+        )
+    service = None if verifier_url is None else VerificationService(verifier_url)
+    project, request = contract_request(
+        context, root, contract, profile, use, transaction=creation_transaction, url=rpc_url,
+        solc_from_project=solc_from_project,
+    )  # fmt: skip
+    url = node_url(project, rpc_url) or URL
+    try:
+        chain, at = request_parsed(url, quantity, "eth_chainId"), ethereum(url)(address)
+    except NodeError as error:  # status 1 is reserved for contracts that are not verified
+        raise InvalidInput(str(error)) from None
+    try:
+        found = (service or VerificationService(url)).verify(chain, at, request, timeout)
+    except NotVerified as error:
+        typer.echo(f"error: {at} is not verified: {error}", err=True)
+        raise typer.Exit(1) from None
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    for name, key in (("contract", "match"), ("creation", "creationMatch"), ("runtime", "runtimeMatch")):
+        typer.echo(f"{name:<12} {found.get(key) or 'unknown'!s:.40}")
+
 
 _DIFFERS: Final = "code did not match - this may be due to varying compiler settings"
 """Text of a mismatch, as in forge."""

@@ -1,23 +1,31 @@
-"""Options and output of mutation tests, `hypervisor test --mutate`."""
+"""Modes of `hypervisor test`: mutation tests, symbolic tests, and the debugger and flame graphs of a single test."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import typer
 from typer.core import TyperOption
 
-from fvm_hypervisor.cli.exit_status import FAILED, INTERRUPTED
+from fvm_hypervisor.cli.commands import FAILED, INTERRUPTED
 from hypervisor.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fvm_hypervisor.debugger.session import Session
     from fvm_hypervisor.soltest.discovery import SuiteFilter
     from fvm_hypervisor.soltest.job import Options
     from fvm_hypervisor.soltest.project import Project
+    from fvm_hypervisor.soltest.session import SuiteSession
+    from fvm_hypervisor.soltest.staged_test import StagedTest
+    from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
 
 _META: Final = "mutation"
 _PANEL: Final = "Mutation tests"
@@ -148,3 +156,119 @@ def _progress(done: int, total: int) -> None:
 
 def _ignore(_: str) -> None:
     """Discard output."""
+
+
+_MAX_LENGTH = 1024
+
+
+def symbolic_settings(fuzz: bool, lengths: tuple[str, str], loop: int, paths: int, seconds: float) -> SymbolicSettings:
+    """Return the bounds of symbolic tests from the values of their options."""
+    from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
+
+    arrays, texts = lengths
+    return SymbolicSettings(
+        fuzz, _lengths(arrays, "--symbolic-lengths"), _lengths(texts, "--symbolic-bytes"), loop, paths, seconds=seconds
+    )
+
+
+def check_symbolic(rules: str, others: Mapping[str, bool]) -> None:
+    """Raise for options that symbolic tests exclude, and if z3 is not installed."""
+    from bridge.ethereum.block import ETHEREUM
+
+    if rules != ETHEREUM:
+        raise InvalidInput(f"symbolic tests run under the rules ethereum, not {rules}: remove --rules")
+    for name, is_set in others.items():
+        if is_set:
+            raise typer.BadParameter(f"--symbolic and {name} cannot be used together: run them separately")
+    if find_spec("z3") is None:
+        raise InvalidInput("symbolic tests need z3: install it with `pip install z3-solver`")
+
+
+def _lengths(text: str, option: str) -> tuple[int, ...]:
+    parts = text.split(",")
+    if not all(word.strip().isdecimal() and int(word) <= _MAX_LENGTH for word in parts):
+        raise typer.BadParameter(f"{option} '{text}' is not a list of lengths from 0 to {_MAX_LENGTH}, such as 0,1,2")
+    return tuple(dict.fromkeys(int(word) for word in parts))
+
+
+Flame = Literal["flamegraph", "flamechart"]
+
+
+def check_single(session: SuiteSession, option: str) -> None:
+    """Raise InvalidInput unless a prepared session has exactly one test that is not an invariant test."""
+    from fvm_hypervisor.soltest.results import CaseKind
+    from hypervisor.errors import InvalidInput
+
+    found = [f"{suite.contract}.{test.name}" for suite in session.suites for test in suite.tests]
+    if len(found) != 1:
+        names = f" ({', '.join(found[:5])}, ...)" if found else ""
+        raise InvalidInput(
+            f"{option} needs exactly one test, but {len(found)} match{names}: select it with --match-contract and "
+            "--match-test, as 'test_a\\(' if names have a common prefix"
+        )
+    if session.suites[0].tests[0].kind is CaseKind.INVARIANT:
+        raise InvalidInput(f"{option} does not support invariant tests, such as {found[0]}")
+
+
+@contextmanager
+def _stage_test(session: SuiteSession, *, fails: bool) -> Iterator[StagedTest]:
+    from fvm_hypervisor.soltest.staged_test import staged_test
+
+    (suite,) = session.suites
+    (test,) = suite.tests
+    with staged_test(session.job(), session.artifacts, suite, test, fails=fails) as staged:
+        yield staged
+
+
+@contextmanager
+def _open_debugger(session: SuiteSession) -> Iterator[Session]:
+    """Open the debugger after `setUp` of the session's only test. Raises InvalidInput unless there is exactly one."""
+    from fvm_hypervisor.debugger.breakpoints import SourceLines
+    from fvm_hypervisor.debugger.session import Session
+    from fvm_hypervisor.debugger.subjects import Subject
+
+    check_single(session, "--debug")
+    project = session.project
+    with _stage_test(session, fails=True) as staged:
+        subject = Subject(f"the test {staged.name}", staged.executor.machine, staged.run, staged.root)
+        yield Session(subject, SourceLines([project.root / project.out]))
+
+
+def debug_test(session: SuiteSession, commands: Sequence[str] = ()) -> None:
+    """Debug the only test of a prepared session in the terminal. Raises InvalidInput unless there is exactly one."""
+    from fvm_hypervisor.debugger.commands import run_prompt
+
+    with _open_debugger(session) as debugged:
+        run_prompt(debugged, commands)
+
+
+def serve_test(prepare: Callable[[], SuiteSession]) -> None:
+    """Debug the only test of a session in an editor, over the Debug Adapter Protocol on standard input and output.
+
+    `prepare` compiles and selects the test when the editor launches it. Its output goes to standard error.
+    """
+    from fvm_hypervisor.cli.step import add_breakpoints
+    from fvm_hypervisor.debugger.adapter import serve_streams
+
+    @contextmanager
+    def launch(arguments: Mapping[str, Any]) -> Iterator[Session]:
+        with _open_debugger(prepare()) as debugged:
+            add_breakpoints(debugged, arguments)
+            yield debugged
+
+    serve_streams(launch)
+
+
+def draw_test(session: SuiteSession, flame: Flame) -> Path:
+    """Write the flame graph of a prepared session's only test and return its path. Raises InvalidInput."""
+    from fvm_hypervisor.soltest.gas_flames import write_flame
+    from fvm_hypervisor.soltest.serving import viewer_of
+
+    (suite,) = session.suites
+    (test,) = suite.tests
+    project = session.project
+    file = project.root / project.cache / f"{flame}_{suite.contract}_{test.name}.svg"
+    with _stage_test(session, fails=False) as staged:
+        viewer = viewer_of(session.job(), session.artifacts)
+        write_flame(staged, viewer, project.root, file, chart=flame == "flamechart")
+    return file

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
-from fvm_hypervisor.cli.exit_status import INTERRUPTED
-from fvm_hypervisor.cli.progress import running_line
-from fvm_hypervisor.cli.single_test import Flame, check_single, draw_test
+from fvm_hypervisor.cli.commands import INTERRUPTED
+from fvm_hypervisor.cli.foundry.modes import Flame, check_single, draw_test
+from fvm_hypervisor.cli.options import running_line
 from fvm_hypervisor.soltest import report
 from fvm_hypervisor.soltest.discovery import SuiteFilter
 from fvm_hypervisor.soltest.job import Options
@@ -84,7 +84,7 @@ class SuiteRuns:
 
     def debug(self, commands: Sequence[str], *, dap: bool) -> None:
         """Open the one selected test in the debugger: in the terminal, or in an editor if `dap`."""
-        from fvm_hypervisor.cli.single_test import debug_test, serve_test
+        from fvm_hypervisor.cli.foundry.modes import debug_test, serve_test
 
         if dap:
             serve_test(self._prepare)

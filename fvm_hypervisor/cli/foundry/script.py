@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fvm_hypervisor.cli.keystores import KeystoreAccounts, Keystores, PasswordFiles, Passwords, keystore_keys
+from fvm_hypervisor.cli.foundry.project import SolcFromProject
 from fvm_hypervisor.cli.options import OWN_ENGINE, URL_VARIABLE, OwnEngine, Precompiles, parse_precompiles, refuse_nan
-from fvm_hypervisor.cli.project_options import SolcFromProject
+from fvm_hypervisor.cli.wallet import KeystoreAccounts, Keystores, PasswordFiles, Passwords, keystore_keys
 
 if TYPE_CHECKING:
     from bridge.ethereum.addresses import EthAddress

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from fvm_hypervisor.cli.foundry.project import SolcFromProject
 from fvm_hypervisor.cli.options import EVM, OWN_ENGINE, Engines, Precompiles, parse_precompiles, parse_rules_name
-from fvm_hypervisor.cli.project_options import SolcFromProject
 from fvm_hypervisor.cli.vectors import CORES
 
 if TYPE_CHECKING:
@@ -327,10 +327,9 @@ def run_tests(
     Example: hypervisor test --match-contract Counter -vvv
     """
     from bridge.ethereum.block import ETHEREUM
-    from fvm_hypervisor.cli.foundry.modes import mutation_options_of, run_mutation
+    from fvm_hypervisor.cli.foundry.modes import check_symbolic, mutation_options_of, run_mutation, symbolic_settings
     from fvm_hypervisor.cli.foundry.runs import Reports, SuiteRuns
     from fvm_hypervisor.cli.foundry.settings import check_folders, command_line_settings, with_consent
-    from fvm_hypervisor.cli.symbolic_options import check_symbolic, symbolic_settings
     from fvm_hypervisor.soltest.coverage_settings import coverage_settings
     from fvm_hypervisor.soltest.discovery import SuiteFilter
     from fvm_hypervisor.soltest.gas_snapshot_file import SEED

@@ -16,8 +16,16 @@ from typing import Any, Final
 from fvm_hypervisor.laboratory.compare.execution import check_recorded, steps_of
 from fvm_hypervisor.laboratory.compare.jobs import CaseJob, RecordedCase
 from fvm_hypervisor.laboratory.compare.report import TABLES, count_text, gas, shorten, tree_name
-from fvm_hypervisor.laboratory.compare.tally import CostTally, Sums, largest_first
-from fvm_hypervisor.laboratory.profile import CallCost, CallNames, CostTracer, MessageCost, names_of
+from fvm_hypervisor.laboratory.compare.tally import (
+    CallCost,
+    CallNames,
+    CostTally,
+    CostTracer,
+    MessageCost,
+    Sums,
+    largest_first,
+    names_of,
+)
 from fvm_hypervisor.laboratory.sides import Side, described
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.exit_codes import exit_name

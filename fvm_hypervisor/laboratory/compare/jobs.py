@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from fvm_hypervisor.laboratory.sides import Side
-from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.conformance import (
     VectorVariant,
     apply_message,
@@ -25,6 +24,7 @@ from fvm_hypervisor.laboratory.vectors.conformance import (
     texts_of,
     variants_of,
 )
+from fvm_hypervisor.laboratory.vectors.files import BundleFolder
 from hypervisor.bundles.manifest import Manifest
 from hypervisor.errors import Fatal, InvalidInput, MessageError
 from hypervisor.exit_codes import exit_meaning

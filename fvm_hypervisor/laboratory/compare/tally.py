@@ -1,15 +1,200 @@
-"""Total costs of messages: by charge, syscall, actor, method, call path, and calls of cron.
+"""Costs of one message per call (`CostTracer`), and totals: by charge, syscall, actor, method, call path and cron call.
 
-Each total is a pair of a count and milligas. Tallies of several processes are merged.
+Costs are computed from the machine's trace events. Amounts are milligas; a total is a pair of a count and milligas. A
+charge that runs out of gas counts with the remaining gas. Tallies of several processes are merged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
-from fvm_hypervisor.laboratory.profile import EXECUTION, CallCost, CallNames, Key, MessageCost
+from bridge.actors.schemas import actor_method
+from hypervisor.bundles.manifest import Manifest
+from hypervisor.tracing import (
+    CallEnded,
+    CallStarted,
+    Dispatched,
+    EventEmitted,
+    GasCharged,
+    MessageEnded,
+    MessageStarted,
+    SyscallEntered,
+    TraceEvent,
+)
+from hypervisor.types import ActorID, MethodNumber
+from localnet.ledger.call_tree import is_native
+from store.cid import Cid, show
+
+EXECUTION: Final = "wasm_exec"
+"""Name of the charge for instructions, which the machine settles before each syscall."""
+MESSAGE: Final = "message"
+"""Label for charges of a message before its first call."""
+Key = tuple[str, str]
+"""The name of a syscall, "" for none, and of a charge."""
+Event = tuple[tuple[int, str, int, bytes], ...]
+
+
+@dataclass(slots=True)
+class CallCost:
+    """A call: its kind and outcome, its own costs with counts (`own`), and its subcalls."""
+
+    to: str
+    method: MethodNumber
+    value: int
+    params: bytes
+    actor: ActorID | None = None
+    code: Cid | None = None
+    runtime: str = ""
+    exit_code: int = 0
+    error: str = ""
+    returned: bytes = b""
+    milligas: int = 0
+    """Total, including subcalls."""
+    own: dict[Key, list[int]] = field(default_factory=dict)
+    """Count and total, by syscall and charge."""
+    calls: list[CallCost] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    syscalls: dict[str, int] = field(default_factory=dict)
+    last: Key = ("", "")
+    syscall: str = ""
+
+    @property
+    def own_milligas(self) -> int:
+        """Milligas of the call without its subcalls."""
+        return sum(milligas for _, milligas in self.own.values())
+
+    def charge(self, name: str, milligas: int) -> None:
+        """Record a charge under the current syscall."""
+        if name == EXECUTION:
+            self.syscall = ""
+        key = self.last = self.syscall, name
+        found = self.own.get(key)
+        if found is None:
+            self.own[key] = [1, milligas]
+        else:
+            found[0] += 1
+            found[1] += milligas
+
+
+@dataclass(slots=True)
+class MessageCost:
+    """A message: its charges before the first call, its calls, and the gas of its receipt."""
+
+    implicit: bool
+    head: CallCost
+    calls: list[CallCost] = field(default_factory=list)
+    exit_code: int = 0
+    gas_used: int = 0
+
+    def every(self) -> Iterator[CallCost]:
+        """Yield the part before the calls, then every call before its nested calls, without recursion."""
+        yield self.head
+        waiting = self.calls[::-1]
+        while waiting:
+            call = waiting.pop()
+            yield call
+            waiting += call.calls[::-1]
+
+
+class CostTracer:
+    """A tracer that collects the costs of each message."""
+
+    def __init__(self) -> None:
+        self.messages: list[MessageCost] = []
+        self._open: list[CallCost] = []
+
+    def event(self, event: TraceEvent, /) -> None:
+        kind = type(event)
+        if kind is GasCharged:  # most are
+            assert isinstance(event, GasCharged)
+            if event.milligas:
+                self._innermost.charge(event.name, event.milligas)
+        elif isinstance(event, SyscallEntered):
+            call = self._innermost
+            call.syscall = event.name
+            call.syscalls[event.name] = call.syscalls.get(event.name, 0) + 1
+        elif isinstance(event, CallStarted):
+            self._start(event)
+        elif isinstance(event, CallEnded):
+            self._end(event)
+        elif isinstance(event, Dispatched):
+            call = self._innermost
+            call.actor, call.code, call.runtime = event.actor, event.code, event.runtime
+        elif isinstance(event, EventEmitted):
+            self._innermost.events.append(event.entries)
+        elif isinstance(event, MessageStarted):
+            head = CallCost(MESSAGE, MethodNumber(0), 0, b"")
+            self.messages.append(MessageCost(event.implicit, head))
+            self._open = [head]
+        elif isinstance(event, MessageEnded):
+            self.messages[-1].exit_code, self.messages[-1].gas_used = event.exit_code, event.gas_used
+            self._open = []
+
+    def take(self) -> list[MessageCost]:
+        """Return the messages recorded so far and clear them."""
+        taken, self.messages = self.messages, []
+        return taken
+
+    @property
+    def _innermost(self) -> CallCost:
+        return self._open[-1]
+
+    def _start(self, event: CallStarted) -> None:
+        call = CallCost(str(event.to), event.method, event.value, event.params)
+        (self._open[-1].calls if len(self._open) > 1 else self.messages[-1].calls).append(call)
+        self._open.append(call)
+
+    def _end(self, event: CallEnded) -> None:
+        call = self._open.pop()
+        call.exit_code, call.error = event.exit_code, event.error
+        call.returned, call.milligas = event.return_data, event.gas_used
+        excess = call.own_milligas + sum(inner.milligas for inner in call.calls) - call.milligas
+        if excess > 0 and call.own:  # the last charge exceeded the remaining gas
+            last = call.own[call.last]
+            last[1] = max(0, last[1] - excess)
+
+
+class CallNames:
+    """Names of actors and methods: built-in actors from a manifest, others from their code CID."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+        self._actors: dict[Cid, str] = {}
+        self._methods: dict[tuple[str, int], str] = {}
+
+    def actor(self, call: CallCost) -> str:
+        """Return a built-in actor's name, `actor` and the code CID of another actor, or the address if no code ran."""
+        if call.code is None:
+            return MESSAGE if call.to == MESSAGE else "account" if call.method == 0 else call.to
+        known = self._actors.get(call.code)
+        if known is None:
+            known = self._actors[call.code] = self._manifest.name_of(call.code) or f"actor {show(call.code)}"
+        return known
+
+    def is_native(self, call: CallCost) -> bool:
+        """Return True for a call of an actor whose own exit codes are not those of contracts."""
+        return is_native({"actor": self.actor(call)})
+
+    def method(self, call: CallCost) -> str:
+        """Return a name such as `storagepower.EnrollCronEvent`, with the method's number if its name is unknown."""
+        if call.to == MESSAGE:
+            return MESSAGE
+        actor = self.actor(call)
+        known = self._methods.get((actor, call.method))
+        if known is None:
+            method = actor_method(actor, call.method)
+            known = self._methods[actor, call.method] = f"{actor}.{call.method if method is None else method.name}"
+        return known
+
+
+@lru_cache(8)
+def names_of(manifest: Manifest) -> CallNames:
+    """Return call names that are resolved with a manifest."""
+    return CallNames(manifest)
+
 
 MAX_DEPTH: Final = 60
 """Maximum depth of the tree; deeper calls are counted with their ancestor at this depth."""

@@ -1,1 +1,25 @@
-"""Labs: experimental features on top of Filecoin's rules (`hypervisor.machine.labs`). Documentation: docs/labs."""
+"""Labs: experimental features on top of Filecoin's rules (`hypervisor.machine.labs`). Documentation: docs/labs.
+
+Each lab is a module with a `LAB`, registered in `pyproject.toml`; the lab `libraries` is implemented by
+`runtimes.wasm.linked`. Read `rules`, `lanes` (the smallest one) and `lab_runtimes` first.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hypervisor.machine.labs import Lab
+from hypervisor.machine.rules import RuleSet
+
+LAB: Final = RuleSet(
+    machine="hypervisor.machine.labs:lab_executor",
+    network="fvm_hypervisor.laboratory.profiles.rules:lab_rules",
+    takes_features=True,
+    takes_labs=True,
+)
+
+
+LIBRARIES: Final = Lab(
+    what="shared library modules that native actors import by CID",
+    machine="runtimes.wasm.linked:link_libraries",
+)

@@ -4,7 +4,7 @@ Such an account has the state of a contract. Its code field is a designator of t
 and the storage is its own. So the code runs like a delegate call of the EVM actor, in the account's name.
 
 Rules: FIP-0111, and EIP-7702 where it is silent. The differences between the variants are rows of `VARIANTS`, their
-costs rows of `GAS`. `fvm_hypervisor.laboratory.profiles.account_actor` adds the variant whose delegations are states of
+costs rows of `GAS`. `fvm_hypervisor.laboratory.profiles.accounts` adds the variant whose delegations are states of
 accounts, and `fvm_hypervisor.laboratory.profiles.accounts` handles transactions.
 """
 

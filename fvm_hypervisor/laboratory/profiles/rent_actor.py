@@ -1,15 +1,18 @@
 """The rent actor of the lab `rent`: holds deposits, collects rent, archives actors and resurrects them.
 
 It is implemented in Python; reads and writes of its own state are kernel operations with their charges. Its state is
-`[terms, cursor, first, actors, queue]`, see `RentState`.
+`[terms, cursor, first, actors, queue]`, see `RentState`. The size of a state is the number of bytes of its blocks, each
+block counted once, plus `BLOCK_BYTES` per block; proofs of a state list its blocks in CAR order.
 
-Methods and rules: docs/labs/rent.md. `fvm_hypervisor.laboratory.profiles.rent` runs it at the end of an epoch.
+Methods, rules and the format of a proof: docs/labs/rent.md. `fvm_hypervisor.laboratory.profiles.rent` runs the actor at
+the end of an epoch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from io import BytesIO
 from itertools import islice
 from typing import Any, Final
 
@@ -30,9 +33,8 @@ from fvm_hypervisor.laboratory.profiles.lab_runtimes import (
     read_calldata,
     read_fields,
 )
-from fvm_hypervisor.laboratory.profiles.resurrection import MAX_PROOF, ProofRefused, StateSize, proven_blocks, size_of
 from hypervisor.bundles.manifest import Manifest
-from hypervisor.errors import ActorExit, Fatal, InvalidInput, SyscallError
+from hypervisor.errors import ActorExit, Fatal, HypervisorError, InvalidInput, SyscallError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import to_milligas
 from hypervisor.integers import decode_bigint, encode_bigint
@@ -52,11 +54,99 @@ from hypervisor.types import (
     TokenAmount,
 )
 from localnet.preinstalled import CREATE2_DEPLOYER, MULTICALL3
-from store.blockstore import Blockstore, StoreError, get_object
-from store.cid import CBOR, RAW, Cid, cid_of, read_uvarint, write_uvarint
+from store.blockstore import Blockstore, StoreCorrupt, StoreError, get_object
+from store.car.files import CarError, read_car, write_car
+from store.cid import CBOR, RAW, Cid, cid_of, read_uvarint, show, write_uvarint
 from store.codec import CodecError, encode, link, unlink
+from store.links import blocks_below, links_of, state_codec, targets
 from store.trees.amt import Amt
 from store.trees.hamt import Hamt
+
+BLOCK_BYTES: Final = 128
+"""Bytes counted for each block in addition to its content, for its key and lookup."""
+MAX_PROVEN: Final = 60 << 10
+"""Maximum size of a state that can be proven. Its CAR fits into a message, since `BLOCK_BYTES` exceeds a section's
+head.
+"""
+MAX_PROOF: Final = MAX_PROVEN + 256
+"""Maximum size of a proof in bytes: a state of `MAX_PROVEN` bytes and the CAR's header."""
+
+
+class ProofRefused(HypervisorError):
+    """Raised for bytes that do not prove a state."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateSize:
+    """Size of a state for rent in bytes, its number of blocks, and whether the walk was complete."""
+
+    size: int
+    blocks: int
+    whole: bool
+
+    @property
+    def is_provable(self) -> bool:
+        return self.whole and self.size <= MAX_PROVEN
+
+
+def size_of(store: Blockstore, root: Cid, limit: int) -> StateSize:
+    """Return the size of the state below a root, reading at most `limit` blocks.
+
+    Raises BlockNotFound, StoreCorrupt, CodecError.
+    """
+    size = count = 0
+    for _, data in blocks_below(store, [root]):
+        if count == limit:
+            return StateSize(size, count, whole=False)
+        size += len(data) + BLOCK_BYTES
+        count += 1
+    return StateSize(size, count, whole=True)
+
+
+def proof_of(store: Blockstore, root: Cid) -> bytes:
+    """Return the proof of a stored state. Raises BlockNotFound, StoreCorrupt, CodecError."""
+    car = BytesIO()
+    write_car(car, [root], blocks_below(store, [root]))
+    return car.getvalue()
+
+
+def proven_blocks(root: Cid, proof: bytes, pay: Callable[[int], None] = lambda _size: None) -> list[tuple[Cid, bytes]]:
+    """Return the blocks of a state from its proof; `pay` is called with each size before the block is stored.
+
+    A proof is a CAR with this root and the blocks below it, each once, in depth-first preorder. Raises ProofRefused for
+    anything else: another root, missing, additional or repeated blocks, another order, a malformed or too large file.
+    Errors of `pay` are passed on.
+    """
+    if len(proof) > MAX_PROOF:
+        raise ProofRefused(f"a proof of {len(proof)} bytes: at most {MAX_PROOF}")
+    try:
+        return _blocks_in_order(root, proof, pay)
+    except (CarError, StoreCorrupt, CodecError) as error:
+        raise ProofRefused(str(error)) from None
+
+
+def _blocks_in_order(root: Cid, proof: bytes, pay: Callable[[int], None]) -> list[tuple[Cid, bytes]]:
+    reader = read_car(BytesIO(proof), MAX_PROOF)
+    if reader.version != 1 or reader.roots != (root,):
+        named = ", ".join(show(named) for named in reader.roots[:2]) or "none"
+        raise ProofRefused(f"the proof has the root {named}, expected {show(root)}")
+    found: dict[Cid, bytes] = {}
+    todo = targets(root)[::-1]
+    for cid, data in reader:
+        while todo and todo[-1] in found:
+            todo.pop()
+        if not todo or cid != todo[-1]:
+            expected = f"expected {show(todo[-1])}" if todo else "the state has no further one"
+            raise ProofRefused(f"block {len(found) + 1} of the proof is {show(cid)}: {expected}")
+        todo.pop()
+        pay(len(data))
+        found[cid] = data
+        todo += reversed(links_of(data, state_codec(cid)))
+    missing = next((cid for cid in reversed(todo) if cid not in found), None)
+    if missing is not None:
+        raise ProofRefused(f"the proof ends after {len(found)} blocks: expected {show(missing)}")
+    return list(found.items())
+
 
 RENT: Final = ActorID(21)
 RUNTIME: Final = "rent"

@@ -1,8 +1,14 @@
-"""A precompile that verifies an event of another Filecoin network by finality certificates.
+"""Precompiles that verify proofs of other networks, for contracts: `ethereum_proof` and `f3_event`.
 
-Input: the ABI encoding of `(string network, uint64 instance, bytes32 powerTable, bytes proof)`, without a selector.
-`powerTable` is the digest of the trusted power table of that instance: the last 32 bytes of its CID. The proof is made
-by `event_proof`. Output: one tuple of
+`ethereum_proof` verifies a Merkle Patricia proof. Input: the ABI encoding of `(bytes32 root, bytes32 key, bytes[]
+nodes)`, without a selector. The key is the Keccak-256 hash of an address (in a state trie) or of a slot (in a storage
+trie). Output: `(bytes value)`, empty if the nodes prove that the trie has no such key. The call fails if they prove
+nothing.
+
+`f3_event` verifies an event of another Filecoin network by finality certificates. Input: the ABI encoding of `(string
+network, uint64 instance, bytes32 powerTable, bytes proof)`, without a selector. `powerTable` is the digest of the
+trusted power table of that instance: the last 32 bytes of its CID. The proof is made by `event_proof`. Output: one
+tuple of
 
     uint64 nextInstance, bytes32 nextPowerTable    the instance after the last certificate, and its power table
     uint64 epoch, uint64 message, uint64 index     the event's place, which identifies it on that network
@@ -16,22 +22,62 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from bridge.ethereum.patricia import MAX_NODE, MAX_NODES, InvalidProof, proven_value
 from bridge.filecoin.events import entries_to_log
-from fvm_hypervisor.laboratory.proofs.f3.certificates import Certificate, decode_certificate, encode_certificate
-from fvm_hypervisor.laboratory.proofs.f3.chain import TrustedState, follow
-from fvm_hypervisor.laboratory.proofs.f3.errors import InvalidCertificate
-from fvm_hypervisor.laboratory.proofs.f3.power_table import (
+from fvm_hypervisor.laboratory.proofs.f3.certificates import (
+    Certificate,
+    InvalidCertificate,
     PowerTable,
+    array,
+    decode_certificate,
     decode_power_table,
+    encode_certificate,
     encode_power_table,
+    octets,
     power_table_cid,
+    record,
+    uint64,
 )
-from fvm_hypervisor.laboratory.proofs.f3.values import array, octets, record, uint64
+from fvm_hypervisor.laboratory.proofs.f3.chain import TrustedState, follow
 from fvm_hypervisor.laboratory.proofs.filecoin import event_at, proof_of, proven
 from hypervisor.precompiles import Precompile
 from store.blockstore import Blockstore
 from store.cid import Cid, cid_of
 from store.codec import decode_strict, encode
+
+_TYPES: Final = ("bytes32", "bytes32", "bytes[]")
+_MAX_INPUT: Final = 4 * 32 + MAX_NODES * (64 + MAX_NODE)
+"""Maximum size of the input: root, key, offset and length of the list, and an offset, a length and data per node."""
+
+
+def _verify_nodes(data: bytes) -> bytes:
+    from eth_abi.abi import decode, encode
+    from eth_abi.exceptions import DecodingError
+
+    # bounded first: the offsets of all nodes may point to the same bytes, which decoding copies for each of them
+    if len(data) > _MAX_INPUT:
+        raise InvalidProof(f"the input has {len(data)} bytes, at most {_MAX_INPUT} are possible")
+    offset = int.from_bytes(data[64:96], "big")
+    count = int.from_bytes(data[offset : offset + 32], "big")
+    if count > MAX_NODES:
+        raise InvalidProof(f"the proof has {count} nodes, at most {MAX_NODES} are possible")
+    try:
+        root, key, nodes = decode(_TYPES, data)
+    except (DecodingError, OverflowError) as error:
+        raise InvalidProof(f"the input is not the encoding of {_TYPES}: {error}") from None
+    return encode(["bytes"], [proven_value(root, key, nodes)])
+
+
+ETHEREUM_PROOF: Final = Precompile(
+    "ethereum_proof",
+    "0x000000000000000000000000000000000000e700",
+    gas=3_000,
+    function=_verify_nodes,
+    gas_per_word=12,
+    signature="ethereum_proof(bytes32,bytes32,bytes[])(bytes)",
+)
+"""The precompile; register it with `Network(precompiles=["ethereum_proof"])` or `node --precompile ethereum_proof`."""
+
 
 MAX_INPUT: Final = 256 << 10
 """Maximum size of the input in bytes."""

@@ -27,9 +27,7 @@ from fvm_hypervisor.laboratory.vectors.ethereum_json import (
     read_object,
     within,
 )
-from fvm_hypervisor.laboratory.vectors.exception_names import matches
-from fvm_hypervisor.laboratory.vectors.statetest import EXCESS_BITS, base_machine, write_steps
-from fvm_hypervisor.laboratory.vectors.tally import SECONDS
+from fvm_hypervisor.laboratory.vectors.statetest import EXCESS_BITS, SECONDS, base_machine, matches, write_steps
 from hypervisor.errors import HypervisorError
 from hypervisor.installation import OWN_EVM
 from hypervisor.machine.machine import Hypervisor

@@ -1,20 +1,31 @@
 """The transition tool: executes a block's transactions on accounts, and returns receipts and the new accounts.
 
-The JSON is that of go-ethereum's `evm t8n` and of the execution specifications' tool, which test generators and fuzzers
-use. This module works on JSON values; `t8n_files` reads and writes the files.
+Files, streams, exit codes and JSON are those of go-ethereum's `evm t8n` and of the execution specifications' tool,
+which test generators and fuzzers use.
+
+Test generators compare the error texts of rejected transactions. If a transaction breaks several rules, the text is
+that of the rule which go-ethereum checks first. Sources: go-ethereum v1.17.10, core/state_transition.go, core/error.go
+and core/types.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from bridge.ethereum import rlp
+from bridge.ethereum.addresses import EthAddress, checksummed
+from bridge.ethereum.patricia import list_root
 from bridge.ethereum.transactions import (
     ACCESS_LIST,
     ALL_TYPES,
     BLOB,
+    GAS_PER_BLOB,
     LEGACY,
     SET_CODE,
     SignedTransaction,
@@ -24,6 +35,8 @@ from bridge.ethereum.transactions import (
     parse_transaction,
     read_v,
 )
+from bridge.evm_steps import instructions, line
+from bridge.filecoin.receipts import EmittedLog, bloom
 from fvm_hypervisor.laboratory.vectors.ethereum_json import (
     BadFixture,
     read_access_list,
@@ -32,30 +45,40 @@ from fvm_hypervisor.laboratory.vectors.ethereum_json import (
     read_authorization,
     read_bytes,
     read_field,
+    read_json,
     read_list,
     read_number,
     read_object,
     within,
 )
 from fvm_hypervisor.laboratory.vectors.statetest import FixtureExterns, base_machine
-from fvm_hypervisor.laboratory.vectors.t8n_env import Environment, read_environment
-from fvm_hypervisor.laboratory.vectors.t8n_output import alloc_json, body_item, result_json
-from fvm_hypervisor.laboratory.vectors.t8n_refusals import rejection_text
+from fvm_hypervisor.laboratory.vectors.t8n_env import Environment, MissingValue, read_environment
+from hypervisor.errors import InvalidInput
 from hypervisor.installation import OWN_EVM
 from hypervisor.machine.machine import Hypervisor
+from hypervisor.state.undo_map import Journal
 from hypervisor.tracing import StepRecorder
 from hypervisor.types import ChainEpoch
 from runtimes.evm.ethereum import (
     LATEST_FORK,
+    Accounts,
+    AllocAccount,
+    AppliedTransaction,
     BlockRun,
     ForkSchedule,
     InvalidBlock,
     InvalidTransaction,
     block_hash_cid,
+    floor_gas,
     install_alloc,
+    intrinsic_gas,
+    logs_hash,
     move_dao_balances,
     read_alloc,
+    requests_hash,
     schedule_of,
+    state_root,
+    with_case,
 )
 from store.cid import Cid
 
@@ -227,3 +250,325 @@ def _transaction(item: Any) -> Transaction:
         blob_hashes=tuple(read_bytes(each, "blobVersionedHashes", 32) for each in blobs),
         authorizations=tuple(read_authorization(each) for each in authorizations),
     )
+
+
+_BLOCK_HASH: Final = "0x1337" + "00" * 30
+"""Block hash in the output of go-ethereum's tool."""
+
+
+def result_json(
+    run: BlockRun, block: Environment, rejected: list[dict[str, Any]], after: Mapping[EthAddress, AllocAccount]
+) -> dict[str, Any]:
+    """Return the result of a block, with go-ethereum's fields."""
+    logs = [log for applied in run.applied for log in applied.logs()]
+    fields: dict[str, Any] = {
+        "stateRoot": _hex(state_root(after)),
+        "txRoot": _hex(list_root(applied.signed.raw() for applied in run.applied)),
+        "receiptsRoot": _hex(list_root(applied.receipt() for applied in run.applied)),
+        "logsHash": _hex(logs_hash((emitted.address, emitted.log) for emitted in logs)),
+        "logsBloom": _hex(bloom(logs)),
+        "receipts": _receipts(run, block),
+        "currentDifficulty": None if block.difficulty is None else hex(block.difficulty),
+        "gasUsed": hex(run.gas_used),
+        "requests": None,
+    }
+    if rejected:
+        fields["rejected"] = rejected
+    if block.base_fee is not None:
+        fields["currentBaseFee"] = hex(block.base_fee)
+    if block.withdrawals is not None:
+        fields["withdrawalsRoot"] = _hex(list_root(withdrawal.rlp() for withdrawal in block.withdrawals))
+    if block.has_blob_fee:
+        fields["currentExcessBlobGas"] = hex(run.excess_blob_gas)
+        fields["blobGasUsed"] = hex(run.blob_gas_used)
+    if run.requests is not None:
+        fields["requestsHash"] = _hex(requests_hash(run.requests))
+        fields["requests"] = [_hex(request) for request in run.requests]
+    if run.access_list is not None:
+        fields["blockAccessList"] = _hex(run.access_list.rlp())
+        fields["blockAccessListHash"] = _hex(run.access_list.hash())
+    return fields
+
+
+def _receipts(run: BlockRun, block: Environment) -> list[dict[str, Any]]:
+    receipts, first_log = [], 0
+    for index, applied in enumerate(run.applied):
+        position = {
+            "transactionHash": _hex(applied.signed.hash()),
+            "transactionIndex": hex(index),
+            "blockHash": _BLOCK_HASH,
+            "blockNumber": hex(block.context.epoch),
+        }
+        receipts.append(_receipt(run, applied, position, first_log))
+        first_log += len(applied.result.logs)
+    return receipts
+
+
+def _receipt(run: BlockRun, applied: AppliedTransaction, position: Mapping[str, str], first_log: int) -> dict[str, Any]:
+    result, transaction = applied.result, applied.signed.transaction
+    fields: dict[str, Any] = {
+        "root": _hex(applied.state_root or b""),
+        "status": hex(int(result.success)),
+        "cumulativeGasUsed": hex(applied.cumulative_gas),
+        "logsBloom": _hex(bloom(applied.logs())),
+        "logs": [_log(run, first_log + index, log, position) for index, log in enumerate(applied.logs())],
+        "contractAddress": _hex(applied.creates or bytes(20)),
+        "gasUsed": hex(result.gas_used),
+        "effectiveGasPrice": None,
+        **position,
+    }
+    if transaction.type:
+        fields["type"] = hex(transaction.type)
+    if transaction.blob_gas:
+        fields |= {"blobGasUsed": hex(transaction.blob_gas), "blobGasPrice": hex(run.blob_base_fee)}
+    return fields
+
+
+def _log(run: BlockRun, index: int, emitted: EmittedLog, position: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "address": _hex(emitted.address),
+        "topics": [_hex(topic) for topic in emitted.log.topics],
+        "data": _hex(emitted.log.data),
+        "blockTimestamp": hex(run.machine.context.timestamp),
+        "logIndex": hex(index),
+        "removed": False,
+        **position,
+    }
+
+
+def alloc_json(accounts: Mapping[EthAddress, AllocAccount]) -> dict[str, Any]:
+    """Return accounts as JSON by address."""
+    return {_hex(address): _account(account) for address, account in accounts.items()}
+
+
+def _account(account: AllocAccount) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    if account.code:
+        fields["code"] = _hex(account.code)
+    if account.storage:
+        slots = sorted(account.storage.items())
+        fields["storage"] = {_hex(key.to_bytes(32, "big")): _hex(word.to_bytes(32, "big")) for key, word in slots}
+    fields["balance"] = hex(account.balance)
+    if account.nonce:
+        fields["nonce"] = hex(account.nonce)
+    return fields
+
+
+def body_item(raw: bytes) -> rlp.Item:
+    """Return a transaction as a block body item: a list if it is legacy, else a byte string."""
+    return rlp.decode(raw) if raw[0] > 0x7F else raw
+
+
+def _hex(data: bytes) -> str:
+    return "0x" + data.hex()
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A rejected transaction with its block and the account of its sender."""
+
+    run: BlockRun
+    transaction: Transaction
+    sender: EthAddress
+    nonce: int
+    balance: int
+    code_size: int
+
+    @property
+    def address(self) -> str:
+        """The sender's address in checksum form."""
+        return checksummed(self.sender)
+
+    @property
+    def cost(self) -> int:
+        sent = self.transaction
+        return sent.gas_limit * sent.max_fee + sent.value + sent.blob_gas * sent.max_fee_per_blob_gas
+
+
+def _nonce(text: str) -> Callable[[Rejection], str]:
+    return lambda at: f"{text}: address {at.address}, tx: {at.transaction.nonce} state: {at.nonce}"
+
+
+def _blobs(at: Rejection) -> str:
+    used = at.run.blob_gas_used + at.transaction.blob_gas
+    return f"blob gas ({used}) would exceed maximum allowance {GAS_PER_BLOB * at.run.fork.blobs.maximum}"
+
+
+def _bad_hash(at: Rejection) -> str:
+    bad = next(index for index, each in enumerate(at.transaction.blob_hashes) if each[:1] != b"\1")
+    return f"blob {bad} has invalid hash version"
+
+
+_NO_TYPE: Final = "transaction type not supported"
+_TEXTS: Final[Mapping[str, Callable[[Rejection], str]]] = MappingProxyType({
+    **{f"TYPE_{kind}_TX_PRE_FORK": lambda _: _NO_TYPE for kind in range(1, 5)},
+    "INVALID_CHAINID": lambda at: (
+        f"invalid chain id for signer: have {at.transaction.chain_id} want {at.run.machine.context.chain_id}"
+    ),
+    "TYPE_3_TX_MAX_BLOB_GAS_ALLOWANCE_EXCEEDED": _blobs,
+    "NONCE_MISMATCH_TOO_HIGH": _nonce("nonce too high"),
+    "NONCE_MISMATCH_TOO_LOW": _nonce("nonce too low"),
+    "NONCE_IS_MAX": lambda at: f"nonce has max value: address {at.address}, nonce: {at.nonce}",
+    "GAS_LIMIT_EXCEEDS_MAXIMUM": lambda at: (
+        f"transaction gas limit too high (cap: {at.run.fork.transaction_gas_cap}, tx: {at.transaction.gas_limit})"
+    ),
+    "SENDER_NOT_EOA": lambda at: f"sender not an eoa: address {at.address}, len(code): {at.code_size}",
+    "PRIORITY_GREATER_THAN_MAX_FEE_PER_GAS": lambda at: (
+        f"max priority fee per gas higher than max fee per gas: address {at.address}, "
+        f"maxPriorityFeePerGas: {at.transaction.max_priority_fee}, maxFeePerGas: {at.transaction.max_fee}"
+    ),
+    "INSUFFICIENT_MAX_FEE_PER_GAS": lambda at: (
+        f"max fee per gas less than block base fee: address {at.address}, "
+        f"maxFeePerGas: {at.transaction.max_fee}, baseFee: {at.run.machine.context.base_fee:d}"
+    ),
+    "TYPE_3_TX_CONTRACT_CREATION": lambda _: "blob transaction of type create",
+    "TYPE_3_TX_ZERO_BLOBS": lambda _: "blob transaction missing blob hashes",
+    "TYPE_3_TX_BLOB_COUNT_EXCEEDED": lambda _: "blob transaction has too many blobs",
+    "TYPE_3_TX_INVALID_BLOB_VERSIONED_HASH": _bad_hash,
+    "INSUFFICIENT_MAX_FEE_PER_BLOB_GAS": lambda at: (
+        f"max fee per blob gas less than block blob gas fee: address {at.address} "
+        f"blobGasFeeCap: {at.transaction.max_fee_per_blob_gas}, blobBaseFee: {at.run.blob_base_fee}"
+    ),
+    "TYPE_4_TX_CONTRACT_CREATION": lambda at: (
+        f"EIP-7702 transaction cannot be used to create contract (sender {at.address})"
+    ),
+    "TYPE_4_EMPTY_AUTHORIZATION_LIST": lambda at: f"EIP-7702 transaction with empty auth list (sender {at.address})",
+    "INITCODE_SIZE_EXCEEDED": lambda at: (
+        f"max initcode size exceeded: code size {len(at.transaction.data)} limit {at.run.fork.init_code_limit}"
+    ),
+    "GAS_ALLOWANCE_EXCEEDED": lambda _: "gas limit reached",
+    "INSUFFICIENT_ACCOUNT_FUNDS": lambda at: (
+        f"insufficient funds for gas * price + value: address {at.address} have {at.balance} want {at.cost}"
+        if at.cost >> 256 == 0
+        else f"insufficient funds for gas * price + value: address {at.address} required balance exceeds 256 bits"
+    ),
+    "INTRINSIC_GAS_TOO_LOW": lambda at: (
+        f"intrinsic gas too low: have {at.transaction.gas_limit}, "
+        f"want {intrinsic_gas(at.transaction, at.run.fork, at.sender)}"
+    ),
+    "INTRINSIC_GAS_BELOW_FLOOR_GAS_COST": lambda at: (
+        f"insufficient gas for floor data gas cost: have {at.transaction.gas_limit}, "
+        f"want {floor_gas(at.transaction, at.run.fork, at.sender)}"
+    ),
+    "EXECUTION_GAS_CAP_EXCEEDED": lambda at: (
+        "insufficient gas for floor data gas cost: "
+        f"intrinsic cost {intrinsic_gas(at.transaction, at.run.fork, at.sender)}, "
+        f"floor: {floor_gas(at.transaction, at.run.fork, at.sender)}"
+    ),
+})  # fmt: skip
+"""Texts by exception name, in the order of go-ethereum's checks."""
+
+
+def rejection_text(run: BlockRun, signed: SignedTransaction, error: InvalidTransaction) -> str:
+    """Return go-ethereum's text for a transaction that the block cannot contain."""
+    if error.refusal.name not in _TEXTS:
+        return str(error)
+    names = {error.refusal.name, *run.refusals(signed)}
+    sender = signed.sender()
+    accounts = Accounts(run.machine, Journal(), filecoin_addresses=False)
+    actor = accounts.find(sender)
+    at = Rejection(
+        run,
+        signed.transaction,
+        sender,
+        0 if actor is None else accounts.nonce(actor),
+        accounts.balance(actor),
+        len(accounts.code(actor)),
+    )
+    return next(text(at) for name, text in _TEXTS.items() if name in names)
+
+
+CONFIG_ERROR: Final = 3
+MISSING_BLOCK_HASH: Final = 4
+JSON_ERROR: Final = 10
+IO_ERROR: Final = 11
+_STREAMS: Final = ("stdout", "stderr")
+_NO_REWARD: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Options of the command. Inputs and outputs are names: a file, `stdin`, `stdout`, `stderr`, or empty."""
+
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+    folder: Path
+    fork: str | None
+    chain_id: int
+    reward: int
+    evm: str
+    trace: bool
+
+
+def run(request: Request) -> int:
+    """Run the tool on its input and output files; return the exit code. Errors are printed to standard error."""
+    fork = LATEST_FORK.name if request.fork is None else with_case(request.fork)
+    try:
+        schedule_of(fork)
+    except InvalidInput as error:
+        return _failure(CONFIG_ERROR, str(error))
+    if request.reward < _NO_REWARD:
+        return _failure(CONFIG_ERROR, f"reward {request.reward} is out of range: expected wei, or -1 for none")
+    try:
+        alloc, env, txs = _read(request.inputs)
+        done = transition(alloc, env, txs, fork, request.chain_id, request.evm, request.trace, request.reward)
+        _write(request, done)
+    except MissingValue as error:
+        return _failure(CONFIG_ERROR, str(error))
+    except MissingBlockHash as error:
+        return _failure(MISSING_BLOCK_HASH, str(error))
+    except InvalidInput as error:
+        return _failure(JSON_ERROR, str(error))
+    except FileNotFoundError as error:
+        named = next((name for name, location in request.inputs.items() if location == error.filename), None)
+        if named is None:
+            return _failure(IO_ERROR, f"{error.filename} cannot be written: its folder does not exist")
+        return _failure(IO_ERROR, f"there is no file {error.filename}: pass a file, or stdin, with --input.{named}")
+    except OSError as error:
+        return _failure(IO_ERROR, f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    return 0
+
+
+def _failure(code: int, text: str) -> int:
+    sys.stderr.write(f"error: {text}\n")
+    return code
+
+
+def _read(inputs: Mapping[str, str]) -> tuple[Any, Any, Any]:
+    stream: Any = None
+    if "stdin" in inputs.values():
+        stream = read_json(sys.stdin.buffer.read(), "stdin")
+    values = []
+    for name, location in inputs.items():
+        if location == "stdin":
+            values.append(read_field(stream, "txsRlp" if name == "txs" and "txsRlp" in stream else name))
+        else:
+            values.append(_parse(Path(location).read_bytes(), location))
+    alloc, env, txs = values
+    if not isinstance(env, Mapping):
+        raise BadFixture(f"{inputs['env']} is not an object")
+    return alloc, env, txs
+
+
+def _parse(data: bytes, location: str) -> Any:
+    if location.endswith(".rlp"):
+        return data.decode(errors="replace").strip().strip('"')
+    return read_json(data, location)
+
+
+def _write(request: Request, done: Transition) -> None:
+    values = {"alloc": done.alloc, "result": done.result, "body": done.body}
+    streams: dict[str, dict[str, Any]] = {}
+    for name, location in request.outputs.items():
+        if location in _STREAMS:
+            streams.setdefault(location, {})[name] = values[name]
+        elif location:
+            request.folder.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(values[name], indent=2)
+            (request.folder / location).write_text(text + "\n", encoding="utf-8")
+    for location, fields in streams.items():
+        (sys.stdout if location == "stdout" else sys.stderr).write(json.dumps(fields, indent=2) + "\n")
+    for index, transaction, recorder in done.traces:
+        lines = [json.dumps(line(instruction)) for instruction in instructions(recorder.events)]
+        path = request.folder / f"trace-{index}-0x{transaction.hash().hex()}.jsonl"
+        path.write_text("".join(f"{each}\n" for each in lines), encoding="utf-8")

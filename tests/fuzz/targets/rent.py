@@ -13,10 +13,18 @@ from random import Random
 from eth_abi.abi import encode as encode_abi
 
 from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
-from fvm_hypervisor.laboratory.profiles import resurrection
+from fvm_hypervisor.laboratory.profiles import rent_actor
 from fvm_hypervisor.laboratory.profiles.rent import collect
-from fvm_hypervisor.laboratory.profiles.rent_actor import LOOK, METHODS, OPT_OUT, PAY, RENT, RESURRECT, RentState
-from fvm_hypervisor.laboratory.profiles.resurrection import proof_of
+from fvm_hypervisor.laboratory.profiles.rent_actor import (
+    LOOK,
+    METHODS,
+    OPT_OUT,
+    PAY,
+    RENT,
+    RESURRECT,
+    RentState,
+    proof_of,
+)
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import Snapshot
 from hypervisor.messages.address import Address
@@ -191,7 +199,7 @@ def _other_proof(proof: bytes, rng: Random) -> bytes:
 
 def _loose_proofs() -> None:
     """Plant: the links of a proof are not followed, so its root suffices."""
-    replace_attribute(resurrection, "links_of", lambda data, codec: [])
+    replace_attribute(rent_actor, "links_of", lambda data, codec: [])
 
 
 TARGET = Target(

@@ -15,8 +15,8 @@ from random import Random
 from typing import Any
 
 from bridge.filecoin.parameters import method_number
-from fvm_hypervisor.laboratory.vectors import conformance, environment
-from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
+from fvm_hypervisor.laboratory.vectors import conformance, tipsets
+from fvm_hypervisor.laboratory.vectors.files import BundleFolder
 from hypervisor.bundles.genesis import Genesis
 from hypervisor.errors import HypervisorError
 from hypervisor.machine.machine import Hypervisor
@@ -207,12 +207,12 @@ def _context(rng: Random) -> dict[str, Any]:
 
 def _lax() -> None:
     """Accept values that are not numbers as an epoch or as gas."""
-    before = environment.read_number
+    before = tipsets.read_number
 
     def read(value: Any, name: str) -> Any:
         return value if name in ("epoch", "gas_used") else before(value, name)
 
-    for module in (environment, conformance):
+    for module in (tipsets, conformance):
         vars(module)["read_number"] = read
 
 

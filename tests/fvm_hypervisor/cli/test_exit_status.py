@@ -144,7 +144,7 @@ MISTAKES: dict[str, list[list[str]]] = {
     "wallet new": [["--nothing"]],
 }  # fmt: skip
 OWN_STATUS = {"t8n"}
-"""Commands with the exit codes that are conventional for the tool: `fvm_hypervisor.laboratory.vectors.t8n_files`."""
+"""Commands with the exit codes that are conventional for the tool: `fvm_hypervisor.laboratory.vectors.t8n`."""
 
 
 def commands(group: Any, *before: str) -> Iterator[str]:
@@ -199,7 +199,7 @@ def test_usage_error_exits_with_2_and_message(command: str, arguments: list[str]
         ["call", SOMEBODY, "f()"],
         ["send", SOMEBODY, "--value", "1fil"],
         ["trace", HASH],
-        ["deploy", str(Path(__file__).resolve().parents[2] / "examples/solidity/artifacts/Counter.json")],
+        ["deploy", str(Path(__file__).resolve().parents[3] / "examples/solidity/artifacts/Counter.json")],
     ],
     ids=lambda arguments: arguments[0],
 )

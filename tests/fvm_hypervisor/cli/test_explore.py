@@ -8,10 +8,10 @@ from urllib.request import urlopen
 
 import pytest
 
-from fvm_hypervisor.cli.node_vectors import vector_of
+from fvm_hypervisor.cli.node import vector_of
 from fvm_hypervisor.explorer.application import explorer
-from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.conformance import parse_vector, run_variant, variants_of
+from fvm_hypervisor.laboratory.vectors.files import BundleFolder
 from hypervisor.errors import InvalidInput
 from localnet import Network, TransactionFailed, explore
 from localnet.console import Console

@@ -24,7 +24,7 @@ from tests import prepared
 from tests.prepared import Program
 from tests.web_server import Handler, serving
 
-ARTIFACTS = Path(__file__).resolve().parent.parent.parent / "examples" / "solidity" / "artifacts"
+ARTIFACTS = Path(__file__).resolve().parents[3] / "examples" / "solidity" / "artifacts"
 ALICE = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266"
 START = 60.0
 NO_HASH = "0x" + "12" * 32

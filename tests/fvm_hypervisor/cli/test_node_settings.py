@@ -9,14 +9,19 @@ from contextlib import ExitStack, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from time import monotonic, sleep
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
 
-from fvm_hypervisor.cli.anvil_options import UNSUPPORTED
-from fvm_hypervisor.cli.node import allow_open_files
+from fvm_hypervisor.cli.node import UNSUPPORTED, allow_open_files
+from fvm_hypervisor.cli.options import proof_verifier
 from fvm_hypervisor.cli.rpc_client import rpc_request
+from hypervisor.errors import InvalidInput
+from hypervisor.proofs.storage import EXTENSION, StorageProofs
+from hypervisor.proofs.verifier import AcceptProofs, RefuseProofs
 from hypervisor.versions.network_versions import NETWORK_VERSIONS
+from localnet import Network
 from localnet.fork.node_client import NodeClient, NodeError
 from tests.command import run as run_command
 from tests.conftest import data_file
@@ -531,3 +536,29 @@ def test_a_precompile_that_cannot_be_had_ends_the_node(tmp_path: Path) -> None:
     ):
         found = run_command("node", "--precompile", given, "--port", "0")
         assert (found.exit_code, words in found.stderr) == (2, True), found.stderr
+
+
+def test_without_the_option_no_verifier_is_selected() -> None:
+    assert proof_verifier(None, 1) is None
+
+
+def test_the_option_selects_the_extension_with_digest_checks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    configured: list[tuple[str, bool]] = []
+    extension = SimpleNamespace(ParametersError=OSError, configure=lambda *settings: configured.append(settings))
+    monkeypatch.setitem(sys.modules, EXTENSION, extension)
+    assert isinstance(proof_verifier(tmp_path, 1), StorageProofs)
+    assert configured == [(str(tmp_path), True)]
+
+
+def test_the_option_and_parallel_execution_exclude_each_other(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="--verify-proofs and --parallel 2 cannot be used together"):
+        proof_verifier(tmp_path, 2)
+
+
+@pytest.mark.slow
+def test_a_network_uses_its_verifier_and_accepts_proofs_without_one() -> None:
+    verifier = RefuseProofs()
+    with Network(proofs=verifier) as network:
+        assert network.chain.machine.proofs is verifier
+    with Network() as network:
+        assert isinstance(network.chain.machine.proofs, AcceptProofs)

@@ -1,5 +1,7 @@
 """`deploy`, `call`, `send`, `balance`, `wallet` and `doctor` in this process, on a node in a thread."""
 
+from __future__ import annotations
+
 import json
 import re
 import shutil
@@ -8,12 +10,14 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 from urllib.request import urlopen
 
 import pytest
 from typer.testing import Result
 
+from fvm_hypervisor.cli.rpc_client import RESPONSE_TIMEOUT
 from fvm_hypervisor.explorer.application import explorer
 from localnet import Network
 from localnet.fork.node_client import NodeClient, NodeError
@@ -21,6 +25,8 @@ from localnet.rpc.server import serving
 from store.keccak import keccak
 from tests.command import run as run_command
 from tests.localnet.test_artifacts import PROJECT
+from tests.web_server import Handler
+from tests.web_server import serving as web_serving
 
 ALICE = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
 BOB_KEY = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
@@ -344,3 +350,50 @@ def test_doctor_suggests_remedy_for_unreachable_node() -> None:
     assert done.stdout.startswith("FAIL  answers: no node responds at http://127.0.0.1:1")
     assert "`hypervisor node`" in done.stdout
     assert done.stdout.count("\n") == 1
+
+
+SOMEBODY = "0x" + "12" * 20
+HASH = "0x" + "12" * 32
+
+
+@pytest.fixture
+def mute_node() -> Iterator[str]:
+    """The URL of a server that reads requests and sends nothing until the test ends."""
+    ended = Event()
+
+    class Mute(Handler):
+        def do_POST(self) -> None:
+            self.posted()
+            ended.wait(60)
+
+    with web_serving(Mute) as url:
+        yield url
+        ended.set()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["balance", SOMEBODY],
+        ["call", SOMEBODY, "f()"],
+        ["trace", HASH],
+        ["profile", HASH],
+        ["actor", "call", "f0101", "1"],
+        ["actor", "create", "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"],
+    ],
+    ids=lambda arguments: " ".join(arguments[:2]),
+)
+def test_command_stops_waiting_after_its_timeout(mute_node: str, arguments: list[str]) -> None:
+    started = time.monotonic()
+    done = run_command(*arguments, "--rpc-url", mute_node, "--timeout", "0.05")
+    assert time.monotonic() - started < 30, "the default is 120 seconds"
+    assert done.exit_code == 1
+    assert "did not respond" in done.stderr
+    assert "within 0.05 s" in done.stderr
+    assert RESPONSE_TIMEOUT.get() == 120, "a later command has the default again"
+
+
+def test_check_of_a_node_stops_waiting_after_its_timeout(mute_node: str) -> None:
+    done = run_command("doctor", mute_node, "--timeout", "0.05")
+    assert done.exit_code == 1
+    assert "within 0.05 s" in done.stdout

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from fvm_hypervisor.cli.keystores import keystore_keys
+from fvm_hypervisor.cli.wallet import keystore_keys
 from hypervisor.errors import InvalidInput
 
 SECRET: Final = "0x7a28b5ba57c53603b0b07b56bba752f7784bf506fa95edc395f5cf6c7514fe9d"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from fvm_hypervisor.debugger.breakpoints import SourceLines
 from fvm_hypervisor.debugger.session import Session
-from fvm_hypervisor.debugger.sources import SourceLines
 from fvm_hypervisor.debugger.subjects import Subject, of_transaction
 from localnet import Network
 from tests.fvm_hypervisor.debugger.stage import OUT, Stage, prepare

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.debugger import variables, views
+from fvm_hypervisor.debugger import views
+from fvm_hypervisor.debugger.breakpoints import SourceLines
 from fvm_hypervisor.debugger.commands import Terminal
-from fvm_hypervisor.debugger.execution import End, Stop
-from fvm_hypervisor.debugger.listener import StepListener, StopSite
-from fvm_hypervisor.debugger.positions import MarkKind, Position
+from fvm_hypervisor.debugger.execution import End, MarkKind, Position, StepListener, Stop, StopSite
 from fvm_hypervisor.debugger.session import Interrupted, Session
-from fvm_hypervisor.debugger.sources import SourceLines
-from fvm_hypervisor.debugger.subjects import Subject, of_call, of_message, of_transaction
+from fvm_hypervisor.debugger.subjects import Subject, of_call, of_message, of_source, of_transaction, of_vector
+from fvm_hypervisor.laboratory.vectors.extract import extract_message, write_vector
+from fvm_hypervisor.laboratory.vectors.files import BundleFolder
 from hypervisor.errors import InvalidInput
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.messages.address import Address
@@ -23,12 +23,15 @@ from hypervisor.messages.message import Message
 from hypervisor.state.state_tree import ActorState
 from hypervisor.types import SYSTEM_ACTOR, MethodNumber
 from localnet import Network
+from localnet.chain.folder_source import FolderSource
+from localnet.chain.node_source import NodeSource
+from localnet.rpc.server import serving
 from localnet.rules.call_request import CallRequest
 from localnet.state.inspection import PathNotFound
 from store.blockstore import StoreError
 from store.trees.kamt import Kamt
 from tests.fvm_hypervisor.debugger.conftest import Debug
-from tests.fvm_hypervisor.debugger.stage import EXIT, OUT, PROJECT, WORDS, Stage, prepare
+from tests.fvm_hypervisor.debugger.stage import EXIT, OUT, PROJECT, TELLER, WORDS, Stage, prepare
 
 SOURCE = (PROJECT / "src" / "Teller.sol").read_text().splitlines()
 
@@ -484,7 +487,77 @@ def test_omitted_storage_and_memory_are_reported(debug: Debug, monkeypatch: pyte
     assert terminal.execute("storage").splitlines()[1:] == ["more from slot 0x7: `storage 0x7`"]
     assert terminal.execute("storage 0x7") == "0x7: 0x9"
     assert "0 to 2^256 - 1" in terminal.execute("storage -1")
-    monkeypatch.setattr(variables, "_MAX_BYTES", 64)
-    rows = variables._word_rows("calldata", bytes(100))
+    monkeypatch.setattr(views, "_MAX_BYTES", 64)
+    rows = views._word_rows("calldata", bytes(100))
     assert [(each.name, each.value[:30]) for each in rows[2:]] == [("...", "36 bytes more: `calldata 64 36`"[:30])]
     assert terminal.execute("calldata 0 4").startswith("0x000000  ")
+
+
+def stepped(session: Session) -> tuple[int, End]:
+    """Return the number of stops of a message, and its end."""
+    state, count = session.start(), 0
+    while isinstance(state, Stop):
+        state, count = session.step(), count + 1
+    return count, state
+
+
+@pytest.mark.slow
+def test_node_message_is_debugged_without_affecting_node(stage: Stage) -> None:
+    receipt = stage.network.receipt(stage.failed)
+    stage.network.mine()
+    head = stage.network.head
+    with serving(stage.network) as url:
+        source = NodeSource(url)
+        session = Session(of_source(source, f"0x{stage.failed.hex()}"), SourceLines([OUT]))
+        try:
+            count, ended = stepped(session)
+            assert (ended.exit_code, ended.gas_used) == (receipt.exit_code, receipt.gas_used)
+            assert count > 20
+            session.back()
+            assert "ends: exit 33" in views.frames(session)[0].where
+        finally:
+            session.close()
+            source.close()
+    assert stage.network.head == head
+
+
+def test_a_contract_under_ethereums_rules() -> None:
+    with Network(rules="ethereum") as network:
+        teller = network.deploy(TELLER)
+        receipt = teller.send("spin", 5)
+        session = Session(of_transaction(network, receipt.hash), SourceLines([OUT]))
+        try:
+            session.start()
+            session.breakpoints.add("line Teller.sol:35")
+            stop = session.resume()
+            assert isinstance(stop, Stop)
+            assert views.frames(session)[0].line == 35
+            assert views.storage(session, 0).slots == {}
+            session.over()
+            assert views.storage(session, 0).slots == {0: 30}
+            session.breakpoints.remove(1)
+            _, ended = stepped(session)
+            assert (ended.exit_code, ended.gas_used) == (0, receipt.gas_used)
+        finally:
+            session.close()
+
+
+@pytest.mark.slow
+def test_a_message_of_a_vector(tmp_path: Path) -> None:
+    with Network(tmp_path / "chain") as network:
+        made = prepare(network)
+        receipt = network.receipt(made.failed)
+    source = FolderSource(tmp_path / "chain")
+    try:
+        vector = extract_message(source, BundleFolder(None), f"0x{made.failed.hex()}").vector
+    finally:
+        source.close()
+    write_vector(tmp_path / "message.json", vector)
+    session = Session(of_vector(tmp_path / "message.json", tmp_path), SourceLines([OUT]))
+    try:
+        _, ended = stepped(session)
+        assert (ended.exit_code, ended.gas_used) == (receipt.exit_code, receipt.gas_used)
+    finally:
+        session.close()
+    with pytest.raises(InvalidInput, match="has no message 2: it has 1"):
+        of_vector(tmp_path / "message.json", tmp_path, 2)

@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from fvm_hypervisor.cli.forge_options import ALIASES, UNSUPPORTED
 from fvm_hypervisor.cli.foundry.runs import Reports, SuiteRuns
+from fvm_hypervisor.cli.foundry.settings import ALIASES, UNSUPPORTED
 from fvm_hypervisor.soltest import session, watching
 from fvm_hypervisor.soltest.discovery import SuiteFilter
 from fvm_hypervisor.soltest.job import Options

@@ -8,8 +8,7 @@ import pytest
 
 from fvm_hypervisor.soltest.compiler import Solc
 from fvm_hypervisor.verification import compilation
-from fvm_hypervisor.verification.compilation import compile_submission, solc_of
-from fvm_hypervisor.verification.submission import Submission, VerificationError
+from fvm_hypervisor.verification.compilation import Submission, VerificationError, compile_submission, solc_of
 from tests.fvm_hypervisor.verification.contracts import FILE, OUTPUTS, SOURCE, body, printing, recorded_answer, running
 
 

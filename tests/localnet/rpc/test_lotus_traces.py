@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from fvm_hypervisor.laboratory.vectors.conformance import read_vectors, run_variant, variants_of
+from fvm_hypervisor.laboratory.vectors.files import BundleFolder
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.tracing import CallEnded, CallStarted

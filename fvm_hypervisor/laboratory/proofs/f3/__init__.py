@@ -2,22 +2,19 @@
 
 from fvm_hypervisor.laboratory.proofs.f3.certificates import (
     Certificate,
-    Tipset,
-    decode_certificate,
-    encode_certificate,
-    read_certificate,
-)
-from fvm_hypervisor.laboratory.proofs.f3.chain import TrustedState, advance, follow
-from fvm_hypervisor.laboratory.proofs.f3.committee import Committee
-from fvm_hypervisor.laboratory.proofs.f3.errors import InvalidCertificate
-from fvm_hypervisor.laboratory.proofs.f3.power_table import (
+    InvalidCertificate,
     PowerDelta,
     PowerEntry,
+    Tipset,
+    decode_certificate,
     decode_power_table,
+    encode_certificate,
     encode_power_table,
     power_table_cid,
+    read_certificate,
     read_power_table,
 )
+from fvm_hypervisor.laboratory.proofs.f3.chain import Committee, TrustedState, advance, follow
 
 __all__ = [
     "Certificate",

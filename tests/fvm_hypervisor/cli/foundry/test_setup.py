@@ -1,4 +1,4 @@
-"""`hypervisor bindings`: generated wrappers for untrusted ABIs."""
+"""`hypervisor solidity`: the written files, and forge's remapping for FilecoinVm.sol."""
 
 import ast
 import hashlib
@@ -10,10 +10,65 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.bindings.actors.__main__ import PROJECT
+from fvm_hypervisor.bindings.actors import schemas
+from fvm_hypervisor.bindings.actors.__main__ import PROJECT, generated_files
 from fvm_hypervisor.bindings.contracts import module
+from fvm_hypervisor.soltest.project import load_project
+from fvm_hypervisor.soltest.sources import own_sources, read_sources
+from hypervisor.builtin_actors.schemas import NAMES, SHARED
 from hypervisor.errors import InvalidInput
+from tests.command import run
 from tests.command import run as run_command
+
+LINE = "hypervisor/=lib/filecoin/"
+
+
+def write(folder: Path, *options: str) -> str:
+    done = run("solidity", folder, *options)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def project(root: Path, remappings: str | None = None) -> Path:
+    (root / "foundry.toml").write_text("[profile.default]\n", encoding="utf-8")
+    if remappings is not None:
+        (root / "remappings.txt").write_text(remappings, encoding="utf-8")
+    return root
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("before", "after"), [(None, ""), ("", ""), ("a/=b/", "a/=b/\n"), ("a/=b/\n", "a/=b/\n")])
+def test_a_project_gets_the_remapping_once(tmp_path: Path, before: str | None, after: str) -> None:
+    folder = project(tmp_path, before) / "lib" / "filecoin"
+    assert write(folder).splitlines()[-1] == f"remappings.txt: {LINE}"
+    for _ in range(2):
+        assert (tmp_path / "remappings.txt").read_text(encoding="utf-8") == f"{after}{LINE}\n"
+        assert json.loads(write(folder, "--json"))["remapping"] is None
+
+
+def test_imports_lead_to_the_written_file(tmp_path: Path) -> None:
+    project(tmp_path)
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "T.t.sol").write_text('import "hypervisor/FilecoinVm.sol";', encoding="utf-8")
+    before, after = "hypervisor/FilecoinVm.sol", "lib/filecoin/FilecoinVm.sol"
+    for name in (before, after):
+        found = load_project(tmp_path)
+        assert set(read_sources(found, own_sources(found)).texts) == {"test/T.t.sol", name}
+        write(tmp_path / "lib" / "filecoin")
+
+
+def test_existing_project_remapping_is_preserved(tmp_path: Path) -> None:
+    project(tmp_path, "hypervisor/=vendor/fvm/\n")
+    assert "remappings.txt" not in write(tmp_path / "lib" / "filecoin")
+    assert (tmp_path / "remappings.txt").read_text(encoding="utf-8") == "hypervisor/=vendor/fvm/\n"
+
+
+def test_only_contract_files_are_written_without_project(tmp_path: Path) -> None:
+    found = json.loads(write(tmp_path / "contracts", "--json"))
+    assert found["remapping"] is None
+    assert str(tmp_path / "contracts" / "FilecoinVm.sol") in found["written"]
+    assert [path.name for path in tmp_path.iterdir()] == ["contracts"]
+
 
 HERE = Path(__file__).resolve().parent / "typed"
 MARKET: dict[str, Any] = json.loads((HERE / "Market.json").read_text(encoding="utf-8"))
@@ -165,7 +220,7 @@ def test_the_command_writes_and_checks(tmp_path: Path) -> None:
 
 
 def test_the_command_finds_contracts_by_name(tmp_path: Path) -> None:
-    out = Path(__file__).resolve().parent.parent / "localnet" / "projects" / "foundry" / "out"
+    out = Path(__file__).resolve().parents[3] / "localnet" / "projects" / "foundry" / "out"
     done = run_command("bindings", "Vault", "--artifacts", str(out), "--out", str(tmp_path))
     assert done.exit_code == 0
     assert "class Vault(TypedContract):" in (tmp_path / "vault.py").read_text(encoding="utf-8")
@@ -214,3 +269,27 @@ def test_mypy_knows_the_types_of_a_wrapper(tmp_path: Path) -> None:
     errors = {(Path(line.split(":")[0]).name, int(line.split(":")[1])) for line in done.stdout.splitlines()[:-1]}
     first = USES.splitlines().index('    Market.deploy(network, network.accounts[0], "5")') + 1
     assert errors == {("uses.py", first + line) for line in range(8)}, done.stdout
+
+
+@pytest.mark.slow
+def test_the_committed_files_are_those_that_the_generator_writes() -> None:
+    texts = generated_files()
+    assert not [path for path, text in texts.items() if path.read_text() != text], "make bindings"
+    folder = PROJECT / "bridge" / "solidity"
+    assert {path for path in folder.iterdir() if path.is_file()} == {path for path in texts if path.parent == folder}
+
+
+def test_the_installation_wrote_a_module_for_every_actor() -> None:
+    written = {path.stem for path in (PROJECT / "bridge" / "bindings").glob("*.py")}
+    assert written == {"__init__", SHARED, *NAMES}, "run `make environment`"
+
+
+def test_types_that_only_a_state_has_are_left_out() -> None:
+    assert "Transaction" not in schemas.structs("multisig")
+    assert "ProposalHashData" in schemas.structs("multisig")
+    assert "SectorLocation" in schemas.structs("storageminer")
+    assert not schemas.structs("system")
+
+
+def test_every_actor_is_described() -> None:
+    assert all(schemas.schema_comments(actor).get(actor) for actor in NAMES)

@@ -1,15 +1,24 @@
 """Draft files: the written template, each table's effect on the version's row, and refused files."""
 
+import json
 import tomllib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from wasmtime import wat2wasm
 
-from fvm_hypervisor.laboratory.drafts import new_draft, read_draft
+from fvm_hypervisor.bundles.building import build
+from fvm_hypervisor.cli.node_settings import network_options
+from fvm_hypervisor.laboratory.drafts import DraftVersion, new_draft, read_draft
 from fvm_hypervisor.laboratory.drafts.reading import KEYS, OPCODES, PRECOMPILES
+from fvm_hypervisor.laboratory.vectors.conformance import read_vectors
+from hypervisor import Message
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import InvalidInput
+from hypervisor.exit_codes import ExitCode
+from hypervisor.types import Gas, MethodNumber, TokenAmount
 from hypervisor.versions.network_versions import (
     NETWORK_VERSIONS,
     NV28,
@@ -22,7 +31,13 @@ from hypervisor.versions.network_versions import (
     versions_between,
 )
 from hypervisor.versions.overlay import Overlay
+from localnet import Network
+from runtimes.wasm.syscalls.abi import SYSCALL_REVISIONS, revision_named
 from store.cid import show
+from tests.command import run
+from tests.conftest import bundle_folder
+from tests.fvm_hypervisor.laboratory.small_actor import ADDRESS, METHOD, NAME, SmallActor
+from tests.localnet.conftest import Clock
 
 HEAD = "number = 30\nbase = 29\n"
 FULL = """
@@ -230,3 +245,237 @@ def test_invalid_draft_file_is_refused_with_key_value_and_limit(tmp_path: Path, 
 def test_opcode_and_precompile_names_are_features_of_some_version() -> None:
     known = frozenset[str]().union(*(row.evm for row in NETWORK_VERSIONS.values()))
     assert {*OPCODES, *PRECOMPILES} <= known
+
+
+GAS = Gas(1_000_000_000)
+CALLED_METHOD = MethodNumber(1 << 24)
+LOOKS_AT_DEBUG = r"""
+(module
+  (import "debug" "enabled" (func (param i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "invoke") (param i32) (result i32) (i32.const 0)))
+"""
+
+
+def read(folder: Path, text: str, head: str = "base = 29\nepoch = 0") -> DraftVersion:
+    file = folder / "nv30.toml"
+    file.write_text(f"number = 30\n{head}\n{text}", encoding="utf-8")
+    return read_draft(file)
+
+
+def test_only_the_disabled_syscalls_are_missing(tmp_path: Path) -> None:
+    draft = read(tmp_path, '[syscalls]\ndisable = ["debug.log", "crypto.verify_post"]\n')
+    revision = revision_named(network_version(30, draft.overlay).rules.revision)
+    whole = SYSCALL_REVISIONS["v4"]
+    assert {*whole} - {*revision} == {("debug", "log"), ("crypto", "verify_post")}
+    assert revision.items() <= whole.items()
+    assert network_version(29, draft.overlay).rules == NV29.rules
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ('disable = ["crypto.hash"]', r"disables crypto.hash, which the actor init imports: .*module for init"),
+        ('disable = ["self.self_destruct"]', "which the actor paymentchannel imports"),
+        ('disable = ["crypto.hsah"]', r"\[syscalls\] has no 'crypto.hsah': did you mean crypto.hash\?"),
+        ('disable = ["actor.upgrade_actor"]', r"\[syscalls\] has no 'actor.upgrade_actor'"),
+        ('disable = "debug.log"', "disable of .syscalls. is 'debug.log': expected a list of names"),
+        ('disabled = ["debug.log"]', "did you mean disable"),
+    ],
+)
+def test_draft_that_cannot_run_is_refused(tmp_path: Path, table: str, words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        read(tmp_path, f"[syscalls]\n{table}\n")
+
+
+def test_module_of_a_draft_may_not_import_what_it_disables(tmp_path: Path) -> None:
+    (tmp_path / "ethaccount.wasm").write_bytes(bytes(wat2wasm(LOOKS_AT_DEBUG)))
+    actors = '[actors]\nethaccount = "ethaccount.wasm"\n'
+    assert read(tmp_path, actors).bundle is not None
+    with pytest.raises(InvalidInput, match=r"disables debug\.enabled, which the actor ethaccount imports"):
+        read(tmp_path, f'{actors}[syscalls]\ndisable = ["debug.enabled"]\n')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["start", "base version", "upgrade"])
+def test_bundle_of_a_node_may_not_import_what_its_draft_disables(tmp_path: Path, place: str) -> None:
+    (tmp_path / "actors.car").write_bytes(
+        build(Bundle.embedded("v19"), {"ethaccount": bytes(wat2wasm(LOOKS_AT_DEBUG))})
+    )
+    head = f"base = 29\nepoch = {0 if place == 'start' else 3}"
+    draft = read(tmp_path, '[syscalls]\ndisable = ["debug.enabled"]\n', head)
+    bundle = str(tmp_path / "actors.car")
+    upgrades, named = ([f"nv30@3={bundle}"], None) if place == "upgrade" else (None, bundle)
+    with pytest.raises(InvalidInput, match=r"disables debug\.enabled, which the actor ethaccount imports"):
+        network_options(str(draft.path), None, upgrades, named, False, False)
+    assert network_options(str(draft.path), None, None, "own-v19", False, False)["bundle"] == "own-v19"
+
+
+@pytest.mark.parametrize("disabled", [False, True])
+def test_call_of_an_actor_without_its_syscall_is_fatal(tmp_path: Path, disabled: bool) -> None:
+    """The bundle is not the draft's, so the draft is not refused."""
+    draft = read(tmp_path, f'[syscalls]\ndisable = ["debug.{"enabled" if disabled else "log"}"]\n')
+    bundle = Bundle.from_car(build(Bundle.embedded("v19"), {"ethaccount": bytes(wat2wasm(LOOKS_AT_DEBUG))}))
+    with Network(network=30, overlay=draft.overlay, bundle=bundle, clock=Clock()) as network:
+        alice, bob = network.accounts[:2]
+        network.send("0x" + "99" * 20, 1, sender=bob)  # its first message makes it an Ethereum account
+        message = Message(
+            bob.delegated, alice.native, nonce=network.pending_nonce(alice.native), method=CALLED_METHOD, gas_limit=GAS,
+            gas_fee_cap=TokenAmount(10**9),
+        )  # fmt: skip
+        result = network.machine.apply(message)
+    if not disabled:
+        assert (result.exit_code, result.fatal) == (ExitCode.OK, None)
+        return
+    assert (result.exit_code, result.gas_used) == (ExitCode.SYS_ASSERTION_FAILED, GAS)
+    assert "the import debug.enabled is a syscall that this network version does not have" in str(result.fatal)
+
+
+def test_overlay_cannot_disable_syscalls(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="has no 'disabled_syscalls'"):
+        read(tmp_path, '[rules]\ndisabled_syscalls = "debug.log"\n')
+
+
+SEND = Path(__file__).resolve().parents[3] / "golden" / "send.jsonl.gz"
+DEARER = NV29.prices.transfer // 1000 + 7
+"""Price of a transfer of value in gas, with 7 gas added."""
+
+
+def report(*arguments: object) -> dict[str, Any]:
+    done = run("compare", *arguments, "--json", "--workers", 1)
+    assert done.exit_code in (0, 1), done.output
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.fixture
+def draft(tmp_path: Path) -> Path:
+    file = tmp_path / "nv30-draft.toml"
+    file.write_text(f"number = 30\nbase = 29\n[prices]\ntransfer = {DEARER}\n", encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> Path:
+    """Return a chain of nv29 with three transfers and a call without value."""
+    with Network(tmp_path / "chain", clock=Clock()) as network:
+        alice, bob, *_ = network.accounts
+        for _ in range(3):
+            network.send_native(bob.native, value=1, sender=alice.native)
+        network.send_native(bob.native, sender=alice.native)
+    return tmp_path / "chain"
+
+
+@pytest.mark.slow
+def test_each_transfer_costs_the_edited_price_and_nothing_else_changes(chain: Path, draft: Path) -> None:
+    found = report(chain, "--network", draft)
+    charges = {row["name"]: (row["a"], row["b"]) for row in found["changed"]["charges"]}
+    ((calls, before), (same, after)) = charges["OnValueTransfer"]
+    assert charges.keys() == {"OnValueTransfer"}
+    assert calls == same
+    assert after - before == 7_000 * calls  # milligas
+    assert calls >= 3
+    assert report(chain, "--network", "nv29")["same"]
+
+
+@pytest.mark.slow
+def test_draft_and_base_version_are_two_sides(chain: Path, draft: Path) -> None:
+    one, two = report(chain, "--network", f"nv29,{draft}"), report(chain, "--network", draft)
+    assert one["changed"] == two["changed"]
+    assert [side["network"] for side in (one["a"], one["b"])] == [29, 30]
+
+
+def test_price_on_the_command_line_is_added_to_the_draft(chain: Path, draft: Path) -> None:
+    plain = NV29.prices.transfer // 1000
+    assert report(chain, "--network", draft, "--price", f"transfer={plain}")["same"]
+
+
+def test_new_draft_is_written_from_the_newest_version(tmp_path: Path) -> None:
+    done = run("version", "new", "nv30-draft", "--folder", tmp_path, "--json")
+    assert json.loads(done.stdout) == {"path": str(tmp_path / "nv30-draft.toml"), "number": 30, "base": 29}
+    done = run("version", "new", "older", "--folder", tmp_path, "--from", "nv27", "--migration")
+    assert done.stdout == f"{tmp_path / 'older.toml'}: nv28, from nv27\n"
+    assert {file.name for file in tmp_path.iterdir()} == {"nv30-draft.toml", "older.toml", "older.py"}
+
+
+def test_edited_price_is_listed(draft: Path) -> None:
+    listed = json.loads(run("compare", "--list-prices", "--network", draft, "--json").stdout)
+    assert (listed["network"], listed["prices"]["transfer"]) == (30, DEARER * 1000)
+
+
+def test_draft_and_overlay_exclude_each_other(chain: Path, draft: Path) -> None:
+    for command in (["compare", chain], ["conformance", SEND]):
+        overlay = draft.with_name("overlay.toml")
+        overlay.write_text("[prices]\nsyscall = 1\n", encoding="utf-8")
+        done = run(*command, "--network", draft, "--overlay", overlay)
+        assert (done.exit_code, "cannot be used together: add the overlay's tables to the draft" in done.output) == (
+            2,
+            True,
+        ), done.output
+
+
+@pytest.mark.slow
+def test_module_of_a_draft_runs_under_the_code_of_the_recorded_actor(tmp_path: Path) -> None:
+    chain = tmp_path / "chain"
+    with Network(chain, bundle=SmallActor().bundle(tmp_path / "small.car"), clock=Clock()) as network:
+        network.send_native(ADDRESS, METHOD)
+    (tmp_path / "other.wasm").write_bytes(SmallActor(said=b"other").module())
+    draft = tmp_path / "draft.toml"
+    draft.write_text(f'number = 30\nbase = 29\n[actors]\n{NAME} = "other.wasm"\n', encoding="utf-8")
+    found = report(chain, "--network", draft)
+    assert {kind: count for kind, count in found["kinds"].items() if count} == {"events": 1}
+    assert report(chain, "--network", "nv29")["same"]
+
+
+@pytest.mark.slow
+def test_module_of_a_draft_leaves_the_other_recorded_actors(tmp_path: Path) -> None:
+    """The states of nv28 have the layouts of actors v18, which this project's actors v19 cannot read."""
+    with Network(tmp_path / "chain", network=28, clock=Clock()) as network:
+        network.send_native(network.accounts[1].native, value=1)
+    (tmp_path / "small.wasm").write_bytes(SmallActor().module())
+    draft = tmp_path / "draft.toml"
+    draft.write_text(f'number = 30\nbase = 29\n[actors]\n{NAME} = "small.wasm"\n', encoding="utf-8")
+    assert report(tmp_path / "chain", "--network", draft)["same"]
+
+
+@pytest.mark.slow
+def test_vector_runs_with_the_module_of_a_draft(tmp_path: Path) -> None:
+    with Network(tmp_path / "chain", bundle=SmallActor().bundle(tmp_path / "small.car"), clock=Clock()) as network:
+        message = show(network.send_native(ADDRESS, METHOD).execution.message.cid())
+    vector = tmp_path / "vector.json"
+    bundles = "--bundle-dir", tmp_path
+    done = run("extract", message, "--state", tmp_path / "chain", "--out", vector, *bundles)
+    assert done.exit_code == 0, done.output
+    draft = tmp_path / "draft.toml"
+    draft.write_text(f'number = 30\nbase = 29\n[actors]\n{NAME} = "other.wasm"\n', encoding="utf-8")
+    for actor, status in (SmallActor(), 0), (SmallActor(turns=101), 1):
+        (tmp_path / "other.wasm").write_bytes(actor.module())
+        assert run("conformance", vector, "--network", draft, "--workers", 1, *bundles).exit_code == status
+
+
+@pytest.fixture
+def vector(tmp_path: Path) -> Path:
+    file = tmp_path / "one.json"
+    file.write_text(json.dumps(next(iter(read_vectors(SEND)))), encoding="utf-8")
+    return file
+
+
+def test_vectors_run_under_the_draft(vector: Path, draft: Path) -> None:
+    def result(*options: object) -> dict[str, Any]:
+        done = run("conformance", vector, "--json", "--workers", 1, "--bundle-dir", bundle_folder(), *options)
+        found: dict[str, Any] = json.loads(done.stdout.splitlines()[0])
+        return found
+
+    price = NV29.prices.message_compute // 1000
+    draft.write_text(f"number = 30\nbase = 29\n[prices]\nmessage_compute = {price + 7}\n", encoding="utf-8")
+    plain, dearer = result(), result("--network", draft)
+    assert result("--network", "nv29") == plain
+    assert (plain["pass"], dearer["pass"]) == (True, False)
+    assert dearer["gas_used"] == plain["gas_used"] + 7
+
+
+@pytest.mark.parametrize("command", [("replay", "live"), ("extract", "5", "--state", "live", "--out", "out.json")])
+def test_published_version_is_refused_where_a_draft_is_expected(command: tuple[str, ...]) -> None:
+    result = run(*command, "--network", "nv29")
+    assert result.exit_code != 0
+    assert "--network nv29 is not a draft's file: name one that ends in .toml" in result.stderr

@@ -11,7 +11,7 @@ from bridge.ethereum.patricia import InvalidProof
 from fvm_hypervisor.laboratory.proofs.ethereum import MAX_SLOTS, proven_state_root, verify_account
 from tests.command import json_output, run
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "ethereum-proof"
+EXAMPLE = Path(__file__).parents[4] / "examples" / "ethereum-proof"
 BLOCK, CONTRACT = (json.loads((EXAMPLE / f"{name}.json").read_text(encoding="utf-8")) for name in ("block", "proof"))
 SENDER, NOBODY = json.loads((Path(__file__).parent / "anvil.json").read_text(encoding="utf-8"))
 UNHASHED = ("size", "uncles", "transactions", "withdrawals", "totalDifficulty")

@@ -21,7 +21,7 @@ from store.codec import encode
 from store.trees.paths import ProofError
 from tests.command import run
 
-ARTIFACT = Path(__file__).parents[3] / "examples" / "solidity" / "artifacts" / "DataCapName.json"
+ARTIFACT = Path(__file__).parents[4] / "examples" / "solidity" / "artifacts" / "DataCapName.json"
 EVENT = "receipts/0/events/0"
 STATE = "f090/balance"
 

@@ -1,17 +1,30 @@
 """Output of `conformance --diff` for a failing vector: a difference of one gas is reported by charge and position."""
 
+import base64
+import copy
 import gzip
+import hashlib
+import io
 import json
+import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fvm_hypervisor.laboratory.vectors.charges import TraceFile, charges_of, first_difference, totals
-from fvm_hypervisor.laboratory.vectors.conformance import find_vectors
-from fvm_hypervisor.laboratory.vectors.run_files import Record, RunOptions, run_file
+from fvm_hypervisor.laboratory.vectors.conformance import archive_bytes, find_vectors, manifest_of, read_vectors
+from fvm_hypervisor.laboratory.vectors.run_files import (
+    Record,
+    RunOptions,
+    TraceFile,
+    charges_of,
+    first_difference,
+    run_file,
+    totals,
+)
 from fvm_hypervisor.laboratory.vectors.state_diff import state_differences
 from hypervisor.errors import InvalidInput
 from hypervisor.gas import in_gas
@@ -22,13 +35,17 @@ from hypervisor.types import ActorID, TokenAmount
 from hypervisor.versions.network_versions import NV18, NV28
 from store.blocks.memory import MemoryStore
 from store.blockstore import put_object
+from store.car.files import read_car, write_car
 from store.cid import RAW, Cid, cid_of
 from store.codec import link
 from store.trees.hamt import Hamt
 from store.trees.kamt import Kamt
+from store.untrusted import gunzip, gzip_bytes
+from tests.command import run
 from tests.command import run as run_command
 from tests.conformance.golden import GOLDEN
-from tests.conftest import data_file
+from tests.conformance.tipset_corpus import file_of
+from tests.conftest import bundle_folder, data_file
 
 CODE = cid_of(b"some code", RAW)
 
@@ -307,3 +324,293 @@ def test_tree_with_hamt_like_root_is_shown_by_its_cids(states: States) -> None:
     ours, expected = (states.state(f01000=ActorState(CODE, head=head)) for head in heads)
     (line,) = states.differences(ours, expected)
     assert line.startswith("f01000 (counter) state.0: bafy")
+
+
+Vector = dict[str, Any]
+
+
+@cache
+def sound() -> Vector:
+    return next(read_vectors(GOLDEN / "self.jsonl.gz"))
+
+
+def damaged(damage: Callable[[Vector], object]) -> Vector:
+    vector = copy.deepcopy(sound())
+    damage(vector)
+    return vector
+
+
+def errors(path: Path) -> list[str]:
+    return [record["error"] for record in run_file(path, bundle_folder())]
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda vector: vector.pop("car"), "the field 'car' is missing"),
+        (lambda vector: vector["preconditions"]["state_tree"].update(root_cid="x"), "a field has another type than "),
+    ],
+)
+def test_reason_names_missing_field_or_wrong_type(
+    damage: Callable[[Vector], object], reason: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "damaged.json"
+    path.write_text(json.dumps(damaged(damage)))
+    (error,) = errors(path)
+    assert error.startswith(f"{path} is not a vector: {reason}")
+
+
+def test_the_vector_itself_is_sound(tmp_path: Path) -> None:
+    path = tmp_path / "sound.json"
+    path.write_text(json.dumps(sound()))
+    assert errors(path) == [""]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda vector: vector.pop("preconditions"),
+        lambda vector: vector.pop("postconditions"),
+        lambda vector: vector.pop("apply_messages"),
+        lambda vector: vector.update(_meta=["no", "id"]),
+        lambda vector: vector.update(car=base64.b64encode(gzip.compress(b"")[:-9] + b"\xff" * 20).decode()),
+        lambda vector: vector.update(proofs="acept"),
+        lambda vector: vector.update(randomness=[{"on": ["chain", 1]}]),
+        lambda vector: vector.update(tipsets=[{"epoch": 1}]),
+        lambda vector: vector["preconditions"]["variants"][0].pop("nv"),
+        lambda vector: vector["preconditions"]["variants"][0].update(nv=99),
+        lambda vector: vector["preconditions"]["variants"][0].update(epoch="1"),
+        lambda vector: vector["preconditions"]["variants"][0].update(epoch=True),
+        lambda vector: vector["preconditions"].update(timestamp="now"),
+        lambda vector: vector["preconditions"].update(basefee=1.5),
+        lambda vector: vector["preconditions"].update(chain_id=None),
+        lambda vector: vector["preconditions"].update(circ_supply=[1]),
+        lambda vector: vector["preconditions"].update(circ_supply=1 << 200),
+        lambda vector: vector.update(randomness=[{"on": ["chain", 1], "ret": "abc"}]),
+        lambda vector: vector.update(tipsets=[{"epoch": "1", "cid": vector["bundle"]}]),
+        lambda vector: vector.update(consensus_fault={"target": "f01", "epoch": 1, "type": 1}),
+        lambda vector: vector.update(consensus_fault=[1]),
+        lambda vector: vector["postconditions"]["receipts"][0].update(gas_used="7"),
+        lambda vector: vector["apply_messages"][0].update(raw_length="7"),
+        lambda vector: vector["preconditions"]["state_tree"].update(vector["bundle"], root_cid=vector["bundle"]),
+        lambda vector: vector["postconditions"].update(receipts=[]),
+        lambda vector: vector["postconditions"]["receipts"][0].pop("gas_used"),
+        lambda vector: vector["postconditions"].update(state_tree={}),
+        lambda vector: vector.update(apply_messages=[], postconditions={**vector["postconditions"], "receipts": []}),
+    ],
+)
+def test_a_damaged_vector_is_a_failed_record(damage: Callable[[Vector], object], tmp_path: Path) -> None:
+    path = tmp_path / "damaged.json"
+    path.write_text(json.dumps(damaged(damage)))
+    (error,) = errors(path)
+    assert error.startswith(f"{path} is not a vector: ")
+
+
+@cache
+def sound_tipset() -> Vector:
+    """Return a tipset with null rounds and a message, for actors whose manifest is in the repository."""
+    vectors = read_vectors(file_of(27))
+    return next(one for one in vectors if "null_rounds" in _tipset(one) and _block(one)["messages"])
+
+
+def _tipset(vector: Vector) -> Vector:
+    tipset: Vector = vector["apply_tipsets"][0]
+    return tipset
+
+
+def _block(vector: Vector) -> Vector:
+    block: Vector = _tipset(vector)["blocks"][0]
+    return block
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda vector: vector.update({"class": "blockseq"}),
+        lambda vector: vector.pop("apply_tipsets"),
+        lambda vector: vector.update(apply_tipsets=[]),
+        lambda vector: vector["postconditions"].pop("receipts_roots"),
+        lambda vector: vector["postconditions"].update(receipts_roots=[]),
+        lambda vector: vector["postconditions"]["receipts"].pop(),
+        lambda vector: _tipset(vector).pop("basefee"),
+        lambda vector: _tipset(vector).update(epoch_offset=-1),
+        lambda vector: _tipset(vector).update(epoch_offset="1"),
+        lambda vector: _tipset(vector).update(epoch_offset=1 << 60),
+        lambda vector: _tipset(vector)["null_rounds"][0].update(epoch_offset=99),
+        lambda vector: _tipset(vector)["null_rounds"][0].update(circ_supply=None),
+        lambda vector: _tipset(vector).update(blocks=[]),
+        lambda vector: _block(vector).update(miner_addr="f0x"),
+        lambda vector: _block(vector).update(win_count="1"),
+        lambda vector: _block(vector)["messages"].pop(),
+        lambda vector: _block(vector).update(messages=["gA=="]),
+        lambda vector: _block(vector).update(raw_lengths=[]),
+        lambda vector: _block(vector).update(cids=[]),
+        lambda vector: _block(vector).update(cids=["bafy"]),
+        lambda vector: _block(vector).update(cids=[{"/": "bafy"}]),
+    ],
+)
+def test_half_a_tipset_is_a_failed_record(damage: Callable[[Vector], object], tmp_path: Path) -> None:
+    vector = copy.deepcopy(sound_tipset())
+    damage(vector)
+    path = tmp_path / "damaged.json"
+    path.write_text(json.dumps(vector))
+    (error,) = errors(path)
+    assert error.startswith(f"{path} is not a vector: "), error
+
+
+def test_a_damaged_vector_takes_no_result_of_another_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "some.jsonl.gz"
+    good = json.dumps(sound())
+    nowhere = json.dumps(damaged(lambda vector: vector["preconditions"]["variants"][0].update(epoch="1")))
+    deep = "[" * 1_500 + "]" * 1_500
+    path.write_bytes(gzip.compress("\n".join([good, "{no json", nowhere, deep, good]).encode()))
+    records = run_file(path, bundle_folder())
+    assert [record["pass"] for record in records] == [True, False, False, False, True]
+    name = sound()["_meta"]["id"]
+    assert [record["vector"] for record in records] == [name, "some.jsonl", name, "some.jsonl", name]
+
+
+def test_a_damaged_file_keeps_the_results_before_the_damage(tmp_path: Path) -> None:
+    path = tmp_path / "cut.jsonl.gz"
+    path.write_bytes(gzip.compress(json.dumps(sound()).encode() + b"\n") + b"\x1f\x8b\x08 and no more")
+    first, last = run_file(path, bundle_folder())
+    assert (first["pass"], last["pass"], last["vector"]) == (True, False, "cut.jsonl")
+    assert "is not a vector: " in last["error"]
+
+
+def test_a_damaged_file_of_golden_vectors_is_a_failed_record(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.jsonl.gz"
+    whole = gzip.compress(json.dumps(sound()).encode() + b"\n")
+    path.write_bytes(whole[:40] + b"\xff" * 20 + whole[60:])
+    (error,) = errors(path)
+    assert error.startswith(f"{path} is not a vector: ")
+
+
+def test_a_state_that_lacks_a_block_is_a_failed_record(tmp_path: Path) -> None:
+    reader = read_car(io.BytesIO(gzip.decompress(base64.b64decode(sound()["car"]))))
+    blocks = list(reader)
+    failed = 0
+    for missing in range(len(blocks)):
+        car = io.BytesIO()
+        write_car(car, reader.roots, blocks[:missing] + blocks[missing + 1 :])
+        path = tmp_path / f"{missing}.json"
+        path.write_text(json.dumps(sound() | {"car": base64.b64encode(gzip.compress(car.getvalue())).decode()}))
+        (error,) = errors(path)
+        failed += bool(error)
+    assert failed > len(blocks) // 2
+
+
+BOMB = gzip.compress(bytes((64 << 20) + 1))
+
+
+@pytest.mark.slow
+def test_a_bomb_in_a_vector_or_around_it_is_a_failed_record(tmp_path: Path) -> None:
+    """The data expands from 65 KB to 64 MiB and a byte."""
+    inside, around, long = (tmp_path / name for name in ("inside.json", "around.jsonl.gz", "long.json"))
+    inside.write_text(json.dumps(sound() | {"car": base64.b64encode(BOMB).decode()}))
+    around.write_bytes(BOMB)
+    with long.open("wb") as file:
+        file.truncate((64 << 20) + 1)
+    for path in (inside, around, long):
+        (error,) = errors(path)
+        assert f"{path} is not a vector: " in error
+        assert "67,108,864 bytes" in error
+
+
+NAME = "sample-1"
+
+
+def files() -> dict[str, bytes]:
+    """Return the files of an archive with two vectors that run no built-in actor."""
+    vectors = {
+        f"vectors/nv{vector['_meta']['id'][-2:]}/{number}.json": vector
+        for number, vector in zip(range(2), read_vectors(GOLDEN / "self.jsonl.gz"), strict=False)
+    }
+    found = {path: json.dumps(vector).encode() for path, vector in vectors.items()} | {"README.md": b"read me\n"}
+    return found | {"manifest.json": manifest_of({"license": "MIT"}, vectors, found)}
+
+
+@pytest.fixture
+def unpacked(tmp_path: Path) -> Path:
+    with tarfile.open(fileobj=io.BytesIO(archive_bytes(NAME, files()))) as tar:
+        tar.extractall(tmp_path, filter="data")
+    return tmp_path / NAME
+
+
+def conformance(path: Path) -> Any:
+    arguments = ["conformance", str(path), "--workers", "1", "--bundle-dir", str(bundle_folder())]
+    return run(*arguments)
+
+
+def test_unpacked_archive_runs_without_its_manifest(unpacked: Path) -> None:
+    found = conformance(unpacked)
+    assert (found.exit_code, "2 passed, 0 failed" in found.stderr) == (0, True), found.output
+
+
+def test_manifest_counts_vectors_and_has_the_digest_of_each_file(unpacked: Path) -> None:
+    manifest = json.loads((unpacked / "manifest.json").read_text())
+    assert manifest["vectors"] == 2
+    assert sum(manifest["counts"][name]["message"] for name in manifest["counts"]) == 2
+    assert sorted(manifest["files"]) == sorted(files().keys() - {"manifest.json"})
+    for name, entry in manifest["files"].items():
+        data = (unpacked / name).read_bytes()
+        assert entry == {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def test_archive_depends_on_neither_time_nor_order_nor_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = archive_bytes(NAME, files())
+    monkeypatch.setattr("time.time", lambda: 1.0)
+    assert archive_bytes(NAME, dict(reversed(files().items()))) == first
+    assert first[4:10] == bytes(4) + first[8:9] + b"\x03"  # no time; the system is Unix (RFC 1952)
+    with tarfile.open(fileobj=io.BytesIO(first)) as tar:
+        assert {(one.mtime, one.uid, one.gid, one.uname, one.mode) for one in tar} == {(0, 0, 0, "", 0o644)}
+        assert tar.getnames() == sorted(f"{NAME}/{name}" for name in files())
+
+
+def test_compressed_bytes_are_read_back() -> None:
+    assert gunzip(gzip_bytes(b"some data")) == b"some data"
+
+
+def _alter(folder: Path) -> None:
+    path = next((folder / "vectors").rglob("*.json"))
+    path.write_bytes(path.read_bytes().replace(b'"gas_used":', b'"gas_used": '))
+
+
+def _remove(folder: Path) -> None:
+    next((folder / "vectors").rglob("*.json")).unlink()
+
+
+def _add(folder: Path) -> None:
+    (folder / "vectors" / "own.json").write_text("{}")
+
+
+def _edit(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        path = folder / "manifest.json"
+        manifest = json.loads(path.read_text())
+        change(manifest)
+        path.write_text(json.dumps(manifest))
+
+    return edit
+
+
+@pytest.mark.usefixtures("high_limit")
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (_alter, ".json is altered: its SHA-256 is "),
+        (_remove, ".json is missing, but "),
+        (_add, "own.json is not in "),
+        (_edit(lambda manifest: manifest.update(format=2)), "its format is 2, expected 1"),
+        (_edit(lambda manifest: manifest.pop("files")), "manifest.json is not a manifest of vectors: KeyError"),
+        (_edit(lambda manifest: manifest.update(files=[])), "manifest.json is not a manifest of vectors: "),
+        (_edit(lambda manifest: manifest["files"].update({"../x": {"sha256": ""}})), "lists '../x', which is not a"),
+        (lambda folder: (folder / "manifest.json").write_text("[" * 100_000), "is not a manifest of vectors"),
+        (lambda folder: (folder / "manifest.json").write_bytes(b"\xff"), "is not a manifest of vectors"),
+    ],
+)
+def test_damaged_archive_is_refused_with_the_file(unpacked: Path, damage: Callable[[Path], object], words: str) -> None:
+    damage(unpacked)
+    found = conformance(unpacked)
+    assert (found.exit_code, words in found.stderr) == (2, True), found.output
+    assert found.stderr.count("\n") == 1

@@ -1,18 +1,32 @@
 """`hypervisor statetest` and `hypervisor t8n`: records, exit codes, bad input, traces."""
 
+import copy
+import gzip
 import json
 import subprocess
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from fvm_hypervisor.laboratory.vectors import blocktest, fevm
+from fvm_hypervisor.laboratory.vectors.blocktest import run_file as run_chain_file
+from fvm_hypervisor.laboratory.vectors.blocktest import run_test
 from fvm_hypervisor.laboratory.vectors.ethereum_json import read_accounts
-from fvm_hypervisor.laboratory.vectors.statetest import run_file
+from fvm_hypervisor.laboratory.vectors.statetest import matches, run_file
+from fvm_hypervisor.laboratory.vectors.t8n import transition
+from hypervisor.errors import InvalidInput
 from runtimes.evm.ethereum.alloc import state_root
+from runtimes.evm.ethereum.chain_import import schedule_of
 from tests import prepared
-from tests.conftest import data_file, with_data
+from tests.conftest import data_file, samples, with_data
+from tests.golden_cases import ethereum_cases
 
 EXAMPLE = "vectors/GeneralStateTests/stExample/eip1559.json"
 REFUSED = "vectors/GeneralStateTests/stExample/invalidTr.json"
@@ -305,3 +319,260 @@ def test_t8n_reports_missing_block_hash(tmp_path: Path) -> None:
     done = run("t8n", *streams, "--state.fork=Cancun", folder=tmp_path, text=text)
     assert done.returncode == 4
     assert "block 0" in done.stderr
+
+
+ACCESS_LIST_EXAMPLE = "vectors/GeneralStateTests/stExample/accessListExample.json"
+BLOCKTESTS = Path(__file__).parents[3] / "golden" / "ethereum" / "blocktests.json.gz"
+
+WRONG = st.one_of(
+    st.none(), st.booleans(), st.integers(-1, 1 << 70), st.text(max_size=5), st.just([]), st.just({}), st.just([None]),
+    st.sampled_from(["0x", "0xzz", "0x" + "ff" * 40, "-1", "0x1_0", "0x" + "00" * 20, "0x" + "11" * 32]),
+)  # fmt: skip
+
+
+@cache
+def example(name: str) -> str:
+    """Return the first test of a file as JSON."""
+    tests = json.loads(data_file(name).read_text(encoding="utf-8"))
+    key = next(iter(tests))
+    return json.dumps({key: tests[key]})
+
+
+def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return every place in a JSON value below its top."""
+    children = list(value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ())
+    return [place for key, child in children for place in ((*at, key), *places(child, (*at, key)))]
+
+
+@st.composite
+def damaged(draw: st.DrawFn, text: str) -> Any:
+    """Return the value with one place replaced or removed."""
+    value = json.loads(text)
+    place = draw(st.sampled_from(places(value)))
+    target = value
+    for key in place[:-1]:
+        target = target[key]
+    if draw(st.booleans()) and isinstance(target, dict):
+        del target[place[-1]]
+    else:
+        target[place[-1]] = draw(WRONG)
+    return value
+
+
+QUICK = settings(
+    max_examples=samples(150), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+
+
+@pytest.mark.slow
+@QUICK
+@given(data=st.data())
+def test_a_damaged_state_test_ends_in_a_record(data: st.DataObject, tmp_path: Path) -> None:
+    tests = data.draw(damaged(example(data.draw(st.sampled_from([ACCESS_LIST_EXAMPLE, SET_CODE])))))
+    path = tmp_path / "damaged.json"
+    path.write_text(json.dumps(tests), encoding="utf-8")
+    for record in run_file(path):
+        assert record["pass"] is (record["error"] == "")
+
+
+@QUICK
+@given(data=st.data())
+def test_damaged_transition_is_run_or_refused_as_invalid(data: st.DataObject) -> None:
+    (test,) = json.loads(example(ACCESS_LIST_EXAMPLE)).values()
+    fields = test["transaction"]
+    made = {
+        "type": "0x1", "chainId": "0x1", "nonce": fields["nonce"], "to": fields["to"], "value": fields["value"][0],
+        "input": fields["data"][0], "gas": fields["gasLimit"][0], "gasPrice": fields["gasPrice"],
+        "secretKey": fields["secretKey"], "accessList": fields["accessLists"][0],
+    }  # fmt: skip
+    env = {
+        **test["env"], "currentDifficulty": "0x0", "currentRandom": "0x0", "blockHashes": {"0x0": "0x" + "11" * 32},
+        "withdrawals": [], "parentBeaconBlockRoot": "0x" + "00" * 32,
+        "ommers": [{"delta": 1, "address": "0x" + "22" * 20}],
+    }  # fmt: skip
+    parts = data.draw(damaged(json.dumps({"alloc": test["pre"], "env": env, "txs": [made]})))
+    with suppress(InvalidInput):
+        done = transition(parts.get("alloc"), parts.get("env"), parts.get("txs"), "Prague")
+        assert done.result["stateRoot"].startswith("0x")
+
+
+@pytest.mark.slow
+@QUICK
+@given(data=st.data())
+def test_a_damaged_blockchain_test_ends_in_a_record(data: st.DataObject, tmp_path: Path) -> None:
+    tests = json.loads(gzip.decompress(BLOCKTESTS.read_bytes()))
+    name = data.draw(st.sampled_from(sorted(tests)))
+    path = tmp_path / "damaged.json"
+    path.write_text(json.dumps(data.draw(damaged(json.dumps({name: tests[name]})))), encoding="utf-8")
+    for record in blocktest.run_file(path):
+        assert record["pass"] is (record["error"] == "")
+
+
+@pytest.mark.parametrize("run", [run_file, blocktest.run_file])
+def test_a_compressed_fixture_is_named_as_such(run: Callable[[Path], list[dict[str, Any]]]) -> None:
+    (record,) = run(BLOCKTESTS)
+    assert "is compressed with gzip, expected JSON" in record["error"]
+
+
+def test_a_fixture_of_the_other_kind_names_its_command(tmp_path: Path) -> None:
+    chain = tmp_path / "chain.json"
+    name, test = next(iter(json.loads(gzip.decompress(BLOCKTESTS.read_bytes())).items()))
+    chain.write_text(json.dumps({name: test}), encoding="utf-8")
+    state = Path(data_file(ACCESS_LIST_EXAMPLE))
+    for run, path, command in ((run_file, chain, "blocktest"), (blocktest.run_file, state, "statetest")):
+        assert f"with `hypervisor {command}`" in run(path)[0]["error"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"a":', "is not valid JSON"),
+        pytest.param("[" * 200_000, "is not valid JSON", id="deep"),
+        ("{}", "expected an array"),
+        ("[1]", "item 0' is 1, expected an object"),
+        ('[{"name": "a"}]', "KeyError"),
+        ('[{"name": "a", "pre": 3}]', "TypeError"),
+    ],
+)
+def test_a_file_that_holds_no_fevm_cases_fails_in_words(text: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "other.json"
+    path.write_text(text, encoding="utf-8")
+    (record,) = fevm.run_file(path, data_file("bundles/v18-devnet.car"), "py-evm")
+    assert not record["pass"]
+    assert words in record["error"]
+
+
+CASES = ethereum_cases("blocktests")
+
+
+@pytest.mark.parametrize("evm", ["fast", "py-evm"])
+@pytest.mark.parametrize("name", CASES)
+def test_a_chain_that_geth_accepts_passes(name: str, evm: str) -> None:
+    assert run_test(CASES[name], evm) == ""
+
+
+def last(test: dict[str, Any]) -> dict[str, Any]:
+    block: dict[str, Any] = test["blocks"][-1]
+    return block
+
+
+def drop(field: str, name: str) -> Callable[[dict[str, Any]], None]:
+    """Remove `field` of the invalid block that expects this exception."""
+
+    def change(test: dict[str, Any]) -> None:
+        (block,) = (each for each in test["blocks"] if name in each.get("expectException", ""))
+        del block[field]
+        block["blockHeader"] = {"hash": "0x" + "00" * 32}
+
+    return change
+
+
+DEFECTS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
+    "an invalid block that the test takes for valid": (
+        drop("expectException", "INVALID_STATE_ROOT"), "block 6: INVALID_STATE_ROOT: state root 0x",
+    ),
+    "a transaction that the test takes for valid": (
+        drop("expectException", "NONCE_MISMATCH_TOO_LOW"), "block 6: NONCE_MISMATCH_TOO_LOW: transaction 2: nonce ",
+    ),
+    "a valid block that the test takes for invalid": (
+        lambda test: last(test).update(expectException="BlockException.INVALID_GASLIMIT"),
+        "block 6 is valid, expected BlockException.INVALID_GASLIMIT",
+    ),
+    "another exception": (
+        lambda test: test["blocks"][5].update(expectException="BlockException.INVALID_GASLIMIT"),
+        "block 6: UNKNOWN_PARENT: the parent 0x" + "00" * 32 + " is not known; expected",
+    ),
+    "another last block": (lambda test: test.update(lastblockhash="0x" + "11" * 32), "last block 6 with hash 0x"),
+    "another state": (lambda test: test.update(postStateHash="0x" + "11" * 32), "state root 0x"),
+    "other accounts after": (
+        lambda test: test.update(postState={"0x" + "aa" * 20: {"balance": "0x1"}}), "account 0x",
+    ),
+    "other accounts before": (lambda test: test["pre"].popitem(), "genesis: state root 0x"),
+    "another hash of a block": (
+        lambda test: last(test)["blockHeader"].update(hash="0x" + "11" * 32), "block 6: hash 0x",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "words"), DEFECTS.values(), ids=DEFECTS)
+def test_a_planted_defect_is_named_with_its_block(change: Callable[[dict[str, Any]], None], words: str) -> None:
+    test = copy.deepcopy(CASES["London chain"])
+    change(test)
+    assert run_test(test).startswith(words)
+
+
+def test_nothing_is_kept_of_an_invalid_block() -> None:
+    """The block after the invalid ones starts from the parent's state, whatever they did before they failed."""
+    test = copy.deepcopy(CASES["Prague chain"])
+    assert sum("expectException" in block for block in test["blocks"]) == 11
+    test["blocks"] = [block for block in test["blocks"] if "expectException" not in block]
+    assert run_test(test) == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"network": "Rotterdam"}, "network 'Rotterdam' is not known: choose a transition such as BerlinToLondonAt5, "),
+        ({"network": "LondonToRotterdamAt5"}, "network 'LondonToRotterdamAt5' is not known"),
+        ({"_info": {"fixture-format": "blockchain_test_engine"}}, "format 'blockchain_test_engine' is not supported"),
+        ({"blocks": [{}]}, "blocks, item 0: the field 'rlp' is missing"),
+    ],
+)
+def test_an_unknown_network_or_form_is_named(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    path = tmp_path / "test.json"
+    path.write_text(json.dumps({"one": {**CASES["Merge chain"], **change}}))
+    (record,) = run_chain_file(path)
+    assert not record["pass"]
+    assert record["error"].startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("network", "number", "timestamp", "work", "fork"),
+    [
+        ("EIP150", 0, 0, 0, "TangerineWhistle"),
+        ("BerlinToLondonAt5", 4, 0, 0, "Berlin"),
+        ("BerlinToLondonAt5", 5, 0, 0, "London"),
+        ("ShanghaiToCancunAtTime15k", 9, 14_999, 0, "Shanghai"),
+        ("ShanghaiToCancunAtTime15k", 9, 15_000, 0, "Cancun"),
+        ("ArrowGlacierToMergeAtDiffC0000", 9, 0, 0xBFFFF, "ArrowGlacier"),
+        ("ArrowGlacierToMergeAtDiffC0000", 9, 0, 0xC0000, "Paris"),
+        ("HomesteadToDaoAt5", 5, 0, 0, "Homestead"),
+    ],
+)
+def test_a_network_names_its_forks(network: str, number: int, timestamp: int, work: int, fork: str) -> None:
+    assert schedule_of(network).fork_at(number, timestamp, work).name == fork
+
+
+def test_a_network_with_a_bad_place_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="network 'BerlinToLondonAtTimeAk' is not known"):
+        schedule_of("BerlinToLondonAtTimeAk")
+
+
+def test_old_names_of_exceptions_stand_for_todays() -> None:
+    assert matches(["INTRINSIC_GAS_TOO_LOW"], "TR_IntrinsicGas")
+    assert matches(["INVALID_GAS_USED"], "TransactionException.X|BlockException.INVALID_GAS_USED")
+    assert matches(["RLP_STRUCTURES_ENCODING"], "BlockException.RLP_INVALID_ADDRESS")
+    assert not matches(["INVALID_GASLIMIT"], "BlockException.RLP_INVALID_ADDRESS")
+    assert not matches(["NONCE_IS_MAX"], "TR_NonceTooLow")
+
+
+@pytest.mark.slow
+def test_the_command_reports_each_test_and_the_forks(tmp_path: Path) -> None:
+    chains = {name: CASES[name] for name in ("Frontier chain", "EIP158ToByzantiumAt5 chain")}
+    broken = {**CASES["Osaka chain"], "lastblockhash": "0x" + "00" * 32}
+    (tmp_path / "chains.json").write_text(json.dumps({**chains, "broken": broken}), encoding="utf-8")
+    done = prepared.run("blocktest", "--json", "--workers", "1", tmp_path)
+    assert done.returncode == 1
+    assert [json.loads(line)["pass"] for line in done.stdout.splitlines()] == [True, True, False]
+    assert "EIP158ToByzantiumAt5: 1 passed, 0 failed" in done.stderr
+    alone = prepared.run("blocktest", "--fork", "frontier", tmp_path)
+    assert (alone.returncode, alone.stderr.count("passed")) == (0, 2)
+    assert "network 'Fronter' is not known" in prepared.run("blocktest", "--fork", "Fronter", tmp_path).stderr
+
+
+def test_a_wrong_account_is_shown_as_json() -> None:
+    account = {"balance": "0x5", "nonce": "0x0", "code": "0x", "storage": {"0x1": "0x2"}}
+    missing = "0x" + "00" * 20
+    shown = run_test({**CASES["Osaka chain"], "postState": {missing: account}}).split("; ")
+    assert f"account {missing}: null, expected {json.dumps(account)}" in shown
+    assert all(line.endswith("}, expected null") and '{"balance": "0x' in line for line in shown[1:])

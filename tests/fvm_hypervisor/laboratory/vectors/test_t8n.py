@@ -1,26 +1,179 @@
-"""Block-level access lists (EIP-7928) of the transition tool and of `hypervisor blocktest`.
+"""Transition tool compared with go-ethereum's: accounts, roots, receipts, difficulty, fees and rejection texts.
 
-The lists of go-ethereum are recorded by `python -m tests.oracle.access_lists`.
+The inputs and go-ethereum's output are recorded by `python -m tests.oracle.transitions`.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
+import runtimes.evm.ethereum.forks
 from bridge.ethereum import rlp
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.block import AccountAccess, BlockAccessList, first_difference
 from fvm_hypervisor.laboratory.vectors.blocktest import read_block_access_list, run_test
 from fvm_hypervisor.laboratory.vectors.ethereum_json import BadFixture
 from fvm_hypervisor.laboratory.vectors.t8n import transition
+from fvm_hypervisor.laboratory.vectors.t8n_env import MissingValue
+from hypervisor.errors import InvalidInput
 from runtimes.evm.ethereum.block_errors import InvalidBlock
+from runtimes.evm.ethereum.forks import AMSTERDAM, BPO2, FORKS, Fork, with_proposals
 from runtimes.evm.ethereum.headers import check_access_list
+from runtimes.evm.ethereum.proposals import AMSTERDAM as NUMBERS
+from runtimes.evm.ethereum.proposals import PROPOSALS
 from store.keccak import keccak
 from tests.golden_cases import ethereum_cases
 from tests.oracle.blocktests import NOTHING, fixture
+from tests.oracle.random_blocks import without_access_list
+
+CASES = ethereum_cases("transitions")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_output_equals_that_of_go_ethereum(name: str) -> None:
+    case = CASES[name]
+    done = transition(case["alloc"], case["env"], case["txs"], case["fork"], reward=case["reward"])
+    assert {"alloc": done.alloc, "result": done.result, "body": done.body} == case["expected"]
+
+
+@pytest.mark.parametrize("evm", ["py-evm", "fast:compile"])
+def test_opcodes_of_proposals_are_those_of_go_ethereum(evm: str) -> None:
+    case = CASES["Cancun+8024+7843"]
+    done = transition(case["alloc"], case["env"], case["txs"], case["fork"], evm=evm)
+    assert done.result == case["expected"]["result"]
+    assert {receipt["status"] for receipt in done.result["receipts"]} == {"0x0", "0x1"}
+
+
+@pytest.mark.parametrize("fork", ["Osaka+9", "Osaka+", "Osaka+8024+1346", "Fronter+8024", "Osaka+" + "1" * 5000])
+def test_an_unknown_proposal_is_refused_with_the_known_ones(fork: str) -> None:
+    with pytest.raises(InvalidInput, match=r"is not known: .*as in Osaka\+8024 \(1153, 1344, .*8024.*\)"):
+        transition({}, {}, [], fork)
+
+
+@pytest.mark.parametrize(("number", "other"), [(8037, 8038), (8038, 8037)])
+def test_proposals_with_common_prices_require_each_other(number: int, other: int) -> None:
+    """go-ethereum's EIPs 8037 and 8038 enable the same set of rules (core/vm/eips.go)."""
+    with pytest.raises(InvalidInput, match=rf"^EIP-{number} requires EIP-{other}: use Osaka\+7708\+8037\+8038$"):
+        transition({}, {}, [], f"Osaka+7708+{number}")
+
+
+def test_the_recorded_blocks_accept_and_reject() -> None:
+    result = CASES["BPO2"]["expected"]["result"]
+    assert len(result["receipts"]) == 6
+    assert len({item["error"].split(":")[0] for item in result["rejected"]}) == 12
+
+
+@pytest.mark.parametrize(
+    ("fork", "changes", "words"),
+    [
+        ("London", {"parentBaseFee": None}, "one of the fields 'currentBaseFee' and 'parentBaseFee' is needed"),
+        ("London", {"parentDifficulty": None}, "one of the fields 'currentDifficulty' and 'parentDifficulty'"),
+        (
+            "London",
+            {"parentTimestamp": "0xffff"},
+            "'currentTimestamp' is 15000: expected a time after 'parentTimestamp', 65535",
+        ),
+        ("Merge", {"currentRandom": None}, "'currentRandom' is missing: Paris requires it"),
+        ("Merge", {"currentDifficulty": "0x1"}, "'currentDifficulty' is 0x1: expected 0 or none in Paris"),
+        ("Shanghai", {"withdrawals": None}, "'withdrawals' is missing: Shanghai requires it"),
+        ("Cancun", {"parentBeaconBlockRoot": None}, "'parentBeaconBlockRoot' is missing: Cancun requires it"),
+    ],
+)
+def test_a_value_that_the_fork_needs_is_named(fork: str, changes: dict[str, Any], words: str) -> None:
+    case = CASES[fork]
+    with pytest.raises(MissingValue, match=words):
+        transition(case["alloc"], {**case["env"], **changes}, [], fork)
+
+
+AMSTERDAM_CASES = ethereum_cases("amsterdam")
+BLOCK: Final = "proposals"
+DETECTING_CASES: Final = {7778: "refunds"}
+"""Case that detects a missing proposal, where `BLOCK` does not: state gas is most of the gas there."""
+WITHOUT_RULES: Final = (7997,)
+"""Proposals that change no rule: a contract in the genesis of a chain."""
+
+
+def amsterdam_as_proposals(*omitted: int) -> str:
+    """Return the name of Amsterdam's rules as a fork with proposals, without some of them."""
+    return "+".join(("BPO2", *(str(number) for number in NUMBERS if number not in omitted)))
+
+
+def incomplete(number: int) -> Fork:
+    """Return Amsterdam's rules without one proposal, also if another one requires it."""
+    return with_proposals(BPO2, f"Amsterdam without {number}", [each for each in NUMBERS if each != number])
+
+
+def run(name: str, fork: str, evm: str) -> Mapping[str, Any]:
+    case = AMSTERDAM_CASES[name]
+    done = transition(case["alloc"], case["env"], case["txs"], fork, evm=evm)
+    return {"alloc": done.alloc, "result": done.result, "body": done.body}
+
+
+@pytest.mark.parametrize("evm", ["py-evm", "fast", "fast:compile"])
+@pytest.mark.parametrize("name", AMSTERDAM_CASES)
+def test_a_block_is_that_of_go_ethereum(name: str, evm: str) -> None:
+    assert run(name, amsterdam_as_proposals(), evm) == AMSTERDAM_CASES[name]["expected"]
+
+
+@pytest.mark.parametrize("evm", ["fast", "fast:compile"])
+@pytest.mark.parametrize("name", AMSTERDAM_CASES)
+def test_a_block_in_whole_call_trees_is_that_of_go_ethereum(name: str, evm: str) -> None:
+    """Under rules with access lists, the engine runs each frame on its own."""
+    expected = json.loads(json.dumps(AMSTERDAM_CASES[name]["expected"]))
+    without_access_list(expected)
+    assert run(name, amsterdam_as_proposals(7928), evm) == expected
+
+
+def test_floor_above_the_execution_gas_cap_has_go_ethereums_text() -> None:
+    """300,000 bytes for the sender itself: 12,000 for the transaction, and 16 or, for the floor, 64 per byte."""
+    case = AMSTERDAM_CASES[BLOCK]
+    to_itself = case["txs"][2]
+    assert int(to_itself["gas"], 16) == 11_999
+    sent = {**to_itself, "nonce": "0x0", "gas": hex(1 << 25), "input": "0x" + "01" * 300_000}
+    done = transition(case["alloc"], case["env"], [sent], "Amsterdam")
+    text = "insufficient gas for floor data gas cost: intrinsic cost 4812000, floor: 19212000"  # go-ethereum 1.17.10
+    assert done.result["rejected"] == [{"index": 0, "error": text}]
+
+
+# --- planted defects --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [each for each in NUMBERS if each not in WITHOUT_RULES])
+def test_a_missing_proposal_is_found(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    block, fork = DETECTING_CASES.get(number, BLOCK), incomplete(number)
+    monkeypatch.setattr(runtimes.evm.ethereum.forks, "FORKS", {**FORKS, fork.name: fork})
+    assert run(block, fork.name, "py-evm") != AMSTERDAM_CASES[block]["expected"]
+
+
+def forks_with_changed_number() -> dict[str, Fork]:
+    """Return forks with one other number each."""
+    changes: dict[str, Any] = {
+        field: {field: value + 1}
+        for field in _changed("rules")
+        if isinstance(value := getattr(AMSTERDAM, field), int) and not isinstance(value, bool)
+    }
+    for field in (*_changed("gas"), "account_bytes", "slot_bytes"):
+        changes[field] = {"gas": replace(AMSTERDAM.gas, **{field: getattr(AMSTERDAM.gas, field) + 1})}
+    return {field: AMSTERDAM.successor(f"Amsterdam, other {field}", **change) for field, change in changes.items()}
+
+
+def _changed(part: str) -> list[str]:
+    return sorted({field for number in NUMBERS for field in getattr(PROPOSALS[number], part)})
+
+
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
+@pytest.mark.parametrize("field", forks_with_changed_number())
+def test_another_number_is_found(field: str, evm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fork = replace(forks_with_changed_number()[field], access_lists=False)
+    monkeypatch.setattr(runtimes.evm.ethereum.forks, "FORKS", {**FORKS, fork.name: fork})
+    expected = json.loads(json.dumps(AMSTERDAM_CASES[BLOCK]["expected"]))
+    without_access_list(expected)
+    assert run(BLOCK, fork.name, evm) != expected
+
 
 ACCESS_LIST_CASES = ethereum_cases("access_lists")
 

@@ -13,8 +13,8 @@ from typing import Any, Final
 import pytest
 
 from fvm_hypervisor.debugger import views
+from fvm_hypervisor.debugger.breakpoints import SourceLines
 from fvm_hypervisor.debugger.session import Session
-from fvm_hypervisor.debugger.sources import SourceLines
 from fvm_hypervisor.debugger.subjects import Subject
 from fvm_hypervisor.soltest.cheatcodes.tipset_forks import executed_message
 from fvm_hypervisor.soltest.forks.fork_markers import ForkMarkers

@@ -13,22 +13,28 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from typer.testing import Result
 
 from fvm_hypervisor.laboratory.proofs.f3 import (
+    Committee,
     InvalidCertificate,
+    PowerEntry,
     TrustedState,
     advance,
     decode_certificate,
+    decode_power_table,
     encode_certificate,
+    encode_power_table,
     follow,
     power_table_cid,
     read_certificate,
     read_power_table,
 )
 from fvm_hypervisor.laboratory.proofs.f3.certificates import MAX_CERTIFICATE, MAX_TIPSETS, Certificate
-from fvm_hypervisor.laboratory.proofs.f3.signing import merkle_root
-from store.cid import show
+from fvm_hypervisor.laboratory.proofs.f3.chain import merkle_root
+from store.cid import cid_of, show
 from store.codec import decode_strict, encode
+from tests.command import run as run_command
 from tests.finality.chains import verdict
 
 HERE: Final = Path(__file__).parent
@@ -36,7 +42,7 @@ CASES: Final = [json.loads(line) for line in gzip.decompress((HERE / "chains.jso
 VALID: Final = min((case for case in CASES if not case["error"]), key=lambda case: len(str(case["cbor"])))
 CBOR: Final = b64decode(VALID["cbor"][0])
 START: Final = TrustedState(VALID["network"], VALID["instance"], read_power_table(VALID["table"]))
-EXAMPLE: Final = Path(__file__).parents[4] / "examples" / "f3-certificates"
+EXAMPLE: Final = Path(__file__).parents[5] / "examples" / "f3-certificates"
 CERTIFICATES, TABLE = (
     json.loads((EXAMPLE / name).read_text(encoding="utf-8")) for name in ("certificates.json", "power-table.json")
 )
@@ -254,3 +260,140 @@ def test_tipset_key_is_split_into_block_cids() -> None:
 
 def test_tree_without_leaves_is_zero() -> None:
     assert merkle_root([]) == bytes(32)  # go-f3: merkle.ZeroDigest
+
+
+def start(committee: Committee) -> TrustedState:
+    return TrustedState(committee.network, 0, committee.table)
+
+
+@pytest.mark.parametrize(
+    ("size", "signers", "enough"), [(3, 2, True), (5, 3, False), (5, 4, True), (7, 4, False), (1, 1, True)]
+)
+def test_two_thirds_of_the_power_are_needed(size: int, signers: int, enough: bool) -> None:
+    # Each of 3 has 21,845 of 65,535: two have exactly two thirds.
+    committee = Committee("rules", size)
+    certificate = committee.certify(0, [committee.tipset(0, [cid_of(b"")])], range(size - signers, size))
+    assert decode_certificate(encode_certificate(certificate)) == certificate
+    if enough:
+        assert advance(start(committee), certificate).instance == 1
+        return
+    with pytest.raises(InvalidCertificate, match="two thirds are needed"):
+        advance(start(committee), certificate)
+
+
+@pytest.mark.parametrize("epochs", [(-1,), (-2, 3), (4, 4), (4, 3)])
+def test_epochs_start_at_zero_and_ascend(epochs: tuple[int, ...]) -> None:
+    committee = Committee("rules")
+    certificate = committee.certify(0, [committee.tipset(epoch, [cid_of(b"")]) for epoch in epochs])
+    with pytest.raises(
+        InvalidCertificate, match=f"epoch {epochs[-1] if epochs[0] >= 0 else epochs[0]} does not follow"
+    ):
+        advance(start(committee), certificate)
+
+
+def test_key_at_infinity_in_the_table_is_refused() -> None:
+    # go-f3: blssig.Verifier refuses a null point among the keys of the table, whether it signs or not.
+    committee = Committee("rules")
+    committee.table = (*committee.table, PowerEntry(9, 1 << 20, b"\xc0" + bytes(47)))
+    certificate = committee.certify(0, [committee.tipset(0, [cid_of(b"")])], range(4))
+    with pytest.raises(InvalidCertificate, match="key of entry 4 of the power table is the point at infinity"):
+        advance(start(committee), certificate)
+
+
+def test_other_network_and_contents_are_refused() -> None:
+    committee = Committee("rules")
+    certificate = committee.certify(0, [committee.tipset(0, [cid_of(b"")])])
+    advance(start(committee), certificate)
+    for changed in (replace(certificate, commitments=b"\1" * 32), replace(certificate, signature=b"\xc0" + bytes(95))):
+        with pytest.raises(InvalidCertificate, match="Signature: it does not verify"):
+            advance(start(committee), changed)
+    with pytest.raises(InvalidCertificate, match="Signature: it does not verify"):
+        advance(replace(start(committee), network="rule"), certificate)
+
+
+def test_table_is_read_from_its_bytes() -> None:
+    table = Committee("rules").table
+    data = encode_power_table(table)
+    assert decode_power_table(data) == table
+    assert cid_of(data) == power_table_cid(table)
+    for wrong in (
+        data[:-1],
+        data + b"\0",
+        b"\x81" * 1000,
+        encode([]),
+        encode([[1, b"\2\1", bytes(48)]]),
+        encode([[1]]),
+    ):
+        with pytest.raises(InvalidCertificate, match="power table"):
+            decode_power_table(wrong)
+
+
+TABLE_CID = "bafy2bzaceculxsiem2fg45fuwrfhfysc4ntjwfe32x5m36u657gllfcjryw2w"  # chain 96 of seed 7 of tests/oracle/f3
+NEXT_CID = "bafy2bzacec55ng5k3ealplwqv5qq6vb4cdc6yqfwocsna3xxksjhz7kdy7lei"
+
+
+def run(files: list[Path], *options: str, table: Path = EXAMPLE / "power-table.json") -> Result:
+    names = map(str, files)
+    return run_command("verify-proof", "f3", *names, "--power-table", str(table), "--network", "f3-i", *options)
+
+
+def written(folder: Path, name: str, value: Any) -> Path:
+    file = folder / name
+    file.write_bytes(value if isinstance(value, bytes) else json.dumps(value).encode())
+    return file
+
+
+def test_example_is_verified() -> None:
+    done = run([EXAMPLE / "certificates.json"], "--json", "--power-table-cid", TABLE_CID, "--instance", "272")
+    assert done.exit_code == 0, done.output
+    shown = json.loads(done.output)
+    assert (shown["firstInstance"], shown["nextInstance"], shown["nextPowerTable"]) == (272, 276, NEXT_CID)
+    head = CERTIFICATES[-1]["ECChain"][-1]
+    assert shown["finalizedEpoch"] == head["Epoch"]
+    assert shown["finalizedTipset"] == [link["/"] for link in head["Key"]]
+    assert f"nextPowerTable: {NEXT_CID}\n" in run([EXAMPLE / "certificates.json"]).output
+
+
+def test_certificates_may_be_in_several_files(tmp_path: Path) -> None:
+    files = [written(tmp_path, f"{at}.json", {"result": one, "id": 1}) for at, one in enumerate(CERTIFICATES)]
+    done = run(files, "--json", table=written(tmp_path, "table.json", {"jsonrpc": "2.0", "result": TABLE}))
+    assert json.loads(done.output)["nextPowerTable"] == NEXT_CID
+
+
+def test_certificates_may_be_cbor(tmp_path: Path) -> None:
+    case = next(case for case in CASES if case["alteration"] == "none" and case["cbor"])
+    files = [written(tmp_path, f"{at}.cbor", b64decode(one)) for at, one in enumerate(case["cbor"])]
+    table = written(tmp_path, "table.json", case["table"])
+    done = run(files, "--json", "--network", case["network"], table=table)
+    assert json.loads(done.output)["nextPowerTable"] == case["nextTable"]
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--network", "filecoin"], r"certificate 0 (instance 272): Signature: it does not verify"),
+        (["--instance", "3"], "certificate 0 (instance 272): GPBFTInstance: expected 3"),
+        (["--power-table-cid", NEXT_CID], f"power table: its CID is {TABLE_CID}, not {NEXT_CID}"),
+    ],
+)
+def test_other_trust_is_not_proven(options: list[str], text: str) -> None:
+    done = run([EXAMPLE / "certificates.json"], *options)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith("not proven for the network '")
+    assert f"': {text}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (b"\x86" * 100, "certificate 0: certificate: not DAG-CBOR"),
+        ([CERTIFICATES[0], {}], "certificate 1: certificate: the field ECChain is missing"),
+        ("x", "certificate 0: certificate: expected a JSON object"),
+    ],
+    ids=["bytes", "object", "text"],
+)
+def test_malformed_certificate_is_not_proven(tmp_path: Path, value: Any, text: str) -> None:
+    done = run([written(tmp_path, "file", value)])
+    assert done.exit_code == 1
+    assert done.stderr.startswith("not proven for the network '")
+    assert f"': {text}" in done.stderr
