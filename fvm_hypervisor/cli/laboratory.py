@@ -9,10 +9,9 @@ from typing import Annotated
 
 import typer
 
-from fvm_hypervisor.cli.options import AsJson
+from fvm_hypervisor.cli.options import AsJson, in_panel
 
-RULES = "Rules and code"
-WHAT = "What to execute"
+rules_option, input_option = in_panel("Rules and code"), in_panel("What to execute")
 
 Sources = Annotated[
     list[Path] | None,
@@ -23,47 +22,28 @@ Sources = Annotated[
     ),
 ]
 First = Annotated[
-    int | None,
-    typer.Option(
-        "--from", min=0, metavar="EPOCH", rich_help_panel=WHAT, help="First epoch of a chain.", show_default=False
-    ),
+    int | None, input_option("--from", min=0, metavar="EPOCH", help="First epoch of a chain.", show_default=False)
 ]
 Last = Annotated[
-    int | None,
-    typer.Option(
-        "--to", min=0, metavar="EPOCH", rich_help_panel=WHAT, help="Last epoch of a chain.", show_default=False
-    ),
+    int | None, input_option("--to", min=0, metavar="EPOCH", help="Last epoch of a chain.", show_default=False)
 ]
 BundleDir = Annotated[
     Path | None,
-    typer.Option(
-        metavar="DIR",
-        rich_help_panel=WHAT,
-        help="Additional folder of the vectors' bundles (default: bundles/ in FVM_DATA, ../shared).",
+    input_option(
+        metavar="DIR", help="Additional folder of the vectors' bundles (default: bundles/ in FVM_DATA, ../shared)."
     ),
 ]
-Workers = Annotated[
-    int, typer.Option(min=1, rich_help_panel=WHAT, help="Number of processes.", show_default="the number of cores")
-]
+Workers = Annotated[int, input_option(min=1, help="Number of processes.", show_default="the number of cores")]
 CORES = os.cpu_count() or 1
-Prices = Annotated[
-    list[str] | None,
-    typer.Option("--price", metavar="NAME=GAS", rich_help_panel=RULES, help="Alternative price; repeatable."),
-]
+Prices = Annotated[list[str] | None, rules_option("--price", metavar="NAME=GAS", help="Alternative price; repeatable.")]
 Actors = Annotated[
     list[str] | None,
-    typer.Option(
-        "--actor",
-        metavar="NAME=WASM[,WASM]",
-        rich_help_panel=RULES,
-        help="Replacement module for a built-in actor or a code CID; repeatable.",
+    rules_option(
+        "--actor", metavar="NAME=WASM[,WASM]", help="Replacement module for a built-in actor or a code CID; repeatable."
     ),
 ]
 ListPrices = Annotated[
-    bool,
-    typer.Option(
-        "--list-prices", rich_help_panel=RULES, help="Print the prices of --network (default: the newest) and exit."
-    ),
+    bool, rules_option("--list-prices", help="Print the prices of --network (default: the newest) and exit.")
 ]
 
 
@@ -102,19 +82,12 @@ _PAIR = "for run B, or for A and B with a comma between"
 
 def compare(
     sources: Sources = None,
-    bundle: Annotated[
-        str | None,
-        typer.Option(metavar="CAR|vN[,CAR|vN]", rich_help_panel=RULES, help=f"Built-in actors {_PAIR}."),
-    ] = None,
+    bundle: Annotated[str | None, rules_option(metavar="CAR|vN[,CAR|vN]", help=f"Built-in actors {_PAIR}.")] = None,
     network: Annotated[
-        str | None,
-        typer.Option(
-            metavar="nvN|FILE[,nvN|FILE]", rich_help_panel=RULES, help=f"Network version or draft (.toml) {_PAIR}."
-        ),
+        str | None, rules_option(metavar="nvN|FILE[,nvN|FILE]", help=f"Network version or draft (.toml) {_PAIR}.")
     ] = None,
     overlay: Annotated[
-        str | None,
-        typer.Option(metavar="FILE[,FILE]", rich_help_panel=RULES, help=f"Other prices or rules (TOML) {_PAIR}."),
+        str | None, rules_option(metavar="FILE[,FILE]", help=f"Other prices or rules (TOML) {_PAIR}.")
     ] = None,
     price: Prices = None,
     actor: Actors = None,
@@ -174,23 +147,16 @@ def compare(
         raise typer.Exit(1)
 
 
-_FILES = "Files to write"
+_file_option = in_panel("Files to write")
 
 
 def gas(
     sources: Sources = None,
-    bundle: Annotated[
-        str | None, typer.Option(metavar="CAR|vN", rich_help_panel=RULES, help="Alternative built-in actors.")
-    ] = None,
+    bundle: Annotated[str | None, rules_option(metavar="CAR|vN", help="Alternative built-in actors.")] = None,
     network: Annotated[
-        str | None,
-        typer.Option(
-            metavar="nvN|FILE", rich_help_panel=RULES, help="Alternative network version, or draft of one (.toml)."
-        ),
+        str | None, rules_option(metavar="nvN|FILE", help="Alternative network version, or draft of one (.toml).")
     ] = None,
-    overlay: Annotated[
-        str | None, typer.Option(metavar="FILE", rich_help_panel=RULES, help="Overlay of prices or rules (TOML).")
-    ] = None,
+    overlay: Annotated[str | None, rules_option(metavar="FILE", help="Overlay of prices or rules (TOML).")] = None,
     price: Prices = None,
     actor: Actors = None,
     first: First = None,
@@ -199,31 +165,14 @@ def gas(
     workers: Workers = CORES,
     csv: Annotated[
         Path | None,
-        typer.Option(
-            "--csv",
-            metavar="FILE",
-            rich_help_panel=_FILES,
-            help="File for every gas charge of every call.",
-            show_default=False,
-        ),
+        _file_option("--csv", metavar="FILE", help="File for every gas charge of every call.", show_default=False),
     ] = None,
     parquet: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            rich_help_panel=_FILES,
-            help="The same table as Parquet (extra `parquet`).",
-            show_default=False,
-        ),
+        _file_option(metavar="FILE", help="The same table as Parquet (extra `parquet`).", show_default=False),
     ] = None,
     plot: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            rich_help_panel=_FILES,
-            help="Charts as .png or .svg (extra `plots`).",
-            show_default=False,
-        ),
+        Path | None, _file_option(metavar="FILE", help="Charts as .png or .svg (extra `plots`).", show_default=False)
     ] = None,
     as_json: AsJson = False,
 ) -> None:

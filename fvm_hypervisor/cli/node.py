@@ -18,7 +18,6 @@ import typer
 from fvm_hypervisor.cli import node_settings as forks
 from fvm_hypervisor.cli.folders import Folder
 from fvm_hypervisor.cli.node_settings import (
-    PANEL,
     Features,
     NodeOverlay,
     Orchestrator,
@@ -29,6 +28,7 @@ from fvm_hypervisor.cli.node_settings import (
     Trust,
     Upgrades,
     Version,
+    filecoin_option,
     network_options,
 )
 from fvm_hypervisor.cli.node_settings import streams as asked_streams
@@ -38,6 +38,7 @@ from fvm_hypervisor.cli.options import (
     Precompiles,
     VerifyProofs,
     available_engine,
+    in_panel,
     parse_precompiles,
     parse_rules_name,
     proof_verifier,
@@ -52,7 +53,8 @@ if TYPE_CHECKING:
     from localnet.rpc.interval import BlockTimer
     from localnet.rpc.node import NodeLimits
 
-_SERVER, _CHAIN, _ACCOUNTS, _BLOCKS = "Server", "Chain and state", "Accounts", "Blocks"
+_server_option, _chain_option = in_panel("Server"), in_panel("Chain and state")
+_account_option, _block_option = in_panel("Accounts"), in_panel("Blocks")
 _FACADE = "Let contracts call built-in actors through Solidity interfaces. No public network supports this."
 _FOLDER = "Folder of the chain; an existing chain is continued (default: in memory)."
 _LOAD = "Load the state from a file written by --dump-state or anvil_dumpState; with --rules ethereum also by anvil."
@@ -85,55 +87,34 @@ _FUNDS = "Genesis balance of each account in FIL, at its Ethereum and its native
 
 
 def node(
-    port: Annotated[
-        int,
-        typer.Option("--port", "-p", min=0, max=65535, rich_help_panel=_SERVER, help="Port; 0 selects a free port."),
-    ] = 8545,
-    host: Annotated[str, typer.Option(metavar="IP", rich_help_panel=_SERVER, help=_HOST)] = "127.0.0.1",
+    port: Annotated[int, _server_option("--port", "-p", min=0, max=65535, help="Port; 0 selects a free port.")] = 8545,
+    host: Annotated[str, _server_option(metavar="IP", help=_HOST)] = "127.0.0.1",
     ready_file: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PATH", rich_help_panel=_SERVER, help="Write the URL to this file when the node is ready."
-        ),
+        Path | None, _server_option(metavar="PATH", help="Write the URL to this file when the node is ready.")
     ] = None,
     allow_host: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", rich_help_panel=_SERVER, help="Additional host name to accept; * accepts any."),
+        list[str] | None, _server_option(metavar="NAME", help="Additional host name to accept; * accepts any.")
     ] = None,
     allow_origin: Annotated[
-        list[str] | None,
-        typer.Option(metavar="URL", rich_help_panel=_SERVER, help="Additional CORS origin; * allows any."),
+        list[str] | None, _server_option(metavar="URL", help="Additional CORS origin; * allows any.")
     ] = None,
     query_time: Annotated[
-        float | None,
-        typer.Option(min=0.001, callback=refuse_nan, metavar="SECONDS", rich_help_panel=_SERVER, help=_QUERY_TIME),
+        float | None, _server_option(min=0.001, callback=refuse_nan, metavar="SECONDS", help=_QUERY_TIME)
     ] = None,
     question_time: Annotated[
         float | None, typer.Option(min=0.001, callback=refuse_nan, hidden=True)
     ] = None,  # alias until 0.4.0
     trace_time: Annotated[
-        float,
-        typer.Option(min=0.001, callback=refuse_nan, metavar="SECONDS", rich_help_panel=_SERVER, help=_TRACE_TIME),
+        float, _server_option(min=0.001, callback=refuse_nan, metavar="SECONDS", help=_TRACE_TIME)
     ] = 30.0,
-    no_cors: Annotated[
-        bool,
-        typer.Option("--no-cors", rich_help_panel=_SERVER, help="Allow no other CORS origin (default)."),
-    ] = False,
+    no_cors: Annotated[bool, _server_option("--no-cors", help="Allow no other CORS origin (default).")] = False,
     config_out: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", rich_help_panel=_SERVER, help="Write accounts and keys to this file as JSON."),
+        Path | None, _server_option(metavar="FILE", help="Write accounts and keys to this file as JSON.")
     ] = None,
-    silent: Annotated[
-        bool, typer.Option("--silent", "--quiet", "-q", rich_help_panel=_SERVER, help="Print errors only.")
-    ] = False,
-    state: Annotated[Path | None, typer.Option(metavar="DIR", rich_help_panel=_CHAIN, help=_FOLDER)] = None,
-    dump_state: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", rich_help_panel=_CHAIN, help=_DUMP),
-    ] = None,
-    keep_states: Annotated[
-        int | None, typer.Option(min=1, metavar="N", rich_help_panel=_CHAIN, help=_KEEP, show_default=False)
-    ] = None,
+    silent: Annotated[bool, _server_option("--silent", "--quiet", "-q", help="Print errors only.")] = False,
+    state: Annotated[Path | None, _chain_option(metavar="DIR", help=_FOLDER)] = None,
+    dump_state: Annotated[Path | None, _chain_option(metavar="FILE", help=_DUMP)] = None,
+    keep_states: Annotated[int | None, _chain_option(min=1, metavar="N", help=_KEEP, show_default=False)] = None,
     fork_url: forks.ForkUrl = None,
     fork_block_number: forks.ForkBlock = None,
     fork_transaction_hash: forks.ForkTransaction = None,
@@ -146,127 +127,64 @@ def node(
     no_rate_limit: forks.NoRateLimit = False,
     no_storage_caching: forks.NoStorageCaching = False,
     offline: forks.Offline = False,
-    load_state: Annotated[Path | None, typer.Option(metavar="FILE", rich_help_panel=_CHAIN, help=_LOAD)] = None,
+    load_state: Annotated[Path | None, _chain_option(metavar="FILE", help=_LOAD)] = None,
     load_state_limit: Annotated[
-        int,
-        typer.Option(
-            min=1, metavar="MIB", rich_help_panel=_CHAIN, help="Maximum decompressed size of that state in MiB."
-        ),
+        int, _chain_option(min=1, metavar="MIB", help="Maximum decompressed size of that state in MiB.")
     ] = 64,
-    chain_id: Annotated[
-        int | None,
-        typer.Option(metavar="ID", rich_help_panel=_CHAIN, help=_CHAIN_ID),
-    ] = None,
+    chain_id: Annotated[int | None, _chain_option(metavar="ID", help=_CHAIN_ID)] = None,
     bare: Annotated[
-        bool,
-        typer.Option(
-            "--bare", rich_help_panel=_CHAIN, help="Create the genesis without Multicall3 and the CREATE2 deployer."
-        ),
+        bool, _chain_option("--bare", help="Create the genesis without Multicall3 and the CREATE2 deployer.")
     ] = False,
     artifacts: Annotated[
         list[Path] | None,
-        typer.Option(
+        _chain_option(
             metavar="DIR",
-            rich_help_panel=_CHAIN,
             help="Folder of compiled contracts, for names and source lines of failures (default: out, artifacts).",
         ),
     ] = None,
     accounts: Annotated[
-        int | None,
-        typer.Option(
-            "--accounts", "-a", min=1, max=1000, rich_help_panel=_ACCOUNTS, help="Number of accounts (default: 10)."
-        ),
+        int | None, _account_option("--accounts", "-a", min=1, max=1000, help="Number of accounts (default: 10).")
     ] = None,
-    balance: Annotated[str | None, typer.Option(metavar="FIL", rich_help_panel=_ACCOUNTS, help=_FUNDS)] = None,
+    balance: Annotated[str | None, _account_option(metavar="FIL", help=_FUNDS)] = None,
     mnemonic: Annotated[
         str | None,
-        typer.Option(
-            "--mnemonic",
-            "-m",
-            metavar="WORDS",
-            rich_help_panel=_ACCOUNTS,
-            help="BIP-39 mnemonic (default: test ... junk).",
-        ),
+        _account_option("--mnemonic", "-m", metavar="WORDS", help="BIP-39 mnemonic (default: test ... junk)."),
     ] = None,
     derivation_path: Annotated[
-        str, typer.Option(metavar="PATH", rich_help_panel=_ACCOUNTS, help="BIP-32 derivation path of the accounts.")
+        str, _account_option(metavar="PATH", help="BIP-32 derivation path of the accounts.")
     ] = "m/44'/60'/0'/0/",
-    unlock: Annotated[
-        bool,
-        typer.Option("--unlock", rich_help_panel=_ACCOUNTS, help="Sign for all clients, including remote ones."),
-    ] = False,
+    unlock: Annotated[bool, _account_option("--unlock", help="Sign for all clients, including remote ones.")] = False,
     auto_impersonate: Annotated[
-        bool,
-        typer.Option(
-            "--auto-impersonate", rich_help_panel=_ACCOUNTS, help="Allow eth_sendTransaction from any address."
-        ),
+        bool, _account_option("--auto-impersonate", help="Allow eth_sendTransaction from any address.")
     ] = False,
-    timestamp: Annotated[
-        int | None,
-        typer.Option(min=0, metavar="SECONDS", rich_help_panel=_CHAIN, help=_TIMESTAMP),
-    ] = None,
+    timestamp: Annotated[int | None, _chain_option(min=0, metavar="SECONDS", help=_TIMESTAMP)] = None,
     block_base_fee_per_gas: Annotated[
-        int | None,
-        typer.Option(
-            "--block-base-fee-per-gas", "--base-fee", min=0, metavar="ATTOFIL", rich_help_panel=_BLOCKS, help=_BASE_FEE
-        ),
+        int | None, _block_option("--block-base-fee-per-gas", "--base-fee", min=0, metavar="ATTOFIL", help=_BASE_FEE)
     ] = None,
-    gas_limit: Annotated[
-        int | None, typer.Option(min=1, metavar="GAS", rich_help_panel=_BLOCKS, help=_GAS_LIMIT)
-    ] = None,
-    disable_block_gas_limit: Annotated[
-        bool, typer.Option("--disable-block-gas-limit", rich_help_panel=_BLOCKS, help=_NO_GAS_LIMIT)
-    ] = False,
-    order: Annotated[
-        Literal["fees", "fifo"], typer.Option(rich_help_panel=_BLOCKS, help="Order of pending transactions.")
-    ] = "fees",
-    no_mining: Annotated[
-        bool,
-        typer.Option("--no-mining", "--no-mine", rich_help_panel=_BLOCKS, help="Mine only on request."),
-    ] = False,
+    gas_limit: Annotated[int | None, _block_option(min=1, metavar="GAS", help=_GAS_LIMIT)] = None,
+    disable_block_gas_limit: Annotated[bool, _block_option("--disable-block-gas-limit", help=_NO_GAS_LIMIT)] = False,
+    order: Annotated[Literal["fees", "fifo"], _block_option(help="Order of pending transactions.")] = "fees",
+    no_mining: Annotated[bool, _block_option("--no-mining", "--no-mine", help="Mine only on request.")] = False,
     block_time: Annotated[
-        float | None,
-        typer.Option(
-            "--block-time", "-b", metavar="SECONDS", rich_help_panel=_BLOCKS, help="Mine a block every SECONDS seconds."
-        ),
+        float | None, _block_option("--block-time", "-b", metavar="SECONDS", help="Mine a block every SECONDS seconds.")
     ] = None,
-    parallel: Annotated[int, typer.Option(min=1, max=256, metavar="N", rich_help_panel=_BLOCKS, help=_PARALLEL)] = 1,
+    parallel: Annotated[int, _block_option(min=1, max=256, metavar="N", help=_PARALLEL)] = 1,
     null_rate: Annotated[
-        float,
-        typer.Option(
-            metavar="SHARE",
-            rich_help_panel=_BLOCKS,
-            help="With --block-time: share of epochs without a block (0 to 1).",
-        ),
+        float, _block_option(metavar="SHARE", help="With --block-time: share of epochs without a block (0 to 1).")
     ] = 0.0,
-    no_explorer: Annotated[
-        bool, typer.Option("--no-explorer", rich_help_panel=_SERVER, help="Serve JSON-RPC only.")
-    ] = False,
-    index: Annotated[bool, typer.Option("--index", rich_help_panel=_SERVER, help=_INDEX)] = False,
-    deferred: Annotated[bool, typer.Option("--deferred", rich_help_panel=_BLOCKS, help=_DEFERRED)] = False,
-    rules: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", rich_help_panel=_CHAIN, help=_RULES, callback=parse_rules_name),
-    ] = None,
-    lab: Annotated[
-        list[str] | None, typer.Option(metavar="NAME[=OPTION][,...]", rich_help_panel=_CHAIN, help=_LAB)
-    ] = None,
-    hardfork: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", rich_help_panel=_CHAIN, help=_HARDFORK),
-    ] = None,
+    no_explorer: Annotated[bool, _server_option("--no-explorer", help="Serve JSON-RPC only.")] = False,
+    index: Annotated[bool, _server_option("--index", help=_INDEX)] = False,
+    deferred: Annotated[bool, _block_option("--deferred", help=_DEFERRED)] = False,
+    rules: Annotated[str | None, _chain_option(metavar="NAME", help=_RULES, callback=parse_rules_name)] = None,
+    lab: Annotated[list[str] | None, _chain_option(metavar="NAME[=OPTION][,...]", help=_LAB)] = None,
+    hardfork: Annotated[str | None, _chain_option(metavar="NAME", help=_HARDFORK)] = None,
     bundle: Annotated[
         str | None,
-        typer.Option(
-            metavar="CAR|vN",
-            rich_help_panel=PANEL,
-            help="Official bundle of built-in actors (default: this project's own).",
-        ),
+        filecoin_option(metavar="CAR|vN", help="Official bundle of built-in actors (default: this project's own)."),
     ] = None,
     evm: Annotated[
         Engines | None,
-        typer.Option(
-            rich_help_panel=PANEL,
+        filecoin_option(
             callback=available_engine,
             help="EVM engine (default: official if the bundle has an EVM actor, otherwise fast).",
         ),
@@ -283,8 +201,8 @@ def node(
     timelock: Timelock = None,
     precompile: Precompiles = None,
     verify_proofs: VerifyProofs = None,
-    actor_logs: Annotated[bool, typer.Option("--actor-logs", rich_help_panel=PANEL, help=_ACTOR_LOGS)] = False,
-    abi_facade: Annotated[bool, typer.Option("--abi-facade", rich_help_panel=PANEL, help=_FACADE)] = False,
+    actor_logs: Annotated[bool, filecoin_option("--actor-logs", help=_ACTOR_LOGS)] = False,
+    abi_facade: Annotated[bool, filecoin_option("--abi-facade", help=_FACADE)] = False,
 ) -> None:
     """Run a local network that serves JSON-RPC for Ethereum and Filecoin tools.
 

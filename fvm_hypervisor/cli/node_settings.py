@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fvm_hypervisor.cli.options import parsed_network
+from fvm_hypervisor.cli.options import in_panel, parsed_network
 
 if TYPE_CHECKING:
     from hypervisor.bundles.bundle import Bundle
@@ -21,124 +21,96 @@ if TYPE_CHECKING:
     from localnet.fork.forking import ForkSource
     from localnet.ledger.upgrades import Upgrade
 
-_PANEL: Final = "Forks"
+_fork_option, filecoin_option = in_panel("Forks"), in_panel("Filecoin")
 
 ForkUrl = Annotated[
     str | None,
-    typer.Option(
+    _fork_option(
         "--fork-url",
         "--rpc-url",
         "-f",
         metavar="URL[@BLOCK]",
-        rich_help_panel=_PANEL,
         help="Fork the network of this node: a Filecoin node, or with --rules ethereum any Ethereum node. "
         "State is fetched on first use.",
     ),
 ]
 ForkBlock = Annotated[
     int | None,
-    typer.Option(
+    _fork_option(
         "--fork-block-number",
         "--fork-epoch",
         metavar="N",
-        rich_help_panel=_PANEL,
         help="Block or epoch to fork at (default: the head); negative numbers count back from the head.",
     ),
 ]
 ForkHeaders = Annotated[
     list[str] | None,
-    typer.Option(
-        "--fork-header",
-        metavar="'NAME: VALUE'",
-        rich_help_panel=_PANEL,
-        help="HTTP header for requests to the forked node; repeatable.",
+    _fork_option(
+        "--fork-header", metavar="'NAME: VALUE'", help="HTTP header for requests to the forked node; repeatable."
     ),
 ]
 Timeout = Annotated[
-    int,
-    typer.Option(
-        "--timeout",
-        min=1,
-        metavar="MS",
-        rich_help_panel=_PANEL,
-        help="Timeout of requests to the forked node in milliseconds.",
-    ),
+    int, _fork_option("--timeout", min=1, metavar="MS", help="Timeout of requests to the forked node in milliseconds.")
 ]
 RetryCount = Annotated[
     int,
-    typer.Option(
+    _fork_option(
         "--retries",
         "--fork-retries",
         min=0,
         max=100,
         metavar="N",
-        rich_help_panel=_PANEL,
         help="Number of retries of a rate-limited or dropped request.",
     ),
 ]
 RetryBackoff = Annotated[
     int,
-    typer.Option(
+    _fork_option(
         "--fork-retry-backoff",
         min=0,
         metavar="MS",
-        rich_help_panel=_PANEL,
         help="Delay before the first retry in milliseconds. It doubles each time, unless the node requests"
         " another delay.",
     ),
 ]
 ComputeUnits = Annotated[
     int,
-    typer.Option(
+    _fork_option(
         "--compute-units-per-second",
         min=1,
         metavar="CUPS",
-        rich_help_panel=_PANEL,
         help="Compute units per second, 17 per request. Applies after the node first rate-limits a request.",
     ),
 ]
 NoRateLimit = Annotated[
     bool,
-    typer.Option(
-        "--no-rate-limit",
-        "--no-rpc-rate-limit",
-        rich_help_panel=_PANEL,
-        help="Disable the limit on requests to the forked node.",
-    ),
+    _fork_option("--no-rate-limit", "--no-rpc-rate-limit", help="Disable the limit on requests to the forked node."),
 ]
 ForkChainId = Annotated[
     int | None,
-    typer.Option(
+    _fork_option(
         "--fork-chain-id",
         metavar="ID",
-        rich_help_panel=_PANEL,
         help="Chain ID of the forked network (default: the node reports it). --chain-id sets that of this network.",
     ),
 ]
 ForkTransaction = Annotated[
     str | None,
-    typer.Option(
+    _fork_option(
         "--fork-transaction-hash",
         metavar="HASH",
-        rich_help_panel=_PANEL,
         help="With --rules ethereum: fork after this transaction instead of a block.",
     ),
 ]
 NoStorageCaching = Annotated[
     bool,
-    typer.Option(
+    _fork_option(
         "--no-storage-caching",
-        rich_help_panel=_PANEL,
         help="Do not cache responses on disk. Those of local nodes are cached with --state only.",
     ),
 ]
 Offline = Annotated[
-    bool,
-    typer.Option(
-        "--offline",
-        rich_help_panel=_PANEL,
-        help="Read the fork from the cache only: no request is sent to its node.",
-    ),
+    bool, _fork_option("--offline", help="Read the fork from the cache only: no request is sent to its node.")
 ]
 
 
@@ -204,89 +176,70 @@ def fork_source(
     return ForkSource(url, block, report_wait, options, caches, after, chain_id)
 
 
-PANEL: Final = "Filecoin"
-
 Version = Annotated[
     str | None,
-    typer.Option(
+    filecoin_option(
         metavar="nvN|FILE",
-        rich_help_panel=PANEL,
         help="Network version of a new chain, or the draft of one (.toml) to start with or to upgrade to (default: the "
         "newest, or the newest that the bundle supports).",
     ),
 ]
-Trust = Annotated[
-    bool,
-    typer.Option("--trust", rich_help_panel=PANEL, help="Allow the migration of the draft version to run."),
-]
+Trust = Annotated[bool, filecoin_option("--trust", help="Allow the migration of the draft version to run.")]
 NodeOverlay = Annotated[
     Path | None,
-    typer.Option(
+    filecoin_option(
         "--overlay",
         metavar="FILE",
-        rich_help_panel=PANEL,
         help="TOML overlay of prices or rules. A folder created with one must be opened with it.",
     ),
 ]
 Features = Annotated[
     list[str] | None,
-    typer.Option(
+    filecoin_option(
         "--feature",
         metavar="NAME",
-        rich_help_panel=PANEL,
         help="Enable an optional FVM feature, m2-native or upgrade-actor (docs/actors.md); repeatable. A "
         "folder created with one must be opened with it.",
     ),
 ]
 Upgrades = Annotated[
     list[str] | None,
-    typer.Option(
+    filecoin_option(
         "--upgrade",
         metavar="nvN@EPOCH[=BUNDLE]",
-        rich_help_panel=PANEL,
         help="Upgrade to a network version after an epoch, with the actors of this bundle; repeatable.",
     ),
 ]
 Swa = Annotated[
     str | None,
-    typer.Option(
+    filecoin_option(
         metavar="ADDRESS",
-        rich_help_panel=PANEL,
         help="Address that governs the block reward's streams, from nv29 on (default: f00). Use an "
         "account's 0x address with `hypervisor send`, its f1 address with `hypervisor actor call`.",
     ),
 ]
 Sra = Annotated[
     str | None,
-    typer.Option(
+    filecoin_option(
         metavar="ADDRESS",
-        rich_help_panel=PANEL,
         help="Address that sets the shares of the second stream (default: f00). Address forms as with --swa.",
     ),
 ]
 Orchestrator = Annotated[
-    str | None,
-    typer.Option(
-        metavar="ADDRESS",
-        rich_help_panel=PANEL,
-        help="Initial recipient of the second stream (default: f00).",
-    ),
+    str | None, filecoin_option(metavar="ADDRESS", help="Initial recipient of the second stream (default: f00).")
 ]
 Ramp = Annotated[
     int | None,
-    typer.Option(
+    filecoin_option(
         metavar="EPOCHS",
-        rich_help_panel=PANEL,
         help="Number of epochs over which the miners' stream falls from 95 % to 50 %. With 0 it is the "
         "only stream (default: 900 with another of these options or after an upgrade, otherwise 0).",
     ),
 ]
 Timelock = Annotated[
     int | None,
-    typer.Option(
-        metavar="EPOCHS",
-        rich_help_panel=PANEL,
-        help="Delay of changes made by --swa in epochs (default: 50 if --ramp is not 0, otherwise 0).",
+    filecoin_option(
+        metavar="EPOCHS", help="Delay of changes made by --swa in epochs (default: 50 if --ramp is not 0, otherwise 0)."
     ),
 ]
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import partial
 from math import isnan
 from pathlib import Path
 from shutil import get_terminal_size
@@ -40,6 +41,11 @@ def available_engine(engine: str | None) -> str | None:
         except RuntimeUnavailable as error:
             raise typer.BadParameter(str(error)) from None
     return engine
+
+
+def in_panel(title: str) -> Callable[..., Any]:
+    """Return a function like `typer.Option`, for options that `--help` lists in a panel with this title."""
+    return partial(typer.Option, rich_help_panel=title)
 
 
 URL: Final = DEFAULT_URL

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from fvm_hypervisor.cli.options import AsJson
+from fvm_hypervisor.cli.options import AsJson, in_panel
 from hypervisor.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -113,42 +113,31 @@ def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
         typer.echo(f"({number}) {row['ethereum']}  {row['f4']}  {row['f1']}\n    key {row['private_key']}")
 
 
-_SENDING: Final = "Sending"
+sending_option = in_panel("Sending")
 Keystores = Annotated[
     list[Path] | None,
-    typer.Option(
+    sending_option(
         "--keystore",
         "--keystores",
         metavar="FILE",
         envvar="ETH_KEYSTORE",
         help="Sign with the key of this encrypted keystore file.",
-        rich_help_panel=_SENDING,
     ),
 ]
 KeystoreAccounts = Annotated[
     list[str] | None,
-    typer.Option(
+    sending_option(
         "--account",
         "--accounts",
         metavar="NAME",
         envvar="ETH_KEYSTORE_ACCOUNT",
         help="Name of a keystore in ~/.foundry/keystores.",
-        rich_help_panel=_SENDING,
     ),
 ]
-Passwords = Annotated[
-    list[str] | None,
-    typer.Option(metavar="TEXT", help="Keystore password; one per keystore.", rich_help_panel=_SENDING),
-]
+Passwords = Annotated[list[str] | None, sending_option(metavar="TEXT", help="Keystore password; one per keystore.")]
 PasswordFiles = Annotated[
     list[Path] | None,
-    typer.Option(
-        "--password-file",
-        metavar="FILE",
-        envvar="ETH_PASSWORD",
-        help="File with the keystore password.",
-        rich_help_panel=_SENDING,
-    ),
+    sending_option("--password-file", metavar="FILE", envvar="ETH_PASSWORD", help="File with the keystore password."),
 ]
 
 _MAX_FILE_BYTES: Final = 1 << 16

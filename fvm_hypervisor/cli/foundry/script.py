@@ -11,14 +11,19 @@ import typer
 
 from fvm_hypervisor.cli.foundry.project import SolcFromProject
 from fvm_hypervisor.cli.options import OWN_ENGINE, URL_VARIABLE, OwnEngine, Precompiles, parse_precompiles, refuse_nan
-from fvm_hypervisor.cli.wallet import KeystoreAccounts, Keystores, PasswordFiles, Passwords, keystore_keys
+from fvm_hypervisor.cli.wallet import (
+    KeystoreAccounts,
+    Keystores,
+    PasswordFiles,
+    Passwords,
+    keystore_keys,
+    sending_option,
+)
 
 if TYPE_CHECKING:
     from bridge.ethereum.addresses import EthAddress
     from fvm_hypervisor.soltest.scripts.plan import ScriptPlan
     from fvm_hypervisor.soltest.scripts.record import ScriptRecord
-
-_SENDING = "Sending"
 
 
 def script(
@@ -49,47 +54,29 @@ def script(
     profile: Annotated[str | None, typer.Option(metavar="NAME", help="Profile of foundry.toml.")] = None,
     ffi: Annotated[bool, typer.Option("--ffi", help="Allow the script to run programs.")] = False,
     precompile: Precompiles = None,
-    broadcast: Annotated[
-        bool, typer.Option("--broadcast", help="Send the transactions.", rich_help_panel=_SENDING)
-    ] = False,
+    broadcast: Annotated[bool, sending_option("--broadcast", help="Send the transactions.")] = False,
     resume: Annotated[
         bool,
-        typer.Option(
-            "--resume",
-            help="Send the pending transactions of the last run without running the script.",
-            rich_help_panel=_SENDING,
-        ),
+        sending_option("--resume", help="Send the pending transactions of the last run without running the script."),
     ] = False,
     multi: Annotated[
-        bool,
-        typer.Option(
-            "--multi", help="With --resume: resume the last run over several networks.", rich_help_panel=_SENDING
-        ),
+        bool, sending_option("--multi", help="With --resume: resume the last run over several networks.")
     ] = False,
     skip_simulation: Annotated[
-        bool,
-        typer.Option(
-            "--skip-simulation", help="Let the node estimate each gas limit, one by one.", rich_help_panel=_SENDING
-        ),
+        bool, sending_option("--skip-simulation", help="Let the node estimate each gas limit, one by one.")
     ] = False,
     slow: Annotated[
-        bool,
-        typer.Option(
-            "--slow", help="Wait for each receipt before sending the next transaction.", rich_help_panel=_SENDING
-        ),
+        bool, sending_option("--slow", help="Wait for each receipt before sending the next transaction.")
     ] = False,
-    legacy: Annotated[
-        bool, typer.Option("--legacy", help="Send legacy transactions with a gas price.", rich_help_panel=_SENDING)
-    ] = False,
+    legacy: Annotated[bool, sending_option("--legacy", help="Send legacy transactions with a gas price.")] = False,
     private_key: Annotated[
         list[str] | None,
-        typer.Option(
+        sending_option(
             "--private-key",
             "--private-keys",
             metavar="KEY",
             envvar="HYPERVISOR_PRIVATE_KEY",
             help="Private key to sign with; the first one is the sender's.",
-            rich_help_panel=_SENDING,
         ),
     ] = None,
     keystore: Keystores = None,
@@ -105,40 +92,28 @@ def script(
             help="Deployed library to link; other libraries are deployed first.",
         ),
     ] = None,
-    unlocked: Annotated[
-        bool, typer.Option("--unlocked", help="Let the node sign for --sender.", rich_help_panel=_SENDING)
-    ] = False,
+    unlocked: Annotated[bool, sending_option("--unlocked", help="Let the node sign for --sender.")] = False,
     sender_: Annotated[
         str | None,
-        typer.Option(
-            "--sender",
-            metavar="ADDRESS",
-            help="Address that calls the script, and the default sender.",
-            rich_help_panel=_SENDING,
-        ),
+        sending_option("--sender", metavar="ADDRESS", help="Address that calls the script, and the default sender."),
     ] = None,
     gas_estimate_multiplier: Annotated[
         int,
-        typer.Option(
+        sending_option(
             "--gas-estimate-multiplier",
             "-g",
             min=100,
             max=1000,
             metavar="PERCENT",
             help="Percentage of each gas estimate to use as the limit.",
-            rich_help_panel=_SENDING,
         ),
     ] = 130,
-    with_gas_price: Annotated[
-        int | None, typer.Option(min=0, metavar="ATTOFIL", help="Maximum fee per gas.", rich_help_panel=_SENDING)
-    ] = None,
+    with_gas_price: Annotated[int | None, sending_option(min=0, metavar="ATTOFIL", help="Maximum fee per gas.")] = None,
     priority_gas_price: Annotated[
-        int | None,
-        typer.Option(min=0, metavar="ATTOFIL", help="Maximum priority fee per gas.", rich_help_panel=_SENDING),
+        int | None, sending_option(min=0, metavar="ATTOFIL", help="Maximum priority fee per gas.")
     ] = None,
     timeout: Annotated[
-        float,
-        typer.Option(min=0.0, callback=refuse_nan, help="Seconds to wait for a receipt.", rich_help_panel=_SENDING),
+        float, sending_option(min=0.0, callback=refuse_nan, help="Seconds to wait for a receipt.")
     ] = 120.0,
 ) -> None:
     """Run a Foundry script on a fork of a node's network, with its actors, and optionally send its transactions.

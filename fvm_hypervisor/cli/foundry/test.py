@@ -11,17 +11,26 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from fvm_hypervisor.cli.foundry.project import SolcFromProject
-from fvm_hypervisor.cli.options import EVM, OWN_ENGINE, Engines, Precompiles, parse_precompiles, parse_rules_name
+from fvm_hypervisor.cli.options import (
+    EVM,
+    OWN_ENGINE,
+    Engines,
+    Precompiles,
+    in_panel,
+    parse_precompiles,
+    parse_rules_name,
+)
 from fvm_hypervisor.cli.vectors import CORES
 
 if TYPE_CHECKING:
     from fvm_hypervisor.soltest.project import Project
 
-_FILTERS = "Filters"
-_FUZZ = "Fuzz and invariant tests"
-_REPORTS = "Reports"
-_WATCH = "Watch mode"
-_SYMBOLIC = "Symbolic tests"
+_filter_option, _fuzz_option = in_panel("Filters"), in_panel("Fuzz and invariant tests")
+_report_option, _watch_option, _symbolic_option = (
+    in_panel("Reports"),
+    in_panel("Watch mode"),
+    in_panel("Symbolic tests"),
+)
 
 
 class CoverageKind(StrEnum):
@@ -40,8 +49,8 @@ def _filter(name: str, short: str, what: str) -> typer.models.OptionInfo:
         "path": "files that match",
     }
     effect = f"{'Skip' if name.startswith('no-') else 'Run only'} {selected[name.rpartition('-')[2]]}."
-    option: typer.models.OptionInfo = typer.Option(
-        f"--{name}", f"--{short}", metavar=what, help=effect, rich_help_panel=_FILTERS, show_default=False
+    option: typer.models.OptionInfo = _filter_option(
+        f"--{name}", f"--{short}", metavar=what, help=effect, show_default=False
     )
     return option
 
@@ -56,8 +65,7 @@ def run_tests(
     match_path: Annotated[str | None, _filter("match-path", "mp", "GLOB")] = None,
     no_match_path: Annotated[str | None, _filter("no-match-path", "nmp", "GLOB")] = None,
     rerun: Annotated[
-        bool,
-        typer.Option("--rerun", help="Run the tests that failed in the last run, or all.", rich_help_panel=_FILTERS),
+        bool, _filter_option("--rerun", help="Run the tests that failed in the last run, or all.")
     ] = False,
     root: Annotated[Path | None, typer.Option(metavar="DIR", help="Project folder that contains PATH.")] = None,
     verbosity: Annotated[
@@ -123,45 +131,29 @@ def run_tests(
         str | None, typer.Option(metavar="NAME", help="Profile of foundry.toml (default: FOUNDRY_PROFILE).")
     ] = None,
     fuzz_runs: Annotated[
-        int | None, typer.Option(min=1, max=(1 << 32) - 1, help="Number of runs per fuzz test.", rich_help_panel=_FUZZ)
+        int | None, _fuzz_option(min=1, max=(1 << 32) - 1, help="Number of runs per fuzz test.")
     ] = None,
     fuzz_seed: Annotated[
-        str | None,
-        typer.Option(metavar="NUMBER", help="Seed of the random inputs, to repeat a run.", rich_help_panel=_FUZZ),
+        str | None, _fuzz_option(metavar="NUMBER", help="Seed of the random inputs, to repeat a run.")
     ] = None,
     fuzz_timeout: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            metavar="SECONDS",
-            help="Time limit per fuzz test; at the limit it passes.",
-            rich_help_panel=_FUZZ,
-        ),
+        int | None, _fuzz_option(min=0, metavar="SECONDS", help="Time limit per fuzz test; at the limit it passes.")
     ] = None,
     fuzz_input_file: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="File of a stored failure that fuzz tests run first.", rich_help_panel=_FUZZ),
+        Path | None, _fuzz_option(metavar="FILE", help="File of a stored failure that fuzz tests run first.")
     ] = None,
-    invariant_runs: Annotated[
-        int | None, typer.Option(min=1, help="Number of runs per invariant test.", rich_help_panel=_FUZZ)
-    ] = None,
+    invariant_runs: Annotated[int | None, _fuzz_option(min=1, help="Number of runs per invariant test.")] = None,
     invariant_depth: Annotated[
-        int | None, typer.Option(min=1, help="Number of calls per run of an invariant test.", rich_help_panel=_FUZZ)
+        int | None, _fuzz_option(min=1, help="Number of calls per run of an invariant test.")
     ] = None,
     decode_internal: Annotated[
         bool, typer.Option("--decode-internal", help="Show internal functions and their arguments in traces.")
     ] = False,
     flamegraph: Annotated[
-        bool,
-        typer.Option(
-            "--flamegraph", help="Write a flame graph of the selected test's gas to cache/.", rich_help_panel=_REPORTS
-        ),
+        bool, _report_option("--flamegraph", help="Write a flame graph of the selected test's gas to cache/.")
     ] = False,
     flamechart: Annotated[
-        bool,
-        typer.Option(
-            "--flamechart", help="Write a flame chart, in order of calls, to cache/.", rich_help_panel=_REPORTS
-        ),
+        bool, _report_option("--flamechart", help="Write a flame chart, in order of calls, to cache/.")
     ] = False,
     brutalize: Annotated[
         bool,
@@ -171,42 +163,26 @@ def run_tests(
         ),
     ] = False,
     symbolic: Annotated[
-        bool,
-        typer.Option(
-            "--symbolic",
-            help="Run check_* and prove_* for all inputs (docs/symbolic-tests.md).",
-            rich_help_panel=_SYMBOLIC,
-        ),
+        bool, _symbolic_option("--symbolic", help="Run check_* and prove_* for all inputs (docs/symbolic-tests.md).")
     ] = False,
     symbolic_fuzz: Annotated[
-        bool, typer.Option("--symbolic-fuzz", help="Like --symbolic, with fuzz tests too.", rich_help_panel=_SYMBOLIC)
+        bool, _symbolic_option("--symbolic-fuzz", help="Like --symbolic, with fuzz tests too.")
     ] = False,
     symbolic_lengths: Annotated[
-        str, typer.Option(metavar="N[,N]", help="Lengths of arrays in arguments.", rich_help_panel=_SYMBOLIC)
+        str, _symbolic_option(metavar="N[,N]", help="Lengths of arrays in arguments.")
     ] = "0,1,2",
-    symbolic_bytes: Annotated[
-        str, typer.Option(metavar="N[,N]", help="Lengths of bytes and strings.", rich_help_panel=_SYMBOLIC)
-    ] = "0,32,65",
+    symbolic_bytes: Annotated[str, _symbolic_option(metavar="N[,N]", help="Lengths of bytes and strings.")] = "0,32,65",
     symbolic_loop: Annotated[
-        int, typer.Option(min=1, max=65_536, help="Maximum symbolic iterations of a loop.", rich_help_panel=_SYMBOLIC)
+        int, _symbolic_option(min=1, max=65_536, help="Maximum symbolic iterations of a loop.")
     ] = 8,
     symbolic_paths: Annotated[
-        int, typer.Option(min=1, max=1_000_000, help="Maximum number of paths per test.", rich_help_panel=_SYMBOLIC)
+        int, _symbolic_option(min=1, max=1_000_000, help="Maximum number of paths per test.")
     ] = 10_000,
     symbolic_timeout: Annotated[
-        float,
-        typer.Option(
-            min=0.1,
-            max=86_400,
-            help="Time limit per symbolic test in seconds of processor time.",
-            rich_help_panel=_SYMBOLIC,
-        ),
+        float, _symbolic_option(min=0.1, max=86_400, help="Time limit per symbolic test in seconds of processor time.")
     ] = 120.0,
     write_tests: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Write counterexamples of symbolic tests as unit tests.", rich_help_panel=_SYMBOLIC
-        ),
+        Path | None, _symbolic_option(metavar="DIR", help="Write counterexamples of symbolic tests as unit tests.")
     ] = None,
     debug: Annotated[
         bool, typer.Option("--debug", help="Open the selected test in the debugger (docs/debugger.md).")
@@ -249,72 +225,44 @@ def run_tests(
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop after the first failing suite.")] = False,
     gas_report: Annotated[
         bool,
-        typer.Option(
+        _report_option(
             "--gas-report",
             envvar="FORGE_GAS_REPORT",
             help="Print gas per contract and function, as forge does (implies --isolate).",
-            rich_help_panel=_REPORTS,
         ),
     ] = False,
     coverage: Annotated[
-        bool,
-        typer.Option(
-            "--coverage", help="Print coverage of lines, statements, branches and functions.", rich_help_panel=_REPORTS
-        ),
+        bool, _report_option("--coverage", help="Print coverage of lines, statements, branches and functions.")
     ] = False,
     ir_minimum: Annotated[
         bool,
-        typer.Option(
-            "--ir-minimum",
-            help='Compile coverage through the IR, for sources with "stack too deep" errors.',
-            rich_help_panel=_REPORTS,
+        _report_option(
+            "--ir-minimum", help='Compile coverage through the IR, for sources with "stack too deep" errors.'
         ),
     ] = False,
-    report: Annotated[
-        list[CoverageKind] | None,
-        typer.Option(help="Coverage format; repeatable.", rich_help_panel=_REPORTS),
-    ] = None,
+    report: Annotated[list[CoverageKind] | None, _report_option(help="Coverage format; repeatable.")] = None,
     report_file: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Output file of lcov (default: lcov.info).", rich_help_panel=_REPORTS),
+        Path | None, _report_option(metavar="FILE", help="Output file of lcov (default: lcov.info).")
     ] = None,
     no_match_coverage: Annotated[
         str | None,
-        typer.Option(
-            "--no-match-coverage",
-            "--nmco",
-            metavar="RE",
-            help="Sources to exclude from coverage.",
-            rich_help_panel=_REPORTS,
-        ),
+        _report_option("--no-match-coverage", "--nmco", metavar="RE", help="Sources to exclude from coverage."),
     ] = None,
-    lcov: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Also write the coverage to a file.", rich_help_panel=_REPORTS),
-    ] = None,
+    lcov: Annotated[Path | None, _report_option(metavar="FILE", help="Also write the coverage to a file.")] = None,
     snapshot: Annotated[
         Literal["write", "check", "diff"] | None,
-        typer.Option(help="Write, check or compare .gas-snapshot, as `forge snapshot` does.", rich_help_panel=_REPORTS),
+        _report_option(help="Write, check or compare .gas-snapshot, as `forge snapshot` does."),
     ] = None,
-    snap: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Snapshot file (default: .gas-snapshot).", rich_help_panel=_REPORTS),
-    ] = None,
+    snap: Annotated[Path | None, _report_option(metavar="FILE", help="Snapshot file (default: .gas-snapshot).")] = None,
     tolerance: Annotated[
-        float,
-        typer.Option(
-            min=0, metavar="PERCENT", help="Tolerance of --snapshot check in percent.", rich_help_panel=_REPORTS
-        ),
+        float, _report_option(min=0, metavar="PERCENT", help="Tolerance of --snapshot check in percent.")
     ] = 0.0,
     watch: Annotated[
-        bool,
-        typer.Option("--watch", "-w", help="Rerun the affected tests when a source changes.", rich_help_panel=_WATCH),
+        bool, _watch_option("--watch", "-w", help="Rerun the affected tests when a source changes.")
     ] = False,
-    run_all: Annotated[
-        bool, typer.Option("--run-all", help="With --watch: rerun all tests.", rich_help_panel=_WATCH)
-    ] = False,
+    run_all: Annotated[bool, _watch_option("--run-all", help="With --watch: rerun all tests.")] = False,
     rerun_failed: Annotated[
-        bool, typer.Option("--rerun-failed", help="With --watch: rerun the failed tests.", rich_help_panel=_WATCH)
+        bool, _watch_option("--rerun-failed", help="With --watch: rerun the failed tests.")
     ] = False,
 ) -> None:
     """Run a Foundry project's tests, with Filecoin's precompiles and built-in actors.
