@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Annotated, Any, Final, NoReturn
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
 from fvm_hypervisor.cli.commands import COMMANDS, FAILED, INTERRUPTED, MISUSED, Row
@@ -84,12 +84,10 @@ class CommandLine(ErrorReportingGroup):
         return self.commands.get(cmd_name)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Print the options and all commands."""
-        from fvm_hypervisor.cli.overview import print_overview
-
-        parameters: list[Any] = self.get_params(ctx)
-        options = [(option.opts[0], option.help) for option in parameters]
-        print_overview(self.get_usage(ctx), self.help or "", options, COMMANDS)
+        """Print the options and all commands, without importing them."""
+        for row in COMMANDS:
+            self.commands[row.name] = TyperCommand(row.name, help=row.summary, rich_help_panel=row.panel)
+        super().format_help(ctx, formatter)
 
 
 app = typer.Typer(
