@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from fvm_hypervisor.cli.options import RESPONSE_TIME, URL_VARIABLE, ResponseTimeout
+from hypervisor.errors import InvalidInput
+from localnet import Network
 from localnet.contracts.amounts import payment
+from store.cid import RAW, cid_of, show
+from store.codec import CodecError
 
 if TYPE_CHECKING:
     from localnet import Account, Network
@@ -109,9 +113,7 @@ def install(
     """
     from fvm_hypervisor.cli.folders import open_chain
     from fvm_hypervisor.cli.node_client import install_actor
-    from localnet import Network
     from localnet.contracts.native_actor import read_interface, read_module
-    from store.cid import show
 
     chain = _chain(state, rpc)
     data, label = read_module(wasm), wasm.stem if name is None else name
@@ -144,7 +146,6 @@ def embed(
     from hypervisor.installation import check_output
     from localnet.contracts.native_actor import read_module, read_schema
     from localnet.state.named_code import with_schema
-    from store.cid import RAW, cid_of, show
 
     check_output(out, "the module")
     module = with_schema(read_module(wasm), read_schema(schema))
@@ -295,8 +296,6 @@ def _run(command: list[str], folder: Path) -> int:
     """Run a program and return its exit status. Raises InvalidInput if it is not installed."""
     import subprocess
 
-    from hypervisor.errors import InvalidInput
-
     try:
         return subprocess.run(command, cwd=folder, check=False).returncode  # the user's own project
     except FileNotFoundError:
@@ -306,7 +305,6 @@ def _run(command: list[str], folder: Path) -> int:
 def _check_module(data: bytes) -> None:
     """Raise InvalidModule if the machine's rules reject a module or it needs a disabled feature."""
     from hypervisor.machine.registry import Registry, RuntimeServices
-    from store.cid import RAW, cid_of
 
     code = cid_of(data, RAW)
     _, runtime = Registry(RuntimeServices(), {}).runtime_for(code)
@@ -351,8 +349,6 @@ def _chain(state: Path | None, rpc: str | None) -> Path | str:
 
 def _read_params(text: str) -> tuple[Any, bytes | None]:
     """Parse parameters given as JSON, or as CBOR in 0x and hex digits."""
-    from hypervisor.errors import InvalidInput
-
     if not text.startswith("0x"):
         return _json(text), None
     try:
@@ -362,8 +358,6 @@ def _read_params(text: str) -> tuple[Any, bytes | None]:
 
 
 def _json(text: str) -> Any:
-    from hypervisor.errors import InvalidInput
-    from store.codec import CodecError
     from store.dag_json import decode_json
 
     if not text:

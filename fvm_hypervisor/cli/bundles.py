@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hypervisor.errors import BundleError
+from store.cid import show
+
 if TYPE_CHECKING:
     from hypervisor.bundles.bundle import Bundle
 
@@ -79,7 +82,6 @@ def add(
     """
     from fvm_hypervisor.bundles.installing import add as add_release
     from fvm_hypervisor.bundles.installing import add_unpinned
-    from hypervisor.errors import BundleError
 
     if unpinned is not None:
         if name is not None:
@@ -163,9 +165,7 @@ def build(
     """
     from fvm_hypervisor.bundles.building import build as build_bundle
     from hypervisor.bundles.bundle import MAX_BUNDLE_BYTES, Bundle
-    from hypervisor.errors import BundleError
     from hypervisor.installation import check_output, read_bounded
-    from store.cid import show
 
     check_output(out, "the bundle")
     modules: dict[str, bytes] = {}
@@ -198,7 +198,6 @@ def make(
     from fvm_hypervisor.bundles.building import make as make_bundle
     from fvm_hypervisor.bundles.building import modules_in
     from hypervisor.bundles.bundle import Bundle
-    from store.cid import show
 
     data = make_bundle(modules_in(folder), None if base is None else _open(base))
     out.write_bytes(data)
@@ -209,7 +208,6 @@ def make(
 def _at_hand() -> list[dict[str, Any]]:
     from hypervisor.bundles.bundle import Bundle
     from hypervisor.bundles.bundle_library import downloaded_releases, known_releases, own_bundles, unpinned_bundles
-    from store.cid import show
 
     own = [
         {"name": name, "manifest_root": show(Bundle.embedded(variant).root), "path": None}
@@ -225,8 +223,6 @@ def _at_hand() -> list[dict[str, Any]]:
 
 def _unpinned_row(installed: tuple[str, Path]) -> dict[str, Any]:
     from hypervisor.bundles.bundle import Bundle
-    from hypervisor.errors import BundleError
-    from store.cid import show
 
     name, path = installed
     try:

@@ -11,6 +11,9 @@ from typing import Annotated
 import typer
 
 from fvm_hypervisor.cli.options import RESPONSE_TIME, AsJson, ResponseTimeout
+from hypervisor.errors import InvalidInput
+from store.cid import show
+from store.compiled import HOME, compiled_modules, form
 
 _PYTHONS = ((3, 11), (3, 13))
 
@@ -38,8 +41,6 @@ def doctor(
 
     Example: hypervisor doctor http://127.0.0.1:8545
     """
-    from hypervisor.errors import InvalidInput
-
     if url is not None and rpc_url not in (None, url):
         raise InvalidInput(f"two nodes are named, {url} and --rpc-url {rpc_url}: omit one of them")
     node, results = url or rpc_url, []
@@ -81,7 +82,6 @@ def _packages() -> str:
 
 
 def _form() -> str:
-    from store.compiled import HOME, compiled_modules, form
 
     compiled = compiled_modules()
     if compiled:
@@ -108,7 +108,6 @@ def _version(name: str) -> str:
 def _bundle() -> str:
     from hypervisor.bundles.bundle import Bundle
     from hypervisor.versions.network_versions import LATEST
-    from store.cid import show
 
     bundle = Bundle.for_actors(LATEST.actors)
     return f"{len(bundle.manifest.codes)} actors v{LATEST.actors} of nv{LATEST.number}, root {show(bundle.root)}"

@@ -9,6 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from hypervisor.errors import InvalidInput
+from localnet import Network
+from store.blockstore import BlockNotFound, StoreError
+from store.cid import Cid, CidError, parse_cid, show
+
 if TYPE_CHECKING:
     from localnet import Network
     from store.cid import Cid
@@ -22,8 +27,6 @@ _SOME: Final = 5
 
 def check_folder(folder: Path) -> None:
     """Raise InvalidInput unless the path is a folder."""
-    from hypervisor.errors import InvalidInput
-
     if folder.is_dir():
         return
     if folder.exists():
@@ -33,7 +36,6 @@ def check_folder(folder: Path) -> None:
 
 def open_folder(folder: Path, *, read_only: bool = True) -> RocksStore:
     """Open the store in an existing folder; a read-only store may be opened while a node uses it."""
-    from hypervisor.errors import InvalidInput
     from store.rocks.database import RocksStore
 
     check_folder(folder)
@@ -49,7 +51,6 @@ def reading(folder: Path) -> Iterator[RocksStore]:
     Raises StoreError if a block of a fork was never read from its origin.
     """
     from localnet.fork.ethereum_fork import reads_from_node
-    from store.blockstore import BlockNotFound, StoreError
 
     with open_folder(folder) as store:
         try:
@@ -66,9 +67,7 @@ def open_chain(folder: Path, *, evm: str | None = None, read_only: bool = False)
     With `read_only`, a node may have the folder open, and changes to the network stay in memory. Raises InvalidInput
     if the folder holds no chain, and StoreError if a node has it open.
     """
-    from hypervisor.errors import InvalidInput
     from hypervisor.installation import AUTO
-    from localnet import Network
     from localnet.ledger.index import ChainIndex
 
     with open_folder(folder) as store:
@@ -81,9 +80,6 @@ def open_chain(folder: Path, *, evm: str | None = None, read_only: bool = False)
 
 def parse_block_cid(text: str) -> Cid:
     """Parse a CID given by the user. Raises InvalidInput if it is malformed."""
-    from hypervisor.errors import InvalidInput
-    from store.cid import CidError, parse_cid
-
     try:
         return parse_cid(text)
     except CidError as error:
@@ -92,8 +88,6 @@ def parse_block_cid(text: str) -> Cid:
 
 def head_of(store: RocksStore) -> Cid:
     """Return the state root of the machine in a folder. Raises InvalidInput, listing the pins, if it holds none."""
-    from hypervisor.errors import InvalidInput
-    from store.cid import Cid, show
     from store.roots import HEAD, pins
 
     head = store.metadata(HEAD)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -118,8 +119,6 @@ def compare(
 
     Example: hypervisor compare chain --actor storagemarket=market.wasm --from 100 --to 200
     """
-    from functools import partial
-
     if list_prices:
         print_prices(network, None if overlay is None else Path(overlay), as_json)
         return
@@ -185,8 +184,6 @@ def gas(
 
     Example: hypervisor gas chain --csv costs.csv --plot costs.svg
     """
-    from functools import partial
-
     from fvm_hypervisor.laboratory.compare.costs import (
         CostReport,
         check_extra,

@@ -10,6 +10,7 @@ import logging
 import os
 import time
 from contextlib import closing, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
@@ -45,6 +46,7 @@ from fvm_hypervisor.cli.options import (
     refuse_nan,
     rules_of_options,
 )
+from hypervisor.errors import HypervisorError, InvalidInput
 
 if TYPE_CHECKING:
     from hypervisor.versions.overlay import Overlay
@@ -228,7 +230,6 @@ def node(
     from bridge.ethereum.block import ETHEREUM
     from fvm_hypervisor.cli.node_settings import config
     from fvm_hypervisor.cli.options import status_line
-    from hypervisor.errors import InvalidInput
     from hypervisor.installation import AUTO, read_bounded
     from hypervisor.machine.opening import IN_MEMORY
     from hypervisor.types import whole_number
@@ -345,8 +346,6 @@ def node(
 
 def _load(network: Network, file: Path, data: bytes, limit: int) -> None:
     """Load a state file; an error names the file."""
-    from hypervisor.errors import InvalidInput
-
     try:
         network.load_state(data, limit)
     except InvalidInput as error:
@@ -451,8 +450,6 @@ def allow_open_files() -> None:
 
 def _check_writable(file: Path) -> None:
     """Raise InvalidInput at the start if the state file cannot be written at the end."""
-    from hypervisor.errors import InvalidInput
-
     if file.is_dir() or not os.access(file.parent, os.W_OK):
         raise InvalidInput(f"the state cannot be written to {file}: expected a file in a writable folder")
 
@@ -546,8 +543,6 @@ def explore(
 
     Example: hypervisor explore chain
     """
-    from functools import partial
-
     from fvm_hypervisor.cli.folders import open_chain
     from fvm_hypervisor.explorer.application import explorer
     from fvm_hypervisor.verification.store import VerifiedContracts, source_of
@@ -581,7 +576,6 @@ def vector_of(url: str, transaction: str, overlay: Overlay | None = None) -> str
     from fvm_hypervisor.explorer.site import NoVector
     from fvm_hypervisor.laboratory.vectors.extract import extract_message
     from fvm_hypervisor.laboratory.vectors.files import BundleFolder
-    from hypervisor.errors import HypervisorError
     from localnet.chain.node_source import NodeSource
 
     source = NodeSource(url, overlay=overlay)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fvm_hypervisor.cli.options import in_panel, parsed_network
+from hypervisor.errors import InvalidInput
+from store.cid import show
 
 if TYPE_CHECKING:
     from hypervisor.bundles.bundle import Bundle
@@ -130,8 +132,6 @@ def fork_source(
     offline: bool,
 ) -> ForkSource | None:
     """Return the fork that the options select, or None. Raises InvalidInput."""
-    from hypervisor.errors import InvalidInput
-
     if url is None:
         if block is not None or transaction is not None:
             raise InvalidInput("a block to fork at needs a node: pass --fork-url")
@@ -276,8 +276,6 @@ def parse_upgrades(entries: list[str] | None) -> dict[int, int | tuple[int, Bund
 
 def _parse_entry(entry: str) -> tuple[int, int | tuple[int, str]]:
     """Return the epoch and the upgrade of an entry such as `nv29@1000` or `nv28@1000=v18-devnet`."""
-    from hypervisor.errors import InvalidInput
-
     upgrade, with_bundle, bundle = entry.partition("=")
     name, at, epoch = upgrade.partition("@")
     if not at or not epoch.isascii() or not epoch.isdigit() or (with_bundle and not bundle):
@@ -354,7 +352,6 @@ def _future_upgrades(network: Network) -> list[Upgrade]:
 def _actors(network: Network) -> str:
     """Return the bundle of built-in actors as a release name, if any, and its manifest root."""
     from hypervisor.bundles.bundle_library import release_of
-    from store.cid import show
 
     root = network.machine.manifest.root
     release = release_of(root)

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from hypervisor.errors import InvalidInput
+from store.cid import CidError, parse_cid, show
+
 if TYPE_CHECKING:
     from bridge.actors.interfaces import Interface
     from bridge.ethereum.addresses import EthAddress
@@ -60,7 +63,6 @@ def decode(
     Example: hypervisor decode Tip --schema interface.ipldsch 0x81667468616e6b73
     """
     from fvm_hypervisor.laboratory.readable import decode_base64, decode_value, encode_value
-    from hypervisor.errors import InvalidInput
 
     text = _text(data)
     plain = schema is None and kind in ("address", "cid")
@@ -101,7 +103,6 @@ def encode(
     from base64 import b64encode
 
     from fvm_hypervisor.laboratory.readable import encode_value
-    from hypervisor.errors import InvalidInput
     from store.untrusted import parse_json
 
     text = _text(value)
@@ -125,8 +126,6 @@ def _interface(schema: Path | None) -> Interface | None:
 
 def _text(argument: str) -> str:
     """Return an argument, or standard input if it is -. Raises InvalidInput if it is too long."""
-    from hypervisor.errors import InvalidInput
-
     text = sys.stdin.read(_MAX_INPUT + 1) if argument == "-" else argument
     if len(text) > _MAX_INPUT:
         raise InvalidInput(f"the input exceeds {_MAX_INPUT:,} characters")
@@ -182,7 +181,6 @@ def ethereum(
     from bridge.ethereum.addresses import checksummed
     from bridge.ethereum.patricia import InvalidProof
     from fvm_hypervisor.laboratory.proofs.ethereum import check_slots, proven_state_root, verify_account
-    from hypervisor.errors import InvalidInput
 
     if (state_root is None) == (block is None) or (block is None) != (block_hash is None):
         raise InvalidInput("pass either --state-root, or both --block and --block-hash")
@@ -274,8 +272,6 @@ def f3(
     from fvm_hypervisor.laboratory.proofs.f3 import InvalidCertificate
     from fvm_hypervisor.laboratory.proofs.f3.chain import verify_files
     from fvm_hypervisor.laboratory.proofs.filecoin import inspect_file
-    from hypervisor.errors import InvalidInput
-    from store.cid import CidError, parse_cid, show
     from store.trees.paths import ProofError
 
     if (proof is None) != (path is None):
@@ -314,7 +310,6 @@ def _read_or_bytes(path: Path) -> Any:
 
 def _read(path: Path) -> Any:
     """Return a JSON value, or the `result` of a JSON-RPC response."""
-    from hypervisor.errors import InvalidInput
     from hypervisor.installation import read_bounded
     from store.untrusted import parse_json
 
@@ -329,7 +324,6 @@ def _read(path: Path) -> Any:
 
 def _address(text: str) -> EthAddress:
     from bridge.ethereum.addresses import EthAddress
-    from hypervisor.errors import InvalidInput
     from localnet.fork.response_values import word_of
 
     try:
@@ -339,7 +333,6 @@ def _address(text: str) -> EthAddress:
 
 
 def _slot(text: str) -> int:
-    from hypervisor.errors import InvalidInput
 
     try:
         found = int(text, 0)
@@ -351,7 +344,6 @@ def _slot(text: str) -> int:
 
 
 def _hash(text: str, option: str) -> bytes:
-    from hypervisor.errors import InvalidInput
     from localnet.fork.response_values import word_of
 
     try:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 import typer
 from typer.core import TyperCommand
 
+from hypervisor.errors import InvalidInput, RuntimeUnavailable
 from localnet.traces.trace_command import DEFAULT_URL
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 def available_engine(engine: str | None) -> str | None:
     """Return `engine` if it is available in this installation; otherwise fail with a usage error (exit status 2)."""
-    from hypervisor.errors import RuntimeUnavailable
     from hypervisor.installation import OFFICIAL_EVM
 
     if engine not in (None, OFFICIAL_EVM):
@@ -175,7 +175,6 @@ def proof_verifier(keys: Path | None, parallel: int) -> ProofVerifier | None:
     """Return the verifier that `--verify-proofs` selects, or None without it. Raises InvalidInput."""
     if keys is None:
         return None
-    from hypervisor.errors import InvalidInput
     from hypervisor.proofs.storage import StorageProofs
 
     if parallel > 1:
@@ -195,7 +194,6 @@ def parse_rules_name(name: str | None) -> str | None:
 
 def rules_of_options(rules: str | None, names: Sequence[str] | None) -> str | None:
     """Return the name of rules with labs enabled, from `--rules` and each `--lab`. Raises InvalidInput."""
-    from hypervisor.errors import InvalidInput
     from hypervisor.machine.labs import lab_names, rules_with_labs
 
     if not names:
@@ -233,7 +231,6 @@ _ANVIL_NETWORKS = ("ethereum", "optimism", "tempo")
 
 def parsed_network(name: str) -> int:
     """Return the number of a network version such as nv29. Raises InvalidInput."""
-    from hypervisor.errors import InvalidInput
     from hypervisor.installation import parse_version
 
     number = parse_version(name)
@@ -251,8 +248,6 @@ class ArgumentsCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse with typer. Raises InvalidInput for a negative number mistaken for an option."""
-        from hypervisor.errors import InvalidInput
-
         before, negative = list(args), next((each for each in args if _NEGATIVE.match(each)), "")
         try:
             return super().parse_args(ctx, args)
@@ -280,8 +275,6 @@ class ForeignOptions(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse with typer. Raises InvalidInput for an unsupported option of the other program, or a misspelled one."""
-        from hypervisor.errors import InvalidInput
-
         try:
             return super().parse_args(ctx, args)
         except Exception as error:

@@ -7,12 +7,14 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fvm_hypervisor.cli.options import DASK, URL_VARIABLE, AsJson, DraftFile, TrustDraft, load_draft
+from hypervisor.errors import InvalidInput
 
 if TYPE_CHECKING:
     from fvm_hypervisor.laboratory.drafts import DraftVersion
@@ -129,12 +131,10 @@ _Work = Callable[[int, str | None], "Iterator[TipsetReplay]"]
 def _of_folder(
     folder: Path | None, first: int | None, last: int | None, parallel: int, draft: DraftVersion | None
 ) -> _Work:
-    from functools import partial
 
     from fvm_hypervisor.cli.folders import open_folder
     from fvm_hypervisor.laboratory.drafts import with_migration
     from fvm_hypervisor.laboratory.pool import run_all
-    from hypervisor.errors import InvalidInput
     from hypervisor.machine.opening import check_same_overlay
     from localnet.chain import past_replay
     from localnet.ledger.index import ChainIndex
@@ -160,7 +160,6 @@ def _of_folder(
 def _of_node(
     url: str, folder: Path | None, first: int | None, last: int | None, parallel: int, draft: DraftVersion | None
 ) -> _Work:
-    from hypervisor.errors import InvalidInput
 
     if first is None:
         raise InvalidInput("--fork-url needs a first epoch: pass --from")
@@ -182,7 +181,6 @@ def _replay_node(
     Only this process writes to the folder; workers return the blocks that they fetched.
     """
     from contextlib import ExitStack
-    from functools import partial
 
     from fvm_hypervisor.laboratory.pool import run_all
     from localnet.chain import past_replay

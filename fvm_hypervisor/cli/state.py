@@ -13,6 +13,10 @@ import typer
 
 from fvm_hypervisor.cli.folders import Folder
 from fvm_hypervisor.cli.options import refuse_nan
+from hypervisor.errors import InvalidInput
+from store.blockstore import StoreLocked
+from store.car.files import CarError, read_car
+from store.cid import show
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,8 +71,6 @@ def inspect(
 
     Example: hypervisor inspect receipts/0/events/0 --verify proof.car --block bafy...
     """
-    from hypervisor.errors import InvalidInput
-
     if block is not None and root is not None:
         raise InvalidInput("--block and --root cannot be used together: a block header contains a state root")
     if verify is not None:
@@ -99,8 +101,6 @@ def inspect(
 
 def _check_start(path: str, block: str | None) -> None:
     """Raise InvalidInput for a path in receipts without a block header."""
-    from hypervisor.errors import InvalidInput
-
     if block is None and path.split("/")[0] == "receipts":
         raise InvalidInput("receipts are not part of the state: pass the block header that contains them, --block CID")
 
@@ -116,7 +116,6 @@ def _inspect_folder(
     from localnet.state.inspection import StateInspector
     from store.blocks.overlay import RecordingBlockstore
     from store.car.transfer import write_blocks
-    from store.cid import show
 
     check_output(proof, "the proof")
     with reading(folder) as store:
@@ -149,7 +148,6 @@ def _inspect_proof(file: Path, root: str | None, block: str | None, path: str, l
     """Return a proof's root and the value at `path` in its blocks. Raises ProofError, InvalidInput."""
     from fvm_hypervisor.cli.folders import parse_block_cid
     from fvm_hypervisor.laboratory.proofs.filecoin import inspect_file, inspect_state, proving, read_proof
-    from store.cid import show
 
     if block is not None:
         header, found = inspect_file(file, path, parse_block_cid(block), limit)
@@ -242,11 +240,9 @@ def export(
     """
     from fvm_hypervisor.cli.folders import head_of, parse_block_cid, reading
     from fvm_hypervisor.cli.options import bytes_bar
-    from hypervisor.errors import InvalidInput
     from hypervisor.installation import writing
     from store.car.selectors import SelectorError, parse_selector, selected_blocks
     from store.car.transfer import export_car, write_blocks
-    from store.cid import show
     from store.dag_json import decode_json
 
     with reading(folder) as store, bytes_bar("exporting") as progress, writing(car, "the CAR file"):
@@ -301,11 +297,8 @@ def import_(
     Example: hypervisor car import calibration snapshot.car --chain
     """
     from fvm_hypervisor.cli.options import bytes_bar
-    from hypervisor.errors import InvalidInput
     from localnet.chain.chain_snapshot import check_empty
-    from store.car.files import read_car
     from store.car.transfer import import_car
-    from store.cid import show
     from store.rocks.database import RocksStore
     from store.roots import PIN_PREFIX
 
@@ -331,8 +324,6 @@ def import_(
 @contextmanager
 def _name_file_in_errors(car: Path) -> Iterator[None]:
     """Name the file in errors about its content."""
-    from store.car.files import CarError
-
     try:
         yield
     except CarError as error:
@@ -350,7 +341,6 @@ def _begin(store: RocksStore, summary: CarSummary, network: str | None) -> None:
 
 
 def _report(summary: CarSummary, as_json: bool) -> None:
-    from store.cid import show
 
     found: dict[str, Any] = {
         "version": summary.version,
@@ -408,7 +398,6 @@ def gc(
     Example: hypervisor gc --rpc-url http://127.0.0.1:8545
     """
     from fvm_hypervisor.cli.options import status_line
-    from hypervisor.errors import InvalidInput
 
     if (folder is None) == (rpc_url is None):
         raise InvalidInput("missing argument: pass a folder, or with --rpc-url the node that has it open")
@@ -439,10 +428,8 @@ def _in_folder(
     folder: Path, states: int | None, seconds: float | None, progress: Callable[[str, int, int], None]
 ) -> CollectionResult | None:
     from fvm_hypervisor.cli.folders import open_folder
-    from hypervisor.errors import InvalidInput
     from localnet.chain.retention import chain_roots, forget_states
     from localnet.fork.ethereum_fork import reads_from_node
-    from store.blockstore import StoreLocked
     from store.rocks.collector import GarbageCollector
 
     try:

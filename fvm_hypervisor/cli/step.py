@@ -12,6 +12,7 @@ import typer
 
 from fvm_hypervisor.cli.laboratory import BundleDir, bundle_folder
 from fvm_hypervisor.cli.options import URL, URL_VARIABLE, Abi, Arguments, Artifacts, Engines, Value, available_engine
+from hypervisor.errors import InvalidInput
 
 if TYPE_CHECKING:
     from fvm_hypervisor.debugger.session import Session
@@ -98,7 +99,6 @@ def step(
     from fvm_hypervisor.debugger.breakpoints import SourceLines
     from fvm_hypervisor.debugger.commands import run_prompt
     from fvm_hypervisor.debugger.session import Session
-    from hypervisor.errors import InvalidInput
 
     if dap or listen is not None:
         asked_url = None if rpc_url == os.environ.get(URL_VARIABLE) else rpc_url
@@ -135,8 +135,6 @@ def _refuse_arguments(launch: Mapping[str, tuple[object, str]]) -> None:
 
     With `--dap` or `--listen`, the editor's configuration names it.
     """
-    from hypervisor.errors import InvalidInput
-
     for shown, (value, field) in launch.items():
         if value:
             raise InvalidInput(f"{shown} cannot be used while serving an editor: {field}")
@@ -145,7 +143,6 @@ def _refuse_arguments(launch: Mapping[str, tuple[object, str]]) -> None:
 def _serve(port: int | None) -> None:
     """Serve editors, whose `launch` requests name the message to debug."""
     from fvm_hypervisor.debugger.adapter import HOST, serve_port, serve_streams
-    from hypervisor.errors import InvalidInput
 
     if port is None:
         serve_streams(_open_launched)
@@ -161,7 +158,6 @@ def _open_launched(launch: Mapping[str, Any]) -> Iterator[Session]:
     """Open the session that an editor's configuration describes. Raises InvalidInput."""
     from fvm_hypervisor.debugger.breakpoints import SourceLines
     from fvm_hypervisor.debugger.session import Session
-    from hypervisor.errors import InvalidInput
 
     def text(name: str) -> str | None:
         value = launch.get(name)
@@ -191,7 +187,6 @@ def add_breakpoints(session: Session, launch: Mapping[str, Any]) -> None:
 
 
 def _texts(launch: Mapping[str, Any], name: str) -> list[str]:
-    from hypervisor.errors import InvalidInput
 
     value = launch.get(name) or []
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
@@ -216,7 +211,6 @@ def _subject(
 ) -> Iterator[Subject]:
     """Open the subject that the arguments name, for the duration of the context."""
     from fvm_hypervisor.debugger import subjects
-    from hypervisor.errors import InvalidInput
 
     if function is not None:
         if folder is None:

@@ -18,6 +18,10 @@ from fvm_hypervisor.cli.options import (
     RpcUrl,
     available_engine,
 )
+from hypervisor.errors import InvalidInput
+from localnet import Artifact
+from localnet.traces.trace_command import page_of
+from store.cid import CidError, parse_cid, show
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -121,9 +125,6 @@ def _open(wanted: bytes | str, url: str, state: Path | None) -> None:
     """Open the explorer page of a transaction, a message CID, or an epoch's implicit messages."""
     import webbrowser
 
-    from hypervisor.errors import InvalidInput
-    from localnet.traces.trace_command import page_of
-
     if state is not None:
         raise InvalidInput(f"--open needs a running node: for the chain of a folder, use `hypervisor explore {state}`")
     if isinstance(wanted, bytes):
@@ -138,7 +139,6 @@ def _epoch(
     epoch: int, rpc: str, state: Path | None, evm: str | None, abi: list[Path], *, as_json: bool, flame: Path | None
 ) -> None:
     """Print the calls of an epoch's implicit messages."""
-    from hypervisor.errors import InvalidInput
     from localnet.traces.call_text import call_lines, tree_console
     from localnet.traces.trace_report import decode_calls
 
@@ -173,9 +173,6 @@ def _epoch_of_node(url: str, epoch: int) -> dict[str, Any]:
 
 def parse_transaction_reference(text: str) -> bytes | str:
     """Parse a transaction's hash, or a message's CID, which is returned as text."""
-    from hypervisor.errors import InvalidInput
-    from store.cid import CidError, parse_cid, show
-
     try:
         found = bytes.fromhex(text.removeprefix("0x"))
     except ValueError:
@@ -213,7 +210,6 @@ def transaction_of(network: Network, wanted: bytes | str) -> bytes:
     """Return the hash of a transaction given by hash or by message CID. Raises UnknownTransaction."""
     from localnet.rpc.filecoin_chain import hash_of
     from localnet.rpc.node import Node
-    from store.cid import parse_cid
 
     found = hash_of(Node(network), parse_cid(wanted)) if isinstance(wanted, str) else wanted
     if found is None:
@@ -238,7 +234,6 @@ def _no_message(cid: str) -> Exception:
 
 
 def _interface(path: Path) -> NamedInterface:
-    from localnet import Artifact
     from localnet.contracts.named_interface import NamedInterface
 
     return NamedInterface(path.stem, Artifact.load(path).interface)

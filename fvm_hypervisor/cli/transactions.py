@@ -27,6 +27,7 @@ from fvm_hypervisor.cli.options import (
     Timeout,
     Value,
 )
+from hypervisor.errors import InvalidInput
 
 if TYPE_CHECKING:
     from bridge.abi.abi import ContractInterface
@@ -172,7 +173,6 @@ def call(
 
 def interface_of(function: str, abi: str | None, artifacts: Any) -> tuple[ContractInterface, str]:
     """Return an interface with the function (from `--abi` or its signature), and its name. Raises InvalidInput."""
-    from hypervisor.errors import InvalidInput
     from localnet.contracts.argument_texts import signature_interface
     from localnet.contracts.artifacts import find_artifact
 
@@ -277,7 +277,6 @@ def send(
         print_outcome,
         send_transaction,
     )
-    from hypervisor.errors import InvalidInput
     from localnet.contracts.amounts import payment
     from localnet.contracts.argument_texts import calldata_of
     from localnet.contracts.named_interface import NamedInterface
@@ -383,7 +382,6 @@ def balance(
     from bridge.ethereum.addresses import from_delegated
     from fvm_hypervisor.cli.node_client import ethereum, request_of_actor
     from fvm_hypervisor.cli.rpc_client import rpc_request
-    from hypervisor.errors import InvalidInput
     from hypervisor.text import show_fil
     from localnet.addresses import filecoin_address
 

@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from fvm_hypervisor.cli.options import DASK, EVM, OWN_ENGINE, Engines, OverlayFile, OwnEngine
+from hypervisor.errors import InvalidInput
 
 Paths = Annotated[list[Path], typer.Argument(help="Files or folders of vectors.", show_default=False)]
 Workers = Annotated[int, typer.Option(min=1, help="Number of processes.", show_default="the number of cores")]
@@ -76,8 +77,6 @@ def conformance(
 
     Example: hypervisor conformance vectors/fvm-nv18 --workers 2
     """
-    from functools import partial
-
     from fvm_hypervisor.laboratory.pool import run_all
     from fvm_hypervisor.laboratory.vectors import conformance as runner
     from fvm_hypervisor.laboratory.vectors.run_files import RunOptions, run_file, under_network
@@ -118,8 +117,6 @@ def fevmtest(
 
     Example: hypervisor fevmtest vectors/fevm --json
     """
-    from functools import partial
-
     from fvm_hypervisor.laboratory.pool import run_all
     from fvm_hypervisor.laboratory.vectors import fevm as runner
     from hypervisor.bundles.bundle import Bundle
@@ -145,8 +142,6 @@ def actortest(
 
     Example: hypervisor actortest vectors/nv29-reward --json
     """
-    from functools import partial
-
     from fvm_hypervisor.laboratory.pool import run_all
     from fvm_hypervisor.laboratory.vectors.fevm import find_case_files, run_case_file
     from hypervisor.bundles.bundle import Bundle
@@ -268,7 +263,6 @@ def blocktest(
 
 def _check_fork(name: str | None) -> str | None:
     """Return the name of a fork or transition with its usual capitalisation. Raises BadParameter if it is unknown."""
-    from hypervisor.errors import InvalidInput
     from runtimes.evm.ethereum import schedule_of, with_case
 
     if name is None:

@@ -22,6 +22,7 @@ from fvm_hypervisor.cli.foundry.project import (
 )
 from fvm_hypervisor.cli.options import URL, AsJson, GasLimit, Key, Timeout, Value, refuse_nan
 from fvm_hypervisor.cli.wallet import KeystoreAccounts, Keystores, PasswordFiles, Passwords, one_key
+from hypervisor.errors import InvalidInput
 
 if TYPE_CHECKING:
     from fvm_hypervisor.soltest.artifact import ContractArtifact
@@ -113,7 +114,6 @@ def _sender(key: str | None, unlocked: bool, sender: str | None) -> str:
     """Return the sender of the deployment. Raises InvalidInput if none or several are given."""
     from bridge.ethereum.addresses import from_delegated
     from fvm_hypervisor.cli.node_client import account_of
-    from hypervisor.errors import InvalidInput
     from localnet.addresses import filecoin_address
 
     if key is None and not unlocked:
@@ -137,8 +137,6 @@ def _sender(key: str | None, unlocked: bool, sender: str | None) -> str:
 
 def _creation_code(artifact: ContractArtifact) -> bytes:
     """Return a contract's creation code. Raises InvalidInput if it has none or needs libraries."""
-    from hypervisor.errors import InvalidInput
-
     named = f"{artifact.file}:{artifact.name}"
     if not artifact.creation.object:
         raise InvalidInput(f"{named} has no code: it is an interface or abstract")
@@ -151,7 +149,6 @@ def _creation_code(artifact: ContractArtifact) -> bytes:
 
 
 def _check_payable(artifact: ContractArtifact, amount: int) -> None:
-    from hypervisor.errors import InvalidInput
 
     entries = (entry for entry in artifact.abi if entry.get("type") == "constructor")
     if amount and next((entry.get("stateMutability") for entry in entries), "") != "payable":
@@ -230,7 +227,6 @@ def verify_contract(
     from fvm_hypervisor.cli.rpc_client import request_parsed
     from fvm_hypervisor.verification.client import NotVerified, VerificationService
     from fvm_hypervisor.verification.creation_code import HASH
-    from hypervisor.errors import InvalidInput
     from localnet.fork.node_client import NodeError
     from localnet.fork.response_values import quantity
 
@@ -321,7 +317,6 @@ def verify_bytecode(
     from fvm_hypervisor.cli.foundry.project import compiled_contract, constructor_texts, node_url
     from fvm_hypervisor.cli.node_client import ethereum
     from fvm_hypervisor.verification.creation_code import HASH
-    from hypervisor.errors import InvalidInput
     from localnet.fork.node_client import NodeError
 
     if creation_transaction is not None and not HASH.fullmatch(creation_transaction):
@@ -417,7 +412,6 @@ def _init_code(url: str, root: Path, address: str, transaction: str | None) -> b
     """
     from fvm_hypervisor.cli.rpc_client import node_client
     from fvm_hypervisor.verification.creation_code import CreationCode, NoCreationCode
-    from hypervisor.errors import InvalidInput
     from localnet.fork.response_values import quantity
 
     with node_client(url) as node:
@@ -443,7 +437,6 @@ def _hashes_from_records(root: Path, chain: int, address: str) -> Iterator[str]:
 
 
 def _rows(file: Path) -> Iterator[Mapping[str, Any]]:
-    from hypervisor.errors import InvalidInput
     from hypervisor.installation import read_bounded
     from store.untrusted import parse_json
 
@@ -460,7 +453,6 @@ def _arguments(artifact: ContractArtifact, texts: list[str] | None, encoded: str
 
     Raises InvalidInput.
     """
-    from hypervisor.errors import InvalidInput
     from localnet.contracts.abi_entries import readable_interface
     from localnet.contracts.argument_texts import init_code_of
 
@@ -477,7 +469,6 @@ def _arguments(artifact: ContractArtifact, texts: list[str] | None, encoded: str
 
 
 def _block(text: str) -> str:
-    from hypervisor.errors import InvalidInput
 
     if text in ("latest", "earliest", "pending", "safe", "finalized"):
         return text

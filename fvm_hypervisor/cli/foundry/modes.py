@@ -197,7 +197,6 @@ Flame = Literal["flamegraph", "flamechart"]
 def check_single(session: SuiteSession, option: str) -> None:
     """Raise InvalidInput unless a prepared session has exactly one test that is not an invariant test."""
     from fvm_hypervisor.soltest.results import CaseKind
-    from hypervisor.errors import InvalidInput
 
     found = [f"{suite.contract}.{test.name}" for suite in session.suites for test in suite.tests]
     if len(found) != 1:

@@ -14,6 +14,7 @@ import typer
 
 from fvm_hypervisor.cli.foundry.settings import ALWAYS, COMPILER, setting_options, with_default_values
 from fvm_hypervisor.cli.options import URL_VARIABLE, ForeignOptions
+from hypervisor.errors import InvalidInput
 
 if TYPE_CHECKING:
     from fvm_hypervisor.soltest.artifact import Artifacts, ContractArtifact
@@ -149,8 +150,6 @@ def source_path(home: Path, file: str) -> str:
 
     Raises InvalidInput.
     """
-    from hypervisor.errors import InvalidInput
-
     for path in (Path(file), home / file):
         if path.is_dir():
             raise InvalidInput(f"{path} is a folder: name a file in it, FILE.sol:CONTRACT")
@@ -164,8 +163,6 @@ def source_path(home: Path, file: str) -> str:
 
 def find_contract(artifacts: Artifacts, file: str, name: str) -> ContractArtifact:
     """Return the contract with a name in a source file, or in any if `file` is empty. Raises InvalidInput."""
-    from hypervisor.errors import InvalidInput
-
     files = [entry.file for entry in artifacts.locations if entry.name == name]
     if file and file not in files:
         found = ", ".join(entry.name for entry in artifacts.locations if entry.file == file)
@@ -204,7 +201,6 @@ def contract_request(
     import orjson
 
     from fvm_hypervisor.verification.client import request_of
-    from hypervisor.errors import InvalidInput
     from hypervisor.installation import MAX_ARTIFACT_BYTES, read_bounded
 
     session, artifact = _compile(context, root, contract, profile, use, **consent)
@@ -225,7 +221,6 @@ def _compile(
     from fvm_hypervisor.soltest.job import Options
     from fvm_hypervisor.soltest.project import find_root, load_project
     from fvm_hypervisor.soltest.session import SuiteSession
-    from hypervisor.errors import InvalidInput
 
     file, _, name = contract.rpartition(":")
     if not name.isidentifier():
@@ -262,7 +257,6 @@ def constructor_texts(option: Sequence[str] | None, file: Path | None) -> list[s
 
     Raises InvalidInput.
     """
-    from hypervisor.errors import InvalidInput
     from hypervisor.installation import read_bounded
     from store.untrusted import parse_json
 

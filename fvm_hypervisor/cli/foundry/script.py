@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,7 @@ from fvm_hypervisor.cli.wallet import (
     keystore_keys,
     sending_option,
 )
+from hypervisor.errors import InvalidInput
 
 if TYPE_CHECKING:
     from bridge.ethereum.addresses import EthAddress
@@ -129,7 +131,6 @@ def script(
     Example: hypervisor script script/Deploy.s.sol --rpc-url http://127.0.0.1:8545 --private-key $KEY --broadcast
     """
     from dataclasses import replace
-    from functools import partial
 
     from fvm_hypervisor.cli.foundry.project import node_url, source_path
     from fvm_hypervisor.cli.foundry.script_networks import ScriptNetworks, ScriptSending, SendingOptions
@@ -144,7 +145,6 @@ def script(
     from fvm_hypervisor.soltest.scripts.record import MultiRecord, ScriptRecord
     from fvm_hypervisor.soltest.scripts.sending import NO_SENDER, check_price, check_sendable, has_known_signer
     from fvm_hypervisor.soltest.session import SuiteSession
-    from hypervisor.errors import InvalidInput
     from localnet.contracts.argument_texts import calldata_of
     from localnet.fork.request_options import FORK_REQUESTS, OFFLINE
 
@@ -238,7 +238,6 @@ def script(
 
 def _script(artifacts: Any, file: str, contract: str) -> Any:
     from fvm_hypervisor.cli.foundry.project import find_contract
-    from hypervisor.errors import InvalidInput
 
     if contract:
         return find_contract(artifacts, file, contract)
@@ -257,7 +256,6 @@ def _interface(artifact: Any) -> Any:
 
 
 def _calldata(text: str) -> bytes:
-    from hypervisor.errors import InvalidInput
 
     try:
         return bytes.fromhex(text[2:])
@@ -269,7 +267,6 @@ def _calldata(text: str) -> bytes:
 
 def _sender(text: str | None, signers: list[EthAddress], default: str) -> EthAddress:
     from bridge.ethereum.addresses import eth_address, from_delegated
-    from hypervisor.errors import InvalidInput
     from localnet.addresses import filecoin_address
 
     if text is None:
@@ -281,7 +278,6 @@ def _sender(text: str | None, signers: list[EthAddress], default: str) -> EthAdd
 
 
 def _no_names(text: str) -> str:
-    from hypervisor.errors import InvalidInput
 
     if text.startswith("0x"):
         return text
@@ -289,7 +285,6 @@ def _no_names(text: str) -> str:
 
 
 def _check_node(broadcast: bool) -> None:
-    from hypervisor.errors import InvalidInput
 
     if broadcast:
         raise InvalidInput(

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from fvm_hypervisor.cli.options import Artifacts, AsJson
+from hypervisor.errors import InvalidInput
 
 
 def solidity(
@@ -53,7 +54,6 @@ def _add_remapping(folder: Path) -> str | None:
     from fvm_hypervisor.soltest.project import find_root, load_project
     from fvm_hypervisor.soltest.project_files import write_inside
     from fvm_hypervisor.soltest.sources import SHIPPED
-    from hypervisor.errors import InvalidInput
 
     try:
         root = find_root(folder)
@@ -133,7 +133,6 @@ def trust(
     """
     from fvm_hypervisor.soltest.consent import consent_keys, set_trust
     from fvm_hypervisor.soltest.project import find_root
-    from hypervisor.errors import InvalidInput
 
     if lists:
         _print_list(as_json)
@@ -159,7 +158,6 @@ def trust(
 
 def _print_list(as_json: bool) -> None:
     from fvm_hypervisor.soltest.consent import keys_digest, trusted_projects
-    from hypervisor.errors import InvalidInput
 
     found = {}
     for root, digest in sorted(trusted_projects().items()):

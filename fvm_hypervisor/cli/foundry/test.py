@@ -21,6 +21,7 @@ from fvm_hypervisor.cli.options import (
     parse_rules_name,
 )
 from fvm_hypervisor.cli.vectors import CORES
+from hypervisor.errors import InvalidInput
 
 if TYPE_CHECKING:
     from fvm_hypervisor.soltest.project import Project
@@ -284,7 +285,6 @@ def run_tests(
     from fvm_hypervisor.soltest.job import Options
     from fvm_hypervisor.soltest.project import find_root, load_project
     from fvm_hypervisor.soltest.stored_failures import failed_names
-    from hypervisor.errors import InvalidInput
     from hypervisor.installation import OFFICIAL_EVM, check_output
 
     if isnan(timeout):  # passes each comparison of the range
@@ -421,7 +421,6 @@ def run_tests(
 
 def _root(folder: Path) -> Path:
     from fvm_hypervisor.soltest.project_files import CONFIG_FILE
-    from hypervisor.errors import InvalidInput
 
     if not (folder / CONFIG_FILE).is_file():
         raise InvalidInput(f"there is no {CONFIG_FILE} in {folder}: --root names the folder of a Foundry project")
@@ -430,7 +429,6 @@ def _root(folder: Path) -> Path:
 
 def _file(path: Path) -> Path:
     from fvm_hypervisor.soltest.stored_failures import read_input
-    from hypervisor.errors import InvalidInput
 
     if not path.is_file():
         raise InvalidInput(f"there is no file {path}: --fuzz-input-file names a stored failure")
