@@ -24,8 +24,7 @@ app = typer.Typer(
 )
 
 _State = Annotated[
-    Path | None,
-    typer.Option("--state", metavar="DIR", help="Folder of a chain. No node may have it open.", show_default=False),
+    Path | None, typer.Option("--state", metavar="DIR", help="Folder of a chain. No node may have it open.")
 ]
 _Rpc = Annotated[
     str | None, typer.Option("--rpc-url", "--rpc", metavar="URL", help="URL of a running node, instead of a folder.")
@@ -34,21 +33,16 @@ _Schema = Annotated[
     Path | None,
     typer.Option("--schema", metavar="FILE", help="IPLD schema of the interface, if none is stored with the code."),
 ]
-_Params = Annotated[
-    str, typer.Argument(metavar="[PARAMS]", help="Parameters as JSON, typed by the schema.", show_default=False)
-]
+_Params = Annotated[str, typer.Argument(metavar="[PARAMS]", help="Parameters as JSON, typed by the schema.")]
 _Value = Annotated[str, typer.Option("--value", metavar="AMOUNT", help="Value to send, such as 1.5fil.")]
-_Target = Annotated[str, typer.Argument(metavar="ADDRESS", help="f0... to f4..., or 0x...", show_default=False)]
+_Target = Annotated[str, typer.Argument(metavar="ADDRESS", help="f0... to f4..., or 0x...")]
 _MAX_NUMBER_DIGITS = 20
 _AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @app.command("new")
 def new(
-    name: Annotated[
-        str,
-        typer.Argument(metavar="NAME", help="Name of the actor: lowercase letters, digits and _.", show_default=False),
-    ],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the actor: lowercase letters, digits and _.")],
     into: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the new project.")] = Path(),
     lang: Annotated[Literal["rust", "c", "assemblyscript"], typer.Option(help="Programming language.")] = "rust",
     as_json: _AsJson = False,
@@ -92,7 +86,7 @@ def build_and_test(
 
 @app.command("install")
 def install(
-    wasm: Annotated[Path, typer.Argument(metavar="WASM", help="Compiled actor (WASM module).", show_default=False)],
+    wasm: Annotated[Path, typer.Argument(metavar="WASM", help="Compiled actor (WASM module).")],
     state: _State = None,
     rpc: _Rpc = None,
     timeout: ResponseTimeout = RESPONSE_TIME,
@@ -131,9 +125,9 @@ def install(
 
 @app.command("embed")
 def embed(
-    wasm: Annotated[Path, typer.Argument(metavar="WASM", help="Compiled actor (WASM module).", show_default=False)],
-    schema: Annotated[Path, typer.Argument(metavar="SCHEMA", help="IPLD schema of its interface.", show_default=False)],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Output module.", show_default=False)],
+    wasm: Annotated[Path, typer.Argument(metavar="WASM", help="Compiled actor (WASM module).")],
+    schema: Annotated[Path, typer.Argument(metavar="SCHEMA", help="IPLD schema of its interface.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Output module.")],
     as_json: _AsJson = False,
 ) -> None:
     """Add an actor's schema to its module, so that every chain with the code has it, and print the code CID.
@@ -156,7 +150,7 @@ def embed(
 
 @app.command("create")
 def create(
-    code: Annotated[str, typer.Argument(metavar="CODE", help="Code CID printed by `install`.", show_default=False)],
+    code: Annotated[str, typer.Argument(metavar="CODE", help="Code CID printed by `install`.")],
     params: _Params = "",
     state: _State = None,
     rpc: _Rpc = None,
@@ -190,7 +184,7 @@ def create(
 @app.command("replace")
 def replace(
     address: _Target,
-    code: Annotated[str, typer.Argument(metavar="CODE", help="Code CID printed by `install`.", show_default=False)],
+    code: Annotated[str, typer.Argument(metavar="CODE", help="Code CID printed by `install`.")],
     state: _State = None,
     rpc: _Rpc = None,
     timeout: ResponseTimeout = RESPONSE_TIME,
@@ -217,7 +211,7 @@ def replace(
 @app.command("call")
 def call(
     address: _Target,
-    method: Annotated[str, typer.Argument(metavar="METHOD", help="Method name or number.", show_default=False)],
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="Method name or number.")],
     params: _Params = "",
     state: _State = None,
     rpc: _Rpc = None,
@@ -257,7 +251,7 @@ def call(
 @app.command("inspect")
 def inspect(
     address: _Target,
-    state: Annotated[Path, typer.Option("--state", metavar="DIR", help="Folder of a chain.", show_default=False)],
+    state: Annotated[Path, typer.Option("--state", metavar="DIR", help="Folder of a chain.")],
     schema: _Schema = None,
     as_json: _AsJson = False,
 ) -> None:

@@ -58,7 +58,7 @@ def fetch(
 
 @app.command("add")
 def add(
-    car: Annotated[str, typer.Argument(metavar="FILE", help="CAR file of an official release.", show_default=False)],
+    car: Annotated[str, typer.Argument(metavar="FILE", help="CAR file of an official release.")],
     name: Annotated[
         str | None,
         typer.Option("--as", metavar="vN-NETWORK", help="Release, if its manifest CID is unknown to this version."),

@@ -22,11 +22,10 @@ Check = tuple[str, Callable[[], str]]
 
 def doctor(
     url: Annotated[
-        str | None,
-        typer.Argument(metavar="[URL]", help="URL of a node to check (default: the installation).", show_default=False),
+        str | None, typer.Argument(metavar="[URL]", help="URL of a node to check (default: the installation).")
     ] = None,
     rpc_url: Annotated[
-        str | None, typer.Option("--rpc-url", "--rpc", metavar="URL", help="Same as the argument.", show_default=False)
+        str | None, typer.Option("--rpc-url", "--rpc", metavar="URL", help="Same as the argument.")
     ] = None,
     timeout: ResponseTimeout = RESPONSE_TIME,
     as_json: AsJson = False,

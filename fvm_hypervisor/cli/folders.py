@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from store.cid import Cid
     from store.rocks.database import RocksStore
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a machine or chain.", show_default=False)]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a machine or chain.")]
 
 _SOME: Final = 5
 """Maximum number of pins listed in an error."""

@@ -16,18 +16,10 @@ rules_option, input_option = in_panel("Rules and code"), in_panel("What to execu
 
 Sources = Annotated[
     list[Path] | None,
-    typer.Argument(
-        metavar="FILE|DIR...",
-        help="Message vectors, folders of vectors, or chain folders.",
-        show_default=False,
-    ),
+    typer.Argument(metavar="FILE|DIR...", help="Message vectors, folders of vectors, or chain folders."),
 ]
-First = Annotated[
-    int | None, input_option("--from", min=0, metavar="EPOCH", help="First epoch of a chain.", show_default=False)
-]
-Last = Annotated[
-    int | None, input_option("--to", min=0, metavar="EPOCH", help="Last epoch of a chain.", show_default=False)
-]
+First = Annotated[int | None, input_option("--from", min=0, metavar="EPOCH", help="First epoch of a chain.")]
+Last = Annotated[int | None, input_option("--to", min=0, metavar="EPOCH", help="Last epoch of a chain.")]
 BundleDir = Annotated[
     Path | None,
     input_option(
@@ -98,8 +90,7 @@ def compare(
     bundle_dir: BundleDir = None,
     workers: Workers = CORES,
     html: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Also write an HTML page with both flame graphs.", show_default=False),
+        Path | None, typer.Option(metavar="FILE", help="Also write an HTML page with both flame graphs.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -163,16 +154,12 @@ def gas(
     bundle_dir: BundleDir = None,
     workers: Workers = CORES,
     csv: Annotated[
-        Path | None,
-        _file_option("--csv", metavar="FILE", help="File for every gas charge of every call.", show_default=False),
+        Path | None, _file_option("--csv", metavar="FILE", help="File for every gas charge of every call.")
     ] = None,
     parquet: Annotated[
-        Path | None,
-        _file_option(metavar="FILE", help="The same table as Parquet (extra `parquet`).", show_default=False),
+        Path | None, _file_option(metavar="FILE", help="The same table as Parquet (extra `parquet`).")
     ] = None,
-    plot: Annotated[
-        Path | None, _file_option(metavar="FILE", help="Charts as .png or .svg (extra `plots`).", show_default=False)
-    ] = None,
+    plot: Annotated[Path | None, _file_option(metavar="FILE", help="Charts as .png or .svg (extra `plots`).")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Re-execute messages and report their gas by charge, syscall, actor, method and cron call.
@@ -235,7 +222,7 @@ def version() -> None:
 
 @app.command("new")
 def new(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name, such as nv30-draft.", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name, such as nv30-draft.")],
     base: Annotated[
         str | None,
         typer.Option("--from", metavar="nvN", help="Version that the draft changes.", show_default="the newest"),

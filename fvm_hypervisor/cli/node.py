@@ -116,7 +116,7 @@ def node(
     silent: Annotated[bool, _server_option("--silent", "--quiet", "-q", help="Print errors only.")] = False,
     state: Annotated[Path | None, _chain_option(metavar="DIR", help=_FOLDER)] = None,
     dump_state: Annotated[Path | None, _chain_option(metavar="FILE", help=_DUMP)] = None,
-    keep_states: Annotated[int | None, _chain_option(min=1, metavar="N", help=_KEEP, show_default=False)] = None,
+    keep_states: Annotated[int | None, _chain_option(min=1, metavar="N", help=_KEEP)] = None,
     fork_url: forks.ForkUrl = None,
     fork_block_number: forks.ForkBlock = None,
     fork_transaction_hash: forks.ForkTransaction = None,

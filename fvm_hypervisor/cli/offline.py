@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 _KindArgument = Annotated[
     str,
     typer.Argument(
-        metavar="KIND",
-        help="message, signed-message, transaction, address, cid, cbor, ACTOR.METHOD or ACTOR.TYPE.",
-        show_default=False,
+        metavar="KIND", help="message, signed-message, transaction, address, cid, cbor, ACTOR.METHOD or ACTOR.TYPE."
     ),
 ]
 _Returned = Annotated[bool, typer.Option("--return", help="The return value of the method, not its parameters.")]
@@ -31,7 +29,6 @@ _SchemaFile = Annotated[
         "--schema",
         metavar="FILE",
         help="IPLD schema of a user's actor, or its module with one; KIND is then METHOD or TYPE.",
-        show_default=False,
     ),
 ]
 _MAX_INPUT: Final = 1 << 24
@@ -45,7 +42,6 @@ def decode(
         typer.Argument(
             metavar="DATA|-",
             help="0x and hex digits, or base64; an address or a CID also as text; - for standard input.",
-            show_default=False,
         ),
     ],
     is_return_value: _Returned = False,
@@ -83,9 +79,7 @@ def encode(
     value: Annotated[
         str,
         typer.Argument(
-            metavar="JSON|-",
-            help="A JSON value as `decode` prints it, or an address or a CID; - for standard input.",
-            show_default=False,
+            metavar="JSON|-", help="A JSON value as `decode` prints it, or an address or a CID; - for standard input."
         ),
     ],
     is_return_value: _Returned = False,
@@ -146,26 +140,17 @@ def verify_proof() -> None:
 
 @app.command("ethereum")
 def ethereum(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Response of eth_getProof, as JSON.", show_default=False)
-    ],
-    address: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Require a proof of this account.", show_default=False)
-    ] = None,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Response of eth_getProof, as JSON.")],
+    address: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Require a proof of this account.")] = None,
     slot: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SLOT", help="Require a proof of this slot; repeatable.", show_default=False),
+        list[str] | None, typer.Option(metavar="SLOT", help="Require a proof of this slot; repeatable.")
     ] = None,
-    state_root: Annotated[
-        str | None, typer.Option(metavar="HASH", help="State root that you trust.", show_default=False)
-    ] = None,
+    state_root: Annotated[str | None, typer.Option(metavar="HASH", help="State root that you trust.")] = None,
     block: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Response of eth_getBlockByNumber, instead of a root.", show_default=False),
+        Path | None, typer.Option(metavar="FILE", help="Response of eth_getBlockByNumber, instead of a root.")
     ] = None,
     block_hash: Annotated[
-        str | None,
-        typer.Option(metavar="HASH", help="Hash of the block that you trust, with --block.", show_default=False),
+        str | None, typer.Option(metavar="HASH", help="Hash of the block that you trust, with --block.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -217,42 +202,31 @@ def ethereum(
 @app.command("f3")
 def f3(
     files: Annotated[
-        list[Path],
-        typer.Argument(metavar="FILE...", help="Finality certificates in order, as JSON or CBOR.", show_default=False),
+        list[Path], typer.Argument(metavar="FILE...", help="Finality certificates in order, as JSON or CBOR.")
     ],
     power_table: Annotated[
-        Path,
-        typer.Option(
-            metavar="FILE", help="Power table of the first instance, as JSON of a Lotus node.", show_default=False
-        ),
+        Path, typer.Option(metavar="FILE", help="Power table of the first instance, as JSON of a Lotus node.")
     ],
     network: Annotated[
         str, typer.Option(metavar="NAME", help="Name of the network in its F3 manifest: filecoin, calibrationnet.")
     ] = "filecoin",
     power_table_cid: Annotated[
-        str | None,
-        typer.Option(metavar="CID", help="CID that the power table must have.", show_default=False),
+        str | None, typer.Option(metavar="CID", help="CID that the power table must have.")
     ] = None,
     instance: Annotated[
         int | None,
-        typer.Option(
-            metavar="N", help="Instance of the power table; default: that of the first certificate.", show_default=False
-        ),
+        typer.Option(metavar="N", help="Instance of the power table; default: that of the first certificate."),
     ] = None,
     proof: Annotated[
         Path | None,
         typer.Option(
-            metavar="CAR",
-            help="Blocks from a finalized block header to a value: hypervisor inspect --block --proof.",
-            show_default=False,
+            metavar="CAR", help="Blocks from a finalized block header to a value: hypervisor inspect --block --proof."
         ),
     ] = None,
     path: Annotated[
         str | None,
         typer.Option(
-            metavar="PATH",
-            help="Value that --proof proves: a path in the state, or receipts/MESSAGE/events/EVENT.",
-            show_default=False,
+            metavar="PATH", help="Value that --proof proves: a path in the state, or receipts/MESSAGE/events/EVENT."
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

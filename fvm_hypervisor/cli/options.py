@@ -104,18 +104,9 @@ ResponseTimeout = Annotated[
         help="Seconds to wait for each response of the node.",
     ),
 ]
-OverlayFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--overlay",
-        metavar="FILE",
-        help="TOML overlay of prices or rules.",
-        show_default=False,
-    ),
-]
+OverlayFile = Annotated[Path | None, typer.Option("--overlay", metavar="FILE", help="TOML overlay of prices or rules.")]
 DraftFile = Annotated[
-    str | None,
-    typer.Option("--network", metavar="FILE", help="Draft network version (.toml) of the chain.", show_default=False),
+    str | None, typer.Option("--network", metavar="FILE", help="Draft network version (.toml) of the chain.")
 ]
 TrustDraft = Annotated[bool, typer.Option("--trust", help="Allow the migration of the draft version to run.")]
 Artifacts = Annotated[
@@ -127,18 +118,11 @@ OwnEngine = Annotated[Literal["py-evm", "fast", "fast:interpret", "fast:compile"
 Engines = Literal["py-evm", "fast", "fast:interpret", "fast:compile", "both", "official"]
 OWN_ENGINE: Final = "fast"
 """Default engine if the bundle has no EVM actor: `hypervisor.machine.opening.OWN_EVM`."""
-Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="Address: f..., t... or 0x...", show_default=False)]
+Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="Address: f..., t... or 0x...")]
 Function = Annotated[
-    str,
-    typer.Argument(
-        metavar="FUNCTION",
-        help="Signature: name(types)(return types); with --abi the name is enough.",
-        show_default=False,
-    ),
+    str, typer.Argument(metavar="FUNCTION", help="Signature: name(types)(return types); with --abi the name is enough.")
 ]
-Arguments = Annotated[
-    list[str] | None, typer.Argument(metavar="[ARGS]...", help="Arguments of the function.", show_default=False)
-]
+Arguments = Annotated[list[str] | None, typer.Argument(metavar="[ARGS]...", help="Arguments of the function.")]
 Abi = Annotated[str | None, typer.Option("--abi", metavar="FILE|NAME", help="Compiled contract with the function.")]
 
 Precompiles = Annotated[

@@ -27,21 +27,14 @@ def replay(
     folder: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[DIR]",
-            help="Folder of a chain or snapshot; with --fork-url the folder for fetched blocks.",
-            show_default=False,
+            metavar="[DIR]", help="Folder of a chain or snapshot; with --fork-url the folder for fetched blocks."
         ),
     ] = None,
     fork_url: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="URL of a node whose tipsets are executed.", show_default=False),
+        str | None, typer.Option(metavar="URL", help="URL of a node whose tipsets are executed.")
     ] = None,
-    first: Annotated[
-        int | None, typer.Option("--from", min=0, metavar="EPOCH", help="First epoch.", show_default=False)
-    ] = None,
-    last: Annotated[
-        int | None, typer.Option("--to", min=0, metavar="EPOCH", help="Last epoch.", show_default=False)
-    ] = None,
+    first: Annotated[int | None, typer.Option("--from", min=0, metavar="EPOCH", help="First epoch.")] = None,
+    last: Annotated[int | None, typer.Option("--to", min=0, metavar="EPOCH", help="Last epoch.")] = None,
     workers: Annotated[
         int,
         typer.Option(
@@ -52,7 +45,7 @@ def replay(
         int,
         typer.Option(min=1, max=256, metavar="N", help="Number of processes that share the messages of one tipset."),
     ] = 1,
-    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help=DASK, show_default=False)] = None,
+    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help=DASK)] = None,
     network: DraftFile = None,
     trust: TrustDraft = False,
     as_json: AsJson = False,
@@ -217,11 +210,8 @@ def _count_text(count: int, word: str) -> str:
 
 
 def extract(
-    what: Annotated[
-        str,
-        typer.Argument(metavar="TX|CID|EPOCH", help="Transaction hash, message CID, or epoch.", show_default=False),
-    ],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Output file.", show_default=False)],
+    what: Annotated[str, typer.Argument(metavar="TX|CID|EPOCH", help="Transaction hash, message CID, or epoch.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Output file.")],
     rpc_url: Annotated[
         str | None,
         typer.Option("--rpc-url", "--rpc", metavar="URL", envvar=URL_VARIABLE, help="URL of the node."),

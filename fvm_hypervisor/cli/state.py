@@ -31,12 +31,9 @@ _PATH = "ACTOR, ACTOR/FIELD, or ACTOR/state/... with names of the actor's schema
 
 def inspect(
     folder: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="[DIR]", help="Folder of a machine or chain; omit it with --verify.", show_default=False
-        ),
+        Path | None, typer.Argument(metavar="[DIR]", help="Folder of a machine or chain; omit it with --verify.")
     ] = None,
-    path: Annotated[str, typer.Argument(metavar="[PATH]", help=_PATH, show_default=False)] = "",
+    path: Annotated[str, typer.Argument(metavar="[PATH]", help=_PATH)] = "",
     root: Annotated[str | None, typer.Option(metavar="CID", help="State root CID (default: the newest state).")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of entries shown per map or list.")] = 100,
     proof: Annotated[
@@ -187,7 +184,7 @@ def _lines(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 app = typer.Typer(help="Import, export and verify states as CAR files.", no_args_is_help=True)
 
-_File = Annotated[Path, typer.Argument(metavar="CAR", help="CAR file.", show_default=False)]
+_File = Annotated[Path, typer.Argument(metavar="CAR", help="CAR file.")]
 _Strict = Annotated[
     bool, typer.Option("--strict", help="Decode each DAG-CBOR block with two strict decoders (a minute per 15 MB).")
 ]
@@ -269,9 +266,7 @@ def export(
 
 @app.command("import")
 def import_(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder of a machine; created if missing.", show_default=False)
-    ],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a machine; created if missing.")],
     car: _File,
     pin: Annotated[
         str | None,
@@ -367,24 +362,16 @@ _COMPACTING = 0.1
 
 
 def gc(
-    folder: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="Folder of a machine or chain.", show_default=False)
-    ] = None,
+    folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Folder of a machine or chain.")] = None,
     states: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Number of recent tipsets whose states are retained (default: all).", show_default=False
-        ),
+        int | None, typer.Option(min=1, help="Number of recent tipsets whose states are retained (default: all).")
     ] = None,
     seconds: Annotated[
         float | None,
-        typer.Option(
-            min=0, callback=refuse_nan, help="Stop after this many seconds; the next run continues.", show_default=False
-        ),
+        typer.Option(min=0, callback=refuse_nan, help="Stop after this many seconds; the next run continues."),
     ] = None,
     rpc_url: Annotated[
-        str | None,
-        typer.Option("--rpc-url", metavar="URL", help="Run on the node that has the folder open.", show_default=False),
+        str | None, typer.Option("--rpc-url", metavar="URL", help="Run on the node that has the folder open.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 What = Annotated[
     str | None,
     typer.Argument(
-        metavar="TX|CID|FILE|ADDRESS",
-        help="Transaction hash, message CID, vector file, or an address to call.",
-        show_default=False,
+        metavar="TX|CID|FILE|ADDRESS", help="Transaction hash, message CID, vector file, or an address to call."
     ),
 ]
 
@@ -33,10 +31,7 @@ What = Annotated[
 def step(
     what: What = None,
     function: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[FUNCTION]", help="Function of an address, as in `hypervisor call`.", show_default=False
-        ),
+        str | None, typer.Argument(metavar="[FUNCTION]", help="Function of an address, as in `hypervisor call`.")
     ] = None,
     arguments: Arguments = None,
     rpc_url: Annotated[

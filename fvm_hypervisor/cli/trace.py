@@ -260,9 +260,7 @@ def _title(found: dict[str, Any]) -> Text:
 
 
 def profile(
-    transaction: Annotated[
-        str, typer.Argument(metavar="TXHASH", help="Transaction hash or message CID.", show_default=False)
-    ],
+    transaction: Annotated[str, typer.Argument(metavar="TXHASH", help="Transaction hash or message CID.")],
     rpc: RpcUrl = URL,
     timeout: ResponseTimeout = RESPONSE_TIME,
     state: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of a chain, instead of a node.")] = None,

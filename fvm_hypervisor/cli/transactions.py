@@ -36,13 +36,8 @@ if TYPE_CHECKING:
 
 
 def deploy(
-    artifact: Annotated[
-        str,
-        typer.Argument(metavar="ARTIFACT", help="Compiler JSON file or contract name.", show_default=False),
-    ],
-    arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="[ARGS]...", help="Constructor arguments.", show_default=False)
-    ] = None,
+    artifact: Annotated[str, typer.Argument(metavar="ARTIFACT", help="Compiler JSON file or contract name.")],
+    arguments: Annotated[list[str] | None, typer.Argument(metavar="[ARGS]...", help="Constructor arguments.")] = None,
     value: Value = "0",
     sender: From = "0",
     private_key: Key = None,
@@ -237,10 +232,7 @@ def _outputs(interface: ContractInterface, data: bytes) -> list[Any] | None:
 def send(
     address: Address,
     function: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[FUNCTION]", help="Signature name(types), hex calldata, or nothing.", show_default=False
-        ),
+        str | None, typer.Argument(metavar="[FUNCTION]", help="Signature name(types), hex calldata, or nothing.")
     ] = None,
     arguments: Arguments = None,
     value: Value = "0",

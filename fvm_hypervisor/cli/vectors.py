@@ -20,7 +20,7 @@ import typer
 from fvm_hypervisor.cli.options import DASK, EVM, OWN_ENGINE, Engines, OverlayFile, OwnEngine
 from hypervisor.errors import InvalidInput
 
-Paths = Annotated[list[Path], typer.Argument(help="Files or folders of vectors.", show_default=False)]
+Paths = Annotated[list[Path], typer.Argument(help="Files or folders of vectors.")]
 Workers = Annotated[int, typer.Option(min=1, help="Number of processes.", show_default="the number of cores")]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON object per case.")]
@@ -36,23 +36,18 @@ def conformance(
         typer.Option(help="Additional folder of official bundles (default: bundles/ in FVM_DATA, ../shared)."),
     ] = None,
     workers: Workers = CORES,
-    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help=DASK, show_default=False)] = None,
+    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help=DASK)] = None,
     as_json: AsJson = False,
     diff: Annotated[bool, typer.Option("--diff", help="Show the first difference of a failing vector.")] = False,
     trace: Annotated[Path | None, typer.Option(metavar="FILE", help="Write every gas charge to FILE.")] = None,
     against: Annotated[Path | None, typer.Option(metavar="FILE", help="Compare every gas charge with FILE.")] = None,
     bundle: Annotated[
-        str | None,
-        typer.Option(metavar="CAR|vN", help="Bundle to use instead of the vectors' own.", show_default=False),
+        str | None, typer.Option(metavar="CAR|vN", help="Bundle to use instead of the vectors' own.")
     ] = None,
     overlay: OverlayFile = None,
     network: Annotated[
         str | None,
-        typer.Option(
-            metavar="nvN|FILE",
-            help="Network version, or draft of one (.toml), instead of the vectors' own.",
-            show_default=False,
-        ),
+        typer.Option(metavar="nvN|FILE", help="Network version, or draft of one (.toml), instead of the vectors' own."),
     ] = None,
     parallel: Annotated[
         int,

@@ -55,12 +55,7 @@ def new(as_json: AsJson = False) -> None:
 
 @app.command("address")
 def address(
-    of: Annotated[
-        str,
-        typer.Argument(
-            metavar="ADDRESS|-", help="Address in any form, or - to read a private key.", show_default=False
-        ),
-    ],
+    of: Annotated[str, typer.Argument(metavar="ADDRESS|-", help="Address in any form, or - to read a private key.")],
     as_json: AsJson = False,
 ) -> None:
     """Convert an address to its other forms. With -, read a private key from standard input and print its addresses.

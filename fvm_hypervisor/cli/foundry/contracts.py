@@ -187,7 +187,7 @@ class Verifier(StrEnum):
 def verify_contract(
     context: typer.Context,
     address: Annotated[
-        str, typer.Argument(metavar="ADDRESS", help="Contract address: f410f... or 0x...", show_default=False)
+        str, typer.Argument(metavar="ADDRESS", help="Contract address: f410f... or 0x...")
     ],
     contract: ProjectContract,
     verifier: Annotated[Verifier, typer.Option(help="Protocol of the service: API version 2.")] = Verifier.SOURCIFY,
@@ -280,9 +280,7 @@ class CodePart(StrEnum):
 
 def verify_bytecode(
     context: typer.Context,
-    address: Annotated[
-        str, typer.Argument(metavar="ADDRESS", help="Contract address: f410f... or 0x...", show_default=False)
-    ],
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Contract address: f410f... or 0x...")],
     contract: ProjectContract,
     constructor_args: ConstructorArgs = None,
     constructor_args_path: ConstructorArgsFile = None,

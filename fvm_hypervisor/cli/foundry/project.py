@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from fvm_hypervisor.soltest.project import Project
     from fvm_hypervisor.soltest.session import SuiteSession
 
-ProjectContract = Annotated[
-    str, typer.Argument(metavar="FILE:NAME|NAME", help="Contract, as SOURCE:NAME.", show_default=False)
-]
+ProjectContract = Annotated[str, typer.Argument(metavar="FILE:NAME|NAME", help="Contract, as SOURCE:NAME.")]
 ConstructorArgs = Annotated[
     list[str] | None, typer.Option("--constructor-args", metavar="ARGS...", help="Constructor arguments.")
 ]

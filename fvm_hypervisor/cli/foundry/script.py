@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 def script(
     context: typer.Context,
-    path: Annotated[str, typer.Argument(metavar="FILE[:CONTRACT]|CONTRACT", help="Script file.", show_default=False)],
+    path: Annotated[str, typer.Argument(metavar="FILE[:CONTRACT]|CONTRACT", help="Script file.")],
     arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="[ARGS]...", help="Arguments of the function.", show_default=False)
+        list[str] | None, typer.Argument(metavar="[ARGS]...", help="Arguments of the function.")
     ] = None,
     sig: Annotated[
         str, typer.Option("--sig", "-s", metavar="FUNCTION|CALLDATA", help="Signature of the function.")

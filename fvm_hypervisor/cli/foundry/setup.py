@@ -73,8 +73,7 @@ def _add_remapping(folder: Path) -> str | None:
 
 def bindings(
     artifact: Annotated[
-        list[str],
-        typer.Argument(metavar="ARTIFACT...", help="Compiler JSON files or contract names.", show_default=False),
+        list[str], typer.Argument(metavar="ARTIFACT...", help="Compiler JSON files or contract names.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Output folder.")] = Path("."),
     check: Annotated[

@@ -50,9 +50,7 @@ def _filter(name: str, short: str, what: str) -> typer.models.OptionInfo:
         "path": "files that match",
     }
     effect = f"{'Skip' if name.startswith('no-') else 'Run only'} {selected[name.rpartition('-')[2]]}."
-    option: typer.models.OptionInfo = _filter_option(
-        f"--{name}", f"--{short}", metavar=what, help=effect, show_default=False
-    )
+    option: typer.models.OptionInfo = _filter_option(f"--{name}", f"--{short}", metavar=what, help=effect)
     return option
 
 
@@ -205,10 +203,10 @@ def run_tests(
     ] = False,
     precompile: Precompiles = None,
     gas_snapshot_check: Annotated[
-        Literal["true", "false"] | None, typer.Option(help="Compare measured gas with snapshots/.", show_default=False)
+        Literal["true", "false"] | None, typer.Option(help="Compare measured gas with snapshots/.")
     ] = None,
     gas_snapshot_emit: Annotated[
-        Literal["true", "false"] | None, typer.Option(help="Write measured gas to snapshots/.", show_default=False)
+        Literal["true", "false"] | None, typer.Option(help="Write measured gas to snapshots/.")
     ] = None,
     workers: Annotated[
         int,
