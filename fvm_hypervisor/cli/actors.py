@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from fvm_hypervisor.cli.options import RESPONSE_TIME, URL_VARIABLE, ResponseTimeout
+from fvm_hypervisor.cli.options import RESPONSE_TIME, URL_VARIABLE, AsJson, ResponseTimeout
 from hypervisor.errors import InvalidInput
-from localnet import Network
 from localnet.contracts.amounts import payment
 from store.cid import RAW, cid_of, show
 from store.codec import CodecError
@@ -37,7 +36,6 @@ _Params = Annotated[str, typer.Argument(metavar="[PARAMS]", help="Parameters as 
 _Value = Annotated[str, typer.Option("--value", metavar="AMOUNT", help="Value to send, such as 1.5fil.")]
 _Target = Annotated[str, typer.Argument(metavar="ADDRESS", help="f0... to f4..., or 0x...")]
 _MAX_NUMBER_DIGITS = 20
-_AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @app.command("new")
@@ -45,7 +43,7 @@ def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the actor: lowercase letters, digits and _.")],
     into: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the new project.")] = Path(),
     lang: Annotated[Literal["rust", "c", "assemblyscript"], typer.Option(help="Programming language.")] = "rust",
-    as_json: _AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """Create an actor project with a schema and a Python test.
 
@@ -96,7 +94,7 @@ def install(
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="Name for traces and logs (default: the file name).")
     ] = None,
-    as_json: _AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """Install an actor's code on a chain and print its code CID.
 
@@ -107,6 +105,7 @@ def install(
     """
     from fvm_hypervisor.cli.folders import open_chain
     from fvm_hypervisor.cli.node_client import install_actor
+    from localnet import Network
     from localnet.contracts.native_actor import read_interface, read_module
 
     chain = _chain(state, rpc)
@@ -128,7 +127,7 @@ def embed(
     wasm: Annotated[Path, typer.Argument(metavar="WASM", help="Compiled actor (WASM module).")],
     schema: Annotated[Path, typer.Argument(metavar="SCHEMA", help="IPLD schema of its interface.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Output module.")],
-    as_json: _AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """Add an actor's schema to its module, so that every chain with the code has it, and print the code CID.
 
@@ -156,7 +155,7 @@ def create(
     rpc: _Rpc = None,
     timeout: ResponseTimeout = RESPONSE_TIME,
     value: Annotated[str, typer.Option(metavar="AMOUNT", help="Initial balance, newly minted.")] = "0",
-    as_json: _AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """Create an actor with installed code by its constructor, and print its addresses.
 
@@ -188,7 +187,7 @@ def replace(
     state: _State = None,
     rpc: _Rpc = None,
     timeout: ResponseTimeout = RESPONSE_TIME,
-    as_json: _AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """Replace the code of an actor by installed code, or by that of a built-in actor. State, balance and nonce remain.
 
@@ -220,7 +219,7 @@ def call(
     account: Annotated[int, typer.Option(min=0, max=9, help="Index of the sending account (0 to 9).")] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Simulate the call without storing changes.")] = False,
     schema: _Schema = None,
-    as_json: _AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """Send a message to a method of an actor and print its return value.
 
@@ -253,7 +252,7 @@ def inspect(
     address: _Target,
     state: Annotated[Path, typer.Option("--state", metavar="DIR", help="Folder of a chain.")],
     schema: _Schema = None,
-    as_json: _AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show an actor's code, balance, decoded state and methods.
 

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from hypervisor.errors import InvalidInput
-from localnet import Network
 from store.blockstore import BlockNotFound, StoreError
 from store.cid import Cid, CidError, parse_cid, show
 
 if TYPE_CHECKING:
     from localnet import Network
-    from store.cid import Cid
     from store.rocks.database import RocksStore
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a machine or chain.")]
@@ -68,6 +66,7 @@ def open_chain(folder: Path, *, evm: str | None = None, read_only: bool = False)
     if the folder holds no chain, and StoreError if a node has it open.
     """
     from hypervisor.installation import AUTO
+    from localnet import Network
     from localnet.ledger.index import ChainIndex
 
     with open_folder(folder) as store:

@@ -103,9 +103,6 @@ def node(
     query_time: Annotated[
         float | None, _server_option(min=0.001, callback=refuse_nan, metavar="SECONDS", help=_QUERY_TIME)
     ] = None,
-    question_time: Annotated[
-        float | None, typer.Option(min=0.001, callback=refuse_nan, hidden=True)
-    ] = None,  # alias until 0.4.0
     trace_time: Annotated[
         float, _server_option(min=0.001, callback=refuse_nan, metavar="SECONDS", help=_TRACE_TIME)
     ] = 30.0,
@@ -334,7 +331,7 @@ def node(
             auto_impersonate,
             not no_explorer,
             _addresses(state) if index else None,
-            NodeLimits(query=query_time or question_time or default_time, trace=trace_time),
+            NodeLimits(query=query_time or default_time, trace=trace_time),
             offline,
         )
         if dump_state is not None:

@@ -303,13 +303,18 @@ def request_call_trace(url: str, request: dict[str, Any]) -> dict[str, Any] | No
 
     Raises NodeError if it is not a call tree.
     """
+    response = _request_if_known(url, "hypervisor_traceCall", request)
+    return None if response is None else _check_response(url, response, _CALL_TRACE)
+
+
+def _request_if_known(url: str, method: str, parameter: Any) -> Any:
+    """Return a response; None if the node refuses or lacks the method. Raises NodeError if it does not answer."""
     try:
-        response = rpc_request(url, "hypervisor_traceCall", request)
+        return rpc_request(url, method, parameter)
     except NodeError as error:
         if error.answered:
             return None
         raise
-    return _check_response(url, response, _CALL_TRACE)
 
 
 def request_hash(url: str, message: str) -> str | None:
@@ -332,7 +337,6 @@ def _check_response(url: str, response: Any, fields: Mapping[str, Predicate]) ->
     for call in calls:  # iterative, since calls can be 1,024 deep
         _check(url, "a call", call, _CALL)
         calls.extend(call["calls"])
-        _check(url, "a call", {**_NEWER_FIELDS, **call}, _NEWER_FIELD_TYPES)
         for event in call["events"]:
             _check(url, "an event", event, _EVENT)
             for entry in event["entries"]:
@@ -346,12 +350,7 @@ def request_places(url: str, transaction: str) -> dict[str, Any] | None:
 
     Raises NodeError if the response has another shape.
     """
-    try:
-        response = rpc_request(url, "hypervisor_tracePlaces", transaction)
-    except NodeError as error:
-        if error.answered:
-            return None
-        raise
+    response = _request_if_known(url, "hypervisor_tracePlaces", transaction)
     if response is None:
         return None
     _check(url, "the response", response, _PLACES)
@@ -375,6 +374,22 @@ def _check(url: str, what: str, value: Any, fields: Mapping[str, Predicate]) -> 
             )
 
 
+def _is(kind: type) -> Predicate:
+    return lambda value: isinstance(value, kind)
+
+
+def _optional(is_valid: Predicate) -> Predicate:
+    return lambda value: value is None or is_valid(value)
+
+
+def _list_of(is_valid: Predicate) -> Predicate:
+    return lambda value: isinstance(value, list) and all(map(is_valid, value))
+
+
+def _map_of(is_valid: Predicate) -> Predicate:
+    return lambda value: isinstance(value, dict) and all(map(is_valid, value.values()))
+
+
 def _is_number(value: Any) -> bool:
     return type(value) is int and value >= 0
 
@@ -383,20 +398,8 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and value == value.encode("utf-8", "replace").decode()  # reject lone surrogates
 
 
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list)
-
-
-def _is_bool(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
 def _is_name(value: Any) -> bool:
     return isinstance(value, str) and len(value) <= _MAX_NAME_LENGTH and value.isprintable()
-
-
-def _is_name_or_none(value: Any) -> bool:
-    return value is None or _is_name(value)
 
 
 def _is_amount(value: Any) -> bool:
@@ -404,81 +407,47 @@ def _is_amount(value: Any) -> bool:
 
 
 def _is_hex(value: Any) -> bool:
-    if not isinstance(value, str) or not value.startswith("0x"):
-        return False
     try:
-        bytes.fromhex(value[2:])
+        return isinstance(value, str) and value.startswith("0x") and bytes.fromhex(value[2:]) is not None
     except ValueError:
         return False
-    return True
 
 
-def _are_charges(value: Any) -> bool:
-    return isinstance(value, dict) and all(map(_is_number, value.values()))
-
-
-def _are_hex(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_is_hex, value))
-
-
-def _are_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_is_text, value))
-
-
-def _are_schemas(value: Any) -> bool:
-    return isinstance(value, dict) and all(map(_is_text, value.values()))
-
-
-def _are_numbers(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_is_number, value))
-
-
-def _is_number_or_none(value: Any) -> bool:
-    return value is None or _is_number(value)
-
-
-_PLACES: Final[Mapping[str, Predicate]] = {"codes": _are_hex, "calls": _is_list}
-_PLACE: Final[Mapping[str, Predicate]] = {
-    "code": _is_number_or_none,
-    "creation": _is_bool,
-    "made": _are_numbers,
-    "ended": _are_numbers,
-    "calls": _is_list,
+_Fields = Mapping[str, Predicate]
+_PLACES: Final[_Fields] = {"codes": _list_of(_is_hex), "calls": _is(list)}
+_PLACE: Final[_Fields] = {
+    "code": _optional(_is_number),
+    "creation": _is(bool),
+    **dict.fromkeys(("made", "ended"), _list_of(_is_number)),
+    "calls": _is(list),
 }
-_TRACE: Final[Mapping[str, Predicate]] = {
-    "transactionHash": _is_name,
-    "blockNumber": _is_number,
-    "exitCode": _is_number,
-    "exit": _is_name,
-    "gasUsed": _is_number,
+_CALL_TRACE: Final[_Fields] = {
+    **dict.fromkeys(("exitCode", "gasUsed"), _is_number),
     "words": _is_text,
-    "reproduced": _is_bool,
-    "calls": _is_list,
+    "calls": _is(list),
 }
-_CALL_TRACE: Final[Mapping[str, Predicate]] = {name: _TRACE[name] for name in ("exitCode", "gasUsed", "words", "calls")}
-_EPOCH_TRACE: Final[Mapping[str, Predicate]] = {"epoch": _is_number, "reproduced": _is_bool, "calls": _is_list}
-_CALL: Final[Mapping[str, Predicate]] = {
-    **dict.fromkeys(("runtime", "from", "to", "actor", "error"), _is_name),
+_TRACE: Final[_Fields] = {
+    **dict.fromkeys(("transactionHash", "exit"), _is_name),
+    "blockNumber": _is_number,
+    "reproduced": _is(bool),
+    **_CALL_TRACE,
+}
+_EPOCH_TRACE: Final[_Fields] = {"epoch": _is_number, "reproduced": _is(bool), "calls": _is(list)}
+_CALL: Final[_Fields] = {
+    **dict.fromkeys(("runtime", "from", "to", "actor", "error", "name", "schema", "schemaFault"), _is_name),
     **dict.fromkeys(("method", "paramsCodec", "exitCode", "returnCodec", "gas"), _is_number),
     **dict.fromkeys(("params", "return"), _is_hex),
-    **dict.fromkeys(("events", "calls"), _is_list),
-    "address": _is_name_or_none,
+    **dict.fromkeys(("events", "calls"), _is(list)),
+    **dict.fromkeys(("address", "code"), _optional(_is_name)),
     "value": _is_amount,
-    "readOnly": _is_bool,
+    **dict.fromkeys(("readOnly", "plain"), _is(bool)),
     **dict.fromkeys(("end", "words"), _is_text),
-    "plain": _is_bool,
-    "charges": _are_charges,
+    "charges": _map_of(_is_number),
+    "logs": _list_of(_is_text),
+    "schemas": _map_of(_is_text),
 }
-_NEWER_FIELDS: Final[Mapping[str, Any]] = {
-    "code": None, "name": "", "logs": [], "schemas": {}, "schema": "", "schemaFault": "",
-}  # fmt: skip
-"""Call fields that older nodes do not send."""
-_NEWER_FIELD_TYPES: Final[Mapping[str, Predicate]] = {
-    "code": _is_name_or_none, "name": _is_name, "logs": _are_texts, "schemas": _are_schemas,
-    "schema": _is_name, "schemaFault": _is_text,
-}  # fmt: skip
-_EVENT: Final[Mapping[str, Predicate]] = {"emitter": _is_name, "address": _is_name_or_none, "entries": _is_list}
-_ENTRY: Final[Mapping[str, Predicate]] = {"flags": _is_number, "codec": _is_number, "key": _is_text, "value": _is_hex}
+_EVENT: Final[_Fields] = {"emitter": _is_name, "address": _optional(_is_name), "entries": _is(list)}
+_ENTRY: Final[_Fields] = {"flags": _is_number, "codec": _is_number, "key": _is_text, "value": _is_hex}
 
 
 def install_actor(url: str, module: bytes, schema: Path | None, name: str) -> str:
@@ -542,12 +511,7 @@ def _cid(url: str, found: Any) -> str:
 
 def _node_interface(url: str, address: str, by_number: bool) -> Interface:
     """Return the interface that a node has for an actor's code; with `by_number`, it may be empty."""
-    try:
-        found = rpc_request(url, "hypervisor_actorInterface", address)
-    except NodeError as error:
-        if not error.answered:
-            raise
-        found = {}  # the node lacks the method
+    found = _request_if_known(url, "hypervisor_actorInterface", address)
     if isinstance(found, dict) and isinstance(found.get("schema"), str):
         return Interface.parse(found["schema"], f"the schema of {address}")
     try:

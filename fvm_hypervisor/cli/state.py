@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from fvm_hypervisor.cli.folders import Folder
-from fvm_hypervisor.cli.options import refuse_nan
+from fvm_hypervisor.cli.options import AsJson, refuse_nan
 from hypervisor.errors import InvalidInput
 from store.blockstore import StoreLocked
 from store.car.files import CarError, read_car
@@ -188,7 +188,6 @@ _File = Annotated[Path, typer.Argument(metavar="CAR", help="CAR file.")]
 _Strict = Annotated[
     bool, typer.Option("--strict", help="Decode each DAG-CBOR block with two strict decoders (a minute per 15 MB).")
 ]
-_AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 _AFTER_STATE: Final = """hypervisor inspect {folder} --root {root}
              `hypervisor node --state {folder}` would not use this state, but create a new chain. To start a network,
@@ -197,7 +196,7 @@ _AFTER_CHAIN: Final = "hypervisor node --state {folder}"
 
 
 @app.command("verify")
-def verify(car: _File, strict: _Strict = False, as_json: _AsJson = False) -> None:
+def verify(car: _File, strict: _Strict = False, as_json: AsJson = False) -> None:
     """Verify a CAR file: the hash of each block, its links, and the index if there is one.
 
     Blocks are scanned for links as the network does, which accepts blocks that a strict DAG-CBOR decoder rejects,
@@ -280,7 +279,7 @@ def import_(
         str | None, typer.Option(metavar="nvN", help="Network version, with --chain.", show_default="by its actors")
     ] = None,
     strict: _Strict = False,
-    as_json: _AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """Verify a CAR file and store its blocks, all or none. An interrupted import is resumed.
 

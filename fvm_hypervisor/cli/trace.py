@@ -19,7 +19,6 @@ from fvm_hypervisor.cli.options import (
     available_engine,
 )
 from hypervisor.errors import InvalidInput
-from localnet import Artifact
 from localnet.traces.trace_command import page_of
 from store.cid import CidError, parse_cid, show
 
@@ -234,6 +233,7 @@ def _no_message(cid: str) -> Exception:
 
 
 def _interface(path: Path) -> NamedInterface:
+    from localnet import Artifact
     from localnet.contracts.named_interface import NamedInterface
 
     return NamedInterface(path.stem, Artifact.load(path).interface)

@@ -17,7 +17,6 @@ import typer
 
 from fvm_hypervisor.cli.options import AsJson, in_panel
 from hypervisor.errors import InvalidInput
-from localnet import Account
 
 if TYPE_CHECKING:
     from localnet import Account
@@ -49,6 +48,8 @@ def new(as_json: AsJson = False) -> None:
     Example: hypervisor wallet new --json > key.json
     """
     import secrets
+
+    from localnet import Account
 
     _show([_forms(Account.from_key(secrets.token_bytes(32)))], as_json)
 

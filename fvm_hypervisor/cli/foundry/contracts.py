@@ -18,7 +18,6 @@ from fvm_hypervisor.cli.foundry.project import (
     ProjectProfile,
     ProjectRoot,
     ProjectSolc,
-    SolcFromProject,
 )
 from fvm_hypervisor.cli.options import URL, AsJson, GasLimit, Key, Timeout, Value, refuse_nan
 from fvm_hypervisor.cli.wallet import KeystoreAccounts, Keystores, PasswordFiles, Passwords, one_key
@@ -50,7 +49,6 @@ def create(
     root: ProjectRoot = Path(),
     rpc_url: ProjectNode = None,
     use: ProjectSolc = None,
-    solc_from_project: SolcFromProject = False,
     profile: ProjectProfile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -75,9 +73,7 @@ def create(
     private_key = one_key(private_key, keystore or (), account or (), password or (), password_file or ())
     payer, amount = _sender(private_key, unlocked, sender), payment(value)
     texts = constructor_texts(constructor_args, constructor_args_path) or ()
-    project, artifact = compiled_contract(
-        context, root, contract, profile, use, url=rpc_url, solc_from_project=solc_from_project
-    )
+    project, artifact = compiled_contract(context, root, contract, profile, use, url=rpc_url)
     url = node_url(project, rpc_url) or URL
     known = NamedInterface(artifact.name, readable_interface(artifact.abi))
     init_code = init_code_of(known.interface, _creation_code(artifact), texts, ethereum(url))
@@ -208,7 +204,6 @@ def verify_contract(
     root: ProjectRoot = Path(),
     rpc_url: ProjectNode = None,
     use: ProjectSolc = None,
-    solc_from_project: SolcFromProject = False,
     profile: ProjectProfile = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
@@ -239,7 +234,6 @@ def verify_contract(
     service = None if verifier_url is None else VerificationService(verifier_url)
     project, request = contract_request(
         context, root, contract, profile, use, transaction=creation_transaction, url=rpc_url,
-        solc_from_project=solc_from_project,
     )  # fmt: skip
     url = node_url(project, rpc_url) or URL
     try:
@@ -295,7 +289,6 @@ def verify_bytecode(
     root: ProjectRoot = Path(),
     rpc_url: ProjectNode = None,
     use: ProjectSolc = None,
-    solc_from_project: SolcFromProject = False,
     profile: ProjectProfile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -326,9 +319,7 @@ def verify_bytecode(
     if len(ignored) == len(CodePart):
         raise InvalidInput("--ignore creation and --ignore runtime leave nothing to compare: omit one of them")
     texts = constructor_texts(constructor_args, constructor_args_path)
-    project, artifact = compiled_contract(
-        context, root, contract, profile, use, url=rpc_url, solc_from_project=solc_from_project
-    )
+    project, artifact = compiled_contract(context, root, contract, profile, use, url=rpc_url)
     if not artifact.runtime.object:
         raise InvalidInput(f"{artifact.file}:{artifact.name} has no code: it is an interface or abstract")
     url, number = node_url(project, rpc_url) or URL, _block(block)

@@ -41,10 +41,6 @@ ProjectNode = Annotated[
     ),
 ]
 ProjectSolc = Annotated[str | None, typer.Option("--use", metavar="VERSION|PATH", help="Solidity compiler to use.")]
-SolcFromProject = Annotated[
-    bool,
-    typer.Option("--solc-from-project", hidden=True, help="Deprecated form of --trust that covers only the compiler."),
-]
 ProjectProfile = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="Profile of foundry.toml.")]
 
 _KEYS: Final = "pass a key with --private-key, --keystore or --account, or let the node sign (--unlocked --from)"

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fvm_hypervisor.cli.foundry.project import SolcFromProject
 from fvm_hypervisor.cli.options import OWN_ENGINE, URL_VARIABLE, OwnEngine, Precompiles, parse_precompiles, refuse_nan
 from fvm_hypervisor.cli.wallet import (
     KeystoreAccounts,
@@ -52,7 +51,6 @@ def script(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     evm: OwnEngine = OWN_ENGINE,
     use: Annotated[str | None, typer.Option(metavar="VERSION|PATH", help="Solidity compiler to use.")] = None,
-    solc_from_project: SolcFromProject = False,
     profile: Annotated[str | None, typer.Option(metavar="NAME", help="Profile of foundry.toml.")] = None,
     ffi: Annotated[bool, typer.Option("--ffi", help="Allow the script to run programs.")] = False,
     precompile: Precompiles = None,
@@ -151,7 +149,7 @@ def script(
     home = find_root(root)
     check_folders(context, home)
     project = load_project(home, profile, command_line_settings(context))
-    project = with_consent(context, project, ffi=ffi, solc_from_project=solc_from_project, url=rpc_url)
+    project = with_consent(context, project, ffi=ffi, url=rpc_url)
     file, _, named = path.partition(":")
     contract = target_contract or named
     if not named and file.isidentifier() and not any((folder / file).exists() for folder in (Path(), home)):

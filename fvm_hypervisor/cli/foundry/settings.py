@@ -110,12 +110,10 @@ def command_line_settings(context: Any) -> dict[str, Any]:
     return dict(context.meta.get(_META, {}))
 
 
-def with_consent(
-    context: Any, project: Project, *, ffi: bool = False, solc_from_project: bool = False, url: str | None = None
-) -> Project:
+def with_consent(context: Any, project: Project, *, ffi: bool = False, url: str | None = None) -> Project:
     """Return the project with the user's consent: of the command line, the environment, and `hypervisor trust`.
 
-    `ffi` and `solc_from_project` are options that consent to one thing; `url` is the node that the command line names.
+    `ffi` is the option that consents to programs; `url` is the node that the command line names.
     """
     import os
 
@@ -124,7 +122,7 @@ def with_consent(
 
     own = {setting.key: setting.value for setting in environment_settings(os.environ).settings}
     consents = {Consent.FFI} if ffi else set()
-    consents |= {Consent.SOLC} if solc_from_project or {"solc", "solc_version"} & own.keys() else set()
+    consents |= {Consent.SOLC} if {"solc", "solc_version"} & own.keys() else set()
     nodes = (url, command_line_settings(context).get("eth_rpc_url"), own.get("eth_rpc_url"))
     trust = bool(context.meta.get(_TRUST))
     urls = frozenset(str(node) for node in nodes if node is not None)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fvm_hypervisor.cli.foundry.project import SolcFromProject
 from fvm_hypervisor.cli.options import (
     EVM,
     OWN_ENGINE,
@@ -125,7 +124,6 @@ def run_tests(
             metavar="VERSION|PATH", help="Solidity compiler: a version, an npm package's folder, or a program."
         ),
     ] = None,
-    solc_from_project: SolcFromProject = False,
     profile: Annotated[
         str | None, typer.Option(metavar="NAME", help="Profile of foundry.toml (default: FOUNDRY_PROFILE).")
     ] = None,
@@ -348,7 +346,7 @@ def run_tests(
 
     def load() -> Project:
         project = load_project(home, profile, settings)
-        project = with_consent(context, project, ffi=ffi, solc_from_project=solc_from_project)
+        project = with_consent(context, project, ffi=ffi)
         default = SEED if snapshot and project.fuzz.seed is None else None
         project = _with_options(
             project, (fuzz_runs, default if seed is None else seed), (invariant_runs, invariant_depth)
