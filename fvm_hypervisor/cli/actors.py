@@ -286,7 +286,6 @@ def inspect(
 
 
 def _run(command: list[str], folder: Path) -> int:
-    """Run a program and return its exit status. Raises InvalidInput if it is not installed."""
     import subprocess
 
     try:

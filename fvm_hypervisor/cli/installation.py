@@ -47,7 +47,6 @@ def _import_fault(name: str, home: Path) -> str | None:
 
 
 def _changed_files(name: str, home: Path) -> Iterator[str]:
-    """Compare a wheel's source files with its record; an editable installation has none."""
     try:
         files = distribution("fvm-hypervisor").files or []
     except PackageNotFoundError:

@@ -102,7 +102,6 @@ app = typer.Typer(
 
 
 def _load(row: Row) -> Any:
-    """Import a command's module, and return its command with the options."""
     loaded = _import(row.target)
     line = typer.Typer(rich_markup_mode="markdown")
     if isinstance(loaded, typer.Typer):

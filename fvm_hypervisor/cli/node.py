@@ -342,7 +342,6 @@ def node(
 
 
 def _load(network: Network, file: Path, data: bytes, limit: int) -> None:
-    """Load a state file; an error names the file."""
     try:
         network.load_state(data, limit)
     except InvalidInput as error:
@@ -365,7 +364,6 @@ def _print_actor_logs() -> None:
 
 
 def _addresses(folder: Path | None) -> AddressIndex:
-    """Return the address index of a chain, in its folder or in memory."""
     from localnet.ledger.address_index import FILE, AddressIndex
 
     return AddressIndex(None if folder is None else folder / FILE)
@@ -392,7 +390,6 @@ def _serve(
     limits: NodeLimits,
     offline: bool,
 ) -> None:
-    """Serve a network until a signal ends the program."""
     from fvm_hypervisor.cli.node_settings import banner
     from fvm_hypervisor.explorer.application import explorer
     from fvm_hypervisor.verification.application import NodeVerification

@@ -205,7 +205,6 @@ def _account(url: str, sender: str) -> str:
 
 
 def _sign(sending: SendOptions, to: str | None, data: bytes, value: int, request: dict[str, Any]) -> str:
-    """Sign a transaction with the sender's key and return it as hex."""
     assert sending.key is not None, "the caller has looked"
     return f"0x{account_of(sending.key).sign(prepared_transaction(sending, to, data, value, request)).raw().hex()}"
 
@@ -331,7 +330,6 @@ def request_epoch_trace(url: str, epoch: int) -> dict[str, Any]:
 
 
 def _check_response(url: str, response: Any, fields: Mapping[str, Predicate]) -> dict[str, Any]:
-    """Check the form of a response and all its calls, and return it."""
     _check(url, "the response", response, fields)
     calls = list(response["calls"])
     for call in calls:  # iterative, since calls can be 1,024 deep
@@ -510,7 +508,6 @@ def _cid(url: str, found: Any) -> str:
 
 
 def _node_interface(url: str, address: str, by_number: bool) -> Interface:
-    """Return the interface that a node has for an actor's code; with `by_number`, it may be empty."""
     found = _request_if_known(url, "hypervisor_actorInterface", address)
     if isinstance(found, dict) and isinstance(found.get("schema"), str):
         return Interface.parse(found["schema"], f"the schema of {address}")

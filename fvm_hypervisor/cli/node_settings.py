@@ -345,12 +345,10 @@ def banner(network: Network, mnemonic: str, path: str, *, signs: bool) -> str:
 
 
 def _future_upgrades(network: Network) -> list[Upgrade]:
-    """Return the upgrades that are still ahead."""
     return [upgrade for upgrade in network.chain.record.upgrades.planned if upgrade.epoch >= network.block_number]
 
 
 def _actors(network: Network) -> str:
-    """Return the bundle of built-in actors as a release name, if any, and its manifest root."""
     from hypervisor.bundles.bundle_library import release_of
 
     root = network.machine.manifest.root
@@ -359,7 +357,6 @@ def _actors(network: Network) -> str:
 
 
 def _overlay(network: Network) -> list[str]:
-    """Return the line about differences from the network version's prices and rules."""
     overlay = network.overlay
     return [] if overlay is None else [f"Overlay:         {overlay}"]
 
@@ -384,7 +381,6 @@ def _mismatch(network: Network) -> list[str]:
 
 
 def _origin(network: Network) -> list[str]:
-    """Return the line about a fork's origin: a node's network, or a chain's snapshot."""
     origin = network.chain.origin
     if origin is None:
         return []

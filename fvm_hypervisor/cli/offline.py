@@ -110,7 +110,6 @@ def encode(
 
 
 def _interface(schema: Path | None) -> Interface | None:
-    """Return the interface in a schema file, or in a module. Raises InvalidInput."""
     if schema is None:
         return None
     from localnet.contracts.native_actor import read_actor_schema

@@ -70,13 +70,11 @@ def main() -> None:
 
 
 def _damaged_packages() -> list[str]:
-    """Return one message per damaged or misplaced package of this distribution."""
     from fvm_hypervisor.cli.installation import damaged_packages
 
     return damaged_packages()
 
 
 def _is_unusable_module(error: Exception) -> bool:
-    """Return True if the error is about an unusable compiled module, in any package."""
     guard = sys.modules.get("store.compiled")
     return guard is not None and isinstance(error, guard.UnfitCompiledModule)

@@ -97,7 +97,6 @@ def inspect(
 
 
 def _check_start(path: str, block: str | None) -> None:
-    """Raise InvalidInput for a path in receipts without a block header."""
     if block is None and path.split("/")[0] == "receipts":
         raise InvalidInput("receipts are not part of the state: pass the block header that contains them, --block CID")
 
@@ -105,7 +104,6 @@ def _check_start(path: str, block: str | None) -> None:
 def _inspect_folder(
     folder: Path, root: str | None, block: str | None, path: str, limit: int, proof: Path | None
 ) -> Any:
-    """Return the value at the path, and write the blocks that prove it to `proof`."""
     from fvm_hypervisor.cli.folders import head_of, parse_block_cid, reading
     from fvm_hypervisor.laboratory.proofs.filecoin import read_proven_path
     from hypervisor.installation import check_output
@@ -133,7 +131,6 @@ def _inspect_folder(
 
 
 def _report_fault(inspector: StateInspector, path: str) -> None:
-    """Print to stderr why the state at a path is undecoded although its actor has a schema."""
     from hypervisor.text import printable
 
     steps = [step for step in path.split("/") if step]
@@ -142,7 +139,6 @@ def _report_fault(inspector: StateInspector, path: str) -> None:
 
 
 def _inspect_proof(file: Path, root: str | None, block: str | None, path: str, limit: int) -> tuple[str, Any]:
-    """Return a proof's root and the value at `path` in its blocks. Raises ProofError, InvalidInput."""
     from fvm_hypervisor.cli.folders import parse_block_cid
     from fvm_hypervisor.laboratory.proofs.filecoin import inspect_file, inspect_state, proving, read_proof
 
@@ -157,7 +153,6 @@ def _inspect_proof(file: Path, root: str | None, block: str | None, path: str, l
 
 
 def _print(found: Any, path: str) -> None:
-    """Print text output: one line per actor without a path, else one line per value."""
     from hypervisor.text import printable
 
     if not path.strip("/"):
@@ -170,7 +165,6 @@ def _print(found: Any, path: str) -> None:
 
 
 def _lines(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the path and value of each leaf."""
     if isinstance(value, dict) and value and value.keys() != {"/"}:
         for key, item in value.items():
             yield from _lines(item, f"{path}/{key}" if path else key)
@@ -317,7 +311,6 @@ def import_(
 
 @contextmanager
 def _name_file_in_errors(car: Path) -> Iterator[None]:
-    """Name the file in errors about its content."""
     try:
         yield
     except CarError as error:

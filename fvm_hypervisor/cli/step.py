@@ -136,7 +136,6 @@ def _refuse_arguments(launch: Mapping[str, tuple[object, str]]) -> None:
 
 
 def _serve(port: int | None) -> None:
-    """Serve editors, whose `launch` requests name the message to debug."""
     from fvm_hypervisor.debugger.adapter import HOST, serve_port, serve_streams
 
     if port is None:
@@ -150,7 +149,6 @@ def _serve(port: int | None) -> None:
 
 @contextmanager
 def _open_launched(launch: Mapping[str, Any]) -> Iterator[Session]:
-    """Open the session that an editor's configuration describes. Raises InvalidInput."""
     from fvm_hypervisor.debugger.breakpoints import SourceLines
     from fvm_hypervisor.debugger.session import Session
 
@@ -204,7 +202,6 @@ def _subject(
     message: int,
     bundles: Path | None,
 ) -> Iterator[Subject]:
-    """Open the subject that the arguments name, for the duration of the context."""
     from fvm_hypervisor.debugger import subjects
 
     if function is not None:
@@ -248,7 +245,6 @@ def _request(
     value: str,
     sender: str | None,
 ) -> CallRequest:
-    """Return the request for a function call."""
     from bridge.ethereum.addresses import ZERO_ADDRESS
     from fvm_hypervisor.cli.transactions import interface_of
     from hypervisor.types import TokenAmount

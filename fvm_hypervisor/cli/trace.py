@@ -121,7 +121,6 @@ def trace(
 
 
 def _open(wanted: bytes | str, url: str, state: Path | None) -> None:
-    """Open the explorer page of a transaction, a message CID, or an epoch's implicit messages."""
     import webbrowser
 
     if state is not None:
@@ -137,7 +136,6 @@ def _open(wanted: bytes | str, url: str, state: Path | None) -> None:
 def _epoch(
     epoch: int, rpc: str, state: Path | None, evm: str | None, abi: list[Path], *, as_json: bool, flame: Path | None
 ) -> None:
-    """Print the calls of an epoch's implicit messages."""
     from localnet.traces.call_text import call_lines, tree_console
     from localnet.traces.trace_report import decode_calls
 

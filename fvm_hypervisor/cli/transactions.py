@@ -201,7 +201,6 @@ def no_code_text(url: str, address: str) -> str:
 
 
 def _request_call(url: str, request: dict[str, str], block: str) -> str:
-    """Return the data that a call returned. Raises NodeError."""
     from fvm_hypervisor.cli.rpc_client import rpc_request
     from localnet.fork.node_client import NodeError, redacted_url
 

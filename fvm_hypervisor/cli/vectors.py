@@ -159,7 +159,6 @@ def _case_name(record: dict[str, Any]) -> str:
 
 
 def _remedy(actors: int, count: int) -> str:
-    """Return the remedy for vectors whose built-in actors are missing."""
     return (
         f"{count:,} vectors were not run, since their built-in actors, v{actors}, are not installed: `hypervisor "
         f"bundle fetch v{actors}` downloads those of mainnet, and for example `v{actors}-testing-fake-proofs` those of "
@@ -273,7 +272,6 @@ def _check_fork(name: str | None) -> str | None:
 def _run_all(
     work: Callable[[Path], list[dict[str, Any]]], paths: list[Path], workers: int, what: str, as_json: bool
 ) -> None:
-    """Run the files in worker processes, and report the records with a summary per fork."""
     from fvm_hypervisor.laboratory.pool import run_all
     from fvm_hypervisor.laboratory.vectors.statetest import Tally, find_files
 

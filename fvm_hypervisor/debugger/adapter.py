@@ -216,7 +216,6 @@ class Adapter:
         return self._set(f"lines of {path}", [f"line {path}:{at}" for at in lines])
 
     def _set_functions(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Set breakpoints from the debugger's own syntax, or from a method name."""
         texts = [str(each["name"]) for each in arguments["breakpoints"]]
         texts = [text if " " in text else f"method {text}" for text in texts]
         return self._set("functions", texts)
@@ -312,7 +311,6 @@ class Adapter:
         return len(self._branches)
 
     def _evaluate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Run a terminal command that only inspects; stepping belongs to the editor."""
         terminal = Terminal(self._current_session)
         terminal.frame = int(arguments.get("frameId") or 0)
         if terminal.frame:  # check that the frame exists; frame 0 needs no running message

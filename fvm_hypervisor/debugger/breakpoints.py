@@ -188,7 +188,6 @@ class CallNames:
         return number == INVOKE_EVM and self._function(call) in (method, method.partition("(")[0])
 
     def _function(self, call: OpenCall) -> str:
-        """Return the called contract function, using any compiled contract that has it."""
         start = call.node.start
         try:
             data = calldata_of(start.params_codec, start.params) if start.params else b""

@@ -119,9 +119,6 @@ def _truncate(text: str) -> str:
     )
 
 
-# --- moves ------------------------------------------------------------------------------------------------------------
-
-
 def _step(terminal: Terminal, arguments: list[str]) -> str:
     return terminal.move(lambda: _repeat(arguments, terminal.session.step))
 
@@ -184,9 +181,6 @@ def _restart(terminal: Terminal, _: list[str]) -> str:
     return terminal.move(terminal.session.start)
 
 
-# --- breakpoints ------------------------------------------------------------------------------------------------------
-
-
 def _break(terminal: Terminal, arguments: list[str]) -> str:
     if not arguments:
         made = terminal.session.breakpoints.all
@@ -199,9 +193,6 @@ def _delete(terminal: Terminal, arguments: list[str]) -> str:
     if not arguments:
         raise InvalidInput("missing argument: the number of a breakpoint, as listed by `break`")
     return f"deleted: {terminal.session.breakpoints.remove(_number(arguments[0]))}"
-
-
-# --- queries ----------------------------------------------------------------------------------------------------------
 
 
 def _where(terminal: Terminal, _: list[str]) -> str:

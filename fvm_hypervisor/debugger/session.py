@@ -411,7 +411,6 @@ class Session:
         return self.go_to(self.record.of_mark(self.record.begins[call]))
 
     def _counters(self, call: int, first: int, last: int) -> list[int]:
-        """Return the program counters of some instructions of a call."""
         plan = RecordCounters(call, first, last, [])
         self._run_again(plan)
         return plan.counters

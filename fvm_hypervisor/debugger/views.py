@@ -104,7 +104,6 @@ def source_file(session: Session, number: int) -> Path | None:
 
 
 def _where(session: Session, site: StopSite, call: OpenCall, number: int) -> str:
-    """Return the position within a call: its start or end, a syscall, or an instruction."""
     if number == 0 and site.mark is MarkKind.CALL:
         return "begins"
     end = call.node.end
@@ -126,9 +125,6 @@ def opcode_name(number: int) -> str:
 
     known = LATEST_FORK.opcodes.get(number)
     return f"opcode 0x{number:02x}" if known is None else known.name
-
-
-# --- native actors ----------------------------------------------------------------------------------------------------
 
 
 def syscall_text(session: Session, call: OpenCall) -> str:  # `session` is unused: all views have the same signature
@@ -187,9 +183,6 @@ def memory(session: Session, number: int, offset: int, length: int) -> bytes:
     return step.memory[offset : offset + length]
 
 
-# --- contracts --------------------------------------------------------------------------------------------------------
-
-
 def step_of(session: Session, number: int) -> EvmStep:
     """Return the current instruction of a contract's frame. Raises InvalidInput for any other frame."""
     call = call_of(session, number)
@@ -245,9 +238,6 @@ def storage(session: Session, number: int, first: int = 0) -> StorageView:
     following = slots.popitem()[0] if len(slots) > MAX_SLOTS else None
     slots |= {key: word for key, word in session.written_words(call).items() if key >= first}
     return StorageView({key: word for key, word in slots.items() if word}, following)
-
-
-# --- state and gas ----------------------------------------------------------------------------------------------------
 
 
 def state(session: Session, address_text: str, path: str, limit: int = 100) -> Any:

@@ -161,7 +161,6 @@ def _chunk(count: int, workers: int) -> int:
 
 
 def _progress(results: Iterator[R], total: int, what: str) -> Iterator[R]:
-    """Yield the results, with a progress bar if standard error is a terminal."""
     if not sys.stderr.isatty():
         yield from results
         return

@@ -131,9 +131,6 @@ def _invalid(kind: str, error: Exception) -> InvalidInput:
     return error if isinstance(error, InvalidInput) else InvalidInput(f"invalid {kind}: {error}")
 
 
-# --- types of schemas ------------------------------------------------------------------------------------------------
-
-
 class _SchemaTypes(NamedTuple):
     schema: Schema
     types: list[str]
@@ -267,9 +264,6 @@ def _offset(schema: Schema, term: Term, data: Any, path: tuple[str, ...]) -> int
         offset += len(array_head(len(data))) + sum(len(encode(item)) for item in data[:index])
         data = data[index]
     return offset
-
-
-# --- other kinds -----------------------------------------------------------------------------------------------------
 
 
 class _Codec(NamedTuple):

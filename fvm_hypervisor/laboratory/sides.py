@@ -219,7 +219,6 @@ def _price(text: str) -> tuple[str, int]:
 
 
 def _module(name: str, file: Path) -> bytes:
-    """Read and validate a module. Raises InvalidInput."""
     from runtimes.wasm import parse_module, validate_module
 
     data = read_bounded(file, MAX_BUNDLE_BYTES, "module", BundleError)

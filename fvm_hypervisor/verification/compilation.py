@@ -84,7 +84,6 @@ class Submission:
 
 
 def _source_json(found: Any) -> dict[str, Any]:
-    """Return the parts of the compiler's input that are used. Raises VerificationError."""
     if not isinstance(found, dict):
         raise invalid_parameter("stdJsonInput is missing or not an object: pass the compiler's standard JSON input")
     language = found.get("language")
@@ -103,7 +102,6 @@ def _source_json(found: Any) -> dict[str, Any]:
 
 
 def _source_name(name: str) -> str:
-    """Return the name of a source, which is never used as a path. Raises VerificationError."""
     if not name or len(name) > _MAX_NAME or not name.isprintable():
         raise invalid_parameter(f"the name of a source is {name!r:.80}: expected 1 to {_MAX_NAME} printable characters")
     return name
@@ -220,7 +218,6 @@ def _run(solc: Solc, submission: Submission, started: Started) -> dict[str, Any]
 
 
 def _contract(solc_output: Mapping[str, Any], submission: Submission) -> Mapping[str, Any]:
-    """Return the output for the contract. Raises VerificationError with the compiler's errors."""
     errors = [found for found in solc_output.get("errors") or () if found.get("severity") == "error"]
     if errors:
         texts = (str(found.get("formattedMessage") or found.get("message")).strip() for found in errors)

@@ -69,7 +69,6 @@ class Endpoint:
         await send({"type": "http.response.body", "body": data})
 
     async def _respond(self, scope: Scope, receive: Receive) -> tuple[int, Any]:
-        """Return the status and the JSON of a response. Raises VerificationError."""
         match scope["method"], scope["path"].split("/")[1:]:
             case "POST", ["v2", "verify", chain, address]:
                 return 202, {"verificationId": await self._submit(self._chain(chain), _address(address), receive)}
@@ -100,7 +99,6 @@ class Endpoint:
         return job.as_json()
 
     async def _submit(self, chain: int, address: str, receive: Receive) -> str:
-        """Start a verification and return its ID. Raises VerificationError."""
         body = await self._body(receive)
         submission = await asyncio.to_thread(_submission, body)
         known = await self._deployed_contract(address)

@@ -149,7 +149,6 @@ class Verifier:
             del self._threads[job.id]
 
     def _verify(self, job: Job, submission: Submission) -> Mapping[str, Any]:
-        """Compile and compare; store the match and return its summary. Raises VerificationError."""
         with NodeClient(self._url()) as node:
             runtime = _runtime(node, job)
             created = _creation(node, job.address, submission.transaction)
@@ -172,7 +171,6 @@ class Verifier:
         return summary
 
     def _register_name(self, address: str, made: Compiled) -> None:
-        """Register the contract's name and ABI with the node, for its pages and traces."""
         with suppress(NodeError), NodeClient(self._url()) as node:  # the node has too many interfaces
             node.request("hypervisor_addAbi", made.artifact.abi, address, made.artifact.name)
 
@@ -208,7 +206,6 @@ def is_current(entry: Mapping[str, Any], runtime: bytes) -> bool:
 
 
 def _runtime(node: NodeClient, job: Job) -> bytes:
-    """Return the runtime code. Raises VerificationError."""
     try:
         code = node.read(hex_data, "eth_getCode", job.address, "latest")
     except NodeError as error:

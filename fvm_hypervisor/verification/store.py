@@ -102,7 +102,6 @@ def _sizes(folder: Path) -> dict[str, int]:
 
 
 def _write(file: Path, data: bytes) -> None:
-    """Write a file, whole or not at all."""
     file.parent.mkdir(exist_ok=True)
     draft = file.with_name(f"{file.name}.{os.getpid()}")
     try:

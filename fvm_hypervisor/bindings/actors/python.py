@@ -99,9 +99,6 @@ def _imports(actor: str, text: str) -> Iterator[str]:
             yield f"from {module} import {used(*names)}"
 
 
-# --- numbers and classes --------------------------------------------------------------------------------------------
-
-
 @cache
 def _actor_methods(actor: str) -> tuple[tuple[int, ActorMethod], ...]:
     known = {method.name: method for method in methods(actor).values()}
@@ -177,9 +174,6 @@ def _wrap(text: str) -> str:
     return "\n".join([f"{first}.", "", *(f"    {line}" for line in lines), "    "])
 
 
-# --- calls ------------------------------------------------------------------------------------------------------------
-
-
 def _calls(actor: str) -> Iterator[str]:
     for number, method in _actor_methods(actor):
         arguments, value = _arguments(actor, method)
@@ -224,7 +218,6 @@ def _argument(actor: str, field: str, term: Term, nullable: bool = False) -> Arg
 
 
 def _type(actor: str, term: Term, nullable: bool = False) -> str:
-    """Return the Python annotation of a schema type."""
     if nullable:
         return f"{_type(actor, term)} | None"
     schema = schema_of(actor)

@@ -68,7 +68,6 @@ def structs(actor: str) -> list[str]:
 
 
 def _reachable_types(schema: Schema, name: str) -> set[str]:
-    """Return the names of a type and of all types that it refers to, directly or indirectly."""
     found: set[str] = set()
     waiting: list[Term] = [name]
     while waiting:

@@ -79,9 +79,6 @@ def files() -> dict[Path, str]:
     return found
 
 
-# --- source -----------------------------------------------------------------------------------------------------------
-
-
 def _types_file() -> str:
     notes = schema_comments("common")
     shared: dict[str, AbiType] = {}
@@ -140,7 +137,6 @@ def _function(actor: str, function: FacadeFunction) -> str:
 
 
 def _note(actor: str, function: FacadeFunction) -> str:
-    """Return a comment with the method number and the units of the arguments and results."""
     types, terms = SolidityTypes(actor), methods(actor)[function.method]
     notes = []
     for name, parts in ((terms.params, function.inputs), (terms.returns, function.outputs)):
@@ -180,9 +176,6 @@ def _within(part: AbiType) -> Iterator[AbiType]:
         yield from _within(inner)
     if part.parts:
         yield part
-
-
-# --- ABI --------------------------------------------------------------------------------------------------------------
 
 
 def abi(actor: str) -> list[dict[str, Any]]:

@@ -112,7 +112,6 @@ def notes(content: Any) -> Notes:
 
 
 def _documents(content: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the user and the developer documentation."""
     found = _dict(content)
     metadata = found.get("metadata", found.get("rawMetadata"))
     if isinstance(metadata, str):
@@ -277,9 +276,6 @@ def _bytecode(content: Any) -> bytes:
         return b""
 
 
-# --- names ------------------------------------------------------------------------------------------------------------
-
-
 def _structs(abi: Sequence[Item], own: str, names: list[str]) -> dict[str, DeclaredRecord]:
     """Return the structs, each after those that it contains; the contract's own structs are named first."""
     found: dict[str, Item] = {}
@@ -295,7 +291,6 @@ def _structs(abi: Sequence[Item], own: str, names: list[str]) -> dict[str, Decla
 
 
 def _within(item: Item) -> Iterator[Item]:
-    """Yield the structs of an ABI item, inner ones first."""
     for part in item.get("components", ()):
         yield from _within(part)
     if item["type"].startswith("tuple"):

@@ -96,9 +96,6 @@ def _import_line(module: str, names: Sequence[str]) -> str:
     return "\n".join([f"from {module} import (", *(f"    {name}," for name in names), ")"])
 
 
-# --- structs, events, errors ------------------------------------------------------------------------------------------
-
-
 def _records(contract: DeclaredContract, natspec: Notes) -> Iterator[str]:
     for record in contract.structs.values():
         yield from _record(contract, record, "", [f"The struct `{record.key}`."], record.entry["components"])
@@ -134,9 +131,6 @@ def _results(contract: DeclaredContract) -> Iterator[str]:
             for name, item in zip(names, outputs, strict=True):
                 yield f"    {name}: {value_type(item, contract.structs)}"
             yield "\n"
-
-
-# --- the contract -----------------------------------------------------------------------------------------------------
 
 
 def _contract(contract: DeclaredContract, natspec: Notes) -> Iterator[str]:

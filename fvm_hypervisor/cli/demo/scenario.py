@@ -326,7 +326,6 @@ STEPS: tuple[tuple[str, str, Callable[[DemoStage], dict[str, Any]]], ...] = (
 
 
 def _call_through(stage: DemoStage, function: str, arguments: list[Any], value: int) -> tuple[int, bytes, ApplyResult]:
-    """Call the Inbox contract from the native actor; return exit code, data and result."""
     calldata = contract("Inbox").interface.encode_call(function, *arguments)
     params = encode([bytes(stage.contracts["Inbox"]), calldata, encode_bigint(value)])
     result = stage.call_counter("CallContract", params)

@@ -107,7 +107,6 @@ def create(
 
 
 def _sender(key: str | None, unlocked: bool, sender: str | None) -> str:
-    """Return the sender of the deployment. Raises InvalidInput if none or several are given."""
     from bridge.ethereum.addresses import from_delegated
     from fvm_hypervisor.cli.node_client import account_of
     from localnet.addresses import filecoin_address
@@ -132,7 +131,6 @@ def _sender(key: str | None, unlocked: bool, sender: str | None) -> str:
 
 
 def _creation_code(artifact: ContractArtifact) -> bytes:
-    """Return a contract's creation code. Raises InvalidInput if it has none or needs libraries."""
     named = f"{artifact.file}:{artifact.name}"
     if not artifact.creation.object:
         raise InvalidInput(f"{named} has no code: it is an interface or abstract")
@@ -343,7 +341,6 @@ def verify_bytecode(
 
 
 def _code(url: str, contract_address: str, block: str) -> bytes:
-    """Return the code at an address. Raises NodeError if there is none."""
     from fvm_hypervisor.cli.rpc_client import request_parsed
     from fvm_hypervisor.verification.creation_code import hex_data
     from localnet.fork.node_client import NodeError, redacted_url
@@ -376,7 +373,6 @@ def _creation(
     url: str, root: Path, artifact: ContractArtifact, address: str, transaction: str | None, arguments: bytes | None,
     differs: str,
 ) -> _Row:  # fmt: skip
-    """Return the row about the creation code. Raises NodeError, InvalidInput."""
     from fvm_hypervisor.soltest.bytecode_match import match_creation
     from fvm_hypervisor.verification.creation_code import are_arguments
 

@@ -138,7 +138,6 @@ def run_mutation(project: Project, wanted: SuiteFilter, options: Options, given:
 
 
 def _relative(root: Path, path: str) -> str:
-    """Return the path below the root of a source or folder, given relative to the root or the working folder."""
     candidates = [(root / path).resolve(), Path(path).resolve()]
     found = next((each for each in candidates if each.exists() and each.is_relative_to(root)), None)
     if found is None:

@@ -204,7 +204,6 @@ class SuiteRuns:
         return not lines
 
     def _print_gas(self, suites: list[SuiteResult]) -> None:
-        """Print the gas report before the summary."""
         from fvm_hypervisor.soltest import gas_report
         from fvm_hypervisor.soltest.collected import merge
 

@@ -220,7 +220,6 @@ class ScriptSending:
         self.parts.append(ScriptPart(network, transactions, gas, made, before, how.slow or not tries))
 
     def _limits(self, network: ScriptNetwork, transactions: Sequence[PlannedTransaction], before: int) -> list[int]:
-        """Return each transaction's gas limit as estimated on the network."""
         fork = network.fork
         assert fork is not None, "transactions are tried on forks"
         tried = simulate(fork, transactions, self.how.percent, before + 1)

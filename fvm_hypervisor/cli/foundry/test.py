@@ -475,7 +475,6 @@ def _seed(text: str | None) -> int | None:
 def _with_options(
     project: Project, fuzz: tuple[int | None, int | None], invariant: tuple[int | None, int | None]
 ) -> Project:
-    """Return the project with its fuzz and invariant settings overridden by command-line options."""
     runs, seed = fuzz
     sequences, depth = invariant
     return replace(

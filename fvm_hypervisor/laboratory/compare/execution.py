@@ -184,9 +184,6 @@ def _events(costs: list[MessageCost]) -> list[object]:
     return [call.events for cost in costs for call in cost.every() if call.events]
 
 
-# --- states ---------------------------------------------------------------------------------------------------
-
-
 def _root(run: Run) -> Cid | None:
     try:
         return run.machine.root
@@ -199,7 +196,6 @@ def _format(root: Cid | None) -> str:
 
 
 def _state_lines(runs: tuple[Run, Run], roots: tuple[Cid | None, Cid | None]) -> Iterator[str]:
-    """Yield the differences between the final states of two runs."""
     if roots[0] is None or roots[1] is None:
         return
     machine, blocks = runs[0].machine, BufferedStore(runs[0].machine.base)

@@ -89,7 +89,6 @@ def _root_lines(found: Comparison) -> Iterator[str]:
 
 
 def _table(title: str, first: Sums, second: Sums) -> Iterator[str]:
-    """Yield the rows that differ, largest difference first."""
     rows = changed_rows(first, second)
     if not rows:
         return
@@ -131,9 +130,6 @@ def tree_name(path: Path) -> str:
     return " > ".join(path)
 
 
-# --- plain data -----------------------------------------------------------------------------------------------
-
-
 def comparison_json(found: Comparison, sides: tuple[Side, Side]) -> dict[str, Any]:
     """Return the comparison as JSON data; amounts in milligas, but a message's gas in gas."""
     return {
@@ -170,9 +166,6 @@ def comparison_json(found: Comparison, sides: tuple[Side, Side]) -> dict[str, An
         ],
         "roots": [asdict(change) for change in found.roots],
     }
-
-
-# --- text -----------------------------------------------------------------------------------------------------
 
 
 def gas(milligas: int, sign: bool = False) -> str:

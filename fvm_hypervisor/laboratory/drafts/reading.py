@@ -150,7 +150,6 @@ def _parse(table: Mapping[str, Any], path: Path) -> DraftVersion:
 
 
 def _syscalls(table: Mapping[str, Any], base: NetworkVersion) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the features that a table [syscalls] enables, and the syscalls of the base version that it disables."""
     check_names(table, ("enable", "disable"), "[syscalls]")
     enabled = parse_names(table, "syscalls", "enable", list(FEATURES))
     return enabled, parse_names(table, "syscalls", "disable", syscall_names(base))
@@ -172,7 +171,6 @@ def _number(table: Mapping[str, Any], key: str, minimum: int, maximum: int) -> i
 
 
 def _evm_changes(table: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the EVM features that the three tables of features add and remove."""
     rest = [name for name in evm_features() if name not in (*OPCODES, *PRECOMPILES)]
     added, removed = list[str](), list[str]()
     for title, known in ("opcodes", OPCODES), ("precompiles", PRECOMPILES), ("evm", rest):
@@ -194,7 +192,6 @@ def _migration(table: Mapping[str, Any], folder: Path) -> DraftMigration | None:
 
 
 def _actors(table: Mapping[str, Any], folder: Path) -> tuple[Bundle | None, tuple[tuple[str, bytes], ...]]:
-    """Return the bundle and the modules that a table [actors] names."""
     check_names(table, (_BUNDLE, *ACTOR_NAMES), "[actors]")
     for name, value in table.items():
         if not isinstance(value, str) or not value:
@@ -215,7 +212,6 @@ def _built(named: Bundle | None, modules: tuple[tuple[str, bytes], ...], row: Ne
 
 
 def _open(source: str, folder: Path) -> Bundle:
-    """Open a bundle by name, by manifest root, or as a CAR file in a folder. Raises InvalidInput."""
     if source in own_bundles() or source in unpinned_bundles() or is_release_name(source):
         return Bundle.open(source)
     try:

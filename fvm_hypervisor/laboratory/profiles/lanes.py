@@ -138,7 +138,6 @@ class LaneBuilding:
         return _PROVIDERS if operates else _USERS
 
     def _operators(self, machine: Hypervisor, miner: ActorState) -> frozenset[Address]:
-        """Return the f0 addresses of the accounts that may act for a miner."""
         info = unlink(get_object(machine.store, miner.head)[_INFO])
         known = self._infos.get(info)
         if known is None:

@@ -183,8 +183,6 @@ class OutboxRuntime(MethodsRuntime):
 
 
 class _Invocation:
-    """One invocation of the outbox."""
-
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._context = kernel.context

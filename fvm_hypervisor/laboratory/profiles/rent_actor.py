@@ -333,8 +333,6 @@ class RentRuntime(MethodsRuntime):
 
 
 class _Invocation:
-    """One invocation of the rent actor."""
-
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._calls = kernel.calls
@@ -573,7 +571,6 @@ class _Invocation:
     # --- state and funds --------------------------------------------------------------------------------------
 
     def _actor(self, address: bytes) -> tuple[ActorID, ActorState]:
-        """Resolve an address; an empty one refers to the caller."""
         if not address:
             actor: ActorID | None = self._context.caller
         else:

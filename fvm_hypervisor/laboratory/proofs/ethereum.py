@@ -102,7 +102,6 @@ def proven_state_root(block: Any, block_hash: bytes) -> bytes:
 
 
 def _field(name: str, read: Callable[[], T]) -> T:
-    """Return a field of a response. Raises ValueError with its name."""
     try:
         return read()
     except (TypeError, ValueError) as error:

@@ -137,7 +137,6 @@ def _expected_exception(block: Mapping[str, Any]) -> str | None:
 
 
 def _number_of(block: Mapping[str, Any], raw: bytes) -> str:
-    """Return the number of a block as text; if the block cannot be parsed, the number in the fixture."""
     try:
         return str(parse_block(raw).header.number)
     except InvalidBlock:
@@ -169,18 +168,13 @@ def _differences(chain: ChainImport, test: Any, machine: Hypervisor) -> Iterator
 
 
 def _format(account: AllocAccount | None) -> str:
-    """Return an account as JSON, as in `postState`; `null` for a missing account."""
     if account is None:
         return "null"
     fields = {"balance": hex(account.balance), "nonce": hex(account.nonce), "code": "0x" + account.code.hex()}
     return json.dumps({**fields, "storage": {hex(slot): hex(word) for slot, word in account.storage.items()}})
 
 
-# --- reading ----------------------------------------------------------------------------------------------------------
-
-
 def _check_format(test: Any) -> None:
-    """Raise BadFixture for tests in another format."""
     info = read_object(test, "test").get("_info") or {}
     found = str(info.get("fixture-format") or info.get("fixture_format") or FORMAT)
     if "blocks" not in test and "post" in test:

@@ -515,7 +515,6 @@ def verify_vectors(folder: Path) -> list[Path]:
 
 
 def _files_of(path: Path) -> dict[str, str]:
-    """Return the digests of a manifest by file. Raises InvalidInput."""
     try:
         manifest = parse_json(read_bounded(path, _MAX_MANIFEST_BYTES, "the manifest"))
         if manifest["format"] != _FORMAT:

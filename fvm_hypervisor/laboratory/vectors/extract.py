@@ -215,9 +215,6 @@ def _sources(source: TipsetSource, past: PastTipset) -> list[str]:
     return [f"network:{source.name}", f"tipset:{','.join(map(show, past.headers.cids))}"]
 
 
-# --- proofs -----------------------------------------------------------------------------------------------------------
-
-
 def _compare(source: TipsetSource, past: PastTipset, outcome: TipsetOutcome) -> None:
     difference = difference_from_chain(source, past, outcome)
     if difference:
@@ -227,7 +224,6 @@ def _compare(source: TipsetSource, past: PastTipset, outcome: TipsetOutcome) -> 
 
 
 def _compare_receipts(source: TipsetSource, past: PastTipset, receipts: Sequence[Receipt]) -> None:
-    """Compare a tipset's first receipts with the chain's. A head without receipts is executed in full."""
     chain = source.result_of(past.headers)
     if chain.receipts is None:
         whole = execute_tipset(machine_for(source, past), past.work, SourceSupply(source, past.headers))
@@ -243,7 +239,6 @@ def _compare_receipts(source: TipsetSource, past: PastTipset, receipts: Sequence
 def _prove(
     vector: Vector, bundles: BundleFolder, initial: VectorInput, results: int, overlay: Overlay | None
 ) -> ExtractedVector:
-    """Run a vector on the blocks that it contains and return it. Raises ExtractionError if it fails."""
     name = Path(initial.name)
     for variant in variants_of(parse_vector(json.dumps(vector).encode(), name), name, bundles, overlay=overlay):
         try:

@@ -243,7 +243,6 @@ def run_file(path: Path, bundle: str | Path, evm: str) -> list[dict[str, Any]]:
 
 @lru_cache(maxsize=1)
 def _case_runner(bundle: str | Path, evm: str) -> CaseRunner:
-    """Return the bundle, cached in each worker process."""
     return CaseRunner(Bundle.open(bundle), evm)
 
 
@@ -432,7 +431,6 @@ class CaseFile:
 
     @staticmethod
     def _set(machine: Hypervisor, wanted: Mapping[str, Any]) -> None:
-        """Set the actor's balance and state to those of a case."""
         head, streams = bytes.fromhex(wanted["head"]), bytes.fromhex(wanted["streams"])
         for block in (head, streams):
             machine.store.put(cid_of(block), block)

@@ -114,7 +114,6 @@ class BundleFolder:
 
     @cached_property
     def _files(self) -> dict[Cid, Path]:
-        """Return the files by manifest data CID, which is in a bundle's root block."""
         files: dict[Cid, Path] = {}
         local = sorted(self.folder.glob("*.car")) if self.folder else []
         for path in [*local, *downloaded_releases().values()]:

@@ -138,7 +138,6 @@ def _add_details(record: Record, result: VectorResult, trace: Trace, options: Ru
 
 
 def _against(trace: Trace, expected: Trace | None) -> str:
-    """Return the first difference between the charges and those of the file, as text."""
     if expected is None:
         return "no trace of that id to compare with"
     if len(trace) != len(expected):
@@ -152,7 +151,6 @@ def _against(trace: Trace, expected: Trace | None) -> str:
 
 @lru_cache(maxsize=1)
 def _bundles(folder: Path, instead: str | None, draft: DraftVersion | None) -> BundleFolder:
-    """Return the bundles, cached in each worker process."""
     return BundleFolder(folder, None if instead is None else Bundle.open(instead), draft)
 
 

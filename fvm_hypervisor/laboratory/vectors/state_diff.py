@@ -66,7 +66,6 @@ def _kind(code: Cid, names: Mapping[Cid, str]) -> str:
 
 
 def _blocks(store: Blockstore, path: str, ours: Cid, expected: Cid) -> Iterator[str]:
-    """Yield the differences between the data of two links."""
     if ours == expected:
         return
     try:
@@ -93,7 +92,6 @@ def _blocks(store: Blockstore, path: str, ours: Cid, expected: Cid) -> Iterator[
 
 
 def _values(store: Blockstore, path: str, ours: Any, expected: Any) -> Iterator[str]:
-    """Yield the differences of two values, following links."""
     if ours == expected and type(ours) is type(expected):
         return
     if isinstance(ours, list) and isinstance(expected, list) and len(ours) == len(expected):

@@ -255,9 +255,6 @@ def _compare_exception(refused: list[str], expected: str) -> Iterator[str]:
         yield f"transaction: {refused[0] if refused else 'valid'}, expected {expected or 'valid'}"
 
 
-# --- reading ----------------------------------------------------------------------------------------------------------
-
-
 def read_case(file: str, name: str, fork: str, index: int, outcome: Any) -> Case:
     """Parse one outcome of `post` into a case."""
     indexes = read_field(outcome, "indexes")
@@ -359,9 +356,6 @@ def _pick(fields: Any, name: str, index: int) -> Any:
     if index >= len(items):
         raise BadFixture(f"'{name}' has no item {index}")
     return items[index]
-
-
-# --- the machine ------------------------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=1)

@@ -183,11 +183,7 @@ def _apply_all(
     return rejected, traces
 
 
-# --- input ------------------------------------------------------------------------------------------------------------
-
-
 def _items(txs: Any) -> Sequence[Any]:
-    """Return the individual transactions, as JSON objects or encoded bytes."""
     if isinstance(txs, str):
         try:
             items = rlp.read_list(rlp.decode(read_bytes(txs, "txs")))
