@@ -13,7 +13,6 @@ import typer
 from fvm_hypervisor.cli.options import RESPONSE_TIME, AsJson, ResponseTimeout
 from hypervisor.errors import InvalidInput
 from store.cid import show
-from store.compiled import HOME, compiled_modules, form
 
 _PYTHONS = ((3, 11), (3, 13))
 
@@ -81,6 +80,7 @@ def _packages() -> str:
 
 
 def _form() -> str:
+    from store.compiled import HOME, compiled_modules, form
 
     compiled = compiled_modules()
     if compiled:

@@ -432,17 +432,17 @@ _TRACE: Final[_Fields] = {
 }
 _EPOCH_TRACE: Final[_Fields] = {"epoch": _is_number, "reproduced": _is(bool), "calls": _is(list)}
 _CALL: Final[_Fields] = {
-    **dict.fromkeys(("runtime", "from", "to", "actor", "error", "name", "schema", "schemaFault"), _is_name),
+    **dict.fromkeys(("runtime", "from", "to", "actor", "error"), _is_name),
     **dict.fromkeys(("method", "paramsCodec", "exitCode", "returnCodec", "gas"), _is_number),
     **dict.fromkeys(("params", "return"), _is_hex),
     **dict.fromkeys(("events", "calls"), _is(list)),
-    **dict.fromkeys(("address", "code"), _optional(_is_name)),
+    **dict.fromkeys(("address", "code", "name", "schema", "schemaFault"), _optional(_is_name)),
     "value": _is_amount,
     **dict.fromkeys(("readOnly", "plain"), _is(bool)),
     **dict.fromkeys(("end", "words"), _is_text),
     "charges": _map_of(_is_number),
-    "logs": _list_of(_is_text),
-    "schemas": _map_of(_is_text),
+    "logs": _optional(_list_of(_is_text)),
+    "schemas": _optional(_map_of(_is_text)),
 }
 _EVENT: Final[_Fields] = {"emitter": _is_name, "address": _optional(_is_name), "entries": _is(list)}
 _ENTRY: Final[_Fields] = {"flags": _is_number, "codec": _is_number, "key": _is_text, "value": _is_hex}

@@ -20,8 +20,9 @@ from unittest import mock
 from bridge.abi.abi import ContractInterface
 from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
 from fvm_hypervisor.laboratory.profiles import rent_actor
-from fvm_hypervisor.laboratory.profiles.rent import RentBlocks
+from fvm_hypervisor.laboratory.profiles.rent import collect
 from fvm_hypervisor.laboratory.profiles.rent_actor import OPT_OUT, PAY, RENT, RESURRECT, RentState
+from fvm_hypervisor.laboratory.profiles.rules import EpochEndBlocks
 from hypervisor.exit_codes import ExitCode
 from hypervisor.integers import encode_bigint
 from hypervisor.machine.machine import Hypervisor
@@ -293,7 +294,7 @@ def car(root: Cid, blocks: Iterable[tuple[Cid, bytes]]) -> bytes:
 def play(seed: int) -> Play:
     """Run one program."""
     program = Program(seed)
-    machine, blocks, played = program.machine, RentBlocks(NoBlocks()), program.played
+    machine, blocks, played = program.machine, EpochEndBlocks(NoBlocks(), collect), program.played
     machine.restore(program.world.start)
     machine.advance(epoch=ChainEpoch(program.epoch), base_fee=TokenAmount(100))
     program.ledger = Ledger(program.world)

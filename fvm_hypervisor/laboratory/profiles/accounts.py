@@ -39,6 +39,7 @@ from fvm_hypervisor.laboratory.profiles.delegated_calls import (
     variant_of,
 )
 from fvm_hypervisor.laboratory.profiles.lab_runtimes import put_cbor
+from fvm_hypervisor.laboratory.profiles.rules import ExtendedRules
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import to_milligas
 from hypervisor.kernel.blocks import Block, scan_links
@@ -50,17 +51,15 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, SignedMessage
 from hypervisor.state.state_tree import ActorState
-from hypervisor.tracing import Tracer
-from hypervisor.types import METHOD_SEND, ActorID, Gas, MethodNumber, TokenAmount
-from localnet.ledger.candidates import Candidate, candidate_of
-from localnet.ledger.records import Tipset, TransactionReceipt
+from hypervisor.types import METHOD_SEND, ActorID, Gas, MethodNumber
+from localnet.ledger.candidates import candidate_of
+from localnet.ledger.records import TransactionReceipt
 from localnet.rules.call_request import CallRequest
 from localnet.rules.filecoin import FilecoinStateCalls
 from localnet.rules.parts import (
     CallOutcome,
     MessageRules,
     NetworkRules,
-    SenderInfo,
     StateCallRules,
     ViewRules,
 )
@@ -100,11 +99,11 @@ def with_accounts(rules: NetworkRules, option: str) -> NetworkRules:
     )
 
 
-class AccountMessages:
+class AccountMessages(ExtendedRules[MessageRules]):
     """Message rules that add transactions of type 4 to those of another set (`localnet.rules.parts.MessageRules`)."""
 
     def __init__(self, inner: MessageRules, variant: DelegationVariant) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._variant = variant
 
     def message_from(self, transaction: Transaction, sender: Address) -> Message:
@@ -122,36 +121,18 @@ class AccountMessages:
             raise TransactionError(refused)
         return set_code_message(signed, sender)
 
-    def gas_limit(self, machine: Hypervisor) -> Gas:
-        return self._inner.gas_limit(machine)
-
-    def check(self, machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> None:
-        self._inner.check(machine, candidate, base_fee)
-
-    def sender_info(self, machine: Hypervisor, actor: ActorState) -> SenderInfo:
-        return self._inner.sender_info(machine, actor)
-
     def authorization_nonce(self, machine: Hypervisor, authority: EthAddress) -> int | None:
         """Return the nonce of authorizations: the account's under EIP-7702, a separate one in the other variants."""
         if self._variant.nonce_source == "own":
             return nonce_of(machine, to_filecoin(authority))
         return delegation_nonce(machine, authority)
 
-    def apply(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
-        return self._inner.apply(machine, candidate)
 
-    def apply_unpaid(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
-        return self._inner.apply_unpaid(machine, candidate)
-
-    def apply_simulated(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
-        return self._inner.apply_simulated(machine, candidate)
-
-
-class AccountStateCalls:
+class AccountStateCalls(ExtendedRules[StateCallRules]):
     """State calls that wrap another set's. A call with authorizations has the outcome of the call that it carries."""
 
     def __init__(self, inner: StateCallRules, messages: MessageRules) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._authorized = FilecoinStateCalls(messages)
 
     def call(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallOutcome:
@@ -169,18 +150,9 @@ class AccountStateCalls:
     def transaction_gas(self, machine: Hypervisor, request: CallRequest, result: ApplyResult) -> tuple[Gas, Gas]:
         return (self._authorized if request.authorizations else self._inner).transaction_gas(machine, request, result)
 
-    def adapt_tracer(self, tracer: Tracer) -> Tracer:
-        return self._inner.adapt_tracer(tracer)
 
-
-class AccountViews:
+class AccountViews(ExtendedRules[ViewRules]):
     """View rules that add code delegations to those of another set (`localnet.rules.parts.ViewRules`)."""
-
-    def __init__(self, inner: ViewRules) -> None:
-        self._inner = inner
-
-    def block_fields(self, tipset: Tipset) -> Mapping[str, Any]:
-        return self._inner.block_fields(tipset)
 
     def receipt_fields(self, receipt: TransactionReceipt) -> Mapping[str, Any]:
         """Return the receipt fields, with `delegatedTo` (FIP-0111) for a transaction of type 4."""
@@ -189,27 +161,6 @@ class AccountViews:
         if signed is None:
             return shown
         return {**shown, "delegatedTo": [f"0x{item.address.hex()}" for item in signed.transaction.authorizations]}
-
-    def receipt_contract(self, receipt: TransactionReceipt) -> EthAddress | None:
-        return self._inner.receipt_contract(receipt)
-
-    def exit_text(self, exit_code: int) -> str:
-        return self._inner.exit_text(exit_code)
-
-    def failure_text(
-        self,
-        exit_code: int,
-        data: bytes,
-        words: str,
-        reason: str = "",
-        revert: str | None = None,
-        *,
-        native: bool = False,
-    ) -> str:
-        return self._inner.failure_text(exit_code, data, words, reason, revert, native=native)
-
-    def allowance_text(self, highest: Gas) -> str:
-        return self._inner.allowance_text(highest)
 
 
 def _outer(outcome: CallOutcome) -> CallOutcome:

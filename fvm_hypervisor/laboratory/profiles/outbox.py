@@ -8,7 +8,6 @@ next entry, that of the oldest, and an AMT of links to entries.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import astuple, dataclass, replace
 from typing import Any, Final
 
@@ -28,6 +27,7 @@ from fvm_hypervisor.laboratory.profiles.lab_runtimes import (
     read_calldata,
     read_fields,
 )
+from fvm_hypervisor.laboratory.profiles.rules import EpochEndBlocks
 from hypervisor.errors import ActorExit, Fatal, InvalidInput, SyscallError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.integers import decode_bigint, encode_bigint
@@ -48,9 +48,7 @@ from hypervisor.types import (
     MethodNumber,
     TokenAmount,
 )
-from hypervisor.versions.network_versions import NetworkVersion
-from localnet.rules.base_fee import GasBid
-from localnet.rules.parts import BlockRules, ImplicitResult, NetworkRules
+from localnet.rules.parts import BlockRules, NetworkRules
 from store.blockstore import Blockstore, get_object
 from store.cid import CBOR, RAW, Cid, cid_of
 from store.codec import CodecError, decode_strict, encode, link, unlink
@@ -410,35 +408,17 @@ def register_outbox(machine: MachineState) -> None:
     machine.registry.override(CODE, RUNTIME, OutboxRuntime)
 
 
-class OutboxBlocks:
+class OutboxBlocks(EpochEndBlocks):
     """Block rules that add deliveries at the end of each epoch to those of another set."""
 
     def __init__(self, inner: BlockRules) -> None:
-        self._inner = inner
+        super().__init__(inner, deliver)
 
     def start_block(self, machine: Hypervisor, parent_hash: bytes) -> None:
         """Install the outbox if the network was created before labs could change the genesis."""
         if machine.state_tree.get_actor(OUTBOX) is None:
             install_outbox(machine)
         self._inner.start_block(machine, parent_hash)
-
-    def null_round(self, machine: Hypervisor) -> tuple[ImplicitResult, ...]:
-        """Deliver due messages in an epoch without a block."""
-        done = self._inner.null_round(machine)
-        deliver(machine)
-        return done
-
-    def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> tuple[ImplicitResult, ...]:
-        """Deliver after reward and cron."""
-        done = self._inner.end_block(machine, producer, tips)
-        deliver(machine)
-        return done
-
-    def next_base_fee(
-        self, version: NetworkVersion, base_fee: int, gas_used: int, bids: Iterable[GasBid]
-    ) -> TokenAmount:
-        """Delegate to the wrapped rules: deliveries do not affect fees."""
-        return self._inner.next_base_fee(version, base_fee, gas_used, bids)
 
 
 def deliver(machine: Hypervisor, gas_budget: int = EPOCH_GAS) -> None:

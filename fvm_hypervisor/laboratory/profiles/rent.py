@@ -6,7 +6,6 @@ module runs its work at the end of each epoch, after reward and cron.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -23,6 +22,7 @@ from fvm_hypervisor.laboratory.profiles.rent_actor import (
     RentState,
     RentTerms,
 )
+from fvm_hypervisor.laboratory.profiles.rules import EpochEndBlocks
 from hypervisor.errors import Fatal, InvalidInput
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine.labs import Lab
@@ -32,10 +32,8 @@ from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.state.archived import ARCHIVED, ARCHIVED_CODE
 from hypervisor.state.state_tree import ActorState
-from hypervisor.types import SYSTEM_ACTOR, Gas, TokenAmount
-from hypervisor.versions.network_versions import NetworkVersion
-from localnet.rules.base_fee import GasBid
-from localnet.rules.parts import BlockRules, ImplicitResult, NetworkRules
+from hypervisor.types import SYSTEM_ACTOR, Gas
+from localnet.rules.parts import NetworkRules
 
 LAB: Final = Lab(
     what="rent for state by byte and epoch; an actor that does not pay is archived until its state is proven",
@@ -56,7 +54,7 @@ _SYSTEM_GAS: Final = Gas(1 << 40)
 def with_rent(rules: NetworkRules, option: str) -> NetworkRules:
     """Return rules whose blocks collect rent. Raises InvalidInput for an unknown option."""
     terms_of(option)
-    return replace(rules, blocks=RentBlocks(rules.blocks), code=(*rules.code, _KNOWN))
+    return replace(rules, blocks=EpochEndBlocks(rules.blocks, collect), code=(*rules.code, _KNOWN))
 
 
 def install_rent(machine: MachineState, option: str) -> None:
@@ -91,35 +89,6 @@ def terms_of(option: str) -> tuple[bool, RentTerms]:
             raise InvalidInput(f"rent={option}: a {name} of {word}: expected {minimum} to {maximum}")
     rate, period, grace = numbers
     return payer == "all", RentTerms(((0, rate),), period, grace)
-
-
-class RentBlocks:
-    """Block rules that add the collection of rent at the end of each epoch to those of another set."""
-
-    def __init__(self, inner: BlockRules) -> None:
-        self._inner = inner
-
-    def start_block(self, machine: Hypervisor, parent_hash: bytes) -> None:
-        """Do nothing: rent is collected at the end of an epoch."""
-        self._inner.start_block(machine, parent_hash)
-
-    def null_round(self, machine: Hypervisor) -> tuple[ImplicitResult, ...]:
-        """Collect rent in an epoch without a block."""
-        done = self._inner.null_round(machine)
-        collect(machine)
-        return done
-
-    def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> tuple[ImplicitResult, ...]:
-        """Collect rent after reward and cron."""
-        done = self._inner.end_block(machine, producer, tips)
-        collect(machine)
-        return done
-
-    def next_base_fee(
-        self, version: NetworkVersion, base_fee: int, gas_used: int, bids: Iterable[GasBid]
-    ) -> TokenAmount:
-        """Delegate to the wrapped rules: rent does not affect fees."""
-        return self._inner.next_base_fee(version, base_fee, gas_used, bids)
 
 
 def collect(machine: Hypervisor) -> None:

@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pkgutil import resolve_name
+from typing import Any, Generic, TypeVar
 
-from bridge.ethereum.execution import ForkFacts
 from hypervisor.machine.labs import install_labs, labs_of
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.types import Gas
-from localnet.ledger.block_settings import BlockSettings
-from localnet.ledger.records import Tipset
-from localnet.rules.call_request import BlockOverride
+from hypervisor.messages.address import Address
 from localnet.rules.filecoin import filecoin_rules
-from localnet.rules.parts import NetworkRules, SettingRules
+from localnet.rules.parts import BlockRules, ImplicitResult, NetworkRules, SettingRules
+
+R = TypeVar("R")
+
+
+class ExtendedRules(Generic[R]):
+    """Base of a lab's rules, which delegate what they do not override to the rules that they extend."""
+
+    def __init__(self, inner: R) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class EpochEndBlocks(ExtendedRules[BlockRules]):
+    """Block rules (`localnet.rules.parts.BlockRules`) with work after the reward and cron of each epoch."""
+
+    def __init__(self, inner: BlockRules, work: Callable[[Hypervisor], None]) -> None:
+        super().__init__(inner)
+        self._work = work
+
+    def null_round(self, machine: Hypervisor) -> tuple[ImplicitResult, ...]:
+        """Do the work of an epoch without a block."""
+        done = self._inner.null_round(machine)
+        self._work(machine)
+        return done
+
+    def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> tuple[ImplicitResult, ...]:
+        """Do the work after reward and cron."""
+        done = self._inner.end_block(machine, producer, tips)
+        self._work(machine)
+        return done
 
 
 def lab_rules(hardfork: str, gas_limit: int | None, name: str) -> NetworkRules:
@@ -25,32 +55,14 @@ def lab_rules(hardfork: str, gas_limit: int | None, name: str) -> NetworkRules:
     return replace(rules, name=name, settings=LabSettings(rules.settings, name))
 
 
-class LabSettings:
-    """`localnet.rules.parts.SettingRules` that delegates to other rules and installs the labs' actors."""
+class LabSettings(ExtendedRules[SettingRules]):
+    """`localnet.rules.parts.SettingRules` that also install the labs' actors."""
 
     def __init__(self, inner: SettingRules, name: str) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._name = name
-
-    def prepare(self, machine: Hypervisor) -> None:
-        self._inner.prepare(machine)
 
     def begin(self, machine: Hypervisor) -> None:
         """Initialize a state as the wrapped rules do, and install the labs' actors."""
         self._inner.begin(machine)
         install_labs(machine, self._name)
-
-    def fork_facts(self, machine: Hypervisor) -> ForkFacts | None:
-        return self._inner.fork_facts(machine)
-
-    def first_settings(self, machine: Hypervisor) -> BlockSettings:
-        return self._inner.first_settings(machine)
-
-    def apply_settings(self, machine: Hypervisor, settings: BlockSettings) -> None:
-        self._inner.apply_settings(machine, settings)
-
-    def gas_limit_of(self, tipset: Tipset) -> Gas:
-        return self._inner.gas_limit_of(tipset)
-
-    def override_block(self, machine: Hypervisor, block: BlockOverride) -> None:
-        self._inner.override_block(machine, block)
