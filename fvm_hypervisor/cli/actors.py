@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from fvm_hypervisor.cli.folders import head_of, open_chain, open_folder, parse_block_cid
 from fvm_hypervisor.cli.options import RESPONSE_TIME, URL_VARIABLE, AsJson, ResponseTimeout
 from hypervisor.errors import InvalidInput
 from localnet.contracts.amounts import payment
@@ -103,7 +104,6 @@ def install(
 
     Example: hypervisor actor install guest_book.wasm --schema interface.ipldsch --state chain
     """
-    from fvm_hypervisor.cli.folders import open_chain
     from fvm_hypervisor.cli.node_client import install_actor
     from localnet import Network
     from localnet.contracts.native_actor import read_interface, read_module
@@ -163,7 +163,6 @@ def create(
 
     Example: hypervisor actor create bafk... '{"owner": "f0100"}' --state chain
     """
-    from fvm_hypervisor.cli.folders import open_chain, parse_block_cid
     from fvm_hypervisor.cli.node_client import create_actor
     from hypervisor.messages.address import Address
 
@@ -195,7 +194,6 @@ def replace(
 
     Example: hypervisor actor replace f0123 bafk... --rpc-url http://127.0.0.1:8545
     """
-    from fvm_hypervisor.cli.folders import open_chain, parse_block_cid
     from fvm_hypervisor.cli.node_client import replace_actor
 
     chain, wanted = _chain(state, rpc), parse_block_cid(code)
@@ -231,7 +229,6 @@ def call(
 
     Example: hypervisor actor call f0123 633974955 0x81667468616e6b73 --rpc-url http://127.0.0.1:8545
     """
-    from fvm_hypervisor.cli.folders import open_chain
     from fvm_hypervisor.cli.node_client import call_actor
 
     chain, (values, cbor), amount = _chain(state, rpc), _read_params(params), payment(value)
@@ -260,7 +257,6 @@ def inspect(
 
     Example: hypervisor actor inspect f0123 --state chain
     """
-    from fvm_hypervisor.cli.folders import head_of, open_folder
     from hypervisor.text import printable
     from localnet.contracts.native_actor import read_schema
     from localnet.state.actor_interfaces import ActorSchema, StoredSchemas

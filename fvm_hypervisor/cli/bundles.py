@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fvm_hypervisor.cli.options import bytes_bar
 from hypervisor.errors import BundleError
 from store.cid import show
 
@@ -42,7 +43,6 @@ def fetch(
     Example: hypervisor bundle fetch v18 --network devnet
     """
     from fvm_hypervisor.bundles.installing import fetch as fetch_release
-    from fvm_hypervisor.cli.options import bytes_bar
     from hypervisor.bundles.bundle_library import find_release, release_file
 
     wanted = find_release(release, network)

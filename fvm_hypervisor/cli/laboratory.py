@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from fvm_hypervisor.cli.options import AsJson, in_panel
+from fvm_hypervisor.cli.options import AsJson, in_panel, parsed_network
 
 rules_option, input_option = in_panel("Rules and code"), in_panel("What to execute")
 
@@ -49,7 +49,6 @@ def print_prices(network: str | None, overlay: Path | None, as_json: bool) -> No
     """Print the prices of a network version, with an overlay applied if one is given."""
     import json
 
-    from fvm_hypervisor.cli.options import parsed_network
     from fvm_hypervisor.laboratory.drafts import named_draft
     from hypervisor.machine.opening import load_overlay
     from hypervisor.prices import price_values, show_price
@@ -238,7 +237,6 @@ def new(
 
     Example: hypervisor version new nv30-draft --from nv29
     """
-    from fvm_hypervisor.cli.options import parsed_network
     from fvm_hypervisor.laboratory.drafts import new_draft, read_draft
     from hypervisor.versions.network_versions import LATEST
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 import typer
 
 from fvm_hypervisor.cli import node_settings as forks
-from fvm_hypervisor.cli.folders import Folder
+from fvm_hypervisor.cli.folders import Folder, open_chain
 from fvm_hypervisor.cli.node_settings import (
     Features,
     NodeOverlay,
@@ -45,6 +45,7 @@ from fvm_hypervisor.cli.options import (
     proof_verifier,
     refuse_nan,
     rules_of_options,
+    status_line,
 )
 from hypervisor.errors import HypervisorError, InvalidInput
 
@@ -226,7 +227,6 @@ def node(
     """
     from bridge.ethereum.block import ETHEREUM
     from fvm_hypervisor.cli.node_settings import config
-    from fvm_hypervisor.cli.options import status_line
     from hypervisor.installation import AUTO, read_bounded
     from hypervisor.machine.opening import IN_MEMORY
     from hypervisor.types import whole_number
@@ -537,7 +537,6 @@ def explore(
 
     Example: hypervisor explore chain
     """
-    from fvm_hypervisor.cli.folders import open_chain
     from fvm_hypervisor.explorer.application import explorer
     from fvm_hypervisor.verification.store import VerifiedContracts, source_of
     from localnet.ledger.address_index import FILE, AddressIndex

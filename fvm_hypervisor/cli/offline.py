@@ -306,7 +306,6 @@ def _address(text: str) -> EthAddress:
 
 
 def _slot(text: str) -> int:
-
     try:
         found = int(text, 0)
     except ValueError:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fvm_hypervisor.cli.options import DASK, URL_VARIABLE, AsJson, DraftFile, TrustDraft, load_draft
+from fvm_hypervisor.cli.folders import check_folder, open_folder
+from fvm_hypervisor.cli.options import DASK, URL, URL_VARIABLE, AsJson, DraftFile, TrustDraft, load_draft, status_line
 from hypervisor.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -124,8 +125,6 @@ _Work = Callable[[int, str | None], "Iterator[TipsetReplay]"]
 def _of_folder(
     folder: Path | None, first: int | None, last: int | None, parallel: int, draft: DraftVersion | None
 ) -> _Work:
-
-    from fvm_hypervisor.cli.folders import open_folder
     from fvm_hypervisor.laboratory.drafts import with_migration
     from fvm_hypervisor.laboratory.pool import run_all
     from hypervisor.machine.opening import check_same_overlay
@@ -153,7 +152,6 @@ def _of_folder(
 def _of_node(
     url: str, folder: Path | None, first: int | None, last: int | None, parallel: int, draft: DraftVersion | None
 ) -> _Work:
-
     if first is None:
         raise InvalidInput("--fork-url needs a first epoch: pass --from")
     overlay = None if draft is None else draft.overlay
@@ -272,8 +270,6 @@ def extract(
 @contextmanager
 def _source(url: str | None, folder: Path | None, overlay: Overlay | None) -> Iterator[TipsetSource]:
     """Open the chain that the options name; a folder takes precedence over the environment's node."""
-    from fvm_hypervisor.cli.folders import check_folder
-    from fvm_hypervisor.cli.options import URL, status_line
     from localnet.chain.folder_source import FolderSource
     from localnet.chain.node_source import NodeSource
 

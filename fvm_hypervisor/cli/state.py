@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from fvm_hypervisor.cli.folders import Folder
-from fvm_hypervisor.cli.options import AsJson, refuse_nan
+from fvm_hypervisor.cli.folders import Folder, head_of, open_folder, parse_block_cid, reading
+from fvm_hypervisor.cli.options import AsJson, bytes_bar, parsed_network, refuse_nan, status_line
 from hypervisor.errors import InvalidInput
 from store.blockstore import StoreLocked
 from store.car.files import CarError, read_car
@@ -104,7 +104,6 @@ def _check_start(path: str, block: str | None) -> None:
 def _inspect_folder(
     folder: Path, root: str | None, block: str | None, path: str, limit: int, proof: Path | None
 ) -> Any:
-    from fvm_hypervisor.cli.folders import head_of, parse_block_cid, reading
     from fvm_hypervisor.laboratory.proofs.filecoin import read_proven_path
     from hypervisor.installation import check_output
     from localnet.state.actor_interfaces import StoredSchemas
@@ -139,7 +138,6 @@ def _report_fault(inspector: StateInspector, path: str) -> None:
 
 
 def _inspect_proof(file: Path, root: str | None, block: str | None, path: str, limit: int) -> tuple[str, Any]:
-    from fvm_hypervisor.cli.folders import parse_block_cid
     from fvm_hypervisor.laboratory.proofs.filecoin import inspect_file, inspect_state, proving, read_proof
 
     if block is not None:
@@ -201,7 +199,6 @@ def verify(car: _File, strict: _Strict = False, as_json: AsJson = False) -> None
 
     Example: hypervisor car verify state.car
     """
-    from fvm_hypervisor.cli.options import bytes_bar
     from store.car.transfer import verify_car
 
     with _name_file_in_errors(car), bytes_bar("verifying", car.stat().st_size) as progress:
@@ -228,8 +225,6 @@ def export(
 
     Example: hypervisor car export chain state.car
     """
-    from fvm_hypervisor.cli.folders import head_of, parse_block_cid, reading
-    from fvm_hypervisor.cli.options import bytes_bar
     from hypervisor.installation import writing
     from store.car.selectors import SelectorError, parse_selector, selected_blocks
     from store.car.transfer import export_car, write_blocks
@@ -284,7 +279,6 @@ def import_(
 
     Example: hypervisor car import calibration snapshot.car --chain
     """
-    from fvm_hypervisor.cli.options import bytes_bar
     from localnet.chain.chain_snapshot import check_empty
     from store.car.transfer import import_car
     from store.rocks.database import RocksStore
@@ -319,7 +313,6 @@ def _name_file_in_errors(car: Path) -> Iterator[None]:
 
 
 def _begin(store: RocksStore, summary: CarSummary, network: str | None) -> None:
-    from fvm_hypervisor.cli.options import parsed_network
     from localnet.chain.chain_snapshot import begin_from, network_of, read_chain_snapshot
 
     snapshot = read_chain_snapshot(store, summary.roots)
@@ -328,7 +321,6 @@ def _begin(store: RocksStore, summary: CarSummary, network: str | None) -> None:
 
 
 def _report(summary: CarSummary, as_json: bool) -> None:
-
     found: dict[str, Any] = {
         "version": summary.version,
         "roots": [show(root) for root in summary.roots],
@@ -376,8 +368,6 @@ def gc(
 
     Example: hypervisor gc --rpc-url http://127.0.0.1:8545
     """
-    from fvm_hypervisor.cli.options import status_line
-
     if (folder is None) == (rpc_url is None):
         raise InvalidInput("missing argument: pass a folder, or with --rpc-url the node that has it open")
     with status_line("collecting") as update_status:
@@ -406,7 +396,6 @@ def gc(
 def _in_folder(
     folder: Path, states: int | None, seconds: float | None, progress: Callable[[str, int, int], None]
 ) -> CollectionResult | None:
-    from fvm_hypervisor.cli.folders import open_folder
     from localnet.chain.retention import chain_roots, forget_states
     from localnet.fork.ethereum_fork import reads_from_node
     from store.rocks.collector import GarbageCollector

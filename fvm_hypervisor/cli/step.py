@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fvm_hypervisor.cli.folders import open_chain
 from fvm_hypervisor.cli.laboratory import BundleDir, bundle_folder
 from fvm_hypervisor.cli.options import URL, URL_VARIABLE, Abi, Arguments, Artifacts, Engines, Value, available_engine
+from fvm_hypervisor.cli.transactions import interface_of
 from hypervisor.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -180,7 +182,6 @@ def add_breakpoints(session: Session, launch: Mapping[str, Any]) -> None:
 
 
 def _texts(launch: Mapping[str, Any], name: str) -> list[str]:
-
     value = launch.get(name) or []
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise InvalidInput(f'"{name}" is {value!r:.60}: expected a list of strings')
@@ -229,8 +230,6 @@ def _subject(
 
 @contextmanager
 def _chain(folder: Path, evm: str | None) -> Iterator[Network]:
-    from fvm_hypervisor.cli.folders import open_chain
-
     with open_chain(folder, evm=evm, read_only=True) as network:
         yield network
 
@@ -246,7 +245,6 @@ def _request(
     sender: str | None,
 ) -> CallRequest:
     from bridge.ethereum.addresses import ZERO_ADDRESS
-    from fvm_hypervisor.cli.transactions import interface_of
     from hypervisor.types import TokenAmount
     from localnet.contracts.amounts import payment
     from localnet.contracts.argument_texts import calldata_of

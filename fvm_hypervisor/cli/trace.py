@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fvm_hypervisor.cli.folders import open_chain
 from fvm_hypervisor.cli.options import (
     RESPONSE_TIME,
     URL,
@@ -156,8 +157,6 @@ def _epoch(
 
 
 def _epoch_of_folder(folder: Path, evm: str | None, epoch: int) -> dict[str, Any]:
-    from fvm_hypervisor.cli.folders import open_chain
-
     with open_chain(folder, evm=evm, read_only=True) as network:
         return network.epoch_trace(epoch).as_json()
 
@@ -185,7 +184,6 @@ def parse_transaction_reference(text: str) -> bytes | str:
 
 
 def _of_folder(folder: Path, evm: str | None, wanted: bytes | str, places: bool) -> Traced:
-    from fvm_hypervisor.cli.folders import open_chain
     from localnet.traces.call_places import InstructionPlaces, call_places
     from localnet.traces.trace import trace
 
@@ -290,8 +288,6 @@ def profile(
 
 
 def _profile_of_folder(folder: Path, wanted: bytes | str) -> dict[str, Any]:
-    from fvm_hypervisor.cli.folders import open_chain
-
     with open_chain(folder, read_only=True) as network:
         return network.profile(transaction_of(network, wanted)).as_json()
 

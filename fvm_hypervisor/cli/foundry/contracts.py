@@ -18,8 +18,13 @@ from fvm_hypervisor.cli.foundry.project import (
     ProjectProfile,
     ProjectRoot,
     ProjectSolc,
+    compiled_contract,
+    constructor_texts,
+    contract_request,
+    node_url,
 )
 from fvm_hypervisor.cli.options import URL, AsJson, GasLimit, Key, Timeout, Value, refuse_nan
+from fvm_hypervisor.cli.transactions import deploy_contract
 from fvm_hypervisor.cli.wallet import KeystoreAccounts, Keystores, PasswordFiles, Passwords, one_key
 from hypervisor.errors import InvalidInput
 
@@ -62,9 +67,7 @@ def create(
 
     Example: hypervisor create src/Vault.sol:Vault --private-key $KEY --broadcast --constructor-args 5 f0100
     """
-    from fvm_hypervisor.cli.foundry.project import compiled_contract, constructor_texts, node_url
     from fvm_hypervisor.cli.node_client import SendOptions, ethereum, prepared_transaction, request_of
-    from fvm_hypervisor.cli.transactions import deploy_contract
     from localnet.contracts.abi_entries import readable_interface
     from localnet.contracts.amounts import payment
     from localnet.contracts.argument_texts import init_code_of
@@ -143,7 +146,6 @@ def _creation_code(artifact: ContractArtifact) -> bytes:
 
 
 def _check_payable(artifact: ContractArtifact, amount: int) -> None:
-
     entries = (entry for entry in artifact.abi if entry.get("type") == "constructor")
     if amount and next((entry.get("stateMutability") for entry in entries), "") != "payable":
         raise InvalidInput(f"the constructor of {artifact.name} is not payable: omit --value")
@@ -215,7 +217,6 @@ def verify_contract(
 
     Example: hypervisor verify-contract 0x5fbd... src/Vault.sol:Vault --rpc-url http://127.0.0.1:8545
     """
-    from fvm_hypervisor.cli.foundry.project import contract_request, node_url
     from fvm_hypervisor.cli.node_client import ethereum
     from fvm_hypervisor.cli.rpc_client import request_parsed
     from fvm_hypervisor.verification.client import NotVerified, VerificationService
@@ -303,7 +304,6 @@ def verify_bytecode(
 
     Example: hypervisor verify-bytecode 0x5fbd... src/Vault.sol:Vault --rpc-url http://127.0.0.1:8545
     """
-    from fvm_hypervisor.cli.foundry.project import compiled_contract, constructor_texts, node_url
     from fvm_hypervisor.cli.node_client import ethereum
     from fvm_hypervisor.verification.creation_code import HASH
     from localnet.fork.node_client import NodeError
@@ -454,7 +454,6 @@ def _arguments(artifact: ContractArtifact, texts: list[str] | None, encoded: str
 
 
 def _block(text: str) -> str:
-
     if text in ("latest", "earliest", "pending", "safe", "finalized"):
         return text
     try:

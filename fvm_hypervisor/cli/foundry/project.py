@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 import typer
 
-from fvm_hypervisor.cli.foundry.settings import ALWAYS, COMPILER, setting_options, with_default_values
+from fvm_hypervisor.cli.foundry.settings import (
+    ALWAYS,
+    COMPILER,
+    check_folders,
+    command_line_settings,
+    setting_options,
+    with_consent,
+    with_default_values,
+)
 from fvm_hypervisor.cli.options import URL_VARIABLE, ForeignOptions
 from hypervisor.errors import InvalidInput
 
@@ -210,7 +218,6 @@ def contract_request(
 def _compile(
     context: Any, root: Path, contract: str, profile: str | None, use: str | None, **consent: Any
 ) -> tuple[SuiteSession, ContractArtifact]:
-    from fvm_hypervisor.cli.foundry.settings import check_folders, command_line_settings, with_consent
     from fvm_hypervisor.soltest.discovery import SuiteFilter
     from fvm_hypervisor.soltest.job import Options
     from fvm_hypervisor.soltest.project import find_root, load_project

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fvm_hypervisor.cli.foundry.project import find_contract, node_url, source_path
+from fvm_hypervisor.cli.foundry.settings import check_folders, command_line_settings, with_consent
 from fvm_hypervisor.cli.options import OWN_ENGINE, URL_VARIABLE, OwnEngine, Precompiles, parse_precompiles, refuse_nan
 from fvm_hypervisor.cli.wallet import (
     KeystoreAccounts,
@@ -130,9 +132,7 @@ def script(
     """
     from dataclasses import replace
 
-    from fvm_hypervisor.cli.foundry.project import node_url, source_path
     from fvm_hypervisor.cli.foundry.script_networks import ScriptNetworks, ScriptSending, SendingOptions
-    from fvm_hypervisor.cli.foundry.settings import check_folders, command_line_settings, with_consent
     from fvm_hypervisor.cli.node_client import account_of, ethereum
     from fvm_hypervisor.soltest.discovery import SuiteFilter
     from fvm_hypervisor.soltest.forks.remotes import CACHES
@@ -235,8 +235,6 @@ def script(
 
 
 def _script(artifacts: Any, file: str, contract: str) -> Any:
-    from fvm_hypervisor.cli.foundry.project import find_contract
-
     if contract:
         return find_contract(artifacts, file, contract)
     found = [entry.name for entry in artifacts.locations if entry.file == file]
@@ -254,7 +252,6 @@ def _interface(artifact: Any) -> Any:
 
 
 def _calldata(text: str) -> bytes:
-
     try:
         return bytes.fromhex(text[2:])
     except ValueError:
@@ -276,14 +273,12 @@ def _sender(text: str | None, signers: list[EthAddress], default: str) -> EthAdd
 
 
 def _no_names(text: str) -> str:
-
     if text.startswith("0x"):
         return text
     raise InvalidInput(f"{text}: an actor's address can be resolved only with a node: add --rpc-url")
 
 
 def _check_node(broadcast: bool) -> None:
-
     if broadcast:
         raise InvalidInput(
             "pass the node for the transactions with --rpc-url, or select a fork of its network in the script"

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from fvm_hypervisor import soltest
 from fvm_hypervisor.cli.options import Artifacts, AsJson
 from hypervisor.errors import InvalidInput
 
@@ -29,7 +30,6 @@ def solidity(
 
     import bridge
     import localnet
-    from fvm_hypervisor import soltest
 
     packages = [Path(str(package.__file__)).parent / "solidity" for package in (bridge, localnet, soltest)]
     sources = sorted((source for package in packages for source in package.glob("*.sol")), key=lambda path: path.name)

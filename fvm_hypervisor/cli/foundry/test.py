@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from fvm_hypervisor.cli.foundry.settings import check_folders, command_line_settings, with_consent
 from fvm_hypervisor.cli.options import (
     EVM,
     OWN_ENGINE,
@@ -274,7 +275,6 @@ def run_tests(
     from bridge.ethereum.block import ETHEREUM
     from fvm_hypervisor.cli.foundry.modes import check_symbolic, mutation_options_of, run_mutation, symbolic_settings
     from fvm_hypervisor.cli.foundry.runs import Reports, SuiteRuns
-    from fvm_hypervisor.cli.foundry.settings import check_folders, command_line_settings, with_consent
     from fvm_hypervisor.soltest.coverage_settings import coverage_settings
     from fvm_hypervisor.soltest.discovery import SuiteFilter
     from fvm_hypervisor.soltest.gas_snapshot_file import SEED
