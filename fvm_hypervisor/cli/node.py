@@ -53,8 +53,6 @@ if TYPE_CHECKING:
     from hypervisor.versions.overlay import Overlay
     from localnet import Network
     from localnet.ledger.address_index import AddressIndex
-    from localnet.rpc.interval import BlockTimer
-    from localnet.rpc.node import NodeLimits
 
 _server_option, _chain_option = in_panel("Server"), in_panel("Chain and state")
 _account_option, _block_option = in_panel("Accounts"), in_panel("Blocks")
@@ -226,18 +224,24 @@ def node(
     Example: hypervisor node --rules lab --lab lanes
     """
     from bridge.ethereum.block import ETHEREUM
-    from fvm_hypervisor.cli.node_settings import config
+    from fvm_hypervisor.cli.node_settings import banner, config
+    from fvm_hypervisor.explorer.application import explorer
+    from fvm_hypervisor.verification.application import NodeVerification
     from hypervisor.installation import AUTO, read_bounded
     from hypervisor.machine.opening import IN_MEMORY
     from hypervisor.types import whole_number
     from hypervisor.versions.features import with_features
     from localnet.accounts import TEST_MNEMONIC
     from localnet.chain.clock import LATEST_TIME
+    from localnet.console import Console
     from localnet.contracts.amounts import parse_amount
     from localnet.ledger.block_settings import MAX_GAS_LIMIT
     from localnet.network import Network
+    from localnet.rpc.access import Access
     from localnet.rpc.interval import BlockTimer
     from localnet.rpc.node import FORK_QUERY_TIME, NodeLimits
+    from localnet.rpc.server import Server, is_external
+    from localnet.rpc.server import ready_file as write_ready_file
 
     if null_rate and not block_time:
         raise InvalidInput(f"--null-rate {null_rate:g} needs blocks at intervals: pass --block-time too")
@@ -313,27 +317,41 @@ def node(
             _write(config_out, json.dumps(config(opened, words, derivation_path)).encode(), 0o600)  # has private keys
         opened.automine = not no_mining and block_time is None
         default_time = FORK_QUERY_TIME if opened.chain.history else _TIME
-        _serve(
-            opened,
-            interval,
-            host,
-            port,
-            ready_file,
-            allow_host or [],
-            allow_origin or [],
-            unlock,
-            silent,
-            words,
-            derivation_path,
-            artifacts,
-            state,
-            None if state is None else keep_states,
-            auto_impersonate,
-            not no_explorer,
-            _addresses(state) if index else None,
-            NodeLimits(query=query_time or default_time, trace=trace_time),
-            offline,
+        allow_open_files()
+        signs = unlock or not is_external(host)
+        verification = NodeVerification(lambda: server.url, state, offline=offline)
+        pages = explorer(
+            artifacts, lambda wanted: vector_of(server.url, wanted, opened.overlay), verification.source_of
         )
+        server = Server(
+            opened,
+            port,
+            NodeLimits(query=query_time or default_time, trace=trace_time),
+            # clients use the listening address as the Host header
+            access=Access((*(allow_host or ()), host), tuple(allow_origin or ())),
+            interval=interval,
+            host=host,
+            signs=signs,
+            keep_states=None if state is None else keep_states,
+            impersonates=auto_impersonate,
+            pages=verification.wrap(None if no_explorer else pages),
+            addresses=_addresses(state) if index else None,
+        )
+        with closing(verification), write_ready_file(ready_file, server.url) as write_url:
+
+            def announce() -> None:
+                if not silent:
+                    typer.echo(banner(opened, words, derivation_path, signs=signs))
+                    console = Console(opened, artifacts, server.url, explored=not no_explorer)
+                    console.listen()
+                    server.attach(console)
+                    where = f"chain id {opened.chain_id}, block {opened.block_number}"
+                    typer.echo(f"\nListening on {server.url} ({where})")
+                    if not no_explorer:
+                        typer.echo(f"Explorer at {server.url}/")
+                write_url()
+
+            server.run(announce)
         if dump_state is not None:
             from localnet.rpc.anvil_dump import anvil_state  # only a dump needs it, so it does not delay the start
 
@@ -367,69 +385,6 @@ def _addresses(folder: Path | None) -> AddressIndex:
     from localnet.ledger.address_index import FILE, AddressIndex
 
     return AddressIndex(None if folder is None else folder / FILE)
-
-
-def _serve(
-    network: Network,
-    interval: BlockTimer,
-    host: str,
-    port: int,
-    ready_file: Path | None,
-    hosts: list[str],
-    origins: list[str],
-    unlock: bool,
-    silent: bool,
-    mnemonic: str,
-    path: str,
-    artifacts: list[Path] | None,
-    folder: Path | None,
-    keep_states: int | None,
-    impersonates: bool,
-    explores: bool,
-    addresses: AddressIndex | None,
-    limits: NodeLimits,
-    offline: bool,
-) -> None:
-    from fvm_hypervisor.cli.node_settings import banner
-    from fvm_hypervisor.explorer.application import explorer
-    from fvm_hypervisor.verification.application import NodeVerification
-    from localnet.console import Console
-    from localnet.rpc.access import Access
-    from localnet.rpc.server import Server, is_external
-    from localnet.rpc.server import ready_file as written
-
-    allow_open_files()
-    signs = unlock or not is_external(host)
-    access = Access((*hosts, host), tuple(origins))  # clients use the listening address as the Host header
-    verification = NodeVerification(lambda: server.url, folder, offline=offline)
-    pages = explorer(artifacts, lambda wanted: vector_of(server.url, wanted, network.overlay), verification.source_of)
-    server = Server(
-        network,
-        port,
-        limits,
-        access=access,
-        interval=interval,
-        host=host,
-        signs=signs,
-        keep_states=keep_states,
-        impersonates=impersonates,
-        pages=verification.wrap(pages if explores else None),
-        addresses=addresses,
-    )
-    with closing(verification), written(ready_file, server.url) as write_url:
-
-        def announce() -> None:
-            if not silent:
-                typer.echo(banner(network, mnemonic, path, signs=signs))
-                console = Console(network, artifacts, server.url, explored=explores)
-                console.listen()
-                server.attach(console)
-                typer.echo(f"\nListening on {server.url} (chain id {network.chain_id}, block {network.block_number})")
-                if explores:
-                    typer.echo(f"Explorer at {server.url}/")
-            write_url()
-
-        server.run(announce)
 
 
 def allow_open_files() -> None:
