@@ -125,8 +125,6 @@ class Adapter:
             if self._session is not None and self._done_count == self._paused_count:
                 self._session.forget_pause()
 
-    # --- requests ---------------------------------------------------------------------------------------------
-
     def _respond(self, request: Mapping[str, Any]) -> None:
         number, command, arguments = request.get("seq"), request.get("command"), request.get("arguments") or {}
         command = command if isinstance(command, str) else ""
@@ -208,8 +206,6 @@ class Adapter:
         self._current_session.check_open()
         return {"allThreadsContinued": True}
 
-    # --- breakpoints ------------------------------------------------------------------------------------------
-
     def _set_lines(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         path = str(arguments["source"].get("path") or arguments["source"].get("name", ""))
         lines = [int(each["line"]) for each in arguments.get("breakpoints") or []]
@@ -236,8 +232,6 @@ class Adapter:
             except InvalidInput as error:
                 answers.append({"verified": False, "message": str(error)})
         return {"breakpoints": answers}
-
-    # --- queries ----------------------------------------------------------------------------------------------
 
     def _threads(self, _: Mapping[str, Any]) -> dict[str, Any]:
         return {"threads": [{"id": _THREAD, "name": "message"}]}
@@ -334,8 +328,6 @@ class Adapter:
             raise InvalidInput(f"memory offset {offset} is out of range: it must be at least 0")
         data = views.memory(self._current_session, int(number or 0), offset, int(arguments["count"]))
         return {"address": hex(offset), "data": b64encode(data).decode()}
-
-    # --- events -----------------------------------------------------------------------------------------------
 
     def _report(self, state: Stop | End) -> None:
         """Send the event for the session's current position.

@@ -260,8 +260,6 @@ class StepListener:
         """True if another thread requested the end of the execution."""
         self._wait = wait
 
-    # --- the tracer -------------------------------------------------------------------------------------------
-
     def event(self, event: TraceEvent, /) -> None:
         """Handle an event. Raises Abandoned."""
         if self.abandoned:
@@ -331,8 +329,6 @@ class StepListener:
         """Record a frame's position when it ends or waits."""
         if self.calls:
             self.calls[-1].started, self.calls[-1].counter = number, counter
-
-    # --- calls ------------------------------------------------------------------------------------------------
 
     def _charge(self, event: GasCharged) -> None:
         self.used += event.milligas
@@ -488,8 +484,6 @@ class DebuggedRun:
         if isinstance(found, BaseException):
             raise found
         return found
-
-    # --- on the thread that executes --------------------------------------------------------------------------
 
     def _wait(self, site: StopSite, reason: str) -> Plan:
         self.listener.interrupted = False

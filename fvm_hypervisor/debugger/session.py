@@ -278,8 +278,6 @@ class Session:
         self._stepped_over: dict[Position, Position] = {}
         """Mapping from the end of a step over calls to its start, to step back without executing the calls' lines."""
 
-    # --- forwards ---------------------------------------------------------------------------------------------
-
     def start(self) -> Stop | End:
         """Start over, and stop at the call of the message."""
         return self._run_again(RunTo(_FIRST, "the message begins"))
@@ -315,8 +313,6 @@ class Session:
     def _forward(self, step: Step | None) -> Stop | End:
         site = self.site
         return self._resume(RunForward(self.breakpoints, self.sources, step, site))
-
-    # --- backwards --------------------------------------------------------------------------------------------
 
     def back(self, *, into: bool = False, by_instruction: bool = False) -> Stop | End:
         """Step back to the previous line or syscall; with `into`, also into calls."""
@@ -415,8 +411,6 @@ class Session:
         self._run_again(plan)
         return plan.counters
 
-    # --- queries ----------------------------------------------------------------------------------------------
-
     @property
     def site(self) -> StopSite:
         """Return the current stop site. Raises InvalidInput at the end of the message."""
@@ -484,8 +478,6 @@ class Session:
                     self.close()
         return found
 
-    # --- restoring the position ---------------------------------------------------------------------------------
-
     @contextmanager
     def _restore_position(self) -> Iterator[None]:
         """Restore the current position and stop reason after the block, even if a pause ends the block.
@@ -510,8 +502,6 @@ class Session:
             if isinstance(before, Stop):
                 self.go_to(before.site.position, before.reason)
                 raise
-
-    # --- executions -------------------------------------------------------------------------------------------
 
     def _run_again(self, plan: Plan) -> Stop | End:
         self._check()

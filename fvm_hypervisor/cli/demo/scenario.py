@@ -119,8 +119,6 @@ class DemoStage:
         events, self._recorder.events = tuple(self._recorder.events), []
         return events
 
-    # --- deploying --------------------------------------------------------------------------------------------
-
     def deploy(self, name: str) -> ActorID:
         """Deploy a contract through the Ethereum address manager."""
         artifact = contract(name)
@@ -137,8 +135,6 @@ class DemoStage:
         self.counter = self.machine.create(code).id
         self.names[self.counter] = "native counter"
         return self.counter
-
-    # --- messages ---------------------------------------------------------------------------------------------
 
     def call_contract(self, name: str, function: str, *arguments: Any, value: int = 0) -> tuple[Any, ApplyResult]:
         """Send a transaction from the Ethereum account; return the decoded result and the apply result."""

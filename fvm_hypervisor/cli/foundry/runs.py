@@ -156,8 +156,6 @@ class SuiteRuns:
                 typer.echo("\n".join(report.summary_table(suites, detailed=reports.detailed)))
             typer.echo("\n".join(report.summary_lines(suites, seconds, session.wanted.symbolic)))
 
-    # --- what is written --------------------------------------------------------------------------------------------
-
     def _store_gas_snapshots(self, suites: list[SuiteResult]) -> bool:
         """Compare and write gas snapshots taken by tests; return True if none differs.
 
@@ -240,8 +238,6 @@ class SuiteRuns:
         for suite in suites:
             for name in (name for part in suite.collected for name in part.cut):
                 sys.stderr.write(f"counted in part, since it is long: {suite.contract}.{name}\n")
-
-    # --- several runs -----------------------------------------------------------------------------------------------
 
     def compare(self, numbers: list[int]) -> int:
         """Run under each network version, print the differences, and return the exit status."""

@@ -233,8 +233,6 @@ class ActorCalls(AccountCalls):
         self._emit(calls, call.from_, actor)
         return result
 
-    # --- authorizations ---------------------------------------------------------------------------------------
-
     def _refusal(self, calls: CallManager, call: Call, actor: ActorID) -> CallResult | None:
         """Accept every caller; a read-only call cannot change the state."""
         if call.read_only:

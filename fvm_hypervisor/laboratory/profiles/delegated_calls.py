@@ -196,8 +196,6 @@ class AccountCalls:
             return CallResult(ExitCode.OK, Block(CBOR, byte_string(EMPTY_CODE_HASH)))
         return self._inner.invoke(calls, call, actor, state)
 
-    # --- running lent code ------------------------------------------------------------------------------------
-
     def _is_delegated_code(self, calls: CallManager, call: Call) -> bool:
         """Return True if the caller is code that runs in an account's name."""
         if call is self._outer or calls.depth == 1:
@@ -254,8 +252,6 @@ class AccountCalls:
         calls.gas.charge("OnDelegatedEvent", to_milligas(GAS["event"]))
         log = Log((_DELEGATED,), bytes(12) + ethereum_address(calls, account))
         calls.add_event(StampedEvent(emitter, tuple(log_to_entries(log))))
-
-    # --- authorizations ---------------------------------------------------------------------------------------
 
     def _apply_and_call(self, calls: CallManager, call: Call, actor: ActorID) -> CallResult:
         """Apply the authorizations, then make the call as the receiver; exit with 0 even if the call fails."""

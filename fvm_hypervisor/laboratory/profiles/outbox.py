@@ -207,8 +207,6 @@ class _Invocation:
         self.settle(*fields)
         return None
 
-    # --- posting ----------------------------------------------------------------------------------------------
-
     def _post_fields(self, params: Block | None) -> list[Any]:
         try:
             to, method, data, value, *numbers = read_fields(params, len(_POST_TYPES))
@@ -290,8 +288,6 @@ class _Invocation:
             return f"the receipt has {receipt_gas} gas but no method: set both or neither"
         return ""
 
-    # --- delivering -------------------------------------------------------------------------------------------
-
     def next(self, gas_limit: int) -> list[Any] | None:
         """Return the next delivery for `gas_limit` gas, with its value paid out.
 
@@ -351,8 +347,6 @@ class _Invocation:
         if not self._pay(entry.poster, back):
             burnt += back
         self._pay(BURNT_FUNDS_ACTOR, burnt)
-
-    # --- state and funds --------------------------------------------------------------------------------------
 
     def _load(self) -> tuple[int, int, Amt]:
         number, first, root = get_object(self._blocks, self._kernel.self_.root())

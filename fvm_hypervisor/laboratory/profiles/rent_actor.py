@@ -400,8 +400,6 @@ class _Invocation:
             raise ActorExit(ExitCode.USR_SERIALIZATION, message=text)
         return fields
 
-    # --- methods ----------------------------------------------------------------------------------------------
-
     def pay(self, address: bytes) -> list[int]:
         """Add the call's value to an actor's deposit; return its next epoch. An actor may opt in itself."""
         actor, state = self._actor(address)
@@ -487,8 +485,6 @@ class _Invocation:
             raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=f"invalid proof of the state: {error}") from None
         return []
 
-    # --- at the end of an epoch -------------------------------------------------------------------------------
-
     def collect(self) -> None:
         """Collect due rent, and archive actors without funds, within the limits of an epoch."""
         ledger = self._load()
@@ -567,8 +563,6 @@ class _Invocation:
             return size_of(self._store, state.head, STATE_BLOCKS)
         except (StoreError, CodecError) as error:
             raise Fatal(f"the state of f0{actor} cannot be read: {error}") from error
-
-    # --- state and funds --------------------------------------------------------------------------------------
 
     def _actor(self, address: bytes) -> tuple[ActorID, ActorState]:
         if not address:

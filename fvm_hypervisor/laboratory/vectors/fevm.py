@@ -146,8 +146,6 @@ class CaseRunner:
             return machine
         return Hypervisor(store, root, context, MachineSettings(lambda _manifest, _store: registry))
 
-    # --- before -----------------------------------------------------------------------------------------------
-
     def _build(self, store: Store, actors: list[Mapping[str, Any]]) -> Cid:
         tree = StateTree.empty(store)
         for actor in actors:
@@ -181,8 +179,6 @@ class CaseRunner:
             TokenAmount(int(actor["balance"])),
             Address.from_bytes(bytes.fromhex(actor["delegated"])) if actor["delegated"] else None,
         )
-
-    # --- after ------------------------------------------------------------------------------------------------
 
     def _compare_actors(self, machine: Hypervisor, known: Mapping[int, Mapping[str, Any]]) -> Iterator[str]:
         machine.state_tree.flush()
