@@ -118,7 +118,6 @@ class LotusNode:
         return b64encode(self._externs().beacon_randomness(epoch)).decode()
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Return the response to one JSON-RPC request."""
         method = self.methods.get(request["method"])
         if method is None:
             error: dict[str, Any] = {"code": -32601, "message": f"method '{request['method']}' not found"}
@@ -131,5 +130,4 @@ class LotusNode:
 
 
 def served(node: LotusNode) -> AbstractContextManager[str]:
-    """Serve the node; the context's value is its URL."""
     return replying(node.answer)

@@ -43,9 +43,6 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return folder, str(jar.address)
 
 
-# --- code, actor, calls -----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.slow
 def test_from_code_to_an_answer_on_a_new_chain(hypervisor: Command) -> None:
     assert hypervisor("actor", "install", MODULE, "--schema", SCHEMA, "--state", "chain") == (0, f"{CODE}\n")
@@ -212,9 +209,6 @@ def test_invalid_arguments_exit_with_2_and_create_no_folder(
     assert list(Path().iterdir()) == []
 
 
-# --- the template -----------------------------------------------------------------------------------------------------
-
-
 def test_a_new_project_is_the_template_under_another_name(hypervisor: Command, tmp_path: Path) -> None:
     status, words = hypervisor("actor", "new", "guest_book")
     assert (status, words.startswith("created guest_book: ")) == (0, True)
@@ -290,7 +284,6 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def run_tests(project: Path) -> str:
-    """Run pytest on the project's own tests and return its output."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
     done = subprocess.run(
         command, cwd=project, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=600

@@ -45,7 +45,6 @@ def test_interpreted_install_explains_how_to_get_compiled_one(
 
 
 def program(home: Path, elsewhere: Path) -> subprocess.CompletedProcess[str]:
-    """Run the command with packages of `elsewhere` before those of `home`."""
     code = "import sys; sys.argv = ['hypervisor', 'doctor']; from fvm_hypervisor.cli.start import main; main()"
     environment = {**os.environ, "PYTHONPATH": f"{elsewhere}{os.pathsep}{home}"}
     command = [sys.executable, "-c", code]
@@ -88,7 +87,6 @@ Json = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Json:
-    """Return the JSON of `hypervisor demo`, run in a separate process and folder."""
     folder = tmp_path_factory.mktemp("demo")
     command = [str(Path(sys.executable).parent / "hypervisor"), "demo", "--json", "--state", str(folder / "state")]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, env=dict(os.environ))

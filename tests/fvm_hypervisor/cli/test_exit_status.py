@@ -148,7 +148,6 @@ OWN_STATUS = {"t8n"}
 
 
 def commands(group: Any, *before: str) -> Iterator[str]:
-    """Return the names of all commands."""
     for name in group.list_commands(None):
         command = group.get_command(None, name)
         if hasattr(command, "commands"):
@@ -343,7 +342,6 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def has_begun(process: subprocess.Popen[str]) -> None:
-    """Wait for the first result."""
     assert process.stdout is not None
     assert process.stdout.readline()
 
@@ -357,7 +355,6 @@ def has_children(process: subprocess.Popen[str]) -> None:
 
 
 def has_processes(group: int) -> bool:
-    """Return True if a process group has processes."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:

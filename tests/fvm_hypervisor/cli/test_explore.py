@@ -53,7 +53,6 @@ def test_a_folders_chain_is_shown_until_a_signal_ends_it(tmp_path: Path) -> None
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Return the files of a folder, except for the lock files."""
     return {
         path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.suffix in (".sst", ".log")
     }
@@ -113,7 +112,6 @@ def test_a_sender_without_a_key_has_one_answer_everywhere(sends: bool, tmp_path:
 
 
 def extracted(transaction: str, folder: Path, *source: object) -> str:
-    """Return the error output of `hypervisor extract`."""
     out = folder / "vector.json"
     return run("extract", transaction, *source, "--out", out).stderr
 

@@ -135,8 +135,6 @@ def test_other_usage_errors_are_unchanged() -> None:
 
 
 class Terminal(io.StringIO):
-    """A standard error stream that is a terminal."""
-
     def isatty(self) -> bool:
         return True
 

@@ -50,13 +50,11 @@ def running(ready: Path, *arguments: str, files: int | None = None) -> Iterator[
 
 
 def terminated(process: Program) -> tuple[str, str]:
-    """Terminate a node and return its output and errors."""
     process.terminate()
     return process.communicate(timeout=START)
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a command that ends by itself."""
     return prepared.run(*arguments, timeout=START)
 
 

@@ -154,7 +154,6 @@ def test_node_streams_match_options(tmp_path: Path) -> None:
 
 
 def streams(url: str) -> str:
-    """Return the doctor's report on a node's reward streams."""
     checks = json.loads(run("doctor", "--rpc-url", url, "--json").stdout)["checks"]
     found: str = next(check["result"] for check in checks if check["name"] == "reward streams")
     return found
@@ -281,7 +280,6 @@ def test_in_memory_node_keeps_requested_number_of_states(tmp_path: Path) -> None
 
 
 def _balance_at(url: str, block: str) -> str:
-    """Return a balance in a block, or the error text."""
     try:
         return str(rpc_request(url, "eth_getBalance", BOB, block))
     except NodeError as error:
@@ -363,7 +361,6 @@ def test_half_open_requests_yield_503_then_new_client_is_served(tmp_path: Path) 
 
 
 def _heard(client: socket.socket) -> bytes:
-    """Return the data received so far."""
     try:
         return client.recv(1 << 16)
     except OSError:

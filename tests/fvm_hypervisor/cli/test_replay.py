@@ -136,7 +136,6 @@ CHANGED = 7
 
 @pytest.fixture(scope="module")
 def made_chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Create a chain with messages, null rounds at 3 and 4, and a manual change."""
     folder = tmp_path_factory.mktemp("made_chain") / "chain"
     official = fvm_data() is not None
     with Network(

@@ -96,7 +96,6 @@ PLACES = {"codes": ["0x00"], "calls": [PLACE]}
 
 
 def put_too_much(network: Network) -> tuple[bytes, bytes]:
-    """Return the hashes of a deployment and of a transaction that fails in the deployed vault."""
     made = network.send(None, 0, CALLER.bytecode)
     with pytest.raises(TransactionFailed) as failed:
         network.send(made.contract_address, 0, PUT, gas_limit=GAS)

@@ -42,7 +42,6 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make the working directory a Foundry project."""
     shutil.copytree(PROJECT, tmp_path / "project")
     monkeypatch.chdir(tmp_path / "project")
     return tmp_path / "project"
@@ -64,7 +63,6 @@ def as_json(url: str, *arguments: str) -> Any:
 
 @pytest.fixture
 def vault(url: str, project: Path) -> str:
-    """Deploy a contract by its name."""
     deployed = as_json(url, "deploy", "Vault", "5")
     assert (deployed["contract"], deployed["status"]) == ("Vault", "ok")
     assert deployed["native"].startswith("f410f")

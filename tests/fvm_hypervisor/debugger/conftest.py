@@ -16,7 +16,6 @@ Debug = Callable[..., Session]
 
 @pytest.fixture(scope="session")
 def stage() -> Iterator[Stage]:
-    """Return the network in memory."""
     with Network() as network:
         yield prepare(network)
 
@@ -37,7 +36,6 @@ def debug(stage: Stage) -> Iterator[Debug]:
 
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Stage]:
-    """Return a closed folder with the chain of the debugged network."""
     folder = tmp_path_factory.mktemp("stepped") / "chain"
     with Network(folder) as network:
         return folder, prepare(network)

@@ -13,7 +13,6 @@ class DapClient:
         self.events: list[dict[str, Any]] = []
 
     def send(self, command: str, **arguments: Any) -> int:
-        """Send a request and return its number."""
         self._number += 1
         message = {"seq": self._number, "type": "request", "command": command, "arguments": arguments}
         data = json.dumps(message).replace("Infinity", "1e999").encode()
@@ -22,7 +21,6 @@ class DapClient:
         return self._number
 
     def read(self) -> dict[str, Any] | None:
-        """Return the next message, or None at the end."""
         length = None
         while line := self._reader.readline().strip():
             name, _, value = line.partition(b": ")
@@ -34,14 +32,12 @@ class DapClient:
         return message
 
     def request(self, command: str, **arguments: Any) -> dict[str, Any]:
-        """Return the body of a successful response."""
         result = self.response(command, **arguments)
         assert result["success"], result
         body: dict[str, Any] = result["body"]
         return body
 
     def response(self, command: str, **arguments: Any) -> dict[str, Any]:
-        """Return the response to a request."""
         number = self.send(command, **arguments)
         while True:
             message = self.read()
@@ -52,7 +48,6 @@ class DapClient:
             self.events.append(message)
 
     def event(self, name: str) -> dict[str, Any]:
-        """Return the body of the next event of a name."""
         while True:
             for place, message in enumerate(self.events):
                 if message.get("event") == name:
@@ -70,10 +65,8 @@ class DapClient:
         self.event("initialized")
 
     def variables(self, reference: int) -> dict[str, dict[str, Any]]:
-        """Return variables by name."""
         return {each["name"]: each for each in self.request("variables", variablesReference=reference)["variables"]}
 
     def scope(self, frame: int, name: str) -> dict[str, dict[str, Any]]:
-        """Return the variables of a frame's scope by name."""
         scopes = self.request("scopes", frameId=frame)["scopes"]
         return self.variables(next(each["variablesReference"] for each in scopes if each["name"] == name))

@@ -34,7 +34,6 @@ class Stage:
 
 
 def prepare(network: Network, schema: Path = SCHEMA) -> Stage:
-    """Deploy contract and actor, and send the failing transaction."""
     teller = network.deploy(TELLER)
     code = network.actors.install(COUNTER, schema)
     counter = network.machine.create(code).id

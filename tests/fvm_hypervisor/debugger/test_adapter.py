@@ -179,7 +179,6 @@ def test_invalid_frame_is_refused_and_session_continues(client: DapClient, launc
 
 
 def nested(depth: int) -> bytes:
-    """Return a message with unclosed lists."""
     data = b"[" * depth
     return b"Content-Length: %d\r\n\r\n%s" % (len(data), data)
 

@@ -49,11 +49,9 @@ class Screen:
         return before + text
 
     def type(self, line: str) -> None:
-        """Type a line."""
         os.write(self._terminal, line.encode() + b"\n")
 
     def close(self) -> None:
-        """End the program if it is running."""
         if self.program.poll() is None:
             self.program.kill()
         self.program.wait()

@@ -37,7 +37,6 @@ SOURCE = (PROJECT / "src" / "Teller.sol").read_text().splitlines()
 
 
 def line_of(text: str) -> int:
-    """Return the number of the first source line with a text."""
     return next(number for number, line in enumerate(SOURCE, 1) if text in line)
 
 
@@ -47,13 +46,11 @@ def stopped(state: Stop | End) -> Stop:
 
 
 def innermost_position(session: Session) -> tuple[str, int]:
-    """Return path and line of the innermost frame."""
     frame = views.frames(session)[0]
     return frame.path, frame.line
 
 
 def started(debug: Debug, *breakpoints: str, subject: Subject | None = None) -> Session:
-    """Return a session at its message's start, with these breakpoints."""
     session = debug(subject)
     session.start()
     for breakpoint in breakpoints:
@@ -274,7 +271,6 @@ def test_pause_while_reversing_from_end_is_a_stop(debug: Debug, monkeypatch: pyt
 
 
 def paused_while_it_runs(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
-    """Pause the next executions this many times, each after its first instruction."""
     consult, left = StepListener._consult_plan, [times]
 
     def asked(self: StepListener, site: StopSite) -> None:
@@ -494,7 +490,6 @@ def test_omitted_storage_and_memory_are_reported(debug: Debug, monkeypatch: pyte
 
 
 def stepped(session: Session) -> tuple[int, End]:
-    """Return the number of stops of a message, and its end."""
     state, count = session.start(), 0
     while isinstance(state, Stop):
         state, count = session.step(), count + 1

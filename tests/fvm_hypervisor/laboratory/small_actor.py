@@ -28,7 +28,6 @@ class SmallActor:
     said: bytes = b"hello"
 
     def module(self) -> bytes:
-        """Return the module."""
         entry = (3).to_bytes(8, "little") + (0x55).to_bytes(8, "little")
         entry += len(b"kind").to_bytes(4, "little") + len(self.said).to_bytes(4, "little")
         fields = data(_ENTRY, entry) + data(_KEY, b"kind") + data(_VALUE, self.said)
@@ -51,6 +50,5 @@ class SmallActor:
         return guest(body, *_IMPORTS, fields=fields, locals_="(local $turn i32)")
 
     def bundle(self, file: Path) -> Path:
-        """Return our own bundle with this actor, as a file."""
         file.write_bytes(build(Bundle.embedded("v19"), {NAME: self.module()}))
         return file

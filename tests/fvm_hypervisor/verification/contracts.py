@@ -37,7 +37,6 @@ def artifact(name: str, variant: str = DEPLOYED) -> ContractArtifact:
 
 
 def body(name: str = "Kept", **changes: Any) -> dict[str, Any]:
-    """Return the JSON body of a request, with other fields."""
     return {
         "stdJsonInput": {"language": "Solidity", "sources": {FILE: {"content": SOURCE}}, "settings": {}},
         "compilerVersion": COMPILER,
@@ -52,7 +51,6 @@ def printing(folder: Path, answer: Any) -> Solc:
 
 
 def running(folder: Path, script: str) -> Solc:
-    """Return a compiler that runs a Python script."""
     program = folder / "solc"
     program.write_text(f"#!{sys.executable}\n{script}\n", encoding="utf-8")
     program.chmod(0o755)
@@ -70,7 +68,6 @@ def init_code(name: str, argument: int | None = None, libraries: Mapping[str, by
 
 
 def deploy(network: Network, code: bytes) -> bytes:
-    """Deploy init code and return the address."""
     made = network.send(None, 0, code).contract_address
     assert made is not None
     return made

@@ -42,7 +42,6 @@ class Api:
         return self.ask("POST", f"/v2/verify/{chain}/{address}", body() if data is None else data)
 
     def verify(self, address: str, data: Any = None) -> Any:
-        """Return the finished job of a submission."""
         status, result = self.submit(address, data)
         assert status == 202, result
         return self.finished(result["verificationId"])

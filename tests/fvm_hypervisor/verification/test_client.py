@@ -23,7 +23,6 @@ COUNTER = "src/Counter.sol"
 
 @pytest.fixture
 def api(tmp_path: Path) -> Iterator[Api]:
-    """A node whose compiler answers with forge's artifact of Counter, and writes its input to a file."""
     compiled = json.loads((HERE / "compiled.json").read_text(encoding="utf-8"))["out/Counter.sol/Counter.json"]
     output = {
         "abi": compiled["abi"],

@@ -24,8 +24,6 @@ EXACT, MATCH = MatchLevel.EXACT, MatchLevel.MATCH
 
 @dataclass(frozen=True)
 class Deployed:
-    """Runtime and init code of a deployed contract."""
-
     runtime: bytes
     init_code: bytes
 
@@ -168,8 +166,6 @@ def test_transactions_that_create_nothing(network: Network, node: NodeClient) ->
 
 
 class Answers:
-    """A node with fixed responses."""
-
     def __init__(self, **answers: Any) -> None:
         self._answers = answers
 

@@ -22,7 +22,6 @@ def report(*arguments: object) -> dict[str, Any]:
 
 
 def receipts(chain: Path) -> dict[str, int]:
-    """Return the gas used by transaction, as the chain recorded it."""
     with Network(chain) as network:
         index = network.chain.index
         heights = range(index.first, index.head + 1)

@@ -47,7 +47,6 @@ def table(found: dict[str, Any], name: str) -> dict[str, tuple[list[int], list[i
 
 @pytest.fixture
 def vector(tmp_path: Path) -> Path:
-    """Return one golden vector as a file, in the form of official ones."""
     file = tmp_path / "one.json"
     file.write_text(json.dumps(next(iter(read_vectors(SEND)))), encoding="utf-8")
     return file
@@ -401,14 +400,12 @@ LOOP = 5  # local.get, i32.const, i32.sub, local.tee, br_if: each has the price 
 
 
 def compared(chain: Path, folder: Path, after: SmallActor) -> list[str]:
-    """Return the lines of the report without column spaces."""
     done = run("compare", str(chain), "--bundle", str(after.bundle(folder / "after.car")), "--workers", "1")
     assert done.exit_code == FAILED, done.stderr
     return [" ".join(line.split()) for line in done.stdout.splitlines()]
 
 
 def part(lines: list[str], title: str) -> list[str]:
-    """Return the lines of a table, or none if it is missing."""
     found = [number for number, line in enumerate(lines) if line.startswith(title)]
     if not found:
         return []

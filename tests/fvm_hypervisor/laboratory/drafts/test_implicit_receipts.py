@@ -90,21 +90,18 @@ def latest(height: int) -> dict[str, Any]:
 
 
 def transfer(network: Network) -> Tipset:
-    """Send one message in a block of its own and return the tipset."""
     alice, bob = network.accounts[:2]
     network.send_native(bob.native, value=1, sender=alice)
     return network.head
 
 
 def mine_transfer(network: Network, null_rounds: int) -> Tipset:
-    """Send one message in a block after null rounds and return the tipset."""
     return mine_together(network, network.accounts[:1], network.accounts[1].native, 0, null_rounds)
 
 
 def mine_together(
     network: Network, senders: Sequence[Account], to: Address, method: int, null_rounds: int = 0
 ) -> Tipset:
-    """Send a message of each account in one block and return the tipset."""
     network.automine = False
     for sender in senders:
         message = Message(
@@ -132,7 +129,6 @@ def tips_of(network: Network, tipset: Tipset) -> int:
 
 
 def cids_of(receipts: Iterable[Receipt]) -> list[str]:
-    """Return the CIDs of the messages that receipts name."""
     return [show(receipt.message or b"") for receipt in receipts]
 
 
@@ -279,8 +275,6 @@ def test_events_of_cron_are_linked_by_its_receipt_alone(tmp_path: Path) -> None:
             assert "tick" in request(url, "GET", f"/tx/0x{hash_}")[2].decode()
 
 
-# --- RPC --------------------------------------------------------------------------------------------------------------
-
 EXPLICIT, ALL, IMPLICIT = ({"include": each} for each in ("explicit", "all", "implicit"))
 
 
@@ -417,9 +411,6 @@ def test_simulated_blocks_have_the_receipts_of_mined_ones(network: Network) -> N
         network.mine(null_rounds=null_rounds)
     mined = [rpc("eth_getBlockByNumber", number, False)["hash"] for number in numbers]
     assert [each["hash"] for each in simulated[-2:]] == mined
-
-
-# --- explorer, replay, vectors ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow

@@ -76,7 +76,6 @@ def opened(draft: Path, path: str | Path = ":memory:", *, trust: bool = False, *
 
 
 def sent(network: Network) -> int:
-    """Return the gas of a transfer between existing accounts."""
     alice, bob = network.accounts[:2]
     return network.send_native(bob.native, value=1, sender=alice.native).gas_used
 

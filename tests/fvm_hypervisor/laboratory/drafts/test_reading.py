@@ -357,7 +357,6 @@ def draft(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def chain(tmp_path: Path) -> Path:
-    """Return a chain of nv29 with three transfers and a call without value."""
     with Network(tmp_path / "chain", clock=Clock()) as network:
         alice, bob, *_ = network.accounts
         for _ in range(3):

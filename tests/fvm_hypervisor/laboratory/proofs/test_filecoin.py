@@ -124,7 +124,6 @@ def test_too_many_blocks_are_refused(source: Source) -> None:
 
 
 def as_lotus(committee: Committee) -> list[dict[str, Any]]:
-    """Return the power table as the JSON of a Lotus node."""
     return [
         {"ID": entry.id, "Power": str(entry.power), "PubKey": b64encode(entry.key).decode()}
         for entry in committee.table

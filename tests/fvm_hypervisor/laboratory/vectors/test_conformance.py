@@ -49,8 +49,6 @@ from tests.conftest import bundle_folder, data_file
 
 CODE = cid_of(b"some code", RAW)
 
-# --- a vector with an error of one gas -----------------------------------------------------------------------------
-
 
 @pytest.fixture
 def vector(tmp_path: Path) -> Path:
@@ -91,7 +89,6 @@ def run_vector(vector: Path) -> Callable[..., Record]:
 
 @pytest.fixture
 def recorded(run_vector: Callable[..., Record], tmp_path: Path) -> Path:
-    """Return the charges of the vector before the error is planted."""
     record = run_vector(trace=True)
     path = tmp_path / "traces.jsonl"
     path.write_text(json.dumps({"id": f"{record['vector']}:{record['variant']}", "trace": record["trace"]}) + "\n")
@@ -180,9 +177,6 @@ def test_the_command_keeps_traces_and_compares_with_them(vector: Path, tmp_path:
     assert "OnBlockOpenBase 187,741" in again.stdout
 
 
-# --- lists of charges --------------------------------------------------------------------------------------------
-
-
 def listed(*amounts: int) -> list[Any]:
     return [{"call": "f01", "method": 2}, *(["charge", amount] for amount in amounts), {"return": 0}]
 
@@ -237,12 +231,7 @@ def test_a_file_that_holds_no_traces_is_refused_with_the_line(tmp_path: Path, te
         TraceFile(path)
 
 
-# --- states --------------------------------------------------------------------------------------------------------
-
-
 class States:
-    """States over one store."""
-
     def __init__(self) -> None:
         self.store = MemoryStore()
         self.empty = StateTree.empty(self.store).flush()

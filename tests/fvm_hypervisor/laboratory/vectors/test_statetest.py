@@ -46,9 +46,6 @@ def load(name: str) -> dict[str, Any]:
     return tests
 
 
-# --- statetest --------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.slow
 def test_every_case_has_one_record_and_all_pass() -> None:
     done = run("statetest", "--json", "--workers", "2", data_file(EXAMPLE), data_file(SET_CODE))
@@ -182,9 +179,6 @@ def test_the_trace_ends_in_the_root_and_steps_add_up_to_the_gas(tmp_path: Path) 
     for before, after in pairwise(steps):
         if before["depth"] == after["depth"] and after["pc"] > before["pc"]:
             assert int(before["gas"], 16) - int(before["gasCost"], 16) == int(after["gas"], 16)
-
-
-# --- t8n --------------------------------------------------------------------------------------------------------------
 
 
 def block_of(env: dict[str, Any]) -> dict[str, Any]:
@@ -332,21 +326,18 @@ WRONG = st.one_of(
 
 @cache
 def example(name: str) -> str:
-    """Return the first test of a file as JSON."""
     tests = json.loads(data_file(name).read_text(encoding="utf-8"))
     key = next(iter(tests))
     return json.dumps({key: tests[key]})
 
 
 def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Return every place in a JSON value below its top."""
     children = list(value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ())
     return [place for key, child in children for place in ((*at, key), *places(child, (*at, key)))]
 
 
 @st.composite
 def damaged(draw: st.DrawFn, text: str) -> Any:
-    """Return the value with one place replaced or removed."""
     value = json.loads(text)
     place = draw(st.sampled_from(places(value)))
     target = value

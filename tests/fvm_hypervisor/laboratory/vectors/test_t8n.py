@@ -139,9 +139,6 @@ def test_floor_above_the_execution_gas_cap_has_go_ethereums_text() -> None:
     assert done.result["rejected"] == [{"index": 0, "error": text}]
 
 
-# --- planted defects --------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("number", [each for each in NUMBERS if each not in WITHOUT_RULES])
 def test_a_missing_proposal_is_found(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     block, fork = DETECTING_CASES.get(number, BLOCK), incomplete(number)
@@ -202,9 +199,6 @@ def test_go_ethereum_s_bytes_are_ours() -> None:
 def test_a_fork_without_lists_has_none() -> None:
     case = next(iter(ACCESS_LIST_CASES.values()))
     assert "blockAccessList" not in transition(case["alloc"], case["env"], case["txs"], "Osaka").result
-
-
-# --- import -----------------------------------------------------------------------------------------------------------
 
 
 @cache

@@ -82,7 +82,6 @@ def test_json_and_cbor_give_the_same_certificates() -> None:
 
 
 def leaves(value: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
-    """Return the paths of the values in JSON that are neither a list nor an object."""
     if isinstance(value, dict | list):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             yield from leaves(item, *path, key)
@@ -91,7 +90,6 @@ def leaves(value: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
 
 
 def changed(value: Any) -> Any:
-    """Return another value of the same form."""
     if isinstance(value, int):
         return value + 1
     if not value:  # no key
