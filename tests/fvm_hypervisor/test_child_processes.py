@@ -30,7 +30,7 @@ MODULES = ("signal", "selectors", "socket", "struct", "multiprocessing", "fvm_hy
     ("command", "said"),
     [("hypervisor test", "True\nTrue\n"), ("hypervisor replay", "1\n2\n")],
 )
-def test_a_module_of_the_working_folder_is_not_run(command: str, said: str, tmp_path: Path) -> None:
+def test_module_of_the_working_folder_is_not_run(command: str, said: str, tmp_path: Path) -> None:
     program, project, ran = tmp_path / "program" / "main.py", tmp_path / "project", tmp_path / "ran"
     program.parent.mkdir()
     project.mkdir()

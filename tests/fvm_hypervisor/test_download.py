@@ -24,7 +24,7 @@ def part(tmp_path: Path) -> Path:
     return tmp_path / "file.part"
 
 
-def test_a_file_arrives_and_its_bytes_are_counted(site: Site, part: Path) -> None:
+def test_download_writes_file_and_reports_bytes(site: Site, part: Path) -> None:
     seen: list[int] = []
     download(f"{site.url}/file", part, LIMIT, seen.append)
     assert part.read_bytes() == CONTENT
@@ -32,7 +32,7 @@ def test_a_file_arrives_and_its_bytes_are_counted(site: Site, part: Path) -> Non
     assert seen[-1] == len(CONTENT)
 
 
-def test_a_redirect_is_followed(site: Site, part: Path) -> None:
+def test_redirect_is_followed(site: Site, part: Path) -> None:
     download(f"{site.url}/moved", part, LIMIT)
     assert part.read_bytes() == CONTENT
 
@@ -48,7 +48,7 @@ def test_interrupted_download_is_stored_and_resumed(site: Site, part: Path) -> N
     assert site.asked == ["", "bytes=100000-"]
 
 
-def test_a_server_without_ranges_sends_all_again(site: Site, part: Path) -> None:
+def test_server_without_ranges_sends_all_again(site: Site, part: Path) -> None:
     site.ranges = False
     part.write_bytes(b"x" * 300_000)
     download(f"{site.url}/file", part, LIMIT)
@@ -62,7 +62,7 @@ def test_complete_partial_download_is_not_requested_again(site: Site, part: Path
     assert len(site.asked) == 1
 
 
-def test_a_part_that_is_longer_than_the_file_is_dropped(site: Site, part: Path) -> None:
+def test_partial_file_longer_than_download_is_discarded(site: Site, part: Path) -> None:
     part.write_bytes(bytes(300_000))
     download(f"{site.url}/file", part, LIMIT)
     assert part.read_bytes() == CONTENT
@@ -98,7 +98,7 @@ def test_download_response_with_wrong_range_is_discarded(site: Site, part: Path)
         ("local", "responded with 302|not allowed"),
     ],
 )
-def test_a_server_that_has_no_file_is_quoted(site: Site, part: Path, path: str, words: str) -> None:
+def test_error_response_of_server_is_quoted(site: Site, part: Path, path: str, words: str) -> None:
     with pytest.raises(DownloadFailed, match=words):
         download(f"{site.url}/{path}", part, LIMIT)
     assert not part.exists()
@@ -118,6 +118,6 @@ def test_only_http_is_a_download(url: str, part: Path) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://", "http://[", "http://local host/x", "http://127.0.0.1:99999/"])
-def test_an_address_that_is_none_is_refused(url: str, part: Path) -> None:
+def test_invalid_url_is_refused(url: str, part: Path) -> None:
     with pytest.raises((InvalidInput, DownloadFailed)):
         download(url, part, LIMIT)

@@ -44,7 +44,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 @pytest.mark.slow
-def test_from_code_to_an_answer_on_a_new_chain(hypervisor: Command) -> None:
+def test_actor_is_installed_created_and_called_on_new_chain(hypervisor: Command) -> None:
     assert hypervisor("actor", "install", MODULE, "--schema", SCHEMA, "--state", "chain") == (0, f"{CODE}\n")
     jar = json_output("actor", "create", CODE, '{"owner": "f0100"}', "--value", "0.5", "--state", "chain")
     assert hypervisor("actor", "call", jar["id"], "Tip", '["hi"]', "--value", "1.5", "--state", "chain") == (0, "1\n")
@@ -95,7 +95,7 @@ def test_chain_open_in_another_process_can_only_be_inspected(chain: tuple[Path, 
 
 
 @pytest.mark.slow
-def test_a_method_is_called_by_number_with_cbor(chain: tuple[Path, str]) -> None:
+def test_method_is_called_by_number_with_cbor(chain: tuple[Path, str]) -> None:
     folder, jar = chain
     common = ["actor", "call", jar, "--state", folder, "--dry-run", "--value", "1fil"]
     assert json_output(*common, "633974955", "0x81626869") == {"answer": 1}
@@ -106,7 +106,7 @@ def test_a_method_is_called_by_number_with_cbor(chain: tuple[Path, str]) -> None
 
 
 @pytest.mark.slow
-def test_a_running_node_gets_code_an_actor_and_other_code(hypervisor: Command, tmp_path: Path) -> None:
+def test_running_node_gets_code_an_actor_and_other_code(hypervisor: Command, tmp_path: Path) -> None:
     silent = tmp_path / "silent.wasm"
     silent.write_bytes(guest("(i32.const 0)"))
     with Network() as network, serving(network) as url:
@@ -127,7 +127,7 @@ def test_a_running_node_gets_code_an_actor_and_other_code(hypervisor: Command, t
 
 
 @pytest.mark.slow
-def test_a_running_node_is_called_by_its_url(hypervisor: Command) -> None:
+def test_running_node_is_called_by_its_url(hypervisor: Command) -> None:
     with Network() as network:
         jar = network.actors.create(network.actors.install(MODULE, SCHEMA), {"owner": network.accounts[0].native})
         with serving(network) as url:
@@ -209,7 +209,7 @@ def test_invalid_arguments_exit_with_2_and_create_no_folder(
     assert list(Path().iterdir()) == []
 
 
-def test_a_new_project_is_the_template_under_another_name(hypervisor: Command, tmp_path: Path) -> None:
+def test_new_project_is_the_template_under_another_name(hypervisor: Command, tmp_path: Path) -> None:
     status, words = hypervisor("actor", "new", "guest_book")
     assert (status, words.startswith("created guest_book: ")) == (0, True)
     written = {path.relative_to("guest_book").as_posix() for path in Path("guest_book").rglob("*") if path.is_file()}
@@ -244,12 +244,12 @@ def test_project_uses_flags_and_crates_of_built_in_actors() -> None:
 
 
 @pytest.mark.slow
-def test_the_tests_of_the_template_pass_on_its_committed_module(tmp_path: Path) -> None:
+def test_tests_of_the_template_pass_on_its_committed_module(tmp_path: Path) -> None:
     _run_its_tests(FOLDER, TEMPLATE, MODULE, tmp_path)
 
 
 @pytest.mark.long
-def test_a_new_project_compiles_and_its_tests_pass(tmp_path: Path) -> None:
+def test_new_project_compiles_and_its_tests_pass(tmp_path: Path) -> None:
     try:
         build.find_compiler()
     except build.ToolchainMissing as missing:
@@ -291,7 +291,7 @@ def run_tests(project: Path) -> str:
     return done.stdout + done.stderr
 
 
-def test_a_project_in_c_builds_and_passes_its_tests(tmp_path: Path) -> None:
+def test_project_in_c_builds_and_passes_its_tests(tmp_path: Path) -> None:
     zig = needed_zig()
     project = new_project("adder", tmp_path, "c")
     subprocess.run(["make", f"CC={' '.join(zig)} cc"], cwd=project, check=True, capture_output=True, timeout=300)
@@ -299,7 +299,7 @@ def test_a_project_in_c_builds_and_passes_its_tests(tmp_path: Path) -> None:
     assert "3 passed" in run_tests(project)
 
 
-def test_a_project_in_assemblyscript_builds_and_passes_its_tests(tmp_path: Path) -> None:
+def test_project_in_assemblyscript_builds_and_passes_its_tests(tmp_path: Path) -> None:
     compiler = assemblyscript()
     if compiler is None:
         pytest.skip("no asc, AssemblyScript's compiler: `make templates` gets it")
@@ -339,7 +339,7 @@ def test_project_build_follows_its_manifest_and_tests_use_pytest(tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_the_command_ends_as_the_first_program_that_fails(tmp_path: Path) -> None:
+def test_command_ends_as_the_first_program_that_fails(tmp_path: Path) -> None:
     (tmp_path / "Makefile").write_text("all:\n\t@exit 3\n")
     assert run("actor", "test", tmp_path).exit_code == 2  # make's status for it
     (tmp_path / "test_one.py").write_text("def test_one(): assert True\n")

@@ -20,7 +20,7 @@ from tests.command import run
 
 
 @pytest.mark.slow
-def test_the_installation_is_whole() -> None:
+def test_doctor_passes_on_complete_installation() -> None:
     done = run("doctor", "--json")
     assert done.exit_code == 0, done.output
     checks = {check["name"]: check["result"] for check in json.loads(done.stdout)["checks"]}
@@ -143,7 +143,7 @@ def test_state_folder_is_left_at_requested_path(shown: Json) -> None:
     assert (Path(shown["folder"]) / "CURRENT").is_file()
 
 
-def test_a_folder_that_is_removed_is_not_named() -> None:
+def test_folder_that_is_removed_is_not_named() -> None:
     done = run("demo", "--json")
     assert done.exit_code == 0, done.output
     assert set(json.loads(done.stdout)) == {"actors", "steps"}

@@ -284,7 +284,7 @@ def test_right_state_folder_that_cannot_be_used_exits_with_1(
 
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("arguments", [["node", "--port", "0"], ["replay", "--from", "3"]], ids=lambda given: given[0])
-def test_a_node_to_fork_that_does_not_answer_was_typed_wrongly(arguments: list[str]) -> None:
+def test_unreachable_fork_url_exits_with_2(arguments: list[str]) -> None:
     done = run_command(*arguments, "--fork-url", NOBODY)
     assert (done.exit_code, f"no node responds at {NOBODY}" in done.stderr) == (2, True), done.output
 
@@ -322,7 +322,7 @@ def test_ctrl_c_during_loading_exits_silently_with_130() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
-def test_ctrl_c_ends_a_command_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_exits_silently_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 

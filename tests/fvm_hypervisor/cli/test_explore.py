@@ -28,7 +28,7 @@ HASH = "0x" + "12" * 32
 
 
 @pytest.mark.slow
-def test_a_folders_chain_is_shown_until_a_signal_ends_it(tmp_path: Path) -> None:
+def test_folders_chain_is_shown_until_a_signal_ends_it(tmp_path: Path) -> None:
     with Network(tmp_path / "chain") as network:
         sent = network.send(network.accounts[1].address, 10**18).hash.hex()
     program = Program(["explore", tmp_path / "chain", "--index"])
@@ -82,7 +82,7 @@ def test_explore_client_changes_do_not_affect_chain_folder(tmp_path: Path) -> No
         assert (network.block_number, network.balance(stranger)) == (2, 0)
 
 
-def test_a_chain_is_read_only_where_there_is_one(tmp_path: Path) -> None:
+def test_chain_is_read_only_where_there_is_one(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="read_only needs a folder"):
         Network(read_only=True)
     RocksStore.open(tmp_path / "empty").close()
@@ -92,7 +92,7 @@ def test_a_chain_is_read_only_where_there_is_one(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sends", [True, False], ids=["an account", "a contract"])
-def test_a_sender_without_a_key_has_one_answer_everywhere(sends: bool, tmp_path: Path) -> None:
+def test_sender_without_a_key_has_one_answer_everywhere(sends: bool, tmp_path: Path) -> None:
     """Return a vector if any implementation gives the same result, else an error text, as `extract` does."""
     with Network(tmp_path / "chain") as network:
         sender = "0x" + "34" * 20 if sends else str(network.deploy(ARTIFACTS / "DataCapName.json"))
@@ -146,7 +146,7 @@ def test_folder_without_a_chain_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_network_of_this_process_is_explored() -> None:
+def test_network_of_this_process_is_explored() -> None:
     with Network() as network, explore(network) as url:
         sent = network.chain.head.height
         with urlopen(f"{url}/epoch/{sent}") as result:
@@ -171,7 +171,7 @@ def test_trace_opens_the_page_at_the_node(what: str, place: str, monkeypatch: py
     assert (done.exit_code, done.output.strip(), opened) == (0, f"http://127.0.0.1:8600{place}", [done.output.strip()])
 
 
-def test_a_folder_has_no_page_to_open(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_has_no_page_to_open(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("webbrowser.open", lambda _: pytest.fail("opened"))
     done = run("trace", HASH, "--open", "--state", "chain")
     assert (done.exit_code, "hypervisor explore chain" in done.output) == (2, True)
@@ -190,7 +190,7 @@ def test_log_links_page_of_failed_transactions_only(capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.slow
-def test_a_node_serves_pages_unless_it_is_not_to(tmp_path: Path) -> None:
+def test_node_serves_pages_unless_it_is_not_to(tmp_path: Path) -> None:
     with running(tmp_path / "ready") as (url, process):
         assert request(url, "GET", "/")[0] == 200
         process.send_signal(signal.SIGTERM)

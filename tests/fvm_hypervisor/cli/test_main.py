@@ -139,7 +139,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_the_line_is_written_over_and_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_line_is_overwritten_and_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
     monkeypatch.setenv("COLUMNS", "48")
@@ -157,6 +157,6 @@ def test_the_line_is_written_over_and_taken_away(monkeypatch: pytest.MonkeyPatch
     ]
 
 
-def test_nothing_is_written_into_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_progress_line_is_written_to_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", io.StringIO())
     assert running_line() is None

@@ -87,7 +87,7 @@ def test_ready_file_of_killed_node_is_removed_at_next_start(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_a_host_and_an_origin_that_are_named_may_ask(tmp_path: Path) -> None:
+def test_allowed_host_and_origin_may_send_requests(tmp_path: Path) -> None:
     named = ("--allow-host", "node.example", "--allow-origin", "https://app.example")
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_chainId"})
     with running(tmp_path / "ready", *named) as (url, _), closing(HTTPConnection(urlsplit(url).netloc)) as connection:

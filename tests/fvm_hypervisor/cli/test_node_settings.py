@@ -53,7 +53,7 @@ def test_node_options_set_accounts_chain_id_and_genesis(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_question_may_take_as_long_as_the_options_say(tmp_path: Path) -> None:
+def test_time_limits_of_requests_follow_options(tmp_path: Path) -> None:
     with running(tmp_path / "ready", "--query-time", "0.2", "--trace-time", "0.3") as (url, _):
         rpc_request(url, "anvil_setCode", BOB, "0x5b6201000060002050600056")  # hashes 64 KiB, without an end
         for method, words in (("eth_call", "0.2s.*--query-time"), ("trace_call", "0.3s.*--trace-time")):
@@ -91,20 +91,6 @@ def test_options_fixed_by_state_folder_are_refused(tmp_path: Path, option: list[
     assert words in found.stderr
     with running(tmp_path / "two", "--state", str(tmp_path / "chain"), "--accounts", "3") as (url, _):
         assert len(rpc_request(url, "eth_accounts")) == 3
-
-
-@pytest.mark.slow
-def test_a_time_that_no_block_can_have_is_refused() -> None:
-    found = run("node", "--port", "0", "--timestamp", "253402300800")
-    assert found.returncode == 2
-    assert "253402300800 cannot be a time: expected a whole number, 0 to 253402300799" in found.stderr
-
-
-def test_own_actors_are_refused_on_unsupported_network_version() -> None:
-    found = run("node", "--port", "0", "--network", "nv18")
-    assert found.returncode == 2
-    known = f"nv21 to nv{max(NETWORK_VERSIONS)}"
-    assert f"our own bundle runs on {known}, not on nv18: use an official one, --bundle v10" in found.stderr
 
 
 @pytest.mark.slow
@@ -160,7 +146,7 @@ def streams(url: str) -> str:
 
 
 @pytest.mark.slow
-def test_a_folder_keeps_its_rules(tmp_path: Path) -> None:
+def test_folder_reopens_under_its_own_rules(tmp_path: Path) -> None:
     chain = str(tmp_path / "chain")
     options = ["--rules", "ethereum", "--hardfork", "prague", "--state", chain]
     with running(tmp_path / "ready", *options) as (url, process):
@@ -199,7 +185,7 @@ def test_no_mining_node_mines_blocks_only_on_request(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
-def test_the_state_goes_from_node_to_node_as_a_file(tmp_path: Path, rules: str) -> None:
+def test_dumped_state_is_loaded_by_another_node(tmp_path: Path, rules: str) -> None:
     file = tmp_path / "state"
     with running(tmp_path / "ready", "--rules", rules, "--dump-state", str(file), "--silent") as (url, process):
         rpc_request(url, "anvil_setBalance", OTHER_ADDRESS, "0x7")
@@ -287,7 +273,7 @@ def _balance_at(url: str, block: str) -> str:
 
 
 @pytest.mark.slow
-def test_a_failure_is_printed_with_names_and_the_line(tmp_path: Path) -> None:
+def test_failure_is_printed_with_names_and_source_line(tmp_path: Path) -> None:
     with running(tmp_path / "ready", "--artifacts", str(PROJECT / "out")) as (url, process):
         code = VAULT.interface.encode_constructor(VAULT.bytecode, 5)
         deployed = rpc_request(url, "eth_sendTransaction", {"from": ALICE, "data": f"0x{code.hex()}"})
@@ -304,7 +290,7 @@ def test_a_failure_is_printed_with_names_and_the_line(tmp_path: Path) -> None:
         assert f"\n  at {line_of('src/Lib.sol', 'revert TooMuch')}\n" in told
 
 
-def test_a_node_takes_the_open_files_that_the_system_allows() -> None:
+def test_open_file_limit_is_raised_to_the_systems_maximum() -> None:
     program = (
         "import resource; from fvm_hypervisor.cli.node import allow_open_files\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 512)); allow_open_files()\n"
@@ -365,38 +351,6 @@ def _heard(client: socket.socket) -> bytes:
         return client.recv(1 << 16)
     except OSError:
         return b""
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "words"),
-    [
-        (["--balance", "much"], 2, "'much' is not an amount"),
-        (["--balance", "99999999999999999999999"], 2, "cannot have"),
-        (["--accounts", "0"], 2, "accounts"),
-        (["--mnemonic", "test test"], 2, "a mnemonic has 12, 15, 18, 21 or 24 words, not 2"),
-        (["--chain-id", "0"], 2, "0 cannot be a chain id"),
-        (["--host", "300.1.1.1"], 2, "--host 300.1.1.1 cannot be used"),
-        (["--load-state", "absent"], 2, "the state absent cannot be read: No such file or directory"),
-        (
-            ["--load-state", __file__],
-            2,
-            f"--load-state {__file__}: the file is not a state dump of a network: it is not compressed with gzip; "
-            "expected a file of `hypervisor node --dump-state`",
-        ),
-        (["--fork-epoch", "5"], 2, "needs a node: pass --fork-url"),
-        (["--fork-chain-id", "5"], 2, "--fork-chain-id 5 is the chain ID of a forked network: pass --fork-url too"),
-        (["--fork-url", "http://127.0.0.1:9", "--fork-chain-id", "0"], 2, "0 cannot be a chain id"),
-        (["--fork-url", "http://127.0.0.1:9"], 2, "no node responds at http://127.0.0.1:9"),
-        (["--keep-states", "0"], 2, "0 is out of range (1 or more)"),
-        (["--null-rate", "0.5"], 2, "--null-rate 0.5 needs blocks at intervals: pass --block-time too"),
-        (["--dump-state", "absent/state"], 2, "the state cannot be written to absent/state"),
-    ],
-)
-def test_invalid_options_are_reported_before_serving(arguments: list[str], code: int, words: str) -> None:
-    done = run("node", "--port", "0", *arguments)
-    assert (done.returncode, done.stdout) == (code, "")
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.slow
@@ -461,6 +415,28 @@ def test_disabled_block_gas_limit_admits_oversized_transaction(tmp_path: Path) -
         ),
         (["--disable-block-gas-limit"], "a block gas limit is an option of Ethereum's rules"),
         (["--gas-limit", "1", "--disable-block-gas-limit"], "cannot be used together"),
+        (["--balance", "much"], "'much' is not an amount"),
+        (["--balance", "99999999999999999999999"], "cannot have"),
+        (["--mnemonic", "test test"], "a mnemonic has 12, 15, 18, 21 or 24 words, not 2"),
+        (["--chain-id", "0"], "0 cannot be a chain id"),
+        (["--timestamp", "253402300800"], "253402300800 cannot be a time: expected a whole number, 0 to 253402300799"),
+        (
+            ["--network", "nv18"],
+            f"our own bundle runs on nv21 to nv{max(NETWORK_VERSIONS)}, not on nv18: use an official one, --bundle v10",
+        ),
+        (["--host", "300.1.1.1"], "--host 300.1.1.1 cannot be used"),
+        (["--load-state", "absent"], "the state absent cannot be read: No such file or directory"),
+        (
+            ["--load-state", __file__],
+            f"--load-state {__file__}: the file is not a state dump of a network: it is not compressed with gzip; "
+            "expected a file of `hypervisor node --dump-state`",
+        ),
+        (["--fork-epoch", "5"], "needs a node: pass --fork-url"),
+        (["--fork-chain-id", "5"], "--fork-chain-id 5 is the chain ID of a forked network: pass --fork-url too"),
+        (["--fork-url", "http://127.0.0.1:9", "--fork-chain-id", "0"], "0 cannot be a chain id"),
+        (["--fork-url", "http://127.0.0.1:9"], "no node responds at http://127.0.0.1:9"),
+        (["--null-rate", "0.5"], "--null-rate 0.5 needs blocks at intervals: pass --block-time too"),
+        (["--dump-state", "absent/state"], "the state cannot be written to absent/state"),
         (["--no-cors", "--allow-origin", "*"], "--no-cors and --allow-origin * cannot be used together"),
         (["--derivation-path", "m/x"], "'m/x' is "),
         (["-s", "1"], "-s is an option of anvil that this node does not have: with --state"),
@@ -476,7 +452,7 @@ def test_disabled_block_gas_limit_admits_oversized_transaction(tmp_path: Path) -
         *(([option, "1"], f"{option} is an option of anvil that this node does not have: ") for option in UNSUPPORTED),
     ],
 )
-def test_an_option_that_cannot_be_is_one_sentence_and_status_2(options: list[str], words: str) -> None:
+def test_invalid_options_exit_with_2_and_one_sentence(options: list[str], words: str) -> None:
     done = run_command("node", "--port", "0", *options)
     assert (done.exit_code, done.stderr.count("\n")) == (2, 1), done.output
     assert words in done.stderr
@@ -501,7 +477,7 @@ def test_every_anvil_option_is_supported_or_listed_as_missing() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
-def test_contracts_call_the_modules_that_a_file_names(tmp_path: Path, rules: str) -> None:
+def test_precompile_file_registers_its_modules(tmp_path: Path, rules: str) -> None:
     """The modules are used in calls, estimates, transactions, traces, and a block with parallel execution."""
     (tmp_path / "inverts.wasm").write_bytes(module(INVERTS))
     table = f'[precompiles.inverts]\naddress = "{PLACE}"\nwasm = "inverts.wasm"\ngas = 200\n'
@@ -524,7 +500,7 @@ def test_contracts_call_the_modules_that_a_file_names(tmp_path: Path, rules: str
 
 
 @pytest.mark.slow
-def test_a_precompile_that_cannot_be_had_ends_the_node(tmp_path: Path) -> None:
+def test_unknown_precompile_is_refused_at_start(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text("[precompiles.adder]\ngas = 5\n")
     for given, words in (
         ("gone", "precompile 'gone' is not installed"),
@@ -535,11 +511,11 @@ def test_a_precompile_that_cannot_be_had_ends_the_node(tmp_path: Path) -> None:
         assert (found.exit_code, words in found.stderr) == (2, True), found.stderr
 
 
-def test_without_the_option_no_verifier_is_selected() -> None:
+def test_no_proof_verifier_without_option() -> None:
     assert proof_verifier(None, 1) is None
 
 
-def test_the_option_selects_the_extension_with_digest_checks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_option_selects_the_extension_with_digest_checks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     configured: list[tuple[str, bool]] = []
     extension = SimpleNamespace(ParametersError=OSError, configure=lambda *settings: configured.append(settings))
     monkeypatch.setitem(sys.modules, EXTENSION, extension)
@@ -547,13 +523,13 @@ def test_the_option_selects_the_extension_with_digest_checks(monkeypatch: pytest
     assert configured == [(str(tmp_path), True)]
 
 
-def test_the_option_and_parallel_execution_exclude_each_other(tmp_path: Path) -> None:
+def test_option_and_parallel_execution_exclude_each_other(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="--verify-proofs and --parallel 2 cannot be used together"):
         proof_verifier(tmp_path, 2)
 
 
 @pytest.mark.slow
-def test_a_network_uses_its_verifier_and_accepts_proofs_without_one() -> None:
+def test_network_uses_its_verifier_and_accepts_proofs_without_one() -> None:
     verifier = RefuseProofs()
     with Network(proofs=verifier) as network:
         assert network.chain.machine.proofs is verifier

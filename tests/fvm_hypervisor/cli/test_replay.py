@@ -122,7 +122,7 @@ def test_vectors_on_dask_answer_as_in_one_process() -> None:
 
 
 @pytest.mark.oracle
-def test_a_scheduler_that_is_not_there_is_named() -> None:
+def test_scheduler_that_is_not_there_is_named() -> None:
     with pytest.raises(InvalidInput, match=r"no Dask scheduler responds at tcp://127\.0\.0\.1:9"):
         list(run_all(str, [1, 2], 1, "numbers", "tcp://127.0.0.1:9"))
 
@@ -149,7 +149,7 @@ def made_chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_tipsets_of_a_snapshot_come_out_as_its_headers_say(made_chain: Path, tmp_path: Path) -> None:
+def test_snapshot_replay_matches_headers(made_chain: Path, tmp_path: Path) -> None:
     with Network(made_chain, clock=Clock(1_800_000_000), evm="official" if fvm_data() else "fast") as network:
         blocks = [network.block(height) for height in (1, 2, 5, 6, CHANGED, 8, 9)]
     with RocksStore.open(made_chain, read_only=True) as store, (tmp_path / "snapshot.car").open("wb") as file:
@@ -285,7 +285,7 @@ def blocks_of(vector: dict[str, Any]) -> dict[Cid, bytes]:
 
 
 @pytest.mark.slow
-def test_a_tipset_of_a_folder_is_a_vector_that_passes(made: Made, tmp_path: Path) -> None:
+def test_extracted_tipset_vector_passes(made: Made, tmp_path: Path) -> None:
     vector = extracted(EPOCH, tmp_path / "tipset.json", "--state", made.folder)
     assert passed(tmp_path / "tipset.json") == [""]
     (tipset,) = vector["apply_tipsets"]
@@ -305,7 +305,7 @@ def test_a_tipset_of_a_folder_is_a_vector_that_passes(made: Made, tmp_path: Path
 
 
 @pytest.mark.parametrize("kind", ["tipset", "message"])
-def test_a_vector_holds_exactly_the_blocks_that_are_read(made: Made, tmp_path: Path, kind: str) -> None:
+def test_vector_holds_exactly_the_blocks_that_are_read(made: Made, tmp_path: Path, kind: str) -> None:
     what = EPOCH + 1 if kind == "tipset" else made.hashes[1]
     vector = extracted(what, tmp_path / "whole.json", "--state", made.folder)
     blocks = blocks_of(vector)
@@ -320,7 +320,7 @@ def test_a_vector_holds_exactly_the_blocks_that_are_read(made: Made, tmp_path: P
 
 
 @pytest.mark.slow
-def test_a_vector_omits_the_built_in_actors(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vector_omits_the_built_in_actors(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their code comes from the chain while the vector is made, if no bundle is at hand."""
     path, empty = tmp_path / "vector.json", tmp_path / "empty"
     empty.mkdir()
@@ -344,7 +344,7 @@ def test_a_vector_omits_the_built_in_actors(made: Made, tmp_path: Path, monkeypa
 
 
 @pytest.mark.slow
-def test_the_node_and_its_folder_give_the_same_vectors(made: Made, tmp_path: Path) -> None:
+def test_node_and_its_folder_give_the_same_vectors(made: Made, tmp_path: Path) -> None:
     for name, what in (("tipset", EPOCH + 1), ("message", made.hashes[4])):
         of_folder = extracted(what, tmp_path / f"{name}.json", "--state", made.folder)
         with made.open() as network, serving(network) as url:
@@ -354,7 +354,7 @@ def test_the_node_and_its_folder_give_the_same_vectors(made: Made, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_a_message_stands_where_those_before_it_left_the_state(made: Made, tmp_path: Path) -> None:
+def test_extracted_message_starts_after_preceding_messages(made: Made, tmp_path: Path) -> None:
     """The fourth message is the second of its tipset's three."""
     vector = extracted(made.hashes[3], tmp_path / "message.json", "--state", made.folder)
     with made.open() as network:
@@ -417,7 +417,7 @@ def test_missing_epoch_or_message_is_one_error_and_no_file(made: Made, tmp_path:
 
 
 @pytest.mark.slow
-def test_a_block_that_is_not_its_cids_is_refused_by_name(made: Made, tmp_path: Path) -> None:
+def test_block_that_is_not_its_cids_is_refused_by_name(made: Made, tmp_path: Path) -> None:
     out = tmp_path / "none.json"
     with made.open() as network:
         node = LotusNode(network)
@@ -455,7 +455,7 @@ def by_hand(tmp_path: Path) -> Path:
     return tmp_path / "chain"
 
 
-def test_a_state_that_was_changed_by_hand_gives_no_vector(by_hand: Path, tmp_path: Path) -> None:
+def test_manually_edited_state_is_not_extracted(by_hand: Path, tmp_path: Path) -> None:
     out = tmp_path / "none.json"
     found = run("extract", 1, "--state", by_hand, "--out", out)
     assert found.exit_code == 1
@@ -466,7 +466,7 @@ def test_a_state_that_was_changed_by_hand_gives_no_vector(by_hand: Path, tmp_pat
 
 
 @pytest.mark.slow
-def test_an_upgrade_and_other_rules_are_refused(tmp_path: Path) -> None:
+def test_upgrade_and_other_rules_are_refused(tmp_path: Path) -> None:
     out = tmp_path / "none.json"
     plan = {2: (28, Bundle.embedded("supply-share"))}
     with Network(tmp_path / "upgraded", network=27, clock=Clock(), upgrades=plan) as network:

@@ -2,16 +2,12 @@
 
 import json
 from collections.abc import Callable, Iterator
-from decimal import Decimal, localcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from fvm_hypervisor.cli.node_client import request_places, request_trace
-from hypervisor.text import show_fil
 from localnet import Artifact, Network, TransactionFailed
 from localnet.fork.node_client import NodeError
 from localnet.rpc.server import serving
@@ -49,14 +45,14 @@ def good() -> str:
         return json.dumps(network.send(network.accounts[1], 5).trace.as_json())
 
 
-def test_the_answer_of_a_node_of_ours_is_passed_on_as_it_is(node: Answering, good: str) -> None:
+def test_valid_trace_is_returned_unchanged(node: Answering, good: str) -> None:
     found = request_trace(node(json.loads(good)), HASH)
     assert found == json.loads(good)
     assert explain_trace(found)["why"] is None
 
 
 @pytest.mark.parametrize("answer", [None, "0x", [], {}, 5, {"calls": []}])
-def test_an_answer_of_another_shape_is_one_sentence(node: Answering, answer: Any) -> None:
+def test_malformed_trace_is_one_sentence_error(node: Answering, answer: Any) -> None:
     with pytest.raises(NodeError, match="returned an invalid call tree: "):
         request_trace(node(answer), HASH)
 
@@ -78,7 +74,7 @@ WRONG: dict[str, tuple[str, Any]] = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_a_call_with_a_wrong_field_is_refused_by_the_fields_name(node: Answering, good: str, case: str) -> None:
+def test_call_with_a_wrong_field_is_refused_by_the_fields_name(node: Answering, good: str, case: str) -> None:
     response, (name, value) = json.loads(good), WRONG[case]
     response["calls"][0][name] = value
     with pytest.raises(NodeError, match="returned an invalid call tree: ") as refused:
@@ -133,7 +129,7 @@ def test_trace_shows_source_lines_of_calls_and_failure(network: Network) -> None
 
 
 @pytest.mark.slow
-def test_a_folder_is_traced_with_lines_too(tmp_path: Path) -> None:
+def test_folder_is_traced_with_lines_too(tmp_path: Path) -> None:
     with Network(tmp_path / "chain") as network:
         _, failed = put_too_much(network)
     found = json.loads(traced(failed, "--state", str(tmp_path / "chain"), "--artifacts", str(OUT), "--json"))
@@ -145,7 +141,7 @@ def test_a_folder_is_traced_with_lines_too(tmp_path: Path) -> None:
     assert set(SOURCES) == {"src/Lib.sol", "src/Vault.sol"}
 
 
-def test_a_node_that_has_no_such_method_gives_no_lines(node: Answering) -> None:
+def test_node_that_has_no_such_method_gives_no_lines(node: Answering) -> None:
     assert request_places(node(None), "0x00") is None
     assert request_places(node(PLACES), "0x00") == PLACES
 
@@ -162,34 +158,9 @@ def test_a_node_that_has_no_such_method_gives_no_lines(node: Answering) -> None:
         {**PLACES, "calls": [{**PLACE, "calls": [None]}]},
     ],
 )
-def test_places_of_another_shape_are_one_sentence(node: Answering, wrong: Any) -> None:
+def test_malformed_places_are_one_sentence_error(node: Answering, wrong: Any) -> None:
     with pytest.raises(NodeError, match=r"returned (an invalid call tree|invalid locations of calls)"):
         request_places(node(wrong), "0x00")
-
-
-@pytest.mark.parametrize(
-    ("amount", "words"),
-    [
-        (0, "0"),
-        (1, "0.000000000000000001 FIL"),
-        (10**18, "1 FIL"),
-        (15 * 10**17, "1.5 FIL"),
-        (10 * 10**18, "10 FIL"),
-        (-(10**17), "-0.1 FIL"),
-        (1_234_567 * 10**18 + 1, "1234567.000000000000000001 FIL"),
-        (123_456_789 * 10**18, "123456789 FIL"),
-    ],
-)
-def test_money_is_shown_in_fil(amount: int, words: str) -> None:
-    assert show_fil(amount) == words
-
-
-@given(st.integers(-(10**30), 10**30).filter(bool))
-def test_fil_formatting_preserves_every_atto(amount: int) -> None:
-    number, unit = show_fil(amount).split()
-    with localcontext(prec=60):
-        assert Decimal(number) * 10**18 == amount
-    assert unit == "FIL"
 
 
 @pytest.mark.parametrize(
@@ -202,7 +173,7 @@ def test_fil_formatting_preserves_every_atto(amount: int) -> None:
         (("", "f05 ", "Send", 0, 0, "NOT_FOUND", 7), "-    f05  Send  value 0  exit NOT_FOUND  gas 7"),
     ],
 )  # fmt: skip
-def test_a_call_is_one_line(fields: tuple[str, str, str, int, int, str, int], words: str) -> None:
+def test_call_is_one_line(fields: tuple[str, str, str, int, int, str, int], words: str) -> None:
     assert call_line(*fields).plain == words
 
 

@@ -71,7 +71,7 @@ def vault(url: str, project: Path) -> str:
 
 
 @pytest.mark.slow
-def test_a_contract_is_deployed_called_and_sent_to(url: str, vault: str) -> None:
+def test_contract_is_deployed_called_and_sent_to(url: str, vault: str) -> None:
     assert printed(url, "call", vault, "most()(uint256)") == "5"
     sent = as_json(url, "send", vault, "put(uint256)", "3", "--value", "1.5fil")
     assert (sent["status"], sent["block"] > 0, sent["gas_used"] > 1_000_000) == ("ok", True, True)
@@ -91,7 +91,7 @@ def test_addresses_may_have_any_form(url: str, vault: str, project: Path) -> Non
     assert int(as_json(url, "balance", "0xff" + "0" * 36 + "64")["attofil"]) == before + 20 * 10**9
 
 
-def test_a_key_signs_here(url: str, vault: str) -> None:
+def test_private_key_signs_locally(url: str, vault: str) -> None:
     sent = as_json(url, "send", vault, "put(uint256)", "2", "--private-key", BOB_KEY)
     assert sent["status"] == "ok"
     assert printed(url, "call", vault, "held(address)(uint256)", BOB) == "2"
@@ -112,7 +112,7 @@ def test_failed_send_prints_reason_and_exits_with_1(url: str, vault: str, option
 
 @pytest.mark.parametrize("function", [["put", "9", "--abi", "Caller"], ["put(uint256)", "9"]])
 @pytest.mark.parametrize("options", [[], ["--gas-limit=500000000"], ["--gas-limit=500000000", "--trace"], ["--trace"]])
-def test_a_custom_error_of_an_inner_contract_keeps_its_name(
+def test_custom_error_of_an_inner_contract_keeps_its_name(
     url: str, project: Path, function: list[str], options: list[str]
 ) -> None:
     caller = as_json(url, "deploy", "Caller")["address"]
@@ -144,7 +144,7 @@ def test_explorer_shows_names_of_deployed_contracts(url: str, vault: str, tmp_pa
         assert "Vault" in page.read().decode()
 
 
-def test_the_hint_at_a_failures_calls_can_be_pasted(url: str, vault: str) -> None:
+def test_failure_hint_is_a_runnable_command(url: str, vault: str) -> None:
     command = ["send", vault, "put", "9", "--abi", "Vault", "--gas-limit", "100000000", "--rpc-url", url]
     done = run("http://127.0.0.1:1", *command)
     found = re.search(r"`hypervisor (trace 0x[0-9a-f]{64} --rpc-url \S+)` shows all its calls", done.stderr)
@@ -153,7 +153,7 @@ def test_the_hint_at_a_failures_calls_can_be_pasted(url: str, vault: str) -> Non
 
 
 @pytest.mark.parametrize("command", ["call", "send"])
-def test_the_exit_code_of_a_reverted_call_is_named(url: str, command: str) -> None:
+def test_reverted_call_names_its_exit_code(url: str, command: str) -> None:
     """The contract reverts with `Exit(18)` and has no artifact."""
     reverter = "0x" + "e5" * 20
     with NodeClient(url) as client:
@@ -163,7 +163,7 @@ def test_the_exit_code_of_a_reverted_call_is_named(url: str, command: str) -> No
     assert "Exit(18 USR_FORBIDDEN)" in done.stderr
 
 
-def test_a_constructor_that_reverts_is_a_failure(url: str, project: Path) -> None:
+def test_constructor_that_reverts_is_a_failure(url: str, project: Path) -> None:
     done = run(url, "deploy", "Vault", "0", "--gas-limit", "500000000")
     assert done.exit_code == 1
     assert "most is zero" in done.stderr
@@ -246,12 +246,12 @@ def test_ethereum_only_node_rejects_actor_addresses(monkeypatch: pytest.MonkeyPa
     assert printed("http://127.0.0.1:1", "balance", ALICE) == "0.000000000000000007 FIL"
 
 
-def test_a_function_of_an_address_without_code_is_sent_by_force(url: str) -> None:
+def test_function_of_an_address_without_code_is_sent_by_force(url: str) -> None:
     assert as_json(url, "send", ALICE, "f()", "--force")["status"] == "ok"
 
 
 @pytest.mark.slow
-def test_an_answer_of_unnamed_types_is_its_hex(url: str, vault: str) -> None:
+def test_answer_of_unnamed_types_is_its_hex(url: str, vault: str) -> None:
     five = f"0x{5:064x}"
     assert printed(url, "call", vault, "most()") == five
     assert as_json(url, "call", vault, "most()") == {"answer": five}
@@ -290,7 +290,7 @@ def test_wallet_keys_are_standard_dev_keys_and_new_are_random(url: str) -> None:
     assert first != second
 
 
-def test_the_doctor_finds_a_node_whole(url: str) -> None:
+def test_doctor_finds_a_node_whole(url: str) -> None:
     found = as_json(url, "doctor", "--rpc-url", url)
     assert found["ok"] is True
     results = {check["name"]: check["result"] for check in found["checks"]}
@@ -312,7 +312,7 @@ def test_the_doctor_finds_a_node_whole(url: str) -> None:
     ("rules", "words"),
     [("ethereum", "ethereum, no labs"), ("lab:lanes,rent", "Filecoin's rules with the labs lanes, rent")],
 )
-def test_the_doctor_names_rules_and_labs(rules: str, words: str) -> None:
+def test_doctor_names_rules_and_labs(rules: str, words: str) -> None:
     with Network(rules=rules) as network, serving(network) as url:
         assert words in printed(url, "doctor", "--rpc-url", url)
 
@@ -325,7 +325,7 @@ def test_doctor_reports_missing_multicall3_on_bare_node() -> None:
 
 
 @pytest.mark.slow
-def test_a_deployment_waits_for_a_node_that_is_starting(project: Path) -> None:
+def test_deploy_waits_for_starting_node(project: Path) -> None:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]

@@ -54,7 +54,7 @@ def keystore(folder: Path, kind: str = "pbkdf2", **changed: Any) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", VECTORS)
-def test_a_keystore_of_the_definition_is_opened(tmp_path: Path, kind: str) -> None:
+def test_keystore_of_the_definition_is_opened(tmp_path: Path, kind: str) -> None:
     password = tmp_path / "password"
     password.write_text(f"{PASSWORD}\n", encoding="utf-8")
     file = keystore(tmp_path, kind)
@@ -62,7 +62,7 @@ def test_a_keystore_of_the_definition_is_opened(tmp_path: Path, kind: str) -> No
     assert keystore_keys([file], [], [], [password]) == [SECRET]
 
 
-def test_an_account_is_a_file_in_foundrys_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_account_is_a_file_in_foundrys_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     folder = tmp_path / ".foundry" / "keystores"
     folder.mkdir(parents=True)
@@ -106,6 +106,6 @@ def test_keystore_error_does_not_reveal_password(tmp_path: Path) -> None:
         ({"kdfparams": {"c": "many"}}, "is not a keystore"),
     ],
 )
-def test_a_file_that_is_no_wallets_is_refused(tmp_path: Path, changed: dict[str, Any], words: str) -> None:
+def test_file_that_is_no_wallets_is_refused(tmp_path: Path, changed: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
         keystore_keys([keystore(tmp_path, **changed)], [], [PASSWORD], [])

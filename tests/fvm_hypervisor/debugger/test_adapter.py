@@ -190,7 +190,7 @@ def test_deeply_nested_message_ends_session_with_error_text(client: DapClient) -
     assert client.read() is None
 
 
-def test_a_defect_ends_one_conversation_only(
+def test_adapter_error_ends_only_one_session(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The next editor is served; Ctrl-C ends the server."""
@@ -259,7 +259,7 @@ def test_pause_stops_running_program_and_is_not_remembered(
     assert "the message has ended: exit 0" in client.event("stopped")["description"]
 
 
-def test_a_pause_right_after_a_request_is_for_that_one(client: DapClient, launch: dict[str, object]) -> None:
+def test_pause_right_after_a_request_is_for_that_one(client: DapClient, launch: dict[str, object]) -> None:
     """Both are sent together, so the pause may be read before the request starts: the message stops or ends."""
     client.launch(**launch)
     client.request("configurationDone")

@@ -88,7 +88,7 @@ def test_debugger_steps_over_solidity_lines_skipping_calls(debug: Debug) -> None
     assert line_of("bytes memory input") not in lines  # of the function that is called
 
 
-def test_a_step_goes_into_functions_and_native_actors(debug: Debug, stage: Stage) -> None:
+def test_step_goes_into_functions_and_native_actors(debug: Debug, stage: Stage) -> None:
     session = started(debug, f"call f0{stage.counter}")
     stop = stopped(session.resume())
     assert stop.site.mark is MarkKind.CALL
@@ -120,7 +120,7 @@ def test_a_step_goes_into_functions_and_native_actors(debug: Debug, stage: Stage
         ("gas 3000000", "gas"),
     ],
 )
-def test_a_breakpoint_of_each_kind(debug: Debug, stage: Stage, text: str, where: str) -> None:
+def test_each_kind_of_breakpoint_stops_execution(debug: Debug, stage: Stage, text: str, where: str) -> None:
     session = started(debug)
     made = session.breakpoints.add(text.replace("teller", f"f0{stage.counter}"))
     if text == "method pay":  # it is the message's own: found from the beginning on
@@ -161,7 +161,7 @@ def test_native_actor_exit_is_observed_before_state_revert(debug: Debug, stage: 
 
 
 @pytest.mark.slow
-def test_every_place_is_found_again_backwards(debug: Debug) -> None:
+def test_reverse_steps_revisit_every_position(debug: Debug) -> None:
     session = debug()
     state = session.start()
     places = []
@@ -173,7 +173,7 @@ def test_every_place_is_found_again_backwards(debug: Debug) -> None:
         assert (stop.site.position, stop.site.mark, stop.site.counter) == wanted
 
 
-def test_the_lines_back_are_the_lines_forward(debug: Debug) -> None:
+def test_reverse_line_steps_mirror_forward_steps(debug: Debug) -> None:
     session = started(debug)
     lines = []
     while isinstance(session.over(), Stop):
@@ -189,7 +189,7 @@ def test_the_lines_back_are_the_lines_forward(debug: Debug) -> None:
     assert back == lines[::-1]
 
 
-def test_backwards_to_the_breakpoint_before(debug: Debug) -> None:
+def test_reverse_continue_stops_at_previous_breakpoint(debug: Debug) -> None:
     session = started(debug, "syscall ipld::block_link", "exit any")
     first = stopped(session.resume())
     second = stopped(session.resume())
@@ -226,7 +226,7 @@ Command = Callable[[Session], object]
         pytest.param(lambda session: views.storage(session, 0), id="storage"),
     ],
 )
-def test_a_pause_in_a_command_that_runs_again_leaves_the_place(
+def test_pause_in_a_command_that_runs_again_leaves_the_place(
     debug: Debug, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
     session = started(debug, "line Teller.sol:18", "line Teller.sol:19")
@@ -372,7 +372,7 @@ def test_step_back_in_long_message_visits_few_instructions(
 
 
 @pytest.mark.slow
-def test_the_functions_of_a_native_actor_at_a_syscall(debug: Debug, stage: Stage) -> None:
+def test_functions_of_a_native_actor_at_a_syscall(debug: Debug, stage: Stage) -> None:
     session = started(debug, "exit any")
     place = stopped(session.resume()).site.position
     names = session.functions(views.call_of(session, 0))
@@ -448,12 +448,12 @@ def test_params_not_matching_schema_are_shown_raw(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["fToken2", "t2", "tip_jar", "f0x", "f4", "Teller"])
-def test_a_contract_may_have_a_name_that_begins_as_an_address(debug: Debug, name: str) -> None:
+def test_contract_may_have_a_name_that_begins_as_an_address(debug: Debug, name: str) -> None:
     made = debug().breakpoints.add(f"call {name}")
     assert (made.kind, made.where) == ("call", name)
 
 
-def test_a_path_of_a_state_may_begin_as_an_address(debug: Debug) -> None:
+def test_path_of_a_state_may_begin_as_an_address(debug: Debug) -> None:
     session = started(debug)
     terminal = Terminal(session)
     assert "there is no actor" in terminal.execute("state f0999999")
@@ -516,7 +516,7 @@ def test_node_message_is_debugged_without_affecting_node(stage: Stage) -> None:
     assert stage.network.head == head
 
 
-def test_a_contract_under_ethereums_rules() -> None:
+def test_contract_is_debugged_under_ethereum_rules() -> None:
     with Network(rules="ethereum") as network:
         teller = network.deploy(TELLER)
         receipt = teller.send("spin", 5)
@@ -538,7 +538,7 @@ def test_a_contract_under_ethereums_rules() -> None:
 
 
 @pytest.mark.slow
-def test_a_message_of_a_vector(tmp_path: Path) -> None:
+def test_message_of_vector_is_debugged(tmp_path: Path) -> None:
     with Network(tmp_path / "chain") as network:
         made = prepare(network)
         receipt = network.receipt(made.failed)

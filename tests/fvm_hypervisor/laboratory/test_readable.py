@@ -119,7 +119,7 @@ def test_removed_methods_without_a_vector(kind: str, data: str, value: Any) -> N
     assert encode_value(kind, value) == raw
 
 
-def test_a_number_with_two_layouts_is_decoded_by_the_one_that_fits() -> None:
+def test_number_with_two_layouts_is_decoded_by_the_one_that_fits() -> None:
     """Method 6 of the market: BatchActivateDeals since version 12, ActivateDeals before."""
     today = bytes.fromhex("82 81 84 01 08 18 64 81 02 f5".replace(" ", ""))
     assert decode_value("market.6", today)["compute_cid"] is True
@@ -147,7 +147,7 @@ def test_exported_numbers_of_methods_keep_their_types() -> None:
     assert decode_value("evm.3844450837", bytes.fromhex("4101")) == "0x01"  # InvokeEVM
 
 
-def test_a_schema_file_or_a_module_describes_users_actors(tmp_path: Path) -> None:
+def test_schema_file_or_a_module_describes_users_actors(tmp_path: Path) -> None:
     schema, module = tmp_path / "interface.ipldsch", tmp_path / "jar.wasm"
     schema.write_text((build.TEMPLATE / "interface.ipldsch").read_text())
     module.write_bytes(with_schema(build.module_file(build.TEMPLATE).read_bytes(), schema.read_text()))
@@ -254,12 +254,12 @@ def test_invalid_values_name_the_field(kind: str, value: Any, reason: str) -> No
         encode_value(kind, value)
 
 
-def test_the_deepest_value_is_encoded() -> None:
+def test_deepest_value_is_encoded() -> None:
     assert decode_value("cbor", encode_value("cbor", nested(255))) == nested(255)
 
 
 @pytest.mark.slow
-def test_a_high_recursion_limit_does_not_matter() -> None:
+def test_high_recursion_limit_does_not_matter() -> None:
     """A library may raise the limit beyond the native stack, which a recursive walk of the value would overflow."""
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(10_000_000)

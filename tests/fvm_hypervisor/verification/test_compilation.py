@@ -56,18 +56,18 @@ def test_malformed_submissions_are_refused(changes: dict[str, Any], code: str, w
     assert len(str(raised.value)) < 700
 
 
-def test_a_body_that_is_not_an_object_is_refused() -> None:
+def test_body_that_is_not_an_object_is_refused() -> None:
     with pytest.raises(VerificationError, match="not a JSON object"):
         Submission.of([])
 
 
-def test_the_output_of_the_compiler_is_used(tmp_path: Path) -> None:
+def test_output_of_the_compiler_is_used(tmp_path: Path) -> None:
     found = compile_submission(Submission.of(body()), lambda _: printing(tmp_path, recorded_answer()))
     assert found.artifact.runtime.object == OUTPUTS["as deployed"]["Kept"]["evm"]["deployedBytecode"]["object"]
     assert found.artifact.abi == OUTPUTS["as deployed"]["Kept"]["abi"]
 
 
-def test_the_compiler_gets_the_sources_and_the_settings_that_concern_the_code(tmp_path: Path) -> None:
+def test_compiler_gets_the_sources_and_the_settings_that_concern_the_code(tmp_path: Path) -> None:
     """The model checker, which starts programs, and the client's choice of outputs are dropped."""
     settings = {
         "optimizer": {"enabled": True},
@@ -102,7 +102,7 @@ def test_failures_of_the_compiler_are_reported(tmp_path: Path, answer: Any, code
     assert len(str(found)) <= 4000
 
 
-def test_a_compiler_of_another_commit_is_not_used(tmp_path: Path) -> None:
+def test_compiler_of_another_commit_is_not_used(tmp_path: Path) -> None:
     found = outcome(printing(tmp_path, recorded_answer()), compilerVersion="0.8.30+commit.00000000")
     assert found.code == "invalid_compiler_version"
     assert "0.8.30+commit.73712a01, not 0.8.30+commit.00000000" in str(found)
@@ -153,7 +153,7 @@ def test_compilers_output_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "printed more than 1,048,576 bytes" in str(found)
 
 
-def test_the_compiler_runs_in_an_empty_folder_with_a_bare_environment(
+def test_compiler_runs_in_an_empty_folder_with_a_bare_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NODE_OPTIONS", "--require=./own.js")

@@ -56,7 +56,7 @@ def kept(module_network: Network) -> str:
     return checksummed(EthAddress(deploy(module_network, init_code("Kept", 5, {"Doubling": library}))))
 
 
-def test_a_contract_is_verified(api: Api, kept: str) -> None:
+def test_contract_is_verified(api: Api, kept: str) -> None:
     assert api.contract(kept) == (
         404,
         {"match": None, "creationMatch": None, "runtimeMatch": None, "chainId": str(CHAIN), "address": kept},
@@ -131,7 +131,7 @@ def test_verified_contracts_are_verified_again_only_for_a_better_match(
     assert (status, result["customCode"]) == (409, "already_verified")
 
 
-def test_the_creation_transaction_of_the_request_is_used(api: Api, kept: str) -> None:
+def test_creation_transaction_of_the_request_is_used(api: Api, kept: str) -> None:
     """A transaction that did not create the contract is ignored, as by Sourcify."""
     job = api.verify(kept, body(creationTransactionHash="0x" + "12" * 32))
     assert (job["contract"]["creationMatch"], job["contract"]["runtimeMatch"]) == (None, "exact_match")
@@ -272,7 +272,7 @@ def test_running_compilers_end_with_the_node(module_network: Network, tmp_path: 
 
 
 @pytest.mark.slow
-def test_the_oldest_contracts_are_dropped(api: Api, module_network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oldest_contracts_are_dropped(api: Api, module_network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     from fvm_hypervisor.verification import store
 
     monkeypatch.setattr(store, "MAX_CONTRACTS", 2)
@@ -286,7 +286,7 @@ def test_the_oldest_contracts_are_dropped(api: Api, module_network: Network, mon
 
 
 @pytest.mark.slow
-def test_the_end_does_not_wait_for_a_node_that_is_silent() -> None:
+def test_shutdown_does_not_wait_for_silent_node() -> None:
     """A request to a node that has stopped may take minutes: its connection waits in the backlog of the socket."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         verifier = Verifier(lambda: f"http://127.0.0.1:{silent.getsockname()[1]}", VerifiedContracts(), never)

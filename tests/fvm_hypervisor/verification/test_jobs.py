@@ -49,7 +49,7 @@ CONTRACTS = ["Doubling", "Kept", "Factory"]
 
 
 @pytest.mark.parametrize("name", CONTRACTS)
-def test_the_deployed_sources_match_exactly(deployed: dict[str, Deployed], name: str) -> None:
+def test_deployed_sources_match_exactly(deployed: dict[str, Deployed], name: str) -> None:
     found = deployed[name]
     assert verdict(artifact(name), found.runtime, found.init_code) == Verdict(EXACT, EXACT)
 
@@ -113,7 +113,7 @@ def test_only_immutables_libraries_and_metadata_may_differ(deployed: dict[str, D
         assert level == (EXACT if place in filled else MATCH if place in metadata else None), place
 
 
-def test_a_better_verdict_improves_one_part_and_worsens_none() -> None:
+def test_better_verdict_improves_one_part_and_worsens_none() -> None:
     assert Verdict(None, EXACT).improves(Verdict(None, MATCH))
     assert Verdict(MATCH, EXACT).improves(Verdict(None, EXACT))
     assert not Verdict(None, EXACT).improves(Verdict(MATCH, MATCH))

@@ -38,7 +38,7 @@ def project(root: Path, remappings: str | None = None) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("before", "after"), [(None, ""), ("", ""), ("a/=b/", "a/=b/\n"), ("a/=b/\n", "a/=b/\n")])
-def test_a_project_gets_the_remapping_once(tmp_path: Path, before: str | None, after: str) -> None:
+def test_project_gets_the_remapping_once(tmp_path: Path, before: str | None, after: str) -> None:
     folder = project(tmp_path, before) / "lib" / "filecoin"
     assert write(folder).splitlines()[-1] == f"remappings.txt: {LINE}"
     for _ in range(2):
@@ -108,7 +108,7 @@ def test_artifact_matches_adjacent_source() -> None:
     assert MARKET["sources"] == {"Market.sol": digest}, "run compile.mjs"
 
 
-def test_a_word_that_is_broken_into_lines_is_no_escape_either() -> None:
+def test_broken_word_in_natspec_cannot_escape_docstring() -> None:
     for before in range(90, 120):  # wherever the line ends
         told = "a" * before + "\\N{x}\\x" + "b" * 120
         tree = ast.parse(of(userdoc={"notice": told}))
@@ -148,7 +148,7 @@ def test_artifact_without_abi_is_rejected(content: Any) -> None:
         module(content, "Thing")
 
 
-def test_an_abi_alone_will_do_and_is_not_deployed() -> None:
+def test_abi_without_bytecode_has_no_deploy_function() -> None:
     assert methods(module([function("f")], "Thing").text) == ["f"]
     unlinked = {"object": "0x73__$0123456789abcdef$__00"}
     assert "deploy" not in methods(of(function("f"), bytecode=unlinked))
@@ -156,7 +156,7 @@ def test_an_abi_alone_will_do_and_is_not_deployed() -> None:
     assert "deploy" in methods(of(function("f"), evm={"bytecode": {"object": "00"}}))
 
 
-def test_names_stay_apart() -> None:
+def test_clashing_names_get_distinct_identifiers() -> None:
     text = of(function("fooBar"), function("foo_bar"), function("call"), function("deploy"), function("list"),
               function("address"), function("_to"), function("$"), function("None"))  # fmt: skip
     assert methods(text) == [
@@ -166,7 +166,7 @@ def test_names_stay_apart() -> None:
     assert "def g(self, self_: int, argument_1: int, x: int, x_2: int) -> Sending[None]:" in of(arguments)
 
 
-def test_classes_of_one_name_stay_apart() -> None:
+def test_classes_with_equal_names_get_distinct_modules() -> None:
     struct = {"type": "tuple", "name": "t", "internalType": "struct L.Thing", "components": [item("bool", "tuple")]}
     text = of(
         function("f", struct),
@@ -177,7 +177,7 @@ def test_classes_of_one_name_stay_apart() -> None:
     assert classes == ["LThing", "TargetEvent", "TargetError", "Thing"]
 
 
-def test_types_are_pythons() -> None:
+def test_solidity_types_map_to_python_types() -> None:
     kinds = [
         "uint8",
         "int256",
@@ -206,7 +206,7 @@ def test_uncallable_abi_entries_are_omitted() -> None:
 
 
 @pytest.mark.slow
-def test_the_command_writes_and_checks(tmp_path: Path) -> None:
+def test_command_writes_and_checks(tmp_path: Path) -> None:
     def run(*options: str) -> Any:
         return run_command("bindings", str(HERE / "Market.json"), "--out", str(tmp_path / "made"), *options)
 
@@ -219,7 +219,7 @@ def test_the_command_writes_and_checks(tmp_path: Path) -> None:
     assert "differs" in run("--check").output
 
 
-def test_the_command_finds_contracts_by_name(tmp_path: Path) -> None:
+def test_command_finds_contracts_by_name(tmp_path: Path) -> None:
     out = Path(__file__).resolve().parents[3] / "localnet" / "projects" / "foundry" / "out"
     done = run_command("bindings", "Vault", "--artifacts", str(out), "--out", str(tmp_path))
     assert done.exit_code == 0
@@ -272,14 +272,14 @@ def test_mypy_knows_the_types_of_a_wrapper(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_committed_files_are_those_that_the_generator_writes() -> None:
+def test_committed_files_are_those_that_the_generator_writes() -> None:
     texts = generated_files()
     assert not [path for path, text in texts.items() if path.read_text() != text], "make bindings"
     folder = PROJECT / "bridge" / "solidity"
     assert {path for path in folder.iterdir() if path.is_file()} == {path for path in texts if path.parent == folder}
 
 
-def test_the_installation_wrote_a_module_for_every_actor() -> None:
+def test_installation_wrote_a_module_for_every_actor() -> None:
     written = {path.stem for path in (PROJECT / "bridge" / "bindings").glob("*.py")}
     assert written == {"__init__", SHARED, *NAMES}, "run `make environment`"
 

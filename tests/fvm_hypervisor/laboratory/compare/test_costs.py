@@ -61,7 +61,7 @@ def _explicit(chain: Path) -> int:
     return sum(int(row[milligas]) for row in costs.rows if not row[implicit])
 
 
-def test_the_syscalls_of_a_small_actor_are_counted_by_name(small_chain: Path) -> None:
+def test_syscalls_of_a_small_actor_are_counted_by_name(small_chain: Path) -> None:
     found = report(small_chain)
     counted = {row["name"]: row["count"] for row in found["syscalls"]}
     (actor,) = [row for row in found["actors"] if row["name"] == "datacap"]
@@ -109,7 +109,7 @@ def test_bins_are_steps_of_1_2_and_5() -> None:
 
 
 @pytest.mark.slow
-def test_the_table_as_csv_and_as_parquet_is_the_same_and_adds_up(small_chain: Path, tmp_path: Path) -> None:
+def test_table_as_csv_and_as_parquet_is_the_same_and_adds_up(small_chain: Path, tmp_path: Path) -> None:
     from pyarrow import parquet
 
     text, columns = tmp_path / "costs.csv", tmp_path / "costs.parquet"
@@ -138,7 +138,7 @@ def test_plots_are_deterministic_and_contain_no_untrusted_markup(small_chain: Pa
 
 
 @pytest.mark.slow
-def test_a_title_with_signs_of_mathematics_is_drawn_as_it_is(small_chain: Path, tmp_path: Path) -> None:
+def test_title_with_signs_of_mathematics_is_drawn_as_it_is(small_chain: Path, tmp_path: Path) -> None:
     odd = tmp_path / "$a_{$ <b>"
     odd.symlink_to(small_chain, target_is_directory=True)
     assert run("gas", odd, "--plot", tmp_path / "x.svg", "--workers", 1).exit_code == 0

@@ -60,7 +60,7 @@ def test_unchanged_price_override_reports_same_gas(chain: Path) -> None:
     assert found["messages"] == 5 + 6  # each block ends with reward and cron
 
 
-def test_a_dearer_transfer_is_found_where_money_moves(chain: Path) -> None:
+def test_raised_transfer_price_is_located_in_transfers(chain: Path) -> None:
     found = report(chain, "--price", "transfer=6_007")
     assert {change["gas"][1] - change["gas"][0] for change in found["changes"] if "cron" not in change["message"]} == {
         7
@@ -73,7 +73,7 @@ def test_a_dearer_transfer_is_found_where_money_moves(chain: Path) -> None:
 
 
 @pytest.mark.slow
-def test_an_overlay_and_two_of_them(chain: Path, tmp_path: Path) -> None:
+def test_overlay_and_two_of_them(chain: Path, tmp_path: Path) -> None:
     for name, price in (("one", 15_000), ("two", 16_000)):
         (tmp_path / f"{name}.toml").write_text(f"[prices]\nsyscall = {price}\n", encoding="utf-8")
     one, two = tmp_path / "one.toml", tmp_path / "two.toml"
@@ -99,7 +99,7 @@ def test_network_versions_are_compared(chain: Path) -> None:
     assert list(table(older, "actors")) == ["evm"]
 
 
-def test_an_opcode_that_a_version_lacks_ends_the_call_elsewhere(tmp_path: Path) -> None:
+def test_opcode_that_a_version_lacks_ends_the_call_elsewhere(tmp_path: Path) -> None:
     with Network(tmp_path / "chain", clock=Clock()) as network:
         counter = b"\x99" * 20
         network.set_code(counter, bytes.fromhex("60011e5f5260205ff3"))  # CLZ, since nv28
@@ -317,7 +317,7 @@ def test_bad_input_gives_one_line_error_and_writes_nothing(
     assert not page.exists()
 
 
-def test_a_bundle_without_an_actor_is_named(chain: Path, tmp_path: Path) -> None:
+def test_bundle_without_an_actor_is_named(chain: Path, tmp_path: Path) -> None:
     from hypervisor.bundles.bundle import Bundle
     from store.car.files import write_car
     from store.cid import show
@@ -331,7 +331,7 @@ def test_a_bundle_without_an_actor_is_named(chain: Path, tmp_path: Path) -> None
     assert f"bundle {file} has no code for cron ({show(missing)})" in done.stderr
 
 
-def test_a_vector_that_lacks_blocks_is_named(vector: Path, tmp_path: Path) -> None:
+def test_vector_that_lacks_blocks_is_named(vector: Path, tmp_path: Path) -> None:
     import base64
     import gzip
     import io
@@ -387,7 +387,7 @@ def test_compare_makes_at_most_2_3_times_calls_of_single_run(vectors: Path) -> N
     assert calls_of(twice) <= 2.3 * calls_of(once)
 
 
-def test_the_sides_of_one_value_and_of_two() -> None:
+def test_option_with_one_value_applies_to_side_b() -> None:
     first, second = two_sides(Choices(network="nv28"))
     assert (first.network, second.network) == (None, 28)
     assert first.row(NV29) == NV29
@@ -413,7 +413,7 @@ def part(lines: list[str], title: str) -> list[str]:
     return rest[: rest.index("")] if "" in rest else rest
 
 
-def test_the_same_bundle_is_the_same(small_chain: Path, tmp_path: Path) -> None:
+def test_equal_bundles_have_no_differences(small_chain: Path, tmp_path: Path) -> None:
     done = run("compare", str(small_chain), "--bundle", str(BEFORE.bundle(tmp_path / "same.car")))
     assert done.exit_code == 0, done.stdout
     assert ": the same, gas " in done.stdout
@@ -457,7 +457,7 @@ def test_one_more_block_link_is_that_syscall_once_more(small_chain: Path, tmp_pa
 
 
 @pytest.mark.parametrize(("said", "gas"), [(b"hullo", False), (b"hello, world", True)])
-def test_a_changed_event_is_shown_with_both_values(small_chain: Path, tmp_path: Path, said: bytes, gas: bool) -> None:
+def test_changed_event_is_shown_with_both_values(small_chain: Path, tmp_path: Path, said: bytes, gas: bool) -> None:
     lines = compared(small_chain, tmp_path, replace(BEFORE, said=said))
     assert f"3 differ ({'gas 3, ' if gas else ''}events 3)" in lines[2]
     first = part(lines, "first differences")

@@ -5,9 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from wasmtime import wat2wasm
 
-from fvm_hypervisor.bundles.building import build
 from fvm_hypervisor.cli.node import vector_of
 from fvm_hypervisor.cli.node_settings import network_options
 from fvm_hypervisor.explorer.application import explorer
@@ -24,7 +22,6 @@ from localnet.fork.forking import ForkSource
 from localnet.rpc.filecoin_network import heights
 from localnet.rpc.server import serving
 from tests.command import run
-from tests.fvm_hypervisor.laboratory.drafts.test_reading import LOOKS_AT_DEBUG
 from tests.fvm_hypervisor.laboratory.small_actor import ADDRESS, METHOD, NAME, SmallActor
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.test_http import ask, request
@@ -331,12 +328,6 @@ def test_folder_of_a_draft_names_the_option_and_a_changed_file(chain: tuple[Path
 
 
 __all__ = ["no_trust"]  # a fixture of every test here, too
-DISABLES = '[syscalls]\ndisable = ["debug.enabled"]\n'
-
-
-def debugging_bundle() -> Bundle:
-    """Return this project's bundle with an ethaccount that imports debug.enabled."""
-    return Bundle.from_car(build(Bundle.embedded(), {"ethaccount": bytes(wat2wasm(LOOKS_AT_DEBUG))}))
 
 
 @pytest.mark.parametrize("kind", [str, Path])
@@ -391,14 +382,6 @@ def test_folder_refuses_another_draft_by_its_name(tmp_path: Path) -> None:
         Network(folder, clock=Clock())
 
 
-def test_planned_upgrade_replaces_the_drafts_epoch(tmp_path: Path) -> None:
-    with Network(network=written(tmp_path), upgrades={EPOCH + 2: 30}, clock=Clock()) as network:
-        network.mine(EPOCH + 2)
-        assert network.version == 29
-        network.mine()
-        assert network.version == 30
-
-
 def test_migration_needs_consent_of_the_process_or_by_trust(tmp_path: Path) -> None:
     draft = migrating(tmp_path)
     with pytest.raises(ConsentNeeded, match="running it needs your consent"):
@@ -408,26 +391,6 @@ def test_migration_needs_consent_of_the_process_or_by_trust(tmp_path: Path) -> N
     with Network(network=draft, clock=Clock()) as network:
         network.mine(EPOCH + 1)
         assert network.balance(RESERVE) == 1234 + EPOCH
-
-
-def test_trusted_migration_runs(tmp_path: Path) -> None:
-    draft = migrating(tmp_path)
-    set_trust(tmp_path / "move.py", is_trusted=True)
-    with Network(network=draft, clock=Clock()) as network:
-        network.mine(EPOCH + 1)
-        assert network.balance(RESERVE) == 1234 + EPOCH
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("head", ["epoch = 0", f"epoch = {EPOCH}"])
-def test_bundle_that_imports_a_disabled_syscall_is_refused(tmp_path: Path, head: str) -> None:
-    draft, bundle = written(tmp_path, DISABLES, head=head), debugging_bundle()
-    with pytest.raises(InvalidInput, match=r"disables debug\.enabled, which the actor ethaccount imports"):
-        Network(network=draft, bundle=bundle, clock=Clock())
-    with pytest.raises(InvalidInput, match=r"disables debug\.enabled, which the actor ethaccount imports"):
-        Network(network=draft, upgrades={EPOCH: (30, bundle)}, clock=Clock())
-    with Network(network=draft, bundle=Bundle.embedded(), clock=Clock()) as network:
-        assert network.version == (30 if head == "epoch = 0" else 29)
 
 
 @pytest.mark.slow

@@ -20,14 +20,11 @@ from fvm_hypervisor.laboratory.vectors.run_files import (
     Record,
     RunOptions,
     TraceFile,
-    charges_of,
     first_difference,
     run_file,
-    totals,
 )
 from fvm_hypervisor.laboratory.vectors.state_diff import state_differences
 from hypervisor.errors import InvalidInput
-from hypervisor.gas import in_gas
 from hypervisor.messages.address import Address
 from hypervisor.prices import HYGGE
 from hypervisor.state.state_tree import ActorState, StateTree
@@ -40,7 +37,6 @@ from store.cid import RAW, Cid, cid_of
 from store.codec import link
 from store.trees.hamt import Hamt
 from store.trees.kamt import Kamt
-from store.untrusted import gunzip, gzip_bytes
 from tests.command import run
 from tests.command import run as run_command
 from tests.conformance.golden import GOLDEN
@@ -166,7 +162,7 @@ def test_vector_without_recorded_trace_is_reported(run_vector: Callable[..., Rec
 
 
 @pytest.mark.slow
-def test_the_command_keeps_traces_and_compares_with_them(vector: Path, tmp_path: Path) -> None:
+def test_command_keeps_traces_and_compares_with_them(vector: Path, tmp_path: Path) -> None:
     traces = tmp_path / "traces.jsonl"
     common = ["conformance", str(vector), "--bundle-dir", str(GOLDEN / "manifests"), "--workers", "1"]
     assert run_command(*common, "--trace", str(traces)).exit_code == 0
@@ -190,7 +186,7 @@ def listed(*amounts: int) -> list[Any]:
         (listed(3, 2, 7, 9), listed(5, 16)),
     ],
 )
-def test_the_same_sums_in_other_steps_are_no_difference(ours: list[Any], theirs: list[Any]) -> None:
+def test_same_sums_in_other_steps_are_no_difference(ours: list[Any], theirs: list[Any]) -> None:
     assert first_difference(ours, theirs) == []
 
 
@@ -204,27 +200,12 @@ def test_the_same_sums_in_other_steps_are_no_difference(ours: list[Any], theirs:
         (listed(), listed(1), 0),
     ],
 )
-def test_the_first_difference_is_behind_the_last_agreement(ours: list[Any], theirs: list[Any], agreed: int) -> None:
+def test_first_difference_is_behind_the_last_agreement(ours: list[Any], theirs: list[Any], agreed: int) -> None:
     assert f"the first {agreed} charges agree" in first_difference(ours, theirs)[0]
 
 
-def test_charges_know_their_calls_and_sums() -> None:
-    message = [["a", 1], {"call": "f01", "method": 2}, ["b", 2], {"call": "f05", "method": 3}, ["a", 4], {"return": 0}]
-    message += [["b", 8], {"error": 6}, ["c", 16]]
-    told = [(charge.name, charge.total, charge.calls) for charge in charges_of(message)]
-    assert told == [
-        ("a", 1, ()),
-        ("b", 3, ("f01 method 2",)),
-        ("a", 7, ("f01 method 2", "f05 method 3")),
-        ("b", 15, ("f01 method 2",)),
-        ("c", 31, ()),
-    ]
-    assert totals(message) == {"c": (1, 16), "b": (2, 10), "a": (2, 5)}
-    assert [in_gas(amount) for amount in (1_234_500, 14_000_000, -400, 0)] == ["1,234.5", "14,000", "-0.4", "0"]
-
-
 @pytest.mark.parametrize("text", ["{}\n", "no json\n", '{"id": 7, "trace": []}\n', '{"trace": [], "id": "a"}\n'])
-def test_a_file_that_holds_no_traces_is_refused_with_the_line(tmp_path: Path, text: str) -> None:
+def test_file_that_holds_no_traces_is_refused_with_the_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "traces.jsonl"
     path.write_text('{"id":"a:b","trace":[[["x",1]]]}\n' + text)
     with pytest.raises(InvalidInput, match="line 2 is not a trace"):
@@ -349,12 +330,6 @@ def test_reason_names_missing_field_or_wrong_type(
     assert error.startswith(f"{path} is not a vector: {reason}")
 
 
-def test_the_vector_itself_is_sound(tmp_path: Path) -> None:
-    path = tmp_path / "sound.json"
-    path.write_text(json.dumps(sound()))
-    assert errors(path) == [""]
-
-
 @pytest.mark.parametrize(
     "damage",
     [
@@ -388,7 +363,7 @@ def test_the_vector_itself_is_sound(tmp_path: Path) -> None:
         lambda vector: vector.update(apply_messages=[], postconditions={**vector["postconditions"], "receipts": []}),
     ],
 )
-def test_a_damaged_vector_is_a_failed_record(damage: Callable[[Vector], object], tmp_path: Path) -> None:
+def test_damaged_vector_is_a_failed_record(damage: Callable[[Vector], object], tmp_path: Path) -> None:
     path = tmp_path / "damaged.json"
     path.write_text(json.dumps(damaged(damage)))
     (error,) = errors(path)
@@ -438,7 +413,7 @@ def _block(vector: Vector) -> Vector:
         lambda vector: _block(vector).update(cids=[{"/": "bafy"}]),
     ],
 )
-def test_half_a_tipset_is_a_failed_record(damage: Callable[[Vector], object], tmp_path: Path) -> None:
+def test_incomplete_tipset_is_a_failed_record(damage: Callable[[Vector], object], tmp_path: Path) -> None:
     vector = copy.deepcopy(sound_tipset())
     damage(vector)
     path = tmp_path / "damaged.json"
@@ -447,7 +422,7 @@ def test_half_a_tipset_is_a_failed_record(damage: Callable[[Vector], object], tm
     assert error.startswith(f"{path} is not a vector: "), error
 
 
-def test_a_damaged_vector_takes_no_result_of_another_with_it(tmp_path: Path) -> None:
+def test_damaged_vector_takes_no_result_of_another_with_it(tmp_path: Path) -> None:
     path = tmp_path / "some.jsonl.gz"
     good = json.dumps(sound())
     nowhere = json.dumps(damaged(lambda vector: vector["preconditions"]["variants"][0].update(epoch="1")))
@@ -459,7 +434,7 @@ def test_a_damaged_vector_takes_no_result_of_another_with_it(tmp_path: Path) -> 
     assert [record["vector"] for record in records] == [name, "some.jsonl", name, "some.jsonl", name]
 
 
-def test_a_damaged_file_keeps_the_results_before_the_damage(tmp_path: Path) -> None:
+def test_damaged_file_keeps_the_results_before_the_damage(tmp_path: Path) -> None:
     path = tmp_path / "cut.jsonl.gz"
     path.write_bytes(gzip.compress(json.dumps(sound()).encode() + b"\n") + b"\x1f\x8b\x08 and no more")
     first, last = run_file(path, bundle_folder())
@@ -467,7 +442,7 @@ def test_a_damaged_file_keeps_the_results_before_the_damage(tmp_path: Path) -> N
     assert "is not a vector: " in last["error"]
 
 
-def test_a_damaged_file_of_golden_vectors_is_a_failed_record(tmp_path: Path) -> None:
+def test_damaged_file_of_golden_vectors_is_a_failed_record(tmp_path: Path) -> None:
     path = tmp_path / "damaged.jsonl.gz"
     whole = gzip.compress(json.dumps(sound()).encode() + b"\n")
     path.write_bytes(whole[:40] + b"\xff" * 20 + whole[60:])
@@ -475,7 +450,7 @@ def test_a_damaged_file_of_golden_vectors_is_a_failed_record(tmp_path: Path) -> 
     assert error.startswith(f"{path} is not a vector: ")
 
 
-def test_a_state_that_lacks_a_block_is_a_failed_record(tmp_path: Path) -> None:
+def test_state_that_lacks_a_block_is_a_failed_record(tmp_path: Path) -> None:
     reader = read_car(io.BytesIO(gzip.decompress(base64.b64decode(sound()["car"]))))
     blocks = list(reader)
     failed = 0
@@ -493,7 +468,7 @@ BOMB = gzip.compress(bytes((64 << 20) + 1))
 
 
 @pytest.mark.slow
-def test_a_bomb_in_a_vector_or_around_it_is_a_failed_record(tmp_path: Path) -> None:
+def test_bomb_in_a_vector_or_around_it_is_a_failed_record(tmp_path: Path) -> None:
     """The data expands from 65 KB to 64 MiB and a byte."""
     inside, around, long = (tmp_path / name for name in ("inside.json", "around.jsonl.gz", "long.json"))
     inside.write_text(json.dumps(sound() | {"car": base64.b64encode(BOMB).decode()}))
@@ -554,10 +529,6 @@ def test_archive_depends_on_neither_time_nor_order_nor_system(monkeypatch: pytes
     with tarfile.open(fileobj=io.BytesIO(first)) as tar:
         assert {(one.mtime, one.uid, one.gid, one.uname, one.mode) for one in tar} == {(0, 0, 0, "", 0o644)}
         assert tar.getnames() == sorted(f"{NAME}/{name}" for name in files())
-
-
-def test_compressed_bytes_are_read_back() -> None:
-    assert gunzip(gzip_bytes(b"some data")) == b"some data"
 
 
 def _alter(folder: Path) -> None:

@@ -34,7 +34,7 @@ CASES = ethereum_cases("transitions")
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_output_equals_that_of_go_ethereum(name: str) -> None:
+def test_output_equals_that_of_go_ethereum(name: str) -> None:
     case = CASES[name]
     done = transition(case["alloc"], case["env"], case["txs"], case["fork"], reward=case["reward"])
     assert {"alloc": done.alloc, "result": done.result, "body": done.body} == case["expected"]
@@ -49,7 +49,7 @@ def test_opcodes_of_proposals_are_those_of_go_ethereum(evm: str) -> None:
 
 
 @pytest.mark.parametrize("fork", ["Osaka+9", "Osaka+", "Osaka+8024+1346", "Fronter+8024", "Osaka+" + "1" * 5000])
-def test_an_unknown_proposal_is_refused_with_the_known_ones(fork: str) -> None:
+def test_unknown_proposal_is_refused_with_the_known_ones(fork: str) -> None:
     with pytest.raises(InvalidInput, match=r"is not known: .*as in Osaka\+8024 \(1153, 1344, .*8024.*\)"):
         transition({}, {}, [], fork)
 
@@ -61,7 +61,7 @@ def test_proposals_with_common_prices_require_each_other(number: int, other: int
         transition({}, {}, [], f"Osaka+7708+{number}")
 
 
-def test_the_recorded_blocks_accept_and_reject() -> None:
+def test_recorded_blocks_accept_and_reject() -> None:
     result = CASES["BPO2"]["expected"]["result"]
     assert len(result["receipts"]) == 6
     assert len({item["error"].split(":")[0] for item in result["rejected"]}) == 12
@@ -83,7 +83,7 @@ def test_the_recorded_blocks_accept_and_reject() -> None:
         ("Cancun", {"parentBeaconBlockRoot": None}, "'parentBeaconBlockRoot' is missing: Cancun requires it"),
     ],
 )
-def test_a_value_that_the_fork_needs_is_named(fork: str, changes: dict[str, Any], words: str) -> None:
+def test_value_that_the_fork_needs_is_named(fork: str, changes: dict[str, Any], words: str) -> None:
     case = CASES[fork]
     with pytest.raises(MissingValue, match=words):
         transition(case["alloc"], {**case["env"], **changes}, [], fork)
@@ -115,13 +115,13 @@ def run(name: str, fork: str, evm: str) -> Mapping[str, Any]:
 
 @pytest.mark.parametrize("evm", ["py-evm", "fast", "fast:compile"])
 @pytest.mark.parametrize("name", AMSTERDAM_CASES)
-def test_a_block_is_that_of_go_ethereum(name: str, evm: str) -> None:
+def test_block_is_that_of_go_ethereum(name: str, evm: str) -> None:
     assert run(name, amsterdam_as_proposals(), evm) == AMSTERDAM_CASES[name]["expected"]
 
 
 @pytest.mark.parametrize("evm", ["fast", "fast:compile"])
 @pytest.mark.parametrize("name", AMSTERDAM_CASES)
-def test_a_block_in_whole_call_trees_is_that_of_go_ethereum(name: str, evm: str) -> None:
+def test_block_in_whole_call_trees_is_that_of_go_ethereum(name: str, evm: str) -> None:
     """Under rules with access lists, the engine runs each frame on its own."""
     expected = json.loads(json.dumps(AMSTERDAM_CASES[name]["expected"]))
     without_access_list(expected)
@@ -140,7 +140,7 @@ def test_floor_above_the_execution_gas_cap_has_go_ethereums_text() -> None:
 
 
 @pytest.mark.parametrize("number", [each for each in NUMBERS if each not in WITHOUT_RULES])
-def test_a_missing_proposal_is_found(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_proposal_is_found(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     block, fork = DETECTING_CASES.get(number, BLOCK), incomplete(number)
     monkeypatch.setattr(runtimes.evm.ethereum.forks, "FORKS", {**FORKS, fork.name: fork})
     assert run(block, fork.name, "py-evm") != AMSTERDAM_CASES[block]["expected"]
@@ -181,7 +181,7 @@ def _list(data: str) -> BlockAccessList:
 
 @pytest.mark.parametrize("evm", ["fast", "py-evm"])
 @pytest.mark.parametrize("name", ACCESS_LIST_CASES)
-def test_a_list_is_that_of_go_ethereum(name: str, evm: str) -> None:
+def test_list_is_that_of_go_ethereum(name: str, evm: str) -> None:
     case = ACCESS_LIST_CASES[name]
     result = transition(case["alloc"], case["env"], case["txs"], case["fork"], evm=evm).result
     assert first_difference(_list(result["blockAccessList"]), _list(case["expected"])) == ""
@@ -196,7 +196,7 @@ def test_go_ethereum_s_bytes_are_ours() -> None:
 
 
 @pytest.mark.slow
-def test_a_fork_without_lists_has_none() -> None:
+def test_fork_without_lists_has_none() -> None:
     case = next(iter(ACCESS_LIST_CASES.values()))
     assert "blockAccessList" not in transition(case["alloc"], case["env"], case["txs"], "Osaka").result
 
@@ -206,7 +206,7 @@ def chain() -> str:
     return json.dumps(fixture("Osaka+7928"))
 
 
-def test_a_chain_with_lists_passes() -> None:
+def test_chain_with_lists_passes() -> None:
     assert run_test(json.loads(chain())) == ""
 
 
@@ -230,13 +230,13 @@ def test_wrong_access_list_is_refused_with_first_difference() -> None:
     assert run_test(test) == words
 
 
-def test_a_wrong_hash_is_refused() -> None:
+def test_wrong_hash_is_refused() -> None:
     assert run_test(with_hash(bytes(32))).startswith(
         f"block 6: INVALID_BAL_HASH: hash of the block access list 0x{'00' * 32}, expected 0x"
     )
 
 
-def test_a_header_without_the_hash_is_refused() -> None:
+def test_header_without_the_hash_is_refused() -> None:
     test = json.loads(chain())
     block = test["blocks"][-1]
     parts = rlp.read_list(rlp.decode(bytes.fromhex(block["rlp"][2:])))
@@ -244,7 +244,7 @@ def test_a_header_without_the_hash_is_refused() -> None:
     assert "a header of Osaka+7928 needs access_list_hash" in run_test(test)
 
 
-def test_a_list_above_the_gas_limit_is_refused() -> None:
+def test_list_above_the_gas_limit_is_refused() -> None:
     """With 2,000 gas per item, a limit of 5,000 gas allows two."""
     header = replace(NOTHING, gas_limit=5000, access_list_hash=_THREE.hash())
     with pytest.raises(InvalidBlock, match="has 3 addresses and slots, the limit is 2"):
@@ -254,7 +254,7 @@ def test_a_list_above_the_gas_limit_is_refused() -> None:
 _THREE = BlockAccessList({EthAddress(bytes(20)): AccountAccess(reads={1}, writes={2: {1: 1}})})
 
 
-def test_a_list_is_read_in_the_form_of_go_ethereum() -> None:
+def test_list_is_read_in_the_form_of_go_ethereum() -> None:
     """The fields are those of go-ethereum's core/types/bal/bal_encoding.go."""
     slot = {"slot": "0x2", "slotChanges": [{"blockAccessIndex": "0x1", "postValue": "0x3"}]}
     item = {
@@ -270,6 +270,6 @@ def test_a_list_is_read_in_the_form_of_go_ethereum() -> None:
 
 
 @pytest.mark.parametrize("item", [5, {"address": "0x11"}, {}, {"address": "0x" + "11" * 20, "storageReads": ["x"]}])
-def test_a_malformed_list_is_refused(item: Any) -> None:
+def test_malformed_list_is_refused(item: Any) -> None:
     with pytest.raises(BadFixture):
         read_block_access_list([item])

@@ -44,7 +44,7 @@ def offer(network: Network) -> Offer:
     return Offer(seller, MoneyOffer(price=100, open=True), (1, 2**64 - 1), (b"\1" * 32, bytes(32)))
 
 
-def test_a_deployment_takes_typed_arguments_and_a_value(market: Market, network: Network) -> None:
+def test_deployment_takes_typed_arguments_and_a_value(market: Market, network: Network) -> None:
     assert market.treasury().call() == network.accounts[3].address
     assert market.fee().call() == 5
     assert network.balance(market) == 11
@@ -157,7 +157,7 @@ def test_addresses_of_filecoin_are_read_too(market: Market, network: Network) ->
 network = network_fixture(lambda: Network())
 
 
-def test_a_node_that_refuses_is_heard(network: Network) -> None:
+def test_rejected_deployment_raises_network_error(network: Network) -> None:
     chain = Web3Chain(Web3(NetworkProvider(network)))
     with pytest.raises(NetworkError, match="INSUFFICIENT_FUNDS"):
         Market.deploy(chain, network.accounts[0], 0, value=10**30)
