@@ -39,7 +39,7 @@ settings.register_profile(
 )
 settings.load_profile("project")
 
-pytest_plugins = ("tests.suite_report", "tests.interpreted_only", "pytester")
+pytest_plugins = ("tests.suite_rules", "pytester")
 
 # Compiled modules of the tests are kept from run to run, for all workers and checkouts, apart from the user's.
 with suppress(RuntimeError):  # no home folder: none are kept

@@ -12,7 +12,7 @@ from store.compiled import compiled_modules
 @cache
 def interpreted_only() -> dict[str, str]:
     """Location of a test or file in the project, and the reason."""
-    text = Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("interpreted_only.toml").read_text(encoding="utf-8")
     tests: dict[str, str] = tomllib.loads(text)["tests"]
     return tests
 

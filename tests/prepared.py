@@ -148,7 +148,7 @@ class Program:
         self.send_signal(signal.SIGKILL)
 
 
-def run(
+def run_program(
     *arguments: str | Path,
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,

@@ -7,8 +7,6 @@ from bench.hops import CallPath
 from hypervisor.state.state_tree import StateTree
 from hypervisor.types import ActorID
 
-pytestmark = pytest.mark.slow
-
 BOTH_RULES = ("eth_sendRawTransaction", "eth_call", "an SSTORE")
 
 
@@ -17,17 +15,20 @@ def counted() -> dict[str, CallPath]:
     return hops.paths()
 
 
+@pytest.mark.slow
 def test_call_paths_match_rows_of_hop_limits(counted: dict[str, CallPath]) -> None:
     assert counted.keys() == hops.limits().keys()
     assert {f"{path}, {rules}" for path in BOTH_RULES for rules in ("filecoin", "ethereum")} < counted.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", hops.limits())
 def test_call_path_length_stays_within_limit(counted: dict[str, CallPath], name: str) -> None:
     row = hops.limits()[name]
     assert not hops.is_longer(counted[name], row), counted[name].most.most_common(30)
 
 
+@pytest.mark.slow
 def test_additional_actor_lookups_are_counted(counted: dict[str, CallPath], monkeypatch: pytest.MonkeyPatch) -> None:
     plain = StateTree.get_actor
 

@@ -11,8 +11,6 @@ from tests.clients.conftest import start
 from tests.clients.nodes import node_process
 from tests.clients.test_foundry import SENDER, Foundry
 
-pytestmark = pytest.mark.long
-
 CHAIN = "31415926"
 """The chain ID that the programs expect."""
 

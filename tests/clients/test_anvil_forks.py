@@ -14,8 +14,6 @@ from tests.clients.nodes import node_process
 from tests.clients.test_anvil import ALICE, BOB, NOBODY, Both, anvil
 from tests.localnet.conftest import ARTIFACTS
 
-pytestmark = pytest.mark.long
-
 COUNTER = Artifact.load(ARTIFACTS / "Counter.json")
 EMITTER = "0x60395f8160095f39f3" + "5f54600101805f555f527f" + "ab" * 32 + "60205fa100"
 """Code that counts its calls in slot 0 and emits the count with one topic."""

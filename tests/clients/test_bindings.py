@@ -12,8 +12,6 @@ import pytest
 from localnet import CallFailed, Network
 from tests.clients.conftest import HERE, INSTALLED, PROJECT, installed, run
 
-pytestmark = pytest.mark.long
-
 MARKET = PROJECT / "tests" / "fvm_hypervisor" / "typed"
 
 

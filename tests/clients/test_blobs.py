@@ -14,23 +14,21 @@ from tests.clients.nodes import node_process
 from tests.clients.test_anvil import BOB, Both, anvil
 from tests.clients.test_ethereum_rules import KEY
 
-pytestmark = pytest.mark.long
-
 FEES = ("--gas-price", "3gwei", "--priority-gas-price", "1gwei", "--blob-gas-price", "20")
 TRANSACTION = (
     "hash", "nonce", "blockNumber", "transactionIndex", "from", "to", "value", "gas", "input", "type", "chainId", "v",
     "r", "s", "yParity", "accessList", "maxFeePerBlobGas", "blobVersionedHashes", "maxFeePerGas",
     "maxPriorityFeePerGas", "gasPrice",
 )  # fmt: skip
-RECEIPT = (
+BLOB_RECEIPT = (
     "transactionHash", "blockNumber", "from", "to", "status", "contractAddress", "cumulativeGasUsed", "gasUsed",
     "effectiveGasPrice", "logs", "type", "blobGasUsed", "blobGasPrice",
 )  # fmt: skip
-BLOCK = ("number", "baseFeePerGas", "gasUsed", "blobGasUsed", "excessBlobGas", "transactions")
+BLOB_BLOCK = ("number", "baseFeePerGas", "gasUsed", "blobGasUsed", "excessBlobGas", "transactions")
 
 
 @pytest.fixture
-def both(tmp_path: Path) -> Iterator[Both]:
+def both_blobs(tmp_path: Path) -> Iterator[Both]:
     with (
         anvil("--hardfork", "osaka") as theirs,
         node_process(tmp_path, "--rules", "ethereum", "--hardfork", "osaka") as ours,
@@ -57,28 +55,28 @@ def assert_equal_on_both(answers: tuple[Any, Any], names: tuple[str, ...]) -> di
     return ours
 
 
-def test_cast_sends_blobs_as_to_anvil(clients: Path, both: Both, tmp_path: Path) -> None:
+def test_cast_sends_blobs_as_to_anvil(clients: Path, both_blobs: Both, tmp_path: Path) -> None:
     file = tmp_path / "data.bin"
     file.write_bytes(bytes(range(256)) * 700)  # two blobs of 31 bytes for each field element
-    hashes = [cast(clients, node, file, "--gas-limit", "30000") for node in (both.theirs, both.ours)]
+    hashes = [cast(clients, node, file, "--gas-limit", "30000") for node in (both_blobs.theirs, both_blobs.ours)]
     sent = hashes[1]
     assert hashes == [sent, sent]
-    shown = assert_equal_on_both(both.each("eth_getTransactionByHash", sent), TRANSACTION)
+    shown = assert_equal_on_both(both_blobs.each("eth_getTransactionByHash", sent), TRANSACTION)
     assert (shown["type"], len(shown["blobVersionedHashes"])) == ("0x3", 2)
-    receipt = assert_equal_on_both(both.each("eth_getTransactionReceipt", sent), RECEIPT)
+    receipt = assert_equal_on_both(both_blobs.each("eth_getTransactionReceipt", sent), BLOB_RECEIPT)
     assert (receipt["blobGasUsed"], receipt["status"]) == ("0x40000", "0x1")
-    assert_equal_on_both(both.each("eth_getBlockByNumber", "latest", False), BLOCK)
-    both.ask("eth_getBalance", shown["from"], "latest")
-    assert len(both.ask("anvil_getBlobsByTransactionHash", sent)) == 2
+    assert_equal_on_both(both_blobs.each("eth_getBlockByNumber", "latest", False), BLOB_BLOCK)
+    both_blobs.ask("eth_getBalance", shown["from"], "latest")
+    assert len(both_blobs.ask("anvil_getBlobsByTransactionHash", sent)) == 2
     for blob_hash in shown["blobVersionedHashes"]:
-        assert len(both.ask("anvil_getBlobByHash", blob_hash)) == 2 + 2 * (1 << 17)
-    estimated = both.ours.request("eth_getTransactionByHash", cast(clients, both.ours, file))
+        assert len(both_blobs.ask("anvil_getBlobByHash", blob_hash)) == 2 + 2 * (1 << 17)
+    estimated = both_blobs.ours.request("eth_getTransactionByHash", cast(clients, both_blobs.ours, file))
     assert estimated["gas"] == hex(21_000), "cast sends the sidecar with its request for an estimate"
 
 
-def test_a_bad_sidecar_is_refused_by_both(both: Both) -> None:
+def test_a_bad_sidecar_is_refused_by_both(both_blobs: Both) -> None:
     alice = accounts(count=1)[0]
     raw = zeros(alice, 1)
     wrong = raw.replace(INFINITY, bytes(48), 1)
     for refused in (wrong, zeros(alice, 7), zeros(alice, 1, to=None), zeros(alice, 1, max_fee_per_blob_gas=0)):
-        both.refuses("eth_sendRawTransaction", f"0x{refused.hex()}")
+        both_blobs.refuses("eth_sendRawTransaction", f"0x{refused.hex()}")

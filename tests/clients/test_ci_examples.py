@@ -22,10 +22,8 @@ import pytest
 import yaml
 
 from tests.clients.conftest import EXAMPLE, HERE, INSTALLED, PROJECT, installed, search_path
-from tests.clients.test_tutorial import FILES as FORGE_PROJECT
+from tests.clients.test_tutorial import FILES
 from tests.docs.test_tutorial import FILES as PYTEST_PROJECT
-
-pytestmark = pytest.mark.long
 
 CI = PROJECT / "examples" / "ci"
 STANDS_FOR = ("actions/checkout@v4", "actions/setup-python@v5", "foundry-rs/foundry-toolchain@v1")
@@ -121,6 +119,7 @@ def run_job(name: str, project: Path, environment: Mapping[str, str]) -> str:
     return "\n".join(told)
 
 
+@pytest.mark.long
 def test_the_pytest_workflow_tests_a_project(tmp_path: Path, environment: dict[str, str]) -> None:
     project = _project(tmp_path / "project", {"test_network.py": PYTEST_PROJECT["test_network.py"]})
     output = run_job("pytest.yml", project, environment)
@@ -128,15 +127,17 @@ def test_the_pytest_workflow_tests_a_project(tmp_path: Path, environment: dict[s
     assert "2 passed" in output
 
 
+@pytest.mark.long
 def test_the_pytest_workflow_names_the_pythons_that_are_claimed() -> None:
     metadata = (PROJECT / "pyproject.toml").read_text(encoding="utf-8")
     claimed = re.findall(r'"Programming Language :: Python :: (3\.\d+)"', metadata)
     assert workflow("pytest.yml")["strategy"]["matrix"]["python"] == claimed
 
 
+@pytest.mark.long
 def test_the_forge_workflow_deploys_a_project(tmp_path: Path, environment: dict[str, str]) -> None:
     clients = installed(INSTALLED, HERE)
-    project = _project(tmp_path / "project", FORGE_PROJECT)
+    project = _project(tmp_path / "project", FILES)
     environment |= {
         "PATH": os.pathsep.join([environment["PATH"].partition(os.pathsep)[0], search_path(clients)]),
         "CLIENTS": str(clients), "FOUNDRY_SOLC": str(EXAMPLE / "solc.mjs"), "FOUNDRY_OFFLINE": "true",
@@ -149,6 +150,7 @@ def test_the_forge_workflow_deploys_a_project(tmp_path: Path, environment: dict[
 # --- the Dockerfile ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_the_dockerfile_makes_a_node_that_is_healthy(tmp_path: Path, environment: dict[str, str]) -> None:
     told = {line.partition(" ")[0]: line.partition(" ")[2] for line in DOCKERFILE.splitlines() if line[0] != "#"}
     assert list(told) == ["FROM", "COPY", "RUN", "USER", "WORKDIR", "EXPOSE", "HEALTHCHECK", "ENTRYPOINT"]

@@ -8,7 +8,7 @@ import pytest
 from tests.clients.coverage import hits_of_both_runners
 
 pytestmark = pytest.mark.long
-PROJECT = Path(__file__).resolve().parent / "covered"
+COVERED = Path(__file__).resolve().parent / "covered"
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_line_and_function_coverage_matches_forge(
     settings: str, options: list[str], clients: Path, tmp_path: Path
 ) -> None:
     project = tmp_path / "covered"
-    shutil.copytree(PROJECT, project)
+    shutil.copytree(COVERED, project)
     with (project / "foundry.toml").open("a", encoding="utf-8") as config:
         config.write(settings)
     ours, theirs = hits_of_both_runners(clients, project, *options)

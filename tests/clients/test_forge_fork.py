@@ -12,8 +12,6 @@ from tests.clients.conftest import EXAMPLE, run, start
 from tests.clients.nodes import node_process
 from tests.clients.test_foundry import KEY
 
-pytestmark = pytest.mark.long
-
 SCRIPT = "contracts/script/Actors.s.sol"
 MASKED = "0xff00000000000000000000000000000000000064"  # f0100
 

@@ -8,15 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 
-import pytest
-
 from localnet.fork.node_client import NodeClient, NodeError
 from tests.clients.conftest import EXAMPLE, PROJECT, forge_project, installed, start
 from tests.fvm_hypervisor.soltest.forks import chains, golden
 from tests.fvm_hypervisor.soltest.forks.conftest import CREATION
 from tests.fvm_hypervisor.soltest.golden import of_forge
-
-pytestmark = pytest.mark.long
 
 
 @contextmanager

@@ -10,8 +10,6 @@ import pytest
 from tests.clients.conftest import EXAMPLE, run, start
 from tests.clients.nodes import node_process
 
-pytestmark = pytest.mark.long
-
 KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
 SENDER = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
 MASKED = "0xff00000000000000000000000000000000000064"
@@ -65,11 +63,13 @@ def notes(foundry: Foundry) -> str:
     return str(json.loads(made)["deployedTo"])
 
 
+@pytest.mark.long
 def test_forge_creates_a_contract(foundry: Foundry, notes: str) -> None:
     assert foundry.cast("call", notes, "notes(uint256)(string)", "0") == '"created"'
     assert foundry.cast("call", notes, "owner()(address)") == SENDER
 
 
+@pytest.mark.long
 def test_a_script_broadcasts_its_transactions(foundry: Foundry) -> None:
     receipts = foundry.script("Deploy")
     assert [receipt["status"] for receipt in receipts] == ["0x1"] * 6
@@ -83,11 +83,13 @@ def test_a_script_broadcasts_its_transactions(foundry: Foundry) -> None:
 ADVICE = "call eth_estimateGas to get the required limit; with forge script, pass --skip-simulation"
 
 
+@pytest.mark.long
 def test_script_gas_below_intrinsic_gas_reports_the_option(foundry: Foundry) -> None:
     output = foundry.fails("script", "contracts/script/Simulated.s.sol:CreateLedger")
     assert re.search(rf"intrinsic gas too low: have \d+, want \d+; {ADVICE}", output)
 
 
+@pytest.mark.long
 def test_script_gas_too_low_to_execute_logs_the_option(
     foundry: Foundry,
 ) -> None:
@@ -100,6 +102,7 @@ def test_script_gas_too_low_to_execute_logs_the_option(
     assert re.search(rf"its limit of [\d,]+ gas is too low: {ADVICE}\n", log)
 
 
+@pytest.mark.long
 def test_script_deploys_contract_using_filecoin_solidity(foundry: Foundry) -> None:
     (receipt,) = foundry.script("DeployNative", "--slow")
     address = str(receipt["contractAddress"])
@@ -107,6 +110,7 @@ def test_script_deploys_contract_using_filecoin_solidity(foundry: Foundry) -> No
     assert foundry.cast("call", address, "kept()(string)") == '"DataCap"'
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("options", [[], ["--legacy"]], ids=["eip1559", "legacy"])
 def test_cast_sends_value(foundry: Foundry, options: list[str]) -> None:
     receiver = "0x" + "ab" * 20
@@ -118,12 +122,14 @@ def test_cast_sends_value(foundry: Foundry, options: list[str]) -> None:
     assert int(foundry.cast("balance", receiver)) == before + 10**18
 
 
+@pytest.mark.long
 def test_cast_sends_fil_to_a_masked_id(foundry: Foundry) -> None:
     before = int(foundry.cast("balance", MASKED))
     foundry.send(MASKED, "--value", "1.5ether")
     assert int(foundry.cast("balance", MASKED)) == before + 15 * 10**17
 
 
+@pytest.mark.long
 def test_an_unlocked_account_needs_no_key(foundry: Foundry) -> None:
     receipt = json.loads(
         foundry.cast("send", MASKED, "--value", "1", "--unlocked", "--from", SENDER, "--json"),
@@ -131,6 +137,7 @@ def test_an_unlocked_account_needs_no_key(foundry: Foundry) -> None:
     assert receipt["status"] == "0x1"
 
 
+@pytest.mark.long
 def test_cast_reads_the_chain(foundry: Foundry, notes: str) -> None:
     assert foundry.cast("chain-id") == "31415926"
     assert int(foundry.cast("block-number")) > 0
@@ -143,6 +150,7 @@ def test_cast_reads_the_chain(foundry: Foundry, notes: str) -> None:
     assert "hypervisor/" in foundry.cast("client")
 
 
+@pytest.mark.long
 def test_cast_finds_logs(foundry: Foundry, notes: str) -> None:
     foundry.send(notes, "write(uint256,string)", "77", "logged")
     event = "Written(address indexed,uint256 indexed,string,uint256)"
@@ -150,6 +158,7 @@ def test_cast_finds_logs(foundry: Foundry, notes: str) -> None:
     assert [int(log["topics"][2], 16) for log in found] == [0, 77]
 
 
+@pytest.mark.long
 def test_cast_shows_revert_reason(foundry: Foundry, notes: str) -> None:
     def told(*call: str) -> str:
         return start(foundry.clients, "cast", "call", notes, *call, "--rpc-url", foundry.url).stderr
@@ -160,6 +169,7 @@ def test_cast_shows_revert_reason(foundry: Foundry, notes: str) -> None:
     assert selector in told("refuse(uint256)", "1")
 
 
+@pytest.mark.long
 def test_cast_uses_the_control_methods(foundry: Foundry) -> None:
     height = int(foundry.cast("block-number"))
     snapshot = json.loads(foundry.cast("rpc", "evm_snapshot"))
@@ -169,6 +179,7 @@ def test_cast_uses_the_control_methods(foundry: Foundry) -> None:
     assert int(foundry.cast("block-number")) == height
 
 
+@pytest.mark.long
 def test_cast_sends_before_cancun(clients: Path, tmp_path: Path) -> None:
     """cast proposes fees from eth_feeHistory."""
     with node_process(tmp_path, "--rules", "ethereum", "--hardfork", "shanghai") as url:

@@ -6,18 +6,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.clients.conftest import EXAMPLE, run
 
-pytestmark = pytest.mark.long
-PROJECT = Path(__file__).resolve().parent / "fuzzed"
+FUZZED = Path(__file__).resolve().parent / "fuzzed"
 OPTIONS = ("--json", "--fuzz-runs", "400", "--fuzz-seed", "1")
 
 
 def test_variable_length_fuzz_inputs_use_gas_within_30_percent(clients: Path, tmp_path: Path) -> None:
     project = tmp_path / "fuzzed"
-    shutil.copytree(PROJECT, project)
+    shutil.copytree(FUZZED, project)
     theirs = _means(run(clients, "forge", "test", "--use", EXAMPLE / "solc.mjs", *OPTIONS, folder=project))
     program = Path(sys.executable).with_name("hypervisor")
     ours = _means(run(clients, program, "test", project, "--use", clients / "node_modules" / "solc", *OPTIONS))

@@ -11,14 +11,12 @@ import pytest
 
 from tests.clients.conftest import HERE, PROJECT, start
 
-pytestmark = pytest.mark.long
-
 PLUGIN = PROJECT / "integrations" / "hardhat"
 COMMAND = Path(sys.executable).with_name("hypervisor")
 
 
 @pytest.fixture(scope="module")
-def project(clients: Path) -> Path:
+def plugin_project(clients: Path) -> Path:
     """Create a project of Hardhat's template with the plugin, installed from its folder by npm."""
     folder = clients / "hardhat-plugin"
     shutil.copytree(clients / "node_modules" / "hardhat" / "templates" / "01-node-test-runner-viem", folder)
@@ -31,9 +29,9 @@ def project(clients: Path) -> Path:
 
 
 def test_example_and_template_pass_on_plugin_network(
-    clients: Path, project: Path, record_property: Callable[[str, object], None]
+    clients: Path, plugin_project: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    done = run_tests(clients, project)
+    done = run_tests(clients, plugin_project)
     passed, failed = (sum(map(int, re.findall(rf"(\d+) {word}", done.stdout))) for word in ("passing", "failing"))
     record_property("checks", passed + failed)
     record_property("failures", failed)
@@ -41,16 +39,16 @@ def test_example_and_template_pass_on_plugin_network(
     assert passed == 7, done.stdout  # two of the template
 
 
-def test_a_missing_command_is_reported_with_the_remedy(clients: Path, project: Path) -> None:
-    done = run_tests(clients, project, HYPERVISOR="no-such-command")
+def test_a_missing_command_is_reported_with_the_remedy(clients: Path, plugin_project: Path) -> None:
+    done = run_tests(clients, plugin_project, HYPERVISOR="no-such-command")
     assert done.returncode != 0
     assert "the command 'no-such-command' was not found: activate the Python environment" in done.stdout + done.stderr
 
 
-def test_ignition_deploys_on_the_network_of_the_plugin(clients: Path, project: Path) -> None:
+def test_ignition_deploys_on_the_network_of_the_plugin(clients: Path, plugin_project: Path) -> None:
     done = start(
         clients, "hardhat", "ignition", "deploy", "ignition/modules/Counter.ts", "--network", "filecoin",
-        folder=project, HARDHAT_IGNITION_CONFIRM_DEPLOYMENT="true", HYPERVISOR=str(COMMAND),
+        folder=plugin_project, HARDHAT_IGNITION_CONFIRM_DEPLOYMENT="true", HYPERVISOR=str(COMMAND),
     )  # fmt: skip
     assert "successfully deployed" in done.stdout, done.stdout + done.stderr
 

@@ -9,8 +9,6 @@ import pytest
 from tests.clients.conftest import start
 from tests.clients.nodes import node_process
 
-pytestmark = pytest.mark.long
-
 PROGRAMS = {
     "ethers": "ethers",
     "viem": "viem",
@@ -21,6 +19,7 @@ PROGRAMS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("client", PROGRAMS)
 def test_every_check_holds(
     client: str, clients: Path, node: str, record_property: Callable[[str, object], None]
@@ -28,6 +27,7 @@ def test_every_check_holds(
     assert_checks(PROGRAMS[client], clients, node, record_property)
 
 
+@pytest.mark.long
 def test_uniswap_mints_liquidity_under_ethereums_rules(
     clients: Path, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:

@@ -11,8 +11,6 @@ import pytest
 from tests.clients.conftest import EXAMPLE, PROJECT, start
 from tests.clients.coverage import records
 
-pytestmark = pytest.mark.long
-
 PAGE = (PROJECT / "docs" / "pytest.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^```\w+\n(?://|#) ((?:src|tests)/\S+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
 FORGE = """// SPDX-License-Identifier: MIT

@@ -14,14 +14,13 @@ from fvm_hypervisor.soltest.solc_choice import SolcChoice
 from fvm_hypervisor.soltest.sources import own_sources, read_sources
 from tests.clients.conftest import EXAMPLE, run, start
 
-pytestmark = pytest.mark.long
-PROJECT = Path(__file__).resolve().parent / "covered"
+COVERED = Path(__file__).resolve().parent / "covered"
 SOURCE, TEST = "src/Till.sol", "test/Till.t.sol"
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(PROJECT, tmp_path / "covered"))
+    return Path(shutil.copytree(COVERED, tmp_path / "covered"))
 
 
 def add_line(file: Path) -> None:

@@ -5,17 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.clients.conftest import start
 
-pytestmark = pytest.mark.long
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "solstice"
+SOLSTICE = Path(__file__).resolve().parents[2] / "examples" / "solstice"
 
 
 def outcome_of(clients: Path, tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
     project = tmp_path / "a" / "b" / "solstice"
-    shutil.copytree(EXAMPLE, project)
+    shutil.copytree(SOLSTICE, project)
     program, solc = Path(sys.executable).with_name("hypervisor"), clients / "node_modules" / "solc"
     return start(clients, program, "test", "--rules", "filecoin", "--use", solc, *options, folder=project)
 

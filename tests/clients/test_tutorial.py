@@ -9,8 +9,6 @@ import pytest
 from tests.clients.conftest import EXAMPLE, HERE, INSTALLED, PROJECT, installed, search_path
 from tests.docs.page_shell import commands, run_page
 
-pytestmark = pytest.mark.long
-
 PAGE = (PROJECT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 PART = PAGE.partition("\n## A deployment with Foundry\n")[2].partition("\n## ")[0]
 FILES = {
@@ -19,12 +17,14 @@ FILES = {
 TOLD = re.findall(r"^```text\n(.*?)^```$", PART, re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.long
 def test_the_part_has_its_files_and_commands() -> None:
     assert set(FILES) == {"foundry.toml", "src/Till.sol", "script/Deploy.s.sol"}
     assert sum(bool(expected) for _, expected in commands(PART)) == 8
     assert len(TOLD) == 1
 
 
+@pytest.mark.long
 def test_page_commands_produce_documented_output_in_one_shell(tmp_path: Path) -> None:
     clients = installed(INSTALLED, HERE)
     environment = {
@@ -39,6 +39,7 @@ def test_page_commands_produce_documented_output_in_one_shell(tmp_path: Path) ->
         assert line in log
 
 
+@pytest.mark.long
 def test_coming_from_foundry(tmp_path: Path) -> None:
     clients = installed(INSTALLED, HERE)
     environment = {

@@ -16,9 +16,7 @@ from store.keccak import keccak
 from tests.clients.conftest import EXAMPLE, start
 from tests.clients.nodes import node_process
 
-pytestmark = pytest.mark.long
-
-SOURCE: Final = """// SPDX-License-Identifier: MIT
+VERIFIED_SOURCE: Final = """// SPDX-License-Identifier: MIT
 pragma solidity ^0.8.20;
 
 library Doubling {
@@ -49,7 +47,7 @@ class Project:
     def __init__(self, clients: Path, folder: Path) -> None:
         self.clients, self.folder, self.url = clients, folder, ""
         (folder / "src").mkdir()
-        (folder / "src" / "Kept.sol").write_text(SOURCE, encoding="utf-8")
+        (folder / "src" / "Kept.sol").write_text(VERIFIED_SOURCE, encoding="utf-8")
         (folder / "foundry.toml").write_text("[profile.default]\noptimizer = true\n", encoding="utf-8")
         program = folder / "home" / ".svm" / "0.8.37" / "solc-0.8.37"
         program.parent.mkdir(parents=True)
@@ -83,7 +81,7 @@ class Project:
 
 
 @pytest.fixture
-def project(clients: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+def verified_project(clients: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     monkeypatch.delenv("ETHERSCAN_API_KEY", raising=False)
     found = Project(clients, tmp_path)
     with node_process(tmp_path, "--state", str(tmp_path / "chain")) as found.url:
@@ -93,17 +91,17 @@ def project(clients: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 EXACT: Final = {"match": "exact_match", "creationMatch": "exact_match", "runtimeMatch": "exact_match"}
 
 
-def test_forge_verifies_contracts(project: Project, tmp_path: Path) -> None:
+def test_forge_verifies_contracts(verified_project: Project, tmp_path: Path) -> None:
     """With an immutable and a library, and created by another contract; the node keeps the sources in its folder."""
-    library = project.deploy("Doubling")
+    library = verified_project.deploy("Doubling")
     linked = f"src/Kept.sol:Doubling:{library}"
-    kept = project.deploy("Kept", "--libraries", linked, "--constructor-args", "5")
-    factory = project.deploy("Factory")
+    kept = verified_project.deploy("Kept", "--libraries", linked, "--constructor-args", "5")
+    factory = verified_project.deploy("Factory")
     child = (
         "0x"
-        + rpc_request(project.url, "eth_call", {"to": factory, "data": f"0x{keccak(b'child()')[:4].hex()}"}, "latest")[
-            -40:
-        ]
+        + rpc_request(
+            verified_project.url, "eth_call", {"to": factory, "data": f"0x{keccak(b'child()')[:4].hex()}"}, "latest"
+        )[-40:]
     )
     for address, name, options in (
         (library, "Doubling", ()),
@@ -111,45 +109,47 @@ def test_forge_verifies_contracts(project: Project, tmp_path: Path) -> None:
         (factory, "Factory", ()),
         (child, "Child", ()),
     ):
-        output = project.verify(address, name, *options)
+        output = verified_project.verify(address, name, *options)
         assert "Contract successfully verified:\nStatus: `exact_match`" in output
-        found = project.contract(address)
-        with urlopen(f"{project.url}/actor/{address}/source") as page:
+        found = verified_project.contract(address)
+        with urlopen(f"{verified_project.url}/actor/{address}/source") as page:
             assert "pragma solidity ^0.8.20" in page.read().decode()
         assert {key: found[key] for key in EXACT} == EXACT
-        assert "is already verified. Skipping" in project.verify(address, name, *options)
+        assert "is already verified. Skipping" in verified_project.verify(address, name, *options)
     paths = [file.name for file in (tmp_path / "chain" / "verified").iterdir()]
     assert sorted(paths) == sorted(f"{address.lower()}.json" for address in (library, kept, factory, child))
 
 
-def test_hypervisor_verifies_what_forge_deployed(project: Project) -> None:
-    address = project.deploy("Child")
-    solc = project.clients / "node_modules" / "solc"
+def test_hypervisor_verifies_what_forge_deployed(verified_project: Project) -> None:
+    address = verified_project.deploy("Child")
+    solc = verified_project.clients / "node_modules" / "solc"
     command = (Path(sys.executable).with_name("hypervisor"), "verify-contract", address, "src/Kept.sol:Child")
-    options = ("--rpc-url", project.url, "--use", solc, "--force", "--json")
-    done = start(project.clients, *command, *options, folder=project.folder)
+    options = ("--rpc-url", verified_project.url, "--use", solc, "--force", "--json")
+    done = start(verified_project.clients, *command, *options, folder=verified_project.folder)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert {key: found[key] for key in EXACT} == EXACT
-    assert "is already verified. Skipping" in project.verify(address, "Child")
-    file = project.folder / "src" / "Kept.sol"
-    file.write_text(SOURCE.replace("contract Child { ", "contract Child { uint256 public more;"), encoding="utf-8")
-    other = project.deploy("Factory")
-    file.write_text(SOURCE, encoding="utf-8")
+    assert "is already verified. Skipping" in verified_project.verify(address, "Child")
+    file = verified_project.folder / "src" / "Kept.sol"
+    file.write_text(
+        VERIFIED_SOURCE.replace("contract Child { ", "contract Child { uint256 public more;"), encoding="utf-8"
+    )
+    other = verified_project.deploy("Factory")
+    file.write_text(VERIFIED_SOURCE, encoding="utf-8")
     command = (*command[:2], other, "src/Kept.sol:Child")
-    done = start(project.clients, *command, *options, folder=project.folder)
+    done = start(verified_project.clients, *command, *options, folder=verified_project.folder)
     assert done.returncode == 1
     assert "is not verified: bytecode_length_mismatch" in done.stderr
 
 
-def test_forge_reports_other_sources(project: Project) -> None:
+def test_forge_reports_other_sources(verified_project: Project) -> None:
     """Another value of an immutable changes the creation code only: the runtime code is a match, as on Sourcify."""
-    address = project.deploy("Child")
-    file = project.folder / "src" / "Kept.sol"
-    file.write_text(SOURCE.replace("number = 7", "number = 8"), encoding="utf-8")
-    assert "Status: `exact_match`" not in (output := project.verify(address, "Child"))
+    address = verified_project.deploy("Child")
+    file = verified_project.folder / "src" / "Kept.sol"
+    file.write_text(VERIFIED_SOURCE.replace("number = 7", "number = 8"), encoding="utf-8")
+    assert "Status: `exact_match`" not in (output := verified_project.verify(address, "Child"))
     assert "Status: `match`" in output
-    found = project.contract(address)
+    found = verified_project.contract(address)
     assert (found["creationMatch"], found["runtimeMatch"]) == (None, "match")
-    assert "Error Code: `bytecode_length_mismatch`" in project.verify(address, "Factory")
-    assert "Error Code: `contract_not_deployed`" in project.verify("0x" + "12" * 20, "Child")
+    assert "Error Code: `bytecode_length_mismatch`" in verified_project.verify(address, "Factory")
+    assert "Error Code: `contract_not_deployed`" in verified_project.verify("0x" + "12" * 20, "Child")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from hypervisor.versions.network_versions import NETWORK_VERSIONS
 
-GOLDEN = Path(__file__).resolve().parent.parent / "golden"
+GOLDEN = Path(__file__).resolve().parent / "golden"
 MESSAGE_FILES = tuple(sorted(GOLDEN.glob("*.jsonl.gz")))
 """Files of golden vectors of class message; `tipset_corpus` handles those of class tipset."""
 _ABI = "v4"

@@ -10,13 +10,12 @@ from tests.conformance import oracle_diff
 from tests.conformance.golden import MESSAGE_FILES
 from tests.conformance.oracle_diff import NOT_RUN, Vectors, by_id, differences, main, sample
 
-pytestmark = pytest.mark.slow
-
 
 def files() -> list[Vectors]:
     return [by_id(path) for path in MESSAGE_FILES]
 
 
+@pytest.mark.slow
 def test_sample_spans_all_files_and_is_deterministic_per_seed() -> None:
     chosen = sample(files(), 20, 1)
     assert len(chosen) == 20
@@ -25,6 +24,7 @@ def test_sample_spans_all_files_and_is_deterministic_per_seed() -> None:
     assert list(sample(files(), 20, 2)) != list(chosen)
 
 
+@pytest.mark.slow
 def test_one_gas_of_difference_is_named_with_its_place(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -47,11 +47,13 @@ def test_one_gas_of_difference_is_named_with_its_place(
     assert "19 of 20 golden vectors made again are equal" in out
 
 
+@pytest.mark.slow
 def test_a_vector_that_is_not_made_any_more_differs() -> None:
     (vector, *_) = sample(files(), 1, 1).values()
     assert next(differences({}, vector)).startswith("vector._meta")
 
 
+@pytest.mark.slow
 def test_missing_rust_is_reported_as_not_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -162,7 +162,9 @@ def test_relay_makes_requested_call(run: Run) -> None:
         assert (int.from_bytes(result[:4], "little"), int.from_bytes(result[8:12], "little")) == (error, code)
 
 
-def test_missing_oracle_is_reported(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_oracle_is_reported_for_messages(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def lacking() -> Reference:
         raise CannotRun("there is no Rust here")
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from fvm_hypervisor.laboratory.vectors.statetest import find_files, run_file, run_test
-from tests.conformance.state_test_cases import CASES, Written, text_of
+from tests.conformance.state_test_cases import CASES as STATE_TESTS
+from tests.conformance.state_test_cases import Written, text_of
 from tests.conftest import OWN_DATA, data_file, fvm_data
 
 ROOTS = ("vectors/GeneralStateTests", "vectors/state_tests")
@@ -54,7 +55,7 @@ def test_the_files_hold_as_many_cases_as_their_providers_say() -> None:
     assert counts == (COUNTS if fvm_data() else OWN_COUNTS)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: Path(case.file).stem)
+@pytest.mark.parametrize("case", STATE_TESTS, ids=lambda case: Path(case.file).stem)
 def test_own_state_test_files_match_py_evm(case: Written) -> None:
     path = OWN_DATA / case.file
     assert path.read_text(encoding="utf-8") == text_of(case), "run `python -m tests.conformance.state_test_cases`"

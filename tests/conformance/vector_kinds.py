@@ -31,13 +31,14 @@ from hypervisor.types import (
     MethodNumber,
     TokenAmount,
 )
-from localnet.accounts import BLS_ACCOUNT, Account
+from localnet import Account
+from localnet.accounts import BLS_ACCOUNT
 from localnet.miners import onboarding
 from localnet.miners.miner import window_proof
 from localnet.miners.onboarding import unsealed_cid
 from localnet.miners.policy import DATACAP_PER_BYTE, PROVING_PERIOD
-from tests.conformance import vector_kinds_evm as contracts
 from tests.conformance.evm_code import CALL, STORE, creation, word
+from tests.conformance.vector_kinds_evm import contract_calls, contract_creations, ethereum_accounts, instructions
 from tests.conformance.vector_scenario import Scenario
 
 INIT, POWER, MARKET = Address.id(INIT_ACTOR), Address.id(POWER_ACTOR), Address.id(MARKET_ACTOR)
@@ -60,10 +61,10 @@ def run(s: Scenario) -> None:
         datacaps,
         registry,
         singletons,
-        contracts.accounts,
-        contracts.creations,
-        contracts.calls,
-        contracts.instructions,
+        ethereum_accounts,
+        contract_creations,
+        contract_calls,
+        instructions,
         failures,
     ):
         area(s)
@@ -71,7 +72,7 @@ def run(s: Scenario) -> None:
 
 def run_upgraded(s: Scenario, epoch: int) -> None:
     """Create actors, upgrade the network at `epoch`, and use the actors. Only the latter messages are named."""
-    for area in (multisigs, channels, market, datacaps, contracts.creations):
+    for area in (multisigs, channels, market, datacaps, contract_creations):
         area(s)
     counter = s.deploy("", CALL)
     s.native("", POWER, _creation(s), value=100 * _FIL, sender=s.bob)

@@ -10,8 +10,29 @@ from hypervisor.messages.address import Address
 from hypervisor.types import INIT_ACTOR
 from localnet import Account
 from store.codec import encode
-from tests.conformance import evm_code as code
-from tests.conformance.evm_code import creation, word
+from tests.conformance.evm_code import (
+    BALANCE_AND_CODE,
+    BLOCKHASH,
+    CALL,
+    CLZ,
+    CREATE,
+    CREATE2,
+    DELEGATECALL,
+    ENVIRONMENT,
+    INVALID,
+    LOAD,
+    LOGS,
+    LOOP,
+    MCOPY,
+    RECURSION,
+    REVERT,
+    SELFDESTRUCT,
+    STATICCALL,
+    STORE,
+    TRANSIENT,
+    creation,
+    word,
+)
 from tests.conformance.vector_scenario import Scenario
 from tests.localnet.conftest import ARTIFACTS
 
@@ -32,7 +53,7 @@ _PRECOMPILE_INPUTS: Final = {
 NUMBER: Final = bytes.fromhex("8381f58a")
 
 
-def accounts(s: Scenario) -> None:
+def ethereum_accounts(s: Scenario) -> None:
     """Placeholders that become Ethereum accounts, and transactions of every type."""
     fresh = Account.from_key(bytes(31) + b"\x55")
     s.native("ethaccount/placeholder-funded", fresh.delegated, value=10**20)
@@ -45,7 +66,7 @@ def accounts(s: Scenario) -> None:
     s.native("ethaccount/method-below-frc42", s.bob.delegated, 5)
 
 
-def creations(s: Scenario) -> None:
+def contract_creations(s: Scenario) -> None:
     """Contracts created by transactions, by the EAM, and by contracts; failures of creations."""
     artifact = json.loads((ARTIFACTS / "Counter.json").read_text())["bytecode"]
     text = artifact["object"] if isinstance(artifact, dict) else artifact
@@ -67,25 +88,28 @@ def creations(s: Scenario) -> None:
         "create/exec-of-evm-forbidden", Address.id(INIT_ACTOR), init.exec(s.network.machine.manifest.code("evm"), b"")
     )
     s.eth("create/empty-code", None, b"", value=7)
-    s.eth("create/reverts", None, bytes.fromhex(code.REVERT))
+    s.eth("create/reverts", None, bytes.fromhex(REVERT))
     s.eth("create/invalid-instruction", None, b"\xfe")
     s.eth("create/code-starts-with-ef", None, bytes.fromhex("60ef5f5360015ff3"))
     s.eth("create/larger-than-limit", None, bytes.fromhex("6160015ff3"))
     s.eth("create/out-of-gas", None, initcode, gas=5_000_000)
-    maker = s.deploy("create/factory", code.CREATE)
-    s.eth("create/by-contract", maker, creation(code.STORE))
-    s.eth("create/by-contract-reverts", maker, bytes.fromhex(code.REVERT))
-    again = s.deploy("create/factory-create2", code.CREATE2)
-    s.eth("create/create2-by-contract", again, creation(code.STORE))
-    s.eth("create/create2-collision", again, creation(code.STORE))
+    maker = s.deploy("create/factory", CREATE)
+    s.eth("create/by-contract", maker, creation(STORE))
+    s.eth("create/by-contract-reverts", maker, bytes.fromhex(REVERT))
+    again = s.deploy("create/factory-create2", CREATE2)
+    s.eth("create/create2-by-contract", again, creation(STORE))
+    s.eth("create/create2-collision", again, creation(STORE))
 
 
-def calls(s: Scenario) -> None:
+def contract_calls(s: Scenario) -> None:
     """Calls between contracts, and to native actors through precompiles."""
-    store = s.deploy("evm/deploy-storage", code.STORE)
-    failing = s.deploy("evm/deploy-reverting", code.REVERT)
-    deployed = {name: s.deploy(f"evm/deploy-{name}", getattr(code, name.upper())) for name in ("call", "delegatecall")}
-    deployed["staticcall"] = s.deploy("evm/deploy-staticcall", code.STATICCALL)
+    store = s.deploy("evm/deploy-storage", STORE)
+    failing = s.deploy("evm/deploy-reverting", REVERT)
+    deployed = {
+        "call": s.deploy("evm/deploy-call", CALL),
+        "delegatecall": s.deploy("evm/deploy-delegatecall", DELEGATECALL),
+    }
+    deployed["staticcall"] = s.deploy("evm/deploy-staticcall", STATICCALL)
     for name, address in deployed.items():
         s.eth(f"evm/{name}-writes-storage", address, word(store) + word(1) + word(42))
         s.eth(f"evm/{name}-to-reverting", address, word(failing))
@@ -106,21 +130,24 @@ def calls(s: Scenario) -> None:
 
 def instructions(s: Scenario) -> None:
     """Reverts, loops, events, deletion, and instructions that some network versions lack."""
-    store = s.deploy("evm/deploy-reader", code.LOAD)
+    store = s.deploy("evm/deploy-reader", LOAD)
     s.eth("evm/reads-empty-slot", store, word(9))
-    logs = s.deploy("events/deploy", code.LOGS)
+    logs = s.deploy("events/deploy", LOGS)
     s.eth("events/zero-to-four-topics", logs)
     s.native("events/called-natively", to_filecoin(logs), INVOKE, encode(b""))
     s.eth("events/out-of-gas", logs, gas=2_300_000)
-    for name in ("revert", "invalid", "transient", "mcopy", "clz", "environment", "blockhash"):
-        s.eth(f"evm/{name}", s.deploy(f"evm/deploy-for-{name}", getattr(code, name.upper())), word(0xFFFF))
-    loop = s.deploy("evm/deploy-loop", code.LOOP)
+    for name, program in (
+        ("revert", REVERT), ("invalid", INVALID), ("transient", TRANSIENT), ("mcopy", MCOPY),
+        ("clz", CLZ), ("environment", ENVIRONMENT), ("blockhash", BLOCKHASH),
+    ):  # fmt: skip
+        s.eth(f"evm/{name}", s.deploy(f"evm/deploy-for-{name}", program), word(0xFFFF))
+    loop = s.deploy("evm/deploy-loop", LOOP)
     s.eth("fail/out-of-gas-in-loop", loop, gas=20_000_000)
-    deep = s.deploy("evm/deploy-recursion", code.RECURSION)
+    deep = s.deploy("evm/deploy-recursion", RECURSION)
     s.eth("evm/recursion-until-out-of-gas", deep, gas=300_000_000)
-    facts = s.deploy("evm/deploy-account-facts", code.BALANCE_AND_CODE)
+    facts = s.deploy("evm/deploy-account-facts", BALANCE_AND_CODE)
     for name, target in (("contract", facts), ("account", s.bob.address), ("nothing", word(7)[12:])):
         s.eth(f"evm/code-and-balance-of-{name}", facts, word(target))
-    mortal = s.deploy("evm/deploy-selfdestruct", code.SELFDESTRUCT, value=0)
+    mortal = s.deploy("evm/deploy-selfdestruct", SELFDESTRUCT, value=0)
     s.eth("evm/selfdestruct", mortal, word(s.bob.address), value=9)
     s.eth("evm/call-deleted-contract", mortal, word(s.bob.address), value=1)

@@ -34,15 +34,15 @@ def suite(count: int, seed: int) -> RunRecord:
     """Run every part on the unmodified store. The length of the sweep's history grows with the number of kills."""
     with TemporaryDirectory(prefix="crash-") as place:
         _say(f"{count} kills")
-        killed = kills.run(Path(place, "kills"), count, seed)
+        killed = kills.run_kills(Path(place, "kills"), count, seed)
         commits = max(8, count // 20)
         stride = max(8, 4096 // count)
         _say(f"faults below RocksDB, after each of {commits} commits; a bit in every {stride} bytes")
         Path(place, "sweep").mkdir()
-        swept = sweep.run(Path(place, "sweep"), commits, seed, stride)
+        swept = sweep.run_sweep(Path(place, "sweep"), commits, seed, stride)
         _say("failing writes")
         failing = [
-            faults.run(reopen=reopen, done_before=done, every=max(1, 200 // count))
+            faults.run_faults(reopen=reopen, done_before=done, every=max(1, 200 // count))
             for reopen in (False, True)
             for done in (False, True)
         ]
@@ -70,8 +70,8 @@ def planted(plant: str, count: int, seed: int, commits: int = 9) -> dict[str, in
     with TemporaryDirectory(prefix="crash-") as place:
         Path(place, "sweep").mkdir()
         found = {
-            "kills": len(kills.run(Path(place, "kills"), count, seed, plant).findings),
-            "faults below RocksDB": len(sweep.run(Path(place, "sweep"), commits, seed, 512, plant).findings),
+            "kills": len(kills.run_kills(Path(place, "kills"), count, seed, plant).findings),
+            "faults below RocksDB": len(sweep.run_sweep(Path(place, "sweep"), commits, seed, 512, plant).findings),
             "synced writes": unsynced_commits(plant),
         }
     return {name: number for name, number in found.items() if number}

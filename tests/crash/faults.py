@@ -94,7 +94,7 @@ def work(store: RocksStore) -> list[Callable[[], object]]:
     ]  # fmt: skip
 
 
-def run(*, reopen: bool, done_before: bool, every: int = 1) -> Faults:
+def run_faults(*, reopen: bool, done_before: bool, every: int = 1) -> Faults:
     """Fail each `every`-th write once, until a run of the work completes without reaching the failure."""
     roots = StateRoots()
     result = Faults()

@@ -49,7 +49,7 @@ def write(folder: str, seed: int, plant: str, pipe: Connection) -> None:
                 pipe.send(commit_next(store))
 
 
-def run(folder: Path, count: int, seed: int, plant: str = "none") -> Kills:
+def run_kills(folder: Path, count: int, seed: int, plant: str = "none") -> Kills:
     """Kill `count` writers of one folder in sequence; stop at a finding."""
     context = get_context("forkserver")  # a process that never opened a store makes the writers, in milliseconds
     context.set_forkserver_preload(["tests.crash.kills"])

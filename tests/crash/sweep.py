@@ -66,7 +66,7 @@ class Sweep:
         return sum(self.outcomes.values())
 
 
-def run(folder: Path, commits: int, seed: int, stride: int, plant: str = "none") -> Sweep:
+def run_sweep(folder: Path, commits: int, seed: int, stride: int, plant: str = "none") -> Sweep:
     """Test a history of `commits`; a bit is flipped in every `stride` bytes of every file."""
     rng = random.Random(seed)
     result = Sweep()

@@ -8,15 +8,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.crash.faulty_process import FAULTS, Case
-from tests.crash.system_faults import PLANTED, Outcome, Suite, processes
+from tests.crash.system_faults import PLANTED as PLANTED_FAULTS
+from tests.crash.system_faults import Outcome, Suite, processes
 from tests.store.copies import scratch_folder
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not sys.platform.startswith("linux") or shutil.which("cc") is None, reason="needs Linux and a C compiler"
-    ),
-]
+needs_compiler = pytest.mark.skipif(
+    not sys.platform.startswith("linux") or shutil.which("cc") is None, reason="needs Linux and a C compiler"
+)
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +25,8 @@ def suite() -> Iterator[Suite]:
     shutil.rmtree(place)
 
 
+@pytest.mark.slow
+@needs_compiler
 @pytest.mark.parametrize("fault", FAULTS)
 def test_fault_loses_no_acknowledged_commit(suite: Suite, fault: str) -> None:
     rng = random.Random(fault)
@@ -34,6 +34,8 @@ def test_fault_loses_no_acknowledged_commit(suite: Suite, fault: str) -> None:
     assert [*filter(None, problems.values())] == []
 
 
+@pytest.mark.slow
+@needs_compiler
 @pytest.mark.parametrize(
     ("fault", "effect"),
     [
@@ -51,6 +53,8 @@ def test_fault_has_an_effect(suite: Suite, fault: str, effect: str) -> None:
     assert suite.outcomes[f"{fault}: {effect}"] == before + 1
 
 
+@pytest.mark.slow
+@needs_compiler
 def test_folder_of_a_stopped_process_is_locked(suite: Suite) -> None:
     case = Case("store", suite.ends["store"], "stopped process", suite.calls_of("store", "stopped process") * 3 // 4)
     before = suite.outcomes["stopped process: folder locked"]
@@ -58,6 +62,8 @@ def test_folder_of_a_stopped_process_is_locked(suite: Suite) -> None:
     assert suite.outcomes["stopped process: folder locked"] == before + 1
 
 
+@pytest.mark.slow
+@needs_compiler
 def test_next_process_may_skip_one_state_that_was_not_acknowledged(suite: Suite) -> None:
     """The last tipset is three heights after its parent: two null rounds."""
     case = Case("network", suite.ends["network"], "kill for lack of memory", 1)
@@ -70,6 +76,8 @@ def test_next_process_may_skip_one_state_that_was_not_acknowledged(suite: Suite)
     assert gap(15, 15) == "15 acknowledged, the next process continues with 15"
 
 
-@pytest.mark.parametrize("plant", PLANTED)
+@pytest.mark.slow
+@needs_compiler
+@pytest.mark.parametrize("plant", PLANTED_FAULTS)
 def test_planted_defect_is_found(suite: Suite, plant: str) -> None:
     assert any(suite.problem(case) for case in suite.planted(plant))

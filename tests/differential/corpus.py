@@ -12,8 +12,7 @@ from pathlib import Path
 from fvm_hypervisor.laboratory.pool import run_all
 from tests.conftest import fvm_data
 from tests.differential.comparison import official_actor, twins
-from tests.differential.fillers import SOURCES
-from tests.differential.fillers import read_file as read_fillers
+from tests.differential.fillers import SOURCES, read_file
 from tests.differential.plants import NONE
 from tests.differential.scenarios import SCENARIOS, Artifacts, Script
 from tests.differential.tally import CaseTally, run
@@ -58,7 +57,7 @@ def run_scenario(artifacts: Path, name: str) -> tuple[CaseTally, list[str]]:
 
 def run_fillers(path: Path) -> CaseTally:
     """Run one file of state tests in a worker."""
-    return run(twins(NONE), read_fillers(path))
+    return run(twins(NONE), read_file(path))
 
 
 def summary(what: str, tally: CaseTally) -> Iterator[str]:

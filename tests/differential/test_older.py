@@ -41,7 +41,7 @@ def comparable_versions() -> list[int]:
 
 
 @lru_cache(1)
-def twins(number: int) -> Twins:
+def older_twins(number: int) -> Twins:
     network = network_version(number)
     path = data_file(DATA[network.actors]) if network.actors in DATA else installed_releases(network.actors)[0]
     return Twins(Bundle.open(path), network=network)
@@ -54,7 +54,7 @@ def cases() -> Iterator[Case]:
 @pytest.mark.slow
 @pytest.mark.parametrize("number", comparable_versions())
 def test_each_older_version_matches_its_official_module(number: int) -> None:
-    compared = [twins(number).compare(case) for case in cases()]
+    compared = [older_twins(number).compare(case) for case in cases()]
     assert not [found.difference for found in compared if found.difference]
     assert sum(outcome.exit_code == 0 for found in compared for outcome in found.official) > CASES
 
@@ -62,7 +62,7 @@ def test_each_older_version_matches_its_official_module(number: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("number", comparable_versions())
 def test_programs_of_the_grammar_do_the_same_on_both(number: int) -> None:
-    compared = [twins(number).compare(generate(7, case)) for case in range(GENERATED)]
+    compared = [older_twins(number).compare(generate(7, case)) for case in range(GENERATED)]
     assert not [found.difference for found in compared if found.difference and not found.gas_decided]
 
 
@@ -77,9 +77,9 @@ def test_a_rule_of_the_other_version_is_found(number: int, other: int, rule: str
         return replace(filecoin_evm_rules(network), name=f"{rule} of nv{other}", **{rule: value})
 
     with patch("runtimes.evm.runtime.filecoin_evm_rules", planted):
-        twins.cache_clear()
-        assert any(twins(number).compare(case).difference for case in cases())
-    twins.cache_clear()
+        older_twins.cache_clear()
+        assert any(older_twins(number).compare(case).difference for case in cases())
+    older_twins.cache_clear()
 
 
 def test_the_rules_that_differ_are_those_with_a_planted_defect() -> None:

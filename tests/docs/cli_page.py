@@ -7,7 +7,7 @@ from typing import Final
 
 from typer.testing import CliRunner
 
-from fvm_hypervisor.cli import node
+from fvm_hypervisor.cli import node as node_command
 from fvm_hypervisor.cli.main import app
 
 _PANEL: Final = re.compile(r"^╭─ (.*?) ─+╮\n(.*?)^╰─+╯$", re.MULTILINE | re.DOTALL)
@@ -22,7 +22,7 @@ def commands() -> str:
 
 def refused_anvil_options() -> str:
     """Return the table of the anvil options that the node refuses, with their error texts."""
-    rows = "".join(f"| `{option}` | {reason} |\n" for option, reason in node.UNSUPPORTED.items())
+    rows = "".join(f"| `{option}` | {reason} |\n" for option, reason in node_command.UNSUPPORTED.items())
     return f"| option | here |\n|---|---|\n{rows}"
 
 

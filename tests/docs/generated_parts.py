@@ -8,17 +8,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from tests.docs import api_page, cheatcodes_page, cli_page, foundry_flags_page, json_rpc_page
+from tests.docs import json_rpc_page
+from tests.docs.api_page import names_text
+from tests.docs.cheatcodes_page import cheatcodes
+from tests.docs.cli_page import commands, refused_anvil_options
+from tests.docs.foundry_flags_page import forge_test_options, keys, report_options
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "build" / "docs-parts"
 PARTS: Final[Mapping[str, Callable[[], str]]] = {
-    "commands": cli_page.commands,
-    "anvil-options": cli_page.refused_anvil_options,
-    "public-names": api_page.names_text,
-    "cheatcodes": cheatcodes_page.cheatcodes,
-    "forge-test-options": foundry_flags_page.forge_test_options,
-    "forge-report-options": foundry_flags_page.report_options,
-    "foundry-keys": foundry_flags_page.keys,
+    "commands": commands,
+    "anvil-options": refused_anvil_options,
+    "public-names": names_text,
+    "cheatcodes": cheatcodes,
+    "forge-test-options": forge_test_options,
+    "forge-report-options": report_options,
+    "foundry-keys": keys,
     "rpc-methods": json_rpc_page.methods_text,
 }
 """Generators by the name of the part."""

@@ -8,7 +8,7 @@ import pytest
 from bridge.filecoin.parameters import method_number
 from tests.docs.actors_page import BEGIN, END, HELD, PAGE, Row, found_rows, table
 
-TEXT = PAGE.read_text(encoding="utf-8")
+ACTORS_PAGE = PAGE.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def found() -> list[Row]:
 
 @pytest.mark.slow
 def test_actors_table_matches_actor_responses(found: list[Row]) -> None:
-    written = TEXT.split(BEGIN)[1].split(END)[0]
+    written = ACTORS_PAGE.split(BEGIN)[1].split(END)[0]
     assert written == table(found), "run `make actors-page`"
 
 
@@ -53,7 +53,7 @@ def test_table_lists_methods_added_removed_and_frozen_by_nv29(found: list[Row]) 
 
 
 def test_development_method_numbers_are_hashes_of_their_names() -> None:
-    for name, number in re.findall(r"`(DevelopmentOnly\w+)` \| (\d+)", TEXT):
+    for name, number in re.findall(r"`(DevelopmentOnly\w+)` \| (\d+)", ACTORS_PAGE):
         assert method_number(name) == int(number)
 
 
@@ -62,7 +62,7 @@ def test_the_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     for name in ("tip_jar.wasm", "interface.ipldsch"):
         (tmp_path / name).symlink_to(PAGE.parents[1] / "hypervisor" / "builtin_actors" / "template" / "tip_jar" / name)
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```python\n(.*?)^```$", ACTORS_PAGE, re.MULTILINE | re.DOTALL)
     assert len(blocks) == 7
     for code in blocks:
         exec(compile(code, str(PAGE), "exec"), {})

@@ -11,13 +11,13 @@ import hypervisor
 import localnet
 from tests.docs.api_page import PublicName, names_text, public_names
 
-PROJECT = Path(__file__).resolve().parents[2]
-NAMES = [name for package in (hypervisor, localnet) for name in public_names(package)]
+API_PROJECT = Path(__file__).resolve().parents[2]
+PUBLIC_NAMES = [name for package in (hypervisor, localnet) for name in public_names(package)]
 
 
-@pytest.mark.parametrize("name", NAMES, ids=lambda name: name.full)
+@pytest.mark.parametrize("name", PUBLIC_NAMES, ids=lambda name: name.full)
 def test_the_example_of_a_public_name_runs(name: PublicName, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(PROJECT)
+    monkeypatch.chdir(API_PROJECT)
     example = doctest.DocTestParser().get_doctest(name.docstring, {}, name.full, None, None)
     assert example.examples, f"{name.full} has no example"
     report: list[str] = []
@@ -28,12 +28,12 @@ def test_the_example_of_a_public_name_runs(name: PublicName, monkeypatch: pytest
 
 def test_page_has_each_public_name_with_its_docstring() -> None:
     text = names_text()
-    for name in NAMES:
+    for name in PUBLIC_NAMES:
         summary = name.docstring.splitlines()[0].replace("<", "&lt;")
         assert f"\n### {name.name}\n\n```text\n{name.signature}\n```\n\n{summary}" in text
 
 
-@pytest.mark.parametrize("name", NAMES, ids=lambda name: name.full)
+@pytest.mark.parametrize("name", PUBLIC_NAMES, ids=lambda name: name.full)
 def test_every_public_method_has_a_docstring_and_types(name: PublicName) -> None:
     bare = [member.name for member in name.members if not member.docstring]
     assert not bare, f"{name.full}: without a docstring are {', '.join(bare)}"

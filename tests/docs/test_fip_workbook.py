@@ -7,16 +7,14 @@ import pytest
 
 from tests.docs.page_shell import Ran, run_page
 
-pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).parent.parent.parent
-PAGE = (ROOT / "docs" / "fip-workbook.md").read_text(encoding="utf-8")
+FIP_WORKBOOK_ROOT = Path(__file__).parent.parent.parent
+FIP_WORKBOOK_PAGE = (FIP_WORKBOOK_ROOT / "docs" / "fip-workbook.md").read_text(encoding="utf-8")
 WRITE = 86_000
 
 
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory: pytest.TempPathFactory) -> list[Ran]:
-    return run_page(PAGE, tmp_path_factory.mktemp("workbook") / "page")
+    return run_page(FIP_WORKBOOK_PAGE, tmp_path_factory.mktemp("workbook") / "page")
 
 
 def output(followed: list[Ran], command: str, number: int = 0) -> str:
@@ -25,11 +23,13 @@ def output(followed: list[Ran], command: str, number: int = 0) -> str:
     return "\n".join(" ".join(line.split()) for line in found.output.splitlines())
 
 
+@pytest.mark.slow
 def test_fip_workbook_commands_match_documented_output(followed: list[Ran]) -> None:
     for ran in followed:
         ran.check()
 
 
+@pytest.mark.slow
 def test_the_changed_price_is_one_charge_and_86_000_gas_a_write(followed: list[Ran]) -> None:
     text = output(followed, "compare corpus --network")
     (charges,) = re.findall(r"^by charge .*\n((?:\S.*\n)+)", text, re.MULTILINE)
@@ -42,6 +42,7 @@ def test_the_changed_price_is_one_charge_and_86_000_gas_a_write(followed: list[R
     assert all(round(each / WRITE) * WRITE - each in (-1, 0, 1) for each in saved)  # rounded to whole gas
 
 
+@pytest.mark.slow
 def test_only_changed_method_differs(followed: list[Ran]) -> None:
     text = output(followed, "compare corpus --actor")
     assert ": 4 differ (gas 4, events 4)" in text

@@ -13,8 +13,8 @@ from tests.docs.json_rpc_examples import EXAMPLES, examples
 from tests.docs.json_rpc_page import missing
 from tests.docs.page_shell import run_page
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "json-rpc.md"
-TEXT = PAGE.read_text(encoding="utf-8")
+JSON_RPC_PAGE = Path(__file__).parent.parent.parent / "docs" / "json-rpc.md"
+TEXT = JSON_RPC_PAGE.read_text(encoding="utf-8")
 
 
 def test_every_method_with_parameters_has_an_example() -> None:

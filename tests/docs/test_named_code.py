@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+NAMED_ROOT = Path(__file__).parents[2]
 ROW = re.compile(r"^\| (\w+) \| .* \| `([\w/.]+)` \| `([\w.]+)` \|$", re.MULTILINE)
 
 
 def arrows() -> list[tuple[str, str, str]]:
     """Return (number, file, function) of each row of the page's table."""
-    return ROW.findall((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"))
+    return ROW.findall((NAMED_ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"))
 
 
 def resolve(file: str, function: str) -> Any:
@@ -36,8 +36,8 @@ def test_every_arrow_names_a_function_that_exists(number: str, file: str, functi
 def test_every_test_that_a_page_names_exists() -> None:
     missing = [
         f"{page.name}: {file}::{name}"
-        for page in (ROOT / "docs").rglob("*.md")
+        for page in (NAMED_ROOT / "docs").rglob("*.md")
         for file, name in re.findall(r"`(?:tests/)?([\w/]+\.py)::(test_\w+)", page.read_text(encoding="utf-8"))
-        if f"def {name}(" not in (ROOT / "tests" / file).read_text(encoding="utf-8")
+        if f"def {name}(" not in (NAMED_ROOT / "tests" / file).read_text(encoding="utf-8")
     ]
     assert not missing

@@ -10,8 +10,8 @@ from hypervisor.versions.network_versions import NETWORK_VERSIONS, Layouts
 from hypervisor.versions.stream_settings import DEVELOPMENT, STREAM_SETTINGS
 from tests.docs.page_shell import run_page
 
-PROJECT = Path(__file__).resolve().parents[2]
-TEXT = (PROJECT / "docs" / "network-versions.md").read_text(encoding="utf-8")
+CHECKOUT_FOLDER = Path(__file__).resolve().parents[2]
+TEXT = (CHECKOUT_FOLDER / "docs" / "network-versions.md").read_text(encoding="utf-8")
 STATES = {
     Layouts.UNKNOWN: "unknown",
     Layouts.UNCHANGED: "unchanged",

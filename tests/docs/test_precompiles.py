@@ -16,11 +16,11 @@ from runtimes.evm.precompiles.registered import _STACK, FUEL, MEMORY, SECONDS, w
 from tests.localnet.test_precompiles import ANSWERS, INVERTS, module
 from tests.runtimes.evm.assembler import assemble, deployer
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "precompiles.md").read_text(encoding="utf-8")
+PRECOMPILES_PAGE = (Path(__file__).resolve().parents[2] / "docs" / "precompiles.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", PRECOMPILES_PAGE, re.MULTILINE | re.DOTALL)
 
 
 def test_python_blocks_of_page_work_as_documented() -> None:
@@ -54,7 +54,7 @@ def test_the_rust_of_the_page_is_a_precompile(tmp_path: Path) -> None:
     (source,) = blocks("rust")
     (tmp_path / "inverts.rs").write_text(source)
     command = "rustc --target wasm32-unknown-unknown -O -C strip=symbols inverts.rs"
-    assert f"`{command}`" in PAGE
+    assert f"`{command}`" in PRECOMPILES_PAGE
     built = subprocess.run(command.split(), cwd=tmp_path, capture_output=True, text=True, check=False)
     if "may not be installed" in built.stderr:
         pytest.skip("needs Rust's target wasm32-unknown-unknown")
@@ -67,7 +67,7 @@ def test_bounds_and_fields_are_the_codes() -> None:
     compiling = f"A module may have {MAX_MODULE_BYTES >> 20} MiB and take {SECONDS} seconds to\ncompile"
     running = f"{FUEL:,} instructions", f"{MEMORY >> 20} MiB of memory", f"{_STACK >> 10} KiB of stack"
     for words in (*running, compiling, f"at most {MAX_OUTPUT_BYTES >> 20} MiB"):
-        assert words in PAGE
-    table = PAGE.split("| field | meaning |")[1].split("\n\n")[0]
+        assert words in PRECOMPILES_PAGE
+    table = PRECOMPILES_PAGE.split("| field | meaning |")[1].split("\n\n")[0]
     listed = re.findall(r"`(\w+)`", "".join(row.split("|")[1] for row in table.splitlines()[2:]))
     assert sorted(listed) == sorted(field.name for field in fields(Precompile))

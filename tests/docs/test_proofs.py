@@ -7,22 +7,22 @@ import pytest
 
 from tests.docs.page_shell import ROOT, run_page
 
-PAGE = (ROOT / "docs" / "proofs.md").read_text(encoding="utf-8")
+PROOFS_PAGE = (ROOT / "docs" / "proofs.md").read_text(encoding="utf-8")
 FIRST_LINES = ("stateRoot: ", "network: ")
 """Starts of the documented outputs, in the order of the commands."""
 
 
 @pytest.mark.slow
 def test_page_commands_produce_documented_output(tmp_path: Path) -> None:
-    for ran, first in zip(run_page(PAGE, tmp_path / "page"), FIRST_LINES, strict=True):
+    for ran, first in zip(run_page(PROOFS_PAGE, tmp_path / "page"), FIRST_LINES, strict=True):
         ran.check()
-        (shown,) = re.findall(rf"^```text\n({first}.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+        (shown,) = re.findall(rf"^```text\n({first}.*?)^```$", PROOFS_PAGE, re.MULTILINE | re.DOTALL)
         assert shown in ran.output
 
 
 @pytest.mark.parametrize(("at", "name"), [(0, "account"), (1, "state")])
 def test_python_of_the_page_runs(at: int, name: str) -> None:
-    blocks = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```python\n(.*?)^```$", PROOFS_PAGE, re.MULTILINE | re.DOTALL)
     assert len(blocks) == 2
     names: dict[str, object] = {}
     exec(blocks[at].replace('"examples/', f'"{ROOT}/examples/'), names)

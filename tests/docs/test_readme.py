@@ -27,7 +27,7 @@ def test_readme_commands_run_in_order_in_one_shell(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("code", [code for code in blocks("python") if "def test_" not in code])
-def test_the_python_runs(code: str, tmp_path: Path) -> None:
+def test_python_of_the_readme_runs(code: str, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

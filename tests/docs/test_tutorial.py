@@ -8,18 +8,18 @@ import pytest
 from hypervisor.builtin_actors import build
 from tests.docs.page_shell import REPLACED, commands, run_page
 
-ROOT = Path(__file__).parent.parent.parent
-PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
-UPGRADE = PAGE.partition("\n## An actor that upgrades itself\n")[2].partition("\n## ")[0]
+TUTORIAL_ROOT = Path(__file__).parent.parent.parent
+TUTORIAL_PAGE = (TUTORIAL_ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+UPGRADE = TUTORIAL_PAGE.partition("\n## An actor that upgrades itself\n")[2].partition("\n## ")[0]
 MODULE = "target/wasm32-unknown-unknown/release/tip_jar.wasm"
-FILES = dict(re.findall(r"^```python\n# (test_\w+\.py)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
+FILES = dict(re.findall(r"^```python\n# (test_\w+\.py)\n(.*?)^```$", TUTORIAL_PAGE, re.MULTILINE | re.DOTALL))
 
-BEFORE_FOUNDRY = PAGE.partition("\n## A deployment with Foundry\n")[0]
+BEFORE_FOUNDRY = TUTORIAL_PAGE.partition("\n## A deployment with Foundry\n")[0]
 """Part of the page that needs only Python; `tests/clients` executes the whole page."""
 
 
 def test_every_python_block_is_a_file_of_tests() -> None:
-    assert len(FILES) == PAGE.count("```python\n") == 5
+    assert len(FILES) == TUTORIAL_PAGE.count("```python\n") == 5
 
 
 @pytest.mark.slow

@@ -19,10 +19,10 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 @pytest.fixture(scope="module")
 def shown() -> dict[str, list[str]]:
     """Return the output of each notebook's cells, by name."""
-    return {path.name: run(path) for path in NOTEBOOKS}
+    return {path.name: run_notebook(path) for path in NOTEBOOKS}
 
 
-def run(path: Path) -> list[str]:
+def run_notebook(path: Path) -> list[str]:
     """Run in a folder with a short name, since a socket path has at most 107 bytes."""
     with TemporaryDirectory(prefix="nb") as folder:
         places = dict.fromkeys(("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"), folder)

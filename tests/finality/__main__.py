@@ -19,8 +19,8 @@ from unittest.mock import patch
 from bench.recorded import NOT_RUN, RunRecord, finish, options
 from tests.finality.chains import Verdict, verdict
 
-SOURCE: Final = Path(__file__).parents[1] / "oracle" / "f3"
-PROGRAM: Final = Path(__file__).parents[2] / "build" / "f3" / "f3"
+SOURCE: Final = Path(__file__).parent / "oracle" / "f3"
+PROGRAM: Final = Path(__file__).parents[1] / "build" / "f3" / "f3"
 MAX_FINDINGS: Final = 20
 F3: Final = "fvm_hypervisor.laboratory.proofs.f3"
 

@@ -12,7 +12,7 @@ from store.blocks.memory import MemoryStore
 from store.blockstore import BlockNotFound, StoreError
 from store.cid import Cid, cid_of
 from store.codec import CodecError, decode, decode_strict, encode, link
-from tests.fuzz import trees
+from tests.fuzz.trees import mutated, random_number
 
 MAX_READS = 200
 MAX_ITEMS = 60
@@ -97,9 +97,9 @@ def mutation(seeds: Callable[[], Iterable[bytes]]) -> Callable[[bytes, Random], 
             nodes = _rewired(nodes, rng, len(nodes))
         if rng.random() < 0.3:
             at = rng.randrange(len(nodes))
-            nodes[at] = trees.mutated(nodes[at], rng)
+            nodes[at] = mutated(nodes[at], rng)
         if rng.random() < 0.5:
-            operations = [*operations, [rng.randrange(4), trees.number(rng), rng.randbytes(rng.randrange(9))]][-20:]
+            operations = [*operations, [rng.randrange(4), random_number(rng), rng.randbytes(rng.randrange(9))]][-20:]
         try:
             return encode([number, nodes, operations])
         except CodecError:

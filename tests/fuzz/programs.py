@@ -201,7 +201,7 @@ _PLACES = (
 def _plausible(rng: Random) -> int:
     if rng.random() < 0.75:
         return rng.choice(_PLACES)
-    return trees.number(rng, rng.choice(_PLACES))
+    return trees.random_number(rng, rng.choice(_PLACES))
 
 
 def changed(operations: list[Operation], rng: Random) -> list[Operation]:

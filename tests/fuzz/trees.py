@@ -72,7 +72,7 @@ def _like(value: Any, rng: Random) -> Any:
     if isinstance(value, bool):
         return not value
     if isinstance(value, int):
-        return number(rng, value)
+        return random_number(rng, value)
     if isinstance(value, float):
         return rng.choice((0.0, -0.0, 1.5, value * 2, 1e308, 5e-324, -value))
     if isinstance(value, bytes):
@@ -82,7 +82,7 @@ def _like(value: Any, rng: Random) -> Any:
     return random_value(rng)
 
 
-def number(rng: Random, near: int = 0) -> int:
+def random_number(rng: Random, near: int = 0) -> int:
     """Return a number near another, or at the edge of a range."""
     return rng.choice(
         (near + 1, near - 1, near ^ (1 << rng.randrange(64)), -near, rng.choice(NUMBERS), rng.choice(NUMBERS))

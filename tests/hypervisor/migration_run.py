@@ -34,7 +34,7 @@ SECONDS: Final = 60.0
 BYTES: Final = 120 << 20
 BYTES_AN_ACTOR: Final = 60
 PLANTED_COUNT: Final = 20_000
-PROJECT: Final = Path(__file__).resolve().parents[2]
+PROJECT: Final = Path(__file__).resolve().parents[3]
 _AT_ONCE: Final = 50_000
 
 

@@ -15,7 +15,7 @@ from store.codec import encode, link
 from tests.hypervisor.world import GAS, Notes, World, charges, refused, returning, sends
 
 METHOD = MethodNumber(2)
-LOOKUP, UPDATE, INVOKE, TRANSFER = 500_000 * GAS, 475_000 * GAS, 75_000 * GAS, 6_000 * GAS
+VALUE_LOOKUP, VALUE_UPDATE, INVOKE, TRANSFER = 500_000 * GAS, 475_000 * GAS, 75_000 * GAS, 6_000 * GAS
 
 
 # --- value ------------------------------------------------------------------------------------------------------------
@@ -30,10 +30,10 @@ def test_charges_of_a_call_with_value_come_in_the_networks_order() -> None:
     assert names[0][0] == "OnChainMessage"
     assert names[1:] == [
         ("OnMethodInvocation", INVOKE),  # the message's receiver, whose lookup is free
-        ("OnActorLookup", LOOKUP),
+        ("OnActorLookup", VALUE_LOOKUP),
         ("OnValueTransfer", TRANSFER),
-        ("OnActorUpdate", UPDATE),  # from
-        ("OnActorUpdate", UPDATE),  # to
+        ("OnActorUpdate", VALUE_UPDATE),  # from
+        ("OnActorUpdate", VALUE_UPDATE),  # to
         ("OnMethodInvocation", INVOKE),
     ]
 

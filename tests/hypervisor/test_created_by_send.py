@@ -20,7 +20,7 @@ from store.cid import CBOR, EMPTY_ARRAY_CID
 from store.codec import encode
 from tests.hypervisor.world import GAS, NEW_BLS, NEW_ETH, NEW_KEY, World, charges, exiting, returning
 
-CREATE, LOOKUP, UPDATE, INVOKE, TRANSFER = 2_700_000, 500_000, 475_000, 75_000, 6_000
+CREATE, SEND_LOOKUP, SEND_UPDATE, SEND_INVOKE, SEND_TRANSFER = 2_700_000, 500_000, 475_000, 75_000, 6_000
 FIRST_NEW = ActorID(101)  # f0100 is the sender
 
 
@@ -30,7 +30,7 @@ def test_a_send_to_a_new_key_makes_an_account(address: Address) -> None:
     result = world.machine.apply(world.message(address, METHOD_SEND, value=TokenAmount(5)), 0)
     assert result.exit_code == 0
     # the constructor is called once, without a lookup or transfer
-    assert result.gas_used == 560_663 + CREATE + LOOKUP + UPDATE + INVOKE + TRANSFER
+    assert result.gas_used == 560_663 + CREATE + SEND_LOOKUP + SEND_UPDATE + SEND_INVOKE + SEND_TRANSFER
     assert world.tree.lookup_id(address) == FIRST_NEW
     assert world.tree.get_actor(FIRST_NEW) == ActorState(
         world.code("account"), EMPTY_ARRAY_CID, 0, TokenAmount(5), None
@@ -42,7 +42,7 @@ def test_a_send_to_a_new_ethereum_address_makes_a_placeholder() -> None:
     world = World()
     result = world.machine.apply(world.message(NEW_ETH, METHOD_SEND, value=TokenAmount(5)), 0)
     assert result.exit_code == 0
-    assert result.gas_used == 560_663 + CREATE + LOOKUP + UPDATE + TRANSFER
+    assert result.gas_used == 560_663 + CREATE + SEND_LOOKUP + SEND_UPDATE + SEND_TRANSFER
     assert world.tree.get_actor(FIRST_NEW) == ActorState(
         world.code("placeholder"), EMPTY_ARRAY_CID, 0, TokenAmount(5), NEW_ETH
     )
@@ -55,10 +55,10 @@ def test_the_charges_come_in_the_networks_order() -> None:
     world.send(NEW_KEY, METHOD_SEND, value=TokenAmount(5))
     assert charges(recorder)[1:] == [
         ("OnCreateActor", CREATE * GAS),
-        ("OnActorLookup", LOOKUP * GAS),
-        ("OnActorUpdate", UPDATE * GAS),
-        ("OnMethodInvocation", INVOKE * GAS),
-        ("OnValueTransfer", TRANSFER * GAS),
+        ("OnActorLookup", SEND_LOOKUP * GAS),
+        ("OnActorUpdate", SEND_UPDATE * GAS),
+        ("OnMethodInvocation", SEND_INVOKE * GAS),
+        ("OnValueTransfer", SEND_TRANSFER * GAS),
     ]
     assert [event for event in recorder.events if isinstance(event, ActorCreated)] == [ActorCreated(FIRST_NEW, NEW_KEY)]
 
@@ -93,7 +93,7 @@ def test_top_level_constructor_return_value_is_charged_on_chain() -> None:
     world = World()
     world.runtime.codes[world.code("account")] = returning(bytes(10))
     result = world.machine.apply(world.message(NEW_KEY, METHOD_SEND), 0)
-    assert result.gas_used == 560_663 + CREATE + LOOKUP + UPDATE + INVOKE + 100 + 13_000
+    assert result.gas_used == 560_663 + CREATE + SEND_LOOKUP + SEND_UPDATE + SEND_INVOKE + 100 + 13_000
     assert result.return_data == b""
 
 

@@ -24,7 +24,7 @@ FIRST = 10_000
 
 
 @pytest.fixture
-def machine() -> Iterator[Hypervisor]:
+def long_migration_machine() -> Iterator[Hypervisor]:
     with Hypervisor.open(network=NV28.number) as opened:
         opened.store.put_many(Bundle.embedded("v19").blocks)
         yield opened
@@ -48,40 +48,45 @@ def test_a_slice_of_the_long_run_keeps_its_promises() -> None:
 
 
 @pytest.mark.slow
-def test_long_migration_visits_every_actor_and_reports_progress(machine: Hypervisor) -> None:
-    add(machine, "storageminer")
+def test_long_migration_visits_every_actor_and_reports_progress(long_migration_machine: Hypervisor) -> None:
+    add(long_migration_machine, "storageminer")
     messages: list[int] = []
-    machine.upgrade(NV29, Bundle.embedded("v19").manifest, progress=messages.append)
+    long_migration_machine.upgrade(NV29, Bundle.embedded("v19").manifest, progress=messages.append)
     assert messages == [10_000]
     code = Bundle.embedded("v19").manifest.code("storageminer")
-    found = {actor: state for actor, state in machine.state_tree.actors() if actor >= FIRST}
+    found = {actor: state for actor, state in long_migration_machine.state_tree.actors() if actor >= FIRST}
     assert found == {ActorID(FIRST + n): ActorState(code, balance=TokenAmount(n)) for n in range(COUNT)}
 
 
 @pytest.mark.slow
-def test_unchanged_nodes_are_neither_written_nor_held(machine: Hypervisor) -> None:
+def test_unchanged_nodes_are_neither_written_nor_held(long_migration_machine: Hypervisor) -> None:
     """A walk that keeps all actors needs about 500 bytes per actor, 6 MB here."""
-    add(machine, "ethaccount")
-    old, new = (manifest.code("reward") for manifest in (machine.manifest, Bundle.embedded("v19").manifest))
-    pending = len(machine.store.pending)
+    add(long_migration_machine, "ethaccount")
+    old, new = (
+        manifest.code("reward") for manifest in (long_migration_machine.manifest, Bundle.embedded("v19").manifest)
+    )
+    pending = len(long_migration_machine.store.pending)
     tracemalloc.start()
     try:
-        machine.state_tree.exchange_code({old: new})
+        long_migration_machine.state_tree.exchange_code({old: new})
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert most < 1_000_000
-    assert len(machine.store.pending) - pending < 6  # the path to the changed actor, and the root
+    assert len(long_migration_machine.store.pending) - pending < 6  # the path to the changed actor, and the root
 
 
-def test_code_exchange_on_malformed_actor_leaves_tree_unchanged(machine: Hypervisor) -> None:
-    add(machine, "storageminer", 40)
-    version, actors, info = get_object(machine.store, machine.root)
-    tree = Hamt(machine.store, unlink(actors))
-    tree.set(b"\x00\x7f", [link(machine.manifest.code("account")), 1])
-    broken = put_object(machine.store, [version, link(tree.flush()), info])
-    state = StateTree(machine.store, broken)
-    old, new = machine.manifest.code("storageminer"), Bundle.embedded("v19").manifest.code("storageminer")
+def test_code_exchange_on_malformed_actor_leaves_tree_unchanged(long_migration_machine: Hypervisor) -> None:
+    add(long_migration_machine, "storageminer", 40)
+    version, actors, info = get_object(long_migration_machine.store, long_migration_machine.root)
+    tree = Hamt(long_migration_machine.store, unlink(actors))
+    tree.set(b"\x00\x7f", [link(long_migration_machine.manifest.code("account")), 1])
+    broken = put_object(long_migration_machine.store, [version, link(tree.flush()), info])
+    state = StateTree(long_migration_machine.store, broken)
+    old, new = (
+        long_migration_machine.manifest.code("storageminer"),
+        Bundle.embedded("v19").manifest.code("storageminer"),
+    )
     with pytest.raises(Fatal, match="the actors of the state tree cannot be read"):
         state.exchange_code({old: new})
     assert version == STATE_TREE_VERSION

@@ -11,7 +11,7 @@ from hypervisor.text import MAX_DEPTH, MAX_LINES, TreeLine, facts, safe, table, 
 from hypervisor.tracing import CallEnded, CallNode, CallStarted, EventEmitted
 from hypervisor.types import ActorID, Gas, MethodNumber, TokenAmount
 
-HOSTILE = "</div><script>alert('x')</script>\u202e\x1b[31m&"
+HOSTILE_MARKUP = "</div><script>alert('x')</script>\u202e\x1b[31m&"
 
 
 class Page(HTMLParser):
@@ -40,7 +40,7 @@ class Page(HTMLParser):
 def call(depth: int, message: str = "") -> CallNode:
     start = CallStarted(ActorID(100), Address.id(101), MethodNumber(2), TokenAmount(0), b"", 81, False, 10**9)
     node = CallNode(start, ActorID(101), runtime="wasm", end=CallEnded(1, b"\x01", 81, 1000, message=message))
-    node.events.append(EventEmitted(ActorID(101), ((3, HOSTILE, 0x55, b"\x01"),)))
+    node.events.append(EventEmitted(ActorID(101), ((3, HOSTILE_MARKUP, 0x55, b"\x01"),)))
     if depth:
         node.calls.append(call(depth - 1, message))
     return node
@@ -48,10 +48,14 @@ def call(depth: int, message: str = "") -> CallNode:
 
 def views() -> list[str]:
     receipt = Receipt(33, b"\x01", Gas(5))
-    result = ApplyResult(receipt, GasOutputs(), message=HOSTILE, reason=HOSTILE)
+    result = ApplyResult(receipt, GasOutputs(), message=HOSTILE_MARKUP, reason=HOSTILE_MARKUP)
     message = Message(Address.id(1), Address.id(2))
-    shown = [view._repr_html_() for view in (receipt, result, message, call(2, HOSTILE))]
-    return [*shown, facts(HOSTILE, [(HOSTILE, HOSTILE)]), table(HOSTILE, [HOSTILE], [[HOSTILE]], HOSTILE)]
+    shown = [view._repr_html_() for view in (receipt, result, message, call(2, HOSTILE_MARKUP))]
+    return [
+        *shown,
+        facts(HOSTILE_MARKUP, [(HOSTILE_MARKUP, HOSTILE_MARKUP)]),
+        table(HOSTILE_MARKUP, [HOSTILE_MARKUP], [[HOSTILE_MARKUP]], HOSTILE_MARKUP),
+    ]
 
 
 @pytest.mark.parametrize("view", views())

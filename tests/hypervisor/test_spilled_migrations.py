@@ -245,5 +245,5 @@ def test_stores_in_memory_and_of_readers_get_no_blocks_early(tmp_path: Path) -> 
 
 
 def test_the_record_covers_every_version() -> None:
-    record = json.loads((Path(__file__).parents[2] / "bench/records/state-rewrites.json").read_text("utf-8"))
+    record = json.loads((Path(__file__).parents[3] / "bench/records/state-rewrites.json").read_text("utf-8"))
     assert set(record["details"]) == {f"nv{version}" for version in EPOCHS}

@@ -22,7 +22,7 @@ from tests.hypervisor.builtin_actors.world import World
 from tests.integration.filecoin_solidity import table
 from tests.integration.filecoin_solidity.__main__ import SCRIPT
 from tests.integration.filecoin_solidity.cases import cases
-from tests.integration.filecoin_solidity.compare import compare
+from tests.integration.filecoin_solidity.compare import compare_case
 from tests.integration.filecoin_solidity.stage import Stage
 
 COMPILED = Path(__file__).parent / "filecoin_solidity" / "compiled" / table.KEPT
@@ -52,7 +52,7 @@ def test_filecoin_solidity_matches_native_call(stage: Stage, api: str) -> None:
     chosen = [case for case in cases(stage) if case.api == api]
     assert len(chosen) >= 9
     for case in chosen:
-        assert not compare(stage, case).problems, case
+        assert not compare_case(stage, case).problems, case
 
 
 def test_documented_filecoin_solidity_table_shows_all_equal() -> None:

@@ -94,36 +94,36 @@ class ActorStage(Stage):
 
 
 @pytest.fixture
-def stage() -> Iterator[ActorStage]:
+def actor_stage() -> Iterator[ActorStage]:
     found = ActorStage()
     yield found
     found.network.close()
 
 
 class TestState:
-    def test_head_holds_delegate_nonce_and_storage_root(self, stage: ActorStage) -> None:
-        stage.delegate(stage.bob, NOTES)
-        assert stage.head(stage.bob) == b"\x83\x54" + NOTES + b"\x01\xd8\x2a\x58\x27\x00" + EMPTY_ARRAY
-        actor = stage.machine.actor(stage.bob.delegated)
+    def test_head_holds_delegate_nonce_and_storage_root(self, actor_stage: ActorStage) -> None:
+        actor_stage.delegate(actor_stage.bob, NOTES)
+        assert actor_stage.head(actor_stage.bob) == b"\x83\x54" + NOTES + b"\x01\xd8\x2a\x58\x27\x00" + EMPTY_ARRAY
+        actor = actor_stage.machine.actor(actor_stage.bob.delegated)
         assert actor is not None
-        assert stage.machine.manifest.name_of(actor.code) == "ethaccount"
+        assert actor_stage.machine.manifest.name_of(actor.code) == "ethaccount"
 
-    def test_zero_address_clears_the_delegate_and_keeps_storage(self, stage: ActorStage) -> None:
-        stage.delegate(stage.bob, NOTES)
-        stage.call(OTHER)
-        stage.delegate(stage.bob, NOBODY, nonce=1)
-        state = stage.state(stage.bob)
+    def test_zero_address_clears_the_delegate_and_keeps_storage(self, actor_stage: ActorStage) -> None:
+        actor_stage.delegate(actor_stage.bob, NOTES)
+        actor_stage.call(OTHER)
+        actor_stage.delegate(actor_stage.bob, NOBODY, nonce=1)
+        state = actor_stage.state(actor_stage.bob)
         assert state is not None
         assert (state.delegate, state.nonce) == (None, 2)
-        assert (stage.code_of(stage.bob), stage.slot(stage.bob, 1)) == (b"", number(OTHER))
+        assert (actor_stage.code_of(actor_stage.bob), actor_stage.slot(actor_stage.bob, 1)) == (b"", number(OTHER))
 
-    def test_nonce_begins_at_0_and_counts_authorizations(self, stage: ActorStage) -> None:
+    def test_nonce_begins_at_0_and_counts_authorizations(self, actor_stage: ActorStage) -> None:
         """Source: apply_and_call_nonces.rs. The nonce of the account's messages does not count."""
-        stage.network.send(SINK, value=1, sender=stage.bob)
-        stage.delegate(stage.bob, NOTES)
-        assert "has the nonce 0: expected 1" in stage.refused(stage.authorize(stage.bob, OTHER, 0))
-        stage.delegate(stage.bob, OTHER, nonce=1)
-        assert stage.state(stage.bob) == DelegatingAccount(OTHER, 2)
+        actor_stage.network.send(SINK, value=1, sender=actor_stage.bob)
+        actor_stage.delegate(actor_stage.bob, NOTES)
+        assert "has the nonce 0: expected 1" in actor_stage.refused(actor_stage.authorize(actor_stage.bob, OTHER, 0))
+        actor_stage.delegate(actor_stage.bob, OTHER, nonce=1)
+        assert actor_stage.state(actor_stage.bob) == DelegatingAccount(OTHER, 2)
 
     @pytest.mark.parametrize("block", [
         [NOTES[:19], 0, EMPTY_ARRAY], ["text", 0, EMPTY_ARRAY], [None, -1, EMPTY_ARRAY], [None, True, EMPTY_ARRAY],
@@ -143,296 +143,323 @@ class TestAuthorizations:
         ("another account", "only the receiver"), ("other parity", "only the receiver"),
         ("other delegate", "only the receiver"),
     ])  # fmt: skip
-    def test_invalid_authorization_refuses_the_message(self, stage: ActorStage, spoilt: str, words: str) -> None:
+    def test_invalid_authorization_refuses_the_message(self, actor_stage: ActorStage, spoilt: str, words: str) -> None:
         """Source: apply_and_call_invalids.rs. EIP-7702 would skip the authorization."""
-        good = stage.authorize(stage.bob, NOTES)
+        good = actor_stage.authorize(actor_stage.bob, NOTES)
         bad = {
-            "chain": stage.authorize(stage.bob, NOTES, chain=314),
-            "nonce": stage.authorize(stage.bob, NOTES, 1),
+            "chain": actor_stage.authorize(actor_stage.bob, NOTES, chain=314),
+            "nonce": actor_stage.authorize(actor_stage.bob, NOTES, 1),
             "high s": good._replace(s=ORDER - good.s, y_parity=1 - good.y_parity),
             "s above half by one": good._replace(s=ORDER // 2 + 1),
             "s of 32 bytes 0xff": good._replace(s=(1 << 256) - 1),
             "parity": good._replace(y_parity=2),
             "r of zero": good._replace(r=0),
             "s of zero": good._replace(s=0),
-            "another account": stage.authorize(stage.carol, NOTES),
+            "another account": actor_stage.authorize(actor_stage.carol, NOTES),
             "other parity": good._replace(y_parity=1 - good.y_parity),
             "other delegate": good._replace(address=OTHER),
         }[spoilt]
-        assert words in stage.refused(bad)
+        assert words in actor_stage.refused(bad)
 
-    def test_own_chain_and_any_chain_are_accepted(self, stage: ActorStage) -> None:
-        chain = stage.network.chain_id
-        assert stage.apply_as(stage.bob, SINK, stage.authorize(stage.bob, NOTES, 0, chain))[0]
-        assert stage.apply_as(stage.bob, SINK, stage.authorize(stage.bob, OTHER, 1, 0))[0]
+    def test_own_chain_and_any_chain_are_accepted(self, actor_stage: ActorStage) -> None:
+        chain = actor_stage.network.chain_id
+        assert actor_stage.apply_as(actor_stage.bob, SINK, actor_stage.authorize(actor_stage.bob, NOTES, 0, chain))[0]
+        assert actor_stage.apply_as(actor_stage.bob, SINK, actor_stage.authorize(actor_stage.bob, OTHER, 1, 0))[0]
 
-    def test_short_r_and_s_are_padded(self, stage: ActorStage) -> None:
+    def test_short_r_and_s_are_padded(self, actor_stage: ActorStage) -> None:
         """Source: apply_and_call_rs_padding.rs."""
-        items = (stage.authorize(stage.bob, EthAddress(place.to_bytes(20, "big"))) for place in count(1))
+        items = (actor_stage.authorize(actor_stage.bob, EthAddress(place.to_bytes(20, "big"))) for place in count(1))
         short = next(item for item in items if min(item.r, item.s) < 1 << 248)
-        assert stage.apply_as(stage.bob, SINK, short)[0]
+        assert actor_stage.apply_as(actor_stage.bob, SINK, short)[0]
 
-    def test_empty_oversized_and_repeated_lists_are_refused(self, stage: ActorStage) -> None:
+    def test_empty_oversized_and_repeated_lists_are_refused(self, actor_stage: ActorStage) -> None:
         """Source: apply_and_call_duplicates.rs and apply_and_call_tuple_cap_boundary.rs."""
-        good = stage.authorize(stage.bob, NOTES)
-        assert "needs at least one authorization" in stage.refused()
-        assert "65 authorizations: at most 64" in stage.refused(*[good] * 65)
-        assert "repeats an account" in stage.refused(good, stage.authorize(stage.bob, OTHER, 1))
-        assert "repeats an account" in stage.refused(*[good] * 64)
+        good = actor_stage.authorize(actor_stage.bob, NOTES)
+        assert "needs at least one authorization" in actor_stage.refused()
+        assert "65 authorizations: at most 64" in actor_stage.refused(*[good] * 65)
+        assert "repeats an account" in actor_stage.refused(good, actor_stage.authorize(actor_stage.bob, OTHER, 1))
+        assert "repeats an account" in actor_stage.refused(*[good] * 64)
 
     @pytest.mark.parametrize("params", [b"", b"\x80", encode([[], []]), encode([[], [NOTES[:19], b"", b""]])])
-    def test_undecodable_params_exit_with_21(self, stage: ActorStage, params: bytes) -> None:
-        assert stage.message(params, sender=stage.bob).exit_code == 21
+    def test_undecodable_params_exit_with_21(self, actor_stage: ActorStage, params: bytes) -> None:
+        assert actor_stage.message(params, sender=actor_stage.bob).exit_code == 21
 
-    def test_authorization_survives_failed_call(self, stage: ActorStage) -> None:
+    def test_authorization_survives_failed_call(self, actor_stage: ActorStage) -> None:
         """Source: apply_and_call_atomicity.rs."""
-        stage.code(OTHER, "1 0 MSTORE 32 0 REVERT")
-        succeeded, output, _ = stage.apply_as(stage.bob, OTHER, stage.authorize(stage.bob, NOTES))
+        actor_stage.code(OTHER, "1 0 MSTORE 32 0 REVERT")
+        succeeded, output, _ = actor_stage.apply_as(
+            actor_stage.bob, OTHER, actor_stage.authorize(actor_stage.bob, NOTES)
+        )
         assert (succeeded, output) == (False, (1).to_bytes(32, "big"))
-        rich = stage.balance(stage.bob.address) + 1
-        params = ApplyAndCallParams((stage.authorize(stage.bob, NOTES, 1),), SINK, rich, b"").encode()
-        result = stage.message(params, sender=stage.bob)
+        rich = actor_stage.balance(actor_stage.bob.address) + 1
+        params = ApplyAndCallParams((actor_stage.authorize(actor_stage.bob, NOTES, 1),), SINK, rich, b"").encode()
+        result = actor_stage.message(params, sender=actor_stage.bob)
         assert decode_outcome(result.return_data) == (False, b"")
-        assert stage.state(stage.bob) == DelegatingAccount(NOTES, 2)
+        assert actor_stage.state(actor_stage.bob) == DelegatingAccount(NOTES, 2)
 
-    def test_call_that_uses_all_gas_undoes_the_authorization(self, stage: ActorStage) -> None:
+    def test_call_that_uses_all_gas_undoes_the_authorization(self, actor_stage: ActorStage) -> None:
         """All gas is forwarded, so nothing is left to end the actor's method."""
-        stage.code(OTHER, "loop: @loop JUMP")
-        params = ApplyAndCallParams((stage.authorize(stage.bob, NOTES),), OTHER, 0, b"").encode()
-        result = stage.message(params, sender=stage.bob, gas=100_000_000)
-        assert (result.exit_code, stage.state(stage.bob)) == (7, None)
+        actor_stage.code(OTHER, "loop: @loop JUMP")
+        params = ApplyAndCallParams((actor_stage.authorize(actor_stage.bob, NOTES),), OTHER, 0, b"").encode()
+        result = actor_stage.message(params, sender=actor_stage.bob, gas=100_000_000)
+        assert (result.exit_code, actor_stage.state(actor_stage.bob)) == (7, None)
 
-    def test_call_reaches_contracts_only(self, stage: ActorStage) -> None:
+    def test_call_reaches_contracts_only(self, actor_stage: ActorStage) -> None:
         """Source: apply_and_call_outer_call.rs. Another receiver gets the value without calldata."""
-        stage.code(THIRD, "CALLER 1 SSTORE CALLVALUE 2 SSTORE CALLDATASIZE 3 SSTORE 3 0 MSTORE 32 0 RETURN")
-        stage.machine.apply_implicit(Message(stage.bob.delegated, stage.alice.delegated, value=TokenAmount(9)))
-        succeeded, output, _ = stage.apply_as(
-            stage.bob, THIRD, stage.authorize(stage.bob, NOTES), value=5, data=b"\xde\xad"
+        actor_stage.code(THIRD, "CALLER 1 SSTORE CALLVALUE 2 SSTORE CALLDATASIZE 3 SSTORE 3 0 MSTORE 32 0 RETURN")
+        actor_stage.machine.apply_implicit(
+            Message(actor_stage.bob.delegated, actor_stage.alice.delegated, value=TokenAmount(9))
+        )
+        succeeded, output, _ = actor_stage.apply_as(
+            actor_stage.bob, THIRD, actor_stage.authorize(actor_stage.bob, NOTES), value=5, data=b"\xde\xad"
         )
         assert (succeeded, output) == (True, (3).to_bytes(32, "big"))
-        assert [stage.slot(THIRD, slot) for slot in (1, 2, 3)] == [number(stage.bob.address), 5, 2]
-        stage.delegate(stage.carol, NOTES)
-        before = stage.balance(stage.carol.address)
-        assert stage.apply_as(stage.bob, stage.carol.address, stage.authorize(stage.bob, NOTES, 1), value=2)[0]
-        assert (stage.balance(stage.carol.address), stage.slot(stage.carol, 1)) == (before + 2, 0)
-        assert stage.apply_as(stage.bob, masked_id(ActorID(7)), stage.authorize(stage.bob, NOTES, 2), value=2)[0]
+        assert [actor_stage.slot(THIRD, slot) for slot in (1, 2, 3)] == [number(actor_stage.bob.address), 5, 2]
+        actor_stage.delegate(actor_stage.carol, NOTES)
+        before = actor_stage.balance(actor_stage.carol.address)
+        assert actor_stage.apply_as(
+            actor_stage.bob, actor_stage.carol.address, actor_stage.authorize(actor_stage.bob, NOTES, 1), value=2
+        )[0]
+        assert (actor_stage.balance(actor_stage.carol.address), actor_stage.slot(actor_stage.carol, 1)) == (
+            before + 2,
+            0,
+        )
+        assert actor_stage.apply_as(
+            actor_stage.bob, masked_id(ActorID(7)), actor_stage.authorize(actor_stage.bob, NOTES, 2), value=2
+        )[0]
 
-    def test_any_caller_may_deliver_an_authorization_with_a_call_of_its_own(self, stage: ActorStage) -> None:
+    def test_any_caller_may_deliver_an_authorization_with_a_call_of_its_own(self, actor_stage: ActorStage) -> None:
         """The actor checks no caller, so the holder of a signature chooses the call that its signer pays."""
-        params = ApplyAndCallParams((stage.authorize(stage.bob, NOTES),), STRANGER.address, 5, b"").encode()
-        before = stage.balance(stage.bob.address)
-        result = stage.machine.apply_implicit(
-            Message(stage.bob.delegated, stage.carol.delegated, method=APPLY_AND_CALL, params=params, gas_limit=GAS)
+        params = ApplyAndCallParams((actor_stage.authorize(actor_stage.bob, NOTES),), STRANGER.address, 5, b"").encode()
+        before = actor_stage.balance(actor_stage.bob.address)
+        result = actor_stage.machine.apply_implicit(
+            Message(
+                actor_stage.bob.delegated,
+                actor_stage.carol.delegated,
+                method=APPLY_AND_CALL,
+                params=params,
+                gas_limit=GAS,
+            )
         )
         assert decode_outcome(result.return_data) == (True, b"")
-        assert (stage.balance(stage.bob.address), stage.balance(STRANGER.address)) == (before - 5, 5)
-        assert stage.state(stage.bob) == DelegatingAccount(NOTES, 1)
+        assert (actor_stage.balance(actor_stage.bob.address), actor_stage.balance(STRANGER.address)) == (before - 5, 5)
+        assert actor_stage.state(actor_stage.bob) == DelegatingAccount(NOTES, 1)
 
     @pytest.mark.parametrize("read_only", [False, True])
-    def test_a_contract_may_deliver_it_unless_read_only(self, stage: ActorStage, read_only: bool) -> None:
-        stage.code(
+    def test_a_contract_may_deliver_it_unless_read_only(self, actor_stage: ActorStage, read_only: bool) -> None:
+        actor_stage.code(
             THIRD,
             f"""CALLDATASIZE 0 0 CALLDATACOPY 0 0 CALLDATASIZE 0 0x{CALL_ACTOR_ID:x} GAS DELEGATECALL POP
             RETURNDATASIZE 0 0 RETURNDATACOPY RETURNDATASIZE 0 RETURN""",
         )
-        bob = stage.machine.state_tree.lookup_id(stage.bob.delegated)
-        params = ApplyAndCallParams((stage.authorize(stage.bob, NOTES),), SINK, 0, b"").encode()
+        bob = actor_stage.machine.state_tree.lookup_id(actor_stage.bob.delegated)
+        params = ApplyAndCallParams((actor_stage.authorize(actor_stage.bob, NOTES),), SINK, 0, b"").encode()
         words = ["uint64", "uint256", "uint64", "uint64", "bytes", "uint64"]
         data = encode_abi(words, [APPLY_AND_CALL, 0, int(read_only), CBOR, params, bob])
         exit_code, _, output = decode_abi(
-            ["int256", "uint64", "bytes"], unwrap_return(stage.call(THIRD, data).return_data)
+            ["int256", "uint64", "bytes"], unwrap_return(actor_stage.call(THIRD, data).return_data)
         )
         assert exit_code == (25 if read_only else 0)
-        assert stage.state(stage.bob) == (None if read_only else DelegatingAccount(NOTES, 1))
+        assert actor_stage.state(actor_stage.bob) == (None if read_only else DelegatingAccount(NOTES, 1))
         assert output == (b"" if read_only else b"\x82\x01\x40")
 
 
 class TestInterception:
-    def test_contract_call_runs_the_delegate_over_the_accounts_storage(self, stage: ActorStage) -> None:
+    def test_contract_call_runs_the_delegate_over_the_accounts_storage(self, actor_stage: ActorStage) -> None:
         """Source: delegated_call_mapping.rs and overlay_persist_success.rs."""
-        stage.delegate(stage.bob, NOTES)
-        before = stage.balance(stage.bob.address)
-        assert stage.call(OTHER, value=3).exit_code == 0
-        assert [stage.slot(stage.bob, slot) for slot in (1, 2)] == [number(OTHER), 3]
-        assert [stage.slot(contract, 1) for contract in (OTHER, NOTES)] == [0, 0]
-        assert (stage.slot(OTHER, 7), stage.balance(stage.bob.address)) == (1, before + 3)
-        state = stage.state(stage.bob)
+        actor_stage.delegate(actor_stage.bob, NOTES)
+        before = actor_stage.balance(actor_stage.bob.address)
+        assert actor_stage.call(OTHER, value=3).exit_code == 0
+        assert [actor_stage.slot(actor_stage.bob, slot) for slot in (1, 2)] == [number(OTHER), 3]
+        assert [actor_stage.slot(contract, 1) for contract in (OTHER, NOTES)] == [0, 0]
+        assert (actor_stage.slot(OTHER, 7), actor_stage.balance(actor_stage.bob.address)) == (1, before + 3)
+        state = actor_stage.state(actor_stage.bob)
         assert state is not None
         assert (state.delegate, state.nonce) == (NOTES, 1)
 
-    def test_storage_remains_between_runs(self, stage: ActorStage) -> None:
-        stage.code(THIRD, "1 SLOAD 1 ADD 1 SSTORE 1 SLOAD 0 MSTORE 32 0 RETURN")
-        stage.delegate(stage.bob, THIRD)
-        outputs = [number(EthAddress(unwrap_return(stage.call(OTHER).return_data))) for _ in range(3)]
-        assert (outputs, stage.slot(stage.bob, 1), stage.slot(THIRD, 1)) == ([1, 2, 3], 3, 0)
+    def test_storage_remains_between_runs(self, actor_stage: ActorStage) -> None:
+        actor_stage.code(THIRD, "1 SLOAD 1 ADD 1 SSTORE 1 SLOAD 0 MSTORE 32 0 RETURN")
+        actor_stage.delegate(actor_stage.bob, THIRD)
+        outputs = [number(EthAddress(unwrap_return(actor_stage.call(OTHER).return_data))) for _ in range(3)]
+        assert (outputs, actor_stage.slot(actor_stage.bob, 1), actor_stage.slot(THIRD, 1)) == ([1, 2, 3], 3, 0)
 
-    def test_each_call_of_a_message_is_intercepted(self, stage: ActorStage) -> None:
-        stage.code(THIRD, "1 SLOAD 1 ADD 1 SSTORE")
-        call = f"0 0 0 0 0 0x{stage.bob.address.hex()} GAS CALL POP "
-        stage.code(OTHER, call * 2)
-        stage.delegate(stage.bob, THIRD)
-        assert stage.call(OTHER).exit_code == 0
-        assert stage.slot(stage.bob, 1) == 2
+    def test_each_call_of_a_message_is_intercepted(self, actor_stage: ActorStage) -> None:
+        actor_stage.code(THIRD, "1 SLOAD 1 ADD 1 SSTORE")
+        call = f"0 0 0 0 0 0x{actor_stage.bob.address.hex()} GAS CALL POP "
+        actor_stage.code(OTHER, call * 2)
+        actor_stage.delegate(actor_stage.bob, THIRD)
+        assert actor_stage.call(OTHER).exit_code == 0
+        assert actor_stage.slot(actor_stage.bob, 1) == 2
 
-    def test_revert_returns_its_data_and_undoes_storage_and_value(self, stage: ActorStage) -> None:
+    def test_revert_returns_its_data_and_undoes_storage_and_value(self, actor_stage: ActorStage) -> None:
         """Source: delegated_call_mapping.rs."""
-        stage.code(THIRD, "5 1 SSTORE 0xdead 0 MSTORE 32 0 REVERT")
-        stage.delegate(stage.bob, THIRD)
-        before = stage.balance(stage.bob.address)
-        result = stage.call(OTHER, value=3)
+        actor_stage.code(THIRD, "5 1 SSTORE 0xdead 0 MSTORE 32 0 REVERT")
+        actor_stage.delegate(actor_stage.bob, THIRD)
+        before = actor_stage.balance(actor_stage.bob.address)
+        result = actor_stage.call(OTHER, value=3)
         assert unwrap_return(result.return_data) == (0xDEAD).to_bytes(32, "big")
-        assert [stage.slot(OTHER, slot) for slot in (7, 8)] == [0, 32]
-        assert (stage.slot(stage.bob, 1), stage.balance(stage.bob.address)) == (0, before)
-        assert stage.state(stage.bob) == DelegatingAccount(THIRD, 1)
-        assert not list(logs(stage, result))
+        assert [actor_stage.slot(OTHER, slot) for slot in (7, 8)] == [0, 32]
+        assert (actor_stage.slot(actor_stage.bob, 1), actor_stage.balance(actor_stage.bob.address)) == (0, before)
+        assert actor_stage.state(actor_stage.bob) == DelegatingAccount(THIRD, 1)
+        assert not list(logs(actor_stage, result))
 
-    def test_value_that_cannot_be_paid_fails_the_call(self, stage: ActorStage) -> None:
+    def test_value_that_cannot_be_paid_fails_the_call(self, actor_stage: ActorStage) -> None:
         """Source: delegated_value_transfer_short_circuit.rs."""
-        stage.delegate(stage.bob, NOTES)
-        stage.code(OTHER, f"0 0 0 0 {1 << 90} 0x{stage.bob.address.hex()} GAS CALL 1 ADD 7 SSTORE")
-        assert stage.call(OTHER).exit_code == 0
-        assert (stage.slot(OTHER, 7), stage.slot(stage.bob, 1)) == (1, 0)
+        actor_stage.delegate(actor_stage.bob, NOTES)
+        actor_stage.code(OTHER, f"0 0 0 0 {1 << 90} 0x{actor_stage.bob.address.hex()} GAS CALL 1 ADD 7 SSTORE")
+        assert actor_stage.call(OTHER).exit_code == 0
+        assert (actor_stage.slot(OTHER, 7), actor_stage.slot(actor_stage.bob, 1)) == (1, 0)
 
-    def test_delegated_event_comes_from_the_calling_contract(self, stage: ActorStage) -> None:
+    def test_delegated_event_comes_from_the_calling_contract(self, actor_stage: ActorStage) -> None:
         """Source: delegated_event_emission.rs."""
-        stage.delegate(stage.bob, NOTES)
-        expected = [(OTHER, (DELEGATED,), bytes(12) + stage.bob.address)]
-        assert list(logs(stage, stage.call(OTHER))) == expected
-        stage.calls_bob("STATICCALL")
-        stage.code(NOTES, "STOP")
-        assert list(logs(stage, stage.call(OTHER))) == expected, (
+        actor_stage.delegate(actor_stage.bob, NOTES)
+        expected = [(OTHER, (DELEGATED,), bytes(12) + actor_stage.bob.address)]
+        assert list(logs(actor_stage, actor_stage.call(OTHER))) == expected
+        actor_stage.calls_bob("STATICCALL")
+        actor_stage.code(NOTES, "STOP")
+        assert list(logs(actor_stage, actor_stage.call(OTHER))) == expected, (
             "the machine emits it, so static calls do not prevent it"
         )
 
-    def test_code_of_a_delegate_is_not_intercepted_again(self, stage: ActorStage) -> None:
+    def test_code_of_a_delegate_is_not_intercepted_again(self, actor_stage: ActorStage) -> None:
         """Source: depth_limit.rs. Contracts in between make no difference."""
-        stage.code(NOTES, f"0 0 0 0 0 0x{THIRD.hex()} GAS CALL 1 SSTORE")
-        stage.code(THIRD, f"0 0 0 0 0 0x{stage.carol.address.hex()} GAS CALL 3 SSTORE")
-        stage.code(SINK, "CALLER 5 SSTORE")
-        stage.delegate(stage.bob, NOTES)
-        stage.delegate(stage.carol, SINK)
-        assert stage.call(OTHER).exit_code == 0
-        assert (stage.slot(stage.bob, 1), stage.slot(THIRD, 3), stage.slot(stage.carol, 5)) == (1, 1, 0)
-        assert stage.call(THIRD).exit_code == 0
-        assert stage.slot(stage.carol, 5) == number(THIRD)
+        actor_stage.code(NOTES, f"0 0 0 0 0 0x{THIRD.hex()} GAS CALL 1 SSTORE")
+        actor_stage.code(THIRD, f"0 0 0 0 0 0x{actor_stage.carol.address.hex()} GAS CALL 3 SSTORE")
+        actor_stage.code(SINK, "CALLER 5 SSTORE")
+        actor_stage.delegate(actor_stage.bob, NOTES)
+        actor_stage.delegate(actor_stage.carol, SINK)
+        assert actor_stage.call(OTHER).exit_code == 0
+        assert (
+            actor_stage.slot(actor_stage.bob, 1),
+            actor_stage.slot(THIRD, 3),
+            actor_stage.slot(actor_stage.carol, 5),
+        ) == (1, 1, 0)
+        assert actor_stage.call(THIRD).exit_code == 0
+        assert actor_stage.slot(actor_stage.carol, 5) == number(THIRD)
 
-    def test_selfdestruct_does_nothing(self, stage: ActorStage) -> None:
+    def test_selfdestruct_does_nothing(self, actor_stage: ActorStage) -> None:
         """Source: selfdestruct_noop_authority.rs."""
-        stage.code(THIRD, f"0x{SINK.hex()} SELFDESTRUCT")
-        stage.delegate(stage.bob, THIRD)
-        set_balance(stage.machine, OTHER, TokenAmount(50))
-        before = [stage.balance(address) for address in (stage.bob.address, OTHER, SINK)]
-        assert stage.call(OTHER).exit_code == 0
-        assert [stage.balance(address) for address in (stage.bob.address, OTHER, SINK)] == before
-        assert stage.call(OTHER).exit_code == 0, "the contract still exists"
-        assert stage.slot(OTHER, 7) == 1
-        set_code(stage.machine, STRANGER.address, bytes.fromhex("73") + SINK + b"\xff")
-        assert stage.call(STRANGER.address, value=4).exit_code == 0
-        assert stage.balance(SINK) == before[2] + 4, "a contract's own ends it as usual"
+        actor_stage.code(THIRD, f"0x{SINK.hex()} SELFDESTRUCT")
+        actor_stage.delegate(actor_stage.bob, THIRD)
+        set_balance(actor_stage.machine, OTHER, TokenAmount(50))
+        before = [actor_stage.balance(address) for address in (actor_stage.bob.address, OTHER, SINK)]
+        assert actor_stage.call(OTHER).exit_code == 0
+        assert [actor_stage.balance(address) for address in (actor_stage.bob.address, OTHER, SINK)] == before
+        assert actor_stage.call(OTHER).exit_code == 0, "the contract still exists"
+        assert actor_stage.slot(OTHER, 7) == 1
+        set_code(actor_stage.machine, STRANGER.address, bytes.fromhex("73") + SINK + b"\xff")
+        assert actor_stage.call(STRANGER.address, value=4).exit_code == 0
+        assert actor_stage.balance(SINK) == before[2] + 4, "a contract's own ends it as usual"
 
-    def test_code_has_the_accounts_address_and_the_contracts_other_rights(self, stage: ActorStage) -> None:
+    def test_code_has_the_accounts_address_and_the_contracts_other_rights(self, actor_stage: ActorStage) -> None:
         """InvokeAsEoaWithRoot runs in the calling contract, so its calls, logs and own balance are the contract's."""
-        stage.code(SINK, "CALLER 1 SSTORE CALLVALUE 2 SSTORE")
-        stage.code(
+        actor_stage.code(SINK, "CALLER 1 SSTORE CALLVALUE 2 SSTORE")
+        actor_stage.code(
             THIRD,
             f"ADDRESS 1 SSTORE SELFBALANCE 2 SSTORE CALLER 3 SSTORE 0 0 LOG0 0 0 0 0 4 0x{SINK.hex()} GAS CALL POP",
         )
-        stage.delegate(stage.bob, THIRD)
-        set_balance(stage.machine, OTHER, TokenAmount(50))
-        result = stage.call(OTHER)
-        assert [stage.slot(stage.bob, slot) for slot in (1, 2, 3)] == [number(stage.bob.address), 50, number(OTHER)]
-        assert [stage.slot(SINK, slot) for slot in (1, 2)] == [number(OTHER), 4]
-        assert (stage.balance(OTHER), stage.balance(SINK)) == (46, 4)
-        assert [emitter for emitter, _, _ in logs(stage, result)] == [OTHER, OTHER]
+        actor_stage.delegate(actor_stage.bob, THIRD)
+        set_balance(actor_stage.machine, OTHER, TokenAmount(50))
+        result = actor_stage.call(OTHER)
+        assert [actor_stage.slot(actor_stage.bob, slot) for slot in (1, 2, 3)] == [
+            number(actor_stage.bob.address),
+            50,
+            number(OTHER),
+        ]
+        assert [actor_stage.slot(SINK, slot) for slot in (1, 2)] == [number(OTHER), 4]
+        assert (actor_stage.balance(OTHER), actor_stage.balance(SINK)) == (46, 4)
+        assert [emitter for emitter, _, _ in logs(actor_stage, result)] == [OTHER, OTHER]
 
-    def test_the_contracts_own_storage_is_as_before(self, stage: ActorStage) -> None:
-        stage.delegate(stage.bob, NOTES)
-        set_storage(stage.machine, to_filecoin(OTHER), {1: 11, 2: 12})
-        assert stage.call(OTHER).exit_code == 0
-        assert [stage.slot(OTHER, slot) for slot in (1, 2, 7)] == [11, 12, 1]
+    def test_the_contracts_own_storage_is_as_before(self, actor_stage: ActorStage) -> None:
+        actor_stage.delegate(actor_stage.bob, NOTES)
+        set_storage(actor_stage.machine, to_filecoin(OTHER), {1: 11, 2: 12})
+        assert actor_stage.call(OTHER).exit_code == 0
+        assert [actor_stage.slot(OTHER, slot) for slot in (1, 2, 7)] == [11, 12, 1]
 
-    def test_static_call_writes_nothing(self, stage: ActorStage) -> None:
-        stage.delegate(stage.bob, NOTES)
-        stage.calls_bob("STATICCALL")
-        assert stage.call(OTHER).exit_code == 0
-        assert (stage.slot(OTHER, 7), stage.slot(stage.bob, 1)) == (0, 0)
+    def test_static_call_writes_nothing(self, actor_stage: ActorStage) -> None:
+        actor_stage.delegate(actor_stage.bob, NOTES)
+        actor_stage.calls_bob("STATICCALL")
+        assert actor_stage.call(OTHER).exit_code == 0
+        assert (actor_stage.slot(OTHER, 7), actor_stage.slot(actor_stage.bob, 1)) == (0, 0)
 
-    def test_delegate_call_of_an_account_runs_nothing(self, stage: ActorStage) -> None:
-        stage.delegate(stage.bob, NOTES)
-        stage.calls_bob("DELEGATECALL")
-        assert stage.call(OTHER).exit_code == 0
-        assert [stage.slot(OTHER, slot) for slot in (7, 1)] == [1, 0]
+    def test_delegate_call_of_an_account_runs_nothing(self, actor_stage: ActorStage) -> None:
+        actor_stage.delegate(actor_stage.bob, NOTES)
+        actor_stage.calls_bob("DELEGATECALL")
+        assert actor_stage.call(OTHER).exit_code == 0
+        assert [actor_stage.slot(OTHER, slot) for slot in (7, 1)] == [1, 0]
 
-    def test_accounts_own_transactions_are_not_intercepted(self, stage: ActorStage) -> None:
+    def test_accounts_own_transactions_are_not_intercepted(self, actor_stage: ActorStage) -> None:
         """Only a contract has the code that runs another's: a transaction to the account transfers its value."""
-        stage.delegate(stage.bob, NOTES)
-        before = stage.balance(stage.bob.address)
-        result = stage.call(stage.bob, b"\1", value=7)
-        assert (result.exit_code, result.return_data, list(logs(stage, result))) == (0, b"", [])
-        assert (stage.slot(stage.bob, 1), stage.balance(stage.bob.address)) == (0, before + 7)
+        actor_stage.delegate(actor_stage.bob, NOTES)
+        before = actor_stage.balance(actor_stage.bob.address)
+        result = actor_stage.call(actor_stage.bob, b"\1", value=7)
+        assert (result.exit_code, result.return_data, list(logs(actor_stage, result))) == (0, b"", [])
+        assert (actor_stage.slot(actor_stage.bob, 1), actor_stage.balance(actor_stage.bob.address)) == (0, before + 7)
 
     @pytest.mark.parametrize("delegate", [
         EthAddress(bytes(19) + b"\x04"), STRANGER.address, masked_id(ActorID(7)), "itself", "a delegating account",
         EthAddress(bytes([0xFE, *bytes(18), 3])),
     ])  # fmt: skip
-    def test_delegate_that_is_no_contract_is_not_run(self, stage: ActorStage, delegate: Any) -> None:
-        stage.delegate(stage.carol, NOTES)
-        to = {"itself": stage.bob.address, "a delegating account": stage.carol.address}.get(delegate, delegate)
-        stage.delegate(stage.bob, to)
-        result = stage.call(OTHER, value=2)
-        assert (result.exit_code, stage.slot(OTHER, 7), list(logs(stage, result))) == (0, 1, [])
-        assert stage.slot(stage.bob, 1) == 0
+    def test_delegate_that_is_no_contract_is_not_run(self, actor_stage: ActorStage, delegate: Any) -> None:
+        actor_stage.delegate(actor_stage.carol, NOTES)
+        to = {"itself": actor_stage.bob.address, "a delegating account": actor_stage.carol.address}.get(
+            delegate, delegate
+        )
+        actor_stage.delegate(actor_stage.bob, to)
+        result = actor_stage.call(OTHER, value=2)
+        assert (result.exit_code, actor_stage.slot(OTHER, 7), list(logs(actor_stage, result))) == (0, 1, [])
+        assert actor_stage.slot(actor_stage.bob, 1) == 0
 
-    def test_contracts_read_the_designator(self, stage: ActorStage) -> None:
+    def test_contracts_read_the_designator(self, actor_stage: ActorStage) -> None:
         """Source: evm_extcode_projection.rs, with the windows of eip7702_ethaccount_ref-fvm_migration.md."""
-        stage.delegate(stage.bob, NOTES)
-        who, designator = f"0x{stage.bob.address.hex()}", b"\xef\x01\x00" + NOTES
+        actor_stage.delegate(actor_stage.bob, NOTES)
+        who, designator = f"0x{actor_stage.bob.address.hex()}", b"\xef\x01\x00" + NOTES
         windows = ((0, 23), (1, 22), (23, 1), (100, 10))
         copies = " ".join(
             f"{(1 << 256) - 1} 0 MSTORE {size} {offset} 0 {who} EXTCODECOPY 0 MLOAD {slot} SSTORE"
             for slot, (offset, size) in enumerate(windows, 5)
         )
-        other = f"0x{stage.carol.address.hex()}"
-        stage.code(
+        other = f"0x{actor_stage.carol.address.hex()}"
+        actor_stage.code(
             OTHER,
             f"{who} EXTCODESIZE 1 SSTORE {who} EXTCODEHASH 2 SSTORE {copies} "
             f"{other} EXTCODESIZE 3 SSTORE {other} EXTCODEHASH 4 SSTORE",
         )
-        assert stage.call(OTHER).exit_code == 0
-        assert stage.slot(OTHER, 1) == 23
-        assert stage.slot(OTHER, 2) == int.from_bytes(keccak(designator), "big")
-        assert (stage.slot(OTHER, 3), stage.slot(OTHER, 4)) == (0, int.from_bytes(EMPTY_CODE_HASH, "big"))
+        assert actor_stage.call(OTHER).exit_code == 0
+        assert actor_stage.slot(OTHER, 1) == 23
+        assert actor_stage.slot(OTHER, 2) == int.from_bytes(keccak(designator), "big")
+        assert (actor_stage.slot(OTHER, 3), actor_stage.slot(OTHER, 4)) == (0, int.from_bytes(EMPTY_CODE_HASH, "big"))
         for slot, (offset, size) in enumerate(windows, 5):
             expected = designator[offset : offset + size].ljust(size, b"\0").ljust(32, b"\xff")
-            assert stage.slot(OTHER, slot) == int.from_bytes(expected, "big")
+            assert actor_stage.slot(OTHER, slot) == int.from_bytes(expected, "big")
 
-    def test_creation_and_nested_calls_of_the_code_end(self, stage: ActorStage) -> None:
+    def test_creation_and_nested_calls_of_the_code_end(self, actor_stage: ActorStage) -> None:
         """The code creates contracts with the nonce of the calling contract, which keeps the nonce."""
-        stage.code(THIRD, "0 0 0 CREATE 1 SSTORE")
-        stage.delegate(stage.bob, THIRD)
-        before = nonce_of(stage.machine, to_filecoin(OTHER))
-        assert stage.call(OTHER).exit_code == 0
-        assert stage.slot(stage.bob, 1)
-        assert nonce_of(stage.machine, to_filecoin(OTHER)) == before + 1
-        stage.code(NOTES, f"0 0 0 0 0 0x{OTHER.hex()} GAS CALL 1 SSTORE")
-        stage.delegate(stage.bob, NOTES, nonce=1)
-        result = stage.machine.apply_implicit(
-            Message(to_filecoin(OTHER), stage.alice.delegated, method=INVOKE_EVM, gas_limit=Gas(20_000_000_000))
+        actor_stage.code(THIRD, "0 0 0 CREATE 1 SSTORE")
+        actor_stage.delegate(actor_stage.bob, THIRD)
+        before = nonce_of(actor_stage.machine, to_filecoin(OTHER))
+        assert actor_stage.call(OTHER).exit_code == 0
+        assert actor_stage.slot(actor_stage.bob, 1)
+        assert nonce_of(actor_stage.machine, to_filecoin(OTHER)) == before + 1
+        actor_stage.code(NOTES, f"0 0 0 0 0 0x{OTHER.hex()} GAS CALL 1 SSTORE")
+        actor_stage.delegate(actor_stage.bob, NOTES, nonce=1)
+        result = actor_stage.machine.apply_implicit(
+            Message(to_filecoin(OTHER), actor_stage.alice.delegated, method=INVOKE_EVM, gas_limit=Gas(20_000_000_000))
         )
         assert result.fatal is None
         assert result.exit_code in (0, 7)
 
 
 class TestNode:
-    def test_node_shows_code_storage_and_nonce(self, stage: ActorStage) -> None:
-        network, rpc = stage.network, Client(Node(stage.network))
+    def test_node_shows_code_storage_and_nonce(self, actor_stage: ActorStage) -> None:
+        network, rpc = actor_stage.network, Client(Node(actor_stage.network))
         network.chain.keep_changes()
-        item = stage.authorize(stage.alice, NOTES, chain=network.chain_id)
+        item = actor_stage.authorize(actor_stage.alice, NOTES, chain=network.chain_id)
         assert network.receipt(network.submit(signed(network, item, to=SINK))).succeeded
-        alice = f"0x{stage.alice.address.hex()}"
+        alice = f"0x{actor_stage.alice.address.hex()}"
         assert rpc("eth_getCode", alice, "latest") == f"0xef0100{NOTES.hex()}"
         assert rpc("hypervisor_authorizationNonce", alice) == "0x1"
-        stage.code(OTHER, f"0 0 0 0 0 {alice} GAS CALL 7 SSTORE")
+        actor_stage.code(OTHER, f"0 0 0 0 0 {alice} GAS CALL 7 SSTORE")
         network.chain.keep_changes()
         changed = rpc("trace_call", {"from": alice, "to": f"0x{OTHER.hex()}"}, ["stateDiff"], "latest")["stateDiff"]
         assert changed[alice]["code"] == "="
@@ -440,25 +467,29 @@ class TestNode:
         assert int(rpc("eth_getStorageAt", alice, "0x1", "latest"), 16) == number(OTHER)
         assert network.send(SINK, value=1).succeeded, "the account still sends"
 
-    def test_proofs_and_changes_of_slots_follow_the_layout(self, stage: ActorStage) -> None:
-        stage.delegate(stage.bob, NOTES)
-        assert prove_account(stage.machine, stage.bob.delegated, [1]).code_hash == keccak(DELEGATION_PREFIX + NOTES)
-        stage.call(OTHER)
-        found = prove_account(stage.machine, stage.bob.delegated, [1])
+    def test_proofs_and_changes_of_slots_follow_the_layout(self, actor_stage: ActorStage) -> None:
+        actor_stage.delegate(actor_stage.bob, NOTES)
+        assert prove_account(actor_stage.machine, actor_stage.bob.delegated, [1]).code_hash == keccak(
+            DELEGATION_PREFIX + NOTES
+        )
+        actor_stage.call(OTHER)
+        found = prove_account(actor_stage.machine, actor_stage.bob.delegated, [1])
         assert found.code_hash == keccak(DELEGATION_PREFIX + NOTES)
         assert [slot.value for slot in found.slots] == [OTHER.rjust(32, b"\0")]
         assert all(slot.proof.blocks for slot in found.slots)
-        set_storage(stage.machine, stage.bob.delegated, {1: 5})
-        state = stage.state(stage.bob)
+        set_storage(actor_stage.machine, actor_stage.bob.delegated, {1: 5})
+        state = actor_stage.state(actor_stage.bob)
         assert state is not None
-        assert (state.delegate, state.nonce, stage.slot(stage.bob, 1)) == (NOTES, 1, 5)
-        stage.code(stage.bob.address, "1 SLOAD 0 MSTORE 32 0 RETURN")
-        assert unwrap_return(stage.call(stage.bob).return_data) == (5).to_bytes(32, "big")
+        assert (state.delegate, state.nonce, actor_stage.slot(actor_stage.bob, 1)) == (NOTES, 1, 5)
+        actor_stage.code(actor_stage.bob.address, "1 SLOAD 0 MSTORE 32 0 RETURN")
+        assert unwrap_return(actor_stage.call(actor_stage.bob).return_data) == (5).to_bytes(32, "big")
 
-    def test_the_state_needs_no_actor_of_nonces(self, stage: ActorStage) -> None:
-        assert stage.machine.state_tree.get_actor(ActorID(22)) is None
-        assert code_of(stage.machine, STRANGER.delegated) == b""
-        assert Client(Node(stage.network))("hypervisor_authorizationNonce", f"0x{STRANGER.address.hex()}") == "0x0"
+    def test_the_state_needs_no_actor_of_nonces(self, actor_stage: ActorStage) -> None:
+        assert actor_stage.machine.state_tree.get_actor(ActorID(22)) is None
+        assert code_of(actor_stage.machine, STRANGER.delegated) == b""
+        assert (
+            Client(Node(actor_stage.network))("hypervisor_authorizationNonce", f"0x{STRANGER.address.hex()}") == "0x0"
+        )
 
     def test_an_upgraded_state_is_read_after_a_restart(self, tmp_path: Any) -> None:
         with Network(str(tmp_path), rules="lab:accounts=actor") as network:

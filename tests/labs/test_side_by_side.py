@@ -24,8 +24,6 @@ from localnet.state.controls import set_code
 from tests.localnet.conftest import START
 from tests.runtimes.evm.assembler import assemble
 
-pytestmark = pytest.mark.slow
-
 USERS, OF_EACH = 4, 3
 NOTES = EthAddress(bytes([0xA0] * 20))
 
@@ -111,10 +109,12 @@ def _blocks(network: Network, messages: int) -> list[Any]:
     return [(tipset.state, tipset.receipts, tipset.gas_used) for tipset in tipsets]
 
 
+@pytest.mark.slow
 def test_blocks_of_posts_by_workers_are_those_of_one_process() -> None:
     assert posts(parallel=True) == posts(parallel=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_parallel_authorization_blocks_match_single_process(variant: str) -> None:
     assert authorizations(variant, parallel=True) == authorizations(variant, parallel=False)

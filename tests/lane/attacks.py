@@ -23,7 +23,26 @@ from store.blockstore import get_object
 from store.cid import CBOR
 from store.codec import decode, encode, link
 from tests.crossing.puppet import Script, puppet
-from tests.lane import guests
+from tests.lane.guests import (
+    BLOAT,
+    FLOOD,
+    MEBIBYTE,
+    RECURSE,
+    REFUSE,
+    SPIN,
+    VANISH,
+    WINDBAG,
+    deluge,
+    flood,
+    glutton,
+    liar,
+    paying,
+    spin,
+    storm,
+    trap,
+    vanishing,
+    windbag,
+)
 from tests.lane.stage import CRON, MARKET, POWER, REWARD, Stage
 from tests.localnet.conftest import ARTIFACTS
 
@@ -70,7 +89,7 @@ def state_of(stage: Stage, actor: Address) -> object:
 
 
 def native_loops_fill_the_block(stage: Stage) -> Exits:
-    actor = stage.place(guests.spin())
+    actor = stage.place(spin())
     exits = []
     for _ in range(2):
         for _ in range(5):
@@ -81,7 +100,7 @@ def native_loops_fill_the_block(stage: Stage) -> Exits:
 
 
 def contracts_loop(stage: Stage) -> Exits:
-    contract = stage.contract(guests.SPIN)
+    contract = stage.contract(SPIN)
     stage.shoot(contract, gas=1_000_000_000)
     stage.shoot(contract, gas=500_000_000)
     exits = [stage.epoch()]
@@ -90,7 +109,7 @@ def contracts_loop(stage: Stage) -> Exits:
 
 
 def memory_is_taken_until_there_is_none(stage: Stage) -> Exits:
-    actor = stage.place(guests.glutton())
+    actor = stage.place(glutton())
     stage.fire(actor)
     stage.fire(actor)
     exits = [stage.epoch()]
@@ -99,8 +118,8 @@ def memory_is_taken_until_there_is_none(stage: Stage) -> Exits:
 
 
 def traps_and_exits_that_are_the_systems(stage: Stage) -> Exits:
-    stage.fire(stage.place(guests.trap()))
-    stage.fire(stage.place(guests.liar()))
+    stage.fire(stage.place(trap()))
+    stage.fire(stage.place(liar()))
     exits = [stage.epoch()]
     expect(exits, [[TRAPPED, LYING]])
     actor = stage.place(puppet())
@@ -114,7 +133,7 @@ def traps_and_exits_that_are_the_systems(stage: Stage) -> Exits:
 
 
 def a_tree_of_sends_without_end(stage: Stage) -> Exits:
-    actor = stage.place(guests.storm())
+    actor = stage.place(storm())
     stage.fire(actor, params=b"\x54" + b"\x00" * 2 + actor.to_bytes().ljust(20, b"\0"), gas=3_000_000_000)
     exits = [stage.epoch()]
     expect(exits, [[GAS]])
@@ -122,7 +141,7 @@ def a_tree_of_sends_without_end(stage: Stage) -> Exits:
 
 
 def contracts_recurse_to_the_limit(stage: Stage) -> Exits:
-    contract = stage.contract(guests.RECURSE)
+    contract = stage.contract(RECURSE)
     stage.shoot(contract, gas=9_000_000_000)
     exits = [stage.epoch()]
     expect(exits, [[OK]])
@@ -155,20 +174,20 @@ def words(data: bytes) -> list[int]:
 
 
 def answers_of_a_mebibyte(stage: Stage) -> Exits:
-    native, contract = stage.place(guests.windbag()), stage.contract(guests.WINDBAG)
+    native, contract = stage.place(windbag()), stage.contract(WINDBAG)
     stage.fire(native, gas=3_000_000_000)
     stage.shoot(contract, gas=6_000_000_000)
     exits = [stage.epoch()]
     expect(exits, [[OK, OK]])
-    expect([len(receipt.return_data) for receipt in receipts(stage)], [guests.MEBIBYTE, 0x0FFF00])
+    expect([len(receipt.return_data) for receipt in receipts(stage)], [MEBIBYTE, 0x0FFF00])
     return exits
 
 
 def events_flood_the_receipts(stage: Stage) -> Exits:
     endless, many, contract = (
-        stage.place(guests.flood()),
-        stage.place(guests.deluge()),
-        stage.contract(guests.FLOOD),
+        stage.place(flood()),
+        stage.place(deluge()),
+        stage.contract(FLOOD),
     )
     stage.fire(endless, gas=3_000_000_000)
     stage.fire(many, gas=5_000_000_000)
@@ -180,7 +199,7 @@ def events_flood_the_receipts(stage: Stage) -> Exits:
 
 
 def state_grows(stage: Stage) -> Exits:
-    contract, actor = stage.contract(guests.BLOAT), stage.place(puppet())
+    contract, actor = stage.contract(BLOAT), stage.place(puppet())
     stage.shoot(contract, gas=9_000_000_000)
     exits = [stage.epoch()]
     for number in range(20):
@@ -276,7 +295,7 @@ def a_multisig_asks_for_cron_events(stage: Stage) -> Exits:
 
 def contracts_pay_the_singletons(stage: Stage) -> Exits:
     """All singletons except f099, an account, refuse EVM calls; method 0 transfers value."""
-    contract = stage.contract(guests.paying([*SINGLETONS, stage.producer.address]), balance=FIL)
+    contract = stage.contract(paying([*SINGLETONS, stage.producer.address]), balance=FIL)
     stage.shoot(contract)
     exits = [stage.epoch()]
     expect(exits, [[OK]])
@@ -286,7 +305,7 @@ def contracts_pay_the_singletons(stage: Stage) -> Exits:
 
 def a_native_actor_reenters_through_everybody(stage: Stage) -> Exits:
     """An actor calls singletons, itself and a refusing contract between its own state changes."""
-    actor, refusing = stage.place(puppet(), balance=FIL), stage.contract(guests.REFUSE)
+    actor, refusing = stage.place(puppet(), balance=FIL), stage.contract(REFUSE)
     inner = Script()
     inner.store(encode(["inner"]))
     inner.send(REWARD, 3, None, CBOR, value=5)
@@ -358,7 +377,7 @@ def _destroy(stage: Stage, actor: Address) -> list[int]:
     assert identity is not None
     state = machine.state_tree.get_actor(identity)
     assert state is not None
-    machine.state_tree.set_actor(identity, replace(state, code=machine.install(guests.vanishing())))
+    machine.state_tree.set_actor(identity, replace(state, code=machine.install(vanishing())))
     stage.network.chain.keep_changes()
     stage.fire(actor, params=b"\x40", gas=1_000_000_000)
     exits = stage.epoch()
@@ -386,7 +405,7 @@ def the_producers_beneficiary_agrees_and_destroys_itself(stage: Stage) -> Exits:
 
 
 def contracts_destroy_themselves_in_a_block_with_payments_to_them(stage: Stage) -> Exits:
-    contract = stage.contract(guests.VANISH, balance=FIL)
+    contract = stage.contract(VANISH, balance=FIL)
     stage.shoot(contract, gas=1_000_000_000)
     stage.shoot(contract, value=5, gas=1_000_000_000)
     stage.fire(contract, 0, value=5, gas=1_000_000_000)
@@ -407,7 +426,7 @@ def the_pool_is_full_of_what_never_gets_its_turn(stage: Stage) -> Exits:
     for _ in range(300):
         stage.fire(stage.victim.native, 0, value=1, gas=10_000_000, sender=stage.victim)
     stage.network.mempool.drop(next(iter(stage.network.mempool)))  # the first is lost: all others wait for it
-    stage.fire(EAM, CREATE_EXTERNAL_METHOD, encode(guests.SPIN), gas=900_000_000)
+    stage.fire(EAM, CREATE_EXTERNAL_METHOD, encode(SPIN), gas=900_000_000)
     exits = [stage.epoch(), stage.epoch()]
     expect(stage.network.nonce(stage.victim.native), nonce)
     expect(len(list(stage.network.mempool)), 299)

@@ -12,10 +12,8 @@ from tests.packaging.project import PROJECT
 
 FUNCTIONS = (PROJECT / ".ci" / "run").read_text(encoding="utf-8").removesuffix("main\n")
 BASH = shutil.which("bash")
-pytestmark = [
-    pytest.mark.skipif(BASH is None, reason="no bash on this machine"),
-    pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no variable says where a user's files are"),
-]
+needs_bash = pytest.mark.skipif(BASH is None, reason="no bash on this machine")
+needs_bash_2 = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no variable says where a user's files are")
 
 
 def run_in_the_clone(command: str, folder: Path, **environment: str) -> str:
@@ -32,6 +30,8 @@ def run_in_the_clone(command: str, folder: Path, **environment: str) -> str:
     ).stdout
 
 
+@needs_bash
+@needs_bash_2
 @pytest.mark.slow
 def test_the_clone_sees_no_bundle_and_no_data_of_this_user(tmp_path: Path) -> None:
     asks = (

@@ -10,8 +10,6 @@ import pytest
 
 from tests.packaging.project import PROJECT
 
-pytestmark = pytest.mark.slow
-
 TESTS = """
 import pytest
 from tests.conftest import data_file
@@ -27,7 +25,7 @@ def test_with_data(): data_file("vectors/some")
 def test_each_case(case): pass
 """
 
-PLUGINS = ("__init__.py", "conftest.py", "suite_report.py", "interpreted_only.py", "interpreted_only.toml")
+PLUGINS = ("__init__.py", "conftest.py", "suite_rules.py", "interpreted_only.toml")
 
 
 def run(folder: Path, *options: str, tests: str = TESTS, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -45,6 +43,7 @@ def run(folder: Path, *options: str, tests: str = TESTS, **environment: str) -> 
     )
 
 
+@pytest.mark.slow
 def test_missing_file_and_empty_params_fail_with_test_data(tmp_path: Path) -> None:
     (tmp_path / "shared").mkdir()
     done = run(tmp_path)
@@ -54,12 +53,14 @@ def test_missing_file_and_empty_params_fail_with_test_data(tmp_path: Path) -> No
     assert f"got empty parameter set for (case), though the test data are in {tmp_path / 'shared'}" in done.stdout
 
 
+@pytest.mark.slow
 def test_tests_without_data_are_skipped(tmp_path: Path) -> None:
     done = run(tmp_path)
     assert done.returncode == 0
     assert "1 passed, 3 skipped" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [(), ("-n", "1")], ids=["one process", "workers"])
 def test_over_hundred_skipped_tests_fail_run_without_data(tmp_path: Path, processes: tuple[str, ...]) -> None:
     many = f"""{TESTS}
@@ -72,6 +73,7 @@ def test_many(number): data_file("vectors/some")
     assert "error: more than 100 tests were skipped for want of test data" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_data_folder_that_is_named_and_missing_ends_the_run(tmp_path: Path) -> None:
     done = run(tmp_path, FVM_DATA=str(tmp_path / "nowhere"))
     assert done.returncode == pytest.ExitCode.USAGE_ERROR

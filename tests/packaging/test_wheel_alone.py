@@ -23,8 +23,6 @@ from packaging.utils import canonicalize_name
 from tests.fvm_hypervisor.cli.test_wallet import PASSWORD, SECRET, keystore
 from tests.packaging.project import PROJECT
 
-pytestmark = pytest.mark.slow
-
 OPTIONAL: Final = {"boa", "eth_tester", "pytest", "web3"}
 """Undeclared distributions that a module may import: such modules serve users who have them."""
 NAME: Final = "fvm_hypervisor"
@@ -125,6 +123,7 @@ def modules_of(wheel: Path) -> list[str]:
     return [name for name in dotted if "template." not in name and not name.endswith(".__main__")]
 
 
+@pytest.mark.slow
 def test_every_module_is_imported_with_declared_dependencies(alone: Installation, wheel_file: Path) -> None:
     modules = modules_of(wheel_file)
     assert len(modules) > 500
@@ -156,6 +155,7 @@ EXTRAS: Final = {"distributed", "hypothesis", "matplotlib", "prompt_toolkit", "p
 """Distributions of the declared extras; a command that needs one reports it."""
 
 
+@pytest.mark.slow
 def test_lazy_imports_are_declared_dependencies(alone: Installation, wheel_file: Path) -> None:
     lacking: dict[str, list[str]] = {}
     for top in sorted({name.split(".")[0] for name in modules_of(wheel_file)}):
@@ -184,12 +184,14 @@ for words in walk(get_command(app), []):
 """
 
 
+@pytest.mark.slow
 def test_every_command_shows_its_help(alone: Installation) -> None:
     shown = set(alone.python_run(ALL_HELP).splitlines())
     assert {"test", "script", "create", "node", "bundle fetch", "actor new"} <= shown
     assert len(shown) > 50
 
 
+@pytest.mark.slow
 def test_commands_without_network_and_data_run(alone: Installation) -> None:
     assert json.loads(alone.run("demo", "--json"))["steps"][-1]["state_root"]
     assert json.loads(alone.run("doctor", "--json"))["ok"]
@@ -201,6 +203,7 @@ def test_commands_without_network_and_data_run(alone: Installation) -> None:
     assert (alone.folder / "tip" / "Cargo.toml").is_file()
 
 
+@pytest.mark.slow
 def test_a_keystore_is_opened(alone: Installation, tmp_path: Path) -> None:
     """`create` opens the key first and then finds no project."""
     file, password = keystore(tmp_path), tmp_path / "password"
@@ -228,6 +231,7 @@ def node(alone: Installation) -> Iterator[str]:
             process.terminate()
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_quick_start_run_on_its_node(alone: Installation) -> None:
     artifact = PROJECT / "examples" / "solidity" / "artifacts" / "DataCapName.json"
     with node(alone) as url:

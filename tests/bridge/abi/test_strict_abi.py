@@ -83,23 +83,23 @@ def test_decodable_abi_bytes_are_canonical_encoding(case: list[tuple[Coder, Any]
     assert arguments.write(values) == written
 
 
-def words(*numbers: int) -> bytes:
+def strict_words(*numbers: int) -> bytes:
     return b"".join((number % 2**256).to_bytes(32, "big") for number in numbers)
 
 
 PAIR_OF_BYTES = [BYTES, BYTES]
 NOT_CANONICAL: dict[str, tuple[list[Coder], bytes]] = {
-    "a truth value of 2": ([BOOL], words(2)),
-    "a sign that does not fill the word": ([signed(64)], words(2**63)),
-    "a number too large": ([unsigned(64)], words(2**64)),
+    "a truth value of 2": ([BOOL], strict_words(2)),
+    "a sign that does not fill the word": ([signed(64)], strict_words(2**63)),
+    "a number too large": ([unsigned(64)], strict_words(2**64)),
     "letters behind bytes4": ([fixed_bytes(4)], b"abcde".ljust(32, b"\0")),
-    "both offsets to one tail": (PAIR_OF_BYTES, words(64, 64, 0)),
-    "tails in the other order": (PAIR_OF_BYTES, words(96, 64, 0, 0)),
-    "an offset back into the head": (PAIR_OF_BYTES, words(0, 64, 0, 0)),
-    "a list longer than what is there": ([array(unsigned(64))], words(32, 3, 1, 2)),
-    "a list of 2^255 items": ([array(unsigned(64))], words(32, 2**255)),
-    "two items where one may be": ([array(unsigned(64), max_items=1)], words(32, 2, 1, 2)),
-    "a word behind": ([unsigned(64)], words(1, 1)),
+    "both offsets to one tail": (PAIR_OF_BYTES, strict_words(64, 64, 0)),
+    "tails in the other order": (PAIR_OF_BYTES, strict_words(96, 64, 0, 0)),
+    "an offset back into the head": (PAIR_OF_BYTES, strict_words(0, 64, 0, 0)),
+    "a list longer than what is there": ([array(unsigned(64))], strict_words(32, 3, 1, 2)),
+    "a list of 2^255 items": ([array(unsigned(64))], strict_words(32, 2**255)),
+    "two items where one may be": ([array(unsigned(64), max_items=1)], strict_words(32, 2, 1, 2)),
+    "a word behind": ([unsigned(64)], strict_words(1, 1)),
 }
 
 

@@ -26,7 +26,7 @@ from hypervisor.types import ActorID
 from store.cid import CBOR, cid_of
 from store.codec import decode, encode, link
 
-FOLDER = Path(__file__).parents[3] / "bridge" / "solidity"
+FOLDER = Path(__file__).parents[2] / "bridge" / "solidity"
 ME = ActorID(5)
 
 

@@ -19,7 +19,7 @@ from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.errors import InvalidInput
 from hypervisor.messages.address import Address
 
-TEMPLATE = Path(__file__).parents[3] / "hypervisor" / "builtin_actors" / "template" / "tip_jar" / "interface.ipldsch"
+TEMPLATE = Path(__file__).parents[2] / "hypervisor" / "builtin_actors" / "template" / "tip_jar" / "interface.ipldsch"
 
 SHAPES = """
 type ConstructorParams unit representation null

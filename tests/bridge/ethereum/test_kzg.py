@@ -12,7 +12,7 @@ from bridge.ethereum import kzg
 SETUP = files("eth._utils") / "kzg_trusted_setup.txt"
 """The ceremony's whole setup, as py-evm ships it: 4,096 points of G1 in Lagrange form, 65 of G2, 4,096 of G1."""
 NO_POINT = "is not the compressed form of a point of the group"
-INFINITY = b"\xc0" + bytes(47)
+POINT_AT_INFINITY = b"\xc0" + bytes(47)
 BEYOND_FIELD = bytes.fromhex(
     "bf73ddd4c9cd4de0d32470a193f4f1e3fb9926b584ad13e4aac0ffabba099c4f013b75ba40707c427d998c5529beb9f9"
 )
@@ -58,8 +58,11 @@ def test_the_points_are_the_ceremonys() -> None:
 
 def test_versioned_hash_is_that_of_commitment(blobs: list[bytes], commitments: list[bytes]) -> None:
     """The hash of the commitment to zeros is in EIP-4844's tests: 0x010657f3...4014."""
-    assert commitments[1] == INFINITY
-    assert kzg.versioned_hash(INFINITY).hex() == "010657f37554c781402a22917dee2f75def7ab966d7b770905398eba3c444014"
+    assert commitments[1] == POINT_AT_INFINITY
+    assert (
+        kzg.versioned_hash(POINT_AT_INFINITY).hex()
+        == "010657f37554c781402a22917dee2f75def7ab966d7b770905398eba3c444014"
+    )
 
 
 @pytest.mark.slow
@@ -101,7 +104,7 @@ def test_cell_proofs_are_verified(
         (blobs, swapped(commitments, 0, 1), cell_proofs),
         (swapped(blobs, 0, 2), commitments, cell_proofs),
         ([blobs[0][:-1] + bytes([blobs[0][-1] ^ 1]), *blobs[1:]], commitments, cell_proofs),
-        (blobs, commitments, [*cell_proofs[:5], INFINITY, *cell_proofs[6:]]),
+        (blobs, commitments, [*cell_proofs[:5], POINT_AT_INFINITY, *cell_proofs[6:]]),
     ):
         cells = [cell for blob in wrong[0] for cell in ckzg.compute_cells(blob, setup)]
         of_cells = [commitment for commitment in wrong[1] for _ in range(128)]
@@ -116,15 +119,15 @@ def test_cell_proofs_are_verified(
         (b"\xff" * 48, NO_POINT),
         (bytes.fromhex("80" + "00" * 46 + "04"), NO_POINT),  # on the curve, of another subgroup
         (b"\xe0" + bytes(47), NO_POINT),  # infinity with a sign
-        (INFINITY[:-1] + b"\x01", NO_POINT),
+        (POINT_AT_INFINITY[:-1] + b"\x01", NO_POINT),
         (BEYOND_FIELD, NO_POINT),
-        (INFINITY[:-1], "48 bytes, not 47"),
-        (INFINITY + b"\0", "48 bytes, not 49"),
+        (POINT_AT_INFINITY[:-1], "48 bytes, not 47"),
+        (POINT_AT_INFINITY + b"\0", "48 bytes, not 49"),
     ],
 )
 def test_invalid_curve_point_is_rejected(setup: Any, point: bytes, words: str) -> None:
     word = bytes(32)
-    for commitment, proof in ((point, INFINITY), (INFINITY, point)):
+    for commitment, proof in ((point, POINT_AT_INFINITY), (POINT_AT_INFINITY, point)):
         with pytest.raises((RuntimeError, ValueError)):
             ckzg.verify_kzg_proof(commitment, word, word, proof, setup)
         with pytest.raises(kzg.KzgError, match=words):
@@ -135,12 +138,12 @@ def test_invalid_curve_point_is_rejected(setup: Any, point: bytes, words: str) -
 def test_invalid_field_element_is_rejected(number: int) -> None:
     word = number.to_bytes(32, "big")
     with pytest.raises(kzg.KzgError, match="is not a field element"):
-        kzg.verify_point(INFINITY, word, bytes(32), INFINITY)
+        kzg.verify_point(POINT_AT_INFINITY, word, bytes(32), POINT_AT_INFINITY)
     with pytest.raises(kzg.KzgError, match="is not a field element"):
-        kzg.verify_point(INFINITY, bytes(32), word, INFINITY)
+        kzg.verify_point(POINT_AT_INFINITY, bytes(32), word, POINT_AT_INFINITY)
     with pytest.raises(kzg.KzgError, match="is not a field element"):
-        kzg.verify_blobs([word + bytes(kzg.BLOB_BYTES - 32)], [INFINITY], [INFINITY])
+        kzg.verify_blobs([word + bytes(kzg.BLOB_BYTES - 32)], [POINT_AT_INFINITY], [POINT_AT_INFINITY])
     with pytest.raises(kzg.KzgError, match="a blob has 131072 bytes, not 32"):
-        kzg.verify_blobs([word], [INFINITY], [INFINITY])
+        kzg.verify_blobs([word], [POINT_AT_INFINITY], [POINT_AT_INFINITY])
     with pytest.raises(kzg.KzgError, match="1 blobs have 128 cells, but there are 2 proofs"):
-        kzg.verify_cells([bytes(kzg.BLOB_BYTES)], [INFINITY], [INFINITY] * 2)
+        kzg.verify_cells([bytes(kzg.BLOB_BYTES)], [POINT_AT_INFINITY], [POINT_AT_INFINITY] * 2)

@@ -13,7 +13,7 @@ from bridge.ethereum.transactions import SignedTransaction, Transaction, Transac
 from fvm_hypervisor.laboratory.vectors.statetest import find_files, read_transaction
 from tests.conftest import data_file
 
-KEY = bytes.fromhex("45a915e4d060149eb4365960e6a7a45f334393093061116b197e3240065ff2d8")
+SIGNING_KEY = bytes.fromhex("45a915e4d060149eb4365960e6a7a45f334393093061116b197e3240065ff2d8")
 TO = EthAddress(b"\x11" * 20)  # only digits, hence the same with a checksum
 FOLDERS = {
     0: "GeneralStateTests/stExample",
@@ -72,16 +72,16 @@ def transactions() -> dict[str, tuple[Transaction, dict[str, Any]]]:
 @pytest.mark.parametrize("name", transactions())
 def test_signing_is_eth_accounts_to_the_byte(name: str) -> None:
     transaction, fields = transactions()[name]
-    theirs = EthAccount.sign_transaction(fields, KEY)
-    ours = transaction.sign(KEY)
+    theirs = EthAccount.sign_transaction(fields, SIGNING_KEY)
+    ours = transaction.sign(SIGNING_KEY)
     assert ours.raw() == bytes(theirs.raw_transaction)
     assert ours.hash() == bytes(theirs.hash)
-    assert ours.sender() == bytes.fromhex(EthAccount.from_key(KEY).address[2:])
+    assert ours.sender() == bytes.fromhex(EthAccount.from_key(SIGNING_KEY).address[2:])
     assert parse_transaction(ours.raw()) == ours
 
 
 def signed() -> SignedTransaction:
-    return transactions()["with two fees"][0].sign(KEY)
+    return transactions()["with two fees"][0].sign(SIGNING_KEY)
 
 
 @pytest.mark.parametrize(

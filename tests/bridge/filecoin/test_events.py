@@ -9,7 +9,7 @@ from hypervisor.messages.events import EventEntry
 from store.cid import CBOR, RAW
 
 words = st.binary(min_size=32, max_size=32)
-logs = st.builds(Log, st.lists(words, max_size=4).map(tuple), st.binary(max_size=100))
+event_logs = st.builds(Log, st.lists(words, max_size=4).map(tuple), st.binary(max_size=100))
 
 
 def test_log_is_converted_like_in_official_actor() -> None:
@@ -25,7 +25,7 @@ def test_empty_log_becomes_event_without_entries() -> None:
     assert log_to_entries(Log((), b"")) == []
 
 
-@given(logs)
+@given(event_logs)
 def test_log_round_trips_through_event(log: Log) -> None:
     assert entries_to_log(log_to_entries(log)) == log
 

@@ -95,14 +95,14 @@ def test_struct_logs_match_geth(machine: Hypervisor) -> None:
 # --- manual event streams --------------------------------------------------------------------------
 
 CODE = Cid(b"")
-ALICE, ONE, TWO = ActorID(100), ActorID(101), ActorID(102)
+USER, FIRST, SECOND = ActorID(100), ActorID(101), ActorID(102)
 
 
 def step(pc: int, opcode: int, name: str, *stack: int, memory: bytes = b"", returned: bytes = b"") -> EvmStep:
     return EvmStep(pc, opcode, name, 1000, stack, memory, returned, 0)
 
 
-def call(from_: ActorID, to: ActorID) -> CallStarted:
+def enter(from_: ActorID, to: ActorID) -> CallStarted:
     return CallStarted(from_, Address.id(to), MethodNumber(5), TokenAmount(0), b"", 0, False, 10**6)
 
 
@@ -119,9 +119,9 @@ def listen(options: StructLogOptions, *events: TraceEvent | EvmStep, room: int =
 def test_sload_word_belongs_to_the_reading_contract() -> None:
     logger = listen(
         StructLogOptions(),
-        call(ALICE, ONE), Dispatched(ONE, CODE, "evm"),
+        enter(USER, FIRST), Dispatched(FIRST, CODE, "evm"),
         step(0, 0x55, "SSTORE", 7, 1), EvmCost(20),
-        call(ONE, TWO), Dispatched(TWO, CODE, "evm"),
+        enter(FIRST, SECOND), Dispatched(SECOND, CODE, "evm"),
         step(0, 0x54, "SLOAD", 1), EvmCost(8), step(1, 0x00, "STOP", 9),
         CallEnded(0, b"", 0, 0),
         step(1, 0x54, "SLOAD", 2), EvmCost(8), step(2, 0x00, "STOP", 0),
@@ -140,7 +140,7 @@ def test_sload_word_belongs_to_the_reading_contract() -> None:
 
 def test_creation_by_address_manager_has_depth_one() -> None:
     logger = listen(
-        StructLogOptions(), call(ALICE, ActorID(10)), call(ActorID(10), ActorID(1)), call(ActorID(1), TWO),
+        StructLogOptions(), enter(USER, ActorID(10)), enter(ActorID(10), ActorID(1)), enter(ActorID(1), SECOND),
         step(0, 0x00, "STOP"),
     )  # fmt: skip
     assert [log["depth"] for log in logger.logs] == [1]
@@ -148,7 +148,7 @@ def test_creation_by_address_manager_has_depth_one() -> None:
 
 def test_failing_instruction_has_geth_error_text() -> None:
     logger = listen(
-        StructLogOptions(), call(ALICE, ONE), step(0, 0x01, "ADD", 1), EvmCost(3), EvmFault("InsufficientStack")
+        StructLogOptions(), enter(USER, FIRST), step(0, 0x01, "ADD", 1), EvmCost(3), EvmFault("InsufficientStack")
     )
     assert logger.logs == [
         {"pc": 0, "op": "ADD", "gas": 1000, "gasCost": 3, "depth": 1, "stack": ["0x1"], "error": "stack underflow"}
@@ -157,7 +157,7 @@ def test_failing_instruction_has_geth_error_text() -> None:
 
 def test_disabled_struct_log_fields_are_omitted() -> None:
     options = StructLogOptions(disable_stack=True, disable_storage=True)
-    stream = (call(ALICE, ONE), step(0, 0x55, "SSTORE", 7, 1, memory=bytes(32), returned=b"\1"))
+    stream = (enter(USER, FIRST), step(0, 0x55, "SSTORE", 7, 1, memory=bytes(32), returned=b"\1"))
     (log,) = listen(options, *stream).logs
     assert set(log) == {"pc", "op", "gas", "gasCost", "depth"}
     (log,) = listen(StructLogOptions(enable_memory=True, enable_return_data=True), *stream).logs
@@ -167,9 +167,9 @@ def test_disabled_struct_log_fields_are_omitted() -> None:
 def test_limits_of_log_end_the_execution() -> None:
     steps = [step(0, 0x5B, "JUMPDEST")] * 10
     with pytest.raises(LogLimitReached, match="3 logged instructions"):
-        listen(StructLogOptions(limit=3), call(ALICE, ONE), *steps)
+        listen(StructLogOptions(limit=3), enter(USER, FIRST), *steps)
     with pytest.raises(LogTooLong, match="at instruction 5"):
-        listen(StructLogOptions(), call(ALICE, ONE), *steps, room=550)
+        listen(StructLogOptions(), enter(USER, FIRST), *steps, room=550)
 
 
 def test_struct_log_result_has_gas_failure_and_return_value() -> None:

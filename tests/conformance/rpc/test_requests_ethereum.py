@@ -36,7 +36,7 @@ SIMULATED = "the data of a creation, the money of a self-destruction and geth's 
 FORKS_TO_COME = "the forks of a chain with blobs and a consensus layer: this one has one, and none of their contracts"
 RANGE = "a range may end above the head, as Lotus has it"
 
-DIFFERENT = {
+ETHEREUM_DIFFERENT = {
     NOT_FOUND: (
         "debug_traceBlockByHash/trace-block-not-found debug_traceBlockByHash/trace-genesis "
         "debug_traceTransaction/trace-unknown-tx"
@@ -115,12 +115,12 @@ def rpc() -> Iterator[Client]:
         yield found
 
 
-def offered() -> list[Exchange]:
+def ethereum_offered() -> list[Exchange]:
     table = set(method_table()) - (set(REASONS) - UNDER_ETHEREUMS_RULES)
     return [exchange for exchange in exchanges() if exchange.request["method"] in table]
 
 
-def differences(rpc: Client, exchange: Exchange) -> list[str]:
+def ethereum_differences(rpc: Client, exchange: Exchange) -> list[str]:
     """Return the differences from the reference client's response; the request's changes are rolled back."""
     snapshot = rpc("evm_snapshot")
     response = rpc.send(json.dumps(exchange.request).encode())
@@ -149,15 +149,15 @@ def _values(expected: Any, found: Any, path: str) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_responses_match_reference_client(rpc: Client) -> None:
-    found = {exchange.name: words for exchange in offered() if (words := differences(rpc, exchange))}
-    known = {name for names in DIFFERENT.values() for name in names.split()}
+def test_ethereum_responses_match_reference_client(rpc: Client) -> None:
+    found = {exchange.name: words for exchange in ethereum_offered() if (words := ethereum_differences(rpc, exchange))}
+    known = {name for names in ETHEREUM_DIFFERENT.values() for name in names.split()}
     assert {name: words for name, words in found.items() if name not in known} == {}
     assert known - set(found) == set(), "these no longer differ"
-    assert len(offered()) > 200
+    assert len(ethereum_offered()) > 200
 
 
-FRESH = json.loads(Path(__file__).with_name("anvil.json").read_text(encoding="utf-8"))
+FRESH = json.loads((Path(__file__).parent / "rpc" / "anvil.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")

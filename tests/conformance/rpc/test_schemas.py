@@ -22,7 +22,7 @@ MISSING = {
 }
 """Methods that the execution-apis list and the node does not have."""
 
-DIFFERENT = {
+SCHEMA_DIFFERENT = {
     "eth_getProof": "the proof consists of the nodes of Filecoin's state tree",
     "eth_signTransaction": "the result is the raw transaction, as of anvil and viem, not an object that contains it",
 }
@@ -115,7 +115,7 @@ def test_results_match_their_schemas(chain: ChainContents) -> None:
         ]
         if found:
             wrong[method] = found
-    assert set(wrong) == set(DIFFERENT), wrong
+    assert set(wrong) == set(SCHEMA_DIFFERENT), wrong
 
 
 @pytest.mark.slow

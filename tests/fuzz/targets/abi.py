@@ -118,7 +118,7 @@ def mutate(data: bytes, rng: Random) -> bytes:
         case 2:
             return data[:at] + (32 * rng.randrange(9)).to_bytes(32, "big") + data[at + 32 :]
         case _:
-            return data[:at] + (trees.number(rng, word) % 2**256).to_bytes(32, "big") + data[at + 32 :]
+            return data[:at] + (trees.random_number(rng, word) % 2**256).to_bytes(32, "big") + data[at + 32 :]
 
 
 TARGET = Target(run, seeds, mutate, share=60, longest=1500)

@@ -78,7 +78,7 @@ def _changed(item: Item, rng: Random) -> Item:
         case _ if len(item) in (20, 32):
             return item
         case _:
-            return rlp.number(abs(trees.number(rng, int.from_bytes(item[:40], "big"))))
+            return rlp.number(abs(trees.random_number(rng, int.from_bytes(item[:40], "big"))))
 
 
 def _lax() -> None:

@@ -55,7 +55,7 @@ def terminated(process: Program) -> tuple[str, str]:
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return prepared.run(*arguments, timeout=START)
+    return prepared.run_program(*arguments, timeout=START)
 
 
 @pytest.mark.slow
@@ -207,7 +207,7 @@ def test_silent_node_logs_nothing_for_non_http_request(tmp_path: Path) -> None:
 )
 def test_node_startup_failure_reports_reason(tmp_path: Path, arguments: list[str], code: int, words: str) -> None:
     (tmp_path / "file").touch()
-    done = prepared.run("node", "--port", "0", *arguments, folder=tmp_path, timeout=START)
+    done = prepared.run_program("node", "--port", "0", *arguments, folder=tmp_path, timeout=START)
     assert done.returncode == code
     assert words in done.stderr
     assert "Traceback" not in done.stderr

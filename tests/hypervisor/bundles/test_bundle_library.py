@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor import Bundle, Hypervisor
+from hypervisor import Hypervisor
 from hypervisor.builtin_actors.releases import releases
+from hypervisor.bundles.bundle import Bundle
 from hypervisor.bundles.bundle_library import downloaded_releases, find_release, library_folder, release_of
 from hypervisor.errors import BundleError
 from localnet import Network

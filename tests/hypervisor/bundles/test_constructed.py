@@ -5,11 +5,12 @@ import sys
 
 import pytest
 
-from hypervisor import Address, Bundle, Genesis, Hypervisor, fil
+from hypervisor import Bundle, Hypervisor, fil
 from hypervisor.bundles.bundle_library import own_bundles
-from hypervisor.bundles.genesis import constructor_key, store_constructed_state
+from hypervisor.bundles.genesis import Genesis, constructor_key, store_constructed_state
 from hypervisor.context import MachineContext
 from hypervisor.errors import Fatal
+from hypervisor.messages.address import Address
 from hypervisor.tracing import MessageStarted, Recorder
 from hypervisor.types import CRON_ACTOR, ChainEpoch
 from hypervisor.versions.features import with_features

@@ -22,7 +22,7 @@ from store.codec import encode, link
 from tests.conftest import samples
 from tests.hypervisor.world import GAS, World, refused, used
 
-ILLEGAL = ErrorNumber.ILLEGAL_ARGUMENT
+ILLEGAL_PROOF = ErrorNumber.ILLEGAL_ARGUMENT
 SEALED = link(Cid(bytes.fromhex("0182e20381e80220") + bytes(31) + b"\1"))
 ZERO_32_GIB = "baga6ea4seaqao7s73y24kcutaosvacpdjgfe5pw76ooefnyqw4ynr3d2y6x2mpq"
 PIECE = link(parse_cid(ZERO_32_GIB))
@@ -60,7 +60,7 @@ class Verifier:
         return FAULT
 
 
-def kernel_of(verifier: ProofVerifier | None = None, network: int = 28, limit: int = 10**15) -> Kernel:
+def verifying_kernel(verifier: ProofVerifier | None = None, network: int = 28, limit: int = 10**15) -> Kernel:
     return World(network, proofs=verifier).kernel(limit=limit)
 
 
@@ -86,7 +86,7 @@ def judged(kernel: Kernel, infos: bytes) -> list[bool]:
 
 def test_verifier_receives_the_encoded_proofs() -> None:
     verifier = Verifier()
-    kernel = kernel_of(verifier)
+    kernel = verifying_kernel(verifier)
     assert kernel.proofs.verify_post(window()) is False
     assert kernel.proofs.verify_aggregate_seals(aggregate()) is False
     assert kernel.proofs.verify_replica_update(update()) is False
@@ -104,20 +104,20 @@ def test_undecidable_proof_is_an_illegal_argument() -> None:
         def verify_window_post(self, info: bytes) -> bool:
             raise ExternError("these bytes are no proof")
 
-    kernel = kernel_of(Puzzled())
-    assert refused(ILLEGAL, kernel, lambda: kernel.proofs.verify_post(window())) == (117_680_921 + 43_780) * GAS
+    kernel = verifying_kernel(Puzzled())
+    assert refused(ILLEGAL_PROOF, kernel, lambda: kernel.proofs.verify_post(window())) == (117_680_921 + 43_780) * GAS
 
 
 @pytest.mark.parametrize(("network", "gas"), [(18, 2_000), (24, 2_000), (25, 42_000_000), (28, 42_000_000)])
 def test_a_batch_of_seals_costs_each_and_answers_each(network: int, gas: int) -> None:
-    kernel = kernel_of(Verifier(), network)
+    kernel = verifying_kernel(Verifier(), network)
     assert used(kernel, lambda: judged(kernel, seals(3))) == 3 * gas * GAS
     assert judged(kernel, seals(3)) == [False, True, False]
     assert judged(kernel, encode([])) == []
 
 
 def test_proof_syscalls_without_verifier_are_fatal() -> None:
-    kernel = kernel_of(RefuseProofs())
+    kernel = verifying_kernel(RefuseProofs())
     for ask in (
         lambda: kernel.proofs.verify_post(window()),
         lambda: kernel.proofs.verify_aggregate_seals(aggregate()),
@@ -129,7 +129,7 @@ def test_proof_syscalls_without_verifier_are_fatal() -> None:
 
 
 def test_proof_accepting_machine_verifies_all_and_finds_no_fault() -> None:
-    kernel = kernel_of(AcceptProofs())
+    kernel = verifying_kernel(AcceptProofs())
     assert kernel.proofs.verify_post(window())
     assert kernel.proofs.verify_aggregate_seals(aggregate())
     assert kernel.proofs.verify_replica_update(update())
@@ -148,7 +148,7 @@ values = st.recursive(leaves, lambda inner: st.lists(inner, max_size=8) | st.dic
 @settings(deadline=None, max_examples=samples(300))
 @given(values)
 def test_any_proof_value_is_answered_or_rejected(value: object) -> None:
-    kernel, refusals = kernel_of(Verifier()), []
+    kernel, refusals = verifying_kernel(Verifier()), []
     data = encode(value)
     for ask in (
         kernel.proofs.verify_post,
@@ -161,4 +161,4 @@ def test_any_proof_value_is_answered_or_rejected(value: object) -> None:
             ask(data)
         except SyscallError as error:
             refusals.append(error.number)
-    assert set(refusals) <= {ILLEGAL}
+    assert set(refusals) <= {ILLEGAL_PROOF}

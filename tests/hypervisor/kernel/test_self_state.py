@@ -17,7 +17,7 @@ from tests.hypervisor.world import GAS, NEW_KEY, SENDER, World, refused, used
 
 STATE = encode(["state"])
 STATE_CID = cid_of(STATE)
-UPDATE = 475_000 * GAS
+OWN_UPDATE = 475_000 * GAS
 
 
 def actor_in(world: World, balance: int = 0) -> Kernel:
@@ -44,7 +44,7 @@ def test_root_is_reachable_once_requested(network: int, gas: int) -> None:
 def test_the_root_is_set_for_one_update_of_the_actor(network: int, gas: int) -> None:
     kernel = actor_in(World(network))
     kernel.ipld.mark_reachable(STATE_CID)
-    assert used(kernel, lambda: kernel.self_.set_root(STATE_CID)) == gas * GAS + UPDATE
+    assert used(kernel, lambda: kernel.self_.set_root(STATE_CID)) == gas * GAS + OWN_UPDATE
     assert used(kernel, lambda: kernel.self_.set_root(STATE_CID)) == gas * GAS
     state = own(kernel)
     assert state is not None
@@ -71,7 +71,7 @@ def test_version_18_pays_a_beneficiary() -> None:
     kernel = actor_in(world, balance=5)
     heir = world.actor(balance=1)
     # the beneficiary is looked up and updated, the actor updated
-    assert used(kernel, lambda: kernel.self_.self_destruct_to(heir)) == (500_000 + 475_000) * GAS + UPDATE
+    assert used(kernel, lambda: kernel.self_.self_destruct_to(heir)) == (500_000 + 475_000) * GAS + OWN_UPDATE
     assert (own(kernel), world.balance(heir)) == (None, 6)
 
 

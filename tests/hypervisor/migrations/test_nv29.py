@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from bridge.bindings import storagepower
-from hypervisor import Address, Genesis, Hypervisor, Message, fil
+from hypervisor import Genesis, Hypervisor, Message, fil
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.integers import decode_bigint, encode_bigint
+from hypervisor.messages.address import Address
 from hypervisor.migrations.nv29 import DENOM, first_streams
 from hypervisor.types import (
     BURNT_FUNDS_ACTOR,

@@ -23,7 +23,7 @@ from store.cid import Cid, cid_of
 from store.codec import decode, encode, link
 from tests.hypervisor.signed_headers import OTHER_SECRET, WORKER, header, public_key, signed
 
-MINER = Address.id(1000)
+FAULTY_MINER = Address.id(1000)
 PARENTS = [cid_of(b"one"), cid_of(b"two")]
 
 
@@ -32,10 +32,10 @@ def key_of(miner: Address, epoch: ChainEpoch) -> Address:
 
 
 def block(epoch: int, **changes: Any) -> bytes:
-    return signed(header(MINER, epoch, changes.pop("parents", PARENTS), **changes))
+    return signed(header(FAULTY_MINER, epoch, changes.pop("parents", PARENTS), **changes))
 
 
-def refused(first: bytes, second: bytes, extra: bytes = b"") -> str:
+def refused_fault(first: bytes, second: bytes, extra: bytes = b"") -> str:
     with pytest.raises(NoFault) as caught:
         find_fault(first, second, extra, key_of)
     return str(caught.value)
@@ -70,7 +70,7 @@ def test_headers_prove_a_fault(headers: tuple[bytes, bytes, bytes], kind: int, e
         return WORKER
 
     assert find_fault(*headers, key) == ConsensusFault(ActorID(1000), ChainEpoch(epoch), kind)
-    assert requests == [(MINER, 50), (MINER, epoch)]
+    assert requests == [(FAULTY_MINER, 50), (FAULTY_MINER, epoch)]
 
 
 @pytest.mark.parametrize(
@@ -94,13 +94,13 @@ def test_headers_prove_a_fault(headers: tuple[bytes, bytes, bytes], kind: int, e
     ],
 )
 def test_headers_prove_no_fault(headers: tuple[bytes, bytes, bytes], reason: str) -> None:
-    assert reason in refused(*headers)
+    assert reason in refused_fault(*headers)
 
 
 def test_a_miner_must_be_an_id() -> None:
     miner = Address.actor(b"miner")
     found = [signed(header(miner, epoch, PARENTS)) for epoch in (50, 52)]
-    assert "is not an ID address" in refused(found[0], found[1])
+    assert "is not an ID address" in refused_fault(found[0], found[1])
 
 
 @pytest.mark.parametrize("field", range(16))

@@ -22,7 +22,7 @@ ZERO_PIECES = {  # go-commp-utils zerocomm: bytes -> commitment
 
 # Sector 139074 of f01392893, as reported by its storage provider (from go-commp-utils' tests)
 SECTOR = "baga6ea4seaqiw3gbmstmexb7sqwkc5r23o3i7zcyx5kr76pfobpykes3af62kca"
-PIECES = [
+SECTOR_PIECES = [
     (256 * MIB, "baga6ea4seaqknzm22isnhsxt2s4dnw45kfywmhenngqq3nc7jvecakoca6ksyhy"),
     (1024 * MIB, "baga6ea4seaqnq6o5wuewdpviyoafno4rdpqnokz6ghvg2iyeyfbqxgcwdlj2egi"),
     (512 * MIB, "baga6ea4seaqpixk4ifbkzato3huzycj6ty6gllqwanhdpsvxikawyl5bg2h44mq"),
@@ -48,7 +48,7 @@ def test_empty_32_gib_sector_has_well_known_cid() -> None:
 
 
 def test_mainnet_sector_pieces_give_its_known_commitment() -> None:
-    pieces = [(size, piece_commitment(parse_cid(cid))) for size, cid in PIECES]
+    pieces = [(size, piece_commitment(parse_cid(cid))) for size, cid in SECTOR_PIECES]
     assert unsealed_cid(data_commitment(32 << 30, pieces)) == parse_cid(SECTOR)
 
 

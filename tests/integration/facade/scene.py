@@ -14,8 +14,8 @@ from store.codec import link
 from tests.hypervisor.builtin_actors.people import ETHEL, packed, raw
 from tests.integration.filecoin_solidity.stage import Stage
 
-FOLDER = Path(__file__).parent
-INTERFACES = Path(__file__).parents[3] / "bridge" / "solidity"
+FOLDER = Path(__file__).parent / "facade"
+INTERFACES = Path(__file__).parents[2] / "bridge" / "solidity"
 RELAY = ContractInterface(json.loads((FOLDER / "compiled" / "Relay.json").read_text())["abi"])
 ERRORS = ContractInterface(json.loads((INTERFACES / "IDatacap.json").read_text()))
 

@@ -39,7 +39,7 @@ def test_the_compiled_contracts_are_those_of_the_sources() -> None:
 
 @pytest.mark.long
 def test_interface_abis_match_solc_output() -> None:
-    script = Path(__file__).parents[3] / "scripts" / "clients"
+    script = Path(__file__).parents[2] / "scripts" / "clients"
     clients = subprocess.run([script], check=True, capture_output=True, text=True).stdout.strip()
     command: list[str | Path] = ["node", FOLDER / "compile.mjs", "--check-abi"]
     assert subprocess.run(command, env=os.environ | {"CLIENTS": clients}, check=False).returncode == 0

@@ -53,7 +53,7 @@ class Compared:
         return self.answer.exit_code == UNHANDLED
 
 
-def compare(stage: Stage, case: Case) -> Compared:
+def compare_case(stage: Stage, case: Case) -> Compared:
     """Execute a case both ways; the stage is restored afterwards."""
     before, context = stage.machine.snapshot(), stage.machine.context
     try:

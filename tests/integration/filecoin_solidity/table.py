@@ -15,7 +15,7 @@ from typing import Final
 from hypervisor.bundles.bundle import Bundle
 from tests.conftest import data_file
 from tests.integration.filecoin_solidity.cases import Case, cases
-from tests.integration.filecoin_solidity.compare import Compared, compare
+from tests.integration.filecoin_solidity.compare import Compared, compare_case
 from tests.integration.filecoin_solidity.stage import Stage
 
 DOCUMENT: Final = Path(__file__).resolve().parents[3] / "docs" / "bridge.md"
@@ -40,7 +40,7 @@ class Column:
         bundle = Bundle.embedded() if self.own else Bundle.open(data_file(OFFICIAL))
         stage = Stage(bundle, artifacts / self.package, self.evm)
         try:
-            return [(case, compare(stage, case)) for case in cases(stage)]
+            return [(case, compare_case(stage, case)) for case in cases(stage)]
         finally:
             stage.machine.close()
 

@@ -11,22 +11,24 @@ from bridge.ethereum.block import EthereumBlock
 from hypervisor.types import MAX_BALANCE
 from runtimes.evm.ethereum.alloc import AllocAccount
 from tests.runtimes.evm.assembler import assemble
-from tests.runtimes.evm.tree_twins import CALLEE, CONTRACT, NOBODY, OTHER, SENDER, Twins, call, word
+from tests.runtimes.evm.tree_twins import CALLEE, CONTRACT, NOBODY, TWIN_OTHER, TWIN_SENDER, Twins, call, word
 
 KEEP = "2 SSTORE SELFBALANCE 3 SSTORE"
-FULL = {OTHER: AllocAccount(MAX_BALANCE)}
+FULL = {TWIN_OTHER: AllocAccount(MAX_BALANCE)}
 IDENTITY = EthAddress((4).to_bytes(20, "big"))
 COINBASE = EthAddress(b"\xc0" * 20)
 
 
 @pytest.mark.parametrize("code", [b"", assemble("1 1 SSTORE")], ids=["an account", "a contract"])
 def test_value_call_overflowing_balance_fails_and_burns_its_gas(twins: Twins, prefix: str, code: bytes) -> None:
-    pre = {OTHER: AllocAccount(MAX_BALANCE - 1, 1, code)}
-    fits, fails = (f"{prefix} GAS {call(OTHER, value, gas='50000')} {KEEP} GAS SWAP1 SUB 4 SSTORE" for value in (1, 2))
+    pre = {TWIN_OTHER: AllocAccount(MAX_BALANCE - 1, 1, code)}
+    fits, fails = (
+        f"{prefix} GAS {call(TWIN_OTHER, value, gas='50000')} {KEEP} GAS SWAP1 SUB 4 SSTORE" for value in (1, 2)
+    )
     after = twins.run(fits, "", pre)
-    assert (after.slots[2], after.slots[3], after.accounts[OTHER].balance) == (1, 99, MAX_BALANCE)
+    assert (after.slots[2], after.slots[3], after.accounts[TWIN_OTHER].balance) == (1, 99, MAX_BALANCE)
     after = twins.run(fails, "", pre)
-    assert (after.slots.get(2, 0), after.slots[3], after.accounts[OTHER].balance) == (0, 100, MAX_BALANCE - 1)
+    assert (after.slots.get(2, 0), after.slots[3], after.accounts[TWIN_OTHER].balance) == (0, 100, MAX_BALANCE - 1)
     # the call's own price with a value to a cold account, its gas with the stipend, and two slots that are written
     assert after.slots[4] > 2_600 + 9_000 + 50_000
 
@@ -38,7 +40,7 @@ def test_precompile_with_overflowing_balance_is_not_called(twins: Twins, prefix:
 
 @pytest.mark.parametrize("kind", ["CALL", "CALLCODE"])
 def test_a_value_that_stays_where_it_is_does_not_overflow(twins: Twins, prefix: str, kind: str) -> None:
-    to = CONTRACT if kind == "CALL" else OTHER
+    to = CONTRACT if kind == "CALL" else TWIN_OTHER
     contract = f"CALLVALUE @called JUMPI {prefix} {call(to, 5, kind=kind)} {KEEP} called: STOP"
     after = twins.run(contract, "", {CONTRACT: AllocAccount(MAX_BALANCE, 1, assemble(contract)), **FULL})
     assert (after.slots[2], after.slots[3]) == (1, MAX_BALANCE)
@@ -56,9 +58,9 @@ def test_create_overflowing_balance_fails_but_uses_its_nonce(twins: Twins, prefi
 
 def test_selfdestruct_balance_overflow_wraps_around(twins: Twins, prefix: str) -> None:
     after = twins.run(
-        f"{prefix} {call(CALLEE)} {KEEP} {word(OTHER)} BALANCE 4 SSTORE", f"{word(OTHER)} SELFDESTRUCT", FULL
+        f"{prefix} {call(CALLEE)} {KEEP} {word(TWIN_OTHER)} BALANCE 4 SSTORE", f"{word(TWIN_OTHER)} SELFDESTRUCT", FULL
     )
-    assert (after.slots[2], after.slots[4], after.accounts[OTHER].balance) == (1, 49, 49)
+    assert (after.slots[2], after.slots[4], after.accounts[TWIN_OTHER].balance) == (1, 49, 49)
     assert after.accounts[CALLEE].balance == 0
 
 
@@ -67,7 +69,7 @@ def test_overflowing_value_fails_transaction_with_all_gas(twins: Twins) -> None:
     after = twins.run("", "", pre, value=1, gas=300_000)
     assert (after.result.success, after.result.gas_used) == (False, 300_000)
     assert after.accounts[CONTRACT].balance == MAX_BALANCE
-    assert after.accounts[SENDER].balance == 10**24 - 300_000
+    assert after.accounts[TWIN_SENDER].balance == 10**24 - 300_000
     assert twins.run("", "", pre, value=0).result.success
 
 
@@ -81,6 +83,6 @@ def test_a_full_coinbase_stays_full(twins: Twins) -> None:
 
 
 def test_balances_of_all_bits_are_read(twins: Twins, prefix: str) -> None:
-    contract = f"{prefix} {word(OTHER)} BALANCE 2 SSTORE {word(NOBODY)} BALANCE 3 SSTORE SELFBALANCE 4 SSTORE"
+    contract = f"{prefix} {word(TWIN_OTHER)} BALANCE 2 SSTORE {word(NOBODY)} BALANCE 3 SSTORE SELFBALANCE 4 SSTORE"
     after = twins.run(contract, "", {**FULL, NOBODY: AllocAccount(1 << 255)})
     assert (after.slots[2], after.slots[3], after.slots[4]) == (MAX_BALANCE, 1 << 255, 100)

@@ -26,7 +26,7 @@ from tests.runtimes.evm.chain import Chain, open_machine
 
 CODE = assemble("CALLDATASIZE @load JUMPI 7 1 SSTORE STOP load: 1 SLOAD 0 MSTORE 32 0 RETURN")
 BYTECODE, HASH, STORAGE, TRANSIENT, NONCE, TOMBSTONE = range(6)
-INVOKE, HANDLE, GET_BYTECODE, GET_BYTECODE_HASH, GET_STORAGE_AT = int(INVOKE_EVM), 5000, 3, 4, 5
+INVOKE, HANDLE, BYTECODE_METHOD, GET_BYTECODE_HASH, GET_STORAGE_AT = int(INVOKE_EVM), 5000, 3, 4, 5
 
 Put = Callable[[object], Any]
 """Stores an object as a block and returns its link."""
@@ -118,9 +118,9 @@ NO_CODE: dict[str, Callable[[list[Any], Put], object]] = {
 ROWS: list[tuple[str, Callable[[list[Any], Put], object], int, bytes, int]] = [
     *((name, change, INVOKE, b"", 23) for name, change in (UNREADABLE | NO_TREE).items()),
     *((name, change, HANDLE, b"", 23) for name, change in (UNREADABLE | NO_TREE).items()),
-    *((name, change, GET_BYTECODE, b"", 16) for name, change in UNREADABLE.items()),
+    *((name, change, BYTECODE_METHOD, b"", 16) for name, change in UNREADABLE.items()),
     *((name, change, GET_BYTECODE_HASH, b"", 16) for name, change in UNREADABLE.items()),
-    *((name, change, GET_BYTECODE, b"", 0) for name, change in (NO_TREE | READABLE).items()),
+    *((name, change, BYTECODE_METHOD, b"", 0) for name, change in (NO_TREE | READABLE).items()),
     *((name, change, GET_STORAGE_AT, b"\x81\x41\x01", 21) for name, change in UNREADABLE.items()),
     *((name, change, GET_STORAGE_AT, b"\x81\x41\x01", 20) for name, change in NO_TREE.items()),
     *((name, change, INVOKE, b"", 0) for name, change in READABLE.items()),
@@ -128,7 +128,7 @@ ROWS: list[tuple[str, Callable[[list[Any], Put], object], int, bytes, int]] = [
     ("a broken node below the root", _with_child, INVOKE, b"", 20),
     ("a broken node below the root", _with_child, INVOKE, b"\x41\x01", 20),
     ("a broken node below the root", _with_child, GET_STORAGE_AT, b"\x81\x41\x01", 24),
-    ("a broken node below the root", _with_child, GET_BYTECODE, b"", 0),
+    ("a broken node below the root", _with_child, BYTECODE_METHOD, b"", 0),
 ]
 
 

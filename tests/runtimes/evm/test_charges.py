@@ -33,7 +33,7 @@ def outcome(chain: Chain, contract: bytes, tracer: Tracer | None, limit: Gas) ->
 
 
 @pytest.fixture
-def chain() -> Chain:
+def charges_chain() -> Chain:
     return Chain(open_machine())
 
 
@@ -51,12 +51,12 @@ def test_gas_of_a_message_is_the_sum_of_its_traced_charges(engine: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_limit_stops_a_message_at_the_same_charge_with_and_without_tracer(chain: Chain) -> None:
-    contract = chain.deploy(assemble(PROGRAM))
-    whole, _ = outcome(chain, contract, None, BLOCK_LIMIT)
+def test_a_limit_stops_a_message_at_the_same_charge_with_and_without_tracer(charges_chain: Chain) -> None:
+    contract = charges_chain.deploy(assemble(PROGRAM))
+    whole, _ = outcome(charges_chain, contract, None, BLOCK_LIMIT)
     exits = set()
     for limit in (*range(whole.gas_used - 40, whole.gas_used + 5), *range(0, whole.gas_used, whole.gas_used // 150)):
-        traced, alone = (outcome(chain, contract, tracer, Gas(limit or 1)) for tracer in (Recorder(), None))
+        traced, alone = (outcome(charges_chain, contract, tracer, Gas(limit or 1)) for tracer in (Recorder(), None))
         assert alone == traced, limit
         exits.add(int(alone[0].exit_code))
     assert exits == {0, 7}  # SYS_OUT_OF_GAS, also for a limit below the price of inclusion

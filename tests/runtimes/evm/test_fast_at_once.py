@@ -50,7 +50,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return counted
 
 
-def both(contract: str, callee: str = "", gas: int = 10_000_000, times: int = 2) -> None:
+def run_both(contract: str, callee: str = "", gas: int = 10_000_000, times: int = 2) -> None:
     """Run messages on both engines and assert equal exit codes, gas, events and accounts."""
     results: list[Any] = []
     for evm in ("py-evm", "fast"):
@@ -80,18 +80,18 @@ MEETS = {
 
 @pytest.mark.parametrize("meets", MEETS.values(), ids=MEETS)
 def test_transaction_inputs_are_supplied_without_callbacks(done: Counter[str], meets: str) -> None:
-    both(meets, "0 SLOAD 1 ADD DUP1 0 SSTORE 0 MSTORE 32 0 RETURN")
+    run_both(meets, "0 SLOAD 1 ADD DUP1 0 SSTORE 0 MSTORE 32 0 RETURN")
     assert (done["at once"], done["not"], done["asked"]) == (2, 0, 0)
     assert done["told"] >= 1
 
 
 @pytest.mark.parametrize("gas", range(21_000, 80_000, 1_103))
 def test_gas_is_exact_wherever_it_ends(done: Counter[str], gas: int) -> None:
-    both(f"{MEETS['a call']} {MEETS['code']}", "0 SLOAD 1 ADD DUP1 0 SSTORE 0 MSTORE 32 0 REVERT", gas, times=1)
+    run_both(f"{MEETS['a call']} {MEETS['code']}", "0 SLOAD 1 ADD DUP1 0 SSTORE 0 MSTORE 32 0 REVERT", gas, times=1)
 
 
 def test_revert_leaves_only_gas_charge(done: Counter[str]) -> None:
-    both(f"9 9 SSTORE {CALL_CALLEE} POP 32 0 0 LOG1 32 0 REVERT", "1 SLOAD 1 SSTORE 0 0 0 LOG1")
+    run_both(f"9 9 SSTORE {CALL_CALLEE} POP 32 0 0 LOG1 32 0 REVERT", "1 SLOAD 1 SSTORE 0 0 0 LOG1")
     assert (done["at once"], done["asked"]) == (2, 0)
 
 
@@ -107,7 +107,7 @@ def test_revert_leaves_only_gas_charge(done: Counter[str]) -> None:
 )
 @pytest.mark.oracle
 def test_frames_unfit_for_fast_path_take_usual_path(done: Counter[str], meets: str) -> None:
-    both(f"4 4 SSTORE {CALL_CALLEE} POP {meets}", "4 4 SSTORE 0 0 0 LOG1")
+    run_both(f"4 4 SSTORE {CALL_CALLEE} POP {meets}", "4 4 SSTORE 0 0 0 LOG1")
     assert (done["at once"], done["not"]) == (0, 2)
 
 

@@ -19,8 +19,8 @@ from tests.runtimes.evm.tree_twins import (
     KILLER,
     LENDER,
     NOBODY,
-    OTHER,
     TAKEN,
+    TWIN_OTHER,
     WRITER,
     Twins,
     call,
@@ -45,7 +45,7 @@ def test_a_tree_has_1024_frames_below_the_transactions_first(twins: Twins, prefi
 def test_the_deepest_frame_neither_creates_nor_calls(twins: Twins, prefix: str, below: int, allowed: bool) -> None:
     """The callee calls itself that often; the last frame's attempt costs no gas and no nonce."""
     callee = f"""0 CALLDATALOAD DUP1 @call JUMPI
-        0 0 0 CREATE 0 SSTORE 0 0 0 0 4 GAS STATICCALL 1 SSTORE {call(OTHER)} 3 SSTORE STOP
+        0 0 0 CREATE 0 SSTORE 0 0 0 0 4 GAS STATICCALL 1 SSTORE {call(TWIN_OTHER)} 3 SSTORE STOP
         call: 1 SWAP1 SUB 0 MSTORE 0 0 32 0 0 ADDRESS GAS CALL"""
     contract = f"{prefix} {below} 0 MSTORE 0 0 32 0 0 {word(CALLEE)} GAS CALL 2 SSTORE"
     account = twins.on(
@@ -110,9 +110,9 @@ def test_code_of_another_runs_in_its_callers_name(twins: Twins, prefix: str) -> 
     [
         ("CALL", NOBODY, 2600 + 9000 + 25_000 - 2300),
         ("CALL", EMPTY, 2600 + 9000 + 25_000 - 2300),
-        ("CALL", OTHER, 2600 + 9000 - 2300),
+        ("CALL", TWIN_OTHER, 2600 + 9000 - 2300),
         ("CALLCODE", NOBODY, 2600 + 9000 - 2300),
-        ("CALLCODE", OTHER, 2600 + 9000 - 2300),
+        ("CALLCODE", TWIN_OTHER, 2600 + 9000 - 2300),
     ],
 )
 def test_money_has_its_price_and_its_stipend_comes_back(
@@ -157,7 +157,7 @@ def test_a_lender_runs_the_code_that_it_borrows(twins: Twins, prefix: str, fork:
 @pytest.mark.parametrize(
     ("to", "price", "succeeds"),
     [
-        (OTHER, 2600 + 2600, True),  # no code there: nothing runs
+        (TWIN_OTHER, 2600 + 2600, True),  # no code there: nothing runs
         (IDENTITY, 2600 + 100, True),  # a precompile's code is none, and it is warm
         (CALLEE, 2600 + 100, False),  # the caller is warm; what runs has no gas
         (KILLER, 2600 + 2600, False),

@@ -19,10 +19,10 @@ from tests.runtimes.evm.tree_twins import (
     KILLER,
     LAST_NONCE,
     NOBODY,
-    OTHER,
     P256,
     PAIRING,
     TAKEN,
+    TWIN_OTHER,
     Slots,
     Twins,
     call,
@@ -34,7 +34,7 @@ RUNTIME = assemble("CALLER SELFDESTRUCT")
 MADE = create2_address(CALLEE, (3).to_bytes(32, "big"), deployer(RUNTIME))
 
 EFFECTS = {
-    "an address is looked at": f"{word(OTHER)} BALANCE POP",
+    "an address is looked at": f"{word(TWIN_OTHER)} BALANCE POP",
     "a slot is looked at": "9 SLOAD POP",
     "a slot is written": "7 8 SSTORE",
     "a slot is cleared": "0 1 SSTORE",
@@ -43,7 +43,7 @@ EFFECTS = {
     "a slot is counted up": "2 SLOAD 1 ADD 2 SSTORE",
     "a transient slot is counted up": "3 TLOAD 1 ADD DUP1 3 TSTORE 4 SSTORE",
     "a log": "7 SELFBALANCE 0 0 LOG2",
-    "money for somebody": f"{call(OTHER, 1)} POP",
+    "money for somebody": f"{call(TWIN_OTHER, 1)} POP",
     "money for nobody": f"{call(NOBODY, 1)} POP",
     "money for itself": f"{call(CALLEE, 1, gas='0')} POP",
     "an empty account is called": f"{call(EMPTY)} POP",
@@ -73,7 +73,7 @@ def test_call_effects_are_kept_or_reverted_with_call(twins: Twins, prefix: str, 
     callee = f"{does} CALLDATASIZE @keeps JUMPI {ends} keeps: STOP"
     looks = " ".join(
         f"{word(address)} BALANCE {word(address)} EXTCODEHASH XOR {number} SSTORE"
-        for number, address in enumerate((OTHER, EMPTY, NOBODY, MADE, CALLEE), 20)
+        for number, address in enumerate((TWIN_OTHER, EMPTY, NOBODY, MADE, CALLEE), 20)
     )
     contract = f"{prefix} {call(CALLEE)} 2 SSTORE {call(CALLEE, size=1)} 3 SSTORE {looks}"
     after = twins.run(contract, callee)
@@ -146,8 +146,8 @@ def test_delegated_code_effects_match_in_first_frame(twins: Twins, prefix: str, 
 def test_an_empty_account_that_is_touched_goes(twins: Twins, prefix: str, does: str, stays: bool, ends: str) -> None:
     """A call with or without value touches it, as does a SELFDESTRUCT to it; a reverted touch does not count."""
     heir = {CALLEE: AllocAccount(0, 1, assemble(f"{word(EMPTY)} SELFDESTRUCT"))}
-    outer = {OTHER: AllocAccount(3, 1, assemble(f"{does} {ends}"))}
-    after = twins.run(f"{prefix} {call(OTHER)} 2 SSTORE", "", heir | outer)
+    outer = {TWIN_OTHER: AllocAccount(3, 1, assemble(f"{does} {ends}"))}
+    after = twins.run(f"{prefix} {call(TWIN_OTHER)} 2 SSTORE", "", heir | outer)
     assert (EMPTY in after.accounts) == (stays or ends != "STOP")
     assert after.accounts.get(EMPTY, AllocAccount()).balance == (does == call(EMPTY, value=1) and ends == "STOP")
 

@@ -27,11 +27,13 @@ from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.host import EthereumHost
 from tests.runtimes.evm.assembler import assemble, deployer
 
-SENDER, CONTRACT, CALLEE, CHEAT = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB, 0xCC, 0x71))
+WAITING_SENDER, WAITING_CONTRACT, WAITING_CALLEE, CHEAT = (
+    EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB, 0xCC, 0x71)
+)
 ETCHED = EthAddress(masked_id(ActorID(5_000)))
 MASKED = f"0x{masked_id(INIT_ACTOR).hex()}"
 ASK_CHEAT = f"32 0 0 0 0 0x{CHEAT.hex()} GAS CALL POP"
-CALL_CALLEE = f"32 64 0 0 0 0x{CALLEE.hex()} 200000 CALL"
+CALL_WAITING_CALLEE = f"32 64 0 0 0 0x{WAITING_CALLEE.hex()} 200000 CALL"
 INIT = deployer(assemble("7 0 0 LOG1 CALLER SELFDESTRUCT"))
 CREATE = f"0x{INIT.hex()} 96 MSTORE {len(INIT)} {128 - len(INIT)} 0 CREATE"
 
@@ -93,15 +95,15 @@ def outcome(evm: str, contract: str, callee: str, between: Between) -> tuple[obj
     with made:
         made.advance(block=EthereumBlock(gas_limit=1 << 40))
         install_alloc(made, {
-            SENDER: AllocAccount(10**20),
-            CONTRACT: AllocAccount(5, 1, assemble(contract), {3: 4}),
-            CALLEE: AllocAccount(0, 1, assemble(callee)),
+            WAITING_SENDER: AllocAccount(10**20),
+            WAITING_CONTRACT: AllocAccount(5, 1, assemble(contract), {3: 4}),
+            WAITING_CALLEE: AllocAccount(0, 1, assemble(callee)),
             CHEAT: AllocAccount(0, 0, b"\0"),
             ETCHED: AllocAccount(0, 1, assemble(f"1 1 SSTORE {ASK_CHEAT} 9 SLOAD 6 SSTORE 6 0 0 LOG1")),
         })  # fmt: skip
         made.interceptor = between
         result = made.apply(Message(
-            to_filecoin(CONTRACT), to_filecoin(SENDER), 0, method=INVOKE_EVM, gas_limit=Gas(3_000_000)
+            to_filecoin(WAITING_CONTRACT), to_filecoin(WAITING_SENDER), 0, method=INVOKE_EVM, gas_limit=Gas(3_000_000)
         ))  # fmt: skip
         return result.receipt, result.events, made.flush(), between.told
 
@@ -112,12 +114,18 @@ PROGRAMS = {
     "what is written by the answer": (f"1 1 SSTORE 1 9 SSTORE {ASK_CHEAT} {ASK_CHEAT} {SLOTS} 9 SLOAD 8 SSTORE", ""),
     "memory that was paid for": (f"1 4000 MSTORE {ASK_CHEAT} 1 5000 MSTORE GAS 7 SSTORE MSIZE 8 SSTORE", ""),
     "the size of the code": (f"0x{CHEAT.hex()} EXTCODESIZE 1 SSTORE {ASK_CHEAT} 0x{CHEAT.hex()} BALANCE 2 SSTORE", ""),
-    "a callee that asks": (f"2 1 SSTORE {CALL_CALLEE} 2 SSTORE {SLOTS}", f"1 1 SSTORE {ASK_CHEAT} 9 SLOAD 6 0 LOG1"),
-    "a callee that asks and fails": (f"{CALL_CALLEE} 2 SSTORE {SLOTS} GAS 8 SSTORE", f"3 1 SSTORE {ASK_CHEAT} INVALID"),
-    "a callee that logs and fails": (f"{CALL_CALLEE} 2 SSTORE 5 0 0 LOG1 {ASK_CHEAT}", "6 0 0 LOG1 0 0 REVERT"),
-    "logs before and behind": (f"1 0 0 LOG1 {ASK_CHEAT} 2 0 0 LOG1 {CALL_CALLEE} 3 0 0 LOG1", "4 0 0 LOG1"),
+    "a callee that asks": (
+        f"2 1 SSTORE {CALL_WAITING_CALLEE} 2 SSTORE {SLOTS}",
+        f"1 1 SSTORE {ASK_CHEAT} 9 SLOAD 6 0 LOG1",
+    ),
+    "a callee that asks and fails": (
+        f"{CALL_WAITING_CALLEE} 2 SSTORE {SLOTS} GAS 8 SSTORE",
+        f"3 1 SSTORE {ASK_CHEAT} INVALID",
+    ),
+    "a callee that logs and fails": (f"{CALL_WAITING_CALLEE} 2 SSTORE 5 0 0 LOG1 {ASK_CHEAT}", "6 0 0 LOG1 0 0 REVERT"),
+    "logs before and behind": (f"1 0 0 LOG1 {ASK_CHEAT} 2 0 0 LOG1 {CALL_WAITING_CALLEE} 3 0 0 LOG1", "4 0 0 LOG1"),
     "creations": (f"{ASK_CHEAT} {CREATE} 2 SSTORE {ASK_CHEAT} {CREATE} EXTCODEHASH 3 SSTORE GAS 4 SSTORE", ""),
-    "money": (f"{ASK_CHEAT} 0 0 0 0 2 0x{CALLEE.hex()} GAS CALL 1 SSTORE SELFBALANCE 2 SSTORE {ASK_CHEAT}", ""),
+    "money": (f"{ASK_CHEAT} 0 0 0 0 2 0x{WAITING_CALLEE.hex()} GAS CALL 1 SSTORE SELFBALANCE 2 SSTORE {ASK_CHEAT}", ""),
     "an actor's code": (f"1 1 SSTORE {ASK_CHEAT} {MASKED} EXTCODESIZE 2 SSTORE GAS 3 SSTORE {ASK_CHEAT}", ""),
     "its bytes": (f"1 1 SSTORE {ASK_CHEAT} 40 2 0 {MASKED} EXTCODECOPY 0 MLOAD 2 SSTORE GAS 3 SSTORE", ""),
     "a call of it": (f"1 1 SSTORE 0 0 0 0 0 {MASKED} 100000 CALL 2 SSTORE GAS 3 SSTORE {ASK_CHEAT} 9 SLOAD", ""),
@@ -148,15 +156,15 @@ def test_logs_of_contracts_in_failed_frame_have_their_addresses(evm: str) -> Non
     assert receipt.exit_code == ExitCode.EVM_CONTRACT_REVERTED
     assert events == ()
     seven, eight = (Log((number.to_bytes(32, "big"),), b"") for number in (7, 8))
-    first, second = (create_address(CONTRACT, nonce) for nonce in (1, 2))
-    assert between.told == [(first, seven), (CONTRACT, eight), (second, seven)]
+    first, second = (create_address(WAITING_CONTRACT, nonce) for nonce in (1, 2))
+    assert between.told == [(first, seven), (WAITING_CONTRACT, eight), (second, seven)]
 
 
 def test_waiting_frame_resumes_as_tree(trees: Counter[str]) -> None:
-    outcome("fast", f"{ASK_CHEAT} {CALL_CALLEE} {ASK_CHEAT}", "1 1 SSTORE", Between(0))
+    outcome("fast", f"{ASK_CHEAT} {CALL_WAITING_CALLEE} {ASK_CHEAT}", "1 1 SSTORE", Between(0))
     assert trees == {"ended": 3}  # to the first question, to the second, to the end; the callee's are parts of them
 
 
 def test_frames_that_are_watched_run_by_themselves(trees: Counter[str]) -> None:
-    outcome("fast", f"{ASK_CHEAT} {CALL_CALLEE} {ASK_CHEAT}", "1 1 SSTORE", Between(9, watches=True))
+    outcome("fast", f"{ASK_CHEAT} {CALL_WAITING_CALLEE} {ASK_CHEAT}", "1 1 SSTORE", Between(9, watches=True))
     assert not trees

@@ -21,7 +21,7 @@ from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
 from runtimes.evm.ethereum.validation import InvalidTransaction, RejectionReason
 from tests.runtimes.evm.assembler import assemble
 
-SENDER, CONTRACT = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB))
+SENDER, LIMITS_CONTRACT = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB))
 ENGINES = ("py-evm", "fast", "both")
 
 OVERFLOW_64 = bytes.fromhex(
@@ -31,11 +31,11 @@ OVERFLOW_64 = bytes.fromhex(
 """ttGasLimit/TransactionWithGasLimitOverflow64."""
 
 
-def machine(rules: str, engine: str) -> Hypervisor:
+def limits_machine(rules: str, engine: str) -> Hypervisor:
     made = Hypervisor.open(rules=rules, evm=engine)
     if rules == "ethereum":
         made.advance(block=EthereumBlock("Prague", gas_limit=1 << 200))
-    install_alloc(made, {SENDER: AllocAccount(1 << 90), CONTRACT: AllocAccount(0, 1, assemble("GAS 0 SSTORE"))})
+    install_alloc(made, {SENDER: AllocAccount(1 << 90), LIMITS_CONTRACT: AllocAccount(0, 1, assemble("GAS 0 SSTORE"))})
     made.flush()
     return made
 
@@ -43,8 +43,8 @@ def machine(rules: str, engine: str) -> Hypervisor:
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("limit", [1 << 64, (1 << 64) + 21_000, 1 << 128, 1 << 256])
 def test_a_transaction_with_gas_of_more_than_64_bits_is_none(engine: str, limit: int) -> None:
-    with machine("ethereum", engine) as made:
-        before, transaction = made.flush(), Transaction(LEGACY, None, 0, CONTRACT, 0, b"", limit, 0, 0)
+    with limits_machine("ethereum", engine) as made:
+        before, transaction = made.flush(), Transaction(LEGACY, None, 0, LIMITS_CONTRACT, 0, b"", limit, 0, 0)
         with pytest.raises(InvalidTransaction) as refused:
             EthereumExecutor(made).apply_transaction(transaction, SENDER)
         assert refused.value.refusal is RejectionReason.GASLIMIT_OVERFLOW
@@ -56,7 +56,7 @@ def test_a_transaction_with_gas_of_more_than_64_bits_is_none(engine: str, limit:
 
 def test_the_official_bytes_of_such_a_transaction_are_refused() -> None:
     signed = parse_transaction(OVERFLOW_64)
-    with machine("ethereum", "fast") as made, pytest.raises(InvalidTransaction, match="GASLIMIT_OVERFLOW"):
+    with limits_machine("ethereum", "fast") as made, pytest.raises(InvalidTransaction, match="GASLIMIT_OVERFLOW"):
         EthereumExecutor(made).apply_signed(signed, signed.sender())
 
 
@@ -64,9 +64,9 @@ def test_the_official_bytes_of_such_a_transaction_are_refused() -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("limit", [-1, 0, 1 << 63, 1 << 64, 1 << 65])
 def test_a_message_has_gas_of_63_bits(rules: str, engine: str, limit: int) -> None:
-    with machine(rules, engine) as made:
+    with limits_machine(rules, engine) as made:
         before = made.flush()
-        message = Message(to_filecoin(CONTRACT), to_filecoin(SENDER), method=INVOKE_EVM, gas_limit=Gas(limit))
+        message = Message(to_filecoin(LIMITS_CONTRACT), to_filecoin(SENDER), method=INVOKE_EVM, gas_limit=Gas(limit))
         with pytest.raises(MessageError, match="gas limit"):
             made.apply(message)
         assert made.flush() == before

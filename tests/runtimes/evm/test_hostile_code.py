@@ -17,7 +17,7 @@ from tests.runtimes.evm.hostile import HUGE, RANGES, orders
 MAX_MIB = 400
 
 
-def run(*arguments: str) -> Any:
+def run_hostile(*arguments: str) -> Any:
     command = [sys.executable, "-m", "tests.runtimes.evm.hostile", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -32,12 +32,12 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def filecoin(engine: str) -> Any:
-    return run("filecoin", engine)
+    return run_hostile("filecoin", engine)
 
 
 @pytest.fixture(scope="module")
 def ethereum(engine: str) -> Any:
-    return run("ethereum", engine)
+    return run_hostile("ethereum", engine)
 
 
 @pytest.mark.slow
@@ -85,5 +85,5 @@ def test_memory_stays_bounded(filecoin: Any, ethereum: Any) -> None:
 
 @pytest.mark.slow
 def test_official_actor_ends_hostile_code_identically(filecoin: Any) -> None:
-    official = run("filecoin", "official", str(data_file("bundles/v18-devnet.car")))
+    official = run_hostile("filecoin", "official", str(data_file("bundles/v18-devnet.car")))
     assert {**official, "MiB": 0} == {**filecoin, "MiB": 0}

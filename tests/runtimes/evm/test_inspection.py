@@ -37,7 +37,7 @@ class ErrorReportingGroup:
 
 
 @pytest.fixture(scope="module")
-def chain() -> Iterator[Chain]:
+def inspection_chain() -> Iterator[Chain]:
     with open_machine() as machine:
         yield Chain(machine)
 
@@ -60,10 +60,10 @@ def exit_of(chain: Chain, end: int | SyscallError) -> int:
     # builtin-actors runtime/src/actor_error.rs, `ActorError::checked`
     [(1, 24), (2, 24), (4, 23), (5, 24), (6, 24), (7, 24), (9, 23), (10, 24), (11, 23), (16, 16), (21, 21), (33, 33)],
 )
-def test_an_exit_code_of_the_system_is_not_passed_on(chain: Chain, exit_code: int, expected: int) -> None:
-    assert exit_of(chain, exit_code) == expected
+def test_an_exit_code_of_the_system_is_not_passed_on(inspection_chain: Chain, exit_code: int, expected: int) -> None:
+    assert exit_of(inspection_chain, exit_code) == expected
 
 
-def test_inspection_beyond_call_limit_exits_as_unspecified(chain: Chain) -> None:
+def test_inspection_beyond_call_limit_exits_as_unspecified(inspection_chain: Chain) -> None:
     # builtin-actors actors/evm interpreter/system.rs, `System::send`
-    assert exit_of(chain, SyscallError(ErrorNumber.LIMIT_EXCEEDED, "calls nest deeper than 1024")) == 23
+    assert exit_of(inspection_chain, SyscallError(ErrorNumber.LIMIT_EXCEEDED, "calls nest deeper than 1024")) == 23

@@ -3,8 +3,7 @@
 Expected: the execution specifications for a call, delegate call or creation by the account in whose name it is made.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 
@@ -12,78 +11,24 @@ from bridge.ethereum.addresses import EthAddress, create_address, to_filecoin
 from bridge.ethereum.block import EthereumBlock
 from bridge.filecoin.events import Log
 from bridge.filecoin.parameters import INVOKE_EVM, unwrap_return
-from hypervisor.kernel.call import Call, CallResult
-from hypervisor.machine.call_manager import CallManager
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.messages.events import StampedEvent
 from hypervisor.messages.message import Message
-from hypervisor.types import ActorID, Gas
+from hypervisor.types import Gas
 from runtimes.evm.engine import CallInputs, SubcallInputs, SubcallOutcome
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
-from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.host import EthereumHost
-from runtimes.evm.ethereum.subcalls import CallingAccount, execute_subcall
 from tests.runtimes.evm.assembler import assemble
+from tests.runtimes.evm.tree_twins import Frames
 
-SENDER, CONTRACT, CALLEE, OTHER = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB, 0xCC, 0xDD))
-
-
-@dataclass
-class Frames:
-    """An interceptor that executes frames' subcalls for another account, or returns the outcome of `answers`."""
-
-    name: EthAddress | None = None
-    answers: Callable[[EthereumHost, SubcallInputs], SubcallOutcome | None] = lambda host, inputs: None
-    is_armed: bool = True
-    watched: frozenset[bytes] = frozenset()
-    seen: list[tuple[object, ...]] = field(default_factory=list)
-
-    @property
-    def watches(self) -> bool:
-        return self.is_armed
-
-    def sees(self, depth: int) -> bool:
-        return self.is_armed
-
-    def send(self, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
-        return proceed(call)
-
-    def on_event(self, calls: CallManager, event: StampedEvent) -> None:
-        self.seen.append((event.emitter,))
-
-    def on_log(self, calls: EthereumCalls, emitter: ActorID, log: Log) -> None:
-        self.seen.append((calls.accounts.address_of(emitter), log))
-
-    def on_hash(self, host: EthereumHost, data: bytes, digest: bytes) -> None:
-        self.seen.append((host.address, data, digest))
-
-    def on_storage_access(self, host: EthereumHost, slot: int, word: int | None) -> None:
-        self.seen.append((host.address, slot, word))
-
-    def after_storage_access(self, host: EthereumHost, slot: int, before: int, word: int | None) -> None:
-        """Ignore it."""
-
-    def before_account_access(self, host: EthereumHost, opcode: str, address: EthAddress) -> None:
-        """Ignore it."""
-
-    def before_gas_read(self, host: EthereumHost) -> None:
-        """Ignore it."""
-
-    def execute_subcall(self, host: EthereumHost, inputs: SubcallInputs) -> SubcallOutcome:
-        given = self.answers(host, inputs)
-        if given is not None:
-            return given
-        actor = None if self.name is None else host.accounts.find(self.name)
-        caller = None if actor is None or self.name is None else CallingAccount(actor, self.name)
-        return execute_subcall(host, inputs, caller)
+ORIGIN, TARGET, CALLEE, OTHER = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB, 0xCC, 0xDD))
 
 
-def machine(contract: str, callee: str = "CALLER 0 MSTORE 32 0 RETURN", other: int = 0) -> Hypervisor:
+def framed_machine(contract: str, callee: str = "CALLER 0 MSTORE 32 0 RETURN", other: int = 0) -> Hypervisor:
     made = Hypervisor.open(rules="ethereum")
     made.advance(block=EthereumBlock(gas_limit=1 << 40))
     install_alloc(made, {
-        SENDER: AllocAccount(10**20),
-        CONTRACT: AllocAccount(0, 1, assemble(contract)),
+        ORIGIN: AllocAccount(10**20),
+        TARGET: AllocAccount(0, 1, assemble(contract)),
         CALLEE: AllocAccount(0, 1, assemble(callee)),
         OTHER: AllocAccount(other, 7),
     })  # fmt: skip
@@ -91,7 +36,7 @@ def machine(contract: str, callee: str = "CALLER 0 MSTORE 32 0 RETURN", other: i
 
 
 def run(made: Hypervisor, gas: int = 5_000_000) -> bytes:
-    message = Message(to_filecoin(CONTRACT), to_filecoin(SENDER), method=INVOKE_EVM, gas_limit=Gas(gas))
+    message = Message(to_filecoin(TARGET), to_filecoin(ORIGIN), method=INVOKE_EVM, gas_limit=Gas(gas))
     result = made.apply_implicit(message)
     assert result.receipt.exit_code == 0, result
     return unwrap_return(result.receipt.return_data)
@@ -99,27 +44,27 @@ def run(made: Hypervisor, gas: int = 5_000_000) -> bytes:
 
 def test_call_with_replaced_caller_spends_its_balance() -> None:
     call = "32 0 0 0 5 0xcccccccccccccccccccccccccccccccccccccccc 100000 CALL POP 32 0 RETURN"
-    made = machine(call, other=5)
+    made = framed_machine(call, other=5)
     made.interceptor = Frames(OTHER)
     assert run(made)[12:] == OTHER
-    assert [made.balance(to_filecoin(address)) for address in (CONTRACT, CALLEE, OTHER)] == [0, 5, 0]
+    assert [made.balance(to_filecoin(address)) for address in (TARGET, CALLEE, OTHER)] == [0, 5, 0]
 
 
 def test_delegatecall_with_replaced_context_writes_its_slots() -> None:
     call = "32 0 0 0 0xcccccccccccccccccccccccccccccccccccccccc 100000 DELEGATECALL POP 32 0 RETURN"
-    made = machine(call, "9 1 SSTORE ADDRESS CALLER EQ CALLER MUL 0 MSTORE 32 0 RETURN")
+    made = framed_machine(call, "9 1 SSTORE ADDRESS CALLER EQ CALLER MUL 0 MSTORE 32 0 RETURN")
     made.interceptor = Frames(CALLEE)
     assert run(made)[12:] == CALLEE  # caller and address both
 
 
 def test_create_with_replaced_caller_uses_that_accounts_nonce() -> None:
-    made = machine("0 0 0 CREATE 0 MSTORE 32 0 RETURN")
+    made = framed_machine("0 0 0 CREATE 0 MSTORE 32 0 RETURN")
     made.interceptor = Frames(OTHER)
     assert run(made)[12:] == create_address(OTHER, 7)
 
 
 def test_interceptor_outcome_is_returned_to_frame() -> None:
-    made = machine("32 0 0 0 0 0xcccccccccccccccccccccccccccccccccccccccc 100000 CALL POP 32 0 RETURN")
+    made = framed_machine("32 0 0 0 0 0xcccccccccccccccccccccccccccccccccccccccc 100000 CALL POP 32 0 RETURN")
     made.interceptor = Frames(answers=lambda host, inputs: SubcallOutcome(True, b"\x11" * 32))
     assert run(made) == b"\x11" * 32
 
@@ -134,14 +79,16 @@ def test_block_context_change_reaches_the_running_frame(field: str, opcode: str)
         host.calls.renew_block()
         return SubcallOutcome(True)
 
-    made = machine(f"{opcode} POP 0 0 0 0 0 0xcc 100000 CALL {opcode} 0 MSTORE 32 0 RETURN".replace(" 0xcc ", " 1 "))
+    made = framed_machine(
+        f"{opcode} POP 0 0 0 0 0 0xcc 100000 CALL {opcode} 0 MSTORE 32 0 RETURN".replace(" 0xcc ", " 1 ")
+    )
     made.interceptor = Frames(answers=change)
     assert int.from_bytes(run(made), "big") == 77
 
 
 def test_code_set_at_filecoin_precompile_address_overrides_it() -> None:
     call = f"32 0 0 0 0 {(0xFE << 152) + 5:#x} 100000 CALL POP 32 0 RETURN"
-    made = machine(call)
+    made = framed_machine(call)
     install_alloc(
         made,
         {EthAddress(((0xFE << 152) + 5).to_bytes(20, "big")): AllocAccount(0, 1, assemble("3 0 MSTORE 32 0 RETURN"))},
@@ -150,18 +97,18 @@ def test_code_set_at_filecoin_precompile_address_overrides_it() -> None:
 
 
 def test_interceptor_receives_logs_and_slot_accesses() -> None:
-    made = machine("1 0 MSTORE 5 32 0 LOG1 7 SLOAD POP 9 8 SSTORE")
+    made = framed_machine("1 0 MSTORE 5 32 0 LOG1 7 SLOAD POP 9 8 SSTORE")
     made.interceptor = frames = Frames()
     run(made)
     word = (1).to_bytes(32, "big")
     log = Log(((5).to_bytes(32, "big"),), word)
-    assert frames.seen == [(CONTRACT, log), (CONTRACT, 7, None), (CONTRACT, 8, 9)]
+    assert frames.seen == [(TARGET, log), (TARGET, 7, None), (TARGET, 8, 9)]
 
 
 @pytest.mark.parametrize(("limit", "made_one"), [(24_576, False), (None, True)])
 def test_oversized_code_is_deployed_without_code_size_limit(limit: int | None, made_one: bool) -> None:
     init = assemble("24577 0 RETURN")  # so many zero bytes of code
     word = int.from_bytes(init.ljust(32, b"\0"), "big")
-    made = machine(f"{word} 0 MSTORE {len(init)} 0 0 CREATE 0 MSTORE 32 0 RETURN")
+    made = framed_machine(f"{word} 0 MSTORE {len(init)} 0 0 CREATE 0 MSTORE 32 0 RETURN")
     made.advance(block=EthereumBlock(gas_limit=1 << 40, code_limit=limit))
     assert any(run(made, gas=1 << 40)) == made_one

@@ -9,17 +9,73 @@ from typing import Any
 from bridge.ethereum.addresses import EthAddress, masked_id
 from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.transactions import ACCESS_LIST, Transaction
+from bridge.filecoin.events import Log
 from hypervisor.kernel.call import MAX_TOTAL_MEMORY, Call, CallResult
 from hypervisor.machine.call_manager import CallManager
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.types import INIT_ACTOR
+from hypervisor.messages.events import StampedEvent
+from hypervisor.types import INIT_ACTOR, ActorID
+from runtimes.evm.engine import SubcallInputs, SubcallOutcome
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.ethereum.application import TransactionResult
+from runtimes.evm.ethereum.calls import EthereumCalls
+from runtimes.evm.ethereum.host import EthereumHost
+from runtimes.evm.ethereum.subcalls import CallingAccount, execute_subcall
 from tests.runtimes.evm.assembler import assemble
-from tests.runtimes.evm.test_interception import Frames
 
-SENDER, CONTRACT, CALLEE, OTHER, EMPTY, NOBODY, KILLER, LENDER, TAKEN, WRITER = (
+
+@dataclass
+class Frames:
+    """An interceptor that executes frames' subcalls for another account, or returns the outcome of `answers`."""
+
+    name: EthAddress | None = None
+    answers: Callable[[EthereumHost, SubcallInputs], SubcallOutcome | None] = lambda host, inputs: None
+    is_armed: bool = True
+    watched: frozenset[bytes] = frozenset()
+    seen: list[tuple[object, ...]] = field(default_factory=list)
+
+    @property
+    def watches(self) -> bool:
+        return self.is_armed
+
+    def sees(self, depth: int) -> bool:
+        return self.is_armed
+
+    def send(self, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
+        return proceed(call)
+
+    def on_event(self, calls: CallManager, event: StampedEvent) -> None:
+        self.seen.append((event.emitter,))
+
+    def on_log(self, calls: EthereumCalls, emitter: ActorID, log: Log) -> None:
+        self.seen.append((calls.accounts.address_of(emitter), log))
+
+    def on_hash(self, host: EthereumHost, data: bytes, digest: bytes) -> None:
+        self.seen.append((host.address, data, digest))
+
+    def on_storage_access(self, host: EthereumHost, slot: int, word: int | None) -> None:
+        self.seen.append((host.address, slot, word))
+
+    def after_storage_access(self, host: EthereumHost, slot: int, before: int, word: int | None) -> None:
+        """Ignore it."""
+
+    def before_account_access(self, host: EthereumHost, opcode: str, address: EthAddress) -> None:
+        """Ignore it."""
+
+    def before_gas_read(self, host: EthereumHost) -> None:
+        """Ignore it."""
+
+    def execute_subcall(self, host: EthereumHost, inputs: SubcallInputs) -> SubcallOutcome:
+        given = self.answers(host, inputs)
+        if given is not None:
+            return given
+        actor = None if self.name is None else host.accounts.find(self.name)
+        caller = None if actor is None or self.name is None else CallingAccount(actor, self.name)
+        return execute_subcall(host, inputs, caller)
+
+
+TWIN_SENDER, CONTRACT, CALLEE, TWIN_OTHER, EMPTY, NOBODY, KILLER, LENDER, TAKEN, WRITER = (
     EthAddress(bytes([number]) * 20) for number in range(0xA1, 0xAB)
 )
 IDENTITY, PAIRING, BLAKE, P256 = (EthAddress(number.to_bytes(20, "big")) for number in (4, 8, 9, 0x100))
@@ -93,17 +149,17 @@ class Twins:
         try:
             machine.advance(block=block or EthereumBlock(fork, gas_limit=1 << 60))
             install_alloc(machine, {
-                SENDER: AllocAccount(10**24),
+                TWIN_SENDER: AllocAccount(10**24),
                 CONTRACT: AllocAccount(100, 1, assemble(contract), {1: 5}),
                 CALLEE: AllocAccount(50, 1, assemble(callee), {1: 5}),
-                OTHER: AllocAccount(7),
+                TWIN_OTHER: AllocAccount(7),
                 EMPTY: AllocAccount(),
-                KILLER: AllocAccount(9, 1, assemble(f"{word(OTHER)} SELFDESTRUCT")),
+                KILLER: AllocAccount(9, 1, assemble(f"{word(TWIN_OTHER)} SELFDESTRUCT")),
                 WRITER: AllocAccount(9, 1, assemble("1 6 SSTORE")),
                 **(pre or {}),
             })  # fmt: skip
             transaction = Transaction(ACCESS_LIST, None, 0, CONTRACT, value, b"", gas, 1, 1, access_list=listed)
-            result = EthereumExecutor(machine).apply_transaction(transaction, SENDER)
+            result = EthereumExecutor(machine).apply_transaction(transaction, TWIN_SENDER)
             machine.flush()
             return After(result, dict(read_alloc(machine)))
         finally:

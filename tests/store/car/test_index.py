@@ -25,7 +25,7 @@ GO_CAR = bytes.fromhex(
     "99a192a4473b00000000000000cbce123869f855af03cc49752c1b05832020b7b8ac1ceb7c8e4acb671df679816c00000000000000"
 )
 
-BLOCKS = [(cid_of(bytes([number]) * number, RAW, code), bytes([number]) * number)
+INDEXED_BLOCKS = [(cid_of(bytes([number]) * number, RAW, code), bytes([number]) * number)
           for number in range(200) for code in (SHA2_256, BLAKE2B_256)]  # fmt: skip
 
 
@@ -71,37 +71,37 @@ def test_indexed_car_finds_every_block_for_any_run_size(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(index, "_RUN", run)
-        path = written(tmp_path, BLOCKS)
+        path = written(tmp_path, INDEXED_BLOCKS)
     with path.open("rb") as file:
-        assert list(read_car(file)) == BLOCKS
+        assert list(read_car(file)) == INDEXED_BLOCKS
     with IndexedCar(path) as car:
-        for cid, data in BLOCKS:
+        for cid, data in INDEXED_BLOCKS:
             assert car.get(cid) == data
     if run == 7:
-        assert path.read_bytes() == written(tmp_path, BLOCKS).read_bytes()
+        assert path.read_bytes() == written(tmp_path, INDEXED_BLOCKS).read_bytes()
 
 
 def test_identity_cids_need_no_index(tmp_path: Path) -> None:
     inline = cid_of(b"inline", RAW, IDENTITY)
-    with IndexedCar(written(tmp_path, [(inline, b"inline"), BLOCKS[5]])) as car:
+    with IndexedCar(written(tmp_path, [(inline, b"inline"), INDEXED_BLOCKS[5]])) as car:
         assert car.get(inline) == b"inline"
-        assert list(car.offsets(BLOCKS[5][0]))
+        assert list(car.offsets(INDEXED_BLOCKS[5][0]))
 
 
 def test_the_same_bytes_under_another_codec_are_another_block(tmp_path: Path) -> None:
-    path = written(tmp_path, BLOCKS)
+    path = written(tmp_path, INDEXED_BLOCKS)
     with IndexedCar(path) as car, pytest.raises(BlockNotFound):
-        car.get(cid_of(BLOCKS[7][1], hash_code=BLAKE2B_256))
+        car.get(cid_of(INDEXED_BLOCKS[7][1], hash_code=BLAKE2B_256))
 
 
 def test_the_older_kind_of_index_is_read(tmp_path: Path) -> None:
-    content = written(tmp_path, BLOCKS[::2]).read_bytes()  # one hash function
+    content = written(tmp_path, INDEXED_BLOCKS[::2]).read_bytes()  # one hash function
     start = int.from_bytes(content[43:51], "little")
     # format 0x0401, one function, its code, followed by the older index format
     older = content[:start] + b"\x80\x08" + content[start + 2 + 4 + 8 :]
     (tmp_path / "older.car").write_bytes(older)
     with IndexedCar(tmp_path / "older.car") as car:
-        for cid, data in BLOCKS[::2]:
+        for cid, data in INDEXED_BLOCKS[::2]:
             assert car.get(cid) == data
 
 

@@ -21,6 +21,12 @@ INSERTED = "rocksdb.block.cache.bytes.write"
 """Number of bytes that were inserted into the block cache."""
 
 
+needs_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+
+
+@pytest.mark.usefixtures("dynamic_threshold")
+@pytest.mark.slow
+@needs_glibc
 def test_write_buffers_of_an_open_folder_are_bounded(tmp_path: Path) -> None:
     """RocksDB writes the options in use to a file; by default each family would have 64 MB."""
     with RocksStore.open(tmp_path):
@@ -31,6 +37,8 @@ def test_write_buffers_of_an_open_folder_are_bounded(tmp_path: Path) -> None:
     assert sum(int(size) for name, size in families if name != "default") <= 128 << 20
 
 
+@pytest.mark.usefixtures("dynamic_threshold")
+@needs_glibc
 @pytest.mark.slow
 def test_filters_of_large_files_stay_in_the_cache(tmp_path: Path) -> None:
     """A filter of all these keys has 0.6 MB, more than one of the two shards of the cache."""
@@ -44,6 +52,9 @@ def test_filters_of_large_files_stay_in_the_cache(tmp_path: Path) -> None:
         assert (store.counter(INSERTED) - before) / 500 < 50_000
 
 
+@pytest.mark.usefixtures("dynamic_threshold")
+@pytest.mark.slow
+@needs_glibc
 @pytest.mark.parametrize(
     ("text", "kind", "remedy"),
     [
@@ -69,16 +80,14 @@ def test_error_of_rocksdb_names_the_remedy(text: str, kind: type[StoreError], re
     assert str(FOLDER) in str(error)
 
 
+@pytest.mark.usefixtures("dynamic_threshold")
+@pytest.mark.slow
+@needs_glibc
 def test_other_error_of_the_system_does_not_blame_the_disk() -> None:
     error = store_error(OSError(errno.ENAMETOOLONG, "File name too long"), FOLDER)
     assert type(error) is StoreIOError
     assert "check the disk" not in str(error)
 
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library"),
-]
 
 PROGRAM = """
 import ctypes, sys
@@ -108,17 +117,23 @@ def place_of(size: int, opened: str, folder: Path, **variables: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def dynamic_threshold(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Skip the tests if glibc does not raise its threshold, so that they could not fail."""
     if place_of(16 << 20, "nothing", tmp_path_factory.mktemp("nothing")) == "mapped":
         pytest.skip("this machine's malloc does not raise its threshold")
 
 
+@pytest.mark.usefixtures("dynamic_threshold")
+@pytest.mark.slow
+@needs_glibc
 def test_store_keeps_large_allocations_mapped(tmp_path: Path) -> None:
     assert place_of(16 << 20, "store", tmp_path) == "mapped"
 
 
+@pytest.mark.usefixtures("dynamic_threshold")
+@pytest.mark.slow
+@needs_glibc
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
@@ -134,6 +149,9 @@ def test_store_leaves_the_threshold_of_the_user_alone(variable: str, value: str,
     assert place_of(512 << 10, "store", tmp_path, **{variable: value}) == "mapped"
 
 
+@pytest.mark.usefixtures("dynamic_threshold")
+@pytest.mark.slow
+@needs_glibc
 def test_store_fixes_the_threshold_beside_other_settings_of_malloc(tmp_path: Path) -> None:
     assert place_of(512 << 10, "store", tmp_path, GLIBC_TUNABLES="glibc.malloc.tcache_count=7") == "in a heap"
     assert place_of(16 << 20, "store", tmp_path, GLIBC_TUNABLES="glibc.malloc.tcache_count=7") == "mapped"

@@ -16,7 +16,7 @@ from store.trees.nodes import read_link_node, split_pointers
 SCALARS = st.one_of(
     st.integers(-(1 << 64), (1 << 64) - 1), st.binary(max_size=300), st.text(max_size=300), st.booleans(), st.none()
 )
-VALUES = st.recursive(
+NODE_VALUES = st.recursive(
     SCALARS | st.floats(allow_nan=False, allow_infinity=False),
     lambda inner: st.lists(inner, max_size=30) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=20,
@@ -31,7 +31,7 @@ UNUSUAL = [
 
 
 @pytest.mark.slow
-@given(st.lists(VALUES, max_size=40))
+@given(st.lists(NODE_VALUES, max_size=40))
 def test_pointers_are_split_where_values_end(values: list[Any]) -> None:
     data = encode([b"\x01", values])
     parts = split_pointers(data, len(values))

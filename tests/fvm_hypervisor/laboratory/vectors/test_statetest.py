@@ -34,7 +34,7 @@ SET_CODE = "vectors/state_tests/prague/eip7702_set_code_tx/test_double_auth.json
 
 
 def run(*arguments: str | Path, folder: Path | None = None, text: str = "") -> subprocess.CompletedProcess[str]:
-    return prepared.run(*arguments, folder=folder, text=text)
+    return prepared.run_program(*arguments, folder=folder, text=text)
 
 
 def records(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
@@ -400,8 +400,8 @@ def test_fixture_of_the_other_kind_names_its_command(tmp_path: Path) -> None:
     name, test = next(iter(json.loads(gzip.decompress(BLOCKTESTS.read_bytes())).items()))
     chain.write_text(json.dumps({name: test}), encoding="utf-8")
     state = Path(data_file(ACCESS_LIST_EXAMPLE))
-    for run, path, command in ((run_file, chain, "blocktest"), (blocktest.run_file, state, "statetest")):
-        assert f"with `hypervisor {command}`" in run(path)[0]["error"]
+    for run, path, other in ((run_file, chain, "blocktest"), (blocktest.run_file, state, "statetest")):
+        assert f"with `hypervisor {other}`" in run(path)[0]["error"]
 
 
 @pytest.mark.parametrize(
@@ -537,10 +537,10 @@ def test_command_reports_each_test_and_the_forks(tmp_path: Path) -> None:
     chains = {name: CASES[name] for name in ("Frontier chain", "EIP158ToByzantiumAt5 chain")}
     broken = {**CASES["Osaka chain"], "lastblockhash": "0x" + "00" * 32}
     (tmp_path / "chains.json").write_text(json.dumps({**chains, "broken": broken}), encoding="utf-8")
-    done = prepared.run("blocktest", "--json", "--workers", "1", tmp_path)
+    done = prepared.run_program("blocktest", "--json", "--workers", "1", tmp_path)
     assert done.returncode == 1
     assert [json.loads(line)["pass"] for line in done.stdout.splitlines()] == [True, True, False]
     assert "EIP158ToByzantiumAt5: 1 passed, 0 failed" in done.stderr
-    alone = prepared.run("blocktest", "--fork", "frontier", tmp_path)
+    alone = prepared.run_program("blocktest", "--fork", "frontier", tmp_path)
     assert (alone.returncode, alone.stderr.count("passed")) == (0, 2)
-    assert "network 'Fronter' is not known" in prepared.run("blocktest", "--fork", "Fronter", tmp_path).stderr
+    assert "network 'Fronter' is not known" in prepared.run_program("blocktest", "--fork", "Fronter", tmp_path).stderr

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
-from hypervisor import Hypervisor
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.state import state_tree
 from runtimes.evm.ethereum import contract_states
 from runtimes.evm.ethereum.contract_states import ContractCache

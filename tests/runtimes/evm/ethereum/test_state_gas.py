@@ -1,6 +1,6 @@
 """State gas of EIP-8037 that a failed creation gives back."""
 
-from itertools import count
+import itertools
 
 import pytest
 
@@ -16,7 +16,7 @@ from tests.hypervisor.world import IgnoringTracer
 from tests.runtimes.evm.assembler import assemble
 
 SENDER, CONTRACT = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB))
-PROGRAM = f"{'0xfe' + '00' * 31} 0 MSTORE 1 0 0 CREATE POP GAS 0 MSTORE 32 0 RETURN"
+CREATING_PROGRAM = f"{'0xfe' + '00' * 31} 0 MSTORE 1 0 0 CREATE POP GAS 0 MSTORE 32 0 RETURN"
 """Creates a contract whose init code is INVALID; returns the gas that is left."""
 
 NEW_ACCOUNT = 120 * 1530
@@ -40,9 +40,9 @@ def test_refund_reaches_a_frame_without_gas(evm: str, framed: bool) -> None:
     with Hypervisor.open(rules="ethereum", evm=evm) as machine:
         machine.tracer = IgnoringTracer() if framed else None
         machine.advance(block=EthereumBlock("Amsterdam", gas_limit=1 << 40))
-        accounts = {SENDER: AllocAccount(10**20), CONTRACT: AllocAccount(0, 1, assemble(PROGRAM))}
+        accounts = {SENDER: AllocAccount(10**20), CONTRACT: AllocAccount(0, 1, assemble(CREATING_PROGRAM))}
         install_alloc(machine, accounts)
-        nonces = count()
+        nonces = itertools.count()
         low, high = 21_000, 1_000_000
         while high - low > 1:
             middle = (low + high) // 2
