@@ -155,10 +155,10 @@ crash-faults: environment ## test system calls that fail: full disk, sync errors
 	@$(RUN)/python -m tests.crash.system_faults $(ARGS)
 
 migration: environment ## migrate a million actors to network version 29; ARGS="--count 50000" for a shorter run
-	@$(RUN)/python -m tests.hypervisor.migration_run $(ARGS)
+	@$(RUN)/python -m tests.hypervisor.migrations.migration_run $(ARGS)
 
 state-rewrites: environment ## migrate a million actors with states to each version from 19 to 29; ARGS="--to 25 --count 50000" for a shorter run
-	@$(RUN)/python -m tests.hypervisor.state_rewrites_run $(ARGS)
+	@$(RUN)/python -m tests.hypervisor.migrations.state_rewrites_run $(ARGS)
 
 load: environment ## test a node with 200 concurrent clients, and a kill under load; ARGS="--count 2000" for a shorter run
 	@$(RUN)/python -m tests.localnet.load_run $(ARGS)

@@ -19,7 +19,7 @@ from hypervisor.bundles.bundle_library import downloaded_releases
 from localnet import Account, Contract, Network, TransactionFailed
 from tests.conftest import data_file, fvm_data
 
-pytest_plugins = ("tests.suite_report",)
+pytest_plugins = ("tests.suite_rules",)
 
 OFFICIAL = "v18-testing-fake-proofs"
 GAS_LIMIT = 5_000_000_000

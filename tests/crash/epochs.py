@@ -27,7 +27,7 @@ from bench.recorded import RunRecord, finish, options
 from localnet import Network
 from tests.crash import life
 from tests.localnet.conftest import Clock
-from tests.store.copies import scratch
+from tests.store.stores import scratch
 
 KILLS_OF_A_RUN = 10
 EPOCHS = 1000

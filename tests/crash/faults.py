@@ -18,7 +18,7 @@ from store.rocks.database import RocksStore
 from store.roots import pin, unpin
 from store.storage import Storage
 from tests.crash.states import StateRoots, Unexpected, check, collector, commit_next
-from tests.store.copies import scratch_folder
+from tests.store.stores import scratch_folder
 
 COMMITS = 6
 

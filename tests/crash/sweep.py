@@ -25,7 +25,7 @@ from store.rocks.folder import COMMITS_FILE
 from tests.crash.plants import PLANTS
 from tests.crash.states import StateRoots, Unexpected, check, collector, commit_next
 from tests.crash.wal import newest_log, record_ends
-from tests.store.copies import copy_live, scratch
+from tests.store.stores import copy_live, scratch
 
 WORKERS = 2
 

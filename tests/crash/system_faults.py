@@ -34,7 +34,7 @@ from tests.crash import faulty_process, life
 from tests.crash.faulty_process import CLOCK_ALONE, EARLY, FAULTS, KINDS, RUNS, TIME_LIMIT, Case
 from tests.crash.states import StateRoots, check
 from tests.localnet.conftest import Clock
-from tests.store.copies import scratch_folder
+from tests.store.stores import scratch_folder
 
 SOURCE: Final = Path(__file__).with_suffix(".c")
 REMEDIES: Final = ("free space", "ulimit", "remount", "reopen")

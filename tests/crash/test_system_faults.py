@@ -10,7 +10,7 @@ import pytest
 from tests.crash.faulty_process import FAULTS, Case
 from tests.crash.system_faults import PLANTED as PLANTED_FAULTS
 from tests.crash.system_faults import Outcome, Suite, processes
-from tests.store.copies import scratch_folder
+from tests.store.stores import scratch_folder
 
 needs_compiler = pytest.mark.skipif(
     not sys.platform.startswith("linux") or shutil.which("cc") is None, reason="needs Linux and a C compiler"

@@ -5,7 +5,7 @@ import pytest
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.bundles.genesis import Genesis
 from hypervisor.machine.machine import Hypervisor
-from tests.hypervisor.bundles.test_bundle import car
+from tests.hypervisor.test_bundles import car
 from tests.hypervisor.world import SENDER, SENDER_BALANCE, ScriptedRuntime
 
 GENESIS = Genesis("test", {SENDER: SENDER_BALANCE})

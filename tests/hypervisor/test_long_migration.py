@@ -17,7 +17,7 @@ from hypervisor.versions.network_versions import NV28, NV29
 from store.blockstore import get_object, put_object
 from store.codec import link, unlink
 from store.trees.hamt import Hamt
-from tests.hypervisor.migration_run import check
+from tests.hypervisor.migrations.migration_run import check
 
 COUNT = 12_000
 FIRST = 10_000

@@ -13,8 +13,8 @@ from hypervisor.machine.parallel import BlockMessage, Parallel, ParallelBlock
 from hypervisor.messages.message import Message
 from localnet.chain import conflicts
 from localnet.chain.conflicts import conflict_lines, conflict_records
-from tests.parallel.blocks import COUNT, stage
-from tests.parallel.test_blocks import called, payment
+from tests.hypervisor.machine.test_parallel import called, payment
+from tests.parallel import COUNT, stage
 
 THREE = bytes(31) + b"\x03"
 

@@ -7,7 +7,8 @@ FOREST is a folder with the sources of the crate `forest-filecoin` 0.39.0, built
     FOREST_F3_SIDECAR_FFI_BUILD_OPT_OUT=1 cargo build --locked --bin forest-tool --no-default-features \
         --features rustalloc
 
---record writes forest's roots of the first states to FILE, as `tests/hypervisor/test_migrations.py` reads them.
+--record writes forest's roots of the first states to FILE, as `tests/hypervisor/migrations/test_migrations.py` reads
+them.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from store.blockstore import put_object
 from store.car.files import write_car
 from store.cid import Cid, show
 from store.codec import link
-from tests.hypervisor.random_states import ACTORS, EPOCHS, manifest_of, official_codes, random_state
+from tests.hypervisor.migrations.random_states import ACTORS, EPOCHS, manifest_of, official_codes, random_state
 
 _ROOT: Final = re.compile(r"new_state: (\w+)")
 RECORDED: Final = 3

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Final
 
 from bench.recorded import RunRecord, finish, options
-from tests.parallel.blocks import Played, play
+from tests.parallel import Played, play
 from tests.parallel.plants import PLANTS, planted
 
 STAGES: Final = ("workers were started", "a message was taken over", "a message was executed again")

@@ -18,7 +18,7 @@ from store.rocks.folder import COMMITS_FILE, FORMAT_FILE, marker
 from store.rocks.format import pieces
 from store.rocks.options import database_options, family_options
 from store.trees.hamt import Hamt
-from tests.store.copies import copy_live
+from tests.store.stores import copy_live
 
 FORMAT_1 = Path(__file__).parent / "data" / "format-1.tar.gz"
 """A folder written in format 1: two commits, `state` and then `later`."""

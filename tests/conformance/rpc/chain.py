@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from localnet import Network
 from localnet.rpc.node import Node
-from tests.conformance.rpc.spec import Exchange
+from tests.conformance.rpc_spec import Exchange
 from tests.localnet.rpc.asking import ALICE, BOB, INBOX, calldata, deploy, greet
 from tests.localnet.rpc.conftest import Client
 

@@ -20,7 +20,7 @@ from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.transactions import parse_transaction
 from localnet import Network
 from localnet.rpc.node import Node
-from tests.conformance.rpc.spec import folder
+from tests.conformance.rpc_spec import folder
 from tests.localnet.rpc.conftest import Client
 
 _BLOB = 3

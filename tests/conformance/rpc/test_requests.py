@@ -13,7 +13,7 @@ import pytest
 from localnet.rpc.method_table import method_table
 from localnet.rpc.refused import REASONS
 from tests.conformance.rpc.chain import ChainContents, make_chain
-from tests.conformance.rpc.spec import Exchange, exchanges
+from tests.conformance.rpc_spec import Exchange, exchanges
 
 NO_FUNDS = "the sender has funds on the reference chain only"
 NO_CONTRACT = "the contract is on the reference chain only"

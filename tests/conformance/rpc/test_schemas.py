@@ -11,7 +11,7 @@ from localnet.rpc.method_table import method_table
 from localnet.rpc.node import Node
 from localnet.rpc.refused import REASONS
 from tests.conformance.rpc.chain import ChainContents, make_chain
-from tests.conformance.rpc.spec import method_names, schema_violations
+from tests.conformance.rpc_spec import method_names, schema_violations
 from tests.localnet.rpc.asking import ALICE, BOB, INBOX, NO_HASH, calldata
 from tests.localnet.rpc.conftest import Client
 
@@ -161,8 +161,8 @@ def test_validator_checks_references_and_required_fields(monkeypatch: pytest.Mon
     """Use a small schema with the validator features that the official schemas need."""
     block = {"type": "object", "required": ["number"], "properties": {"number": {"$ref": "#/components/schemas/uint"}}}
     schemas = {"uint": {"type": "string", "pattern": "^0x(0|[1-9a-f][0-9a-f]*)$"}}
-    monkeypatch.setattr("tests.conformance.rpc.spec._schemas", lambda: schemas)
-    monkeypatch.setattr("tests.conformance.rpc.spec._methods", lambda: {"own_block": {"result": {"schema": block}}})
+    monkeypatch.setattr("tests.conformance.rpc_spec._schemas", lambda: schemas)
+    monkeypatch.setattr("tests.conformance.rpc_spec._methods", lambda: {"own_block": {"result": {"schema": block}}})
     with Network() as network, closing(Node(network)) as node:
         found = Client(node)("eth_getBlockByNumber", "latest", False)
     assert schema_violations("own_block", found) == []

@@ -9,7 +9,7 @@ import pytest
 from bridge.filecoin.parameters import unwrap_return
 from hypervisor.machine.machine import Hypervisor
 from runtimes.evm.fast.engine import FastEngine
-from tests.runtimes.evm.tree_twins import ENGINES, LEFT, Twins
+from tests.runtimes.evm.machines import ENGINES, LEFT, Twins
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from bridge.ethereum.block import EthereumBlock
 from hypervisor.types import MAX_BALANCE
 from runtimes.evm.ethereum.alloc import AllocAccount
 from tests.runtimes.evm.assembler import assemble
-from tests.runtimes.evm.tree_twins import CALLEE, CONTRACT, NOBODY, TWIN_OTHER, TWIN_SENDER, Twins, call, word
+from tests.runtimes.evm.machines import CALLEE, CONTRACT, NOBODY, TWIN_OTHER, TWIN_SENDER, Twins, call, word
 
 KEEP = "2 SSTORE SELFBALANCE 3 SSTORE"
 FULL = {TWIN_OTHER: AllocAccount(MAX_BALANCE)}

@@ -24,7 +24,7 @@ from tests.engines.plants import planted
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import Chain, open_machine
 from tests.runtimes.evm.fake_host import OTHER, RULES, TABLE, FakeHost, frame_of
-from tests.runtimes.evm.tree_twins import CALLEE, LEFT, Twins, call, nearly_full
+from tests.runtimes.evm.machines import CALLEE, LEFT, Twins, call, nearly_full
 
 EVERYTHING = f"""
     1 2 MUL 0 MSTORE  64 0 KECCAK256 5 SSTORE  5 SLOAD 6 TSTORE  6 TLOAD POP

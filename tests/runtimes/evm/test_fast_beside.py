@@ -18,7 +18,7 @@ from runtimes.evm.fast.instance import FastInstance
 from runtimes.evm.fast.pool import TIERED, Pool, pool
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import Chain
-from tests.runtimes.evm.test_fast_robust import open_under
+from tests.runtimes.evm.test_fast_engine import open_under
 
 _SOON = 10.0
 _LEAVES = f"0x{masked_id(INIT_ACTOR).hex()} BALANCE POP "

@@ -11,7 +11,7 @@ from bridge.ethereum.delegations import DELEGATION_PREFIX
 from hypervisor.types import FIRST_DYNAMIC_ACTOR
 from runtimes.evm.ethereum.alloc import AllocAccount
 from tests.runtimes.evm.assembler import assemble
-from tests.runtimes.evm.tree_twins import (
+from tests.runtimes.evm.machines import (
     CALLEE,
     CONTRACT,
     EMPTY,

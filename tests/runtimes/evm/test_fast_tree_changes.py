@@ -11,7 +11,7 @@ from bridge.ethereum.block import MAX_CODE_SIZE, EthereumBlock
 from runtimes.evm.ethereum.alloc import AllocAccount
 from store.keccak import keccak
 from tests.runtimes.evm.assembler import assemble, deployer
-from tests.runtimes.evm.tree_twins import (
+from tests.runtimes.evm.machines import (
     BLAKE,
     CALLEE,
     CONTRACT,

@@ -18,7 +18,7 @@ from runtimes.evm.engine import CallInputs, SubcallInputs, SubcallOutcome
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
 from runtimes.evm.ethereum.host import EthereumHost
 from tests.runtimes.evm.assembler import assemble
-from tests.runtimes.evm.tree_twins import Frames
+from tests.runtimes.evm.machines import Frames
 
 ORIGIN, TARGET, CALLEE, OTHER = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB, 0xCC, 0xDD))
 

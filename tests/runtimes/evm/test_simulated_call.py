@@ -17,8 +17,8 @@ from runtimes.evm.ethereum.executor import EthereumExecutor
 from store.cid import Cid
 from tests.hypervisor.world import IgnoringTracer
 from tests.runtimes.evm.assembler import assemble, deployer
+from tests.runtimes.evm.machines import create
 from tests.runtimes.evm.test_fast_trees import CONTRACT, SENDER, machine
-from tests.runtimes.evm.tree_twins import create
 
 GAS = 1_000_000
 WRITES = "7 1 SSTORE 1 SLOAD 0 MSTORE 9 32 0 LOG1 32 0 RETURN"

@@ -20,8 +20,8 @@ from tests.patience import slowness
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import Chain
 from tests.runtimes.evm.fake_host import CALLER, MYSELF
-from tests.runtimes.evm.regions.test_regions import RULES
-from tests.runtimes.evm.test_fast_robust import open_under
+from tests.runtimes.evm.test_fast_engine import open_under
+from tests.runtimes.evm.test_regions import RULES
 
 _HOT = Tier(threshold=500)
 _LOOP = "0 loop: 1 ADD DUP1 {} GT @loop JUMPI 0 MSTORE 32 0 RETURN"

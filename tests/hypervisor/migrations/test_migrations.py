@@ -21,7 +21,7 @@ from store.cid import Cid, show
 from store.codec import link, unlink
 from store.trees.amt import Amt
 from store.trees.hamt import Hamt
-from tests.hypervisor.random_states import EPOCHS, manifest_of, random_state
+from tests.hypervisor.migrations.random_states import EPOCHS, manifest_of, random_state
 
 FOREST: dict[str, Any] = json.loads((Path(__file__).parent / "forest_migrations.json").read_text(encoding="utf-8"))
 """Per version: the code CIDs before and after, and forest's roots of the first random states (`make migrations`)."""

@@ -21,7 +21,7 @@ from store.rocks.marks import MAX_KNOWN, SWEEPING
 from store.roots import Roots, pin, pins, unpin
 from store.trees.hamt import Hamt
 from tests.conftest import samples
-from tests.store.copies import copy_live, scratch_folder
+from tests.store.stores import copy_live, scratch_folder
 
 
 @pytest.fixture

@@ -29,8 +29,8 @@ from store.links import reachable
 from store.rocks.collector import GarbageCollector
 from store.rocks.database import RocksStore
 from store.roots import HEAD, SPILLED
-from tests.hypervisor.random_states import EPOCHS, random_state
-from tests.hypervisor.test_migrations import FOREST, manifests, step
+from tests.hypervisor.migrations.random_states import EPOCHS, random_state
+from tests.hypervisor.migrations.test_migrations import FOREST, manifests, step
 
 FIRST, COUNT, EVERY = ActorID(1_000_000), 300, 25
 """First additional actor, number of them, and number of actors between two reports."""

@@ -116,7 +116,7 @@ def check(count: int, seed: int, forget: bool = False) -> RunRecord:
     with TemporaryDirectory(prefix="migration-") as place:
         folder = Path(place, "state")
         fill(folder, count, seed)
-        command = [sys.executable, "-m", "tests.hypervisor.migration_run", "--folder", str(folder)]
+        command = [sys.executable, "-m", "tests.hypervisor.migrations.migration_run", "--folder", str(folder)]
         found = subprocess.run(
             [*command, *(["--forget"] if forget else [])], cwd=PROJECT, capture_output=True, check=True
         )

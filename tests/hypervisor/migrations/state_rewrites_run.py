@@ -33,8 +33,8 @@ from store.codec import link
 from store.rocks.database import RocksStore
 from store.roots import SPILLED
 from store.trees.amt import Amt
-from tests.hypervisor.migration_run import PLANTED_COUNT, PROJECT, forgetful, peak
-from tests.hypervisor.random_states import ACTORS, EPOCHS, States, manifest_of, random_state
+from tests.hypervisor.migrations.migration_run import PLANTED_COUNT, PROJECT, forgetful, peak
+from tests.hypervisor.migrations.random_states import ACTORS, EPOCHS, States, manifest_of, random_state
 
 FOREST: Final = Path(__file__).with_name("forest_migrations.json")
 FIRST: Final = 1_000_000
@@ -72,7 +72,15 @@ def check(version: int, count: int, seed: int, record: RunRecord, *, forget: boo
     with TemporaryDirectory(prefix="rewrites-") as place:
         folder = Path(place, "state")
         fill(folder, version, count, seed)
-        command = [sys.executable, "-m", "tests.hypervisor.state_rewrites_run", "--folder", folder, "--to", version]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.hypervisor.migrations.state_rewrites_run",
+            "--folder",
+            folder,
+            "--to",
+            version,
+        ]
         command += ["--forget"] if forget else []
         found = subprocess.run(list(map(str, command)), cwd=PROJECT, capture_output=True, check=True)
         cost: dict[str, float] = json.loads(found.stdout)

@@ -18,8 +18,8 @@ from localnet.rpc.method_table import method_table
 from localnet.rpc.node import Node
 from localnet.rpc.refused import REASONS, UNDER_ETHEREUMS_RULES
 from tests.conformance.rpc.reference_chain import replayed
-from tests.conformance.rpc.spec import Exchange, exchanges
 from tests.conformance.rpc.test_requests import _shape
+from tests.conformance.rpc_spec import Exchange, exchanges
 from tests.localnet.rpc.conftest import Client
 
 NOT_FOUND = "what is not there has the code -32001 (EIP-1474), where geth has -32000"
