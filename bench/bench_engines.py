@@ -21,10 +21,9 @@ from bench.rows import Row, seconds
 from bench.workloads import RULES, WORK, Workload, accounts, batch, calling, compute
 from bridge.ethereum.addresses import EthAddress
 from runtimes.evm.fast.pool import TIERED, Pool, guest_module, pool
-from tests.differential.generator import SENDER
-from tests.engines.revm import Revm, pyrevm
+from tests.differential.grammar import SENDER
 from tests.engines.scenes import Call
-from tests.engines.worlds import EthereumMachine, Outcome
+from tests.engines.worlds import EthereumMachine, Outcome, Revm, pyrevm
 
 ROUNDS: Final = 5
 _RPC_GAS: Final = hex(16_700_000)

@@ -32,7 +32,7 @@ from runtimes.wasmtime.engine import own_engine
 from tests.engines.frames import PricedHost
 from tests.engines.scenes import rules_by_name
 from tests.runtimes.evm.assembler import assemble
-from tests.runtimes.evm.fake_host import CALLER, MYSELF
+from tests.runtimes.evm.machines import CALLER, MYSELF
 
 RULES: Final = rules_by_name("Osaka")
 MEBIBYTE: Final = 1 << 20

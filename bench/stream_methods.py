@@ -16,8 +16,19 @@ from bridge.bindings import reward
 from hypervisor import Address, Hypervisor, Message
 from hypervisor.types import REWARD_ACTOR, SYSTEM_ACTOR, ActorID, MethodNumber
 from store.codec import encode
-from tests.streams.stage import AUTHORITY, MINER, ONE_WRITER, RECIPIENT, Stage, id_bytes, stage
-from tests.streams.states import EPOCH, flat, full_tables, two_streams
+from tests.streams.states import (
+    AUTHORITY,
+    EPOCH,
+    MINER,
+    ONE_WRITER,
+    RECIPIENT,
+    Stage,
+    flat,
+    full_tables,
+    id_bytes,
+    stage,
+    two_streams,
+)
 
 ROUNDS: Final = 60
 CALLS: Final = 4

@@ -16,7 +16,7 @@ from bench.data import PROJECT
 from bridge.ethereum.addresses import EthAddress
 from runtimes.evm.ethereum.alloc import AllocAccount
 from store.keccak import keccak
-from tests.differential.generator import SENDER
+from tests.differential.grammar import SENDER
 from tests.differential.scenarios import Artifacts
 from tests.engines.scenes import Batch, Call
 from tests.engines.worlds import EthereumMachine

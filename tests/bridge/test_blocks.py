@@ -1,15 +1,116 @@
-"""Merkle Patricia roots, compared with py-trie, an independent implementation, and the yellow paper's empty root."""
+"""Parts of Ethereum's blocks: access lists, Merkle Patricia roots and RLP.
 
+- Block-level access lists (EIP-7928): the encoding, the JSON form, and the first difference of two lists.
+- Merkle Patricia roots, compared with py-trie, an independent implementation, and the yellow paper's empty root.
+- RLP compared with the `rlp` library: the same bytes, values and errors.
+"""
+
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import rlp
+import rlp as oracle
 from hypothesis import given
 from hypothesis import strategies as st
 from trie.hexary import HexaryTrie
 
+from bridge.ethereum import rlp as our_rlp
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.block import AccountAccess, BlockAccessList, first_difference
 from bridge.ethereum.patricia import EMPTY_ROOT, InvalidProof, list_root, proven_value, root, secure_root
+from bridge.ethereum.rlp import RlpError
 from store.keccak import keccak
+
+ONE, TWO = (EthAddress(bytes([number]) * 20) for number in (0x11, 0x22))
+
+
+def a_list() -> BlockAccessList:
+    return BlockAccessList({
+        TWO: AccountAccess(writes={5: {2: 0, 1: 300}, 1: {1: 7}}, reads={9, 0}),
+        ONE: AccountAccess(balances={1: 200}, nonces={1: 1}, codes={3: b"\x60\x00"}),
+    })  # fmt: skip
+
+
+def test_the_encoding_is_that_of_a_hand_computation() -> None:
+    one = "94" + "11" * 20 + "c0" + "c0" + "c4c30181c8" + "c3c20101" + "c5c403826000"
+    two = "94" + "22" * 20 + "d1" + "c5" + "01" + "c3c20107" + "ca" + "05" + "c8" + "c40182012c" + "c20280"
+    two += "c28009" + "c0c0c0"
+    first, second = (f"{0xC0 + len(part) // 2:02x}{part}" for part in (one, two))
+    assert a_list().rlp().hex() == f"f8{(len(first) + len(second)) // 2:02x}{first}{second}"
+
+
+def test_an_empty_list_has_the_hash_of_the_proposal() -> None:
+    assert BlockAccessList().hash().hex() == "1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347"
+
+
+def test_an_encoding_is_read_again() -> None:
+    assert BlockAccessList.decode(a_list().rlp()) == a_list()
+
+
+@pytest.mark.parametrize("data", ["80", "c1c0", "d9d8" + "93" + "11" * 19 + "c0c0c0c0c0", "c180"])
+def test_another_encoding_is_refused(data: str) -> None:
+    with pytest.raises(RlpError):
+        BlockAccessList.decode(bytes.fromhex(data))
+
+
+def test_items_are_addresses_and_slots() -> None:
+    assert a_list().items == 2 + 2 + 2
+
+
+def test_the_json_form_is_that_of_the_execution_apis() -> None:
+    word = "0x" + "00" * 31
+    assert a_list().json() == [
+        {
+            "address": "0x" + "11" * 20, "storageChanges": [], "storageReads": [],
+            "balanceChanges": [{"index": "0x1", "value": "0xc8"}], "nonceChanges": [{"index": "0x1", "value": "0x1"}],
+            "codeChanges": [{"index": "0x3", "code": "0x6000"}],
+        },
+        {
+            "address": "0x" + "22" * 20,
+            "storageChanges": [
+                {"key": f"{word}01", "changes": [{"index": "0x1", "value": f"{word}07"}]},
+                {
+                    "key": f"{word}05",
+                    "changes": [
+                        {"index": "0x1", "value": f"0x{300:064x}"}, {"index": "0x2", "value": f"{word}00"},
+                    ],
+                },
+            ],
+            "storageReads": [f"{word}00", f"{word}09"],
+            "balanceChanges": [], "nonceChanges": [], "codeChanges": [],
+        },
+    ]  # fmt: skip
+
+
+DIFFERENCES: dict[str, tuple[Callable[[BlockAccessList], object], str]] = {
+    "an account is missing": (lambda found: found.accounts.pop(ONE), f"account 0x{ONE.hex()} is missing"),
+    "an account too many": (lambda found: found.account(EthAddress(bytes(20))), "account 0x" + "00" * 20 + " is not e"),
+    "a read is missing": (lambda found: found.account(TWO).reads.remove(9), "slot 0x9: the read is missing"),
+    "a read too many": (lambda found: found.account(TWO).reads.add(3), "slot 0x3: the read is not expected"),
+    "another word": (
+        lambda found: found.account(TWO).writes[5].update({2: 4}), "slot 0x5 at index 2: 4, expected 0",
+    ),
+    "another index": (
+        lambda found: found.account(ONE).balances.update({2: 9}), "balance at index 2: 9, expected no change",
+    ),
+    "a nonce is missing": (lambda found: found.account(ONE).nonces.clear(), "nonce at index 1: no change, expected 1"),
+    "another code": (
+        lambda found: found.account(ONE).codes.update({3: b""}), "code at index 3: 0x, expected 0x6000",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DIFFERENCES)
+def test_the_first_difference_is_named(name: str) -> None:
+    change, words = DIFFERENCES[name]
+    found = a_list()
+    change(found)
+    assert words in first_difference(found, a_list())
+
+
+def test_equal_lists_have_no_difference() -> None:
+    assert first_difference(a_list(), a_list()) == ""
 
 
 def root_of_py_trie(entries: dict[bytes, bytes]) -> bytes:
@@ -100,3 +201,68 @@ def test_nested_nodes_are_bounded() -> None:
 def test_absence_is_proven_by_an_extension_with_another_path() -> None:
     entries = {b"\x12\x34": b"one", b"\x12\x35": b"two"}
     assert proven_value(root(entries), b"\x13\x34", proof_of_py_trie(entries, b"\x13\x34")) == b""
+
+
+ITEMS: st.SearchStrategy[Any] = st.recursive(
+    st.binary(max_size=80), lambda items: st.lists(items, max_size=6), max_leaves=20
+)
+
+
+@given(ITEMS)
+def test_encoding_is_that_of_the_library_and_comes_back(item: Any) -> None:
+    data = our_rlp.encode(item)
+    assert data == oracle.encode(item)
+    assert our_rlp.decode(data) == item
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ("", "truncated"),
+        ("83646f", "truncated"),
+        ("c28080" + "00", "1 trailing bytes"),
+        ("8105", "single byte below 0x80"),
+        ("b801ff", "minimally encoded"),
+        ("b90038" + "00" * 56, "minimally encoded"),
+        ("bb", "truncated"),
+        ("c7" * 20, "truncated|deeper"),
+        ("c1" * 18 + "c0", "truncated|deeper"),
+    ],
+)
+def test_another_form_than_the_canonical_one_is_refused(data: str, words: str) -> None:
+    with pytest.raises(our_rlp.RlpError, match=words):
+        our_rlp.decode(bytes.fromhex(data))
+
+
+def test_lists_may_nest_sixteen_deep() -> None:
+    nested: Any = []
+    for _ in range(our_rlp.MAX_DEPTH - 1):
+        nested = [nested]
+    assert our_rlp.decode(oracle.encode(nested)) == nested
+    with pytest.raises(our_rlp.RlpError, match="deeper than 16"):
+        our_rlp.decode(oracle.encode([[nested]]))
+
+
+@given(st.integers(0, 1 << 256))
+def test_numbers_are_big_endian_without_leading_zeros(value: int) -> None:
+    assert our_rlp.number(value) == oracle.sedes.big_endian_int.serialize(value)
+    if value < 1 << 256:
+        assert our_rlp.read_number(our_rlp.number(value)) == value
+
+
+def test_a_number_is_read_within_its_length_only() -> None:
+    assert our_rlp.read_number(b"\xff" * 8, 8) == (1 << 64) - 1
+    with pytest.raises(our_rlp.RlpError, match="9 bytes, at most 8"):
+        our_rlp.read_number(b"\x01" + bytes(8), 8)
+    with pytest.raises(our_rlp.RlpError, match="leading zeros"):
+        our_rlp.read_number(b"\x00\x01")
+    with pytest.raises(our_rlp.RlpError, match="expected a byte string, found a list"):
+        our_rlp.read_number([])
+
+
+def test_a_list_is_read_with_its_length() -> None:
+    assert our_rlp.read_list([b"a"], 1) == [b"a"]
+    with pytest.raises(our_rlp.RlpError, match="expected a list of 1 items, found 2"):
+        our_rlp.read_list([b"a", b"b"], 1)
+    with pytest.raises(our_rlp.RlpError, match="expected a list, found a byte string"):
+        our_rlp.read_list(b"")

@@ -9,8 +9,10 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +21,6 @@ import pytest
 
 from localnet import Network
 from localnet.rpc.server import serving
-from tests.clients.nodes import node_process
 from tests.conftest import bundle_file
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
@@ -194,3 +195,30 @@ def version_of(client: str) -> str:
         return version("web3")
     package = INSTALLED / "node_modules" / PACKAGES[client] / "package.json"
     return str(json.loads(package.read_text(encoding="utf-8"))["version"]) if package.exists() else "missing"
+
+
+@contextmanager
+def node_process(folder: Path, *options: str) -> Iterator[str]:
+    """Yield the URL of a `hypervisor node` that runs until the context ends. Its log is `node.log` in the folder.
+
+    Raises RuntimeError if it ends, or is not ready after two minutes.
+    """
+    ready = folder / "node.url"
+    ready.unlink(missing_ok=True)
+    command = [Path(sys.executable).with_name("hypervisor"), "node", "--port", "0", "--ready-file", ready, *options]
+    with (folder / "node.log").open("w", encoding="utf-8") as log:
+        process = subprocess.Popen(list(map(str, command)), cwd=folder, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            yield _url(process, ready, folder / "node.log")
+        finally:
+            process.terminate()
+            process.wait(timeout=60)
+
+
+def _url(process: subprocess.Popen[bytes], ready: Path, log: Path) -> str:
+    deadline = time.monotonic() + 120
+    while not ready.exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"the node did not start:\n{log.read_text(encoding='utf-8')}")
+        time.sleep(0.05)
+    return ready.read_text(encoding="utf-8").strip()

@@ -1,4 +1,8 @@
-"""examples/ci/: the steps of the workflows and the Dockerfile run unchanged in separate projects.
+"""Tutorials and examples of the documentation, run step by step.
+
+- docs/tutorial.md with its Foundry part and docs/coming-from-foundry.md, executed step by step.
+- `make first-node`, with the project's own bundle and with one stored by `hypervisor bundle add`.
+- examples/ci/: the steps of the workflows and the Dockerfile run unchanged in separate projects.
 
 Unavailable parts are replaced: the package index by a folder with this repository's wheel and an environment with its
 dependencies, `foundry-toolchain` by npm's foundry, and port 8545 by a free one.
@@ -22,8 +26,84 @@ import pytest
 import yaml
 
 from tests.clients.conftest import EXAMPLE, HERE, INSTALLED, PROJECT, installed, search_path
-from tests.clients.test_tutorial import FILES
-from tests.docs.test_tutorial import FILES as PYTEST_PROJECT
+from tests.conftest import data_file
+from tests.docs.page_shell import commands, run_page
+from tests.docs.test_page_examples import FILES as PYTEST_PROJECT
+
+PAGE = (PROJECT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+PART = PAGE.partition("\n## A deployment with Foundry\n")[2].partition("\n## ")[0]
+FILES = {
+    name: text for text, name in re.findall(r"^```\w+\n((?:#|//) (\S+)\n.*?)^```$", PART, re.MULTILINE | re.DOTALL)
+}
+TOLD = re.findall(r"^```text\n(.*?)^```$", PART, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.long
+def test_the_part_has_its_files_and_commands() -> None:
+    assert set(FILES) == {"foundry.toml", "src/Till.sol", "script/Deploy.s.sol"}
+    assert sum(bool(expected) for _, expected in commands(PART)) == 8
+    assert len(TOLD) == 1
+
+
+@pytest.mark.long
+def test_page_commands_produce_documented_output_in_one_shell(tmp_path: Path) -> None:
+    clients = installed(INSTALLED, HERE)
+    environment = {
+        "CLIENTS": str(clients), "PATH": search_path(clients), "FOUNDRY_DISABLE_NIGHTLY_WARNING": "1",
+        "FOUNDRY_OFFLINE": "true", "FOUNDRY_SOLC": str(EXAMPLE / "solc.mjs"),
+    }  # fmt: skip
+    until = PAGE.partition("\n## An actor that upgrades itself\n")[0]  # that needs cargo, and has a test of its own
+    for ran in run_page(until, tmp_path / "page", environment):
+        ran.check()
+    log = (tmp_path / "page" / "node.log").read_text(encoding="utf-8")
+    for line in TOLD[0].splitlines():
+        assert line in log
+
+
+@pytest.mark.long
+def test_coming_from_foundry(tmp_path: Path) -> None:
+    clients = installed(INSTALLED, HERE)
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:{search_path(clients)}",
+        "FOUNDRY_DISABLE_NIGHTLY_WARNING": "1",
+    }
+    page = (PROJECT / "docs" / "coming-from-foundry.md").read_text(encoding="utf-8")
+    every = run_page(page, tmp_path / "page", environment)
+    assert len(every) == 6
+    for ran in every:
+        ran.check()
+
+
+VENV = Path(sys.executable).parent.parent
+RELEASE = "v18-testing-fake-proofs"
+
+
+def first_node(library: Path) -> subprocess.CompletedProcess[str]:
+    """Run the script without test data."""
+    installed(PROJECT / "build" / "clients", EXAMPLE)
+    environment = os.environ | {"FVM_BUNDLE_DIR": str(library), "FVM_DATA": str(library / "nothing")}
+    command = [str(PROJECT / "scripts" / "first-node"), VENV.name]
+    return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.long
+def test_first_node_runs_on_own_bundle_when_no_other_is_stored(tmp_path: Path) -> None:
+    done = first_node(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "built-in actors: own\n" in done.stderr
+    assert '-> "DataCap"' in done.stdout
+
+
+@pytest.mark.long
+def test_the_first_node_runs_on_a_bundle_that_was_added(tmp_path: Path) -> None:
+    environment = os.environ | {"FVM_BUNDLE_DIR": str(tmp_path)}
+    command = [str(VENV / "bin" / "hypervisor"), "bundle", "add", str(data_file(f"bundles/{RELEASE}.car"))]
+    subprocess.run(command, env=environment, capture_output=True, check=True)
+    done = first_node(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"built-in actors: {RELEASE}\n" in done.stderr
+    assert '-> "DataCap"' in done.stdout
+
 
 CI = PROJECT / "examples" / "ci"
 STANDS_FOR = ("actions/checkout@v4", "actions/setup-python@v5", "foundry-rs/foundry-toolchain@v1")

@@ -16,8 +16,8 @@ from typing import Any
 
 from bench.reference import NoReference, reference_program
 from fvm_hypervisor.laboratory.vectors.conformance import find_vectors, read_vectors
-from tests.conformance.golden import MESSAGE_FILES
 from tests.conftest import fvm_data
+from tests.golden_cases import MESSAGE_FILES
 
 NOT_RUN = 2
 

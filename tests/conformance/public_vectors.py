@@ -3,7 +3,7 @@
 For each network version from 21 on it runs three chains on the official actors and extracts their vectors:
 
 - named messages (tests/conformance/vector_kinds.py), as vectors of class message;
-- random messages with miners and null rounds (tests/conformance/tipset_life.py), as vectors of class tipset, some of
+- random messages with miners and null rounds (tests/conformance/tipset_corpus.py), as vectors of class tipset, some of
   several blocks;
 - messages after an upgrade from the version before, as vectors of class tipset.
 
@@ -41,11 +41,11 @@ from localnet.chain.tipset_sources import read_past_tipset
 from localnet.ledger.headers import IncludedMessage
 from store.cid import show
 from tests.conformance import vector_kinds
-from tests.conformance.golden import VERSIONS
-from tests.conformance.message_cases import Reference
 from tests.conformance.oracle_diff import NOT_RUN, CannotRun, differences
+from tests.conformance.oracle_messages import Reference
 from tests.conformance.tipset_corpus import ACTORS, SOURCE, bundle_of, generate, with_reference_results
-from tests.conformance.vector_scenario import Refused, Scenario
+from tests.conformance.vector_kinds import Refused, Scenario
+from tests.golden_cases import VERSIONS
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
 README: Final = Path(__file__).with_name("public_vectors.md")

@@ -1,4 +1,12 @@
-"""Ethereum's official state tests on this project's dispatch, actors and storage: exact root, logs and exception.
+"""Contracts: cases of the official EVM actor and Ethereum's state tests.
+
+- Golden cases of the official EVM actor: exit codes, returns, events and the head of every actor must be equal.
+- Memory and gas derived by this project's EVM runtime, compared with those metered for the official EVM actor.
+- Ethereum's official state tests on this project's dispatch, actors and storage: exact root, logs and exception.
+
+They are part of the test data; without it, the cases recorded by fevm_cases.py are used.
+
+`tests/differential` compares the results of contracts.
 
 A fixed sample runs each time; `make statetest` runs all. Without the test data, our own files replace them; their
 expected results are those of py-evm (state_test_cases.py).
@@ -6,15 +14,142 @@ expected results are those of py-evm (state_test_cases.py).
 
 import copy
 import json
+from functools import cache
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
 
+from fvm_hypervisor.laboratory.vectors.fevm import ALL_GROUPS, CaseRunner, load_cases
 from fvm_hypervisor.laboratory.vectors.statetest import find_files, run_file, run_test
+from hypervisor.bundles.bundle import Bundle
+from hypervisor.context import MachineContext
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.tracing import MessageEnded, TraceEvent
+from store.blockstore import Store
+from store.cid import EMPTY_ARRAY_CID, Cid, show
+from tests.conformance.fevm_cases import BUNDLE, CASES, FOLDER, GROUP, recorded
 from tests.conformance.state_test_cases import CASES as STATE_TESTS
 from tests.conformance.state_test_cases import Written, text_of
-from tests.conftest import OWN_DATA, data_file, fvm_data
+from tests.conftest import OWN_DATA, data_file, evms, fvm_data, newest_bundle, with_data
+from tests.runtimes.evm.assembler import assemble
+from tests.runtimes.evm.machines import Chain, open_machine
+
+OWN_ACTORS = ("system", "init", "account", "ethaccount", "placeholder", "eam", "evm")
+
+
+@cache
+def _official() -> Bundle:
+    return Bundle.open(data_file(BUNDLE))
+
+
+@cache
+def _world(natives: str) -> CaseRunner:
+    """Return a machine with contracts on this project's EVM runtime and official or own native actors."""
+    return CaseRunner(Bundle.embedded() if natives == "own" else _official())
+
+
+def _cases() -> list[Any]:
+    if fvm_data() is None:
+        return [pytest.param("own", GROUP, case, id=f"{GROUP}/{case['name']}") for case in load_cases(FOLDER, GROUP)]
+    cases = [(group, case) for group in ALL_GROUPS for case in load_cases(data_file("vectors/fevm"), group)]
+    return [
+        pytest.param(natives, group, case, id=f"{natives}-{group}/{case['name']}")
+        for natives in ("official", "own")
+        for group, case in cases
+        if natives == "official" or _fits_own_bundle(case)
+    ]
+
+
+def _fits_own_bundle(case: dict[str, Any]) -> bool:
+    """Return True if a case uses only actors of this project's bundle, and no code CID of the official one."""
+    code = _official().manifest.code("evm").hex()
+    messages = case.get("messages") or [case["message"]]
+    return all(actor["code"] in OWN_ACTORS for actor in case["pre"]) and not any(
+        code in message["params"] for message in messages
+    )
+
+
+@pytest.mark.parametrize(("natives", "group", "case"), _cases())
+def test_contract_matches_official_evm_actor(natives: str, group: str, case: dict[str, Any]) -> None:
+    differences = _world(natives).run(case)
+    assert not differences, "\n".join(differences)
+
+
+def test_an_altered_head_is_noticed() -> None:
+    (case, *_) = load_cases(FOLDER, GROUP)
+    expect = (case.get("expects") or [case["expect"]])[-1]
+    (contract, *_) = [actor for actor in expect["actors"] if actor["code"] == "evm"]
+    contract["head"] = show(EMPTY_ARRAY_CID)
+    assert any("head" in difference for difference in _world("own").run(case))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_fevm_cases_match_official_evm_actor(name: str) -> None:
+    """The files in fevm/ contain the official actor's results; they are verified again if the actor is available."""
+    kept = {case["name"]: case for case in load_cases(FOLDER, GROUP)}
+    assert kept.keys() == CASES.keys()
+    assert not _world("own").run(kept[name])
+    if fvm_data() is not None:
+        assert recorded(name, CASES[name], CaseRunner(_official(), evm="official")) == kept[name]
+
+
+OFFICIAL_BUNDLE = "bundles/v18-devnet.car"
+
+
+@pytest.mark.parametrize("mebibytes", [8, 20, 64])
+def test_live_frames_share_the_memory_of_a_message(mebibytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A contract calls itself until memory is exhausted; the EVM runtime needs less memory than the official actor."""
+    bundle = Bundle.open(newest_bundle(OFFICIAL_BUNDLE))
+    chains = [Chain(open_machine(bundle=bundle, evm=evm)) for evm in evms()]
+    count = assemble("32 0 0 0 0 ADDRESS GAS CALL POP 0 MLOAD 1 ADD 0 MSTORE 32 0 RETURN")
+    contracts = [chain.deploy(count) for chain in chains]
+    for module in ("hypervisor.kernel.call", "runtimes.wasm.runtime"):
+        monkeypatch.setattr(f"{module}.MAX_TOTAL_MEMORY", mebibytes << 20)
+    frames = [chain.call(contract) for chain, contract in zip(chains, contracts, strict=True)]
+    assert frames[0] == frames[1]
+
+
+COMPARED = ("storage", "logs", "calls", "create", "inspect", "selfdestruct", "solidity", "trees")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", with_data(*COMPARED))
+def test_message_gas_is_close_to_official_evm_actor(group: str) -> None:
+    """Derived gas differs from the official module's metered gas; over the golden cases the ratio is close to one."""
+    bundle = Bundle.open(newest_bundle(OFFICIAL_BUNDLE))
+    gas = [_gas_of_cases(_Metered(bundle, evm), group) for evm in evms()]
+    ratios = sorted(ours / official for ours, official in zip(*gas, strict=True) if official)
+    assert len(ratios) > 25
+    assert 0.97 < median(ratios) < 1.03
+    tenth = len(ratios) // 10
+    assert ratios[tenth] > 0.93
+    assert ratios[-1 - tenth] < 1.1
+
+
+class _Metered(CaseRunner):
+    """Records the gas of its cases' messages."""
+
+    def __init__(self, bundle: Bundle, evm: str) -> None:
+        super().__init__(bundle, evm)
+        self.gas: list[int] = []
+
+    def event(self, event: TraceEvent, /) -> None:
+        if isinstance(event, MessageEnded):
+            self.gas.append(event.gas_used)
+
+    def _machine(self, store: Store, root: Cid, context: MachineContext) -> Hypervisor:
+        machine = super()._machine(store, root, context)
+        machine.tracer = self
+        return machine
+
+
+def _gas_of_cases(world: _Metered, group: str) -> list[int]:
+    for case in load_cases(data_file("vectors/fevm"), group)[:30]:
+        world.run(case)
+    return world.gas
+
 
 ROOTS = ("vectors/GeneralStateTests", "vectors/state_tests")
 LARGE = 300_000

@@ -19,7 +19,7 @@ from store.car.files import read_car, write_car
 from store.cid import parse_cid, show
 from store.untrusted import gunzip, gzip_bytes
 from tests.conformance import public_vectors
-from tests.conformance.message_cases import Answers
+from tests.conformance.oracle_messages import Answers
 from tests.conformance.public_vectors import (
     MAX_VECTOR_BYTES,
     UPGRADE,

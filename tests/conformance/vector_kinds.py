@@ -1,10 +1,21 @@
-"""Named messages to and from native actors, for test vectors (`Scenario`), and messages that fail."""
+"""Named messages to and from native actors, for test vectors (`Scenario`), and messages that fail.
 
+`Scenario` submits and mines messages; tests/conformance/vector_kinds.py and vector_kinds_evm.py contain them. Each
+message passes the network's mempool, except those of `refused`, which the mempool would reject.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
+from bridge.actors.binding import Call
 from bridge.bindings import (
     account,
     datacap,
+    eam,
+    evm,
     init,
     multisig,
     paymentchannel,
@@ -14,7 +25,11 @@ from bridge.bindings import (
     storagepower,
     verifiedregistry,
 )
+from bridge.ethereum.addresses import to_filecoin
+from bridge.ethereum.transactions import DYNAMIC_FEE, LEGACY, Transaction
+from hypervisor.bundles.bundle import Bundle
 from hypervisor.messages.address import Address, Protocol
+from hypervisor.messages.message import Message
 from hypervisor.messages.signatures import sign_secp256k1
 from hypervisor.types import (
     CRON_ACTOR,
@@ -31,15 +46,337 @@ from hypervisor.types import (
     MethodNumber,
     TokenAmount,
 )
-from localnet import Account
+from localnet import Account, Network
 from localnet.accounts import BLS_ACCOUNT
+from localnet.ledger.genesis import GenesisOptions
 from localnet.miners import onboarding
-from localnet.miners.miner import window_proof
+from localnet.miners.miner import Miner, window_proof
 from localnet.miners.onboarding import unsealed_cid
 from localnet.miners.policy import DATACAP_PER_BYTE, PROVING_PERIOD
-from tests.conformance.evm_code import CALL, STORE, creation, word
-from tests.conformance.vector_kinds_evm import contract_calls, contract_creations, ethereum_accounts, instructions
-from tests.conformance.vector_scenario import Scenario
+from store.codec import encode
+from tests.localnet.conftest import ARTIFACTS, Clock
+
+_INPUT: Final = "6020360360205f37"
+"""Copy the calldata from byte 32 on to memory."""
+_RETURN: Final = "3d5f5f3e3d5ff3"
+"""Return the return data of the last call."""
+_WORD: Final = "5f5260205ff3"
+"""Return the top of the stack."""
+
+
+def creation(runtime: str) -> bytes:
+    """Return init code that deploys a runtime code in hex."""
+    code = bytes.fromhex(runtime)
+    return bytes.fromhex("61") + len(code).to_bytes(2, "big") + bytes.fromhex("80600a5f395ff3") + code
+
+
+def word(value: int | bytes) -> bytes:
+    """Return a value as 32 bytes of calldata."""
+    number = int.from_bytes(value, "big") if isinstance(value, bytes) else value
+    return number.to_bytes(32, "big")
+
+
+CALL: Final = f"{_INPUT}5f5f602036035f345f355af1{_RETURN}"
+"""Call the address in the first word with the rest of the calldata and the value."""
+DELEGATECALL: Final = f"{_INPUT}5f5f602036035f5f355af4{_RETURN}"
+STATICCALL: Final = f"{_INPUT}5f5f602036035f5f355afa{_RETURN}"
+LOGS: Final = (
+    "602a5f52"
+    + "".join("".join(f"60{topic:02x}" for topic in range(1, topics + 1)) + f"60205fa{topics}" for topics in range(5))
+    + "00"
+)
+"""Emit five events with 0 to 4 topics."""
+STORE: Final = "6020355f355500"
+"""Store the second word of the calldata in the slot of the first word."""
+LOAD: Final = f"5f3554{_WORD}"
+REVERT: Final = "602a5f5260205ffd"
+INVALID: Final = "fe"
+LOOP: Final = "5b5f56"
+SELFDESTRUCT: Final = "5f35ff"
+"""Send the balance to the address in the first word and delete the contract."""
+CREATE: Final = f"365f5f37365f34f0{_WORD}"
+"""Create a contract with the calldata as init code."""
+CREATE2: Final = f"365f5f37602a365f34f5{_WORD}"
+RECURSION: Final = f"5f5f5f5f5f305af1{_WORD}"
+TRANSIENT: Final = f"602a5f5d5f5c{_WORD}"
+"""TSTORE and TLOAD (nv25)."""
+MCOPY: Final = f"602a5f5260205f60205e602051{_WORD}"
+"""MCOPY (nv24)."""
+CLZ: Final = f"5f351e{_WORD}"
+"""CLZ (nv28)."""
+_ENVIRONMENT: Final = ("30", "32", "33", "34", "36", "38", "3a", "41", "42", "43", "44", "45", "46", "47", "48")
+ENVIRONMENT: Final = (
+    "".join(f"{instruction}61{32 * place:04x}52" for place, instruction in enumerate(_ENVIRONMENT))
+    + f"61{32 * len(_ENVIRONMENT):04x}5ff3"
+)
+"""Return the values of the instructions for message and block: ADDRESS to BASEFEE."""
+BALANCE_AND_CODE: Final = f"5f353f5f35315f353b0101{_WORD}"
+"""Return the sum of code hash, balance and code size of the address in the first word."""
+BLOCKHASH: Final = f"6001430340{_WORD}"
+
+
+GAS: Final = 400_000_000
+VERIFIED: Final = 1 << 20
+"""DataCap in bytes of the verified client of each scenario."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A named message on the chain: its hash, and the epoch of its tipset."""
+
+    name: str
+    hash: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A named message that no mempool accepts, to be executed in the place of the tipset's messages at `epoch`."""
+
+    name: str
+    epoch: int
+    message: Message
+
+
+class Scenario:
+    """A network and its named messages so far."""
+
+    def __init__(
+        self, folder: Path, version: int, bundle: Path, upgrades: Mapping[int, tuple[int, Bundle]] | None = None
+    ) -> None:
+        """Begin a chain with a miner, and with an account that has DataCap. `upgrades` are by epoch."""
+        verified = Account.from_key(bytes(31) + b"\x77")
+        genesis = GenesisOptions(
+            name="vectors",
+            verified={verified.native: VERIFIED},
+            balances={verified.native: TokenAmount(10**21), BLS_ACCOUNT: TokenAmount(10**21)},
+        )
+        self.version, self.client = version, verified
+        self.clock = Clock(1_700_000_000 + version)
+        self.network = Network(
+            folder,
+            bundle=bundle,
+            network=version,
+            evm="official",
+            clock=self.clock,
+            genesis=genesis,
+            upgrades=upgrades or {},
+        )
+        self.alice, self.bob, self.carol, self.dave = self.network.accounts[:4]
+        self.found: list[Sent | Refused] = []
+        self.miner: Miner = self.network.create_miner(self.network.accounts[9], 0)
+        self.network.set_producer(self.miner.address)
+        self.network.automine = False
+        self.mine()
+
+    def mine(self) -> None:
+        """Mine a tipset 30 seconds after the last one."""
+        self.clock.now += 30
+        self.network.mine()
+
+    def message(
+        self,
+        to: Address,
+        call: Call[Any] | int = 0,
+        params: bytes = b"",
+        *,
+        value: int = 0,
+        gas: int = GAS,
+        sender: Address | None = None,
+    ) -> Message:
+        """Return a message with the sender's next nonce (default: alice's f1 address)."""
+        sender = self.alice.native if sender is None else sender
+        return Message(
+            to,
+            sender,
+            nonce=self.network.pending_nonce(sender),
+            value=TokenAmount(value),
+            method=MethodNumber(call if isinstance(call, int) else call.method),
+            params=params if isinstance(call, int) else call.params,
+            gas_limit=Gas(gas),
+            gas_fee_cap=TokenAmount(10**6),
+            gas_premium=TokenAmount(10**5),
+        )
+
+    def send(self, name: str, message: Message) -> Any:
+        """Mine a message and return its receipt."""
+        hash_ = self.network.submit_unsigned(message)
+        return self._mined(name, hash_)
+
+    def native(
+        self,
+        name: str,
+        to: Address,
+        call: Call[Any] | int = 0,
+        params: bytes = b"",
+        *,
+        value: int = 0,
+        gas: int = GAS,
+        sender: Account | None = None,
+    ) -> Any:
+        """Mine a message with a secp256k1 signature and return its receipt."""
+        account = self.alice if sender is None else sender
+        message = self.message(to, call, params, value=value, gas=gas, sender=account.native)
+        return self._mined(name, self.network.submit_native(account.sign_native(message)))
+
+    def eth(
+        self,
+        name: str,
+        to: Any,
+        data: bytes = b"",
+        *,
+        value: int = 0,
+        gas: int = GAS,
+        sender: Account | None = None,
+        type: int = DYNAMIC_FEE,
+    ) -> Any:
+        """Mine a transaction with a delegated signature and return its receipt."""
+        account = self.alice if sender is None else sender
+        transaction = Transaction(
+            type=type,
+            chain_id=self.network.chain_id,
+            nonce=self.network.pending_nonce(account.delegated),
+            to=to,
+            value=value,
+            data=data,
+            gas_limit=gas,
+            max_fee=10**6,
+            max_priority_fee=10**6 if type != DYNAMIC_FEE else 10**5,
+        )
+        return self._mined(name, self.network.submit(account.sign(transaction).raw()))
+
+    def deploy(self, name: str, runtime: str, *, value: int = 0) -> Any:
+        """Deploy a runtime code in hex and return its Ethereum address."""
+        receipt = self.eth(name, None, creation(runtime), value=value)
+        assert receipt.succeeded, (name, receipt)
+        return receipt.contract_address
+
+    def refused(self, name: str, message: Message, **changes: Any) -> None:
+        """Add a message with other fields than those of a valid one. Its state is that before the last tipset."""
+        self.found.append(Refused(name, self.network.block_number, replace(message, **changes)))
+
+    def _mined(self, name: str, hash_: bytes) -> Any:
+        self.mine()
+        self.found.append(Sent(name, f"0x{hash_.hex()}", self.network.block_number))
+        return self.network.receipt(hash_)
+
+
+EAM: Final = Address.id(10)
+INVOKE: Final = 3_844_450_837
+"""Method InvokeContract (FRC-42)."""
+INCREMENT: Final = bytes.fromhex("d09de08a")
+_CALL_ACTOR_BY_ID: Final = 0xFE << 152 | 5
+_PRECOMPILE_INPUTS: Final = {
+    5: word(1) + word(1) + word(1) + b"\x03\x05\x07",
+    6: word(1) + word(2) + word(1) + word(2),
+    7: word(1) + word(2) + word(3),
+    8: b"",
+    9: bytes(3) + b"\x0c" + bytes(208) + b"\x01",
+    11: bytes(256),
+}
+"""Valid inputs by the number of a precompile: modexp, BN254 addition, multiplication and pairing, BLAKE2, BLS12-381."""
+NUMBER: Final = bytes.fromhex("8381f58a")
+
+
+def ethereum_accounts(s: Scenario) -> None:
+    """Placeholders that become Ethereum accounts, and transactions of every type."""
+    fresh = Account.from_key(bytes(31) + b"\x55")
+    s.native("ethaccount/placeholder-funded", fresh.delegated, value=10**20)
+    s.eth("ethaccount/created-by-first-transaction", s.bob.address, sender=fresh, value=1)
+    s.eth("ethaccount/transfer-to-new-placeholder", bytes.fromhex("11" * 20), value=5)
+    s.eth("ethaccount/transfer-to-native-id", bytes.fromhex("ff" + "00" * 11 + f"{s.miner.id:016x}"), value=5)
+    s.eth("ethaccount/transfer-to-precompile", bytes(19) + b"\x01", value=5)
+    s.eth("ethaccount/legacy-transaction", s.bob.address, value=2, type=LEGACY)
+    s.native("ethaccount/called-natively", s.bob.delegated, INVOKE, encode(b"\x01\x02"))
+    s.native("ethaccount/method-below-frc42", s.bob.delegated, 5)
+
+
+def contract_creations(s: Scenario) -> None:
+    """Contracts created by transactions, by the EAM, and by contracts; failures of creations."""
+    artifact = json.loads((ARTIFACTS / "Counter.json").read_text())["bytecode"]
+    text = artifact["object"] if isinstance(artifact, dict) else artifact
+    initcode = bytes.fromhex(text.removeprefix("0x"))
+    counter = s.eth("create/counter", None, initcode).contract_address
+    s.eth("evm/counter-increment", counter, INCREMENT)
+    s.eth("evm/counter-increment-again", counter, INCREMENT)
+    s.eth("evm/counter-number", counter, NUMBER)
+    s.eth("evm/counter-unknown-selector", counter, b"\x12\x34\x56\x78")
+    s.eth("evm/counter-not-payable", counter, INCREMENT, value=1)
+    s.native("evm/called-natively", to_filecoin(counter), INVOKE, encode(INCREMENT))
+    s.native("evm/called-natively-without-parameters", to_filecoin(counter), INVOKE)
+    s.native("evm/get-bytecode", to_filecoin(counter), evm.get_bytecode())
+    s.native("evm/get-bytecode-hash", to_filecoin(counter), evm.get_bytecode_hash())
+    s.native("evm/get-storage-forbidden", to_filecoin(counter), evm.get_storage_at(bytes(32)))
+    s.native("create/external-by-secp256k1-account", EAM, eam.create_external(initcode))
+    s.native("create/create2-by-account-forbidden", EAM, eam.create2(initcode, bytes(32)))
+    s.native(
+        "create/exec-of-evm-forbidden", Address.id(INIT_ACTOR), init.exec(s.network.machine.manifest.code("evm"), b"")
+    )
+    s.eth("create/empty-code", None, b"", value=7)
+    s.eth("create/reverts", None, bytes.fromhex(REVERT))
+    s.eth("create/invalid-instruction", None, b"\xfe")
+    s.eth("create/code-starts-with-ef", None, bytes.fromhex("60ef5f5360015ff3"))
+    s.eth("create/larger-than-limit", None, bytes.fromhex("6160015ff3"))
+    s.eth("create/out-of-gas", None, initcode, gas=5_000_000)
+    maker = s.deploy("create/factory", CREATE)
+    s.eth("create/by-contract", maker, creation(STORE))
+    s.eth("create/by-contract-reverts", maker, bytes.fromhex(REVERT))
+    again = s.deploy("create/factory-create2", CREATE2)
+    s.eth("create/create2-by-contract", again, creation(STORE))
+    s.eth("create/create2-collision", again, creation(STORE))
+
+
+def contract_calls(s: Scenario) -> None:
+    """Calls between contracts, and to native actors through precompiles."""
+    store = s.deploy("evm/deploy-storage", STORE)
+    failing = s.deploy("evm/deploy-reverting", REVERT)
+    deployed = {
+        "call": s.deploy("evm/deploy-call", CALL),
+        "delegatecall": s.deploy("evm/deploy-delegatecall", DELEGATECALL),
+    }
+    deployed["staticcall"] = s.deploy("evm/deploy-staticcall", STATICCALL)
+    for name, address in deployed.items():
+        s.eth(f"evm/{name}-writes-storage", address, word(store) + word(1) + word(42))
+        s.eth(f"evm/{name}-to-reverting", address, word(failing))
+        s.eth(f"evm/{name}-to-nothing", address, word(0xDEADBEEF))
+        s.eth(f"evm/{name}-identity", address, word(4) + b"some data")
+        s.eth(f"evm/{name}-resolve-address", address, word(0xFE << 152 | 1) + s.alice.native.to_bytes())
+        s.eth(f"evm/{name}-lookup-delegated", address, word(0xFE << 152 | 2) + word(s.miner.id))
+    forward = deployed["call"]
+    s.eth("evm/call-with-value", forward, word(s.bob.address), value=3)
+    s.eth("evm/call-with-value-to-new-account", forward, word(bytes.fromhex("22" * 20)), value=3)
+    for number in (1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 0x100):
+        s.eth(f"precompile/{number:03x}", forward, word(number) + _PRECOMPILE_INPUTS.get(number, b"abc"))
+        s.eth(f"precompile/{number:03x}-malformed", forward, word(number) + bytes(range(1, 130)))
+    by_id = word(storageminer.get_owner().method) + word(0) * 3 + word(0xC0) + word(s.miner.id) + word(0)
+    s.eth("precompile/call-actor-by-id", deployed["delegatecall"], word(_CALL_ACTOR_BY_ID) + by_id)
+    s.eth("precompile/call-actor-by-id-not-delegated", forward, word(_CALL_ACTOR_BY_ID) + by_id)
+
+
+def instructions(s: Scenario) -> None:
+    """Reverts, loops, events, deletion, and instructions that some network versions lack."""
+    store = s.deploy("evm/deploy-reader", LOAD)
+    s.eth("evm/reads-empty-slot", store, word(9))
+    logs = s.deploy("events/deploy", LOGS)
+    s.eth("events/zero-to-four-topics", logs)
+    s.native("events/called-natively", to_filecoin(logs), INVOKE, encode(b""))
+    s.eth("events/out-of-gas", logs, gas=2_300_000)
+    for name, program in (
+        ("revert", REVERT), ("invalid", INVALID), ("transient", TRANSIENT), ("mcopy", MCOPY),
+        ("clz", CLZ), ("environment", ENVIRONMENT), ("blockhash", BLOCKHASH),
+    ):  # fmt: skip
+        s.eth(f"evm/{name}", s.deploy(f"evm/deploy-for-{name}", program), word(0xFFFF))
+    loop = s.deploy("evm/deploy-loop", LOOP)
+    s.eth("fail/out-of-gas-in-loop", loop, gas=20_000_000)
+    deep = s.deploy("evm/deploy-recursion", RECURSION)
+    s.eth("evm/recursion-until-out-of-gas", deep, gas=300_000_000)
+    facts = s.deploy("evm/deploy-account-facts", BALANCE_AND_CODE)
+    for name, target in (("contract", facts), ("account", s.bob.address), ("nothing", word(7)[12:])):
+        s.eth(f"evm/code-and-balance-of-{name}", facts, word(target))
+    mortal = s.deploy("evm/deploy-selfdestruct", SELFDESTRUCT, value=0)
+    s.eth("evm/selfdestruct", mortal, word(s.bob.address), value=9)
+    s.eth("evm/call-deleted-contract", mortal, word(s.bob.address), value=1)
+
 
 INIT, POWER, MARKET = Address.id(INIT_ACTOR), Address.id(POWER_ACTOR), Address.id(MARKET_ACTOR)
 REGISTRY, DATACAP = Address.id(VERIFIED_REGISTRY_ACTOR), Address.id(DATACAP_ACTOR)

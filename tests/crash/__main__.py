@@ -11,9 +11,8 @@ from time import monotonic
 
 from bench.recorded import RunRecord, finish, options
 from store.rocks.database import RocksStore
-from tests.crash import faults, kills, sweep
-from tests.crash.plants import PLANTS
-from tests.crash.states import commit_next
+from tests.crash import faults
+from tests.crash.states import PLANTS, commit_next
 
 PLANTED = ("no-sync", "no-batch")
 
@@ -34,12 +33,12 @@ def suite(count: int, seed: int) -> RunRecord:
     """Run every part on the unmodified store. The length of the sweep's history grows with the number of kills."""
     with TemporaryDirectory(prefix="crash-") as place:
         _say(f"{count} kills")
-        killed = kills.run_kills(Path(place, "kills"), count, seed)
+        killed = faults.run_kills(Path(place, "kills"), count, seed)
         commits = max(8, count // 20)
         stride = max(8, 4096 // count)
         _say(f"faults below RocksDB, after each of {commits} commits; a bit in every {stride} bytes")
         Path(place, "sweep").mkdir()
-        swept = sweep.run_sweep(Path(place, "sweep"), commits, seed, stride)
+        swept = faults.run_sweep(Path(place, "sweep"), commits, seed, stride)
         _say("failing writes")
         failing = [
             faults.run_faults(reopen=reopen, done_before=done, every=max(1, 200 // count))
@@ -70,8 +69,8 @@ def planted(plant: str, count: int, seed: int, commits: int = 9) -> dict[str, in
     with TemporaryDirectory(prefix="crash-") as place:
         Path(place, "sweep").mkdir()
         found = {
-            "kills": len(kills.run_kills(Path(place, "kills"), count, seed, plant).findings),
-            "faults below RocksDB": len(sweep.run_sweep(Path(place, "sweep"), commits, seed, 512, plant).findings),
+            "kills": len(faults.run_kills(Path(place, "kills"), count, seed, plant).findings),
+            "faults below RocksDB": len(faults.run_sweep(Path(place, "sweep"), commits, seed, 512, plant).findings),
             "synced writes": unsynced_commits(plant),
         }
     return {name: number for name, number in found.items() if number}

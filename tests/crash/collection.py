@@ -26,8 +26,7 @@ from store.rocks.collector import CollectionResult
 from store.rocks.database import RocksStore
 from store.roots import HEAD, pin, unpin
 from store.trees.hamt import Hamt
-from tests.crash.plants import PLANTS
-from tests.crash.states import collector, commit_next
+from tests.crash.states import PLANTS, collector, commit_next
 
 FANOUT = 500
 LARGEST = 1.2

@@ -34,10 +34,10 @@ from localnet import Network
 from localnet.fork.node_client import NodeClient
 from localnet.fork.response_values import quantity
 from localnet.rpc.server import serving
+from tests.command import Program
 from tests.crash.planted_command import DEFECTS
 from tests.fvm_hypervisor.soltest.contracts import FAIL, PASS, artifact, forge_out
 from tests.fvm_hypervisor.soltest.scripts.script_runs import BROADCAST, KEY, SENDER, TRANSFER, assembled_script
-from tests.prepared import Program
 
 SENT: Final = 3
 """Number of transactions of the script."""

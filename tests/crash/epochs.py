@@ -2,8 +2,8 @@
 
     python -m tests.crash.epochs --count 200 --seed 1 [--epochs N] [--record FILE]
 
-There are `count` kills, ten in each run. A run is a chain of 1,000 epochs (tests.crash.life) in a separate process, in
-a folder that the next process reopens. A process is killed while it opens the folder, right after it has reported a
+There are `count` kills, ten in each run. A run is a chain of 1,000 epochs (tests.crash.states) in a separate process,
+in a folder that the next process reopens. A process is killed while it opens the folder, right after it has reported a
 block, or at any other time. After reopening, the head must be a tipset of the uninterrupted chain, not before the last
 reported one, and each run must end with the uninterrupted chain, tipset for tipset. A shorter run with a planted defect
 (a block is written only when the next one comes) must fail. A kill loses nothing that the operating system holds, so
@@ -25,7 +25,7 @@ from typing import Any
 
 from bench.recorded import RunRecord, finish, options
 from localnet import Network
-from tests.crash import life
+from tests.crash import states
 from tests.localnet.conftest import Clock
 from tests.store.stores import scratch
 
@@ -59,14 +59,14 @@ class Undisturbed:
 
 def undisturbed(place: Path, epochs: int) -> Undisturbed:
     """Run the network without kills, on the unmodified store."""
-    end = life.start_network(place / "first", epochs)
+    end = states.start_network(place / "first", epochs)
     shutil.copytree(place / "first", place / "whole")
     with Network(place / "whole", clock=Clock()) as network:
         while network.block_number < end:
-            life.make_tipset(network)
-        if network.version != life.LAST_VERSION:
+            states.make_tipset(network)
+        if network.version != states.LAST_VERSION:
             raise RuntimeError("the upgrade has not come")
-        return Undisturbed(place / "first", end, life.tipset_positions(network))
+        return Undisturbed(place / "first", end, states.tipset_positions(network))
 
 
 def run(whole: Undisturbed, folder: Path, kills: int, rng: random.Random, defect: bool, result: Killing) -> None:
@@ -89,7 +89,7 @@ def run(whole: Undisturbed, folder: Path, kills: int, rng: random.Random, defect
         told, words = _check(whole, _everything(pipe), told)
         process.join()
         with Network(folder, clock=Clock()) as network:
-            if words or life.tipset_positions(network) != whole.tipsets or network.machine.root != network.head.state:
+            if words or states.tipset_positions(network) != whole.tipsets or network.machine.root != network.head.state:
                 result.findings.append(f"a run does not end with the uninterrupted chain: {words}")
             else:
                 result.ended += kills
@@ -98,9 +98,9 @@ def run(whole: Undisturbed, folder: Path, kills: int, rng: random.Random, defect
 
 def _start(folder: Path, end: int, defect: bool) -> tuple[BaseProcess, Connection]:
     context = get_context("forkserver")  # a process that never opened a store makes the others, in milliseconds
-    context.set_forkserver_preload(["tests.crash.life", "runtimes.evm.py_evm"])
+    context.set_forkserver_preload(["tests.crash.states", "runtimes.evm.py_evm"])
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=life.run_until_killed, args=(str(folder), end, defect, theirs))
+    process = context.Process(target=states.run_until_killed, args=(str(folder), end, defect, theirs))
     process.start()
     theirs.close()
     return process, ours

@@ -24,9 +24,8 @@ from localnet import Network
 from localnet.chain.clock import ChainClock
 from store.blockstore import StoreError, StoreLocked
 from store.rocks.database import RocksStore
-from tests.crash import life
-from tests.crash.plants import PLANTS
-from tests.crash.states import StateRoots, Unexpected, check, collector, commit_next
+from tests.crash import states
+from tests.crash.states import PLANTS, StateRoots, Unexpected, check, collector, commit_next
 from tests.localnet.conftest import Clock
 from tests.planting import replace_attribute
 
@@ -171,7 +170,7 @@ class NetworkRun:
         """Make the next tipset and return its height and key, or None at the end."""
         if self._network.block_number >= self._end:
             return None
-        life.make_tipset(self._network)
+        states.make_tipset(self._network)
         return self._network.block_number, self._network.head.key.hex()
 
     def close(self) -> None:

@@ -30,7 +30,7 @@ from bench.data import PROJECT
 from bench.recorded import NotRun, RunRecord, finish, options
 from localnet import Network
 from store.rocks.database import RocksStore
-from tests.crash import faulty_process, life
+from tests.crash import faulty_process, states
 from tests.crash.faulty_process import CLOCK_ALONE, EARLY, FAULTS, KINDS, RUNS, TIME_LIMIT, Case
 from tests.crash.states import StateRoots, check
 from tests.localnet.conftest import Clock
@@ -158,7 +158,7 @@ class Suite:
         self._served, self._place = served, place
         self._roots = StateRoots()
         self._first = {"store": None, "network": place / "network"}
-        height = life.start_network(place / "network", NETWORK_EPOCHS)
+        height = states.start_network(place / "network", NETWORK_EPOCHS)
         self.ends = {"store": STORE_COMMITS, "network": height}
         self._first_states = {"store": 0, "network": height - NETWORK_EPOCHS}
         self._states = {"store": [*range(STORE_COMMITS + 2)]}
@@ -172,7 +172,7 @@ class Suite:
             raise RuntimeError(f"the run without faults fails: {outcome}")
         if run == "network":
             with Network(folder, clock=Clock()) as network:
-                self._tipsets = life.tipset_positions(network)
+                self._tipsets = states.tipset_positions(network)
             self._states[run] = sorted(height for height, _, _ in self._tipsets)
         shutil.rmtree(folder)
         return outcome.calls
@@ -247,7 +247,7 @@ class Suite:
     def _lost_tipset(self, case: Case, folder: Path, outcome: Outcome) -> str:
         """Return what differs between the chain and the acknowledged tipsets, and the run without faults."""
         with Network(folder, clock=Clock()) as network:
-            found = life.tipset_positions(network)
+            found = states.tipset_positions(network)
             keys = {height: key.hex() for height, key, _ in found}
             times = [network.chain.index.tipset(height).timestamp for height, _, _ in found]
         for height, key in outcome.acknowledged:

@@ -8,10 +8,8 @@ import sys
 from time import monotonic
 
 from bench.recorded import RunRecord, finish, options
-from tests.crossing.comparison import NONE, PLANTS, compare, machines
-from tests.crossing.trees import Tree
-from tests.crossing.twins import STAGES
-from tests.differential.show import show
+from tests.crossing.trees import NONE, PLANTS, STAGES, Tree, compare, machines
+from tests.differential.comparison import show
 
 MAX_FINDINGS = 20
 

@@ -8,11 +8,8 @@ import sys
 from time import monotonic
 
 from bench.recorded import RunRecord, finish, options
-from tests.differential.comparison import compare, official_actor, twins
-from tests.differential.generator import generate
-from tests.differential.plants import NONE, PLANTS
-from tests.differential.show import show
-from tests.differential.tally import STAGES
+from tests.differential.comparison import NONE, PLANTS, STAGES, compare, official_actor, show, twins
+from tests.differential.grammar import generate
 
 MAX_FINDINGS = 20
 

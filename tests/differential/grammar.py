@@ -1,19 +1,91 @@
-"""Random EVM programs from a grammar: statements that leave the stack unchanged, made of expressions that push a word.
+"""Random contracts and calls.
+
+- Opcodes newer than the grammar's statements, with the numbers of words that they pop and push.
+- Random EVM programs from a grammar: statements that leave the stack unchanged, made of expressions that push a word.
+- Random cases for the two machines, from a seed: two generated contracts, some fixed ones, and messages to them.
+
+An opcode's table row does not state its inputs, so the plain engine is run with increasing stack sizes until it does
+not underflow. A new opcode in a table of rules is therefore drawn by the grammars at once.
 
 So most programs end by themselves, and their results are visible in memory, slots or logs. A few statements ignore the
 stack. All randomness comes from one seeded generator: the same seed makes the same program.
 """
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from random import Random
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.filecoin.parameters import INVOKE_EVM
-from runtimes.evm.ethereum.forks import LATEST_FORK
+from hypervisor.types import Gas
+from runtimes.evm.code import analyse
+from runtimes.evm.engine import EngineRules, Frame, FrameOutcome, Status
+from runtimes.evm.engines import PLAIN_ENGINE, engine_factory
+from runtimes.evm.ethereum.alloc import AllocAccount
+from runtimes.evm.ethereum.forks import FORKS, LATEST_FORK
 from runtimes.evm.opcodes import FILECOIN_OPCODES
-from tests.differential.newer_opcodes import newer_names, newer_operators
+from tests.differential.twins import CallOf, Case
+from tests.runtimes.evm.assembler import assemble, deployer
+from tests.runtimes.evm.machines import CALLER, MYSELF, RULES, FakeHost
+
+_KNOWN: Final = frozenset(opcode.name for opcode in FORKS["Cancun"].opcodes.values())
+"""Opcodes that the grammar's statements use."""
+_MAX: Final = 7
+"""Maximum number of stack words that an opcode pops."""
+SAME_SHAPE: Final = ("PC", "NOT", "ADD", "ADDMOD")
+"""Replacements for an expression's opcode of N operands that the rules do not have."""
+
+
+def newer_names(rules: Any) -> tuple[str, ...]:
+    """Names of a table's opcodes that the oldest fork does not have."""
+    return tuple(opcode.name for opcode in rules.opcodes.values() if opcode.name not in _KNOWN)
+
+
+@cache
+def newer_operators(ethereum: bool) -> Mapping[str, int]:
+    """Return operators of a family's newest rules with one result and N operands, by name; N has a `SAME_SHAPE`."""
+    rules: EngineRules = LATEST_FORK if ethereum else RULES
+    shapes = {name: shape(rules, name) for name in newer_names(rules)}
+    return MappingProxyType({name: takes for name, (takes, leaves) in shapes.items() if leaves == 1 and takes < 4})
+
+
+def shape(rules: EngineRules, name: str) -> tuple[int, int]:
+    """Return the words that an opcode pops and pushes; (8, 0) if it leaves the frame or ends it."""
+    (number,) = (number for number, opcode in rules.opcodes.items() if opcode.name == name)
+    for takes in range(_MAX + 1):
+        if _ends_well(rules, b"\x5f" * takes + bytes([number])):
+            leaves = 0
+            while _ends_well(rules, b"\x5f" * takes + bytes([number]) + b"\x50" * (leaves + 1)):
+                leaves += 1
+            return takes, leaves
+    return _MAX + 1, 0
+
+
+def _ends_well(rules: EngineRules, code: bytes) -> bool:
+    frame = Frame(rules, analyse(code), b"", CALLER, MYSELF, 0, False)
+    step = engine_factory(PLAIN_ENGINE, rules)().start(frame, FakeHost())
+    return isinstance(step, FrameOutcome) and step.status is Status.SUCCESS
+
+
+def lacks_some(rules: EngineRules) -> bool:
+    """Return True if a grammar of any family uses operators that the rules do not have."""
+    return bool(_unknown(rules))
+
+
+def known_only(words: str, rules: EngineRules) -> str:
+    """Return a program's words with unsupported operators replaced by others of the same shape."""
+    for name, takes in _unknown(rules).items():
+        words = words.replace(f" {name}", f" {SAME_SHAPE[takes]}")
+    return words
+
+
+def _unknown(rules: EngineRules) -> dict[str, int]:
+    names = {opcode.name for opcode in rules.opcodes.values()}
+    every = {**newer_operators(False), **newer_operators(True)}
+    return {name: takes for name, takes in every.items() if name not in names}
+
 
 U256: Final = (1 << 256) - 1
 WORDS: Final = (
@@ -309,3 +381,61 @@ class Grammar:
     def _label(self) -> str:
         self._labels += 1
         return f"l{self._labels}"
+
+
+SENDER: Final = EthAddress(bytes.fromhex("e01e2bdd4f9a789002da086a6445ca6481c6864c"))
+FIRST, SECOND = (EthAddress(bytes([0xC0 + index]) * 20) for index in range(2))
+_HELPERS: Final = (
+    "CALLDATASIZE 0 0 CALLDATACOPY CALLDATASIZE 0 RETURN",
+    "CALLDATASIZE 0 0 CALLDATACOPY CALLDATASIZE 0 REVERT",
+    "1 0 SLOAD ADD 0 SSTORE CALLER 0 MSTORE CALLVALUE 32 MSTORE 64 0 RETURN",
+    "CALLER SELFDESTRUCT",
+    "7 0 0 LOG1 7 7 TSTORE INVALID",
+    "0 0 0 0 CALLVALUE CALLER GAS CALL 0 SSTORE",
+)
+"""Contracts that the generated ones call: echo, revert, count and name the caller, selfdestruct, fail, call back."""
+_GAS_LIMIT: Final = Gas(120_000_000)
+"""Gas for some sixty frames; an endless loop uses it up in a tenth of a second."""
+_DEPLOYED: Final = 8
+"""One case in this many creates its first contract by a message."""
+_NOISE: Final = 40
+"""One case in this many has random bytes as its first contract."""
+
+
+@cache
+def helpers() -> dict[EthAddress, AllocAccount]:
+    """Return the fixed contracts by address."""
+    return {
+        EthAddress(bytes([0xD0 + index]) * 20): AllocAccount(1000, 1, assemble(code), {})
+        for index, code in enumerate(_HELPERS)
+    }
+
+
+def generate(seed: int, index: int) -> Case:
+    """Return the case of this number for this seed."""
+    random = Random(f"{seed}:{index}")
+    theme = random.choice([*THEMES])
+    targets = (FIRST, SECOND, *helpers())
+    codes = [assemble(Grammar(random, theme, targets).program()) for _ in range(2)]
+    if random.randrange(_NOISE) == 0:
+        codes[0] = random.randbytes(random.randrange(200))
+    accounts = {
+        SENDER: AllocAccount(10**24, random.randrange(3)),
+        FIRST: AllocAccount(random.choice((0, 7, 10**18)), 1, codes[0], _slots(random)),
+        SECOND: AllocAccount(7, 1, codes[1], {}),
+        **helpers(),
+    }
+    calls = [_call(random) for _ in range(2)]
+    if random.randrange(_DEPLOYED) == 0:
+        calls.insert(0, CallOf(SENDER, None, random.choice((deployer(codes[0]), codes[0])), random.choice((0, 9))))
+    return Case(f"{seed}:{index}", theme, accounts, calls, _GAS_LIMIT)
+
+
+def _slots(random: Random) -> dict[int, int]:
+    keys = random.sample((0, 1, 31, 1 << 128, (1 << 255) + 1), random.randrange(4))
+    return {key: random.choice((1, 7, *WORDS[-4:])) for key in keys}
+
+
+def _call(random: Random) -> CallOf:
+    data = random.randbytes(random.choice((0, 4, 32, 36, 64, 68, 96)))
+    return CallOf(SENDER, random.choice((FIRST, FIRST, FIRST, SECOND)), data, random.choice((0, 0, 0, 5)))

@@ -14,7 +14,7 @@ from bridge.filecoin.parameters import DelegateCallParams
 from hypervisor.types import TokenAmount
 from runtimes.evm.ethereum.alloc import AllocAccount
 from store.cid import RAW, cid_of
-from tests.differential.generator import FIRST, SECOND, SENDER, helpers
+from tests.differential.grammar import FIRST, SECOND, SENDER, helpers
 from tests.differential.twins import CallOf, Case
 from tests.runtimes.evm.assembler import assemble, deployer
 

@@ -1,18 +1,41 @@
-"""Regressions found by generated cases, a short run of generated cases, and detection of planted defects."""
+"""Short comparisons with the official EVM actor.
+
+- Regressions found by generated cases, a short run of generated cases, and detection of planted defects.
+- Every scenario of the Solidity corpus on both machines, and a part of the state tests' contracts.
+- Derived gas of the EVM runtime is within a tenth of the official actor's, for transactions and opcode classes.
+- EVM actors of network versions 18 to 21: our engines compared with each version's official module and bundle.
+
+The test data has no bundle of v11: nv19 and nv20 are compared if its release is installed (`hypervisor bundle fetch`).
+"""
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from functools import cache, lru_cache
+from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
-from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.ethereum.addresses import EthAddress, create_address, to_filecoin
 from bridge.filecoin.parameters import INVOKE_EVM
+from fvm_hypervisor.cli.demo.scenario import contract
+from hypervisor.bundles.bundle import Bundle
+from hypervisor.bundles.bundle_library import downloaded_releases
 from hypervisor.messages.message import Message
+from hypervisor.types import Gas
+from hypervisor.versions.network_versions import NETWORK_VERSIONS, NetworkVersion, network_version
 from runtimes.evm.ethereum.alloc import AllocAccount
+from runtimes.evm.filecoin_rules import filecoin_evm_rules
+from runtimes.evm.rules import EvmRules
 from store.cid import CBOR, DAG_CBOR
-from tests.conftest import with_data
-from tests.differential.comparison import compare, twins
-from tests.differential.generator import SENDER, generate
-from tests.differential.plants import NONE, PLANTS
-from tests.differential.tally import STAGES
-from tests.differential.twins import GAS_LIMIT, CallOf, Case
+from tests.conftest import data_file, with_data
+from tests.differential.comparison import BUNDLE, NONE, PLANTS, STAGES, CaseTally, compare, twins
+from tests.differential.corpus import read_file, run_fillers, run_scenario
+from tests.differential.grammar import SENDER, THEMES, generate
+from tests.differential.older import older_case
+from tests.differential.scenarios import SCENARIOS, WORKLOADS, Artifacts, cost
+from tests.differential.twins import GAS_LIMIT, LOOKED, CallOf, Case, Twins
 from tests.runtimes.evm.assembler import assemble
 
 CONTRACT = EthAddress(b"\xaa" * 20)
@@ -118,3 +141,225 @@ def defects() -> list[str]:
 @pytest.mark.oracle
 def test_a_planted_defect_is_found(defect: str) -> None:
     assert compare(seed=1, count=250, workers=1, plant=defect).findings
+
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "corpus"
+EXAMPLES = "vectors/GeneralStateTests/stExample"
+LOOKS_AT_GAS = "vectors/GeneralStateTests/stTransactionTest/StoreGasOnCreate.json"
+
+
+@cache
+def artifacts() -> Path:
+    done = subprocess.run([SCRIPT], capture_output=True, text=True, check=True)
+    return Path(done.stdout.strip())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_scenario_does_the_same_on_both_machines(name: str) -> None:
+    tally, unexpected = run_scenario(artifacts(), name)
+    assert not tally.findings
+    assert not tally.gas_decided
+    assert not unexpected
+
+
+def test_contracts_of_state_tests_do_the_same_on_both_machines() -> None:
+    tallies = [run_fillers(path) for path in sorted(data_file(EXAMPLES).glob("*.json"))]
+    assert sum(tally.count for tally in tallies) >= 4
+    assert not any(tally.findings for tally in tallies)
+
+
+def test_code_that_stores_the_gas_that_is_left_is_decided_by_gas() -> None:
+    data_file(BUNDLE)  # two engines of ours never differ in gas
+    (case,) = read_file(data_file(LOOKS_AT_GAS))
+    compared = twins(NONE).compare(case)
+    assert compared.difference
+    assert compared.by_gas == LOOKED
+
+
+LOOP = "20000 again: 1 SWAP1 SUB DUP1 3 MUL 7 ADD POP DUP1 @again JUMPI"
+GAS_FORWARD = "CALLDATASIZE 0 0 CALLDATACOPY 32 0 CALLDATASIZE 0 {address} GAS STATICCALL 0 MSTORE 32 0 RETURN"
+
+
+def within(share: float, ours: int, official: int) -> bool:
+    return abs(ours / official - 1) <= share
+
+
+def gas_of(case: Case) -> list[tuple[int, int]]:
+    """Return (ours, official) gas of each message of a case without other differences."""
+    compared = twins(NONE).compare(case)
+    assert not compared.difference
+    return [(mine.gas, other.gas) for mine, other in zip(compared.ours, compared.official, strict=True)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("function", ["increment", "number"])
+def test_deploying_and_calling_a_contract_costs_about_the_same(function: str) -> None:
+    counter = contract("Counter")
+    called = CallOf(SENDER, create_address(SENDER, 0), counter.interface.encode_call(function))
+    calls = [CallOf(SENDER, None, counter.bytecode), called, called]
+    for ours, official in gas_of(Case("counter", "one", {SENDER: AllocAccount(10**24)}, calls)):
+        assert within(0.1, ours, official)
+
+
+@pytest.mark.slow
+def test_a_loop_costs_about_the_same() -> None:
+    accounts = {SENDER: AllocAccount(10**24), CONTRACT: AllocAccount(0, 1, assemble(LOOP))}
+    ((ours, official),) = gas_of(Case("loop", "one", accounts, [CallOf(SENDER, CONTRACT)]))
+    assert official > 10**8
+    assert within(0.1, ours, official)
+
+
+@cache
+def generated() -> CaseTally:
+    return compare(seed=7, count=250, workers=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", THEMES)
+def test_a_class_of_generated_contracts_costs_about_the_same(theme: str) -> None:
+    assert abs(generated().ratios()[theme]["all"] - 1) < 0.1
+
+
+# --- precompiles ------------------------------------------------------------------------------------------------------
+
+
+def gas_words(*numbers: int, size: int = 32) -> bytes:
+    return b"".join(number.to_bytes(size, "big") for number in numbers)
+
+
+G1 = gas_words(1, 2)
+"""Generator of bn254's first group (EIP-196)."""
+G2 = gas_words(
+    0x198E9393920D483A7260BFB731FB5D25F1AA493335A9E71297E485B7AEF312C2,
+    0x1800DEEF121F1E76426A00665E5C4479674322D4F75EDADD46DEBD5CD992F6ED,
+    0x090689D0585FF075EC9E99AD690C3395BC4B313370B38EF355ACDADCD122975B,
+    0x12C85EA5DB8C6DEB4AAB71808DCB408FE3D1E7690C43D37B4CE6CC0166FA7DAA,
+)
+"""Generator of bn254's second group (EIP-197)."""
+BLS_G1 = gas_words(
+    0x17F1D3A73197D7942695638C4FA9AC0FC3688C4F9774B905A14E3A3F171BAC586C55E83FF97A1AEFFB3AF00ADB22C6BB,
+    0x08B3F481E3AAA0F1A09E30ED741D8AE4FCF5E095D5D00AF600DB18CB2C04B3EDD03CC744A2888AE40CAA232946C5E7E1,
+    size=64,
+)
+"""Generator of BLS12-381's first group."""
+BIG = (1 << 255) - 19
+A_TRIFLE = 30_000
+"""Negligible amount of gas: a message costs two million before execution."""
+
+INPUTS = {
+    "bn254 addition": (6, G1 + G1),
+    "bn254 addition to infinity": (6, G1 + bytes(64)),
+    "bn254 product": (7, G1 + gas_words(BIG)),
+    "bn254 small product": (7, G1 + gas_words(9)),
+    "bn254 product of infinity": (7, bytes(64) + gas_words(BIG)),
+    "bn254 pairing": (8, G1 + G2),
+    "bn254 two pairings": (8, (G1 + G2) * 2),
+    "bn254 pairing with infinity": (8, bytes(64) + G2),
+    "bn254 pairing refused": (8, gas_words(1, 3) + bytes(128)),
+    "bls addition": (0x0B, BLS_G1 + BLS_G1),
+    "bls addition refused": (0x0B, gas_words(5, 5, size=64) * 2),
+    "bls product": (0x0C, BLS_G1 + gas_words(BIG >> 2)),
+    "bls four products": (0x0C, (BLS_G1 + gas_words(BIG >> 2)) * 4),
+    "bls product of infinity": (0x0C, bytes(128) + gas_words(BIG)),
+    "bls pairing with infinity": (0x0F, BLS_G1 + bytes(256)),
+    "modexp, odd": (5, gas_words(32, 32, 32, BIG, BIG, BIG)),
+    "modexp, long": (5, gas_words(128, 32, 128) + b"\xab" * 288),
+    "modexp, even": (5, gas_words(32, 32, 32, BIG // 3, BIG, BIG - 1)),
+    "modexp, one": (5, gas_words(32, 32, 32, BIG, BIG, 1)),
+    "p256 out of range": (0x100, bytes(160)),
+    "blake2f": (9, gas_words(40, size=4) + bytes(209)),
+}
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_precompile_gas_approximates_cost_of_its_wasm(name: str) -> None:
+    """The cost of a call of an empty account with the same input is subtracted."""
+    address, data = INPUTS[name]
+    costs = []
+    for number in (address, 0x13):
+        accounts = {
+            SENDER: AllocAccount(10**24),
+            CONTRACT: AllocAccount(0, 1, assemble(GAS_FORWARD.format(address=number))),
+        }
+        costs.append(gas_of(Case(name, "one", accounts, [CallOf(SENDER, CONTRACT, data)], Gas(4 * 10**9)))[0])
+    (ours, official), (no_ours, no_official) = costs
+    spent, wanted = ours - no_ours, official - no_official
+    assert within(0.15, spent, wanted) or abs(spent - wanted) < A_TRIFLE
+
+
+# --- typical transactions ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_typical_gas_is_within_ten_percent(name: str) -> None:
+    found = cost(Artifacts(artifacts()), name)
+    assert within(0.1, found.ours, found.official)
+
+
+CASES = 150
+GENERATED = 60
+DATA = {10: "bundles/v10-mainnet.car", 12: "bundles/v12-testing-fake-proofs.car"}
+FIRST, LAST = 18, 21
+CHANGED = ("creation_returns", "tombstone_reloads", "getters_ignore_params", "delegate_any_cbor")
+"""Rules of the EVM actor that differ between the two; `bytecode_codec` differs only in v11."""
+
+
+def installed_releases(version: int) -> list[Path]:
+    """Return the installed releases of a version."""
+    return [path for name, path in downloaded_releases().items() if name.startswith(f"v{version}-")][:1]
+
+
+def comparable_versions() -> list[int]:
+    """Return the network versions with an available official module."""
+    rows = [row for row in NETWORK_VERSIONS.values() if FIRST <= row.number <= LAST]
+    return [*with_data(*(row.number for row in rows if row.actors in DATA or installed_releases(row.actors)))]
+
+
+@lru_cache(1)
+def older_twins(number: int) -> Twins:
+    network = network_version(number)
+    path = data_file(DATA[network.actors]) if network.actors in DATA else installed_releases(network.actors)[0]
+    return Twins(Bundle.open(path), network=network)
+
+
+def cases() -> Iterator[Case]:
+    return (older_case(1, number) for number in range(CASES))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", comparable_versions())
+def test_each_older_version_matches_its_official_module(number: int) -> None:
+    compared = [older_twins(number).compare(case) for case in cases()]
+    assert not [found.difference for found in compared if found.difference]
+    assert sum(outcome.exit_code == 0 for found in compared for outcome in found.official) > CASES
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", comparable_versions())
+def test_programs_of_the_grammar_do_the_same_on_both(number: int) -> None:
+    compared = [older_twins(number).compare(generate(7, case)) for case in range(GENERATED)]
+    assert not [found.difference for found in compared if found.difference and not found.gas_decided]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", CHANGED)
+@pytest.mark.parametrize(("number", "other"), with_data((FIRST, LAST), (LAST, FIRST)))
+def test_a_rule_of_the_other_version_is_found(number: int, other: int, rule: str) -> None:
+    value = getattr(filecoin_evm_rules(network_version(other)), rule)
+    assert value != getattr(filecoin_evm_rules(network_version(number)), rule)
+
+    def planted(network: NetworkVersion) -> EvmRules:
+        return replace(filecoin_evm_rules(network), name=f"{rule} of nv{other}", **{rule: value})
+
+    with patch("runtimes.evm.runtime.filecoin_evm_rules", planted):
+        older_twins.cache_clear()
+        assert any(older_twins(number).compare(case).difference for case in cases())
+    older_twins.cache_clear()
+
+
+def test_the_rules_that_differ_are_those_with_a_planted_defect() -> None:
+    first, last = (filecoin_evm_rules(network_version(number)) for number in (FIRST, LAST))
+    differing = {field.name for field in fields(EvmRules) if getattr(first, field.name) != getattr(last, field.name)}
+    assert differing == {"name", *CHANGED}

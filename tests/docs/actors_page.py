@@ -71,7 +71,7 @@ HELD: Final = {
         "hypervisor/builtin_actors/test_same_reentrancy.py",
     ),
     "placeholder": BASICS,
-    "evm": ("conformance/test_fevm_cases.py", "conformance/test_evm_against_official.py"),
+    "evm": ("conformance/test_evm.py",),
     "eam": BASICS,
     "ethaccount": BASICS,
 }
@@ -79,7 +79,7 @@ HELD: Final = {
 
 HELD_NEW: Final = {
     "storageminer": ("hypervisor/builtin_actors/test_sector_quality.py",),
-    "reward": ("conformance/test_actor_cases.py", "streams/test_bad_input.py"),
+    "reward": ("conformance/test_actor_cases.py", "streams/test_streams.py"),
 }
 """Tests of the methods that v19 added, for which no official bundle is available."""
 

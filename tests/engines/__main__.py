@@ -11,9 +11,8 @@ from math import inf
 from time import monotonic
 
 from bench.recorded import RunRecord, finish, options
-from tests.engines import revm
-from tests.engines.compare import STAGES, compare, watched
-from tests.engines.plants import NONE, PLANTS
+from tests.engines import worlds
+from tests.engines.compare import NONE, PLANTS, STAGES, compare, watched
 
 MAX_FINDINGS = 20
 _MAX_PLANTED = 2000
@@ -31,7 +30,7 @@ def main() -> int:
         print(words or "no difference")
         return int(bool(words))
     started = monotonic()
-    if revm.pyrevm() is None:
+    if worlds.pyrevm() is None:
         print("pyrevm is not compared: there is none for this Python", file=sys.stderr)
     tally = compare(chosen.seed, chosen.count, chosen.workers, seconds=chosen.seconds)
     planted = {

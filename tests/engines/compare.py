@@ -1,24 +1,72 @@
-"""Comparison of batches by worker processes: every transaction on both engines (and pyrevm), with enough gas and less.
+"""Comparison of batches by worker processes.
+
+- Planted defects: one additional unit of gas in one engine, or call trees with missing information.
+- Comparison of batches by worker processes: every transaction on both engines (and pyrevm), with enough gas and less.
 
 A short gas limit is the exact gas used, one less, or any amount below, so that runs end within any instruction.
 """
 
 import gc
 import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from functools import cache, partial
 from math import inf
 from random import Random
 from time import monotonic
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
+from unittest.mock import patch
 
 from fvm_hypervisor.laboratory.pool import run_all
 from hypervisor.errors import HypervisorError
 from hypervisor.exit_codes import ExitCode
-from tests.engines import revm
-from tests.engines.plants import NONE, PLANTS
+from runtimes.evm.engine import EngineRules
+from runtimes.evm.engines import FACTORIES
+from runtimes.evm.fast.numbers import AccountFlag
+from tests.engines import worlds
 from tests.engines.scenes import ETHEREUM, RULES, SIZE, Batch, Call, batch
 from tests.engines.worlds import EngineMachine, EthereumMachine, Outcome, machine_for
-from tests.tally import Tally
+from tests.planting import Tally
+from tests.runtimes.evm.assembler import NUMBERS
+
+NONE: Final = "none"
+MARK: Final = "one gas dearer"
+
+
+def dearer(rules: Any, name: str) -> EngineRules:
+    """Return the rules with one opcode that costs one gas more; renamed, since engines cache rules by name."""
+    number = NUMBERS[name]
+    opcode = replace(rules.opcodes[number], gas=rules.opcodes[number].gas + 1)
+    opcodes = MappingProxyType({**rules.opcodes, number: opcode})
+    changed: EngineRules = replace(rules, name=f"{rules.name}, {name} {MARK}", opcodes=opcodes)
+    return changed
+
+
+@contextmanager
+def planted(engine: str, name: str) -> Iterator[None]:
+    """Make one opcode cost one gas more in an engine."""
+    make = FACTORIES[engine]
+    with patch.dict(FACTORIES, {engine: lambda rules: make(dearer(rules, name))}):
+        yield
+
+
+@contextmanager
+def _forgotten(bit: str) -> Iterator[None]:
+    """Never report this flag of an account to the guest."""
+    with patch.object(AccountFlag, bit, 0):
+        yield
+
+
+PLANTS: Final[Mapping[str, Callable[[], AbstractContextManager[None]]]] = MappingProxyType({
+    NONE: nullcontext,
+    "fast: MULMOD one gas dearer": partial(planted, "fast", "MULMOD"),
+    "py-evm: RETURNDATACOPY one gas dearer": partial(planted, "py-evm", "RETURNDATACOPY"),
+    "fast: trees do not know what is warm": partial(_forgotten, "WARM"),
+    "fast: trees do not know who lends code": partial(_forgotten, "DELEGATES"),
+})  # fmt: skip
+
 
 ENGINES: Final = ("py-evm", "fast")
 RAN, FINISHED = "ran on both engines", "came to an end of their own"
@@ -82,8 +130,8 @@ class Comparison:
         self._tally = tally
         self._random = Random(drawn.name)
         self._plain, self._fast = worker_machines(drawn.rules, plant)
-        module = revm.pyrevm() if drawn.rules == revm.RULES and plant == NONE else None
-        self._revm = None if module is None else revm.Revm(module, drawn.accounts)
+        module = worlds.pyrevm() if drawn.rules == worlds.RULES and plant == NONE else None
+        self._revm = None if module is None else worlds.Revm(module, drawn.accounts)
 
     def run(self, count: int) -> None:
         """Compare the first programs of the batch."""

@@ -26,14 +26,13 @@ from runtimes.evm.engine import EngineFactory, EngineRules, Frame, FrameOutcome,
 from runtimes.evm.engines import COMPILE, FAST, INTERPRET, PLAIN_ENGINE, engine_factory
 from runtimes.evm.ethereum.forks import FORKS
 from runtimes.evm.fast.pool import INTERPRETED, pool
-from tests.differential.grammar import THEMES
-from tests.differential.newer_opcodes import known_only
+from tests.differential.grammar import THEMES, known_only
+from tests.engines.compare import dearer
 from tests.engines.grammar import EngineGrammar
-from tests.engines.plants import dearer
 from tests.engines.scenes import ETHEREUM, FILECOIN, rules_by_name
+from tests.planting import Tally
 from tests.runtimes.evm.assembler import assemble
-from tests.runtimes.evm.fake_host import CALLER, MYSELF, OTHER, FakeHost
-from tests.tally import Tally
+from tests.runtimes.evm.machines import CALLER, MYSELF, OTHER, FakeHost
 
 RULES: Final = (*ETHEREUM, *FILECOIN)
 PAIRS: Final = {"engines": (PLAIN_ENGINE, FAST), "tiers": (INTERPRET, COMPILE)}

@@ -21,8 +21,7 @@ from runtimes.evm.ethereum.alloc import AllocAccount
 from runtimes.evm.ethereum.forks import FORKS, LATEST_FORK
 from runtimes.evm.filecoin_rules import filecoin_evm_rules
 from store.keccak import keccak
-from tests.differential.generator import SENDER, helpers
-from tests.differential.grammar import THEMES, WORDS
+from tests.differential.grammar import SENDER, THEMES, WORDS, helpers
 from tests.engines.grammar import COLLISIONS, INITS, futures, program
 from tests.runtimes.evm.assembler import assemble
 

@@ -1,22 +1,26 @@
-"""Short runs of generated programs on the engines, with planted defects; `python -m tests.engines` is long."""
+"""Short comparisons of the engines.
 
+- Short runs of generated programs on the engines, with planted defects; `python -m tests.engines` is long.
+- EIP-3155 traces of state tests are byte for byte equal on both engines.
+"""
+
+import io
 from dataclasses import replace
 from random import Random
 
 import pytest
 
 from bridge.ethereum.addresses import EthAddress, create2_address
+from fvm_hypervisor.laboratory.vectors.statetest import run_file
 from runtimes.evm.engines import FACTORIES
 from runtimes.evm.ethereum.alloc import AllocAccount
 from runtimes.evm.ethereum.forks import LATEST_FORK
 from runtimes.evm.fast.changes import Changes
 from runtimes.evm.fast.numbers import AccountFlag
-from tests.differential.generator import SENDER
-from tests.differential.grammar import Grammar
-from tests.differential.newer_opcodes import known_only, newer_operators, shape
-from tests.engines import frames, revm
-from tests.engines.compare import STAGES, compare, watched
-from tests.engines.plants import MARK, NONE, PLANTS
+from tests.conftest import data_file
+from tests.differential.grammar import SENDER, Grammar, known_only, newer_operators, shape
+from tests.engines import frames, worlds
+from tests.engines.compare import MARK, NONE, PLANTS, STAGES, compare, watched
 from tests.engines.scenes import ETHEREUM, RULES, SIZE, Batch, Call, batch, rules_by_name
 from tests.engines.worlds import EthereumMachine, machine_for
 from tests.runtimes.evm.assembler import assemble
@@ -148,7 +152,7 @@ def test_frames_nest_as_deep_as_their_limit(frames: int, sees: bool) -> None:
 
 
 def test_pyrevm_agrees_on_storage_refunds_and_logs() -> None:
-    module = revm.pyrevm()
+    module = worlds.pyrevm()
     if module is None:
         pytest.skip("no pyrevm for this Python")
     code = assemble("0 1 SSTORE 5 2 SSTORE 7 0 0 LOG1 0 0 0 0 3 CALLER GAS CALL 0 MSTORE 32 0 RETURN")
@@ -158,7 +162,7 @@ def test_pyrevm_agrees_on_storage_refunds_and_logs() -> None:
     machine = EthereumMachine("py-evm", drawn.rules)
     machine.begin(drawn)
     outcome = machine.attempt(call, call.gas_limit)
-    other = revm.Revm(module, accounts)
+    other = worlds.Revm(module, accounts)
     assert outcome.exit_code == 0
     assert other.differences(call, call.gas_limit, outcome) == []
     assert other.other_accounts(call, call.gas_limit, machine.after(call, call.gas_limit)) == []
@@ -179,3 +183,28 @@ def test_compiled_regions_match_interpreter_and_defect_is_found() -> None:
     assert frames.compare(seed=3, count=400, workers=1, pair="tiers").findings == []
     (defect,) = (defect for defect, (engine, _) in frames.PLANTS.items() if engine == "fast:compile")
     assert frames.compare(seed=3, count=400, workers=1, plant=defect, pair="tiers").findings
+
+
+FOLDERS = ("stExample", "stCreate2", "stReturnDataTest")
+MAX_BYTES = 30_000
+FILES_OF_A_FOLDER = 3
+
+
+def lines(folder: str, engine: str) -> dict[str, str]:
+    """Return the output for some small files of a folder."""
+    files = sorted(data_file("vectors/GeneralStateTests").rglob(f"{folder}/*.json"))
+    chosen = [path for path in files if path.stat().st_size < MAX_BYTES][:FILES_OF_A_FOLDER]
+    traces = {}
+    for path in chosen:
+        out = io.StringIO()
+        assert all(record["pass"] for record in run_file(path, None, engine, out))
+        traces[path.name] = out.getvalue()
+    return traces
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_both_engines_tell_every_instruction_alike(folder: str) -> None:
+    plain, fast = lines(folder, "py-evm"), lines(folder, "fast")
+    assert any('"opName": "SSTORE"' in text for text in plain.values())
+    assert plain == fast

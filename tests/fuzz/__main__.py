@@ -6,10 +6,17 @@ the inputs that caused one are saved in build/fuzz.
 
 With `--saturate` a target ends as soon as it is saturated (`coverage`): new inputs no longer reach new branches.
 The record states which targets are saturated, and has the curve of each.
+
+A line is `#INPUTS EVENT cov: EDGES ft: FEATURES corp: ...` (compiler-rt lib/fuzzer/FuzzerLoop.cpp, `PrintStats`). An
+edge is a branch of a module that the target imports; a feature also counts how often one input passed it, in powers of
+two.
+
+A target is saturated if the last nine tenths of its inputs, and of at least `LEAST`, reached no new edge.
 """
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -18,12 +25,49 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
+from typing import Final
 
 from bench.data import PROJECT
 from bench.recorded import NOT_RUN, RunRecord, finish, options
 from store.compiled import compiled_modules
-from tests.fuzz.coverage import Coverage, read_coverage
 from tests.fuzz.target import load, names, store_inputs, stored_inputs
+
+LEAST: Final = 100_000
+"""Minimum number of inputs of a saturated target."""
+_STATISTICS: Final = re.compile(r"^#(\d+)\s+([A-Za-z_]+)\s+cov: (\d+) ft: (\d+) ", re.MULTILINE)
+_PULSE: Final = "pulse"
+"""Event that libFuzzer prints at each power of two."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """The coverage, and the number of the last input that reached a new edge.
+
+    `curve` has a line `INPUTS EDGES FEATURES` for each power of two.
+    """
+
+    edges: int = 0
+    features: int = 0
+    last_new: int = 0
+    curve: tuple[str, ...] = ()
+
+    def is_saturated(self, count: int) -> bool:
+        """Return True if a target with this many inputs is saturated."""
+        return count >= max(LEAST, 10 * self.last_new)
+
+
+def read_coverage(log: str) -> Coverage:
+    """Return the coverage at the end of a log; empty without statistics."""
+    edges = features = last_new = 0
+    curve = []
+    for inputs, event, now, features_now in _STATISTICS.findall(log):
+        if int(now) > edges:
+            edges, last_new = int(now), int(inputs)
+        features = int(features_now)
+        if event == _PULSE:
+            curve.append(f"{inputs} {now} {features_now}")
+    return Coverage(edges, features, last_new, tuple(curve))
+
 
 FOUND = PROJECT / "build" / "fuzz"
 COUNT = 1_000_000

@@ -11,8 +11,7 @@ from bench.data import PROJECT
 from bench.recorded import NOT_RUN
 from tests.conftest import samples
 from tests.fuzz import trees
-from tests.fuzz.__main__ import main, of_turn
-from tests.fuzz.coverage import Coverage, read_coverage
+from tests.fuzz.__main__ import Coverage, main, of_turn, read_coverage
 from tests.fuzz.target import DECODER, load, names, stored_inputs
 
 LARGEST = 4000

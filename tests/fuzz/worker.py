@@ -29,7 +29,7 @@ FORMED = 0.6
 OURS = ["store", "hypervisor", "runtimes", "bridge", "localnet"]
 
 with atheris.instrument_imports(include=OURS):  # the packages' modules are imported here, and with the target
-    from tests.fuzz.coverage import LEAST, read_coverage
+    from tests.fuzz.__main__ import LEAST, read_coverage
     from tests.fuzz.target import Target, load, stored_inputs
 
 

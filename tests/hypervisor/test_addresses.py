@@ -1,4 +1,8 @@
-"""Addresses, compared with test values of go-address and ref-fvm, and invalid addresses."""
+"""Addresses and big integers.
+
+- Addresses, compared with test values of go-address and ref-fvm, and invalid addresses.
+- Big integers in chain encoding: a sign byte and a magnitude (ref-fvm shared/src/bigint).
+"""
 
 from base64 import b32encode
 from collections.abc import Callable
@@ -7,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypervisor.errors import AddressError
-from hypervisor.integers import decode_uleb128, encode_uleb128
+from hypervisor.errors import AddressError, MessageError
+from hypervisor.integers import decode_bigint, decode_uleb128, encode_bigint, encode_uleb128
 from hypervisor.messages.address import MAX_SUBADDRESS, Address, Protocol, is_eth_namespace
 
 ID_TEXTS = {0: "f00", 1: "f01", 10: "f010", 150: "f0150", 499: "f0499", 1024: "f01024", 999_999: "f0999999"}
@@ -252,3 +256,43 @@ def test_id_bits_beyond_64_are_dropped_as_on_network() -> None:
 def test_text_of_a_length_that_base32_does_not_have_is_called_too_short_or_long(text: str) -> None:
     with pytest.raises(AddressError, match="has an invalid length: characters are missing or added"):
         Address.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("number", "data"),
+    [
+        (0, ""),
+        (1, "0001"),
+        (-1, "0101"),
+        (255, "00ff"),
+        (-256, "010100"),
+        (10**18, "000de0b6b3a7640000"),
+        (14_660_210_602_831_582_403, "00cb7387dec23114c3"),  # from the network's serialization vectors
+    ],
+)
+def test_numbers_have_the_networks_bytes(number: int, data: str) -> None:
+    assert encode_bigint(number).hex() == data
+    assert decode_bigint(bytes.fromhex(data)) == number
+
+
+def test_signed_zero_and_leading_zeros_decode_as_on_network() -> None:
+    assert decode_bigint(b"\x00") == decode_bigint(b"\x01") == decode_bigint(b"\x00\x00") == 0
+    assert decode_bigint(b"\x00\x00\x07") == 7
+
+
+@pytest.mark.parametrize("data", [b"\x02\x01", bytes(129), 5, None, "00", [0]])
+def test_invalid_bigint_is_rejected(data: object) -> None:
+    with pytest.raises(MessageError):
+        decode_bigint(data)
+
+
+def test_the_limit_is_128_bytes_sign_included() -> None:
+    largest = (1 << 127 * 8) - 1
+    assert decode_bigint(encode_bigint(largest)) == largest
+    with pytest.raises(MessageError, match="too big"):
+        encode_bigint(largest + 1)
+
+
+@given(st.integers(-(1 << 1000), 1 << 1000))
+def test_every_number_survives(number: int) -> None:
+    assert decode_bigint(encode_bigint(number)) == number

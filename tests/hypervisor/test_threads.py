@@ -1,4 +1,8 @@
-"""`once` computes a value a single time, even with concurrent callers."""
+"""Threads that share values, and the bounded cache.
+
+- `once` computes a value a single time, even with concurrent callers.
+- A thread-safe LRU cache.
+"""
 
 import ctypes
 import gc
@@ -16,6 +20,7 @@ import pytest
 from _pytest.monkeypatch import MonkeyPatch
 
 from hypervisor import threads
+from hypervisor.bounded_cache import BoundedCache
 from hypervisor.errors import LongExecution, OutOfGas
 from hypervisor.threads import (
     LEVELS_PER_STACK,
@@ -26,7 +31,7 @@ from hypervisor.threads import (
     once,
     request_thread,
 )
-from tests.alarm import alarm_clock
+from tests.patience import alarm_clock
 
 
 def test_threads_that_ask_at_once_have_the_same() -> None:
@@ -503,3 +508,39 @@ def test_check_between_executions_stops_them_at_the_time_limit(clock: Clock) -> 
     with pytest.raises(LongExecution, match=r"longer than 0\.002 s"):
         limit.run(limited, several)
     assert done == [0, 1, 2]
+
+
+def test_concurrently_made_value_is_the_first_and_counted_once() -> None:
+    """Both miss; the second one offers its value after the first has cached its own."""
+    cache: BoundedCache[str, object] = BoundedCache(250)
+    first, second, other = object(), object(), object()
+    assert cache.get("shared") is None
+    assert cache.get("shared") is None
+    assert cache.setdefault("shared", first, 100) is first
+    assert cache.setdefault("shared", second, 100) is first
+    assert cache.setdefault("other", other, 100) is other
+    assert cache.get("shared") is first
+    assert len(cache) == 2
+
+
+def test_newest_entry_stays_and_least_recently_used_is_evicted() -> None:
+    cache: BoundedCache[str, str] = BoundedCache(100)
+    for name in ("a", "b"):
+        cache.setdefault(name, name, 50)
+    assert cache.get("a") == "a"
+    cache.setdefault("c", "c", 50)
+    assert (cache.get("a"), cache.get("b"), cache.get("c")) == ("a", None, "c")
+    cache.setdefault("large", "large", 1_000)
+    assert (cache.get("a"), cache.get("c"), cache.get("large")) == (None, None, "large")
+
+
+def test_put_replaces_a_value_and_drops_one_above_the_limit() -> None:
+    cache: BoundedCache[str, int] = BoundedCache(100)
+    cache.put("a", 1, 60)
+    cache.put("a", 2, 40)  # in the place of the first, not beside it
+    cache.put("b", 3, 60)
+    assert (cache.get("a"), cache.get("b")) == (2, 3)
+    cache.put("c", 4, 50)
+    assert (cache.get("a"), cache.get("b"), cache.get("c")) == (None, None, 4)
+    cache.put("d", 5, 101)
+    assert (cache.get("c"), cache.get("d")) == (4, None)

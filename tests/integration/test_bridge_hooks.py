@@ -25,8 +25,8 @@ from tests.conftest import data_file, kinds
 from tests.hypervisor.builtin_actors.people import ALICE, ETHEL, amount, packed, raw
 from tests.hypervisor.builtin_actors.test_same_market import ADD, PUBLISH, Deal
 from tests.hypervisor.builtin_actors.test_same_registry import ADD_CLIENT, BYTE, KIB, piece
-from tests.integration.filecoin_solidity.stage import MARKET, REGISTRY, Stage
-from tests.integration.filecoin_solidity.table import OFFICIAL
+from tests.integration.filecoin_solidity.cases import MARKET, REGISTRY, Stage
+from tests.integration.filecoin_solidity.compare import OFFICIAL
 from tests.runtimes.evm.assembler import assemble, deployer
 
 RECEIVE, NOTIFY, AUTHENTICATE, CONTENT = (

@@ -19,13 +19,12 @@ from store.codec import encode
 from tests.conftest import data_file, kinds, network_of, newer_names
 from tests.hypervisor.builtin_actors.people import ETHEL, GENESIS
 from tests.hypervisor.builtin_actors.world import World
-from tests.integration.filecoin_solidity import table
+from tests.integration.filecoin_solidity import compare
 from tests.integration.filecoin_solidity.__main__ import SCRIPT
-from tests.integration.filecoin_solidity.cases import cases
+from tests.integration.filecoin_solidity.cases import Stage, cases
 from tests.integration.filecoin_solidity.compare import compare_case
-from tests.integration.filecoin_solidity.stage import Stage
 
-COMPILED = Path(__file__).parent / "filecoin_solidity" / "compiled" / table.KEPT
+COMPILED = Path(__file__).parent / "filecoin_solidity" / "compiled" / compare.KEPT
 """Callers of the two small APIs: transfers, and the address precompiles."""
 CANNOT_FAIL = {
     "DataCapAPI.name", "DataCapAPI.symbol", "DataCapAPI.totalSupply", "PowerAPI.minerCount",
@@ -37,7 +36,9 @@ CANNOT_FAIL = {
 @pytest.fixture(scope="module", params=[*kinds(), "own-v19", *newer_names()])
 def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     if request.param in ("own", "official"):
-        ready = Stage(Bundle.embedded() if request.param == "own" else Bundle.open(data_file(table.OFFICIAL)), COMPILED)
+        ready = Stage(
+            Bundle.embedded() if request.param == "own" else Bundle.open(data_file(compare.OFFICIAL)), COMPILED
+        )
     else:
         ready = Stage(Bundle.embedded(), COMPILED)
         later = Bundle.open(request.param)
@@ -56,11 +57,11 @@ def test_filecoin_solidity_matches_native_call(stage: Stage, api: str) -> None:
 
 
 def test_documented_filecoin_solidity_table_shows_all_equal() -> None:
-    rows = table.documented_rows()
+    rows = compare.documented_rows()
     assert len(rows) == 58
-    kept = [index for index, column in enumerate(table.COLUMNS, 2) if column.package == table.KEPT]
-    assert {row[index] for row in rows.values() for index in kept} == {table.EQUAL}
-    assert not any(table.MISSING in row or "different" in row for row in rows.values())
+    kept = [index for index, column in enumerate(compare.COLUMNS, 2) if column.package == compare.KEPT]
+    assert {row[index] for row in rows.values() for index in kept} == {compare.EQUAL}
+    assert not any(compare.MISSING in row or "different" in row for row in rows.values())
     assert not [method for method, row in rows.items() if row[0] == "0"]
     assert {method for method, row in rows.items() if row[1] == "0"} == CANNOT_FAIL
 
@@ -75,9 +76,9 @@ def compiled() -> Path:
 def test_the_test_contracts_of_filecoin_solidity_pass(evm: str) -> None:
     """These contracts call no actor: each function checks the library and reverts on an error."""
     ran = 0
-    with Hypervisor.open(bundle=Bundle.open(data_file(table.OFFICIAL)), genesis=GENESIS, evm=evm) as machine:
+    with Hypervisor.open(bundle=Bundle.open(data_file(compare.OFFICIAL)), genesis=GENESIS, evm=evm) as machine:
         world = World(machine)
-        for file in sorted((compiled() / table.TESTS).glob("*Test.json")):
+        for file in sorted((compiled() / compare.TESTS).glob("*Test.json")):
             artifact = json.loads(file.read_text())
             code = bytes.fromhex(artifact["bytecode"].removeprefix("0x"))
             created = world.send(Address.id(EAM_ACTOR), CREATE_EXTERNAL_METHOD, encode(code), sender=ETHEL)
@@ -95,7 +96,7 @@ def test_the_test_contracts_of_filecoin_solidity_pass(evm: str) -> None:
 @pytest.mark.parametrize("api", ["Market", "Miner"])
 def test_filecoin_solidity_mock_test_contracts_pass(api: str) -> None:
     """The newer library's only test contracts, which replace the actors by contracts."""
-    folder = compiled() / table.KEPT / "mocks"
+    folder = compiled() / compare.KEPT / "mocks"
     with Network() as network:
         mock = json.loads((folder / f"{api}MockAPI.json").read_text())
         wanted = [item for entry in mock["abi"] if entry["type"] == "constructor" for item in entry["inputs"]]
@@ -111,18 +112,18 @@ def test_filecoin_solidity_mock_test_contracts_pass(api: str) -> None:
 def test_every_function_of_filecoin_solidity_is_as_documented() -> None:
     artifacts = compiled()
     for name in ("SendAPI.json", "PrecompilesAPI.json"):
-        assert (artifacts / table.KEPT / name).read_text() == (COMPILED / name).read_text()
-    rows, problems = table.run(artifacts)
+        assert (artifacts / compare.KEPT / name).read_text() == (COMPILED / name).read_text()
+    rows, problems = compare.run(artifacts)
     assert problems == []
-    assert table.rendered(rows) == table.documented()
+    assert compare.rendered(rows) == compare.documented()
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("own", [True, False], ids=["own", "official"])
 def test_filecoin_solidity_reads_and_pays_storage_provider(own: bool) -> None:
     """A user's scenario: a network with a miner with sectors and claims, and contracts deployed from solc's output."""
-    folder = compiled() / table.KEPT
-    with Network(bundle=None if own else data_file(table.OFFICIAL)) as network:
+    folder = compiled() / compare.KEPT
+    with Network(bundle=None if own else data_file(compare.OFFICIAL)) as network:
         miner = network.create_miner(sectors=2, claims=True)
         facts, power, claims, pay = (
             network.deploy(folder / f"{api}.json") for api in ("MinerAPI", "PowerAPI", "VerifRegAPI", "SendAPI")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from localnet import Network
-from tests.clients.nodes import node_process
+from tests.clients.conftest import node_process
 
 boa = pytest.importorskip("boa", reason="titanoboa is not installed: run `make integrations`")
 

@@ -37,8 +37,7 @@ from hypervisor.messages.message import Message
 from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from store.blockstore import get_object
 from store.codec import decode_strict, encode
-from tests.labs.random_programs import RandomPrograms, Shown
-from tests.labs.worlds import LabNetwork, NoBlocks, make_lab_network
+from tests.labs.random_programs import LabNetwork, NoBlocks, RandomPrograms, Shown, make_lab_network
 
 EXAMPLE: Final = PROJECT / "examples" / "lab-async"
 STAGES: Final = ("kept every invariant", "posted a message", "had one delivered", "had one in both runtimes")

@@ -27,8 +27,7 @@ from localnet import Network
 from store.cid import DAG_CBOR, RAW, Cid, cid_of
 from store.codec import encode, link
 from store.links import blocks_below
-from tests.labs.rent import car
-from tests.labs.rent_ledger import EXAMPLE
+from tests.labs.rent import EXAMPLE, car
 
 EPOCHS: Final = 100_000
 PACE: Final = 50

@@ -1,4 +1,8 @@
-"""Lab `accounts=actor`: delegations in the states of accounts, and intercepted calls.
+"""Lab `accounts=actor`.
+
+- Lab `accounts=actor`: delegations in the states of accounts, and intercepted calls.
+- Lab `accounts`: storage of delegating accounts, which the node shows, proves and changes.
+- Traces of type 4 transactions (lab `accounts`) in geth's and Filecoin nodes' forms.
 
 Expected values: EIP-7702, the tests and texts of builtin-actors pull request 1705 (actors/ethaccount/tests) and
 ref-fvm pull request 2227 (fvm/tests), or encoding by hand.
@@ -22,6 +26,7 @@ from bridge.filecoin.events import entries_to_log
 from bridge.filecoin.evm_state import EMPTY_CODE_HASH
 from bridge.filecoin.messages import APPLY_AND_CALL, ApplyAndCallParams, decode_outcome
 from bridge.filecoin.parameters import INVOKE_EVM, unwrap_return
+from hypervisor.errors import InvalidInput
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.messages.message import Message
 from hypervisor.types import ActorID, Gas, TokenAmount
@@ -37,6 +42,7 @@ from store.keccak import keccak
 from tests.crossing.trees import CALL_ACTOR_ID
 from tests.labs.test_accounts import GAS, NOBODY, NOTES, OTHER, SINK, STRANGER, Stage, number, signed
 from tests.localnet.rpc.conftest import Client
+from tests.localnet.test_console import printing
 
 THIRD = EthAddress(bytes([0xA3] * 20))
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -513,3 +519,104 @@ def test_example_of_the_page_runs() -> None:
     page = (Path(__file__).parents[2] / "docs/labs/accounts.md").read_text("utf-8")
     (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     exec(compile(example, "docs/labs/accounts.md", "exec"), {})
+
+
+def test_account_proof_uses_delegation_designator_as_code(stage: Stage) -> None:
+    assert prove_account(stage.machine, stage.bob.delegated, [1]).code_hash == EMPTY_CODE_HASH
+    stage.lend(stage.bob, NOTES)
+    stage.call(stage.bob)
+    found = prove_account(stage.machine, stage.bob.delegated, [1, 9])
+    assert found.code_hash == keccak(DELEGATION_PREFIX + NOTES)
+    assert [slot.value for slot in found.slots] == [stage.carol.address.rjust(32, b"\0"), bytes(32)]
+    assert all(slot.proof.blocks for slot in found.slots)
+    assert found.storage != bytes(32)
+    assert found.nonce == nonce_of(stage.machine, stage.bob.delegated)
+
+
+def test_account_storage_outlives_delegation(stage: Stage) -> None:
+    stage.lend(stage.bob, NOTES)
+    stage.call(stage.bob)
+    stage.lend(stage.bob, NOBODY, 1)
+    found = prove_account(stage.machine, stage.bob.delegated, [1])
+    assert (found.code_hash, found.slots[0].value[12:]) == (EMPTY_CODE_HASH, stage.carol.address)
+
+
+def test_delegated_account_storage_can_be_set(stage: Stage) -> None:
+    stage.lend(stage.bob, NOTES)
+    set_storage(stage.machine, stage.bob.delegated, {1: 5, 7: 8})
+    assert (stage.slot(stage.bob, 7), stage.code_of(stage.bob)) == (8, DELEGATION_PREFIX + NOTES)
+    stage.call(stage.bob)
+    assert [stage.slot(stage.bob, slot) for slot in (1, 7)] == [number(stage.carol.address), 8]
+    set_storage(stage.machine, stage.bob.delegated, {2: 3}, only=True)
+    assert [stage.slot(stage.bob, slot) for slot in (1, 2, 7)] == [0, 3, 0]
+    with pytest.raises(InvalidInput, match="is not a contract and has no storage"):
+        set_storage(stage.machine, stage.carol.delegated, {1: 5})
+
+
+def test_account_storage_survives_conversion_to_contract(stage: Stage) -> None:
+    stage.lend(stage.bob, NOTES)
+    stage.call(stage.bob)
+    stage.code(stage.bob.address, "1 SLOAD 0 MSTORE 32 0 RETURN")
+    assert unwrap_return(stage.call(stage.bob).return_data) == stage.carol.address.rjust(32, b"\0")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("source", "gas", "geth", "lotus", "returned"),
+    [
+        ("7 0 MSTORE 32 0 REVERT", GAS, "execution reverted", "Reverted", f"0x{7:064x}"),
+        ("loop: 1 SLOAD POP @loop JUMP", 10**8, "out of gas", "out of gas", "0x"),
+        ("INVALID", GAS, "invalid opcode: INVALID", "invalid instruction", "0x"),
+    ],
+)
+def test_traces_of_a_failed_call_fail_as_the_receipt_does(
+    stage: Stage, source: str, gas: int, geth: str, lotus: str, returned: str
+) -> None:
+    """The error text equals that of a type 2 transaction with the same call."""
+    network, rpc = stage.network, Client(Node(stage.network))
+    stage.code(OTHER, source)
+    network.chain.keep_changes()
+    good = stage.authorize(stage.bob, NOTES)
+    receipt = network.receipt(network.submit(signed(network, good, to=OTHER, gas_limit=gas)))
+    sent = f"0x{receipt.hash.hex()}"
+    assert rpc("eth_getTransactionReceipt", sent)["status"] == "0x0"
+    struct = rpc("debug_traceTransaction", sent, {})
+    assert (struct["failed"], struct["returnValue"]) == (True, returned)
+    top = rpc("debug_traceTransaction", sent, {"tracer": "callTracer"})
+    (called,) = top["calls"]
+    assert (top["error"], called["error"]) == (geth, geth)
+    assert top.get("output", "0x") == returned
+    assert [one.get("error") for one in rpc("trace_transaction", sent)] == [lotus, lotus]
+    plain = rpc("eth_sendTransaction", {"from": top["from"], "to": f"0x{OTHER.hex()}", "gas": hex(gas)})
+    assert rpc("debug_traceTransaction", plain, {"tracer": "callTracer"})["error"] == geth
+
+
+def test_traces_of_a_call_that_succeeds_do(stage: Stage) -> None:
+    network, rpc = stage.network, Client(Node(stage.network))
+    stage.code(OTHER, "7 0 MSTORE 32 0 RETURN")
+    network.chain.keep_changes()
+    receipt = network.receipt(network.submit(signed(network, stage.authorize(stage.bob, NOTES), to=OTHER)))
+    struct = rpc("debug_traceTransaction", f"0x{receipt.hash.hex()}", {})
+    assert (struct["failed"], struct["returnValue"]) == (False, f"0x{7:064x}")
+
+
+@pytest.mark.parametrize(
+    ("source", "end", "advised"),
+    [
+        ("loop: 1 SLOAD POP @loop JUMP", "failed: its call: out of gas", True),
+        ("0 0 REVERT", "failed: its call: ", False),
+    ],
+)
+def test_node_reports_how_delegated_call_failed(
+    stage: Stage, capsys: pytest.CaptureFixture[str], source: str, end: str, advised: bool
+) -> None:
+    """The message itself exits with 0, and its result only states that the call failed."""
+    network = stage.network
+    stage.code(OTHER, source)
+    network.chain.keep_changes()
+    with printing(network):
+        receipt = network.receipt(network.submit(signed(network, stage.authorize(stage.bob, NOTES), to=OTHER)))
+    assert end in str(receipt)
+    output = capsys.readouterr().out
+    assert end in output
+    assert ("its limit of 100,000,000 gas is too low: call eth_estimateGas to get the required" in output) == advised

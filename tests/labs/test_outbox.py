@@ -1,8 +1,15 @@
-"""Lab `async`: the outbox's invariants over random programs, and each documented rule."""
+"""Lab `async`.
 
+- Lab `async`: the outbox's invariants over random programs, and each documented rule.
+- An outbox with a million entries: posting and delivering cost the documented amounts (lab `async`).
+- Traces of implicit messages that have receipts (FIP-0107), if a lab executes further messages between them.
+"""
+
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -24,6 +31,7 @@ from fvm_hypervisor.laboratory.profiles.outbox import (
     RECEIPT,
     OutboxEntry,
     deliver,
+    handling_gas,
     post_params,
 )
 from hypervisor.errors import Fatal
@@ -36,10 +44,15 @@ from hypervisor.messages.message import Message
 from hypervisor.tracing import MessageEnded, MessageStarted, TraceEvent
 from hypervisor.types import METHOD_SEND, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet import Network
-from store.cid import cid_of
-from store.codec import decode_strict, encode
+from localnet.ledger.records import Tipset
+from localnet.rpc.node import Node
+from store.cid import DAG_CBOR, cid_of, show
+from store.codec import decode_strict, encode, link
+from store.trees.amt import Amt
 from tests.conftest import samples
+from tests.fvm_hypervisor.laboratory.drafts.test_opening import EPOCH, opened, written
 from tests.labs.outbox import EXAMPLE, MISSING, ON_RECEIPT, PLANTS, RUN, run
+from tests.localnet.rpc.conftest import Client
 
 PRICE = 100
 MILLION = 1_000_000
@@ -435,3 +448,78 @@ def test_the_code_of_the_outbox_is_a_block_of_the_state() -> None:
 def test_receipts_go_to_the_poster_alone(stage: Stage) -> None:
     forged = Message(stage.relay, stage.alice, method=ON_RECEIPT, params=encode([1, 0, 0, None]), gas_limit=Gas(10**9))
     assert stage.machine.apply_implicit(forged).exit_code == ExitCode.USR_FORBIDDEN
+
+
+def filled(machine: Hypervisor, sender: Address, count: int) -> None:
+    """Add N equal entries to the outbox with their funds, as after as many posts."""
+    poster = machine.state_tree.lookup_id(sender)
+    state = machine.state_tree.get_actor(OUTBOX)
+    assert poster is not None
+    assert state is not None
+    entry = outbox.OutboxEntry(
+        outbox.MESSAGE, poster, sender.to_bytes(), METHOD_SEND, b"", 0, MILLION, PRICE,
+        machine.context.epoch, machine.context.epoch + 50_000, 9, MILLION,
+    )  # fmt: skip
+    block = entry.encode()
+    cid = cid_of(block, DAG_CBOR)
+    machine.store.put(cid, block)
+    queue = Amt(machine.store)
+    for number in range(1, count + 1):
+        queue.set(number, link(cid))
+    head = encode([count + 1, 1, link(queue.flush())])
+    machine.store.put(cid_of(head, DAG_CBOR), head)
+    full = state.with_head(cid_of(head, DAG_CBOR)).with_balance(TokenAmount(count * entry.escrow))
+    machine.state_tree.set_actor(OUTBOX, full)
+
+
+@pytest.mark.oracle
+def test_a_million_messages_hold_up_no_epoch() -> None:
+    with Network(rules="lab:async") as network:
+        network.mine()
+        machine, alice = network.machine, network.accounts[0].native
+        machine.advance(base_fee=TokenAmount(PRICE))
+        filled(machine, alice, MILLION)
+        params = post_params(alice, METHOD_SEND, gas=MILLION, expiry=machine.context.epoch + 9)
+        post = Message(Address.id(OUTBOX), alice, value=TokenAmount(10**15), method=POST, params=params)
+        posted = machine.apply_implicit(post)
+        assert posted.exit_code == 0
+        assert posted.gas_used < 11_000_000
+        machine.advance(epoch=ChainEpoch(machine.context.epoch + 1))
+        started = time.process_time()
+        machine.tracer = spent = Spent()
+        deliver(machine)
+        assert time.process_time() - started < 5
+        assert 0 < sum(spent.most.values()) < handling_gas(0), spent.most
+
+
+RULE = '[rules]\nreceipts = "all"\n'
+CRON, REWARD = ("f03", 2), ("f02", 2)
+
+
+def delivering_tipset(network: Network) -> Tipset:
+    """Return a tipset after a null round, at whose cron the outbox delivers a message."""
+    network.mine(EPOCH + 1 - network.block_number)
+    sender, receiver = network.accounts[0], network.accounts[1].native
+    before = network.balance(receiver)
+    params = post_params(receiver, METHOD_SEND, value=5, gas=10 * MILLION, expiry=network.block_number + 20)
+    network.send_native(Address.id(OUTBOX), POST, params, value=10**16, sender=sender, gas_limit=1_000_000_000)
+    tipset = network.mine(null_rounds=1)
+    assert network.balance(receiver) == before + 5
+    return tipset
+
+
+@pytest.mark.slow
+def test_deliveries_do_not_shift_the_traces_of_rewards_and_cron(tmp_path: Path) -> None:
+    with opened(written(tmp_path, RULE), rules="lab:async") as network:
+        tipset, client = delivering_tipset(network), Client(Node(network))
+        receipts = network.chain.index.implicit_receipts(tipset)
+        traces = [client("hypervisor_trace", f"0x{receipt.hash.hex()}")["calls"] for receipt in receipts]
+        replays = [
+            client("Filecoin.StateReplay", [], {"/": show(receipt.execution.message.cid())}) for receipt in receipts
+        ]
+        computed = client("Filecoin.StateCompute", tipset.height, None, [{"/": show(tipset.block)}])["Trace"]
+    assert [[(call["to"], call["method"]) for call in calls] for calls in traces] == [[CRON], [REWARD], [CRON]]
+    called = ["t03", "t02", "t03"]
+    assert [each["ExecutionTrace"]["Msg"]["To"] for each in replays] == called
+    assert [each["ExecutionTrace"]["Msg"]["To"] for each in computed] == called
+    assert [each["Msg"]["Nonce"] for each in computed] == [tipset.height - 1, tipset.height, tipset.height]

@@ -49,8 +49,7 @@ from store.car.transfer import export_car
 from store.cid import DAG_CBOR, RAW, cid_of, show
 from store.codec import decode_strict, encode
 from tests.conftest import samples
-from tests.labs.rent import FORWARD, KEEP, PLANTS, run
-from tests.labs.rent_ledger import EXAMPLE
+from tests.labs.rent import EXAMPLE, FORWARD, KEEP, PLANTS, run
 from tests.labs.rent_simulation import Simulation, svg
 
 RATE, PERIOD, GRACE = 1_000, 10, 5

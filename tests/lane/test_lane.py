@@ -22,7 +22,7 @@ from hypervisor.versions.network_versions import NV28
 from localnet import Account
 from store.codec import encode
 from tests.conftest import data_file, kinds, network_of, newer_names
-from tests.lane import guests
+from tests.lane import attacks
 from tests.lane.attacks import ATTACKS, MORE_EVENTS, Attack, Exits
 from tests.lane.stage import AWARD, CRON, REWARD, Stage
 from tests.localnet.conftest import BUNDLE
@@ -98,7 +98,7 @@ def _receivers(stage: Stage) -> dict[str, tuple[Address, int, bool]]:
     wallet = stage.network.accounts[3]
     newcomer = Address.delegated(10, b"\x77" * 20)
     stage.network.send(newcomer, 1)
-    gone = stage.contract(guests.VANISH)
+    gone = stage.contract(attacks.VANISH)
     stage.network.send(gone, sender=stage.attacker)
     return {
         "a miner": (stage.producer.address, 0, True),
@@ -106,13 +106,13 @@ def _receivers(stage: Stage) -> dict[str, tuple[Address, int, bool]]:
         "an Ethereum account": (wallet.delegated, 0, False),
         "a placeholder": (newcomer, 0, True),
         "a singleton": (CRON, 0, False),
-        "a contract that refuses": (stage.contract(guests.REFUSE), 0, False),
-        "a contract that never ends": (stage.contract(guests.SPIN), 0, False),
+        "a contract that refuses": (stage.contract(attacks.REFUSE), 0, False),
+        "a contract that never ends": (stage.contract(attacks.SPIN), 0, False),
         "a contract that is gone": (gone, 0, False),
-        "an actor that traps": (stage.place(guests.trap()), 0, False),
-        "an actor that names no block": (stage.place(guests.liar()), 0, False),
-        "an actor that destroys itself and what it has": (stage.place(guests.vanishing()), 0, False),
-        "an actor that never ends": (stage.place(guests.spin()), ExitCode.SYS_OUT_OF_GAS, False),
+        "an actor that traps": (stage.place(attacks.trap()), 0, False),
+        "an actor that names no block": (stage.place(attacks.liar()), 0, False),
+        "an actor that destroys itself and what it has": (stage.place(attacks.vanishing()), 0, False),
+        "an actor that never ends": (stage.place(attacks.spin()), ExitCode.SYS_OUT_OF_GAS, False),
         "an ID that nobody has": (Address.id(99_999), 0, False),
         "a key that nobody has": (Account.from_key(bytes(31) + b"\x09").native, ExitCode.USR_NOT_FOUND, False),
     }
@@ -146,10 +146,10 @@ def test_the_suite_finds_an_actor_that_is_let_into_the_lane(stages: dict[str, St
     """Planted defect: a user's actor produces the blocks and uses up all gas of the reward message."""
     stage = the_stage(stages, "own")
     with stage.attacked():
-        stage.network.chain.producer = stage.place(guests.spin())
+        stage.network.chain.producer = stage.place(attacks.spin())
         with pytest.raises(Fatal, match="f02 exited with 7"):
             stage.damage()
-        stage.network.chain.producer = stage.place(guests.trap())
+        stage.network.chain.producer = stage.place(attacks.trap())
         assert any("the reward is paid as" in words for words in stage.damage())
 
 
@@ -160,7 +160,7 @@ def test_the_suite_finds_a_cron_that_users_can_enter(stages: dict[str, Stage]) -
     with stage.attacked():
         market = tree.get_actor(MARKET_ACTOR)
         assert market is not None
-        tree.set_actor(MARKET_ACTOR, replace(market, code=stage.network.machine.install(guests.trap())))
+        tree.set_actor(MARKET_ACTOR, replace(market, code=stage.network.machine.install(attacks.trap())))
         stage.network.chain.keep_changes()
         assert any("a call of cron's to f05.9 fails" in words for words in stage.damage())
 

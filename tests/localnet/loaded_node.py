@@ -6,7 +6,7 @@ from importlib import import_module
 import localnet.fork.ethereum_fork  # noqa: F401  # loaded by a network in a folder
 from localnet.rpc.further_methods import further_modules
 from localnet.rules.installed import rules_named
-from tests.prepared import LOADED
+from tests.command import LOADED
 
 for _name in LOADED:
     import_module(_name)

@@ -15,7 +15,7 @@ from localnet.miners.miner import Miner
 from store.cid import cid_of
 from store.codec import encode
 from tests.conftest import data_file
-from tests.hypervisor.signed_headers import OTHER_SECRET, WORKER, header, signed
+from tests.hypervisor.test_proofs import OTHER_SECRET, WORKER, header, signed
 from tests.localnet.conftest import Clock
 
 PARENTS = [cid_of(b"parent")]

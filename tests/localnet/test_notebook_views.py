@@ -12,7 +12,7 @@ from localnet import Artifact, CallFailed, GenesisOptions, Network
 from localnet.state.inspection import PathNotFound
 from store.cid import Cid
 from store.codec import link
-from tests.hypervisor.test_markup import Page
+from tests.hypervisor.test_text import Page
 from tests.localnet.conftest import network_fixture
 
 ARTIFACT = "examples/solidity/artifacts/DataCapName.json"

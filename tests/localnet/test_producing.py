@@ -15,10 +15,9 @@ from localnet import Account, Network
 from localnet.chain.mempool import Mempool
 from localnet.ledger.blocks import NO_PRODUCER
 from store.blockstore import get_object
-from tests.alarm import alarm_clock
 from tests.conftest import data_file, kinds
-from tests.endless import ENDLESS
 from tests.localnet.conftest import ARTIFACTS, BUNDLE, Clock
+from tests.patience import ENDLESS, alarm_clock
 from tests.runtimes.evm.assembler import assemble
 
 

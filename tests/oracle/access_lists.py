@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from runtimes.evm.ethereum.forks import AMSTERDAM
-from tests.oracle.random_blocks import KEY, SENDER, block, environment, expected
-from tests.oracle.system_contracts import system_accounts
+from tests.oracle.random_blocks import KEY, SENDER, block, environment, expected, system_accounts
 from tests.runtimes.evm.assembler import assemble
 
 RANDOM_BLOCKS: Final = 16

@@ -14,8 +14,7 @@ from random import Random
 from typing import Any, Final
 
 from runtimes.evm.ethereum.forks import AMSTERDAM
-from tests.oracle.random_blocks import KEY, SENDER, authorization, block, environment, expected
-from tests.oracle.system_contracts import system_accounts
+from tests.oracle.random_blocks import KEY, SENDER, authorization, block, environment, expected, system_accounts
 from tests.runtimes.evm.assembler import assemble
 
 RANDOM_BLOCKS: Final = 8

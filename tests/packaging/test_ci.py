@@ -1,14 +1,25 @@
-"""The clone of `.ci/run` follows the README, and sees no data of the current user."""
+"""The project's checks: `.ci/run`, workflows, sources, and skipped tests.
+
+- The clone of `.ci/run` follows the README, and sees no data of the current user.
+- CI workflows use existing targets, and cover the Python versions that the package declares.
+- Tests of every file: no machine paths, and no package index.
+- Skipped tests: skips for missing data fail the run if the data exists, and so do too many skips without data.
+"""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
-from tests.packaging.project import PROJECT
+from tests.packaging.project import PROJECT, own_files
 
 FUNCTIONS = (PROJECT / ".ci" / "run").read_text(encoding="utf-8").removesuffix("main\n")
 BASH = shutil.which("bash")
@@ -48,3 +59,142 @@ def test_the_clone_sees_no_bundle_and_no_data_of_this_user(tmp_path: Path) -> No
         assert "v18-devnet.car" in seen
         alone = run_in_the_clone(f"in_the_clone {python}", tmp_path / f"clone{len(more)}", **user, **more)
         assert alone == "{} []\n"
+
+
+WORKFLOWS = sorted((PROJECT / ".github" / "workflows").glob("*.yml"))
+METADATA = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+CLAIMED = {
+    name.rpartition(" ")[2] for name in METADATA["project"]["classifiers"] if re.search(r":: Python :: 3\.\d+", name)
+}
+
+
+def jobs(name: str) -> dict[str, Any]:
+    (path,) = [path for path in WORKFLOWS if path.name == name]
+    found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"]
+    return found
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_every_target_that_a_workflow_runs_exists(path: Path) -> None:
+    makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
+    commands = re.findall(r"run: make (.*)", path.read_text(encoding="utf-8"))
+    targets = {word for command in commands for word in command.split() if re.fullmatch("[a-z-]+", word)}
+    assert targets
+    assert targets <= set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+
+
+def test_tests_and_wheels_cover_the_claimed_versions() -> None:
+    assert set(jobs("test.yml")["test"]["strategy"]["matrix"]["python"]) == CLAIMED
+    builds = METADATA["tool"]["cibuildwheel"]["build"]
+    assert {f"3.{build.removeprefix('cp3').removesuffix('-*')}" for build in builds} == CLAIMED
+
+
+@pytest.mark.parametrize(("tag", "status"), [("v" + METADATA["project"]["version"], 0), ("v9.9.9", 1)])
+def test_a_tag_must_be_the_version_of_the_project(tag: str, status: int) -> None:
+    (command,) = [step["run"] for step in jobs("release.yml")["version"]["steps"] if "run" in step]
+    done = subprocess.run(["bash", "-ec", command], cwd=PROJECT, env={"GITHUB_REF_NAME": tag, "PATH": "/usr/bin:/bin"})
+    assert done.returncode == status
+
+
+def test_only_a_tag_publishes() -> None:
+    release = jobs("release.yml")
+    publishing = {name for name, job in release.items() if "id-token" in job.get("permissions", {})}
+    assert publishing == {"publish", "github-release", "image", "pages"}
+    for name in publishing - {"image"}:
+        assert release[name]["if"] == "github.ref_type == 'tag'"
+    for step in release["image"]["steps"]:
+        if step.get("uses", "").startswith(("docker/login", "actions/attest")):
+            assert step["if"] == "github.ref_type == 'tag'"
+
+
+BINARY = (".car", ".wasm", ".gz", ".png", ".webp", ".xz")
+
+# The home of a user or the work folder of a machine. A device, a temporary file, a system's own tool may be named.
+MACHINE_PATH = re.compile(r"(?<![\w.~$}*-])/(?:home|root|Users|work|opt|mnt)/\w+")
+
+
+@cache
+def texts(*patterns: str) -> dict[str, str]:
+    """Yield the project's own files with their text, by path in the project."""
+    paths = {path.relative_to(PROJECT).as_posix(): path for path in own_files(*patterns)}
+    return {name: path.read_text() for name, path in paths.items() if not name.endswith(BINARY)}
+
+
+@pytest.mark.slow
+def test_sources_contain_no_machine_paths() -> None:
+    found = {name: MACHINE_PATH.search(text) for name, text in texts().items()}
+    assert {name: match[0] for name, match in found.items() if match} == {}
+
+
+def test_the_lock_of_the_packages_names_no_index() -> None:
+    assert "://" not in texts("requirements.lock")["requirements.lock"]
+
+
+TESTS = """
+import pytest
+from tests.conftest import data_file
+
+def test_plain(): pass
+
+@pytest.mark.skip(reason="another system's")
+def test_for_another_system(): pass
+
+def test_with_data(): data_file("vectors/some")
+
+@pytest.mark.parametrize("case", [])
+def test_each_case(case): pass
+"""
+
+PLUGINS = ("__init__.py", "conftest.py", "suite_rules.py", "interpreted_only.toml")
+
+
+def run(folder: Path, *options: str, tests: str = TESTS, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the tests above in a separate project with this project's conftest."""
+    suite = folder / "project" / "tests" / "one"
+    suite.mkdir(parents=True)
+    (suite / "test_it.py").write_text(tests)
+    (suite.parent.parent / "pytest.ini").write_text("[pytest]\nmarkers =\n    long\n")
+    for name in PLUGINS:
+        shutil.copy(PROJECT / "tests" / name, suite.parent)
+    command = [sys.executable, "-m", "pytest", "-q", *options, "tests"]
+    without = {name: value for name, value in os.environ.items() if name != "FVM_DATA"}
+    return subprocess.run(
+        command, cwd=folder / "project", env=without | environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.slow
+def test_missing_file_and_empty_params_fail_with_test_data(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    done = run(tmp_path)
+    assert done.returncode == 1
+    assert "1 failed, 1 passed, 1 skipped, 1 error" in done.stdout
+    assert "vectors/some is missing from the test data" in done.stdout
+    assert f"got empty parameter set for (case), though the test data are in {tmp_path / 'shared'}" in done.stdout
+
+
+@pytest.mark.slow
+def test_tests_without_data_are_skipped(tmp_path: Path) -> None:
+    done = run(tmp_path)
+    assert done.returncode == 0
+    assert "1 passed, 3 skipped" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [(), ("-n", "1")], ids=["one process", "workers"])
+def test_over_hundred_skipped_tests_fail_run_without_data(tmp_path: Path, processes: tuple[str, ...]) -> None:
+    many = f"""{TESTS}
+@pytest.mark.parametrize("number", range(97))
+def test_many(number): data_file("vectors/some")
+"""
+    assert run(tmp_path / "some", *processes, tests=many).returncode == 0
+    done = run(tmp_path / "more", *processes, tests=many.replace("97", "98"))
+    assert done.returncode == 1
+    assert "error: more than 100 tests were skipped for want of test data" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_data_folder_that_is_named_and_missing_ends_the_run(tmp_path: Path) -> None:
+    done = run(tmp_path, FVM_DATA=str(tmp_path / "nowhere"))
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert f"ERROR: FVM_DATA names {tmp_path / 'nowhere'}, which is not a folder" in done.stderr

@@ -13,8 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.peers.known import findings, known_failures
-from tests.peers.suites import SUITES, Suite, SuiteFailed
+from tests.peers.suites import SUITES, Suite, SuiteFailed, findings, known_failures
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.peers.__main__ import main
-from tests.peers.known import Group, findings, known_failures
-from tests.peers.suites import SUITES
+from tests.peers.suites import SUITES, Group, findings, known_failures
 
 GROUPS = [
     Group("no network", "forge", ("peers",)),

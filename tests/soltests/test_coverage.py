@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.conftest import installed
-from tests.clients.coverage import hits_of_both_runners
+from tests.clients.test_coverage import hits_of_both_runners
 from tests.soltests.folder import SuitesMissing
 from tests.soltests.stage import INSTALLED, stage
 

@@ -1,10 +1,17 @@
-"""Copies of a store's folder while its writer has it open, as after a crash."""
+"""Stores for tests.
+
+- Copies of a store's folder while its writer has it open, as after a crash.
+- A store that counts reads and writes, to test lazy loading and minimal flushes without timing.
+"""
 
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from time import sleep
 
+from store.blocks.memory import MemoryStore
+from store.cid import Cid
 from store.rocks.database import RocksStore
 
 _BUSY = ("rocksdb.num-running-compactions", "rocksdb.num-running-flushes", "rocksdb.compaction-pending")
@@ -31,3 +38,29 @@ def scratch() -> Path | None:
 def scratch_folder() -> Path:
     """Yield a new temporary folder, in memory if possible."""
     return Path(tempfile.mkdtemp(prefix="store-", dir=scratch()))
+
+
+class CountingStore(MemoryStore):
+    """A store whose `reads` and `writes` list the CIDs in order of access."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads: list[Cid] = []
+        self.writes: list[Cid] = []
+
+    def get(self, cid: Cid) -> bytes:
+        self.reads.append(cid)
+        return super().get(cid)
+
+    def put(self, cid: Cid, data: bytes) -> None:
+        self.writes.append(cid)
+        super().put(cid, data)
+
+    def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
+        for cid, data in blocks:
+            self.put(cid, data)
+
+    def forget(self) -> None:
+        """Clear the counts."""
+        self.reads.clear()
+        self.writes.clear()

@@ -1,33 +1,51 @@
-"""The store on disk: durability, a single writer, untrusted folders and corruption."""
+"""The store on disk: database, storage format, and RocksDB's settings.
 
+- The store on disk: durability, a single writer, untrusted folders and corruption.
+- The storage format of blocks: every block is restored, and nodes of links take less space.
+- Settings of RocksDB, and its errors: they become errors of the store that name the cause and the remedy.
+"""
+
+import errno
 import itertools
 import os
 import pickle
+import platform
 import random
+import re
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rocksdict import Options, Rdict
 
+from store.blocks.memory import MemoryStore
 from store.blockstore import (
     BlockCorrupt,
     StoreClosed,
     StoreCorrupt,
     StoreError,
     StoreFormatError,
+    StoreFull,
+    StoreIOError,
     StoreLocked,
     StoreReadOnly,
 )
-from store.cid import DAG_CBOR, Cid, cid_of
+from store.cid import DAG_CBOR, RAW, Cid, cid_of
+from store.codec import encode, link
 from store.links import links_of
 from store.rocks.database import RocksStore
 from store.rocks.folder import marker
+from store.rocks.format import pack, unpack
+from store.rocks.options import store_error
+from store.trees.hamt import Hamt
 from tests.store import killed_writer
 
 BLOCK = (cid_of(b"state"), b"state")
@@ -311,3 +329,227 @@ def test_failed_folder_creation_is_not_reported_as_corruption(place: str) -> Non
     with pytest.raises(StoreError, match=f"cannot create the folder {place} of a store") as refused:
         RocksStore.open(place)
     assert not isinstance(refused.value, StoreCorrupt)
+
+
+LINK_START = bytes.fromhex("d82a582700" + "0171a0e40220")
+"""Tag 42, a byte string of 39 bytes, 0x00; CID version 1, DAG-CBOR, blake2b-256, 32 bytes."""
+
+DIGESTS = st.lists(st.binary(min_size=32, max_size=32), min_size=1, max_size=40)
+
+
+def node(digests: list[bytes]) -> bytes:
+    """Return a node of links, encoded by hand."""
+    bitfield = ((1 << len(digests)) - 1).to_bytes((len(digests) + 7) // 8, "big")
+    count = bytes((0x80 + len(digests),)) if len(digests) < 24 else bytes((0x98, len(digests)))
+    head = b"\x82" + bytes((0x40 + len(bitfield),)) + bitfield + count
+    return head + b"".join(LINK_START + digest for digest in digests)
+
+
+def test_packed_node_of_links_omits_common_link_prefix() -> None:
+    first, second = blake2b(b"1", digest_size=32).digest(), blake2b(b"2", digest_size=32).digest()
+    block = bytes.fromhex("82 41 03 82") + LINK_START + first + LINK_START + second
+    assert block == encode([b"\x03", [link(cid_of(b"1")), link(cid_of(b"2"))]])
+    assert pack(cid_of(block), block) == bytes.fromhex("ff 82 41 03 82") + first + second
+
+
+@given(DIGESTS)
+def test_a_node_of_links_comes_back(digests: list[bytes]) -> None:
+    block = node(digests)
+    stored = pack(cid_of(block), block)
+    assert len(stored) == len(block) + 1 - 11 * len(digests)
+    assert unpack(cid_of(block), stored) == block
+
+
+@given(DIGESTS, st.binary(max_size=50), st.integers(0, 1800), st.integers(0, 80), st.sampled_from((DAG_CBOR, RAW)))
+def test_any_block_comes_back(digests: list[bytes], other: bytes, at: int, dropped: int, codec: int) -> None:
+    for block in (
+        other,
+        b"\xff" + other,
+        b"\xff" + node(digests),
+        (node(digests)[:at] + other + node(digests)[at + dropped :]),
+    ):
+        cid = cid_of(block, codec)
+        assert unpack(cid, pack(cid, block)) == block
+        assert unpack(cid, block) == block, "as older formats have it"
+
+
+def test_a_digest_that_looks_like_a_link_is_a_digest() -> None:
+    block = node([LINK_START + bytes(21), bytes(21) + LINK_START, LINK_START * 2 + bytes(10)])
+    assert unpack(cid_of(block), pack(cid_of(block), block)) == block
+
+
+@given(DIGESTS, st.integers(0), st.integers(1, 255))
+def test_damaged_packed_block_is_rejected(digests: list[bytes], place: int, change: int) -> None:
+    block = node(digests)
+    stored = bytearray(pack(cid_of(block), block))
+    stored[place % len(stored)] ^= change
+    assert unpack(cid_of(block), bytes(stored)) is None
+    assert unpack(cid_of(block), bytes(stored[: place % len(stored)])) is None
+
+
+@pytest.mark.parametrize("stored", [b"", b"\xff", b"\xff\x82", b"\xff\x82\x5f", b"\xff\x82\x41\x01\x81", b"\xff\xff"])
+def test_truncated_packed_block_is_rejected(stored: bytes) -> None:
+    assert unpack(cid_of(b"another"), stored) is None
+
+
+@pytest.mark.slow
+def test_a_large_tree_takes_less_of_the_log(tmp_path: Path) -> None:
+    memory = MemoryStore()
+    tree = Hamt(memory)
+    for number in range(20_000):
+        tree.set(b"%d" % number, None)
+    tree.flush()
+    nodes = [data for data in memory._blocks.values() if data.count(LINK_START) == 32]
+    assert len(nodes) > 30
+    with RocksStore.open(tmp_path, statistics=True) as store:
+        before = store.counter("rocksdb.wal.bytes")
+        store.put_many((cid_of(data), data) for data in nodes)
+        written = store.counter("rocksdb.wal.bytes") - before
+        assert [store.get(cid_of(data)) for data in nodes] == nodes
+    assert written < len(nodes) * (32 * 32 + 100), "a digest of 32 bytes for each link, and the key"
+
+
+def test_block_with_mixed_codec_links_is_not_packed() -> None:
+    block = encode([b"\x03", [link(cid_of(b"1")), link(cid_of(b"2", RAW))]])
+    assert pack(cid_of(block), block) == block
+
+
+FOLDER = Path("/data/chain")
+INSERTED = "rocksdb.block.cache.bytes.write"
+"""Number of bytes that were inserted into the block cache."""
+
+
+needs_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+
+
+@pytest.mark.usefixtures("dynamic_threshold")
+@pytest.mark.slow
+@needs_glibc
+def test_write_buffers_of_an_open_folder_are_bounded(tmp_path: Path) -> None:
+    """RocksDB writes the options in use to a file; by default each family would have 64 MB."""
+    with RocksStore.open(tmp_path):
+        (options,) = tmp_path.glob("OPTIONS-*")
+    text = options.read_text(encoding="ascii")
+    families = re.findall(r'CFOptions "(\w+)"].*?\bwrite_buffer_size=(\d+)', text, re.DOTALL)
+    assert {name for name, _ in families} == {"default", "blocks", "metadata", "chain", "marks"}
+    assert sum(int(size) for name, size in families if name != "default") <= 128 << 20
+
+
+@pytest.mark.usefixtures("dynamic_threshold")
+@needs_glibc
+@pytest.mark.slow
+def test_filters_of_large_files_stay_in_the_cache(tmp_path: Path) -> None:
+    """A filter of all these keys has 0.6 MB, more than one of the two shards of the cache."""
+    count, size = 500_000, 1 << 20
+    with RocksStore.open(tmp_path, sync=False, cache=size, statistics=True) as store:
+        store.put_many((cid_of(number.to_bytes(4)), number.to_bytes(4)) for number in range(count))
+        store.compact()
+        before = store.counter(INSERTED)
+        for number in random.Random(1).sample(range(count), 500):
+            assert store.get(cid_of(number.to_bytes(4))) == number.to_bytes(4)
+        assert (store.counter(INSERTED) - before) / 500 < 50_000
+
+
+@pytest.mark.usefixtures("dynamic_threshold")
+@pytest.mark.slow
+@needs_glibc
+@pytest.mark.parametrize(
+    ("text", "kind", "remedy"),
+    [
+        ("IO error: No space left on device: While appending", StoreFull, "free space and reopen it"),
+        ("IO error: While fdatasync: 000026.log: Input/output error", StoreIOError, "check the disk and reopen it"),
+        ("Input/output error (os error 5)", StoreIOError, "check the disk and reopen it"),
+        ("IO error: While renaming a file to CURRENT: Input/output error", StoreIOError, "check the disk"),
+        ("IO error: While open a file: 000017.sst: Too many open files", StoreIOError, "ulimit -n"),
+        (
+            "IO error: While open a file: Read-only file system",
+            StoreReadOnly,
+            "remount it and reopen the store, or only read it: Network(read_only=True)",
+        ),
+        ("Corruption: checksum mismatch", StoreCorrupt, "is corrupt"),
+        ("Corruption: may be corrupted.", StoreCorrupt, "corrupted; restore the folder from a copy"),
+        ("IO error: No such file or directory: CURRENT", StoreCorrupt, "is corrupt"),
+    ],
+)
+def test_error_of_rocksdb_names_the_remedy(text: str, kind: type[StoreError], remedy: str) -> None:
+    error = store_error(Exception(text), FOLDER)
+    assert type(error) is kind
+    assert remedy in str(error)
+    assert str(FOLDER) in str(error)
+
+
+@pytest.mark.usefixtures("dynamic_threshold")
+@pytest.mark.slow
+@needs_glibc
+def test_other_error_of_the_system_does_not_blame_the_disk() -> None:
+    error = store_error(OSError(errno.ENAMETOOLONG, "File name too long"), FOLDER)
+    assert type(error) is StoreIOError
+    assert "check the disk" not in str(error)
+
+
+PROGRAM = """
+import ctypes, sys
+from store.rocks.database import RocksStore
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+libc.free.argtypes = [ctypes.c_void_p]
+opened, folder, size = sys.argv[1:]
+if opened == "store":
+    RocksStore.open(folder).close()
+libc.free(libc.malloc(31 << 20))  # raises glibc's dynamic threshold to 31 MiB
+size_and_flags = ctypes.c_size_t.from_address(libc.malloc(int(size)) - ctypes.sizeof(ctypes.c_size_t)).value
+print("mapped" if size_and_flags & 2 else "in a heap")
+"""
+
+
+def place_of(size: int, opened: str, folder: Path, **variables: str) -> str:
+    """Return where glibc puts `size` bytes in a process that opened a "store" or "nothing"."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("MALLOC_") and name not in ("GLIBC_TUNABLES", "LD_PRELOAD")
+    }
+    command = [sys.executable, "-c", PROGRAM, opened, str(folder / "store"), str(size)]
+    done = subprocess.run(command, env=inherited | variables, stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def dynamic_threshold(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Skip the tests if glibc does not raise its threshold, so that they could not fail."""
+    if place_of(16 << 20, "nothing", tmp_path_factory.mktemp("nothing")) == "mapped":
+        pytest.skip("this machine's malloc does not raise its threshold")
+
+
+@pytest.mark.usefixtures("dynamic_threshold")
+@pytest.mark.slow
+@needs_glibc
+def test_store_keeps_large_allocations_mapped(tmp_path: Path) -> None:
+    assert place_of(16 << 20, "store", tmp_path) == "mapped"
+
+
+@pytest.mark.usefixtures("dynamic_threshold")
+@pytest.mark.slow
+@needs_glibc
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("MALLOC_MMAP_MAX_", "131072"),
+        ("MALLOC_MMAP_THRESHOLD_", "131072"),
+        ("MALLOC_TOP_PAD_", "131072"),
+        ("MALLOC_TRIM_THRESHOLD_", "131072"),
+        ("GLIBC_TUNABLES", "glibc.malloc.trim_threshold=131072"),
+    ],
+)
+def test_store_leaves_the_threshold_of_the_user_alone(variable: str, value: str, tmp_path: Path) -> None:
+    """The threshold stays at 128 KiB instead of the store's 1 MiB."""
+    assert place_of(512 << 10, "store", tmp_path, **{variable: value}) == "mapped"
+
+
+@pytest.mark.usefixtures("dynamic_threshold")
+@pytest.mark.slow
+@needs_glibc
+def test_store_fixes_the_threshold_beside_other_settings_of_malloc(tmp_path: Path) -> None:
+    assert place_of(512 << 10, "store", tmp_path, GLIBC_TUNABLES="glibc.malloc.tcache_count=7") == "in a heap"
+    assert place_of(16 << 20, "store", tmp_path, GLIBC_TUNABLES="glibc.malloc.tcache_count=7") == "mapped"

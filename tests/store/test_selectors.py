@@ -1,15 +1,32 @@
-"""Selectors: the specification's fixtures, walks through links and layouts, limits, and invalid selectors."""
+"""Selectors.
+
+- Selectors: the specification's fixtures, walks through links and layouts, limits, and invalid selectors.
+- Nodes matched by a selector, as listed in the specification's examples; CAR export does not need the matches.
+"""
 
 import json
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.blocks.memory import MemoryStore
-from store.blockstore import BlockNotFound, put_object
-from store.car.selectors import SelectorError, parse_selector, selected_blocks
+from store.blockstore import BlockNotFound, Blockstore, put_object
+from store.car.selectors import (
+    MAX_NODES,
+    AnyOf,
+    Matcher,
+    Recursive,
+    Segment,
+    Selector,
+    SelectorError,
+    parse_selector,
+    selected_blocks,
+    walk,
+)
 from store.cid import RAW, Cid, cid_of
 from store.codec import encode, kind_of, link
 from store.links import reachable
@@ -17,7 +34,6 @@ from store.trees.amt import Amt
 from store.trees.hamt import Hamt
 from store.trees.paths import Path, prove
 from tests.conftest import samples
-from tests.store.selected import EVERYTHING, select
 
 MATCH: dict[str, Any] = {".": {}}
 
@@ -276,3 +292,50 @@ def test_any_selector_terminates_and_visits_only_existing_data(clauses: Any, dat
         for segment in visit.path:
             value = value[segment]
         assert visit.value == value or not visit.path  # the root has a link instead of the linked value
+
+
+EVERYTHING: Final[Selector] = parse_selector({"R": {"l": {"none": {}}, ":>": {"a": {">": {"@": {}}}}}})
+"""Selector of every node below the root, through every link."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """A visited node, whether it was matched, and its label; the value is the matched part."""
+
+    path: tuple[Segment, ...]
+    value: Any
+    matched: bool
+    label: str | None
+
+
+def select(store: Blockstore, root: Cid, selector: Selector, most: int = MAX_NODES) -> Iterator[Selected]:
+    """Return the nodes of a walk."""
+    for visit in walk(store, root, selector, most):
+        matcher, value = _matcher(visit.selector), visit.value
+        if matcher is not None and matcher.subset is not None:
+            value = _slice(visit.value, matcher.subset)
+            if value is None:
+                matcher, value = None, visit.value
+        yield Selected(visit.path, value, matcher is not None, None if matcher is None else matcher.label)
+
+
+def _matcher(selector: Selector) -> Matcher | None:
+    """Return the matcher that applies to a node, or None."""
+    match selector:
+        case Matcher():
+            return selector
+        case Recursive(current=current):
+            return _matcher(current)
+        case AnyOf(members):
+            return next((found for member in members if (found := _matcher(member)) is not None), None)
+        case _:
+            return None
+
+
+def _slice(value: Any, subset: tuple[int, int]) -> Any:
+    """Return the part of a string or of bytes that a subset selects, or None if it is out of range."""
+    if not isinstance(value, str | bytes):
+        return None
+    start, end = (offset + len(value) if offset < 0 else offset for offset in subset)
+    start = max(start, 0)
+    return None if start > len(value) or end < start else value[start:end]

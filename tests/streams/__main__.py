@@ -11,10 +11,9 @@ from time import monotonic
 from typing import Final
 
 from bench.recorded import RunRecord, finish, options
-from tests.streams import oracle
-from tests.streams.plants import PLANTS
-from tests.streams.programs import Play, play
-from tests.tally import Tally
+from tests.planting import Tally
+from tests.streams import programs
+from tests.streams.programs import PLANTS, Play, play
 
 STAGES: Final = ("ended", "a stream got something", "a recipient was paid")
 MAX_FINDINGS: Final = 20
@@ -60,7 +59,7 @@ def _stages(played: Play) -> list[str]:
 
 def _ask(plays: list[Play], tally: Tally) -> None:
     """Hold each state of the programs against the oracle's word; the last one of a program may be broken."""
-    responses = iter(oracle.ask([question[:3] for played in plays for question in played.asked]))
+    responses = iter(programs.ask([question[:3] for played in plays for question in played.asked]))
     for played in plays:
         tally.count += len(played.asked)
         said = [next(responses) for _ in played.asked]
@@ -81,7 +80,7 @@ def main() -> int:
         print("\n".join(findings) or "no finding")
         return int(bool(findings))
     started = monotonic()
-    why_not = oracle.build()
+    why_not = programs.build()
     if why_not:
         print(f"the published crate is not asked: {why_not}", file=sys.stderr)
     tally = compare(chosen.seed, chosen.count, chosen.workers, ask=not why_not)

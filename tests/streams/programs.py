@@ -1,34 +1,52 @@
-"""Random programs of governance, awards and claims: what they do to the streams, and what must hold after each message.
+"""Random programs at the reward actor of nv29.
+
+- Random programs of governance, awards and claims: what they do to the streams, and what must hold after each
+  message.
+- Planted defects of the reward actor with streams, applied to its state after a message. A run must find each.
+- The published crate of the reward actor's state, asked about streams: a Rust program in `oracle/`.
 
 A program is its seed. It begins with the miners' stream alone and a timelock of a few epochs; its messages are mostly
 such as f02 takes, some are refused. `Play.findings` says what did not hold: an invariant (`invariants`), money that
 came or went (minted = miners + burnt + owed + paid), a refusal that changed something, an exit code that no message
 may have.
+
+It is built where there is Rust, and says of a block of streams with its accruals whether the invariants hold at an
+epoch, and what is owed.
 """
 
+import copy
+import shutil
+import subprocess
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
 from random import Random
 from typing import Any, Final
 
 from bridge.bindings import reward as methods
 from hypervisor import Address
-from hypervisor.integers import decode_bigint
+from hypervisor.integers import decode_bigint, encode_bigint
 from hypervisor.types import ActorID
 from store.codec import encode
-from tests.streams.invariants import WHOLE, Block, broken, liability, number, weight_at
-from tests.streams.stage import (
+from tests.streams.states import (
     AUTHORITY,
     MINER,
     NO_ACTOR,
     ONE_WRITER,
     OTHER_WRITER,
     RECIPIENT,
+    WHOLE,
+    Block,
     RewardState,
     Stage,
+    broken,
     id_bytes,
+    liability,
+    number,
     stage,
+    weight_at,
 )
 
 STEPS: Final = 30
@@ -294,3 +312,72 @@ _ACTIONS: Final[dict[Callable[[Program], None], int]] = {
     Program.replace: 7,
     Program.claim: 15,
 }
+
+
+def _payout_is_forgotten(method: int, before: RewardState, after: RewardState) -> RewardState | None:
+    """Leave the accrued amount unchanged after a claim is paid."""
+    return replace(after, streams=before.streams, accrued=before.accrued) if method == methods.CLAIM else None
+
+
+def _rounded_up(method: int, before: RewardState, after: RewardState) -> RewardState | None:
+    """Credit the first explicit stream one attoFIL more than the award minted for it."""
+    if method != methods.AWARD_BLOCK_REWARD or after.explicit == before.explicit:
+        return None
+    (id_, amount), *others = after.accrued
+    return replace(after, accrued=[[id_, encode_bigint(decode_bigint(amount) + 1)], *others])
+
+
+def _map_as_given(method: int, _before: RewardState, after: RewardState) -> RewardState | None:
+    """Store the shares in an order other than that of the recipients' IDs."""
+    return _reversed(after) if method == methods.SET_SHARES else None
+
+
+def _reversed(after: RewardState) -> RewardState:
+    streams = copy.deepcopy(after.streams)
+    for _, _, distribution in streams[0]:
+        if distribution is not None:
+            distribution[1].reverse()
+    return replace(after, streams=streams)
+
+
+def _too_heavy(method: int, _before: RewardState, after: RewardState) -> RewardState | None:
+    """Give a stream the maximum weight when its distribution changes."""
+    if method != methods.SET_DISTRIBUTION:
+        return None
+    streams = copy.deepcopy(after.streams)
+    whole = 10**18
+    streams[0][-1][1] = [whole, 0, 0, whole, whole]
+    return replace(after, streams=streams)
+
+
+PLANTS: Final[dict[str, Plant]] = {
+    "a payout is forgotten": _payout_is_forgotten,
+    "a portion is rounded up": _rounded_up,
+    "a map is stored as it was given": _map_as_given,
+    "a stream weighs too much": _too_heavy,
+}
+
+
+_FOLDER: Final = Path(__file__).parent / "oracle"
+_PROGRAM: Final = _FOLDER / "target" / "release" / "streams-oracle"
+
+Question = tuple[int, bytes, bytes]
+"""An epoch, the CBOR of the accruals and that of the block of streams."""
+
+
+@lru_cache(maxsize=1)
+def build() -> str | None:
+    """Build the program where it must be; why it cannot be asked, None where it can."""
+    if shutil.which("cargo") is None:
+        return f"there is no Rust here: install the toolchain that {_FOLDER.name}/rust-toolchain.toml names"
+    built = subprocess.run(["cargo", "build", "--release", "--locked", "--quiet"], cwd=_FOLDER, check=False)
+    return f"{_FOLDER.name} could not be built" if built.returncode else None
+
+
+def ask(questions: Sequence[Question]) -> list[str]:
+    """An answer for each: `valid` and what is owed in attoFIL, or `broken` and why."""
+    lines = "".join(f"{epoch} {accrued.hex()} {streams.hex()}\n" for epoch, accrued, streams in questions)
+    done = subprocess.run([_PROGRAM], input=lines, capture_output=True, text=True, check=True)
+    results = done.stdout.splitlines()
+    assert len(results) == len(questions), "an answer for each question"
+    return results

@@ -1,13 +1,388 @@
-"""States of the streams: random ones that keep every invariant, and what breaks each."""
+"""Random states of the reward actor of nv29, and their invariants.
 
-from collections.abc import Callable
+- A machine of network version 29 whose reward actor is put into any state by hand, and messages to it.
+- Invariants of streams after every message, written independently of the actor: FIP-0118, 2.4.
+- States of the streams: random ones that keep every invariant, and what breaks each.
+
+`broken(streams, accrued, epoch)` returns the names of violated invariants. Values are decoded from the chain's
+encoding: lists, with amounts and addresses as byte strings.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import pairwise
 from random import Random
 from typing import Any, Final
 
-from hypervisor.integers import encode_bigint
-from store.codec import encode
-from tests.streams.invariants import WHOLE
-from tests.streams.stage import ONE_WRITER, RECIPIENT, id_bytes
+from bridge.bindings import reward, storagepower
+from hypervisor import Address, Genesis, Hypervisor, Message
+from hypervisor.bundles.bundle import Bundle
+from hypervisor.integers import decode_bigint, decode_uleb128, encode_bigint
+from hypervisor.machine.executor import ApplyResult
+from hypervisor.types import (
+    BURNT_FUNDS_ACTOR,
+    POWER_ACTOR,
+    REWARD_ACTOR,
+    SYSTEM_ACTOR,
+    ActorID,
+    ChainEpoch,
+    MethodNumber,
+    TokenAmount,
+)
+from store.blockstore import put_object
+from store.codec import CodecError, decode, encode, link, unlink
+
+FIRST: Final = 100
+PEOPLE: Final = 200
+"""Accounts, from f0100 on: the authority, two writers, recipients."""
+AUTHORITY, ONE_WRITER, OTHER_WRITER, RECIPIENT = FIRST, FIRST + 1, FIRST + 2, FIRST + 3
+OWNER: Final = FIRST + PEOPLE - 1
+MINER: Final = FIRST + PEOPLE
+NO_ACTOR: Final = 5_000
+_REWARD: Final = Address.id(REWARD_ACTOR)
+_BUNDLES: Final = {28: None, 29: "v19"}
+_FUNDS: Final = TokenAmount(10**18)
+
+
+def id_bytes(actor: int) -> bytes:
+    return Address.id(ActorID(actor)).to_bytes()
+
+
+@dataclass(frozen=True, slots=True)
+class RewardState:
+    """The parts of f02's state that the tests check: amounts in attoFIL, the block of streams decoded."""
+
+    minted: int
+    burnt: int
+    explicit: int
+    accrued: list[Any]
+    streams: list[Any]
+
+    @property
+    def accrued_cbor(self) -> bytes:
+        return encode(self.accrued)
+
+    @property
+    def streams_cbor(self) -> bytes:
+        return encode(self.streams)
+
+
+class Stage:
+    """A fork of the one machine, at an epoch; `epoch` moves it."""
+
+    def __init__(self, machine: Hypervisor) -> None:
+        self.machine = machine
+
+    # --- state ------------------------------------------------------------------------------------------------
+
+    def put(
+        self, streams: list[Any], accrued: list[Any], epoch_reward: int, *, timelock: int = 0, balance: int = 10**27
+    ) -> None:
+        """Give f02 a state with these streams, of a network that has minted nothing yet."""
+        none, estimate = encode_bigint(0), [encode_bigint(1 << 128), encode_bigint(0)]
+        root = put_object(self.machine.store, streams)
+        head = put_object(
+            self.machine.store,
+            [
+                none, none, 0, encode_bigint(1), encode_bigint(epoch_reward), estimate, encode_bigint(1), 0,
+                none, none, none, timelock, id_bytes(AUTHORITY), accrued, link(root),
+            ],
+        )  # fmt: skip
+        self._set(head=head, balance=TokenAmount(balance))
+
+    def change(self, streams: list[Any], accrued: list[Any]) -> None:
+        """Replace streams and accruals, as a defect of the actor would."""
+        fields = self._fields()
+        fields[13], fields[14] = accrued, link(put_object(self.machine.store, streams))
+        self._set(head=put_object(self.machine.store, fields))
+
+    def credit(self, amount: int) -> None:
+        """Give f02 what the block's messages tipped."""
+        self._set(balance=TokenAmount(self.balance(REWARD_ACTOR) + amount))
+
+    def _set(self, **changes: Any) -> None:
+        state = self.machine.state_tree.get_actor(REWARD_ACTOR)
+        assert state is not None
+        self.machine.state_tree.set_actor(REWARD_ACTOR, replace(state, **changes))
+
+    def _fields(self) -> list[Any]:
+        fields: list[Any] = decode(self.head())
+        return fields
+
+    def head(self) -> bytes:
+        """The bytes of f02's state."""
+        state = self.machine.state_tree.get_actor(REWARD_ACTOR)
+        assert state is not None
+        return self.machine.store.get(state.head)
+
+    def state(self) -> RewardState:
+        fields = self._fields()
+        streams = decode(self.machine.store.get(unlink(fields[14])))
+        minted, burnt, explicit = map(decode_bigint, fields[8:11])
+        return RewardState(minted, burnt, explicit, fields[13], streams)
+
+    def balance(self, actor: int) -> int:
+        return self.machine.balance(Address.id(ActorID(actor)))
+
+    def burnt(self) -> int:
+        return self.balance(BURNT_FUNDS_ACTOR)
+
+    @property
+    def epoch(self) -> int:
+        return self.machine.context.epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self.machine.advance(epoch=ChainEpoch(epoch))
+
+    # --- messages ---------------------------------------------------------------------------------------------
+
+    def send(self, sender: int, method: int, params: bytes) -> ApplyResult:
+        """A message to f02 that pays no gas."""
+        message = Message(_REWARD, Address.id(ActorID(sender)), method=MethodNumber(method), params=params)
+        applied = self.machine.apply_implicit(message)
+        if applied.fatal is not None:
+            raise applied.fatal
+        return applied
+
+    def award(self, gas: int = 0) -> ApplyResult:
+        """The reward of a block, whose tips f02 has got."""
+        call = reward.award_block_reward(Address.id(ActorID(MINER)), 0, gas, 1)
+        return self.send(SYSTEM_ACTOR, call.method, call.params)
+
+
+@contextmanager
+def stage(epoch: int = 100, network: int = 29) -> Iterator[Stage]:
+    """A fresh one; of version 28 it has no streams."""
+    with _machine(network).fork() as machine:
+        found = Stage(machine)
+        found.epoch = epoch
+        yield found
+
+
+@lru_cache(maxsize=2)
+def _machine(network: int) -> Hypervisor:
+    people = [Address.from_bytes(b"\x03" + bytes([place + 1]) * 48) for place in range(PEOPLE)]
+    genesis = Genesis(accounts=dict.fromkeys(people, _FUNDS))
+    machine = Hypervisor.open(genesis=genesis, bundle=Bundle.embedded(_BUNDLES[network]), network=network)
+    owner = people[OWNER - FIRST]
+    creation = storagepower.create_miner(owner, owner, 10, b"", [])
+    power = Address.id(POWER_ACTOR)
+    made = machine.apply_implicit(Message(power, owner, value=_FUNDS, method=creation.method, params=creation.params))
+    assert (made.exit_code, machine.actor(Address.id(ActorID(MINER))) is None) == (0, False), made.message
+    machine.flush()
+    return machine
+
+
+WHOLE: Final = 10**18
+MAX_STREAMS, MAX_RECIPIENTS, MAX_PAYABLE, MAX_TOMBSTONE_ROWS, MAX_PENDING = 8, 64, 128, 256, 26
+SET_WEIGHTS, STEP_WEIGHTS, REGISTER, REMOVE, SET_DISTRIBUTION = range(5)
+FIRE: Final = 99
+LAST_EPOCH: Final = (1 << 63) - 1
+
+Rows = list[list[Any]]
+
+
+class Block:
+    """A block of streams and the accruals beside it."""
+
+    def __init__(self, streams: list[Any], accrued: Rows) -> None:
+        self.streams, self.tombstones, self.pending = streams
+        self.accrued = accrued
+
+    def explicit(self) -> Iterator[tuple[int, list[Any]]]:
+        """Streams with a distribution."""
+        return ((one[0], one[2]) for one in self.streams if one[2] is not None)
+
+
+def number(address: bytes) -> int:
+    """The ID in an f0 address."""
+    if type(address) is not bytes or address[:1] != b"\0":
+        raise ValueError(f"{address!r:.60} is not an f0 address")
+    found, length = decode_uleb128(address[1:])
+    if length != len(address) - 1:
+        raise ValueError(f"{address.hex()} has more behind its ID")
+    return found
+
+
+def earned(accrued: int, share: int, total: int) -> int:
+    """Return what a recipient has earned in a period."""
+    return accrued * share // total
+
+
+def liability(block: Block) -> int:
+    """Return f02's liability in attoFIL: accruals less claims, and payable rows, including those of tombstones."""
+    owed = sum(decode_bigint(amount) for _, amount in block.accrued)
+    for _, (_, _, payable, claimed) in block.explicit():
+        owed += sum(decode_bigint(amount) for _, amount in payable)
+        owed -= sum(decode_bigint(amount) for _, amount in claimed)
+    return owed + sum(decode_bigint(amount) for _, rows in block.tombstones for _, amount in rows)
+
+
+def weight_at(record: Sequence[int], epoch: int) -> int:
+    """Return a stream's weight at an epoch."""
+    start, slope, since, floor, cap = record
+    return min(max(start + slope * (epoch - since), floor), cap)
+
+
+# --- structure --------------------------------------------------------------------------------------------------------
+
+
+def _rising(items: Sequence[Any]) -> bool:
+    return all(before < after for before, after in pairwise(items))
+
+
+def _table(rows: Rows) -> bool:
+    return _rising([number(wallet) for wallet, _ in rows]) and all(decode_bigint(amount) > 0 for _, amount in rows)
+
+
+def _union(distribution: list[Any]) -> int:
+    _, shares, payable, _ = distribution
+    return len({wallet for wallet, _ in shares} | {wallet for wallet, _ in payable})
+
+
+def _payload(op: int, payload: bytes) -> bool:
+    """Return True if a payload has its operation's form, sorted and in canonical CBOR."""
+    try:
+        value = decode(payload)
+        if encode(value) != payload:
+            return False
+        match op:
+            case 0 | 1:
+                (updates,) = value
+                return bool(updates) and _rising([update[0] for update in updates])
+            case 2:
+                (weight, first) = value
+                return len(weight) == 5 and (first is None or _shares(first[1]))
+            case 3:
+                return payload == b"\x80"
+            case 4:
+                return number(value[0]) >= 0 and len(value) == 1
+            case _:
+                return False
+    except (CodecError, ValueError, TypeError, IndexError):
+        return False
+
+
+def _shares(shares: Rows) -> bool:
+    wallets = [number(wallet) for wallet, _ in shares]
+    return (
+        len(shares) <= MAX_RECIPIENTS
+        and _rising(wallets)
+        and FIRE not in wallets
+        and all(share > 0 for _, share in shares)
+        and sum(share for _, share in shares) <= WHOLE
+    )
+
+
+def _keys(block: Block) -> list[tuple[int | None, int]]:
+    return [(None, op) if op in (SET_WEIGHTS, STEP_WEIGHTS) else (id_, op) for id_, op, _, _ in block.pending]
+
+
+def _reserved(block: Block) -> int:
+    """Rows of tombstones that are there, and that pending removals may need."""
+    unions = {id_: _union(distribution) for id_, distribution in block.explicit()}
+    removals = [id_ for id_, op, _, _ in block.pending if op == REMOVE]
+    return sum(len(rows) for _, rows in block.tombstones) + sum(
+        max(MAX_RECIPIENTS, unions.get(id_, 0)) for id_ in removals
+    )
+
+
+def _registrations_are_new(block: Block) -> bool:
+    taken = {one[0] for one in (*block.streams, *block.tombstones)}
+    return not any(op == REGISTER and id_ in taken for id_, op, _, _ in block.pending)
+
+
+def _has_keys(block: Block) -> bool:
+    return all((id_ is None) == (op in (SET_WEIGHTS, STEP_WEIGHTS)) for id_, op, _, _ in block.pending)
+
+
+STRUCTURE: Final[dict[str, Callable[[Block], bool]]] = {
+    "stream ids rise": lambda b: _rising([one[0] for one in b.streams]),
+    "no stream is 0": lambda b: all(one[0] for one in (*b.streams, *b.tombstones)),
+    "at most 8 streams": lambda b: len(b.streams) <= MAX_STREAMS,
+    "at most one implicit stream": lambda b: sum(one[2] is None for one in b.streams) <= 1,
+    "a stream is live or a tombstone": lambda b: not {s[0] for s in b.streams} & {t[0] for t in b.tombstones},
+    "registrations are of new ids": _registrations_are_new,
+    "tombstones rise": lambda b: _rising([one[0] for one in b.tombstones]),
+    "tombstones are not empty": lambda b: all(rows for _, rows in b.tombstones),
+    "rows of tombstones": lambda b: all(_table(rows) for _, rows in b.tombstones),
+    "shares": lambda b: all(_shares(distribution[1]) for _, distribution in b.explicit()),
+    "payable rows": lambda b: all(_table(distribution[2]) for _, distribution in b.explicit()),
+    "claimed rows": lambda b: all(_table(distribution[3]) for _, distribution in b.explicit()),
+    "at most 128 payable and shares": lambda b: all(_union(one) <= MAX_PAYABLE for _, one in b.explicit()),
+    "at most 64 claimed rows": lambda b: all(len(one[3]) <= MAX_RECIPIENTS for _, one in b.explicit()),
+    "the queue rises": lambda b: all(one[3] <= two[3] for one, two in pairwise(b.pending)),
+    "at most 26 writes": lambda b: len(b.pending) <= MAX_PENDING,
+    "writes have their keys": _has_keys,
+    "one write a key": lambda b: len(set(_keys(b))) == len(b.pending),
+    "payloads are sorted": lambda b: all(_payload(op, payload) for _, op, payload, _ in b.pending),
+    "at most 256 rows of tombstones": lambda b: _reserved(b) <= MAX_TOMBSTONE_ROWS,
+}
+
+# --- accounting -------------------------------------------------------------------------------------------------------
+
+
+def _claims(block: Block) -> bool:
+    amounts = {id_: decode_bigint(amount) for id_, amount in block.accrued}
+    for id_, (_, shares, _, claimed) in block.explicit():
+        of, total = dict(map(tuple, shares)), sum(share for _, share in shares)
+        for wallet, amount in claimed:
+            if wallet not in of or decode_bigint(amount) > earned(amounts.get(id_, 0), of[wallet], total):
+                return False
+    return True
+
+
+def _unshared(block: Block) -> bool:
+    amounts = {id_: decode_bigint(amount) for id_, amount in block.accrued}
+    return not any(amounts.get(id_) and not one[1] for id_, one in block.explicit())
+
+
+ACCOUNTING: Final[dict[str, Callable[[Block], bool]]] = {
+    "a row for each explicit stream": lambda b: [id_ for id_, _ in b.accrued] == [id_ for id_, _ in b.explicit()],
+    "no accrual is negative": lambda b: all(decode_bigint(amount) >= 0 for _, amount in b.accrued),
+    "nothing accrues without shares": _unshared,
+    "claims are of shares, within what is earned": _claims,
+}
+
+# --- schedule ---------------------------------------------------------------------------------------------------------
+
+
+def _in_band(block: Block) -> bool:
+    return all(floor <= start <= cap <= WHOLE for _, (start, _, _, floor, cap), _ in block.streams)
+
+
+def _sum_is_whole(block: Block, epoch: int) -> bool:
+    epochs = {epoch, LAST_EPOCH}
+    for _, record, _ in block.streams:
+        epochs.update(at for at in _corners(record) if epoch <= at <= LAST_EPOCH)
+    return all(sum(weight_at(record, at) for _, record, _ in block.streams) <= WHOLE for at in epochs)
+
+
+def _corners(record: Sequence[int]) -> Iterator[int]:
+    """Yield epochs at which a weight starts or stops moving: the start, and those around the crossing of each bound."""
+    start, slope, since, floor, cap = record
+    yield since
+    if slope:
+        for bound in (floor, cap):
+            steps = abs(bound - start) // abs(slope)
+            crossing = since + (steps if (bound > start) == (slope > 0) else -steps)
+            yield from range(crossing - 1, crossing + 2)
+
+
+def broken(streams: list[Any], accrued: Rows, epoch: int) -> list[str]:
+    """The names of what does not hold, in order."""
+    block = Block(streams, accrued)
+    groups = (STRUCTURE, ACCOUNTING)
+    found = [name for group in groups for name, holds in group.items() if not holds(block)]
+    if not _in_band(block):
+        found.append("records are in their band")
+    elif not _sum_is_whole(block, epoch):
+        found.append("weights are a whole at most")
+    return found
+
 
 EPOCH: Final = 100
 

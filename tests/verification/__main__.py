@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import Final
 
-from tests.verification.division_proofs import interpreter_proofs, operand_proofs
+from tests.verification.division_proofs import interpreter_proofs, operand_proofs, small_proofs
 from tests.verification.proofs import Proof, proofs, prove_all
-from tests.verification.small_widths import small_proofs
 
 KINDS: Final[tuple[Callable[[], Iterable[Proof]], ...]] = (proofs, operand_proofs, interpreter_proofs, small_proofs)
 """Generators of proofs: of generated code, of its calls of `operate`, of `operate` itself, of its algorithms."""

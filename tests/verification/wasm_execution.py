@@ -1,4 +1,13 @@
-"""Executes WASM functions with branches, calls and memory on bit vectors of z3, along every path that is possible.
+"""Symbolic execution of WASM on z3 bit vectors.
+
+- Symbolic execution of WASM instruction sequences on z3 bit vectors, for all inputs at once.
+- Decodes a WASM module into functions whose instructions have their operands and the ends of their blocks.
+- Executes WASM functions with branches, calls and memory on bit vectors of z3, along every path that is possible.
+
+The bytes are decoded here according to the tables of the specification, independently of the encoder under test. An
+opcode that is encoded wrongly therefore has another meaning here, as it has for wasmtime. Unknown opcodes are errors.
+
+Sections that arithmetic does not need are skipped. An unknown instruction is an error.
 
 Addresses, and the selectors of tables, must be known numbers. A called function is executed too, unless it has a
 contract: its effect in one step. `Divisions` defines the division instructions. Code that is not modelled raises
@@ -11,21 +20,370 @@ from typing import Any, Final, Protocol
 
 import z3
 
-from tests.verification.wasm_code import (
-    BLOCK,
-    BRANCH,
-    BRANCH_IF,
-    BRANCH_TABLE,
-    CALL,
-    ELSE,
-    END,
-    IF,
-    LOOP,
-    RETURN,
-    Function,
-    Module,
+from runtimes.wasmtime.encoding import u32
+
+z3.Z3_enable_concurrent_dec_ref(z3.main_ctx().ref())  # for the reason in soltest/symbolic/words.py
+
+BINARY: Final[dict[int, Callable[[Any, Any], Any]]] = {
+    0x6A: lambda a, b: a + b,
+    0x6B: lambda a, b: a - b,
+    0x71: lambda a, b: a & b,
+    0x72: lambda a, b: a | b,
+    0x73: lambda a, b: a ^ b,
+    0x74: lambda a, b: a << (b & 31),
+    0x76: lambda a, b: z3.LShR(a, b & 31),
+    0x7C: lambda a, b: a + b,
+    0x7D: lambda a, b: a - b,
+    0x83: lambda a, b: a & b,
+    0x84: lambda a, b: a | b,
+    0x85: lambda a, b: a ^ b,
+    0x86: lambda a, b: a << (b & 63),
+    0x87: lambda a, b: a >> (b & 63),
+    0x88: lambda a, b: z3.LShR(a, b & 63),
+}
+_ORDERED: Final[tuple[Callable[[Any, Any], Any], ...]] = (
+    lambda a, b: a == b,
+    lambda a, b: a != b,
+    lambda a, b: a < b,
+    z3.ULT,
+    lambda a, b: a > b,
+    z3.UGT,
+    lambda a, b: a <= b,
+    z3.ULE,
+    lambda a, b: a >= b,
+    z3.UGE,
 )
-from tests.verification.wasm_model import LIMB, Model
+COMPARED: Final = {first + at: compare for first in (0x46, 0x51) for at, compare in enumerate(_ORDERED)}
+"""Comparisons of 32 bits from 0x46 on, of 64 bits from 0x51 on."""
+
+LIMB: Final = 64
+_FIXED: Final = frozenset((0x7E, 0x86, 0x87, 0x88))
+"""Multiplication, which has products of a fixed width, and shifts, which take amounts modulo 64."""
+
+
+@dataclass(slots=True)
+class Model:
+    """The locals and the operand stack of a WASM function."""
+
+    locals: dict[int, Any]
+    product: Callable[[Any, Any], Any]
+    """Function that returns the 128-bit product of two limbs, possibly as an uninterpreted value."""
+    stack: list[Any] = field(default_factory=list)
+    bits: int = LIMB
+    """Width of WASM's 64-bit numbers in the model; smaller for code whose result does not depend on the width."""
+
+    def run(self, code: bytes) -> None:
+        """Execute a sequence without branches. Raises ValueError for an unknown instruction."""
+        place = 0
+        while place < len(code):
+            opcode = code[place]
+            place += 1
+            if opcode in (0x20, 0x21, 0x22):
+                number, place = unsigned(code, place)
+                self.local(opcode, number)
+            elif opcode in (0x41, 0x42):
+                value, place = signed(code, place)
+                self.stack.append(z3.BitVecVal(value, 32 if opcode == 0x41 else 64))
+            elif opcode == 0xFC:
+                number, place = unsigned(code, place)
+                self.wide(number)
+            else:
+                self.plain(opcode)
+
+    def local(self, opcode: int, number: int) -> None:
+        """Execute local.get, local.set or local.tee."""
+        if opcode == 0x20:
+            self.stack.append(self.locals[number])
+        elif opcode == 0x21:
+            self.locals[number] = self.stack.pop()
+        else:
+            self.locals[number] = self.stack[-1]
+
+    def plain(self, opcode: int) -> None:
+        """Execute an instruction without immediate operands."""
+        stack = self.stack
+        if self.bits != LIMB and opcode in _FIXED:
+            raise ValueError(f"the result of opcode 0x{opcode:02x} depends on the width of numbers")
+        if opcode in BINARY:
+            b, a = stack.pop(), stack.pop()
+            stack.append(BINARY[opcode](a, b))
+        elif opcode in COMPARED:
+            b, a = stack.pop(), stack.pop()
+            stack.append(_bit(COMPARED[opcode](a, b)))
+        elif opcode in (0x45, 0x50):
+            stack.append(_bit(stack.pop() == 0))
+        elif opcode == 0x1B:
+            condition, second, first = stack.pop(), stack.pop(), stack.pop()
+            stack.append(z3.If(condition != 0, first, second))
+        elif opcode == 0x1A:
+            stack.pop()
+        elif opcode == 0xA7:
+            value = stack.pop()
+            stack.append(z3.Extract(31, 0, value) if self.bits > 32 else z3.ZeroExt(32 - self.bits, value))
+        elif opcode == 0xAD:
+            value = stack.pop()  # a truth value, if numbers are narrow
+            stack.append(z3.ZeroExt(32, value) if self.bits > 32 else z3.Extract(self.bits - 1, 0, value))
+        elif opcode == 0x7E:
+            b, a = stack.pop(), stack.pop()
+            stack.append(z3.Extract(63, 0, self.product(a, b)))
+        else:
+            raise ValueError(f"opcode 0x{opcode:02x} is not modelled")
+
+    def wide(self, number: int) -> None:
+        """Execute an instruction of the wide-arithmetic proposal."""
+        stack = self.stack
+        if number in (0x13, 0x14):
+            high, low, upper, lower = stack.pop(), stack.pop(), stack.pop(), stack.pop()
+            a, b = z3.Concat(upper, lower), z3.Concat(high, low)
+            self._put_wide(a + b if number == 0x13 else a - b)
+        elif number == 0x16:
+            b, a = stack.pop(), stack.pop()
+            self._put_wide(self.product(a, b))
+        else:
+            raise ValueError(f"opcode 0xfc {number} is not modelled")
+
+    def _put_wide(self, value: Any) -> None:
+        bits = self.bits
+        self.stack += [z3.Extract(bits - 1, 0, value), z3.Extract(2 * bits - 1, bits, value)]
+
+
+def _bit(condition: Any) -> Any:
+    return z3.If(condition, z3.BitVecVal(1, 32), z3.BitVecVal(0, 32))
+
+
+def unsigned(code: bytes, place: int) -> tuple[int, int]:
+    """Decode LEB128 at a position; return the number and the position behind it."""
+    number = shift = 0
+    while True:
+        byte = code[place]
+        place += 1
+        number |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return number, place
+
+
+def signed(code: bytes, place: int) -> tuple[int, int]:
+    """Decode signed LEB128, in the same way."""
+    begin = place
+    number, place = unsigned(code, place)
+    bits = 7 * (place - begin)
+    return (number - (1 << bits) if number >> (bits - 1) else number), place
+
+
+BLOCK, LOOP, IF, ELSE, END = 0x02, 0x03, 0x04, 0x05, 0x0B
+BRANCH, BRANCH_IF, BRANCH_TABLE, RETURN, CALL = 0x0C, 0x0D, 0x0E, 0x0F, 0x10
+_EMPTY: Final = 0x40
+_ONE_INDEX: Final = frozenset((BRANCH, BRANCH_IF, CALL, 0x20, 0x21, 0x22, 0x23, 0x24))
+_MEMORY: Final = range(0x28, 0x3F)
+_WITHOUT_OPERAND: Final = frozenset((0x00, 0x01, ELSE, END, RETURN, 0x1A, 0x1B, *range(0x45, 0xC5)))
+_TYPES, _IMPORTS, _FUNCTIONS, _GLOBALS, _EXPORTS, _CODE = 1, 2, 3, 6, 7, 10
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """An opcode, with its prefix in the upper byte, and its operands: an index, a number, an offset or depths."""
+
+    opcode: int
+    operands: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class Function:
+    """The types of a function's own locals, and its instructions."""
+
+    locals: list[int] = field(default_factory=list)
+    code: list[Instruction] = field(default_factory=list)
+    ends: dict[int, int] = field(default_factory=dict)
+    """Position of the `end` of each block, loop and if."""
+    alternatives: dict[int, int] = field(default_factory=dict)
+    """Position of the `else` of an if that has one."""
+
+
+class Module:
+    """A module's functions by index, the first of them imported, and its exported functions by name."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._spans: dict[int, tuple[int, int]] = {}
+        """Begin and end of each section, with its header."""
+        sections = self._sections = self._read_sections()
+        self._types = self._read_types(sections[_TYPES])
+        self._signatures = self._read_imports(sections[_IMPORTS])
+        self.imported = len(self._signatures)
+        count, place = unsigned(data, sections[_FUNCTIONS])
+        for _ in range(count):
+            kind, place = unsigned(data, place)
+            self._signatures.append(kind)
+        self.exports = self._read_exports(sections[_EXPORTS])
+        self._bodies = self._read_bodies(sections[_CODE])
+        self.count = self.imported + len(self._bodies)
+        self._decoded: dict[int, Function] = {}
+
+    def exporting(self, name: str, index: int) -> bytes:
+        """Return the module with one more exported function."""
+        data, entry = self._data, bytes((len(name), *name.encode(), 0)) + u32(index)
+        count, first = unsigned(data, self._sections[_EXPORTS])
+        begin, end = self._spans[_EXPORTS]
+        content = u32(count + 1) + data[first:end] + entry
+        return data[:begin] + _EXPORTS.to_bytes() + u32(len(content)) + content + data[end:]
+
+    def function(self, index: int) -> Function:
+        """Return a function that is not imported."""
+        if index not in self._decoded:
+            self._decoded[index] = self._decode(index)
+        return self._decoded[index]
+
+    def parameters(self, index: int) -> int:
+        """Return the number of a function's parameters."""
+        return self._types[self._signatures[index]][0]
+
+    def callees(self, index: int) -> list[int]:
+        """Return the functions that a function calls by index, each once."""
+        found = (each.operands[0] for each in self.function(index).code if each.opcode == CALL)
+        return sorted(set(found))
+
+    def _read_sections(self) -> dict[int, int]:
+        """Return where the content of each section begins."""
+        found, place = {}, 8
+        while place < len(self._data):
+            begin, kind = place, self._data[place]
+            length, place = unsigned(self._data, place + 1)
+            if kind:
+                found[kind] = place
+                self._spans[kind] = begin, place + length
+            place += length
+        return found
+
+    def _read_types(self, place: int) -> list[tuple[int, int]]:
+        count, place = unsigned(self._data, place)
+        found = []
+        for _ in range(count):
+            parameters, place = unsigned(self._data, place + 1)
+            place += parameters
+            results, place = unsigned(self._data, place)
+            place += results
+            found.append((parameters, results))
+        return found
+
+    def _read_imports(self, place: int) -> list[int]:
+        """Return the types of imported functions; memories, tables and globals are skipped."""
+        count, place = unsigned(self._data, place)
+        functions: list[int] = []
+        for _ in range(count):
+            for _ in range(2):
+                length, place = unsigned(self._data, place)
+                place += length
+            kind = self._data[place]
+            place += 1
+            if kind == 0:
+                signature, place = unsigned(self._data, place)
+                functions.append(signature)
+            elif kind == 3:
+                place += 2
+            else:
+                place += kind == 1
+                flags = self._data[place]
+                place += 1
+                for _ in range(1 + (flags & 1)):
+                    _, place = unsigned(self._data, place)
+        return functions
+
+    def _read_exports(self, place: int) -> dict[str, int]:
+        count, place = unsigned(self._data, place)
+        found = {}
+        for _ in range(count):
+            length, place = unsigned(self._data, place)
+            name = self._data[place : place + length].decode()
+            kind = self._data[place + length]
+            index, place = unsigned(self._data, place + length + 1)
+            if kind == 0:
+                found[name] = index
+        return found
+
+    def _read_bodies(self, place: int) -> list[tuple[int, int]]:
+        count, place = unsigned(self._data, place)
+        found = []
+        for _ in range(count):
+            size, place = unsigned(self._data, place)
+            found.append((place, place + size))
+            place += size
+        return found
+
+    def _decode(self, index: int) -> Function:
+        function = Function()
+        place, end = self._bodies[index - self.imported]
+        groups, place = unsigned(self._data, place)
+        for _ in range(groups):
+            count, place = unsigned(self._data, place)
+            function.locals += [self._data[place]] * count
+            place += 1
+        opened: list[int] = []
+        while place < end:
+            instruction, place = self._instruction(place)
+            at = len(function.code)
+            function.code.append(instruction)
+            if instruction.opcode in (BLOCK, LOOP, IF):
+                opened.append(at)
+            elif instruction.opcode == ELSE:
+                function.alternatives[opened[-1]] = at
+            elif instruction.opcode == END and opened:
+                function.ends[opened.pop()] = at
+        return function
+
+    def _instruction(self, place: int) -> tuple[Instruction, int]:
+        data, opcode = self._data, self._data[place]
+        place += 1
+        if opcode in _WITHOUT_OPERAND:
+            return Instruction(opcode), place
+        if opcode in (BLOCK, LOOP, IF):
+            if data[place] != _EMPTY:
+                raise ValueError("a block with results is not modelled")
+            return Instruction(opcode), place + 1
+        if opcode in _ONE_INDEX:
+            number, place = unsigned(data, place)
+            return Instruction(opcode, (number,)), place
+        if opcode in (0x41, 0x42):
+            number, place = signed(data, place)
+            return Instruction(opcode, (number,)), place
+        if opcode in _MEMORY:
+            _, place = unsigned(data, place)
+            offset, place = unsigned(data, place)
+            return Instruction(opcode, (offset,)), place
+        if opcode == BRANCH_TABLE:
+            count, place = unsigned(data, place)
+            depths = []
+            for _ in range(count + 1):
+                depth, place = unsigned(data, place)
+                depths.append(depth)
+            return Instruction(opcode, tuple(depths)), place
+        if opcode in (0xFC, 0xFD):
+            return self._prefixed(opcode, place)
+        if opcode == 0x11:
+            kind, place = unsigned(data, place)
+            table, place = unsigned(data, place)
+            return Instruction(opcode, (kind, table)), place
+        raise ValueError(f"opcode 0x{opcode:02x} is not decoded")
+
+    def _prefixed(self, prefix: int, place: int) -> tuple[Instruction, int]:
+        data = self._data
+        number, place = unsigned(data, place)
+        opcode = prefix << 8 | number
+        if prefix == 0xFC:
+            operands = {0x08: 2, 0x0A: 2, 0x0B: 1}.get(number, 0)
+            return Instruction(opcode), place + operands
+        if number <= 0x0B or number in (0x5C, 0x5D):
+            _, place = unsigned(data, place)
+            offset, place = unsigned(data, place)
+            return Instruction(opcode, (offset,)), place
+        if number in (0x0C, 0x0D):
+            return Instruction(opcode, (int.from_bytes(data[place : place + 16], "little"),)), place + 16
+        if 0x15 <= number <= 0x22:
+            return Instruction(opcode, (data[place],)), place + 1
+        if 0x54 <= number <= 0x5B:
+            raise ValueError(f"opcode 0xfd {number} is not decoded")
+        return Instruction(opcode), place
+
 
 _LOADS: Final = {0x28: 4, 0x29: 8, 0x35: 4, 0xFD00: 16}
 _STORES: Final = {0x36: 4, 0x37: 8, 0x3A: 1, 0xFD0B: 16}

@@ -6,16 +6,16 @@ from typing import Any
 
 from store.blocks.memory import MemoryStore
 from store.trees.amt import MAX_INDEX, Amt
-from tests.fuzz import lying
+from tests.fuzz import trees
 from tests.fuzz.target import Target
 
 
 def run(data: bytes) -> bool:
-    return lying.run(data, _use)
+    return trees.run(data, _use)
 
 
-def _use(store: lying.ArbitraryLinkStore, _width: int, operations: list[Any]) -> None:
-    array = Amt(store, lying.node_cid(0))
+def _use(store: trees.ArbitraryLinkStore, _width: int, operations: list[Any]) -> None:
+    array = Amt(store, trees.node_cid(0))
     for operation in operations[:20]:
         match operation:
             case [0, int(index), bytes(value)] if 0 <= index <= MAX_INDEX:
@@ -26,11 +26,11 @@ def _use(store: lying.ArbitraryLinkStore, _width: int, operations: list[Any]) ->
                 assert index not in array
             case [int(), int(index), bytes()] if 0 <= index <= MAX_INDEX:
                 array.get(index)
-    for _ in islice(array.items(), lying.MAX_ITEMS):
+    for _ in islice(array.items(), trees.MAX_ITEMS):
         pass
-    values = [*islice(array.items(), lying.MAX_ITEMS)]
+    values = [*islice(array.items(), trees.MAX_ITEMS)]
     again = Amt(store, array.flush())
-    assert [*islice(again.items(), lying.MAX_ITEMS)] == values
+    assert [*islice(again.items(), trees.MAX_ITEMS)] == values
 
 
 def seeds() -> Iterator[bytes]:
@@ -39,7 +39,7 @@ def seeds() -> Iterator[bytes]:
         array = Amt(store, None, width)
         for index in indices:
             array.set(index, b"%d" % index)
-        yield lying.renamed(array.flush(), store, width, [[0, 7, b"new"], [1, 9, b""], [2, 1, b""]])
+        yield trees.renamed(array.flush(), store, width, [[0, 7, b"new"], [1, 9, b""], [2, 1, b""]])
 
 
-TARGET = Target(run, seeds, lying.mutation(seeds), share=4, longest=6000)
+TARGET = Target(run, seeds, trees.mutation(seeds), share=4, longest=6000)

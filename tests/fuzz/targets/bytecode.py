@@ -17,9 +17,9 @@ from hypervisor.types import Gas, TokenAmount
 from store.cid import RAW, cid_of
 from store.trees.kamt import Kamt
 from tests.fuzz import trees
-from tests.fuzz.evm_programs import CONTRACT, OPCODES, program, push
 from tests.fuzz.target import MACHINE, Target
 from tests.fuzz.targets.machine import forgetful
+from tests.fuzz.trees import CONTRACT, OPCODES, program, push
 
 SENDER = to_filecoin(EthAddress(bytes(range(1, 21))))
 GAS = (3_000_000, 30_000_000, 200_000_000)

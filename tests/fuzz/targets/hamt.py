@@ -6,17 +6,17 @@ from typing import Any
 
 from store.blocks.memory import MemoryStore
 from store.trees.hamt import Hamt
-from tests.fuzz import lying
+from tests.fuzz import trees
 from tests.fuzz.target import Target
 
 
 def run(data: bytes) -> bool:
-    return lying.run(data, _use)
+    return trees.run(data, _use)
 
 
-def _use(store: lying.ArbitraryLinkStore, width: int, operations: list[Any]) -> None:
+def _use(store: trees.ArbitraryLinkStore, width: int, operations: list[Any]) -> None:
     bits = width if 1 <= width <= 8 else 5
-    tree = Hamt(store, lying.node_cid(0), bits)
+    tree = Hamt(store, trees.node_cid(0), bits)
     for kind, number, name in _calls(operations):
         key = name or b"%d" % number
         if kind == 0:
@@ -27,11 +27,11 @@ def _use(store: lying.ArbitraryLinkStore, width: int, operations: list[Any]) -> 
             assert key not in tree
         else:
             tree.get(key)
-    for _ in islice(tree.items(), lying.MAX_ITEMS):
+    for _ in islice(tree.items(), trees.MAX_ITEMS):
         pass
-    entries = [*islice(tree.items(), lying.MAX_ITEMS)]
+    entries = [*islice(tree.items(), trees.MAX_ITEMS)]
     again = Hamt(store, tree.flush(), bits)
-    assert [*islice(again.items(), lying.MAX_ITEMS)] == entries
+    assert [*islice(again.items(), trees.MAX_ITEMS)] == entries
 
 
 def _calls(operations: list[Any]) -> Iterator[tuple[int, int, bytes]]:
@@ -48,7 +48,7 @@ def seeds() -> Iterator[bytes]:
         tree = Hamt(store, None, width)
         for number in range(count):
             tree.set(b"%d" % number, number)
-        yield lying.renamed(tree.flush(), store, width, [[0, 7, b"new"], [1, 2, b""], [2, 1, b""]])
+        yield trees.renamed(tree.flush(), store, width, [[0, 7, b"new"], [1, 2, b""], [2, 1, b""]])
 
 
-TARGET = Target(run, seeds, lying.mutation(seeds), share=2, longest=6000)
+TARGET = Target(run, seeds, trees.mutation(seeds), share=2, longest=6000)

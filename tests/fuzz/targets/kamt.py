@@ -6,18 +6,18 @@ from typing import Any
 
 from store.blocks.memory import MemoryStore
 from store.trees.kamt import Kamt
-from tests.fuzz import lying
+from tests.fuzz import trees
 from tests.fuzz.target import Target
 
 WORD = 1 << 256
 
 
 def run(data: bytes) -> bool:
-    return lying.run(data, _use)
+    return trees.run(data, _use)
 
 
-def _use(store: lying.ArbitraryLinkStore, _width: int, operations: list[Any]) -> None:
-    tree = Kamt(store, lying.node_cid(0))
+def _use(store: trees.ArbitraryLinkStore, _width: int, operations: list[Any]) -> None:
+    tree = Kamt(store, trees.node_cid(0))
     for operation in operations[:20]:
         match operation:
             case [int(kind), int(number), bytes(name)]:
@@ -31,11 +31,11 @@ def _use(store: lying.ArbitraryLinkStore, _width: int, operations: list[Any]) ->
                     assert tree.get(slot) == (kind and number % WORD)
                 else:
                     tree.get(slot)
-    for _ in islice(tree.items(), lying.MAX_ITEMS):
+    for _ in islice(tree.items(), trees.MAX_ITEMS):
         pass
-    slots = [*islice(tree.items(), lying.MAX_ITEMS)]
+    slots = [*islice(tree.items(), trees.MAX_ITEMS)]
     again = Kamt(store, tree.flush())
-    assert [*islice(again.items(), lying.MAX_ITEMS)] == slots
+    assert [*islice(again.items(), trees.MAX_ITEMS)] == slots
 
 
 def seeds() -> Iterator[bytes]:
@@ -44,7 +44,7 @@ def seeds() -> Iterator[bytes]:
         tree = Kamt(store)
         for slot in slots:
             tree.set(slot, slot + 1 if slot + 1 < WORD else 1)
-        yield lying.renamed(tree.flush(), store, 5, [[1, 7, b"new"], [0, 2, b""], [2, 1, b""]])
+        yield trees.renamed(tree.flush(), store, 5, [[1, 7, b"new"], [0, 2, b""], [2, 1, b""]])
 
 
-TARGET = Target(run, seeds, lying.mutation(seeds), share=3, longest=6000)
+TARGET = Target(run, seeds, trees.mutation(seeds), share=3, longest=6000)

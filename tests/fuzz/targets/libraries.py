@@ -27,7 +27,7 @@ from store.cid import RAW, Cid, cid_of, show
 from store.codec import CodecError, decode, encode
 from tests.fuzz import trees
 from tests.fuzz.target import MACHINE, Target
-from tests.labs import linked_programs
+from tests.labs import libraries
 from tests.planting import replace_attribute
 from tests.runtimes.wasm.guests import call, install_actor, wasm
 
@@ -148,7 +148,7 @@ def generated(rng: Random) -> bytes:
         made.append(module)
         return show(NAMES[len(made) - 1])
 
-    actor = linked_programs.generated(rng).linked(install)
+    actor = libraries.generated(rng).linked(install)
     return encode([*made, actor])
 
 

@@ -36,9 +36,8 @@ from store.codec import CodecError, decode, encode
 from store.links import blocks_below
 from tests.fuzz import trees
 from tests.fuzz.target import MACHINE, Target
-from tests.labs.rent import KEEP, car
-from tests.labs.rent_ledger import GRACE, world
-from tests.labs.worlds import LabNetwork
+from tests.labs.random_programs import LabNetwork
+from tests.labs.rent import GRACE, KEEP, car, world
 from tests.planting import replace_attribute
 
 VALUE = 10**12

@@ -9,8 +9,8 @@ from fvm_hypervisor.laboratory.vectors.t8n import transition
 from hypervisor.errors import InvalidInput
 from runtimes.evm.ethereum.forks import fork_names
 from tests.fuzz import trees
-from tests.fuzz.evm_programs import program
 from tests.fuzz.target import MACHINE, Target
+from tests.fuzz.trees import program
 
 FORKS = fork_names()
 KEY = "0x45a915e4d060149eb4365960e6a7a45f334393093061116b197e3240065ff2d8"

@@ -18,10 +18,10 @@ from localnet import Network
 from store.car.transfer import write_blocks
 from store.cid import cid_of, show
 from store.rocks.database import RocksStore
+from tests.command import HYPERVISOR
 from tests.command import run as run_command
 from tests.fvm_hypervisor.cli.test_node import run
 from tests.patience import slowness
-from tests.prepared import HYPERVISOR
 
 NOBODY = "http://127.0.0.1:1"
 HASH = "0x" + "12" * 32

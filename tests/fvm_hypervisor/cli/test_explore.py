@@ -18,11 +18,10 @@ from localnet.console import Console
 from localnet.ledger.address_index import FILE
 from localnet.rpc.server import serving
 from store.rocks.database import RocksStore
-from tests.command import run
+from tests.command import Program, run
 from tests.fvm_hypervisor.cli.test_node import START, running
 from tests.localnet.conftest import ARTIFACTS
 from tests.localnet.rpc.test_http import ask, request
-from tests.prepared import Program
 
 HASH = "0x" + "12" * 32
 

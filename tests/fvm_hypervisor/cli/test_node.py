@@ -20,8 +20,8 @@ from fvm_hypervisor.bindings.actors.solidity import abi
 from fvm_hypervisor.cli.rpc_client import rpc_request
 from hypervisor.errors import InvalidInput
 from localnet.fork.node_client import NodeError
-from tests import prepared
-from tests.prepared import Program
+from tests import command
+from tests.command import Program
 from tests.web_server import Handler, serving
 
 ARTIFACTS = Path(__file__).resolve().parents[3] / "examples" / "solidity" / "artifacts"
@@ -55,7 +55,7 @@ def terminated(process: Program) -> tuple[str, str]:
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return prepared.run_program(*arguments, timeout=START)
+    return command.run_program(*arguments, timeout=START)
 
 
 @pytest.mark.slow
@@ -207,7 +207,7 @@ def test_silent_node_logs_nothing_for_non_http_request(tmp_path: Path) -> None:
 )
 def test_node_startup_failure_reports_reason(tmp_path: Path, arguments: list[str], code: int, words: str) -> None:
     (tmp_path / "file").touch()
-    done = prepared.run_program("node", "--port", "0", *arguments, folder=tmp_path, timeout=START)
+    done = command.run_program("node", "--port", "0", *arguments, folder=tmp_path, timeout=START)
     assert done.returncode == code
     assert words in done.stderr
     assert "Traceback" not in done.stderr

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fvm_hypervisor.debugger import commands
-from tests import prepared
+from tests import command
 from tests.fvm_hypervisor.debugger.stage import OUT, Stage
 
 LONGEST = 60.0
@@ -92,7 +92,7 @@ def test_terminal_debugs_solidity_call_to_failing_native_actor(screen: Screen, c
 @pytest.mark.slow
 def test_commands_are_lines_of_the_input_without_a_terminal(chain: tuple[Path, Stage]) -> None:
     folder, stage = chain
-    done = prepared.run_program(
+    done = command.run_program(
         "step", f"0x{stage.failed.hex()}", "--state", folder, "--artifacts", OUT, "--break", "line Teller.sol:17",
         "-x", "continue", "-x", "out", "-x", "nonsense", "-x", "step", timeout=LONGEST,
     )  # fmt: skip
@@ -126,7 +126,7 @@ def test_bad_input_is_one_sentence(chain: tuple[Path, Stage], arguments: list[st
     given = [str(folder) if each == "CHAIN" else each for each in arguments]
     if "--break" in given:  # of a transaction that is there
         given[0] = f"0x{stage.failed.hex()}"
-    done = prepared.run_program("step", *given, timeout=LONGEST)
+    done = command.run_program("step", *given, timeout=LONGEST)
     assert done.returncode == (1 if "is not on this chain" in done.stderr else 2)
     assert problem in done.stderr
     assert "Traceback" not in done.stderr

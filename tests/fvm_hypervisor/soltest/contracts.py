@@ -19,7 +19,7 @@ from store.keccak import keccak
 PASS = ["00"]
 FAIL = ["5f5ffd"]
 LOOP = ["again:", "600019", "600119", "80", "09", "50", "@again", "56"]
-"""Like `tests.endless`: slow for its gas, compiled or not."""
+"""Like `tests.patience`: slow for its gas, compiled or not."""
 
 
 def assembled(parts: Sequence[str]) -> bytes:

@@ -22,10 +22,9 @@ from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from fvm_hypervisor.soltest.viewer import NO_LINES
 from fvm_hypervisor.soltest.workers import SuiteWorker, run_suites
-from tests.alarm import alarm_clock
 from tests.command import run
 from tests.fvm_hypervisor.soltest.contracts import LOOP, PASS, artifact, forge_out, write
-from tests.patience import slowness
+from tests.patience import alarm_clock, slowness
 
 SOURCE = """contract Endless {
     function testLoops() external {

@@ -20,7 +20,7 @@ from fvm_hypervisor.soltest.session import SuiteSession
 from fvm_hypervisor.soltest.sources import imports, own_sources, read_sources
 from hypervisor.errors import InvalidInput
 from tests.docs.forge_names import recorded
-from tests.docs.foundry_flags_page import reads
+from tests.docs.generated_parts import reads
 
 
 def test_mutation_operators_and_the_time_limit_are_read(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from store.schema import Schema, SchemaError
 from store.trees.amt import Amt
 from store.trees.hamt import Hamt
 from tests.conftest import data_file
-from tests.store.test_recorded_states import recorded
+from tests.store.trees.test_hamt import recorded
 
 SCHEMAS = {name: Schema.parse(schema_text(name)) for name in NAMES}
 

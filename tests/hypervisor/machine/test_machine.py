@@ -1,5 +1,11 @@
-"""The machine: opening, trials, user code, forks, snapshots, commits."""
+"""The machine, and the selection of runtimes.
 
+- The machine: opening, trials, user code, forks, snapshots, commits.
+- Selection of the runtime for a code CID, and missing runtimes.
+"""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -7,16 +13,16 @@ import pytest
 
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.context import DEVNET_CHAIN_ID, MachineContext
-from hypervisor.errors import Fatal, InvalidInput, InvalidModule
+from hypervisor.errors import Fatal, InvalidInput, InvalidModule, RuntimeUnavailable
 from hypervisor.kernel import Kernel
 from hypervisor.machine.machine import CreationFailed, Hypervisor
-from hypervisor.machine.registry import Outcome
+from hypervisor.machine.registry import Outcome, Registry, Runtime, RuntimeServices
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.state.state_tree import ActorState
 from hypervisor.types import INIT_ACTOR, METHOD_SEND, SYSTEM_ACTOR, ActorID, BlockId, MethodNumber, TokenAmount
 from store.blocks.memory import MemoryStore
-from store.cid import DAG_CBOR, EMPTY_ARRAY_CID, RAW, Cid, cid_of
+from store.cid import DAG_CBOR, EMPTY_ARRAY_CID, RAW, Cid, cid_of, show
 from store.codec import decode, encode
 from tests.hypervisor.conftest import GENESIS
 from tests.hypervisor.world import (
@@ -24,6 +30,7 @@ from tests.hypervisor.world import (
     NEW_KEY,
     SENDER,
     SENDER_BALANCE,
+    ForwardingRuntime,
     Script,
     ScriptedRuntime,
     World,
@@ -350,3 +357,89 @@ def test_restore_removes_code_installed_after_snapshot(machine: Hypervisor) -> N
     machine.install(MODULE)
     machine.flush()
     assert machine.base.get(CODE) == MODULE
+
+
+REGISTERED_CODE, MARKED = cid_of(b"code", RAW), cid_of(b"marked", RAW)
+
+
+def test_registry_defaults_to_wasm_and_override_takes_precedence() -> None:
+    runtimes = {name: ScriptedRuntime() for name in ("wasm", "evm", "mine")}
+    registry = Registry(
+        RuntimeServices(), {MARKED: "evm"}, {name: lambda _, r=runtime: r for name, runtime in runtimes.items()}  # type: ignore[misc]  # mypy does not infer a lambda's default
+    )  # fmt: skip
+    assert registry.runtime_for(REGISTERED_CODE) == ("wasm", runtimes["wasm"])
+    assert registry.runtime_for(MARKED) == ("evm", runtimes["evm"])
+    registry.override(MARKED, "mine")
+    registry.override(REGISTERED_CODE, "mine")
+    assert registry.runtime_for(MARKED) == registry.runtime_for(REGISTERED_CODE) == ("mine", runtimes["mine"])
+    assert registry.names() == {MARKED: "mine", REGISTERED_CODE: "mine"}
+
+
+def test_runtime_is_built_lazily_once_with_machine_options() -> None:
+    built: list[RuntimeServices] = []
+
+    def build(services: RuntimeServices) -> ScriptedRuntime:
+        built.append(services)
+        return ScriptedRuntime()
+
+    services = RuntimeServices({"evm": "py-evm"})
+    registry = Registry(services, {}, {"wasm": build})
+    assert built == []
+    assert registry.runtime_for(REGISTERED_CODE) == registry.runtime_for(MARKED)
+    assert built == [services]
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_a_runtime_is_put_before_another_one_under_its_name(loaded: bool) -> None:
+    behind = ScriptedRuntime()
+    registry = Registry(RuntimeServices(), {}, {"wasm": lambda _: behind})
+    if loaded:
+        assert registry.runtime_for(REGISTERED_CODE) == ("wasm", behind)
+    registry.wrap("wasm", ForwardingRuntime)
+    name, first = registry.runtime_for(REGISTERED_CODE)
+    assert name == "wasm"
+    assert isinstance(first, ForwardingRuntime)
+    assert first.behind is behind
+    registry.wrap("wasm", ForwardingRuntime)
+    _, second = registry.runtime_for(REGISTERED_CODE)
+    assert isinstance(second, ForwardingRuntime)
+    assert second.behind is first
+
+
+def test_missing_runtime_error_names_what_to_install() -> None:
+    registry = Registry(RuntimeServices(), {REGISTERED_CODE: "jvm"})
+    with pytest.raises(
+        RuntimeUnavailable,
+        match=f"runtime 'jvm', required by code {show(REGISTERED_CODE)}, is not installed.*hypervisor.runtimes",
+    ):
+        registry.runtime_for(REGISTERED_CODE)
+
+
+def test_message_to_code_without_runtime_is_reverted() -> None:
+    world = World()
+    to = world.actor(lambda _kernel, _params: None, balance=1)
+    world.machine.registry.override(world.code("multisig"), "jvm")
+    before = world.machine.root
+    with pytest.raises(RuntimeUnavailable):
+        world.send(to)
+    assert world.machine.root == before
+    assert world.send(NEW_KEY, 0).exit_code == 0
+
+
+def test_threads_that_need_a_runtime_at_once_have_the_same() -> None:
+    """Otherwise each has separate caches, and a machine wrapped meanwhile uses a different one than its reader."""
+    everyone, built = threading.Barrier(4), list[ScriptedRuntime]()
+
+    def build(_: RuntimeServices) -> ScriptedRuntime:
+        threading.Event().wait(0.05)
+        built.append(ScriptedRuntime())
+        return built[-1]
+
+    registry = Registry(RuntimeServices(), {}, {"wasm": build})
+
+    def ask(_: int) -> Runtime:
+        everyone.wait(10)
+        return registry.runtime_for(REGISTERED_CODE)[1]
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(ask, range(4))) == built * 4

@@ -33,9 +33,7 @@ from localnet.fork.node_client import NodeClient, NodeError
 from store.blockstore import StoreReadOnly
 from store.cid import RAW, cid_of
 from tests.conftest import samples
-from tests.parallel import COUNT, FEE, FIL, GAS, KILL, execute, play, stage
-from tests.parallel.__main__ import plays
-from tests.parallel.plants import PLANTS
+from tests.parallel import COUNT, FEE, FIL, GAS, KILL, PLANTS, execute, play, plays, stage
 from tests.patience import slowness
 
 HERE = os.getpid()

@@ -1,26 +1,52 @@
-"""Migrations to network versions 19 to 29: roots of forest, single fields by hand, and states that are refused."""
+"""Migrations of the state to a network version.
+
+- Migrations to network versions 19 to 29: roots of forest, single fields by hand, and states that are refused.
+- The migration to network version 29: resulting states of reward and market, and rejected states.
+- Migration of states with many actors: rewritten nodes, memory and progress reports.
+
+`make migration` does the same with a million actors.
+"""
 
 import json
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bridge.bindings import storagepower
+from hypervisor import Genesis, Hypervisor, Message, fil
+from hypervisor.bundles.bundle import Bundle
 from hypervisor.bundles.manifest import Manifest
-from hypervisor.errors import InvalidInput
+from hypervisor.errors import Fatal, InvalidInput
+from hypervisor.integers import decode_bigint, encode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.migrations.migration import migrate_state
-from hypervisor.state.state_tree import ActorState, StateTree
-from hypervisor.types import ActorID, TokenAmount
-from hypervisor.versions.network_versions import NETWORK_VERSIONS, NetworkVersion
+from hypervisor.migrations.nv29 import DENOM, first_streams
+from hypervisor.state.state_tree import STATE_TREE_VERSION, ActorState, StateTree
+from hypervisor.types import (
+    BURNT_FUNDS_ACTOR,
+    MARKET_ACTOR,
+    POWER_ACTOR,
+    REWARD_ACTOR,
+    SYSTEM_ACTOR,
+    ActorID,
+    ChainEpoch,
+    MethodNumber,
+    TokenAmount,
+)
+from hypervisor.versions.network_versions import NETWORK_VERSIONS, NV28, NV29, NetworkVersion
+from hypervisor.versions.stream_settings import DEVELOPMENT, STREAM_SETTINGS, StreamSettings
 from store.blocks.buffered import BufferedStore
 from store.blocks.memory import MemoryStore
 from store.blockstore import Blockstore, get_object, put_object
 from store.cid import Cid, show
-from store.codec import link, unlink
+from store.codec import encode, link, unlink
 from store.trees.amt import Amt
 from store.trees.hamt import Hamt
+from tests.hypervisor.migrations.migration_run import check
 from tests.hypervisor.migrations.random_states import EPOCHS, manifest_of, random_state
 
 FOREST: dict[str, Any] = json.loads((Path(__file__).parent / "forest_migrations.json").read_text(encoding="utf-8"))
@@ -223,3 +249,238 @@ def _actor(tree: StateTree, actor: ActorID) -> ActorState:
     state = tree.get_actor(actor)
     assert state is not None
     return state
+
+
+ALICE = Address.from_bytes(b"\x03" + b"\x03" * 48)
+WRITER = Address.from_bytes(b"\x03" + b"\x04" * 48)
+SOMEBODY_ELSE = Address.from_bytes(b"\x03" + b"\x05" * 48)
+SETTINGS = StreamSettings(20, 900, ALICE, WRITER, SOMEBODY_ELSE)
+UPGRADE_EPOCH = ChainEpoch(10)
+
+
+@pytest.fixture
+def machine() -> Iterator[Hypervisor]:
+    genesis = Genesis(accounts={ALICE: fil(10), WRITER: fil(1), SOMEBODY_ELSE: fil(1)})
+    with Hypervisor.open(genesis=genesis, network=28) as opened:
+        opened.store.put_many(Bundle.embedded("v19").blocks)
+        opened.advance(epoch=UPGRADE_EPOCH)
+        yield opened
+
+
+def upgrade(machine: Hypervisor, settings: StreamSettings | None = SETTINGS) -> None:
+    machine.upgrade(NV29, Bundle.embedded("v19").manifest, settings)
+
+
+def fields_of(machine: Hypervisor, actor: ActorID) -> list[object]:
+    state = machine.state_tree.get_actor(actor)
+    assert state is not None
+    fields: list[object] = get_object(machine.store, state.head)
+    return fields
+
+
+def test_reward_migration_keeps_fields_and_adds_streams(machine: Hypervisor) -> None:
+    """The layout has 15 fields; the weight is 5 % * 10^18, as specified in FIP-0118."""
+    before = fields_of(machine, REWARD_ACTOR)
+    upgrade(machine)
+    after = fields_of(machine, REWARD_ACTOR)
+    assert (len(before), len(after)) == (11, 15)
+    assert after[:9] == before[:9]
+    assert after[9:14] == [b"", b"", 20, bytes([0, 100]), [[2, b""]]]
+    streams, tombstones, pending = get_object(machine.store, unlink(after[14]))
+    slope = 500_000_000_000_000
+    assert streams == [
+        [1, [95 * 10**16, -slope, 11, 50 * 10**16, 95 * 10**16], None],
+        [2, [5 * 10**16, slope, 11, 5 * 10**16, 10 * 10**16], [bytes([0, 101]), [[bytes([0, 102]), DENOM]], [], []]],
+    ]
+    assert (tombstones, pending) == ([], [])
+
+
+def test_market_loses_the_allocations_of_waiting_deals(machine: Hypervisor) -> None:
+    before = fields_of(machine, MARKET_ACTOR)
+    upgrade(machine)
+    after = fields_of(machine, MARKET_ACTOR)
+    assert (len(before), len(after)) == (13, 12)
+    assert after == before[:11] + before[12:]
+
+
+def test_every_actor_has_the_code_of_its_kind(machine: Hypervisor) -> None:
+    old = {actor: machine.manifest.name_of(state.code) for actor, state in machine.state_tree.actors()}
+    upgrade(machine)
+    machine.state_tree.flush()
+    new = {actor: machine.manifest.name_of(state.code) for actor, state in machine.state_tree.actors()}
+    assert machine.manifest == Bundle.embedded("v19").manifest
+    assert old == new
+
+
+@pytest.mark.parametrize(
+    ("network", "slope", "timelock"),
+    [
+        ("mainnet", 190_132_864_846, 20_160),
+        ("calibrationnet", 17_361_111_111_112, 720),
+        ("localnet", 500_000_000_000_000, 50),
+    ],
+)
+def test_each_network_has_its_ramp(machine: Hypervisor, network: str, slope: int, timelock: int) -> None:
+    """The slopes are those printed by forest and go-state-types for their networks."""
+    settings = STREAM_SETTINGS.get(network, DEVELOPMENT)
+    there = replace(settings, authority=ALICE, writer=ALICE, recipient=ALICE)
+    (miners, second), _ = first_streams(machine.state_tree, there, 7, machine.manifest)
+    assert (miners[1][1], second[1][1], settings.timelock) == (-slope, slope, timelock)
+
+
+def test_zero_ramp_leaves_only_miner_stream(machine: Hypervisor) -> None:
+    upgrade(machine, replace(SETTINGS, ramp=0))
+    after = fields_of(machine, REWARD_ACTOR)
+    (streams, _, _) = get_object(machine.store, unlink(after[14]))
+    assert streams == [[1, [DENOM, 0, 0, DENOM, DENOM], None]]
+    assert after[13] == []
+
+
+def test_a_reward_is_split_from_the_next_epoch_on(machine: Hypervisor) -> None:
+    """Miners get 95 % in the first epoch and one per cent less twenty epochs later (20 * 0.05 %)."""
+    miner = _miner(machine)
+    upgrade(machine)
+    for epoch, percent in ((11, 95), (31, 94)):
+        machine.advance(epoch=ChainEpoch(epoch))
+        reward = decode_bigint(fields_of(machine, REWARD_ACTOR)[4]) // 5
+        accrued = _accrued(machine)
+        before = machine.balance(miner)
+        params = encode([miner.to_bytes(), encode_bigint(0), encode_bigint(0), 1])
+        applied = machine.apply_implicit(
+            Message(Address.id(REWARD_ACTOR), Address.id(SYSTEM_ACTOR), method=MethodNumber(2), params=params)
+        )
+        assert applied.exit_code == 0, applied.message
+        assert machine.balance(miner) - before == reward * percent // 100
+        assert _accrued(machine) - accrued == reward * (100 - percent) // 100
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"recipient": Address.id(ActorID(4242))}, "no actor has the address f04242 of the first recipient"),
+        ({"writer": Address.id(BURNT_FUNDS_ACTOR)}, "f099 cannot be the writer of shares"),
+        ({"authority": Address.from_bytes(b"\x03" + b"\x09" * 48)}, "of the stream-weight authority"),
+        ({"timelock": -1}, r"-1 epochs cannot be the timelock of streams: expected a whole number, 0 to 2\^62 - 1"),
+    ],
+)
+def test_actors_that_cannot_have_a_role_are_refused(machine: Hypervisor, changes: dict[str, Any], words: str) -> None:
+    root = machine.root
+    with pytest.raises(InvalidInput, match=words):
+        upgrade(machine, replace(SETTINGS, **changes))
+    assert machine.root == root
+    assert machine.context.network is NV28
+
+
+def test_a_state_that_was_migrated_already_is_refused(machine: Hypervisor) -> None:
+    upgrade(machine)
+    root = machine.root
+    machine.advance(network=NV28)
+    with pytest.raises(InvalidInput, match="actors v18, which cannot read the states of the current actors v19: nv29"):
+        machine.upgrade(NV29, Bundle.embedded().manifest, SETTINGS)
+    assert machine.root == root
+
+
+def test_a_state_without_a_market_is_refused(machine: Hypervisor) -> None:
+    machine.state_tree.delete_actor(MARKET_ACTOR)
+    root = machine.root
+    with pytest.raises(InvalidInput, match="actor f05, whose state the upgrade changes, does not exist"):
+        upgrade(machine)
+    assert machine.root == root
+
+
+def test_a_damaged_reward_state_is_refused(machine: Hypervisor) -> None:
+    state = machine.state_tree.get_actor(REWARD_ACTOR)
+    assert state is not None
+    head = put_object(machine.store, {"not": "a tuple"})
+    machine.state_tree.set_actor(REWARD_ACTOR, state.with_head(head))
+    with pytest.raises(InvalidInput, match="the state of the reward actor has no fields, expected 11"):
+        upgrade(machine)
+
+
+def _miner(machine: Hypervisor) -> Address:
+    creation = storagepower.create_miner(ALICE, ALICE, 10, b"", [])
+    applied = machine.apply_implicit(
+        Message(Address.id(POWER_ACTOR), ALICE, value=fil(1), method=creation.method, params=creation.params)
+    )
+    assert applied.exit_code == 0, applied.message
+    return storagepower.CreateMinerReturn.decode(applied.return_data).id_address
+
+
+def _accrued(machine: Hypervisor) -> int:
+    rows = fields_of(machine, REWARD_ACTOR)[13]
+    assert isinstance(rows, list)
+    return decode_bigint(rows[0][1])
+
+
+COUNT = 12_000
+FIRST = 10_000
+
+
+@pytest.fixture
+def long_migration_machine() -> Iterator[Hypervisor]:
+    with Hypervisor.open(network=NV28.number) as opened:
+        opened.store.put_many(Bundle.embedded("v19").blocks)
+        yield opened
+
+
+def add(machine: Hypervisor, kind: str, count: int = COUNT) -> None:
+    """Add actors of a type, flush, and return a tree without cached actors."""
+    code = machine.manifest.code(kind)
+    for number in range(count):
+        machine.state_tree.set_actor(ActorID(FIRST + number), ActorState(code, balance=TokenAmount(number)))
+    machine.flush()
+    machine.restore(machine.snapshot())
+    machine.store.put_many(Bundle.embedded("v19").blocks)
+
+
+@pytest.mark.slow
+def test_a_slice_of_the_long_run_keeps_its_promises() -> None:
+    record = check(count=12_000, seed=3)
+    assert record.findings == []
+    assert record.stages == {"with code that changes": 10_800, "right afterwards": 12_000}
+
+
+@pytest.mark.slow
+def test_long_migration_visits_every_actor_and_reports_progress(long_migration_machine: Hypervisor) -> None:
+    add(long_migration_machine, "storageminer")
+    messages: list[int] = []
+    long_migration_machine.upgrade(NV29, Bundle.embedded("v19").manifest, progress=messages.append)
+    assert messages == [10_000]
+    code = Bundle.embedded("v19").manifest.code("storageminer")
+    found = {actor: state for actor, state in long_migration_machine.state_tree.actors() if actor >= FIRST}
+    assert found == {ActorID(FIRST + n): ActorState(code, balance=TokenAmount(n)) for n in range(COUNT)}
+
+
+@pytest.mark.slow
+def test_unchanged_nodes_are_neither_written_nor_held(long_migration_machine: Hypervisor) -> None:
+    """A walk that keeps all actors needs about 500 bytes per actor, 6 MB here."""
+    add(long_migration_machine, "ethaccount")
+    old, new = (
+        manifest.code("reward") for manifest in (long_migration_machine.manifest, Bundle.embedded("v19").manifest)
+    )
+    pending = len(long_migration_machine.store.pending)
+    tracemalloc.start()
+    try:
+        long_migration_machine.state_tree.exchange_code({old: new})
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 1_000_000
+    assert len(long_migration_machine.store.pending) - pending < 6  # the path to the changed actor, and the root
+
+
+def test_code_exchange_on_malformed_actor_leaves_tree_unchanged(long_migration_machine: Hypervisor) -> None:
+    add(long_migration_machine, "storageminer", 40)
+    version, actors, info = get_object(long_migration_machine.store, long_migration_machine.root)
+    tree = Hamt(long_migration_machine.store, unlink(actors))
+    tree.set(b"\x00\x7f", [link(long_migration_machine.manifest.code("account")), 1])
+    broken = put_object(long_migration_machine.store, [version, link(tree.flush()), info])
+    state = StateTree(long_migration_machine.store, broken)
+    old, new = (
+        long_migration_machine.manifest.code("storageminer"),
+        Bundle.embedded("v19").manifest.code("storageminer"),
+    )
+    with pytest.raises(Fatal, match="the actors of the state tree cannot be read"):
+        state.exchange_code({old: new})
+    assert version == STATE_TREE_VERSION
+    assert state.flush() == broken

@@ -23,7 +23,7 @@ from localnet.rpc.lotus_values import base64_bytes, cid
 from localnet.rpc.node import Node
 from store.codec import encode, link
 from tests.conftest import data_file
-from tests.hypervisor.signed_headers import bls_signature, public_key
+from tests.hypervisor.test_proofs import bls_signature, public_key
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.conftest import Client, Failed
 

@@ -27,9 +27,8 @@ from localnet.rpc.http import application
 from localnet.rpc.method_table import MethodTable
 from localnet.rpc.node import Node, NodeLimits
 from localnet.rpc.server import Server, ready_file, serving
-from tests.endless import ENDLESS
 from tests.localnet.conftest import ARTIFACTS
-from tests.patience import slowness
+from tests.patience import ENDLESS, slowness
 
 CHAIN_ID = b'{"jsonrpc":"2.0","id":1,"method":"eth_chainId"}'
 LIMIT = 100_000

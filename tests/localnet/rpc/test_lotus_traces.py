@@ -22,8 +22,8 @@ from localnet.calls.pace import Ended, Pace, Turns
 from localnet.rpc.filecoin_messages import state_call
 from localnet.rpc.lotus_shapes import address_json
 from localnet.rpc.lotus_traces import NO_CALL, ExecutionTraces
-from tests.conformance.golden import BUILT_IN_ACTORS_RUN, MESSAGE_FILES
 from tests.conftest import bundle_folder, with_data
+from tests.golden_cases import BUILT_IN_ACTORS_RUN, MESSAGE_FILES
 from tests.localnet.rpc.asking import ALICE, INBOX, calldata, deploy
 from tests.localnet.rpc.conftest import Client
 

@@ -8,10 +8,10 @@ import pytest
 from localnet import Network
 from localnet.console import Console
 from localnet.rpc.node import Node
-from tests.endless import ENDLESS
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.asking import ALICE
 from tests.localnet.rpc.conftest import Client, Failed, refusal
+from tests.patience import ENDLESS
 
 LOOP = f"0x{ENDLESS.hex()}"
 UNDERFLOW = "0x5ffd"

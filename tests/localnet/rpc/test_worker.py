@@ -29,10 +29,9 @@ from localnet.rpc.queries import QueryThread
 from localnet.rpc.server import Server
 from localnet.rpc.worker import MAX_LATER, RequestThread
 from localnet.traces.trace import trace
-from tests.endless import ENDLESS
 from tests.localnet.rpc.asking import ALICE, NOBODY
 from tests.localnet.rpc.executing import HASHING, SOON, running
-from tests.patience import slowness
+from tests.patience import ENDLESS, slowness
 
 
 def test_response_is_sent_before_deferred_work() -> None:

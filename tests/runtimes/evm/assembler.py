@@ -1,7 +1,16 @@
-"""Assembler for test programs: bytecode from mnemonics."""
+"""Bytecode and revert data for tests.
+
+- Assembler for test programs: bytecode from mnemonics.
+- Revert data of Solidity errors, encoded with eth-abi.
+"""
+
+from typing import Any
+
+from eth_abi.abi import encode as abi_encode
 
 from runtimes.evm.ethereum.forks import LATEST_FORK
 from runtimes.evm.opcodes import OPCODE_NUMBERS as FILECOIN
+from store.keccak import keccak
 
 NUMBERS = {**FILECOIN, **{opcode.name: number for number, opcode in LATEST_FORK.opcodes.items()}}
 """Opcodes of Filecoin's and Ethereum's rules by name."""
@@ -46,3 +55,9 @@ def deployer(runtime: bytes) -> bytes:
 def returned_word(expression: str) -> bytes:
     """Return a program that returns the word that `expression` leaves on the stack."""
     return assemble(f"{expression} 0 MSTORE 32 0 RETURN")
+
+
+def error_data(signature: str, *arguments: Any) -> bytes:
+    """Return the revert data of an error with these arguments."""
+    types = signature[signature.index("(") + 1 : -1].split(",")
+    return keccak(signature.encode())[:4] + abi_encode(types, arguments)

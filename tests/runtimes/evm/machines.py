@@ -1,28 +1,229 @@
-"""Two machines under Ethereum's rules, on the plain and the fast engine, whose results must be equal."""
+"""Machines and hosts for tests of the EVM runtime.
+
+- A machine with an Ethereum account, and helpers to deploy and call contracts.
+- A host in memory, for tests of an engine alone.
+- Two machines under Ethereum's rules, on the plain and the fast engine, whose results must be equal.
+"""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.ethereum.addresses import EthAddress, masked_id
+from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, masked_id, to_filecoin
 from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.transactions import ACCESS_LIST, Transaction
+from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.events import Log
+from bridge.filecoin.evm_state import EvmState
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, INVOKE_EVM, CreateReturn, invoke_params, invoke_return
+from bridge.gas import GasBudget
+from hypervisor.bundles.genesis import Genesis
+from hypervisor.errors import ActorExit
+from hypervisor.gas import GasTracker
 from hypervisor.kernel.call import MAX_TOTAL_MEMORY, Call, CallResult
 from hypervisor.machine.call_manager import CallManager
+from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
 from hypervisor.messages.events import StampedEvent
-from hypervisor.types import INIT_ACTOR, ActorID
-from runtimes.evm.engine import SubcallInputs, SubcallOutcome
+from hypervisor.messages.message import Message
+from hypervisor.tracing import StepTracer
+from hypervisor.types import EAM_ACTOR, INIT_ACTOR, ActorID, Gas, MethodNumber, TokenAmount
+from hypervisor.versions.network_versions import LATEST, network_version
+from runtimes.evm.code import analyse
+from runtimes.evm.engine import Frame, Step, SubcallInputs, SubcallOutcome, TreeMode, TxContext
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.ethereum.application import TransactionResult
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.ethereum.subcalls import CallingAccount, execute_subcall
-from tests.runtimes.evm.assembler import assemble
+from runtimes.evm.filecoin_rules import filecoin_evm_rules
+from runtimes.evm.py_evm import PyEvmEngine, PyEvmTable
+from runtimes.evm.rules import EvmRules
+from store.keccak import keccak
+from tests.runtimes.evm.assembler import assemble, deployer
+
+SENDER_ETH = EthAddress(bytes.fromhex("e01e2bdd4f9a789002da086a6445ca6481c6864c"))
+SENDER = to_filecoin(SENDER_ETH)
+BLOCK_LIMIT = Gas(10_000_000_000)
+
+
+def open_machine(**options: Any) -> Hypervisor:
+    """Return a machine in memory whose account `SENDER` has 1,000 FIL."""
+    genesis = Genesis(accounts={SENDER: TokenAmount(1000 * 10**18)})
+    return Hypervisor.open(genesis=genesis, **options)
+
+
+@dataclass
+class Chain:
+    """Sends messages from `SENDER` and counts its nonce."""
+
+    machine: Hypervisor = field(default_factory=open_machine)
+    nonce: int = 0
+
+    def send(
+        self, to: Address, method: int, params: bytes = b"", value: int = 0, gas_limit: Gas = BLOCK_LIMIT
+    ) -> ApplyResult:
+        """Apply an explicit message."""
+        message = Message(
+            to=to,
+            from_=SENDER,
+            nonce=self.nonce,
+            value=TokenAmount(value),
+            method=MethodNumber(method),
+            params=params,
+            gas_limit=gas_limit,
+        )
+        self.nonce += 1
+        result = self.machine.apply(message)
+        if result.fatal is not None:
+            raise result.fatal
+        return result
+
+    def deploy(self, runtime: bytes, value: int = 0) -> EthAddress:
+        """Create a contract with this runtime code."""
+        return self.deploy_init(deployer(runtime), value)
+
+    def deploy_init(self, init_code: bytes, value: int = 0) -> EthAddress:
+        """Create a contract with this init code."""
+        result = self.send(Address.id(EAM_ACTOR), CREATE_EXTERNAL_METHOD, byte_string(init_code), value)
+        assert result.exit_code == 0, result.message
+        return CreateReturn.decode(result.return_data).eth_address
+
+    def invoke(
+        self, contract: EthAddress, calldata: bytes = b"", value: int = 0, gas_limit: Gas = BLOCK_LIMIT
+    ) -> ApplyResult:
+        """Call a contract."""
+        return self.send(to_filecoin(contract), INVOKE_EVM, invoke_params(calldata), value, gas_limit)
+
+    def call(self, contract: EthAddress, calldata: bytes = b"", value: int = 0) -> bytes:
+        """Call a contract, which must succeed, and return its decoded data."""
+        result = self.invoke(contract, calldata, value)
+        assert result.exit_code == 0, f"exit {result.exit_code}: {result.message}"
+        return invoke_return(result.return_data)
+
+    def state(self, contract: EthAddress) -> EvmState:
+        """Return a contract's state from its head."""
+        actor = self.machine.actor(to_filecoin(contract))
+        assert actor is not None
+        return EvmState.decode(self.machine.store.get(actor.head))
+
+    def balance(self, address: Address) -> int:
+        """Return the balance of an address, 0 if there is no actor."""
+        actor = self.machine.actor(address)
+        return 0 if actor is None else actor.balance
+
+
+RULES = filecoin_evm_rules(LATEST)
+TABLE = PyEvmTable(RULES)
+CALLER = EthAddress(b"\xca" * 20)
+MYSELF = EthAddress(b"\x5e" * 20)
+OTHER = EthAddress(b"\x07" * 20)
+ORIGIN = EthAddress(b"\x01" * 20)
+MEMORY_LIMIT = 1 << 20
+
+
+class FakeHost:
+    """A host that serves all calls from dictionaries."""
+
+    def __init__(self, gas: int = 10**12) -> None:
+        self.tracker = GasTracker(gas)
+        self.gas = GasBudget(self.tracker, RULES.gas_rate)
+        self.steps: StepTracer | None = None
+        self.storage: dict[int, int] = {}
+        self.transient: dict[int, int] = {}
+        self.balances: dict[EthAddress, int] = {MYSELF: 1000, OTHER: 7}
+        self.codes: dict[EthAddress, bytes] = {OTHER: b"\x60\x01"}
+        self.logs: list[tuple[list[bytes], bytes]] = []
+        self.beneficiary: EthAddress | None = None
+        self.granted: list[int] = []
+
+    @property
+    def message(self) -> object:
+        return self
+
+    def get_refund(self) -> int:
+        return 0
+
+    def get_storage(self, key: int) -> int:
+        return self.storage.get(key, 0)
+
+    def set_storage(self, key: int, value: int) -> None:
+        self.storage[key] = value
+
+    def get_transient_storage(self, key: int) -> int:
+        return self.transient.get(key, 0)
+
+    def set_transient_storage(self, key: int, value: int) -> None:
+        self.transient[key] = value
+
+    def get_balance(self, address: EthAddress) -> int:
+        return self.balances.get(address, 0)
+
+    def get_self_balance(self) -> int:
+        return self.balances[MYSELF]
+
+    def get_code_size(self, address: EthAddress) -> int:
+        return len(self.codes.get(address, b""))
+
+    def get_code_hash(self, address: EthAddress) -> bytes:
+        return b"\xc0" * 32 if address in self.codes else bytes(32)
+
+    def copy_code(self, address: EthAddress) -> bytes:
+        return self.codes.get(address, b"")
+
+    def get_tx_context(self) -> TxContext:
+        return TxContext(11, ZERO_ADDRESS, 12, 13, 14, 15, 16)
+
+    def get_origin(self) -> EthAddress:
+        return ORIGIN
+
+    def get_prev_randao(self) -> bytes:
+        return b"\x44" * 32
+
+    def get_gas_left(self) -> int:
+        return self.gas.available_gas()
+
+    def get_block_hash(self, number: int) -> bytes:
+        return number.to_bytes(32, "big") if number < 12 else bytes(32)
+
+    def keccak256(self, data: bytes) -> bytes:
+        return keccak(data)
+
+    def emit_log(self, topics: Sequence[bytes], data: bytes) -> None:
+        self.logs.append((list(topics), data))
+
+    def selfdestruct(self, beneficiary: EthAddress) -> None:
+        self.beneficiary = beneficiary
+
+    def tree_mode(self) -> TreeMode | None:
+        return None
+
+    def grow_memory(self, size: int) -> int:
+        if size > MEMORY_LIMIT:
+            raise ActorExit(4, message="no more memory")
+        self.granted.append(size)
+        return size
+
+
+def frame_of(
+    code: bytes, calldata: bytes = b"", value: int = 0, static: bool = False, rules: EvmRules = RULES
+) -> Frame:
+    """Return a frame in the context of `MYSELF`, called by `CALLER`."""
+    return Frame(rules, analyse(code), calldata, CALLER, MYSELF, value, static)
+
+
+def run(code: bytes, host: FakeHost | None = None, calldata: bytes = b"", value: int = 0, static: bool = False) -> Step:
+    """Start a frame under the newest rules and return its first step."""
+    return PyEvmEngine(TABLE).start(frame_of(code, calldata, value, static), host or FakeHost())
+
+
+def rules_of(number: int) -> EvmRules:
+    """Return the rules of a network version."""
+    return filecoin_evm_rules(network_version(number))
 
 
 @dataclass

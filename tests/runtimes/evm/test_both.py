@@ -1,4 +1,8 @@
-"""Two engines side by side: equal runs pass, and every kind of difference is reported with the instructions."""
+"""Two engines side by side.
+
+- Two engines side by side: equal runs pass, and every kind of difference is reported with the instructions.
+- A tracer of program counters receives those of every instruction, from every engine, at the same gas.
+"""
 
 import json
 from collections import Counter
@@ -9,22 +13,35 @@ from typing import Any
 import pytest
 
 from bridge.ethereum.block import EthereumBlock
+from bridge.evm_steps import EvmStep
 from hypervisor.context import MachineContext
 from hypervisor.errors import ActorExit, OutOfGas
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.tracing import StepRecorder
+from hypervisor.tracing import CounterTracer, StepRecorder
 from hypervisor.types import TokenAmount
 from runtimes.evm.both import EnginesDiffer, pair_engines
 from runtimes.evm.engine import CallInputs, CreateInputs, Engine, FrameOutcome, Status, Step, SubcallOutcome
+from runtimes.evm.engines import ENGINES, engine_factory
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.fast.engine import FastEngine
 from runtimes.evm.opcodes import OPCODE_NUMBERS
 from runtimes.evm.py_evm import PyEvmTable
-from tests.engines.plants import planted
+from tests.engines.compare import planted
 from tests.runtimes.evm.assembler import assemble
-from tests.runtimes.evm.chain import Chain, open_machine
-from tests.runtimes.evm.fake_host import OTHER, RULES, TABLE, FakeHost, frame_of
-from tests.runtimes.evm.machines import CALLEE, LEFT, Twins, call, nearly_full
+from tests.runtimes.evm.machines import (
+    CALLEE,
+    LEFT,
+    OTHER,
+    RULES,
+    TABLE,
+    Chain,
+    FakeHost,
+    Twins,
+    call,
+    frame_of,
+    nearly_full,
+    open_machine,
+)
 
 EVERYTHING = f"""
     1 2 MUL 0 MSTORE  64 0 KECCAK256 5 SSTORE  5 SLOAD 6 TSTORE  6 TLOAD POP
@@ -255,3 +272,43 @@ def test_an_interrupt_meanwhile_ends_the_second_engine_too() -> None:
     with pytest.raises(OutOfGas, match="interrupted"):
         play("65536 loop: 1 SWAP1 SUB DUP1 @loop JUMPI STOP", Interrupted, host)
     assert [str(error) for error in ended] == ["interrupted"]
+
+
+class Places(StepRecorder):
+    """Records program counters from either tracer method."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counters: list[int] = []
+
+    def visit(self, counter: int, /) -> None:
+        self.counters.append(counter)
+
+
+def run(engine: str, host: FakeHost, program: str) -> None:
+    made = engine_factory(engine, RULES)()
+    step = made.start(frame_of(assemble(program)), host)
+    while not isinstance(step, FrameOutcome):
+        step = made.resume(SubcallOutcome(True, b"\x09" * 40))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    "program", [EVERYTHING, "1 2 ADD 0 DIV POP 0 0 REVERT", "1 POP POP"], ids=["all", "revert", "underflow"]
+)
+def test_the_places_are_those_of_the_steps(engine: str, program: str) -> None:
+    placed, stepped = FakeHost(), FakeHost()
+    places, steps = Places(), StepRecorder()
+    placed.steps, stepped.steps = places, steps
+    run(engine, placed, program)
+    run("py-evm", stepped, program)
+    told = [event.pc for event in steps.events if isinstance(event, EvmStep)]
+    heard = places.counters or [event.pc for event in places.events if isinstance(event, EvmStep)]
+    assert heard == told
+    assert placed.gas.left == stepped.gas.left
+    assert placed.storage == stepped.storage
+
+
+def test_a_recorder_of_steps_wants_more_than_places() -> None:
+    assert not isinstance(StepRecorder(), CounterTracer)
+    assert isinstance(Places(), CounterTracer)

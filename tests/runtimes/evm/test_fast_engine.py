@@ -1,26 +1,42 @@
-"""The fast engine with damaged artifacts, modules and instances, and in many threads."""
+"""The fast engine: damaged artifacts, threads, and cached storage.
+
+- The fast engine with damaged artifacts, modules and instances, and in many threads.
+- Concurrent messages of two machines on the engine's instances do not affect each other.
+- Storage words cached by the fast engine's guest: when they are valid, and when not.
+
+While a frame of the first message waits for its callee, a frame of the second starts.
+
+Expected: the plain engine's results.
+"""
 
 import threading
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from struct import Struct
+from typing import Any
 
 import pytest
 
-from bridge.ethereum.addresses import masked_id, to_filecoin
+from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
 from bridge.ethereum.block import EthereumBlock
 from hypervisor.context import MachineContext
 from hypervisor.errors import Fatal, RuntimeUnavailable
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.types import INIT_ACTOR, ActorID, TokenAmount
-from runtimes.evm.engine import Host
+from runtimes.evm.engine import Frame, Host, Step
 from runtimes.evm.ethereum.accounts import Accounts
+from runtimes.evm.ethereum.alloc import AllocAccount
+from runtimes.evm.fast.engine import FastEngine
 from runtimes.evm.fast.instance import _POSITION, MAX_REUSED_MEMORY, FastInstance
 from runtimes.evm.fast.pool import TIERED, Pool, guest_module, pool
 from runtimes.wasmtime.cache import ModuleCache, load_or_compile
 from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine, own_engine
+from tests.differential.grammar import SENDER
+from tests.engines.scenes import Batch, Call
+from tests.engines.worlds import EthereumMachine, output_of
 from tests.runtimes.evm.assembler import assemble
-from tests.runtimes.evm.chain import Chain, open_machine
+from tests.runtimes.evm.machines import Chain, open_machine
 
 TINY = bytes.fromhex("0061736d01000000")
 """An empty module, which compiles immediately."""
@@ -216,3 +232,227 @@ def test_networks_in_threads_share_no_state() -> None:
     for thread in threads:
         thread.join()
     assert counts == {which: 10 * which for which in range(1, 5)}
+
+
+_SOON = 10.0
+_LEAVES = f"0x{masked_id(INIT_ACTOR).hex()} BALANCE POP "
+"""Code that reads a native actor's balance, after which the frame waits for its callees in every rule set."""
+_CALLS = _LEAVES + "0 0 0 0 0 0x{0} GAS CALL 0 MSTORE 32 0 RETURN"
+"""A contract that returns whether its call succeeded."""
+_INNER, _BESIDE = assemble("1 5 SSTORE"), assemble(_LEAVES + "1 6 SSTORE")
+
+Planted = Callable[[FastInstance, threading.Event], None]
+"""An action at the start of the second message's frame; the event is set when the first message has ended."""
+
+
+def both(monkeypatch: pytest.MonkeyPatch, rules: str, planted: Planted) -> tuple[int, Callable[[], bytes]]:
+    """Return the first message's result, and a function that returns the second's."""
+    start, run = FastEngine._start, FastInstance.run
+    begun, ended, second_thread, asked = threading.Event(), threading.Event(), set[int](), list[Future[bytes]]()
+    with open_under(rules) as machine, open_under(rules) as other, ThreadPoolExecutor(1) as threads:
+        chain, beside = Chain(machine), Chain(other)
+        contract, second = chain.deploy(assemble(_CALLS.format(chain.deploy(_INNER).hex()))), beside.deploy(_BESIDE)
+
+        def watched(engine: FastEngine, frame: Frame, host: Host) -> Step:
+            if frame.code.data == _INNER and not asked:
+                asked.append(threads.submit(beside.call, second))
+                assert begun.wait(_SOON)
+            elif frame.code.data == _BESIDE:
+                second_thread.add(threading.get_ident())
+            return start(engine, frame, host)
+
+        def run_planted(instance: FastInstance, command: int, host: Host) -> int:
+            if threading.get_ident() in second_thread and not begun.is_set():
+                begun.set()
+                planted(instance, ended)
+            return run(instance, command, host)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(FastEngine, "_start", watched)
+            patched.setattr(FastInstance, "run", run_planted)
+            try:
+                result = chain.call(contract)
+            finally:
+                ended.set()
+            (results,) = asked
+            results.exception(_SOON)
+        return int.from_bytes(result, "big"), results.result
+
+
+@pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
+def test_waiting_frame_resumes_beside_another_call(monkeypatch: pytest.MonkeyPatch, rules: str) -> None:
+    in_time: list[bool] = []
+    result, other = both(monkeypatch, rules, lambda _, ended: in_time.append(ended.wait(_SOON)))
+    assert (result, other(), in_time) == (1, b"", [True])
+
+
+@pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
+def test_engine_failure_does_not_break_concurrent_message(monkeypatch: pytest.MonkeyPatch, rules: str) -> None:
+    def fail(instance: FastInstance, _: threading.Event) -> None:
+        raise instance.failed(ValueError("a defect"))
+
+    result, other = both(monkeypatch, rules, fail)
+    assert result == 1
+    with pytest.raises(Fatal, match="a defect"):
+        other()
+    assert not any(instance.broken for instance in pool(TIERED)._instances)
+
+
+def test_a_message_has_one_instance_however_many_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the space for its frames would depend on concurrent messages."""
+    taken: list[FastInstance] = []
+    acquire = Pool.acquire
+
+    def noted(self: Pool, message: object) -> FastInstance:
+        taken.append(acquire(self, message))
+        return taken[-1]
+
+    with open_under("filecoin") as machine:
+        chain = Chain(machine)
+        contract = chain.deploy(assemble(_CALLS.format(chain.deploy(_INNER).hex())))
+        first = pool(TIERED).acquire(chain)  # held while the message prefix, and free when its callee does
+        monkeypatch.setattr(Pool, "acquire", noted)
+        start = FastEngine._start
+
+        def watched(engine: FastEngine, frame: Frame, host: Host) -> Step:
+            if frame.code.data == _INNER:
+                pool(TIERED).release(first)
+            return start(engine, frame, host)
+
+        monkeypatch.setattr(FastEngine, "_start", watched)
+        chain.call(contract)
+    assert len(taken) == 2
+    assert taken[0] is taken[1] is not first
+    assert all(instance.owner is None for instance in taken)
+
+
+ONE, OTHER = (EthAddress(bytes([number]) * 20) for number in (0xB1, 0xB2))
+_SLOTS = assemble("1 SLOAD 2 SLOAD ADD 3 SLOAD ADD 1 SSTORE 0 2 SSTORE GAS 4 SSTORE 1 SLOAD 0 MSTORE 32 0 RETURN")
+_GAS = 1_000_000
+
+
+@pytest.fixture
+def guest_responses(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Record each response to the guest; a new guest has no cached words."""
+    pool.cache_clear()
+    counted: list[int] = []
+    tell = FastInstance.supply
+
+    def count(self: FastInstance, *given: Any) -> bool:
+        counted.append(1)
+        return tell(self, *given)
+
+    monkeypatch.setattr(FastInstance, "supply", count)
+    return counted
+
+
+def worlds(code: bytes, other: dict[int, int]) -> list[EthereumMachine]:
+    """Return the plain and the fast engine, with a contract of slots 1 and 2 and another of the same code."""
+    made = [EthereumMachine(engine, "Osaka") for engine in ("py-evm", "fast")]
+    contracts = {ONE: AllocAccount(0, 1, code, {1: 5, 2: 6}), OTHER: AllocAccount(0, 1, code, other)}
+    for world in made:
+        world.begin(Batch("words", "Osaka", False, {SENDER: AllocAccount(10**20), **contracts}, ()))
+    return made
+
+
+def alike(made: list[EthereumMachine], call: Call) -> None:
+    """Check that both give the same result for a transaction, which is rolled back."""
+    plain, fast = (world.attempt(call, _GAS) for world in made)
+    assert fast == plain
+    assert fast.exit_code == 0
+
+
+def test_storage_word_is_fetched_once_per_storage(guest_responses: list[int]) -> None:
+    made = worlds(_SLOTS, {1: 7})
+    alike(made, Call(ONE, b"", 0, _GAS))
+    assert len(guest_responses) == 4  # a slot for each: 1, 2, 3, 4
+    alike(made, Call(ONE, b"", 0, _GAS))
+    assert len(guest_responses) == 4
+    alike(made, Call(OTHER, b"", 0, _GAS))  # the same slots of another storage
+    assert len(guest_responses) == 7  # 2 and 3 are one range of absent slots there
+
+
+def test_the_same_slots_of_two_storages_are_apart(guest_responses: list[int]) -> None:
+    call_other = f"32 0 0 0 0 0x{OTHER.hex()} GAS CALL POP 0 MLOAD 1 SLOAD ADD 1 SSTORE"
+    made = worlds(assemble(f"CALLER 0x{SENDER.hex()} EQ @outer JUMPI 1 SLOAD 0 MSTORE 32 0 RETURN outer: {call_other}"),
+                  {1: 7, 2: 8})  # fmt: skip
+    for _ in range(2):
+        alike(made, Call(ONE, b"", 0, _GAS))
+    assert guest_responses
+
+
+@pytest.mark.parametrize("listed", [(1,), (1, 2, 3, 4), (9,)])
+def test_access_list_slots_with_known_values_are_warm(guest_responses: list[int], listed: tuple[int, ...]) -> None:
+    made = worlds(_SLOTS, {})
+    alike(made, Call(ONE, b"", 0, _GAS))
+    known = len(guest_responses)
+    alike(made, Call(ONE, b"", 0, _GAS, ((ONE, listed),)))
+    assert len(guest_responses) > known
+    alike(made, Call(ONE, b"", 0, _GAS))
+
+
+def test_a_storage_that_changed_has_its_new_words(guest_responses: list[int]) -> None:
+    made = worlds(_SLOTS, {})
+    alike(made, Call(ONE, b"", 0, _GAS))
+    for world in made:
+        changed = world.after(Call(ONE, b"", 0, _GAS), _GAS)
+        world.begin(Batch("changed", "Osaka", False, {**changed, SENDER: AllocAccount(10**20)}, ()))
+    known = len(guest_responses)
+    alike(made, Call(ONE, b"", 0, _GAS))
+    assert len(guest_responses) > known
+
+
+@pytest.mark.parametrize(
+    ("first", "fetched"),
+    # 30 or 10 stored slots, and ranges of 2^n absent ones: in the first case from 1000, 1008, 1024, 1088, 1120, 1128,
+    # 1160, 1168 and 1184 on; in the second from 1160, 1168, 1184, 1216 and 1280 on
+    [(1000, 30 + 9), (1150, 10 + 5), (1 << 200, 1)],
+    ids=["around stored slots", "after stored slots", "far from stored slots"],
+)
+def test_absent_slots_are_fetched_by_ranges(guest_responses: list[int], first: int, fetched: int) -> None:
+    count = 200
+    write = f"DUP1 {first} ADD DUP1 SLOAD 1 ADD SWAP1 SSTORE"
+    code = assemble(f"0 loop: {write} 1 ADD DUP1 {count} GT @loop JUMPI")
+    stored = dict.fromkeys((*range(700, 1000), *range(1130, 1160)), 9)
+    made = [EthereumMachine(engine, "Osaka") for engine in ("py-evm", "fast")]
+    for world in made:
+        contract = AllocAccount(0, 1, code, stored)
+        world.begin(Batch("ranges", "Osaka", False, {SENDER: AllocAccount(10**20), ONE: contract}, ()))
+    gas = 10_000_000
+    plain, fast = (world.attempt(Call(ONE, b"", 0, gas), gas) for world in made)
+    assert fast == plain
+    assert fast.exit_code == 0
+    assert len(guest_responses) == fetched
+    accounts = [world.after(Call(ONE, b"", 0, gas), gas) for world in made]
+    assert accounts[0] == accounts[1]
+
+
+@pytest.mark.slow
+def test_storages_beyond_cache_limit_have_separate_slots(guest_responses: list[int]) -> None:
+    count = 1_100
+    first = 0xC0 << 152
+    calls = f"32 0 0 0 0 DUP6 0x{first:040x} ADD GAS CALL POP 0 MLOAD 32 MLOAD ADD 32 MSTORE"
+    caller = assemble(f"0 loop: {calls} 1 ADD DUP1 {count} GT @loop JUMPI 32 32 RETURN")
+    results = assemble("1 SLOAD 0 MSTORE 32 0 RETURN")
+    callees = {
+        EthAddress((first + number).to_bytes(20, "big")): AllocAccount(0, 1, results, {1: number + 1})
+        for number in range(count)
+    }
+    assert sums({ONE: AllocAccount(0, 1, caller), **callees}) == [count * (count + 1) // 2] * 2
+
+
+@pytest.mark.slow
+def test_slots_beyond_cache_limit_are_reloaded_correctly(guest_responses: list[int]) -> None:
+    count = 17_000
+    reads = "DUP1 SLOAD 32 MLOAD ADD 32 MSTORE"
+    code = assemble(f"0 loop: {reads} 1 ADD DUP1 {count} GT @loop JUMPI 32 32 RETURN")
+    words = {number: number + 1 for number in range(count)}
+    assert sums({ONE: AllocAccount(0, 1, code, words)}) == [count * (count + 1) // 2] * 2
+
+
+def sums(contracts: dict[EthAddress, AllocAccount]) -> list[int]:
+    """Return what one of the contracts returns in two calls on the fast engine."""
+    world = EthereumMachine("fast", "Cancun")
+    world.begin(Batch("many", "Cancun", False, {SENDER: AllocAccount(10**20), **contracts}, ()))
+    call = Call(ONE, b"", 0, 100_000_000)
+    return [int.from_bytes(output_of(world.attempt(call, call.gas_limit)), "big") for _ in range(2)]

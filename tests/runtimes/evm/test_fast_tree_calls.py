@@ -1,29 +1,43 @@
-"""Calls within a tree: depth, total memory, execution contexts, and delegated code (EIP-7702).
+"""Calls and changes within a call tree of the fast engine.
+
+- Calls within a tree: depth, total memory, execution contexts, and delegated code (EIP-7702).
+- Changes of a call tree: every kind of change, committed and rolled back, and created contracts.
 
 Each scenario runs once as one tree, and once with an abandoned first frame, so that its calls are separate trees.
 Expected: the plain engine's results, and values by hand from the EIPs.
+
+Each scenario runs once as one tree, and once with an abandoned first frame, so that its calls are separate trees that
+must see earlier changes. Expected: the plain engine's results, and values by hand from the EIPs.
 """
 
 import pytest
 
-from bridge.ethereum.addresses import EthAddress, masked_id
+from bridge.ethereum.addresses import EthAddress, create2_address, create_address, masked_id
+from bridge.ethereum.block import MAX_CODE_SIZE, EthereumBlock
 from bridge.ethereum.delegations import DELEGATION_PREFIX
 from hypervisor.types import FIRST_DYNAMIC_ACTOR
 from runtimes.evm.ethereum.alloc import AllocAccount
-from tests.runtimes.evm.assembler import assemble
+from store.keccak import keccak
+from tests.runtimes.evm.assembler import assemble, deployer
 from tests.runtimes.evm.machines import (
+    BLAKE,
     CALLEE,
     CONTRACT,
     EMPTY,
     IDENTITY,
     KILLER,
+    LAST_NONCE,
     LENDER,
     NOBODY,
+    P256,
+    PAIRING,
     TAKEN,
     TWIN_OTHER,
     WRITER,
+    Slots,
     Twins,
     call,
+    create,
     nearly_full,
     word,
 )
@@ -193,3 +207,207 @@ def test_before_prague_a_delegation_is_no_code_that_runs(twins: Twins, prefix: s
     after = twins.run(f"{prefix} {call(LENDER)} 2 SSTORE", "", lender, fork="Cancun")
     assert after.slots.get(2, 0) == 0
     assert not after.accounts[LENDER].storage
+
+
+RUNTIME = assemble("CALLER SELFDESTRUCT")
+MADE = create2_address(CALLEE, (3).to_bytes(32, "big"), deployer(RUNTIME))
+
+EFFECTS = {
+    "an address is looked at": f"{word(TWIN_OTHER)} BALANCE POP",
+    "a slot is looked at": "9 SLOAD POP",
+    "a slot is written": "7 8 SSTORE",
+    "a slot is cleared": "0 1 SSTORE",
+    "a slot is cleared and set": "0 1 SSTORE 6 1 SSTORE",
+    "a slot is as it was again": "6 1 SSTORE 5 1 SSTORE",
+    "a slot is counted up": "2 SLOAD 1 ADD 2 SSTORE",
+    "a transient slot is counted up": "3 TLOAD 1 ADD DUP1 3 TSTORE 4 SSTORE",
+    "a log": "7 SELFBALANCE 0 0 LOG2",
+    "money for somebody": f"{call(TWIN_OTHER, 1)} POP",
+    "money for nobody": f"{call(NOBODY, 1)} POP",
+    "money for itself": f"{call(CALLEE, 1, gas='0')} POP",
+    "an empty account is called": f"{call(EMPTY)} POP",
+    "nobody is called": f"{call(NOBODY)} POP",
+    "a contract by nonce": f"{create(deployer(RUNTIME), 1)} DUP1 EXTCODEHASH 5 SSTORE 6 SSTORE",
+    "a contract by salt": f"{create(deployer(RUNTIME), 1, salt=3)} DUP1 EXTCODESIZE 5 SSTORE 6 SSTORE",
+    "a contract without code": f"{create(b'', 0)} BALANCE POP",
+    "a contract that goes at once": f"{create(RUNTIME, 1)} EXTCODESIZE 5 SSTORE",
+    "a contract that pays itself and goes": f"{create(assemble('ADDRESS SELFDESTRUCT'), 1)} BALANCE 5 SSTORE",
+    "a contract that goes later": f"{create(deployer(RUNTIME), 1)} 0 0 0 0 1 6 DUP1 POP DUP6 GAS CALL POP POP",
+    "a contract that writes": f"{create(assemble('7 7 SSTORE 7 7 TSTORE'), 0, salt=1)} 5 SSTORE",
+    "a contract that fails": f"{create(assemble('7 7 SSTORE INVALID'), 1)} 5 SSTORE",
+    "a contract that refuses": f"{create(assemble('7 7 SSTORE 0 0 REVERT'), 1)} 5 SSTORE",
+    "a contract of reserved code": f"{create(assemble('0xef 0 MSTORE8 1 0 RETURN'), 1)} 5 SSTORE",
+    "an old contract pays out": f"{call(KILLER)} POP {word(KILLER)} BALANCE 5 SSTORE",
+    "money for a precompile that fails in the guest": f"{call(BLAKE, 1)} 5 SSTORE {word(BLAKE)} BALANCE 6 SSTORE",
+    "money for one that fails on the host": f"{call(PAIRING, 1, size=1)} 5 SSTORE {word(PAIRING)} BALANCE 6 SSTORE",
+    "money for one that does not": f"{call(PAIRING, 1)} 5 SSTORE {word(PAIRING)} BALANCE 6 SSTORE",
+    "money for the newest precompile": f"{call(P256, 1)} 5 SSTORE RETURNDATASIZE 6 SSTORE",
+}
+
+
+@pytest.mark.parametrize("ends", ["0 0 REVERT", "INVALID", "STOP"])
+@pytest.mark.parametrize("does", EFFECTS.values(), ids=EFFECTS.keys())
+def test_call_effects_are_kept_or_reverted_with_call(twins: Twins, prefix: str, does: str, ends: str) -> None:
+    """The callee makes the change, ends this way, makes it again and succeeds; then the caller reads the state."""
+    callee = f"{does} CALLDATASIZE @keeps JUMPI {ends} keeps: STOP"
+    looks = " ".join(
+        f"{word(address)} BALANCE {word(address)} EXTCODEHASH XOR {number} SSTORE"
+        for number, address in enumerate((TWIN_OTHER, EMPTY, NOBODY, MADE, CALLEE), 20)
+    )
+    contract = f"{prefix} {call(CALLEE)} 2 SSTORE {call(CALLEE, size=1)} 3 SSTORE {looks}"
+    after = twins.run(contract, callee)
+    assert after.result.success
+    assert after.slots.get(2, 0) == (ends == "STOP")
+    assert after.slots[3] == 1
+    assert twins.trees["ended"] == (2 if prefix else 1)
+
+
+@pytest.mark.parametrize("ends", ["0 0 REVERT", "INVALID"])
+@pytest.mark.parametrize("does", EFFECTS.values(), ids=EFFECTS.keys())
+def test_reverted_effects_are_absent(twins: Twins, prefix: str, does: str, ends: str) -> None:
+    """The callee's change is reverted; then the caller reads, calls and pays the accounts that could exist.
+
+    An account with only a balance has the hash of empty code (EIP-1052).
+    """
+    looks = " ".join(
+        f"{word(address)} EXTCODESIZE {word(address)} EXTCODEHASH ADD {number} SSTORE {call(address)} POP "
+        f"{call(address, 1)} POP {word(address)} EXTCODEHASH {number + 10} SSTORE"
+        for number, address in enumerate((NOBODY, MADE, create_address(CALLEE, 1)), 20)
+    )
+    after = twins.run(f"{prefix} {call(CALLEE)} POP {looks}", f"{does} {ends}")
+    assert after.result.success
+    no_code = int.from_bytes(keccak(b""), "big")
+    assert dict(after.slots) == {1: 5, 30: no_code, 31: no_code, 32: no_code}
+    assert after.accounts[CALLEE] == AllocAccount(50, 1, after.accounts[CALLEE].code, {1: 5})
+
+
+@pytest.mark.parametrize("ends", ["0 0 REVERT", "INVALID", "STOP"])
+def test_new_contract_survives_reverted_selfdestruct(twins: Twins, prefix: str, ends: str) -> None:
+    """EIP-6780: a contract created in the transaction is deleted with it, unless the destroying call failed."""
+    made = create2_address(CONTRACT, (3).to_bytes(32, "big"), deployer(RUNTIME))
+    after = twins.run(f"{prefix} {create(deployer(RUNTIME), 1, salt=3)} POP {call(CALLEE)} POP", f"{call(made)} {ends}")
+    assert (made in after.accounts) == (ends != "STOP")
+
+
+@pytest.mark.parametrize("does", EFFECTS.values(), ids=EFFECTS.keys())
+def test_first_frame_effects_match_plain_engine(twins: Twins, prefix: str, does: str) -> None:
+    """After an abandoned frame, only its creations and calls run as trees."""
+    after = twins.run(f"{prefix} {does} {does}")
+    assert after.result.success
+
+
+@pytest.mark.parametrize("kind", ["DELEGATECALL", "CALLCODE"])
+@pytest.mark.parametrize("does", EFFECTS.values(), ids=EFFECTS.keys())
+def test_delegated_code_effects_match_in_first_frame(twins: Twins, prefix: str, does: str, kind: str) -> None:
+    lent = {TAKEN: AllocAccount(0, 1, assemble(does))}
+    after = twins.run(f"{prefix} {call(TAKEN, 1, kind)} 2 SSTORE {call(TAKEN, 1, kind)} 3 SSTORE", "", lent)
+    assert after.result.success
+    assert after.slots.get(3) == 1
+    assert after.accounts[TAKEN] == lent[TAKEN]
+
+
+# --- empty accounts (EIP-161) -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("does", "stays"),
+    [
+        (call(EMPTY), False),
+        (call(EMPTY, kind="STATICCALL"), False),
+        (call(EMPTY, kind="DELEGATECALL"), True),
+        (call(EMPTY, kind="CALLCODE"), True),
+        (call(EMPTY, value=1), True),
+        (f"{word(EMPTY)} BALANCE", True),
+        (call(CALLEE), False),
+    ],
+)
+@pytest.mark.parametrize("ends", ["STOP", "0 0 REVERT"])
+def test_an_empty_account_that_is_touched_goes(twins: Twins, prefix: str, does: str, stays: bool, ends: str) -> None:
+    """A call with or without value touches it, as does a SELFDESTRUCT to it; a reverted touch does not count."""
+    heir = {CALLEE: AllocAccount(0, 1, assemble(f"{word(EMPTY)} SELFDESTRUCT"))}
+    outer = {TWIN_OTHER: AllocAccount(3, 1, assemble(f"{does} {ends}"))}
+    after = twins.run(f"{prefix} {call(TWIN_OTHER)} 2 SSTORE", "", heir | outer)
+    assert (EMPTY in after.accounts) == (stays or ends != "STOP")
+    assert after.accounts.get(EMPTY, AllocAccount()).balance == (does == call(EMPTY, value=1) and ends == "STOP")
+
+
+# --- creation ---------------------------------------------------------------------------------------------------------
+
+FIVE = deployer(assemble("5"))
+AT = create2_address(CONTRACT, (3).to_bytes(32, "big"), FIVE)
+
+
+@pytest.mark.parametrize(
+    ("there", "made"),
+    [
+        (AllocAccount(), True),
+        (AllocAccount(3), True),
+        (AllocAccount(0, 1), False),
+        (AllocAccount(0, 0, b"\0"), False),
+        (AllocAccount(0, 0, b"", {7: 1}), False),
+        (AllocAccount(3, 0, b"", {7: 1}), False),
+    ],
+    ids=["empty", "money", "a nonce", "code", "slots", "slots and money"],
+)
+@pytest.mark.parametrize("listed", [(), ((AT, (7,)),)], ids=["", "listed"])
+def test_nothing_is_created_where_nonce_code_or_slots_are(
+    twins: Twins, prefix: str, there: AllocAccount, made: bool, listed: Slots
+) -> None:
+    """EIP-684, EIP-7610. A merely touched slot does not count; a forbidden creation uses up its gas."""
+    maker = f"{create(FIVE, salt=3)} 2 SSTORE {word(AT)} BALANCE POP"
+    after = twins.run(f"{prefix} {maker}", "", {AT: there}, listed=listed)
+    assert after.slots.get(2, 0) == (int.from_bytes(AT, "big") if made else 0)
+    inner = {CONTRACT: AllocAccount(100, 1, assemble(f"{prefix} {call(TAKEN)} POP 1 2 SSTORE"))}
+    elsewhere = create2_address(TAKEN, (3).to_bytes(32, "big"), FIVE)
+    inner[TAKEN] = AllocAccount(0, 1, assemble(maker))
+    after = twins.run("", "", inner | {elsewhere: there}, listed=((elsewhere, (7,)),) if listed else ())
+    assert bool(after.accounts[TAKEN].storage.get(2, 0)) == made
+
+
+@pytest.mark.parametrize(("nonce", "made"), [(LAST_NONCE - 1, True), (LAST_NONCE, False)])
+def test_account_at_maximum_nonce_cannot_create_contract(twins: Twins, prefix: str, nonce: int, made: bool) -> None:
+    """EIP-2681; its gas is returned."""
+    creator = {TAKEN: AllocAccount(0, nonce, assemble(f"{create(FIVE)} 2 SSTORE"))}
+    after = twins.run(f"{prefix} {call(TAKEN)} 2 SSTORE", "", creator)
+    assert after.slots[2] == 1
+    assert bool(after.accounts[TAKEN].storage.get(2, 0)) == made
+    assert after.accounts[TAKEN].nonce == nonce + made
+
+
+@pytest.mark.parametrize("limit", [MAX_CODE_SIZE, 100, None])
+def test_code_and_init_code_have_limits(twins: Twins, prefix: str, limit: int | None) -> None:
+    """EIP-170 and EIP-3860; a block may set other limits, or none."""
+    block = EthereumBlock("Prague", gas_limit=1 << 60, code_limit=limit)
+    size = MAX_CODE_SIZE if limit is None else limit
+    for more, made in ((0, True), (1, limit is None)):
+        init = assemble(f"{size + more} 0 RETURN")
+        maker = f"{prefix} {create(init)} EXTCODESIZE 2 SSTORE"
+        assert (twins.run(maker, block=block, gas=20_000_000).slots.get(2, 0) != 0) == made
+        # zeros as init code: they stop
+        long = {TAKEN: AllocAccount(0, 1, assemble(f"{2 * size + more} 0 0 CREATE 2 SSTORE"))}
+        after = twins.run(f"{prefix} {call(TAKEN)} 2 SSTORE", "", long, block=block)
+        assert after.slots.get(2, 0) == made
+
+
+def test_failed_create_address_stays_warm(twins: Twins, prefix: str) -> None:
+    failing = assemble("INVALID")
+    at = create2_address(CALLEE, (3).to_bytes(32, "big"), failing)
+    callee = f"{create(failing, salt=3)} POP GAS {word(at)} BALANCE POP GAS SWAP1 SUB 2 SSTORE"
+    after = twins.run(f"{prefix} {call(CALLEE)} POP", callee)
+    assert after.accounts[CALLEE].storage[2] == 100 + 3 + 2 + 2  # EIP-2929; PUSH20, POP, GAS
+
+
+def test_access_listed_slot_of_created_contract_is_warm(twins: Twins, prefix: str) -> None:
+    init = assemble("GAS 7 SLOAD POP GAS SWAP1 SUB 2 SSTORE")
+    at = create2_address(CALLEE, (3).to_bytes(32, "big"), init)
+    after = twins.run(f"{prefix} {call(CALLEE)} POP", f"{create(init, salt=3)} POP", listed=((at, (7,)),))
+    assert after.accounts[at].storage[2] == 100 + 3 + 2 + 2
+
+
+def test_access_listed_empty_slot_does_not_block_create(twins: Twins, prefix: str) -> None:
+    """The address has got a balance by then, so the account exists, but no slot was ever written."""
+    at = create2_address(CALLEE, (3).to_bytes(32, "big"), FIVE)
+    callee = f"{call(at, 1)} POP {create(FIVE, salt=3)} 2 SSTORE"
+    after = twins.run(f"{prefix} {call(CALLEE)} POP", callee, listed=((at, (7,)),))
+    assert after.accounts[CALLEE].storage[2] == int.from_bytes(at, "big")
+    assert after.accounts[at].balance == 1

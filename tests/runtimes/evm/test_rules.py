@@ -1,17 +1,39 @@
-"""The tables: opcodes and precompiles by network version."""
+"""Tables of opcodes and engines, and jump destinations.
+
+- The tables: opcodes and precompiles by network version.
+- Jump destinations and their cache.
+- Engines by name: all commands report a missing one in one line.
+"""
+
+import random
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from eth.vm import mnemonics, opcode_values
+from eth.vm.code_stream import CodeStream
 from eth.vm.forks.cancun.opcodes import CANCUN_OPCODES
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bridge.ethereum.addresses import EthAddress
+from fvm_hypervisor.cli.options import OWN_ENGINE
+from hypervisor.errors import RuntimeUnavailable
+from hypervisor.installation import OWN_EVM
+from hypervisor.machine.opening import EVM_ENGINES
+from hypervisor.machine.registry import RuntimeServices
 from hypervisor.versions.network_versions import NETWORK_VERSIONS
+from runtimes.evm import engines
+from runtimes.evm.code import CodeCache, analyse
 from runtimes.evm.opcodes import FILECOIN_OPCODES, OPCODE_NUMBERS
 from runtimes.evm.precompiles.ethereum import ETHEREUM
 from runtimes.evm.precompiles.filecoin import FILECOIN
 from runtimes.evm.precompiles.prices import PRICES
 from runtimes.evm.rules import precompile_address
-from tests.runtimes.evm.fake_host import rules_of
+from runtimes.evm.runtime import EvmRuntime
+from store.cid import RAW, cid_of
+from tests.command import run
+from tests.runtimes.evm.machines import rules_of
 
 NUMBERS_OF_CANCUN_ONLY = {"BLOBHASH": 0x49, "BLOBBASEFEE": 0x4A, "CALLCODE": 0xF2}
 _RENAMED = {"SHA3": "KECCAK256", "DIFFICULTY": "PREVRANDAO"}
@@ -79,3 +101,87 @@ def test_every_precompile_that_rules_name_exists_and_has_a_price() -> None:
     named = set(rules_of(28).precompiles.values())
     assert named == set(ETHEREUM) | set(FILECOIN)
     assert set(PRICES) == set(ETHEREUM)
+
+
+JUMPDEST = OPCODE_NUMBERS["JUMPDEST"]
+dense_code = st.lists(st.sampled_from([JUMPDEST, 0x60, 0x61, 0x7F, 0x01, 0x00]), max_size=120).map(bytes)
+
+
+@given(dense_code | st.binary(max_size=200))
+def test_jump_destinations_are_those_of_py_evm(code: bytes) -> None:
+    stream = CodeStream(code)
+    expected = {place for place, byte in enumerate(code) if byte == JUMPDEST and stream.is_valid_opcode(place)}
+    assert analyse(code).jump_destinations == expected
+
+
+def test_the_cache_gives_the_same_analysis_again() -> None:
+    cache, code = CodeCache(), bytes([JUMPDEST])
+    cid = cid_of(code, RAW)
+    assert cache.get(cid, code) is cache.get(cid, code)
+
+
+def test_the_cache_drops_the_least_recently_used_code() -> None:
+    cache = CodeCache(max_bytes=250)
+    codes = [bytes([number]) * 100 for number in range(3)]
+    cids = [cid_of(code, RAW) for code in codes]
+    first, second = (cache.get(cid, code) for cid, code in zip(cids[:2], codes[:2], strict=True))
+    cache.get(cids[0], codes[0])
+    cache.get(cids[2], codes[2])
+    assert cache.get(cids[0], codes[0]) is first
+    assert cache.get(cids[1], codes[1]) is not second
+
+
+def test_code_larger_than_the_cache_is_still_analysed() -> None:
+    cache, code = CodeCache(max_bytes=10), bytes([JUMPDEST]) * 100
+    assert len(cache.get(cid_of(code, RAW), code).jump_destinations) == 100
+
+
+@pytest.mark.slow
+def test_undersized_code_cache_is_thread_safe() -> None:
+    cache = CodeCache(max_bytes=40)
+    codes = [bytes([number]) * 10 for number in range(8)]
+    cids = [cid_of(code, RAW) for code in codes]
+
+    def use(seed: int) -> None:
+        for place in random.Random(seed).choices(range(len(codes)), k=20_000):
+            assert cache.get(cids[place], codes[place]).data == codes[place]
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(use, range(4)))
+    finally:
+        sys.setswitchinterval(before)
+
+
+@pytest.fixture
+def without_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "_FAST_PACKAGE", "runtimes.evm.absent")
+
+
+def test_machine_and_commands_share_engines_and_default() -> None:
+    assert set(engines.ENGINES) < set(EVM_ENGINES)
+    assert OWN_EVM == OWN_ENGINE in engines.ENGINES
+
+
+def test_an_unknown_engine_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(
+        RuntimeUnavailable, match="'geth' is not known: choose one of py-evm, fast, fast:interpret, fast:compile, both"
+    ):
+        EvmRuntime(RuntimeServices({"evm": "geth"}))
+
+
+@pytest.mark.parametrize("name", ["fast", "both"])
+def test_missing_engine_is_refused_with_one_line_error(without_fast: None, name: str) -> None:
+    with pytest.raises(RuntimeUnavailable, match=f"the EVM engine '{name}' is not installed: choose py-evm"):
+        EvmRuntime(RuntimeServices({"evm": name}))
+
+
+@pytest.mark.parametrize("command", ["statetest", "fevmtest", "t8n", "node"])
+def test_command_with_missing_evm_engine_exits_with_2(without_fast: None, command: str) -> None:
+    # a node that did not refuse would serve for ever: this one cannot listen
+    further = {"node": ["--host", "300.1.1.1"], "t8n": []}.get(command, ["x"])
+    done = run(command, "--evm", "fast", *further)
+    assert done.exit_code == 2
+    assert "not installed" in done.output

@@ -13,7 +13,7 @@ from store.cid import RAW, cid_of, parse_cid, show
 from store.codec import link
 from store.trees.kamt import Kamt, KamtError
 from tests.conftest import data_file, samples
-from tests.store.counting import CountingStore
+from tests.store.stores import CountingStore
 
 TOP = (1 << 256) - 1
 

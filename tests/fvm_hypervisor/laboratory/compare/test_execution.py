@@ -24,9 +24,9 @@ from hypervisor.versions.network_versions import NV29
 from localnet import Network
 from localnet.ledger.upgrades import NO_UPGRADES
 from tests.command import run
-from tests.conformance.golden import BUILT_IN_ACTORS_RUN
 from tests.conftest import bundle_folder
 from tests.fvm_hypervisor.laboratory.small_actor import ADDRESS, METHOD, SmallActor
+from tests.golden_cases import BUILT_IN_ACTORS_RUN
 from tests.localnet.conftest import Clock
 
 GOLDEN = Path(__file__).resolve().parents[3] / "golden"

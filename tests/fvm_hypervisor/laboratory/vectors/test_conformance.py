@@ -39,9 +39,9 @@ from store.trees.hamt import Hamt
 from store.trees.kamt import Kamt
 from tests.command import run
 from tests.command import run as run_command
-from tests.conformance.golden import GOLDEN
 from tests.conformance.tipset_corpus import file_of
 from tests.conftest import bundle_folder, data_file
+from tests.golden_cases import GOLDEN
 
 CODE = cid_of(b"some code", RAW)
 

@@ -24,7 +24,7 @@ from fvm_hypervisor.laboratory.vectors.t8n import transition
 from hypervisor.errors import InvalidInput
 from runtimes.evm.ethereum.alloc import state_root
 from runtimes.evm.ethereum.chain_import import schedule_of
-from tests import prepared
+from tests import command
 from tests.conftest import data_file, samples, with_data
 from tests.golden_cases import ethereum_cases
 
@@ -34,7 +34,7 @@ SET_CODE = "vectors/state_tests/prague/eip7702_set_code_tx/test_double_auth.json
 
 
 def run(*arguments: str | Path, folder: Path | None = None, text: str = "") -> subprocess.CompletedProcess[str]:
-    return prepared.run_program(*arguments, folder=folder, text=text)
+    return command.run_program(*arguments, folder=folder, text=text)
 
 
 def records(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
@@ -537,10 +537,10 @@ def test_command_reports_each_test_and_the_forks(tmp_path: Path) -> None:
     chains = {name: CASES[name] for name in ("Frontier chain", "EIP158ToByzantiumAt5 chain")}
     broken = {**CASES["Osaka chain"], "lastblockhash": "0x" + "00" * 32}
     (tmp_path / "chains.json").write_text(json.dumps({**chains, "broken": broken}), encoding="utf-8")
-    done = prepared.run_program("blocktest", "--json", "--workers", "1", tmp_path)
+    done = command.run_program("blocktest", "--json", "--workers", "1", tmp_path)
     assert done.returncode == 1
     assert [json.loads(line)["pass"] for line in done.stdout.splitlines()] == [True, True, False]
     assert "EIP158ToByzantiumAt5: 1 passed, 0 failed" in done.stderr
-    alone = prepared.run_program("blocktest", "--fork", "frontier", tmp_path)
+    alone = command.run_program("blocktest", "--fork", "frontier", tmp_path)
     assert (alone.returncode, alone.stderr.count("passed")) == (0, 2)
-    assert "network 'Fronter' is not known" in prepared.run_program("blocktest", "--fork", "Fronter", tmp_path).stderr
+    assert "network 'Fronter' is not known" in command.run_program("blocktest", "--fork", "Fronter", tmp_path).stderr

@@ -1,8 +1,20 @@
-"""Filecoin messages under Ethereum's rules: forbidden operations on contracts and accounts of others."""
+"""Messages and inner transactions under Ethereum's rules.
+
+- Filecoin messages under Ethereum's rules: forbidden operations on contracts and accounts of others.
+- Accounts of a message around inner transactions; expected results by hand from EIP-2929 and EIP-3529.
+- The cache of contracts across messages only changes speed.
+
+Expected: the results of executors without a cache.
+"""
+
+import random
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn
 from hypervisor.exit_codes import ExitCode
@@ -10,9 +22,19 @@ from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
+from hypervisor.state import state_tree
+from hypervisor.state.undo_map import Journal
 from hypervisor.types import EAM_ACTOR, METHOD_CONSTRUCTOR, Gas, MethodNumber
+from runtimes.evm.ethereum import contract_states
+from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
+from runtimes.evm.ethereum.contract_states import ContractCache
+from runtimes.evm.ethereum.executor import EthereumExecutor
+from store.blocks.memory import MemoryStore
+from store.links import reachable
+from store.trees.kamt import Kamt
 from tests.runtimes.evm.assembler import assemble, deployer
+from tests.runtimes.evm.test_fast_trees import CALLEE, CONTRACT, SENDER, machine
 
 MESSAGE_SENDER, TARGET, OWNED = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB, 0xCC))
 RUNTIME = assemble("1 0 MSTORE 32 0 RETURN")
@@ -69,3 +91,212 @@ def test_a_message_to_the_address_manager_makes_a_contract(message_machine: Hype
     assert result.exit_code == 0, result.message
     created = CreateReturn.decode(result.return_data).eth_address
     assert dict(read_alloc(message_machine))[created] == AllocAccount(0, 1, RUNTIME)
+
+
+OTHER = EthAddress(bytes([0x77]) * 20)
+
+
+def inner(outer: Accounts, slot: int, word: int) -> None:
+    """Run an inner transaction that writes a slot of the contract and touches an address."""
+    outer.commit_part()
+    accounts = outer.for_inner_transaction()
+    actor = accounts.existing(CONTRACT)
+    accounts.load(actor, slot)
+    accounts.store(actor, slot, word)
+    accounts.warm(OTHER)
+    touched = accounts.touched_slots()
+    accounts.write_back()
+    outer.continue_after(touched, accounts.touched_addresses())
+
+
+def test_warm_slots_keep_original_values_across_inner_txs() -> None:
+    with machine("STOP") as made:
+        accounts = Accounts(made, Journal(), False)
+        actor = accounts.existing(CONTRACT)
+        assert accounts.load(actor, 1) == (0, False)
+        accounts.store(actor, 1, 5)
+        inner(accounts, 2, 7)
+        inner(accounts, 1, 6)
+        assert accounts.slot_state(actor, CONTRACT, 1) == (0, 6, True)
+        assert accounts.slot_state(actor, CONTRACT, 2) == (0, 7, True)
+        assert accounts.slot_state(actor, CONTRACT, 3) == (0, 0, False)
+        assert (accounts.load(actor, 2), accounts.original(actor, 2)) == ((7, True), 0)
+        assert sorted(accounts.slot_words()) == [6, 7]
+        assert accounts.is_warm(OTHER)
+
+
+def test_rollback_across_inner_txs_is_flushed_by_next_part() -> None:
+    with machine("STOP") as made:
+        accounts = Accounts(made, Journal(), False)
+        actor = accounts.existing(CONTRACT)
+        accounts.store(actor, 1, 5)
+        tree, journal = made.state_tree.begin(), accounts.journal.mark()
+        inner(accounts, 2, 7)
+        inner(accounts, 1, 6)
+        made.state_tree.rollback(tree)
+        accounts.journal.rollback(journal)
+        assert accounts.slot_state(actor, CONTRACT, 1) == (0, 5, True)
+        assert accounts.slot_state(actor, CONTRACT, 2) == (0, 0, False)
+        assert not accounts.is_warm(OTHER)
+        accounts.commit_part()
+        assert accounts.for_inner_transaction().word(actor, 1) == 5
+
+
+def test_image_is_restored_across_inner_transactions() -> None:
+    with machine("STOP") as made:
+        accounts = Accounts(made, Journal(), False)
+        actor = accounts.existing(CONTRACT)
+        accounts.store(actor, 1, 5)
+        tree, journal = made.state_tree.image(), accounts.journal.image()
+        for _ in range(2):
+            inner(accounts, 1, 6)
+            inner(accounts, 2, 7)
+            made.state_tree.restore_image(tree)
+            accounts.journal.restore_image(journal)
+            assert accounts.slot_state(actor, CONTRACT, 1) == (0, 5, True)
+            assert accounts.slot_state(actor, CONTRACT, 2) == (0, 0, False)
+        accounts.commit_part()
+        assert accounts.for_inner_transaction().word(actor, 1) == 5
+
+
+def test_slots_made_cold_take_written_values_as_original() -> None:
+    with machine("STOP") as made:
+        accounts = Accounts(made, Journal(), False)
+        actor = accounts.existing(CONTRACT)
+        accounts.store(actor, 1, 5)
+        accounts.warm_all((OTHER, CALLEE))
+        inner(accounts, 2, 7)
+        accounts.make_cold((CALLEE,))
+        assert accounts.slot_state(actor, CONTRACT, 1) == (5, 5, False)
+        assert accounts.slot_state(actor, CONTRACT, 2) == (7, 7, False)
+        assert (accounts.is_warm(OTHER), accounts.is_warm(CALLEE)) == (False, True)
+        inner(accounts, 2, 8)
+        assert accounts.slot_state(actor, CONTRACT, 2) == (7, 8, True)
+        assert not accounts.is_warm(OTHER)  # touched, and cold
+
+
+def test_contract_in_creation_gets_code_after_inner_transaction() -> None:
+    with machine("STOP") as made:
+        accounts = Accounts(made, Journal(), False)
+        actor = accounts.create_account(OTHER)
+        accounts.create(actor)
+        inner(accounts, 2, 7)
+        accounts.set_code(actor, b"\x5b")
+        accounts.write_back()
+        assert Accounts(made, Journal(), False).code(actor) == b"\x5b"
+
+
+COUNTS = "0 CALLDATALOAD SLOAD 32 CALLDATALOAD ADD 0 CALLDATALOAD SSTORE"
+"""Code that adds the second word to the slot named by the first."""
+
+
+def add(executor: EthereumExecutor, slot: int, number: int) -> None:
+    """Execute one transaction with this calldata."""
+    machine = executor._machine
+    actor = executor._accounts().find(SENDER)
+    nonce = 0 if actor is None else executor._accounts().nonce(actor)
+    data = slot.to_bytes(32, "big") + (number % (1 << 256)).to_bytes(32, "big")
+    transaction = Transaction(DYNAMIC_FEE, None, nonce, CONTRACT, 0, data, 1_000_000, 0, 0)
+    assert executor.apply_transaction(transaction, SENDER).success, machine.root
+
+
+Step = Callable[[Hypervisor, Callable[[], EthereumExecutor]], None]
+
+
+def steps(drawn: random.Random) -> list[Step]:
+    """Execute kept and reverted transactions (by trials and by restores) between flushes."""
+
+    def stays(numbers: tuple[int, int]) -> Step:
+        return lambda _, executor: add(executor(), *numbers)
+
+    def is_tried(pairs: list[tuple[int, int]]) -> Step:
+        def tried(made: Hypervisor, executor: Callable[[], EthereumExecutor]) -> None:
+            with made.trial():
+                for pair in pairs:
+                    add(executor(), *pair)
+
+        return tried
+
+    def goes_back(pair: tuple[int, int]) -> Step:
+        def back(made: Hypervisor, executor: Callable[[], EthereumExecutor]) -> None:
+            before = made.snapshot()
+            add(executor(), *pair)
+            _ = made.root
+            made.restore(before)
+
+        return back
+
+    def flushes(made: Hypervisor, _: Callable[[], EthereumExecutor]) -> None:
+        made.flush()
+
+    found: list[Step] = []
+    for _ in range(60):
+        pair = drawn.randrange(40) * drawn.choice((1, 1 << 70)), drawn.choice((1, 2, -1, -2))
+        kind = drawn.randrange(5)
+        if kind < 2:
+            found += [is_tried([pair] * drawn.randint(1, 2)), stays(pair)] if kind else [stays(pair)]
+        elif kind == 2:
+            found.append(is_tried([pair, (pair[0], 1)]))
+        elif kind == 3:
+            found += [goes_back(pair), stays(pair)]
+        else:
+            found.append(flushes)
+    return found
+
+
+@pytest.mark.parametrize(("seed", "most_nodes"), [(1, 8192), (2, 8192), (3, 0), (4, 12)])
+def test_reused_executor_yields_same_states_as_new_executors(
+    seed: int, most_nodes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contract_states, "_MAX_NODES", most_nodes)
+    with machine(COUNTS) as made, machine(COUNTS) as plain:
+        kept = EthereumExecutor(made)
+        for step in steps(random.Random(seed)):
+            step(made, lambda: kept)
+            step(plain, lambda: EthereumExecutor(plain))
+            assert made.root == plain.root
+            reachable(made.store, [made.root])  # BlockNotFound where a block was taken to be there
+        made.flush()
+        assert isinstance(made.base, MemoryStore)
+        reachable(made.base, [made.root])
+
+
+def test_the_storage_of_the_last_message_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Kamt] = []
+
+    class Watched(Kamt):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            opened.append(self)
+
+    monkeypatch.setattr(state_tree, "Kamt", Watched)
+    with machine(COUNTS) as made:
+        executor = EthereumExecutor(made)
+        add(executor, 5, 1)
+        made.flush()
+        opened.clear()
+        add(executor, 6, 1)
+        made.flush()
+        assert not opened
+        made.restore(made.snapshot())
+        add(executor, 7, 1)
+        assert not opened
+
+
+@pytest.mark.slow
+def test_little_is_held() -> None:
+    known, store = ContractCache(), MemoryStore()
+    for number in range(100):
+        tree = Kamt(store)
+        tree.set(1, number + 1)
+        known.trees[tree.flush()] = tree
+    last = next(reversed(known.trees))
+    known.trim()
+    assert last in known.trees
+    assert len(known.trees) == 32
+    large = Kamt(store)
+    for slot in range(40_000):
+        large.set(slot << 200, 1)
+    known.trees[large.flush()] = large
+    known.trim()
+    assert not known.trees

@@ -31,7 +31,7 @@ from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.ethereum.validation import InvalidTransaction
 from store.cid import CBOR
 from store.codec import encode
-from tests.crossing.puppet import Script, puppet
+from tests.crossing.trees import Script, puppet
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.wasm.guests import install_actor
 

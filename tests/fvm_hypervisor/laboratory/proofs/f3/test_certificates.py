@@ -34,7 +34,7 @@ from fvm_hypervisor.laboratory.proofs.f3.certificates import MAX_CERTIFICATE, MA
 from store.cid import cid_of, show
 from store.codec import decode_strict, encode
 from tests.command import run as run_command
-from tests.finality.chains import verdict
+from tests.finality import verdict
 
 HERE: Final = Path(__file__).parent
 CASES: Final = [json.loads(line) for line in gzip.decompress((HERE / "chains.jsonl.gz").read_bytes()).splitlines()]

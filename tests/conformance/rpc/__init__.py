@@ -1,1 +1,0 @@
-"""Conformance of the node's JSON-RPC with Ethereum's execution-apis: schemas and request files."""

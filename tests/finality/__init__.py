@@ -1,1 +1,0 @@
-"""Comparison of finality certificates with go-f3 (tests/oracle/f3)."""

@@ -1,1 +1,0 @@
-"""Parallel block execution, compared with serial execution."""
