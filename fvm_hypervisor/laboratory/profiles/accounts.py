@@ -56,13 +56,7 @@ from localnet.ledger.candidates import candidate_of
 from localnet.ledger.records import TransactionReceipt
 from localnet.rules.call_request import CallRequest
 from localnet.rules.filecoin import FilecoinStateCalls
-from localnet.rules.parts import (
-    CallOutcome,
-    MessageRules,
-    NetworkRules,
-    StateCallRules,
-    ViewRules,
-)
+from localnet.rules.parts import CallOutcome, MessageRules, NetworkRules, StateCallRules, ViewRules
 from localnet.state.contract_state import nonce_of
 from store.cid import CBOR, DAG_CBOR, RAW, Cid, cid_of
 from store.codec import encode, link

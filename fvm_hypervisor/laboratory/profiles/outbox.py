@@ -39,15 +39,7 @@ from hypervisor.machine.machine_state import MachineState
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.state.state_tree import ActorState
-from hypervisor.types import (
-    BURNT_FUNDS_ACTOR,
-    METHOD_SEND,
-    SYSTEM_ACTOR,
-    ActorID,
-    Gas,
-    MethodNumber,
-    TokenAmount,
-)
+from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, SYSTEM_ACTOR, ActorID, Gas, MethodNumber, TokenAmount
 from localnet.rules.parts import BlockRules, NetworkRules
 from store.blockstore import Blockstore, get_object
 from store.cid import CBOR, RAW, Cid, cid_of

@@ -44,15 +44,7 @@ from hypervisor.machine.registry import Outcome
 from hypervisor.messages.address import Address
 from hypervisor.state.archived import ARCHIVED_BLOCK, ARCHIVED_CODE, ArchivedActor, archived_actor
 from hypervisor.state.state_tree import ActorState
-from hypervisor.types import (
-    BURNT_FUNDS_ACTOR,
-    METHOD_SEND,
-    SYSTEM_ACTOR,
-    ActorID,
-    BlockId,
-    MethodNumber,
-    TokenAmount,
-)
+from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, SYSTEM_ACTOR, ActorID, BlockId, MethodNumber, TokenAmount
 from localnet.preinstalled import CREATE2_DEPLOYER, MULTICALL3
 from store.blockstore import Blockstore, StoreCorrupt, StoreError, get_object
 from store.car.files import CarError, read_car, write_car
