@@ -52,7 +52,6 @@ from hypervisor.errors import HypervisorError, InvalidInput
 if TYPE_CHECKING:
     from hypervisor.versions.overlay import Overlay
     from localnet import Network
-    from localnet.ledger.address_index import AddressIndex
 
 _server_option, _chain_option = in_panel("Server"), in_panel("Chain and state")
 _account_option, _block_option = in_panel("Accounts"), in_panel("Blocks")
@@ -235,6 +234,7 @@ def node(
     from localnet.chain.clock import LATEST_TIME
     from localnet.console import Console
     from localnet.contracts.amounts import parse_amount
+    from localnet.ledger.address_index import FILE, AddressIndex
     from localnet.ledger.block_settings import MAX_GAS_LIMIT
     from localnet.network import Network
     from localnet.rpc.access import Access
@@ -335,7 +335,7 @@ def node(
             keep_states=None if state is None else keep_states,
             impersonates=auto_impersonate,
             pages=verification.wrap(None if no_explorer else pages),
-            addresses=_addresses(state) if index else None,
+            addresses=AddressIndex(None if state is None else state / FILE) if index else None,
         )
         with closing(verification), write_ready_file(ready_file, server.url) as write_url:
 
@@ -379,12 +379,6 @@ def _print_actor_logs() -> None:
     log = logging.getLogger(LOGGER)
     log.addHandler(Printer())
     log.propagate = False
-
-
-def _addresses(folder: Path | None) -> AddressIndex:
-    from localnet.ledger.address_index import FILE, AddressIndex
-
-    return AddressIndex(None if folder is None else folder / FILE)
 
 
 def allow_open_files() -> None:

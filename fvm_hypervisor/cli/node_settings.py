@@ -330,7 +330,7 @@ def banner(network: Network, mnemonic: str, path: str, *, signs: bool) -> str:
             f"Rules:           {f'{network.rules.name} {network.rules.hardfork}'.strip()}",
             f"Version:         nv{network.version}",
             *(f"Upgrade:         nv{each.version} after epoch {each.epoch}" for each in _future_upgrades(network)),
-            *_overlay(network),
+            *([] if network.overlay is None else [f"Overlay:         {network.overlay}"]),
             f"Actors:          {_actors(network)}",
             *_mismatch(network),
             *_origin(network),
@@ -354,11 +354,6 @@ def _actors(network: Network) -> str:
     root = network.machine.manifest.root
     release = release_of(root)
     return f"manifest {show(root)}" if release is None else f"{release.name} (manifest {show(root)})"
-
-
-def _overlay(network: Network) -> list[str]:
-    overlay = network.overlay
-    return [] if overlay is None else [f"Overlay:         {overlay}"]
 
 
 def _mismatch(network: Network) -> list[str]:

@@ -61,18 +61,14 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except (ImportError, AttributeError) as error:
-        problems = [str(error)] if _is_unusable_module(error) else _damaged_packages()
+        from fvm_hypervisor.cli.installation import damaged_packages
+
+        problems = [str(error)] if _is_unusable_module(error) else damaged_packages()
         if not problems:
             raise
         for problem in problems:
             print(f"error: {problem}", file=sys.stderr)
         sys.exit(FAILED)
-
-
-def _damaged_packages() -> list[str]:
-    from fvm_hypervisor.cli.installation import damaged_packages
-
-    return damaged_packages()
 
 
 def _is_unusable_module(error: Exception) -> bool:

@@ -137,12 +137,17 @@ def _open(wanted: bytes | str, url: str, state: Path | None) -> None:
 def _epoch(
     epoch: int, rpc: str, state: Path | None, evm: str | None, abi: list[Path], *, as_json: bool, flame: Path | None
 ) -> None:
+    from fvm_hypervisor.cli.node_client import request_epoch_trace
     from localnet.traces.call_text import call_lines, tree_console
     from localnet.traces.trace_report import decode_calls
 
     if flame is not None:
         raise InvalidInput("--flame needs a transaction: an epoch's reward and cron pay no gas")
-    found = _epoch_of_folder(state, evm, epoch) if state else _epoch_of_node(rpc, epoch)
+    if state is None:
+        found = request_epoch_trace(rpc, epoch)
+    else:
+        with open_chain(state, evm=evm, read_only=True) as network:
+            found = network.epoch_trace(epoch).as_json()
     found = {**found, "calls": decode_calls(found["calls"], [_interface(path) for path in abi])}
     if as_json:
         from localnet.rpc.values import as_json as deep_json
@@ -154,17 +159,6 @@ def _epoch(
     if not found["reproduced"]:
         console.print(_OTHER_STATE)
     console.print(call_lines(found["calls"]))
-
-
-def _epoch_of_folder(folder: Path, evm: str | None, epoch: int) -> dict[str, Any]:
-    with open_chain(folder, evm=evm, read_only=True) as network:
-        return network.epoch_trace(epoch).as_json()
-
-
-def _epoch_of_node(url: str, epoch: int) -> dict[str, Any]:
-    from fvm_hypervisor.cli.node_client import request_epoch_trace
-
-    return request_epoch_trace(url, epoch)
 
 
 def parse_transaction_reference(text: str) -> bytes | str:
@@ -277,7 +271,11 @@ def profile(
     from localnet.traces.guest_profile import profile_lines, save_profile_flame
 
     wanted = parse_transaction_reference(transaction)
-    found = _profile_of_folder(state, wanted) if state else _profile_of_node(rpc, wanted)
+    if state is None:
+        found = _profile_of_node(rpc, wanted)
+    else:
+        with open_chain(state, read_only=True) as network:
+            found = network.profile(transaction_of(network, wanted)).as_json()
     if flame is not None:
         save_profile_flame(found, flame)
     if as_json:
@@ -285,11 +283,6 @@ def profile(
         return
     for line in profile_lines(found):
         typer.echo(line)
-
-
-def _profile_of_folder(folder: Path, wanted: bytes | str) -> dict[str, Any]:
-    with open_chain(folder, read_only=True) as network:
-        return network.profile(transaction_of(network, wanted)).as_json()
 
 
 def _profile_of_node(url: str, wanted: bytes | str) -> dict[str, Any]:

@@ -156,7 +156,8 @@ def call(
         raw = _request_call(rpc_url, request, height)
     except NodeError as error:
         raise explain_revert(error, interface, artifacts) from None
-    outputs = _outputs(interface, data)
+    known = interface.read_call(data)
+    outputs = None if known is None else known[0].get("outputs")  # None if the signature does not name them
     result = raw if outputs is None else as_plain(_decode(interface, data, raw))
     if as_json:
         typer.echo(json.dumps({"answer": result}))
@@ -220,12 +221,6 @@ def _decode(interface: ContractInterface, data: bytes, result: str) -> Any:
         return interface.decode_call_result(data, bytes.fromhex(result[2:]))
     except AbiMismatch as error:
         raise NodeError(f"the return data {result!r:.80} does not match the function's return types: {error}") from None
-
-
-def _outputs(interface: ContractInterface, data: bytes) -> list[Any] | None:
-    """Return the ABI types that the called function returns; None if its signature does not name them."""
-    found = interface.read_call(data)
-    return None if found is None else found[0].get("outputs")
 
 
 def send(

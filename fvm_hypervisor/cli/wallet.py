@@ -169,7 +169,9 @@ def keystore_keys(
         )
     if paths and not texts and not sys.stdin.isatty():
         raise InvalidInput(f"the keystore {paths[0]} has a password: pass --password-file, or enter it on a terminal")
-    return [_key(path, texts[number] if texts else _prompt_password(path)) for number, path in enumerate(paths)]
+    if not texts:
+        texts = [str(typer.prompt(f"Password of {path}", hide_input=True, err=True)) for path in paths]
+    return [_key(path, text) for path, text in zip(paths, texts, strict=True)]
 
 
 def one_key(
@@ -196,10 +198,6 @@ def _of_account(name: str) -> Path:
     if not name or Path(name).name != name:
         raise InvalidInput(f"--account {name!r:.80} is not the name of a file in {folder}: --keystore takes a path")
     return folder / name
-
-
-def _prompt_password(file: Path) -> str:
-    return str(typer.prompt(f"Password of {file}", hide_input=True, err=True))
 
 
 def _password(file: Path) -> str:

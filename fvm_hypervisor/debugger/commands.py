@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from fvm_hypervisor.debugger import views
@@ -31,6 +32,9 @@ class Quit(Exception):
     """Raised when the user quits."""
 
 
+Handler = Callable[["Terminal", list[str]], str]
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """A command: names, usage, one-line description, and the function that returns its output."""
@@ -38,7 +42,7 @@ class Command:
     names: tuple[str, ...]
     usage: str
     help: str
-    run: Callable[[Terminal, list[str]], str]
+    run: Handler
 
 
 class Terminal:
@@ -119,29 +123,16 @@ def _truncate(text: str) -> str:
     )
 
 
-def _step(terminal: Terminal, arguments: list[str]) -> str:
-    return terminal.move(lambda: _repeat(arguments, terminal.session.step))
-
-
-def _next(terminal: Terminal, arguments: list[str]) -> str:
-    return terminal.move(lambda: _repeat(arguments, terminal.session.over))
-
-
-def _step_instruction(terminal: Terminal, arguments: list[str]) -> str:
-    return terminal.move(lambda: _repeat(arguments, lambda: terminal.session.step(by_instruction=True)))
-
-
-def _next_instruction(terminal: Terminal, arguments: list[str]) -> str:
-    return terminal.move(lambda: _repeat(arguments, lambda: terminal.session.over(by_instruction=True)))
-
-
 def _back(terminal: Terminal, arguments: list[str]) -> str:
     into = arguments[:1] == ["into"]
     return terminal.move(lambda: _repeat(arguments[into:], lambda: terminal.session.back(into=into)))
 
 
-def _back_instruction(terminal: Terminal, arguments: list[str]) -> str:
-    return terminal.move(lambda: _repeat(arguments, lambda: terminal.session.back(into=True, by_instruction=True)))
+def _moves(method: str, **options: bool) -> Handler:
+    """Return the handler of a command that makes a move of the session N times."""
+    return lambda terminal, arguments: terminal.move(
+        lambda: _repeat(arguments, partial(getattr(terminal.session, method), **options))
+    )
 
 
 def _repeat(arguments: list[str], move: Callable[[], Stop | End]) -> Stop | End:
@@ -163,22 +154,6 @@ def _number(text: str) -> int:
         return int(text, 0)
     except ValueError:
         raise InvalidInput(f"'{text}' is not a number") from None
-
-
-def _out(terminal: Terminal, _: list[str]) -> str:
-    return terminal.move(terminal.session.out)
-
-
-def _continue(terminal: Terminal, _: list[str]) -> str:
-    return terminal.move(terminal.session.resume)
-
-
-def _reverse(terminal: Terminal, _: list[str]) -> str:
-    return terminal.move(terminal.session.reverse)
-
-
-def _restart(terminal: Terminal, _: list[str]) -> str:
-    return terminal.move(terminal.session.start)
 
 
 def _break(terminal: Terminal, arguments: list[str]) -> str:
@@ -208,14 +183,6 @@ def _frame(terminal: Terminal, arguments: list[str]) -> str:
     views.call_of(terminal.session, number)
     terminal.frame = number
     return terminal.where()
-
-
-def _up(terminal: Terminal, _: list[str]) -> str:
-    return _frame(terminal, [str(terminal.frame + 1)])
-
-
-def _down(terminal: Terminal, _: list[str]) -> str:
-    return _frame(terminal, [str(terminal.frame - 1)])
 
 
 def _stack(terminal: Terminal, _: list[str]) -> str:
@@ -259,10 +226,6 @@ def _calldata(terminal: Terminal, arguments: list[str]) -> str:
     if offset < 0 or length < 0:
         raise InvalidInput("offset and length must be at least 0")
     return hex_lines(data[offset : offset + length], offset) or "no calldata"
-
-
-def _params(terminal: Terminal, _: list[str]) -> str:
-    return views.parameters(terminal.session, terminal.frame)
 
 
 def _syscall(terminal: Terminal, _: list[str]) -> str:
@@ -331,22 +294,24 @@ def _quit(_: Terminal, __: list[str]) -> str:
 
 
 COMMANDS: Final = (
-    Command(("step", "s"), "[N]", "step to the next line, syscall or call", _step),
-    Command(("next", "n"), "[N]", "step over calls and internal functions", _next),
-    Command(("out", "finish"), "", "run to the end of the function or call", _out),
+    Command(("step", "s"), "[N]", "step to the next line, syscall or call", _moves("step")),
+    Command(("next", "n"), "[N]", "step over calls and internal functions", _moves("over")),
+    Command(("out", "finish"), "", "run to the end of the function or call", _moves("out")),
     Command(("back", "b"), "[into] [N]", "step back to the previous line or syscall; `into` enters calls", _back),
-    Command(("continue", "c"), "", "run to the next breakpoint or the end of the message", _continue),
-    Command(("reverse", "rc"), "", "run back to the previous breakpoint or the start of the message", _reverse),
-    Command(("stepi", "si"), "[N]", "step one instruction of a contract", _step_instruction),
-    Command(("nexti", "ni"), "[N]", "step one instruction in the same frame", _next_instruction),
-    Command(("backi", "bi"), "[N]", "step back one instruction", _back_instruction),
-    Command(("restart", "run"), "", "restart the message", _restart),
+    Command(("continue", "c"), "", "run to the next breakpoint or the end of the message", _moves("resume")),
+    Command(
+        ("reverse", "rc"), "", "run back to the previous breakpoint or the start of the message", _moves("reverse")
+    ),
+    Command(("stepi", "si"), "[N]", "step one instruction of a contract", _moves("step", by_instruction=True)),
+    Command(("nexti", "ni"), "[N]", "step one instruction in the same frame", _moves("over", by_instruction=True)),
+    Command(("backi", "bi"), "[N]", "step back one instruction", _moves("back", into=True, by_instruction=True)),
+    Command(("restart", "run"), "", "restart the message", _moves("start")),
     Command(("break",), f"[{'|'.join(KINDS)} ...]", "set a breakpoint; without arguments, list them", _break),
     Command(("delete",), "N", "delete a breakpoint", _delete),
     Command(("where", "bt"), "", "list the open calls, innermost first", _where),
     Command(("frame", "f"), "[N]", "select a call", _frame),
-    Command(("up",), "", "select the caller", _up),
-    Command(("down",), "", "select the callee", _down),
+    Command(("up",), "", "select the caller", lambda terminal, _: _frame(terminal, [str(terminal.frame + 1)])),
+    Command(("down",), "", "select the callee", lambda terminal, _: _frame(terminal, [str(terminal.frame - 1)])),
     Command(("list", "l"), "[LINE]", "show source lines", _list),
     Command(("stack",), "", "show the EVM instruction and the stack, top first", _stack),
     Command(
@@ -354,7 +319,12 @@ COMMANDS: Final = (
     ),
     Command(("storage",), "[FIRST]", "show a contract's storage words", _storage),
     Command(("calldata",), "[OFFSET [LENGTH]]", "show the calldata of a contract", _calldata),
-    Command(("params", "p"), "", "show method, parameters, value and result, decoded", _params),
+    Command(
+        ("params", "p"),
+        "",
+        "show method, parameters, value and result, decoded",
+        lambda terminal, _: views.parameters(terminal.session, terminal.frame),
+    ),
     Command(("syscall",), "", "show the syscall, its parameters, and the previous result", _syscall),
     Command(("functions", "fn"), "", "show a native actor's function stack, innermost first", _functions),
     Command(("state",), "[ACTOR] [PATH]", "show an actor's current state, decoded", _state),

@@ -52,17 +52,17 @@ def run_all(
         return
     with safe_module_path():
         pool = ProcessPoolExecutor(
-            min(workers, len(items)), mp_context=get_context("spawn"), initializer=_end_with_parent
+            min(workers, len(items)), mp_context=get_context("spawn"), initializer=when_parent_ends, initargs=(_end,)
         )
     with pool, _ended_early(pool):
         with _deferred_interrupts(), safe_module_path():
-            results = pool.map(work, items, chunksize=_chunk(len(items), workers))
+            # a small chunk size: files differ a thousandfold in size, and large ones may be adjacent
+            results = pool.map(work, items, chunksize=max(1, min(16, len(items) // (workers * 32))))
         yield from _progress(results, len(items), what)
 
 
-def _end_with_parent() -> None:
-    """End this worker when the process that started it ends."""
-    when_parent_ends(lambda: os._exit(1))
+def _end() -> None:
+    os._exit(1)
 
 
 @contextmanager
@@ -153,11 +153,6 @@ def _dask_result(client: Client, future: Future[R], scheduler: str) -> R:
             raise InvalidInput(
                 f"the Dask scheduler {scheduler} has had no worker for {_PATIENCE:g} s: start workers, or omit --dask"
             )
-
-
-def _chunk(count: int, workers: int) -> int:
-    """Return a small chunk size: files differ a thousandfold in size, and large ones may be adjacent."""
-    return max(1, min(16, count // (workers * 32)))
 
 
 def _progress(results: Iterator[R], total: int, what: str) -> Iterator[R]:

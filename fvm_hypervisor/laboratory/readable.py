@@ -271,24 +271,14 @@ class _Codec(NamedTuple):
     encode: Callable[[Any], bytes]
 
 
-def _decode_message(data: bytes) -> dict[str, Any]:
-    fields: dict[str, Any] = _decode_typed(_MESSAGES, ["Message"], data)
-    return fields | {"cid": {"/": show(Message.from_cbor(data).cid())}}
+def _message_codec(name: str, kind: type[Message] | type[SignedMessage]) -> _Codec:
+    def decode_message(data: bytes) -> dict[str, Any]:
+        fields: dict[str, Any] = _decode_typed(_MESSAGES, [name], data)
+        return fields | {"cid": {"/": show(kind.from_cbor(data).cid())}}
 
-
-def _encode_message(value: Any) -> bytes:
-    data = _encode_typed(_MESSAGES, ["Message"], _without_cid(value))
-    return Message.from_cbor(data).to_cbor()
-
-
-def _decode_signed_message(data: bytes) -> dict[str, Any]:
-    fields: dict[str, Any] = _decode_typed(_MESSAGES, ["SignedMessage"], data)
-    return fields | {"cid": {"/": show(SignedMessage.from_cbor(data).cid())}}
-
-
-def _encode_signed_message(value: Any) -> bytes:
-    data = _encode_typed(_MESSAGES, ["SignedMessage"], _without_cid(value))
-    return SignedMessage.from_cbor(data).to_cbor()
+    return _Codec(
+        decode_message, lambda value: kind.from_cbor(_encode_typed(_MESSAGES, [name], _without_cid(value))).to_cbor()
+    )
 
 
 def _decode_transaction(data: bytes) -> dict[str, Any]:
@@ -344,14 +334,6 @@ def _encode_cid(value: Any) -> bytes:
     return parse_cid(text)
 
 
-def _decode_cbor(data: bytes) -> Any:
-    return json.loads(encode_json(decode_strict(data)))
-
-
-def _encode_cbor(value: Any) -> bytes:
-    return encode(decode_json(json.dumps(value)))
-
-
 def decode_base64(text: str) -> bytes:
     """Decode padded base64. Raises InvalidInput, also for hex digits alone, which are almost never base64."""
     if len(text) % 2 == 0 and _HEX_DIGITS.fullmatch(text):
@@ -367,11 +349,13 @@ def _without_cid(fields: Any) -> Any:
 
 
 KINDS: Final[Mapping[str, _Codec]] = {
-    "message": _Codec(_decode_message, _encode_message),
-    "signed-message": _Codec(_decode_signed_message, _encode_signed_message),
+    "message": _message_codec("Message", Message),
+    "signed-message": _message_codec("SignedMessage", SignedMessage),
     "transaction": _Codec(_decode_transaction, _encode_transaction),
     "address": _Codec(_decode_address, _encode_address),
     "cid": _Codec(_decode_cid, _encode_cid),
-    "cbor": _Codec(_decode_cbor, _encode_cbor),
+    "cbor": _Codec(
+        lambda data: json.loads(encode_json(decode_strict(data))), lambda value: encode(decode_json(json.dumps(value)))
+    ),
 }
 """The kinds that are independent of actors."""

@@ -143,6 +143,7 @@ def script(
     from fvm_hypervisor.soltest.scripts.record import MultiRecord, ScriptRecord
     from fvm_hypervisor.soltest.scripts.sending import NO_SENDER, check_price, check_sendable, has_known_signer
     from fvm_hypervisor.soltest.session import SuiteSession
+    from localnet.contracts.abi_entries import readable_interface
     from localnet.contracts.argument_texts import calldata_of
     from localnet.fork.request_options import FORK_REQUESTS, OFFLINE
 
@@ -177,7 +178,7 @@ def script(
     source = artifact.file
     read = _no_names if url is None else ethereum(url)
     data = _calldata(sig) if sig.startswith("0x") else None
-    calldata = calldata_of(_interface(artifact), sig, arguments or [], read) if data is None else data
+    calldata = calldata_of(readable_interface(artifact.abi), sig, arguments or [], read) if data is None else data
     name = sig.partition("(")[0] if not sig.startswith("0x") else f"{sig[2:10]}"
     folder, now = f"broadcast/{Path(source).name}", int(time.time() * 1000)
     how = SendingOptions(
@@ -210,7 +211,11 @@ def script(
                 hint = "" if main is None or has_known_signer(sender, keys) else f"\n{NO_SENDER}"
                 raise ScriptFailed(f"{failed}{hint}") from None
             if offline or (main is None and not any(one.call.url for one in plan.transactions)):
-                _check_node(broadcast)
+                if broadcast:
+                    raise InvalidInput(
+                        "pass the node for the transactions with --rpc-url, or select a fork of its network in the "
+                        "script"
+                    )
                 _print_run(plan, as_json)
                 if not as_json and not offline:
                     typer.echo("\nTo try its transactions on a network, name a node with --rpc-url.")
@@ -245,12 +250,6 @@ def _script(artifacts: Any, file: str, contract: str) -> Any:
     return artifacts.get(file, made[0])
 
 
-def _interface(artifact: Any) -> Any:
-    from localnet.contracts.abi_entries import readable_interface
-
-    return readable_interface(artifact.abi)
-
-
 def _calldata(text: str) -> bytes:
     try:
         return bytes.fromhex(text[2:])
@@ -276,13 +275,6 @@ def _no_names(text: str) -> str:
     if text.startswith("0x"):
         return text
     raise InvalidInput(f"{text}: an actor's address can be resolved only with a node: add --rpc-url")
-
-
-def _check_node(broadcast: bool) -> None:
-    if broadcast:
-        raise InvalidInput(
-            "pass the node for the transactions with --rpc-url, or select a fork of its network in the script"
-        )
 
 
 def _print_run(plan: ScriptPlan, as_json: bool) -> None:

@@ -138,17 +138,15 @@ def check_folders(context: Any, root: Path) -> None:
             raise InvalidInput(f"there is no folder {name} in {root}: {option} names folders of the project; create it")
 
 
-def _as_list(value: Any) -> Sequence[str]:
-    return [value] if isinstance(value, str) else value
-
-
 def _option(row: SettingOption) -> TyperOption:
     def keep(context: Any, _: Any, value: Any) -> Any:
         if value:
             settings = row.sets or {row.key: _value(row, value)}
             context.meta.setdefault(_META, {}).update(settings)
             if row.is_folder:
-                context.meta.setdefault(_FOLDERS, []).extend((row.names[0], name) for name in _as_list(value))
+                context.meta.setdefault(_FOLDERS, []).extend(
+                    (row.names[0], name) for name in ([value] if isinstance(value, str) else value)
+                )
         return value
 
     return TyperOption(

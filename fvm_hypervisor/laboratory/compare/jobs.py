@@ -233,6 +233,10 @@ class _Chains:
         return Chain(machine, externs, record, 0, origin)
 
 
+_chains = lru_cache(maxsize=1)(_Chains)
+_bundles = lru_cache(maxsize=1)(BundleFolder)
+
+
 def _record_of(record: NetworkRecord, side: Side, head: int) -> NetworkRecord:
     """Return the network record that a side executes under; a single network version if the side names one."""
     upgrades = record.upgrades if side.network is None else Upgrades(side.network)
@@ -240,11 +244,6 @@ def _record_of(record: NetworkRecord, side: Side, head: int) -> NetworkRecord:
     first = network_version_row(upgrades.first, overlay)
     rows = [first, *versions_between(first.number, upgrades.version_at(head), overlay)]
     return replace(record, upgrades=upgrades, overlay=side.overlay_for(rows, record.overlay))
-
-
-@lru_cache(maxsize=1)
-def _chains(folder: Path) -> _Chains:
-    return _Chains(folder)
 
 
 _EXPECTED: Final = "expected a chain's folder, a file of vectors or a folder of them"
@@ -359,8 +358,3 @@ class _VectorRun:
 
 def _label(message: Message) -> str:
     return f"{message.from_} -> {message.to} method {message.method}"
-
-
-@lru_cache(maxsize=1)
-def _bundles(folder: Path) -> BundleFolder:
-    return BundleFolder(folder)

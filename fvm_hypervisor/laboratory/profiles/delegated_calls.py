@@ -367,7 +367,8 @@ class AccountCalls:
             answer = encode_outcome(succeeded, b"")
         storage = min(price * len(answer), calls.gas.available)
         calls.gas.charge("OnChainReturnValue", storage, storage)
-        return CallResult(ExitCode.OK, Block(CBOR, answer), "" if succeeded else _failure_text(result))
+        text = "" if succeeded else result.message or f"the call exited with {result.exit_code}"
+        return CallResult(ExitCode.OK, Block(CBOR, answer), text)
 
 
 def count_refusal(variant: DelegationVariant, count: int) -> str:
@@ -377,10 +378,6 @@ def count_refusal(variant: DelegationVariant, count: int) -> str:
     if variant.max_authorizations is not None and count > variant.max_authorizations:
         return f"{count} authorizations: at most {variant.max_authorizations} in a transaction"
     return ""
-
-
-def _failure_text(result: CallResult) -> str:
-    return result.message or f"the call exited with {result.exit_code}"
 
 
 def _method_answer(result: CallResult) -> CallResult:

@@ -254,7 +254,7 @@ class RentState:
         return None if found is None else Tenancy.of(found)
 
     def tenancies(self) -> dict[ActorID, Tenancy]:
-        return {_actor_of(key): Tenancy.of(fields) for key, fields in self.actors.items()}
+        return {ActorID(read_uvarint(key)[0]): Tenancy.of(fields) for key, fields in self.actors.items()}
 
     def keep(self, actor: ActorID, tenancy: Tenancy) -> None:
         self.actors.set(write_uvarint(actor), tenancy.fields())
@@ -612,7 +612,3 @@ METHODS: Final[Mapping[MethodNumber, _Method]] = {
     ),
 }
 """Selectors of pay(bytes), optOut(), resurrect(bytes,bytes), look(bytes)."""
-
-
-def _actor_of(key: bytes) -> ActorID:
-    return ActorID(read_uvarint(key)[0])

@@ -522,15 +522,11 @@ def _files_of(path: Path) -> dict[str, str]:
         files = {str(name): str(entry["sha256"]) for name, entry in manifest["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidInput(f"{path} is not a manifest of vectors: {type(error).__name__}: {error}") from None
-    outside = _first_outside_folder(files)
+    unsafe = (name for name in files if name.startswith("/") or ".." in Path(name).parts or "\\" in name)
+    outside = next(unsafe, None)
     if outside is not None:
         raise InvalidInput(f"{path} lists {outside!r:.100}, which is not a path in the archive")
     return files
-
-
-def _first_outside_folder(names: Iterable[str]) -> str | None:
-    """Return the first name that is not a relative path below the archive's folder."""
-    return next((name for name in names if name.startswith("/") or ".." in Path(name).parts or "\\" in name), None)
 
 
 def _digest(data: bytes) -> str:

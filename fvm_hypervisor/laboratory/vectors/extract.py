@@ -144,7 +144,7 @@ def vector_of_message(
     machine = machine_for(source, past, read)
     supply = SourceSupply(source, past.headers)
     steps = list(tipset_steps(machine, past.work, supply, before=cid))
-    included = _find_message(past, cid)
+    included = next(each for each in past.work.messages() if cid in (each.cid, each.message.cid()))
     root, context = machine.flush(), machine.context
 
     recorder, externs = RecordingStore(machine.base, known), RecordingExterns(source.externs_for(past.headers))
@@ -205,10 +205,6 @@ class _RecordedSupply:
 
     def __call__(self, machine: Hypervisor, epoch: ChainEpoch) -> TokenAmount:
         return self.circulating[epoch]
-
-
-def _find_message(past: PastTipset, cid: Cid) -> IncludedMessage:
-    return next(included for included in past.work.messages() if cid in (included.cid, included.message.cid()))
 
 
 def _sources(source: TipsetSource, past: PastTipset) -> list[str]:

@@ -87,6 +87,9 @@ class BadCase(ValueError):
     """Raised for a case with inconsistent data."""
 
 
+_open_bundle = lru_cache(maxsize=1)(Bundle.open)
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """Result of one message, with the fields that a case compares."""
@@ -476,7 +479,7 @@ def run_case_file(path: Path, bundle: str) -> list[dict[str, Any]]:
     """Return a record with name, pass and error for each case of a file. Used in worker processes."""
     try:
         content = read_object(read_json(path.read_bytes(), path.name), path.name)
-        file = CaseFile(content, _bundle(bundle))
+        file = CaseFile(content, _open_bundle(bundle))
         cases = file.cases()
     except (BadFixture, KeyError, TypeError, ValueError) as error:
         return [{"name": path.name, "pass": False, "error": f"{path.name}: {type(error).__name__}: {error}"}]
@@ -490,11 +493,6 @@ def run_case_file(path: Path, bundle: str) -> list[dict[str, Any]]:
     return records
 
 
-@lru_cache(maxsize=1)
-def _bundle(name: str) -> Bundle:
-    return Bundle.open(name)
-
-
 def _balances(machine: Hypervisor) -> dict[int, int]:
     machine.state_tree.flush()
     return {actor: state.balance for actor, state in machine.state_tree.actors() if state.balance}
@@ -506,10 +504,6 @@ def _blocks(machine: Hypervisor) -> tuple[bytes, bytes]:
     assert state is not None, "nothing deletes the reward actor"
     head = machine.store.get(state.head)
     try:
-        return head, machine.store.get(_last_link(head))
+        return head, machine.store.get(unlink(decode(head)[-1]))
     except BlockNotFound:
         return head, b""
-
-
-def _last_link(head: bytes) -> Cid:
-    return unlink(decode(head)[-1])

@@ -154,11 +154,6 @@ def _bundles(folder: Path, instead: str | None, draft: DraftVersion | None) -> B
     return BundleFolder(folder, None if instead is None else Bundle.open(instead), draft)
 
 
-@lru_cache(maxsize=1)
-def _traces(path: Path) -> TraceFile:
-    return TraceFile(path)
-
-
 MAX_CHARGES = 200
 MAX_STATE_LINES = 20
 
@@ -263,6 +258,9 @@ class TraceFile:
             file.seek(offset)
             trace: Trace = parse_json(file.readline())["trace"]
         return trace
+
+
+_traces = lru_cache(maxsize=1)(TraceFile)
 
 
 def _id_of(line: bytes, path: Path, number: int) -> str:
