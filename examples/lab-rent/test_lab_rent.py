@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from bridge.abi.abi import ContractInterface
 from bridge.ethereum.addresses import to_filecoin
 from fvm_hypervisor.cli.main import app
-from fvm_hypervisor.laboratory.profiles.rent_actor import proof_of
+from fvm_hypervisor.laboratory.profiles.rent import proof_of
 from hypervisor import Address, fil
 from hypervisor.state.archived import archived_actor
 from hypervisor.types import ActorID

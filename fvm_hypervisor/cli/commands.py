@@ -33,7 +33,7 @@ _USE: Final = (
         "create",
         "foundry.contracts:create",
         "Deploy a contract of a Foundry project, compiled with the settings of foundry.toml.",
-        "foundry.project:CreateCommand",
+        "foundry.settings:CreateCommand",
     ),
     Row(
         "call",
@@ -80,13 +80,13 @@ _USE: Final = (
         "verify-contract",
         "foundry.contracts:verify_contract",
         "Verify a contract's sources at a node, which compiles them and compares the code at the address.",
-        "foundry.project:VerifySourcesCommand",
+        "foundry.settings:VerifySourcesCommand",
     ),
     Row(
         "verify-bytecode",
         "foundry.contracts:verify_bytecode",
         "Verify that the code at an address is a contract of the project, compiled with the settings of foundry.toml.",
-        "foundry.project:VerifyCommand",
+        "foundry.settings:VerifyCommand",
     ),
     Row(
         "inspect",

@@ -25,8 +25,8 @@ from bridge.filecoin.evm_state import EvmState
 from bridge.filecoin.messages import set_code_message_from
 from bridge.filecoin.parameters import DelegateCallParams, unwrap_return
 from bridge.filecoin.receipts import apply_and_call_result
-from fvm_hypervisor.laboratory.profiles import delegated_calls
-from fvm_hypervisor.laboratory.profiles.delegated_calls import AccountCalls, delegation_nonce
+from fvm_hypervisor.laboratory.profiles import accounts as accounts_lab
+from fvm_hypervisor.laboratory.profiles.accounts import AccountCalls, delegation_nonce
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import Snapshot
 from hypervisor.messages.address import Address
@@ -428,7 +428,7 @@ def _own_caller() -> Iterator[None]:
     """Plant: delegated code sees the account as its caller."""
     encode = DelegateCallParams
     with mock.patch.object(
-        delegated_calls,
+        accounts_lab,
         "DelegateCallParams",
         lambda code, data, caller, value: encode(code, data, KEYS[2].address, value),
     ):
@@ -440,7 +440,7 @@ def _no_value() -> Iterator[None]:
     """Plant: delegated code sees no value."""
     encode = DelegateCallParams
     with mock.patch.object(
-        delegated_calls, "DelegateCallParams", lambda code, data, caller, _: encode(code, data, caller, TokenAmount(0))
+        accounts_lab, "DelegateCallParams", lambda code, data, caller, _: encode(code, data, caller, TokenAmount(0))
     ):
         yield
 
@@ -448,16 +448,16 @@ def _no_value() -> Iterator[None]:
 @contextmanager
 def _any_chain() -> Iterator[None]:
     """Plant: an authorization for another chain is accepted."""
-    with mock.patch.object(delegated_calls, "authority_of", lambda item, _: item.signer()):
+    with mock.patch.object(accounts_lab, "authority_of", lambda item, _: item.signer()):
         yield
 
 
 @contextmanager
 def _lost_storage() -> Iterator[None]:
     """Plant: each delegation starts with empty storage."""
-    head = delegated_calls._delegated_head
+    head = accounts_lab._delegated_head
     with mock.patch.object(
-        delegated_calls, "_delegated_head", lambda store, _, to, transient: head(store, EMPTY_ARRAY_CID, to, transient)
+        accounts_lab, "_delegated_head", lambda store, _, to, transient: head(store, EMPTY_ARRAY_CID, to, transient)
     ):
         yield
 

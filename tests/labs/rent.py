@@ -21,9 +21,8 @@ from unittest import mock
 from bench.data import PROJECT
 from bridge.abi.abi import ContractInterface
 from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
-from fvm_hypervisor.laboratory.profiles import rent_actor
-from fvm_hypervisor.laboratory.profiles.rent import collect
-from fvm_hypervisor.laboratory.profiles.rent_actor import OPT_OUT, PAY, RENT, RESURRECT, RentState
+from fvm_hypervisor.laboratory.profiles import rent as rent_lab
+from fvm_hypervisor.laboratory.profiles.rent import OPT_OUT, PAY, RENT, RESURRECT, RentState, collect
 from fvm_hypervisor.laboratory.profiles.rules import EpochEndBlocks
 from hypervisor.exit_codes import ExitCode
 from hypervisor.integers import encode_bigint
@@ -430,27 +429,27 @@ def play(seed: int) -> Play:
 @contextmanager
 def _kept_rent() -> Iterator[None]:
     """Plant: rent is not burnt."""
-    pay = rent_actor._Invocation._pay
+    pay = rent_lab._Invocation._pay
 
     def stingy(self: Any, actor: ActorID, amount: int) -> None:
         if actor != BURNT_FUNDS_ACTOR:
             pay(self, actor, amount)
 
-    with mock.patch.object(rent_actor._Invocation, "_pay", stingy):
+    with mock.patch.object(rent_lab._Invocation, "_pay", stingy):
         yield
 
 
 @contextmanager
 def _linked_states() -> Iterator[None]:
     """Plant: the archived actor's head links to the state."""
-    with mock.patch.object(rent_actor.StateSize, "is_provable", False):
+    with mock.patch.object(rent_lab.StateSize, "is_provable", False):
         yield
 
 
 @contextmanager
 def _shallow_proofs() -> Iterator[None]:
     """Plant: a proof's links are not followed."""
-    with mock.patch.object(rent_actor, "links_of", return_value=[]):
+    with mock.patch.object(rent_lab, "links_of", return_value=[]):
         yield
 
 
@@ -461,35 +460,35 @@ def _any_order() -> Iterator[None]:
     def loose(root: Cid, proof: bytes, pay: Any) -> list[tuple[Cid, bytes]]:
         reader = read_car(BytesIO(proof), 1 << 20)
         if reader.roots != (root,):
-            raise rent_actor.ProofRefused("another root")
+            raise rent_lab.ProofRefused("another root")
         return list(dict(reader).items())
 
-    with mock.patch.object(rent_actor, "_blocks_in_order", loose):
+    with mock.patch.object(rent_lab, "_blocks_in_order", loose):
         yield
 
 
 @contextmanager
 def _endless_grace() -> Iterator[None]:
     """Plant: an actor that cannot pay gets a new grace period each time."""
-    settle = rent_actor._Invocation._settle
+    settle = rent_lab._Invocation._settle
 
     def patient(self: Any, books: Any, actor: ActorID, tenancy: Any) -> Any:
         return settle(self, books, actor, replace(tenancy, graced=True))
 
-    with mock.patch.object(rent_actor._Invocation, "_settle", patient):
+    with mock.patch.object(rent_lab._Invocation, "_settle", patient):
         yield
 
 
 @contextmanager
 def _free_resurrection() -> Iterator[None]:
     """Plant: a resurrection charges no rent for the first period; the whole value becomes the deposit."""
-    rent = rent_actor.RentTerms.rent
+    rent = rent_lab.RentTerms.rent
 
     def lenient(self: Any, size: int, epoch: int) -> int:
         caller = sys._getframe(1).f_code.co_name
         return 0 if caller == "resurrect" else rent(self, size, epoch)
 
-    with mock.patch.object(rent_actor.RentTerms, "rent", lenient):
+    with mock.patch.object(rent_lab.RentTerms, "rent", lenient):
         yield
 
 

@@ -15,8 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from fvm_hypervisor.laboratory.profiles.rent import collect
-from fvm_hypervisor.laboratory.profiles.rent_actor import PAY, RENT, RESURRECT
+from fvm_hypervisor.laboratory.profiles.rent import PAY, RENT, RESURRECT, collect
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message

@@ -19,7 +19,7 @@ from bridge.filecoin.messages import (
     set_code_message,
 )
 from bridge.filecoin.parameters import INVOKE_EVM, invoke_params, method_number, unwrap_return
-from fvm_hypervisor.laboratory.profiles.delegated_calls import NONCES, delegation_nonce
+from fvm_hypervisor.laboratory.profiles.accounts import NONCES, delegation_nonce
 from hypervisor.errors import InvalidInput
 from hypervisor.integers import encode_bigint
 from hypervisor.machine.executor import ApplyResult

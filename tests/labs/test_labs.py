@@ -18,9 +18,9 @@ import pytest
 
 from bridge.ethereum.addresses import to_filecoin
 from fvm_hypervisor.cli.options import rules_of_options
-from fvm_hypervisor.laboratory.profiles.delegated_calls import NONCES
+from fvm_hypervisor.laboratory.profiles.accounts import NONCES
 from fvm_hypervisor.laboratory.profiles.outbox import CODE, OUTBOX, entries
-from fvm_hypervisor.laboratory.profiles.rent_actor import RENT, RentState
+from fvm_hypervisor.laboratory.profiles.rent import RENT, RentState
 from hypervisor import fil
 from hypervisor.errors import InvalidInput
 from hypervisor.machine import labs

@@ -10,10 +10,10 @@ import pytest
 
 from bridge.ethereum.addresses import create_address, to_filecoin
 from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
-from fvm_hypervisor.laboratory.profiles import rent_actor
-from fvm_hypervisor.laboratory.profiles.rent import BOUNDS, collect, terms_of
-from fvm_hypervisor.laboratory.profiles.rent_actor import (
+from fvm_hypervisor.laboratory.profiles import rent as rent_lab
+from fvm_hypervisor.laboratory.profiles.rent import (
     BLOCK_BYTES,
+    BOUNDS,
     COLLECT,
     EPOCH_ACTORS,
     LOOK,
@@ -27,9 +27,11 @@ from fvm_hypervisor.laboratory.profiles.rent_actor import (
     RentState,
     RentTerms,
     Tenancy,
+    collect,
     proof_of,
     proven_blocks,
     size_of,
+    terms_of,
 )
 from hypervisor.errors import Fatal, InvalidInput
 from hypervisor.exit_codes import ExitCode, exit_name
@@ -377,7 +379,7 @@ class TestEpochs:
         for actor in others:
             books.plan(actor, Tenancy(10**12, 0, stage.epoch, graced=True))
         self.put(stage, books, 3 * 10**12)
-        with mock.patch.object(rent_actor, "EPOCH_BLOCKS", 1):
+        with mock.patch.object(rent_lab, "EPOCH_BLOCKS", 1):
             dues = []
             for _ in range(3):
                 collect(stage.machine)
@@ -561,7 +563,7 @@ NESTED = b"\x81" * 300 + b"\x00"
         (PAY, b"\x81\x41\x00\x00", 21, "not in canonical form"),
         (PAY, encode([7]), 21, "a field that is not bytes"),
         (INVOKE_EVM, invoke_params(bytes(70_000)), 16, "calldata: 70005 bytes of parameters, at most 62208"),
-        (INVOKE_EVM, invoke_params(rent_actor.METHODS[PAY].selector + bytes(600)), 16, "at most 512"),
+        (INVOKE_EVM, invoke_params(rent_lab.METHODS[PAY].selector + bytes(600)), 16, "at most 512"),
         (
             INVOKE_EVM,
             b"\x5f" + b"\x40" * 300 + b"\xff",

@@ -14,8 +14,7 @@ import pytest
 
 from bridge.ethereum.addresses import to_filecoin
 from bridge.ethereum.transactions import SET_CODE, Transaction
-from fvm_hypervisor.laboratory.profiles.rent import collect
-from fvm_hypervisor.laboratory.profiles.rent_actor import (
+from fvm_hypervisor.laboratory.profiles.rent import (
     BLOCK_BYTES,
     MAX_PROOF,
     MAX_PROVEN,
@@ -24,6 +23,7 @@ from fvm_hypervisor.laboratory.profiles.rent_actor import (
     RENT,
     STATE_BLOCKS,
     ProofRefused,
+    collect,
     proof_of,
     proven_blocks,
     size_of,

@@ -22,7 +22,7 @@ from bridge.actors.facade import (
     facade,
 )
 from bridge.actors.schemas import methods
-from fvm_hypervisor.bindings.actors.schemas import UNITS, schema_comments
+from fvm_hypervisor.bindings.actors.python import UNITS, schema_comments
 from store.schema.types import Struct
 
 FOLDER: Final = Path("bridge/solidity")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from fvm_hypervisor.cli.foundry.project import (
+from fvm_hypervisor.cli.foundry.settings import (
     ConstructorArgs,
     ConstructorArgsFile,
     ProjectContract,

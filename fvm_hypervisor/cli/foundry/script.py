@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fvm_hypervisor.cli.foundry.project import find_contract, node_url, source_path
-from fvm_hypervisor.cli.foundry.settings import check_folders, command_line_settings, with_consent
+from fvm_hypervisor.cli.foundry.settings import (
+    check_folders,
+    command_line_settings,
+    find_contract,
+    node_url,
+    source_path,
+    with_consent,
+)
 from fvm_hypervisor.cli.options import OWN_ENGINE, URL_VARIABLE, OwnEngine, Precompiles, parse_precompiles, refuse_nan
 from fvm_hypervisor.cli.wallet import (
     KeystoreAccounts,

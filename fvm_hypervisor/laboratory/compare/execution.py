@@ -24,7 +24,7 @@ from fvm_hypervisor.laboratory.compare.tally import (
     names_of,
 )
 from fvm_hypervisor.laboratory.sides import Side
-from fvm_hypervisor.laboratory.vectors.state_diff import state_differences
+from fvm_hypervisor.laboratory.vectors.run_files import state_differences
 from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.exit_codes import exit_meaning

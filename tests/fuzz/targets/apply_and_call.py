@@ -13,7 +13,7 @@ from typing import Any
 from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
 from bridge.filecoin.cbor import ParamsError
 from bridge.filecoin.messages import APPLY_AND_CALL, ApplyAndCallParams
-from fvm_hypervisor.laboratory.profiles.delegated_calls import VARIANTS, AccountCalls
+from fvm_hypervisor.laboratory.profiles.accounts import VARIANTS, AccountCalls
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import Snapshot
 from hypervisor.messages.message import Message

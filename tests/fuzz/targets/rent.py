@@ -13,9 +13,8 @@ from random import Random
 from eth_abi.abi import encode as encode_abi
 
 from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
-from fvm_hypervisor.laboratory.profiles import rent_actor
-from fvm_hypervisor.laboratory.profiles.rent import collect
-from fvm_hypervisor.laboratory.profiles.rent_actor import (
+from fvm_hypervisor.laboratory.profiles import rent as rent_lab
+from fvm_hypervisor.laboratory.profiles.rent import (
     LOOK,
     METHODS,
     OPT_OUT,
@@ -23,6 +22,7 @@ from fvm_hypervisor.laboratory.profiles.rent_actor import (
     RENT,
     RESURRECT,
     RentState,
+    collect,
     proof_of,
 )
 from hypervisor.machine.machine import Hypervisor
@@ -198,7 +198,7 @@ def _other_proof(proof: bytes, rng: Random) -> bytes:
 
 def _loose_proofs() -> None:
     """Plant: the links of a proof are not followed, so its root suffices."""
-    replace_attribute(rent_actor, "links_of", lambda data, codec: [])
+    replace_attribute(rent_lab, "links_of", lambda data, codec: [])
 
 
 TARGET = Target(

@@ -127,8 +127,6 @@ def test_scheduler_that_is_not_there_is_named() -> None:
         list(run_all(str, [1, 2], 1, "numbers", "tcp://127.0.0.1:9"))
 
 
-pytestmark = pytest.mark.slow
-
 NETWORK = 28
 CHANGED = 7
 """Epoch after which a state was changed by hand."""
@@ -149,6 +147,7 @@ def made_chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_snapshot_replay_matches_headers(made_chain: Path, tmp_path: Path) -> None:
     with Network(made_chain, clock=Clock(1_800_000_000), evm="official" if fvm_data() else "fast") as network:
         blocks = [network.block(height) for height in (1, 2, 5, 6, CHANGED, 8, 9)]
@@ -176,8 +175,6 @@ def test_snapshot_replay_matches_headers(made_chain: Path, tmp_path: Path) -> No
 
 def _headed(folder: Path, head: Any) -> Path:
     """Return the same file with only the head as its root, as exported by nodes."""
-    from store.car.files import read_car, write_car
-
     with (folder / "snapshot.car").open("rb") as file:
         blocks = dict(read_car(file))
     with (folder / "headed.car").open("wb") as file:
@@ -185,6 +182,7 @@ def _headed(folder: Path, head: Any) -> Path:
     return folder / "headed.car"
 
 
+@pytest.mark.slow
 def test_node_range_replay_caches_fetched_blocks(made_chain: Path, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     with Network(made_chain, clock=Clock(1_800_000_000), evm="official" if fvm_data() else "fast") as network:
@@ -213,6 +211,7 @@ def test_node_range_replay_caches_fetched_blocks(made_chain: Path, tmp_path: Pat
     assert run("replay").exit_code == 2
 
 
+@pytest.mark.slow
 def test_blocks_missing_on_node_are_reported_per_tipset(made_chain: Path) -> None:
     with Network(made_chain, clock=Clock(1_800_000_000), evm="official" if fvm_data() else "fast") as network:
         node = LotusNode(network)

@@ -82,8 +82,6 @@ def test_call_with_a_wrong_field_is_refused_by_the_fields_name(node: Answering, 
     assert str(refused.value).isprintable()
 
 
-__all__ = ["node"]
-
 OUT = PROJECT / "out"
 VAULT, CALLER = (Artifact.load(OUT / "Vault.sol" / f"{name}.json") for name in ("Vault", "Caller"))
 PUT = CALLER.interface.encode_call("put", 6)

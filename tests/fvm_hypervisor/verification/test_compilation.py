@@ -132,25 +132,26 @@ def test_missing_compilers_are_not_downloaded_offline(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.slow
-def test_compilation_has_a_time_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compilation, "SECONDS", 0.5)
-    found = outcome(running(tmp_path, "import time; time.sleep(20)"))
-    assert found.code == "compiler_error"
-    assert "did not end after 0.5 seconds" in str(found)
-
-
-def test_compilation_has_a_memory_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compilation, "MEMORY", 256 << 20)
-    found = outcome(running(tmp_path, "import sys; sys.stdin.read(); bytearray(1 << 30)"))
-    assert found.code == "compiler_error"
-    assert "MemoryError" in str(found)
-
-
-def test_compilers_output_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compilation, "OUTPUT", 1 << 20)
-    found = outcome(running(tmp_path, "import sys; sys.stdin.read(); [print('x' * 1_000) for _ in range(1_000_000)]"))
-    assert found.code == "compiler_error"
-    assert "printed more than 1,048,576 bytes" in str(found)
+@pytest.mark.parametrize(
+    ("limit", "value", "program", "words"),
+    [
+        ("SECONDS", 0.5, "import time; time.sleep(20)", "did not end after 0.5 seconds"),
+        ("MEMORY", 256 << 20, "import sys; sys.stdin.read(); bytearray(1 << 30)", "MemoryError"),
+        (
+            "OUTPUT",
+            1 << 20,
+            "import sys; sys.stdin.read(); [print('x' * 1_000) for _ in range(1_000_000)]",
+            "printed more than 1,048,576 bytes",
+        ),
+    ],
+    ids=["time", "memory", "output"],
+)
+def test_compilation_is_limited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: float, program: str, words: str
+) -> None:
+    monkeypatch.setattr(compilation, limit, value)
+    found = outcome(running(tmp_path, program))
+    assert (found.code, words in str(found)) == ("compiler_error", True)
 
 
 def test_compiler_runs_in_an_empty_folder_with_a_bare_environment(

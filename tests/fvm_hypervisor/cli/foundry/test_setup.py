@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.bindings.actors import schemas
+from fvm_hypervisor.bindings.actors import python
 from fvm_hypervisor.bindings.actors.__main__ import PROJECT, generated_files
 from fvm_hypervisor.bindings.contracts import module
 from fvm_hypervisor.soltest.project import load_project
@@ -285,11 +285,11 @@ def test_installation_wrote_a_module_for_every_actor() -> None:
 
 
 def test_types_that_only_a_state_has_are_left_out() -> None:
-    assert "Transaction" not in schemas.structs("multisig")
-    assert "ProposalHashData" in schemas.structs("multisig")
-    assert "SectorLocation" in schemas.structs("storageminer")
-    assert not schemas.structs("system")
+    assert "Transaction" not in python.structs("multisig")
+    assert "ProposalHashData" in python.structs("multisig")
+    assert "SectorLocation" in python.structs("storageminer")
+    assert not python.structs("system")
 
 
 def test_every_actor_is_described() -> None:
-    assert all(schemas.schema_comments(actor).get(actor) for actor in NAMES)
+    assert all(python.schema_comments(actor).get(actor) for actor in NAMES)

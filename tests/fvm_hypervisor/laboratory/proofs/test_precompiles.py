@@ -2,6 +2,7 @@
 
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from fvm_hypervisor.laboratory.proofs.precompiles import (
     _verify_nodes,
     event_proof,
 )
+from hypervisor.precompiles import Precompile
 from localnet import CallFailed, Network
 from store import codec
 from store.cid import cid_of
@@ -35,21 +37,27 @@ from store.keccak import keccak
 from tests.fvm_hypervisor.laboratory.proofs.test_ethereum import CONTRACT, NOBODY, ROOT
 from tests.runtimes.evm.assembler import assemble, deployer
 
-FORWARD = f"""
-    CALLDATASIZE 0 0 CALLDATACOPY
-    0 0 CALLDATASIZE 0 {ETHEREUM_PROOF.address} GAS STATICCALL
-    RETURNDATASIZE 0 0 RETURNDATACOPY
-    @ok JUMPI 0 0 REVERT
-    ok: RETURNDATASIZE 0 RETURN
-"""
+
+@contextmanager
+def forwarder(precompile: Precompile, rules: str) -> Iterator[tuple[Network, EthAddress]]:
+    """Deploy a contract that forwards its calldata to a precompile, and returns the result or reverts."""
+    code = f"""
+        CALLDATASIZE 0 0 CALLDATACOPY
+        0 0 CALLDATASIZE 0 {precompile.address} GAS STATICCALL
+        RETURNDATASIZE 0 0 RETURNDATACOPY
+        @ok JUMPI 0 0 REVERT
+        ok: RETURNDATASIZE 0 RETURN
+    """
+    with Network(rules=rules, precompiles=[precompile.name]) as network:
+        address = network.send(None, 0, deployer(assemble(code))).contract_address
+        assert address is not None
+        yield network, address
 
 
 @pytest.fixture(params=["filecoin", "ethereum"])
 def contract(request: pytest.FixtureRequest) -> Iterator[tuple[Network, EthAddress]]:
-    with Network(rules=request.param, precompiles=["ethereum_proof"]) as network:
-        address = network.send(None, 0, deployer(assemble(FORWARD))).contract_address
-        assert address is not None
-        yield network, address
+    with forwarder(ETHEREUM_PROOF, request.param) as found:
+        yield found
 
 
 def words(*numbers: int) -> bytes:
@@ -109,13 +117,6 @@ def test_price_is_by_word() -> None:
 
 
 ARTIFACT = Path(__file__).parents[4] / "examples" / "solidity" / "artifacts" / "DataCapName.json"
-FORWARD_EVENT = f"""
-    CALLDATASIZE 0 0 CALLDATACOPY
-    0 0 CALLDATASIZE 0 {F3_EVENT.address} GAS STATICCALL
-    RETURNDATASIZE 0 0 RETURNDATACOPY
-    @ok JUMPI 0 0 REVERT
-    ok: RETURNDATASIZE 0 RETURN
-"""
 COMMITTEE = Committee("source")
 DIGEST = power_table_cid(COMMITTEE.table)[-32:]
 OUTPUT = "(uint64,bytes32,uint64,uint64,uint64,uint64,bytes32[],bytes)"
@@ -149,10 +150,8 @@ def source() -> Source:
 
 @pytest.fixture(scope="module", params=["filecoin", "ethereum"])
 def event_contract(request: pytest.FixtureRequest) -> Iterator[tuple[Network, EthAddress]]:
-    with Network(rules=request.param, precompiles=["f3_event"]) as network:
-        address = network.send(None, 0, deployer(assemble(FORWARD_EVENT))).contract_address
-        assert address is not None
-        yield network, address
+    with forwarder(F3_EVENT, request.param) as found:
+        yield found
 
 
 def asked_event(
@@ -225,12 +224,8 @@ def test_weak_certificate_fails_the_call(event_contract: tuple[Network, EthAddre
                 event_contract, codec.encode([table, [certificates[0], encode_certificate(weak)], blocks, 0, 0])
             )
     enough = COMMITTEE.certify(8, last.chain, [0, 1, 3])
-    assert (
-        asked_event(event_contract, codec.encode([table, [certificates[0], encode_certificate(enough)], blocks, 0, 0]))[
-            0
-        ]
-        == 9
-    )
+    proof = codec.encode([table, [certificates[0], encode_certificate(enough)], blocks, 0, 0])
+    assert asked_event(event_contract, proof)[0] == 9
 
 
 def test_hostile_input_fails_the_call(event_contract: tuple[Network, EthAddress]) -> None:

@@ -16,8 +16,14 @@ from typing import Any
 import pytest
 
 from fvm_hypervisor.laboratory.vectors.conformance import archive_bytes, find_vectors, manifest_of, read_vectors
-from fvm_hypervisor.laboratory.vectors.run_files import Record, RunOptions, TraceFile, first_difference, run_file
-from fvm_hypervisor.laboratory.vectors.state_diff import state_differences
+from fvm_hypervisor.laboratory.vectors.run_files import (
+    Record,
+    RunOptions,
+    TraceFile,
+    first_difference,
+    run_file,
+    state_differences,
+)
 from hypervisor.errors import InvalidInput
 from hypervisor.messages.address import Address
 from hypervisor.prices import HYGGE

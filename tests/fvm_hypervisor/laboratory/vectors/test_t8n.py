@@ -17,8 +17,7 @@ from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.block import AccountAccess, BlockAccessList, first_difference
 from fvm_hypervisor.laboratory.vectors.blocktest import read_block_access_list, run_test
 from fvm_hypervisor.laboratory.vectors.ethereum_json import BadFixture
-from fvm_hypervisor.laboratory.vectors.t8n import transition
-from fvm_hypervisor.laboratory.vectors.t8n_env import MissingValue
+from fvm_hypervisor.laboratory.vectors.t8n import MissingValue, transition
 from hypervisor.errors import InvalidInput
 from runtimes.evm.ethereum.block_errors import InvalidBlock
 from runtimes.evm.ethereum.forks import AMSTERDAM, BPO2, FORKS, Fork, with_proposals
