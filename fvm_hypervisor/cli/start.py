@@ -61,9 +61,11 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except (ImportError, AttributeError) as error:
-        from fvm_hypervisor.cli.installation import damaged_packages
+        problems = [str(error)]
+        if not _is_unusable_module(error):
+            from fvm_hypervisor.cli.installation import damaged_packages
 
-        problems = [str(error)] if _is_unusable_module(error) else damaged_packages()
+            problems = damaged_packages()
         if not problems:
             raise
         for problem in problems:
