@@ -34,7 +34,7 @@ from tests.conformance.state_test_cases import CASES as STATE_TESTS
 from tests.conformance.state_test_cases import Written, text_of
 from tests.conftest import OWN_DATA, data_file, evms, fvm_data, newest_bundle, with_data
 from tests.runtimes.evm.assembler import assemble
-from tests.runtimes.evm.machines import Chain, open_machine
+from tests.runtimes.evm.chain import Chain, open_machine
 
 OWN_ACTORS = ("system", "init", "account", "ethaccount", "placeholder", "eam", "evm")
 

@@ -323,7 +323,7 @@ def test_a_keystore_is_opened(alone: Installation, tmp_path: Path) -> None:
     """`create` opens the key first and then finds no project."""
     file, password = keystore(tmp_path), tmp_path / "password"
     password.write_text(PASSWORD, encoding="utf-8")
-    module = next(name for name in alone.packages.rglob("keystores.py") if name.parent.name == "cli")
+    module = next(name for name in alone.packages.rglob("wallet.py") if name.parent.name == "cli")
     name = ".".join(module.relative_to(alone.packages).with_suffix("").parts)
     program = f"import sys; from pathlib import Path; from {name} import keystore_keys as keys\n"
     program += "print(keys([Path(sys.argv[1])], [], [], [Path(sys.argv[2])]))"

@@ -27,8 +27,8 @@ from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.ethereum.application import TransactionResult
 from runtimes.evm.ethereum.executor import EthereumExecutor
 from tests.runtimes.evm.assembler import assemble
-from tests.runtimes.evm.machines import SENDER as CHAIN_SENDER
-from tests.runtimes.evm.machines import Chain, open_machine
+from tests.runtimes.evm.chain import SENDER as CHAIN_SENDER
+from tests.runtimes.evm.chain import Chain, open_machine
 
 STATUS = Path("/proc/self/status")
 ALLOWANCE = 1 << 30

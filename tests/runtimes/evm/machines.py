@@ -1,6 +1,5 @@
 """Machines and hosts for tests of the EVM runtime.
 
-- A machine with an Ethereum account, and helpers to deploy and call contracts.
 - A host in memory, for tests of an engine alone.
 - Two machines under Ethereum's rules, on the plain and the fast engine, whose results must be equal.
 """
@@ -11,26 +10,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, masked_id, to_filecoin
+from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, masked_id
 from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.transactions import ACCESS_LIST, Transaction
-from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.events import Log
-from bridge.filecoin.evm_state import EvmState
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, INVOKE_EVM, CreateReturn, invoke_params, invoke_return
 from bridge.gas import GasBudget
-from hypervisor.bundles.genesis import Genesis
 from hypervisor.errors import ActorExit
 from hypervisor.gas import GasTracker
 from hypervisor.kernel.call import MAX_TOTAL_MEMORY, Call, CallResult
 from hypervisor.machine.call_manager import CallManager
-from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.messages.address import Address
 from hypervisor.messages.events import StampedEvent
-from hypervisor.messages.message import Message
 from hypervisor.tracing import StepTracer
-from hypervisor.types import EAM_ACTOR, INIT_ACTOR, ActorID, Gas, MethodNumber, TokenAmount
+from hypervisor.types import INIT_ACTOR, ActorID
 from hypervisor.versions.network_versions import LATEST, network_version
 from runtimes.evm.code import analyse
 from runtimes.evm.engine import Frame, Step, SubcallInputs, SubcallOutcome, TreeMode, TxContext
@@ -44,78 +36,7 @@ from runtimes.evm.filecoin_rules import filecoin_evm_rules
 from runtimes.evm.py_evm import PyEvmEngine, PyEvmTable
 from runtimes.evm.rules import EvmRules
 from store.keccak import keccak
-from tests.runtimes.evm.assembler import assemble, deployer
-
-SENDER_ETH = EthAddress(bytes.fromhex("e01e2bdd4f9a789002da086a6445ca6481c6864c"))
-SENDER = to_filecoin(SENDER_ETH)
-BLOCK_LIMIT = Gas(10_000_000_000)
-
-
-def open_machine(**options: Any) -> Hypervisor:
-    """Return a machine in memory whose account `SENDER` has 1,000 FIL."""
-    genesis = Genesis(accounts={SENDER: TokenAmount(1000 * 10**18)})
-    return Hypervisor.open(genesis=genesis, **options)
-
-
-@dataclass
-class Chain:
-    """Sends messages from `SENDER` and counts its nonce."""
-
-    machine: Hypervisor = field(default_factory=open_machine)
-    nonce: int = 0
-
-    def send(
-        self, to: Address, method: int, params: bytes = b"", value: int = 0, gas_limit: Gas = BLOCK_LIMIT
-    ) -> ApplyResult:
-        """Apply an explicit message."""
-        message = Message(
-            to=to,
-            from_=SENDER,
-            nonce=self.nonce,
-            value=TokenAmount(value),
-            method=MethodNumber(method),
-            params=params,
-            gas_limit=gas_limit,
-        )
-        self.nonce += 1
-        result = self.machine.apply(message)
-        if result.fatal is not None:
-            raise result.fatal
-        return result
-
-    def deploy(self, runtime: bytes, value: int = 0) -> EthAddress:
-        """Create a contract with this runtime code."""
-        return self.deploy_init(deployer(runtime), value)
-
-    def deploy_init(self, init_code: bytes, value: int = 0) -> EthAddress:
-        """Create a contract with this init code."""
-        result = self.send(Address.id(EAM_ACTOR), CREATE_EXTERNAL_METHOD, byte_string(init_code), value)
-        assert result.exit_code == 0, result.message
-        return CreateReturn.decode(result.return_data).eth_address
-
-    def invoke(
-        self, contract: EthAddress, calldata: bytes = b"", value: int = 0, gas_limit: Gas = BLOCK_LIMIT
-    ) -> ApplyResult:
-        """Call a contract."""
-        return self.send(to_filecoin(contract), INVOKE_EVM, invoke_params(calldata), value, gas_limit)
-
-    def call(self, contract: EthAddress, calldata: bytes = b"", value: int = 0) -> bytes:
-        """Call a contract, which must succeed, and return its decoded data."""
-        result = self.invoke(contract, calldata, value)
-        assert result.exit_code == 0, f"exit {result.exit_code}: {result.message}"
-        return invoke_return(result.return_data)
-
-    def state(self, contract: EthAddress) -> EvmState:
-        """Return a contract's state from its head."""
-        actor = self.machine.actor(to_filecoin(contract))
-        assert actor is not None
-        return EvmState.decode(self.machine.store.get(actor.head))
-
-    def balance(self, address: Address) -> int:
-        """Return the balance of an address, 0 if there is no actor."""
-        actor = self.machine.actor(address)
-        return 0 if actor is None else actor.balance
-
+from tests.runtimes.evm.assembler import assemble
 
 RULES = filecoin_evm_rules(LATEST)
 TABLE = PyEvmTable(RULES)

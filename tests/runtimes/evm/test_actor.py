@@ -42,7 +42,7 @@ from store.codec import decode, encode, link
 from store.trees.kamt import EMPTY_KAMT
 from tests.conftest import data_file, evms
 from tests.runtimes.evm.assembler import assemble, deployer, returned_word
-from tests.runtimes.evm.machines import SENDER, Chain, open_machine
+from tests.runtimes.evm.chain import SENDER, Chain, open_machine
 
 COUNTER = returned_word("1 0 SLOAD ADD DUP1 0 SSTORE")
 RECURSION = assemble("""

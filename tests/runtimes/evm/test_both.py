@@ -28,20 +28,8 @@ from runtimes.evm.opcodes import OPCODE_NUMBERS
 from runtimes.evm.py_evm import PyEvmTable
 from tests.engines.compare import planted
 from tests.runtimes.evm.assembler import assemble
-from tests.runtimes.evm.machines import (
-    CALLEE,
-    LEFT,
-    OTHER,
-    RULES,
-    TABLE,
-    Chain,
-    FakeHost,
-    Twins,
-    call,
-    frame_of,
-    nearly_full,
-    open_machine,
-)
+from tests.runtimes.evm.chain import Chain, open_machine
+from tests.runtimes.evm.machines import CALLEE, LEFT, OTHER, RULES, TABLE, FakeHost, Twins, call, frame_of, nearly_full
 
 EVERYTHING = f"""
     1 2 MUL 0 MSTORE  64 0 KECCAK256 5 SSTORE  5 SLOAD 6 TSTORE  6 TLOAD POP

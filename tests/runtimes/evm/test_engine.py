@@ -36,20 +36,8 @@ from runtimes.evm.py_evm import PyEvmEngine, PyEvmTable
 from runtimes.evm.py_evm.opcodes import OPCODE_FUNCTIONS
 from tests.patience import ENDLESS_WORDS, alarm_clock, slowness
 from tests.runtimes.evm.assembler import assemble, returned_word
-from tests.runtimes.evm.machines import (
-    CALLER,
-    MYSELF,
-    ORIGIN,
-    OTHER,
-    RULES,
-    TABLE,
-    Chain,
-    FakeHost,
-    frame_of,
-    open_machine,
-    rules_of,
-    run,
-)
+from tests.runtimes.evm.chain import Chain, open_machine
+from tests.runtimes.evm.machines import CALLER, MYSELF, ORIGIN, OTHER, RULES, TABLE, FakeHost, frame_of, rules_of, run
 
 U256 = (1 << 256) - 1
 words = st.integers(0, U256)
@@ -349,7 +337,7 @@ def test_an_older_network_version_lacks_the_newer_opcodes() -> None:
 def test_py_evm_is_imported_only_when_first_contract_runs_on_it(evm: str, imported: bool) -> None:
     program = f"""
 import sys
-from tests.runtimes.evm.machines import Chain, open_machine
+from tests.runtimes.evm.chain import Chain, open_machine
 chain = Chain(open_machine(evm="{evm}"))
 assert "eth" not in sys.modules and "py_ecc" not in sys.modules
 limit = sys.getrecursionlimit()

@@ -36,7 +36,7 @@ from tests.differential.grammar import SENDER
 from tests.engines.scenes import Batch, Call
 from tests.engines.worlds import EthereumMachine, output_of
 from tests.runtimes.evm.assembler import assemble
-from tests.runtimes.evm.machines import Chain, open_machine
+from tests.runtimes.evm.chain import Chain, open_machine
 
 TINY = bytes.fromhex("0061736d01000000")
 """An empty module, which compiles immediately."""

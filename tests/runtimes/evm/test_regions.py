@@ -41,7 +41,8 @@ from tests.engines.frames import PricedHost
 from tests.engines.scenes import rules_by_name
 from tests.patience import slowness
 from tests.runtimes.evm.assembler import assemble
-from tests.runtimes.evm.machines import CALLER, MYSELF, Chain
+from tests.runtimes.evm.chain import Chain
+from tests.runtimes.evm.machines import CALLER, MYSELF
 from tests.runtimes.evm.test_fast_engine import open_under
 
 RULES: Final = rules_by_name("Osaka")

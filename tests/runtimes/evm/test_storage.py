@@ -19,7 +19,7 @@ from runtimes.evm.engines import ENGINES
 from store.cid import Cid
 from store.trees.kamt import Kamt
 from tests.runtimes.evm.assembler import assemble
-from tests.runtimes.evm.machines import BLOCK_LIMIT, Chain, open_machine
+from tests.runtimes.evm.chain import BLOCK_LIMIT, Chain, open_machine
 
 RETURN_SLOT = "1 SLOAD 0 MSTORE 32 0 RETURN"
 ME_AGAIN = "0 0 0 0 0 ADDRESS GAS CALL"

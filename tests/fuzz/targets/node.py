@@ -1,0 +1,509 @@
+"""JSON-RPC requests, templates of the explorer, and messages to the rent actor (lab `rent`)."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from html.parser import HTMLParser
+from io import BytesIO
+from random import Random
+from typing import Any
+
+from eth_abi.abi import encode as encode_abi
+
+from bridge.ethereum.transactions import Transaction
+from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
+from fvm_hypervisor.explorer import rendering
+from fvm_hypervisor.explorer.call_rows import call_rows
+from fvm_hypervisor.explorer.messages import tree_svg
+from fvm_hypervisor.explorer.site import PageFrame
+from fvm_hypervisor.laboratory.profiles import rent as rent_lab
+from fvm_hypervisor.laboratory.profiles.rent import (
+    LOOK,
+    METHODS,
+    OPT_OUT,
+    PAY,
+    RENT,
+    RESURRECT,
+    RentState,
+    collect,
+    proof_of,
+)
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.machine_state import Snapshot
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
+from hypervisor.state.archived import ARCHIVED_CODE, archived_actor
+from hypervisor.types import BURNT_FUNDS_ACTOR, ActorID, ChainEpoch, MethodNumber, TokenAmount
+from localnet import Network
+from localnet.accounts import accounts
+from localnet.rpc.dispatch import Dispatcher
+from localnet.rpc.errors import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR
+from localnet.rpc.method_table import method_table
+from localnet.rpc.node import Node, NodeLimits
+from store.car.files import CarError, read_car
+from store.codec import CodecError, decode, decode_strict, encode
+from store.links import blocks_below
+from tests.fuzz import trees
+from tests.fuzz.target import MACHINE, Target, cbor_mutation
+from tests.labs.random_programs import LabNetwork
+from tests.labs.rent import GRACE, KEEP, car, world
+from tests.planting import replace_attribute
+
+REQUESTS = 400
+"""Number of requests before a network is replaced, since it keeps all its blocks."""
+CHAIN = 31_415_926
+UNREAD = (PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS)
+
+
+def run_rpc(data: bytes) -> bool:
+    _asked[0] += 1
+    if _asked[0] % REQUESTS == 0:
+        _dispatcher().node.network.close()
+        _dispatcher.cache_clear()
+    answer = asyncio.run(_dispatcher().dispatcher.dispatch(data))
+    if not answer:
+        return True  # notifications
+    response = json.loads(answer)
+    answers = response if isinstance(response, list) else [response]
+    return max(map(_is_answered, answers))  # every one is looked at
+
+
+def _is_answered(response: dict[str, Any]) -> bool:
+    """Return True if a method was executed."""
+    assert response["jsonrpc"] == "2.0"
+    assert ("error" in response) != ("result" in response)
+    code = response.get("error", {}).get("code")
+    assert code != INTERNAL_ERROR, response
+    return code not in UNREAD
+
+
+class _Served:
+    """A network with its dispatcher."""
+
+    def __init__(self) -> None:
+        limits = NodeLimits(body=1 << 16, batch=8, response=1 << 20, log_span=50, logs=100, mined=20)
+        self.node = Node(Network(), limits)
+        self.dispatcher = Dispatcher(self.node, _at_once)
+
+
+async def _at_once(work: Callable[[], Any]) -> Any:
+    return work()
+
+
+_asked = [0]
+
+
+@cache
+def _dispatcher() -> _Served:
+    return _Served()
+
+
+# --- requests -------------------------------------------------------------------------------------------------------
+
+
+@cache
+def _values() -> list[Any]:
+    own, other = ("0x" + account.address.hex() for account in accounts()[:2])
+    call = {"from": own, "to": other, "value": "0x1", "data": "0x", "gas": "0x5f5e100"}
+    created = {"from": own, "data": "0x600a600c600039600a6000f3602a60005260206000f3"}
+    logs = {"fromBlock": "0x0", "toBlock": "latest", "address": own, "topics": [None, ["0x" + "00" * 32]]}
+    return [
+        own,
+        other,
+        call,
+        created,
+        logs,
+        "latest",
+        "pending",
+        "earliest",
+        "safe",
+        "0x0",
+        "0x1",
+        "0x2",
+        "0x" + "ff" * 32,
+        "0x" + "00" * 32,
+        True,
+        False,
+        None,
+        1,
+        5,
+        "0x",
+        "0xdeadbeef",
+        [],
+        [25.0, 75.0],
+        {"blockNumber": "0x1"},
+        {"tracer": "callTracer"},
+        {},
+        {"type": "0x2", **call, "maxFeePerGas": "0x3b9aca00", "maxPriorityFeePerGas": "0x1"},
+        ["trace"],
+        "f01000",
+        "f00",
+    ]
+
+
+def _request(rng: Random) -> dict[str, Any]:
+    name, method = rng.choice(sorted(method_table().items()))
+    params = [_fitting(at, rng) for at in method.parameters][: rng.choice((9, 9, 9, 1, 2))]
+    if params and rng.random() < 0.3:
+        at = rng.randrange(len(params))
+        params[at] = trees.mutated(params[at], rng)
+    return {"jsonrpc": "2.0", "id": 1, "method": name, "params": params}
+
+
+def _fitting(parameter: str, rng: Random) -> Any:
+    """Return a value of the kind that a parameter's name suggests, or any other."""
+    own, other, call, created, logs = _values()[:5]
+    blocks = ("latest", "latest", "0x0", "0x1", "pending", "earliest")
+    transactions = (call, created, logs)
+    kinds: dict[str, tuple[Any, ...]] = {
+        "filter": ("0x1", "0x2"),
+        "block_hash": ("0x" + "11" * 32,),
+        "hash": ("0x" + "11" * 32,),
+        "raw": _raw(),
+        "owner": (own, other),
+        "address": (own, other),
+        "request": transactions,
+        "transaction": transactions,
+        "number": blocks,
+        "newest": blocks,
+        "ref": blocks,
+        "at": blocks,
+        "block": blocks,
+        "content": ("0x", "0xdeadbeef"),
+        "data": ("0x", "0xdeadbeef"),
+        "slot": ("0x0", "0x1"),
+        "count": ("0x1", "0x2"),
+        "index": ("0x0",),
+        "full": (True, False),
+        "seconds": (1, 5),
+        "timestamp": (2_000_000_000,),
+        "percentiles": ([1.0, 50.0], None),
+        "amount": ("0x1", "0xde0b6b3a7640000"),
+        "options": ({"tracer": "callTracer"}, {}, None),
+    }
+    found = next((values for word, values in kinds.items() if word in parameter), ())
+    return rng.choice(found) if found and rng.random() < 0.85 else rng.choice(_values())
+
+
+@cache
+def _raw() -> tuple[str, ...]:
+    """Return signed transactions; the first of each kind is valid on a new network."""
+    sender, receiver = accounts()[:2]
+    made = (
+        Transaction(kind, CHAIN, nonce, receiver.address, 1, b"", 100_000_000, 10**9, 10**9 if kind == 0 else 1)
+        for kind in (0, 2)
+        for nonce in (0, 1, 2)
+    )
+    return tuple("0x" + sender.sign(transaction).raw().hex() for transaction in made)
+
+
+def rpc_seeds() -> Iterator[bytes]:
+    for name in sorted(method_table()):
+        yield _encoded({"jsonrpc": "2.0", "id": 1, "method": name, "params": []})
+    rng = Random(2)
+    yield _encoded([_request(rng), _request(rng)])
+    yield b"{"
+
+
+def mutate_rpc(data: bytes, rng: Random) -> bytes:
+    """Return a new request, sometimes a batch, sometimes malformed."""
+    request = _request(rng)
+    match rng.randrange(20):
+        case 0:
+            return _encoded([request, _request(rng), rng.choice(_values())])
+        case 1:
+            return _encoded(trees.mutated(request, rng))
+        case 2:
+            del request["id"]
+            return _encoded(request)
+        case _:
+            return _encoded(request)
+
+
+def _encoded(value: Any) -> bytes:
+    return json.dumps(value, default=repr).encode()
+
+
+RPC_TARGET = Target(run_rpc, rpc_seeds, mutate_rpc, share=4, longest=2000, memory=MACHINE)
+
+
+FIELDS = ("callee", "function", "arguments", "result", "event", "exit", "reason", "name")
+BENIGN = ("Bridge", "pay", "(amount=5)", "7", "Paid(5)", "exit 33", "not today", "Counter")
+HIDDEN = {*map(chr, (*range(9), *range(11, 32), *range(127, 160))), *"\u200e\u200f\u202a\u202b\u202d\u202e\u2066\u2067"}
+
+
+class Shape(HTMLParser):
+    """Tags of a page in order, with the names of their attributes, and the targets of links."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, tuple[str, ...]]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, tuple(name for name, _ in attrs)))
+
+
+def run_explorer(data: bytes) -> bool:
+    try:
+        given = decode_strict(data)
+    except CodecError:
+        return False
+    if not isinstance(given, list) or len(given) != len(FIELDS):
+        return False
+    texts = [item.decode("utf-8", "surrogateescape") if isinstance(item, bytes) else item for item in given]
+    if not all(isinstance(text, str) and text for text in texts):
+        return False
+    for page in (_call_page(texts), _error_page(texts)):
+        assert not HIDDEN & set(page)
+        assert len(page) < 60_000
+    assert Shape(_call_page(texts)).tags == _shapes()[0]
+    assert Shape(_error_page(texts)).tags == _shapes()[1]
+    assert Shape(_picture(texts)).tags == _shapes()[2]
+    return True
+
+
+@cache
+def _shapes() -> tuple[list[Any], list[Any], list[Any]]:
+    pages = (_call_page, _error_page, _picture)
+    first, second, third = (Shape(page(list(BENIGN))).tags for page in pages)
+    return first, second, third
+
+
+def _report(texts: list[str]) -> dict[str, Any]:
+    callee, function, arguments, result, event, end, _, name = texts
+    decoded = {
+        "callee": callee, "function": function, "arguments": arguments, "result": result, "events": [event],
+        "value": "1 FIL", "exit": end, "milligas": {},
+    }  # fmt: skip
+    call: dict[str, Any] = {
+        "runtime": "evm", "from": "f01", "to": "f0100", "address": None, "actor": name, "method": 1, "value": "1",
+        "params": "0x00", "paramsCodec": 0x51, "readOnly": False, "exitCode": 33, "error": "", "words": event,
+        "return": "0x", "returnCodec": 0, "gas": 1, "charges": {}, "calls": [], "decoded": decoded,
+    }  # fmt: skip
+    return {"calls": [call], "why": {"path": [0]}, "gasUsed": 1, "transactionHash": "0x00", "exit": "33"}
+
+
+def _frame() -> PageFrame:
+    return PageFrame(1, 314, 29, "Solstice", "filecoin", "hypervisor")
+
+
+def _call_page(texts: list[str]) -> str:
+    report = _report(texts)
+    page = rendering.render(
+        "call.html", frame=_frame(), at="/tx/0x00", number=0, call=report["calls"][0], failed=True, words=texts[6],
+        charges=[(texts[7], 1)], line=texts[6],
+    )  # fmt: skip
+    return page.decode()
+
+
+def _error_page(texts: list[str]) -> str:
+    return rendering.render("error.html", frame=_frame(), title="Not found", text=texts[6], status=400).decode()
+
+
+def _picture(texts: list[str]) -> str:
+    report = _report(texts)
+    assert len(call_rows(report)[0]) == 1
+    return tree_svg(report)
+
+
+def explorer_seeds() -> Iterator[bytes]:
+    yield encode(list(BENIGN))
+    yield encode(
+        ["<script>alert(1)</script>", '" onload="x', "'><img src=x>", "&lt;", "\u202e\x00", "]]>", "--", "{{7*7}}"]
+    )
+    yield encode([b"\xff\xfe", b"\xed\xa0\x80", "a" * 3_000, "\x1b[31m", "<!--", "</title>", "javascript:x", "\u2066"])
+
+
+def _unescaped() -> None:
+    """Plant: templates do not escape text."""
+    rendering._environment().autoescape = False
+    cache = rendering._environment().cache
+    assert cache is not None
+    cache.clear()
+
+
+def _unprintable() -> None:
+    """Plant: unprintable characters are not replaced."""
+    rendering._environment().filters["text"] = lambda value, most=2_000: str(value)[:most]
+
+
+PLANTS: dict[str, Callable[[], None]] = {
+    "a template writes text as it is": _unescaped,
+    "what is hidden in a text is let pass": _unprintable,
+}
+EXPLORER_TARGET = Target(run_explorer, explorer_seeds, cbor_mutation(explorer_seeds), share=60, plants=PLANTS)
+
+
+VALUE = 10**12
+_ABI = 0xFF
+"""First byte of an input that is calldata."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Two archived tenants, one of each runtime, with their proofs, and two paying tenants."""
+
+    world: LabNetwork
+    start: Snapshot
+    epoch: int
+    proofs: tuple[tuple[ActorID, bytes], ...]
+
+    @property
+    def machine(self) -> Hypervisor:
+        """Return the machine of the network."""
+        return self.world.machine
+
+
+@cache
+def _stage() -> Stage:
+    here = world()
+    machine = here.machine
+    machine.restore(here.start)
+    for native in here.natives:
+        for chunk in (b"one", b"two"):
+            keep = Message(Address.id(native), Address.id(here.account), method=KEEP, params=encode([chunk]))
+            assert machine.apply_implicit(keep).exit_code == 0
+    for epoch in range(here.epoch, here.epoch + 1 + GRACE):
+        machine.advance(epoch=ChainEpoch(epoch), base_fee=TokenAmount(100))
+        if epoch == here.epoch:
+            for place, actor in enumerate(here.actors):
+                message = Message(
+                    Address.id(RENT), Address.id(actor), value=TokenAmount(place % 2 * VALUE), method=PAY,
+                    params=encode([b""]),
+                )  # fmt: skip
+                assert machine.apply_implicit(message).exit_code == 0
+        collect(machine)
+    proofs = []
+    for actor in here.actors:
+        gone = archived_actor(machine.store, machine.state_tree.existing(actor))
+        if gone is not None:
+            proofs.append((actor, proof_of(machine.store, gone.root)))
+    assert len(proofs) == 2
+    return Stage(here, machine.snapshot(), epoch, tuple(proofs))
+
+
+def run_rent(data: bytes) -> bool:
+    stage = _stage()
+    here, machine = stage.world, stage.machine
+    machine.restore(stage.start)
+    machine.advance(epoch=ChainEpoch(stage.epoch), base_fee=TokenAmount(100))
+    if not data:
+        return False
+    method, params = (INVOKE_EVM, invoke_params(data[1:])) if data[:1] == b"\xff" else (int(data[0]), data[1:])
+    if method in (0, 6):  # a bare send; what is the system's is refused, as a test of the lab has it
+        return False
+    money, root = _money(machine, here), machine.state_tree.current_root()
+    message = Message(
+        Address.id(RENT), Address.id(here.account), value=TokenAmount(_value(data)), method=MethodNumber(method),
+        params=params,
+    )  # fmt: skip
+    result = machine.apply_implicit(message)
+    assert result.fatal is None, result.fatal
+    assert result.exit_code in (0, 16, 17, 18, 19, 20, 21, 22, 26), result
+    assert _money(machine, here) == money
+    if result.exit_code:
+        assert machine.state_tree.current_root() == root
+        return result.exit_code not in (21, 22)
+    for actor, proof in stage.proofs:
+        state = machine.state_tree.existing(actor)
+        if state.code != ARCHIVED_CODE:
+            assert proof_of(machine.store, state.head) == proof
+            assert proof in bytes(data) or data[0] == _ABI
+    for later in range(stage.epoch + 1, stage.epoch + 9):
+        machine.advance(epoch=ChainEpoch(later))
+        collect(machine)
+    assert _money(machine, here) == money
+    return True
+
+
+def _value(data: bytes) -> int:
+    """Return the value of a message: mostly zero for the read-only method."""
+    looks = data[0] == LOOK or data[1:5] == METHODS[LOOK].selector
+    return 0 if looks and len(data) % 8 else VALUE
+
+
+def _money(machine: Hypervisor, here: LabNetwork) -> int:
+    """Return attoFIL of all participants; the rent actor holds exactly the deposits."""
+    rent = machine.state_tree.existing(RENT)
+    deposits = sum(one.deposit for one in RentState(machine.store, rent.head).tenancies().values())
+    assert rent.balance == deposits
+    actors = (*here.actors, here.account, BURNT_FUNDS_ACTOR, RENT)
+    return sum(int(machine.balance(Address.id(actor))) for actor in actors)
+
+
+def rent_seeds() -> Iterator[bytes]:
+    stage = _stage()
+    for actor, proof in stage.proofs:
+        address = Address.id(actor).to_bytes()
+        yield bytes([RESURRECT]) + encode([address, proof])
+        yield bytes([_ABI]) + METHODS[RESURRECT].selector + encode_abi(("bytes", "bytes"), (address, proof))
+        yield bytes([RESURRECT]) + encode([address, b""])
+    for actor in stage.world.actors:
+        address = Address.id(actor).to_bytes()
+        for method in (PAY, LOOK):
+            yield bytes([method]) + encode([address])
+            yield bytes([_ABI]) + METHODS[method].selector + encode_abi(("bytes",), (address,))
+    yield bytes([OPT_OUT])
+    yield bytes([_ABI]) + METHODS[OPT_OUT].selector
+
+
+@cache
+def _formed() -> list[bytes]:
+    return [*rent_seeds()]
+
+
+def mutate_rent(data: bytes, rng: Random) -> bytes:
+    if not data or rng.random() < 0.5:
+        data = rng.choice(_formed())
+    if data[:1] == bytes([_ABI]):
+        return data[:1] + trees.scrambled(data[1:], rng)
+    try:
+        fields = decode(data[1:])
+        if data[0] == RESURRECT and rng.random() < 0.7 and isinstance(fields, list) and len(fields) == 2:
+            return data[:1] + encode([fields[0], _other_proof(fields[1], rng)])
+        return data[:1] + encode(trees.mutated(fields, rng))
+    except (CodecError, CarError, ValueError, TypeError, OverflowError, IndexError):
+        return rng.choice(_formed())
+
+
+def _other_proof(proof: bytes, rng: Random) -> bytes:
+    """Return a CAR with missing, duplicate or reordered blocks, of another actor, or truncated."""
+    reader = read_car(BytesIO(proof))
+    roots, blocks = list(reader.roots), list(reader)
+    stage, kind = _stage(), rng.randrange(7)
+    if kind == 0 and blocks:
+        del blocks[rng.randrange(len(blocks)) :]
+    elif kind == 1 and blocks:
+        blocks.insert(rng.randrange(len(blocks) + 1), rng.choice(blocks))
+    elif kind == 2:
+        rng.shuffle(blocks)
+    elif kind == 3:
+        others = list(read_car(BytesIO(rng.choice(stage.proofs)[1])))
+        blocks.insert(rng.randrange(len(blocks) + 1), rng.choice(others))
+    elif kind == 4:
+        return rng.choice(stage.proofs)[1]
+    elif kind == 5:
+        return trees.scrambled(proof, rng)
+    else:
+        root = next(iter(blocks_below(stage.machine.store, [stage.machine.state_tree.existing(RENT).head])))
+        roots = [rng.choice([root[0], *roots])]
+    return car(roots[0], blocks)
+
+
+def _loose_proofs() -> None:
+    """Plant: the links of a proof are not followed, so its root suffices."""
+    replace_attribute(rent_lab, "links_of", lambda data, codec: [])
+
+
+RENT_TARGET = Target(
+    run_rent,
+    rent_seeds,
+    mutate_rent,
+    share=3,
+    longest=16_384,
+    memory=MACHINE,
+    plants={"the links of a proof are not followed": _loose_proofs},
+)
