@@ -27,7 +27,7 @@ from hypervisor.builtin_actors.build import ENGINE_FLAGS, PROJECT, TARGET, toolc
 from hypervisor.gas import GasTracker
 from runtimes.evm.ethereum.forks import fork_named
 from runtimes.evm.ethereum.precompiles import run_precompile
-from runtimes.evm.precompiles import bls12_381
+from runtimes.evm.precompiles import curves
 from runtimes.wasmtime.engine import Linker, own_engine
 from runtimes.wasmtime.instance import Instance
 
@@ -110,8 +110,8 @@ def cases() -> Iterator[Case]:
 
 def _bls12_381(some: Callable[[int], bytes]) -> Iterator[Case]:
     numbers = [bytes(16) + b"\1" + some(47) for _ in range(4)]
-    first = [bls12_381.map_fp_to_g1(number) for number in numbers[:2]]
-    second = [bls12_381.map_fp2_to_g2(numbers[at] + numbers[at + 1]) for at in range(2)]
+    first = [curves.map_fp_to_g1(number) for number in numbers[:2]]
+    second = [curves.map_fp2_to_g2(numbers[at] + numbers[at + 1]) for at in range(2)]
     yield "bls12_g1add", 11, b"".join(first), ""
     for count in (1, 16):
         yield (

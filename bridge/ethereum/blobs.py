@@ -10,17 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from bridge.ethereum import kzg, rlp
+from bridge.ethereum import rlp
+from bridge.ethereum.kzg import BLOB_BYTES, CELLS, POINT_BYTES, KzgError, verify_blobs, verify_cells, versioned_hash
 from bridge.ethereum.transactions import BLOB, SignedTransaction, TransactionError, parse_transaction
 
 BLOB_PROOFS: Final = 0
 """Version of a sidecar with one proof for each blob."""
 CELL_PROOFS: Final = 1
 """Version of a sidecar with proofs of each blob's cells."""
-BYTES_PER_BLOB: Final = kzg.BLOB_BYTES + (1 + kzg.CELLS) * (kzg.POINT_BYTES + 1) + 32
+BYTES_PER_BLOB: Final = BLOB_BYTES + (1 + CELLS) * (POINT_BYTES + 1) + 32
 """Maximum size of a blob in the network form, with its commitment, its proofs and its hash."""
 
-_FORMS: Final = {BLOB_PROOFS: "one proof for each blob", CELL_PROOFS: f"{kzg.CELLS} cell proofs for each blob"}
+_FORMS: Final = {BLOB_PROOFS: "one proof for each blob", CELL_PROOFS: f"{CELLS} cell proofs for each blob"}
 _REMEDY: Final = "build the sidecar again from the same blobs"
 
 
@@ -38,7 +39,7 @@ class BlobSidecar:
 
     @property
     def proofs_per_blob(self) -> int:
-        return kzg.CELLS if self.version == CELL_PROOFS else 1
+        return CELLS if self.version == CELL_PROOFS else 1
 
     def proofs_of(self, index: int) -> tuple[bytes, ...]:
         count = self.proofs_per_blob
@@ -63,7 +64,7 @@ class BlobSidecar:
                 f"invalid number of {len(self.proofs)} blob proofs expected {count * self.proofs_per_blob}; {_REMEDY}"
             )
         for index, (commitment, expected) in enumerate(zip(self.commitments, hashes, strict=True)):
-            computed = kzg.versioned_hash(commitment)
+            computed = versioned_hash(commitment)
             if computed != expected:
                 raise TransactionError(
                     f"blob {index}: computed hash 0x{computed.hex()} mismatches transaction one 0x{expected.hex()}; "
@@ -72,10 +73,10 @@ class BlobSidecar:
 
     def verify(self) -> None:
         """Verify the proofs, which takes tens of milliseconds for each blob. Raises TransactionError."""
-        verify = kzg.verify_cells if self.version == CELL_PROOFS else kzg.verify_blobs
+        verify = verify_cells if self.version == CELL_PROOFS else verify_blobs
         try:
             is_valid = verify(self.blobs, self.commitments, self.proofs)
-        except kzg.KzgError as error:
+        except KzgError as error:
             raise TransactionError(f"KZG verification error: invalid blob proof: {error}; {_REMEDY}") from None
         if not is_valid:
             raise TransactionError(f"KZG verification error: invalid blob proof; {_REMEDY}")

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from bridge.traces.frames import SELFDESTRUCT, EthereumFrame
+from bridge.traces.tracers import _data
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
 
 _ERROR_TEXTS: Final[Mapping[int, str]] = {
@@ -30,12 +31,12 @@ def flat_traces(top: EthereumFrame) -> list[dict[str, Any]]:
     todo: list[tuple[EthereumFrame, tuple[int, ...]]] = [(top, ())]
     while todo:
         frame, address = todo.pop()
-        found.append(_frame_json(frame, address))
+        found.append(_parity_frame(frame, address))
         todo.extend((inner, (*address, index)) for index, inner in reversed(list(enumerate(frame.frames))))
     return found
 
 
-def failure(exit_code: int, *, native: bool = False) -> str:
+def filecoin_failure(exit_code: int, *, native: bool = False) -> str:
     """Return the text of Filecoin nodes for a nonzero exit code; a native actor's codes have no names of contracts."""
     if exit_code == ExitCode.SYS_OUT_OF_GAS:
         return "out of gas"
@@ -59,14 +60,14 @@ def exit_code_text(exit_code: int) -> str:
     return ("SysErr" if kind == "SYS" else "Err") + "".join(word.title() for word in words) + f"({exit_code})"
 
 
-def _frame_json(frame: EthereumFrame, address: tuple[int, ...]) -> dict[str, Any]:
+def _parity_frame(frame: EthereumFrame, address: tuple[int, ...]) -> dict[str, Any]:
     position: dict[str, Any] = {"subtraces": len(frame.frames), "traceAddress": list(address)}
     if frame.kind == SELFDESTRUCT:
         action = {"address": _data(frame.sender), "refundAddress": _data(frame.to or b""), "balance": hex(frame.value)}
         return {"type": "suicide", **position, "action": action, "result": None}
     shown: dict[str, Any] = {"type": "create" if frame.creates else "call"}
     if frame.exit_code:
-        shown["error"] = failure(frame.exit_code, native=frame.native)
+        shown["error"] = filecoin_failure(frame.exit_code, native=frame.native)
     action = {
         "from": _data(frame.sender), "gas": hex(frame.gas), "value": hex(frame.value)
     }  # fmt: skip
@@ -78,7 +79,3 @@ def _frame_json(frame: EthereumFrame, address: tuple[int, ...]) -> dict[str, Any
         action |= {"callType": frame.kind.lower(), "to": _data(frame.to or b""), "input": _data(frame.input)}
         result["output"] = _data(frame.output)
     return shown | {**position, "action": action, "result": result}
-
-
-def _data(data: bytes) -> str:
-    return "0x" + data.hex()

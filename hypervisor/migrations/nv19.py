@@ -25,7 +25,7 @@ _V1: Final = range(5, 10)
 _V1P1: Final = range(10, 15)
 
 
-def migrate(context: MigrationContext) -> None:
+def migrate_to_nv19(context: MigrationContext) -> None:
     """Replace the proof types in the states of miners and the power actor."""
     store = context.tree.store
 

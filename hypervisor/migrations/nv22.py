@@ -11,7 +11,7 @@ from typing import Any, Final
 from hypervisor.integers import encode_uleb128
 from hypervisor.migrations.context import MigrationContext, tuple_of
 from hypervisor.migrations.nv19 import MINER_FIELDS
-from hypervisor.migrations.nv21 import SECTOR_FIELDS, SECTORS, SECTORS_BIT_WIDTH
+from hypervisor.migrations.nv19_to_nv25 import SECTOR_FIELDS, SECTORS, SECTORS_BIT_WIDTH
 from hypervisor.types import ActorID
 from store.cid import Cid
 from store.codec import link, unlink
@@ -28,7 +28,7 @@ _STATES_BIT_WIDTH: Final = 6
 _NOT_SLASHED: Final = -1
 
 
-def migrate(context: MigrationContext) -> None:
+def migrate_to_nv22(context: MigrationContext) -> None:
     """Collect the deals of all unexpired sectors, and rewrite the market's state."""
     store = context.tree.store
     sector_of_deal: dict[int, int] = {}

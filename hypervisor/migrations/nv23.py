@@ -12,7 +12,7 @@ from hypervisor.migrations.context import MigrationContext
 from hypervisor.state.state_tree import ActorState
 
 
-def migrate(context: MigrationContext) -> None:
+def migrate_to_nv23(context: MigrationContext) -> None:
     """Replace the code and the state of f090."""
     reserve = context.tree.get_actor(RESERVE_ACTOR)
     if reserve is not None and reserve.code == context.manifest.code("multisig"):

@@ -26,7 +26,7 @@ RAMP_EPOCHS: Final[Mapping[str, int]] = {
 DEVELOPMENT_RAMP_EPOCHS: Final = 200
 
 
-def migrate(context: MigrationContext) -> None:
+def migrate_to_nv24(context: MigrationContext) -> None:
     """Add the ramp's start and length to the power actor's state."""
     length = RAMP_EPOCHS.get(context.network_name, DEVELOPMENT_RAMP_EPOCHS)
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 from hypervisor.integers import decode_bigint, encode_bigint
 from hypervisor.migrations.context import MigrationContext, tuple_of
 from hypervisor.migrations.nv19 import MINER_FIELDS
-from hypervisor.migrations.nv21 import DEADLINES, deadlines_rewriter
+from hypervisor.migrations.nv19_to_nv25 import DEADLINES, deadlines_rewriter
 from hypervisor.types import ActorID
 from store.cid import Cid
 from store.codec import link, unlink
@@ -29,7 +29,7 @@ _TRANSIENT: Final = 3
 """Index of the new field of contracts."""
 
 
-def migrate(context: MigrationContext) -> None:
+def migrate_to_nv25(context: MigrationContext) -> None:
     """Rewrite the states of miners and contracts."""
 
     def deadline(fields: list[Any]) -> list[Any]:

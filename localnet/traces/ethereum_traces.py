@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
-from bridge.traces.call_tracer import call_trace, selectors
 from bridge.traces.frames import EthereumFrame, ethereum_frames
 from bridge.traces.parity import flat_traces
 from bridge.traces.struct_logs import LogLimitReached, StructLogger, StructLogOptions, struct_log_trace
 from bridge.traces.touched import TouchedAccounts
+from bridge.traces.tracers import call_trace, selectors
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address

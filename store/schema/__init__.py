@@ -12,8 +12,8 @@ from typing import Any
 
 from store.schema.check import check, resolve
 from store.schema.language import parse
-from store.schema.reading import SchemaReader
 from store.schema.types import PRELUDE, Copy, Record, SchemaError, Term, Type
+from store.schema.values import SchemaReader
 from store.schema.writing import SchemaWriter
 
 __all__ = ["Record", "Schema", "SchemaError"]

@@ -1,4 +1,4 @@
-"""Conversion of values to data: the inverse of `store.schema.reading`, with the same checks."""
+"""Conversion of values to data: the inverse of `store.schema.values`, with the same checks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from store.schema.check import resolve
-from store.schema.reading import UNIT_DATA, SchemaReader
 from store.schema.types import (
     Advanced,
     Enum,
@@ -31,6 +30,7 @@ from store.schema.types import (
     Unit,
     member_name,
 )
+from store.schema.values import UNIT_DATA, SchemaReader
 
 Write = Callable[[Any], Any]
 
@@ -65,15 +65,15 @@ class SchemaWriter:
             case List(advanced=str()) | Map(representation=Advanced()):
                 return lambda value: value
             case List(value, nullable):
-                return _list(self._term(value, nullable))
+                return _write_list(self._term(value, nullable))
             case Map():
                 return self._map(kind)
             case Struct():
                 return self._struct(kind)
             case Enum(members, values):
-                return _enum({member: values.get(member, member) for member in members})
+                return _write_enum({member: values.get(member, member) for member in members})
             case Unit(representation):
-                return _unit(UNIT_DATA[representation])
+                return _write_unit(UNIT_DATA[representation])
             case Union():
                 return self._union(kind)
             case Link():
@@ -152,7 +152,7 @@ def _mapping(value: Any) -> Mapping[Any, Any]:
     return value
 
 
-def _list(write: Write) -> Write:
+def _write_list(write: Write) -> Write:
     def write_list(values: Any) -> list[Any]:
         if not isinstance(values, list | tuple):
             raise SchemaError(f"expected a list, found {type(values).__name__}")
@@ -167,7 +167,7 @@ def _list(write: Write) -> Write:
     return write_list
 
 
-def _enum(members: Mapping[str, Any]) -> Write:
+def _write_enum(members: Mapping[str, Any]) -> Write:
     def write(value: Any) -> Any:
         if not isinstance(value, str) or value not in members:
             raise SchemaError(f"{value!r:.60} is none of {', '.join(members)}")
@@ -176,7 +176,7 @@ def _enum(members: Mapping[str, Any]) -> Write:
     return write
 
 
-def _unit(data: Any) -> Write:
+def _write_unit(data: Any) -> Write:
     def write(value: Any) -> Any:
         if value is not None:
             raise SchemaError("the only value of a unit is None")

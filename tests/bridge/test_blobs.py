@@ -108,7 +108,7 @@ def setup() -> Any:
 
 
 @pytest.fixture(scope="module")
-def blobs() -> list[bytes]:
+def some_blobs() -> list[bytes]:
     """Return a random blob, one of zeros (its commitment is the point at infinity), and one of the largest elements."""
     chance = Random(4844)
     of_chance = b"".join(chance.randrange(kzg.MODULUS).to_bytes(32, "big") for _ in range(4096))
@@ -116,13 +116,13 @@ def blobs() -> list[bytes]:
 
 
 @pytest.fixture(scope="module")
-def commitments(setup: Any, blobs: list[bytes]) -> list[bytes]:
-    return [ckzg.blob_to_kzg_commitment(blob, setup) for blob in blobs]
+def commitments(setup: Any, some_blobs: list[bytes]) -> list[bytes]:
+    return [ckzg.blob_to_kzg_commitment(blob, setup) for blob in some_blobs]
 
 
 @pytest.fixture(scope="module")
-def cell_proofs(setup: Any, blobs: list[bytes]) -> list[bytes]:
-    return [proof for blob in blobs for proof in ckzg.compute_cells_and_kzg_proofs(blob, setup)[1]]
+def cell_proofs(setup: Any, some_blobs: list[bytes]) -> list[bytes]:
+    return [proof for blob in some_blobs for proof in ckzg.compute_cells_and_kzg_proofs(blob, setup)[1]]
 
 
 def swapped(items: list[bytes], first: int, second: int) -> list[bytes]:
@@ -139,7 +139,7 @@ def test_the_points_are_the_ceremonys() -> None:
     assert ours == [second_group[1], second_group[64], *first_group[:64]]
 
 
-def test_versioned_hash_is_that_of_commitment(blobs: list[bytes], commitments: list[bytes]) -> None:
+def test_versioned_hash_is_that_of_commitment(some_blobs: list[bytes], commitments: list[bytes]) -> None:
     """The hash of the commitment to zeros is in EIP-4844's tests: 0x010657f3...4014."""
     assert commitments[1] == POINT_AT_INFINITY
     assert (
@@ -149,10 +149,10 @@ def test_versioned_hash_is_that_of_commitment(blobs: list[bytes], commitments: l
 
 
 @pytest.mark.slow
-def test_point_evaluation_is_verified(setup: Any, blobs: list[bytes], commitments: list[bytes]) -> None:
+def test_point_evaluation_is_verified(setup: Any, some_blobs: list[bytes], commitments: list[bytes]) -> None:
     for z in (0, 1, 12345, kzg.MODULUS - 1):
         at = z.to_bytes(32, "big")
-        for blob, commitment in zip(blobs, commitments, strict=True):
+        for blob, commitment in zip(some_blobs, commitments, strict=True):
             proof, y = ckzg.compute_kzg_proof(blob, at, setup)
             assert kzg.verify_point(commitment, at, y, proof)
             other = ((int.from_bytes(y, "big") + 1) % kzg.MODULUS).to_bytes(32, "big")
@@ -161,15 +161,15 @@ def test_point_evaluation_is_verified(setup: Any, blobs: list[bytes], commitment
 
 
 @pytest.mark.slow
-def test_blob_proofs_are_verified(setup: Any, blobs: list[bytes], commitments: list[bytes]) -> None:
-    proofs = [ckzg.compute_blob_kzg_proof(*pair, setup) for pair in zip(blobs, commitments, strict=True)]
-    assert kzg.verify_blobs(blobs, commitments, proofs)
-    assert kzg.verify_blobs(blobs[:1], commitments[:1], proofs[:1])
+def test_blob_proofs_are_verified(setup: Any, some_blobs: list[bytes], commitments: list[bytes]) -> None:
+    proofs = [ckzg.compute_blob_kzg_proof(*pair, setup) for pair in zip(some_blobs, commitments, strict=True)]
+    assert kzg.verify_blobs(some_blobs, commitments, proofs)
+    assert kzg.verify_blobs(some_blobs[:1], commitments[:1], proofs[:1])
     for wrong in (
-        (blobs, commitments, swapped(proofs, 0, 2)),
-        (blobs, swapped(commitments, 0, 1), proofs),
-        (swapped(blobs, 0, 1), commitments, proofs),
-        ([bytes(31) + b"\x01" + blobs[0][32:], *blobs[1:]], commitments, proofs),
+        (some_blobs, commitments, swapped(proofs, 0, 2)),
+        (some_blobs, swapped(commitments, 0, 1), proofs),
+        (swapped(some_blobs, 0, 1), commitments, proofs),
+        ([bytes(31) + b"\x01" + some_blobs[0][32:], *some_blobs[1:]], commitments, proofs),
     ):
         assert not ckzg.verify_blob_kzg_proof_batch(*map(b"".join, wrong), setup)
         assert not kzg.verify_blobs(*wrong)
@@ -177,21 +177,21 @@ def test_blob_proofs_are_verified(setup: Any, blobs: list[bytes], commitments: l
 
 @pytest.mark.slow
 def test_cell_proofs_are_verified(
-    setup: Any, blobs: list[bytes], commitments: list[bytes], cell_proofs: list[bytes]
+    setup: Any, some_blobs: list[bytes], commitments: list[bytes], cell_proofs: list[bytes]
 ) -> None:
-    assert kzg.verify_cells(blobs, commitments, cell_proofs)
-    assert kzg.verify_cells(blobs[:1], commitments[:1], cell_proofs[:128])
+    assert kzg.verify_cells(some_blobs, commitments, cell_proofs)
+    assert kzg.verify_cells(some_blobs[:1], commitments[:1], cell_proofs[:128])
     for wrong in (
-        (blobs, commitments, swapped(cell_proofs, 0, 127)),
-        (blobs, commitments, swapped(cell_proofs, 0, 256)),
-        (blobs, swapped(commitments, 0, 1), cell_proofs),
-        (swapped(blobs, 0, 2), commitments, cell_proofs),
-        ([blobs[0][:-1] + bytes([blobs[0][-1] ^ 1]), *blobs[1:]], commitments, cell_proofs),
-        (blobs, commitments, [*cell_proofs[:5], POINT_AT_INFINITY, *cell_proofs[6:]]),
+        (some_blobs, commitments, swapped(cell_proofs, 0, 127)),
+        (some_blobs, commitments, swapped(cell_proofs, 0, 256)),
+        (some_blobs, swapped(commitments, 0, 1), cell_proofs),
+        (swapped(some_blobs, 0, 2), commitments, cell_proofs),
+        ([some_blobs[0][:-1] + bytes([some_blobs[0][-1] ^ 1]), *some_blobs[1:]], commitments, cell_proofs),
+        (some_blobs, commitments, [*cell_proofs[:5], POINT_AT_INFINITY, *cell_proofs[6:]]),
     ):
         cells = [cell for blob in wrong[0] for cell in ckzg.compute_cells(blob, setup)]
         of_cells = [commitment for commitment in wrong[1] for _ in range(128)]
-        assert not ckzg.verify_cell_kzg_proof_batch(of_cells, [*range(128)] * len(blobs), cells, wrong[2], setup)
+        assert not ckzg.verify_cell_kzg_proof_batch(of_cells, [*range(128)] * len(some_blobs), cells, wrong[2], setup)
         assert not kzg.verify_cells(*wrong)
 
 

@@ -16,11 +16,11 @@ from bridge.ethereum.transactions import SignedTransaction, parse_transaction
 from bridge.evm_steps import EvmCost, EvmFault, EvmStep
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.parameters import INVOKE_EVM, CreateParams, CreateReturn, DelegateCallParams
-from bridge.traces.call_tracer import call_trace
 from bridge.traces.failure_texts import LogTooLong
 from bridge.traces.frames import EthereumFrame, ethereum_frames
-from bridge.traces.parity import failure, flat_traces
+from bridge.traces.parity import filecoin_failure, flat_traces
 from bridge.traces.struct_logs import LogLimitReached, StructLogger, StructLogOptions, struct_log_trace
+from bridge.traces.tracers import call_trace
 from fvm_hypervisor.laboratory.vectors.ethereum_json import read_accounts
 from fvm_hypervisor.laboratory.vectors.statetest import base_machine
 from hypervisor.context import MachineContext
@@ -265,7 +265,7 @@ def test_exit_codes_of_contracts_are_named_by_the_code_of_the_actor(
     ],
 )
 def test_failure_texts_are_those_of_filecoin_nodes(exit_code: int, words: str) -> None:
-    assert failure(exit_code) == words
+    assert filecoin_failure(exit_code) == words
 
 
 def construction(by: ActorID, address: EthAddress, exit_code: int = 0, data: bytes = b"") -> list[TraceEvent]:

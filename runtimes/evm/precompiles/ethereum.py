@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from hypervisor.kernel import crypto
-from runtimes.evm.precompiles import bls12_381, bn254
+from runtimes.evm.precompiles import bn254, curves
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from store.keccak import keccak
 
@@ -120,13 +120,13 @@ ETHEREUM: Final[Mapping[str, Callable[[bytes], bytes]]] = MappingProxyType({
     "bn254_mul": bn254.multiply,
     "bn254_pairing": bn254.pairing,
     "blake2f": blake2f,
-    "bls12_g1add": bls12_381.g1_add,
-    "bls12_g1msm": bls12_381.g1_msm,
-    "bls12_g2add": bls12_381.g2_add,
-    "bls12_g2msm": bls12_381.g2_msm,
-    "bls12_pairing_check": bls12_381.pairing_check,
-    "bls12_map_fp_to_g1": bls12_381.map_fp_to_g1,
-    "bls12_map_fp2_to_g2": bls12_381.map_fp2_to_g2,
+    "bls12_g1add": curves.g1_add,
+    "bls12_g1msm": curves.g1_msm,
+    "bls12_g2add": curves.g2_add,
+    "bls12_g2msm": curves.g2_msm,
+    "bls12_pairing_check": curves.pairing_check,
+    "bls12_map_fp_to_g1": curves.map_fp_to_g1,
+    "bls12_map_fp2_to_g2": curves.map_fp2_to_g2,
     "p256_verify": p256_verify,
 })  # fmt: skip
 """Precompiles by the names that `Rules.precompiles` uses. They raise PrecompileFailure."""

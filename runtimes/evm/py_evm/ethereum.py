@@ -91,7 +91,7 @@ def _exchange(frame: FrameComputation) -> None:
     _exchange_words(frame, near + 1, far + 1)
 
 
-def _extcodecopy(frame: FrameComputation) -> None:
+def _ethereum_extcodecopy(frame: FrameComputation) -> None:
     # STACK
     address, start, code_start, size = frame.stack_pop_ints(4)
     # GAS
@@ -103,7 +103,7 @@ def _extcodecopy(frame: FrameComputation) -> None:
     # PROGRAM COUNTER: next
 
 
-def _returndatacopy(frame: FrameComputation) -> None:
+def _ethereum_returndatacopy(frame: FrameComputation) -> None:
     # STACK
     start, source, size = frame.stack_pop_ints(3)
     # GAS
@@ -137,7 +137,7 @@ def _calling(kind: CallKind) -> Callable[[FrameComputation], SubcallInputs]:
     return call
 
 
-def _create_opcode(salted: bool) -> Callable[[FrameComputation], SubcallInputs]:
+def _ethereum_create(salted: bool) -> Callable[[FrameComputation], SubcallInputs]:
     def create(frame: FrameComputation) -> SubcallInputs:
         # STACK
         value, start, size, *salt = frame.stack_pop_ints(4 if salted else 3)
@@ -156,9 +156,9 @@ ETHEREUM: Final[Mapping[str, Callable[[FrameComputation], SubcallInputs | None]]
     **OPCODE_FUNCTIONS,
     "BLOBHASH": _blobhash, "BLOBBASEFEE": _blobbasefee, "SLOTNUM": _slotnum,
     "DUPN": _dupn, "SWAPN": _swapn, "EXCHANGE": _exchange,
-    "EXTCODECOPY": _extcodecopy, "RETURNDATACOPY": _returndatacopy,
+    "EXTCODECOPY": _ethereum_extcodecopy, "RETURNDATACOPY": _ethereum_returndatacopy,
     "CALL": _calling(CallKind.CALL), "CALLCODE": _calling(CallKind.CALLCODE),
     "DELEGATECALL": _calling(CallKind.DELEGATECALL), "STATICCALL": _calling(CallKind.STATICCALL),
-    "CREATE": _create_opcode(salted=False), "CREATE2": _create_opcode(salted=True),
+    "CREATE": _ethereum_create(salted=False), "CREATE2": _ethereum_create(salted=True),
 })  # fmt: skip
 """Functions by mnemonic."""

@@ -16,7 +16,7 @@ from typing import Any
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.tracing import SyscallEntered, SyscallLeft
-from runtimes.wasm.syscalls import actor, crypto, debug, event, gas, ipld, network, rand, self_, send, vm
+from runtimes.wasm.syscalls import actors, crypto, debug, event, gas, ipld, network, rand, self_, send, vm
 from runtimes.wasm.syscalls.invocation import MAX_COUNTER, WasmInvocation
 from runtimes.wasm.syscalls.table import Syscall
 
@@ -30,8 +30,9 @@ def _revision(*tables: tuple[Syscall, ...]) -> Revision:
 
 
 _SHARED = (
-    vm.SYSCALLS, ipld.SYSCALLS, self_.SYSCALLS, actor.SYSCALLS, send.SYSCALLS, network.SYSCALLS, event.SYSCALLS,
-    crypto.SYSCALLS, gas.SYSCALLS, debug.SYSCALLS, rand.SYSCALLS,
+    vm.VM_SYSCALLS, ipld.SYSCALLS, self_.SELF_SYSCALLS, actors.ACTOR_SYSCALLS, send.SEND_SYSCALLS,
+    network.NETWORK_SYSCALLS, event.EVENT_SYSCALLS, crypto.SYSCALLS, gas.GAS_SYSCALLS, debug.DEBUG_SYSCALLS,
+    rand.RAND_SYSCALLS,
 )  # fmt: skip
 
 _V4 = (*_SHARED, crypto.SYSCALLS_V4)
@@ -39,10 +40,10 @@ _V4 = (*_SHARED, crypto.SYSCALLS_V4)
 SYSCALL_REVISIONS: MappingProxyType[str, Revision] = MappingProxyType(
     {
         "v4": _revision(*_V4),
-        "v3": _revision(*_SHARED, self_.SYSCALLS_V3, event.SYSCALLS_V3, rand.SYSCALLS_V3),
-        "v4+install_actor": _revision(*_V4, actor.SYSCALLS_INSTALL),
-        "v4+upgrade_actor": _revision(*_V4, actor.SYSCALLS_UPGRADE),
-        "v4+install_actor+upgrade_actor": _revision(*_V4, actor.SYSCALLS_INSTALL, actor.SYSCALLS_UPGRADE),
+        "v3": _revision(*_SHARED, self_.SELF_SYSCALLS_V3, event.EVENT_SYSCALLS_V3, rand.RAND_SYSCALLS_V3),
+        "v4+install_actor": _revision(*_V4, actors.SYSCALLS_INSTALL),
+        "v4+upgrade_actor": _revision(*_V4, actors.SYSCALLS_UPGRADE),
+        "v4+install_actor+upgrade_actor": _revision(*_V4, actors.SYSCALLS_INSTALL, actors.SYSCALLS_UPGRADE),
     }
 )
 """Syscalls by import name and `MachineRules.revision`: v3 for network versions 18 to 20, v4 from 21 on."""
@@ -67,16 +68,16 @@ def syscall_runner(syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...
 
     def perform(invocation: WasmInvocation, arguments: tuple[Any, ...]) -> int:
         kernel, memory, counter = invocation.kernel, invocation.memory, invocation.counter
-        gas, used = kernel.gas, invocation.counter_start - counter.value
+        tracker, used = kernel.gas, invocation.counter_start - counter.value
         # Fast path around every syscall: without a tracer and with enough gas, both charges are one addition.
-        total = gas.used + kernel.prices.syscall + (used if used > 0 else 0)
-        if gas.tracer is None and total <= gas.limit:
-            gas.used = total
+        total = tracker.used + kernel.prices.syscall + (used if used > 0 else 0)
+        if tracker.tracer is None and total <= tracker.limit:
+            tracker.used = total
         else:
-            gas.charge("wasm_exec", used if used > 0 else 0)
-            if gas.tracer is not None:
-                gas.tracer.event(SyscallEntered(name, arguments, memory))
-            gas.charge("OnSyscall", kernel.prices.syscall)
+            tracker.charge("wasm_exec", used if used > 0 else 0)
+            if tracker.tracer is not None:
+                tracker.tracer.event(SyscallEntered(name, arguments, memory))
+            tracker.charge("OnSyscall", kernel.prices.syscall)
         if size and arguments[0] + size > memory.size and not memory.reaches(arguments[0] + size):
             return ErrorNumber.ILLEGAL_ARGUMENT  # no `set_gas_counter`, as on the network: see above
         try:
@@ -94,14 +95,14 @@ def syscall_runner(syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...
             if size:
                 memory.write(arguments[0], result)  # type: ignore[arg-type]  # handlers with a result return bytes
         except SyscallError as error:
-            if gas.tracer is not None:
-                gas.tracer.event(SyscallLeft(error.number, message=error.message))
+            if tracker.tracer is not None:
+                tracker.tracer.event(SyscallLeft(error.number, message=error.message))
             return error.number
         finally:
-            left = gas.limit - gas.used
+            left = tracker.limit - tracker.used
             counter.value = invocation.counter_start = left if left < MAX_COUNTER else MAX_COUNTER
-        if gas.tracer is not None:
-            gas.tracer.event(SyscallLeft(0, memory.read(arguments[0], size) if size else b""))
+        if tracker.tracer is not None:
+            tracker.tracer.event(SyscallLeft(0, memory.read(arguments[0], size) if size else b""))
         return 0
 
     return perform

@@ -37,7 +37,7 @@ def store_artifact(call: WasmInvocation, name_offset: int, name_length: int, off
     call.kernel.debug_log(f"artifact {name}: {len(data)} bytes")
 
 
-SYSCALLS = (
+DEBUG_SYSCALLS = (
     Syscall("debug", "enabled", enabled, "", I32_RESULT),
     Syscall("debug", "log", log, "rI"),
     Syscall("debug", "store_artifact", store_artifact, "rIrI"),

@@ -28,5 +28,5 @@ def emit_event_block(call: WasmInvocation, offset: int, length: int) -> None:
     call.kernel.events.emit_block(data)
 
 
-SYSCALLS = (Syscall("event", "emit_event", emit_event, "rIrIrI"),)
-SYSCALLS_V3 = (Syscall("event", "emit_event", emit_event_block, "rI"),)
+EVENT_SYSCALLS = (Syscall("event", "emit_event", emit_event, "rIrIrI"),)
+EVENT_SYSCALLS_V3 = (Syscall("event", "emit_event", emit_event_block, "rI"),)

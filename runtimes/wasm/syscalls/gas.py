@@ -19,7 +19,7 @@ def available(call: WasmInvocation) -> bytes:
     return U64.pack(call.kernel.gas.available // MILLIGAS_PER_GAS)
 
 
-SYSCALLS = (
+GAS_SYSCALLS = (
     Syscall("gas", "charge", charge, "rIQ"),
     Syscall("gas", "available", available, "", U64),
 )

@@ -37,7 +37,7 @@ def total_fil_circ_supply(call: WasmInvocation) -> bytes:
     return token_amount(call.kernel.network.circulating_supply())
 
 
-SYSCALLS = (
+NETWORK_SYSCALLS = (
     Syscall("network", "context", context, "", NETWORK_CONTEXT),
     Syscall("network", "tipset_cid", tipset_cid, "qwI", U32),
     Syscall("network", "total_fil_circ_supply", total_fil_circ_supply, "", TOKEN_AMOUNT),

@@ -33,11 +33,11 @@ def draw_beacon_randomness(call: WasmInvocation, tag: int, epoch: int, offset: i
     return call.kernel.random.draw_beacon_randomness(tag, ChainEpoch(epoch), entropy)
 
 
-SYSCALLS = (
+RAND_SYSCALLS = (
     Syscall("rand", "get_chain_randomness", get_chain_randomness, "q", RANDOMNESS),
     Syscall("rand", "get_beacon_randomness", get_beacon_randomness, "q", RANDOMNESS),
 )
-SYSCALLS_V3 = (
+RAND_SYSCALLS_V3 = (
     Syscall("rand", "get_chain_randomness", draw_chain_randomness, "qqrI", RANDOMNESS),
     Syscall("rand", "get_beacon_randomness", draw_beacon_randomness, "qqrI", RANDOMNESS),
 )

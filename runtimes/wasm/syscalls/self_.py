@@ -42,10 +42,10 @@ def self_destruct_to(call: WasmInvocation, offset: int, length: int) -> None:
     call.kernel.self_.self_destruct_to(beneficiary)
 
 
-SYSCALLS = (
+SELF_SYSCALLS = (
     Syscall("self", "root", root, "wI", U32),
     Syscall("self", "set_root", set_root, "r"),
     Syscall("self", "current_balance", current_balance, "", TOKEN_AMOUNT),
     Syscall("self", "self_destruct", self_destruct, "I"),
 )
-SYSCALLS_V3 = (Syscall("self", "self_destruct", self_destruct_to, "rI"),)
+SELF_SYSCALLS_V3 = (Syscall("self", "self_destruct", self_destruct_to, "rI"),)

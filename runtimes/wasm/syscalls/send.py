@@ -40,4 +40,4 @@ def send(
     return SEND.pack(result.exit_code, result.block_id, result.codec, result.size)
 
 
-SYSCALLS = (Syscall("send", "send", send, "rIQIQQQQ", SEND),)
+SEND_SYSCALLS = (Syscall("send", "send", send, "rIQIQQQQ", SEND),)

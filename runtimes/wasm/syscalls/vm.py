@@ -49,7 +49,7 @@ def message_context(call: WasmInvocation) -> bytes:
     )
 
 
-SYSCALLS = (
+VM_SYSCALLS = (
     Syscall("vm", "exit", exit_, "IIrI"),
     Syscall("vm", "message_context", message_context, "", MESSAGE_CONTEXT),
 )

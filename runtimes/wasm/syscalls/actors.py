@@ -109,7 +109,7 @@ def upgrade_actor(call: WasmInvocation, cid_offset: int, params: int) -> bytes:
     return SEND.pack(result.exit_code, result.block_id, result.codec, result.size)
 
 
-SYSCALLS = (
+ACTOR_SYSCALLS = (
     Syscall("actor", "resolve_address", resolve_address, "rI", U64),
     Syscall("actor", "lookup_delegated_address", lookup_delegated_address, "QwI", U32),
     Syscall("actor", "get_actor_code_cid", get_actor_code_cid, "QwI", U32),

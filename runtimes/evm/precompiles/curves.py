@@ -12,7 +12,7 @@ from runtimes.evm.precompiles.failure import PrecompileFailure
 if TYPE_CHECKING:
     from py_arkworks_bls12381 import G1Point, G2Point, Scalar
 
-_COORDINATE: Final = 64
+_BLS_COORDINATE: Final = 64
 _PADDING: Final = bytes(16)
 _G1: Final = 128
 _G2: Final = 256
@@ -62,7 +62,7 @@ def map_fp_to_g1(data: bytes) -> bytes:
     """Map a field element to G1."""
     from py_arkworks_bls12381 import G1Point
 
-    _require_length(data, _COORDINATE)
+    _require_length(data, _BLS_COORDINATE)
     return _spread(_point(data, G1Point.map_from_fp_be))
 
 
@@ -70,7 +70,7 @@ def map_fp2_to_g2(data: bytes) -> bytes:
     """Map an element of the quadratic extension field to G2."""
     from py_arkworks_bls12381 import G2Point
 
-    _require_length(data, 2 * _COORDINATE)
+    _require_length(data, 2 * _BLS_COORDINATE)
     return _spread(_point(data, G2Point.map_from_fp2_be))
 
 
@@ -112,10 +112,10 @@ def _terms(data: bytes, size: int, read: Callable[[bytes], P]) -> "tuple[list[P]
 def _point(data: bytes, read: Callable[[bytes], P]) -> P:
     """Read a point after removing the padding of its coordinates."""
     packed = b""
-    for start in range(0, len(data), _COORDINATE):
+    for start in range(0, len(data), _BLS_COORDINATE):
         if data[start : start + 16] != _PADDING:
             raise PrecompileFailure("BLS12-381 coordinate with non-zero padding")
-        packed += data[start + 16 : start + _COORDINATE]
+        packed += data[start + 16 : start + _BLS_COORDINATE]
     try:
         return read(packed)
     except ValueError as error:

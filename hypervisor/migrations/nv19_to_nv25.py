@@ -30,7 +30,7 @@ _SNAPSHOT: Final = 8
 _ACTIVATION, _REPLACED_AGE, _KEY, _SIMPLE_QA_POWER = 4, 11, 13, 14
 
 
-def migrate(context: MigrationContext) -> None:
+def migrate_to_nv21(context: MigrationContext) -> None:
     """Rewrite the sectors of all miners."""
     store = context.tree.store
 
