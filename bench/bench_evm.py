@@ -30,8 +30,8 @@ from hypervisor.types import EAM_ACTOR, METHOD_SEND, MethodNumber, TokenAmount
 from hypervisor.versions.network_versions import LATEST
 from runtimes.evm.code import analyse
 from runtimes.evm.engine import Frame
-from runtimes.evm.filecoin_rules import filecoin_evm_rules
 from runtimes.evm.py_evm import PyEvmEngine, PyEvmTable
+from runtimes.evm.rules import filecoin_evm_rules
 
 CALLS = 300
 LOOP_ROUNDS = 20_000

@@ -20,7 +20,7 @@ from bench.bench_memory import resident
 from bench.rows import Row, seconds
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
-from bridge.filecoin.events import Log, log_to_entries
+from bridge.filecoin.receipts import Log, log_to_entries
 from hypervisor.messages.events import StampedEvent, put_events
 from hypervisor.types import ActorID, ChainEpoch, TokenAmount
 from localnet import Network

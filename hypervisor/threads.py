@@ -1,5 +1,7 @@
 """Threads: deep call nesting, time-limited executions, the GIL, and values computed once per process.
 
+Threads: deep call nesting, time-limited executions, the GIL, and values computed once per process.
+
 Values that are computed once per process, on the thread that needs them first.
 
 Process-wide policy for holding the GIL while actors compute.
@@ -20,6 +22,10 @@ Threads are pooled: starting one takes about 100 microseconds, waking one 15. A 
 may `adopt`: its executions begin on its own stack, without another thread.
 
 Time-limited executions on a thread that must not block for long, such as an event loop's.
+
+Time that requests spend waiting for compiled modules, which does not count against their time limits.
+
+A module is compiled once; the next request finds it in a cache.
 """
 
 import os
@@ -389,3 +395,28 @@ def _runs_short(kind: type) -> bool:
     if known is None:
         known = _KINDS[kind] = bool(getattr(kind, "runs_short", False))
     return known
+
+
+_spent: dict[int, float] = {}
+_since: dict[int, float] = {}
+
+
+@contextmanager
+def compiling() -> Iterator[None]:
+    """Measure the time in this context for the calling thread's request. A nested context has no effect."""
+    thread = request_thread()
+    if thread in _since:
+        yield
+        return
+    _since[thread] = begun = time.monotonic()
+    try:
+        yield
+    finally:
+        _spent[thread] = _spent.get(thread, 0.0) + time.monotonic() - begun
+        _since.pop(thread, None)
+
+
+def compile_seconds(thread: int) -> float:
+    """Return the seconds that the requests of a thread, named by its number, have spent in `compiling` so far."""
+    since = _since.get(thread)
+    return _spent.get(thread, 0.0) + (0.0 if since is None else time.monotonic() - since)

@@ -94,7 +94,7 @@ class NetworkSettings:
     actor_debugging: bool = False
     """True if native actors log (`hypervisor.kernel.actor_log`), which costs them gas."""
     proofs: ProofVerifier | None = None
-    """Verifier of storage proofs, as `hypervisor.proofs.storage.StorageProofs` (default: all are accepted)."""
+    """Verifier of storage proofs, as `hypervisor.proofs.verifier.StorageProofs` (default: all are accepted)."""
     parallel: int = 1
     """Number of processes that execute a block's messages (`machine.parallel`). Results do not depend on it."""
 

@@ -10,8 +10,16 @@ from typing import Any
 import ckzg
 
 from bridge.ethereum.addresses import EthAddress
-from bridge.ethereum.blobs import BLOB_PROOFS, CELL_PROOFS, BlobSidecar, network_form
-from bridge.ethereum.kzg import BLOB_BYTES, CELLS, MODULUS, versioned_hash
+from bridge.ethereum.blobs import (
+    BLOB_BYTES,
+    BLOB_PROOFS,
+    CELL_PROOFS,
+    CELLS,
+    MODULUS,
+    BlobSidecar,
+    network_form,
+    versioned_hash,
+)
 from bridge.ethereum.transactions import BLOB, Transaction
 from localnet.accounts import Account
 

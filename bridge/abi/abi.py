@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bridge.ethereum.addresses import ETH_ADDRESS_LENGTH, checksummed, eth_address
 from bridge.ethereum.reverts import error_text, revert_reason
-from bridge.filecoin.events import Log
+from bridge.filecoin.receipts import Log
 from hypervisor.text import printable
 from store.keccak import keccak
 

@@ -20,7 +20,6 @@ from bridge.ethereum.block import emitter_address
 from bridge.evm_steps import CodeBorrowed, SelfDestructed
 from bridge.filecoin.call import NO_CODEC, encode_call_return, encode_method_calldata
 from bridge.filecoin.cbor import CborReader, ParamsError, read_canonical_byte_string
-from bridge.filecoin.events import Log, entries_to_log
 from bridge.filecoin.messages import APPLY_AND_CALL, decode_outcome
 from bridge.filecoin.parameters import (
     CREATE2_METHOD,
@@ -31,6 +30,7 @@ from bridge.filecoin.parameters import (
     DelegateCallParams,
     calldata_of,
 )
+from bridge.filecoin.receipts import Log, entries_to_log
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.messages.address import Address

@@ -1,20 +1,37 @@
-"""geth's callTracer and 4byteTracer: a tree of frames as JSON, and counts of calls by selector.
+"""Tracers of geth and Parity over a transaction's frames: callTracer, 4byteTracer, flat traces, accessed accounts.
+
+geth's callTracer and 4byteTracer: a tree of frames as JSON, and counts of calls by selector.
 
 An exit code of a native actor has no counterpart in geth and is reported by name. Precompiles are not calls of the
 machine and have no frame. Source: go-ethereum eth/tracers/native (call.go, 4byte.go) and its page on built-in tracers.
+
+Parity traces: a flat list of frames with their positions in the tree, also used by geth's flatCallTracer.
+
+Filecoin nodes use this format (trace_block, trace_transaction); failure texts and the placeholder for created code are
+theirs. Source: lotus node/impl/eth/trace.go; openethereum's trace module.
+
+Accounts and contract slots that a transaction may access, for geth's prestateTracer.
+
+Implemented as a tracer that keeps sets instead of instructions, so that memory use does not depend on the length of a
+transaction. State accesses of native actors are not included. Source: go-ethereum eth/tracers/native/prestate.go.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress, from_delegated, to_ethereum, word_to_address
 from bridge.ethereum.reverts import error_text, panic_code
-from bridge.traces.failure_texts import REVERTED, TEXTS
-from bridge.traces.frames import EthereumFrame
-from hypervisor.exit_codes import ExitCode, exit_name
+from bridge.evm_steps import EvmStep
+from bridge.traces.failure_texts import REVERTED, TEXTS, LogTooLong
+from bridge.traces.frames import SELFDESTRUCT, Directory, EthereumFrame
+from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode, exit_name
+from hypervisor.messages.address import Address
+from hypervisor.tracing import CallEnded, CallStarted, Dispatched, RuntimeEvent, TraceEvent
+from hypervisor.types import ActorID
 
 _PANICS: Final = {
     0x00: "generic panic",
@@ -119,3 +136,142 @@ def selectors(frame: EthereumFrame) -> dict[str, int]:
         if not one.creates and len(one.input) >= _SELECTOR:
             found[f"0x{one.input[:_SELECTOR].hex()}-{len(one.input) - _SELECTOR}"] += 1
     return dict(found)
+
+
+_ERROR_TEXTS: Final[Mapping[int, str]] = {
+    ExitCode.EVM_CONTRACT_REVERTED: "Reverted",
+    ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION: "invalid instruction",
+    ExitCode.EVM_CONTRACT_UNDEFINED_INSTRUCTION: "undefined instruction",
+    ExitCode.EVM_CONTRACT_STACK_UNDERFLOW: "stack underflow",
+    ExitCode.EVM_CONTRACT_STACK_OVERFLOW: "stack overflow",
+    ExitCode.EVM_CONTRACT_ILLEGAL_MEMORY_ACCESS: "illegal memory access",
+    ExitCode.EVM_CONTRACT_BAD_JUMPDEST: "invalid jump destination",
+    ExitCode.EVM_CONTRACT_SELFDESTRUCT_FAILED: "self destruct failed",
+}
+
+
+def flat_traces(top: EthereumFrame) -> list[dict[str, Any]]:
+    """Return a frame and all its subframes in pre-order."""
+    found: list[dict[str, Any]] = []
+    todo: list[tuple[EthereumFrame, tuple[int, ...]]] = [(top, ())]
+    while todo:
+        frame, address = todo.pop()
+        found.append(_parity_frame(frame, address))
+        todo.extend((inner, (*address, index)) for index, inner in reversed(list(enumerate(frame.frames))))
+    return found
+
+
+def filecoin_failure(exit_code: int, *, native: bool = False) -> str:
+    """Return the text of Filecoin nodes for a nonzero exit code; a native actor's codes have no names of contracts."""
+    if exit_code == ExitCode.SYS_OUT_OF_GAS:
+        return "out of gas"
+    if exit_code < FIRST_USER_EXIT_CODE:
+        return f"vm error: {exit_code_text(exit_code)}"
+    text = None if native else _ERROR_TEXTS.get(exit_code)
+    return text or f"actor error: {exit_code_text(exit_code)}"
+
+
+def exit_code_text(exit_code: int) -> str:
+    """Format an exit code like Filecoin nodes, such as ErrForbidden(18); unnamed codes as numbers.
+
+    Source: go-state-types exitcode/names.go.
+    """
+    if exit_code == ExitCode.SYS_ASSERTION_FAILED:
+        return f"SysFatal({exit_code})"
+    named = exit_code in ExitCode.__members__.values() and exit_code <= ExitCode.USR_NOT_PAYABLE
+    if not named:
+        return str(exit_code)
+    kind, *words = ExitCode(exit_code).name.split("_")
+    return ("SysErr" if kind == "SYS" else "Err") + "".join(word.title() for word in words) + f"({exit_code})"
+
+
+def _parity_frame(frame: EthereumFrame, address: tuple[int, ...]) -> dict[str, Any]:
+    position: dict[str, Any] = {"subtraces": len(frame.frames), "traceAddress": list(address)}
+    if frame.kind == SELFDESTRUCT:
+        action = {"address": _data(frame.sender), "refundAddress": _data(frame.to or b""), "balance": hex(frame.value)}
+        return {"type": "suicide", **position, "action": action, "result": None}
+    shown: dict[str, Any] = {"type": "create" if frame.creates else "call"}
+    if frame.exit_code:
+        shown["error"] = filecoin_failure(frame.exit_code, native=frame.native)
+    action = {
+        "from": _data(frame.sender), "gas": hex(frame.gas), "value": hex(frame.value)
+    }  # fmt: skip
+    result: dict[str, Any] = {"gasUsed": hex(frame.gas_used)}
+    if frame.creates:
+        action["init"] = _data(frame.input)
+        result |= {"address": None if frame.to is None else _data(frame.to), "code": _data(frame.output)}
+    else:
+        action |= {"callType": frame.kind.lower(), "to": _data(frame.to or b""), "input": _data(frame.input)}
+        result["output"] = _data(frame.output)
+    return shown | {**position, "action": action, "result": result}
+
+
+_SLOTS: Final = (0x54, 0x55)  # SLOAD, SSTORE
+_CALLS: Final = (0xF1, 0xF2, 0xF4, 0xFA)
+_ADDRESSES: Final = {0x31: 1, 0x3B: 1, 0x3C: 1, 0x3F: 1, 0xFF: 1, **dict.fromkeys(_CALLS, 2)}
+"""Position of an address argument from the top of the stack: BALANCE, EXTCODE..., SELFDESTRUCT, calls."""
+
+MAX_STEPS: Final = 1_000_000
+
+
+@dataclass(slots=True)
+class TouchedAccounts:
+    """A tracer that collects accessed accounts and slots. Raises LogTooLong after a million instructions."""
+
+    named: dict[EthAddress, None] = field(default_factory=dict)
+    called: dict[Address, None] = field(default_factory=dict)
+    targets: dict[EthAddress, None] = field(default_factory=dict)
+    """Addresses that were called, with the code of themselves or of their EIP-7702 delegates."""
+    slots: dict[ActorID, set[int]] = field(default_factory=dict)
+    _names: dict[ActorID, Address] = field(default_factory=dict)
+    """Delegated addresses of the actors that ran, which the final state lacks for destroyed ones."""
+    _running: list[ActorID | None] = field(default_factory=list)
+    _steps: int = 0
+
+    def event(self, event: TraceEvent, /) -> None:
+        """Record callers and callees."""
+        match event:
+            case CallStarted():
+                self.called |= {Address.id(event.from_): None, event.to: None}
+                self._running.append(None)
+                target = from_delegated(event.to)
+                if target is not None:
+                    self.targets[target] = None
+            case Dispatched() if self._running:
+                self._running[-1] = event.actor
+                if event.delegated is not None:
+                    self._names[event.actor] = event.delegated
+            case CallEnded() if self._running:
+                self._running.pop()
+            case _:
+                pass
+
+    def step(self, event: RuntimeEvent, /) -> None:
+        """Record the slots and addresses that an instruction accesses."""
+        if not isinstance(event, EvmStep):
+            return
+        self._steps += 1
+        if self._steps > MAX_STEPS:
+            raise LogTooLong(f"the transaction has more than {MAX_STEPS} instructions, the maximum for this tracer")
+        actor, operand = self._running[-1], _ADDRESSES.get(event.opcode)
+        if operand is not None and len(event.stack) >= operand:
+            address = word_to_address(event.stack[-operand])
+            self.named[address] = None
+            if event.opcode in _CALLS:
+                self.targets[address] = None
+        elif event.opcode in _SLOTS and event.stack and actor is not None:
+            self.slots.setdefault(actor, set()).add(event.stack[-1])
+
+    def accounts(self, directory: Directory) -> dict[EthAddress, set[int]]:
+        """Return the accessed accounts with their accessed slots; the directory is that of the final state."""
+        found: dict[EthAddress, set[int]] = {}
+        for address in self.called:
+            actor = directory.lookup(address)
+            ethereum = from_delegated(address)
+            if actor is not None:
+                ethereum = to_ethereum(actor, directory.delegated_address(actor) or self._names.get(actor))
+            if ethereum is not None:
+                found.setdefault(ethereum, set()).update(self.slots.get(actor, ()) if actor is not None else ())
+        for named in self.named:
+            found.setdefault(named, set())
+        return found

@@ -14,7 +14,7 @@ from bridge.ethereum.addresses import to_filecoin
 from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.laboratory.profiles.rent import proof_of
 from hypervisor import Address, fil
-from hypervisor.state.archived import archived_actor
+from hypervisor.state.state_tree import archived_actor
 from hypervisor.types import ActorID
 from localnet import Contract, Network, TransactionFailed
 from localnet.ledger.records import TransactionReceipt

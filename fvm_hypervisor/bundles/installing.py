@@ -12,7 +12,7 @@ from tempfile import mkstemp
 from typing import Final
 
 from fvm_hypervisor.download import DownloadFailed, download
-from hypervisor.builtin_actors.releases import Release
+from hypervisor.builtin_actors.loader import Release
 from hypervisor.bundles.bundle import MAX_BUNDLE_BYTES, Bundle
 from hypervisor.bundles.bundle_library import (
     library_folder,

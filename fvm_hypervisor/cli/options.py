@@ -159,7 +159,7 @@ def proof_verifier(keys: Path | None, parallel: int) -> ProofVerifier | None:
     """Return the verifier that `--verify-proofs` selects, or None without it. Raises InvalidInput."""
     if keys is None:
         return None
-    from hypervisor.proofs.storage import StorageProofs
+    from hypervisor.proofs.verifier import StorageProofs
 
     if parallel > 1:
         raise InvalidInput(f"--verify-proofs and --parallel {parallel} cannot be used together: omit one of them")

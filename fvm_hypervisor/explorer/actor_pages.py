@@ -15,8 +15,7 @@ from fvm_hypervisor.explorer.site import Site
 from hypervisor.errors import InvalidInput
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
-from hypervisor.state.archived import ARCHIVED, ARCHIVED_CODE, archived_actor
-from hypervisor.state.state_tree import ActorState
+from hypervisor.state.state_tree import ARCHIVED, ARCHIVED_CODE, ActorState, archived_actor
 from hypervisor.types import ActorID
 from localnet.addresses import filecoin_address
 from localnet.chain.finding import MAX_TIPSETS, TipsetSearch, receipts_back

@@ -13,7 +13,7 @@ from itertools import chain, islice
 from random import Random
 from typing import Final
 
-from bridge.filecoin.events import entries_to_log
+from bridge.filecoin.receipts import entries_to_log
 from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.project import DictionarySettings
 

@@ -25,8 +25,8 @@ from bridge.evm_steps import (
     SlotWritten,
 )
 from bridge.filecoin.cbor import ParamsError
-from bridge.filecoin.events import Log, entries_to_log
 from bridge.filecoin.parameters import INVOKE_EVM, ConstructorParams, DelegateCallParams, calldata_of, unwrap_return
+from bridge.filecoin.receipts import Log, entries_to_log
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.machine.registry import NATIVE

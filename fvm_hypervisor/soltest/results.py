@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Any
 
 from bridge.ethereum.addresses import EthAddress
-from bridge.filecoin.events import Log
+from bridge.filecoin.receipts import Log
 from fvm_hypervisor.soltest.block_delays import NO_DELAY, BlockDelay
 from fvm_hypervisor.soltest.created_values import CreatedValues
 

@@ -7,7 +7,7 @@ from functools import cache
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from bridge.filecoin.events import Log
+from bridge.filecoin.receipts import Log
 from fvm_hypervisor.soltest.artifact import Artifacts
 from fvm_hypervisor.soltest.cheatcodes.context import Settings
 from fvm_hypervisor.soltest.cheatcodes.emits import ReadLog

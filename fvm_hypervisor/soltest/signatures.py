@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from bridge.abi.abi import AbiMismatch, ContractInterface, decode_values, selector_of, signature
-from bridge.filecoin.events import Log
+from bridge.filecoin.receipts import Log
 from fvm_hypervisor.soltest.cheatcodes.console import log_interface
 from fvm_hypervisor.soltest.frames import CallFrame
 from fvm_hypervisor.soltest.identities import sort_contracts

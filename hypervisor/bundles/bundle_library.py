@@ -1,7 +1,7 @@
 """Bundles by name: this project's own, official releases in the user's data folder, and files.
 
     own, own-v19, ...           the bundles in the wheel (`Bundle.embedded`)
-    v18, v18-devnet             an official release (`hypervisor.builtin_actors.releases`) that was fetched or
+    v18, v18-devnet             an official release (`hypervisor.builtin_actors.loader`) that was fetched or
                                 added; v18 means v18-mainnet
     anything else, any Path     a CAR file
 
@@ -19,8 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from hypervisor.builtin_actors.loader import bundle_record
-from hypervisor.builtin_actors.releases import DEFAULT_NETWORK, Release, releases, unpinned_release
+from hypervisor.builtin_actors.loader import DEFAULT_NETWORK, Release, bundle_record, releases, unpinned_release
 from hypervisor.bundles.manifest import Manifest
 from hypervisor.errors import BundleError
 from hypervisor.installation import user_folder

@@ -1,17 +1,21 @@
-"""Interfaces of the message and the machine that the kernel's operations need.
+"""What the kernel's operations need of the message and the machine.
+
+The identity of a message, as an object for weak references.
+
+Interfaces of the message and the machine that the kernel's operations need.
 
 Implemented by `hypervisor.machine.call_manager.CallManager` and `hypervisor.machine.machine_state.MachineState`.
 """
 
+from __future__ import annotations
+
 from typing import Protocol
 
 from hypervisor.bundles.manifest import Manifest
-from hypervisor.context import MachineContext
-from hypervisor.externs import Externs
+from hypervisor.context import Externs, MachineContext
 from hypervisor.gas import GasTracker
 from hypervisor.kernel.blocks import ScannedBlocks
 from hypervisor.kernel.call import Backtrace, Call, CallResult, LentCode, MemoryBudget
-from hypervisor.kernel.message_identity import MessageIdentity
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import StampedEvent
 from hypervisor.prices import PriceList
@@ -23,6 +27,10 @@ from hypervisor.tracing import Tracer
 from hypervisor.types import ActorID, TokenAmount
 from store.blocks.buffered import BufferedStore
 from store.cid import Cid
+
+
+class MessageIdentity:
+    """An empty object with the lifetime of the message's `CallManager`."""
 
 
 class Machine(Protocol):

@@ -6,9 +6,9 @@ Source: ref-fvm kernel/default.rs; FIP-0075 for lookback prices.
 import hashlib
 from collections.abc import Callable
 
+from hypervisor.context import ExternError
 from hypervisor.errors import Fatal, SyscallError
 from hypervisor.exit_codes import ErrorNumber
-from hypervisor.externs import ExternError
 from hypervisor.kernel.calls import Calls
 from hypervisor.types import ChainEpoch, TokenAmount
 from store.cid import Cid

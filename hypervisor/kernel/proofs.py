@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from hypervisor.context import ExternError
 from hypervisor.errors import BundleError, SyscallError
 from hypervisor.exit_codes import ErrorNumber
-from hypervisor.externs import ExternError
 from hypervisor.kernel.calls import Calls
 from hypervisor.messages.address import Address
 from hypervisor.proofs.consensus_faults import ConsensusFault, NoFault, lookback_epoch, worker_key_at_lookback

@@ -23,7 +23,7 @@ from hypervisor.gas import GasTracker
 from hypervisor.kernel import Kernel
 from hypervisor.kernel.blocks import Block
 from hypervisor.kernel.call import Backtrace, BacktraceFrame, Call, CallResult, Interceptor, LentCode, MemoryBudget
-from hypervisor.kernel.message_identity import MessageIdentity
+from hypervisor.kernel.calls import MessageIdentity
 from hypervisor.machine.machine_state import MachineState
 from hypervisor.machine.registry import InstallServices
 from hypervisor.messages.address import Address

@@ -13,9 +13,8 @@ from pathlib import Path
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.bundles.genesis import Genesis, store_constructed_state
 from hypervisor.bundles.manifest import Manifest
-from hypervisor.context import MachineContext
+from hypervisor.context import Externs, MachineContext
 from hypervisor.errors import HypervisorError, InvalidInput
-from hypervisor.externs import Externs
 from hypervisor.installation import OWN_EVM
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine_state import MachineSettings, MachineState

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from hypervisor.bundles.manifest import Manifest
-from hypervisor.context import MachineContext
+from hypervisor.context import DevelopmentExterns, Externs, MachineContext
 from hypervisor.errors import BundleError, Fatal, InvalidInput
-from hypervisor.externs import DevelopmentExterns, Externs
 from hypervisor.kernel import actor_log
 from hypervisor.kernel.blocks import ScannedBlocks
 from hypervisor.kernel.call import Interceptor

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+from hypervisor.context import ExternError, Externs
 from hypervisor.errors import Fatal
-from hypervisor.externs import ExternError, Externs
 from hypervisor.gas import GasOutputs
 from hypervisor.machine.executor import ApplyResult, BlockGas
 from hypervisor.messages.address import Address, Protocol
@@ -146,22 +146,22 @@ class WatchedExterns:
         self._externs, self._tree = externs, tree
 
     def chain_randomness(self, epoch: ChainEpoch) -> bytes:
-        """Return the chain randomness; see `hypervisor.externs.Externs`."""
+        """Return the chain randomness; see `hypervisor.context.Externs`."""
         with self._watching():
             return self._externs.chain_randomness(epoch)
 
     def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
-        """Return the beacon randomness; see `hypervisor.externs.Externs`."""
+        """Return the beacon randomness; see `hypervisor.context.Externs`."""
         with self._watching():
             return self._externs.beacon_randomness(epoch)
 
     def tipset_cid(self, epoch: ChainEpoch) -> Cid:
-        """Return the tipset CID; see `hypervisor.externs.Externs`."""
+        """Return the tipset CID; see `hypervisor.context.Externs`."""
         with self._watching():
             return self._externs.tipset_cid(epoch)
 
     def state_root(self, epoch: ChainEpoch) -> Cid:
-        """Return the state root; see `hypervisor.externs.Externs`."""
+        """Return the state root; see `hypervisor.context.Externs`."""
         with self._watching():
             return self._externs.state_root(epoch)
 

@@ -2,8 +2,8 @@
 
 Context of one state migration: the tree, the actors' old code, and access to the fields of their states.
 
-A migration is a function `migrate(context)` in a separate module, such as `hypervisor.migrations.nv25`. It rewrites
-states. `hypervisor.migrations.migration` then replaces the code CIDs.
+A migration is a function `migrate(context)` in a separate module, such as `hypervisor.migrations.nv19_to_nv25`. It
+rewrites states. `hypervisor.migrations.migration` then replaces the code CIDs.
 
 Migrations of draft network versions: Python code of users, found by its digest.
 

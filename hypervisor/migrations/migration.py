@@ -15,7 +15,7 @@ from typing import Final
 from hypervisor.bundles.bundle_library import actors_version
 from hypervisor.bundles.manifest import ACTOR_NAMES, Manifest
 from hypervisor.errors import InvalidInput
-from hypervisor.migrations import nv19, nv19_to_nv25, nv22, nv23, nv24, nv25, nv29
+from hypervisor.migrations import nv19_to_nv25, nv29
 from hypervisor.migrations.context import MigrationContext, run_draft_migration
 from hypervisor.state.state_tree import StateTree
 from hypervisor.types import SYSTEM_ACTOR
@@ -34,12 +34,12 @@ from store.cid import Cid, show
 from store.codec import link
 
 MIGRATIONS: Final[Mapping[int, Callable[[MigrationContext], None]]] = {
-    19: nv19.migrate_to_nv19,
+    19: nv19_to_nv25.migrate_to_nv19,
     21: nv19_to_nv25.migrate_to_nv21,
-    22: nv22.migrate_to_nv22,
-    23: nv23.migrate_to_nv23,
-    24: nv24.migrate_to_nv24,
-    25: nv25.migrate_to_nv25,
+    22: nv19_to_nv25.migrate_to_nv22,
+    23: nv19_to_nv25.migrate_to_nv23,
+    24: nv19_to_nv25.migrate_to_nv24,
+    25: nv19_to_nv25.migrate_to_nv25,
     29: nv29.migrate,
 }
 """Functions that rewrite states, by network version."""

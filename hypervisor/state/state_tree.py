@@ -1,9 +1,20 @@
-"""The state tree: every actor by its ID, in a HAMT under a versioned root.
+"""The state tree: every actor by its ID, in a HAMT under a versioned root; and archived actors.
+
+Actors archived by the lab `rent`, whose state a message with its blocks restores.
+
+An archived actor has the code CID defined here. Its head is a block with the epoch of archival, its original code
+and the root of its state. The root is stored as bytes, not as a link, so that garbage collection drops the state's
+blocks. If the blocks are retained, it is a link. Implemented by `fvm_hypervisor.laboratory.profiles.rent`; see
+docs/labs/rent.md.
+
+The state tree: every actor by its ID, in a HAMT under a versioned root.
 
 Reads and writes use an undo log, so that a transaction is a mark and a rollback; `flush` writes the changes. The tree
 also accesses the address map, which is part of the init actor's state and which the machine may read and extend itself.
 Only version 5 is supported (from network version 18 on). Source: ref-fvm fvm/src/state_tree.rs.
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
@@ -20,10 +31,53 @@ from hypervisor.state.undo_map import UndoMap
 from hypervisor.text import cid_text, one_line, show_fil
 from hypervisor.types import INIT_ACTOR, MAX_BALANCE, ActorID, TokenAmount
 from store.blockstore import BlockNotFound, Blockstore, TreeNodeError, get_object, put_object
-from store.cid import EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, Cid, show
-from store.codec import LINK_TAG, CodecError, link, unlink
+from store.cid import EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, RAW, Cid, cid_of, show
+from store.codec import LINK_TAG, CodecError, encode, link, unlink
 from store.trees.hamt import Hamt
 from store.trees.kamt import EMPTY_KAMT, Kamt, StoredWords
+
+ARCHIVED_BLOCK: Final = (
+    b"An archived actor, version 1. The runtime `archived` answers in its place; its head says more."
+)
+ARCHIVED_CODE: Final = cid_of(ARCHIVED_BLOCK, RAW)
+ARCHIVED: Final = "archived"
+"""Name of the runtime, which is also displayed as the type of archived actors."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedActor:
+    """The head of an archived actor.
+
+    `since` is the epoch of archival; `name` the name of a built-in actor, else empty; `code` and `root` its original
+    code and state root; `size` the size of the state in bytes as counted by rent. `retained` is True if the state was
+    too large for a proof, so its blocks are retained.
+    """
+
+    since: int
+    name: str
+    code: Cid
+    root: Cid
+    size: int
+    retained: bool
+
+    def encode(self) -> bytes:
+        """Encode as DAG-CBOR. The code is a link; the root is a link only if the blocks are retained."""
+        root = link(self.root) if self.retained else self.root
+        return encode([self.since, self.name, link(self.code), root, self.size])
+
+    def __str__(self) -> str:
+        blocks = "its blocks are kept" if self.retained else "its blocks may be gone"
+        return f"archived since epoch {self.since}, root {show(self.root)} ({self.size} bytes; {blocks})"
+
+
+def archived_actor(store: Blockstore, state: ActorState) -> ArchivedActor | None:
+    """Return the head of an archived actor, or None for any other actor."""
+    if state.code != ARCHIVED_CODE:
+        return None
+    since, name, code, root, size = get_object(store, state.head)
+    retained = not isinstance(root, bytes)
+    return ArchivedActor(since, name, unlink(code), unlink(root) if retained else root, size, retained)
+
 
 STATE_TREE_VERSION = 5
 HAMT_BIT_WIDTH = 5
@@ -78,7 +132,7 @@ class ActorState:
         return [code, head, self.nonce, balance, delegated]
 
     @classmethod
-    def from_fields(cls, fields: Any) -> "ActorState":
+    def from_fields(cls, fields: Any) -> ActorState:
         """Create an actor from a tuple of five fields. Raises ValueError or TypeError if it is malformed."""
         code, head, nonce, balance, delegated = fields
         if type(nonce) is not int or not 0 <= nonce < 1 << 64:
@@ -89,13 +143,13 @@ class ActorState:
         address = None if delegated is None else Address.from_bytes(delegated)
         return cls(unlink(code), unlink(head), nonce, TokenAmount(amount), address)
 
-    def with_balance(self, balance: int) -> "ActorState":
+    def with_balance(self, balance: int) -> ActorState:
         return ActorState(self.code, self.head, self.nonce, TokenAmount(balance), self.delegated_address)
 
-    def with_nonce(self, nonce: int) -> "ActorState":
+    def with_nonce(self, nonce: int) -> ActorState:
         return ActorState(self.code, self.head, nonce, self.balance, self.delegated_address)
 
-    def with_head(self, head: Cid) -> "ActorState":
+    def with_head(self, head: Cid) -> ActorState:
         return ActorState(self.code, head, self.nonce, self.balance, self.delegated_address)
 
 
@@ -122,7 +176,7 @@ class InitState:
         return common if self.installed is None else [*common, link(self.installed)]
 
     @classmethod
-    def from_fields(cls, fields: Any) -> "InitState":
+    def from_fields(cls, fields: Any) -> InitState:
         """Create a state from a tuple of three or four fields. Raises ValueError or TypeError."""
         address_map, next_id, name, *installed = fields
         if len(installed) > 1:
@@ -191,7 +245,7 @@ class StateTree:
         self._exchanging: ExchangingOrigin | None = None
         """The origin, if it also replaces the flushed tree."""
 
-    def _become(self, other: "StateTree") -> None:
+    def _become(self, other: StateTree) -> None:
         """Take over the contents of another tree, which must not be used afterwards; for subclasses."""
         self.store = other.store
         self._root, self._info, self._hamt = other._root, other._info, other._hamt
@@ -210,7 +264,7 @@ class StateTree:
         return version, actors, info
 
     @classmethod
-    def empty(cls, store: Blockstore) -> "StateTree":
+    def empty(cls, store: Blockstore) -> StateTree:
         """Return a tree without actors."""
         store.put(EMPTY_ARRAY_CID, EMPTY_ARRAY_BLOCK)
         actors = Hamt(store, None, HAMT_BIT_WIDTH).flush()

@@ -85,7 +85,7 @@ class Layouts(Enum):
 
     UNKNOWN = "not known: a version without a migration yet"
     UNCHANGED = "unchanged"
-    REWRITTEN = "rewritten by the version's module, such as `hypervisor.migrations.nv25`"
+    REWRITTEN = "rewritten by the version's module, such as `hypervisor.migrations.nv19_to_nv25`"
     STREAMS = "reward and market states rewritten (`hypervisor.migrations.nv29`)"
 
 

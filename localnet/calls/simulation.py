@@ -16,8 +16,7 @@ from typing import Final
 from bridge.ethereum.addresses import EthAddress, address_of_actor, to_filecoin
 from bridge.ethereum.block import emitter_address
 from bridge.ethereum.transactions import ACCESS_LIST, GAS_PER_BLOB, LEGACY, Transaction
-from bridge.filecoin.events import Log, entries_to_log
-from bridge.filecoin.receipts import EmittedLog
+from bridge.filecoin.receipts import EmittedLog, Log, entries_to_log
 from hypervisor.errors import HypervisorError
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.events import EventEntry

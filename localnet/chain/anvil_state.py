@@ -16,9 +16,8 @@ from bridge.ethereum.addresses import EthAddress, create_address, to_filecoin
 from bridge.ethereum.block import ETHEREUM, next_base_fee
 from bridge.ethereum.transactions import SignedTransaction
 from bridge.filecoin.cbor import byte_string
-from bridge.filecoin.events import Log, log_to_entries
 from bridge.filecoin.parameters import CreateReturn
-from bridge.filecoin.receipts import bloom
+from bridge.filecoin.receipts import Log, bloom, log_to_entries
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine.machine import Hypervisor

@@ -9,7 +9,7 @@ import hashlib
 from copy import copy
 from typing import TYPE_CHECKING
 
-from hypervisor.externs import ExternError
+from hypervisor.context import ExternError
 from hypervisor.types import ChainEpoch
 from localnet.ledger.blocks import beacon_digest, ticket
 from localnet.ledger.index import ChainIndex

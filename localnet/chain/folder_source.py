@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from hypervisor.context import ExternError, Externs
 from hypervisor.errors import InvalidInput, MessageError
-from hypervisor.externs import ExternError, Externs
 from hypervisor.installation import FILECOIN
 from hypervisor.machine.opening import choose_context
 from hypervisor.messages.message import SignedMessage

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
+from hypervisor.context import ExternError
 from hypervisor.errors import InvalidInput
-from hypervisor.externs import ExternError
 from hypervisor.types import ChainEpoch, TokenAmount
 from hypervisor.versions.overlay import Overlay
 from localnet.chain.tipset_sources import ChainResult, FoundMessage, parse_reference

@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from hypervisor.context import MachineContext
+from hypervisor.context import Externs, MachineContext
 from hypervisor.errors import InvalidInput
-from hypervisor.externs import Externs
 from hypervisor.installation import AUTO
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.proofs.verifier import AcceptProofs

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from hypervisor.bundles.manifest import Manifest
+from hypervisor.context import ExternError
 from hypervisor.errors import InvalidInput
-from hypervisor.externs import ExternError
 from localnet.fork.account_origin import AccountBlocks, AccountNames, AccountOrigin
 from localnet.fork.ethereum_point import EthereumForkPoint, check_same, find_point, recorded_point
 from localnet.fork.forking import ForkSource, recorded_fork
@@ -39,7 +39,7 @@ class FirstBlock:
 
 
 class EthereumFork:
-    """The forked node of a network; also implements `hypervisor.externs.Externs`.
+    """The forked node of a network; also implements `hypervisor.context.Externs`.
 
     Several threads may use it.
     """

@@ -11,9 +11,8 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from hypervisor.context import MachineContext
+from hypervisor.context import ExternError, MachineContext
 from hypervisor.errors import InvalidInput
-from hypervisor.externs import ExternError
 from hypervisor.installation import FILECOIN, rule_names
 from hypervisor.machine.labs import PREFIX
 from hypervisor.machine.opening import MACHINE, machine_record

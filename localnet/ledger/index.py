@@ -23,8 +23,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from bridge.ethereum.blobs import BlobSidecar
-from bridge.ethereum.kzg import versioned_hash
+from bridge.ethereum.blobs import BlobSidecar, versioned_hash
 from hypervisor.bounded_cache import BoundedCache
 from localnet.ledger.genesis import NetworkRecord
 from localnet.ledger.log_cache import LogCache

@@ -12,13 +12,13 @@ from typing import Any, Final, TypeVar
 from bridge.abi.abi import PrintedAddress
 from bridge.ethereum.addresses import MASKED_ID_PREFIX, EthAddress
 from bridge.ethereum.transactions import BLOB, SET_CODE
-from bridge.filecoin.events import entries_to_log
 from bridge.filecoin.messages import APPLY_AND_CALL, envelope_transaction
 from bridge.filecoin.receipts import (
     EmittedLog,
     apply_and_call_result,
     created_contract,
     effective_gas_price,
+    entries_to_log,
     return_bytes,
 )
 from hypervisor.errors import InvalidInput

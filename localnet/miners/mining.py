@@ -12,7 +12,7 @@ from typing import Final
 from hypervisor.errors import InvalidInput
 from hypervisor.kernel.chain import draw
 from hypervisor.proofs.consensus_faults import CHAIN_FINALITY
-from hypervisor.proofs.storage import prover_id
+from hypervisor.proofs.verifier import prover_id
 from hypervisor.types import ActorID, ChainEpoch
 from localnet.ledger.blocks import beacon_digest
 from localnet.ledger.index import ChainIndex

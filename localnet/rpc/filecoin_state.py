@@ -12,7 +12,7 @@ from base64 import b64encode
 from typing import Any, Final
 
 from hypervisor.bundles.manifest import ACTOR_NAMES
-from hypervisor.externs import ExternError
+from hypervisor.context import ExternError
 from hypervisor.kernel.chain import draw
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address, Protocol

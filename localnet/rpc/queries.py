@@ -20,7 +20,7 @@ from functools import partial
 from math import inf
 from typing import Any, Final
 
-from hypervisor.compile_time import compile_seconds
+from hypervisor.threads import compile_seconds
 from localnet.calls.pace import SHORT_EXECUTION, Pace, Turns
 from localnet.chain.pending import PendingPlan
 from localnet.rpc.errors import SERVER_ERROR, RpcError

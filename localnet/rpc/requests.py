@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress
-from bridge.ethereum.kzg import versioned_hash
+from bridge.ethereum.blobs import versioned_hash
 from bridge.ethereum.transactions import ACCESS_LIST, BLOB, DYNAMIC_FEE, LEGACY, SET_CODE, AccessList, Authorization
 from hypervisor.types import Gas, TokenAmount
 from localnet.chain.logs import LogFilter

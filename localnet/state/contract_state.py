@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from bridge.ethereum.delegations import DelegatingAccount, delegating_account_at
+from bridge.ethereum.transactions import DelegatingAccount, delegating_account_at
 from bridge.filecoin.evm_state import EvmState, evm_state_at
 from bridge.filecoin.parameters import DelegateCallParams
 from hypervisor.errors import Fatal

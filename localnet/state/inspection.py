@@ -24,8 +24,7 @@ from hypervisor.bundles.bundle_library import actors_version
 from hypervisor.bundles.manifest import Manifest
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.messages.address import Address
-from hypervisor.state.archived import ARCHIVED, ARCHIVED_CODE, ArchivedActor, archived_actor
-from hypervisor.state.state_tree import ActorState, StateTree
+from hypervisor.state.state_tree import ARCHIVED, ARCHIVED_CODE, ActorState, ArchivedActor, StateTree, archived_actor
 from hypervisor.types import SYSTEM_ACTOR, ActorID
 from localnet.state.actor_interfaces import ActorSchemas, no_schemas
 from store.blocks.overlay import RecordingBlockstore

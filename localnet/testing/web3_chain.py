@@ -16,8 +16,7 @@ from web3.exceptions import ContractLogicError, Web3RPCError
 from web3.types import RPCEndpoint, TxParams, TxReceipt, Wei
 
 from bridge.ethereum.addresses import EthAddress, checksummed, eth_address
-from bridge.filecoin.events import Log
-from bridge.filecoin.receipts import EmittedLog
+from bridge.filecoin.receipts import EmittedLog, Log
 from hypervisor.exit_codes import ExitCode
 from localnet.addresses import canonical_address
 from localnet.errors import CallFailed, NetworkError

@@ -19,8 +19,8 @@ from bridge.ethereum.block import SYSTEM_ADDRESS
 from bridge.ethereum.reverts import exit_error, revert_reason, reverted_with
 from bridge.filecoin.call import HANDLE_FILECOIN_METHOD
 from bridge.filecoin.cbor import ParamsError
-from bridge.filecoin.events import entries_to_log
 from bridge.filecoin.parameters import INVOKE_EVM, DelegateCallParams, calldata_of, unwrap_return
+from bridge.filecoin.receipts import entries_to_log
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
 from hypervisor.messages.events import EventEntry

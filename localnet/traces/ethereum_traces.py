@@ -13,10 +13,8 @@ from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.traces.frames import EthereumFrame, ethereum_frames
-from bridge.traces.parity import flat_traces
 from bridge.traces.struct_logs import LogLimitReached, StructLogger, StructLogOptions, struct_log_trace
-from bridge.traces.touched import TouchedAccounts
-from bridge.traces.tracers import call_trace, selectors
+from bridge.traces.tracers import TouchedAccounts, call_trace, flat_traces, selectors
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address

@@ -12,10 +12,9 @@ from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.ethereum.block import EthereumBlock
-from bridge.ethereum.delegations import delegation_of
-from bridge.ethereum.transactions import Authorization
+from bridge.ethereum.transactions import Authorization, delegation_of
 from bridge.traces.frames import Directory
-from bridge.traces.touched import TouchedAccounts
+from bridge.traces.tracers import TouchedAccounts
 from hypervisor.machine.machine import Hypervisor
 from localnet.state.contract_state import code_of, nonce_of_actor, storage_of
 

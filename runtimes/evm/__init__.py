@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from runtimes.evm.code import CODE_TOO_LONG
     from runtimes.evm.engine import CallInputs, CallKind, CreateInputs, FrameStopped, SubcallInputs, SubcallOutcome
     from runtimes.evm.engines import PLAIN_ENGINE, check_engine
-    from runtimes.evm.filecoin_rules import filecoin_evm_rules
     from runtimes.evm.opcodes import OPCODE_NUMBERS
-    from runtimes.evm.rules import CodeLimit
+    from runtimes.evm.rules import CodeLimit, filecoin_evm_rules
     from runtimes.evm.runtime import ENGINE_OPTION, JUMPS_OPTION, EvmRuntime
 
 __all__ = [
@@ -53,7 +52,7 @@ _MODULES: Final = {
     "SubcallInputs": "runtimes.evm.engine",
     "SubcallOutcome": "runtimes.evm.engine",
     "check_engine": "runtimes.evm.engines",
-    "filecoin_evm_rules": "runtimes.evm.filecoin_rules",
+    "filecoin_evm_rules": "runtimes.evm.rules",
 }
 
 

@@ -16,8 +16,7 @@ from hypervisor.messages.address import Address
 from hypervisor.tracing import CallEnded, CallStarted, Tracer
 from hypervisor.types import METHOD_SEND, NO_BLOCK, BlockId, MethodNumber, TokenAmount
 from runtimes.evm.engine import CallInputs, CallKind, SubcallOutcome
-from runtimes.evm.host import FilecoinHost
-from runtimes.evm.inspection import AccountKind
+from runtimes.evm.host import AccountKind, FilecoinHost
 from runtimes.evm.precompiles import PrecompileFailure, run_precompile
 from runtimes.evm.syscalls import gas_limit
 from store.cid import DAG_CBOR, RAW

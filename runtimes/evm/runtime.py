@@ -15,12 +15,10 @@ from hypervisor.types import BlockId
 from hypervisor.versions.overlay import Overlay
 from runtimes.evm.actor import EvmInvocation, invoke_method
 from runtimes.evm.code import CodeCache
-from runtimes.evm.engine import Engine, EngineFactory, EngineRules
+from runtimes.evm.engine import Engine, EngineFactory, EngineRules, TreeEngine
 from runtimes.evm.engines import FAST, check_engine, engine_factory, jump_pool, recording_factory
-from runtimes.evm.filecoin_rules import filecoin_evm_rules, rules_with
-from runtimes.evm.rules import EvmRules
+from runtimes.evm.rules import EvmRules, filecoin_evm_rules, rules_with
 from runtimes.evm.syscalls import Syscalls
-from runtimes.evm.tree_engine import TreeEngine
 from store.cid import Cid
 
 ENGINE_OPTION: Final = "evm"
@@ -69,7 +67,7 @@ class EvmRuntime:
         return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the EVM actor does not export `upgrade`")
 
     def tree_engine(self, rules: EngineRules) -> TreeEngine | None:
-        """Return the fast engine if it is selected, else None (`runtimes.evm.tree_engine.TreeRuntime`)."""
+        """Return the fast engine if it is selected, else None (`runtimes.evm.engine.TreeRuntime`)."""
         return cast(TreeEngine, self._engine(rules)) if self._name == FAST else None
 
     def take_jumps(self) -> bytes:

@@ -18,8 +18,7 @@ from typing import Any, Protocol
 from hypervisor.errors import InvalidInput
 from hypervisor.kernel import Kernel
 from runtimes.wasm.syscalls.abi import Revision, syscall_runner
-from runtimes.wasm.syscalls.invocation import WasmInvocation
-from runtimes.wasm.syscalls.memory import GuestMemory
+from runtimes.wasm.syscalls.invocation import GuestMemory, WasmInvocation
 from runtimes.wasm.syscalls.table import Syscall
 from runtimes.wasmtime.engine import CompiledModule, LinkedModule, Linker, WasmtimeEngine
 from runtimes.wasmtime.instance import ContextOffsets, Instance

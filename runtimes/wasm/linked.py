@@ -64,8 +64,7 @@ from runtimes.wasm.module.parser import MAGIC, BinaryReader, ExternKind, Section
 from runtimes.wasm.modules import GuestModule, GuestModules, priced_key
 from runtimes.wasm.runtime import TABLE_ELEMENT_BYTES, run_guest
 from runtimes.wasm.syscalls.abi import revision_named
-from runtimes.wasm.syscalls.invocation import WasmInvocation
-from runtimes.wasm.syscalls.memory import GuestMemory
+from runtimes.wasm.syscalls.invocation import GuestMemory, WasmInvocation
 from runtimes.wasm.validate import MAX_TABLE_ELEMENTS, ModuleFacts, check_entry, check_features, check_linked
 from runtimes.wasmtime.cache import ModuleCache, default_folder
 from runtimes.wasmtime.encoding import name, section, u32, vector

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 
 from hypervisor.bounded_cache import BoundedCache
-from hypervisor.compile_time import compiling
 from hypervisor.errors import InvalidModule, UnlinkableModule
+from hypervisor.threads import compiling
 from runtimes.wasm.boundary import RAW, Boundary, RawBoundary, ResolvedModule
 from runtimes.wasm.module import encode
 from runtimes.wasm.module.opcodes import NETWORK_PRICES, WasmPrices

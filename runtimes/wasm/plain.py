@@ -19,8 +19,7 @@ from hypervisor.kernel import Kernel
 from runtimes.wasm.boundary import ResolvedModule
 from runtimes.wasm.module.parser import I32
 from runtimes.wasm.syscalls.abi import Revision, syscall_runner
-from runtimes.wasm.syscalls.invocation import WasmInvocation
-from runtimes.wasm.syscalls.memory import GuestMemory
+from runtimes.wasm.syscalls.invocation import GuestMemory, WasmInvocation
 from runtimes.wasm.syscalls.table import Syscall
 from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine, configure
 from runtimes.wasmtime.raw import TRAP_NAMES, TRAP_UNREACHABLE, Trap

@@ -25,9 +25,9 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from hypervisor.compile_time import compiling
 from hypervisor.errors import InvalidModule
 from hypervisor.installation import user_folder
+from hypervisor.threads import compiling
 from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine
 from runtimes.wasmtime.raw import WASMTIME_VERSION
 

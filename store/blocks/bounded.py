@@ -1,21 +1,400 @@
-"""An in-memory store for long-running networks, which drops the blocks of states that are not held.
+"""An in-memory store for long-running networks: it drops the blocks of states that are not held.
+
+Pages in an unnamed temporary file, which the system deletes at the end of the process or of the object.
+
+An append-mostly map for entries that are rarely read again: recent ones as they are, older ones in compressed pages.
+
+A chain stores most data of a block several times: messages in their block and in the index, CIDs as keys and as links.
+Entries added together share a page, so that compression removes the repetitions. A directory names the page of a key,
+and recently read pages are cached. Once the compressed pages reach a size limit, new pages go to a temporary file, or
+stay in memory if it cannot be written. When the directory reaches `MAX_DIRECTORY` bytes, it moves to that file as a
+segment. A lookup of an old or absent key reads one bucket of each segment, newest first, which takes about 1 us each.
+
+Readers need no lock: an entry is in a page before it leaves the recent entries, and records are in a segment before the
+buckets are replaced. Writers need one.
+
+Reference-counted blocks of states: a block is dropped when no held root leads to it any more.
+
+States share most of their blocks, so the cost of adding or dropping one depends on the difference to the others, not on
+the size or number of states. Links to absent blocks (of a state that is fetched block by block) are not followed; a
+block that arrives later is added together with what it links to.
+
+Readers need no lock, writers need one.
+
+An in-memory store for long-running networks, which drops the blocks of states that are not held.
 
 Roots named in the metadata are held automatically (`store.roots`), other states by their users (`hold`, `release`). A
 block that a held state links to belongs to that state and is dropped with it. All other data is stored permanently in
-`store.blocks.packed_entries`: headers, messages, receipts, the index, and blocks added with `put`. Most of it is in a
+`store.blocks.bounded`: headers, messages, receipts, the index, and blocks added with `put`. Most of it is in a
 temporary file, so that memory hardly grows with the chain.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+import re
+import weakref
+import zlib
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from itertools import accumulate
+from tempfile import mkstemp
 from threading import Lock
+from typing import Final
 
-from store.blocks.held_states import HeldStates
-from store.blocks.packed_entries import MAX_DIRECTORY, MAX_PACKED, PAGE, RECENT, PackedEntries
 from store.blockstore import NOTHING, BlockNotFound, StoreIOError, check_expected
-from store.cid import EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, Cid
+from store.cid import CBOR_CID_PREFIX, DAG_CBOR, EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, RAW_CID_PREFIX, Cid
+from store.codec import LINK_HEAD, decode, encode
+from store.links import links_of, state_codec, targets
 from store.roots import metadata_roots
+
+_LENGTH: Final = 4
+"""Length in bytes of a page's length in the file."""
+
+
+class SpilledPages:
+    """Append-only pages in a file of the folder for temporary files. Readers need no lock, writers need one."""
+
+    def __init__(self) -> None:
+        """Create the file. Raises OSError."""
+        self._descriptor, name = mkstemp(prefix="hypervisor-pages-")
+        weakref.finalize(self, os.close, self._descriptor)
+        os.unlink(name)
+        self._owner, self._end = os.getpid(), 0
+
+    def add(self, page: bytes) -> int | None:
+        """Append a page and return its place.
+
+        Returns None on a full disk, and in a forked process, whose parent appends to the same file.
+        """
+        if os.getpid() != self._owner:
+            return None
+        data, place = len(page).to_bytes(_LENGTH, "big") + page, self._end
+        try:
+            if os.pwrite(self._descriptor, data, place) < len(data):
+                return None
+        except OSError:
+            return None
+        self._end += len(data)
+        return place
+
+    def read(self, place: int) -> bytes:
+        """Return the page at a place. Raises StoreIOError."""
+        length = int.from_bytes(self._read(place, _LENGTH), "big")
+        return self._read(place + _LENGTH, length)
+
+    def read_part(self, place: int, start: int, end: int) -> bytes:
+        """Return the bytes of a page from `start` to `end`. Raises StoreIOError."""
+        return self._read(place + _LENGTH + start, end - start)
+
+    def _read(self, first: int, length: int) -> bytes:
+        try:
+            data = os.pread(self._descriptor, length, first)
+        except OSError as error:
+            raise StoreIOError(f"the temporary file of old blocks cannot be read: {error}; restart the node") from error
+        if len(data) < length:
+            raise StoreIOError(f"the temporary file of old blocks ends before byte {first + length}; restart the node")
+        return data
+
+
+RECENT: Final = 1 << 20
+"""Default size in bytes of the uncompressed recent entries (about 700 small blocks of a chain)."""
+PAGE: Final = 32 << 10
+"""Default size in bytes of a page before compression, the window size of zlib."""
+
+MAX_PACKED: Final = 16 << 20
+"""Default maximum size in bytes of compressed pages in memory (about 50,000 transfers in blocks of 95)."""
+MAX_DIRECTORY: Final = 4 << 20
+"""Default size in bytes of the directory's records at which they move to the temporary file (200,000 transfers)."""
+OPEN_PAGES: Final = 64
+"""Number of decompressed pages to cache (4 MB)."""
+_LEVEL: Final = 1
+"""Fastest compression level; higher ones make pages two percent smaller and take twice the time."""
+_NAMES: Final = 9
+"""Maximum length of keys whose entries are never compressed, since they are read frequently."""
+_BUCKETS: Final = 4096
+_MARK: Final = 3
+_RECORD: Final = 6
+"""Length in bytes of a directory record: a hash of the key and a page number."""
+_ABSENT: Final = b"absent"
+"""Marker for an absent entry, compared by identity."""
+
+
+class _Segment:
+    """A part of the directory that gets no more records, stored as one page."""
+
+    def __init__(self, buckets: list[bytearray | None], store_page: Callable[[bytes], bytes | int]) -> None:
+        self._ends = array("I", accumulate(0 if bucket is None else len(bucket) for bucket in buckets))
+        self._page = store_page(b"".join(bucket for bucket in buckets if bucket is not None))
+
+    def bucket(self, position: int, spilled: SpilledPages | None) -> bytes:
+        """Return the records of a bucket. Raises StoreIOError."""
+        start, end = self._ends[position - 1] if position else 0, self._ends[position]
+        if isinstance(self._page, bytes):
+            return self._page[start:end]
+        assert spilled is not None
+        return spilled.read_part(self._page, start, end)
+
+
+class PackedEntries:
+    """A map from bytes to bytes. Replacing an entry does not free its space in a page.
+
+    It has at most 2^24 pages, which are 512 GB of entries at the default size.
+    """
+
+    def __init__(
+        self, recent: int = RECENT, page: int = PAGE, packed: int = MAX_PACKED, directory: int = MAX_DIRECTORY
+    ) -> None:
+        """Keep `recent` bytes of the newest entries uncompressed, and older ones in pages of `page` bytes.
+
+        Compressed pages beyond `packed` bytes go to a temporary file. The directory goes there in segments of
+        `directory` bytes, independent of `packed`.
+        """
+        self._max_recent, self._page, self._packed_left, self._max_directory = recent, page, packed, directory
+        self._names: dict[bytes, bytes | None] = {}
+        self._recent: dict[bytes, bytes | None] = {}
+        self._size = 0
+        self._pages: list[bytes | int] = []
+        """Compressed pages, or their places in the temporary file."""
+        self._spilled: SpilledPages | None = None
+        self._large: set[int] = set()
+        """Numbers of pages too large to cache, because of a single large entry."""
+        self._buckets: list[bytearray | None] = [None] * _BUCKETS
+        self._directory = 0
+        """Size in bytes of the buckets."""
+        self._segments: tuple[_Segment, ...] = ()
+        self._open_page = lru_cache(OPEN_PAGES)(self._read_page)
+
+    def get(self, key: bytes) -> bytes | None:
+        if len(key) <= _NAMES:
+            return self._names.get(key)
+        value = self._recent.get(key, _ABSENT)
+        if value is not _ABSENT:
+            return value
+        return self._read_packed(key) if self._pages else None
+
+    def put_all(self, entries: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """Set the values of keys; None deletes."""
+        recent, size = self._recent, self._size
+        for key, value in entries:
+            if len(key) <= _NAMES:
+                self._names[key] = value
+                continue
+            size += len(value or b"")
+            if key in recent:
+                size -= len(recent[key] or b"")
+            else:
+                size += len(key)
+            recent[key] = value  # replaced in place, so that a concurrent reader finds one of the two values
+        self._size = size
+        while self._size > self._max_recent + self._page:
+            self._pack()
+
+    def _pack(self) -> None:
+        """Move the oldest recent entries into a new page."""
+        oldest: list[tuple[bytes, bytes | None]] = []
+        size = 0
+        for key, value in self._recent.items():
+            oldest.append((key, value))
+            size += len(key) + len(value or b"")
+            if size >= self._page:
+                break
+        number = len(self._pages)
+        if size > 2 * self._page:
+            self._large.add(number)
+        self._pages.append(
+            self._store_page(zlib.compress(encode([part for entry in oldest for part in entry]), _LEVEL))
+        )
+        for key, _ in oldest:
+            position, mark = _bucket_of(key)
+            bucket = self._buckets[position]
+            if bucket is None:
+                bucket = self._buckets[position] = bytearray()
+            bucket += mark + number.to_bytes(_RECORD - _MARK, "big")
+        self._directory += _RECORD * len(oldest)
+        if self._directory >= self._max_directory:
+            self._segments = (*self._segments, _Segment(self._buckets, self._spill))
+            self._buckets, self._directory = [None] * _BUCKETS, 0
+        for key, _ in oldest:
+            del self._recent[key]
+        self._size -= size
+
+    def _store_page(self, page: bytes) -> bytes | int:
+        """Return a compressed page, or its place in the temporary file."""
+        if self._packed_left >= len(page):
+            self._packed_left -= len(page)
+            return page
+        return self._spill(page)
+
+    def _spill(self, page: bytes) -> bytes | int:
+        """Return the place of a page in the temporary file, or the page if it cannot be written."""
+        if self._spilled is None:
+            try:
+                self._spilled = SpilledPages()
+            except OSError:  # no folder for temporary files
+                return page
+        place = self._spilled.add(page)
+        return page if place is None else place
+
+    def _read_packed(self, key: bytes) -> bytes | None:
+        """Return the value of a key from the newest page that contains it."""
+        position, mark = _bucket_of(key)
+        bucket = self._buckets[position]
+        if bucket is not None:
+            value = self._read_from(bytes(bucket), mark, key)  # copied, since a writer may append to it
+            if value is not _ABSENT:
+                return value
+        for segment in reversed(self._segments):
+            value = self._read_from(segment.bucket(position, self._spilled), mark, key)
+            if value is not _ABSENT:
+                return value
+        return None
+
+    def _read_from(self, records: bytes, mark: bytes, key: bytes) -> bytes | None:
+        """Return the value of a key from the newest page that these records name, or `_ABSENT`."""
+        at = records.rfind(mark)
+        while at >= 0:
+            if at % _RECORD == 0:
+                number = int.from_bytes(records[at + _MARK : at + _RECORD], "big")
+                page = self._read_page(number) if number in self._large else self._open_page(number)
+                if key in page:
+                    return page[key]
+            at = records.rfind(mark, 0, at + _MARK - 1)
+        return _ABSENT
+
+    def _read_page(self, number: int) -> dict[bytes, bytes | None]:
+        page = self._pages[number]
+        if isinstance(page, int):
+            assert self._spilled is not None
+            page = self._spilled.read(page)
+        parts = decode(zlib.decompress(page))
+        return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def _bucket_of(key: bytes) -> tuple[int, bytes]:
+    """Return the directory bucket of a key and its hash there."""
+    number = hash(key)
+    return number % _BUCKETS, (number // _BUCKETS % (1 << 8 * _MARK)).to_bytes(_MARK, "big")
+
+
+_TAG: Final = LINK_HEAD[:2]
+_END_OF_LONGER_TAG: Final = b"\0" + LINK_HEAD[1:2]
+"""Last bytes of a link tag that is not minimally encoded."""
+_USUAL_LINK: Final = re.compile(
+    re.escape(LINK_HEAD) + b"((?:" + re.escape(CBOR_CID_PREFIX) + b"|" + re.escape(RAW_CID_PREFIX) + b").{32})",
+    re.DOTALL,
+)
+_MIN_DROPPED: Final = 500
+"""Minimum number of links to process in one call of `drop` (less than a millisecond)."""
+
+
+class HeldStates:
+    """Blocks by CID. `find` looks up blocks in another store when a state links to them."""
+
+    def __init__(self, find: Callable[[Cid], bytes | None]) -> None:
+        self._find = find
+        self.blocks: dict[Cid, bytes] = {}
+        """Stored blocks, for reading."""
+        self._links: dict[Cid, int] = {}
+        """Reference count of each block: links from stored blocks, with repetitions, and holds."""
+        self._released: deque[Cid] = deque()
+        """Released roots whose reference counts are not decremented yet."""
+        self._dead: list[Cid] = []
+        """Blocks without references that are not removed yet; their own links are still counted."""
+        self._added = 0
+        """Number of links counted since the last `drop`."""
+
+    def __len__(self) -> int:
+        return len(self.blocks)
+
+    def hold(self, roots: Iterable[Cid], new: Mapping[Cid, bytes]) -> None:
+        """Hold all blocks reachable from `roots`, adding missing ones from `new`."""
+        self._count(_blocks_of(roots), new)
+
+    def release(self, roots: Iterable[Cid]) -> None:
+        """Release roots once. Blocks that become unreachable are removed gradually by `drop`."""
+        self._released.extend(_blocks_of(roots))
+
+    def take(self, new: Mapping[Cid, bytes]) -> list[tuple[bytes, bytes]]:
+        """Add the blocks of `new` that states link to, and return the remaining ones."""
+        others: list[tuple[bytes, bytes]] = []
+        for cid, data in new.items():
+            if cid not in self._links:
+                others.append((cid, data))
+            elif cid not in self.blocks:
+                self.blocks[cid] = data
+                self._count(_links(cid, data), new)
+        return others
+
+    @property
+    def is_settled(self) -> bool:
+        """True if nothing is left to drop."""
+        return not self._released and not self._dead
+
+    def drop(self) -> None:
+        """Remove some unreachable blocks; the work is proportional to the links added since the last call."""
+        counts, dead, left = self._links, self._dead, _MIN_DROPPED + 2 * self._added
+        self._added = 0
+        while left > 0 and (dead or self._released):
+            if dead:
+                cid = dead.pop()
+                data = None if cid in counts else self.blocks.pop(cid, None)  # it may have been referenced again
+                links = [] if data is None else _links(cid, data)
+            else:
+                links = [self._released.popleft()]
+            left -= 1 + len(links)
+            for link in links:
+                count = counts[link] - 1
+                if count:
+                    counts[link] = count
+                else:
+                    del counts[link]
+                    dead.append(link)
+
+    def _count(self, todo: Sequence[Cid], new: Mapping[Cid, bytes]) -> None:
+        counts, blocks = self._links, self.blocks
+        while todo:
+            self._added += len(todo)
+            below: list[Cid] = []
+            for cid in todo:
+                count = counts.get(cid, 0)
+                counts[cid] = count + 1
+                if not count and cid not in blocks:
+                    data = new.get(cid)
+                    if data is None:
+                        data = self._find(cid)
+                    if data is not None:
+                        blocks[cid] = data
+                        # `_links` inlined for the usual block
+                        found = _USUAL_LINK.findall(data) if cid.startswith(CBOR_CID_PREFIX) else None
+                        is_usual = found is not None and len(found) == data.count(_TAG)
+                        below += found if found and is_usual and _END_OF_LONGER_TAG not in data else _links(cid, data)
+            todo = below
+
+
+def _blocks_of(roots: Iterable[Cid]) -> list[Cid]:
+    """Return the blocks that roots stand for (see `targets`)."""
+    found: list[Cid] = []
+    for root in roots:
+        found += (root,) if root.startswith(CBOR_CID_PREFIX) else targets(root)
+    return found
+
+
+def _links(cid: Cid, data: bytes) -> list[Cid]:
+    """Return the links of a state's block like `links_of`, with repetitions, but much faster for usual links.
+
+    The regular expression finds all links if each link tag starts a usual link. A match inside a string would only keep
+    a block longer than necessary.
+    """
+    if not cid.startswith(CBOR_CID_PREFIX):
+        return [] if cid.startswith(RAW_CID_PREFIX) else links_of(data, state_codec(cid))
+    found: list[Cid] = _USUAL_LINK.findall(data)
+    if len(found) == data.count(_TAG) and _END_OF_LONGER_TAG not in data:
+        return found
+    return links_of(data, DAG_CBOR)
+
 
 _INDEX = b"\0"
 """Prefix of index keys; no CID begins with this byte."""

@@ -2,7 +2,7 @@
 
 Column families hold blocks, metadata (the heads), the chain index and the marks of a collection. A commit is a single
 synced write batch of new blocks, new head and commit number, so a process killed at any point reopens at a committed
-head with all its blocks. Every block is verified against its CID when it is read. See `store.rocks.format` for the
+head with all its blocks. Every block is verified against its CID when it is read. See `store.rocks.options` for the
 block format, `store.rocks.folder` for the folder format and `store.rocks.options` for RocksDB's options and errors.
 """
 
@@ -40,9 +40,17 @@ from store.cid import Cid, cid_of
 from store.codec import encode, link
 from store.links import Walk
 from store.rocks import folder as folders
-from store.rocks.format import check_logs, pack, unpack
 from store.rocks.marks import MARK_SUBTREE, Collection, Marks
-from store.rocks.options import Batch, database_options, family_options, fix_mapping_threshold, store_error
+from store.rocks.options import (
+    Batch,
+    check_logs,
+    database_options,
+    family_options,
+    fix_mapping_threshold,
+    pack,
+    store_error,
+    unpack,
+)
 from store.roots import IMPORT, SPILLED, metadata_roots
 
 BLOCKS: Final = "blocks"

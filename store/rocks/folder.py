@@ -5,7 +5,7 @@ after each synced commit but not synced itself, so it may lag behind the databas
 database has fewer commits than that (a truncated or removed log, a disk that lost acknowledged writes), opening fails
 instead of silently returning to an older head.
 
-Format 2 added the column family of marks and the commit count; format 3 packs nodes of links (`store.rocks.format`). A
+Format 2 added the column family of marks and the commit count; format 3 packs nodes of links (`store.rocks.options`). A
 folder in an older format is upgraded when it is first opened for writing; its data needs no conversion.
 """
 

@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from store.schema.check import check, resolve
-from store.schema.language import parse
+from store.schema.language import check, parse, resolve
 from store.schema.types import PRELUDE, Copy, Record, SchemaError, Term, Type
-from store.schema.values import SchemaReader
-from store.schema.writing import SchemaWriter
+from store.schema.values import SchemaReader, SchemaWriter
 
 __all__ = ["Record", "Schema", "SchemaError"]
 

@@ -31,7 +31,7 @@ from bridge.abi.strict_abi import (
     signed,
     unsigned,
 )
-from bridge.filecoin.events import Log
+from bridge.filecoin.receipts import Log
 from store.keccak import keccak
 from tests.patience import slowness
 from tests.runtimes.evm.assembler import error_data

@@ -12,9 +12,15 @@ from typing import Any
 import ckzg
 import pytest
 
-from bridge.ethereum import kzg, rlp
-from bridge.ethereum.blobs import BLOB_PROOFS, CELL_PROOFS, BlobSidecar, network_form, parse_blob_transaction
-from bridge.ethereum.kzg import versioned_hash
+from bridge.ethereum import blobs, rlp
+from bridge.ethereum.blobs import (
+    BLOB_PROOFS,
+    CELL_PROOFS,
+    BlobSidecar,
+    network_form,
+    parse_blob_transaction,
+    versioned_hash,
+)
 from bridge.ethereum.transactions import TransactionError
 from localnet.accounts import accounts
 from store.keccak import keccak
@@ -111,8 +117,8 @@ def setup() -> Any:
 def some_blobs() -> list[bytes]:
     """Return a random blob, one of zeros (its commitment is the point at infinity), and one of the largest elements."""
     chance = Random(4844)
-    of_chance = b"".join(chance.randrange(kzg.MODULUS).to_bytes(32, "big") for _ in range(4096))
-    return [of_chance, bytes(kzg.BLOB_BYTES), (kzg.MODULUS - 1).to_bytes(32, "big") * 4096]
+    of_chance = b"".join(chance.randrange(blobs.MODULUS).to_bytes(32, "big") for _ in range(4096))
+    return [of_chance, bytes(blobs.BLOB_BYTES), (blobs.MODULUS - 1).to_bytes(32, "big") * 4096]
 
 
 @pytest.fixture(scope="module")
@@ -143,28 +149,28 @@ def test_versioned_hash_is_that_of_commitment(some_blobs: list[bytes], commitmen
     """The hash of the commitment to zeros is in EIP-4844's tests: 0x010657f3...4014."""
     assert commitments[1] == POINT_AT_INFINITY
     assert (
-        kzg.versioned_hash(POINT_AT_INFINITY).hex()
+        blobs.versioned_hash(POINT_AT_INFINITY).hex()
         == "010657f37554c781402a22917dee2f75def7ab966d7b770905398eba3c444014"
     )
 
 
 @pytest.mark.slow
 def test_point_evaluation_is_verified(setup: Any, some_blobs: list[bytes], commitments: list[bytes]) -> None:
-    for z in (0, 1, 12345, kzg.MODULUS - 1):
+    for z in (0, 1, 12345, blobs.MODULUS - 1):
         at = z.to_bytes(32, "big")
         for blob, commitment in zip(some_blobs, commitments, strict=True):
             proof, y = ckzg.compute_kzg_proof(blob, at, setup)
-            assert kzg.verify_point(commitment, at, y, proof)
-            other = ((int.from_bytes(y, "big") + 1) % kzg.MODULUS).to_bytes(32, "big")
-            assert not kzg.verify_point(commitment, at, other, proof)
+            assert blobs.verify_point(commitment, at, y, proof)
+            other = ((int.from_bytes(y, "big") + 1) % blobs.MODULUS).to_bytes(32, "big")
+            assert not blobs.verify_point(commitment, at, other, proof)
             assert not ckzg.verify_kzg_proof(commitment, at, other, proof, setup)
 
 
 @pytest.mark.slow
 def test_blob_proofs_are_verified(setup: Any, some_blobs: list[bytes], commitments: list[bytes]) -> None:
     proofs = [ckzg.compute_blob_kzg_proof(*pair, setup) for pair in zip(some_blobs, commitments, strict=True)]
-    assert kzg.verify_blobs(some_blobs, commitments, proofs)
-    assert kzg.verify_blobs(some_blobs[:1], commitments[:1], proofs[:1])
+    assert blobs.verify_blobs(some_blobs, commitments, proofs)
+    assert blobs.verify_blobs(some_blobs[:1], commitments[:1], proofs[:1])
     for wrong in (
         (some_blobs, commitments, swapped(proofs, 0, 2)),
         (some_blobs, swapped(commitments, 0, 1), proofs),
@@ -172,15 +178,15 @@ def test_blob_proofs_are_verified(setup: Any, some_blobs: list[bytes], commitmen
         ([bytes(31) + b"\x01" + some_blobs[0][32:], *some_blobs[1:]], commitments, proofs),
     ):
         assert not ckzg.verify_blob_kzg_proof_batch(*map(b"".join, wrong), setup)
-        assert not kzg.verify_blobs(*wrong)
+        assert not blobs.verify_blobs(*wrong)
 
 
 @pytest.mark.slow
 def test_cell_proofs_are_verified(
     setup: Any, some_blobs: list[bytes], commitments: list[bytes], cell_proofs: list[bytes]
 ) -> None:
-    assert kzg.verify_cells(some_blobs, commitments, cell_proofs)
-    assert kzg.verify_cells(some_blobs[:1], commitments[:1], cell_proofs[:128])
+    assert blobs.verify_cells(some_blobs, commitments, cell_proofs)
+    assert blobs.verify_cells(some_blobs[:1], commitments[:1], cell_proofs[:128])
     for wrong in (
         (some_blobs, commitments, swapped(cell_proofs, 0, 127)),
         (some_blobs, commitments, swapped(cell_proofs, 0, 256)),
@@ -192,7 +198,7 @@ def test_cell_proofs_are_verified(
         cells = [cell for blob in wrong[0] for cell in ckzg.compute_cells(blob, setup)]
         of_cells = [commitment for commitment in wrong[1] for _ in range(128)]
         assert not ckzg.verify_cell_kzg_proof_batch(of_cells, [*range(128)] * len(some_blobs), cells, wrong[2], setup)
-        assert not kzg.verify_cells(*wrong)
+        assert not blobs.verify_cells(*wrong)
 
 
 @pytest.mark.parametrize(
@@ -213,20 +219,20 @@ def test_invalid_curve_point_is_rejected(setup: Any, point: bytes, words: str) -
     for commitment, proof in ((point, POINT_AT_INFINITY), (POINT_AT_INFINITY, point)):
         with pytest.raises((RuntimeError, ValueError)):
             ckzg.verify_kzg_proof(commitment, word, word, proof, setup)
-        with pytest.raises(kzg.KzgError, match=words):
-            kzg.verify_point(commitment, word, word, proof)
+        with pytest.raises(blobs.KzgError, match=words):
+            blobs.verify_point(commitment, word, word, proof)
 
 
-@pytest.mark.parametrize("number", [kzg.MODULUS, (1 << 256) - 1])
+@pytest.mark.parametrize("number", [blobs.MODULUS, (1 << 256) - 1])
 def test_invalid_field_element_is_rejected(number: int) -> None:
     word = number.to_bytes(32, "big")
-    with pytest.raises(kzg.KzgError, match="is not a field element"):
-        kzg.verify_point(POINT_AT_INFINITY, word, bytes(32), POINT_AT_INFINITY)
-    with pytest.raises(kzg.KzgError, match="is not a field element"):
-        kzg.verify_point(POINT_AT_INFINITY, bytes(32), word, POINT_AT_INFINITY)
-    with pytest.raises(kzg.KzgError, match="is not a field element"):
-        kzg.verify_blobs([word + bytes(kzg.BLOB_BYTES - 32)], [POINT_AT_INFINITY], [POINT_AT_INFINITY])
-    with pytest.raises(kzg.KzgError, match="a blob has 131072 bytes, not 32"):
-        kzg.verify_blobs([word], [POINT_AT_INFINITY], [POINT_AT_INFINITY])
-    with pytest.raises(kzg.KzgError, match="1 blobs have 128 cells, but there are 2 proofs"):
-        kzg.verify_cells([bytes(kzg.BLOB_BYTES)], [POINT_AT_INFINITY], [POINT_AT_INFINITY] * 2)
+    with pytest.raises(blobs.KzgError, match="is not a field element"):
+        blobs.verify_point(POINT_AT_INFINITY, word, bytes(32), POINT_AT_INFINITY)
+    with pytest.raises(blobs.KzgError, match="is not a field element"):
+        blobs.verify_point(POINT_AT_INFINITY, bytes(32), word, POINT_AT_INFINITY)
+    with pytest.raises(blobs.KzgError, match="is not a field element"):
+        blobs.verify_blobs([word + bytes(blobs.BLOB_BYTES - 32)], [POINT_AT_INFINITY], [POINT_AT_INFINITY])
+    with pytest.raises(blobs.KzgError, match="a blob has 131072 bytes, not 32"):
+        blobs.verify_blobs([word], [POINT_AT_INFINITY], [POINT_AT_INFINITY])
+    with pytest.raises(blobs.KzgError, match="1 blobs have 128 cells, but there are 2 proofs"):
+        blobs.verify_cells([bytes(blobs.BLOB_BYTES)], [POINT_AT_INFINITY], [POINT_AT_INFINITY] * 2)

@@ -16,17 +16,19 @@ from hypothesis import strategies as st
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.reverts import error_text, exit_error, revert_reason, reverted_with
-from bridge.filecoin.events import Log, entries_to_log, log_to_entries
 from bridge.filecoin.evm_state import EvmState, Lifespan, TransientData
 from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, INVOKE_EVM, CreateReturn
 from bridge.filecoin.receipts import (
     EmittedLog,
+    Log,
     bloom,
     bloom_bits,
     created_contract,
     display_calldata,
     effective_gas_price,
+    entries_to_log,
     failure_text,
+    log_to_entries,
     return_bytes,
 )
 from hypervisor.messages.address import Address

@@ -18,9 +18,8 @@ from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.parameters import INVOKE_EVM, CreateParams, CreateReturn, DelegateCallParams
 from bridge.traces.failure_texts import LogTooLong
 from bridge.traces.frames import EthereumFrame, ethereum_frames
-from bridge.traces.parity import filecoin_failure, flat_traces
 from bridge.traces.struct_logs import LogLimitReached, StructLogger, StructLogOptions, struct_log_trace
-from bridge.traces.tracers import call_trace
+from bridge.traces.tracers import call_trace, filecoin_failure, flat_traces
 from fvm_hypervisor.laboratory.vectors.ethereum_json import read_accounts
 from fvm_hypervisor.laboratory.vectors.statetest import base_machine
 from hypervisor.context import MachineContext

@@ -39,7 +39,7 @@ from store.cid import Cid
 from store.links import reachable
 from store.rocks.database import RocksStore
 from store.rocks.folder import COMMITS_FILE
-from store.rocks.format import FULL, LAST, pieces
+from store.rocks.options import FULL, LAST, pieces
 from store.roots import pin, unpin
 from store.storage import Storage
 from tests.crash.states import PLANTS, StateRoots, Unexpected, check, collector, commit_next

@@ -23,9 +23,8 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import CallEnded, Recorder
 from hypervisor.versions.network_versions import NetworkVersion
 from runtimes.evm.contract import EvmContract
-from runtimes.evm.filecoin_rules import filecoin_evm_rules
 from runtimes.evm.opcodes import FILECOIN_OPCODES, OPCODE_NUMBERS
-from runtimes.evm.rules import EvmRules
+from runtimes.evm.rules import EvmRules, filecoin_evm_rules
 from tests.conftest import fvm_data, newest_bundle
 from tests.differential.grammar import generate
 from tests.differential.twins import ENGINES, LOOKED, RAN_OUT, RUNNERS, Case, Compared, Outcome, Twins

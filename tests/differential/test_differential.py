@@ -26,8 +26,7 @@ from hypervisor.messages.message import Message
 from hypervisor.types import Gas
 from hypervisor.versions.network_versions import NETWORK_VERSIONS, NetworkVersion, network_version
 from runtimes.evm.ethereum.alloc import AllocAccount
-from runtimes.evm.filecoin_rules import filecoin_evm_rules
-from runtimes.evm.rules import EvmRules
+from runtimes.evm.rules import EvmRules, filecoin_evm_rules
 from store.cid import CBOR, DAG_CBOR
 from tests.conftest import data_file, with_data
 from tests.differential.comparison import BUNDLE, NONE, PLANTS, STAGES, CaseTally, compare, twins

@@ -12,14 +12,13 @@ from typing import Final
 from coincurve import PrivateKey
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, create2_address
-from bridge.ethereum.delegations import DELEGATION_PREFIX
-from bridge.ethereum.transactions import Authorization
+from bridge.ethereum.transactions import DELEGATION_PREFIX, Authorization
 from hypervisor.types import MAX_BALANCE
 from hypervisor.versions.network_versions import network_version
 from runtimes.evm.engine import EngineRules
 from runtimes.evm.ethereum.alloc import AllocAccount
 from runtimes.evm.ethereum.forks import FORKS, LATEST_FORK
-from runtimes.evm.filecoin_rules import filecoin_evm_rules
+from runtimes.evm.rules import filecoin_evm_rules
 from store.keccak import keccak
 from tests.differential.grammar import SENDER, THEMES, WORDS, helpers
 from tests.engines.grammar import COLLISIONS, INITS, futures, program

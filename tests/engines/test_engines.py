@@ -15,8 +15,8 @@ from fvm_hypervisor.laboratory.vectors.statetest import run_file
 from runtimes.evm.engines import FACTORIES
 from runtimes.evm.ethereum.alloc import AllocAccount
 from runtimes.evm.ethereum.forks import LATEST_FORK
-from runtimes.evm.fast.changes import Changes
 from runtimes.evm.fast.numbers import AccountFlag
+from runtimes.evm.fast.tree import Changes
 from tests.conftest import data_file
 from tests.differential.grammar import SENDER, Grammar, known_only, newer_operators, shape
 from tests.engines import frames, worlds

@@ -21,9 +21,9 @@ from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.transactions import ACCESS_LIST, LEGACY, SET_CODE, Transaction
 from bridge.filecoin.cbor import byte_string
-from bridge.filecoin.events import Log
 from bridge.filecoin.evm_state import EvmState
 from bridge.filecoin.parameters import INVOKE_EVM, unwrap_return
+from bridge.filecoin.receipts import Log
 from fvm_hypervisor.laboratory.vectors.statetest import FixtureExterns
 from hypervisor.context import MachineContext
 from hypervisor.kernel import call as vm
@@ -39,7 +39,7 @@ from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.ethereum.validation import InvalidTransaction
-from runtimes.evm.filecoin_rules import filecoin_evm_rules
+from runtimes.evm.rules import filecoin_evm_rules
 from store.cid import cid_of
 from tests.differential.grammar import SENDER
 from tests.engines.scenes import COINBASE, ETHEREUM, Batch, Call

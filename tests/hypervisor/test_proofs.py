@@ -47,7 +47,7 @@ from hypervisor.proofs.inputs import (
     unsealed_cid,
     zero_commitment,
 )
-from hypervisor.proofs.storage import EXTENSION, StorageProofs, prover_id
+from hypervisor.proofs.verifier import EXTENSION, StorageProofs, prover_id
 from hypervisor.types import ActorID, ChainEpoch
 from localnet.accounts import BLS_ACCOUNT
 from store.cid import FIL_COMMITMENT_SEALED, FIL_COMMITMENT_UNSEALED, RAW, SHA2_256, Cid, cid_of, parse_cid, show

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
+from hypervisor.context import ExternError
 from hypervisor.errors import Fatal, SyscallError
 from hypervisor.exit_codes import ErrorNumber
-from hypervisor.externs import ExternError
 from hypervisor.kernel import Kernel
 from hypervisor.proofs.inputs import unsealed_cid
-from hypervisor.proofs.storage import EXTENSION, StorageProofs
+from hypervisor.proofs.verifier import EXTENSION, StorageProofs
 from store.cid import Cid
 from store.codec import encode, link
 from tests.hypervisor.world import World

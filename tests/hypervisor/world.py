@@ -12,10 +12,9 @@ import pytest
 
 from hypervisor.bundles.genesis import Genesis, build_genesis
 from hypervisor.bundles.manifest import ACTOR_NAMES, Manifest
-from hypervisor.context import InvocationContext, MachineContext
+from hypervisor.context import Externs, InvocationContext, MachineContext
 from hypervisor.errors import ActorExit, InvalidModule, SyscallError
 from hypervisor.exit_codes import ErrorNumber
-from hypervisor.externs import Externs
 from hypervisor.gas import GasTracker
 from hypervisor.kernel import Kernel
 from hypervisor.kernel.calls import Calls

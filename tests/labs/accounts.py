@@ -17,14 +17,19 @@ from typing import Any, Final, cast
 from unittest import mock
 
 from bridge.ethereum.addresses import EthAddress, from_delegated, masked_id, to_filecoin
-from bridge.ethereum.delegations import delegation_of
 from bridge.ethereum.execution import EthereumExecution
-from bridge.ethereum.transactions import DYNAMIC_FEE, SET_CODE, Authorization, SignedTransaction, Transaction
-from bridge.filecoin.events import entries_to_log
+from bridge.ethereum.transactions import (
+    DYNAMIC_FEE,
+    SET_CODE,
+    Authorization,
+    SignedTransaction,
+    Transaction,
+    delegation_of,
+)
 from bridge.filecoin.evm_state import EvmState
 from bridge.filecoin.messages import set_code_message_from
 from bridge.filecoin.parameters import DelegateCallParams, unwrap_return
-from bridge.filecoin.receipts import apply_and_call_result
+from bridge.filecoin.receipts import apply_and_call_result, entries_to_log
 from fvm_hypervisor.laboratory.profiles import accounts as accounts_lab
 from fvm_hypervisor.laboratory.profiles.accounts import AccountCalls, delegation_nonce
 from hypervisor.machine.machine import Hypervisor

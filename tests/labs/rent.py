@@ -29,7 +29,7 @@ from hypervisor.integers import encode_bigint
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
-from hypervisor.state.archived import ARCHIVED_CODE, archived_actor
+from hypervisor.state.state_tree import ARCHIVED_CODE, archived_actor
 from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from store.car.files import read_car, write_car
 from store.cid import Cid

@@ -19,8 +19,7 @@ from fvm_hypervisor.laboratory.profiles.rent import PAY, RENT, RESURRECT, collec
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
-from hypervisor.state.archived import archived_actor
-from hypervisor.state.state_tree import ActorState
+from hypervisor.state.state_tree import ActorState, archived_actor
 from hypervisor.types import ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet import Network
 from store.cid import DAG_CBOR, RAW, Cid, cid_of

@@ -20,12 +20,11 @@ from eth_abi.abi import decode as decode_abi
 from eth_abi.abi import encode as encode_abi
 
 from bridge.ethereum.addresses import EthAddress, from_delegated, masked_id, to_filecoin
-from bridge.ethereum.delegations import DELEGATION_PREFIX, DelegatingAccount
-from bridge.ethereum.transactions import Authorization
-from bridge.filecoin.events import entries_to_log
+from bridge.ethereum.transactions import DELEGATION_PREFIX, Authorization, DelegatingAccount
 from bridge.filecoin.evm_state import EMPTY_CODE_HASH
 from bridge.filecoin.messages import APPLY_AND_CALL, ApplyAndCallParams, decode_outcome
 from bridge.filecoin.parameters import INVOKE_EVM, unwrap_return
+from bridge.filecoin.receipts import entries_to_log
 from hypervisor.errors import InvalidInput
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.messages.message import Message

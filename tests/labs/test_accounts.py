@@ -7,10 +7,8 @@ from typing import Any
 import pytest
 
 from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
-from bridge.ethereum.delegations import DELEGATION_PREFIX
-from bridge.ethereum.transactions import SET_CODE, Authorization, Transaction, TransactionError
+from bridge.ethereum.transactions import DELEGATION_PREFIX, SET_CODE, Authorization, Transaction, TransactionError
 from bridge.filecoin.cbor import ParamsError
-from bridge.filecoin.events import entries_to_log
 from bridge.filecoin.messages import (
     APPLY_AND_CALL,
     ApplyAndCallParams,
@@ -19,6 +17,7 @@ from bridge.filecoin.messages import (
     set_code_message,
 )
 from bridge.filecoin.parameters import INVOKE_EVM, invoke_params, method_number, unwrap_return
+from bridge.filecoin.receipts import entries_to_log
 from fvm_hypervisor.laboratory.profiles.accounts import NONCES, delegation_nonce
 from hypervisor.errors import InvalidInput
 from hypervisor.integers import encode_bigint

@@ -40,8 +40,7 @@ from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
-from hypervisor.state.archived import ARCHIVED_CODE, ArchivedActor, archived_actor
-from hypervisor.state.state_tree import ActorState
+from hypervisor.state.state_tree import ARCHIVED_CODE, ActorState, ArchivedActor, archived_actor
 from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet import Network
 from localnet.errors import CallFailed

@@ -35,7 +35,7 @@ from hypervisor.kernel.call import Call, CallResult
 from hypervisor.machine.call_manager import CallManager
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import StampedEvent
-from hypervisor.state.archived import ArchivedActor, archived_actor
+from hypervisor.state.state_tree import ArchivedActor, archived_actor
 from hypervisor.types import METHOD_SEND
 from localnet import Network
 from localnet.accounts import Account

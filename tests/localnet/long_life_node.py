@@ -46,16 +46,16 @@ def shrink_caches(share: float) -> None:
     from hypervisor.kernel.blocks import ScannedBlocks
     from localnet.ledger import index
     from localnet.ledger.log_cache import MAX_BYTES, LogCache
-    from store.blocks import packed_entries
+    from store.blocks import bounded
     from store.blocks.bounded import BoundedStore
 
     ScannedBlocks.MAX_BYTES = round(ScannedBlocks.MAX_BYTES * share)
     replace_attribute(index, "MAX_DECODED", round(index.MAX_DECODED * share))
-    replace_attribute(packed_entries, "OPEN_PAGES", max(1, round(packed_entries.OPEN_PAGES * share)))
+    replace_attribute(bounded, "OPEN_PAGES", max(1, round(bounded.OPEN_PAGES * share)))
     LogCache.__init__.__defaults__ = (round(MAX_BYTES * share),)
-    sizes = packed_entries.RECENT, packed_entries.MAX_PACKED, packed_entries.MAX_DIRECTORY
+    sizes = bounded.RECENT, bounded.MAX_PACKED, bounded.MAX_DIRECTORY
     recent, packed, directory = (round(size * share) for size in sizes)
-    BoundedStore.__init__.__defaults__ = (recent, packed_entries.PAGE, packed, directory)
+    BoundedStore.__init__.__defaults__ = (recent, bounded.PAGE, packed, directory)
 
 
 # --- defects ----------------------------------------------------------------------------------------------------------

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from hypervisor.context import ExternError
 from hypervisor.errors import InvalidInput
-from hypervisor.externs import ExternError
 from hypervisor.messages.address import Address, Protocol
 from hypervisor.messages.message import Message, Receipt, Signature, SignatureType, SignedMessage
 from hypervisor.types import CRON_ACTOR, REWARD_ACTOR, ChainEpoch, Gas, TokenAmount

@@ -12,8 +12,8 @@ from bridge.ethereum.addresses import EthAddress, to_filecoin
 from fvm_hypervisor.cli.folders import reading
 from fvm_hypervisor.cli.node_settings import banner
 from hypervisor.bundles.bundle import Bundle
+from hypervisor.context import ExternError
 from hypervisor.errors import InvalidInput
-from hypervisor.externs import ExternError
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet import Network, stream_settings
 from localnet.addresses import filecoin_address

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.ethereum.addresses import EthAddress
-from bridge.filecoin.events import Log
-from bridge.filecoin.receipts import EmittedLog, bloom, bloom_bits
+from bridge.filecoin.receipts import EmittedLog, Log, bloom, bloom_bits
 from localnet import Contract, Network
 from localnet.chain.logs import LogFilter, logs_between
 from localnet.ledger.index import ChainIndex

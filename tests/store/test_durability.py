@@ -15,8 +15,7 @@ from store.blockstore import BlockCorrupt, StoreCorrupt, StoreReadOnly
 from store.cid import BLAKE2B_256, DAG_CBOR, IDENTITY, RAW, SHA2_256, Cid, cid_of, show
 from store.rocks.database import BLOCKS, RocksStore
 from store.rocks.folder import COMMITS_FILE, FORMAT_FILE, marker
-from store.rocks.format import pieces
-from store.rocks.options import database_options, family_options
+from store.rocks.options import database_options, family_options, pieces
 from store.trees.hamt import Hamt
 from tests.store.stores import copy_live
 

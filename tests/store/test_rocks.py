@@ -43,8 +43,7 @@ from store.codec import encode, link
 from store.links import links_of
 from store.rocks.database import RocksStore
 from store.rocks.folder import marker
-from store.rocks.format import pack, unpack
-from store.rocks.options import store_error
+from store.rocks.options import pack, store_error, unpack
 from store.trees.hamt import Hamt
 from tests.store import killed_writer
 

@@ -21,11 +21,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from multiformats import CID, multihash
 
-from store.blocks import spilled_pages
-from store.blocks.bounded import BoundedStore
+from store.blocks import bounded
+from store.blocks.bounded import BoundedStore, PackedEntries
 from store.blocks.memory import MemoryStore
 from store.blocks.overlay import OverlayStore, RemoteHashMismatch, RemoteStore, RemoteUnavailable
-from store.blocks.packed_entries import PackedEntries
 from store.blockstore import BlockCorrupt, BlockNotFound, HeadMoved, Store, StoreIOError, get_object, put_object
 from store.cid import BLAKE2B_256, RAW, Cid, cid_of, from_public, show
 from store.codec import CodecError, decode_strict, link, unlink
@@ -518,7 +517,7 @@ def test_no_folder_for_temporary_files_keeps_pages_in_memory(monkeypatch: pytest
     def refuse(**_: object) -> None:
         raise FileNotFoundError(2, "No usable temporary directory found")
 
-    monkeypatch.setattr(spilled_pages, "mkstemp", refuse)
+    monkeypatch.setattr(bounded, "mkstemp", refuse)
     entries, plain = PackedEntries(recent=1_000, page=500, packed=0, directory=300), numbered(200)
     entries.put_all(plain.items())
     assert {key: entries.get(key) for key in plain} == plain

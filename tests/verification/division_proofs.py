@@ -23,10 +23,10 @@ from typing import Any, Final
 import wasmtime
 import z3
 
-from runtimes.evm.fast.regions import shared
+from runtimes.evm.fast.regions import wasm
 from runtimes.evm.fast.regions.blocks import choose
 from runtimes.evm.fast.regions.emitter import emit
-from runtimes.evm.fast.regions.stack import OPERATE, REGION
+from runtimes.evm.fast.regions.operations import OPERATE, REGION
 from tests.verification.proofs import Proof
 from tests.verification.wasm_execution import LIMB, Contract, Execution, Module, Violated, World
 
@@ -202,19 +202,19 @@ def _region(opcode: int, code: bytes) -> str | None:
     _, count, meaning = MEANINGS[opcode]
     words, division, top = _words(count), _Division(), _STACK + 32 * count
     world, gas = _stacked(words), z3.BitVec("gas", 64)
-    world.write(_RUNNING + shared.GAS, 8, gas)
-    for offset, value in ((shared.PC, 0), (shared.TOP, top), (shared.BASE, _STACK), (shared.LIMIT, _STACK + 0x8000)):
+    world.write(_RUNNING + wasm.GAS, 8, gas)
+    for offset, value in ((wasm.PC, 0), (wasm.TOP, top), (wasm.BASE, _STACK), (wasm.LIMIT, _STACK + 0x8000)):
         world.write(_RUNNING + offset, 4, z3.BitVecVal(value, 32))
-    for offset in (shared.MEMORY, shared.MEMORY_SIZE):
+    for offset in (wasm.MEMORY, wasm.MEMORY_SIZE):
         world.write(_RUNNING + offset, 4, z3.BitVec(f"unknown{offset}", 32))
     execution = Execution(Module(code), {OPERATE: _operate_contract(division)}, division)
     expected = meaning(division, words)
 
     def wrong(after: World) -> list[Any]:
         paid = z3.UGE(gas, _PRICE)
-        left = after.read(_RUNNING + shared.GAS, 8)
-        found_top = after.read(_RUNNING + shared.TOP, 4)
-        pc = after.read(_RUNNING + shared.PC, 4)
+        left = after.read(_RUNNING + wasm.GAS, 8)
+        found_top = after.read(_RUNNING + wasm.TOP, 4)
+        pc = after.read(_RUNNING + wasm.PC, 4)
         done = z3.And(after.word(_STACK) == expected, left == gas - _PRICE, found_top == _STACK + 32, pc == 2)
         refused = z3.And(left == gas, found_top == top, pc == 0, after.word(top - 32) == words[0])
         return [z3.Not(z3.If(paid, done, refused))]

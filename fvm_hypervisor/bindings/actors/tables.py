@@ -26,7 +26,7 @@ from runtimes.evm.fast.host_calls import HOST_CALLS
 from runtimes.evm.fast.tree import TREE_HOST_CALLS
 from runtimes.evm.gas_table import GasTable
 from runtimes.wasm.syscalls.abi import SYSCALL_REVISIONS
-from runtimes.wasm.syscalls.send import NO_GAS_LIMIT
+from runtimes.wasm.syscalls.actors import NO_GAS_LIMIT
 from runtimes.wasm.syscalls.table import STRUCTURES, TOKEN_AMOUNT, Structure, Syscall
 from store.cid import CBOR, DAG_CBOR, RAW
 

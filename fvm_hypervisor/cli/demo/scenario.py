@@ -19,7 +19,6 @@ from rich.tree import Tree
 
 from bridge.abi.abi import ContractInterface
 from bridge.ethereum.addresses import EthAddress, to_filecoin
-from bridge.filecoin.events import entries_to_log
 from bridge.filecoin.parameters import (
     CREATE_EXTERNAL_METHOD,
     INVOKE_EVM,
@@ -29,6 +28,7 @@ from bridge.filecoin.parameters import (
     method_number,
     unwrap_return,
 )
+from bridge.filecoin.receipts import entries_to_log
 from hypervisor import Address, Genesis, Hypervisor, Message, Recorder, SignedMessage, call_tree
 from hypervisor.errors import HypervisorError
 from hypervisor.exit_codes import ExitCode, exit_name

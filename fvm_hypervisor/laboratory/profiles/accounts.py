@@ -23,17 +23,20 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress, from_delegated, masked_id, to_filecoin
-from bridge.ethereum.delegations import (
+from bridge.ethereum.transactions import (
     DELEGATION_PREFIX,
+    SET_CODE,
+    Authorization,
     DelegatingAccount,
+    SignedTransaction,
+    Transaction,
+    TransactionError,
     authority_of,
     delegating_account_at,
     delegation_of,
 )
-from bridge.ethereum.transactions import SET_CODE, Authorization, SignedTransaction, Transaction, TransactionError
 from bridge.filecoin.call import FIRST_CALLABLE_METHOD, AbiError, decode_method_return, encode_method_calldata
 from bridge.filecoin.cbor import ParamsError, byte_string, read_byte_string
-from bridge.filecoin.events import Log, log_to_entries
 from bridge.filecoin.evm_state import EMPTY_CODE_HASH, EvmState, Lifespan, evm_state_at
 from bridge.filecoin.messages import (
     APPLY_AND_CALL,
@@ -43,7 +46,7 @@ from bridge.filecoin.messages import (
     set_code_message_from,
 )
 from bridge.filecoin.parameters import INVOKE_EVM, DelegateCallParams, calldata_of, unwrap_return
-from bridge.filecoin.receipts import apply_and_call_result
+from bridge.filecoin.receipts import Log, apply_and_call_result, log_to_entries
 from fvm_hypervisor.laboratory.profiles.lab_runtimes import LabRuntime, named_code, put_cbor
 from fvm_hypervisor.laboratory.profiles.rules import ExtendedRules
 from hypervisor.errors import InvalidInput, SyscallError
@@ -61,8 +64,7 @@ from hypervisor.machine.registry import Outcome
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import StampedEvent
 from hypervisor.messages.message import Message, SignedMessage
-from hypervisor.state.archived import ARCHIVED_CODE
-from hypervisor.state.state_tree import ActorState
+from hypervisor.state.state_tree import ARCHIVED_CODE, ActorState
 from hypervisor.types import METHOD_SEND, ActorID, BlockId, Gas, MethodNumber, TokenAmount
 from localnet.ledger.candidates import candidate_of
 from localnet.ledger.records import TransactionReceipt

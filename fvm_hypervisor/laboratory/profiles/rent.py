@@ -49,8 +49,14 @@ from hypervisor.machine.machine_state import MachineState
 from hypervisor.machine.registry import Outcome
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
-from hypervisor.state.archived import ARCHIVED, ARCHIVED_BLOCK, ARCHIVED_CODE, ArchivedActor, archived_actor
-from hypervisor.state.state_tree import ActorState
+from hypervisor.state.state_tree import (
+    ARCHIVED,
+    ARCHIVED_BLOCK,
+    ARCHIVED_CODE,
+    ActorState,
+    ArchivedActor,
+    archived_actor,
+)
 from hypervisor.types import (
     BURNT_FUNDS_ACTOR,
     METHOD_SEND,

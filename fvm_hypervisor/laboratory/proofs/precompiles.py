@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from bridge.ethereum.patricia import MAX_NODE, MAX_NODES, InvalidProof, proven_value
-from bridge.filecoin.events import entries_to_log
+from bridge.filecoin.receipts import entries_to_log
 from fvm_hypervisor.laboratory.proofs.f3.certificates import (
     Certificate,
     InvalidCertificate,

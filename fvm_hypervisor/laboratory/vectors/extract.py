@@ -23,9 +23,8 @@ from fvm_hypervisor.laboratory.vectors.conformance import parse_vector, run_vari
 from fvm_hypervisor.laboratory.vectors.files import BundleFolder
 from fvm_hypervisor.laboratory.vectors.tipsets import MESSAGE, TIPSET, tipset_fields
 from hypervisor.bundles.manifest import Manifest
-from hypervisor.context import MachineContext
+from hypervisor.context import ExternError, Externs, MachineContext
 from hypervisor.errors import HypervisorError, InvalidInput
-from hypervisor.externs import ExternError, Externs
 from hypervisor.installation import AUTO, writing
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor

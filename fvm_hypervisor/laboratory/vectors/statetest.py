@@ -45,9 +45,8 @@ from fvm_hypervisor.laboratory.vectors.ethereum_json import (
     within,
 )
 from fvm_hypervisor.laboratory.vectors.files import files_of
-from hypervisor.context import MachineContext
+from hypervisor.context import ExternError, MachineContext
 from hypervisor.errors import HypervisorError
-from hypervisor.externs import ExternError
 from hypervisor.installation import OWN_EVM
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import Snapshot

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bridge.ethereum.addresses import EthAddress
-from bridge.filecoin.events import Log
+from bridge.filecoin.receipts import Log
 from fvm_hypervisor.soltest.cheatcodes.state import ExpectedEmit, State
 
 

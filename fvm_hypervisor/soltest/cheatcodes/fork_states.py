@@ -17,8 +17,8 @@ from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
 from fvm_hypervisor.soltest.consent import ConsentNeeded
 from fvm_hypervisor.soltest.forks.endpoints import endpoint_url
 from fvm_hypervisor.soltest.forks.fork_records import NetworkFork
+from hypervisor.context import ExternError
 from hypervisor.errors import InvalidInput
-from hypervisor.externs import ExternError
 from hypervisor.state.state_tree import ActorState
 from localnet.errors import NodeError
 from localnet.fork.urls import redacted_url

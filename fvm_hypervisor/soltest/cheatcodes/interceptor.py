@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, address_of_actor, checksummed
 from bridge.ethereum.block import ETHEREUM
 from bridge.filecoin.cbor import byte_string
-from bridge.filecoin.events import Log, entries_to_log
+from bridge.filecoin.receipts import Log, entries_to_log
 from fvm_hypervisor.soltest.cheatcodes import emits, filecoin_calls
 from fvm_hypervisor.soltest.cheatcodes.arbitrary import fill_slot
 from fvm_hypervisor.soltest.cheatcodes.console import LogConsole
@@ -47,9 +47,8 @@ from fvm_hypervisor.soltest.cheatcodes.step_watch import StepWatch, watch
 from fvm_hypervisor.soltest.cheatcodes.storage_hooks import call_hook, note_hash
 from fvm_hypervisor.soltest.cheatcodes.table import table
 from fvm_hypervisor.soltest.cheatcodes.values import decode, encode
-from hypervisor.context import MachineContext
+from hypervisor.context import Externs, MachineContext
 from hypervisor.exit_codes import ExitCode
-from hypervisor.externs import Externs
 from hypervisor.kernel.blocks import Block as DataBlock
 from hypervisor.kernel.call import Call, CallResult
 from hypervisor.machine.call_manager import CallManager

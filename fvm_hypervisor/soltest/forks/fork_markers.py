@@ -10,7 +10,7 @@ from typing import Final
 from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.forks.fork_records import ForkRecords, SavedForkState
 from fvm_hypervisor.soltest.forks.remotes import Remotes
-from hypervisor.externs import Externs
+from hypervisor.context import Externs
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.state.state_tree import ActorState

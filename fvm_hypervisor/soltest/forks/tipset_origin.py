@@ -14,7 +14,7 @@ from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, from_delegated
 from fvm_hypervisor.soltest.forks.fork_markers import CHANGE, FIRST_OWN_ID, MARK, ForkMarkers
 from fvm_hypervisor.soltest.forks.fork_records import ForkBase, ForkRecords, NetworkFork
 from fvm_hypervisor.soltest.forks.remotes import Remotes
-from hypervisor.externs import Externs
+from hypervisor.context import Externs
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.state.state_tree import ActorState, StateTree

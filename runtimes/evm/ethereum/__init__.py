@@ -6,15 +6,13 @@ below, and none of the modules. Names for whole blocks are loaded on first use: 
 
 from typing import TYPE_CHECKING, Final
 
-from runtimes.evm.ethereum.accounts import Accounts, delegated_address, ethereum_address
+from runtimes.evm.ethereum.accounts import Accounts, ContractCache, delegated_address, ethereum_address
 from runtimes.evm.ethereum.alloc import AllocAccount, StateRoots, install_alloc, read_alloc, state_root
 from runtimes.evm.ethereum.application import Application, TransactionResult, block_of
 from runtimes.evm.ethereum.blobs import ForkBlobs
 from runtimes.evm.ethereum.block_errors import InvalidBlock
 from runtimes.evm.ethereum.calls import EthereumCalls
-from runtimes.evm.ethereum.contract_calls import ContractCalls
-from runtimes.evm.ethereum.contract_states import ContractCache
-from runtimes.evm.ethereum.executor import EthereumExecutor
+from runtimes.evm.ethereum.executor import ContractCalls, EthereumExecutor
 from runtimes.evm.ethereum.forks import (
     ALIASES,
     FORKS,

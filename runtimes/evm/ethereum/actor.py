@@ -49,7 +49,7 @@ from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.ethereum.prices import words
 from runtimes.evm.ethereum.recording import RecordingHost
 from runtimes.evm.ethereum.subcalls import execute_subcall, return_block
-from runtimes.evm.inspection import GET_BYTECODE, GET_BYTECODE_HASH
+from runtimes.evm.host import GET_BYTECODE, GET_BYTECODE_HASH
 from store.cid import CBOR, DAG_CBOR, Cid
 from store.codec import encode, link
 

@@ -24,8 +24,7 @@ from hypervisor.state.state_tree import HAMT_BIT_WIDTH, ActorState
 from hypervisor.state.undo_map import Journal
 from hypervisor.types import EAM_NAMESPACE, FIRST_DYNAMIC_ACTOR, ActorID, TokenAmount
 from runtimes.evm.code import EMPTY_CODE_HASH
-from runtimes.evm.ethereum.accounts import Accounts, ethereum_address
-from runtimes.evm.ethereum.contract_states import EMPTY_CODE, NEW_CONTRACT
+from runtimes.evm.ethereum.accounts import EMPTY_CODE, NEW_CONTRACT, Accounts, ethereum_address
 from store.cid import RAW, cid_of
 from store.keccak import keccak
 from store.trees.hamt import Hamt

@@ -1,11 +1,19 @@
-"""One transaction under Ethereum's rules.
+"""One transaction under Ethereum's rules, and the transaction that a Filecoin message stands for.
+
+Conversion of Filecoin messages to Ethereum transactions, for the executor under Ethereum's rules.
+
+InvokeEVM of an f410 address and CreateExternal of the Ethereum address manager are how the network represents
+transactions (`bridge.filecoin.messages`), and are converted back. Any other message is executed as it is, with its
+parameters charged like calldata.
+
+One transaction under Ethereum's rules.
 
 A transaction's first call: run with all nested calls by an engine that supports it, without kernel and extra thread.
 
 Most transactions only touch contracts and accounts; for these, per-call overhead dominates execution time. If the
 engine cannot complete the call tree, the call runs as usual. The result is the same.
 
-The calls of a transaction with state gas (`runtimes.evm.state_gas`).
+The calls of a transaction with state gas (`runtimes.evm.gas_table`).
 
 The authorizations of a transaction: they set the delegations of their signers (EIP-7702).
 
@@ -19,13 +27,20 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from bridge.ethereum.addresses import EthAddress, create_address
+from bridge.ethereum.addresses import EthAddress, create_address, masked_id
 from bridge.ethereum.block import SYSTEM_ADDRESS, EthereumBlock
-from bridge.ethereum.delegations import authority_of, is_delegation
-from bridge.ethereum.transactions import BLOB, GAS_PER_BLOB, Authorization, Transaction
-from bridge.filecoin.cbor import byte_string
-from bridge.filecoin.events import Log, entries_to_log
-from bridge.filecoin.parameters import INVOKE_EVM
+from bridge.ethereum.transactions import (
+    BLOB,
+    DYNAMIC_FEE,
+    GAS_PER_BLOB,
+    Authorization,
+    Transaction,
+    authority_of,
+    is_delegation,
+)
+from bridge.filecoin.cbor import ParamsError, byte_string, read_byte_string
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, INVOKE_EVM
+from bridge.filecoin.receipts import Log, entries_to_log
 from bridge.gas import CHARGE_NAME
 from hypervisor.errors import OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode
@@ -34,28 +49,86 @@ from hypervisor.kernel.blocks import Block
 from hypervisor.kernel.call import Call, CallResult
 from hypervisor.machine.call_manager import Mark
 from hypervisor.machine.machine_state import MachineState
+from hypervisor.messages.address import Address
 from hypervisor.messages.events import StampedEvent
+from hypervisor.messages.message import Message
 from hypervisor.types import (
+    EAM_ACTOR,
     METHOD_CONSTRUCTOR,
+    METHOD_SEND,
     SYSTEM_ACTOR,
     ActorID,
+    MethodNumber,
     TokenAmount,
 )
-from runtimes.evm.engine import Frame, TxContext
+from runtimes.evm.engine import Frame, TreeRuntime, TxContext, offers_trees
 from runtimes.evm.ethereum import prices, validation
-from runtimes.evm.ethereum.accounts import Accounts, TouchedSlot, delegated_address, ethereum_address
+from runtimes.evm.ethereum.accounts import Accounts, TouchedSlot, delegated_address, ethereum_address, may_send
 from runtimes.evm.ethereum.actor import code_of
 from runtimes.evm.ethereum.blobs import ForkBlobs
 from runtimes.evm.ethereum.calls import EthereumCalls, TransactionEnvironment
-from runtimes.evm.ethereum.contract_states import may_send
 from runtimes.evm.ethereum.forks import Fork, fork_with
-from runtimes.evm.ethereum.messages import Entry
+from runtimes.evm.ethereum.host import EthereumTreeHost
 from runtimes.evm.ethereum.subcalls import return_block
-from runtimes.evm.ethereum.tree_host import EthereumTreeHost
 from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason
-from runtimes.evm.state_gas import StateGas, StateGasMeter
-from runtimes.evm.tree_engine import TreeRuntime, offers_trees
-from store.cid import RAW
+from runtimes.evm.gas_table import StateGas, StateGasMeter
+from store.cid import CBOR, RAW
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The first call of a message that is not an Ethereum transaction."""
+
+    to: Address
+    method: MethodNumber
+    params: Block | None
+
+
+def transaction_of(machine: MachineState, message: Message) -> tuple[EthAddress, Transaction, Entry | None]:
+    """Return the sender of a message, its transaction, and its first call if Ethereum has no equivalent.
+
+    Raises InvalidTransaction for a sender that does not exist.
+    """
+    sender = _address(machine, message.from_)
+    if sender is None:
+        raise InvalidTransaction(RejectionReason.SENDER_NOT_EOA, f"{message.from_} does not exist")
+    calldata, to, entry = _calldata(message), ethereum_address(message.to), None
+    creates = message.method == CREATE_EXTERNAL_METHOD and message.to == Address.id(EAM_ACTOR)
+    if calldata is None or not (creates or (message.method == INVOKE_EVM and to is not None)):
+        codec = RAW if message.method == METHOD_SEND else CBOR
+        params = Block(codec, message.params) if message.params else None
+        to, entry = sender, Entry(message.to, message.method, params)
+    transaction = Transaction(
+        type=DYNAMIC_FEE,
+        chain_id=None,
+        nonce=message.nonce,
+        to=to,
+        value=message.value,
+        data=message.params if entry is not None or calldata is None else calldata,
+        gas_limit=message.gas_limit,
+        max_fee=message.gas_fee_cap,
+        max_priority_fee=message.gas_premium,
+    )
+    return sender, transaction, entry
+
+
+def _address(machine: MachineState, address: Address) -> EthAddress | None:
+    known = ethereum_address(address)
+    if known is not None:
+        return known
+    actor = machine.state_tree.lookup_id(address)
+    state = None if actor is None else machine.state_tree.get_actor(actor)
+    if actor is None or state is None:
+        return None
+    delegated = None if state.delegated_address is None else ethereum_address(state.delegated_address)
+    return delegated or masked_id(actor)
+
+
+def _calldata(message: Message) -> bytes | None:
+    try:
+        return read_byte_string(message.params) if message.params else b""
+    except ParamsError:
+        return None  # not a byte string: parameters of another method
 
 
 def send_first(calls: EthereumCalls, call: Call) -> CallResult:

@@ -15,8 +15,7 @@ from bridge.ethereum import rlp
 from bridge.ethereum.addresses import EthAddress, create_address
 from bridge.ethereum.block import BLOCK_HASHES, BlockAccessList
 from bridge.ethereum.transactions import LEGACY, SignedTransaction, recover
-from bridge.filecoin.events import Log
-from bridge.filecoin.receipts import EmittedLog, bloom
+from bridge.filecoin.receipts import EmittedLog, Log, bloom
 from hypervisor.machine.machine_state import MachineState
 from runtimes.evm.ethereum.alloc import StateRoots
 from runtimes.evm.ethereum.application import TransactionResult, block_limits, block_of, fork_of

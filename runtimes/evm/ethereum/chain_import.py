@@ -30,9 +30,8 @@ from bridge.ethereum.transactions import (
     parse_transaction,
 )
 from bridge.filecoin.receipts import bloom
-from hypervisor.context import MachineContext
+from hypervisor.context import ExternError, MachineContext
 from hypervisor.errors import InvalidInput
-from hypervisor.externs import ExternError
 from hypervisor.machine.machine_state import MachineState, Snapshot
 from hypervisor.types import ChainEpoch, TokenAmount
 from runtimes.evm.ethereum.alloc import StateRoots, move_dao_balances

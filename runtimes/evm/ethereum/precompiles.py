@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from bridge.ethereum.kzg import FIELD_ELEMENTS, MODULUS, KzgError, verify_point, versioned_hash
+from bridge.ethereum.blobs import FIELD_ELEMENTS, MODULUS, KzgError, verify_point, versioned_hash
 from hypervisor.errors import OutOfGas
 from hypervisor.gas import GasTracker
 from hypervisor.kernel.call import MAX_INSTANCE_MEMORY

@@ -15,8 +15,7 @@ from hypervisor.machine.machine_state import MachineState
 from hypervisor.state.undo_map import Journal
 from hypervisor.types import ActorID
 from runtimes.evm.engine import TreeMode
-from runtimes.evm.ethereum.accounts import Accounts, JournalEntry
-from runtimes.evm.ethereum.contract_states import EMPTY_CODE, ContractCache
+from runtimes.evm.ethereum.accounts import EMPTY_CODE, Accounts, ContractCache, JournalEntry
 from runtimes.evm.ethereum.host import EthereumHost
 from store.cid import Cid
 from store.trees.kamt import EMPTY_KAMT

@@ -10,8 +10,8 @@ from enum import Enum, auto
 from typing import Final
 
 from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.blobs import VERSIONED_HASH
 from bridge.ethereum.execution import RefusedTransaction
-from bridge.ethereum.kzg import VERSIONED_HASH
 from bridge.ethereum.transactions import BLOB, SET_CODE, Transaction
 from hypervisor.types import MAX_BALANCE
 from runtimes.evm.ethereum import prices

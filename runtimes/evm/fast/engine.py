@@ -14,6 +14,7 @@ from bridge.evm_steps import EvmCost, EvmFault
 from hypervisor.errors import Fatal, HypervisorError, OutOfGas
 from hypervisor.tracing import PausingTracer, RuntimeEvent, counter_tracer, pausing_tracer, skipping_tracer
 from runtimes.evm.engine import (
+    AccountView,
     CallInputs,
     CallKind,
     CreateInputs,
@@ -24,13 +25,13 @@ from runtimes.evm.engine import (
     Status,
     Step,
     SubcallOutcome,
+    TreeFrameHost,
+    TreeHost,
 )
-from runtimes.evm.fast.changes import Changes
 from runtimes.evm.fast.instance import FastInstance, address_of
 from runtimes.evm.fast.numbers import GuestCommand, GuestExit, TreeFlag
 from runtimes.evm.fast.pool import INTERPRETED, Pool, Tier, pool
-from runtimes.evm.fast.tree import TreeSelection, features, take_state_gas, write_outcome, write_tree_start
-from runtimes.evm.tree_engine import AccountView, TreeFrameHost, TreeHost
+from runtimes.evm.fast.tree import Changes, TreeSelection, features, take_state_gas, write_outcome, write_tree_start
 from store.blockstore import StoreError
 
 SLICE: Final = 2_000_000
@@ -110,7 +111,7 @@ class FastEngine:
         return self._off_the_main_thread(lambda: self._resume(instance, host, number, outcome))
 
     def run_tree(self, frame: Frame, host: TreeHost, gas: int, found: AccountView) -> tuple[FrameOutcome, int] | None:
-        """Run a message's first frame with all nested calls (`runtimes.evm.tree_engine.TreeEngine`)."""
+        """Run a message's first frame with all nested calls (`runtimes.evm.engine.TreeEngine`)."""
         table, code = self._table, frame.code.data
         if table.trees.alone.skip(code):
             return None

@@ -21,7 +21,7 @@ from hypervisor.tracing import RuntimeEvent
 from hypervisor.types import ActorID
 from runtimes.evm.engine import EngineRules, Host
 from runtimes.evm.fast.numbers import EXCHANGE, GuestCommand
-from runtimes.evm.fast.regions.installed import MAX_INSTANCES, InstanceRegions
+from runtimes.evm.fast.regions.compiler import MAX_INSTANCES, InstanceRegions
 from runtimes.evm.fast.regions.jumps import JumpLog
 from runtimes.wasmtime.engine import LinkedModule
 from runtimes.wasmtime.instance import Instance

@@ -16,8 +16,7 @@ from hypervisor.threads import Stacks, once
 from runtimes.evm.fast.host_calls import HOST_CALLS, OVERDRAW, TX_CONTEXT
 from runtimes.evm.fast.instance import FastInstance, HostCalls, Regions
 from runtimes.evm.fast.regions.blocks import MAX_REGION_SIZE
-from runtimes.evm.fast.regions.compiler import RegionCompiler
-from runtimes.evm.fast.regions.installed import InstanceRegions
+from runtimes.evm.fast.regions.compiler import InstanceRegions, RegionCompiler
 from runtimes.evm.fast.regions.jumps import MAX_LOG_BYTES, JumpLog, JumpRecorder
 from runtimes.evm.fast.tree import PREFETCHABLE_CALLS, TAKE, TICK, TREE_HOST_CALLS
 from runtimes.wasmtime.cache import ModuleCache, default_folder, load_or_compile

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from hypervisor.kernel import crypto
-from runtimes.evm.precompiles import bn254, curves
+from runtimes.evm.precompiles import curves
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from store.keccak import keccak
 
@@ -116,9 +116,9 @@ ETHEREUM: Final[Mapping[str, Callable[[bytes], bytes]]] = MappingProxyType({
     "ripemd160": ripemd160,
     "identity": bytes,
     "modexp": modexp,
-    "bn254_add": bn254.add,
-    "bn254_mul": bn254.multiply,
-    "bn254_pairing": bn254.pairing,
+    "bn254_add": curves.add,
+    "bn254_mul": curves.multiply,
+    "bn254_pairing": curves.pairing,
     "blake2f": blake2f,
     "bls12_g1add": curves.g1_add,
     "bls12_g1msm": curves.g1_msm,

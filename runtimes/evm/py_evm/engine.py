@@ -23,9 +23,7 @@ from runtimes.evm.engine import (
     Step,
     SubcallOutcome,
 )
-from runtimes.evm.py_evm.computation import FrameComputation, FrameError
-from runtimes.evm.py_evm.ethereum import ETHEREUM
-from runtimes.evm.py_evm.opcodes import OPCODE_FUNCTIONS, undefined
+from runtimes.evm.py_evm.opcodes import ETHEREUM, OPCODE_FUNCTIONS, FrameComputation, FrameError, undefined
 
 Function = Callable[[FrameComputation], CallInputs | CreateInputs | None]
 Row = tuple[int, Function]

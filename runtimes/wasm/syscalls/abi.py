@@ -16,7 +16,7 @@ from typing import Any
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.tracing import SyscallEntered, SyscallLeft
-from runtimes.wasm.syscalls import actors, crypto, debug, event, gas, ipld, network, rand, self_, send, vm
+from runtimes.wasm.syscalls import actors, crypto, ipld, network, vm
 from runtimes.wasm.syscalls.invocation import MAX_COUNTER, WasmInvocation
 from runtimes.wasm.syscalls.table import Syscall
 
@@ -30,9 +30,9 @@ def _revision(*tables: tuple[Syscall, ...]) -> Revision:
 
 
 _SHARED = (
-    vm.VM_SYSCALLS, ipld.SYSCALLS, self_.SELF_SYSCALLS, actors.ACTOR_SYSCALLS, send.SEND_SYSCALLS,
-    network.NETWORK_SYSCALLS, event.EVENT_SYSCALLS, crypto.SYSCALLS, gas.GAS_SYSCALLS, debug.DEBUG_SYSCALLS,
-    rand.RAND_SYSCALLS,
+    vm.VM_SYSCALLS, ipld.SYSCALLS, actors.SELF_SYSCALLS, actors.ACTOR_SYSCALLS, actors.SEND_SYSCALLS,
+    network.NETWORK_SYSCALLS, vm.EVENT_SYSCALLS, crypto.SYSCALLS, vm.GAS_SYSCALLS, vm.DEBUG_SYSCALLS,
+    network.RAND_SYSCALLS,
 )  # fmt: skip
 
 _V4 = (*_SHARED, crypto.SYSCALLS_V4)
@@ -40,7 +40,7 @@ _V4 = (*_SHARED, crypto.SYSCALLS_V4)
 SYSCALL_REVISIONS: MappingProxyType[str, Revision] = MappingProxyType(
     {
         "v4": _revision(*_V4),
-        "v3": _revision(*_SHARED, self_.SELF_SYSCALLS_V3, event.EVENT_SYSCALLS_V3, rand.RAND_SYSCALLS_V3),
+        "v3": _revision(*_SHARED, actors.SELF_SYSCALLS_V3, vm.EVENT_SYSCALLS_V3, network.RAND_SYSCALLS_V3),
         "v4+install_actor": _revision(*_V4, actors.SYSCALLS_INSTALL),
         "v4+upgrade_actor": _revision(*_V4, actors.SYSCALLS_UPGRADE),
         "v4+install_actor+upgrade_actor": _revision(*_V4, actors.SYSCALLS_INSTALL, actors.SYSCALLS_UPGRADE),

@@ -1,8 +1,15 @@
-"""Syscalls `actor.*`: other actors, their addresses and code. Source: ref-fvm syscalls/actor.rs."""
+"""Syscalls `actor.*`, `self.*` and `send.send`. Source: ref-fvm syscalls/actor.rs, sself.rs, send.rs.
+
+Syscalls `actor.*`: other actors, their addresses and code. Source: ref-fvm syscalls/actor.rs.
+
+Syscalls `self.*`: the actor's own state root, balance and deletion. Source: ref-fvm syscalls/sself.rs.
+
+Syscall `send.send`: call another actor. Source: ref-fvm syscalls/send.rs.
+"""
 
 from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode
-from hypervisor.types import ActorID, BlockId
+from hypervisor.types import ActorID, BlockId, MethodNumber, TokenAmount
 from runtimes.wasm.syscalls.invocation import WasmInvocation
 from runtimes.wasm.syscalls.table import I32_RESULT, SEND, TOKEN_AMOUNT, U32, U64, Syscall, token_amount
 
@@ -123,3 +130,87 @@ SYSCALLS_INSTALL = (Syscall("actor", "install_actor", install_actor, "r"),)
 """Syscalls of the feature m2-native."""
 SYSCALLS_UPGRADE = (Syscall("actor", "upgrade_actor", upgrade_actor, "rI", SEND),)
 """Syscalls of the feature upgrade-actor."""
+
+
+def root(call: WasmInvocation, buffer: int, length: int) -> bytes:
+    """Write the state root's CID to the buffer; return its length."""
+    # check
+    call.memory.check(buffer, length)
+    # charge and do
+    cid = call.kernel.self_.root()
+    # return
+    return U32.pack(call.memory.write_cid(cid, buffer, length))
+
+
+def set_root(call: WasmInvocation, cid_offset: int) -> None:
+    """Set the state root to a block."""
+    # check
+    cid = call.memory.read_cid(cid_offset)
+    # charge and do
+    call.kernel.self_.set_root(cid)
+
+
+def current_balance(call: WasmInvocation) -> bytes:
+    """Return the actor's balance in attoFIL."""
+    # do and return
+    return token_amount(call.kernel.self_.current_balance())
+
+
+def self_destruct(call: WasmInvocation, burn: int) -> None:
+    """Delete the actor and, if `burn` is positive, burn its balance."""
+    # charge and do
+    call.kernel.self_.self_destruct(burn > 0)
+
+
+def self_destruct_to(call: WasmInvocation, offset: int, length: int) -> None:
+    """Delete the actor and send its balance to a beneficiary (ABI version 3)."""
+    # check
+    beneficiary = call.memory.read_address(offset, length)
+    # charge and do
+    call.kernel.self_.self_destruct_to(beneficiary)
+
+
+SELF_SYSCALLS = (
+    Syscall("self", "root", root, "wI", U32),
+    Syscall("self", "set_root", set_root, "r"),
+    Syscall("self", "current_balance", current_balance, "", TOKEN_AMOUNT),
+    Syscall("self", "self_destruct", self_destruct, "I"),
+)
+SELF_SYSCALLS_V3 = (Syscall("self", "self_destruct", self_destruct_to, "rI"),)
+
+
+NO_GAS_LIMIT = (1 << 64) - 1
+_READ_ONLY = 1
+
+
+def send(
+    call: WasmInvocation,
+    recipient_offset: int,
+    recipient_length: int,
+    method: int,
+    params: int,
+    value_high: int,
+    value_low: int,
+    gas_limit: int,
+    flags: int,
+) -> bytes:
+    """Send a message. The gas limit is in gas; the maximum value means all that is left, and 0 means none."""
+    # check
+    recipient = call.memory.read_address(recipient_offset, recipient_length)
+    if flags & ~_READ_ONLY:
+        raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"send flags {flags:#x} are not valid")
+    # charge and do
+    call.account_memory()
+    result = call.kernel.send(
+        recipient,
+        MethodNumber(method),
+        BlockId(params),
+        TokenAmount(value_high << 64 | value_low),
+        None if gas_limit == NO_GAS_LIMIT else gas_limit,
+        read_only=bool(flags & _READ_ONLY),
+    )
+    # return
+    return SEND.pack(result.exit_code, result.block_id, result.codec, result.size)
+
+
+SEND_SYSCALLS = (Syscall("send", "send", send, "rIQIQQQQ", SEND),)

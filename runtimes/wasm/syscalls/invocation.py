@@ -1,12 +1,136 @@
-"""A running guest: its kernel, its instance and its gas counter, as syscalls and boundaries use them."""
+"""A running guest: kernel, instance, gas counter, and access to its memory with bounds checks.
+
+Access of syscalls to a guest's memory, with bounds checks.
+
+Pointers and lengths come from the guest (unsigned 32-bit). A slice must lie within memory; an empty one may lie at its
+end. A slice out of bounds or a value that does not parse is ILLEGAL_ARGUMENT. Source: ref-fvm syscalls/context.rs.
+
+A running guest: its kernel, its instance and its gas counter, as syscalls and boundaries use them.
+"""
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from hypervisor.errors import AddressError, SyscallError
+from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel import Kernel
-from runtimes.wasm.syscalls.memory import GuestMemory
+from hypervisor.messages.address import MAX_ADDRESS, Address
 from runtimes.wasmtime.instance import Counter
+from store.cid import BLAKE2B_CID_LENGTH, CBOR_CID_PREFIX, MAX_DIGEST, RAW_CID_PREFIX, Cid, CidError, read_cid
+
+_COMMON_PREFIXES = (CBOR_CID_PREFIX, RAW_CID_PREFIX)
+
+_view_of: Callable[[int, int, int], memoryview] = ctypes.PYFUNCTYPE(
+    ctypes.py_object, ctypes.c_size_t, ctypes.c_ssize_t, ctypes.c_int
+)(("PyMemoryView_FromMemory", ctypes.pythonapi))
+"""A memoryview by address and size; faster than a ctypes array, which needs a new type for each size."""
+_WRITABLE = 0x200
+
+_MAX_CID_LENGTH = 4 * 10 + MAX_DIGEST
+"""Length in bytes of four varints and a digest: no CID parser reads further."""
+
+
+class GuestMemory:
+    """The memory of one guest.
+
+    Memory never moves (the engine setting `memory_may_move`) and never shrinks, so its size is read again only if a
+    slice seems to reach beyond its end.
+    """
+
+    __slots__ = ("_locate", "_view", "size")
+
+    def __init__(self, locate: Callable[[], tuple[int, int]]) -> None:
+        """`locate` returns the current address and size in bytes of the memory."""
+        self._locate = locate
+        self._view = memoryview(bytearray())
+        self.size = 0
+
+    def follow(self) -> int:
+        """Update the view to the memory's current size and return it in bytes."""
+        base, size = self._locate()
+        if size != self.size:
+            self.size = size
+            self._view = _view_of(base, size, _WRITABLE)
+        return size
+
+    def reaches(self, end: int) -> bool:
+        """Return True if the memory has at least `end` bytes."""
+        return end <= self.size or end <= self.follow()
+
+    def check(self, offset: int, length: int) -> None:
+        """Raise ILLEGAL_ARGUMENT unless the slice lies within memory."""
+        end = offset + length
+        if end > self.size and end > self.follow():
+            raise SyscallError(
+                ErrorNumber.ILLEGAL_ARGUMENT, f"buffer {offset} (length {length}) out of bounds: {self.size} bytes"
+            )
+
+    def read(self, offset: int, length: int) -> bytes:
+        end = offset + length
+        if end > self.size:
+            self.check(offset, length)
+        return self._view[offset:end].tobytes()
+
+    def view(self, offset: int, length: int) -> memoryview:
+        """Return the slice without copying, for use before gas is charged. Writes of the guest change it."""
+        end = offset + length
+        if end > self.size:
+            self.check(offset, length)
+        return self._view[offset:end]
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Write bytes. Raises ILLEGAL_ARGUMENT if they do not fit; then nothing is written."""
+        end = offset + len(data)
+        if end > self.size:
+            self.check(offset, len(data))
+        self._view[offset:end] = data
+
+    def read_cid(self, offset: int) -> Cid:
+        """Read the CID of any length that begins at `offset`."""
+        end = offset + BLAKE2B_CID_LENGTH
+        if end > self.size:
+            self.follow()
+        common = self._view[offset:end].tobytes()
+        if len(common) == BLAKE2B_CID_LENGTH and common.startswith(_COMMON_PREFIXES):
+            return Cid(common)
+        self.check(offset, 0)
+        length = _MAX_CID_LENGTH if self.reaches(offset + _MAX_CID_LENGTH) else self.size - offset
+        try:
+            cid, _ = read_cid(self.read(offset, length))
+        except CidError as error:
+            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"invalid CID at {offset}: {error}") from None
+        return cid
+
+    def write_cid(self, cid: Cid, offset: int, length: int) -> int:
+        """Write a CID into a checked buffer of `length` bytes and return its own length.
+
+        BUFFER_TOO_SMALL if it is longer than the buffer.
+        """
+        size = len(cid)
+        if size > length:
+            raise SyscallError(ErrorNumber.BUFFER_TOO_SMALL, f"a CID of {size} bytes exceeds a buffer of {length}")
+        self.write(offset, cid)
+        return size
+
+    def read_address(self, offset: int, length: int) -> Address:
+        """Read the address encoded by exactly this slice."""
+        self.check(offset, length)
+        data = self.read(offset, min(length, MAX_ADDRESS + 1))  # one byte too many is rejected like any excess
+        try:
+            return Address.from_bytes(data)
+        except AddressError as error:
+            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"invalid address at {offset}: {error}") from None
+
+    def read_text(self, offset: int, length: int) -> str:
+        """Read a slice as UTF-8 text."""
+        try:
+            return str(self.view(offset, length), "utf-8")
+        except UnicodeDecodeError as error:
+            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"invalid UTF-8 at {offset}: {error}") from None
+
 
 MAX_COUNTER: Final = (1 << 63) - 1
 

@@ -21,7 +21,6 @@ from bridge.ethereum.reverts import error_text, revert_reason
 from bridge.ethereum.rlp import RlpError
 from bridge.filecoin.call import AbiError, BlockTooLarge, decode_call, decode_method_return
 from bridge.filecoin.cbor import ParamsError, byte_string, read_byte_string
-from bridge.filecoin.events import Log
 from bridge.filecoin.parameters import (
     ConstructorParams,
     CreateReturn,
@@ -31,6 +30,7 @@ from bridge.filecoin.parameters import (
     storage_key,
     unwrap_return,
 )
+from bridge.filecoin.receipts import Log
 from hypervisor.errors import MessageError
 from hypervisor.integers import encode_bigint
 from hypervisor.types import ActorID

@@ -34,7 +34,7 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import Snapshot
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
-from hypervisor.state.archived import ARCHIVED_CODE, archived_actor
+from hypervisor.state.state_tree import ARCHIVED_CODE, archived_actor
 from hypervisor.types import BURNT_FUNDS_ACTOR, ActorID, ChainEpoch, MethodNumber, TokenAmount
 from localnet import Network
 from localnet.accounts import accounts

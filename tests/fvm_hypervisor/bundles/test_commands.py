@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.builtin_actors.loader import bundle_record
-from hypervisor.builtin_actors.releases import releases
+from hypervisor.builtin_actors.loader import bundle_record, releases
 from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.errors import BundleError
 from tests.command import Command, json_output, whole_command

@@ -13,7 +13,7 @@ import pytest
 from fvm_hypervisor.bundles.installing import add, fetch
 from fvm_hypervisor.download import DownloadFailed
 from hypervisor import Bundle
-from hypervisor.builtin_actors.releases import Release, releases
+from hypervisor.builtin_actors.loader import Release, releases
 from hypervisor.bundles.bundle_library import actors_version, downloaded_releases, find_release
 from hypervisor.errors import BundleError
 from store.car.files import write_car

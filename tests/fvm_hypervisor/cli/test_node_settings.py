@@ -18,8 +18,7 @@ from fvm_hypervisor.cli.node import UNSUPPORTED, allow_open_files
 from fvm_hypervisor.cli.options import proof_verifier
 from fvm_hypervisor.cli.rpc_client import rpc_request
 from hypervisor.errors import InvalidInput
-from hypervisor.proofs.storage import EXTENSION, StorageProofs
-from hypervisor.proofs.verifier import AcceptProofs, RefuseProofs
+from hypervisor.proofs.verifier import EXTENSION, AcceptProofs, RefuseProofs, StorageProofs
 from hypervisor.versions.network_versions import NETWORK_VERSIONS
 from localnet import Network
 from localnet.fork.node_client import NodeClient, NodeError

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridge.filecoin.events import Log, log_to_entries
+from bridge.filecoin.receipts import Log, log_to_entries
 from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.dictionary import Dictionary, SourceLiterals, StateWords
 from fvm_hypervisor.soltest.inline import configured

@@ -20,10 +20,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypervisor.context import MachineContext
+from hypervisor.context import DevelopmentExterns, ExternError, MachineContext
 from hypervisor.errors import Fatal, OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber
-from hypervisor.externs import DevelopmentExterns, ExternError
 from hypervisor.kernel import Kernel
 from hypervisor.kernel.chain import draw
 from hypervisor.kernel.events import EntryHeader

@@ -18,8 +18,8 @@ import pytest
 from bridge.ethereum.addresses import to_filecoin
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from bridge.filecoin.messages import message_from
+from hypervisor.context import DevelopmentExterns, ExternError
 from hypervisor.errors import InvalidInput
-from hypervisor.externs import DevelopmentExterns, ExternError
 from hypervisor.machine import parallel as room
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from bridge.ethereum.blobs import BLOB_PROOFS
-from bridge.ethereum.kzg import versioned_hash
+from bridge.ethereum.blobs import BLOB_PROOFS, versioned_hash
 from localnet import Network
 from localnet.chain import admission
 from localnet.rpc.dispatch import Dispatcher

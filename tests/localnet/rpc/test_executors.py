@@ -16,7 +16,7 @@ import pytest
 from _pytest.monkeypatch import MonkeyPatch
 
 from bridge.ethereum.addresses import EthAddress
-from hypervisor.externs import ExternError
+from hypervisor.context import ExternError
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.types import ChainEpoch

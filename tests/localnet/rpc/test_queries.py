@@ -21,7 +21,7 @@ from _pytest.monkeypatch import MonkeyPatch
 
 from bridge.ethereum.addresses import eth_address, to_filecoin
 from bridge.filecoin.parameters import INVOKE_EVM
-from hypervisor.compile_time import compiling
+from hypervisor.threads import compiling
 from hypervisor.tracing import DebugLog
 from hypervisor.types import ActorID
 from localnet import Network

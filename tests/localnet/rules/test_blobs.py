@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from bridge.ethereum.blobs import BLOB_PROOFS
-from bridge.ethereum.kzg import versioned_hash
+from bridge.ethereum.blobs import BLOB_PROOFS, versioned_hash
 from bridge.ethereum.transactions import GAS_PER_BLOB
 from hypervisor.messages.message import SignedMessage
 from localnet import Network

@@ -13,7 +13,7 @@ from typing import Any
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, masked_id
 from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.transactions import ACCESS_LIST, Transaction
-from bridge.filecoin.events import Log
+from bridge.filecoin.receipts import Log
 from bridge.gas import GasBudget
 from hypervisor.errors import ActorExit
 from hypervisor.gas import GasTracker
@@ -32,9 +32,8 @@ from runtimes.evm.ethereum.application import TransactionResult
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.ethereum.subcalls import CallingAccount, execute_subcall
-from runtimes.evm.filecoin_rules import filecoin_evm_rules
 from runtimes.evm.py_evm import PyEvmEngine, PyEvmTable
-from runtimes.evm.rules import EvmRules
+from runtimes.evm.rules import EvmRules, filecoin_evm_rules
 from store.keccak import keccak
 from tests.runtimes.evm.assembler import assemble
 

@@ -19,8 +19,8 @@ from eth_abi.abi import encode as abi_encode
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.call import encode_method_calldata
 from bridge.filecoin.cbor import byte_string
-from bridge.filecoin.events import Log, entries_to_log
 from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, INVOKE_EVM, invoke_return, method_number
+from bridge.filecoin.receipts import Log, entries_to_log
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import RuntimeUnavailable, SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode
@@ -36,7 +36,7 @@ from hypervisor.types import EAM_ACTOR, SYSTEM_ACTOR, Gas, MethodNumber
 from runtimes.evm import EvmRuntime
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.engine import Status
-from runtimes.evm.inspection import GET_BYTECODE
+from runtimes.evm.host import GET_BYTECODE
 from store.cid import CBOR, DAG_CBOR, RAW, Cid, cid_of
 from store.codec import decode, encode, link
 from store.trees.kamt import EMPTY_KAMT

@@ -14,7 +14,7 @@ import pytest
 
 from bridge.ethereum.addresses import EthAddress, create2_address, create_address, masked_id
 from bridge.ethereum.block import MAX_CODE_SIZE, EthereumBlock
-from bridge.ethereum.delegations import DELEGATION_PREFIX
+from bridge.ethereum.transactions import DELEGATION_PREFIX
 from hypervisor.types import FIRST_DYNAMIC_ACTOR
 from runtimes.evm.ethereum.alloc import AllocAccount
 from store.keccak import keccak

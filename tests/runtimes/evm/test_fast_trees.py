@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 
 from bridge.ethereum.addresses import EthAddress, create_address, masked_id, to_filecoin
 from bridge.ethereum.block import EthereumBlock
-from bridge.filecoin.events import Log
 from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
+from bridge.filecoin.receipts import Log
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel.call import Call, CallResult
 from hypervisor.machine.call_manager import CallManager

@@ -17,9 +17,9 @@ from bridge.ethereum.addresses import EthAddress, create_address, to_filecoin
 from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.execution import SimulatedCall
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
-from bridge.filecoin.events import Log
 from bridge.filecoin.evm_state import EvmState
 from bridge.filecoin.parameters import INVOKE_EVM, CreateReturn, unwrap_return
+from bridge.filecoin.receipts import Log
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.message import Message
 from hypervisor.types import Gas

@@ -30,7 +30,7 @@ from hypervisor.builtin_actors.build import BN254
 from hypervisor.machine.machine import Hypervisor
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.fast.instance import FastInstance
-from runtimes.evm.precompiles import bn254
+from runtimes.evm.precompiles import curves
 from runtimes.evm.precompiles.ethereum import ETHEREUM
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from runtimes.evm.precompiles.prices import PRICES
@@ -289,14 +289,14 @@ def test_a_pairing_with_infinity_is_one(point: bytes, twist: bytes) -> None:
 @pytest.mark.parametrize("before", [b"", g1(1) + g2(1)], ids=["first", "second"])
 def test_a_pair_that_is_none_fails_wherever_it_stands(before: bytes, point: bytes, twist: bytes, reason: str) -> None:
     with pytest.raises(PrecompileFailure, match=reason):
-        bn254.pairing(before + point + twist)
+        curves.pairing(before + point + twist)
     assert by_py_evm(PAIRING, before + point + twist) is None
 
 
 @pytest.mark.parametrize("length", [1, 191, 193, 192 * 3 - 1])
 def test_a_pairing_takes_whole_pairs(length: int) -> None:
     with pytest.raises(PrecompileFailure, match="expected a multiple of 192"):
-        bn254.pairing(bytes(length))
+        curves.pairing(bytes(length))
 
 
 def test_bn254_call_is_independent_of_previous_calls() -> None:
@@ -314,7 +314,7 @@ def test_several_threads_have_the_same_answers() -> None:
     wanted = [g1(1_000_003 * index) for index in range(1, 5)]
 
     def work(index: int) -> None:
-        results.extend(bn254.multiply(words(1, 2, 1_000_003 * index)) for _ in range(20))
+        results.extend(curves.multiply(words(1, 2, 1_000_003 * index)) for _ in range(20))
 
     threads = [threading.Thread(target=work, args=(index,)) for index in range(1, 5)]
     for thread in threads:

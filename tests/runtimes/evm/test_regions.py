@@ -32,9 +32,8 @@ from runtimes.evm.fast.pool import INTERPRETED, TIERED, Pool, Tier, pool
 from runtimes.evm.fast.regions import compiler as compiler_module
 from runtimes.evm.fast.regions import jumps
 from runtimes.evm.fast.regions.blocks import MAX_REGION_SIZE, choose, jumpdests_of
-from runtimes.evm.fast.regions.compiler import RegionCompiler
+from runtimes.evm.fast.regions.compiler import InstanceRegions, RegionCompiler
 from runtimes.evm.fast.regions.emitter import RegionTooLarge, emit
-from runtimes.evm.fast.regions.installed import InstanceRegions
 from runtimes.wasmtime.cache import ModuleCache
 from runtimes.wasmtime.engine import own_engine
 from tests.engines.frames import PricedHost

@@ -33,7 +33,7 @@ from runtimes.wasm.module.parser import parse_module
 from runtimes.wasm.plain import PlainBoundary
 from runtimes.wasm.runtime import WasmRuntime
 from runtimes.wasm.syscalls.abi import SYSCALL_REVISIONS
-from runtimes.wasm.syscalls.memory import GuestMemory
+from runtimes.wasm.syscalls.invocation import GuestMemory
 from runtimes.wasmtime import raw
 from runtimes.wasmtime.engine import LinkedModule, Linker, WasmtimeEngine, guest_engine, own_engine
 from runtimes.wasmtime.instance import GLOBAL, MEMORY, VALUE, ApiCounter, ContextOffsets, Instance

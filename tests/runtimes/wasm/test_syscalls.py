@@ -23,7 +23,7 @@ from hypervisor.proofs.inputs import read_proof_input
 from hypervisor.tracing import DebugLog, GasCharged, Recorder
 from hypervisor.types import ChainEpoch
 from hypervisor.versions.network_versions import network_version
-from runtimes.wasm.syscalls.memory import GuestMemory
+from runtimes.wasm.syscalls.invocation import GuestMemory
 from store.codec import encode
 from tests.runtimes.wasm.guests import (
     FIRST_ID,

@@ -1,6 +1,6 @@
 """Verification of Filecoin's storage proofs by the crate `filecoin-proofs-api`.
 
-`hypervisor.proofs.storage.StorageProofs` of fvm-hypervisor uses these functions; it describes them.
+`hypervisor.proofs.verifier.StorageProofs` of fvm-hypervisor uses these functions; it describes them.
 """
 
 from fvm_hypervisor_proofs._native import (

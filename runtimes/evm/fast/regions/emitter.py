@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from runtimes.evm.fast.regions import shared, wasm
+from runtimes.evm.fast.regions import wasm
 from runtimes.evm.fast.regions.blocks import (
     DUP1,
     JUMP,
@@ -23,9 +23,9 @@ from runtimes.evm.fast.regions.blocks import (
     RegionBlock,
     RegionInstruction,
 )
-from runtimes.evm.fast.regions.operations import FRAME_OPCODES, RegionOperations
-from runtimes.evm.fast.regions.stack import (
+from runtimes.evm.fast.regions.operations import (
     BASE,
+    FRAME_OPCODES,
     FROM,
     GAS,
     LENGTHEN,
@@ -38,6 +38,7 @@ from runtimes.evm.fast.regions.stack import (
     UNDO,
     UNDO_GAS,
     WORD,
+    RegionOperations,
     Value,
 )
 from runtimes.evm.fast.regions.words import constant, constant_value, multiplication
@@ -99,12 +100,12 @@ def _reach() -> bytes:
     """
     running, start, length, gas, cost, left = range(6)
     return b"".join((
-        wasm.get(running), wasm.get(gas), wasm.store_i64(shared.GAS),
+        wasm.get(running), wasm.get(gas), wasm.store_i64(wasm.GAS),
         wasm.get(start), wasm.i64(_MAX_OFFSET), wasm.I64_GT_U,
         wasm.IF, wasm.i64(_GAS_OF_NOTHING), wasm.RETURN, wasm.END,
         wasm.get(start), wasm.get(length), wasm.I64_ADD, wasm.call(LENGTHEN), wasm.I32_EQZ,
         wasm.IF, wasm.i64(_GAS_OF_NOTHING), wasm.RETURN, wasm.END,
-        wasm.get(running), wasm.load_i64(shared.GAS), wasm.tee(left), wasm.get(cost), wasm.I64_LT_U,
+        wasm.get(running), wasm.load_i64(wasm.GAS), wasm.tee(left), wasm.get(cost), wasm.I64_LT_U,
         wasm.IF, wasm.i64(_GAS_OF_NOTHING), wasm.RETURN, wasm.END,
         wasm.get(left), wasm.get(cost), wasm.I64_SUB,
     ))  # fmt: skip
@@ -121,13 +122,13 @@ class _Emitter(RegionOperations):
         count = len(blocks)
         span = last - first + 1
         for local, address in (
-            (TOP, shared.TOP),
-            (PC, shared.PC),
-            (BASE, shared.BASE),
-            (LIMIT, shared.LIMIT),
+            (TOP, wasm.TOP),
+            (PC, wasm.PC),
+            (BASE, wasm.BASE),
+            (LIMIT, wasm.LIMIT),
         ):
             code += wasm.get(RUNNING) + wasm.load_i32(address) + wasm.put(local)
-        code += wasm.get(RUNNING) + wasm.load_i64(shared.GAS) + wasm.put(GAS)
+        code += wasm.get(RUNNING) + wasm.load_i64(wasm.GAS) + wasm.put(GAS)
         self._load_memory_bounds()
         # positions where only the interpreter may enter are dispatched above those of jump destinations
         code += wasm.get(PC) + wasm.i32(span) + wasm.I32_ADD + wasm.put(PC)
@@ -145,9 +146,9 @@ class _Emitter(RegionOperations):
         code += wasm.get(GAS) + wasm.get(UNDO_GAS) + wasm.I64_ADD + wasm.put(GAS)
         code += wasm.get(FROM) + wasm.put(PC) + wasm.branch(1)
         code += wasm.END + wasm.END
-        code += wasm.get(RUNNING) + wasm.get(GAS) + wasm.store_i64(shared.GAS)
-        code += wasm.get(RUNNING) + wasm.get(PC) + wasm.store_i32(shared.PC)
-        code += wasm.get(RUNNING) + wasm.get(TOP) + wasm.store_i32(shared.TOP)
+        code += wasm.get(RUNNING) + wasm.get(GAS) + wasm.store_i64(wasm.GAS)
+        code += wasm.get(RUNNING) + wasm.get(PC) + wasm.store_i32(wasm.PC)
+        code += wasm.get(RUNNING) + wasm.get(TOP) + wasm.store_i32(wasm.TOP)
         return bytes(code), self._words.peak - TEMPORARY
 
     def _dispatch(self, targets: list[tuple[int, int]], nesting: int) -> None:

@@ -19,10 +19,10 @@ from typing import Final, Protocol
 
 from runtimes.evm.engine import EngineRules
 from runtimes.evm.fast.numbers import GuestCommand
-from runtimes.evm.fast.regions import shared, wasm
+from runtimes.evm.fast.regions import wasm
 from runtimes.evm.fast.regions.blocks import JUMPDEST, jumpdests_of
+from runtimes.evm.fast.regions.compiler import MAX_CODES, MAX_INSTANCES, RegionGuest
 from runtimes.evm.fast.regions.emitter import ENTRY
-from runtimes.evm.fast.regions.installed import MAX_CODES, MAX_INSTANCES, RegionGuest
 from runtimes.wasmtime.encoding import name, section, vector
 from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine
 from runtimes.wasmtime.instance import Instance
@@ -164,28 +164,28 @@ def emit_jump(number: int, price: int, address: int) -> bytes:
     left for that, the guest makes entry 2, which changes nothing, so that the interpreter executes the JUMPDEST.
     """
     running, size = 0, 1
-    zero, gas, entry = wasm.i32(0), wasm.get(running) + wasm.load_i64(shared.GAS), address + _ENTRY
+    zero, gas, entry = wasm.i32(0), wasm.get(running) + wasm.load_i64(wasm.GAS), address + _ENTRY
     function = b"".join((
         zero, wasm.load_i32(entry), wasm.IF,
         zero, wasm.load_i32(entry), wasm.i32(2), wasm.I32_EQ, wasm.IF,
         zero, zero, wasm.store_i32(entry),
         wasm.RETURN, wasm.END,
-        wasm.get(running), gas, wasm.i64(_LENT_GAS), wasm.I64_SUB, wasm.store_i64(shared.GAS),
+        wasm.get(running), gas, wasm.i64(_LENT_GAS), wasm.I64_SUB, wasm.store_i64(wasm.GAS),
         zero, wasm.i32(2), wasm.store_i32(entry),
         gas, wasm.i64(price), wasm.I64_GE_U, wasm.IF,
         zero, zero, wasm.store_i32(entry),
-        wasm.get(running), gas, wasm.i64(price), wasm.I64_SUB, wasm.store_i64(shared.GAS),
-        wasm.get(running), wasm.get(running), wasm.load_i32(shared.PC), wasm.i32(1), wasm.I32_ADD,
-        wasm.store_i32(shared.PC),
+        wasm.get(running), gas, wasm.i64(price), wasm.I64_SUB, wasm.store_i64(wasm.GAS),
+        wasm.get(running), wasm.get(running), wasm.load_i32(wasm.PC), wasm.i32(1), wasm.I32_ADD,
+        wasm.store_i32(wasm.PC),
         wasm.END,
         wasm.RETURN, wasm.END,
         zero, wasm.load_i32(address + _SIZE), wasm.tee(size), wasm.i32(MAX_LOG_BYTES), wasm.I32_LT_U, wasm.IF,
-        wasm.get(size), wasm.get(running), wasm.load_i64_32(shared.PC), wasm.i64(number << 32), wasm.I64_OR,
+        wasm.get(size), wasm.get(running), wasm.load_i64_32(wasm.PC), wasm.i64(number << 32), wasm.I64_OR,
         wasm.store_i64(address + _LOG),
         zero, wasm.get(size), wasm.i32(8), wasm.I32_ADD, wasm.store_i32(address + _SIZE),
         wasm.END,
         zero, wasm.i32(1), wasm.store_i32(entry),
-        wasm.get(running), gas, wasm.i64(_LENT_GAS), wasm.I64_ADD, wasm.store_i64(shared.GAS),
+        wasm.get(running), gas, wasm.i64(_LENT_GAS), wasm.I64_ADD, wasm.store_i64(wasm.GAS),
     ))  # fmt: skip
     return b"".join((
         b"\0asm\1\0\0\0",

@@ -1,4 +1,9 @@
-"""Encoder for the WASM instructions, function types and function bodies of compiled regions."""
+"""Encoder for the WASM of compiled regions, and the offsets of data shared with the interpreter.
+
+Byte offsets of the data shared by a region and the interpreter: `Running` of guests/evm/src/compiled.rs.
+
+Encoder for the WASM instructions, function types and function bodies of compiled regions.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,21 @@ from collections.abc import Iterable
 from typing import Final
 
 from runtimes.wasmtime.encoding import encode_signed, u32, vector
+
+GAS: Final = 0
+PC: Final = 8
+TOP: Final = 12
+BASE: Final = 16
+LIMIT: Final = 20
+MEMORY: Final = 24
+MEMORY_SIZE: Final = 28
+CALLDATA: Final = 32
+CALLDATA_SIZE: Final = 36
+RETURN_SIZE: Final = 40
+ADDRESS: Final = 44
+CALLER: Final = 48
+VALUE: Final = 52
+
 
 I32, I64, V128, EMPTY = 0x7F, 0x7E, 0x7B, 0x40
 

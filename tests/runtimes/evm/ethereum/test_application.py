@@ -25,10 +25,9 @@ from hypervisor.messages.message import Message
 from hypervisor.state import state_tree
 from hypervisor.state.undo_map import Journal
 from hypervisor.types import EAM_ACTOR, METHOD_CONSTRUCTOR, Gas, MethodNumber
-from runtimes.evm.ethereum import contract_states
-from runtimes.evm.ethereum.accounts import Accounts
+from runtimes.evm.ethereum import accounts
+from runtimes.evm.ethereum.accounts import Accounts, ContractCache
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
-from runtimes.evm.ethereum.contract_states import ContractCache
 from runtimes.evm.ethereum.executor import EthereumExecutor
 from store.blocks.memory import MemoryStore
 from store.links import reachable
@@ -248,7 +247,7 @@ def steps(drawn: random.Random) -> list[Step]:
 def test_reused_executor_yields_same_states_as_new_executors(
     seed: int, most_nodes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contract_states, "_MAX_NODES", most_nodes)
+    monkeypatch.setattr(accounts, "_MAX_NODES", most_nodes)
     with machine(COUNTS) as made, machine(COUNTS) as plain:
         kept = EthereumExecutor(made)
         for step in steps(random.Random(seed)):
