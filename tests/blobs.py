@@ -68,7 +68,6 @@ def blob_transaction(hashes: Sequence[bytes], **fields: Any) -> Transaction:
 
 
 def signed_blobs(account: Account, carried: BlobSidecar, **fields: Any) -> bytes:
-    """Return a signed blob transaction in network form."""
     hashes = [versioned_hash(commitment) for commitment in carried.commitments]
     return network_form(account.sign(blob_transaction(hashes, **fields)), carried)
 

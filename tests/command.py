@@ -172,16 +172,13 @@ class Program:
         return found[0], found[1]
 
     def send_signal(self, number: int) -> None:
-        """Send a signal while the process runs."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
     def terminate(self) -> None:
-        """Send SIGTERM."""
         self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Send SIGKILL."""
         self.send_signal(signal.SIGKILL)
 
 

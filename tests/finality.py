@@ -54,7 +54,6 @@ class Verdict:
 
 
 def verdict(case: dict[str, Any]) -> Verdict:
-    """Decode and validate the certificates of a case."""
     try:
         encoded = [b64decode(one) for one in case["cbor"] or ()]
         certificates = [decode_certificate(one) for one in encoded]

@@ -95,7 +95,6 @@ def stage(rules: str) -> Stage:
 
 
 def block(random: Random) -> tuple[Stage, list[Message]]:
-    """Return a block with its initial state."""
     on = stage(random.choice(RULES))
     nonces = {
         address: state.nonce for address in on.accounts if (state := on.machine.actor(to_filecoin(address))) is not None

@@ -29,7 +29,6 @@ def stand_in(bundle: Bundle) -> Bundle:
 
 
 def write_stand_in(source: Path, target: Path) -> Bundle:
-    """Write the replacement of a CAR file as a CAR file, and return it."""
     bundle = stand_in(Bundle.from_file(source))
     with target.open("wb") as file:
         write_car(file, [bundle.root], bundle.blocks)

@@ -61,7 +61,6 @@ def interpreted_only() -> dict[str, str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the tests."""
     if not compiled_modules():
         return
     left = [item for item in items if _location(item) in interpreted_only() or _file(item) in interpreted_only()]

@@ -14,11 +14,9 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def posted(self) -> bytes:
-        """The request's body."""
         return self.rfile.read(int(self.headers["content-length"]))
 
     def answer(self, body: bytes, status: int = 200) -> None:
-        """Send a whole answer."""
         self.send_response(status)
         self.send_header("content-length", str(len(body)))
         self.end_headers()

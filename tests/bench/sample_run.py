@@ -10,7 +10,6 @@ from bench.recorded import RunRecord, finish, options
 
 
 def main() -> int:
-    """Return the exit code of the run."""
     parser = options(__doc__, 10)
     parser.add_argument("--defect", type=int, default=0)
     parser.add_argument("--missed", type=int, default=0)

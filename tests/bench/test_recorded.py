@@ -126,7 +126,6 @@ COMMAND = "python -m tests.bench.sample_run --count 10 --seed 1"
 
 @pytest.fixture
 def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file of a record of one run."""
     for module in (recorded, slices):
         monkeypatch.setattr(module, "RECORDS", tmp_path)
     monkeypatch.setattr(slices, "FAILED", tmp_path / "failed")

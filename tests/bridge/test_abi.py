@@ -94,8 +94,6 @@ ALL = ContractInterface([*FUNCTIONS, *EVENTS, *ERRORS, {"type": "receive", "stat
 
 
 class TestCalls:
-    """Calldata."""
-
     @pytest.mark.parametrize(
         ("name", "arguments", "expected"),
         [
@@ -241,8 +239,6 @@ def test_mismatching_result_is_refused(name: str, data: bytes) -> None:
 
 
 class TestLogs:
-    """Logs."""
-
     def test_a_transfer_is_read_as_web3_reads_it(self) -> None:
         log = Log((TRANSFER, word(ALICE), word(BOB)), (9).to_bytes(32, "big"))
         decoded = ALL.decode_log(log)
@@ -291,8 +287,6 @@ class TestLogs:
 
 
 class TestReverts:
-    """Revert data."""
-
     @pytest.mark.parametrize(
         ("data", "words"),
         [
@@ -429,7 +423,6 @@ VALUES: dict[str, tuple[Coder, st.SearchStrategy[Any]]] = {
 
 
 def deeper(inner: st.SearchStrategy[tuple[Coder, Any]]) -> st.SearchStrategy[tuple[Coder, Any]]:
-    """Generate tuples of any items, and lists of one type."""
     tuples = st.lists(inner, min_size=1, max_size=4).map(
         lambda parts: (sequence([coder for coder, _ in parts]), [value for _, value in parts])
     )

@@ -88,7 +88,6 @@ def always(claim: Any, conditions: Sequence[Any]) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """Return the solver's term."""
     return value.term if isinstance(value, (Truth, Number)) else value
 
 
@@ -207,8 +206,6 @@ class Bytes:
 
 
 class Growing(Bytes):
-    """Replacement of bytearray."""
-
     def append(self, part: Any) -> None:
         self.parts.append(plain(part))
 
@@ -240,7 +237,6 @@ def amount(name: str) -> Number:
 
 
 def unknown(name: str, length: int) -> Bytes:
-    """Create unknown bytes."""
     return Bytes([z3.ZeroExt(BITS - 8, z3.BitVec(f"{name}{place}", 8)) for place in range(length)])
 
 

@@ -315,7 +315,6 @@ def blocks() -> list[list[SignedTransaction]]:
 
 
 def answers(name: str) -> list[Any]:
-    """Return geth's result for each request."""
     lines = data_file(f"{CHAIN}/debug_traceBlockByNumber/{name}.io").read_text().splitlines()
     return [json.loads(line[3:])["result"] for line in lines if line.startswith("<< ")]
 

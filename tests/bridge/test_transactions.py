@@ -287,7 +287,6 @@ def test_malformed_transactions_are_refused_with_the_reason(raw: bytes, words: s
 
 
 def message(**changes: Any) -> Message:
-    """Return a message converted from a transaction, with changes."""
     transaction = Transaction(DYNAMIC_FEE, CHAIN_ID, 0, EthAddress(RECEIVER), 0, b"\x01", 1, 2, 2)
     found = message_of(transaction, EthAddress(RECEIVER))
     return replace(found, **changes)

@@ -89,7 +89,6 @@ def network() -> Iterator[Network]:
 
 @pytest.fixture(scope="session")
 def url(network: Network) -> Iterator[str]:
-    """Serve the network and yield its URL."""
     with serving(network) as found:
         yield found
 

@@ -163,7 +163,6 @@ def test_nodes_say_the_same_of_themselves_in_the_same_words(both: Both) -> None:
 
 
 def _shape(value: dict[str, Any]) -> dict[str, Any]:
-    """Return the types of an object's fields."""
     return {name: _shape(field) if isinstance(field, dict) else type(field) for name, field in value.items()}
 
 

@@ -37,7 +37,6 @@ def hits_of_both_runners(clients: Path, project: Path, *options: str) -> tuple[H
 
 
 def records(file: Path) -> Hits:
-    """Return the records of an lcov file."""
     found: Hits = {}
     source = ""
     for line in file.read_text(encoding="utf-8").splitlines():

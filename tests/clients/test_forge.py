@@ -90,7 +90,6 @@ def test_recorded_names_of_options_and_keys_are_those_of_forge(clients: Path) ->
 
 @contextmanager
 def anvil(clients: Path, *options: str) -> Iterator[str]:
-    """Yield the URL of a fresh anvil."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     (program,) = (clients / "node_modules" / "@foundry-rs").glob("anvil-*-*/bin/anvil*")
@@ -148,7 +147,6 @@ def script(clients: Path, url: str, name: str, *more: str) -> subprocess.Complet
 
 
 def results(done: subprocess.CompletedProcess[str], contract: str, file: str = "Fork") -> dict[str, str]:
-    """Return the status of each test from forge's JSON."""
     suites = json.loads(done.stdout[done.stdout.index("{") :])
     tests = suites[f"contracts/test/{file}.t.sol:{contract}"]["test_results"]
     return {name.partition("(")[0]: found["status"] for name, found in tests.items()}

@@ -34,7 +34,6 @@ class Foundry:
         return run(self.clients, *self._forge(command, *arguments), folder=self.clients)
 
     def fails(self, command: str, *arguments: str) -> str:
-        """Return forge's error output."""
         return start(self.clients, *self._forge(command, *arguments), folder=self.clients).stderr
 
     def _forge(self, command: str, *arguments: str) -> list[str]:
@@ -67,7 +66,6 @@ def foundry(clients: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture(scope="module")
 def notes(foundry: Foundry) -> str:
-    """Create a contract with forge."""
     made = foundry.forge("create", "contracts/src/Notes.sol:Notes", "--json", "--constructor-args", "created")
     return str(json.loads(made)["deployedTo"])
 

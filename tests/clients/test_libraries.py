@@ -75,7 +75,6 @@ def accounts(web3: Web3) -> list[Any]:
 
 @pytest.fixture
 def inbox(web3: Web3) -> Any:
-    """Deploy a contract."""
     content = json.loads((ARTIFACTS / "Inbox.json").read_text(encoding="utf-8"))
     factory: Any = web3.eth.contract(abi=content["abi"], bytecode=content["bytecode"])
     receipt = web3.eth.wait_for_transaction_receipt(factory.constructor().transact({"from": accounts(web3)[3]}))

@@ -152,7 +152,6 @@ def _changed(machine: Hypervisor, known: Mapping[int, Mapping[str, Any]]) -> Ite
 
 
 def main() -> None:
-    """Write the file."""
     world = CaseRunner(Bundle.open(data_file(BUNDLE)), evm="official")
     cases = [recorded(name, written, world) for name, written in CASES.items()]
     FOLDER.mkdir(exist_ok=True)

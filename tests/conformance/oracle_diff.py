@@ -51,7 +51,6 @@ def main() -> int:
 
 
 def by_id(path: Path) -> Vectors:
-    """Return the vectors of a file by ID."""
     return {vector["_meta"]["id"]: vector for vector in read_vectors(path)}
 
 

@@ -313,7 +313,6 @@ def differences(version: int, messages: Sequence[list[Probe]], vectors: Sequence
 
 
 def with_reference_results(version: int, messages: Sequence[list[Probe]]) -> list[Vector]:
-    """Yield each message as a vector with the reference's result."""
     base = _base(version)
     vectors = [with_guest(base, str(index), module_of(asked)) for index, asked in enumerate(messages)]
     with TemporaryDirectory(prefix="oracle-") as folder:
@@ -324,7 +323,6 @@ def with_reference_results(version: int, messages: Sequence[list[Probe]]) -> lis
 
 
 def machine(vectors: Sequence[Vector]) -> Iterator[VectorResult]:
-    """Yield each vector with this machine's result."""
     with TemporaryDirectory(prefix="oracle-") as folder, ExitStack() as stack:
         for check in ("_check_window_proof", "_check_aggregate", "_check_replica_update"):
             # The oracle's proof-accepting kernel checks nothing after the charge.
@@ -334,7 +332,6 @@ def machine(vectors: Sequence[Vector]) -> Iterator[VectorResult]:
 
 
 def _base(version: int) -> Vector:
-    """Return a golden vector of the version with one guest, whose proofs are accepted."""
     vectors = read_vectors(GOLDEN / "proofs.jsonl.gz")
     return next(v for v in vectors if v["_meta"]["id"].endswith(f"@nv{version}") and v["proofs"] == "accept")
 
@@ -359,8 +356,6 @@ def with_guest(base: Mapping[str, Any], name: str, module: bytes) -> Vector:
 
 
 class _ListingStore(MemoryStore):
-    """A store that can list its blocks."""
-
     def __init__(self, blocks: Mapping[Cid, bytes]) -> None:
         super().__init__()
         self.blocks: dict[Cid, bytes] = {}

@@ -80,7 +80,6 @@ class MessageCase:
     messages: tuple[Drawn, ...]
 
     def variant(self) -> dict[str, Any]:
-        """Return the case as a variant of a vector."""
         number = self.ground.network.number
         return {"id": self.name, "epoch": EPOCH, "nv": number, "apply_messages": [*map(_written, self.messages)]}
 
@@ -150,7 +149,6 @@ def answers_of(receipts: Iterable[Mapping[str, Any]], root: Cid) -> Answers:
 
 
 def our_answers(case: MessageCase) -> Answers:
-    """Return the results of a fresh machine."""
     machine = case.ground.machine_at(case.root, case.blocks, case.base_fee)
     try:
         receipts = [receipt_of(machine, drawn) for drawn in case.messages]
@@ -214,7 +212,6 @@ def _without_words(after: Answers) -> Answers:
 
 
 def differences(ours: Answers, theirs: Answers) -> Iterator[str]:
-    """Return the differences, as sentences."""
     if "raised" in ours:
         yield f"this machine ends with {ours['raised']}"
         return
@@ -286,8 +283,6 @@ MAX_FINDINGS: Final = 20
 
 @dataclass(slots=True)
 class Tally:
-    """The results of the run so far."""
-
     messages: int = 0
     executed: int = 0
     succeeded: int = 0
@@ -299,7 +294,6 @@ class Tally:
     findings: list[str] = field(default_factory=list)
 
     def add(self, case: MessageCase, answers: Answers) -> None:
-        """Count a case with the reference's answers."""
         self.roots += 1
         for drawn, receipt in zip(case.messages, answers["receipts"], strict=True):
             code = -1 if REFUSED in receipt else receipt["exit_code"]
@@ -327,7 +321,6 @@ class Run:
         self._is_ending = True
 
     def ground(self, version: int) -> Ground:
-        """Return the base state of a network version."""
         if version not in self._grounds:
             network = network_version(version)
             actors = bundle_actors(network)
@@ -375,11 +368,9 @@ class Run:
         return f"nv{case.ground.network.number} {case.name} ({kinds}): {'; '.join(self.differ(small))[:600]}"
 
     def differ(self, case: MessageCase) -> list[str]:
-        """Return the differences of a case on fresh machines."""
         return [*differences(our_answers(case), self.their_answers(case))]
 
     def their_answers(self, case: MessageCase) -> Answers:
-        """Return the reference's results."""
         self.reference.ask(vector_of([case], case.name))
         (results,) = self.reference.answers()
         return results

@@ -143,7 +143,6 @@ def _named(vector: Vector, path: str, version: int) -> Vector:
 
 
 def text_of(vector: Vector) -> bytes:
-    """Return a vector as the contents of a file."""
     return json.dumps(vector, indent=1).encode() + b"\n"
 
 
@@ -169,7 +168,6 @@ def archive_of(vectors: Vectors, reference: bool) -> Archive:
 
 
 def _bundles(vectors: Vectors) -> list[dict[str, Any]]:
-    """Return the bundles that the vectors need."""
     found: dict[str, dict[str, Any]] = {}
     for vector in vectors.values():
         for variant in vector["preconditions"]["variants"]:

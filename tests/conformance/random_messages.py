@@ -144,7 +144,6 @@ class Ground:
         self._base.put_many(self._own_blocks(machine).items())
 
     def world(self, random: Random, base_fee: int) -> World:
-        """Return a state with its own random contracts."""
         machine = self.machine_at(self._root, {}, base_fee)
         accounts = contracts(random)
         install_contracts(machine, accounts)
@@ -179,7 +178,6 @@ def bundle_actors(network: NetworkVersion) -> int:
 
 
 def context_at(network: NetworkVersion, base_fee: int) -> MachineContext:
-    """Return the epoch context of all states."""
     return MachineContext(network, EPOCH, TIMESTAMP, TokenAmount(base_fee), CHAIN_ID, SUPPLY)
 
 
@@ -189,7 +187,6 @@ def tipsets() -> list[dict[str, Any]]:
 
 
 def contracts(random: Random) -> dict[EthAddress, AllocAccount]:
-    """Create contracts with random code, and the fixed ones."""
     targets = (*GENERATED[:2], *_FIXED, *helpers(), *GENERATED[2:])
     codes = [assemble(Grammar(random, random.choice([*THEMES]), targets).program()) for _ in GENERATED[1:]]
     accounts = {
@@ -402,7 +399,6 @@ class Messages:
     # --- messages ---------------------------------------------------------------------------------------------
 
     def next(self) -> Drawn:
-        """Return the next message."""
         random, call = self._random, self.call(0)
         if random.random() < 0.06:
             sender = Address.id(random.choice((0, 1, 2, 3, 4, 5, 6, 7, 10, 99, 100, 107, 108, 1000, 1001, 9999)))

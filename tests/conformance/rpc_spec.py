@@ -80,7 +80,6 @@ def method_names() -> list[str]:
 
 @cache
 def result_validator(method: str) -> Draft202012Validator:
-    """Return a validator of a method's results."""
     schema = _methods()[method]["result"]["schema"]
     return Draft202012Validator({**schema, "components": {"schemas": _schemas()}})
 

@@ -97,7 +97,6 @@ CASES: Final = (
 
 
 def written(case: Written) -> dict[str, Any]:
-    """Return the file's content."""
     name = Path(case.file).stem
     post = {fork: [_post(case, fork, place) for place in _places(case)] for fork in case.forks}
     env = {
@@ -209,12 +208,10 @@ def _transaction(case: Written) -> dict[str, Any]:
 
 
 def text_of(case: Written) -> str:
-    """Return the file's text."""
     return json.dumps(written(case), indent=1) + "\n"
 
 
 def main() -> None:
-    """Write the files."""
     for case in CASES:
         path = OWN_DATA / case.file
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -67,7 +67,6 @@ def chosen() -> Vectors:
 
 
 def write_file(folder: Path, vectors: Iterable[dict[str, Any]]) -> Path:
-    """Write a file of golden vectors and return its path."""
     path = folder / "sample.jsonl.gz"
     path.write_bytes(gzip.compress("".join(json.dumps(vector) + "\n" for vector in vectors).encode()))
     return path

@@ -199,7 +199,6 @@ class Scenario:
         )
 
     def send(self, name: str, message: Message) -> Any:
-        """Mine a message and return its receipt."""
         hash_ = self.network.submit_unsigned(message)
         return self._mined(name, hash_)
 
@@ -431,7 +430,6 @@ def _creation(s: Scenario) -> Any:
 
 
 def transfers(s: Scenario) -> None:
-    """Transfers between accounts of each kind."""
     s.native("transfer/to-secp256k1-account", s.bob.native, value=5)
     s.native("transfer/to-new-secp256k1-account", Address.secp256k1(b"\x04" + bytes(range(64))), value=5)
     s.native("transfer/to-new-bls-account", Address(Protocol.BLS, bytes(range(48))), value=5)
@@ -446,7 +444,6 @@ def transfers(s: Scenario) -> None:
 
 
 def accounts(s: Scenario) -> None:
-    """Methods of accounts."""
     signature = sign_secp256k1(s.bob.private_key, b"a message")
     s.native("account/pubkey-address", s.bob.native, account.pubkey_address())
     s.native("account/authenticate", s.bob.native, account.authenticate_message(signature, b"a message"))
@@ -573,7 +570,6 @@ def miners(s: Scenario) -> None:
 
 
 def market(s: Scenario) -> None:
-    """Balances, and a deal."""
     owner = s.miner.owner
     s.native("market/add-balance", MARKET, storagemarket.add_balance(s.client.native), value=2 * _FIL, sender=s.client)
     s.native(

@@ -155,7 +155,6 @@ class Tests:
         self._command.measure()
 
     def round(self, randomness: random.Random) -> None:
-        """Kill, check, and run the tests to their end."""
         if randomness.random() < 0.5:
             subprocess.run(["rm", "-rf", str(self._root / "cache")], check=True)
             self._run.counts["tests killed without earlier files"] += 1
@@ -266,7 +265,6 @@ class Scripts:
         return [row for row in self._record()["transactions"] if int(row["transaction"]["nonce"], 16) >= nonce]
 
     def _lacks(self, nonce: int) -> Iterator[str]:
-        """Yield what the complete record lacks."""
         rows, receipts = self._rows(nonce), {one["transactionHash"]: one for one in self._record()["receipts"]}
         if len(rows) != SENT:
             yield f"the record has {len(rows)} transactions, expected {SENT}"
@@ -308,7 +306,6 @@ def recorded(count: int, seed: int) -> RunRecord:
 
 
 def main() -> int:
-    """Parse the command line and run."""
     chosen = options(__doc__, 100).parse_args()
     started = time.monotonic()
     return finish(recorded(chosen.count, chosen.seed), chosen, started)

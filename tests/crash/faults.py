@@ -47,7 +47,6 @@ from tests.store.stores import copy_live, scratch, scratch_folder
 
 
 def newest_log(folder: Path) -> Path:
-    """Return the active log."""
     return max(folder.glob("*.log"))
 
 

@@ -62,7 +62,6 @@ class Fault:
 
     @property
     def kinds(self) -> int:
-        """The kinds of calls as a bit set."""
         return sum(1 << KINDS.index(kind) for kind in self.calls)
 
 
@@ -121,12 +120,10 @@ class Case:
         return FAULTS[self.fault].action is Action.STEP_CLOCK
 
     def line(self, folder: Path) -> str:
-        """Return the case as a line for the server."""
         return shlex.join([self.run, str(self.end), self.fault, str(self.at), self.plant, str(folder)])
 
     @classmethod
     def from_line(cls, line: str) -> "tuple[Case, Path]":
-        """Return the case and the folder of a line."""
         run, end, fault, at, plant, folder = shlex.split(line)
         return cls(run, int(end), fault, int(at), plant), Path(folder)
 
@@ -151,7 +148,6 @@ class StoreRun:
         return commit_next(self._store) + self._is_early, ""
 
     def close(self) -> None:
-        """Close the store."""
         self._store.close()
 
 
@@ -174,7 +170,6 @@ class NetworkRun:
         return self._network.block_number, self._network.head.key.hex()
 
     def close(self) -> None:
-        """Close the network."""
         self._network.close()
 
 

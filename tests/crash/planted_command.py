@@ -53,7 +53,6 @@ DEFECTS: Final = {"two-steps": ("test", "script"), "late-record": ("script",)}
 
 
 def main() -> None:
-    """Plant the defect and run the command."""
     from fvm_hypervisor.cli.main import main as run
 
     _PLANTING[sys.argv[1]]()

@@ -81,7 +81,6 @@ class _Nowhere:
         """Discard the block."""
 
     def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
-        """Discard the blocks."""
         for _ in blocks:
             pass
 
@@ -251,12 +250,10 @@ def run_until_killed(folder: str, end: int, defect: bool, pipe: Connection) -> N
 
 
 def position(network: Network) -> Position:
-    """Return the position of a network."""
     return network.block_number, network.head.key, network.head.state, network.machine.root
 
 
 def make_tipset(network: Network) -> None:
-    """Make the next tipset."""
     height = network.block_number
     sender = network.accounts[height % 7]
     match height % 8:
@@ -277,7 +274,6 @@ def make_tipset(network: Network) -> None:
 
 
 def _block_of_five(network: Network, height: int) -> None:
-    """Return a block of five messages, of which one fails."""
     network.automine = False
     for number, sender in enumerate(network.accounts[:5]):
         transaction = Transaction(

@@ -91,8 +91,6 @@ class Outcome:
 
 
 class Processes:
-    """The server of the cases' processes."""
-
     def __init__(self, library: Path, pause: float) -> None:
         self._server = subprocess.Popen(
             [sys.executable, "-m", faulty_process.__name__, str(library), str(pause)],
@@ -104,7 +102,6 @@ class Processes:
         )
 
     def run(self, case: Case, folder: Path) -> Outcome:
-        """Run a case in a folder."""
         assert self._server.stdin is not None
         assert self._server.stdout is not None
         print(case.line(folder), file=self._server.stdin)
@@ -132,7 +129,6 @@ class Processes:
         raise RuntimeError("the server of the processes has ended")
 
     def close(self) -> None:
-        """End the server."""
         self._server.communicate(timeout=TIME_LIMIT)
 
 
@@ -194,7 +190,6 @@ class Suite:
         return Case(run, self.ends[run], fault, rng.randint(1, max(self.calls_of(run, fault), 1)))
 
     def cases(self, count: int, rng: random.Random) -> Iterator[Case]:
-        """Yield cases of random faults."""
         for _ in range(count):
             yield self.case(rng.choice([*FAULTS]), rng)
 

@@ -97,7 +97,6 @@ class Script:
         return self.code + b"\0"
 
     def wrapped(self) -> bytes:
-        """Return the script as CBOR."""
         script = self.raw()
         return b"\x59" + len(script).to_bytes(2, "big") + script
 
@@ -112,7 +111,6 @@ def _counted(data: bytes) -> bytes:
 
 @cache
 def puppet() -> bytes:
-    """Return the compiled module."""
     return wasm(f"""(module
       {imports(*_SYSCALLS)}
       (memory (export "memory") 4)
@@ -303,7 +301,6 @@ class Tree:
     # --- native actors ----------------------------------------------------------------------------------------
 
     def _script(self, depth: int) -> Script:
-        """Draw a script for a native actor."""
         script = Script()
         for _ in range(self._branches(depth)):
             self._native_effects(script)
@@ -415,7 +412,6 @@ class Program:
 
 
 def raw_id(actor: int) -> bytes:
-    """Return an ID address as bytes."""
     return Address.id(actor).to_bytes()
 
 
@@ -446,8 +442,6 @@ class Stage(Twin):
 
 
 class Stages(Twins):
-    """Both machines."""
-
     def __init__(self, bundle: Bundle, runners: tuple[str, str] = RUNNERS) -> None:
         self.ours, self.official = (Stage(bundle, evm) for evm in runners)
 
@@ -477,7 +471,6 @@ def call_counts(calls: list[CallNode]) -> Counter[str]:
 
 
 def stages(found: Counter[str]) -> list[str]:
-    """Return the record stages that a tree has passed."""
     passed = (True, found["crossings"] >= 1, found["refused below"] >= 1, found["crossings"] >= 2)
     return [name for name, reached in zip(STAGES, passed, strict=True) if reached]
 
@@ -535,7 +528,6 @@ def compare(seed: int, count: int, workers: int, plant: str = NONE) -> TreeTally
 
 
 def compare_some(seed: int, count: int, plant: str, start: int) -> TreeTally:
-    """Compare one chunk of the trees in a worker."""
     tally = TreeTally()
     with PLANTS[plant]():
         both = machines(plant)

@@ -33,7 +33,6 @@ from tests.planting import Tally
 
 @contextmanager
 def _swapped_opcode() -> Iterator[None]:
-    """Exchange BALANCE and EXTCODESIZE."""
 
     def swapped(network: NetworkVersion) -> EvmRules:
         rules = filecoin_evm_rules(network)
@@ -78,7 +77,6 @@ class CaseTally(Tally):
     gas: list[tuple[str, int, int]] = field(default_factory=list)
 
     def add(self, compared: Compared) -> None:
-        """Count one case."""
         self.count += 1
         case = compared.case
         if compared.by_gas:
@@ -94,7 +92,6 @@ class CaseTally(Tally):
 
     @property
     def gas_decided(self) -> int:
-        """Number of cases decided by gas."""
         return self.by_gas.total()
 
     def ratios(self) -> dict[str, dict[str, float]]:
@@ -114,7 +111,6 @@ class CaseTally(Tally):
 
 
 def run(twins: Twins, cases: Iterable[Case]) -> CaseTally:
-    """Compare every case and return the totals."""
     tally = CaseTally()
     for case in cases:
         tally.add(twins.compare(case))
@@ -194,7 +190,6 @@ def compare(seed: int, count: int, workers: int, plant: str = NONE) -> CaseTally
 
 
 def compare_some(seed: int, count: int, plant: str, start: int) -> CaseTally:
-    """Compare one chunk of the cases in a worker."""
     with PLANTS[plant]():
         return run(twins(plant), (generate(seed, number) for number in range(start, min(start + CHUNK, count))))
 

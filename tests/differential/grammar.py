@@ -168,7 +168,6 @@ class Grammar:
         }  # fmt: skip
 
     def program(self) -> str:
-        """Draw a whole program."""
         body = [self.statement() for _ in range(self._random.randint(1, 14))]
         return " ".join([*body, self._end()])
 
@@ -404,7 +403,6 @@ _NOISE: Final = 40
 
 @cache
 def helpers() -> dict[EthAddress, AllocAccount]:
-    """Return the fixed contracts by address."""
     return {
         EthAddress(bytes([0xD0 + index]) * 20): AllocAccount(1000, 1, assemble(code), {})
         for index, code in enumerate(_HELPERS)

@@ -33,11 +33,9 @@ class Artifacts:
         self._read = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")}
 
     def interface(self, name: str) -> ContractInterface:
-        """Return a contract's functions."""
         return ContractInterface(self._read[name]["abi"])
 
     def bytecode(self, name: str, libraries: Mapping[str, EthAddress]) -> bytes:
-        """Return linked creation code."""
         code: str = self._read[name]["bytecode"]
         for library, start in self._read[name]["links"]:
             code = code[: start * 2] + libraries[library].hex() + code[start * 2 + 40 :]
@@ -58,7 +56,6 @@ class Script:
     """Number of epochs between two messages."""
 
     def deploy(self, name: str, *arguments: Any, sender: EthAddress = ALICE, value: int = 0) -> str:
-        """Create a contract and return its address."""
         code = self.artifacts.bytecode(name, self.known)
         init_code = self.artifacts.interface(name).encode_constructor(code, *arguments)
         nonce = sum(call.sender == sender for call in self.calls)
@@ -81,17 +78,14 @@ class Script:
         self.raw(at or text(self.known[name]), data, sender=sender, value=value, fails=fails)
 
     def raw(self, at: str, data: bytes, sender: EthAddress = ALICE, value: int = 0, fails: bool = False) -> None:
-        """Append a message with raw calldata."""
         if fails:
             self.fails.add(len(self.calls))
         self.calls.append(CallOf(sender, EthAddress(bytes.fromhex(at[2:])), data, value, self.later))
 
     def data(self, name: str, function: str, *arguments: Any) -> bytes:
-        """Return calldata."""
         return self.artifacts.interface(name).encode_call(function, *arguments)
 
     def case(self, name: str) -> Case:
-        """Return the scenario as a case."""
         accounts = {address: AllocAccount(1_000_000 * FIL) for address in (ALICE, BOB, CAROL)}
         return Case(name, name, accounts, self.calls)
 
@@ -407,7 +401,6 @@ def cost(artifacts: Artifacts, name: str) -> Cost:
 
 
 def table(artifacts: Artifacts) -> Iterator[str]:
-    """Return the lines of a Markdown table."""
     yield "| transaction | EVM runtime | official actor | ratio |"
     yield "|---|---:|---:|---:|"
     for name in WORKLOADS:

@@ -306,7 +306,6 @@ CHANGED = ("creation_returns", "tombstone_reloads", "getters_ignore_params", "de
 
 
 def installed_releases(version: int) -> list[Path]:
-    """Return the installed releases of a version."""
     return [path for name, path in downloaded_releases().items() if name.startswith(f"v{version}-")][:1]
 
 

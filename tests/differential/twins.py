@@ -127,15 +127,12 @@ def install_contracts(machine: Hypervisor, accounts: Mapping[EthAddress, AllocAc
 
 
 class Twin:
-    """One of the two machines."""
-
     def __init__(self, bundle: Bundle, evm: str, network: NetworkVersion = LATEST) -> None:
         context = MachineContext(network, epoch=EPOCH, timestamp=TIMESTAMP)
         self.machine = Hypervisor.open(bundle=bundle, evm=evm, context=context)
         self._empty = self.machine.snapshot()
 
     def begin(self, accounts: Mapping[EthAddress, AllocAccount]) -> None:
-        """Restart from these accounts."""
         self.machine.restore(self._empty)
         install_contracts(self.machine, accounts)
 
@@ -228,8 +225,6 @@ class _GasReader:
 
 
 class Twins:
-    """Both machines."""
-
     def __init__(self, bundle: Bundle, runners: tuple[str, str] = RUNNERS, network: NetworkVersion = LATEST) -> None:
         self.ours, self.official = (Twin(bundle, evm, network) for evm in runners)
 

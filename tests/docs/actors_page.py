@@ -203,7 +203,6 @@ def numbers_of(actor: str, *probes: Probe) -> Iterator[int]:
 
 
 def table(found: list[Row]) -> str:
-    """Return the rows as Markdown."""
     head = (
         "| actor | method | number | v18 | v19 | compared with the official one by (in `tests/`) "
         "| callers | bad forms |\n"

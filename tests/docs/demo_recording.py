@@ -45,7 +45,6 @@ _FORMAT: Final = """\
 
 
 def recording() -> str:
-    """Run the demo and return the picture."""
     console = Console(
         record=True, width=_WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor", highlight=False
     )

@@ -64,7 +64,6 @@ class PublicName:
 
     @property
     def full(self) -> str:
-        """Return the name with its package."""
         return f"{self.package}.{self.name}"
 
 
@@ -192,7 +191,6 @@ SUPPORTED, PARTIAL, MISSES = "supported", "partial", "missing"
 
 
 def cheatcodes() -> str:
-    """Return the counts and the tables of cheatcodes."""
     return "\n".join(lines())
 
 
@@ -238,7 +236,6 @@ _TERMINAL: Final = {"COLUMNS": "100", "TERMINAL_WIDTH": "100", "NO_COLOR": "1", 
 
 
 def commands() -> str:
-    """Return the commands with their help texts."""
     return "\n".join(sections())
 
 
@@ -322,7 +319,6 @@ def report_options() -> str:
 
 
 def keys() -> str:
-    """Return the table of the keys of foundry.toml."""
     return _table((key, _IN_PART.get(key, "yes") if reads(key) else NOT_READ[key]) for key in recorded()["keys"])
 
 
@@ -360,7 +356,6 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
 
 
 def write(folder: Path) -> None:
-    """Write all parts into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, generate in PARTS.items():
         path, text = folder / f"{name}.md", generate()

@@ -385,7 +385,6 @@ class Examples:
                 return value
 
     def _found(self) -> dict[str, Any]:
-        """Return the values of the placeholders."""
         network, inbox = self.network, Artifact.load(ARTIFACTS / "Inbox.json")
         alice, bob, rich = network.accounts[0], network.accounts[1], network.accounts[9]
         contract = network.deploy(inbox)

@@ -79,7 +79,6 @@ class Peer:
 
 
 def peers() -> list[Peer]:
-    """Return the other nodes from their lists."""
     found = []
     for name, letter in (("anvil", "A"), ("hardhat", "H"), ("lotus", "L"), ("forest", "F"), ("execution-apis", "E")):
         head, *methods = (PEERS / f"{name}.txt").read_text(encoding="utf-8").splitlines()
@@ -88,7 +87,6 @@ def peers() -> list[Peer]:
 
 
 def rows() -> dict[str, list[Method]]:
-    """Return the methods by heading."""
     heading = {f"localnet.rpc.{module}": area for area, names in AREAS.items() for module in names.split()}
     found: dict[str, list[Method]] = {area: [] for area in AREAS}
     for module in modules():

@@ -61,7 +61,6 @@ def between(page: str, begin: str, end: str, text: str) -> str:
 
 
 def files(page: str) -> dict[str, str]:
-    """Return the files of a page by name."""
     found = ((_FILE.match(text), text) for _, text in _BLOCK.findall(page))
     return {match[1]: text for match, text in found if match}
 

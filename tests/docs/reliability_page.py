@@ -61,7 +61,6 @@ POINTS: Final = (1024, 4096, 16384, 65536, 262144)
 
 
 def replaced(page: str) -> str:
-    """Return the page with the generated tables."""
     page = between(page, BEGIN, END, "\n" + "\n".join(lines()) + "\n\n")
     return between(page, CURVES, END_OF_CURVES, "\n" + "\n".join(curves()) + "\n\n")
 

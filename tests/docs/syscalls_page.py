@@ -18,7 +18,6 @@ END: Final = "<!-- end of syscalls -->\n"
 
 
 def replaced(page: str) -> str:
-    """Return the page with the generated tables."""
     return between(page, BEGIN, END, "\n" + "\n".join(lines()) + "\n\n")
 
 

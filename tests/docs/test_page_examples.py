@@ -189,7 +189,6 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> list[Ran]:
 
 
 def output(followed: list[Ran], command: str, number: int = 0) -> str:
-    """Return a command's output with single spaces."""
     found = [ran for ran in followed if command in ran.command][number]
     return "\n".join(" ".join(line.split()) for line in found.output.splitlines())
 

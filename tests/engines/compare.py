@@ -98,7 +98,6 @@ def compare(seed: int, count: int, workers: int, plant: str = NONE, seconds: flo
 
 
 def compare_some(seed: int, count: int, plant: str, start: int) -> Tally:
-    """Compare one chunk of the programs in a worker."""
     tally, end = Tally(), min(count, start + _CHUNK * SIZE)
     with PLANTS[plant]():
         for first in range(start, end, SIZE):

@@ -114,7 +114,6 @@ def engines(name: str, plant: str, pair: str = "engines") -> tuple[EngineRules, 
 
 
 def programs(random: Random, name: str, count: int) -> Iterator[bytes]:
-    """Return the programs of one chunk."""
     grammar = EngineGrammar(random, "mixed", (OTHER, CALLER, MYSELF), name in FORKS)
     statements: list[bytes] = []
     while len(statements) < _STATEMENTS:

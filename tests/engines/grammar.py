@@ -56,7 +56,6 @@ _POINT: Final = (
 
 
 def words(*numbers: int) -> bytes:
-    """Return numbers as words."""
     return b"".join(number.to_bytes(32, "big") for number in numbers)
 
 

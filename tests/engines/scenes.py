@@ -95,7 +95,6 @@ def rules_by_name(name: str) -> EngineRules:
 
 
 def batch(seed: int, number: int) -> Batch:
-    """Return the batch of this number for this seed."""
     random = Random(f"{seed}:{number}")
     rules = RULES[number % len(RULES)]
     ethereum = rules in ETHEREUM
@@ -203,7 +202,6 @@ def _call(random: Random, rules: str, place: EthAddress, accounts: Mapping[EthAd
 
 
 def _authorization(random: Random, accounts: Mapping[EthAddress, AllocAccount]) -> Authorization:
-    """Return a mostly valid authorization of an account."""
     number = random.randrange(len(_KEYS_OF_SIGNERS))
     signer = signers(ETHEREUM[-1])[number]
     nonce = accounts.get(signer, AllocAccount()).nonce + random.choice((0, 0, 0, 0, 1))

@@ -113,7 +113,6 @@ class _Listener:
         return subcalls.execute_subcall(host, inputs)
 
     def on_log(self, calls: EthereumCalls, emitter: ActorID, log: Log) -> None:
-        """Record the log with the emitter's current address."""
         address = calls.accounts.address_of(emitter)
         if self.sees_calls:
             self.logs.append((address, log))
@@ -138,8 +137,6 @@ class _Listener:
 
 
 class EngineMachine(Protocol):
-    """One machine."""
-
     def begin(self, batch: Batch) -> None:
         """Start from a batch's accounts."""
 
@@ -176,7 +173,6 @@ class EthereumMachine:
         self._listener: _Listener | None = None
 
     def begin(self, batch: Batch) -> None:
-        """Start from a batch's accounts."""
         self.machine.restore(self._empty)
         self.machine.context = replace(self.machine.context, block=self._blocks[batch.filecoin])
         install_alloc(self.machine, batch.accounts)
@@ -237,7 +233,6 @@ class FilecoinMachine:
         self._empty = self.machine.snapshot()
 
     def begin(self, batch: Batch) -> None:
-        """Start from a batch's accounts."""
         self.machine.restore(self._empty)
         install_alloc(self.machine, batch.accounts)
         if not self._rules.transient_storage:
@@ -311,7 +306,6 @@ class Revm:
         ]
 
     def differences(self, call: Call, gas_limit: int, ours: Outcome) -> list[str]:
-        """Return the differences from the result here."""
         _, success, output, gas_used, logs = self._call(call, gas_limit)
         mine = (ours.exit_code == 0, output_of(ours), ours.gas_used, [_log(*log) for log in ours.logs])
         theirs = (success, output, gas_used, logs)
@@ -359,7 +353,6 @@ class Revm:
         return output
 
     def fresh(self, call: Call) -> Any:
-        """Return an EVM with the accounts, for one call."""
         module = self._module
         block = module.BlockEnv(EPOCH, _hex(COINBASE), TIMESTAMP, 0, RANDOM, 0, BLOCK_GAS, 0)
         listed = [(_hex(address), list(slots)) for address, slots in call.listed]

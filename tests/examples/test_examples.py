@@ -160,7 +160,6 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
 @pytest.fixture(scope="module")
 def shown() -> dict[str, list[str]]:
-    """Return the output of each notebook's cells, by name."""
     return {path.name: run_notebook(path) for path in NOTEBOOKS}
 
 

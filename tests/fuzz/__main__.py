@@ -130,7 +130,6 @@ def main() -> int:
 
 
 def head() -> str:
-    """Return the hash of the commit."""
     git = ["git", "-C", str(PROJECT), "rev-parse", "HEAD"]
     return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
 
@@ -151,7 +150,6 @@ def split(count: int, targets: Iterable[str]) -> list[int]:
 def play(
     name: str, count: int | None, seconds: float | None, seed: int, plant: str | None = None, *, saturate: bool = False
 ) -> Outcome:
-    """Run one target in its process."""
     with TemporaryDirectory(prefix=f"fuzz-{name}-") as folder:
         place, corpus = FOUND / ("planted" if plant else ""), Path(folder)
         place.mkdir(exist_ok=True)
@@ -196,7 +194,6 @@ def play(
 
 
 def summary(outcomes: dict[str, Outcome], seed: int) -> RunRecord:
-    """Return one record of all targets."""
     count = sum(outcome.count for outcome in outcomes.values())
     passed = sum(outcome.passed for outcome in outcomes.values())
     findings = [finding for outcome in outcomes.values() for finding in outcome.findings]

@@ -58,7 +58,6 @@ class Operation:
     arguments: tuple[int, ...]
 
     def encode(self) -> bytes:
-        """Return the bytes of a program."""
         return bytes((self.number,)) + b"".join(argument.to_bytes(8, "little") for argument in self.arguments)
 
 
@@ -83,7 +82,6 @@ def operation(name: str, *arguments: int) -> Operation:
 
 
 def read(program: bytes) -> list[Operation]:
-    """Return the complete instructions of a program."""
     found, at = [], 0
     while at < len(program):
         number = program[at] % len(NAMES)

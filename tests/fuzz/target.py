@@ -55,12 +55,10 @@ class Target:
 
 
 def names() -> list[str]:
-    """Return the names of all targets."""
     return sorted(name for module in MODULES.values() for name in module)
 
 
 def load(name: str) -> Target:
-    """Return a target by name."""
     module = next(module for module, targets in MODULES.items() if name in targets)
     target = getattr(import_module(f"tests.fuzz.targets.{module}"), f"{name.upper()}_TARGET")
     assert isinstance(target, Target)

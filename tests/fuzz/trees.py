@@ -139,7 +139,6 @@ def scrambled(data: bytes, rng: Random) -> bytes:
 
 
 def random_value(rng: Random) -> Any:
-    """Return a small value of any kind."""
     choices: tuple[Callable[[], Any], ...] = (
         lambda: rng.choice(NUMBERS),
         lambda: rng.randbytes(rng.randrange(40)),

@@ -92,7 +92,6 @@ class _Function:
         self._left = rng.randrange(10, 80)
 
     def code(self) -> bytes:
-        """Return locals and instructions."""
         groups = vector(u32(count) + bytes((kind,)) for count, kind in self._groups)
         labels = [self._results]
         return groups + self._statements(labels, 3) + self._values(self._results, labels, 3) + b"\x0b"

@@ -48,7 +48,6 @@ class Worker:
         self._done = self._passed = 0
 
     def one(self, data: bytes) -> None:
-        """Run one input."""
         self._done += 1
         try:
             self._passed += self._target.run(data)

@@ -451,7 +451,6 @@ def header(
 
 
 def signed(made: tuple[list[Any], int]) -> bytes:
-    """Return an encoded header with the signature of its secret."""
     fields, secret = made
     if secret:
         fields = [*fields[:13], b"\2" + bls_signature(secret, encode(fields)), *fields[14:]]
@@ -459,14 +458,12 @@ def signed(made: tuple[list[Any], int]) -> bytes:
 
 
 def bls_signature(secret: int, text: bytes) -> bytes:
-    """Return the BLS signature of a text."""
     from py_arkworks_bls12381 import G2Point, Scalar
 
     return bytes((G2Point.hash_to_curve(text, BLS_DOMAIN) * Scalar(secret)).to_compressed_bytes())
 
 
 def public_key(secret: int) -> Address:
-    """Return the address of a secret's key."""
     from py_arkworks_bls12381 import G1Point, Scalar
 
     return Address.bls(bytes((G1Point() * Scalar(secret)).to_compressed_bytes()))

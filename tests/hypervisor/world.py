@@ -158,7 +158,6 @@ class World:
         return self.machine.state_tree
 
     def code(self, name: str) -> Cid:
-        """Return the code CID of a built-in actor."""
         return self.manifest.code(name)
 
     def actor(
@@ -229,7 +228,6 @@ class World:
 
 
 def returning(data: bytes, codec: int = CBOR, exit_code: int = 0) -> Script:
-    """Return a script that returns one block."""
 
     def script(kernel: Kernel, _params: BlockId) -> Outcome:
         return Outcome(exit_code, kernel.ipld.create(codec, data))
@@ -238,12 +236,10 @@ def returning(data: bytes, codec: int = CBOR, exit_code: int = 0) -> Script:
 
 
 def exiting(code: int, block: int = NO_BLOCK) -> Script:
-    """Return a script that exits with a code."""
     return lambda _kernel, _params: Outcome(code, BlockId(block))
 
 
 def charging(gas: int) -> Script:
-    """Return a script that uses some gas."""
 
     def script(kernel: Kernel, _params: BlockId) -> None:
         kernel.gas.charge("Test", gas * GAS)
@@ -252,7 +248,6 @@ def charging(gas: int) -> Script:
 
 
 def used(kernel: Kernel, action: Callable[[], object]) -> int:
-    """Return the milligas that an action uses."""
     before = kernel.gas.used
     action()
     return kernel.gas.used - before
@@ -292,7 +287,6 @@ def sends(to: Address, method: int = 2, **options: Any) -> Script:
 
 
 def number_of(address: Address) -> ActorID:
-    """Return the number in an ID address."""
     number = address.actor_id()
     assert number is not None
     return number

@@ -56,8 +56,6 @@ NO_HASH, EMPTY_HASH = bytes(32), keccak(b"")
 
 
 class AddressMachine:
-    """A machine with the contracts above."""
-
     def __init__(self, evm: str) -> None:
         self.machine = Hypervisor.open(bundle=Bundle.open(bundle_file(BUNDLE)), evm=evm)
         accounts = {
@@ -68,12 +66,10 @@ class AddressMachine:
         self._start = self.machine.snapshot()
 
     def again(self) -> "AddressMachine":
-        """Return a fresh copy."""
         self.machine.restore(self._start)
         return self
 
     def send(self, to: Address, data: bytes = b"", value: int = 0, method: int = INVOKE_EVM) -> ApplyResult:
-        """Send a message from SENDER."""
         sender = self.machine.actor(to_filecoin(SENDER))
         assert sender is not None
         params = byte_string(data) if data else b""
@@ -83,7 +79,6 @@ class AddressMachine:
         return self.machine.apply(message)
 
     def call(self, to: EthAddress, data: bytes = b"", value: int = 0) -> bytes:
-        """Return the result of a contract."""
         result = self.send(to_filecoin(to), data, value)
         assert result.exit_code == ExitCode.OK, result.message
         answer: bytes = decode(result.return_data)
@@ -95,7 +90,6 @@ class AddressMachine:
         return int.from_bytes(result[:32], "big"), result[32:]
 
     def resolve(self, address: Address) -> int | None:
-        """Return the ID according to the precompile."""
         success, response = self.ask(RESOLVE, address.to_bytes())
         assert success
         return int.from_bytes(response, "big") if response else None

@@ -311,7 +311,6 @@ def actors(stage: Stage) -> dict[ActorID, ActorState]:
 
 
 def send(stage: Stage, tree: Tree, gas_limit: int = GAS_LIMIT) -> tuple[ApplyResult, Sequence[TraceEvent]]:
-    """Send the tree's message and return its result."""
     call = tree.case.calls[0]
     assert call.to is not None
     message = Message(

@@ -113,7 +113,6 @@ class Code:
         self.random, self.targets, self.variant = random, targets, variant
 
     def draw(self) -> bytes:
-        """Return the bytes."""
         steps = b"".join(self.step() for _ in range(self.random.randrange(1, 6)))
         # mem[0] = calldata[0] - 1, or the end where that is 0
         body = bytes.fromhex("6001") + b"\x5f\x35\x03\x5f\x52" + steps + self.end()
@@ -141,7 +140,6 @@ class Code:
         ))  # fmt: skip
 
     def step(self) -> bytes:
-        """Draw one step."""
         random = self.random
         kind = random.randrange(10)
         if kind < 3:
@@ -173,8 +171,6 @@ class Code:
 
 @dataclass(slots=True)
 class Play:
-    """One program and its findings."""
-
     seed: int
     findings: list[str] = field(default_factory=list)
     delegated: bool = False
@@ -354,7 +350,6 @@ def _slots(machine: Hypervisor, address: Address) -> dict[int, int]:
 
 
 def play(seed: int) -> Play:
-    """Run one program on both sides."""
     program, played = Program(seed), Play(seed)
     sides = side("ethereum"), side(f"lab:accounts={program.variant}")
     for here in sides:

@@ -101,7 +101,6 @@ def flood(rules: str, count: int, bundle: Path | None = None, *, system: bool = 
 
 
 def _messages(network: Network, kinds: Sequence[_Kind], count: int) -> Iterator[Message]:
-    """Yield the users' messages, of each kind in turn."""
     users = [account.native for account in network.accounts[1:]]
     states = [network.machine.actor(user) for user in users]
     nonces = [0 if state is None else state.nonce for state in states]

@@ -39,7 +39,6 @@ class GivenLanes(LaneBuilding):
 
 
 def message(sender: int, nonce: int, lane: int, premium: int, limit: int, cap: int) -> Candidate:
-    """Return a pending message of a lane."""
     bare = Message(
         Address.id(ActorID(300 + lane)), Address.id(ActorID(sender)), nonce, gas_limit=Gas(limit),
         gas_fee_cap=TokenAmount(cap), gas_premium=TokenAmount(premium),
@@ -174,7 +173,6 @@ def broken(
 
 
 def run(seed: int, count: int, build: Build = lanes_builder) -> tuple[dict[str, int], list[str], dict[str, int]]:
-    """Return stages, findings and findings by kind of N programs."""
     stages, findings, kinds = Counter[str](), list[str](), Counter[str]()
     for program in range(seed << 32, (seed << 32) + count):
         found, full = play(program, build)

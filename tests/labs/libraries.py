@@ -70,7 +70,6 @@ class LibraryFunction:
 
     @property
     def name(self) -> str:
-        """Name of the function in each form."""
         return f"$m{self.module}_f{self.place}"
 
     @property
@@ -80,7 +79,6 @@ class LibraryFunction:
 
     @property
     def signature(self) -> str:
-        """Parameters and result as text."""
         params = f"(param {' '.join(self.params)}) " if self.params else ""
         return f"{params}(result {self.result})"
 
@@ -112,8 +110,6 @@ class ProgramModule:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program and its modules."""
-
     modules: list[ProgramModule]
 
     def reached(self) -> list[ProgramModule]:
@@ -249,8 +245,6 @@ def _within_reach(
 
 
 class _Writer:
-    """A generator of one function."""
-
     def __init__(
         self, random: Random, modules: list[ProgramModule], module: ProgramModule, place: int, actor: bool
     ) -> None:
@@ -271,7 +265,6 @@ class _Writer:
         self._looping = False
 
     def write(self) -> None:
-        """Add the function to its module."""
         function, random = self._function, self._random
         if self._recursive:
             self._calls = 0
@@ -441,7 +434,6 @@ def machines() -> Machines:
 
 
 def forget() -> None:
-    """Drop the machines and compiled modules."""
     machines.cache_clear()
     linked.linked_modules.cache_clear()
     runtime._modules.cache_clear()
@@ -471,21 +463,17 @@ class End:
 
 @dataclass(slots=True)
 class Played:
-    """The findings of a program."""
-
     findings: list[str]
     crossed: bool = False
     exit_code: int = ExitCode.SYS_OUT_OF_GAS
 
 
 def play(seed: int) -> Played:
-    """Run one program in its forms."""
     random = Random(seed)
     return compare(generated(random), random)
 
 
 def compare(program: Program, random: Random) -> Played:
-    """Compare the forms of a program."""
     some = machines()
     start = some.linked.snapshot()
     sizes: list[int] = []

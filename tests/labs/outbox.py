@@ -60,8 +60,6 @@ def world() -> LabNetwork:
 
 @dataclass(slots=True)
 class Play:
-    """One program and its findings."""
-
     seed: int
     findings: list[str] = field(default_factory=list)
     posted: dict[int, OutboxEntry] = field(default_factory=dict)
@@ -122,7 +120,6 @@ class Program:
         return POST_SELECTOR + encode_abi(_POST_TYPES, fields), max(paid, 0)
 
     def message(self) -> Message:
-        """Return an account's message that runs a relay."""
         world, relay = self.world, self.random.choice(self.world.actors)
         data = self.run_params(relay, 3)
         native = relay in world.natives
@@ -133,7 +130,6 @@ class Program:
 
 
 def play(seed: int) -> Play:
-    """Run one program."""
     program, played = Program(seed), Play(seed)
     machine, blocks = program.world.machine, OutboxBlocks(NoBlocks())
     machine.restore(program.world.start)

@@ -111,7 +111,6 @@ class LabNetwork:
 
     @property
     def actors(self) -> tuple[ActorID, ...]:
-        """All four actors."""
         return (*self.contracts, *self.natives)
 
 

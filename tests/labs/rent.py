@@ -122,7 +122,6 @@ class Ledger:
         return True
 
     def end_epoch(self, epoch: int) -> None:
-        """Return the amount that is due now."""
         for actor, entry in list(self.entries.items()):
             if entry.due > epoch:
                 continue
@@ -155,8 +154,6 @@ _RENT_ABI: Final = ContractInterface([
 
 @dataclass(slots=True)
 class Play:
-    """One program and its findings."""
-
     seed: int
     findings: list[str] = field(default_factory=list)
     paid: set[str] = field(default_factory=set)
@@ -208,7 +205,6 @@ class Program:
             self.find("pay: the result differs from the ledger's")
 
     def opt_out(self) -> None:
-        """Make a tenant opt out."""
         actor = self.random.choice(self.world.actors)
         taken = self.ask_rent(actor, OPT_OUT, [], 0)
         if taken is not None and taken != self.ledger.opt_out(actor):
@@ -323,15 +319,12 @@ class Program:
 
     @property
     def machine(self) -> Hypervisor:
-        """Return the machine of the network."""
         return self.world.machine
 
     def send(self, from_: ActorID, to: ActorID, method: MethodNumber, params: bytes, value: int = 0) -> int:
-        """Send a message and return the exit code."""
         return int(self.apply(from_, to, method, params, value).exit_code)
 
     def apply(self, from_: ActorID, to: ActorID, method: MethodNumber, params: bytes, value: int) -> Any:
-        """Apply a message of a block."""
         result = self.machine.apply_implicit(
             Message(
                 Address.id(to), Address.id(from_), value=TokenAmount(value), method=method, params=params,
@@ -343,11 +336,9 @@ class Program:
         return result
 
     def runtime(self, actor: ActorID) -> str:
-        """Return the runtime of a tenant."""
         return "native" if actor in self.world.natives else "contract"
 
     def find(self, words: str) -> None:
-        """Add a finding."""
         self.played.findings.append(words)
 
     # --- the end of an epoch ----------------------------------------------------------------------------------
@@ -390,14 +381,12 @@ class Program:
 
 
 def car(root: Cid, blocks: Iterable[tuple[Cid, bytes]]) -> bytes:
-    """Return a CAR."""
     file = BytesIO()
     write_car(file, [root], blocks)
     return file.getvalue()
 
 
 def play(seed: int) -> Play:
-    """Run one program."""
     program = Program(seed)
     machine, blocks, played = program.machine, EpochEndBlocks(NoBlocks(), collect), program.played
     machine.restore(program.world.start)

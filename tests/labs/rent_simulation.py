@@ -72,7 +72,6 @@ class Simulation:
         self._returning: dict[int, list[_Actor]] = {}
 
     def run(self) -> list[Sample]:
-        """Return a sample every thousand epochs."""
         samples = list[Sample]()
         for epoch in range(self._machine.context.epoch + 1, self._epochs + 1):
             self._machine.advance(epoch=ChainEpoch(epoch), base_fee=TokenAmount(100))

@@ -72,7 +72,6 @@ class ActorStage(Stage):
         return self.apply(to, *items, value=value, data=data, sender=account, gas=gas)
 
     def delegate(self, account: Account, delegate: EthAddress, nonce: int = 0) -> None:
-        """Delegate an account by its own message."""
         assert self.apply_as(account, SINK, self.authorize(account, delegate, nonce))[0]
 
     def refused(self, *items: Authorization) -> str:
@@ -506,7 +505,6 @@ class TestNode:
 
 
 def logs(stage: Stage, result: ApplyResult) -> Iterator[tuple[EthAddress | None, tuple[bytes, ...], bytes]]:
-    """Yield emitter, topics and data of the events that are logs."""
     for event in result.events:
         log, actor = entries_to_log(event.entries), stage.machine.state_tree.get_actor(event.emitter)
         assert log is not None

@@ -62,7 +62,6 @@ def waiting(network: Network) -> int:
 
 
 def posted(network: Network) -> None:
-    """Post a message in the network's next block."""
     before = waiting(network)
     expiry = network.block_number + 9
     params = post_params(Address.id(ActorID(99)), METHOD_SEND, gas=10_000_000, expiry=expiry)

@@ -90,7 +90,6 @@ class Stage:
         self.machine.advance(epoch=self.epoch, base_fee=TokenAmount(PRICE))
 
     def post(self, params: bytes, value: int = 10**15, sender: Address | None = None) -> ApplyResult:
-        """Send a message from an account to the outbox."""
         return self.machine.apply_implicit(
             Message(Address.id(OUTBOX), sender or self.alice, value=TokenAmount(value), method=POST, params=params)
         )
@@ -103,7 +102,6 @@ class Stage:
         return found
 
     def deliver(self) -> None:
-        """Advance to the next epoch and run its deliveries."""
         self.next_epoch()
         deliver(self.machine)
 

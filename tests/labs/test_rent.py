@@ -132,7 +132,6 @@ class Stage:
         return archived_actor(self.machine.store, self.state(self.tenant))
 
     def archive(self) -> ArchivedActor:
-        """Let the tenant expire."""
         assert self.by_tenant(PAY, b"") == 0
         collect(self.machine)
         self.next_epoch(GRACE)
@@ -356,8 +355,6 @@ def test_inspect_reports_archived_actor(stage: Stage) -> None:
 
 
 class TestEpochs:
-    """Bounded work per epoch."""
-
     def test_the_rest_is_for_the_next_epoch(self, stage: Stage) -> None:
         books = stage.books()
         fake = [ActorID(2_000_000 + place) for place in range(EPOCH_ACTORS * 2 + 50)]

@@ -38,19 +38,16 @@ MEBIBYTE = 1 << 20
 
 @cache
 def spin() -> bytes:
-    """A guest that loops forever."""
     return guest("(loop $on (br $on)) unreachable")
 
 
 @cache
 def trap() -> bytes:
-    """A guest that always traps."""
     return guest("unreachable")
 
 
 @cache
 def liar() -> bytes:
-    """A guest that returns a nonexistent block."""
     return guest("(i32.const 77)")
 
 
@@ -65,7 +62,6 @@ def glutton() -> bytes:
 
 @cache
 def windbag() -> bytes:
-    """A guest that returns a mebibyte."""
     return guest(
         f"""(drop (call $block_create (i32.const 0) (i64.const 0x55) (i32.const 64) (i32.const {MEBIBYTE})))
         (i32.load (i32.const 0))""",
@@ -202,7 +198,6 @@ def descent(stage: Stage) -> list[int]:
 
 
 def state_of(stage: Stage, actor: Address) -> object:
-    """Return the state root of a native actor."""
     found = stage.network.machine.actor(actor)
     assert found is not None
     return get_object(stage.network.machine.store, found.head)

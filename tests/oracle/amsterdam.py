@@ -108,7 +108,6 @@ def _authorizations() -> list[dict[str, Any]]:
 
 
 def cases() -> dict[str, dict[str, Any]]:
-    """Return the inputs by name."""
     return {
         "proposals": proposals(),
         "refunds": refunds(),
@@ -117,7 +116,6 @@ def cases() -> dict[str, dict[str, Any]]:
 
 
 def main(file: str, evm: str) -> None:
-    """Record geth's output of each case."""
     with tempfile.TemporaryDirectory() as folder:
         recorded = {name: {**case, "expected": expected(evm, case, folder)} for name, case in cases().items()}
     Path(file).write_bytes(gzip.compress(json.dumps(recorded, sort_keys=True).encode(), mtime=0))

@@ -71,7 +71,6 @@ class Sealer(ChainImport):
     found: dict[str, Any] | None = None
 
     def seal(self, header: Header, transactions: list[bytes], ommers: list[Header]) -> bytes:
-        """Return a whole block."""
         self.found = {}
         with suppress(_Drafted):
             self.import_block(encode(header, transactions, ommers))
@@ -94,7 +93,6 @@ class Sealer(ChainImport):
 
 
 def encode(header: Header, transactions: list[bytes], ommers: list[Header]) -> bytes:
-    """Return a block's encoding."""
     parts: list[rlp.Item] = [
         rlp.decode(header.rlp()),
         [rlp.decode(raw) for raw in transactions],
@@ -104,7 +102,6 @@ def encode(header: Header, transactions: list[bytes], ommers: list[Header]) -> b
 
 
 def header_after(parent: Header, fork: Fork, parent_fork: Fork, timestamp: int, miner: EthAddress) -> Header:
-    """Return the header of an empty block."""
     number = parent.number + 1
     first = fork.has_base_fee and not parent_fork.has_base_fee
     fee = 10**9 if first else next_base_fee(parent.base_fee or 0, parent.gas_used, parent.gas_limit)
@@ -136,7 +133,6 @@ def header_after(parent: Header, fork: Fork, parent_fork: Fork, timestamp: int, 
 
 
 def later_fields(fork: Fork, fee: int, excess: int) -> dict[str, Any]:
-    """Return the fields of later forks."""
     values = {
         "base_fee": fee, "withdrawals_root": EMPTY_ROOT, "blob_gas_used": 0, "excess_blob_gas": excess,
         "beacon_root": bytes(32), "requests_hash": requests_hash([]), "access_list_hash": BlockAccessList().hash(),
@@ -146,7 +142,6 @@ def later_fields(fork: Fork, fee: int, excess: int) -> dict[str, Any]:
 
 
 def accounts() -> dict[EthAddress, AllocAccount]:
-    """Return the accounts of each chain."""
     return {
         SENDER: AllocAccount(10**20),
         WORKER: AllocAccount(1, 1, assemble(WORK), {1: 9}),
@@ -257,7 +252,6 @@ _NAMES: Final = {
 
 
 def header_json(header: Header) -> dict[str, Any]:
-    """Return a header's fields and hash."""
     found = {field.name: getattr(header, field.name) for field in fields(Header)}
     named = {_NAMES.get(name, name): value for name, value in found.items() if value is not None}
     values = {name: hex(value) if isinstance(value, int) else _hex(value) for name, value in named.items()}
@@ -265,7 +259,6 @@ def header_json(header: Header) -> dict[str, Any]:
 
 
 def account_json(account: AllocAccount) -> dict[str, Any]:
-    """Return an account's fields."""
     slots = {f"0x{key:064x}": f"0x{word:064x}" for key, word in account.storage.items()}
     return {"balance": hex(account.balance), "nonce": hex(account.nonce), "code": _hex(account.code), "storage": slots}
 

@@ -85,7 +85,6 @@ SYSTEM_CONTRACTS: Final = {
 
 
 def system_accounts() -> dict[str, Any]:
-    """Return the accounts of the system contracts."""
     return {at: {"balance": "0x0", "nonce": "0x1", "code": f"0x{code}"} for at, code in SYSTEM_CONTRACTS.items()}
 
 
@@ -157,7 +156,6 @@ def accounts(rng: Random, fork: Fork) -> dict[str, Any]:
 
 
 def environment(fork: Fork) -> dict[str, Any]:
-    """Return a block's environment."""
     values: dict[str, Any] = {
         "currentCoinbase": COINBASE,
         "currentGasLimit": "0x1c9c380" if fork.execution_gas_cap is None else "0x5f5e100",
@@ -181,7 +179,6 @@ def environment(fork: Fork) -> dict[str, Any]:
 
 
 def transactions(rng: Random, fork: Fork) -> Iterator[dict[str, Any]]:
-    """Yield a block's transactions."""
     for nonce in range(_TRANSACTIONS):
         creates = rng.randrange(5) == 0
         kind = rng.choice(
@@ -232,7 +229,6 @@ def authorization(rng: Random, sender_nonce: int) -> dict[str, Any]:
 
 
 def expected(evm: str, given: dict[str, Any], folder: str) -> dict[str, Any]:
-    """Return go-ethereum's output for a block."""
     text = json.dumps({part: given[part] for part in ("alloc", "env", "txs")})
     done = subprocess.run(
         [evm, "t8n", *(f"--input.{part}=stdin" for part in ("alloc", "env", "txs")),
@@ -247,7 +243,6 @@ def expected(evm: str, given: dict[str, Any], folder: str) -> dict[str, Any]:
 
 
 def without_access_list(output: dict[str, Any]) -> None:
-    """Remove the access list from go-ethereum's output."""
     for name in ("blockAccessList", "blockAccessListHash"):
         output["result"].pop(name, None)
 

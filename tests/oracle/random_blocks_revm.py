@@ -21,7 +21,6 @@ FORK_NAMES: Final = ("Petersburg", "Istanbul", "Berlin", "London", "Shanghai", "
 
 
 def revm_result(stream: tuple[IO[str], IO[str]], given: dict[str, Any], spec: str) -> dict[str, Any]:
-    """Return revm's result of a block."""
     to, from_ = stream
     parts = {name: given[name] for name in ("alloc", "env", "txs")}
     to.write(json.dumps({**parts, "spec": spec, "sender": SENDER}) + "\n")

@@ -146,7 +146,6 @@ def proposed(fork: str) -> dict[str, Any]:
 
 
 def cases() -> dict[str, dict[str, Any]]:
-    """Return the inputs by name."""
     others = {name: alias for alias, name in ALIASES.items()}
     found = {}
     for fork in [*(others.get(name, name) for name in fork_names()), *CHAINS]:
@@ -158,7 +157,6 @@ def cases() -> dict[str, dict[str, Any]]:
 
 
 def main(file: str, evm: str) -> None:
-    """Record geth's output of each case."""
     recorded = {}
     for name, case in cases().items():
         with tempfile.TemporaryDirectory() as folder:

@@ -41,7 +41,6 @@ class Checkout:
             (self.path / tool).symlink_to(found)
 
     def command(self, name: str, script: str) -> None:
-        """Put a shell script on the PATH."""
         (self.path / name).write_text(f"#!/bin/sh\n{script}\n")
         (self.path / name).chmod(0o755)
 

@@ -115,7 +115,6 @@ MACHINE_PATH = re.compile(r"(?<![\w.~$}*-])/(?:home|root|Users|work|opt|mnt)/\w+
 
 @cache
 def texts(*patterns: str) -> dict[str, str]:
-    """Yield the project's own files with their text, by path in the project."""
     paths = {path.relative_to(PROJECT).as_posix(): path for path in own_files(*patterns)}
     return {name: path.read_text() for name, path in paths.items() if not name.endswith(BINARY)}
 

@@ -248,7 +248,6 @@ def asked(project: Path) -> str:
 
 
 def object_times(project: Path) -> dict[str, int]:
-    """Return the time of each object file."""
     return {path.name: path.stat().st_mtime_ns for path in project.glob("build/*/objects/**/*.o")}
 
 

@@ -61,6 +61,5 @@ class CountingStore(MemoryStore):
             self.put(cid, data)
 
     def forget(self) -> None:
-        """Clear the counts."""
         self.reads.clear()
         self.writes.clear()

@@ -343,7 +343,6 @@ def test_the_older_kind_of_index_is_read(tmp_path: Path) -> None:
 
 
 def with_index(change: Callable[[bytearray], bytes | bytearray]) -> bytes:
-    """Return go-car's file with another index."""
     start = int.from_bytes(GO_CAR[43:51], "little")
     return GO_CAR[:start] + bytes(change(bytearray(GO_CAR[start:])))
 

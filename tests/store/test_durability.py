@@ -187,7 +187,6 @@ def test_folder_reopens_while_its_error_is_still_referenced(tmp_path: Path) -> N
 
 
 def failing(kind: str, folder: Path, *prefix: str) -> list[str]:
-    """Return the output of tests/store/failing_disk.py for a failing disk."""
     command = [*prefix, sys.executable, "-m", "tests.store.failing_disk", kind, str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -253,7 +253,6 @@ def test_types_may_recurse_via_collections_links_and_optionals() -> None:
 
 
 def schema_data(schema: Schema) -> dict[str, Any]:
-    """Return the data model form of a schema."""
     found: dict[str, Any] = {"types": {name: type_dmt(kind) for name, kind in schema.types.items()}}
     if schema.advanced:
         found["advanced"] = {name: {"advanced": {}} for name in schema.advanced}

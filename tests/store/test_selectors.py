@@ -309,7 +309,6 @@ class Selected:
 
 
 def select(store: Blockstore, root: Cid, selector: Selector, most: int = MAX_NODES) -> Iterator[Selected]:
-    """Return the nodes of a walk."""
     for visit in walk(store, root, selector, most):
         matcher, value = _matcher(visit.selector), visit.value
         if matcher is not None and matcher.subset is not None:

@@ -73,7 +73,6 @@ class Play:
 
 
 def play(seed: int, plant: Plant | None = None) -> Play:
-    """Run a program."""
     with stage() as at:
         program = Program(at, Random(seed), plant)
         program.run()
@@ -82,8 +81,6 @@ def play(seed: int, plant: Plant | None = None) -> Play:
 
 
 class Program:
-    """A program that runs, and its books."""
-
     def __init__(self, at: Stage, rng: Random, plant: Plant | None) -> None:
         self.at, self.rng, self.plant, self.found = at, rng, plant, Play(0)
         weight = rng.choice([WHOLE, WHOLE * 3 // 10, WHOLE // 2, WHOLE // 2])
@@ -215,7 +212,6 @@ class Program:
         self._govern(methods.REGISTER_STREAM, [id_, self._weight(max(0, room)), first, activation])
 
     def _narrow(self, record: list[int]) -> list[int]:
-        """A flat record of half the weight that there is."""
         half = weight_at(record, self.at.epoch) // 2
         return [half, 0, self.at.epoch, half, half]
 
@@ -276,7 +272,6 @@ class Program:
         return id_, number(writer) if self.rng.random() < 0.95 else self._writer(), shares
 
     def _whole(self) -> list[list[Any]]:
-        """A map whose shares are a whole."""
         wallets = self.rng.sample(RECIPIENTS, self.rng.randrange(1, 6))
         cuts = sorted(self.rng.sample(range(1, WHOLE), len(wallets) - 1))
         parts = [after - before for before, after in zip([0, *cuts], [*cuts, WHOLE], strict=True)]

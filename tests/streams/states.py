@@ -193,7 +193,6 @@ class Block:
         self.accrued = accrued
 
     def explicit(self) -> Iterator[tuple[int, list[Any]]]:
-        """Streams with a distribution."""
         return ((one[0], one[2]) for one in self.streams if one[2] is not None)
 
 
@@ -222,7 +221,6 @@ def liability(block: Block) -> int:
 
 
 def weight_at(record: Sequence[int], epoch: int) -> int:
-    """Return a stream's weight at an epoch."""
     start, slope, since, floor, cap = record
     return min(max(start + slope * (epoch - since), floor), cap)
 
@@ -429,7 +427,6 @@ def state(seed: int) -> tuple[list[Any], list[Any]]:
 
 
 def two_streams() -> tuple[list[Any], list[Any]]:
-    """The miners' stream, and one of one recipient."""
     distribution = [id_bytes(ONE_WRITER), [[id_bytes(RECIPIENT), WHOLE]], [], []]
     return [[[1, flat(WHOLE * 95 // 100), None], [2, flat(WHOLE // 20), distribution]], [], []], [[2, b""]]
 
@@ -490,7 +487,6 @@ def _swapped(streams: list[Any], accrued: list[Any], _rng: Random) -> None:
 
 
 def _one(rng: Random, *ways: Callable[[], object]) -> None:
-    """Break it in one of several ways."""
     rng.choice(ways)()
 
 

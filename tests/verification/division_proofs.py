@@ -53,7 +53,6 @@ class _Division:
         self._quotients, self._remainders = z3.Function("quotient", *sorts), z3.Function("remainder", *sorts)
 
     def quotient(self, a: Any, b: Any) -> Any:
-        """Return a / b, of the operands' width."""
         x, y = self.widened(a), self.widened(b)
         found = self._quotients(x, y)
         self.facts += [
@@ -64,7 +63,6 @@ class _Division:
         return z3.Extract(a.size() - 1, 0, found)
 
     def remainder(self, a: Any, b: Any) -> Any:
-        """Return the remainder of a / b, of the divisor's width."""
         x, y = self.widened(a), self.widened(b)
         found = self._remainders(x, y)
         self.facts += [
@@ -183,7 +181,6 @@ def region_module(opcode: int) -> bytes:
 
 @cache
 def interpreter() -> Module:
-    """Return the interpreter's module."""
     return Module(INTERPRETER.read_bytes())
 
 
@@ -545,7 +542,6 @@ def expected(opcode: int, a: int, b: int, modulus: int = 0) -> int:
 
 
 def words(limbs: tuple[int, ...] = LIMBS) -> list[int]:
-    """Return all words of these limbs."""
     return [sum(limb << 64 * at for at, limb in enumerate(each)) for each in product(limbs, repeat=4)]
 
 

@@ -134,7 +134,6 @@ def _row(words: type[WordEmitter], place: int, begins: bool) -> Callable[[], str
 
 
 def _product(words: type[WordEmitter], sizes: tuple[int, int]) -> Callable[[], str | None]:
-    """A product with a word of one limb, in the same way."""
 
     def counterexample() -> str | None:
         model, products, (a, b) = _with_products(sizes)

@@ -235,16 +235,13 @@ class Module:
         return self._decoded[index]
 
     def parameters(self, index: int) -> int:
-        """Return the number of a function's parameters."""
         return self._types[self._signatures[index]][0]
 
     def callees(self, index: int) -> list[int]:
-        """Return the functions that a function calls by index, each once."""
         found = (each.operands[0] for each in self.function(index).code if each.opcode == CALL)
         return sorted(set(found))
 
     def _read_sections(self) -> dict[int, int]:
-        """Return where the content of each section begins."""
         found, place = {}, 8
         while place < len(self._data):
             begin, kind = place, self._data[place]
@@ -396,8 +393,6 @@ _MAX_STEPS: Final = 20_000
 
 
 class Divisions(Protocol):
-    """Meaning of the division instructions."""
-
     def machine(self, opcode: int, a: Any, b: Any) -> Any:
         """Return the result of i64.div_s, div_u, rem_s or rem_u (0x7F to 0x82)."""
 
@@ -447,7 +442,6 @@ class World:
         return z3.Concat(*(self.read(address + 8 * limb, 8) for limb in (3, 2, 1, 0)))
 
     def put_word(self, address: int, value: Any) -> None:
-        """Write a word of four limbs."""
         for limb in range(4):
             low = self.bits * limb
             self.write(address + 8 * limb, 8, z3.Extract(low + self.bits - 1, low, value))
@@ -620,7 +614,6 @@ class Execution:
 
 
 def _size(kind: int, bits: int) -> int:
-    """Return the width of a type."""
     if kind == _I32:
         return 32
     return 2 * bits if kind == _V128 else bits

@@ -404,7 +404,6 @@ def _input(place: int, side: int, rng: Random) -> bytes:
 
 
 def _value(actor: str, term: Term, rng: Random, nullable: bool = False) -> Any:
-    """Return data of a type."""
     if nullable and rng.random() < 0.5:
         return None
     schema = actor_schema(actor)

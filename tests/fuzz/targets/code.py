@@ -356,7 +356,6 @@ def generated_library(rng: Random) -> bytes:
 
 
 def _library(other: int) -> bytes:
-    """Return a library that re-exports imports of another one."""
     text = f'(import "lib:{show(NAMES[other])}" "f0" (func (param i32) (result i32)))'
     return wasm(f'(module {text} (func (export "f1")) (export "f0" (func 0)))')
 
@@ -409,7 +408,6 @@ def mutate_libraries(data: bytes, rng: Random) -> bytes:
 
 
 def _read_again() -> None:
-    """Disable the cache of read modules."""
     replace_attribute(LinkedModules, "_read_module", lambda _, __, wasm: _counting_read(wasm))
     replace_attribute(linked._Programs, "get", lambda _, __: None)
 

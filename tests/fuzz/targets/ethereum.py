@@ -242,7 +242,6 @@ def mutate_transition(data: bytes, rng: Random) -> bytes:
 
 
 def _damaged(value: Any, rng: Random) -> Any:
-    """Replace a value at any depth."""
     keys = [*value] if isinstance(value, dict) else [*range(len(value))] if isinstance(value, list) else []
     if not keys or rng.random() < 0.1:
         return rng.choice(WRONG) if rng.random() < 0.7 else trees.mutated(value, rng)

@@ -381,7 +381,6 @@ def _state() -> tuple[str, str]:
 
 
 def machine_bundle() -> list[tuple[Any, bytes]]:
-    """Return the blocks that a runner already has."""
     from hypervisor.bundles.bundle import Bundle
 
     return list(Bundle.embedded().blocks)
@@ -428,7 +427,6 @@ def _vector_message(nonce: int, to: Address, method: int, value: int) -> Message
 
 
 def vectors() -> list[dict[str, Any]]:
-    """Return the vectors from which inputs are made."""
     name = method_number("Name")
     return [
         _vector("transfer", _vector_message(0, OTHER, 0, 5)),

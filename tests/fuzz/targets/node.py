@@ -80,8 +80,6 @@ def _is_answered(response: dict[str, Any]) -> bool:
 
 
 class _Served:
-    """A network with its dispatcher."""
-
     def __init__(self) -> None:
         limits = NodeLimits(body=1 << 16, batch=8, response=1 << 20, log_span=50, logs=100, mined=20)
         self.node = Node(Network(), limits)
@@ -353,7 +351,6 @@ class Stage:
 
     @property
     def machine(self) -> Hypervisor:
-        """Return the machine of the network."""
         return self.world.machine
 
 

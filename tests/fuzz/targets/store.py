@@ -303,7 +303,6 @@ def _got(car: IndexedCar, cid: Cid) -> bool:
 
 @cache
 def _file() -> Path:
-    """Return the file shared by all inputs."""
     return Path(mkdtemp(prefix="fuzz-car-")) / "input.car"
 
 

@@ -84,7 +84,6 @@ def _use_hamt(store: trees.ArbitraryLinkStore, width: int, operations: list[Any]
 
 
 def _calls(operations: list[Any]) -> Iterator[tuple[int, int, bytes]]:
-    """Return the valid operations."""
     for operation in operations[:20]:
         match operation:
             case [int(kind), int(number), bytes(name)]:

@@ -331,7 +331,6 @@ DATA = b"\x44\x7d\xd6\x0c\x21"
 
 
 def after(*frames: BacktraceFrame, cause: str = "") -> str:
-    """Return the remaining reason."""
     found = Backtrace()
     if cause:
         found.set_cause(cause)

@@ -76,7 +76,6 @@ def apply(world: World, message: Message) -> ApplyResult:
 
 
 def priced(world: World, to: Address, gas_limit: int = 2_000_000, **fields: Any) -> Message:
-    """Return a message with a fee cap of twice the base fee."""
     fees = {"gas_limit": Gas(gas_limit), "gas_fee_cap": TokenAmount(2 * BASE_FEE), "gas_premium": TokenAmount(7)}
     return world.message(to, **{"method": METHOD_SEND, **fees, **fields})
 

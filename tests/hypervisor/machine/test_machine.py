@@ -57,7 +57,6 @@ def balance(machine: Hypervisor, address: Address) -> int:
 
 
 def writing(data: bytes) -> Script:
-    """Return a script that makes a block its state."""
 
     def script(kernel: Kernel, _params: BlockId) -> None:
         kernel.self_.set_root(kernel.ipld.link(kernel.ipld.create(DAG_CBOR, data)))

@@ -70,7 +70,6 @@ def payment(sender: int, to: Address, value: int, nonce: int = 0) -> Message:
 
 
 def called(sender: int, what: int, word: bytes = bytes(32), nonce: int = 0) -> Message:
-    """Return a call of the first contract."""
     on = stage("filecoin")
     data = bytes([what]) + word
     transaction = Transaction(DYNAMIC_FEE, 31_415_926, nonce, on.contracts[0], 0, data, GAS["filecoin"], 2 * FEE, FEE)
@@ -78,7 +77,6 @@ def called(sender: int, what: int, word: bytes = bytes(32), nonce: int = 0) -> M
 
 
 def execute_both_ways(messages: list[Message], parallel: Parallel) -> list[ApplyResult | str]:
-    """Return the results of a block, which are equal both ways."""
     on = stage("filecoin")
     serial = execute(on, messages)
     assert execute(on, messages, parallel, foresees=False) == serial

@@ -71,7 +71,6 @@ def fill(folder: Path, count: int, seed: int) -> None:
 
 
 def expected(machine: Hypervisor, number: int, seed: int) -> ActorState:
-    """Return the expected state of an actor by number, according to the machine's manifest."""
     code = machine.manifest.code(kind_of(number))
     return ActorState(code, nonce=number % 7, balance=TokenAmount(seed + number))
 

@@ -137,14 +137,12 @@ def committed(base: RocksStore, store: BufferedStore) -> Iterator[Any]:
 
 
 def kind_of(number: int) -> str:
-    """Return the type of an actor by number."""
     return "ethaccount" if number % 10 == 0 else "storageminer" if number % 2 else "evm"
 
 
 def actor(
     store: BufferedStore, manifest: Manifest, version: int, templates: dict[str, list[Any]], number: int
 ) -> ActorState:
-    """Return an actor by number, with a state of its own."""
     kind = kind_of(number)
     code, balance = manifest.code(kind), TokenAmount(number)
     if kind == "ethaccount":
@@ -203,7 +201,6 @@ def migrate(folder: Path, version: int, forget: bool = False) -> dict[str, float
 
 
 def read_back(folder: Path, version: int, count: int) -> int:
-    """Return the number of actors with the expected new code."""
     with RocksStore.open(folder) as base:
         store = BufferedStore(base)
         _, new = manifests(store, version)

@@ -64,7 +64,6 @@ def upgrade(machine: Hypervisor, progress: Callable[[int], None] | None = None) 
 
 
 def plain_root() -> Cid:
-    """Return the root of the same upgrade in memory."""
     with Hypervisor.open(network=28) as machine:
         fill(machine)
         machine.flush()

@@ -135,7 +135,6 @@ class Stage:
         return self.machine.apply(message)
 
     def call(self, caller: Caller, function: str, arguments: tuple[Any, ...]) -> ApplyResult:
-        """Call a function of a caller in a transaction of ETHEL."""
         calldata = caller.interface.encode_call(caller.function(function), *arguments)
         return self.apply(caller.address, INVOKE_EVM, invoke_params(calldata), 0, ETHEL)
 
@@ -278,17 +277,14 @@ class Case:
 
     @property
     def method(self) -> str:
-        """Name in the table."""
         return f"{self.api}.{self.function}"
 
 
 def fil(address: Address | bytes) -> tuple[bytes]:
-    """Return a CommonTypes.FilAddress."""
     return (address.to_bytes() if isinstance(address, Address) else address,)
 
 
 def big(number: int) -> tuple[bytes, bool]:
-    """Return a CommonTypes.BigInt."""
     magnitude = abs(number)
     return magnitude.to_bytes((magnitude.bit_length() + 7) // 8 or 1, "big"), number < 0
 
@@ -532,5 +528,4 @@ _NAMES: Final = {"changePeerId": "ChangePeerID", "getPeerId": "GetPeerID", "chan
 
 
 def _number(function: str) -> int:
-    """Return the method number of a function of the library."""
     return method_number(_NAMES.get(function, function[0].upper() + function[1:]))

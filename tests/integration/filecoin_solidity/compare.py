@@ -283,7 +283,6 @@ class Column:
     evm: str = "py-evm"
 
     def run(self, artifacts: Path) -> list[tuple[Case, Compared]]:
-        """Run all cases."""
         bundle = Bundle.embedded() if self.own else Bundle.open(data_file(OFFICIAL))
         stage = Stage(bundle, artifacts / self.package, self.evm)
         try:
@@ -339,19 +338,16 @@ def _cells(
 
 
 def rendered(rows: Mapping[str, list[str]]) -> str:
-    """Return the table in Markdown."""
     titles = ["function", "succeed", "refused", *(column.title for column in COLUMNS)]
     lines = [titles, ["---"] * len(titles), *([f"`{method}`", *row] for method, row in rows.items())]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def documented() -> str:
-    """Return the table of the document."""
     return _parts()[1]
 
 
 def write(table: str) -> None:
-    """Write the table into the document."""
     before, _, after = _parts()
     DOCUMENT.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}")
 
@@ -364,6 +360,5 @@ def _parts() -> tuple[str, str, str]:
 
 
 def documented_rows() -> dict[str, list[str]]:
-    """Return the rows of the document's table by function."""
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in documented().splitlines()[2:]]
     return {line[0].strip("`"): line[1:] for line in lines}

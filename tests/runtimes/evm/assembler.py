@@ -58,6 +58,5 @@ def returned_word(expression: str) -> bytes:
 
 
 def error_data(signature: str, *arguments: Any) -> bytes:
-    """Return the revert data of an error with these arguments."""
     types = signature[signature.index("(") + 1 : -1].split(",")
     return keccak(signature.encode())[:4] + abi_encode(types, arguments)

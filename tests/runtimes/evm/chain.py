@@ -36,7 +36,6 @@ class Chain:
     def send(
         self, to: Address, method: int, params: bytes = b"", value: int = 0, gas_limit: Gas = BLOCK_LIMIT
     ) -> ApplyResult:
-        """Apply an explicit message."""
         message = Message(
             to=to,
             from_=SENDER,
@@ -57,7 +56,6 @@ class Chain:
         return self.deploy_init(deployer(runtime), value)
 
     def deploy_init(self, init_code: bytes, value: int = 0) -> EthAddress:
-        """Create a contract with this init code."""
         result = self.send(Address.id(EAM_ACTOR), CREATE_EXTERNAL_METHOD, byte_string(init_code), value)
         assert result.exit_code == 0, result.message
         return CreateReturn.decode(result.return_data).eth_address
@@ -65,7 +63,6 @@ class Chain:
     def invoke(
         self, contract: EthAddress, calldata: bytes = b"", value: int = 0, gas_limit: Gas = BLOCK_LIMIT
     ) -> ApplyResult:
-        """Call a contract."""
         return self.send(to_filecoin(contract), INVOKE_EVM, invoke_params(calldata), value, gas_limit)
 
     def call(self, contract: EthAddress, calldata: bytes = b"", value: int = 0) -> bytes:
@@ -75,7 +72,6 @@ class Chain:
         return invoke_return(result.return_data)
 
     def state(self, contract: EthAddress) -> EvmState:
-        """Return a contract's state from its head."""
         actor = self.machine.actor(to_filecoin(contract))
         assert actor is not None
         return EvmState.decode(self.machine.store.get(actor.head))

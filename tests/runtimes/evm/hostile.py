@@ -90,7 +90,6 @@ class OnFilecoin:
         self.chain = Chain(open_machine(evm=evm, **options))
 
     def run(self, code: bytes, gas: int) -> Any:
-        """Return a contract's exit code, and whether it used all gas."""
         result = self.chain.invoke(self.chain.deploy(code), gas_limit=Gas(gas))
         return [result.exit_code, result.gas_used == gas]
 
@@ -132,7 +131,6 @@ class OnEthereum:
         self._before = self._machine.snapshot()
 
     def run(self, code: bytes, gas: int) -> Any:
-        """Return the end of a contract."""
         result, _ = self._apply({CONTRACT: AllocAccount(balance=1, code=code)}, CONTRACT, b"", gas)
         return [int(not result.success), result.gas_used == gas]
 
@@ -200,7 +198,6 @@ def in_kib(name: str) -> int:
 
 
 def hexed(address: bytes) -> str:
-    """Return an address as a program pushes it."""
     return "0x" + address.hex()
 
 

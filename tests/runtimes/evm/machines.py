@@ -142,7 +142,6 @@ def run(code: bytes, host: FakeHost | None = None, calldata: bytes = b"", value:
 
 
 def rules_of(number: int) -> EvmRules:
-    """Return the rules of a network version."""
     return filecoin_evm_rules(network_version(number))
 
 
@@ -228,8 +227,6 @@ def create(init: bytes, value: int = 0, salt: int | None = None) -> str:
 
 @dataclass
 class After:
-    """The effects of a transaction."""
-
     result: TransactionResult
     accounts: dict[EthAddress, AllocAccount]
     slots: Mapping[int, int] = field(init=False)
@@ -264,7 +261,6 @@ class Twins:
         value: int = 0,
         block: EthereumBlock | None = None,
     ) -> After:
-        """Run it on one machine, which is restored."""
         machine = self.machines[engine]
         before, context = machine.snapshot(), machine.context
         try:

@@ -382,7 +382,6 @@ def _with_block(field: int, block: object) -> Callable[[list[Any], Put], object]
 
 
 def _with_child(state: list[Any], put: Put) -> object:
-    """Return a state whose root is a node with an invalid child."""
     root = put([b"\x01", [{"l": [put("no node"), 245, bytes(31)]}]])
     return [*state[:STORAGE], root, *state[STORAGE + 1 :]]
 

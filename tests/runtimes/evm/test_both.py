@@ -58,7 +58,6 @@ class Bent:
 
 
 def dearer(name: str, by: int = 1) -> PyEvmTable:
-    """Return a table in which one opcode costs more."""
     number = OPCODE_NUMBERS[name]
     opcode = replace(RULES.opcodes[number], gas=RULES.opcodes[number].gas + by)
     return PyEvmTable(replace(RULES, opcodes={**RULES.opcodes, number: opcode}))

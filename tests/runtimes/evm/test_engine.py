@@ -44,7 +44,6 @@ words = st.integers(0, U256)
 
 
 def word(code: bytes, host: FakeHost | None = None, **frame: Any) -> int:
-    """Return the word that a program returns."""
     outcome = run(code, host, **frame)
     assert isinstance(outcome, FrameOutcome)
     assert outcome.status is Status.SUCCESS
@@ -376,7 +375,6 @@ def test_endless_loop_with_max_gas_is_interrupted_at_once(evm: str, rules: str, 
         chain = Chain(machine)
 
         def loop(gas: int) -> ApplyResult:
-            """Init code that loops forever."""
             return chain.send(Address.id(EAM_ACTOR), CREATE_EXTERNAL_METHOD, byte_string(FOREVER), gas_limit=Gas(gas))
 
         assert loop(little).exit_code == ExitCode.SYS_OUT_OF_GAS  # what must be compiled is compiled now

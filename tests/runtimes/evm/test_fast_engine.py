@@ -44,7 +44,6 @@ TINY = bytes.fromhex("0061736d01000000")
 
 @pytest.fixture
 def compilations(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """Record the compiled modules."""
     compiled: list[bytes] = []
     compile_ = WasmtimeEngine.compile
 
@@ -156,7 +155,6 @@ FAILING = "9 5 SSTORE 77 BALANCE"
 
 
 def open_under(rules: str) -> Hypervisor:
-    """Return a machine under these rules, with a block that has gas for any message."""
     block = EthereumBlock("Cancun", gas_limit=1 << 40) if rules == "ethereum" else None
     context = MachineContext(base_fee=TokenAmount(0), block=block)
     return open_machine(evm="fast", rules=rules, context=context)

@@ -118,7 +118,6 @@ def test_a_jump_lands_only_where_the_code_lets_it(destination: str, why: str) ->
 
 
 def jump_to(engine: str, destination: str) -> tuple[str, bytes, int, dict[int, int]]:
-    """Return the outcome of a jump to a computed destination."""
     code = assemble("JUMPDEST 0 SLOAD POP") + b"\x5b" + assemble(f"5 POP {destination} CALLDATASIZE ADD JUMP JUMPDEST")
     assert (code[:5], code[6]) == (bytes.fromhex("5b5f54505b"), 5)
     return outcome(engine, code, 3_000)
@@ -363,7 +362,6 @@ def put_in(tier: Tier) -> int:
 
 
 def region_count(instance: FastInstance) -> int:
-    """Return the number of regions installed in an instance."""
     return len(instance.regions.compiled) if isinstance(instance.regions, InstanceRegions) else 0
 
 

@@ -26,7 +26,6 @@ ME_AGAIN = "0 0 0 0 0 ADDRESS GAS CALL"
 
 
 def slots(chain: Chain, contract: bytes) -> dict[int, int]:
-    """Return a contract's storage according to its head."""
     storage = chain.state(EthAddress(contract)).storage
     assert storage is not None
     return dict(Kamt(chain.machine.store, storage).items())

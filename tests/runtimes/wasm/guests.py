@@ -45,7 +45,6 @@ IMPORTS = {
 
 
 def wasm(text: str) -> bytes:
-    """Compile a module from its text."""
     return bytes(wat2wasm(text))
 
 
@@ -88,7 +87,6 @@ def probe_result(machine: Hypervisor, *args: str, **options: Any) -> tuple[int, 
 
 
 def data(offset: int, content: bytes) -> str:
-    """Return a data segment."""
     return f'(data (i32.const {offset}) "{"".join(f"{chr(92)}{byte:02x}" for byte in content)}")'
 
 
@@ -116,7 +114,6 @@ def call(
 
 
 def bundle_modules(path: Path) -> Iterator[bytes]:
-    """Return the modules of a bundle in the manifest's order."""
     with path.open("rb") as file:
         for _, block in read_car(file):
             if block.startswith(b"\0asm"):

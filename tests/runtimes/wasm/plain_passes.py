@@ -39,7 +39,6 @@ def read_number(code: bytes, at: int, is_signed: bool = False) -> tuple[int, int
 
 
 def disassemble(code: bytes) -> list[Instruction]:
-    """Return the instructions of a function body."""
     result: list[Instruction] = []
     at = 0
     while at < len(code):

@@ -48,7 +48,6 @@ I32 = b"\x7f"
 
 @pytest.fixture
 def boundary() -> str:
-    """Only the raw one."""
     return "raw"
 
 

@@ -295,7 +295,6 @@ PLENTY = 10**12
 
 
 def counting(module: bytes) -> tuple[Store, Instance]:
-    """An instance in a store that counts instructions as fuel."""
     config = Config()
     config.consume_fuel = True
     config.wasm_multi_memory = True

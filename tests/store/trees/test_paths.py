@@ -348,8 +348,6 @@ def test_diff_of_large_trees_skips_shared_nodes(name: str) -> None:
 
 
 class Counting:
-    """A store that counts reads."""
-
     def __init__(self, store: Any) -> None:
         self.store, self.reads = store, 0
 

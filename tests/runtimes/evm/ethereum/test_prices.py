@@ -204,7 +204,6 @@ TIMES: Final = {
 
 
 def gas_under(fork: Fork, evm: str, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Return the program's gas under a modified fork."""
     monkeypatch.setattr(runtimes.evm.ethereum.forks, "FORKS", {**FORKS, fork.name: fork})
     with Hypervisor.open(rules="ethereum", evm=evm) as machine:
         machine.advance(block=EthereumBlock(fork.name, gas_limit=1 << 40))
