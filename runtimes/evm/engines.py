@@ -1,7 +1,7 @@
 """Registry of the EVM engines: their names, their availability, and their factories for a set of rules.
 
-`py-evm` is the reference engine, `fast` the fast one, `both` runs both and compares them. `fast:interpret` and
-`fast:compile` force one of its tiers, for tests. An engine's packages are imported when the first contract runs.
+`py-evm` is the reference engine, `fast` the fast one; `fast:interpret` and `fast:compile` force one of its tiers, for
+tests. An engine's packages are imported when the first contract runs.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ PLAIN_ENGINE: Final = "py-evm"
 FAST: Final = "fast"
 INTERPRET: Final = "fast:interpret"
 COMPILE: Final = "fast:compile"
-BOTH: Final = "both"
 
 _FAST_PACKAGE: Final = "runtimes.evm.fast"
 
@@ -70,25 +69,17 @@ def jump_pool() -> Pool:
     return cast("Pool", module.pool(module.RECORDED))
 
 
-def _both_engines(rules: EngineRules) -> EngineFactory:
-    from runtimes.evm.both import pair_engines
-
-    return pair_engines((PLAIN_ENGINE, FACTORIES[PLAIN_ENGINE](rules)), (FAST, FACTORIES[FAST](rules)))
-
-
 FACTORIES: Final[dict[str, Callable[[EngineRules], EngineFactory]]] = {
     PLAIN_ENGINE: _plain,
     **{tier: _fast(tier) for tier in (FAST, INTERPRET, COMPILE)},
-    BOTH: _both_engines,
 }
 """Factories by engine name; a test that injects a bug replaces one."""
-ENGINES: Final = tuple(FACTORIES)
 
 
 def check_engine(name: str) -> None:
     """Raise RuntimeUnavailable for an engine that is unknown or not installed."""
-    if name not in ENGINES:
-        raise RuntimeUnavailable(f"EVM engine '{name}' is not known: choose one of {', '.join(ENGINES)}")
+    if name not in FACTORIES:
+        raise RuntimeUnavailable(f"EVM engine '{name}' is not known: choose one of {', '.join(FACTORIES)}")
     if name != PLAIN_ENGINE and find_spec(_FAST_PACKAGE) is None:
         raise RuntimeUnavailable(f"the EVM engine '{name}' is not installed: choose {PLAIN_ENGINE}")
 

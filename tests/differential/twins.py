@@ -26,8 +26,9 @@ from hypervisor.types import EAM_ACTOR, SYSTEM_ACTOR, ChainEpoch, Gas, MethodNum
 from hypervisor.versions.network_versions import LATEST, NetworkVersion
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
 from store.cid import Cid, cid_of
+from tests.engines.side_by_side import BOTH
 
-RUNNERS: Final = ("both", "official")
+RUNNERS: Final = (BOTH, "official")
 """Runners of contracts. Ours is both our engines at once: if they differ, the case ends with an error."""
 ENGINES: Final = ("fast", "py-evm")
 """Runners without an official EVM actor."""

@@ -27,6 +27,7 @@ from runtimes.evm.engines import FACTORIES
 from runtimes.evm.fast.numbers import AccountFlag
 from tests.engines import worlds
 from tests.engines.scenes import ETHEREUM, RULES, SIZE, Batch, Call, batch
+from tests.engines.side_by_side import BOTH
 from tests.engines.worlds import EngineMachine, EthereumMachine, Outcome, machine_for
 from tests.planting import Tally
 from tests.runtimes.evm.assembler import NUMBERS
@@ -186,7 +187,7 @@ class Comparison:
 def watched(seed: int, number: int, program: int, gas_limit: int) -> str:
     """Return the first difference between the engines in a program, instruction by instruction; empty if equal."""
     drawn = batch(seed, number)
-    both = machine_for("both", drawn.rules)
+    both = machine_for(BOTH, drawn.rules)
     both.begin(drawn)
     try:
         both.attempt(drawn.calls[program], gas_limit)

@@ -1,7 +1,7 @@
 """Comparison of single frames, as a recorded run: the plain engine beside the fast one, including instruction costs.
 
 A program is a few of the grammar's statements, sometimes in a loop, with any amount of gas, on a host with its own
-prices that responds from dictionaries. The engines run side by side (`runtimes.evm.both`): each host call, its
+prices that responds from dictionaries. The engines run side by side (`tests.engines.side_by_side`): each host call, its
 arguments, the gas at it, each call that leaves the frame, and the frame's end must be equal. `python -m tests.engines`
 compares whole transactions; these frames are smaller and more numerous.
 """
@@ -20,7 +20,6 @@ from bridge.ethereum.addresses import EthAddress
 from bridge.gas import GasBudget
 from fvm_hypervisor.laboratory.pool import run_all
 from hypervisor.errors import ActorExit, HypervisorError, OutOfGas
-from runtimes.evm.both import EnginesDiffer, pair_engines
 from runtimes.evm.code import analyse
 from runtimes.evm.engine import EngineFactory, EngineRules, Frame, FrameOutcome, Status, SubcallOutcome
 from runtimes.evm.engines import COMPILE, FAST, INTERPRET, PLAIN_ENGINE, engine_factory
@@ -30,6 +29,7 @@ from tests.differential.grammar import THEMES, known_only
 from tests.engines.compare import dearer
 from tests.engines.grammar import EngineGrammar
 from tests.engines.scenes import ETHEREUM, FILECOIN, rules_by_name
+from tests.engines.side_by_side import EnginesDiffer, pair_engines
 from tests.planting import Tally
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.machines import CALLER, MYSELF, OTHER, FakeHost

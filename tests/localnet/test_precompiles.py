@@ -35,7 +35,7 @@ PLACE = "0x0000000000000000000000000000000000000a00"
 """An address with one nonzero byte like the network's own, so that calldata costs are equal."""
 IDENTITY, CURVE, EMPTY_SLOT = ("0x" + f"{number:040x}" for number in (4, 6, 0xA0))
 RULES = ["filecoin", "ethereum"]
-ENGINES = ["py-evm", "fast", "both"]
+ENGINES = ["py-evm", "fast"]
 WORD = 32
 CALLEE = "0x" + "cc" * 20
 

@@ -46,7 +46,7 @@ def main() -> int:
     """The exit code: 1 for a difference that is not listed, 2 without the suites."""
     parser = options(__doc__, 2000)
     parser.add_argument("--suite", action="append", choices=[*SUITES], help=f"these (default: {', '.join(QUICK)})")
-    parser.add_argument("--evm", default="fast", choices=["py-evm", "fast", "both"])
+    parser.add_argument("--evm", default="fast", choices=["py-evm", "fast"])
     parser.add_argument("--fuzz-runs", type=int, default=4)
     parser.add_argument(
         "--beside",

@@ -122,7 +122,7 @@ def test_timed_out_loop_is_reported_with_its_location(name: str, tmp_path: Path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("evm", ["fast", "both", "py-evm"])
+@pytest.mark.parametrize("evm", ["fast", "py-evm"])
 def test_ctrl_c_stops_a_loop_and_names_it(evm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = job_of(tmp_path, artifact({"testAfter()": PASS, "testLoops()": LOOP}), evm=evm)
     pressed: list[float] = []

@@ -192,7 +192,7 @@ def test_registered_precompile_survives_set_evm_version(run_contracts: Run) -> N
     assert run_contracts({"Sets": {"testSets()": body}}, precompiles=(ADDER,))["Sets"]["testSets()"].reason is None
 
 
-@pytest.mark.parametrize("evm", ["py-evm", "fast", "both"])
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
 def test_engines_give_the_same_gas(run_contracts: Run, evm: str) -> None:
     body = [*GOOD[:-1], *CALLS, "50", "00"]
     (found,) = run_contracts({"Twice": {"testTwice()": body}}, precompiles=(ADDER,), evm=evm)["Twice"].values()

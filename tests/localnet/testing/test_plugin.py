@@ -283,7 +283,7 @@ def test_unknown_version_is_refused(pytester: pytest.Pytester) -> None:
     assert "--network: network version nv99 is not known: choose one of nv" in done.stderr.str()
 
 
-@pytest.mark.parametrize("evm", ["py-evm", "fast", "both"])
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
 def test_the_engine_of_the_tests_is_an_option(pytester: pytest.Pytester, evm: str) -> None:
     source = f"def test_it(network): assert network.machine.registry.options['evm'] == '{evm}'\n"
     run(pytester, source, "--evm", evm).assert_outcomes(passed=1)

@@ -367,7 +367,7 @@ def alarm() -> Iterator[None]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("alarm")
-@pytest.mark.parametrize("evm", ["py-evm", "fast", "both"])
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
 @pytest.mark.parametrize(("rules", "little"), [("filecoin", 10**8), ("ethereum", 10**6)])
 def test_endless_loop_with_max_gas_is_interrupted_at_once(evm: str, rules: str, little: int) -> None:
     block = EthereumBlock("Cancun", gas_limit=MAX_GAS)

@@ -188,7 +188,7 @@ def many(slots: int, calls: int) -> str:
 
 
 SENDER, LIMITS_CONTRACT = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB))
-ENGINES = ("py-evm", "fast", "both")
+ENGINES = ("py-evm", "fast")
 
 OVERFLOW_64 = bytes.fromhex(
     "f86680018901000000000000000094095e7baea6a6c7c4c2dfeb977efac326af552d870b801ba048b55bfa915ac795c431978d8a6a992b628d"

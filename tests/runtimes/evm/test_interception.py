@@ -146,7 +146,7 @@ LONG: Final = " ".join(f"1 {slot} SSTORE" for slot in range(8, 16)) + f" {REFUND
 """Uses more gas than a first call without kernel may."""
 
 
-@pytest.mark.parametrize("evm", ["py-evm", "fast", "both"])
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
 @pytest.mark.parametrize(("program", "logs"), [(WRITES, 1), (REFUNDED, 1), (CREATES, 2), (LONG, 1)])
 def test_simulation_matches_transaction_and_writes_nothing(program: str, logs: int, evm: str) -> None:
     with machine(program, evm=evm) as made:

@@ -161,18 +161,18 @@ def without_fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_machine_and_commands_share_engines_and_default() -> None:
-    assert set(engines.ENGINES) < set(EVM_ENGINES)
-    assert OWN_EVM == OWN_ENGINE in engines.ENGINES
+    assert set(engines.FACTORIES) < set(EVM_ENGINES)
+    assert OWN_EVM == OWN_ENGINE in engines.FACTORIES
 
 
 def test_an_unknown_engine_is_refused_with_the_known_ones() -> None:
     with pytest.raises(
-        RuntimeUnavailable, match="'geth' is not known: choose one of py-evm, fast, fast:interpret, fast:compile, both"
+        RuntimeUnavailable, match="'geth' is not known: choose one of py-evm, fast, fast:interpret, fast:compile"
     ):
         EvmRuntime(RuntimeServices({"evm": "geth"}))
 
 
-@pytest.mark.parametrize("name", ["fast", "both"])
+@pytest.mark.parametrize("name", ["fast", "fast:compile"])
 def test_missing_engine_is_refused_with_one_line_error(without_fast: None, name: str) -> None:
     with pytest.raises(RuntimeUnavailable, match=f"the EVM engine '{name}' is not installed: choose py-evm"):
         EvmRuntime(RuntimeServices({"evm": name}))

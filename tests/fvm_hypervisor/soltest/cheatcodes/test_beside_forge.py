@@ -53,7 +53,7 @@ OWN_REASON: Final = {
 """Forge's reasons by those with other words."""
 
 
-@pytest.mark.parametrize("evm", ["fast", *(pytest.param(evm, marks=pytest.mark.slow) for evm in ("both", "py-evm"))])
+@pytest.mark.parametrize("evm", ["fast", pytest.param("py-evm", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("contract", sorted(GOLDEN["forge"]))
 def test_tests_end_as_in_forge(contract: str, evm: str, tmp_path: Path) -> None:
     wanted, found = GOLDEN["forge"][contract], run(contract, tmp_path, evm=evm)

@@ -246,7 +246,7 @@ def test_the_program_pays_every_price() -> None:
     assert TIMES.keys() | OTHERS == {field.name for field in fields(GasTable)}
 
 
-@pytest.mark.parametrize("evm", ["py-evm", "fast", "both"])
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
 @pytest.mark.parametrize("name", TIMES)
 def test_repriced_gas_cost_is_charged(
     name: str, evm: str, usual: int, monkeypatch: pytest.MonkeyPatch, trees: Counter[str]
@@ -257,12 +257,12 @@ def test_repriced_gas_cost_is_charged(
         assert trees["left"] == 0, "the guest has its own form of these prices"
 
 
-@pytest.mark.parametrize("evm", ["py-evm", "fast", "both"])
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
 def test_the_square_of_memory_has_another_divisor(evm: str, usual: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert gas_under(repriced("memory_quotient", 256), evm, monkeypatch) - usual == 1024 * 1024 // 512
 
 
-@pytest.mark.parametrize("evm", ["py-evm", "fast", "both"])
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
 def test_repriced_flat_opcode_cost_is_charged(evm: str, usual: int, monkeypatch: pytest.MonkeyPatch) -> None:
     opcodes = {**LATEST_FORK.opcodes, 0x50: Opcode("POP", LATEST_FORK.opcodes[0x50].gas + MORE)}
     dearer = LATEST_FORK.successor("dearer POP", opcodes=opcodes)

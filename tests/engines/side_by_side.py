@@ -1,10 +1,6 @@
-"""Two engines side by side.
+"""Two engines side by side: the second runs each frame again, replaying the host's answers to the first.
 
-The gas of an engine that replays a frame with the host results recorded from another engine (`runtimes.evm.both`).
-
-In a separate module, because this class must be compiled like its base class, and `both` is interpreted.
-
-Two engines side by side: the second runs each frame again, replaying the host's answers to the first.
+An import adds the engine `both`, which compares `py-evm` with `fast`, to those that a machine in this process can use.
 
 Every call of the host is recorded with the remaining gas and its result. The second engine must make the same calls in
 the same order with the same gas, emit the same trace, and end the frame in the same way. Otherwise the message ends
@@ -25,8 +21,20 @@ from bridge.evm_steps import Instruction, instructions, line
 from bridge.gas import SLICE, GasBudget
 from hypervisor.errors import ActorExit, Fatal, HypervisorError, OutOfGas
 from hypervisor.gas import GasTracker
+from hypervisor.machine import opening
 from hypervisor.tracing import RuntimeEvent, StepTracer, TraceEvent
-from runtimes.evm.engine import Engine, EngineFactory, Frame, FrameOutcome, Host, Status, Step, SubcallOutcome
+from runtimes.evm.engine import (
+    Engine,
+    EngineFactory,
+    EngineRules,
+    Frame,
+    FrameOutcome,
+    Host,
+    Status,
+    Step,
+    SubcallOutcome,
+)
+from runtimes.evm.engines import FACTORIES, FAST, PLAIN_ENGINE
 from store.cid import Cid
 
 if TYPE_CHECKING:
@@ -389,3 +397,12 @@ def _until_difference(first: list[Instruction], second: list[Instruction]) -> tu
 
 def _lines(trace: list[Instruction]) -> list[str]:
     return [json.dumps(line(replace(instruction, depth=1))) for instruction in trace[-_SHOWN:]]
+
+
+def _both_engines(rules: EngineRules) -> EngineFactory:
+    return pair_engines((PLAIN_ENGINE, FACTORIES[PLAIN_ENGINE](rules)), (FAST, FACTORIES[FAST](rules)))
+
+
+BOTH: Final = "both"
+FACTORIES[BOTH] = _both_engines
+opening.EVM_ENGINES = (*opening.EVM_ENGINES, BOTH)

@@ -19,14 +19,14 @@ from hypervisor.errors import ActorExit, OutOfGas
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.tracing import CounterTracer, StepRecorder
 from hypervisor.types import TokenAmount
-from runtimes.evm.both import EnginesDiffer, pair_engines
 from runtimes.evm.engine import CallInputs, CreateInputs, Engine, FrameOutcome, Status, Step, SubcallOutcome
-from runtimes.evm.engines import ENGINES, engine_factory
+from runtimes.evm.engines import FACTORIES, engine_factory
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.fast.engine import FastEngine
 from runtimes.evm.opcodes import OPCODE_NUMBERS
 from runtimes.evm.py_evm import PyEvmTable
 from tests.engines.compare import planted
+from tests.engines.side_by_side import EnginesDiffer, pair_engines
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import Chain, open_machine
 from tests.runtimes.evm.machines import CALLEE, LEFT, OTHER, RULES, TABLE, FakeHost, Twins, call, frame_of, nearly_full
@@ -279,7 +279,7 @@ def run(engine: str, host: FakeHost, program: str) -> None:
         step = made.resume(SubcallOutcome(True, b"\x09" * 40))
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", list(FACTORIES))
 @pytest.mark.parametrize(
     "program", [EVERYTHING, "1 2 ADD 0 DIV POP 0 0 REVERT", "1 POP POP"], ids=["all", "revert", "underflow"]
 )
