@@ -1,4 +1,4 @@
-//! The curve alt_bn128 (`curve.rs`) for the host (`precompiles/bn254.py`), which checks and pads lengths. Every function
+//! The curve alt_bn128 (`curve.rs`) for the host (`precompiles/curves.py`), which checks and pads lengths. Every function
 //! answers a status, and writes its result over the input. An instance serves one call at a time.
 
 mod curve;

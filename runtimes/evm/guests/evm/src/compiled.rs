@@ -11,7 +11,7 @@ use crate::words;
 use revm_primitives::U256;
 use std::rc::Rc;
 
-/// What a region reads and writes; `runtimes/evm/fast/regions/shared.py` has the same places.
+/// What a region reads and writes; `runtimes/evm/fast/regions/wasm.py` has the same places.
 #[repr(C)]
 struct Running {
     gas: u64,

@@ -89,7 +89,7 @@ enum Undo {
     State(StateGas),
 }
 
-/// State gas (`runtimes/evm/state_gas.py`): what is left in the reservoir, what was used net since the tree began, and what
+/// State gas (`runtimes/evm/gas_table.py`): what is left in the reservoir, what was used net since the tree began, and what
 /// the running frame has borrowed from its execution gas.
 #[derive(Clone, Copy, Default, PartialEq)]
 pub struct StateGas {
@@ -380,7 +380,7 @@ impl Journal {
 
     // --- for the host ------------------------------------------------------------------------------------------------
 
-    /// Everything that changed, as `runtimes/evm/fast/changes.py` reads it: 64-bit numbers and words, little-endian; the
+    /// Everything that changed, as `runtimes/evm/fast/tree.py` reads it: 64-bit numbers and words, little-endian; the
     /// topics of logs are bytes, so that they are the other way round.
     pub fn write_changes(&mut self, out: &mut Vec<u8>) {
         out.clear();
