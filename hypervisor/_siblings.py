@@ -15,14 +15,12 @@ class HiddenPackage(ImportError):
 
 
 def check_siblings(package_file: str) -> None:
-    """Raise HiddenPackage unless every sibling package is next to the package of `package_file`."""
+    """Raise HiddenPackage if a module shadows a package that is installed next to the package of `package_file`."""
     home = Path(package_file).resolve().parent.parent
     for name in SIBLINGS:
-        spec = find_spec(name)
+        spec = find_spec(name) if (home / name).is_dir() else None
         origin = spec.origin if spec is not None else None
-        if origin is None:
-            raise HiddenPackage(f"package '{name}' of fvm-hypervisor is not installed next to {home / 'hypervisor'}")
-        if Path(origin).resolve().parent.parent != home:
+        if origin is not None and Path(origin).resolve().parent.parent != home:
             raise HiddenPackage(
                 f"{origin} shadows the package '{name}' of fvm-hypervisor: rename that file, or run from another folder"
             )

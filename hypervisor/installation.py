@@ -66,7 +66,7 @@ def parse_version(text: str) -> int | None:
 
 def rule_names() -> tuple[str, ...]:
     """Return the names of the installed sets of rules, the built-in one first."""
-    return tuple(sorted(entry_points_of(group=ENTRY_POINT_GROUP).names, key=lambda name: (name != FILECOIN, name)))
+    return (FILECOIN, *sorted({*entry_points_of(group=ENTRY_POINT_GROUP).names} - {FILECOIN}))
 
 
 MAX_ARTIFACT_BYTES: Final = 16 << 20

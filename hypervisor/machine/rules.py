@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pkgutil import resolve_name
-from typing import Protocol
+from typing import Final, Protocol
 
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
@@ -46,9 +46,18 @@ class RuleSet:
     """True if the name continues with labs (`hypervisor.machine.labs`), passed to `network` as third argument."""
 
 
+FILECOIN_RULES: Final = RuleSet(
+    machine="hypervisor.machine.executor:Executor",
+    network="localnet.rules.filecoin:filecoin_rules",
+    takes_features=True,
+)
+
+
 @lru_cache
 def rule_set(name: str) -> RuleSet:
     """Return the set of rules of a name, including `lab:NAME,...`. Raises InvalidInput with the installed sets."""
+    if name == FILECOIN:
+        return FILECOIN_RULES
     base, _, labs = name.partition(":")
     for entry_point in entry_points_of(group=ENTRY_POINT_GROUP).select(name=base):
         found = entry_point.load()
@@ -61,8 +70,6 @@ def rule_set(name: str) -> RuleSet:
         raise InvalidInput(
             f"rules '{name}' are registered as {entry_point.value}, which is not a RuleSet: {INSTALL_AGAIN}"
         )
-    if FILECOIN not in rule_names():
-        raise InvalidInput(f"no rules '{FILECOIN}' are registered: {INSTALL_AGAIN}")
     raise InvalidInput(f"rules '{base}' are not known: choose one of {', '.join(rule_names())}")
 
 

@@ -3,13 +3,14 @@
 - Public names of `hypervisor`, and the cost of importing them.
 - Names of our packages: no installed distribution or standard module has one of them.
 - User modules that shadow one of our packages cause one error that names the file and the remedy.
+- The core imports and runs without the node and the tools.
 """
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import import_module
-from importlib.metadata import Distribution, distributions
+from importlib.metadata import Distribution, distribution, distributions, entry_points
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import hypervisor
-from hypervisor._siblings import SIBLINGS, HiddenPackage, check_siblings
+from hypervisor._siblings import SIBLINGS
 from tests.packaging.project import PACKAGES, PROJECT
 
 PUBLIC = [
@@ -261,7 +262,86 @@ def test_installed_command_ignores_working_directory(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hypervisor._siblings.find_spec", lambda name: None)
-    with pytest.raises(HiddenPackage, match=f"package '{SIBLINGS[0]}' of fvm-hypervisor is not installed next to"):
-        check_siblings(str(PROJECT / "hypervisor" / "__init__.py"))
+CORE = ("store", "hypervisor", "bridge", "runtimes")
+CORE_DEPENDENCIES = (
+    "py-evm",
+    "wasmtime",
+    "eth-abi",
+    "safe-pysha3",
+    "dag-cbor",
+    "cbor2",
+    "multiformats",
+    "rocksdict",
+    "btclib-secp256k1",
+    "py-arkworks-bls12381",
+    "blake2b-py",
+    "cryptography",
+    "pycryptodome",
+    "orjson",
+)
+CORE_PROGRAM = """
+import pkgutil
+from importlib import import_module
+
+for package in ("store", "hypervisor", "bridge", "runtimes"):
+    for module in pkgutil.walk_packages(import_module(package).__path__, f"{package}."):
+        if ".template." not in module.name and module.name != "hypervisor.builtin_actors.template":
+            import_module(module.name)
+
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, INVOKE_EVM, CreateReturn, invoke_params, invoke_return
+from hypervisor import Address, Genesis, Hypervisor, Message, Recorder, call_tree, fil
+from hypervisor.types import EAM_ACTOR, MethodNumber
+from store.codec import encode
+
+account = to_filecoin(EthAddress(b"\\x11" * 20))
+recorder = Recorder()
+with Hypervisor.open("state", genesis=Genesis(accounts={account: fil(10)}), tracer=recorder) as machine:
+    code = bytes.fromhex("67602a5f5260205ff35f5260086018f3")  # creates a contract that returns 42
+    to = Address.id(EAM_ACTOR)
+    method = MethodNumber(CREATE_EXTERNAL_METHOD)
+    created = machine.apply(Message(to, account, nonce=0, method=method, params=encode(code)))
+    contract = Address.id(CreateReturn.decode(created.return_data).actor)
+    recorder.events.clear()
+    answer = machine.apply(Message(contract, account, nonce=1, method=INVOKE_EVM, params=invoke_params(b"")))
+    assert [node.runtime for node in call_tree(recorder.events)] == ["evm"]
+    machine.flush()
+print(int.from_bytes(invoke_return(answer.return_data)))
+"""
+
+
+def closure(names: Iterable[str]) -> dict[str, Distribution]:
+    """Return the installed distributions that the named ones require, themselves included, by canonical name."""
+    found: dict[str, Distribution] = {}
+    waiting = [*names]
+    while waiting:
+        name = canonicalize_name(waiting.pop())
+        if name not in found:
+            found[name] = distribution(name)
+            needed = map(Requirement, found[name].requires or ())
+            waiting += [one.name for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})]
+    return found
+
+
+@pytest.mark.slow
+def test_core_runs_without_localnet_and_tools(tmp_path: Path) -> None:
+    """The environment has the core's packages, their dependencies and the entry points of the runtimes only."""
+    for folder in {str(file).split("/")[0] for one in closure(CORE_DEPENDENCIES).values() for file in one.files or ()}:
+        if folder != "..":
+            (tmp_path / folder).symlink_to(Path(str(distribution("wasmtime").locate_file(folder))))
+    for name in CORE:
+        (tmp_path / name).symlink_to(PROJECT / name)
+    runtimes = entry_points(group="hypervisor.runtimes")
+    record = tmp_path / "fvm_hypervisor-0.dist-info"
+    record.mkdir()
+    record.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: fvm-hypervisor\nVersion: 0\n")
+    lines = [f"{one.name} = {one.value}\n" for one in runtimes]
+    record.joinpath("entry_points.txt").write_text("".join(["[hypervisor.runtimes]\n", *lines]))
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", CORE_PROGRAM],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, "42\n"), done.stderr

@@ -93,7 +93,7 @@ def test_the_network_version_is_the_callers(runtime: ScriptedRuntime, bundle: Bu
 
 
 def test_an_unknown_evm_is_refused_with_the_known_ones(bundle: Bundle) -> None:
-    with pytest.raises(InvalidInput, match=r"'geth' is not known: choose one of py-evm, fast, .*both, official"):
+    with pytest.raises(InvalidInput, match=r"'geth' is not known: choose one of py-evm, fast, .*official"):
         Hypervisor.open(bundle=bundle, evm="geth")
 
 
