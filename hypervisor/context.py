@@ -4,8 +4,6 @@ Chain data that execution needs: randomness and tipset CIDs.
 
 `DevelopmentExterns` provides deterministic digests for a machine without a chain. A local network, a node or a test
 provides its own implementation of `Externs`. Source: ref-fvm fvm/src/externs.
-
-The context of all messages of an epoch, and the context of one invocation.
 """
 
 import hashlib

@@ -1,7 +1,5 @@
 """Scalar types of the machine, and validation of numbers and bytes passed by callers.
 
-Scalar types of the machine.
-
 They have no runtime cost and distinguish units: attoFIL, gas, milligas, epochs. Composite values (addresses, messages,
 receipts) are dataclasses in separate modules.
 

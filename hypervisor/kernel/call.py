@@ -1,7 +1,5 @@
 """Calls between actors: request, result, interception, memory and the reason of a failure.
 
-A call between actors, and its result.
-
 Interception of calls between actors, for cheatcodes and mocks.
 
 A machine has at most one interceptor (`Hypervisor.interceptor`, read when a message begins). It sees every call of

@@ -2,8 +2,6 @@
 
 The identity of a message, as an object for weak references.
 
-Interfaces of the message and the machine that the kernel's operations need.
-
 Implemented by `hypervisor.machine.call_manager.CallManager` and `hypervisor.machine.machine_state.MachineState`.
 """
 

@@ -5,8 +5,6 @@ The interface between the machine and the runtimes that execute actors' code.
 A runtime is created once and may serve several machines: its caches depend on code alone, and it gets everything else
 from the kernel of an invocation. Runtimes are registered under the entry-point group `hypervisor.runtimes`.
 
-Selection of the runtime for a code CID, and discovery of runtimes.
-
 The order is: an explicit override, the marker in a built-in actor's module, `wasm`. Runtimes are registered under the
 entry-point group `hypervisor.runtimes` and loaded when first needed, never imported by name.
 """

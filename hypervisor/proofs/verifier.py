@@ -1,12 +1,8 @@
 """Verification of storage proofs: policies, and the extension `fvm-hypervisor-proofs`.
 
-Verification of storage proofs.
-
 The machine uses a `ProofVerifier`: the default fails with an error, `StorageProofs` verifies with a separate extension
 (`hypervisor.proofs.verifier`), `AcceptProofs` accepts all proofs (for local networks), and tests can supply recorded
 results. Consensus faults need no circuits and are always verified. Source: ref-fvm kernel/default.rs.
-
-Verification of storage proofs by the extension `fvm-hypervisor-proofs`, which is installed separately.
 
 The extension wraps the crate `filecoin-proofs-api`, as ref-fvm does. It reads verifying keys from a folder and
 downloads nothing (docs/proofs.md). Source: ref-fvm fvm/src/kernel/filecoin.rs.

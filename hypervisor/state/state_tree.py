@@ -7,8 +7,6 @@ and the root of its state. The root is stored as bytes, not as a link, so that g
 blocks. If the blocks are retained, it is a link. Implemented by `fvm_hypervisor.laboratory.profiles.rent`; see
 docs/labs/rent.md.
 
-The state tree: every actor by its ID, in a HAMT under a versioned root.
-
 Reads and writes use an undo log, so that a transaction is a mark and a rollback; `flush` writes the changes. The tree
 also accesses the address map, which is part of the init actor's state and which the machine may read and extend itself.
 Only version 5 is supported (from network version 18 on). Source: ref-fvm fvm/src/state_tree.rs.

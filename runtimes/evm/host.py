@@ -4,8 +4,6 @@ Inspection of accounts by contracts: the kind of account at an address, and its 
 
 Rules (builtin-actors actors/evm instructions/ext.rs): a contract has its code, an account none, any other native actor
 the single byte fe (so that checks for code succeed), a precompile none; without an actor the code hash is 0.
-
-The EVMC-like host of one frame: the operations of its opcodes, over the kernel.
 """
 
 from collections.abc import Sequence

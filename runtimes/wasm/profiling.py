@@ -15,8 +15,6 @@ message was stopped (`gas.stopped`): its gas counter is set to -1.
 
 The modules of profiled runs: they record their call tree and are compiled by a separate engine.
 
-Gas and time by guest function: a runtime whose actors record their call tree.
-
 Counts are exact, and charges and results are those of a plain run. `hypervisor.machine.profile` evaluates the records
 and finds this runtime by its entry point.
 """

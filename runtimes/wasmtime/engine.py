@@ -1,7 +1,5 @@
 """wasmtime with pinned settings: engines, compiled modules, linkers, and epoch ticks.
 
-wasmtime with pinned settings: engines, compiled modules, linkers.
-
 The `guest` engine accepts what consensus allows and runs actors. The `own` engine allows the features used by modules
 of this package (SIMD, wide arithmetic, multi-value); user modules cannot reach it, because `GuestModules` only uses
 `guest`. Features that wasmtime cannot disable (start functions, extended constant expressions, reference types) are

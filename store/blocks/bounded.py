@@ -21,8 +21,6 @@ block that arrives later is added together with what it links to.
 
 Readers need no lock, writers need one.
 
-An in-memory store for long-running networks, which drops the blocks of states that are not held.
-
 Roots named in the metadata are held automatically (`store.roots`), other states by their users (`hold`, `release`). A
 block that a held state links to belongs to that state and is dropped with it. All other data is stored permanently in
 `store.blocks.bounded`: headers, messages, receipts, the index, and blocks added with `put`. Most of it is in a

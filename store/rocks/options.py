@@ -2,8 +2,6 @@
 
 RocksDB's options, write batches, errors, and a setting of the memory allocator.
 
-RocksDB's options, and the translation of its errors.
-
 Uses raw mode only: otherwise rocksdict unpickles the data, and an untrusted folder could execute code.
 
 RocksDB write batch that retains no column family handles.

@@ -1,10 +1,6 @@
 """Parser for the IPLD schema language, and the consistency checks of a schema.
 
-Parser for the IPLD schema language.
-
 Hand-written, with one method per construct. Grammar: https://ipld.io/specs/schemas/ (the DSL).
-
-Consistency checks of a schema.
 
 Every name must be declared, every representation must be possible, and a type may refer to itself only through a list,
 map, struct or link, so that reading data always terminates.

@@ -1,11 +1,7 @@
 """Conversion between data and values by schema: a reader and a writer for each type, with the same checks.
 
-Conversion of data to values: a validating reader for each type.
-
 A reader is a pure function of the data. Error paths are built while an exception propagates, so that valid data has no
 overhead.
-
-Conversion of values to data: the inverse of `store.schema.values`, with the same checks.
 """
 
 from __future__ import annotations

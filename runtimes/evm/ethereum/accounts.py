@@ -2,8 +2,6 @@
 
 Contracts' states, storages and code by CID, as in the store; independent of any one message.
 
-Ethereum's accounts over the machine's actors, with their addresses and journal keys.
-
 Conversion between Ethereum addresses and f410 addresses.
 
 Unlike in `bridge.ethereum.addresses`, a masked ID is an address like any other.

@@ -1,12 +1,8 @@
 """One transaction under Ethereum's rules, and the transaction that a Filecoin message stands for.
 
-Conversion of Filecoin messages to Ethereum transactions, for the executor under Ethereum's rules.
-
 InvokeEVM of an f410 address and CreateExternal of the Ethereum address manager are how the network represents
 transactions (`bridge.filecoin.messages`), and are converted back. Any other message is executed as it is, with its
 parameters charged like calldata.
-
-One transaction under Ethereum's rules.
 
 A transaction's first call: run with all nested calls by an engine that supports it, without kernel and extra thread.
 

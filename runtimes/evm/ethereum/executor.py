@@ -1,7 +1,5 @@
 """The machine's executor under Ethereum's rules: transactions, Filecoin messages, and the test runner's calls.
 
-The machine's executor under `ethereum` rules: transactions, and Filecoin messages as transactions.
-
 A message is treated as a transaction of type 2 from its sender, with its fee cap and premium as Ethereum's two fees and
 its gas limit in Ethereum gas.
 

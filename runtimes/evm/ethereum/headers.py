@@ -1,7 +1,5 @@
 """Ethereum's headers and blocks: encoding and validity checks.
 
-Ethereum's block headers and blocks, and their RLP encoding.
-
 Sources: the execution specifications' `Header` and `Block`; EIP-1559, 4895, 4844, 4788, 7685, 7928 and 7843 for
 later fields.
 

@@ -1,7 +1,5 @@
 """Call trees in the guest under Ethereum's rules: eligible frames, host calls, and the changes written back.
 
-Call trees in the guest under Ethereum's rules: eligible frames, the start of a tree, and its host calls.
-
 While a tree runs, the message's state is only read, so no host call here has side effects. A tree that reaches
 something it does not support (a native actor, a Filecoin precompile, a masked ID, a watched address) is discarded, and
 its first frame runs again separately. With an interceptor between frames, the first frame waits instead, and the tree's
