@@ -8,7 +8,7 @@ maps in any order, and rejects indefinite lengths and trailing bytes. The kernel
 A resumable post-order walk over all blocks reachable from roots: each block once, after the blocks it links to.
 
 If the walk stops at any point, everything reachable from the blocks returned so far has been returned too. Sector
-commitments and identity CIDs do not name blocks and are skipped (`store.links`).
+commitments and identity CIDs do not name blocks and are skipped.
 """
 
 from __future__ import annotations

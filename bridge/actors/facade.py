@@ -29,8 +29,7 @@ Built-in actors as Solidity functions: one per method, with calldata and return 
     params = function.params(calldata)          # CBOR for the actor; FacadeRefusal has the revert data
     data = function.encode_return(actor, returned)  # ABI for the contract
 
-Pure functions; `bridge.actors.facade_runtime` makes the calls. Types are defined in `bridge.actors.facade`, methods in
-`bridge.actors.facade`.
+Pure functions; `bridge.actors.facade_runtime` makes the calls.
 """
 
 from __future__ import annotations

@@ -1,14 +1,8 @@
 """Ethereum transactions of types 0 to 4, and accounts with delegated code (EIP-7702).
 
-Ethereum transactions of types 0 to 4: fields, signature, encoding and parsing.
-
-Ethereum transactions of types 0 to 4: fields, signature and raw encoding.
-
-The single model of transactions: parsed by `bridge.ethereum.transactions`, carried as a Filecoin message if the chain
-needs one (`bridge.filecoin.messages`), and passed to the executor unchanged. Source: EIP-155, 2718, 2930, 1559, 4844
+The single model of transactions: parsed here, carried as a Filecoin message if the chain needs one
+(`bridge.filecoin.messages`), and passed to the executor unchanged. Source: EIP-155, 2718, 2930, 1559, 4844
 (without blobs, as in blocks), 7702.
-
-Parsing of signed transactions from raw bytes.
 
 Accounts with delegated code (EIP-7702): designators, the authority of an authorization, and an account's own state.
 

@@ -1,7 +1,7 @@
 """Verification of storage proofs: policies, and the extension `fvm-hypervisor-proofs`.
 
-The machine uses a `ProofVerifier`: the default fails with an error, `StorageProofs` verifies with a separate extension
-(`hypervisor.proofs.verifier`), `AcceptProofs` accepts all proofs (for local networks), and tests can supply recorded
+The machine uses a `ProofVerifier`: the default fails with an error, `StorageProofs` verifies with a separate extension,
+`AcceptProofs` accepts all proofs (for local networks), and tests can supply recorded
 results. Consensus faults need no circuits and are always verified. Source: ref-fvm kernel/default.rs.
 
 The extension wraps the crate `filecoin-proofs-api`, as ref-fvm does. It reads verifying keys from a folder and

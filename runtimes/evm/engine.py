@@ -60,7 +60,7 @@ class CallKind(Enum):
 
 
 class TreeMode(Enum):
-    """Modes of running a frame together with all nested calls (`runtimes.evm.engine`)."""
+    """Modes of running a frame together with all nested calls."""
 
     WHOLE = "whole"
     """The whole tree runs in the engine, or the frame runs on its own."""
@@ -71,7 +71,7 @@ class TreeMode(Enum):
 
 
 class TreeRules(Protocol):
-    """Additional rules for an engine that runs whole call trees (`runtimes.evm.engine`)."""
+    """Additional rules for an engine that runs whole call trees."""
 
     @property
     def precompiles(self) -> Mapping[EthAddress, str]:

@@ -1,11 +1,9 @@
 """The features and prices of contracts as data, and Filecoin's rules by network version.
 
-The features and prices of contracts as data: one `EvmRules` object for each set of rules.
+Engines, host and actor read one `EvmRules` object and never check a version. Ethereum's sets are in
+`runtimes.evm.ethereum.forks`.
 
-Engines, host and actor read this object and never check a version. `runtimes.evm.rules` creates the Filecoin
-sets; Ethereum's are `runtimes.evm.ethereum.forks`.
-
-The rules of the Filecoin EVM by network version. Versions differ only in the EVM features that their rows list.
+Filecoin's versions differ only in the EVM features that their rows list.
 
 Rules: FIP-0054 and its successors; builtin-actors actors/evm.
 """

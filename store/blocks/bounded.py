@@ -23,7 +23,7 @@ Readers need no lock, writers need one.
 
 Roots named in the metadata are held automatically (`store.roots`), other states by their users (`hold`, `release`). A
 block that a held state links to belongs to that state and is dropped with it. All other data is stored permanently in
-`store.blocks.bounded`: headers, messages, receipts, the index, and blocks added with `put`. Most of it is in a
+compressed pages: headers, messages, receipts, the index, and blocks added with `put`. Most of it is in a
 temporary file, so that memory hardly grows with the chain.
 """
 

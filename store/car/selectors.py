@@ -2,9 +2,9 @@
 
 IPLD selectors: declarative descriptions of walks over data and through links.
 
-A selector is itself data (DAG-CBOR or DAG-JSON) and is parsed by `parse_selector`; `store.car.selectors` implements the
-walk. All clauses of the specification are supported; of its conditions, which are unfinished, only the one that stops a
-recursion at a link. `~` opens the advanced layouts of `store.trees.paths`. Source: https://ipld.io/specs/selectors/
+A selector is itself data (DAG-CBOR or DAG-JSON) and is parsed by `parse_selector`. All clauses of the specification are
+supported; of its conditions, which are unfinished, only the one that stops a recursion at a link. `~` opens the
+advanced layouts of `store.trees.paths`. Source: https://ipld.io/specs/selectors/
 
 Walks by selector: the nodes visited and the blocks read.
 

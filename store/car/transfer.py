@@ -147,8 +147,8 @@ def verify_car(
     """Read a CAR completely, check that every block matches its hash, is well-formed and is found by the index.
 
     Links out of the file, and `wanted` blocks that are not in it, are not errors but part of the summary. Uses about
-    200 bytes of memory per block. With `strict`, two strict decoders must accept DAG-CBOR as canonical
-    (`store.car.transfer`); otherwise it is scanned for links with the network's rules. Raises CarError.
+    200 bytes of memory per block. With `strict`, two strict decoders must accept DAG-CBOR as canonical;
+    otherwise it is scanned for links with the network's rules. Raises CarError.
     """
     path = Path(path)
     with path.open("rb") as file:

@@ -16,15 +16,7 @@ from threading import Lock, RLock
 from types import TracebackType
 from typing import Any, Final, Self
 
-from rocksdict import (
-    AccessType,
-    BottommostLevelCompaction,
-    Cache,
-    CompactOptions,
-    Options,
-    Rdict,
-    WriteOptions,
-)
+from rocksdict import AccessType, BottommostLevelCompaction, Cache, CompactOptions, Options, Rdict, WriteOptions
 
 from store.blockstore import (
     NOTHING,

@@ -6,7 +6,7 @@ Keys are bytes for the maps and an index for the array. Schemas (`advanced HAMT5
 A digit after AMT is the bit width that its root must have.
 
 A path is a sequence of steps from a root: `name` or `7` into a map or list of the data model, and `HAMT5:0x0064`,
-`AMT:12`, `KAMT5:0x00` into an advanced layout (`store.trees.paths`) behind a link. Links are followed when a further
+`AMT:12`, `KAMT5:0x00` into an advanced layout behind a link. Links are followed when a further
 step needs it. See https://ipld.io/specs/data-model-layer/paths/; the steps into layouts are an extension of this
 project.
 

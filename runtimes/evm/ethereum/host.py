@@ -35,7 +35,7 @@ from store.keccak import keccak
 
 
 class EthereumTreeHost:
-    """The host of a transaction's first frame without a kernel; `runtimes.evm.ethereum.host` is that of any frame."""
+    """The host of a transaction's first frame without a kernel; `EthereumHost` is that of any frame."""
 
     def __init__(self, calls: EthereumCalls, actor: ActorID, address: EthAddress) -> None:
         self.calls = calls

@@ -29,14 +29,7 @@ from runtimes.evm.precompiles.failure import PrecompileFailure
 from runtimes.evm.precompiles.filecoin import FILECOIN
 from runtimes.evm.rules import FILECOIN_PREFIX, P256_ADDRESS
 from runtimes.wasmtime.cache import ModuleCache, default_folder, load_or_compile
-from runtimes.wasmtime.engine import (
-    GUEST_SETTINGS,
-    CompiledModule,
-    LinkedModule,
-    Linker,
-    WasmtimeEngine,
-    trap_signals,
-)
+from runtimes.wasmtime.engine import GUEST_SETTINGS, CompiledModule, LinkedModule, Linker, WasmtimeEngine, trap_signals
 from runtimes.wasmtime.instance import FueledInstance
 from runtimes.wasmtime.raw import Trap, library
 
