@@ -56,21 +56,24 @@ FILECOIN_RULES: Final = RuleSet(
 @lru_cache
 def rule_set(name: str) -> RuleSet:
     """Return the set of rules of a name, including `lab:NAME,...`. Raises InvalidInput with the installed sets."""
-    if name == FILECOIN:
-        return FILECOIN_RULES
     base, _, labs = name.partition(":")
-    for entry_point in entry_points_of(group=ENTRY_POINT_GROUP).select(name=base):
+    found = FILECOIN_RULES if base == FILECOIN else _registered(base)
+    if found.takes_labs:
+        labs_of(f"{PREFIX}{labs}")
+    elif base != name:
+        raise InvalidInput(f"the rules '{base}' do not support labs: omit ':{labs}', or use lab:{labs}")
+    return found
+
+
+def _registered(name: str) -> RuleSet:
+    for entry_point in entry_points_of(group=ENTRY_POINT_GROUP).select(name=name):
         found = entry_point.load()
         if isinstance(found, RuleSet):
-            if found.takes_labs:
-                labs_of(f"{PREFIX}{labs}")
-            elif base != name:
-                raise InvalidInput(f"the rules '{base}' do not support labs: omit ':{labs}', or use lab:{labs}")
             return found
         raise InvalidInput(
             f"rules '{name}' are registered as {entry_point.value}, which is not a RuleSet: {INSTALL_AGAIN}"
         )
-    raise InvalidInput(f"rules '{base}' are not known: choose one of {', '.join(rule_names())}")
+    raise InvalidInput(f"rules '{name}' are not known: choose one of {', '.join(rule_names())}")
 
 
 def check_features(context: MachineContext) -> None:

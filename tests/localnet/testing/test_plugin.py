@@ -292,7 +292,7 @@ def test_the_engine_of_the_tests_is_an_option(pytester: pytest.Pytester, evm: st
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [
-        ("--evm", "geth", "'geth' is not known: choose one of py-evm, fast, *official, auto"),
+        ("--evm", "geth", "'geth' is not known: choose one of py-evm, fast, *official, auto*"),
         ("--rules", "eth", "rules 'eth' are not known: choose one of filecoin, ethereum, lab"),
         ("--bundle", "nope", "bundle nope cannot be read: *"),
     ],
