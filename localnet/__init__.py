@@ -8,12 +8,12 @@ Names are loaded when first used, so importing the package stays cheap.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fvm_hypervisor.explorer.serving import explore
     from localnet.accounts import Account
     from localnet.chain.streams import stream_settings
     from localnet.contracts.contract import Artifact, Contract
     from localnet.contracts.native_actor import NativeActor
     from localnet.errors import CallFailed, NetworkError, TransactionFailed, TransactionRefused
+    from localnet.explorer.serving import explore
     from localnet.ledger.genesis import GenesisOptions
     from localnet.ledger.records import TransactionReceipt
     from localnet.miners.miner import Miner
@@ -34,7 +34,7 @@ _HOMES = {
     "TransactionFailed": "localnet.errors",
     "TransactionReceipt": "localnet.ledger.records",
     "TransactionRefused": "localnet.errors",
-    "explore": "fvm_hypervisor.explorer.serving",
+    "explore": "localnet.explorer.serving",
     "stream_settings": "localnet.chain.streams",
 }
 

@@ -224,7 +224,6 @@ def node(
     """
     from bridge.ethereum.block import ETHEREUM
     from fvm_hypervisor.cli.node_settings import banner, config
-    from fvm_hypervisor.explorer.application import explorer
     from fvm_hypervisor.verification.application import NodeVerification
     from hypervisor.installation import AUTO, read_bounded
     from hypervisor.machine.opening import IN_MEMORY
@@ -234,6 +233,7 @@ def node(
     from localnet.chain.clock import LATEST_TIME
     from localnet.console import Console
     from localnet.contracts.amounts import parse_amount
+    from localnet.explorer.application import explorer
     from localnet.ledger.address_index import FILE, AddressIndex
     from localnet.ledger.block_settings import MAX_GAS_LIMIT
     from localnet.network import Network
@@ -486,8 +486,8 @@ def explore(
 
     Example: hypervisor explore chain
     """
-    from fvm_hypervisor.explorer.application import explorer
     from fvm_hypervisor.verification.store import VerifiedContracts, source_of
+    from localnet.explorer.application import explorer
     from localnet.ledger.address_index import FILE, AddressIndex
     from localnet.rpc.server import Server
 
@@ -515,10 +515,10 @@ def vector_of(url: str, transaction: str, overlay: Overlay | None = None) -> str
     import json
 
     from fvm_hypervisor.cli.vectors import data_folder
-    from fvm_hypervisor.explorer.site import NoVector
     from fvm_hypervisor.laboratory.vectors.extract import extract_message
     from fvm_hypervisor.laboratory.vectors.files import BundleFolder
     from localnet.chain.node_source import NodeSource
+    from localnet.explorer.site import NoVector
 
     source = NodeSource(url, overlay=overlay)
     try:

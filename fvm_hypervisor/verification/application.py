@@ -20,8 +20,8 @@ from localnet.rpc.node import Node
 
 if TYPE_CHECKING:
     from bridge.ethereum.addresses import EthAddress
-    from fvm_hypervisor.explorer.site import VerifiedSource
     from fvm_hypervisor.verification.jobs import Verifier
+    from localnet.explorer.site import VerifiedSource
 
 Pages = Callable[[Node, RunQuery], ASGIApp]
 """A factory of an application for `localnet.rpc.server.Server`."""

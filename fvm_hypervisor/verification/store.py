@@ -23,7 +23,7 @@ from hypervisor.errors import InvalidInput
 from hypervisor.installation import read_bounded
 
 if TYPE_CHECKING:
-    from fvm_hypervisor.explorer.site import VerifiedSource
+    from localnet.explorer.site import VerifiedSource
 
 FOLDER: Final = "verified"
 """Name of the folder in a chain's folder."""
@@ -113,7 +113,7 @@ def _write(file: Path, data: bytes) -> None:
 
 def source_of(stored: VerifiedContracts, address: EthAddress) -> VerifiedSource | None:
     """Return the verified sources of the contract at an address; None without any, or if the entry is malformed."""
-    from fvm_hypervisor.explorer.site import VerifiedSource
+    from localnet.explorer.site import VerifiedSource
 
     entry = stored.get(f"0x{address.hex()}")
     if entry is None:

@@ -22,7 +22,7 @@ from localnet.errors import NodeError as NodeError
 from localnet.fork.request_options import RequestOptions, Retries, is_rate_limited, is_temporary, seconds_after
 from localnet.fork.response_cache import ResponseCache
 from localnet.fork.timed_socket import OnWait, TimedSocket
-from localnet.fork.urls import redacted_url as redacted_url
+from localnet.fork.urls import redacted_url
 from store.untrusted import parse_json
 
 if TYPE_CHECKING:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
-from localnet.calls.proofs import Proof, prove_account
 from localnet.rpc.blocks_at import LATEST, BlockRef, block
 from localnet.rpc.lotus_shapes import cid_json
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import NodeReader
 from localnet.rpc.values import address, as_data, as_quantity, list_of, word
+
+if TYPE_CHECKING:
+    from localnet.calls.proofs import Proof
 
 MAX_SLOTS: Final = 1_024
 """Limit of geth."""
@@ -22,6 +24,8 @@ def get_proof(node: NodeReader, owner: EthAddress, slots: Sequence[int] = (), at
 
     They are DAG-CBOR blocks of the state, and no nodes of a trie: `store.trees.paths.verify` checks them.
     """
+    from localnet.calls.proofs import prove_account
+
     found = prove_account(node.machine_at(at), to_filecoin(owner), slots)
     return {
         "address": as_data(owner),

@@ -93,7 +93,7 @@ class Server:
 
         `host` is the listening address; if other machines can reach it (`is_external`), the node signs only with
         `signs`. With `keep_states`, states of older blocks are collected. With `impersonates`, the node sends from any
-        address without a key. `pages` creates the explorer (`fvm_hypervisor.explorer`). The index `addresses` follows
+        address without a key. `pages` creates the explorer (`localnet.explorer`). The index `addresses` follows
         the chain and is closed at the end. Raises InvalidInput if the port is in use, or if `keep_states` is set
         without a folder.
         """

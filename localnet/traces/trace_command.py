@@ -14,5 +14,5 @@ def trace_command(transaction: str, url: str, default: str = DEFAULT_URL) -> str
 
 
 def page_of(transaction: str, url: str) -> str:
-    """Return the address of a transaction's page at the node at `url` (`fvm_hypervisor.explorer`)."""
+    """Return the address of a transaction's page at the node at `url` (`localnet.explorer`)."""
     return f"{url.rstrip('/')}/tx/{transaction}"

@@ -21,18 +21,18 @@ from typing import Final
 
 from bench.recorded import RunRecord, finish, options
 from bridge.ethereum.addresses import EthAddress
-from fvm_hypervisor.explorer import pages
-from fvm_hypervisor.explorer.responses import PageRequest, PageResponse
-from fvm_hypervisor.explorer.site import Site
 from hypervisor.messages.address import Address
 from localnet import Network
 from localnet.chain.finding import tipsets_back
+from localnet.explorer import pages
+from localnet.explorer.responses import PageRequest, PageResponse
+from localnet.explorer.site import Site
 from localnet.ledger.address_index import AddressIndex
 from localnet.ledger.block_settings import MAX_GAS_LIMIT
 from localnet.rpc.node import Node, NodeReader
 from store.cid import show
 from tests.explorer.stage import ARTIFACTS
-from tests.fvm_hypervisor.explorer.conftest import Visitor
+from tests.localnet.explorer.conftest import Visitor
 
 MAX_TIME: Final = 0.1
 """Maximum CPU time in seconds."""
@@ -62,9 +62,9 @@ method_table()
 with Network() as network:
     node, begun = Node(network), time.process_time()
     from localnet.contracts.artifacts import ArtifactFolders
-    from fvm_hypervisor.explorer.pages import Pages, PageRequest
-    from fvm_hypervisor.explorer.site import Site
-    from fvm_hypervisor.explorer.pages import show_home
+    from localnet.explorer.pages import Pages, PageRequest
+    from localnet.explorer.site import Site
+    from localnet.explorer.pages import show_home
     show_home(Site(node, ArtifactFolders(None)), node, PageRequest("http://127.0.0.1"))
     print(time.process_time() - begun)
 """

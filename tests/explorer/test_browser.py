@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fvm_hypervisor.explorer.application import explorer
 from localnet import Network, TransactionFailed
+from localnet.explorer.application import explorer
 from localnet.rpc.server import serving
 from tests.conftest import bundle_file, kinds
 from tests.explorer.browser import BrowserPage, browsing, chromium

@@ -40,10 +40,10 @@ from localnet.rules.installed import rules_named
 from localnet.rules.parts import CallOutcome, NetworkRules
 from localnet.state.named_code import stored_interface
 from tests.command import run
-from tests.fvm_hypervisor.explorer.conftest import Visitor
 from tests.labs.rent import EXAMPLE
 from tests.labs.test_accounts import NOTES, Stage
 from tests.localnet.conftest import Clock
+from tests.localnet.explorer.conftest import Visitor
 from tests.packaging.project import PROJECT
 
 PAGES = PROJECT / "docs" / "labs"

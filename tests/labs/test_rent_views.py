@@ -46,9 +46,9 @@ from store.car.files import write_car
 from store.cid import DAG_CBOR, RAW, Cid, cid_of, show
 from store.codec import encode, link
 from tests.command import run
-from tests.fvm_hypervisor.explorer.conftest import Visitor
 from tests.labs.rent import EXAMPLE, car
 from tests.labs.test_rent import GRACE, PERIOD, RATE, RENT_ADDRESS, Stage
+from tests.localnet.explorer.conftest import Visitor
 from tests.localnet.rpc.conftest import Client
 
 RULES = "lab:rent=all/1000000/10/5"

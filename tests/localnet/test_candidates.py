@@ -31,7 +31,7 @@ def test_a_trace_reads_each_transaction_once(read: list[bytes]) -> None:
     with Network(rules="ethereum") as network:
         network.automine = False
         for account in network.accounts[:3]:
-            network.submit(account.sign(transfer(network)).raw())
+            network.submit(account.sign(candidates_transfer(network)).raw())
         network.mine()
         assert not read, "what was sent to this process was read when it came"
         last = network.head.transactions[-1]
@@ -41,14 +41,14 @@ def test_a_trace_reads_each_transaction_once(read: list[bytes]) -> None:
 
 def test_candidate_of_receipt_is_sent_transaction() -> None:
     with Network(rules="ethereum") as network:
-        signed = network.accounts[0].sign(transfer(network))
+        signed = network.accounts[0].sign(candidates_transfer(network))
         receipt = network.receipt(network.submit(signed.raw()))
         assert candidate_of(receipt).transaction == signed
         unsigned = network.send_native("f099", sender=network.accounts[0])
         assert candidate_of(unsigned).transaction is None
 
 
-def transfer(network: Network) -> Any:
+def candidates_transfer(network: Network) -> Any:
     from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 
     fee = 2 * network.base_fee

@@ -28,7 +28,7 @@ def upgraded() -> Iterator[Network]:
 
 
 @pytest.fixture
-def network(upgraded: Network) -> Iterator[Network]:
+def epoch_trace_network(upgraded: Network) -> Iterator[Network]:
     """Return the network as it was after its upgrade."""
     mark = upgraded.snapshot()
     yield upgraded
@@ -43,9 +43,9 @@ def remove_stream_2(network: Network) -> ChainEpoch:
     return due
 
 
-def test_award_applying_a_write_shows_it_in_epoch_trace(network: Network) -> None:
-    due = remove_stream_2(network)
-    trace = network.epoch_trace(due)
+def test_award_applying_a_write_shows_it_in_epoch_trace(epoch_trace_network: Network) -> None:
+    due = remove_stream_2(epoch_trace_network)
+    trace = epoch_trace_network.epoch_trace(due)
     assert trace.reproduced
     award, cron = trace.report()["calls"]
     assert (award["decoded"]["callee"], award["decoded"]["function"]) == ("reward", "AwardBlockReward")
@@ -59,23 +59,23 @@ def test_award_applying_a_write_shows_it_in_epoch_trace(network: Network) -> Non
     assert [call["decoded"]["function"] for call in award["calls"]] == ["ApplyRewards", "Send"]
 
 
-def test_governance_events_are_decoded_in_message_trace(network: Network) -> None:
-    remove_stream_2(network)
+def test_governance_events_are_decoded_in_message_trace(epoch_trace_network: Network) -> None:
+    remove_stream_2(epoch_trace_network)
     weight = reward.WeightRecord(WHOLE // 20, -7, ChainEpoch(9), 0, WHOLE // 20)
     first = reward.DistributionInit(BOB.native, (reward.RecipientShare(CAROL.native, WHOLE),))
-    call = reward.register_stream(3, weight, first, network.head.height + 10)
-    receipt = network.send_native(F02, call.method, call.params, sender=ALICE)
+    call = reward.register_stream(3, weight, first, epoch_trace_network.head.height + 10)
+    receipt = epoch_trace_network.send_native(F02, call.method, call.params, sender=ALICE)
     (event,) = receipt.trace.report()["calls"][0]["decoded"]["events"]
-    bob, carol = (network.machine.state_tree.lookup_id(account.native) for account in (BOB, CAROL))
+    bob, carol = (epoch_trace_network.machine.state_tree.lookup_id(account.native) for account in (BOB, CAROL))
     assert event == (
-        f"write-queued(op=RegisterStream, effective-epoch={network.head.height + 9}, stream-id=3, payload="
+        f"write-queued(op=RegisterStream, effective-epoch={epoch_trace_network.head.height + 9}, stream-id=3, payload="
         f"{{weight={{v_start={WHOLE // 20}, slope=-7, t_start=9, floor=0, cap={WHOLE // 20}}}, "
         f"distribution={{writer=f0{bob}, shares=[{{recipient=f0{carol}, share={WHOLE}}}]}}}})"
     )
 
 
-def test_an_epoch_without_a_tipset_is_refused(network: Network) -> None:
-    network.mine(1, null_rounds=1)
-    for epoch in (-1, 0, network.head.height - 1, network.head.height + 1):
+def test_an_epoch_without_a_tipset_is_refused(epoch_trace_network: Network) -> None:
+    epoch_trace_network.mine(1, null_rounds=1)
+    for epoch in (-1, 0, epoch_trace_network.head.height - 1, epoch_trace_network.head.height + 1):
         with pytest.raises(UnknownBlock, match=f"no tipset was executed at epoch {epoch}"):
-            network.epoch_trace(epoch)
+            epoch_trace_network.epoch_trace(epoch)

@@ -8,7 +8,7 @@ from bridge.abi.abi import ContractInterface
 from bridge.bindings import datacap, init, multisig, storageminer
 from bridge.ethereum.addresses import masked_id
 from fvm_hypervisor.bindings.actors.solidity import abi
-from hypervisor import Address
+from hypervisor.messages.address import Address
 from hypervisor.exit_codes import ExitCode
 from hypervisor.types import DATACAP_ACTOR, INIT_ACTOR, REWARD_ACTOR, ActorID
 from localnet import CallFailed, Network, TransactionFailed
@@ -18,7 +18,7 @@ DATACAP = Address.id(DATACAP_ACTOR)
 
 
 @pytest.fixture
-def network() -> Network:
+def facade_network() -> Network:
     return Network(facade=True)
 
 
@@ -32,10 +32,10 @@ def wallet(network: Network, *signers: Address) -> ActorID:
     return actor
 
 
-def test_contracts_call_actors_where_the_facade_is_on(network: Network) -> None:
-    assert network.deploy(TYPED).call("token") == ("DataCap", "DCAP", 0, 10**18)
-    miner = network.create_miner(sectors=1)
-    _, proposed, size, power = network.deploy(TYPED).call("miner", miner.id)
+def test_contracts_call_actors_where_the_facade_is_on(facade_network: Network) -> None:
+    assert facade_network.deploy(TYPED).call("token") == ("DataCap", "DCAP", 0, 10**18)
+    miner = facade_network.create_miner(sectors=1)
+    _, proposed, size, power = facade_network.deploy(TYPED).call("miner", miner.id)
     assert (proposed, size, power) == (0, 2048, 2048)
 
 
@@ -44,19 +44,19 @@ def test_contracts_cannot_call_actors_without_facade() -> None:
         network.deploy(TYPED).call("token")
 
 
-def test_an_ethereum_transaction_is_a_signer_s_approval(network: Network) -> None:
-    me, other = network.accounts[0], network.accounts[1]
-    actor = wallet(network, me.delegated, other.native)
+def test_an_ethereum_transaction_is_a_signer_s_approval(facade_network: Network) -> None:
+    me, other = facade_network.accounts[0], facade_network.accounts[1]
+    actor = wallet(facade_network, me.delegated, other.native)
     interface = ContractInterface(abi("multisig"))
-    proposal = multisig.propose(network.accounts[2].native, 7, 0, b"")
-    network.send_native(masked_id(actor), 0, value=10)
-    assert network.invoke(Address.id(actor), proposal, sender=other) == multisig.ProposeReturn(0, False, 0, b"")
-    before = network.balance(network.accounts[2].native)
-    receipt = network.send(masked_id(actor), data=interface.encode_call("approve", 0, b""))
-    assert network.balance(network.accounts[2].native) == before + 7
+    proposal = multisig.propose(facade_network.accounts[2].native, 7, 0, b"")
+    facade_network.send_native(masked_id(actor), 0, value=10)
+    assert facade_network.invoke(Address.id(actor), proposal, sender=other) == multisig.ProposeReturn(0, False, 0, b"")
+    before = facade_network.balance(facade_network.accounts[2].native)
+    receipt = facade_network.send(masked_id(actor), data=interface.encode_call("approve", 0, b""))
+    assert facade_network.balance(facade_network.accounts[2].native) == before + 7
     assert receipt.succeeded
     with pytest.raises(CallFailed) as refused:  # nothing waits for an approval any more
-        network.send(masked_id(actor), data=interface.encode_call("approve", 0, b""))
+        facade_network.send(masked_id(actor), data=interface.encode_call("approve", 0, b""))
     words = interface.decode_revert(refused.value.data)
     assert words == f"ActorError({actor}, 3, {int(ExitCode.USR_NOT_FOUND)}, 0x)"
 
@@ -73,16 +73,16 @@ def test_the_streams_of_the_reward_actor_have_an_interface() -> None:
         assert words == f"ActorError(2, 4045527845, {int(ExitCode.USR_ILLEGAL_ARGUMENT)}, 0x)"
 
 
-def test_a_binding_s_answer_is_typed_and_its_failure_an_error(network: Network) -> None:
-    assert network.ask(DATACAP, datacap.name()) == "DataCap"
-    assert network.invoke(DATACAP, datacap.balance(network.accounts[0].native)) == 0
-    miner = network.create_miner(sectors=0)
-    assert network.ask(miner.address, storageminer.get_owner()).proposed is None
+def test_a_binding_s_answer_is_typed_and_its_failure_an_error(facade_network: Network) -> None:
+    assert facade_network.ask(DATACAP, datacap.name()) == "DataCap"
+    assert facade_network.invoke(DATACAP, datacap.balance(facade_network.accounts[0].native)) == 0
+    miner = facade_network.create_miner(sectors=0)
+    assert facade_network.ask(miner.address, storageminer.get_owner()).proposed is None
     with pytest.raises(CallFailed) as refused:
-        network.ask(DATACAP, datacap.burn(10**18))
+        facade_network.ask(DATACAP, datacap.burn(10**18))
     assert refused.value.exit_code == ExitCode.USR_FORBIDDEN  # frozen: FIP-0118
     with pytest.raises(TransactionFailed):
-        network.invoke(DATACAP, datacap.burn(10**18))
+        facade_network.invoke(DATACAP, datacap.burn(10**18))
 
 
 def test_trace_shows_decoded_call_and_failure_reason() -> None:

@@ -17,7 +17,6 @@ from store.blocks.overlay import RemoteHashMismatch
 from tests.fvm_hypervisor.cli.lotus_node import LotusNode, served
 from tests.localnet.conftest import ARTIFACTS, START, Clock
 
-pytestmark = pytest.mark.slow
 
 COUNTER = ARTIFACTS / "Counter.json"
 INCREMENT, NUMBER = bytes.fromhex("d09de08a"), bytes.fromhex("8381f58a")
@@ -41,6 +40,7 @@ def lotus() -> Iterator[Lotus]:
             yield Lotus(network, url, node, counter)
 
 
+@pytest.mark.slow
 def test_head_state_is_fetched_block_by_block(lotus: Lotus) -> None:
     with Network.fork(lotus.url, clock=Clock(START + 100)) as network:
         assert (network.machine.root, network.base_fee) == (lotus.network.machine.root, lotus.network.base_fee)
@@ -51,6 +51,7 @@ def test_head_state_is_fetched_block_by_block(lotus: Lotus) -> None:
     assert set(lotus.node.blocks.values()) == {1}, "a block was asked for twice"
 
 
+@pytest.mark.slow
 def test_an_earlier_epochs_state_is_that_of_the_next_header(lotus: Lotus, tmp_path: Path) -> None:
     with Network.fork(lotus.url, 2, tmp_path, clock=Clock(START + 100)) as network:
         assert network.contract(lotus.counter.address, COUNTER).call("number") == 1
@@ -58,12 +59,14 @@ def test_an_earlier_epochs_state_is_that_of_the_next_header(lotus: Lotus, tmp_pa
         assert network.contract(lotus.counter.address, COUNTER).call("number") == 1
 
 
+@pytest.mark.slow
 def test_solidity_tests_under_filecoins_rules_begin_there(lotus: Lotus) -> None:
     with closing(TestExecutor(ExecutorSettings(rules=FILECOIN, fork_url=lotus.url), Cheatcodes())) as executor:
         assert executor.call(CALLER, lotus.counter.address, INCREMENT).success
         assert executor.call(CALLER, lotus.counter.address, NUMBER).output == (3).to_bytes(32, "big")
 
 
+@pytest.mark.slow
 def test_a_block_of_other_bytes_is_refused(lotus: Lotus) -> None:
     lotus.node.damaged[lotus.network.machine.root] = b"\x80"
     with pytest.raises(RemoteHashMismatch):

@@ -18,7 +18,7 @@ FIL = 10**18
 
 
 @pytest.fixture(scope="module")
-def network() -> Any:
+def inspection_network() -> Any:
     """Return a network on the official actors, with a contract whose slot 0 holds 42."""
     with Network(bundle=bundle_file("bundles/v18-testing-fake-proofs.car")) as network:
         # PUSH1 42 PUSH0 SSTORE STOP
@@ -27,8 +27,8 @@ def network() -> Any:
 
 
 @pytest.fixture(scope="module")
-def inspector(network: Network) -> StateInspector:
-    return StateInspector(network.machine.store, network.machine.root)
+def inspector(inspection_network: Network) -> StateInspector:
+    return StateInspector(inspection_network.machine.store, inspection_network.machine.root)
 
 
 def test_the_root_lists_the_actors(inspector: StateInspector) -> None:
@@ -39,8 +39,10 @@ def test_the_root_lists_the_actors(inspector: StateInspector) -> None:
     assert len(inspector.read_path("", limit=3)) == 3
 
 
-def test_an_actor_has_its_fields_under_each_of_its_addresses(inspector: StateInspector, network: Network) -> None:
-    account = network.accounts[3]
+def test_an_actor_has_its_fields_under_each_of_its_addresses(
+    inspector: StateInspector, inspection_network: Network
+) -> None:
+    account = inspection_network.accounts[3]
     shown = inspector.read_path(f"0x{account.address.hex()}")
     assert shown == inspector.read_path(str(account.delegated)) == inspector.read_path(shown["id"])
     assert shown["type"] == "ethaccount"
@@ -58,16 +60,16 @@ def test_state_has_the_names_of_the_schema(inspector: StateInspector) -> None:
     assert inspector.read_path("f04/state/total_pledge_collateral") == "0"
 
 
-def test_maps_over_several_blocks_are_entered_by_key(inspector: StateInspector, network: Network) -> None:
-    account = network.accounts[0]
-    actor = network.machine.state_tree.lookup_id(account.delegated)
+def test_maps_over_several_blocks_are_entered_by_key(inspector: StateInspector, inspection_network: Network) -> None:
+    account = inspection_network.accounts[0]
+    actor = inspection_network.machine.state_tree.lookup_id(account.delegated)
     assert inspector.read_path(f"f01/state/address_map/{account.delegated}") == actor
     assert inspector.read_path("f01/state/address_map")[str(account.delegated)] == actor
     assert len(inspector.read_path("f01/state/address_map", limit=2)) == 2
 
 
-def test_a_contracts_slot_is_a_step(inspector: StateInspector, network: Network) -> None:
-    contract = network.receipt(network.head.transactions[0]).contract_address
+def test_a_contracts_slot_is_a_step(inspector: StateInspector, inspection_network: Network) -> None:
+    contract = inspection_network.receipt(inspection_network.head.transactions[0]).contract_address
     assert contract is not None
     path = f"0x{contract.hex()}/state"
     assert (
@@ -100,9 +102,9 @@ def test_a_malformed_step_is_refused(inspector: StateInspector, path: str) -> No
         inspector.read_path(path)
 
 
-def test_an_actor_without_a_schema_is_shown_as_it_is(network: Network) -> None:
-    store = network.machine.fork().store
-    tree = StateTree(store, network.machine.root)
+def test_an_actor_without_a_schema_is_shown_as_it_is(inspection_network: Network) -> None:
+    store = inspection_network.machine.fork().store
+    tree = StateTree(store, inspection_network.machine.root)
     inner = put_object(store, {"deep": [1, 2]})
     head = put_object(store, {"name": b"\x01\x02", "more": [True, None]})
     code = cid_of(b"someone's module", RAW)

@@ -20,11 +20,11 @@ from store.blockstore import put_object
 from store.cid import RAW, Cid, cid_of, show
 from store.codec import link
 from tests.command import run
-from tests.fvm_hypervisor.explorer.conftest import Visitor
 from tests.localnet.conftest import Clock
+from tests.localnet.explorer.conftest import Visitor
 from tests.runtimes.wasm.guests import guest
 
-TEXT = """# ipld.schema
+SCHEMAS_IN_STATE_TEXT = """# ipld.schema
 type State struct {
     schema Link
     count Int
@@ -65,22 +65,22 @@ def created(network: Network, text: bytes, module: bytes | None = None) -> Nativ
 
 
 def test_an_actor_is_typed_by_the_schema_that_its_state_links(network: Network) -> None:
-    code = network.actors.install(linking(TEXT.encode()))
+    code = network.actors.install(linking(SCHEMAS_IN_STATE_TEXT.encode()))
     actor = network.actors.at(network.actors.create(code, cbor=b"").address)
     assert actor.state.count == 7
     receipt = actor.send("Poke", {"amount": FIL, "note": "hello"})
     trace = network.trace(receipt.hash)
     assert "Poke" in str(trace)
     assert "hello" in str(trace)
-    schema = show(cid_of(TEXT.encode(), RAW))
-    assert (trace.calls[0]["schema"], trace.calls[0]["schemas"]) == (schema, {schema: TEXT})
+    schema = show(cid_of(SCHEMAS_IN_STATE_TEXT.encode(), RAW))
+    assert (trace.calls[0]["schema"], trace.calls[0]["schemas"]) == (schema, {schema: SCHEMAS_IN_STATE_TEXT})
     assert network.inspect(f"{actor.address}/state/count").value == 7
     assert "schemaFault" not in trace.calls[0]
 
 
 @pytest.mark.slow
 def test_a_fork_has_the_schema_too(network: Network) -> None:
-    actor = created(network, TEXT.encode())
+    actor = created(network, SCHEMAS_IN_STATE_TEXT.encode())
     with serving(network) as url, Network.fork(url, clock=Clock(1_800_000_000)) as fork:
         assert fork.inspect(f"{actor.address}/state/count").value == 7
         sent = fork.actors.at(actor.address).send("Poke", {"amount": 1, "note": "on the fork"})
@@ -88,7 +88,7 @@ def test_a_fork_has_the_schema_too(network: Network) -> None:
 
 
 def test_order_of_a_file_the_state_and_the_code(network: Network, tmp_path: Path) -> None:
-    module = with_schema(linking(TEXT.encode()), IN_CODE)
+    module = with_schema(linking(SCHEMAS_IN_STATE_TEXT.encode()), IN_CODE)
     actor = created(network, b"", module)
     assert actor.address == network.actors.at(actor.address).address
     assert network.inspect(f"{actor.address}/state/count").value == 7
@@ -158,7 +158,7 @@ def test_a_state_that_does_not_match_its_schema_is_noted(tmp_path: Path) -> None
 def test_the_commands_decode_without_configuration(tmp_path: Path) -> None:
     folder = tmp_path / "chain"
     with Network(folder, clock=Clock()) as network:
-        actor = created(network, TEXT.encode())
+        actor = created(network, SCHEMAS_IN_STATE_TEXT.encode())
         with serving(network) as url:
             sent = run("actor", "call", actor.address, "Poke", '{"amount": "5", "note": "hi"}', "--rpc-url", url)
             assert sent.exit_code == 0, sent.output
@@ -166,7 +166,9 @@ def test_the_commands_decode_without_configuration(tmp_path: Path) -> None:
     assert (ran.exit_code, ran.stdout.strip(), ran.stderr) == (0, "7", "")
 
 
-@pytest.mark.parametrize(("text", "shown"), [(TEXT.encode(), "count"), (BROKEN[0][0], "Shown undecoded")])
+@pytest.mark.parametrize(
+    ("text", "shown"), [(SCHEMAS_IN_STATE_TEXT.encode(), "count"), (BROKEN[0][0], "Shown undecoded")]
+)
 def test_the_explorer_shows_fields_or_the_fault(network: Network, text: bytes, shown: str) -> None:
     actor = created(network, text)
     network.mine()
@@ -188,20 +190,23 @@ def schema_in(state: Any, *texts: bytes, codec: int = RAW) -> Any:
 
 
 def test_only_top_level_links_to_text_with_the_heading_are_schemas() -> None:
-    text = TEXT.encode()
-    assert schema_in(lambda links: links, b"data", text).text == TEXT
-    assert schema_in(lambda links: {"a": 1, "schema": links[0]}, text).text == TEXT
+    text = SCHEMAS_IN_STATE_TEXT.encode()
+    assert schema_in(lambda links: links, b"data", text).text == SCHEMAS_IN_STATE_TEXT
+    assert schema_in(lambda links: {"a": 1, "schema": links[0]}, text).text == SCHEMAS_IN_STATE_TEXT
     assert schema_in(lambda links: [links], text) == NO_SCHEMA
     assert schema_in(lambda links: links[0], text) == NO_SCHEMA
     assert schema_in(lambda links: links, b"\n" + text) == NO_SCHEMA
     assert schema_in(lambda links: 5) == NO_SCHEMA
     assert schema_in(lambda links: links, *(bytes([number]) for number in range(MAX_LINKS)), text) == NO_SCHEMA
-    assert schema_in(lambda links: links, *(bytes([number]) for number in range(MAX_LINKS - 1)), text).text == TEXT
+    assert (
+        schema_in(lambda links: links, *(bytes([number]) for number in range(MAX_LINKS - 1)), text).text
+        == SCHEMAS_IN_STATE_TEXT
+    )
 
 
 def test_a_later_sound_schema_is_used_after_a_broken_one() -> None:
-    found = schema_in(lambda links: links, b"# ipld.schema\n\xff", TEXT.encode())
-    assert (found.text, found.fault) == (TEXT, "")
+    found = schema_in(lambda links: links, b"# ipld.schema\n\xff", SCHEMAS_IN_STATE_TEXT.encode())
+    assert (found.text, found.fault) == (SCHEMAS_IN_STATE_TEXT, "")
 
 
 def test_missing_blocks_are_no_schema(network: Network) -> None:

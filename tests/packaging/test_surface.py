@@ -99,7 +99,7 @@ def test_node_starts_without_importing_abi_coder() -> None:
 
 
 NOT_OF_A_PLAIN_NODE = {
-    "explorer": {"fvm_hypervisor.explorer.site", "rich"},
+    "explorer": {"localnet.explorer.site", "rich"},
     "traces": {"bridge.evm_steps", "localnet.traces.ethereum_traces", "localnet.traces.trace_report"},
     "interfaces of contracts and actors": {"bridge.actors.schemas", "localnet.contracts.artifacts", "store.schema"},
     "explanations of failures": {"localnet.explanations"},

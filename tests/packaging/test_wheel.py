@@ -43,7 +43,7 @@ TEMPLATES = "hypervisor/builtin_actors/template/"
 """Projects that `hypervisor actor new` copies, with sources and tests."""
 IMPORTED = {"fvm_hypervisor/soltest/solidity/FilecoinVm.sol", "localnet/solidity/FilecoinFork.sol"}
 """Solidity files that `hypervisor test` and `hypervisor solidity` provide."""
-PAGES = PROJECT / "fvm_hypervisor" / "explorer"
+PAGES = PROJECT / "localnet" / "explorer"
 DATA = {
     "hypervisor/builtin_actors/include/fvm.h",
     "hypervisor/builtin_actors/releases.json",

@@ -14,10 +14,6 @@ from eth_abi.abi import encode as encode_abi
 
 from bridge.ethereum.transactions import Transaction
 from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
-from fvm_hypervisor.explorer import rendering
-from fvm_hypervisor.explorer.call_rows import call_rows
-from fvm_hypervisor.explorer.messages import tree_svg
-from fvm_hypervisor.explorer.site import PageFrame
 from fvm_hypervisor.laboratory.profiles import rent as rent_lab
 from fvm_hypervisor.laboratory.profiles.rent import (
     LOOK,
@@ -38,6 +34,10 @@ from hypervisor.state.state_tree import ARCHIVED_CODE, archived_actor
 from hypervisor.types import BURNT_FUNDS_ACTOR, ActorID, ChainEpoch, MethodNumber, TokenAmount
 from localnet import Network
 from localnet.accounts import accounts
+from localnet.explorer import rendering
+from localnet.explorer.call_rows import call_rows
+from localnet.explorer.messages import tree_svg
+from localnet.explorer.site import PageFrame
 from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.errors import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR
 from localnet.rpc.method_table import method_table

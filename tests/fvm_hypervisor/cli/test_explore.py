@@ -9,12 +9,12 @@ from urllib.request import urlopen
 import pytest
 
 from fvm_hypervisor.cli.node import vector_of
-from fvm_hypervisor.explorer.application import explorer
 from fvm_hypervisor.laboratory.vectors.conformance import parse_vector, run_variant, variants_of
 from fvm_hypervisor.laboratory.vectors.files import BundleFolder
 from hypervisor.errors import InvalidInput
 from localnet import Network, TransactionFailed, explore
 from localnet.console import Console
+from localnet.explorer.application import explorer
 from localnet.ledger.address_index import FILE
 from localnet.rpc.server import serving
 from store.rocks.database import RocksStore

@@ -18,8 +18,8 @@ import pytest
 from typer.testing import Result
 
 from fvm_hypervisor.cli.rpc_client import RESPONSE_TIMEOUT
-from fvm_hypervisor.explorer.application import explorer
 from localnet import Network
+from localnet.explorer.application import explorer
 from localnet.fork.node_client import NodeClient, NodeError
 from localnet.rpc.server import serving
 from store.keccak import keccak

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from fvm_hypervisor.explorer.application import explorer
 from fvm_hypervisor.soltest.compiler import Solc
 from fvm_hypervisor.verification.application import NodeVerification
 from fvm_hypervisor.verification.jobs import Verifier
 from localnet import Network
+from localnet.explorer.application import explorer
 from localnet.rpc.server import serving
 from tests.fvm_hypervisor.verification.contracts import body
 

@@ -23,7 +23,7 @@ WORD = "0x" + "00" * 31
 
 
 @pytest.fixture(params=["Osaka+7928", "Amsterdam"])
-def rpc(request: pytest.FixtureRequest) -> Iterator[Client]:
+def access_lists_rpc(request: pytest.FixtureRequest) -> Iterator[Client]:
     with Network(rules="ethereum", hardfork=request.param) as network:
         client = Client(Node(network))
         client("anvil_setCode", KEEPER, KEEPER_CODE)
@@ -41,14 +41,16 @@ def entry(found: list[dict[str, Any]], address: str) -> dict[str, Any]:
     return one
 
 
-def test_a_list_has_the_changes_of_each_transaction(rpc: Client) -> None:
-    parent = rpc("eth_getBlockByNumber", "latest", False)["hash"]
-    before = int(rpc("eth_getBalance", ALICE, "latest"), 16)
-    words = [send(rpc, KEEPER, data=f"{WORD}{word}") for word in ("00", "07")]  # the first one only reads the slot
-    sent = [*words, send(rpc, BOB, value="0x5"), send(rpc, KEEPER, data=f"{WORD}00")]
-    rpc("evm_mine")
-    found = rpc("eth_getBlockAccessList", "latest")
-    receipts = [rpc("eth_getTransactionReceipt", each) for each in sent]
+def test_a_list_has_the_changes_of_each_transaction(access_lists_rpc: Client) -> None:
+    parent = access_lists_rpc("eth_getBlockByNumber", "latest", False)["hash"]
+    before = int(access_lists_rpc("eth_getBalance", ALICE, "latest"), 16)
+    words = [
+        send(access_lists_rpc, KEEPER, data=f"{WORD}{word}") for word in ("00", "07")
+    ]  # the first one only reads the slot
+    sent = [*words, send(access_lists_rpc, BOB, value="0x5"), send(access_lists_rpc, KEEPER, data=f"{WORD}00")]
+    access_lists_rpc("evm_mine")
+    found = access_lists_rpc("eth_getBlockAccessList", "latest")
+    receipts = [access_lists_rpc("eth_getTransactionReceipt", each) for each in sent]
     fees = [int(each["gasUsed"], 16) * int(each["effectiveGasPrice"], 16) for each in receipts]
     balances = [before - sum(fees[:count]) - (5 if count > 2 else 0) for count in (1, 2, 3, 4)]
     assert entry(found, KEEPER)["storageChanges"] == [
@@ -57,7 +59,9 @@ def test_a_list_has_the_changes_of_each_transaction(rpc: Client) -> None:
         ]},
     ]  # fmt: skip
     assert entry(found, KEEPER)["storageReads"] == [f"{WORD}01"]
-    assert entry(found, BOB)["balanceChanges"] == [{"index": "0x3", "value": rpc("eth_getBalance", BOB, "latest")}]
+    assert entry(found, BOB)["balanceChanges"] == [
+        {"index": "0x3", "value": access_lists_rpc("eth_getBalance", BOB, "latest")}
+    ]
     assert entry(found, ALICE)["nonceChanges"] == [{"index": hex(n), "value": hex(n)} for n in (1, 2, 3, 4)]
     assert entry(found, ALICE)["balanceChanges"] == [
         {"index": hex(index), "value": hex(balance)} for index, balance in enumerate(balances, 1)
@@ -67,34 +71,34 @@ def test_a_list_has_the_changes_of_each_transaction(rpc: Client) -> None:
     assert [each["address"] for each in found] == sorted(each["address"] for each in found)
 
 
-def test_a_pending_block_has_the_list_of_the_block_to_come(rpc: Client) -> None:
-    send(rpc, BOB, value="0x5")
-    waiting = rpc("eth_getBlockAccessList", "pending")
-    header = rpc("eth_getBlockByNumber", "pending", False)["blockAccessListHash"]
-    rpc("evm_mine")
-    assert rpc("eth_getBlockAccessList", "latest") == waiting
-    assert rpc("eth_getBlockByNumber", "latest", False)["blockAccessListHash"] == header
+def test_a_pending_block_has_the_list_of_the_block_to_come(access_lists_rpc: Client) -> None:
+    send(access_lists_rpc, BOB, value="0x5")
+    waiting = access_lists_rpc("eth_getBlockAccessList", "pending")
+    header = access_lists_rpc("eth_getBlockByNumber", "pending", False)["blockAccessListHash"]
+    access_lists_rpc("evm_mine")
+    assert access_lists_rpc("eth_getBlockAccessList", "latest") == waiting
+    assert access_lists_rpc("eth_getBlockByNumber", "latest", False)["blockAccessListHash"] == header
 
 
-def test_calls_and_estimates_are_no_accesses(rpc: Client) -> None:
-    send(rpc, BOB, value="0x5")
-    rpc("eth_call", {"to": KEEPER, "data": f"{WORD}09"}, "latest")
-    rpc("eth_estimateGas", {"to": KEEPER, "data": f"{WORD}09"})
-    rpc("evm_mine")
-    assert KEEPER not in {each["address"] for each in rpc("eth_getBlockAccessList", "latest")}
+def test_calls_and_estimates_are_no_accesses(access_lists_rpc: Client) -> None:
+    send(access_lists_rpc, BOB, value="0x5")
+    access_lists_rpc("eth_call", {"to": KEEPER, "data": f"{WORD}09"}, "latest")
+    access_lists_rpc("eth_estimateGas", {"to": KEEPER, "data": f"{WORD}09"})
+    access_lists_rpc("evm_mine")
+    assert KEEPER not in {each["address"] for each in access_lists_rpc("eth_getBlockAccessList", "latest")}
 
 
-def test_a_block_without_transactions_has_only_the_system_call(rpc: Client) -> None:
-    rpc("evm_mine")
-    (only,) = rpc("eth_getBlockAccessList", "latest")
+def test_a_block_without_transactions_has_only_the_system_call(access_lists_rpc: Client) -> None:
+    access_lists_rpc("evm_mine")
+    (only,) = access_lists_rpc("eth_getBlockAccessList", "latest")
     assert only["address"] == f"0x{BLOCK_HASHES.hex()}"
-    assert rpc("eth_getBlockAccessList", "0x0") == []
-    genesis = rpc("eth_getBlockByNumber", "0x0", False)
+    assert access_lists_rpc("eth_getBlockAccessList", "0x0") == []
+    genesis = access_lists_rpc("eth_getBlockByNumber", "0x0", False)
     assert genesis["blockAccessListHash"] == "0x1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347"
 
 
-def test_an_unknown_block_has_none(rpc: Client) -> None:
-    assert rpc("eth_getBlockAccessList", "0x9") is None
+def test_an_unknown_block_has_none(access_lists_rpc: Client) -> None:
+    assert access_lists_rpc("eth_getBlockAccessList", "0x9") is None
 
 
 def test_other_rules_have_no_lists() -> None:

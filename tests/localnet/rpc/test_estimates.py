@@ -23,7 +23,7 @@ CLEAR = "0x" + "00" * 64
 
 
 @pytest.fixture(params=["py-evm", "fast"])
-def rpc(request: pytest.FixtureRequest) -> Iterator[Client]:
+def estimates_rpc(request: pytest.FixtureRequest) -> Iterator[Client]:
     with Network(clock=Clock(), rules="ethereum", evm=request.param) as network:
         client = Client(Node(network))
         client("anvil_setCode", SETTER, SETTER_CODE)
@@ -55,31 +55,33 @@ def authorizations(rpc: Client, count: int, nonce: int = 0) -> list[dict[str, st
         (0, SETTER, "0x" + "ff" * 2_000, 0x18A88),
     ],
 )
-def test_an_estimate_suffices_though_gas_is_refunded(rpc: Client, count: int, to: str, data: str, gas: int) -> None:
+def test_an_estimate_suffices_though_gas_is_refunded(
+    estimates_rpc: Client, count: int, to: str, data: str, gas: int
+) -> None:
     request: dict[str, Any] = {"from": ALICE, "to": to, "data": data}
     if count:
-        request["authorizationList"] = authorizations(rpc, count)
-    assert int(rpc("eth_estimateGas", request), 16) == gas
-    sent = rpc("eth_sendTransaction", {**request, "gas": hex(gas)})
-    receipt = rpc("eth_getTransactionReceipt", sent)
+        request["authorizationList"] = authorizations(estimates_rpc, count)
+    assert int(estimates_rpc("eth_estimateGas", request), 16) == gas
+    sent = estimates_rpc("eth_sendTransaction", {**request, "gas": hex(gas)})
+    receipt = estimates_rpc("eth_getTransactionReceipt", sent)
     assert receipt["status"] == "0x1"
     assert int(receipt["gasUsed"], 16) <= gas
 
 
-def test_ineffective_authorization_costs_same_gas(rpc: Client) -> None:
-    request = {"from": ALICE, "to": ALICE, "authorizationList": authorizations(rpc, 1, nonce=7)}
-    assert int(rpc("eth_estimateGas", request), 16) == 46_000
+def test_ineffective_authorization_costs_same_gas(estimates_rpc: Client) -> None:
+    request = {"from": ALICE, "to": ALICE, "authorizationList": authorizations(estimates_rpc, 1, nonce=7)}
+    assert int(estimates_rpc("eth_estimateGas", request), 16) == 46_000
 
 
-def test_insufficient_gas_is_reported(rpc: Client) -> None:
-    request = {"from": ALICE, "to": ALICE, "authorizationList": authorizations(rpc, 1), "gas": hex(45_999)}
+def test_insufficient_gas_is_reported(estimates_rpc: Client) -> None:
+    request = {"from": ALICE, "to": ALICE, "authorizationList": authorizations(estimates_rpc, 1), "gas": hex(45_999)}
     with pytest.raises(Failed, match="intrinsic gas too low"):
-        rpc("eth_estimateGas", request)
+        estimates_rpc("eth_estimateGas", request)
 
 
-def test_lotus_gas_estimate_stays_within_transaction_limit(rpc: Client) -> None:
-    owner = rpc("Filecoin.WalletDefaultAddress")
-    assert rpc("Filecoin.GasEstimateGasLimit", {"To": "f099", "From": owner, "Value": "1"}, None) == 21_000
+def test_lotus_gas_estimate_stays_within_transaction_limit(estimates_rpc: Client) -> None:
+    owner = estimates_rpc("Filecoin.WalletDefaultAddress")
+    assert estimates_rpc("Filecoin.GasEstimateGasLimit", {"To": "f099", "From": owner, "Value": "1"}, None) == 21_000
 
 
 @pytest.mark.parametrize(
@@ -135,11 +137,11 @@ def test_a_price_limits_an_estimate_to_what_the_sender_affords(price: int, value
         assert int(rpc("eth_estimateGas", {**request, "value": "0x1"}), 16) > 10**6
 
 
-def test_an_affordable_estimate_is_that_without_a_price(rpc: Client) -> None:
+def test_an_affordable_estimate_is_that_without_a_price(estimates_rpc: Client) -> None:
     """The balance pays for a transfer, but not for the block's gas at this price, as geth and anvil handle it."""
-    rpc("anvil_setBalance", POOR, hex(10**15))
+    estimates_rpc("anvil_setBalance", POOR, hex(10**15))
     request = {"from": POOR, "to": ALICE, "value": "0x1", "gasPrice": hex(10**10)}
-    assert int(rpc("eth_estimateGas", request), 16) == 21_000
+    assert int(estimates_rpc("eth_estimateGas", request), 16) == 21_000
 
 
 LATER, BELOW = "0x" + "dd" * 20, "0x" + "ee" * 20
@@ -150,35 +152,35 @@ FAILS_AT_GENESIS = "0x4315600657005bfe"
 
 
 @pytest.mark.parametrize("at", [(), ("pending",)])
-def test_estimate_is_that_of_the_next_block(rpc: Client, at: tuple[str, ...]) -> None:
+def test_estimate_is_that_of_the_next_block(estimates_rpc: Client, at: tuple[str, ...]) -> None:
     """Its number and time apply by default; figures of anvil 1.7.1."""
-    rpc("anvil_setCode", BELOW, FAILS_AT_GENESIS)
-    assert rpc("eth_estimateGas", {"to": BELOW}, *at) == "0x521a"
+    estimates_rpc("anvil_setCode", BELOW, FAILS_AT_GENESIS)
+    assert estimates_rpc("eth_estimateGas", {"to": BELOW}, *at) == "0x521a"
     for other in (("latest",), (*(at or (None,)), {}, {"number": "0x0"})):
         with refusal(3, "INVALID"):
-            rpc("eth_estimateGas", {"to": BELOW}, *other)
-    rpc("evm_mine", 0x7B0A2B30)
-    rpc("anvil_setCode", LATER, STORES_LATER)
+            estimates_rpc("eth_estimateGas", {"to": BELOW}, *other)
+    estimates_rpc("evm_mine", 0x7B0A2B30)
+    estimates_rpc("anvil_setCode", LATER, STORES_LATER)
     stores = {"from": ALICE, "to": LATER, "data": f"0x{0x7B0A2B30:064x}"}
-    assert rpc("eth_estimateGas", stores, *at) == "0xa929"
-    assert rpc("eth_estimateGas", stores, "latest") == "0x53c0"
-    sent = rpc("eth_sendTransaction", stores)
-    assert rpc("eth_getTransactionByHash", sent)["gas"] == "0xa929"
-    assert rpc("eth_getTransactionReceipt", sent)["status"] == "0x1"
+    assert estimates_rpc("eth_estimateGas", stores, *at) == "0xa929"
+    assert estimates_rpc("eth_estimateGas", stores, "latest") == "0x53c0"
+    sent = estimates_rpc("eth_sendTransaction", stores)
+    assert estimates_rpc("eth_getTransactionByHash", sent)["gas"] == "0xa929"
+    assert estimates_rpc("eth_getTransactionReceipt", sent)["status"] == "0x1"
 
 
-def test_pool_counts_for_default_and_pending_estimates_only(rpc: Client) -> None:
+def test_pool_counts_for_default_and_pending_estimates_only(estimates_rpc: Client) -> None:
     """Figures of anvil 1.7.1: 0x5b9a for a slot that a pending transaction has written, else 0xa8f1."""
-    rpc("anvil_setCode", SETTER, "0x600035600055")
-    rpc("evm_setAutomine", False)
+    estimates_rpc("anvil_setCode", SETTER, "0x600035600055")
+    estimates_rpc("evm_setAutomine", False)
     write = {"from": ALICE, "to": SETTER, "data": f"0x{10:064x}"}
-    rpc("anvil_setStorageAt", SETTER, "0x0", f"0x{0:064x}")
-    rpc("eth_sendTransaction", {**write, "gas": "0x186a0"})
-    head = rpc("eth_getBlockByNumber", "latest", False)
+    estimates_rpc("anvil_setStorageAt", SETTER, "0x0", f"0x{0:064x}")
+    estimates_rpc("eth_sendTransaction", {**write, "gas": "0x186a0"})
+    head = estimates_rpc("eth_getBlockByNumber", "latest", False)
     for sender in (ALICE, BOB):
         request = {**write, "from": sender}
-        assert {rpc("eth_estimateGas", request, *at) for at in ((), (None,), ("pending",))} == {"0x5b9a"}
+        assert {estimates_rpc("eth_estimateGas", request, *at) for at in ((), (None,), ("pending",))} == {"0x5b9a"}
         for at in ("latest", "safe", head["number"], head["hash"], {"blockNumber": head["number"]}):
-            assert rpc("eth_estimateGas", request, at) == "0xa8f1", at
+            assert estimates_rpc("eth_estimateGas", request, at) == "0xa8f1", at
     overrides = {SETTER: {"stateDiff": {f"0x{0:064x}": f"0x{1:064x}"}}}
-    assert rpc("eth_estimateGas", write, "latest", overrides) == hex(21_140 + 9 + 5_000)
+    assert estimates_rpc("eth_estimateGas", write, "latest", overrides) == hex(21_140 + 9 + 5_000)

@@ -37,7 +37,7 @@ network = network_fixture(lambda: Network(clock=Clock()))
 
 
 @pytest.fixture
-def rpc(network: Network) -> Client:
+def filecoin_power_rpc(network: Network) -> Client:
     return Client(Node(network))
 
 
@@ -61,11 +61,11 @@ def claim(network: Network, powers: Mapping[ActorID, tuple[int, int]], above: in
     ],
 )  # fmt: skip
 def test_a_small_miner_has_min_power_with_fewer_than_four_large_ones(
-    network: Network, rpc: Client, raw: int, above: int, meets: bool
+    network: Network, filecoin_power_rpc: Client, raw: int, above: int, meets: bool
 ) -> None:
     miner = network.create_miner()
     claim(network, {miner.id: (raw, 10 * raw)}, above)
-    found = rpc("Filecoin.StateMinerPower", f"f0{miner.id}")
+    found = filecoin_power_rpc("Filecoin.StateMinerPower", f"f0{miner.id}")
     assert found["HasMinPower"] is meets
     assert found["MinerPower"] == {"RawBytePower": str(raw), "QualityAdjPower": str(10 * raw)}
 
@@ -73,14 +73,14 @@ def test_a_small_miner_has_min_power_with_fewer_than_four_large_ones(
 @pytest.mark.slow
 @pytest.mark.parametrize(("raw", "above", "eligible"), [(MINIMUM - 1, 3, True), (MINIMUM - 1, 4, False)])
 def test_a_block_needs_min_power_at_the_lookback(
-    network: Network, rpc: Client, raw: int, above: int, eligible: bool
+    network: Network, filecoin_power_rpc: Client, raw: int, above: int, eligible: bool
 ) -> None:
     miner = network.create_miner()
     claim(network, {miner.id: (raw, raw)}, above)
     network.mine(null_rounds=910)
     claim(network, {miner.id: (MINIMUM, MINIMUM)}, 0)
-    key = rpc("Filecoin.ChainHead")["Cids"]
-    found = rpc("Filecoin.MinerGetBaseInfo", f"f0{miner.id}", network.block_number + 1, key)
+    key = filecoin_power_rpc("Filecoin.ChainHead")["Cids"]
+    found = filecoin_power_rpc("Filecoin.MinerGetBaseInfo", f"f0{miner.id}", network.block_number + 1, key)
     assert found["EligibleForMining"] is eligible
 
 
@@ -93,46 +93,46 @@ class TestPowerTable:
         return [(entry["ID"], int(entry["Power"])) for entry in rpc("Filecoin.F3GetECPowerTable", None)]
 
     def test_entries_descend_by_adjusted_power_then_ascend_by_id(
-        self, network: Network, rpc: Client, miners: list[Miner]
+        self, network: Network, filecoin_power_rpc: Client, miners: list[Miner]
     ) -> None:
         one, two, three, four = (miner.id for miner in miners)
         claim(network, {one: (9_000, 9_000), two: (3_000, 30_000), three: (9_000, 9_000), four: (5_000, 0)}, 3)
-        assert self.table(rpc) == [(two, 30_000), (one, 9_000), (three, 9_000)]
-        (entry, *_) = rpc("Filecoin.F3GetECPowerTable")
+        assert self.table(filecoin_power_rpc) == [(two, 30_000), (one, 9_000), (three, 9_000)]
+        (entry, *_) = filecoin_power_rpc("Filecoin.F3GetECPowerTable")
         assert base64_bytes(entry["PubKey"]) == BLS_ACCOUNT.payload
 
     def test_small_miners_are_left_out_once_four_are_large(
-        self, network: Network, rpc: Client, miners: list[Miner]
+        self, network: Network, filecoin_power_rpc: Client, miners: list[Miner]
     ) -> None:
         one, two, three, four = (miner.id for miner in miners)
         powers = {one: (MINIMUM, 1), two: (MINIMUM - 1, 2), three: (10 * MINIMUM, 3), four: (5, 4)}
         claim(network, powers, 3)
-        assert [number for number, _ in self.table(rpc)] == [four, three, two, one]
+        assert [number for number, _ in self.table(filecoin_power_rpc)] == [four, three, two, one]
         claim(network, {}, 4)
-        assert [number for number, _ in self.table(rpc)] == [three, one]
+        assert [number for number, _ in self.table(filecoin_power_rpc)] == [three, one]
 
     def test_miners_with_debts_or_a_recent_fault_are_left_out(
-        self, network: Network, rpc: Client, miners: list[Miner]
+        self, network: Network, filecoin_power_rpc: Client, miners: list[Miner]
     ) -> None:
         one, two, three, _ = (miner.id for miner in miners)
         claim(network, {one: (9_000, 1), two: (9_000, 2), three: (9_000, 3)}, 3)
-        assert [number for number, _ in self.table(rpc)] == [three, two, one]
+        assert [number for number, _ in self.table(filecoin_power_rpc)] == [three, two, one]
         state = network.machine.state_tree.get_actor(ActorID(two))
         assert state is not None
         assert get_object(network.machine.store, state.head)[FEE_DEBT] == b""
         change(network, two, {FEE_DEBT: encode_bigint(1)})
-        assert [number for number, _ in self.table(rpc)] == [three, one]
+        assert [number for number, _ in self.table(filecoin_power_rpc)] == [three, one]
         store, actor = network.machine.store, network.machine.state_tree.get_actor(ActorID(three))
         assert actor is not None
         info = get_object(store, unlink(get_object(store, actor.head)[0]))
-        height = rpc("Filecoin.ChainHead")["Height"]
+        height = filecoin_power_rpc("Filecoin.ChainHead")["Height"]
         for elapsed, expected in ((height, [one]), (height - 1, [three, one])):
             info[FAULT_ELAPSED] = elapsed
             change(network, three, {0: link(put_object(store, info))})
-            assert [number for number, _ in self.table(rpc)] == expected
+            assert [number for number, _ in self.table(filecoin_power_rpc)] == expected
 
-    def test_a_network_without_miners_has_no_entries(self, rpc: Client) -> None:
-        assert rpc("Filecoin.F3GetECPowerTable") == []
+    def test_a_network_without_miners_has_no_entries(self, filecoin_power_rpc: Client) -> None:
+        assert filecoin_power_rpc("Filecoin.F3GetECPowerTable") == []
 
 
 @pytest.mark.parametrize("method", [
@@ -140,10 +140,10 @@ class TestPowerTable:
     "F3GetOrRenewParticipationTicket", "F3GetPowerTableByInstance", "F3GetProgress", "F3IsRunning",
     "F3ListParticipants", "F3Participate",
 ])  # fmt: skip
-def test_f3_is_disabled(rpc: Client, method: str) -> None:
+def test_f3_is_disabled(filecoin_power_rpc: Client, method: str) -> None:
     """Lotus' ErrF3Disabled: the code is its place in the list of errors, from 2 on, the third."""
     with refusal(4, "f3 is disabled"):
-        rpc(f"Filecoin.{method}")
+        filecoin_power_rpc(f"Filecoin.{method}")
 
 
 class TestCreationDeposit:

@@ -24,7 +24,6 @@ from localnet.rpc.websocket import Connection
 from tests.localnet.rpc.test_http_protocol import answers, connected, post, received
 from tests.patience import slowness
 
-pytestmark = pytest.mark.slow
 
 HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
 CODE = b"0x" + b"00" * 2_400_000
@@ -51,6 +50,7 @@ def call(method: bytes, *params: bytes, times: int = 1) -> bytes:
     return HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("start", "part"),
     [
@@ -70,6 +70,7 @@ def test_request_line_headers_and_trailers_are_limited(start: bytes, part: bytes
             assert received(client).startswith(b"HTTP/1.1 431 ")
 
 
+@pytest.mark.slow
 def test_a_body_in_chunks_of_a_byte_is_no_large_head() -> None:
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "web3_sha3", "params": ["0x" + "00" * 40_000]}).encode()
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
@@ -80,6 +81,7 @@ def test_a_body_in_chunks_of_a_byte_is_no_large_head() -> None:
     assert "result" in response
 
 
+@pytest.mark.slow
 def test_a_request_that_drips_is_refused_when_it_should_be_whole() -> None:
     with port_of(NodeLimits(silence=0.5)) as port, connected(port) as client:
         client.sendall(HEAD + b"X: ")
@@ -93,6 +95,7 @@ def test_a_request_that_drips_is_refused_when_it_should_be_whole() -> None:
         assert data.startswith(b"HTTP/1.1 408 ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [HEAD + b"X: ", post("eth_chainId")], ids=["dripping", "idle"])
 def test_new_clients_are_served_despite_slow_or_idle_connections(before: bytes) -> None:
     with port_of(NodeLimits(clients=12)) as port, ExitStack() as opened:
@@ -113,6 +116,7 @@ def test_new_clients_are_served_despite_slow_or_idle_connections(before: bytes) 
     assert time.monotonic() - begun < 7 * slowness()
 
 
+@pytest.mark.slow
 def test_incomplete_bodies_share_total_memory_limit() -> None:
     half = HEAD + b"Content-Length: 500000\r\n\r\n" + b"1" * 400_000
     with port_of(NodeLimits(held=1_000_000)) as port, ExitStack() as opened:
@@ -153,6 +157,7 @@ def dropped(monkeypatch: pytest.MonkeyPatch) -> Callable[[], bool]:
     return lambda: seen.wait(20 * slowness())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limits", [NodeLimits(held=30_000_000), NodeLimits(silence=1.0)], ids=["memory", "time"])
 def test_answers_that_are_never_read_are_dropped(limits: NodeLimits, dropped: Callable[[], bool]) -> None:
     with port_of(limits) as port, ExitStack() as opened:
@@ -199,6 +204,7 @@ def framed(body: bytes) -> bytes:
     return b"\x81\xff" + len(body).to_bytes(8, "big") + bytes(4) + body
 
 
+@pytest.mark.slow
 def test_answers_on_websockets_that_are_never_read_are_dropped(dropped: Callable[[], bool]) -> None:
     with port_of(NodeLimits(held=30_000_000)) as port, ExitStack() as opened:
         with connected(port) as client:
@@ -216,6 +222,7 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system does not say what a process holds")
 def test_short_answers_that_wait_hold_no_more_than_their_bytes() -> None:
     """30,000 responses of 70 bytes once held 120 MB, since unread data was counted 28 times too low."""
@@ -229,6 +236,7 @@ def test_short_answers_that_wait_hold_no_more_than_their_bytes() -> None:
     assert asyncio.run(wait()) < 40_000_000
 
 
+@pytest.mark.slow
 def test_frames_are_read_in_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A frame may have six bytes: 256 KiB of them once blocked the server for two seconds."""
     sizes: list[int] = []

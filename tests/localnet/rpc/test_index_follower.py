@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from bridge.ethereum.addresses import EthAddress
-from fvm_hypervisor.explorer.application import explorer
 from localnet import Network
+from localnet.explorer.application import explorer
 from localnet.ledger.address_index import FILE, AddressIndex
 from localnet.ledger.address_keys import message_key
 from localnet.rpc.server import serving

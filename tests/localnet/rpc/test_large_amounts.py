@@ -11,7 +11,7 @@ from tests.localnet.rpc.asking import ALICE, BOB, NOBODY
 from tests.localnet.rpc.conftest import Client, Failed
 
 MAX = (1 << 256) - 1
-BALANCE_OF_BOB = {"code": f"0x73{BOB[2:]}315f5260205ff3"}
+LARGE_AMOUNTS_BALANCE_OF_BOB = {"code": f"0x73{BOB[2:]}315f5260205ff3"}
 
 
 @pytest.fixture(params=["fast", "py-evm"])
@@ -33,7 +33,7 @@ def test_an_account_holds_and_sends_up_to_256_bits(ethereum: Client) -> None:
 
 
 def test_a_balance_of_256_bits_can_be_supposed(ethereum: Client) -> None:
-    supposed = {BOB: {"balance": hex(MAX)}, NOBODY: BALANCE_OF_BOB}
+    supposed = {BOB: {"balance": hex(MAX)}, NOBODY: LARGE_AMOUNTS_BALANCE_OF_BOB}
     assert ethereum("eth_call", {"to": NOBODY}, "latest", supposed) == hex(MAX)
     paid = {"from": BOB, "to": NOBODY, "value": hex(MAX)}
     assert ethereum("eth_call", paid, "latest", supposed) == f"0x{0:064x}"

@@ -28,7 +28,7 @@ def remote(url: str) -> Iterator[NodeClient]:
 
 
 @pytest.fixture
-def rpc(url: str) -> Iterator[Client]:
+def otterscan_fork_rpc(url: str) -> Iterator[Client]:
     with Network.fork(url, rules="ethereum", clock=Clock()) as network:
         client = Client(Node(network))
         client("anvil_mine", "0x2")
@@ -50,37 +50,45 @@ _REQUESTS: list[tuple[str, tuple[Any, ...]]] = [
 
 @pytest.mark.parametrize(("method", "params"), _REQUESTS, ids=[f"{method}{params}" for method, params in _REQUESTS])
 def test_transactions_before_fork_match_remote_node(
-    method: str, params: tuple[Any, ...], rpc: Client, remote: NodeClient
+    method: str, params: tuple[Any, ...], otterscan_fork_rpc: Client, remote: NodeClient
 ) -> None:
-    response = rpc(method, *params)
+    response = otterscan_fork_rpc(method, *params)
     assert response == remote.request(method, *params)
     assert response is not None
 
 
-def test_transactions_before_the_fork_are_the_nodes(rpc: Client, remote: NodeClient) -> None:
+def test_transactions_before_the_fork_are_the_nodes(otterscan_fork_rpc: Client, remote: NodeClient) -> None:
     block = remote.request("eth_getBlockByNumber", "0x6", False)
     by_hash = "ots_getBlockDetailsByHash"
-    assert rpc(by_hash, block["hash"]) == remote.request(by_hash, block["hash"]) is not None
+    assert otterscan_fork_rpc(by_hash, block["hash"]) == remote.request(by_hash, block["hash"]) is not None
     for method in ("ots_traceTransaction", "ots_getInternalOperations", "ots_getTransactionError"):
-        assert rpc(method, block["transactions"][0]) == remote.request(method, block["transactions"][0]) is not None
+        assert (
+            otterscan_fork_rpc(method, block["transactions"][0])
+            == remote.request(method, block["transactions"][0])
+            is not None
+        )
 
 
-def test_searches_continue_before_fork_block(rpc: Client, remote: NodeClient) -> None:
-    sent = [rpc("eth_sendTransaction", {"from": DEV, "to": COUNTER, "data": f"0x{BUMP}"}) for _ in range(2)]
+def test_searches_continue_before_fork_block(otterscan_fork_rpc: Client, remote: NodeClient) -> None:
+    sent = [
+        otterscan_fork_rpc("eth_sendTransaction", {"from": DEV, "to": COUNTER, "data": f"0x{BUMP}"}) for _ in range(2)
+    ]
     for method in ("After", "Before"):
         older = [each["hash"] for each in remote.request(f"ots_searchTransactions{method}", DEV, 0, 25)["txs"]]
         every = [*reversed(sent), *older]
-        found = rpc(f"ots_searchTransactions{method}", DEV, 0, 25)
+        found = otterscan_fork_rpc(f"ots_searchTransactions{method}", DEV, 0, 25)
         assert [each["hash"] for each in found["txs"]] == every
         assert [each["transactionHash"] for each in found["receipts"]] == every
         assert (found["firstPage"], found["lastPage"]) == (True, True)
-    page = rpc("ots_searchTransactionsBefore", DEV, 0, 2)
+    page = otterscan_fork_rpc("ots_searchTransactionsBefore", DEV, 0, 2)
     assert [each["hash"] for each in page["txs"]] == every[:2]
     assert (page["firstPage"], page["lastPage"]) == (True, False)
-    assert rpc("ots_getTransactionBySenderAndNonce", DEV, len(older)) == sent[0]
+    assert otterscan_fork_rpc("ots_getTransactionBySenderAndNonce", DEV, len(older)) == sent[0]
 
 
-def test_searches_without_the_nodes_help_are_of_the_fork(rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_searches_without_the_nodes_help_are_of_the_fork(
+    otterscan_fork_rpc: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """geth, for example, has no Otterscan methods."""
     ask = RemoteHistory.forward
 
@@ -88,14 +96,16 @@ def test_searches_without_the_nodes_help_are_of_the_fork(rpc: Client, monkeypatc
         return ask(self, f"x{method}" if method.startswith("ots_") else method, *params)
 
     monkeypatch.setattr(RemoteHistory, "forward", forward)
-    sent = rpc("eth_sendTransaction", {"from": DEV, "to": COUNTER, "data": f"0x{BUMP}"})
+    sent = otterscan_fork_rpc("eth_sendTransaction", {"from": DEV, "to": COUNTER, "data": f"0x{BUMP}"})
     for method in ("Before", "After"):
-        assert [each["hash"] for each in rpc(f"ots_searchTransactions{method}", DEV, 0, 25)["txs"]] == [sent]
+        assert [each["hash"] for each in otterscan_fork_rpc(f"ots_searchTransactions{method}", DEV, 0, 25)["txs"]] == [
+            sent
+        ]
     with pytest.raises(Failed, match="xots_getBlockDetails"):
-        rpc("ots_getBlockDetails", 6)
+        otterscan_fork_rpc("ots_getBlockDetails", 6)
 
 
-def test_errors_name_where_earlier_transactions_are(rpc: Client, remote: NodeClient) -> None:
+def test_errors_name_where_earlier_transactions_are(otterscan_fork_rpc: Client, remote: NodeClient) -> None:
     sent = remote.request("eth_getBlockByNumber", "0x6", False)["transactions"][0]
     with pytest.raises(Failed, match=r"not on this chain \(a fork: blocks up to 7 are on the forked node\)"):
-        rpc("hypervisor_trace", sent)
+        otterscan_fork_rpc("hypervisor_trace", sent)

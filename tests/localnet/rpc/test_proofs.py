@@ -8,7 +8,7 @@ from store.trees.paths import Path, verify
 from tests.localnet.conftest import ARTIFACTS
 from tests.localnet.rpc.conftest import Client, refusal
 
-NOBODY = "0x" + "09" * 20
+PROOFS_NOBODY = "0x" + "09" * 20
 
 
 def test_clients_get_blocks_and_paths(network: Network, rpc: Client) -> None:
@@ -39,11 +39,11 @@ def test_account_without_code_has_empty_code_hash_and_storage(rpc: Client) -> No
     [
         [],
         ["0x1"],
-        [NOBODY, 5],
-        [NOBODY, ["0xg"]],
-        [NOBODY, ["0x0"] * 1_025],
-        [NOBODY, ["0x" + "1" * 65]],
-        [NOBODY, [], {}],
+        [PROOFS_NOBODY, 5],
+        [PROOFS_NOBODY, ["0xg"]],
+        [PROOFS_NOBODY, ["0x0"] * 1_025],
+        [PROOFS_NOBODY, ["0x" + "1" * 65]],
+        [PROOFS_NOBODY, [], {}],
     ],
     ids=["nobody", "no address", "no list", "no slot", "too many slots", "a long slot", "no block"],
 )

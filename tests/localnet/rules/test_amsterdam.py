@@ -11,7 +11,7 @@ from tests.runtimes.evm.assembler import assemble
 
 RECEIVER = "0x" + "d5" * 20
 SYSTEM = "0xfffffffffffffffffffffffffffffffffffffffe"
-TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
+AMSTERDAM_TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 STATE_OF_AN_ACCOUNT = 120 * 1530
 EXECUTION = 12_000 + 3000 + 6000
 """Gas of a transaction with a value for another account: sender, receiver, value."""
@@ -46,7 +46,7 @@ def test_a_transfer_to_the_sender_pays_for_the_sender_only(rpc: Client) -> None:
 def test_a_transfer_is_a_log_of_the_system_address(rpc: Client) -> None:
     (log,) = rpc("eth_getTransactionReceipt", pay(rpc))["logs"]
     ends = [f"0x{'00' * 12}{address[2:].lower()}" for address in (sender(rpc), RECEIVER)]
-    assert (log["address"], log["topics"]) == (SYSTEM, [TRANSFER, *ends])
+    assert (log["address"], log["topics"]) == (SYSTEM, [AMSTERDAM_TRANSFER, *ends])
     assert int(log["data"], 16) == 5
     assert rpc("eth_getLogs", {"address": SYSTEM, "fromBlock": "0x0"}) == [log]
     traced = rpc("debug_traceCall", {"from": sender(rpc), "to": RECEIVER, "value": "0x5"}, "latest", {

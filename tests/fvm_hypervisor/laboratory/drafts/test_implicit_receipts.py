@@ -17,13 +17,13 @@ from multiformats import CID, multihash
 from wasmtime import wat2wasm
 
 from bridge.ethereum.addresses import to_filecoin
-from fvm_hypervisor.explorer.application import explorer
 from fvm_hypervisor.laboratory.proofs import filecoin
 from hypervisor import Address, Message
 from hypervisor.messages.message import Receipt
 from hypervisor.types import ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet import Account, Network
 from localnet.chain.tipset_execution import MinedBlock, NullRoundBefore, TipsetWork, execute_tipset
+from localnet.explorer.application import explorer
 from localnet.ledger.headers import IncludedMessage, read_receipts
 from localnet.ledger.records import Tipset
 from localnet.rpc.filecoin_v2 import V2MethodTable

@@ -8,7 +8,6 @@ import pytest
 
 from fvm_hypervisor.cli.node import vector_of
 from fvm_hypervisor.cli.node_settings import network_options
-from fvm_hypervisor.explorer.application import explorer
 from fvm_hypervisor.laboratory.drafts import allow_draft, new_draft, read_draft
 from fvm_hypervisor.soltest.consent import ConsentNeeded, set_trust
 from hypervisor import Address, Bundle
@@ -18,6 +17,7 @@ from hypervisor.versions.overlay import Overlay
 from localnet import Network, NetworkSettings
 from localnet.chain.streams import has_streams
 from localnet.errors import TransactionFailed
+from localnet.explorer.application import explorer
 from localnet.fork.forking import ForkSource
 from localnet.rpc.filecoin_network import heights
 from localnet.rpc.server import serving

@@ -9,7 +9,7 @@ import pytest
 from bridge.ethereum.addresses import checksummed
 from localnet.rpc.method_table import method_table
 from tests.explorer.stage import FIL, Stage
-from tests.fvm_hypervisor.explorer.conftest import Visit, Visitor
+from tests.localnet.explorer.conftest import Visit, Visitor
 from tests.localnet.rpc.conftest import Client
 
 

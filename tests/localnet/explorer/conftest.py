@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.explorer.pages import Pages
-from fvm_hypervisor.explorer.site import Site
 from localnet import Network
 from localnet.contracts.artifacts import ArtifactFolders
+from localnet.explorer.pages import Pages
+from localnet.explorer.site import Site
 from localnet.rpc.methods import QueryKind
 from localnet.rpc.node import Node, NodeReader
 from tests.explorer.stage import ARTIFACTS, Stage, make_stage

@@ -16,9 +16,6 @@ from bridge.abi.abi import AbiMismatch, ContractInterface, signature
 from bridge.actors.interfaces import Interface
 from bridge.ethereum.addresses import EthAddress, masked_id, to_ethereum
 from bridge.filecoin.parameters import MethodNameError
-from fvm_hypervisor.explorer.actor_pages import FoundActor, find_actor
-from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, not_found, quote_value
-from fvm_hypervisor.explorer.site import Site
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
@@ -29,6 +26,9 @@ from localnet.calls import simulate
 from localnet.contracts.amounts import payment
 from localnet.contracts.argument_texts import as_plain, calldata_of
 from localnet.errors import CallFailed, NetworkError
+from localnet.explorer.actor_pages import FoundActor, find_actor
+from localnet.explorer.responses import PageRequest, PageResponse, not_found, quote_value
+from localnet.explorer.site import Site
 from localnet.rpc.node import NodeReader
 from localnet.rules.call_request import CallRequest
 from localnet.rules.failures import native_output_of

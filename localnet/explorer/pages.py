@@ -17,9 +17,13 @@ from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope, Send
 
-from fvm_hypervisor.explorer.message_rows import RowBuilder
-from fvm_hypervisor.explorer.rendering import ASSETS, asset, render
-from fvm_hypervisor.explorer.responses import (
+from hypervisor.errors import HypervisorError, InvalidInput
+from hypervisor.versions.network_versions import network_version_row
+from localnet.chain.finding import MAX_TIPSETS, receipts_back, tipsets_back
+from localnet.errors import UnknownBlock, UnknownTransaction
+from localnet.explorer.message_rows import RowBuilder
+from localnet.explorer.rendering import ASSETS, asset, render
+from localnet.explorer.responses import (
     DeferredResponse,
     PageError,
     PageRequest,
@@ -29,11 +33,7 @@ from fvm_hypervisor.explorer.responses import (
     not_found,
     page_route,
 )
-from fvm_hypervisor.explorer.site import Site
-from hypervisor.errors import HypervisorError, InvalidInput
-from hypervisor.versions.network_versions import network_version_row
-from localnet.chain.finding import MAX_TIPSETS, receipts_back, tipsets_back
-from localnet.errors import UnknownBlock, UnknownTransaction
+from localnet.explorer.site import Site
 from localnet.ledger.records import Tipset
 from localnet.rpc.errors import RpcError
 from localnet.rpc.executors import RunQuery
@@ -136,7 +136,7 @@ def _read(scope: Scope, routes: tuple[PageRoute, ...]) -> tuple[PageRequest, Pag
 
 
 def _load_routes() -> tuple[PageRoute, ...]:
-    from fvm_hypervisor.explorer.further_pages import ROUTES
+    from localnet.explorer.further_pages import ROUTES
 
     return ROUTES
 

@@ -8,15 +8,15 @@ from urllib.parse import quote
 import pytest
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
-from fvm_hypervisor.explorer.state_pages import variables_of
 from hypervisor.types import ActorID
 from localnet import Network
 from localnet.contracts.artifacts import ArtifactFolders
+from localnet.explorer.state_pages import variables_of
 from localnet.rpc.node import Node
 from store.car.files import read_car
 from tests.explorer.stage import ARTIFACTS, Stage
-from tests.fvm_hypervisor.explorer.conftest import Visitor
 from tests.localnet.conftest import Clock
+from tests.localnet.explorer.conftest import Visitor
 
 
 def test_a_state_has_the_names_of_its_schema_and_leads_further(visit: Visitor) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from fvm_hypervisor.explorer.application import explorer
+from localnet.explorer.application import explorer
 from localnet.network import Network
 from localnet.rpc.server import serving
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from fvm_hypervisor.explorer.site import Site
+from localnet.explorer.site import Site
 from localnet.rpc.methods import QueryKind
 from localnet.rpc.node import NodeReader
 
@@ -15,6 +15,15 @@ HTML: Final = "text/html; charset=utf-8"
 SVG: Final = "image/svg+xml"
 COLLECTED_REMEDY: Final = "a node keeps more with --keep-states N, a Network with keep_states=N"
 """Remedy for a state that was collected."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPage:
+    """A search result: the page's URL, its name, and its kind."""
+
+    url: str
+    name: str
+    what: str
 
 
 @dataclass(frozen=True, slots=True)

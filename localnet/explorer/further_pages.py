@@ -10,10 +10,11 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
-from fvm_hypervisor.explorer.actor_pages import show_actor, show_actors
-from fvm_hypervisor.explorer.call_pages import show_call_forms
-from fvm_hypervisor.explorer.epochs import show_block, show_epoch
-from fvm_hypervisor.explorer.messages import (
+from hypervisor.versions.network_versions import versions_after
+from localnet.explorer.actor_pages import show_actor, show_actors
+from localnet.explorer.call_pages import show_call_forms
+from localnet.explorer.epochs import show_block, show_epoch
+from localnet.explorer.messages import (
     requested_receipt,
     show_call,
     show_call_data,
@@ -25,7 +26,7 @@ from fvm_hypervisor.explorer.messages import (
     show_message,
     show_message_by_cid,
 )
-from fvm_hypervisor.explorer.responses import (
+from localnet.explorer.responses import (
     DeferredResponse,
     PageError,
     PageRequest,
@@ -35,11 +36,10 @@ from fvm_hypervisor.explorer.responses import (
     page_route,
     parse_number,
 )
-from fvm_hypervisor.explorer.search import show_search
-from fvm_hypervisor.explorer.site import MakeVector, NoVector, Site
-from fvm_hypervisor.explorer.source_pages import show_source
-from fvm_hypervisor.explorer.state_pages import show_proof, show_state
-from hypervisor.versions.network_versions import versions_after
+from localnet.explorer.search import show_search
+from localnet.explorer.site import MakeVector, NoVector, Site
+from localnet.explorer.source_pages import show_source
+from localnet.explorer.state_pages import show_proof, show_state
 from localnet.ledger.records import GENESIS_PARENT, Tipset
 from localnet.rpc.methods import QueryKind
 from localnet.rpc.node import NodeReader

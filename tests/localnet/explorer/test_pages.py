@@ -8,18 +8,18 @@ from urllib.parse import quote
 
 import pytest
 
-from fvm_hypervisor.explorer.application import explorer
 from hypervisor.errors import InvalidInput
 from hypervisor.messages.address import Address
 from localnet import Network
 from localnet.contracts.stored_interfaces import MAX_INTERFACES
+from localnet.explorer.application import explorer
 from localnet.rpc.node import Node, NodeLimits
 from localnet.rpc.server import serving
 from localnet.state.contract_state import contract_state
 from store.blockstore import StoreCorrupt
 from store.cid import show
 from tests.explorer.stage import ARTIFACTS, FIL, Stage
-from tests.fvm_hypervisor.explorer.conftest import Visitor
+from tests.localnet.explorer.conftest import Visitor
 from tests.localnet.rpc.test_http import ask, request
 
 NO_HASH = "0x" + "99" * 32
@@ -198,11 +198,11 @@ def test_node_serves_pages_beside_rpc_and_keeps_its_checks() -> None:
 def test_a_node_imports_pages_and_templates_on_first_use() -> None:
     program = """
 import sys
-import fvm_hypervisor.explorer.application, localnet.rpc.server
-assert not {"jinja2", "fvm_hypervisor.explorer.pages"} & {*sys.modules}
-import fvm_hypervisor.explorer.pages
-assert not {"jinja2", "rich", "fvm_hypervisor.explorer.messages"} & {*sys.modules}
-from fvm_hypervisor.explorer.rendering import render
+import localnet.explorer.application, localnet.rpc.server
+assert not {"jinja2", "localnet.explorer.pages"} & {*sys.modules}
+import localnet.explorer.pages
+assert not {"jinja2", "rich", "localnet.explorer.messages"} & {*sys.modules}
+from localnet.explorer.rendering import render
 render("bare.html", title="t", text="w")
 assert "jinja2" in sys.modules
 """

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import quote
 
-from fvm_hypervisor.explorer.actor_pages import find_actor
-from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, not_found, quote_value
-from fvm_hypervisor.explorer.site import Site
 from hypervisor.text import printable
+from localnet.explorer.actor_pages import find_actor
+from localnet.explorer.responses import PageRequest, PageResponse, not_found, quote_value
+from localnet.explorer.site import Site
 from localnet.rpc.node import NodeReader
 
 _MAX_TEXT: Final = 1_000_000

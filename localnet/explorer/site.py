@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.ethereum.addresses import EthAddress, from_delegated
-from fvm_hypervisor.explorer.rendering import render
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.versions.network_versions import network_version_row
 from localnet.contracts.artifacts import ArtifactFolders
 from localnet.contracts.named_interface import NamedInterface
+from localnet.explorer.rendering import render
 from localnet.rpc.node import Node, NodeReader
 from localnet.state.contract_state import code_of
 from store.keccak import keccak
@@ -75,7 +75,7 @@ class Site:
     ) -> None:
         """Create the site of a node.
 
-        `vectors` makes the test vector of a transaction by its hash (`fvm_hypervisor.explorer.further_pages`);
+        `vectors` makes the test vector of a transaction by its hash (`localnet.explorer.further_pages`);
         `sources` finds the verified sources of a contract.
         """
         self._node = node

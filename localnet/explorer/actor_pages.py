@@ -9,9 +9,6 @@ from typing import Final
 from urllib.parse import quote
 
 from bridge.ethereum.addresses import EthAddress, checksummed, from_delegated, masked_id
-from fvm_hypervisor.explorer.message_rows import EventRow, EventRows, MessageRow, RowBuilder
-from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, malformed, not_found, quote_value
-from fvm_hypervisor.explorer.site import Site
 from hypervisor.errors import InvalidInput
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
@@ -19,6 +16,9 @@ from hypervisor.state.state_tree import ARCHIVED, ARCHIVED_CODE, ActorState, arc
 from hypervisor.types import ActorID
 from localnet.addresses import filecoin_address
 from localnet.chain.finding import MAX_TIPSETS, TipsetSearch, receipts_back
+from localnet.explorer.message_rows import EventRow, EventRows, MessageRow, RowBuilder
+from localnet.explorer.responses import PageRequest, PageResponse, malformed, not_found, quote_value
+from localnet.explorer.site import Site
 from localnet.ledger.address_keys import emitter_key, message_key, native_key
 from localnet.ledger.records import TransactionReceipt
 from localnet.rpc.node import NodeReader

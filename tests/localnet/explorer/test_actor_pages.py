@@ -8,7 +8,7 @@ from bridge.ethereum.addresses import checksummed, masked_id
 from hypervisor import Address
 from localnet.ledger.address_index import AddressIndex
 from tests.explorer.stage import Stage
-from tests.fvm_hypervisor.explorer.conftest import Visitor
+from tests.localnet.explorer.conftest import Visitor
 
 
 def test_an_actor_is_found_under_each_of_its_addresses(stage: Stage, visit: Visitor) -> None:

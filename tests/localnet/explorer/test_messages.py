@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.explorer.call_rows import PAGE, call_rows
 from localnet import Network, TransactionFailed
+from localnet.explorer.call_rows import PAGE, call_rows
 from localnet.rpc.node import Node
 from store.cid import show
 from tests.explorer.stage import ARTIFACTS, FIL, Stage
-from tests.fvm_hypervisor.explorer.conftest import Visit, Visitor
 from tests.localnet.conftest import Clock
+from tests.localnet.explorer.conftest import Visit, Visitor
 
 MARKUP = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&amp;"
 HIDDEN = "\u202egnp.exe\u2066\x00\x1b[31m\ud800"
@@ -239,7 +239,7 @@ class Nesting(HTMLParser):
 @pytest.mark.slow
 @pytest.mark.parametrize(("depth", "width"), [(1, 0), (3, 4), (1_024, 0), (2, 10_000)])
 def test_call_tree_pages_cover_every_call_with_balanced_tags(depth: int, width: int) -> None:
-    from fvm_hypervisor.explorer.rendering import _environment
+    from localnet.explorer.rendering import _environment
 
     calls = _environment().from_string('{% import "calls.html" as calls %}{{ calls.tree(rows, "/tx/0x") }}')
     report, seen, total = tree(depth, width), list[int](), 1

@@ -16,7 +16,7 @@ from localnet.rpc.executors import RunQuery
 from localnet.rpc.node import Node
 
 if TYPE_CHECKING:
-    from fvm_hypervisor.explorer.site import FindSource
+    from localnet.explorer.site import FindSource
 
 
 def explorer(
@@ -27,14 +27,14 @@ def explorer(
     """Return a factory of the explorer's ASGI application for `localnet.rpc.server.Server`.
 
     `folders` contain compiled contracts. `vectors` makes the test vector of a transaction by its hash, or raises
-    `fvm_hypervisor.explorer.site.NoVector`. `sources` finds the verified sources of a contract by its address.
+    `localnet.explorer.site.NoVector`. `sources` finds the verified sources of a contract by its address.
     """
 
     def create(node: Node, run_query: RunQuery) -> ASGIApp:
         def load() -> ASGIApp:
-            from fvm_hypervisor.explorer.pages import Pages
-            from fvm_hypervisor.explorer.site import Site
             from localnet.contracts.artifacts import ArtifactFolders
+            from localnet.explorer.pages import Pages
+            from localnet.explorer.site import Site
 
             return Pages(Site(node, ArtifactFolders(folders), vectors, sources), run_query)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.explorer.stage import FIL, Stage
-from tests.fvm_hypervisor.explorer.conftest import Visitor
+from tests.localnet.explorer.conftest import Visitor
 
 
 def test_message_page_shows_written_slot_but_no_reverted_change(stage: Stage, visit: Visitor) -> None:

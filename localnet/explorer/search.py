@@ -8,14 +8,14 @@ from itertools import islice
 from typing import Final
 
 from bridge.ethereum.addresses import eth_address, to_filecoin
-from fvm_hypervisor.explorer.forked_pages import find_forked
-from fvm_hypervisor.explorer.named_pages import MAX_ACTORS, FoundPage, by_name, by_selector, by_topic
-from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, malformed
-from fvm_hypervisor.explorer.site import Site
 from hypervisor.errors import AddressError
 from hypervisor.messages.address import Address
 from hypervisor.types import ActorID
 from localnet.chain.finding import MAX_TIPSETS
+from localnet.explorer.forked_pages import find_forked
+from localnet.explorer.named_pages import MAX_ACTORS, by_name, by_selector, by_topic
+from localnet.explorer.responses import FoundPage, PageRequest, PageResponse, malformed
+from localnet.explorer.site import Site
 from localnet.rpc.filecoin_chain import receipt_of
 from localnet.rpc.node import NodeReader
 from localnet.state.contract_state import contract_state

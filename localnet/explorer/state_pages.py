@@ -12,9 +12,9 @@ from io import BytesIO
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, unquote
 
-from fvm_hypervisor.explorer.actor_pages import FoundActor, find_actor
-from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, collected_text, not_found
-from fvm_hypervisor.explorer.site import Site
+from localnet.explorer.actor_pages import FoundActor, find_actor
+from localnet.explorer.responses import PageRequest, PageResponse, collected_text, not_found
+from localnet.explorer.site import Site
 from localnet.ledger.records import Tipset
 from localnet.rpc.node import NodeReader
 from localnet.state.actor_interfaces import StoredSchemas

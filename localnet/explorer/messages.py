@@ -11,12 +11,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
-from fvm_hypervisor.explorer.call_rows import MAX_DEPTH, PAGE, CallRow, call_rows, calls_in_order, caught
-from fvm_hypervisor.explorer.copies import formats, reproduction
-from fvm_hypervisor.explorer.epochs import read_cid
-from fvm_hypervisor.explorer.forked_pages import forked_transaction_page
-from fvm_hypervisor.explorer.message_rows import EventRow, EventRows, RowBuilder
-from fvm_hypervisor.explorer.responses import (
+from hypervisor.exit_codes import exit_meaning
+from hypervisor.gas import MILLIGAS_PER_GAS
+from hypervisor.text import printable
+from localnet.contracts.artifacts import ArtifactFolders
+from localnet.contracts.named_interface import NamedInterface
+from localnet.explorer.call_rows import MAX_DEPTH, PAGE, CallRow, call_rows, calls_in_order, caught
+from localnet.explorer.copies import formats, reproduction
+from localnet.explorer.epochs import read_cid
+from localnet.explorer.forked_pages import forked_transaction_page
+from localnet.explorer.message_rows import EventRow, EventRows, RowBuilder
+from localnet.explorer.responses import (
     COLLECTED_REMEDY,
     SVG,
     PageRequest,
@@ -27,12 +32,7 @@ from fvm_hypervisor.explorer.responses import (
     parse_number,
     quote_value,
 )
-from fvm_hypervisor.explorer.site import Site
-from hypervisor.exit_codes import exit_meaning
-from hypervisor.gas import MILLIGAS_PER_GAS
-from hypervisor.text import printable
-from localnet.contracts.artifacts import ArtifactFolders
-from localnet.contracts.named_interface import NamedInterface
+from localnet.explorer.site import Site
 from localnet.ledger.call_tree import all_charges
 from localnet.ledger.records import TransactionReceipt
 from localnet.rpc.errors import RpcError

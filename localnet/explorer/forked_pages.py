@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from bridge.ethereum.addresses import EthAddress
-from fvm_hypervisor.explorer.message_rows import MessageRow, Party
-from fvm_hypervisor.explorer.named_pages import FoundPage
-from fvm_hypervisor.explorer.responses import PageError, PageRequest, PageResponse, not_found
-from fvm_hypervisor.explorer.site import Site
+from localnet.explorer.message_rows import MessageRow, Party
+from localnet.explorer.responses import FoundPage, PageError, PageRequest, PageResponse, not_found
+from localnet.explorer.site import Site
 from localnet.fork.node_client import NodeError
 from localnet.fork.remote_chain import MAX_CODE_BYTES
 from localnet.fork.response_values import bytes_of, quantity, unsigned, word_of

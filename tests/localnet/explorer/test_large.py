@@ -10,8 +10,8 @@ from localnet import Network
 from localnet.ledger.block_settings import MAX_GAS_LIMIT
 from localnet.rpc.node import Node
 from tests.explorer.large_run import BUSY, GAS, MAX_SIZE, RECURSES, PageCost, findings, many_calls
-from tests.fvm_hypervisor.explorer.conftest import Visitor
 from tests.localnet.conftest import Clock
+from tests.localnet.explorer.conftest import Visitor
 
 
 @pytest.fixture(scope="module")

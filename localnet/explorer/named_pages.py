@@ -7,7 +7,6 @@ newest logs.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Final
 from urllib.parse import quote
@@ -16,12 +15,13 @@ from bridge.actors.schemas import methods
 from bridge.ethereum.addresses import to_ethereum
 from bridge.filecoin.cbor import ParamsError
 from bridge.filecoin.parameters import INVOKE_EVM, calldata_of
-from fvm_hypervisor.explorer.site import Site
 from hypervisor.builtin_actors.schemas import NAMES
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from localnet.chain.finding import TipsetSearch, receipts_back, tipsets_back
 from localnet.chain.logs import LogFilter, logs_in
+from localnet.explorer.responses import FoundPage
+from localnet.explorer.site import Site
 from localnet.ledger.address_keys import topic_key
 from localnet.rpc.node import NodeReader
 from localnet.state.contract_state import contract_state
@@ -32,15 +32,6 @@ MAX_ACTORS: Final = 5_000
 _MAX_MESSAGES: Final = 25
 _TOPICS: Final = 4
 _SELECTOR: Final = 4
-
-
-@dataclass(frozen=True, slots=True)
-class FoundPage:
-    """A search result: the page's URL, its name, and its kind."""
-
-    url: str
-    name: str
-    what: str
 
 
 def by_name(site: Site, reader: NodeReader, text: str) -> Iterator[FoundPage]:

@@ -47,7 +47,7 @@ def pytest_exception_interact(node: pytest.Item | pytest.Collector, call: pytest
 
 def _serve(item: pytest.Item | pytest.Collector, failure: TransactionFailed | None) -> None:
     """Serve the network fixture of `item` until Enter is pressed; return at once if it has none."""
-    from fvm_hypervisor.explorer.application import explorer
+    from localnet.explorer.application import explorer
     from localnet.network import Network
     from localnet.rpc.server import serving
     from localnet.traces.trace_command import page_of

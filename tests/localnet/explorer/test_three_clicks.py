@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.explorer.stage import Stage
-from tests.fvm_hypervisor.explorer.conftest import Visit, Visitor
+from tests.localnet.explorer.conftest import Visit, Visitor
 
 MAX_CLICKS = 3
 CAUSES = {

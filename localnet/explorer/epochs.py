@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fvm_hypervisor.explorer.forked_pages import forked_block_page, is_before_fork
-from fvm_hypervisor.explorer.message_rows import RowBuilder
-from fvm_hypervisor.explorer.responses import PageRequest, PageResponse, malformed, not_found, parse_number, quote_value
-from fvm_hypervisor.explorer.site import Site
+from localnet.explorer.forked_pages import forked_block_page, is_before_fork
+from localnet.explorer.message_rows import RowBuilder
+from localnet.explorer.responses import PageRequest, PageResponse, malformed, not_found, parse_number, quote_value
+from localnet.explorer.site import Site
 from localnet.ledger.blocks import block_hash, producer_of, tipset_key
 from localnet.ledger.records import GENESIS_PARENT, NullRound, Tipset
 from localnet.rpc.lotus_shapes import header_json

@@ -11,13 +11,13 @@ from bridge.actors.schemas import actor_method, actor_schema
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.cbor import ParamsError
 from bridge.filecoin.parameters import INVOKE_EVM, calldata_of
-from fvm_hypervisor.explorer.rendering import show_address
-from fvm_hypervisor.explorer.site import Site
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.types import EAM_NAMESPACE, ActorID
 from localnet.addresses import display_address
 from localnet.contracts.named_interface import NamedInterface
+from localnet.explorer.rendering import show_address
+from localnet.explorer.site import Site
 from localnet.ledger.records import EmittedEvent, TransactionReceipt
 from localnet.rpc.node import NodeReader
 from localnet.rules.failures import exit_text

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.explorer import forked_pages
 from localnet import Network
+from localnet.explorer import forked_pages
 from localnet.fork.forking import ForkSource
 from localnet.fork.node_client import NodeClient
 from localnet.rpc.node import Node
-from tests.fvm_hypervisor.explorer.conftest import Visitor
 from tests.fvm_hypervisor.soltest.forks.chains import COUNTER, DEV
 from tests.fvm_hypervisor.soltest.forks.conftest import served_chain
 from tests.fvm_hypervisor.soltest.forks.test_hostile_nodes import BLOCK, SOUND, node
 from tests.localnet.conftest import Clock
+from tests.localnet.explorer.conftest import Visitor
 
 
 @pytest.fixture(scope="module")
