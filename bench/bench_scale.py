@@ -27,8 +27,8 @@ from localnet import Network
 from localnet.ledger.genesis import GenesisOptions
 from localnet.ledger.index import tipset_entries
 from localnet.ledger.records import EmittedEvent, Execution
-from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.node import Node
+from localnet.rpc.server.dispatch import Dispatcher
 from store.blocks.buffered import BufferedStore
 from store.blocks.memory import MemoryStore
 from store.cid import Cid

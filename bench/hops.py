@@ -39,9 +39,9 @@ from hypervisor import Address, Hypervisor, Message, threads
 from hypervisor.state.state_tree import ActorState
 from hypervisor.types import SYSTEM_ACTOR, ActorID, Gas, MethodNumber, TokenAmount
 from localnet import Network
-from localnet.rpc.dispatch import Change, Dispatcher
-from localnet.rpc.executors import Executors
 from localnet.rpc.node import Node, NodeLimits
+from localnet.rpc.server.dispatch import Change, Dispatcher
+from localnet.rpc.server.executors import Executors
 from store.cid import RAW, cid_of
 
 PROJECT: Final = Path(__file__).resolve().parents[1]

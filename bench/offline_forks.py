@@ -24,7 +24,7 @@ from localnet.fork.forking import ForkSource
 from localnet.fork.node_client import NodeClient
 from localnet.fork.request_options import OFFLINE
 from localnet.rpc.node import Node
-from localnet.rpc.server import serving
+from localnet.rpc.server.server import serving
 from tests.localnet.rpc.conftest import Client, Failed
 
 _STAGES = ("read from the node", "read again", "read offline")

@@ -93,7 +93,7 @@ class Network(AccountChain):
         self.chain.deferred = chosen.deferred
         if chosen.parallel != 1:
             from hypervisor.machine.parallel import Parallel
-            from localnet.chain.parallel_candidates import ParallelCandidates
+            from localnet.replay.parallel_candidates import ParallelCandidates
 
             self.chain.start_block = partial(ParallelCandidates.start, Parallel(chosen.parallel))
         if self.chain.index.planned_miners():

@@ -64,7 +64,7 @@ def whole_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 HYPERVISOR: Final = Path(sys.executable).with_name("hypervisor")
 _PROJECT: Final = Path(__file__).resolve().parent.parent
 LOADED: Final = (
-    "fvm_hypervisor.cli.main", "localnet.rpc.server", "localnet.rules.ethereum", "localnet.rules.filecoin",
+    "fvm_hypervisor.cli.main", "localnet.rpc.server.server", "localnet.rules.ethereum", "localnet.rules.filecoin",
     "fvm_hypervisor.cli.rpc_client", "fvm_hypervisor.laboratory.vectors.statetest", "runtimes.evm.ethereum",
     "runtimes.evm.py_evm",
     "runtimes.evm.fast", "runtimes.wasm", "store.rocks.database", "uvicorn.protocols.http.httptools_impl", "websockets",

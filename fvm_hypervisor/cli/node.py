@@ -240,8 +240,8 @@ def node(
     from localnet.rpc.access import Access
     from localnet.rpc.interval import BlockTimer
     from localnet.rpc.node import FORK_QUERY_TIME, NodeLimits
-    from localnet.rpc.server import Server, is_external
-    from localnet.rpc.server import ready_file as write_ready_file
+    from localnet.rpc.server.server import Server, is_external
+    from localnet.rpc.server.server import ready_file as write_ready_file
 
     if null_rate and not block_time:
         raise InvalidInput(f"--null-rate {null_rate:g} needs blocks at intervals: pass --block-time too")
@@ -353,7 +353,7 @@ def node(
 
             server.run(announce)
         if dump_state is not None:
-            from localnet.rpc.anvil_dump import anvil_state  # only a dump needs it, so it does not delay the start
+            from localnet.rpc.dev.state import anvil_state  # only a dump needs it, so it does not delay the start
 
             of_anvil = opened.rules.name == ETHEREUM
             _write(dump_state, anvil_state(opened) if of_anvil else opened.dump_state())
@@ -489,7 +489,7 @@ def explore(
     from fvm_hypervisor.verification.store import VerifiedContracts, source_of
     from localnet.explorer.application import explorer
     from localnet.ledger.address_index import FILE, AddressIndex
-    from localnet.rpc.server import Server
+    from localnet.rpc.server.server import Server
 
     with open_chain(folder, evm=evm, read_only=True) as network:
         network.automine = False
@@ -517,8 +517,8 @@ def vector_of(url: str, transaction: str, overlay: Overlay | None = None) -> str
     from fvm_hypervisor.cli.vectors import data_folder
     from fvm_hypervisor.laboratory.vectors.extract import extract_message
     from fvm_hypervisor.laboratory.vectors.files import BundleFolder
-    from localnet.chain.node_source import NodeSource
     from localnet.explorer.site import NoVector
+    from localnet.replay.sources import NodeSource
 
     source = NodeSource(url, overlay=overlay)
     try:

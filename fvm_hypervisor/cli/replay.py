@@ -20,8 +20,8 @@ from hypervisor.errors import InvalidInput
 if TYPE_CHECKING:
     from fvm_hypervisor.laboratory.drafts import DraftVersion
     from hypervisor.versions.overlay import Overlay
-    from localnet.chain.replay import TipsetReplay
     from localnet.chain.tipset_sources import TipsetSource
+    from localnet.replay.replay import TipsetReplay
 
 
 def replay(
@@ -107,7 +107,7 @@ def _show_conflicts(done: TipsetReplay) -> None:
     parallel = done.parallel
     if parallel is None or not done.messages:
         return
-    from localnet.chain.conflicts import conflict_lines
+    from localnet.replay.conflicts import conflict_lines
 
     taken, again = parallel["taken"], parallel["executed_again"]
     if not taken + again:
@@ -128,8 +128,8 @@ def _of_folder(
     from fvm_hypervisor.laboratory.drafts import with_migration
     from fvm_hypervisor.laboratory.pool import run_all
     from hypervisor.machine.opening import check_same_overlay
-    from localnet.chain import past_replay
     from localnet.ledger.index import ChainIndex
+    from localnet.replay import past_replay
 
     if folder is None:
         raise InvalidInput("missing argument: pass the folder of a chain, or a node with --fork-url")
@@ -174,9 +174,9 @@ def _replay_node(
     from contextlib import ExitStack
 
     from fvm_hypervisor.laboratory.pool import run_all
-    from localnet.chain import past_replay
-    from localnet.chain.node_source import NodeSource
     from localnet.fork.node_client import as_unfit_node
+    from localnet.replay import past_replay
+    from localnet.replay.sources import NodeSource
     from store.blocks.memory import MemoryStore
     from store.blocks.overlay import OverlayStore
     from store.rocks.database import RocksStore
@@ -270,8 +270,8 @@ def extract(
 @contextmanager
 def _source(url: str | None, folder: Path | None, overlay: Overlay | None) -> Iterator[TipsetSource]:
     """Open the chain that the options name; a folder takes precedence over the environment's node."""
-    from localnet.chain.folder_source import FolderSource
-    from localnet.chain.node_source import NodeSource
+    from localnet.replay.folder_source import FolderSource
+    from localnet.replay.sources import NodeSource
 
     if folder is not None:
         check_folder(folder)

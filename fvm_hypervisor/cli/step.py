@@ -216,7 +216,7 @@ def _subject(
         with _chain(folder, evm) as network:
             yield subjects.of_transaction(network, subjects.parse_transaction(network, what))
     else:
-        from localnet.chain.node_source import NodeSource
+        from localnet.replay.sources import NodeSource
 
         source = NodeSource(url or URL)
         try:

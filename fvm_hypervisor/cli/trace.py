@@ -197,7 +197,7 @@ def _of_node(url: str, wanted: bytes | str, places: bool) -> Traced:
 
 def transaction_of(network: Network, wanted: bytes | str) -> bytes:
     """Return the hash of a transaction given by hash or by message CID. Raises UnknownTransaction."""
-    from localnet.rpc.filecoin_chain import hash_of
+    from localnet.rpc.filecoin.chain import hash_of
     from localnet.rpc.node import Node
 
     found = hash_of(Node(network), parse_cid(wanted)) if isinstance(wanted, str) else wanted

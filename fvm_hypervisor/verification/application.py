@@ -14,9 +14,9 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fvm_hypervisor.verification.store import VerifiedContracts
-from localnet.rpc.executors import RunQuery
-from localnet.rpc.http import PATHS, VERSION_2
 from localnet.rpc.node import Node
+from localnet.rpc.server.executors import RunQuery
+from localnet.rpc.server.http import PATHS, VERSION_2
 
 if TYPE_CHECKING:
     from bridge.ethereum.addresses import EthAddress
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from localnet.explorer.site import VerifiedSource
 
 Pages = Callable[[Node, RunQuery], ASGIApp]
-"""A factory of an application for `localnet.rpc.server.Server`."""
+"""A factory of an application for `localnet.rpc.server.server.Server`."""
 PREFIX: Final = "/v2/"
 
 

@@ -26,9 +26,9 @@ from fvm_hypervisor.verification.compilation import Submission, VerificationErro
 from fvm_hypervisor.verification.jobs import Verifier, error_body, is_current, unverified
 from localnet.addresses import filecoin_address
 from localnet.rpc.errors import RpcError
-from localnet.rpc.executors import RunQuery
 from localnet.rpc.methods import QueryKind
 from localnet.rpc.node import Node
+from localnet.rpc.server.executors import RunQuery
 from localnet.state.contract_state import code_of
 
 _LOG = logging.getLogger(__name__)

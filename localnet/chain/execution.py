@@ -113,7 +113,7 @@ class StartedBlock(Protocol):
 
 
 BlockStarter = Callable[[Hypervisor, Sequence[Candidate]], StartedBlock]
-"""Starts a block of candidates on the state that the first one finds (`localnet.chain.parallel_candidates`)."""
+"""Starts a block of candidates on the state that the first one finds (`localnet.replay.parallel_candidates`)."""
 
 
 def execute(

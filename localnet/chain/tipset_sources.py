@@ -1,6 +1,6 @@
 """Sources of past tipsets: the interface, and the reading of a tipset from its blocks.
 
-A source is a folder (`localnet.chain.folder_source`) or a node (`localnet.chain.node_source`). Its store checks each
+A source is a folder (`localnet.replay.folder_source`) or a node (`localnet.replay.sources`). Its store checks each
 block against its CID. Network versions, vesting and past randomness are not in blocks; the source is trusted for
 them.
 """
@@ -21,8 +21,8 @@ from hypervisor.types import ChainEpoch, TokenAmount
 from hypervisor.versions.network_versions import network_version
 from hypervisor.versions.overlay import Overlay
 from localnet.chain.supply import supply_of
-from localnet.chain.tipset_execution import MinedBlock, NullRoundBefore, TipsetWork, null_epochs
 from localnet.ledger.headers import TipsetHeaders, read_messages, read_tipset
+from localnet.replay.tipset_execution import MinedBlock, NullRoundBefore, TipsetWork, null_epochs
 from store.blocks.overlay import OverlayStore
 from store.blockstore import Store
 from store.cid import Cid, CidError, parse_cid

@@ -39,7 +39,7 @@ def _entry(entry: Any) -> Mapping[str, Any] | None:
     if not isinstance(entry, Mapping) or entry.get("type") not in _KINDS:
         return None
     name = entry.get("name", "")
-    inputs, outputs = _items(entry.get("inputs", []), 0), _items(entry.get("outputs", []), 0)
+    inputs, outputs = _parameters(entry.get("inputs", []), 0), _parameters(entry.get("outputs", []), 0)
     if not isinstance(name, str) or inputs is None or outputs is None:
         return None
     return {
@@ -51,18 +51,18 @@ def _entry(entry: Any) -> Mapping[str, Any] | None:
     }
 
 
-def _items(items: Any, depth: int) -> list[dict[str, Any]] | None:
+def _parameters(items: Any, depth: int) -> list[dict[str, Any]] | None:
     if not isinstance(items, list) or depth > _MAX_DIMENSIONS:
         return None
-    read = [_item(item, depth) for item in items]
+    read = [_parameter(item, depth) for item in items]
     return None if None in read else [item for item in read if item is not None]
 
 
-def _item(item: Any, depth: int) -> dict[str, Any] | None:
+def _parameter(item: Any, depth: int) -> dict[str, Any] | None:
     if not isinstance(item, Mapping) or not isinstance(item.get("type"), str):
         return None
     name, kind = item.get("name", ""), item["type"]
-    inner = _items(item.get("components", []), depth + 1)
+    inner = _parameters(item.get("components", []), depth + 1)
     if (
         kind.count("[") > _MAX_DIMENSIONS or len(kind) > _MAX_TYPE_LENGTH
     ):  # eth_abi needs seconds for thousands of dimensions

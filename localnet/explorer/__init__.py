@@ -1,6 +1,6 @@
 """The explorer: web pages about the network, its calls on both runtimes, and its state.
 
-Pages are rendered on the query threads (`localnet.rpc.queries`) within a query's time limit, so no page delays a
+Pages are rendered on the query threads (`localnet.rpc.server.queries`) within a query's time limit, so no page delays a
 block. Nothing is cached: each page reads the chain. Changes are JSON-RPC requests sent by the browser, so a page has
 the permissions of any other client of the node.
 """

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from localnet.rpc.executors import RunQuery
 from localnet.rpc.node import Node
+from localnet.rpc.server.executors import RunQuery
 
 if TYPE_CHECKING:
     from localnet.explorer.site import FindSource
@@ -24,7 +24,7 @@ def explorer(
     vectors: Callable[[str], str] | None = None,
     sources: FindSource | None = None,
 ) -> Callable[[Node, RunQuery], ASGIApp]:
-    """Return a factory of the explorer's ASGI application for `localnet.rpc.server.Server`.
+    """Return a factory of the explorer's ASGI application for `localnet.rpc.server.server.Server`.
 
     `folders` contain compiled contracts. `vectors` makes the test vector of a transaction by its hash, or raises
     `localnet.explorer.site.NoVector`. `sources` finds the verified sources of a contract by its address.

@@ -26,7 +26,7 @@ from localnet.calls import simulate
 from localnet.contracts.amounts import payment
 from localnet.contracts.argument_texts import as_plain, calldata_of
 from localnet.errors import CallFailed, NetworkError
-from localnet.explorer.actor_pages import FoundActor, find_actor
+from localnet.explorer.actors import FoundActor, find_actor
 from localnet.explorer.responses import PageRequest, PageResponse, not_found, quote_value
 from localnet.explorer.site import Site
 from localnet.rpc.node import NodeReader

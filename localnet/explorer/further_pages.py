@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Final
 
 from hypervisor.versions.network_versions import versions_after
-from localnet.explorer.actor_pages import show_actor, show_actors
+from localnet.explorer.actors import show_actor, show_actors
 from localnet.explorer.call_pages import show_call_forms
 from localnet.explorer.epochs import show_block, show_epoch
 from localnet.explorer.messages import (

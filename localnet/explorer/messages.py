@@ -36,7 +36,7 @@ from localnet.explorer.site import Site
 from localnet.ledger.call_tree import all_charges
 from localnet.ledger.records import TransactionReceipt
 from localnet.rpc.errors import RpcError
-from localnet.rpc.filecoin_chain import receipt_of
+from localnet.rpc.filecoin.chain import receipt_of
 from localnet.rpc.node import NodeReader
 from localnet.rpc.values import hash32
 from localnet.traces.call_places import InstructionPlaces, add_lines, call_places, failure_line

@@ -36,10 +36,10 @@ from localnet.explorer.responses import (
 from localnet.explorer.site import Site
 from localnet.ledger.records import Tipset
 from localnet.rpc.errors import RpcError
-from localnet.rpc.executors import RunQuery
 from localnet.rpc.methods import QueryKind
 from localnet.rpc.node import NodeReader
 from localnet.rpc.requesting_client import cancel_on_disconnect
+from localnet.rpc.server.executors import RunQuery
 from store.blockstore import StoreError
 
 _LOG = logging.getLogger(__name__)

@@ -49,7 +49,7 @@ def _serve(item: pytest.Item | pytest.Collector, failure: TransactionFailed | No
     """Serve the network fixture of `item` until Enter is pressed; return at once if it has none."""
     from localnet.explorer.application import explorer
     from localnet.network import Network
-    from localnet.rpc.server import serving
+    from localnet.rpc.server.server import serving
     from localnet.traces.trace_command import page_of
 
     fixtures = getattr(item, "funcargs", {}).values()

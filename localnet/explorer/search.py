@@ -16,7 +16,7 @@ from localnet.explorer.forked_pages import find_forked
 from localnet.explorer.named_pages import MAX_ACTORS, by_name, by_selector, by_topic
 from localnet.explorer.responses import FoundPage, PageRequest, PageResponse, malformed
 from localnet.explorer.site import Site
-from localnet.rpc.filecoin_chain import receipt_of
+from localnet.rpc.filecoin.chain import receipt_of
 from localnet.rpc.node import NodeReader
 from localnet.state.contract_state import contract_state
 from store.cid import RAW, Cid, CidError, codec_of, parse_cid, show

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from localnet.explorer.application import explorer
 from localnet.network import Network
-from localnet.rpc.server import serving
+from localnet.rpc.server.server import serving
 
 
 def explore(network: Network, port: int = 0, artifacts: Sequence[Path] | None = None) -> AbstractContextManager[str]:

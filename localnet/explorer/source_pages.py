@@ -6,7 +6,7 @@ from typing import Final
 from urllib.parse import quote
 
 from hypervisor.text import printable
-from localnet.explorer.actor_pages import find_actor
+from localnet.explorer.actors import find_actor
 from localnet.explorer.responses import PageRequest, PageResponse, not_found, quote_value
 from localnet.explorer.site import Site
 from localnet.rpc.node import NodeReader

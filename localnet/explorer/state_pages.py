@@ -12,7 +12,7 @@ from io import BytesIO
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, unquote
 
-from localnet.explorer.actor_pages import FoundActor, find_actor
+from localnet.explorer.actors import FoundActor, find_actor
 from localnet.explorer.responses import PageRequest, PageResponse, collected_text, not_found
 from localnet.explorer.site import Site
 from localnet.ledger.records import Tipset

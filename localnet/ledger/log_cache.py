@@ -14,7 +14,7 @@ from store.cid import Cid
 
 MAX_BYTES: Final = 32 << 20
 """Maximum size of the cached logs in bytes, including their transactions."""
-_OBJECTS: Final = 2_000
+_LOG_OBJECTS: Final = 2_000
 """Estimated size in bytes of the objects of a log and its receipt, without their data."""
 
 _Name = tuple[Cid, Cid]
@@ -41,4 +41,4 @@ def _name(tipset: Tipset) -> _Name:
 
 def _weight(found: FoundLog) -> int:
     receipt, _, emitted = found
-    return _OBJECTS + len(receipt.execution.message.message.params) + len(emitted.log.data)
+    return _LOG_OBJECTS + len(receipt.execution.message.message.params) + len(emitted.log.data)

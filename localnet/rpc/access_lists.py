@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from bridge.ethereum.block import BlockAccessList
 from bridge.ethereum.rlp import RlpError
-from localnet.rpc.blocks import is_pending
-from localnet.rpc.blocks_at import BlockRef, block, find
+from localnet.rpc.blocks_and_null_rounds import BlockRef, block, find
 from localnet.rpc.errors import NO_ACCESS_LIST, NOT_SUPPORTED, RpcError
+from localnet.rpc.eth.blocks import is_pending
 from localnet.rpc.methods import Method
 from localnet.rpc.node import NodeReader
 from localnet.rpc.refused import REASONS

@@ -7,7 +7,7 @@ from typing import Any, Final
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.ethereum.patricia import EMPTY_ROOT
 from bridge.filecoin.evm_state import EMPTY_CODE_HASH
-from localnet.rpc.blocks_at import LATEST, BlockRef, block
+from localnet.rpc.blocks_and_null_rounds import LATEST, BlockRef, block
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import NodeReader

@@ -13,8 +13,8 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address, Protocol
 from localnet.rpc.actor_states import read_linked, state_fields
 from localnet.rpc.errors import LOTUS_ERROR, RpcError
+from localnet.rpc.filecoin.state import machine_at, state_account_key
 from localnet.rpc.filecoin_miners import miner_of, power_claims
-from localnet.rpc.filecoin_state import machine_at, state_account_key
 from localnet.rpc.lotus_shapes import bytes_json
 from localnet.rpc.lotus_values import HEAD, TipsetKey, found_tipset, tipset
 from localnet.rpc.methods import Method, optional

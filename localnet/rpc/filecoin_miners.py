@@ -20,7 +20,7 @@ from hypervisor.types import DATACAP_ACTOR, MARKET_ACTOR, POWER_ACTOR, SYSTEM_AC
 from localnet.miners.policy import DATACAP_PER_BYTE, DEADLINE, PROVING_PERIOD
 from localnet.rpc.actor_states import lotus_value, read_linked, state_fields
 from localnet.rpc.errors import LOTUS_ERROR, RpcError
-from localnet.rpc.filecoin_state import actor_of, id_of, machine_at
+from localnet.rpc.filecoin.state import actor_of, id_of, machine_at
 from localnet.rpc.lotus_shapes import address_json
 from localnet.rpc.lotus_values import HEAD, TipsetKey, filecoin_address, tipset
 from localnet.rpc.methods import Method, optional

@@ -16,7 +16,7 @@ from hypervisor.messages.message import Message
 from hypervisor.types import ATTO_PER_FIL
 from localnet.chain.mempool import MAX_PENDING
 from localnet.rpc.errors import RpcError
-from localnet.rpc.filecoin_state import actor_of
+from localnet.rpc.filecoin.state import actor_of
 from localnet.rpc.lotus_shapes import cid_json
 from localnet.rpc.lotus_values import filecoin_address, message
 from localnet.rpc.methods import Method

@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
-from localnet.rpc.blocks import get_block_receipts
-from localnet.rpc.blocks_at import FINAL_DEPTH, BlockRef, block, find
+from localnet.rpc.blocks_and_null_rounds import FINAL_DEPTH, BlockRef, block, find
 from localnet.rpc.errors import LOTUS_ERROR, RpcError
-from localnet.rpc.filecoin_messages import is_older
+from localnet.rpc.eth.blocks import get_block_receipts
+from localnet.rpc.eth.transactions import get_transaction_by_hash, get_transaction_receipt
+from localnet.rpc.filecoin.messages import is_older
 from localnet.rpc.lotus_shapes import tipset_json
 from localnet.rpc.lotus_values import epoch
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
-from localnet.rpc.transactions import get_transaction_by_hash, get_transaction_receipt
 from localnet.rpc.values import boolean, hash32
 
 API_VERSION: Final = 0x020300

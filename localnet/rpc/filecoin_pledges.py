@@ -15,8 +15,8 @@ from localnet.chain.supply import supply_of
 from localnet.miners.pledge import Conditions, Estimate, initial_pledge, pre_commit_deposit, sector_power
 from localnet.rpc.actor_states import state_fields
 from localnet.rpc.errors import LOTUS_ERROR, RpcError, invalid_params
-from localnet.rpc.filecoin_network import minimum_power
-from localnet.rpc.filecoin_state import actor_of, id_of, machine_at
+from localnet.rpc.filecoin.network import minimum_power
+from localnet.rpc.filecoin.state import actor_of, id_of, machine_at
 from localnet.rpc.lotus_shapes import address_json
 from localnet.rpc.lotus_values import HEAD, TipsetKey, epoch, filecoin_address, found_tipset, tipset, unsigned
 from localnet.rpc.methods import Method, optional

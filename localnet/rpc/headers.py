@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from localnet.rpc.blocks import get_block_by_hash, get_block_by_number
-from localnet.rpc.blocks_at import BlockRef, find, number_or_tag
+from localnet.rpc.blocks_and_null_rounds import BlockRef, find, number_or_tag
+from localnet.rpc.eth.blocks import get_block_by_hash, get_block_by_number
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
 from localnet.rpc.values import as_quantity, hash32, quantity

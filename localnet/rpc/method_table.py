@@ -10,18 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Final
 
-from localnet.rpc import (
-    accounts_at,
-    blocks,
-    fees,
-    info,
-    log_methods,
-    pool,
-    raw_transactions,
-    socket_methods,
-    state,
-    transactions,
-)
+from localnet.rpc import accounts_at, info, pool, raw_transactions, socket_methods
+from localnet.rpc.eth import blocks, logs, node_info, state, transactions
 from localnet.rpc.lotus_names import with_lotus_names
 from localnet.rpc.methods import Method
 
@@ -31,8 +21,8 @@ _FIRST: Final[tuple[ModuleType, ...]] = (
     accounts_at,
     blocks,
     transactions,
-    fees,
-    log_methods,
+    node_info,
+    logs,
     raw_transactions,
     pool,
     socket_methods,

@@ -59,12 +59,12 @@ class Method:
 
     - `inline`: runs on the event loop's thread. It may read only data that is consistent during executions; of the
       machine's context, only `Node.point`.
-    - `reads`: a query of a `NodeReader`, which runs on a query thread (`localnet.rpc.executors`). If it `traces`, it
-      has the time limit of a trace. If it is `short`, it reads a few values and executes nothing, so it runs on the
-      event loop's thread, unless the state may have to be fetched from another node, or the query reads too many
-      messages (`NodeReader.require_small_read`). If it is `short_alone`, this only holds for small requests outside
-      of batches and WebSockets, because it may take some milliseconds. If it also `executes` a call, the call has a
-      time limit (`hypervisor.threads`).
+    - `reads`: a query of a `NodeReader`, which runs on a query thread (`localnet.rpc.server.executors`). If it
+      `traces`, it has the time limit of a trace. If it is `short`, it reads a few values and executes nothing, so it
+      runs on the event loop's thread, unless the state may have to be fetched from another node, or the query reads too
+      many messages (`NodeReader.require_small_read`). If it is `short_alone`, this only holds for small requests
+      outside of batches and WebSockets, because it may take some milliseconds. If it also `executes` a call, the call
+      has a time limit (`hypervisor.threads`).
     - `waits`: the handler raises NotYetAvailable until its result exists. The dispatcher calls it again until then, or
       until the time limit. If it raises ReceiptPending, the dispatcher waits for the receipt.
     - `preparation`: a query that runs before it.

@@ -21,7 +21,7 @@ from localnet.chain.watching import Background
 from localnet.errors import CallFailed
 from localnet.ledger.records import Tipset
 from localnet.network import Network
-from localnet.rpc.blocks_at import PENDING, BlockRef, state_tipset
+from localnet.rpc.blocks_and_null_rounds import PENDING, BlockRef, state_tipset
 from localnet.rpc.filters import Filters
 from localnet.rpc.interval import BlockTimer
 from localnet.rpc.methods import QueryKind
@@ -108,7 +108,7 @@ class NodeConsole(Protocol):
 
 
 class NodeReader:
-    """A network that a query may read, on any thread (`localnet.rpc.executors`)."""
+    """A network that a query may read, on any thread (`localnet.rpc.server.executors`)."""
 
     network: NetworkReader
     limits: NodeLimits
@@ -200,7 +200,7 @@ class Node(NodeReader):
     pushed: dict[UUID, bytes] = field(init=False, default_factory=dict)
     """Hashes of messages that clients named by a UUID, so that a repeated request sends none, oldest first."""
     published: ChainPoint | None = field(init=False, default=None)
-    """Chain state last published by the chain's thread, for other threads (`localnet.rpc.executors`)."""
+    """Chain state last published by the chain's thread, for other threads (`localnet.rpc.server.executors`)."""
     _folder_collector: FolderCollector | None = field(init=False, default=None)
     _side_states: SideStates | None = field(init=False, default=None)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
-from localnet.rpc.blocks_at import LATEST, BlockRef, block
+from localnet.rpc.blocks_and_null_rounds import LATEST, BlockRef, block
 from localnet.rpc.lotus_shapes import cid_json
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import NodeReader

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bridge.filecoin.messages import from_signed_message
 from hypervisor.messages.message import SignatureType, SignedMessage
 from localnet.ledger.records import Tipset, TransactionReceipt
-from localnet.rpc.blocks_at import BlockRef, block, find, number_or_tag, resolve
+from localnet.rpc.blocks_and_null_rounds import BlockRef, block, find, number_or_tag, resolve
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
 from localnet.rpc.values import as_data, hash32, quantity
@@ -22,12 +22,12 @@ def raw_transaction(node: Node, transaction_hash: bytes) -> str | None:
 
 def raw_by_block_hash(node: Node, block_hash: bytes, index: int) -> str | None:
     """Return the bytes of the transaction at an index of the block with a hash."""
-    return _at(node, find(node.network, BlockRef(hash=block_hash)), index)
+    return _raw_at(node, find(node.network, BlockRef(hash=block_hash)), index)
 
 
 def raw_by_block_number(node: Node, number: BlockRef, index: int) -> str | None:
     """Return the bytes of the transaction at an index of the block at a height."""
-    return _at(node, find(node.network, number), index)
+    return _raw_at(node, find(node.network, number), index)
 
 
 def raw_transactions(node: Node, at: BlockRef) -> list[str | None]:
@@ -36,7 +36,7 @@ def raw_transactions(node: Node, at: BlockRef) -> list[str | None]:
     return [_raw_of(receipt) for receipt in receipts]
 
 
-def _at(node: Node, found: Tipset | None, index: int) -> str | None:
+def _raw_at(node: Node, found: Tipset | None, index: int) -> str | None:
     if found is None or index >= len(found.transactions):
         return None
     return _raw_of(node.network.chain.index.receipt_at(found, index))

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from localnet.rpc.control import rollback
+from localnet.rpc.dev.control import rollback
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
+from localnet.rpc.eth.transactions import send_raw_transaction, send_transaction
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
 from localnet.rpc.requests import TransactionRequest, transaction
-from localnet.rpc.transactions import send_raw_transaction, send_transaction
 from localnet.rpc.values import data, list_of, number
 
 MAX_TRANSACTIONS = 1_000

@@ -11,7 +11,7 @@ from bridge.ethereum.blobs import versioned_hash
 from bridge.ethereum.transactions import ACCESS_LIST, BLOB, DYNAMIC_FEE, LEGACY, SET_CODE, AccessList, Authorization
 from hypervisor.types import Gas, TokenAmount
 from localnet.chain.logs import LogFilter
-from localnet.rpc.blocks_at import BlockRef, block
+from localnet.rpc.blocks_and_null_rounds import BlockRef, block
 from localnet.rpc.errors import invalid_params
 from localnet.rpc.values import Reader, address, data, field, fields, hash32, list_of, number, quantity
 from localnet.rules.call_request import CallRequest

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 from localnet.chain.logs import LogFilter
 from localnet.ledger.records import Tipset
 from localnet.rpc.errors import invalid_params
-from localnet.rpc.filecoin_events import EVERYTHING, EventFilter, actor_events, emitters_of, event_filter, events_of
+from localnet.rpc.filecoin.events import EVERYTHING, EventFilter, actor_events, emitters_of, event_filter, events_of
 from localnet.rpc.filters import new_id
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node

@@ -16,8 +16,8 @@ from typing import Any, Final
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
-from localnet.rpc.unread_responses import UnreadResponses
-from localnet.rpc.websocket import CLOSE_NOW
+from localnet.rpc.server.clients import UnreadResponses
+from localnet.rpc.server.websocket import CLOSE_NOW
 
 GOING_AWAY: Final = 1001
 _CLOSE_DELAY: Final = 2.0

@@ -8,7 +8,7 @@ from typing import Any
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.block import ETHEREUM
 from hypervisor.messages.address import Address
-from localnet.rpc.anvil_dump import anvil_state
+from localnet.rpc.dev.state import anvil_state
 from localnet.rpc.lotus_values import filecoin_address
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node

@@ -10,13 +10,13 @@ from typing import Any, Final
 
 from bridge.ethereum.addresses import ZERO_ADDRESS
 from localnet.calls.overrides import Overrides
-from localnet.rpc.blocks_at import LATEST, BlockRef, block, resolve
+from localnet.rpc.blocks_and_null_rounds import LATEST, BlockRef, block, resolve
+from localnet.rpc.debug.traces import traceable
 from localnet.rpc.errors import invalid_params
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import NodeReader
 from localnet.rpc.override_values import NO_ACCOUNTS, Accounts, accounts, block_override
 from localnet.rpc.requests import TransactionRequest, transaction
-from localnet.rpc.traces import traceable
 from localnet.rpc.values import as_data, format_value, hash32, list_of, text
 from localnet.rules.call_request import SAME_BLOCK, BlockOverride
 from localnet.traces import ethereum_traces

@@ -8,9 +8,9 @@ import orjson
 
 from bridge.ethereum.addresses import EthAddress
 from localnet.rpc.errors import invalid_params
+from localnet.rpc.eth.transactions import signing_account
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
-from localnet.rpc.transactions import signing_account
 from localnet.rpc.values import address, as_data, format_value
 from localnet.typed_data import typed_data_digest
 

@@ -61,7 +61,7 @@ _TRANSACTION: Final = [
     "s",
 ]
 _TYPED: Final = ["y_parity", "chain_id", "access_list"]
-_FEES: Final = ["max_fee_per_gas", "max_priority_fee_per_gas"]
+_FEE_NAMES: Final = ["max_fee_per_gas", "max_priority_fee_per_gas"]
 _RECEIPT: Final = [
     "transaction_hash",
     "transaction_index",
@@ -150,7 +150,7 @@ def transaction_form(transaction: Mapping[str, Any], pending: bool) -> EthTester
             for entry in transaction.get("accessList", ())
         )
     if kind >= DYNAMIC_FEE:
-        names += _FEES
+        names += _FEE_NAMES
     if kind == BLOB:
         names += ["max_fee_per_blob_gas", "blob_versioned_hashes"]
     if kind == SET_CODE:

@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 
 from localnet.network import Network
-from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.node import Node, NodeLimits
+from localnet.rpc.server.dispatch import Dispatcher
 
 
 class Requests:

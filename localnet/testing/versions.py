@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 GAS_TOLERANCE: Final = 0.01
 """Relative difference of gas up to which it is not reported."""
 
-_VERSION: Final = re.compile(r"nv([1-9][0-9]?)")
+_VERSION_NAME: Final = re.compile(r"nv([1-9][0-9]?)")
 
 
 def read_versions(text: str) -> tuple[int, ...]:
     """Parse the versions in `nv27,nv28`, in order. Raises ValueError for anything else, and for duplicates."""
     versions = []
     for part in text.split(","):
-        match = _VERSION.fullmatch(part.strip())
+        match = _VERSION_NAME.fullmatch(part.strip())
         if match is None:
             raise ValueError(f"'{part}' is not a network version: expected nv27, or several as in nv27,nv28")
         versions.append(int(match[1]))

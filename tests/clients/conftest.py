@@ -20,7 +20,7 @@ from typing import NamedTuple
 import pytest
 
 from localnet import Network
-from localnet.rpc.server import serving
+from localnet.rpc.server.server import serving
 from tests.conftest import bundle_file
 
 PROJECT = Path(__file__).resolve().parent.parent.parent

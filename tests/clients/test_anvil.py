@@ -16,7 +16,7 @@ import pytest
 
 from localnet import Artifact, Network
 from localnet.fork.node_client import NodeClient, NodeError
-from localnet.rpc.anvil_dump import anvil_state
+from localnet.rpc.dev.state import anvil_state
 from tests.clients.conftest import EXAMPLE, PROJECT, installed, node_process
 from tests.localnet.conftest import ARTIFACTS
 

@@ -17,7 +17,7 @@ from web3.exceptions import ContractLogicError, TransactionNotFound, Web3RPCErro
 from web3.types import RPCEndpoint
 
 from localnet import Network
-from localnet.rpc.server import serving
+from localnet.rpc.server.server import serving
 from tests.clients.conftest import node_process, start
 from tests.localnet.conftest import ARTIFACTS
 

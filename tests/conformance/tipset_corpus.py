@@ -44,8 +44,6 @@ from hypervisor.types import (
     TokenAmount,
 )
 from localnet import Account, Network
-from localnet.chain.folder_source import FolderSource
-from localnet.chain.tipset_execution import MinedBlock
 from localnet.chain.tipset_sources import machine_for, read_past_tipset
 from localnet.ledger.genesis import GenesisOptions
 from localnet.ledger.headers import IncludedMessage
@@ -53,6 +51,8 @@ from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import Tipset
 from localnet.miners import onboarding
 from localnet.miners.miner import WINDOW_PROOF, Miner
+from localnet.replay.folder_source import FolderSource
+from localnet.replay.tipset_execution import MinedBlock
 from store.codec import encode
 from store.rocks.database import RocksStore
 from tests.conformance.oracle_diff import NOT_RUN, CannotRun, differences

@@ -33,7 +33,7 @@ from bench.recorded import RunRecord, finish, options
 from localnet import Network
 from localnet.fork.node_client import NodeClient
 from localnet.fork.response_values import quantity
-from localnet.rpc.server import serving
+from localnet.rpc.server.server import serving
 from tests.command import Program
 from tests.crash.planted_command import DEFECTS
 from tests.fvm_hypervisor.soltest.contracts import FAIL, PASS, artifact, forge_out

@@ -16,8 +16,8 @@ from hypervisor.messages.address import Address
 from hypervisor.types import INIT_ACTOR
 from localnet import Network
 from localnet.contracts.contract import Artifact
-from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.node import Node
+from localnet.rpc.server.dispatch import Dispatcher
 from localnet.rpc.socket_methods import SocketSession
 from localnet.rpc.subscriptions import Subscription
 from store.cid import show

@@ -27,10 +27,10 @@ import localnet
 from bridge.filecoin.parameters import method_number
 from fvm_hypervisor.cli.foundry.settings import ALIASES, UNSUPPORTED
 from fvm_hypervisor.soltest.foundry_keys import NOT_READ
-from localnet.rpc import filecoin_v2
 from localnet.rpc.method_table import method_table
 from localnet.rpc.methods import OptionalReader
 from localnet.rpc.refused import REASONS
+from localnet.rpc.server import filecoin_v2
 from tests.docs import demo_recording, generated_parts, reliability_page, syscalls_page
 from tests.docs.actors_page import BEGIN, END, HELD, PAGE, Row, found_rows, table
 from tests.docs.forge_names import recorded

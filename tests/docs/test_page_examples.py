@@ -38,7 +38,7 @@ from localnet import CallFailed, Network
 from runtimes.evm.precompiles.registered import _STACK, FUEL, MEMORY, SECONDS, wasm_function
 from tests.docs.page_shell import REPLACED, ROOT, Ran, commands, run_page
 from tests.fvm_hypervisor.soltest.cheatcodes.vm_interface import signatures
-from tests.localnet.test_precompiles import ANSWERS, INVERTS, module
+from tests.localnet.contracts.test_precompiles import ANSWERS, INVERTS, module
 from tests.packaging.project import PROJECT
 from tests.runtimes.evm.assembler import assemble, deployer
 

@@ -54,7 +54,7 @@ RECURSES: Final = "5f5f5f5f5f305af100"
 """A contract that calls itself until the depth limit."""
 _TIMES: Final = 5
 _PROGRAM: Final = """
-import time, localnet.rpc.server
+import time, localnet.rpc.server.server
 from localnet import Network
 from localnet.rpc.method_table import method_table
 from localnet.rpc.node import Node

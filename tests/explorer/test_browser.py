@@ -12,12 +12,12 @@ import pytest
 
 from localnet import Network, TransactionFailed
 from localnet.explorer.application import explorer
-from localnet.rpc.server import serving
+from localnet.rpc.server.server import serving
 from tests.conftest import bundle_file, kinds
 from tests.explorer.browser import BrowserPage, browsing, chromium
 from tests.explorer.pictures import LARGEST, NARROW, PICTURES, WIDE, addresses
 from tests.explorer.stage import ARTIFACTS, Stage, make_stage
-from tests.localnet.rpc.test_http import ask
+from tests.localnet.rpc.server.test_http import ask
 
 pytestmark = pytest.mark.long
 

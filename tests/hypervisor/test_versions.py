@@ -41,7 +41,7 @@ from hypervisor.versions.network_versions import (
 from hypervisor.versions.overlay import Overlay
 from hypervisor.versions.overlay_file import price_overlay, read_overlay
 from localnet import Network
-from localnet.rpc.filecoin_network import state_get_network_params
+from localnet.rpc.filecoin.network import state_get_network_params
 from localnet.rpc.node import Node
 from tests.localnet.conftest import ARTIFACTS, Clock
 

@@ -35,11 +35,11 @@ from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.types import METHOD_SEND, ActorID, Gas, TokenAmount
 from localnet import Network
-from localnet.chain.parallel_candidates import ParallelCandidates
 from localnet.fork.forking import ForkSource, find_fork_point
 from localnet.fork.node_client import NodeClient
+from localnet.replay.parallel_candidates import ParallelCandidates
 from localnet.rpc.node import Node
-from localnet.rpc.server import serving
+from localnet.rpc.server.server import serving
 from localnet.state.contract_state import storage_of
 from localnet.state.controls import set_code
 from tests.localnet.conftest import START, Clock

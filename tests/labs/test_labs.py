@@ -33,7 +33,7 @@ from hypervisor.types import ActorID, Gas
 from localnet import Network
 from localnet.ledger.records import TransactionReceipt
 from localnet.rpc.node import Node
-from localnet.rpc.server import serving
+from localnet.rpc.server.server import serving
 from localnet.rules.call_request import CallRequest
 from localnet.rules.filecoin import FilecoinMessages, FilecoinSettings, FilecoinStateCalls, FilecoinViews
 from localnet.rules.installed import rules_named

@@ -270,7 +270,7 @@ def batched(items: Iterable[T]) -> Iterator[list[T]]:
 def serve(folder: Path, bundle: Path | None, defect: str | None, accounts: int, clock_offset: Any) -> None:
     """Serve the network in a folder until killed; its clock is `clock_offset` seconds ahead."""
     from localnet import Network
-    from localnet.rpc.server import Server, ready_file
+    from localnet.rpc.server.server import Server, ready_file
 
     def clock() -> float:
         return time.time() + float(clock_offset.value)

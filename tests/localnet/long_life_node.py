@@ -26,7 +26,7 @@ def serve(folder: Path, where: str, share: float, defect: str | None) -> None:
     """Serve a network until killed. Its caches and retained states are limited by this share."""
     from localnet import Network
     from localnet.rpc.node import NodeLimits
-    from localnet.rpc.server import Server, ready_file
+    from localnet.rpc.server.server import Server, ready_file
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the day, and the day ends the node
     shrink_caches(share)

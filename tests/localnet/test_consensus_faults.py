@@ -10,8 +10,8 @@ from bridge.bindings import reward, storageminer
 from hypervisor import Address
 from hypervisor.types import BURNT_FUNDS_ACTOR, EAM_NAMESPACE, REWARD_ACTOR, ActorID
 from localnet import Network, TransactionFailed
-from localnet.chain.replay import heights, replay
 from localnet.miners.miner import Miner
+from localnet.replay.replay import heights, replay
 from store.cid import cid_of
 from store.codec import encode
 from tests.conftest import data_file

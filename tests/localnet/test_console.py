@@ -25,8 +25,8 @@ from localnet.state.contract_state import code_of
 from localnet.traces import failure_place
 from localnet.traces.trace_command import DEFAULT_URL
 from tests.localnet.conftest import ARTIFACTS
+from tests.localnet.contracts.test_artifacts import PROJECT, SOURCES
 from tests.localnet.rpc.conftest import Client, Failed, refusal
-from tests.localnet.test_artifacts import PROJECT, SOURCES
 from tests.patience import ENDLESS
 
 VAULT = Artifact.load(PROJECT / "out" / "Vault.sol" / "Vault.json")

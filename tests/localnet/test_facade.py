@@ -8,8 +8,8 @@ from bridge.abi.abi import ContractInterface
 from bridge.bindings import datacap, init, multisig, storageminer
 from bridge.ethereum.addresses import masked_id
 from fvm_hypervisor.bindings.actors.solidity import abi
-from hypervisor.messages.address import Address
 from hypervisor.exit_codes import ExitCode
+from hypervisor.messages.address import Address
 from hypervisor.types import DATACAP_ACTOR, INIT_ACTOR, REWARD_ACTOR, ActorID
 from localnet import CallFailed, Network, TransactionFailed
 

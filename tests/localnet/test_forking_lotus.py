@@ -17,7 +17,6 @@ from store.blocks.overlay import RemoteHashMismatch
 from tests.fvm_hypervisor.cli.lotus_node import LotusNode, served
 from tests.localnet.conftest import ARTIFACTS, START, Clock
 
-
 COUNTER = ARTIFACTS / "Counter.json"
 INCREMENT, NUMBER = bytes.fromhex("d09de08a"), bytes.fromhex("8381f58a")
 CALLER = EthAddress(bytes([7] * 20))

@@ -7,8 +7,8 @@ import pytest
 
 from hypervisor.errors import InvalidInput
 from localnet.chain import tipset_sources
-from localnet.chain.tipset_execution import MAX_NULL_ROUNDS, null_epochs
 from localnet.chain.tipset_sources import read_past_tipset
+from localnet.replay.tipset_execution import MAX_NULL_ROUNDS, null_epochs
 
 
 def test_epochs_between_tipset_and_parent_are_null_rounds() -> None:

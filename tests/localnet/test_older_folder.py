@@ -9,7 +9,7 @@ from localnet import Network
 from tests.localnet.conftest import ARTIFACTS
 
 FOLDER = "folder-0.1.0"
-WRITTEN = Path(__file__).parent / "data" / f"{FOLDER}.tar.xz"
+WRITTEN = Path(__file__).parents[1] / "data" / f"{FOLDER}.tar.xz"
 """Folder written by release 0.1.0: a Counter deployed and incremented, two tipsets, three null rounds, an increment."""
 HEIGHT = 9
 HEAD = "0171a0e40220dbf8c14a0f0621fee758a618017a4185ad33f8b1a867de3af029cc4d71ee377c"

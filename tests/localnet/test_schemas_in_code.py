@@ -9,7 +9,7 @@ from hypervisor.builtin_actors import build
 from hypervisor.bundles.bundle import custom_section
 from hypervisor.errors import InvalidInput
 from localnet import NativeActor, Network
-from localnet.rpc.server import serving
+from localnet.rpc.server.server import serving
 from localnet.state.named_code import SCHEMA_SECTION, schema_in_module, stored_schema, with_schema
 from store.blocks.memory import MemoryStore
 from store.cid import RAW, cid_of

@@ -3,8 +3,8 @@
 import pytest
 
 from localnet import Network
+from tests.localnet.chain.test_failing_commits import ReorgRecorder
 from tests.localnet.conftest import START, Clock, _restored
-from tests.localnet.test_failing_commits import ReorgRecorder
 
 
 @pytest.mark.slow

@@ -8,8 +8,8 @@ from bridge.bindings import storageminer
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.bundles.bundle_library import actors_version
 from localnet import Network
-from localnet.chain.replay import replay
 from localnet.ledger.upgrades import UpgradePlan
+from localnet.replay.replay import replay
 from tests.conftest import data_file
 from tests.localnet.conftest import ARTIFACTS, Clock
 

@@ -95,7 +95,11 @@ def test_asking_the_command_for_help_loads_no_runtime() -> None:
 
 @pytest.mark.slow
 def test_node_starts_without_importing_abi_coder() -> None:
-    assert not loaded_after("import localnet.rpc.server, localnet.network") & {"eth_abi", "pydantic", "eth_account"}
+    assert not loaded_after("import localnet.rpc.server.server, localnet.network") & {
+        "eth_abi",
+        "pydantic",
+        "eth_account",
+    }
 
 
 NOT_OF_A_PLAIN_NODE = {
@@ -103,7 +107,7 @@ NOT_OF_A_PLAIN_NODE = {
     "traces": {"bridge.evm_steps", "localnet.traces.ethereum_traces", "localnet.traces.trace_report"},
     "interfaces of contracts and actors": {"bridge.actors.schemas", "localnet.contracts.artifacts", "store.schema"},
     "explanations of failures": {"localnet.explanations"},
-    "further methods": {"localnet.rpc.otterscan", "localnet.calls.proofs", "localnet.calls.side_states"},
+    "further methods": {"localnet.rpc.debug.otterscan", "localnet.calls.proofs", "localnet.calls.side_states"},
     "native actors": {"runtimes.wasm", "wasmtime"},
     "drafts": {"fvm_hypervisor.laboratory.drafts", "fvm_hypervisor.bundles.building"},
     "forks": {"localnet.fork.ethereum_fork", "localnet.fork.forking", "localnet.fork.node_client"},
@@ -123,7 +127,7 @@ def test_plain_node_is_ready_before_these_modules_load(what: str, plain_node: se
 def plain_node() -> set[str]:
     """Modules that `hypervisor node --silent` has loaded when it is ready."""
     program = "import contextlib, sys\nsys.argv = ['hypervisor', 'node', '--port', '0', '--silent']\n"
-    program += "from localnet.rpc.server import Server\nServer.run = lambda self, announce: announce()\n"
+    program += "from localnet.rpc.server.server import Server\nServer.run = lambda self, announce: announce()\n"
     program += "from fvm_hypervisor.cli.start import main\nwith contextlib.suppress(SystemExit):\n    main()"
     return loaded_after(program)
 

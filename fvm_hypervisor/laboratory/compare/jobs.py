@@ -38,13 +38,13 @@ from hypervisor.tracing import Tracer
 from hypervisor.versions.network_versions import network_version_row, versions_between
 from localnet.chain.chain import Chain
 from localnet.chain.externs import ChainExterns
-from localnet.chain.replay import heights
-from localnet.chain.tipset_execution import tipset_steps
 from localnet.fork.forking import Origin, recorded_fork
 from localnet.ledger.genesis import NetworkRecord
 from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import Tipset
 from localnet.ledger.upgrades import Upgrade, Upgrades
+from localnet.replay.replay import heights
+from localnet.replay.tipset_execution import tipset_steps
 from localnet.rules.installed import rules_named
 from localnet.traces.trace import Replay
 from store.blocks.buffered import BufferedStore

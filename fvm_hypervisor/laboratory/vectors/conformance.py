@@ -53,7 +53,7 @@ from hypervisor.types import SYSTEM_ACTOR
 from hypervisor.versions.features import with_features
 from hypervisor.versions.network_versions import NETWORK_VERSIONS, NetworkVersion, network_version
 from hypervisor.versions.overlay import Overlay
-from localnet.chain.tipset_execution import execute_tipset
+from localnet.replay.tipset_execution import execute_tipset
 from store.blocks.memory import MemoryStore
 from store.blocks.overlay import OverlayStore
 from store.blockstore import BlockNotFound, Store, StoreError, get_object

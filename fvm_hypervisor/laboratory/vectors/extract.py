@@ -33,8 +33,10 @@ from hypervisor.proofs.verifier import AcceptProofs
 from hypervisor.state.state_tree import StateTree
 from hypervisor.types import SYSTEM_ACTOR, ChainEpoch, TokenAmount
 from hypervisor.versions.overlay import Overlay
-from localnet.chain.past_replay import difference_from_chain, difference_of_receipts
-from localnet.chain.tipset_execution import (
+from localnet.chain.tipset_sources import PastTipset, SourceSupply, TipsetSource, machine_for, read_past_tipset
+from localnet.ledger.headers import IncludedMessage
+from localnet.replay.past_replay import difference_from_chain, difference_of_receipts
+from localnet.replay.tipset_execution import (
     TipsetOutcome,
     TipsetWork,
     apply_included,
@@ -42,8 +44,6 @@ from localnet.chain.tipset_execution import (
     receipt_on_chain,
     tipset_steps,
 )
-from localnet.chain.tipset_sources import PastTipset, SourceSupply, TipsetSource, machine_for, read_past_tipset
-from localnet.ledger.headers import IncludedMessage
 from store.blocks.memory import MemoryStore
 from store.blocks.overlay import OverlayStore
 from store.blockstore import NOTHING, Blockstore, Store, get_object

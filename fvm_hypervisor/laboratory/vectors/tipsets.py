@@ -28,8 +28,8 @@ from hypervisor.proofs.consensus_faults import ConsensusFault, WorkerKey
 from hypervisor.proofs.verifier import AcceptProofs, ProofVerifier, RefuseProofs
 from hypervisor.types import ActorID, ChainEpoch, TokenAmount
 from hypervisor.versions.network_versions import NetworkVersion
-from localnet.chain.tipset_execution import MinedBlock, NullRoundBefore, TipsetWork
 from localnet.ledger.headers import IncludedMessage
+from localnet.replay.tipset_execution import MinedBlock, NullRoundBefore, TipsetWork
 from store.cid import Cid, parse_cid, show
 
 _EPOCH_SECONDS = 30

@@ -1,7 +1,7 @@
 """Filecoin nodes for forks of tests: fork points, blocks of their state, and chain history.
 
 Blocks are verified against their CIDs (`store.blocks.overlay`). Other data is trusted if it has the documented form
-(`localnet.fork.forking`, `localnet.chain.node_source`).
+(`localnet.fork.forking`, `localnet.replay.sources`).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from store.blocks.overlay import RemoteUnavailable
 from store.cid import Cid
 
 if TYPE_CHECKING:
-    from localnet.chain.node_source import NodeSource
     from localnet.chain.tipset_sources import PastTipset
+    from localnet.replay.sources import NodeSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class TipsetNodes:
     def source(self, url: str) -> NodeSource:
         """Return the history of a node's chain. Raises NodeError, InvalidInput."""
         if url not in self._sources:
-            from localnet.chain.node_source import NodeSource  # imports all of block execution, which few tests need
+            from localnet.replay.sources import NodeSource  # imports all of block execution, which few tests need
 
             self._sources[url] = NodeSource(url, options=self._options)
         return self._sources[url]

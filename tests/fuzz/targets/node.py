@@ -38,10 +38,10 @@ from localnet.explorer import rendering
 from localnet.explorer.call_rows import call_rows
 from localnet.explorer.messages import tree_svg
 from localnet.explorer.site import PageFrame
-from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.errors import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR
 from localnet.rpc.method_table import method_table
 from localnet.rpc.node import Node, NodeLimits
+from localnet.rpc.server.dispatch import Dispatcher
 from store.car.files import CarError, read_car
 from store.codec import CodecError, decode, decode_strict, encode
 from store.links import blocks_below

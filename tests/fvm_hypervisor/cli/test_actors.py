@@ -13,7 +13,7 @@ from fvm_hypervisor.actor_project import RUST, TEMPLATE, TEMPLATES, new_project,
 from hypervisor.builtin_actors import build
 from hypervisor.errors import InvalidInput
 from localnet import Network
-from localnet.rpc.server import serving
+from localnet.rpc.server.server import serving
 from store.cid import RAW, cid_of, show
 from tests.command import Command, json_output, run, whole_command
 from tests.compilers import assemblyscript, needed_zig

@@ -16,12 +16,12 @@ from localnet import Network, TransactionFailed, explore
 from localnet.console import Console
 from localnet.explorer.application import explorer
 from localnet.ledger.address_index import FILE
-from localnet.rpc.server import serving
+from localnet.rpc.server.server import serving
 from store.rocks.database import RocksStore
 from tests.command import Program, run
 from tests.fvm_hypervisor.cli.test_node import START, running
 from tests.localnet.conftest import ARTIFACTS
-from tests.localnet.rpc.test_http import ask, request
+from tests.localnet.rpc.server.test_http import ask, request
 
 HASH = "0x" + "12" * 32
 

@@ -25,9 +25,9 @@ from localnet.fork.node_client import NodeClient, NodeError
 from tests.command import run as run_command
 from tests.conftest import data_file
 from tests.fvm_hypervisor.cli.test_node import ALICE, START, run, running, terminated
-from tests.localnet.test_artifacts import PROJECT
+from tests.localnet.contracts.test_artifacts import PROJECT
+from tests.localnet.contracts.test_precompiles import ANSWERS, INVERTS, PLACE, module
 from tests.localnet.test_console import VAULT, line_of
-from tests.localnet.test_precompiles import ANSWERS, INVERTS, PLACE, module
 from tests.patience import slowness
 from tests.runtimes.evm.assembler import assemble, deployer
 

@@ -20,8 +20,8 @@ from fvm_hypervisor.laboratory.vectors.run_files import run_file
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from localnet import Network
-from localnet.chain.replay import heights
-from localnet.rpc.server import serving
+from localnet.replay.replay import heights
+from localnet.rpc.server.server import serving
 from store.car.files import read_car, write_car
 from store.car.transfer import export_car
 from store.cid import Cid, parse_cid, show
@@ -31,7 +31,7 @@ from tests.command import run
 from tests.conftest import bundle_file, bundle_folder, data_file, fvm_data, kinds
 from tests.fvm_hypervisor.cli.lotus_node import LotusNode, served
 from tests.localnet.conftest import ARTIFACTS, BUNDLE, Clock
-from tests.localnet.test_replay import live
+from tests.localnet.replay.test_replay import live
 
 
 @pytest.fixture(scope="module")

@@ -10,14 +10,14 @@ import pytest
 from fvm_hypervisor.cli.node_client import request_places, request_trace
 from localnet import Artifact, Network, TransactionFailed
 from localnet.fork.node_client import NodeError
-from localnet.rpc.server import serving
+from localnet.rpc.server.server import serving
 from localnet.traces.call_text import DEEPEST, MAX_CALLS, call_line, call_lines, tree_console
 from localnet.traces.trace_report import explain_trace
 from tests.command import run
 from tests.conftest import data_file, kinds
-from tests.localnet.test_artifacts import PROJECT, SOURCES
+from tests.localnet.contracts.test_artifacts import PROJECT, SOURCES
 from tests.localnet.test_console import GAS, line_of
-from tests.localnet.traces import found, plain_call
+from tests.localnet.traces.lookup import found, plain_call
 from tests.web_server import replying
 
 HASH = "0x" + "11" * 32

@@ -21,10 +21,10 @@ from fvm_hypervisor.cli.rpc_client import RESPONSE_TIMEOUT
 from localnet import Network
 from localnet.explorer.application import explorer
 from localnet.fork.node_client import NodeClient, NodeError
-from localnet.rpc.server import serving
+from localnet.rpc.server.server import serving
 from store.keccak import keccak
 from tests.command import run as run_command
-from tests.localnet.test_artifacts import PROJECT
+from tests.localnet.contracts.test_artifacts import PROJECT
 from tests.web_server import Handler
 from tests.web_server import serving as web_serving
 

@@ -23,9 +23,9 @@ from hypervisor.messages.message import Message
 from hypervisor.state.state_tree import ActorState
 from hypervisor.types import SYSTEM_ACTOR, MethodNumber
 from localnet import Network
-from localnet.chain.folder_source import FolderSource
-from localnet.chain.node_source import NodeSource
-from localnet.rpc.server import serving
+from localnet.replay.folder_source import FolderSource
+from localnet.replay.sources import NodeSource
+from localnet.rpc.server.server import serving
 from localnet.rules.call_request import CallRequest
 from localnet.state.inspection import PathNotFound
 from store.blockstore import StoreError

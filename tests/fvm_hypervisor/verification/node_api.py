@@ -15,7 +15,7 @@ from fvm_hypervisor.verification.application import NodeVerification
 from fvm_hypervisor.verification.jobs import Verifier
 from localnet import Network
 from localnet.explorer.application import explorer
-from localnet.rpc.server import serving
+from localnet.rpc.server.server import serving
 from tests.fvm_hypervisor.verification.contracts import body
 
 CHAIN: Final = 31415926

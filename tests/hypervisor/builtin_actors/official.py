@@ -105,7 +105,7 @@ LEFT_OUT_V19: Final[dict[str, str]] = {
     ),
     "test_unsupported_methods_exit_with_22": SOLSTICE,
 }
-"""v18 tests whose expectations v19 changes; `tests/localnet/test_upgrade_to_nv29.py` checks v19's frozen methods."""
+"""v18 tests that v19 changes; `tests/localnet/chain/test_upgrade_to_nv29.py` checks v19's frozen methods."""
 
 ALONE: Final = Official("our-own-actors", alone=True)
 """Replacement for V18 without test data. The scripts' expected exit codes, returns and states still hold, and the two

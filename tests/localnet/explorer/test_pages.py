@@ -14,13 +14,13 @@ from localnet import Network
 from localnet.contracts.stored_interfaces import MAX_INTERFACES
 from localnet.explorer.application import explorer
 from localnet.rpc.node import Node, NodeLimits
-from localnet.rpc.server import serving
+from localnet.rpc.server.server import serving
 from localnet.state.contract_state import contract_state
 from store.blockstore import StoreCorrupt
 from store.cid import show
 from tests.explorer.stage import ARTIFACTS, FIL, Stage
 from tests.localnet.explorer.conftest import Visitor
-from tests.localnet.rpc.test_http import ask, request
+from tests.localnet.rpc.server.test_http import ask, request
 
 NO_HASH = "0x" + "99" * 32
 NO_CID = "bafy2bzacea3wsdh6y3a36tb3skempjoxqpuyompjbmfeyf34fi3uy6uue42v4"
@@ -198,7 +198,7 @@ def test_node_serves_pages_beside_rpc_and_keeps_its_checks() -> None:
 def test_a_node_imports_pages_and_templates_on_first_use() -> None:
     program = """
 import sys
-import localnet.explorer.application, localnet.rpc.server
+import localnet.explorer.application, localnet.rpc.server.server
 assert not {"jinja2", "localnet.explorer.pages"} & {*sys.modules}
 import localnet.explorer.pages
 assert not {"jinja2", "rich", "localnet.explorer.messages"} & {*sys.modules}

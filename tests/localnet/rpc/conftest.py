@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from localnet import Network
-from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.node import Node, NodeLimits
+from localnet.rpc.server.dispatch import Dispatcher
 from tests.localnet.conftest import Clock
 
 

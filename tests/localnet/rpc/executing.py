@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from localnet.rpc.executors import Executors
-from localnet.rpc.server import Server
+from localnet.rpc.server.executors import Executors
+from localnet.rpc.server.server import Server
 
 SOON = 20.0
 """Timeout in seconds of waits in tests."""

@@ -12,14 +12,14 @@ import pytest
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.transactions import BLOB, DYNAMIC_FEE, Transaction
 from localnet import Network
-from localnet.rpc.dispatch import Change
-from localnet.rpc.executors import Executors
 from localnet.rpc.node import Node
-from localnet.rpc.server import Server
+from localnet.rpc.server.dispatch import Change
+from localnet.rpc.server.executors import Executors
+from localnet.rpc.server.server import Server
 from store.keccak import keccak
 from tests.localnet.rpc.asking import ALICE, NOBODY
 from tests.localnet.rpc.executing import body
-from tests.localnet.rpc.test_queries import until
+from tests.localnet.rpc.server.test_queries import until
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from store.trees.hamt import Hamt
 from tests.conftest import data_file
 from tests.localnet.conftest import Clock, network_fixture
 from tests.localnet.rpc.conftest import Client, refusal
-from tests.localnet.rpc.test_filecoin_pledges import change
+from tests.localnet.rpc.filecoin.test_sectors import change
 
 MINIMUM = 2048
 """Minimum power for consensus of this project's actors, in bytes (builtin-actors' feature min-power-2k)."""

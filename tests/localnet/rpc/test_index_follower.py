@@ -10,9 +10,9 @@ from localnet import Network
 from localnet.explorer.application import explorer
 from localnet.ledger.address_index import FILE, AddressIndex
 from localnet.ledger.address_keys import message_key
-from localnet.rpc.server import serving
+from localnet.rpc.server.server import serving
 from tests.localnet.rpc.asking import ALICE, BOB
-from tests.localnet.rpc.test_http import ask
+from tests.localnet.rpc.server.test_http import ask
 from tests.patience import slowness
 
 

@@ -12,10 +12,10 @@ from _pytest.monkeypatch import MonkeyPatch
 
 from localnet import Network
 from localnet.fork.node_client import NodeClient
-from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.node import Node
 from localnet.rpc.request_order import RequestOrder
-from localnet.rpc.server import Server
+from localnet.rpc.server.dispatch import Dispatcher
+from localnet.rpc.server.server import Server
 from localnet.rpc.socket_methods import SocketSession
 from tests.localnet.rpc.asking import ALICE, BOB, NOBODY
 from tests.localnet.rpc.executing import request_object, running
@@ -67,7 +67,7 @@ def test_nonces_are_in_the_order_of_the_requests(server: Server) -> None:
 def test_batch_with_a_change_precedes_later_messages(
     server: Server, monkeypatch: MonkeyPatch, query: tuple[Any, ...]
 ) -> None:
-    monkeypatch.setattr("localnet.rpc.dispatch._BATCH_SLICE", 0.0)
+    monkeypatch.setattr("localnet.rpc.server.dispatch._BATCH_SLICE", 0.0)
     send = ("eth_sendTransaction", {"from": ALICE, "to": BOB, "gas": hex(10**7)})
     batch = [request_object(*request) for request in [query] * 20 + [send]]
     with websockets.sync.client.connect(server.url.replace("http", "ws")) as client:

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from localnet.rpc.serial_thread import SerialThread
-from localnet.rpc.worker import RequestThread
+from localnet.rpc.server.worker import RequestThread
 
 
 def test_jobs_run_in_order_between_start_and_end() -> None:

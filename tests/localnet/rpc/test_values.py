@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from localnet.errors import TransactionRefused
 from localnet.rpc import values
-from localnet.rpc.blocks_at import BlockRef, block, number_or_tag
+from localnet.rpc.blocks_and_null_rounds import BlockRef, block, number_or_tag
 from localnet.rpc.errors import INVALID_PARAMS, RpcError
 from localnet.rpc.requests import log_request, transaction
 from localnet.rules.installed import rules_named

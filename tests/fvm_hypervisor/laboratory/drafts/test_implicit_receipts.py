@@ -22,20 +22,20 @@ from hypervisor import Address, Message
 from hypervisor.messages.message import Receipt
 from hypervisor.types import ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet import Account, Network
-from localnet.chain.tipset_execution import MinedBlock, NullRoundBefore, TipsetWork, execute_tipset
 from localnet.explorer.application import explorer
 from localnet.ledger.headers import IncludedMessage, read_receipts
 from localnet.ledger.records import Tipset
-from localnet.rpc.filecoin_v2 import V2MethodTable
+from localnet.replay.tipset_execution import MinedBlock, NullRoundBefore, TipsetWork, execute_tipset
 from localnet.rpc.method_table import MethodTable
 from localnet.rpc.node import Node
-from localnet.rpc.server import serving
+from localnet.rpc.server.filecoin_v2 import V2MethodTable
+from localnet.rpc.server.server import serving
 from store.cid import parse_cid, show
 from tests.command import run
 from tests.fvm_hypervisor.laboratory.drafts.test_opening import EPOCH, opened, written
 from tests.localnet.rpc.asking import INBOX
 from tests.localnet.rpc.conftest import Client, Failed
-from tests.localnet.rpc.test_http import request
+from tests.localnet.rpc.server.test_http import request
 
 RULE = '[rules]\nreceipts = "all"\n'
 CBOR, DAG_CBOR = 0x51, 0x71

@@ -19,12 +19,12 @@ from localnet.chain.streams import has_streams
 from localnet.errors import TransactionFailed
 from localnet.explorer.application import explorer
 from localnet.fork.forking import ForkSource
-from localnet.rpc.filecoin_network import heights
-from localnet.rpc.server import serving
+from localnet.rpc.filecoin.network import heights
+from localnet.rpc.server.server import serving
 from tests.command import run
 from tests.fvm_hypervisor.laboratory.small_actor import ADDRESS, METHOD, NAME, SmallActor
 from tests.localnet.conftest import Clock
-from tests.localnet.rpc.test_http import ask, request
+from tests.localnet.rpc.server.test_http import ask, request
 from tests.localnet.test_features import UPGRADING
 from tests.runtimes.wasm.guests import wasm
 

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.ethereum.addresses import EthAddress
 from localnet import Network
-from localnet.rpc.server import serving
+from localnet.rpc.server.server import serving
 from tests.fvm_hypervisor.soltest.forks import chains
 from tests.fvm_hypervisor.soltest.forks.golden import GOLDEN
 

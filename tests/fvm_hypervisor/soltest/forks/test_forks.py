@@ -15,7 +15,7 @@ from hypervisor.messages.address import Address
 from hypervisor.types import ActorID
 from localnet import Network
 from localnet.fork.ethereum_header import read_header
-from localnet.rpc.server import serving
+from localnet.rpc.server.server import serving
 from store.keccak import keccak
 from tests.fvm_hypervisor.soltest.forks.golden import GOLDEN
 from tests.fvm_hypervisor.soltest.forks.running import run

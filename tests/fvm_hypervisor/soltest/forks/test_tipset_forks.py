@@ -27,10 +27,10 @@ from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet import Network
-from localnet.chain.tipset_execution import MinedBlock, TipsetWork
 from localnet.fork.node_client import NodeClient, NodeError
 from localnet.ledger.headers import IncludedMessage
-from localnet.rpc.server import serving
+from localnet.replay.tipset_execution import MinedBlock, TipsetWork
+from localnet.rpc.server.server import serving
 from store.cid import cid_of
 from tests.fvm_hypervisor.soltest.forks import chains
 from tests.fvm_hypervisor.soltest.forks.conftest import CREATION

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from localnet import Network
-from localnet.rpc.server import serving
+from localnet.rpc.server.server import serving
 from tests.localnet.conftest import network_fixture
 
 HERE = Path(__file__).parent

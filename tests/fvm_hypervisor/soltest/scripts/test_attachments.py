@@ -9,7 +9,7 @@ from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from localnet import Network
 from localnet.accounts import Account
-from localnet.rpc.server import serving
+from localnet.rpc.server.server import serving
 from tests.fvm_hypervisor.soltest.contracts import artifact, forge_out
 from tests.fvm_hypervisor.soltest.scripts.script_runs import (
     BROADCAST,

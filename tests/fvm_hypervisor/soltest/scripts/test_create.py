@@ -10,7 +10,7 @@ from eth_account import Account as SignerAccount
 from bridge.ethereum.addresses import create_address, eth_address
 from fvm_hypervisor.verification.creation_code import CreationCode
 from localnet import Network
-from localnet.rpc.server import serving
+from localnet.rpc.server.server import serving
 from tests.command import run as run_command
 from tests.fvm_hypervisor.soltest.scripts.conftest import HERE
 from tests.fvm_hypervisor.soltest.scripts.script_runs import KEY, OTHER_KEY, SENDER, record

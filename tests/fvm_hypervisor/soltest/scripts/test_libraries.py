@@ -10,7 +10,7 @@ from fvm_hypervisor.soltest.artifact import Artifacts, Bytecode, ContractArtifac
 from fvm_hypervisor.soltest.scripts.linking import libraries_option, linking_of
 from hypervisor.errors import InvalidInput
 from localnet import Network
-from localnet.rpc.server import serving
+from localnet.rpc.server.server import serving
 from tests.command import run
 from tests.fvm_hypervisor.soltest.scripts.conftest import HERE, compiled_project
 

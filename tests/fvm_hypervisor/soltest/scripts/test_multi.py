@@ -15,7 +15,7 @@ from fvm_hypervisor.soltest.scripts.sending import ScriptSender
 from fvm_hypervisor.soltest.stage import selector
 from localnet import Network
 from localnet.fork.node_client import NodeError
-from localnet.rpc.server import serving
+from localnet.rpc.server.server import serving
 from tests.command import run as run_command
 from tests.fvm_hypervisor.soltest.scripts.conftest import HERE, compiled_project
 

@@ -17,7 +17,7 @@ from fvm_hypervisor.soltest.scripts.plan import return_values
 from localnet import Network
 from localnet.accounts import Account
 from localnet.fork.node_client import NodeClient, NodeError
-from localnet.rpc.server import serving
+from localnet.rpc.server.server import serving
 from tests.command import run as run_command
 from tests.fvm_hypervisor.soltest.contracts import artifact, forge_out
 from tests.fvm_hypervisor.soltest.scripts.conftest import HERE

@@ -1,0 +1,4 @@
+"""Methods of development nodes: `anvil_`, `evm_`, `hardhat_` and `hypervisor_`.
+
+Read `control`, `state` and `actors` first.
+"""

@@ -1,0 +1,325 @@
+"""Methods of development nodes: snapshots, mining, time, balances. Aliases are the names that other nodes use."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
+from localnet.fork.forking import ForkSource
+from localnet.fork.node_client import redacted_url
+from localnet.fork.request_options import FORK_REQUESTS
+from localnet.rpc.blocks_and_null_rounds import LATEST, BlockRef, block
+from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
+from localnet.rpc.lotus_shapes import address_json
+from localnet.rpc.methods import Method, optional
+from localnet.rpc.node import FORK_QUERY_TIME, Node, NodeReader, new_instance
+from localnet.rpc.requests import TransactionRequest, transaction
+from localnet.rpc.shapes import block_json
+from localnet.rpc.values import address, any_value, as_data, as_quantity, boolean, field, fields, hash32, number, text
+from localnet.traces.failed_call import call_trace
+from localnet.traces.trace import epoch_trace
+from localnet.traces.trace import trace as trace_receipt
+
+
+def snapshot(node: Node) -> str:
+    """Take a snapshot of the chain; return its number for evm_revert."""
+    return as_quantity(node.network.snapshot())
+
+
+def revert(node: Node, snapshot_id: int) -> bool:
+    """Revert to a snapshot, and remove it and all later ones; return false if it does not exist."""
+    return node.network.revert(snapshot_id)
+
+
+def mine_one(node: Node, options: Any = None) -> str:
+    """Mine a block of the pending transactions, optionally at a given time; with {blocks, timestamp}, several."""
+    if isinstance(options, dict):
+        request = fields(options, "options")
+        timestamp, blocks = field(request, "timestamp", number), field(request, "blocks", number)
+    else:
+        timestamp, blocks = (None if options is None else number(options)), None
+    if timestamp is not None:
+        node.network.set_next_timestamp(timestamp)
+    mine(node, 1 if blocks is None else blocks)
+    return "0x0"
+
+
+def mine(node: Node, blocks: int = 1, interval: int = 0) -> None:
+    """Mine N blocks; with an interval, the clock advances by that many seconds before each."""
+    _check_count(node, blocks)
+    for _ in range(blocks):
+        node.network.increase_time(interval)
+        node.network.mine()
+
+
+def mine_after_null_rounds(node: Node, null_rounds: int) -> str:
+    """Mine a block after a number of null rounds, each with its cron; return the height."""
+    _check_count(node, null_rounds)
+    return as_quantity(node.network.mine(null_rounds=null_rounds).height)
+
+
+def increase_time(node: Node, seconds: int) -> int:
+    """Advance the clock by a number of seconds; return the total offset."""
+    return node.network.increase_time(seconds)
+
+
+def set_next_block_timestamp(node: Node, timestamp: int) -> None:
+    """Set the next block's time in Unix seconds."""
+    node.network.set_next_timestamp(timestamp)
+
+
+def set_time(node: Node, timestamp: int) -> int:
+    """Set the current time in Unix seconds; return the seconds by which the clock moved forward."""
+    return node.network.set_time(timestamp)
+
+
+def set_block_timestamp_interval(node: Node, seconds: int) -> None:
+    """Set the number of seconds between a block's time and its parent's."""
+    node.network.set_block_interval(seconds)
+
+
+def remove_block_timestamp_interval(node: Node) -> bool:
+    """Remove the fixed block interval: blocks use the clock's time again."""
+    node.network.set_block_interval(None)
+    return True
+
+
+def set_next_block_base_fee_per_gas(node: Node, base_fee: int) -> None:
+    """Set the next block's base fee in attoFIL per gas."""
+    node.network.set_next_base_fee(base_fee)
+
+
+def set_automine(node: Node, on: bool) -> None:
+    """Set whether each transaction is mined at once."""
+    node.network.automine = on
+
+
+def set_interval_mining(node: Node, seconds: int) -> None:
+    """Mine a block of the pending transactions every N seconds instead of for each transaction; 0 stops this."""
+    node.interval.set(seconds)
+    if seconds:
+        node.network.automine = False
+
+
+def get_interval_mining(node: Node) -> int | None:
+    """Return the interval of timed blocks in seconds; null if there are none."""
+    return round(node.interval.seconds) or None
+
+
+def get_automine(node: Node) -> bool:
+    """Return true if each transaction is mined at once."""
+    return node.network.automine
+
+
+def mine_detailed(node: Node, options: Any = None) -> list[dict[str, Any]]:
+    """Mine like evm_mine and return the new blocks with full transactions."""
+    before = node.network.block_number
+    mine_one(node, options)
+    index, rules = node.network.chain.index, node.network.rules
+    heights = range(before + 1, node.network.block_number + 1)
+    return [block_json(index, node.network.block(height), rules, full=True) for height in heights]
+
+
+def rollback(node: Node, depth: int = 1) -> None:
+    """Remove the newest `depth` blocks and all pending transactions."""
+    height = node.network.head.height
+    above = height - node.network.chain.index.first
+    if depth > above:
+        raise invalid_params(f"depth: the chain has {above} blocks above the first, not {depth}")
+    _go_back(node, height - depth)
+
+
+def reset(node: Node, options: Any = None) -> None:
+    """Restart the chain at the current time, as a fork of {forking: {jsonRpcUrl, blockNumber}} or from the genesis.
+
+    Under Filecoin's rules, the chain returns to its first block, or to the fork's.
+    """
+    node.network.reset(None if options is None else _fork_source(node, fields(options, "options")))
+    node.filters.restart()
+    if node.network.chain.history is not None:
+        node.limits = replace(node.limits, query=max(node.limits.query, FORK_QUERY_TIME))
+    node.impersonated.clear()
+    node.impersonates_all = False
+    node.instance = new_instance()
+
+
+def _fork_source(node: Node, options: dict[str, Any]) -> ForkSource:
+    """Return the fork that `anvil_reset` names; omitted parts are those of the current fork."""
+    request = options.get("forking")
+    forking = {} if request is None else fields(request, "forking")
+    url, block = field(forking, "jsonRpcUrl", text), field(forking, "blockNumber", number)
+    origin = node.network.chain.origin
+    if url is None and origin is None:
+        raise invalid_params("forking: this node is not a fork, so jsonRpcUrl is required")
+    requests = FORK_REQUESTS if origin is None else origin.options
+    if url is None and origin is not None:
+        url = origin.point.url
+    assert url is not None
+    return ForkSource(url, block, options=requests)
+
+
+def drop_transaction(node: Node, transaction_hash: bytes) -> str | None:
+    """Remove a pending transaction; return its hash, or null if it is not pending."""
+    candidate = node.network.mempool.get(transaction_hash)
+    if candidate is None:
+        return None
+    node.network.mempool.drop(candidate)
+    return as_data(transaction_hash)
+
+
+def drop_all_transactions(node: Node) -> None:
+    """Remove all pending transactions."""
+    for candidate in list(node.network.mempool):
+        node.network.mempool.drop(candidate)
+
+
+def remove_pool_transactions(node: Node, sender: EthAddress) -> None:
+    """Remove all pending transactions of a sender."""
+    for candidate in [candidate for candidate in node.network.mempool if candidate.sender == sender]:
+        node.network.mempool.drop(candidate)
+
+
+def node_info(node: Node) -> dict[str, Any]:
+    """Return head, fees and limits."""
+    head, rules, origin = node.network.head, node.network.rules, node.network.chain.origin
+    return {
+        "currentBlockNumber": as_quantity(head.height),
+        "currentBlockTimestamp": head.timestamp,
+        "currentBlockHash": as_data(head.hash),
+        "hardFork": rules.hardfork or f"nv{node.network.version}",
+        "transactionOrder": "fees",
+        "environment": {
+            "baseFee": as_quantity(node.network.base_fee),
+            "chainId": node.network.chain_id,
+            "gasLimit": as_quantity(rules.limits.block_gas),
+            "gasPrice": as_quantity(node.network.gas_price),
+        },
+        "forkConfig": {
+            "forkUrl": None if origin is None else redacted_url(origin.point.url) or None,
+            "forkBlockNumber": None if origin is None else origin.point.height,
+            "forkRetryBackoff": None if origin is None else round(origin.options.backoff * 1000),
+        },
+    }
+
+
+def rules_name(node: Node) -> str:
+    """Return the name of the network's rules, with the active labs."""
+    return node.network.rules.name
+
+
+def genesis_time(node: Node) -> int:
+    """Return the first block's time, in Unix seconds."""
+    index = node.network.chain.index
+    return index.tipset(index.first).timestamp
+
+
+def set_logging_enabled(node: Node, on: bool) -> None:
+    """Enable or disable the node's console output; with --silent it stays disabled."""
+    if node.console is not None:
+        node.console.enabled = on
+
+
+def metadata(node: Node) -> dict[str, Any]:
+    """Return the node's version, and the head of its chain."""
+    head, origin = node.network.head, node.network.chain.origin
+    first = node.network.chain.index.first
+    return {
+        "clientVersion": node.client_version,
+        "chainId": node.network.chain_id,
+        "instanceId": f"0x{node.instance}",
+        "latestBlockNumber": head.height,
+        "latestBlockHash": as_data(head.hash),
+        "forkedNetwork": None
+        if origin is None
+        else {
+            "chainId": origin.point.chain_id,
+            "forkBlockNumber": first,
+            "forkBlockHash": as_data(node.network.block(first).hash),
+        },
+    }
+
+
+def trace(node: NodeReader, transaction_hash: bytes) -> dict[str, Any]:
+    """Return a transaction's call tree across both runtimes, by re-executing it; also of a reward or cron."""
+    return trace_receipt(node.network.chain, node.network.executed(transaction_hash)).as_json()
+
+
+def profile(node: NodeReader, transaction_hash: bytes) -> dict[str, Any]:
+    """Return a transaction's gas and time by function of native actors, and by syscall."""
+    from localnet.traces.guest_profile import guest_profile
+
+    return guest_profile(node.network.chain, node.network.receipt(transaction_hash)).as_json()
+
+
+def trace_call(node: NodeReader, request: TransactionRequest, at: BlockRef = LATEST) -> dict[str, Any]:
+    """Return a call's call tree across both runtimes, without changing the state."""
+    return call_trace(node.machine_at(at), request.call(ZERO_ADDRESS, node.network.rules))
+
+
+def trace_epoch(node: NodeReader, height: int) -> dict[str, Any]:
+    """Return the call tree after the messages of an epoch: the block's reward and cron, with their events."""
+    return epoch_trace(node.network.chain, node.network.executed_at(height)).as_json()
+
+
+def filecoin_address(node: Node, owner: EthAddress) -> str:
+    """Return the Filecoin address of an Ethereum address."""
+    return address_json(to_filecoin(owner))
+
+
+def ethereum_address(node: Node, owner: str, tag: str = "finalized") -> str:
+    """Return the Ethereum address of a Filecoin one: f410 if the actor has it, else the masked ID."""
+    return as_data(node.network.address(owner))
+
+
+def _go_back(node: Node, height: int) -> None:
+    """Make the tipset at a height, or the one before it, the head again."""
+    tipset = node.network.chain.index.tipset_before(height)
+    assert tipset is not None, "a chain has a first tipset"
+    node.network.go_back(tipset)
+
+
+def _check_count(node: Node, count: int) -> None:
+    if count > node.limits.mined:
+        raise RpcError(LIMIT_EXCEEDED, f"{count} epochs in one request, at most {node.limits.mined}")
+
+
+METHODS = (
+    Method("evm_snapshot", (), snapshot, aliases=("anvil_snapshot",)),
+    Method("evm_revert", (number,), revert, aliases=("anvil_revert",)),
+    Method("evm_mine", (optional(any_value),), mine_one),
+    Method("anvil_mine", (optional(number), optional(number)), mine, aliases=("hardhat_mine",)),
+    Method("evm_increaseTime", (number,), increase_time, aliases=("anvil_increaseTime",)),
+    Method("evm_setNextBlockTimestamp", (number,), set_next_block_timestamp, aliases=("anvil_setNextBlockTimestamp",)),
+    Method("evm_setAutomine", (boolean,), set_automine, aliases=("anvil_setAutomine",)),
+    Method("evm_setIntervalMining", (number,), set_interval_mining, aliases=("anvil_setIntervalMining",)),
+    Method("anvil_getIntervalMining", (), get_interval_mining),
+    Method("anvil_getAutomine", (), get_automine, aliases=("hardhat_getAutomine",)),
+    Method("evm_setTime", (number,), set_time, aliases=("anvil_setTime",)),
+    Method("anvil_setBlockTimestampInterval", (number,), set_block_timestamp_interval),
+    Method("anvil_removeBlockTimestampInterval", (), remove_block_timestamp_interval),
+    Method(
+        "anvil_setNextBlockBaseFeePerGas",
+        (number,),
+        set_next_block_base_fee_per_gas,
+        aliases=("hardhat_setNextBlockBaseFeePerGas",),
+    ),
+    Method("evm_mine_detailed", (optional(any_value),), mine_detailed, aliases=("anvil_mine_detailed",)),
+    Method("anvil_rollback", (optional(number),), rollback),
+    Method("anvil_reset", (optional(any_value),), reset, aliases=("hardhat_reset",)),
+    Method("anvil_dropTransaction", (hash32,), drop_transaction, aliases=("hardhat_dropTransaction",)),
+    Method("anvil_dropAllTransactions", (), drop_all_transactions, aliases=("hardhat_dropAllTransactions",)),
+    Method("anvil_removePoolTransactions", (address,), remove_pool_transactions),
+    Method("anvil_getGenesisTime", (), genesis_time),
+    Method("anvil_setLoggingEnabled", (boolean,), set_logging_enabled, aliases=("hardhat_setLoggingEnabled",)),
+    Method("anvil_nodeInfo", (), node_info),
+    Method("anvil_metadata", (), metadata, aliases=("hardhat_metadata",)),
+    Method("hypervisor_rules", (), rules_name),
+    Method("hypervisor_mineAfterNullRounds", (number,), mine_after_null_rounds),
+    Method("hypervisor_trace", (hash32,), trace, reads=True, traces=True),
+    Method("hypervisor_profile", (hash32,), profile, reads=True, traces=True),
+    Method("hypervisor_traceCall", (transaction, optional(block)), trace_call, reads=True, traces=True),
+    Method("hypervisor_traceEpoch", (number,), trace_epoch, reads=True, traces=True),
+    Method("Filecoin.EthAddressToFilecoinAddress", (address,), filecoin_address, inline=True),
+    Method("Filecoin.FilecoinAddressToEthAddress", (text, optional(text)), ethereum_address),
+)

@@ -1,0 +1,150 @@
+"""`eth_simulateV1`: simulated blocks of calls on top of a block. Shapes: execution-apis, execute.yaml."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bridge.ethereum.addresses import ZERO_ADDRESS
+from bridge.ethereum.transactions import ALL_TYPES, DYNAMIC_FEE, Transaction, check_type
+from hypervisor.exit_codes import ExitCode
+from localnet.calls.simulation import (
+    MAX_BLOCKS,
+    BlockCalls,
+    SimulatedBlock,
+    SimulatedCall,
+    SimulationRefused,
+    simulate_blocks,
+)
+from localnet.ledger.records import Execution, TransactionReceipt
+from localnet.rpc.blocks_and_null_rounds import LATEST, BlockRef, block, state_tipset
+from localnet.rpc.errors import EXECUTION_REVERTED, RpcError, invalid_params
+from localnet.rpc.methods import Method, optional
+from localnet.rpc.node import NodeReader
+from localnet.rpc.override_values import NO_ACCOUNTS, accounts, block_override
+from localnet.rpc.requests import TransactionRequest, check_access_list, transaction
+from localnet.rpc.shapes import block_fields, log_json, transaction_json
+from localnet.rpc.values import as_data, as_quantity, boolean, field, fields, list_of
+from localnet.rules.call_request import SAME_BLOCK
+from localnet.rules.parts import NetworkRules
+
+_MAX_CALLS: Final = 1_000
+_EXECUTION_ERROR: Final = -32015
+_REVERTED: Final = "execution reverted"
+_CALL_FIELDS: Final = ("blockStateCalls", "traceTransfers", "validation", "returnFullTransactions")
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationRequest:
+    """Blocks to simulate, and the shape of the response."""
+
+    blocks: list[BlockCalls]
+    transfers: bool
+    validation: bool
+    full: bool
+
+
+def simulation(value: Any) -> SimulationRequest:
+    """Read the payload of eth_simulateV1."""
+    request = fields(value, "simulation")
+    block_calls = request.get("blockStateCalls")
+    if isinstance(block_calls, list) and len(block_calls) > MAX_BLOCKS:
+        raise RpcError(-38026, f"too many blocks: {len(block_calls)}, at most {MAX_BLOCKS}")
+    blocks = field(request, "blockStateCalls", list_of(_block, MAX_BLOCKS))
+    if blocks is None:
+        raise invalid_params("blockStateCalls is missing")
+    transfers, validation, full = (field(request, name, boolean) or False for name in _CALL_FIELDS[1:])
+    return SimulationRequest(blocks, transfers, validation, full)
+
+
+def simulate_v1(node: NodeReader, request: SimulationRequest, at: BlockRef = LATEST) -> list[dict[str, Any]]:
+    """Simulate consecutive blocks of calls without effect. Null rounds between them run cron."""
+    base = state_tipset(node.network, at)
+    for block_of_calls in request.blocks:
+        for call in block_of_calls.calls:
+            if call.transaction.type != DYNAMIC_FEE:  # the default, which stands for any fee
+                node.network.rules.features.check_type(call.transaction.type)
+            check_access_list(call.transaction.access_list, node.network.rules)
+    try:
+        simulated = simulate_blocks(
+            node.network.chain, base, request.blocks, validation=request.validation, transfers=request.transfers
+        )
+    except SimulationRefused as error:
+        raise RpcError(error.code, str(error)) from None
+    return [
+        _block_json(found, node.network.chain.index.chain_id_of(found.tipset), node.network.rules, request.full)
+        for found in simulated
+    ]
+
+
+def _block(value: Any) -> BlockCalls:
+    request = fields(value, "block of calls")
+    return BlockCalls(
+        calls=field(request, "calls", list_of(_call, _MAX_CALLS)) or (),
+        accounts=field(request, "stateOverrides", accounts) or NO_ACCOUNTS,
+        block=field(request, "blockOverrides", block_override) or SAME_BLOCK,
+    )
+
+
+def _call(value: Any) -> SimulatedCall:
+    request: TransactionRequest = transaction(value)
+    if request.type is not None:
+        check_type(request.type, ALL_TYPES)
+    price = request.gas_price or 0
+    return SimulatedCall(
+        sender=request.sender or ZERO_ADDRESS,
+        transaction=Transaction(
+            type=DYNAMIC_FEE if request.type is None else request.type,
+            chain_id=None,
+            nonce=0,
+            to=request.to,
+            value=request.value,
+            data=request.data,
+            gas_limit=0,
+            max_fee=request.max_fee or price,
+            max_priority_fee=request.max_priority_fee or price,
+            access_list=request.access_list or (),
+            authorizations=request.authorizations,
+            max_fee_per_blob_gas=request.max_fee_per_blob_gas or 0,
+            blob_hashes=request.blob_hashes,
+        ),
+        gas=request.gas,
+        nonce=request.nonce,
+    )
+
+
+def _block_json(found: SimulatedBlock, chain_id: int, rules: NetworkRules, full: bool) -> dict[str, Any]:
+    receipts, before = [], 0
+    for index, (execution, logs) in enumerate(zip(found.executions, found.logs, strict=True)):
+        receipts.append(TransactionReceipt(execution, found.tipset, index, before, chain_id))
+        before += max(len(logs), len(execution.events))  # as in a block, except for logs of transfers
+    transactions: list[Any] = [as_data(receipt.hash) for receipt in receipts]
+    if full:
+        transactions = [transaction_json(receipt) for receipt in receipts]
+    calls = []
+    for receipt, logs in zip(receipts, found.logs, strict=True):
+        written = [log_json(receipt, position, log) for position, log in logs]
+        calls.append(_call_json(receipt.execution, receipt, written, rules))
+    return {**block_fields(found.tipset, found.parent.hash, transactions, rules), "calls": calls}
+
+
+def _call_json(
+    execution: Execution, receipt: TransactionReceipt, logs: list[dict[str, Any]], rules: NetworkRules
+) -> dict[str, Any]:
+    gas = as_quantity(receipt.gas_used)
+    outcome = {"returnData": as_data(receipt.return_data), "gasUsed": gas, "maxUsedGas": gas, "logs": logs}
+    if receipt.succeeded:
+        return {**outcome, "status": "0x1"}
+    words = rules.views.failure_text(receipt.exit_code, receipt.return_data, execution.error_message)
+    if receipt.exit_code == ExitCode.EVM_CONTRACT_REVERTED:
+        error: dict[str, Any] = {
+            "code": EXECUTION_REVERTED,
+            "message": words if words.startswith(_REVERTED) else f"{_REVERTED}: {words}",
+            "data": as_data(receipt.return_data),
+        }
+    else:
+        error = {"code": _EXECUTION_ERROR, "message": f"vm execution error: {words}"}
+    return {**outcome, "returnData": "0x", "logs": [], "status": "0x0", "error": error}
+
+
+METHODS = (Method("eth_simulateV1", (simulation, optional(block)), simulate_v1, reads=True),)

@@ -1,0 +1,163 @@
+"""Methods that read the state: balances, nonces, code, storage, calls, estimates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
+from hypervisor.exit_codes import ExitCode
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.types import Gas
+from localnet.calls import simulate
+from localnet.calls.overrides import NONE, Overrides
+from localnet.chain.pending import has_pending, next_block
+from localnet.rpc.blocks_and_null_rounds import LATEST, PENDING, BlockRef, block, state_tipset
+from localnet.rpc.methods import Method, optional
+from localnet.rpc.node import NodeReader
+from localnet.rpc.override_values import NO_ACCOUNTS, Accounts, accounts, block_override
+from localnet.rpc.requests import TransactionRequest, transaction
+from localnet.rpc.shapes import access_json
+from localnet.rpc.values import address, as_data, as_quantity, word
+from localnet.rules.call_request import SAME_BLOCK, BlockOverride, CallRequest
+from localnet.state.contract_state import code_of, nonce_of, storage_of
+
+
+def get_balance(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> str:
+    """Return the balance of an address in attoFIL; masked IDs have one too."""
+    actor = node.machine_at(at).actor(to_filecoin(owner))
+    return as_quantity(0 if actor is None else actor.balance)
+
+
+def get_transaction_count(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> str:
+    """Return the next nonce of an account or a contract; the tag `pending` includes pending transactions."""
+    address = to_filecoin(owner)
+    if at.tag == PENDING:
+        return as_quantity(node.network.pending_nonce(address))
+    return as_quantity(nonce_of(node.machine_at(at), address))
+
+
+def authorization_nonce(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> str | None:
+    """Return the nonce for an account's next authorization (type 4); null if transactions carry none.
+
+    An account that sends the transaction itself must add one if this is its own nonce.
+    """
+    found = node.network.rules.messages.authorization_nonce(node.machine_at(at), owner)
+    return None if found is None else as_quantity(found)
+
+
+def get_code(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> str:
+    """Return a contract's runtime code; empty for accounts and native actors."""
+    return as_data(code_of(node.machine_at(at), to_filecoin(owner)))
+
+
+def get_storage_at(node: NodeReader, owner: EthAddress, slot: int, at: BlockRef = LATEST) -> str:
+    """Return the 32 bytes of a contract's storage slot."""
+    return as_data(storage_of(node.machine_at(at), to_filecoin(owner), slot))
+
+
+def call(
+    node: NodeReader,
+    request: TransactionRequest,
+    at: BlockRef = LATEST,
+    state_overrides: Accounts = NO_ACCOUNTS,
+    block_overrides: BlockOverride = SAME_BLOCK,
+) -> str:
+    """Return the returned data of a call. Filecoin's rules ignore gas and prices in the request, as Lotus does."""
+    overrides = Overrides(state_overrides, block_overrides)
+    machine, called = node.machine_at(at), request.call(ZERO_ADDRESS, node.network.rules)
+    return as_data(node.run_call(machine, called, overrides, lambda: simulate.call(machine, called, overrides)))
+
+
+def create_access_list(node: NodeReader, request: TransactionRequest, at: BlockRef = LATEST) -> dict[str, Any]:
+    """Return the accounts and slots that a call touches, and its gas with such a list, which Filecoin does not have."""
+    from localnet.traces.ethereum_traces import access_list
+
+    machine, called = node.machine_at(at), request.call(ZERO_ADDRESS, node.network.rules)
+    touched = access_list(machine, called)
+    listed = replace(called, access_list=tuple((owner, tuple(slots)) for owner, slots in touched))
+    result = simulate.trial_result(machine, listed)
+    answer: dict[str, Any] = {"accessList": access_json(touched), "gasUsed": as_quantity(result.gas_used)}
+    if result.exit_code:
+        answer["error"] = "execution reverted" if result.exit_code == ExitCode.EVM_CONTRACT_REVERTED else result.message
+    return answer
+
+
+def estimate_gas(
+    node: NodeReader,
+    request: TransactionRequest,
+    at: BlockRef | None = None,
+    state_overrides: Accounts = NO_ACCOUNTS,
+    block_overrides: BlockOverride = SAME_BLOCK,
+) -> str:
+    """Return a sufficient gas limit: a quarter above the gas used, or the minimum under Ethereum's rules.
+
+    Without a block it is that of the next block under Ethereum's rules, and of the head under Filecoin's.
+    """
+    called = request.call(ZERO_ADDRESS, node.network.rules)
+    network, sender = node.network, to_filecoin(called.sender)
+    overrides = Overrides(state_overrides, block_overrides)
+    if has_pending(network) and (at is None or at.tag == PENDING):
+        return as_quantity(next_block_estimate(node, called, simulate.estimate, overrides))
+    at = at or LATEST
+    if has_pending(network) or state_tipset(network, at) not in (network.executed_head, network.head):
+        return as_quantity(_estimate(node, node.machine_at(at), called, simulate.estimate, overrides))
+    waiting = network.mempool.ready_of(sender, nonce_of(network.machine, sender))
+    node.require_small_read(len(waiting), whole=True)
+    after_waiting = partial(simulate.estimate, pending=waiting)
+    return as_quantity(_estimate(node, network.machine, called, after_waiting, overrides))
+
+
+def next_block_estimate(
+    node: NodeReader, request: CallRequest, estimate: Callable[..., Gas], overrides: Overrides = NONE
+) -> Gas:
+    """Return a gas limit for the next block, if the rules have a pending one: after the pool, at its number and time.
+
+    `estimate` takes a machine, the request and overrides.
+    """
+    network = node.network
+    if has_pending(network) and not network.mempool.is_empty():
+        return _estimate(node, node.pending_block().machine, request, estimate, overrides)
+    block = next_block(network, node.next_timestamp())
+
+    def at_next_block(machine: Hypervisor, request: CallRequest, overrides: Overrides) -> Gas:
+        return estimate(machine, request, overrides=replace(overrides, block=overrides.block.over(block)))
+
+    return _estimate(node, network.machine, request, at_next_block, overrides)
+
+
+def _estimate(
+    node: NodeReader, machine: Hypervisor, request: CallRequest, estimate: Callable[..., Gas], overrides: Overrides
+) -> Gas:
+    run = partial(estimate, machine, request, overrides=overrides)
+    if overrides.is_empty and machine is node.network.machine:
+        return node.run_estimate(request, run)
+    return node.run_call(machine, request, overrides, run)
+
+
+METHODS = (
+    Method("eth_getBalance", (address, optional(block)), get_balance, reads=True, short=True),
+    Method("eth_getTransactionCount", (address, optional(block)), get_transaction_count, reads=True, short=True),
+    Method("hypervisor_authorizationNonce", (address, optional(block)), authorization_nonce, reads=True),
+    Method("eth_getCode", (address, optional(block)), get_code, reads=True, short=True),
+    Method("eth_getStorageAt", (address, word, optional(block)), get_storage_at, reads=True, short=True),
+    Method(
+        "eth_call",
+        (transaction, optional(block), optional(accounts), optional(block_override)),
+        call,
+        reads=True,
+        short_alone=True,
+        executes=True,
+    ),
+    Method("eth_createAccessList", (transaction, optional(block)), create_access_list, reads=True),
+    Method(
+        "eth_estimateGas",
+        (transaction, optional(block), optional(accounts), optional(block_override)),
+        estimate_gas,
+        reads=True,
+        short_alone=True,
+        executes=True,
+    ),
+)

@@ -1,0 +1,292 @@
+"""Methods about transactions: sending, signing, looking up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from operator import attrgetter, methodcaller
+from typing import Any, Final
+
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.ethereum.blobs import BlobTransaction
+from bridge.ethereum.transactions import ACCESS_LIST, BLOB, LEGACY, SignedTransaction, Transaction
+from hypervisor.types import Gas
+from localnet.accounts import Account
+from localnet.calls import simulate
+from localnet.chain import admission
+from localnet.ledger.records import Tipset
+from localnet.rpc.blocks_and_null_rounds import BlockRef, find, number_or_tag
+from localnet.rpc.errors import SERVER_ERROR, ReceiptPending, RpcError, invalid_params, no_private_key
+from localnet.rpc.eth.blocks import is_pending
+from localnet.rpc.eth.state import next_block_estimate
+from localnet.rpc.methods import Method, Preparation, optional
+from localnet.rpc.node import Node, NodeReader
+from localnet.rpc.requests import SIGNED_BLOBS, TransactionRequest, transaction
+from localnet.rpc.shapes import pending_json, receipt_json, transaction_json, unsigned_json
+from localnet.rpc.values import address, as_data, data, hash32, number, quantity
+
+_SYNC_TIMEOUT: Final = 20.0
+"""Default time in seconds to wait for a receipt, as in go-ethereum (eth/ethconfig, `TxSyncDefaultTimeout`)."""
+
+
+def send_raw_transaction(node: Node, request: bytes | BlobTransaction) -> str:
+    """Submit a signed transaction of type 0, 1 or 2, under Ethereum's rules also 3 or 4; return its hash.
+
+    One of type 3 is in the network form, with its blobs, commitments and proofs.
+    """
+    return as_data(node.network.submit(request))
+
+
+def send_raw_transaction_sync(node: Node, request: bytes | BlobTransaction, timeout: int = 0) -> dict[str, Any]:
+    """Send a raw transaction and return its receipt; error 4 with its hash if it has none in time.
+
+    The timeout is in milliseconds, by default 20 seconds (EIP-7966).
+    """
+    return _receipt_in_time(node, node.network.submit(request), timeout)
+
+
+def _receipt_in_time(node: Node, sent: bytes, timeout: int) -> dict[str, Any]:
+    receipt = get_transaction_receipt(node, sent)
+    if receipt is None:
+        seconds = min(timeout / 1_000 or _SYNC_TIMEOUT, node.limits.wait)
+        raise ReceiptPending(sent, seconds, partial(get_transaction_receipt, node, sent))
+    return receipt
+
+
+def send_transaction(node: Node, request: TransactionRequest) -> str:
+    """Submit a transaction of an unlocked account or an impersonated address; return its hash."""
+    sender = _sender(request)
+    if _is_unsigned(node, sender):
+        return send_unsigned_transaction(node, request)
+    return as_data(node.network.submit(_sign(node, request)))
+
+
+def to_share_block(node: Node, request: TransactionRequest) -> Callable[[], bytes] | None:
+    """Return the signer of the transaction, or None if it needs a block of its own.
+
+    That is one without a gas limit, which is estimated on the state after those before it, and one that no key signs.
+    """
+    if request.gas is None or request.sender is None or node.network.account(request.sender) is None:
+        return None
+    return lambda: _sign(node, request)
+
+
+def send_transaction_sync(node: Node, request: TransactionRequest, timeout: int = 0) -> dict[str, Any]:
+    """Send a transaction and return its receipt, like `eth_sendRawTransactionSync`."""
+    return _receipt_in_time(node, bytes.fromhex(send_transaction(node, request)[2:]), timeout)
+
+
+def send_unsigned_transaction(node: Node, request: TransactionRequest) -> str:
+    """Submit an unsigned transaction from any address; return its hash."""
+    return as_data(node.network.submit_unsigned_transaction(_complete(node, request), _sender(request)))
+
+
+def sign_transaction(node: Node, request: TransactionRequest) -> str:
+    """Sign a transaction with an unlocked account's key; return its bytes."""
+    return as_data(_sign(node, request))
+
+
+def fill_transaction(node: Node, request: TransactionRequest) -> dict[str, Any]:
+    """Return an unsigned transaction with missing fields filled in: its bytes, and its fields."""
+    request = _with_sender(node, request)
+    signed = SignedTransaction(_complete(node, request), 0, 0, 0)
+    return {"raw": as_data(signed.raw()), "tx": unsigned_json(signed, _sender(request))}
+
+
+def sign(node: Node, owner: EthAddress, content: bytes) -> str:
+    """Sign a text with an unlocked account's key, with Ethereum's message prefix."""
+    return as_data(signing_account(node, owner).sign_text(content))
+
+
+def personal_sign(node: Node, content: bytes, owner: EthAddress) -> str:
+    """Sign like eth_sign, with the parameters in the other order."""
+    return sign(node, owner, content)
+
+
+def get_transaction_by_hash(node: Node, transaction_hash: bytes) -> dict[str, Any] | None:
+    """Return a transaction, in a block or pending; null if there is none.
+
+    A reward or cron with a receipt (FIP-0107) is in no block, and has no index.
+    """
+    receipt = node.network.find_executed(transaction_hash)
+    if receipt is None:
+        waiting = node.network.waiting(transaction_hash)
+        if waiting is not None:
+            return pending_json(waiting, node.point.chain_id)
+        # This runs outside the network's thread: the transaction may be mined between the two lookups.
+        receipt = node.network.find_receipt(transaction_hash)
+    return None if receipt is None else transaction_json(receipt)
+
+
+def get_transaction_receipt(node: Node, transaction_hash: bytes) -> dict[str, Any] | None:
+    """Return a transaction's receipt; null while it waits."""
+    receipt = node.network.find_executed(transaction_hash)
+    return None if receipt is None else receipt_json(receipt, node.network.rules)
+
+
+def get_transaction_by_block_hash(node: Node, block_hash: bytes, index: int) -> dict[str, Any] | None:
+    """Return the transaction at an index of the block with a hash."""
+    return _at(node, find(node.network, BlockRef(hash=block_hash)), index)
+
+
+def get_transaction_by_block_number(node: Node, number: BlockRef, index: int) -> dict[str, Any] | None:
+    """Return the transaction at an index of the block at a height."""
+    if is_pending(node, number):
+        return None  # omitted as in anvil and geth, since the block itself has them
+    return _at(node, find(node.network, number), index)
+
+
+def _at(node: Node, found: Tipset | None, index: int) -> dict[str, Any] | None:
+    if found is None or index >= len(found.transactions):
+        return None
+    return transaction_json(node.network.chain.index.receipt_at(found, index))
+
+
+def signing_account(node: Node, owner: EthAddress) -> Account:
+    """Return an account whose key may be used. Raises RpcError -32000."""
+    account = node.network.account(owner)
+    if account is not None and not node.signs:
+        raise RpcError(SERVER_ERROR, "the node is reachable remotely and signs for no account: start it with --unlock")
+    if account is None:
+        raise no_private_key(owner)
+    return account
+
+
+def _sender(request: TransactionRequest) -> EthAddress:
+    if request.sender is None:
+        raise invalid_params("from is missing")
+    return request.sender
+
+
+def _sign(node: Node, request: TransactionRequest) -> bytes:
+    """Return the transaction's bytes, signed by its sender's key."""
+    account = signing_account(node, _sender(request))
+    return account.sign(_complete(node, request)).raw()
+
+
+def _complete(node: Node, request: TransactionRequest) -> Transaction:
+    """Return the transaction with missing fields filled in."""
+    sender, network = _sender(request), node.network
+    request.check(network.rules)
+    if request.type == BLOB:
+        raise invalid_params(f"the node cannot create KZG proofs or sign type 3 transactions; {SIGNED_BLOBS}")
+    cap, priority = _fees(node, request)
+    gas = _gas_limit(node, request, sender) if request.gas is None else request.gas
+    nonce = request.nonce if request.nonce is not None else network.pending_nonce(to_filecoin(sender))
+    return Transaction(
+        type=request.kind(network.rules),
+        chain_id=network.chain_id if request.chain_id is None else request.chain_id,
+        nonce=nonce,
+        to=request.to,
+        value=request.value,
+        data=request.data,
+        gas_limit=gas,
+        max_fee=cap,
+        max_priority_fee=priority,
+        access_list=request.access_list or (),
+        authorizations=request.authorizations,
+    )
+
+
+def _gas_limit(node: NodeReader, request: TransactionRequest, sender: EthAddress) -> Gas:
+    call = request.call(sender, node.network.rules)
+    return next_block_estimate(node, call, simulate.gas_limit)
+
+
+def _estimate(request: TransactionRequest) -> Callable[[NodeReader], TransactionRequest]:
+    """Return the query for a transaction's gas limit, and the transaction with it."""
+
+    def prepare(node: NodeReader) -> TransactionRequest:
+        request.check(node.network.rules)
+        return replace(request, gas=_gas_limit(node, request, _sender(request)))
+
+    return prepare
+
+
+def _estimate_unsigned(_: Node, request: TransactionRequest) -> Callable[[NodeReader], TransactionRequest] | None:
+    return _estimate(request) if request.gas is None and request.sender is not None else None
+
+
+def _estimate_signed(node: Node, request: TransactionRequest) -> Callable[[NodeReader], TransactionRequest] | None:
+    is_own = node.signs and request.sender is not None and node.network.account(request.sender) is not None
+    return _estimate(request) if request.gas is None and is_own else None
+
+
+def _estimate_sent(
+    node: Node, request: TransactionRequest, **_others: Any
+) -> Callable[[NodeReader], TransactionRequest] | None:
+    if request.sender is not None and _is_unsigned(node, request.sender):
+        return _estimate_unsigned(node, request)
+    return _estimate_signed(node, request)
+
+
+def _estimate_filled(node: Node, request: TransactionRequest) -> Callable[[NodeReader], TransactionRequest] | None:
+    return _estimate(_with_sender(node, request)) if request.gas is None else None
+
+
+def _with_sender(node: Node, request: TransactionRequest) -> TransactionRequest:
+    return replace(request, sender=request.sender or node.network.accounts[0].address)
+
+
+def _is_unsigned(node: Node, sender: EthAddress) -> bool:
+    """Return True if the address may send without a signature."""
+    return node.network.account(sender) is None and (node.impersonates_all or sender in node.impersonated)
+
+
+def _fees(node: Node, request: TransactionRequest) -> tuple[int, int]:
+    """Return (fee cap, premium) in attoFIL per gas."""
+    base_fee, usual = node.network.base_fee, node.network.default_premium
+    if request.gas_price is not None:
+        return request.gas_price, request.gas_price
+    if request.kind(node.network.rules) in (LEGACY, ACCESS_LIST):
+        return node.network.gas_price, node.network.gas_price
+    priority = request.max_priority_fee
+    if priority is None:
+        priority = usual if request.max_fee is None else min(usual, request.max_fee)
+    if request.max_fee is not None:
+        return request.max_fee, priority
+    return max(2 * base_fee + priority, node.network.min_fee_cap), priority
+
+
+def _verify_raw(_: Node, request: bytes, **_others: Any) -> Callable[[NodeReader], BlobTransaction]:
+    """Return the verification of a blob transaction, which takes too long for the chain's thread."""
+    return lambda node: admission.verify_blobs(node.network.machine, request)
+
+
+_VERIFIED: Final = Preparation(_verify_raw, lambda _: BLOB, methodcaller("startswith", bytes([BLOB])))
+_SENDER: Final = attrgetter("sender")
+
+METHODS = (
+    Method("eth_sendRawTransaction", (data,), send_raw_transaction, preparation=_VERIFIED),
+    Method("eth_sendTransaction", (transaction,), send_transaction, preparation=Preparation(_estimate_sent, _SENDER)),
+    Method(
+        "eth_sendRawTransactionSync",
+        (data, optional(number)),
+        send_raw_transaction_sync,
+        waits=True,
+        preparation=_VERIFIED,
+    ),
+    Method(
+        "eth_sendTransactionSync",
+        (transaction, optional(number)),
+        send_transaction_sync,
+        waits=True,
+        preparation=Preparation(_estimate_sent, _SENDER),
+    ),
+    Method(
+        "eth_sendUnsignedTransaction",
+        (transaction,),
+        send_unsigned_transaction,
+        preparation=Preparation(_estimate_unsigned, _SENDER),
+    ),
+    Method("eth_signTransaction", (transaction,), sign_transaction, preparation=Preparation(_estimate_signed, _SENDER)),
+    Method("eth_fillTransaction", (transaction,), fill_transaction, preparation=Preparation(_estimate_filled, _SENDER)),
+    Method("eth_sign", (address, data), sign, inline=True),
+    Method("personal_sign", (data, address), personal_sign, inline=True),
+    # They see the chain before a change or after it (`ChainIndex.receipt`), so they need not wait for its thread.
+    Method("eth_getTransactionByHash", (hash32,), get_transaction_by_hash, inline=True),
+    Method("eth_getTransactionReceipt", (hash32,), get_transaction_receipt, inline=True),
+    Method("eth_getTransactionByBlockHashAndIndex", (hash32, quantity), get_transaction_by_block_hash),
+    Method("eth_getTransactionByBlockNumberAndIndex", (number_or_tag, quantity), get_transaction_by_block_number),
+)

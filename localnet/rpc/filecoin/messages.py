@@ -1,0 +1,309 @@
+"""Filecoin methods about the execution of messages: calls, replays, receipts.
+
+The receipt of a message is available with its tipset. `TipSet` and `Height` of a lookup are those of the tipset that
+contains the message, and the confidence parameter causes no wait.
+
+Shapes: lotus api/types.go and ref-fvm's execution traces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Final
+
+from hypervisor.exit_codes import ExitCode, exit_name
+from hypervisor.gas import MILLIGAS_PER_GAS, GasOutputs, gas_outputs
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message, Receipt
+from hypervisor.types import Gas
+from localnet.calls.pace import with_pace
+from localnet.ledger.records import Execution, Tipset, TransactionReceipt, is_native_receiver
+from localnet.rpc.errors import LIMIT_EXCEEDED, LOTUS_ERROR, NotYetAvailable, RpcError, invalid_params
+from localnet.rpc.filecoin.chain import receipt_of
+from localnet.rpc.filecoin.state import id_of, machine_at
+from localnet.rpc.lotus_shapes import (
+    cid_json,
+    key_json,
+    message_json,
+    receipt_json,
+)
+from localnet.rpc.lotus_traces import NO_CALL, ExecutionTraces
+from localnet.rpc.lotus_values import (
+    HEAD,
+    TipsetKey,
+    cid,
+    epoch,
+    filecoin_address,
+    found_tipset,
+    message,
+    tipset,
+    unsigned,
+)
+from localnet.rpc.methods import Method, optional
+from localnet.rpc.node import Node, NodeReader
+from localnet.rpc.values import any_value, boolean, field, fields
+from localnet.traces.trace import Replay, implicit_positions, replay_implicit
+from store.cid import Cid, show
+
+_COSTS: Final = (
+    "GasUsed", "BaseFeeBurn", "OverEstimationBurn", "MinerPenalty", "MinerTip", "Refund", "TotalCost",
+)  # fmt: skip
+
+
+def state_call(node: NodeReader, request: Message, key: TipsetKey = HEAD) -> dict[str, Any]:
+    """Execute a message without effect and return its result and calls.
+
+    The message pays no gas. A failure is returned as a result.
+    """
+    machine = machine_at(node, key)
+    id_of(machine, request.from_)
+    limit = node.network.rules.limits.call_gas
+    if request.gas_limit > limit:
+        raise RpcError(LOTUS_ERROR, f"StateCall gas limit {request.gas_limit} exceeds configured cap {limit}")
+    wanted = replace(request, gas_limit=request.gas_limit or limit)
+    traces = ExecutionTraces()
+    with machine.trial():
+        before, machine.tracer = machine.tracer, with_pace(machine, traces)
+        try:
+            result = machine.apply_implicit(wanted)
+        finally:
+            machine.tracer = before
+        if result.fatal is not None:
+            raise result.fatal
+        return _invocation(
+            wanted.cid(), wanted, result.receipt, _root(traces), _error(wanted, result.receipt, result.message)
+        )
+
+
+def state_replay(node: NodeReader, key: TipsetKey, wanted: Cid) -> dict[str, Any]:
+    """Re-execute a message of a tipset and return its calls. An empty key finds its tipset.
+
+    The message may also be a reward or cron with a receipt (FIP-0107).
+    """
+    receipt = receipt_of(node, wanted)
+    if receipt is None or (key.blocks and found_tipset(node.network, key) != receipt.tipset):
+        raise RpcError(LOTUS_ERROR, f"message {show(wanted)} not found in the tipset")
+    if receipt.is_implicit:
+        traces = ExecutionTraces()
+        _, executions = replay_implicit(node.network.chain, receipt.tipset, traces)
+        position = implicit_positions(executions, traces.calls)[receipt.index]
+        return _implicit_with_receipt(executions[receipt.index], traces.roots[position])
+    return _replay_message(Replay(node.network.chain, receipt.tipset, receipt.index), receipt, wanted)
+
+
+def state_compute(
+    node: NodeReader,
+    height: int,
+    messages: Any = None,
+    key: TipsetKey = HEAD,
+) -> dict[str, Any]:
+    """Return the state root after a tipset, and its messages, re-executed; it accepts no other messages.
+
+    After them come the implicit ones: the block's reward, and cron. If these have receipts (FIP-0107), their messages
+    are the canonical ones, and cron of null rounds comes before all.
+    """
+    found = found_tipset(node.network, key)
+    if messages or height != found.height:
+        raise RpcError(
+            LOTUS_ERROR,
+            f"only the state after a tipset at its own height, {found.height}, is computed, without messages",
+        )
+    traces = ExecutionTraces()
+    replay = Replay(node.network.chain, found, tracer=traces if found.implicit else None)
+    receipts = node.network.chain.index.receipts(found)
+    traced = [_replay_message(replay, receipt, receipt.execution.message.cid()) for receipt in receipts]
+    executions = replay.end(traces)
+    if found.implicit:
+        positions = implicit_positions(executions, traces.calls)
+        implicit = [
+            _implicit_with_receipt(done, traces.roots[position])
+            for done, position in zip(executions, positions, strict=True)
+        ]
+    else:
+        implicit = list(_implicit(replay, traces))
+    return {"Root": cid_json(found.state), "Trace": found.in_execution_order(traced, implicit)}
+
+
+def _implicit_with_receipt(done: Execution, root: dict[str, Any]) -> dict[str, Any]:
+    canonical = done.message.message
+    return _invocation(
+        canonical.cid(), canonical, done.receipt, root, _error(canonical, done.receipt, done.error_message)
+    )
+
+
+def _implicit(replay: Replay, traces: ExecutionTraces) -> Iterator[dict[str, Any]]:
+    """Yield the implicit messages after the messages of a replay, which have no receipts."""
+    for root, start, end in zip(traces.roots, traces.calls, traces.ends, strict=True):
+        done = Message(
+            start.to,
+            Address.id(start.from_),
+            nonce=replay.machine.context.epoch,
+            method=start.method,
+            params=start.params,
+            gas_limit=Gas(start.gas_available // MILLIGAS_PER_GAS),
+        )
+        receipt = Receipt(end.exit_code, end.return_data, Gas(end.gas_used // MILLIGAS_PER_GAS))
+        yield _invocation(done.cid(), done, receipt, root, _error(done, receipt, end.message))
+
+
+def _replay_message(replay: Replay, receipt: TransactionReceipt, wanted: Cid) -> dict[str, Any]:
+    """Return the current message of a tipset's replay, under the requested CID."""
+    traces = ExecutionTraces()
+    replay.next(traces)
+    bare, executed = receipt.execution.message.message, receipt.execution.receipt
+    base_fee = receipt.tipset.base_fee
+    cost = gas_outputs(executed.gas_used, bare.gas_limit, base_fee, bare.gas_fee_cap, bare.gas_premium)
+    costs = _costs(bare, executed, cost)
+    return _invocation(wanted, bare, executed, _root(traces), _error(bare, executed, receipt.error_message), costs)
+
+
+def state_search_msg(
+    node: Node,
+    start: Any,
+    wanted: Any = None,
+    limit: int = -1,
+    replaced: bool = True,  # replaced messages are not stored
+) -> dict[str, Any] | None:
+    """Return the receipt and tipset of a message; null if it has none. The older form takes the CID alone."""
+    found = cid(start if wanted is None else wanted)
+    if wanted is not None:
+        tipset(start)
+    return state_search_msg_limited(node, found, limit)
+
+
+def state_search_msg_limited(node: Node, wanted: Cid, limit: int) -> dict[str, Any] | None:
+    """Return the receipt and tipset of a message of the last `limit` epochs; null if it has none."""
+    receipt = receipt_of(node, wanted)
+    return None if receipt is None or is_older(node, receipt.tipset, limit) else _look_up(receipt, wanted)
+
+
+def state_get_receipt(node: Node, wanted: Cid, key: TipsetKey = HEAD) -> dict[str, Any] | None:
+    """Return the receipt of a message; null if it has none."""
+    receipt = receipt_of(node, wanted)
+    return None if receipt is None else receipt_json(receipt.execution.receipt)
+
+
+def state_wait_msg(
+    node: Node,
+    wanted: Cid,
+    confidence: int = 0,
+    limit: int = -1,
+    replaced: bool = True,
+) -> dict[str, Any]:
+    """Wait for a message's block, at most two minutes; return its receipt and tipset."""
+    receipt = receipt_of(node, wanted)
+    if receipt is not None and not is_older(node, receipt.tipset, limit):
+        return _look_up(receipt, wanted)
+    raise NotYetAvailable(f"message {show(wanted)} has no block yet")
+
+
+def state_list_messages(node: NodeReader, match: Any, key: TipsetKey, lowest: int) -> list[dict[str, str]]:
+    """Return the CIDs of the messages to and from given addresses, from a tipset back to a height, newest first."""
+    request = fields(match, "match")
+    to, from_ = field(request, "To", filecoin_address), field(request, "From", filecoin_address)
+    if to is None and from_ is None:
+        raise invalid_params("must specify at least To or From in message filter")
+    last = found_tipset(node.network, key)
+    if last.height - lowest > node.limits.log_span:
+        raise RpcError(
+            LIMIT_EXCEEDED, f"a range of {last.height - lowest} epochs exceeds the limit of {node.limits.log_span}"
+        )
+    machine, index, found = node.network.machine, node.network.chain.index, []
+    wanted = tuple(None if address is None else machine.state_tree.lookup_id(address) for address in (to, from_))
+    while last.height >= max(0, lowest):
+        for receipt in index.receipts(last):
+            bare = receipt.execution.message.message
+            ends = (machine.state_tree.lookup_id(bare.to), machine.state_tree.lookup_id(bare.from_))
+            given_ends = zip((to, from_), wanted, ends, strict=True)
+            if all(address is None or number == end for address, number, end in given_ends):
+                found.append(cid_json(receipt.execution.message.cid()))
+        if last.parent < 0:
+            break
+        last = index.tipset(last.parent)
+    return found
+
+
+# --- shapes -----------------------------------------------------------------------------------------------------------
+
+
+def _look_up(receipt: TransactionReceipt, wanted: Cid) -> dict[str, Any]:
+    return {
+        "Message": cid_json(wanted),
+        "Receipt": receipt_json(receipt.execution.receipt),
+        "ReturnDec": None,
+        "TipSet": key_json(receipt.tipset),
+        "Height": receipt.tipset.height,
+    }
+
+
+def is_older(node: NodeReader, tipset: Tipset, limit: int) -> bool:
+    """Return True if a tipset lies more than `limit` epochs behind the newest with receipts; -1 is no limit."""
+    return limit >= 0 and node.network.executed_head.height - tipset.height > limit
+
+
+def _invocation(
+    wanted: Cid,
+    invoked: Message,
+    receipt: Receipt,
+    trace: dict[str, Any],
+    error: str,
+    costs: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    return {
+        "MsgCid": cid_json(wanted),
+        "Msg": message_json(invoked),
+        "MsgRct": receipt_json(receipt),
+        "GasCost": {"Message": None, **dict.fromkeys(_COSTS, "0")} if costs is None else costs,
+        "ExecutionTrace": trace,
+        "Error": error,
+        "Duration": 0,
+    }
+
+
+def _root(traces: ExecutionTraces) -> dict[str, Any]:
+    return traces.roots[0] if traces.roots else NO_CALL
+
+
+def _error(invoked: Message, receipt: Receipt, text: str) -> str:
+    if receipt.exit_code == ExitCode.OK:
+        return ""
+    end = exit_name(receipt.exit_code, native=is_native_receiver(invoked.to))
+    return f"{end}: {text}" if text else f"unknown error (RetCode={receipt.exit_code})"
+
+
+def _costs(invoked: Message, receipt: Receipt, cost: GasOutputs) -> dict[str, Any]:
+    """Return the costs of an account's message; implicit messages and calls pay nothing, and have no message CID."""
+    amounts = (
+        receipt.gas_used,
+        cost.base_fee_burn,
+        cost.over_estimation_burn,
+        cost.miner_penalty,
+        cost.miner_tip,
+        cost.refund,
+        cost.base_fee_burn + cost.over_estimation_burn + cost.miner_tip,
+    )
+    return {"Message": cid_json(invoked.cid()), **dict(zip(_COSTS, map(str, amounts), strict=True))}
+
+
+METHODS = (
+    Method("Filecoin.StateCall", (message, optional(tipset)), state_call, reads=True),
+    Method("Filecoin.StateReplay", (tipset, cid), state_replay, reads=True, traces=True),
+    Method(
+        "Filecoin.StateCompute", (epoch, optional(any_value), optional(tipset)), state_compute, reads=True, traces=True
+    ),
+    Method(
+        "Filecoin.StateSearchMsg",
+        (any_value, optional(any_value), optional(epoch), optional(boolean)),
+        state_search_msg,
+    ),
+    Method("Filecoin.StateSearchMsgLimited", (cid, epoch), state_search_msg_limited),
+    Method("Filecoin.StateGetReceipt", (cid, optional(tipset)), state_get_receipt),
+    Method(
+        "Filecoin.StateWaitMsg",
+        (cid, optional(unsigned), optional(epoch), optional(boolean)),
+        state_wait_msg,
+        waits=True,
+    ),
+    Method("Filecoin.StateListMessages", (any_value, tipset, epoch), state_list_messages, reads=True),
+)

@@ -1,0 +1,128 @@
+"""The threads that execute requests: the chain's thread, and a pool for queries.
+
+Requests that change the chain run on the chain's thread. Queries (calls, estimates, traces, logs, state reads) run on
+the pool (`localnet.rpc.server.queries`), each on a view of the chain at its start. So no query delays a block. A query
+uses its own or immutable objects, except for the store and the runtimes, which are thread-safe, and single lookups in
+the mempool. The views are updated before a changing request is answered, so a client sees its own changes.
+
+A query about the pending block gets the pending messages from the chain's thread and executes them itself. The gas of
+a transaction that the node sends, fills or signs is estimated as a query (`Method.preparation`), and a module to
+install is compiled as one.
+
+Short queries (`Method.short`, `Method.short_alone`) run on the event loop's thread, on a view of its own: passing them
+to another thread would take longer than the query. A call that turns out to be long is stopped, and runs again on the
+pool.
+
+The following run on the chain's thread and delay a block:
+
+- state set by clients: filters and side states;
+- several Filecoin messages that are completed in order;
+- bounded reads of the chain: receipts and headers of single blocks, and actors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Final
+
+from hypervisor.errors import LongExecution
+from localnet.chain.pending import PendingPlan
+from localnet.ledger.candidates import Candidate
+from localnet.ledger.records import Tipset
+from localnet.rpc.errors import SERVER_ERROR, RpcError
+from localnet.rpc.inline_view import InlineView
+from localnet.rpc.methods import QueryKind
+from localnet.rpc.node import Node
+from localnet.rpc.node_view import NeedsPlan, NotInline, ReorganisedDuringQuery
+from localnet.rpc.server.dispatch import Dispatcher
+from localnet.rpc.server.queries import Query, QueryPool, ReaderQuery
+from localnet.rpc.server.worker import RequestThread
+
+RunQuery = Callable[[Query, QueryKind], Awaitable[Any]]
+"""Runs a query on a query thread and returns its result."""
+
+_ATTEMPTS: Final = 3
+"""Maximum number of attempts of a query during which the chain was rewritten."""
+
+
+class Executors:
+    """The threads of a node. `chain` executes changes, `queries` is the pool for queries."""
+
+    def __init__(self, node: Node) -> None:
+        self._node, self._chain = node, node.network.chain
+        self._publish()
+        self._chain.watchers.append(self)
+        self.chain = RequestThread("network", self._publish)
+        self.queries = QueryPool(node, self.chain.should_yield)
+        self._view: InlineView | None = None
+        self.dispatcher = Dispatcher(node, self.chain.start, self.query, self.query_inline, self.chain.call)
+
+    def _publish(self) -> None:
+        """Publish the chain's current state to new queries. Runs on the chain's thread."""
+        self._node.published = self._chain.point()
+
+    def applied(self, tipset: Tipset) -> None:
+        """Publish a block immediately: others may follow it in the same request."""
+        self._node.published = self._chain.point()
+
+    def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
+        """Handle a reorg: it is published with the request that causes it."""
+
+    def accepted(self, candidate: Candidate) -> None:
+        """Ignore pending transactions."""
+
+    async def query(self, read: Query, kind: QueryKind = QueryKind.QUERY) -> Any:
+        """Return the result of a query.
+
+        Raises the query's errors, and RpcError -32000 if it was cancelled or the chain kept changing.
+        """
+        query, left = ReaderQuery(read, kind), _ATTEMPTS
+        work: Callable[[], PendingPlan | None]
+        while left:
+            try:
+                return await self.queries.run(query)
+            except NeedsPlan:
+                work = self._node.pending_plan
+            except ReorganisedDuringQuery:
+                left -= 1
+                work = _no_plan if query.plan is None else self._node.pending_plan
+            query.plan = await self.queries.wait(query, self.chain.start(work))
+        raise RpcError(
+            SERVER_ERROR,
+            "the chain was reorganized, or the requested state was pruned, during this request: send it again",
+        )
+
+    def query_inline(self, read: Query, executes: bool = False) -> Any:
+        """Return the result of a short query on the event loop's thread; `executes` is True if it is a call.
+
+        Raises the query's errors, and NotInline if a query thread has to execute it.
+        """
+        if self._node.point.origin is not None:
+            raise NotInline  # another node may have to be queried
+        if self._view is None:
+            self._view = InlineView(self._node)
+        if executes:
+            self._view.require_short_calls()
+        try:
+            return self._view.run(read)
+        except (NeedsPlan, ReorganisedDuringQuery, LongExecution):
+            raise NotInline from None
+
+    def interrupt(self) -> None:
+        """Abort running requests, and accept no more."""
+        try:
+            self.chain.interrupt()
+        finally:  # for any exception
+            self.queries.interrupt()
+
+    def stop(self) -> None:
+        """Finish running requests, and drop queued ones."""
+        self.queries.stop()
+        self.chain.stop()
+        self._node.published = None
+        if self in self._chain.watchers:
+            self._chain.watchers.remove(self)
+
+
+def _no_plan() -> None:
+    """Do nothing: reaching this call means that earlier work on the chain's thread is published."""

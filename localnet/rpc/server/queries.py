@@ -1,0 +1,314 @@
+"""A thread pool for read-only requests, with a time limit per request and cancellation on disconnect.
+
+A query runs on an idle thread or a new one, up to `MAX_THREADS`, so that a long query does not delay others. A query
+that exceeds its time limit, or whose client disconnects, is abandoned: the client gets its response at once, and the
+thread is interrupted and not used again. Threads share only what `localnet.chain.view` publishes. Traces yield to new
+queries (`localnet.calls.pace`). Threads are used because another process could not read a network in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from math import inf
+from typing import Any, Final
+
+from hypervisor.threads import compile_seconds
+from localnet.calls.pace import SHORT_EXECUTION, Pace, Turns
+from localnet.chain.pending import PendingPlan
+from localnet.rpc.errors import SERVER_ERROR, RpcError
+from localnet.rpc.methods import QueryKind
+from localnet.rpc.node import Node, NodeReader
+from localnet.rpc.node_view import NodeView
+from localnet.rpc.requesting_client import REQUESTING_CLIENT
+from localnet.rpc.server.worker import RequestThread
+
+_GONE: Final = "the client is gone"
+
+Query = Callable[[NodeReader], Any]
+"""A read-only query over the node's state."""
+
+
+@dataclass(slots=True)
+class ReaderQuery:
+    """A query and its plan of the pending block. `spent` is its execution time so far in seconds."""
+
+    read: Query
+    kind: QueryKind
+    plan: PendingPlan | None = None
+    spent: float = 0.0
+
+
+MAX_THREADS: Final = 16
+"""Maximum number of concurrent queries, including cancelled ones that have not stopped yet."""
+MAX_TRACES: Final = 10
+"""Maximum number of concurrent traces; the remaining threads stay available for other queries."""
+
+
+class QueryThread:
+    """A query thread with its own view."""
+
+    def __init__(self, node: Node, turns: Turns) -> None:
+        self._node = node
+        self._view: NodeView | None = None
+        self._pace = Pace(turns)
+        self._thread = RequestThread("queries")
+        self._response: asyncio.Future[Any] | None = None
+        self._kind = QueryKind.QUERY
+        self._seconds = 0.0
+        self._number = 0
+        """Number of the thread, once it runs."""
+        self._compiled = 0.0
+        """Seconds of `compile_seconds` at the start of the current query."""
+        self.since: float | None = None
+        """Start time of the current query."""
+        self.due = inf
+        """Deadline of the current query. The time to compile modules delays it."""
+
+    @property
+    def is_busy(self) -> bool:
+        """True if the thread executes a query, even if its client already has a response."""
+        return self._thread.is_busy
+
+    def start(self, query: ReaderQuery) -> asyncio.Future[Any]:
+        """Start a query and return the future of its result. For the event loop's thread."""
+        self._kind = query.kind
+        self._seconds = self._node.limits.of(self._kind) - query.spent
+        self.since, self._compiled = time.monotonic(), compile_seconds(self._number)
+        self.due = self.since + self._seconds
+        self._response = self._thread.start(partial(self._execute, query))
+        return self._response
+
+    def refuse(self, reason: str) -> None:
+        """Fail the query with RpcError -32000 unless it is completed. Called on the event loop's thread."""
+        if self._response is not None and not self._response.done():
+            self._response.set_exception(RpcError(SERVER_ERROR, reason))
+
+    def end_overdue(self, now: float) -> None:
+        """Refuse the query if its deadline has passed. For the event loop's thread."""
+        if self.due <= now and self.since is not None:
+            self.due = now + self._seconds - self.elapsed(now)
+        if self.due <= now:
+            self.due = inf
+            self.refuse(_limit_text(self._node.limits.of(self._kind), self._kind))
+
+    def elapsed(self, now: float) -> float:
+        """Return the duration of the current query in seconds, without the time to compile modules."""
+        assert self.since is not None, "a query is running"
+        return now - self.since - (compile_seconds(self._number) - self._compiled)
+
+    def release(self) -> None:
+        """Mark the query as completed."""
+        self._response, self.since, self.due = None, None, inf
+
+    def _execute(self, query: ReaderQuery) -> Any:
+        """Execute a query on this thread. Raises its errors, and those of `NodeView.run`."""
+        pace = self._pace
+        if not self._number:
+            self._number = threading.get_ident()
+            self._compiled = compile_seconds(self._number)
+        if self._view is None:
+            pace.keep()
+            self._view = NodeView(self._node)
+        pace.began = time.monotonic()
+        try:
+            return self._view.run(query.read, query.plan)
+        finally:
+            if pace.has_turn:
+                pace.pass_on()
+
+    def interrupt(self) -> None:
+        """Abort running queries, and accept no more."""
+        self._pace.end()
+        self._thread.interrupt()
+
+    def give_up(self, then: Callable[[], None]) -> None:
+        """Abort the running query and end the thread, which finally calls `then`."""
+        self._pace.end()
+
+        def leave() -> None:
+            self._pace.pass_on()  # the interrupt may have arrived during cleanup
+            then()
+
+        self._thread.give_up(leave)
+
+    def stop(self) -> None:
+        """Wait for the running query, and end the thread."""
+        self._thread.stop()
+
+
+class QueryPool:
+    """The pool of query threads. `busy` returns True if the chain's thread has work."""
+
+    def __init__(self, node: Node, busy: Callable[[], bool]) -> None:
+        self._node, self._busy = node, busy
+        self._turns = Turns(self._others_wait)
+        self._lock = threading.Lock()
+        self.threads: set[QueryThread] = set()
+        self._idle: list[QueryThread] = []
+        self._traces = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """Handle of the timer."""
+        self._waiting: dict[QueryKind, deque[Future[QueryThread]]] = {kind: deque() for kind in QueryKind}
+
+    async def run(self, query: ReaderQuery) -> Any:
+        """Return the result of a query.
+
+        Raises the errors of the query and of `NodeView.run`, and RpcError -32000 if the query was cancelled.
+        """
+        kind = query.kind
+        with self._lock:
+            thread = None if self._waiting[kind] else self._take(kind)
+        if thread is None:
+            thread = await self._next_thread(kind)
+        client = REQUESTING_CLIENT.get()
+        if client is not None and client.gone:
+            self._release(thread, kind)
+            raise RpcError(SERVER_ERROR, _GONE)
+        try:
+            response = thread.start(query)
+            if client is not None:
+                client.give_up = partial(thread.refuse, _GONE)
+            if self._timer is None or thread.due < self._timer.when() or self._loop is not asyncio.get_running_loop():
+                self._schedule_check(thread.due)
+            return await response
+        finally:
+            if client is not None:
+                client.give_up = None
+            if thread.since is not None:
+                query.spent += thread.elapsed(time.monotonic())
+            if thread.is_busy:
+                thread.give_up(lambda: self._forget(thread, kind))
+            else:
+                self._release(thread, kind)
+
+    async def wait(self, query: ReaderQuery, planned: asyncio.Future[Any]) -> Any:
+        """Wait for the chain's thread on behalf of a query, within its time limit and while its client is connected.
+
+        Raises the errors of the work, and RpcError -32000 if the query is abandoned.
+        """
+        seconds, client, begun = self._node.limits.of(query.kind), REQUESTING_CLIENT.get(), time.monotonic()
+        if client is not None:
+            client.give_up = partial(_cancel, planned)
+        try:
+            await asyncio.wait([planned], timeout=seconds - query.spent)
+        finally:
+            if client is not None:
+                client.give_up = None
+            query.spent += time.monotonic() - begun
+        if client is not None and client.gone:
+            raise RpcError(SERVER_ERROR, _GONE)
+        if not planned.done():
+            planned.cancel()
+            raise RpcError(SERVER_ERROR, _limit_text(seconds, query.kind))
+        return planned.result()
+
+    def _schedule_check(self, due: float) -> None:
+        """Schedule the check of time limits; one timer serves all queries."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_at(due, self._end_overdue)
+
+    def _end_overdue(self) -> None:
+        self._timer, now = None, time.monotonic()
+        for thread in tuple(self.threads):
+            thread.end_overdue(now)
+        due = min((thread.due for thread in tuple(self.threads)), default=inf)
+        if due < inf:
+            self._schedule_check(due)
+
+    def interrupt(self) -> None:
+        """Abort running queries, and accept no more."""
+        with ExitStack() as each:  # interrupt the others even if one raises
+            for thread in tuple(self.threads):
+                each.callback(thread.interrupt)
+
+    def stop(self) -> None:
+        """Finish running queries."""
+        for thread in tuple(self.threads):
+            thread.stop()
+
+    def _others_wait(self) -> bool:
+        """Return True if a short query waits for one that has been running for some time."""
+        if self._busy():
+            return True
+        began = time.monotonic() - SHORT_EXECUTION
+        return any(thread.since is not None and thread.since > began for thread in tuple(self.threads))
+
+    # --- assignment of threads -------------------------------------------------------------------------------------
+
+    def _take(self, kind: QueryKind) -> QueryThread | None:
+        """Return an idle thread, or a new one below the limit. The lock is held."""
+        if kind is QueryKind.TRACE and self._traces >= MAX_TRACES:
+            return None
+        if self._idle:
+            thread = self._idle.pop()  # the most recently used thread, whose caches are warm
+        elif len(self.threads) < MAX_THREADS:
+            thread = QueryThread(self._node, self._turns)
+            self.threads.add(thread)
+        else:
+            return None
+        self._traces += kind is QueryKind.TRACE
+        return thread
+
+    async def _next_thread(self, kind: QueryKind) -> QueryThread:
+        turn: Future[QueryThread] = Future()
+        with self._lock:
+            self._waiting[kind].append(turn)
+        self._hand_out()
+        try:
+            return await asyncio.wrap_future(turn)
+        except asyncio.CancelledError:
+            if not turn.cancel():
+                self._release(turn.result(), kind)
+            raise
+
+    def _hand_out(self) -> None:
+        """Assign free threads to waiting queries, calls before traces."""
+        with self._lock:
+            for kind, waiting in self._waiting.items():
+                while waiting and (thread := self._take(kind)) is not None:
+                    turn = waiting.popleft()
+                    if turn.set_running_or_notify_cancel():
+                        turn.set_result(thread)
+                    else:
+                        self._put_back(thread, kind)
+
+    def _release(self, thread: QueryThread, kind: QueryKind) -> None:
+        thread.release()
+        with self._lock:
+            self._put_back(thread, kind)
+        if any(self._waiting.values()):
+            self._hand_out()
+
+    def _put_back(self, thread: QueryThread, kind: QueryKind) -> None:
+        self._idle.append(thread)
+        self._traces -= kind is QueryKind.TRACE
+
+    def _forget(self, thread: QueryThread, kind: QueryKind) -> None:
+        with self._lock:
+            self.threads.discard(thread)
+            self._traces -= kind is QueryKind.TRACE
+        self._hand_out()
+
+
+def _cancel(planned: asyncio.Future[Any]) -> None:
+    planned.cancel()
+
+
+def _limit_text(seconds: float, kind: QueryKind) -> str:
+    """Return geth's error text, which clients recognise, and the remedy."""
+    option = "--trace-time" if kind is QueryKind.TRACE else "--query-time"
+    return (
+        f"execution aborted (timeout = {seconds:g}s): {kind.value} may take no longer; give the node more by "
+        f"{option} SECONDS"
+    )

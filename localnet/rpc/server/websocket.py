@@ -1,0 +1,207 @@
+"""JSON-RPC over WebSockets: requests, batches and subscriptions.
+
+Requests of a connection start in order, and each response is sent when it is ready. Unread responses are buffered up
+to a limit; then the client is disconnected with code 1008 (RFC 6455).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from itertools import count
+from typing import Any, Final
+
+from starlette.types import Receive, Scope, Send
+
+from localnet.rpc.node import Node
+from localnet.rpc.request_order import RequestOrder
+from localnet.rpc.server.dispatch import Dispatcher
+from localnet.rpc.socket_methods import SocketSession
+from localnet.rpc.subscriptions import Subscription
+
+POLICY: Final = 1008
+"""The close code of a client that does not read its notifications."""
+
+CLOSE_NOW: Final = "hypervisor.close"
+"""The extension of the scope by which a connection is closed though its client does not read: `now(code, reason)`.
+
+It reports the number of bytes queued in the application by `unsent(size)`.
+"""
+
+
+_SHORT: Final = 4096
+
+
+class Connection:
+    """Outgoing messages of a client.
+
+    `notify` and `give_up` are thread-safe; all other methods must be called on the event loop's thread.
+    """
+
+    def __init__(self, limit: int) -> None:
+        """Create the queue; at most `limit` bytes wait to be sent."""
+        self._limit = limit
+        self._loop = asyncio.get_running_loop()
+        self._lock = threading.Lock()
+        self._unsent: deque[bytes] = deque()
+        self._size = 0
+        self._has_output = asyncio.Event()
+        self._notified = False
+        self._numbers = count(1)
+        self.given_up = ""
+        self.aborted = asyncio.Event()
+        self.closed = False
+
+    @property
+    def size(self) -> int:
+        """Number of bytes waiting to be sent."""
+        return self._size
+
+    def next_channel(self) -> int:
+        """Return the number of a new channel."""
+        return next(self._numbers)
+
+    def notify(self, subscription: Subscription, text: bytes) -> None:
+        """Send a notification, after the response that named its subscription."""
+        with self._lock:
+            if self._grows(len(text)):
+                (self._unsent if subscription.held is None else subscription.held).append(_compact(text))
+        self._wake()
+
+    def give_up(self, reason: str) -> None:
+        """Close the connection and drop queued data."""
+        with self._lock:
+            self._give_up(reason)
+
+    def respond(self, text: bytes, opened: list[Subscription]) -> None:
+        """Send a response, and then the held notifications of the subscriptions in it."""
+        with self._lock:
+            if text and self._grows(len(text)):
+                self._unsent.append(_compact(text))
+            for subscription in opened:
+                self._unsent.extend(subscription.held or ())
+                subscription.held = None
+        self._wake()
+
+    async def next(self) -> bytes | None:
+        """Return the next outgoing message; None when the connection is abandoned."""
+        while True:
+            with self._lock:
+                if self.given_up:
+                    return None
+                if self._unsent:
+                    text = self._unsent.popleft()
+                    self._size -= len(text)
+                    return text
+                self._notified = False
+                self._has_output.clear()
+            await self._has_output.wait()
+
+    def _grows(self, size: int) -> bool:
+        """Account for a message; return False and abandon the connection if too much is pending.
+
+        A single message may exceed the limit: responses have one of their own.
+        """
+        if self._size > self._limit:
+            self._give_up(f"{self._size} bytes wait to be read: read faster, or subscribe to less")
+        if self.given_up:
+            return False
+        self._size += size
+        return True
+
+    def _give_up(self, reason: str) -> None:
+        self.given_up = self.given_up or reason
+        self._unsent.clear()
+        self._size = 0
+        self._soon(self.aborted)
+
+    def _wake(self) -> None:
+        with self._lock:
+            if not self._notified:
+                self._notified = True
+                self._soon(self._has_output)
+
+    def _soon(self, event: asyncio.Event) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and the connection with it
+            self._loop.call_soon_threadsafe(event.set)
+
+
+def _compact(text: bytes) -> bytes:
+    """Copy a text to shrink its memory: orjson allocates at least 4 KB."""
+    return bytes(memoryview(text)) if len(text) < _SHORT else text
+
+
+class Sockets:
+    """The endpoint: each call serves one connection. Counts the connections."""
+
+    def __init__(self, node: Node, dispatcher: Dispatcher) -> None:
+        self._node, self._dispatcher = node, dispatcher
+        self._open = 0
+
+    @property
+    def full(self) -> bool:
+        """True if the maximum number of connections is open."""
+        return self._open >= self._node.limits.connections
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a connection until it closes."""
+        self._open += 1
+        connection = Connection(self._node.limits.unsent)
+        closing = scope.get("extensions", {}).get(CLOSE_NOW)
+        if closing is not None:
+            closing["unsent"](lambda: connection.size)
+        try:
+            await receive()  # websocket.connect
+            await send({"type": "websocket.accept"})
+            await self._serve(connection, scope, receive, send)
+        finally:
+            self._open -= 1
+            connection.closed = True
+            self._node.subscriptions.forget(connection)
+
+    async def _serve(self, connection: Connection, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read and write until the client disconnects or is abandoned, when its writer may be blocked."""
+        both: list[asyncio.Future[Any]] = [
+            asyncio.ensure_future(self._read(connection, receive)),
+            asyncio.ensure_future(_write(connection, send)),
+            asyncio.ensure_future(connection.aborted.wait()),
+        ]
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in both:
+                task.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+        if connection.given_up:
+            now = scope.get("extensions", {}).get(CLOSE_NOW, {}).get("now")
+            if now is not None:
+                now(POLICY, connection.given_up)
+
+    async def _read(self, connection: Connection, receive: Receive) -> None:
+        limits = self._node.limits
+        answering: dict[asyncio.Task[None], int] = {}
+        order = RequestOrder()
+        try:
+            while (message := await receive())["type"] == "websocket.receive":
+                while len(answering) >= limits.requests_per_client or sum(answering.values()) > limits.body:
+                    await asyncio.wait(answering, return_when=asyncio.FIRST_COMPLETED)
+                body = message.get("bytes") or (message.get("text") or "").encode("utf-8", "surrogatepass")
+                task = asyncio.ensure_future(self._respond(connection, order, body))
+                answering[task] = len(body)
+                task.add_done_callback(answering.pop)
+        finally:
+            for task in answering:
+                task.cancel()
+
+    async def _respond(self, connection: Connection, order: RequestOrder, body: bytes) -> None:
+        session = SocketSession(self._node, connection, order)
+        response = await self._dispatcher.dispatch(body, session)
+        connection.respond(response, session.opened)
+
+
+async def _write(connection: Connection, send: Send) -> None:
+    while (text := await connection.next()) is not None:
+        message: dict[str, Any] = {"type": "websocket.send", "text": text.decode()}
+        await send(message)

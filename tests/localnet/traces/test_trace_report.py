@@ -1,0 +1,248 @@
+"""Trace reports: decoded calls, gas by part, the failing call, flame graphs."""
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from eth_abi.abi import encode
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.data import PROJECT
+from bridge.traces.flame import MAX_BOXES, FlameBox, flame_html, flame_svg
+from hypervisor.errors import InvalidInput
+from hypervisor.text import printable
+from localnet import Network, TransactionFailed
+from localnet.traces.trace_report import PART_OF, explain_trace, flame, gas_summary
+from tests.localnet.conftest import ARTIFACTS
+from tests.localnet.traces.lookup import found, plain_call
+from tests.patience import slowness
+
+SVG = "{http://www.w3.org/2000/svg}"
+DATACAP, NAME, TRANSFER = 7, 48890204, 80475954
+
+
+def evm_call(**changes: Any) -> dict[str, Any]:
+    return plain_call(**{"runtime": "evm", "actor": "evm", "method": 3844450837} | changes)
+
+
+def wrapped(data: bytes) -> str:
+    """Revert data as InvokeEVM returns it: CBOR of a short byte string."""
+    return f"0x58{len(data):02x}{data.hex()}"
+
+
+def why(calls: list[dict[str, Any]], exit_code: int = 33) -> list[int]:
+    path: list[int] = explain_trace(found(calls, exit_code))["why"]["path"]
+    return path
+
+
+# --- one object, from a receipt ---------------------------------------------------------------------------------------
+
+
+def test_receipt_trace_decodes_contracts_deployed_by_network(network: Network) -> None:
+    bridge = network.deploy(ARTIFACTS / "Bridge.json")
+    trace = bridge.send("callNative", DATACAP, NAME, b"").trace
+    outer, inner = str(trace).splitlines()[:2]
+    assert re.match(r"evm  f0\d+ Bridge callNative\(actor=7, method=48890204, params=\)  value 0  exit 0  gas ", outer)
+    assert "wasm f07 datacap Name()" in inner
+    assert trace.failure_path == ()
+
+
+def test_call_gas_is_sum_of_its_parts_and_subcalls(network: Network) -> None:
+    bridge = network.deploy(ARTIFACTS / "Bridge.json")
+    trace = bridge.send("callNative", DATACAP, NAME, b"").trace.report()
+    calls = list(trace["calls"])
+    for call in calls:
+        calls += call["calls"]
+        own = sum(call["decoded"]["milligas"].values())
+        # each call's gas is rounded up from milligas
+        assert abs(call["gas"] - own / 1000 - sum(below["gas"] for below in call["calls"])) <= 1 + len(call["calls"])
+        assert "other" not in call["decoded"]["milligas"]
+    assert len(calls) >= 2
+
+
+def test_total_gas_is_all_calls_plus_message_inclusion(network: Network) -> None:
+    bridge = network.deploy(ARTIFACTS / "Bridge.json")
+    receipt = bridge.send("callNative", DATACAP, NAME, b"")
+    trace = receipt.trace.report()
+    parts = trace["milligas"]
+    assert sum(parts.values()) == receipt.gas_used * 1000
+    carried = network.machine.context.network.prices.message_inclusion(receipt.execution.message.chain_length())
+    assert 0 <= parts["message"] - carried < 1000  # the receipt's gas is rounded up
+    assert gas_summary(trace).startswith(f"{next(iter(parts))} ")
+
+
+def test_the_gas_of_a_call_that_ran_out_is_no_more_than_it_had(network: Network) -> None:
+    inbox = network.deploy(ARTIFACTS / "Inbox.json")
+    data = inbox.interface.encode_call("greet", "hi" * 200)
+    enough = network.send(inbox, 0, data).gas_used
+    with pytest.raises(TransactionFailed) as failed:
+        network.send(inbox, 0, data, gas_limit=enough * 9 // 10)
+    (call,) = failed.value.receipt.trace.report()["calls"]
+    assert call["exitCode"] == 7
+    assert sum(call["charges"].values()) <= 1000 * call["gas"]
+    assert "out of gas" in failed.value.receipt.trace.failure_path[-1]
+
+
+# --- why it failed ----------------------------------------------------------------------------------------------------
+
+
+def test_every_named_gas_charge_belongs_to_a_part() -> None:
+    """The names are read from the source; the charge for the message itself lies outside its calls."""
+    names: set[str] = set()
+    for package in ("hypervisor", "runtimes", "bridge"):
+        for file in (PROJECT / package).rglob("*.py"):
+            if not file.is_relative_to(PROJECT / "runtimes" / "evm" / "ethereum"):
+                names.update(re.findall(r'charge\(\s*"(\w+)"', file.read_text(encoding="utf-8")))
+    assert len(names) > 30
+    assert names - {"OnChainMessage"} <= set(PART_OF)
+
+
+def test_a_failure_below_the_border_is_pointed_to_across_it(network: Network) -> None:
+    # The contract passes its calldata on to the precompile that calls actors, and reverts whatever comes back.
+    code = bytes.fromhex("365f5f375f5f365f73fe000000000000000000000000000000000000055af45f5ffd")
+    bold = network.send(None, 0, bytes.fromhex("602280600c5f395ff3000000") + code).contract_address
+    assert bold is not None
+    asked = encode(
+        ["uint64", "uint256", "uint64", "uint64", "bytes", "uint64"], [TRANSFER, 0, 0, 0x51, b"\x01", DATACAP]
+    )
+    with pytest.raises(TransactionFailed) as failed:
+        network.send(bold, 0, asked, gas_limit=200_000_000)
+    trace = failed.value.receipt.trace
+    assert trace.report()["why"]["path"] == [0, 0]
+    outer, inner = trace.failure_path
+    assert ": exit 33 EVM_CONTRACT_REVERTED, the contract reverted" in outer
+    assert inner.startswith("f07 datacap.Transfer: exit 21 USR_SERIALIZATION, parameters or state cannot be decoded")
+
+
+def test_the_last_call_explains_a_failure_where_it_failed_too() -> None:
+    deepest = evm_call(exitCode=33, calls=[plain_call(exitCode=18)])
+    assert why([evm_call(exitCode=33, calls=[plain_call(), deepest])]) == [0, 1, 0]
+
+
+def test_caught_failure_is_not_an_explanation() -> None:
+    assert why([evm_call(exitCode=33, calls=[plain_call(exitCode=18), plain_call()])]) == [0]
+
+
+def test_propagated_revert_is_found_before_successful_calls() -> None:
+    data = wrapped(b"\xde\xad\xbe\xef")
+    inner = evm_call(exitCode=33, **{"return": data})
+    assert why([evm_call(exitCode=33, **{"return": data}, calls=[inner, plain_call()])]) == [0, 0]
+
+
+@pytest.mark.parametrize("exit_code", [7, 34, 35, 39])
+def test_a_contract_that_halts_by_itself_is_the_cause_itself(exit_code: int) -> None:
+    assert why([evm_call(exitCode=exit_code, calls=[plain_call(exitCode=18)])], exit_code) == [0]
+
+
+def test_a_check_of_the_compiler_is_the_contracts_own_failure() -> None:
+    panic = wrapped(bytes.fromhex("4e487b71") + (0x11).to_bytes(32, "big"))
+    assert why([evm_call(exitCode=33, **{"return": panic}, calls=[plain_call(exitCode=18)])]) == [0]
+
+
+def test_inner_out_of_gas_explains_outer_out_of_gas() -> None:
+    assert why([evm_call(exitCode=7, calls=[plain_call(exitCode=7)])], 7) == [0, 0]
+
+
+def test_failed_syscall_is_shown_by_error_name() -> None:
+    report = explain_trace(found([plain_call(exitCode=20, calls=[plain_call(error="NOT_FOUND", to="f09")])], 20))
+    assert report["why"]["calls"][-1].startswith("f09 account.Send: syscall error NOT_FOUND")
+
+
+def test_trace_without_calls_is_explained_by_machine_message() -> None:
+    trace = found([], 6) | {"words": "no money\x1b[0m"}
+    assert explain_trace(trace)["why"] == {"path": [], "calls": [r"no money\x1b[0m"]}
+
+
+# --- the flame view ---------------------------------------------------------------------------------------------------
+
+
+def boxes(svg: str) -> list[ElementTree.Element]:
+    return list(ElementTree.fromstring(svg).iter(f"{SVG}g"))
+
+
+def test_flame_box_width_matches_gas_and_lies_below_caller() -> None:
+    left, right = FlameBox("a", ("a",), 25, "wasm"), FlameBox("b", ("b",), 50, "evm", failed=True)
+    outer, first, second = boxes(flame_svg("t", [FlameBox("top", ("top",), 100, "evm", inner=(left, right))], 200))
+    rects = [group.find(f"{SVG}rect") for group in (outer, first, second)]
+    widths = [float(rect.get("width", "")) for rect in rects if rect is not None]
+    assert widths == [1180 / 2, 1180 / 8, 1180 / 4]
+    lefts = [float(rect.get("x", "")) for rect in rects if rect is not None]
+    assert lefts == [10, 10, 10 + 1180 / 8]
+    tops = [float(rect.get("y", "")) for rect in rects if rect is not None]
+    assert tops[0] < tops[1] == tops[2]
+    assert [group.get("class") for group in (outer, first, second)] == [None, None, "failed"]
+
+
+@given(st.text(), st.text(), st.text())
+def test_untrusted_names_are_plain_text_in_flame_graph(title: str, label: str, detail: str) -> None:
+    hostile = f"</title><script>alert(1)</script>{detail}"
+    tag = f"<b>&{label}"[:100]
+    (group,) = boxes(flame_svg(title, [FlameBox(tag, (hostile,), 7, label)], 7))
+    shown, lettering = group.find(f"{SVG}title"), group.find(f"{SVG}text")
+    assert shown is not None
+    assert shown.text == printable(hostile)
+    assert lettering is not None
+    assert (lettering.text or "").startswith("<b>&")
+    page = flame_html(title, [FlameBox(label, (hostile,), 7, "evm")], 7, [hostile])
+    assert "<script" not in page
+
+
+def test_flame_graph_loads_no_external_resources() -> None:
+    page = flame_html("t", [FlameBox("a", ("a",), 7, "evm", cause=True)], 7, ["why"])
+    assert re.findall(r"(?:src|href|url|import|@)[=(\s]", page) == []
+    assert re.findall(r"https?://[^\"]*", page) == ["http://www.w3.org/2000/svg"]  # the name of a namespace
+
+
+def test_the_cause_of_a_failure_stands_out_in_the_picture() -> None:
+    inner = plain_call(exitCode=18, gas=3)
+    trace = explain_trace(found([evm_call(exitCode=33, calls=[inner])], 33))
+    assert [group.get("class") for group in boxes(flame(trace, html=False))] == ["failed", "failed cause"]
+    assert "exit 18 USR_FORBIDDEN, the caller may not do this" in flame(trace, html=True)
+
+
+@pytest.mark.slow
+def test_flame_graph_of_100000_calls_has_bounded_size() -> None:
+    leaf = plain_call(gas=1)
+    trace = explain_trace(found([plain_call(gas=100_000, calls=[leaf] * 100_000)], gas=100_000))
+    before = time.process_time()
+    picture = flame(trace, html=False)
+    assert time.process_time() - before < 10 * slowness()
+    assert len(boxes(picture)) == 1
+    assert "100,000 calls are too narrow to show" in picture
+    chain = FlameBox("a", ("a",), 7, "evm")
+    for _ in range(1023):
+        chain = FlameBox("a", ("a",), 7, "evm", inner=(chain,))
+    many = flame_svg("t", [chain] * 100, 700)
+    assert len(boxes(many)) == MAX_BOXES
+    assert f"{102_400 - MAX_BOXES:,} calls are too narrow" in many
+
+
+def test_a_flame_view_goes_into_a_file_by_its_name(network: Network, tmp_path: Path) -> None:
+    trace = network.send(network.accounts[1], 5).trace
+    for name, beginning in (("a.svg", "<svg "), ("a.html", "<!doctype html>")):
+        trace.save_flame(tmp_path / name)
+        assert (tmp_path / name).read_text(encoding="utf-8").startswith(beginning)
+    with pytest.raises(InvalidInput, match=r"must be a \.svg or \.html file"):
+        trace.save_flame(tmp_path / "a.png")
+
+
+def test_receipt_without_network_has_no_trace(network: Network) -> None:
+    network.send(network.accounts[1], 5)
+    (receipt,) = network.chain.index.receipts(network.head)
+    with pytest.raises(InvalidInput, match="does not belong to an open network"):
+        _ = receipt.trace
+
+
+def test_the_exit_code_of_a_failed_actor_call_is_named(network: Network) -> None:
+    """The contract reverts with `Exit(18)`, and its interface is unknown."""
+    code = f"63c9ed4577{'60e01b5f52'}6012600452{'60245ffd'}"
+    reverter = network.accounts[9].address  # becomes a contract
+    network.set_code(reverter, bytes.fromhex(code))
+    with pytest.raises(TransactionFailed) as failed:
+        network.send(reverter, gas_limit=10_000_000)
+    assert "Exit(18 USR_FORBIDDEN)" in str(failed.value.receipt.trace)
+    assert failed.value.receipt.trace.failure_path[-1].endswith("Exit(18 USR_FORBIDDEN)")
