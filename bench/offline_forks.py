@@ -21,8 +21,7 @@ from bench.recorded import RunRecord, finish, options
 from hypervisor.installation import user_folder
 from localnet import Network
 from localnet.fork.forking import ForkSource
-from localnet.fork.node_client import NodeClient
-from localnet.fork.request_options import OFFLINE
+from localnet.fork.node_client import OFFLINE, NodeClient
 from localnet.rpc.node import Node
 from localnet.rpc.server.server import serving
 from tests.localnet.rpc.conftest import Client, Failed

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from localnet.contracts.contract import Artifact, Contract
     from localnet.contracts.native_actor import NativeActor
     from localnet.errors import CallFailed, NetworkError, TransactionFailed, TransactionRefused
-    from localnet.explorer.serving import explore
+    from localnet.explorer.application import explore
     from localnet.ledger.genesis import GenesisOptions
     from localnet.ledger.records import TransactionReceipt
     from localnet.miners.miner import Miner
     from localnet.network import Network
-    from localnet.settings import NetworkSettings
+    from localnet.opening import NetworkSettings
 
 _HOMES = {
     "Account": "localnet.accounts",
@@ -30,11 +30,11 @@ _HOMES = {
     "NativeActor": "localnet.contracts.native_actor",
     "Network": "localnet.network",
     "NetworkError": "localnet.errors",
-    "NetworkSettings": "localnet.settings",
+    "NetworkSettings": "localnet.opening",
     "TransactionFailed": "localnet.errors",
     "TransactionReceipt": "localnet.ledger.records",
     "TransactionRefused": "localnet.errors",
-    "explore": "localnet.explorer.serving",
+    "explore": "localnet.explorer.application",
     "stream_settings": "localnet.chain.streams",
 }
 

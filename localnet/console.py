@@ -23,9 +23,9 @@ from localnet.chain.watching import Background, InlineBackground, Preempted
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.network import Network
-from localnet.rules.call_request import CallRequest
-from localnet.rules.failures import exit_text
-from localnet.state.contract_state import code_of
+from localnet.rules.facts import CallRequest
+from localnet.rules.parts import exit_text
+from localnet.state.controls import code_of
 from localnet.traces.console_log import MARK
 from localnet.traces.trace_command import DEFAULT_URL, page_of
 from store.cid import Cid

@@ -16,10 +16,9 @@ from hypervisor.errors import InvalidInput
 from hypervisor.types import MAX_FILECOIN_BALANCE, Gas, TokenAmount, octets, whole_number
 from localnet.addresses import Target, filecoin_address, parse_target
 from localnet.chain.block_production import BlockProduction
-from localnet.ledger.block_settings import LEAST_GAS_LIMIT, MAX_GAS_LIMIT, BlockSettings
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.genesis import MAX_CHAIN_ID
-from localnet.ledger.records import Tipset
+from localnet.ledger.records import LEAST_GAS_LIMIT, MAX_GAS_LIMIT, BlockSettings, Tipset
 from localnet.state import controls
 from store.untrusted import MAX_UNPACKED_BYTES
 
@@ -101,7 +100,7 @@ class DevelopmentChain(BlockProduction):
 
         The account becomes a verified client. Raises InvalidInput if the registry rejects it.
         """
-        from localnet.miners.datacap import grant
+        from localnet.miners.onboarding import grant
 
         grant(self.chain, filecoin_address(target), size)
 

@@ -24,12 +24,11 @@ from localnet.errors import TransactionRefused
 from localnet.ledger.call_tree import exit_name_of, is_native
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.network import Network
-from localnet.rules.call_request import CallRequest
-from localnet.rules.failures import exit_text
+from localnet.rules.facts import CallRequest
+from localnet.rules.parts import exit_text
+from localnet.traces.call_places import FailurePlaces, called_interfaces
 from localnet.traces.call_text import call_lines, tree_console
-from localnet.traces.called_interfaces import called_interfaces
 from localnet.traces.console_log import without_logs
-from localnet.traces.failure_place import FailurePlaces
 from localnet.traces.trace import call_json, trace
 from localnet.traces.trace_command import trace_command
 from localnet.traces.trace_report import explain_trace

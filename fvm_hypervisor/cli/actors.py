@@ -12,7 +12,7 @@ import typer
 from fvm_hypervisor.cli.folders import head_of, open_chain, open_folder, parse_block_cid
 from fvm_hypervisor.cli.options import RESPONSE_TIME, URL_VARIABLE, AsJson, ResponseTimeout
 from hypervisor.errors import InvalidInput
-from localnet.contracts.amounts import payment
+from localnet.contracts.argument_texts import payment
 from store.cid import RAW, cid_of, show
 from store.codec import CodecError
 

@@ -232,14 +232,13 @@ def node(
     from localnet.accounts import TEST_MNEMONIC
     from localnet.chain.clock import LATEST_TIME
     from localnet.console import Console
-    from localnet.contracts.amounts import parse_amount
+    from localnet.contracts.argument_texts import parse_amount
     from localnet.explorer.application import explorer
     from localnet.ledger.address_index import FILE, AddressIndex
-    from localnet.ledger.block_settings import MAX_GAS_LIMIT
+    from localnet.ledger.records import MAX_GAS_LIMIT
     from localnet.network import Network
-    from localnet.rpc.access import Access
-    from localnet.rpc.interval import BlockTimer
-    from localnet.rpc.node import FORK_QUERY_TIME, NodeLimits
+    from localnet.rpc.node import FORK_QUERY_TIME, BlockTimer, NodeLimits
+    from localnet.rpc.server.clients import Access
     from localnet.rpc.server.server import Server, is_external
     from localnet.rpc.server.server import ready_file as write_ready_file
 

@@ -28,7 +28,8 @@ from hypervisor.errors import InvalidInput
 from hypervisor.text import printable
 from localnet.addresses import filecoin_address
 from localnet.contracts.native_actor import read_interface, read_schema
-from localnet.fork.node_client import NodeError, redacted_url
+from localnet.fork.node_client import NodeError
+from localnet.fork.urls import redacted_url
 from localnet.traces.trace_command import trace_command
 
 if TYPE_CHECKING:

@@ -142,9 +142,9 @@ def fork_source(
         return None
     from hypervisor.types import whole_number
     from localnet.fork.forking import ForkSource
-    from localnet.fork.node_client import redacted_url
-    from localnet.fork.request_options import RequestOptions
-    from localnet.fork.request_options import headers as parsed_headers
+    from localnet.fork.node_client import RequestOptions
+    from localnet.fork.node_client import headers as parsed_headers
+    from localnet.fork.urls import redacted_url
     from localnet.ledger.genesis import MAX_CHAIN_ID
 
     if chain_id is not None:
@@ -380,7 +380,7 @@ def _origin(network: Network) -> list[str]:
     if origin is None:
         return []
     from bridge.ethereum.block import ETHEREUM
-    from localnet.fork.node_client import redacted_url  # loaded for forks only
+    from localnet.fork.urls import redacted_url
 
     point, what = origin.point, "block" if network.rules.name == ETHEREUM else "epoch"
     return [f"Fork:            of {redacted_url(point.url) or 'a snapshot'}, after {what} {point.height}"]

@@ -20,8 +20,8 @@ from hypervisor.errors import InvalidInput
 if TYPE_CHECKING:
     from fvm_hypervisor.laboratory.drafts import DraftVersion
     from hypervisor.versions.overlay import Overlay
-    from localnet.chain.tipset_sources import TipsetSource
     from localnet.replay.replay import TipsetReplay
+    from localnet.replay.sources import TipsetSource
 
 
 def replay(

@@ -279,7 +279,7 @@ def import_(
 
     Example: hypervisor car import calibration snapshot.car --chain
     """
-    from localnet.chain.chain_snapshot import check_empty
+    from localnet.replay.folder_source import check_empty
     from store.car.transfer import import_car
     from store.rocks.database import RocksStore
     from store.roots import PIN_PREFIX
@@ -313,7 +313,7 @@ def _name_file_in_errors(car: Path) -> Iterator[None]:
 
 
 def _begin(store: RocksStore, summary: CarSummary, network: str | None) -> None:
-    from localnet.chain.chain_snapshot import begin_from, network_of, read_chain_snapshot
+    from localnet.replay.folder_source import begin_from, network_of, read_chain_snapshot
 
     snapshot = read_chain_snapshot(store, summary.roots)
     version = network_of(store, snapshot) if network is None else parsed_network(network)
@@ -421,7 +421,8 @@ def _in_folder(
 def _at_node(
     url: str, states: int | None, seconds: float | None, progress: Callable[[str, int, int], None]
 ) -> CollectionResult | None:
-    from localnet.fork.node_client import NodeClient, NodeError, redacted_url
+    from localnet.fork.node_client import NodeClient, NodeError
+    from localnet.fork.urls import redacted_url
     from store.rocks.collector import CollectionResult
 
     until = None if seconds is None else monotonic() + seconds

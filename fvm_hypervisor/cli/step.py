@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fvm_hypervisor.debugger.session import Session
     from fvm_hypervisor.debugger.subjects import Subject
     from localnet import Network
-    from localnet.rules.call_request import CallRequest
+    from localnet.rules.facts import CallRequest
 
 What = Annotated[
     str | None,
@@ -246,9 +246,8 @@ def _request(
 ) -> CallRequest:
     from bridge.ethereum.addresses import ZERO_ADDRESS
     from hypervisor.types import TokenAmount
-    from localnet.contracts.amounts import payment
-    from localnet.contracts.argument_texts import calldata_of
-    from localnet.rules.call_request import CallRequest
+    from localnet.contracts.argument_texts import calldata_of, payment
+    from localnet.rules.facts import CallRequest
 
     interface, name = interface_of(function, abi, artifacts)
     data = calldata_of(interface, name, arguments, lambda text: f"0x{network.address(text).hex()}")

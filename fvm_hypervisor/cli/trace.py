@@ -287,7 +287,8 @@ def profile(
 
 def _profile_of_node(url: str, wanted: bytes | str) -> dict[str, Any]:
     from fvm_hypervisor.cli.rpc_client import rpc_request
-    from localnet.fork.node_client import NodeError, redacted_url
+    from localnet.fork.node_client import NodeError
+    from localnet.fork.urls import redacted_url
     from localnet.traces.guest_profile import check_profile
 
     found = rpc_request(url, "hypervisor_profile", hash_at_node(url, wanted))

@@ -61,8 +61,7 @@ def deploy(
     """
     from bridge.ethereum.addresses import eth_address, to_filecoin
     from fvm_hypervisor.cli.node_client import SendOptions, await_node, ethereum, print_outcome
-    from localnet.contracts.amounts import payment
-    from localnet.contracts.argument_texts import init_code_of
+    from localnet.contracts.argument_texts import init_code_of, payment
     from localnet.contracts.artifacts import find_artifact
     from localnet.contracts.named_interface import NamedInterface
 
@@ -141,8 +140,7 @@ def call(
     Example: hypervisor call f410f... held 0xf39f... --abi Vault
     """
     from fvm_hypervisor.cli.node_client import ethereum, explain_revert
-    from localnet.contracts.amounts import payment
-    from localnet.contracts.argument_texts import as_plain, calldata_of
+    from localnet.contracts.argument_texts import as_plain, calldata_of, payment
     from localnet.fork.node_client import NodeError
 
     read = ethereum(rpc_url)
@@ -196,14 +194,15 @@ def has_code(url: str, address: str, block: str = "latest") -> bool:
 
 def no_code_text(url: str, address: str) -> str:
     """Return the error text for calling a function at an address without code."""
-    from localnet.fork.node_client import redacted_url
+    from localnet.fork.urls import redacted_url
 
     return f"there is no code at {address} on {redacted_url(url)}, so its functions cannot be called"
 
 
 def _request_call(url: str, request: dict[str, str], block: str) -> str:
     from fvm_hypervisor.cli.rpc_client import rpc_request
-    from localnet.fork.node_client import NodeError, redacted_url
+    from localnet.fork.node_client import NodeError
+    from localnet.fork.urls import redacted_url
 
     result = rpc_request(url, "eth_call", request, block)
     if result == "0x" and not has_code(url, request["to"], block):
@@ -263,8 +262,7 @@ def send(
         print_outcome,
         send_transaction,
     )
-    from localnet.contracts.amounts import payment
-    from localnet.contracts.argument_texts import calldata_of
+    from localnet.contracts.argument_texts import calldata_of, payment
     from localnet.contracts.named_interface import NamedInterface
     from localnet.fork.node_client import NodeError
 

@@ -41,8 +41,8 @@ from localnet.state.actor_interfaces import StoredSchemas
 from localnet.state.inspection import parse_address
 from localnet.state.named_code import stored_interface
 from localnet.traces.call_places import compiled_code
-from localnet.traces.decoded_calls import DecodedCall, describe
 from localnet.traces.trace import call_json
+from localnet.traces.trace_report import DecodedCall, describe
 from runtimes.wasm import SYSCALL_REVISIONS
 from store.cid import Cid, show
 

@@ -22,11 +22,11 @@ from hypervisor.machine.opening import registry_factory
 from hypervisor.messages.message import Message
 from hypervisor.tracing import Tracer
 from localnet.calls.simulate import traced_call
-from localnet.chain.tipset_sources import SourceSupply, TipsetSource, machine_for, read_past_tipset
 from localnet.network import Network
+from localnet.replay.sources import SourceSupply, TipsetSource, machine_for, read_past_tipset
 from localnet.replay.tipset_execution import apply_included, tipset_steps
-from localnet.rules.call_request import CallRequest
-from localnet.rules.installed import rules_of
+from localnet.rules.facts import CallRequest
+from localnet.rules.parts import rules_of
 from localnet.traces.trace import Replay
 from store.cid import Cid, parse_cid
 
@@ -144,7 +144,7 @@ def use_own_engine(machine: Hypervisor) -> None:
 
 def parse_transaction(network: Network, text: str) -> bytes:
     """Parse a transaction hash, or a message CID, and return the hash. Raises InvalidInput."""
-    from localnet.chain.tipset_sources import parse_reference
+    from localnet.replay.sources import parse_reference
     from localnet.rpc.filecoin.chain import hash_of
     from localnet.rpc.node import Node
 

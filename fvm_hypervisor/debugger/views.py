@@ -25,7 +25,7 @@ from hypervisor.state.state_tree import ActorState, StateTree
 from hypervisor.text import printable, show_fil
 from hypervisor.types import METHOD_CONSTRUCTOR
 from localnet.state.actor_interfaces import StoredSchemas
-from localnet.state.contract_state import state_with_storage
+from localnet.state.controls import state_with_storage
 from localnet.state.inspection import StateInspector, parse_address
 from store.blockstore import StoreError
 from store.schema import SchemaError

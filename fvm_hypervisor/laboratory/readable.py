@@ -31,7 +31,7 @@ from hypervisor.builtin_actors.schemas import NAMES
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, SignedMessage
-from localnet.fork.remote_transactions import read_transaction
+from localnet.fork.remote_history import read_transaction
 from localnet.rpc.shapes import unsigned_json
 from store.cid import CidError, parse_cid, show, split_cid
 from store.codec import MAX_DEPTH, CodecError, array_head, decode_strict, encode

@@ -13,7 +13,7 @@ from typing import Final
 
 from fvm_hypervisor.soltest.artifact import Bytecode
 from fvm_hypervisor.soltest.known_code import Pattern
-from localnet.contracts.code_patterns import without_metadata
+from localnet.contracts.debug_info import without_metadata
 
 _SOLC: Final = b"\x64solc\x43"
 """CBOR encoding of the key "solc" and the head of a 3-byte string, which holds the release numbers."""

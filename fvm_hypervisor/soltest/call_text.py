@@ -21,7 +21,7 @@ from hypervisor.exit_codes import ExitCode, exit_name, numbered_exit
 from hypervisor.text import printable
 from localnet.contracts.registered_precompiles import PrecompileCall
 from localnet.traces.console_log import CONSOLE, log_signatures
-from localnet.traces.decoded_calls import describe
+from localnet.traces.trace_report import describe
 
 _SELECTOR: Final = 4
 _HALTS: Final[Mapping[int, str]] = {

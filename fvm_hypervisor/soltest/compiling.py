@@ -20,7 +20,7 @@ from fvm_hypervisor.soltest.evm_versions import evm_version
 from fvm_hypervisor.soltest.project import CompilerSettings, Project
 from fvm_hypervisor.soltest.sources import Sources
 from hypervisor.errors import InvalidInput
-from localnet.contracts.forge_builds import FORGE_CACHE
+from localnet.contracts.source_maps import FORGE_CACHE
 
 OUTPUTS: Final = (
     "abi", "evm.bytecode.object", "evm.bytecode.sourceMap", "evm.bytecode.linkReferences",

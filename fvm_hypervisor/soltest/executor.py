@@ -40,7 +40,7 @@ from hypervisor.state.state_tree import ActorState
 from hypervisor.state.undo_map import Journal
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet.contracts.registered_precompiles import offer_precompiles
-from localnet.rules.base_fee import BLOCK_GAS_LIMIT
+from localnet.rules.facts import BLOCK_GAS_LIMIT
 from localnet.traces.console_log import CONSOLE
 from runtimes.evm import CodeLimit
 from runtimes.evm.ethereum import (

@@ -2,7 +2,7 @@
 
 Forge's artifacts contain the hash of every source that went into them (the compiler's metadata). A source's artifacts
 are used if every contract that it declares has one and all hashes match. The index of a source in source maps is only
-valid for one compiler run (localnet/contracts/forge_builds.py): artifacts of an unknown run are not used.
+valid for one compiler run (localnet/contracts/source_maps.py): artifacts of an unknown run are not used.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fvm_hypervisor.soltest.evm_versions import evm_version
 from fvm_hypervisor.soltest.project import CompilerSettings, Project
 from fvm_hypervisor.soltest.sources import Sources, declared_contracts
 from hypervisor.installation import read_bounded
-from localnet.contracts.forge_builds import MAX_BUILD_INFO_BYTES, ForgeBuilds
+from localnet.contracts.source_maps import MAX_BUILD_INFO_BYTES, ForgeBuilds
 from store.keccak import keccak
 
 

@@ -21,7 +21,7 @@ from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.project_files import write_inside
 from fvm_hypervisor.soltest.sources import Sources
 from hypervisor.installation import read_bounded
-from localnet.contracts.forge_builds import FORGE_CACHE, MAX_BUILD_INFO_BYTES
+from localnet.contracts.source_maps import FORGE_CACHE, MAX_BUILD_INFO_BYTES
 
 _PROFILE: Final = "default"
 

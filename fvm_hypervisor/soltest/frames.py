@@ -344,7 +344,7 @@ class FrameTracer:
     """A tracer that builds frames under a set of rules; `roots` has one frame per message."""
 
     def __init__(self, rules: str) -> None:
-        from localnet.rules.installed import rules_named  # loads slowly, and most tests are not traced
+        from localnet.rules.parts import rules_named  # loads slowly, and most tests are not traced
 
         self.roots: list[CallFrame] = []
         self._open: list[CallFrame] = []

@@ -22,7 +22,7 @@ from fvm_hypervisor.soltest.viewer import TestViewer
 from hypervisor.errors import InvalidInput
 from hypervisor.gas import MILLIGAS_PER_GAS
 from localnet.calls.time_limit import OutOfTime
-from localnet.rules.installed import rules_named
+from localnet.rules.parts import rules_named
 
 _FUNCTION: Final = "function"
 

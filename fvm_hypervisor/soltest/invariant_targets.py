@@ -17,7 +17,7 @@ from fvm_hypervisor.soltest.artifact import ContractArtifact
 from fvm_hypervisor.soltest.discovery import is_reserved, signature
 from fvm_hypervisor.soltest.stage import SuiteStage, selector
 from fvm_hypervisor.soltest.values import types
-from localnet.contracts.code_patterns import CodePattern, without_metadata
+from localnet.contracts.debug_info import CodePattern, without_metadata
 
 _READING: Final = ("view", "pure")
 _ADDRESSES, _TEXTS = "address[]", "string[]"

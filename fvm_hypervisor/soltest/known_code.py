@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bridge.abi.abi import ContractInterface, selector_of, signature
 from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts, Bytecode, ContractArtifact
 from hypervisor.errors import InvalidInput
-from localnet.contracts.abi_entries import readable_interface
+from localnet.contracts.argument_texts import readable_interface
 from localnet.contracts.source_maps import instruction_numbers, spans
 from store.keccak import keccak
 

@@ -106,7 +106,8 @@ class SuiteSession:
             return None
         from fvm_hypervisor.soltest.forks.endpoints import endpoint_url
         from fvm_hypervisor.soltest.forks.remotes import Remotes
-        from localnet.fork.node_client import as_unfit_node, redacted_url
+        from localnet.fork.node_client import as_unfit_node
+        from localnet.fork.urls import redacted_url
 
         url = endpoint_url(name, self.project.rpc_endpoints, os.environ)
         self.project.consent.require_node(url, f"tests begin at the network of the node {redacted_url(name)}")

@@ -26,7 +26,7 @@ from fvm_hypervisor.soltest.table_tests import TableRun
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import MessageEnded, Tracer
-from localnet.rules.installed import rules_named
+from localnet.rules.parts import rules_named
 from store.cid import Cid
 
 

@@ -25,7 +25,7 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.precompiles import Precompile, PrecompileTable
 from hypervisor.text import printable
 from localnet.traces.console_log import CONSOLE
-from localnet.traces.decoded_calls import describe
+from localnet.traces.trace_report import describe
 from store.keccak import keccak
 
 VM: Final = EthAddress(bytes(keccak(b"hevm cheat code"))[12:])
@@ -147,7 +147,7 @@ class Names:
         return describe(self.native_call(frame), []).function
 
     def native_call(self, frame: CallFrame) -> dict[str, Any]:
-        """Return a native call as `localnet.traces.decoded_calls` reads it."""
+        """Return a native call as `localnet.traces.trace_report` reads it."""
         start, end = frame.start, frame.end
         return {
             "actor": self.actor(frame),

@@ -20,7 +20,7 @@ from fvm_hypervisor.soltest.value_text import value_text
 from hypervisor.messages.events import EventEntry
 from hypervisor.text import printable
 from hypervisor.tracing import EventEmitted
-from localnet.traces.decoded_calls import native_text
+from localnet.traces.trace_report import native_text
 
 MAX_LINES: Final = 20_000
 _MAX_SHORT: Final = 999_999

@@ -17,7 +17,7 @@ import orjson
 
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.text import printable
-from localnet.fork.node_client import redacted_url
+from localnet.fork.urls import redacted_url
 from store.keccak import keccak
 
 _TIMEOUT: Final = 60.0

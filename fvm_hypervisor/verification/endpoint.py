@@ -5,7 +5,7 @@
 - `GET /v2/contract/{chainId}/{address}`, `/v2/contract/all-chains/{address}`: a verified contract.
 - `GET /v2/contracts/{chainId}`: all verified contracts.
 
-`localnet.rpc.access` checks the host and the origin of each request first, as for JSON-RPC.
+`localnet.rpc.server.clients` checks the host and the origin of each request first, as for JSON-RPC.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from localnet.rpc.errors import RpcError
 from localnet.rpc.methods import QueryKind
 from localnet.rpc.node import Node
 from localnet.rpc.server.executors import RunQuery
-from localnet.state.contract_state import code_of
+from localnet.state.controls import code_of
 
 _LOG = logging.getLogger(__name__)
 _MAX_DISCARDED: Final = 64 << 20

@@ -39,7 +39,7 @@ class RuleSet:
     machine: str
     """An `ExecutorFactory` for machines."""
     network: str
-    """A factory for the rules of a network (`localnet.rules.installed`); not used by a machine without a network."""
+    """A factory for the rules of a network (`localnet.rules.parts`); not used by a machine without a network."""
     takes_features: bool = False
     """True if the machine may have features of ref-fvm (`versions.features`), which extend Filecoin's rules."""
     takes_labs: bool = False

@@ -67,7 +67,7 @@ MACHINE_V4 = MachineRules(
 
 
 class BaseFee(Enum):
-    """Input of the base fee of the next tipset (computed in `localnet.rules.base_fee`)."""
+    """Input of the base fee of the next tipset (computed in `localnet.rules.facts`)."""
 
     FULLNESS = "the gas used by the blocks"
     PREMIUM = "the minimum premium of the highest-paying four fifths of a block's gas (FIP-0115)"

@@ -13,9 +13,8 @@ from typing import Final
 from bridge.ethereum.addresses import EthAddress
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.types import TokenAmount
-from localnet.rules.call_request import SAME_BLOCK, BlockOverride
-from localnet.rules.installed import rules_of
-from localnet.rules.parts import NetworkRules
+from localnet.rules.facts import SAME_BLOCK, BlockOverride
+from localnet.rules.parts import NetworkRules, rules_of
 from localnet.state.controls import set_balance, set_code, set_nonce, set_storage
 
 

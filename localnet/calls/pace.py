@@ -17,7 +17,7 @@ from typing import Final
 from hypervisor.errors import HypervisorError
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.tracing import CallEnded, RuntimeEvent, StepTracer, TraceEvent, Tracer
-from localnet.rules.installed import rules_of
+from localnet.rules.parts import rules_of
 
 _STEPS: Final = 64
 """Number of events between two checks for waiting executions (less than a millisecond of instructions)."""

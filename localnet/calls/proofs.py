@@ -14,7 +14,7 @@ from bridge.filecoin.evm_state import EMPTY_CODE_HASH, EvmState
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.types import INIT_ACTOR, ActorID, TokenAmount
-from localnet.state.contract_state import nonce_of, state_with_storage, storage_of
+from localnet.state.controls import nonce_of, state_with_storage, storage_of
 from store.cid import Cid, split_cid
 from store.keccak import keccak
 from store.trees.paths import Path, PathStep, prove

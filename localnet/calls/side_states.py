@@ -31,8 +31,8 @@ from hypervisor.types import SYSTEM_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.chain.chain import Chain
 from localnet.chain.supply import supply_of
 from localnet.ledger.records import Tipset
-from localnet.rules.base_fee import BLOCK_GAS_LIMIT
-from localnet.rules.installed import rules_of
+from localnet.rules.facts import BLOCK_GAS_LIMIT
+from localnet.rules.parts import rules_of
 from localnet.state.controls import set_balance, set_code
 from store.blockstore import BlockNotFound
 from store.cid import Cid, show

@@ -26,10 +26,8 @@ from localnet.chain.admission import check_funds
 from localnet.chain.execution import apply_pending
 from localnet.errors import AllowanceExceeded, BelowInclusionCost, TransactionRefused
 from localnet.ledger.candidates import Candidate
-from localnet.rules.call_request import CallRequest
-from localnet.rules.failures import output_of
-from localnet.rules.installed import rules_of
-from localnet.rules.parts import CallOutcome, NetworkRules
+from localnet.rules.facts import CallRequest
+from localnet.rules.parts import CallOutcome, NetworkRules, output_of, rules_of
 
 T = TypeVar("T")
 

@@ -28,14 +28,12 @@ from localnet.chain.admission import from_unsigned
 from localnet.chain.execution import begin_epoch, end_epoch, execute_one, implicit_executions
 from localnet.chain.view import ChainReader
 from localnet.errors import TransactionRefused
-from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.candidates import Candidate
-from localnet.ledger.records import Execution, Tipset
-from localnet.rules.call_request import SAME_BLOCK, BlockOverride
+from localnet.ledger.records import BlockSettings, Execution, Tipset
+from localnet.rules.facts import SAME_BLOCK, BlockOverride
 from localnet.rules.filecoin import sender_of
-from localnet.rules.installed import rules_of
-from localnet.rules.parts import ImplicitResult
-from localnet.state.contract_state import nonce_of
+from localnet.rules.parts import ImplicitResult, rules_of
+from localnet.state.controls import nonce_of
 from store.blocks.buffered import BufferedStore
 from store.blocks.memory import MemoryStore
 from store.keccak import keccak

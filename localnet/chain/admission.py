@@ -40,8 +40,7 @@ from localnet.addresses import display_address
 from localnet.errors import TransactionRefused
 from localnet.ledger.candidates import NO_SIGNATURE, Candidate
 from localnet.ledger.records import IMPERSONATED, NATIVE
-from localnet.rules.installed import rules_of
-from localnet.rules.parts import MessageRules, SenderInfo
+from localnet.rules.parts import MessageRules, SenderInfo, rules_of
 from store.cid import show
 
 _BLOBS_READ: Final = 2

@@ -37,7 +37,6 @@ from localnet.chain.supply import supply_of
 from localnet.chain.view import ChainPoint, ChainReader, ChainView
 from localnet.chain.watching import Watcher
 from localnet.errors import TransactionRefused
-from localnet.ledger.block_settings import DEFAULT_SETTINGS, BlockSettings
 from localnet.ledger.blocks import NO_PRODUCER, BlockHeader, producer_of, put_messages, put_receipts, tipset_key
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.genesis import NetworkRecord
@@ -52,9 +51,17 @@ from localnet.ledger.index import (
     retained_entries,
     tipset_entries,
 )
-from localnet.ledger.records import GENESIS_PARENT, IMPERSONATED, NATIVE, Execution, Tipset
+from localnet.ledger.records import (
+    DEFAULT_SETTINGS,
+    GENESIS_PARENT,
+    IMPERSONATED,
+    NATIVE,
+    BlockSettings,
+    Execution,
+    Tipset,
+)
 from localnet.ledger.upgrades import Upgrade, Upgrades, bundle_pins, rehearse_upgrades
-from localnet.rules.installed import rules_of
+from localnet.rules.parts import rules_of
 from store.blocks.buffered import BufferedStore
 from store.blocks.memory import MemoryStore
 from store.blockstore import Blockstore
@@ -383,7 +390,7 @@ class Chain(ChainReader):
         return first_tipset(blocks, origin, self.machine.root, self.machine.context.chain_id, self.rules)
 
     def _fork_entries(self, origin: EthereumFork | None) -> dict[bytes, bytes | None]:
-        from localnet.fork.ethereum_point import forgotten_entries  # loaded for forks, and to reset them
+        from localnet.fork.ethereum_fork import forgotten_entries  # loaded for forks, and to reset them
 
         return forgotten_entries() if origin is None else origin.point.entries()
 

@@ -16,9 +16,8 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import Snapshot
 from hypervisor.messages.address import Address
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
-from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.blocks import NO_PRODUCER, BlockHeader, key_of_hash, put_messages, put_receipts
-from localnet.ledger.records import GENESIS_PARENT, Tipset
+from localnet.ledger.records import GENESIS_PARENT, BlockSettings, Tipset
 from localnet.rules.parts import NetworkRules
 from localnet.state.controls import set_balance
 from store.blockstore import Blockstore
@@ -82,7 +81,7 @@ def first_tipset(blocks: Blockstore, fork: EthereumFork, state: Cid, chain_id: i
 
 def earlier_tipset(fork: EthereumFork, block: RemoteBlock, chain_id: int, rules: NetworkRules) -> Tipset:
     """Return a block of the node as a tipset over the base state; other accounts are read from the node."""
-    from localnet.fork.ethereum_point import blob_gas_of
+    from localnet.fork.ethereum_fork import blob_gas_of
 
     point = replace(fork.point, block=block)
     excess, blob_gas_used = blob_gas_of(fork.point.chain_id, block)

@@ -26,13 +26,11 @@ from hypervisor.versions.network_versions import Receipts
 from localnet.addresses import display_address
 from localnet.chain.supply import supply_of
 from localnet.errors import TransactionRefused
-from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.genesis import NetworkRecord
-from localnet.ledger.records import IMPERSONATED, IMPLICIT, EmittedEvent, Execution, Tipset
+from localnet.ledger.records import IMPERSONATED, IMPLICIT, BlockSettings, EmittedEvent, Execution, Tipset
 from localnet.ledger.upgrades import upgrade_machine
-from localnet.rules.installed import rules_of
-from localnet.rules.parts import ImplicitResult, SenderInfo
+from localnet.rules.parts import ImplicitResult, SenderInfo, rules_of
 
 
 def begin_epoch(

@@ -1,22 +1,47 @@
-"""Read access to a network: parameters, blocks and receipts.
+"""Read access to a network: parameters, blocks, receipts and tips.
+
+Tips of a block's messages above its base fee, and the suggestion derived from them, in attoFIL per gas.
+
+Read access to a network: parameters, blocks and receipts.
 
 `BlockProduction` also builds blocks. `NetworkView` reads a network on another thread (`localnet.chain.view`).
 """
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.types import ChainEpoch, TokenAmount, whole_number
 from hypervisor.versions.overlay import Overlay
 from localnet.chain.mempool import PendingMessages
-from localnet.chain.tips import suggested_premium
 from localnet.chain.view import ChainReader, ChainView
 from localnet.deprecation import renamed
 from localnet.errors import UnknownBlock, UnknownTransaction
+from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import GENESIS_PARENT, Tipset, TransactionReceipt
 from localnet.rules.parts import NetworkRules
-from localnet.state.contract_state import nonce_of
+from localnet.state.controls import nonce_of
+
+
+def tips_of(index: ChainIndex, tipset: Tipset) -> list[tuple[int, int]]:
+    """Return (tip, gas used) of each message of a tipset, the smallest tip first, equal ones in order of execution."""
+    paid: list[tuple[int, int]] = []
+    for receipt in index.receipts(tipset):
+        message = receipt.execution.message.message
+        tip = max(0, min(message.gas_premium, message.gas_fee_cap - tipset.base_fee))
+        paid.append((tip, receipt.gas_used))
+    return sorted(paid, key=itemgetter(0))
+
+
+def suggested_premium(index: ChainIndex, head: Tipset, rules: NetworkRules) -> TokenAmount:
+    """Return the rules' premium, or the smallest tip of the head's messages if tips count and it is higher.
+
+    Source: anvil's answers to eth_maxPriorityFeePerGas, which fall back to the usual premium after an empty block.
+    """
+    paid = tips_of(index, head) if rules.fees.follows_tips else []
+    return max(rules.fees.premium, TokenAmount(paid[0][0])) if paid else rules.fees.premium
 
 
 class NetworkReader:

@@ -21,14 +21,12 @@ from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.chain.ethereum_start import earlier_tipset
 from localnet.chain.externs import ChainExterns
 from localnet.chain.supply import supply_of
-from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.blocks import BlockHeader, put_messages, put_receipts, tipset_key
 from localnet.ledger.genesis import NetworkRecord
 from localnet.ledger.index import ChainIndex
-from localnet.ledger.records import GENESIS_PARENT, Execution, Tipset, merge_receipts
-from localnet.rules.base_fee import GasBid
-from localnet.rules.installed import rules_of
-from localnet.rules.parts import NetworkRules
+from localnet.ledger.records import GENESIS_PARENT, BlockSettings, Execution, Tipset, merge_receipts
+from localnet.rules.facts import GasBid
+from localnet.rules.parts import NetworkRules, rules_of
 from store.blockstore import Blockstore
 from store.cid import Cid
 

@@ -1,15 +1,138 @@
-"""Parsing of function signatures and arguments: `transfer(address,uint256)(bool)`, `0x...`, `[1,2]`, `1.5fil`."""
+"""Parsing of ABIs, function signatures, arguments and token amounts.
+
+Validation of an untrusted ABI: malformed entries are dropped, so that the others can be used.
+
+Source: the JSON section of the Solidity ABI specification. Entries of libraries have extra types there, which no call
+uses.
+
+Parsing of token amounts that users type, such as `1.5fil`.
+
+Parsing of function signatures and arguments: `transfer(address,uint256)(bool)`, `0x...`, `[1,2]`, `1.5fil`.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from bridge.abi.abi import AbiMismatch, ContractInterface, signature
 from hypervisor.errors import InvalidInput
-from localnet.contracts.abi_entries import is_type
-from localnet.contracts.amounts import parse_amount
+from hypervisor.types import ATTO_PER_FIL, TokenAmount
+
+MAX_ENTRIES: Final = 2_000
+_KINDS: Final = ("function", "event", "error", "constructor")
+_MAX_DIMENSIONS: Final = 16
+"""Maximum nesting of tuples, and maximum number of dimensions of an array."""
+
+_MAX_TYPE_LENGTH: Final = 1_000
+"""Maximum length of a type in characters."""
+_USUAL: Final = re.compile(
+    rf"(?:u?int(?:{'|'.join(map(str, range(8, 257, 8)))})|address|bool|string|"
+    rf"bytes(?:{'|'.join(map(str, range(1, 33)))})?)(?:\[(?:[1-9][0-9]{{0,3}})?\]){{0,16}}"
+)
+"""Common types that are known to be valid, so that eth_abi (a sixth of a second to load) is not needed."""
+
+
+def readable_interface(abi: Any) -> ContractInterface:
+    """Read the interface of an ABI's JSON. Raises InvalidInput if it is not a list, or has more than 2,000 entries."""
+    if not isinstance(abi, list | tuple) or len(abi) > MAX_ENTRIES:
+        raise InvalidInput(f"an ABI is a list of at most {MAX_ENTRIES} entries")
+    return ContractInterface([entry for entry in map(_entry, abi) if entry is not None])
+
+
+def _entry(entry: Any) -> Mapping[str, Any] | None:
+    """Return an entry with all the fields that are used, None if it cannot be read."""
+    if not isinstance(entry, Mapping) or entry.get("type") not in _KINDS:
+        return None
+    name = entry.get("name", "")
+    inputs, outputs = _parameters(entry.get("inputs", []), 0), _parameters(entry.get("outputs", []), 0)
+    if not isinstance(name, str) or inputs is None or outputs is None:
+        return None
+    return {
+        "type": entry["type"],
+        "name": name,
+        "inputs": inputs,
+        "outputs": outputs,
+        "anonymous": bool(entry.get("anonymous")),
+    }
+
+
+def _parameters(items: Any, depth: int) -> list[dict[str, Any]] | None:
+    if not isinstance(items, list) or depth > _MAX_DIMENSIONS:
+        return None
+    read = [_parameter(item, depth) for item in items]
+    return None if None in read else [item for item in read if item is not None]
+
+
+def _parameter(item: Any, depth: int) -> dict[str, Any] | None:
+    if not isinstance(item, Mapping) or not isinstance(item.get("type"), str):
+        return None
+    name, kind = item.get("name", ""), item["type"]
+    inner = _parameters(item.get("components", []), depth + 1)
+    if (
+        kind.count("[") > _MAX_DIMENSIONS or len(kind) > _MAX_TYPE_LENGTH
+    ):  # eth_abi needs seconds for thousands of dimensions
+        return None
+    if not isinstance(name, str) or inner is None or not (kind.startswith("tuple") or is_type(kind)):
+        return None
+    internal = item.get("internalType")
+    more = {"internalType": internal} if isinstance(internal, str) else {}
+    return {"name": name, "type": kind, "components": inner, "indexed": bool(item.get("indexed")), **more}
+
+
+def is_type(kind: str) -> bool:
+    """Return True if the text names an ABI type that can be encoded."""
+    if _USUAL.fullmatch(kind):
+        return True
+    from eth_abi.abi import is_encodable_type
+    from eth_abi.exceptions import ParseError
+
+    try:
+        return is_encodable_type(kind)
+    except (ParseError, ValueError):
+        return False
+
+
+_UNITS: Final = {
+    "": 18, "fil": 18, "ether": 18, "eth": 18, "millifil": 15, "mfil": 15, "microfil": 12, "ufil": 12,
+    "nanofil": 9, "nfil": 9, "gwei": 9, "picofil": 6, "femtofil": 3, "attofil": 0, "afil": 0, "wei": 0,
+}  # fmt: skip
+_DECIMALS: Final = len(str(ATTO_PER_FIL)) - 1
+_AMOUNT: Final = re.compile(r"([0-9]{1,40})(?:\.([0-9]{1,18}))? ?([a-z]*)", re.ASCII | re.IGNORECASE)
+
+
+def parse_amount(text: str) -> TokenAmount:
+    """Parse `1.5fil`, `1.5` (also FIL), `20nanofil`, `1000attofil` or `1gwei` to attoFIL. Raises InvalidInput."""
+    from hypervisor.errors import InvalidInput
+
+    found = _AMOUNT.fullmatch(text.strip())
+    decimals = None if found is None else _UNITS.get(found[3].lower())
+    if re.match(r"[0-9]{41}", text.strip()):
+        raise InvalidInput(f"{text!r:.60} is too large: an amount has at most 40 digits before the point")
+    if found is None or decimals is None:
+        raise InvalidInput(f"{text!r:.60} is not an amount: expected 1.5fil, 20nanofil or 1000attofil, for example")
+    fraction = (found[2] or "").rstrip("0")
+    if len(fraction) > decimals:
+        raise InvalidInput(f"{text!r:.60} is not a whole number of attoFIL: this unit has at most {decimals} decimals")
+    return TokenAmount(int(found[1]) * 10**decimals + int(fraction.ljust(decimals, "0") or 0))
+
+
+def payment(text: str) -> TokenAmount:
+    """Parse the value of a message to attoFIL. Raises InvalidInput for a nonzero integer without a unit.
+
+    cast reads `1` as 1 wei, but `attofil` reads it as 1 FIL. The check protects users of cast from sending 10**18 times
+    the amount.
+    """
+    from hypervisor.errors import InvalidInput
+
+    amount, bare = parse_amount(text), text.strip()
+    if amount and bare.isdigit():
+        raise InvalidInput(
+            f"the amount {bare} has no unit: write {bare}fil, or {bare}wei (the meaning of {bare} in cast)"
+        )
+    return amount
+
 
 ReadAddress = Callable[[str], str]
 """Function that converts any form of address to an Ethereum address (0x)."""

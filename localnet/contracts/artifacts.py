@@ -16,10 +16,9 @@ from typing import Any, Final
 from bridge.abi.abi import ContractInterface
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import MAX_ARTIFACT_BYTES
-from localnet.contracts.abi_entries import readable_interface
-from localnet.contracts.code_patterns import CodePattern, without_metadata
+from localnet.contracts.argument_texts import readable_interface
 from localnet.contracts.contract import Artifact
-from localnet.contracts.debug_info import DebugInfo, debug_info
+from localnet.contracts.debug_info import CodePattern, DebugInfo, debug_info, without_metadata
 from store.untrusted import parse_json
 
 DEFAULT_FOLDERS: Final = (Path("out"), Path("artifacts"))

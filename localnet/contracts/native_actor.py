@@ -28,7 +28,7 @@ from localnet.accounts import Account
 from localnet.addresses import Target, filecoin_address
 from localnet.contracts.network import Messages
 from localnet.ledger.records import TransactionReceipt
-from localnet.rules.failures import native_output_of
+from localnet.rules.parts import native_output_of
 from localnet.state.actor_interfaces import StoredSchemas
 from localnet.state.controls import set_actor_code
 from localnet.state.named_code import NamedCode, schema_in_module, store_named_code, stored_interface

@@ -1,19 +1,26 @@
-"""Factory of the explorer application.
+"""The pages as an application of the node's server, and serving of a network of this process.
+
+Factory of the explorer application.
 
 Its modules are imported with the first page, which speeds up the node's start.
+
+Serving of a network of this process to a browser: `with explore(network) as url`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from localnet.network import Network
 from localnet.rpc.node import Node
 from localnet.rpc.server.executors import RunQuery
+from localnet.rpc.server.server import serving
 
 if TYPE_CHECKING:
     from localnet.explorer.site import FindSource
@@ -54,3 +61,18 @@ class _LazyApplication:
         if self._pages is None:
             self._pages = await asyncio.to_thread(self._load)
         await self._pages(scope, receive, send)
+
+
+def explore(network: Network, port: int = 0, artifacts: Sequence[Path] | None = None) -> AbstractContextManager[str]:
+    """Serve a network's pages and JSON-RPC on a thread; return the URL. Port 0 selects a free port.
+
+    The server uses the network exclusively until the end. `artifacts` are folders of compiled contracts (default: `out`
+    and `artifacts`). Raises OSError if the port is in use.
+
+    >>> from urllib.request import urlopen
+    >>> from localnet import Network, explore
+    >>> with Network() as network, explore(network) as url:
+    ...     urlopen(f"{url}/epoch/0").status
+    200
+    """
+    return serving(network, port, pages=explorer(artifacts))

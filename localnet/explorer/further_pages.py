@@ -11,8 +11,7 @@ from itertools import islice
 from typing import Final
 
 from hypervisor.versions.network_versions import versions_after
-from localnet.explorer.actors import show_actor, show_actors
-from localnet.explorer.call_pages import show_call_forms
+from localnet.explorer.actors import show_actor, show_actors, show_call_forms, show_proof, show_source, show_state
 from localnet.explorer.epochs import show_block, show_epoch
 from localnet.explorer.messages import (
     requested_receipt,
@@ -26,20 +25,20 @@ from localnet.explorer.messages import (
     show_message,
     show_message_by_cid,
 )
-from localnet.explorer.responses import (
+from localnet.explorer.search import show_search
+from localnet.explorer.site import (
     DeferredResponse,
+    MakeVector,
+    NoVector,
     PageError,
     PageRequest,
     PageResponse,
+    Site,
     collected_text,
     not_found,
     page_route,
     parse_number,
 )
-from localnet.explorer.search import show_search
-from localnet.explorer.site import MakeVector, NoVector, Site
-from localnet.explorer.source_pages import show_source
-from localnet.explorer.state_pages import show_proof, show_state
 from localnet.ledger.records import GENESIS_PARENT, Tipset
 from localnet.rpc.methods import QueryKind
 from localnet.rpc.node import NodeReader

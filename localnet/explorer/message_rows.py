@@ -16,13 +16,12 @@ from hypervisor.messages.message import Message
 from hypervisor.types import EAM_NAMESPACE, ActorID
 from localnet.addresses import display_address
 from localnet.contracts.named_interface import NamedInterface
-from localnet.explorer.rendering import show_address
-from localnet.explorer.site import Site
+from localnet.explorer.site import Site, show_address
 from localnet.ledger.records import EmittedEvent, TransactionReceipt
 from localnet.rpc.node import NodeReader
-from localnet.rules.failures import exit_text
+from localnet.rules.parts import exit_text
 from localnet.state.actor_interfaces import StoredSchemas
-from localnet.traces.decoded_calls import event_text
+from localnet.traces.trace_report import event_text
 from store.cid import CBOR
 from store.schema import Schema
 

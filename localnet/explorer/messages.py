@@ -1,4 +1,15 @@
-"""The page of a message: the reason of a failure, the calls on both runtimes, events and gas.
+"""Pages of messages: calls on both runtimes, events, and formats to copy.
+
+A decoded call tree as collapsible rows: the `<details>` elements that each row opens and closes.
+
+Rows below the depth `MAX_DEPTH` are flat and state their depth, because browsers limit the depth of a page. The code is
+iterative, since calls can be 1,024 deep.
+
+Code that reproduces a message: a cast command, a Python test, and a Solidity test.
+
+The code contains fixed text and hex only, so untrusted text cannot enter it.
+
+The page of a message: the reason of a failure, the calls on both runtimes, events and gas.
 
 The message is executed again for each page, on its original state; traces are not stored. The implicit messages of an
 epoch, rewards and cron, have the same kind of page.
@@ -8,42 +19,234 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any, Final
 
+from bridge.ethereum.addresses import checksummed
 from hypervisor.exit_codes import exit_meaning
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.text import printable
 from localnet.contracts.artifacts import ArtifactFolders
 from localnet.contracts.named_interface import NamedInterface
-from localnet.explorer.call_rows import MAX_DEPTH, PAGE, CallRow, call_rows, calls_in_order, caught
-from localnet.explorer.copies import formats, reproduction
-from localnet.explorer.epochs import read_cid
-from localnet.explorer.forked_pages import forked_transaction_page
+from localnet.explorer.epochs import forked_transaction_page, read_cid
 from localnet.explorer.message_rows import EventRow, EventRows, RowBuilder
-from localnet.explorer.responses import (
+from localnet.explorer.site import (
     COLLECTED_REMEDY,
     SVG,
     PageRequest,
     PageResponse,
+    Site,
     collected_text,
     malformed,
     not_found,
     parse_number,
     quote_value,
 )
-from localnet.explorer.site import Site
 from localnet.ledger.call_tree import all_charges
 from localnet.ledger.records import TransactionReceipt
 from localnet.rpc.errors import RpcError
 from localnet.rpc.filecoin.chain import receipt_of
 from localnet.rpc.node import NodeReader
+from localnet.rpc.shapes import transaction_json
 from localnet.rpc.values import hash32
-from localnet.traces.call_places import InstructionPlaces, add_lines, call_places, failure_line
-from localnet.traces.called_interfaces import called_interfaces
+from localnet.traces.call_places import InstructionPlaces, add_lines, call_places, called_interfaces, failure_line
+from localnet.traces.console_log import is_log, line_of
 from localnet.traces.trace import epoch_trace, recorded_call, trace
 from localnet.traces.trace_report import PART_OF, decode_calls, explain_trace, flame, has_failed
 from store.cid import show
+
+MAX_DEPTH: Final = 32
+PAGE: Final = 250
+"""Maximum number of calls on one page."""
+_UNFOLDED: Final = 60
+"""Number of calls up to which all are expanded initially; above it, only failed ones and the first two levels."""
+
+
+@dataclass(slots=True)
+class CallRow:
+    """The row of a call. `index` is its number in call order; `share` is its percentage of the message's gas."""
+
+    index: int
+    depth: int
+    call: Mapping[str, Any]
+    inner: int
+    failed: bool
+    cause: bool
+    share: float
+    log: str = ""
+    opens: bool = False
+    unfolded: bool = False
+    closes: int = 0
+
+
+def call_rows(report: Mapping[str, Any], first: int = 0, limit: int = PAGE) -> tuple[list[CallRow], int]:
+    """Return the rows of calls from `first` on, in execution order, and the total number of calls."""
+    gas = max(1, int(report.get("gasUsed") or sum(call["gas"] for call in report["calls"])))
+    cause, flat = _cause(report), calls_in_order(report["calls"])
+    rows = [
+        CallRow(
+            first + number,
+            depth,
+            call,
+            len(call["calls"]),
+            has_failed(call),
+            call is cause,
+            100 * call["gas"] / gas,
+            line_of(call) if is_log(call["to"]) else "",
+        )
+        for number, (depth, call) in enumerate(flat[first : first + limit])
+    ]
+    _nest(rows, all_open=len(flat) <= _UNFOLDED)
+    return rows, len(flat)
+
+
+def caught(calls: Sequence[Mapping[str, Any]], limit: int = 5) -> list[tuple[int, Mapping[str, Any]]]:
+    """Return the innermost failed calls with their positions; in a successful message, these failures were caught."""
+    return [
+        (index, call)
+        for index, (_, call) in enumerate(calls_in_order(calls))
+        if has_failed(call) and not any(has_failed(below) for below in call["calls"])
+    ][:limit]
+
+
+def calls_in_order(calls: Sequence[Mapping[str, Any]]) -> list[tuple[int, Mapping[str, Any]]]:
+    """Return all calls with their depths in preorder; a call's number is its position in the list."""
+    found: list[tuple[int, Mapping[str, Any]]] = []
+    todo = [(0, call) for call in reversed(calls)]
+    while todo:
+        depth, call = todo.pop()
+        found.append((depth, call))
+        todo.extend((depth + 1, below) for below in reversed(call["calls"]))
+    return found
+
+
+def _cause(report: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the call that explains a failure."""
+    found, calls = None, report["calls"]
+    why = report.get("why")
+    for step in why["path"] if why else ():
+        found, calls = calls[step], calls[step]["calls"]
+    return found
+
+
+def _nest(rows: Sequence[CallRow], *, all_open: bool) -> None:
+    """Mark the rows that open a fold, and the number of folds that end after each row."""
+    open_depths: list[int] = []
+    for number, row in enumerate(rows):
+        below = rows[number + 1].depth if number + 1 < len(rows) else -1
+        if row.inner and below > row.depth and row.depth < MAX_DEPTH:
+            row.opens = True
+            row.unfolded = all_open or row.failed or row.depth < 2
+            open_depths.append(row.depth)
+        while open_depths and below <= open_depths[-1]:
+            open_depths.pop()
+            row.closes += 1
+
+
+NAMES: Final = {"cast": "cast command", "python": "Python test", "solidity": "Solidity test"}
+"""Formats offered for copying, with the label of each button."""
+
+
+def formats(receipt: TransactionReceipt) -> dict[str, str]:
+    """Return the available formats with their labels; Ethereum tools cannot send methods of native actors."""
+    return NAMES if _is_ethereum(receipt) else {"python": NAMES["python"]}
+
+
+def reproduction(receipt: TransactionReceipt, name: str, url: str) -> str | None:
+    """Return the text to copy; None if the format `name` is not available."""
+    if name not in formats(receipt):
+        return None
+    match name:
+        case "cast":
+            return _cast(receipt, url)
+        case "python":
+            return _python(receipt)
+        case _:
+            return _solidity(receipt, url)
+
+
+def _is_ethereum(receipt: TransactionReceipt) -> bool:
+    """Return True if Ethereum's tools can send the message: its sender has a delegated address."""
+    return receipt.execution.message.message.from_.namespace() is not None
+
+
+def _data(receipt: TransactionReceipt) -> bytes:
+    return bytes.fromhex(transaction_json(receipt)["input"][2:])
+
+
+def _cast(receipt: TransactionReceipt, url: str) -> str:
+    execution, data = receipt.execution, _data(receipt)
+    to = "--create" if execution.to is None else checksummed(execution.to)
+    parts = [f"cast send --rpc-url {url} --from {checksummed(execution.sender)} --unlocked"]
+    parts.append(f"--gas-limit {execution.message.message.gas_limit}")
+    if execution.message.message.value:
+        parts.append(f"--value {execution.message.message.value}")
+    parts.append(f"{to} 0x{data.hex()}" if data else to)
+    return " ".join(parts)
+
+
+def _python(receipt: TransactionReceipt) -> str:
+    execution, message = receipt.execution, receipt.execution.message.message
+    ethereum = _is_ethereum(receipt)
+    target = "None" if execution.to is None else f'"{checksummed(execution.to)}"'
+    if ethereum:
+        call = (
+            f'network.send({target}, {message.value}, bytes.fromhex("{_data(receipt).hex()}"), '
+            f'sender="{checksummed(execution.sender)}", gas_limit={message.gas_limit})'
+        )
+    else:
+        call = (
+            f'network.send_native("{message.to}", {message.method}, bytes.fromhex("{message.params.hex()}"), '
+            f'value={message.value}, sender="{message.from_}", gas_limit={message.gas_limit})'
+        )
+    lines = ["from localnet import Network", ""]
+    if not receipt.succeeded:
+        lines = ["import pytest", "", "from localnet import Network, TransactionFailed", ""]
+    lines += [
+        "",
+        "def test_the_message() -> None:",
+        "    with Network() as network:  # or the chain's folder, or Network.fork(url)",
+        *(["        with pytest.raises(TransactionFailed):"] if not receipt.succeeded else []),
+        f"        {'' if receipt.succeeded else '    '}{call}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _solidity(receipt: TransactionReceipt, url: str) -> str:
+    execution, data = receipt.execution, _data(receipt)
+    value = execution.message.message.value
+    if execution.to is None:
+        act = (
+            f'        bytes memory code = hex"{data.hex()}";\n'
+            "        address created;\n"
+            f"        assembly {{ created := create({value}, add(code, 32), mload(code)) }}\n"
+            f"        assert{'True' if receipt.succeeded else 'False'}(created != address(0));"
+        )
+    else:
+        options = f"{{value: {value}}}" if value else ""
+        act = (
+            f'        (bool ok,) = {checksummed(execution.to)}.call{options}(hex"{data.hex()}");\n'
+            f"        assert{'True' if receipt.succeeded else 'False'}(ok);"
+        )
+    return f"""// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.20;
+
+import {{Test}} from "forge-std/Test.sol";
+
+contract MessageTest is Test {{
+    function setUp() public {{
+        vm.createSelectFork("{url}", {max(0, receipt.block_number - 1)});
+    }}
+
+    function test_TheMessage() public {{
+        vm.prank({checksummed(execution.sender)});
+{act}
+    }}
+}}
+"""
+
 
 _MAX_EVENTS: Final = 1_000
 _PLAIN: Final = "text/plain; charset=utf-8"

@@ -1,8 +1,8 @@
 """The explorer as an ASGI application: routes a path to its view, and renders errors.
 
 It serves GET and HEAD. A view runs on a query thread, like a JSON-RPC query, and is cancelled when the browser
-disconnects. Hosts and origins are checked before (`localnet.rpc.access`). Pages run one script, the explorer's own, and
-load nothing from other hosts; the headers below let a browser enforce that.
+disconnects. Hosts and origins are checked before (`localnet.rpc.server.clients`). Pages run one script, the explorer's
+own, and load nothing from other hosts; the headers below let a browser enforce that.
 """
 
 from __future__ import annotations
@@ -19,26 +19,28 @@ from starlette.types import Receive, Scope, Send
 
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.versions.network_versions import network_version_row
-from localnet.chain.finding import MAX_TIPSETS, receipts_back, tipsets_back
+from localnet.chain.logs import MAX_TIPSETS, receipts_back, tipsets_back
 from localnet.errors import UnknownBlock, UnknownTransaction
 from localnet.explorer.message_rows import RowBuilder
-from localnet.explorer.rendering import ASSETS, asset, render
-from localnet.explorer.responses import (
+from localnet.explorer.site import (
+    ASSETS,
     DeferredResponse,
     PageError,
     PageRequest,
     PageResponse,
     PageRoute,
+    Site,
+    asset,
     malformed,
     not_found,
     page_route,
+    render,
 )
-from localnet.explorer.site import Site
 from localnet.ledger.records import Tipset
 from localnet.rpc.errors import RpcError
 from localnet.rpc.methods import QueryKind
 from localnet.rpc.node import NodeReader
-from localnet.rpc.requesting_client import cancel_on_disconnect
+from localnet.rpc.server.clients import cancel_on_disconnect
 from localnet.rpc.server.executors import RunQuery
 from store.blockstore import StoreError
 

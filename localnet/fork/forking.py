@@ -1,4 +1,8 @@
-"""Forks of another network: the fork point, read from a node, and later requests to that node.
+"""Forks of another network, and blocks of its node's store.
+
+Blocks of a node's store, by `Filecoin.ChainReadObj`: the remote side of a `store.blocks.overlay.RemoteStore`.
+
+Forks of another network: the fork point, read from a node, and later requests to that node.
 
 State blocks are read with `Filecoin.ChainReadObj` on first access, so forking a network with hundreds of gigabytes of
 state takes seconds. Every request is a method of Lotus nodes. Blocks are checked against their CIDs; the node's other
@@ -7,6 +11,9 @@ responses (head, fees, past randomness) are trusted.
 
 from __future__ import annotations
 
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -20,10 +27,17 @@ from hypervisor.machine.rules import canonical_rules
 from hypervisor.types import ChainEpoch, TokenAmount
 from hypervisor.versions.network_versions import network_version
 from hypervisor.versions.overlay import Overlay
-from localnet.fork.node_blocks import read_block
-from localnet.fork.node_client import NodeClient, NodeError, NotCached, UnfitNode, as_unfit_node, redacted_url
+from localnet.fork.node_client import (
+    FORK_REQUESTS,
+    NodeClient,
+    NodeError,
+    NotCached,
+    OnWait,
+    RequestOptions,
+    UnfitNode,
+    as_unfit_node,
+)
 from localnet.fork.remote_chain import is_local
-from localnet.fork.request_options import FORK_REQUESTS, RequestOptions
 from localnet.fork.response_cache import NODE, ResponseCache, cache_file, cached_chain_id
 from localnet.fork.response_values import (
     amount,
@@ -37,14 +51,76 @@ from localnet.fork.response_values import (
     text,
     tipset_blocks,
 )
-from localnet.fork.timed_socket import OnWait
+from localnet.fork.urls import redacted_url
 from localnet.ledger.blocks import tipset_key
 from localnet.ledger.index import first_entries
-from store.blocks.overlay import RemoteStore
+from store.blocks.overlay import RemoteStore, RemoteUnavailable
 from store.blockstore import Store
-from store.cid import Cid, show
+from store.cid import Cid, has_digest, show
 from store.codec import decode, encode, link, unlink
 from store.roots import HEAD
+
+_BLOCKS: Final = "blocks"
+"""The block of cache entries that are identified by a CID."""
+_NO_BLOCK: Final = ("could not find", "not found")
+"""Texts by which nodes report a missing block."""
+
+
+class NodeBlocks:
+    """A `store.blocks.overlay.Remote` that reads blocks from a node. The client is closed by its owner."""
+
+    def __init__(self, client: NodeClient, watch: Callable[[int], None] = lambda _count: None) -> None:
+        """Create the remote; `watch` gets the number of requested blocks."""
+        self._client, self._watch = client, watch
+        self.requested = 0
+        self._fetched: list[tuple[Cid, bytes]] = []
+
+    def block(self, cid: Cid) -> bytes | None:
+        """Request the bytes of a CID from the node; None if it does not have them. Raises RemoteUnavailable."""
+        self.requested += 1
+        self._watch(self.requested)
+        data = read_block(self._client, cid)
+        if data is not None:
+            self._fetched.append((cid, data))
+        return data
+
+    def take(self) -> tuple[tuple[Cid, bytes], ...]:
+        """Return the blocks fetched since the last call, unchecked."""
+        fetched = tuple(self._fetched)
+        self._fetched.clear()
+        return fetched
+
+    def close(self) -> None:
+        """Do nothing: another owner closes the client."""
+
+
+def read_block(client: NodeClient, cid: Cid) -> bytes | None:
+    """Return the bytes of a CID from the client's cache or its node; None if the node does not have them.
+
+    Raises RemoteUnavailable. Cached bytes match the CID; others are not verified.
+    """
+    name = show(cid)
+    cached = client.cache.get(_BLOCKS, name)
+    data = b"" if cached is None else b64decode(cached)
+    if cached is not None and has_digest(cid, data):
+        return data
+    try:
+        response = client.request("Filecoin.ChainReadObj", cid_json(cid))
+        data = b64decode(response, validate=True)
+        if has_digest(cid, data):
+            client.cache.put(_BLOCKS, name, response)
+        return data
+    except NotCached:
+        raise RemoteUnavailable(
+            str(NotCached(client.name, f"block {name}", client.cache.missing(_BLOCKS, name)))
+        ) from None
+    except NodeError as error:
+        if error.answered and any(text in str(error) for text in _NO_BLOCK):
+            return None
+        raise RemoteUnavailable(f"block {name} is not stored here, and {error}") from None
+    except (Base64Error, TypeError, ValueError):
+        raise RemoteUnavailable(f"block {name} is not stored here, and {client.name} did not return base64") from None
+
 
 _FORK: Final = b"fork"
 _ANSWER: Final = b"fork/"

@@ -1,14 +1,31 @@
-"""A JSON-RPC client of a node over HTTP, with one connection per thread. Used by commands and forks.
+"""A JSON-RPC client of a node: requests, options, and timeouts.
+
+A socket with one deadline for a whole HTTP exchange, so that a slow sender cannot exceed the timeout.
+
+Like urllib3 and httpx, `http.client` has a timeout per read only. It calls `makefile`, `sendall` and `close` of a
+socket, which this class provides.
+
+Options for the requests that a fork sends to its node: timeout, retries, rate limit and headers.
+
+The options and their defaults are anvil's (crates/anvil/src/config.rs). Rate-limit errors are recognised by the
+error codes and messages of large RPC providers.
+
+A JSON-RPC client of a node over HTTP, with one connection per thread. Used by commands and forks.
 
 Responses are untrusted: callers validate them.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
-from collections.abc import Callable, Iterator
+import re
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from threading import Lock, local
@@ -19,15 +36,188 @@ from weakref import WeakSet, finalize
 
 from hypervisor.errors import InvalidInput
 from localnet.errors import NodeError as NodeError
-from localnet.fork.request_options import RequestOptions, Retries, is_rate_limited, is_temporary, seconds_after
 from localnet.fork.response_cache import ResponseCache
-from localnet.fork.timed_socket import OnWait, TimedSocket
 from localnet.fork.urls import redacted_url
 from store.untrusted import parse_json
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
-    from socket import socket
+
+_WAIT_INTERVAL: Final = 3.0
+"""Seconds without data after which `on_wait` is called, repeatedly."""
+
+OnWait = Callable[[float], None]
+"""Receives the seconds that a running exchange has taken so far."""
+
+
+class TimedSocket:
+    """A socket with a deadline per exchange, set by `begin`; later operations raise TimeoutError."""
+
+    def __init__(self, inner: socket.socket, on_wait: OnWait | None = None) -> None:
+        self._inner, self._on_wait = inner, on_wait
+        self._began = self._end = 0.0
+        self._readers = 0
+        self._closed = False
+
+    def begin(self, began: float, seconds: float) -> None:
+        """Limit the time of the exchange that started at a monotonic time."""
+        self._began, self._end = began, began + seconds
+
+    def sendall(self, data: Any) -> None:
+        """Send all data within the remaining time."""
+        self._inner.settimeout(self._remaining())
+        self._inner.sendall(data)
+
+    def recv_into(self, buffer: Any) -> int:
+        """Receive data within the remaining time."""
+        while True:
+            rest = self._remaining()
+            self._inner.settimeout(rest if self._on_wait is None else min(rest, _WAIT_INTERVAL))
+            try:
+                return self._inner.recv_into(buffer)
+            except TimeoutError:
+                if self._on_wait is not None:
+                    self._on_wait(time.monotonic() - self._began)
+
+    def makefile(self, mode: str, *_: Any) -> io.BufferedReader:
+        """Return a reader of the response. Closing it leaves the socket open."""
+        assert mode == "rb", "http.client writes by sendall"
+        self._readers += 1
+        return io.BufferedReader(_Reader(self))
+
+    def close(self) -> None:
+        """Close the connection after open readers are closed, as a socket does."""
+        self._closed = True
+        if not self._readers:
+            self._inner.close()
+
+    def release(self) -> None:
+        """Count a closed reader; close the connection after the last one if `close` was called."""
+        self._readers -= 1
+        if self._closed:
+            self.close()
+
+    def _remaining(self) -> float:
+        rest = self._end - time.monotonic()
+        if rest <= 0:
+            raise TimeoutError("timed out")
+        return rest
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, connection: TimedSocket) -> None:
+        self._connection = connection
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            self._connection.release()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._connection.recv_into(buffer)
+
+
+_COST: Final = 17
+"""Average cost of a request in compute units, anvil's estimate."""
+_RETRIED: Final = frozenset({429, 502, 503, 504})
+_RATE_WORDS: Final = re.compile(
+    r"rate.?limit|rate exceeded|request limit|too many requests|credits limited|compute units|request count exceeded",
+    re.IGNORECASE,
+)
+_MAX_WAIT: Final = 60.0
+"""Maximum number of seconds between two attempts, which also limits a node's `Retry-After`."""
+_HEADER: Final = re.compile(r"\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*:\s*([\x20-\x7e\t]*?)\s*")
+_SET_BY_CLIENT: Final = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection"})
+
+
+@dataclass(frozen=True, slots=True)
+class RequestOptions:
+    """Timeout in seconds for one attempt, number of retries, seconds before the first retry, and HTTP headers.
+
+    After a node has rate-limited a request, requests are limited to `compute_units` per second, with 17 units for each
+    request; None sets no limit. With `offline`, no request is sent: responses come from the cache.
+    """
+
+    timeout: float = 45.0
+    retries: int = 5
+    backoff: float = 1.0
+    compute_units: int | None = 330
+    headers: tuple[tuple[str, str], ...] = ()
+    offline: bool = False
+
+
+FORK_REQUESTS: Final = RequestOptions()
+OFFLINE: Final = RequestOptions(offline=True)
+
+
+def header(text: str) -> tuple[str, str]:
+    """Parse an HTTP header, `Name: value`. Raises InvalidInput."""
+    found = _HEADER.fullmatch(text)
+    if found is None:
+        raise InvalidInput(f"'{text.partition(':')[0]:.40}' is not an HTTP header: write it as 'Name: value'")
+    if found[1].lower() in _SET_BY_CLIENT:
+        raise InvalidInput(f"the header {found[1]} is set automatically: omit it")
+    return found[1], found[2]
+
+
+def headers(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Parse several HTTP headers. Raises InvalidInput."""
+    return tuple(header(text) for text in texts)
+
+
+def is_rate_limited(error: Mapping[str, Any]) -> bool:
+    """Return True if a JSON-RPC error means that the client exceeded the node's rate limit."""
+    return (
+        error.get("code") == HTTPStatus.TOO_MANY_REQUESTS or _RATE_WORDS.search(str(error.get("message"))) is not None
+    )
+
+
+def is_temporary(status: int) -> bool:
+    """Return True if an HTTP status asks the client to try again later."""
+    return status in _RETRIED
+
+
+class Retries:
+    """Delays between the attempts of one client. Thread-safe."""
+
+    def __init__(self, options: RequestOptions) -> None:
+        self._options = options
+        self._lock = Lock()
+        self._next: float | None = None
+        """Monotonic time of the next request; None until the node first rate-limits a request."""
+
+    def wait_for_turn(self) -> None:
+        """Sleep until the rate limit allows another request."""
+        if self._next is None or self._options.compute_units is None:
+            return
+        with self._lock:
+            now = time.monotonic()
+            turn = max(now, self._next)
+            self._next = turn + _COST / self._options.compute_units
+        time.sleep(turn - now)
+
+    def wait_for_retry(self, attempt: int, after: float | None, *, limited: bool) -> bool:
+        """Sleep before another attempt; return False if `attempt` (0 for the first one) was the last.
+
+        `after` is the delay in seconds that the node requests. `limited` is True if the node rate-limited the request.
+        """
+        if attempt >= self._options.retries:
+            return False
+        if limited:
+            with self._lock:
+                self._next = self._next or time.monotonic()
+        wait = self._options.backoff * 2**attempt if after is None else after
+        time.sleep(min(wait, _MAX_WAIT))
+        return True
+
+
+def seconds_after(value: str | None) -> float | None:
+    """Parse the header `Retry-After` in seconds; None for a date or a missing header."""
+    return float(value) if value is not None and re.fullmatch(r"[0-9]{1,6}", value.strip()) else None
+
 
 T = TypeVar("T")
 
@@ -229,7 +419,7 @@ class NodeClient:
     def _exchange(self, connection: HTTPConnection, body: str, began: float) -> bytes:
         if connection.sock is None:
             connection.connect()
-            connection.sock = TimedSocket(cast("socket", connection.sock), self._on_wait)
+            connection.sock = TimedSocket(cast("socket.socket", connection.sock), self._on_wait)
         cast(TimedSocket, connection.sock).begin(began, self._options.timeout)
         own = {"content-type": "application/json", **dict(self._options.headers)}
         connection.request("POST", self._path, body, own)

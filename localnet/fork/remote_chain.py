@@ -20,11 +20,9 @@ from typing import Any, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
-from localnet.fork.node_client import NodeClient, NodeError, NotCached
-from localnet.fork.request_options import FORK_REQUESTS, RequestOptions
+from localnet.fork.node_client import FORK_REQUESTS, NodeClient, NodeError, NotCached, OnWait, RequestOptions
 from localnet.fork.response_cache import NODE, ResponseCache, cache_file, cached_chain_id
 from localnet.fork.response_values import bytes_of, quantity, text, unsigned, word_of
-from localnet.fork.timed_socket import OnWait
 from store.untrusted import parse_json
 
 T = TypeVar("T")

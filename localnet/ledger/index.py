@@ -1,4 +1,11 @@
-"""The chain's index: heights, block hashes, transaction hashes, executions, all in the same store as the blocks.
+"""The chain's index, with a cache of decoded logs.
+
+A cache of the decoded logs of recently requested tipsets, limited by memory.
+
+The key of an entry is the tipset's block and the receipts root, which commits to the events. So a height that is
+rebuilt after a reorganisation gets its own entry.
+
+The chain's index: heights, block hashes, transaction hashes, executions, all in the same store as the blocks.
 
 Every height up to the head has an entry, including null rounds. Reverting to an earlier tipset only moves the head:
 entries above it, and hashes of tipsets that are no longer on the chain, count as absent. So nothing has to be deleted,
@@ -26,7 +33,6 @@ from typing import Final
 from bridge.ethereum.blobs import BlobSidecar, versioned_hash
 from hypervisor.bounded_cache import BoundedCache
 from localnet.ledger.genesis import NetworkRecord
-from localnet.ledger.log_cache import LogCache
 from localnet.ledger.records import (
     GENESIS_PARENT,
     Execution,
@@ -37,7 +43,40 @@ from localnet.ledger.records import (
     decode_height,
 )
 from store.blockstore import Store, StoreCorrupt
+from store.cid import Cid
 from store.codec import decode, encode
+
+MAX_BYTES: Final = 32 << 20
+"""Maximum size of the cached logs in bytes, including their transactions."""
+_LOG_OBJECTS: Final = 2_000
+"""Estimated size in bytes of the objects of a log and its receipt, without their data."""
+
+_Name = tuple[Cid, Cid]
+
+
+class LogCache:
+    """A cache of logs by tipset; evicts the oldest first."""
+
+    def __init__(self, limit: int = MAX_BYTES) -> None:
+        self._cache = BoundedCache[_Name, tuple[FoundLog, ...]](limit)
+
+    def get(self, tipset: Tipset) -> tuple[FoundLog, ...] | None:
+        """Return the logs of a tipset, None if they are not cached."""
+        return self._cache.get(_name(tipset))
+
+    def put(self, tipset: Tipset, logs: tuple[FoundLog, ...]) -> None:
+        """Add the logs of a tipset, evicting others if necessary."""
+        self._cache.put(_name(tipset), logs, sum(_weight(found) for found in logs))
+
+
+def _name(tipset: Tipset) -> _Name:
+    return tipset.block, tipset.receipts
+
+
+def _weight(found: FoundLog) -> int:
+    receipt, _, emitted = found
+    return _LOG_OBJECTS + len(receipt.execution.message.message.params) + len(emitted.log.data)
+
 
 MAX_DECODED: Final = 16 << 20
 """Maximum size in bytes of cached height entries: 4,500 small blocks, more than a log query spans."""

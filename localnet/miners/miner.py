@@ -23,9 +23,7 @@ from hypervisor.types import ATTO_PER_FIL, POWER_ACTOR, ActorID, ChainEpoch, Met
 from localnet.accounts import BLS_ACCOUNT, Account
 from localnet.ledger.index import miners_entries
 from localnet.miners import onboarding
-from localnet.miners.datacap import allocate
-from localnet.miners.network import MinerNetwork
-from localnet.miners.onboarding import NewSector, Piece
+from localnet.miners.onboarding import MinerNetwork, NewSector, Piece, allocate
 from localnet.miners.policy import DEADLINE, MAX_SECTORS, PROVING_PERIOD, SECTORS_REMEDY
 from store.blockstore import get_object
 from store.codec import encode

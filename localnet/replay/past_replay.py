@@ -16,12 +16,11 @@ from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.message import Receipt
 from hypervisor.versions.overlay import Overlay
-from localnet.chain.tipset_sources import PastTipset, SourceSupply, TipsetSource, machine_for, read_past_tipset
 from localnet.fork.node_client import NodeError
 from localnet.ledger.headers import TipsetHeaders, read_receipts, read_tipset
 from localnet.replay.folder_source import FolderSource, RulesMismatch
 from localnet.replay.replay import TipsetReplay, close_folder, heights, replay
-from localnet.replay.sources import NodeSource
+from localnet.replay.sources import NodeSource, PastTipset, SourceSupply, TipsetSource, machine_for, read_past_tipset
 from localnet.replay.tipset_execution import TipsetOutcome, execute_tipset
 from store.blocks.overlay import OverlayStore, RemoteUnavailable
 from store.blockstore import Store, StoreError

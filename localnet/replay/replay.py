@@ -23,14 +23,13 @@ from localnet.chain.ethereum_start import resume_fork
 from localnet.chain.execution import begin_epoch, end_epoch, execute, implicit_executions
 from localnet.chain.externs import ChainExterns
 from localnet.fork.account_origin import AccountBlocks
-from localnet.fork.ethereum_fork import connect
-from localnet.fork.ethereum_point import recorded_point
+from localnet.fork.ethereum_fork import connect, recorded_point
 from localnet.fork.forking import Origin, recorded_fork
 from localnet.ledger.blocks import producer_of, put_receipts
 from localnet.ledger.candidates import Candidate, candidate_of
 from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import GENESIS_PARENT, Execution, Tipset
-from localnet.rules.installed import rules_named, rules_of
+from localnet.rules.parts import rules_named, rules_of
 from store.blocks.buffered import BufferedStore
 from store.blocks.memory import MemoryStore
 from store.blocks.overlay import OverlayStore, RemoteStore

@@ -1,5 +1,14 @@
 """The table of all JSON-RPC methods by name.
 
+Further names of methods in Lotus and Forest.
+
+Each method of Ethereum that they serve has a second name with the prefix `Filecoin.`. In Forest, Filecoin's variants of
+these methods have a second name with the prefix `eth_`. Sources: lotus api/eth_aliases.go, Forest's OpenRPC snapshots.
+
+Modules of methods that are loaded on the first request for one of them (`method_table`).
+
+The table of all JSON-RPC methods by name.
+
 The methods that wallets and tools call first are loaded at startup. The others (`further_methods`) are loaded when one
 of them is first called, because loading them takes a third of the node's startup time.
 """
@@ -7,26 +16,79 @@ of them is first called, because loading them takes a third of the node's startu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from importlib import import_module
 from types import ModuleType
 from typing import Final
 
-from localnet.rpc import accounts_at, info, pool, raw_transactions, socket_methods
+from localnet.rpc import socket_methods
 from localnet.rpc.eth import blocks, logs, node_info, state, transactions
-from localnet.rpc.lotus_names import with_lotus_names
 from localnet.rpc.methods import Method
 
-_FIRST: Final[tuple[ModuleType, ...]] = (
-    info,
-    state,
-    accounts_at,
-    blocks,
-    transactions,
-    node_info,
-    logs,
-    raw_transactions,
-    pool,
-    socket_methods,
+_ETHEREUM: Final = """
+    accounts baseFee blockNumber call chainId estimateGas feeHistory gasPrice getBalance getBlockByHash
+    getBlockByNumber getBlockReceipts getBlockTransactionCountByHash getBlockTransactionCountByNumber getCode
+    getFilterChanges getFilterLogs getLogs getStorageAt getTransactionByBlockHashAndIndex
+    getTransactionByBlockNumberAndIndex getTransactionByHash getTransactionCount getTransactionReceipt
+    maxPriorityFeePerGas newBlockFilter newFilter newPendingTransactionFilter protocolVersion sendRawTransaction
+    subscribe syncing uninstallFilter unsubscribe
+"""
+_TRACES: Final = "block filter replayBlockTransactions transaction"
+
+_FILECOINS: Final = """
+    getBlockReceiptsLimited getMessageCidByTransactionHash getTransactionByHashLimited getTransactionHashByCid
+    getTransactionReceiptLimited
+"""
+
+
+def _with_prefix(name: str) -> str:
+    return f"Filecoin.Eth{name[0].upper()}{name[1:]}"
+
+
+LOTUS_NAMES: Final = {
+    **{f"eth_{name}": (_with_prefix(name),) for name in _ETHEREUM.split()},
+    **{_with_prefix(name): (f"eth_{name}",) for name in _FILECOINS.split()},
+    **{f"trace_{name}": (f"Filecoin.EthTrace{name[0].upper()}{name[1:]}",) for name in _TRACES.split()},
+    "eth_sendRawTransaction": (
+        "Filecoin.EthSendRawTransaction",
+        "Filecoin.EthSendRawTransactionUntrusted",
+        "eth_sendRawTransactionUntrusted",
+    ),
+    "trace_call": ("Forest.EthTraceCall",),
+    "debug_traceTransaction": ("Forest.EthDebugTraceTransaction",),
+    "net_version": ("Filecoin.NetVersion",),
+    "net_listening": ("Filecoin.NetListening",),
+    "web3_clientVersion": ("Filecoin.Web3ClientVersion",),
+}
+"""The further names of a method."""
+
+
+def with_lotus_names(rows: Iterable[Method]) -> list[Method]:
+    """Return the rows with Lotus' names among their aliases."""
+    return [replace(row, aliases=(*row.aliases, *LOTUS_NAMES.get(row.name, ()))) for row in rows]
+
+
+_FURTHER: Final = (
+    "debug.traces",
+    "debug.parity",
+    "debug.otterscan",
+    "eth.simulate",
+    "dev.control",
+    "dev.actors",
+    "dev.state",
+    "debug.side_states",
+    "filecoin.methods",
+    "refused",
 )
+
+
+def further_modules() -> Iterator[ModuleType]:
+    """Load the modules one by one, so that a node can shut down between them."""
+    for name in _FURTHER:
+        yield import_module(f"localnet.rpc.{name}")
+
+
+_FIRST: Final[tuple[ModuleType, ...]] = (node_info, state, blocks, transactions, logs, socket_methods)
 
 
 class MethodTable(dict[str, Method | None]):
@@ -59,8 +121,6 @@ class MethodTable(dict[str, Method | None]):
 
 def modules() -> Iterator[ModuleType]:
     """Yield the modules of methods, in the order of loading. Each defines a table `METHODS`."""
-    from localnet.rpc.further_methods import further_modules
-
     yield from _FIRST
     yield from further_modules()
 

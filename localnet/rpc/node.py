@@ -1,37 +1,110 @@
-"""State of a node that methods use: a network, the clients' filters, and request limits."""
+"""State of a node that methods use, its view for queries, and timed block production.
+
+Timed block production: one block of the pending messages per interval, with optional null rounds.
+
+State of a node that methods use: a network, the clients' filters, and request limits.
+
+A node as seen by a query: at one point of its chain, on its own thread, unaffected by later blocks.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import random
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from uuid import UUID
 
 from bridge.ethereum.addresses import EthAddress
+from hypervisor.errors import InvalidInput, LongExecution
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.types import Gas
 from localnet.calls.overrides import NONE, Overrides
-from localnet.chain.pending import PendingBlock, PendingBlocks, PendingPlan, PendingPlans, has_pending
-from localnet.chain.reading import NetworkReader
+from localnet.chain.block_production import PendingBlock, PendingBlocks, PendingPlan, PendingPlans, has_pending
+from localnet.chain.mempool import MempoolView
+from localnet.chain.reading import NetworkReader, NetworkView
 from localnet.chain.view import ChainPoint
 from localnet.chain.watching import Background
 from localnet.errors import CallFailed
 from localnet.ledger.records import Tipset
 from localnet.network import Network
 from localnet.rpc.blocks_and_null_rounds import PENDING, BlockRef, state_tipset
+from localnet.rpc.errors import from_exception
 from localnet.rpc.filters import Filters
-from localnet.rpc.interval import BlockTimer
 from localnet.rpc.methods import QueryKind
 from localnet.rpc.subscriptions import Subscriptions
-from localnet.rules.call_request import CallRequest
+from localnet.rules.facts import CallRequest
+from store.blockstore import StoreError
 
 if TYPE_CHECKING:
     from localnet.calls.side_states import SideStates
     from localnet.chain.retention import FolderCollector
     from localnet.ledger.address_index import AddressIndex
+
+_LOG = logging.getLogger(__name__)
+_MAX_SECONDS: Final = 1 << 31
+
+
+class BlockTimer:
+    """Timer of block production: the interval between epochs in seconds (0: off) and the share of null rounds.
+
+    `null_rate` is the share of epochs without a block. `seed` makes their choice reproducible.
+    """
+
+    def __init__(self, seconds: float = 0, null_rate: float = 0, seed: int = 0) -> None:
+        """Raise InvalidInput for values out of range."""
+        if not 0 <= null_rate < 1:
+            raise InvalidInput(f"the share of null rounds is {null_rate}: expected at least 0 and less than 1")
+        self.null_rate = null_rate
+        self._random = random.Random(seed)  # noqa: S311  # seeded for reproducible runs; not used for secrets
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._changed: asyncio.Event | None = None
+        self.seconds = self._check(seconds)
+
+    def set(self, seconds: float) -> None:
+        """Change the interval. Thread-safe. Raises InvalidInput."""
+        self.seconds = self._check(seconds)
+        if self._loop is not None and self._changed is not None:
+            self._loop.call_soon_threadsafe(self._changed.set)
+
+    async def run(self, mine: Callable[[int], Awaitable[Any]]) -> None:
+        """Call `mine` at the end of each epoch that has a block.
+
+        Its argument is the number of null rounds since the last block.
+        """
+        loop = self._loop = asyncio.get_running_loop()
+        changed = self._changed = asyncio.Event()
+        due, null_rounds = loop.time() + self.seconds, 0
+        while True:
+            try:
+                await asyncio.wait_for(changed.wait(), max(0.0, due - loop.time()) if self.seconds else None)
+                changed.clear()
+                due = loop.time() + self.seconds
+                continue
+            except TimeoutError:
+                due = max(due + self.seconds, loop.time())
+            if self._random.random() < self.null_rate:
+                null_rounds += 1
+                continue
+            try:
+                await mine(null_rounds)
+                null_rounds = 0
+            except StoreError as error:  # such as a full disk
+                _LOG.error("no block was made: %s", from_exception(error).message)
+            except Exception:  # noqa: BLE001  # the next block may succeed
+                _LOG.exception("no block was made")
+
+    @staticmethod
+    def _check(seconds: float) -> float:
+        if not 0 <= seconds <= _MAX_SECONDS:
+            raise InvalidInput(f"the block time is {seconds} seconds: expected 0 (no timed blocks) to {_MAX_SECONDS}")
+        return seconds
+
 
 T = TypeVar("T")
 
@@ -258,3 +331,96 @@ class Node(NodeReader):
             return f"hypervisor/{version('fvm-hypervisor')}"
         except PackageNotFoundError:
             return "hypervisor/unknown"
+
+
+_MOVES: Final = 100
+"""Maximum number of restarts of a query at a newer head, before it has executed anything."""
+
+
+class ReorganisedDuringQuery(Exception):
+    """Raised if the chain changed data that the query may have read."""
+
+
+class NeedsPlan(Exception):
+    """Raised by a query about the pending block: only the chain's thread knows its messages."""
+
+
+class NotInline(Exception):
+    """Raised if the event loop's thread cannot execute a short query, and a query thread has to."""
+
+
+class _Moved(Exception):
+    """Raised if the pending messages have changed since the query's point."""
+
+
+class NodeView(NodeReader):
+    """A node at the most recently published point of its chain. It belongs to one thread."""
+
+    network: NetworkView
+
+    def __init__(self, node: Node) -> None:
+        chain = node.network.chain
+        self._node, self._chain = node, chain
+        self._point = node.point
+        self.network = NetworkView(chain.view(self._point), MempoolView(node.network.mempool, self._check_newest))
+        self.limits, self.addresses = node.limits, node.addresses
+        self.pending = PendingBlocks(self.network.chain)
+        self._plan: PendingPlan | None = None
+        self._reports: list[Callable[[NodeConsole], None]] = []
+
+    def report(self, write: Callable[[NodeConsole], None]) -> None:
+        """Notify the console after the query is answered, since a query may be repeated."""
+        self._reports.append(write)
+
+    def pending_plan(self) -> PendingPlan:
+        """Return the plan of the pending block at the query's point. Raises NeedsPlan."""
+        if self._plan is None:
+            raise NeedsPlan
+        return self._plan
+
+    def next_timestamp(self) -> int:
+        """Return the timestamp that a block mined now on the query's head would have."""
+        return self._node.network.timestamp_after(self.network.head)
+
+    def run(self, query: Callable[[NodeReader], T], plan: PendingPlan | None = None) -> T:
+        """Return the result of a query at the newest point, or at the plan's. Raises its errors.
+
+        Raises NeedsPlan if the query needs a plan and has none. Raises ReorganisedDuringQuery if the chain was
+        reorganised or collected states during the query, so that it may have read replaced blocks or deleted states, or
+        if the mempool has changed since the plan was made.
+        """
+        self.console, self._plan = self._node.console, plan
+        for _ in range(_MOVES if plan is None else 1):
+            self._reports.clear()
+            retained = self.network.chain.index.retained if plan is None else plan.retained
+            point = self._point = self._node.point if plan is None else plan.point
+            try:
+                self.network.chain.go_to(point)
+                answer = query(self)
+            except _Moved:
+                continue
+            except (NeedsPlan, NotInline, LongExecution):
+                raise
+            except Exception as error:
+                collected = retained != self.network.chain.index.retained
+                if collected or self._chain.rewritten != point.rewritten:
+                    raise ReorganisedDuringQuery from error
+                self._write_reports()
+                raise
+            if self._chain.rewritten != point.rewritten:
+                raise ReorganisedDuringQuery
+            if self._reports:
+                self._write_reports()
+            return answer
+        raise ReorganisedDuringQuery
+
+    def _check_newest(self) -> None:
+        if self._node.point is not self._point:
+            raise _Moved
+
+    def _write_reports(self) -> None:
+        for write in self._reports:
+            NodeReader.report(self, write)
+        if self._reports:
+            self.pending.forget()  # the console may execute again on its machine
+            self._reports.clear()

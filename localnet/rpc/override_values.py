@@ -14,7 +14,7 @@ from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.calls.overrides import AccountOverride
 from localnet.rpc.errors import invalid_params
 from localnet.rpc.values import address, data, field, fields, format_value, hash32, quantity
-from localnet.rules.call_request import BlockOverride
+from localnet.rules.facts import BlockOverride
 
 Accounts = Mapping[EthAddress, AccountOverride]
 

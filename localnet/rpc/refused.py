@@ -68,7 +68,7 @@ F3_METHODS: Final = tuple(
         "Participate",
     )
 )  # fmt: skip
-"""Refused methods of F3, in Lotus and Forest; `localnet.rpc.filecoin_f3` has the other one."""
+"""Refused methods of F3, in Lotus and Forest; `localnet.rpc.filecoin.network` has the other one."""
 
 
 def _refusal(reason: str, code: int = NOT_SUPPORTED) -> Callable[..., None]:

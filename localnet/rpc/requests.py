@@ -14,7 +14,7 @@ from localnet.chain.logs import LogFilter
 from localnet.rpc.blocks_and_null_rounds import BlockRef, block
 from localnet.rpc.errors import invalid_params
 from localnet.rpc.values import Reader, address, data, field, fields, hash32, list_of, number, quantity
-from localnet.rules.call_request import CallRequest
+from localnet.rules.facts import CallRequest
 from localnet.rules.parts import NetworkRules
 
 MAX_TOPICS = 4

@@ -1,4 +1,12 @@
-"""Methods available on WebSockets only: subscriptions, and the channels of Filecoin clients.
+"""Methods available on WebSockets only, and the order of pipelined requests.
+
+Order of a client's pipelined requests.
+
+Requests that change the chain are executed in order of arrival. A request with a gas estimate, which runs outside the
+chain's thread, starts after the effects of earlier requests and completes before later ones start. On a WebSocket,
+messages after a batch start when the last change in it has completed, whichever queries precede the change.
+
+Methods available on WebSockets only: subscriptions, and the channels of Filecoin clients.
 
 A handler gets a `SocketSession` instead of the node. Sources: geth's `eth_subscribe`, and go-jsonrpc's channels. A
 channel's response is a number; `xrpc.ch.val` notifications carry it, and `xrpc.cancel` closes the channel.
@@ -6,7 +14,9 @@ channel's response is a number; `xrpc.ch.val` notifications carry it, and `xrpc.
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -17,7 +27,6 @@ from localnet.rpc.filecoin.events import EVERYTHING, EventFilter, actor_events, 
 from localnet.rpc.filters import new_id
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
-from localnet.rpc.request_order import RequestOrder
 from localnet.rpc.requests import log_request
 from localnet.rpc.subscriptions import (
     EVENTS,
@@ -31,6 +40,31 @@ from localnet.rpc.subscriptions import (
     Subscription,
 )
 from localnet.rpc.values import any_value, as_data, format_value, text
+
+
+class RequestOrder:
+    """The order of the requests of one connection or sender. All methods run on the event loop's thread."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+        self._last: asyncio.Future[Any] | None = None
+        self.start = asyncio.Lock()
+        """Held by a message until later ones may start. The lock is fair, so they start in order."""
+
+    async def run(self, work: Callable[[], Awaitable[Any]]) -> Any:
+        """Run work after earlier `alone` requests, concurrently with others; return its result."""
+        async with self._turn:
+            response = self._last = asyncio.ensure_future(work())
+        return await response
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Wait for all earlier requests, and delay later ones until the block ends."""
+        async with self._turn:
+            if self._last is not None:
+                await asyncio.wait([self._last])
+            yield
+
 
 _KINDS: Final = (HEADS, LOGS, TRANSACTIONS, SYNCING)
 

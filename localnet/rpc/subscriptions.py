@@ -20,7 +20,7 @@ from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Tipset
 from localnet.network import Network
 from localnet.rpc.errors import LIMIT_EXCEEDED, SERVER_ERROR, RpcError
-from localnet.rpc.lotus_shapes import message_json, tipset_json
+from localnet.rpc.lotus_values import message_json, tipset_json
 from localnet.rpc.shapes import block_json, log_json, pending_json
 from localnet.rpc.values import as_data, as_json
 

@@ -1,4 +1,12 @@
-"""Ethereum's rules on the same actors: its gas and fees, no block rewards or cron, transactions of all types.
+"""Ethereum's rules on the same actors, and gas in their trace events.
+
+Gas in the events of a message under Ethereum's rules, in one unit: thousandths of Ethereum gas.
+
+Under Filecoin's rules listeners get milligas, so call trees and traces can treat both alike. Under Ethereum's rules
+the calls that the kernel sends, for a native actor or a Filecoin precompile, are measured in milligas of Filecoin;
+every other call is measured in whole gas (`runtimes.evm.ethereum`).
+
+Ethereum's rules on the same actors: its gas and fees, no block rewards or cron, transactions of all types.
 
 Blocks are the network's tipsets, so the fields of the consensus layer (withdrawals, requests, beacon roots, slot
 numbers) are empty. The machine's beacon supplies prevrandao. Sources: the execution specifications, EIP-1559 and
@@ -7,7 +15,7 @@ EIP-2935.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any, Final, cast
@@ -33,31 +41,110 @@ from bridge.ethereum.reverts import reverted_with
 from bridge.ethereum.transactions import SignedTransaction
 from bridge.filecoin.messages import envelope_message, message_from
 from bridge.filecoin.parameters import CreateReturn, unwrap_return
+from bridge.gas import CHARGE_NAME, DEFAULT_RATE
 from bridge.traces.failure_texts import REVERTED, TEXTS
 from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.exit_codes import FIRST_ACTOR_EXIT_CODE, exit_meaning
+from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.registry import NATIVE
 from hypervisor.machine.rules import executor_factory
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import SignedMessage
 from hypervisor.state.state_tree import ActorState
-from hypervisor.tracing import PausingTracer, StepTracer, Tracer
+from hypervisor.tracing import (
+    CallEnded,
+    CallStarted,
+    Dispatched,
+    GasCharged,
+    KernelSend,
+    PausingTracer,
+    RuntimeEvent,
+    StepTracer,
+    TraceEvent,
+    Tracer,
+)
 from hypervisor.types import MAX_BALANCE, Gas, TokenAmount
 from hypervisor.versions.network_versions import NetworkVersion
 from localnet.errors import TransactionRefused
-from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.blocks import beacon_digest
 from localnet.ledger.candidates import Candidate
-from localnet.ledger.records import Tipset, TransactionReceipt
-from localnet.rules.base_fee import GasBid
-from localnet.rules.call_request import BlockOverride, CallRequest
-from localnet.rules.facts import Features, Fees, RuleLimits, Simulations
-from localnet.rules.gas_events import ThousandthsPausingTracer, ThousandthsStepTracer, ThousandthsTracer
+from localnet.ledger.records import BlockSettings, Tipset, TransactionReceipt
+from localnet.rules.facts import BlockOverride, CallRequest, Features, Fees, GasBid, RuleLimits, Simulations
 from localnet.rules.parts import CallOutcome, ImplicitResult, NetworkRules, SenderInfo
-from localnet.state.contract_state import code_of, code_of_contract, contract_state, nonce_of, nonce_of_actor
-from localnet.state.controls import set_code
+from localnet.state.controls import code_of, code_of_contract, contract_state, nonce_of, nonce_of_actor, set_code
 from store.keccak import keccak
+
+_OF_ETHEREUM: Final = frozenset(
+    ("OnIntrinsicGas", "OnCodeDeposit", "OnFailure", "OnNativeCall", "OnPrecompile", CHARGE_NAME)
+)
+"""Names of charges in Ethereum gas while a contract runs."""
+
+
+class ThousandthsTracer:
+    """A tracer that forwards events to another one, with gas in thousandths of Ethereum gas."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+        self._sent = False
+        self._open: list[tuple[bool, bool]] = []
+        """For each open call: True if the kernel sent it, and True if a native actor runs."""
+
+    def event(self, event: TraceEvent, /) -> None:
+        """Forward an event."""
+        match event:
+            case KernelSend():
+                self._sent = True
+            case CallStarted():
+                self._open.append((self._sent, False))
+                event = replace(event, gas_available=_thousandths(event.gas_available, self._sent))
+                self._sent = False
+            case Dispatched() if self._open:
+                self._open[-1] = self._open[-1][0], event.runtime == NATIVE
+            case CallEnded() if self._open:
+                sent, _ = self._open.pop()
+                event = replace(event, gas_used=_thousandths(event.gas_used, sent))
+            case GasCharged():
+                native = bool(self._open) and (self._open[-1][1] or event.name not in _OF_ETHEREUM)
+                amounts = (_thousandths(amount, native) for amount in (event.milligas, event.other))
+                event = GasCharged(event.name, *amounts)
+            case _:
+                pass
+        self._tracer.event(event)
+
+
+class ThousandthsStepTracer(ThousandthsTracer):
+    """A `GasTracer` that also forwards instructions, whose gas is already Ethereum's."""
+
+    def __init__(self, tracer: StepTracer) -> None:
+        super().__init__(tracer)
+        self._steps = tracer
+
+    def step(self, event: RuntimeEvent, /) -> None:
+        """Forward an instruction."""
+        self._steps.step(event)
+
+
+class ThousandthsPausingTracer(ThousandthsStepTracer):
+    """A forwarding tracer for one that pauses at instructions."""
+
+    def __init__(self, tracer: PausingTracer) -> None:
+        super().__init__(tracer)
+        self._pausing = tracer
+
+    def pause(self, number: int, counter: int, read_step: Callable[[], RuntimeEvent], /) -> int:
+        """Forward an instruction and return the response."""
+        return self._pausing.pause(number, counter, read_step)
+
+    def frame_stopped(self, number: int, counter: int, /) -> None:
+        """Forward the end of a frame."""
+        self._pausing.frame_stopped(number, counter)
+
+
+def _thousandths(gas: int, is_milligas: bool) -> int:
+    return gas * MILLIGAS_PER_GAS // DEFAULT_RATE if is_milligas else gas * MILLIGAS_PER_GAS
+
 
 BLOCK_GAS_LIMIT: Final = Gas(30_000_000)
 GWEI: Final = TokenAmount(10**9)

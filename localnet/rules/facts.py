@@ -1,13 +1,115 @@
-"""Constants of a set of rules: limits, fees, simulations, features. Gas is the rules' own, amounts are in attoFIL."""
+"""Facts of a set of rules: features, fees, limits, the base fee, and the requests of calls.
+
+The base fee of the next tipset, in attoFIL per gas.
+
+The row of a network version selects one of two rules (`hypervisor.versions.network_versions.BaseFee`). Source: lotus
+chain/store/basefee.go.
+
+The request of a call and its block overrides, independent of the rules.
+
+Constants of a set of rules: limits, fees, simulations, features. Gas is the rules' own, amounts are in attoFIL.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
 
-from bridge.ethereum.transactions import TransactionError, check_type
-from hypervisor.types import Gas, TokenAmount
+from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
+from bridge.ethereum.transactions import AccessList, Authorization, TransactionError, check_type
+from hypervisor.types import ChainEpoch, Gas, TokenAmount
+from hypervisor.versions.network_versions import BaseFee
 from localnet.errors import TransactionRefused
+
+BLOCK_GAS_LIMIT: Final = 10_000_000_000
+MINIMUM_BASE_FEE: Final = TokenAmount(100)
+_CHANGE_DENOMINATOR = 8
+_PERCENTILE = 80
+
+
+@dataclass(frozen=True, slots=True)
+class GasBid:
+    """Offer of one message of the tipset: gas limit, premium and fee cap (attoFIL per gas)."""
+
+    gas_limit: int
+    premium: int
+    fee_cap: int
+
+
+def next_base_fee(rule: BaseFee, base_fee: int, bids: Iterable[GasBid], blocks: int = 1) -> TokenAmount:
+    """Return the base fee after a tipset of `blocks` blocks with these `bids`, one for each message."""
+    if rule is BaseFee.FULLNESS:
+        return _by_fullness(base_fee, sum(bid.gas_limit for bid in bids), blocks)
+    premiums = [(max(0, min(bid.premium, bid.fee_cap - base_fee)), bid.gas_limit) for bid in bids]
+    return by_premium(base_fee, percentile_premium(premiums))
+
+
+def percentile_premium(premiums: Iterable[tuple[int, int]]) -> int:
+    """Return the premium that more than a fifth of the block's gas does not exceed, of (premium, gas limit)."""
+    wanted, passed = BLOCK_GAS_LIMIT * _PERCENTILE // 100, 0
+    for premium, gas in sorted(premiums, reverse=True):
+        passed += gas
+        if passed >= wanted:
+            return premium
+    return 0
+
+
+def by_premium(base_fee: int, premium: int) -> TokenAmount:
+    """Apply the rule of `BaseFee.PREMIUM`."""
+    largest = -(-base_fee // _CHANGE_DENOMINATOR)
+    return TokenAmount(max(MINIMUM_BASE_FEE, base_fee + min(largest, premium - largest)))
+
+
+def _by_fullness(base_fee: int, gas_limits: int, blocks: int) -> TokenAmount:
+    half = BLOCK_GAS_LIMIT // 2
+    delta = max(-half, min(half, gas_limits // blocks - half))
+    change = base_fee * delta // half // _CHANGE_DENOMINATOR  # floors below zero too, as the network's division does
+    return TokenAmount(max(MINIMUM_BASE_FEE, base_fee + change))
+
+
+@dataclass(frozen=True, slots=True)
+class CallRequest:
+    """A call request; `to` is None for a contract creation. Value in attoFIL.
+
+    Fees (attoFIL per gas), access list, authorizations and blobs are used only if the rules support them.
+    """
+
+    to: EthAddress | None
+    data: bytes = b""
+    value: TokenAmount = TokenAmount(0)
+    sender: EthAddress = ZERO_ADDRESS
+    gas: Gas | None = None
+    max_fee: int = 0
+    max_priority_fee: int = 0
+    access_list: AccessList = ()
+    authorizations: tuple[Authorization, ...] = ()
+    max_fee_per_blob_gas: int = 0
+    blob_hashes: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BlockOverride:
+    """Block fields of a call; None keeps the value. Time in Unix seconds, base fee in attoFIL per gas.
+
+    Gas limit, fee recipient, randomness and blob base fee (attoFIL per blob gas) apply to blocks under Ethereum's rules
+    only.
+    """
+
+    number: ChainEpoch | None = None
+    time: int | None = None
+    base_fee: TokenAmount | None = None
+    gas_limit: Gas | None = None
+    coinbase: EthAddress | None = None
+    randomness: bytes | None = None
+    blob_base_fee: TokenAmount | None = None
+
+    def over(self, other: BlockOverride) -> BlockOverride:
+        """Return these overrides, with the other's for fields that these do not name."""
+        return replace(other, **{name: value for name in self.__slots__ if (value := getattr(self, name)) is not None})
+
+
+SAME_BLOCK: Final = BlockOverride()
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,15 +39,22 @@ from hypervisor.types import (
 )
 from hypervisor.versions.network_versions import NetworkVersion
 from localnet.errors import TransactionRefused
-from localnet.ledger.block_settings import DEFAULT_SETTINGS, BlockSettings
 from localnet.ledger.candidates import Candidate
-from localnet.ledger.records import Tipset, TransactionReceipt
-from localnet.rules.base_fee import BLOCK_GAS_LIMIT, MINIMUM_BASE_FEE, GasBid, next_base_fee
-from localnet.rules.call_request import BlockOverride, CallRequest
-from localnet.rules.facts import Features, Fees, RuleLimits, Simulations
+from localnet.ledger.records import DEFAULT_SETTINGS, BlockSettings, Tipset, TransactionReceipt
+from localnet.rules.facts import (
+    BLOCK_GAS_LIMIT,
+    MINIMUM_BASE_FEE,
+    BlockOverride,
+    CallRequest,
+    Features,
+    Fees,
+    GasBid,
+    RuleLimits,
+    Simulations,
+    next_base_fee,
+)
 from localnet.rules.parts import CallOutcome, ImplicitResult, MessageRules, NetworkRules, SenderInfo
-from localnet.state.contract_state import nonce_of_actor
-from localnet.state.controls import set_nonce
+from localnet.state.controls import nonce_of_actor, set_nonce
 from store.codec import encode
 
 MAX_MESSAGE_BYTES: Final = 64 << 10
@@ -175,7 +182,7 @@ class FilecoinBlocks:
     def next_base_fee(
         self, version: NetworkVersion, base_fee: int, gas_used: int, bids: Iterable[GasBid]
     ) -> TokenAmount:
-        """Return the next base fee by the version's rule (`localnet.rules.base_fee`)."""
+        """Return the next base fee by the version's rule (`localnet.rules.facts`)."""
         return next_base_fee(version.base_fee, base_fee, bids)
 
 

@@ -1,32 +1,41 @@
-"""The interface of a network's set of rules: parameters, and parts by purpose.
+"""The interface of a network's set of rules, the installed sets, and what all sets share.
 
-`localnet.rules.installed` finds the set of a machine, and `hypervisor.machine.rules` defines the machine's part. Gas is
+The interface of a network's set of rules: parameters, and parts by purpose.
+
+`localnet.rules.parts` finds the set of a machine, and `hypervisor.machine.rules` defines the machine's part. Gas is
 in the units of the rules, amounts in attoFIL, fees in attoFIL per gas.
+
+The installed sets of rules: lookup by machine and by name.
+
+Conversion of failed calls and transactions to errors, with the texts of the set of rules.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
+from pkgutil import resolve_name
 from typing import Any, Protocol
 
 from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.execution import BlobRules, ForkFacts
 from bridge.ethereum.transactions import SignedTransaction, Transaction
+from hypervisor.exit_codes import FIRST_ACTOR_EXIT_CODE
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.rules import rule_set
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, SignedMessage
 from hypervisor.state.state_tree import ActorState
 from hypervisor.tracing import Tracer
 from hypervisor.types import Gas, TokenAmount
 from hypervisor.versions.network_versions import NetworkVersion
-from localnet.ledger.block_settings import BlockSettings
+from localnet.errors import CallFailed, TransactionFailed
 from localnet.ledger.candidates import Candidate
-from localnet.ledger.records import Tipset, TransactionReceipt
-from localnet.rules.base_fee import GasBid
-from localnet.rules.call_request import BlockOverride, CallRequest
-from localnet.rules.facts import Features, Fees, RuleLimits, Simulations
+from localnet.ledger.records import BlockSettings, Tipset, TransactionReceipt
+from localnet.rules.facts import BlockOverride, CallRequest, Features, Fees, GasBid, RuleLimits, Simulations
 from localnet.state.named_code import NamedCode
 
 
@@ -239,3 +248,56 @@ class NetworkRules:
     def next_excess_blob_gas(self, excess: int, blob_gas_used: int, base_fee: int) -> int:
         """Return a block's excess of blob gas from its parent's figures."""
         return 0 if self.blobs is None else self.blobs.next_excess(excess, blob_gas_used, base_fee)
+
+
+def rules_of(machine: Hypervisor) -> NetworkRules:
+    """Return the rules of a machine."""
+    block = machine.context.block
+    if isinstance(block, EthereumBlock):
+        return rules_named(machine.context.rules, block.fork, block.gas_limit)
+    return rules_named(machine.context.rules)
+
+
+@lru_cache
+def rules_named(name: str, hardfork: str = "", gas_limit: int | None = None) -> NetworkRules:
+    """Return the rules of a name, with an Ethereum fork if they have one (empty: the newest). Raises InvalidInput.
+
+    `gas_limit` is the block gas limit, if the rules allow one to be set (None: default).
+    """
+    found = rule_set(name)
+    labs = (name,) if found.takes_labs else ()
+    rules: NetworkRules = resolve_name(found.network)(hardfork, gas_limit, *labs)
+    return rules
+
+
+def exit_text(rules: NetworkRules, exit_code: int, *, native: bool) -> str:
+    """Return the rules' own text for an exit code; empty if they have none, and for a `native` actor's own codes."""
+    return "" if native and exit_code >= FIRST_ACTOR_EXIT_CODE else rules.views.exit_text(exit_code)
+
+
+def output_of(rules: NetworkRules, outcome: CallOutcome, *, native: bool = False) -> bytes:
+    """Return the returned data of a call. Raises CallFailed, and the machine's own failure.
+
+    `native` is true for a call of a native actor.
+    """
+    result = outcome.result
+    if result.fatal is not None:
+        raise result.fatal
+    if result.exit_code:
+        text = partial(
+            rules.views.failure_text, result.exit_code, outcome.data, result.message, result.reason, native=native
+        )
+        raise CallFailed(result.exit_code, outcome.data, result.message, text)
+    return outcome.data
+
+
+def native_output_of(rules: NetworkRules, result: ApplyResult) -> bytes:
+    """Return the return value of a native actor's method, in CBOR. Raises like `output_of`."""
+    return output_of(rules, CallOutcome(result, result.return_data), native=True)
+
+
+def transaction_failed(rules: NetworkRules, receipt: TransactionReceipt) -> TransactionFailed:
+    """Return the error of a transaction in a block whose execution failed."""
+    describe = partial(rules.views.failure_text, native=receipt.is_native)
+    text = partial(describe, receipt.exit_code, receipt.return_data, receipt.error_message, "")
+    return TransactionFailed(receipt, text)

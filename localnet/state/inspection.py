@@ -1,4 +1,6 @@
-"""State lookup by path: from a state root to an actor, into its state, and on by the field names of its schema.
+"""State lookup by path, and its result.
+
+State lookup by path: from a state root to an actor, into its state, and on by the field names of its schema.
 
     f04/state/claims/f01000/quality_adj_power       an entry of a map of the storage power actor
     0x1234.../state/contract_state/7                a slot of a contract
@@ -6,12 +8,14 @@
 
 Values are JSON: amounts in decimal, addresses as text, byte strings in hexadecimal, links as {"/": CID}. The state of
 an actor without a schema, or with a schema that does not match, is shown as undecoded IPLD. Nothing is written.
+
+Result of `Network.inspect`: the value at a path of the state, truncated if long.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -23,9 +27,11 @@ from bridge.ethereum.addresses import eth_address, to_filecoin
 from hypervisor.bundles.bundle_library import actors_version
 from hypervisor.bundles.manifest import Manifest
 from hypervisor.errors import HypervisorError, InvalidInput
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.state.state_tree import ARCHIVED, ARCHIVED_CODE, ActorState, ArchivedActor, StateTree, archived_actor
-from hypervisor.types import SYSTEM_ACTOR, ActorID
+from hypervisor.text import one_line, show_fil, table
+from hypervisor.types import SYSTEM_ACTOR, ActorID, whole_number
 from localnet.state.actor_interfaces import ActorSchemas, no_schemas
 from store.blocks.overlay import RecordingBlockstore
 from store.blockstore import Blockstore, get_object
@@ -460,3 +466,68 @@ def _names(names: Mapping[str, Any] | list[str]) -> str:
 
 def _with_article(kind: str) -> str:
     return {"bytes": kind, "null": kind, "int": "a number"}.get(kind, f"a {kind}")
+
+
+@dataclass(frozen=True, slots=True)
+class InspectedState:
+    """A value of the state, ready for JSON (`localnet.state.inspection`): amounts in decimal attoFIL, links as CIDs.
+
+    `complete` is True if it has all entries of a map or list.
+    """
+
+    path: str
+    value: Any
+    complete: bool = True
+
+    @classmethod
+    def at(cls, machine: Hypervisor, path: str, limit: int, schemas: ActorSchemas) -> InspectedState:
+        """Return the value at a path of the state, at most `limit` entries. Raises PathNotFound, InvalidInput.
+
+        `schemas` returns those of users' actors.
+        """
+        whole_number(limit, "a number of entries", 1)
+        inspector = StateInspector(machine.store, machine.root, schemas)
+        found = inspector.read_path(path, limit + 1)
+        long = isinstance(found, dict | list) and len(found) > limit
+        if isinstance(found, dict) and long:
+            found = {key: found[key] for key in list(found)[:limit]}
+        return cls(path, found[:limit] if isinstance(found, list) and long else found, not long)
+
+    def __getitem__(self, step: str | int) -> Any:
+        return self.value[step]
+
+    def __repr__(self) -> str:
+        count = f"{len(self.value)} entries" if isinstance(self.value, dict | list) else _text(self.value)
+        return one_line("InspectedState", self.path or "actors", count, "" if self.complete else "more are there")
+
+    def _repr_html_(self) -> str:
+        more = ""
+        if not self.complete:
+            command = f"hypervisor inspect DIR {self.path}".rstrip()
+            more = (
+                f"{len(self.value):,} entries are shown, and more are there: `network.inspect({self.path!r}, most=N)` "
+                f"has N of them, and so has `{command} --limit N` of a chain in a folder."
+            )
+        return table(self.path or "actors", (), self._rows(), more)
+
+    def _rows(self) -> Iterator[tuple[str, ...]]:
+        match self.value:
+            case dict() if not self.path.strip("/"):
+                for actor, each in self.value.items():
+                    yield actor, each["type"], show_fil(int(each["balance"]))
+            case dict():
+                yield from ((str(key), _text(each)) for key, each in self.value.items())
+            case list():
+                yield from ((str(index), _text(each)) for index, each in enumerate(self.value))
+            case _:
+                yield "", _text(self.value)
+
+
+def _text(value: Any) -> str:
+    match value:
+        case str():
+            return value
+        case {"/": str(cid)} if len(value) == 1:
+            return cid
+        case _:
+            return json.dumps(value, ensure_ascii=False)

@@ -11,8 +11,7 @@ Names are loaded on first use, because pytest loads the plugin wherever this pac
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from localnet.testing.expected import exits, reverts
-    from localnet.testing.messages import Applied, ExpectedMessage, MessageTester
+    from localnet.testing.messages import Applied, ExpectedMessage, MessageTester, exits, reverts
     from localnet.testing.stateful import NetworkStateMachine, arguments, calls
 
 _HOMES = {
@@ -22,8 +21,8 @@ _HOMES = {
     "NetworkStateMachine": "stateful",
     "arguments": "stateful",
     "calls": "stateful",
-    "exits": "expected",
-    "reverts": "expected",
+    "exits": "messages",
+    "reverts": "messages",
 }
 
 __all__ = [

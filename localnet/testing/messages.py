@@ -1,4 +1,8 @@
-"""Messages to native actors in tests: any sender, and the expected calls of the message.
+"""Tests of native actors: messages from any sender, and expected failures.
+
+Failures that a test expects: reverts by their reason, other failures by their exit code.
+
+Messages to native actors in tests: any sender, and the expected calls of the message.
 
     vm = MessageTester(network)
     owner, other = vm.accounts(2)
@@ -13,13 +17,16 @@ change the head's state without a block, so tests of single actors are fast. Use
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from bridge.abi.abi import ContractInterface
 from bridge.actors.interfaces import UNKNOWN_INTERFACE, Interface
+from bridge.ethereum.reverts import error_text, revert_reason
 from hypervisor.errors import InvalidInput
-from hypervisor.exit_codes import ExitCode, numbered_exit
+from hypervisor.exit_codes import ExitCode, exit_name, numbered_exit
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
@@ -27,8 +34,58 @@ from hypervisor.tracing import CallNode, CallTrees
 from hypervisor.types import ATTO_PER_FIL, ActorID, TokenAmount, whole_number
 from localnet.addresses import Target, filecoin_address
 from localnet.contracts.native_actor import NativeActor, existing_actor, interface_of_actor
+from localnet.errors import CallFailed, TransactionFailed
 from localnet.network import Network
 from store.cid import Cid
+
+if TYPE_CHECKING:
+    from localnet.contracts.contract import Contract
+    from localnet.contracts.typed_contract import TypedContract
+
+
+@contextmanager
+def reverts(reason: str | None = None, contract: Contract | TypedContract | None = None) -> Iterator[None]:
+    """Expect a revert inside the context; with `reason`, this reason.
+
+    `reason` is the text of `require` or `revert`, or a custom error of `contract`: its name, optionally with arguments,
+    as in `Unauthorized(0x...)`. Raises AssertionError if nothing fails, or for another reason.
+    """
+    try:
+        yield
+    except (CallFailed, TransactionFailed) as error:
+        if error.exit_code != ExitCode.EVM_CONTRACT_REVERTED:
+            raise AssertionError(f"expected a revert, but {error}") from error
+        found = _reason(error.data, None if contract is None else contract.interface)
+        if reason is not None and reason not in (found, found.partition("(")[0]):
+            raise AssertionError(f"expected a revert with '{reason}', but the reason is '{found}'") from error
+        return
+    wanted = "a revert" if reason is None else f"a revert with '{reason}'"
+    raise AssertionError(f"expected {wanted}, but nothing failed")
+
+
+@contextmanager
+def exits(code: int) -> Iterator[None]:
+    """Expect this exit code inside the context. Raises AssertionError otherwise."""
+    try:
+        yield
+    except (CallFailed, TransactionFailed) as error:
+        if error.exit_code != code:
+            raise AssertionError(f"expected {_exit_number(code)}, but {error}") from error
+        return
+    raise AssertionError(f"expected {_exit_number(code)}, but nothing failed")
+
+
+def _reason(data: bytes, interface: ContractInterface | None) -> str:
+    text = error_text(data)
+    if text is not None:
+        return text
+    return revert_reason(data) if interface is None else interface.decode_revert(data)
+
+
+def _exit_number(code: int) -> str:
+    name = exit_name(code)
+    return f"exit code {code}" if name == str(code) else f"exit code {code} ({name})"
+
 
 FUNDS: Final = TokenAmount(10_000 * ATTO_PER_FIL)
 _SEED: Final = b"message tester".ljust(57, b"\0")

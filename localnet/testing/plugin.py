@@ -1,4 +1,12 @@
-"""The pytest plugin: a network for each test, call trees of failures, and comparison of network versions.
+"""The pytest plugin: networks, tracebacks, and comparison of network versions.
+
+Traceback filter for failing user tests: the lines of the test and the reason, without frames of this package.
+
+pytest hides frames of modules with `__tracebackhide__`, unless `--full-trace` is given.
+
+Recorded outcomes of tests, and their differences between network versions.
+
+The pytest plugin: a network for each test, call trees of failures, and comparison of network versions.
 
 Fixtures:
 
@@ -14,22 +22,117 @@ first requests a network.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-
-from localnet.testing.frames import hide_frames
-from localnet.testing.versions import RecordedTest, differences, read_versions
 
 if TYPE_CHECKING:
     from localnet.accounts import Account
     from localnet.contracts.contract import Contract
     from localnet.errors import CallFailed, TransactionFailed
+    from localnet.ledger.candidates import Candidate
+    from localnet.ledger.records import Tipset
     from localnet.network import Network
+
+_HERE: Final = Path(__file__).resolve().parents[2]
+_PACKAGES: Final = frozenset({"bridge", "fvm_hypervisor", "hypervisor", "localnet", "runtimes", "store"})
+
+
+def hide_frames(error: BaseException, root: Path) -> None:
+    """Hide this project's frames from pytest tracebacks, unless `root`, pytest's root folder, is this project's."""
+    if root == _HERE:
+        return
+    todo, seen = [error], set[int]()
+    while todo:
+        each = todo.pop()
+        seen.add(id(each))
+        todo += [other for other in (each.__cause__, each.__context__) if other is not None and id(other) not in seen]
+        traceback = each.__traceback__
+        while traceback is not None:
+            module = traceback.tb_frame.f_globals
+            package = str(module.get("__name__", "")).partition(".")[0]
+            if package in _PACKAGES and _HERE in Path(str(module.get("__file__", ""))).parents:
+                module["__tracebackhide__"] = True
+            traceback = traceback.tb_next
+
+
+GAS_TOLERANCE: Final = 0.01
+"""Relative difference of gas up to which it is not reported."""
+
+_VERSION_NAME: Final = re.compile(r"nv([1-9][0-9]?)")
+
+
+def read_versions(text: str) -> tuple[int, ...]:
+    """Parse the versions in `nv27,nv28`, in order. Raises ValueError for anything else, and for duplicates."""
+    versions = []
+    for part in text.split(","):
+        match = _VERSION_NAME.fullmatch(part.strip())
+        if match is None:
+            raise ValueError(f"'{part}' is not a network version: expected nv27, or several as in nv27,nv28")
+        versions.append(int(match[1]))
+    if len(set(versions)) < len(versions):
+        raise ValueError(f"'{text}' names a version twice")
+    return tuple(versions)
+
+
+@dataclass(slots=True)
+class RecordedTest:
+    """One test on one version: its outcome, the exit code of each transaction in order, and their total gas.
+
+    It watches a network while the test runs (`localnet.chain.watching`).
+    """
+
+    outcome: str = ""
+    exit_codes: list[int] = field(default_factory=list)
+    gas: int = 0
+    _network: Network | None = None
+
+    def attach(self, network: Network) -> None:
+        """Start watching."""
+        self._network = network
+        network.chain.watchers.append(self)
+
+    def detach(self, network: Network) -> None:
+        """Stop watching."""
+        network.chain.watchers.remove(self)
+        self._network = None
+
+    def applied(self, tipset: Tipset) -> None:
+        """Record the messages of a new tipset."""
+        if self._network is None:
+            return
+        for receipt in self._network.chain.index.receipts(tipset):
+            self.exit_codes.append(receipt.exit_code)
+            self.gas += receipt.gas_used
+
+    def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
+        """Do nothing: recorded executions stay recorded."""
+
+    def accepted(self, candidate: Candidate) -> None:
+        """Do nothing: no message has been executed yet."""
+
+
+def differences(records: dict[str, dict[str, RecordedTest]], before: str, after: str) -> Iterator[str]:
+    """Yield a line for each test that differs between two versions: outcome, exit codes, or gas by more than 1 %."""
+    for test, by_version in sorted(records.items()):
+        one, other = by_version.get(before), by_version.get(after)
+        if one is None or other is None:
+            continue
+        if one.outcome != other.outcome:
+            yield f"{test}: {one.outcome} on {before}, {other.outcome} on {after}"
+        if one.exit_codes != other.exit_codes:
+            yield f"{test}: exit codes {one.exit_codes} on {before}, {other.exit_codes} on {after}"
+        elif one.gas and abs(other.gas - one.gas) > GAS_TOLERANCE * one.gas:
+            change = 100 * (other.gas - one.gas) / one.gas
+            yield f"{test}: gas {one.gas:,} on {before}, {other.gas:,} on {after} ({change:+.1f} %)"
+
 
 _RECORDS = pytest.StashKey[dict[str, dict[str, RecordedTest]]]()
 _CURRENT: Final = pytest.StashKey[RecordedTest]()
@@ -95,7 +198,7 @@ def _check_evm(name: str) -> None:
 
 
 def _check_rules(name: str) -> None:
-    from localnet.rules.installed import rules_named
+    from localnet.rules.parts import rules_named
 
     rules_named(name)
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from bridge.abi.abi import ContractInterface, signature
 from hypervisor.errors import InvalidInput
-from localnet.contracts.abi_entries import readable_interface
+from localnet.contracts.argument_texts import readable_interface
 from localnet.network import Network
 
 try:

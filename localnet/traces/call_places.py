@@ -1,8 +1,18 @@
-"""Source positions of the calls of contracts and of their ends, if the sources are known.
+"""Source positions of calls and failures, and the interfaces of the called contracts.
+
+The interfaces of the contracts that a trace's calls reach, by the code that runs there and a compiler's output.
+
+Source positions of the calls of contracts and of their ends, if the sources are known.
 
 A transaction is executed again on this project's EVM runtime, instruction by instruction. The result is plain data
 that accompanies the call tree of `localnet.traces.trace`: program counters and the code that they refer to.
 `add_lines` converts them to lines with the artifacts of local folders, so the node may run elsewhere.
+
+The line of Solidity at which a transaction failed, found by re-execution, instruction by instruction.
+
+Only this project's EVM runtime reports instructions. If the official EVM actor runs the contracts, the transaction is
+executed on this project's runtime, which makes the same calls. If the outcome differs, as it can near the gas limit,
+no line is reported.
 """
 
 from __future__ import annotations
@@ -11,6 +21,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from bridge.ethereum.addresses import eth_address, to_filecoin
 from bridge.evm_steps import EvmStep
 from bridge.filecoin.cbor import ParamsError
 from bridge.filecoin.parameters import ConstructorParams
@@ -21,16 +32,45 @@ from hypervisor.machine.registry import Registry
 from hypervisor.messages.address import Address
 from hypervisor.tracing import CallEnded, CallNode, CallStarted, CallTrees, RuntimeEvent, TraceEvent
 from hypervisor.types import METHOD_CONSTRUCTOR
+from localnet.calls.simulate import traced_call
 from localnet.calls.time_limit import OutOfTime, TimeLimit
+from localnet.chain.chain import Chain
 from localnet.chain.view import ChainReader
 from localnet.contracts.artifacts import ArtifactFolders, CompiledContract
 from localnet.contracts.named_interface import NamedInterface
 from localnet.contracts.source_maps import CodeMap
 from localnet.ledger.records import TransactionReceipt
-from localnet.state.contract_state import code_that_runs
+from localnet.rules.facts import CallRequest
+from localnet.state.controls import code_that_runs
+from localnet.traces.console_log import is_log
 from localnet.traces.trace import Replay
 from store.blockstore import BlockNotFound
 from store.cid import Cid
+
+
+def called_interfaces(
+    machine: Hypervisor, artifacts: ArtifactFolders, calls: Sequence[Mapping[str, Any]]
+) -> list[NamedInterface]:
+    """Return the interfaces of the called contracts, by their code, followed by all known ones."""
+    rest = [NamedInterface("contract", found.interface) for found in artifacts.contracts()]
+    every, own = list(calls), dict[tuple[str, str], NamedInterface]()
+    for call in every:
+        every.extend(call["calls"])
+        address = call["address"]
+        if rest and call["actor"] == "evm" and address is not None:
+            compiled = artifacts.running(_code(machine, call))
+            if compiled is not None:
+                own[address, compiled.name] = NamedInterface(compiled.name, compiled.interface, address)
+    return [*own.values(), *rest]
+
+
+def _code(machine: Hypervisor, call: Mapping[str, Any]) -> bytes:
+    address = to_filecoin(eth_address(bytes.fromhex(call["address"][2:])))
+    try:
+        return code_that_runs(machine, address, call["method"], bytes.fromhex(call["params"][2:]))
+    except (ParamsError, BlockNotFound):
+        return b""
+
 
 TIME_LIMIT: Final = 3.0
 """Time limit in seconds for tracing instructions when a client requests call positions."""
@@ -225,3 +265,57 @@ class _Lines:
             code_map = None if debug is None else debug.creation if creation else debug.runtime
             self._maps[number, creation] = compiled, code_map
         return self._maps[number, creation]
+
+
+class FailurePlaces:
+    """Finds the lines where transactions of a chain failed, with the compiled contracts of some folders."""
+
+    def __init__(self, chain: Chain, artifacts: ArtifactFolders) -> None:
+        self._chain, self._artifacts = chain, artifacts
+        self._instructions = InstructionPlaces()
+
+    def of(self, receipt: TransactionReceipt, path: Sequence[int], limit: TimeLimit) -> str | None:
+        """Return the `file.sol:line` of the innermost contract on the path to a failure's cause; None if unknown.
+
+        `path` has the index of each call among its siblings (`localnet.traces.trace_report`), without calls of
+        `console.log`. Raises the error of the limit.
+        """
+        if not self._artifacts.contracts():
+            return None  # no source is known
+        listener = Counters(limit)
+        replay = Replay(self._chain, receipt.tipset, receipt.index, limit)
+        replay.machine = self._instructions.machine_for(replay.machine)
+        replay.rehearse(listener, lambda: None)
+        return self._find(replay.machine, listener, receipt.exit_code, path)
+
+    def of_call(
+        self, machine: Hypervisor, request: CallRequest, exit_code: int, path: Sequence[int], limit: TimeLimit
+    ) -> str | None:
+        """Return the location of a failed call on a machine, whose effects were reverted."""
+        if not self._artifacts.contracts():
+            return None
+        listener, machine = Counters(limit), self._instructions.machine_for(machine)
+        traced_call(machine, request, listener, lambda _: None)
+        return self._find(machine, listener, exit_code, path)
+
+    def _find(self, machine: Hypervisor, listener: Counters, exit_code: int, path: Sequence[int]) -> str | None:
+        ends = [call.end.exit_code for call in listener.roots if call.end is not None]
+        if ends[-1:] != [exit_code]:
+            return None  # our own runtime's gas differs from the official actor's
+        for call in reversed(_on_path(listener.roots, path)):
+            counters = listener.failed.get(id(call), ())
+            found = line_of_code(self._artifacts, *code_of_call(machine, call), counters) if counters else None
+            if found is not None:
+                return found
+        return None
+
+
+def _on_path(roots: Sequence[CallNode], path: Sequence[int]) -> list[CallNode]:
+    calls, found = roots, list[CallNode]()
+    for index in path:
+        own = [call for call in calls if not is_log(str(call.start.to))]
+        if index >= len(own):
+            break
+        found.append(own[index])
+        calls = own[index].calls
+    return found

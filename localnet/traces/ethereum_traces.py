@@ -26,11 +26,10 @@ from localnet.chain.view import ChainReader
 from localnet.errors import NotReproduced
 from localnet.ledger.candidates import candidate_of
 from localnet.ledger.records import Tipset, TransactionReceipt
-from localnet.rules.call_request import CallRequest
-from localnet.rules.installed import rules_of
-from localnet.state.contract_state import code_of, nonce_of_actor
-from localnet.traces.prestate import PrestateOptions, accessed, changes, prestate, state_of
-from localnet.traces.state_diff import StateDiff
+from localnet.rules.facts import CallRequest
+from localnet.rules.parts import rules_of
+from localnet.state.controls import code_of, nonce_of_actor
+from localnet.traces.state_diff import PrestateOptions, StateDiff, accessed, changes, prestate, state_of
 from localnet.traces.trace import Replay
 from store.cid import Cid
 

@@ -18,7 +18,7 @@ from localnet.contracts.named_interface import NamedInterface
 from localnet.deprecation import renamed
 from localnet.errors import CallFailed
 from localnet.ledger.call_tree import every_call, exit_name_of
-from localnet.rules.call_request import CallRequest
+from localnet.rules.facts import CallRequest
 from localnet.traces.trace import call_json
 
 

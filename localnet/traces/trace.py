@@ -1,6 +1,6 @@
 """The call tree of a transaction across both runtimes, by re-execution on its original state.
 
-The tree is plain data with bytes as hex. `localnet.traces.decoded_calls` adds names and decoded values, so that a
+The tree is plain data with bytes as hex. `localnet.traces.trace_report` adds names and decoded values, so that a
 client with the ABIs can do it.
 """
 
@@ -31,9 +31,7 @@ from localnet.ledger.blocks import producer_of
 from localnet.ledger.call_tree import all_charges, every_call, is_native
 from localnet.ledger.candidates import Candidate, candidate_of
 from localnet.ledger.records import Execution, Tipset, TransactionReceipt
-from localnet.rules.failures import exit_text
-from localnet.rules.installed import rules_of
-from localnet.rules.parts import ImplicitResult
+from localnet.rules.parts import ImplicitResult, exit_text, rules_of
 from localnet.state.actor_interfaces import ActorSchema, StoredSchemas
 from localnet.state.named_code import schema_of_code
 from store.cid import CBOR, Cid, show

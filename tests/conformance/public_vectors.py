@@ -35,9 +35,9 @@ from fvm_hypervisor.laboratory.vectors.extract import (
 from fvm_hypervisor.laboratory.vectors.files import BundleFolder
 from fvm_hypervisor.laboratory.vectors.run_files import run_file
 from hypervisor.bundles.bundle import Bundle
-from localnet.chain.tipset_sources import read_past_tipset
 from localnet.ledger.headers import IncludedMessage
 from localnet.replay.folder_source import FolderSource
+from localnet.replay.sources import read_past_tipset
 from localnet.replay.tipset_execution import MinedBlock
 from store.cid import show
 from tests.conformance import vector_kinds

@@ -44,7 +44,6 @@ from hypervisor.types import (
     TokenAmount,
 )
 from localnet import Account, Network
-from localnet.chain.tipset_sources import machine_for, read_past_tipset
 from localnet.ledger.genesis import GenesisOptions
 from localnet.ledger.headers import IncludedMessage
 from localnet.ledger.index import ChainIndex
@@ -52,6 +51,7 @@ from localnet.ledger.records import Tipset
 from localnet.miners import onboarding
 from localnet.miners.miner import WINDOW_PROOF, Miner
 from localnet.replay.folder_source import FolderSource
+from localnet.replay.sources import machine_for, read_past_tipset
 from localnet.replay.tipset_execution import MinedBlock
 from store.codec import encode
 from store.rocks.database import RocksStore

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from localnet.rpc.lotus_names import with_lotus_names
-from localnet.rpc.method_table import modules
+from localnet.rpc.method_table import modules, with_lotus_names
 from localnet.rpc.methods import Method, OptionalReader
 from localnet.rpc.refused import F3_METHODS, F3_REASON, REASONS, UNDER_ETHEREUMS_RULES
 from localnet.rpc.server import filecoin_v2

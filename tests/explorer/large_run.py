@@ -23,12 +23,11 @@ from bench.recorded import RunRecord, finish, options
 from bridge.ethereum.addresses import EthAddress
 from hypervisor.messages.address import Address
 from localnet import Network
-from localnet.chain.finding import tipsets_back
+from localnet.chain.logs import tipsets_back
 from localnet.explorer import pages
-from localnet.explorer.responses import PageRequest, PageResponse
-from localnet.explorer.site import Site
+from localnet.explorer.site import PageRequest, PageResponse, Site
 from localnet.ledger.address_index import AddressIndex
-from localnet.ledger.block_settings import MAX_GAS_LIMIT
+from localnet.ledger.records import MAX_GAS_LIMIT
 from localnet.rpc.node import Node, NodeReader
 from store.cid import show
 from tests.explorer.stage import ARTIFACTS

@@ -37,7 +37,7 @@ from hypervisor.machine.executor import ApplyResult
 from hypervisor.state.state_tree import ActorState
 from hypervisor.tracing import CallEnded, CallStarted, GasCharged, Recorder, TraceEvent, call_tree
 from hypervisor.types import SYSTEM_ACTOR, ActorID, Gas, MethodNumber, TokenAmount
-from localnet.state.contract_state import storage_of
+from localnet.state.controls import storage_of
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from store.cid import CBOR, DAG_CBOR, RAW, codec_of
 from store.codec import decode, encode

@@ -39,8 +39,7 @@ from hypervisor.messages.events import StampedEvent
 from hypervisor.types import ActorID, ChainEpoch, TokenAmount
 from localnet import Network
 from localnet.accounts import Account, accounts
-from localnet.state.contract_state import code_of, nonce_of
-from localnet.state.controls import set_balance, set_code
+from localnet.state.controls import code_of, nonce_of, set_balance, set_code
 from store.cid import EMPTY_ARRAY_CID
 from store.keccak import keccak
 from store.trees.kamt import Kamt

@@ -33,8 +33,7 @@ from localnet import Network
 from localnet.accounts import Account
 from localnet.calls.proofs import prove_account
 from localnet.rpc.node import Node
-from localnet.state.contract_state import code_of, nonce_of
-from localnet.state.controls import set_balance, set_code, set_storage
+from localnet.state.controls import code_of, nonce_of, set_balance, set_code, set_storage
 from store.cid import CBOR, EMPTY_ARRAY_CID
 from store.codec import CodecError, encode
 from store.keccak import keccak

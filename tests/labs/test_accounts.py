@@ -31,8 +31,7 @@ from localnet.accounts import Account
 from localnet.errors import TransactionRefused
 from localnet.ledger.records import TransactionReceipt
 from localnet.rpc.node import Node
-from localnet.state.contract_state import code_of, nonce_of, storage_of
-from localnet.state.controls import set_code
+from localnet.state.controls import code_of, nonce_of, set_code, storage_of
 from store.cid import EMPTY_ARRAY_CID
 from store.codec import encode
 from store.keccak import keccak

@@ -40,8 +40,7 @@ from localnet.fork.node_client import NodeClient
 from localnet.replay.parallel_candidates import ParallelCandidates
 from localnet.rpc.node import Node
 from localnet.rpc.server.server import serving
-from localnet.state.contract_state import storage_of
-from localnet.state.controls import set_code
+from localnet.state.controls import set_code, storage_of
 from tests.localnet.conftest import START, Clock
 from tests.localnet.rpc.conftest import Client
 from tests.runtimes.evm.assembler import assemble

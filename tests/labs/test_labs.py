@@ -34,10 +34,9 @@ from localnet import Network
 from localnet.ledger.records import TransactionReceipt
 from localnet.rpc.node import Node
 from localnet.rpc.server.server import serving
-from localnet.rules.call_request import CallRequest
+from localnet.rules.facts import CallRequest
 from localnet.rules.filecoin import FilecoinMessages, FilecoinSettings, FilecoinStateCalls, FilecoinViews
-from localnet.rules.installed import rules_named
-from localnet.rules.parts import CallOutcome, NetworkRules
+from localnet.rules.parts import CallOutcome, NetworkRules, rules_named
 from localnet.state.named_code import stored_interface
 from tests.command import run
 from tests.labs.rent import EXAMPLE

@@ -22,7 +22,7 @@ from localnet.accounts import BLS_ACCOUNT
 from localnet.addresses import filecoin_address
 from localnet.ledger.records import TransactionReceipt
 from localnet.miners.miner import FUNDS, WINDOW_PROOF
-from localnet.state.contract_state import code_of, storage_of
+from localnet.state.controls import code_of, storage_of
 from store.blockstore import get_object
 from store.cid import CBOR
 from store.codec import decode, encode, link

@@ -4,8 +4,8 @@ import gc
 from importlib import import_module
 
 import localnet.fork.ethereum_fork  # noqa: F401  # loaded by a network in a folder
-from localnet.rpc.further_methods import further_modules
-from localnet.rules.installed import rules_named
+from localnet.rpc.method_table import further_modules
+from localnet.rules.parts import rules_named
 from tests.command import LOADED
 
 for _name in LOADED:

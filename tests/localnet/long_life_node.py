@@ -45,7 +45,7 @@ def shrink_caches(share: float) -> None:
     """Limit caches to this share of their size."""
     from hypervisor.kernel.blocks import ScannedBlocks
     from localnet.ledger import index
-    from localnet.ledger.log_cache import MAX_BYTES, LogCache
+    from localnet.ledger.index import MAX_BYTES, LogCache
     from store.blocks import bounded
     from store.blocks.bounded import BoundedStore
 

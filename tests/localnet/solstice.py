@@ -23,8 +23,7 @@ from hypervisor.types import (
 )
 from localnet import Network
 from localnet.accounts import Account
-from localnet.miners.datacap import allocate
-from localnet.miners.onboarding import unsealed_cid
+from localnet.miners.onboarding import allocate, unsealed_cid
 from localnet.miners.policy import DATACAP_PER_BYTE, PROVING_PERIOD
 from store.blockstore import get_object
 from store.codec import unlink

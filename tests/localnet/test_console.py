@@ -20,9 +20,9 @@ from localnet.chain.watching import Preempted
 from localnet.console import Console
 from localnet.explanations import Explanations
 from localnet.rpc.node import Node
-from localnet.rules.call_request import CallRequest
-from localnet.state.contract_state import code_of
-from localnet.traces import failure_place
+from localnet.rules.facts import CallRequest
+from localnet.state.controls import code_of
+from localnet.traces import call_places
 from localnet.traces.trace_command import DEFAULT_URL
 from tests.localnet.conftest import ARTIFACTS
 from tests.localnet.contracts.test_artifacts import PROJECT, SOURCES
@@ -418,7 +418,7 @@ def test_source_line_search_is_skipped_without_sources(
 ) -> None:
     """Watching each instruction takes up to a second."""
     watched: list[float] = []
-    monkeypatch.setattr(failure_place, "Counters", lambda limit: watched.append(limit.seconds))
+    monkeypatch.setattr(call_places, "Counters", lambda limit: watched.append(limit.seconds))
     network.set_code(OTHER, LOOP)
     with printing(network, tmp_path):
         failed(network, OTHER, b"")

@@ -9,7 +9,7 @@ from fvm_hypervisor.soltest.cheatcodes.signatures import MISSING
 from fvm_hypervisor.soltest.cheatcodes.table import selector, table
 from tests.docs.test_page_examples import FORGE
 from tests.fvm_hypervisor.soltest.cheatcodes.vm_interface import signatures
-from tests.localnet.test_console_log import SIGNATURES
+from tests.localnet.traces.test_trace_report import SIGNATURES
 from tests.soltests.folder import SuitesMissing, public_suites
 
 pytestmark = pytest.mark.long

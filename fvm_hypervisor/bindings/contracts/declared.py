@@ -16,9 +16,8 @@ from typing import Any, Final
 from bridge.abi.abi import signature
 from hypervisor.errors import InvalidInput
 from hypervisor.text import printable
-from localnet.contracts.abi_entries import readable_interface
-from localnet.contracts.typed_contract import TypedContract
-from localnet.contracts.typed_values import struct_key
+from localnet.contracts.argument_texts import readable_interface
+from localnet.contracts.typed_contract import TypedContract, struct_key
 from store.untrusted import parse_json
 
 TYPE_NAMES: Final = frozenset(("int", "str", "bytes", "bool", "tuple", "list", "dict", "type", "object", "property"))

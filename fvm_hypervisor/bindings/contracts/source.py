@@ -18,7 +18,7 @@ from fvm_hypervisor.bindings.contracts.declared import (
     Notes,
     members,
 )
-from localnet.contracts.typed_values import is_hashed, item_of, struct_key
+from localnet.contracts.typed_contract import is_hashed, item_of, struct_key
 
 
 def parameter_type(item: Item, structs: Mapping[str, DeclaredRecord]) -> str:
@@ -64,7 +64,7 @@ _IMPORTS = (
             "Results", "Sending", "TypedContract",
         ),
     ),
-    ("localnet.contracts.typed_values", ("Structs",)),
+    ("localnet.contracts.typed_contract", ("Structs",)),
 )  # fmt: skip
 
 

@@ -68,9 +68,7 @@ def create(
     Example: hypervisor create src/Vault.sol:Vault --private-key $KEY --broadcast --constructor-args 5 f0100
     """
     from fvm_hypervisor.cli.node_client import SendOptions, ethereum, prepared_transaction, request_of
-    from localnet.contracts.abi_entries import readable_interface
-    from localnet.contracts.amounts import payment
-    from localnet.contracts.argument_texts import init_code_of
+    from localnet.contracts.argument_texts import init_code_of, payment, readable_interface
     from localnet.contracts.named_interface import NamedInterface
 
     private_key = one_key(private_key, keystore or (), account or (), password or (), password_file or ())
@@ -343,7 +341,8 @@ def verify_bytecode(
 def _code(url: str, contract_address: str, block: str) -> bytes:
     from fvm_hypervisor.cli.rpc_client import request_parsed
     from fvm_hypervisor.verification.creation_code import hex_data
-    from localnet.fork.node_client import NodeError, redacted_url
+    from localnet.fork.node_client import NodeError
+    from localnet.fork.urls import redacted_url
 
     code = request_parsed(url, hex_data, "eth_getCode", contract_address, block)
     if not code:
@@ -438,8 +437,7 @@ def _arguments(artifact: ContractArtifact, texts: list[str] | None, encoded: str
 
     Raises InvalidInput.
     """
-    from localnet.contracts.abi_entries import readable_interface
-    from localnet.contracts.argument_texts import init_code_of
+    from localnet.contracts.argument_texts import init_code_of, readable_interface
 
     if encoded is None:
         return None if texts is None else init_code_of(readable_interface(artifact.abi), b"", texts, read)

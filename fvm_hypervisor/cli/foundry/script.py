@@ -149,9 +149,8 @@ def script(
     from fvm_hypervisor.soltest.scripts.record import MultiRecord, ScriptRecord
     from fvm_hypervisor.soltest.scripts.sending import NO_SENDER, check_price, check_sendable, has_known_signer
     from fvm_hypervisor.soltest.session import SuiteSession
-    from localnet.contracts.abi_entries import readable_interface
-    from localnet.contracts.argument_texts import calldata_of
-    from localnet.fork.request_options import FORK_REQUESTS, OFFLINE
+    from localnet.contracts.argument_texts import calldata_of, readable_interface
+    from localnet.fork.node_client import FORK_REQUESTS, OFFLINE
 
     home = find_root(root)
     check_folders(context, home)

@@ -29,10 +29,9 @@ from fvm_hypervisor.soltest.scripts.sending import (
 )  # fmt: skip
 from hypervisor.errors import InvalidInput
 from localnet import Network
-from localnet.contracts.abi_entries import readable_interface
+from localnet.contracts.argument_texts import readable_interface
 from localnet.fork.forking import ForkSource, has_cached_tipset
-from localnet.fork.node_client import NodeError
-from localnet.fork.request_options import RequestOptions
+from localnet.fork.node_client import NodeError, RequestOptions
 from localnet.fork.response_values import quantity
 
 if TYPE_CHECKING:

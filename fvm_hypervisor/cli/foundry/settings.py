@@ -522,7 +522,7 @@ def node_url(project: Project, option: str | None) -> str | None:
     import os
 
     from fvm_hypervisor.soltest.forks.endpoints import endpoint_url
-    from localnet.fork.node_client import redacted_url
+    from localnet.fork.urls import redacted_url
 
     node = option or project.eth_rpc_url
     if node is None:

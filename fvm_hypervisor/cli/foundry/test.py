@@ -286,7 +286,7 @@ def run_tests(
     if isnan(timeout):  # passes each comparison of the range
         raise typer.BadParameter(f"--timeout {timeout} is not a number of seconds")
     if evm == OFFICIAL_EVM:
-        from localnet.rules.installed import rules_named
+        from localnet.rules.parts import rules_named
 
         if not rules_named(rules).features.has_official_evm:
             raise InvalidInput(

@@ -45,7 +45,7 @@ from localnet.ledger.records import Tipset
 from localnet.ledger.upgrades import Upgrade, Upgrades
 from localnet.replay.replay import heights
 from localnet.replay.tipset_execution import tipset_steps
-from localnet.rules.installed import rules_named
+from localnet.rules.parts import rules_named
 from localnet.traces.trace import Replay
 from store.blocks.buffered import BufferedStore
 from store.blocks.overlay import ReadOnlyStore

@@ -14,7 +14,7 @@ from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.migrations.context import allow_migration, is_allowed, migration_digest
 from localnet.ledger.upgrades import UpgradePlan
-from localnet.settings import NetworkSettings
+from localnet.opening import NetworkSettings
 
 
 def under_draft(settings: NetworkSettings) -> NetworkSettings:

@@ -68,10 +68,10 @@ from hypervisor.state.state_tree import ARCHIVED_CODE, ActorState
 from hypervisor.types import METHOD_SEND, ActorID, BlockId, Gas, MethodNumber, TokenAmount
 from localnet.ledger.candidates import candidate_of
 from localnet.ledger.records import TransactionReceipt
-from localnet.rules.call_request import CallRequest
+from localnet.rules.facts import CallRequest
 from localnet.rules.filecoin import FilecoinStateCalls
 from localnet.rules.parts import CallOutcome, MessageRules, NetworkRules, StateCallRules, ViewRules
-from localnet.state.contract_state import nonce_of
+from localnet.state.controls import nonce_of
 from store.blockstore import Blockstore, get_object
 from store.cid import CBOR, DAG_CBOR, EMPTY_ARRAY_CID, RAW, Cid, cid_of
 from store.codec import encode, link, unlink

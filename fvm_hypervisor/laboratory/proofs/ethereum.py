@@ -15,8 +15,7 @@ from bridge.ethereum import rlp
 from bridge.ethereum.addresses import EthAddress, checksummed
 from bridge.ethereum.patricia import EMPTY_ROOT, MAX_NODE, MAX_NODES, InvalidProof, proven_value
 from bridge.filecoin.evm_state import EMPTY_CODE_HASH
-from localnet.fork.ethereum_header import read_header
-from localnet.fork.response_values import bytes_of, quantity, word_of
+from localnet.fork.response_values import bytes_of, quantity, read_header, word_of
 from store.keccak import keccak
 
 T = TypeVar("T")

@@ -33,9 +33,9 @@ from hypervisor.proofs.verifier import AcceptProofs
 from hypervisor.state.state_tree import StateTree
 from hypervisor.types import SYSTEM_ACTOR, ChainEpoch, TokenAmount
 from hypervisor.versions.overlay import Overlay
-from localnet.chain.tipset_sources import PastTipset, SourceSupply, TipsetSource, machine_for, read_past_tipset
 from localnet.ledger.headers import IncludedMessage
 from localnet.replay.past_replay import difference_from_chain, difference_of_receipts
+from localnet.replay.sources import PastTipset, SourceSupply, TipsetSource, machine_for, read_past_tipset
 from localnet.replay.tipset_execution import (
     TipsetOutcome,
     TipsetWork,

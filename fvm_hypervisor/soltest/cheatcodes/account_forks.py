@@ -21,7 +21,7 @@ from fvm_hypervisor.soltest.forks.tipsets import PendingTipset
 from hypervisor.messages.address import Address
 from hypervisor.state.state_tree import ActorState, TreeImage
 from hypervisor.types import EAM_NAMESPACE, INIT_ACTOR, ActorID
-from localnet.fork.remote_transactions import transactions_until
+from localnet.fork.remote_history import transactions_until
 from runtimes.evm.ethereum import EthereumCalls
 from store.cid import EMPTY_ARRAY_CID, cid_of
 

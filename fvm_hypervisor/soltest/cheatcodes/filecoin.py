@@ -28,7 +28,7 @@ from hypervisor.messages.message import Message
 from hypervisor.types import NO_BLOCK, POWER_ACTOR, REWARD_ACTOR, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet.accounts import BLS_ACCOUNT
 from localnet.addresses import filecoin_address
-from localnet.rules.base_fee import BLOCK_GAS_LIMIT
+from localnet.rules.facts import BLOCK_GAS_LIMIT
 from localnet.state.controls import set_balance
 from runtimes.evm import CodeLimit
 from runtimes.evm.ethereum import EthereumCalls, block_of
@@ -200,7 +200,7 @@ def _grant_address(context: Context, client: EthAddress, size: int) -> None:
 
 
 def _grant_datacap(context: Context, client: Address, size: int) -> None:
-    from localnet.miners.datacap import grant_on
+    from localnet.miners.onboarding import grant_on
 
     with _separate_messages(context) as machine:
         grant_on(machine, client, size)

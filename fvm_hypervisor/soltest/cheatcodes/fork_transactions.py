@@ -11,7 +11,7 @@ from runtimes.evm.ethereum import Application, InvalidTransaction
 
 if TYPE_CHECKING:
     from localnet.fork.remote_chain import RemoteBlock
-    from localnet.fork.remote_transactions import ReadTransaction
+    from localnet.fork.remote_history import ReadTransaction
 
 T = TypeVar("T")
 

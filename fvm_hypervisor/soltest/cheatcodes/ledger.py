@@ -11,8 +11,7 @@ from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Protocol as AddressProtocol
 from hypervisor.types import ActorID, TokenAmount
-from localnet.state.contract_state import code_of, contract_state, nonce_of
-from localnet.state.controls import set_balance, set_code, set_nonce, set_storage
+from localnet.state.controls import code_of, contract_state, nonce_of, set_balance, set_code, set_nonce, set_storage
 from runtimes.evm import filecoin_evm_rules
 from runtimes.evm.ethereum import Accounts
 from store.trees.kamt import Kamt

@@ -27,9 +27,9 @@ from hypervisor.state.state_tree import ActorState, TreeImage
 from hypervisor.types import EAM_NAMESPACE, INIT_ACTOR, ActorID, ChainEpoch, TokenAmount
 from hypervisor.versions.network_versions import network_version
 from localnet.chain.supply import supply_of
-from localnet.chain.tipset_sources import PastTipset
 from localnet.fork.forking import ForkPoint
 from localnet.ledger.headers import IncludedMessage
+from localnet.replay.sources import PastTipset
 from localnet.replay.tipset_execution import TipsetWork, apply_included, tipset_steps
 from localnet.state.controls import set_nonce
 from store.cid import Cid, show

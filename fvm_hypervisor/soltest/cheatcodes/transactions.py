@@ -87,7 +87,7 @@ def _invalid(error: InvalidTransaction) -> str:
 
 @cheatcode("getRawBlockHeader(uint256)", returns="bytes")
 def _header(context: Context, number: int) -> bytes:
-    from localnet.fork.ethereum_header import read_header
+    from localnet.fork.response_values import read_header
 
     active = active_fork(context)
     if active is None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from bridge.ethereum.block import EthereumBlock
 from hypervisor.context import MachineContext
 from hypervisor.types import ChainEpoch, TokenAmount
-from localnet.fork.ethereum_point import blob_gas_of
+from localnet.fork.ethereum_fork import blob_gas_of
 from localnet.fork.remote_chain import RemoteBlock
 
 

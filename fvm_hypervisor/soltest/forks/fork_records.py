@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fvm_hypervisor.soltest.forks.tipsets import PendingTipset
     from localnet.fork.forking import ForkPoint
     from localnet.fork.remote_chain import RemoteBlock
-    from localnet.fork.remote_transactions import ReadTransaction
+    from localnet.fork.remote_history import ReadTransaction
 
 Pending: TypeAlias = "tuple[ReadTransaction, ...] | PendingTipset"
 """Work to execute before a fork is first used, under either set of rules."""

@@ -1,7 +1,7 @@
 """`ForkOrigin`: the accounts of the active fork as actors of the machine's state tree.
 
 A remote account has a separate ID for each base. A contract's storage begins with the node's
-(`localnet.fork.remote_accounts`).
+(`localnet.fork.account_origin`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.state.state_tree import ActorState
 from hypervisor.types import EAM_NAMESPACE, ActorID
-from localnet.fork.remote_accounts import RemoteWords, actor_of, remote_words
+from localnet.fork.account_origin import RemoteWords, actor_of, remote_words
 from localnet.fork.remote_chain import RemoteState
 from runtimes.evm.ethereum import ethereum_address
 from store.blockstore import Blockstore

@@ -7,8 +7,8 @@ from typing import Final
 
 from fvm_hypervisor.soltest.forks.tipsets import TipsetNodes
 from localnet.fork.forking import ForkSource
+from localnet.fork.node_client import FORK_REQUESTS, OFFLINE
 from localnet.fork.remote_chain import RemoteChain, RemoteState
-from localnet.fork.request_options import FORK_REQUESTS, OFFLINE
 
 CACHES: Final = {"all": True, "remote": None, "none": False}
 """`ForkSource.caches` by setting."""

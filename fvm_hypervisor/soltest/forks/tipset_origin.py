@@ -21,7 +21,7 @@ from hypervisor.state.state_tree import ActorState, StateTree
 from hypervisor.types import EAM_NAMESPACE, ActorID, ChainEpoch
 from localnet.fork.forking import ForkPoint
 from localnet.fork.remote_chain import RemoteBlock
-from localnet.rules.base_fee import BLOCK_GAS_LIMIT
+from localnet.rules.facts import BLOCK_GAS_LIMIT
 from store.blocks.overlay import RemoteStore
 from store.blockstore import Blockstore
 from store.cid import Cid

@@ -11,18 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hypervisor.types import ChainEpoch, TokenAmount
-from localnet.fork.forking import ForkPoint, ForkSource, Origin, find_fork_point
-from localnet.fork.node_blocks import read_block
-from localnet.fork.node_client import NodeClient
-from localnet.fork.request_options import FORK_REQUESTS, RequestOptions
+from localnet.fork.forking import ForkPoint, ForkSource, Origin, find_fork_point, read_block
+from localnet.fork.node_client import FORK_REQUESTS, NodeClient, RequestOptions
 from localnet.fork.response_cache import ResponseCache
 from store.blocks.memory import MemoryStore
 from store.blocks.overlay import RemoteUnavailable
 from store.cid import Cid
 
 if TYPE_CHECKING:
-    from localnet.chain.tipset_sources import PastTipset
-    from localnet.replay.sources import NodeSource
+    from localnet.replay.sources import NodeSource, PastTipset
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +99,7 @@ class TipsetNodes:
 
     def past(self, url: str, tipset: Sequence[Cid]) -> PastTipset:
         """Return a tipset with its messages. Raises NodeError, InvalidInput."""
-        from localnet.chain.tipset_sources import read_past_tipset
+        from localnet.replay.sources import read_past_tipset
 
         return read_past_tipset(self.source(url), tipset)
 

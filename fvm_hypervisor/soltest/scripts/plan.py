@@ -36,7 +36,7 @@ from hypervisor.machine.labs import register_labs
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet import Network
-from localnet.state.contract_state import code_of
+from localnet.state.controls import code_of
 from store.blocks.overlay import OverlayStore
 
 _DEPLOYER: Final = EthAddress(b"deployer of a script")

@@ -21,7 +21,7 @@ from localnet.accounts import Account
 from localnet.errors import NetworkError
 from localnet.fork.node_client import NodeError
 from localnet.fork.response_values import quantity, word_of
-from localnet.rules.call_request import CallRequest
+from localnet.rules.facts import CallRequest
 
 _CALL_FIELDS: Final = ("from", "to", "value", "input")
 _TRANSFER_GAS: Final = 21_000

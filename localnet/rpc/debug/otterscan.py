@@ -15,8 +15,8 @@ from itertools import takewhile
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
-from localnet.chain.finding import TipsetSearch, message_with_nonce, receipts_back
-from localnet.ledger.address_keys import emitter_key, message_key
+from localnet.chain.logs import TipsetSearch, message_with_nonce, receipts_back
+from localnet.ledger.address_index import emitter_key, message_key
 from localnet.ledger.records import GENESIS_PARENT, NullRound, Tipset, TransactionReceipt
 from localnet.rpc.blocks_and_null_rounds import BlockRef, block, find
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError
@@ -24,7 +24,7 @@ from localnet.rpc.methods import Method
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.shapes import block_json, receipt_json, transaction_json
 from localnet.rpc.values import address, as_data, as_quantity, hash32, number
-from localnet.state.contract_state import code_of, nonce_of
+from localnet.state.controls import code_of, nonce_of
 from localnet.traces import ethereum_traces
 from localnet.traces.ethereum_traces import CALL_TRACER, TraceOptions
 

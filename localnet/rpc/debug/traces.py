@@ -19,10 +19,10 @@ from localnet.rpc.node import NodeReader
 from localnet.rpc.override_values import NO_ACCOUNTS, accounts, block_override
 from localnet.rpc.requests import TransactionRequest, transaction
 from localnet.rpc.values import as_data, boolean, field, fields, format_value, hash32, number, text
-from localnet.rules.call_request import SAME_BLOCK
+from localnet.rules.facts import SAME_BLOCK
 from localnet.traces import ethereum_traces
 from localnet.traces.ethereum_traces import MUX_TRACER, STRUCT_LOGS, TRACERS, TraceOptions
-from localnet.traces.prestate import PrestateOptions
+from localnet.traces.state_diff import PrestateOptions
 
 _DEFAULT = TraceOptions()
 _PRESTATE: Final = ("diffMode", "disableCode", "disableStorage", "includeEmpty")

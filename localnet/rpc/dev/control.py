@@ -1,4 +1,18 @@
-"""Methods of development nodes: snapshots, mining, time, balances. Aliases are the names that other nodes use."""
+"""Methods that control blocks: mining, time, snapshots, reorganisations and block settings.
+
+Methods of development nodes: snapshots, mining, time, balances. Aliases are the names that other nodes use.
+
+A reorganisation on demand: the newest blocks are replaced by others, and subscribers are notified.
+
+Names and parameters are anvil's.
+
+Methods that set properties of the next blocks under Ethereum's rules.
+
+The settings are stored with the chain, and evm_revert reverts them. Under Filecoin's rules they are refused with code
+-32004 (EIP-1474).
+
+Anvil's methods about blobs of transactions; they return null for an unknown blob.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +20,34 @@ from dataclasses import replace
 from typing import Any
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
+from bridge.ethereum.transactions import BLOB
 from localnet.fork.forking import ForkSource
-from localnet.fork.node_client import redacted_url
-from localnet.fork.request_options import FORK_REQUESTS
+from localnet.fork.node_client import FORK_REQUESTS
+from localnet.fork.urls import redacted_url
+from localnet.ledger.candidates import candidate_of
 from localnet.rpc.blocks_and_null_rounds import LATEST, BlockRef, block
-from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
-from localnet.rpc.lotus_shapes import address_json
+from localnet.rpc.errors import LIMIT_EXCEEDED, NOT_SUPPORTED, RpcError, invalid_params
+from localnet.rpc.eth.transactions import send_raw_transaction, send_transaction
+from localnet.rpc.lotus_values import address_json
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import FORK_QUERY_TIME, Node, NodeReader, new_instance
+from localnet.rpc.refused import REASONS
 from localnet.rpc.requests import TransactionRequest, transaction
 from localnet.rpc.shapes import block_json
-from localnet.rpc.values import address, any_value, as_data, as_quantity, boolean, field, fields, hash32, number, text
+from localnet.rpc.values import (
+    address,
+    any_value,
+    as_data,
+    as_quantity,
+    boolean,
+    data,
+    field,
+    fields,
+    hash32,
+    list_of,
+    number,
+    text,
+)
 from localnet.traces.failed_call import call_trace
 from localnet.traces.trace import epoch_trace
 from localnet.traces.trace import trace as trace_receipt
@@ -284,6 +315,98 @@ def _check_count(node: Node, count: int) -> None:
         raise RpcError(LIMIT_EXCEEDED, f"{count} epochs in one request, at most {node.limits.mined}")
 
 
+MAX_TRANSACTIONS = 1_000
+
+Sent = tuple[TransactionRequest | bytes, int]
+
+
+def pair(value: Any) -> Sent:
+    """Read a transaction (an object, or signed bytes), and the number of its block among the new ones."""
+    if not isinstance(value, list) or len(value) != 2:
+        raise invalid_params("expected pairs of a transaction and the number of its block among the new ones")
+    request, index = value
+    return data(request) if isinstance(request, str) else transaction(request), number(index)
+
+
+def reorganise(node: Node, depth: int, transactions: list[Sent] | None = None) -> None:
+    """Replace the newest blocks by others with the given transactions, one second later.
+
+    A transaction is an object as for eth_sendTransaction, or signed bytes, with the number of its block, starting at 0.
+    Pending transactions are dropped, as by anvil_rollback. If a transaction is rejected, the blocks before its block
+    remain.
+    """
+    wanted, height = transactions or [], node.network.head.height
+    if depth > node.limits.mined:
+        raise RpcError(LIMIT_EXCEEDED, f"{depth} epochs in one request, at most {node.limits.mined}")
+    if any(index >= depth for _, index in wanted):
+        raise invalid_params(f"transactions: the new blocks have the numbers 0 to {depth - 1}")
+    node.network.increase_time(1)  # empty blocks with the same time would be identical to the old ones
+    rollback(node, depth)
+    automine, node.network.automine = node.network.automine, False
+    try:
+        for index in range(height - node.network.head.height):
+            for request, block in wanted:
+                if block == index:
+                    send_raw_transaction(node, request) if isinstance(request, bytes) else send_transaction(
+                        node, request
+                    )
+            node.network.mine()
+    finally:
+        node.network.automine = automine
+
+
+def _check(node: Node, name: str) -> None:
+    if not node.network.rules.features.has_settings:
+        raise RpcError(NOT_SUPPORTED, REASONS[name])
+
+
+def set_coinbase(node: Node, owner: EthAddress) -> None:
+    """Set the recipient of block tips. Under Ethereum's rules."""
+    _check(node, "anvil_setCoinbase")
+    node.network.set_coinbase(owner)
+
+
+def set_block_gas_limit(node: Node, limit: int) -> bool:
+    """Set the gas limit of blocks, at least 5,000. Under Ethereum's rules."""
+    _check(node, "evm_setBlockGasLimit")
+    node.network.set_block_gas_limit(limit)
+    return True
+
+
+def set_min_gas_price(node: Node, price: int) -> None:
+    """Set the minimum fee cap of transactions in attoFIL per gas, besides the base fee. Under Ethereum's rules."""
+    _check(node, "anvil_setMinGasPrice")
+    node.network.set_min_gas_price(price)
+
+
+def set_prev_randao(node: Node, randomness: bytes) -> None:
+    """Set the randomness of the next block, 32 bytes. Under Ethereum's rules."""
+    _check(node, "hardhat_setPrevRandao")
+    node.network.set_next_randomness(randomness)
+
+
+def set_chain_id(node: Node, chain_id: int) -> None:
+    """Set the chain ID; pending transactions signed for another one are dropped. Under Ethereum's rules."""
+    _check(node, "anvil_setChainId")
+    node.network.set_chain_id(chain_id)
+
+
+def get_blob_by_hash(node: NodeReader, versioned_hash: bytes) -> str | None:
+    """Return the blob with a versioned hash. Null under Filecoin's rules."""
+    blob = node.network.chain.index.blob(versioned_hash)
+    return None if blob is None else as_data(blob)
+
+
+def get_blobs_by_transaction_hash(node: NodeReader, transaction_hash: bytes) -> list[str] | None:
+    """Return the blobs of a transaction in a block. Null under Filecoin's rules."""
+    receipt = node.network.find_receipt(transaction_hash)
+    if receipt is None or receipt.execution.kind != BLOB:
+        return None
+    signed = candidate_of(receipt).transaction
+    found = [] if signed is None else [*map(node.network.chain.index.blob, signed.transaction.blob_hashes)]
+    return [as_data(blob) for blob in found if blob is not None]
+
+
 METHODS = (
     Method("evm_snapshot", (), snapshot, aliases=("anvil_snapshot",)),
     Method("evm_revert", (number,), revert, aliases=("anvil_revert",)),
@@ -322,4 +445,12 @@ METHODS = (
     Method("hypervisor_traceEpoch", (number,), trace_epoch, reads=True, traces=True),
     Method("Filecoin.EthAddressToFilecoinAddress", (address,), filecoin_address, inline=True),
     Method("Filecoin.FilecoinAddressToEthAddress", (text, optional(text)), ethereum_address),
+    Method("anvil_reorg", (number, optional(list_of(pair, MAX_TRANSACTIONS))), reorganise),
+    Method("anvil_setCoinbase", (address,), set_coinbase, aliases=("hardhat_setCoinbase",)),
+    Method("evm_setBlockGasLimit", (number,), set_block_gas_limit, aliases=("anvil_setBlockGasLimit",)),
+    Method("anvil_setMinGasPrice", (number,), set_min_gas_price, aliases=("hardhat_setMinGasPrice",)),
+    Method("hardhat_setPrevRandao", (hash32,), set_prev_randao, aliases=("anvil_setNextBlockPrevRandao",)),
+    Method("anvil_setChainId", (number,), set_chain_id),
+    Method("anvil_getBlobByHash", (hash32,), get_blob_by_hash, reads=True),
+    Method("anvil_getBlobsByTransactionHash", (hash32,), get_blobs_by_transaction_hash, reads=True),
 )

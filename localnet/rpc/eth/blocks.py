@@ -1,16 +1,30 @@
-"""Methods about blocks."""
+"""Methods about blocks, headers, uncles and block-level access lists.
+
+Methods about blocks.
+
+Methods about block headers, and about uncles, which Filecoin does not have.
+
+`eth_getBlockAccessList`: block-level access lists (EIP-7928), under Ethereum's rules.
+
+Specification of the method: Ethereum's execution APIs, `src/eth/block.yaml`.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from localnet.chain.pending import has_pending
+from bridge.ethereum.block import BlockAccessList
+from bridge.ethereum.rlp import RlpError
+from localnet.chain.block_production import has_pending
 from localnet.ledger.records import Tipset
 from localnet.rpc.blocks_and_null_rounds import PENDING, BlockRef, block, find, number_or_tag
+from localnet.rpc.errors import NO_ACCESS_LIST, NOT_SUPPORTED, RpcError
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node, NodeReader
+from localnet.rpc.refused import REASONS
 from localnet.rpc.shapes import block_fields, block_json, receipt_json, transaction_json
-from localnet.rpc.values import as_data, as_quantity, boolean, hash32
+from localnet.rpc.values import as_data, as_quantity, boolean, hash32, quantity
+from store.blockstore import StoreCorrupt
 
 
 def block_number(node: Node) -> str:
@@ -76,6 +90,64 @@ def _count(found: Tipset | None) -> str | None:
     return None if found is None else as_quantity(len(found.transactions))
 
 
+_OF_A_BODY = ("transactions", "uncles", "size", "totalDifficulty")
+
+
+def header_by_hash(node: Node, block_hash: bytes) -> dict[str, Any] | None:
+    """Return the block with a hash, without its transactions; null if the chain has none."""
+    return without_body(get_block_by_hash(node, block_hash))
+
+
+def header_by_number(node: Node, number: BlockRef) -> dict[str, Any] | None:
+    """Return the block at a height or tag, without its transactions; null if the chain has none yet."""
+    return without_body(get_block_by_number(node, number))
+
+
+def uncle_count_by_hash(node: Node, block_hash: bytes) -> str | None:
+    """Return 0, or null if the chain has no block with the hash."""
+    return None if find(node.network, BlockRef(hash=block_hash)) is None else as_quantity(0)
+
+
+def uncle_count_by_number(node: Node, number: BlockRef) -> str | None:
+    """Return 0, or null if the chain has no block at the height yet."""
+    return None if find(node.network, number) is None else as_quantity(0)
+
+
+def uncle_by_hash(node: Node, block_hash: bytes, index: int) -> None:
+    """Return null: a tipset has no uncles."""
+
+
+def uncle_by_number(node: Node, number: BlockRef, index: int) -> None:
+    """Return null: a tipset has no uncles."""
+
+
+def without_body(block: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the fields of a block that its header has."""
+    return None if block is None else {name: value for name, value in block.items() if name not in _OF_A_BODY}
+
+
+_REMEDY: Final = "start the node with --hardfork amsterdam or osaka+7928"
+
+
+def get_block_access_list(node: NodeReader, at: BlockRef) -> list[dict[str, Any]] | None:
+    """Return the accounts and slots that a block touches, with their values after each change (EIP-7928).
+
+    Null if the chain has no such block; error 4445 in a fork of Ethereum without access lists.
+    """
+    rules = node.network.rules
+    if not rules.hardfork:
+        raise RpcError(NOT_SUPPORTED, REASONS["eth_getBlockAccessList"])
+    if rules.access_list is None:
+        raise RpcError(NO_ACCESS_LIST, f"blocks of {rules.hardfork} have no access list; {_REMEDY}")
+    found = node.pending_block().tipset if is_pending(node, at) else find(node.network, at)
+    if found is None:
+        return None
+    try:
+        return BlockAccessList.decode(found.access_list).json() if found.access_list else []
+    except RlpError as error:
+        raise StoreCorrupt(f"the stored access list of block {found.height} is damaged: {error}") from None
+
+
 METHODS = (
     Method("eth_blockNumber", (), block_number, inline=True),
     Method("eth_getBlockByNumber", (number_or_tag, optional(boolean)), get_block_by_number, reads=True, short=True),
@@ -83,4 +155,11 @@ METHODS = (
     Method("eth_getBlockTransactionCountByNumber", (number_or_tag,), transaction_count_by_number),
     Method("eth_getBlockTransactionCountByHash", (hash32,), transaction_count_by_hash),
     Method("eth_getBlockReceipts", (block,), get_block_receipts),
+    Method("eth_getHeaderByHash", (hash32,), header_by_hash),
+    Method("eth_getHeaderByNumber", (number_or_tag,), header_by_number, aliases=("erigon_getHeaderByNumber",)),
+    Method("eth_getUncleCountByBlockHash", (hash32,), uncle_count_by_hash),
+    Method("eth_getUncleCountByBlockNumber", (number_or_tag,), uncle_count_by_number),
+    Method("eth_getUncleByBlockHashAndIndex", (hash32, quantity), uncle_by_hash),
+    Method("eth_getUncleByBlockNumberAndIndex", (number_or_tag, quantity), uncle_by_number),
+    Method("eth_getBlockAccessList", (block,), get_block_access_list, reads=True),
 )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from localnet.chain.logs import logs_between
 from localnet.rpc.blocks_and_null_rounds import LATEST, BlockRef, history_number, resolve
 from localnet.rpc.errors import LIMIT_EXCEEDED, NOT_SUPPORTED, RpcError
-from localnet.rpc.headers import without_body
+from localnet.rpc.eth.blocks import without_body
 from localnet.rpc.node import NodeReader
 from localnet.rpc.requests import LogRequest
 from localnet.rpc.shapes import log_json

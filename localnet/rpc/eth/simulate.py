@@ -25,7 +25,7 @@ from localnet.rpc.override_values import NO_ACCOUNTS, accounts, block_override
 from localnet.rpc.requests import TransactionRequest, check_access_list, transaction
 from localnet.rpc.shapes import block_fields, log_json, transaction_json
 from localnet.rpc.values import as_data, as_quantity, boolean, field, fields, list_of
-from localnet.rules.call_request import SAME_BLOCK
+from localnet.rules.facts import SAME_BLOCK
 from localnet.rules.parts import NetworkRules
 
 _MAX_CALLS: Final = 1_000

@@ -1,28 +1,42 @@
-"""Methods that read the state: balances, nonces, code, storage, calls, estimates."""
+"""Methods that read the state: balances, code, storage, calls, estimates and proofs.
+
+Methods that read the state: balances, nonces, code, storage, calls, estimates.
+
+Methods that read several values of accounts in one request.
+
+`eth_getProof`. Proofs are IPLD blocks, because the state is not a Merkle-Patricia trie.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
+from bridge.ethereum.patricia import EMPTY_ROOT
+from bridge.filecoin.evm_state import EMPTY_CODE_HASH
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.types import Gas
 from localnet.calls import simulate
 from localnet.calls.overrides import NONE, Overrides
-from localnet.chain.pending import has_pending, next_block
+from localnet.chain.block_production import has_pending, next_block
 from localnet.rpc.blocks_and_null_rounds import LATEST, PENDING, BlockRef, block, state_tipset
+from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
+from localnet.rpc.lotus_values import cid_json
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import NodeReader
 from localnet.rpc.override_values import NO_ACCOUNTS, Accounts, accounts, block_override
 from localnet.rpc.requests import TransactionRequest, transaction
 from localnet.rpc.shapes import access_json
-from localnet.rpc.values import address, as_data, as_quantity, word
-from localnet.rules.call_request import SAME_BLOCK, BlockOverride, CallRequest
-from localnet.state.contract_state import code_of, nonce_of, storage_of
+from localnet.rpc.values import address, as_data, as_quantity, fields, list_of, word
+from localnet.rules.facts import SAME_BLOCK, BlockOverride, CallRequest
+from localnet.state.controls import code_of, nonce_of, storage_of
+
+if TYPE_CHECKING:
+    from localnet.calls.proofs import Proof
 
 
 def get_balance(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> str:
@@ -137,6 +151,93 @@ def _estimate(
     return node.run_call(machine, request, overrides, run)
 
 
+_MAX_SLOTS: Final = 1_024
+
+SlotRequest = dict[str, list[int]]
+
+
+def slots(value: Any) -> SlotRequest:
+    """Read slots by address, at least one. The addresses keep their spelling, for the response."""
+    by_owner = fields(value, "object of slots by address")
+    for owner in by_owner:
+        address(owner)
+    wanted = {owner: list_of(word, _MAX_SLOTS)(some) for owner, some in by_owner.items()}
+    if not any(wanted.values()):
+        raise invalid_params("empty request")
+    if sum(map(len, wanted.values())) > _MAX_SLOTS:
+        raise RpcError(LIMIT_EXCEEDED, f"too many slots: a request may read at most {_MAX_SLOTS}")
+    return wanted
+
+
+def storage_values(node: NodeReader, wanted: SlotRequest, at: BlockRef = LATEST) -> dict[str, list[str]]:
+    """Return the 32 bytes of storage slots of several contracts."""
+    machine = node.machine_at(at)
+    return {
+        owner: [as_data(storage_of(machine, to_filecoin(address(owner)), slot)) for slot in some]
+        for owner, some in wanted.items()
+    }
+
+
+def account_info(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> dict[str, str]:
+    """Return balance, nonce and code of an address, as in anvil."""
+    machine, filecoin = node.machine_at(at), to_filecoin(owner)
+    return {
+        "balance": as_quantity(machine.balance(filecoin)),
+        "nonce": as_quantity(nonce_of(machine, filecoin)),
+        "code": as_data(code_of(machine, filecoin)),
+    }
+
+
+def account(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> dict[str, str]:
+    """Return balance, nonce, code hash and storage root of an address; the storage root is that of a KAMT."""
+    from localnet.calls.proofs import prove_account  # no other method that clients call first needs it
+
+    found = prove_account(node.machine_at(at), to_filecoin(owner), ())
+    return {
+        "balance": as_quantity(found.balance),
+        "nonce": as_quantity(found.nonce),
+        "codeHash": as_data(found.code_hash if any(found.code_hash) else EMPTY_CODE_HASH),
+        "storageRoot": as_data(found.storage if any(found.storage) else EMPTY_ROOT),
+    }
+
+
+MAX_SLOTS: Final = 1_024
+"""Limit of geth."""
+
+
+def get_proof(node: NodeReader, owner: EthAddress, slots: Sequence[int] = (), at: BlockRef = LATEST) -> dict[str, Any]:
+    """Return the blocks that prove an account and slots of its storage below `stateRoot`, each with its path.
+
+    They are DAG-CBOR blocks of the state, and no nodes of a trie: `store.trees.paths.verify` checks them.
+    """
+    from localnet.calls.proofs import prove_account
+
+    found = prove_account(node.machine_at(at), to_filecoin(owner), slots)
+    return {
+        "address": as_data(owner),
+        "balance": as_quantity(found.balance),
+        "nonce": as_quantity(found.nonce),
+        "codeHash": as_data(found.code_hash),
+        "storageHash": as_data(found.storage),
+        "accountProof": _blocks(found.proof),
+        "storageProof": [
+            {
+                "key": as_data(slot.slot.to_bytes(32, "big")),
+                "value": as_quantity(int.from_bytes(slot.value, "big")),
+                "proof": _blocks(slot.proof),
+                "path": str(slot.proof.path),
+            }
+            for slot in found.slots
+        ],
+        "stateRoot": cid_json(found.root),
+        "path": str(found.proof.path),
+    }
+
+
+def _blocks(proof: Proof) -> list[str]:
+    return [as_data(data) for data in proof.blocks]
+
+
 METHODS = (
     Method("eth_getBalance", (address, optional(block)), get_balance, reads=True, short=True),
     Method("eth_getTransactionCount", (address, optional(block)), get_transaction_count, reads=True, short=True),
@@ -160,4 +261,8 @@ METHODS = (
         short_alone=True,
         executes=True,
     ),
+    Method("eth_getAccount", (address, optional(block)), account, reads=True),
+    Method("eth_getStorageValues", (slots, optional(block)), storage_values, reads=True),
+    Method("eth_getAccountInfo", (address, optional(block)), account_info, reads=True, short=True),
+    Method("eth_getProof", (address, optional(list_of(word, MAX_SLOTS)), optional(block)), get_proof, reads=True),
 )

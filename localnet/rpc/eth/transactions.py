@@ -1,22 +1,40 @@
-"""Methods about transactions: sending, signing, looking up."""
+"""Methods about transactions: sending, signing, looking up, and the pool.
+
+Methods about transactions: sending, signing, looking up.
+
+Signed transactions as raw bytes. Messages that are not Ethereum transactions have none (null).
+
+Signatures of typed data (EIP-712) by unlocked accounts.
+
+Methods about pending transactions: geth's txpool_ methods, and those of anvil and Hardhat.
+
+A sender's transactions are pending if they follow its nonce without a gap, and queued otherwise. Shapes:
+execution-apis src/txpool/pool.yaml; geth's page on the txpool namespace.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from operator import attrgetter, methodcaller
 from typing import Any, Final
 
+import orjson
+
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.ethereum.blobs import BlobTransaction
 from bridge.ethereum.transactions import ACCESS_LIST, BLOB, LEGACY, SignedTransaction, Transaction
+from bridge.filecoin.messages import from_signed_message
+from hypervisor.messages.message import SignatureType, SignedMessage
 from hypervisor.types import Gas
 from localnet.accounts import Account
 from localnet.calls import simulate
 from localnet.chain import admission
-from localnet.ledger.records import Tipset
-from localnet.rpc.blocks_and_null_rounds import BlockRef, find, number_or_tag
+from localnet.chain.logs import message_with_nonce
+from localnet.ledger.candidates import Candidate
+from localnet.ledger.records import Tipset, TransactionReceipt
+from localnet.rpc.blocks_and_null_rounds import BlockRef, block, find, number_or_tag, resolve
 from localnet.rpc.errors import SERVER_ERROR, ReceiptPending, RpcError, invalid_params, no_private_key
 from localnet.rpc.eth.blocks import is_pending
 from localnet.rpc.eth.state import next_block_estimate
@@ -24,7 +42,9 @@ from localnet.rpc.methods import Method, Preparation, optional
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.requests import SIGNED_BLOBS, TransactionRequest, transaction
 from localnet.rpc.shapes import pending_json, receipt_json, transaction_json, unsigned_json
-from localnet.rpc.values import address, as_data, data, hash32, number, quantity
+from localnet.rpc.values import address, as_data, as_quantity, data, format_value, hash32, number, quantity
+from localnet.state.controls import nonce_of
+from localnet.typed_data import typed_data_digest
 
 _SYNC_TIMEOUT: Final = 20.0
 """Default time in seconds to wait for a receipt, as in go-ethereum (eth/ethconfig, `TxSyncDefaultTimeout`)."""
@@ -257,6 +277,134 @@ def _verify_raw(_: Node, request: bytes, **_others: Any) -> Callable[[NodeReader
 _VERIFIED: Final = Preparation(_verify_raw, lambda _: BLOB, methodcaller("startswith", bytes([BLOB])))
 _SENDER: Final = attrgetter("sender")
 
+
+def raw_transaction(node: Node, transaction_hash: bytes) -> str | None:
+    """Return the bytes of a signed transaction, in a block or pending; null if there is none."""
+    receipt = node.network.chain.index.receipt(transaction_hash)
+    if receipt is not None:
+        return _raw_of(receipt)
+    pending = node.network.mempool.get(transaction_hash)
+    return None if pending is None else _raw(pending.message, node.network.chain_id)
+
+
+def raw_by_block_hash(node: Node, block_hash: bytes, index: int) -> str | None:
+    """Return the bytes of the transaction at an index of the block with a hash."""
+    return _raw_at(node, find(node.network, BlockRef(hash=block_hash)), index)
+
+
+def raw_by_block_number(node: Node, number: BlockRef, index: int) -> str | None:
+    """Return the bytes of the transaction at an index of the block at a height."""
+    return _raw_at(node, find(node.network, number), index)
+
+
+def raw_transactions(node: Node, at: BlockRef) -> list[str | None]:
+    """Return the bytes of all transactions of a block."""
+    receipts = node.network.chain.index.receipts(resolve(node.network, at))
+    return [_raw_of(receipt) for receipt in receipts]
+
+
+def _raw_at(node: Node, found: Tipset | None, index: int) -> str | None:
+    if found is None or index >= len(found.transactions):
+        return None
+    return _raw_of(node.network.chain.index.receipt_at(found, index))
+
+
+def _raw_of(receipt: TransactionReceipt) -> str | None:
+    return _raw(receipt.execution.message, receipt.chain_id)
+
+
+def _raw(message: SignedMessage, chain_id: int) -> str | None:
+    if message.signature.type is not SignatureType.DELEGATED or not message.signature.data:
+        return None
+    return as_data(from_signed_message(message, chain_id).raw())
+
+
+def typed_data(value: Any) -> dict[str, Any]:
+    """Read an object, or its JSON as text, as some wallets send it."""
+    if isinstance(value, str):
+        try:
+            value = orjson.loads(value)
+        except ValueError as error:
+            raise invalid_params(f"typed data: {error}") from None
+    if not isinstance(value, dict):
+        raise invalid_params(f"{format_value(value)} is not typed data: expected an object")
+    return value
+
+
+def sign_typed_data(node: Node, owner: EthAddress, content: dict[str, Any]) -> str:
+    """Sign typed data with an unlocked account's key: 65 bytes r, s, v with v 27 or 28."""
+    signature = signing_account(node, owner).sign_digest(typed_data_digest(content))
+    return as_data(signature[:64] + bytes([27 + signature[64]]))
+
+
+ToJson = Callable[[Candidate], Any]
+
+
+def status(node: Node) -> dict[str, str]:
+    """Return the number of pending transactions, and of queued ones after a nonce gap."""
+    pending, queued = _split(node, node.network.mempool)
+    return {"pending": as_quantity(len(pending)), "queued": as_quantity(len(queued))}
+
+
+def content(node: Node) -> dict[str, Any]:
+    """Return the waiting transactions by sender and nonce."""
+    return _by_sender(node, lambda candidate: pending_json(candidate, node.network.chain_id))
+
+
+def content_from(node: Node, owner: EthAddress) -> dict[str, Any]:
+    """Return a sender's waiting transactions by nonce."""
+    found = content(node)
+    return {kind: senders.get(as_data(owner), {}) for kind, senders in found.items()}
+
+
+def inspect(node: Node) -> dict[str, Any]:
+    """Return the waiting transactions by sender and nonce, one line each."""
+    return _by_sender(node, _line)
+
+
+def pending_transactions(node: Node) -> list[dict[str, Any]]:
+    """Return the waiting transactions in the order of arrival."""
+    return [pending_json(candidate, node.network.chain_id) for candidate in node.network.mempool]
+
+
+def by_sender_and_nonce(node: NodeReader, owner: EthAddress, nonce: int) -> dict[str, Any] | None:
+    """Return the transaction of a sender with a nonce, in a block or pending; null if there is none."""
+    sender, network = to_filecoin(owner), node.network
+    for candidate in network.mempool.ready_of(sender, nonce):
+        return pending_json(candidate, network.chain_id)
+    if nonce >= nonce_of(network.machine, sender):
+        return None
+    found = message_with_nonce(network.chain.index, node.addresses, owner, nonce, network.head.height)
+    return None if found is None else transaction_json(found)
+
+
+def _split(node: Node, waiting: Iterable[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
+    """Return the pending transactions and the queued ones."""
+    machine, mempool = node.network.machine, node.network.mempool
+    candidates = list(waiting)
+    senders = {candidate.bare.from_ for candidate in candidates}
+    ready = {c.hash for sender in senders for c in mempool.ready_of(sender, nonce_of(machine, sender))}
+    return [c for c in candidates if c.hash in ready], [c for c in candidates if c.hash not in ready]
+
+
+def _by_sender(node: Node, to_json: ToJson) -> dict[str, Any]:
+    kinds = zip(("pending", "queued"), _split(node, node.network.mempool), strict=True)
+    return {kind: _group(candidates, to_json) for kind, candidates in kinds}
+
+
+def _group(candidates: list[Candidate], to_json: ToJson) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for candidate in sorted(candidates, key=lambda c: c.bare.nonce):
+        found.setdefault(as_data(candidate.sender), {})[str(candidate.bare.nonce)] = to_json(candidate)
+    return found
+
+
+def _line(candidate: Candidate) -> str:
+    message = candidate.bare
+    to = "contract creation" if candidate.to is None else as_data(candidate.to)
+    return f"{to}: {message.value} wei + {message.gas_limit} gas × {message.gas_fee_cap} wei"
+
+
 METHODS = (
     Method("eth_sendRawTransaction", (data,), send_raw_transaction, preparation=_VERIFIED),
     Method("eth_sendTransaction", (transaction,), send_transaction, preparation=Preparation(_estimate_sent, _SENDER)),
@@ -289,4 +437,20 @@ METHODS = (
     Method("eth_getTransactionReceipt", (hash32,), get_transaction_receipt, inline=True),
     Method("eth_getTransactionByBlockHashAndIndex", (hash32, quantity), get_transaction_by_block_hash),
     Method("eth_getTransactionByBlockNumberAndIndex", (number_or_tag, quantity), get_transaction_by_block_number),
+    Method("eth_getRawTransactionByHash", (hash32,), raw_transaction, aliases=("debug_getRawTransaction",)),
+    Method("eth_getRawTransactionByBlockHashAndIndex", (hash32, quantity), raw_by_block_hash),
+    Method("eth_getRawTransactionByBlockNumberAndIndex", (number_or_tag, quantity), raw_by_block_number),
+    Method("debug_getRawTransactions", (block,), raw_transactions),
+    Method(
+        "eth_signTypedData_v4",
+        (address, typed_data),
+        sign_typed_data,
+        aliases=("eth_signTypedData_v3", "eth_signTypedData"),
+    ),
+    Method("txpool_status", (), status),
+    Method("txpool_content", (), content),
+    Method("txpool_contentFrom", (address,), content_from),
+    Method("txpool_inspect", (), inspect),
+    Method("eth_pendingTransactions", (), pending_transactions),
+    Method("eth_getTransactionBySenderAndNonce", (address, quantity), by_sender_and_nonce, reads=True),
 )

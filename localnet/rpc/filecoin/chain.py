@@ -20,15 +20,20 @@ from localnet.ledger.candidates import message_hashes
 from localnet.ledger.records import NullRound, Tipset, TransactionReceipt
 from localnet.rpc.blocks_and_null_rounds import BlockRef, resolve
 from localnet.rpc.errors import LIMIT_EXCEEDED, LOTUS_ERROR, RpcError
-from localnet.rpc.lotus_shapes import (
+from localnet.rpc.lotus_values import (
+    HEAD,
+    TipsetKey,
     bytes_json,
+    cid,
     cid_json,
+    epoch,
+    found_tipset,
     header_json,
     message_json,
     receipt_json,
+    tipset,
     tipset_json,
 )
-from localnet.rpc.lotus_values import HEAD, TipsetKey, cid, epoch, found_tipset, tipset
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.values import as_data, hash32

@@ -14,11 +14,9 @@ from hypervisor.integers import decode_bigint, encode_uleb128
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.types import MARKET_ACTOR, VERIFIED_REGISTRY_ACTOR
-from localnet.rpc.actor_states import lotus_value, state_fields
 from localnet.rpc.errors import LOTUS_ERROR, RpcError
-from localnet.rpc.filecoin.state import actor_of, id_of, machine_at
-from localnet.rpc.lotus_shapes import address_json
-from localnet.rpc.lotus_values import HEAD, TipsetKey, cid, filecoin_address, tipset, unsigned
+from localnet.rpc.filecoin.state import actor_of, id_of, lotus_value, machine_at, state_fields
+from localnet.rpc.lotus_values import HEAD, TipsetKey, address_json, cid, filecoin_address, tipset, unsigned
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import NodeReader
 from store.cid import Cid, read_uvarint

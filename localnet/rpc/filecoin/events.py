@@ -13,14 +13,17 @@ from hypervisor.types import ActorID
 from localnet.chain.reading import NetworkReader
 from localnet.ledger.records import EmittedEvent, Tipset
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
-from localnet.rpc.lotus_shapes import address_json, bytes_json, cid_json, key_json
 from localnet.rpc.lotus_values import (
     HEAD,
     TipsetKey,
+    address_json,
     base64_bytes,
+    bytes_json,
+    cid_json,
     epoch,
     filecoin_address,
     found_tipset,
+    key_json,
     tipset,
     unsigned,
 )

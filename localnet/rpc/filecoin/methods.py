@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from localnet.rpc import filecoin_f3, filecoin_miners, filecoin_mpool_checks, filecoin_node, filecoin_pledges
 from localnet.rpc.filecoin import chain, deals, events, messages, miners, mpool, multisig, network, sectors, state
 
 METHODS: Final = (
@@ -13,14 +12,9 @@ METHODS: Final = (
     *state.METHODS,
     *messages.METHODS,
     *events.METHODS,
-    *filecoin_f3.METHODS,
+    *network.METHODS,
     *mpool.METHODS,
-    *filecoin_mpool_checks.METHODS,
-    *filecoin_miners.METHODS,
     *miners.METHODS,
     *multisig.METHODS,
-    *network.METHODS,
-    *filecoin_pledges.METHODS,
     *sectors.METHODS,
-    *filecoin_node.METHODS,
 )

@@ -14,15 +14,16 @@ from hypervisor.integers import decode_bigint
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.state.state_tree import ActorState
-from localnet.rpc.actor_states import from_go, lotus_value, state_fields
 from localnet.rpc.errors import LOTUS_ERROR, RpcError
-from localnet.rpc.filecoin.state import actor_of, machine_at
-from localnet.rpc.lotus_shapes import address_json, bytes_json, cid_json
+from localnet.rpc.filecoin.state import actor_of, from_go, lotus_value, machine_at, state_fields
 from localnet.rpc.lotus_values import (
     HEAD,
     TipsetKey,
+    address_json,
     base64_bytes,
+    bytes_json,
     cid,
+    cid_json,
     filecoin_address,
     found_tipset,
     tipset,

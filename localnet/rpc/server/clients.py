@@ -1,15 +1,72 @@
-"""Limits on the age and the total size of unread responses, over all connections.
+"""Clients of the server: access, disconnection, and limits on unread responses.
+
+The client of a request, whose queries are cancelled when it disconnects.
+
+A transport sets `REQUESTING_CLIENT` when it starts to process a request, and marks the client as gone when the
+connection closes. Only queries are cancelled; a submitted change of the chain is completed.
+
+Limits on the age and the total size of unread responses, over all connections.
 
 A response is written in one piece, and the part that its client has not read stays in this process. Runs on the event
 loop's thread.
+
+Access control by host and origin: this machine, its programs, browser extensions, and configured ones.
+
+A request with another `Host` or `Origin` header is refused. Otherwise a web page could reach a node with unlocked
+keys, also through a DNS name of its own that resolves to this machine (DNS rebinding).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import itemgetter
+from typing import TYPE_CHECKING, Final, TypeVar
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from starlette.types import Receive
+
+T = TypeVar("T")
+
+
+class RequestingClient:
+    """The client of one request or batch. Used on the event loop's thread."""
+
+    def __init__(self) -> None:
+        self.gone = False
+        self.give_up: Callable[[], None] | None = None
+        """Callback that cancels the client's running query, if any. A client has at most one."""
+
+    def leave(self) -> None:
+        """Handle the client's disconnection."""
+        self.gone = True
+        if self.give_up is not None:
+            self.give_up()
+
+
+REQUESTING_CLIENT: Final[ContextVar[RequestingClient | None]] = ContextVar("requesting_client", default=None)
+
+
+async def cancel_on_disconnect(receive: Receive, response: Awaitable[T]) -> T:
+    """Return the response to a request whose body was read; cancel its query if the client disconnects."""
+    client = RequestingClient()
+
+    async def leave() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        client.leave()
+
+    REQUESTING_CLIENT.set(client)  # visible to the task of this request
+    leaving = asyncio.ensure_future(leave())
+    try:
+        return await response
+    finally:
+        leaving.cancel()
+
 
 _CHECK_INTERVAL = 1.0
 """Seconds between two checks of unread responses."""
@@ -82,3 +139,52 @@ class UnreadResponses:
 
 def _size(transport: asyncio.Transport, more: Callable[[], int]) -> int:
     return transport.get_write_buffer_size() + more()
+
+
+ANY: Final = "*"
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Host names and origins (`https://app.example`) allowed in addition to this machine; `*` allows all."""
+
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+
+    def refusal(self, host: str, origin: str | None) -> str | None:
+        """Return why a request is refused and which option allows it; None if it is accepted."""
+        if not is_own_host(host) and not self._names(host):
+            name = _hostname(f"//{host}") or host
+            return f"host {host!r} is not this machine: use localhost or 127.0.0.1, or start with --allow-host {name}"
+        if origin is not None and not is_own_origin(origin) and not {ANY, origin} & set(self.origins):
+            return f"origin {origin!r} is not a page of this machine: start with --allow-origin {origin} to allow it"
+        return None
+
+    def _names(self, host: str) -> bool:
+        return ANY in self.hosts or host in self.hosts or _hostname(f"//{host}") in self.hosts
+
+
+@lru_cache(64)
+def is_own_host(host: str) -> bool:
+    """Return True if a Host header names this machine."""
+    return _hostname(f"//{host}") in _LOOPBACK
+
+
+def is_own_origin(origin: str) -> bool:
+    """Return True if an Origin header is a page of this machine (any port), a browser extension or a program.
+
+    Browsers send `null` or `scheme://host` (RFC 6454, section 6.1). Any other value is from a program, such as
+    titanoboa's `Titanoboa`, which could as well omit the header.
+    """
+    scheme, separator, _ = origin.partition("://")
+    if not separator:
+        return origin != "null"
+    return scheme.endswith("-extension") or _hostname(origin) in _LOOPBACK
+
+
+def _hostname(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None

@@ -38,13 +38,11 @@ from localnet.rpc.eth import transactions
 from localnet.rpc.eth.history import HANDLERS, PASS, has_history
 from localnet.rpc.method_table import MethodTable
 from localnet.rpc.methods import Method, Preparation, QueryKind
-from localnet.rpc.node import Node, NodeReader
-from localnet.rpc.node_view import NotInline
-from localnet.rpc.request_order import RequestOrder
-from localnet.rpc.requesting_client import REQUESTING_CLIENT
+from localnet.rpc.node import Node, NodeReader, NotInline
 from localnet.rpc.requests import transaction as transaction_request
+from localnet.rpc.server.clients import REQUESTING_CLIENT
 from localnet.rpc.server.worker import Done
-from localnet.rpc.socket_methods import SocketSession
+from localnet.rpc.socket_methods import RequestOrder, SocketSession
 from localnet.rpc.values import as_data, as_json, data, format_value
 from store.blockstore import StoreError
 

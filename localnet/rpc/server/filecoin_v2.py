@@ -1,4 +1,8 @@
-"""Filecoin methods of API version 2, at /rpc/v2: a tipset is selected by key, height or tag.
+"""API version 2, at /rpc/v2, with the distribution of block rewards.
+
+The distribution of block rewards in Lotus' JSON format. Source: lotus api/v2api/types.go.
+
+Filecoin methods of API version 2, at /rpc/v2: a tipset is selected by key, height or tag.
 
     {"key": [CID, ...]}
     {"height": {"at": 7, "previous": true, "anchor": {"tag": "latest"}}}
@@ -12,23 +16,94 @@ there. Source: lotus api/v2api and chain/types/tipset_selector.go; FIP-0107 for 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 from typing import Any, Final
 
 from hypervisor.messages.address import Address
+from hypervisor.migrations.nv29 import DENOM
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rpc.blocks_and_null_rounds import BlockRef, resolve
 from localnet.rpc.errors import LOTUS_ERROR, RpcError, invalid_params
 from localnet.rpc.filecoin.chain import message_with_cid, tipset_from, tipset_until
 from localnet.rpc.filecoin.state import actor_of, id_of
-from localnet.rpc.lotus_shapes import actor_json, address_json, receipt_json, tipset_json
-from localnet.rpc.lotus_values import TipsetKey, epoch, filecoin_address, found_tipset, tipset
+from localnet.rpc.lotus_values import (
+    TipsetKey,
+    actor_json,
+    address_json,
+    cid_json,
+    epoch,
+    filecoin_address,
+    found_tipset,
+    key_json,
+    receipt_json,
+    tipset,
+    tipset_json,
+)
 from localnet.rpc.method_table import MethodTable
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node, NodeReader
-from localnet.rpc.reward_shapes import distribution_json
 from localnet.rpc.values import format_value
-from localnet.traces.reward_distribution import DistributionUnknown, block_reward
+from localnet.traces.reward_distribution import (
+    AwardAmounts,
+    BlockReward,
+    DistributionUnknown,
+    StreamReward,
+    block_reward,
+)
+
+_AMOUNTS: Final = (
+    "MintedReward", "MinerReward", "MessageReward", "ExplicitReward", "BurnAllocation", "MinerPaid", "BurnPaid",
+)  # fmt: skip
+
+
+def distribution_json(tipset: Tipset, blocks: Sequence[BlockReward]) -> dict[str, Any]:
+    """Return the rewards of a tipset's blocks, with their sums."""
+    amounts = [astuple(block.amounts) for block in blocks] or [astuple(AwardAmounts())]
+    return {
+        "TipSetKey": key_json(tipset),
+        "Height": tipset.height,
+        "Denom": str(DENOM),
+        "Totals": _amounts_json(AwardAmounts(*map(sum, zip(*amounts, strict=True)))),
+        "Blocks": [_block_json(block) for block in blocks],
+    }
+
+
+def _amounts_json(amounts: AwardAmounts) -> dict[str, str]:
+    return dict(zip(_AMOUNTS, map(str, astuple(amounts)), strict=True))
+
+
+def _block_json(block: BlockReward) -> dict[str, Any]:
+    return {
+        "Block": cid_json(block.block),
+        "Miner": address_json(block.miner),
+        "WinCount": block.wins,
+        "Amounts": _amounts_json(block.amounts),
+        "BurnWeight": str(block.burn_weight),
+        "Streams": [_stream_json(stream) for stream in block.streams],
+    }
+
+
+def _stream_json(stream: StreamReward) -> dict[str, Any]:
+    explicit = stream.distribution
+    return {
+        "ID": str(stream.id),
+        "Weight": str(stream.weight),
+        "Amount": str(stream.amount),
+        "Distribution": None
+        if explicit is None
+        else {
+            "Writer": address_json(explicit.writer),
+            "Recipients": [
+                {"Recipient": address_json(row.recipient), "Share": str(row.share), "EarnedAmount": str(row.earned)}
+                for row in explicit.recipients
+            ],
+            "BurnShare": str(explicit.burn_share),
+            "BurnAmount": str(explicit.burnt),
+            "RoundingAdjustment": str(explicit.rounding),
+        },
+    }
+
 
 _TAGS: Final = ("latest", "safe", "finalized")
 _INCLUDES: Final = ("explicit", "all", "implicit")
@@ -193,17 +268,6 @@ def _executed(node: NodeReader, chosen: TipsetSelector, include: str) -> list[Tr
     return tipset.in_execution_order(explicit, index.implicit_receipts(tipset))
 
 
-METHODS: Final = (
-    Method("Filecoin.ChainGetTipSet", (selector,), chain_get_tipset),
-    Method("Filecoin.ChainGetTipSetFinalityStatus", (), chain_get_finality_status),
-    Method("Filecoin.ChainGetMessages", (selector, optional(message_include)), chain_get_messages, reads=True),
-    Method("Filecoin.ChainGetReceipts", (selector, optional(message_include)), chain_get_receipts, reads=True),
-    Method("Filecoin.StateGetActor", (filecoin_address, selector), state_get_actor),
-    Method("Filecoin.StateGetID", (filecoin_address, selector), state_get_id),
-    Method("Filecoin.StateRewardDistribution", (selector,), state_reward_distribution, reads=True, traces=True),
-)
-
-
 class V2MethodTable(MethodTable):
     """The methods at /rpc/v2: those of this module, and all that are not Filecoin's."""
 
@@ -215,3 +279,14 @@ class V2MethodTable(MethodTable):
         if name.startswith("Filecoin.") and not name.startswith(_ALSO):
             return None
         return self._others[name]
+
+
+METHODS = (
+    Method("Filecoin.ChainGetTipSet", (selector,), chain_get_tipset),
+    Method("Filecoin.ChainGetTipSetFinalityStatus", (), chain_get_finality_status),
+    Method("Filecoin.ChainGetMessages", (selector, optional(message_include)), chain_get_messages, reads=True),
+    Method("Filecoin.ChainGetReceipts", (selector, optional(message_include)), chain_get_receipts, reads=True),
+    Method("Filecoin.StateGetActor", (filecoin_address, selector), state_get_actor),
+    Method("Filecoin.StateGetID", (filecoin_address, selector), state_get_id),
+    Method("Filecoin.StateRewardDistribution", (selector,), state_reward_distribution, reads=True, traces=True),
+)

@@ -6,7 +6,7 @@
 - WebSockets at the same paths: `localnet.rpc.server.websocket`.
 - Everything else: the explorer's pages, if there are any.
 
-A request that `localnet.rpc.access` refuses gets status 403.
+A request that `localnet.rpc.server.clients` refuses gets status 403.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from localnet.rpc.access import Access
 from localnet.rpc.errors import INVALID_REQUEST, LIMIT_EXCEEDED, RpcError
 from localnet.rpc.node import Node, NodeLimits
-from localnet.rpc.requesting_client import cancel_on_disconnect
+from localnet.rpc.server.clients import Access, cancel_on_disconnect
 from localnet.rpc.server.dispatch import Dispatcher
 from localnet.rpc.server.websocket import Sockets
 

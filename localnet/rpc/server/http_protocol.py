@@ -27,10 +27,8 @@ from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from localnet.rpc.access import Access
 from localnet.rpc.node import NodeLimits
-from localnet.rpc.requesting_client import REQUESTING_CLIENT, RequestingClient
-from localnet.rpc.server.clients import UnreadResponses
+from localnet.rpc.server.clients import REQUESTING_CLIENT, Access, RequestingClient, UnreadResponses
 from localnet.rpc.server.dispatch import Change
 from localnet.rpc.server.http import MAKE_ROOM, PATHS
 

@@ -22,12 +22,11 @@ from typing import Any, Final
 
 from hypervisor.threads import compile_seconds
 from localnet.calls.pace import SHORT_EXECUTION, Pace, Turns
-from localnet.chain.pending import PendingPlan
+from localnet.chain.block_production import PendingPlan
 from localnet.rpc.errors import SERVER_ERROR, RpcError
 from localnet.rpc.methods import QueryKind
-from localnet.rpc.node import Node, NodeReader
-from localnet.rpc.node_view import NodeView
-from localnet.rpc.requesting_client import REQUESTING_CLIENT
+from localnet.rpc.node import Node, NodeReader, NodeView
+from localnet.rpc.server.clients import REQUESTING_CLIENT
 from localnet.rpc.server.worker import RequestThread
 
 _GONE: Final = "the client is gone"

@@ -1,4 +1,9 @@
-"""The server, HTTP and WebSockets on one port: on a loopback address, until it is stopped."""
+"""The server on one port, and updates of the address index beside it.
+
+Incremental updates of the address index on a separate thread, concurrently with requests.
+
+The server, HTTP and WebSockets on one port: on a loopback address, until it is stopped.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +17,7 @@ import os
 import resource
 import signal
 import socket
+import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
@@ -26,24 +32,88 @@ from starlette.types import ASGIApp
 
 from hypervisor.errors import InvalidInput
 from hypervisor.threads import GIL_POLICY, Stacks
+from localnet.ledger.address_index import AddressIndex
+from localnet.ledger.candidates import Candidate
+from localnet.ledger.index import ChainIndex
+from localnet.ledger.records import Tipset
 from localnet.network import Network
-from localnet.rpc.access import Access
-from localnet.rpc.interval import BlockTimer
-from localnet.rpc.node import Node, NodeConsole, NodeLimits
-from localnet.rpc.server.clients import UnreadResponses
+from localnet.rpc.node import BlockTimer, Node, NodeConsole, NodeLimits
+from localnet.rpc.server.clients import Access, UnreadResponses
 from localnet.rpc.server.executors import Executors, RunQuery
 from localnet.rpc.server.http import application
 from localnet.rpc.server.http_protocol import http_protocol
-from localnet.rpc.socket_protocol import SocketProtocol
+from localnet.rpc.server.websocket import SocketProtocol
+from store.blockstore import StoreError
 
 if TYPE_CHECKING:
     from localnet.ledger.address_index import AddressIndex
-    from localnet.rpc.index_follower import IndexFollower
+
+_LOG = logging.getLogger(__name__)
+_AT_ONCE: Final = 50
+"""Number of tipsets indexed per step, which takes some milliseconds."""
+_PAUSE: Final = 0.01
+"""Pause in seconds between steps while the index catches up with the chain."""
+_REST: Final = 0.25
+"""Pause in seconds at the head, so that tipsets of a fast chain are indexed in batches."""
+
+
+class IndexFollower:
+    """The thread that updates the address index. Tipsets that are not indexed yet are searched directly."""
+
+    def __init__(self, node: Node, addresses: AddressIndex) -> None:
+        self._node, self._addresses = node, addresses
+        self._moved, self._stopped = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="addresses", daemon=True)
+
+    def start(self) -> None:
+        """Start indexing at the end of the index."""
+        self._node.network.chain.watchers.append(self)
+        self._moved.set()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the thread and close the index."""
+        if self in self._node.network.chain.watchers:
+            self._node.network.chain.watchers.remove(self)
+        self._stopped.set()
+        self._moved.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._addresses.close()
+
+    def applied(self, tipset: Tipset) -> None:
+        """Wake up the thread."""
+        self._moved.set()
+
+    def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
+        """Wake up the thread, which drops reverted entries in its next step."""
+        self._moved.set()
+
+    def accepted(self, candidate: Candidate) -> None:
+        """Ignore pending transactions."""
+
+    def _run(self) -> None:
+        try:
+            while not self._stopped.is_set():
+                self._moved.wait()
+                self._moved.clear()
+                while not self._stopped.is_set() and self._addresses.follow(self._chain(), _AT_ONCE):
+                    self._stopped.wait(_PAUSE)
+                self._stopped.wait(_REST)
+        except (StoreError, sqlite3.Error) as error:  # the rest is searched tipset by tipset
+            _LOG.error("the address index is no longer updated: %s", error)
+
+    def _chain(self) -> ChainIndex:
+        """Return the last published index of the chain, for this thread."""
+        chain, point = self._node.network.chain, self._node.point
+        index = ChainIndex(chain.machine.base, chain.index)
+        index.head, index.chain_ids = point.facts[0].height, list(point.chain_ids)
+        return index
+
 
 MakePages = Callable[[Node, RunQuery], ASGIApp]
 """Factory of a node's pages; the second argument sends queries to the node."""
 
-_LOG = logging.getLogger(__name__)
 HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8545
 _KEEP_ALIVE = 75
@@ -354,7 +424,7 @@ class _Uvicorn(uvicorn.Server):
 
 def _follower(node: Node, addresses: AddressIndex) -> IndexFollower:
     """Return the follower that updates the address index; imported only for a node that has one."""
-    from localnet.rpc.index_follower import IndexFollower
+    from localnet.rpc.server.server import IndexFollower
 
     return IndexFollower(node, addresses)
 

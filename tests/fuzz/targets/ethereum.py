@@ -23,8 +23,7 @@ from hypervisor.messages.message import Message
 from hypervisor.types import ActorID, Gas, TokenAmount
 from localnet import Network
 from localnet.accounts import accounts
-from localnet.state.contract_state import code_of
-from localnet.state.controls import set_code
+from localnet.state.controls import code_of, set_code
 from runtimes.evm.ethereum.forks import fork_names
 from store.codec import CodecError, decode, encode
 from tests.fuzz import trees

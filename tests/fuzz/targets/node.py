@@ -34,9 +34,8 @@ from hypervisor.state.state_tree import ARCHIVED_CODE, archived_actor
 from hypervisor.types import BURNT_FUNDS_ACTOR, ActorID, ChainEpoch, MethodNumber, TokenAmount
 from localnet import Network
 from localnet.accounts import accounts
-from localnet.explorer import rendering
-from localnet.explorer.call_rows import call_rows
-from localnet.explorer.messages import tree_svg
+from localnet.explorer import site
+from localnet.explorer.messages import call_rows, tree_svg
 from localnet.explorer.site import PageFrame
 from localnet.rpc.errors import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR
 from localnet.rpc.method_table import method_table
@@ -290,7 +289,7 @@ def _frame() -> PageFrame:
 
 def _call_page(texts: list[str]) -> str:
     report = _report(texts)
-    page = rendering.render(
+    page = site.render(
         "call.html", frame=_frame(), at="/tx/0x00", number=0, call=report["calls"][0], failed=True, words=texts[6],
         charges=[(texts[7], 1)], line=texts[6],
     )  # fmt: skip
@@ -298,7 +297,7 @@ def _call_page(texts: list[str]) -> str:
 
 
 def _error_page(texts: list[str]) -> str:
-    return rendering.render("error.html", frame=_frame(), title="Not found", text=texts[6], status=400).decode()
+    return site.render("error.html", frame=_frame(), title="Not found", text=texts[6], status=400).decode()
 
 
 def _picture(texts: list[str]) -> str:
@@ -317,15 +316,15 @@ def explorer_seeds() -> Iterator[bytes]:
 
 def _unescaped() -> None:
     """Plant: templates do not escape text."""
-    rendering._environment().autoescape = False
-    cache = rendering._environment().cache
+    site._environment().autoescape = False
+    cache = site._environment().cache
     assert cache is not None
     cache.clear()
 
 
 def _unprintable() -> None:
     """Plant: unprintable characters are not replaced."""
-    rendering._environment().filters["text"] = lambda value, most=2_000: str(value)[:most]
+    site._environment().filters["text"] = lambda value, most=2_000: str(value)[:most]
 
 
 PLANTS: dict[str, Callable[[], None]] = {

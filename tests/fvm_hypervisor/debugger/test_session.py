@@ -26,7 +26,7 @@ from localnet import Network
 from localnet.replay.folder_source import FolderSource
 from localnet.replay.sources import NodeSource
 from localnet.rpc.server.server import serving
-from localnet.rules.call_request import CallRequest
+from localnet.rules.facts import CallRequest
 from localnet.state.inspection import PathNotFound
 from store.blockstore import StoreError
 from store.trees.kamt import Kamt

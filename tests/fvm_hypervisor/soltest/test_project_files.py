@@ -14,7 +14,7 @@ from fvm_hypervisor.soltest.report import lines_of
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, TestResult
 from fvm_hypervisor.soltest.sources import read_sources
 from hypervisor.errors import InvalidInput
-from localnet.contracts.forge_builds import FORGE_CACHE, ForgeBuilds
+from localnet.contracts.source_maps import FORGE_CACHE, ForgeBuilds
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 

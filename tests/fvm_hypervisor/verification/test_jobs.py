@@ -15,7 +15,7 @@ from localnet import Network
 from localnet.addresses import filecoin_address
 from localnet.fork.node_client import NodeClient, NodeError
 from localnet.rpc.server.server import serving
-from localnet.state.contract_state import code_of
+from localnet.state.controls import code_of
 from store.keccak import keccak
 from tests.fvm_hypervisor.verification.contracts import artifact, deploy, init_code
 

@@ -249,7 +249,7 @@ class TestTime:
         # Init code that stores NUMBER and TIMESTAMP: 43 5f 55 42 60 01 55, and returns nothing.
         network.set_next_timestamp(START + 777)
         receipt = network.send(None, 0, bytes.fromhex("435f5542600155"))
-        from localnet.state.contract_state import storage_of
+        from localnet.state.controls import storage_of
 
         address = network.address(receipt.contract_address or b"")
         target = Address.delegated(10, address)

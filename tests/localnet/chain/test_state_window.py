@@ -15,8 +15,7 @@ from localnet.chain.state_window import DEFAULT_STATES
 from localnet.ledger.records import Tipset
 from localnet.rpc.errors import RpcError
 from localnet.rpc.filecoin.chain import chain_read_obj
-from localnet.rpc.node import Node, NodeReader
-from localnet.rpc.node_view import NodeView, ReorganisedDuringQuery
+from localnet.rpc.node import Node, NodeReader, NodeView, ReorganisedDuringQuery
 from store.blocks.bounded import BoundedStore
 from store.blocks.overlay import RemoteStore
 from store.blockstore import BlockNotFound

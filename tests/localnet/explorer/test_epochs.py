@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from localnet import Network
-from localnet.explorer import forked_pages
+from localnet.explorer import epochs
 from localnet.fork.forking import ForkSource
 from localnet.fork.node_client import NodeClient
 from localnet.rpc.node import Node
@@ -80,7 +80,7 @@ def test_hashes_before_the_fork_are_found(visit: Visitor, remote: NodeClient) ->
 
 
 def test_large_blocks_have_several_pages(visit: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forked_pages, "_TRANSACTIONS", 2)
+    monkeypatch.setattr(epochs, "_TRANSACTIONS", 2)
     first, second = visit("/epoch/6"), visit("/epoch/6?from=2")
     counts = [len([link for link in page.links if link.startswith("/tx/")]) for page in (first, second)]
     assert (counts, "?from=2" in first.links) == ([2, 1], True)

@@ -7,7 +7,7 @@ import pytest
 from bridge.ethereum.addresses import EthAddress
 from hypervisor.messages.address import Address
 from localnet import Network
-from localnet.ledger.block_settings import MAX_GAS_LIMIT
+from localnet.ledger.records import MAX_GAS_LIMIT
 from localnet.rpc.node import Node
 from tests.explorer.large_run import BUSY, GAS, MAX_SIZE, RECURSES, PageCost, findings, many_calls
 from tests.localnet.conftest import Clock

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from localnet import Network, TransactionFailed
-from localnet.explorer.call_rows import PAGE, call_rows
+from localnet.explorer.messages import PAGE, call_rows
 from localnet.rpc.node import Node
 from store.cid import show
 from tests.explorer.stage import ARTIFACTS, FIL, Stage
@@ -239,7 +239,7 @@ class Nesting(HTMLParser):
 @pytest.mark.slow
 @pytest.mark.parametrize(("depth", "width"), [(1, 0), (3, 4), (1_024, 0), (2, 10_000)])
 def test_call_tree_pages_cover_every_call_with_balanced_tags(depth: int, width: int) -> None:
-    from localnet.explorer.rendering import _environment
+    from localnet.explorer.site import _environment
 
     calls = _environment().from_string('{% import "calls.html" as calls %}{{ calls.tree(rows, "/tx/0x") }}')
     report, seen, total = tree(depth, width), list[int](), 1

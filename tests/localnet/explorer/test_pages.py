@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,15 +12,15 @@ import pytest
 from hypervisor.errors import InvalidInput
 from hypervisor.messages.address import Address
 from localnet import Network
-from localnet.contracts.stored_interfaces import MAX_INTERFACES
+from localnet.contracts.named_interface import MAX_INTERFACES
 from localnet.explorer.application import explorer
 from localnet.rpc.node import Node, NodeLimits
 from localnet.rpc.server.server import serving
-from localnet.state.contract_state import contract_state
+from localnet.state.controls import contract_state
 from store.blockstore import StoreCorrupt
 from store.cid import show
 from tests.explorer.stage import ARTIFACTS, FIL, Stage
-from tests.localnet.explorer.conftest import Visitor
+from tests.localnet.explorer.conftest import Visit, Visitor
 from tests.localnet.rpc.server.test_http import ask, request
 
 NO_HASH = "0x" + "99" * 32
@@ -202,7 +203,7 @@ import localnet.explorer.application, localnet.rpc.server.server
 assert not {"jinja2", "localnet.explorer.pages"} & {*sys.modules}
 import localnet.explorer.pages
 assert not {"jinja2", "rich", "localnet.explorer.messages"} & {*sys.modules}
-from localnet.explorer.rendering import render
+from localnet.explorer.site import render
 render("bare.html", title="t", text="w")
 assert "jinja2" in sys.modules
 """
@@ -333,3 +334,100 @@ def test_an_epoch_has_every_field_of_its_block(stage: Stage, visit: Visitor) -> 
     data = stage.network.machine.store.get(tipset.block)
     assert f"0x{data.hex()}" in page.body.decode()
     assert page.text == visit(f"/block/{show(tipset.block)}").text
+
+
+MAX_CLICKS = 3
+CAUSES = {
+    "caught": ("exit 42, an actor-defined exit code", "refused on purpose"),
+    "wrong method": ("exit 22 USR_UNHANDLED_MESSAGE, the actor has no such method", "this actor has no method"),
+    "out of gas": ("exit 7 SYS_OUT_OF_GAS", "increment"),
+}
+"""Expected explanations: a native abort inside a caught Solidity call, a wrong method number, a nested out-of-gas."""
+
+
+def clicks_to(visit: Visitor, found: Callable[[str, Visit], bool]) -> int | None:
+    """Return the number of links from the home page to a matching page; None if it is further than the limit."""
+    places, seen = ["/"], {"/"}
+    for clicks in range(MAX_CLICKS + 1):
+        pages = [(place, visit(place)) for place in places]
+        if any(found(place, page) for place, page in pages):
+            return clicks
+        places = []
+        for _, page in pages:
+            for link in page.links:
+                place = link.split("#")[0]
+                if place.startswith("/tx/") and not place.endswith(".svg") and place not in seen:
+                    seen.add(place)
+                    places.append(place)
+    return None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("failure", CAUSES)
+def test_failure_cause_is_within_three_clicks(stage: Stage, visit: Visitor, failure: str) -> None:
+    for number in range(5):
+        stage.network.send(stage.network.accounts[2], number + 1)
+    sentence, words = CAUSES[failure]
+
+    def says_why(place: str, page: Visit) -> bool:
+        above = page.text.split(" Epoch ")[0]  # the verdict stands above the facts
+        return place == f"/tx/{stage.messages[failure]}" and sentence in above
+
+    def has_the_call(place: str, page: Visit) -> bool:
+        return place.startswith(f"/tx/{stage.messages[failure]}/call/") and sentence in page.text and words in page.text
+
+    assert clicks_to(visit, says_why) == 1
+    assert clicks_to(visit, has_the_call) == 2
+    home = visit("/").text
+    assert home.index("SYS_OUT_OF_GAS") < home.index("EVM_CONTRACT_REVERTED")  # the newest first, each marked
+
+
+def test_message_page_shows_written_slot_but_no_reverted_change(stage: Stage, visit: Visitor) -> None:
+    page = visit(f"/tx/{stage.messages['caught']}/changes")
+    assert page.status == 200
+    assert f"state/contract_state/0x{0:064x}"[:60] in page.text  # lastExit of the contract
+    assert "0x2a" in page.text.split()
+    actors = {link for link in page.links if link.startswith("/actor/")}
+    assert f"/actor/f0{stage.counter}" not in actors  # it aborted: nothing of it was kept
+
+
+def test_failed_message_changes_only_fee_balances_and_nonce(stage: Stage, visit: Visitor) -> None:
+    page = visit(f"/tx/{stage.messages['wrong method']}/changes")
+    paths = {word for word in page.text.split() if word in ("balance", "nonce", "code") or word.startswith("state/")}
+    assert paths == {"balance", "nonce"}
+
+
+def test_an_epoch_changes_more_than_its_messages(stage: Stage, visit: Visitor) -> None:
+    height = stage.network.receipt(bytes.fromhex(stage.messages["caught"][2:])).block_number
+    page = visit(f"/epoch/{height}/changes")
+    assert (page.status, "/actor/f02" in page.links) == (200, True)  # the reward actor pays the block
+
+
+def test_two_epochs_are_compared(stage: Stage, visit: Visitor) -> None:
+    network, target = stage.network, stage.network.accounts[6].address
+    first = network.head.height
+    network.send(target, FIL)
+    network.mine(null_rounds=2)
+    network.send(target, 2 * FIL)
+    page = visit(f"/epoch/{network.head.height}/changes?since={first}")
+    before = 10_000 * FIL
+    assert {str(before), str(before + 3 * FIL)} <= set(page.text.split())
+    assert "Nothing differs" in visit(f"/epoch/{first}/changes?since={first}").text
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("/epoch/999999/changes", 404),
+        ("/epoch/x/changes", 400),
+        ("/epoch/1/changes?since=x", 400),
+        ("/epoch/1/changes?since=999999", 404),
+        ("/tx/0x" + "99" * 32 + "/changes", 404),
+    ],
+)
+def test_missing_or_malformed_page_has_its_status(visit: Visitor, address: str, status: int) -> None:
+    assert visit(address).status == status
+
+
+def test_genesis_changes_page_is_served(visit: Visitor) -> None:
+    assert visit("/epoch/0/changes").status == 200

@@ -3,6 +3,7 @@
 import json
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,19 @@ import pytest
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from fvm_hypervisor.cli.folders import reading
 from fvm_hypervisor.cli.node_settings import banner
+from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
+from fvm_hypervisor.soltest.executor import TestExecutor
+from fvm_hypervisor.soltest.executor_settings import ExecutorSettings
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.context import ExternError
 from hypervisor.errors import InvalidInput
+from hypervisor.installation import FILECOIN
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet import Network, stream_settings
 from localnet.addresses import filecoin_address
+from localnet.contracts.contract import Contract
 from localnet.fork.forking import ForkSource, Origin, find_fork_point
-from localnet.fork.node_client import NodeClient, NodeError
-from localnet.fork.request_options import RequestOptions
+from localnet.fork.node_client import NodeClient, NodeError, RequestOptions
 from localnet.miners.miner import Miner
 from localnet.replay.replay import heights, replay
 from localnet.rpc.node import Node
@@ -28,6 +33,7 @@ from store.blocks.overlay import RemoteHashMismatch, RemoteStore, RemoteUnavaila
 from store.blockstore import BlockNotFound, StoreError
 from store.cid import RAW, Cid, cid_of, show
 from tests.conftest import data_file, kinds
+from tests.fvm_hypervisor.cli.lotus_node import LotusNode, served
 from tests.localnet.conftest import ARTIFACTS, BUNDLE, START, Clock
 from tests.localnet.fork.test_node_client import constant_server
 from tests.localnet.rpc.conftest import Client, Failed, refusal
@@ -490,3 +496,57 @@ def test_a_fork_is_upgraded_in_its_middle_and_its_origin_is_not(tmp_path: Path) 
                 assert network.contract(counter.address, COUNTER).call("number") == 2
                 network.mine()
         assert (there.version, there.machine.manifest) == (28, Bundle.embedded().manifest)
+
+
+INCREMENT, NUMBER = bytes.fromhex("d09de08a"), bytes.fromhex("8381f58a")
+CALLER = EthAddress(bytes([7] * 20))
+
+
+class Lotus:
+    def __init__(self, network: Network, url: str, node: LotusNode, counter: Contract) -> None:
+        self.network, self.url, self.node, self.counter = network, url, node, counter
+
+
+@pytest.fixture
+def lotus() -> Iterator[Lotus]:
+    with Network(clock=Clock()) as network:
+        counter = network.deploy(COUNTER)
+        counter.send("increment")
+        network.mine(null_rounds=1)
+        counter.send("increment")
+        node = LotusNode(network)
+        with served(node) as url:
+            yield Lotus(network, url, node, counter)
+
+
+@pytest.mark.slow
+def test_head_state_is_fetched_block_by_block(lotus: Lotus) -> None:
+    with Network.fork(lotus.url, clock=Clock(START + 100)) as network:
+        assert (network.machine.root, network.base_fee) == (lotus.network.machine.root, lotus.network.base_fee)
+        counter = network.contract(lotus.counter.address, COUNTER)
+        assert counter.call("number") == 2
+        assert counter.send("increment").succeeded
+        assert (counter.call("number"), lotus.counter.call("number")) == (3, 2)
+    assert set(lotus.node.blocks.values()) == {1}, "a block was asked for twice"
+
+
+@pytest.mark.slow
+def test_an_earlier_epochs_state_is_that_of_the_next_header(lotus: Lotus, tmp_path: Path) -> None:
+    with Network.fork(lotus.url, 2, tmp_path, clock=Clock(START + 100)) as network:
+        assert network.contract(lotus.counter.address, COUNTER).call("number") == 1
+    with Network(tmp_path, clock=Clock(START + 200)) as network:
+        assert network.contract(lotus.counter.address, COUNTER).call("number") == 1
+
+
+@pytest.mark.slow
+def test_solidity_tests_under_filecoins_rules_begin_there(lotus: Lotus) -> None:
+    with closing(TestExecutor(ExecutorSettings(rules=FILECOIN, fork_url=lotus.url), Cheatcodes())) as executor:
+        assert executor.call(CALLER, lotus.counter.address, INCREMENT).success
+        assert executor.call(CALLER, lotus.counter.address, NUMBER).output == (3).to_bytes(32, "big")
+
+
+@pytest.mark.slow
+def test_a_block_of_other_bytes_is_refused(lotus: Lotus) -> None:
+    lotus.node.damaged[lotus.network.machine.root] = b"\x80"
+    with pytest.raises(RemoteHashMismatch):
+        Network.fork(lotus.url, clock=Clock(START + 100))

@@ -14,9 +14,9 @@ import pytest
 
 from fvm_hypervisor.cli.rpc_client import rpc_request
 from hypervisor.errors import InvalidInput
-from localnet.fork import timed_socket
-from localnet.fork.node_client import NodeClient, NodeError, redacted_url
-from localnet.fork.request_options import RequestOptions, headers
+from localnet.fork import node_client
+from localnet.fork.node_client import NodeClient, NodeError, RequestOptions, headers
+from localnet.fork.urls import redacted_url
 from tests.command import run
 from tests.patience import slowness
 from tests.web_server import Handler, serving
@@ -197,7 +197,7 @@ def slow_server(seconds: float) -> Iterator[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("pause", [0.05, 60.0], ids=["dripping", "silent"])
 def test_a_request_has_one_deadline_for_its_whole_answer(pause: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timed_socket, "_WAIT_INTERVAL", 0.02)
+    monkeypatch.setattr(node_client, "_WAIT_INTERVAL", 0.02)
     reports, began = list[float](), monotonic()
     with (
         slow_server(pause) as url,
@@ -212,7 +212,7 @@ def test_a_request_has_one_deadline_for_its_whole_answer(pause: float, monkeypat
 
 @pytest.mark.slow
 def test_fork_of_silent_server_reports_waiting_and_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timed_socket, "_WAIT_INTERVAL", 0.1)
+    monkeypatch.setattr(node_client, "_WAIT_INTERVAL", 0.1)
     with slow_server(60) as url:
         result = run("node", "--fork-url", url, "--port", "0", "--timeout", "500")
     assert result.exit_code == 2

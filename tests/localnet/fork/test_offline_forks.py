@@ -13,9 +13,8 @@ import pytest
 from localnet import Network
 from localnet.fork import response_cache
 from localnet.fork.forking import ForkSource
-from localnet.fork.node_client import NodeError, UnfitNode
+from localnet.fork.node_client import OFFLINE, NodeError, UnfitNode
 from localnet.fork.remote_chain import RemoteChain
-from localnet.fork.request_options import OFFLINE
 from localnet.fork.response_cache import ResponseCache
 from localnet.rpc.node import Node
 from localnet.rpc.server.server import serving

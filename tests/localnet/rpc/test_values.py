@@ -12,7 +12,7 @@ from localnet.rpc import values
 from localnet.rpc.blocks_and_null_rounds import BlockRef, block, number_or_tag
 from localnet.rpc.errors import INVALID_PARAMS, RpcError
 from localnet.rpc.requests import log_request, transaction
-from localnet.rules.installed import rules_named
+from localnet.rules.parts import rules_named
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=80) | st.from_regex(r"0x[0-9a-fA-F]{0,70}", fullmatch=True),  # noqa: E501  # a list of cases

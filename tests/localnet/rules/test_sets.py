@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bridge.bindings import storagepower
 from hypervisor import installation
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import ENTRY_POINT_GROUP, rule_names
@@ -17,13 +18,14 @@ from hypervisor.machine.executor import ApplyResult, Executor
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import MachineState
 from hypervisor.machine.rules import RuleSet, executor_factory, rule_set
+from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
-from hypervisor.types import TokenAmount
-from localnet import Network
+from hypervisor.types import POWER_ACTOR, TokenAmount
+from localnet import CallFailed, Network, TransactionFailed
 from localnet.rules.filecoin import FilecoinMessages, filecoin_rules
-from localnet.rules.installed import rules_named
-from localnet.rules.parts import NetworkRules
+from localnet.rules.parts import NetworkRules, exit_text, rules_named
 from tests.command import run
+from tests.localnet.conftest import ARTIFACTS, network_fixture
 
 CHEAP = TokenAmount(7)
 
@@ -124,3 +126,63 @@ def test_rules_of_another_release_are_refused_by_name(monkeypatch: pytest.Monkey
         monkeypatch.setattr(module, "entry_points_of", lambda **given: points.select(**given))
     with pytest.raises(InvalidInput, match=r"registered as .*:cheap_rules, which is not a RuleSet"):
         rule_set("ethereum")
+
+
+INBOX = ARTIFACTS / "Inbox.json"
+MINER_FACTS = ARTIFACTS.parent.parent / "miner-facts" / "MinerFacts.json"
+
+GAS = 5_000_000
+
+
+network = network_fixture(lambda: Network(rules="ethereum"))
+
+
+def test_a_failed_transaction_speaks_as_a_failed_call_does(network: Network) -> None:
+    inbox = network.deploy(INBOX)
+    with pytest.raises(CallFailed) as called:
+        inbox.call("refuse", "not today")
+    with pytest.raises(TransactionFailed) as sent:
+        inbox.send("refuse", "not today", gas_limit=GAS)
+    assert str(called.value) == str(sent.value) == "execution reverted: not today"
+
+
+def test_a_contracts_own_error_is_named(network: Network) -> None:
+    facts = network.deploy(MINER_FACTS)
+    with pytest.raises(CallFailed) as called:
+        facts.call("facts", 7)
+    with pytest.raises(TransactionFailed) as sent:
+        facts.send("facts", 7, gas_limit=GAS)
+    for failure in (called, sent):
+        assert str(failure.value).startswith('execution reverted: Refused(7, "MinerRawPower", 16)')
+
+
+def test_out_of_gas_is_reported(network: Network) -> None:
+    inbox = network.deploy(INBOX)
+    with pytest.raises(TransactionFailed) as sent:
+        inbox.send("greet", "hello", gas_limit=23_000)
+    assert str(sent.value) == "out of gas"
+
+
+def test_reverted_creation_reports_revert(network: Network) -> None:
+    code = bytes.fromhex("60006000fd")
+    with pytest.raises(TransactionFailed, match=r"^execution reverted$"):
+        network.send(None, 0, code, gas_limit=GAS)
+
+
+def test_own_exit_code_of_native_actor_is_no_failure_of_contracts(network: Network) -> None:
+    assert exit_text(network.rules, 33, native=False) == "execution reverted"
+    assert exit_text(network.rules, 33, native=True) == ""
+    assert exit_text(network.rules, 7, native=True) == "out of gas"
+
+
+def test_builtin_actor_error_names_exit_code(network: Network) -> None:
+    begin = "execution failed: exit 17 USR_NOT_FOUND"
+    with pytest.raises(CallFailed) as asked:
+        network.ask(Address.id(POWER_ACTOR), storagepower.miner_power(7))
+    assert str(asked.value).startswith(begin)
+    with pytest.raises(CallFailed) as called:
+        network.actors.at("f04").call("MinerPower", 7)
+    assert str(called.value).startswith(begin)
+    with pytest.raises(TransactionFailed) as sent:
+        network.invoke(Address.id(POWER_ACTOR), storagepower.miner_power(7))
+    assert str(sent.value).startswith(begin)

@@ -19,7 +19,7 @@ from hypervisor.messages.address import Address, Protocol
 from hypervisor.types import ActorID
 from localnet import Network
 from localnet.errors import TransactionFailed, TransactionRefused
-from localnet.state.contract_state import code_of, storage_of
+from localnet.state.controls import code_of, storage_of
 from store.car.files import read_car
 from store.car.transfer import write_blocks
 from store.cid import cid_of

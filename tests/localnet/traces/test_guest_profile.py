@@ -17,7 +17,7 @@ from localnet.ledger.records import TransactionReceipt
 from localnet.rpc.server.server import serving
 from localnet.traces.guest_profile import GuestProfile, check_profile
 from tests.command import run
-from tests.localnet.test_facade import wallet
+from tests.localnet.test_network import wallet
 from tests.runtimes.wasm.guests import data, guest
 
 # `twice` calls `leaf` twice, and `fall` itself as often as its argument says; everything ends by what the method is.

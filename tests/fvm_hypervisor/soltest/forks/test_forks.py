@@ -14,7 +14,7 @@ from fvm_hypervisor.soltest.results import TestResult
 from hypervisor.messages.address import Address
 from hypervisor.types import ActorID
 from localnet import Network
-from localnet.fork.ethereum_header import read_header
+from localnet.fork.response_values import read_header
 from localnet.rpc.server.server import serving
 from store.keccak import keccak
 from tests.fvm_hypervisor.soltest.forks.golden import GOLDEN

@@ -17,9 +17,8 @@ from fvm_hypervisor.soltest.forks import remotes
 from fvm_hypervisor.soltest.results import TestResult
 from localnet import Network
 from localnet.fork.forking import ForkSource
-from localnet.fork.node_client import NodeError
+from localnet.fork.node_client import NodeError, RequestOptions
 from localnet.fork.remote_chain import MAX_CODE_BYTES, RemoteChain, is_local
-from localnet.fork.request_options import RequestOptions
 from localnet.fork.response_cache import ResponseCache, cache_file
 from tests.fvm_hypervisor.soltest.forks.chains import COUNTER
 from tests.fvm_hypervisor.soltest.forks.running import run

@@ -9,8 +9,8 @@ import pytest
 
 from hypervisor.bundles.bundle import Bundle
 from localnet import Artifact, Network
+from localnet.rpc.dev.state import MAX_SLOTS
 from localnet.rpc.node import Node
-from localnet.rpc.tokens import MAX_SLOTS
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.asking import ALICE, BOB, COUNTER, NO_HASH, NOBODY, calldata, deploy
 from tests.localnet.rpc.conftest import Client, Failed, refusal
@@ -131,9 +131,7 @@ def _nonce(rpc: Client) -> int:
     return int(rpc("eth_getTransactionCount", ALICE), 16)
 
 
-TOKEN = Artifact.load(
-    Path(__file__).resolve().parents[4] / "examples" / "dual-token" / "DualToken.json"
-)
+TOKEN = Artifact.load(Path(__file__).resolve().parents[4] / "examples" / "dual-token" / "DualToken.json")
 
 
 def _token(rpc: Client) -> str:

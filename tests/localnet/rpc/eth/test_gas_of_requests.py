@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from localnet import Network
-from localnet.ledger.block_settings import MAX_GAS_LIMIT
+from localnet.ledger.records import MAX_GAS_LIMIT
 from localnet.rpc.node import Node
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.asking import ALICE, NOBODY

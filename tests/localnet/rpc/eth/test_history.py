@@ -11,9 +11,8 @@ from bridge.ethereum.blobs import BLOB_PROOFS
 from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.fork.forking import ForkSource
-from localnet.fork.node_client import NodeClient, NodeError
+from localnet.fork.node_client import NodeClient, NodeError, RequestOptions
 from localnet.fork.remote_chain import MAX_CODE_BYTES
-from localnet.fork.request_options import RequestOptions
 from localnet.replay.replay import close_folder, heights, replay
 from localnet.rpc.node import Node
 from localnet.rpc.server.server import serving

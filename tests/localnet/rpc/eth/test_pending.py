@@ -7,7 +7,7 @@ import pytest
 
 from hypervisor.machine.machine import Hypervisor
 from localnet import Network
-from localnet.chain import pending
+from localnet.chain import block_production
 from localnet.chain.execution import execute
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Execution
@@ -104,7 +104,7 @@ def test_pending_block_is_executed_once_until_changes(
         executed.append(1)
         return execute(machine, candidates)
 
-    monkeypatch.setattr(pending, "execute", counted)
+    monkeypatch.setattr(block_production, "execute", counted)
     clock.now = START + 5
     reader, override = "0x" + "cc" * 20, {NOBODY: {"balance": "0x63"}}
     rpc("anvil_setCode", reader, READER_CODE)

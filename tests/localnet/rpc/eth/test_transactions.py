@@ -1,5 +1,7 @@
 """Pending transactions, raw transactions, headers, uncles, and methods without a Filecoin equivalent."""
 
+import copy
+import json
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,9 @@ from localnet.rpc.method_table import method_table
 from localnet.rpc.node import Node
 from localnet.rpc.refused import REASONS, UNDER_ETHEREUMS_RULES
 from store.rocks.database import RocksStore
-from tests.localnet.rpc.asking import ALICE, ALICE_KEY, BOB, NO_HASH
+from tests.localnet.rpc.asking import ALICE, ALICE_KEY, BOB, NO_HASH, NOBODY
 from tests.localnet.rpc.conftest import Client, Failed
+from tests.localnet.test_accounts import MAIL
 
 
 def waiting(rpc: Client, *nonces: int) -> list[str]:
@@ -148,3 +151,21 @@ def test_method_without_filecoin_equivalent_is_refused(rpc: Client, method: str)
     with pytest.raises(Failed) as failed:
         rpc(method, *params)
     assert (failed.value.code, failed.value.message) == (-32004, REASONS[method])
+
+
+@pytest.mark.parametrize("method", ["eth_signTypedData_v4", "eth_signTypedData_v3", "eth_signTypedData"])
+@pytest.mark.parametrize("as_text", [False, True])
+def test_unlocked_accounts_sign_as_wallets_do(rpc: Client, method: str, as_text: bool) -> None:
+    expected = Oracle.sign_typed_data(ALICE_KEY, full_message=copy.deepcopy(MAIL)).signature.hex()
+    assert rpc(method, ALICE, json.dumps(MAIL) if as_text else MAIL) == f"0x{expected}"
+
+
+@pytest.mark.parametrize("field", ["types", "primaryType", "message"])
+def test_missing_typed_data_field_is_named(rpc: Client, field: str) -> None:
+    with pytest.raises(Failed, match=f"typed data: {field} is missing"):
+        rpc("eth_signTypedData_v4", ALICE, {name: value for name, value in MAIL.items() if name != field})
+
+
+def test_a_stranger_cannot_sign(rpc: Client) -> None:
+    with pytest.raises(Failed, match="the node has no private key"):
+        rpc("eth_signTypedData_v4", NOBODY, MAIL)

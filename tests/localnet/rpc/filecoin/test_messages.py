@@ -19,9 +19,8 @@ from hypervisor.tracing import CallEnded, CallStarted
 from hypervisor.types import ActorID, MethodNumber, TokenAmount
 from localnet.calls import pace
 from localnet.calls.pace import Ended, Pace, Turns
-from localnet.rpc.filecoin.messages import state_call
-from localnet.rpc.lotus_shapes import address_json
-from localnet.rpc.lotus_traces import NO_CALL, ExecutionTraces
+from localnet.rpc.filecoin.messages import NO_CALL, ExecutionTraces, state_call
+from localnet.rpc.lotus_values import address_json
 from tests.conftest import bundle_folder, with_data
 from tests.golden_cases import BUILT_IN_ACTORS_RUN, MESSAGE_FILES
 from tests.localnet.rpc.asking import ALICE, INBOX, calldata, deploy

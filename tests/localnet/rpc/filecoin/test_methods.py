@@ -18,7 +18,7 @@ from hypervisor.messages.message import Message
 from hypervisor.types import Gas, MethodNumber, TokenAmount
 from localnet import Network
 from localnet.addresses import UNRESOLVED
-from localnet.rpc.lotus_shapes import message_json
+from localnet.rpc.lotus_values import message_json
 from localnet.rpc.node import Node, NodeLimits
 from localnet.rpc.server.dispatch import Dispatcher
 from tests.localnet.rpc.asking import ALICE, ALICE_KEY, BOB, COUNTER, INBOX, NO_HASH, calldata, deploy, greet

@@ -2,22 +2,32 @@
 
 import asyncio
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
 
 import pytest
+import websockets.sync.client
 from _pytest.monkeypatch import MonkeyPatch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from localnet import Network
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
+from localnet import Account, Network
+from localnet.chain.execution import execute_one
+from localnet.fork.node_client import NodeClient
 from localnet.rpc.errors import from_exception
 from localnet.rpc.method_table import method_table
 from localnet.rpc.node import Node, NodeLimits
 from localnet.rpc.server.dispatch import Dispatcher
+from localnet.rpc.server.server import Server
+from localnet.rpc.socket_methods import RequestOrder, SocketSession
 from store.blockstore import StoreFull, StoreReadOnly
 from tests.conftest import samples
+from tests.localnet.conftest import Clock
+from tests.localnet.rpc.asking import ALICE, BOB, NOBODY
 from tests.localnet.rpc.conftest import Client, Failed, refusal
+from tests.localnet.rpc.executing import request_object, running
 
 CHAIN_ID = {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId"}
 
@@ -229,3 +239,319 @@ def test_a_result_that_json_cannot_hold_is_an_internal_error(rpc: Client, monkey
 def test_every_rpc_method_has_a_summary() -> None:
     for name, method in method_table().items():
         assert method.summary.endswith("."), name
+
+
+@pytest.fixture(params=["filecoin", "ethereum"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    with Network(rules=request.param) as network:
+        network.set_code(bytes.fromhex(NOBODY[2:]), code())
+        with running(Server(network, 0)) as server:
+            yield server
+
+
+def code() -> bytes:
+    """Return code: CALLDATASIZE, PUSH1 9, JUMPI; set slot 0 to 1, STOP; at 9, REVERT unless slot 0 is set; STOP."""
+    return bytes.fromhex("36600957" + "60015f5500" + "5b" + "5f54601357" + "5f5ffd" + "00" + "5b00")
+
+
+def exchange(server: Server, requests: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
+    """Return the responses to pipelined requests in the order of the requests."""
+    with websockets.sync.client.connect(server.url.replace("http", "ws")) as client:
+        for number, (method, *params) in enumerate(requests):
+            client.send(json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}))
+        responses = [json.loads(client.recv(60)) for _ in requests]
+    return sorted(responses, key=lambda answer: int(answer["id"]))
+
+
+def test_send_sees_effects_of_previous_send(server: Server) -> None:
+    """The second one's estimate would fail on the state before the first one."""
+    sets = ("eth_sendTransaction", {"from": ALICE, "to": NOBODY})
+    needs = ("eth_sendTransaction", {"from": BOB, "to": NOBODY, "data": "0x01"})
+    assert all("result" in result for result in exchange(server, [sets, needs]))
+
+
+def test_nonces_are_in_the_order_of_the_requests(server: Server) -> None:
+    estimated = ("eth_sendTransaction", {"from": ALICE, "to": BOB})
+    given = ("eth_sendTransaction", {"from": ALICE, "to": BOB, "gas": hex(10**7)})
+    results = exchange(server, [estimated, given, estimated, given])
+    with NodeClient(server.url) as client:
+        sent = [client.request("eth_getTransactionByHash", result["result"]) for result in results]
+    assert [int(one["nonce"], 16) for one in sent] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [("eth_getBalance", ALICE, "latest"), ("eth_call", {"to": NOBODY, "data": "0x"}), ("eth_nothing",)],
+    ids=["pauses", "other thread", "none"],
+)
+def test_batch_with_a_change_precedes_later_messages(
+    server: Server, monkeypatch: MonkeyPatch, query: tuple[Any, ...]
+) -> None:
+    monkeypatch.setattr("localnet.rpc.server.dispatch._BATCH_SLICE", 0.0)
+    send = ("eth_sendTransaction", {"from": ALICE, "to": BOB, "gas": hex(10**7)})
+    batch = [request_object(*request) for request in [query] * 20 + [send]]
+    with websockets.sync.client.connect(server.url.replace("http", "ws")) as client:
+        client.send(json.dumps(batch))
+        for _ in range(3):
+            client.send(json.dumps(request_object(*send)))
+        responses = [json.loads(client.recv(60)) for _ in range(4)]
+    (batched,) = (response for response in responses if isinstance(response, list))
+    with NodeClient(server.url) as node:
+        assert node.request("eth_getTransactionByHash", batched[-1]["result"])["nonce"] == "0x0"
+
+
+def test_message_that_arrives_as_a_batch_ends_starts_after_those_that_wait() -> None:
+    started: list[Any] = []
+
+    async def exchange_messages(network: Network) -> None:
+        node, order, end = Node(network), RequestOrder(), asyncio.get_running_loop().create_future()
+
+        async def on_chain(change: Any) -> Any:
+            started.append(change.args[1][1])
+            if len(started) == 1:
+                await end
+            return change()
+
+        dispatcher = Dispatcher(node, on_chain)
+
+        def receive(message: Any) -> asyncio.Future[bytes]:
+            session = SocketSession(node, cast(Any, None), order)
+            return asyncio.ensure_future(dispatcher.dispatch(json.dumps(message).encode(), session))
+
+        def change(value: str) -> dict[str, Any]:
+            return request_object("anvil_setBalance", ALICE, value)
+
+        messages = [receive([change("0x1")])]
+        await asyncio.sleep(0)
+        messages.append(receive(change("0x2")))
+        await asyncio.sleep(0)
+        end.set_result(None)
+        for value in range(3, 12):  # one message per turn of the event loop
+            messages.append(receive(change(hex(value))))
+            await asyncio.sleep(0)
+        await asyncio.gather(*messages)
+
+    with Network() as network:
+        asyncio.run(exchange_messages(network))
+    assert started == [hex(value) for value in range(1, 12)]
+
+
+def test_batch_with_a_subscription_precedes_later_messages(server: Server) -> None:
+    batch = [request_object("eth_call", {"to": NOBODY, "data": "0x"})] * 50 + [
+        request_object("eth_subscribe", "newHeads")
+    ]
+    with websockets.sync.client.connect(server.url.replace("http", "ws")) as client:
+        client.send(json.dumps(batch))
+        client.send(json.dumps(request_object("evm_mine")))
+        received = [json.loads(client.recv(60)) for _ in range(3)]
+    assert [one["params"]["result"]["number"] for one in received if "method" in one] == ["0x1"]
+
+
+@pytest.mark.parametrize("server", ["filecoin"], indirect=True)
+def test_batch_that_waits_for_a_block_does_not_delay_the_message_that_mines_it(server: Server) -> None:
+    with websockets.sync.client.connect(server.url.replace("http", "ws")) as client, NodeClient(server.url) as node:
+        node.request("evm_setAutomine", False)
+        sent = node.request("eth_sendTransaction", {"from": ALICE, "to": BOB, "gas": hex(10**7)})
+        cid = node.request("Filecoin.EthGetMessageCidByTransactionHash", sent)
+        waits = request_object("Filecoin.StateWaitMsg", cid, 0, -1, True)
+        client.send(json.dumps([request_object("evm_setIntervalMining", 0), waits]))
+        client.send(json.dumps(request_object("evm_mine")))
+        responses = [json.loads(client.recv(60)) for _ in range(2)]
+    (batched,) = (response for response in responses if isinstance(response, list))
+    assert batched[1]["result"]["Message"] == cid
+
+
+def test_mined_block_includes_transactions_requested_before_it(server: Server) -> None:
+    requests = [("evm_setAutomine", False), ("eth_sendTransaction", {"from": ALICE, "to": BOB}), ("evm_mine",)]
+    responses = exchange(server, requests)
+    assert responses[1]["result"] == "0x" + server.network.head.transactions[0].hex()
+
+
+def test_concurrent_sends_of_one_account_get_distinct_nonces(server: Server) -> None:
+    """Each is estimated after the previous ones."""
+
+    def send(_: int) -> str:
+        with NodeClient(server.url) as client:
+            sent: str = client.request("eth_sendTransaction", {"from": ALICE, "to": BOB})
+            return sent
+
+    with ThreadPoolExecutor(4) as pool:
+        sent = list(pool.map(send, range(8)))
+    with NodeClient(server.url) as client:
+        nonces = {int(client.request("eth_getTransactionByHash", one)["nonce"], 16) for one in sent}
+    assert nonces == set(range(8))
+
+
+STRANGER = Account.from_key(bytes(31) + b"\x07")
+
+
+def raw(network: Network, sender: Account, nonce: int, to: Account, value: int = 1, cap: int = 10**9) -> str:
+    transaction = Transaction(DYNAMIC_FEE, network.chain_id, nonce, to.address, value, b"", 10_000_000, cap, 10**5)
+    return "0x" + sender.sign(transaction).raw().hex()
+
+
+def batch(rpc: Client, *requests: tuple[str, list[Any]]) -> list[Any]:
+    """Return results, or codes of errors."""
+    body = [
+        {"jsonrpc": "2.0", "id": at, "method": name, "params": params} for at, (name, params) in enumerate(requests)
+    ]
+    responses = rpc.send(json.dumps(body).encode())
+    assert [result["id"] for result in responses] == list(range(len(requests)))
+    return [result["result"] if "result" in result else result["error"]["code"] for result in responses]
+
+
+def sends(raws: list[str]) -> list[tuple[str, list[Any]]]:
+    return [("eth_sendRawTransaction", [each]) for each in raws]
+
+
+def test_batched_transactions_share_one_block(rpc: Client) -> None:
+    network = rpc.node.network
+    alice, bob = network.accounts[:2]
+    height = network.block_number
+    hashes = batch(rpc, *sends([raw(network, alice, network.nonce(alice) + n, bob) for n in range(5)]))
+    assert network.block_number == height + 1
+    assert ["0x" + transaction.hex() for transaction in network.head.transactions] == hashes
+    assert {rpc("eth_getTransactionReceipt", each)["status"] for each in hashes} == {"0x1"}
+
+
+def test_receipt_is_available_to_next_request_of_batch(rpc: Client) -> None:
+    network = rpc.node.network
+    alice, bob = network.accounts[:2]
+    raws = [raw(network, alice, network.nonce(alice) + n, bob) for n in range(2)]
+    first, _, nonce, _, _ = batch(
+        rpc,
+        *sends(raws),
+        ("eth_getTransactionCount", ["0x" + alice.address.hex(), "latest"]),
+        *sends([raw(network, alice, network.nonce(alice) + 2, bob), "0x00"]),
+    )
+    assert rpc("eth_getTransactionReceipt", first)["status"] == "0x1"
+    assert int(nonce, 16) == network.nonce(alice) - 1
+
+
+CASES: dict[str, Callable[[Network], list[str]]] = {
+    "money that only the one before it gives": lambda network: [
+        raw(network, network.accounts[0], 0, STRANGER, 10**18),
+        raw(network, STRANGER, 0, network.accounts[1], 5),
+        raw(network, network.accounts[0], 1, network.accounts[1]),
+    ],
+    "bad ones in the middle": lambda network: [
+        raw(network, network.accounts[0], 0, STRANGER),
+        "0x02",
+        raw(network, network.accounts[0], 0, STRANGER, 2),
+        raw(network, network.accounts[0], 1, STRANGER, 10**30),
+        raw(network, network.accounts[0], 1, STRANGER, cap=1),
+        raw(network, network.accounts[0], 1, STRANGER),
+    ],
+    "nonces the other way round": lambda network: [
+        raw(network, network.accounts[0], nonce, STRANGER) for nonce in (2, 1, 0)
+    ],
+    "the same twice": lambda network: [raw(network, network.accounts[0], 0, STRANGER)] * 2,
+    "a gap": lambda network: [raw(network, network.accounts[0], nonce, STRANGER) for nonce in (0, 2)],
+    "funds for one of two": lambda network: [
+        raw(network, network.accounts[0], 0, STRANGER, 9_999 * 10**18),
+        raw(network, network.accounts[0], 1, STRANGER, 9_999 * 10**18),
+    ],
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_batch_results_equal_separate_requests(case: str) -> None:
+    with Network(clock=Clock()) as together, Network(clock=Clock()) as alone:
+        raws = CASES[case](together)
+        one, other = Client(Node(together)), Client(Node(alone))
+        assert batch(one, *sends(raws)) == [batch(other, send)[0] for send in sends(raws)]
+        for account in (*alone.accounts[:2], STRANGER):
+            assert together.nonce(account) == alone.nonce(account)
+        assert together.balance(STRANGER) > 0
+        assert len(together.mempool) == len(alone.mempool)
+
+
+def test_message_breaking_the_machine_affects_no_other_message(rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = rpc.node.network
+    alice, bob, carol = network.accounts[:3]
+    broken = raw(network, bob, network.nonce(bob), carol, 13)
+
+    def breaking(machine: Any, candidate: Any, **options: Any) -> Any:
+        if candidate.bare.value == 13:
+            raise OSError("planted")
+        return execute_one(machine, candidate, **options)
+
+    monkeypatch.setattr("localnet.chain.execution.execute_one", breaking)
+    raws = [
+        raw(network, alice, network.nonce(alice), carol),
+        broken,
+        raw(network, alice, network.nonce(alice) + 1, carol),
+    ]
+    first, failed, last = batch(rpc, *sends(raws))
+    assert failed == -32603
+    assert [rpc("eth_getTransactionReceipt", each)["status"] for each in (first, last)] == ["0x1", "0x1"]
+    assert len(network.mempool) == 0
+    assert network.automine
+
+
+def test_failing_epoch_ends_the_shared_block(rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = rpc.node.network
+    alice, bob = network.accounts[:2]
+
+    def breaking(*_: Any) -> Any:
+        raise OSError("planted")
+
+    for part in ("end_epoch", "begin_epoch"):  # behind the messages, and before them
+        monkeypatch.setattr(f"localnet.chain.chain.{part}", breaking)
+        raws = [raw(network, alice, network.nonce(alice) + n, bob) for n in range(2)]
+        assert batch(rpc, *sends(raws)) == [-32603] * 2
+        assert len(network.mempool) == 0  # their client has no hashes
+        monkeypatch.undo()
+    assert network.automine
+    assert batch(rpc, *sends([raw(network, alice, network.nonce(alice) + n, bob) for n in range(2)]))
+
+
+def test_batched_transactions_wait_without_automine(rpc: Client) -> None:
+    network = rpc.node.network
+    network.automine = False
+    alice, bob = network.accounts[:2]
+    hashes = batch(rpc, *sends([raw(network, alice, network.nonce(alice) + n, bob) for n in range(3)]))
+    assert len(network.mempool) == 3
+    assert [rpc("eth_getTransactionReceipt", each) for each in hashes] == [None] * 3
+
+
+def asks(network: Network, *senders: int, **fields: str) -> list[tuple[str, list[Any]]]:
+    """Return an eth_sendTransaction from each of these accounts."""
+    to = "0x" + network.accounts[9].address.hex()
+    return [
+        ("eth_sendTransaction", [{"from": "0x" + network.accounts[sender].address.hex(), "to": to, **fields}])
+        for sender in senders
+    ]
+
+
+@pytest.mark.parametrize("senders", [range(10), [0] * 10, [1, 2, 1, 1, 2]], ids=["ten", "one", "two"])
+def test_node_signed_transactions_share_one_block(rpc: Client, senders: list[int]) -> None:
+    """Transactions of ten accounts with gas limits share one block, as in anvil."""
+    network = rpc.node.network
+    height = network.block_number
+    hashes = batch(rpc, *asks(network, *senders, gas="0x989680"))
+    assert network.block_number == height + 1
+    assert {"0x" + transaction.hex() for transaction in network.head.transactions} == {*hashes}
+    assert len({*hashes}) == len(senders)
+    assert {rpc("eth_getTransactionReceipt", each)["status"] for each in hashes} == {"0x1"}
+
+
+def test_transaction_without_gas_limit_sees_prior_ones(rpc: Client) -> None:
+    network = rpc.node.network
+    height = network.block_number
+    batch(rpc, *asks(network, 0, 1, gas="0x989680"), *asks(network, 0, 1), *asks(network, 0, 1, gas="0x989680"))
+    assert network.block_number == height + 4
+
+
+def test_raw_and_unsigned_sends_share_block_and_fail_separately(rpc: Client) -> None:
+    network = rpc.node.network
+    height = network.block_number
+    alice, bob = network.accounts[:2]
+    wrong = asks(network, 2, gas="0x989680", chainId="0x1")
+    gas = {"gas": "0x989680"}
+    results = batch(
+        rpc, *sends([raw(network, alice, 0, bob)]), *asks(network, 0, **gas), *wrong, *asks(network, 1, **gas)
+    )
+    blocks = [network.receipt(bytes.fromhex(results[at][2:])).tipset.height for at in (0, 1, 3)]
+    assert isinstance(results[2], int)
+    assert blocks == [height + 1, height + 1, height + 2]  # after a refusal it is asked again on what those before did

@@ -24,12 +24,11 @@ from hypervisor.versions.network_versions import network_version
 from localnet import Network
 from localnet.calls import simulate
 from localnet.calls.overrides import Overrides
+from localnet.chain.block_production import PendingPlan
 from localnet.chain.mempool import Mempool
-from localnet.chain.pending import PendingPlan
 from localnet.chain.watching import Background, InlineBackground
 from localnet.fork.node_client import NodeClient, NodeError
-from localnet.ledger.index import ChainIndex
-from localnet.ledger.log_cache import LogCache
+from localnet.ledger.index import ChainIndex, LogCache
 from localnet.ledger.records import FoundLog, Tipset
 from localnet.rpc.blocks_and_null_rounds import BlockRef
 from localnet.rpc.errors import RpcError, from_exception
@@ -40,7 +39,7 @@ from localnet.rpc.server.executors import Executors
 from localnet.rpc.server.queries import MAX_THREADS
 from localnet.rpc.server.server import serving
 from localnet.rpc.values import as_json
-from localnet.rules.call_request import CallRequest
+from localnet.rules.facts import CallRequest
 from store.blocks.overlay import RemoteStore
 from store.blockstore import StoreError
 from store.cid import Cid, show

@@ -1,5 +1,7 @@
 """Hostile clients that send endlessly, never finish, or never read: others are served, and memory is bounded."""
 
+from __future__ import annotations
+
 import asyncio
 import base64
 import json
@@ -10,16 +12,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from localnet import Network
 from localnet.rpc.node import NodeLimits
-from localnet.rpc.server.clients import UnreadResponses
+from localnet.rpc.server.clients import REQUESTING_CLIENT, UnreadResponses, cancel_on_disconnect
 from localnet.rpc.server.server import serving
-from localnet.rpc.server.websocket import Connection
-from localnet.rpc.socket_protocol import SocketProtocol
+from localnet.rpc.server.websocket import Connection, SocketProtocol
 from localnet.rpc.values import as_json
 from tests.localnet.rpc.server.test_http_protocol import answers, connected, post, received
 from tests.patience import slowness
@@ -253,3 +255,44 @@ def test_frames_are_read_in_small_parts(monkeypatch: pytest.MonkeyPatch) -> None
         assert client.recv(16) == b"\x8a\x00"
     assert sum(sizes) > 600_000
     assert max(sizes) <= 16 << 10
+
+
+def respond(*messages: str) -> str:
+    """Return the response to a request whose client sends these messages while its query runs."""
+
+    async def run() -> str:
+        pending = iter(messages)
+
+        async def receive() -> dict[str, Any]:
+            kind = next(pending, None)
+            if kind is None:
+                await asyncio.sleep(60)
+            return {"type": kind}
+
+        async def query() -> str:
+            client = REQUESTING_CLIENT.get()
+            assert client is not None
+            cancelled = asyncio.Event()
+            client.give_up = cancelled.set
+            try:
+                await asyncio.wait_for(cancelled.wait(), 0.05)
+            except TimeoutError:
+                return "completed"
+            return "cancelled"
+
+        return await cancel_on_disconnect(receive, query())
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("messages", "response"),
+    [
+        (("http.disconnect",), "cancelled"),
+        (("http.request", "http.disconnect"), "cancelled"),
+        (("http.request",), "completed"),
+        ((), "completed"),
+    ],
+)
+def test_query_is_cancelled_by_disconnect_only(messages: tuple[str, ...], response: str) -> None:
+    assert respond(*messages) == response

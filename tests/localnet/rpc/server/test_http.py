@@ -21,9 +21,9 @@ from websockets.sync.client import connect
 from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.chain.retention import FolderCollector
-from localnet.rpc.access import Access, is_own_host, is_own_origin
 from localnet.rpc.method_table import MethodTable
 from localnet.rpc.node import Node, NodeLimits
+from localnet.rpc.server.clients import Access, is_own_host, is_own_origin
 from localnet.rpc.server.dispatch import Dispatcher
 from localnet.rpc.server.http import application
 from localnet.rpc.server.server import Server, ready_file, serving

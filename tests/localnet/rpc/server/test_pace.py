@@ -15,9 +15,8 @@ import pytest
 from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.ledger.records import Tipset
-from localnet.rpc.interval import BlockTimer
 from localnet.rpc.method_table import MethodTable
-from localnet.rpc.node import Node
+from localnet.rpc.node import BlockTimer, Node
 from localnet.rpc.server.server import Server
 from store.blockstore import StoreFull
 from tests.localnet.conftest import Clock

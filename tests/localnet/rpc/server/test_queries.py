@@ -31,7 +31,7 @@ from localnet.fork.node_client import NodeClient, NodeError
 from localnet.rpc.errors import RpcError
 from localnet.rpc.methods import QueryKind
 from localnet.rpc.node import Node, NodeLimits, NodeReader
-from localnet.rpc.requesting_client import REQUESTING_CLIENT, RequestingClient
+from localnet.rpc.server.clients import REQUESTING_CLIENT, RequestingClient
 from localnet.rpc.server.executors import Executors
 from localnet.rpc.server.queries import MAX_THREADS, MAX_TRACES
 from localnet.rpc.server.server import Server

@@ -18,8 +18,7 @@ from hypervisor import threads
 from hypervisor.threads import SECONDS
 from localnet import Network
 from localnet.rpc.method_table import method_table
-from localnet.rpc.node import Node, NodeLimits
-from localnet.rpc.node_view import NotInline
+from localnet.rpc.node import Node, NodeLimits, NotInline
 from localnet.rpc.server.dispatch import Change
 from localnet.rpc.server.executors import Executors
 from localnet.rpc.socket_methods import SocketSession
@@ -77,7 +76,7 @@ def test_short_query_under_a_lab_runs_on_the_thread_of_the_event_loop() -> None:
 
 
 def test_query_of_a_large_block_runs_on_a_query_thread(ethereum: Executors, monkeypatch: MonkeyPatch) -> None:
-    monkeypatch.setattr("localnet.rpc.inline_view.MAX_INLINE", 1)
+    monkeypatch.setattr("localnet.rpc.server.executors.MAX_INLINE", 1)
     for count, is_inline in ((1, True), (2, False)):
         ask(ethereum, "evm_setAutomine", False)
         for _ in range(count):
@@ -101,7 +100,7 @@ def test_whole_transactions_are_printed_on_a_query_thread(ethereum: Executors) -
 
 
 def test_query_is_tried_inline_once(ethereum: Executors, monkeypatch: MonkeyPatch) -> None:
-    monkeypatch.setattr("localnet.rpc.inline_view.MAX_INLINE", -1)
+    monkeypatch.setattr("localnet.rpc.server.executors.MAX_INLINE", -1)
     tried = 0
     query_inline = ethereum.dispatcher._inline
     assert query_inline is not None
@@ -163,7 +162,7 @@ def test_access_list_is_read_on_a_query_thread(monkeypatch: MonkeyPatch) -> None
                 threads.add(threading.get_ident())
                 return decode(data)
 
-            monkeypatch.setattr("localnet.rpc.access_lists.BlockAccessList.decode", noted)
+            monkeypatch.setattr("localnet.rpc.eth.blocks.BlockAccessList.decode", noted)
             listed = ask(executors, "eth_getBlockAccessList", "pending")["result"]
             ask(executors, "evm_mine")
             assert ask(executors, "eth_getBlockAccessList", "latest")["result"] == listed
@@ -369,7 +368,7 @@ def test_logs_of_many_blocks_or_much_gas_are_read_on_a_query_thread(
     with monkeypatch.context() as patch:
         patch.setattr(ethereum._view, "_log_gas", 20_000)  # a transaction uses 21,000
         assert not any(is_alone(ethereum, "eth_getLogs", wanted) for wanted in ranges)
-    monkeypatch.setattr("localnet.rpc.inline_view.MAX_INLINE", 0)
+    monkeypatch.setattr("localnet.rpc.server.executors.MAX_INLINE", 0)
     assert not is_alone(ethereum, "eth_getLogs", ranges[0])
 
 

@@ -17,8 +17,8 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
 from localnet import Network
-from localnet.rpc.access import Access
 from localnet.rpc.node import NodeLimits
+from localnet.rpc.server.clients import Access
 from localnet.rpc.server.server import serving
 from tests.localnet.rpc.asking import ALICE, BOB, INBOX, calldata
 from tests.patience import slowness
@@ -435,7 +435,7 @@ class TestLimits:
         self, url: str, client: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         # The client is given up while blocks are still made: on a slow machine the rest of them takes seconds.
-        monkeypatch.setattr("localnet.rpc.socket_protocol._CLOSE_DELAY", 60.0)
+        monkeypatch.setattr("localnet.rpc.server.websocket._CLOSE_DELAY", 60.0)
         with raw_socket(url, receive_buffer=4096) as raw:
             for number in range(50):
                 raw.sendall(masked(json.dumps(subscribe_request(number)).encode()))

@@ -16,21 +16,25 @@ from typing import Any
 import pytest
 from _pytest.monkeypatch import MonkeyPatch
 
+from bridge.ethereum.addresses import EthAddress
 from hypervisor.threads import ExecutionThread, Stacks
 from localnet import Network, explanations
 from localnet.calls.pace import Turns
 from localnet.chain.watching import Preempted
 from localnet.console import Console
+from localnet.explorer.application import explorer
 from localnet.fork.node_client import NodeClient
+from localnet.ledger.address_index import FILE, AddressIndex, message_key
 from localnet.rpc.errors import RpcError
 from localnet.rpc.node import Node
 from localnet.rpc.server.executors import Executors
 from localnet.rpc.server.queries import QueryThread
-from localnet.rpc.server.server import Server
-from localnet.rpc.server.worker import MAX_LATER, RequestThread
+from localnet.rpc.server.server import Server, serving
+from localnet.rpc.server.worker import MAX_LATER, RequestThread, SerialThread
 from localnet.traces.trace import trace
-from tests.localnet.rpc.asking import ALICE, NOBODY
+from tests.localnet.rpc.asking import ALICE, BOB, NOBODY
 from tests.localnet.rpc.executing import HASHING, SOON, running
+from tests.localnet.rpc.server.test_http import ask
 from tests.patience import ENDLESS, slowness
 
 
@@ -352,3 +356,85 @@ def test_a_request_and_the_end_do_not_wait_for_an_explanation(
             started = time.monotonic()
         assert time.monotonic() - started < 6 * slowness()
     capfd.readouterr()
+
+
+def test_jobs_run_in_order_between_start_and_end() -> None:
+    order = list[object]()
+    thread = SerialThread("serial", lambda: order.append(threading.current_thread().name))
+    for number in range(100):
+        thread.put(partial(order.append, number))
+    thread.end()
+    assert order == ["serial", *range(100)]
+
+
+def test_a_job_that_fails_is_logged_and_the_next_one_is_done(caplog: pytest.LogCaptureFixture) -> None:
+    def fails() -> None:
+        raise KeyboardInterrupt("late")
+
+    thread = SerialThread("serial", lambda: None)
+    with caplog.at_level(logging.ERROR):
+        thread.put(fails)
+        assert thread.submit(lambda: "done").result(20) == "done"
+    thread.end()
+    assert "a job of the thread serial failed" in caplog.text
+
+
+def test_work_exception_is_raised_by_result() -> None:
+    def fails() -> None:
+        raise LookupError("none")
+
+    thread = SerialThread("serial", lambda: None)
+    with pytest.raises(LookupError, match="none"):
+        thread.submit(fails).result(20)
+    thread.end()
+
+
+def test_job_after_thread_end_is_rejected() -> None:
+    thread = SerialThread("serial", lambda: None)
+    thread.end()
+    thread.end()  # a second time it has ended
+    with pytest.raises(RuntimeError, match="serial has ended"):
+        thread.put(lambda: None)
+
+
+def test_request_of_closed_loop_does_not_block_the_next() -> None:
+    worker, begun, go_on = RequestThread(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        go_on.wait(20)
+
+    async def leave() -> None:
+        asked = asyncio.create_task(worker.run(work))
+        await asyncio.to_thread(begun.wait, 20)
+        asked.cancel()
+
+    asyncio.run(leave())
+    go_on.set()
+    assert asyncio.run(worker.run(lambda: "answer")) == "answer"
+    assert not worker.should_yield()
+    worker.stop()
+
+
+@pytest.mark.slow
+def test_address_index_follows_node_and_persists_in_folder(tmp_path: Path) -> None:
+    folder, target = tmp_path / "chain", EthAddress(bytes.fromhex(BOB[2:]))
+    with Network(folder) as network:
+        addresses = AddressIndex(folder / FILE)
+        with serving(network, pages=explorer([]), addresses=addresses) as url:
+            snapshot = ask(url, "evm_snapshot")
+            ask(url, "eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x1"})
+            ask(url, "evm_revert", snapshot)
+            ask(url, "anvil_mine", 5)
+            sent = ask(url, "eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x2"})
+            end = time.monotonic() + 30 * slowness()
+            while addresses.top_on(network.chain.index) != 6:
+                assert time.monotonic() < end, "it does not follow"
+                time.sleep(0.02)
+            found = ask(url, "ots_searchTransactionsBefore", BOB, 0, 25)
+            assert [each["hash"] for each in found["txs"]] == [sent]
+        assert network.chain.watchers == []
+        again = AddressIndex(folder / FILE)
+        assert again.top_on(network.chain.index) == 6
+        assert 6 in list(again.back((message_key(target),), 6))
+        again.close()

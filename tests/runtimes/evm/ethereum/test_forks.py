@@ -32,7 +32,7 @@ from fvm_hypervisor.laboratory.vectors.t8n import transition
 from hypervisor.errors import InvalidInput
 from hypervisor.machine.machine import Hypervisor
 from localnet import Network
-from localnet.rules.installed import rules_named
+from localnet.rules.parts import rules_named
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
 from runtimes.evm.ethereum.block_errors import InvalidBlock
 from runtimes.evm.ethereum.block_run import CONSOLIDATION_REQUESTS, WITHDRAWAL_REQUESTS, BlockRun
