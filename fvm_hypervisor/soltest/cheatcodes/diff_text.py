@@ -15,7 +15,7 @@ from fvm_hypervisor.soltest.artifact import ArtifactLocation
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.limits import check_size
 from fvm_hypervisor.soltest.cheatcodes.recording import SLOT
-from fvm_hypervisor.soltest.cheatcodes.slot_info import Layout, SlotInfo, Values, slot_info
+from fvm_hypervisor.soltest.cheatcodes.slot_info import Layout, SlotInfo, Values, _bytes, slot_info
 from fvm_hypervisor.soltest.cheatcodes.state import AccountAccess, StorageAccess
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 
@@ -149,7 +149,3 @@ def _pair(before: object, after: object) -> dict[str, object]:
 
 def _word(number: int) -> str:
     return f"0x{number:064x}"
-
-
-def _bytes(number: int) -> bytes:
-    return number.to_bytes(32, "big")

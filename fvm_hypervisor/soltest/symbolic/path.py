@@ -272,8 +272,8 @@ class Path:
         """
         if isinstance(address, int):
             if address not in self.accounts and address not in self.start.addresses:
-                for term, number in self.symbolic_accounts:
-                    if self.decide(equal(term, address)):
+                for other, number in self.symbolic_accounts:
+                    if self.decide(equal(other, address)):
                         return number
             return address
         found = self.account_numbers.get(address.get_id())
@@ -282,11 +282,11 @@ class Path:
         known = sorted(self.start.addresses.union(self.accounts).difference(_TOOLS))
         if len(known) > MAX_ADDRESSES:
             raise NotModelled(f"a symbolic address with more than {MAX_ADDRESSES} known accounts")
-        for term, number in [
+        for other, number in [
             *self.symbolic_accounts,
             *((number, number) for number in known if number < FIRST_SYMBOLIC),
         ]:
-            if self.decide(equal(address, term)):
+            if self.decide(equal(address, other)):
                 self.account_numbers[address.get_id()] = (address, number)
                 return number
         try:
@@ -300,8 +300,8 @@ class Path:
 
     def merge_symbolic_account(self, address: int) -> None:
         """If a symbolic address equals `address`, merge its account into the one at `address`. Raises Fork."""
-        for term, number in self.symbolic_accounts:
-            if self.decide(equal(term, address)):
+        for other, number in self.symbolic_accounts:
+            if self.decide(equal(other, address)):
                 if number in self.accounts:
                     self.accounts[address] = self.accounts.pop(number)
                 self.account_numbers = {

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from fvm_hypervisor.soltest import resident_compiler
 from fvm_hypervisor.soltest.compiler import Solc
 from fvm_hypervisor.soltest.discovery import SuiteFilter
 from fvm_hypervisor.soltest.job import Options
@@ -64,7 +63,7 @@ def test_ended_process_is_replaced(resident: ResidentCompiler, tmp_path: Path) -
 def test_process_is_replaced_after_many_compilations(
     resident: ResidentCompiler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resident_compiler, "_MAX_COMPILATIONS", 2)
+    monkeypatch.setattr("fvm_hypervisor.soltest.resident_compiler._MAX_COMPILATIONS", 2)
     compiler = solc(tmp_path / "solc")
     assert [resident.run(compiler).compile({})["calls"] for _ in range(5)] == [1, 2, 1, 2, 1]
 
