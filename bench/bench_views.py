@@ -11,11 +11,11 @@ from time import process_time
 
 from bench.bench_evm import LOOP
 from bench.rows import Row, seconds
-from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
-from fvm_hypervisor.soltest.collecting import VisitTracer
-from fvm_hypervisor.soltest.executor import TestExecutor
+from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
+from fvm_hypervisor.soltest.execution.executor import TestExecutor
 from fvm_hypervisor.soltest.executor_settings import ExecutorSettings
-from fvm_hypervisor.soltest.frames import CounterFrameTracer, FrameTracer
+from fvm_hypervisor.soltest.report.collecting import VisitTracer
+from fvm_hypervisor.soltest.trace.frames import CounterFrameTracer, FrameTracer
 from hypervisor.tracing import Tracer
 
 INIT = bytes([0x60, len(LOOP), 0x80, 0x60, 0x09, 0x5F, 0x39, 0x5F, 0xF3]) + LOOP

@@ -139,7 +139,7 @@ def _precompiles() -> str:
 def _compilers() -> str:
     from pathlib import Path
 
-    from fvm_hypervisor.soltest.solc_choice import installed_compilers
+    from fvm_hypervisor.soltest.compile.solc import installed_compilers
 
     found = [f"{version} ({origin})" for version, origin in installed_compilers(Path.cwd())]
     return ", ".join(found) or "none yet: `hypervisor test` fetches the release that a project asks for"

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import Final
 
-from fvm_hypervisor.soltest.syntax_trees import Node, span_of, type_of_node
+from fvm_hypervisor.soltest.compile.syntax_trees import Node, span_of, type_of_node
 
 _Insertion = tuple[int, str]
 """Offset in bytes, at which there is no other insertion, and text."""

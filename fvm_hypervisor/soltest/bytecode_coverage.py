@@ -7,15 +7,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from fvm_hypervisor.soltest.artifact import Artifacts
 from fvm_hypervisor.soltest.collected import SuiteCoverage
-from fvm_hypervisor.soltest.known_code import KnownCode, SourceSpan
+from fvm_hypervisor.soltest.compile.artifact import Artifacts
+from fvm_hypervisor.soltest.project.solidity_text import SourceTexts
 from fvm_hypervisor.soltest.project_files import write_inside
-from fvm_hypervisor.soltest.solidity_text import SourceTexts
+from fvm_hypervisor.soltest.trace.known_code import KnownCode, SourceSpan
 from runtimes.evm.ethereum import LATEST_FORK, fork_named
 
 FOLDER: Final = "bytecode-coverage"
-_PUSH1, _PUSH32 = 0x60, 0x7F
+_FIRST_PUSH, _PUSH32 = 0x60, 0x7F
 
 
 def write_listings(root: Path, artifacts: Artifacts, found: SuiteCoverage) -> list[Path]:
@@ -40,7 +40,7 @@ def listing(code: bytes, spans: Mapping[int, SourceSpan], visits: Counter[int], 
     counter = 0
     while counter < len(code):
         opcode = code[counter]
-        size = opcode - _PUSH1 + 1 if _PUSH1 <= opcode <= _PUSH32 else 0
+        size = opcode - _FIRST_PUSH + 1 if _FIRST_PUSH <= opcode <= _PUSH32 else 0
         word = code[counter + 1 : counter + 1 + size]
         name = names.get(opcode, "INVALID" if opcode == 0xFE else f"0x{opcode:02x}")
         what = f"{name} 0x{int.from_bytes(word, 'big'):x}" if size else name

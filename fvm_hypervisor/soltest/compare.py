@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from fvm_hypervisor.soltest.report import lines_of, seed_lines
-from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult, TestResult
+from fvm_hypervisor.soltest.execution.results import CaseStatus, SuiteResult, TestResult
+from fvm_hypervisor.soltest.report.report import lines_of, seed_lines
 
 Column = Mapping[tuple[str, str], TestResult]
 

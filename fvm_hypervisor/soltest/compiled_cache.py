@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import orjson
 
-from fvm_hypervisor.soltest.artifact import ArtifactLocation
+from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation
+from fvm_hypervisor.soltest.project.sources import Sources
 from fvm_hypervisor.soltest.project_files import write_inside
-from fvm_hypervisor.soltest.sources import Sources
 from hypervisor.installation import read_bounded
 
 CACHE_FOLDER: Final = "hypervisor"

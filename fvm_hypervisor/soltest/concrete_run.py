@@ -8,7 +8,7 @@ from contextlib import suppress
 from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.state import Mock
 from fvm_hypervisor.soltest.created_values import SVM, CreatedValues
-from fvm_hypervisor.soltest.executor import TestExecutor
+from fvm_hypervisor.soltest.execution.executor import TestExecutor
 from hypervisor.errors import InvalidInput
 from hypervisor.messages.address import Address
 from hypervisor.types import EAM_NAMESPACE

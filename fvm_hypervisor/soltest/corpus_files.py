@@ -20,9 +20,9 @@ from typing import Final
 from uuid import UUID
 
 from fvm_hypervisor.soltest.block_delays import read_delay
-from fvm_hypervisor.soltest.project import CorpusSettings
+from fvm_hypervisor.soltest.fuzz.stored_failures import StoredCall, bare_name, hex_bytes
+from fvm_hypervisor.soltest.project.project import CorpusSettings
 from fvm_hypervisor.soltest.project_files import write_inside
-from fvm_hypervisor.soltest.stored_failures import StoredCall, bare_name, hex_bytes
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import read_bounded
 from hypervisor.text import printable

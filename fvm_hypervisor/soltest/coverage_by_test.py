@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fvm_hypervisor.soltest.collecting import VisitTracer
-from fvm_hypervisor.soltest.known_code import KnownCode
+from fvm_hypervisor.soltest.report.collecting import VisitTracer
+from fvm_hypervisor.soltest.trace.known_code import KnownCode
 
 if TYPE_CHECKING:
     from bridge.ethereum.addresses import EthAddress
-    from fvm_hypervisor.soltest.discovery import TestFunction
+    from fvm_hypervisor.soltest.execution.discovery import TestFunction
 
 Spans = dict[str, set[tuple[int, int]]]
 """First bytes and ends of instructions' source spans, by file."""

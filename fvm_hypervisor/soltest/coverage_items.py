@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
-from fvm_hypervisor.soltest.syntax_trees import Node, span_of
+from fvm_hypervisor.soltest.compile.syntax_trees import Node, span_of
 
 
 class ItemKind(Enum):

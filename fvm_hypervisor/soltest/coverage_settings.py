@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from fvm_hypervisor.soltest.project import CompilerSettings
-from fvm_hypervisor.soltest.version_pragmas import VERSION
+from fvm_hypervisor.soltest.compile.releases import VERSION
+from fvm_hypervisor.soltest.project.project import CompilerSettings
 
 _LEAST: Final[dict[str, Any]] = {
     "peephole": False,

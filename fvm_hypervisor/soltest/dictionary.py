@@ -15,7 +15,7 @@ from typing import Final
 
 from bridge.filecoin.receipts import entries_to_log
 from fvm_hypervisor.soltest.call_outcome import CallOutcome
-from fvm_hypervisor.soltest.project import DictionarySettings
+from fvm_hypervisor.soltest.project.project import DictionarySettings
 
 MAX_WORDS: Final = 1 << 17
 """Maximum number of words in a dictionary, whatever the settings request (about 20 MB)."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fvm_hypervisor.soltest.artifact import Artifacts, ContractArtifact
-from fvm_hypervisor.soltest.discovery import signature
+from fvm_hypervisor.soltest.compile.artifact import Artifacts, ContractArtifact
+from fvm_hypervisor.soltest.execution.discovery import signature
+from fvm_hypervisor.soltest.execution.values import types
 from fvm_hypervisor.soltest.value_text import arguments_text
-from fvm_hypervisor.soltest.values import types
 from hypervisor.errors import InvalidInput
 from store.keccak import keccak
 

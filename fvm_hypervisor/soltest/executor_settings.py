@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
 from bridge.ethereum.block import ETHEREUM
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
+from fvm_hypervisor.soltest.compile.releases import VERSION
 from fvm_hypervisor.soltest.evm_versions import DEFAULT, evm_version, rules_of
-from fvm_hypervisor.soltest.project import Project
-from fvm_hypervisor.soltest.version_pragmas import VERSION
+from fvm_hypervisor.soltest.project.project import Project
 from hypervisor.precompiles import Precompile
 from runtimes.evm import JUMPS_OPTION
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import orjson
 
-from fvm_hypervisor.soltest.artifact import ArtifactLocation
+from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation
 from fvm_hypervisor.soltest.compiled_cache import CompiledSource
 from fvm_hypervisor.soltest.evm_versions import evm_version
-from fvm_hypervisor.soltest.project import CompilerSettings, Project
-from fvm_hypervisor.soltest.sources import Sources, declared_contracts
+from fvm_hypervisor.soltest.project.project import CompilerSettings, Project
+from fvm_hypervisor.soltest.project.sources import Sources, declared_contracts
 from hypervisor.installation import read_bounded
 from localnet.contracts.source_maps import MAX_BUILD_INFO_BYTES, ForgeBuilds
 from store.keccak import keccak

@@ -12,13 +12,13 @@ from typing import Final
 
 from bridge.gas import DEFAULT_RATE
 from bridge.traces.flame import FlameBox, flame_svg, merge_boxes
-from fvm_hypervisor.soltest.call_text import call_texts, result_text
-from fvm_hypervisor.soltest.frames import CallFrame, FrameTracer, InternalCall, parts_of
 from fvm_hypervisor.soltest.project_files import write_inside
-from fvm_hypervisor.soltest.staged_test import StagedTest
-from fvm_hypervisor.soltest.trace_names import Names
-from fvm_hypervisor.soltest.trace_text import function_head
-from fvm_hypervisor.soltest.viewer import TestViewer
+from fvm_hypervisor.soltest.report.viewer import TestViewer
+from fvm_hypervisor.soltest.run.staged_test import StagedTest
+from fvm_hypervisor.soltest.trace.call_text import call_texts, result_text
+from fvm_hypervisor.soltest.trace.frames import CallFrame, FrameTracer, InternalCall, parts_of
+from fvm_hypervisor.soltest.trace.trace_names import Names
+from fvm_hypervisor.soltest.trace.trace_text import function_head
 from hypervisor.errors import InvalidInput
 from hypervisor.gas import MILLIGAS_PER_GAS
 from localnet.calls.time_limit import OutOfTime

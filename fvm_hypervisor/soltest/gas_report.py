@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any, Final
 
 from fvm_hypervisor.soltest.collected import GasUse, Place, SuiteCoverage
-from fvm_hypervisor.soltest.project import Project
+from fvm_hypervisor.soltest.project.project import Project
 from fvm_hypervisor.soltest.text_table import table
 
 _HEAD: Final = ("Function Name", "Min", "Avg", "Median", "Max", "# Calls")

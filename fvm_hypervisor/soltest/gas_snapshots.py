@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from fvm_hypervisor.soltest.execution.results import SuiteResult
 from fvm_hypervisor.soltest.project_files import write_inside
-from fvm_hypervisor.soltest.results import SuiteResult
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import read_bounded
 from store.untrusted import parse_json

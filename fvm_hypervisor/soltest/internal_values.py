@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fvm_hypervisor.soltest.frames import TypedValue
+from fvm_hypervisor.soltest.trace.frames import TypedValue
 
 UNKNOWN: Final = TypedValue(None, "<unknown>")
 _WORD: Final = 32

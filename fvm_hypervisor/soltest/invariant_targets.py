@@ -13,10 +13,10 @@ from functools import cache
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress, checksummed
-from fvm_hypervisor.soltest.artifact import ContractArtifact
-from fvm_hypervisor.soltest.discovery import is_reserved, signature
-from fvm_hypervisor.soltest.stage import SuiteStage, selector
-from fvm_hypervisor.soltest.values import types
+from fvm_hypervisor.soltest.compile.artifact import ContractArtifact
+from fvm_hypervisor.soltest.execution.discovery import is_reserved, signature
+from fvm_hypervisor.soltest.execution.stage import SuiteStage, selector
+from fvm_hypervisor.soltest.execution.values import types
 from localnet.contracts.debug_info import CodePattern, without_metadata
 
 _READING: Final = ("view", "pure")

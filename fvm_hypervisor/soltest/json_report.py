@@ -10,7 +10,7 @@ from itertools import groupby
 from statistics import mean, median
 from typing import Any, Final
 
-from fvm_hypervisor.soltest.results import CaseKind, SuiteResult, TestResult
+from fvm_hypervisor.soltest.execution.results import CaseKind, SuiteResult, TestResult
 
 _UNITS: Final = (
     ("day", 86_400_000_000_000), ("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000),

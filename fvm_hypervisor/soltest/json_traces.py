@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.evm_steps import PrecompileRefusal, SlotWritten
-from fvm_hypervisor.soltest.call_text import SUCCESSES, status_text
-from fvm_hypervisor.soltest.frames import CallFrame, TracedStep, log_of
-from fvm_hypervisor.soltest.trace_names import Names
+from fvm_hypervisor.soltest.trace.call_text import SUCCESSES, status_text
+from fvm_hypervisor.soltest.trace.frames import CallFrame, TracedStep, log_of
+from fvm_hypervisor.soltest.trace.trace_names import Names
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.tracing import EventEmitted
 from localnet.rpc.values import as_data
@@ -88,7 +88,7 @@ class _Arena:
                 "selfdestruct_address": None,
                 "selfdestruct_refund_target": None,
                 "selfdestruct_transferred_value": None,
-                "kind": _kind(frame),
+                "kind": _json_kind(frame),
                 "value": hex(frame.value),
                 "data": as_data(frame.input),
                 "output": as_data(_output(frame, self._names)),
@@ -109,7 +109,7 @@ class _Arena:
                 parent["trace"]["steps"][-1]["gas_cost"] += node["trace"]["gas_limit"]  # as in revm
         self._nodes.append(node)
         has_steps = self._has_steps and (frame.creates or bool(frame.code))
-        return _Open(frame, node, _parts(frame) if has_steps else iter(frame.items))
+        return _Open(frame, node, _json_parts(frame) if has_steps else iter(frame.items))
 
     @staticmethod
     def _close(current: _Open) -> None:
@@ -157,7 +157,7 @@ class _Arena:
         })  # fmt: skip
 
 
-def _parts(frame: CallFrame) -> Iterator[CallFrame | EventEmitted | SlotWritten | PrecompileRefusal | TracedStep]:
+def _json_parts(frame: CallFrame) -> Iterator[CallFrame | EventEmitted | SlotWritten | PrecompileRefusal | TracedStep]:
     """Yield the content of a frame and its instructions, in order."""
     begun = 0
     for step in frame.steps:
@@ -186,7 +186,7 @@ def _change(reason: str, slot: int, word: int, before: int | None) -> Node:
     return {"key": hex(slot), "value": hex(word), "had_value": had, "reason": reason}
 
 
-def _kind(frame: CallFrame) -> str:
+def _json_kind(frame: CallFrame) -> str:
     if frame.creates:
         return "CREATE2" if frame.opcode == _CREATE2 else "CREATE"
     if frame.is_delegated:

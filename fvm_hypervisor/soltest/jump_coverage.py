@@ -14,14 +14,14 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
-from fvm_hypervisor.soltest.edges import ContractOf, hit_count_class
+from fvm_hypervisor.soltest.fuzz.edges import ContractOf, hit_count_class
 from hypervisor.machine.machine import Hypervisor
 from runtimes.evm import EvmRuntime
 
 MAX_PAIRS: Final = 1 << 18
 """Maximum number of pairs remembered per test (about 60 MB); further pairs do not count as new."""
 _MAX_LOGS: Final = 1 << 16
-_MAX_CODES: Final = 1 << 10
+_MAX_WATCHED_CODES: Final = 1 << 10
 _START, _END = 0, (1 << 64) - 1
 """Marks before the first and after the last jump."""
 _CODE_SHIFT: Final = 32
@@ -35,7 +35,7 @@ class JumpCoverage:
         self._runtime = runtime
         self._contract_of = contract_of
         self._contracts: dict[Hashable, int] = {}
-        self._number_of = lru_cache(_MAX_CODES)(self._number)
+        self._number_of = lru_cache(_MAX_WATCHED_CODES)(self._number)
         self._recorded: dict[tuple[int, int], int] = {}
         """Bit mask of hit count classes by pair, with the numbers of codes."""
         self._pairs: dict[tuple[int, int], int] = {}

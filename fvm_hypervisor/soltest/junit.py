@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from xml.sax.saxutils import escape, quoteattr
 
-from fvm_hypervisor.soltest.report import lines_of, verdict
-from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult, TestResult
+from fvm_hypervisor.soltest.execution.results import CaseStatus, SuiteResult, TestResult
+from fvm_hypervisor.soltest.report.report import lines_of, verdict
 from hypervisor.text import printable
 
 _MAX_TEXT: int = 100_000
@@ -25,11 +25,11 @@ def junit(suites: Sequence[SuiteResult], seconds: float, verbosity: int = 0) -> 
         f' time="{seconds:.3f}">',
     ]
     for suite in sorted(suites, key=lambda suite: suite.name):
-        lines += _suite(suite, verbosity)
+        lines += _junit_suite(suite, verbosity)
     return "\n".join([*lines, "</testsuites>"])
 
 
-def _suite(suite: SuiteResult, verbosity: int) -> Iterator[str]:
+def _junit_suite(suite: SuiteResult, verbosity: int) -> Iterator[str]:
     yield (
         f'    <testsuite name={_attribute(suite.name)} tests="{len(suite.tests)}"'
         f' disabled="{suite.count(CaseStatus.SKIPPED)}" errors="{suite.count(CaseStatus.UNDECIDED)}"'

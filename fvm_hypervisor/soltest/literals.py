@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from fvm_hypervisor.soltest.dictionary import SourceLiterals
-from fvm_hypervisor.soltest.project import Project
-from fvm_hypervisor.soltest.remappings import resolve
-from fvm_hypervisor.soltest.solidity_text import SourceText
-from fvm_hypervisor.soltest.sources import imports, own_sources
+from fvm_hypervisor.soltest.project.project import Project
+from fvm_hypervisor.soltest.project.remappings import resolve
+from fvm_hypervisor.soltest.project.solidity_text import SourceText
+from fvm_hypervisor.soltest.project.sources import imports, own_sources
 
 _TOKEN: Final = re.compile(
     r"""//[^\n]*|/\*.*?\*/|(?P<text>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')|"""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from fvm_hypervisor.soltest.call_outcome import CallOutcome
-from fvm_hypervisor.soltest.discovery import TestFunction
+from fvm_hypervisor.soltest.execution.discovery import TestFunction
 
 Step = TypeVar("Step")
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from fvm_hypervisor.soltest.collected import Code, SuiteCoverage
-from fvm_hypervisor.soltest.collecting import VisitTracer
-from fvm_hypervisor.soltest.known_code import KnownCode
+from fvm_hypervisor.soltest.report.collecting import VisitTracer
+from fvm_hypervisor.soltest.trace.known_code import KnownCode
 from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import MessageEnded, MessageStarted, RuntimeEvent, TraceEvent
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 if TYPE_CHECKING:
-    from fvm_hypervisor.soltest.coverage import FileCoverage
     from fvm_hypervisor.soltest.network_visits import NetworkVisits
-    from fvm_hypervisor.soltest.session import SuiteSession
+    from fvm_hypervisor.soltest.report.coverage import FileCoverage
+    from fvm_hypervisor.soltest.run.session import SuiteSession
 
 _VISITS: Final = pytest.StashKey["NetworkVisits"]()
 _SESSION: Final = pytest.StashKey["SuiteSession"]()
@@ -72,13 +72,13 @@ def _check_file(config: pytest.Config) -> None:
 
 def _compiled_project(start: Path) -> SuiteSession:
     """Return the compiled Foundry project of a folder, without its Solidity tests and scripts. Raises UsageError."""
-    from fvm_hypervisor.soltest.compiler import CompileError
-    from fvm_hypervisor.soltest.consent import Consent, grant_of
-    from fvm_hypervisor.soltest.discovery import SuiteFilter
-    from fvm_hypervisor.soltest.environment_settings import environment_settings
-    from fvm_hypervisor.soltest.job import Options
-    from fvm_hypervisor.soltest.project import find_root, load_project
-    from fvm_hypervisor.soltest.session import SuiteSession
+    from fvm_hypervisor.soltest.compile.compiler import CompileError
+    from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
+    from fvm_hypervisor.soltest.execution.job import Options
+    from fvm_hypervisor.soltest.project.consent import Consent, grant_of
+    from fvm_hypervisor.soltest.project.project import find_root, load_project
+    from fvm_hypervisor.soltest.project.settings import environment_settings
+    from fvm_hypervisor.soltest.run.session import SuiteSession
     from hypervisor.errors import InvalidInput
 
     try:
@@ -135,7 +135,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     session = config.stash.get(_SESSION, None)
     if session is None:
         return
-    from fvm_hypervisor.soltest.coverage import coverage_lines
+    from fvm_hypervisor.soltest.report.coverage import coverage_lines
     from hypervisor.errors import InvalidInput
 
     named = config.getoption("hypervisor_sol_coverage_file")
@@ -158,8 +158,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 def _write(session: SuiteSession, visits: NetworkVisits, file: Path) -> list[FileCoverage]:
     """Write the coverage in lcov's format, and return it. Raises InvalidInput and OSError."""
-    from fvm_hypervisor.soltest.coverage import lcov
-    from fvm_hypervisor.soltest.known_code import KnownCode
+    from fvm_hypervisor.soltest.report.coverage import lcov
+    from fvm_hypervisor.soltest.trace.known_code import KnownCode
 
     files = session.coverage(visits.collect(KnownCode(session.artifacts)))
     file.write_text(lcov(files), encoding="utf-8")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from fvm_hypervisor.soltest.compiler import CompilerRun, Solc
+from fvm_hypervisor.soltest.compile.compiler import CompilerRun, Solc
 
 _MAX_COMPILATIONS: Final = 32
 """Number of compilations after which the process is replaced, because its memory never shrinks."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TypeVar
 
-from fvm_hypervisor.soltest.fuzz import SHRINK_SECONDS
+from fvm_hypervisor.soltest.fuzz.fuzz import SHRINK_SECONDS
 
 Step = TypeVar("Step")
 

@@ -14,9 +14,9 @@ from typing import Any, Final
 from bridge.abi.abi import AbiMismatch, ContractInterface, decode_values, selector_of, signature
 from bridge.filecoin.receipts import Log
 from fvm_hypervisor.soltest.cheatcodes.console import log_interface
-from fvm_hypervisor.soltest.frames import CallFrame
-from fvm_hypervisor.soltest.identities import sort_contracts
-from fvm_hypervisor.soltest.known_code import KnownCode, KnownContract
+from fvm_hypervisor.soltest.trace.frames import CallFrame
+from fvm_hypervisor.soltest.trace.identities import sort_contracts
+from fvm_hypervisor.soltest.trace.known_code import KnownCode, KnownContract
 from localnet.traces.console_log import log_signatures
 
 Entry = Mapping[str, Any]

@@ -17,7 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from fvm_hypervisor.soltest.version_pragmas import VERSION, parse_release
+from fvm_hypervisor.soltest.compile.releases import VERSION, parse_release
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import read_bounded, user_folder
 

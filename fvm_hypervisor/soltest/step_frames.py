@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from bridge.evm_steps import EvmCost, EvmFault, EvmStep
-from fvm_hypervisor.soltest.frames import FrameTracer, TracedStep
+from fvm_hypervisor.soltest.trace.frames import FrameTracer, TracedStep
 from hypervisor.errors import OutOfGas
 from hypervisor.tracing import RuntimeEvent
 from localnet.calls.time_limit import TimeLimit

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from fvm_hypervisor.soltest.compiler import Solc
-from fvm_hypervisor.soltest.compiling import compile_json, standard_json
-from fvm_hypervisor.soltest.project import Project
-from fvm_hypervisor.soltest.sources import Sources
+from fvm_hypervisor.soltest.compile.compiler import Solc
+from fvm_hypervisor.soltest.compile.compiling import compile_json, standard_json
+from fvm_hypervisor.soltest.project.project import Project
+from fvm_hypervisor.soltest.project.sources import Sources
 
 Layouts = Mapping[tuple[str, str], Mapping[str, Any]]
 """`storageLayout` of the compiler's output, by source and contract."""

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fvm_hypervisor.soltest.cheatcodes.values import encode
-from fvm_hypervisor.soltest.discovery import TestFunction, type_of
-from fvm_hypervisor.soltest.executor import ExecutorSnapshot
-from fvm_hypervisor.soltest.fixtures import MAX_ROWS, fixtures_by_name
-from fvm_hypervisor.soltest.fuzz import Deadline
-from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, CounterExample, TestResult
-from fvm_hypervisor.soltest.stage import SuiteStage, selector
+from fvm_hypervisor.soltest.execution.discovery import TestFunction, type_of
+from fvm_hypervisor.soltest.execution.executor import ExecutorSnapshot
+from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, CounterExample, TestResult
+from fvm_hypervisor.soltest.execution.stage import SuiteStage, selector
+from fvm_hypervisor.soltest.execution.values import fixture_name, types
+from fvm_hypervisor.soltest.fuzz.fixtures import MAX_ROWS, fixtures_by_name
+from fvm_hypervisor.soltest.fuzz.fuzz import Deadline
 from fvm_hypervisor.soltest.value_text import arguments_text
-from fvm_hypervisor.soltest.values import fixture_name, types
 
 
 class NoTable(Exception):

@@ -8,7 +8,7 @@ from pathlib import Path
 from time import sleep
 from typing import Final
 
-from fvm_hypervisor.soltest.project import Project
+from fvm_hypervisor.soltest.project.project import Project
 from fvm_hypervisor.soltest.project_files import CONFIG_FILE
 
 INTERVAL: Final = 0.2

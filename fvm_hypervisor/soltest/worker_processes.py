@@ -16,7 +16,7 @@ from fvm_hypervisor.child_processes import safe_module_path
 
 def prepare_workers() -> None:
     """Start the fork server unless it is running, without waiting for it."""
-    get_context("forkserver").set_forkserver_preload(["fvm_hypervisor.soltest.worker_modules"])
+    get_context("forkserver").set_forkserver_preload(["fvm_hypervisor.soltest.run.worker_modules"])
     with safe_module_path():
         resource_tracker.ensure_running()  # its own start unblocks the signal
     with _signals_blocked(), safe_module_path():

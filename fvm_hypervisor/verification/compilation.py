@@ -17,10 +17,10 @@ from typing import Any, Final
 
 import orjson
 
-from fvm_hypervisor.soltest.artifact import ContractArtifact
-from fvm_hypervisor.soltest.compiler import CompileError, CompilerRun, RunLimits, Solc
-from fvm_hypervisor.soltest.project import Project
-from fvm_hypervisor.soltest.solc_choice import SolcChoice
+from fvm_hypervisor.soltest.compile.artifact import ContractArtifact
+from fvm_hypervisor.soltest.compile.compiler import CompileError, CompilerRun, RunLimits, Solc
+from fvm_hypervisor.soltest.compile.solc import SolcChoice
+from fvm_hypervisor.soltest.project.project import Project
 from fvm_hypervisor.soltest.solc_packages import known_releases
 from fvm_hypervisor.verification.creation_code import HASH
 from hypervisor.errors import HypervisorError, InvalidInput

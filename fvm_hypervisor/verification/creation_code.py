@@ -13,7 +13,7 @@ from bridge.ethereum.addresses import EthAddress, create2_address, eth_address
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER
 from fvm_hypervisor.soltest.cheatcodes.values import decode, encode
-from fvm_hypervisor.soltest.values import types
+from fvm_hypervisor.soltest.execution.values import types
 from hypervisor.errors import HypervisorError
 from localnet.fork.node_client import NodeError
 

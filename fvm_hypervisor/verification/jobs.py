@@ -25,10 +25,10 @@ from typing import Any, Final
 import orjson
 
 from bridge.ethereum.addresses import checksummed, eth_address
-from fvm_hypervisor.soltest.artifact import ContractArtifact
-from fvm_hypervisor.soltest.bytecode_match import Match, has_metadata_hash, match_creation, match_runtime
-from fvm_hypervisor.soltest.compiler import CompilerRun
-from fvm_hypervisor.soltest.known_code import Pattern
+from fvm_hypervisor.soltest.compile.artifact import ContractArtifact
+from fvm_hypervisor.soltest.compile.compiler import CompilerRun
+from fvm_hypervisor.soltest.trace.bytecode_match import Match, has_metadata_hash, match_creation, match_runtime
+from fvm_hypervisor.soltest.trace.known_code import Pattern
 from fvm_hypervisor.verification.compilation import (
     ChooseSolc,
     Compiled,

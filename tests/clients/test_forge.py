@@ -22,10 +22,10 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.soltest.compiling import compiled_sources
-from fvm_hypervisor.soltest.project import load_project
-from fvm_hypervisor.soltest.solc_choice import SolcChoice
-from fvm_hypervisor.soltest.sources import own_sources, read_sources
+from fvm_hypervisor.soltest.compile.compiling import compiled_sources
+from fvm_hypervisor.soltest.compile.solc import SolcChoice
+from fvm_hypervisor.soltest.project.project import load_project
+from fvm_hypervisor.soltest.project.sources import own_sources, read_sources
 from localnet.fork.node_client import NodeClient, NodeError
 from tests.clients.conftest import EXAMPLE, PROJECT, forge_project, installed, node_process, run, start
 from tests.clients.test_foundry import KEY

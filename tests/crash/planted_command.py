@@ -18,7 +18,8 @@ _PAUSE: Final = 1.0
 
 def write_in_two_steps() -> None:
     """Plant the defect that a file of a project is written in place, in two steps."""
-    from fvm_hypervisor.soltest import project_files, stored_failures
+    from fvm_hypervisor.soltest import project_files
+    from fvm_hypervisor.soltest.fuzz import stored_failures
     from fvm_hypervisor.soltest.scripts import record
 
     def write(_: Path, file: Path, content: bytes) -> None:

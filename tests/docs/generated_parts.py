@@ -31,7 +31,7 @@ from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.soltest.cheatcodes.signatures import MISSING
 from fvm_hypervisor.soltest.cheatcodes.table import Cheatcode, table
 from fvm_hypervisor.soltest.foundry_keys import NOT_READ
-from fvm_hypervisor.soltest.project import load_project
+from fvm_hypervisor.soltest.project.project import load_project
 from hypervisor.errors import InvalidInput
 from tests.docs import json_rpc_page
 from tests.docs.forge_names import recorded

@@ -8,7 +8,7 @@ import pytest
 
 PROGRAMS = {
     "hypervisor test": """
-from fvm_hypervisor.soltest.workers import SuiteWorker
+from fvm_hypervisor.soltest.run.workers import SuiteWorker
 if __name__ == "__main__":
     for _ in range(2):  # with the process that forks them, and from it
         worker = SuiteWorker()

@@ -133,7 +133,7 @@ def plain_node() -> set[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", ["fvm_hypervisor.soltest.worker_modules", "fvm_hypervisor.cli.foundry.runs"])
+@pytest.mark.parametrize("module", ["fvm_hypervisor.soltest.run.worker_modules", "fvm_hypervisor.cli.foundry.runs"])
 def test_solidity_tests_start_without_rarely_used_modules(module: str) -> None:
     assert not loaded_after(f"import {module}") & {"eth_abi", "pydantic", "eth_account", "http.client"}
 
@@ -157,7 +157,7 @@ def test_cheatcodes_load_without_these_modules(what: str, cheatcodes: set[str]) 
 def cheatcodes() -> set[str]:
     """Modules of a worker whose test has called a cheatcode."""
     return loaded_after(
-        "import fvm_hypervisor.soltest.worker_modules\n"
+        "import fvm_hypervisor.soltest.run.worker_modules\n"
         "from fvm_hypervisor.soltest.cheatcodes.table import table\ntable()"
     )
 

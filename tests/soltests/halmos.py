@@ -24,12 +24,12 @@ from random import Random
 from typing import Final
 
 from bench.recorded import NOT_RUN, RunRecord, commit_of_code, finish, options
-from fvm_hypervisor.soltest.discovery import SuiteFilter
-from fvm_hypervisor.soltest.job import Options
-from fvm_hypervisor.soltest.project import load_project
-from fvm_hypervisor.soltest.results import CaseStatus
-from fvm_hypervisor.soltest.serving import SuiteServer
-from fvm_hypervisor.soltest.session import SuiteSession
+from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
+from fvm_hypervisor.soltest.execution.job import Options
+from fvm_hypervisor.soltest.execution.results import CaseStatus
+from fvm_hypervisor.soltest.project.project import load_project
+from fvm_hypervisor.soltest.run.serving import SuiteServer
+from fvm_hypervisor.soltest.run.session import SuiteSession
 from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
 from tests.soltests.folder import SuitesMissing
 from tests.soltests.runners import SOLC, Chosen

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.soltest.project import Project, load_project
+from fvm_hypervisor.soltest.project.project import Project, load_project
 from hypervisor.errors import InvalidInput
 from tests.clients.conftest import installed
 from tests.soltests.stage import INSTALLED

@@ -29,7 +29,7 @@ from fvm_hypervisor.cli.wallet import KeystoreAccounts, Keystores, PasswordFiles
 from hypervisor.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from fvm_hypervisor.soltest.artifact import ContractArtifact
+    from fvm_hypervisor.soltest.compile.artifact import ContractArtifact
 
 
 def create(
@@ -352,8 +352,8 @@ def _code(url: str, contract_address: str, block: str) -> bytes:
 
 def _other_compiler(artifact: ContractArtifact, code: bytes) -> str:
     """Return a hint if another release of solc, named in the metadata, compiled the code."""
-    from fvm_hypervisor.soltest.bytecode_match import solc_release
-    from fvm_hypervisor.soltest.known_code import Pattern
+    from fvm_hypervisor.soltest.trace.bytecode_match import solc_release
+    from fvm_hypervisor.soltest.trace.known_code import Pattern
 
     here, there = solc_release(Pattern.of(artifact.runtime).code), solc_release(code)
     if here is None or there is None or here == there:
@@ -362,7 +362,7 @@ def _other_compiler(artifact: ContractArtifact, code: bytes) -> str:
 
 
 def _runtime(artifact: ContractArtifact, code: bytes, differs: str) -> _Row:
-    from fvm_hypervisor.soltest.bytecode_match import match_runtime
+    from fvm_hypervisor.soltest.trace.bytecode_match import match_runtime
 
     found = match_runtime(artifact.runtime, code)
     return "runtime", found, None if found else f"Runtime {differs}"
@@ -372,7 +372,7 @@ def _creation(
     url: str, root: Path, artifact: ContractArtifact, address: str, transaction: str | None, arguments: bytes | None,
     differs: str,
 ) -> _Row:  # fmt: skip
-    from fvm_hypervisor.soltest.bytecode_match import match_creation
+    from fvm_hypervisor.soltest.trace.bytecode_match import match_creation
     from fvm_hypervisor.verification.creation_code import are_arguments
 
     init_code = _init_code(url, root, address, transaction)

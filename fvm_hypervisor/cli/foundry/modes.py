@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fvm_hypervisor.debugger.session import Session
-    from fvm_hypervisor.soltest.discovery import SuiteFilter
-    from fvm_hypervisor.soltest.job import Options
-    from fvm_hypervisor.soltest.project import Project
-    from fvm_hypervisor.soltest.session import SuiteSession
-    from fvm_hypervisor.soltest.staged_test import StagedTest
+    from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
+    from fvm_hypervisor.soltest.execution.job import Options
+    from fvm_hypervisor.soltest.project.project import Project
+    from fvm_hypervisor.soltest.run.session import SuiteSession
+    from fvm_hypervisor.soltest.run.staged_test import StagedTest
     from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
 
 _META: Final = "mutation"
@@ -111,7 +111,7 @@ def run_mutation(project: Project, wanted: SuiteFilter, options: Options, given:
     """Run mutation tests and print the results as `form`: text, json or none. Return the exit status."""
     from fvm_hypervisor.soltest.mutate.results import mutation_json, mutation_lines
     from fvm_hypervisor.soltest.mutate.run import BaselineFailed, MutationRun
-    from fvm_hypervisor.soltest.mutation_settings import MutationSettings
+    from fvm_hypervisor.soltest.project.test_settings import MutationSettings
 
     settings = MutationSettings(
         tuple(_relative(project.root.resolve(), path) for path in given["--mutate"] if path != _ALL),
@@ -195,7 +195,7 @@ Flame = Literal["flamegraph", "flamechart"]
 
 def check_single(session: SuiteSession, option: str) -> None:
     """Raise InvalidInput unless a prepared session has exactly one test that is not an invariant test."""
-    from fvm_hypervisor.soltest.results import CaseKind
+    from fvm_hypervisor.soltest.execution.results import CaseKind
 
     found = [f"{suite.contract}.{test.name}" for suite in session.suites for test in suite.tests]
     if len(found) != 1:
@@ -210,7 +210,7 @@ def check_single(session: SuiteSession, option: str) -> None:
 
 @contextmanager
 def _stage_test(session: SuiteSession, *, fails: bool) -> Iterator[StagedTest]:
-    from fvm_hypervisor.soltest.staged_test import staged_test
+    from fvm_hypervisor.soltest.run.staged_test import staged_test
 
     (suite,) = session.suites
     (test,) = suite.tests
@@ -260,7 +260,7 @@ def serve_test(prepare: Callable[[], SuiteSession]) -> None:
 def draw_test(session: SuiteSession, flame: Flame) -> Path:
     """Write the flame graph of a prepared session's only test and return its path. Raises InvalidInput."""
     from fvm_hypervisor.soltest.gas_flames import write_flame
-    from fvm_hypervisor.soltest.serving import viewer_of
+    from fvm_hypervisor.soltest.run.serving import viewer_of
 
     (suite,) = session.suites
     (test,) = suite.tests

@@ -15,13 +15,13 @@ import typer
 from fvm_hypervisor.cli.commands import INTERRUPTED
 from fvm_hypervisor.cli.foundry.modes import Flame, check_single, draw_test
 from fvm_hypervisor.cli.options import running_line
-from fvm_hypervisor.soltest import report
-from fvm_hypervisor.soltest.discovery import SuiteFilter
-from fvm_hypervisor.soltest.job import Options
+from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
+from fvm_hypervisor.soltest.execution.job import Options
+from fvm_hypervisor.soltest.execution.results import CaseStatus, SuiteResult
 from fvm_hypervisor.soltest.json_report import json_report
-from fvm_hypervisor.soltest.project import Project
-from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult
-from fvm_hypervisor.soltest.session import SuiteSession
+from fvm_hypervisor.soltest.project.project import Project
+from fvm_hypervisor.soltest.report import report
+from fvm_hypervisor.soltest.run.session import SuiteSession
 from hypervisor.errors import HypervisorError, InvalidInput
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class SuiteRuns:
             return INTERRUPTED
         _store_failures(session.project, suites)
         if reports.write_tests is not None:
-            from fvm_hypervisor.soltest.symbolic_tests import write_tests
+            from fvm_hypervisor.soltest.report.symbolic_tests import write_tests
 
             for file in write_tests(suites, session.project.root.resolve(), reports.write_tests.resolve()):
                 typer.echo(f"Saved to {file}", err=reports.form != "text")
@@ -177,7 +177,7 @@ class SuiteRuns:
 
     def _snapshot(self, suites: list[SuiteResult]) -> bool:
         """Write or compare the gas snapshot of all tests; return False if a checked value differs."""
-        from fvm_hypervisor.soltest.gas_snapshot_file import (
+        from fvm_hypervisor.soltest.report.gas import (
             difference_lines,
             entries_of,
             mismatches,
@@ -217,8 +217,8 @@ class SuiteRuns:
 
     def _print_coverage(self, session: SuiteSession, suites: list[SuiteResult]) -> None:
         """Print the coverage report; with --json, as another JSON object on its own line."""
-        from fvm_hypervisor.soltest import coverage
         from fvm_hypervisor.soltest.collected import merge
+        from fvm_hypervisor.soltest.report import coverage
 
         reports, is_json = self.reports, self.reports.form == "json"
         found = merge(part for suite in suites for part in suite.collected)
@@ -285,7 +285,7 @@ class SuiteRuns:
             wanted = self.wanted if run_all else self._affected_suites(files, failed_first=failed_first)
 
     def _affected_suites(self, files: Sequence[str], *, failed_first: bool) -> SuiteFilter:
-        from fvm_hypervisor.soltest.stored_failures import failed_names
+        from fvm_hypervisor.soltest.fuzz.stored_failures import failed_names
 
         failed = failed_names(self.project) if failed_first else None
         if failed is not None:
@@ -302,7 +302,7 @@ def _ignore(_: str) -> None:
 
 def _store_failures(project: Project, suites: list[SuiteResult]) -> None:
     """Store failures for the next run, and print which were replayed and which corpus files are damaged."""
-    from fvm_hypervisor.soltest.stored_failures import failure_file, write_failures
+    from fvm_hypervisor.soltest.fuzz.stored_failures import failure_file, write_failures
 
     for suite in suites:
         for test in suite.tests:

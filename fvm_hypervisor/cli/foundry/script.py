@@ -140,15 +140,15 @@ def script(
 
     from fvm_hypervisor.cli.foundry.script_networks import ScriptNetworks, ScriptSending, SendingOptions
     from fvm_hypervisor.cli.node_client import account_of, ethereum
-    from fvm_hypervisor.soltest.discovery import SuiteFilter
+    from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
+    from fvm_hypervisor.soltest.execution.job import Options
     from fvm_hypervisor.soltest.forks.remotes import CACHES
-    from fvm_hypervisor.soltest.job import Options
-    from fvm_hypervisor.soltest.project import find_root, load_project
+    from fvm_hypervisor.soltest.project.project import find_root, load_project
+    from fvm_hypervisor.soltest.run.session import SuiteSession
     from fvm_hypervisor.soltest.scripts.linking import libraries_option
     from fvm_hypervisor.soltest.scripts.plan import ScriptFailed, run_script, selects_forks
     from fvm_hypervisor.soltest.scripts.record import MultiRecord, ScriptRecord
     from fvm_hypervisor.soltest.scripts.sending import NO_SENDER, check_price, check_sendable, has_known_signer
-    from fvm_hypervisor.soltest.session import SuiteSession
     from localnet.contracts.argument_texts import calldata_of, readable_interface
     from localnet.fork.node_client import FORK_REQUESTS, OFFLINE
 

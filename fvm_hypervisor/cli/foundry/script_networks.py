@@ -13,7 +13,6 @@ import typer
 
 from fvm_hypervisor.cli.node_client import register_abi
 from fvm_hypervisor.cli.rpc_client import request_parsed, rpc_request
-from fvm_hypervisor.soltest.known_code import KnownCode
 from fvm_hypervisor.soltest.scripts.record import MultiRecord, ScriptRecord, returns_of, rows_of
 from fvm_hypervisor.soltest.scripts.sending import (
     ScriptSender,
@@ -27,6 +26,7 @@ from fvm_hypervisor.soltest.scripts.sending import (
     simulate,
     title,
 )  # fmt: skip
+from fvm_hypervisor.soltest.trace.known_code import KnownCode
 from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.contracts.argument_texts import readable_interface
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from bridge.ethereum.addresses import EthAddress
-    from fvm_hypervisor.soltest.artifact import Artifacts
+    from fvm_hypervisor.soltest.compile.artifact import Artifacts
     from fvm_hypervisor.soltest.scripts.plan import PlannedTransaction, ScriptPlan
     from hypervisor.precompiles import Precompile
 

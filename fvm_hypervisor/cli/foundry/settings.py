@@ -1,7 +1,7 @@
 """Options of commands that read a Foundry project, and the lookup of a contract by `FILE:NAME`.
 
 Options have forge's names. The value of a key of `foundry.toml` replaces the key and is validated like it
-(`fvm_hypervisor.soltest.project`). Unsupported options of forge's commands are rejected with a replacement.
+(`fvm_hypervisor.soltest.project.project`). Unsupported options of forge's commands are rejected with a replacement.
 Constructor arguments are parsed as forge does.
 """
 
@@ -22,9 +22,9 @@ from fvm_hypervisor.cli.options import URL_VARIABLE, ForeignOptions
 from hypervisor.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from fvm_hypervisor.soltest.artifact import Artifacts, ContractArtifact
-    from fvm_hypervisor.soltest.project import Project
-    from fvm_hypervisor.soltest.session import SuiteSession
+    from fvm_hypervisor.soltest.compile.artifact import Artifacts, ContractArtifact
+    from fvm_hypervisor.soltest.project.project import Project
+    from fvm_hypervisor.soltest.run.session import SuiteSession
 
 _META: Final = "foundry settings"
 _FOLDERS: Final = "foundry folders"
@@ -122,8 +122,8 @@ def with_consent(context: Any, project: Project, *, ffi: bool = False, url: str 
     """
     import os
 
-    from fvm_hypervisor.soltest.consent import Consent, grant_of
-    from fvm_hypervisor.soltest.environment_settings import environment_settings
+    from fvm_hypervisor.soltest.project.consent import Consent, grant_of
+    from fvm_hypervisor.soltest.project.settings import environment_settings
 
     own = {setting.key: setting.value for setting in environment_settings(os.environ).settings}
     consents = {Consent.FFI} if ffi else set()
@@ -497,10 +497,10 @@ def contract_request(
 def _compile(
     context: Any, root: Path, contract: str, profile: str | None, use: str | None, **consent: Any
 ) -> tuple[SuiteSession, ContractArtifact]:
-    from fvm_hypervisor.soltest.discovery import SuiteFilter
-    from fvm_hypervisor.soltest.job import Options
-    from fvm_hypervisor.soltest.project import find_root, load_project
-    from fvm_hypervisor.soltest.session import SuiteSession
+    from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
+    from fvm_hypervisor.soltest.execution.job import Options
+    from fvm_hypervisor.soltest.project.project import find_root, load_project
+    from fvm_hypervisor.soltest.run.session import SuiteSession
 
     file, _, name = contract.rpartition(":")
     if not name.isidentifier():

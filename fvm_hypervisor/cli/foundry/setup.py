@@ -51,9 +51,9 @@ def _add_remapping(folder: Path) -> str | None:
 
     Raises InvalidInput if the project's files cannot be read or written.
     """
-    from fvm_hypervisor.soltest.project import find_root, load_project
+    from fvm_hypervisor.soltest.project.project import find_root, load_project
+    from fvm_hypervisor.soltest.project.sources import SHIPPED
     from fvm_hypervisor.soltest.project_files import write_inside
-    from fvm_hypervisor.soltest.sources import SHIPPED
 
     try:
         root = find_root(folder)
@@ -130,8 +130,8 @@ def trust(
 
     Example: hypervisor trust nv30-draft.py
     """
-    from fvm_hypervisor.soltest.consent import consent_keys, set_trust
-    from fvm_hypervisor.soltest.project import find_root
+    from fvm_hypervisor.soltest.project.consent import consent_keys, set_trust
+    from fvm_hypervisor.soltest.project.project import find_root
 
     if lists:
         _print_list(as_json)
@@ -156,7 +156,7 @@ def trust(
 
 
 def _print_list(as_json: bool) -> None:
-    from fvm_hypervisor.soltest.consent import keys_digest, trusted_projects
+    from fvm_hypervisor.soltest.project.consent import keys_digest, trusted_projects
 
     found = {}
     for root, digest in sorted(trusted_projects().items()):

@@ -24,7 +24,7 @@ from fvm_hypervisor.cli.vectors import CORES
 from hypervisor.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from fvm_hypervisor.soltest.project import Project
+    from fvm_hypervisor.soltest.project.project import Project
 
 _filter_option, _fuzz_option = in_panel("Filters"), in_panel("Fuzz and invariant tests")
 _report_option, _watch_option, _symbolic_option = (
@@ -276,11 +276,11 @@ def run_tests(
     from fvm_hypervisor.cli.foundry.modes import check_symbolic, mutation_options_of, run_mutation, symbolic_settings
     from fvm_hypervisor.cli.foundry.runs import Reports, SuiteRuns
     from fvm_hypervisor.soltest.coverage_settings import coverage_settings
-    from fvm_hypervisor.soltest.discovery import SuiteFilter
-    from fvm_hypervisor.soltest.gas_snapshot_file import SEED
-    from fvm_hypervisor.soltest.job import Options
-    from fvm_hypervisor.soltest.project import find_root, load_project
-    from fvm_hypervisor.soltest.stored_failures import failed_names
+    from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
+    from fvm_hypervisor.soltest.execution.job import Options
+    from fvm_hypervisor.soltest.fuzz.stored_failures import failed_names
+    from fvm_hypervisor.soltest.project.project import find_root, load_project
+    from fvm_hypervisor.soltest.report.gas import SEED
     from hypervisor.installation import OFFICIAL_EVM, check_output
 
     if isnan(timeout):  # passes each comparison of the range
@@ -424,7 +424,7 @@ def _root(folder: Path) -> Path:
 
 
 def _file(path: Path) -> Path:
-    from fvm_hypervisor.soltest.stored_failures import read_input
+    from fvm_hypervisor.soltest.fuzz.stored_failures import read_input
 
     if not path.is_file():
         raise InvalidInput(f"there is no file {path}: --fuzz-input-file names a stored failure")

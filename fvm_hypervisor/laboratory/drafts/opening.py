@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fvm_hypervisor.laboratory.drafts.reading import DraftMigration, DraftVersion, check_syscalls, named_draft
-from fvm_hypervisor.soltest.consent import ConsentNeeded, trusted_projects
+from fvm_hypervisor.soltest.project.consent import ConsentNeeded, trusted_projects
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.migrations.context import allow_migration, is_allowed, migration_digest

@@ -52,7 +52,7 @@ def _accounts(context: Context) -> Iterator[EthAddress]:
 
 
 @cheatcode("loadAllocs(string)")
-def _load(context: Context, path: str) -> None:
+def _load_allocs(context: Context, path: str) -> None:
     if not allowed_file(context, path, "read").is_file():
         raise CheatcodeFailure(f"allocs file does not exist: {path}")
     try:

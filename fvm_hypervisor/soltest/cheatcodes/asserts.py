@@ -9,8 +9,8 @@ from typing import Any, Final
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS
-from fvm_hypervisor.soltest.cheatcodes.strings import show, units
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
+from fvm_hypervisor.soltest.cheatcodes.text.strings import show, units
 
 _FAILED: Final = "assertion failed"
 _KINDS: Final = ("bool", "uint256", "int256", "address", "bytes32", "string", "bytes")

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bridge.ethereum.addresses import EthAddress
-from fvm_hypervisor.soltest.artifact import ArtifactLocation, ContractArtifact
 from fvm_hypervisor.soltest.cheatcodes.console import LogConsole
 from fvm_hypervisor.soltest.cheatcodes.emits import KnownEvents
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, KnownErrors, revert_text
 from fvm_hypervisor.soltest.cheatcodes.ledger import Ledger
 from fvm_hypervisor.soltest.cheatcodes.state import State
-from fvm_hypervisor.soltest.consent import Grant
+from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation, ContractArtifact
+from fvm_hypervisor.soltest.project.consent import Grant
 from hypervisor.machine.call_manager import CallManager
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address

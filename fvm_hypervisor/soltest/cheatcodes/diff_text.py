@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bridge.ethereum.addresses import EthAddress, checksummed
-from fvm_hypervisor.soltest.artifact import ArtifactLocation
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.limits import check_size
 from fvm_hypervisor.soltest.cheatcodes.recording import SLOT
 from fvm_hypervisor.soltest.cheatcodes.slot_info import Layout, SlotInfo, Values, _bytes, slot_info
 from fvm_hypervisor.soltest.cheatcodes.state import AccountAccess, StorageAccess
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
+from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation
 
 _ROW_SIZE = 300
 """Estimated maximum number of characters of a slot's change in JSON."""
@@ -38,7 +38,7 @@ class _Changes:
 
 
 @cheatcode("getStorageAccesses()", returns=f"{SLOT}[]")
-def _accesses(context: Context) -> Sequence[Any]:
+def _accessed_slots(context: Context) -> Sequence[Any]:
     return [
         (slot.account, _bytes(slot.slot), slot.written, _bytes(slot.before), _bytes(slot.after), slot.reverted)
         for access in context.state.diff or ()
@@ -47,7 +47,7 @@ def _accesses(context: Context) -> Sequence[Any]:
 
 
 @cheatcode("getStateDiff()", returns="string")
-def _text(context: Context) -> str:
+def _struct_text(context: Context) -> str:
     parts = []
     for account, changes in _changes(context):
         label, contract = context.state.labels.get(account), _contract(context, account, changes)
@@ -71,7 +71,8 @@ def _json(context: Context) -> str:
             "balanceDiff": changes.balance and _pair(hex(changes.balance[0]), hex(changes.balance[1])),
             "nonceDiff": changes.nonce and _pair(*changes.nonce),
             "stateDiff": {
-                _word(slot): _pair(*map(_word, words)) | (info.json() if (info := changes.infos.get(slot)) else {})
+                _word_text(slot): _pair(*map(_word_text, words))
+                | (info.json() if (info := changes.infos.get(slot)) else {})
                 for slot, words in sorted(changes.slots.items())
             },
         }
@@ -138,14 +139,14 @@ def _artifact(context: Context, account: EthAddress) -> ArtifactLocation | None:
 
 def _slot_text(slot: int, before: int, after: int, info: SlotInfo | None) -> str:
     if info is None:
-        return f"@ {_word(slot)}: {_word(before)} → {_word(after)}"
-    texts = info.decoded or (_word(before), _word(after))
-    return f"@ {_word(slot)} ({info.label}, {info.kind}): {texts[0]} → {texts[1]}"
+        return f"@ {_word_text(slot)}: {_word_text(before)} → {_word_text(after)}"
+    texts = info.decoded or (_word_text(before), _word_text(after))
+    return f"@ {_word_text(slot)} ({info.label}, {info.kind}): {texts[0]} → {texts[1]}"
 
 
 def _pair(before: object, after: object) -> dict[str, object]:
     return {"previousValue": before, "newValue": after}
 
 
-def _word(number: int) -> str:
+def _word_text(number: int) -> str:
     return f"0x{number:064x}"

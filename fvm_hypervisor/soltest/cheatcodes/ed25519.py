@@ -32,7 +32,7 @@ def _public_key(_context: Context, key: bytes) -> bytes:
 
 
 @cheatcode("signEd25519(bytes,bytes,bytes32)", returns="bytes")
-def _sign(_context: Context, namespace: bytes, message: bytes, key: bytes) -> bytes:
+def _sign_ed25519(_context: Context, namespace: bytes, message: bytes, key: bytes) -> bytes:
     return _private(key).sign(namespace + message)
 
 

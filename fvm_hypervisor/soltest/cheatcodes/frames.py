@@ -7,8 +7,8 @@ from bridge.evm_steps import EvmCost
 from bridge.filecoin.parameters import INVOKE_EVM, DelegateCallParams
 from fvm_hypervisor.soltest.cheatcodes.context import Cheats
 from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
+from fvm_hypervisor.soltest.cheatcodes.hooks.isolation import isolating_send
 from fvm_hypervisor.soltest.cheatcodes.intercepted_call import CallOperations, InterceptedCall
-from fvm_hypervisor.soltest.cheatcodes.isolation import isolating_send
 from fvm_hypervisor.soltest.cheatcodes.ledger import EthereumLedger
 from hypervisor.errors import SyscallError
 from hypervisor.kernel.blocks import Block

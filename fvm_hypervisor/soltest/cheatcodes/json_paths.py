@@ -16,8 +16,8 @@ from operator import and_, eq, ge, gt, le, lt, ne, or_
 from typing import Any, Final, NoReturn
 
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
-from fvm_hypervisor.soltest.cheatcodes.json_text import Number, to_text
 from fvm_hypervisor.soltest.cheatcodes.limits import MAX_BYTES
+from fvm_hypervisor.soltest.cheatcodes.text.json_text import Number, to_text
 
 _MAX_VALUES: Final = MAX_BYTES // 32
 """Maximum number of values that a step selects; each takes at least one word of the result."""
@@ -30,7 +30,7 @@ _TOKEN: Final = re.compile(
     r"""|'(?P<single>[^']*\\'[^']*|(?:[^']*[^'\\])?)'|"(?P<double>[^"]*\\"[^"]*|(?:[^"]*[^"\\])?)\""""
     r"""|(?P<space>\s+)|(?P<sign>[=!<>]=|&&|\|\||[$.*\[\]()@?,:<>])"""
 )
-_INTEGER: Final = re.compile(r"[+-]?[0-9]+")
+_PATH_INTEGER: Final = re.compile(r"[+-]?[0-9]+")
 _NUMBER: Final = re.compile(r"-?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")
 _COMPARISONS: Final = {"==": (eq, eq), "!=": (ne, ne), "<": (lt, gt), "<=": (le, ge), ">": (gt, lt), ">=": (ge, le)}
 """Comparisons, each with its counterpart for swapped operands."""
@@ -116,7 +116,7 @@ class _Path:
 
     def integer(self) -> int:
         token = self.expect("name")
-        if not _INTEGER.fullmatch(token.text) or len(token.text) > 19:
+        if not _PATH_INTEGER.fullmatch(token.text) or len(token.text) > 19:
             self.refuse(token.start)
         return int(token.text)
 

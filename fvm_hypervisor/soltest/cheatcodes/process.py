@@ -11,10 +11,10 @@ from typing import Any, Final
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.limits import check_size
-from fvm_hypervisor.soltest.cheatcodes.strings import read_value, split_text
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
-from fvm_hypervisor.soltest.consent import Consent
+from fvm_hypervisor.soltest.cheatcodes.text.strings import read_value, split_text
 from fvm_hypervisor.soltest.programs import run_program
+from fvm_hypervisor.soltest.project.consent import Consent
 
 _KINDS: Final = {
     "Bool": "bool", "Uint": "uint256", "Int": "int256", "Address": "address", "Bytes32": "bytes32",

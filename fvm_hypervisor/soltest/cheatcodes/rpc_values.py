@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from fvm_hypervisor.soltest.cheatcodes.documents import encode_inferred, infer_text
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.limits import check_size
+from fvm_hypervisor.soltest.cheatcodes.text.documents import encode_inferred, infer_text
 
 
 def rpc_bytes(response: Any) -> bytes:

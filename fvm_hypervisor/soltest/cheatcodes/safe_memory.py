@@ -27,7 +27,7 @@ _WRITES: Final = {OPCODE_NUMBERS[name]: at for name, at in {
     "STATICCALL": (4, 5), "DELEGATECALL": (4, 5),
 }.items()} | {_CALLCODE: (5, 6)}  # fmt: skip
 """Stack positions, from 0 at the top, of offset and size of written memory."""
-_READS: Final = {OPCODE_NUMBERS[name]: at for name, at in {
+_MEMORY_READS: Final = {OPCODE_NUMBERS[name]: at for name, at in {
     "KECCAK256": (0, 1), "LOG0": (0, 1), "LOG1": (0, 1), "LOG2": (0, 1), "LOG3": (0, 1), "LOG4": (0, 1),
     "CREATE": (1, 2), "CREATE2": (1, 2), "RETURN": (0, 1), "REVERT": (0, 1),
 }.items()}  # fmt: skip
@@ -38,7 +38,7 @@ _STOP: Final = selector("stopExpectSafeMemory()")
 def check_memory(ranges: Sequence[Range], step: EvmStep) -> None:
     """Raise FrameStopped with forge's message if the instruction leaves all ranges."""
     stack, opcode = step.stack[::-1], step.opcode
-    operands = _WRITES.get(opcode) or _READS.get(opcode)
+    operands = _WRITES.get(opcode) or _MEMORY_READS.get(opcode)
     if operands is not None and len(stack) > operands[1]:
         offset, size = (min(stack[position], _MAX_OFFSET) for position in operands)
         last = offset + max(0, size - 1)

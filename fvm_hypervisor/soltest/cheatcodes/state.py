@@ -12,7 +12,7 @@ from typing import Any, Final
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.transactions import AccessList
 from bridge.filecoin.receipts import Log
-from fvm_hypervisor.soltest.forks.fork_records import ForkRecords
+from fvm_hypervisor.soltest.forks.records import ForkRecords
 from hypervisor.context import MachineContext
 from hypervisor.state.state_tree import TreeImage
 from runtimes.evm import CallKind

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from math import isfinite, isnan
 from typing import Any, Final
 
-from fvm_hypervisor.soltest.cheatcodes import documents
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.files import allowed_file, read_text, write_bytes
-from fvm_hypervisor.soltest.cheatcodes.json_text import Number
-from fvm_hypervisor.soltest.cheatcodes.json_values import KINDS, insert_value, read_or_text
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
+from fvm_hypervisor.soltest.cheatcodes.text import documents
+from fvm_hypervisor.soltest.cheatcodes.text.json_text import Number
+from fvm_hypervisor.soltest.cheatcodes.text.json_values import KINDS, insert_value, read_or_text
 from hypervisor.installation import parse_toml
 
 _I64: Final = 1 << 63
@@ -94,16 +94,16 @@ def _as_json(value: Any, times: _Times) -> Any:
 
 
 @cheatcode("parseToml(string)", returns="bytes")
-def _parse(context: Context, text: str) -> bytes:
-    return _parse_at(context, text, "$")
+def _parse_toml(context: Context, text: str) -> bytes:
+    return _parse_toml_at(context, text, "$")
 
 
 @cheatcode("parseToml(string,string)", returns="bytes")
-def _parse_at(context: Context, text: str, key: str) -> bytes:
+def _parse_toml_at(context: Context, text: str, key: str) -> bytes:
     return documents.encode_inferred(_read(text), key, context.settings.struct_order)
 
 
-def _family(name: str, kind: str) -> None:
+def _toml_family(name: str, kind: str) -> None:
     cheatcode(f"parseToml{name}(string,string)", returns=kind)(
         lambda _context, text, key: documents.coerce(documents.at(_read(text), key), kind)
     )
@@ -119,41 +119,41 @@ def _family(name: str, kind: str) -> None:
 
 
 for _name, _kind in KINDS.items():
-    _family(_name, _kind)
+    _toml_family(_name, _kind)
 
 
 @cheatcode("parseTomlKeys(string,string)", returns="string[]")
-def _keys(_context: Context, text: str, key: str) -> list[str]:
+def _toml_keys(_context: Context, text: str, key: str) -> list[str]:
     return documents.keys(_read(text), key)
 
 
 @cheatcode("keyExistsToml(string,string)", returns="bool")
-def _exists(_context: Context, text: str, key: str) -> bool:
+def _toml_exists(_context: Context, text: str, key: str) -> bool:
     return documents.exists(_read(text), key)
 
 
 @cheatcode("parseTomlType(string,string)", returns="bytes")
-def _parse_type(_context: Context, text: str, description: str) -> bytes:
+def _parse_toml_type(_context: Context, text: str, description: str) -> bytes:
     return documents.encode_typed(_read(text), description)
 
 
 @cheatcode("parseTomlType(string,string,string)", returns="bytes")
-def _parse_type_at(_context: Context, text: str, key: str, description: str) -> bytes:
+def _parse_toml_type_at(_context: Context, text: str, key: str, description: str) -> bytes:
     return documents.encode_typed(documents.at(_read(text), key), description)
 
 
 @cheatcode("parseTomlTypeArray(string,string,string)", returns="bytes")
-def _typed_array(_context: Context, text: str, key: str, description: str) -> bytes:
+def _typed_toml_array(_context: Context, text: str, key: str, description: str) -> bytes:
     return documents.encode_typed(documents.at(_read(text), key), description, "[]")
 
 
 @cheatcode("writeToml(string,string)")
-def _write(context: Context, text: str, path: str) -> None:
+def _write_toml(context: Context, text: str, path: str) -> None:
     write_bytes(context, path, to_toml(_object(text)).encode())
 
 
 @cheatcode("writeToml(string,string,string)")
-def _write_at(context: Context, text: str, path: str, key: str) -> None:
+def _write_toml_at(context: Context, text: str, path: str, key: str) -> None:
     document = _read(read_text(context, path)) if allowed_file(context, path, "read").exists() else {}
     insert_value(document, key, read_or_text(text))
     write_bytes(context, path, to_toml(document).encode())

@@ -11,7 +11,7 @@ from bridge.filecoin.parameters import unwrap_return
 from fvm_hypervisor.soltest.cheatcodes.broadcasts import NOT_SENT, record_unsent
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
-from fvm_hypervisor.soltest.cheatcodes.fork_states import active_fork
+from fvm_hypervisor.soltest.cheatcodes.fork.fork_states import active_fork
 from fvm_hypervisor.soltest.cheatcodes.fork_transactions import execute_nested
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from hypervisor.types import TokenAmount

@@ -10,12 +10,12 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from fvm_hypervisor.soltest.cheatcodes import documents
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.files import read_text
 from fvm_hypervisor.soltest.cheatcodes.limits import check_type
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
+from fvm_hypervisor.soltest.cheatcodes.text import documents
 from fvm_hypervisor.soltest.cheatcodes.values import decode
 from hypervisor.errors import InvalidInput
 from localnet.typed_data import DOMAIN, hash_struct, type_text, typed_data_digest

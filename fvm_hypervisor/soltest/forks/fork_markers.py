@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from bridge.ethereum.addresses import EthAddress
-from fvm_hypervisor.soltest.forks.fork_records import ForkRecords, SavedForkState
+from fvm_hypervisor.soltest.forks.records import ForkRecords, SavedForkState
 from fvm_hypervisor.soltest.forks.remotes import Remotes
 from hypervisor.context import Externs
 from hypervisor.machine.machine import Hypervisor

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bridge.ethereum.addresses import EthAddress, unmask_id
 from fvm_hypervisor.soltest.forks.fork_markers import FIRST_OWN_ID, ForkMarkers
-from fvm_hypervisor.soltest.forks.fork_records import SavedForkState
+from fvm_hypervisor.soltest.forks.records import SavedForkState
 from fvm_hypervisor.soltest.forks.remotes import Remotes
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, from_delegated
 from fvm_hypervisor.soltest.forks.fork_markers import CHANGE, FIRST_OWN_ID, MARK, ForkMarkers
-from fvm_hypervisor.soltest.forks.fork_records import ForkBase, ForkRecords, NetworkFork
+from fvm_hypervisor.soltest.forks.records import ForkBase, ForkRecords, NetworkFork
 from fvm_hypervisor.soltest.forks.remotes import Remotes
 from hypervisor.context import Externs
 from hypervisor.machine.machine import Hypervisor

@@ -13,13 +13,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from fvm_hypervisor.soltest.artifact import Artifacts
+from fvm_hypervisor.soltest.compile.artifact import Artifacts
+from fvm_hypervisor.soltest.compile.compiler import CompileError, CompilerRun, CompilerTimeout, Solc
+from fvm_hypervisor.soltest.compile.compiling import artifacts_of, check_output, standard_json
 from fvm_hypervisor.soltest.compiled_cache import CompiledCache, CompiledSource
-from fvm_hypervisor.soltest.compiler import CompileError, CompilerRun, CompilerTimeout, Solc
-from fvm_hypervisor.soltest.compiling import artifacts_of, check_output, standard_json
 from fvm_hypervisor.soltest.mutate.operators import Mutant
-from fvm_hypervisor.soltest.project import Project
-from fvm_hypervisor.soltest.sources import Sources
+from fvm_hypervisor.soltest.project.project import Project
+from fvm_hypervisor.soltest.project.sources import Sources
 from hypervisor.errors import InvalidInput
 
 _OUTPUTS: Final = (

@@ -18,16 +18,16 @@ from typing import Any, Final
 
 import orjson
 
+from fvm_hypervisor.soltest.compile.compiling import standard_json
 from fvm_hypervisor.soltest.compiled_cache import CACHE_FOLDER
-from fvm_hypervisor.soltest.compiling import standard_json
-from fvm_hypervisor.soltest.consent import Grant
-from fvm_hypervisor.soltest.discovery import Suite
-from fvm_hypervisor.soltest.job import Job
+from fvm_hypervisor.soltest.execution.discovery import Suite
+from fvm_hypervisor.soltest.execution.job import Job
 from fvm_hypervisor.soltest.mutate.builds import MutantCompiler
 from fvm_hypervisor.soltest.mutate.operators import Mutant
 from fvm_hypervisor.soltest.mutate.results import MutantResult, MutantStatus
-from fvm_hypervisor.soltest.mutation_settings import MutationConfig
-from fvm_hypervisor.soltest.project import Project
+from fvm_hypervisor.soltest.project.consent import Grant
+from fvm_hypervisor.soltest.project.project import Project
+from fvm_hypervisor.soltest.project.test_settings import MutationConfig
 from fvm_hypervisor.soltest.project_files import write_inside
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import read_bounded

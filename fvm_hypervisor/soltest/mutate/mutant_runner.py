@@ -12,16 +12,16 @@ from threading import Event
 from time import monotonic
 from typing import Final
 
-from fvm_hypervisor.soltest.artifact import Artifacts
-from fvm_hypervisor.soltest.compiler import CompileError, CompilerFailed, CompilerTimeout
-from fvm_hypervisor.soltest.discovery import Suite
-from fvm_hypervisor.soltest.job import Job
+from fvm_hypervisor.soltest.compile.artifact import Artifacts
+from fvm_hypervisor.soltest.compile.compiler import CompileError, CompilerFailed, CompilerTimeout
+from fvm_hypervisor.soltest.execution.discovery import Suite
+from fvm_hypervisor.soltest.execution.job import Job
+from fvm_hypervisor.soltest.execution.results import CaseStatus, SuiteResult
 from fvm_hypervisor.soltest.mutate.builds import MutantCompiler, with_compiled
 from fvm_hypervisor.soltest.mutate.operators import Mutant
 from fvm_hypervisor.soltest.mutate.results import MutantResult, MutantStatus
-from fvm_hypervisor.soltest.project import Project
-from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult
-from fvm_hypervisor.soltest.workers import SuiteWorker, WorkerLost, run_suites
+from fvm_hypervisor.soltest.project.project import Project
+from fvm_hypervisor.soltest.run.workers import SuiteWorker, WorkerLost, run_suites
 
 _MAX_DETAIL: Final = 500
 """Maximum number of characters of a compiler's messages, so that 100,000 results fit into the cache file."""

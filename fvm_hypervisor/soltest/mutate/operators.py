@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fvm_hypervisor.soltest.mutation_settings import OPERATORS
-from fvm_hypervisor.soltest.syntax_trees import Node, span_of, type_of_node
+from fvm_hypervisor.soltest.compile.syntax_trees import Node, span_of, type_of_node
+from fvm_hypervisor.soltest.project.test_settings import OPERATORS
 
 Change = tuple[str, int, int, str]
 """Operator group, first byte, end, and replacement."""

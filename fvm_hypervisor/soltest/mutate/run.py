@@ -16,25 +16,25 @@ from threading import Event
 from time import monotonic
 from typing import Any, Final
 
-from fvm_hypervisor.soltest.artifact import Artifacts, ContractArtifact
-from fvm_hypervisor.soltest.compiler import CompileError
+from fvm_hypervisor.soltest.compile.artifact import Artifacts, ContractArtifact
+from fvm_hypervisor.soltest.compile.compiler import CompileError
+from fvm_hypervisor.soltest.compile.syntax_trees import syntax_trees
 from fvm_hypervisor.soltest.coverage_by_test import CoverageIndex, TestName, code_spans
 from fvm_hypervisor.soltest.coverage_settings import coverage_settings
-from fvm_hypervisor.soltest.discovery import Suite, SuiteFilter, tests_of
-from fvm_hypervisor.soltest.gas_snapshot_file import SEED
-from fvm_hypervisor.soltest.job import Options
-from fvm_hypervisor.soltest.known_code import KnownCode
+from fvm_hypervisor.soltest.execution.discovery import Suite, SuiteFilter, tests_of
+from fvm_hypervisor.soltest.execution.job import Options
+from fvm_hypervisor.soltest.execution.results import CaseStatus
 from fvm_hypervisor.soltest.mutate.builds import MutantCompiler
 from fvm_hypervisor.soltest.mutate.cache import MutationCache
 from fvm_hypervisor.soltest.mutate.mutant_runner import MutantRunner
 from fvm_hypervisor.soltest.mutate.operators import Mutant, mutants_of
 from fvm_hypervisor.soltest.mutate.results import MutantResult, MutationResult
-from fvm_hypervisor.soltest.mutation_settings import MutationSettings
-from fvm_hypervisor.soltest.project import Project
-from fvm_hypervisor.soltest.results import CaseStatus
-from fvm_hypervisor.soltest.session import SuiteSession
-from fvm_hypervisor.soltest.syntax_trees import syntax_trees
-from fvm_hypervisor.soltest.workers import SuiteWorker
+from fvm_hypervisor.soltest.project.project import Project
+from fvm_hypervisor.soltest.project.test_settings import MutationSettings
+from fvm_hypervisor.soltest.report.gas import SEED
+from fvm_hypervisor.soltest.run.session import SuiteSession
+from fvm_hypervisor.soltest.run.workers import SuiteWorker
+from fvm_hypervisor.soltest.trace.known_code import KnownCode
 from hypervisor.errors import HypervisorError, InvalidInput
 from localnet.fork.remote_chain import is_local
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from bridge.ethereum.addresses import EthAddress, checksummed, create2_address, eth_address
-from fvm_hypervisor.soltest.artifact import Artifacts, ContractArtifact
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER
+from fvm_hypervisor.soltest.compile.artifact import Artifacts, ContractArtifact
 from hypervisor.errors import InvalidInput
 
 Libraries = Mapping[tuple[str, str], EthAddress]

@@ -8,7 +8,7 @@ from typing import Final
 import z3
 
 from bridge.abi.abi import signature
-from fvm_hypervisor.soltest.stage import selector
+from fvm_hypervisor.soltest.execution.stage import selector
 from fvm_hypervisor.soltest.symbolic.data import Byte, Data, concrete, words_data
 from fvm_hypervisor.soltest.symbolic.inputs import Entry, arguments, shapes
 from fvm_hypervisor.soltest.symbolic.path import Dead, Path

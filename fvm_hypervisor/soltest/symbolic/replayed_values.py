@@ -11,7 +11,7 @@ from bridge.ethereum.addresses import EthAddress, checksummed
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.values import decode
 from fvm_hypervisor.soltest.created_values import CreatedValues
-from fvm_hypervisor.soltest.stage import selector
+from fvm_hypervisor.soltest.execution.stage import selector
 from fvm_hypervisor.soltest.symbolic.data import values
 from fvm_hypervisor.soltest.symbolic.path import Path
 from fvm_hypervisor.soltest.symbolic.words import term

@@ -22,13 +22,13 @@ from fvm_hypervisor.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS, Blo
 from fvm_hypervisor.soltest.cheatcodes.values import decode
 from fvm_hypervisor.soltest.concrete_run import set_created_values
 from fvm_hypervisor.soltest.created_values import SVM, CreatedValues
-from fvm_hypervisor.soltest.discovery import TestFunction
-from fvm_hypervisor.soltest.executor import ExecutorSnapshot
-from fvm_hypervisor.soltest.known_code import KnownCode
-from fvm_hypervisor.soltest.project import Project
-from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, CounterExample, TestResult
-from fvm_hypervisor.soltest.sources import read_sources
-from fvm_hypervisor.soltest.stage import SuiteStage, is_failed_assertion, selector
+from fvm_hypervisor.soltest.execution.discovery import TestFunction
+from fvm_hypervisor.soltest.execution.executor import ExecutorSnapshot
+from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, CounterExample, TestResult
+from fvm_hypervisor.soltest.execution.stage import SuiteStage, is_failed_assertion, selector
+from fvm_hypervisor.soltest.execution.values import types
+from fvm_hypervisor.soltest.project.project import Project
+from fvm_hypervisor.soltest.project.sources import read_sources
 from fvm_hypervisor.soltest.symbolic.calls import Result
 from fvm_hypervisor.soltest.symbolic.cheats import SVM_ADDRESS
 from fvm_hypervisor.soltest.symbolic.data import Data, concrete, values
@@ -40,8 +40,8 @@ from fvm_hypervisor.soltest.symbolic.solver import OutOfBudget, Solver
 from fvm_hypervisor.soltest.symbolic.storage import Storage
 from fvm_hypervisor.soltest.symbolic.words import NotModelled
 from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
+from fvm_hypervisor.soltest.trace.known_code import KnownCode
 from fvm_hypervisor.soltest.value_text import arguments_text
-from fvm_hypervisor.soltest.values import types
 from hypervisor.errors import InvalidInput
 from hypervisor.messages.address import Address
 from hypervisor.types import EAM_NAMESPACE, ActorID

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
-from fvm_hypervisor.soltest.discovery import Suite, SuiteFilter, find_suites
-from fvm_hypervisor.soltest.job import Job, Options
-from fvm_hypervisor.soltest.project import FuzzSettings, InvariantSettings, Project
-from fvm_hypervisor.soltest.results import SuiteResult, TestResult
-from fvm_hypervisor.soltest.serving import SuiteServer
-from fvm_hypervisor.soltest.workers import run_suites
+from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation, Artifacts
+from fvm_hypervisor.soltest.execution.discovery import Suite, SuiteFilter, find_suites
+from fvm_hypervisor.soltest.execution.job import Job, Options
+from fvm_hypervisor.soltest.execution.results import SuiteResult, TestResult
+from fvm_hypervisor.soltest.project.project import FuzzSettings, InvariantSettings, Project
+from fvm_hypervisor.soltest.run.serving import SuiteServer
+from fvm_hypervisor.soltest.run.workers import run_suites
 from tests.fvm_hypervisor.soltest.contracts import artifact, write
 
 Bodies = Mapping[str, Sequence[str]]

@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.cheatcodes import Cheatcodes
 from fvm_hypervisor.soltest.collected import SuiteCoverage
-from fvm_hypervisor.soltest.discovery import Suite
-from fvm_hypervisor.soltest.executor import TestExecutor
-from fvm_hypervisor.soltest.job import Job
-from fvm_hypervisor.soltest.results import TestResult
-from fvm_hypervisor.soltest.run_test import SuiteRun
-from fvm_hypervisor.soltest.serving import executor_settings_of, settings_of, viewer_of
+from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation, Artifacts
+from fvm_hypervisor.soltest.execution.discovery import Suite
+from fvm_hypervisor.soltest.execution.executor import TestExecutor
+from fvm_hypervisor.soltest.execution.job import Job
+from fvm_hypervisor.soltest.execution.results import TestResult
+from fvm_hypervisor.soltest.run.run_test import SuiteRun
+from fvm_hypervisor.soltest.run.serving import executor_settings_of, settings_of, viewer_of
 
 
 def written(folder: Path, artifacts: Mapping[str, Mapping[str, Any]]) -> list[ArtifactLocation]:

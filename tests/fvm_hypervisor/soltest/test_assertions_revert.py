@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from fvm_hypervisor.soltest.cheatcodes.table import selector
-from fvm_hypervisor.soltest.project import InvariantSettings, Project, load_project
-from fvm_hypervisor.soltest.results import CaseStatus, TestResult
+from fvm_hypervisor.soltest.execution.results import CaseStatus, TestResult
+from fvm_hypervisor.soltest.project.project import InvariantSettings, Project, load_project
 from tests.fvm_hypervisor.soltest.contracts import artifact, call_of_cheatcode, counting_suite
 from tests.fvm_hypervisor.soltest.symbolic.staged import staged
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.soltest import session
-from fvm_hypervisor.soltest.solc_choice import SolcChoice
+from fvm_hypervisor.soltest.compile.solc import SolcChoice
+from fvm_hypervisor.soltest.run import session
 from tests.command import run as run_command
 from tests.fvm_hypervisor.soltest.contracts import FAIL, PASS, artifact, forge_out
 

@@ -10,9 +10,15 @@ import pytest
 from bridge.filecoin.receipts import Log, log_to_entries
 from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.dictionary import Dictionary, SourceLiterals, StateWords
-from fvm_hypervisor.soltest.inline import configured
-from fvm_hypervisor.soltest.project import DictionarySettings, FuzzSettings, InvariantSettings, Project, load_project
-from fvm_hypervisor.soltest.results import CaseStatus, TestResult
+from fvm_hypervisor.soltest.execution.inline import configured
+from fvm_hypervisor.soltest.execution.results import CaseStatus, TestResult
+from fvm_hypervisor.soltest.project.project import (
+    DictionarySettings,
+    FuzzSettings,
+    InvariantSettings,
+    Project,
+    load_project,
+)
 from hypervisor.messages.events import StampedEvent
 from hypervisor.types import ActorID
 from tests.fvm_hypervisor.soltest.contracts import FAIL, artifact, counting_suite

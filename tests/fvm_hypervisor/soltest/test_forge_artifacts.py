@@ -9,8 +9,8 @@ import pytest
 
 from fvm_hypervisor.soltest.compiled_cache import CompiledSource
 from fvm_hypervisor.soltest.forge_artifacts import forge_artifacts
-from fvm_hypervisor.soltest.project import CompilerSettings, Project
-from fvm_hypervisor.soltest.sources import Sources, declared_contracts
+from fvm_hypervisor.soltest.project.project import CompilerSettings, Project
+from fvm_hypervisor.soltest.project.sources import Sources, declared_contracts
 from store.keccak import keccak
 from tests.fvm_hypervisor.soltest.contracts import forge_out, write
 

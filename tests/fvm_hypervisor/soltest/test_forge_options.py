@@ -11,11 +11,12 @@ import pytest
 
 from fvm_hypervisor.cli.foundry.runs import Reports, SuiteRuns
 from fvm_hypervisor.cli.foundry.settings import ALIASES, UNSUPPORTED
-from fvm_hypervisor.soltest import session, watching
-from fvm_hypervisor.soltest.discovery import SuiteFilter
-from fvm_hypervisor.soltest.job import Options
-from fvm_hypervisor.soltest.project import load_project
-from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
+from fvm_hypervisor.soltest import watching
+from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
+from fvm_hypervisor.soltest.execution.job import Options
+from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, SuiteResult, TestResult
+from fvm_hypervisor.soltest.project.project import load_project
+from fvm_hypervisor.soltest.run import session
 from fvm_hypervisor.soltest.watching import changed_files, file_states
 from hypervisor.errors import InvalidInput
 from tests.command import run as run_command
@@ -187,7 +188,7 @@ def test_a_rerun_takes_the_tests_that_failed(failing: Path) -> None:
 
 @pytest.mark.slow
 def test_a_run_begins_with_the_input_that_failed_before(failing: Path) -> None:
-    """The file is forge's: see `tests/fvm_hypervisor/soltest/test_stored_failures.py`."""
+    """The file is forge's: see `tests/fvm_hypervisor/soltest/fuzz/test_stored_failures.py`."""
     run(failing, "--mt", "Small", status=1)
     kept = failing / "cache" / "fuzz" / "failures" / "Many" / "testSmall"
     content = json.loads(kept.read_text())

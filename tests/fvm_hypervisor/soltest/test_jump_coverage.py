@@ -8,10 +8,11 @@ from typing import Any, cast
 
 import pytest
 
-from fvm_hypervisor.soltest import corpus, jump_coverage
+from fvm_hypervisor.soltest import jump_coverage
+from fvm_hypervisor.soltest.execution.results import CaseStatus
+from fvm_hypervisor.soltest.fuzz import corpus
 from fvm_hypervisor.soltest.jump_coverage import JumpCoverage
-from fvm_hypervisor.soltest.project import CorpusSettings, InvariantSettings, Project
-from fvm_hypervisor.soltest.results import CaseStatus
+from fvm_hypervisor.soltest.project.project import CorpusSettings, InvariantSettings, Project
 from tests.fvm_hypervisor.soltest.contracts import artifact, counting_suite
 
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
+from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.compiled_cache import CompiledCache
+from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, TestResult
 from fvm_hypervisor.soltest.gas_snapshots import differences, write
-from fvm_hypervisor.soltest.project import load_project
+from fvm_hypervisor.soltest.project.project import load_project
+from fvm_hypervisor.soltest.project.sources import read_sources
 from fvm_hypervisor.soltest.project_files import write_inside
-from fvm_hypervisor.soltest.report import lines_of
-from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, TestResult
-from fvm_hypervisor.soltest.sources import read_sources
+from fvm_hypervisor.soltest.report.report import lines_of
 from hypervisor.errors import InvalidInput
 from localnet.contracts.source_maps import FORGE_CACHE, ForgeBuilds
 

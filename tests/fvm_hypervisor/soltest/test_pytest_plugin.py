@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import pytest
 
 from fvm_hypervisor.soltest import pytest_plugin
-from fvm_hypervisor.soltest.artifact import Artifacts
-from fvm_hypervisor.soltest.coverage import coverage
-from fvm_hypervisor.soltest.known_code import KnownCode
-from fvm_hypervisor.soltest.project import load_project
-from fvm_hypervisor.soltest.solidity_text import SourceTexts
+from fvm_hypervisor.soltest.compile.artifact import Artifacts
+from fvm_hypervisor.soltest.project.project import load_project
+from fvm_hypervisor.soltest.project.solidity_text import SourceTexts
+from fvm_hypervisor.soltest.report.coverage import coverage
+from fvm_hypervisor.soltest.trace.known_code import KnownCode
 from localnet import Network
 from tests.fvm_hypervisor.soltest.views.compiled import HERE, compiled, trees
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from fvm_hypervisor.soltest.compiler import Solc
-from fvm_hypervisor.soltest.discovery import SuiteFilter
-from fvm_hypervisor.soltest.job import Options
-from fvm_hypervisor.soltest.project import load_project
+from fvm_hypervisor.soltest.compile.compiler import Solc
+from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
+from fvm_hypervisor.soltest.execution.job import Options
+from fvm_hypervisor.soltest.project.project import load_project
 from fvm_hypervisor.soltest.resident_compiler import ResidentCompiler
-from fvm_hypervisor.soltest.session import SuiteSession
+from fvm_hypervisor.soltest.run.session import SuiteSession
 
 pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.soltest.discovery import SuiteFilter
-from fvm_hypervisor.soltest.job import Options
-from fvm_hypervisor.soltest.project import Project
-from fvm_hypervisor.soltest.session import SuiteSession
-from fvm_hypervisor.soltest.solc_choice import SolcChoice
-from fvm_hypervisor.soltest.sources import own_sources, read_sources
+from fvm_hypervisor.soltest.compile.solc import SolcChoice
+from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
+from fvm_hypervisor.soltest.execution.job import Options
+from fvm_hypervisor.soltest.project.project import Project
+from fvm_hypervisor.soltest.project.sources import own_sources, read_sources
+from fvm_hypervisor.soltest.run.session import SuiteSession
 from fvm_hypervisor.soltest.storage_layouts import storage_layouts, uses_layouts
 
 LAYOUT = {"storage": [{"label": "kept", "slot": "0", "type": "t_uint256"}], "types": {}}

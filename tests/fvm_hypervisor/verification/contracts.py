@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from fvm_hypervisor.soltest.artifact import ContractArtifact
-from fvm_hypervisor.soltest.compiler import Solc
+from fvm_hypervisor.soltest.compile.artifact import ContractArtifact
+from fvm_hypervisor.soltest.compile.compiler import Solc
 from localnet import Network
 
 RECORDED: Final = Path(__file__).with_name("recorded")

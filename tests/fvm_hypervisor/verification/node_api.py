@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from fvm_hypervisor.soltest.compiler import Solc
+from fvm_hypervisor.soltest.compile.compiler import Solc
 from fvm_hypervisor.verification.application import NodeVerification
 from fvm_hypervisor.verification.jobs import Verifier
 from localnet import Network

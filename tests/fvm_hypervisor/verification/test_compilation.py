@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.soltest.compiler import Solc
+from fvm_hypervisor.soltest.compile.compiler import Solc
 from fvm_hypervisor.verification import compilation
 from fvm_hypervisor.verification.compilation import Submission, VerificationError, compile_submission, solc_of
 from tests.fvm_hypervisor.verification.contracts import FILE, OUTPUTS, SOURCE, body, printing, recorded_answer, running

@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import pytest
 
 from bridge.ethereum.addresses import EthAddress, checksummed
-from fvm_hypervisor.soltest.compiler import Solc
+from fvm_hypervisor.soltest.compile.compiler import Solc
 from fvm_hypervisor.verification import endpoint, jobs
 from fvm_hypervisor.verification.compilation import Submission, VerificationError
 from fvm_hypervisor.verification.jobs import Verifier

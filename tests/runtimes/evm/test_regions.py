@@ -17,9 +17,9 @@ from typing import Final
 import pytest
 
 from bridge.ethereum.addresses import EthAddress
-from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
+from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
-from fvm_hypervisor.soltest.executor import TestExecutor
+from fvm_hypervisor.soltest.execution.executor import TestExecutor
 from fvm_hypervisor.soltest.executor_settings import ExecutorSettings
 from hypervisor.errors import ActorExit, OutOfGas
 from runtimes.evm.code import analyse

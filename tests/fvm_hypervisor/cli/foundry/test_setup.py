@@ -13,8 +13,8 @@ import pytest
 from fvm_hypervisor.bindings.actors import python
 from fvm_hypervisor.bindings.actors.__main__ import PROJECT, generated_files
 from fvm_hypervisor.bindings.contracts import module
-from fvm_hypervisor.soltest.project import load_project
-from fvm_hypervisor.soltest.sources import own_sources, read_sources
+from fvm_hypervisor.soltest.project.project import load_project
+from fvm_hypervisor.soltest.project.sources import own_sources, read_sources
 from hypervisor.builtin_actors.schemas import NAMES, SHARED
 from hypervisor.errors import InvalidInput
 from tests.command import run

@@ -9,7 +9,7 @@ import pytest
 from fvm_hypervisor.cli.node import vector_of
 from fvm_hypervisor.cli.node_settings import network_options
 from fvm_hypervisor.laboratory.drafts import allow_draft, new_draft, read_draft
-from fvm_hypervisor.soltest.consent import ConsentNeeded, set_trust
+from fvm_hypervisor.soltest.project.consent import ConsentNeeded, set_trust
 from hypervisor import Address, Bundle
 from hypervisor.errors import InvalidInput, InvalidModule
 from hypervisor.versions.network_versions import NV29

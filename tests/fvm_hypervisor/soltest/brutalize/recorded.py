@@ -7,10 +7,10 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from fvm_hypervisor.soltest.discovery import SuiteFilter
-from fvm_hypervisor.soltest.job import Options
-from fvm_hypervisor.soltest.project import load_project
-from fvm_hypervisor.soltest.session import SuiteSession
+from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
+from fvm_hypervisor.soltest.execution.job import Options
+from fvm_hypervisor.soltest.project.project import load_project
+from fvm_hypervisor.soltest.run.session import SuiteSession
 from tests.fvm_hypervisor.soltest.mutate.recorded import copied, recording
 
 PROJECT: Final = Path(__file__).parent / "project"

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from fvm_hypervisor.soltest.evm_versions import EVM_VERSIONS
-from fvm_hypervisor.soltest.results import CaseKind
+from fvm_hypervisor.soltest.execution.results import CaseKind
 from tests.fvm_hypervisor.soltest.cheatcodes.golden import GOLDEN
 from tests.fvm_hypervisor.soltest.cheatcodes.running import run
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fvm_hypervisor.soltest.artifact import Artifacts
-from fvm_hypervisor.soltest.discovery import Suite, SuiteFilter, find_suites
-from fvm_hypervisor.soltest.job import Job, Options
-from fvm_hypervisor.soltest.project import CompilerSettings, FuzzSettings, Project
-from fvm_hypervisor.soltest.results import TestResult
+from fvm_hypervisor.soltest.compile.artifact import Artifacts
+from fvm_hypervisor.soltest.execution.discovery import Suite, SuiteFilter, find_suites
+from fvm_hypervisor.soltest.execution.job import Job, Options
+from fvm_hypervisor.soltest.execution.results import TestResult
+from fvm_hypervisor.soltest.project.project import CompilerSettings, FuzzSettings, Project
 from tests.fvm_hypervisor.soltest.forks.golden import GOLDEN
 from tests.fvm_hypervisor.soltest.here import run_suite, written
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from fvm_hypervisor.soltest.results import TestResult
+from fvm_hypervisor.soltest.execution.results import TestResult
 from hypervisor.messages.address import Address
 from hypervisor.types import ActorID
 from localnet import Network

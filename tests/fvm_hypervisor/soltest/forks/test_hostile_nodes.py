@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import pytest
 
+from fvm_hypervisor.soltest.execution.results import TestResult
 from fvm_hypervisor.soltest.forks import remotes
-from fvm_hypervisor.soltest.results import TestResult
 from localnet import Network
 from localnet.fork.forking import ForkSource
 from localnet.fork.node_client import NodeError, RequestOptions

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.soltest import viewer
-from fvm_hypervisor.soltest.artifact import Artifacts
-from fvm_hypervisor.soltest.discovery import SuiteFilter, find_suites
-from fvm_hypervisor.soltest.job import Job, Options
+from fvm_hypervisor.soltest.compile.artifact import Artifacts
+from fvm_hypervisor.soltest.execution.discovery import SuiteFilter, find_suites
+from fvm_hypervisor.soltest.execution.job import Job, Options
+from fvm_hypervisor.soltest.execution.results import SuiteResult
 from fvm_hypervisor.soltest.json_report import json_report
-from fvm_hypervisor.soltest.project import CompilerSettings, InvariantSettings, Project
-from fvm_hypervisor.soltest.results import SuiteResult
+from fvm_hypervisor.soltest.project.project import CompilerSettings, InvariantSettings, Project
+from fvm_hypervisor.soltest.report import viewer
 from tests.fvm_hypervisor.soltest.here import run_suite, written
 from tests.fvm_hypervisor.soltest.json_traces.golden import GOLDEN, SOURCE, of_forge
 

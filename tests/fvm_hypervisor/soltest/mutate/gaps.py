@@ -18,7 +18,7 @@ from unittest.mock import patch
 
 from bench.recorded import RunRecord, finish, options
 from fvm_hypervisor.soltest.coverage_by_test import CoverageIndex
-from fvm_hypervisor.soltest.discovery import SuiteFilter
+from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
 from fvm_hypervisor.soltest.mutate import run
 from fvm_hypervisor.soltest.mutate.mutant_runner import MutantRunner
 from fvm_hypervisor.soltest.mutate.results import MutantResult, MutantStatus

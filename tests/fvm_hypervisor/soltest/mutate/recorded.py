@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 
-from fvm_hypervisor.soltest.compiler import CompilerRun
-from fvm_hypervisor.soltest.discovery import SuiteFilter
-from fvm_hypervisor.soltest.job import Options
+from fvm_hypervisor.soltest.compile.compiler import CompilerRun
+from fvm_hypervisor.soltest.compile.solc import SolcChoice
+from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
+from fvm_hypervisor.soltest.execution.job import Options
 from fvm_hypervisor.soltest.mutate.results import MutationResult
 from fvm_hypervisor.soltest.mutate.run import MutationRun
-from fvm_hypervisor.soltest.mutation_settings import MutationSettings
-from fvm_hypervisor.soltest.project import load_project
-from fvm_hypervisor.soltest.solc_choice import SolcChoice
+from fvm_hypervisor.soltest.project.project import load_project
+from fvm_hypervisor.soltest.project.test_settings import MutationSettings
 from tests.fvm_hypervisor.soltest.mutate.replay import RECORD, key
 
 PROJECT: Final = Path(__file__).parent / "project"

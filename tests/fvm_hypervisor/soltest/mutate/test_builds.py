@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
-from fvm_hypervisor.soltest.compiler import CompileError, CompilerTimeout, Solc
+from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation, Artifacts
+from fvm_hypervisor.soltest.compile.compiler import CompileError, CompilerTimeout, Solc
 from fvm_hypervisor.soltest.mutate.builds import _METADATA, MutantCompiler
 from fvm_hypervisor.soltest.mutate.operators import Mutant
-from fvm_hypervisor.soltest.project import Project
-from fvm_hypervisor.soltest.sources import Sources
+from fvm_hypervisor.soltest.project.project import Project
+from fvm_hypervisor.soltest.project.sources import Sources
 from tests.fvm_hypervisor.soltest.contracts import write
 
 TEXTS = {

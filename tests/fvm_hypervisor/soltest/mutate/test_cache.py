@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.soltest.artifact import Artifacts
-from fvm_hypervisor.soltest.compiler import Solc
-from fvm_hypervisor.soltest.consent import Consent, Grant
-from fvm_hypervisor.soltest.discovery import Suite, TestFunction
-from fvm_hypervisor.soltest.job import Job, Options
+from fvm_hypervisor.soltest.compile.artifact import Artifacts
+from fvm_hypervisor.soltest.compile.compiler import Solc
+from fvm_hypervisor.soltest.execution.discovery import Suite, TestFunction
+from fvm_hypervisor.soltest.execution.job import Job, Options
+from fvm_hypervisor.soltest.execution.results import CaseKind
 from fvm_hypervisor.soltest.mutate.builds import MutantCompiler
 from fvm_hypervisor.soltest.mutate.cache import MutationCache
 from fvm_hypervisor.soltest.mutate.operators import Mutant
 from fvm_hypervisor.soltest.mutate.results import MutantResult, MutantStatus
-from fvm_hypervisor.soltest.mutation_settings import MutationConfig
-from fvm_hypervisor.soltest.project import CompilerSettings, FuzzSettings, Project
-from fvm_hypervisor.soltest.results import CaseKind
-from fvm_hypervisor.soltest.sources import Sources
+from fvm_hypervisor.soltest.project.consent import Consent, Grant
+from fvm_hypervisor.soltest.project.project import CompilerSettings, FuzzSettings, Project
+from fvm_hypervisor.soltest.project.sources import Sources
+from fvm_hypervisor.soltest.project.test_settings import MutationConfig
 from hypervisor.precompiles import Precompile
 
 TEXTS = {"src/A.sol": "contract A { 1; }", "src/B.sol": "contract B {}", "test/A.t.sol": "contract ATest {}"}

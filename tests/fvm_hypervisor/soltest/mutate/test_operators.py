@@ -3,7 +3,7 @@
 import pytest
 
 from fvm_hypervisor.soltest.mutate.operators import Mutant, mutants_of
-from fvm_hypervisor.soltest.mutation_settings import OPERATORS
+from fvm_hypervisor.soltest.project.test_settings import OPERATORS
 from tests.fvm_hypervisor.soltest.mutate import recorded, replay
 
 TEXT = recorded.OPERATORS.read_text(encoding="utf-8")

@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
-from fvm_hypervisor.soltest.discovery import SuiteFilter
-from fvm_hypervisor.soltest.job import Options
+from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation, Artifacts
+from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
+from fvm_hypervisor.soltest.execution.job import Options
 from fvm_hypervisor.soltest.mutate.mutant_runner import MutantRunner
 from fvm_hypervisor.soltest.mutate.results import MutantResult, MutantStatus, MutationResult
 from fvm_hypervisor.soltest.mutate.run import BaselineFailed, MutationRun, has_tests
-from fvm_hypervisor.soltest.mutation_settings import MutationSettings
-from fvm_hypervisor.soltest.project import FuzzSettings, Project, load_project
-from fvm_hypervisor.soltest.workers import SuiteWorker
+from fvm_hypervisor.soltest.project.project import FuzzSettings, Project, load_project
+from fvm_hypervisor.soltest.project.test_settings import MutationSettings
+from fvm_hypervisor.soltest.run.workers import SuiteWorker
 from hypervisor.errors import InvalidInput
 from hypervisor.precompiles import Precompile
 from tests.command import run as run_command

@@ -5,7 +5,7 @@ from functools import cache
 
 import pytest
 
-from fvm_hypervisor.soltest.results import SuiteResult
+from fvm_hypervisor.soltest.execution.results import SuiteResult
 from tests.fvm_hypervisor.soltest.reports.golden import ReportProject
 
 Runs = Callable[..., list[SuiteResult]]

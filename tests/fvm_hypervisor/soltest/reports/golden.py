@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from fvm_hypervisor.soltest.artifact import Artifacts
-from fvm_hypervisor.soltest.discovery import SuiteFilter, find_suites
-from fvm_hypervisor.soltest.job import Job, Options
-from fvm_hypervisor.soltest.project import Project, load_project
-from fvm_hypervisor.soltest.results import SuiteResult
+from fvm_hypervisor.soltest.compile.artifact import Artifacts
+from fvm_hypervisor.soltest.execution.discovery import SuiteFilter, find_suites
+from fvm_hypervisor.soltest.execution.job import Job, Options
+from fvm_hypervisor.soltest.execution.results import SuiteResult
+from fvm_hypervisor.soltest.project.project import Project, load_project
 from tests.fvm_hypervisor.soltest.here import run_suite, written
 
 HERE: Final = Path(__file__).resolve().parent

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bridge.ethereum.addresses import EthAddress
+from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, CounterExample, SuiteResult, TestResult
 from fvm_hypervisor.soltest.json_report import exact_duration, json_report
-from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, CounterExample, SuiteResult, TestResult
 from tests.fvm_hypervisor.soltest.reports.conftest import Runs
 from tests.fvm_hypervisor.soltest.reports.golden import HERE
 

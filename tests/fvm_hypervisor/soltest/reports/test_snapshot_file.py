@@ -1,7 +1,7 @@
 """`.gas-snapshot` has the lines of forge's. Expected: `forge snapshot --allow-failure` of forge 1.7.1."""
 
-from fvm_hypervisor.soltest.gas_snapshot_file import entries_of, text_of
-from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
+from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, SuiteResult, TestResult
+from fvm_hypervisor.soltest.report.gas import entries_of, text_of
 from tests.fvm_hypervisor.soltest.reports.conftest import Runs
 from tests.fvm_hypervisor.soltest.reports.golden import forge
 

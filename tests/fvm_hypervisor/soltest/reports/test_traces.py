@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from fvm_hypervisor.soltest.report import lines_of
-from fvm_hypervisor.soltest.results import CaseKind
+from fvm_hypervisor.soltest.execution.results import CaseKind
+from fvm_hypervisor.soltest.report.report import lines_of
 from tests.fvm_hypervisor.soltest.reports.conftest import Runs
 from tests.fvm_hypervisor.soltest.reports.golden import forge
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from fvm_hypervisor.soltest.artifact import Artifacts, Bytecode, ContractArtifact
+from fvm_hypervisor.soltest.compile.artifact import Artifacts, Bytecode, ContractArtifact
 from fvm_hypervisor.soltest.scripts.linking import libraries_option, linking_of
 from hypervisor.errors import InvalidInput
 from localnet import Network

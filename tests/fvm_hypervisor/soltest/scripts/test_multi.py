@@ -10,9 +10,9 @@ from typing import Any, Final
 import pytest
 
 from bridge.ethereum.addresses import EthAddress
+from fvm_hypervisor.soltest.execution.stage import selector
 from fvm_hypervisor.soltest.scripts import plan
 from fvm_hypervisor.soltest.scripts.sending import ScriptSender
-from fvm_hypervisor.soltest.stage import selector
 from localnet import Network
 from localnet.fork.node_client import NodeError
 from localnet.rpc.server.server import serving

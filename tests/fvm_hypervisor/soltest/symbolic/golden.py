@@ -10,10 +10,10 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-from fvm_hypervisor.soltest.discovery import SuiteFilter
-from fvm_hypervisor.soltest.job import Options
-from fvm_hypervisor.soltest.project import load_project
-from fvm_hypervisor.soltest.session import SuiteSession
+from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
+from fvm_hypervisor.soltest.execution.job import Options
+from fvm_hypervisor.soltest.project.project import load_project
+from fvm_hypervisor.soltest.run.session import SuiteSession
 from store.keccak import keccak
 
 FOLDER: Final = Path(__file__).parent / "contracts"

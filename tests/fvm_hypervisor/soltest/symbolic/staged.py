@@ -8,15 +8,15 @@ from typing import Any
 
 import z3
 
-from fvm_hypervisor.soltest.artifact import Artifacts
 from fvm_hypervisor.soltest.cheatcodes import Cheatcodes
-from fvm_hypervisor.soltest.discovery import TestFunction, tests_of
-from fvm_hypervisor.soltest.executor import ExecutorSnapshot, TestExecutor
-from fvm_hypervisor.soltest.job import Job
-from fvm_hypervisor.soltest.project import Project
-from fvm_hypervisor.soltest.results import TestResult
-from fvm_hypervisor.soltest.serving import executor_settings_of, settings_of
-from fvm_hypervisor.soltest.stage import SuiteStage
+from fvm_hypervisor.soltest.compile.artifact import Artifacts
+from fvm_hypervisor.soltest.execution.discovery import TestFunction, tests_of
+from fvm_hypervisor.soltest.execution.executor import ExecutorSnapshot, TestExecutor
+from fvm_hypervisor.soltest.execution.job import Job
+from fvm_hypervisor.soltest.execution.results import TestResult
+from fvm_hypervisor.soltest.execution.stage import SuiteStage
+from fvm_hypervisor.soltest.project.project import Project
+from fvm_hypervisor.soltest.run.serving import executor_settings_of, settings_of
 from fvm_hypervisor.soltest.symbolic.data import values
 from fvm_hypervisor.soltest.symbolic.explorer import Explorer
 from fvm_hypervisor.soltest.symbolic.path import Path

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from fvm_hypervisor.soltest.created_values import SVM
-from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult, TestResult
-from fvm_hypervisor.soltest.stage import selector
-from fvm_hypervisor.soltest.symbolic_tests import write_tests
+from fvm_hypervisor.soltest.execution.results import CaseStatus, SuiteResult, TestResult
+from fvm_hypervisor.soltest.execution.stage import selector
+from fvm_hypervisor.soltest.report.symbolic_tests import write_tests
 from tests.fvm_hypervisor.soltest.contracts import artifact, assembled, runtime
 from tests.fvm_hypervisor.soltest.symbolic.staged import staged, staged_artifacts
 from tests.fvm_hypervisor.soltest.symbolic.test_verdicts import FAIL, PASS, UNDECIDED, X, asserting, vm

@@ -10,12 +10,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
-from fvm_hypervisor.soltest.compiling import artifacts_of, compiled_sources
-from fvm_hypervisor.soltest.project import load_project
-from fvm_hypervisor.soltest.solc_choice import SolcChoice
-from fvm_hypervisor.soltest.sources import own_sources, read_sources
-from fvm_hypervisor.soltest.syntax_trees import syntax_trees
+from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation, Artifacts
+from fvm_hypervisor.soltest.compile.compiling import artifacts_of, compiled_sources
+from fvm_hypervisor.soltest.compile.solc import SolcChoice
+from fvm_hypervisor.soltest.compile.syntax_trees import syntax_trees
+from fvm_hypervisor.soltest.project.project import load_project
+from fvm_hypervisor.soltest.project.sources import own_sources, read_sources
 
 HERE = Path(__file__).resolve().parent
 FILE = HERE / "compiled.json"

@@ -5,17 +5,17 @@ from functools import cache
 
 import pytest
 
-from fvm_hypervisor.soltest.artifact import Artifacts
-from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
+from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.collected import SuiteCoverage
-from fvm_hypervisor.soltest.discovery import SuiteFilter, find_suites
-from fvm_hypervisor.soltest.executor import TestExecutor
-from fvm_hypervisor.soltest.job import Job, Options
-from fvm_hypervisor.soltest.project import load_project
-from fvm_hypervisor.soltest.results import TestResult
-from fvm_hypervisor.soltest.run_test import SuiteRun
-from fvm_hypervisor.soltest.serving import executor_settings_of, settings_of
-from fvm_hypervisor.soltest.viewer import TestViewer
+from fvm_hypervisor.soltest.compile.artifact import Artifacts
+from fvm_hypervisor.soltest.execution.discovery import SuiteFilter, find_suites
+from fvm_hypervisor.soltest.execution.executor import TestExecutor
+from fvm_hypervisor.soltest.execution.job import Job, Options
+from fvm_hypervisor.soltest.execution.results import TestResult
+from fvm_hypervisor.soltest.project.project import load_project
+from fvm_hypervisor.soltest.report.viewer import TestViewer
+from fvm_hypervisor.soltest.run.run_test import SuiteRun
+from fvm_hypervisor.soltest.run.serving import executor_settings_of, settings_of
 from tests.fvm_hypervisor.soltest.views.compiled import HERE, compiled
 
 Watch = Callable[..., dict[str, TestResult]]

@@ -10,17 +10,18 @@ import pytest
 from bridge.filecoin.parameters import INVOKE_EVM
 from bridge.gas import DEFAULT_RATE
 from bridge.traces.flame import FlameBox, merge_boxes
-from fvm_hypervisor.soltest import internal_calls, viewer
-from fvm_hypervisor.soltest.artifact import Artifacts
-from fvm_hypervisor.soltest.discovery import SuiteFilter, find_suites
-from fvm_hypervisor.soltest.frames import FrameTracer, InternalCall
+from fvm_hypervisor.soltest.compile.artifact import Artifacts
+from fvm_hypervisor.soltest.execution.discovery import SuiteFilter, find_suites
+from fvm_hypervisor.soltest.execution.job import Job
 from fvm_hypervisor.soltest.gas_flames import flame_boxes, write_flame
-from fvm_hypervisor.soltest.job import Job
-from fvm_hypervisor.soltest.known_code import KnownCode
-from fvm_hypervisor.soltest.project import load_project
-from fvm_hypervisor.soltest.staged_test import staged_test
-from fvm_hypervisor.soltest.trace_names import Names
-from fvm_hypervisor.soltest.viewer import TestViewer, cheatcode_interface
+from fvm_hypervisor.soltest.project.project import load_project
+from fvm_hypervisor.soltest.report import viewer
+from fvm_hypervisor.soltest.report.viewer import TestViewer, cheatcode_interface
+from fvm_hypervisor.soltest.run.staged_test import staged_test
+from fvm_hypervisor.soltest.trace import internal_calls
+from fvm_hypervisor.soltest.trace.frames import FrameTracer, InternalCall
+from fvm_hypervisor.soltest.trace.known_code import KnownCode
+from fvm_hypervisor.soltest.trace.trace_names import Names
 from hypervisor import Address, Hypervisor
 from hypervisor.tracing import CallEnded, CallStarted, Dispatched
 from hypervisor.types import ActorID, MethodNumber, TokenAmount

@@ -6,9 +6,9 @@ Expected: forge 1.7.1 names `new <unknown>` for the clone, in a project with thi
 import json
 from pathlib import Path
 
-from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
-from fvm_hypervisor.soltest.identities import CreationMatcher
-from fvm_hypervisor.soltest.known_code import KnownCode
+from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation, Artifacts
+from fvm_hypervisor.soltest.trace.identities import CreationMatcher
+from fvm_hypervisor.soltest.trace.known_code import KnownCode
 
 LIBRARY = "73" + "00" * 20 + "301460806040525f5ffdfea164736f6c6343000825000a"
 """Code of a library without functions; its own address is filled in when it is created."""

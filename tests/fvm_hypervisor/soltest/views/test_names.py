@@ -15,17 +15,17 @@ from eth_abi.abi import encode
 from bridge.ethereum.addresses import EthAddress
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.parameters import INVOKE_EVM
-from fvm_hypervisor.soltest.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.cheatcodes.intercepted_call import CallOperations, InterceptedCall
 from fvm_hypervisor.soltest.cheatcodes.interception import _answer_by_mock, _mock
 from fvm_hypervisor.soltest.cheatcodes.state import Mock, State
-from fvm_hypervisor.soltest.frames import CallFrame, FrameTracer
-from fvm_hypervisor.soltest.known_code import KnownCode
-from fvm_hypervisor.soltest.solidity_text import SourceTexts
-from fvm_hypervisor.soltest.stack_trace import stack_trace
-from fvm_hypervisor.soltest.trace_names import VM, Names
-from fvm_hypervisor.soltest.trace_text import trace_text
-from fvm_hypervisor.soltest.viewer import cheatcode_interface
+from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation, Artifacts
+from fvm_hypervisor.soltest.project.solidity_text import SourceTexts
+from fvm_hypervisor.soltest.report.viewer import cheatcode_interface
+from fvm_hypervisor.soltest.trace.frames import CallFrame, FrameTracer
+from fvm_hypervisor.soltest.trace.known_code import KnownCode
+from fvm_hypervisor.soltest.trace.stack_trace import stack_trace
+from fvm_hypervisor.soltest.trace.trace_names import VM, Names
+from fvm_hypervisor.soltest.trace.trace_text import trace_text
 from hypervisor import Address, Hypervisor
 from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import CallEnded, CallStarted, EventEmitted

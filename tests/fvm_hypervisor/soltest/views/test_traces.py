@@ -7,16 +7,17 @@ from pathlib import Path
 import pytest
 
 from bridge.filecoin.parameters import INVOKE_EVM
-from fvm_hypervisor.soltest import frames, viewer
-from fvm_hypervisor.soltest.artifact import Artifacts
-from fvm_hypervisor.soltest.known_code import KnownCode, SourceSpan
-from fvm_hypervisor.soltest.report import lines_of
-from fvm_hypervisor.soltest.solidity_text import SourceText, SourceTexts
-from fvm_hypervisor.soltest.stack_trace import internal_stack, reachable, stack_trace
-from fvm_hypervisor.soltest.trace_names import Names
-from fvm_hypervisor.soltest.trace_text import trace_text
+from fvm_hypervisor.soltest.compile.artifact import Artifacts
+from fvm_hypervisor.soltest.project.solidity_text import SourceText, SourceTexts
+from fvm_hypervisor.soltest.report import viewer
+from fvm_hypervisor.soltest.report.report import lines_of
+from fvm_hypervisor.soltest.report.viewer import TestViewer, cheatcode_interface, shows_trace
+from fvm_hypervisor.soltest.trace import frames
+from fvm_hypervisor.soltest.trace.known_code import KnownCode, SourceSpan
+from fvm_hypervisor.soltest.trace.stack_trace import internal_stack, reachable, stack_trace
+from fvm_hypervisor.soltest.trace.trace_names import Names
+from fvm_hypervisor.soltest.trace.trace_text import trace_text
 from fvm_hypervisor.soltest.value_text import value_text
-from fvm_hypervisor.soltest.viewer import TestViewer, cheatcode_interface, shows_trace
 from hypervisor import Address, Hypervisor
 from hypervisor.tracing import CallEnded, CallStarted, Dispatched
 from hypervisor.types import ActorID, MethodNumber, TokenAmount

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from fvm_hypervisor.soltest.artifact import Artifacts
-from fvm_hypervisor.soltest.consent import Consent, Grant
-from fvm_hypervisor.soltest.discovery import SuiteFilter, find_suites
-from fvm_hypervisor.soltest.job import Job, Options
-from fvm_hypervisor.soltest.project import Project
+from fvm_hypervisor.soltest.compile.artifact import Artifacts
+from fvm_hypervisor.soltest.execution.discovery import SuiteFilter, find_suites
+from fvm_hypervisor.soltest.execution.job import Job, Options
+from fvm_hypervisor.soltest.project.consent import Consent, Grant
+from fvm_hypervisor.soltest.project.project import Project
 from tests.fvm_hypervisor.soltest.cheatcodes.forge_1_8.golden import ARTIFACTS
 from tests.fvm_hypervisor.soltest.here import run_suite, written
 

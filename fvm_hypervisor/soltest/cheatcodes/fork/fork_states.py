@@ -1,0 +1,95 @@
+"""Forks of a test, independent of the rules: the active fork, atomic changes, and persistent accounts.
+
+Persistent accounts are the test contract, the sender, the cheatcodes' own, and those of `makePersistent`. The rules
+implement leaving and entering a fork (`account_forks`, `tipset_forks`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bridge.ethereum.addresses import EthAddress
+from fvm_hypervisor.soltest.cheatcodes.context import Context
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.fork_undo import undo_reverted
+from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
+from fvm_hypervisor.soltest.forks.endpoints import endpoint_url
+from fvm_hypervisor.soltest.forks.records import NetworkFork
+from fvm_hypervisor.soltest.project.consent import ConsentNeeded
+from hypervisor.context import ExternError
+from hypervisor.errors import InvalidInput
+from hypervisor.state.state_tree import ActorState
+from localnet.errors import NodeError
+from localnet.fork.urls import redacted_url
+from runtimes.evm.ethereum import ethereum_address
+from store.blockstore import StoreError
+
+
+@contextmanager
+def node_errors() -> Iterator[None]:
+    """Convert node errors to cheatcode failures."""
+    try:
+        yield
+    except ConsentNeeded:
+        raise
+    except (NodeError, InvalidInput, ExternError, StoreError) as error:
+        raise CheatcodeFailure(str(error)) from None
+
+
+def endpoint_of(context: Context, name: str) -> str:
+    """Return the URL of a node, given as URL or alias. Raises CheatcodeFailure."""
+    context.note_input("nodes")
+    try:
+        url = endpoint_url(name, context.settings.rpc_endpoints, context.settings.environment)
+    except InvalidInput as error:
+        raise CheatcodeFailure(str(error)) from None
+    context.settings.consent.require_node(url, f"a test asks the node {redacted_url(name)}")
+    return url
+
+
+def fork_of(context: Context, number: int) -> NetworkFork:
+    """Return a fork by its number. Raises CheatcodeFailure."""
+    context.note_input("nodes")
+    forks = context.state.forks.forks
+    if number >= len(forks):
+        raise CheatcodeFailure(f"No matching fork found for {number}")
+    return forks[number]
+
+
+def active_fork(context: Context) -> int | None:
+    """Return the number of the active fork, or None."""
+    return context.cheats.active_fork
+
+
+@contextmanager
+def fork_change(context: Context) -> Iterator[None]:
+    """Make a change of forks atomic, and undo it if the enclosing call reverts.
+
+    The state tree reverts by itself; `undo_reverted` reverts the block and the fork records.
+    """
+    calls, records, block = context.calls, context.state.forks, context.state.block
+    origin = context.cheats.require_origin()
+    number = records.record_change(context.machine.context, block.prevrandao, block.hashes)
+    mark = calls.begin()
+    try:
+        calls.tree.set_actor(*origin.change(number))
+        yield
+    except BaseException:
+        calls.rollback(mark)
+        undo_reverted(context.cheats, calls)
+        raise
+    calls.tree.commit()
+
+
+def persistent_accounts(context: Context) -> set[EthAddress]:
+    """Return the persistent accounts; in a script without its sender, whose balance and nonce differ per network."""
+    found = context.state.persistent | {context.caller, VM_ADDRESS}
+    if context.state.broadcasts is None:
+        found.add(context.origin)
+    return found if context.test is None else found | {context.test}
+
+
+def address_of(state: ActorState) -> EthAddress | None:
+    """Return an actor's own Ethereum address, or None."""
+    return None if state.delegated_address is None else ethereum_address(state.delegated_address)

@@ -1,0 +1,596 @@
+"""`Cheatcodes`: intercepts the calls of a test and executes cheatcodes.
+
+Under Ethereum's rules it handles the subcalls of frames (`execute_subcall`), under Filecoin's the calls between actors
+(`send`); both use `interception`. The outermost call of a message is the test itself: at its end all expectations must
+be met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, address_of_actor, checksummed
+from bridge.ethereum.block import ETHEREUM
+from bridge.filecoin.cbor import byte_string
+from bridge.filecoin.receipts import Log, entries_to_log
+from fvm_hypervisor.soltest.cheatcodes import emits
+from fvm_hypervisor.soltest.cheatcodes.arbitrary import fill_slot
+from fvm_hypervisor.soltest.cheatcodes.console import LogConsole
+from fvm_hypervisor.soltest.cheatcodes.context import Context, Settings
+from fvm_hypervisor.soltest.cheatcodes.diffs import note_opcode, note_slot
+from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME, CheatcodeFailure, failure_data, revert_text
+from fvm_hypervisor.soltest.cheatcodes.fork_access import check_access, is_denied
+from fvm_hypervisor.soltest.cheatcodes.fork_diagnosis import missing_on_fork
+from fvm_hypervisor.soltest.cheatcodes.fork_undo import undo_reverted
+from fvm_hypervisor.soltest.cheatcodes.frames import call_operations, call_request, trace_cost, trace_mocked_call
+from fvm_hypervisor.soltest.cheatcodes.hooks import missing_contracts
+from fvm_hypervisor.soltest.cheatcodes.hooks.isolation import isolating_send, make_cold
+from fvm_hypervisor.soltest.cheatcodes.hooks.storage_hooks import call_hook, note_hash
+from fvm_hypervisor.soltest.cheatcodes.interception import check_assumed, check_revert, intercept_call
+from fvm_hypervisor.soltest.cheatcodes.ledger import EthereumLedger, FilecoinLedger
+from fvm_hypervisor.soltest.cheatcodes.limits import MAX_STORED, check_size
+from fvm_hypervisor.soltest.cheatcodes.metering import GAS_OPCODE_PRICE, undo_unmetered, without_metering
+from fvm_hypervisor.soltest.cheatcodes.signatures import MISSING, name_of
+from fvm_hypervisor.soltest.cheatcodes.state import (
+    CONSOLE_ADDRESS,
+    CREATE2_DEPLOYER,
+    VM_ADDRESS,
+    BlockValues,
+    CallGas,
+    MappingSlots,
+    RecordedLog,
+    State,
+)
+from fvm_hypervisor.soltest.cheatcodes.step_watch import StepWatch, watch
+from fvm_hypervisor.soltest.cheatcodes.table import table
+from fvm_hypervisor.soltest.cheatcodes.values import decode, encode
+from hypervisor.context import Externs, MachineContext
+from hypervisor.exit_codes import ExitCode
+from hypervisor.kernel.blocks import Block as DataBlock
+from hypervisor.kernel.call import Call, CallResult
+from hypervisor.machine.call_manager import CallManager
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.events import StampedEvent
+from hypervisor.types import METHOD_CONSTRUCTOR, ActorID, ChainEpoch
+from runtimes.evm import CallInputs, CallKind, SubcallInputs, SubcallOutcome
+from runtimes.evm.ethereum import (
+    AllocAccount,
+    EthereumCalls,
+    EthereumHost,
+    contract_outcome,
+    execute_subcall,
+    install_alloc,
+)
+from store.cid import CBOR, Cid, cid_of
+from store.keccak import keccak
+
+if TYPE_CHECKING:
+    from fvm_hypervisor.soltest.forks.origin import ForkOrigin
+    from fvm_hypervisor.soltest.forks.remotes import Remotes
+    from fvm_hypervisor.soltest.forks.tipset_origin import TipsetOrigin
+
+_RETURNING: Final = (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
+_STORING: Final = ("serialize", "mock", "expect", "setEnv", "label", "etch")
+"""Prefixes of cheatcodes that store their input."""
+_UNNAMED: Final = ("assert", "rpcUrl")
+_ON_NETWORK: Final = (
+    "the script runs on the Filecoin network of --rpc-url, ETH_RPC_URL or eth_rpc_url, whose actors a fork cannot "
+    "replace: remove the URL, and select a fork of that network"
+)
+CREATE2_DEPLOYER_CODE: Final = bytes.fromhex(
+    "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe03601600081602082378035828234f58015156039578182fd"
+    "5b8082525050506014600cf3"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CheatcodeSnapshot:
+    """A snapshot taken by `Cheatcodes.snapshot`."""
+
+    state: Mapping[str, Any]
+    context: MachineContext
+    lines: tuple[str, ...]
+    """Output up to the snapshot: forge shows the output of `setUp` with each test."""
+    logs: tuple[tuple[EthAddress, Log], ...] = ()
+
+
+class TestExterns:
+    """The machine's externs with the randomness and the block hashes of a test's block."""
+
+    __test__ = False  # keeps pytest from collecting it
+
+    def __init__(self, outer: Externs, machine: Hypervisor, cheats: Cheatcodes) -> None:
+        self._outer = outer
+        self._machine = machine
+        self._cheats = cheats
+
+    def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
+        """Return the block's prevrandao; if unset, the fork's value under Filecoin's rules, otherwise zeros.
+
+        Other epochs are passed to the outer externs.
+        """
+        own, fork = self._cheats.state.block.prevrandao, self._fork
+        if epoch == self._machine.context.epoch and (fork is None or own is not None):
+            return bytes(32) if own is None else own
+        return (fork or self._outer).beacon_randomness(epoch)
+
+    def tipset_cid(self, epoch: ChainEpoch) -> Cid:
+        """Return a block's hash as the digest of a CID: as in forge, keccak-256 of the number as decimal text."""
+        known, origin = self._cheats.state.block.hashes.get(epoch), self._cheats.origin
+        if known is None and origin is not None:
+            known = origin.block_hash(epoch)
+        digest = bytes(keccak(str(epoch).encode())) if known is None else known
+        return Cid(cid_of(b"")[: -len(digest)] + digest)
+
+    def chain_randomness(self, epoch: ChainEpoch) -> bytes:
+        """Return the node's value on a fork of a Filecoin network, otherwise that of the outer externs."""
+        return (self._fork or self._outer).chain_randomness(epoch)
+
+    def state_root(self, epoch: ChainEpoch) -> Cid:
+        """Return the node's value on a fork of a Filecoin network, otherwise that of the outer externs."""
+        return (self._fork or self._outer).state_root(epoch)
+
+    @property
+    def _fork(self) -> Externs | None:
+        origin = self._cheats.origin
+        return None if origin is None else origin.externs
+
+
+_OUTSIDE: Final = frozenset((
+    "ffi", "tryFfi", "rpc", "rpcJson", "writeFile", "writeFileBinary", "writeLine", "writeJson", "writeToml",
+    "removeFile", "copyFile", "createDir", "removeDir",
+))  # fmt: skip
+"""Cheatcodes that run programs, query nodes, or write files."""
+
+
+class Cheatcodes:
+    """The cheatcodes of one test run, installed as the interceptor of a machine's calls.
+
+    `state` is what a test has set; `snapshot` and `restore` copy it together with the block, separately from the
+    machine's state.
+    """
+
+    machine: Hypervisor
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+        self.state = State()
+        self.console = LogConsole()
+        self.watched = frozenset({bytes(VM_ADDRESS), bytes(CONSOLE_ADDRESS)})
+        self._outside_test = 0
+        self._is_isolated = False
+        self.test: Address | None = None
+        """Address of the test contract."""
+        self._remotes: Remotes | None = None
+        self.origin: ForkOrigin | TipsetOrigin | None = None
+        self.is_forked = False
+        """True if the machine itself is a fork, under Filecoin's rules: number 0 of every test."""
+        self.outside: set[str] = set()
+        """Names of called cheatcodes that may have effects outside the machine."""
+        self.outside_calls = 0
+        """Number of their calls."""
+        self.inputs: set[str] = set()
+        """Kinds of data from outside the machine that tests used, such as `files`."""
+        self.unused = 0
+        """Gas that the last failed call had left before its failure consumed all."""
+        self.skip_data = b""
+        """Revert data of `vm.skip` in the current call of the test; empty if the call has not been skipped."""
+
+    def install(self, machine: Hypervisor) -> None:
+        """Install the interceptor, and set code at addresses where Solidity expects code before a call."""
+        self.machine = machine
+        machine.interceptor = self
+        machine.externs = TestExterns(machine.externs, machine, self)
+        if machine.context.rules == ETHEREUM:
+            install_alloc(machine, {
+                VM_ADDRESS: AllocAccount(0, 0, b"\0"),
+                CREATE2_DEPLOYER: AllocAccount(0, 1, CREATE2_DEPLOYER_CODE),
+            })  # fmt: skip
+        else:
+            from localnet.state.controls import set_code
+
+            for address, code in ((VM_ADDRESS, b"\0"), (CREATE2_DEPLOYER, CREATE2_DEPLOYER_CODE)):
+                set_code(machine, Address.delegated(10, address), code)
+
+    def snapshot(self, machine: Hypervisor) -> CheatcodeSnapshot:
+        """Return the state set by cheatcodes, the block and the output."""
+        return CheatcodeSnapshot(
+            self.state.image(), machine.context, tuple(self.console.lines), tuple(self.console.logs)
+        )
+
+    def restore(self, snapshot: CheatcodeSnapshot, machine: Hypervisor) -> None:
+        """Restore a snapshot; `TestExecutor` restores the machine's state."""
+        if snapshot.state or not self.state.is_default:
+            self.state = State.of_image(snapshot.state)
+        if self.origin is not None:
+            self.origin.records = self.state.forks
+        machine.context = snapshot.context
+        if self.origin is not None and machine.context.rules != ETHEREUM:
+            machine.follow_manifest()
+        self.console.lines, self.console.logs = list(snapshot.lines), list(snapshot.logs)
+
+    @property
+    def remotes(self) -> Remotes:
+        """Connections to nodes, created on first use: most tests need none, and their modules load slowly."""
+        if self._remotes is None:
+            from fvm_hypervisor.soltest.forks.remotes import Remotes
+
+            self._remotes = Remotes(self.settings.rpc_cache, self.settings.forks_offline)
+        return self._remotes
+
+    def close(self) -> None:
+        """Close the connections to nodes."""
+        if self._remotes is not None:
+            self._remotes.close()
+
+    def require_origin(self) -> ForkOrigin | TipsetOrigin:
+        """Return the origin, which assigns actors to forks' accounts; created on first use. Raises CheatcodeFailure."""
+        if self.settings.has_network:
+            raise CheatcodeFailure(_ON_NETWORK)
+        if self.origin is None:
+            if self.machine.context.rules == ETHEREUM:
+                from fvm_hypervisor.soltest.forks.origin import ForkOrigin
+
+                self.origin = ForkOrigin(self.machine, self.remotes)
+                self.machine.state_tree.read_from(self.origin)
+            else:
+                from fvm_hypervisor.soltest.forks.tipset_origin import TipsetOrigin
+
+                self.origin = TipsetOrigin(self.machine, self.remotes, self.is_forked)
+            self.origin.records = self.state.forks
+        return self.origin
+
+    @property
+    def active_fork(self) -> int | None:
+        """Number of the active fork, or None."""
+        if self.origin is None:
+            return 0 if self.is_forked else None
+        return self.origin.active
+
+    @property
+    def fork_url(self) -> str | None:
+        """URL of the active fork's node, or None."""
+        active = self.active_fork
+        return None if active is None else self.state.forks.forks[active].url
+
+    # --- interceptor ------------------------------------------------------------------------------------------------
+
+    @property
+    def is_armed(self) -> bool:
+        """True if calls between contracts must be intercepted."""
+        return self.state.is_armed or self.isolates or self.settings.uses_deployer
+
+    @property
+    def isolates(self) -> bool:
+        """True if a call of the test contract must be a separate transaction; false within one."""
+        return self.settings.isolates and not self._is_isolated
+
+    @property
+    def watches(self) -> bool:
+        """True if all operations of frames must be intercepted."""
+        return self.state.watches
+
+    def sees(self, depth: int) -> bool:
+        """Return True if calls by frames at this depth or deeper must be intercepted."""
+        return self.isolates or self.settings.uses_deployer or self.state.sees(depth)
+
+    def send(self, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
+        """Handle a call; the outermost is the test."""
+        if self._outside_test:
+            return proceed(call)
+        if calls.depth == 0:
+            self.test, self.skip_data = call.to, b""
+            undo_reverted(self, calls)
+            if self.state.hooks is not None:
+                self.state.hooks.hashes.clear()
+            if not self.state.snapshots:
+                self.state.forks.changes.clear()  # no snapshot can restore them any more
+            if self.state.watches_steps:
+                watch(self, calls, ZERO_ADDRESS, 0)
+            if self.state.uses_fork_cheatcodes:
+                self.state.forks.first_actor = calls.tree.init_state().next_id
+            self._suppose(calls)  # the rest of the block is the machine's and already set
+            return self._end(calls, without_metering(self.state, calls, call, proceed))
+        if isinstance(calls, EthereumCalls):
+            send = partial(self._send_measured, calls, proceed) if self.state.watches_gas else proceed
+            result = without_metering(self.state, calls, call, send)
+            self.unused = 0 if result.exit_code in _RETURNING else calls.ethereum_rules.exhausted
+            return result
+        try:
+            return missing_contracts.send(self, calls, call, proceed)
+        finally:
+            undo_reverted(self, calls)
+
+    def _send_measured(self, calls: EthereumCalls, proceed: Callable[[Call], CallResult], call: Call) -> CallResult:
+        used, refunded = calls.gas.used, calls.accounts.refund
+        result = proceed(call)
+        if call.gas_limit is not None:
+            gas = CallGas(call.gas_limit, calls.gas.used - used, calls.accounts.refund - refunded)
+            self.state.note_frame(gas, creates=call.method == METHOD_CONSTRUCTOR)
+        return result
+
+    def execute_subcall(self, host: EthereumHost, inputs: SubcallInputs) -> SubcallOutcome:
+        """Handle a call or creation that a frame requests."""
+        if self._outside_test:
+            return execute_subcall(host, inputs)
+        undo_unmetered(self.state, host)
+        if isinstance(inputs, CallInputs):
+            if inputs.address == VM_ADDRESS:
+                return self._call_cheatcode(host, inputs)
+            if inputs.address == CONSOLE_ADDRESS:
+                trace_cost(host, inputs, host.access(inputs.address))
+                if inputs.kind is CallKind.STATICCALL:
+                    make_cold(self, host)
+                self.console.write(inputs.data)
+                return trace_mocked_call(host, inputs, SubcallOutcome(True))
+        drawn = dict(self.state.drawn) if self.state.arbitrary else self.state.drawn
+        if self.state.is_armed or self.settings.uses_deployer:
+            outcome = intercept_call(self.state, call_request(host, inputs), call_operations(self, host, inputs))
+        else:
+            outcome = execute_subcall(host, inputs, send=isolating_send(self, host, inputs))
+        if not outcome.success:
+            self.state.drawn = drawn
+        undo_reverted(self, host.calls)
+        if isinstance(host.calls.tracer, StepWatch):
+            host.calls.tracer.record_running_frame(host.address, host.calls.depth)
+        if self.state.deals:
+            self._preserve_deals(host, outcome)
+        if self.state.forks.forks and outcome.success:
+            if isinstance(inputs, CallInputs):
+                self.state.missing = missing_on_fork(self, host, inputs) or self.state.missing
+            elif outcome.created is not None and is_denied(self, host.calls, host.address):
+                self.state.denied.add(outcome.created)
+        return outcome
+
+    def _preserve_deals(self, host: EthereumHost, outcome: SubcallOutcome) -> None:
+        """Keep balances and nonces set in a failed call: forge reverts them with the whole test only.
+
+        After a successful call they belong to its caller, whose failure would be the next to revert them.
+        """
+        depth, ledger = host.calls.depth, EthereumLedger(host.accounts)
+        for deal in self.state.deals:
+            if deal.depth > depth:
+                deal.depth = depth
+                if not outcome.success:
+                    (ledger.set_nonce if deal.nonce else ledger.set_balance)(deal.account, deal.amount)
+        self.state.deals = [deal for deal in self.state.deals if deal.depth > 1]
+
+    def on_event(self, calls: CallManager, event: StampedEvent) -> None:
+        """Process an actor's event if it has the form of a log."""
+        log = None if self._outside_test else entries_to_log(event.entries)
+        if log is not None:
+            self.handle_log(self.address_of(calls, event.emitter), log)
+
+    def on_log(self, calls: EthereumCalls, emitter: ActorID, log: Log) -> None:
+        """Process a log."""
+        if self._outside_test:
+            return
+        self.handle_log(calls.accounts.address_of(emitter), log)
+
+    def handle_log(self, emitter: EthAddress, log: Log) -> None:
+        """Pass a log to the console, the recorder and the expectations."""
+        self.console.write_log(emitter, log)
+        if self.state.logs is not None:
+            self.state.logs.append(RecordedLog(log.topics, log.data, emitter))
+        if self.state.emits:
+            emits.match_log(self.state, emitter, log, self.settings.events)
+
+    def on_storage_access(self, host: EthereumHost, slot: int, word: int | None) -> None:
+        """Record the access to a slot."""
+        state = self.state
+        if state.arbitrary:
+            if word is None:
+                fill_slot(state, self.settings.seed, host.accounts, host.address, slot)
+            else:
+                state.drawn.setdefault((host.address, slot))
+        if state.recording:
+            state.reads.setdefault(host.address, []).append(slot)
+            if word is not None:
+                state.writes.setdefault(host.address, []).append(slot)
+        if state.mappings is not None and word is not None:
+            state.mappings.setdefault(host.address, MappingSlots()).record_write(slot)
+        if state.diff is not None:
+            # as in forge, reading the slot makes it warm
+            before = host.accounts.load(host.actor, slot)[0] if state.diff else host.accounts.word(host.actor, slot)
+            note_slot(state, host.address, slot, word is not None, before, before if word is None else word)
+
+    def after_storage_access(self, host: EthereumHost, slot: int, before: int, word: int | None) -> None:
+        """Call the hook of the slot's contract, if there is one."""
+        if self.state.hooks is not None:
+            call_hook(self, host, slot, before, word)
+
+    def before_account_access(self, host: EthereumHost, opcode: str, address: EthAddress) -> None:
+        """Record an opcode that accesses an account."""
+        if self.state.diff is not None:
+            note_opcode(self.state, host, opcode, address)
+
+    def before_gas_read(self, host: EthereumHost) -> None:
+        """Undo what the frame has used while metering is paused, except for the opcode's own price."""
+        undo_unmetered(self.state, host, GAS_OPCODE_PRICE)
+
+    def on_hash(self, host: EthereumHost, data: bytes, digest: bytes) -> None:
+        """Record a hash for the hooks of a mapping's slots."""
+        if self.state.hooks is not None:
+            note_hash(self.state.hooks, host.address, data, digest)
+
+    # --- cheatcodes ---------------------------------------------------------------------------------------------
+
+    def _call_cheatcode(self, host: EthereumHost, inputs: CallInputs) -> SubcallOutcome:
+        trace_cost(host, inputs, host.access(inputs.address))
+        context = Context(self, host.calls, host.address, host.calls.depth, EthereumLedger(host.accounts), host)
+        return trace_mocked_call(host, inputs, self.run_cheatcode(context, inputs.data))
+
+    def run_cheatcode(self, context: Context, data: bytes) -> SubcallOutcome:
+        """Execute a cheatcode; an expected failure becomes a success."""
+        before = self.state.revert
+        outcome = self._execute(context, data)
+        expected = self.state.revert
+        waited = expected is not None and expected is before and expected.cheatcode
+        if waited and expected is not None and context.depth <= expected.depth:
+            return check_revert(self.state, expected, outcome, False, revert_text)
+        return outcome
+
+    def _execute(self, context: Context, data: bytes) -> SubcallOutcome:
+        entry = table().get(data[:4])
+        if entry is None:
+            return SubcallOutcome(False, failure_data(_unknown_cheatcode(data[:4])))
+        try:
+            if self.state.forks.forks:
+                check_access(context)
+            if entry.name in _OUTSIDE:
+                self.outside.add(entry.name)
+                self.outside_calls += 1
+            if entry.name.startswith(_STORING):
+                check_size(self.state.stored_bytes + len(data), "the input that the test stores", MAX_STORED)
+                self.state.stored_bytes += len(data)
+            result = entry.run(context, *decode(entry.parameters, data[4:]))
+            if not entry.returns:
+                return SubcallOutcome(True, result if isinstance(result, bytes) else b"")
+            return SubcallOutcome(True, encode(entry.returns, result if len(entry.returns) > 1 else [result]))
+        except RecursionError:
+            return SubcallOutcome(False, failure_data(f"vm.{entry.name}: the input is nested too deeply"))
+        except CheatcodeFailure as failure:
+            if failure.data is not None:
+                return SubcallOutcome(False, failure.data)
+            named = failure.named and not any(part in entry.name for part in _UNNAMED)
+            return SubcallOutcome(
+                False, failure_data(f"vm.{entry.name}: {failure.message}" if named else failure.message)
+            )
+
+    # --- end of the test --------------------------------------------------------------------------------------------
+
+    def _end(self, calls: CallManager, result: CallResult) -> CallResult:
+        state = self.state
+        if state.failure is not None and result.exit_code == ExitCode.OK:
+            result = _revert_result(failure_data(state.failure))
+        state.failure = None
+        if state.assume is not None:
+            assumed = check_assumed(state, contract_outcome(result), self._reason_text)
+            if assumed.output == MAGIC_ASSUME:
+                return _revert_result(MAGIC_ASSUME)
+        if state.revert is not None and not state.revert.cheatcode:
+            expected, state.revert = state.revert, None
+            if self.settings.internal_reverts:
+                expected.deepest = max(expected.deepest, expected.depth + 1)
+            outcome = contract_outcome(result)
+            ended = check_revert(state, expected, outcome, False, self._reason_text)
+            state.revert = None
+            if not ended.success:
+                return _revert_result(ended.output)
+            if self.settings.internal_reverts:
+                return CallResult(ExitCode.OK)
+        missing, state.missing = state.missing, None
+        if result.exit_code != ExitCode.OK:
+            return result if missing is None else _revert_result(encode(["string"], [missing]))
+        message = _missing_call(state) or emits.missing_at_end(state) or _missing_creation(state)
+        return result if message is None else _revert_result(failure_data(message))
+
+    def _reason_text(self, data: bytes) -> str:
+        return revert_text(data, self.settings.errors)
+
+    @contextmanager
+    def outside_test(self) -> Iterator[None]:
+        """Exclude the messages inside from the test: they are not changed, expected or recorded."""
+        self._outside_test += 1
+        try:
+            yield
+        finally:
+            self._outside_test -= 1
+
+    @contextmanager
+    def isolated(self) -> Iterator[None]:
+        """Mark the calls inside as an isolated transaction."""
+        self._is_isolated = True
+        try:
+            yield
+        finally:
+            self._is_isolated = False
+
+    # --- environment of contracts -----------------------------------------------------------------------------------
+
+    def renew(self, calls: CallManager) -> None:
+        """Apply changes of the block and the transaction to contracts."""
+        if isinstance(calls, EthereumCalls):
+            calls.renew_block()
+            self._suppose(calls)
+        elif self.origin is not None:
+            self.machine.follow_manifest()
+            calls.prices = self.machine.context.network.prices
+
+    def _suppose(self, calls: CallManager) -> None:
+        """Apply the transaction fields set by cheatcodes."""
+        if not isinstance(calls, EthereumCalls):
+            return
+        block: BlockValues = self.state.block
+        around = calls.environment
+        if block.gas_price is not None:
+            around = replace(around, context=replace(around.context, gas_price=block.gas_price))
+        if block.blob_hashes is not None:
+            around = replace(around, blob_hashes=block.blob_hashes)
+        if block.blob_base_fee is not None:
+            around = replace(around, blob_base_fee=block.blob_base_fee)
+        calls.environment = around
+
+    def set_origin(self, calls: CallManager, origin: EthAddress) -> None:
+        """Set the message's origin that contracts see."""
+        if isinstance(calls, EthereumCalls):
+            calls.environment = replace(calls.environment, origin=origin)
+        else:
+            calls.origin = FilecoinLedger(self.machine).touch(origin)
+            calls.origin_address = Address.id(calls.origin)
+
+    def address_of(self, calls: CallManager, actor: ActorID) -> EthAddress:
+        """Return an actor's Ethereum address."""
+        if isinstance(calls, EthereumCalls):
+            return calls.accounts.address_of(actor)
+        return address_of_actor(calls.tree, actor)
+
+
+def _unknown_cheatcode(selector: bytes) -> str:
+    name = name_of(selector)
+    if name is None:
+        return (
+            f"unknown cheatcode with selector 0x{selector.hex()}; you may have a mismatch between the `Vm` interface "
+            "(likely in `forge-std`) and the `forge` version"
+        )
+    reason = next((text for signature, text in MISSING.items() if signature.split("(")[0] == name), "")
+    return f"vm.{name}: this cheatcode is not supported: {reason}"
+
+
+def _revert_result(output: bytes) -> CallResult:
+    return CallResult(ExitCode.EVM_CONTRACT_REVERTED, DataBlock(CBOR, byte_string(output)))
+
+
+def _missing_call(state: State) -> str | None:
+    for address, expectations in state.calls.items():
+        for (data, kind), expected in expectations.items():
+            if expected.seen == expected.count or (expected.seen > expected.count and not expected.exactly):
+                continue
+            values = [f"data 0x{data.hex()}"]
+            values += [] if expected.value is None else [f"value {expected.value}"]
+            values += [] if expected.gas is None else [f"gas {expected.gas}"]
+            values += [] if expected.min_gas is None else [f"minimum gas {expected.min_gas}"]
+            values += [] if kind is None else [f"call type {kind.value.title()}"]
+            return (
+                f"expected call to {checksummed(address)} with {', '.join(values)} to be called "
+                f"{_times(expected.count)}, but was called {_times(expected.seen)}"
+            )
+    return None
+
+
+def _missing_creation(state: State) -> str | None:
+    for expected in state.creates:
+        return (
+            f"expected {expected.kind} call by address 0x{expected.deployer.hex()} for bytecode "
+            f"0x{expected.code.hex()} but not found"
+        )
+    return None
+
+
+def _times(count: int) -> str:
+    return f"{count} time" if count == 1 else f"{count} times"

@@ -1,0 +1,198 @@
+"""JSON cheatcodes: reading of values, and construction of objects."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fvm_hypervisor.soltest.cheatcodes.context import Context
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.files import allowed_file, read_text, write_bytes
+from fvm_hypervisor.soltest.cheatcodes.json_paths import select
+from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
+from fvm_hypervisor.soltest.cheatcodes.text import documents, json_text
+from fvm_hypervisor.soltest.cheatcodes.text.json_text import to_text
+from fvm_hypervisor.soltest.cheatcodes.text.strings import show
+from fvm_hypervisor.soltest.cheatcodes.values import decode, split
+
+KINDS: Final = {
+    "Uint": "uint256", "Int": "int256", "Bool": "bool", "Address": "address", "String": "string", "Bytes": "bytes",
+    "Bytes32": "bytes32",
+}  # fmt: skip
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+@cheatcode("parseJson(string)", returns="bytes")
+def _parse(context: Context, text: str) -> bytes:
+    return _parse_at(context, text, "$")
+
+
+@cheatcode("parseJson(string,string)", returns="bytes")
+def _parse_at(context: Context, text: str, key: str) -> bytes:
+    return documents.encode_inferred(documents.read_json(text), key, context.settings.struct_order)
+
+
+def _family(name: str, kind: str) -> None:
+    cheatcode(f"parseJson{name}(string,string)", returns=kind)(
+        lambda _context, text, key: documents.coerce(documents.at(documents.read_json(text), key), kind)
+    )
+    cheatcode(f"parseJson{name}Array(string,string)", returns=f"{kind}[]")(
+        lambda _context, text, key: documents.coerce(documents.at(documents.read_json(text), key), f"{kind}[]")
+    )
+    for ending, every in (("", kind), ("Array", f"{kind}[]")):
+        cheatcode(f"parseJson{name}{ending}(string,string,{every})", returns=every)(
+            lambda _context, text, key, default, every=every: documents.value_or_default(
+                documents.read_json(text), key, every, default
+            )
+        )
+
+
+for _name, _kind in KINDS.items():
+    _family(_name, _kind)
+
+
+@cheatcode("parseJsonArrayLength(string,string)", returns="uint256")
+def _array_length(_context: Context, text: str, key: str) -> int:
+    found = select(documents.read_json(text), key)
+    if len(found) != 1:
+        raise CheatcodeFailure(f"key {to_text(key)} must return exactly one JSON array")
+    if not isinstance(found[0], list):
+        raise CheatcodeFailure(f"JSON value at {to_text(key)} is not an array")
+    return len(found[0])
+
+
+@cheatcode("parseJsonKeys(string,string)", returns="string[]")
+def _keys(_context: Context, text: str, key: str) -> list[str]:
+    return documents.keys(documents.read_json(text), key)
+
+
+@cheatcode("keyExistsJson(string,string)", "keyExists(string,string)", returns="bool")
+def _exists(_context: Context, text: str, key: str) -> bool:
+    return documents.exists(documents.read_json(text), key)
+
+
+@cheatcode("parseJsonType(string,string)", returns="bytes")
+def _parse_type(_context: Context, text: str, description: str) -> bytes:
+    return documents.encode_typed(documents.read_json(text), description)
+
+
+@cheatcode("parseJsonType(string,string,string)", returns="bytes")
+def _parse_type_at(_context: Context, text: str, key: str, description: str) -> bytes:
+    return documents.encode_typed(documents.at(documents.read_json(text), key), description)
+
+
+@cheatcode("parseJsonTypeArray(string,string,string)", returns="bytes")
+def _typed_array(_context: Context, text: str, key: str, description: str) -> bytes:
+    return documents.encode_typed(documents.at(documents.read_json(text), key), description, "[]")
+
+
+# --- construction ---------------------------------------------------------------------------------------------------
+
+
+def as_json(kind: str, value: Any) -> Any:
+    """Return an ABI value as a JSON value; a string with a JSON object becomes that object."""
+    if kind.endswith("]"):
+        return [as_json(kind.rpartition("[")[0], item) for item in value]
+    if kind.startswith("("):
+        return [as_json(part, item) for part, item in zip(split(kind[1:-1]), value, strict=True)]
+    if kind == "bool" or kind.startswith(("uint", "int")):
+        low, high = (0, 1 << 64) if kind.startswith("uint") else (-1 << 63, 1 << 63)
+        return value if low <= value < high else str(value)  # as in forge
+    if kind == "string":
+        try:
+            inner = json_text.read(value)
+        except ValueError:
+            return value
+        return inner if isinstance(inner, dict) else value
+    return show(kind, value)
+
+
+def _put(context: Context, name: str, key: str, value: Any) -> str:
+    members = context.state.json.setdefault(name, {})
+    members[key] = value
+    return to_text(dict(sorted(members.items())))
+
+
+def _serialize(name: str, kind: str) -> None:
+    cheatcode(f"serialize{name}(string,string,{kind})", returns="string")(
+        lambda context, key, member, value: _put(context, key, member, as_json(kind, value))
+    )
+    cheatcode(f"serialize{name}(string,string,{kind}[])", returns="string")(
+        lambda context, key, member, value: _put(context, key, member, as_json(f"{kind}[]", value))
+    )
+
+
+for _name, _kind in KINDS.items():
+    _serialize(_name, _kind)
+
+
+@cheatcode("serializeUintToHex(string,string,uint256)", returns="string")
+def _serialize_hex(context: Context, name: str, key: str, value: int) -> str:
+    return _put(context, name, key, f"0x{value:x}")
+
+
+@cheatcode("serializeJson(string,string)", returns="string")
+def _serialize_json(context: Context, name: str, text: str) -> str:
+    value = documents.read_json(text)
+    if not isinstance(value, dict):
+        raise CheatcodeFailure("invalid JSON object")
+    context.state.json[name] = value
+    return text
+
+
+@cheatcode("serializeJsonType(string,bytes)", returns="string")
+def _serialize_type(_context: Context, description: str, data: bytes) -> str:
+    return to_text(_typed_json(description, data))
+
+
+@cheatcode("serializeJsonType(string,string,string,bytes)", returns="string")
+def _serialize_type_in(context: Context, name: str, key: str, description: str, data: bytes) -> str:
+    return _put(context, name, key, _typed_json(description, data))
+
+
+def _typed_json(description: str, data: bytes) -> Any:
+    """Return a value encoded as a type, or as EIP-712's description of structs, as a JSON value."""
+    kind, structs = documents.described_type(description)
+    return _named(kind, decode([documents.abi_type(kind, structs)], data)[0], structs)
+
+
+def _named(kind: str, value: Any, structs: documents.Structs) -> Any:
+    if kind.partition("[")[0] not in structs:
+        return as_json(kind, value)
+    if kind.endswith("]"):
+        return [_named(kind.rpartition("[")[0], item, structs) for item in value]
+    return {name: _named(part, item, structs) for (part, name), item in zip(structs[kind], value, strict=True)}
+
+
+def read_or_text(text: str) -> Any:
+    """Return the value of a JSON text; other text is a string."""
+    try:
+        return json_text.read(text)
+    except ValueError:
+        return text
+
+
+@cheatcode("writeJson(string,string)")
+def _write(context: Context, text: str, path: str) -> None:
+    write_bytes(context, path, to_text(read_or_text(text), indent=2).encode())
+
+
+@cheatcode("writeJson(string,string,string)")
+def _write_at(context: Context, text: str, path: str, key: str) -> None:
+    document = read_or_text(read_text(context, path)) if allowed_file(context, path, "read").exists() else {}
+    insert_value(document, key, read_or_text(text))
+    write_bytes(context, path, to_text(document, indent=2).encode())
+
+
+def insert_value(document: Any, key: str, value: Any) -> None:
+    """Set the value of a key, whose parts are separated by dots; missing objects are created, as in forge."""
+    parts = [part for part in (key.removeprefix("$") if key.startswith("$.") else key).split(".") if part]
+    if not parts:
+        raise CheatcodeFailure("'valueKey' cannot be empty or just '$'")
+    for part in parts[:-1]:
+        if not isinstance(document, dict):
+            raise CheatcodeFailure(f"path segment '{part}' does not resolve to an object.")
+        document = document.setdefault(part, {})
+    if not isinstance(document, dict):
+        raise CheatcodeFailure("final destination is not an object, cannot insert key.")
+    document[parts[-1]] = value

@@ -1,0 +1,192 @@
+"""Incremental compilation: a source is compiled again if it, one of its imports or a setting has changed.
+
+The compiler gets the changed sources with all their imports, and generates code for the changed ones only. If there are
+many, several processes share them. Each gets all sources, so that their numbering, and so the code, is the same as in
+one run. Results are cached (compiled_cache.py). Rules: the Solidity documentation on the compiler's JSON input and
+output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+from fvm_hypervisor.soltest.compile.artifact import Artifacts
+from fvm_hypervisor.soltest.compile.compiler import CompileError, CompilerRun, Solc
+from fvm_hypervisor.soltest.compiled_cache import CACHE_FOLDER, CompiledCache, CompiledSource, source_keys
+from fvm_hypervisor.soltest.evm_versions import evm_version
+from fvm_hypervisor.soltest.project.project import CompilerSettings, Project
+from fvm_hypervisor.soltest.project.sources import Sources
+from hypervisor.errors import InvalidInput
+from localnet.contracts.source_maps import FORGE_CACHE
+
+OUTPUTS: Final = (
+    "abi", "evm.bytecode.object", "evm.bytecode.sourceMap", "evm.bytecode.linkReferences",
+    "evm.deployedBytecode.object", "evm.deployedBytecode.sourceMap", "evm.deployedBytecode.linkReferences",
+    "evm.deployedBytecode.immutableReferences", "evm.methodIdentifiers", "metadata",
+)  # fmt: skip
+
+
+_SHARE: Final = 16
+"""Minimum number of sources per additional process."""
+_MAX_RUNS: Final = 4
+"""Maximum number of concurrent processes: each may use a gigabyte of memory."""
+
+
+def standard_json(
+    project: Project, sources: Sources, version: str, wanted: Iterable[str] | None = None
+) -> dict[str, Any]:
+    """Return the compiler's input for the code of the `wanted` sources, by default all."""
+    chosen = sorted(sources.texts if wanted is None else wanted)
+    return {
+        "language": "Solidity",
+        "sources": {name: {"content": sources.texts[name]} for name in sorted(sources.closure(chosen))},
+        "settings": _settings(project.compiler, version) | {
+            "remappings": [str(found) for found in sources.remappings],
+            "outputSelection": _selection(chosen),
+        },
+    }  # fmt: skip
+
+
+def _selection(names: Iterable[str]) -> dict[str, dict[str, list[str]]]:
+    return {name: {"*": list(OUTPUTS)} for name in names}
+
+
+def _settings(chosen: CompilerSettings, version: str) -> dict[str, Any]:
+    optimizer: dict[str, Any] = {"enabled": chosen.optimizer, "runs": chosen.runs}
+    if chosen.optimizer_details is not None:
+        optimizer["details"] = chosen.optimizer_details
+    metadata: dict[str, Any] = {}  # older compilers reject keys that they do not know, even with the default value
+    if chosen.bytecode_hash != "ipfs":
+        metadata["bytecodeHash"] = chosen.bytecode_hash
+    if not chosen.cbor_metadata:
+        metadata["appendCBOR"] = False
+    fork = evm_version(chosen.evm_version, version)
+    settings: dict[str, Any] = {"optimizer": optimizer, "metadata": metadata, "evmVersion": fork}
+    if chosen.via_ir:
+        settings["viaIR"] = True
+    return settings
+
+
+def artifacts_of(root: Path, compiled: Mapping[str, CompiledSource]) -> Artifacts:
+    """Return the artifacts of compiled sources."""
+    locations = [location for name in sorted(compiled) for location in compiled[name].locations]
+    return Artifacts(root, locations, {found.build: found.numbers for found in compiled.values()})
+
+
+def has_changed(project: Project, names: Iterable[str]) -> bool:
+    """Return True if a source changed after the last compilation, nothing was compiled yet, or `force` is set.
+
+    Only the files' modification times are compared.
+    """
+    if project.force:
+        return True
+    cache = project.root / project.cache
+    last = max(_changed_at(cache / name) for name in (CACHE_FOLDER, FORGE_CACHE))
+    return any(_changed_at(project.root / name) >= last for name in names)
+
+
+def _changed_at(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def compiled_sources(
+    project: Project,
+    sources: Sources,
+    names: Iterable[str],
+    solc: Solc,
+    notify: Callable[[str], None] = lambda _: None,
+    waiting: CompilerRun | None = None,
+    runs: int = 1,
+) -> dict[str, CompiledSource]:
+    """Return the contracts of these sources by source, compiled now or cached.
+
+    `notify` is called with a line of text before anything is compiled. `waiting` is a process that is already started;
+    `runs` is the maximum number of concurrent processes. Raises CompileError with the compiler's messages, and
+    InvalidInput if the cache cannot be written: the tests read the contracts from it.
+    """
+    settings = _settings(project.compiler, solc.version) | {"outputs": OUTPUTS}
+    keys = source_keys(solc.version, settings, sources, names)
+    cache = CompiledCache(project.root / project.cache / CACHE_FOLDER, project.root)
+    found = {name: None if project.force else cache.get(name, key) for name, key in keys.items()}
+    stale = [name for name, there in found.items() if there is None]
+    if stale:
+        notify(f"Compiling {len(stale)} files with Solc {solc.version}")
+        compiler_input = standard_json(project, sources, solc.version, stale)
+        parts = shares(sources, stale, runs)
+        for part, output in zip(parts, _outputs(solc, compiler_input, parts, waiting), strict=True):
+            for name in part:
+                _store(cache, name, keys[name], output, sources)
+                found[name] = cache.get(name, keys[name])
+    whole = {name: there for name, there in found.items() if there is not None}
+    if len(whole) < len(found):
+        raise InvalidInput(f"{cache.folder} lost files that were just written; check that the disk is not full")
+    return whole
+
+
+def _store(cache: CompiledCache, name: str, key: str, output: Mapping[str, Any], sources: Sources) -> None:
+    try:
+        cache.put(name, key, output, sources.closure([name]))
+    except OSError as error:
+        raise InvalidInput(
+            f"compiled contracts cannot be written to {cache.folder}: {error.strerror}; make the folder writable and"
+            " free space, or set cache_path in foundry.toml to another folder of the project"
+        ) from None
+
+
+def shares(sources: Sources, names: Sequence[str], runs: int) -> list[list[str]]:
+    """Split these sources into as many parts as are worthwhile, with about the same length of text."""
+    count = max(1, min(runs, _MAX_RUNS, len(names) // _SHARE))
+    found: list[list[str]] = [[] for _ in range(count)]
+    lengths = [0] * count
+    for name in sorted(names, key=lambda name: (-len(sources.texts[name]), name)):
+        least = lengths.index(min(lengths))
+        found[least].append(name)
+        lengths[least] += len(sources.texts[name])
+    return found
+
+
+def _outputs(
+    solc: Solc, compiler_input: Mapping[str, Any], parts: Sequence[Sequence[str]], waiting: CompilerRun | None
+) -> list[dict[str, Any]]:
+    """Return the compiler's output for each part of the sources; every process is given all sources."""
+    runs = [waiting] if waiting is not None and waiting.solc == solc else []
+    try:
+        while len(runs) < len(parts):
+            runs.append(solc.start())
+    except BaseException:
+        for run in runs:
+            run.discard()
+        raise
+    inputs = [
+        {**compiler_input, "settings": compiler_input["settings"] | {"outputSelection": _selection(part)}}
+        for part in parts
+    ]
+    if len(runs) == 1:
+        return [check_output(solc.version, runs[0].compile(inputs[0]))]
+    with ThreadPoolExecutor(len(runs)) as threads:
+        try:
+            return [check_output(solc.version, output) for output in threads.map(CompilerRun.compile, runs, inputs)]
+        except BaseException:
+            for run in runs:
+                run.stop()
+            raise
+
+
+def compile_json(solc: Solc, compiler_input: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a compiler's output. Raises CompileError with its messages if it rejects the sources."""
+    return check_output(solc.version, solc.start().compile(compiler_input))
+
+
+def check_output(version: str, output: dict[str, Any]) -> dict[str, Any]:
+    """Return a compiler's output. Raises CompileError if it contains errors."""
+    errors = [found for found in output.get("errors", ()) if found.get("severity") == "error"]
+    if errors:
+        text = "\n".join(str(found.get("formattedMessage", found.get("message"))).rstrip() for found in errors[:20])
+        raise CompileError(f"solc {version} refused the sources:\n{text}")
+    return output

@@ -1,0 +1,494 @@
+"""`TestExecutor`: executes the calls of tests on a machine.
+
+Contracts are created and called as by forge's runner, and states can be restored.
+
+Under Ethereum's rules a call is a transaction without checks and fees, with Filecoin's precompiles and actors; under
+Filecoin's it is an implicit message. A snapshot is a mark in the state tree: it takes microseconds, and restoring one
+invalidates later ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import ClassVar, Final
+
+from bridge.ethereum.addresses import (
+    ZERO_ADDRESS,
+    EthAddress,
+    address_of_actor,
+    create_address,
+    from_delegated,
+    to_filecoin,
+)
+from bridge.ethereum.block import ETHEREUM, EthereumBlock
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
+from bridge.filecoin.evm_state import EvmState
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, INVOKE_EVM, CreateReturn, invoke_params, unwrap_return
+from fvm_hypervisor.soltest.call_outcome import CallOutcome
+from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes, CheatcodeSnapshot
+from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, FAILED_SLOT, VM_ADDRESS
+from fvm_hypervisor.soltest.executor_settings import ExecutorSettings
+from hypervisor.context import MachineContext
+from hypervisor.errors import InvalidInput
+from hypervisor.machine.labs import install_labs
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
+from hypervisor.state.state_tree import ActorState
+from hypervisor.state.undo_map import Journal
+from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
+from localnet.contracts.registered_precompiles import offer_precompiles
+from localnet.rules.facts import BLOCK_GAS_LIMIT
+from localnet.traces.console_log import CONSOLE
+from runtimes.evm import CodeLimit
+from runtimes.evm.ethereum import (
+    Accounts,
+    AllocAccount,
+    Application,
+    ContractCache,
+    ContractCalls,
+    InvalidTransaction,
+    block_of,
+    fork_named,
+    install_alloc,
+    intrinsic_gas,
+)
+from store.blocks.memory import MemoryStore
+from store.blocks.overlay import RemoteStore
+from store.cid import Cid
+from store.trees.kamt import EMPTY_KAMT, Kamt
+
+LIBRARY_DEPLOYER: Final = EthAddress(bytes.fromhex("1f95d37f27ea0dea9c252fc09d5a6eaa97647353"))
+_FILECOIN_GAS: Final = Gas(10 * BLOCK_GAS_LIMIT)
+"""Gas of a test's message under Filecoin's rules: ten blocks of the network. Ends endless loops."""
+
+
+_RESERVED: Final = {VM_ADDRESS: "the cheatcodes", CONSOLE: "console.log", LIBRARY_DEPLOYER: "the library deployer"}
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorSnapshot:
+    """A state that can be restored."""
+
+    tree: tuple[int, int]
+    written: int
+    cheatcodes: CheatcodeSnapshot
+    nonces: Mapping[EthAddress, int]
+
+
+class TestExecutor:
+    """A machine whose calls cheatcodes can change, like the executor of forge. Not thread-safe."""
+
+    __test__: ClassVar = False  # keeps pytest from collecting it
+
+    def __init__(self, setting: ExecutorSettings, cheatcodes: Cheatcodes, machine: Hypervisor | None = None) -> None:
+        """Create a machine with the built-in actors of the genesis, or use an existing one of the same rules."""
+        self.setting = setting
+        self.cheatcodes = cheatcodes
+        limit = setting.code_limit
+        block = EthereumBlock(setting.fork, setting.coinbase, setting.gas_limit, code_limit=limit)
+        context = MachineContext(
+            epoch=ChainEpoch(setting.number),
+            timestamp=setting.timestamp,
+            base_fee=TokenAmount(setting.base_fee),
+            chain_id=setting.chain_id,
+            rules=setting.rules,
+            block=block if setting.rules == ETHEREUM else CodeLimit(limit),
+        )
+        self._is_ethereum = setting.rules == ETHEREUM
+        if machine is None and setting.fork_url is not None and not self._is_ethereum:
+            machine = self._open_fork(setting.fork_url)
+        if machine is None:
+            machine = Hypervisor.open(
+                network=setting.network, rules=setting.rules, evm=setting.evm, context=context, bundle=setting.bundle,
+                options=setting.runtime_options,
+            )  # fmt: skip
+            install_labs(machine, setting.rules)
+        self.machine = machine
+        self._create_accounts()
+        cheatcodes.install(self.machine)
+        if setting.precompiles:
+            offer_precompiles(self.machine, setting.precompiles, _RESERVED)
+        self.machine.state_tree.flush()
+        self._nonces = {setting.sender: 1, LIBRARY_DEPLOYER: 0}
+        self._sent = 0
+        self._known = ContractCache()
+        self._contract_calls: ContractCalls | None = None
+        self.records_slots = False
+        """True if outcomes include the words of slots."""
+        if setting.fork_url is not None and self._is_ethereum:
+            self._begin_at(setting.fork_url, setting.fork_number)
+        self.machine.state_tree.begin()  # never committed: marks are valid only within a transaction
+
+    def _begin_at(self, url: str, number: int | None) -> None:
+        """Begin with the state of a node's network, as fork 0 of every test. Raises NodeError."""
+        from fvm_hypervisor.soltest.forks.environment import block_context
+        from fvm_hypervisor.soltest.forks.records import NetworkFork
+
+        cheats, machine = self.cheatcodes, self.machine
+        origin, chain = cheats.require_origin(), cheats.remotes.chain(url)
+        block = chain.state(number).block
+        fork = NetworkFork(url, cheats.state.forks.base(url, block.number), chain.chain_id, block)
+        cheats.state.forks.forks.append(fork)
+        marked, mark = origin.mark(0, fork.base)
+        machine.state_tree.set_actor(marked, mark)
+        machine.context = block_context(machine.context, block, chain.chain_id)
+        cheats.state.block = replace(cheats.state.block, prevrandao=block.randomness)
+
+    def _open_fork(self, url: str) -> Hypervisor:
+        """Return a machine under Filecoin's rules with the state of a Filecoin node, as fork 0 of every test.
+
+        Blocks are read on demand. Raises NodeError, InvalidInput.
+        """
+        from fvm_hypervisor.soltest.forks.tipset_origin import fork_at
+        from localnet.fork.forking import begin_fork
+
+        setting, cheats = self.setting, self.cheatcodes
+        options = {"--network": setting.network, "--bundle": setting.bundle}
+        if named := [f"{option} {value}" for option, value in options.items() if value is not None]:
+            raise InvalidInput(f"a fork uses its network's version and actors: remove {' and '.join(named)}")
+        nodes, store = cheats.remotes.tipsets, MemoryStore()
+        point = nodes.point(url, setting.fork_number)
+        begin_fork(store, point)
+        machine = Hypervisor.open(
+            store=RemoteStore(store, nodes), rules=point.rules, evm=setting.evm, externs=nodes.externs(point),
+            options=setting.runtime_options,
+        )  # fmt: skip
+        machine.advance(base_fee=point.base_fee, circulating_supply=point.vested, block=CodeLimit(setting.code_limit))
+        cheats.is_forked = True
+        cheats.state.forks.forks.append(fork_at(cheats.state.forks, point))
+        return machine
+
+    def reserve_actor_ids(self) -> None:
+        """Give new actors IDs that no network has, so that they can be carried between forks.
+
+        Not needed under Ethereum's rules.
+        """
+        if not self._is_ethereum:
+            from fvm_hypervisor.soltest.forks.tipset_origin import reserve_actor_ids
+
+            self.cheatcodes.state.uses_fork_cheatcodes = True
+            reserve_actor_ids(self.machine, (self.setting.sender, LIBRARY_DEPLOYER, VM_ADDRESS, CREATE2_DEPLOYER))
+
+    def _create_accounts(self) -> None:
+        balances = {self.setting.sender: self.setting.balance, LIBRARY_DEPLOYER: self.setting.balance}
+        if self._is_ethereum:
+            accounts = {
+                account: AllocAccount(balance, 1 if account == self.setting.sender else 0)
+                for account, balance in balances.items()
+            }
+            install_alloc(self.machine, accounts)
+            return
+        for account, balance in balances.items():
+            self.set_balance(account, balance)
+
+    # --- calls --------------------------------------------------------------------------------------------------
+
+    def call(
+        self,
+        from_: EthAddress,
+        to: EthAddress,
+        data: bytes,
+        value: int = 0,
+        gas: int | None = None,
+        commit: bool = True,
+        tried_as_tree: bool = False,
+    ) -> CallOutcome:
+        """Call a contract and apply its effects; an unknown sender is created.
+
+        Without `commit`, restore a snapshot afterwards if `may_change_state` is True. The test's failure slot is
+        recorded nevertheless. `tried_as_tree` is True if `call_as_tree` has returned None for this call.
+        """
+        tried = self._is_ethereum and not value
+        if tried and not tried_as_tree:
+            found = self.call_as_tree(from_, to, data, gas, commit)
+            if found is not None:
+                return found
+        self.touch(from_)
+        if self._is_ethereum:
+            return self._apply(from_, to, data, value, gas, commit=commit, allow_tree=not tried)[0]
+        return self._send(to_filecoin(to), from_, INVOKE_EVM, invoke_params(data), value)[0]
+
+    def call_as_tree(
+        self, from_: EthAddress, to: EthAddress, data: bytes, gas: int | None = None, commit: bool = True
+    ) -> CallOutcome | None:
+        """Call a contract as `call` does, as one tree; return None if the engine cannot run it as one tree.
+
+        A tree never reaches the cheatcodes, so it cannot set the test's failure slot. Without `commit` the state stays
+        unchanged.
+        """
+        if not self._is_ethereum:
+            return None
+        self._known.trim()
+        self.cheatcodes.skip_data = b""
+        calls = self._contract_calls
+        if calls is None:
+            calls = self._contract_calls = ContractCalls(self.machine, self._accounts())
+        tree, output_count = self.machine.state_tree, self._output_count()
+        limit = self.setting.gas_limit if gas is None else gas
+        before, stored = tree.logged_writes, len(self.machine.store.pending)
+        mark = None if commit else tree.begin()
+        try:
+            found = calls.call(from_, to, data, limit, commit)
+        finally:
+            if mark is not None:
+                tree.rollback(mark)
+                self.machine.store.forget_after(stored)
+        if found is None:
+            return None
+        success, output, gas_used, events, message, execution_gas = found
+        slots = calls.accounts.slot_words() if self.records_slots and commit else ()
+        has_written = before is None or tree.logged_writes != before or self._output_count() != output_count
+        return CallOutcome(success, output, gas_used, events, message, "", slots, has_written, execution_gas)
+
+    def _output_count(self) -> int:
+        """Return the number of logs and lines of output so far."""
+        return len(self.cheatcodes.console.lines) + len(self.cheatcodes.console.logs)
+
+    def deploy(self, init_code: bytes, from_: EthAddress, value: int = 0) -> tuple[EthAddress | None, CallOutcome]:
+        """Create a contract at the address that forge gives it; return None if the constructor failed.
+
+        Its own code may exceed the size limit, but not that of contracts which its constructor creates.
+        """
+        nonce = self._nonces.get(from_, 0)
+        self._nonces[from_] = nonce + 1
+        address = create_address(from_, nonce)
+        if self._is_ethereum:
+            self.set_nonce(from_, nonce + 1)
+            with self._exempt_of_block(address):
+                outcome, created = self._apply(from_, None, init_code, value, None, nonce)
+            return created, outcome
+        self.set_nonce(from_, nonce)
+        with self._exempt(address):
+            outcome, returned = self._send(
+                Address.id(EAM_ACTOR), from_, MethodNumber(CREATE_EXTERNAL_METHOD), invoke_params(init_code), value
+            )
+        made = CreateReturn.decode(returned).eth_address if outcome.success else None
+        return made, outcome
+
+    def _apply(
+        self,
+        from_: EthAddress,
+        to: EthAddress | None,
+        data: bytes,
+        value: int,
+        gas: int | None,
+        nonce: int = 0,
+        commit: bool = True,
+        allow_tree: bool = True,
+    ) -> tuple[CallOutcome, EthAddress | None]:
+        limit = self.setting.gas_limit if gas is None else gas
+        # As in forge: the intrinsic gas is part of the limit, but not of the reported gas.
+        whole = Transaction(DYNAMIC_FEE, None, nonce, to, value, data, limit, 0, 0)
+        rest = max(0, limit - intrinsic_gas(whole, fork_named(self.setting.fork), from_))
+        transaction = Transaction(DYNAMIC_FEE, None, nonce, to, value, data, rest, 0, 0)
+        tree = self.machine.state_tree
+        mark = tree.begin()
+        try:
+            application = Application(self.machine, transaction, from_, paid=False, accounts=self._accounts())
+            result = application.apply_implicit(commit, allow_tree)
+            gas_used = application.call_gas_used(result.gas_used)
+            if not commit:
+                self._note_failure(application.accounts)
+        except InvalidTransaction as error:
+            tree.rollback(mark)
+            return CallOutcome(False, b"", 0, (), str(error)), None
+        except BaseException:
+            tree.rollback(mark)
+            raise
+        tree.commit()
+        text = "" if result.success else result.message or f"exit code {result.exit_code}"
+        slots = application.accounts.slot_words() if self.records_slots and commit else ()
+        output, gas = unwrap_return(result.output), result.gas_used
+        outcome = CallOutcome(result.success, output, gas_used, result.events, text, "", slots, True, gas)
+        return outcome, result.created
+
+    def intrinsic_gas(self, data: bytes) -> int:
+        """Return the intrinsic gas of a call with this calldata under Ethereum's rules; 0 under Filecoin's."""
+        if not self._is_ethereum:
+            return 0
+        call = Transaction(DYNAMIC_FEE, None, 0, ZERO_ADDRESS, 0, data, 0, 0, 0)
+        return intrinsic_gas(call, fork_named(self.setting.fork), self.setting.sender)
+
+    def _accounts(self) -> Accounts:
+        """Return the accounts of a message, which reuse the contract data cached by earlier messages."""
+        self._known.trim()
+        block = block_of(self.machine)
+        fork = fork_named(block.fork)
+        return Accounts(
+            self.machine, Journal(), block.filecoin_addresses, self._known, fork.clears_empty, fork.burns_balance
+        )
+
+    def _note_failure(self, accounts: Accounts) -> None:
+        vm = accounts.find(VM_ADDRESS)
+        if vm is not None and accounts.word(vm, FAILED_SLOT):
+            self.cheatcodes.state.has_failed = True
+
+    def _send(
+        self, to: Address, from_: EthAddress, method: MethodNumber, params: bytes, value: int
+    ) -> tuple[CallOutcome, bytes]:
+        self._sent += 1  # robust addresses of created actors derive from the message's sender and nonce
+        message = Message(
+            to, Address.delegated(EAM_NAMESPACE, from_), self._sent, TokenAmount(value), method, params, _FILECOIN_GAS
+        )  # fmt: skip
+        result = self.machine.apply_implicit(message)
+        if result.fatal is not None:
+            raise result.fatal
+        ok, returned = result.exit_code == 0, result.receipt.return_data
+        error = "" if ok else result.message or f"exit code {result.exit_code}"
+        output, reason, gas = unwrap_return(returned), "" if ok else result.reason, result.gas_used
+        return CallOutcome(ok, output, gas, tuple(result.events), error, reason, execution_gas=gas), returned
+
+    @contextmanager
+    def _exempt(self, account: EthAddress) -> Iterator[None]:
+        """Lift the code size limit for the contract created at this address."""
+        tree, settings = self.machine.state_tree, CodeLimit(self.setting.code_limit)
+        actor = tree.lookup_id(Address.delegated(EAM_NAMESPACE, account))
+        exempt = ActorID(self.next_actor) if actor is None else actor
+        self.machine.advance(block=replace(settings, exempt=exempt))
+        try:
+            yield
+        finally:
+            self.machine.advance(block=settings)
+
+    @contextmanager
+    def _exempt_of_block(self, account: EthAddress) -> Iterator[None]:
+        """Lift the code size limit under Ethereum's rules; changes of the block by a constructor persist."""
+        self.machine.advance(block=replace(block_of(self.machine), exempt=account))
+        try:
+            yield
+        finally:
+            self.machine.advance(block=replace(block_of(self.machine), exempt=None))
+
+    def use(self, sender: EthAddress, fork: str) -> None:
+        """Make later calls by a sender and, under Ethereum's rules, in a fork."""
+        if sender != self.setting.sender:
+            self.set_balance(sender, self.setting.balance)
+            self._nonces.setdefault(sender, 1)
+        if self._is_ethereum and fork != self.setting.fork:
+            self.machine.advance(block=replace(block_of(self.machine), fork=fork))
+        self.setting = replace(self.setting, sender=sender, fork=fork)
+
+    def set_nonce(self, account: EthAddress, nonce: int) -> None:
+        """Set the nonce of an existing account."""
+        tree = self.machine.state_tree
+        actor = tree.lookup_id(Address.delegated(EAM_NAMESPACE, account))
+        state = None if actor is None else tree.get_actor(actor)
+        if actor is not None and state is not None:
+            tree.set_actor(actor, replace(state, nonce=nonce))
+
+    # --- accounts -----------------------------------------------------------------------------------------------
+
+    def touch(self, account: EthAddress) -> ActorID:
+        """Return the actor of an address; creates an account without balance if there is none."""
+        tree = self.machine.state_tree
+        address = Address.delegated(EAM_NAMESPACE, account)
+        actor = tree.lookup_id(address)
+        if actor is None:
+            actor = tree.register_address(address)
+        if tree.get_actor(actor) is None:
+            tree.set_actor(actor, ActorState(self.machine.manifest.code("ethaccount"), delegated_address=address))
+        return actor
+
+    def set_balance(self, account: EthAddress, balance: int) -> None:
+        """Set the balance of an account, in attoFIL (wei)."""
+        actor, tree = self.touch(account), self.machine.state_tree
+        state = tree.get_actor(actor)
+        if state is not None:
+            tree.set_actor(actor, state.with_balance(balance))
+
+    def accounts(self, since: int = 0) -> list[EthAddress]:
+        """Return the addresses of accounts and contracts with actor IDs from `since` on, in order of creation."""
+        tree = self.machine.state_tree
+        states = (tree.get_actor(ActorID(actor)) for actor in range(since, tree.init_state().next_id))
+        found = (None if state is None else from_delegated(state.delegated_address) for state in states)
+        return [address for address in found if address is not None]
+
+    def address_of(self, actor: ActorID) -> EthAddress:
+        """Return the Ethereum address of an actor: its delegated address, or the masked ID."""
+        return address_of_actor(self.machine.state_tree, actor)
+
+    def slots(self, since: int = 0) -> Iterator[tuple[int, int]]:
+        """Yield the slots and words of contracts with actor IDs from `since` on."""
+        tree, store, evm = self.machine.state_tree, self.machine.store, self.machine.manifest.code("evm")
+        for actor in range(since, tree.init_state().next_id):
+            state = tree.get_actor(ActorID(actor))
+            if state is not None and state.code == evm:
+                storage = EvmState.decode(store.get(state.head)).storage
+                if storage != EMPTY_KAMT:
+                    yield from Kamt(store, storage).items()
+
+    def nonce(self, account: EthAddress) -> int:
+        """Return the nonce of an account."""
+        state = self.machine.state_tree.get_actor(self.touch(account))
+        return 0 if state is None else state.nonce
+
+    def balance(self, account: EthAddress) -> int:
+        """Return the balance of an account, in attoFIL (wei)."""
+        state = self.machine.state_tree.get_actor(self.touch(account))
+        return 0 if state is None else state.balance
+
+    def contracts(self, since: int = 0) -> list[tuple[EthAddress, bytes]]:
+        """Return the contracts with actor IDs from `since` on, each with its code, in order of creation."""
+        tree, evm = self.machine.state_tree, self.machine.manifest.code("evm")
+        found = []
+        for actor in range(since, tree.init_state().next_id):
+            state = tree.get_actor(ActorID(actor))
+            if state is not None and state.code == evm:
+                contract = EvmState.decode(self.machine.store.get(state.head))
+                address = from_delegated(state.delegated_address)
+                if address is not None:
+                    found.append((address, self.machine.store.get(contract.bytecode)))
+        return found
+
+    @property
+    def gas_limit(self) -> int:
+        """Gas limit of a call, in the rules' gas."""
+        return self.setting.gas_limit if self._is_ethereum else _FILECOIN_GAS
+
+    @property
+    def next_actor(self) -> int:
+        """ID of the next actor to be created."""
+        return self.machine.state_tree.init_state().next_id
+
+    def next_address(self, from_: EthAddress) -> EthAddress:
+        """Return the address of a deployer's next contract."""
+        return create_address(from_, self._nonces.get(from_, 0))
+
+    # --- states -------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> ExecutorSnapshot:
+        """Take a snapshot of the current state, to `restore` any number of times, or to end with `drop`."""
+        mark, written = self.machine.state_tree.begin(), len(self.machine.store.pending)
+        return ExecutorSnapshot(mark, written, self.cheatcodes.snapshot(self.machine), dict(self._nonces))
+
+    def restore(self, snapshot: ExecutorSnapshot) -> None:
+        """Restore a snapshot; later ones become invalid."""
+        self.drop(snapshot)
+        self.machine.state_tree.begin()
+
+    def drop(self, snapshot: ExecutorSnapshot) -> None:
+        """Restore a snapshot for the last time."""
+        self.machine.state_tree.rollback(snapshot.tree)
+        self.machine.store.forget_after(snapshot.written)
+        self.cheatcodes.restore(snapshot.cheatcodes, self.machine)
+        self._nonces = dict(snapshot.nonces)
+
+    def commit_snapshot(self) -> None:
+        """End the latest snapshot, and keep the state."""
+        self.machine.state_tree.commit()
+
+    def settle(self) -> Cid:
+        """Commit the current state as the initial one, and return its root; earlier snapshots become invalid."""
+        tree = self.machine.state_tree
+        tree.commit()
+        root = tree.current_root() if tree.is_exchanged else tree.flush()
+        tree.begin()
+        return root
+
+    def close(self) -> None:
+        """Close the machine and the nodes of forks."""
+        self.machine.close()
+        self.cheatcodes.close()

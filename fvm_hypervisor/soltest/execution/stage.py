@@ -1,0 +1,259 @@
+"""A suite on its executor: deployment of libraries and test contract as in forge, `setUp`, and verdicts on calls."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final
+
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.block import ETHEREUM
+from bridge.filecoin.evm_state import EvmState
+from fvm_hypervisor.soltest.call_outcome import CallOutcome
+from fvm_hypervisor.soltest.cheatcodes.console import writes_logs
+from fvm_hypervisor.soltest.cheatcodes.failures import (
+    MAGIC_ASSUME,
+    MAGIC_SKIP,
+    CheatcodeFailure,
+    is_assertion,
+    revert_text,
+)
+from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER, FAILED_SLOT, VM_ADDRESS
+from fvm_hypervisor.soltest.cheatcodes.used_cheatcodes import (
+    uses_code_cheatcodes,
+    uses_fork_cheatcodes,
+    uses_last_call_gas,
+    uses_mappings,
+)
+from fvm_hypervisor.soltest.cheatcodes.values import decode
+from fvm_hypervisor.soltest.compile.artifact import Artifacts, Bytecode, ContractArtifact
+from fvm_hypervisor.soltest.errors import KnownErrors
+from fvm_hypervisor.soltest.execution.discovery import TestFunction, has_special, special_functions
+from fvm_hypervisor.soltest.execution.executor import LIBRARY_DEPLOYER, TestExecutor
+from fvm_hypervisor.soltest.execution.results import CaseStatus
+from fvm_hypervisor.soltest.set_up_tracer import SetUpTracer
+from hypervisor.errors import InvalidInput
+from hypervisor.messages.address import Address
+from hypervisor.types import EAM_NAMESPACE
+from runtimes.evm import CODE_TOO_LONG
+from store.cid import EMPTY_ARRAY_CID
+from store.keccak import keccak
+from store.trees.kamt import EMPTY_KAMT, Kamt
+
+_CHEATCODES: Final = Address.delegated(EAM_NAMESPACE, VM_ADDRESS)
+
+
+class SetUpFailed(Exception):
+    """Raised if the test contract could not be set up, with the step's name and its outcome."""
+
+    def __init__(self, step: str, outcome: CallOutcome) -> None:
+        super().__init__(step)
+        self.step = step
+        self.outcome = outcome
+
+
+class SuiteStage:
+    """The test contract on its executor. Actors from the ID `first_actor` on belong to the suite."""
+
+    def __init__(self, executor: TestExecutor, artifacts: Artifacts, artifact: ContractArtifact) -> None:
+        self.executor = executor
+        self.artifacts = artifacts
+        self.artifact = artifact
+        self.errors = KnownErrors(artifacts)
+        self.errors.prefer(artifact)
+        if uses_fork_cheatcodes(artifact.creation.object):
+            executor.reserve_actor_ids()
+        self.first_actor = executor.next_actor
+        self.address = EthAddress(bytes(20))
+        self.libraries: dict[tuple[str, str], bytes] = {}
+        self.hashed: dict[int, bytes] = {}
+        """Data hashed by the constructor and by `setUp`, by hash; recorded for symbolic tests only."""
+        self.defers_set_up = False
+        """True if `call_test` calls `setUp` first, because it needs values that a symbolic test creates."""
+        self.constructor_calls_svm = False
+        """True if the constructor of a symbolic suite has called halmos' cheatcodes, which do nothing there."""
+        self._sound = EMPTY_ARRAY_CID
+        """State of the cheatcodes' account in which no test has failed."""
+
+    @property
+    def sender(self) -> EthAddress:
+        """Address that creates and calls the test contract."""
+        return self.executor.setting.sender
+
+    def build(self) -> None:
+        """Deploy libraries and the contract. Raises SetUpFailed, and InvalidInput for a missing library."""
+        executor = self.executor
+        cheats, creation = executor.cheatcodes, self.artifact.creation.object
+        cheats.state.watches_gas = uses_last_call_gas(self.artifact.runtime.object)
+        cheats.state.reads_mappings = uses_mappings(self.artifact.runtime.object)
+        cheats.state.watches_logs = cheats.settings.shows_logs and writes_logs(creation)
+        self._deploy_libraries(self.artifact.creation)
+        if uses_code_cheatcodes(self.artifact.runtime.object):
+            self._deploy_all_libraries()
+        self.address = executor.next_address(self.sender)
+        is_ethereum = executor.setting.rules == ETHEREUM
+        if is_ethereum:
+            executor.set_balance(self.address, executor.setting.balance)
+        made, outcome = executor.deploy(self.artifact.creation.link(self.libraries), self.sender)
+        if made is None:
+            raise SetUpFailed("constructor()", outcome)
+        self.address = made
+        if not is_ethereum:
+            executor.set_balance(made, executor.setting.balance)
+
+    def set_up(self) -> None:
+        """Call `setUp` if the contract has it. Raises SetUpFailed."""
+        if has_special(self.artifact, "setUp"):
+            outcome = self._call_set_up()
+            if not outcome.success or self.has_failed():
+                raise SetUpFailed("setUp()", outcome)
+
+    def _call_set_up(self) -> CallOutcome:
+        """Call `setUp` from forge's default sender, whatever the project's `sender` is."""
+        return self.executor.call(DEFAULT_SENDER, self.address, selector("setUp()"))
+
+    def prepare_symbolic(self) -> None:
+        """Build, and call `setUp`, recording hashed data. Raises SetUpFailed.
+
+        A `setUp` that creates symbolic values is deferred.
+        """
+        machine = self.executor.machine
+        machine.tracer = tracer = SetUpTracer(machine.tracer)
+        try:
+            self.build()
+            self.constructor_calls_svm, tracer.calls_svm = tracer.calls_svm, False
+            built = self.executor.snapshot()
+            try:
+                self.set_up()
+            except SetUpFailed:
+                if not tracer.calls_svm:
+                    raise
+        finally:
+            machine.tracer = None
+        self.hashed = tracer.hashed
+        if tracer.calls_svm:
+            self.executor.restore(built)
+            self.defers_set_up = True
+
+    def call_test(self, data: bytes, commit: bool = True) -> CallOutcome:
+        """Call a test, after a deferred `setUp`; return the outcome of `setUp` if it fails."""
+        if self.defers_set_up:
+            outcome = self._call_set_up()
+            if not outcome.success:
+                return outcome
+        return self.call(data, commit)
+
+    def before_test(self, test: TestFunction) -> bool:
+        """Make the calls that `beforeTestSetup` returns, if the contract has it; return True if all succeeded."""
+        if not special_functions(self.artifact, "beforeTestSetup"):
+            return True
+        here = self.executor.snapshot()
+        outcome = self.call(selector("beforeTestSetup(bytes4)") + selector(test.signature).ljust(32, b"\0"))
+        self.executor.drop(here)
+        try:
+            calls = decode(["bytes[]"], outcome.output)[0] if outcome.success else []
+        except CheatcodeFailure:
+            calls = []
+        return all(self.call(bytes(data)).success for data in calls)
+
+    def call(self, data: bytes, commit: bool = True) -> CallOutcome:
+        """Call the test contract; unless `commit`, the caller must revert the state (`TestExecutor.call`)."""
+        return self.executor.call(self.sender, self.address, data, commit=commit)
+
+    def _deploy_all_libraries(self) -> None:
+        """Deploy the libraries of every contract, for tests that request their code."""
+        for location in self.artifacts.locations:
+            try:
+                self._deploy_libraries(self.artifacts.load(location).creation)
+            except InvalidInput:
+                continue  # discovery reports corrupt artifacts, the cheatcode missing ones
+
+    def _deploy_libraries(self, code: Bytecode) -> None:
+        for key in code.libraries():
+            if key in self.libraries:
+                continue
+            library = self.artifacts.get(*key)
+            self.libraries[key] = bytes(20)  # placeholder for libraries that link each other, as in forge
+            self._deploy_libraries(library.creation)
+            made, outcome = self.executor.deploy(library.creation.link(self.libraries), LIBRARY_DEPLOYER)
+            if made is None:
+                raise SetUpFailed(f"library {key[1]}", outcome)
+            self.libraries[key] = made
+
+    # --- outcomes ---------------------------------------------------------------------------------------------------
+
+    def has_failed(self) -> bool:
+        """Return True if a test has set forge-std's failure slot, even if the state was reverted since."""
+        if self.executor.cheatcodes.state.has_failed:
+            return True
+        machine = self.executor.machine
+        actor = machine.state_tree.lookup_id(_CHEATCODES)
+        state = None if actor is None else machine.state_tree.get_actor(actor)
+        if state is None or state.code != machine.manifest.code("evm") or state.head in (EMPTY_ARRAY_CID, self._sound):
+            return False
+        storage = EvmState.decode(machine.store.get(state.head)).storage
+        if storage != EMPTY_KAMT and Kamt(machine.store, storage).get(FAILED_SLOT) != 0:
+            return True
+        self._sound = state.head
+        return False
+
+    def verdict(self, outcome: CallOutcome, should_fail: bool = False) -> tuple[CaseStatus, str | None]:
+        """Return the status of a test's call, and the reason of a failure."""
+        if self.is_skip(outcome):
+            return CaseStatus.SKIPPED, outcome.output[len(MAGIC_SKIP) :].decode("utf-8", "replace")
+        ok = outcome.success and not self.has_failed()
+        if should_fail:
+            return (CaseStatus.FAILURE, "the test was expected to fail") if ok else (CaseStatus.SUCCESS, None)
+        if ok:
+            return CaseStatus.SUCCESS, None
+        return CaseStatus.FAILURE, None if outcome.success else self.reason(outcome)
+
+    def is_skip(self, outcome: CallOutcome) -> bool:
+        """Return True if the cheatcode, not other code with its revert data, requested to skip the test."""
+        data = self.executor.cheatcodes.skip_data
+        return bool(data) and not outcome.success and outcome.output == data
+
+    def reason(self, outcome: CallOutcome) -> str:
+        """Return why a call failed; for a successful `setUp` that set the failure slot, forge's message."""
+        if outcome.success:
+            return "execution error"
+        if outcome.output:
+            return revert_text(outcome.output, self.errors)
+        if CODE_TOO_LONG in outcome.reason:
+            return f"{outcome.reason} (--code-size-limit sets another one)"
+        return outcome.reason or _fault(outcome.error)
+
+
+_FAULTS: Final = {
+    "gas": "EvmError: OutOfGas",
+    "INVALID_INSTRUCTION": "EvmError: InvalidFEOpcode",
+    "UNDEFINED_INSTRUCTION": "EvmError: NotActivated",
+    "ILLEGAL_MEMORY_ACCESS": "EvmError: InvalidOperandOOG",
+    "STACK_UNDERFLOW": "EvmError: StackUnderflow",
+    "STACK_OVERFLOW": "EvmError: StackOverflow",
+    "BAD_JUMPDEST": "EvmError: InvalidJump",
+    "READ_ONLY": "EvmError: StateChangeDuringStaticCall",
+}
+
+
+def _fault(text: str) -> str:
+    """Return forge's name for a halt without return data, or the machine's message if forge has none."""
+    for part, name in _FAULTS.items():
+        if part in text:
+            return name
+    return "EvmError: Revert" if text in ("", "exit code 33", "contract reverted") else text
+
+
+def is_failed_assertion(outcome: CallOutcome) -> bool:
+    """Return True if a call failed by an assertion, which fails an invariant test with any settings."""
+    return not outcome.success and (is_assertion(outcome.output) or "INVALID_INSTRUCTION" in outcome.error)
+
+
+def is_rejected(outcome: CallOutcome) -> bool:
+    """Return True if an assumption of the test rejected its inputs."""
+    return not outcome.success and outcome.output == MAGIC_ASSUME
+
+
+@cache
+def selector(signature: str) -> bytes:
+    """Return the first four bytes of calldata for a signature."""
+    return bytes(keccak(signature.encode()))[:4]

@@ -1,0 +1,278 @@
+"""Fuzz tests: a test runs with many inputs, each from the state after `setUp`; a failing input is shrunk.
+
+Rules: forge's. Inputs rejected by an assumption do not count as runs, and too many of them fail the test. The seed and
+the test's name determine every input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from random import Random
+from time import monotonic
+from typing import Any, Final
+
+from fvm_hypervisor.soltest.call_outcome import CallOutcome
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
+from fvm_hypervisor.soltest.cheatcodes.values import decode, encode
+from fvm_hypervisor.soltest.corpus_files import CorpusFolder
+from fvm_hypervisor.soltest.dictionary import Dictionary
+from fvm_hypervisor.soltest.execution.discovery import TestFunction
+from fvm_hypervisor.soltest.execution.executor import ExecutorSnapshot
+from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, CounterExample, TestResult
+from fvm_hypervisor.soltest.execution.stage import SuiteStage, is_rejected, selector
+from fvm_hypervisor.soltest.execution.values import Values, simpler, types
+from fvm_hypervisor.soltest.fuzz.corpus import INPUT_MUTATION_SHARE, Corpus, CorpusInput
+from fvm_hypervisor.soltest.fuzz.fixtures import find_fixtures
+from fvm_hypervisor.soltest.fuzz.mutations import mutate_arguments
+from fvm_hypervisor.soltest.fuzz.stored_failures import StoredCall
+from fvm_hypervisor.soltest.project.project import FuzzSettings
+from fvm_hypervisor.soltest.trace.frames import FrameTracer, frames_by_end
+from fvm_hypervisor.soltest.value_text import arguments_text
+
+_MAX_SHRINKS: Final = 5000
+SHRINK_SECONDS: Final = 20.0
+_PROGRESS_SECONDS: Final = 0.5
+
+
+class Deadline:
+    """Timer of a long test: reports progress at the start and then about twice a second, and ends it at the timeout."""
+
+    def __init__(self, timeout: float | None = None) -> None:
+        self._next = monotonic()
+        self._end = None if timeout is None else self._next + timeout
+
+    def is_over(self) -> bool:
+        """Return True if the timeout has passed."""
+        return self._end is not None and monotonic() >= self._end
+
+    def is_progress_due(self) -> bool:
+        """Return True if progress is to be reported. Cheap to call."""
+        time = monotonic()
+        if time < self._next:
+            return False
+        self._next = time + _PROGRESS_SECONDS
+        return True
+
+
+@dataclass(slots=True)
+class FuzzRun:
+    """A running fuzz test. `ready` is the state after `setUp`."""
+
+    stage: SuiteStage
+    test: TestFunction
+    settings: FuzzSettings
+    seed: int
+    ready: ExecutorSnapshot
+    dictionary: Dictionary
+    progress: Callable[[TestResult], None] = lambda _: None
+    stored: bytes | None = None
+    """Calldata of an earlier failure, which is run first."""
+    root: Path = Path()
+    """The project's folder, which contains the corpus."""
+    gases: list[int] = field(default_factory=list)
+    rejects: int = 0
+    last: list[Any] = field(default_factory=list)
+    """Inputs of the latest counted run."""
+    first_stipend: int = 0
+    """Intrinsic gas of the first counted run."""
+    _corpus: Corpus[list[Any]] | None = None
+    _corpus_folder: CorpusFolder | None = None
+    _is_ready: bool = False
+    """True if the current state is known to be that after `setUp`."""
+    _selector: bytes = b""
+    _types: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._selector, self._types = selector(self.test.signature), tuple(types(self.test.entry["inputs"]))
+
+    def run(self) -> TestResult:
+        """Execute runs until all are done or one fails."""
+        name = f"{self.seed}:{self.stage.artifact.file}:{self.stage.artifact.name}:{self.test.signature}"
+        rng = Random(name)  # noqa: S311  # repeatable
+        fixtures = find_fixtures(self.stage)
+        self.stage.executor.restore(self.ready)
+        values = Values(rng, self.dictionary, self.settings.dictionary_weight, fixtures)
+        deadline, stored = Deadline(self.settings.timeout), self._arguments_of(self.stored)
+        if stored is not None and self.settings.runs:
+            ended = self._run_with(stored)
+            if ended is not None:
+                return ended
+        broken = self._begin_corpus(deadline)
+        if broken is not None:
+            return broken
+        corpus, inputs = self._corpus, self.test.entry["inputs"]
+        while len(self.gases) < self.settings.runs and not deadline.is_over():
+            if deadline.is_progress_due():
+                self.progress(self._result(CaseStatus.SUCCESS, None))
+            of = None if corpus is None else corpus.choose(rng)
+            if of is None or corpus is None:
+                ended = self._run_with(values.arguments(inputs))
+            else:
+                ended = self._run_with(mutate_arguments(rng, values, inputs, of.input, corpus.other(rng)), of)
+            if ended is not None:
+                return ended
+        return self._result(CaseStatus.SUCCESS, None)
+
+    def _run_with(self, arguments: list[Any], of: CorpusInput[list[Any]] | None = None) -> TestResult | None:
+        """Execute one run, with inputs that may be mutations `of` the corpus; return the result if it ends the test."""
+        corpus = self._corpus
+        outcome = self._call(arguments) if corpus is None else self._watched(corpus, arguments)
+        if is_rejected(outcome):
+            self.rejects += 1
+            if corpus is not None:
+                corpus.discard_edges()
+            if self.rejects > self.settings.max_test_rejects:
+                return self._result(
+                    CaseStatus.FAILURE,
+                    f"`vm.assume` rejected too many inputs ({self.settings.max_test_rejects} allowed)",
+                )
+            return None
+        if corpus is not None and corpus.reached_new_edges():
+            corpus.add(arguments, of)
+        status, reason = self._verdict(arguments, outcome)
+        if status is CaseStatus.FAILURE:
+            return self._failure(arguments, outcome, reason)
+        if status is CaseStatus.SKIPPED:
+            return self._result(status, reason)
+        if not self.gases:
+            self.first_stipend = self.stage.executor.intrinsic_gas(self.calldata(arguments))
+        self.gases.append(outcome.gas_used)
+        self.last = arguments
+        self.dictionary.add_outcome(outcome)
+        return None
+
+    def _begin_corpus(self, deadline: Deadline) -> TestResult | None:
+        """Run the corpus, which does not count as runs; return a result if one of its inputs fails."""
+        settings, artifact = self.settings, self.stage.artifact
+        if not settings.collects_edges:
+            return None
+        folder = self._corpus_folder = CorpusFolder(self.root, settings, artifact.name, self.test.signature)
+
+        def write(arguments: list[Any]) -> None:
+            folder.write([StoredCall(self.stage.sender, self.stage.address, self.calldata(arguments))])
+
+        corpus = self._corpus = Corpus.of(settings, self.stage.executor, INPUT_MUTATION_SHARE, write)
+        for calls in folder.read():
+            arguments = self._arguments_of(calls[0].calldata) if len(calls) == 1 else None
+            if arguments is None:
+                continue
+            if deadline.is_over():
+                break
+            outcome = self._watched(corpus, arguments)
+            if is_rejected(outcome):
+                corpus.discard_edges()
+                continue
+            if corpus.reached_new_edges():
+                corpus.add(arguments, written=False)
+            status, reason = self._verdict(arguments, outcome)
+            if status is CaseStatus.FAILURE:
+                return self._failure(arguments, outcome, reason)
+        return None
+
+    def _watched(self, corpus: Corpus[list[Any]], arguments: list[Any]) -> CallOutcome:
+        """Execute a run, and record its edges if they may be new."""
+        return corpus.trace(None, lambda: self._call(arguments))
+
+    def _arguments_of(self, data: bytes | None) -> list[Any] | None:
+        """Return the inputs in earlier calldata, or None if there are none or the function is another one."""
+        if data is None or not self._types or data[:4] != self._selector:
+            return None
+        try:
+            return list(decode(self._types, data[4:]))
+        except CheatcodeFailure:
+            return None
+
+    def calldata(self, arguments: list[Any]) -> bytes:
+        """Return the calldata of the test."""
+        return self._selector + encode(self._types, arguments)
+
+    def _call(self, arguments: list[Any]) -> CallOutcome:
+        if not self._is_ready:
+            self.stage.executor.restore(self.ready)
+        self._is_ready = False
+        outcome = self.stage.call(self.calldata(arguments), commit=False)
+        self._is_ready = not outcome.may_change_state
+        return outcome
+
+    def _verdict(self, arguments: list[Any], outcome: CallOutcome) -> tuple[CaseStatus, str | None]:
+        """Return the status of a run, which succeeds if another contract reverted first, unless `fail_on_revert`.
+
+        Rule: forge's.
+        """
+        status, reason = self.stage.verdict(outcome, self.test.should_fail)
+        strict = self.settings.fail_on_revert or self.test.should_fail or outcome.success
+        if status is CaseStatus.FAILURE and not strict and self._others_reverted(arguments):
+            return CaseStatus.SUCCESS, None
+        return status, reason
+
+    def _others_reverted(self, arguments: list[Any]) -> bool:
+        """Return True if the first call that reverted was not of the test contract; repeats the run to trace it."""
+        machine, tracer = self.stage.executor.machine, FrameTracer(self.stage.executor.setting.rules)
+        before, machine.tracer = machine.tracer, tracer
+        try:
+            self._call(arguments)
+        finally:
+            machine.tracer = before
+        first = next((frame for frame in frames_by_end(tracer.roots) if frame.is_reverted_call), None)
+        return first is not None and (first.acts_as or first.address) not in (self.stage.address, VM_ADDRESS)
+
+    def _failure(self, arguments: list[Any], outcome: CallOutcome, reason: str | None) -> TestResult:
+        """Return the failure with the simplest inputs that still fail."""
+        simple, outcome, reason = self._shrink(arguments, outcome, reason)
+        inputs = self.test.entry["inputs"]
+        text, raw = arguments_text(inputs, simple), arguments_text(inputs, simple, raw=True)
+        example = CounterExample(self.calldata(simple), text, raw_arguments=raw)
+        return self._result(CaseStatus.FAILURE, reason, outcome.gas_used, (example,))
+
+    def _shrink(
+        self, arguments: list[Any], outcome: CallOutcome, reason: str | None
+    ) -> tuple[list[Any], CallOutcome, str | None]:
+        entry = {"type": "tuple", "components": self.test.entry["inputs"]}
+
+        def fails(candidate: tuple[Any, ...]) -> tuple[CallOutcome, str | None] | None:
+            tried = self._call(list(candidate))
+            if is_rejected(tried):
+                return None
+            status, why = self._verdict(list(candidate), tried)
+            return (tried, why) if status is CaseStatus.FAILURE else None
+
+        best, last = shrink(lambda value: simpler(entry, value), fails, tuple(arguments), (outcome, reason))
+        return list(best), *last
+
+    def _result(
+        self, status: CaseStatus, reason: str | None, gas: int = 0, example: tuple[CounterExample, ...] = ()
+    ) -> TestResult:
+        return TestResult(
+            self.test.signature, CaseKind.FUZZ, status, reason, gas, tuple(self.gases), len(self.gases),
+            rejects=self.rejects, seed=self.seed, counterexample=example,
+            last_run=(CounterExample(self.calldata(self.last), ""),) if self.gases and not example else (),
+            edges=None if self._corpus is None else self._corpus.figures(), first_stipend=self.first_stipend,
+            notices=() if self._corpus_folder is None else self._corpus_folder.notices,
+        )  # fmt: skip
+
+
+def shrink(better: Callable[[Any], Any], fails: Callable[[Any], Any], value: Any, found: Any) -> tuple[Any, Any]:
+    """Return the simplest value that still fails, with the result of `fails`; tries and time are limited.
+
+    After a simplification the search continues at the same position: candidates that passed before rarely fail now, and
+    are tried again only at the end.
+    """
+    tries, end = 0, monotonic() + SHRINK_SECONDS
+    at, is_whole_round = 0, True
+    while True:
+        for number, candidate in enumerate(islice(better(value), at, None), at):
+            tries += 1
+            if tries > _MAX_SHRINKS or monotonic() > end:
+                return value, found
+            failure = fails(candidate)
+            if failure is not None:
+                value, found, at, is_whole_round = candidate, failure, number, False
+                break
+        else:
+            if is_whole_round:
+                return value, found
+            at, is_whole_round = 0, True

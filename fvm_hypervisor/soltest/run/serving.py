@@ -1,0 +1,177 @@
+"""Main part of a worker process: an executor with the project's settings, on which suites run in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from bridge.filecoin.receipts import Log
+from fvm_hypervisor.soltest.cheatcodes.context import Settings
+from fvm_hypervisor.soltest.cheatcodes.emits import ReadLog
+from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
+from fvm_hypervisor.soltest.compile.artifact import Artifacts
+from fvm_hypervisor.soltest.execution.discovery import Suite
+from fvm_hypervisor.soltest.execution.executor import TestExecutor
+from fvm_hypervisor.soltest.execution.inline import with_project
+from fvm_hypervisor.soltest.execution.job import Job
+from fvm_hypervisor.soltest.execution.results import TestResult
+from fvm_hypervisor.soltest.executor_settings import ExecutorSettings, address_of, fork_of, sender_of
+from fvm_hypervisor.soltest.report.viewer import TestViewer
+from fvm_hypervisor.soltest.run.run_test import SuiteRun
+from fvm_hypervisor.soltest.trace.known_code import KnownCode
+from fvm_hypervisor.soltest.value_text import value_text
+from hypervisor.errors import HypervisorError
+
+if TYPE_CHECKING:
+    from fvm_hypervisor.soltest.coverage_by_test import CoverageByTestCollector
+    from fvm_hypervisor.soltest.report.collecting import CoverageCollector
+    from fvm_hypervisor.soltest.report.gas_tracer import GasCollector
+
+
+class SuiteServer:
+    """Runs suites on one executor."""
+
+    def __init__(self, job: Job, send_event: Callable[[str, Any], None]) -> None:
+        self._job = job
+        self._send_event = send_event
+        self._artifacts = Artifacts(job.project.root, job.locations, job.sources)
+        self._cheatcodes = Cheatcodes(settings_of(job, self._artifacts))
+        self._executor = TestExecutor(executor_settings_of(job), self._cheatcodes)
+        self._viewer = viewer_of(job, self._artifacts)
+        report = job.options.report
+        self._collector = self._collector_of(report) if report and report != "inputs" else None
+
+    def _collector_of(self, report: str) -> CoverageCollector | GasCollector | CoverageByTestCollector:
+        if report == "coverage-by-test":
+            from fvm_hypervisor.soltest.coverage_by_test import CoverageByTestCollector
+
+            return CoverageByTestCollector(KnownCode(self._artifacts))
+        return self._viewer.collector(self._executor.machine, report, self._job.project)
+
+    def run(self, suite: Suite) -> None:
+        """Run a suite, and send events through `send_event`.
+
+        Events: `started` with a name; `progress`, `known` and `test` with a result; `collected`; `done` with the
+        seconds. `progress` has interim results of a test with many runs; `known` results lack the trace for which the
+        test is repeated.
+        """
+        self._executor.machine.stacks.on_one_thread(lambda: self._run(suite))
+
+    def _run(self, suite: Suite) -> None:
+        begin = perf_counter()
+        run = SuiteRun(
+            self._executor, self._artifacts, self._job.project, suite, self._job.seed, self._send_started,
+            self._send_known,
+            None if self._job.options.ends_at_failure else self._viewer, self._collector, self._send_progress,
+            self._job.options.ends_at_failure,
+        )  # fmt: skip
+        for result in run.run():
+            self._send_event("test", result)
+        if self._collector is not None:
+            self._send_event("collected", self._collector.collect())
+        if self._job.options.report == "inputs":
+            self._send_event("collected", frozenset(self._cheatcodes.inputs))
+        self._send_event("done", perf_counter() - begin)
+
+    def close(self) -> None:
+        """Close the executor."""
+        self._executor.close()
+
+    def locate_loop(self, suite: Suite, name: str) -> None:
+        """Send as `place` the stack at which a test loops endlessly; empty if unknown."""
+
+        def found() -> tuple[str, ...]:
+            run = SuiteRun(
+                self._executor, self._artifacts, self._job.project, suite, self._job.seed, viewer=self._viewer
+            )
+            return run.loop_stack(name)
+
+        try:
+            self._send_event("place", self._executor.machine.stacks.on_one_thread(found))
+        except HypervisorError:  # it ended differently than before
+            self._send_event("place", ())
+
+    def _send_known(self, result: TestResult) -> None:
+        self._send_event("known", result)
+
+    def _send_progress(self, result: TestResult) -> None:
+        self._send_event("progress", result)
+
+    def _send_started(self, name: str) -> None:
+        self._send_event("started", name)
+
+
+def viewer_of(job: Job, artifacts: Artifacts) -> TestViewer:
+    """Return the viewer of a job."""
+    options = job.options
+    return TestViewer(
+        artifacts, options.rules, options.verbosity, hides_passed=options.hides_passed,
+        decodes=options.decodes_internal, by_ir=job.project.compiler.via_ir, records=options.records_traces,
+    )  # fmt: skip
+
+
+def settings_of(job: Job, artifacts: Artifacts) -> Settings:
+    """Return the permissions and the environment that the project grants its tests."""
+    project = job.project
+    known = KnownCode(artifacts)
+
+    @cache
+    def structs() -> Mapping[frozenset[str], Sequence[str]]:
+        from fvm_hypervisor.soltest.literals import struct_fields
+
+        return struct_fields(project)
+
+    def event(log: Log) -> ReadLog | None:
+        found = known.events.get((log.topics[0], len(log.topics))) if log.topics else None
+        read = None if found is None else found.read_log(log)
+        if read is None:
+            return None
+        entry, values = read
+        texts = (value_text(item, value) for item, value in zip(entry["inputs"], values, strict=True))
+        return ReadLog(entry["name"], tuple(zip((item["name"] for item in entry["inputs"]), texts, strict=True)))
+
+    settings = Settings(
+        root=project.root,
+        ffi=project.ffi,
+        consent=project.consent,
+        environment=dict(job.environment),
+        seed=job.seed,
+        out=project.out,
+        artifacts=artifacts.search,
+        contracts=known.location,
+        struct_order=lambda names: structs().get(names),
+        layouts=job.layouts,
+        events=event,
+        real_filecoin=job.options.real_filecoin,
+        shows_logs=job.options.shows_logs,
+        rpc_cache=project.rpc_cache,
+        forks_offline=project.forks_offline,
+    )
+    return with_project(settings, project)
+
+
+def executor_settings_of(job: Job) -> ExecutorSettings:
+    """Return the rules and the chain on which the project's tests run."""
+    project = job.project
+    return ExecutorSettings(
+        rules=job.options.rules,
+        network=job.network,
+        evm=job.options.evm,
+        bundle=job.options.bundle,
+        fork=fork_of(project),
+        gas_limit=project.gas_limit,
+        code_limit=project.code_size_limit,
+        number=project.block_number,
+        timestamp=project.timestamp,
+        chain_id=project.chain_id,
+        base_fee=project.base_fee,
+        coinbase=address_of(project.coinbase),
+        sender=sender_of(project),
+        balance=project.initial_balance,
+        fork_url=job.fork_url,
+        fork_number=job.fork_number,
+        precompiles=(*project.precompiles, *job.options.precompiles),
+        records_jumps=any(settings.collects_edges for settings in (project.fuzz, project.invariant)),
+    )

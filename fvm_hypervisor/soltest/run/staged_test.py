@@ -1,0 +1,126 @@
+"""A single test set up in this process, to be called repeatedly: a debugger reruns it to step back.
+
+The changes of a call are reverted before the next one. The caller provides the tracers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from fvm_hypervisor.soltest.call_outcome import CallOutcome
+from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
+from fvm_hypervisor.soltest.compile.artifact import Artifacts
+from fvm_hypervisor.soltest.dictionary import Dictionary
+from fvm_hypervisor.soltest.execution.discovery import Suite, TestFunction
+from fvm_hypervisor.soltest.execution.executor import ExecutorSnapshot, TestExecutor
+from fvm_hypervisor.soltest.execution.inline import configure, inline_settings
+from fvm_hypervisor.soltest.execution.job import Job
+from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus
+from fvm_hypervisor.soltest.execution.stage import SetUpFailed, SuiteStage, selector
+from fvm_hypervisor.soltest.fuzz.fuzz import FuzzRun
+from fvm_hypervisor.soltest.fuzz.stored_failures import load_failing_input
+from fvm_hypervisor.soltest.run.serving import executor_settings_of, settings_of
+from fvm_hypervisor.soltest.table_tests import TableRun
+from hypervisor.errors import InvalidInput
+from hypervisor.exit_codes import ExitCode
+from hypervisor.tracing import MessageEnded, Tracer
+from localnet.rules.parts import rules_named
+from store.cid import Cid
+
+
+@dataclass(frozen=True, slots=True)
+class StagedTest:
+    """A test with its calldata; `ready` is the state after `setUp`, `root` its state root."""
+
+    name: str
+    executor: TestExecutor
+    stage: SuiteStage
+    ready: ExecutorSnapshot
+    root: Cid
+    calldata: bytes
+
+    def call(self, tracer: Tracer) -> CallOutcome:
+        """Call the test from the state after `setUp`. The tracer gets gas in the unit of the rules."""
+        machine = self.executor.machine
+        self.executor.restore(self.ready)
+        machine.tracer = tracer
+        try:
+            return self.stage.call(self.calldata)
+        finally:
+            machine.tracer = None
+
+    def run(self, tracer: Tracer) -> None:
+        """Call the test. The tracer gets gas in milligas."""
+        rules = self.executor.machine.context.rules
+        outcome = self.call(rules_named(rules).calls.adapt_tracer(tracer))
+        exit_code = ExitCode.OK if outcome.success else ExitCode.EVM_CONTRACT_REVERTED
+        tracer.event(MessageEnded(exit_code, outcome.gas_used))
+
+
+@contextmanager
+def staged_test(
+    job: Job, artifacts: Artifacts, suite: Suite, test: TestFunction, *, fails: bool = True
+) -> Iterator[StagedTest]:
+    """Set up a test; a fuzz test gets its failing inputs. Raises InvalidInput.
+
+    Without `fails`, a passing fuzz test gets the inputs of its last run.
+    """
+    name = f"{suite.file}:{suite.contract}.{test.name}"
+    if test.kind is CaseKind.INVARIANT:
+        raise InvalidInput(
+            f"{name} is an invariant test, which fails by a sequence of calls: write a unit test with these calls"
+        )
+    artifact = artifacts.get(suite.file, suite.contract)
+    executor = TestExecutor(executor_settings_of(job), Cheatcodes(settings_of(job, artifacts)))
+    try:
+        stage = SuiteStage(executor, artifacts, artifact)
+        executor.cheatcodes.settings = replace(
+            executor.cheatcodes.settings, errors=stage.errors, seed=job.seed, file=suite.file, contract=suite.contract,
+            first_actor=stage.first_actor, libraries=stage.libraries,
+        )  # fmt: skip
+        comments = _comments(job, suite)
+        configure(executor, job.project, comments, "")
+        try:
+            stage.build()
+            stage.set_up()
+        except SetUpFailed as failed:
+            text = stage.reason(failed.outcome)
+            raise InvalidInput(f"{name} cannot start: {failed.step} of {suite.contract} fails: {text}") from None
+        configure(executor, job.project, comments, test.name)
+        if not stage.before_test(test):
+            raise InvalidInput(f"{name} cannot start: a call that beforeTestSetup of {suite.contract} returns fails")
+        root = executor.settle()
+        ready = executor.snapshot()
+        data = selector(test.signature) if test.kind is CaseKind.UNIT else _inputs(job, stage, test, ready, name, fails)
+        yield StagedTest(name, executor, stage, ready, root, data)
+    finally:
+        executor.close()
+
+
+def _inputs(job: Job, stage: SuiteStage, test: TestFunction, ready: ExecutorSnapshot, name: str, fails: bool) -> bytes:
+    if test.kind is CaseKind.TABLE:
+        table = TableRun(stage, test, ready)
+        found = table.run()
+        if found.counterexample or (not fails and table.last):
+            return found.counterexample[0].calldata if found.counterexample else table.last
+        ends = f"passes with each of its {found.runs} rows" if found.runs else f"does not run: {found.reason}"
+        raise InvalidInput(f"{name} {ends}: there is no call to show")
+    stored = load_failing_input(job.project, stage.artifact.name, test.signature)
+    run = FuzzRun(stage, test, job.project.fuzz, job.seed, ready, Dictionary(), stored=stored, root=job.project.root)
+    result = run.run()
+    if not result.counterexample:
+        if not fails and run.last:
+            return run.calldata(run.last)
+        if result.status is CaseStatus.SUCCESS:
+            raise InvalidInput(f"{name} passes in {result.runs} runs: there is no input to debug it with")
+        ends = "is skipped" if result.status is CaseStatus.SKIPPED else "fails without an input"
+        raise InvalidInput(f"{name} {ends}{f' ({result.reason})' if result.reason else ''}: there is no call to show")
+    return result.counterexample[0].calldata
+
+
+def _comments(job: Job, suite: Suite) -> dict[str, list[str]]:
+    file = job.project.root / suite.file
+    text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+    return inline_settings(text, suite.contract)

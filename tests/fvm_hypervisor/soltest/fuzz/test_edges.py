@@ -1,0 +1,139 @@
+"""Edges that are recorded from jumps only are those of all instructions, and edges of a hand count."""
+
+from collections import Counter
+from typing import Final
+
+import pytest
+
+from bridge.ethereum.addresses import EthAddress
+from bridge.evm_steps import EvmFrame
+from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
+from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
+from fvm_hypervisor.soltest.execution.executor import TestExecutor
+from fvm_hypervisor.soltest.executor_settings import ExecutorSettings
+from fvm_hypervisor.soltest.fuzz import edges
+from fvm_hypervisor.soltest.fuzz.edges import EdgeMap, Edges, EdgeTracer, SkippingEdgeTracer
+from hypervisor import Address
+from hypervisor.tracing import CallEnded, CallStarted
+from hypervisor.types import METHOD_CONSTRUCTOR, ActorID, MethodNumber, TokenAmount
+from runtimes.evm.ethereum import AllocAccount, install_alloc
+
+CALLED: Final = EthAddress(b"\xc0" * 20)
+CODE: Final = EthAddress(b"\xc1" * 20)
+CALLEE: Final = "5f35600657005b60085b60019003806008575000"
+"""Loops if the first word is not zero."""
+CALL: Final = f"60015f5260205f60205f5f73{CALLED.hex()}61fffff150"
+CODES: Final = {
+    "loop": "60055b6001900380600257 00",
+    "jump over data": "600456fe5b00",
+    "jump behind a push": "6006566001505b00",
+    "branch not taken": "5f600a57600160015001005b00",
+    "call": f"{CALL}600456{CALL}",
+    "call in a loop": f"60035b{CALL}6001900380600257{CALL}00",
+    "call of an account without code": "5f5f5f5f5f61beef5af1600f57005b5b5b00",
+    "call without funds": "5f5f5f5f600161beef5af1601057005b5b5b00",
+    "callcode without funds": "5f5f5f5f600161beef5af2600f57005b5b00",
+    "creation without funds": "5f5f6001f0600957005b5b00",
+    "creation at a salted address without funds": "5f5f5f6001f5600a57005b5b00",
+    "call of a precompile": "5f5f5f5f5f60045af1600e57005b5b00",
+    "static call and revert": f"5f5f5f5f73{CALLED.hex()}5afa6021575f5ffd5b5f5ffd",
+    "creation": "646003565b005f526005601b5ff05000",
+    "bad jump": "600356005b",
+    "jump to the end": "6003565b",
+    "out of gas in a loop": "5b5f56",
+    "self destruct": "600456fe5b5fff",
+}
+
+
+def edges_of(evm: str, kind: type[EdgeTracer], code: str) -> Edges:
+    made = TestExecutor(ExecutorSettings(evm=evm), Cheatcodes())
+    codes = {CODE: bytes.fromhex(code), CALLED: bytes.fromhex(CALLEE)}
+    install_alloc(made.machine, {address: AllocAccount(0, 1, data) for address, data in codes.items()})
+    tracer = kind(lambda code, creates: (code, creates))
+    made.machine.tracer = tracer
+    made.call(DEFAULT_SENDER, CODE, b"", gas=120_000)
+    found = tracer.take_edges()
+    made.close()
+    return found
+
+
+@pytest.mark.parametrize("name", CODES)
+def test_edges_of_jumps_are_those_of_all_instructions(name: str) -> None:
+    found = edges_of("fast", SkippingEdgeTracer, CODES[name])
+    assert found == edges_of("py-evm", EdgeTracer, CODES[name])
+    assert found or name == "bad jump"
+
+
+def test_loop_has_the_edges_of_a_hand_count() -> None:
+    # the jump at 10 goes back to 2 four times, and on to 11 once
+    found = edges_of("fast", SkippingEdgeTracer, CODES["loop"])
+    assert {key[1:]: count for key, count in found.items()} == {(10, 2): 4, (10, 11): 1}
+
+
+@pytest.mark.parametrize("opcode", ["56", "57", "f0", "f1", "f2", "f4", "f5", "fa"])
+def test_instruction_after_a_jump_call_or_creation_is_shown(opcode: str) -> None:
+    """The last two of these are skipped: a push with two bytes of data, an addition, and the opcode."""
+    tracer = SkippingEdgeTracer(lambda code, creates: (code, creates))
+    tracer.event(CallStarted(ActorID(1), Address.id(2), MethodNumber(3), TokenAmount(0), b"", 0, False, 0))
+    tracer.event(EvmFrame(CODE, bytes.fromhex(f"61f1f101{opcode}010156")))
+    assert tracer.skip_after(0) == 2
+
+
+# --- by hand ----------------------------------------------------------------------------------------------------------
+
+JUMPS = bytes.fromhex("56") * 8
+
+
+def contract_of(code: bytes, creates: bool) -> str | None:
+    """Return the contract by the last letter; z is unknown."""
+    return None if code[-1:] == b"z" else code[-1:].decode() + "+" * creates
+
+
+def run_of(tracer: EdgeTracer, code: bytes, *counters: int, method: int = 3) -> None:
+    start = CallStarted(ActorID(1), Address.id(2), MethodNumber(method), TokenAmount(0), b"", 0, False, 0)
+    tracer.event(start)
+    tracer.event(EvmFrame(EthAddress(bytes(20)), code))
+    for counter in counters:
+        tracer.visit(counter)
+
+
+def test_edges_are_position_pairs_within_one_code_and_frame() -> None:
+    tracer = EdgeTracer(contract_of)
+    run_of(tracer, JUMPS + b"a", 0, 2)
+    run_of(tracer, JUMPS + b"b", 0, 5, 0, 5)
+    tracer.event(CallEnded(0, b"", 0, 0))
+    tracer.visit(3)
+    tracer.visit(4)
+    tracer.event(CallEnded(0, b"", 0, 0))
+    assert tracer.take_edges() == {(1, 0, 2): 1, (1, 3, 4): 1, (2, 0, 5): 2, (2, 5, 0): 1}
+    assert tracer.take_edges() == {}
+
+
+def test_edges_begin_with_a_jump_that_may_not_be_made() -> None:
+    tracer = EdgeTracer(contract_of)
+    run_of(tracer, bytes.fromhex("5f 5f 57 56 5b 5b") + b"a", 0, 1, 2, 3, 4, 5)
+    assert tracer.take_edges() == {(1, 2, 3): 1, (1, 3, 4): 1}
+
+
+def test_edge_coverage_distinguishes_code_by_contract() -> None:
+    tracer = EdgeTracer(contract_of)
+    for code in (JUMPS + b"1a", JUMPS + b"2a", JUMPS + b"1z", JUMPS + b"2z"):
+        run_of(tracer, code, 0, 1)
+    run_of(tracer, JUMPS + b"a", 0, 1, method=METHOD_CONSTRUCTOR)
+    assert tracer.take_edges() == {(1, 0, 1): 2, (0, 0, 1): 2, (2, 0, 1): 1}
+
+
+def test_edges_beyond_the_most_are_not_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edges, "MAX_EDGES", 2)
+    seen = EdgeMap()
+    assert [seen.add(Counter({(0, 1, place): 1})) for place in range(4)] == [True, True, False, False]
+    assert seen.add(Counter({(0, 1, 1): 2}))  # another class of a known edge
+    assert (len(seen.seen), seen.features) == (2, 3)
+
+
+def test_edge_hit_counts_fall_into_eight_classes() -> None:
+    # the classes of AFL: 1, 2, 3, 4-7, 8-15, 16-31, 32-127, 128 and more
+    seen = EdgeMap()
+    new = [count for count in range(1, 300) if seen.add(Counter({(0, 1, 2): count}))]
+    assert new == [1, 2, 3, 4, 8, 16, 32, 128]
+    assert (len(seen.seen), seen.features) == (1, 8)
