@@ -12,8 +12,7 @@ from time import process_time
 from bench.bench_evm import LOOP
 from bench.rows import Row, seconds
 from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
-from fvm_hypervisor.soltest.execution.executor import TestExecutor
-from fvm_hypervisor.soltest.executor_settings import ExecutorSettings
+from fvm_hypervisor.soltest.execution.executor import ExecutorSettings, TestExecutor
 from fvm_hypervisor.soltest.report.collecting import VisitTracer
 from fvm_hypervisor.soltest.trace.frames import CounterFrameTracer, FrameTracer
 from hypervisor.tracing import Tracer

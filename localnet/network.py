@@ -2,8 +2,6 @@
 
 Transactions, calls and traces of a network's accounts. `Network` creates the object (`localnet.network`).
 
-A local Filecoin network in this process.
-
     with Network() as network:
         counter = network.deploy("Counter.json")
         counter.send("increment")

@@ -1,7 +1,5 @@
 """Settings of a local network, and its opening in memory or in a folder.
 
-Settings of a local network.
-
 Opening of networks: creates the genesis and record of a new folder, or opens a folder by its record.
 """
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 if TYPE_CHECKING:
-    from fvm_hypervisor.soltest.network_visits import NetworkVisits
+    from fvm_hypervisor.soltest.report.collecting import NetworkVisits
     from fvm_hypervisor.soltest.report.coverage import FileCoverage
     from fvm_hypervisor.soltest.run.session import SuiteSession
 
@@ -50,7 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if not (config.getoption("hypervisor_sol_coverage") or config.getoption("hypervisor_sol_coverage_file")):
         return
-    from fvm_hypervisor.soltest.network_visits import NetworkVisits
+    from fvm_hypervisor.soltest.report.collecting import NetworkVisits
 
     config.stash[_VISITS] = NetworkVisits()
     if not hasattr(config, "workerinput"):

@@ -1,4 +1,9 @@
-"""Text of Solidity values in forge's format: labelled addresses, numbers with their magnitude, structs."""
+"""Text of Solidity values in forge's format, and tables of text.
+
+Text of Solidity values in forge's format: labelled addresses, numbers with their magnitude, structs.
+
+Text tables with lines between rows, as in forge's reports.
+"""
 
 from __future__ import annotations
 
@@ -95,3 +100,22 @@ def _struct(entry: Mapping[str, Any]) -> str:
     """Return the name of a struct, without that of its contract."""
     internal = str(entry.get("internalType", ""))
     return internal.removeprefix("struct ").rpartition(".")[2].partition("[")[0] if internal else ""
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: bool = False) -> list[str]:
+    """Return the lines of a table; after the first column, numbers are right-aligned unless `left`."""
+    widths = [max(len(row[index]) for row in (head, *rows)) for index in range(len(head))]
+    line = "|" + "+".join("-" * (width + 2) for width in widths) + "|"
+    lines = ["╭" + line[1:-1] + "╮", _row(head, widths, left), "+" + "=" * (len(line) - 2) + "+"]
+    for index, row in enumerate(rows):
+        lines += [line] if index else []
+        lines.append(_row(row, widths, left))
+    return [*lines, "╰" + line[1:-1] + "╯"]
+
+
+def _row(cells: Sequence[str], widths: Sequence[int], left: bool) -> str:
+    padded = (
+        cell.rjust(width) if cell[:1].isdigit() and index and "%" not in cell and not left else cell.ljust(width)
+        for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    )
+    return f"| {' | '.join(padded)} |"

@@ -19,9 +19,9 @@ import orjson
 
 from fvm_hypervisor.soltest.compile.artifact import ContractArtifact
 from fvm_hypervisor.soltest.compile.compiler import CompileError, CompilerRun, RunLimits, Solc
+from fvm_hypervisor.soltest.compile.releases import known_releases
 from fvm_hypervisor.soltest.compile.solc import SolcChoice
 from fvm_hypervisor.soltest.project.project import Project
-from fvm_hypervisor.soltest.solc_packages import known_releases
 from fvm_hypervisor.verification.creation_code import HASH
 from hypervisor.errors import HypervisorError, InvalidInput
 

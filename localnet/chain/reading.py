@@ -2,8 +2,6 @@
 
 Tips of a block's messages above its base fee, and the suggestion derived from them, in attoFIL per gas.
 
-Read access to a network: parameters, blocks and receipts.
-
 `BlockProduction` also builds blocks. `NetworkView` reads a network on another thread (`localnet.chain.view`).
 """
 

@@ -1,7 +1,5 @@
 """Contract interfaces by name, and their storage with the chain.
 
-A contract's interface by the contract's name.
-
 Contract interfaces stored with the chain, so that a restarted node still has the registered names.
 """
 

@@ -7,8 +7,6 @@ ABI values as typed Python: structs are dataclasses, addresses are 20 bytes, lis
 
 Source: the JSON section of the Solidity ABI specification, and solc's `internalType`, which names structs.
 
-Base classes of the typed contract wrappers that `hypervisor bindings` writes.
-
     vault = Vault.deploy(network, most=100)
     receipt = vault.put(5).send(value=5)
     assert vault.events(receipt, Stored) == [Stored(who=network.accounts[0].address, amount=5)]

@@ -4,8 +4,6 @@ Validation of transactions from Ethereum nodes: a malformed one raises KeyError,
 
 Shape: eth_getTransactionByHash in ethereum/execution-apis.
 
-Blocks, transactions, receipts and logs of an Ethereum node up to a block, as JSON objects.
-
 Objects are returned as the node sent them, including fields of its own network. Block and transaction hashes are
 checked. Source of the shapes: ethereum/execution-apis.
 """

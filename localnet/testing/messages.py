@@ -2,8 +2,6 @@
 
 Failures that a test expects: reverts by their reason, other failures by their exit code.
 
-Messages to native actors in tests: any sender, and the expected calls of the message.
-
     vm = MessageTester(network)
     owner, other = vm.accounts(2)
     jar = vm.create(code, {"owner": owner})

@@ -18,8 +18,8 @@ _PAUSE: Final = 1.0
 
 def write_in_two_steps() -> None:
     """Plant the defect that a file of a project is written in place, in two steps."""
-    from fvm_hypervisor.soltest import project_files
     from fvm_hypervisor.soltest.fuzz import stored_failures
+    from fvm_hypervisor.soltest.project import consent
     from fvm_hypervisor.soltest.scripts import record
 
     def write(_: Path, file: Path, content: bytes) -> None:
@@ -29,7 +29,7 @@ def write_in_two_steps() -> None:
             time.sleep(_PAUSE)
             opened.write(content[len(content) // 2 :])
 
-    for module in (project_files, stored_failures, record):
+    for module in (consent, stored_failures, record):
         replace_attribute(module, "write_inside", write)
 
 

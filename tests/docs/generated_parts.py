@@ -28,10 +28,9 @@ from typer.testing import CliRunner
 from fvm_hypervisor.cli import node as node_command
 from fvm_hypervisor.cli.foundry.settings import ALIASES, UNSUPPORTED
 from fvm_hypervisor.cli.main import app
-from fvm_hypervisor.soltest.cheatcodes.signatures import MISSING
-from fvm_hypervisor.soltest.cheatcodes.table import Cheatcode, table
-from fvm_hypervisor.soltest.foundry_keys import NOT_READ
+from fvm_hypervisor.soltest.cheatcodes.table import MISSING, Cheatcode, table
 from fvm_hypervisor.soltest.project.project import load_project
+from fvm_hypervisor.soltest.project.settings import NOT_READ
 from hypervisor.errors import InvalidInput
 from tests.docs import json_rpc_page
 from tests.docs.forge_names import recorded

@@ -26,7 +26,7 @@ import hypervisor
 import localnet
 from bridge.filecoin.parameters import method_number
 from fvm_hypervisor.cli.foundry.settings import ALIASES, UNSUPPORTED
-from fvm_hypervisor.soltest.foundry_keys import NOT_READ
+from fvm_hypervisor.soltest.project.settings import NOT_READ
 from localnet.rpc.method_table import method_table
 from localnet.rpc.methods import OptionalReader
 from localnet.rpc.refused import REASONS

@@ -24,8 +24,7 @@ from typing import Any
 import pytest
 
 from bridge.bindings import init, multisig
-from fvm_hypervisor.soltest.cheatcodes.signatures import MISSING, name_of
-from fvm_hypervisor.soltest.cheatcodes.table import selector, table
+from fvm_hypervisor.soltest.cheatcodes.table import MISSING, name_of, selector, table
 from hypervisor import Address
 from hypervisor.builtin_actors import build
 from hypervisor.machine.precompile_registration import ENTRY_POINT_GROUP
@@ -139,7 +138,7 @@ def problems(signatures: set[str]) -> list[str]:
     ]
     return more + [
         f"the selector 0x{lacking.hex()} of forge has no cheatcode: add it, or list its signature in MISSING "
-        "(fvm_hypervisor/soltest/cheatcodes/signatures.py)"
+        "(fvm_hypervisor/soltest/cheatcodes/table.py)"
         for lacking in sorted(FORGE - found.keys())
     ]
 

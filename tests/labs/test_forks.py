@@ -24,9 +24,8 @@ from fvm_hypervisor.laboratory.profiles.accounts import VARIANTS
 from fvm_hypervisor.laboratory.profiles.outbox import OUTBOX, POST, POST_SELECTOR, entries, post_params
 from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
-from fvm_hypervisor.soltest.execution.executor import TestExecutor
+from fvm_hypervisor.soltest.execution.executor import ExecutorSettings, TestExecutor
 from fvm_hypervisor.soltest.execution.job import Options
-from fvm_hypervisor.soltest.executor_settings import ExecutorSettings
 from fvm_hypervisor.soltest.scripts.plan import _machine
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import FILECOIN

@@ -28,9 +28,9 @@ from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
 from fvm_hypervisor.soltest.execution.job import Options
 from fvm_hypervisor.soltest.execution.results import CaseStatus
 from fvm_hypervisor.soltest.project.project import load_project
+from fvm_hypervisor.soltest.project.test_settings import SymbolicSettings
 from fvm_hypervisor.soltest.run.serving import SuiteServer
 from fvm_hypervisor.soltest.run.session import SuiteSession
-from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
 from tests.soltests.folder import SuitesMissing
 from tests.soltests.runners import SOLC, Chosen
 from tests.soltests.stage import INSTALLED, PROJECT, PublicSuite, stage_suite

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fvm_hypervisor.soltest.cheatcodes.signatures import MISSING
-from fvm_hypervisor.soltest.cheatcodes.table import selector, table
+from fvm_hypervisor.soltest.cheatcodes.table import MISSING, selector, table
 from tests.docs.test_page_examples import FORGE
 from tests.fvm_hypervisor.soltest.cheatcodes.vm_interface import signatures
 from tests.localnet.traces.test_trace_report import SIGNATURES

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
     from fvm_hypervisor.soltest.execution.job import Options
     from fvm_hypervisor.soltest.project.project import Project
+    from fvm_hypervisor.soltest.project.test_settings import SymbolicSettings
     from fvm_hypervisor.soltest.run.session import SuiteSession
     from fvm_hypervisor.soltest.run.staged_test import StagedTest
-    from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
 
 _META: Final = "mutation"
 _PANEL: Final = "Mutation tests"
@@ -162,7 +162,7 @@ _MAX_LENGTH = 1024
 
 def symbolic_settings(fuzz: bool, lengths: tuple[str, str], loop: int, paths: int, seconds: float) -> SymbolicSettings:
     """Return the bounds of symbolic tests from the values of their options."""
-    from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
+    from fvm_hypervisor.soltest.project.test_settings import SymbolicSettings
 
     arrays, texts = lengths
     return SymbolicSettings(
@@ -259,8 +259,8 @@ def serve_test(prepare: Callable[[], SuiteSession]) -> None:
 
 def draw_test(session: SuiteSession, flame: Flame) -> Path:
     """Write the flame graph of a prepared session's only test and return its path. Raises InvalidInput."""
-    from fvm_hypervisor.soltest.gas_flames import write_flame
     from fvm_hypervisor.soltest.run.serving import viewer_of
+    from fvm_hypervisor.soltest.run.staged_test import write_flame
 
     (suite,) = session.suites
     (test,) = suite.tests

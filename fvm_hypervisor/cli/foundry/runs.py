@@ -18,14 +18,14 @@ from fvm_hypervisor.cli.options import running_line
 from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
 from fvm_hypervisor.soltest.execution.job import Options
 from fvm_hypervisor.soltest.execution.results import CaseStatus, SuiteResult
-from fvm_hypervisor.soltest.json_report import json_report
 from fvm_hypervisor.soltest.project.project import Project
 from fvm_hypervisor.soltest.report import report
+from fvm_hypervisor.soltest.report.report import json_report
 from fvm_hypervisor.soltest.run.session import SuiteSession
 from hypervisor.errors import HypervisorError, InvalidInput
 
 if TYPE_CHECKING:
-    from fvm_hypervisor.soltest.resident_compiler import ResidentCompiler
+    from fvm_hypervisor.soltest.compile.compiler import ResidentCompiler
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class SuiteRuns:
             if self.options.report != "gas":  # as in forge, print only the report
                 typer.echo(_json(json_report(suites, self.options.verbosity)))
         elif reports.form == "junit":
-            from fvm_hypervisor.soltest.junit import junit
+            from fvm_hypervisor.soltest.report.report import junit
 
             typer.echo(junit(suites, seconds, self.options.verbosity))
         elif not suites and reports.form == "text":
@@ -162,7 +162,7 @@ class SuiteRuns:
         Filecoin's gas is not compared.
         """
         from bridge.ethereum.block import ETHEREUM
-        from fvm_hypervisor.soltest.gas_snapshots import differences, measurements, write
+        from fvm_hypervisor.soltest.report.gas import differences, measurements, write
 
         project = self.project
         if self.options.rules != ETHEREUM:
@@ -202,23 +202,23 @@ class SuiteRuns:
         return not lines
 
     def _print_gas(self, suites: list[SuiteResult]) -> None:
-        from fvm_hypervisor.soltest import gas_report
-        from fvm_hypervisor.soltest.collected import merge
+        from fvm_hypervisor.soltest.report import gas
+        from fvm_hypervisor.soltest.report.collecting import merge
 
         by_name = sorted(suites, key=lambda suite: suite.name)
         project = self.project
         for name in sorted(set(project.gas_reports) & set(project.gas_reports_ignore)):
             sys.stderr.write(f"Warning: {name} is listed in both 'gas_reports' and 'gas_reports_ignore'.\n")
-        found = gas_report.report_data(merge(part for suite in by_name for part in suite.collected), project)
+        found = gas.report_data(merge(part for suite in by_name for part in suite.collected), project)
         if self.reports.form == "json":
-            typer.echo(_json(gas_report.gas_json(found)))
+            typer.echo(_json(gas.gas_json(found)))
         elif self.reports.form == "text":
-            typer.echo("\n".join(gas_report.gas_lines(found)))
+            typer.echo("\n".join(gas.gas_lines(found)))
 
     def _print_coverage(self, session: SuiteSession, suites: list[SuiteResult]) -> None:
         """Print the coverage report; with --json, as another JSON object on its own line."""
-        from fvm_hypervisor.soltest.collected import merge
         from fvm_hypervisor.soltest.report import coverage
+        from fvm_hypervisor.soltest.report.collecting import merge
 
         reports, is_json = self.reports, self.reports.form == "json"
         found = merge(part for suite in suites for part in suite.collected)
@@ -232,7 +232,7 @@ class SuiteRuns:
         if "debug" in reports.kinds:
             typer.echo("\n".join(coverage.item_lines(files, session.project.root)))
         if "bytecode" in reports.kinds:
-            from fvm_hypervisor.soltest.bytecode_coverage import write_listings
+            from fvm_hypervisor.soltest.report.coverage import write_listings
 
             write_listings(session.project.root, session.artifacts, found)
         for suite in suites:
@@ -241,7 +241,7 @@ class SuiteRuns:
 
     def compare(self, numbers: list[int]) -> int:
         """Run under each network version, print the differences, and return the exit status."""
-        from fvm_hypervisor.soltest.compare import column, compare_lines, differences
+        from fvm_hypervisor.soltest.report.report import column, compare_lines, differences
 
         session = self._prepare()
         found = {f"nv{number}": list(session.run(number)) for number in numbers}
@@ -259,13 +259,13 @@ class SuiteRuns:
         A changed test file runs its own tests, any other source runs all. With `failed_first`, failed tests run until
         none fails, then all.
         """
-        from fvm_hypervisor.soltest.resident_compiler import ResidentCompiler
+        from fvm_hypervisor.soltest.compile.compiler import ResidentCompiler
 
         with closing(ResidentCompiler()) as self.resident:
             self._watch(load, run_all=run_all, failed_first=failed_first)
 
     def _watch(self, load: Callable[[], Project], *, run_all: bool, failed_first: bool) -> None:
-        from fvm_hypervisor.soltest.watching import file_states, wait_for_change
+        from fvm_hypervisor.soltest.project.sources import file_states, wait_for_change
 
         wanted = self.wanted
         while True:

@@ -521,7 +521,7 @@ def node_url(project: Project, option: str | None) -> str | None:
     """Return the node URL from the command line or the project; None without one. Raises InvalidInput."""
     import os
 
-    from fvm_hypervisor.soltest.forks.endpoints import endpoint_url
+    from fvm_hypervisor.soltest.forks.records import endpoint_url
     from localnet.fork.urls import redacted_url
 
     node = option or project.eth_rpc_url

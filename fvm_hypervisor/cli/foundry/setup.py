@@ -51,9 +51,9 @@ def _add_remapping(folder: Path) -> str | None:
 
     Raises InvalidInput if the project's files cannot be read or written.
     """
+    from fvm_hypervisor.soltest.project.consent import write_inside
     from fvm_hypervisor.soltest.project.project import find_root, load_project
     from fvm_hypervisor.soltest.project.sources import SHIPPED
-    from fvm_hypervisor.soltest.project_files import write_inside
 
     try:
         root = find_root(folder)

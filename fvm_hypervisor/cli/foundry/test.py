@@ -275,11 +275,11 @@ def run_tests(
     from bridge.ethereum.block import ETHEREUM
     from fvm_hypervisor.cli.foundry.modes import check_symbolic, mutation_options_of, run_mutation, symbolic_settings
     from fvm_hypervisor.cli.foundry.runs import Reports, SuiteRuns
-    from fvm_hypervisor.soltest.coverage_settings import coverage_settings
     from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
     from fvm_hypervisor.soltest.execution.job import Options
     from fvm_hypervisor.soltest.fuzz.stored_failures import failed_names
     from fvm_hypervisor.soltest.project.project import find_root, load_project
+    from fvm_hypervisor.soltest.report.coverage import coverage_settings
     from fvm_hypervisor.soltest.report.gas import SEED
     from hypervisor.installation import OFFICIAL_EVM, check_output
 
@@ -416,7 +416,7 @@ def run_tests(
 
 
 def _root(folder: Path) -> Path:
-    from fvm_hypervisor.soltest.project_files import CONFIG_FILE
+    from fvm_hypervisor.soltest.project.consent import CONFIG_FILE
 
     if not (folder / CONFIG_FILE).is_file():
         raise InvalidInput(f"there is no {CONFIG_FILE} in {folder}: --root names the folder of a Foundry project")

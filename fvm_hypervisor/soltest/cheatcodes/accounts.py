@@ -1,19 +1,45 @@
-"""Cheatcodes that change accounts (balance, code, slots, nonce), and labels."""
+"""Cheatcodes that change accounts: balance, code, slots, nonce, labels, delegations.
+
+Cheatcodes that write accounts to a genesis file, and load accounts from one.
+
+Cheatcodes that sign and attach EIP-7702 authorizations.
+
+Cheatcodes that execute signed transactions within a test, and that return block headers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+import json
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
 
-from bridge.ethereum.addresses import EthAddress, checksummed, create_address, unmask_id
-from fvm_hypervisor.soltest.cheatcodes.arbitrary import copy_drawn, fill_slot
+from bridge.ethereum import rlp
+from bridge.ethereum.addresses import EthAddress, checksummed, create_address, from_delegated, unmask_id
+from bridge.ethereum.transactions import (
+    ALL_TYPES,
+    Authorization,
+    SignedTransaction,
+    TransactionError,
+    parse_transaction,
+)
+from bridge.filecoin.parameters import unwrap_return
 from fvm_hypervisor.soltest.cheatcodes.context import Context
-from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, check_size
+from fvm_hypervisor.soltest.cheatcodes.files import allowed_file, read_text, write_bytes
+from fvm_hypervisor.soltest.cheatcodes.fork.fork_states import active_fork, execute_nested
 from fvm_hypervisor.soltest.cheatcodes.fork_access import note_etched
-from fvm_hypervisor.soltest.cheatcodes.ledger import MAX_NONCE
+from fvm_hypervisor.soltest.cheatcodes.fuzzing import copy_drawn, fill_slot
+from fvm_hypervisor.soltest.cheatcodes.ledger import MAX_NONCE, EthereumLedger
+from fvm_hypervisor.soltest.cheatcodes.pranks import NOT_SENT, attach, record_unsent
 from fvm_hypervisor.soltest.cheatcodes.recording import note_write
-from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, Deal
+from fvm_hypervisor.soltest.cheatcodes.signing import account_of
+from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, CREATE2_DEPLOYER, DEFAULT_SENDER, VM_ADDRESS, Deal
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
-from runtimes.evm.ethereum import EthereumCalls, EthereumHost
+from hypervisor.types import ActorID, TokenAmount
+from localnet.errors import NodeError
+from runtimes.evm.ethereum import Application, EthereumCalls, EthereumHost, InvalidTransaction, TransactionResult
+from store.untrusted import parse_json
 
 
 @cheatcode("deal(address,uint256)")
@@ -221,3 +247,249 @@ def _is_precompile(context: Context, account: EthAddress) -> bool:
 
 def _is_filecoin(account: EthAddress) -> bool:
     return (account[0] == 0xFE and not any(account[1:19])) or unmask_id(account) is not None
+
+
+_OWN = (VM_ADDRESS, CONSOLE_ADDRESS, CREATE2_DEPLOYER, DEFAULT_SENDER)
+_OTHERS = "accounts of `setUp` are always included, empty slots never"
+_SLOT_SIZE = 150
+"""Estimated maximum number of characters of a slot."""
+
+
+@cheatcode("dumpState(string)", partial=_OTHERS)
+def _dump(context: Context, path: str) -> None:
+    found, size = {}, 0
+    for account in _accounts(context):
+        ledger = context.ledger
+        code, slots = ledger.code(account), ledger.slots(account)
+        size += 2 * len(code) + _SLOT_SIZE * (1 + len(slots))
+        check_size(size, "the file")
+        nonce, balance = ledger.nonce(account), ledger.balance(account)
+        if nonce or balance or code or slots:
+            found[f"0x{account.hex()}"] = {
+                "nonce": hex(nonce),
+                "balance": hex(balance),
+                "code": f"0x{code.hex()}",
+                "storage": {f"0x{slot:064x}": f"0x{ledger.load(account, slot):064x}" for slot in slots},
+            }
+    write_bytes(context, path, json.dumps(dict(sorted(found.items())), separators=(",", ":")).encode())
+
+
+def _accounts(context: Context) -> Iterator[EthAddress]:
+    """Yield the accounts that were created in the test, except its own contract."""
+    tree = context.calls.tree
+    for actor in range(context.settings.first_actor, tree.init_state().next_id):
+        state = tree.get_actor(ActorID(actor))
+        address = None if state is None else from_delegated(state.delegated_address)
+        if address is not None and address not in _OWN and address != context.test:
+            yield address
+
+
+@cheatcode("loadAllocs(string)")
+def _load_allocs(context: Context, path: str) -> None:
+    if not allowed_file(context, path, "read").is_file():
+        raise CheatcodeFailure(f"allocs file does not exist: {path}")
+    try:
+        genesis = parse_json(read_text(context, path))
+        accounts = genesis.get("alloc", genesis)
+        read = [(_address(name), *_account(account)) for name, account in accounts.items()]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CheatcodeFailure(f'failed to parse json file: "{path}": {error}') from None
+    ledger = context.ledger
+    for address, balance, nonce, code, slots in read:
+        ledger.set_balance(address, balance)
+        if nonce:
+            ledger.set_nonce(address, nonce)
+        if code:
+            ledger.set_code(address, code)
+        for slot, word in slots.items():
+            ledger.store(address, slot, word)
+
+
+def _account(genesis: Mapping[str, Any]) -> tuple[int, int, bytes, dict[int, int]]:
+    """Return balance, nonce, code and slots."""
+    code = bytes.fromhex(str(genesis.get("code") or "").removeprefix("0x"))
+    slots = {_number(slot): _number(word) for slot, word in (genesis.get("storage") or {}).items()}
+    return _number(genesis.get("balance", 0)), _number(genesis.get("nonce") or 0), code, slots
+
+
+def _address(text: str) -> EthAddress:
+    found = bytes.fromhex(text.removeprefix("0x"))
+    if len(found) != 20:
+        raise ValueError(f"'{text}' is not an address")
+    return EthAddress(found)
+
+
+def _number(genesis: str | int) -> int:
+    found = genesis if isinstance(genesis, int) else int(genesis, 0)
+    if not 0 <= found < 1 << 256:
+        raise ValueError(f"{genesis} is not a word of 32 bytes")
+    return found
+
+
+_SIGNED: Final = "(uint8,bytes32,bytes32,uint64,address)"
+Signed = tuple[int, bytes, bytes, int, EthAddress]
+
+
+def _next_nonce(context: Context, authority: EthAddress) -> int:
+    """Return the nonce of an authority's next delegation; a broadcast transaction of its own increments it first."""
+    last = context.state.delegations.get(authority)
+    if last is not None:
+        return last + 1
+    sends = any(prank.broadcast and prank.sender == authority for prank in context.state.pranks.values())
+    return context.ledger.nonce(authority) + sends
+
+
+def _attach(context: Context, authorization: Authorization, name: str) -> None:
+    context.ethereum("account delegations (EIP-7702)")
+    authority, ledger = authorization.signer(), context.ledger
+    if authority is None:
+        raise CheatcodeFailure("signature error")
+    expected = _next_nonce(context, authority)
+    if expected != authorization.nonce:
+        raise CheatcodeFailure(f"invalid nonce for 0x{authority.hex()}: expected {expected}, got {authorization.nonce}")
+    assert isinstance(ledger, EthereumLedger), "account delegations require Ethereum's rules"
+    ledger.delegate(authority, authorization.address if any(authorization.address) else None)
+    context.state.delegations[authority] = authorization.nonce
+    attach(context, name)
+
+
+def _sign(
+    context: Context,
+    to: EthAddress,
+    key: int,
+    *,
+    nonce: int | None = None,
+    anywhere: bool = False,
+    attach: bool = False,
+) -> Signed:
+    account = account_of(key)
+    number = _next_nonce(context, account.address) if nonce is None else nonce
+    chain = 0 if anywhere else context.machine.context.chain_id
+    signed = account.sign_authorization(to, number, chain)
+    if attach:
+        _attach(context, signed, "signAndAttachDelegation")
+    return signed.y_parity, signed.r.to_bytes(32, "big"), signed.s.to_bytes(32, "big"), number, to
+
+
+@cheatcode("signDelegation(address,uint256)", returns=_SIGNED)
+def _sign_next(context: Context, to: EthAddress, key: int) -> Signed:
+    return _sign(context, to, key)
+
+
+@cheatcode("signDelegation(address,uint256,uint64)", returns=_SIGNED)
+def _sign_nonce(context: Context, to: EthAddress, key: int, nonce: int) -> Signed:
+    return _sign(context, to, key, nonce=nonce)
+
+
+@cheatcode("signDelegation(address,uint256,bool)", returns=_SIGNED)
+def _sign_anywhere(context: Context, to: EthAddress, key: int, anywhere: bool) -> Signed:
+    return _sign(context, to, key, anywhere=anywhere)
+
+
+@cheatcode("signAndAttachDelegation(address,uint256)", returns=_SIGNED, partial=NOT_SENT)
+def _sign_and_attach(context: Context, to: EthAddress, key: int) -> Signed:
+    return _sign(context, to, key, attach=True)
+
+
+@cheatcode("signAndAttachDelegation(address,uint256,uint64)", returns=_SIGNED, partial=NOT_SENT)
+def _sign_and_attach_nonce(context: Context, to: EthAddress, key: int, nonce: int) -> Signed:
+    return _sign(context, to, key, nonce=nonce, attach=True)
+
+
+@cheatcode("signAndAttachDelegation(address,uint256,bool)", returns=_SIGNED, partial=NOT_SENT)
+def _sign_and_attach_anywhere(context: Context, to: EthAddress, key: int, anywhere: bool) -> Signed:
+    return _sign(context, to, key, anywhere=anywhere, attach=True)
+
+
+@cheatcode(f"attachDelegation({_SIGNED})", partial=NOT_SENT)
+def _attach_here(context: Context, signed: Sequence[Any]) -> None:
+    _attach_signed(context, signed, False)
+
+
+@cheatcode(f"attachDelegation({_SIGNED},bool)", partial=NOT_SENT)
+def _attach_signed(context: Context, signed: Sequence[Any], anywhere: bool) -> None:
+    v, r, s, nonce, to = signed
+    chain = 0 if anywhere else context.machine.context.chain_id
+    numbers = int.from_bytes(r, "big"), int.from_bytes(s, "big")
+    _attach(context, Authorization(chain, EthAddress(to), nonce, v, *numbers), "attachDelegation")
+
+
+_TYPES_END: Final = 0x80
+"""Lowest first byte of an RLP item that no transaction type has."""
+
+
+def _parse(raw: bytes) -> SignedTransaction:
+    try:
+        return parse_transaction(raw)
+    except TransactionError:
+        raise CheatcodeFailure(f"failed to decode RLP-encoded transaction: {_reason(raw)}") from None
+
+
+def _reason(raw: bytes) -> str:
+    """Return the reason in forge's words for refusing to decode a transaction."""
+    is_typed = bool(raw) and raw[0] < _TYPES_END
+    if is_typed and raw[0] not in ALL_TYPES[1:]:
+        return "unexpected tx type"
+    content = raw[1:] if is_typed else raw
+    try:
+        found = rlp.decode(content)
+    except rlp.RlpError:
+        return "input too short"
+    if isinstance(found, bytes):
+        return "unexpected string"
+    return "input too short" if is_typed else "Unexpected type flag"
+
+
+@cheatcode("executeTransaction(bytes)", returns="bytes")
+def _execute(context: Context, raw: bytes) -> bytes:
+    """Execute a transaction without fees, as forge does; a failed one reverts with its data."""
+    signed = _parse(raw)
+    context.ethereum("transactions in the middle of a message")
+    before = context.machine.context
+    context.machine.context = replace(before, base_fee=TokenAmount(0))
+    free = replace(signed.transaction, max_fee=0, max_priority_fee=0)
+    try:
+        found = _apply(context, signed, free)
+    except InvalidTransaction as error:
+        raise CheatcodeFailure(f"transaction execution failed: {_invalid(error)}") from None
+    finally:
+        context.machine.context = before
+    if not found.success:
+        raise CheatcodeFailure("", unwrap_return(found.output) or b"")
+    return unwrap_return(found.output)
+
+
+@cheatcode("broadcastRawTransaction(bytes)", partial=NOT_SENT)
+def _broadcast(context: Context, raw: bytes) -> None:
+    """Execute a transaction with its fees, without sending it."""
+    signed = _parse(raw)
+    context.ethereum("transactions in the middle of a message")
+    try:
+        _apply(context, signed, signed.transaction)
+    except InvalidTransaction as error:
+        raise CheatcodeFailure(_invalid(error)) from None
+    record_unsent(context, "broadcastRawTransaction")
+
+
+def _apply(context: Context, signed: SignedTransaction, transaction: Any) -> TransactionResult:
+    sender = signed.sender()
+    return execute_nested(context, lambda: Application(context.machine, transaction, sender).apply())
+
+
+def _invalid(error: InvalidTransaction) -> str:
+    is_foreign = error.refusal.name == "INVALID_CHAINID"
+    return f"transaction validation error: {'invalid chain ID' if is_foreign else error}"
+
+
+@cheatcode("getRawBlockHeader(uint256)", returns="bytes")
+def _header(context: Context, number: int) -> bytes:
+    from localnet.fork.response_values import read_header
+
+    active = active_fork(context)
+    if active is None:
+        raise CheatcodeFailure("no active fork")
+    chain = context.cheats.remotes.chain(context.state.forks.forks[active].url)
+    try:
+        return chain.read(read_header, "eth_getBlockByNumber", hex(number), False)
+    except NodeError as error:
+        raise CheatcodeFailure(f"failed to get block: {error}") from None

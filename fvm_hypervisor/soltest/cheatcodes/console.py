@@ -12,7 +12,7 @@ from typing import Any, Final
 from bridge.abi.abi import ContractInterface
 from bridge.ethereum.addresses import EthAddress, checksummed
 from bridge.filecoin.receipts import Log
-from fvm_hypervisor.soltest.cheatcodes.texts import write_text
+from fvm_hypervisor.soltest.cheatcodes.failures import write_text
 from hypervisor.text import printable
 from localnet.traces.console_log import CONSOLE, MAX_CHARACTERS, MAX_LINES, log_text
 from store.keccak import keccak

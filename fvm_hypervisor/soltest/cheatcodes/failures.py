@@ -1,12 +1,43 @@
-"""Failures of cheatcodes, and revert data as text, with forge's error and wording."""
+"""Failures of cheatcodes as revert data, ABI strings in canonical form, and limits of sizes.
+
+Encoding and decoding of ABI strings in canonical form, without eth_abi.
+
+Loading eth_abi takes a sixth of a second, which most test runs can avoid; it handles the other cases.
+
+Failures of cheatcodes, and revert data as text, with forge's error and wording.
+
+Limits on the input and output of cheatcodes, so that a test cannot exhaust memory.
+
+The memory that a frame can pay for with forge's gas limit (2^30) is below 24 MiB.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from bridge.ethereum.reverts import panic_text
-from fvm_hypervisor.soltest.cheatcodes.texts import read_text, write_text
+
+_WORD: Final = 32
+
+
+def read_text(data: bytes, index: int, count: int) -> bytes | None:
+    """Return the bytes or string at `index` of `count` values with one head word each.
+
+    None if it is truncated or overlaps the head: eth_abi then decides.
+    """
+    start = int.from_bytes(data[index * _WORD : (index + 1) * _WORD], "big")
+    begin = start + _WORD
+    if start < count * _WORD or len(data) < begin:
+        return None
+    end = begin + int.from_bytes(data[start:begin], "big")
+    return data[begin:end] if end <= len(data) else None
+
+
+def write_text(data: bytes) -> bytes:
+    """Return the length of bytes or UTF-8 text, its content, and zeros up to a whole word."""
+    return len(data).to_bytes(_WORD, "big") + data + bytes(-len(data) % _WORD)
+
 
 CHEATCODE_ERROR: Final = bytes.fromhex("eeaa9e6f")
 """Selector of `CheatcodeError(string)`."""
@@ -98,3 +129,40 @@ def _plain(data: bytes) -> str:
     if data.isascii():
         return data.decode()
     return f"custom error 0x{data.hex()}"
+
+
+MAX_BYTES: Final = 16 << 20
+"""Maximum size of decoded arguments and of return data in bytes: a word per value and length, and the texts."""
+MAX_STORED: Final = 256 << 20
+"""Maximum total size in bytes of calldata to cheatcodes that store their input, per test."""
+MAX_TYPE_LENGTH: Final = 1 << 14
+"""Maximum number of characters of a type description, with structs expanded."""
+
+
+def check_size(size: int, what: str = "the return data", limit: int = MAX_BYTES) -> None:
+    """Raise CheatcodeFailure if a size in bytes exceeds the limit."""
+    if size > limit:
+        raise CheatcodeFailure(f"{what} exceeds the limit of {limit} bytes")
+
+
+def check_type(description: str) -> str:
+    """Return a type description. Raises CheatcodeFailure if it is too long."""
+    if len(description) > MAX_TYPE_LENGTH:
+        raise CheatcodeFailure(f"the type is longer than {MAX_TYPE_LENGTH} characters")
+    return description
+
+
+def check_values(values: Any) -> None:
+    """Raise CheatcodeFailure for values whose encoding would exceed the limit."""
+    left, size = [values], 0
+    while left:
+        value = left.pop()
+        size += _WORD
+        if isinstance(value, dict):
+            value = list(value.values())
+        if isinstance(value, bytes | str):
+            size += len(value)
+        elif isinstance(value, list | tuple):
+            check_size(size + _WORD * (len(left) + len(value)))
+            left += value
+        check_size(size)

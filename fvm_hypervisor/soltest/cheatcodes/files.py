@@ -15,8 +15,7 @@ import orjson
 from bridge.abi.abi import selector_of
 from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.context import Context
-from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
-from fvm_hypervisor.soltest.cheatcodes.limits import check_size
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, check_size
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from fvm_hypervisor.soltest.compile.artifact import Bytecode, ContractArtifact
 from fvm_hypervisor.soltest.project.consent import Consent

@@ -1,4 +1,6 @@
-"""Access to cheatcodes on a fork, as in forge.
+"""Undo of fork changes by failed calls. Imports no other module of forks, since every test uses it.
+
+Access to cheatcodes on a fork, as in forge.
 
 Access is denied to the forked network's contracts and granted to the test and the contracts that it creates.
 `allowCheatcodes` grants it to other contracts.
@@ -6,11 +8,25 @@ Access is denied to the forked network's contracts and granted to the test and t
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bridge.ethereum.addresses import EthAddress, checksummed
 from fvm_hypervisor.soltest.cheatcodes.context import Cheats, Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from hypervisor.machine.call_manager import CallManager
 from runtimes.evm.ethereum import delegated_address
+
+
+def undo_reverted(cheats: Cheats, calls: CallManager) -> None:
+    """Revert the block and the fork records to the state tree, after a failed call."""
+    records = cheats.state.forks
+    if not records.changes or cheats.origin is None:
+        return
+    undone = records.undo_after(cheats.origin.last_change)
+    if undone is not None:
+        cheats.machine.context = undone.context
+        cheats.state.block = replace(cheats.state.block, prevrandao=undone.randomness, hashes=undone.hashes)
+        cheats.renew(calls)
 
 
 def is_denied(cheats: Cheats, calls: CallManager, account: EthAddress) -> bool:

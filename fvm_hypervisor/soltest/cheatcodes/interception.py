@@ -10,11 +10,11 @@ from typing import Final
 
 from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes import emits
-from fvm_hypervisor.soltest.cheatcodes.broadcasts import broadcasting, by_deployer
-from fvm_hypervisor.soltest.cheatcodes.diffs import close_access, open_accesses
+from fvm_hypervisor.soltest.cheatcodes.context import CallOperations, InterceptedCall
+from fvm_hypervisor.soltest.cheatcodes.emits import DUMMY_ADDRESS, DUMMY_OUTPUT, check_outcome, voids
 from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME, CheatcodeFailure, failure_data
-from fvm_hypervisor.soltest.cheatcodes.intercepted_call import CallOperations, InterceptedCall
-from fvm_hypervisor.soltest.cheatcodes.reverts import DUMMY_ADDRESS, DUMMY_OUTPUT, check_outcome, voids
+from fvm_hypervisor.soltest.cheatcodes.pranks import broadcasting, by_deployer
+from fvm_hypervisor.soltest.cheatcodes.recording import close_access, open_accesses
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, ExpectedRevert, Mock, State
 from fvm_hypervisor.soltest.cheatcodes.values import encode
 from runtimes.evm import CallKind, SubcallOutcome

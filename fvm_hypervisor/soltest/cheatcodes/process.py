@@ -9,8 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 from fvm_hypervisor.soltest.cheatcodes.context import Context
-from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
-from fvm_hypervisor.soltest.cheatcodes.limits import check_size
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, check_size
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from fvm_hypervisor.soltest.cheatcodes.text.strings import read_value, split_text
 from fvm_hypervisor.soltest.programs import run_program

@@ -13,10 +13,10 @@ from typing import Any, Final
 import orjson
 
 from bridge.ethereum.addresses import EthAddress
-from fvm_hypervisor.soltest.cheatcodes.broadcasts import NOT_SENT, attach
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.files import MAX_FILE_BYTES
+from fvm_hypervisor.soltest.cheatcodes.pranks import NOT_SENT, attach
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 
 _SUMMARY: Final = "(bytes32,uint8,address,uint64,bool)"

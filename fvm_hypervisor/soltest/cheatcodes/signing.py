@@ -1,19 +1,42 @@
-"""Key cheatcodes: addresses, signatures, wallets, and encodings."""
+"""Key cheatcodes: addresses, signatures, wallets, curve points, EIP-712 hashes.
+
+Arithmetic on secp256k1 points: affine (x, y), and projective (x, y, z) for the affine (x/z, y/z).
+
+The point at infinity is (0, 0), and (0, y, 0) with any y but 0. Results are (0, 1, 0) or have z = 1. Source: the
+comments of forge 1.8's interface `Vm`. libsecp256k1 computes the sums and products.
+
+Ed25519 cheatcodes; the signed message is prefixed by a namespace. The library is loaded by their first call.
+
+EIP-712 cheatcodes: hashes of types, structs and typed data.
+
+A type is a definition, `Mail(Person to,string text)Person(string name)`, whose parts may be in any order and contain
+spaces, or the name of one in the file that `forge bind-json` writes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from btclib_secp256k1 import keys
 
 from bridge.ethereum import rlp
 from bridge.ethereum.addresses import EthAddress, checksummed
 from fvm_hypervisor.soltest.cheatcodes.context import Context
-from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, check_type
+from fvm_hypervisor.soltest.cheatcodes.files import read_text
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
+from fvm_hypervisor.soltest.cheatcodes.text import documents
+from fvm_hypervisor.soltest.cheatcodes.values import decode
 from hypervisor.errors import InvalidInput
 from hypervisor.messages.signatures import secp256k1_public_key
 from localnet.accounts import DERIVATION_PATH, HARDENED, Account, derived_key, parse_derivation_path
+from localnet.typed_data import DOMAIN, hash_struct, type_text, typed_data_digest
 from store.keccak import keccak
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -251,3 +274,254 @@ def _from_rlp(_context: Context, data: bytes) -> list[bytes]:
         return [rlp.read_bytes(item) for item in rlp.read_list(rlp.decode(data))]
     except rlp.RlpError as error:
         raise CheatcodeFailure(str(error)) from None
+
+
+_FIELD: Final = 2**256 - 2**32 - 977
+_Affine = tuple[int, int]
+_Projective = tuple[int, int, int]
+_INFINITY: Final = b""
+
+
+@cheatcode("ecAddAffine(uint256,uint256,uint256,uint256)", returns="uint256,uint256")
+def _add_affine(_context: Context, x1: int, y1: int, x2: int, y2: int) -> _Affine:
+    return _affine(_sum(_point(x1, y1, "first point"), _point(x2, y2, "second point")))
+
+
+@cheatcode(f"ecAddProjective({','.join(6 * ['uint256'])})", returns="uint256,uint256,uint256")
+def _add_projective(_context: Context, x1: int, y1: int, z1: int, x2: int, y2: int, z2: int) -> _Projective:
+    first, second = _from_projective(x1, y1, z1, "first point"), _from_projective(x2, y2, z2, "second point")
+    return _projective(_sum(first, second))
+
+
+@cheatcode("ecMulAffine(uint256,uint256,uint256)", returns="uint256,uint256")
+def _mul_affine(_context: Context, x: int, y: int, scalar: int) -> _Affine:
+    return _affine(_product(_point(x, y, "point"), scalar))
+
+
+@cheatcode("ecMulProjective(uint256,uint256,uint256,uint256)", returns="uint256,uint256,uint256")
+def _mul_projective(_context: Context, x: int, y: int, z: int, scalar: int) -> _Projective:
+    return _projective(_product(_from_projective(x, y, z, "point"), scalar))
+
+
+def _point(x: int, y: int, name: str) -> bytes:
+    """Return a point as an uncompressed public key; empty if it is at infinity."""
+    if (x, y) == (0, 0):
+        return _INFINITY
+    point = b"\x04" + x.to_bytes(32, "big") + y.to_bytes(32, "big")
+    if not keys.pubkey_verify(point):
+        raise CheatcodeFailure(f"invalid secp256k1 {name}")
+    return point
+
+
+def _from_projective(x: int, y: int, z: int, name: str) -> bytes:
+    if max(x, y, z) >= _FIELD or (z == 0 and (x != 0 or y == 0)):
+        raise CheatcodeFailure(f"invalid secp256k1 {name}")
+    if z == 0:
+        return _INFINITY
+    inverse = pow(z, -1, _FIELD)
+    return _point(x * inverse % _FIELD, y * inverse % _FIELD, name)
+
+
+def _sum(first: bytes, second: bytes) -> bytes:
+    if not first or not second:
+        return first or second
+    return keys.pubkey_sum([first, second], compressed=False) or _INFINITY
+
+
+def _product(point: bytes, scalar: int) -> bytes:
+    factor = scalar % ORDER
+    return keys.pubkey_tweak_mul(point, factor, compressed=False) if point and factor else _INFINITY
+
+
+def _affine(point: bytes) -> _Affine:
+    return (int.from_bytes(point[1:33], "big"), int.from_bytes(point[33:], "big")) if point else (0, 0)
+
+
+def _projective(point: bytes) -> _Projective:
+    return (*_affine(point), 1) if point else (0, 1, 0)
+
+
+def _private(key: bytes) -> Ed25519PrivateKey:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    return Ed25519PrivateKey.from_private_bytes(key)
+
+
+def _public(key: bytes) -> bytes:
+    return _private(key).public_key().public_bytes_raw()
+
+
+@cheatcode("createEd25519Key(bytes32)", returns="bytes32,bytes32")
+def _create(_context: Context, salt: bytes) -> tuple[bytes, bytes]:
+    return _public(salt), salt
+
+
+@cheatcode("publicKeyEd25519(bytes32)", returns="bytes32")
+def _public_key(_context: Context, key: bytes) -> bytes:
+    return _public(key)
+
+
+@cheatcode("signEd25519(bytes,bytes,bytes32)", returns="bytes")
+def _sign_ed25519(_context: Context, namespace: bytes, message: bytes, key: bytes) -> bytes:
+    return _private(key).sign(namespace + message)
+
+
+@cheatcode("verifyEd25519(bytes,bytes,bytes,bytes32)", returns="bool")
+def _verify(_context: Context, signature: bytes, namespace: bytes, message: bytes, key: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, namespace + message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+_BINDINGS: Final = "utils/JsonBindings.sol"
+_SCHEMA: Final = re.compile(r'string\s+constant\s+schema_(\w+)\s*=\s*"([^"]*)"')
+_COMPONENT: Final = re.compile(r"\s*(\w+)\s*\(([^()]*)\)")
+_MEMBER: Final = re.compile(r"\s*(\w+(?:\[\d*\])*)\s+(\w+)\s*")
+_ATOM: Final = re.compile(r"address|bool|u?int\d*|bytes\d*|string")
+_DOMAIN_MEMBERS: Final = {
+    "name": "string", "version": "string", "chainId": "uint256", "verifyingContract": "address", "salt": "bytes32",
+}  # fmt: skip
+_MAX_DEPTH: Final = 64
+
+Types = dict[str, list[dict[str, str]]]
+
+
+@cheatcode("eip712HashType(string)", returns="bytes32")
+def _hash_type(context: Context, type_: str) -> bytes:
+    return bytes(keccak(_canonical(_definition(context, type_)).encode()))
+
+
+@cheatcode("eip712HashType(string,string)", returns="bytes32")
+def _hash_bound_type(context: Context, path: str, name: str) -> bytes:
+    return bytes(keccak(_canonical(_bound(context, path, name)).encode()))
+
+
+@cheatcode("eip712HashStruct(string,bytes)", returns="bytes32")
+def _hash_struct(context: Context, type_: str, data: bytes) -> bytes:
+    return _hash(_definition(context, type_), data)
+
+
+@cheatcode("eip712HashStruct(string,string,bytes)", returns="bytes32")
+def _hash_bound_struct(context: Context, path: str, name: str, data: bytes) -> bytes:
+    return _hash(_bound(context, path, name), data)
+
+
+@cheatcode("eip712HashTypedData(string)", returns="bytes32")
+def _hash_typed_data(_context: Context, text: str) -> bytes:
+    document = documents.read_json(text)
+    if not isinstance(document, dict):
+        raise CheatcodeFailure("the typed data is not a JSON object")
+    types, domain = document.get("types"), document.get("domain")
+    if isinstance(types, dict) and isinstance(domain, dict):
+        members = [{"name": name, "type": kind} for name, kind in _DOMAIN_MEMBERS.items() if name in domain]
+        document["types"] = {**types, DOMAIN: members}  # forge ignores the declared type
+        if document.get("primaryType") not in document["types"]:
+            raise CheatcodeFailure(f"missing type in type resolution: {document.get('primaryType')}")
+    try:
+        return typed_data_digest(document)
+    except InvalidInput as error:
+        raise CheatcodeFailure(str(error)) from None
+
+
+# --- definitions ----------------------------------------------------------------------------------------------------
+
+
+def _definition(context: Context, type_: str) -> str:
+    return type_ if "(" in type_ else _bound(context, _BINDINGS, type_)
+
+
+def _bound(context: Context, path: str, name: str) -> str:
+    """Return the definition of a name in a file of bindings."""
+    for found, definition in _SCHEMA.findall(read_text(context, path)):
+        if found == name:
+            return str(definition)
+    raise CheatcodeFailure(f"'{name}' not found in '{path}'")
+
+
+def _types(definition: str) -> Types:
+    """Return the structs of a definition."""
+    types: Types = {}
+    at = 0
+    while definition[at:].strip():
+        component = _COMPONENT.match(definition, at)
+        if component is None:
+            raise CheatcodeFailure(f"parser error: {definition[at : at + 40]!r} is not a type with its members")
+        name, inside = component.groups()
+        members = [_MEMBER.fullmatch(part) for part in inside.split(",")] if inside.strip() else []
+        if any(member is None for member in members):
+            raise CheatcodeFailure(f"parser error: the members of {name} are not a list of types and names")
+        types[name] = [{"type": member[1], "name": member[2]} for member in members if member is not None]
+        at = component.end()
+    return types
+
+
+def _primary(types: Types) -> str:
+    """Return the only type that no other uses. Raises CheatcodeFailure for none or several, or a missing type."""
+    used = {_bare(member["type"]) for members in types.values() for member in members}
+    for name in sorted(used):
+        if name not in types and not _ATOM.fullmatch(name):
+            raise CheatcodeFailure(f"missing type in type resolution: {name}")
+    free = sorted(types.keys() - used)
+    if len(free) != 1:
+        raise CheatcodeFailure(
+            f"missing type in type resolution: primary component{': ' if free else ''}{', '.join(free)}"
+        )
+    return free[0]
+
+
+def _bare(kind: str) -> str:
+    return kind.partition("[")[0]
+
+
+def _canonical(definition: str) -> str:
+    """Return the primary type, followed by the types that it uses, by name."""
+    types = _types(definition)
+    return type_text(types, _primary(types))
+
+
+# --- structs ---------------------------------------------------------------------------------------------------------
+
+
+def _hash(definition: str, data: bytes) -> bytes:
+    types = _types(definition)
+    primary = _primary(types)
+    kind = _abi_type(types, primary)
+    try:
+        (value,) = decode([kind], data)
+    except CheatcodeFailure:
+        raise CheatcodeFailure(
+            f"Failed to ABI decode using resolved_sol_type directly for '{primary}': "
+            "ABI decoding failed: buffer overrun while deserializing."
+        ) from None
+    try:
+        return hash_struct(types, primary, _members(types, primary, value))
+    except InvalidInput as error:
+        raise CheatcodeFailure(str(error)) from None
+
+
+def _abi_type(types: Types, kind: str, depth: int = 0) -> str:
+    """Return the ABI type of a definition's type."""
+    if depth > _MAX_DEPTH:
+        raise CheatcodeFailure("the input is nested too deeply")
+    name, bracket, sizes = kind.partition("[")
+    if name in types:
+        name = check_type(f"({','.join(_abi_type(types, member['type'], depth + 1) for member in types[name])})")
+    elif name in ("uint", "int"):
+        name += "256"
+    return name + bracket + sizes
+
+
+def _members(types: Types, kind: str, value: Any) -> Any:
+    """Return a decoded value with structs as mappings by member name."""
+    if kind.endswith("]"):
+        return [_members(types, kind[: kind.rindex("[")], item) for item in value]
+    if kind not in types:
+        return value
+    pairs = zip(types[kind], value, strict=True)
+    found: Mapping[str, Any] = {member["name"]: _members(types, member["type"], item) for member, item in pairs}
+    return found

@@ -1,12 +1,18 @@
-"""Table of cheatcodes by selector.
+"""Table of cheatcodes by selector, and the cheatcodes that a project uses.
 
 A handler is a function of a `Context` and the decoded arguments; its decorators name the signatures that it implements.
 Its result is encoded as the types in `returns`: none, one value, or a tuple of several.
+
+Unsupported cheatcodes of forge, by signature; calling one fails with its name.
+
+A test keeps the list equal to forge's list without the table.
+
+Cheatcodes that a contract's code may call, found by their selectors. Imports no module that defines cheatcodes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -17,38 +23,24 @@ from store.keccak import keccak
 
 MODULES: Final = (
     "accounts",
-    "allocs",
-    "arbitrary",
-    "asserts",
-    "chains",
-    "curve_points",
-    "delegations",
-    "diff_text",
-    "ed25519",
     "environment",
     "expectations",
-    "files",
     "filecoin",
-    "forks",
+    "files",
+    "fork.forks",
+    "fork.rpc",
     "fuzzing",
+    "hooks.storage_hooks",
     "instructions",
-    "json_values",
     "metering",
-    "mocks",
     "pranks",
     "process",
     "recording",
-    "rpc",
     "scripts",
     "signing",
-    "snapshots",
-    "storage_hooks",
-    "storage_slots",
-    "strings",
     "testing",
-    "toml_values",
-    "transactions",
-    "typed",
+    "text.json_values",
+    "text.strings",
 )
 """Modules of this package that define cheatcodes."""
 
@@ -116,3 +108,85 @@ def table() -> dict[bytes, Cheatcode]:
     for module in MODULES:
         import_module(f"fvm_hypervisor.soltest.cheatcodes.{module}")
     return _TABLE
+
+
+_TEMPO: Final = "it is specific to the network Tempo: remove it"
+MISSING: Final[Mapping[str, str]] = {
+    "assumeImplicitApproval(address)": _TEMPO,
+    "expectKeychainAdminVerified(address,bytes32,bytes)": _TEMPO,
+    "expectKeychainVerified(address,bytes32,bytes)": _TEMPO,
+    "expectLogoURIUpdated(address,address,string)": _TEMPO,
+    "expectTip20LogoURIUpdated(address,address,string)": _TEMPO,
+    "isImplicitlyApproved(address)": _TEMPO,
+    "setLogoURI(address,string)": _TEMPO,
+    "setTip20LogoURI(address,string)": _TEMPO,
+    "signKeychain(uint256,address,bytes32)": _TEMPO,
+    "signKeychainAdmin(uint256,address,bytes32)": _TEMPO,
+}
+"""Reason and remedy by signature."""
+
+
+@cache
+def _missing() -> dict[bytes, str]:
+    return {selector(signature): signature for signature in MISSING}
+
+
+def name_of(data: bytes) -> str | None:
+    """Return the name of the cheatcode with a selector, or None."""
+    entry = table().get(data)
+    signature = _missing().get(data) if entry is None else entry.signature
+    return None if signature is None else signature.split("(", 1)[0]
+
+
+_FORKS: Final = tuple(
+    selector(signature).hex()
+    for signature in (
+        *overloads("createFork", ("string",), ("string", "uint256"), ("string", "bytes32")),
+        *overloads("createSelectFork", ("string",), ("string", "uint256"), ("string", "bytes32")),
+        *overloads("rollFork", ("uint256",), ("uint256", "uint256"), ("bytes32",), ("uint256", "bytes32")),
+    )
+)
+_CODE: Final = tuple(
+    selector(signature).hex()
+    for signature in (
+        *overloads("getCode", ("string",)),
+        *overloads("getDeployedCode", ("string",)),
+        *overloads("deployCode", ("string",), ("string", "bytes"), ("string", "uint256"), ("string", "bytes32")),
+        *overloads("deployCode", ("string", "bytes", "uint256"), ("string", "bytes", "bytes32")),
+        *overloads("deployCode", ("string", "uint256", "bytes32"), ("string", "bytes", "uint256", "bytes32")),
+    )
+)
+_LAST_CALL_GAS: Final = tuple(
+    selector(signature).hex()
+    for signature in (
+        *("lastCallGas()", "snapshotGasLastCall(string)", "snapshotGasLastCall(string,string)"),
+        *("lastFrameGas()", "snapshotGasLastFrame(string)", "snapshotGasLastFrame(string,string)"),
+    )
+)
+_MAPPINGS: Final = tuple(
+    selector(signature).hex()
+    for signature in (
+        *("getStateDiff()", "getStateDiffJson()", "getMappingLength(address,bytes32)"),
+        *("getMappingSlotAt(address,bytes32,uint256)", "getMappingKeyAndParentOf(address,bytes32)"),
+    )
+)
+
+
+def uses_fork_cheatcodes(code: str) -> bool:
+    """Return True if code, in hex, contains a cheatcode that may change to another network's state."""
+    return any(found in code for found in _FORKS)
+
+
+def uses_code_cheatcodes(code: str) -> bool:
+    """Return True if code, in hex, contains a cheatcode that returns a contract's code, which may need libraries."""
+    return any(found in code for found in _CODE)
+
+
+def uses_mappings(code: str) -> bool:
+    """Return True if code, in hex, contains a cheatcode that shows the slots of mappings."""
+    return any(found in code for found in _MAPPINGS)
+
+
+def uses_last_call_gas(code: str) -> bool:
+    """Return True if code, in hex, contains a cheatcode that needs the gas of the last call."""
+    return any(found in code for found in _LAST_CALL_GAS)

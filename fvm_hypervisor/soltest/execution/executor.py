@@ -1,16 +1,25 @@
-"""`TestExecutor`: executes the calls of tests on a machine.
+"""`TestExecutor`: deploys test contracts and calls their functions, each from the state after `setUp`.
+
+The outcome of a call that a test runner makes (`executor.TestExecutor.call`).
+
+Environment of tests: rules, network version, fork of Ethereum, engine; block and balance as in forge.
+
+`TestExecutor`: executes the calls of tests on a machine.
 
 Contracts are created and called as by forge's runner, and states can be restored.
 
 Under Ethereum's rules a call is a transaction without checks and fees, with Filecoin's precompiles and actors; under
 Filecoin's it is an implicit message. A snapshot is a mark in the state tree: it takes microseconds, and restoring one
 invalidates later ones.
+
+Concrete runs of a symbolic test's counterexample. This module does not import z3.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
@@ -26,23 +35,28 @@ from bridge.ethereum.block import ETHEREUM, EthereumBlock
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from bridge.filecoin.evm_state import EvmState
 from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, INVOKE_EVM, CreateReturn, invoke_params, unwrap_return
-from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes, CheatcodeSnapshot
-from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, FAILED_SLOT, VM_ADDRESS
-from fvm_hypervisor.soltest.executor_settings import ExecutorSettings
+from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, DEFAULT_SENDER, FAILED_SLOT, VM_ADDRESS, Mock
+from fvm_hypervisor.soltest.compile.releases import VERSION
+from fvm_hypervisor.soltest.execution.results import SVM, CreatedValues
+from fvm_hypervisor.soltest.project.project import Project
+from fvm_hypervisor.soltest.project.test_settings import DEFAULT, evm_version, rules_of
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
 from hypervisor.machine.labs import install_labs
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
+from hypervisor.messages.events import StampedEvent
 from hypervisor.messages.message import Message
+from hypervisor.precompiles import Precompile
 from hypervisor.state.state_tree import ActorState
 from hypervisor.state.undo_map import Journal
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet.contracts.registered_precompiles import offer_precompiles
 from localnet.rules.facts import BLOCK_GAS_LIMIT
+from localnet.state.controls import set_code, set_storage
 from localnet.traces.console_log import CONSOLE
-from runtimes.evm import CodeLimit
+from runtimes.evm import JUMPS_OPTION, CodeLimit
 from runtimes.evm.ethereum import (
     Accounts,
     AllocAccount,
@@ -59,6 +73,84 @@ from store.blocks.memory import MemoryStore
 from store.blocks.overlay import RemoteStore
 from store.cid import Cid
 from store.trees.kamt import EMPTY_KAMT, Kamt
+
+
+@dataclass(frozen=True, slots=True)
+class CallOutcome:
+    """Outcome of a call. `output` is the return or revert data, without CBOR; gas is counted by the rules.
+
+    `error` is the machine's message about the call itself, `reason` the origin of its failure, if Filecoin's rules
+    report it and no contract does.
+    """
+
+    success: bool
+    output: bytes
+    gas_used: int
+    events: tuple[StampedEvent, ...]
+    error: str = ""
+    reason: str = ""
+    touched_words: tuple[int, ...] = ()
+    """Words of slots that a committed call touched, if `TestExecutor.records_slots` is set under Ethereum's rules."""
+    may_change_state: bool = True
+    """False if the call is known to have changed neither the state nor the test's output."""
+    execution_gas: int = 0
+    """Gas before refunds, and without the minimum for the calldata (EIP-7623); 0 if unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorSettings:
+    """Settings of a `TestExecutor`."""
+
+    rules: str = ETHEREUM
+    network: int | None = None
+    evm: str = "py-evm"
+    fork: str = ""
+    bundle: str | None = None
+    gas_limit: int = 1 << 30
+    code_limit: int | None = None
+    number: int = 1
+    timestamp: int = 1
+    chain_id: int = 31337
+    base_fee: int = 0
+    coinbase: EthAddress = ZERO_ADDRESS
+    sender: EthAddress = DEFAULT_SENDER
+    balance: int = (1 << 96) - 1
+    fork_url: str | None = None
+    """Node to fork from."""
+    fork_number: int | None = None
+    """Block number to fork at; None for the latest one."""
+    precompiles: tuple[Precompile | str, ...] = ()
+    """Custom precompiles, and the names of installed ones."""
+    records_jumps: bool = False
+    """True if the engine `fast` records jumps (`JumpCoverage`), which keeps it from compiling hot code."""
+
+    @property
+    def runtime_options(self) -> dict[str, str]:
+        """Options of the machine's runtimes."""
+        return {JUMPS_OPTION: ""} if self.records_jumps else {}
+
+
+def fork_of(project: Project) -> str:
+    """Return the name of the fork whose rules execute a project's tests."""
+    return rules_of(evm_version_of(project))
+
+
+def evm_version_of(project: Project) -> str:
+    """Return the EVM version to compile for and run on; as in forge, never one that the project's solc lacks."""
+    compiler = project.compiler
+    version = compiler.version if compiler.version is not None and VERSION.fullmatch(compiler.version) else None
+    return compiler.evm_version or DEFAULT if version is None else evm_version(compiler.evm_version, version)
+
+
+def sender_of(project: Project) -> EthAddress:
+    """Return the address that deploys and calls test contracts."""
+    return address_of(project.sender)
+
+
+def address_of(text: str) -> EthAddress:
+    """Return an address that `Table.address` has validated."""
+    return EthAddress(bytes.fromhex(text.removeprefix("0x")))
+
 
 LIBRARY_DEPLOYER: Final = EthAddress(bytes.fromhex("1f95d37f27ea0dea9c252fc09d5a6eaa97647353"))
 _FILECOIN_GAS: Final = Gas(10 * BLOCK_GAS_LIMIT)
@@ -124,8 +216,8 @@ class TestExecutor:
 
     def _begin_at(self, url: str, number: int | None) -> None:
         """Begin with the state of a node's network, as fork 0 of every test. Raises NodeError."""
-        from fvm_hypervisor.soltest.forks.environment import block_context
         from fvm_hypervisor.soltest.forks.records import NetworkFork
+        from fvm_hypervisor.soltest.forks.tipsets import block_context
 
         cheats, machine = self.cheatcodes, self.machine
         origin, chain = cheats.require_origin(), cheats.remotes.chain(url)
@@ -142,7 +234,7 @@ class TestExecutor:
 
         Blocks are read on demand. Raises NodeError, InvalidInput.
         """
-        from fvm_hypervisor.soltest.forks.tipset_origin import fork_at
+        from fvm_hypervisor.soltest.forks.origin import fork_at
         from localnet.fork.forking import begin_fork
 
         setting, cheats = self.setting, self.cheatcodes
@@ -167,7 +259,7 @@ class TestExecutor:
         Not needed under Ethereum's rules.
         """
         if not self._is_ethereum:
-            from fvm_hypervisor.soltest.forks.tipset_origin import reserve_actor_ids
+            from fvm_hypervisor.soltest.forks.origin import reserve_actor_ids
 
             self.cheatcodes.state.uses_fork_cheatcodes = True
             reserve_actor_ids(self.machine, (self.setting.sender, LIBRARY_DEPLOYER, VM_ADDRESS, CREATE2_DEPLOYER))
@@ -492,3 +584,18 @@ class TestExecutor:
         """Close the machine and the nodes of forks."""
         self.machine.close()
         self.cheatcodes.close()
+
+
+def set_created_values(executor: TestExecutor, values: CreatedValues) -> None:
+    """Give a machine the values that a test has created: answers as mocked calls, and words of symbolic storage."""
+    words: dict[EthAddress, dict[int, int]] = {}
+    for address, slot, word in values.storage:
+        words.setdefault(address, {})[slot] = word
+    for address, slots in words.items():
+        with suppress(InvalidInput):  # an account without code, which has no storage to read
+            set_storage(executor.machine, Address.delegated(EAM_NAMESPACE, address), slots)
+    if values.answers:
+        set_code(executor.machine, Address.delegated(EAM_NAMESPACE, SVM), b"\0")
+        executor.cheatcodes.state.mocks[SVM] = [
+            Mock(calldata, None, deque(answers), reverts=False) for calldata, answers in values.by_calldata().items()
+        ]

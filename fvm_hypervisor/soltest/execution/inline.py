@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from fvm_hypervisor.soltest.cheatcodes.context import Permission, Settings
-from fvm_hypervisor.soltest.execution.executor import TestExecutor
+from fvm_hypervisor.soltest.execution.executor import TestExecutor, evm_version_of, fork_of, sender_of
 from fvm_hypervisor.soltest.execution.job import check_isolation
-from fvm_hypervisor.soltest.executor_settings import evm_version_of, fork_of, sender_of
-from fvm_hypervisor.soltest.foundry_keys import is_known
-from fvm_hypervisor.soltest.foundry_profiles import DEFAULT as DEFAULT_PROFILE
 from fvm_hypervisor.soltest.project.project import Project, check_project
-from fvm_hypervisor.soltest.toml_table import Table
+from fvm_hypervisor.soltest.project.settings import DEFAULT as DEFAULT_PROFILE
+from fvm_hypervisor.soltest.project.settings import Table, is_known
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import parse_toml
 

@@ -1,15 +1,113 @@
-"""Test results: plain data that is sent between processes."""
+"""Results of tests and suites, and the values and block delays that they report.
+
+Values that a symbolic test creates with halmos' cheatcodes (`svm`). This module does not import z3.
+
+Delays between the calls of an invariant test's sequence: `max_time_delay` and `max_block_delay`.
+
+Rules: forge's. Time and blocks pass before a call, also before one that reverts. If a call is removed from a failing
+sequence, its delay is added to that of the next one.
+
+Test results: plain data that is sent between processes.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from random import Random
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.filecoin.receipts import Log
-from fvm_hypervisor.soltest.block_delays import NO_DELAY, BlockDelay
-from fvm_hypervisor.soltest.created_values import CreatedValues
+from hypervisor.types import ChainEpoch
+
+if TYPE_CHECKING:
+    from hypervisor.machine.machine import Hypervisor
+
+SVM: Final = EthAddress(bytes.fromhex("f3993a62377bcd56ae39d773740a5390411e8bc9"))
+"""Address of halmos' cheatcodes."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedValues:
+    """Values of a counterexample: return data of `svm` by calldata, in order; words of symbolic storage by slot."""
+
+    answers: tuple[tuple[bytes, bytes], ...] = ()
+    storage: tuple[tuple[EthAddress, int, int], ...] = ()
+    text: str = ""
+    """The values as `svm=[createUint256("amount")=5] storage=[0x1234…[0x0]=0x7]`; empty without values."""
+    in_set_up: bool = False
+    """True if `setUp` creates values, so that they are needed before it."""
+
+    def by_calldata(self) -> dict[bytes, list[bytes]]:
+        """Return the answers to each calldata, in order."""
+        found: dict[bytes, list[bytes]] = {}
+        for calldata, answer in self.answers:
+            found.setdefault(calldata, []).append(answer)
+        return found
+
+
+_MAX: Final = (1 << 64) - 1
+"""Maximum delay in a file, and maximum timestamp and block number that delays lead to."""
+_HEX: Final = re.compile("0x[0-9a-fA-F]{1,16}")
+
+
+class BlockDelay(NamedTuple):
+    """Seconds and blocks that pass before a call."""
+
+    seconds: int = 0
+    blocks: int = 0
+
+    def plus(self, others: Sequence[BlockDelay]) -> BlockDelay:
+        """Return the sum of this delay and others, with each part at most 2^64 - 1, the maximum in a file."""
+        return BlockDelay(*(min(sum(parts), _MAX) for parts in zip(self, *others, strict=True)))
+
+    def forge_json(self) -> dict[str, str | None]:
+        """Return the delay in forge's format; parts that are 0 are null."""
+        return {name: hex(value) if value else None for name, value in zip(_NAMES, self, strict=True)}
+
+    def text(self) -> str:
+        """Return ` warp=5 roll=2`, without parts that are 0."""
+        return "".join(f" {name}={value}" for name, value in zip(_NAMES, self, strict=True) if value)
+
+
+_NAMES: Final = ("warp", "roll")
+NO_DELAY: Final = BlockDelay()
+
+
+def random_delay(rng: Random, max_seconds: int, max_blocks: int) -> BlockDelay:
+    """Return a random delay, with each part less than its maximum; 0 for a maximum of 0."""
+    if not max_seconds and not max_blocks:
+        return NO_DELAY
+    return BlockDelay(*(rng.randrange(top) if top else 0 for top in (max_seconds, max_blocks)))
+
+
+def read_delay(row: Mapping[str, Any]) -> BlockDelay | None:
+    """Return the delay of a call in forge's format, or None if it is not valid."""
+    found = []
+    for name in _NAMES:
+        text = row.get(name)
+        if text is None:
+            text = "0x0"
+        if not isinstance(text, str) or not _HEX.fullmatch(text):
+            return None
+        found.append(int(text, 16))
+    return BlockDelay(*found)
+
+
+def apply_delay(machine: Hypervisor, delay: BlockDelay) -> None:
+    """Increase the block's timestamp and number by a delay, which does not lead beyond 2^64 - 1."""
+    if delay != NO_DELAY:
+        now = machine.context
+        machine.advance(
+            timestamp=_delayed(now.timestamp, delay.seconds), epoch=ChainEpoch(_delayed(now.epoch, delay.blocks))
+        )
+
+
+def _delayed(value: int, delay: int) -> int:
+    return max(value, min(value + delay, _MAX))
 
 
 class CaseStatus(Enum):

@@ -1,14 +1,22 @@
-"""A suite on its executor: deployment of libraries and test contract as in forge, `setUp`, and verdicts on calls."""
+"""A test contract that is deployed and set up, and the outcomes of its calls.
+
+Tracer of a symbolic test's constructor and `setUp`: hashed data, and calls of halmos' cheatcodes.
+
+Decoding of custom errors that the project's contracts declare.
+
+A suite on its executor: deployment of libraries and test contract as in forge, `setUp`, and verdicts on calls.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.block import ETHEREUM
+from bridge.evm_steps import EvmStep
 from bridge.filecoin.evm_state import EvmState
-from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.cheatcodes.console import writes_logs
 from fvm_hypervisor.soltest.cheatcodes.failures import (
     MAGIC_ASSUME,
@@ -18,7 +26,7 @@ from fvm_hypervisor.soltest.cheatcodes.failures import (
     revert_text,
 )
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER, FAILED_SLOT, VM_ADDRESS
-from fvm_hypervisor.soltest.cheatcodes.used_cheatcodes import (
+from fvm_hypervisor.soltest.cheatcodes.table import (
     uses_code_cheatcodes,
     uses_fork_cheatcodes,
     uses_last_call_gas,
@@ -26,18 +34,104 @@ from fvm_hypervisor.soltest.cheatcodes.used_cheatcodes import (
 )
 from fvm_hypervisor.soltest.cheatcodes.values import decode
 from fvm_hypervisor.soltest.compile.artifact import Artifacts, Bytecode, ContractArtifact
-from fvm_hypervisor.soltest.errors import KnownErrors
-from fvm_hypervisor.soltest.execution.discovery import TestFunction, has_special, special_functions
-from fvm_hypervisor.soltest.execution.executor import LIBRARY_DEPLOYER, TestExecutor
-from fvm_hypervisor.soltest.execution.results import CaseStatus
-from fvm_hypervisor.soltest.set_up_tracer import SetUpTracer
+from fvm_hypervisor.soltest.execution.discovery import TestFunction, has_special, signature, special_functions
+from fvm_hypervisor.soltest.execution.executor import LIBRARY_DEPLOYER, CallOutcome, TestExecutor
+from fvm_hypervisor.soltest.execution.results import SVM, CaseStatus
+from fvm_hypervisor.soltest.execution.values import types
+from fvm_hypervisor.soltest.value_text import arguments_text
 from hypervisor.errors import InvalidInput
 from hypervisor.messages.address import Address
+from hypervisor.tracing import RuntimeEvent, StepTracer, TraceEvent, Tracer
 from hypervisor.types import EAM_NAMESPACE
 from runtimes.evm import CODE_TOO_LONG
 from store.cid import EMPTY_ARRAY_CID
 from store.keccak import keccak
 from store.trees.kamt import EMPTY_KAMT, Kamt
+
+MAX_HASHES: Final = 1024
+"""Maximum number of hashes that are recorded."""
+MAX_BYTES: Final = 128
+"""Maximum size of recorded data; keys of mappings and addresses of creations are shorter."""
+_KECCAK256: Final = 0x20
+_ADDRESS_AT: Final = {0x3B: -1, 0xF1: -2, 0xF2: -2, 0xF4: -2, 0xFA: -2}
+"""Position of the address on the stack, by opcode: calls, and EXTCODESIZE, which Solidity executes before some."""
+_SVM: Final = int.from_bytes(SVM, "big")
+
+
+class SetUpTracer:
+    """Records the input of each KECCAK256 by its hash, so that slots of mappings can be related to their keys.
+
+    Events are forwarded to `inner`.
+    """
+
+    def __init__(self, inner: Tracer | None) -> None:
+        self._inner = inner
+        self.hashed: dict[int, bytes] = {}
+        self.calls_svm = False
+        """True if a contract has called halmos' cheatcodes, or checked that their account has code."""
+
+    def event(self, event: TraceEvent, /) -> None:
+        """Forward an event."""
+        if self._inner is not None:
+            self._inner.event(event)
+
+    def step(self, event: RuntimeEvent, /) -> None:
+        """Record an instruction, and forward it."""
+        if isinstance(self._inner, StepTracer):
+            self._inner.step(event)
+        if not isinstance(event, EvmStep) or len(event.stack) < 2:
+            return
+        address_at = _ADDRESS_AT.get(event.opcode)
+        if address_at is not None:
+            self.calls_svm = self.calls_svm or event.stack[address_at] & ((1 << 160) - 1) == _SVM
+        elif event.opcode == _KECCAK256:
+            at, size = event.stack[-1], event.stack[-2]
+            if size <= MAX_BYTES and at < 1 << 32 and len(self.hashed) < MAX_HASHES:
+                data = bytes(event.memory[at : at + size]).ljust(size, b"\0")
+                self.hashed[int.from_bytes(keccak(data), "big")] = data
+
+
+class KnownErrors:
+    """Finds errors by selector, first in the current suite, then in every contract of the project."""
+
+    def __init__(self, artifacts: Artifacts) -> None:
+        self._artifacts = artifacts
+        self._near: dict[bytes, Mapping[str, Any]] = {}
+        self._project_errors: dict[bytes, Mapping[str, Any]] | None = None
+
+    def prefer(self, artifact: ContractArtifact) -> None:
+        """Set the suite whose errors are tried first."""
+        self._near = _errors(artifact)
+
+    def __call__(self, data: bytes) -> str | None:
+        """Return a custom error as `Name(arguments)`, or None if no contract declares it."""
+        entry = self._near.get(data[:4]) or self._all().get(data[:4])
+        if entry is None:
+            return None
+        from eth_abi.abi import decode
+        from eth_abi.exceptions import DecodingError
+
+        try:
+            values = decode(types(entry["inputs"]), data[4:], strict=False)
+        except (DecodingError, OverflowError, ValueError):
+            return None
+        return f"{entry['name']}({arguments_text(entry['inputs'], values)})"
+
+    def _all(self) -> dict[bytes, Mapping[str, Any]]:
+        if self._project_errors is None:
+            self._project_errors = {}
+            for location in self._artifacts.locations:
+                try:
+                    self._project_errors.update(_errors(self._artifacts.load(location)))
+                except InvalidInput:
+                    continue  # discovery reports corrupt artifacts
+        return self._project_errors
+
+
+def _errors(artifact: ContractArtifact) -> dict[bytes, Mapping[str, Any]]:
+    found = (entry for entry in artifact.abi if entry.get("type") == "error")
+    return {bytes(keccak(signature(entry).encode()))[:4]: entry for entry in found}
+
 
 _CHEATCODES: Final = Address.delegated(EAM_NAMESPACE, VM_ADDRESS)
 

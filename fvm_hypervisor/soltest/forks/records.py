@@ -1,21 +1,48 @@
-"""Forks of a test: all forks, the active one, and the saved states of the others."""
+"""Records of a test's forks, and the names of nodes.
+
+Resolution of node names: an alias of `rpc_endpoints` or a URL; `${NAME}` is an environment variable.
+
+Forks of a test: all forks, the active one, and the saved states of the others.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from hypervisor.context import MachineContext
+from hypervisor.errors import InvalidInput
 from hypervisor.state.state_tree import ActorState
 from hypervisor.state.undo_map import Journal
 from hypervisor.types import ActorID
+from localnet.fork.urls import redacted_url
 
 if TYPE_CHECKING:
     from fvm_hypervisor.soltest.forks.tipsets import PendingTipset
     from localnet.fork.forking import ForkPoint
     from localnet.fork.remote_chain import RemoteBlock
     from localnet.fork.remote_history import ReadTransaction
+
+_VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
+
+
+def endpoint_url(name: str, endpoints: Mapping[str, str], environment: Mapping[str, str]) -> str:
+    """Return the URL of a name. Raises InvalidInput."""
+    url = endpoints.get(name, name)
+
+    def value(found: re.Match[str]) -> str:
+        known = environment.get(found[1])
+        if known is None:
+            raise InvalidInput(f"environment variable `{found[1]}` not found")
+        return known
+
+    url = _VARIABLE.sub(value, url)
+    if not url.startswith(("http://", "https://")):
+        raise InvalidInput(f"invalid rpc url: {redacted_url(name)}")
+    return url
+
 
 Pending: TypeAlias = "tuple[ReadTransaction, ...] | PendingTipset"
 """Work to execute before a fork is first used, under either set of rules."""

@@ -1,4 +1,8 @@
-"""Filecoin nodes for forks of tests: fork points, blocks of their state, and chain history.
+"""Tipsets that tests fork, and the environment at a block.
+
+Conversion of a fork's block to the machine's context.
+
+Filecoin nodes for forks of tests: fork points, blocks of their state, and chain history.
 
 Blocks are verified against their CIDs (`store.blocks.overlay`). Other data is trusted if it has the documented form
 (`localnet.fork.forking`, `localnet.replay.sources`).
@@ -7,12 +11,16 @@ Blocks are verified against their CIDs (`store.blocks.overlay`). Other data is t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from bridge.ethereum.block import EthereumBlock
+from hypervisor.context import MachineContext
 from hypervisor.types import ChainEpoch, TokenAmount
+from localnet.fork.ethereum_fork import blob_gas_of
 from localnet.fork.forking import ForkPoint, ForkSource, Origin, find_fork_point, read_block
 from localnet.fork.node_client import FORK_REQUESTS, NodeClient, RequestOptions
+from localnet.fork.remote_chain import RemoteBlock
 from localnet.fork.response_cache import ResponseCache
 from store.blocks.memory import MemoryStore
 from store.blocks.overlay import RemoteUnavailable
@@ -20,6 +28,22 @@ from store.cid import Cid
 
 if TYPE_CHECKING:
     from localnet.replay.sources import NodeSource, PastTipset
+
+
+def block_context(context: MachineContext, block: RemoteBlock, chain_id: int) -> MachineContext:
+    """Return the context with the number, time, fee, coinbase and chain of a block; the rules stay, as in forge."""
+    own = context.block
+    if isinstance(own, EthereumBlock):
+        excess, _ = blob_gas_of(chain_id, block)
+        own = replace(own, coinbase=block.coinbase, gas_limit=block.gas_limit, excess_blob_gas=excess)
+    return replace(
+        context,
+        epoch=ChainEpoch(block.number),
+        timestamp=block.timestamp,
+        base_fee=TokenAmount(block.base_fee),
+        chain_id=chain_id,
+        block=own,
+    )
 
 
 @dataclass(frozen=True, slots=True)

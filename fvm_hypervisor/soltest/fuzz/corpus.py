@@ -1,26 +1,49 @@
-"""Corpus of inputs that reached new edges, stored in memory and on disk, and mutated.
+"""Corpus of inputs that reached new edges, in memory and in files.
+
+Corpus of inputs that reached new edges, stored in memory and on disk, and mutated.
 
 With `corpus_dir` a fuzz or invariant test first runs the inputs in its folder; then most of its inputs are mutations of
 corpus inputs (mutations.py). The seed and the folder's inputs determine every run. Keys and defaults: the Foundry book;
 files: corpus_files.py.
+
+Corpus files in forge's format: `<corpus_dir>/<contract>/<test>/worker0/corpus/<uuid>-<seconds>.json`.
+
+A file is a list of calls: one for a fuzz test, a sequence for an invariant test. With `corpus_gzip`, files above 4 KiB
+are compressed and end with `.gz`. The folders of all workers are read, sorted by file name; names are derived from the
+content. Files with other names are ignored; damaged ones are skipped with a notice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
 from random import Random
+from time import time
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from uuid import UUID
 
-from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
+from fvm_hypervisor.soltest.execution.executor import CallOutcome
+from fvm_hypervisor.soltest.execution.results import read_delay
 from fvm_hypervisor.soltest.execution.stage import is_rejected
-from fvm_hypervisor.soltest.fuzz.edges import EdgeMap, EdgeTracer, SkippingEdgeTracer
-from fvm_hypervisor.soltest.jump_coverage import JumpCoverage
+from fvm_hypervisor.soltest.fuzz.edges import EdgeMap, EdgeTracer, JumpCoverage, SkippingEdgeTracer
+from fvm_hypervisor.soltest.fuzz.stored_failures import StoredCall, bare_name, hex_bytes
+from fvm_hypervisor.soltest.project.consent import write_inside
 from fvm_hypervisor.soltest.project.project import CorpusSettings
+from hypervisor.errors import InvalidInput
+from hypervisor.installation import read_bounded
 from hypervisor.machine.machine import Hypervisor
+from hypervisor.text import printable
 from hypervisor.tracing import StepTracer
+from store.untrusted import parse_json
 
 if TYPE_CHECKING:
     from fvm_hypervisor.soltest.execution.executor import TestExecutor
@@ -199,3 +222,116 @@ class Corpus(Generic[Input]):
         """Remove the oldest input with enough unsuccessful mutations, otherwise the oldest input."""
         enough = self.settings.corpus_min_mutations
         del self._inputs[next((at for at, one in enumerate(self._inputs) if one.changes >= enough), 0)]
+
+
+_MAX_SIZE: Final = 16 << 20
+"""Maximum size of a file in bytes, compressed or not."""
+_MAX_FILES: Final = 65_536
+"""Maximum number of files read for a test."""
+_MAX_NOTICES: Final = 10
+"""Maximum number of notices about damaged files of a test."""
+_MAX_PATH: Final = 4096
+"""Maximum number of characters of a path in a notice."""
+_COMPRESSED: Final = 4 << 10
+"""Size in bytes above which a file is compressed, as in forge."""
+_FILE: Final = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-\d{1,20}\.json(?:\.gz)?", re.IGNORECASE)
+
+
+class CorpusFolder:
+    """The corpus files of one test."""
+
+    def __init__(self, root: Path, settings: CorpusSettings, contract: str, signature: str) -> None:
+        """Locate the folder: `corpus_dir` is relative to `root`. Without `corpus_dir` nothing is read or written."""
+        self._root = root
+        folder = settings.corpus_dir
+        self._folder = None if folder is None else root / folder / contract / bare_name(signature)
+        self._compresses = settings.corpus_gzip
+        self._names: set[str] = set()
+        self._damaged: list[tuple[Path, str]] = []
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """A notice for each damaged file that `read` has skipped, with the file, the defect and the remedy."""
+        found = [
+            f"the corpus file {printable(str(file), _MAX_PATH)} is skipped: {defect}; repair or remove it"
+            for file, defect in self._damaged[:_MAX_NOTICES]
+        ]
+        rest = len(self._damaged) - len(found)
+        return (*found, f"{rest:,} more corpus files in {self._folder} are damaged") if rest else tuple(found)
+
+    def read(self) -> Iterator[tuple[StoredCall, ...]]:
+        """Yield the stored inputs in the order of their file names; duplicates of a name are skipped."""
+        if self._folder is None:
+            return
+        files: dict[str, Path] = {}
+        places = [self._folder, *sorted(self._folder.glob("worker*/corpus"))]
+        for file in (file for path in places for file in sorted(path.glob("*.json*"))):
+            found = _FILE.fullmatch(file.name)
+            if found is not None and file.is_file() and not file.is_symlink():
+                files.setdefault(found[1].lower(), file)
+        for name in sorted(files)[:_MAX_FILES]:
+            try:
+                calls = _calls(files[name])
+            except InvalidInput as defect:
+                self._damaged.append((files[name], str(defect)))
+                continue
+            self._names.add(name)
+            yield calls
+
+    def write(self, calls: Sequence[StoredCall]) -> None:
+        """Write an input. Raises InvalidInput if the file cannot be written."""
+        rows = [_row(call) for call in calls]
+        content = json.dumps(rows, separators=(",", ":")).encode()
+        name = str(UUID(bytes=sha256(content).digest()[:16], version=4))
+        if name in self._names or self._folder is None:
+            return
+        self._names.add(name)
+        is_long = self._compresses and len(content) > _COMPRESSED
+        path = self._folder / "worker0" / "corpus" / f"{name}-{int(time())}.json{'.gz' if is_long else ''}"
+        try:
+            write_inside(self._root, path, gzip.compress(content, mtime=0) if is_long else content)
+        except OSError as error:
+            raise InvalidInput(f"the corpus cannot be written to {path.parent}: {error.strerror}") from None
+
+
+def _calls(file: Path) -> tuple[StoredCall, ...]:
+    """Return the calls of a file. Raises InvalidInput with its defect."""
+    content = _content(file)
+    try:
+        rows = parse_json(content)
+    except ValueError:
+        raise InvalidInput("it is not valid JSON") from None
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+        raise InvalidInput("it is not a list of calls")
+    found = []
+    for number, row in enumerate(rows, 1):
+        sender, target, calldata = (hex_bytes(row.get(name)) for name in ("sender", "target", "calldata"))
+        if sender is None or len(sender) != 20:
+            raise InvalidInput(f"`sender` of call {number} is not an address of 20 bytes in hex")
+        if target is None or len(target) != 20:
+            raise InvalidInput(f"`target` of call {number} is not an address of 20 bytes in hex")
+        if calldata is None:
+            raise InvalidInput(f"`calldata` of call {number} is not bytes in hex")
+        delay = read_delay(row)
+        if delay is None:
+            raise InvalidInput(f"`warp` or `roll` of call {number} is not a number below 2^64 in hex")
+        found.append(StoredCall(sender, target, calldata, delay))
+    return tuple(found)
+
+
+def _content(file: Path) -> bytes:
+    """Return a file's content, decompressed. Raises InvalidInput."""
+    content = read_bounded(file, _MAX_SIZE, "the file")
+    if file.suffix.lower() != ".gz":
+        return content
+    try:
+        with gzip.GzipFile(fileobj=BytesIO(content)) as packed:
+            return packed.read(_MAX_SIZE)
+    except (OSError, EOFError, zlib.error):
+        raise InvalidInput("it is not a valid gzip file") from None
+
+
+def _row(call: StoredCall) -> dict[str, str]:
+    parts = {"sender": call.sender, "target": call.address, "calldata": call.calldata}
+    delays = {name: text for name, text in call.delay.forge_json().items() if text is not None}
+    return delays | {name: f"0x{data.hex()}" for name, data in parts.items()}

@@ -14,18 +14,15 @@ from random import Random
 from time import monotonic
 from typing import Any, Final
 
-from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
 from fvm_hypervisor.soltest.cheatcodes.values import decode, encode
-from fvm_hypervisor.soltest.corpus_files import CorpusFolder
-from fvm_hypervisor.soltest.dictionary import Dictionary
 from fvm_hypervisor.soltest.execution.discovery import TestFunction
-from fvm_hypervisor.soltest.execution.executor import ExecutorSnapshot
+from fvm_hypervisor.soltest.execution.executor import CallOutcome, ExecutorSnapshot
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, CounterExample, TestResult
 from fvm_hypervisor.soltest.execution.stage import SuiteStage, is_rejected, selector
-from fvm_hypervisor.soltest.execution.values import Values, simpler, types
-from fvm_hypervisor.soltest.fuzz.corpus import INPUT_MUTATION_SHARE, Corpus, CorpusInput
+from fvm_hypervisor.soltest.execution.values import Dictionary, Values, simpler, types
+from fvm_hypervisor.soltest.fuzz.corpus import INPUT_MUTATION_SHARE, Corpus, CorpusFolder, CorpusInput
 from fvm_hypervisor.soltest.fuzz.fixtures import find_fixtures
 from fvm_hypervisor.soltest.fuzz.mutations import mutate_arguments
 from fvm_hypervisor.soltest.fuzz.stored_failures import StoredCall

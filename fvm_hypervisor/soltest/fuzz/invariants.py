@@ -1,4 +1,20 @@
-"""Invariant tests: random sequences of calls, with the invariant checked between them.
+"""Invariant tests: targets, sequences of calls, shrinking, and maximizing.
+
+Targets of an invariant test: contracts and functions, selected by the test contract.
+
+Rules: forge's. By default (without `targetContracts` and the like) every state-changing function of every contract that
+`setUp` created is called; `targetSelectors` narrows the functions of its contract only. Of the test contract itself,
+reserved functions are only called if their selectors are targeted.
+
+Optimization mode of invariant tests, as in forge: maximizes the `int256` that a test returns.
+
+No return value makes such a test fail. Its result is the largest value found, with the call sequence that produced it.
+
+Shrinking of failing call sequences by delta debugging: remove halves, then quarters, down to single calls.
+
+After Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input" (2002).
+
+Invariant tests: random sequences of calls, with the invariant checked between them.
 
 Rules: forge's. The invariant is checked after each successful call that may have changed the state or that follows a
 delay. By default (without `targetContracts` and the like) every state-changing function of every contract that
@@ -7,35 +23,305 @@ delay. By default (without `targetContracts` and the like) every state-changing 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from time import monotonic
+from typing import Any, Final, Generic, TypeVar
 
 from bridge.ethereum.addresses import EthAddress, checksummed
-from fvm_hypervisor.soltest.block_delays import NO_DELAY, BlockDelay, apply_delay, random_delay
-from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.values import decode as decode_arguments
 from fvm_hypervisor.soltest.cheatcodes.values import encode
-from fvm_hypervisor.soltest.corpus_files import CorpusFolder
-from fvm_hypervisor.soltest.dictionary import Dictionary
-from fvm_hypervisor.soltest.execution.discovery import TestFunction, has_special, signature
-from fvm_hypervisor.soltest.execution.executor import ExecutorSnapshot
-from fvm_hypervisor.soltest.execution.results import CallMetrics, CaseKind, CaseStatus, CounterExample, TestResult
+from fvm_hypervisor.soltest.compile.artifact import ContractArtifact
+from fvm_hypervisor.soltest.execution.discovery import TestFunction, has_special, is_reserved, signature
+from fvm_hypervisor.soltest.execution.executor import CallOutcome, ExecutorSnapshot
+from fvm_hypervisor.soltest.execution.results import (
+    NO_DELAY,
+    BlockDelay,
+    CallMetrics,
+    CaseKind,
+    CaseStatus,
+    CounterExample,
+    TestResult,
+    apply_delay,
+    random_delay,
+)
 from fvm_hypervisor.soltest.execution.stage import SuiteStage, is_failed_assertion, is_rejected, selector
-from fvm_hypervisor.soltest.execution.values import Values
-from fvm_hypervisor.soltest.fuzz.corpus import SEQUENCE_MUTATION_SHARE, Corpus, CorpusInput
+from fvm_hypervisor.soltest.execution.values import Dictionary, Values, types
+from fvm_hypervisor.soltest.fuzz.corpus import SEQUENCE_MUTATION_SHARE, Corpus, CorpusFolder, CorpusInput
 from fvm_hypervisor.soltest.fuzz.fixtures import find_fixtures
-from fvm_hypervisor.soltest.fuzz.fuzz import Deadline
+from fvm_hypervisor.soltest.fuzz.fuzz import SHRINK_SECONDS, Deadline
 from fvm_hypervisor.soltest.fuzz.mutations import mutate_arguments, mutate_sequence
 from fvm_hypervisor.soltest.fuzz.stored_failures import StoredCall
-from fvm_hypervisor.soltest.invariant_targets import FuzzTarget, NoTargets, TargetFilters, find_targets
-from fvm_hypervisor.soltest.maximizing import BestSequence, is_maximizing, returned_value
 from fvm_hypervisor.soltest.project.project import InvariantSettings
-from fvm_hypervisor.soltest.shrinking import shrink
 from fvm_hypervisor.soltest.value_text import arguments_text
+from localnet.contracts.debug_info import CodePattern, without_metadata
+
+_READING: Final = ("view", "pure")
+_ADDRESSES, _TEXTS = "address[]", "string[]"
+_SELECTORS, _INTERFACES, _ARTIFACT_SELECTORS = "(address,bytes4[])[]", "(address,string[])[]", "(string,bytes4[])[]"
+
+
+@dataclass(frozen=True, slots=True)
+class FuzzTarget:
+    """A function that sequences may call."""
+
+    address: EthAddress
+    contract: str
+    entry: Mapping[str, Any]
+    selector: bytes
+    types: tuple[str, ...]
+
+
+class NoTargets(Exception):
+    """Raised with forge's reason if sequences have no function to call, or a filter names an unknown one."""
+
+
+@dataclass(slots=True)
+class _Contract:
+    """A target with its functions; if some are `chosen`, only these are called."""
+
+    name: str
+    abi: Sequence[Mapping[str, Any]]
+    chosen: list[bytes] = field(default_factory=list)
+    refused: list[bytes] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, artifact: ContractArtifact) -> _Contract:
+        return cls(f"{artifact.file}:{artifact.name}", artifact.abi)
+
+    def functions(self) -> Iterator[tuple[bytes, Mapping[str, Any]]]:
+        """Yield the functions to call by selector."""
+        known = _functions(self.abi)
+        if self.chosen:
+            yield from ((short, known[short]) for short in dict.fromkeys(self.chosen))
+        else:
+            yield from ((short, entry) for short, entry in _changing(self.abi) if short not in self.refused)
+
+    def check(self, selectors: Iterable[bytes], name: str = "") -> list[bytes]:
+        """Return the selectors. Raises NoTargets, with the name in the filter, if the contract lacks one."""
+        found, known = list(selectors), _functions(self.abi)
+        for short in found:
+            if short not in known:
+                raise NoTargets(f"{name or self.name} does not have the selector 0x{short.hex()}")
+        return found
+
+
+def find_targets(stage: SuiteStage) -> list[FuzzTarget]:
+    """Return the functions that sequences may call, filtered by the test contract. Raises NoTargets."""
+    filters = TargetFilters(stage)
+    targeted, refused = _artifact_filters(stage, filters)
+    chosen, excluded = (set(filters.addresses(name)) for name in ("targetContracts", "excludeContracts"))
+    codes = dict(stage.executor.contracts(stage.first_actor))
+
+    @cache
+    def contract_of(address: EthAddress) -> _Contract | None:
+        artifact = _running(stage, codes.get(address, b""))
+        return None if artifact is None else _Contract.of(artifact)
+
+    def is_target(address: EthAddress) -> bool:
+        if address == stage.address or address in stage.libraries.values():
+            return address in chosen
+        if (chosen and address not in chosen) or address in excluded:
+            return False
+        contract = contract_of(address)
+        if contract is None or contract.name in refused or not any(_changing(contract.abi)):
+            return False
+        return not targeted or contract.name in targeted
+
+    contracts = {address: contract for address in codes if is_target(address) and (contract := contract_of(address))}
+    contracts |= _interfaces(stage, filters)
+
+    def contract_at(address: EthAddress, name: str) -> _Contract:
+        contract = contracts.get(address) or contract_of(address)
+        if contract is None:
+            raise NoTargets(f"[{name}] address does not have an associated contract: {checksummed(address)}")
+        return contracts.setdefault(address, contract)
+
+    for address in codes if any(targeted.values()) else ():
+        contract = contract_of(address)
+        if contract is not None and targeted.get(contract.name):
+            contract_at(address, "targetSelectors").chosen += targeted[contract.name]
+    for address, selectors in filters.selectors("targetSelectors"):
+        if selectors:
+            contract = contract_at(address, "targetSelectors")
+            contract.chosen += contract.check(selectors)
+    for address, selectors in filters.selectors("excludeSelectors"):
+        if selectors:
+            contract = contract_at(address, "excludeSelectors")
+            contract.refused += contract.check(selectors)
+    test = contracts.get(stage.address)
+    if test is not None and not test.chosen:
+        test.refused += [short for short, entry in _changing(test.abi) if is_reserved(entry)]
+    targets = [
+        FuzzTarget(address, contract.name, entry, short, tuple(types(entry["inputs"])))
+        for address, contract in contracts.items()
+        for short, entry in contract.functions()
+    ]
+    if not targets:
+        raise NoTargets("No contracts to fuzz.")
+    return targets
+
+
+def _artifact_filters(stage: SuiteStage, filters: TargetFilters) -> tuple[dict[str, list[bytes]], set[str]]:
+    """Return the selectors of targeted artifacts (none for all), and the excluded artifacts, as `file:name`."""
+    targeted: dict[str, list[bytes]] = {}
+    for wanted, selectors in filters.read("targetArtifactSelectors", _ARTIFACT_SELECTORS):
+        artifact = _artifact(stage, wanted)
+        targeted.setdefault(artifact.name, []).extend(artifact.check(selectors, wanted))
+    refused = {_artifact(stage, wanted).name for wanted in filters.read("excludeArtifacts", _TEXTS)}
+    for wanted in filters.read("targetArtifacts", _TEXTS):
+        artifact = _artifact(stage, wanted)
+        if artifact.name not in refused and any(_changing(artifact.abi)):
+            targeted.setdefault(artifact.name, [])
+    return targeted, refused
+
+
+def _artifact(stage: SuiteStage, wanted: str) -> _Contract:
+    """Return the contract for `Name` or `path/File.sol:Name`. Raises NoTargets."""
+    found = list(_named(stage, wanted))
+    if len(found) > 1:
+        raise NoTargets(f"{wanted} has more than one implementation.")
+    if not found:
+        raise NoTargets(
+            f"{wanted} not found in the project. Allowed format: `contract_name` or `contract_path:contract_name`."
+        )
+    return _Contract.of(found[0])
+
+
+def _named(stage: SuiteStage, wanted: str) -> Iterator[ContractArtifact]:
+    for location in stage.artifacts.locations:
+        if wanted in (location.name, f"{location.file}:{location.name}"):
+            yield stage.artifacts.load(location)
+
+
+def _interfaces(stage: SuiteStage, filters: TargetFilters) -> dict[EthAddress, _Contract]:
+    """Return the contracts of `targetInterfaces`: addresses with the functions of the named artifacts."""
+    found: dict[EthAddress, _Contract] = {}
+    for text, names in filters.read("targetInterfaces", _INTERFACES):
+        address = EthAddress(bytes.fromhex(text[2:]))
+        for name in names:
+            artifact = next(_named(stage, name), None)
+            if artifact is not None:
+                contract = found.setdefault(address, _Contract(name, ()))
+                contract.abi = (*contract.abi, *artifact.abi)
+    return found
+
+
+def _functions(abi: Iterable[Mapping[str, Any]]) -> dict[bytes, Mapping[str, Any]]:
+    return {selector(signature(entry)): entry for entry in abi if entry.get("type") == "function"}
+
+
+def _changing(abi: Iterable[Mapping[str, Any]]) -> Iterator[tuple[bytes, Mapping[str, Any]]]:
+    """Yield the functions that may change the state, by selector."""
+    for short, entry in _functions(abi).items():
+        if entry.get("stateMutability") not in _READING:
+            yield short, entry
+
+
+def _running(stage: SuiteStage, code: bytes) -> ContractArtifact | None:
+    """Return the contract with this runtime code."""
+    bare = without_metadata(code)
+    for artifact in stage.artifacts.all():
+        if artifact.runtime.object:
+            pattern = CodePattern.of(artifact.runtime.object)
+            if len(pattern.code) == len(bare) and pattern.begins(bare):
+                return artifact
+    return None
+
+
+class TargetFilters:
+    """The test contract's target filters, such as `targetContracts`."""
+
+    def __init__(self, stage: SuiteStage) -> None:
+        self._stage = stage
+        self._names = {entry["name"] for entry in stage.artifact.abi if entry.get("type") == "function"}
+
+    def addresses(self, name: str) -> list[EthAddress]:
+        """Return a filter's list of addresses."""
+        return [EthAddress(bytes.fromhex(found[2:])) for found in self.read(name, _ADDRESSES)]
+
+    def selectors(self, name: str) -> list[tuple[EthAddress, tuple[bytes, ...]]]:
+        """Return a filter's selectors by address."""
+        found: dict[EthAddress, tuple[bytes, ...]] = {}
+        for address, names in self.read(name, _SELECTORS):
+            key = EthAddress(bytes.fromhex(address[2:]))
+            found[key] = (*found.get(key, ()), *names)
+        return list(found.items())
+
+    def read(self, name: str, kind: str) -> Sequence[Any]:
+        """Return a filter's values; empty if the contract lacks it or it fails."""
+        if name not in self._names:
+            return ()
+        from eth_abi.abi import decode
+        from eth_abi.exceptions import DecodingError
+
+        outcome = self._stage.call(selector(f"{name}()"))
+        try:
+            values: Sequence[Any] = decode([kind], outcome.output)[0] if outcome.success else ()
+        except DecodingError:
+            return ()
+        return values
+
+
+Step = TypeVar("Step")
+
+
+@dataclass(frozen=True, slots=True)
+class BestSequence(Generic[Step]):
+    """The largest value that a test returned, and the call sequence that produced it."""
+
+    value: int
+    steps: Sequence[Step]
+
+
+def is_maximizing(test: TestFunction) -> bool:
+    """Return True if an invariant test's return value is to be maximized."""
+    return [output["type"] for output in test.entry.get("outputs", ())] == ["int256"]
+
+
+def returned_value(outcome: CallOutcome) -> int | None:
+    """Return the value of a maximizing test's call; None if it reverted or returned less than 32 bytes."""
+    if not outcome.success or len(outcome.output) < 32:
+        return None
+    return int.from_bytes(outcome.output[:32], "big", signed=True)
+
+
+def shrink(
+    steps: Sequence[Step],
+    reason: str,
+    fails: Callable[[Sequence[Step]], tuple[int, str] | None],
+    limit: int,
+    merge: Callable[[Step, Sequence[Step]], Step] = lambda step, _: step,
+) -> tuple[Sequence[Step], str]:
+    """Return a shorter sequence that still fails, and the reason, within `limit` tries and a time limit.
+
+    Given enough tries and time, no single step of it can be removed. `fails` returns the number of steps until a
+    sequence fails and the reason, or None. `merge` returns the replacement of a step whose predecessors are removed.
+    """
+    tries, end = 0, monotonic() + SHRINK_SECONDS
+    size = len(steps) // 2
+    while size:
+        at, before = 0, len(steps)
+        while at < len(steps) and len(steps) > 1:
+            if tries >= limit or monotonic() > end:
+                return steps, reason
+            tries += 1
+            removed, rest = steps[at : at + size], steps[at + size :]
+            candidate = [*steps[:at], *([merge(rest[0], removed), *rest[1:]] if rest else ())]
+            failure = fails(candidate) if candidate else None
+            if failure is None:
+                at += size
+            else:
+                length, reason = failure
+                steps = candidate[:length]
+        again = size == 1 and len(steps) < before  # steps that only a removed step needed may be removable now
+        size = size if again else min(size, len(steps)) // 2
+    return steps, reason
+
 
 _FAILED = "assertion failed"
 _NO_SET_UP = "failed to set up invariant testing environment"

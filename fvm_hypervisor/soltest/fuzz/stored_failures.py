@@ -14,10 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from fvm_hypervisor.soltest.block_delays import NO_DELAY, BlockDelay, read_delay
-from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, SuiteResult, TestResult
+from fvm_hypervisor.soltest.execution.results import (
+    NO_DELAY,
+    BlockDelay,
+    CaseKind,
+    CaseStatus,
+    SuiteResult,
+    TestResult,
+    read_delay,
+)
+from fvm_hypervisor.soltest.project.consent import write_inside
 from fvm_hypervisor.soltest.project.project import Project
-from fvm_hypervisor.soltest.project_files import write_inside
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import read_bounded
 from hypervisor.text import printable

@@ -15,8 +15,13 @@ from typing import Any, Final, NamedTuple
 
 from fvm_hypervisor.soltest.compile.artifact import Artifacts
 from fvm_hypervisor.soltest.compile.compiler import CompileError, CompilerRun, CompilerTimeout, Solc
-from fvm_hypervisor.soltest.compile.compiling import artifacts_of, check_output, standard_json
-from fvm_hypervisor.soltest.compiled_cache import CompiledCache, CompiledSource
+from fvm_hypervisor.soltest.compile.compiling import (
+    CompiledCache,
+    CompiledSource,
+    artifacts_of,
+    check_output,
+    standard_json,
+)
 from fvm_hypervisor.soltest.mutate.operators import Mutant
 from fvm_hypervisor.soltest.project.project import Project
 from fvm_hypervisor.soltest.project.sources import Sources

@@ -13,16 +13,27 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Final
 
-from fvm_hypervisor.soltest.evm_versions import EVM_VERSIONS
-from fvm_hypervisor.soltest.foundry_keys import unknown_keys, unknown_variables
-from fvm_hypervisor.soltest.foundry_profiles import DEFAULT, merge_profile, select_profile
-from fvm_hypervisor.soltest.project.consent import Grant
+from fvm_hypervisor.soltest.project.consent import CONFIG_FILE, Grant, check_inside, read_config
 from fvm_hypervisor.soltest.project.remappings import Remapping, all_remappings
-from fvm_hypervisor.soltest.project.settings import EnvironmentSettings, environment_settings
-from fvm_hypervisor.soltest.project.test_settings import MutationConfig, select_operators
-from fvm_hypervisor.soltest.project_files import CONFIG_FILE, check_inside, read_config
-from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
-from fvm_hypervisor.soltest.toml_table import U32, U64, U256, Table
+from fvm_hypervisor.soltest.project.settings import (
+    DEFAULT,
+    U32,
+    U64,
+    U256,
+    EnvironmentSettings,
+    Table,
+    environment_settings,
+    merge_profile,
+    select_profile,
+    unknown_keys,
+    unknown_variables,
+)
+from fvm_hypervisor.soltest.project.test_settings import (
+    EVM_VERSIONS,
+    MutationConfig,
+    SymbolicSettings,
+    select_operators,
+)
 from hypervisor.errors import InvalidInput
 from hypervisor.precompiles import Precompile, precompiles_of
 

@@ -1,4 +1,14 @@
-"""Settings of mutation runs, from foundry.toml and from options."""
+"""Settings of tests: the target EVM version, mutation tests, symbolic tests.
+
+Selection of the compiler's target EVM version, with forge's defaults.
+
+If a project sets no version, forge requests Osaka, whatever the compiler's own default is; a compiler that does not
+support it gets the newest version that it supports. Rules: Foundry's and solc's release notes.
+
+Settings of mutation runs, from foundry.toml and from options.
+
+Bounds of symbolic tests; imports nothing, since z3 is optional.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +19,55 @@ from fnmatch import fnmatch
 from typing import Final
 
 from hypervisor.errors import InvalidInput
+
+DEFAULT: Final = "osaka"
+_SINCE: Final = {
+    "byzantium": (0, 4, 21),
+    "constantinople": (0, 4, 22),
+    "petersburg": (0, 5, 5),
+    "istanbul": (0, 5, 14),
+    "berlin": (0, 8, 5),
+    "london": (0, 8, 7),
+    "paris": (0, 8, 18),
+    "shanghai": (0, 8, 20),
+    "cancun": (0, 8, 24),
+    "prague": (0, 8, 27),
+    "osaka": (0, 8, 29),
+}
+"""EVM versions from oldest to newest, each with the first release of solc that supports it."""
+
+EVM_VERSIONS: Final = ("homestead", "tangerinewhistle", "spuriousdragon", *_SINCE)
+"""All EVM versions that forge accepts, from oldest to newest."""
+
+_OLDER: Final = (("cancun", "Cancun+EIP-7702"), ("shanghai", "Shanghai+EIP-7702"), (EVM_VERSIONS[0], "Paris+EIP-7702"))
+"""EVM versions and forks, newest first: a version before Prague uses the first pair whose version is not newer."""
+
+
+def evm_version(wanted: str | None, solc: str) -> str:
+    """Return the EVM version for a release of solc; an unknown name is passed to the compiler as it is."""
+    wanted = wanted or DEFAULT
+    if wanted not in _SINCE:
+        return wanted
+    forks = list(_SINCE)
+    release = tuple(int(part) for part in solc.split("."))
+    known = [fork for fork in forks[: forks.index(wanted) + 1] if _SINCE[fork] <= release]
+    return known[-1]
+
+
+def rules_of(version: str) -> str:
+    """Return the name of the fork whose rules execute code of an EVM version.
+
+    Versions before Prague have EIP-7702 delegation, which forge supports in all versions. Cancun, Shanghai and Paris
+    have their own opcodes, precompiles and transaction gas; older versions use those of Paris.
+    """
+    from runtimes.evm.ethereum import FORKS
+
+    known = {fork.name.lower(): fork.name for fork in FORKS.values() if fork.delegations}
+    if version in known:
+        return known[version]
+    number = EVM_VERSIONS.index(version)
+    return next(name for first, name in _OLDER if number >= EVM_VERSIONS.index(first))
+
 
 OPERATORS: Final = (
     "assembly", "assignment", "binary-op", "condition", "delete-expression", "delete-statement", "elim-delegate",
@@ -78,3 +137,32 @@ class MutationSettings:
 def _is_inside(name: str, path: str) -> bool:
     """Return True if a source is at a path or below it."""
     return path == "." or name == path or name.startswith(f"{path}/")
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolicSettings:
+    """Bounds of symbolic tests. A test that passes holds within `lengths` and `byte_lengths`.
+
+    The other limits end a test, or a path of it, as not decided.
+    """
+
+    fuzz: bool = False
+    """True if fuzz tests (`test*` with arguments) are run symbolically, too."""
+    lengths: tuple[int, ...] = (0, 1, 2)
+    """Lengths of dynamic arrays in arguments."""
+    byte_lengths: tuple[int, ...] = (0, 32, 65)
+    """Lengths of `bytes` and `string` in arguments."""
+    loop: int = 8
+    """Maximum number of decisions at one conditional jump of a frame."""
+    paths: int = 10_000
+    steps: int = 1_000_000
+    """Maximum number of instructions of a path."""
+    seconds: float = 120.0
+    """Time limit of a test."""
+    query_seconds: float = 20.0
+    """Time limit of a query to the solver."""
+
+    def bounds(self) -> str:
+        """Return the bounds of a proof."""
+        lengths, sizes = (",".join(map(str, some)) for some in (self.lengths, self.byte_lengths))
+        return f"arrays of {lengths} items, bytes and strings of {sizes} bytes"

@@ -1,8 +1,24 @@
-"""Source coverage: lines, statements, branches and functions, computed from instruction counts.
+"""Source coverage: items of a source, execution counts, and the report.
+
+Compiler settings for coverage, equal to those of `forge coverage`.
+
+The optimizer merges instructions, so that some executed statements have no instruction left. Coverage therefore turns
+off the optimizer and the IR pipeline. With `ir_minimum`, for sources that then fail with "stack too deep", it compiles
+through the IR with the least optimization that avoids the error.
+
+Coverable items of a source: functions, statements and branches, from solc's syntax tree.
+
+The selection is forge's, so that figures can be compared: statements with an effect, calls and operators within
+expressions, the paths of `if`, `try` and `require`, and the statements of assembly. Functions without a body are left
+out, as are constructors, `receive` and `fallback` with an empty body: they have no instructions.
+
+Source coverage: lines, statements, branches and functions, computed from instruction counts.
 
 The hits of an item are the executions of the first instruction in its source span, summed over all contracts compiled
 from the source. The hits of a condition's path are the executions of the instruction that its jump leads to. The code
 is compiled with the settings of `coverage_settings`. Output formats: forge's text, and lcov's (geninfo(1)).
+
+Listing of a contract's instructions with execution counts and source positions, for `--report bytecode`.
 """
 
 from __future__ import annotations
@@ -11,19 +27,261 @@ import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from fvm_hypervisor.soltest.collected import SuiteCoverage
-from fvm_hypervisor.soltest.compile.syntax_trees import Node
-from fvm_hypervisor.soltest.coverage_items import Item, ItemKind, items_of
+from fvm_hypervisor.soltest.compile.artifact import Artifacts
+from fvm_hypervisor.soltest.compile.releases import VERSION
+from fvm_hypervisor.soltest.compile.syntax_trees import Node, span_of
+from fvm_hypervisor.soltest.project.consent import write_inside
+from fvm_hypervisor.soltest.project.project import CompilerSettings
 from fvm_hypervisor.soltest.project.solidity_text import SourceText, SourceTexts
-from fvm_hypervisor.soltest.text_table import table
+from fvm_hypervisor.soltest.report.collecting import SuiteCoverage
 from fvm_hypervisor.soltest.trace.known_code import KnownCode, KnownContract, SourceSpan
+from fvm_hypervisor.soltest.value_text import table
 from hypervisor.errors import InvalidInput
 from hypervisor.text import printable
+from runtimes.evm.ethereum import LATEST_FORK, fork_named
+
+_LEAST: Final[dict[str, Any]] = {
+    "peephole": False,
+    "inliner": False,
+    "jumpdestRemover": False,
+    "orderLiterals": False,
+    "deduplicate": False,
+    "cse": False,
+    "constantOptimizer": False,
+    "yul": True,
+    "yulDetails": {"stackAllocation": True, "optimizerSteps": "u"},
+}
+_INLINER_SINCE: Final = (0, 8, 5)
+
+
+def coverage_settings(compiler: CompilerSettings, *, ir_minimum: bool) -> CompilerSettings:
+    """Return a project's compiler settings, changed for coverage."""
+    if not ir_minimum:
+        return replace(compiler, optimizer=False, runs=200, via_ir=False, optimizer_details=None)
+    named = VERSION.fullmatch(compiler.version or "")
+    knows_inliner = named is not None and tuple(map(int, named.group().split("."))) >= _INLINER_SINCE
+    details = {key: value for key, value in _LEAST.items() if key != "inliner" or knows_inliner}
+    return replace(compiler, via_ir=True, optimizer_details=details)
+
+
+class ItemKind(Enum):
+    """Kind of an item."""
+
+    FUNCTION = "function"
+    STATEMENT = "statement"
+    BRANCH = "branch"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A coverable item: the bytes of the source from `start` up to (not including) `end`.
+
+    `name` is the name of a function, with its contract. A branch has its own number (`branch`) and that of its path
+    (`path`). With `by_jump`, the paths are those of the last conditional jump in the span; otherwise the path begins
+    with the first instruction of `first`.
+    """
+
+    kind: ItemKind
+    start: int
+    end: int
+    name: str = ""
+    branch: int = 0
+    path: int = 0
+    by_jump: bool = False
+    first: tuple[int, int] | None = None
+
+
+_PLAIN: Final = ("Break", "Continue", "EmitStatement", "RevertStatement")
+_SPECIAL: Final = ("constructor", "receive", "fallback")
+_OPERATORS: Final = ("Assignment", "UnaryOperation", "BinaryOperation", "Conditional")
+_YUL_PLAIN: Final = (
+    "YulVariableDeclaration", "YulAssignment", "YulLeave", "YulBreak", "YulContinue", "YulExpressionStatement",
+)  # fmt: skip
+
+
+def items_of(tree: Node) -> list[Item]:
+    """Return the items of a source, contract by contract, without contracts that contain tests.
+
+    Functions that share a name are numbered, also if they belong to different contracts.
+    """
+    found = list(_Visitor().source(tree))
+    times = Counter(_function_name(item) for item in found if item.kind is ItemKind.FUNCTION)
+    seen: Counter[str] = Counter()
+    for index, item in enumerate(found):
+        name = _function_name(item)
+        if item.kind is ItemKind.FUNCTION and times[name] > 1:
+            found[index] = replace(item, name=f"{item.name}.{seen[name]}")
+            seen[name] += 1
+    return found
+
+
+def _function_name(item: Item) -> str:
+    """Return a function's name without its contract."""
+    return item.name.rpartition(".")[2]
+
+
+class _Visitor:
+    def __init__(self) -> None:
+        self._branches = 0
+        self._contract = ""
+
+    def source(self, tree: Node) -> Iterator[Item]:
+        for node in tree.get("nodes", ()):
+            if node["nodeType"] == "ContractDefinition":
+                found = [item for part in node["nodes"] for item in self._function(part, f"{node['name']}.")]
+                if not any(_is_test(_function_name(item)) for item in found if item.kind is ItemKind.FUNCTION):
+                    yield from found
+            else:
+                yield from self._function(node, "")
+
+    def _function(self, node: Node, contract: str) -> Iterator[Item]:
+        if node["nodeType"] not in ("FunctionDefinition", "ModifierDefinition") or node.get("body") is None:
+            return
+        kind = node.get("kind", "modifier")
+        empty = not node["body"].get("statements")
+        if empty and (kind in _SPECIAL or kind == "modifier"):
+            return
+        self._contract = contract
+        yield Item(ItemKind.FUNCTION, *span_of(node), name=contract + (node["name"] or kind))
+        yield from self._statement(node["body"])
+
+    # --- statements -----------------------------------------------------------------------------------------------
+
+    def _statement(self, node: Node | None) -> Iterator[Item]:
+        if node is None:
+            return
+        match node["nodeType"]:
+            case "Block" | "UncheckedBlock":
+                for part in node["statements"]:
+                    yield from self._statement(part)
+            case "Return":
+                yield Item(ItemKind.STATEMENT, *span_of(node))
+                yield from self._expression(node.get("expression"))
+            case "VariableDeclarationStatement":
+                yield Item(ItemKind.STATEMENT, *span_of(node))
+                yield from self._expression(node.get("initialValue"))
+            case "ExpressionStatement":
+                yield from self._expression(node["expression"])
+            case "IfStatement":
+                yield from self._if(node)
+            case "TryStatement":
+                yield from self._try(node)
+            case "ForStatement":
+                yield from self._statement(node.get("initializationExpression"))
+                yield from self._expression(node.get("condition"))
+                yield from self._statement(node.get("loopExpression"))
+                yield from self._statement(node["body"])
+            case "WhileStatement" | "DoWhileStatement":
+                yield from self._expression(node["condition"])
+                yield from self._statement(node["body"])
+            case "InlineAssembly":
+                yield from self._yul(node["AST"])
+            case kind if kind in _PLAIN:
+                yield Item(ItemKind.STATEMENT, *span_of(node))
+            case _:
+                pass
+
+    def _if(self, node: Node) -> Iterator[Item]:
+        branch, self._branches = self._branches, self._branches + 1
+        then, other = node["trueBody"], node.get("falseBody")
+        if _has_statements(then) or (other is not None and _has_statements(other)):
+            yield Item(ItemKind.BRANCH, *span_of(then), branch=branch, first=span_of(then))
+            if other is not None:
+                first = span_of(other) if _has_statements(other) else None
+                yield Item(ItemKind.BRANCH, *span_of(node), branch=branch, path=1, by_jump=first is None, first=first)
+        yield from self._expression(node["condition"])
+        yield from self._statement(then)
+        yield from self._statement(other)
+
+    def _try(self, node: Node) -> Iterator[Item]:
+        branch, self._branches = self._branches, self._branches + 1
+        path = 0
+        for clause in node["clauses"]:
+            start, end = span_of(clause)
+            if path == 0 or _has_statements(clause["block"]):
+                begin = span_of(node)[0] if path == 0 else start
+                yield Item(ItemKind.BRANCH, begin, end, branch=branch, path=path, first=span_of(clause["block"]))
+                path += 1
+            elif clause.get("parameters"):
+                yield Item(ItemKind.STATEMENT, start, end)
+        yield from self._expression(node["externalCall"])
+        for clause in node["clauses"]:
+            yield from self._statement(clause["block"])
+
+    # --- expressions ------------------------------------------------------------------------------------------------
+
+    def _expression(self, node: Node | None) -> Iterator[Item]:
+        if node is None:
+            return
+        kind = node["nodeType"]
+        if kind in _OPERATORS and node.get("operator") != "delete":
+            yield Item(ItemKind.STATEMENT, *span_of(node))
+        if kind == "BinaryOperation":
+            yield from self._expression(node["leftExpression"])
+            yield from self._expression(node["rightExpression"])
+        elif kind == "FunctionCall":
+            if node["kind"] == "functionCall":
+                yield Item(ItemKind.STATEMENT, *span_of(node))
+            callee = node["expression"]
+            if callee["nodeType"] == "Identifier" and callee["name"] == "require":
+                branch, self._branches = self._branches, self._branches + 1
+                for path in range(2):
+                    yield Item(ItemKind.BRANCH, *span_of(node), branch=branch, path=path, by_jump=True)
+
+    # --- assembly ---------------------------------------------------------------------------------------------------
+
+    def _yul(self, node: Node) -> Iterator[Item]:
+        match node["nodeType"]:
+            case "YulBlock":
+                for part in node["statements"]:
+                    yield from self._yul(part)
+            case "YulIf":
+                branch, self._branches = self._branches, self._branches + 1
+                yield Item(ItemKind.BRANCH, *span_of(node), branch=branch, by_jump=True)
+                yield from _yul_call(node["condition"])
+                yield from self._yul(node["body"])
+            case "YulForLoop":
+                yield Item(ItemKind.STATEMENT, *span_of(node["body"]))
+                yield from _yul_call(node["condition"])
+                for part in ("pre", "post", "body"):
+                    yield from self._yul(node[part])
+            case "YulSwitch":
+                yield from _yul_call(node["expression"])
+                for case in node["cases"]:
+                    yield Item(ItemKind.STATEMENT, *span_of(case))
+                    yield Item(ItemKind.STATEMENT, *span_of(case["body"]))
+                    yield from self._yul(case["body"])
+            case "YulFunctionDefinition":
+                yield Item(ItemKind.FUNCTION, *span_of(node), name=self._contract + node["name"])
+                yield from self._yul(node["body"])
+            case kind if kind in _YUL_PLAIN:
+                yield Item(ItemKind.STATEMENT, *span_of(node))
+            case _:
+                pass
+
+
+def _yul_call(node: Node) -> Iterator[Item]:
+    """Yield a condition that is a call; literals and names are not items."""
+    if node["nodeType"] == "YulFunctionCall":
+        yield Item(ItemKind.STATEMENT, *span_of(node))
+
+
+def _has_statements(node: Node) -> bool:
+    if node["nodeType"] in ("Block", "UncheckedBlock"):
+        return bool(node["statements"])
+    return node["nodeType"] != "InlineAssembly" or bool(node["AST"]["statements"])
+
+
+def _is_test(name: str) -> bool:
+    starts: Sequence[str] = ("test", "invariant", "statefulFuzz", "table")
+    return name.startswith(tuple(starts))
+
 
 _MAX_TEXT: Final = 60
 """Maximum number of characters of an item's text."""
@@ -249,3 +507,47 @@ def coverage_json(files: Sequence[FileCoverage]) -> dict[str, Any]:
         }
         for found in files
     }
+
+
+FOLDER: Final = "bytecode-coverage"
+_FIRST_PUSH, _PUSH32 = 0x60, 0x7F
+
+
+def write_listings(root: Path, artifacts: Artifacts, found: SuiteCoverage) -> list[Path]:
+    """Write `bytecode-coverage/<contract>.asm` per executed contract, and `.creation.asm` for executed init code."""
+    known, sources, written = KnownCode(artifacts), SourceTexts(root), []
+    for (file, name, creates), visits in sorted(found.visits.items()):
+        contract = known.find_by_name(file, name)
+        if contract is None:
+            continue
+        code = (contract.creation if creates else contract.runtime).code
+        spans = contract.creation_places if creates else contract.runtime_places
+        path = root / FOLDER / f"{name}{'.creation' if creates else ''}.asm"
+        text = "".join(f"{line}\n" for line in listing(code, spans, visits, sources))
+        write_inside(root, path, text.encode())
+        written.append(path)
+    return written
+
+
+def listing(code: bytes, spans: Mapping[int, SourceSpan], visits: Counter[int], sources: SourceTexts) -> Iterator[str]:
+    """Yield a line for each instruction: execution count, program counter, name and source position."""
+    names = {number: row.name for number, row in fork_named(LATEST_FORK.name).opcodes.items()}
+    counter = 0
+    while counter < len(code):
+        opcode = code[counter]
+        size = opcode - _FIRST_PUSH + 1 if _FIRST_PUSH <= opcode <= _PUSH32 else 0
+        word = code[counter + 1 : counter + 1 + size]
+        name = names.get(opcode, "INVALID" if opcode == 0xFE else f"0x{opcode:02x}")
+        what = f"{name} 0x{int.from_bytes(word, 'big'):x}" if size else name
+        count = visits[counter]
+        head = f"[{count:03d}]" if count else "     "
+        yield f"{head} {counter:08x}: {what:<30} {_position(spans.get(counter), sources)}".rstrip()
+        counter += 1 + size
+
+
+def _position(span: SourceSpan | None, sources: SourceTexts) -> str:
+    source = None if span is None or not span.file else sources.get(span.file)
+    if span is None or source is None:
+        return ""
+    end = span.start + span.length
+    return f"// {span.file}: {source.line(span.start)}-{source.line(end)} ({span.start}-{end})"

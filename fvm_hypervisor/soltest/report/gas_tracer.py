@@ -11,14 +11,13 @@ from typing import Final
 
 from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME
-from fvm_hypervisor.soltest.collected import GasUse, Place, SuiteCoverage
 from fvm_hypervisor.soltest.execution.discovery import TestFunction
 from fvm_hypervisor.soltest.execution.results import CaseKind
 from fvm_hypervisor.soltest.execution.stage import selector
 from fvm_hypervisor.soltest.project.project import Project
-from fvm_hypervisor.soltest.signatures import CallSignature
+from fvm_hypervisor.soltest.report.collecting import GasUse, Place, SuiteCoverage
 from fvm_hypervisor.soltest.trace.frames import CallFrame, FrameTracer
-from fvm_hypervisor.soltest.trace.identities import Identities
+from fvm_hypervisor.soltest.trace.identities import CallSignature, Identities
 from fvm_hypervisor.soltest.trace.trace_names import Names
 from hypervisor.tracing import CallEnded, Tracer
 

@@ -1,13 +1,28 @@
-"""Test results as text in forge's format; see `json_report` for JSON."""
+"""Test results as text, JSON and JUnit XML, and comparison of runs.
+
+Test results as text in forge's format; see `json_report` for JSON.
+
+Test results as the JSON object of `--json`, in the form of forge's.
+
+Suites are listed by `file:contract`, tests by signature; docs/solidity-tests.md describes the fields.
+
+Results as JUnit XML in forge's format: a suite per contract, a case per test.
+
+Comparison of test results under several network versions.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from datetime import UTC, datetime
+from itertools import groupby
+from statistics import mean, median
+from typing import Any, Final
+from xml.sax.saxutils import escape, quoteattr
 
-from fvm_hypervisor.soltest.execution.results import CaseStatus, SuiteResult, TestResult
-from fvm_hypervisor.soltest.text_table import table
+from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, SuiteResult, TestResult
+from fvm_hypervisor.soltest.value_text import table
 from hypervisor.text import printable
 
 _MAX_WORDS: Final = 10_000
@@ -150,3 +165,202 @@ def duration(seconds: float) -> str:
     if seconds < 1e-3:
         return f"{seconds * 1e6:.2f}µs"
     return f"{seconds * 1e3:.2f}ms" if seconds < 1 else f"{seconds:.2f}s"
+
+
+_UNITS: Final = (
+    ("day", 86_400_000_000_000), ("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000),
+    ("ms", 1_000_000), ("µs", 1_000), ("ns", 1),
+)  # fmt: skip
+"""Units of durations in nanoseconds."""
+
+
+def json_report(suites: Sequence[SuiteResult], verbosity: int = 0) -> dict[str, Any]:
+    """Return the suites by name; tests have their logs from verbosity 2 on."""
+    return {suite.name: _suite(suite, verbosity) for suite in sorted(suites, key=lambda suite: suite.name)}
+
+
+def exact_duration(seconds: float) -> str:
+    """Return a duration in forge's form, in all its units: `1s 370µs 728ns`."""
+    rest, parts = round(seconds * 1e9), []
+    for unit, size in _UNITS:
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count}{unit}{'s' if unit == 'day' and count > 1 else ''}")
+    return " ".join(parts) or "0s"
+
+
+def _suite(suite: SuiteResult, verbosity: int) -> dict[str, Any]:
+    tests = sorted(suite.tests, key=lambda test: test.signature)
+    return {
+        "duration": exact_duration(suite.duration),
+        "test_results": {test.signature: _test(test, verbosity) for test in tests},
+        "warnings": suite.warnings,
+    }
+
+
+def _test(test: TestResult, verbosity: int) -> dict[str, Any]:
+    shows_logs = verbosity >= 2
+    return {
+        "status": test.status.value,
+        "reason": test.reason or None,
+        "counterexample": _counterexample(test),
+        "logs": [
+            {
+                "address": f"0x{emitter.hex()}",
+                "topics": [f"0x{topic.hex()}" for topic in log.topics],
+                "data": f"0x{log.data.hex()}",
+            }
+            for emitter, log in (test.emitted if shows_logs else ())
+        ],
+        "decoded_logs": list(test.logs) if shows_logs else [],
+        "kind": _kind(test),
+        "traces": [[kind, {"arena": nodes}] for kind, nodes in test.traces],
+        "labeled_addresses": {f"0x{address.hex()}": label for address, label in sorted(test.labels)},
+        "duration": exact_duration(test.duration),
+        "breakpoints": {},
+        "gas_snapshots": {
+            group: {name: str(value) for _, name, value in rows}
+            for group, rows in groupby(sorted(test.measured), key=lambda row: row[0])
+        },
+        "seed": test.seed,
+        "trace": test.trace or None,
+        "stack": list(test.stack),
+    }
+
+
+def _counterexample(test: TestResult) -> dict[str, Any] | None:
+    calls = test.counterexample
+    if not calls:
+        return None
+    if test.kind is not CaseKind.INVARIANT:
+        return {"Single": calls[0].forge_json()}
+    return {"Sequence": [test.shrunk_from or len(calls), [call.forge_json() for call in calls]]}
+
+
+def _kind(test: TestResult) -> dict[str, Any]:
+    gases = test.gases or (0,)
+    average = {"mean_gas": int(mean(gases)), "median_gas": int(median(gases))}
+    match test.kind:
+        case CaseKind.UNIT:
+            return {"Unit": {"gas": test.gas}}
+        case CaseKind.SYMBOLIC:
+            return {"Symbolic": {"paths": test.runs}}
+        case CaseKind.TABLE:
+            return {"Table": {"runs": test.runs, **average}}
+        case CaseKind.FUZZ:
+            stipend = test.first_stipend
+            first = {"gas": gases[0] + stipend, "stipend": stipend}
+            return {"Fuzz": {"first_case": first, "runs": test.runs, **average, "failed_corpus_replays": 0}}
+        case CaseKind.INVARIANT:
+            return {"Invariant": _invariant(test)}
+
+
+def _invariant(test: TestResult) -> dict[str, Any]:
+    metrics = {
+        f"{row.contract}.{row.function}": {"calls": row.calls, "reverts": row.reverts, "discards": row.discards}
+        for row in test.metrics
+    }
+    return {
+        "runs": test.runs,
+        "calls": test.calls,
+        "reverts": test.reverts,
+        "metrics": metrics,
+        "failed_corpus_replays": 0,
+        "optimization_best_value": None if test.best is None else str(test.best),
+    }
+
+
+_MAX_TEXT: int = 100_000
+"""Maximum number of characters of a test's output."""
+
+
+def junit(suites: Sequence[SuiteResult], seconds: float, verbosity: int = 0) -> str:
+    """Return the document. `seconds` is the duration of the whole run."""
+    tests = sum(len(suite.tests) for suite in suites)
+    failures = sum(suite.count(CaseStatus.FAILURE) for suite in suites)
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    lines = [
+        '<?xml version="1.0" encoding="UTF-8"?>',
+        f'<testsuites name="Test run" tests="{tests}" failures="{failures}" errors="0" timestamp="{now}"'
+        f' time="{seconds:.3f}">',
+    ]
+    for suite in sorted(suites, key=lambda suite: suite.name):
+        lines += _junit_suite(suite, verbosity)
+    return "\n".join([*lines, "</testsuites>"])
+
+
+def _junit_suite(suite: SuiteResult, verbosity: int) -> Iterator[str]:
+    yield (
+        f'    <testsuite name={_attribute(suite.name)} tests="{len(suite.tests)}"'
+        f' disabled="{suite.count(CaseStatus.SKIPPED)}" errors="{suite.count(CaseStatus.UNDECIDED)}"'
+        f' failures="{suite.count(CaseStatus.FAILURE)}" time="{suite.duration:.3f}">'
+    )
+    for test in sorted(suite.tests, key=lambda test: test.signature):
+        yield from _case(test, verbosity)
+    yield f"        <system-out>{_text(verdict(suite))}</system-out>"
+    yield "    </testsuite>"
+
+
+def _case(test: TestResult, verbosity: int) -> Iterator[str]:
+    yield f'        <testcase name={_attribute(test.signature)} time="{test.duration:.3f}">'
+    if test.status is CaseStatus.FAILURE:
+        reason = f" message={_attribute(test.reason)}" if test.reason else ""
+        yield f"            <failure{reason}/>"
+    elif test.status is CaseStatus.UNDECIDED:
+        yield f"            <error message={_attribute(test.reason or '')}/>"
+    elif test.status is CaseStatus.SKIPPED:
+        reason = f" message={_attribute(test.reason)}" if test.reason else ""
+        yield f"            <skipped{reason}/>"
+    text = "\n".join(lines_of(test, verbosity)).rstrip()
+    yield f"            <system-out>{_text(text)}</system-out>"
+    yield "        </testcase>"
+
+
+def _text(text: str) -> str:
+    return escape("\n".join(printable(line, _MAX_TEXT) for line in text.split("\n")))
+
+
+def _attribute(text: str) -> str:
+    return quoteattr(printable(text, _MAX_TEXT))
+
+
+Column = Mapping[tuple[str, str], TestResult]
+
+
+def column(suites: Sequence[SuiteResult]) -> dict[tuple[str, str], TestResult]:
+    """Return the results by suite and test."""
+    return {(suite.name, test.signature): test for suite in suites for test in suite.tests}
+
+
+def differences(columns: Mapping[str, Column]) -> list[tuple[str, str]]:
+    """Return the tests whose result or gas differs between versions."""
+    keys = dict.fromkeys(key for found in columns.values() for key in found)
+    return [key for key in keys if len({_figures(found.get(key)) for found in columns.values()}) > 1]
+
+
+def _figures(test: TestResult | None) -> tuple[str, str, int]:
+    return ("missing", "", 0) if test is None else (test.status.value, test.reason or "", test.gas)
+
+
+def compare_lines(columns: Mapping[str, Column], verbosity: int = 0) -> Iterator[str]:
+    """Yield the differing tests, then those that fail in every version (as in the first one), then the totals."""
+    different = differences(columns)
+    for suite, signature in different:
+        yield f"{suite} {signature}"
+        for name, found in columns.items():
+            status, reason, gas = _figures(found.get((suite, signature)))
+            yield f"    {name}: {status}{f' ({reason})' if reason else ''}, gas {gas}"
+    first = next(iter(columns.values()), {})
+    failing = {
+        key: test for key, test in first.items() if test.status is CaseStatus.FAILURE and key not in set(different)
+    }
+    for (suite, _), test in failing.items():
+        yield f"{suite}, in each of them:"
+        yield from lines_of(test, verbosity)
+    yield from seed_lines([test for found in columns.values() for test in found.values()])
+    total = len({key for found in columns.values() for key in found})
+    failed = f" ({len(failing)} of them failing)" if failing else ""
+    yield (
+        f"{len(columns)} network versions ({', '.join(columns)}): {total - len(different)} tests end alike{failed}, "
+        f"{len(different)} differ"
+    )

@@ -9,9 +9,16 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from bridge.ethereum.addresses import checksummed
-from fvm_hypervisor.soltest.created_values import SVM, CreatedValues
 from fvm_hypervisor.soltest.execution.discovery import COUNTEREXAMPLES
-from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, CounterExample, SuiteResult, TestResult
+from fvm_hypervisor.soltest.execution.results import (
+    SVM,
+    CaseKind,
+    CaseStatus,
+    CounterExample,
+    CreatedValues,
+    SuiteResult,
+    TestResult,
+)
 from fvm_hypervisor.soltest.execution.stage import selector
 from hypervisor.errors import InvalidInput
 

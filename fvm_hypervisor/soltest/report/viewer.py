@@ -19,9 +19,8 @@ from fvm_hypervisor.soltest.execution.discovery import Suite
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, TestResult
 from fvm_hypervisor.soltest.execution.stage import SuiteStage
 from fvm_hypervisor.soltest.project.solidity_text import SourceTexts
-from fvm_hypervisor.soltest.step_frames import StepFrameTracer
 from fvm_hypervisor.soltest.trace.endless import MAX_TRACED_SECONDS, LoopTracer, out_of_gas_frame
-from fvm_hypervisor.soltest.trace.frames import CounterFrameTracer, FrameTracer
+from fvm_hypervisor.soltest.trace.frames import CounterFrameTracer, FrameTracer, StepFrameTracer
 from fvm_hypervisor.soltest.trace.known_code import KnownCode
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.tracing import Tracer
@@ -226,7 +225,7 @@ def _arenas(
 
     If `before` is None, the result is that of a failed `setUp`.
     """
-    from fvm_hypervisor.soltest.json_traces import arena
+    from fvm_hypervisor.soltest.trace.trace_text import arena
 
     never_held = result.kind is CaseKind.INVARIANT and not (result.counterexample or result.last_run)
     for part in (before, None if before and never_held else run):

@@ -1,35 +1,134 @@
-"""Execution of one contract's tests: `setUp` once, then each test from the state after it."""
+"""One test of any kind: unit, table, fuzz, invariant or symbolic.
+
+Table tests: a test called once for each row of its parameters' fixtures, each from the same state.
+
+Rules: forge's. The first parameter's fixture determines the number of rows, which every other fixture must have; the
+test ends at the first failing row.
+
+Execution of one contract's tests: `setUp` once, then each test from the state after it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, islice
 from time import perf_counter
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from bridge.ethereum.addresses import EthAddress
+from fvm_hypervisor.soltest.cheatcodes.values import encode
 from fvm_hypervisor.soltest.compile.artifact import Artifacts, ContractArtifact
-from fvm_hypervisor.soltest.concrete_run import set_created_values
-from fvm_hypervisor.soltest.dictionary import MAX_WORDS, Dictionary, SourceLiterals, StateWords, pushed_words
-from fvm_hypervisor.soltest.execution.discovery import Suite, TestFunction, special_functions, suite_defect
-from fvm_hypervisor.soltest.execution.executor import ExecutorSnapshot, TestExecutor
+from fvm_hypervisor.soltest.execution.discovery import Suite, TestFunction, special_functions, suite_defect, type_of
+from fvm_hypervisor.soltest.execution.executor import ExecutorSnapshot, TestExecutor, set_created_values
 from fvm_hypervisor.soltest.execution.inline import configure, inline_settings
-from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, TestResult
+from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, CounterExample, TestResult
 from fvm_hypervisor.soltest.execution.stage import SetUpFailed, SuiteStage, selector
-from fvm_hypervisor.soltest.fuzz.fuzz import FuzzRun
+from fvm_hypervisor.soltest.execution.values import (
+    MAX_WORDS,
+    Dictionary,
+    SourceLiterals,
+    StateWords,
+    fixture_name,
+    own_literals,
+    pushed_words,
+    types,
+)
+from fvm_hypervisor.soltest.fuzz.fixtures import MAX_ROWS, fixtures_by_name
+from fvm_hypervisor.soltest.fuzz.fuzz import Deadline, FuzzRun
 from fvm_hypervisor.soltest.fuzz.invariants import InvariantRun, call_sequence
 from fvm_hypervisor.soltest.fuzz.stored_failures import StoredCall, load_failing_input, load_failing_sequence
-from fvm_hypervisor.soltest.literals import own_literals
 from fvm_hypervisor.soltest.project.project import FuzzSettings, InvariantSettings, Project
-from fvm_hypervisor.soltest.table_tests import TableRun
 from fvm_hypervisor.soltest.trace.endless import LoopTracer
+from fvm_hypervisor.soltest.value_text import arguments_text
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.tracing import Tracer
 from localnet.calls.time_limit import OutOfTime
 from store.blockstore import StoreError
+
+
+class NoTable(Exception):
+    """Raised if the fixtures of a test's parameters do not form a table, with forge's message."""
+
+
+def table_rows(stage: SuiteStage, test: TestFunction) -> list[list[Any]]:
+    """Return the arguments of each call of a table test, from the current fixtures. Raises NoTable."""
+    inputs = test.entry["inputs"]
+    if not inputs:
+        raise NoTable("Table test should have at least one parameter")
+    fixtures = fixtures_by_name(stage)
+    columns: list[list[Any]] = []
+    for number, parameter in enumerate(inputs):
+        name = str(parameter["name"])
+        fixture = fixtures.get(fixture_name(name))
+        if fixture is None:
+            raise NoTable(
+                f"No fixture defined for param {name}" if number else "Table test should have fixtures defined"
+            )
+        if not number and not fixture.values:
+            raise NoTable("Table test should have at least one fixture")
+        if len(fixture.values) >= MAX_ROWS:
+            raise NoTable(f"{len(fixture.values)} or more fixtures defined for {name} (limit {MAX_ROWS - 1})")
+        if columns and len(fixture.values) != len(columns[0]):
+            raise NoTable(f"{len(fixture.values)} fixtures defined for {name} (expected {len(columns[0])})")
+        columns.append(fixture.values)
+    for parameter in inputs:
+        expected, found = type_of(parameter), fixtures[fixture_name(str(parameter["name"]))].type
+        if expected != found:
+            raise NoTable(f'type mismatch: expected type "{expected}", got value with type "{found}"')
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+@dataclass(slots=True)
+class TableRun:
+    """A running table test. `ready` is the initial state of each row."""
+
+    stage: SuiteStage
+    test: TestFunction
+    ready: ExecutorSnapshot
+    progress: Callable[[TestResult], None] = lambda _: None
+    gases: list[int] = field(default_factory=list)
+    last: bytes = b""
+    """Calldata of the latest row."""
+
+    def run(self) -> TestResult:
+        """Call the test with each row until one fails or is skipped."""
+        try:
+            rows = table_rows(self.stage, self.test)
+        except NoTable as lack:
+            return TestResult(self.test.signature, CaseKind.UNIT, CaseStatus.FAILURE, str(lack))
+        deadline, executor = Deadline(), self.stage.executor
+        executor.restore(self.ready)
+        console = executor.cheatcodes.console
+        for row in rows:
+            if deadline.is_progress_due():
+                self.progress(self._result(CaseStatus.SUCCESS, None))
+            lines, logs = console.lines, console.logs
+            executor.restore(self.ready)
+            console.lines, console.logs = lines, logs  # as in forge, the logs of all rows are retained
+            data = self.last = selector(self.test.signature) + encode(types(self.test.entry["inputs"]), row)
+            outcome = self.stage.call(data, commit=False)
+            status, reason = self.stage.verdict(outcome)
+            if status is CaseStatus.SKIPPED:
+                return TestResult(self.test.signature, CaseKind.UNIT, status, reason)
+            self.gases.append(outcome.gas_used)
+            if status is CaseStatus.FAILURE:
+                inputs = self.test.entry["inputs"]
+                text, raw = arguments_text(inputs, row), arguments_text(inputs, row, raw=True)
+                example = CounterExample(data, text, raw_arguments=raw)
+                return self._result(status, reason, outcome.gas_used, (example,))
+        return self._result(CaseStatus.SUCCESS, None)
+
+    def _result(
+        self, status: CaseStatus, reason: str | None, gas: int = 0, example: tuple[CounterExample, ...] = ()
+    ) -> TestResult:
+        return TestResult(
+            self.test.signature, CaseKind.TABLE, status, reason, gas, tuple(self.gases), len(self.gases),
+            counterexample=example, last_run=() if example else (CounterExample(self.last, ""),),
+        )  # fmt: skip
+
 
 _REMOVED: Final = (
     "`testFail*` has been removed. Consider changing to test_Revert[If|When]_Condition and expecting a revert"

@@ -13,11 +13,10 @@ from fvm_hypervisor.soltest.cheatcodes.emits import ReadLog
 from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.compile.artifact import Artifacts
 from fvm_hypervisor.soltest.execution.discovery import Suite
-from fvm_hypervisor.soltest.execution.executor import TestExecutor
+from fvm_hypervisor.soltest.execution.executor import ExecutorSettings, TestExecutor, address_of, fork_of, sender_of
 from fvm_hypervisor.soltest.execution.inline import with_project
 from fvm_hypervisor.soltest.execution.job import Job
 from fvm_hypervisor.soltest.execution.results import TestResult
-from fvm_hypervisor.soltest.executor_settings import ExecutorSettings, address_of, fork_of, sender_of
 from fvm_hypervisor.soltest.report.viewer import TestViewer
 from fvm_hypervisor.soltest.run.run_test import SuiteRun
 from fvm_hypervisor.soltest.trace.known_code import KnownCode
@@ -25,8 +24,7 @@ from fvm_hypervisor.soltest.value_text import value_text
 from hypervisor.errors import HypervisorError
 
 if TYPE_CHECKING:
-    from fvm_hypervisor.soltest.coverage_by_test import CoverageByTestCollector
-    from fvm_hypervisor.soltest.report.collecting import CoverageCollector
+    from fvm_hypervisor.soltest.report.collecting import CoverageByTestCollector, CoverageCollector
     from fvm_hypervisor.soltest.report.gas_tracer import GasCollector
 
 
@@ -45,7 +43,7 @@ class SuiteServer:
 
     def _collector_of(self, report: str) -> CoverageCollector | GasCollector | CoverageByTestCollector:
         if report == "coverage-by-test":
-            from fvm_hypervisor.soltest.coverage_by_test import CoverageByTestCollector
+            from fvm_hypervisor.soltest.report.collecting import CoverageByTestCollector
 
             return CoverageByTestCollector(KnownCode(self._artifacts))
         return self._viewer.collector(self._executor.machine, report, self._job.project)
@@ -119,7 +117,7 @@ def settings_of(job: Job, artifacts: Artifacts) -> Settings:
 
     @cache
     def structs() -> Mapping[frozenset[str], Sequence[str]]:
-        from fvm_hypervisor.soltest.literals import struct_fields
+        from fvm_hypervisor.soltest.execution.values import struct_fields
 
         return struct_fields(project)
 

@@ -13,27 +13,23 @@ from typing import TYPE_CHECKING
 from bridge.ethereum.block import ETHEREUM
 from fvm_hypervisor.soltest.compile.artifact import Artifacts
 from fvm_hypervisor.soltest.compile.compiler import CompileError, CompilerRun, Solc
-from fvm_hypervisor.soltest.compile.compiling import artifacts_of, compiled_sources, has_changed
-from fvm_hypervisor.soltest.compile.forge_cache import write_forge_cache
+from fvm_hypervisor.soltest.compile.compiling import CompiledSource, artifacts_of, compiled_sources, has_changed
+from fvm_hypervisor.soltest.compile.forge_cache import forge_artifacts, write_forge_cache
 from fvm_hypervisor.soltest.compile.releases import VERSION
 from fvm_hypervisor.soltest.compile.solc import SolcChoice
-from fvm_hypervisor.soltest.compile.syntax_trees import syntax_trees
-from fvm_hypervisor.soltest.compiled_cache import CompiledSource
+from fvm_hypervisor.soltest.compile.syntax_trees import Layouts, storage_layouts, syntax_trees, uses_layouts
 from fvm_hypervisor.soltest.execution.discovery import Suite, SuiteFilter, find_suites
 from fvm_hypervisor.soltest.execution.job import Job, Options, check_isolation
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, SuiteResult, TestResult
-from fvm_hypervisor.soltest.forge_artifacts import forge_artifacts
 from fvm_hypervisor.soltest.project.project import Project
 from fvm_hypervisor.soltest.project.sources import SHIPPED, Sources, own_sources, read_sources, read_texts
-from fvm_hypervisor.soltest.run.workers import Watch, run_suites
-from fvm_hypervisor.soltest.storage_layouts import Layouts, storage_layouts, uses_layouts
-from fvm_hypervisor.soltest.worker_processes import prepare_workers
+from fvm_hypervisor.soltest.run.workers import Watch, prepare_workers, run_suites
 from hypervisor.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from fvm_hypervisor.soltest.collected import SuiteCoverage
+    from fvm_hypervisor.soltest.compile.compiler import ResidentCompiler
+    from fvm_hypervisor.soltest.report.collecting import SuiteCoverage
     from fvm_hypervisor.soltest.report.coverage import FileCoverage
-    from fvm_hypervisor.soltest.resident_compiler import ResidentCompiler
 
 
 @dataclass(slots=True)
@@ -104,7 +100,7 @@ class SuiteSession:
         name = self.project.eth_rpc_url
         if name is None:
             return None
-        from fvm_hypervisor.soltest.forks.endpoints import endpoint_url
+        from fvm_hypervisor.soltest.forks.records import endpoint_url
         from fvm_hypervisor.soltest.forks.remotes import Remotes
         from localnet.fork.node_client import as_unfit_node
         from localnet.fork.urls import redacted_url
@@ -153,7 +149,7 @@ class SuiteSession:
 
     def _brutalize(self, sources: Sources) -> Artifacts:
         """Return artifacts of the sources with dirty bits and memory, apart from the project's cache."""
-        from fvm_hypervisor.soltest.brutalizing import brutalize
+        from fvm_hypervisor.soltest.compile.syntax_trees import brutalize
 
         project, solc = self.project, self.solc(sources)
         names = [

@@ -12,20 +12,18 @@ from typing import Any, Final
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, checksummed, to_filecoin
 from bridge.ethereum.block import ETHEREUM, EthereumBlock
-from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, BroadcastCall, Broadcasts
-from fvm_hypervisor.soltest.cheatcodes.used_cheatcodes import uses_fork_cheatcodes
+from fvm_hypervisor.soltest.cheatcodes.table import uses_fork_cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.values import decode
 from fvm_hypervisor.soltest.compile.artifact import Artifacts, ContractArtifact
 from fvm_hypervisor.soltest.execution.discovery import signature
-from fvm_hypervisor.soltest.execution.executor import TestExecutor
+from fvm_hypervisor.soltest.execution.executor import CallOutcome, TestExecutor, fork_of
 from fvm_hypervisor.soltest.execution.job import Job
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, TestResult
 from fvm_hypervisor.soltest.execution.stage import SetUpFailed, SuiteStage, selector
 from fvm_hypervisor.soltest.execution.values import types
-from fvm_hypervisor.soltest.executor_settings import fork_of
 from fvm_hypervisor.soltest.report.viewer import TestViewer
 from fvm_hypervisor.soltest.run.serving import executor_settings_of, settings_of
 from fvm_hypervisor.soltest.scripts.linking import SALT, Libraries, Linking, linking_of

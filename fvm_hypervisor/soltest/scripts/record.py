@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from fvm_hypervisor.soltest.project_files import write_inside
+from fvm_hypervisor.soltest.project.consent import write_inside
 from fvm_hypervisor.soltest.scripts.plan import PlannedTransaction, ScriptPlan
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import read_bounded

@@ -8,10 +8,9 @@ from typing import Final
 import z3
 
 from bridge.ethereum.addresses import EthAddress, create2_address, create_address
+from fvm_hypervisor.soltest.cheatcodes.emits import DUMMY_ADDRESS, DUMMY_OUTPUT, check_reason
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, failure_data
-from fvm_hypervisor.soltest.cheatcodes.reverts import DUMMY_ADDRESS, DUMMY_OUTPUT, check_reason
 from fvm_hypervisor.soltest.symbolic.cheats import run_cheatcode, run_svm
-from fvm_hypervisor.soltest.symbolic.data import Byte, Data, bytes_of_word, concrete, word_at
 from fvm_hypervisor.soltest.symbolic.opcodes import (
     Handler,
     account_number,
@@ -32,20 +31,25 @@ from fvm_hypervisor.soltest.symbolic.path import (
     Halt,
     Path,
     Prank,
+    Storage,
     copied,
 )
-from fvm_hypervisor.soltest.symbolic.storage import Storage
 from fvm_hypervisor.soltest.symbolic.words import (
     BITS,
+    Byte,
+    Data,
     NotModelled,
     Word,
     add,
     below,
+    bytes_of_word,
+    concrete,
     equal,
     is_same,
     negation,
     subtract,
     truth,
+    word_at,
 )
 
 MAX_DEPTH: Final = 64

@@ -14,8 +14,7 @@ from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, failure
 from fvm_hypervisor.soltest.cheatcodes.signing import account_of
 from fvm_hypervisor.soltest.cheatcodes.state import FAILED_SLOT
 from fvm_hypervisor.soltest.cheatcodes.table import selector, table
-from fvm_hypervisor.soltest.symbolic.created_calldata import create_calldata
-from fvm_hypervisor.soltest.symbolic.data import Byte, Data, bytes_of_word, concrete, joined, slice_of, words_data
+from fvm_hypervisor.soltest.symbolic.inputs import any_bytes, create_calldata, fixed_bytes, number_of
 from fvm_hypervisor.soltest.symbolic.opcodes import account_number, is_special
 from fvm_hypervisor.soltest.symbolic.path import (
     CHEATCODE_ADDRESSES,
@@ -26,17 +25,23 @@ from fvm_hypervisor.soltest.symbolic.path import (
     Prank,
     fresh,
 )
-from fvm_hypervisor.soltest.symbolic.symbols import any_bytes, fixed_bytes, number_of
 from fvm_hypervisor.soltest.symbolic.words import (
+    Byte,
     Condition,
+    Data,
     NotModelled,
     below,
+    bytes_of_word,
     choose,
+    concrete,
     equal,
+    joined,
     negation,
     operate,
+    slice_of,
     subtract,
     truth,
+    words_data,
 )
 
 _VM, SVM_ADDRESS, _ = CHEATCODE_ADDRESSES

@@ -24,19 +24,23 @@ from typing import Any, Final
 
 import z3
 
-from fvm_hypervisor.soltest.symbolic.constants import HASH_NAME, Constants
-from fvm_hypervisor.soltest.symbolic.data import Data, bit_vector, concrete, word_at, words_data
+from fvm_hypervisor.soltest.symbolic.solver import HASH_NAME, Constants
 from fvm_hypervisor.soltest.symbolic.words import (
     BITS,
     MASK,
     Condition,
+    Data,
     Word,
+    bit_vector,
+    concrete,
     condition,
     equal,
     free_constants,
     is_same,
     reduced,
     term,
+    word_at,
+    words_data,
 )
 from store.keccak import keccak
 

@@ -11,10 +11,24 @@ from typing import Final
 
 import z3
 
-from fvm_hypervisor.soltest.symbolic.data import Byte, Data, bytes_of_word, concrete, joined, slice_of, word_at
+from fvm_hypervisor.soltest.symbolic.inputs import number_of
 from fvm_hypervisor.soltest.symbolic.path import Halt, Path
-from fvm_hypervisor.soltest.symbolic.symbols import number_of
-from fvm_hypervisor.soltest.symbolic.words import OPERATIONS, NotModelled, Word, operate, power, truth, word_of
+from fvm_hypervisor.soltest.symbolic.words import (
+    OPERATIONS,
+    Byte,
+    Data,
+    NotModelled,
+    Word,
+    bytes_of_word,
+    concrete,
+    joined,
+    operate,
+    power,
+    slice_of,
+    truth,
+    word_at,
+    word_of,
+)
 from store.keccak import keccak
 
 Handler = Callable[..., Word | None]

@@ -1,4 +1,9 @@
-"""A path of a symbolic test: its call frames, accounts, constraints and decisions."""
+"""A path of a symbolic execution: its conditions, storage and accounts.
+
+Storage of a contract: written words over the initial ones, with symbolic keys.
+
+A path of a symbolic test: its call frames, accounts, constraints and decisions.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +16,78 @@ from typing import Any, Final, Protocol
 import z3
 
 from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, CREATE2_DEPLOYER, VM_ADDRESS
-from fvm_hypervisor.soltest.created_values import SVM
-from fvm_hypervisor.soltest.symbolic.data import Byte, Data, slice_of, word_at
+from fvm_hypervisor.soltest.execution.results import SVM
+from fvm_hypervisor.soltest.project.test_settings import SymbolicSettings
 from fvm_hypervisor.soltest.symbolic.hashes import MAX_HASHES, Hashes
 from fvm_hypervisor.soltest.symbolic.solver import Solver
-from fvm_hypervisor.soltest.symbolic.storage import Storage
-from fvm_hypervisor.soltest.symbolic.words import BITS, Condition, NotModelled, Word, condition, equal, negation
-from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
+from fvm_hypervisor.soltest.symbolic.words import (
+    BITS,
+    Byte,
+    Condition,
+    Data,
+    NotModelled,
+    Word,
+    choose,
+    condition,
+    equal,
+    negation,
+    slice_of,
+    term,
+    word_at,
+)
 from store.keccak import keccak
+
+Same = Callable[[Word, Word], Condition]
+"""Returns the condition under which two keys are equal."""
+
+
+@dataclass(slots=True)
+class Storage:
+    """Words by key. `initial` are the words at the start of the test; with `array`, all other slots are symbolic."""
+
+    initial: Mapping[int, int] = field(default_factory=dict)
+    array: Any = None
+    asked: list[Word] = field(default_factory=list)
+    """Keys of the symbolic slots that were read, shared by all copies."""
+    _written: dict[tuple[str, int], tuple[Word, Word]] = field(default_factory=dict)
+    """Keys and words, oldest first, by the identity of the key."""
+
+    def copy(self) -> Storage:
+        """Return an independent copy."""
+        return Storage(self.initial, self.array, self.asked, dict(self._written))
+
+    def write(self, key: Word, word: Word) -> None:
+        """Write a slot. An earlier word of the same key is dropped, since it cannot be read any more."""
+        name = ("number", key) if isinstance(key, int) else ("term", key.get_id())
+        self._written.pop(name, None)
+        self._written[name] = (key, word)
+
+    def read(self, key: Word, same: Same) -> Word:
+        """Return the word of a slot: the newest one whose key may be equal, else an older one."""
+        found: list[tuple[Condition, Word]] = []
+        for written, word in reversed(self._written.values()):
+            holds = same(key, written)
+            if holds is True:
+                return _chosen(found, word)
+            if holds is not False:
+                found.append((holds, word))
+        return _chosen(found, self._initial(key, same))
+
+    def _initial(self, key: Word, same: Same) -> Word:
+        if self.array is not None:
+            self.asked.append(key)
+            return z3.Select(self.array, term(key))
+        if isinstance(key, int):
+            return self.initial.get(key, 0)
+        found = [(same(key, slot), word) for slot, word in self.initial.items()]
+        return _chosen([(holds, word) for holds, word in found if holds is not False], 0)
+
+
+def _chosen(found: list[tuple[Condition, Word]], last: Word) -> Word:
+    for holds, word in reversed(found):
+        last = choose(holds, word, last)
+    return last
+
 
 MAX_CHOICES: Final = 16
 """Maximum number of values of a term that an opcode needs as a number."""

@@ -1,13 +1,22 @@
-"""A symbolic test: its start from the state after `setUp`, the verdict, and the replay of a counterexample."""
+"""Symbolic tests: exploration of all paths, and replay of counterexamples.
+
+Exploration of all paths of a call, depth first.
+
+Values of a path's model for svm's cheatcodes and for symbolic storage.
+
+A symbolic test: its start from the state after `setUp`, the verdict, and the replay of a counterexample.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
-from bridge.ethereum.addresses import EthAddress, from_delegated, unmask_id
+import z3
+
+from bridge.ethereum.addresses import EthAddress, checksummed, from_delegated, unmask_id
 from bridge.filecoin.evm_state import evm_state_at
 from fvm_hypervisor.soltest.cheatcodes.failures import (
     CHEATCODE_ERROR,
@@ -20,26 +29,40 @@ from fvm_hypervisor.soltest.cheatcodes.failures import (
 )
 from fvm_hypervisor.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS, BlockValues
 from fvm_hypervisor.soltest.cheatcodes.values import decode
-from fvm_hypervisor.soltest.concrete_run import set_created_values
-from fvm_hypervisor.soltest.created_values import SVM, CreatedValues
 from fvm_hypervisor.soltest.execution.discovery import TestFunction
-from fvm_hypervisor.soltest.execution.executor import ExecutorSnapshot
-from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, CounterExample, TestResult
+from fvm_hypervisor.soltest.execution.executor import ExecutorSnapshot, set_created_values
+from fvm_hypervisor.soltest.execution.results import (
+    SVM,
+    CaseKind,
+    CaseStatus,
+    CounterExample,
+    CreatedValues,
+    TestResult,
+)
 from fvm_hypervisor.soltest.execution.stage import SuiteStage, is_failed_assertion, selector
 from fvm_hypervisor.soltest.execution.values import types
 from fvm_hypervisor.soltest.project.project import Project
 from fvm_hypervisor.soltest.project.sources import read_sources
-from fvm_hypervisor.soltest.symbolic.calls import Result
+from fvm_hypervisor.soltest.project.test_settings import SymbolicSettings
+from fvm_hypervisor.soltest.symbolic.calls import CALL_HANDLERS, Result, finish
 from fvm_hypervisor.soltest.symbolic.cheats import SVM_ADDRESS
-from fvm_hypervisor.soltest.symbolic.data import Data, concrete, values
-from fvm_hypervisor.soltest.symbolic.explorer import INVALID, Explorer
 from fvm_hypervisor.soltest.symbolic.inputs import arguments, shapes
-from fvm_hypervisor.soltest.symbolic.path import CHEATCODE_ADDRESSES, Account, Block, Code, Dead, Frame, Path, copied
-from fvm_hypervisor.soltest.symbolic.replayed_values import created_values
+from fvm_hypervisor.soltest.symbolic.opcodes import HANDLERS, push, run_simple
+from fvm_hypervisor.soltest.symbolic.path import (
+    CHEATCODE_ADDRESSES,
+    Account,
+    Block,
+    Code,
+    Dead,
+    Fork,
+    Frame,
+    Halt,
+    Path,
+    Storage,
+    copied,
+)
 from fvm_hypervisor.soltest.symbolic.solver import OutOfBudget, Solver
-from fvm_hypervisor.soltest.symbolic.storage import Storage
-from fvm_hypervisor.soltest.symbolic.words import NotModelled
-from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
+from fvm_hypervisor.soltest.symbolic.words import Data, NotModelled, concrete, term, values
 from fvm_hypervisor.soltest.trace.known_code import KnownCode
 from fvm_hypervisor.soltest.value_text import arguments_text
 from hypervisor.errors import InvalidInput
@@ -48,6 +71,175 @@ from hypervisor.types import EAM_NAMESPACE, ActorID
 from localnet.state.controls import set_code
 from runtimes.evm.ethereum import block_of, fork_named
 from store.trees.kamt import EMPTY_KAMT, Kamt
+
+_JUMPI: Final = 0x57
+INVALID: Final = "INVALID"
+"""Reason of a halt by the opcode INVALID, by which old compilers assert."""
+_ALL: Final = {**HANDLERS, **CALL_HANDLERS}
+_TIME_STEPS: Final = 256
+"""Number of instructions between two checks of the time."""
+
+
+@dataclass(slots=True)
+class Explorer:
+    """Runs paths until all have ended. `undecided` counts the reasons why paths could not be decided."""
+
+    settings: SymbolicSettings
+    undecided: Counter[str] = field(default_factory=Counter)
+    paths: int = 0
+    _todo: list[Path] = field(default_factory=list)
+
+    def run(self, start: Path) -> Iterator[Path]:
+        """Yield the paths whose outermost frame has ended. Other paths are counted in `undecided`, or dead."""
+        self._todo = [start]
+        while self._todo:
+            path = self._todo.pop()
+            try:
+                ended = self._run_path(path)
+            except NotModelled as reason:
+                self.undecided[str(reason)] += 1
+                self.paths += 1
+                continue
+            except z3.Z3Exception as error:  # such as too little memory
+                self.undecided[f"the solver failed: {error}"] += 1
+                continue
+            except Dead:
+                continue
+            except OutOfBudget:
+                self.undecided[f"the time limit of {self.settings.seconds:g} seconds (--symbolic-timeout)"] += 1
+                return
+            if ended:
+                self.paths += 1
+                yield path
+            if self.paths + len(self._todo) > self.settings.paths:
+                self.undecided[f"more than {self.settings.paths} paths (--symbolic-paths)"] += 1
+                return
+
+    def _run_path(self, path: Path) -> bool:
+        """Run a path to its end; return False if it was replaced by others."""
+        while path.frames:
+            path.steps += 1
+            if path.steps > self.settings.steps:
+                raise NotModelled(f"a path of more than {self.settings.steps} instructions")
+            if path.steps % _TIME_STEPS == 0:
+                path.solver.check_time()
+            try:
+                step(path)
+            except Fork as fork:
+                self._fork(path, fork)
+                return False
+            except Halt as halt:
+                path.halted = str(halt) if len(path.frames) == 1 else ""
+                finish(path, False, ())
+        return True
+
+    def _fork(self, path: Path, fork: Fork) -> None:
+        frame = path.frame
+        if frame.code.data[frame.pc] == _JUMPI:
+            decided = frame.branches.get(frame.pc, 0) + 1
+            if decided > self.settings.loop:
+                raise NotModelled(f"a loop of more than {self.settings.loop} iterations (--symbolic-loop)")
+            frame.branches[frame.pc] = decided
+        self._todo += [path.with_decision(fork, side) for side in (False, True)]
+
+
+def step(path: Path) -> None:
+    """Execute one instruction. Raises Fork without any effect, Halt, Dead, NotModelled."""
+    frame = path.frame
+    at = frame.pc
+    opcode: Any = frame.code.data[at] if at < len(frame.code.data) else 0
+    if not isinstance(opcode, int):
+        raise NotModelled("code with a symbolic opcode")
+    name = path.start.opcodes.get(opcode)
+    if name is None:
+        raise Halt(INVALID if opcode == 0xFE else f"the invalid opcode {opcode:#04x}")
+    if run_simple(path, opcode):
+        return
+    row = _ALL.get(opcode)
+    if row is None:
+        raise NotModelled(f"the opcode {name}")
+    size, handler = row
+    stack = frame.stack
+    if len(stack) < size:
+        raise Halt("stack underflow")
+    operands = stack[-size:] if size else []
+    if size:
+        del stack[-size:]
+    frame.pc = at + 1
+    try:
+        word = handler(path, *reversed(operands))
+    except Fork:
+        stack.extend(operands)
+        frame.pc = at
+        raise
+    path.decisions.clear()
+    if word is not None:
+        push(path, word)
+
+
+_RESULTS: Final = {
+    "createUint(uint256,string)": "uint256",
+    "createInt(uint256,string)": "int256",
+    "createUint256(string)": "uint256",
+    "createInt256(string)": "int256",
+    "createAddress(string)": "address",
+    "createBool(string)": "bool",
+    "createBytes32(string)": "bytes32",
+    "createBytes4(string)": "bytes4",
+    "createBytes(uint256,string)": "bytes",
+    "createString(uint256,string)": "string",
+    "createCalldata(address)": "bytes",
+    "createCalldata(address,bool)": "bytes",
+    "createCalldata(string)": "bytes",
+    "createCalldata(string,bool)": "bytes",
+    "createCalldata(string,string)": "bytes",
+    "createCalldata(string,string,bool)": "bytes",
+}
+"""Type of the value that a cheatcode returns, by its signature."""
+_BY_SELECTOR: Final = {selector(signature): signature for signature in _RESULTS}
+
+
+def created_values(path: Path) -> CreatedValues:
+    """Return the values of a path's model."""
+    answers = tuple((calldata, values(output, path.model)) for calldata, output in path.created)
+    storage = tuple(_words(path))
+    return CreatedValues(answers, storage, _text(answers, storage))
+
+
+def _words(path: Path) -> Iterator[tuple[EthAddress, int, int]]:
+    """Yield address, slot and word of each slot of symbolic storage that the path read."""
+
+    def number(word: object) -> int:
+        found: int = path.model.eval(word, model_completion=True).as_long()
+        return found
+
+    for address, array, keys in path.arrays:
+        owner = EthAddress(address.to_bytes(20, "big"))
+        slots = {number(term(key)): number(z3.Select(array, term(key))) for key in keys}
+        yield from ((owner, slot, word) for slot, word in slots.items())
+
+
+def _text(answers: Iterable[tuple[bytes, bytes]], storage: Iterable[tuple[EthAddress, int, int]]) -> str:
+    created = ", ".join(text for calldata, answer in answers if (text := _answer_text(calldata, answer)))
+    words = ", ".join(f"{checksummed(address)}[{slot:#x}]={word:#x}" for address, slot, word in storage)
+    return " ".join(f"{name}=[{text}]" for name, text in (("svm", created), ("storage", words)) if text)
+
+
+def _answer_text(calldata: bytes, answer: bytes) -> str:
+    """Return `name(arguments)=value`, with bytes that cannot be decoded as hex; empty without a return value."""
+    signature = _BY_SELECTOR.get(calldata[:4])
+    if signature is None:  # enableSymbolicStorage
+        return ""
+    name, _, kinds = signature.rstrip(")").partition("(")
+    return f"{name}({_values(kinds.split(','), calldata[4:])})={_values([_RESULTS[signature]], answer)}"
+
+
+def _values(kinds: list[str], data: bytes) -> str:
+    try:
+        return arguments_text([{"type": kind} for kind in kinds], decode(kinds, data))
+    except CheatcodeFailure:
+        return f"0x{data.hex()}"
+
 
 _MAX_REPLAYS = 8
 """Maximum number of counterexamples of a path that are run."""

@@ -1,4 +1,13 @@
-"""Text of one call in a trace: function, arguments and result, as forge prints them.
+"""Text of calls in traces, with precompiles, and redaction of secrets.
+
+Text of precompile calls in traces, in forge's format: decoded numbers and bytes.
+
+Input of an unexpected length is shown as raw bytes. Layouts: the Ethereum yellow paper, appendix E; EIP-152, EIP-198,
+EIP-2537, EIP-4844.
+
+Redaction of secrets in traces, as in forge: keys, environment variables, file contents.
+
+Text of one call in a trace: function, arguments and result, as forge prints them.
 
 Native actors' methods and values are decoded by the actors' schemas. Rules: Foundry's `CallTraceDecoder` and
 revm-inspectors' `TraceWriter` (forge 1.7.1).
@@ -6,15 +15,13 @@ revm-inspectors' `TraceWriter` (forge 1.7.1).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from bridge.abi.abi import AbiMismatch, ContractInterface
 from bridge.ethereum.addresses import checksummed
-from fvm_hypervisor.soltest.precompile_text import precompile_arguments, precompile_result
-from fvm_hypervisor.soltest.redaction import UNNAMED, redacted_arguments, redacted_result, redactions, url_redactions
-from fvm_hypervisor.soltest.signatures import CallSignature, read, unknown_selector
 from fvm_hypervisor.soltest.trace.frames import CallFrame
+from fvm_hypervisor.soltest.trace.identities import CallSignature, read, unknown_selector
 from fvm_hypervisor.soltest.trace.trace_names import CREATE2_DEPLOYER, MAX_LENGTH, PRECOMPILES, VM, Names, is_precompile
 from fvm_hypervisor.soltest.value_text import MAX_TEXT, arguments_text, plain, value_text
 from hypervisor.exit_codes import ExitCode, exit_name, numbered_exit
@@ -22,6 +29,158 @@ from hypervisor.text import printable
 from localnet.contracts.registered_precompiles import PrecompileCall
 from localnet.traces.console_log import CONSOLE, log_signatures
 from localnet.traces.trace_report import describe
+
+_WORD: Final = 32
+_MAX_WORDS: Final = 512
+"""Maximum number of words decoded from a list; longer input is shown as bytes."""
+
+
+def precompile_arguments(number: int, data: bytes) -> str | None:
+    """Return the decoded arguments of a call, or None to show the raw bytes."""
+    read = _ARGUMENTS.get(number)
+    return None if read is None else read(data)
+
+
+def precompile_result(number: int, data: bytes) -> str | None:
+    """Return the decoded result of a call, or None to show the raw bytes."""
+    if number == 1 and len(data) == _WORD:
+        return checksummed(data[12:])
+    if number in (6, 7) and len(data) == 2 * _WORD:
+        return f"({', '.join(map(str, _numbers(data)))})"
+    if number == 8 and len(data) == _WORD:
+        return "true" if any(data) else "false"
+    return None
+
+
+def _numbers(data: bytes, size: int = _WORD) -> Iterator[int]:
+    return (int.from_bytes(data[at : at + size], "big") for at in range(0, len(data), size))
+
+
+def _hex(data: bytes) -> str:
+    return f"0x{data.hex()}"
+
+
+def _ecrecover(data: bytes) -> str | None:
+    if len(data) != 4 * _WORD:
+        return None
+    return ", ".join([_hex(data[:_WORD]), *map(str, _numbers(data[_WORD:]))])
+
+
+def _of_words(count: int) -> Callable[[bytes], str | None]:
+    def read(data: bytes) -> str | None:
+        return ", ".join(map(str, _numbers(data))) if len(data) == count * _WORD else None
+
+    return read
+
+
+def _modexp(data: bytes) -> str | None:
+    if len(data) < 3 * _WORD:
+        return None
+    sizes = list(_numbers(data[: 3 * _WORD]))
+    if sum(sizes) > len(data) - 3 * _WORD:
+        return None
+    parts, at = [], 3 * _WORD
+    for size in sizes:
+        parts.append(_hex(data[at : at + size]))
+        at += size
+    return ", ".join([*map(str, sizes), *parts])
+
+
+def _pairing(data: bytes) -> str | None:
+    if len(data) % (6 * _WORD) or len(data) > _MAX_WORDS * _WORD:
+        return None
+    pairs = (data[at : at + 6 * _WORD] for at in range(0, len(data), 6 * _WORD))
+    return ", ".join(f"[{', '.join(map(str, _numbers(pair)))}]" for pair in pairs)
+
+
+def _blake2f(data: bytes) -> str | None:
+    if len(data) != 213:
+        return None
+    words = [int.from_bytes(data[at : at + 8], "little") for at in range(4, 212, 8)]
+    lists = (f"[{', '.join(map(str, part))}]" for part in (words[:8], words[8:24], words[24:]))
+    return ", ".join([str(int.from_bytes(data[:4], "big")), *lists, str(data[212])])
+
+
+def _of_bytes(*sizes: int) -> Callable[[bytes], str | None]:
+    def read(data: bytes) -> str | None:
+        if len(data) != sum(sizes):
+            return None
+        parts, at = [], 0
+        for size in sizes:
+            parts.append(_hex(data[at : at + size]))
+            at += size
+        return ", ".join(parts)
+
+    return read
+
+
+_ARGUMENTS: Final[Mapping[int, Callable[[bytes], str | None]]] = {
+    1: _ecrecover,
+    5: _modexp,
+    6: _of_words(4),
+    7: _of_words(3),
+    8: _pairing,
+    9: _blake2f,
+    10: _of_bytes(32, 32, 32, 48, 48),
+    11: _of_bytes(128, 128),
+    13: _of_bytes(256, 256),
+}
+
+
+_KEY: Final = "<pk>"
+_NONCE: Final = "<nonce>"
+"""A signature's nonce, which reveals the key together with the digest and the signature."""
+_MNEMONIC: Final = "<mnemonic>"
+_URL: Final = "<rpc url>"
+_OF_NODES: Final = ("createFork", "createSelectFork", "rpc")
+_OF_KEYS: Final = frozenset({
+    "addr", "createEd25519Key", "createWallet", "deriveKey", "publicKeyEd25519", "publicKeyP256", "rememberKey"
+})  # fmt: skip
+"""Cheatcodes whose arguments are redacted entirely."""
+_BY_KEY: Final = ("broadcast", "startBroadcast", "getNonce")
+"""Cheatcodes whose arguments are redacted if the first one is a key or a wallet."""
+_SECRETS: Final[Mapping[str, Mapping[int, str]]] = {
+    "sign": {0: _KEY},
+    "signCompact": {0: _KEY},
+    "signP256": {0: _KEY},
+    "signWithNonceUnsafe": {0: _KEY, 2: _NONCE},
+    "signDelegation": {1: _KEY},
+    "signAndAttachDelegation": {1: _KEY},
+    "signEd25519": {2: _KEY},
+    "rememberKeys": {0: _MNEMONIC},
+}
+"""Redacted arguments by position. Digests and addresses of signers at a key's position are shown."""
+UNNAMED: Final = ("signDelegation", "signAndAttachDelegation")
+"""Cheatcodes whose addresses forge shows without labels."""
+_ANSWERS: Final = {"createEd25519Key": _KEY, "createWallet": _KEY, "deriveKey": _KEY, "readFile": "<file>"}
+
+
+def redacted_arguments(name: str, inputs: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return the replacement of all arguments of a cheatcode; None if they are handled one by one."""
+    by_key = bool(inputs) and inputs[0]["type"] in ("uint256", "tuple")
+    return _KEY if name in _OF_KEYS or (name in _BY_KEY and by_key) else None
+
+
+def redactions(name: str, inputs: Sequence[Mapping[str, Any]]) -> Mapping[int, str]:
+    """Return the replacements of single arguments, by position."""
+    found = _SECRETS.get(name, {})
+    is_other = found.get(0) == _KEY and inputs[0]["type"] not in ("uint256", "tuple")
+    return {} if is_other else found
+
+
+def url_redactions(name: str, values: Sequence[Any]) -> Mapping[int, str]:
+    """Return the replacements of URLs, which may contain a token; aliases of `rpc_endpoints` are shown."""
+    first = values[0] if values else None
+    named = name in _OF_NODES and isinstance(first, str)
+    return {0: _URL} if named and str(first).startswith(("http", "ws")) else {}
+
+
+def redacted_result(name: str) -> str | None:
+    """Return the replacement of a cheatcode's return value; None if it may be shown."""
+    if name.startswith("env") and name != "envExists":
+        return "<env var value>"
+    return _URL if name.startswith("rpcUrl") else _ANSWERS.get(name)
+
 
 _SELECTOR: Final = 4
 _HALTS: Final[Mapping[int, str]] = {

@@ -3,6 +3,8 @@
 A frame has the code that it ran, so that contracts are identified by code rather than by deployer, even after
 self-destruction. Internal calls between contracts and the machine (address manager, init actor, code queries) are
 omitted, so that Ethereum's and Filecoin's rules give the same tree.
+
+A frame tracer that also records every instruction with its gas and storage access.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from bridge.evm_steps import (
     CodeBorrowed,
     CodeDeployed,
     CreationCollision,
+    EvmCost,
+    EvmFault,
     EvmFrame,
     EvmStep,
     FundsMissing,
@@ -27,6 +31,7 @@ from bridge.evm_steps import (
 from bridge.filecoin.cbor import ParamsError
 from bridge.filecoin.parameters import INVOKE_EVM, ConstructorParams, DelegateCallParams, calldata_of, unwrap_return
 from bridge.filecoin.receipts import Log, entries_to_log
+from hypervisor.errors import OutOfGas
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.machine.registry import NATIVE
@@ -484,3 +489,39 @@ def _shortage(event: FundsMissing) -> str:
 def _address(to: Address) -> EthAddress:
     actor = to.actor_id()
     return from_delegated(to) or (EthAddress(bytes(20)) if actor is None else masked_id(actor))
+
+
+_SLOAD, _SSTORE = 0x54, 0x55
+
+
+class StepFrameTracer(FrameTracer):
+    """A frame tracer that also records every instruction. Raises OutOfTime when the time limit is exceeded."""
+
+    def __init__(self, rules: str, limit: TimeLimit) -> None:
+        super().__init__(rules)
+        self._limit = limit
+
+    def step(self, event: RuntimeEvent, /) -> None:
+        """Record an instruction, or the cost or fault of the last one."""
+        frame = self._open[-1]
+        last = frame.steps[-1] if frame.steps else None
+        match event:
+            case EvmStep():
+                if last is not None and last.opcode == _SLOAD and event.stack:
+                    last.word = event.stack[-1]
+                frame.note(event.pc)
+                frame.steps.append(_trace(event, len(frame.items)))
+                if len(frame.steps) % _CLOCK == 0:
+                    self._limit.check()
+            case EvmCost() if last is not None:
+                last.cost += event.gas
+            case EvmFault() if last is not None and event.reason == OutOfGas.__name__:
+                last.cost = last.gas
+            case _:
+                pass
+
+
+def _trace(step: EvmStep, index: int) -> TracedStep:
+    slot = step.stack[-1] if step.opcode in (_SLOAD, _SSTORE) and step.stack else None
+    word = step.stack[-2] if step.opcode == _SSTORE and len(step.stack) > 1 else None
+    return TracedStep(step.pc, step.opcode, step.gas, index, slot, word)

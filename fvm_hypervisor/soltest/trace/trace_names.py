@@ -15,9 +15,8 @@ from bridge.abi.abi import AbiMismatch, ContractInterface
 from bridge.ethereum.addresses import EthAddress, checksummed, unmask_id
 from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
-from fvm_hypervisor.soltest.signatures import CallSignature, Signatures
 from fvm_hypervisor.soltest.trace.frames import CallFrame, walk
-from fvm_hypervisor.soltest.trace.identities import CreationMatcher, Identities
+from fvm_hypervisor.soltest.trace.identities import CallSignature, CreationMatcher, Identities, Signatures
 from fvm_hypervisor.soltest.trace.known_code import KnownCode, KnownContract
 from fvm_hypervisor.soltest.value_text import arguments_text
 from hypervisor.bundles.manifest import Manifest

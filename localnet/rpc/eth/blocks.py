@@ -1,7 +1,5 @@
 """Methods about blocks, headers, uncles and block-level access lists.
 
-Methods about blocks.
-
 Methods about block headers, and about uncles, which Filecoin does not have.
 
 `eth_getBlockAccessList`: block-level access lists (EIP-7928), under Ethereum's rules.

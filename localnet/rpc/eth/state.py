@@ -1,7 +1,5 @@
 """Methods that read the state: balances, code, storage, calls, estimates and proofs.
 
-Methods that read the state: balances, nonces, code, storage, calls, estimates.
-
 Methods that read several values of accounts in one request.
 
 `eth_getProof`. Proofs are IPLD blocks, because the state is not a Merkle-Patricia trie.

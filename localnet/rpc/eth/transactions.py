@@ -1,7 +1,5 @@
 """Methods about transactions: sending, signing, looking up, and the pool.
 
-Methods about transactions: sending, signing, looking up.
-
 Signed transactions as raw bytes. Messages that are not Ethereum transactions have none (null).
 
 Signatures of typed data (EIP-712) by unlocked accounts.

@@ -9,8 +9,6 @@ Execution traces in Lotus' format: the calls of a message, each with its gas cha
 
 Shapes: lotus chain/types/execresult.go, as filled by filecoin-ffi from the machine's events.
 
-Filecoin methods about the execution of messages: calls, replays, receipts.
-
 The receipt of a message is available with its tipset. `TipSet` and `Height` of a lookup are those of the tipset that
 contains the message, and the confidence parameter causes no wait.
 

@@ -5,8 +5,6 @@ The states of built-in actors as JSON: decoded by their IPLD schemas, in Lotus' 
 Field names are in Go's spelling (`total_raw_byte_power` is TotalRawBytePower). Links are {"/": text}, amounts decimal
 text, and bytes base64. The state of any other actor is shown as undecoded IPLD.
 
-Filecoin methods about the state: actors, addresses, the network, randomness.
-
 `Filecoin.State*` methods of a tipset return the state after it. Here a tipset is executed when it is built; on the
 network it is executed with the next one.
 

@@ -1,7 +1,5 @@
 """JSON-RPC over WebSockets: requests, subscriptions and the protocol.
 
-JSON-RPC over WebSockets: requests, batches and subscriptions.
-
 Requests of a connection start in order, and each response is sent when it is ready. Unread responses are buffered up
 to a limit; then the client is disconnected with code 1008 (RFC 6455).
 

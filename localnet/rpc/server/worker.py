@@ -1,7 +1,5 @@
 """Threads that execute requests one after the other.
 
-A thread that executes one job after the other, used by `RequestThread`.
-
 It works like a `ThreadPoolExecutor` with one thread, but a job without a result has no future. This halves the cost
 of passing a job and its result between the event loop and the thread. The thread is a daemon, like those of
 `hypervisor.threads`, so the process can exit without it.

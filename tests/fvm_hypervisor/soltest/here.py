@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from fvm_hypervisor.soltest.cheatcodes import Cheatcodes
-from fvm_hypervisor.soltest.collected import SuiteCoverage
 from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.execution.discovery import Suite
 from fvm_hypervisor.soltest.execution.executor import TestExecutor
 from fvm_hypervisor.soltest.execution.job import Job
 from fvm_hypervisor.soltest.execution.results import TestResult
+from fvm_hypervisor.soltest.report.collecting import SuiteCoverage
 from fvm_hypervisor.soltest.run.run_test import SuiteRun
 from fvm_hypervisor.soltest.run.serving import executor_settings_of, settings_of, viewer_of
 

@@ -10,12 +10,10 @@ from typing import Final
 import pytest
 
 from bridge.ethereum.addresses import EthAddress
-from fvm_hypervisor.soltest.call_outcome import CallOutcome
 from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER, VM_ADDRESS
-from fvm_hypervisor.soltest.execution.executor import TestExecutor
+from fvm_hypervisor.soltest.execution.executor import CallOutcome, ExecutorSettings, TestExecutor
 from fvm_hypervisor.soltest.execution.stage import selector
-from fvm_hypervisor.soltest.executor_settings import ExecutorSettings
 from runtimes.evm.ethereum import AllocAccount, install_alloc
 from tests.runtimes.evm.assembler import assemble
 

@@ -11,13 +11,13 @@ import pytest
 
 from fvm_hypervisor.cli.foundry.runs import Reports, SuiteRuns
 from fvm_hypervisor.cli.foundry.settings import ALIASES, UNSUPPORTED
-from fvm_hypervisor.soltest import watching
 from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
 from fvm_hypervisor.soltest.execution.job import Options
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, SuiteResult, TestResult
+from fvm_hypervisor.soltest.project import sources
 from fvm_hypervisor.soltest.project.project import load_project
+from fvm_hypervisor.soltest.project.sources import changed_files, file_states
 from fvm_hypervisor.soltest.run import session
-from fvm_hypervisor.soltest.watching import changed_files, file_states
 from hypervisor.errors import InvalidInput
 from tests.command import run as run_command
 from tests.docs.forge_names import recorded
@@ -333,7 +333,7 @@ def test_watching_runs_again_on_a_change_and_outlives_errors(
         wanted.append(given.get("wanted"))
         raise InvalidInput("the sources do not compile")
 
-    monkeypatch.setattr(watching, "wait_for_change", wait)
+    monkeypatch.setattr(sources, "wait_for_change", wait)
     monkeypatch.setattr(SuiteRuns, "once", once)
     runs = SuiteRuns(load_project(project), SuiteFilter(), Options(), Reports())
     with pytest.raises(KeyboardInterrupt):

@@ -13,8 +13,7 @@ from bridge.ethereum.addresses import EthAddress, to_filecoin
 from fvm_hypervisor.cli.folders import reading
 from fvm_hypervisor.cli.node_settings import banner
 from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
-from fvm_hypervisor.soltest.execution.executor import TestExecutor
-from fvm_hypervisor.soltest.executor_settings import ExecutorSettings
+from fvm_hypervisor.soltest.execution.executor import ExecutorSettings, TestExecutor
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.context import ExternError
 from hypervisor.errors import InvalidInput

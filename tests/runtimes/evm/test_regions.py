@@ -19,8 +19,7 @@ import pytest
 from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
-from fvm_hypervisor.soltest.execution.executor import TestExecutor
-from fvm_hypervisor.soltest.executor_settings import ExecutorSettings
+from fvm_hypervisor.soltest.execution.executor import ExecutorSettings, TestExecutor
 from hypervisor.errors import ActorExit, OutOfGas
 from runtimes.evm.code import analyse
 from runtimes.evm.engine import Frame, FrameOutcome, Status

@@ -12,12 +12,16 @@ from typing import Any, Final, NamedTuple
 from bridge.ethereum.addresses import EthAddress
 from bridge.filecoin.evm_state import EvmState
 from fvm_hypervisor.soltest.cheatcodes.context import Context
-from fvm_hypervisor.soltest.cheatcodes.fork.fork_states import active_fork, address_of, persistent_accounts
-from fvm_hypervisor.soltest.cheatcodes.fork_transactions import replay, replay_all
-from fvm_hypervisor.soltest.forks.environment import block_context
+from fvm_hypervisor.soltest.cheatcodes.fork.fork_states import (
+    active_fork,
+    address_of,
+    persistent_accounts,
+    replay,
+    replay_all,
+)
 from fvm_hypervisor.soltest.forks.origin import ForkOrigin
 from fvm_hypervisor.soltest.forks.records import NetworkFork, Pending, SavedForkState
-from fvm_hypervisor.soltest.forks.tipsets import PendingTipset
+from fvm_hypervisor.soltest.forks.tipsets import PendingTipset, block_context
 from hypervisor.messages.address import Address
 from hypervisor.state.state_tree import ActorState, TreeImage
 from hypervisor.types import EAM_NAMESPACE, INIT_ACTOR, ActorID

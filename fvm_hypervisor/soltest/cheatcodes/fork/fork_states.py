@@ -2,28 +2,34 @@
 
 Persistent accounts are the test contract, the sender, the cheatcodes' own, and those of `makePersistent`. The rules
 implement leaving and entering a fork (`account_forks`, `tipset_forks`).
+
+Network transactions executed on a fork, between two instructions of the test.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
 
 from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
-from fvm_hypervisor.soltest.cheatcodes.fork_undo import undo_reverted
+from fvm_hypervisor.soltest.cheatcodes.fork_access import undo_reverted
 from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
-from fvm_hypervisor.soltest.forks.endpoints import endpoint_url
-from fvm_hypervisor.soltest.forks.records import NetworkFork
+from fvm_hypervisor.soltest.forks.records import NetworkFork, endpoint_url
 from fvm_hypervisor.soltest.project.consent import ConsentNeeded
 from hypervisor.context import ExternError
 from hypervisor.errors import InvalidInput
 from hypervisor.state.state_tree import ActorState
 from localnet.errors import NodeError
 from localnet.fork.urls import redacted_url
-from runtimes.evm.ethereum import ethereum_address
+from runtimes.evm.ethereum import Application, InvalidTransaction, ethereum_address
 from store.blockstore import StoreError
+
+if TYPE_CHECKING:
+    from localnet.fork.remote_chain import RemoteBlock
+    from localnet.fork.remote_history import ReadTransaction
 
 
 @contextmanager
@@ -93,3 +99,49 @@ def persistent_accounts(context: Context) -> set[EthAddress]:
 def address_of(state: ActorState) -> EthAddress | None:
     """Return an actor's own Ethereum address, or None."""
     return None if state.delegated_address is None else ethereum_address(state.delegated_address)
+
+
+T = TypeVar("T")
+
+
+def replay_all(context: Context, transactions: Iterable[ReadTransaction]) -> None:
+    """Execute network transactions on the active fork. Raises CheatcodeFailure."""
+    for transaction in transactions:
+        replay(context, transaction, None)
+
+
+def replay(context: Context, sent: ReadTransaction, block: RemoteBlock | None) -> None:
+    """Execute a network transaction on the active fork; in its own block, which remains set, if `block` is given.
+
+    Raises CheatcodeFailure.
+    """
+    if block is not None:
+        from fvm_hypervisor.soltest.forks.tipsets import block_context
+
+        context.machine.context = block_context(context.machine.context, block, context.machine.context.chain_id)
+        context.cheats.renew(context.calls)
+    try:
+        execute_nested(context, lambda: Application(context.machine, sent.transaction, sent.sender).simulate())
+    except InvalidTransaction as error:
+        raise CheatcodeFailure(f"transaction 0x{sent.hash.hex()} cannot be executed here: {error}") from None
+
+
+def execute_nested(context: Context, execute: Callable[[], T]) -> T:
+    """Execute a separate transaction within the current message, which sees its changes; return its result."""
+    calls = context.ethereum("transactions in the middle of a message")
+    calls.accounts.write_back()
+    mark = calls.tree.begin()
+    try:
+        with context.cheats.outside_test():
+            found = execute()
+    except BaseException:
+        calls.tree.rollback(mark)
+        raise
+    calls.tree.commit()
+    entries = {
+        key: value
+        for key, value in calls.journal.items()
+        if value is not None and (not isinstance(key, tuple) or key[0] in ("warm", "address", "transient"))
+    }
+    calls.journal.restore_image(entries)
+    return found

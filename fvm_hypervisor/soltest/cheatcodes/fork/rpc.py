@@ -1,4 +1,9 @@
-"""Cheatcodes that query nodes: any RPC method, and logs."""
+"""JSON-RPC cheatcodes, and conversion of their results.
+
+Conversion of RPC results to the bytes that `rpc` returns: untyped values, as in JSON documents.
+
+Cheatcodes that query nodes: any RPC method, and logs.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +13,26 @@ from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.context import Context
-from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, check_size
 from fvm_hypervisor.soltest.cheatcodes.fork.fork_states import active_fork, endpoint_of
-from fvm_hypervisor.soltest.cheatcodes.limits import check_size
-from fvm_hypervisor.soltest.cheatcodes.rpc_values import rpc_bytes
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
+from fvm_hypervisor.soltest.cheatcodes.text.documents import encode_inferred, infer_text
 from hypervisor.errors import InvalidInput
 from localnet.errors import NodeError
 from store.untrusted import parse_json
+
+
+def rpc_bytes(response: Any) -> bytes:
+    """Return bytes, hashes and addresses unchanged, other values ABI-encoded. Raises CheatcodeFailure."""
+    if isinstance(response, float):
+        raise CheatcodeFailure(f"failed to parse result: unsupported JSON number: {response}")
+    if isinstance(response, str):
+        kind, value = infer_text(response)
+        if kind in ("bytes", "bytes32", "address"):
+            check_size(len(value))
+            return bytes(value)
+    return encode_inferred(response)
+
 
 _NO_FORK_URL: Final = "no active fork URL found"
 _MAX_TOPICS: Final = 4

@@ -14,9 +14,8 @@ from bridge.ethereum.addresses import EthAddress, checksummed
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.fork.fork_states import active_fork, address_of, persistent_accounts
-from fvm_hypervisor.soltest.forks.fork_markers import CHANGE, MARK
+from fvm_hypervisor.soltest.forks.origin import CHANGE, MARK, TipsetOrigin, fork_at
 from fvm_hypervisor.soltest.forks.records import NetworkFork, Pending, SavedForkState
-from fvm_hypervisor.soltest.forks.tipset_origin import TipsetOrigin, fork_at
 from fvm_hypervisor.soltest.forks.tipsets import PendingTipset
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput, MessageError

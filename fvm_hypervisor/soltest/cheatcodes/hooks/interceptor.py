@@ -18,23 +18,34 @@ from bridge.ethereum.block import ETHEREUM
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.receipts import Log, entries_to_log
 from fvm_hypervisor.soltest.cheatcodes import emits
-from fvm_hypervisor.soltest.cheatcodes.arbitrary import fill_slot
 from fvm_hypervisor.soltest.cheatcodes.console import LogConsole
 from fvm_hypervisor.soltest.cheatcodes.context import Context, Settings
-from fvm_hypervisor.soltest.cheatcodes.diffs import note_opcode, note_slot
-from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME, CheatcodeFailure, failure_data, revert_text
-from fvm_hypervisor.soltest.cheatcodes.fork_access import check_access, is_denied
-from fvm_hypervisor.soltest.cheatcodes.fork_diagnosis import missing_on_fork
-from fvm_hypervisor.soltest.cheatcodes.fork_undo import undo_reverted
-from fvm_hypervisor.soltest.cheatcodes.frames import call_operations, call_request, trace_cost, trace_mocked_call
+from fvm_hypervisor.soltest.cheatcodes.failures import (
+    MAGIC_ASSUME,
+    MAX_STORED,
+    CheatcodeFailure,
+    check_size,
+    failure_data,
+    revert_text,
+)
+from fvm_hypervisor.soltest.cheatcodes.fork_access import check_access, is_denied, undo_reverted
+from fvm_hypervisor.soltest.cheatcodes.fuzzing import fill_slot
 from fvm_hypervisor.soltest.cheatcodes.hooks import missing_contracts
-from fvm_hypervisor.soltest.cheatcodes.hooks.isolation import isolating_send, make_cold
+from fvm_hypervisor.soltest.cheatcodes.hooks.isolation import (
+    call_operations,
+    call_request,
+    isolating_send,
+    make_cold,
+    trace_cost,
+    trace_mocked_call,
+)
+from fvm_hypervisor.soltest.cheatcodes.hooks.missing_contracts import missing_on_fork
 from fvm_hypervisor.soltest.cheatcodes.hooks.storage_hooks import call_hook, note_hash
+from fvm_hypervisor.soltest.cheatcodes.instructions import StepWatch, watch
 from fvm_hypervisor.soltest.cheatcodes.interception import check_assumed, check_revert, intercept_call
 from fvm_hypervisor.soltest.cheatcodes.ledger import EthereumLedger, FilecoinLedger
-from fvm_hypervisor.soltest.cheatcodes.limits import MAX_STORED, check_size
 from fvm_hypervisor.soltest.cheatcodes.metering import GAS_OPCODE_PRICE, undo_unmetered, without_metering
-from fvm_hypervisor.soltest.cheatcodes.signatures import MISSING, name_of
+from fvm_hypervisor.soltest.cheatcodes.recording import note_opcode, note_slot
 from fvm_hypervisor.soltest.cheatcodes.state import (
     CONSOLE_ADDRESS,
     CREATE2_DEPLOYER,
@@ -45,8 +56,7 @@ from fvm_hypervisor.soltest.cheatcodes.state import (
     RecordedLog,
     State,
 )
-from fvm_hypervisor.soltest.cheatcodes.step_watch import StepWatch, watch
-from fvm_hypervisor.soltest.cheatcodes.table import table
+from fvm_hypervisor.soltest.cheatcodes.table import MISSING, name_of, table
 from fvm_hypervisor.soltest.cheatcodes.values import decode, encode
 from hypervisor.context import Externs, MachineContext
 from hypervisor.exit_codes import ExitCode
@@ -70,9 +80,8 @@ from store.cid import CBOR, Cid, cid_of
 from store.keccak import keccak
 
 if TYPE_CHECKING:
-    from fvm_hypervisor.soltest.forks.origin import ForkOrigin
+    from fvm_hypervisor.soltest.forks.origin import ForkOrigin, TipsetOrigin
     from fvm_hypervisor.soltest.forks.remotes import Remotes
-    from fvm_hypervisor.soltest.forks.tipset_origin import TipsetOrigin
 
 _RETURNING: Final = (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
 _STORING: Final = ("serialize", "mock", "expect", "setEnv", "label", "etch")
@@ -239,7 +248,7 @@ class Cheatcodes:
                 self.origin = ForkOrigin(self.machine, self.remotes)
                 self.machine.state_tree.read_from(self.origin)
             else:
-                from fvm_hypervisor.soltest.forks.tipset_origin import TipsetOrigin
+                from fvm_hypervisor.soltest.forks.origin import TipsetOrigin
 
                 self.origin = TipsetOrigin(self.machine, self.remotes, self.is_forked)
             self.origin.records = self.state.forks

@@ -1,4 +1,8 @@
-"""Interception of calls under Filecoin's rules: contract calls between actors, seen by the call manager.
+"""Calls to contracts that are missing on the active fork, and calls of native actors.
+
+Diagnosis of failed tests on forks: calls to contracts missing on the active fork, in forge's words.
+
+Interception of calls under Filecoin's rules: contract calls between actors, seen by the call manager.
 
 A frame's state is written before a call and read again afterwards, so cheatcodes change actors directly. Unsupported:
 pranked delegate calls, and recording of slots.
@@ -10,7 +14,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from bridge.ethereum.addresses import EthAddress, address_of_actor, create2_address, create_address, unmask_id
+from bridge.ethereum.addresses import (
+    EthAddress,
+    address_of_actor,
+    checksummed,
+    create2_address,
+    create_address,
+    unmask_id,
+)
 from bridge.filecoin.cbor import ParamsError, byte_string
 from bridge.filecoin.parameters import (
     CREATE2_METHOD,
@@ -22,11 +33,9 @@ from bridge.filecoin.parameters import (
     calldata_of,
     unwrap_return,
 )
-from fvm_hypervisor.soltest.cheatcodes.context import Cheats, Context
+from fvm_hypervisor.soltest.cheatcodes.context import CallOperations, Cheats, Context, InterceptedCall
 from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
 from fvm_hypervisor.soltest.cheatcodes.fork_access import is_denied
-from fvm_hypervisor.soltest.cheatcodes.fork_diagnosis import missing_contract
-from fvm_hypervisor.soltest.cheatcodes.intercepted_call import CallOperations, InterceptedCall
 from fvm_hypervisor.soltest.cheatcodes.interception import intercept_call
 from fvm_hypervisor.soltest.cheatcodes.ledger import FilecoinLedger
 from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS
@@ -37,11 +46,40 @@ from hypervisor.kernel.blocks import Block
 from hypervisor.kernel.call import Call, CallResult
 from hypervisor.machine.call_manager import CallManager
 from hypervisor.types import EAM_ACTOR, ActorID, TokenAmount
-from runtimes.evm import INVOKE_CONTRACT_DELEGATE, CallKind, SubcallOutcome
+from runtimes.evm import INVOKE_CONTRACT_DELEGATE, CallInputs, CallKind, SubcallOutcome
+from runtimes.evm.ethereum import EthereumHost
 from store.cid import CBOR
 
 _SELECTOR: Final = 4
 """Size of a function selector in bytes."""
+
+
+def missing_on_fork(cheats: Cheats, host: EthereumHost, inputs: CallInputs) -> str | None:
+    """Return the diagnosis of a call under Ethereum's rules; None if the callee has code or is a precompile."""
+    if len(inputs.data) < _SELECTOR or host.accounts.has_code(inputs.address):
+        return None
+    if inputs.address in host.fork.precompiles or host.is_unsupported_address(inputs.address):
+        return None
+    return missing_contract(cheats, inputs.address)
+
+
+def missing_contract(cheats: Cheats, address: EthAddress) -> str | None:
+    """Return the diagnosis of a call to an address without code; None without an active fork."""
+    origin = cheats.origin
+    active = None if origin is None else origin.active
+    if origin is None or active is None:
+        return None
+    left, name = cheats.state.forks.left, checksummed(address)
+    others = [number for number in sorted(left) if number != active and origin.holds(left[number], address)]
+    if others:
+        listed = ", ".join(map(str, others))
+        return (
+            f"Contract {name} does not exist on active fork with id `{active}`\n"
+            f"        But exists on non active forks: `[{listed}]`"
+        )
+    if address in cheats.state.persistent:
+        return f"Contract {name} does not exist"
+    return f"Contract {name} does not exist and is not marked as persistent, see `vm.makePersistent()`"
 
 
 def send(cheats: Cheats, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:

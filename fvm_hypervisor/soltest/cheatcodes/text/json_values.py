@@ -1,18 +1,26 @@
-"""JSON cheatcodes: reading of values, and construction of objects."""
+"""JSON and TOML cheatcodes: reading of values, and construction of documents.
+
+TOML cheatcodes: TOML is converted to equivalent JSON, and written from JSON.
+"""
 
 from __future__ import annotations
 
+import json
+import re
+from datetime import datetime, timedelta
+from math import isfinite, isnan
 from typing import Any, Final
 
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.files import allowed_file, read_text, write_bytes
-from fvm_hypervisor.soltest.cheatcodes.json_paths import select
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from fvm_hypervisor.soltest.cheatcodes.text import documents, json_text
-from fvm_hypervisor.soltest.cheatcodes.text.json_text import to_text
+from fvm_hypervisor.soltest.cheatcodes.text.documents import select
+from fvm_hypervisor.soltest.cheatcodes.text.json_text import Number, to_text
 from fvm_hypervisor.soltest.cheatcodes.text.strings import show
 from fvm_hypervisor.soltest.cheatcodes.values import decode, split
+from hypervisor.installation import parse_toml
 
 KINDS: Final = {
     "Uint": "uint256", "Int": "int256", "Bool": "bool", "Address": "address", "String": "string", "Bytes": "bytes",
@@ -196,3 +204,194 @@ def insert_value(document: Any, key: str, value: Any) -> None:
     if not isinstance(document, dict):
         raise CheatcodeFailure("final destination is not an object, cannot insert key.")
     document[parts[-1]] = value
+
+
+_I64: Final = 1 << 63
+_TIME: Final = re.compile(
+    r""""{3}(?:\\.|[^\\])*?"{3}(?!")|'{3}.*?'{3}(?!')|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|#[^\n]*|"""
+    r"(?<![\w.:+-])(?:(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ])?(?P<minutes>[0-9]{2}:[0-9]{2})"
+    r"(?:(?P<seconds>:[0-9]{2})(?P<fraction>\.[0-9]+)?)?(?P<offset>[Zz]|[+-][0-9]{2}:[0-9]{2})?(?![\w.:+-])",
+    re.DOTALL,
+)
+"""Times, and strings and comments, in which there are none."""
+
+
+def _read(text: str) -> Any:
+    times = _Times()
+    try:
+        return _as_json(parse_toml(_TIME.sub(times.mark, text), parse_float=_number), times)
+    except (ValueError, RecursionError) as error:
+        raise CheatcodeFailure(f"failed parsing TOML: {error}") from None
+
+
+class _Times:
+    """Times of a document, replaced by numbered ones while it is parsed.
+
+    The parser would lose their precision, the way an offset is written, and times without seconds (TOML 1.1).
+    """
+
+    def __init__(self) -> None:
+        self._found: list[str] = []
+
+    def mark(self, found: re.Match[str]) -> str:
+        """Return the number of a time; other text is unchanged."""
+        if found["minutes"] is None:
+            return found[0]
+        date, offset = found["date"], (found["offset"] or "").upper().replace("-00:00", "+00:00")
+        clock = found["minutes"] + (found["seconds"] or ":00")
+        try:  # a second 60 is valid in TOML
+            datetime.fromisoformat(f"{date or '2000-01-01'}T{clock.removesuffix(':60')}{offset}")
+        except ValueError:
+            return found[0]
+        if offset and not date:
+            return found[0]
+        fraction = (found["fraction"] or "")[:10].rstrip("0").rstrip(".")
+        self._found.append(f"{f'{date}T' if date else ''}{clock}{fraction}{offset}")
+        return (datetime.min + timedelta(microseconds=len(self._found) - 1)).isoformat(timespec="microseconds")
+
+    def written(self, time: datetime) -> str:
+        """Return a numbered time as forge writes it: without zeros at the end of the fraction."""
+        return self._found[(time - datetime.min) // timedelta(microseconds=1)]
+
+
+def _number(text: str) -> Number | str:
+    """Return a number with a fraction or an exponent: a float as in forge, and text if it is not finite."""
+    value = float(text)
+    if isfinite(value):
+        return Number.read(repr(value).replace("e-0", "e-"))
+    if text.lstrip("+-") not in ("inf", "nan"):
+        raise ValueError("floating-point number overflowed")
+    return "NaN" if isnan(value) else str(value)
+
+
+def _as_json(value: Any, times: _Times) -> Any:
+    match value:
+        case dict():
+            return {key: _as_json(part, times) for key, part in value.items()}
+        case list():
+            return [_as_json(part, times) for part in value]
+        case "null":  # as in forge, which writes JSON's null so
+            return None
+        case int() if not -_I64 <= value < _I64:
+            raise ValueError("integer number overflowed")
+        case bool() | int() | Number() | str():
+            return value
+        case datetime():
+            return times.written(value)
+        case _:
+            return str(value)  # a date
+
+
+@cheatcode("parseToml(string)", returns="bytes")
+def _parse_toml(context: Context, text: str) -> bytes:
+    return _parse_toml_at(context, text, "$")
+
+
+@cheatcode("parseToml(string,string)", returns="bytes")
+def _parse_toml_at(context: Context, text: str, key: str) -> bytes:
+    return documents.encode_inferred(_read(text), key, context.settings.struct_order)
+
+
+def _toml_family(name: str, kind: str) -> None:
+    cheatcode(f"parseToml{name}(string,string)", returns=kind)(
+        lambda _context, text, key: documents.coerce(documents.at(_read(text), key), kind)
+    )
+    cheatcode(f"parseToml{name}Array(string,string)", returns=f"{kind}[]")(
+        lambda _context, text, key: documents.coerce(documents.at(_read(text), key), f"{kind}[]")
+    )
+    for ending, every in (("", kind), ("Array", f"{kind}[]")):
+        cheatcode(f"parseToml{name}{ending}(string,string,{every})", returns=every)(
+            lambda _context, text, key, default, every=every: documents.value_or_default(
+                _read(text), key, every, default
+            )
+        )
+
+
+for _name, _kind in KINDS.items():
+    _toml_family(_name, _kind)
+
+
+@cheatcode("parseTomlKeys(string,string)", returns="string[]")
+def _toml_keys(_context: Context, text: str, key: str) -> list[str]:
+    return documents.keys(_read(text), key)
+
+
+@cheatcode("keyExistsToml(string,string)", returns="bool")
+def _toml_exists(_context: Context, text: str, key: str) -> bool:
+    return documents.exists(_read(text), key)
+
+
+@cheatcode("parseTomlType(string,string)", returns="bytes")
+def _parse_toml_type(_context: Context, text: str, description: str) -> bytes:
+    return documents.encode_typed(_read(text), description)
+
+
+@cheatcode("parseTomlType(string,string,string)", returns="bytes")
+def _parse_toml_type_at(_context: Context, text: str, key: str, description: str) -> bytes:
+    return documents.encode_typed(documents.at(_read(text), key), description)
+
+
+@cheatcode("parseTomlTypeArray(string,string,string)", returns="bytes")
+def _typed_toml_array(_context: Context, text: str, key: str, description: str) -> bytes:
+    return documents.encode_typed(documents.at(_read(text), key), description, "[]")
+
+
+@cheatcode("writeToml(string,string)")
+def _write_toml(context: Context, text: str, path: str) -> None:
+    write_bytes(context, path, to_toml(_object(text)).encode())
+
+
+@cheatcode("writeToml(string,string,string)")
+def _write_toml_at(context: Context, text: str, path: str, key: str) -> None:
+    document = _read(read_text(context, path)) if allowed_file(context, path, "read").exists() else {}
+    insert_value(document, key, read_or_text(text))
+    write_bytes(context, path, to_toml(document).encode())
+
+
+def _object(text: str) -> dict[str, Any]:
+    value = documents.read_json(text)
+    if not isinstance(value, dict):
+        raise CheatcodeFailure("a TOML document must be a JSON object")
+    return value
+
+
+def to_toml(table: dict[str, Any], name: str = "", header: str = "") -> str:
+    """Return a table as TOML: its values first, then its subtables and lists of tables."""
+    inner = {key: value for key, value in table.items() if isinstance(value, dict) or _is_tables(value)}
+    lines = [f"{_key(key)} = {_value(value)}" for key, value in table.items() if key not in inner]
+    if header and (lines or not inner or header.startswith("[[")):
+        lines.insert(0, header)
+    parts = ["\n".join(lines) + "\n"] if lines else []
+    for key, value in inner.items():
+        path = f"{name}.{_key(key)}" if name else _key(key)
+        tables, opening = (value, f"[[{path}]]") if isinstance(value, list) else ([value], f"[{path}]")
+        parts += [to_toml(each, path, opening) for each in tables]
+    return "\n".join(parts)
+
+
+def _is_tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
+
+
+def _key(key: str) -> str:
+    return key if key and all(letter.isalnum() or letter in "_-" for letter in key) else json.dumps(key)
+
+
+def _value(value: Any) -> str:
+    match value:
+        case None:
+            return '"null"'
+        case bool():
+            return "true" if value else "false"
+        case list():
+            items = [_value(item) for item in value]
+            return (
+                "[\n" + "".join(f"    {item},\n" for item in items) + "]" if len(items) > 1 else f"[{''.join(items)}]"
+            )
+        case dict():
+            return f"{{ {', '.join(f'{_key(key)} = {_value(item)}' for key, item in value.items())} }}"
+        case Number():
+            plain = value.plain
+            return f"{int(plain)}.0" if plain == int(plain) else f"{plain:f}"
+        case _:
+            return json.dumps(value, ensure_ascii=False)

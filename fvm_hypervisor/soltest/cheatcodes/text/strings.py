@@ -10,8 +10,7 @@ from typing import Any, Final
 
 from bridge.ethereum.addresses import checksummed
 from fvm_hypervisor.soltest.cheatcodes.context import Context
-from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
-from fvm_hypervisor.soltest.cheatcodes.limits import check_size, check_type
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, check_size, check_type
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from fvm_hypervisor.soltest.cheatcodes.text.json_text import to_text
 

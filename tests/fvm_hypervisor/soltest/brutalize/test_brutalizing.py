@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fvm_hypervisor.soltest.brutalizing import brutalize
+from fvm_hypervisor.soltest.compile.syntax_trees import brutalize
 from fvm_hypervisor.soltest.execution.results import CaseStatus
 from tests.command import run
 from tests.fvm_hypervisor.soltest.brutalize.recorded import PROJECT, RECORD, session

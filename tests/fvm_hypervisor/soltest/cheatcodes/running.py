@@ -3,12 +3,12 @@
 import shutil
 from pathlib import Path
 
-from fvm_hypervisor.soltest.collected import SuiteCoverage
 from fvm_hypervisor.soltest.compile.artifact import Artifacts
 from fvm_hypervisor.soltest.execution.discovery import SuiteFilter, find_suites
 from fvm_hypervisor.soltest.execution.job import Job, Options
 from fvm_hypervisor.soltest.execution.results import TestResult
 from fvm_hypervisor.soltest.project.project import Project
+from fvm_hypervisor.soltest.report.collecting import SuiteCoverage
 from tests.fvm_hypervisor.soltest.cheatcodes.golden import GOLDEN, HERE
 from tests.fvm_hypervisor.soltest.here import run_suite, written
 

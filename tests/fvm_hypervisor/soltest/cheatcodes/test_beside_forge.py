@@ -9,8 +9,8 @@ from typing import Final
 
 import pytest
 
-from fvm_hypervisor.soltest.evm_versions import EVM_VERSIONS
 from fvm_hypervisor.soltest.execution.results import CaseKind
+from fvm_hypervisor.soltest.project.test_settings import EVM_VERSIONS
 from tests.fvm_hypervisor.soltest.cheatcodes.golden import GOLDEN
 from tests.fvm_hypervisor.soltest.cheatcodes.running import run
 

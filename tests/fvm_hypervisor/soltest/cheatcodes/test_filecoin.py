@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fvm_hypervisor.soltest.collected import SuiteCoverage
+from fvm_hypervisor.soltest.report.collecting import SuiteCoverage
 from tests.fvm_hypervisor.soltest.cheatcodes.running import run
 
 REFUSED = {

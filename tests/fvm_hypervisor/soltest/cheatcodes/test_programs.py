@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
-from fvm_hypervisor.soltest.cheatcodes.limits import check_size
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, check_size
 from fvm_hypervisor.soltest.programs import run_program
 from tests.patience import slowness
 

@@ -4,19 +4,22 @@ import io
 import os
 import shutil
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from fvm_hypervisor.soltest import solc_packages
-from fvm_hypervisor.soltest.compile.compiler import CompileError, Solc
+from fvm_hypervisor.soltest.compile import releases
+from fvm_hypervisor.soltest.compile.compiler import CompileError, ResidentCompiler, Solc
 from fvm_hypervisor.soltest.compile.releases import VERSION, parse_release
 from fvm_hypervisor.soltest.compile.solc import SolcChoice
+from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
+from fvm_hypervisor.soltest.execution.job import Options
 from fvm_hypervisor.soltest.project.consent import Consent, ConsentNeeded, Grant
-from fvm_hypervisor.soltest.project.project import CompilerSettings, Project
+from fvm_hypervisor.soltest.project.project import CompilerSettings, Project, load_project
+from fvm_hypervisor.soltest.run.session import SuiteSession
 from hypervisor.errors import InvalidInput
 
 NODE = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
@@ -157,7 +160,7 @@ def test_npm_installs_solc_required_by_config_or_pragmas(tmp_path: Path, monkeyp
     """With one line of output, without --use: its SHA-256 is known. 0.8.37 is the latest release of the table."""
     source = SOURCE.format("npm's").encode()
     monkeypatch.setattr(
-        "fvm_hypervisor.soltest.solc_packages.known_releases",
+        "fvm_hypervisor.soltest.compile.releases.known_releases",
         lambda: dict.fromkeys(("0.8.1", "0.8.20", "0.8.37"), sha256(source).hexdigest()),
     )
     fake_npm(tmp_path, monkeypatch, f"cp {tarball(tmp_path / 'solc.tgz', source)} $(echo $2 | tr @ -).tgz")
@@ -300,8 +303,83 @@ def test_compiler_that_crashes_is_named_with_its_message_and_the_remedy(
 
 
 def test_the_table_is_of_releases_from_the_oldest_on() -> None:
-    known = solc_packages.known_releases()
+    known = releases.known_releases()
     assert known["0.8.9"] == "5b25f987aae32a0275fdc6c1be36cc47cf126024a04dafd8e4be39a1d1d1422c"  # as in solc-bin's list
     assert known["0.7.6"] == "b94e69dfb056b3e26080f805ab43b668afbc0ac70bf124bfb7391ecfc0172ad2"
     assert all(VERSION.fullmatch(name) and len(bytes.fromhex(pin)) == 32 for name, pin in known.items())
     assert min(map(parse_release, known)) == (0, 5, 0)
+
+
+pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
+
+COUNTING = (
+    "let calls = 0; module.exports = { _solidity_reset() {}, cwrap: () => (input) => "
+    "JSON.stringify({ calls: ++calls, asked: JSON.parse(input), contracts: {}, sources: {} }) };"
+)
+
+
+@pytest.fixture
+def resident() -> Iterator[ResidentCompiler]:
+    made = ResidentCompiler()
+    yield made
+    made.close()
+
+
+def solc(folder: Path, version: str = "0.8.30") -> Solc:
+    """Return a compiler in a new folder, which is npm's package too."""
+    folder.mkdir()
+    (folder / "soljson.js").write_text(COUNTING, encoding="utf-8")
+    (folder / "package.json").write_text(f'{{"version": "{version}"}}', encoding="utf-8")
+    return Solc(version, folder / "soljson.js", True)
+
+
+def test_compilations_share_a_process(resident: ResidentCompiler, tmp_path: Path) -> None:
+    compiler = solc(tmp_path / "solc")
+    outputs = [resident.run(compiler).compile({"number": number}) for number in range(3)]
+    assert [output["calls"] for output in outputs] == [1, 2, 3]
+    assert [output["asked"] for output in outputs] == [{"number": number} for number in range(3)]
+
+
+@pytest.mark.slow
+def test_another_compiler_gets_another_process(resident: ResidentCompiler, tmp_path: Path) -> None:
+    first = resident.run(solc(tmp_path / "old"))
+    assert first.compile({})["calls"] == 1
+    assert resident.run(solc(tmp_path / "new", "0.8.31")).compile({})["calls"] == 1
+    assert first.has_ended
+
+
+def test_ended_process_is_replaced(resident: ResidentCompiler, tmp_path: Path) -> None:
+    compiler = solc(tmp_path / "solc")
+    run = resident.run(compiler)
+    run.stop()
+    run.discard()
+    assert resident.run(compiler).compile({})["calls"] == 1
+
+
+@pytest.mark.slow
+def test_process_is_replaced_after_many_compilations(
+    resident: ResidentCompiler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fvm_hypervisor.soltest.compile.compiler._MAX_COMPILATIONS", 2)
+    compiler = solc(tmp_path / "solc")
+    assert [resident.run(compiler).compile({})["calls"] for _ in range(5)] == [1, 2, 1, 2, 1]
+
+
+def test_closing_ends_the_process(tmp_path: Path) -> None:
+    made = ResidentCompiler()
+    run = made.run(solc(tmp_path / "solc"))
+    made.close()
+    assert run.has_ended
+
+
+def test_sessions_share_the_process(resident: ResidentCompiler, tmp_path: Path) -> None:
+    compiler = solc(tmp_path / "solc")
+    source = tmp_path / "project" / "src" / "A.sol"
+    source.parent.mkdir(parents=True)
+    (tmp_path / "project" / "foundry.toml").write_text("[profile.default]\n", encoding="utf-8")
+    options = Options(use=str(compiler.path.parent))
+    for number in range(2):
+        source.write_text(f"contract A{number} {{}}", encoding="utf-8")
+        project = load_project(tmp_path / "project")
+        SuiteSession(project, SuiteFilter(), options, resident=resident).prepare()
+    assert resident.run(Solc("0.8.30", compiler.path.resolve(), True)).compile({})["calls"] == 3

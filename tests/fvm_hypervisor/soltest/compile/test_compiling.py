@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from fvm_hypervisor.soltest.compile.compiler import CompileError, CompilerRun, Solc
-from fvm_hypervisor.soltest.compile.compiling import artifacts_of, compiled_sources, has_changed
-from fvm_hypervisor.soltest.evm_versions import evm_version
+from fvm_hypervisor.soltest.compile.compiling import CompiledCache, artifacts_of, compiled_sources, has_changed
 from fvm_hypervisor.soltest.project.project import CompilerSettings, Project
 from fvm_hypervisor.soltest.project.sources import own_sources, read_sources
+from fvm_hypervisor.soltest.project.test_settings import evm_version
 from hypervisor.errors import InvalidInput
 
 FILES = {
@@ -241,3 +241,39 @@ def test_cache_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file", encoding="utf-8")
     with pytest.raises(InvalidInput, match=r"cannot be written to .*cache.*set cache_path in foundry\.toml"):
         made.runs()
+
+
+ANSWER = {
+    "sources": {"src/A.sol": {"id": 3}},
+    "contracts": {"src/A.sol": {"A": {"abi": [], "evm": {"bytecode": {"object": "60" * 1000}}}}},
+}
+KEY = "ab" * 32
+
+
+def test_put_entry_is_found_without_leftover_files(tmp_path: Path) -> None:
+    cache = CompiledCache(tmp_path)
+    assert cache.get("src/A.sol", KEY) is None
+    cache.put("src/A.sol", KEY, ANSWER, {"src/A.sol"})
+    found = cache.get("src/A.sol", KEY)
+    assert found is not None
+    (place,) = found.locations
+    assert (place.name, dict(found.numbers)) == ("A", {3: "src/A.sol"})
+    assert sorted(path.name for path in place.path.parent.iterdir()) == ["0.json", "index.json"]
+
+
+def test_failed_contract_cache_rewrite_keeps_old_file_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = CompiledCache(tmp_path)
+    cache.put("src/A.sol", KEY, ANSWER, {"src/A.sol"})
+    found = cache.get("src/A.sol", KEY)
+    assert found is not None
+    whole = found.locations[0].path.read_bytes()
+    write = Path.write_bytes
+
+    def disk_is_full(path: Path, content: bytes) -> int:
+        write(path, content[: len(content) // 2])
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(Path, "write_bytes", disk_is_full)
+    with pytest.raises(OSError, match="No space"):
+        cache.put("src/A.sol", KEY, ANSWER, {"src/A.sol"})
+    assert found.locations[0].path.read_bytes() == whole

@@ -25,8 +25,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The home of a user without compilers, on a platform of the list; npm is identified by its message."""
     for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME", "HOME"):
         monkeypatch.setenv(name, str(tmp_path / name))
-    for module in ("compile.solc",):
-        monkeypatch.setattr(f"fvm_hypervisor.soltest.{module}.platform_name", lambda: PLATFORM)
+    monkeypatch.setattr("fvm_hypervisor.soltest.compile.solc.platform_name", lambda: PLATFORM)
     put_program(tmp_path / "bin" / "npm", "echo 'npm error called' >&2; exit 1")
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}/usr/bin{os.pathsep}/bin")
     return tmp_path / "HOME"

@@ -7,8 +7,7 @@ import pytest
 from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER, BlockValues, State
-from fvm_hypervisor.soltest.execution.executor import TestExecutor
-from fvm_hypervisor.soltest.executor_settings import ExecutorSettings
+from fvm_hypervisor.soltest.execution.executor import ExecutorSettings, TestExecutor
 from hypervisor.installation import FILECOIN
 
 CODE_OF_24577_BYTES = bytes.fromhex("6160015ff3")

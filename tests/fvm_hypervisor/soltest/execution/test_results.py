@@ -2,7 +2,7 @@
 
 import pytest
 
-from fvm_hypervisor.soltest.block_delays import BlockDelay, read_delay
+from fvm_hypervisor.soltest.execution.results import BlockDelay, read_delay
 
 LARGEST = (1 << 64) - 1
 

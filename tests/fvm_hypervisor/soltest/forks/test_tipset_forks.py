@@ -17,7 +17,7 @@ from fvm_hypervisor.debugger.breakpoints import SourceLines
 from fvm_hypervisor.debugger.session import Session
 from fvm_hypervisor.debugger.subjects import Subject
 from fvm_hypervisor.soltest.cheatcodes.fork.tipset_forks import executed_message
-from fvm_hypervisor.soltest.forks.fork_markers import ForkMarkers
+from fvm_hypervisor.soltest.forks.origin import ForkMarkers
 from fvm_hypervisor.soltest.forks.remotes import Remotes
 from fvm_hypervisor.soltest.forks.tipsets import TipsetNodes
 from fvm_hypervisor.soltest.run.staged_test import staged_test

@@ -12,14 +12,12 @@ from typing import Any
 import pytest
 from eth_abi.abi import encode
 
-from fvm_hypervisor.soltest.block_delays import BlockDelay
-from fvm_hypervisor.soltest.call_outcome import CallOutcome
-from fvm_hypervisor.soltest.corpus_files import CorpusFolder
-from fvm_hypervisor.soltest.dictionary import Dictionary
-from fvm_hypervisor.soltest.execution.results import CaseStatus, TestResult
+from fvm_hypervisor.soltest.execution.executor import CallOutcome
+from fvm_hypervisor.soltest.execution.results import BlockDelay, CaseStatus, TestResult
 from fvm_hypervisor.soltest.execution.stage import selector
-from fvm_hypervisor.soltest.execution.values import Values
+from fvm_hypervisor.soltest.execution.values import Dictionary, Values
 from fvm_hypervisor.soltest.fuzz import corpus
+from fvm_hypervisor.soltest.fuzz.corpus import CorpusFolder
 from fvm_hypervisor.soltest.fuzz.mutations import mutate_arguments, mutate_sequence
 from fvm_hypervisor.soltest.fuzz.stored_failures import StoredCall
 from fvm_hypervisor.soltest.project.project import (

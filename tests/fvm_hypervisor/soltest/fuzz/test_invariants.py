@@ -1,7 +1,7 @@
 """Invariants: call sequences from the state after setUp, the shortest that breaks one, and their targets."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,9 +9,10 @@ from eth_abi.abi import encode
 
 from fvm_hypervisor.soltest.execution.results import CaseStatus, SuiteResult, TestResult
 from fvm_hypervisor.soltest.execution.stage import selector
+from fvm_hypervisor.soltest.fuzz.invariants import shrink
 from fvm_hypervisor.soltest.fuzz.stored_failures import write_failures
-from fvm_hypervisor.soltest.json_report import json_report
 from fvm_hypervisor.soltest.project.project import FuzzSettings, InvariantSettings, Project
+from fvm_hypervisor.soltest.report.report import json_report
 from tests.fvm_hypervisor.soltest.contracts import FAIL, PASS, artifact, call_of_cheatcode, counting_suite
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
@@ -287,3 +288,45 @@ def test_direct_reverts_are_counted_on_fast_engine(run_contracts: Run) -> None:
     assert (fast.status, fast.reason) == (CaseStatus.SUCCESS, None)
     assert (fast.calls, fast.reverts, fast.metrics) == (plain.calls, plain.reverts, plain.metrics)
     assert fast.reverts > 0
+
+
+def needs(*wanted: int) -> tuple[list[int], list[int]]:
+    """Return what 500 steps are shortened to if these fail together, in this order, and an entry for each try."""
+    tries: list[int] = []
+
+    def fails(steps: Sequence[int]) -> tuple[int, str] | None:
+        tries.append(len(steps))
+        found = iter(steps)
+        if not all(step in found for step in wanted):
+            return None
+        return len(steps) - len(list(found)), "why"
+
+    best, reason = shrink(list(range(500)), "why", fails, 5000)
+    assert reason == "why"
+    return list(best), tries
+
+
+@pytest.mark.parametrize("wanted", [(499,), (0,), (249, 250), (3, 77, 499), (10, 11, 12, 13)])
+def test_shrinking_leaves_only_necessary_calls(wanted: tuple[int, ...]) -> None:
+    best, tries = needs(*wanted)
+    assert best == list(wanted)
+    assert len(tries) < 100  # one by one it would be 500
+
+
+def test_shrinking_drops_steps_needed_only_by_removed_ones() -> None:
+    def fails(steps: Sequence[int]) -> tuple[int, str] | None:
+        pairs = all((2 * pair in steps) == (2 * pair + 1 in steps) or 2 * pair not in steps for pair in range(4))
+        return (len(steps), "why") if 9 in steps and pairs else None  # an even step needs the next
+
+    assert shrink(list(range(10)), "why", fails, 5000)[0] == [9]
+
+
+def test_the_tries_are_bounded() -> None:
+    tries: list[int] = []
+
+    def fails(steps: Sequence[int]) -> tuple[int, str] | None:
+        tries.append(len(steps))
+        return None
+
+    assert shrink(list(range(500)), "why", fails, 7) == (list(range(500)), "why")
+    assert len(tries) == 7

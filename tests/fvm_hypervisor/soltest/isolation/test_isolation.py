@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.soltest.collected import SuiteCoverage, merge
 from fvm_hypervisor.soltest.compile.artifact import Artifacts
 from fvm_hypervisor.soltest.execution.discovery import SuiteFilter, find_suites
 from fvm_hypervisor.soltest.execution.job import Job, Options
 from fvm_hypervisor.soltest.execution.results import TestResult
-from fvm_hypervisor.soltest.gas_report import gas_json, report_data
 from fvm_hypervisor.soltest.project.project import CompilerSettings, FuzzSettings, Project
+from fvm_hypervisor.soltest.report.collecting import SuiteCoverage, merge
+from fvm_hypervisor.soltest.report.gas import gas_json, report_data
 from fvm_hypervisor.soltest.run.session import SuiteSession
 from hypervisor.errors import InvalidInput
 from tests.fvm_hypervisor.soltest.here import run_suite, written

@@ -13,9 +13,9 @@ from fvm_hypervisor.soltest.compile.artifact import Artifacts
 from fvm_hypervisor.soltest.execution.discovery import SuiteFilter, find_suites
 from fvm_hypervisor.soltest.execution.job import Job, Options
 from fvm_hypervisor.soltest.execution.results import SuiteResult
-from fvm_hypervisor.soltest.json_report import json_report
 from fvm_hypervisor.soltest.project.project import CompilerSettings, InvariantSettings, Project
 from fvm_hypervisor.soltest.report import viewer
+from fvm_hypervisor.soltest.report.report import json_report
 from tests.fvm_hypervisor.soltest.here import run_suite, written
 from tests.fvm_hypervisor.soltest.json_traces.golden import GOLDEN, SOURCE, of_forge
 

@@ -17,11 +17,11 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from bench.recorded import RunRecord, finish, options
-from fvm_hypervisor.soltest.coverage_by_test import CoverageIndex
 from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
 from fvm_hypervisor.soltest.mutate import run
-from fvm_hypervisor.soltest.mutate.mutant_runner import MutantRunner
 from fvm_hypervisor.soltest.mutate.results import MutantResult, MutantStatus
+from fvm_hypervisor.soltest.mutate.run import MutantRunner
+from fvm_hypervisor.soltest.report.collecting import CoverageIndex
 from tests.fvm_hypervisor.soltest.mutate.recorded import compiler, copied, mutated
 
 TESTS: Final[Mapping[str, str]] = {

@@ -13,9 +13,8 @@ from fvm_hypervisor.soltest.execution.discovery import Suite, TestFunction
 from fvm_hypervisor.soltest.execution.job import Job, Options
 from fvm_hypervisor.soltest.execution.results import CaseKind
 from fvm_hypervisor.soltest.mutate.builds import MutantCompiler
-from fvm_hypervisor.soltest.mutate.cache import MutationCache
 from fvm_hypervisor.soltest.mutate.operators import Mutant
-from fvm_hypervisor.soltest.mutate.results import MutantResult, MutantStatus
+from fvm_hypervisor.soltest.mutate.results import MutantResult, MutantStatus, MutationCache
 from fvm_hypervisor.soltest.project.consent import Consent, Grant
 from fvm_hypervisor.soltest.project.project import CompilerSettings, FuzzSettings, Project
 from fvm_hypervisor.soltest.project.sources import Sources

@@ -17,9 +17,8 @@ import pytest
 from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
 from fvm_hypervisor.soltest.execution.job import Options
-from fvm_hypervisor.soltest.mutate.mutant_runner import MutantRunner
 from fvm_hypervisor.soltest.mutate.results import MutantResult, MutantStatus, MutationResult
-from fvm_hypervisor.soltest.mutate.run import BaselineFailed, MutationRun, has_tests
+from fvm_hypervisor.soltest.mutate.run import BaselineFailed, MutantRunner, MutationRun, has_tests
 from fvm_hypervisor.soltest.project.project import FuzzSettings, Project, load_project
 from fvm_hypervisor.soltest.project.test_settings import MutationSettings
 from fvm_hypervisor.soltest.run.workers import SuiteWorker

@@ -16,9 +16,9 @@ from fvm_hypervisor.soltest.execution.job import Job, Options
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus
 from fvm_hypervisor.soltest.execution.stage import selector
 from fvm_hypervisor.soltest.fuzz.stored_failures import failure_file
-from fvm_hypervisor.soltest.mutate.mutant_runner import MutantRunner, MutantTimeout, RunInterrupted, suite_results
 from fvm_hypervisor.soltest.mutate.operators import Mutant
 from fvm_hypervisor.soltest.mutate.results import MutantStatus
+from fvm_hypervisor.soltest.mutate.run import MutantRunner, MutantTimeout, RunInterrupted, suite_results
 from fvm_hypervisor.soltest.project.project import Project
 from fvm_hypervisor.soltest.run.workers import SuiteWorker, run_suites
 from tests.fvm_hypervisor.soltest.contracts import FAIL, LOOP, PASS, artifact, write

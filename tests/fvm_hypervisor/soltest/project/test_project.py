@@ -10,9 +10,8 @@ from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
 from fvm_hypervisor.soltest.compile.compiler import Solc
 from fvm_hypervisor.soltest.compile.compiling import artifacts_of, compiled_sources, standard_json
 from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
-from fvm_hypervisor.soltest.execution.executor import TestExecutor
+from fvm_hypervisor.soltest.execution.executor import ExecutorSettings, TestExecutor
 from fvm_hypervisor.soltest.execution.job import Options
-from fvm_hypervisor.soltest.executor_settings import ExecutorSettings
 from fvm_hypervisor.soltest.project.project import Project, find_root, load_project
 from fvm_hypervisor.soltest.project.remappings import Remapping, resolve
 from fvm_hypervisor.soltest.project.sources import imports, own_sources, read_sources

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from fvm_hypervisor.soltest.execution.executor import fork_of
 from fvm_hypervisor.soltest.execution.results import TestResult
-from fvm_hypervisor.soltest.executor_settings import fork_of
 from fvm_hypervisor.soltest.project.project import CompilerSettings, Project
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from fvm_hypervisor.soltest.coverage_by_test import CoverageIndex, SuiteCoverageByTest
-from fvm_hypervisor.soltest.coverage_settings import coverage_settings
 from fvm_hypervisor.soltest.execution.results import CaseStatus
 from fvm_hypervisor.soltest.project.project import CompilerSettings
+from fvm_hypervisor.soltest.report.collecting import CoverageIndex, SuiteCoverageByTest
+from fvm_hypervisor.soltest.report.coverage import coverage_settings
 from tests.fvm_hypervisor.soltest.conftest import Results
 from tests.fvm_hypervisor.soltest.contracts import call_of_cheatcode
 

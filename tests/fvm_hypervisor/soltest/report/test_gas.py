@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, SuiteResult, TestResult
-from fvm_hypervisor.soltest.gas_snapshots import differences, measurements, write
 from fvm_hypervisor.soltest.project.project import load_project
+from fvm_hypervisor.soltest.report.gas import differences, measurements, write
 from hypervisor.errors import InvalidInput
 
 # forge 1.7.1 for the values of testValues of cheatcodes/contracts/Metering.t.sol

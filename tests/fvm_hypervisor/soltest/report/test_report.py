@@ -1,8 +1,7 @@
 """The text report of Solidity tests, and the differences that `hypervisor test --network nv27,nv28` reports."""
 
-from fvm_hypervisor.soltest.compare import column, compare_lines, differences
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, SuiteResult, TestResult
-from fvm_hypervisor.soltest.report.report import summary_lines
+from fvm_hypervisor.soltest.report.report import column, compare_lines, differences, summary_lines
 
 
 def of(*tests: TestResult) -> dict[tuple[str, str], TestResult]:

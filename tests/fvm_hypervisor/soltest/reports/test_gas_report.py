@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.soltest.collected import GasUse, merge
-from fvm_hypervisor.soltest.gas_report import gas_json, gas_lines, report_data
 from fvm_hypervisor.soltest.project.project import Project
+from fvm_hypervisor.soltest.report.collecting import GasUse, merge
+from fvm_hypervisor.soltest.report.gas import gas_json, gas_lines, report_data
 from tests.fvm_hypervisor.soltest.reports.conftest import Runs
 from tests.fvm_hypervisor.soltest.reports.golden import HERE, forge
 

@@ -9,7 +9,7 @@ import pytest
 
 from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, CounterExample, SuiteResult, TestResult
-from fvm_hypervisor.soltest.json_report import exact_duration, json_report
+from fvm_hypervisor.soltest.report.report import exact_duration, json_report
 from tests.fvm_hypervisor.soltest.reports.conftest import Runs
 from tests.fvm_hypervisor.soltest.reports.golden import HERE
 

@@ -16,13 +16,12 @@ from fvm_hypervisor.soltest.execution.job import Job
 from fvm_hypervisor.soltest.execution.results import TestResult
 from fvm_hypervisor.soltest.execution.stage import SuiteStage
 from fvm_hypervisor.soltest.project.project import Project
+from fvm_hypervisor.soltest.project.test_settings import SymbolicSettings
 from fvm_hypervisor.soltest.run.serving import executor_settings_of, settings_of
-from fvm_hypervisor.soltest.symbolic.data import values
-from fvm_hypervisor.soltest.symbolic.explorer import Explorer
 from fvm_hypervisor.soltest.symbolic.path import Path
-from fvm_hypervisor.soltest.symbolic.run import StartState, SymbolicRun
+from fvm_hypervisor.soltest.symbolic.run import Explorer, StartState, SymbolicRun
 from fvm_hypervisor.soltest.symbolic.solver import Solver
-from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
+from fvm_hypervisor.soltest.symbolic.words import values
 from store.keccak import keccak
 from tests.fvm_hypervisor.soltest.contracts import artifact
 from tests.fvm_hypervisor.soltest.here import written

@@ -7,9 +7,8 @@ import z3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fvm_hypervisor.soltest.symbolic.data import words_data
 from fvm_hypervisor.soltest.symbolic.hashes import Hashes
-from fvm_hypervisor.soltest.symbolic.words import TOP, condition
+from fvm_hypervisor.soltest.symbolic.words import TOP, condition, words_data
 from store.keccak import keccak
 
 X, Y = z3.BitVecs("x y", 256)

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fvm_hypervisor.soltest.created_values import SVM
-from fvm_hypervisor.soltest.execution.results import CaseStatus, SuiteResult, TestResult
+from fvm_hypervisor.soltest.execution.results import SVM, CaseStatus, SuiteResult, TestResult
 from fvm_hypervisor.soltest.execution.stage import selector
 from fvm_hypervisor.soltest.report.symbolic_tests import write_tests
 from tests.fvm_hypervisor.soltest.contracts import artifact, assembled, runtime

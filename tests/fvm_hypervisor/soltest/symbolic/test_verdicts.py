@@ -9,10 +9,10 @@ import pytest
 from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
 from fvm_hypervisor.soltest.execution.results import CaseStatus, TestResult
 from fvm_hypervisor.soltest.execution.stage import selector
-from fvm_hypervisor.soltest.symbolic.data import words_data
+from fvm_hypervisor.soltest.project.test_settings import SymbolicSettings
 from fvm_hypervisor.soltest.symbolic.hashes import Hashes
 from fvm_hypervisor.soltest.symbolic.path import fresh
-from fvm_hypervisor.soltest.symbolic_settings import SymbolicSettings
+from fvm_hypervisor.soltest.symbolic.words import words_data
 from store.keccak import keccak
 from tests.fvm_hypervisor.soltest.symbolic.staged import SETTINGS, staged
 

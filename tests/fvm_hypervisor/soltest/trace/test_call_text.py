@@ -2,7 +2,7 @@
 
 import pytest
 
-from fvm_hypervisor.soltest.precompile_text import precompile_arguments, precompile_result
+from fvm_hypervisor.soltest.trace.call_text import precompile_arguments, precompile_result
 
 _ONE, _TWO, _THREE = (number.to_bytes(32, "big") for number in (1, 2, 3))
 _HASH = bytes.fromhex("7521d1cadbcfa91eec65aa16715b94ffc1c9654ba57ea2ef1a2127bca1127a83")

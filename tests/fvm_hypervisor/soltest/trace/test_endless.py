@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.soltest.cheatcodes.limits import check_size
+from fvm_hypervisor.soltest.cheatcodes.failures import check_size
 from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.execution.discovery import SuiteFilter, find_suites
 from fvm_hypervisor.soltest.execution.job import Job, Options

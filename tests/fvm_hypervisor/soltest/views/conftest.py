@@ -6,13 +6,13 @@ from functools import cache
 import pytest
 
 from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
-from fvm_hypervisor.soltest.collected import SuiteCoverage
 from fvm_hypervisor.soltest.compile.artifact import Artifacts
 from fvm_hypervisor.soltest.execution.discovery import SuiteFilter, find_suites
 from fvm_hypervisor.soltest.execution.executor import TestExecutor
 from fvm_hypervisor.soltest.execution.job import Job, Options
 from fvm_hypervisor.soltest.execution.results import TestResult
 from fvm_hypervisor.soltest.project.project import load_project
+from fvm_hypervisor.soltest.report.collecting import SuiteCoverage
 from fvm_hypervisor.soltest.report.viewer import TestViewer
 from fvm_hypervisor.soltest.run.run_test import SuiteRun
 from fvm_hypervisor.soltest.run.serving import executor_settings_of, settings_of

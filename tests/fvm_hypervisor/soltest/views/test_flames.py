@@ -13,11 +13,10 @@ from bridge.traces.flame import FlameBox, merge_boxes
 from fvm_hypervisor.soltest.compile.artifact import Artifacts
 from fvm_hypervisor.soltest.execution.discovery import SuiteFilter, find_suites
 from fvm_hypervisor.soltest.execution.job import Job
-from fvm_hypervisor.soltest.gas_flames import flame_boxes, write_flame
 from fvm_hypervisor.soltest.project.project import load_project
 from fvm_hypervisor.soltest.report import viewer
 from fvm_hypervisor.soltest.report.viewer import TestViewer, cheatcode_interface
-from fvm_hypervisor.soltest.run.staged_test import staged_test
+from fvm_hypervisor.soltest.run.staged_test import flame_boxes, staged_test, write_flame
 from fvm_hypervisor.soltest.trace import internal_calls
 from fvm_hypervisor.soltest.trace.frames import FrameTracer, InternalCall
 from fvm_hypervisor.soltest.trace.known_code import KnownCode

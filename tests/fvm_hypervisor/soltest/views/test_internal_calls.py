@@ -7,10 +7,10 @@ from time import process_time
 import pytest
 
 from fvm_hypervisor.soltest.compile.artifact import Artifacts
-from fvm_hypervisor.soltest.internal_values import UNKNOWN, Parameter, ValuePlace, read_values, split_header
 from fvm_hypervisor.soltest.report.report import lines_of
 from fvm_hypervisor.soltest.report.viewer import TestViewer
 from fvm_hypervisor.soltest.trace import internal_calls
+from fvm_hypervisor.soltest.trace.internal_calls import UNKNOWN, Parameter, ValuePlace, read_values, split_header
 from tests.fvm_hypervisor.soltest.views.conftest import Watch
 from tests.fvm_hypervisor.soltest.views.test_traces import sections, without_backtrace
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
-from fvm_hypervisor.soltest.collected import SuiteCoverage, merge
 from fvm_hypervisor.soltest.compile.artifact import Artifacts
-from fvm_hypervisor.soltest.gas_report import figures
 from fvm_hypervisor.soltest.project.solidity_text import SourceTexts
+from fvm_hypervisor.soltest.report.collecting import SuiteCoverage, merge
 from fvm_hypervisor.soltest.report.coverage import FileCoverage, coverage, coverage_json, coverage_lines, lcov
+from fvm_hypervisor.soltest.report.gas import figures
 from fvm_hypervisor.soltest.report.viewer import TestViewer
 from fvm_hypervisor.soltest.trace.known_code import KnownCode
 from tests.fvm_hypervisor.soltest.views.compiled import HERE, trees

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.soltest.cheatcodes import toml_values
 from fvm_hypervisor.soltest.cheatcodes.context import Settings
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
-from fvm_hypervisor.soltest.cheatcodes.json_paths import select
 from fvm_hypervisor.soltest.cheatcodes.table import selector, table
+from fvm_hypervisor.soltest.cheatcodes.text import json_values
+from fvm_hypervisor.soltest.cheatcodes.text.documents import select
 from fvm_hypervisor.soltest.cheatcodes.text.json_values import insert_value, read_or_text
 from fvm_hypervisor.soltest.cheatcodes.values import encode
 
@@ -314,6 +314,6 @@ def test_key_outside_of_an_object_is_refused(document: Any, key: str, expected: 
 
 def test_written_toml_has_forges_layout() -> None:
     document = {"d": [{"x": 1}, {"y": {"q": None}}], "l": [1], "m": [1, 2], "s": {"t": {"u": "v"}}}
-    assert toml_values.to_toml(document) == (
+    assert json_values.to_toml(document) == (
         'l = [1]\nm = [\n    1,\n    2,\n]\n\n[[d]]\nx = 1\n\n[[d]]\n\n[d.y]\nq = "null"\n\n[s.t]\nu = "v"\n'
     )
