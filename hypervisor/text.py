@@ -13,7 +13,7 @@ Functions that accept such values convert them to plain ones (`argument_checks.w
 
 HTML views for notebooks (`_repr_html_`): tables and collapsible trees, without style sheets and scripts.
 
-All text is passed through `hypervisor.text` and escaped. Long views are truncated, with a hint how to see the
+All text is sanitized and escaped. Long views are truncated, with a hint how to see the
 rest.
 """
 

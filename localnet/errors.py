@@ -34,7 +34,7 @@ _METHOD_NOT_FOUND: Final = -32601
 
 
 class NetworkError(HypervisorError):
-    """Base class of this package's errors; see the tree in `localnet.errors`.
+    """Base class of this package's errors; see the tree above.
 
     >>> from localnet import Network, NetworkError
     >>> with Network() as network:

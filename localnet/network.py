@@ -1,7 +1,5 @@
 """A local network in this process: accounts, transactions, calls, blocks and contracts.
 
-Transactions, calls and traces of a network's accounts. `Network` creates the object (`localnet.network`).
-
     with Network() as network:
         counter = network.deploy("Counter.json")
         counter.send("increment")

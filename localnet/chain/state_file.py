@@ -300,7 +300,7 @@ def dump_state(chain: Chain) -> bytes:
 def load_state(chain: Chain, packed: bytes, limit: int = MAX_UNPACKED_BYTES) -> Tipset:
     """Replace the head's state, in a separate block at the state's epoch or after the head.
 
-    A state of anvil replaces the whole chain (`localnet.chain.state_file`).
+    A state of anvil replaces the whole chain.
 
     `limit` is the maximum decompressed size in bytes.
 

@@ -1,15 +1,11 @@
 """Sources of past tipsets: the interface, and a node.
 
-Sources of past tipsets: the interface, and the reading of a tipset from its blocks.
-
-A source is a folder (`localnet.replay.folder_source`) or a node (`localnet.replay.sources`). Its store checks each
+A source is a folder (`localnet.replay.folder_source`) or a node. Its store checks each
 block against its CID. Network versions, vesting and past randomness are not in blocks; the source is trusted for
 them.
 
-A source of past tipsets: a node (Lotus, Forest or this project's), read block by block.
-
-Blocks are checked against their CIDs. The node's other responses are trusted, and the results are compared with the
-receipts and states of the chain.
+A node (Lotus, Forest or this project's) is read block by block. Blocks are checked against their CIDs. The node's other
+responses are trusted, and the results are compared with the receipts and states of the chain.
 
 Methods and shapes: lotus api/api_full.go.
 """

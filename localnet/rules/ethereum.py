@@ -21,13 +21,7 @@ from functools import cache
 from typing import Any, Final, cast
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, create_address, to_filecoin
-from bridge.ethereum.block import (
-    BLOCK_HASHES,
-    BLOCK_HASHES_CODE,
-    ETHEREUM,
-    EthereumBlock,
-    next_base_fee,
-)
+from bridge.ethereum.block import BLOCK_HASHES, BLOCK_HASHES_CODE, ETHEREUM, EthereumBlock, next_base_fee
 from bridge.ethereum.execution import (
     BlobRules,
     EthereumExecution,

@@ -1,13 +1,7 @@
 """The interface of a network's set of rules, the installed sets, and what all sets share.
 
-The interface of a network's set of rules: parameters, and parts by purpose.
-
-`localnet.rules.parts` finds the set of a machine, and `hypervisor.machine.rules` defines the machine's part. Gas is
-in the units of the rules, amounts in attoFIL, fees in attoFIL per gas.
-
-The installed sets of rules: lookup by machine and by name.
-
-Conversion of failed calls and transactions to errors, with the texts of the set of rules.
+`hypervisor.machine.rules` defines the machine's part of a set. Gas is in the units of the rules, amounts in attoFIL,
+fees in attoFIL per gas.
 """
 
 from __future__ import annotations

@@ -470,7 +470,7 @@ def _with_article(kind: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class InspectedState:
-    """A value of the state, ready for JSON (`localnet.state.inspection`): amounts in decimal attoFIL, links as CIDs.
+    """A value of the state, ready for JSON: amounts in decimal attoFIL, links as CIDs.
 
     `complete` is True if it has all entries of a map or list.
     """

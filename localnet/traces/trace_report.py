@@ -1,13 +1,10 @@
 """A readable trace with decoded calls.
 
-A decoded call tree: functions and arguments by contract ABIs, native methods and values by actor schemas.
-
-A pure function of the tree of `localnet.traces.trace`. Values that no interface describes stay bytes.
-
-A readable trace: decoded calls, gas by part, the reason of a failure, and the flame view.
+Functions and arguments are decoded by contract ABIs, native methods and values by actor schemas. Values that no
+interface describes stay bytes. The report has gas by part, the reason of a failure, and the flame view.
 
 The functions are pure and use the plain trees of `localnet.traces.trace`, so commands can apply them to a node's
-responses. `localnet.traces.trace_report` decodes values.
+responses.
 """
 
 from __future__ import annotations

@@ -177,13 +177,7 @@ class SuiteRuns:
 
     def _snapshot(self, suites: list[SuiteResult]) -> bool:
         """Write or compare the gas snapshot of all tests; return False if a checked value differs."""
-        from fvm_hypervisor.soltest.report.gas import (
-            difference_lines,
-            entries_of,
-            mismatches,
-            read_entries,
-            text_of,
-        )
+        from fvm_hypervisor.soltest.report.gas import difference_lines, entries_of, mismatches, read_entries, text_of
 
         entries, file = entries_of(suites), self.reports.snap
         if self.reports.snapshot == "write":

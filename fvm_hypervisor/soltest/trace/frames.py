@@ -37,15 +37,7 @@ from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.machine.registry import NATIVE
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import EventEntry
-from hypervisor.tracing import (
-    CallEnded,
-    CallStarted,
-    Dispatched,
-    EventEmitted,
-    GasCharged,
-    RuntimeEvent,
-    TraceEvent,
-)
+from hypervisor.tracing import CallEnded, CallStarted, Dispatched, EventEmitted, GasCharged, RuntimeEvent, TraceEvent
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, INIT_ACTOR, METHOD_CONSTRUCTOR, ActorID, TokenAmount
 from localnet.calls.time_limit import TimeLimit
 from store.cid import RAW, Cid

@@ -14,17 +14,7 @@ from store.codec import decode, encode, link
 from tests.hypervisor.builtin_actors import stage
 from tests.hypervisor.builtin_actors.contracts import INVOKE_EVM
 from tests.hypervisor.builtin_actors.official import V18
-from tests.hypervisor.builtin_actors.people import (
-    ALICE,
-    BOB,
-    CAROL,
-    ETHEL,
-    STRANGER,
-    account,
-    packed,
-    raw,
-    signature,
-)
+from tests.hypervisor.builtin_actors.people import ALICE, BOB, CAROL, ETHEL, STRANGER, account, packed, raw, signature
 from tests.hypervisor.builtin_actors.stage import RAW_ACTOR
 from tests.hypervisor.builtin_actors.test_same_at_random import Sequences, epochs, run
 from tests.hypervisor.builtin_actors.twins import Twins

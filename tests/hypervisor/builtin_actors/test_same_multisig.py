@@ -8,18 +8,7 @@ import pytest
 from hypervisor import Address
 from hypervisor.types import INIT_ACTOR
 from store.codec import decode, encode, link
-from tests.hypervisor.builtin_actors.people import (
-    ALICE,
-    BOB,
-    CAROL,
-    DAVE,
-    ETHEL,
-    FIL,
-    STRANGER,
-    amount,
-    packed,
-    raw,
-)
+from tests.hypervisor.builtin_actors.people import ALICE, BOB, CAROL, DAVE, ETHEL, FIL, STRANGER, amount, packed, raw
 from tests.hypervisor.builtin_actors.twins import Twins
 
 PROPOSE, APPROVE, CANCEL, ADD, REMOVE, SWAP, THRESHOLD, LOCK = range(2, 10)

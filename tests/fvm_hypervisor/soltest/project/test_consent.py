@@ -283,7 +283,7 @@ def test_foundry_toml_node_needs_consent_before_any_request(tmp_path: Path) -> N
     assert "tests begin at the network of the node http://192.0.2.1:1 (rpc_endpoints of foundry.toml)" in output
 
 
-EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
+EXAMPLES = Path(__file__).resolve().parents[4] / "examples"
 
 
 @pytest.fixture
