@@ -2,6 +2,8 @@
 
 Most of it consists of pure functions; operations that need state (resolving an address, sending) are done by the
 calling runtime.
+
+Read `ethereum/transactions`, `filecoin/parameters` and `abi/abi` first.
 """
 
 import hypervisor  # noqa: F401  # the guards of hidden packages and of compiled modules

@@ -1,4 +1,7 @@
-"""Content-addressed storage: CIDs, DAG-CBOR, blockstores, HAMT, AMT, KAMT and CAR files, independent of actors."""
+"""Content-addressed storage: CIDs, DAG-CBOR, blockstores, HAMT, AMT, KAMT and CAR files, independent of actors.
+
+Read `cid`, `codec` and `blockstore` first.
+"""
 
 from store.compiled import check_compiled
 

@@ -2,4 +2,6 @@
 
 `frames` extracts the calls that Ethereum knows; `call_tracer` (geth) and `parity` format them. `struct_logs` (geth) and
 `touched` (for geth's prestateTracer) are tracers of instructions. EIP-3155 lines are in `bridge.evm_steps`.
+
+Re-execution is in `localnet.traces`. Read `frames`, `tracers` and `struct_logs` first.
 """

@@ -1,1 +1,4 @@
-"""The `hypervisor` command. It parses arguments, calls a function of a package, and prints the result."""
+"""The `hypervisor` command. It parses arguments, calls a function of a package, and prints the result.
+
+Read `commands`, `main` and `node` first.
+"""

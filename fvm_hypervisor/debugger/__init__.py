@@ -4,4 +4,6 @@ Execution is deterministic, so a position is a counter (`positions`), and a step
 earlier position. The message runs on its own thread (`execution`), which waits inside a tracer (`listener`) while the
 user inspects it (`views`). `session` has the commands; the terminal (`terminal`) and the Debug Adapter Protocol
 (`adapter`) use it.
+
+Read `session`, `execution` and `breakpoints` first.
 """

@@ -1,1 +1,4 @@
-"""The laboratory: execute messages under chosen rules, report their gas, and compare executions."""
+"""The laboratory: execute messages under chosen rules, report their gas, and compare executions.
+
+Read `sides`, `compare/jobs` and `vectors/conformance` first.
+"""

@@ -8,6 +8,8 @@ use the same operations. The parts correspond to the syscall modules:
     kernel.actors    other actors, addresses     kernel.network   the chain
     kernel.crypto    hashes and signatures       kernel.proofs    storage proofs and consensus faults
     kernel.send      calls
+
+Read `ipld`, `calls` and `blocks` first.
 """
 
 from __future__ import annotations

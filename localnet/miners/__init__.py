@@ -1,1 +1,4 @@
-"""Storage miners, deals' DataCap and pledge on a local network."""
+"""Storage miners, deals' DataCap and pledge on a local network.
+
+Read `miner`, `onboarding` and `sectors` first.
+"""

@@ -6,6 +6,8 @@
             wallet.send("withdraw", sender=accounts[1])
 
 Names are loaded on first use, because pytest loads the plugin wherever this package is installed.
+
+Read `plugin`, `messages` and `stateful` first.
 """
 
 from typing import TYPE_CHECKING

@@ -2,6 +2,8 @@
 
 The machine loads `EvmRuntime` through the entry point `evm`. Packages above the runtimes import only the names below,
 not the modules. Each name loads its module on first use.
+
+Translation of values is in `bridge`. Read `actor`, `contract` and `engine` first.
 """
 
 from __future__ import annotations

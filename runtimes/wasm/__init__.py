@@ -4,6 +4,8 @@ A module is parsed and checked (`module`, `validate`), instrumented (`stack_limi
 compiled and cached (`engine`, `modules`, `cache`), and run (`runtime`) over ctypes (`raw`) with the syscalls of `abi`.
 The kernel defines what each operation does. Packages above the runtimes import the names below, and none of the
 modules.
+
+The meaning of a syscall is in `hypervisor.kernel`. Read `runtime`, `boundary` and `validate` first.
 """
 
 from runtimes.wasm.module.parser import ExternKind, parse_module

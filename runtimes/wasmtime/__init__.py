@@ -1,1 +1,4 @@
-"""wasmtime for both runtimes: its C functions, engines with pinned settings, and a disk cache of compiled modules."""
+"""wasmtime for both runtimes: its C functions, engines with pinned settings, and a disk cache of compiled modules.
+
+Read `engine`, `instance` and `raw` first.
+"""

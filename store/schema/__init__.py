@@ -3,6 +3,8 @@
 `Schema.parse(text)` returns a schema; `read` converts data of the IPLD data model to typed values with the schema's
 names, and `write` converts them back; both validate. Source: https://ipld.io/docs/schemas/ and
 https://ipld.io/specs/schemas/.
+
+Read `language`, `types` and `values` first.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import inspect
 import re
 import sys
 import tempfile
+import tomllib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -163,6 +164,26 @@ def _doc(node: ast.ClassDef | ast.FunctionDef) -> str:
 def names_text() -> str:
     """Return the public names of both packages with their docstrings."""
     return "\n".join(line for name in _PACKAGES for line in _package(import_module(name)))
+
+
+def core_modules() -> str:
+    """Return the public modules of the core's packages: those that import-linter lets other packages import."""
+    project = tomllib.loads((FOLDER.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = [one for one in project["tool"]["importlinter"]["contracts"] if one["type"] == "protected"]
+    return "\n".join(line for contract in contracts for line in _public_modules(contract))
+
+
+def _public_modules(contract: Mapping[str, Any]) -> Iterator[str]:
+    yield f"### {contract['protected_modules'][0]}\n"
+    yield "| module | content |\n|---|---|"
+    public = [name for name in contract["ignore_imports"] if name.startswith("** -> ")]
+    for name in (line.removeprefix("** -> ") for line in public):
+        found = find_spec(name)
+        assert found is not None, f"pyproject.toml names {name}, which does not exist"
+        assert found.origin is not None
+        tree = ast.parse(Path(found.origin).read_text(encoding="utf-8"))
+        yield f"| `{name}` | {(ast.get_docstring(tree) or '').partition(chr(10))[0]} |"
+    yield ""
 
 
 def _package(package: ModuleType) -> Iterator[str]:
@@ -345,6 +366,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "commands": commands,
     "anvil-options": refused_anvil_options,
     "public-names": names_text,
+    "core-modules": core_modules,
     "cheatcodes": cheatcodes,
     "forge-test-options": forge_test_options,
     "forge-report-options": report_options,

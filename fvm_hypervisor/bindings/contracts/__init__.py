@@ -5,6 +5,8 @@ and the ABI and bytecode, so it needs no other file. The base classes are in `lo
 
     (vault,) = modules(["out/Vault.sol/Vault.json"])
     Path(vault.file).write_text(vault.text)            # vault.py
+
+Read `declared` and `source`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Forge's cheatcodes, and Filecoin's, for tests written in Solidity.
 
 `Cheatcodes` intercepts a machine's calls (`install`); the settings made by a test are its `state`.
+
+Read `table`, `hooks/interceptor` and `pranks` first.
 """
 
 from fvm_hypervisor.soltest.cheatcodes.console import LogConsole

@@ -1,1 +1,4 @@
-"""Mutation testing of Solidity sources."""
+"""Mutation testing of Solidity sources.
+
+Read `run`, `operators` and `results` first.
+"""

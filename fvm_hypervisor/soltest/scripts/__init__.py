@@ -1,1 +1,4 @@
-"""Scripts of Foundry projects: execution on a fork of a node's network, simulation, and sending."""
+"""Scripts of Foundry projects: execution on a fork of a node's network, simulation, and sending.
+
+Read `plan`, `sending` and `record` first.
+"""

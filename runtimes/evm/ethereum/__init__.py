@@ -2,6 +2,8 @@
 
 The machine loads `EthereumExecutor` through the entry point `ethereum`. Packages above the runtimes import the names
 below, and none of the modules. Names for whole blocks are loaded on first use: calls and tests need none of them.
+
+Read `forks`, `application` and `accounts` first.
 """
 
 from typing import TYPE_CHECKING, Final

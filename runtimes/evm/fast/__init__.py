@@ -2,6 +2,9 @@
 
 The guest is `runtimes/evm/guests/evm`; docs/engines.md describes the design. The WASM module is not loaded at import
 but when the first contract runs.
+
+The interface is in `runtimes.evm.engine`, the guest in `runtimes/evm/guests/evm`. Read `engine`, `instance` and `tree`
+first.
 """
 
 from collections.abc import Mapping

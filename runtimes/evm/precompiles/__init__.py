@@ -1,4 +1,7 @@
-"""The precompiled contracts: Ethereum's (functions of their input) and Filecoin's (which use the machine)."""
+"""The precompiled contracts: Ethereum's (functions of their input) and Filecoin's (which use the machine).
+
+Read `ethereum`, `filecoin` and `prices` first.
+"""
 
 from typing import Final
 
