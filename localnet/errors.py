@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bridge.filecoin.receipts import failure_text
 from hypervisor.errors import HypervisorError
-from localnet.deprecation import renamed
 
 if TYPE_CHECKING:
     from localnet.ledger.call_tree import CallTree
@@ -87,8 +86,6 @@ class CallFailed(NetworkError):
         self.error_message = error_message
         self.retrace: Callable[[CallFailed], CallTree] | None = None
 
-    words = renamed("CallFailed", "words", "error_message")
-
     def name_revert(self, revert: str) -> None:
         """Replace the revert reason by its name in the contract's interface."""
         self.args = (self._text(revert),)
@@ -129,8 +126,6 @@ class TransactionFailed(NetworkError):
         self.exit_code = receipt.exit_code
         self.data = receipt.return_data
 
-    words = renamed("TransactionFailed", "words", "error_message")
-
     def name_revert(self, revert: str) -> None:
         """Replace the revert reason by its name in the contract's interface."""
         self.args = (self._text(revert),)
@@ -163,8 +158,6 @@ class NodeError(HypervisorError):
         self.data = data
         self.code = code
         self.answered = answered
-
-    words = renamed("NodeError", "words", "node_message")
 
     @property
     def is_unknown_method(self) -> bool:

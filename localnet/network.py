@@ -37,7 +37,6 @@ from localnet.chain.chain import Chain
 from localnet.chain.clock import NO_TIME_TRAVEL, ChainClock
 from localnet.contracts.contract import Artifact, Contract, decoding_custom_errors
 from localnet.contracts.named_interface import NamedInterface
-from localnet.deprecation import renamed
 from localnet.development import DevelopmentChain
 from localnet.errors import CallFailed
 from localnet.ledger.records import TransactionReceipt
@@ -110,8 +109,6 @@ class AccountChain(DevelopmentChain):
         """Register the interface of a contract for traces, unless the maximum number is reached."""
         named = NamedInterface(name or "contract", interface, f"0x{address.hex()}")
         self._interfaces.add(EthAddress(bytes(address)), named)
-
-    know_contract = renamed("Network", "know_contract", "register_contract")
 
     @cached_property
     def _interfaces(self) -> StoredInterfaces:

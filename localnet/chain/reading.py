@@ -15,7 +15,6 @@ from hypervisor.types import ChainEpoch, TokenAmount, whole_number
 from hypervisor.versions.overlay import Overlay
 from localnet.chain.mempool import PendingMessages
 from localnet.chain.view import ChainReader, ChainView
-from localnet.deprecation import renamed
 from localnet.errors import UnknownBlock, UnknownTransaction
 from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import GENESIS_PARENT, Tipset, TransactionReceipt
@@ -122,11 +121,6 @@ class NetworkReader:
         return at least this premium, such a cap reaches `min_fee_cap`.
         """
         return TokenAmount(self.min_fee_cap - self.base_fee)
-
-    least_fee = renamed("Network", "least_fee", "min_fee_cap")
-    usual_premium = renamed("Network", "usual_premium", "default_premium")
-    least_premium = renamed("Network", "least_premium", "min_premium")
-    settled = renamed("Network", "settled", "executed_head")
 
     @property
     def gas_price(self) -> TokenAmount:

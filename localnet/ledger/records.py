@@ -36,7 +36,6 @@ from hypervisor.messages.events import EventEntry
 from hypervisor.messages.message import Receipt, SignedMessage
 from hypervisor.text import bytes_text, cid_text, facts, one_line, show_fil
 from hypervisor.types import EAM_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
-from localnet.deprecation import renamed
 from localnet.ledger.call_tree import TransactionTree
 from store.cid import Cid
 from store.codec import decode, encode, unlink
@@ -432,8 +431,6 @@ class TransactionReceipt:
     def error_message(self) -> str:
         """The machine's error message of a failure."""
         return self.execution.error_message
-
-    words = renamed("TransactionReceipt", "words", "error_message")
 
     @property
     def is_native(self) -> bool:

@@ -15,7 +15,6 @@ from hypervisor.text import one_line, tree
 from hypervisor.tracing import CallTrees
 from localnet.calls.simulate import traced_call
 from localnet.contracts.named_interface import NamedInterface
-from localnet.deprecation import renamed
 from localnet.errors import CallFailed
 from localnet.ledger.call_tree import every_call, exit_name_of
 from localnet.rules.facts import CallRequest
@@ -36,8 +35,6 @@ class FailedCall:
         """Return the path of calls that explains the failure, from the outermost call."""
         why = self._report()["why"]
         return () if why is None else tuple(why["calls"])
-
-    why = renamed("FailedCall", "why", "failure_path")
 
     def __str__(self) -> str:
         """Return the tree as lines."""

@@ -20,7 +20,6 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.profile import ProfiledInvocation, ProfileNode, ProfileRecorder, profile_actors
 from hypervisor.text import printable
 from localnet.chain.view import ChainReader
-from localnet.deprecation import renamed
 from localnet.ledger.records import TransactionReceipt
 from localnet.state.named_code import stored_interface
 from localnet.traces.trace import Replay
@@ -55,7 +54,6 @@ class GuestProfile:
     gas_used: int
     reproduced: bool
     """True if re-execution produced the recorded receipt."""
-    same = renamed("GuestProfile", "same", "reproduced")
 
     def __str__(self) -> str:
         """Return the table as lines."""

@@ -26,7 +26,6 @@ from localnet.calls.pace import with_pace
 from localnet.calls.time_limit import TimeLimit
 from localnet.chain.execution import begin_epoch, end_epoch, execute, implicit_executions
 from localnet.chain.view import ChainReader
-from localnet.deprecation import renamed
 from localnet.ledger.blocks import producer_of
 from localnet.ledger.call_tree import all_charges, every_call, is_native
 from localnet.ledger.candidates import Candidate, candidate_of
@@ -70,9 +69,6 @@ class Trace:
         """Return the path of calls that explains a failure, from the outermost call; empty on success."""
         why = self.report()["why"]
         return () if why is None else tuple(why["calls"])
-
-    same = renamed("Trace", "same", "reproduced")
-    why = renamed("Trace", "why", "failure_path")
 
     def save_flame(self, file: str | Path) -> None:
         """Write a flame view: an .svg, or an .html page. Raises InvalidInput for other names, OSError."""
@@ -128,8 +124,6 @@ class EpochTrace:
     calls: tuple[dict[str, Any], ...]
     reproduced: bool
     interfaces: tuple[NamedInterface, ...] = ()
-
-    same = renamed("EpochTrace", "same", "reproduced")
 
     def report(self, interfaces: Sequence[NamedInterface] = ()) -> dict[str, Any]:
         """Return `as_json`, decoded."""
