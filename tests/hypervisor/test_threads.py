@@ -39,6 +39,7 @@ def test_threads_that_ask_at_once_have_the_same() -> None:
 
     @once
     def thing() -> object:
+        """Return a new object."""
         threading.Event().wait(0.05)
         made.append(object())
         return made[-1]
