@@ -1,7 +1,5 @@
 """Instructions of EVM engines as trace events, and their EIP-3155 form.
 
-Trace events of EVM engines for tracers of instructions, the basis of all EVM trace formats.
-
 Between a call's `CallStarted` and `CallEnded`, a contract's frame is a sequence of steps, each followed by its costs,
 or by the fault that ended the frame. Gas is the engine's: Ethereum's under its rules, the derived budget under
 Filecoin's.

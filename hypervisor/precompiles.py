@@ -5,8 +5,6 @@ User-defined precompiles: a Python function or a WASM module at an address, call
 Defines a precompile and the table in a machine's context. `hypervisor.machine.precompile_registration` finds registered
 ones and installs them on a machine; the EVM runtime charges for and runs them.
 
-Precompiles described by a TOML file: WASM modules in tables `[precompiles.NAME]`.
-
 `address`, `wasm` (a path relative to and inside the folder of the TOML file) and `gas` are required, `gas_per_word` and
 `signature` optional. A file can name modules only: they run in a sandbox, and no Python is imported.
 """

@@ -1,7 +1,5 @@
 """Threads: deep call nesting, time-limited executions, the GIL, and values computed once per process.
 
-Values that are computed once per process, on the thread that needs them first.
-
 Process-wide policy for holding the GIL while actors compute.
 
 A runtime that executes machine code may hold the GIL, which makes an actor's syscalls faster when other threads are

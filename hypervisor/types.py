@@ -3,8 +3,6 @@
 They have no runtime cost and distinguish units: attoFIL, gas, milligas, epochs. Composite values (addresses, messages,
 receipts) are dataclasses in separate modules.
 
-Validation of numbers and bytes passed by callers, before any state changes.
-
 A value of the wrong type in a clock or an actor's state would break all later blocks.
 """
 

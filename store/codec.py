@@ -5,8 +5,6 @@ CBOR decoding with cbor2 6, or with cbor2 5 and the same results.
 cbor2 6 takes decoders for tags and a nesting limit. cbor2 5 takes neither, so its input is checked first, in Python.
 Packages such as vyper require cbor2 5.
 
-DAG-CBOR: an encoder, a fast decoder for trusted blocks and a strict decoder for untrusted ones.
-
 IPLD kinds map to plain Python: None, bool, int, float, str, bytes, list, dict with str keys, and links as
 `cbor2.CBORTag(42, b"\0" + cid)`, which are much cheaper than the CID objects of `dag-cbor`, the public codec and our
 test oracle. The encoder also takes a `LinkedCid` for a link. Source: https://ipld.io/specs/codecs/dag-cbor/spec/ and

@@ -4,8 +4,6 @@ The class of a CID that DAG-CBOR values may contain, encoded as a link.
 
 A plain `Cid` is `bytes` and is encoded as a byte string, which does not keep the object that it names.
 
-A block rewritten from another one, with the parts that are new.
-
 When a tree is committed repeatedly, only the new links need to be scanned (`store.blocks.buffered`).
 """
 

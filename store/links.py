@@ -5,8 +5,6 @@ Extraction of a block's links by a scan of its CBOR heads, for flushing, garbage
 Applies the same rules as the FVM (ref-fvm fvm/src/ipld): reads heads only, accepts integers that are not minimal and
 maps in any order, and rejects indefinite lengths and trailing bytes. The kernel has its own scan, which charges gas.
 
-A resumable post-order walk over all blocks reachable from roots: each block once, after the blocks it links to.
-
 If the walk stops at any point, everything reachable from the blocks returned so far has been returned too. Sector
 commitments and identity CIDs do not name blocks and are skipped.
 """

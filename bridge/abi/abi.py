@@ -2,8 +2,6 @@
 
 An Ethereum address that prints with its checksum.
 
-Limits the decoded size of ABI-encoded data before the data are decoded.
-
 Offsets may point anywhere, so values may share bytes. For example, ten lists that each contain the same ten lists,
 eight levels deep, encode a hundred million numbers in 2 KB. Compilers do not produce such data. Only the size is
 checked first; the decoder checks that values are well-formed. Source: the Solidity ABI specification.

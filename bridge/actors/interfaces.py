@@ -10,8 +10,6 @@ For user actors, whose schema is known at run time; built-in actors also have ge
 `builtin_actors/schemas`, whose shared types (Address, TokenAmount, ...) are available to every interface. A method
 whose parameters or return value are a unit has no block for them.
 
-Methods of built-in actors that are no longer there, and numbers that an actor accepts without a name.
-
 Sources: the method numbers of the crates `fil_actor_*_state` (v10 to v19), and the fallbacks of builtin-actors.
 """
 

@@ -1,7 +1,5 @@
 """The built-in actors' schemas: methods by number, and events.
 
-The built-in actors' schemas, parsed once, and their methods by number.
-
 The parameters and return value of a method have the types `<Method>Params` and `<Method>Return` of its actor's schema
 (`hypervisor.builtin_actors.schemas`). Its number is the hash of its name (FRC-42); methods for calls between actors
 have the numbers below. Values are not formatted here; only byte strings are interpreted.

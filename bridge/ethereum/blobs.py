@@ -1,15 +1,11 @@
 """Blobs: KZG proofs, and blob transactions in the network form.
 
-Verification of KZG proofs of blobs, with arkworks.
-
 A verifier needs 66 points of the ceremony's setup, which load in a few milliseconds. Libraries that also make proofs
 load all 8,257 points, which takes seconds and blocks all threads. `kzg_setup.txt` contains the 66 in compressed form:
 [tau]G2, [tau^64]G2 and [tau^i]G1 for i from 0 to 63.
 
 Rules: the consensus specifications, deneb/polynomial-commitments.md and fulu/polynomial-commitments-sampling.md
 (EIP-4844, EIP-7594). Field elements are integers below `MODULUS`; blobs, commitments and proofs are bytes.
-
-Blob transactions in the network form: a signed transaction with its blobs, commitments and proofs.
 
 Blocks contain the transaction only; its versioned hashes name the blobs. The wrapper has version 0 with one proof for
 each blob (EIP-4844), or version 1 with proofs of each blob's cells (EIP-7594). Errors are worded like geth's

@@ -1,7 +1,5 @@
 """Block data of Ethereum's rules, and block-level access lists.
 
-Block data of Ethereum's rules beyond the machine's epoch: the `block` of a machine context.
-
 Number, time, base fee and chain id are those of the context; its externs provide the randomness (the beacon's digest)
 and the hashes of earlier blocks (the digests of tipset CIDs).
 

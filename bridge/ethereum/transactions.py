@@ -4,8 +4,6 @@ The single model of transactions: parsed here, carried as a Filecoin message if 
 (`bridge.filecoin.messages`), and passed to the executor unchanged. Source: EIP-155, 2718, 2930, 1559, 4844
 (without blobs, as in blocks), 7702.
 
-Accounts with delegated code (EIP-7702): designators, the authority of an authorization, and an account's own state.
-
 The rules that apply an authorization define its effect on the account's state.
 """
 

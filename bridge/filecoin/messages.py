@@ -6,8 +6,6 @@ The parameters are `[[[chain id, address, nonce, y parity, r, s], ...], [to, val
 value as big-endian magnitudes; the return value is `[status, output]`. Source: FIP-0111, On-Chain State and
 ApplyAndCall.
 
-Conversion between Ethereum transactions and Filecoin messages.
-
 A transaction becomes a message from the sender's f410 address: to CreateExternal of the Ethereum address manager if it
 creates a contract, else to InvokeEVM of the receiver. Its signature has type 3 (delegated) and encodes the transaction
 type, so that the transaction and its hash can be restored from the message. Types 0 (with and without a chain id) and 2

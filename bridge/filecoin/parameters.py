@@ -4,8 +4,6 @@ Method numbers of exported methods, derived from their names (FRC-0042).
 
 The number is the first 4-byte chunk of blake2b-512("1|" + name) that is at least 2^24; "Constructor" is 1.
 
-Parameters and return values of the EVM actor and of the Ethereum address manager (EAM, f010).
-
 Encoders write canonical CBOR; decoders are as lenient as the network's (`bridge.filecoin.cbor`) and raise ParamsError.
 Source: the types of the official EVM and EAM actors.
 """

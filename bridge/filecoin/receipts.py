@@ -1,7 +1,5 @@
 """Ethereum's logs and receipt data, converted from Filecoin's events and receipts.
 
-Conversion between Filecoin actor events and Ethereum logs.
-
 A log is an event with entries t1 to t4 (topics) and d (data), flagged as indexed, with raw values. A native actor's
 event is a log only if it has that shape. Conversion follows Lotus: unknown keys are ignored, and a malformed event is
 not shown. Source: FIP-0049, FIP-0054.

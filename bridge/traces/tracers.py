@@ -1,11 +1,7 @@
 """Tracers of geth and Parity over a transaction's frames: callTracer, 4byteTracer, flat traces, accessed accounts.
 
-geth's callTracer and 4byteTracer: a tree of frames as JSON, and counts of calls by selector.
-
 An exit code of a native actor has no counterpart in geth and is reported by name. Precompiles are not calls of the
 machine and have no frame. Source: go-ethereum eth/tracers/native (call.go, 4byte.go) and its page on built-in tracers.
-
-Parity traces: a flat list of frames with their positions in the tree, also used by geth's flatCallTracer.
 
 Filecoin nodes use this format (trace_block, trace_transaction); failure texts and the placeholder for created code are
 theirs. Source: lotus node/impl/eth/trace.go; openethereum's trace module.

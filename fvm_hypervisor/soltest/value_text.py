@@ -1,9 +1,4 @@
-"""Text of Solidity values in forge's format, and tables of text.
-
-Text of Solidity values in forge's format: labelled addresses, numbers with their magnitude, structs.
-
-Text tables with lines between rows, as in forge's reports.
-"""
+"""Text of Solidity values in forge's format, and tables of text."""
 
 from __future__ import annotations
 

@@ -6,8 +6,6 @@ The official releases of the built-in actors: names, and pinned manifest CIDs.
 calibration network are omitted, because it ran special builds of them. Other modules download, store and read the
 files.
 
-The embedded bundle of built-in actors: its bytes, the record of its build, and the states its constructors write.
-
 `hypervisor/builtin_actors/build.py` writes the bundle and its record, `tests/hypervisor/constructed_states.py` the
 states. `hypervisor.bundles.bundle` parses the CAR.
 """

@@ -1,7 +1,5 @@
 """Calls between actors: request, result, interception, memory and the reason of a failure.
 
-Interception of calls between actors, for cheatcodes and mocks.
-
 A machine has at most one interceptor (`Hypervisor.interceptor`, read when a message begins). It sees every call of
 every message on every runtime, before depth, gas limit, value and dispatch. A call that it handles itself is not
 charged or rolled back by the machine, and is traced only through `CallManager.trace_intercepted`.

@@ -1,7 +1,5 @@
 """The interface between the EVM actor and the engines: single frames, and frames with all nested calls.
 
-The interface between the EVM actor and the engines that execute bytecode.
-
 An engine runs one frame: one piece of code in the context of one contract. Storage, blocks, logs and balances are
 synchronous calls of the `Host` (EVMC's names). Only calls and creations leave the frame: the engine returns their
 `SubcallInputs`, and `resume` continues with the outcome. So no engine frame is on the native stack while another actor

@@ -1,7 +1,5 @@
 """The kernel as used by a contract's actor and by precompiles.
 
-The kernel as used by a contract's actor, at the official actor's prices.
-
 The official EVM actor is a WASM module, so each of its kernel operations costs a syscall in addition to the kernel's
 own charge; the same is charged here. Before each operation the engine's gas is settled and the rest of its budget
 returned, so that no other module has to do it. Errors are the kernel's: SyscallError, OutOfGas, Fatal.

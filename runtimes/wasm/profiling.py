@@ -13,8 +13,6 @@ The boundary of profiled runs: a `boundary.RawBoundary` that measures the time o
 Profiled code is several times slower than plain code. So at each tick of the engine, a running guest is ended if its
 message was stopped (`gas.stopped`): its gas counter is set to -1.
 
-The modules of profiled runs: they record their call tree and are compiled by a separate engine.
-
 Counts are exact, and charges and results are those of a plain run. `hypervisor.machine.profile` evaluates the records
 and finds this runtime by its entry point.
 """

@@ -1,7 +1,5 @@
 """Disk caches of compiled modules.
 
-Disk cache of compiled modules, shared by machines.
-
 Loading a compiled module means running native code, so the folder must be private to the user (0700), and every file
 carries a digest keyed with a secret of the folder, which is checked first. A file that fails a check is ignored and its
 module compiled again. Files are never part of a state folder or a CAR.

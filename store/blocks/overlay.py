@@ -1,11 +1,5 @@
 """Stores on top of another one: separate commits, recorded reads, and blocks fetched from a remote.
 
-A store on top of another one that keeps commits to itself, for cheap forks.
-
-A store that records the blocks read through it, for proofs and exports.
-
-A store that fetches missing blocks from a remote, verifies them and stores them locally.
-
 Fetched blocks are written with the next commit or in batches, so that a read does not wait for the disk. A process that
 is killed in between has to fetch the unwritten ones again. `Remote` abstracts the transport: this package does not
 depend on a network library.

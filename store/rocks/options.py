@@ -1,7 +1,5 @@
 """RocksDB's options, write batches and errors, and the formats on disk.
 
-RocksDB's options, write batches, errors, and a setting of the memory allocator.
-
 Uses raw mode only: otherwise rocksdict unpickles the data, and an untrusted folder could execute code.
 
 RocksDB write batch that retains no column family handles.
@@ -19,8 +17,6 @@ In a run of 420,000 transactions (`make long-life`, seed 7), resident memory bet
 this setting and by 30 MB with it. Two arenas (`M_ARENA_MAX`) would save another 10 MB, but 6 of 250 processes that ran
 out of memory then ended in SIGSEGV, and none of 250 with the default (fault "memory limit after a megabyte" of
 `make crash-faults`).
-
-Formats on disk: packed nodes, and the framing of RocksDB's logs.
 
 Storage format of blocks on disk, in which nodes of links are compressed.
 

@@ -1,7 +1,4 @@
-"""Context of a cheatcode call: the test's state, the message, and the intercepted call.
-
-A call that cheatcodes intercept (`InterceptedCall`), and the operations of the rules (`CallOperations`).
-"""
+"""Context of a cheatcode call: the test's state, the message, and the intercepted call."""
 
 from __future__ import annotations
 

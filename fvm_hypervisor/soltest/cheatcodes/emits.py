@@ -2,8 +2,6 @@
 
 Rules: forge's. The first log after the cheatcode defines the expected one; expected logs must come in order, but other
 logs may come between them.
-
-Expected reverts: comparison with a call's result, and forge's messages.
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 """Failures of cheatcodes as revert data, ABI strings in canonical form, and limits of sizes.
 
-Encoding and decoding of ABI strings in canonical form, without eth_abi.
-
 Loading eth_abi takes a sixth of a second, which most test runs can avoid; it handles the other cases.
 
 Failures of cheatcodes, and revert data as text, with forge's error and wording.

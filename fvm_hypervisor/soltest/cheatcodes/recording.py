@@ -7,10 +7,6 @@ enums, contracts and user-defined types are not named, nor are elements of dynam
 
 State diffs: calls, creations and slots, as returned by `stopAndReturnStateDiff`.
 
-Recording cheatcodes: logs, slots, state diffs, mappings.
-
-Text and JSON of a state diff during its recording: accessed slots and changes.
-
 As in forge, slots of failed calls are left out, and so are calls that are still running.
 """
 

@@ -7,8 +7,6 @@ comments of forge 1.8's interface `Vm`. libsecp256k1 computes the sums and produ
 
 Ed25519 cheatcodes; the signed message is prefixed by a namespace. The library is loaded by their first call.
 
-EIP-712 cheatcodes: hashes of types, structs and typed data.
-
 A type is a definition, `Mail(Person to,string text)Person(string name)`, whose parts may be in any order and contain
 spaces, or the name of one in the file that `forge bind-json` writes.
 """

@@ -1,9 +1,4 @@
-"""Assertions with forge's messages, assumptions, skipping, and information about the run.
-
-Assertion cheatcodes: `assertEq` and the like, with forge's failure messages.
-
-Test cheatcodes: assumptions, skipping, and information about the run.
-"""
+"""Assertions with forge's messages, assumptions, skipping, and information about the run."""
 
 from __future__ import annotations
 

@@ -1,15 +1,11 @@
 """Choice of a project's solc: trusted native programs, downloads, and npm's releases.
 
-Trusted native solc programs: Foundry's, the user's own, and those of the Solidity project's list.
-
 - Foundry installs releases in `~/.svm/VERSION/solc-VERSION`.
 - `solc` on `PATH` counts if its folder is outside the project.
 - solc_download.py stores programs of the Solidity project's list in the user's cache, with their SHA-256.
 
 A program must belong to the user or to root, must not be world-writable, and must report the expected release: a build
 from other sources than the tag's would write another version into the metadata.
-
-Download of native solc releases, named in the Solidity project's list, into the user's cache.
 
 The list has a SHA-256 for each release and platform; solc_natives.py checks a program against it at each use.
 `FVM_SOLC_BINARIES` is the URL of a mirror; if it is empty, downloads are disabled. Layout: README of the Solidity

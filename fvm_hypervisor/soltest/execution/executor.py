@@ -4,8 +4,6 @@ The outcome of a call that a test runner makes (`executor.TestExecutor.call`).
 
 Environment of tests: rules, network version, fork of Ethereum, engine; block and balance as in forge.
 
-`TestExecutor`: executes the calls of tests on a machine.
-
 Contracts are created and called as by forge's runner, and states can be restored.
 
 Under Ethereum's rules a call is a transaction without checks and fees, with Filecoin's precompiles and actors; under

@@ -8,8 +8,6 @@ values.py draws the inputs.
 
 Number and string literals in Solidity sources, used as fuzz inputs.
 
-Random values for fuzz tests by type, and their simplification after a failure.
-
 Numbers come from four sources: the bounds of the type, small numbers, words of the code (the dictionary), and the whole
 range, mostly as in forge.
 """

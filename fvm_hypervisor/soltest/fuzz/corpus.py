@@ -1,7 +1,5 @@
 """Corpus of inputs that reached new edges, in memory and in files.
 
-Corpus of inputs that reached new edges, stored in memory and on disk, and mutated.
-
 With `corpus_dir` a fuzz or invariant test first runs the inputs in its folder; then most of its inputs are mutations of
 corpus inputs (mutations.py). The seed and the folder's inputs determine every run. Keys and defaults: the Foundry book;
 files: corpus_files.py.

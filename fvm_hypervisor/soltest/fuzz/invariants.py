@@ -1,7 +1,5 @@
 """Invariant tests: targets, sequences of calls, shrinking, and maximizing.
 
-Targets of an invariant test: contracts and functions, selected by the test contract.
-
 Rules: forge's. By default (without `targetContracts` and the like) every state-changing function of every contract that
 `setUp` created is called; `targetSelectors` narrows the functions of its contract only. Of the test contract itself,
 reserved functions are only called if their selectors are targeted.
@@ -13,8 +11,6 @@ No return value makes such a test fail. Its result is the largest value found, w
 Shrinking of failing call sequences by delta debugging: remove halves, then quarters, down to single calls.
 
 After Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input" (2002).
-
-Invariant tests: random sequences of calls, with the invariant checked between them.
 
 Rules: forge's. The invariant is checked after each successful call that may have changed the state or that follows a
 delay. By default (without `targetContracts` and the like) every state-changing function of every contract that

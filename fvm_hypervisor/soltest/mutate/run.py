@@ -1,7 +1,5 @@
 """A mutation run: each mutant is compiled and tested until a test fails.
 
-A mutation run: the baseline, the code that each test covers, and a verdict for each mutant.
-
 The tests run twice on the unchanged sources: first as a baseline, whose durations give the time limits, then compiled
 for coverage. For each mutant, the tests that cover it run until one fails.
 """

@@ -1,7 +1,5 @@
 """Consent for what a checkout may run, and safe reading and writing of a project's files.
 
-Files of a project: reading of its foundry.toml, and safe writing.
-
 Files are written completely or not at all, and never outside the project, even through links.
 
 User consent to project settings that reach beyond the sandbox: programs, outside files, other machines.

@@ -1,7 +1,5 @@
 """Remappings of imports: those of a project, and libraries that it does not configure.
 
-Detection of library remappings that a project does not configure, from the location of Solidity files.
-
 Rules: forge's. A library is a folder of the libraries' folder, or one below a `lib` or `node_modules` inside of it.
 Imports begin with its name and map to its source folder (`src` or `contracts`) if it has one, otherwise to the folder
 that contains all of its sources. Of libraries with the same name, the one with the shorter path takes precedence.

@@ -1,7 +1,5 @@
 """Settings of `foundry.toml`: profiles, keys, environment variables, with errors that name the key.
 
-Typed access to a table of `foundry.toml`; errors name the key.
-
 Selection of a profile of `foundry.toml`, and its values merged with the default profile and sections.
 
 Keys of `foundry.toml` that forge supports but this project does not read, and detection of unknown keys.

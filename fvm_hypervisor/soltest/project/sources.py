@@ -1,9 +1,4 @@
-"""Collection of a project's Solidity sources with all imports, and watching of their changes.
-
-Collection of a project's Solidity sources: its own folders, and all direct and indirect imports.
-
-Polling for changes of a project's sources, by modification time and size.
-"""
+"""Collection of a project's Solidity sources with all imports, and watching of their changes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """A single test set up in this process, to be called repeatedly, and its flame graph.
 
-A single test set up in this process, to be called repeatedly: a debugger reruns it to step back.
-
 The changes of a call are reverted before the next one. The caller provides the tracers.
 
 Flame graphs of a test's gas: `hypervisor test --flamegraph` and `--flamechart`, including native actors.

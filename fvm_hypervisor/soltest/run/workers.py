@@ -1,7 +1,5 @@
 """Worker processes of a run: their fork server, and the suites that they execute.
 
-The fork server of worker processes: it preloads their modules, concurrently with the program.
-
 Workers then start in milliseconds. This module imports nothing that the program itself has to load first.
 
 Distribution of suites over worker processes. Each worker has one `TestExecutor`, whose state ends with the worker.

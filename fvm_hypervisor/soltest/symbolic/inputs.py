@@ -1,8 +1,6 @@
 """New symbolic words and bytes, calldata, and values created by halmos' cheatcodes.
 
 Symbolic calldata of a test: every argument is any value of its type, within the lengths of the settings.
-
-Symbolic calldata for any function of a contract: halmos' `svm.createCalldata`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 """Symbolic tests: exploration of all paths, and replay of counterexamples.
 
-Exploration of all paths of a call, depth first.
-
 Values of a path's model for svm's cheatcodes and for symbolic storage.
 
 A symbolic test: its start from the state after `setUp`, the verdict, and the replay of a counterexample.

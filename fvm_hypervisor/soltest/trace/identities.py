@@ -1,7 +1,5 @@
 """Contracts by address, identified by their creation code, and signatures of functions and errors.
 
-Contracts by address, identified by the creation code of traced creations, as in forge.
-
 Rules: Foundry's `LocalTraceIdentifier` (forge 1.7.1). Addresses that no traced call created stay unnamed, such as those
 of `vm.etch`.
 

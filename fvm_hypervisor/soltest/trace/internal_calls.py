@@ -6,8 +6,6 @@ A value type is a word on the stack; a reference is a word that points into memo
 and strings in calldata are two words, offset and length. Layout: the Solidity documentation on layout in memory and on
 function calls. Types that the project defines (structs, mappings) are not decoded.
 
-Internal function calls with arguments and results, for `hypervisor test --decode-internal`.
-
 A function is entered by a jump that the source map marks `i`, to an instruction whose source span is the function's
 definition, and left by one marked `o`. A jump out belongs to the newest entry whose call site it returns to, or whose
 definition it leaves; newer entries were merged by the optimizer and are dropped. Arguments and results are read by

@@ -5,8 +5,6 @@ Call trees of tests as text in forge's format, across both runtimes.
 A line has the gas, the callee, the function and the arguments; below it are calls, events and changed slots in order,
 and the result. Format: the Foundry book, understanding traces; revm-inspectors' `TraceWriter`.
 
-Call trees of tests in the JSON format of `forge test --json`, which is the call arena of revm-inspectors.
-
 An arena lists the calls of a message in the order in which they start. Each call refers to its caller and its subcalls
 by index; `ordering` gives the order of its subcalls, logs and instructions. Fields that forge leaves empty are empty
 here too.

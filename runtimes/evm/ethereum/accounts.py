@@ -6,10 +6,6 @@ Conversion between Ethereum addresses and f410 addresses.
 
 Unlike in `bridge.ethereum.addresses`, a masked ID is an address like any other.
 
-Keys of the journal entries for a message's changes to accounts.
-
-Ethereum's accounts over the machine's actors, as seen and changed by one message.
-
 An account with code, storage or a delegation is an actor with the state of the EVM actor; any other is an EthAccount
 (or another account type created by a native actor). Balances are those of the state tree. Nonces, code, slots and the
 access list are in the message's journal, so they are rolled back with the call that wrote them; actors are written

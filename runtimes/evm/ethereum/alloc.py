@@ -1,11 +1,7 @@
 """Ethereum's accounts as allocations, and the state change of mainnet's DAO fork.
 
-Conversion between Ethereum's accounts and a machine's state, and Ethereum's state root.
-
 `install_alloc` writes accounts as actors; `read_alloc` reads back every actor with an f410 address. Other actors (the
 machine's own, accounts with Filecoin keys) are not part of Ethereum's state.
-
-The state change of mainnet's DAO fork: balances of the drained contracts are moved to a refund contract.
 
 Source: EIP-779, and the list of accounts in go-ethereum's `params/dao.go`.
 """

@@ -13,8 +13,6 @@ The calls of a transaction with state gas (`runtimes.evm.gas_table`).
 
 The authorizations of a transaction: they set the delegations of their signers (EIP-7702).
 
-One transaction under Ethereum's rules: checks, prepayment, authorizations, the call, and settlement.
-
 Rules: the execution specifications' `process_transaction`; EIP-1559, 2929, 2930, 3529, 3607, 3651, 4844, 7623, 7702.
 """
 

@@ -7,8 +7,6 @@ in Ethereum gas and without machine prices. A native actor runs with a separate 
 gas it is given times the exchange rate. Its caller pays what it used, rounded up. A contract that it calls uses
 Ethereum gas again, converted in the same way.
 
-One transaction's calls under Ethereum's rules: the machine's call manager with the accounts and logs of contracts.
-
 Every CALL and CREATE passes through here as a call between actors; `EthereumCallRules` executes it.
 """
 

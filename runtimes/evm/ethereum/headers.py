@@ -3,8 +3,6 @@
 Sources: the execution specifications' `Header` and `Block`; EIP-1559, 4895, 4844, 4788, 7685, 7928 and 7843 for
 later fields.
 
-Validity checks of blocks, headers and ommers that need no execution.
-
 Each check raises InvalidBlock with exception names of Ethereum's test fixtures. Sources: the execution specifications'
 `validate_header` and `validate_ommers` of each fork; EIP-779 (DAO), 1559, 3675, 4844, 4895, 7685, 7928, 7934.
 """

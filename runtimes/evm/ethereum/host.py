@@ -1,9 +1,5 @@
 """The EVMC-like hosts under Ethereum's rules: of one frame, and of a call tree.
 
-The host of a call tree under Ethereum's rules: `runtimes.evm.engine.TreeHost` over one transaction.
-
-The EVMC-like host of one frame under Ethereum's rules: state access and dynamic gas of its opcodes.
-
 Each operation first charges its price beyond the opcode's static gas. A frame that cannot pay raises OutOfGas, and the
 runtime ends it.
 """

@@ -5,8 +5,6 @@ something it does not support (a native actor, a Filecoin precompile, a masked I
 its first frame runs again separately. With an interceptor between frames, the first frame waits instead, and the tree's
 changes so far are committed.
 
-The changes of a call tree, written to the message's accounts as if frame by frame.
-
 Format: `guests/evm/src/journal.rs`; 64-bit numbers and words, little-endian.
 """
 

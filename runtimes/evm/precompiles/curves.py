@@ -1,12 +1,8 @@
 """Operations on the curves alt_bn128 (EIP-196, EIP-197) and BLS12-381 (EIP-2537).
 
-Addition, multiplication and pairing on the curve alt_bn128 (EIP-196, EIP-197).
-
 The curve is arkworks', compiled to WASM (`runtimes/evm/guests/bn254`), because no maintained library offers it as a
 wheel. This module handles lengths, the guest the arithmetic. Creating an instance takes longer than an addition, so
 instances are reused; each serves one call at a time, and a call reads only its own input.
-
-The seven operations on BLS12-381 (EIP-2537), with arkworks.
 
 A coordinate is 64 bytes, of which the first 16 are zero; all zeros is the point at infinity. Additions take points on
 the curve, all other operations points of the subgroup; the library checks both and the range of coordinates.

@@ -1,7 +1,5 @@
 """Users' precompiles: Python functions and WASM modules.
 
-A WASM module as a precompile: sandboxed, limited, and deterministic.
-
 The module exports `memory`, `allocate` (i32) -> (i32) and `run` (i32, i32) -> (i64), and imports nothing. Each call
 uses a new instance: `allocate` returns an address for the calldata; `run` gets its address and length and returns the
 output's address in the upper and its length in the lower 32 bits. A call that traps or exceeds a limit fails. Fuel

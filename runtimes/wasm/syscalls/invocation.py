@@ -1,11 +1,7 @@
 """A running guest: kernel, instance, gas counter, and access to its memory with bounds checks.
 
-Access of syscalls to a guest's memory, with bounds checks.
-
 Pointers and lengths come from the guest (unsigned 32-bit). A slice must lie within memory; an empty one may lie at its
 end. A slice out of bounds or a value that does not parse is ILLEGAL_ARGUMENT. Source: ref-fvm syscalls/context.rs.
-
-A running guest: its kernel, its instance and its gas counter, as syscalls and boundaries use them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""JSON and TOML cheatcodes: reading of values, and construction of documents.
-
-TOML cheatcodes: TOML is converted to equivalent JSON, and written from JSON.
-"""
+"""JSON and TOML cheatcodes: reading of values, and construction of documents."""
 
 from __future__ import annotations
 

@@ -1,8 +1,6 @@
 """The region compiler of the process, and the compiled regions of one instance of the guest.
 
 The region compiler of the process: compiles requested regions on a thread and caches them by code and rules.
-
-The compiled regions of one instance of the guest: requests hot regions and installs compiled ones.
 """
 
 from __future__ import annotations

@@ -4,8 +4,6 @@ A region's stack during encoding: words in locals, words in the stack's memory, 
 
 Between blocks all words are in memory as in the interpreter. Within a block they are read at their first use, and
 changed ones are written back where the block ends or is left.
-
-Encodes a region's operations on words: arithmetic, memory, calldata, properties of the frame.
 """
 
 from __future__ import annotations

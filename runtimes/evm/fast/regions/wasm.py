@@ -1,9 +1,4 @@
-"""Encoder for the WASM of compiled regions, and the offsets of data shared with the interpreter.
-
-Byte offsets of the data shared by a region and the interpreter: `Running` of guests/evm/src/compiled.rs.
-
-Encoder for the WASM instructions, function types and function bodies of compiled regions.
-"""
+"""Encoder for the WASM of compiled regions, and the offsets of data shared with the interpreter."""
 
 from __future__ import annotations
 
