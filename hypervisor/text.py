@@ -9,7 +9,7 @@ String forms of values: amounts, CIDs and addresses in their usual notation, and
 
 The machine's scalars are plain numbers and bytes. Its public functions (`Hypervisor.balance`, `Hypervisor.root`,
 `Message.cid`) return instances of the classes below: subclasses of `int` and `bytes` that only print differently.
-Functions that accept such values convert them to plain ones (`argument_checks.whole_number`, `Message.check`).
+Functions that accept such values convert them to plain ones (`hypervisor.types.whole_number`, `Message.check`).
 
 HTML views for notebooks (`_repr_html_`): tables and collapsible trees, without style sheets and scripts.
 

@@ -7,7 +7,7 @@ these methods have a second name with the prefix `eth_`. Sources: lotus api/eth_
 
 Modules of methods that are loaded on the first request for one of them (`method_table`).
 
-The methods that wallets and tools call first are loaded at startup. The others (`further_methods`) are loaded when one
+The methods that wallets and tools call first are loaded at startup. The others are loaded when one
 of them is first called, because loading them takes a third of the node's startup time.
 """
 

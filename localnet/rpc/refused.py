@@ -56,7 +56,7 @@ UNDER_ETHEREUMS_RULES: Final = frozenset({
     "anvil_setMinGasPrice", "hardhat_setMinGasPrice", "anvil_setNextBlockPrevRandao", "hardhat_setPrevRandao",
     "anvil_setChainId", "eth_config", "eth_getBlockAccessList",
 })  # fmt: skip
-"""Methods that are available under Ethereum's rules (`block_control`, `fork_config`, `access_lists`)."""
+"""Methods that are available under Ethereum's rules."""
 
 
 F3_REASON: Final = "f3 is disabled"

@@ -1,7 +1,7 @@
 """The lab `libraries`: validation of library modules, and resolution of the libraries that a module imports.
 
 A module names a library by its CID, as the module name of an import: `lib:<cid>`. This module contains the checks that
-need only the parsed modules. `linked_modules` compiles and links them, and `linked_runtime` runs the result.
+need only the parsed modules. `linked` compiles and links them, and runs the result.
 Rules: docs/labs/libraries.md.
 """
 

@@ -8,7 +8,7 @@ as in `encode`, so a function has the same gas and stack costs in every module.
 Programs of the lab `libraries`: an actor's module and its libraries, compiled once each and linked in each call.
 
 Modules are compiled separately, so actors share the compiled code of a library. All parts of a program are instances in
-one store, with their own memories and tables and common gas and stack counters (`linked_encode`).
+one store, with their own memories and tables and common gas and stack counters.
 
 The runtime of the lab `libraries`, a wrapper of the native runtime that runs actors which import from libraries.
 

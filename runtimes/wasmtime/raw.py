@@ -5,16 +5,16 @@ wasmtime-py's own wrappers take 12-19 us to call a guest and 6-7 us for a host f
 
 1. The library is loaded with `PyDLL`, and callbacks are created with `PYFUNCTYPE`: the GIL stays held. With `CDLL`
    every crossing releases the GIL, which takes 100-230 us if another Python thread is busy. Compilation uses
-   `released`, and so do guests if the process shares the interpreter (hypervisor/gil).
+   `released`, and so do guests if the process shares the interpreter (`hypervisor.threads`).
 2. A host function catches BaseException, stores it, and returns a trap: an exception that leaves a ctypes callback is
    lost, and the callback's result is undefined.
 3. Nothing may be raised before a host function's first `try`. So a guest is called on any thread except the main one,
    where Python runs signal handlers between any two instructions (`instance.Instance.enter` refuses), and with much of
-   the recursion limit left (hypervisor/deep_stack). A module without host functions may run anywhere (`enter_alone`).
+   the recursion limit left (`hypervisor.threads`). A module without host functions may run anywhere (`enter_alone`).
 4. Callback objects outlive the linker in which they are defined and all instances made from it.
 5. A guest's memory grows but never moves (an engine setting): its size is read again before a slice beyond the last
-   known end is rejected (`memory.GuestMemory`).
-6. A guest's pointer is checked as a Python integer before memory is accessed (`memory.GuestMemory`).
+   known end is rejected (`invocation.GuestMemory`).
+6. A guest's pointer is checked as a Python integer before memory is accessed (`invocation.GuestMemory`).
 7. Signatures are checked when a module is linked, never at run time: `invoke` must be (i32) -> i32.
 8. A failure is reported as an error or as a trap: both pointers are checked and freed.
 9. The layouts and names below are those of one wasmtime version; other versions are rejected with an error.

@@ -68,7 +68,7 @@ class Settings:
     struct_order: Callable[[frozenset[str]], Sequence[str] | None] = lambda _names: None
     """Returns the order of an object's members, if a struct of the project has fields of these names."""
     layouts: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
-    """Storage layouts by source and contract (`storage_layouts`)."""
+    """Storage layouts by source and contract."""
     events: KnownEvents = lambda _: None
     errors: KnownErrors = lambda _: None
     rpc_endpoints: Mapping[str, str] = field(default_factory=dict)

@@ -233,7 +233,7 @@ def find_root(start: Path) -> Path:
 def load_project(root: Path, profile: str | None = None, settings: Mapping[str, Any] | None = None) -> Project:
     """Read a project. `profile` defaults to FOUNDRY_PROFILE, then to `default`.
 
-    In descending order of precedence: `settings` (options), the environment (`environment_settings`), foundry.toml.
+    In descending order of precedence: `settings` (options), the environment, foundry.toml.
     Raises InvalidInput naming the file, the variable or the option.
     """
     environment = environment_settings(os.environ)

@@ -1,6 +1,6 @@
 """Data that reports are made from: gas used by calls, and execution counts, over all tests.
 
-Plain data: workers send it (`collecting`), and the reports (`gas_report`, `coverage`) run no tests.
+Plain data: workers send it (`collecting`), and the reports (`gas`, `coverage`) run no tests.
 
 Execution counts of instructions for the coverage report: counted in a worker, sent to the parent.
 

@@ -16,7 +16,7 @@ Source coverage: lines, statements, branches and functions, computed from instru
 
 The hits of an item are the executions of the first instruction in its source span, summed over all contracts compiled
 from the source. The hits of a condition's path are the executions of the instruction that its jump leads to. The code
-is compiled with the settings of `coverage_settings`. Output formats: forge's text, and lcov's (geninfo(1)).
+is compiled with settings of its own. Output formats: forge's text, and lcov's (geninfo(1)).
 
 Listing of a contract's instructions with execution counts and source positions, for `--report bytecode`.
 """

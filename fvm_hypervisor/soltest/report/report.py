@@ -1,7 +1,5 @@
 """Test results as text, JSON and JUnit XML, and comparison of runs.
 
-Test results as text in forge's format; see `json_report` for JSON.
-
 Test results as the JSON object of `--json`, in the form of forge's.
 
 Suites are listed by `file:contract`, tests by signature; docs/solidity-tests.md describes the fields.

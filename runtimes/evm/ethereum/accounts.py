@@ -10,7 +10,7 @@ An account with code, storage or a delegation is an actor with the state of the 
 (or another account type created by a native actor). Balances are those of the state tree. Nonces, code, slots and the
 access list are in the message's journal, so they are rolled back with the call that wrote them; actors are written
 once, when the message ends (`write_back`). Everything else that is read and cached of contracts depends only on the
-state before the message (`contract_states`).
+state before the message (`ContractStates`).
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence

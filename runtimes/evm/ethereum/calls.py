@@ -317,7 +317,7 @@ class EthereumCalls(CallManager):
         self.keeps_changes = True
         """False if the transaction's changes are discarded and nothing reads them after its first frame."""
         self.allow_tree = True
-        """True if the first call may run as one tree (`first_call`)."""
+        """True if the first call may run as one tree."""
         self.frames = self.interceptor if intercepts_frames(self.interceptor) else None
         self.inner_gas_used: Callable[[CallResult | None], int] | None = None
         """Returns the gas used by the first call, after refunds, if it is an inner transaction of another message."""

@@ -1,7 +1,7 @@
 """Ethereum's precompiles: each a pure function of its input. Their prices are in `prices`.
 
-Libraries are imported at first use. Rules: the Ethereum yellow paper's appendix E, EIP-152, 196 and 197 (in `bn254`),
-198, 2537 (in `bls12_381`), 7951; differences of the official EVM actor are documented at the functions.
+Libraries are imported at first use. Rules: the Ethereum yellow paper's appendix E, EIP-152, 196 and 197 (in `curves`),
+198, 2537 (in `curves`), 7951; differences of the official EVM actor are documented at the functions.
 """
 
 import hashlib

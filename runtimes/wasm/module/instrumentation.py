@@ -12,7 +12,7 @@ Every function adds its cost to a counter on entry, traps if the limit is exceed
 exhaustion is the same on every machine.
 
 fvm-wasm-instrument, which the network uses, writes this code around each call instead, with a thunk for each exported
-function. A guest cannot observe the difference except in prices, which `gas_metering` accounts for. The cost follows
+function. A guest cannot observe the difference except in prices, which the second pass accounts for. The cost follows
 fvm-wasm-instrument 0.4, `stack_limiter`, with its peculiarities: local *groups* are counted, not locals; the height is
 sampled before each instruction, but not in unreachable code; `else` changes nothing.
 
