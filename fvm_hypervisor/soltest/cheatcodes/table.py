@@ -73,6 +73,7 @@ class Cheatcode:
         return selector(self.signature)
 
 
+@cache
 def selector(signature: str) -> bytes:
     """Return the selector of a signature with canonical types."""
     return bytes(keccak(signature.encode())[:4])

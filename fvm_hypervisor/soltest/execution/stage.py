@@ -10,7 +10,6 @@ A suite on its executor: deployment of libraries and test contract as in forge, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress
@@ -27,6 +26,7 @@ from fvm_hypervisor.soltest.cheatcodes.failures import (
 )
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER, FAILED_SLOT, VM_ADDRESS
 from fvm_hypervisor.soltest.cheatcodes.table import (
+    selector,
     uses_code_cheatcodes,
     uses_fork_cheatcodes,
     uses_last_call_gas,
@@ -345,9 +345,3 @@ def is_failed_assertion(outcome: CallOutcome) -> bool:
 def is_rejected(outcome: CallOutcome) -> bool:
     """Return True if an assumption of the test rejected its inputs."""
     return not outcome.success and outcome.output == MAGIC_ASSUME
-
-
-@cache
-def selector(signature: str) -> bytes:
-    """Return the first four bytes of calldata for a signature."""
-    return bytes(keccak(signature.encode()))[:4]

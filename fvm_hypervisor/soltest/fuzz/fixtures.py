@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.cheatcodes.values import decode, encode
 from fvm_hypervisor.soltest.execution.discovery import type_of
-from fvm_hypervisor.soltest.execution.stage import SuiteStage, selector
+from fvm_hypervisor.soltest.execution.stage import SuiteStage
 from fvm_hypervisor.soltest.execution.values import fixture_name, parameter_key
 
 _PREFIX: Final = "fixture"

@@ -29,6 +29,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from bridge.ethereum.addresses import EthAddress, checksummed
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.cheatcodes.values import decode as decode_arguments
 from fvm_hypervisor.soltest.cheatcodes.values import encode
 from fvm_hypervisor.soltest.compile.artifact import ContractArtifact
@@ -45,7 +46,7 @@ from fvm_hypervisor.soltest.execution.results import (
     apply_delay,
     random_delay,
 )
-from fvm_hypervisor.soltest.execution.stage import SuiteStage, is_failed_assertion, is_rejected, selector
+from fvm_hypervisor.soltest.execution.stage import SuiteStage, is_failed_assertion, is_rejected
 from fvm_hypervisor.soltest.execution.values import Dictionary, Values, types
 from fvm_hypervisor.soltest.fuzz.corpus import SEQUENCE_MUTATION_SHARE, Corpus, CorpusFolder, CorpusInput
 from fvm_hypervisor.soltest.fuzz.fixtures import find_fixtures

@@ -11,9 +11,9 @@ from typing import Final
 
 from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME
+from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.execution.discovery import TestFunction
 from fvm_hypervisor.soltest.execution.results import CaseKind
-from fvm_hypervisor.soltest.execution.stage import selector
 from fvm_hypervisor.soltest.project.project import Project
 from fvm_hypervisor.soltest.report.collecting import GasUse, Place, SuiteCoverage
 from fvm_hypervisor.soltest.trace.frames import CallFrame, FrameTracer

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from bridge.ethereum.addresses import checksummed
+from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.execution.discovery import COUNTEREXAMPLES
 from fvm_hypervisor.soltest.execution.results import (
     SVM,
@@ -19,7 +20,6 @@ from fvm_hypervisor.soltest.execution.results import (
     SuiteResult,
     TestResult,
 )
-from fvm_hypervisor.soltest.execution.stage import selector
 from hypervisor.errors import InvalidInput
 
 _HEAD: Final = """// SPDX-License-Identifier: UNLICENSED

@@ -19,13 +19,14 @@ from time import perf_counter
 from typing import Any, Final, Protocol
 
 from bridge.ethereum.addresses import EthAddress
+from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.cheatcodes.values import encode
 from fvm_hypervisor.soltest.compile.artifact import Artifacts, ContractArtifact
 from fvm_hypervisor.soltest.execution.discovery import Suite, TestFunction, special_functions, suite_defect, type_of
 from fvm_hypervisor.soltest.execution.executor import ExecutorSnapshot, TestExecutor, set_created_values
 from fvm_hypervisor.soltest.execution.inline import configure, inline_settings
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, CounterExample, TestResult
-from fvm_hypervisor.soltest.execution.stage import SetUpFailed, SuiteStage, selector
+from fvm_hypervisor.soltest.execution.stage import SetUpFailed, SuiteStage
 from fvm_hypervisor.soltest.execution.values import (
     MAX_WORDS,
     Dictionary,

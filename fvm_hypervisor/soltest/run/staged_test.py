@@ -19,13 +19,14 @@ from typing import Final
 from bridge.gas import DEFAULT_RATE
 from bridge.traces.flame import FlameBox, flame_svg, merge_boxes
 from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
+from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.compile.artifact import Artifacts
 from fvm_hypervisor.soltest.execution.discovery import Suite, TestFunction
 from fvm_hypervisor.soltest.execution.executor import CallOutcome, ExecutorSnapshot, TestExecutor
 from fvm_hypervisor.soltest.execution.inline import configure, inline_settings
 from fvm_hypervisor.soltest.execution.job import Job
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus
-from fvm_hypervisor.soltest.execution.stage import SetUpFailed, SuiteStage, selector
+from fvm_hypervisor.soltest.execution.stage import SetUpFailed, SuiteStage
 from fvm_hypervisor.soltest.execution.values import Dictionary
 from fvm_hypervisor.soltest.fuzz.fuzz import FuzzRun
 from fvm_hypervisor.soltest.fuzz.stored_failures import load_failing_input

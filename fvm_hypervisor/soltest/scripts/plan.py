@@ -15,14 +15,14 @@ from bridge.ethereum.block import ETHEREUM, EthereumBlock
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, BroadcastCall, Broadcasts
-from fvm_hypervisor.soltest.cheatcodes.table import uses_fork_cheatcodes
+from fvm_hypervisor.soltest.cheatcodes.table import selector, uses_fork_cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.values import decode
 from fvm_hypervisor.soltest.compile.artifact import Artifacts, ContractArtifact
 from fvm_hypervisor.soltest.execution.discovery import signature
 from fvm_hypervisor.soltest.execution.executor import CallOutcome, TestExecutor, fork_of
 from fvm_hypervisor.soltest.execution.job import Job
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, TestResult
-from fvm_hypervisor.soltest.execution.stage import SetUpFailed, SuiteStage, selector
+from fvm_hypervisor.soltest.execution.stage import SetUpFailed, SuiteStage
 from fvm_hypervisor.soltest.execution.values import types
 from fvm_hypervisor.soltest.report.viewer import TestViewer
 from fvm_hypervisor.soltest.run.serving import executor_settings_of, settings_of

@@ -13,7 +13,7 @@ from typing import Any, Final
 import z3
 
 from bridge.abi.abi import signature
-from fvm_hypervisor.soltest.execution.stage import selector
+from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.project.test_settings import SymbolicSettings
 from fvm_hypervisor.soltest.symbolic.path import Dead, Path, fresh
 from fvm_hypervisor.soltest.symbolic.words import (

@@ -26,6 +26,7 @@ from fvm_hypervisor.soltest.cheatcodes.failures import (
     is_assertion,
 )
 from fvm_hypervisor.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS, BlockValues
+from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.cheatcodes.values import decode
 from fvm_hypervisor.soltest.execution.discovery import TestFunction
 from fvm_hypervisor.soltest.execution.executor import ExecutorSnapshot, set_created_values
@@ -37,7 +38,7 @@ from fvm_hypervisor.soltest.execution.results import (
     CreatedValues,
     TestResult,
 )
-from fvm_hypervisor.soltest.execution.stage import SuiteStage, is_failed_assertion, selector
+from fvm_hypervisor.soltest.execution.stage import SuiteStage, is_failed_assertion
 from fvm_hypervisor.soltest.execution.values import types
 from fvm_hypervisor.soltest.project.project import Project
 from fvm_hypervisor.soltest.project.sources import read_sources

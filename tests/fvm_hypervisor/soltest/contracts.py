@@ -13,7 +13,7 @@ from typing import Any
 from eth_abi.abi import encode
 
 from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
-from fvm_hypervisor.soltest.execution.stage import selector
+from fvm_hypervisor.soltest.cheatcodes.table import selector
 from store.keccak import keccak
 
 PASS = ["00"]

@@ -12,8 +12,8 @@ import pytest
 from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER, VM_ADDRESS
+from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.execution.executor import CallOutcome, ExecutorSettings, TestExecutor
-from fvm_hypervisor.soltest.execution.stage import selector
 from runtimes.evm.ethereum import AllocAccount, install_alloc
 from tests.runtimes.evm.assembler import assemble
 

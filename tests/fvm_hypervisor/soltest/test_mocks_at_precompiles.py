@@ -6,8 +6,8 @@ import pytest
 from eth_abi.abi import encode
 
 from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
+from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.execution.results import CaseStatus, TestResult
-from fvm_hypervisor.soltest.execution.stage import selector
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
 ANSWERS_42 = bytes.fromhex("602a5f5260205ff3")

@@ -12,8 +12,8 @@ from eth_abi.abi import encode
 from wasmtime import wat2wasm
 
 from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
+from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.execution.results import CaseStatus, TestResult
-from fvm_hypervisor.soltest.execution.stage import selector
 from fvm_hypervisor.soltest.project.project import load_project
 from hypervisor.errors import InvalidInput
 from hypervisor.precompiles import Precompile

@@ -10,8 +10,8 @@ from eth_abi.abi import encode
 
 from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME
 from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
+from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.execution.results import CaseStatus, SuiteResult, TestResult
-from fvm_hypervisor.soltest.execution.stage import selector
 from fvm_hypervisor.soltest.project.project import FuzzSettings, Project
 from tests.fvm_hypervisor.soltest.contracts import FAIL, LOOP, PASS, artifact, call_of_cheatcode, counting_suite
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from eth_abi.abi import encode
 
+from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.execution.discovery import SuiteFilter, find_suites
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, SuiteResult, TestResult
-from fvm_hypervisor.soltest.execution.stage import selector
 from fvm_hypervisor.soltest.project.project import InvariantSettings, Project
 from fvm_hypervisor.soltest.report.report import json_report
 from tests.fvm_hypervisor.soltest.contracts import FAIL, PASS, artifact, counting_suite, write

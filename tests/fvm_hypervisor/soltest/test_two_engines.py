@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.execution.results import CaseStatus, TestResult
-from fvm_hypervisor.soltest.execution.stage import selector
 from store.keccak import keccak
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]

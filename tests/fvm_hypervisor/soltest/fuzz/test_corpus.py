@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from eth_abi.abi import encode
 
+from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.execution.executor import CallOutcome
 from fvm_hypervisor.soltest.execution.results import BlockDelay, CaseStatus, TestResult
-from fvm_hypervisor.soltest.execution.stage import selector
 from fvm_hypervisor.soltest.execution.values import Dictionary, Values
 from fvm_hypervisor.soltest.fuzz import corpus
 from fvm_hypervisor.soltest.fuzz.corpus import CorpusFolder

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from eth_abi.abi import encode
 
+from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.execution.results import CaseStatus, SuiteResult, TestResult
-from fvm_hypervisor.soltest.execution.stage import selector
 from fvm_hypervisor.soltest.fuzz.invariants import shrink
 from fvm_hypervisor.soltest.fuzz.stored_failures import write_failures
 from fvm_hypervisor.soltest.project.project import FuzzSettings, InvariantSettings, Project

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.execution.results import CaseStatus, TestResult
-from fvm_hypervisor.soltest.execution.stage import selector
 from fvm_hypervisor.soltest.fuzz.stored_failures import failed_names, load_failing_input, load_failing_sequence
 from fvm_hypervisor.soltest.project.project import FuzzSettings, InvariantSettings, Project
 from hypervisor.errors import InvalidInput

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.execution.discovery import Suite, SuiteFilter, find_suites
 from fvm_hypervisor.soltest.execution.job import Job, Options
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus
-from fvm_hypervisor.soltest.execution.stage import selector
 from fvm_hypervisor.soltest.fuzz.stored_failures import failure_file
 from fvm_hypervisor.soltest.mutate.operators import Mutant
 from fvm_hypervisor.soltest.mutate.results import MutantStatus

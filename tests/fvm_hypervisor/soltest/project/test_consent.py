@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from eth_abi.abi import encode
 
+from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.compile.compiling import CompiledCache
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, TestResult
-from fvm_hypervisor.soltest.execution.stage import selector
 from fvm_hypervisor.soltest.project.consent import (
     Consent,
     ConsentNeeded,

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
+from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.cheatcodes.values import encode
-from fvm_hypervisor.soltest.execution.stage import selector
 from tests.command import run as run_command
 from tests.fvm_hypervisor.soltest.contracts import artifact, forge_out
 

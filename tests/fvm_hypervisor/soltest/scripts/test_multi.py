@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from bridge.ethereum.addresses import EthAddress
-from fvm_hypervisor.soltest.execution.stage import selector
+from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.scripts import plan
 from fvm_hypervisor.soltest.scripts.sending import ScriptSender
 from localnet import Network

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from fvm_hypervisor.soltest.execution.stage import selector
+from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.symbolic.words import MASK, OPERATIONS
 from tests.fvm_hypervisor.soltest.symbolic.staged import Staged, outcomes, staged
 

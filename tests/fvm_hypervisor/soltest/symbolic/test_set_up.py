@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.execution.results import SVM, CaseStatus, SuiteResult, TestResult
-from fvm_hypervisor.soltest.execution.stage import selector
 from fvm_hypervisor.soltest.report.symbolic_tests import write_tests
 from tests.fvm_hypervisor.soltest.contracts import artifact, assembled, runtime
 from tests.fvm_hypervisor.soltest.symbolic.staged import staged, staged_artifacts

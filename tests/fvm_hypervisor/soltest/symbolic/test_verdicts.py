@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
+from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.execution.results import CaseStatus, TestResult
-from fvm_hypervisor.soltest.execution.stage import selector
 from fvm_hypervisor.soltest.project.test_settings import SymbolicSettings
 from fvm_hypervisor.soltest.symbolic.hashes import Hashes
 from fvm_hypervisor.soltest.symbolic.path import fresh
