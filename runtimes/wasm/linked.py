@@ -1,11 +1,4 @@
-"""Programs of the lab `libraries`: encoding, linking and the runtime.
-
-Encoder for the lab `libraries`: instrumented modules that share the gas and stack counters of their program.
-
-Both counters are globals of a separate module, `COUNTERS`, which every module of a program imports. Everything else is
-as in `encode`, so a function has the same gas and stack costs in every module.
-
-Programs of the lab `libraries`: an actor's module and its libraries, compiled once each and linked in each call.
+"""Programs of the lab `libraries`: an actor's module and its libraries, linked in each call, and their runtime.
 
 Modules are compiled separately, so actors share the compiled code of a library. All parts of a program are instances in
 one store, with their own memories and tables and common gas and stack counters.
@@ -58,61 +51,20 @@ from runtimes.wasm.libraries import (
     resolve,
 )
 from runtimes.wasm.module import encode
-from runtimes.wasm.module.encode import GAS_EXPORT, GAS_GLOBAL, Encoder
+from runtimes.wasm.module.encode import GAS_EXPORT
+from runtimes.wasm.module.linked_encode import COUNTERS, COUNTERS_MODULE, HEIGHT_EXPORT, LinkedEncoder
 from runtimes.wasm.module.opcodes import NETWORK_PRICES, PAGE_BYTES, WasmPrices
-from runtimes.wasm.module.parser import MAGIC, BinaryReader, ExternKind, Section, WasmModule, parse_module
+from runtimes.wasm.module.parser import WasmModule, parse_module
 from runtimes.wasm.modules import GuestModule, GuestModules, priced_key
 from runtimes.wasm.runtime import TABLE_ELEMENT_BYTES, run_guest
 from runtimes.wasm.syscalls.abi import revision_named
 from runtimes.wasm.syscalls.invocation import GuestMemory, WasmInvocation
 from runtimes.wasm.validate import MAX_TABLE_ELEMENTS, ModuleFacts, check_entry, check_features, check_linked
 from runtimes.wasmtime.cache import ModuleCache, default_folder
-from runtimes.wasmtime.encoding import name, section, u32, vector
 from runtimes.wasmtime.engine import guest_engine, trap_signals
 from runtimes.wasmtime.instance import HOST, ImportSource, LinkedInstance, Part
 from store.blockstore import BlockNotFound
 from store.cid import RAW, Cid, cid_of, show
-
-COUNTERS_MODULE: Final = "\0counters"
-HEIGHT_EXPORT: Final = "\0height"
-_HEIGHT_GLOBAL: Final = GAS_GLOBAL + 1
-_TYPES: Final = {GAS_EXPORT: b"\x7e\x01", HEIGHT_EXPORT: b"\x7f\x01"}
-
-COUNTERS: Final = (
-    MAGIC
-    + section(Section.GLOBAL, vector([_TYPES[GAS_EXPORT] + b"\x42\0\x0b", _TYPES[HEIGHT_EXPORT] + b"\x41\0\x0b"]))
-    + section(
-        Section.EXPORT, vector(name(text) + bytes((ExternKind.GLOBAL,)) + u32(at) for at, text in enumerate(_TYPES))
-    )
-)
-"""The module with the gas and stack counters."""
-
-
-class LinkedEncoder(Encoder):
-    """An `Encoder` with imported counters."""
-
-    def _first_global(self) -> int:
-        return len(_TYPES)
-
-    def _height_global(self) -> int:
-        return _HEIGHT_GLOBAL
-
-    def _more_sections(self) -> dict[int, Callable[[], bytes]]:
-        return {Section.IMPORT: self._import_section}
-
-    def _global_section(self) -> bytes:
-        return vector(map(self._global, self.module.globals))
-
-    def _import_section(self) -> bytes:
-        """Return the module's imports followed by the counters, which are the only imported globals."""
-        raw = self.module.raw.get(Section.IMPORT, b"\0")
-        reader = BinaryReader(raw)
-        reader.count()
-        counters = [
-            name(COUNTERS_MODULE) + name(text) + bytes((ExternKind.GLOBAL,)) + kind for text, kind in _TYPES.items()
-        ]
-        return u32(len(self.module.imports) + len(counters)) + raw[reader.position :] + b"".join(counters)
-
 
 _LIBRARY_BYTES: Final = MAX_LIBRARY_PAGES * PAGE_BYTES
 _SOURCE_BYTES: Final = 400

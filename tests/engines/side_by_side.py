@@ -36,6 +36,7 @@ from runtimes.evm.engine import (
 )
 from runtimes.evm.engines import FACTORIES, FAST, PLAIN_ENGINE
 from store.cid import Cid
+from store.compiled import compiled_modules
 
 if TYPE_CHECKING:
     from runtimes.evm.ethereum.calls import EthereumCalls
@@ -403,6 +404,8 @@ def _both_engines(rules: EngineRules) -> EngineFactory:
     return pair_engines((PLAIN_ENGINE, FACTORIES[PLAIN_ENGINE](rules)), (FAST, FACTORIES[FAST](rules)))
 
 
-BOTH: Final = "both"
-FACTORIES[BOTH] = _both_engines
-opening.EVM_ENGINES = (*opening.EVM_ENGINES, BOTH)
+_NAME: Final = "both"
+BOTH: Final = FAST if compiled_modules() else _NAME
+"""Name of the engine; with compiled modules, of which a test cannot inherit, the fast one alone."""
+FACTORIES[_NAME] = _both_engines
+opening.EVM_ENGINES = (*opening.EVM_ENGINES, _NAME)

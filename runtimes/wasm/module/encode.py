@@ -203,8 +203,8 @@ class Encoder:
             added.append(own)
         return u32(body.local_groups + len(added)) + declared + b"".join(added)
 
-    # Hooks for other encoders: the location of the counters (`linked`) and code inserted into functions
-    # (`profiling`). The defaults insert nothing.
+    # Hooks for other encoders: the location of the counters (`linked_encode`) and code inserted into functions
+    # (`profiled_code`). The defaults insert nothing.
 
     def _first_global(self) -> int:
         """Return the index of the first of the module's own globals."""

@@ -25,7 +25,7 @@ from hypervisor.tracing import GasCharged, Recorder
 from hypervisor.types import ActorID, ChainEpoch
 from runtimes.wasm.module.encode import GAS_EXPORT, instrument
 from runtimes.wasm.module.parser import parse_module
-from runtimes.wasm.profiling import HEAD, HELPERS, NODE, PROFILE_EXPORT, ROOT, STEPS, ProfilingEncoder
+from runtimes.wasm.profiled_code import HEAD, HELPERS, NODE, PROFILE_EXPORT, ROOT, STEPS, ProfilingEncoder
 from runtimes.wasmtime.engine import TrapSignals, guest_engine
 from store.cid import RAW, cid_of
 from tests.runtimes.wasm.guests import FIRST_ID, call, data, guest, imports, install_actor, install_and_call, wasm
