@@ -15,18 +15,17 @@ from tests.docs.json_rpc_examples import EXAMPLES, examples
 PEERS: Final = Path(__file__).resolve().parent / "json_rpc_peers"
 
 AREAS: Final = {
-    "The node": "info",
-    "The state, calls": "state proofs accounts_at simulate",
-    "Blocks": "blocks headers",
-    "Transactions": "transactions raw_transactions blob_methods typed_data pool",
-    "Fees": "fees",
-    "Logs and filters": "log_methods",
+    "The node, fees": "eth.node_info",
+    "The state, calls": "eth.state eth.simulate",
+    "Blocks": "eth.blocks",
+    "Transactions": "eth.transactions",
+    "Logs and filters": "eth.logs",
     "Over a WebSocket": "socket_methods",
-    "Traces": "traces trace_filter trace_replays artifacts",
-    "Otterscan's methods": "otterscan",
-    "Time, blocks and the state by hand": "control state_control actor_control reorg tokens filecoin_control",
-    "Beside the chain": "side_states",
-    "Filecoin's methods": "filecoin",
+    "Traces": "debug.traces debug.parity",
+    "Otterscan's methods": "debug.otterscan",
+    "Time, blocks and the state by hand": "dev.control dev.state dev.actors",
+    "Beside the chain": "debug.side_states",
+    "Filecoin's methods": "filecoin.methods",
 }
 """Modules of each heading; other methods come last."""
 
@@ -89,11 +88,9 @@ def rows() -> dict[str, list[Method]]:
     heading = {f"localnet.rpc.{module}": area for area, names in AREAS.items() for module in names.split()}
     found: dict[str, list[Method]] = {area: [] for area in AREAS}
     for module in modules():
-        if module.__name__ not in [
-            f"localnet.rpc.{name}" for name in ("refused", "block_control", "fork_config", "access_lists")
-        ]:
+        if module.__name__ != "localnet.rpc.refused":
             found.setdefault(heading.get(module.__name__, "Further methods"), []).extend(
-                with_lotus_names(module.METHODS)
+                method for method in with_lotus_names(module.METHODS) if method.name not in UNDER_ETHEREUMS_RULES
             )
     return found
 

@@ -1,9 +1,4 @@
-"""Conversion of ABI values, by our coder or with all types and detailed errors by eth_abi.
-
-`values` has faster code for common types and imports this module only for the others.
-
-ABI encoding and decoding for cheatcodes: addresses are bytes, and common types have faster code.
-"""
+"""ABI encoding and decoding for cheatcodes: addresses are bytes, and common types have faster code."""
 
 from __future__ import annotations
 
@@ -11,73 +6,15 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from eth_abi.abi import encode as encode_abi
-from eth_abi.codec import ABIDecoder
-from eth_abi.decoding import ContextFramesBytesIO
-from eth_abi.exceptions import DecodingError, EncodingError
-from eth_abi.grammar import ABIType, BasicType, TupleType, parse
-from eth_abi.registry import registry
-
 from bridge.abi.strict_abi import join_parts
 from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.failures import (
     MAX_BYTES,
     CheatcodeFailure,
-    check_size,
     check_values,
     read_text,
     write_text,
 )
-
-
-class _BoundedStream(ContextFramesBytesIO):
-    """A stream of encoded values with a limit on the bytes read, since many offsets may share one text."""
-
-    taken = 0
-
-    def read(self, size: int | None = -1) -> bytes:
-        rest = len(self.getbuffer()) - self.tell()
-        self.taken += max(0, rest if size is None or size < 0 else min(size, rest))
-        check_size(self.taken, "the content of the arguments")
-        return super().read(size)
-
-
-class _BoundedDecoder(ABIDecoder):
-    stream_class = _BoundedStream
-
-
-def decode_any(types: Sequence[str], data: bytes) -> list[Any]:
-    """Return the decoded values. Raises CheatcodeFailure."""
-    try:
-        values = _BoundedDecoder(registry).decode(types, data, strict=False)
-    except (DecodingError, OverflowError, UnicodeDecodeError) as error:
-        raise CheatcodeFailure(f"the calldata does not match the cheatcode's parameters: {error}") from None
-    return [_to_bytes(_parse(kind), value) for kind, value in zip(types, values, strict=True)]
-
-
-def encode_any(types: Sequence[str], values: Sequence[Any]) -> bytes:
-    """Return the encoded values. Raises CheatcodeFailure for a value of the wrong type."""
-    try:
-        return encode_abi(types, values)
-    except (EncodingError, OverflowError, TypeError, ValueError) as error:
-        raise CheatcodeFailure(str(error)) from None
-
-
-@lru_cache(maxsize=1024)
-def _parse(kind: str) -> ABIType:
-    parsed: ABIType = parse(kind)
-    return parsed
-
-
-def _to_bytes(kind: ABIType, value: Any) -> Any:
-    if kind.is_array:
-        return [_to_bytes(kind.item_type, item) for item in value]
-    if isinstance(kind, TupleType):
-        return tuple(_to_bytes(part, item) for part, item in zip(kind.components, value, strict=True))
-    if isinstance(kind, BasicType) and kind.base == "address":
-        return EthAddress(bytes.fromhex(value[2:]))
-    return value
-
 
 _WORD: Final = 32
 _SIGN: Final = 1 << 255
@@ -122,7 +59,7 @@ def decode(types: Sequence[str], data: bytes) -> list[Any]:
     values = _words_and_texts(types, readers, data)
     if values is not None:
         return values
-    from fvm_hypervisor.soltest.cheatcodes.values import decode_any
+    from fvm_hypervisor.soltest.cheatcodes.eth_abi_values import decode_any
 
     return decode_any(types, data)
 
@@ -163,7 +100,7 @@ def encode(types: Sequence[str], values: Sequence[Any]) -> bytes:
         raise CheatcodeFailure(str(error)) from None
     if None not in parts:
         return _join([part for part in parts if part is not None])
-    from fvm_hypervisor.soltest.cheatcodes.values import encode_any
+    from fvm_hypervisor.soltest.cheatcodes.eth_abi_values import encode_any
 
     return encode_any(types, values)
 

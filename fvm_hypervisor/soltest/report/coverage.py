@@ -44,7 +44,6 @@ from fvm_hypervisor.soltest.trace.known_code import KnownCode, KnownContract, So
 from fvm_hypervisor.soltest.value_text import table
 from hypervisor.errors import InvalidInput
 from hypervisor.text import printable
-from runtimes.evm.ethereum import LATEST_FORK, fork_named
 
 _LEAST: Final[dict[str, Any]] = {
     "peephole": False,
@@ -531,6 +530,8 @@ def write_listings(root: Path, artifacts: Artifacts, found: SuiteCoverage) -> li
 
 def listing(code: bytes, spans: Mapping[int, SourceSpan], visits: Counter[int], sources: SourceTexts) -> Iterator[str]:
     """Yield a line for each instruction: execution count, program counter, name and source position."""
+    from runtimes.evm.ethereum import LATEST_FORK, fork_named  # it loads the machine
+
     names = {number: row.name for number, row in fork_named(LATEST_FORK.name).opcodes.items()}
     counter = 0
     while counter < len(code):

@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from itertools import groupby
 from statistics import mean, median
 from typing import Any, Final
-from xml.sax.saxutils import escape, quoteattr
 
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from fvm_hypervisor.soltest.value_text import table
@@ -315,10 +314,14 @@ def _case(test: TestResult, verbosity: int) -> Iterator[str]:
 
 
 def _text(text: str) -> str:
+    from xml.sax.saxutils import escape  # it loads an HTTP client
+
     return escape("\n".join(printable(line, _MAX_TEXT) for line in text.split("\n")))
 
 
 def _attribute(text: str) -> str:
+    from xml.sax.saxutils import quoteattr
+
     return quoteattr(printable(text, _MAX_TEXT))
 
 

@@ -24,10 +24,10 @@ SUITES = {
     "hypervisor/builtin_actors/test_same_power.py": (f"[{PROOFS}",),
     "hypervisor/builtin_actors/test_same_miner.py": (f"[{PROOFS}",),
     "lane/test_lane.py": (f"[{PROOFS}-", f"-own-v19-{PROOFS}]"),
-    "examples/test_boot.py": (f"newer_bundle_has_equal_steps[{PROOFS}]",),
+    "examples/test_examples.py": (f"newer_bundle_has_equal_steps[{PROOFS}]",),
     "integration/test_filecoin_solidity.py": (f"[{PROOFS}-SendAPI]",),
     "conformance/test_actor_cases.py": (f"{PROOFS}]",),
-    "localnet/test_upgrade_to_nv29.py": (f"[own-{PROOFS}]", f"[fork-{PROOFS}]"),
+    "localnet/chain/test_upgrade_to_nv29.py": (f"[own-{PROOFS}]", f"[fork-{PROOFS}]"),
 }
 
 
