@@ -36,7 +36,6 @@ MODULES: Final = (
     "pranks",
     "process",
     "recording",
-    "scripts",
     "signing",
     "testing",
     "text.json_values",

@@ -2,16 +2,14 @@
 
 - Foundry installs releases in `~/.svm/VERSION/solc-VERSION`.
 - `solc` on `PATH` counts if its folder is outside the project.
-- solc_download.py stores programs of the Solidity project's list in the user's cache, with their SHA-256.
+- Programs of the Solidity project's list are stored in the user's cache, with their SHA-256.
 
 A program must belong to the user or to root, must not be world-writable, and must report the expected release: a build
 from other sources than the tag's would write another version into the metadata.
 
-The list has a SHA-256 for each release and platform; solc_natives.py checks a program against it at each use.
+The list has a SHA-256 for each release and platform; a program is checked against it at each use.
 `FVM_SOLC_BINARIES` is the URL of a mirror; if it is empty, downloads are disabled. Layout: README of the Solidity
 project's repository solc-bin.
-
-Choice of a project's Solidity compiler, and its installation if no suitable one is installed.
 
 The release is the one that `--use` or foundry.toml names, otherwise the newest installed one that the pragmas allow,
 otherwise the newest one that they allow. Native programs are preferred to npm's compiler: both produce the same code. A
@@ -36,7 +34,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from fvm_hypervisor.download import DownloadFailed, download
 from fvm_hypervisor.soltest.compile.compiler import Solc
 from fvm_hypervisor.soltest.compile.releases import (
     ABSENT,
@@ -212,6 +209,8 @@ def install_native(version: str, notify: Callable[[str], None]) -> Path:
     `notify` is called before the program is downloaded. Raises NativeUnavailable, and InvalidInput if the SHA-256
     differs from the list's.
     """
+    from fvm_hypervisor.download import DownloadFailed, download  # it loads an HTTP client
+
     name, base = platform_name(), os.environ.get(MIRROR, _BINARIES).rstrip("/")
     if name is None or not base:
         raise NativeUnavailable("there is no native solc for this platform")
@@ -250,6 +249,8 @@ def _store(folder: Path, content: bytes, digest: str, version: str) -> Path:
 
 def _find_release(url: str, version: str, part: Path) -> tuple[str, str]:
     """Return the file name and SHA-256 of a release in the list. Raises NativeUnavailable, DownloadFailed."""
+    from fvm_hypervisor.download import download
+
     download(f"{url}/list.json", part, _MAX_LIST, timeout=_TIMEOUT)
     try:
         content: dict[str, Any] = parse_json(part.read_bytes())
