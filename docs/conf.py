@@ -17,7 +17,7 @@ project = "hypervisor"
 release = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 extensions = ["myst_parser"]
 root_doc = INDEX
-_FOLDERS = ("docs", "examples", "fvm_hypervisor", "integrations", "tests")
+_FOLDERS = ("docs", "examples", "hypervisor", "integrations", "tests")
 include_patterns = ["*.md", *(f"{folder}/**.md" for folder in _FOLDERS)]
 exclude_patterns = [".*", "**/.*", "build", "dist", "**/node_modules", "**/target"]
 html_theme = "furo"
