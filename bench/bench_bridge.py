@@ -18,7 +18,7 @@ from bridge.actors.facade import facade
 from bridge.bindings import datacap
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.call import decode_call, decode_method_return, encode_call_return, encode_method_calldata
-from bridge.filecoin.parameters import INVOKE_EVM
+from bridge.filecoin.method_numbers import INVOKE_EVM
 from hypervisor import Address, Hypervisor, Message
 from hypervisor.exit_codes import ExitCode
 from hypervisor.types import DATACAP_ACTOR, ActorID, Gas, TokenAmount

@@ -21,7 +21,8 @@ from bench.py_evm_alone import STATE_TESTS, call_heavy, sampled
 from bench.rows import Row, seconds
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.cbor import byte_string
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, INVOKE_EVM, CreateReturn
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn
 from bridge.gas import GasBudget
 from fvm_hypervisor.cli.demo.scenario import contract
 from hypervisor import Address, Genesis, Hypervisor, Message

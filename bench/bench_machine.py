@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from bench.rows import Row, seconds
-from bridge.filecoin.parameters import method_number
+from bridge.filecoin.method_numbers import method_number
 from fvm_hypervisor.cli.demo.scenario import counter_module
 from hypervisor import Address, Genesis, Hypervisor, Message, Recorder
 from hypervisor.gas import GasTracker

@@ -13,7 +13,7 @@ from time import perf_counter, process_time
 from bench.data import BUNDLES
 from bench.peers import TRANSFERS, PeerConnection, Running, Transactions, signed_transaction, titanoboa
 from bench.rows import Row, seconds
-from bridge.filecoin.parameters import INVOKE_EVM
+from bridge.filecoin.method_numbers import INVOKE_EVM
 from hypervisor.messages.message import Message
 from hypervisor.types import Gas, TokenAmount
 from localnet import Network

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bridge.filecoin.parameters import method_number
+from bridge.filecoin.method_numbers import method_number
 from hypervisor import Address, Bundle
 from hypervisor.bundles.bundle_library import OWN, actors_version, downloaded_releases, own_bundle_for
 from hypervisor.errors import BundleError, InvalidInput

@@ -23,7 +23,8 @@ from bench.recorded import RunRecord, finish, options
 from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from bridge.filecoin.messages import message_from
-from bridge.filecoin.parameters import CreateReturn, method_number
+from bridge.filecoin.method_numbers import method_number
+from bridge.filecoin.parameters import CreateReturn
 from fvm_hypervisor.cli.demo.scenario import counter_module
 from hypervisor.bundles.genesis import Genesis
 from hypervisor.exit_codes import ExitCode

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.actors.facade import SELECTOR, FacadeFunction, FacadeRefusal, facade
 from bridge.filecoin.cbor import ParamsError, byte_string
-from bridge.filecoin.parameters import INVOKE_EVM, calldata_of
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import calldata_of
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import Kernel

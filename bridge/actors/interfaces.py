@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from bridge.actors.schemas import AMOUNTS, FIXED_NUMBERS, ActorMethod, actor_schema, meaning, methods_of, term_below
 from bridge.ethereum.addresses import eth_address, to_filecoin
-from bridge.filecoin.parameters import MethodNameError
+from bridge.filecoin.method_numbers import MethodNameError
 from hypervisor.builtin_actors.schemas import removed_text
 from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.integers import encode_bigint

@@ -19,7 +19,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, Final
 
-from bridge.filecoin.parameters import method_number
+from bridge.filecoin.method_numbers import method_number
 from hypervisor.builtin_actors.schemas import NAMES, schema_text
 from hypervisor.errors import HypervisorError
 from hypervisor.integers import decode_bigint

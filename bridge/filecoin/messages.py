@@ -44,7 +44,8 @@ from bridge.ethereum.transactions import (
     parse_transaction,
 )
 from bridge.filecoin.cbor import ParamsError, byte_string, read_byte_string
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, INVOKE_EVM
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD
 from hypervisor.errors import AddressError
 from hypervisor.messages.address import Address, Protocol
 from hypervisor.messages.message import Message, Signature, SignatureType, SignedMessage

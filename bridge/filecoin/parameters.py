@@ -1,15 +1,9 @@
-"""Parameters of the EVM actor and of the Ethereum address manager, and method numbers.
-
-Method numbers of exported methods, derived from their names (FRC-0042).
-
-The number is the first 4-byte chunk of blake2b-512("1|" + name) that is at least 2^24; "Constructor" is 1.
+"""Parameters and return values of the EVM actor and of the Ethereum address manager (EAM, f010).
 
 Encoders write canonical CBOR; decoders are as lenient as the network's (`bridge.filecoin.cbor`) and raise ParamsError.
 Source: the types of the official EVM and EAM actors.
 """
 
-import hashlib
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -18,37 +12,9 @@ from bridge.ethereum.addresses import ETH_ADDRESS_LENGTH, EthAddress
 from bridge.filecoin.cbor import CborReader, ParamsError, byte_string, read_byte_string
 from hypervisor.errors import MessageError
 from hypervisor.integers import decode_bigint, encode_bigint
-from hypervisor.types import ActorID, MethodNumber, TokenAmount
+from hypervisor.types import ActorID, TokenAmount
 from store.cid import CBOR, DAG_CBOR, RAW, Cid
 from store.codec import encode, link
-
-FIRST_EXPORTED_METHOD = MethodNumber(1 << 24)
-_NAME = re.compile(r"[A-Z_][A-Za-z0-9_]*", re.ASCII)
-
-
-class MethodNameError(ValueError):
-    """Raised for a name that is not valid for an exported method."""
-
-
-def method_number(name: str) -> MethodNumber:
-    """Return the number of the exported method `name`. Raises MethodNameError."""
-    if not _NAME.fullmatch(name):
-        raise MethodNameError(
-            f"'{name}' is not a valid method name: expected a capital or '_', then letters, digits and '_'"
-        )
-    if name == "Constructor":
-        return MethodNumber(1)
-    digest = hashlib.blake2b(f"1|{name}".encode()).digest()
-    for offset in range(0, len(digest), 4):
-        number = int.from_bytes(digest[offset : offset + 4], "big")
-        if number >= FIRST_EXPORTED_METHOD:
-            return MethodNumber(number)
-    raise MethodNameError(f"'{name}' has no valid method number: no chunk of its hash is 2^24 or more")
-
-
-INVOKE_EVM = MethodNumber(3844450837)
-"""`method_number("InvokeEVM")`, the method for calling a contract."""
-
 
 CREATE_METHOD: Final = 2
 CREATE2_METHOD: Final = 3

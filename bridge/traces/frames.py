@@ -21,11 +21,11 @@ from bridge.evm_steps import CodeBorrowed, SelfDestructed
 from bridge.filecoin.call import NO_CODEC, encode_call_return, encode_method_calldata
 from bridge.filecoin.cbor import CborReader, ParamsError, read_canonical_byte_string
 from bridge.filecoin.messages import APPLY_AND_CALL, decode_outcome
+from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import (
     CREATE2_METHOD,
     CREATE_EXTERNAL_METHOD,
     CREATE_METHOD,
-    INVOKE_EVM,
     CreateReturn,
     DelegateCallParams,
     calldata_of,

@@ -11,7 +11,7 @@ import pytest
 from bridge.actors.binding import Call
 from bridge.bindings import datacap
 from bridge.ethereum.addresses import checksummed
-from bridge.filecoin.parameters import method_number
+from bridge.filecoin.method_numbers import method_number
 from examples.conftest import Refused, actor_id, masked
 from hypervisor import Address
 from hypervisor.integers import encode_bigint

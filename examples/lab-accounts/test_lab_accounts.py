@@ -11,7 +11,7 @@ from eth_abi.abi import encode as encode_abi
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.transactions import SET_CODE, Authorization, Transaction
-from bridge.filecoin.parameters import method_number
+from bridge.filecoin.method_numbers import method_number
 from hypervisor import Address, Message
 from hypervisor.integers import decode_bigint, encode_bigint
 from hypervisor.types import ActorID, MethodNumber

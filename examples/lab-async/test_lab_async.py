@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bridge.ethereum.addresses import to_filecoin
-from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import invoke_params
 from hypervisor import Address, fil
 from hypervisor.types import ActorID
 from localnet import Contract, Network

@@ -8,7 +8,8 @@ import pytest
 
 from bridge.bindings import storageminer
 from bridge.ethereum.addresses import to_filecoin
-from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import invoke_params
 from hypervisor import Address, Message, TokenAmount
 from hypervisor.types import METHOD_SEND, Gas, MethodNumber
 from localnet import Network

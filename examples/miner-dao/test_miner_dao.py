@@ -8,7 +8,8 @@ import pytest
 
 from bridge.bindings import storageminer
 from bridge.ethereum.addresses import checksummed
-from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import invoke_params
 from examples.conftest import Refused, actor_id, masked
 from hypervisor import Address
 from hypervisor.types import ChainEpoch, TokenAmount

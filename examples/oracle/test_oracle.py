@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from bridge.ethereum.addresses import checksummed
-from bridge.filecoin.parameters import INVOKE_EVM, invoke_params, method_number, unwrap_return
+from bridge.filecoin.method_numbers import INVOKE_EVM, method_number
+from bridge.filecoin.parameters import invoke_params, unwrap_return
 from examples.conftest import Refused, actor_id, masked
 from hypervisor.machine.machine import CreationFailed
 from localnet import Account, Contract, NativeActor, Network, TransactionFailed, TransactionReceipt

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from bridge.ethereum.addresses import checksummed
-from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import invoke_params
 from examples.conftest import Refused, actor_id
 from localnet import Contract, Miner, Network
 

@@ -9,7 +9,8 @@ import pytest
 
 from bridge.bindings import init, multisig
 from bridge.ethereum.addresses import checksummed
-from bridge.filecoin.parameters import INVOKE_EVM, invoke_params, unwrap_return
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import invoke_params, unwrap_return
 from examples.conftest import Refused, actor_id, masked
 from hypervisor import Address
 from hypervisor.types import INIT_ACTOR

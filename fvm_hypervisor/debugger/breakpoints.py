@@ -26,7 +26,8 @@ from typing import Any, Final
 from bridge.actors.interfaces import Interface
 from bridge.actors.schemas import actor_method
 from bridge.filecoin.cbor import ParamsError
-from bridge.filecoin.parameters import INVOKE_EVM, calldata_of
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import calldata_of
 from fvm_hypervisor.debugger.execution import EXIT_SYSCALL, MarkKind, OpenCall, StepListener, StopSite
 from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.errors import HypervisorError, InvalidInput

@@ -29,7 +29,7 @@ from urllib.parse import quote, unquote
 from bridge.abi.abi import AbiMismatch, ContractInterface, signature
 from bridge.actors.interfaces import Interface
 from bridge.ethereum.addresses import EthAddress, checksummed, from_delegated, masked_id, to_ethereum
-from bridge.filecoin.parameters import MethodNameError
+from bridge.filecoin.method_numbers import MethodNameError
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address

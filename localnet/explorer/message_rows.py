@@ -10,7 +10,8 @@ from bridge.actors.interfaces import Interface
 from bridge.actors.schemas import actor_method, actor_schema
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.cbor import ParamsError
-from bridge.filecoin.parameters import INVOKE_EVM, calldata_of
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import calldata_of
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.types import EAM_NAMESPACE, ActorID

@@ -19,7 +19,8 @@ from urllib.parse import quote
 from bridge.actors.schemas import methods
 from bridge.ethereum.addresses import eth_address, to_ethereum, to_filecoin
 from bridge.filecoin.cbor import ParamsError
-from bridge.filecoin.parameters import INVOKE_EVM, calldata_of
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import calldata_of
 from hypervisor.builtin_actors.schemas import NAMES
 from hypervisor.errors import AddressError
 from hypervisor.messages.address import Address

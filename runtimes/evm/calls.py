@@ -7,7 +7,8 @@ from typing import Final
 
 from bridge.ethereum.addresses import to_filecoin
 from bridge.evm_steps import ParametersTooLarge, PrecompileRefusal
-from bridge.filecoin.parameters import INVOKE_EVM, DelegateCallParams, unwrap_return
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import DelegateCallParams, unwrap_return
 from hypervisor.errors import OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.kernel import SendResult

@@ -18,20 +18,13 @@ from hypothesis import strategies as st
 from web3 import Web3
 
 from bridge.abi.abi import ContractInterface
-from bridge.actors.facade import (
-    ERRORS,
-    INTERFACES,
-    SMALL_NUMBERS_ONLY,
-    FacadeFunction,
-    FacadeRefusal,
-    SolidityTypes,
-    exported_methods,
-    facade,
-)
+from bridge.actors.exported_methods import INTERFACES, SMALL_NUMBERS_ONLY, exported_methods
+from bridge.actors.facade import ERRORS, FacadeFunction, FacadeRefusal, SolidityTypes, facade
 from bridge.actors.facade_runtime import PRICE_PER_BYTE, enable_facade
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.cbor import byte_string
-from bridge.filecoin.parameters import INVOKE_EVM, invoke_return, method_number
+from bridge.filecoin.method_numbers import INVOKE_EVM, method_number
+from bridge.filecoin.parameters import invoke_return
 from fvm_hypervisor.bindings.actors.solidity import abi
 from hypervisor import Address, Genesis, Hypervisor, Message
 from hypervisor.exit_codes import ExitCode

@@ -19,7 +19,7 @@ from multiformats import CID
 from bridge.actors.interfaces import MAX_SCHEMA, Interface
 from bridge.actors.schemas import ANY, FIXED_NUMBERS, actor_method, actor_schema, meaning, native_event, term_below
 from bridge.bindings import multisig
-from bridge.filecoin.parameters import FIRST_EXPORTED_METHOD, method_number
+from bridge.filecoin.method_numbers import FIRST_EXPORTED_METHOD, method_number
 from hypervisor.builtin_actors.schemas import NAMES, schema_text
 from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.errors import InvalidInput

@@ -26,17 +26,15 @@ from bridge.filecoin.call import (
     failed_send_exit,
 )
 from bridge.filecoin.cbor import CborReader, ParamsError, byte_string, read_byte_string, read_canonical_byte_string
+from bridge.filecoin.method_numbers import INVOKE_EVM, MethodNameError, method_number
 from bridge.filecoin.parameters import (
-    INVOKE_EVM,
     ConstructorParams,
     Create2Params,
     CreateParams,
     CreateReturn,
     DelegateCallParams,
-    MethodNameError,
     calldata_of,
     invoke_params,
-    method_number,
     storage_key,
     storage_value,
 )

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.reverts import error_text, exit_error, revert_reason, reverted_with
 from bridge.filecoin.evm_state import EvmState, Lifespan, TransientData
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, INVOKE_EVM, CreateReturn
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn
 from bridge.filecoin.receipts import (
     EmittedLog,
     Log,

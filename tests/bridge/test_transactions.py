@@ -28,7 +28,7 @@ from bridge.ethereum.transactions import (
     parse_transaction,
 )
 from bridge.filecoin.messages import envelope_message, from_signed_message, message_of, signed_message
-from bridge.filecoin.parameters import INVOKE_EVM
+from bridge.filecoin.method_numbers import INVOKE_EVM
 from fvm_hypervisor.laboratory.vectors.statetest import find_files, read_transaction
 from hypervisor.errors import AddressError
 from hypervisor.messages.address import Address

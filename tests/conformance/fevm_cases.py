@@ -13,7 +13,7 @@ from typing import Any, Final
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.evm_state import EvmState
-from bridge.filecoin.parameters import INVOKE_EVM
+from bridge.filecoin.method_numbers import INVOKE_EVM
 from fvm_hypervisor.laboratory.vectors.fevm import CaseRunner, apply, events_of
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.machine.machine import Hypervisor

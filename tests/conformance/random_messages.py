@@ -19,14 +19,8 @@ from eth_abi.abi import encode as encode_abi
 
 from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
 from bridge.filecoin.cbor import byte_string
-from bridge.filecoin.parameters import (
-    CREATE2_METHOD,
-    CREATE_EXTERNAL_METHOD,
-    CREATE_METHOD,
-    INVOKE_EVM,
-    invoke_params,
-    method_number,
-)
+from bridge.filecoin.method_numbers import INVOKE_EVM, method_number
+from bridge.filecoin.parameters import CREATE2_METHOD, CREATE_EXTERNAL_METHOD, CREATE_METHOD, invoke_params
 from fvm_hypervisor.laboratory.vectors.tipsets import ReplayExterns, ReplayFault
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.bundles.genesis import VERIFIED_REGISTRY_ROOT, Genesis

@@ -31,7 +31,7 @@ from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
 from bridge.filecoin import call
 from bridge.filecoin.call import ActorCall, LengthCheck
 from bridge.filecoin.cbor import byte_string
-from bridge.filecoin.parameters import INVOKE_EVM, method_number
+from bridge.filecoin.method_numbers import INVOKE_EVM, method_number
 from fvm_hypervisor.laboratory.pool import run_all
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.messages.address import Address

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress
-from bridge.filecoin.parameters import INVOKE_EVM
+from bridge.filecoin.method_numbers import INVOKE_EVM
 from hypervisor.types import Gas
 from runtimes.evm.code import analyse
 from runtimes.evm.engine import EngineRules, Frame, FrameOutcome, Status

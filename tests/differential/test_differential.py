@@ -18,7 +18,7 @@ from unittest.mock import patch
 import pytest
 
 from bridge.ethereum.addresses import EthAddress, create_address, to_filecoin
-from bridge.filecoin.parameters import INVOKE_EVM
+from bridge.filecoin.method_numbers import INVOKE_EVM
 from fvm_hypervisor.cli.demo.scenario import contract
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.bundles.bundle_library import downloaded_releases

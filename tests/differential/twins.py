@@ -11,7 +11,8 @@ from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
 from bridge.evm_steps import EvmStep
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.evm_state import EvmState
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, INVOKE_EVM
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.context import MachineContext
 from hypervisor.errors import HypervisorError

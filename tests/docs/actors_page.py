@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from bridge.actors.schemas import FIXED_NUMBERS, methods
-from bridge.filecoin.parameters import FIRST_EXPORTED_METHOD, method_number
+from bridge.filecoin.method_numbers import FIRST_EXPORTED_METHOD, method_number
 from hypervisor import Address, Hypervisor, Message
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.bundles.manifest import ACTOR_NAMES

@@ -24,7 +24,7 @@ import pytest
 
 import hypervisor
 import localnet
-from bridge.filecoin.parameters import method_number
+from bridge.filecoin.method_numbers import method_number
 from fvm_hypervisor.cli.foundry.settings import ALIASES, UNSUPPORTED
 from fvm_hypervisor.soltest.project.settings import NOT_READ
 from localnet.rpc.method_table import method_table

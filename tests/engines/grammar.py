@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Final
 
 from bridge.ethereum.addresses import EthAddress, create2_address, create_address
-from bridge.filecoin.parameters import INVOKE_EVM
+from bridge.filecoin.method_numbers import INVOKE_EVM
 from runtimes.evm.engine import EngineRules
 from tests.differential.grammar import THEMES, Grammar, known_only, lacks_some
 from tests.runtimes.evm.assembler import assemble, deployer

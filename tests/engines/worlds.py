@@ -22,7 +22,8 @@ from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.transactions import ACCESS_LIST, LEGACY, SET_CODE, Transaction
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.evm_state import EvmState
-from bridge.filecoin.parameters import INVOKE_EVM, unwrap_return
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import unwrap_return
 from bridge.filecoin.receipts import Log
 from fvm_hypervisor.laboratory.vectors.statetest import FixtureExterns
 from hypervisor.context import MachineContext

@@ -17,7 +17,8 @@ from typing import Any, Final
 
 from bench.bench_memory import resident
 from bench.recorded import NOT_RUN, RunRecord, finish, options
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, INVOKE_EVM, CreateReturn
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn
 from hypervisor import Address, Genesis, Hypervisor, Message, fil
 from hypervisor.errors import HypervisorError
 from hypervisor.types import EAM_ACTOR, ActorID, Gas, MethodNumber, TokenAmount

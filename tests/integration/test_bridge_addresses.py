@@ -22,7 +22,8 @@ from bridge.ethereum.addresses import (
     unmask_id,
 )
 from bridge.filecoin.cbor import byte_string
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, INVOKE_EVM
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD
 from hypervisor import Address, Hypervisor, Message
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.exit_codes import ExitCode

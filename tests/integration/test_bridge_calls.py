@@ -27,7 +27,8 @@ from hypothesis import strategies as st
 from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
 from bridge.filecoin.call import encode_call_return
 from bridge.filecoin.cbor import byte_string
-from bridge.filecoin.parameters import INVOKE_EVM, invoke_params, invoke_return, method_number
+from bridge.filecoin.method_numbers import INVOKE_EVM, method_number
+from bridge.filecoin.parameters import invoke_params, invoke_return
 from fvm_hypervisor.cli.demo.scenario import DemoStage, contract
 from hypervisor import Address, Hypervisor, Message, threads
 from hypervisor.bundles.bundle import Bundle

@@ -21,11 +21,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bridge.abi.abi import ContractInterface
-from bridge.actors.facade import INTERFACES as NAMES
+from bridge.actors.exported_methods import INTERFACES as NAMES
 from bridge.actors.facade import FacadeFunction, facade
 from bridge.actors.facade_runtime import enable_facade
 from bridge.ethereum.addresses import masked_id, to_filecoin
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, INVOKE_EVM, CreateReturn, invoke_params, invoke_return
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, invoke_return
 from hypervisor import Address, Hypervisor, Message
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.bundles.manifest import ACTOR_NAMES

@@ -9,7 +9,8 @@ import pytest
 
 from bridge.abi.abi import ContractInterface
 from bridge.ethereum.addresses import to_filecoin
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, INVOKE_EVM, CreateReturn, invoke_params
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params
 from hypervisor import Address, Hypervisor
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.exit_codes import ExitCode

@@ -18,7 +18,8 @@ from bench.recorded import RunRecord, finish, options
 from bridge.actors.binding import Call
 from bridge.bindings import storageminer
 from bridge.ethereum.addresses import to_filecoin
-from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import invoke_params
 from hypervisor.exit_codes import ExitCode
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message

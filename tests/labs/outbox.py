@@ -19,7 +19,8 @@ from unittest import mock
 from eth_abi.abi import encode as encode_abi
 
 from bench.data import PROJECT
-from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import invoke_params
 from fvm_hypervisor.laboratory.profiles import outbox
 from fvm_hypervisor.laboratory.profiles.outbox import (
     EXPIRED,

@@ -20,7 +20,8 @@ from unittest import mock
 
 from bench.data import PROJECT
 from bridge.abi.abi import ContractInterface
-from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import invoke_params
 from fvm_hypervisor.laboratory.profiles import rent as rent_lab
 from fvm_hypervisor.laboratory.profiles.rent import OPT_OUT, PAY, RENT, RESURRECT, RentState, collect
 from fvm_hypervisor.laboratory.profiles.rules import EpochEndBlocks

@@ -23,7 +23,8 @@ from bridge.ethereum.addresses import EthAddress, from_delegated, masked_id, to_
 from bridge.ethereum.transactions import DELEGATION_PREFIX, Authorization, DelegatingAccount
 from bridge.filecoin.evm_state import EMPTY_CODE_HASH
 from bridge.filecoin.messages import APPLY_AND_CALL, ApplyAndCallParams, decode_outcome
-from bridge.filecoin.parameters import INVOKE_EVM, unwrap_return
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import unwrap_return
 from bridge.filecoin.receipts import entries_to_log
 from hypervisor.errors import InvalidInput
 from hypervisor.machine.executor import ApplyResult

@@ -16,7 +16,8 @@ from bridge.filecoin.messages import (
     from_signed_message,
     set_code_message,
 )
-from bridge.filecoin.parameters import INVOKE_EVM, invoke_params, method_number, unwrap_return
+from bridge.filecoin.method_numbers import INVOKE_EVM, method_number
+from bridge.filecoin.parameters import invoke_params, unwrap_return
 from bridge.filecoin.receipts import entries_to_log
 from fvm_hypervisor.laboratory.profiles.accounts import NONCES, delegation_nonce
 from hypervisor.errors import InvalidInput

@@ -16,7 +16,8 @@ import pytest
 from eth_abi.abi import encode as encode_abi
 
 from bridge.ethereum.addresses import to_filecoin
-from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import invoke_params
 from fvm_hypervisor.laboratory.profiles import outbox
 from fvm_hypervisor.laboratory.profiles.outbox import (
     EPOCH_GAS,

@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 import pytest
 
 from bridge.ethereum.addresses import create_address, to_filecoin
-from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import invoke_params
 from fvm_hypervisor.laboratory.profiles import rent as rent_lab
 from fvm_hypervisor.laboratory.profiles.rent import (
     BLOCK_BYTES,

@@ -12,7 +12,8 @@ from dataclasses import replace
 from functools import cache
 
 from bridge.bindings import storageminer, storagepower
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, method_number
+from bridge.filecoin.method_numbers import method_number
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD
 from fvm_hypervisor.cli.demo.scenario import counter_module
 from hypervisor.exit_codes import ExitCode
 from hypervisor.integers import encode_bigint

@@ -8,7 +8,7 @@ from eth_abi.abi import decode as decode_abi
 from eth_abi.abi import encode as encode_abi
 
 from bridge.ethereum.addresses import EthAddress
-from bridge.filecoin.parameters import method_number
+from bridge.filecoin.method_numbers import method_number
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode

@@ -93,6 +93,14 @@ def test_asking_the_command_for_help_loads_no_runtime() -> None:
     assert not loaded_after(program) & {"eth", "wasmtime", "starlette", "uvicorn"}
 
 
+def test_generator_of_bindings_needs_cbor2_only() -> None:
+    """A wheel is built in an environment with the build requirements of pyproject.toml."""
+    loaded = loaded_after("import fvm_hypervisor.bindings.actors.python")
+    others = {*HEAVY, "sha3", "rocksdict", "cryptography", "orjson", "btclib_secp256k1", "py_arkworks_bls12381"}
+    assert "cbor2" in loaded
+    assert not loaded & others
+
+
 @pytest.mark.slow
 def test_node_starts_without_importing_abi_coder() -> None:
     assert not loaded_after("import localnet.rpc.server.server, localnet.network") & {

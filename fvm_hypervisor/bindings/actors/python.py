@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from bridge.actors.binding import field_name
-from bridge.actors.facade import EXIT_CODES, SMALL_NUMBERS_ONLY, exported_methods
+from bridge.actors.exported_methods import EXIT_CODES, SMALL_NUMBERS_ONLY, exported_methods
 from bridge.actors.schemas import EVENT_ENTRIES, FIXED_NUMBERS, ActorMethod, actor_schema, methods
-from bridge.filecoin.parameters import method_number
+from bridge.filecoin.method_numbers import method_number
 from hypervisor.builtin_actors.schemas import NAMES, SHARED, file_text
 from store.schema import Schema
 from store.schema.types import Bytes, Copy, Kinded, Link, List, Map, Simple, Struct, Term, Type, Union, Unit

@@ -10,17 +10,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.actors.facade import (
-    ERRORS,
-    EXIT_CODES,
-    INTERFACES,
-    NONPAYABLE,
-    SMALL_NUMBERS_ONLY,
-    AbiType,
-    FacadeFunction,
-    SolidityTypes,
-    facade,
-)
+from bridge.actors.exported_methods import EXIT_CODES, INTERFACES, SMALL_NUMBERS_ONLY
+from bridge.actors.facade import ERRORS, NONPAYABLE, AbiType, FacadeFunction, SolidityTypes, facade
 from bridge.actors.schemas import methods
 from fvm_hypervisor.bindings.actors.python import UNITS, schema_comments
 from store.schema.types import Struct

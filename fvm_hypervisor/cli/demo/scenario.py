@@ -19,15 +19,8 @@ from rich.tree import Tree
 
 from bridge.abi.abi import ContractInterface
 from bridge.ethereum.addresses import EthAddress, to_filecoin
-from bridge.filecoin.parameters import (
-    CREATE_EXTERNAL_METHOD,
-    INVOKE_EVM,
-    CreateReturn,
-    invoke_params,
-    invoke_return,
-    method_number,
-    unwrap_return,
-)
+from bridge.filecoin.method_numbers import INVOKE_EVM, method_number
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, invoke_return, unwrap_return
 from bridge.filecoin.receipts import entries_to_log
 from hypervisor import Address, Genesis, Hypervisor, Message, Recorder, SignedMessage, call_tree
 from hypervisor.errors import HypervisorError

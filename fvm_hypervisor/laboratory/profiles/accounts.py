@@ -45,7 +45,8 @@ from bridge.filecoin.messages import (
     set_code_message,
     set_code_message_from,
 )
-from bridge.filecoin.parameters import INVOKE_EVM, DelegateCallParams, calldata_of, unwrap_return
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import DelegateCallParams, calldata_of, unwrap_return
 from bridge.filecoin.receipts import Log, apply_and_call_result, log_to_entries
 from fvm_hypervisor.laboratory.profiles.lab_runtimes import LabRuntime, named_code, put_cbor
 from fvm_hypervisor.laboratory.profiles.rules import ExtendedRules

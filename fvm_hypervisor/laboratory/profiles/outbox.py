@@ -16,7 +16,8 @@ from eth_abi.abi import encode as encode_abi
 from eth_abi.exceptions import DecodingError
 
 from bridge.filecoin.cbor import ParamsError
-from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import invoke_params
 from fvm_hypervisor.laboratory.profiles.lab_runtimes import (
     MAX_OVERHEAD,
     KernelBlocks,

@@ -23,7 +23,7 @@ from eth_abi.exceptions import DecodingError
 
 from bridge.ethereum.addresses import to_filecoin
 from bridge.filecoin.cbor import ParamsError
-from bridge.filecoin.parameters import INVOKE_EVM
+from bridge.filecoin.method_numbers import INVOKE_EVM
 from fvm_hypervisor.laboratory.profiles.lab_runtimes import (
     MAX_OVERHEAD,
     KernelBlocks,

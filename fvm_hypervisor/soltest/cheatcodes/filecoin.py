@@ -14,7 +14,8 @@ from dataclasses import replace
 from typing import Final
 
 from bridge.ethereum.addresses import EthAddress, address_of_actor, masked_id, to_filecoin
-from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import invoke_params
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode

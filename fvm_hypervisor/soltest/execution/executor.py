@@ -32,7 +32,8 @@ from bridge.ethereum.addresses import (
 from bridge.ethereum.block import ETHEREUM, EthereumBlock
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from bridge.filecoin.evm_state import EvmState
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, INVOKE_EVM, CreateReturn, invoke_params, unwrap_return
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, unwrap_return
 from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes, CheatcodeSnapshot
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, DEFAULT_SENDER, FAILED_SLOT, VM_ADDRESS, Mock
 from fvm_hypervisor.soltest.compile.releases import VERSION

@@ -29,7 +29,8 @@ from bridge.evm_steps import (
     SlotWritten,
 )
 from bridge.filecoin.cbor import ParamsError
-from bridge.filecoin.parameters import INVOKE_EVM, ConstructorParams, DelegateCallParams, calldata_of, unwrap_return
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import ConstructorParams, DelegateCallParams, calldata_of, unwrap_return
 from bridge.filecoin.receipts import Log, entries_to_log
 from hypervisor.errors import OutOfGas
 from hypervisor.exit_codes import ExitCode, exit_name

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge.actors.schemas import actor_schema
-from bridge.filecoin.parameters import method_number
+from bridge.filecoin.method_numbers import method_number
 from hypervisor.errors import InvalidInput
 from hypervisor.integers import decode_bigint, encode_bigint
 from hypervisor.machine.machine import Hypervisor

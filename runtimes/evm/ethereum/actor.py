@@ -17,14 +17,8 @@ from bridge.filecoin.call import (
     encode_method_calldata,
 )
 from bridge.filecoin.cbor import ParamsError, byte_string
-from bridge.filecoin.parameters import (
-    INVOKE_EVM,
-    ConstructorParams,
-    DelegateCallParams,
-    calldata_of,
-    storage_key,
-    storage_value,
-)
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import ConstructorParams, DelegateCallParams, calldata_of, storage_key, storage_value
 from hypervisor.errors import ActorExit, OutOfGas
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
 from hypervisor.kernel import Kernel

@@ -33,7 +33,8 @@ from bridge.ethereum.transactions import (
     is_delegation,
 )
 from bridge.filecoin.cbor import ParamsError, byte_string, read_byte_string
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, INVOKE_EVM
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD
 from bridge.filecoin.receipts import Log, entries_to_log
 from bridge.gas import CHARGE_NAME
 from hypervisor.errors import OutOfGas, SyscallError

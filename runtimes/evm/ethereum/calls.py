@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol, TypeGuard, TypeVar, cast
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.block import SYSTEM_ADDRESS, TRANSFER_EVENT, EthereumBlock
-from bridge.filecoin.parameters import INVOKE_EVM
+from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.receipts import Log, entries_to_log, log_to_entries
 from bridge.gas import DEFAULT_RATE
 from hypervisor.errors import LongExecution, OutOfGas

@@ -19,7 +19,8 @@ from bridge.ethereum.block import BLOCK_HASH_COUNT, BLOCK_HASHES, BLOCK_HASHES_C
 from bridge.ethereum.execution import BlobRules, ForkFacts, SimulatedCall
 from bridge.ethereum.transactions import BLOB, DYNAMIC_FEE, LEGACY, SET_CODE, SignedTransaction, Transaction
 from bridge.filecoin.evm_state import EvmState
-from bridge.filecoin.parameters import INVOKE_EVM, CreateReturn, unwrap_return
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import CreateReturn, unwrap_return
 from bridge.gas import CHARGE_NAME
 from hypervisor.context import MachineContext
 from hypervisor.errors import Fatal, InvalidInput, MessageError

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 from bridge.ethereum.addresses import EthAddress, create2_address, create_address
 from bridge.evm_steps import CodeBorrowed, CreationCollision, EvmCost, FundsMissing, PrecompileRefusal
 from bridge.filecoin.cbor import byte_string
-from bridge.filecoin.parameters import INVOKE_EVM, DelegateCallParams, unwrap_return
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import DelegateCallParams, unwrap_return
 from bridge.gas import DEFAULT_RATE
 from hypervisor.errors import OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode

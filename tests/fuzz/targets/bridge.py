@@ -14,7 +14,8 @@ from bridge.abi.abi import AbiMismatch, ContractInterface
 from bridge.abi.strict_abi import Coder, NotCanonical, NotEncodable, read_all
 from bridge.actors import facade as facades
 from bridge.actors.binding import Codec
-from bridge.actors.facade import INTERFACES, SELECTOR, FacadeFunction, FacadeRefusal, facade
+from bridge.actors.exported_methods import INTERFACES
+from bridge.actors.facade import SELECTOR, FacadeFunction, FacadeRefusal, facade
 from bridge.actors.schemas import actor_schema, methods
 from bridge.ethereum import rlp
 from bridge.ethereum.reverts import error_text, revert_reason

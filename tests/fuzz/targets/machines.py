@@ -8,7 +8,8 @@ from random import Random
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.evm_state import EvmState
-from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import invoke_params
 from hypervisor import builtin_actors
 from hypervisor.bundles.genesis import Genesis
 from hypervisor.errors import InvalidModule

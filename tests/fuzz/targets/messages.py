@@ -14,7 +14,7 @@ from typing import Any
 from bridge.ethereum.addresses import from_delegated, to_ethereum, to_filecoin, unmask_id
 from bridge.ethereum.transactions import TransactionError
 from bridge.filecoin.messages import from_signed_message
-from bridge.filecoin.parameters import method_number
+from bridge.filecoin.method_numbers import method_number
 from fvm_hypervisor.laboratory.proofs.f3 import (
     Committee,
     InvalidCertificate,

@@ -13,7 +13,8 @@ from typing import Any
 from eth_abi.abi import encode as encode_abi
 
 from bridge.ethereum.transactions import Transaction
-from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import invoke_params
 from fvm_hypervisor.laboratory.profiles import rent as rent_lab
 from fvm_hypervisor.laboratory.profiles.rent import (
     LOOK,

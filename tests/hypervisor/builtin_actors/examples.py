@@ -11,7 +11,7 @@ import cbor2
 from cbor2 import CBORTag
 
 from bridge.actors.schemas import actor_method, methods
-from bridge.filecoin.parameters import FIRST_EXPORTED_METHOD, method_number
+from bridge.filecoin.method_numbers import FIRST_EXPORTED_METHOD, method_number
 from hypervisor import Address
 from hypervisor.bundles.manifest import Manifest
 from hypervisor.types import MethodNumber

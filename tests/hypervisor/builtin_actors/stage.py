@@ -8,7 +8,7 @@ each kind. The examples of `tests.hypervisor.builtin_actors.examples` are calls 
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
-from bridge.filecoin.parameters import method_number
+from bridge.filecoin.method_numbers import method_number
 from hypervisor import Address, Hypervisor
 from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.state.state_tree import ActorState

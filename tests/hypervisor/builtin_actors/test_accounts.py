@@ -7,7 +7,7 @@ import pytest
 from py_ecc.bls.ciphersuites import G2Basic
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
-from bridge.filecoin.parameters import method_number
+from bridge.filecoin.method_numbers import method_number
 from hypervisor import Address
 from hypervisor.state.state_tree import ActorState
 from hypervisor.types import ActorID

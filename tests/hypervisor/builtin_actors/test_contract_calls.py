@@ -18,7 +18,8 @@ from eth_abi.abi import encode as encode_abi
 
 from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
 from bridge.filecoin.call import HANDLE_FILECOIN_METHOD
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, INVOKE_EVM, CreateReturn, method_number
+from bridge.filecoin.method_numbers import INVOKE_EVM, method_number
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn
 from hypervisor import Address, Genesis, Hypervisor
 from hypervisor.builtin_actors import build
 from hypervisor.bundles.bundle import Bundle

@@ -6,7 +6,8 @@ import re
 import pytest
 
 from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
-from bridge.filecoin.parameters import invoke_return, method_number
+from bridge.filecoin.method_numbers import method_number
+from bridge.filecoin.parameters import invoke_return
 from hypervisor import Address
 from store.codec import encode
 from store.keccak import keccak

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
-from bridge.filecoin.parameters import method_number
+from bridge.filecoin.method_numbers import method_number
 from hypervisor import Address
 from hypervisor.types import CRON_ACTOR, EAM_ACTOR, INIT_ACTOR, SYSTEM_ACTOR
 from store.codec import decode, encode, link

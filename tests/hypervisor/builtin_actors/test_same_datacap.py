@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bridge.filecoin.parameters import method_number
+from bridge.filecoin.method_numbers import method_number
 from hypervisor import Address
 from hypervisor.types import DATACAP_ACTOR, VERIFIED_REGISTRY_ACTOR
 from store.codec import encode

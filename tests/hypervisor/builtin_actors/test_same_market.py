@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bridge.filecoin.parameters import method_number
+from bridge.filecoin.method_numbers import method_number
 from hypervisor import Address, Hypervisor
 from hypervisor.types import CRON_ACTOR, DATACAP_ACTOR, MARKET_ACTOR, SYSTEM_ACTOR, TokenAmount
 from store.blockstore import get_object, put_object

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bridge.filecoin.parameters import method_number
+from bridge.filecoin.method_numbers import method_number
 from hypervisor import Address, Hypervisor
 from hypervisor.state.state_tree import ActorState
 from hypervisor.types import CRON_ACTOR, POWER_ACTOR, REWARD_ACTOR, SYSTEM_ACTOR, ActorID, TokenAmount

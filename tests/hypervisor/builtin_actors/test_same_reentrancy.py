@@ -7,7 +7,7 @@ import pytest
 from eth_abi.abi import encode as encode_abi
 
 from bridge.ethereum.addresses import EthAddress, create_address, to_filecoin
-from bridge.filecoin.parameters import method_number
+from bridge.filecoin.method_numbers import method_number
 from hypervisor import Address
 from hypervisor.machine.executor import ApplyResult
 from store.codec import decode, encode

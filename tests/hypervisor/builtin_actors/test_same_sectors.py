@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from bridge.actors.binding import Call
-from bridge.filecoin.parameters import method_number
+from bridge.filecoin.method_numbers import method_number
 from hypervisor import Address, Hypervisor
 from hypervisor.types import POWER_ACTOR, REWARD_ACTOR, SYSTEM_ACTOR, ActorID, ChainEpoch, TokenAmount
 from localnet.miners import onboarding

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bridge.filecoin.parameters import method_number
+from bridge.filecoin.method_numbers import method_number
 from hypervisor.builtin_actors.schemas import NAMES, schema_text
 from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.integers import encode_bigint

@@ -7,7 +7,8 @@ from typing import Any
 
 from bridge.abi.abi import ContractInterface
 from bridge.ethereum.addresses import EthAddress, to_filecoin
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, invoke_return, method_number
+from bridge.filecoin.method_numbers import method_number
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, invoke_return
 from hypervisor import Address, Hypervisor, Message
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.messages.signatures import secp256k1_public_key

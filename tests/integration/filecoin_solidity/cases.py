@@ -19,7 +19,8 @@ from typing import Any, Final
 
 from bridge.abi.abi import ContractInterface
 from bridge.ethereum.addresses import EthAddress, create_address, to_filecoin
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, INVOKE_EVM, CreateReturn, invoke_params, method_number
+from bridge.filecoin.method_numbers import INVOKE_EVM, method_number
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params
 from hypervisor import Address, Hypervisor, Message
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.exit_codes import ErrorNumber, ExitCode

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.bindings import datacap
 from bridge.ethereum.addresses import EthAddress, to_filecoin
-from bridge.filecoin.parameters import INVOKE_EVM
+from bridge.filecoin.method_numbers import INVOKE_EVM
 from hypervisor import Genesis, Hypervisor, Message
 from hypervisor.errors import InvalidInput
 from hypervisor.prices import price_values

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bridge.bindings import storageminer
-from bridge.filecoin.parameters import method_number
+from bridge.filecoin.method_numbers import method_number
 from hypervisor.builtin_actors import build
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.bundles.bundle_library import actors_version

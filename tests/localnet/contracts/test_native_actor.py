@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.filecoin.parameters import method_number
+from bridge.filecoin.method_numbers import method_number
 from hypervisor import Address
 from hypervisor.errors import InvalidInput, InvalidModule
 from hypervisor.machine.machine import CreationFailed

@@ -15,7 +15,7 @@ import pytest
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.transactions import DYNAMIC_FEE, SignedTransaction, Transaction
 from bridge.filecoin.messages import from_signed_message
-from bridge.filecoin.parameters import method_number
+from bridge.filecoin.method_numbers import method_number
 from hypervisor.errors import InvalidInput
 from hypervisor.integers import decode_bigint
 from hypervisor.messages.address import Address

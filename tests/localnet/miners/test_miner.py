@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bridge.bindings import reward, storageminer
-from bridge.filecoin.parameters import method_number
+from bridge.filecoin.method_numbers import method_number
 from hypervisor import Address, Message
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode

@@ -6,7 +6,8 @@ from typing import Any
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.evm_state import EvmState
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, INVOKE_EVM, CreateReturn, invoke_params, invoke_return
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, invoke_return
 from hypervisor.bundles.genesis import Genesis
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor

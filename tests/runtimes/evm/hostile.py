@@ -16,7 +16,8 @@ from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.transactions import LEGACY, Transaction
 from bridge.filecoin.cbor import byte_string
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, INVOKE_EVM, invoke_return, unwrap_return
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, invoke_return, unwrap_return
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.context import MachineContext
 from hypervisor.machine.machine import Hypervisor

@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 
 from bridge.ethereum.addresses import EthAddress, create_address, masked_id, to_filecoin
 from bridge.ethereum.block import EthereumBlock
-from bridge.filecoin.parameters import INVOKE_EVM, invoke_params
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import invoke_params
 from bridge.filecoin.receipts import Log
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel.call import Call, CallResult

@@ -31,7 +31,7 @@ import pytest
 from bridge.ethereum.addresses import EthAddress, create_address, masked_id, to_filecoin
 from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.transactions import LEGACY, Transaction, parse_transaction
-from bridge.filecoin.parameters import INVOKE_EVM
+from bridge.filecoin.method_numbers import INVOKE_EVM
 from hypervisor.errors import MessageError
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.message import Message

@@ -18,7 +18,8 @@ from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.execution import SimulatedCall
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from bridge.filecoin.evm_state import EvmState
-from bridge.filecoin.parameters import INVOKE_EVM, CreateReturn, unwrap_return
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import CreateReturn, unwrap_return
 from bridge.filecoin.receipts import Log
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.message import Message

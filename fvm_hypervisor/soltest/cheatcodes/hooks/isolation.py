@@ -15,7 +15,8 @@ from typing import Final
 from bridge.ethereum.addresses import EthAddress, create2_address, create_address
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from bridge.evm_steps import EvmCost
-from bridge.filecoin.parameters import INVOKE_EVM, DelegateCallParams
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import DelegateCallParams
 from fvm_hypervisor.soltest.cheatcodes.context import CallOperations, Cheats, InterceptedCall
 from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
 from fvm_hypervisor.soltest.cheatcodes.ledger import EthereumLedger

@@ -23,9 +23,9 @@ from bridge.ethereum.addresses import (
     unmask_id,
 )
 from bridge.filecoin.cbor import ParamsError, byte_string
+from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import (
     CREATE2_METHOD,
-    INVOKE_EVM,
     Create2Params,
     CreateParams,
     CreateReturn,

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress, checksummed
-from bridge.filecoin.parameters import INVOKE_EVM
+from bridge.filecoin.method_numbers import INVOKE_EVM
 from fvm_hypervisor.soltest.cheatcodes.context import Cheats, Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, check_size
 from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS, State, StorageHook, StorageHooks

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bridge.filecoin.parameters import INVOKE_EVM
+from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.gas import DEFAULT_RATE
 from bridge.traces.flame import FlameBox, merge_boxes
 from fvm_hypervisor.soltest.compile.artifact import Artifacts

@@ -14,7 +14,7 @@ from eth_abi.abi import encode
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.filecoin.cbor import byte_string
-from bridge.filecoin.parameters import INVOKE_EVM
+from bridge.filecoin.method_numbers import INVOKE_EVM
 from fvm_hypervisor.soltest.cheatcodes.context import CallOperations, InterceptedCall
 from fvm_hypervisor.soltest.cheatcodes.interception import _answer_by_mock, _mock
 from fvm_hypervisor.soltest.cheatcodes.state import Mock, State

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.filecoin.parameters import INVOKE_EVM
+from bridge.filecoin.method_numbers import INVOKE_EVM
 from fvm_hypervisor.soltest.compile.artifact import Artifacts
 from fvm_hypervisor.soltest.project.solidity_text import SourceText, SourceTexts
 from fvm_hypervisor.soltest.report import viewer

@@ -11,7 +11,8 @@ import pytest
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.cbor import byte_string
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, INVOKE_EVM
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD
 from hypervisor.messages.address import Address, Protocol
 from hypervisor.types import EAM_ACTOR, INIT_ACTOR
 from localnet import Network, TransactionFailed

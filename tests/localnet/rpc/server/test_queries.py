@@ -20,7 +20,7 @@ import websockets.sync.client
 from _pytest.monkeypatch import MonkeyPatch
 
 from bridge.ethereum.addresses import eth_address, to_filecoin
-from bridge.filecoin.parameters import INVOKE_EVM
+from bridge.filecoin.method_numbers import INVOKE_EVM
 from hypervisor.threads import compiling
 from hypervisor.tracing import DebugLog
 from hypervisor.types import ActorID

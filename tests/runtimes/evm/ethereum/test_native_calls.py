@@ -15,7 +15,7 @@ from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
 from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from bridge.filecoin.cbor import byte_string, read_byte_string
-from bridge.filecoin.parameters import INVOKE_EVM, method_number
+from bridge.filecoin.method_numbers import INVOKE_EVM, method_number
 from hypervisor.bundles.genesis import Genesis
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput

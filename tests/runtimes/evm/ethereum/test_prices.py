@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 import runtimes.evm.ethereum.forks
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.ethereum.block import EthereumBlock
-from bridge.filecoin.parameters import INVOKE_EVM, unwrap_return
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import unwrap_return
 from hypervisor.errors import OutOfGas
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import GasTracker
