@@ -99,7 +99,7 @@ def test_forge_deployment_is_verified_as_project_bytecode(project: Path) -> None
         hypervisor(project, "verify-bytecode", *where, status=1)
 
 
-MARKET = PROJECT / "tests" / "fvm_hypervisor" / "typed"
+MARKET = PROJECT / "tests" / "fvm_hypervisor" / "cli" / "foundry" / "typed"
 
 
 @pytest.fixture(scope="module")
