@@ -301,7 +301,8 @@ for package in ("store", "hypervisor", "bridge", "runtimes"):
             import_module(module.name)
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, INVOKE_EVM, CreateReturn, invoke_params, invoke_return
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, invoke_return
 from hypervisor import Address, Genesis, Hypervisor, Message, Recorder, call_tree, fil
 from hypervisor.types import EAM_ACTOR, MethodNumber
 from store.codec import encode
