@@ -9,11 +9,14 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
+from decimal import Decimal, localcontext
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bridge.abi.abi import PrintedAddress
 from bridge.ethereum.addresses import EthAddress
@@ -181,10 +184,29 @@ def test_machine_and_result_repr_are_concise(machine: Hypervisor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "text"), [(0, "0"), (1, "0.000000000000000001 FIL"), (15 * 10**17, "1.5 FIL"), (-(10**18), "-1 FIL")]
+    ("amount", "text"),
+    [
+        (0, "0"),
+        (1, "0.000000000000000001 FIL"),
+        (10**18, "1 FIL"),
+        (15 * 10**17, "1.5 FIL"),
+        (10 * 10**18, "10 FIL"),
+        (-(10**17), "-0.1 FIL"),
+        (-(10**18), "-1 FIL"),
+        (1_234_567 * 10**18 + 1, "1234567.000000000000000001 FIL"),
+        (123_456_789 * 10**18, "123456789 FIL"),
+    ],
 )
 def test_attofil_are_shown_exactly(amount: int, text: str) -> None:
     assert show_fil(amount) == text
+
+
+@given(st.integers(-(10**30), 10**30).filter(bool))
+def test_fil_text_preserves_every_attofil(amount: int) -> None:
+    number, unit = show_fil(amount).split()
+    with localcontext(prec=60):
+        assert Decimal(number) * 10**18 == amount
+    assert unit == "FIL"
 
 
 HOSTILE_MARKUP = "</div><script>alert('x')</script>\u202e\x1b[31m&"

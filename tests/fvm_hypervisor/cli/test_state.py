@@ -203,6 +203,20 @@ def test_gc_reports_result_and_resumes_after_interruption(tmp_path: Path) -> Non
         assert network.balance(network.accounts[1].address) == 10_005 * FIL
 
 
+@pytest.mark.parametrize("command", [["gc"], ["inspect"], ["extract", "3", "--out", "x.json", "--state"]])
+def test_file_instead_of_a_folder_is_named(tmp_path: Path, command: list[str]) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    found = run(*command, file)
+    assert (found.exit_code, "is a file, not a folder" in found.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("command", [["inspect", "CHAIN"], ["car", "export", "CHAIN", "x.car"]])
+def test_invalid_root_cid_is_reported(chain: Path, command: list[str]) -> None:
+    found = run(*(str(chain) if word == "CHAIN" else word for word in command), "--root", "xyz")
+    assert (found.exit_code, "'xyz' is not a CID" in found.stderr) == (2, True)
+
+
 def test_file_that_cannot_be_opened_is_named_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

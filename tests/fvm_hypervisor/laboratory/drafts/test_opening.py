@@ -297,6 +297,14 @@ def test_upgrade_of_the_command_line_replaces_the_drafts_epoch(tmp_path: Path) -
     assert network_options(draft, None, None, None, False, True)["network"] is None  # a fork has its network's version
 
 
+def test_planned_upgrade_replaces_the_drafts_epoch(tmp_path: Path) -> None:
+    with Network(network=written(tmp_path), upgrades={EPOCH + 2: 30}, clock=Clock()) as network:
+        network.mine(EPOCH + 2)
+        assert network.version == 29
+        network.mine()
+        assert network.version == 30
+
+
 def test_network_parameters_name_the_upgrade_as_lotus_does(tmp_path: Path) -> None:
     with opened(written(tmp_path)) as network:
         found = heights(network.chain.record.upgrades, network.overlay)

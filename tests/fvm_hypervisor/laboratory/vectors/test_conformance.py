@@ -20,11 +20,14 @@ from fvm_hypervisor.laboratory.vectors.run_files import (
     Record,
     RunOptions,
     TraceFile,
+    charges_of,
     first_difference,
     run_file,
     state_differences,
+    totals,
 )
 from hypervisor.errors import InvalidInput
+from hypervisor.gas import in_gas
 from hypervisor.messages.address import Address
 from hypervisor.prices import HYGGE
 from hypervisor.state.state_tree import ActorState, StateTree
@@ -202,6 +205,20 @@ def test_same_sums_in_other_steps_are_no_difference(ours: list[Any], theirs: lis
 )
 def test_first_difference_is_behind_the_last_agreement(ours: list[Any], theirs: list[Any], agreed: int) -> None:
     assert f"the first {agreed} charges agree" in first_difference(ours, theirs)[0]
+
+
+def test_charges_have_their_calls_and_sums() -> None:
+    message = [["a", 1], {"call": "f01", "method": 2}, ["b", 2], {"call": "f05", "method": 3}, ["a", 4], {"return": 0}]
+    message += [["b", 8], {"error": 6}, ["c", 16]]
+    assert [(charge.name, charge.total, charge.calls) for charge in charges_of(message)] == [
+        ("a", 1, ()),
+        ("b", 3, ("f01 method 2",)),
+        ("a", 7, ("f01 method 2", "f05 method 3")),
+        ("b", 15, ("f01 method 2",)),
+        ("c", 31, ()),
+    ]
+    assert totals(message) == {"c": (1, 16), "b": (2, 10), "a": (2, 5)}
+    assert [in_gas(amount) for amount in (1_234_500, 14_000_000, -400, 0)] == ["1,234.5", "14,000", "-0.4", "0"]
 
 
 @pytest.mark.parametrize("text", ["{}\n", "no json\n", '{"id": 7, "trace": []}\n', '{"trace": [], "id": "a"}\n'])

@@ -98,7 +98,8 @@ def test_altered_expectation_is_located_and_exits_with_1(field: str, value: str,
 
 
 def test_unmatched_fork_or_empty_folder_exits_with_2(tmp_path: Path) -> None:
-    for arguments in (["--fork", "Osaka", str(data_file(EXAMPLE))], [str(tmp_path)]):
+    forks = [["--fork", fork, str(data_file(EXAMPLE))] for fork in ("Osaka", "osaka+8024")]
+    for arguments in (*forks, [str(tmp_path)]):
         done = run("statetest", *arguments)
         assert (done.returncode, done.stdout) == (2, "")
         assert "no case was found" in done.stderr

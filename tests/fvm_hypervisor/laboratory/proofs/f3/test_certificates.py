@@ -31,6 +31,7 @@ from fvm_hypervisor.laboratory.proofs.f3 import (
     read_power_table,
 )
 from fvm_hypervisor.laboratory.proofs.f3.certificates import MAX_CERTIFICATE, MAX_TIPSETS, Certificate
+from fvm_hypervisor.laboratory.proofs.f3.chain import merkle_root
 from store.cid import cid_of, show
 from store.codec import decode_strict, encode
 from tests.command import run as run_command
@@ -247,6 +248,10 @@ def test_chain_can_be_continued_from_its_end() -> None:
     assert follow(middle, certificates[2:]) == follow(EXAMPLE_START, certificates)
     with pytest.raises(InvalidCertificate, match=r"ECChain\[0\]: it is not the finalized head"):
         advance(replace(middle, head=replace(certificates[1].chain[-1], commitments=bytes(32))), certificates[2])
+
+
+def test_tree_without_leaves_is_zero() -> None:
+    assert merkle_root([]) == bytes(32)  # go-f3: merkle.ZeroDigest
 
 
 def test_tipset_key_is_split_into_block_cids() -> None:
