@@ -35,9 +35,9 @@ CHANGED: Final = 1_000
 ROUNDS: Final = 24
 _AT_ONCE: Final = 50_000
 PARTS: Final = {
-    "RocksDB": ("Rdict", "rocks.py", "rocks_batch.py", "folder.py", "packed.py"),
+    "RocksDB": ("Rdict", "database.py", "options.py", "folder.py"),
     "hash": ("blake2", "has_digest", "cid_of"),
-    "codec": ("cbor2", "codec.py", "links.py", "cid.py", "bigint.py"),
+    "codec": ("cbor2", "codec.py", "links.py", "cid.py"),
     "HAMT": ("hamt.py", "nodes.py"),
 }
 OTHERS: Final = "the machine"

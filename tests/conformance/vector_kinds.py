@@ -1,7 +1,7 @@
 """Named messages to and from native actors, for test vectors (`Scenario`), and messages that fail.
 
-`Scenario` submits and mines messages; tests/conformance/vector_kinds.py and vector_kinds_evm.py contain them. Each
-message passes the network's mempool, except those of `refused`, which the mempool would reject.
+`Scenario` submits and mines the messages. Each passes the network's mempool, except those of `refused`, which the
+mempool would reject.
 """
 
 import json

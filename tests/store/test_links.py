@@ -1,7 +1,4 @@
-"""The link scan, and the blocks that a buffered store finds reachable with it.
-
-test_recorded_states.py compares the scan with the decoder on blocks of the network.
-"""
+"""The link scan, and the blocks that a buffered store finds reachable with it."""
 
 from collections.abc import Callable
 from unittest.mock import patch

@@ -263,17 +263,17 @@ class TestCommand(ForeignOptions):
         return super().parse_args(ctx, with_default_values(with_mutated_paths(args)))
 
 
-_KEYS = "pass keys with --private-key, --keystore or --account, or let the node sign (--unlocked)"
-_ONE_BY_ONE = "transactions are not batched"
-_NO_SERVICE = "`hypervisor verify-contract` verifies the sources of a contract after the deployment"
+_KEYS: Final = "pass a key with --private-key, --keystore or --account, or let the node sign (--unlocked)"
+_ONE_BY_ONE: Final = "transactions are not batched"
+_VERIFY_LATER: Final = "`hypervisor verify-contract` verifies the sources after the deployment"
 SCRIPT_NOT_HERE: Final = {
     "--aws": _KEYS,
     "--batch": _ONE_BY_ONE,
     "--batch-size": _ONE_BY_ONE,
     "--browser": _KEYS,
     "--debug": "`hypervisor step` debugs a transaction of a node; -vvvv prints every call of a script",
-    "--delay": _NO_SERVICE,
-    "--etherscan-api-key": _NO_SERVICE,
+    "--delay": _VERIFY_LATER,
+    "--etherscan-api-key": _VERIFY_LATER,
     "--fork-block-number": "a script runs on the newest state, on which its transactions will be executed",
     "--gcp": _KEYS,
     "--interactive": _KEYS,
@@ -283,11 +283,11 @@ SCRIPT_NOT_HERE: Final = {
     "--mnemonics": "`hypervisor wallet` shows the keys of a mnemonic: pass them with --private-key",
     "--multi": "a run has one --rpc-url: run the script once for each network",
     "--non-interactive": "the command never prompts",
-    "--retries": _NO_SERVICE,
+    "--retries": _VERIFY_LATER,
     "--trezor": _KEYS,
     "--turnkey": _KEYS,
-    "--verifier": _NO_SERVICE,
-    "--verify": _NO_SERVICE,
+    "--verifier": _VERIFY_LATER,
+    "--verify": _VERIFY_LATER,
 }
 
 
@@ -330,9 +330,7 @@ ProjectNode = Annotated[
 ProjectSolc = Annotated[str | None, typer.Option("--use", metavar="VERSION|PATH", help="Solidity compiler to use.")]
 ProjectProfile = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="Profile of foundry.toml.")]
 
-_CREATE_KEYS: Final = "pass a key with --private-key, --keystore or --account, or let the node sign (--unlocked --from)"
 _FEES: Final = "the node determines the fees, and the type is 2: `hypervisor script` has fee options"
-_VERIFY_LATER: Final = "`hypervisor verify-contract` verifies the sources after the deployment"
 _ARGUMENTS: Final = "--constructor-args"
 
 
@@ -355,7 +353,7 @@ class CreateCommand(_ContractCommand):
         **ALWAYS,
         **dict.fromkeys(
             ("--aws", "--browser", "--gcp", "--interactive", "--ledger", "--mnemonic", "--trezor", "--turnkey"),
-            _CREATE_KEYS),
+            _KEYS),
         **dict.fromkeys(("--gas-price", "--legacy", "--priority-gas-price"), _FEES),
         **dict.fromkeys(("--etherscan-api-key", "--verifier", "--verifier-url", "--verify"), _VERIFY_LATER),
         "--libraries": "a contract that is linked to libraries is refused",

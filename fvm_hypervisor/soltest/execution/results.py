@@ -216,7 +216,7 @@ class TestResult:
     emitted: tuple[tuple[EthAddress, Log], ...] = ()
     """Logs with their emitters, if logs are shown."""
     traces: tuple[tuple[str, list[dict[str, Any]]], ...] = ()
-    """Pairs of kind and arena (json_traces.py) for deployment, `setUp` and the test, for the JSON report."""
+    """Pairs of kind and arena (`trace.trace_text`) for deployment, `setUp` and the test, for the JSON report."""
     labels: tuple[tuple[EthAddress, str], ...] = ()
     """Addresses labelled by `vm.label`."""
     first_stipend: int = 0

@@ -123,7 +123,6 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
         return []
 
 
-_CODE_FOLDERS: Final = ("src", "contracts")
 _NOT_LIBRARIES: Final = ("lib/", "src/", "contracts/")
 
 
@@ -309,7 +308,7 @@ def _of_project(root: Path, path: str) -> list[Remapping]:
     inside = [lib for lib in libs if (folder / lib).resolve() not in (root.resolve(), *root.resolve().parents)]
     found = list(all_remappings(folder, (), configured, inside, automatic))
     if src is None:
-        src = next((name for name in _CODE_FOLDERS if (folder / name).is_dir()), _CODE_FOLDERS[0])
+        src = next((name for name in _SOURCE_FOLDERS if (folder / name).is_dir()), _SOURCE_FOLDERS[0])
     found.append(Remapping(f"{posixpath.basename(path)}/", _with_slash(str(src))))
     return [Remapping(one.prefix, posixpath.join(path, one.target), one.context) for one in found]
 

@@ -24,9 +24,6 @@ _COMMENT: Final = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 SHIPPED: Final = "hypervisor/"
 """Import prefix of the sources in this package, unless the project has a folder with that name."""
 _SHIPPED_FOLDER: Final = Path(__file__).parent.parent / "solidity"
-FILECOIN_VM: Final = "hypervisor/FilecoinVm.sol"
-"""Interface of Filecoin's cheatcodes, imported without a remapping."""
-_OWN: Final = Path(__file__).parent.parent / "solidity"
 MAX_SOURCE_BYTES: Final = 8 << 20
 
 
@@ -118,8 +115,6 @@ def declared_contracts(text: str) -> set[str]:
 
 def _read(root: Path, name: str, importer: str) -> str:
     file = root / name
-    if name == FILECOIN_VM and not file.is_file():
-        file = _OWN / "FilecoinVm.sol"
     if name.startswith(SHIPPED) and not file.exists():
         file = _SHIPPED_FOLDER / name.removeprefix(SHIPPED)
     try:

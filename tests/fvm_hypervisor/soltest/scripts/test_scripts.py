@@ -218,7 +218,7 @@ def test_script_runs_without_node(project: Path) -> None:
         (["--sig", "nothing()"], "nothing"),
         (["--sig", "0xzz"], "--sig '0xzz' is not calldata"),
         (["--sender", "f01"], "the sender f01 is not an Ethereum address"),
-        (["--ledger", "x"], "--ledger is an option of forge that this command does not have: pass keys with"),
+        (["--ledger", "x"], "--ledger is an option of forge that this command does not have: pass a key with"),
         (["--optimizer-runs", "few"], "command line: optimizer_runs is 'few', expected a number"),
     ],
 )
