@@ -1,10 +1,7 @@
 """Cheatcodes that change accounts: balance, code, slots, nonce, labels, delegations.
 
-Cheatcodes that write accounts to a genesis file, and load accounts from one.
-
-Cheatcodes that sign and attach EIP-7702 authorizations.
-
-Cheatcodes that execute signed transactions within a test, and that return block headers.
+Others load accounts from a genesis file and write them to one, attach EIP-7702 authorizations, execute signed
+transactions within a test, and return block headers.
 """
 
 from __future__ import annotations

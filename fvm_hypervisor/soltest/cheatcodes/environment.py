@@ -1,8 +1,7 @@
 """Cheatcodes about the block, the transaction and the chain.
 
-`getChain`: networks by name or chain ID, with forge's names and the project's endpoint of that name.
-
-Chain IDs and names: the chain list of alloy (alloy-chains), which forge uses.
+`getChain` returns networks by name or chain ID, with forge's names and the project's endpoint of that name. Source: the
+chain list of alloy (alloy-chains), which forge uses.
 """
 
 from __future__ import annotations

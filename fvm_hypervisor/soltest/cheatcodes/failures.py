@@ -1,12 +1,8 @@
-"""Failures of cheatcodes as revert data, ABI strings in canonical form, and limits of sizes.
+"""Failures of cheatcodes as revert data, with forge's wording, and limits of sizes.
 
-Loading eth_abi takes a sixth of a second, which most test runs can avoid; it handles the other cases.
-
-Failures of cheatcodes, and revert data as text, with forge's error and wording.
-
-Limits on the input and output of cheatcodes, so that a test cannot exhaust memory.
-
-The memory that a frame can pay for with forge's gas limit (2^30) is below 24 MiB.
+ABI strings in canonical form are converted here, without eth_abi, which takes a sixth of a second to load; it handles
+the other values. The limits on the input and output of cheatcodes keep a test from exhausting memory: the memory that
+a frame can pay for with forge's gas limit (2^30) is below 24 MiB.
 """
 
 from __future__ import annotations

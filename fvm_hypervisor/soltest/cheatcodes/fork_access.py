@@ -1,9 +1,7 @@
-"""Undo of fork changes by failed calls. Imports no other module of forks, since every test uses it.
-
-Access to cheatcodes on a fork, as in forge.
+"""Access to cheatcodes on a fork, as in forge, and undo of fork changes by failed calls.
 
 Access is denied to the forked network's contracts and granted to the test and the contracts that it creates.
-`allowCheatcodes` grants it to other contracts.
+`allowCheatcodes` grants it to other contracts. This module imports no other module of forks, since every test uses it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Cheatcodes for random numbers and arbitrary storage.
 
-Cheatcodes for random numbers, which are derived from the run's seed to be repeatable.
-
-`setArbitraryStorage`: empty slots of a contract get random words when they are first read.
+Random numbers are derived from the run's seed, so that they are repeatable. After `setArbitraryStorage` empty slots of
+a contract get random words when they are first read.
 """
 
 from __future__ import annotations

@@ -1,14 +1,8 @@
-"""Watching of single instructions: memory safety, and hashes that reveal mappings.
+"""Cheatcodes that watch single instructions: safe memory ranges, debug recordings, and hashes that reveal mappings.
 
-Check of memory accesses against safe ranges (`vm.expectSafeMemory`), by forge's rules.
-
-An instruction that writes must stay within one range; one that reads may also access memory that already exists.
-
-Tracer that wraps a message's own, to check safe memory, and to record instructions and the slots of mappings.
-
-It is active only while a test needs it, since engines are slow if they report every instruction.
-
-Cheatcodes for single instructions: safe memory ranges, and debug recordings.
+Memory accesses are checked by forge's rules (`vm.expectSafeMemory`): an instruction that writes must stay within one
+range; one that reads may also access memory that already exists. The tracer wraps a message's own. It is active only
+while a test needs it, since engines are slow if they report every instruction.
 """
 
 from __future__ import annotations

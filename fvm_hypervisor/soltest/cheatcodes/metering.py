@@ -1,7 +1,4 @@
-"""Gas cheatcodes: pausing of metering, measurement, and snapshots.
-
-Cheatcodes that take and restore snapshots of the state within a test.
-"""
+"""Gas cheatcodes: pausing of metering, measurement, gas snapshots, and snapshots of the state within a test."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
 """Pranks and broadcasts: calls in another account's name.
 
-Broadcasts: each call and creation as a signer becomes a transaction, which scripts record in order.
-
-As in forge, each one increments the signer's nonce, static calls are not recorded, and CREATE2 is a call of the default
-deployer, which then creates the contract.
+Each call and creation that is broadcast as a signer becomes a transaction, which scripts record in order. As in forge,
+each one increments the signer's nonce, static calls are not recorded, and CREATE2 is a call of the default deployer,
+which then creates the contract.
 """
 
 from __future__ import annotations

@@ -1,13 +1,11 @@
 """Recorded accesses, logs and state diffs, with the names and types of storage slots.
 
-Names, types and decoded values of storage slots by a contract's storage layout, as forge 1.7.1 shows them.
+A state diff has calls, creations and slots, as `stopAndReturnStateDiff` returns them. As in forge, slots of failed
+calls are left out, and so are calls that are still running.
 
-Like forge, this shows a slot with several variables as the first of them, whose value is the whole word. Slots of
-enums, contracts and user-defined types are not named, nor are elements of dynamic arrays.
-
-State diffs: calls, creations and slots, as returned by `stopAndReturnStateDiff`.
-
-As in forge, slots of failed calls are left out, and so are calls that are still running.
+Names, types and decoded values of slots follow a contract's storage layout, as forge 1.7.1 shows them. Like forge, this
+shows a slot with several variables as the first of them, whose value is the whole word. Slots of enums, contracts and
+user-defined types are not named, nor are elements of dynamic arrays.
 """
 
 from __future__ import annotations

@@ -1,14 +1,13 @@
 """Key cheatcodes: addresses, signatures, wallets, curve points, EIP-712 hashes.
 
-Arithmetic on secp256k1 points: affine (x, y), and projective (x, y, z) for the affine (x/z, y/z).
+Points of secp256k1 are affine, (x, y), or projective, (x, y, z) for the affine (x/z, y/z). The point at infinity is
+(0, 0), and (0, y, 0) with any y but 0. Results are (0, 1, 0) or have z = 1. Source: the comments of forge 1.8's
+interface `Vm`. libsecp256k1 computes the sums and products.
 
-The point at infinity is (0, 0), and (0, y, 0) with any y but 0. Results are (0, 1, 0) or have z = 1. Source: the
-comments of forge 1.8's interface `Vm`. libsecp256k1 computes the sums and products.
+An Ed25519 signature covers the message with a namespace before it. The library is loaded by the first call.
 
-Ed25519 cheatcodes; the signed message is prefixed by a namespace. The library is loaded by their first call.
-
-A type is a definition, `Mail(Person to,string text)Person(string name)`, whose parts may be in any order and contain
-spaces, or the name of one in the file that `forge bind-json` writes.
+A type of EIP-712 is a definition, `Mail(Person to,string text)Person(string name)`, whose parts may be in any order and
+contain spaces, or the name of one in the file that `forge bind-json` writes.
 """
 
 from __future__ import annotations

@@ -1,13 +1,11 @@
 """Table of cheatcodes by selector, and the cheatcodes that a project uses.
 
 A handler is a function of a `Context` and the decoded arguments; its decorators name the signatures that it implements.
-Its result is encoded as the types in `returns`: none, one value, or a tuple of several.
+Its result is encoded as the types in `returns`: none, one value, or a tuple of several. Calling a cheatcode of forge
+that is not supported fails with its name; a test compares their list with forge's.
 
-Unsupported cheatcodes of forge, by signature; calling one fails with its name.
-
-A test keeps the list equal to forge's list without the table.
-
-Cheatcodes that a contract's code may call, found by their selectors. Imports no module that defines cheatcodes.
+The cheatcodes that a contract's code may call are found by their selectors, without importing the modules that define
+them.
 """
 
 from __future__ import annotations

@@ -1,13 +1,8 @@
-"""Solidity compilers as processes that read standard JSON, some of them resident.
+"""A Solidity compiler as a process that reads standard JSON: npm's release in Node.js, or a native program.
 
-A Solidity compiler as a process that reads standard JSON: npm's release in Node.js, or a native program.
-
-solc_choice.py chooses the compiler; compiling.py builds its input.
-
-npm's compiler as a process that stays alive between the runs of `--watch`.
-
-Most of a short compilation is start-up: Node.js, the compiler's module, and code that runs for the first time. A second
-compilation in the same process takes little more than half the time.
+`solc` chooses the compiler, and `compiling` builds its input. npm's compiler stays alive between the runs of `--watch`
+(`ResidentCompiler`): most of a short compilation is start-up (Node.js, the compiler's module, and code that runs for
+the first time), so that a second one in the same process takes little more than half the time.
 """
 
 from __future__ import annotations

@@ -1,14 +1,12 @@
-"""Compilation of a project's sources, with a cache below the project's cache folder.
+"""Incremental compilation of a project's sources, with a cache below the project's cache folder.
 
-A source's folder is named by a hash of everything its code depends on: its text, the texts of its imports, the compiler
-and the settings. It holds an artifact per contract, in forge's format, and an index.
+A source is compiled again if it, one of its imports or a setting has changed. The compiler gets the changed sources
+with all their imports, and generates code for the changed ones only. If there are many, several processes share them.
+Each gets all sources, so that their numbering, and so the code, is the same as in one run. Rules: the Solidity
+documentation on the compiler's JSON input and output.
 
-Incremental compilation: a source is compiled again if it, one of its imports or a setting has changed.
-
-The compiler gets the changed sources with all their imports, and generates code for the changed ones only. If there are
-many, several processes share them. Each gets all sources, so that their numbering, and so the code, is the same as in
-one run. Results are cached (compiled_cache.py). Rules: the Solidity documentation on the compiler's JSON input and
-output.
+In the cache a source's folder is named by a hash of everything its code depends on: its text, the texts of its imports,
+the compiler and the settings. It holds an artifact per contract, in forge's format, and an index.
 """
 
 from __future__ import annotations

@@ -4,8 +4,9 @@ Forge's artifacts contain the hash of every source that went into them (the comp
 are used if every contract that it declares has one and all hashes match. The index of a source in source maps is only
 valid for one compiler run (localnet/contracts/source_maps.py): artifacts of an unknown run are not used.
 
-Forge uses a cache entry if the project's folders, the compiler's settings, and the hashes of the source and all its
-imports equal those in the file; otherwise it compiles, so a wrong entry does no harm. Rules: the output of forge 1.7.1.
+The artifacts and cache entries written here are used by forge if the project's folders, the compiler's settings, and
+the hashes of the source and all its imports equal those in the file; otherwise forge compiles, so a wrong entry does no
+harm. Rules: the output of forge 1.7.1.
 """
 
 from __future__ import annotations

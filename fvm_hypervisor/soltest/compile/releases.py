@@ -1,15 +1,12 @@
-"""Releases of solc: those that pragmas allow, and those that are known by their hashes.
+"""Releases of solc: those that version pragmas allow, and npm's in the user's cache.
 
-Version pragmas of Solidity sources and the compiler releases that they allow.
+Rules of pragmas: the Solidity documentation on version pragmas, which refers to npm's semantic versioning; a version
+without an operator allows only that release.
 
-Rules: the Solidity documentation on version pragmas, which refers to npm's semantic versioning; a version without an
-operator allows only that release.
-
-npm's releases of solc in the user's cache: one JavaScript file per release, pinned by its hash.
-
-`solc_sha256.json` has the SHA-256 of `soljson.js` in npm's package for each release from 0.5.0 to 0.8.37; from 0.7.1 to
-0.8.11 it is the figure in solc-bin's list of emscripten-wasm32. A later release is pinned at its first installation.
-The file is hashed again each time before Node.js runs it.
+The cache has one JavaScript file per release, pinned by its hash. `solc_sha256.json` has the SHA-256 of `soljson.js` in
+npm's package for each release from 0.5.0 to 0.8.37; from 0.7.1 to 0.8.11 it is the figure in solc-bin's list of
+emscripten-wasm32. A later release is pinned at its first installation. The file is hashed again each time before
+Node.js runs it.
 """
 
 from __future__ import annotations

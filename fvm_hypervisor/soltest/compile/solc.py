@@ -1,21 +1,20 @@
 """Choice of a project's solc: trusted native programs, downloads, and npm's releases.
 
+The release is the one that `--use` or foundry.toml names, otherwise the newest installed one that the pragmas allow,
+otherwise the newest one that they allow. Native programs are preferred to npm's compiler: both produce the same code. A
+missing release is downloaded from the Solidity project's binaries, or from npm. A compiler that foundry.toml names by
+its path runs only with the user's consent.
+
+Native programs:
+
 - Foundry installs releases in `~/.svm/VERSION/solc-VERSION`.
 - `solc` on `PATH` counts if its folder is outside the project.
 - Programs of the Solidity project's list are stored in the user's cache, with their SHA-256.
 
 A program must belong to the user or to root, must not be world-writable, and must report the expected release: a build
-from other sources than the tag's would write another version into the metadata.
-
-The list has a SHA-256 for each release and platform; a program is checked against it at each use.
-`FVM_SOLC_BINARIES` is the URL of a mirror; if it is empty, downloads are disabled. Layout: README of the Solidity
-project's repository solc-bin.
-
-The release is the one that `--use` or foundry.toml names, otherwise the newest installed one that the pragmas allow,
-otherwise the newest one that they allow. Native programs are preferred to npm's compiler: both produce the same code. A
-missing release is downloaded from the Solidity project's binaries, or from npm.
-
-A compiler that foundry.toml names by its path runs only with the user's consent.
+from other sources than the tag's would write another version into the metadata. The list has a SHA-256 for each release
+and platform; a program is checked against it at each use. `FVM_SOLC_BINARIES` is the URL of a mirror; if it is empty,
+downloads are disabled. Layout: README of the Solidity project's repository solc-bin.
 """
 
 from __future__ import annotations

@@ -1,18 +1,13 @@
 """solc's syntax trees and storage layouts of a project's sources, and brutalized sources.
 
-solc's syntax trees of a project's sources, which coverage reads statements and branches from.
+Coverage reads statements and branches from syntax trees; `vm.getStorageSlots` and state diffs use storage layouts. The
+same compiler makes both from the same sources, but without code, which takes a fraction of the time; layouts only if a
+source uses these cheatcodes. Libraries have no trees. The latest trees of a project are cached in the user's folder,
+out of a checkout's reach.
 
-They are compiled by the same compiler from the same sources, but without code, which takes a fraction of the time.
-Libraries have none. The latest trees of a project are cached in the user's folder, out of a checkout's reach.
-
-solc's storage layouts of a project's contracts, for `vm.getStorageSlots` and state diffs.
-
-They are compiled without code, like syntax trees, and only if a source uses the cheatcodes.
-
-Sources with dirty bits and memory (`--brutalize`), which reveal inline assembly that relies on clean ones.
-
-Solidity leaves the unused bits of a short value, the scratch space and unallocated memory undefined, but usually they
-are zero. Each change keeps the meaning of the Solidity code:
+Sources with dirty bits and memory (`--brutalize`) reveal inline assembly that relies on clean ones. Solidity leaves the
+unused bits of a short value, the scratch space and unallocated memory undefined, but usually they are zero. Each change
+keeps the meaning of the Solidity code:
 
 - a conversion to `address`, `uintN`, `intN` or `bytesN` below 32 bytes sets unused bits of its result;
 - an external function with inline assembly starts with junk in the scratch space and in 1,024 bytes of unallocated

@@ -1,16 +1,9 @@
-"""`TestExecutor`: deploys test contracts and calls their functions, each from the state after `setUp`.
+"""`TestExecutor`: creates and calls contracts as forge's runner does, and restores states.
 
-The outcome of a call that a test runner makes (`executor.TestExecutor.call`).
-
-Environment of tests: rules, network version, fork of Ethereum, engine; block and balance as in forge.
-
-Contracts are created and called as by forge's runner, and states can be restored.
-
-Under Ethereum's rules a call is a transaction without checks and fees, with Filecoin's precompiles and actors; under
+The rules, network version, fork and engine are settings of the executor; block and balance are those of forge. Under
+Ethereum's rules a call is a transaction without checks and fees, with Filecoin's precompiles and actors; under
 Filecoin's it is an implicit message. A snapshot is a mark in the state tree: it takes microseconds, and restoring one
-invalidates later ones.
-
-Concrete runs of a symbolic test's counterexample. This module does not import z3.
+invalidates later ones. Counterexamples of symbolic tests run here too, so this module does not import z3.
 """
 
 from __future__ import annotations

@@ -1,13 +1,9 @@
-"""Results of tests and suites, and the values and block delays that they report.
+"""Results of tests and suites as plain data that is sent between processes, and the values and delays in them.
 
-Values that a symbolic test creates with halmos' cheatcodes (`svm`). This module does not import z3.
-
-Delays between the calls of an invariant test's sequence: `max_time_delay` and `max_block_delay`.
-
-Rules: forge's. Time and blocks pass before a call, also before one that reverts. If a call is removed from a failing
-sequence, its delay is added to that of the next one.
-
-Test results: plain data that is sent between processes.
+Delays pass between the calls of an invariant test's sequence (`max_time_delay`, `max_block_delay`). Rules: forge's.
+Time and blocks pass before a call, also before one that reverts. If a call is removed from a failing sequence, its
+delay is added to that of the next one. Values that a symbolic test creates with halmos' cheatcodes (`svm`) are stored
+without z3, which this module does not import.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
-"""A test contract that is deployed and set up, and the outcomes of its calls.
+"""A test contract that is deployed and set up on an executor, and the outcomes of its calls.
 
-Tracer of a symbolic test's constructor and `setUp`: hashed data, and calls of halmos' cheatcodes.
-
-Decoding of custom errors that the project's contracts declare.
-
-A suite on its executor: deployment of libraries and test contract as in forge, `setUp`, and verdicts on calls.
+Libraries and the test contract are deployed as in forge, then `setUp` runs. Custom errors are decoded from the
+declarations of the project's contracts. For a symbolic test a tracer records the hashed data, and the calls of halmos'
+cheatcodes, in the constructor and in `setUp`.
 """
 
 from __future__ import annotations

@@ -1,15 +1,11 @@
 """Random ABI values of fuzz tests, and the dictionary and literals that they draw from.
 
-Dictionary of a fuzz or invariant test: values that conditions are likely to compare its inputs with.
-
-Values come from sources (numbers and texts), from the state after `setUp` (addresses, slots, pushed words), and from
-the runs (return data, events and storage writes). Which of these are used, and how many, are forge's settings.
-values.py draws the inputs.
-
-Number and string literals in Solidity sources, used as fuzz inputs.
-
 Numbers come from four sources: the bounds of the type, small numbers, words of the code (the dictionary), and the whole
 range, mostly as in forge.
+
+The dictionary of a fuzz or invariant test has values that conditions are likely to compare its inputs with: number and
+string literals of the sources, the state after `setUp` (addresses, slots, pushed words), and the runs (return data,
+events and storage writes). Which of these are used, and how many, are forge's settings.
 """
 
 from __future__ import annotations

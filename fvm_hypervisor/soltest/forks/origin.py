@@ -1,17 +1,15 @@
-"""`ForkOrigin`: the accounts of the active fork as actors of the machine's state tree.
+"""State origins of forks: accounts or actors of the active fork, read from its node on demand.
 
-Storage of the active fork and the latest change of forks in the state tree.
+The active fork and the latest change of forks are stored in the state tree, under IDs that no actor has, so that they
+revert together with it.
 
-They are stored under IDs that no actor has, so that they revert together with the tree.
+`ForkOrigin`, under Ethereum's rules, has accounts as actors of the machine's state tree. A remote account has a
+separate ID for each base. A contract's storage begins with the node's (`localnet.fork.account_origin`).
 
-A remote account has a separate ID for each base. A contract's storage begins with the node's
-(`localnet.fork.account_origin`).
-
-`TipsetOrigin`: the actors of the active fork under Filecoin's rules, read from its node on demand.
-
-Each fork has the state of a tipset, with its own addresses, actor code and network version. The machine's tree contains
-only changes; the initial state of the active fork, or the machine's own, is behind it. Actors created by tests have IDs
-that no network uses (`reserve_actor_ids`), so that they can be carried between forks.
+`TipsetOrigin`, under Filecoin's rules, has the actors of a tipset's state, with its own addresses, actor code and
+network version. The machine's tree contains only changes; the initial state of the active fork, or the machine's own,
+is behind it. Actors created by tests have IDs that no network uses (`reserve_actor_ids`), so that they can be carried
+between forks.
 """
 
 from __future__ import annotations

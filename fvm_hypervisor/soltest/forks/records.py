@@ -1,8 +1,6 @@
-"""Records of a test's forks, and the names of nodes.
+"""Forks of a test: all forks, the active one, and the saved states of the others.
 
-Resolution of node names: an alias of `rpc_endpoints` or a URL; `${NAME}` is an environment variable.
-
-Forks of a test: all forks, the active one, and the saved states of the others.
+A node's name is an alias of `rpc_endpoints` or a URL; `${NAME}` is an environment variable.
 """
 
 from __future__ import annotations

@@ -1,11 +1,7 @@
-"""Tipsets that tests fork, and the environment at a block.
-
-Conversion of a fork's block to the machine's context.
-
-Filecoin nodes for forks of tests: fork points, blocks of their state, and chain history.
+"""Filecoin nodes for forks of tests: fork points, blocks of their state, and chain history.
 
 Blocks are verified against their CIDs (`store.blocks.overlay`). Other data is trusted if it has the documented form
-(`localnet.fork.forking`, `localnet.replay.sources`).
+(`localnet.fork.forking`, `localnet.replay.sources`). A fork's block is converted to the machine's context.
 """
 
 from __future__ import annotations

@@ -1,14 +1,12 @@
-"""Corpus of inputs that reached new edges, in memory and in files.
+"""Corpus of inputs that reached new edges, in memory and in files of forge's format.
 
 With `corpus_dir` a fuzz or invariant test first runs the inputs in its folder; then most of its inputs are mutations of
-corpus inputs (mutations.py). The seed and the folder's inputs determine every run. Keys and defaults: the Foundry book;
-files: corpus_files.py.
+corpus inputs (`mutations`). The seed and the folder's inputs determine every run. Keys and defaults: the Foundry book.
 
-Corpus files in forge's format: `<corpus_dir>/<contract>/<test>/worker0/corpus/<uuid>-<seconds>.json`.
-
-A file is a list of calls: one for a fuzz test, a sequence for an invariant test. With `corpus_gzip`, files above 4 KiB
-are compressed and end with `.gz`. The folders of all workers are read, sorted by file name; names are derived from the
-content. Files with other names are ignored; damaged ones are skipped with a notice.
+A file, `<corpus_dir>/<contract>/<test>/worker0/corpus/<uuid>-<seconds>.json`, is a list of calls: one for a fuzz test,
+a sequence for an invariant test. With `corpus_gzip`, files above 4 KiB are compressed and end with `.gz`. The folders
+of all workers are read, sorted by file name; names are derived from the content. Files with other names are ignored;
+damaged ones are skipped with a notice.
 """
 
 from __future__ import annotations

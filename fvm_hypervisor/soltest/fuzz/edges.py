@@ -1,15 +1,14 @@
 """Edge coverage of calls, which guides fuzzing with a corpus.
 
-An edge is a jump in a contract's code, taken or not: two program counters, the first of which holds JUMP or JUMPI. Hit
-counts fall into eight classes, as in AFL and later coverage-guided fuzzers: a different class of loop iterations counts
-as new coverage, a few more iterations of a long loop do not. Deployments of one contract share their edges, whatever
-their constructor arguments and immutables. All code outside the project is counted together, as number 0.
+An edge is a jump in a contract's code, taken or not: two program counters, the first of which holds JUMP or JUMPI. The
+engine `fast` records jumps while calls run at full speed (`EvmRuntime.take_jumps`): two consecutive jump destinations
+of a call form a pair, also across contracts, and so do the first one with the call's start and the last one with its
+end.
 
-Coverage of jumps that the engine `fast` records while calls run at full speed (`EvmRuntime.take_jumps`).
-
-Two consecutive jump destinations of a call form a pair, also across contracts, and so do the first one with the call's
-start and the last one with its end. Deployments of one contract share their pairs, whatever their constructor arguments
-and immutables. All code outside the project is counted together, as number 0. Classes of hit counts are those of edges.
+Hit counts of edges and pairs fall into eight classes, as in AFL and later coverage-guided fuzzers: a different class of
+loop iterations counts as new coverage, a few more iterations of a long loop do not. Deployments of one contract share
+their edges, whatever their constructor arguments and immutables. All code outside the project is counted together, as
+number 0.
 """
 
 from __future__ import annotations

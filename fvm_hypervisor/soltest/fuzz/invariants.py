@@ -1,20 +1,15 @@
 """Invariant tests: targets, sequences of calls, shrinking, and maximizing.
 
 Rules: forge's. By default (without `targetContracts` and the like) every state-changing function of every contract that
-`setUp` created is called; `targetSelectors` narrows the functions of its contract only. Of the test contract itself,
-reserved functions are only called if their selectors are targeted.
+`setUp` created is called, by any sender; `targetSelectors` narrows the functions of its contract only. Of the test
+contract itself, reserved functions are only called if their selectors are targeted.
 
-Optimization mode of invariant tests, as in forge: maximizes the `int256` that a test returns.
+The invariant is checked after each successful call that may have changed the state or that follows a delay. A sequence
+that breaks it is shrunk by delta debugging: halves are removed, then quarters, down to single calls (Zeller and
+Hildebrandt, "Simplifying and isolating failure-inducing input", 2002).
 
-No return value makes such a test fail. Its result is the largest value found, with the call sequence that produced it.
-
-Shrinking of failing call sequences by delta debugging: remove halves, then quarters, down to single calls.
-
-After Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input" (2002).
-
-Rules: forge's. The invariant is checked after each successful call that may have changed the state or that follows a
-delay. By default (without `targetContracts` and the like) every state-changing function of every contract that
-`setUp` created is called, by any sender. A sequence that breaks the invariant is shrunk.
+A test that returns an `int256` is maximized: no return value makes it fail, and its result is the largest value found,
+with the call sequence that produced it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Results of mutation runs, and their cache.
-
-Results of earlier mutation runs, so that a run only compiles and tests what changed.
+"""Results of mutation runs, and their cache, so that a run only compiles and tests what changed.
 
 The key of a result is a hash of what it depends on: the changed source and the others that the tests can use, the
 compiler and its settings, the tests, and how they run. Results that depend on other data, such as files that a test

@@ -1,12 +1,9 @@
 """Consent for what a checkout may run, and safe reading and writing of a project's files.
 
-Files are written completely or not at all, and never outside the project, even through links.
-
-User consent to project settings that reach beyond the sandbox: programs, outside files, other machines.
-
-A checkout grants itself nothing: `ffi = true`, a compiler path, an `fs_permissions` entry outside the project, and
-nodes on other machines require consent. The user gives it for one run (`--trust`), or for the project (`hypervisor
-trust`) until these keys of foundry.toml change.
+A checkout grants itself nothing beyond the sandbox: `ffi = true`, a compiler path, an `fs_permissions` entry outside
+the project, and nodes on other machines require consent. The user gives it for one run (`--trust`), or for the project
+(`hypervisor trust`) until these keys of foundry.toml change. Files are written completely or not at all, and never
+outside the project, even through links.
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
-"""Remappings of imports: those of a project, and libraries that it does not configure.
-
-Rules: forge's. A library is a folder of the libraries' folder, or one below a `lib` or `node_modules` inside of it.
-Imports begin with its name and map to its source folder (`src` or `contracts`) if it has one, otherwise to the folder
-that contains all of its sources. Of libraries with the same name, the one with the shorter path takes precedence.
-
-Resolution of Solidity imports: solc's remappings, and those that forge detects.
+"""Resolution of Solidity imports: solc's remappings, and those that forge detects.
 
 A source is identified by its path relative to the project's root, with slashes. Rules: the Solidity documentation on
 import path resolution; forge's remappings are those of `foundry.toml`, `remappings.txt` and the libraries' folders.
+
+A library that the project does not configure is a folder of the libraries' folder, or one below a `lib` or
+`node_modules` inside of it. Imports begin with its name and map to its source folder (`src` or `contracts`) if it has
+one, otherwise to the folder that contains all of its sources. Of libraries with the same name, the one with the shorter
+path takes precedence.
 """
 
 from __future__ import annotations

@@ -1,17 +1,14 @@
 """Settings of `foundry.toml`: profiles, keys, environment variables, with errors that name the key.
 
-Selection of a profile of `foundry.toml`, and its values merged with the default profile and sections.
+The values of the selected profile are merged with the default profile and sections. Keys that forge supports but this
+project does not read are listed, so that unknown keys are detected. Names: `forge config` of forge 1.7.1.
+docs/foundry-flags.md lists them with the supported keys.
 
-Keys of `foundry.toml` that forge supports but this project does not read, and detection of unknown keys.
-
-Names: `forge config` of forge 1.7.1. docs/foundry-flags.md lists them with the supported keys.
-
-Project settings from environment variables: `FOUNDRY_*`, and those of `DAPP_*` that forge reads.
-
-Rules: forge's. `FOUNDRY_` is followed by a profile key in capitals; after a section's name and an underscore (`FUZZ_`,
-`INVARIANT_`) the key belongs to that section. A value is a number, `true`, `false`, a quoted string, a list `[a, b]` or
-a table `{a = b}`; everything else is a plain string. `FOUNDRY_` variables take precedence over `DAPP_` ones, and both
-over `foundry.toml`. `ffi` and `fs_permissions` cannot be set this way.
+Environment variables are `FOUNDRY_*`, and those of `DAPP_*` that forge reads. Rules: forge's. `FOUNDRY_` is followed by
+a profile key in capitals; after a section's name and an underscore (`FUZZ_`, `INVARIANT_`) the key belongs to that
+section. A value is a number, `true`, `false`, a quoted string, a list `[a, b]` or a table `{a = b}`; everything else is
+a plain string. `FOUNDRY_` variables take precedence over `DAPP_` ones, and both over `foundry.toml`. `ffi` and
+`fs_permissions` cannot be set this way.
 """
 
 from __future__ import annotations

@@ -1,13 +1,8 @@
-"""Settings of tests: the target EVM version, mutation tests, symbolic tests.
+"""Settings of tests: the target EVM version, mutation runs, and bounds of symbolic tests.
 
-Selection of the compiler's target EVM version, with forge's defaults.
-
-If a project sets no version, forge requests Osaka, whatever the compiler's own default is; a compiler that does not
-support it gets the newest version that it supports. Rules: Foundry's and solc's release notes.
-
-Settings of mutation runs, from foundry.toml and from options.
-
-Bounds of symbolic tests; imports nothing, since z3 is optional.
+If a project sets no EVM version, forge requests Osaka, whatever the compiler's own default is; a compiler that does not
+support it gets the newest version that it supports. Rules: Foundry's and solc's release notes. Symbolic tests have
+their bounds here because z3, which their other modules import, is optional.
 """
 
 from __future__ import annotations

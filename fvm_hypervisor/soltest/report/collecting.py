@@ -1,17 +1,11 @@
-"""Data that reports are made from: gas used by calls, and execution counts, over all tests.
+"""Data that reports are made from: gas used by calls, and execution counts of instructions.
 
-Plain data: workers send it (`collecting`), and the reports (`gas`, `coverage`) run no tests.
+Workers send it to the parent as plain data, and the reports (`gas`, `coverage`) run no tests. The counts of `setUp` are
+added once for each test, as if each test had run it. For coverage in pytest (`pytest_plugin`) the instructions on
+networks are counted.
 
-Execution counts of instructions for the coverage report: counted in a worker, sent to the parent.
-
-The counts of `setUp` are added once for each test, as if each test had run it.
-
-Execution counts of the instructions on networks, for coverage in pytest (`pytest_plugin`).
-
-Code that each test executes: collected in a worker, and searched for the tests of a mutant.
-
-A test covers a mutant if it executed an instruction of the changed node. If that node has no instructions, the
-innermost enclosing node with instructions counts.
+The code that each test executes selects the tests of a mutant. A test covers a mutant if it executed an instruction of
+the changed node. If that node has no instructions, the innermost enclosing node with instructions counts.
 """
 
 from __future__ import annotations

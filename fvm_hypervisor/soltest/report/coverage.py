@@ -1,24 +1,20 @@
-"""Source coverage: items of a source, execution counts, and the report.
+"""Source coverage: lines, statements, branches and functions, computed from instruction counts.
 
-Compiler settings for coverage, equal to those of `forge coverage`.
-
-The optimizer merges instructions, so that some executed statements have no instruction left. Coverage therefore turns
-off the optimizer and the IR pipeline. With `ir_minimum`, for sources that then fail with "stack too deep", it compiles
-through the IR with the least optimization that avoids the error.
-
-Coverable items of a source: functions, statements and branches, from solc's syntax tree.
-
-The selection is forge's, so that figures can be compared: statements with an effect, calls and operators within
-expressions, the paths of `if`, `try` and `require`, and the statements of assembly. Functions without a body are left
-out, as are constructors, `receive` and `fallback` with an empty body: they have no instructions.
-
-Source coverage: lines, statements, branches and functions, computed from instruction counts.
+The selection of items from solc's syntax tree is forge's, so that figures can be compared: statements with an effect,
+calls and operators within expressions, the paths of `if`, `try` and `require`, and the statements of assembly.
+Functions without a body are left out, as are constructors, `receive` and `fallback` with an empty body: they have no
+instructions.
 
 The hits of an item are the executions of the first instruction in its source span, summed over all contracts compiled
-from the source. The hits of a condition's path are the executions of the instruction that its jump leads to. The code
-is compiled with settings of its own. Output formats: forge's text, and lcov's (geninfo(1)).
+from the source. The hits of a condition's path are the executions of the instruction that its jump leads to.
 
-Listing of a contract's instructions with execution counts and source positions, for `--report bytecode`.
+The code is compiled with settings equal to those of `forge coverage`. The optimizer merges instructions, so that some
+executed statements have no instruction left. Coverage therefore turns off the optimizer and the IR pipeline. With
+`ir_minimum`, for sources that then fail with "stack too deep", it compiles through the IR with the least optimization
+that avoids the error.
+
+Output formats: forge's text, lcov's (geninfo(1)), and for `--report bytecode` a listing of a contract's instructions
+with execution counts and source positions.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
-"""Gas reports and snapshots, in forge's files.
+"""Gas reports and snapshots, in forge's files and formats.
 
-`.gas-snapshot`: the gas of each test, one per line, as `forge snapshot` writes and compares it.
-
-Gas snapshots under `snapshots/`: values that tests measured by name, one file per group, in forge's format.
-
-Gas report in forge's format: a table for each contract that tests call, and for each native actor.
+`.gas-snapshot` has the gas of each test, one per line, as `forge snapshot` writes and compares it. `snapshots/` has the
+values that tests measured by name, one file per group. The report has a table for each contract that tests call, and
+for each native actor.
 
 With Ethereum's gas each call of a test is a separate transaction, as with `--isolate`; with Filecoin's gas (`--rules
 filecoin`) a call costs the network's gas, including nested calls. Rules: Foundry's `GasReport` (forge 1.7.1).

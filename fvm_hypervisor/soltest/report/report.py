@@ -1,12 +1,7 @@
-"""Test results as text, JSON and JUnit XML, and comparison of runs.
+"""Test results as text, JSON and JUnit XML, and their comparison under several network versions.
 
-Test results as the JSON object of `--json`, in the form of forge's.
-
-Suites are listed by `file:contract`, tests by signature; docs/solidity-tests.md describes the fields.
-
-Results as JUnit XML in forge's format: a suite per contract, a case per test.
-
-Comparison of test results under several network versions.
+The JSON object of `--json` has the form of forge's: suites by `file:contract`, tests by signature;
+docs/solidity-tests.md describes the fields. JUnit XML has forge's format: a suite per contract, a case per test.
 """
 
 from __future__ import annotations

@@ -1,11 +1,8 @@
-"""One test of any kind: unit, table, fuzz, invariant or symbolic.
+"""Execution of one contract's tests, of any kind: unit, table, fuzz, invariant or symbolic.
 
-Table tests: a test called once for each row of its parameters' fixtures, each from the same state.
-
-Rules: forge's. The first parameter's fixture determines the number of rows, which every other fixture must have; the
-test ends at the first failing row.
-
-Execution of one contract's tests: `setUp` once, then each test from the state after it.
+`setUp` runs once, then each test from the state after it. A table test is called once for each row of its parameters'
+fixtures. Rules: forge's. The first parameter's fixture determines the number of rows, which every other fixture must
+have; the test ends at the first failing row.
 """
 
 from __future__ import annotations

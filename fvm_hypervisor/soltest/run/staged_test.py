@@ -1,11 +1,9 @@
 """A single test set up in this process, to be called repeatedly, and its flame graph.
 
-The changes of a call are reverted before the next one. The caller provides the tracers.
-
-Flame graphs of a test's gas: `hypervisor test --flamegraph` and `--flamechart`, including native actors.
-
-Boxes are calls and, within contracts, internal functions (internal_calls.py). A chart shows them in order; a graph
-merges equal calls of the same caller, the widest first. `bridge.traces.flame` draws them.
+The changes of a call are reverted before the next one. The caller provides the tracers. Boxes of a flame graph
+(`hypervisor test --flamegraph` and `--flamechart`) are calls, including those of native actors, and, within contracts,
+internal functions (`trace.internal_calls`). A chart shows them in order; a graph merges equal calls of the same caller,
+the widest first. `bridge.traces.flame` draws them.
 """
 
 from __future__ import annotations

@@ -1,13 +1,11 @@
 """Worker processes of a run: their fork server, and the suites that they execute.
 
-Workers then start in milliseconds. This module imports nothing that the program itself has to load first.
-
-Distribution of suites over worker processes. Each worker has one `TestExecutor`, whose state ends with the worker.
-
-A test that exceeds its time limit or ends its process fails; the other tests of its suite continue in a new worker. A
-job that ends at the first failure ends with WorkerLost instead.
 Workers are forked from a process with preloaded modules (`forkserver`), so that they start in milliseconds; each gets
-the environment variables of the parent.
+the environment variables of the parent. This module imports nothing that the program itself has to load first.
+
+Each worker has one `TestExecutor`, whose state ends with the worker. A test that exceeds its time limit or ends its
+process fails; the other tests of its suite continue in a new worker. A job that ends at the first failure ends with
+WorkerLost instead.
 """
 
 from __future__ import annotations

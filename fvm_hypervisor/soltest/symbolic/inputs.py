@@ -1,6 +1,6 @@
 """New symbolic words and bytes, calldata, and values created by halmos' cheatcodes.
 
-Symbolic calldata of a test: every argument is any value of its type, within the lengths of the settings.
+In the symbolic calldata of a test every argument is any value of its type, within the lengths of the settings.
 """
 
 from __future__ import annotations

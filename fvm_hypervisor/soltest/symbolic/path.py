@@ -1,8 +1,6 @@
-"""A path of a symbolic execution: its conditions, storage and accounts.
+"""A path of a symbolic test: its call frames, accounts, storage, constraints and decisions.
 
-Storage of a contract: written words over the initial ones, with symbolic keys.
-
-A path of a symbolic test: its call frames, accounts, constraints and decisions.
+Storage of a contract has the written words over the initial ones, with symbolic keys.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
-"""Symbolic tests: exploration of all paths, and replay of counterexamples.
+"""A symbolic test: its start from the state after `setUp`, exploration of all paths, the verdict, and counterexamples.
 
-Values of a path's model for svm's cheatcodes and for symbolic storage.
-
-A symbolic test: its start from the state after `setUp`, the verdict, and the replay of a counterexample.
+A counterexample is replayed with the values of the path's model, also for svm's cheatcodes and for symbolic storage.
 """
 
 from __future__ import annotations

@@ -1,17 +1,14 @@
-"""The solver of path conditions: z3 with limits, and the symbolic constants of terms.
+"""The solver of path conditions: z3 with a time limit per query and for the whole test.
 
-Constraints over bit vectors as constraints over integers, which z3 decides faster if they are sums and comparisons.
-
-Each bit vector becomes an integer below `2^width`. Sums, multiples, comparisons, choices, slices and concatenations are
-translated exactly: a sum gets an unknown number of overflows, `sum - 2^width * overflows`. A product of two unknown
-words becomes an unknown number with bounds, such as `product >= left` unless `right` is 0; its overflows are unknown,
-too. Any other term, such as an element of an array, becomes an unknown number in its range. It is the same number
-wherever the term occurs.
+Constraints over bit vectors are also tried as constraints over integers, which z3 decides faster if they are sums and
+comparisons. Each bit vector becomes an integer below `2^width`. Sums, multiples, comparisons, choices, slices and
+concatenations are translated exactly: a sum gets an unknown number of overflows, `sum - 2^width * overflows`. A product
+of two unknown words becomes an unknown number with bounds, such as `product >= left` unless `right` is 0; its overflows
+are unknown, too. Any other term, such as an element of an array, becomes an unknown number in its range. It is the same
+number wherever the term occurs.
 
 So each solution of the constraints gives a solution of the translation: if the translation has no solution, neither do
 the constraints. The reverse does not hold: numbers that satisfy the translation must be tried in the constraints.
-
-z3 with a time limit per query and for the whole test.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
-"""Arithmetic of the EVM on words that are numbers or z3 terms of 256 bits.
+"""Words and byte strings of a symbolic execution, and the EVM's arithmetic on them.
 
-A comparison of terms is an if-then-else of 1 and 0. `truth` returns its condition, so that branches stay readable for
-the solver. Numbers never become terms unless they meet one.
+A word is a number or a z3 term of 256 bits. A comparison of terms is an if-then-else of 1 and 0. `truth` returns its
+condition, so that branches stay readable for the solver. Numbers never become terms unless they meet one.
 
-Byte strings with symbolic bytes: memory, calldata, code and return data.
-
-A byte is a number, or a pair of a term and the index of one of its 32 bytes. So a word that was stored is found again
-as the same term, and no bit vectors of 8 bits are built on the way.
+Memory, calldata, code and return data are byte strings with symbolic bytes. A byte is a number, or a pair of a term and
+the index of one of its 32 bytes. So a word that was stored is found again as the same term, and no bit vectors of 8
+bits are built on the way.
 """
 
 from __future__ import annotations

@@ -1,16 +1,10 @@
-"""Text of calls in traces, with precompiles, and redaction of secrets.
-
-Text of precompile calls in traces, in forge's format: decoded numbers and bytes.
-
-Input of an unexpected length is shown as raw bytes. Layouts: the Ethereum yellow paper, appendix E; EIP-152, EIP-198,
-EIP-2537, EIP-4844.
-
-Redaction of secrets in traces, as in forge: keys, environment variables, file contents.
-
-Text of one call in a trace: function, arguments and result, as forge prints them.
+"""Text of one call in a trace: function, arguments and result, as forge prints them.
 
 Native actors' methods and values are decoded by the actors' schemas. Rules: Foundry's `CallTraceDecoder` and
-revm-inspectors' `TraceWriter` (forge 1.7.1).
+revm-inspectors' `TraceWriter` (forge 1.7.1). Keys, environment variables and file contents are redacted, as in forge.
+
+Calls of precompiles have decoded numbers and bytes; input of an unexpected length is shown as raw bytes. Layouts: the
+Ethereum yellow paper, appendix E; EIP-152, EIP-198, EIP-2537, EIP-4844.
 """
 
 from __future__ import annotations

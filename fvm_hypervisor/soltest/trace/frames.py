@@ -2,9 +2,8 @@
 
 A frame has the code that it ran, so that contracts are identified by code rather than by deployer, even after
 self-destruction. Internal calls between contracts and the machine (address manager, init actor, code queries) are
-omitted, so that Ethereum's and Filecoin's rules give the same tree.
-
-A frame tracer that also records every instruction with its gas and storage access.
+omitted, so that Ethereum's and Filecoin's rules give the same tree. A second tracer also records every instruction with
+its gas and storage access.
 """
 
 from __future__ import annotations

@@ -1,13 +1,8 @@
-"""Contracts by address, identified by their creation code, and signatures of functions and errors.
+"""Contracts by address, identified by their creation code, and signatures of functions, events and errors.
 
-Rules: Foundry's `LocalTraceIdentifier` (forge 1.7.1). Addresses that no traced call created stay unnamed, such as those
-of `vm.etch`.
-
-Functions, events and errors for decoding traces, in forge's order of preference.
-
-A selector may belong to several functions. Those of the console and the cheatcodes come first, then those of the
-project's artifacts. The first one whose parameters match the calldata is used. Rules: Foundry's `CallTraceDecoder`
-(forge 1.7.1).
+Rules: Foundry's `LocalTraceIdentifier` and `CallTraceDecoder` (forge 1.7.1). Addresses that no traced call created stay
+unnamed, such as those of `vm.etch`. A selector may belong to several functions. Those of the console and the cheatcodes
+come first, then those of the project's artifacts. The first one whose parameters match the calldata is used.
 """
 
 from __future__ import annotations

@@ -1,15 +1,13 @@
 """Internal calls in traces, with their arguments and results.
 
-Decoding of internal calls' arguments and results: types from the source text, values from stack and memory.
-
-A value type is a word on the stack; a reference is a word that points into memory or to a slot; dynamic arrays, bytes
-and strings in calldata are two words, offset and length. Layout: the Solidity documentation on layout in memory and on
-function calls. Types that the project defines (structs, mappings) are not decoded.
-
 A function is entered by a jump that the source map marks `i`, to an instruction whose source span is the function's
 definition, and left by one marked `o`. A jump out belongs to the newest entry whose call site it returns to, or whose
-definition it leaves; newer entries were merged by the optimizer and are dropped. Arguments and results are read by
-their declared types from the stack, and from the memory and calldata that it points to (internal_values.py).
+definition it leaves; newer entries were merged by the optimizer and are dropped.
+
+Arguments and results have the types that the source text declares. A value type is a word on the stack; a reference is
+a word that points into memory or to a slot; dynamic arrays, bytes and strings in calldata are two words, offset and
+length. Layout: the Solidity documentation on layout in memory and on function calls. Types that the project defines
+(structs, mappings) are not decoded.
 """
 
 from __future__ import annotations

@@ -1,13 +1,11 @@
-"""Call trees of tests as text and as JSON, in forge's formats.
+"""Call trees of tests as text and as JSON, in forge's formats, across both runtimes.
 
-Call trees of tests as text in forge's format, across both runtimes.
+A line of text has the gas, the callee, the function and the arguments; below it are calls, events and changed slots in
+order, and the result. Format: the Foundry book, understanding traces; revm-inspectors' `TraceWriter`.
 
-A line has the gas, the callee, the function and the arguments; below it are calls, events and changed slots in order,
-and the result. Format: the Foundry book, understanding traces; revm-inspectors' `TraceWriter`.
-
-An arena lists the calls of a message in the order in which they start. Each call refers to its caller and its subcalls
-by index; `ordering` gives the order of its subcalls, logs and instructions. Fields that forge leaves empty are empty
-here too.
+In JSON an arena lists the calls of a message in the order in which they start. Each call refers to its caller and its
+subcalls by index; `ordering` gives the order of its subcalls, logs and instructions. Fields that forge leaves empty are
+empty here too.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Forks of a test, independent of the rules: the active fork, atomic changes, and persistent accounts.
 
 Persistent accounts are the test contract, the sender, the cheatcodes' own, and those of `makePersistent`. The rules
-implement leaving and entering a fork (`account_forks`, `tipset_forks`).
-
-Network transactions executed on a fork, between two instructions of the test.
+implement leaving and entering a fork (`account_forks`, `tipset_forks`). Network transactions are executed on a fork
+between two instructions of the test.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
-"""JSON-RPC cheatcodes, and conversion of their results.
+"""Cheatcodes that query nodes: any RPC method, and logs.
 
-Conversion of RPC results to the bytes that `rpc` returns: untyped values, as in JSON documents.
-
-Cheatcodes that query nodes: any RPC method, and logs.
+`rpc` returns results as bytes: untyped values, converted as in JSON documents.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ has its own transient storage and refunds. Its sender is the caller, whose nonce
 static call is not a transaction, but all accounts are made cold before it. The gas charged to the test's frame equals
 forge 1.7.1 exactly: refunds count there once more, and gas beyond the call's limit is not charged.
 
-Calls of frames under Ethereum's rules: conversion of a request to an `InterceptedCall`, and its execution.
+Calls of frames under Ethereum's rules are converted to `InterceptedCall` and executed here.
 """
 
 from __future__ import annotations

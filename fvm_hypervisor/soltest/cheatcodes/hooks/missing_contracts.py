@@ -1,11 +1,8 @@
-"""Calls to contracts that are missing on the active fork, and calls of native actors.
+"""Interception of calls under Filecoin's rules, and diagnosis of calls to contracts missing on the active fork.
 
-Diagnosis of failed tests on forks: calls to contracts missing on the active fork, in forge's words.
-
-Interception of calls under Filecoin's rules: contract calls between actors, seen by the call manager.
-
-A frame's state is written before a call and read again afterwards, so cheatcodes change actors directly. Unsupported:
-pranked delegate calls, and recording of slots.
+The call manager passes contract calls between actors here. A frame's state is written before a call and read again
+afterwards, so cheatcodes change actors directly. Unsupported: pranked delegate calls, and recording of slots. The
+diagnosis has forge's words.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 
 A callback is called by `VM_ADDRESS` with the remaining gas, which is restored afterwards, and may write even in a
 static call. Recordings, mocks and expectations do not see it, and it triggers no hooks. If it reverts, the frame that
-accessed the slot fails. Source: the comments of forge 1.8's interface `Vm`.
-
-The cheatcode that returns a variable's slots, from the compiler's storage layout.
+accessed the slot fails. Source: the comments of forge 1.8's interface `Vm`. The slots of a variable come from the
+compiler's storage layout.
 """
 
 from __future__ import annotations

@@ -3,11 +3,10 @@
 Untyped values are converted as in forge: numbers to uint256 or int256, hexadecimal strings to address (20 bytes),
 bytes32 (32 bytes) or bytes, objects to tuples in the order of a struct with these fields, or else by key.
 
-JSON paths with the grammar and the results of jsonpath_lib 0.3, which forge uses.
-
-It differs from RFC 9535: names end only at punctuation, text after a complete path is ignored, negative indices stop at
-the first element, and an index selects in every list of an object. A filter is applied to the selected values as a
-whole: a condition that nothing meets is false, so `||` with it selects nothing.
+JSON paths have the grammar and the results of jsonpath_lib 0.3, which forge uses. It differs from RFC 9535: names end
+only at punctuation, text after a complete path is ignored, negative indices stop at the first element, and an index
+selects in every list of an object. A filter is applied to the selected values as a whole: a condition that nothing
+meets is false, so `||` with it selects nothing.
 """
 
 from __future__ import annotations
