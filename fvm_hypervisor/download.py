@@ -1,6 +1,6 @@
 """Download of a file over HTTP: streamed, limited in size, and resumed after an interruption.
 
-The caller verifies the contents (`fvm_hypervisor.bundles.installing`). Sources: RFC 9110, sections 14 (ranges) and 15.4
+The caller verifies the contents (`fvm_hypervisor.bundles`). Sources: RFC 9110, sections 14 (ranges) and 15.4
 (redirects).
 """
 

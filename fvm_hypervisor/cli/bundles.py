@@ -42,7 +42,7 @@ def fetch(
 
     Example: hypervisor bundle fetch v18 --network devnet
     """
-    from fvm_hypervisor.bundles.installing import fetch as fetch_release
+    from fvm_hypervisor.bundles import fetch as fetch_release
     from hypervisor.bundles.bundle_library import find_release, release_file
 
     wanted = find_release(release, network)
@@ -80,8 +80,8 @@ def add(
 
     Example: hypervisor bundle add builtin-actors-devnet.car --as v19-devnet
     """
-    from fvm_hypervisor.bundles.installing import add as add_release
-    from fvm_hypervisor.bundles.installing import add_unpinned
+    from fvm_hypervisor.bundles import add as add_release
+    from fvm_hypervisor.bundles import add_unpinned
 
     if unpinned is not None:
         if name is not None:
@@ -138,7 +138,7 @@ def verify(
 
     Example: hypervisor bundle verify builtin-actors.car
     """
-    from fvm_hypervisor.bundles.building import check_modules, describe
+    from fvm_hypervisor.bundles import check_modules, describe
 
     opened = _open(bundle)
     found = describe(opened)
@@ -163,7 +163,7 @@ def build(
 
     Example: hypervisor bundle build own-v19 --actor datacap=datacap.wasm --out mine.car
     """
-    from fvm_hypervisor.bundles.building import build as build_bundle
+    from fvm_hypervisor.bundles import build as build_bundle
     from hypervisor.bundles.bundle import MAX_BUNDLE_BYTES, Bundle
     from hypervisor.installation import check_output, read_bounded
 
@@ -195,8 +195,8 @@ def make(
 
     Example: hypervisor bundle make build --base own-v19 --out mine.car
     """
-    from fvm_hypervisor.bundles.building import make as make_bundle
-    from fvm_hypervisor.bundles.building import modules_in
+    from fvm_hypervisor.bundles import make as make_bundle
+    from fvm_hypervisor.bundles import modules_in
     from hypervisor.bundles.bundle import Bundle
 
     data = make_bundle(modules_in(folder), None if base is None else _open(base))
@@ -232,7 +232,7 @@ def _unpinned_row(installed: tuple[str, Path]) -> dict[str, Any]:
 
 
 def _list_actors(bundle: str, as_json: bool) -> None:
-    from fvm_hypervisor.bundles.building import describe
+    from fvm_hypervisor.bundles import describe
 
     found = describe(_open(bundle))
     if as_json:

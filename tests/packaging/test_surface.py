@@ -117,7 +117,7 @@ NOT_OF_A_PLAIN_NODE = {
     "explanations of failures": {"localnet.explanations"},
     "further methods": {"localnet.rpc.debug.otterscan", "localnet.calls.proofs", "localnet.calls.side_states"},
     "native actors": {"runtimes.wasm", "wasmtime"},
-    "drafts": {"fvm_hypervisor.laboratory.drafts", "fvm_hypervisor.bundles.building"},
+    "drafts": {"fvm_hypervisor.laboratory.drafts", "fvm_hypervisor.bundles"},
     "forks": {"localnet.fork.ethereum_fork", "localnet.fork.forking", "localnet.fork.node_client"},
     "folders": {"rocksdict", "store.rocks.database", "localnet.chain.retention"},
     "proofs and faults": {"hypervisor.kernel.proofs", "hypervisor.proofs.consensus_faults"},

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from fvm_hypervisor.bundles.building import build
+from fvm_hypervisor.bundles import build
 from hypervisor.bundles.bundle import MAX_BUNDLE_BYTES, Bundle
 from hypervisor.bundles.bundle_library import downloaded_releases, is_release_name, own_bundles, unpinned_bundles
 from hypervisor.bundles.manifest import ACTOR_NAMES

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.bundles.building import build
+from fvm_hypervisor.bundles import build
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.errors import BundleError, InvalidInput

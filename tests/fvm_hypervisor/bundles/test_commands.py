@@ -117,11 +117,11 @@ def test_bundle_with_invalid_module_fails_verification(
 def test_bundle_record_with_other_code_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
 
-    from fvm_hypervisor.bundles import building
+    from fvm_hypervisor import bundles
     from hypervisor import Bundle
 
     record = bundle_record()
     other = replace(record, actors=record.actors | {"cron": record.actors["init"]})
-    monkeypatch.setattr(building, "bundle_record", lambda: other)
+    monkeypatch.setattr(bundles, "bundle_record", lambda: other)
     with pytest.raises(BundleError, match="names other code than its manifest"):
-        building.describe(Bundle.embedded())
+        bundles.describe(Bundle.embedded())

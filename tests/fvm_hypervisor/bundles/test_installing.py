@@ -10,7 +10,7 @@ from typing import cast
 
 import pytest
 
-from fvm_hypervisor.bundles.installing import add, fetch
+from fvm_hypervisor.bundles import add, fetch
 from fvm_hypervisor.download import DownloadFailed
 from hypervisor import Bundle
 from hypervisor.builtin_actors.loader import Release, releases
@@ -119,7 +119,7 @@ def test_invalid_bundle_is_rejected_and_not_stored(library: Path, site: Site, co
 
 
 def test_oversized_download_body_stores_no_bundle(library: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fvm_hypervisor.bundles.installing.MAX_BUNDLE_BYTES", 10_000_000)
+    monkeypatch.setattr("fvm_hypervisor.bundles.MAX_BUNDLE_BYTES", 10_000_000)
     with pytest.raises(ValueError, match="more than 10,000,000 bytes"):
         fetch(DEVNET, f"{site.url}/endless")
     assert names(library) == []

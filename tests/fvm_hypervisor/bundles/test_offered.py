@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fvm_hypervisor.bundles.installing import add
+from fvm_hypervisor.bundles import add
 from tests.conftest import data_file
 from tests.stand_in import write_stand_in
 

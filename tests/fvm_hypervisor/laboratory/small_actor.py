@@ -7,7 +7,7 @@ written as text in the machine's instructions and syscalls.
 from dataclasses import dataclass
 from pathlib import Path
 
-from fvm_hypervisor.bundles.building import build
+from fvm_hypervisor.bundles import build
 from hypervisor.bundles.bundle import Bundle
 from tests.runtimes.wasm.guests import data, guest
 

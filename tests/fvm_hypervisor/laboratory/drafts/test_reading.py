@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from wasmtime import wat2wasm
 
-from fvm_hypervisor.bundles.building import build
+from fvm_hypervisor.bundles import build
 from fvm_hypervisor.cli.node_settings import network_options
 from fvm_hypervisor.laboratory.drafts import DraftVersion, new_draft, read_draft
 from fvm_hypervisor.laboratory.drafts.reading import KEYS, OPCODES, PRECOMPILES

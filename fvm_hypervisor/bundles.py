@@ -1,19 +1,24 @@
-"""Installation of releases in the user's folder, from the network or a file. Incomplete files are never installed."""
+"""Official bundles in the user's folder, copies of a bundle with other actors, and descriptions of bundles.
+
+Releases are installed from the network or a file; incomplete files are never installed.
+`hypervisor.bundles.bundle_library` resolves names to files.
+"""
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import mkstemp
-from typing import Final
+from typing import Any, Final
 
-from fvm_hypervisor.download import DownloadFailed, download
-from hypervisor.builtin_actors.loader import Release
-from hypervisor.bundles.bundle import MAX_BUNDLE_BYTES, Bundle
+from hypervisor.builtin_actors.loader import Release, bundle_record
+from hypervisor.bundles.bundle import MAX_BUNDLE_BYTES, Bundle, runtime_marker
 from hypervisor.bundles.bundle_library import (
     library_folder,
     name_release,
@@ -22,13 +27,19 @@ from hypervisor.bundles.bundle_library import (
     remedy_offline,
     unpinned_file,
 )
-from hypervisor.errors import BundleError
+from hypervisor.bundles.manifest import ACTOR_NAMES
+from hypervisor.errors import BundleError, InvalidInput, InvalidModule
+from hypervisor.installation import read_bounded
+from hypervisor.machine.registry import NATIVE, Registry, RuntimeServices
+from runtimes.wasm import ExternKind, parse_module, validate_module
 from store.car.files import write_car
-from store.cid import show
+from store.cid import DAG_CBOR, RAW, Cid, cid_of, show
+from store.codec import encode, link
 
 if sys.platform != "win32":
     import fcntl
 
+_MANIFEST_VERSION: Final = 1
 _TEMPORARY: Final = ".new"
 _MAX_TEMPORARY_AGE: Final = 600.0
 """Age in seconds at which a temporary file is deleted. Writing a bundle of a few megabytes takes much less."""
@@ -135,6 +146,8 @@ def _is_installed(release: Release) -> bool:
 
 def _download(release: Release, url: str, part: Path, progress: Callable[[int], None] | None) -> None:
     """Download into `part` and verify it; invalid contents are deleted."""
+    from fvm_hypervisor.download import DownloadFailed, download  # it loads an HTTP client
+
     try:
         download(url, part, MAX_BUNDLE_BYTES, progress)
     except DownloadFailed as error:
@@ -186,3 +199,119 @@ def _reporting_write_errors(folder: Path) -> Iterator[None]:
         raise BundleError(
             f"the folder of bundles, {library_folder()}, cannot be written: {where}: {error.strerror}"
         ) from None
+
+
+def modules_in(folder: Path) -> dict[str, bytes]:
+    """Read the modules in a folder by file name without `.wasm`. Raises BundleError if there are none."""
+    try:
+        files = sorted(folder.glob("*.wasm"))
+    except OSError as error:
+        raise BundleError(f"the folder {folder} cannot be read: {error.strerror}") from None
+    if not files:
+        raise BundleError(f"{folder} has no modules: expected files such as datacap.wasm, named after their actors")
+    return {file.stem: read_bounded(file, MAX_BUNDLE_BYTES, "module", BundleError) for file in files}
+
+
+def make(modules: Mapping[str, bytes], base: Bundle | None = None) -> bytes:
+    """Return the CAR of a bundle with `modules` by actor name; the modules of other actors come from `base`.
+
+    Raises BundleError in the same cases as `build`, and if modules are missing and there is no base.
+    """
+    missing = [name for name in ACTOR_NAMES if name not in modules]
+    if missing and base is None:
+        raise BundleError(
+            f"modules of {len(missing)} of {len(ACTOR_NAMES)} actors are missing: {', '.join(missing)}; take them from "
+            "another bundle with --base, as in --base own-v19"
+        )
+    return build(base or Bundle.embedded(), modules)
+
+
+def build(base: Bundle, modules: Mapping[str, bytes]) -> bytes:
+    """Return the CAR of a copy of `base` with the modules of some actors replaced, by actor name.
+
+    Raises BundleError for an unknown actor name and for a module that fails validation.
+    """
+    for name, module in modules.items():
+        if name not in ACTOR_NAMES:
+            raise BundleError(f"a bundle has no actor '{name}': expected one of {', '.join(ACTOR_NAMES)}")
+        try:
+            validate_module(parse_module(module))
+        except InvalidInput as error:
+            raise BundleError(f"the module for {name} cannot run: {error}") from None
+    content = dict(base.blocks)
+    codes: dict[Cid, bytes] = {}
+    rows = []
+    for name, code in zip(ACTOR_NAMES, base.manifest.codes, strict=True):
+        module = modules.get(name, content[code])
+        own = cid_of(module, RAW)
+        codes[own] = module
+        rows.append([name, link(own)])
+    data = encode(rows)
+    root = encode([_MANIFEST_VERSION, link(cid_of(data, DAG_CBOR))])
+    blocks = [(cid_of(root, DAG_CBOR), root), (cid_of(data, DAG_CBOR), data), *codes.items()]
+    car = io.BytesIO()
+    write_car(car, [blocks[0][0]], blocks)
+    return car.getvalue()
+
+
+def describe(bundle: Bundle) -> dict[str, Any]:
+    """Describe a bundle's manifest and its actors in manifest order; sizes are in bytes.
+
+    `release` is the name of the matching official release, and `record` describes how one of our own bundles was
+    built; otherwise both are None. Raises BundleError for code that is not WebAssembly.
+    """
+    release = release_of(bundle.root)
+    modules = dict(bundle.blocks)
+    return {
+        "manifest_root": show(bundle.root),
+        "manifest_data": show(bundle.manifest.data),
+        "release": None if release is None else release.name,
+        "size": sum(len(block) for _, block in bundle.blocks),
+        "actors": [
+            {"type": number, "name": name, "code": show(code)} | _module(name, modules[code])
+            for number, (name, code) in enumerate(zip(ACTOR_NAMES, bundle.manifest.codes, strict=True), 1)
+        ],
+        "record": _record(bundle),
+    }
+
+
+def check_modules(bundle: Bundle) -> None:
+    """Validate each module with the machine's checks. Raises BundleError with the name of the rejected actor."""
+    modules = dict(bundle.blocks)
+    registry = Registry(RuntimeServices(), {})
+    for name, code in zip(ACTOR_NAMES, bundle.manifest.codes, strict=True):
+        _, runtime = registry.runtime_for(code)
+        try:
+            runtime.prepare({code: modules[code]})
+        except InvalidModule as error:
+            raise BundleError(f"the code of {name} ({show(code)}) is refused: {error}") from None
+
+
+def _module(name: str, code: bytes) -> dict[str, Any]:
+    try:
+        module = parse_module(code)
+    except InvalidModule as error:
+        raise BundleError(f"the code of {name} is not a WASM module: {error}") from None
+    imports = [f"{entry.module}.{entry.name}" for entry in module.imported_functions]
+    exports = [export.name for export in module.exports if export.kind == ExternKind.FUNCTION]
+    return {
+        "size": len(code),
+        "runtime": runtime_marker(code) or NATIVE,
+        "imports": sorted(imports),
+        "exports": sorted(exports),
+    }
+
+
+def _record(bundle: Bundle) -> dict[str, Any] | None:
+    """Return the build record of the embedded bundle or a variant; BundleError if it belongs to other code."""
+    record = bundle_record()
+    root = show(bundle.root)
+    variant = next((entry for entry in record.variants.values() if entry.manifest_root == root), None)
+    if variant is None and root != record.manifest_root:
+        return None
+    recorded = record.actors | ({} if variant is None else variant.actors)
+    codes = {name: show(code) for name, code in zip(ACTOR_NAMES, bundle.manifest.codes, strict=True)}
+    if {name: entry.cid for name, entry in recorded.items()} != codes:
+        raise BundleError(f"the record of the bundle {root} names other code than its manifest: run `make bundle`")
+    made = asdict(record)
+    return {key: made[key] for key in ("source_hash", "compiler", "flags")}
