@@ -35,7 +35,7 @@ from tests.fvm_hypervisor.soltest.forks import chains, golden
 from tests.fvm_hypervisor.soltest.forks.conftest import CREATION
 from tests.fvm_hypervisor.soltest.golden import configuration, of_forge
 from tests.fvm_hypervisor.soltest.isolation import golden as isolation
-from tests.fvm_hypervisor.soltest.json_traces import golden as json_traces
+from tests.fvm_hypervisor.soltest.trace import golden as json_traces
 
 pytestmark = pytest.mark.long
 

@@ -51,7 +51,7 @@ from tests.docs.generated_parts import (
 from tests.docs.json_rpc_examples import EXAMPLES, examples
 from tests.docs.json_rpc_page import missing
 from tests.docs.page_shell import run_page
-from tests.packaging.project import PROJECT
+from tests.packaging import PROJECT
 
 NAMES = recorded()
 

@@ -38,7 +38,7 @@ from runtimes.evm.precompiles.registered import _STACK, FUEL, MEMORY, SECONDS, w
 from tests.docs.page_shell import REPLACED, ROOT, Ran, commands, run_page
 from tests.fvm_hypervisor.soltest.cheatcodes.vm_interface import signatures
 from tests.localnet.contracts.test_precompiles import ANSWERS, INVERTS, module
-from tests.packaging.project import PROJECT
+from tests.packaging import PROJECT
 from tests.runtimes.evm.assembler import assemble, deployer
 
 CHECKOUT = Path(__file__).parent.parent.parent

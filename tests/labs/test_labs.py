@@ -43,7 +43,7 @@ from tests.labs.rent import EXAMPLE
 from tests.labs.test_accounts import NOTES, Stage
 from tests.localnet.conftest import Clock
 from tests.localnet.explorer.conftest import Visitor
-from tests.packaging.project import PROJECT
+from tests.packaging import PROJECT
 
 PAGES = PROJECT / "docs" / "labs"
 MACHINES: list[MachineState] = []

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from subprocess import run
 from typing import Final
 
-from tests.packaging.project import PROJECT
+from tests.packaging import PROJECT
 
 FRAMEWORKS: Final = ("titanoboa==0.2.8", "moccasin==0.4.4", "eth-ape==0.8.52", "web3==8.0.0", "eth-tester==0.14.0b1")
 PYTHONS: Final = ("3.13", "3.11", "3.14")

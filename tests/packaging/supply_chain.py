@@ -17,7 +17,7 @@ from pathlib import Path
 from subprocess import PIPE, run
 from typing import Any, Final
 
-from tests.packaging.project import PROJECT
+from tests.packaging import PROJECT
 
 _TOOLS: Final = PROJECT / "build" / "tools" / "audit" / "bin"
 _TABLE: Final = Path(__file__).with_name("licences.toml")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.packaging.project import PROJECT
+from tests.packaging import PROJECT
 
 TOOLS = ("cat", "cmp", "dirname", "grep", "head", "mktemp", "mv", "rm", "sed", "sh", "tail", "uname")
 SOURCES = ("hypervisor/builtin_actors/schemas/*.ipldsch", "fvm_hypervisor/bindings/actors/*.py")

@@ -1,11 +1,13 @@
-"""The project's checks: `.ci/run`, workflows, sources, and skipped tests.
+"""The project's checks: `.ci/run`, workflows, sources, skipped tests, and the supply chain.
 
 - The clone of `.ci/run` follows the README, and sees no data of the current user.
 - CI workflows use existing targets, and cover the Python versions that the package declares.
 - Tests of every file: no machine paths, and no package index.
 - Skipped tests: skips for missing data fail the run if the data exists, and so do too many skips without data.
+- `make supply-chain`: findings for disallowed or unknown licences and known vulnerabilities.
 """
 
+import json
 import os
 import re
 import shutil
@@ -19,7 +21,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.packaging.project import PROJECT, own_files
+from tests.packaging import PROJECT, own_files, supply_chain
+from tests.packaging.supply_chain import Table, licence_findings, main
 
 FUNCTIONS = (PROJECT / ".ci" / "run").read_text(encoding="utf-8").removesuffix("main\n")
 BASH = shutil.which("bash")
@@ -197,3 +200,68 @@ def test_a_data_folder_that_is_named_and_missing_ends_the_run(tmp_path: Path) ->
     done = run(tmp_path, FVM_DATA=str(tmp_path / "nowhere"))
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert f"ERROR: FVM_DATA names {tmp_path / 'nowhere'}, which is not a folder" in done.stderr
+
+
+TABLE = Table(frozenset({"MIT", "Apache-2.0", "BSD-3-Clause"}), {"silent": "MIT"})
+SILENT: dict[str, Any] = {"name": "silent"}
+
+
+def package(*licences: dict[str, Any]) -> dict[str, Any]:
+    return {"name": "one", "licenses": list(licences)}
+
+
+def named(name: str) -> dict[str, Any]:
+    return {"license": {"name": name}}
+
+
+@pytest.mark.parametrize(
+    "licence",
+    [
+        {"license": {"id": "MIT"}},
+        {"expression": "MIT OR GPL-3.0-only"},
+        {"expression": "(Apache-2.0 OR GPL-2.0-only) AND MIT"},
+        named("License :: OSI Approved :: Apache Software License"),
+    ],
+)
+def test_allowed_licence_yields_no_finding(licence: dict[str, Any]) -> None:
+    assert licence_findings([package(licence), SILENT], TABLE) == []
+
+
+@pytest.mark.parametrize(
+    ("licence", "shown"),
+    [
+        ({"license": {"id": "GPL-3.0-only"}}, "GPL-3.0-only"),
+        ({"expression": "MIT AND AGPL-3.0-only"}, "MIT AND AGPL-3.0-only"),
+        (named("License :: OSI Approved :: Mozilla Public License 2.0 (MPL 2.0)"), "MPL-2.0"),
+    ],
+)
+def test_another_licence_is_a_finding(licence: dict[str, Any], shown: str) -> None:
+    assert licence_findings([package(licence), SILENT], TABLE) == [f"one: {shown} is not among the allowed licences"]
+
+
+DEFECT = {"id": "PYSEC-2026-1", "fix_versions": ["1.2", "2.0"], "aliases": [], "description": "text"}
+
+
+ANSWERS = {
+    "known": ({"dependencies": [{"name": "one", "version": "1.0", "vulns": [DEFECT]}]}, 1, "one 1.0: PYSEC-2026-1"),
+    "none": ({"dependencies": [{"name": "one", "version": "1.0", "vulns": []}]}, 0, "advisories: none"),
+    "unreachable": (None, 0, "advisories: NOT RUN"),
+}
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+def test_supply_chain_command_reports_findings(
+    case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report, status, words = ANSWERS[case]
+    components = [{"name": name} for name in Table.read().stated]
+
+    def answered(command: list[Path], **_: Any) -> subprocess.CompletedProcess[str]:
+        result = {"components": components} if command[0].name == "cyclonedx-py" else report
+        return subprocess.CompletedProcess(command, 0, "" if result is None else json.dumps(result), "")
+
+    monkeypatch.setattr(supply_chain, "run", answered)
+    assert main() == status
+    shown = capsys.readouterr().out
+    assert words in shown
+    assert "licences: all allowed" in shown

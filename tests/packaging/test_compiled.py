@@ -18,7 +18,7 @@ import pytest
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from hatch_build import BUILD_REQUIREMENTS, SUFFIX, lacking, modules, take_back_outdated
 from store.compiled import SHARED, UnfitCompiledModule, check_compiled, compiled_modules
-from tests.packaging.project import PROJECT
+from tests.packaging import PROJECT
 from tests.suite_rules import interpreted_only
 
 TABLE = tomllib.loads((PROJECT / "compiled.toml").read_text(encoding="utf-8"))

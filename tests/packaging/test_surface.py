@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 
 import hypervisor
 from hypervisor._siblings import SIBLINGS
-from tests.packaging.project import PACKAGES, PROJECT
+from tests.packaging import PACKAGES, PROJECT
 
 PUBLIC = [
     "Address",

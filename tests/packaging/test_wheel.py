@@ -26,7 +26,7 @@ from packaging.utils import canonicalize_name
 
 from hypervisor.builtin_actors.schemas import NAMES
 from tests.fvm_hypervisor.cli.test_wallet import PASSWORD, SECRET, keystore
-from tests.packaging.project import PACKAGES, PROJECT, own_files
+from tests.packaging import PACKAGES, PROJECT, own_files
 
 
 @pytest.fixture(scope="session")

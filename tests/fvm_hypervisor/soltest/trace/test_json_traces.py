@@ -17,7 +17,7 @@ from fvm_hypervisor.soltest.project.project import CompilerSettings, InvariantSe
 from fvm_hypervisor.soltest.report import viewer
 from fvm_hypervisor.soltest.report.report import json_report
 from tests.fvm_hypervisor.soltest.here import run_suite, written
-from tests.fvm_hypervisor.soltest.json_traces.golden import GOLDEN, SOURCE, of_forge
+from tests.fvm_hypervisor.soltest.trace.golden import GOLDEN, SOURCE, of_forge
 
 _FORGES: Any = GOLDEN["forge"]
 

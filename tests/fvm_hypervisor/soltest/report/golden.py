@@ -1,6 +1,6 @@
 """The project in this folder compiled, with and without the IR, and its tests run in this process.
 
-python -m tests.fvm_hypervisor.soltest.reports.golden PROFILE     keep the artifacts of forge's `out` as the profile's
+python -m tests.fvm_hypervisor.soltest.report.golden PROFILE     keep the artifacts of forge's `out` as the profile's
 """
 
 import gzip

@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 
 from fvm_hypervisor.soltest.execution.results import SuiteResult
-from tests.fvm_hypervisor.soltest.reports.golden import ReportProject
+from tests.fvm_hypervisor.soltest.report.golden import ReportProject
 
 Runs = Callable[..., list[SuiteResult]]
 

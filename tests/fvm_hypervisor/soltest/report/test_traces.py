@@ -6,8 +6,8 @@ import pytest
 
 from fvm_hypervisor.soltest.execution.results import CaseKind
 from fvm_hypervisor.soltest.report.report import lines_of
-from tests.fvm_hypervisor.soltest.reports.conftest import Runs
-from tests.fvm_hypervisor.soltest.reports.golden import forge
+from tests.fvm_hypervisor.soltest.report.conftest import Runs
+from tests.fvm_hypervisor.soltest.report.golden import forge
 
 
 def sections(text: str) -> dict[str, str]:
