@@ -138,10 +138,10 @@ def actortest(
     Example: hypervisor actortest vectors/nv29-reward --json
     """
     from fvm_hypervisor.laboratory.pool import run_all
-    from fvm_hypervisor.laboratory.vectors.fevm import find_case_files, run_case_file
+    from fvm_hypervisor.laboratory.vectors.fevm import find_files, run_case_file
     from hypervisor.bundles.bundle import Bundle
 
-    files = find_case_files(paths)
+    files = find_files(paths)
     Bundle.open(bundle)  # report an invalid bundle once, not in every worker
     work = partial(run_case_file, bundle=bundle)
     report((record for results in run_all(work, files, workers, "case files") for record in results), as_json, [])

@@ -18,7 +18,7 @@ import pytest
 
 from fvm_hypervisor.laboratory.vectors.conformance import VectorResult, open_vector, run_variant
 from fvm_hypervisor.laboratory.vectors.ethereum_json import read_json, read_object
-from fvm_hypervisor.laboratory.vectors.fevm import CaseFile, find_case_files, run_case_file
+from fvm_hypervisor.laboratory.vectors.fevm import CaseFile, find_files, run_case_file
 from fvm_hypervisor.laboratory.vectors.files import BundleFolder
 from hypervisor import kernel
 from hypervisor.bundles.bundle import Bundle
@@ -52,7 +52,7 @@ def recorded() -> list[Any]:
 
 
 def found_files() -> list[Path]:
-    return find_case_files([data_file("vectors/nv29-reward")])
+    return find_files([data_file("vectors/nv29-reward")])
 
 
 def address(actor: int) -> bytes:
@@ -240,7 +240,7 @@ def test_a_case_of_another_form_fails_and_the_others_run(tmp_path: Path) -> None
 
 def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="absent"):
-        find_case_files([tmp_path / "absent"])
+        find_files([tmp_path / "absent"])
 
 
 FILES = tuple(sorted((GOLDEN / "features").glob("*.jsonl.gz")))

@@ -470,11 +470,6 @@ class CaseFile:
                 yield f"{name} {value}, expected {step[name]} {applied.message}".rstrip()
 
 
-def find_case_files(paths: Iterable[Path]) -> list[Path]:
-    """Return the case files in files and folders, without duplicates. Raises InvalidInput for a missing path."""
-    return files_of(paths, "*.json")
-
-
 def run_case_file(path: Path, bundle: str) -> list[dict[str, Any]]:
     """Return a record with name, pass and error for each case of a file. Used in worker processes."""
     try:
