@@ -1,7 +1,4 @@
-"""Settings of a local network, and its opening in memory or in a folder.
-
-Opening of networks: creates the genesis and record of a new folder, or opens a folder by its record.
-"""
+"""Settings of a local network, and its opening: by a new genesis and record, or by the record of a folder."""
 
 from __future__ import annotations
 

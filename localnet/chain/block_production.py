@@ -1,17 +1,10 @@
-"""Block production: planned upgrades, the blocks, and the pending block.
+"""Block production of a network: transactions, blocks, snapshots, upgrades, and the pending block.
 
-Planning of a network's upgrades, with the requested streams of the block reward.
+`Network` adds accounts and a public interface (`localnet.network`). `localnet.ledger.upgrades` defines upgrades, and
+`localnet.chain.streams` the streams of the block reward that a planned upgrade may request.
 
-`localnet.ledger.upgrades` defines upgrades, and `localnet.chain.streams` the streams.
-
-Block production of a network: transactions, blocks, snapshots and upgrades.
-
-`Network` adds accounts and a public interface (`localnet.network`).
-
-The pending block: what the next block would contain if it were built now on the head.
-
-Under Ethereum's rules the block tag `pending` refers to it, as in anvil. Under Filecoin's rules the tag refers to the
-head, as in Lotus.
+The pending block is what the next block would contain if it were built now on the head. Under Ethereum's rules the
+block tag `pending` refers to it, as in anvil. Under Filecoin's rules the tag refers to the head, as in Lotus.
 """
 
 from __future__ import annotations

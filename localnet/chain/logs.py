@@ -1,11 +1,8 @@
 """Searches of a chain: logs by address and topics, and messages by address.
 
-Finding logs: by address and topics, over a range of heights or in one tipset.
-
-Searches of a chain for an address or a topic, from a height downwards or upwards.
-
-With an address index, only the tipsets that the index names and those above its newest one are read. Without an
-index, up to N consecutive tipsets are read. In both cases the caller checks the contents of each tipset.
+Logs are searched over a range of heights or in one tipset, messages from a height downwards or upwards. With an address
+index, only the tipsets that the index names and those above its newest one are read. Without an index, up to N
+consecutive tipsets are read. In both cases the caller checks the contents of each tipset.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Read access to a network: parameters, blocks, receipts and tips.
+"""Read access to a network: parameters, blocks, receipts, and tips.
 
-Tips of a block's messages above its base fee, and the suggestion derived from them, in attoFIL per gas.
-
+The tips of a block's messages above its base fee, and the suggestion derived from them, are in attoFIL per gas.
 `BlockProduction` also builds blocks. `NetworkView` reads a network on another thread (`localnet.chain.view`).
 """
 

@@ -1,14 +1,12 @@
-"""State files: of this project, and of anvil.
+"""State files: the state of a network in one file, of this project or of anvil.
 
-State files of anvil: accounts, blocks and transactions as JSON, in place of a chain under Ethereum's rules.
+A file of this project is a gzipped CAR whose root names the state, its epoch and its time. The code of the built-in
+actors is omitted: the network that loads the file must have the same bundle.
 
-The blocks keep their numbers, hashes, transactions and receipts. A file of this project names the hashes; in a file of
+A file of anvil has accounts, blocks and transactions as JSON, in place of a chain under Ethereum's rules. The blocks
+keep their numbers, hashes, transactions and receipts. A file that this project wrote names the hashes; in a file of
 anvil they follow from the headers. A file holds one state, that after the newest block, so older states cannot be read.
 Format: crates/anvil/src/eth/backend/db.rs, `SerializableState`.
-
-The state of a network in one file: a gzipped CAR whose root names the state, its epoch and its time.
-
-The code of the built-in actors is omitted: the network that loads the file must have the same bundle.
 """
 
 from __future__ import annotations

@@ -1,13 +1,8 @@
 """Parsing of ABIs, function signatures, arguments and token amounts.
 
-Validation of an untrusted ABI: malformed entries are dropped, so that the others can be used.
-
-Source: the JSON section of the Solidity ABI specification. Entries of libraries have extra types there, which no call
-uses.
-
-Parsing of token amounts that users type, such as `1.5fil`.
-
-Parsing of function signatures and arguments: `transfer(address,uint256)(bool)`, `0x...`, `[1,2]`, `1.5fil`.
+Forms that users type are `transfer(address,uint256)(bool)`, `0x...`, `[1,2]` and `1.5fil`. An ABI is untrusted:
+malformed entries are dropped, so that the others can be used. Source: the JSON section of the Solidity ABI
+specification. Entries of libraries have extra types there, which no call uses.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
-"""Debug information of compiled code: sources, and patterns that identify it.
+"""Debug information of compiled code: sources, source maps, and comparison with deployed code.
 
-Comparison of compiled code with deployed code, ignoring metadata, library addresses and immutable values.
-
-Source: the Solidity documentation on metadata, library linking and immutables.
-
-The source maps of a compiled contract: in its artifact (Foundry), or in the build info next to it (Hardhat).
+A comparison ignores metadata, library addresses and immutable values. Source: the Solidity documentation on metadata,
+library linking and immutables. Source maps are in a contract's artifact (Foundry), or in the build info next to it
+(Hardhat).
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Contract interfaces by name, and their storage with the chain.
-
-Contract interfaces stored with the chain, so that a restarted node still has the registered names.
-"""
+"""Contract interfaces by name, stored with the chain, so that a restarted node still has the registered names."""
 
 from __future__ import annotations
 

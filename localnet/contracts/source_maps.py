@@ -1,16 +1,11 @@
-"""Source positions of instructions, from solc's source maps and the compiler runs of forge.
+"""Source positions of a contract's instructions, from solc's source map and the compiler runs of forge.
 
-Source positions of a contract's instructions, from solc's source map.
+A map has one entry per instruction: a range of bytes in a numbered source. The numbers are those of a compiler run.
+Forge's cache file names the run of each artifact, and the artifacts' `build-info` folder contains the source numbers of
+each run.
 
-A map has one entry per instruction: a range of bytes in a numbered source. Maps and sources are untrusted: invalid
-entries have no position, and no file outside the project's folder is read.
-
-Source: the Solidity documentation on source mappings.
-
-The compiler runs that produced forge's artifacts. Source maps use the source numbers of their run.
-
-Forge's cache file names the run of each artifact, and the artifacts' `build-info` folder contains the source numbers
-of each run. The files are untrusted: an unreadable file is skipped, and no other file is opened.
+All files are untrusted: invalid entries have no position, an unreadable file is skipped, and no file outside the
+project's folder is read. Source: the Solidity documentation on source mappings.
 """
 
 from __future__ import annotations

@@ -1,12 +1,5 @@
 """Base classes and values of the typed contract wrappers that `hypervisor bindings` writes.
 
-ABI values as typed Python: structs are dataclasses, addresses are 20 bytes, lists are tuples.
-
-`bridge.abi.abi` encodes and decodes plain values. This module converts them to and from the types of the wrappers that
-`fvm_hypervisor.bindings.contracts` writes.
-
-Source: the JSON section of the Solidity ABI specification, and solc's `internalType`, which names structs.
-
     vault = Vault.deploy(network, most=100)
     receipt = vault.put(5).send(value=5)
     assert vault.events(receipt, Stored) == [Stored(who=network.accounts[0].address, amount=5)]
@@ -14,6 +7,10 @@ Source: the JSON section of the Solidity ABI specification, and solc's `internal
 A method of a wrapper returns a call object, with `call` for a query and `send` for a transaction. Wrappers work on a
 `Network` and on any other `Chain`; `localnet.testing.web3_chain` creates one from a `Web3` object. `Contract` is the
 untyped equivalent.
+
+Values are typed: structs are dataclasses, addresses are 20 bytes, lists are tuples. `bridge.abi.abi` encodes and
+decodes plain values, which this module converts. Source: the JSON section of the Solidity ABI specification, and solc's
+`internalType`, which names structs.
 """
 
 from __future__ import annotations

@@ -1,18 +1,12 @@
-"""Pages of actors: code, sources, calls and state.
+"""Pages of actors: code, addresses, balance and messages; verified sources, forms for calls, and state.
 
-The page of an actor: its code, addresses, balance, and sent and received messages.
+A form comes from the actor's interface. A call is executed here and reverted. Sending is done by the browser: the
+button contains a JSON-RPC request for one of the node's accounts, with the parameters encoded by this page. The page of
+verified sources has the match, the compiler with its settings, and one source at a time.
 
-Forms generated from an actor's interface: the result of a call, and the request that would send it.
-
-A call is executed here and reverted. Sending is done by the browser: the button contains a JSON-RPC request for one
-of the node's accounts, with the parameters encoded by this page.
-
-The page of a contract's verified sources: the match, the compiler with its settings, and one source at a time.
-
-The state of an actor as a tree by its schema, with one page per node, read on demand.
-
-Maps and lists over several blocks are shown a hundred entries at a time. A contract's slots have the names of its
-variables if the compiler's storage layout is available. Each node has a proof: the blocks from the state root to it.
+The state is a tree by the actor's schema, with one page per node, read on demand. Maps and lists over several blocks
+are shown a hundred entries at a time. A contract's slots have the names of its variables if the compiler's storage
+layout is available. Each node has a proof: the blocks from the state root to it.
 """
 
 from __future__ import annotations

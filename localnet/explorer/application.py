@@ -1,10 +1,7 @@
-"""The pages as an application of the node's server, and serving of a network of this process.
+"""The explorer as an application of the node's server, and for a network of this process.
 
-Factory of the explorer application.
-
-Its modules are imported with the first page, which speeds up the node's start.
-
-Serving of a network of this process to a browser: `with explore(network) as url`.
+The application's modules are imported with the first page, which speeds up the node's start. `with explore(network) as
+url` serves a network of this process to a browser.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
-"""Pages of epochs and blocks, also of those before a fork.
+"""Pages of epochs and blocks, also of those before a fork, which are read from the forked Ethereum node.
 
-Pages of blocks and transactions before a fork, from the forked Ethereum node.
-
-The page of an epoch: its tipset, header, messages and receipts, or a null round.
+The page of an epoch has its tipset, header, messages and receipts, or says that it is a null round.
 """
 
 from __future__ import annotations

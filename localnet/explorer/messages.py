@@ -1,18 +1,14 @@
-"""Pages of messages: calls on both runtimes, events, and formats to copy.
-
-A decoded call tree as collapsible rows: the `<details>` elements that each row opens and closes.
-
-Rows below the depth `MAX_DEPTH` are flat and state their depth, because browsers limit the depth of a page. The code is
-iterative, since calls can be 1,024 deep.
-
-Code that reproduces a message: a cast command, a Python test, and a Solidity test.
-
-The code contains fixed text and hex only, so untrusted text cannot enter it.
-
-The page of a message: the reason of a failure, the calls on both runtimes, events and gas.
+"""Pages of messages: the reason of a failure, the calls on both runtimes, events, gas, and formats to copy.
 
 The message is executed again for each page, on its original state; traces are not stored. The implicit messages of an
 epoch, rewards and cron, have the same kind of page.
+
+Calls are collapsible rows, with the `<details>` elements that each row opens and closes. Rows below the depth
+`MAX_DEPTH` are flat and state their depth, because browsers limit the depth of a page. The code is iterative, since
+calls can be 1,024 deep.
+
+Formats that reproduce a message are a cast command, a Python test, and a Solidity test. They contain fixed text and hex
+only, so untrusted text cannot enter them.
 """
 
 from __future__ import annotations

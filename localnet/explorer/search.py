@@ -1,11 +1,7 @@
-"""The search: by key, number, name, selector and topic.
+"""The search by key, number, name, selector and topic: redirects to the page that a text names, or lists the matches.
 
-Search by name: built-in actors and their methods, and functions and events of known contracts.
-
-A function's results are the contracts that have it and the newest messages that call it. An event's results are its
-newest logs.
-
-Search: redirects to the page that a text names, or lists the matches.
+Names are those of built-in actors and their methods, and of functions and events of known contracts. A function's
+results are the contracts that have it and the newest messages that call it. An event's results are its newest logs.
 """
 
 from __future__ import annotations

@@ -1,16 +1,9 @@
-"""Parts of all pages: templates, assets, requests and responses.
+"""Parts of all pages: templates, the frame around each page, requests, responses, errors and routes.
 
-Rendering of templates: Jinja2 with autoescaping, and the text and number filters.
-
-Jinja2 is imported when the first page is rendered. Untrusted text first passes through `hypervisor.text`, which
-makes invisible characters visible (control codes, bidirectional overrides, incomplete characters) and truncates long
-text. Then HTML is escaped.
-
-Data shared by all pages: the node's parameters, and the frame around each page.
-
-Lists that the chain's thread modifies are copied here atomically, so that a page sees a consistent list.
-
-Requests, responses, errors and routes of the explorer's views.
+Jinja2 renders the templates with autoescaping; it is imported when the first page is rendered. Untrusted text first
+passes through `hypervisor.text`, which makes invisible characters visible (control codes, bidirectional overrides,
+incomplete characters) and truncates long text. Then HTML is escaped. Lists that the chain's thread modifies are copied
+here atomically, so that a page sees a consistent list.
 """
 
 from __future__ import annotations

@@ -1,15 +1,12 @@
-"""Accounts of an Ethereum node as actors and as the origin of a machine's state.
+"""Accounts of an Ethereum node as actors, and as the origin of a machine's state.
 
-Accounts of an Ethereum node as actors, and the storage of their contracts.
+The actor ID of an account is derived from its address, so it is the same on every machine. The state contains the
+accounts that were written, under their actor IDs. Other accounts are read from the node on first access
+(`hypervisor.state.state_tree.StateOrigin`).
 
 An account with code becomes an actor with the state of the EVM actor, any other account an EthAccount. The storage
 root of such a contract is a block with the remote state, the account, and two KAMTs: the slots written here, and the
 slots cleared here. So a root identifies the contents of the storage, as a KAMT root does.
-
-Accounts of an Ethereum node as the origin of a machine's state (`hypervisor.state.state_tree.StateOrigin`).
-
-The actor ID of an account is derived from its address, so it is the same on every machine. The state contains the
-accounts that were written, under their actor IDs. Other accounts are read from the node on first access.
 """
 
 from __future__ import annotations

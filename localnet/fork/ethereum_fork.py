@@ -1,10 +1,7 @@
-"""A fork of an Ethereum network, and its fork point.
+"""A fork of an Ethereum network: accounts, storage, block hashes and history are read from a node.
 
-The fork point of an Ethereum network: the block after which a fork begins, read from a node or from the folder.
-
-A fork of an Ethereum network: accounts, storage, block hashes and history are read from a node.
-
-Everything is read on first access with standard eth_* methods, and cached on disk.
+The fork point, the block after which the fork begins, is read from a node or from the folder. Everything else is read
+on first access with standard eth_* methods, and cached on disk.
 """
 
 from __future__ import annotations

@@ -1,12 +1,8 @@
-"""Forks of another network, and blocks of its node's store.
+"""Forks of another network: the fork point, read from a node, and later requests to that node.
 
-Blocks of a node's store, by `Filecoin.ChainReadObj`: the remote side of a `store.blocks.overlay.RemoteStore`.
-
-Forks of another network: the fork point, read from a node, and later requests to that node.
-
-State blocks are read with `Filecoin.ChainReadObj` on first access, so forking a network with hundreds of gigabytes of
-state takes seconds. Every request is a method of Lotus nodes. Blocks are checked against their CIDs; the node's other
-responses (head, fees, past randomness) are trusted.
+State blocks are read with `Filecoin.ChainReadObj` on first access (`store.blocks.overlay.RemoteStore`), so forking a
+network with hundreds of gigabytes of state takes seconds. Every request is a method of Lotus nodes. Blocks are checked
+against their CIDs; the node's other responses (head, fees, past randomness) are trusted.
 """
 
 from __future__ import annotations

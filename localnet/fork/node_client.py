@@ -1,18 +1,12 @@
-"""A JSON-RPC client of a node: requests, options, and timeouts.
+"""A JSON-RPC client of a node over HTTP, with one connection per thread. Used by commands and forks.
 
-A socket with one deadline for a whole HTTP exchange, so that a slow sender cannot exceed the timeout.
+Responses are untrusted: callers validate them. The options for the requests of a fork (timeout, retries, rate limit and
+headers) and their defaults are anvil's (crates/anvil/src/config.rs). Rate-limit errors are recognised by the error
+codes and messages of large RPC providers.
 
-Like urllib3 and httpx, `http.client` has a timeout per read only. It calls `makefile`, `sendall` and `close` of a
-socket, which this class provides.
-
-Options for the requests that a fork sends to its node: timeout, retries, rate limit and headers.
-
-The options and their defaults are anvil's (crates/anvil/src/config.rs). Rate-limit errors are recognised by the
-error codes and messages of large RPC providers.
-
-A JSON-RPC client of a node over HTTP, with one connection per thread. Used by commands and forks.
-
-Responses are untrusted: callers validate them.
+A whole HTTP exchange has one deadline, so that a slow sender cannot exceed the timeout: like urllib3 and httpx,
+`http.client` has a timeout per read only. It calls `makefile`, `sendall` and `close` of a socket, which the class with
+the deadline provides.
 """
 
 from __future__ import annotations

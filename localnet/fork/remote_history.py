@@ -1,11 +1,8 @@
 """Blocks, transactions, receipts and logs of an Ethereum node up to a block.
 
-Validation of transactions from Ethereum nodes: a malformed one raises KeyError, TypeError or ValueError.
-
-Shape: eth_getTransactionByHash in ethereum/execution-apis.
-
 Objects are returned as the node sent them, including fields of its own network. Block and transaction hashes are
-checked. Source of the shapes: ethereum/execution-apis.
+checked. A malformed transaction raises KeyError, TypeError or ValueError. Source of the shapes:
+ethereum/execution-apis.
 """
 
 from __future__ import annotations

@@ -1,10 +1,7 @@
-"""Checked parsing of nodes' responses and of block headers in them.
+"""Checked parsing of nodes' responses: an undocumented shape raises ValueError, TypeError or KeyError.
 
-Checked parsing of nodes' responses: an undocumented shape raises ValueError, TypeError or KeyError.
-
-Shapes: lotus api/api_full.go and chain/types.
-
-Headers of Ethereum blocks from a node's JSON, encoded again and checked against their hash.
+Headers of Ethereum blocks are encoded again and checked against their hash. Shapes: lotus api/api_full.go and
+chain/types.
 """
 
 from __future__ import annotations

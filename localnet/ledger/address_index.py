@@ -1,13 +1,10 @@
-"""An index of the chain by address and topic, and its keys.
-
-Keys of the address index: short hashes of everything that a message concerns (`address_index`).
-
-An index of the chain by address and topic: the heights that may contain an address, a topic or a nonce.
+"""An index of the chain by address and topic: the heights that may contain an address, a topic or a nonce.
 
 The index is optional and derived from the chain's index. It is rebuilt if it is missing or damaged. Callers check
 each height on the chain, so a wrong entry costs one lookup. The index is valid up to its newest tipset on the chain.
 
-It is an SQLite database, in the chain's folder or in memory:
+It is an SQLite database, in the chain's folder or in memory. Keys are short hashes of everything that a message
+concerns:
 
     tipsets   HEIGHT, the first eight bytes of the tipset's hash
     places    eight bytes of the key's hash, HEIGHT

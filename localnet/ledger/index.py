@@ -1,11 +1,4 @@
-"""The chain's index, with a cache of decoded logs.
-
-A cache of the decoded logs of recently requested tipsets, limited by memory.
-
-The key of an entry is the tipset's block and the receipts root, which commits to the events. So a height that is
-rebuilt after a reorganisation gets its own entry.
-
-The chain's index: heights, block hashes, transaction hashes, executions, all in the same store as the blocks.
+"""The chain's index: heights, block hashes, transaction hashes, executions, all in the same store as the blocks.
 
 Every height up to the head has an entry, including null rounds. Reverting to an earlier tipset only moves the head:
 entries above it, and hashes of tipsets that are no longer on the chain, count as absent. So nothing has to be deleted,
@@ -22,6 +15,10 @@ and reverting costs the same at any depth.
     t TX-HASH         height, place in the tipset
     x HEIGHT PLACE    `Execution`; places of implicit messages are above `_FIRST_IMPLICIT_POSITION`
     k VERSIONED-HASH  blob, commitment, proofs, of a transaction that was in a block
+
+The decoded logs of recently requested tipsets are cached, limited by memory. The key of an entry is the tipset's block
+and the receipts root, which commits to the events. So a height that is rebuilt after a reorganisation gets its own
+entry.
 """
 
 from __future__ import annotations

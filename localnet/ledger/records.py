@@ -1,13 +1,9 @@
-"""Entries of the index of a chain, and the block settings in them.
+"""Entries of the index of a chain: tipsets and executed messages, as DAG-CBOR tuples with a format number.
 
-Settings of future blocks under Ethereum's rules, stored with the tipset at which they were made.
-
-So they survive a restart, a reorganisation reverts them, and a replayed block has its original ones. Under Filecoin's
-rules blocks have no such settings.
-
-Index entries of tipsets and executed messages: DAG-CBOR tuples with a format number.
-
-Entries contain the machine's values. `TransactionReceipt` derives the values for Ethereum tools on request.
+Entries contain the machine's values. `TransactionReceipt` derives the values for Ethereum tools on request. Settings of
+future blocks under Ethereum's rules are stored with the tipset at which they were made: so they survive a restart, a
+reorganisation reverts them, and a replayed block has its original ones. Under Filecoin's rules blocks have no such
+settings.
 """
 
 from __future__ import annotations

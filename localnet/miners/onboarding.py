@@ -1,16 +1,12 @@
-"""Onboarding of sectors and DataCap: messages and the network that they need.
+"""Onboarding of sectors and DataCap: messages, the epochs at which they are due, and the network that they need.
 
-Protocol of the network that a storage miner needs; `localnet.Network` implements it.
+Sectors are onboarded with unverified proofs. Nothing is sealed: the bytes of a proof are zeros. Networks that accept
+such proofs (fake-proofs bundles, `AcceptProofs`) treat the sectors as sealed. Source: builtin-actors miner, methods 28,
+34 and 5.
 
-Messages that onboard sectors with unverified proofs, and the epochs at which they are due.
-
-Nothing is sealed: the bytes of a proof are zeros. Networks that accept such proofs (fake-proofs bundles,
-`AcceptProofs`) treat the sectors as sealed. Source: builtin-actors miner, methods 28, 34 and 5.
-
-DataCap on a local network: grants to clients, and allocations for fictitious pieces.
-
-The registry's root key (f080) has no signers here, so a grant is written to the head's state, like `set_balance`.
-Allocations are messages of the client. Source: builtin-actors verifreg and datacap.
+DataCap is granted to clients, who allocate it to fictitious pieces. The registry's root key (f080) has no signers here,
+so a grant is written to the head's state, like `set_balance`. Allocations are messages of the client. Source:
+builtin-actors verifreg and datacap.
 """
 
 from __future__ import annotations

@@ -1,20 +1,14 @@
-"""Sectors of a miner: deadlines, pledge, and the facts for mining a block.
-
-Sectors of a miner, read from its state: deadlines, partitions, and information on chain.
+"""Sectors of a miner, read from its state: deadlines, partitions, initial pledge, and the facts for mining a block.
 
 Layouts: the IPLD schema of the miner actor. Sets of sectors are those of builtin-actors `partition_state.rs`.
 
-Initial pledge of a sector, computed like the miner actor. Estimates are Q.128 numbers.
-
-The pledge is the expected reward of 20 days plus a share of three tenths of the circulating supply, at most 1 FIL per
-32 GiB. Every division rounds down.
-
-Source: builtin-actors miner `monies.rs`, `expected_reward` and `initial_pledge_for_power` (FIP-0081), math
+The pledge is computed like the miner actor does, with estimates in Q.128 numbers: the expected reward of 20 days plus a
+share of three tenths of the circulating supply, at most 1 FIL per 32 GiB. Every division rounds down. Source:
+builtin-actors miner `monies.rs`, `expected_reward` and `initial_pledge_for_power` (FIP-0081), math
 `extrapolated_cum_sum_of_ratio`.
 
-Facts for mining a block: the lookback, and the sector of a miner's winning PoSt.
-
-Sources: lotus chain/stmgr/actors.go (`MinerGetBaseInfo`) and utils.go (`GetLookbackTipSetForRound`), rust-fil-proofs
+Facts for mining a block are the lookback, and the sector of a miner's winning PoSt. Sources: lotus
+chain/stmgr/actors.go (`MinerGetBaseInfo`) and utils.go (`GetLookbackTipSetForRound`), rust-fil-proofs
 storage-proofs-post (`generate_sector_challenge`).
 """
 

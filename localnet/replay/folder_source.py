@@ -1,17 +1,12 @@
-"""Sources of past tipsets: folders and chain snapshots.
-
-Chain snapshots as exported by Filecoin nodes: a CAR of headers, messages and states.
-
-Networks can start from a snapshot. In version 1 the roots of the CAR are the blocks of the head tipset. In version 2
-there is one root, a map that contains them (FRC-0108).
-
-The state in a snapshot precedes the head's messages, because a header contains the state root of its parent. Nothing
-here reads what a snapshot omits, such as older states and receipts.
-
-A source of past tipsets: a folder with its own chain, and the headers of a snapshot below a fork point.
+"""Sources of past tipsets: a folder with its own chain, and the headers of a chain snapshot.
 
 The index lists the folder's own tipsets. Below the fork point only headers are available: randomness comes from their
 tickets and beacon entries, and the vesting of the genesis schedule counts as zero.
+
+A snapshot, as Filecoin nodes export it, is a CAR of headers, messages and states; networks can start from one. In
+version 1 the roots of the CAR are the blocks of the head tipset. In version 2 there is one root, a map that contains
+them (FRC-0108). The state in a snapshot precedes the head's messages, because a header contains the state root of its
+parent. Nothing here reads what a snapshot omits, such as older states and receipts.
 """
 
 from __future__ import annotations

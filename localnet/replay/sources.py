@@ -1,13 +1,9 @@
 """Sources of past tipsets: the interface, and a node.
 
-A source is a folder (`localnet.replay.folder_source`) or a node. Its store checks each
-block against its CID. Network versions, vesting and past randomness are not in blocks; the source is trusted for
-them.
-
-A node (Lotus, Forest or this project's) is read block by block. Blocks are checked against their CIDs. The node's other
-responses are trusted, and the results are compared with the receipts and states of the chain.
-
-Methods and shapes: lotus api/api_full.go.
+A source is a folder (`localnet.replay.folder_source`) or a node (Lotus, Forest or this project's), which is read block
+by block. Its store checks each block against its CID. Network versions, vesting and past randomness are not in blocks;
+the source is trusted for them. The results are compared with the receipts and states of the chain. Methods and shapes:
+lotus api/api_full.go.
 """
 
 from __future__ import annotations

@@ -1,14 +1,9 @@
-"""Lotus' JSON formats: parsing of values, and the objects in results.
+"""Lotus' JSON formats: parsing of values, and blocks, tipsets, messages and receipts in results.
 
-Parsing of JSON values in Lotus' format: addresses, CIDs, tipset keys, amounts, bytes, messages.
-
-Every reader raises RpcError -32602 with the invalid value. A field that has a zero value in Go may be omitted or
-null. Shapes: lotus api/ and chain/types.
-
-Blocks, tipsets, messages and receipts in Lotus' JSON format.
-
-CIDs are {"/": text}, amounts decimal text, bytes base64, and field names capitalised. Empty byte strings are null.
-Source: lotus api/ and chain/types.
+Values are addresses, CIDs, tipset keys, amounts, bytes and messages. Every reader raises RpcError -32602 with the
+invalid value. A field that has a zero value in Go may be omitted or null. In results CIDs are {"/": text}, amounts
+decimal text, bytes base64, and field names capitalised. Empty byte strings are null. Source: lotus api/ and
+chain/types.
 """
 
 from __future__ import annotations

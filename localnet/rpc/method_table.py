@@ -1,14 +1,11 @@
-"""The table of all JSON-RPC methods by name.
+"""The table of all JSON-RPC methods by name, with modules that are loaded on the first request for a method.
 
-Further names of methods in Lotus and Forest.
+The methods that wallets and tools call first are loaded at startup. The others are loaded when one of them is first
+called, because loading them takes a third of the node's startup time.
 
-Each method of Ethereum that they serve has a second name with the prefix `Filecoin.`. In Forest, Filecoin's variants of
-these methods have a second name with the prefix `eth_`. Sources: lotus api/eth_aliases.go, Forest's OpenRPC snapshots.
-
-Modules of methods that are loaded on the first request for one of them (`method_table`).
-
-The methods that wallets and tools call first are loaded at startup. The others are loaded when one
-of them is first called, because loading them takes a third of the node's startup time.
+Each method of Ethereum that Lotus and Forest serve has a second name with the prefix `Filecoin.`. In Forest, Filecoin's
+variants of these methods have a second name with the prefix `eth_`. Sources: lotus api/eth_aliases.go, Forest's OpenRPC
+snapshots.
 """
 
 from __future__ import annotations

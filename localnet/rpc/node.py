@@ -1,10 +1,7 @@
-"""State of a node that methods use, its view for queries, and timed block production.
+"""State of a node that methods use: a network, the clients' filters, and request limits; and timed block production.
 
-Timed block production: one block of the pending messages per interval, with optional null rounds.
-
-State of a node that methods use: a network, the clients' filters, and request limits.
-
-A node as seen by a query: at one point of its chain, on its own thread, unaffected by later blocks.
+A query has a view of the node at one point of its chain, on its own thread, unaffected by later blocks. Timed
+production makes one block of the pending messages per interval, with optional null rounds.
 """
 
 from __future__ import annotations

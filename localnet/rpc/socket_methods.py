@@ -1,15 +1,12 @@
-"""Methods available on WebSockets only, and the order of pipelined requests.
+"""Methods available on WebSockets only, and the order of a client's pipelined requests.
 
-Order of a client's pipelined requests.
+The methods are subscriptions, and the channels of Filecoin clients. A handler gets a `SocketSession` instead of the
+node. Sources: geth's `eth_subscribe`, and go-jsonrpc's channels. A channel's response is a number; `xrpc.ch.val`
+notifications carry it, and `xrpc.cancel` closes the channel.
 
 Requests that change the chain are executed in order of arrival. A request with a gas estimate, which runs outside the
 chain's thread, starts after the effects of earlier requests and completes before later ones start. On a WebSocket,
 messages after a batch start when the last change in it has completed, whichever queries precede the change.
-
-Methods available on WebSockets only: subscriptions, and the channels of Filecoin clients.
-
-A handler gets a `SocketSession` instead of the node. Sources: geth's `eth_subscribe`, and go-jsonrpc's channels. A
-channel's response is a number; `xrpc.ch.val` notifications carry it, and `xrpc.cancel` closes the channel.
 """
 
 from __future__ import annotations

@@ -1,16 +1,13 @@
-"""Ethereum's rules on the same actors, and gas in their trace events.
-
-Gas in the events of a message under Ethereum's rules, in one unit: thousandths of Ethereum gas.
-
-Under Filecoin's rules listeners get milligas, so call trees and traces can treat both alike. Under Ethereum's rules
-the calls that the kernel sends, for a native actor or a Filecoin precompile, are measured in milligas of Filecoin;
-every other call is measured in whole gas (`runtimes.evm.ethereum`).
-
-Ethereum's rules on the same actors: its gas and fees, no block rewards or cron, transactions of all types.
+"""Ethereum's rules on the same actors: its gas and fees, no block rewards or cron, transactions of all types.
 
 Blocks are the network's tipsets, so the fields of the consensus layer (withdrawals, requests, beacon roots, slot
 numbers) are empty. The machine's beacon supplies prevrandao. Sources: the execution specifications, EIP-1559 and
 EIP-2935.
+
+Gas in the events of a message has one unit, thousandths of Ethereum gas. Under Filecoin's rules listeners get milligas,
+so call trees and traces can treat both alike. Under Ethereum's rules the calls that the kernel sends, for a native
+actor or a Filecoin precompile, are measured in milligas of Filecoin; every other call is measured in whole gas
+(`runtimes.evm.ethereum`).
 """
 
 from __future__ import annotations

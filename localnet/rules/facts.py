@@ -1,13 +1,8 @@
-"""Facts of a set of rules: features, fees, limits, the base fee, and the requests of calls.
+"""Facts of a set of rules: features, fees, limits, simulations, the base fee, and the requests of calls.
 
-The base fee of the next tipset, in attoFIL per gas.
-
-The row of a network version selects one of two rules (`hypervisor.versions.network_versions.BaseFee`). Source: lotus
-chain/store/basefee.go.
-
-The request of a call and its block overrides, independent of the rules.
-
-Constants of a set of rules: limits, fees, simulations, features. Gas is the rules' own, amounts are in attoFIL.
+Gas is the rules' own, amounts are in attoFIL. The base fee of the next tipset is in attoFIL per gas. The row of a
+network version selects one of two rules (`hypervisor.versions.network_versions.BaseFee`). Source: lotus
+chain/store/basefee.go. The request of a call and its block overrides are independent of the rules.
 """
 
 from __future__ import annotations

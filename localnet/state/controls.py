@@ -1,14 +1,10 @@
-"""Contracts' head blocks, and direct changes of actors on a development network.
-
-Head block of a contract, or of an account with delegated code, and direct changes to it.
-
-Between messages transient storage is empty and every tombstone belongs to an earlier message, so neither is preserved
-here.
-
-Direct changes of actors on a development network, without a message.
+"""Direct changes of actors on a development network, without a message, and contracts' head blocks.
 
 The functions change the current state of a machine. A network commits the change (`Network.set_balance` and its
 siblings); a call with overrides reverts it. An f1, f3 or f410 address without an actor becomes an account.
+
+A head block is that of a contract, or of an account with delegated code. Between messages transient storage is empty
+and every tombstone belongs to an earlier message, so neither is preserved here.
 """
 
 from __future__ import annotations

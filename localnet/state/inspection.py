@@ -1,15 +1,12 @@
-"""State lookup by path, and its result.
-
-State lookup by path: from a state root to an actor, into its state, and on by the field names of its schema.
+"""State lookup by path: from a state root to an actor, into its state, and on by the field names of its schema.
 
     f04/state/claims/f01000/quality_adj_power       an entry of a map of the storage power actor
     0x1234.../state/contract_state/7                a slot of a contract
     f0101/balance                                   a field of the actor itself
 
 Values are JSON: amounts in decimal, addresses as text, byte strings in hexadecimal, links as {"/": CID}. The state of
-an actor without a schema, or with a schema that does not match, is shown as undecoded IPLD. Nothing is written.
-
-Result of `Network.inspect`: the value at a path of the state, truncated if long.
+an actor without a schema, or with a schema that does not match, is shown as undecoded IPLD. Nothing is written. The
+result of `Network.inspect` is truncated if long.
 """
 
 from __future__ import annotations

@@ -1,16 +1,12 @@
-"""An eth-tester backend, and the objects that it returns.
-
-Blocks, transactions and receipts as eth-tester's backends return them, from JSON-RPC objects.
-
-Names are in snake case, quantities are `int`, other values `bytes`. Fields that eth-tester does not know are omitted,
-because it rejects them.
-
-An eth-tester backend that runs an in-process network; it also works with web3.py's `EthereumTesterProvider`.
+"""An eth-tester backend that runs an in-process network; it also works with web3.py's `EthereumTesterProvider`.
 
     w3 = Web3(EthereumTesterProvider(EthereumTester(HypervisorBackend())))
 
 Chain ID, default fees, block gas limit, accounts and balances equal those of eth-tester's `PyEVMBackend`. eth-tester
 must be installed separately.
+
+Blocks, transactions and receipts are converted from JSON-RPC objects: names are in snake case, quantities are `int`,
+other values `bytes`. Fields that eth-tester does not know are omitted, because it rejects them.
 """
 
 from __future__ import annotations

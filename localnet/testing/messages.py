@@ -1,7 +1,5 @@
 """Tests of native actors: messages from any sender, and expected failures.
 
-Failures that a test expects: reverts by their reason, other failures by their exit code.
-
     vm = MessageTester(network)
     owner, other = vm.accounts(2)
     jar = vm.create(code, {"owner": owner})
@@ -9,8 +7,9 @@ Failures that a test expects: reverts by their reason, other failures by their e
     assert applied.exit_code == 0
     applied.check(ExpectedMessage(jar, "Withdraw", calls=[ExpectedMessage(owner, 0, value=5)]))
 
-A failure is returned, with its exit code and message, instead of raised. Senders need no key and pay no gas. Messages
-change the head's state without a block, so tests of single actors are fast. Use `Network` to send messages in blocks.
+A failure is returned, with its exit code and message, instead of raised. A test expects reverts by their reason, other
+failures by their exit code. Senders need no key and pay no gas. Messages change the head's state without a block, so
+tests of single actors are fast. Use `Network` to send messages in blocks.
 """
 
 from __future__ import annotations

@@ -1,12 +1,4 @@
-"""The pytest plugin: networks, tracebacks, and comparison of network versions.
-
-Traceback filter for failing user tests: the lines of the test and the reason, without frames of this package.
-
-pytest hides frames of modules with `__tracebackhide__`, unless `--full-trace` is given.
-
-Recorded outcomes of tests, and their differences between network versions.
-
-The pytest plugin: a network for each test, call trees of failures, and comparison of network versions.
+"""The pytest plugin: a network for each test, call trees of failures, and comparison of network versions.
 
 Fixtures:
 
@@ -15,9 +7,12 @@ Fixtures:
 - `deploy`: deploys a compiled contract.
 - `network_options`: the options of the network; override it in a conftest.py.
 
-`pytest --network nv27,nv28` runs each test that uses the network on both versions and reports the differences. If Ape
-is installed, use `--fvm-network`, because Ape's plugin has an option `--network`. The machine is imported when a test
-first requests a network.
+`pytest --network nv27,nv28` runs each test that uses the network on both versions and reports the differences of the
+recorded outcomes. If Ape is installed, use `--fvm-network`, because Ape's plugin has an option `--network`. The machine
+is imported when a test first requests a network.
+
+The traceback of a failing test has the lines of the test and the reason, without frames of this package: pytest hides
+frames of modules with `__tracebackhide__`, unless `--full-trace` is given.
 """
 
 from __future__ import annotations

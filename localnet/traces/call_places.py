@@ -1,18 +1,13 @@
-"""Source positions of calls and failures, and the interfaces of the called contracts.
-
-The interfaces of the contracts that a trace's calls reach, by the code that runs there and a compiler's output.
-
-Source positions of the calls of contracts and of their ends, if the sources are known.
+"""Source positions of the calls of contracts and of their ends, if the sources are known, and of failures.
 
 A transaction is executed again on this project's EVM runtime, instruction by instruction. The result is plain data
 that accompanies the call tree of `localnet.traces.trace`: program counters and the code that they refer to.
-`add_lines` converts them to lines with the artifacts of local folders, so the node may run elsewhere.
-
-The line of Solidity at which a transaction failed, found by re-execution, instruction by instruction.
+`add_lines` converts them to lines with the artifacts of local folders, so the node may run elsewhere. Interfaces of the
+called contracts are found by the code that runs there and a compiler's output.
 
 Only this project's EVM runtime reports instructions. If the official EVM actor runs the contracts, the transaction is
 executed on this project's runtime, which makes the same calls. If the outcome differs, as it can near the gas limit,
-no line is reported.
+no line of the failure is reported.
 """
 
 from __future__ import annotations

@@ -1,19 +1,14 @@
 """Accounts before and after a transaction, in geth's and Parity's formats.
 
-Output of geth's prestateTracer: touched accounts before a transaction and, in diff mode, after it.
+geth's prestateTracer lists touched accounts before a transaction and, in diff mode, after it. Native actors are listed
+like other accounts, under their masked ID addresses. Shapes: go-ethereum eth/tracers/native/prestate.go.
 
-Shapes: go-ethereum eth/tracers/native/prestate.go. Native actors are listed like other accounts, under their masked
-ID addresses.
-
-Changes of the accounts by a transaction or call, in the form of Parity's `stateDiff`.
-
-All changed accounts are listed, also those that only pay or receive fees. A value is `"="`,
+Parity's `stateDiff` lists all changed accounts, also those that only pay or receive fees. A value is `"="`,
 `{"+": new}`, `{"-": old}` or `{"*": {"from": old, "to": new}}`. An account that is created and deleted by the same
-transaction is not listed.
-
-Under Filecoin's rules only contracts have code and storage, as in Forest: a new account has the code `"="`, and a
-destroyed contract loses its code while its slots change to 0. Under Ethereum's rules every account has code, if only
-`0x`. Sources: OpenEthereum's page on the trace module, alloy `rpc-types-trace`, Forest `eth/trace/state_diff.rs`.
+transaction is not listed. Under Filecoin's rules only contracts have code and storage, as in Forest: a new account has
+the code `"="`, and a destroyed contract loses its code while its slots change to 0. Under Ethereum's rules every
+account has code, if only `0x`. Sources: OpenEthereum's page on the trace module, alloy `rpc-types-trace`, Forest
+`eth/trace/state_diff.rs`.
 """
 
 from __future__ import annotations

@@ -1,14 +1,11 @@
 """Parity's traces: re-executions and searches.
 
-Re-executions in Parity's form: `trace_call` and the `trace_replay` methods, with the kinds `trace` and `stateDiff`.
+Re-executions are `trace_call` and the `trace_replay` methods, with the kinds `trace` and `stateDiff`. The order of
+`trace_call`'s parameters is reth's: after the block come overrides of accounts and of the block. Traces are searched by
+sender and receiver over a range of blocks, by transaction, and by position. The range ends at the newest block by
+default, and a response has at most 500 traces.
 
-The order of `trace_call`'s parameters is reth's: after the block come overrides of accounts and of the block.
-Sources: OpenEthereum's page on the trace module, Forest's `trace_call`.
-
-Trace searches: by sender and receiver over a range of blocks, by transaction, and by position.
-
-The range ends at the newest block by default, and a response has at most 500 traces. Sources: lotus
-node/impl/eth/trace.go and OpenEthereum's page on the trace module.
+Sources: OpenEthereum's page on the trace module, lotus node/impl/eth/trace.go, Forest's `trace_call`.
 """
 
 from __future__ import annotations

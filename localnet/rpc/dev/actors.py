@@ -1,13 +1,8 @@
-"""Methods about actors and interfaces on a development network.
+"""Methods of a development network about actors: upgrades, miners, DataCap, the block producer, and users' actors.
 
-Methods that register contracts' interfaces and artifacts with the node, and return source positions of calls.
-
-Methods that add users' native actors to a running network: code, new actors, replacement of code.
-
-A real network has no such messages. These methods change the head's state directly, as `anvil_setCode` does for
-contracts.
-
-Methods of a Filecoin development network: upgrades, miners, DataCap, the block producer.
+Users' native actors are added to a running network: code, new actors, replacement of code. A real network has no such
+messages, so these methods change the head's state directly, as `anvil_setCode` does for contracts. Other methods
+register contracts' interfaces and artifacts with the node, and return source positions of calls.
 """
 
 from __future__ import annotations

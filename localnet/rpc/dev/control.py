@@ -1,17 +1,10 @@
-"""Methods that control blocks: mining, time, snapshots, reorganisations and block settings.
+"""Methods of development nodes that control blocks: mining, time, snapshots, reorganisations and block settings.
 
-Methods of development nodes: snapshots, mining, time, balances. Aliases are the names that other nodes use.
+Names and parameters are anvil's; aliases are the names that other nodes use. A reorganisation replaces the newest
+blocks by others, and subscribers are notified. Methods about blobs of transactions return null for an unknown blob.
 
-A reorganisation on demand: the newest blocks are replaced by others, and subscribers are notified.
-
-Names and parameters are anvil's.
-
-Methods that set properties of the next blocks under Ethereum's rules.
-
-The settings are stored with the chain, and evm_revert reverts them. Under Filecoin's rules they are refused with code
--32004 (EIP-1474).
-
-Anvil's methods about blobs of transactions; they return null for an unknown blob.
+Properties of the next blocks under Ethereum's rules are stored with the chain, and evm_revert reverts them. Under
+Filecoin's rules they are refused with code -32004 (EIP-1474).
 """
 
 from __future__ import annotations

@@ -1,16 +1,11 @@
-"""Methods that edit, dump and load the state.
+"""Methods that edit, dump and load the state and impersonate accounts, also under the names of other nodes.
 
-The state of a network under Ethereum's rules as a state file of anvil.
+A dump under Ethereum's rules is a state file of anvil. Only accounts with an Ethereum address are written; the format
+has no place for built-in actors. Format: crates/anvil/src/eth/backend/db.rs, `SerializableState`.
 
-Only accounts with an Ethereum address are written; the format has no place for built-in actors. Format:
-crates/anvil/src/eth/backend/db.rs, `SerializableState`.
-
-Methods that edit the state and impersonate accounts, also under the names of other nodes.
-
-Setting of ERC-20 balances and allowances, in any storage layout.
-
-The slot is found by trial: of the slots that the contract reads for its result, the one that changes the result to
-the wanted value. Sources: EIP-20; anvil for names and parameters.
+ERC-20 balances and allowances are set in any storage layout. The slot is found by trial: of the slots that the contract
+reads for its result, the one that changes the result to the wanted value. Sources: EIP-20; anvil for names and
+parameters.
 """
 
 from __future__ import annotations

@@ -1,10 +1,7 @@
-"""Methods about blocks, headers, uncles and block-level access lists.
+"""Methods about blocks and their headers, block-level access lists, and uncles, which Filecoin does not have.
 
-Methods about block headers, and about uncles, which Filecoin does not have.
-
-`eth_getBlockAccessList`: block-level access lists (EIP-7928), under Ethereum's rules.
-
-Specification of the method: Ethereum's execution APIs, `src/eth/block.yaml`.
+`eth_getBlockAccessList` (EIP-7928) is available under Ethereum's rules. Specification: Ethereum's execution APIs,
+`src/eth/block.yaml`.
 """
 
 from __future__ import annotations

@@ -1,10 +1,7 @@
-"""Methods about the node, its fork, and the price of gas.
+"""Methods about the node (names, versions, accounts), the fork of Ethereum in use, and the price of gas.
 
-Methods about the node: names, versions and accounts.
-
-Methods about the price of gas, in attoFIL per unit of gas as the network's rules count it.
-
-Fork of Ethereum in use: eth_config. Names and shape: EIP-7910; fork id: EIP-2124, EIP-6122.
+Prices are in attoFIL per unit of gas as the network's rules count it. Names and shape of eth_config: EIP-7910; fork id:
+EIP-2124, EIP-6122.
 """
 
 from __future__ import annotations

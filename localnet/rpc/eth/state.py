@@ -1,8 +1,6 @@
 """Methods that read the state: balances, code, storage, calls, estimates and proofs.
 
-Methods that read several values of accounts in one request.
-
-`eth_getProof`. Proofs are IPLD blocks, because the state is not a Merkle-Patricia trie.
+The proofs of `eth_getProof` are IPLD blocks, because the state is not a Merkle-Patricia trie.
 """
 
 from __future__ import annotations

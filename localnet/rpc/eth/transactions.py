@@ -1,13 +1,9 @@
 """Methods about transactions: sending, signing, looking up, and the pool.
 
-Signed transactions as raw bytes. Messages that are not Ethereum transactions have none (null).
-
-Signatures of typed data (EIP-712) by unlocked accounts.
-
-Methods about pending transactions: geth's txpool_ methods, and those of anvil and Hardhat.
-
-A sender's transactions are pending if they follow its nonce without a gap, and queued otherwise. Shapes:
-execution-apis src/txpool/pool.yaml; geth's page on the txpool namespace.
+Unlocked accounts also sign typed data (EIP-712). Messages that are not Ethereum transactions have no raw bytes (null).
+Pending transactions have geth's txpool_ methods, and those of anvil and Hardhat. A sender's transactions are pending if
+they follow its nonce without a gap, and queued otherwise. Shapes: execution-apis src/txpool/pool.yaml; geth's page on
+the txpool namespace.
 """
 
 from __future__ import annotations

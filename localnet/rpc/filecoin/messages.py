@@ -1,18 +1,16 @@
 """Methods about the execution of messages: calls, replays, receipts and traces.
 
-Execution traces in Lotus' format: the calls of a message, each with its gas charges, IPLD operations and logs.
+The receipt of a message is available with its tipset. `TipSet` and `Height` of a lookup are those of the tipset that
+contains the message, and the confidence parameter causes no wait.
+
+Execution traces have Lotus' format: the calls of a message, each with its gas charges, IPLD operations and logs.
 
 - Charges before the first call are listed in that call.
 - A list without elements is null, as Go writes it.
 - Times are 0.
 - Charges of zero are omitted. The charge for memory growth (`wasm_memory_grow`) is part of `wasm_exec`.
 
-Shapes: lotus chain/types/execresult.go, as filled by filecoin-ffi from the machine's events.
-
-The receipt of a message is available with its tipset. `TipSet` and `Height` of a lookup are those of the tipset that
-contains the message, and the confidence parameter causes no wait.
-
-Shapes: lotus api/types.go and ref-fvm's execution traces.
+Shapes: lotus api/types.go and chain/types/execresult.go, as filled by filecoin-ffi from ref-fvm's execution traces.
 """
 
 from __future__ import annotations

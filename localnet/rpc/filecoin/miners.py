@@ -1,17 +1,12 @@
-"""Methods about storage miners and for block producers.
-
-Filecoin methods about storage miners, market balances and DataCap.
+"""Filecoin methods about storage miners, market balances and DataCap, and for block producers.
 
 Results are decoded from actor states, or returned by calls of the actors. Layouts: the IPLD schemas of the official
 actors. Shapes: lotus api/types.go.
 
-Filecoin methods for block producers: facts about a miner's next block, and a signed header of it.
-
-A header is not added to the chain: this network's own blocks have no proofs and no signatures, and their tickets follow
-from the height. Two headers of one epoch prove a consensus fault (`ReportConsensusFault` of the miner).
-
-Sources: lotus chain/stmgr/actors.go and node/impl/full (`MinerGetBaseInfo`, `MinerCreateBlock`), Forest
-`rpc/methods/miner.rs`.
+A block producer gets the facts about a miner's next block, and a signed header of it. A header is not added to the
+chain: this network's own blocks have no proofs and no signatures, and their tickets follow from the height. Two headers
+of one epoch prove a consensus fault (`ReportConsensusFault` of the miner). Sources: lotus chain/stmgr/actors.go and
+node/impl/full (`MinerGetBaseInfo`, `MinerCreateBlock`), Forest `rpc/methods/miner.rs`.
 """
 
 from __future__ import annotations

@@ -1,16 +1,11 @@
-"""The mempool's methods of Lotus: pushes, pending messages, estimates.
-
-Filecoin methods about messages to send: gas estimates, the mempool, and signatures of the wallet.
+"""Filecoin methods about messages to send: estimates, checks, the mempool with its limits, signatures of the wallet.
 
 The node signs for its accounts under both of their addresses. An estimate adds a quarter to the gas used, and its fee
-cap is enough for 20 blocks.
+cap is enough for 20 blocks. A check before a push has Lotus' number; a message that fails an early one has no later
+ones.
 
-Sources: lotus node/impl/gasutils, node/impl/full/mpool.go, chain/messagepool (`CapGasFee`) and chain/wallet.
-
-Filecoin's methods that check messages before they are pushed, and the limits of the message pool.
-
-Each check has Lotus' number; a message that fails an early one has no later ones. Source: lotus
-chain/messagepool/check.go, api/types.go (`CheckStatusCode`).
+Sources: lotus node/impl/gasutils, node/impl/full/mpool.go, chain/messagepool (`CapGasFee`, check.go), chain/wallet and
+api/types.go (`CheckStatusCode`).
 """
 
 from __future__ import annotations

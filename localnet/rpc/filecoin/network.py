@@ -1,15 +1,11 @@
-"""Methods about the network, the node and the power table of fast finality.
+"""Filecoin's methods about the network, the node and the power table, and Lotus's variants of Ethereum's methods.
 
-Filecoin's methods about the node, and Lotus's variants of Ethereum's methods.
+Network parameters are name, minimum power and upgrade epochs. Fields: lotus api/types.go, `NetworkParams`, including
+the upgrade height of version 29.
 
-Network parameters in Lotus' format: name, minimum power, upgrade epochs.
-
-Fields: lotus api/types.go, `NetworkParams`, including the upgrade height of version 29.
-
-The power table by expected consensus, from which fast finality (F3) takes its participants.
-
-It follows from the state, so it is available without F3, as in Forest. The other methods of F3 are refused
-(`localnet.rpc.refused`). Rules and shape: Forest `rpc/methods/f3.rs`, `GetPowerTable`.
+Fast finality (F3) takes its participants from the power table by expected consensus. It follows from the state, so it
+is available without F3, as in Forest. The other methods of F3 are refused (`localnet.rpc.refused`). Rules and shape:
+Forest `rpc/methods/f3.rs`, `GetPowerTable`.
 """
 
 from __future__ import annotations

@@ -1,14 +1,11 @@
 """Methods about the state: actors, addresses, randomness, and decoded states of built-in actors.
 
-The states of built-in actors as JSON: decoded by their IPLD schemas, in Lotus' format.
-
-Field names are in Go's spelling (`total_raw_byte_power` is TotalRawBytePower). Links are {"/": text}, amounts decimal
-text, and bytes base64. The state of any other actor is shown as undecoded IPLD.
-
 `Filecoin.State*` methods of a tipset return the state after it. Here a tipset is executed when it is built; on the
 network it is executed with the next one.
 
-Shapes: lotus api/api_full.go.
+The states of built-in actors are decoded by their IPLD schemas to JSON in Lotus' format. Field names are in Go's
+spelling (`total_raw_byte_power` is TotalRawBytePower). Links are {"/": text}, amounts decimal text, and bytes base64.
+The state of any other actor is shown as undecoded IPLD. Shapes: lotus api/api_full.go.
 """
 
 from __future__ import annotations

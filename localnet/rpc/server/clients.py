@@ -1,19 +1,14 @@
-"""Clients of the server: access, disconnection, and limits on unread responses.
+"""Clients of the server: access by host and origin, disconnection, and limits on unread responses.
 
-The client of a request, whose queries are cancelled when it disconnects.
+Access is granted to this machine, its programs, browser extensions, and configured ones. A request with another `Host`
+or `Origin` header is refused. Otherwise a web page could reach a node with unlocked keys, also through a DNS name of
+its own that resolves to this machine (DNS rebinding).
 
 A transport sets `REQUESTING_CLIENT` when it starts to process a request, and marks the client as gone when the
-connection closes. Only queries are cancelled; a submitted change of the chain is completed.
+connection closes. Only its queries are cancelled; a submitted change of the chain is completed.
 
-Limits on the age and the total size of unread responses, over all connections.
-
-A response is written in one piece, and the part that its client has not read stays in this process. Runs on the event
-loop's thread.
-
-Access control by host and origin: this machine, its programs, browser extensions, and configured ones.
-
-A request with another `Host` or `Origin` header is refused. Otherwise a web page could reach a node with unlocked
-keys, also through a DNS name of its own that resolves to this machine (DNS rebinding).
+A response is written in one piece, and the part that its client has not read stays in this process. Its age and the
+total size over all connections are limited, on the event loop's thread.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""The threads that execute requests, and the view of the event loop's thread.
-
-The view of the event loop's thread: it refuses queries that may take long, which then run on a query thread.
-
-The threads that execute requests: the chain's thread, and a pool for queries.
+"""The threads that execute requests: the chain's thread, a pool for queries, and the event loop's thread.
 
 Requests that change the chain run on the chain's thread. Queries (calls, estimates, traces, logs, state reads) run on
 the pool (`localnet.rpc.server.queries`), each on a view of the chain at its start. So no query delays a block. A query

@@ -1,8 +1,4 @@
-"""API version 2, at /rpc/v2, with the distribution of block rewards.
-
-The distribution of block rewards in Lotus' JSON format. Source: lotus api/v2api/types.go.
-
-Filecoin methods of API version 2, at /rpc/v2: a tipset is selected by key, height or tag.
+"""Filecoin methods of API version 2, at /rpc/v2: a tipset is selected by key, height or tag.
 
     {"key": [CID, ...]}
     {"height": {"at": 7, "previous": true, "anchor": {"tag": "latest"}}}
@@ -10,7 +6,8 @@ Filecoin methods of API version 2, at /rpc/v2: a tipset is selected by key, heig
 
 `previous` selects the tipset before a null round, else the one after it. A height is looked up below its anchor, by
 default the finalized tipset. Ethereum's methods are the same as at the other paths; Filecoin's others do not exist
-there. Source: lotus api/v2api and chain/types/tipset_selector.go; FIP-0107 for the messages and receipts of a tipset.
+there. Source: lotus api/v2api and chain/types/tipset_selector.go; FIP-0107 for the messages and receipts of a tipset;
+api/v2api/types.go for the distribution of block rewards.
 """
 
 from __future__ import annotations

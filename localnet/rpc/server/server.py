@@ -1,8 +1,6 @@
-"""The server on one port, and updates of the address index beside it.
+"""The server, HTTP and WebSockets on one port: on a loopback address, until it is stopped.
 
-Incremental updates of the address index on a separate thread, concurrently with requests.
-
-The server, HTTP and WebSockets on one port: on a loopback address, until it is stopped.
+A separate thread updates the address index incrementally, concurrently with requests.
 """
 
 from __future__ import annotations

@@ -3,13 +3,10 @@
 Requests of a connection start in order, and each response is sent when it is ready. Unread responses are buffered up
 to a limit; then the client is disconnected with code 1008 (RFC 6455).
 
-The WebSocket protocol of the server, which closes connections of clients that do not read.
-
-A connection is closed with a code and a reason at once. If the client does not acknowledge the close within a few
-seconds, the connection is dropped. A server that shuts down sends code 1001. Codes: RFC 6455.
-
-An ASGI application can only request a close and then waits for the client. With uvicorn's own protocol, a client that
-does not read delays the close, and the server's shutdown, until its connection breaks.
+The protocol closes a connection with a code and a reason at once. If the client does not acknowledge the close within a
+few seconds, the connection is dropped. A server that shuts down sends code 1001. Codes: RFC 6455. An ASGI application
+can only request a close and then waits for the client: with uvicorn's own protocol, a client that does not read delays
+the close, and the server's shutdown, until its connection breaks.
 """
 
 from __future__ import annotations

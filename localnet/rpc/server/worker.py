@@ -1,13 +1,11 @@
-"""Threads that execute requests one after the other.
+"""A thread that executes requests one after the other, without blocking the event loop.
+
+The thread has a large stack for deep calls, so a request changes threads once, and its response once. While no request
+waits, it does background work (`localnet.chain.watching.Background`).
 
 It works like a `ThreadPoolExecutor` with one thread, but a job without a result has no future. This halves the cost
 of passing a job and its result between the event loop and the thread. The thread is a daemon, like those of
 `hypervisor.threads`, so the process can exit without it.
-
-A thread that executes requests without blocking the event loop.
-
-The thread has a large stack for deep calls, so a request changes threads once, and its response once. While no
-request waits, it does background work (`localnet.chain.watching.Background`).
 """
 
 from __future__ import annotations
