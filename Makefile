@@ -24,7 +24,7 @@ demo: environment ## run the demo: a contract and a native actor call each other
 test: environment ## run all tests except long ones and those of `make oracles`, on all cores; ARGS adds slow ones
 	@$(RUN)/python -m pytest -n logical --max-worker-restart 0 --dist loadfile $(or $(ARGS),-m "not long and not oracle and not slow")
 
-oracles: environment ## run the slow tests that a merge requires: injected bugs, endless programs, kills, all samples
+oracles: environment ## run the slow tests that a merge requires: endless programs, kills, all samples
 	@FVM_SAMPLES=all $(RUN)/python -m pytest -n logical --max-worker-restart 0 --dist worksteal -m "(oracle or slow or hypothesis or sampled) and not long" $(ARGS)
 
 lint: environment ## check format, lint, types and layers

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -18,13 +17,12 @@ from random import Random
 from unittest.mock import patch
 
 from bench.recorded import RunRecord, finish, options
-from hypervisor.installation import user_folder
 from localnet import Network
 from localnet.fork.forking import ForkSource
 from localnet.fork.node_client import OFFLINE, NodeClient
 from localnet.rpc.node import Node
 from localnet.rpc.server.server import serving
-from tests.localnet.rpc.conftest import Client, Failed
+from tests.localnet.rpc.conftest import Client
 
 _STAGES = ("read from the node", "read again", "read offline")
 
@@ -71,25 +69,12 @@ def runs(rules: str | None, url: str, accounts: list[str]) -> tuple[list[list[st
     return values, costs
 
 
-def planted(url: str, accounts: list[str]) -> int:
-    """Damage the cached code of an account; return 1 if an offline run names it."""
-    (file,) = (file for file in (user_folder("cache") / "rpc").rglob("*.sqlite") if file.stat().st_size)
-    with sqlite3.connect(file) as base:
-        base.execute("UPDATE responses SET response = '0x' WHERE request LIKE ?", (f"eth_getCode {accounts[0]}%",))
-    base.close()
-    try:
-        read_all(ForkSource(url, options=OFFLINE), "ethereum", accounts[:1])
-    except Failed as error:
-        return int(f"account {accounts[0]}" in str(error) and "is damaged" in str(error))
-    return 0
-
-
 def main() -> int:
     """Run each set of rules, and write the record."""
     chosen = options(__doc__, 200).parse_args()
     started, random = time.monotonic(), Random(chosen.seed)
     accounts = [f"0x{random.randbytes(20).hex()}" for _ in range(chosen.count)]
-    stages, details, named = dict.fromkeys(_STAGES, chosen.count), {}, 0
+    stages, details = dict.fromkeys(_STAGES, chosen.count), {}
     findings: list[str] = []
     for rules in ("ethereum", None):
         with tempfile.TemporaryDirectory() as folder, Network(rules=rules) as network:
@@ -99,14 +84,13 @@ def main() -> int:
                 network.set_storage(account, {1: random.getrandbits(256)})
             with serving(network) as url:
                 values, costs = runs(rules, url, accounts)
-                named += planted(url, accounts) if rules else 0
             expected = values[0]
             for stage, found in zip(_STAGES, values, strict=True):
                 stages[stage] = min(stages[stage], sum(map(str.__eq__, found, expected)))
             details[rules or "filecoin"] = dict(zip(("first", "second", "offline"), costs, strict=True))
             if costs[2]["requests"]:
                 findings.append(f"{rules or 'filecoin'}: an offline run sent {costs[2]['requests']} requests")
-    record = RunRecord(chosen.seed, chosen.count, stages, findings, {"damaged entry": {"named": named}}, details)
+    record = RunRecord(chosen.seed, chosen.count, stages, findings, details)
     return finish(record, chosen, started)
 
 

@@ -14,14 +14,12 @@ import re
 import shlex
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from time import monotonic
 
 from bench.data import PROJECT
 from bench.recorded import NOT_RUN, RECORDS, RecordError, RunRecord, Slice, command_of, commit_of_code, names_of_records
-from store.compiled import compiled_modules
 
 FAILED = PROJECT / "build" / "slices"
 """Folder of the records of slices with findings."""
@@ -56,22 +54,15 @@ def default_count(record: RunRecord) -> int:
 def add_slice(total: RunRecord, part: RunRecord) -> RunRecord:
     """Return the record with another slice. Counts add up; the details are those of the last slice.
 
-    Raises RecordError if the slice has other stages, or lacks a planted defect of the record.
+    Raises RecordError if the slice has other stages.
     """
     if [*total.stages] != [*part.stages]:
         raise RecordError(f"the stages are {', '.join(part.stages)}; on record are {', '.join(total.stages)}")
-    if gone := total.planted_defect.keys() - part.planted_defect.keys():
-        raise RecordError(f"no longer planted: {', '.join(sorted(gone))}")
-    planted = {
-        name: dict(Counter(total.planted_defect.get(name, {})) + Counter(found))
-        for name, found in part.planted_defect.items()
-    }
     new = Slice(part.seed, part.count, part.commit, machine(), part.duration_seconds)
     return replace(
         total,
         count=total.count + part.count,
         stages={name: total.stages[name] + part.stages[name] for name in total.stages},
-        planted_defect=planted,
         details=part.details,
         commit=part.commit,
         date=part.date,
@@ -107,8 +98,6 @@ def next_slice(name: str, count: int | None) -> float | None:
         raise RecordError(f"exit code {process.returncode} and no record; to repeat it:\n  {shown}")
     part = RunRecord.read(file)
     if problems := part.problems():
-        if compiled_modules() and part.missed_defects():
-            problems.append("some planted defects have no effect in the compiled form: run `make interpreted` first")
         raise RecordError("\n  ".join([f"seed {seed}, see {file}:", *problems, f"to repeat it: {shown}"]))
     add_slice(total, part).write(stored)
     file.unlink()

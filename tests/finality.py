@@ -1,7 +1,6 @@
 """Chains of finality certificates, valid and altered, on go-f3 and here, as a recorded run: the verdicts must be equal.
 
-go-f3 makes and judges the chains (tests/oracle/f3, needs Go). A shorter run repeats them with planted defects, which
-must be found. `go run ./tests/oracle/f3 SEED NUMBER 1` shows one chain.
+go-f3 makes and judges the chains (tests/oracle/f3, needs Go). `go run ./tests/oracle/f3 SEED NUMBER 1` shows one chain.
 """
 
 import json
@@ -11,13 +10,11 @@ import subprocess
 import sys
 from base64 import b64decode
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
-from unittest.mock import patch
 
 from bench.recorded import NOT_RUN, RunRecord, finish, options
 from fvm_hypervisor.laboratory.proofs.f3 import (
@@ -88,30 +85,6 @@ _CERTIFICATE = {
 SOURCE: Final = Path(__file__).parent / "oracle" / "f3"
 PROGRAM: Final = Path(__file__).parents[1] / "build" / "f3" / "f3"
 MAX_FINDINGS: Final = 20
-F3: Final = "fvm_hypervisor.laboratory.proofs.f3"
-
-
-def _same(*values: Any, **_: Any) -> Any:
-    return values[0]
-
-
-PLANTS: Final[dict[str, Callable[[], AbstractContextManager[object]]]] = {
-    "weights": lambda: patch(f"{F3}.signing.weights_of", lambda keys: [1] * len(keys)),
-    "signature": lambda: patch(f"{F3}.chain.verify_aggregate"),
-    "chain-rules": lambda: patch(f"{F3}.chain._check_chain"),
-    "tree": lambda: patch(f"{F3}.signing._EMPTY", b"\1" * 32),
-    "shares": lambda: patch(f"{F3}.chain.scaled_powers", lambda table: [entry.power for entry in table]),
-    "next-table": lambda: patch(f"{F3}.chain.apply_deltas", _same),
-    "delta-rules": lambda: patch(f"{F3}.power_table._apply_delta", lambda entry, delta, name: _unchecked(entry, delta)),
-}
-"""Defects that a shorter run must find."""
-
-
-def _unchecked(entry: Any, delta: Any) -> Any:
-    from fvm_hypervisor.laboratory.proofs.f3 import PowerEntry
-
-    before = entry or PowerEntry(delta.id, 0, b"")
-    return PowerEntry(delta.id, max(before.power + delta.power, 0 if entry else 1), delta.key or before.key)
 
 
 def main() -> int:
@@ -138,27 +111,20 @@ def main() -> int:
         count=chosen.count,
         stages={name: verdicts[name] for name in ("judged by both", "checked a signature")},
         findings=findings[:MAX_FINDINGS],
-        planted_defect={name: planted(name, chosen.seed, chosen.count) for name in PLANTS},
         details={"go-f3": _version(), "chains by alteration and verdict": dict(sorted(kinds.items()))},
     )
     return finish(record, chosen, started)
 
 
-def compared(seed: int, count: int, plant: AbstractContextManager[object] | None = None) -> Iterator[Verdict]:
-    """Return both verdicts on each chain, with a planted defect on our side."""
+def compared(seed: int, count: int) -> Iterator[Verdict]:
+    """Return both verdicts on each chain."""
     command = [str(PROGRAM), str(seed), "0", str(count)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process, plant or nullcontext():
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         for line in process.stdout:
             yield verdict(json.loads(line))
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with exit code {process.returncode}")
-
-
-def planted(name: str, seed: int, count: int) -> dict[str, int]:
-    """Return the number of chains of a shorter run on which a defect changes the verdict, by alteration."""
-    found = compared(seed, max(count // 50, 96), PLANTS[name]())
-    return dict(sorted(Counter(one.case["alteration"] for one in found if one.problem()).items()))
 
 
 def _version() -> str:

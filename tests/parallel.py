@@ -1,7 +1,7 @@
 """Random blocks with conflicting messages, executed serially and in parallel, as a recorded run.
 
-Receipts, gas, events, traced events and the state must be equal. A shorter run repeats this with planted defects in the
-merge of workers' results, which must be found. A finding names its block: `--block SEED` executes one.
+Receipts, gas, events, traced events and the state must be equal. A finding names its block, which `--block SEED`
+executes.
 
 A few accounts pay each other and unused addresses, and call a few contracts and actors, which count, read balances,
 burn, forward value, create each other at the same addresses, delete themselves, fail or run out of gas. Nonces, funds
@@ -11,7 +11,6 @@ and gas limits are sometimes wrong. A block's result on several processes must e
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from random import Random
@@ -28,15 +27,12 @@ from bridge.filecoin.parameters import CreateReturn
 from fvm_hypervisor.cli.demo.scenario import counter_module
 from hypervisor.bundles.genesis import Genesis
 from hypervisor.exit_codes import ExitCode
-from hypervisor.machine import parallel
 from hypervisor.machine import parallel as room
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.parallel import BlockMessage, Parallel, ParallelBlock
-from hypervisor.machine.speculation import PackedEffects
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
-from hypervisor.state.state_tree import StateTree
 from hypervisor.tracing import CallEnded, Recorder, SyscallEntered
 from hypervisor.types import BURNT_FUNDS_ACTOR, REWARD_ACTOR, Gas, MethodNumber, TokenAmount
 from store.cid import Cid
@@ -253,79 +249,16 @@ def _difference(serial: Outcome, beside: Outcome) -> str:
     return "" if serial[1] == beside[1] else "the state"
 
 
-def _lose_a_write(apply_effects: Callable[..., None]) -> Callable[..., None]:
-    def lost(tree: StateTree, effects: PackedEffects) -> None:
-        reads, lookups, have_changed, writes, credited = effects
-        apply_effects(tree, (reads, lookups, have_changed, writes[:-1], credited))
-
-    return lost
-
-
-def _lose_a_credit(apply_effects: Callable[..., None]) -> Callable[..., None]:
-    def lost(tree: StateTree, effects: PackedEffects) -> None:
-        reads, lookups, have_changed, writes, credited = effects
-        apply_effects(tree, (reads, lookups, have_changed, writes, credited[:-1]))
-
-    return lost
-
-
-def _see_no_conflict(_: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda *_: None
-
-
-def _look_at_no_change(conflict_of: Callable[..., Any]) -> Callable[..., Any]:
-    """Read the block's initial state, regardless of writes in the meantime."""
-
-    def unchecked(message: int, tree: StateTree, begun: Any, effects: PackedEffects) -> Any:
-        reads, _, _, writes, credited = effects
-        changed = [each for each in reads if each[2]]
-        return conflict_of(message, tree, begun, (changed, [], False, writes, credited))
-
-    return unchecked
-
-
-PLANTS: Final[dict[str, tuple[str, Callable[..., Any]]]] = {
-    "a write is lost": ("apply_effects", _lose_a_write),
-    "a fee is lost": ("apply_effects", _lose_a_credit),
-    "no conflict is seen": ("conflict_of", _see_no_conflict),
-    "changes by other messages are not seen": ("conflict_of", _look_at_no_change),
-}
-"""Name in `hypervisor.machine.parallel` and factory of the defective replacement."""
-
-
-def plant(name: str) -> None:
-    """Install the named defect in this process."""
-    what, make = PLANTS[name]
-    setattr(parallel, what, make(getattr(parallel, what)))
-
-
-@contextmanager
-def planted(name: str | None) -> Iterator[None]:
-    """Install the named defect inside the context; none for None."""
-    if name is None:
-        yield
-        return
-    what, _ = PLANTS[name]
-    sound = getattr(parallel, what)
-    plant(name)
-    try:
-        yield
-    finally:
-        setattr(parallel, what, sound)
-
-
 STAGES: Final = ("workers were started", "a message was taken over", "a message was executed again")
 MAX_FINDINGS: Final = 20
-PLANTED_BLOCKS: Final = 40
 _APART: Final = 1 << 32
 """Distance between the seeds of runs, so that no two share a block."""
 
 
-def plays(seed: int, count: int, plant: str | None = None) -> Iterator[tuple[int, Played]]:
-    """Execute blocks, each with its seed, in both ways with the injected bug."""
-    with planted(plant):
-        for number in range(seed * _APART, seed * _APART + count):
-            yield number, play(number)
+def plays(seed: int, count: int) -> Iterator[tuple[int, Played]]:
+    """Execute blocks, each with its seed, in both ways."""
+    for number in range(seed * _APART, seed * _APART + count):
+        yield number, play(number)
 
 
 def main() -> int:
@@ -347,16 +280,11 @@ def main() -> int:
         totals.update(taken_over=parallel.accepted, executed_again=parallel.reexecuted, conflicts=parallel.conflicted)
         if played.difference:
             findings.append(f"block {seed}: {played.difference}")
-    found = {
-        name: dict(Counter("found" for _, played in plays(chosen.seed, PLANTED_BLOCKS, name) if played.difference))
-        for name in PLANTS
-    }
     record = RunRecord(
         chosen.seed,
         chosen.count,
         {name: stages[name] for name in STAGES},
         findings[:MAX_FINDINGS],
-        found,
         dict(totals),
     )
     return finish(record, chosen, started)

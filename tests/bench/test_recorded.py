@@ -26,7 +26,6 @@ def record(**changed: Any) -> RunRecord:
         "count": 1000,
         "stages": HALF,
         "findings": [],
-        "planted_defect": {"swapped": {"cases": 3}},
         "command": "python -m tests.bench.sample --count 1000 --seed 7 --fast",
     }
     return RunRecord(**sound | changed)
@@ -47,8 +46,6 @@ def test_every_stored_run_record_is_valid(file: Path) -> None:
         ({"stages": {"made": 1000, "executed": 333}}, "only 333 of 1000 inputs: executed"),
         ({"stages": {}}, "no input reached any stage"),
         ({"count": 0, "stages": {"made": 0}}, "only 0 of 0 inputs: made"),
-        ({"planted_defect": {}}, "no bug was injected"),
-        ({"planted_defect": {"swapped": {"cases": 0, "roots": 0}}}, "the injected bug 'swapped' was not found"),
     ],
 )
 def test_inconclusive_run_record_reports_problem(changed: dict[str, Any], problem: str) -> None:
@@ -67,7 +64,6 @@ def test_a_replay_is_one_per_cent_with_the_same_seed_and_options(tmp_path: Path)
         ({"count": 10, "stages": {"made": 10, "executed": 6}}, None),
         ({"count": 10, "stages": {"made": 10, "executed": 7}}, "executed: 70% of the inputs, 50% on record"),
         ({"stages": {"executed": 500}}, "the stages were made, executed, they are executed"),
-        ({"planted_defect": {"another": {"cases": 1}}}, "no longer injected: swapped"),
     ],
 )
 def test_a_share_off_by_more_than_a_tenth_is_different(changed: dict[str, Any], difference: str | None) -> None:
@@ -130,9 +126,7 @@ def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setattr(module, "RECORDS", tmp_path)
     monkeypatch.setattr(slices, "FAILED", tmp_path / "failed")
     file = tmp_path / "sample.json"
-    RunRecord(1, 10, {"made": 10, "even": 5}, [], {"odd": {"numbers": 1}}, {"last": 1}, COMMAND, "c0", "d0", 5.0).write(
-        file
-    )
+    RunRecord(1, 10, {"made": 10, "even": 5}, [], {"last": 1}, COMMAND, "c0", "d0", 5.0).write(file)
     return file
 
 
@@ -142,7 +136,6 @@ def test_slices_add_up_with_successive_seeds(stored: Path) -> None:
     assert run(["sample"], None, None) == 0
     record = RunRecord.read(stored)
     assert (record.count, record.stages) == (50, {"made": 50, "even": 25})
-    assert record.planted_defect == {"odd": {"numbers": 1 + 2 + 3}}
     assert [(one.seed, one.count) for one in record.slices] == [(1, 10), (2, 20), (3, 20)]
     assert (record.command, record.details, record.seed) == (COMMAND, {"last": 3}, 1)
     assert record.slices[0].commit == "c0"
@@ -163,26 +156,6 @@ def test_a_slice_with_a_finding_stops_the_run_and_is_repeated(stored: Path, caps
         assert "python -m tests.bench.sample_run --count 10 --seed 2 --defect 2" in message
         assert stored.read_bytes() == before
     assert RunRecord.read(slices.FAILED / "sample-2.json").findings == ["a wrong number"]
-
-
-@pytest.mark.parametrize(
-    ("modules", "option", "is_named"),
-    [((), "--missed", False), (("store/cid.py",), "--missed", True), (("store/cid.py",), "--defect", False)],
-)
-def test_planted_defect_that_the_compiled_form_misses_names_the_interpreted_one(
-    stored: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    modules: tuple[str, ...],
-    option: str,
-    is_named: bool,
-) -> None:
-    monkeypatch.setattr(slices, "compiled_modules", lambda: modules)
-    record = RunRecord.read(stored)
-    record.command += f" {option} 2"
-    record.write(stored)
-    assert run(["sample"], None, None) == 1
-    assert ("make interpreted" in capsys.readouterr().err) == is_named
 
 
 def test_a_slice_without_a_record_stops_the_run(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -208,21 +181,14 @@ def test_a_slice_that_would_end_late_is_not_started(stored: Path, monkeypatch: p
     assert len(RunRecord.read(stored).slices) == 2
 
 
-@pytest.mark.parametrize(
-    ("part", "problem"),
-    [
-        ({"stages": {"made": 10}}, "the stages are made; on record are made, even"),
-        ({"planted_defect": {"another": {"numbers": 1}}}, "no longer planted: odd"),
-    ],
-)
-def test_a_slice_of_another_kind_is_refused(stored: Path, part: dict[str, Any], problem: str) -> None:
+def test_a_slice_with_other_stages_is_refused(stored: Path) -> None:
     record = with_slices(RunRecord.read(stored))
-    with pytest.raises(RecordError, match=f"^{problem}$"):
-        add_slice(record, replace(record, **part))
+    with pytest.raises(RecordError, match=r"^the stages are made; on record are made, even$"):
+        add_slice(record, replace(record, stages={"made": 10}))
 
 
 def test_the_first_slice_has_about_two_minutes_of_inputs() -> None:
-    long = RunRecord(1, 1000, {}, [], {}, duration_seconds=1200.0)
+    long = RunRecord(1, 1000, {}, [], duration_seconds=1200.0)
     assert default_count(with_slices(long)) == 100
     assert default_count(with_slices(replace(long, duration_seconds=3.0))) == 1000
 

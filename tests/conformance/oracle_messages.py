@@ -5,9 +5,8 @@ python -m tests.conformance.oracle_messages --count 20000 --seed 1
 `tests.conformance.random_messages` makes the states and the messages: sequences of up to eight messages
 on one state, at each network version from 21 on. Exit code, return value, gas, events root and penalty of each message
 and the state root after each sequence must be equal. A sequence that differs is minimized and written to
-build/oracle-messages as a vector with the reference's results. Some sequences run with planted defects, each of which
-must be found. Ctrl-C ends the run after the current state, and the record states the number of messages. Without Rust
-or the official bundles it prints NOT RUN and returns exit code 2.
+build/oracle-messages as a vector with the reference's results. Ctrl-C ends the run after the current state, and the
+record states the number of messages. Without Rust or the official bundles it prints NOT RUN and returns exit code 2.
 """
 
 import base64
@@ -21,22 +20,17 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from random import Random
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Any, Final, Protocol, Self
-from unittest.mock import patch
 
 from bench.data import PROJECT
 from bench.recorded import RunRecord, finish, options
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import HypervisorError, MessageError
-from hypervisor.exit_codes import ExitCode
-from hypervisor.kernel.actors import SelfOps
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.messages.events import events_root
 from hypervisor.state.state_tree import StateTree
 from hypervisor.types import FIRST_DYNAMIC_ACTOR, ActorID, TokenAmount
 from hypervisor.versions.network_versions import network_version
@@ -44,7 +38,6 @@ from store.blocks.memory import MemoryStore
 from store.blockstore import StoreError
 from store.car.files import write_car
 from store.cid import Cid, show
-from store.compiled import compiled_modules
 from store.links import blocks_below
 from tests.conformance.oracle_diff import NOT_RUN, CannotRun, command_of
 from tests.conformance.random_messages import (
@@ -274,8 +267,6 @@ SEQUENCES: Final = 20
 LONGEST: Final = 8
 """Number of sequences per state, and maximum number of their messages."""
 BASE_FEES: Final = (0, 100, 100, 10**9)
-PLANTED_IN: Final = 100
-"""Number of messages per planted defect; each network version gets at least the sequences of one state."""
 FOUND: Final = PROJECT / "build" / "oracle-messages"
 MAX_FINDINGS: Final = 20
 """Maximum number of findings before the run stops: that many differences have the same cause."""
@@ -375,21 +366,6 @@ class Run:
         (results,) = self.reference.answers()
         return results
 
-    def plant(self, name: str, count: int, seed: int) -> dict[str, int]:
-        """Return the number of sequences that differ with an injected bug, by network version."""
-        found = {}
-        for version in self.versions:
-            found[f"nv{version}"] = messages = 0
-            while messages < max(count, 1):
-                ground = _dearer(self.ground(version)) if name == PRICE else self.ground(version)
-                with PLANTS.get(name, nullcontext)():
-                    cases = answered_cases(ground, f"planted {seed}:{version}:{messages}")
-                self.reference.ask(vector_of([case for case, _ in cases], name))
-                pairs = zip(cases, self.reference.answers(), strict=True)
-                found[f"nv{version}"] += sum(any(differences(ours, theirs)) for (_, ours), theirs in pairs)
-                messages += sum(len(case.messages) for case, _ in cases)
-        return found
-
 
 def answered_cases(ground: Ground, name: str) -> list[tuple[MessageCase, Answers]]:
     """Return random message sequences on one state, with this machine's results."""
@@ -414,51 +390,6 @@ def answered_cases(ground: Ground, name: str) -> list[tuple[MessageCase, Answers
     return cases
 
 
-# --- planted defects --------------------------------------------------------------------------------------------------
-
-
-def _dearer(ground: Ground) -> Ground:
-    """Return the base state with the price for opening a block increased by one gas."""
-    row = ground.network
-    prices = replace(row.prices, name="planted", block_open_flat=row.prices.block_open_flat + 1000)
-    return ground.at(replace(row, prices=prices))
-
-
-def _wrong_exit() -> AbstractContextManager[object]:
-    return patch("hypervisor.machine.executor.refusal_exit", return_value=ExitCode.SYS_INVALID_RECEIVER)
-
-
-def _missing_event() -> AbstractContextManager[object]:
-    """Lose the last event of each message."""
-    return patch(
-        "hypervisor.machine.executor.events_root", lambda events: events_root(events[:-1]) if len(events) > 1 else None
-    )
-
-
-@contextmanager
-def _lost_write() -> Iterator[None]:
-    """Lose every tenth write of an actor's state."""
-    write, count = SelfOps.set_root, 0
-
-    def forgetful(ops: SelfOps, cid: Cid) -> None:
-        nonlocal count
-        before = ops._require_actor()
-        write(ops, cid)
-        count += 1
-        if count % 10 == 0:
-            ops._calls.set_actor(ops._context.receiver, before)
-
-    with patch.object(SelfOps, "set_root", forgetful):
-        yield
-
-
-PRICE, EXIT, WRITE = "a block costs a gas more to open", "a wrong exit code where funds lack", "a lost write of state"
-EVENT = "a missing event"
-PLANTS: Final[Mapping[str, Callable[[], AbstractContextManager[object]]]] = MappingProxyType(
-    {EXIT: _wrong_exit, WRITE: _lost_write, EVENT: _missing_event}
-)
-
-
 def main() -> int:
     """Return the exit code of the recorded run."""
     chosen = options(__doc__, 20_000).parse_args()
@@ -466,22 +397,18 @@ def main() -> int:
     tally = Tally()
     try:
         with Reference() as reference:
-            if compiled_modules():
-                raise CannotRun("planted defects need the interpreted form: run `make interpreted` first")
             run = Run(reference)
             before = signal.signal(signal.SIGINT, lambda *_: run.end())
             run.messages(chosen.count, chosen.seed, tally)
             signal.signal(signal.SIGINT, before)
             seconds = time.monotonic() - started
-            share = tally.messages // PLANTED_IN // len(run.versions)
-            planted = {name: run.plant(name, share, chosen.seed) for name in (PRICE, *PLANTS)}
     except CannotRun as lack:
         print(f"NOT RUN: {lack}")
         return NOT_RUN
-    return finish(_record(chosen.seed, tally, planted, seconds), chosen, started)
+    return finish(_record(chosen.seed, tally, seconds), chosen, started)
 
 
-def _record(seed: int, tally: Tally, planted: dict[str, dict[str, int]], seconds: float) -> RunRecord:
+def _record(seed: int, tally: Tally, seconds: float) -> RunRecord:
     """Return the record of a run; shares by kind count the messages with exit code 0."""
     stages = {"applied by both": tally.messages, "executed": tally.executed, "succeeded": tally.succeeded}
     details = {
@@ -494,7 +421,7 @@ def _record(seed: int, tally: Tally, planted: dict[str, dict[str, int]], seconds
         "messages a second": round(tally.messages / seconds, 1),
         "messages a second of processor time": round(tally.messages / sum(os.times()[:4]), 1),
     }
-    return RunRecord(seed, tally.messages, stages, tally.findings, planted, details)
+    return RunRecord(seed, tally.messages, stages, tally.findings, details)
 
 
 if __name__ == "__main__":

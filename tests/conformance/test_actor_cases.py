@@ -20,7 +20,6 @@ from fvm_hypervisor.laboratory.vectors.conformance import VectorResult, open_vec
 from fvm_hypervisor.laboratory.vectors.ethereum_json import read_json, read_object
 from fvm_hypervisor.laboratory.vectors.fevm import CaseFile, find_files, run_case_file
 from fvm_hypervisor.laboratory.vectors.files import BundleFolder
-from hypervisor import kernel
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.integers import encode_bigint
@@ -29,8 +28,6 @@ from hypervisor.types import ActorID
 from hypervisor.versions.features import FEATURES, SINCE, features_of, with_features
 from hypervisor.versions.overlay import Overlay
 from hypervisor.versions.overlay_file import parse_overlay
-from runtimes.wasm.module.parser import FunctionType
-from runtimes.wasm.validate import ModuleFacts
 from store.cid import cid_of
 from store.codec import encode, link
 from tests.conftest import bundle_folder, data_file, fvm_data, newer_names
@@ -270,32 +267,6 @@ def test_machine_matches_reference_with_features(boundary: str, monkeypatch: pyt
     done = list(results(SAMPLE if boundary == "raw" else 10 * SAMPLE))
     assert {result.vector: result.differences for result in done if not result.passed} == {}
     assert len(done) > (200 if boundary == "raw" else 20)
-
-
-@pytest.mark.slow
-def test_an_upgrade_of_an_actor_that_is_called_around_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A planted defect: an upgrade of an actor that is already on the call stack is allowed."""
-    monkeypatch.setattr(kernel, "_has_outer_call", lambda _stack, _actor: False)
-    noticed = {result.vector.partition("@")[0] for result in results(1, "upgrade/stack/") if not result.passed}
-    assert {"upgrade/stack/called-around", "upgrade/stack/calls-itself"} <= noticed
-
-
-@pytest.mark.slow
-def test_an_odd_entry_that_is_refused_too_early_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A planted defect: the `upgrade` entry point is not checked."""
-    found = ModuleFacts(1, 0, False, True)
-    assert not found.has_wrong_upgrade
-    monkeypatch.setattr("runtimes.wasm.validate.UPGRADE_TYPE", FunctionType(b"", b""))
-    monkeypatch.setattr("runtimes.wasm.runtime._modules", lambda folder, boundary: _fresh(boundary))
-    assert [result.vector for result in results(1, "upgrade/works") if not result.passed]
-
-
-def _fresh(boundary: str) -> object:
-    from runtimes.wasm.modules import GuestModules
-    from runtimes.wasmtime.cache import ModuleCache
-    from runtimes.wasmtime.engine import guest_engine
-
-    return GuestModules(guest_engine(), ModuleCache(None), boundary)
 
 
 def test_a_feature_is_an_overlay_of_its_rule() -> None:

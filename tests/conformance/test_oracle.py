@@ -21,16 +21,12 @@ from bench.reference import cached_program
 from fvm_hypervisor.laboratory.vectors.conformance import VectorResult, run_vector
 from fvm_hypervisor.laboratory.vectors.files import BundleFolder
 from hypervisor import Address, Message
-from hypervisor.kernel.crypto import CryptoOps
 from hypervisor.types import Gas, MethodNumber
 from store.cid import show
 from tests.conformance import oracle_diff, oracle_fuzz, oracle_messages
 from tests.conformance.oracle_diff import NOT_RUN, CannotRun, Vectors, by_id, differences, main, sample
 from tests.conformance.oracle_fuzz import changed, probes
 from tests.conformance.oracle_messages import (
-    EVENT,
-    PLANTS,
-    PRICE,
     Answers,
     Reference,
     Run,
@@ -62,9 +58,8 @@ def test_sample_spans_all_files_and_is_deterministic_per_seed() -> None:
 def test_one_gas_of_difference_is_named_with_its_place(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A defect is planted into the simulated results of the reference."""
 
-    def planted(wanted: Vectors) -> Vectors:
+    def altered(wanted: Vectors) -> Vectors:
         made = copy.deepcopy(wanted)
         vector = next(one for one in made.values() if "postconditions" in one)
         vector["postconditions"]["receipts"][0]["gas_used"] += 1
@@ -74,7 +69,7 @@ def test_one_gas_of_difference_is_named_with_its_place(
     monkeypatch.setattr(oracle_diff, "make_again", lambda wanted: wanted)
     assert main() == 0
     assert "20 of 20 golden vectors made again are equal" in capsys.readouterr().out
-    monkeypatch.setattr(oracle_diff, "make_again", planted)
+    monkeypatch.setattr(oracle_diff, "make_again", altered)
     assert main() == 1
     out = capsys.readouterr().out
     assert "vector.postconditions.receipts[0].gas_used is " in out
@@ -121,7 +116,7 @@ def as_printed(result: VectorResult) -> str:
 
 @pytest.fixture
 def oracle_copies_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the oracle return this machine's results, before a defect is planted."""
+    """Make the oracle return this machine's results."""
     asking = oracle_fuzz.machine
 
     def answer(_command: str, path: str) -> str:
@@ -138,34 +133,9 @@ def oracle_copies_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("oracle_copies_machine")
-def test_equal_answers_are_equal_and_a_gas_too_much_is_found(capsys: pytest.CaptureFixture[str]) -> None:
+def test_equal_answers_have_no_difference(capsys: pytest.CaptureFixture[str]) -> None:
     assert oracle_fuzz.main() == 0
-    assert "160 syscalls in 4 messages, 4 of them to the end: 0 differences" in (out := capsys.readouterr().out)
-    assert "planted defect: found in 2 of 2 messages" in out
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("oracle_copies_machine")
-def test_the_syscall_that_differs_is_named_with_its_input(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    answered, hash_ = oracle_fuzz.with_reference_results, CryptoOps.hash
-
-    def wrong(crypto: CryptoOps, code: int, data: bytes) -> bytes:
-        digest = hash_(crypto, code, data)
-        return bytes((digest[0] ^ 1,)) + digest[1:]
-
-    def planted(*arguments: Any) -> object:
-        with monkeypatch.context() as patch:
-            patch.setattr(CryptoOps, "hash", hash_)
-            return answered(*arguments)
-
-    monkeypatch.setattr(oracle_fuzz, "with_reference_results", planted)
-    monkeypatch.setattr(CryptoOps, "hash", wrong)
-    assert oracle_fuzz.main() == 1
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("nv")]
-    assert lines
-    assert all("Probe(syscall='crypto.hash', arguments=(" in line and "return" in line for line in lines)
+    assert "160 syscalls in 4 messages, 4 of them to the end: 0 differences" in capsys.readouterr().out
 
 
 def test_missing_oracle_is_reported(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -248,14 +218,6 @@ def test_equal_results_are_counted_without_findings(run: Run) -> None:
     assert tally.succeeded > tally.messages / 3
     assert tally.roots >= 16
     assert {0, 7} < {*tally.exit_codes}
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("stand_in")
-@pytest.mark.parametrize("defect", [PRICE, *PLANTS])
-def test_each_planted_defect_is_found_at_each_version(run: Run, defect: str) -> None:
-    messages = 500 if defect == EVENT else 150  # few messages emit events
-    assert all(run.plant(defect, messages, 1).values())
 
 
 @pytest.mark.slow

@@ -178,13 +178,13 @@ def test_archive_with_a_failing_vector_is_not_written(vectors: Vectors) -> None:
     assert failure.startswith(f"message/transfer/zero@nv{VERSION}: gas ")
 
 
-class Planted:
+class AlteredReference:
     """A reference that uses one gas more in the second vector."""
 
     def __init__(self) -> None:
         self.asked = 0
 
-    def __enter__(self) -> "Planted":
+    def __enter__(self) -> "AlteredReference":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -203,7 +203,7 @@ class Planted:
 def test_a_vector_with_other_results_of_the_reference_is_refused(
     vectors: Vectors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(public_vectors, "Reference", Planted)
+    monkeypatch.setattr(public_vectors, "Reference", AlteredReference)
     found = with_reference(few(vectors))
     _, first = next(found)
     assert {"source": SOURCE} in first["_meta"]["gen"]

@@ -1,7 +1,6 @@
-"""The complete crash tests: `make crash`. The exit code is 1 if data was lost or a planted defect was not found.
+"""The complete crash tests: `make crash`. The exit code is 1 if data was lost.
 
-The run consists of kills, faults below RocksDB, and failing writes. A shorter run repeats them on a store without the
-sync and on one without the batch; each defect must be found. The result is a record (bench.recorded).
+The run consists of kills, faults below RocksDB, and failing writes. The result is a record (bench.recorded).
 """
 
 import sys
@@ -12,25 +11,18 @@ from time import monotonic
 from bench.recorded import RunRecord, finish, options
 from store.rocks.database import RocksStore
 from tests.crash import faults
-from tests.crash.states import PLANTS, commit_next
-
-PLANTED = ("no-sync", "no-batch")
+from tests.crash.states import commit_next
 
 
 def main() -> int:
     """Run the requested parts and return the exit code."""
-    parser = options(__doc__, 1000)
-    parser.add_argument("--plant", choices=PLANTED, action="append", help="only this defect; default: all")
-    chosen = parser.parse_args()
+    chosen = options(__doc__, 1000).parse_args()
     started = monotonic()
-    record = suite(chosen.count, chosen.seed)
-    for name in chosen.plant or PLANTED:
-        record.planted_defect[name] = planted(name, max(chosen.count // 20, 5), chosen.seed)
-    return finish(record, chosen, started)
+    return finish(suite(chosen.count, chosen.seed), chosen, started)
 
 
 def suite(count: int, seed: int) -> RunRecord:
-    """Run every part on the unmodified store. The length of the sweep's history grows with the number of kills."""
+    """Run every part. The length of the sweep's history grows with the number of kills."""
     with TemporaryDirectory(prefix="crash-") as place:
         _say(f"{count} kills")
         killed = faults.run_kills(Path(place, "kills"), count, seed)
@@ -45,7 +37,7 @@ def suite(count: int, seed: int) -> RunRecord:
             for reopen in (False, True)
             for done in (False, True)
         ]
-    unsynced = unsynced_commits("none")
+    unsynced = unsynced_commits()
     findings = [
         *killed.findings,
         *swept.findings,
@@ -60,31 +52,19 @@ def suite(count: int, seed: int) -> RunRecord:
         "failing writes": sum(part.faults for part in failing),
     }
     stages = {"killed": killed.kills, "reopened whole": killed.kills - len(killed.findings)}
-    return RunRecord(seed, count, stages, findings, {}, details)
+    return RunRecord(seed, count, stages, findings, details)
 
 
-def planted(plant: str, count: int, seed: int, commits: int = 9) -> dict[str, int]:
-    """Return the parts that find an injected bug, and how often."""
-    _say(f"the planted defect '{plant}'")
-    with TemporaryDirectory(prefix="crash-") as place:
-        Path(place, "sweep").mkdir()
-        found = {
-            "kills": len(faults.run_kills(Path(place, "kills"), count, seed, plant).findings),
-            "faults below RocksDB": len(faults.run_sweep(Path(place, "sweep"), commits, seed, 512, plant).findings),
-            "synced writes": unsynced_commits(plant),
-        }
-    return {name: number for name, number in found.items() if number}
-
-
-def unsynced_commits(plant: str) -> int:
+def unsynced_commits() -> int:
     """Return how many of 20 commits RocksDB has written without a sync, by its own count."""
-    with TemporaryDirectory(prefix="crash-") as place:
-        store: RocksStore = PLANTS[plant].open(Path(place, "store"), statistics=True)
-        with store:
-            before = store.counter("rocksdb.wal.synced")
-            for _ in range(20):
-                commit_next(store)
-            return max(0, 20 - (store.counter("rocksdb.wal.synced") - before))
+    with (
+        TemporaryDirectory(prefix="crash-") as place,
+        RocksStore.open(Path(place, "store"), statistics=True) as store,
+    ):
+        before = store.counter("rocksdb.wal.synced")
+        for _ in range(20):
+            commit_next(store)
+        return max(0, 20 - (store.counter("rocksdb.wal.synced") - before))
 
 
 def _say(what: str) -> None:

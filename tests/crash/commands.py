@@ -12,8 +12,7 @@ a record continues with `--resume`, also in the following kills of the round.
 - The tests have the results of an undisturbed run.
 - Each transaction was executed once, and the record has the receipts of all.
 
-Shorter runs with planted defects must find each of them: files that are written in two steps, and a record that is
-written with its next change. The result is a record (bench.recorded).
+The result is a record (bench.recorded).
 """
 
 import json
@@ -24,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -35,7 +34,6 @@ from localnet.fork.node_client import NodeClient
 from localnet.fork.response_values import quantity
 from localnet.rpc.server.server import serving
 from tests.command import Program
-from tests.crash.planted_command import DEFECTS
 from tests.fvm_hypervisor.soltest.contracts import FAIL, PASS, artifact, forge_out
 from tests.fvm_hypervisor.soltest.scripts.script_runs import BROADCAST, KEY, SENDER, TRANSFER, assembled_script
 
@@ -46,8 +44,6 @@ EACH: Final = 3
 RECEIVER: Final = "0x" + "00" * 18 + "beef"
 LONGEST: Final = 300.0
 """Maximum seconds of a command on a busy machine."""
-PLANTED: Final = 24
-"""Maximum number of kills of a command with a planted defect."""
 _OVER_TEN: Final = ["600435", "600a", "10", "@fail", "57", "00", "fail:", "5f5ffd"]
 """Code of a test that fails for arguments above ten."""
 
@@ -56,7 +52,6 @@ _OVER_TEN: Final = ["600435", "600a", "10", "@fail", "57", "00", "fail:", "5f5ff
 class Run:
     """Observations of a run: kills by kind, and findings as text."""
 
-    defect: str | None = None
     counts: Counter[str] = field(default_factory=Counter)
     findings: list[str] = field(default_factory=list)
 
@@ -73,40 +68,27 @@ class Run:
 class Command:
     """A command in a project, its environment, and the duration of its last complete run in seconds."""
 
-    def __init__(self, run: Run, folder: Path, *arguments: str) -> None:
-        self._arguments, self._defect = arguments, run.defect
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self._arguments = arguments
         self._environment = {**os.environ, "FVM_CACHE_DIR": str(folder / "cache")}
         self.duration = 1.0
 
-    def start(self, *more: str) -> Program | subprocess.Popen[str]:
-        """Start the command, with the run's planted defect if there is one."""
-        arguments = [*self._arguments, *more]
-        if self._defect is None:
-            return Program(arguments, environment=self._environment)
-        program = [sys.executable, "-m", "tests.crash.planted_command", self._defect, *arguments]
-        return subprocess.Popen(
-            program, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-
-    def measure(self) -> None:
-        """Set the duration to that of the command with its defect, which has more to load."""
-        started = time.monotonic()
-        self.start().communicate(timeout=LONGEST)
-        self.duration = time.monotonic() - started
-
     def complete(self, *more: str) -> tuple[int, str, str]:
-        """Run without a kill and without a defect; return exit status, output and errors."""
+        """Run without a kill; return exit status, output and errors."""
         started = time.monotonic()
-        program = Program([*self._arguments, *more], environment=self._environment)
+        program = self._start(*more)
         output, errors = program.communicate(LONGEST)
         assert program.returncode is not None
-        if not more and self._defect is None:
+        if not more:
             self.duration = time.monotonic() - started
         return program.returncode, output, errors
 
+    def _start(self, *more: str) -> Program:
+        return Program([*self._arguments, *more], environment=self._environment)
+
     def killed(self, pause: float, is_due: Callable[[], bool] = lambda: False, *more: str) -> bool:
         """Run until killed, after `pause` seconds or when it is due. Return False if the command ended before."""
-        program = self.start(*more)
+        program = self._start(*more)
         end = time.monotonic() + pause
         while time.monotonic() < end and not is_due() and program.poll() is None:
             time.sleep(0.001)
@@ -148,11 +130,10 @@ class Tests:
         (self._root / "test" / "Own.t.sol").write_text(source, encoding="utf-8")
         functions = {"test_broken()": FAIL, "test_fine()": PASS, "testFuzz_over(uint256)": _OVER_TEN}
         forge_out(self._root, "test/Own.t.sol", source, {"OwnTest": artifact(functions)})
-        self._command = Command(run, folder, "test", "--root", str(self._root), "--json")
+        self._command = Command(folder, "test", "--root", str(self._root), "--json")
         self._expected = self._results(self._command.complete())
         if self._expected[0] != 1 or [*self._expected[1]] != ["testFuzz_over(uint256)", "test_broken()", "test_fine()"]:
             raise RuntimeError(f"the undisturbed run has the results {self._expected}")
-        self._command.measure()
 
     def round(self, randomness: random.Random) -> None:
         if randomness.random() < 0.5:
@@ -196,9 +177,8 @@ class Scripts:
         assembled_script(self._root, BROADCAST, *[TRANSFER] * SENT)
         source = str(self._root / "script" / "Own.s.sol")
         arguments = ("script", source, "--root", str(self._root), "--rpc-url", url, "--private-key", KEY, "--broadcast")
-        self._command = Command(run, folder, *arguments)
+        self._command = Command(folder, *arguments)
         self._finish([])
-        self._command.measure()
 
     def round(self, randomness: random.Random) -> None:
         """Kill, check, and run the script to its end."""
@@ -279,16 +259,12 @@ class Scripts:
 # --- the record -------------------------------------------------------------------------------------------------------
 
 
-def play(count: int, seed: int, defect: str | None = None, kinds: Sequence[str] = ("test", "script")) -> Run:
+def play(count: int, seed: int) -> Run:
     """Run rounds of each kind in turn until there were `count` kills, or until the first finding."""
-    run, randomness = Run(defect), random.Random(seed)
+    run, randomness = Run(), random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="commands-") as place, Network() as network, serving(network) as url:
         folder = Path(place)
-        made: dict[str, Callable[[], Tests | Scripts]] = {
-            "test": lambda: Tests(run, folder),
-            "script": lambda: Scripts(run, folder, network, url),
-        }
-        rounds = [made[kind]() for kind in kinds]
+        rounds = Tests(run, folder), Scripts(run, folder, network, url)
         while run.kills < count and not run.findings:
             for one in rounds:
                 one.round(randomness)
@@ -296,13 +272,9 @@ def play(count: int, seed: int, defect: str | None = None, kinds: Sequence[str] 
 
 
 def recorded(count: int, seed: int) -> RunRecord:
-    """Return the record of a run, and of shorter ones with the planted defects. A run ends at its first finding."""
+    """Return the record of a run, which ends at its first finding."""
     run = play(count, seed)
-    planted = {
-        defect: {kind: len(play(PLANTED, seed, defect, [kind]).findings) for kind in kinds}
-        for defect, kinds in DEFECTS.items()
-    }
-    return RunRecord(seed, run.kills, {"killed": run.kills}, run.findings, planted, dict(sorted(run.counts.items())))
+    return RunRecord(seed, run.kills, {"killed": run.kills}, run.findings, dict(sorted(run.counts.items())))
 
 
 def main() -> int:

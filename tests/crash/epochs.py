@@ -5,9 +5,8 @@
 There are `count` kills, ten in each run. A run is a chain of 1,000 epochs (tests.crash.states) in a separate process,
 in a folder that the next process reopens. A process is killed while it opens the folder, right after it has reported a
 block, or at any other time. After reopening, the head must be a tipset of the uninterrupted chain, not before the last
-reported one, and each run must end with the uninterrupted chain, tipset for tipset. A shorter run with a planted defect
-(a block is written only when the next one comes) must fail. A kill loses nothing that the operating system holds, so
-the folders are in memory if possible. The result is a record (bench.recorded).
+reported one, and each run must end with the uninterrupted chain, tipset for tipset. A kill loses nothing that the
+operating system holds, so the folders are in memory if possible. The result is a record (bench.recorded).
 """
 
 import random
@@ -31,8 +30,6 @@ from tests.store.stores import scratch
 
 KILLS_OF_A_RUN = 10
 EPOCHS = 1000
-PLANTED_KILLS, PLANTED_EPOCHS = 5, 60
-DEFECT = "write-behind"
 LONGEST_START, LONGEST_REST = 0.4, 0.02
 """Maximum delay in seconds before a kill, after the process starts and after a block."""
 
@@ -69,13 +66,13 @@ def undisturbed(place: Path, epochs: int) -> Undisturbed:
         return Undisturbed(place / "first", end, states.tipset_positions(network))
 
 
-def run(whole: Undisturbed, folder: Path, kills: int, rng: random.Random, defect: bool, result: Killing) -> None:
+def run(whole: Undisturbed, folder: Path, kills: int, rng: random.Random, result: Killing) -> None:
     """Run a network with this many kills, then to its end without kills."""
     shutil.copytree(whole.folder, folder)
     told = 0
     apart = 2 * len(whole.tipsets) // (kills + 1)
     for number in range(kills):
-        process, pipe = _start(folder, whole.end, defect)
+        process, pipe = _start(folder, whole.end)
         heard, doing = _kill(process, pipe, rng, apart)
         result.kills += 1
         result.during[doing] += 1
@@ -85,7 +82,7 @@ def run(whole: Undisturbed, folder: Path, kills: int, rng: random.Random, defect
             break
         result.reopened += 1
     else:
-        process, pipe = _start(folder, whole.end, defect)
+        process, pipe = _start(folder, whole.end)
         told, words = _check(whole, _everything(pipe), told)
         process.join()
         with Network(folder, clock=Clock()) as network:
@@ -96,11 +93,11 @@ def run(whole: Undisturbed, folder: Path, kills: int, rng: random.Random, defect
     shutil.rmtree(folder)
 
 
-def _start(folder: Path, end: int, defect: bool) -> tuple[BaseProcess, Connection]:
+def _start(folder: Path, end: int) -> tuple[BaseProcess, Connection]:
     context = get_context("forkserver")  # a process that never opened a store makes the others, in milliseconds
     context.set_forkserver_preload(["tests.crash.states", "runtimes.evm.py_evm"])
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=states.run_until_killed, args=(str(folder), end, defect, theirs))
+    process = context.Process(target=states.run_until_killed, args=(str(folder), end, theirs))
     process.start()
     theirs.close()
     return process, ours
@@ -149,14 +146,14 @@ def _check(whole: Undisturbed, heard: list[Any], told: int) -> tuple[int, str]:
     return max([height, *(said for said in heard[1:] if isinstance(said, int))]), ""
 
 
-def kill(count: int, epochs: int, seed: int, defect: bool = False) -> Killing:
+def kill(count: int, epochs: int, seed: int) -> Killing:
     """Kill processes `count` times on networks of this many epochs; stop at a finding."""
     rng, result = random.Random(seed), Killing()
     with TemporaryDirectory(prefix="epochs-", dir=scratch()) as place:
         whole = undisturbed(Path(place), epochs)
         for number in range(-(-count // KILLS_OF_A_RUN)):
             kills = min(KILLS_OF_A_RUN, count - number * KILLS_OF_A_RUN)
-            run(whole, Path(place, "life"), kills, rng, defect, result)
+            run(whole, Path(place, "life"), kills, rng, result)
             print(
                 f"run {number + 1}: {result.kills} kills, {len(result.findings)} findings", file=sys.stderr, flush=True
             )
@@ -164,20 +161,19 @@ def kill(count: int, epochs: int, seed: int, defect: bool = False) -> Killing:
 
 
 def recorded(count: int, epochs: int, seed: int) -> RunRecord:
-    """Return the record of the kills, including those on the store with the planted defect."""
+    """Return the record of the kills."""
     result = kill(count, epochs, seed)
-    planted = kill(PLANTED_KILLS, PLANTED_EPOCHS, seed, defect=True)
     stages = {
         "killed": result.kills,
         "reopened at a tipset of the uninterrupted life": result.reopened,
         "in a run that ended with the uninterrupted chain": result.ended,
     }
     details = {"killed during": dict(sorted(result.during.items())), "epochs of a run": epochs}
-    return RunRecord(seed, count, stages, result.findings, {DEFECT: {"findings": len(planted.findings)}}, details)
+    return RunRecord(seed, count, stages, result.findings, details)
 
 
 def main() -> int:
-    """Return the exit code: 0 if only the planted defect was found."""
+    """Run the kills and return the exit code."""
     parser = options(__doc__, 200)
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="of each run (default: %(default)s)")
     chosen = parser.parse_args()

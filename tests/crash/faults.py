@@ -42,7 +42,7 @@ from store.rocks.folder import COMMITS_FILE
 from store.rocks.options import FULL, LAST, pieces
 from store.roots import pin, unpin
 from store.storage import Storage
-from tests.crash.states import PLANTS, StateRoots, Unexpected, check, collector, commit_next
+from tests.crash.states import StateRoots, Unexpected, check, collector, commit_next
 from tests.store.stores import copy_live, scratch, scratch_folder
 
 
@@ -216,13 +216,13 @@ class Sweep:
         return sum(self.outcomes.values())
 
 
-def run_sweep(folder: Path, commits: int, seed: int, stride: int, plant: str = "none") -> Sweep:
+def run_sweep(folder: Path, commits: int, seed: int, stride: int) -> Sweep:
     """Test a history of `commits`; a bit is flipped in every `stride` bytes of every file."""
     rng = random.Random(seed)
     result = Sweep()
     with ProcessPoolExecutor(WORKERS, get_context("forkserver")) as pool:
-        for faults in _history(folder, commits, rng, stride, plant):
-            for fault, outcome in _outcomes(pool, faults, plant):
+        for faults in _history(folder, commits, rng, stride):
+            for fault, outcome in _outcomes(pool, faults):
                 result.outcomes[f"{fault.kind}: {outcome.split(':')[0]}"] += 1
                 if outcome.startswith("finding"):
                     result.findings.append(f"{fault}: {outcome}")
@@ -231,17 +231,17 @@ def run_sweep(folder: Path, commits: int, seed: int, stride: int, plant: str = "
     return result
 
 
-def _outcomes(pool: ProcessPoolExecutor, faults: list[Fault], plant: str) -> Iterable[tuple[Fault, str]]:
+def _outcomes(pool: ProcessPoolExecutor, faults: list[Fault]) -> Iterable[tuple[Fault, str]]:
     try:
-        yield from zip(faults, pool.map(outcome, faults, [plant] * len(faults), chunksize=8), strict=True)
+        yield from zip(faults, pool.map(outcome, faults, chunksize=8), strict=True)
     except BrokenProcessPool:
         raise Unexpected(f"opening a damaged copy killed the process, or hung: one of {len(faults)} faults") from None
 
 
-def _history(folder: Path, commits: int, rng: random.Random, stride: int, plant: str) -> Iterator[list[Fault]]:
+def _history(folder: Path, commits: int, rng: random.Random, stride: int) -> Iterator[list[Fault]]:
     """Yield the faults after each commit. The store is sometimes reopened and collected."""
     live = folder / "live"
-    store = PLANTS[plant].open(live, statistics=True)
+    store = RocksStore.open(live, statistics=True)
     synced = _Synced(store)
     for state in range(1, commits + 1):
         if commit_next(store) != state:
@@ -255,7 +255,7 @@ def _history(folder: Path, commits: int, rng: random.Random, stride: int, plant:
         if state % 8 == 4:  # tables, a new manifest, an empty log
             collector(store).run()
             store.close()
-            store = PLANTS[plant].open(live, statistics=True)
+            store = RocksStore.open(live, statistics=True)
             synced = _Synced(store)
     store.close()
 
@@ -317,7 +317,7 @@ def _roots() -> StateRoots:
     return StateRoots()
 
 
-def outcome(fault: Fault, plant: str) -> str:
+def outcome(fault: Fault) -> str:
     """Return `reopened`, the name of a typed error, or `finding: ...`."""
     signal.alarm(TIMEOUT)  # ends this process even inside RocksDB
     with TemporaryDirectory(dir=scratch()) as place:
@@ -326,7 +326,7 @@ def outcome(fault: Fault, plant: str) -> str:
         try:
             with RocksStore.open(folder, read_only=True) as store:
                 found = check(store, _roots())
-            with PLANTS[plant].open(folder) as store:
+            with RocksStore.open(folder) as store:
                 again = check(store, _roots())
                 commit_next(store)
                 after = check(store, _roots())
@@ -369,12 +369,12 @@ class Kills:
     findings: list[str] = field(default_factory=list)
 
 
-def write(folder: str, seed: int, plant: str, pipe: Connection) -> None:
+def write(folder: str, seed: int, pipe: Connection) -> None:
     """Write states; print each action before it starts, and each number after its commit is acknowledged."""
     rng = random.Random(seed)
     while True:
         pipe.send("open")
-        with PLANTS[plant].open(folder) as store:
+        with RocksStore.open(folder) as store:
             pipe.send("commit")
             for _ in range(rng.randrange(5, 60)):
                 pipe.send(commit_next(store))
@@ -388,7 +388,7 @@ def write(folder: str, seed: int, plant: str, pipe: Connection) -> None:
                 pipe.send(commit_next(store))
 
 
-def run_kills(folder: Path, count: int, seed: int, plant: str = "none") -> Kills:
+def run_kills(folder: Path, count: int, seed: int) -> Kills:
     """Kill `count` writers of one folder in sequence; stop at a finding."""
     context = get_context("forkserver")  # a process that never opened a store makes the writers, in milliseconds
     context.set_forkserver_preload(["tests.crash.faults"])
@@ -398,7 +398,7 @@ def run_kills(folder: Path, count: int, seed: int, plant: str = "none") -> Kills
     acknowledged = 0
     for number in range(count):
         ours, theirs = context.Pipe(duplex=False)
-        writer = context.Process(target=write, args=(str(folder), rng.getrandbits(32), plant, theirs))
+        writer = context.Process(target=write, args=(str(folder), rng.getrandbits(32), theirs))
         writer.start()
         theirs.close()
         doing = ours.recv()  # it lives
@@ -422,7 +422,7 @@ def run_kills(folder: Path, count: int, seed: int, plant: str = "none") -> Kills
         result.kills += 1
         result.during[doing] = result.during.get(doing, 0) + 1
         try:
-            with PLANTS[plant].open(folder) as store:
+            with RocksStore.open(folder) as store:
                 found = check(store, roots)
             if found not in (acknowledged, acknowledged + 1):
                 raise Unexpected(f"state {acknowledged} was acknowledged, state {found} is there")

@@ -21,13 +21,11 @@ from types import MappingProxyType
 from typing import Final
 
 from localnet import Network
-from localnet.chain.clock import ChainClock
 from store.blockstore import StoreError, StoreLocked
 from store.rocks.database import RocksStore
 from tests.crash import states
-from tests.crash.states import PLANTS, StateRoots, Unexpected, check, collector, commit_next
+from tests.crash.states import StateRoots, Unexpected, check, collector, commit_next
 from tests.localnet.conftest import Clock
-from tests.planting import replace_attribute
 
 KINDS: Final = ("write", "sync", "open", "create", "names")
 """Kinds of system calls, in the order of system_faults.c. `create` opens a file to change it, `open` to read it;
@@ -95,10 +93,6 @@ ERRORS_BEFORE_THE_END: Final = 4
 """Number of errors after which a lasting fault ends: space is free again."""
 TIME_LIMIT: Final = 300
 """Seconds after which a process counts as hanging; an idle machine needs less than one."""
-EARLY, CLOCK_ALONE = "acknowledges-early", "clock-alone"
-"""Planted defects besides those of stores: each commit acknowledges the next one too; a tipset has the clock's time,
-even if its parent is later.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +103,6 @@ class Case:
     end: int
     fault: str
     at: int
-    plant: str = "none"
 
     def __str__(self) -> str:
         return f"{self.run}: {self.fault} from call {self.at} on"
@@ -120,12 +113,12 @@ class Case:
         return FAULTS[self.fault].action is Action.STEP_CLOCK
 
     def line(self, folder: Path) -> str:
-        return shlex.join([self.run, str(self.end), self.fault, str(self.at), self.plant, str(folder)])
+        return shlex.join([self.run, str(self.end), self.fault, str(self.at), str(folder)])
 
     @classmethod
     def from_line(cls, line: str) -> "tuple[Case, Path]":
-        run, end, fault, at, plant, folder = shlex.split(line)
-        return cls(run, int(end), fault, int(at), plant), Path(folder)
+        run, end, fault, at, folder = shlex.split(line)
+        return cls(run, int(end), fault, int(at)), Path(folder)
 
 
 class StoreRun:
@@ -133,8 +126,7 @@ class StoreRun:
 
     def __init__(self, folder: Path, case: Case) -> None:
         self._end = case.end
-        self._store: RocksStore = PLANTS.get(case.plant, RocksStore).open(folder)
-        self._is_early = case.plant == EARLY
+        self._store: RocksStore = RocksStore.open(folder)
         check(self._store, StateRoots())
 
     def step(self) -> tuple[int, str] | None:
@@ -145,7 +137,7 @@ class StoreRun:
         if number == self._end // 2:
             collector(self._store).run()
             self._store.compact()
-        return commit_next(self._store) + self._is_early, ""
+        return commit_next(self._store), ""
 
     def close(self) -> None:
         self._store.close()
@@ -156,8 +148,6 @@ class NetworkRun:
 
     def __init__(self, folder: Path, case: Case) -> None:
         self._end = case.end
-        if case.plant == CLOCK_ALONE:
-            replace_attribute(ChainClock, "after", lambda clock, _: clock.now())
         self._network = Network(folder, clock=time.time if case.has_own_time else Clock())
         if self._network.machine.root != self._network.head.state:
             raise Unexpected("the machine's state is not the head's state")

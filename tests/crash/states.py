@@ -1,23 +1,16 @@
-"""Histories of states, the network that makes them, and planted defects.
+"""Histories of states, and the network that makes them.
 
 - Numbered states of a deterministic history, so that the content of a store with state n is known.
-- Stores with a planted defect, which the crash tests must find.
 - A deterministic network history: the content of the next block depends only on the height.
-
-The defects are: no sync, no batch, no marks of a commit, and ignored errors.
 
 A network that was killed and continues must therefore produce the same tipsets as an uninterrupted one.
 """
 
 import hashlib
 import random
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, cast
-
-from rocksdict import Rdict
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
@@ -26,17 +19,14 @@ from localnet import Network
 from localnet.addresses import filecoin_address
 from localnet.ledger.upgrades import NO_UPGRADES, UpgradePlan
 from store.blocks.buffered import BufferedStore
-from store.blockstore import NOTHING, BlockNotFound, Blockstore, Store, StoreError, get_object
+from store.blockstore import BlockNotFound, Blockstore, Store, get_object
 from store.cid import Cid, cid_of
 from store.codec import encode, link, unlink
 from store.rocks.collector import GarbageCollector
 from store.rocks.database import RocksStore
-from store.rocks.marks import Marks
-from store.rocks.options import Batch
 from store.roots import Roots
 from store.trees.hamt import Hamt
 from tests.localnet.conftest import ARTIFACTS, Clock
-from tests.localnet.kill_run import write_behind
 
 KEYS = 300
 
@@ -141,70 +131,6 @@ def read_all(store: Blockstore, root: Cid) -> int:
     return sum(1 for _ in Hamt(store, root).items())
 
 
-class NoSync(RocksStore):
-    """Acknowledges commits without syncing them to disk."""
-
-    def _write(self, batch: Batch) -> None:
-        self._write_options.sync = False
-        super()._write(batch)
-        if self._count is not None:
-            self._count.write(self.commits)
-
-
-class NoBatch(RocksStore):
-    """Writes blocks, metadata and index separately."""
-
-    def commit(
-        self,
-        blocks: Iterable[tuple[Cid, bytes]],
-        metadata: Mapping[bytes, bytes | None],
-        index: Mapping[bytes, bytes | None] = NOTHING,
-        expected: Mapping[bytes, bytes | None] = NOTHING,
-    ) -> None:
-        super().commit(blocks, {}, expected=expected)
-        super().commit((), metadata)
-        super().commit((), {}, index)
-
-
-class MarksWithoutHold:
-    """The marks of a store, of which a commit adds none. An attribute of a compiled class cannot be replaced."""
-
-    def __init__(self, marks: Marks) -> None:
-        self._marks = marks
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._marks, name)
-
-    def hold(self, *_: object) -> None:
-        """Mark nothing."""
-
-
-class NoMarks(RocksStore):
-    """Does not mark what a commit stores while a collection is in progress."""
-
-    def _resume(self, database: Rdict, acknowledged: int) -> None:
-        super()._resume(database, acknowledged)
-        if self._marks is not None:
-            self._marks = cast(Marks, MarksWithoutHold(self._marks))
-
-
-class IgnoresErrors(RocksStore):
-    """Acknowledges commits that could not be written."""
-
-    def _write(self, batch: Batch) -> None:
-        with suppress(StoreError):
-            super()._write(batch)
-
-
-PLANTS: dict[str, type[RocksStore]] = {
-    "none": RocksStore,
-    "no-sync": NoSync,
-    "no-batch": NoBatch,
-    "no-marks": NoMarks,
-    "ignores-errors": IgnoresErrors,
-}
-
-
 FIRST_VERSION, LAST_VERSION = 28, 29
 _COUNTER = EthAddress(bytes.fromhex("5fbdb2315678afecb367f032d93f642f64180aa3"))
 """Address of the first account's first contract."""
@@ -234,14 +160,9 @@ def upgrades(start: int, epochs: int) -> UpgradePlan:
     return {start + epochs // 2: LAST_VERSION} if epochs > 1 else NO_UPGRADES
 
 
-def run_until_killed(folder: str, end: int, defect: bool, pipe: Connection) -> None:
-    """Run the process to be killed; print when the folder is open, and each block after its commit.
-
-    With the planted defect, a block is written only when the next one is made.
-    """
+def run_until_killed(folder: str, end: int, pipe: Connection) -> None:
+    """Run the process to be killed; print when the folder is open, and each block after its commit."""
     with Network(folder, clock=Clock()) as network:
-        if defect:
-            write_behind(network)
         pipe.send(position(network))
         while network.block_number < end:
             make_tipset(network)

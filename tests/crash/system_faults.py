@@ -7,8 +7,7 @@ fault happens from some system call on, once or until it is over (faulty_process
 the process is killed, stopped for `pause` seconds or limited in memory, or the clock is stepped. The process reopens
 its folder after an error, and the next process after the end of one, and continues. Every error must be a StoreError
 that names a remedy, every acknowledged commit must be present, and the work must reach its end once the fault is over.
-Shorter runs with planted defects must fail. A library that is loaded with LD_PRELOAD makes the faults
-(system_faults.c), so this needs Linux and a C compiler.
+A library that is loaded with LD_PRELOAD makes the faults (system_faults.c), so this needs Linux and a C compiler.
 """
 
 import os
@@ -31,7 +30,7 @@ from bench.recorded import NotRun, RunRecord, finish, options
 from localnet import Network
 from store.rocks.database import RocksStore
 from tests.crash import faulty_process, states
-from tests.crash.faulty_process import CLOCK_ALONE, EARLY, FAULTS, KINDS, RUNS, TIME_LIMIT, Case
+from tests.crash.faulty_process import FAULTS, KINDS, RUNS, TIME_LIMIT, Case
 from tests.crash.states import StateRoots, check
 from tests.localnet.conftest import Clock
 from tests.store.stores import scratch_folder
@@ -43,13 +42,6 @@ STORE_COMMITS: Final = 8
 NETWORK_EPOCHS: Final = 12
 PAUSE: Final = 1.0
 """Seconds for which a stopped process waits by default."""
-PLANTED: Final = {
-    "no-batch": ("store", "disk full for one write", 3),
-    "ignores-errors": ("store", "disk full for one write", 3),
-    EARLY: ("store", "kill for lack of memory", 7),
-    CLOCK_ALONE: ("network", "clock a year ahead, then right", 7),
-}
-"""Planted defects: run, fault, and step from one first call to the next."""
 ENDS: Final = (-signal.SIGKILL, -signal.SIGABRT, 127)
 """Exit codes of a process that a fault may end: C++ and Rust abort without memory, glibc exits with 127."""
 OUT_OF_MEMORY: Final = ("MemoryError", "failed to map segment", "PanicException Python API call failed")
@@ -193,12 +185,6 @@ class Suite:
         for _ in range(count):
             yield self.case(rng.choice([*FAULTS]), rng)
 
-    def planted(self, plant: str) -> Iterator[Case]:
-        """Yield cases with a planted defect: a fault at every few calls."""
-        run, fault, step = PLANTED[plant]
-        for at in range(1, self.calls_of(run, fault), step):
-            yield Case(run, self.ends[run], fault, at, plant)
-
     def problem(self, case: Case) -> str:
         """Run a case and return what is wrong with it; empty if nothing is."""
         folder = self._folder(case.run)
@@ -208,7 +194,7 @@ class Suite:
             if FAULTS[case.fault].ends_process and not outcome.is_finished:
                 if wrong := _wrong_end(outcome):
                     return wrong
-                before, outcome = outcome, self._served.run(replace(case, at=0, plant="none"), folder)
+                before, outcome = outcome, self._served.run(replace(case, at=0), folder)
                 if wrong := self.gap(case, before, outcome):
                     return wrong
                 outcome.acknowledged[:0] = before.acknowledged
@@ -262,22 +248,19 @@ def _wrong_end(outcome: Outcome) -> str:
 
 
 def recorded(count: int, seed: int, pause: float) -> RunRecord:
-    """Run the cases, and a fault at many calls with each planted defect."""
+    """Run the cases and return their record."""
     place = scratch_folder()
     try:
         with processes(place, pause) as served:
             suite, rng = Suite(served, place), random.Random(seed)
             findings = [f"{case}: {wrong}" for case in suite.cases(count, rng) if (wrong := suite.problem(case))]
             outcomes = dict(sorted(suite.outcomes.items()))
-            planted = {
-                plant: {"findings": sum(map(bool, map(suite.problem, suite.planted(plant))))} for plant in PLANTED
-            }
     finally:
         shutil.rmtree(place)
     failed = sum(number for name, number in outcomes.items() if not name.endswith(": no error"))
     stages = {"run": count, "continued to the end": count - len(findings)}
     details = {"cases with an error or an end of the process": failed, "faults": outcomes}
-    return RunRecord(seed, count, stages, findings, planted, details)
+    return RunRecord(seed, count, stages, findings, details)
 
 
 def main() -> int:

@@ -1,14 +1,13 @@
 """Random call trees on both machines, as a recorded run: exit codes, results, events and actor states must be equal.
 
-A shorter run repeats them with planted defects in the bridge, which must be found. A tree is identified by the seed and
-a number: `python -m tests.crossing --tree SEED:NUMBER` shows one.
+A tree is identified by the seed and a number: `python -m tests.crossing --tree SEED:NUMBER` shows one.
 """
 
 import sys
 from time import monotonic
 
 from bench.recorded import RunRecord, finish, options
-from tests.crossing.trees import NONE, PLANTS, STAGES, Tree, compare, machines
+from tests.crossing.trees import STAGES, Tree, compare, machines
 from tests.differential.comparison import show
 
 MAX_FINDINGS = 20
@@ -22,7 +21,7 @@ def main() -> int:
     chosen = parser.parse_args()
     if chosen.tree:
         seed, number = chosen.tree.split(":")
-        return show(machines(NONE), Tree(int(seed), int(number)).case)
+        return show(machines(), Tree(int(seed), int(number)).case)
     started = monotonic()
     tally = compare(chosen.seed, chosen.count, chosen.workers)
     record = RunRecord(
@@ -30,7 +29,6 @@ def main() -> int:
         count=chosen.count,
         stages={name: tally.stages[name] for name in STAGES},
         findings=tally.findings[:MAX_FINDINGS],
-        planted_defect={name: planted(name, chosen.seed, chosen.count) for name in PLANTS if name != NONE},
         details={
             "messages by exit code": {str(code): count for code, count in sorted(tally.exits.items())},
             "sums": dict(sorted(tally.counts.items())),
@@ -38,11 +36,6 @@ def main() -> int:
         },
     )
     return finish(record, chosen, started)
-
-
-def planted(name: str, seed: int, count: int) -> dict[str, int]:
-    """Return the number of trees of a shorter run in which an injected bug is found, by the kind of tree."""
-    return dict(sorted(compare(seed, max(count // 20, 100), 1, name).found.items()))
 
 
 if __name__ == "__main__":

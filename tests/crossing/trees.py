@@ -3,7 +3,7 @@
 - A native actor that executes a script in its parameters: sends, events, state changes, any kind of exit.
 - Random trees of calls: each node is a separate contract or a native actor with a random program.
 - Two machines with the native actors, and the observable result of a tree's execution.
-- Comparison of many trees by worker processes, optionally with a planted defect in the bridge.
+- Comparison of many trees by worker processes.
 
 A script is a sequence of steps (see `Script`); as CBOR it is wrapped in a byte string with a two-byte length. The actor
 returns the results of its sends for comparison.
@@ -16,20 +16,16 @@ call gets all remaining gas.
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache, partial
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache, partial
 from random import Random
-from types import MappingProxyType
 from typing import Any, Final
-from unittest.mock import patch
 
 from eth_abi.abi import encode as encode_abi
 
 from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
-from bridge.filecoin import call
-from bridge.filecoin.call import ActorCall, LengthCheck
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.method_numbers import INVOKE_EVM, method_number
 from fvm_hypervisor.laboratory.pool import run_all
@@ -40,12 +36,11 @@ from runtimes.evm.ethereum.alloc import AllocAccount
 from store.cid import CBOR, DAG_CBOR, RAW
 from store.codec import encode
 from tests.conftest import fvm_data
-from tests.differential import comparison
 from tests.differential.comparison import BUNDLE
 from tests.differential.twins import RUNNERS, CallOf, Case, Compared, Twin, Twins
-from tests.planting import Tally
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.wasm.guests import imports, install_actor, wasm
+from tests.tally import Tally
 
 OUT, PARAMS, SCRATCH = 0x1000, 0x8000, 0x100
 """Memory offsets of the output (after the head of a byte string), the parameters and the syscall results."""
@@ -478,36 +473,6 @@ def stages(found: Counter[str]) -> list[str]:
 CHUNK = 100
 
 
-@contextmanager
-def _read_only_forgotten() -> Iterator[None]:
-    """Drop the read-only flag of a contract's call."""
-    decode = call.decode_call
-
-    def writable(data: bytes, by_id: bool, check_length: LengthCheck = call.within_block) -> ActorCall:
-        return replace(decode(data, by_id, check_length), read_only=False)
-
-    with patch("runtimes.evm.precompiles.filecoin.decode_call", writable):
-        yield
-
-
-@contextmanager
-def _refusal_unsigned() -> Iterator[None]:
-    """Report a send that the machine refuses as an exit code of the actor."""
-    with patch("runtimes.evm.precompiles.filecoin.failed_send_exit", int):
-        yield
-
-
-NONE: Final = comparison.NONE
-PLANTS: Final[Mapping[str, Callable[[], AbstractContextManager[None]]]] = MappingProxyType(
-    {
-        NONE: comparison.PLANTS[NONE],
-        "no-reload": comparison.PLANTS["no-reload"],
-        "read-only-forgotten": _read_only_forgotten,
-        "refusal-unsigned": _refusal_unsigned,
-    }
-)
-
-
 @dataclass
 class TreeTally(Tally):
     """Sums over trees; `counts` holds calls, calls across runtimes and refusals."""
@@ -516,10 +481,10 @@ class TreeTally(Tally):
     gas_decided: int = 0
 
 
-def compare(seed: int, count: int, workers: int, plant: str = NONE) -> TreeTally:
+def compare(seed: int, count: int, workers: int) -> TreeTally:
     """Compare the first `count` trees of a seed."""
     total = TreeTally()
-    work = partial(compare_some, seed, count, plant)
+    work = partial(compare_some, seed, count)
     for part in run_all(work, range(0, count, CHUNK), workers, "chunks of trees"):
         total.merge(part)
         if total.count % 1000 == 0:
@@ -527,28 +492,24 @@ def compare(seed: int, count: int, workers: int, plant: str = NONE) -> TreeTally
     return total
 
 
-def compare_some(seed: int, count: int, plant: str, start: int) -> TreeTally:
-    tally = TreeTally()
-    with PLANTS[plant]():
-        both = machines(plant)
-        for number in range(start, min(start + CHUNK, count)):
-            tree = Tree(seed, number)
-            compared, found = both.execute(tree)
-            passed = stages(found)
-            tally.count += 1
-            tally.stages.update(passed)
-            tally.counts.update({name: found[name] for name in ("calls", "crossings", "refused below")})
-            tally.exits.update(outcome.exit_code for outcome in compared.official)
-            tally.gas_decided += compared.gas_decided
-            if compared.difference:  # enough gas for all: none may be decided by it
-                tally.findings.append(f"{tree.case.name}: {compared.difference}")
-                tally.found[BELOW if BELOW in passed else CROSSED if CROSSED in passed else "one side"] += 1
+def compare_some(seed: int, count: int, start: int) -> TreeTally:
+    tally, both = TreeTally(), machines()
+    for number in range(start, min(start + CHUNK, count)):
+        tree = Tree(seed, number)
+        compared, found = both.execute(tree)
+        tally.count += 1
+        tally.stages.update(stages(found))
+        tally.counts.update({name: found[name] for name in ("calls", "crossings", "refused below")})
+        tally.exits.update(outcome.exit_code for outcome in compared.official)
+        tally.gas_decided += compared.gas_decided
+        if compared.difference:  # enough gas for all: none may be decided by it
+            tally.findings.append(f"{tree.case.name}: {compared.difference}")
     return tally
 
 
-@lru_cache(maxsize=1)
-def machines(plant: str) -> Stages:
-    """Return a worker's machines, reused for its chunks; planted defects get their own."""
+@cache
+def machines() -> Stages:
+    """Return a worker's machines, reused for its chunks."""
     data = fvm_data()
     if data is None:
         raise SystemExit("error: no official bundle: set FVM_DATA to the folder that holds bundles/")

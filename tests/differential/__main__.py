@@ -1,14 +1,13 @@
 """Generated contracts on both machines, as a recorded run: exit code, return data, events and state root must be equal.
 
-A shorter run repeats them with planted defects in the EVM runtime, which must be found. A case is identified by the
-seed and a number: `python -m tests.differential --case SEED:NUMBER` shows one.
+A case is identified by the seed and a number: `python -m tests.differential --case SEED:NUMBER` shows one.
 """
 
 import sys
 from time import monotonic
 
 from bench.recorded import RunRecord, finish, options
-from tests.differential.comparison import NONE, PLANTS, STAGES, compare, official_actor, show, twins
+from tests.differential.comparison import STAGES, compare, official_actor, show, twins
 from tests.differential.grammar import generate
 
 MAX_FINDINGS = 20
@@ -23,7 +22,7 @@ def main() -> int:
     official_actor()
     if chosen.case:
         seed, number = chosen.case.split(":")
-        return show(twins(NONE), generate(int(seed), int(number)))
+        return show(twins(), generate(int(seed), int(number)))
     started = monotonic()
     tally = compare(chosen.seed, chosen.count, chosen.workers)
     record = RunRecord(
@@ -31,18 +30,9 @@ def main() -> int:
         count=chosen.count,
         stages={name: tally.stages[name] for name in STAGES},
         findings=tally.findings[:MAX_FINDINGS],
-        planted_defect={
-            name: planted(name, chosen.seed, chosen.count, chosen.workers) for name in PLANTS if name != NONE
-        },
         details=tally.details(),
     )
     return finish(record, chosen, started)
-
-
-def planted(name: str, seed: int, count: int, workers: int) -> dict[str, int]:
-    """Return the number of cases of a shorter run in which an injected bug is found, by class."""
-    tally = compare(seed, max(count // 50, 600), workers, name)
-    return dict(sorted(tally.found.items()))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Comparison of random cases with the official EVM actor.
 
-- Planted defects of the EVM runtime, which a run must find.
 - Totals of a run of cases: stages, findings, exit codes, and gas ratios by class.
 - Display of one case: contracts as mnemonics, messages, and the end of each call on both machines.
 - Comparison of generated cases by worker processes, which import this module.
@@ -8,58 +7,21 @@
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache, partial
 from statistics import median
-from types import MappingProxyType
 from typing import Any, Final
-from unittest.mock import patch
 
 from fvm_hypervisor.laboratory.pool import run_all
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import CallEnded, Recorder
-from hypervisor.versions.network_versions import NetworkVersion
-from runtimes.evm.contract import EvmContract
-from runtimes.evm.opcodes import FILECOIN_OPCODES, OPCODE_NUMBERS
-from runtimes.evm.rules import EvmRules, filecoin_evm_rules
+from runtimes.evm.opcodes import FILECOIN_OPCODES
 from tests.conftest import fvm_data, newest_bundle
 from tests.differential.grammar import generate
 from tests.differential.twins import ENGINES, LOOKED, RAN_OUT, RUNNERS, Case, Compared, Outcome, Twins
-from tests.planting import Tally
-
-
-@contextmanager
-def _swapped_opcode() -> Iterator[None]:
-
-    def swapped(network: NetworkVersion) -> EvmRules:
-        rules = filecoin_evm_rules(network)
-        first, second = OPCODE_NUMBERS["BALANCE"], OPCODE_NUMBERS["EXTCODESIZE"]
-        opcodes = {**rules.opcodes, first: rules.opcodes[second], second: rules.opcodes[first]}
-        return replace(rules, opcodes=MappingProxyType(opcodes))
-
-    with patch("runtimes.evm.runtime.filecoin_evm_rules", swapped):
-        yield
-
-
-@contextmanager
-def _no_reload() -> Iterator[None]:
-    """Hide state changes of reentrant calls from a contract."""
-
-    def stay(contract: EvmContract) -> None:
-        """Keep the previous state."""
-
-    with patch.object(EvmContract, "reload", stay):
-        yield
-
-
-NONE: Final = "none"
-PLANTS: Final[Mapping[str, Callable[[], AbstractContextManager[None]]]] = MappingProxyType(
-    {NONE: nullcontext, "swapped-opcode": _swapped_opcode, "no-reload": _no_reload}
-)
-
+from tests.tally import Tally
 
 RAN, FINISHED, LEFT = "ran on both", "came to an end of its own", "left something to see"
 STAGES: Final = (RAN, FINISHED, LEFT)
@@ -83,7 +45,6 @@ class CaseTally(Tally):
             self.by_gas[compared.by_gas] += 1
         elif compared.difference:
             self.findings.append(f"{case.theme} {case.name}: {compared.difference}")
-            self.found[case.theme] += 1
         self.stages.update(_stages(compared.official))
         for ours, official in zip(compared.ours, compared.official, strict=True):
             self.exits[official.exit_code] += 1
@@ -175,28 +136,27 @@ BUNDLE = "bundles/v18-devnet.car"
 CHUNK = 250
 
 
-def compare(seed: int, count: int, workers: int, plant: str = NONE) -> CaseTally:
+def compare(seed: int, count: int, workers: int) -> CaseTally:
     """Compare the first `count` cases of a seed."""
     total = CaseTally()
     starts = range(0, count, CHUNK)
-    work = partial(compare_some, seed, count, plant)
+    work = partial(compare_some, seed, count)
     for number, part in enumerate(run_all(work, starts, workers, "chunks of cases"), 1):
         total.merge(part)
-        for finding in part.findings if plant == NONE else ():
+        for finding in part.findings:
             print(f"DIFFERENT: {finding}", file=sys.stderr, flush=True)
         if number % 40 == 0:
             print(f"{total.count} cases, {len(total.findings)} findings", file=sys.stderr, flush=True)
     return total
 
 
-def compare_some(seed: int, count: int, plant: str, start: int) -> CaseTally:
-    with PLANTS[plant]():
-        return run(twins(plant), (generate(seed, number) for number in range(start, min(start + CHUNK, count))))
+def compare_some(seed: int, count: int, start: int) -> CaseTally:
+    return run(twins(), (generate(seed, number) for number in range(start, min(start + CHUNK, count))))
 
 
-@lru_cache(maxsize=1)
-def twins(plant: str) -> Twins:
-    """Return a worker's machines, reused for its chunks; planted defects get their own."""
+@cache
+def twins() -> Twins:
+    """Return a worker's machines, reused for its chunks."""
     return Twins(Bundle.open(newest_bundle(BUNDLE)), runners())
 
 

@@ -20,7 +20,7 @@ from fvm_hypervisor.laboratory.vectors.ethereum_json import read_accounts, read_
 from fvm_hypervisor.laboratory.vectors.statetest import read_sender
 from runtimes.evm.ethereum.alloc import AllocAccount
 from tests.conftest import fvm_data
-from tests.differential.comparison import NONE, CaseTally, official_actor, run, twins
+from tests.differential.comparison import CaseTally, official_actor, run, twins
 from tests.differential.scenarios import SCENARIOS, Artifacts, Script
 from tests.differential.twins import CallOf, Case
 
@@ -91,7 +91,7 @@ def run_scenario(artifacts: Path, name: str) -> tuple[CaseTally, list[str]]:
     """Run a scenario on both machines; return the messages that did not succeed or fail as intended."""
     script = Script(Artifacts(artifacts))
     SCENARIOS[name](script)
-    compared = twins(NONE).compare(script.case(name))
+    compared = twins().compare(script.case(name))
     tally = CaseTally()
     tally.add(compared)
     return tally, [
@@ -103,7 +103,7 @@ def run_scenario(artifacts: Path, name: str) -> tuple[CaseTally, list[str]]:
 
 def run_fillers(path: Path) -> CaseTally:
     """Run one file of state tests in a worker."""
-    return run(twins(NONE), read_file(path))
+    return run(twins(), read_file(path))
 
 
 def summary(what: str, tally: CaseTally) -> Iterator[str]:

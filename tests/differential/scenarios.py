@@ -18,7 +18,7 @@ from bridge.abi.abi import ContractInterface
 from bridge.ethereum.addresses import EthAddress, create2_address, create_address
 from runtimes.evm.ethereum.alloc import AllocAccount
 from store.keccak import keccak
-from tests.differential.comparison import NONE, twins
+from tests.differential.comparison import twins
 from tests.differential.twins import CallOf, Case
 
 ALICE, BOB, CAROL = (EthAddress(bytes([0xE0 + index]) * 20) for index in range(3))
@@ -394,7 +394,7 @@ def cost(artifacts: Artifacts, name: str) -> Cost:
     """Run a workload on both machines. Raise ValueError if they differ in anything but gas."""
     script = Script(artifacts)
     WORKLOADS[name](script)
-    compared = twins(NONE).compare(script.case(name))
+    compared = twins().compare(script.case(name))
     if compared.difference or compared.official[-1].exit_code:
         raise ValueError(f"{name}: {compared.difference or compared.official[-1]}")
     return Cost(name, compared.ours[-1].gas, compared.official[-1].gas)

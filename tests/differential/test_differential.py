@@ -1,6 +1,6 @@
 """Short comparisons with the official EVM actor.
 
-- Regressions found by generated cases, a short run of generated cases, and detection of planted defects.
+- Regressions found by generated cases, a short run of generated cases.
 - Every scenario of the Solidity corpus on both machines, and a part of the state tests' contracts.
 - Derived gas of the EVM runtime is within a tenth of the official actor's, for transactions and opcode classes.
 - EVM actors of network versions 18 to 21: our engines compared with each version's official module and bundle.
@@ -10,10 +10,8 @@ The test data has no bundle of v11: nv19 and nv20 are compared if its release is
 
 import subprocess
 from collections.abc import Iterator
-from dataclasses import fields, replace
 from functools import cache, lru_cache
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
 
@@ -24,12 +22,11 @@ from hypervisor.bundles.bundle import Bundle
 from hypervisor.bundles.bundle_library import downloaded_releases
 from hypervisor.messages.message import Message
 from hypervisor.types import Gas
-from hypervisor.versions.network_versions import NETWORK_VERSIONS, NetworkVersion, network_version
+from hypervisor.versions.network_versions import NETWORK_VERSIONS, network_version
 from runtimes.evm.ethereum.alloc import AllocAccount
-from runtimes.evm.rules import EvmRules, filecoin_evm_rules
 from store.cid import CBOR, DAG_CBOR
 from tests.conftest import data_file, with_data
-from tests.differential.comparison import BUNDLE, NONE, PLANTS, STAGES, CaseTally, compare, twins
+from tests.differential.comparison import BUNDLE, STAGES, CaseTally, compare, twins
 from tests.differential.corpus import read_file, run_fillers, run_scenario
 from tests.differential.grammar import SENDER, THEMES, generate
 from tests.differential.older import older_case
@@ -49,7 +46,7 @@ def difference(address: int, data: bytes) -> str:
     """Return the known difference for a delegate-called precompile."""
     code = assemble(FORWARD.format(address=address, out=96, all=128))
     accounts = {SENDER: AllocAccount(10**24), CONTRACT: AllocAccount(5, 1, code)}
-    return twins(NONE).compare(Case("one call", "one", accounts, [CallOf(SENDER, CONTRACT, data)])).difference
+    return twins().compare(Case("one call", "one", accounts, [CallOf(SENDER, CONTRACT, data)])).difference
 
 
 def words(*numbers: int) -> bytes:
@@ -78,7 +75,7 @@ REFUSED = {"2105": 21, "6105": 21, "8105": 21, "c105": 21, "0005": 21}
 def test_parameters_are_read_as_the_official_decoder_reads_them(params: str, exit_code: int) -> None:
     accounts = {SENDER: AllocAccount(10**24), CONTRACT: AllocAccount(0, 1, assemble(ECHO))}
     outcomes = []
-    for twin in (twins(NONE).ours, twins(NONE).official):
+    for twin in (twins().ours, twins().official):
         twin.begin(accounts)
         result = twin.machine.apply(
             Message(
@@ -98,7 +95,7 @@ def test_parameters_are_read_as_the_official_decoder_reads_them(params: str, exi
 def test_contract_at_maximum_nonce_cannot_create(nonce: int) -> None:
     code = assemble("0 0 0 CREATE 0 MSTORE 0 0 0 CREATE 32 MSTORE 64 0 RETURN")
     accounts = {SENDER: AllocAccount(10**24), CONTRACT: AllocAccount(0, nonce, code)}
-    assert not twins(NONE).compare(Case("nonce", "one", accounts, [CallOf(SENDER, CONTRACT)])).difference
+    assert not twins().compare(Case("nonce", "one", accounts, [CallOf(SENDER, CONTRACT)])).difference
 
 
 def words_of_modexp(base: int, exponent: int, modulus: int) -> bytes:
@@ -130,18 +127,6 @@ def test_generated_contracts_do_the_same_on_both_machines() -> None:
     assert tally.gas_decided < tally.count / 50
 
 
-def defects() -> list[str]:
-    """Return the detectable defects; without an official bundle, both engines share what `no-reload` breaks."""
-    shared = "no-reload"
-    return [*(name for name in PLANTS if name not in (NONE, shared)), *with_data(shared)]
-
-
-@pytest.mark.parametrize("defect", defects())
-@pytest.mark.oracle
-def test_a_planted_defect_is_found(defect: str) -> None:
-    assert compare(seed=1, count=250, workers=1, plant=defect).findings
-
-
 SCRIPT = Path(__file__).parents[2] / "scripts" / "corpus"
 EXAMPLES = "vectors/GeneralStateTests/stExample"
 LOOKS_AT_GAS = "vectors/GeneralStateTests/stTransactionTest/StoreGasOnCreate.json"
@@ -171,7 +156,7 @@ def test_contracts_of_state_tests_do_the_same_on_both_machines() -> None:
 def test_code_that_stores_the_gas_that_is_left_is_decided_by_gas() -> None:
     data_file(BUNDLE)  # two engines of ours never differ in gas
     (case,) = read_file(data_file(LOOKS_AT_GAS))
-    compared = twins(NONE).compare(case)
+    compared = twins().compare(case)
     assert compared.difference
     assert compared.by_gas == LOOKED
 
@@ -186,7 +171,7 @@ def within(share: float, ours: int, official: int) -> bool:
 
 def gas_of(case: Case) -> list[tuple[int, int]]:
     """Return (ours, official) gas of each message of a case without other differences."""
-    compared = twins(NONE).compare(case)
+    compared = twins().compare(case)
     assert not compared.difference
     return [(mine.gas, other.gas) for mine, other in zip(compared.ours, compared.official, strict=True)]
 
@@ -301,8 +286,6 @@ CASES = 150
 GENERATED = 60
 DATA = {10: "bundles/v10-mainnet.car", 12: "bundles/v12-testing-fake-proofs.car"}
 FIRST, LAST = 18, 21
-CHANGED = ("creation_returns", "tombstone_reloads", "getters_ignore_params", "delegate_any_cbor")
-"""Rules of the EVM actor that differ between the two; `bytecode_codec` differs only in v11."""
 
 
 def installed_releases(version: int) -> list[Path]:
@@ -339,25 +322,3 @@ def test_each_older_version_matches_its_official_module(number: int) -> None:
 def test_programs_of_the_grammar_do_the_same_on_both(number: int) -> None:
     compared = [older_twins(number).compare(generate(7, case)) for case in range(GENERATED)]
     assert not [found.difference for found in compared if found.difference and not found.gas_decided]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("rule", CHANGED)
-@pytest.mark.parametrize(("number", "other"), with_data((FIRST, LAST), (LAST, FIRST)))
-def test_a_rule_of_the_other_version_is_found(number: int, other: int, rule: str) -> None:
-    value = getattr(filecoin_evm_rules(network_version(other)), rule)
-    assert value != getattr(filecoin_evm_rules(network_version(number)), rule)
-
-    def planted(network: NetworkVersion) -> EvmRules:
-        return replace(filecoin_evm_rules(network), name=f"{rule} of nv{other}", **{rule: value})
-
-    with patch("runtimes.evm.runtime.filecoin_evm_rules", planted):
-        older_twins.cache_clear()
-        assert any(older_twins(number).compare(case).difference for case in cases())
-    older_twins.cache_clear()
-
-
-def test_the_rules_that_differ_are_those_with_a_planted_defect() -> None:
-    first, last = (filecoin_evm_rules(network_version(number)) for number in (FIRST, LAST))
-    differing = {field.name for field in fields(EvmRules) if getattr(first, field.name) != getattr(last, field.name)}
-    assert differing == {"name", *CHANGED}

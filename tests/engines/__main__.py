@@ -1,7 +1,6 @@
 """Generated programs on the plain engine, the fast engine and, for Cancun, pyrevm, as a recorded run; all must agree.
 
-Exit code, gas, output, logs and every actor are compared, with enough gas and with less. A shorter run repeats this
-with one additional unit of gas in an engine, which must be found. A finding names RULES
+Exit code, gas, output, logs and every actor are compared, with enough gas and with less. A finding names RULES
 SEED:BATCH:PROGRAM:GAS; `--case SEED:BATCH:PROGRAM:GAS` runs it on both engines side by side and shows the first
 difference.
 """
@@ -12,10 +11,9 @@ from time import monotonic
 
 from bench.recorded import RunRecord, finish, options
 from tests.engines import worlds
-from tests.engines.compare import NONE, PLANTS, STAGES, compare, watched
+from tests.engines.compare import STAGES, compare, watched
 
 MAX_FINDINGS = 20
-_MAX_PLANTED = 2000
 
 
 def main() -> int:
@@ -33,13 +31,8 @@ def main() -> int:
     if worlds.pyrevm() is None:
         print("pyrevm is not compared: there is none for this Python", file=sys.stderr)
     tally = compare(chosen.seed, chosen.count, chosen.workers, seconds=chosen.seconds)
-    planted = {
-        name: dict(compare(chosen.seed, max(min(chosen.count // 100, _MAX_PLANTED), 1000), chosen.workers, name).found)
-        for name in PLANTS
-        if name != NONE
-    }
     stages = {name: tally.stages[name] for name in STAGES}
-    record = RunRecord(chosen.seed, tally.count, stages, tally.findings[:MAX_FINDINGS], planted, dict(tally.counts))
+    record = RunRecord(chosen.seed, tally.count, stages, tally.findings[:MAX_FINDINGS], dict(tally.counts))
     return finish(record, chosen, started)
 
 

@@ -1,73 +1,24 @@
-"""Comparison of batches by worker processes.
-
-- Planted defects: one additional unit of gas in one engine, or call trees with missing information.
-- Comparison of batches by worker processes: every transaction on both engines (and pyrevm), with enough gas and less.
+"""Comparison of batches by worker processes: every transaction on both engines (and pyrevm), with enough gas and less.
 
 A short gas limit is the exact gas used, one less, or any amount below, so that runs end within any instruction.
 """
 
 import gc
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import replace
 from functools import cache, partial
 from math import inf
 from random import Random
 from time import monotonic
-from types import MappingProxyType
-from typing import Any, Final
-from unittest.mock import patch
+from typing import Final
 
 from fvm_hypervisor.laboratory.pool import run_all
 from hypervisor.errors import HypervisorError
 from hypervisor.exit_codes import ExitCode
-from runtimes.evm.engine import EngineRules
-from runtimes.evm.engines import FACTORIES
-from runtimes.evm.fast.numbers import AccountFlag
 from tests.engines import worlds
 from tests.engines.scenes import ETHEREUM, RULES, SIZE, Batch, Call, batch
 from tests.engines.side_by_side import BOTH
 from tests.engines.worlds import EngineMachine, EthereumMachine, Outcome, machine_for
-from tests.planting import Tally
-from tests.runtimes.evm.assembler import NUMBERS
-
-NONE: Final = "none"
-MARK: Final = "one gas dearer"
-
-
-def dearer(rules: Any, name: str) -> EngineRules:
-    """Return the rules with one opcode that costs one gas more; renamed, since engines cache rules by name."""
-    number = NUMBERS[name]
-    opcode = replace(rules.opcodes[number], gas=rules.opcodes[number].gas + 1)
-    opcodes = MappingProxyType({**rules.opcodes, number: opcode})
-    changed: EngineRules = replace(rules, name=f"{rules.name}, {name} {MARK}", opcodes=opcodes)
-    return changed
-
-
-@contextmanager
-def planted(engine: str, name: str) -> Iterator[None]:
-    """Make one opcode cost one gas more in an engine."""
-    make = FACTORIES[engine]
-    with patch.dict(FACTORIES, {engine: lambda rules: make(dearer(rules, name))}):
-        yield
-
-
-@contextmanager
-def _forgotten(bit: str) -> Iterator[None]:
-    """Never report this flag of an account to the guest."""
-    with patch.object(AccountFlag, bit, 0):
-        yield
-
-
-PLANTS: Final[Mapping[str, Callable[[], AbstractContextManager[None]]]] = MappingProxyType({
-    NONE: nullcontext,
-    "fast: MULMOD one gas dearer": partial(planted, "fast", "MULMOD"),
-    "py-evm: RETURNDATACOPY one gas dearer": partial(planted, "py-evm", "RETURNDATACOPY"),
-    "fast: trees do not know what is warm": partial(_forgotten, "WARM"),
-    "fast: trees do not know who lends code": partial(_forgotten, "DELEGATES"),
-})  # fmt: skip
-
+from tests.tally import Tally
 
 ENGINES: Final = ("py-evm", "fast")
 RAN, FINISHED = "ran on both engines", "came to an end of their own"
@@ -81,56 +32,52 @@ _ALL_ACCOUNTS: Final = 10
 """One program in this many has all its accounts compared with pyrevm's."""
 
 
-def compare(seed: int, count: int, workers: int, plant: str = NONE, seconds: float = inf) -> Tally:
+def compare(seed: int, count: int, workers: int, seconds: float = inf) -> Tally:
     """Compare the first `count` programs of a seed, or as many blocks of them as start within some seconds."""
     total, step, started = Tally(), _CHUNK * SIZE, monotonic()
-    work = partial(compare_some if workers == 1 else _compare_in_worker, seed, count, plant)
+    work = partial(compare_some if workers == 1 else _compare_in_worker, seed, count)
     for block in range(0, count, _BLOCK):
         if monotonic() - started > seconds:
             break
         chunks = range(block, min(count, block + _BLOCK), step)
         for part in run_all(work, chunks, workers, "chunks of programs"):
             total.merge(part)
-            for finding in part.findings if plant == NONE else ():
+            for finding in part.findings:
                 print(f"DIFFERENT: {finding}", file=sys.stderr, flush=True)
-        if plant == NONE:
-            print(f"{total.count} programs, {len(total.findings)} findings", file=sys.stderr, flush=True)
+        print(f"{total.count} programs, {len(total.findings)} findings", file=sys.stderr, flush=True)
     return total
 
 
-def compare_some(seed: int, count: int, plant: str, start: int) -> Tally:
+def compare_some(seed: int, count: int, start: int) -> Tally:
     tally, end = Tally(), min(count, start + _CHUNK * SIZE)
-    with PLANTS[plant]():
-        for first in range(start, end, SIZE):
-            drawn = batch(seed, first // SIZE)
-            Comparison(drawn, plant, tally).run(min(SIZE, end - first))
+    for first in range(start, end, SIZE):
+        Comparison(batch(seed, first // SIZE), tally).run(min(SIZE, end - first))
     return tally
 
 
-def _compare_in_worker(seed: int, count: int, plant: str, start: int) -> Tally:
+def _compare_in_worker(seed: int, count: int, start: int) -> Tally:
     """Compare one chunk in a dedicated process: garbage collection once per chunk saves a tenth of the time."""
     gc.collect()
     gc.freeze()
     gc.disable()
-    return compare_some(seed, count, plant, start)
+    return compare_some(seed, count, start)
 
 
 @cache
-def worker_machines(rules: str, plant: str) -> tuple[EngineMachine, ...]:
-    """Return a worker's machines, reused for its chunks; planted defects get their own."""
-    del plant
+def worker_machines(rules: str) -> tuple[EngineMachine, ...]:
+    """Return a worker's machines, reused for its chunks."""
     return tuple(machine_for(engine, rules) for engine in ENGINES)
 
 
 class Comparison:
     """One batch on both engines."""
 
-    def __init__(self, drawn: Batch, plant: str, tally: Tally) -> None:
+    def __init__(self, drawn: Batch, tally: Tally) -> None:
         self._batch = drawn
         self._tally = tally
         self._random = Random(drawn.name)
-        self._plain, self._fast = worker_machines(drawn.rules, plant)
-        module = worlds.pyrevm() if drawn.rules == worlds.RULES and plant == NONE else None
+        self._plain, self._fast = worker_machines(drawn.rules)
+        module = worlds.pyrevm() if drawn.rules == worlds.RULES else None
         self._revm = None if module is None else worlds.Revm(module, drawn.accounts)
 
     def run(self, count: int) -> None:
@@ -181,7 +128,6 @@ class Comparison:
     def _found(self, number: int, gas_limit: int, what: str) -> None:
         name = f"{self._batch.name}:{number}:{gas_limit}"
         self._tally.findings.append(f"{self._batch.rules} {name}: {what}")
-        self._tally.found[self._batch.rules] += 1
 
 
 def watched(seed: int, number: int, program: int, gas_limit: int) -> str:

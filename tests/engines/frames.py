@@ -26,22 +26,16 @@ from runtimes.evm.engines import COMPILE, FAST, INTERPRET, PLAIN_ENGINE, engine_
 from runtimes.evm.ethereum.forks import FORKS
 from runtimes.evm.fast.pool import INTERPRETED, pool
 from tests.differential.grammar import THEMES, known_only
-from tests.engines.compare import dearer
 from tests.engines.grammar import EngineGrammar
 from tests.engines.scenes import ETHEREUM, FILECOIN, rules_by_name
 from tests.engines.side_by_side import EnginesDiffer, pair_engines
-from tests.planting import Tally
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.machines import CALLER, MYSELF, OTHER, FakeHost
+from tests.tally import Tally
 
 RULES: Final = (*ETHEREUM, *FILECOIN)
 PAIRS: Final = {"engines": (PLAIN_ENGINE, FAST), "tiers": (INTERPRET, COMPILE)}
 """Comparisons: two engines, or the fast engine's interpreter and its compiled code."""
-PLANTS: Final = {
-    "fast: MULMOD one gas dearer": (FAST, "MULMOD"),
-    "py-evm: SLOAD one gas dearer": (PLAIN_ENGINE, "SLOAD"),
-    "fast:compile: MULMOD one gas dearer": (COMPILE, "MULMOD"),
-}
 RAN, FINISHED = "ran on both engines", "came to an end of their own"
 _CHUNK: Final = 2_000
 _BLOCK: Final = 50 * _CHUNK
@@ -103,13 +97,10 @@ class PricedHost(FakeHost):
 
 
 @cache
-def engines(name: str, plant: str, pair: str = "engines") -> tuple[EngineRules, EngineFactory]:
-    """Return a set of rules and factories of both engines, one of them optionally with a defect."""
+def engines(name: str, pair: str = "engines") -> tuple[EngineRules, EngineFactory]:
+    """Return a set of rules and factories of both engines."""
     rules = rules_by_name(name)
-    bent, opcode = PLANTS.get(plant, ("", ""))
-    first, second = (
-        (engine, engine_factory(engine, dearer(rules, opcode) if engine == bent else rules)) for engine in PAIRS[pair]
-    )
+    first, second = ((engine, engine_factory(engine, rules)) for engine in PAIRS[pair])
     return rules, pair_engines(first, second)
 
 
@@ -157,15 +148,15 @@ def run(random: Random, rules: EngineRules, make: EngineFactory, code: bytes) ->
     return step.status.name
 
 
-def compare_some(seed: int, count: int, plant: str, pair: str, start: int) -> Tally:
+def compare_some(seed: int, count: int, pair: str, start: int) -> Tally:
     """Compare one chunk of the programs on a thread that can run guests."""
-    return pool(INTERPRETED).stacks.run(lambda: _compare_some(seed, count, plant, pair, start), lambda: None)
+    return pool(INTERPRETED).stacks.run(lambda: _compare_some(seed, count, pair, start), lambda: None)
 
 
-def _compare_some(seed: int, count: int, plant: str, pair: str, start: int) -> Tally:
+def _compare_some(seed: int, count: int, pair: str, start: int) -> Tally:
     tally, random = Tally(), Random(f"frames:{seed}:{start}")
     name = RULES[start // _CHUNK % len(RULES)]
-    rules, make = engines(name, plant, pair)
+    rules, make = engines(name, pair)
     for number, code in enumerate(programs(random, name, min(_CHUNK, count - start))):
         tally.count += 1
         try:
@@ -173,7 +164,6 @@ def _compare_some(seed: int, count: int, plant: str, pair: str, start: int) -> T
         except HypervisorError as error:
             words = str(error) if isinstance(error, EnginesDiffer) else f"{type(error).__name__}: {error}"
             tally.findings.append(f"{name}, program {start + number} of seed {seed}, {code.hex()}: {words}")
-            tally.found[name] += 1
             continue
         tally.stages[RAN] += 1
         tally.stages[FINISHED] += end in (Status.SUCCESS.name, Status.REVERT.name)
@@ -181,26 +171,25 @@ def _compare_some(seed: int, count: int, plant: str, pair: str, start: int) -> T
     return tally
 
 
-def _in_worker(seed: int, count: int, plant: str, pair: str, start: int) -> Tally:
+def _in_worker(seed: int, count: int, pair: str, start: int) -> Tally:
     gc.collect()
     gc.freeze()
     gc.disable()
-    return compare_some(seed, count, plant, pair, start)
+    return compare_some(seed, count, pair, start)
 
 
-def compare(seed: int, count: int, workers: int, plant: str = "", pair: str = "engines", seconds: float = inf) -> Tally:
+def compare(seed: int, count: int, workers: int, pair: str = "engines", seconds: float = inf) -> Tally:
     """Compare the first `count` programs of a seed, or as many blocks of them as start within some seconds."""
     total, started = Tally(), monotonic()
-    work = partial(compare_some if workers == 1 else _in_worker, seed, count, plant, pair)
+    work = partial(compare_some if workers == 1 else _in_worker, seed, count, pair)
     for block in range(0, count, _BLOCK):
         if monotonic() - started > seconds:
             break
         for part in run_all(work, range(block, min(count, block + _BLOCK), _CHUNK), workers, "chunks of programs"):
             total.merge(part)
-            for finding in () if plant else part.findings:
+            for finding in part.findings:
                 print(f"DIFFERENT: {finding:.1500}", file=sys.stderr, flush=True)
-        if not plant:
-            print(f"{total.count} programs, {len(total.findings)} findings", file=sys.stderr, flush=True)
+        print(f"{total.count} programs, {len(total.findings)} findings", file=sys.stderr, flush=True)
     return total
 
 
@@ -215,13 +204,8 @@ def main() -> int:
     chosen = parser.parse_args()
     started = monotonic()
     tally = compare(chosen.seed, chosen.count, chosen.workers, pair=chosen.pair, seconds=chosen.seconds)
-    planted = {
-        name: dict(compare(chosen.seed, 10_000, chosen.workers, name, chosen.pair).found)
-        for name, (engine, _) in PLANTS.items()
-        if engine in PAIRS[chosen.pair]
-    }
     stages = {name: tally.stages[name] for name in (RAN, FINISHED)}
-    record = RunRecord(chosen.seed, tally.count, stages, tally.findings[:20], planted, dict(tally.counts))
+    record = RunRecord(chosen.seed, tally.count, stages, tally.findings[:20], dict(tally.counts))
     return finish(record, chosen, started)
 
 

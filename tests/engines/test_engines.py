@@ -1,27 +1,23 @@
 """Short comparisons of the engines.
 
-- Short runs of generated programs on the engines, with planted defects; `python -m tests.engines` is long.
+- Short runs of generated programs on the engines; `python -m tests.engines` is long.
 - EIP-3155 traces of state tests are byte for byte equal on both engines.
 """
 
 import io
-from dataclasses import replace
 from random import Random
 
 import pytest
 
 from bridge.ethereum.addresses import EthAddress, create2_address
 from fvm_hypervisor.laboratory.vectors.statetest import run_file
-from runtimes.evm.engines import FACTORIES
 from runtimes.evm.ethereum.alloc import AllocAccount
 from runtimes.evm.ethereum.forks import LATEST_FORK
-from runtimes.evm.fast.numbers import AccountFlag
-from runtimes.evm.fast.tree import Changes
 from tests.conftest import data_file
 from tests.differential.grammar import SENDER, Grammar, known_only, newer_operators, shape
 from tests.engines import frames, worlds
-from tests.engines.compare import MARK, NONE, PLANTS, STAGES, compare, watched
-from tests.engines.scenes import ETHEREUM, RULES, SIZE, Batch, Call, batch, rules_by_name
+from tests.engines.compare import STAGES, compare, watched
+from tests.engines.scenes import RULES, SIZE, Batch, Call, batch, rules_by_name
 from tests.engines.worlds import EthereumMachine, machine_for
 from tests.runtimes.evm.assembler import assemble
 
@@ -41,15 +37,6 @@ def test_the_engines_agree_on_generated_programs() -> None:
     assert tally.stages[STAGES[-1]] > tally.count / 3
 
 
-@pytest.mark.parametrize("defect", PLANTS)
-def test_injected_defects_are_applied_and_removed(defect: str) -> None:
-    before = {**vars(AccountFlag)}, {**FACTORIES}
-    with PLANTS[defect]():
-        planted = {**vars(AccountFlag)}, {**FACTORIES}
-    assert (planted == before) is (defect == NONE)
-    assert ({**vars(AccountFlag)}, {**FACTORIES}) == before
-
-
 @pytest.mark.parametrize(("name", "expected"), [("CLZ", (1, 1)), ("ADDMOD", (3, 1)), ("PC", (0, 1)), ("POP", (1, 0))])
 def test_opcode_stack_shape_is_taken_from_engine(name: str, expected: tuple[int, int]) -> None:
     assert shape(LATEST_FORK, name) == expected
@@ -64,30 +51,9 @@ def test_new_fork_opcode_is_generated_but_omitted_on_older_forks() -> None:
     assert known_only(words, rules_by_name("Prague")) == "7 NOT 0 MSTORE"
 
 
-@pytest.mark.parametrize("defect", [name for name in PLANTS if MARK in name])
-@pytest.mark.oracle
-def test_extra_gas_in_engine_is_found_under_every_ruleset(defect: str) -> None:
-    found = compare(seed=1, count=2 * len(RULES) * SIZE, workers=1, plant=defect).found
-    assert set(found) == set(RULES)
-
-
-@pytest.mark.parametrize("defect", [name for name in PLANTS if "trees" in name])
-@pytest.mark.oracle
-def test_call_tree_defects_are_found_under_rules_with_trees(defect: str) -> None:
-    found = compare(seed=1, count=4 * len(RULES) * SIZE, workers=1, plant=defect).found
-    assert found
-    assert set(found) <= set(ETHEREUM)
-
-
 @pytest.mark.slow
-def test_a_case_shows_where_the_engines_part() -> None:
-    assert batch(1, 0).rules == "Cancun"
+def test_a_case_that_runs_side_by_side_has_no_difference() -> None:
     assert watched(1, 0, 0, 100_000) == ""
-    with PLANTS["fast: MULMOD one gas dearer"]():
-        parted = [watched(1, 0, program, 400_000) for program in range(SIZE)]
-    shown = next(text for text in parted if text)
-    assert "MULMOD" in shown
-    assert shown.splitlines()[-1].startswith("fast: ")
 
 
 @pytest.mark.parametrize("number", [8, 11, 14, 29])
@@ -101,22 +67,6 @@ def test_both_engines_together_match_single_engine(number: int) -> None:
         expected = plain.attempt(call, call.gas_limit)
         for _ in range(2):
             assert expected.differences(both.attempt(call, call.gas_limit)) == []
-
-
-@pytest.mark.slow
-def test_call_tree_with_changes_unlike_its_frames_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = batch(3, 1)
-    assert not any(watched(3, 1, program, call.gas_limit) for program, call in enumerate(drawn.calls[:8]))
-    write = Changes.write
-
-    def more(changes: Changes) -> None:
-        write(changes)
-        changes._accounts.warm(EthAddress(b"\x99" * 20))
-
-    monkeypatch.setattr(Changes, "write", more)
-    monkeypatch.setattr("tests.engines.compare.batch", lambda *given: replace(batch(*given), framed=False))
-    found = [watched(3, 1, program, call.gas_limit) for program, call in enumerate(drawn.calls)]
-    assert any("as a whole tree makes different changes than frame by frame: ('warm'" in text for text in found)
 
 
 @pytest.mark.parametrize("does", ["3 SLOAD", "1 3 SSTORE", "1 3 SSTORE 0 3 SSTORE"])
@@ -171,18 +121,13 @@ def test_pyrevm_agrees_on_storage_refunds_and_logs() -> None:
 
 
 @pytest.mark.slow
-def test_single_frames_agree_and_defects_in_either_are_found() -> None:
+def test_the_engines_agree_on_single_frames() -> None:
     assert frames.compare(seed=2, count=1_000, workers=1).findings == []
-    for defect, (engine, _) in frames.PLANTS.items():
-        if engine in frames.PAIRS["engines"]:
-            assert frames.compare(seed=2, count=1_000, workers=1, plant=defect).findings
 
 
 @pytest.mark.slow
-def test_compiled_regions_match_interpreter_and_defect_is_found() -> None:
+def test_compiled_regions_match_the_interpreter() -> None:
     assert frames.compare(seed=3, count=400, workers=1, pair="tiers").findings == []
-    (defect,) = (defect for defect, (engine, _) in frames.PLANTS.items() if engine == "fast:compile")
-    assert frames.compare(seed=3, count=400, workers=1, plant=defect, pair="tiers").findings
 
 
 FOLDERS = ("stExample", "stCreate2", "stReturnDataTest")

@@ -6,15 +6,13 @@ The chain has 1,100 blocks and `--count` more with one message each, most of the
 with that many actors and address map entries. Before and after these blocks each kind of page is requested in this
 process. Its CPU time and size may be at most `MAX_TIME` and `MAX_SIZE`, and its time at most `MAX_GROWTH` times the
 earlier one. Two more messages have a call tree of 1,024 levels and one of 10,000 calls; their times depend on their
-execution and are only recorded. The first page of a new process is also timed. A planted page that reads the whole
-chain must be found.
+execution and are only recorded. The first page of a new process is also timed.
 """
 
 import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Final
@@ -23,12 +21,9 @@ from bench.recorded import RunRecord, finish, options
 from bridge.ethereum.addresses import EthAddress
 from hypervisor.messages.address import Address
 from localnet import Network
-from localnet.chain.logs import tipsets_back
-from localnet.explorer import pages
-from localnet.explorer.site import PageRequest, PageResponse, Site
 from localnet.ledger.address_index import AddressIndex
 from localnet.ledger.records import MAX_GAS_LIMIT
-from localnet.rpc.node import Node, NodeReader
+from localnet.rpc.node import Node
 from store.cid import show
 from tests.explorer.stage import ARTIFACTS
 from tests.localnet.explorer.conftest import Visitor
@@ -46,7 +41,6 @@ SHORTEST: Final = 0.01
 FIRST_PAGE: Final = 0.05
 LEVELS: Final = 1_024
 CALLS: Final = 10_000
-DEFECT: Final = "a page that looks through the whole chain"
 BUSY: Final = EthAddress(b"\xde" * 20)
 GAS: Final = 1 << 42
 RECURSES: Final = "5f5f5f5f5f305af100"
@@ -189,22 +183,9 @@ def many_calls(target: EthAddress) -> str:
     return f"61{CALLS:04x}5b{call}6001900380600357" + "00"
 
 
-def _planted(site: Site, reader: NodeReader, request: PageRequest) -> PageResponse:
-    list(tipsets_back(reader.network.chain.index, reader.network.head.height, reader.network.head.height))
-    return pages.show_home(site, reader, request)
-
-
-def measured(chain: LargeChain, visit: Visitor) -> tuple[dict[str, PageCost], PageCost]:
-    """Return the costs of all pages, and that of the planted one."""
-    costs = {name: cost(visit, address) for name, address in chain.pages().items()}
-    site, request = visit.site, PageRequest("http://127.0.0.1")
-    return costs, PageCost(median(_timed(lambda: _planted(site, visit.node, request)) for _ in range(_TIMES)), 0)
-
-
-def _timed(work: Callable[[], object]) -> float:
-    begun = time.process_time()
-    work()
-    return time.process_time() - begun
+def measured(chain: LargeChain, visit: Visitor) -> dict[str, PageCost]:
+    """Return the costs of all pages."""
+    return {name: cost(visit, address) for name, address in chain.pages().items()}
 
 
 def first_page() -> float:
@@ -223,11 +204,10 @@ def run(count: int, seed: int) -> RunRecord:
         node = Node(network, addresses=chain.addresses)
         visit = Visitor(node)
         chain.grow(FIRST_BLOCKS)
-        before, planted_before = measured(chain, visit)
+        before = measured(chain, visit)
         chain.grow(max(count, LEAST_BLOCKS))
-        after, planted_after = measured(chain, visit)
+        after = measured(chain, visit)
         found = findings(before, after)
-        planted = findings({DEFECT: planted_before}, {DEFECT: planted_after})
         large = large_messages()
         found += [f"{name} has {each['bytes']:,} bytes" for name, each in large.items() if each["bytes"] > MAX_SIZE]
         first = first_page()
@@ -242,7 +222,6 @@ def run(count: int, seed: int) -> RunRecord:
         count=count,
         stages={"blocks": count, "blocks in the index": min(count, indexed)},
         findings=found,
-        planted_defect={DEFECT: {"pages": len(planted)}},
         details={
             "actors": entries,
             "milliseconds": {name: round(each.seconds * 1000, 1) for name, each in after.items()},

@@ -1,8 +1,7 @@
 """The full fuzzer: `make fuzz` (a minute for each target), or a recorded run with a fixed number of inputs.
 
-Each target runs in a separate process (`worker`), which gets inputs in proportion to its share. Afterwards every target
-with planted defects runs with each of them and the same seed: they must be found. The exit code is 1 on any finding;
-the inputs that caused one are saved in build/fuzz.
+Each target runs in a separate process (`worker`), which gets inputs in proportion to its share. The exit code is 1 on
+any finding; the inputs that caused one are saved in build/fuzz.
 
 With `--saturate` a target ends as soon as it is saturated (`coverage`): new inputs no longer reach new branches.
 The record states which targets are saturated, and has the curve of each.
@@ -72,8 +71,6 @@ def read_coverage(log: str) -> Coverage:
 FOUND = PROJECT / "build" / "fuzz"
 COUNT = 1_000_000
 """Number of inputs of a run without a limit of time."""
-FEWEST = 10_000
-"""Minimum number of inputs of a run with a planted defect."""
 KEPT, KEPT_LENGTH = 50, 1500
 """Maximum number of saved inputs of a target, and their maximum length in bytes."""
 
@@ -118,14 +115,10 @@ def main() -> int:
         for name, outcome in outcomes.items():
             store_inputs(name, [*stored_inputs(name), *outcome.interesting][:KEPT])
     record = summary(outcomes, chosen.seed)
-    for name, outcome in outcomes.items():
-        for plant in load(name).plants:
-            _say(f"the planted defect '{name}: {plant}'")
-            found = play(name, max(outcome.count, FEWEST), None, chosen.seed, plant)
-            record.planted_defect[f"{name}: {plant}"] = {"findings": len(found.findings)}
-            record.details[f"{name}: {plant}"] = f"found by input {found.count}"
     if is_timed:
-        return _say_problems(record)
+        for finding in record.findings:
+            _say(f"FOUND: {finding}")
+        return 1 if record.findings else 0
     return finish(record, chosen, started)
 
 
@@ -147,30 +140,15 @@ def split(count: int, targets: Iterable[str]) -> list[int]:
     return parts
 
 
-def play(
-    name: str, count: int | None, seconds: float | None, seed: int, plant: str | None = None, *, saturate: bool = False
-) -> Outcome:
+def play(name: str, count: int | None, seconds: float | None, seed: int, *, saturate: bool = False) -> Outcome:
     with TemporaryDirectory(prefix=f"fuzz-{name}-") as folder:
-        place, corpus = FOUND / ("planted" if plant else ""), Path(folder)
-        place.mkdir(exist_ok=True)
-        out, log = place / f"{name}.json", place / f"{name}.log"
+        out, log, corpus = FOUND / f"{name}.json", FOUND / f"{name}.log", Path(folder)
         out.unlink(missing_ok=True)
         command = [
-            *(
-                sys.executable,
-                "-m",
-                "tests.fuzz.worker",
-                name,
-                "--seed",
-                str(seed),
-                "--out",
-                str(out),
-                "--corpus",
-                folder,
-            ),
+            *(sys.executable, "-m", "tests.fuzz.worker", name),
+            *("--seed", str(seed), "--out", str(out), "--corpus", folder),
             *(() if count is None else ("--count", str(count))),
             *(() if seconds is None else ("--seconds", str(seconds))),
-            *(() if plant is None else ("--plant", plant)),
             *(("--saturate", str(log)) if saturate else ()),
         ]
         start = monotonic()
@@ -184,11 +162,10 @@ def play(
         seeded = {path.name for path in corpus.glob("seed-*")}
         interesting = sorted(path.read_bytes() for path in corpus.iterdir() if path.name not in seeded)
     coverage = read_coverage(log.read_text(encoding="utf-8", errors="replace"))
-    if plant is None:
-        passed, seconds = found["passed"] / found["count"], monotonic() - start
-        is_saturated = "saturated" if coverage.is_saturated(found["count"]) else "not saturated"
-        reached = f"{coverage.edges} edges, the last new one by input {coverage.last_new}, {is_saturated}"
-        _say(f"{name}: {found['count']} inputs, {passed:.0%} past the decoder, {reached}, {seconds:.0f} s")
+    passed, seconds = found["passed"] / found["count"], monotonic() - start
+    is_saturated = "saturated" if coverage.is_saturated(found["count"]) else "not saturated"
+    reached = f"{coverage.edges} edges, the last new one by input {coverage.last_new}, {is_saturated}"
+    _say(f"{name}: {found['count']} inputs, {passed:.0%} past the decoder, {reached}, {seconds:.0f} s")
     small = sorted((data for data in interesting if len(data) <= KEPT_LENGTH), key=len)
     return Outcome(found["count"], found["passed"], found["findings"], small[:: len(small) // KEPT + 1], coverage)
 
@@ -206,19 +183,11 @@ def summary(outcomes: dict[str, Outcome], seed: int) -> RunRecord:
         }
         for name, outcome in outcomes.items()
     }
-    return RunRecord(seed, count, {"made": count, "past the decoder": passed}, findings, {}, details)
+    return RunRecord(seed, count, {"made": count, "past the decoder": passed}, findings, details)
 
 
 def _say(what: str) -> None:
     print(what, file=sys.stderr, flush=True)
-
-
-def _say_problems(record: RunRecord) -> int:
-    """Print the findings and the planted defects that were not found; return the exit code."""
-    problems = [*record.findings, *(f"the defect '{name}' was not found" for name in record.missed_defects())]
-    for problem in problems:
-        _say(f"FOUND: {problem}")
-    return 1 if problems else 0
 
 
 if __name__ == "__main__":

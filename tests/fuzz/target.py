@@ -6,13 +6,12 @@ are a hang, a crash, and memory use above the worker's limit (`worker`).
 """
 
 import gzip
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from random import Random
-from types import MappingProxyType
 
 from store.codec import CodecError, decode, decode_strict, encode
 from tests.fuzz import trees
@@ -42,7 +41,7 @@ class Target:
 
     `mutate` changes an input and keeps it decodable; for an input that cannot be decoded it starts from a seed. `share`
     is the weight of the target in a recorded run. No input is longer than `longest` bytes, and the process may write to
-    `memory` bytes. `plants` are defects by name: each function installs one in this process.
+    `memory` bytes.
     """
 
     run: Callable[[bytes], bool]
@@ -51,7 +50,6 @@ class Target:
     share: int
     longest: int = 4096
     memory: int = DECODER
-    plants: Mapping[str, Callable[[], None]] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def names() -> list[str]:

@@ -1,4 +1,4 @@
-"""Short fuzzing tests: stored, changed and random inputs without atheris, and a short run with a planted defect."""
+"""Short fuzzing tests: stored, changed and random inputs without atheris, and a short run with it."""
 
 import subprocess
 import sys
@@ -93,8 +93,7 @@ def test_compiled_form_is_not_fuzzed(monkeypatch: pytest.MonkeyPatch, capsys: py
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("atheris") is None, reason="atheris has wheels for Linux on x86-64 only")
-def test_a_short_run_finds_the_defect_that_is_planted() -> None:
-    command = [sys.executable, "-m", "tests.fuzz", "--count", "500", "--seconds", "60", "--targets", "codec"]
+def test_a_short_run_has_no_finding() -> None:
+    command = [sys.executable, "-m", "tests.fuzz", "--count", "500", "--targets", "codec"]
     ended = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
-    assert '"findings": 1' in ended.stdout

@@ -122,13 +122,10 @@ def main() -> None:
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--out", type=Path, required=True, help="where the outcome is written, beside what was found")
     options.add_argument("--corpus", type=Path, required=True, help="an empty folder")
-    options.add_argument("--plant", help="put this defect of the target's in")
     chosen = options.parse_args()
     logging.disable(logging.CRITICAL)
     with atheris.instrument_imports(include=OURS):
         target = load(chosen.name)
-    if chosen.plant:
-        target.plants[chosen.plant]()
     resource.setrlimit(resource.RLIMIT_DATA, (target.memory, target.memory))
     Worker(chosen.name, target, chosen).start(chosen.corpus, chosen.seed)
 

@@ -43,11 +43,10 @@ from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from store.cid import CBOR, DAG_CBOR, RAW, codec_of
 from store.codec import decode, encode
 from store.links import links_of
-from tests.conftest import bundle_file, evms, samples, with_data
+from tests.conftest import bundle_file, evms, samples
 from tests.crossing.trees import (
     BELOW,
     CALL_ACTOR,
-    PLANTS,
     PUPPETS,
     SENDER,
     TWICE,
@@ -83,12 +82,6 @@ def test_bridge_trees_end_alike_on_both_machines(both: Stages) -> None:
         passed += stages(found)
     assert passed.count(TWICE) >= TREES / 2
     assert passed.count(BELOW) >= TREES / 4
-
-
-@pytest.mark.parametrize("plant", with_data("refusal-unsigned"))
-def test_bridge_trees_find_a_defect_of_the_bridge(both: Stages, plant: str) -> None:
-    with PLANTS[plant]():
-        assert any(both.execute(Tree(7, number))[0].difference for number in range(4 * TREES))
 
 
 KINDS: Final = ("CALL", "STATICCALL", "DELEGATECALL")

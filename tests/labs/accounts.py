@@ -4,17 +4,15 @@ A program is a few transactions, most of type 4, with valid and invalid authoriz
 random code (storage, transient storage, all kinds of calls, reads of code and balances, logs, reverts, SELFDESTRUCT in
 an account's name), precompiles, native actors and unassigned addresses. Each runs on both machines; then code, storage,
 balances, nonces, logs and results must be equal. In the variant `fip`, delegated code calls no accounts, where FIP-0111
-and EIP-7702 differ. A shorter run repeats this with planted defects.
+and EIP-7702 differ.
 """
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from random import Random
 from typing import Any, Final, cast
-from unittest import mock
 
 from bridge.ethereum.addresses import EthAddress, from_delegated, masked_id, to_filecoin
 from bridge.ethereum.execution import EthereumExecution
@@ -24,14 +22,12 @@ from bridge.ethereum.transactions import (
     Authorization,
     SignedTransaction,
     Transaction,
-    delegation_of,
 )
 from bridge.filecoin.evm_state import EvmState
 from bridge.filecoin.messages import set_code_message_from
-from bridge.filecoin.parameters import DelegateCallParams, unwrap_return
+from bridge.filecoin.parameters import unwrap_return
 from bridge.filecoin.receipts import apply_and_call_result, entries_to_log
-from fvm_hypervisor.laboratory.profiles import accounts as accounts_lab
-from fvm_hypervisor.laboratory.profiles.accounts import AccountCalls, delegation_nonce
+from fvm_hypervisor.laboratory.profiles.accounts import delegation_nonce
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import Snapshot
 from hypervisor.messages.address import Address
@@ -379,115 +375,6 @@ def _difference(name: str, one: Any, other: Any) -> str:
     return f"{kind}: {rest} is {one!s:.300} by Ethereum's rules, and {other!s:.300} in the lab"
 
 
-# --- defects ----------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _uncounted() -> Iterator[None]:
-    """Plant: an authorization does not increment the nonce."""
-
-    def again(self: Any, calls: Any, authority: EthAddress, item: Authorization) -> None:
-        authorize(self, calls, authority, item._replace(nonce=item.nonce))
-        actor = calls.tree.lookup_id(to_filecoin(authority))
-        state = None if actor is None else calls.tree.get_actor(actor)
-        if state is not None and state.nonce == item.nonce + 1:
-            calls.tree.set_actor(actor, replace(state, nonce=item.nonce))
-
-    authorize = AccountCalls._authorize
-    with (
-        mock.patch.object(AccountCalls, "_authorize", again),
-        mock.patch.object(AccountCalls, "_count", return_value=None),
-    ):
-        yield
-
-
-@contextmanager
-def _taken_back() -> Iterator[None]:
-    """Plant: a failing call also reverts the authorizations."""
-    answer = AccountCalls._charge_result
-
-    def strict(self: Any, calls: Any, result: Any, output: bytes) -> Any:
-        if result.exit_code and calls.depth == 1:
-            for account in KEYS:
-                actor = calls.tree.lookup_id(account.delegated)
-                state = calls.tree.get_actor(actor)
-                calls.tree.set_actor(actor, _bare(state))
-        return answer(self, calls, result, output)
-
-    with mock.patch.object(AccountCalls, "_charge_result", strict):
-        yield
-
-
-def _bare(state: Any) -> Any:
-    return replace(state, head=EMPTY_ARRAY_CID)
-
-
-@contextmanager
-def _own_caller() -> Iterator[None]:
-    """Plant: delegated code sees the account as its caller."""
-    encode = DelegateCallParams
-    with mock.patch.object(
-        accounts_lab,
-        "DelegateCallParams",
-        lambda code, data, caller, value: encode(code, data, KEYS[2].address, value),
-    ):
-        yield
-
-
-@contextmanager
-def _no_value() -> Iterator[None]:
-    """Plant: delegated code sees no value."""
-    encode = DelegateCallParams
-    with mock.patch.object(
-        accounts_lab, "DelegateCallParams", lambda code, data, caller, _: encode(code, data, caller, TokenAmount(0))
-    ):
-        yield
-
-
-@contextmanager
-def _any_chain() -> Iterator[None]:
-    """Plant: an authorization for another chain is accepted."""
-    with mock.patch.object(accounts_lab, "authority_of", lambda item, _: item.signer()):
-        yield
-
-
-@contextmanager
-def _lost_storage() -> Iterator[None]:
-    """Plant: each delegation starts with empty storage."""
-    head = accounts_lab._delegated_head
-    with mock.patch.object(
-        accounts_lab, "_delegated_head", lambda store, _, to, transient: head(store, EMPTY_ARRAY_CID, to, transient)
-    ):
-        yield
-
-
-@contextmanager
-def _chains() -> Iterator[None]:
-    """Plant: delegations are followed twice."""
-    code_to_run = AccountCalls._code_to_run
-
-    def further(self: Any, calls: Any, delegate: EthAddress) -> Any:
-        actor = calls.tree.lookup_id(to_filecoin(delegate))
-        state = None if actor is None else calls.tree.get_actor(actor)
-        code = code_of(calls.machine, to_filecoin(delegate)) if state is not None else b""
-        then = delegation_of(code)
-        return code_to_run(self, calls, delegate if then is None else then)
-
-    with mock.patch.object(AccountCalls, "_code_to_run", further):
-        yield
-
-
-PLANTS: Final = {
-    "a used nonce is good again": _uncounted,
-    "authorizations are lost where the call fails": _taken_back,
-    "another caller is seen": _own_caller,
-    "the value is not seen": _no_value,
-    "another chain's authorization is taken": _any_chain,
-    "a new delegation begins with empty storage": _lost_storage,
-    "chains of delegations are followed": _chains,
-}
-
-
 # --- many of them -----------------------------------------------------------------------------------------------------
 
 
@@ -496,7 +383,7 @@ def _shown(seed: int) -> Shown:
     return played.findings, (played.delegated, played.ran)
 
 
-PROGRAMS: Final = RandomPrograms(STAGES, _shown, PLANTS, part=50, least=100)
+PROGRAMS: Final = RandomPrograms(STAGES, _shown)
 run = PROGRAMS.run
 
 if __name__ == "__main__":

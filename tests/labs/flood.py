@@ -3,7 +3,7 @@
 Users offer a hundred times the miner's premium for messages to a contract and native actors (with --system, to the
 reward actor only, whose messages count as the system's), until N messages are executed. The base fee is constant, so
 that no message becomes too cheap. The miner's proof is sent once, when its deadline opens. Without lanes it waits for
-the end of the flood, which is the planted defect.
+the end of the flood.
 """
 
 import sys
@@ -168,8 +168,7 @@ def main() -> int:
         "with lanes": {"blocks": with_lanes.blocks, "blocks waited": with_lanes.waited, "in time": with_lanes.in_time},
         "without": {"blocks": without.blocks, "blocks waited": without.waited, "in time": without.in_time},
     }
-    planted = {"no lanes": {"blocks waited": without.waited}}
-    return finish(RunRecord(chosen.seed, chosen.count, stages, findings, planted, details), chosen, started)
+    return finish(RunRecord(chosen.seed, chosen.count, stages, findings, details), chosen, started)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
 """Random pending messages, and the blocks that the lab `lanes` fills from them, as a recorded run.
 
 The invariants of docs/labs/lanes.md are checked for each block, and the block is compared with a literal implementation
-of the rule. The planted defects are other block builders, which must be found.
+of the rule.
 """
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from random import Random
 from time import monotonic
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from bench.recorded import RunRecord, finish, options
 from bridge.ethereum.addresses import EthAddress
@@ -28,8 +28,6 @@ BASE_FEE: Final = 60
 STAGES: Final = ("kept every invariant", "left a message out")
 NO_MACHINE: Final = cast(Hypervisor, None)
 
-Build = Callable[[LaneBuilding, Sequence[Sequence[Candidate]], Rank, int], list[Candidate]]
-
 
 class GivenLanes(LaneBuilding):
     """Lanes by the receiver's ID instead of its state."""
@@ -45,50 +43,6 @@ def message(sender: int, nonce: int, lane: int, premium: int, limit: int, cap: i
     )  # fmt: skip
     signed = SignedMessage(bare, Signature(SignatureType.DELEGATED, b""))
     return Candidate(b"%d %d" % (sender, nonce), IMPERSONATED, signed, EthAddress(bytes(20)), None)
-
-
-def lanes_builder(
-    building: LaneBuilding, queues: Sequence[Sequence[Candidate]], rank: Rank, room: int
-) -> list[Candidate]:
-    """Return the lab's own block builder."""
-    return building.choose(NO_MACHINE, queues, rank, room)
-
-
-def without_shares(
-    building: LaneBuilding, queues: Sequence[Sequence[Candidate]], rank: Rank, room: int
-) -> list[Candidate]:
-    """Planted defect: highest premium first, as on a network without the lab."""
-    none = GivenLanes([Lane(lane.name, 0) for lane in building.lanes])
-    return none.choose(NO_MACHINE, queues, rank, room)
-
-
-def without_leftovers(
-    building: LaneBuilding, queues: Sequence[Sequence[Candidate]], rank: Rank, room: int
-) -> list[Candidate]:
-    """Planted defect: unused gas of a lane is lost."""
-    left, taken, held = [room * lane.share // 100 for lane in building.lanes], [], set[int]()
-    for chosen in building.choose(NO_MACHINE, queues, rank, room):
-        lane, sender = building.lane_of(NO_MACHINE, chosen), chosen.bare.from_.actor_id() or 0
-        if chosen.bare.gas_limit <= left[lane] and sender not in held:
-            left[lane] -= chosen.bare.gas_limit
-            taken.append(chosen)
-        else:
-            held.add(sender)
-    return taken
-
-
-def without_order(
-    building: LaneBuilding, queues: Sequence[Sequence[Candidate]], rank: Rank, room: int
-) -> list[Candidate]:
-    """Planted defect: each message is a separate queue."""
-    return building.choose(NO_MACHINE, [[one] for queue in queues for one in queue], rank, room)
-
-
-PLANTS: Final[dict[str, Build]] = {
-    "the dearest first": without_shares,
-    "what a lane leaves is lost": without_leftovers,
-    "nonces in any order": without_order,
-}
 
 
 def word_by_word(
@@ -115,7 +69,7 @@ def word_by_word(
     return chosen
 
 
-def play(seed: int, build: Build = lanes_builder) -> tuple[list[str], bool]:
+def play(seed: int) -> tuple[list[str], bool]:
     """Run one program; return its findings, and True if its block had no space for all messages."""
     random = Random(seed)
     cuts = sorted(random.sample(range(1, 100), 2))
@@ -126,7 +80,7 @@ def play(seed: int, build: Build = lanes_builder) -> tuple[list[str], bool]:
 
     def choose(queues: Sequence[Sequence[Candidate]], rank: Rank, given: int) -> list[Candidate]:
         queues_seen.extend(map(list, queues))
-        return build(building, queues, rank, given)
+        return building.choose(NO_MACHINE, queues, rank, given)
 
     mempool = Mempool(choose)
     mempool.first_come = random.random() < 0.3
@@ -172,24 +126,21 @@ def broken(
     return findings
 
 
-def run(seed: int, count: int, build: Build = lanes_builder) -> tuple[dict[str, int], list[str], dict[str, int]]:
-    stages, findings, kinds = Counter[str](), list[str](), Counter[str]()
+def run(seed: int, count: int) -> tuple[dict[str, int], list[str]]:
+    stages, findings = Counter[str](), list[str]()
     for program in range(seed << 32, (seed << 32) + count):
-        found, full = play(program, build)
+        found, full = play(program)
         findings += [f"{program}: {words}" for words in found]
-        kinds.update({words.partition(":")[0] for words in found})
         stages.update([STAGES[0]] * (not found) + [STAGES[1]] * (not found and full))
-    return {name: stages[name] for name in STAGES}, findings, dict(sorted(kinds.items()))
+    return {name: stages[name] for name in STAGES}, findings
 
 
 def main() -> int:
     """Run the requested programs and return the exit code."""
     chosen = options(__doc__, 10_000).parse_args()
     started = monotonic()
-    stages, findings, _ = run(chosen.seed, chosen.count)
-    planted = {name: run(chosen.seed, max(chosen.count // 50, 60), build)[2] for name, build in PLANTS.items()}
-    details: dict[str, Any] = {}
-    return finish(RunRecord(chosen.seed, chosen.count, stages, findings[:20], planted, details), chosen, started)
+    stages, findings = run(chosen.seed, chosen.count)
+    return finish(RunRecord(chosen.seed, chosen.count, stages, findings[:20]), chosen, started)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,7 @@
 
 Result, end and final state must be those of the single-module form on a machine without the lab. Its gas is higher by
 exactly the documented amount (docs/labs/libraries.md): an instruction and one per parameter for each call between
-modules, which a third form of the program counts, and the cost of linking. With less gas it runs out. The planted
-defects are in the linking.
+modules, which a third form of the program counts, and the cost of linking. With less gas it runs out.
 
 A program is a list of modules; the last one is the actor. The linked form has one module each. The static form has the
 same functions, globals and table entries in one module, with one memory page per memory. Both forms have the same
@@ -14,32 +13,25 @@ defines the expected result. A third form logs each call between modules for cou
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from ctypes import memmove
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
-from itertools import count
 from random import Random
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 from unittest.mock import patch
 
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.tracing import DebugLog, TraceEvent
-from hypervisor.types import ActorID, Gas
+from hypervisor.types import ActorID
 from runtimes.wasm import linked, runtime
 from runtimes.wasm.boundary import RAW
-from runtimes.wasm.libraries import LinkedUnit, is_library
-from runtimes.wasm.linked import LinkedModules, LinkedProgram
 from runtimes.wasm.module.instrumentation import COUNTED_CALL
-from runtimes.wasm.module.opcodes import NETWORK_PRICES, WasmPrices
-from runtimes.wasm.module.parser import WasmModule
-from runtimes.wasm.syscalls.invocation import WasmInvocation
+from runtimes.wasm.module.opcodes import NETWORK_PRICES
 from runtimes.wasmtime import engine
 from runtimes.wasmtime.cache import ModuleCache, default_folder
-from runtimes.wasmtime.instance import ImportSource
 from store.cid import show
 from tests.labs.random_programs import RandomPrograms, Shown
 from tests.runtimes.wasm.guests import FIRST_ID, call, imports, install_actor, wasm
@@ -524,80 +516,6 @@ def _linking(program: Program, sizes: Sequence[int]) -> int:
     return sum(30_000 + 10 * sizes[module.number] for module in modules[:-1]) + 2_000 * imports
 
 
-# --- planted defects --------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _other_function() -> Iterator[None]:
-    """Plant: an import is linked to another function of the library with the same type."""
-    sources = linked._sources
-
-    def wrong(unit: LinkedUnit) -> tuple[ImportSource, ...]:
-        types: dict[str, list[bytes]] = {}
-        for item in unit.module.imports:
-            types.setdefault(f"{item.module} {item.type_index}", []).append(item.name.encode())
-        given = zip(unit.module.imports, sources(unit), strict=False)
-        last = (types[f"{item.module} {item.type_index}"][-1] for item in unit.module.imports)
-        changed = [
-            replace(one, name=name) if one.instance_index > 0 else one
-            for (_, one), name in zip(given, last, strict=True)
-        ]
-        return (*changed, *sources(unit)[len(changed) :])
-
-    with patch.object(linked, "_sources", wrong):
-        yield
-
-
-@contextmanager
-def _free_pages() -> Iterator[None]:
-    """Waive the charge for the libraries' memories."""
-    link = LinkedModules.link
-
-    def free(
-        self: LinkedModules, units: Sequence[LinkedUnit], linking: Sequence[Gas], revision: str, prices: WasmPrices
-    ) -> LinkedProgram:
-        return replace(link(self, units, linking, revision, prices), pages=units[-1].module.facts.pages)
-
-    with patch.object(LinkedModules, "link", free):
-        yield
-
-
-@contextmanager
-def _free_code() -> Iterator[None]:
-    """Waive the charge for the libraries' instructions."""
-    instrument = LinkedModules._instrument
-
-    def free(self: LinkedModules, module: WasmModule, prices: WasmPrices) -> bytes:
-        return instrument(self, module, WasmPrices(0, prices.memory_byte) if is_library(module) else prices)
-
-    with patch.object(LinkedModules, "_instrument", free):
-        yield
-
-
-@contextmanager
-def _kept_memory() -> Iterator[None]:
-    """Plant: the initial content of a memory changes from call to call."""
-    instantiate = linked._LinkedParts.instantiate
-    calls = count(1)
-
-    def keeping(self: Any, invocation: WasmInvocation) -> None:
-        instantiate(self, invocation)
-        invocation.instance.find_memory()
-        base, _ = invocation.instance.memory()
-        memmove(base, bytes([next(calls) % 256]) * 64, 64)
-
-    with patch.object(linked._LinkedParts, "instantiate", keeping):
-        yield
-
-
-PLANTS: Final[dict[str, Callable[[], AbstractContextManager[None]]]] = {
-    "another function of the library answers": _other_function,
-    "libraries' memories are free": _free_pages,
-    "libraries' code is free": _free_code,
-    "memory is kept from call to call": _kept_memory,
-}
-
-
 # --- many of them -----------------------------------------------------------------------------------------------------
 
 
@@ -613,8 +531,7 @@ def _shown(seed: int) -> Shown:
     return played.findings, (played.crossed, played.exit_code == ExitCode.OK)
 
 
-PROGRAMS: Final = RandomPrograms(STAGES, _shown, PLANTS, batch=_BATCH, around=_forgetting)
-run = PROGRAMS.run
+PROGRAMS: Final = RandomPrograms(STAGES, _shown, batch=_BATCH, around=_forgetting)
 
 if __name__ == "__main__":
     sys.exit(PROGRAMS.main(__doc__))

@@ -3,18 +3,16 @@
 A program has a few epochs in which accounts make relays (examples/lab-async, in Solidity and Rust) post messages, which
 make them post further ones: to relays, accounts and missing actors, with insufficient gas or funds, past expiries and
 failing receivers. After each epoch the invariants of docs/labs/async.md are checked with the outbox's entries, the
-relays' own records and all balances. A shorter run repeats this with planted defects.
+relays' own records and all balances.
 """
 
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
 from random import Random
 from typing import Any, Final
-from unittest import mock
 
 from eth_abi.abi import encode as encode_abi
 
@@ -302,85 +300,6 @@ def _money(machine: Hypervisor, here: LabNetwork) -> int:
     return others + sum(_balances(machine, here).values())
 
 
-# --- defects ----------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _twice() -> Iterator[None]:
-    """Plant: a settled entry stays first in the queue, once."""
-    settle = outbox._Invocation.settle
-
-    def forgetful(self: Any, exit_code: int, gas_used: int, returned: bytes | None) -> None:
-        if self._epoch % 3:
-            settle(self, exit_code, gas_used, returned)
-
-    with mock.patch.object(outbox._Invocation, "settle", forgetful):
-        yield
-
-
-@contextmanager
-def _same_epoch() -> Iterator[None]:
-    """Plant: entries are due at once."""
-    epoch = outbox._Invocation.next
-
-    def hasty(self: Any, room: int) -> Any:
-        self._epoch += 1
-        return epoch(self, room)
-
-    with mock.patch.object(outbox._Invocation, "next", hasty):
-        yield
-
-
-@contextmanager
-def _kept_gas() -> Iterator[None]:
-    """Plant: unused gas payments stay in the outbox."""
-    pay = outbox._Invocation._pay
-
-    def stingy(self: Any, actor: ActorID, amount: int) -> bool:
-        return (
-            True if self._context.method == outbox.SETTLE and actor != BURNT_FUNDS_ACTOR else pay(self, actor, amount)
-        )
-
-    with mock.patch.object(outbox._Invocation, "_pay", stingy):
-        yield
-
-
-@contextmanager
-def _lost_receipts() -> Iterator[None]:
-    """Plant: receipts are not stored."""
-    append = outbox._Invocation._append
-
-    def lossy(self: Any, number: int, first: int, queue: Any, entry: OutboxEntry) -> None:
-        if entry.kind == RECEIPT:
-            self._save(number, first, queue)
-        else:
-            append(self, number, first, queue, entry)
-
-    with mock.patch.object(outbox._Invocation, "_append", lossy):
-        yield
-
-
-@contextmanager
-def _value_to_the_receiver() -> Iterator[None]:
-    """Plant: the value of expired entries is not returned."""
-    finish_ = outbox._Invocation._finish
-
-    def greedy(self: Any, *arguments: Any, expired: bool = False) -> None:
-        finish_(self, *arguments)
-
-    with mock.patch.object(outbox._Invocation, "_finish", greedy):
-        yield
-
-
-PLANTS: Final = {
-    "an entry is delivered twice": _twice,
-    "an entry is due in its own epoch": _same_epoch,
-    "unused gas is not given back": _kept_gas,
-    "receipts are lost": _lost_receipts,
-    "an expired value stays": _value_to_the_receiver,
-}
-
-
 # --- many of them -----------------------------------------------------------------------------------------------------
 
 
@@ -389,7 +308,7 @@ def _shown(seed: int) -> Shown:
     return played.findings, (bool(played.posted), bool(played.delivered), len(played.delivered) == 2)
 
 
-PROGRAMS: Final = RandomPrograms(STAGES, _shown, PLANTS)
+PROGRAMS: Final = RandomPrograms(STAGES, _shown)
 run = PROGRAMS.run
 
 if __name__ == "__main__":

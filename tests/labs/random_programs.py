@@ -1,11 +1,11 @@
 """Random programs of a lab, and the network that runs them.
 
-- Random programs of a lab on several processes, and with planted defects, as a recorded run.
+- Random programs of a lab on several processes, as a recorded run.
 - The network of the labs' random programs: two contracts, two native actors, and an account.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -25,47 +25,37 @@ from localnet.rules.parts import ImplicitResult
 
 Shown = tuple[list[str], tuple[bool, ...]]
 """A program's findings, each as `kind: text`, and for each stage after the first True if the program reached it."""
-Plant = Callable[[], AbstractContextManager[Any]]
-"""Function that installs a defect."""
 
 
 @dataclass(frozen=True)
 class RandomPrograms:
-    """Random programs of a lab: the function that runs the program of a seed, and the planted defects.
+    """Random programs of a lab, with the function that runs the program of a seed.
 
     A program without findings reaches the first stage, and each later stage only after all previous ones. A process
-    runs `batch` programs at a time, in the context `around()`. A run with a planted defect has 1/`part` of the
-    programs, but at least `least`.
+    runs `batch` programs at a time, in the context `around()`.
     """
 
     stages: tuple[str, ...]
     show: Callable[[int], Shown]
-    plants: Mapping[str, Plant]
     batch: int = 25
     around: Callable[[], AbstractContextManager[Any]] = nullcontext
-    part: int = 100
-    least: int = 40
 
-    def run(
-        self, seed: int, count: int, workers: int, plant: str | None = None
-    ) -> tuple[Counter[str], list[str], Counter[str]]:
-        """Return stages, findings and findings by kind of N programs."""
+    def run(self, seed: int, count: int, workers: int) -> tuple[Counter[str], list[str]]:
+        """Return stages and findings of N programs."""
         first, size = seed << 32, self.batch
-        tasks = [(range(first + at, first + min(count, at + size)), plant) for at in range(0, count, size)]
-        stages, findings, kinds = Counter[str](), list[str](), Counter[str]()
+        tasks = [range(first + at, first + min(count, at + size)) for at in range(0, count, size)]
+        stages, findings = Counter[str](), list[str]()
         with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as pool:
             for part in map(self._played, tasks) if pool is None else pool.map(self._played, tasks):
                 for program, passed, found in part:
                     stages.update(passed)
                     findings += [f"{program}: {words}" for words in found]
-                    kinds.update({words.partition(":")[0] for words in found})
-        return stages, findings, kinds
+        return stages, findings
 
-    def _played(self, task: tuple[Iterable[int], str | None]) -> list[tuple[int, list[str], list[str]]]:
+    def _played(self, seeds: Iterable[int]) -> list[tuple[int, list[str], list[str]]]:
         """Return seed, stages and findings of each program. An exception is a finding, too."""
-        seeds, plant = task
         played = []
-        with self.around(), nullcontext() if plant is None else self.plants[plant]():
+        with self.around():
             for seed in seeds:
                 try:
                     findings, later = self.show(seed)
@@ -87,13 +77,9 @@ class RandomPrograms:
             print("\n".join(self.show(chosen.program)[0]) or "no finding")
             return 0
         started = monotonic()
-        stages, findings, _ = self.run(chosen.seed, chosen.count, chosen.workers)
-        shorter = max(chosen.count // self.part, self.least)
-        planted = {
-            name: dict(sorted(self.run(chosen.seed, shorter, chosen.workers, name)[2].items())) for name in self.plants
-        }
+        stages, findings = self.run(chosen.seed, chosen.count, chosen.workers)
         shares = {name: stages[name] for name in self.stages}
-        return finish(RunRecord(chosen.seed, chosen.count, shares, findings[:20], planted), chosen, started)
+        return finish(RunRecord(chosen.seed, chosen.count, shares, findings[:20]), chosen, started)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,26 +3,22 @@
 A program has some epochs in which tenants (examples/lab-rent, in Solidity and Rust) store more state, pay for
 themselves and each other, opt out, call each other, and are resurrected by valid and invalid proofs: of other actors,
 with missing, duplicate, additional or reordered blocks, or with a flipped bit. A simple ledger implements
-docs/labs/rent.md. After each epoch the rent actor's state, all balances and the archived actors are compared with it. A
-shorter run repeats this with planted defects.
+docs/labs/rent.md. After each epoch the rent actor's state, all balances and the archived actors are compared with it.
 """
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import cache
 from io import BytesIO
 from random import Random
 from typing import Any, Final
-from unittest import mock
 
 from bench.data import PROJECT
 from bridge.abi.abi import ContractInterface
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import invoke_params
-from fvm_hypervisor.laboratory.profiles import rent as rent_lab
 from fvm_hypervisor.laboratory.profiles.rent import OPT_OUT, PAY, RENT, RESURRECT, RentState, collect
 from fvm_hypervisor.laboratory.profiles.rules import EpochEndBlocks
 from hypervisor.exit_codes import ExitCode
@@ -32,7 +28,7 @@ from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.state.state_tree import ARCHIVED_CODE, archived_actor
 from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
-from store.car.files import read_car, write_car
+from store.car.files import write_car
 from store.cid import Cid
 from store.codec import decode_strict, encode
 from store.links import blocks_below, reachable
@@ -413,85 +409,6 @@ def play(seed: int) -> Play:
     return played
 
 
-# --- defects ----------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _kept_rent() -> Iterator[None]:
-    """Plant: rent is not burnt."""
-    pay = rent_lab._Invocation._pay
-
-    def stingy(self: Any, actor: ActorID, amount: int) -> None:
-        if actor != BURNT_FUNDS_ACTOR:
-            pay(self, actor, amount)
-
-    with mock.patch.object(rent_lab._Invocation, "_pay", stingy):
-        yield
-
-
-@contextmanager
-def _linked_states() -> Iterator[None]:
-    """Plant: the archived actor's head links to the state."""
-    with mock.patch.object(rent_lab.StateSize, "is_provable", False):
-        yield
-
-
-@contextmanager
-def _shallow_proofs() -> Iterator[None]:
-    """Plant: a proof's links are not followed."""
-    with mock.patch.object(rent_lab, "links_of", return_value=[]):
-        yield
-
-
-@contextmanager
-def _any_order() -> Iterator[None]:
-    """Plant: any CAR with the root and the state's blocks is accepted as a proof."""
-
-    def loose(root: Cid, proof: bytes, pay: Any) -> list[tuple[Cid, bytes]]:
-        reader = read_car(BytesIO(proof), 1 << 20)
-        if reader.roots != (root,):
-            raise rent_lab.ProofRefused("another root")
-        return list(dict(reader).items())
-
-    with mock.patch.object(rent_lab, "_blocks_in_order", loose):
-        yield
-
-
-@contextmanager
-def _endless_grace() -> Iterator[None]:
-    """Plant: an actor that cannot pay gets a new grace period each time."""
-    settle = rent_lab._Invocation._settle
-
-    def patient(self: Any, books: Any, actor: ActorID, tenancy: Any) -> Any:
-        return settle(self, books, actor, replace(tenancy, graced=True))
-
-    with mock.patch.object(rent_lab._Invocation, "_settle", patient):
-        yield
-
-
-@contextmanager
-def _free_resurrection() -> Iterator[None]:
-    """Plant: a resurrection charges no rent for the first period; the whole value becomes the deposit."""
-    rent = rent_lab.RentTerms.rent
-
-    def lenient(self: Any, size: int, epoch: int) -> int:
-        caller = sys._getframe(1).f_code.co_name
-        return 0 if caller == "resurrect" else rent(self, size, epoch)
-
-    with mock.patch.object(rent_lab.RentTerms, "rent", lenient):
-        yield
-
-
-PLANTS: Final = {
-    "rent is not burnt": _kept_rent,
-    "an archived state stays linked": _linked_states,
-    "the links of a proof are not followed": _shallow_proofs,
-    "a proof has any blocks": _any_order,
-    "grace has no end": _endless_grace,
-    "a resurrection is free": _free_resurrection,
-}
-
-
 # --- many of them -----------------------------------------------------------------------------------------------------
 
 
@@ -500,7 +417,7 @@ def _shown(seed: int) -> Shown:
     return played.findings, (bool(played.paid), bool(played.archived), bool(played.resurrected))
 
 
-PROGRAMS: Final = RandomPrograms(STAGES, _shown, PLANTS)
+PROGRAMS: Final = RandomPrograms(STAGES, _shown)
 run = PROGRAMS.run
 
 if __name__ == "__main__":

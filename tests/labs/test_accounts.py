@@ -36,7 +36,7 @@ from localnet.state.controls import code_of, nonce_of, set_code, storage_of
 from store.cid import EMPTY_ARRAY_CID
 from store.codec import encode
 from store.keccak import keccak
-from tests.labs.accounts import PLANTS, run
+from tests.labs.accounts import run
 from tests.localnet.conftest import START, Clock
 from tests.localnet.rpc.conftest import Client, Failed
 from tests.runtimes.evm.assembler import assemble
@@ -550,15 +550,9 @@ def test_account_code_runs_with_all_labs_enabled() -> None:
 
 @pytest.mark.slow
 def test_random_programs_end_as_by_ethereums_rules() -> None:
-    stages, findings, _ = run(7, 60, 1)
+    stages, findings = run(7, 60, 1)
     assert findings == []
     assert stages["ran code in its name"] > 5
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("plant", PLANTS)
-def test_a_planted_defect_is_found(plant: str) -> None:
-    assert run(1, 120, 1, plant)[1]
 
 
 def test_the_bigint_of_a_value_is_not_the_networks() -> None:

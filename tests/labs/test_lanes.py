@@ -15,7 +15,7 @@ from localnet.chain.mempool import MAX_PENDING
 from localnet.errors import TransactionRefused
 from tests.conftest import bundle_file, samples
 from tests.labs.flood import flood
-from tests.labs.lanes import NO_MACHINE, PLANTS, GivenLanes, message, run
+from tests.labs.lanes import NO_MACHINE, GivenLanes, message, run
 from tests.localnet.conftest import BUNDLE
 
 
@@ -23,12 +23,6 @@ from tests.localnet.conftest import BUNDLE
 @pytest.mark.sampled
 def test_blocks_of_random_mempools_keep_every_invariant() -> None:
     assert run(7, samples(2_000))[1] == []
-
-
-@pytest.mark.parametrize("plant", PLANTS)
-def test_a_builder_with_a_defect_is_found(plant: str) -> None:
-    kinds = run(7, 60, PLANTS[plant])[2]
-    assert set(kinds) - {"rule"}, "the invariants alone find it, without the second builder"
 
 
 @pytest.mark.slow

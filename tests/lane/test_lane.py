@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -17,7 +16,7 @@ from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
-from hypervisor.types import BURNT_FUNDS_ACTOR, MARKET_ACTOR, SYSTEM_ACTOR, Gas
+from hypervisor.types import BURNT_FUNDS_ACTOR, SYSTEM_ACTOR, Gas
 from hypervisor.versions.network_versions import NV28
 from localnet import Account
 from store.codec import encode
@@ -136,33 +135,6 @@ def test_refused_reward_is_burnt_and_message_exits_0(stages: dict[str, Stage], k
                 with pytest.raises(InvalidInput, match="only a storage miner produces blocks"):
                     stage.network.set_producer(receiver)
         assert found == wanted
-
-
-# --- the suite itself -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-def test_the_suite_finds_an_actor_that_is_let_into_the_lane(stages: dict[str, Stage]) -> None:
-    """Planted defect: a user's actor produces the blocks and uses up all gas of the reward message."""
-    stage = the_stage(stages, "own")
-    with stage.attacked():
-        stage.network.chain.producer = stage.place(attacks.spin())
-        with pytest.raises(Fatal, match="f02 exited with 7"):
-            stage.damage()
-        stage.network.chain.producer = stage.place(attacks.trap())
-        assert any("the reward is paid as" in words for words in stage.damage())
-
-
-def test_the_suite_finds_a_cron_that_users_can_enter(stages: dict[str, Stage]) -> None:
-    """Planted defect: a user's actor that traps is called after the market's cron."""
-    stage = the_stage(stages, "own")
-    tree = stage.network.machine.state_tree
-    with stage.attacked():
-        market = tree.get_actor(MARKET_ACTOR)
-        assert market is not None
-        tree.set_actor(MARKET_ACTOR, replace(market, code=stage.network.machine.install(attacks.trap())))
-        stage.network.chain.keep_changes()
-        assert any("a call of cron's to f05.9 fails" in words for words in stage.damage())
 
 
 def test_message_breaking_the_machine_stops_only_one_block(

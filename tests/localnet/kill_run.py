@@ -8,9 +8,8 @@ receipt, where a late write is certainly lost. Before one kill in ten the node i
 (SIGSTOP), before another one its clock steps ahead and then back. Every client must get a receipt after each of these.
 
 The next node on the folder is asked for every receipt of that round and some earlier ones; every hundredth one and the
-last one for all. Each must exist, unchanged, in a block of the chain, and block timestamps must ascend. Shorter
-runs on nodes with planted defects (`DEFECTS`) must have findings. The result is a record (bench.recorded). Ctrl-C ends
-the current run after its next kill.
+last one for all. Each must exist, unchanged, in a block of the chain, and block timestamps must ascend. The result is a
+record (bench.recorded). Ctrl-C ends the run after its next kill.
 """
 
 import asyncio
@@ -19,7 +18,6 @@ import random
 import signal
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
@@ -34,7 +32,6 @@ from bench.recorded import RunRecord, finish, options
 from localnet.accounts import TEST_MNEMONIC, Account, accounts
 from tests.conftest import fvm_data
 from tests.localnet.clients import Client, Load, run_load
-from tests.planting import replace_attribute
 
 T = TypeVar("T")
 
@@ -54,9 +51,6 @@ STEP = 86_400
 """Seconds of the first step of the clock ahead, and of each step back; later ones ahead are longer."""
 RECEIPT_TIMEOUT = 120.0
 """Maximum seconds until every client has a receipt after a disturbance."""
-PLANTED_KILLS = 10
-LATE = 8
-"""Number of commits that the defect write-behind delays."""
 
 
 @dataclass
@@ -65,7 +59,6 @@ class Run:
 
     folder: Path
     bundle: Path | None = None
-    defect: str | None = None
     clients: int = CLIENTS
     receipts: dict[str, Any] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
@@ -93,7 +86,7 @@ class Node:
         bundle = None if (run.folder / "chain").exists() else run.bundle
         self.clock_offset = get_context("forkserver").RawValue("d", 0.0)
         """Seconds that the node's clock is ahead."""
-        serving = run.folder, bundle, run.defect, run.clients, self.clock_offset
+        serving = run.folder, bundle, run.clients, self.clock_offset
         self.process, self.port = start_node(run.folder, serve, *serving)
 
     def kill(self) -> None:
@@ -267,7 +260,7 @@ def batched(items: Iterable[T]) -> Iterator[list[T]]:
 # --- the node ---------------------------------------------------------------------------------------------------------
 
 
-def serve(folder: Path, bundle: Path | None, defect: str | None, accounts: int, clock_offset: Any) -> None:
+def serve(folder: Path, bundle: Path | None, accounts: int, clock_offset: Any) -> None:
     """Serve the network in a folder until killed; its clock is `clock_offset` seconds ahead."""
     from localnet import Network
     from localnet.rpc.server.server import Server, ready_file
@@ -276,80 +269,21 @@ def serve(folder: Path, bundle: Path | None, defect: str | None, accounts: int, 
         return time.time() + float(clock_offset.value)
 
     with Network(folder / "chain", bundle=bundle, account_count=accounts, clock=clock) as network:
-        if defect is not None:
-            DEFECTS[defect](network)
         server = Server(network, 0)
         with ready_file(folder / "ready", server.url) as write:
             server.run(write)
-
-
-def write_behind(network: Any) -> None:
-    """Plant the defect: a commit is written after `LATE` more."""
-    store = network.machine.base
-    commit: Any = store.commit
-    kept: list[Any] = []
-
-    def late(*arguments: Any, **keywords: Any) -> None:
-        if len(kept) == LATE:
-            held = kept.pop(0)
-            commit(*held[0], **held[1])
-        copied = [list(argument) if index == 0 else dict(argument) for index, argument in enumerate(arguments)]
-        kept.append((copied, keywords))
-        blocks.update(dict(copied[0]))
-        entries.update(copied[2] if len(copied) > 2 else {})
-
-    blocks: dict[Any, Any] = {}
-    entries: dict[Any, Any] = {}
-    get, index = store.get, store.index
-    store.commit = late
-    store.get = lambda cid: blocks[cid] if cid in blocks else get(cid)
-    store.index = lambda key: entries[key] if key in entries else index(key)
-
-
-def follow_clock(_: Any) -> None:
-    """Plant the defect: a block has the clock's time even if the clock is an hour or more behind the head."""
-    from localnet.chain.clock import ChainClock
-
-    after = ChainClock.after
-
-    def following(clock: ChainClock, head: int) -> int:
-        now = clock.now()
-        return now if now < head - 3600 else after(clock, head)
-
-    replace_attribute(ChainClock, "after", following)
-
-
-def end_after_a_stop(_: Any) -> None:
-    """Plant the defect: a watchdog ends the process if it has not run for half a second."""
-
-    def watch() -> None:
-        while True:
-            before = time.monotonic()
-            time.sleep(0.05)
-            if time.monotonic() - before > PAUSE / 2:
-                os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-DEFECTS: Final[Mapping[str, Callable[[Any], None]]] = {
-    "write-behind": write_behind,
-    "follows the clock": follow_clock,
-    "ends after a stop": end_after_a_stop,
-}
 
 
 def play(
     kills: int,
     seed: int,
     bundle: Path | None,
-    defect: str | None,
     pause: float = PAUSE,
     disturbances: Mapping[int, Disturbance] = DISTURBANCES,
 ) -> Run:
     """Run once on a new folder."""
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(Path(folder), bundle, defect, pause=pause, disturbances=disturbances)
+        run = Run(Path(folder), bundle, pause=pause, disturbances=disturbances)
         before = signal.signal(signal.SIGINT, lambda *_: run.end())
         rounds(run, kills, seed)
         signal.signal(signal.SIGINT, before)
@@ -357,11 +291,10 @@ def play(
 
 
 def recorded(kills: int, seed: int, bundle: Path | None, pause: float) -> RunRecord:
-    """Return the record of a run and, with the same seed, one with each planted defect."""
-    run = play(kills, seed, bundle, None, pause)
-    found = {defect: {"losses": len(play(PLANTED_KILLS, seed, bundle, defect).losses)} for defect in DEFECTS}
+    """Return the record of a run."""
+    run = play(kills, seed, bundle, pause)
     stages = {"killed": run.kills, "killed with a receipt given since the start": run.with_receipt}
-    return RunRecord(seed, run.kills, stages, run.losses, found, dict(run.counts))
+    return RunRecord(seed, run.kills, stages, run.losses, dict(run.counts))
 
 
 def official(name: str) -> Path:
@@ -373,7 +306,7 @@ def official(name: str) -> Path:
 
 
 def main() -> int:
-    """Run the test. Return 0 if nothing was lost and all planted defects were found."""
+    """Run the test. Return 0 if nothing was lost."""
     parser = options(__doc__, 50)
     parser.add_argument("--bundle", metavar="NAME", help="an official one of the test data (FVM_DATA)")
     parser.add_argument(

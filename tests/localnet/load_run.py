@@ -4,8 +4,7 @@ python -m tests.localnet.load_run --count 20000 --seed 1 [--record FILE]
 
 Each client has its own connection and account. It sends transfers in sequence, waits for each receipt, and requests
 balances, logs, calls and estimates in between: `--count` transactions in all. No request may fail. In the middle of the
-last tenth the node is killed (SIGKILL), restarted on its folder, and asked for every receipt seen by any client. A
-shorter run on a node that delays writes (the defect of `tests.localnet.kill_run`) must find a loss.
+last tenth the node is killed (SIGKILL), restarted on its folder, and asked for every receipt seen by any client.
 """
 
 import asyncio
@@ -22,7 +21,6 @@ from tests.localnet.clients import Client, Load, run_load
 from tests.localnet.kill_run import Node, Run
 
 CLIENTS: Final = 200
-_PLANTED: Final = 400
 
 
 async def _killed_in_the_middle(load: Load, node: Node, clients: list[Client], count: int) -> None:
@@ -37,12 +35,12 @@ async def _killed_in_the_middle(load: Load, node: Node, clients: list[Client], c
     await asyncio.gather(run_load(load, node.port, clients, count), killer())
 
 
-def play(count: int, seed: int, defect: str | None) -> tuple[Load, list[str]]:
+def play(count: int, seed: int) -> tuple[Load, list[str]]:
     """Run everything on a new folder; return the observations and the lost receipts."""
     load = Load()
     randomness = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(Path(folder), defect=defect, clients=CLIENTS)
+        run = Run(Path(folder), clients=CLIENTS)
         senders = accounts(TEST_MNEMONIC, CLIENTS)
         clients = [Client(load, sender, random.Random(randomness.random())) for sender in senders]
         node = Node(run)
@@ -67,17 +65,15 @@ async def _lost(load: Load, port: int, account: Account) -> list[str]:
 
 
 def recorded(count: int, seed: int) -> RunRecord:
-    """Return the record of a run and, shorter, one with the planted defect."""
+    """Return the record of a run."""
     started = time.monotonic()
-    load, lost = play(count, seed, None)
+    load, lost = play(count, seed)
     seconds = time.monotonic() - started
-    _, planted = play(_PLANTED, seed, "write-behind")
     return RunRecord(
         seed=seed,
         count=count,
         stages={"receipts seen": len(load.receipts), "there after the kill": len(load.receipts) - len(lost)},
         findings=[*load.failures, *lost],
-        planted_defect={"write-behind": {"lost receipts": len(planted)}},
         details={
             "clients": CLIENTS,
             "requests": load.counts["requests"],

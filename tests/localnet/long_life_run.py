@@ -13,9 +13,6 @@ transactions.
 other load on the machine and for chance.
 - No request may fail, and no dropped subscription may report.
 
-Shorter runs with planted defects must find each of them: an unbounded cache that grows by four kilobytes per
-transaction, a query for a receipt that reads all blocks, subscriptions that are not removed.
-
 In a shorter run the node's own caches are proportionally smaller; memory for those of RocksDB, Python and the runtimes,
 which fill up in the first two hours of a full run, is allowed (`FILLING`). Ctrl-C ends the run after its round, and the
 record states how far it came.
@@ -30,6 +27,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any, Final
@@ -55,8 +53,6 @@ CHANCE: Final = 2.0
 """Allowed difference between the medians of N requests, divided by the root of N."""
 DRIFT: Final = 1.3
 """Allowed increase of all costs because of other programs."""
-DEFECTS: Final = {"unbounded cache": ("memory", 20_000), "slower": ("memory", 4_000), "subscription": ("folder", 2_000)}
-"""Planted defects with the kind of node, and the number of transactions."""
 _SAID: Final = 3
 """Maximum number of failures in the record."""
 
@@ -171,11 +167,11 @@ class Day:
 # --- a day ------------------------------------------------------------------------------------------------------------
 
 
-def play(day: Day, seed: int, defect: str | None = None) -> Day:
+def play(day: Day, seed: int) -> Day:
     """Run a day on a new node."""
     with tempfile.TemporaryDirectory() as folder:
         share = min(1.0, day.count / WHOLE)
-        process, port = start_node(Path(folder), serve, Path(folder), day.where, share, defect)
+        process, port = start_node(Path(folder), serve, Path(folder), day.where, share)
         try:
             assert process.pid is not None
             asyncio.run(_live(day, port, process.pid, seed))
@@ -219,33 +215,24 @@ def resident(process: int) -> int:
 
 
 def recorded(count: int, seed: int) -> RunRecord:
-    """Return the record of a day in a folder, one in memory, and shorter ones with the planted defects."""
+    """Return the record of a day in a folder and one in memory."""
     days = {where: Day(where, count) for where in RULES}
-    lives: list[Day] = []
-
-    def live(day: Day, defect: str | None = None) -> Day:
-        lives.append(day)
-        return play(day, seed, defect)
 
     def end(*_: object) -> None:
-        for day in lives:
+        for day in days.values():
             day.end()
 
     before = signal.signal(signal.SIGINT, end)
     try:
         with ThreadPoolExecutor(len(days)) as pool:
-            list(pool.map(live, days.values()))
+            list(pool.map(play, days.values(), repeat(seed)))
         findings = [words for day in days.values() for words in day.findings()]
         stopped = [day for day in days.values() if day.sent < day.count]
         findings += [f"{day.where}: the day ended after {day.sent} of {day.count} transactions" for day in stopped]
-        planted = {
-            defect: {where: len(live(Day(where, length), defect).findings())}
-            for defect, (where, length) in DEFECTS.items()
-        }
     finally:
         signal.signal(signal.SIGINT, before)
     stages = {f"transactions, {where}": min(day.sent, count) for where, day in days.items()}
-    return RunRecord(seed, count, stages, findings, planted, {where: day.details() for where, day in days.items()})
+    return RunRecord(seed, count, stages, findings, {where: day.details() for where, day in days.items()})
 
 
 def main() -> int:

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from tests.localnet.long_life_run import DEFECTS, WHOLE, Day, Hour, play
+from tests.localnet.long_life_run import WHOLE, Day, Hour, play
 
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process is read in /proc")
 MB = 1_000_000
@@ -80,25 +80,3 @@ def test_short_day_completes_without_failures(where: str) -> None:
     assert all(hour.resident > 10 * MB for hour in day.hours)
     assert {"eth_sendRawTransaction", "an old receipt", "eth_unsubscribe", "eth_getLogs"} <= day.hours[-1].costs.keys()
     assert {"an old block", "an old block of a batch"} <= {kind for hour in day.hours for kind in hour.costs}
-
-
-@pytest.mark.slow
-@ON_LINUX
-def test_leaked_subscriptions_are_found() -> None:
-    day = play(Day("folder", 100), seed=3, defect="subscription")
-    assert "was dropped and still reports" in day.findings()[0]
-
-
-@ON_LINUX
-@pytest.mark.oracle
-def test_request_that_reads_the_whole_chain_is_found() -> None:
-    day = play(Day("memory", 2_000), seed=3, defect="slower")
-    assert any("took the processor" in words for words in day.findings())
-
-
-@ON_LINUX
-@pytest.mark.long
-@pytest.mark.parametrize("defect", DEFECTS)
-def test_each_planted_defect_is_found(defect: str) -> None:
-    where, count = DEFECTS[defect]
-    assert play(Day(where, count), seed=3, defect=defect).findings()

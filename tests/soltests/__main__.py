@@ -18,14 +18,12 @@ from bench.recorded import RunRecord, finish, options
 from tests.soltests.differences import KNOWN
 from tests.soltests.folder import SuitesMissing, public_suites
 from tests.soltests.gas import compare_gas
-from tests.soltests.plant import NAME, planted
 from tests.soltests.runners import Chosen, End, Key, forge, hypervisor
 from tests.soltests.stage import INSTALLED, SUITES, commit_of, stage
 
 FOLDER: Final = INSTALLED / "suites"
 QUICK: Final = ("solady", "openzeppelin", "fvm-solidity", "session-keys")
 """Suites that npm's compiler compiles in a few minutes; see docs/forge-differences.md for the others."""
-_PLANTED_TESTS: Final = 10
 
 
 @dataclass(slots=True)
@@ -35,7 +33,6 @@ class Comparison:
     suites: dict[str, dict[str, float | str]] = field(default_factory=dict)
     findings: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
-    planted: int = 0
 
     def sum(self, name: str) -> int:
         """Return the sum of a figure over all suites."""
@@ -68,10 +65,8 @@ def main() -> int:
     if chosen.list is not None:
         chosen.list.write_text("".join(f"{line}\n" for line in sorted(result.lines)), encoding="utf-8")
     stages = {name: result.sum(name) for name in ("run by forge", "run here", "alike")}
-    record = RunRecord(
-        chosen.seed, stages["run by forge"], stages, result.findings, {NAME: {"tests": result.planted}},
-        {"suites": result.suites, "known differences": result.sum("known")},
-    )  # fmt: skip
+    details = {"suites": result.suites, "known differences": result.sum("known")}
+    record = RunRecord(chosen.seed, stages["run by forge"], stages, result.findings, details)
     ended = finish(record, chosen, started)
     if chosen.beside is not None and chosen.record is not None:
         _keep_beside(chosen.beside, chosen.record)
@@ -115,8 +110,6 @@ def compare(name: str, chosen: Namespace, most: int, result: Comparison) -> int:
     figures["seconds"] = round(end - middle, 1)
     result.suites[name] = figures
     print(f"{name}: {figures}", file=sys.stderr, flush=True)
-    if not result.planted:
-        result.planted = _find_planted(few, wanted, chosen.evm)
     return len(wanted)
 
 
@@ -176,14 +169,6 @@ def _figures(
 
 def _text(end: End | None) -> str:
     return "not run" if end is None else f"{end.status}{f' ({end.reason[:160]})' if end.reason else ''}"
-
-
-def _find_planted(run: Chosen, theirs: Mapping[Key, End], evm: str) -> int:
-    """Return the number of tests whose result a planted defect changes."""
-    names = sorted({_contract(key) for key, end in theirs.items() if end.status == "Success"})[:_PLANTED_TESTS]
-    spoilt = replace(run, folder=planted(run.folder, FOLDER / NAME), pattern=f"^({'|'.join(names)})$")
-    ours = hypervisor(spoilt, "--evm", evm, "--timeout", "20")
-    return sum(key not in theirs or end.status != theirs[key].status for key, end in ours.items())  # not in: `setUp()`
 
 
 if __name__ == "__main__":

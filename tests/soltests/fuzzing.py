@@ -28,8 +28,6 @@ from tests.soltests.runners import SOLC, Chosen, forge_results, own_results
 from tests.soltests.stage import INSTALLED, PublicSuite, stage_suite
 
 FOLDER: Final = INSTALLED / "fuzzing"
-CANARIES: Final = ("invariant_canary", "assert_canary")
-"""Starts of the names of bugs that the targets contain as a check of the fuzzer."""
 RUNNERS: Final[Mapping[str, Callable[..., Mapping[str, Any]]]] = {"forge": forge_results, "here": own_results}
 _CHIMERA: Final = "chimera@d5cf52bc5bbf75f988f8aada23fd12d0bcf7798a"
 _UNITS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9}
@@ -291,8 +289,6 @@ def record_of(names: list[str], seeds: range, seconds: int) -> RunRecord:
         len(seeds),
         {"run by both": len(seeds)},
         [],
-        {"canary": {name: sum(found["here"]["seeds"] for bug, found in row.items() if bug.startswith(CANARIES))
-                    for name, row in rows.items()}},
         {
             "seconds per seed, target and runner": seconds,
             "seeds with at least forge's number of bugs": at_least(table, len(seeds)),

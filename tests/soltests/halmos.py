@@ -7,7 +7,6 @@ Known differences are listed in `DIFFERENCES` with the reason.
 
 Results are stored below build/tests/soltests/halmos by the commit of this project, so the next start of the same commit
 continues. Both programs run one after the other, so that the load of the machine affects both.
-The planted defect is a token of Solmate whose `transferFrom` leaves the allowance as it is.
 """
 
 import json
@@ -59,11 +58,6 @@ DIFFERENCES: Final = {
     "check_canNotVoteTwice": "halmos invents the signature of a symbolic digest, which is not modelled here",
 }  # fmt: skip
 """Tests that fail by halmos with an input that was not run, and are not decided here, with the reason."""
-PLANTED: Final = (
-    "lib/solmate/src/tokens/ERC20.sol", "allowance[from][msg.sender] = allowed - amount", "allowed - amount",
-    ("test/SolmateERC20.t.sol", "SolmateERC20Test", "check_transferFrom"),
-)  # fmt: skip
-"""File, text, replacement, and the test that then fails."""
 Key = tuple[str, str, str]
 """Source, contract and name of a test."""
 
@@ -104,7 +98,7 @@ def main() -> int:
         return 2
     tests = Random(chosen.seed).sample(tests, len(tests))[: chosen.count]
     found = {test: both(*test) for test in tests}
-    return finish(record_of(chosen.seed, dict(sorted(found.items())), planted()), chosen, started)
+    return finish(record_of(chosen.seed, dict(sorted(found.items()))), chosen, started)
 
 
 def suite_of(name: str) -> PublicSuite:
@@ -112,17 +106,12 @@ def suite_of(name: str) -> PublicSuite:
     return PublicSuite(f"halmos/examples/{name}", _LIBRARIES, commit=_COMMIT, solc="solc-0.8.30")
 
 
-def stage_example(name: str, where: Path) -> None:
-    """Assemble an example in a folder. Raises SuitesMissing."""
-    stage_suite(suite_of(name), where)
-    (where / "foundry.toml").write_text(_FOUNDRY, encoding="utf-8")
-    (where / "remappings.txt").write_text(_REMAPPINGS, encoding="utf-8")
-
-
 def stage(name: str) -> list[Key]:
     """Assemble an example and compile it for both programs; return its tests. Raises SuitesMissing."""
     where = FOLDER / name
-    stage_example(name, where)
+    stage_suite(suite_of(name), where)
+    (where / "foundry.toml").write_text(_FOUNDRY, encoding="utf-8")
+    (where / "remappings.txt").write_text(_REMAPPINGS, encoding="utf-8")
     command = ["forge", "build", "--ast", "--extra-output", "storageLayout", "metadata", "--use", str(SOLC)]
     environment = Chosen(where, suite_of(name), 0).environment
     done = subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True, check=False)
@@ -201,23 +190,10 @@ def timed(program: str, where: Path, key: Key) -> Result:
     return Result(verdict, round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 2))
 
 
-def planted() -> int:
-    """Return 1 if the planted defect fails its test here."""
-    name, text, replacement, key = PLANTED
-    where = FOLDER / "planted"
-    shutil.rmtree(where, ignore_errors=True)
-    stage_example("tokens/ERC20", where)
-    content = (where / name).read_text(encoding="utf-8")
-    if content.count(text) != 1:
-        raise RuntimeError(f"{name} does not contain '{text}' once")
-    (where / name).write_text(content.replace(text, replacement), encoding="utf-8")
-    return int(run_here(where, key) == "FAIL")
-
-
 # --- record -----------------------------------------------------------------------------------------------------------
 
 
-def record_of(seed: int, found: Mapping[tuple[str, Key], Mapping[str, Result]], defects: int) -> RunRecord:
+def record_of(seed: int, found: Mapping[tuple[str, Key], Mapping[str, Result]]) -> RunRecord:
     """Return the record of these tests."""
     rows = {
         f"{suite} {key[1]}.{key[2]}": {program: [one.verdict, one.seconds] for program, one in results.items()}
@@ -233,7 +209,6 @@ def record_of(seed: int, found: Mapping[tuple[str, Key], Mapping[str, Result]], 
         seed, len(found), {"run by both": len(found), "same verdict": same},
         [*different(found), *(f"{suite} takes more than {RATIO} times halmos' time" for suite, row in times.items()
                               if row["here"] > RATIO * row["halmos"])],
-        {"an allowance that is not reduced": {"tokens/ERC20": defects}},
         {"seconds of processor time": times, "verdict and seconds of processor time": rows,
          "known differences": DIFFERENCES},
     )  # fmt: skip

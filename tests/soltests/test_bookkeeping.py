@@ -53,7 +53,6 @@ def test_the_record_names_bugs_that_only_forge_finds(tmp_path: Path, monkeypatch
     record = record_of(["drips"], range(1, 3), 7200)
     assert record.findings == []
     assert record.details["found by forge with each seed, and here with none"] == ["drips: first"]
-    assert record.planted_defect == {"canary": {"drips": 2}}
     assert record.details["seeds with at least forge's number of bugs"] == 0
     assert record.details["bugs, median over the seeds"] == {"drips": {"forge": 2.5, "here": 1}}
     assert record.details["bugs"]["drips"]["invariant_canary"]["here"] == {"seeds": 2, "median seconds": 6.0}

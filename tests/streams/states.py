@@ -92,12 +92,6 @@ class Stage:
         )  # fmt: skip
         self._set(head=head, balance=TokenAmount(balance))
 
-    def change(self, streams: list[Any], accrued: list[Any]) -> None:
-        """Replace streams and accruals, as a defect of the actor would."""
-        fields = self._fields()
-        fields[13], fields[14] = accrued, link(put_object(self.machine.store, streams))
-        self._set(head=put_object(self.machine.store, fields))
-
     def credit(self, amount: int) -> None:
         """Give f02 what the block's messages tipped."""
         self._set(balance=TokenAmount(self.balance(REWARD_ACTOR) + amount))

@@ -160,17 +160,16 @@ _SAME: Final[dict[int, _Meaning]] = {0x08: _sum_of_remainders}
 """Second definitions, equal to the first ones for integers of any size: each path may be shown to compute either."""
 
 
-def operand_proofs(module: Callable[[int], bytes] | None = None) -> Iterator[Proof]:
-    """Yield a proof for each opcode about the region's module, by default the one that is generated for it."""
+def operand_proofs() -> Iterator[Proof]:
+    """Yield a proof for each opcode about the region's module."""
     for opcode, (name, _, _) in MEANINGS.items():
-        code = (module or region_module)(opcode)
-        yield Proof(f"{name} in a region", partial(_region, opcode, code))
+        yield Proof(f"{name} in a region", partial(_region, opcode, region_module(opcode)))
 
 
-def interpreter_proofs(module: Module | None = None) -> Iterator[Proof]:
+def interpreter_proofs() -> Iterator[Proof]:
     """Yield proofs about `operate` in the interpreter's module."""
     for opcode in (*range(0x04, 0x0A), 0x1B, 0x1C, 0x1D):
-        yield Proof(f"{MEANINGS[opcode][0]} in the interpreter", partial(_interpret, opcode, module))
+        yield Proof(f"{MEANINGS[opcode][0]} in the interpreter", partial(_interpret, opcode))
 
 
 def region_module(opcode: int) -> bytes:
@@ -234,8 +233,8 @@ def _operate_contract(division: _Division) -> Contract:
     return operate
 
 
-def _interpret(opcode: int, given: Module | None) -> str | None:
-    module = given or interpreter()
+def _interpret(opcode: int) -> str | None:
+    module = interpreter()
     _, count, meaning = MEANINGS[opcode]
     limb = _NARROW.get(opcode, LIMB)
     words, division = _words(count, limb), _Division(limb)
@@ -481,8 +480,8 @@ def wrong_powers(bits: int) -> Iterator[tuple[int, int]]:
 class Operate:
     """The interpreter's own functions for arithmetic, called with words."""
 
-    def __init__(self, wasm: bytes | None = None) -> None:
-        code = Module(INTERPRETER.read_bytes() if wasm is None else wasm)
+    def __init__(self) -> None:
+        code = interpreter()
         config = wasmtime.Config()
         config.wasm_wide_arithmetic = True
         engine = wasmtime.Engine(config)

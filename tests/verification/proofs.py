@@ -37,18 +37,18 @@ class Unproven(Exception):
     """The solver has come to no answer in its time."""
 
 
-def proofs(words: type[WordEmitter] = WordEmitter) -> Iterator[Proof]:
-    """Every proof, of what a class of words writes."""
+def proofs() -> Iterator[Proof]:
+    """Every proof of what WordEmitter writes."""
     for name, operation, meaning in _OPERATIONS:
         for sizes in ((a, b) for a in _SIZES for b in _SIZES):
-            yield Proof(f"{name} of words of {sizes[0]} and {sizes[1]} limbs", _of(words, operation, meaning, sizes))
+            yield Proof(f"{name} of words of {sizes[0]} and {sizes[1]} limbs", _of(operation, meaning, sizes))
     for name, shown, meaning in _CONSTANT:
         for by in shown[1]:
-            yield Proof(f"{name} by {by}", _of(words, _fixed(shown[0], by), _fixed_meaning(meaning, by), (4, 1)))
+            yield Proof(f"{name} by {by}", _of(_fixed(shown[0], by), _fixed_meaning(meaning, by), (4, 1)))
     for sizes in ((4, 1), (1, 1)):
-        yield Proof(f"MUL of words of {sizes[0]} and {sizes[1]} limbs", _product(words, sizes))
+        yield Proof(f"MUL of words of {sizes[0]} and {sizes[1]} limbs", _product(sizes))
     for place in range(4):
-        yield Proof(f"MUL, row {place} of the written product", _row(words, place, begins=place == 0))
+        yield Proof(f"MUL, row {place} of the written product", _row(place, begins=place == 0))
 
 
 def _truth(condition: Any) -> Any:
@@ -100,12 +100,10 @@ def _fixed_meaning(meaning: Callable[[Any, int], Any], by: int) -> Meaning:
     return lambda a, _: meaning(a, by)
 
 
-def _of(
-    words: type[WordEmitter], operation: Operation, meaning: Meaning, sizes: tuple[int, int]
-) -> Callable[[], str | None]:
+def _of(operation: Operation, meaning: Meaning, sizes: tuple[int, int]) -> Callable[[], str | None]:
     def counterexample() -> str | None:
         model, (a, b) = _model(sizes, _no_product)
-        found = words(8, multiply=-1)
+        found = WordEmitter(8, multiply=-1)
         limbs = operation(found, _limbs(0, sizes[0]), _limbs(4, sizes[1]))
         model.run(bytes(found.code))
         return _differs(_joined(model, limbs), meaning(a, b), a, b)
@@ -113,7 +111,7 @@ def _of(
     return counterexample
 
 
-def _row(words: type[WordEmitter], place: int, begins: bool) -> Callable[[], str | None]:
+def _row(place: int, begins: bool) -> Callable[[], str | None]:
     """A row of a written multiplication: sums + (a * b << 64 * place), where each product of limbs may be anything.
 
     The product of two words is the sum of four such rows, from zero on (`multiplication`): that much is algebra.
@@ -121,7 +119,7 @@ def _row(words: type[WordEmitter], place: int, begins: bool) -> Callable[[], str
 
     def counterexample() -> str | None:
         model, products, (a, b) = _with_products((4, 4))
-        found = words(9, multiply=-1)
+        found = WordEmitter(9, multiply=-1)
         sums = ZERO if begins else _limbs(4, 4)
         limbs = found.add_row(sums, _limbs(0, 4), (Local(8),), place)
         model.run(bytes(found.code))
@@ -133,11 +131,11 @@ def _row(words: type[WordEmitter], place: int, begins: bool) -> Callable[[], str
     return counterexample
 
 
-def _product(words: type[WordEmitter], sizes: tuple[int, int]) -> Callable[[], str | None]:
+def _product(sizes: tuple[int, int]) -> Callable[[], str | None]:
 
     def counterexample() -> str | None:
         model, products, (a, b) = _with_products(sizes)
-        found = words(9, multiply=-1)
+        found = WordEmitter(9, multiply=-1)
         limbs = found.multiply(_limbs(0, sizes[0]), _limbs(4, sizes[1]))
         model.run(bytes(found.code))
         meant = z3.BitVecVal(0, _BITS)

@@ -11,8 +11,7 @@ import rlp as ethereum_rlp
 from eth_abi.abi import encode
 
 from bridge.abi.abi import AbiMismatch, ContractInterface
-from bridge.abi.strict_abi import Coder, NotCanonical, NotEncodable, read_all
-from bridge.actors import facade as facades
+from bridge.abi.strict_abi import NotEncodable, read_all
 from bridge.actors.binding import Codec
 from bridge.actors.exported_methods import INTERFACES
 from bridge.actors.facade import SELECTOR, FacadeFunction, FacadeRefusal, facade
@@ -476,20 +475,4 @@ def _changed_calldata(returned: bytes, rng: Random) -> bytes:
         return trees.scrambled(returned, rng)
 
 
-def _lax() -> None:
-    before = read_all
-
-    def read(arguments: Coder, data: bytes, start: int = 0) -> list[Any]:
-        try:
-            return before(arguments, data, start)
-        except NotCanonical as error:
-            if error.reason != "trailing bytes after the last value":
-                raise
-            return before(arguments, data[: error.at], start)
-
-    vars(facades)["read_all"] = read
-
-
-FACADE_TARGET = Target(
-    run_facade, facade_seeds, mutate_facade, share=60, longest=1500, plants={"bytes behind the arguments": _lax}
-)
+FACADE_TARGET = Target(run_facade, facade_seeds, mutate_facade, share=60, longest=1500)

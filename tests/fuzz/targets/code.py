@@ -13,7 +13,6 @@ from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import Snapshot
 from hypervisor.messages.address import Address
-from hypervisor.state.state_tree import StateTree
 from hypervisor.types import INIT_ACTOR, Gas
 from hypervisor.versions.features import FEATURES, with_features
 from runtimes.wasm import libraries as linking
@@ -30,7 +29,6 @@ from tests.fuzz.programs import BUFFER, GUEST, SELF, START, Operation, changed, 
 from tests.fuzz.target import MACHINE, Target
 from tests.fuzz.wasm_modules import generated
 from tests.labs import libraries
-from tests.planting import replace_attribute
 from tests.runtimes.wasm.guests import call, install_actor, wasm
 from tests.runtimes.wasm.guests import guest as plain_guest
 
@@ -223,11 +221,6 @@ def mutate_upgrade(data: bytes, rng: Random) -> bytes:
     return Input(modules[-MAX_MODULES:], steps[:MAX_STEPS]).encode()
 
 
-def _forgetful() -> None:
-    """Plant: a refused upgrade keeps the new code."""
-    replace_attribute(StateTree, "rollback", lambda tree, _mark: tree.commit())
-
-
 UPGRADE_TARGET = Target(
     run_upgrade,
     upgrade_seeds,
@@ -235,7 +228,6 @@ UPGRADE_TARGET = Target(
     share=2,
     longest=LONGEST,
     memory=MACHINE,
-    plants={"an upgrade that fails is not taken back": _forgetful},
 )
 
 
@@ -265,8 +257,8 @@ def _counting_link(
 @cache
 def _linking_machine() -> tuple[Hypervisor, Snapshot]:
     linked.linked_modules.cache_clear()
-    replace_attribute(linked, "read_module", _counting_read)
-    replace_attribute(LinkedModules, "link", _counting_link)
+    vars(linked)["read_module"] = _counting_read
+    LinkedModules.link = _counting_link  # type: ignore[assignment, method-assign]
     machine = Hypervisor.open(rules="lab:libraries")
     return machine, machine.snapshot()
 
@@ -407,21 +399,6 @@ def mutate_libraries(data: bytes, rng: Random) -> bytes:
     return encode(modules)
 
 
-def _read_again() -> None:
-    replace_attribute(LinkedModules, "_read_module", lambda _, __, wasm: _counting_read(wasm))
-    replace_attribute(linked._Programs, "get", lambda _, __: None)
-
-
-def _counted_for_each() -> None:
-    """Count all parts of a program, even if shared."""
-    keep = linked._Programs.put
-
-    def alone(self: Any, name: bytes, program: LinkedProgram, sizes: dict[bytes, int]) -> LinkedProgram:
-        return keep(self, name, program, {name + part: size for part, size in sizes.items()})
-
-    replace_attribute(linked._Programs, "put", alone)
-
-
 LIBRARIES_TARGET = Target(
     run_libraries,
     libraries_seeds,
@@ -429,5 +406,4 @@ LIBRARIES_TARGET = Target(
     share=3,
     longest=16_384,
     memory=MACHINE,
-    plants={"modules are read again": _read_again, "a program counts what others have, too": _counted_for_each},
 )

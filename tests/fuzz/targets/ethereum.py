@@ -14,7 +14,7 @@ from bridge.ethereum.rlp import Item, RlpError
 from bridge.ethereum.transactions import Transaction, TransactionError, parse_transaction
 from bridge.filecoin.cbor import ParamsError
 from bridge.filecoin.messages import APPLY_AND_CALL, ApplyAndCallParams, from_signed_message, signed_message
-from fvm_hypervisor.laboratory.profiles.accounts import VARIANTS, AccountCalls
+from fvm_hypervisor.laboratory.profiles.accounts import VARIANTS
 from fvm_hypervisor.laboratory.vectors.t8n import transition
 from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.machine.machine import Hypervisor
@@ -29,7 +29,6 @@ from store.codec import CodecError, decode, encode
 from tests.fuzz import trees
 from tests.fuzz.target import MACHINE, Target
 from tests.fuzz.trees import program
-from tests.planting import replace_attribute
 from tests.runtimes.evm.assembler import assemble
 
 CHAIN = 31415926
@@ -98,21 +97,7 @@ def _changed(item: Item, rng: Random) -> Item:
             return rlp.number(abs(trees.random_number(rng, int.from_bytes(item[:40], "big"))))
 
 
-def _lax() -> None:
-    def read_number(item: Item, length: int = 32) -> int:
-        return int.from_bytes(rlp.read_bytes(item), "big")
-
-    replace_attribute(rlp, "read_number", read_number)
-
-
-TRANSACTION_TARGET = Target(
-    run_transaction,
-    transaction_seeds,
-    mutate_transaction,
-    share=15,
-    longest=600,
-    plants={"numbers with leading zeros": _lax},
-)
+TRANSACTION_TARGET = Target(run_transaction, transaction_seeds, mutate_transaction, share=15, longest=600)
 
 
 FORKS = fork_names()
@@ -334,20 +319,6 @@ def mutate_apply_and_call(data: bytes, rng: Random) -> bytes:
         return rng.choice([*apply_and_call_seeds()])
 
 
-def _money_for_signing() -> None:
-    """Credit an authority with an attoFIL per authorization."""
-    authorize = AccountCalls._authorize
-
-    def generous(self: Any, calls: Any, authority: EthAddress, item: Any) -> None:
-        authorize(self, calls, authority, item)
-        actor = calls.tree.lookup_id(to_filecoin(authority))
-        state = None if actor is None else calls.tree.get_actor(actor)
-        if state is not None:
-            calls.tree.set_actor(actor, state.with_balance(state.balance + 1))
-
-    replace_attribute(AccountCalls, "_authorize", generous)
-
-
 APPLY_AND_CALL_TARGET = Target(
     run_apply_and_call,
     apply_and_call_seeds,
@@ -355,5 +326,4 @@ APPLY_AND_CALL_TARGET = Target(
     share=3,
     longest=16_384,
     memory=MACHINE,
-    plants={"money for signing": _money_for_signing},
 )

@@ -18,10 +18,10 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import Snapshot
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
-from hypervisor.state.state_tree import ActorState, StateTree
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import Gas, TokenAmount
 from runtimes.wasm.module.encode import instrument
-from runtimes.wasm.module.parser import BinaryReader, parse_module
+from runtimes.wasm.module.parser import parse_module
 from runtimes.wasm.validate import validate_module
 from runtimes.wasmtime.engine import guest_engine
 from store.car.files import read_car
@@ -33,7 +33,6 @@ from tests.fuzz.programs import BUFFER, CONTENT, GUEST, NAMES, SELF, START, chan
 from tests.fuzz.target import MACHINE, Target
 from tests.fuzz.trees import CONTRACT, OPCODES, program, push
 from tests.fuzz.wasm_modules import generated
-from tests.planting import replace_attribute
 from tests.runtimes.wasm.guests import call, install_actor
 from tests.runtimes.wasm.guests import guest as guest_module
 from tests.runtimes.wasm.guests import install_and_call as run_on
@@ -128,11 +127,6 @@ def mutate_machine(data: bytes, rng: Random) -> bytes:
     return gas + write(changed(read(data[1:]), rng))
 
 
-def forgetful() -> None:
-    """Plant: a failed call keeps its changes."""
-    replace_attribute(StateTree, "rollback", lambda tree, _mark: tree.commit())
-
-
 MACHINE_TARGET = Target(
     run_machine,
     machine_seeds,
@@ -140,7 +134,6 @@ MACHINE_TARGET = Target(
     share=20,
     longest=3000,
     memory=MACHINE,
-    plants={"a failure is not taken back": forgetful},
 )
 
 
@@ -224,7 +217,6 @@ BYTECODE_TARGET = Target(
     share=20,
     longest=2000,
     memory=MACHINE,
-    plants={"a failure is not taken back": forgetful},
 )
 
 
@@ -300,17 +292,6 @@ def mutate_module(data: bytes, rng: Random) -> bytes:
     return trees.scrambled(data, rng)
 
 
-def _careless() -> None:
-    """Plant: the parser reads a byte without checking the end of its section."""
-
-    def byte(reader: BinaryReader) -> int:
-        value = reader.data[reader.position]
-        reader.position += 1
-        return value
-
-    replace_attribute(BinaryReader, "byte", byte)
-
-
 MODULE_TARGET = Target(
     install_and_call,
     module_seeds,
@@ -318,5 +299,4 @@ MODULE_TARGET = Target(
     share=10,
     longest=LARGEST,
     memory=MACHINE,
-    plants={"a section's end is not seen": _careless},
 )

@@ -25,7 +25,7 @@ from fvm_hypervisor.laboratory.proofs.f3 import (
     encode_certificate,
     encode_power_table,
 )
-from fvm_hypervisor.laboratory.vectors import conformance, tipsets
+from fvm_hypervisor.laboratory.vectors import conformance
 from fvm_hypervisor.laboratory.vectors.files import BundleFolder
 from hypervisor.bundles.genesis import Genesis
 from hypervisor.errors import AddressError, HypervisorError, InvalidInput, MessageError
@@ -495,26 +495,7 @@ def _context(rng: Random) -> dict[str, Any]:
     return before | kept | {"variants": [variant]}
 
 
-def _lax() -> None:
-    """Accept values that are not numbers as an epoch or as gas."""
-    before = tipsets.read_number
-
-    def read(value: Any, name: str) -> Any:
-        return value if name in ("epoch", "gas_used") else before(value, name)
-
-    for module in (tipsets, conformance):
-        vars(module)["read_number"] = read
-
-
-VECTOR_TARGET = Target(
-    run_vector,
-    vector_seeds,
-    mutate_vector,
-    share=8,
-    longest=LARGEST,
-    memory=MACHINE,
-    plants={"epochs and gas are not looked at": _lax},
-)
+VECTOR_TARGET = Target(run_vector, vector_seeds, mutate_vector, share=8, longest=LARGEST, memory=MACHINE)
 
 
 COMMITTEE = Committee("fuzz", 3)

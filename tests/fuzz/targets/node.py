@@ -15,7 +15,6 @@ from eth_abi.abi import encode as encode_abi
 from bridge.ethereum.transactions import Transaction
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import invoke_params
-from fvm_hypervisor.laboratory.profiles import rent as rent_lab
 from fvm_hypervisor.laboratory.profiles.rent import (
     LOOK,
     METHODS,
@@ -49,7 +48,6 @@ from tests.fuzz import trees
 from tests.fuzz.target import MACHINE, Target, cbor_mutation
 from tests.labs.random_programs import LabNetwork
 from tests.labs.rent import GRACE, KEEP, car, world
-from tests.planting import replace_attribute
 
 REQUESTS = 400
 """Number of requests before a network is replaced, since it keeps all its blocks."""
@@ -315,24 +313,7 @@ def explorer_seeds() -> Iterator[bytes]:
     yield encode([b"\xff\xfe", b"\xed\xa0\x80", "a" * 3_000, "\x1b[31m", "<!--", "</title>", "javascript:x", "\u2066"])
 
 
-def _unescaped() -> None:
-    """Plant: templates do not escape text."""
-    site._environment().autoescape = False
-    cache = site._environment().cache
-    assert cache is not None
-    cache.clear()
-
-
-def _unprintable() -> None:
-    """Plant: unprintable characters are not replaced."""
-    site._environment().filters["text"] = lambda value, most=2_000: str(value)[:most]
-
-
-PLANTS: dict[str, Callable[[], None]] = {
-    "a template writes text as it is": _unescaped,
-    "what is hidden in a text is let pass": _unprintable,
-}
-EXPLORER_TARGET = Target(run_explorer, explorer_seeds, cbor_mutation(explorer_seeds), share=60, plants=PLANTS)
+EXPLORER_TARGET = Target(run_explorer, explorer_seeds, cbor_mutation(explorer_seeds), share=60)
 
 
 VALUE = 10**12
@@ -490,17 +471,4 @@ def _other_proof(proof: bytes, rng: Random) -> bytes:
     return car(roots[0], blocks)
 
 
-def _loose_proofs() -> None:
-    """Plant: the links of a proof are not followed, so its root suffices."""
-    replace_attribute(rent_lab, "links_of", lambda data, codec: [])
-
-
-RENT_TARGET = Target(
-    run_rent,
-    rent_seeds,
-    mutate_rent,
-    share=3,
-    longest=16_384,
-    memory=MACHINE,
-    plants={"the links of a proof are not followed": _loose_proofs},
-)
+RENT_TARGET = Target(run_rent, rent_seeds, mutate_rent, share=3, longest=16_384, memory=MACHINE)

@@ -33,7 +33,7 @@ from localnet.fork.node_client import NodeClient, NodeError
 from store.blockstore import StoreReadOnly
 from store.cid import RAW, cid_of
 from tests.conftest import samples
-from tests.parallel import COUNT, FEE, FIL, GAS, KILL, PLANTS, execute, play, plays, stage
+from tests.parallel import COUNT, FEE, FIL, GAS, KILL, execute, play, stage
 from tests.patience import slowness
 
 HERE = os.getpid()
@@ -51,12 +51,6 @@ def test_random_blocks_come_out_as_serially() -> None:
     assert {seed: each.difference for seed, each in played.items() if each.difference} == {}
     for counter in ("accepted", "reexecuted", "conflicted"):
         assert sum(getattr(each.parallel, counter) for each in played.values()) > len(played) // 2
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("plant", PLANTS)
-def test_a_defect_in_applying_effects_is_found(plant: str) -> None:
-    assert any(played.difference for _, played in plays(1, 40, plant))
 
 
 # --- chosen blocks ----------------------------------------------------------------------------------------------------

@@ -3,29 +3,26 @@
 Exits with 1 if a limit is exceeded. Nine in ten actors have a type whose code changes, so that nearly every node of the
 tree is rewritten; their states are unchanged. The upgrade and its commit run in a separate process on a folder, with
 limits of a minute of CPU time for a million actors (wall-clock time depends on other programs), and of a fixed amount
-of memory plus some bytes per actor, for the store's caches. Afterwards each actor is read back. A
-shorter run with a migration that skips some actors must be detected. The result is a record (bench.recorded).
+of memory plus some bytes per actor, for the store's caches. Afterwards each actor is read back. The result is a record
+(bench.recorded).
 """
 
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic, process_time
-from typing import Any, Final
+from typing import Final
 
 from bench.bench_memory import resident
 from bench.recorded import RunRecord, finish, options
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.state.state_tree import ActorState, StateTree
+from hypervisor.state.state_tree import ActorState
 from hypervisor.types import ActorID, TokenAmount
 from hypervisor.versions.network_versions import NV28, NV29
-from store.cid import Cid
 from store.rocks.database import RocksStore
-from tests.planting import replace_attribute
 
 FIRST: Final = 1_000_000
 """ID of the first actor, above those of a genesis."""
@@ -33,7 +30,6 @@ SECONDS: Final = 60.0
 """Maximum CPU time in seconds for up to a million actors."""
 BYTES: Final = 120 << 20
 BYTES_AN_ACTOR: Final = 60
-PLANTED_COUNT: Final = 20_000
 PROJECT: Final = Path(__file__).resolve().parents[3]
 _AT_ONCE: Final = 50_000
 
@@ -42,16 +38,12 @@ def main() -> int:
     """Run the check, and return the exit code."""
     parser = options(__doc__, 1_000_000)
     parser.add_argument("--folder", help="migrate this one, as a process of its own does")
-    parser.add_argument("--forget", action="store_true", help="leave some actors their old code")
     chosen = parser.parse_args()
     if chosen.folder is not None:
-        print(json.dumps(migrate(Path(chosen.folder), chosen.forget)))
+        print(json.dumps(migrate(Path(chosen.folder))))
         return 0
     started = monotonic()
-    record = check(chosen.count, chosen.seed)
-    broken = check(min(chosen.count, PLANTED_COUNT), chosen.seed, forget=True)
-    record.planted_defect["forgets some actors"] = {"findings": len(broken.findings)}
-    return finish(record, chosen, started)
+    return finish(check(chosen.count, chosen.seed), chosen, started)
 
 
 def kind_of(number: int) -> str:
@@ -75,11 +67,9 @@ def expected(machine: Hypervisor, number: int, seed: int) -> ActorState:
     return ActorState(code, nonce=number % 7, balance=TokenAmount(seed + number))
 
 
-def migrate(folder: Path, forget: bool) -> dict[str, float]:
+def migrate(folder: Path) -> dict[str, float]:
     """Upgrade and commit; return CPU and wall-clock seconds, peak growth in bytes, and number of progress reports."""
     bundle, told = Bundle.embedded("v19"), list[int]()
-    if forget:
-        replace_attribute(StateTree, "exchange_code", forgetful(StateTree.exchange_code))
     with Hypervisor.open(folder) as machine:
         before, started, clock = resident(), process_time(), monotonic()
         machine.store.put_many(bundle.blocks)
@@ -96,29 +86,13 @@ def peak() -> int:
     return int(line.split()[1]) * 1024
 
 
-def forgetful(exchange: Callable[..., None]) -> Callable[..., None]:
-    """Exchange the codes except for every thousandth actor."""
-
-    def forgetting(tree: StateTree, codes: Mapping[Cid, Cid], progress: Any = None) -> None:
-        some = [ActorID(FIRST + number) for number in range(1, PLANTED_COUNT, 1_000)]
-        kept = {actor: tree.get_actor(actor) for actor in some}
-        exchange(tree, codes, progress)
-        for actor, state in kept.items():
-            if state is not None:
-                tree.set_actor(actor, state)
-
-    return forgetting
-
-
-def check(count: int, seed: int, forget: bool = False) -> RunRecord:
+def check(count: int, seed: int) -> RunRecord:
     """Create the state, migrate it, and read it back."""
     with TemporaryDirectory(prefix="migration-") as place:
         folder = Path(place, "state")
         fill(folder, count, seed)
         command = [sys.executable, "-m", "tests.hypervisor.migrations.migration_run", "--folder", str(folder)]
-        found = subprocess.run(
-            [*command, *(["--forget"] if forget else [])], cwd=PROJECT, capture_output=True, check=True
-        )
+        found = subprocess.run(command, cwd=PROJECT, capture_output=True, check=True)
         cost: dict[str, float] = json.loads(found.stdout)
         right, wrong = read_back(folder, count, seed)
     taken, most = cost["upgrade"] + cost["commit"], BYTES + count * BYTES_AN_ACTOR
@@ -136,7 +110,7 @@ def check(count: int, seed: int, forget: bool = False) -> RunRecord:
         "bytes that the process held more, at most": int(cost["memory"]),
         "bytes an actor": round(cost["memory"] / count),
     }
-    return RunRecord(seed, count, {"with code that changes": changed, "right afterwards": right}, findings, {}, details)
+    return RunRecord(seed, count, {"with code that changes": changed, "right afterwards": right}, findings, details)
 
 
 def read_back(folder: Path, count: int, seed: int) -> tuple[int, list[str]]:

@@ -33,7 +33,7 @@ from store.codec import link
 from store.rocks.database import RocksStore
 from store.roots import SPILLED
 from store.trees.amt import Amt
-from tests.hypervisor.migrations.migration_run import PLANTED_COUNT, PROJECT, forgetful, peak
+from tests.hypervisor.migrations.migration_run import PROJECT, peak
 from tests.hypervisor.migrations.random_states import ACTORS, EPOCHS, States, manifest_of, random_state
 
 FOREST: Final = Path(__file__).with_name("forest_migrations.json")
@@ -52,37 +52,24 @@ def main() -> int:
     parser = options(__doc__, 1_000_000)
     parser.add_argument("--to", type=int, choices=EPOCHS, help="this network version only")
     parser.add_argument("--folder", help="migrate this one, as a process of its own does")
-    parser.add_argument("--forget", action="store_true", help="leave some actors their old code")
     chosen = parser.parse_args()
     if chosen.folder is not None:
-        print(json.dumps(migrate(Path(chosen.folder), chosen.to, chosen.forget)))
+        print(json.dumps(migrate(Path(chosen.folder), chosen.to)))
         return 0
-    started, record = monotonic(), RunRecord(chosen.seed, chosen.count, {}, [], {})
-    versions = [chosen.to] if chosen.to else list(EPOCHS)
-    for version in versions:
+    started, record = monotonic(), RunRecord(chosen.seed, chosen.count, {}, [])
+    for version in [chosen.to] if chosen.to else EPOCHS:
         check(version, chosen.count, chosen.seed, record)
-    broken = RunRecord(chosen.seed, PLANTED_COUNT, {}, [], {})
-    check(versions[0], PLANTED_COUNT, chosen.seed, broken, forget=True)
-    record.planted_defect["forgets some actors"] = {"findings": len(broken.findings)}
     return finish(record, chosen, started)
 
 
-def check(version: int, count: int, seed: int, record: RunRecord, *, forget: bool = False) -> None:
+def check(version: int, count: int, seed: int, record: RunRecord) -> None:
     """Create a state, migrate it and read it back; add the results to the record."""
     with TemporaryDirectory(prefix="rewrites-") as place:
         folder = Path(place, "state")
         fill(folder, version, count, seed)
-        command = [
-            sys.executable,
-            "-m",
-            "tests.hypervisor.migrations.state_rewrites_run",
-            "--folder",
-            folder,
-            "--to",
-            version,
-        ]
-        command += ["--forget"] if forget else []
-        found = subprocess.run(list(map(str, command)), cwd=PROJECT, capture_output=True, check=True)
+        module = "tests.hypervisor.migrations.state_rewrites_run"
+        command = [sys.executable, "-m", module, "--folder", str(folder), "--to", str(version)]
+        found = subprocess.run(command, cwd=PROJECT, capture_output=True, check=True)
         cost: dict[str, float] = json.loads(found.stdout)
         right = read_back(folder, version, count)
     most = BYTES + count * BYTES_AN_ACTOR
@@ -170,10 +157,8 @@ def sector(store: BufferedStore, version: int, number: int) -> Cid:
     return sectors.flush()
 
 
-def migrate(folder: Path, version: int, forget: bool = False) -> dict[str, float]:
+def migrate(folder: Path, version: int) -> dict[str, float]:
     """Migrate and commit; return CPU seconds, the peak growth in bytes, and the number of blocks written."""
-    if forget:
-        StateTree.exchange_code = forgetful(StateTree.exchange_code)  # type: ignore[method-assign]
     with RocksStore.open(folder) as base:
         store = BufferedStore(base)
         old, new = manifests(store, version)

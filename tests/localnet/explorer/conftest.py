@@ -91,17 +91,17 @@ class Visitor:
 
 
 @pytest.fixture(scope="session")
-def planted_network() -> Iterator[Stage]:
+def demo_stage() -> Iterator[Stage]:
     with Network(clock=Clock()) as network:
         yield make_stage(network)
 
 
 @pytest.fixture
-def stage(planted_network: Stage) -> Iterator[Stage]:
+def stage(demo_stage: Stage) -> Iterator[Stage]:
     """Return the demo's network; changes by a test are reverted."""
-    network = planted_network.network
+    network = demo_stage.network
     snapshot, interfaces = network.snapshot(), dict(network._interfaces.known)
-    yield planted_network
+    yield demo_stage
     assert network.revert(snapshot)
     network._interfaces.known, network.automine = interfaces, True
 

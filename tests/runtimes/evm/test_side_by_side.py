@@ -4,7 +4,6 @@
 - A tracer of program counters receives those of every instruction, from every engine, at the same gas.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,23 +11,18 @@ from typing import Any
 
 import pytest
 
-from bridge.ethereum.block import EthereumBlock
 from bridge.evm_steps import EvmStep
-from hypervisor.context import MachineContext
 from hypervisor.errors import ActorExit, OutOfGas
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.tracing import CounterTracer, StepRecorder
-from hypervisor.types import TokenAmount
 from runtimes.evm.engine import CallInputs, CreateInputs, Engine, FrameOutcome, Status, Step, SubcallOutcome
 from runtimes.evm.engines import FACTORIES, engine_factory
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.fast.engine import FastEngine
 from runtimes.evm.opcodes import OPCODE_NUMBERS
 from runtimes.evm.py_evm import PyEvmTable
-from tests.engines.compare import planted
 from tests.engines.side_by_side import EnginesDiffer, pair_engines
 from tests.runtimes.evm.assembler import assemble
-from tests.runtimes.evm.chain import Chain, open_machine
 from tests.runtimes.evm.machines import CALLEE, LEFT, OTHER, RULES, TABLE, FakeHost, Twins, call, frame_of, nearly_full
 
 EVERYTHING = f"""
@@ -148,31 +142,6 @@ def test_a_tracer_hears_the_first_engine_and_both_tell_the_same() -> None:
     while not isinstance(step, FrameOutcome):
         step = engine.resume(SubcallOutcome(True, b"\x09" * 40))
     assert recorder.events == other.events
-
-
-@pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
-@pytest.mark.parametrize("engine", ["fast", "py-evm"])
-def test_engine_comparison_stops_at_first_difference_with_traces(rules: str, engine: str) -> None:
-    """MULMOD costs a gas more in one of the engines here; 8 are right under Ethereum's rules."""
-    block = EthereumBlock("Cancun", gas_limit=1 << 40) if rules == "ethereum" else None
-    context = MachineContext(base_fee=TokenAmount(0), block=block)
-    with planted(engine, "MULMOD"), open_machine(evm="both", rules=rules, context=context) as machine:
-        chain = Chain(machine)
-        contract = chain.deploy(assemble("2 3 ADD 1 SSTORE 5 4 3 MULMOD 2 SSTORE"))
-        before = chain.state(contract)
-        with pytest.raises(EnginesDiffer, match=f"a frame of 0x{contract.hex()} ") as found:
-            chain.invoke(contract)
-        assert chain.state(contract) == before
-    shown: dict[str, list[dict[str, object]]] = {"py-evm": [], "fast": []}
-    for text in str(found.value).splitlines()[1:]:
-        name, _, line = text.partition(": ")
-        shown[name].append(json.loads(line))
-    plain, fast = shown["py-evm"], shown["fast"]
-    assert plain[:-1] == fast[:-1] != []
-    assert (plain[-1]["opName"], fast[-1]["opName"]) == ("MULMOD", "MULMOD")
-    prices = [int(str(trace[-1]["gasCost"]), 16) for trace in (plain, fast)]
-    assert prices[1] - prices[0] == (1 if engine == "fast" else -1)
-    assert rules != "ethereum" or min(prices) == 8
 
 
 # --- first frames that were tried with all that they call -------------------------------------------------------------

@@ -29,7 +29,6 @@ FORGE: Final = tuple(
 )
 DEPTH: Final = 20
 """Number of calls in a sequence of an invariant test, which gets 1/DEPTH of the runs."""
-BLIND: Final = "no dictionary"
 
 Runs = dict[str, int]
 """Mapping from bug to the number of runs before it was found."""
@@ -64,7 +63,6 @@ def main() -> int:
         if chosen.corpus:
             guided.append(found(here(), wanted, seed, chosen.runs, profile="corpus"))
         print(f"seed {seed}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
-    blind = found(here(), wanted, chosen.seed, min(chosen.runs, 2000), profile="blind")
     table = {name: compared(name, theirs, ours, guided) for name in wanted}
     record = RunRecord(
         chosen.seed,
@@ -77,7 +75,6 @@ def main() -> int:
             if all(runs[name] < most(name, chosen.runs) for runs in theirs)
             and all(runs[name] >= most(name, chosen.runs) for runs in ours)
         ],
-        {BLIND: {"bugs": sum(blind[name] >= most(name, min(chosen.runs, 2000)) for name in wanted)}},
         {
             "seeds": chosen.seeds,
             "runs at most": chosen.runs,

@@ -98,9 +98,9 @@ def recorded(run_vector: Callable[..., Record], tmp_path: Path) -> Path:
 def error(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Increase the price of opening a block by one gas."""
     prices = NV28.prices
-    planted = replace(NV28, prices=replace(prices, name="planted", block_open_flat=prices.block_open_flat + 1000))
+    dearer = replace(NV28, prices=replace(prices, name="dearer", block_open_flat=prices.block_open_flat + 1000))
     with monkeypatch.context() as patch:
-        patch.setattr("fvm_hypervisor.laboratory.vectors.conformance.network_version", lambda *_: planted)
+        patch.setattr("fvm_hypervisor.laboratory.vectors.conformance.network_version", lambda *_: dearer)
         yield
 
 
@@ -129,8 +129,8 @@ def test_first_difference_from_expected_charges_is_shown(run_vector: Callable[..
 def test_state_diff_shows_actors_with_wrong_balance(monkeypatch: pytest.MonkeyPatch) -> None:
     # a message that pays a base fee, which the golden vectors' do not
     (path,) = find_vectors([data_file("vectors/fvm-nv18/fil_10_storagemarket/AddBalance/Ok")])[-1:]
-    planted = replace(NV18, prices=replace(HYGGE, name="planted", block_open_flat=HYGGE.block_open_flat + 1000))
-    monkeypatch.setattr("fvm_hypervisor.laboratory.vectors.conformance.network_version", lambda *_: planted)
+    dearer = replace(NV18, prices=replace(HYGGE, name="dearer", block_open_flat=HYGGE.block_open_flat + 1000))
+    monkeypatch.setattr("fvm_hypervisor.laboratory.vectors.conformance.network_version", lambda *_: dearer)
     (record,) = run_file(path, data_file("bundles"), RunOptions(diff=True))
     lines = record["diff"]
     burnt, sender = lines[lines.index("state:") + 1 :]

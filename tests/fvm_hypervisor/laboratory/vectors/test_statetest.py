@@ -477,7 +477,7 @@ DEFECTS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
 
 
 @pytest.mark.parametrize(("change", "words"), DEFECTS.values(), ids=DEFECTS)
-def test_planted_defect_is_named_with_its_block(change: Callable[[dict[str, Any]], None], words: str) -> None:
+def test_difference_is_named_with_its_block(change: Callable[[dict[str, Any]], None], words: str) -> None:
     test = copy.deepcopy(CASES["London chain"])
     change(test)
     assert run_test(test).startswith(words)

@@ -10,18 +10,13 @@ import random
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
-from unittest.mock import patch
+from typing import Final
 
 from bench.recorded import RunRecord, finish, options
 from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
-from fvm_hypervisor.soltest.mutate import run
-from fvm_hypervisor.soltest.mutate.results import MutantResult, MutantStatus
-from fvm_hypervisor.soltest.mutate.run import MutantRunner
-from fvm_hypervisor.soltest.report.collecting import CoverageIndex
+from fvm_hypervisor.soltest.mutate.results import MutantStatus
 from tests.fvm_hypervisor.soltest.mutate.recorded import compiler, copied, mutated
 
 TESTS: Final[Mapping[str, str]] = {
@@ -78,31 +73,6 @@ def found_gaps(removed: Iterable[str]) -> tuple[set[Change], int]:
     return changes, found.count(MutantStatus.KILLED)
 
 
-def _without_set_up(index: CoverageIndex, file: str, contract: str, names: Iterable[str], found: Any) -> None:
-    for part in found:
-        part.set_up.clear()
-    _ADD(index, file, contract, names, found)
-
-
-def _survived(runner: MutantRunner, mutant: Any, suites: Any, seconds: float) -> MutantResult:
-    result = _RESULT(runner, mutant, suites, seconds)
-    is_bound = result.mutant.original == "<=" and result.status is MutantStatus.SURVIVED
-    return MutantResult(mutant, MutantStatus.KILLED) if is_bound else result
-
-
-def _all_but_last(runner: run.MutationRun, suites: Any, tests: Any) -> Any:
-    return _SUITES(runner, suites, tests)[:1]
-
-
-_ADD, _RESULT, _SUITES = CoverageIndex.add, MutantRunner._result, run.MutationRun._suites
-DEFECTS: Final[Mapping[str, tuple[AbstractContextManager[Any], str]]] = {
-    "code that setUp executes counts as uncovered": (patch.object(CoverageIndex, "add", _without_set_up), "DVF"),
-    "a survivor is taken for killed": (patch.object(MutantRunner, "_result", _survived), "L"),
-    "only the first suite runs": (patch.object(run.MutationRun, "_suites", _all_but_last), ""),
-}
-"""Defects planted into the run, each with the removed tests by which it shows."""
-
-
 def main() -> int:
     """Run the inputs and write the record."""
     chosen = options(__doc__, 20).parse_args()
@@ -117,15 +87,8 @@ def main() -> int:
         for change in sorted(expected ^ found):
             kind = "no survivor" if change in expected else "no gap"
             findings.append(f"input {number} of seed {chosen.seed}, without {removed or 'no test'}: {change}: {kind}")
-    planted = {}
-    for name, (defect, removed) in DEFECTS.items():
-        with defect:
-            planted[name] = {"differences": len(gaps(removed) ^ found_gaps(removed)[0])}
-    record = RunRecord(
-        chosen.seed, chosen.count, {"runs": chosen.count}, findings, planted,
-        details={"mutants": len(KILLERS) * chosen.count, "gaps": seeded, "killed": killed},
-    )  # fmt: skip
-    return finish(record, chosen, begin)
+    details = {"mutants": len(KILLERS) * chosen.count, "gaps": seeded, "killed": killed}
+    return finish(RunRecord(chosen.seed, chosen.count, {"runs": chosen.count}, findings, details), chosen, begin)
 
 
 if __name__ == "__main__":

@@ -473,7 +473,7 @@ def test_message_breaking_the_machine_affects_no_other_message(rpc: Client, monk
 
     def breaking(machine: Any, candidate: Any, **options: Any) -> Any:
         if candidate.bare.value == 13:
-            raise OSError("planted")
+            raise OSError("disk error")
         return execute_one(machine, candidate, **options)
 
     monkeypatch.setattr("localnet.chain.execution.execute_one", breaking)
@@ -494,7 +494,7 @@ def test_failing_epoch_ends_the_shared_block(rpc: Client, monkeypatch: pytest.Mo
     alice, bob = network.accounts[:2]
 
     def breaking(*_: Any) -> Any:
-        raise OSError("planted")
+        raise OSError("disk error")
 
     for part in ("end_epoch", "begin_epoch"):  # behind the messages, and before them
         monkeypatch.setattr(f"localnet.chain.chain.{part}", breaking)
