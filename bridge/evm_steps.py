@@ -4,10 +4,8 @@ Between a call's `CallStarted` and `CallEnded`, a contract's frame is a sequence
 or by the fault that ended the frame. Gas is the engine's: Ethereum's under its rules, the derived budget under
 Filecoin's.
 
-Conversion of trace events into EVM instructions and EIP-3155 trace lines.
-
-A line has pc, op, gas and gasCost (hex), memSize (bytes), stack (hex, top last), depth (1 for the first frame), refund
-and opName; a failing instruction also has `error`.
+A line of EIP-3155 has pc, op, gas and gasCost (hex), memSize (bytes), stack (hex, top last), depth (1 for the first
+frame), refund and opName; a failing instruction also has `error`.
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,9 +1,7 @@
 """The context of an epoch's messages and of one invocation, and the chain data that they need.
 
-Chain data that execution needs: randomness and tipset CIDs.
-
-`DevelopmentExterns` provides deterministic digests for a machine without a chain. A local network, a node or a test
-provides its own implementation of `Externs`. Source: ref-fvm fvm/src/externs.
+Chain data are randomness and tipset CIDs. `DevelopmentExterns` provides deterministic digests for a machine without a
+chain. A local network, a node or a test provides its own implementation of `Externs`. Source: ref-fvm fvm/src/externs.
 """
 
 import hashlib

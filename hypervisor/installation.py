@@ -1,15 +1,10 @@
-"""This installation: entry points of packages, names of rules and engines, and user folders.
+"""This installation: entry points of packages, names of rules and engines, user folders, and bounded reading of files.
 
-Entry points of installed packages, read once per process, since reading them opens a file per package.
+Entry points are read once per process, since reading them opens a file per package. Commands check their options by the
+names of rules, EVM engines and network versions without a machine. User folders follow each system's conventions.
 
-Names of rules, EVM engines and network versions, for commands that check their options without a machine.
-
-User folders according to each system's conventions, and bounded reading of files.
-
-Parsing of TOML that may be hostile.
-
-Python's parser stores every prefix of a dotted key and several objects per table, so its memory and time grow with the
-square of a key's length. Size and nesting are limited before it runs.
+TOML may be hostile: Python's parser stores every prefix of a dotted key and several objects per table, so its memory
+and time grow with the square of a key's length. Size and nesting are limited before it runs.
 """
 
 from __future__ import annotations

@@ -1,11 +1,8 @@
 """Integers in chain encoding: big integers, and LEB128 numbers in addresses and map keys.
 
-Big integers in chain encoding: empty for zero, else a sign byte (0 plus, 1 minus) and the magnitude.
-
-Source: ref-fvm shared/src/bigint; at most 128 bytes. The decoder accepts leading zero bytes and a signed zero, like the
-network's.
-
-Unsigned LEB128 numbers in addresses and map keys: minimally encoded, at most ten bytes.
+A big integer is empty for zero, else a sign byte (0 plus, 1 minus) and the magnitude, at most 128 bytes. The decoder
+accepts leading zero bytes and a signed zero, like the network's. Source: ref-fvm shared/src/bigint. Unsigned LEB128
+numbers are minimally encoded, at most ten bytes.
 """
 
 from hypervisor.errors import MessageError

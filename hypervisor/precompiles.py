@@ -1,12 +1,11 @@
-"""User-defined precompiles, and their description by a TOML file.
+"""User-defined precompiles: a Python function or a WASM module at an address, called like a built-in precompile.
 
-User-defined precompiles: a Python function or a WASM module at an address, called like a built-in precompile.
+This module defines a precompile, its description by a TOML file, and the table in a machine's context.
+`hypervisor.machine.precompile_registration` finds registered ones and installs them on a machine; the EVM runtime
+charges for and runs them.
 
-Defines a precompile and the table in a machine's context. `hypervisor.machine.precompile_registration` finds registered
-ones and installs them on a machine; the EVM runtime charges for and runs them.
-
-`address`, `wasm` (a path relative to and inside the folder of the TOML file) and `gas` are required, `gas_per_word` and
-`signature` optional. A file can name modules only: they run in a sandbox, and no Python is imported.
+In the file, `address`, `wasm` (a path relative to and inside the folder of the TOML file) and `gas` are required,
+`gas_per_word` and `signature` optional. A file can name modules only: they run in a sandbox, and no Python is imported.
 """
 
 from __future__ import annotations

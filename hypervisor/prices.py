@@ -1,15 +1,12 @@
-"""Price lists as data, and names for single prices.
-
-Price lists as data. Amounts are in milligas (1/1000 gas) unless stated otherwise.
+"""Price lists as data, and names for single prices. Amounts are in milligas (1/1000 gas) unless stated otherwise.
 
 A network version names one list; lists are defined by their differences. `runtimes.wasm` defines which WASM
 instructions are charged. Source: ref-fvm fvm/src/gas/price_list.rs (v4: Watermelon, Teep; v3: Hygge).
 
-Names for the prices of a price list, to print and change individual ones.
-
-A name is a field of `PriceList` or a part of one: `syscall`, `invoke.flat`, `hashes.keccak_256.per_unit`,
-`verify_aggregate.8.per_item`, `verify_aggregate.8.from_4` (the step from four items on). A price that is None in a list
-(such as `randomness_entropy` in later ones) has no name there. Values are milligas, except those of `COUNTS`.
+A price is printed and changed by its name: a field of `PriceList` or a part of one, such as `syscall`, `invoke.flat`,
+`hashes.keccak_256.per_unit`, `verify_aggregate.8.per_item`, `verify_aggregate.8.from_4` (the step from four items on).
+A price that is None in a list (such as `randomness_entropy` in later ones) has no name there. Values are milligas,
+except those of `COUNTS`.
 """
 
 from __future__ import annotations

@@ -1,20 +1,16 @@
 """Values as text and HTML: sanitizing, notations of amounts and CIDs, and views for notebooks.
 
-Sanitizing of untrusted text for output: revert reasons, event keys, names in an ABI.
-
-Contract data may contain terminal control codes, bidirectional overrides, fake output lines or incomplete characters.
-Unprintable characters are escaped and long texts truncated. Escaping of markup (HTML, rich) is left to the caller.
-
-String forms of values: amounts, CIDs and addresses in their usual notation, and composite values on one line.
+Contract data (revert reasons, event keys, names in an ABI) may contain terminal control codes, bidirectional overrides,
+fake output lines or incomplete characters. Unprintable characters are escaped and long texts truncated. Escaping of
+markup (HTML, rich) is left to the caller.
 
 The machine's scalars are plain numbers and bytes. Its public functions (`Hypervisor.balance`, `Hypervisor.root`,
-`Message.cid`) return instances of the classes below: subclasses of `int` and `bytes` that only print differently.
-Functions that accept such values convert them to plain ones (`hypervisor.types.whole_number`, `Message.check`).
+`Message.cid`) return instances of the classes below: subclasses of `int` and `bytes` that only print differently, in
+the usual notation; composite values print on one line. Functions that accept such values convert them to plain ones
+(`hypervisor.types.whole_number`, `Message.check`).
 
-HTML views for notebooks (`_repr_html_`): tables and collapsible trees, without style sheets and scripts.
-
-All text is sanitized and escaped. Long views are truncated, with a hint how to see the
-rest.
+HTML views for notebooks (`_repr_html_`) are tables and collapsible trees, without style sheets and scripts. All their
+text is sanitized and escaped. Long views are truncated, with a hint how to see the rest.
 """
 
 from __future__ import annotations

@@ -1,27 +1,22 @@
 """Threads: deep call nesting, time-limited executions, the GIL, and values computed once per process.
 
-Process-wide policy for holding the GIL while actors compute.
-
-A runtime that executes machine code may hold the GIL, which makes an actor's syscalls faster when other threads are
-busy. A server should release it, so that its other thread does not wait for an actor. Runtimes check
-`GIL_POLICY.releases` whenever they enter an actor.
-
-Deep call nesting, independent of the size of Python's own stack.
-
-1,024 nested calls cross Python, ctypes and WASM. From Python 3.12 on, C frames are counted per thread against a fixed
-limit, and a WASM guest may use 4 MiB of native stack per level. Therefore code runs on threads with a large stack, a
-new one every few levels, and the caller waits on a lock (an interrupted `Thread.join` marks a running thread as
-finished on 3.11 and 3.12). The first level runs on another thread too: on the main thread a signal handler may raise
-between any two instructions, even inside a callback from WASM.
+Call nesting is independent of the size of Python's own stack. 1,024 nested calls cross Python, ctypes and WASM. From
+Python 3.12 on, C frames are counted per thread against a fixed limit, and a WASM guest may use 4 MiB of native stack
+per level. Therefore code runs on threads with a large stack, a new one every few levels, and the caller waits on a lock
+(an interrupted `Thread.join` marks a running thread as finished on 3.11 and 3.12). The first level runs on another
+thread too: on the main thread a signal handler may raise between any two instructions, even inside a callback from
+WASM.
 
 Threads are pooled: starting one takes about 100 microseconds, waking one 15. A thread that already has a large stack
 may `adopt`: its executions begin on its own stack, without another thread.
 
-Time-limited executions on a thread that must not block for long, such as an event loop's.
+Executions are time-limited on a thread that must not block for long, such as an event loop's. Time that requests spend
+waiting for a module to be compiled does not count against their limits: it is compiled once, and the next request finds
+it in a cache.
 
-Time that requests spend waiting for compiled modules, which does not count against their time limits.
-
-A module is compiled once; the next request finds it in a cache.
+A runtime that executes machine code may hold the GIL, which makes an actor's syscalls faster when other threads are
+busy. A server should release it, so that its other thread does not wait for an actor. Runtimes check
+`GIL_POLICY.releases` whenever they enter an actor.
 """
 
 import os

@@ -1,15 +1,11 @@
-"""Content identifiers (CIDs) and the varints in them.
-
-Unsigned varints (LEB128) as defined by multiformats: at most nine bytes, minimally encoded.
-
-Used in CAR sections and HAMT keys, and, with a larger limit, in CIDs. Source:
-https://github.com/multiformats/unsigned-varint
-
-Content identifiers: plain bytes internally, `multiformats.CID` in the public API.
+"""Content identifiers (CIDs): plain bytes internally, `multiformats.CID` in the public API; and varints.
 
 A `Cid` is the binary form of a CIDv1 (version, codec, multihash), without the multibase prefix of its text form and
 without the 0x00 byte that precedes it in DAG-CBOR links. CIDv0 (a bare sha2-256 multihash) is accepted when reading,
 since old CARs contain it, and never written. Source: https://github.com/multiformats/cid
+
+Unsigned varints (LEB128) are those of multiformats: at most nine bytes, minimally encoded. They are used in CAR
+sections and HAMT keys, and, with a larger limit, in CIDs. Source: https://github.com/multiformats/unsigned-varint
 """
 
 from __future__ import annotations

@@ -1,10 +1,5 @@
 r"""DAG-CBOR: encoding, and decoding of trusted and untrusted blocks.
 
-CBOR decoding with cbor2 6, or with cbor2 5 and the same results.
-
-cbor2 6 takes decoders for tags and a nesting limit. cbor2 5 takes neither, so its input is checked first, in Python.
-Packages such as vyper require cbor2 5.
-
 IPLD kinds map to plain Python: None, bool, int, float, str, bytes, list, dict with str keys, and links as
 `cbor2.CBORTag(42, b"\0" + cid)`, which are much cheaper than the CID objects of `dag-cbor`, the public codec and our
 test oracle. The encoder also takes a `LinkedCid` for a link. Source: https://ipld.io/specs/codecs/dag-cbor/spec/ and
@@ -14,6 +9,9 @@ The encoder is stricter and faster than `cbor2.dumps`, which would also write se
 `cbor2.loads`, but rejects the tags that cbor2 converts to other types. `decode_strict` encodes the result again and
 compares: the encoder has exactly one form for each value, so equal bytes are canonical (and this is faster than a
 strict decoder in Python).
+
+cbor2 6 takes decoders for tags and a nesting limit. cbor2 5, which packages such as vyper require, takes neither: its
+input is checked first, in Python, with the same results.
 """
 
 from __future__ import annotations

@@ -1,10 +1,7 @@
-"""Byte strings with links: a CID as a value, and a block rewritten from another one.
+"""Byte strings with links: a CID as a value of DAG-CBOR, and a block rewritten from another one.
 
-The class of a CID that DAG-CBOR values may contain, encoded as a link.
-
-A plain `Cid` is `bytes` and is encoded as a byte string, which does not keep the object that it names.
-
-When a tree is committed repeatedly, only the new links need to be scanned (`store.blocks.buffered`).
+A plain `Cid` is `bytes` and is encoded as a byte string, which does not keep the object that it names. When a tree is
+committed repeatedly, only the new links need to be scanned (`store.blocks.buffered`).
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
 """Links between blocks: the links of one block, and walks over all blocks reachable from roots.
 
-Extraction of a block's links by a scan of its CBOR heads, for flushing, garbage collection and CAR export.
+A block's links are found by a scan of its CBOR heads, for flushing, garbage collection and CAR export. The scan has the
+rules of the FVM (ref-fvm fvm/src/ipld): it accepts integers that are not minimal and maps in any order, and rejects
+indefinite lengths and trailing bytes. The kernel has its own scan, which charges gas.
 
-Applies the same rules as the FVM (ref-fvm fvm/src/ipld): reads heads only, accepts integers that are not minimal and
-maps in any order, and rejects indefinite lengths and trailing bytes. The kernel has its own scan, which charges gas.
-
-If the walk stops at any point, everything reachable from the blocks returned so far has been returned too. Sector
+If a walk stops at any point, everything reachable from the blocks returned so far has been returned too. Sector
 commitments and identity CIDs do not name blocks and are skipped.
 """
 

@@ -1,15 +1,12 @@
-"""Bounded decoding of untrusted JSON and gzip.
-
-Safe parsing of untrusted JSON: files, fixtures and artifacts.
+"""Bounded decoding of untrusted JSON (files, fixtures and artifacts) and gzip.
 
 Python's parser recurses up to the recursion limit, which other libraries may raise beyond what the thread's stack can
 hold. `orjson`, which rejects more than a thousand levels, therefore parses the text first. Its result is not used,
 because it converts integers of more than 64 bits to floats. JSON-RPC requests contain no such integers, so `orjson`
 alone parses them.
 
-Bounded gzip decompression, safe against decompression bombs.
-
-A file may consist of several members. Source: RFC 1952.
+The size of decompressed gzip is limited, against decompression bombs. A file may consist of several members. Source:
+RFC 1952.
 """
 
 from __future__ import annotations

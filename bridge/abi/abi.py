@@ -1,14 +1,10 @@
-"""Contract interfaces by ABI JSON, with limits on the decoded size.
+"""Contract interfaces by ABI JSON: encoding of calls, and size-limited decoding of results, logs and reverts.
 
-An Ethereum address that prints with its checksum.
+`eth-abi` encodes values; this adds names, selectors, reverts and logs. Source: the Solidity ABI specification.
 
 Offsets may point anywhere, so values may share bytes. For example, ten lists that each contain the same ten lists,
 eight levels deep, encode a hundred million numbers in 2 KB. Compilers do not produce such data. Only the size is
-checked first; the decoder checks that values are well-formed. Source: the Solidity ABI specification.
-
-Contract interfaces: encoding of calls, and decoding of results, logs and reverts, by ABI JSON.
-
-`eth-abi` encodes values; this adds names, selectors, reverts and logs. Source: the Solidity ABI specification.
+checked first; the decoder checks that values are well-formed. An address prints with its checksum.
 """
 
 from __future__ import annotations

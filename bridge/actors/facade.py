@@ -1,6 +1,10 @@
-"""Built-in actors as Solidity functions.
+"""Built-in actors as Solidity functions: one per method, with calldata and return data.
 
-The types of an actor's schema as Solidity types, with functions to convert their values.
+    function = facade("storageminer")[selector]
+    params = function.params(calldata)          # CBOR for the actor; FacadeRefusal has the revert data
+    data = function.encode_return(actor, returned)  # ABI for the contract
+
+Pure functions; `bridge.actors.facade_runtime` makes the calls. The types of an actor's schema become Solidity types:
 
     Int                             int128: every CBOR integer
     unsigned and signed scalars     uint64 and int64 (ExitCode: uint32)
@@ -14,14 +18,6 @@ The types of an actor's schema as Solidity types, with functions to convert thei
     a kinded union                  a struct of T[]s, exactly one of which has one item
 
 Types are created once per schema. No method uses a map, a float or an untyped value; these raise TypeError.
-
-Built-in actors as Solidity functions: one per method, with calldata and return data.
-
-    function = facade("storageminer")[selector]
-    params = function.params(calldata)          # CBOR for the actor; FacadeRefusal has the revert data
-    data = function.encode_return(actor, returned)  # ABI for the contract
-
-Pure functions; `bridge.actors.facade_runtime` makes the calls.
 """
 
 from __future__ import annotations

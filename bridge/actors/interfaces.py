@@ -1,6 +1,4 @@
-"""Actor interfaces as data, and methods that are no longer there.
-
-Actor interfaces as data: methods by name, encoding of Python or JSON values as CBOR, and decoding of return values.
+"""Actor interfaces as data: methods by name, encoding of Python or JSON values as CBOR, and decoding of return values.
 
     interface = Interface.parse(text)                       # an IPLD schema: types State, AddParams, AddReturn
     interface.params("Add", {"amount": 5})                  # CBOR for the message
@@ -10,7 +8,8 @@ For user actors, whose schema is known at run time; built-in actors also have ge
 `builtin_actors/schemas`, whose shared types (Address, TokenAmount, ...) are available to every interface. A method
 whose parameters or return value are a unit has no block for them.
 
-Sources: the method numbers of the crates `fil_actor_*_state` (v10 to v19), and the fallbacks of builtin-actors.
+Methods that later versions removed are listed, too. Sources: the method numbers of the crates `fil_actor_*_state` (v10
+to v19), and the fallbacks of builtin-actors.
 """
 
 from __future__ import annotations

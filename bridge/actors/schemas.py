@@ -2,13 +2,11 @@
 
 The parameters and return value of a method have the types `<Method>Params` and `<Method>Return` of its actor's schema
 (`hypervisor.builtin_actors.schemas`). Its number is the hash of its name (FRC-42); methods for calls between actors
-have the numbers below. Values are not formatted here; only byte strings are interpreted.
+have the numbers below.
 
-Events of native actors: names, and value types from the actor's schema.
-
-An entry's value is CBOR and mostly self-describing. Amounts and nested parameters are not: these have a field in the
-type `EventEntries` of their actor's schema, with dashes of the key as underscores. Values are not formatted here.
-Source: FIP-0049, FIP-0083; for the reward actor FIP-0118.
+An entry's value in an event is CBOR and mostly self-describing. Amounts and nested parameters are not: these have a
+field in the type `EventEntries` of their actor's schema, with dashes of the key as underscores. Source: FIP-0049,
+FIP-0083; for the reward actor FIP-0118. Values are not formatted here; only byte strings are interpreted.
 """
 
 from __future__ import annotations

@@ -3,11 +3,10 @@
 Number, time, base fee and chain id are those of the context; its externs provide the randomness (the beacon's digest)
 and the hashes of earlier blocks (the digests of tipset CIDs).
 
-Block-level access lists: the accounts and slots that a block touches, and their values after each change.
-
-A change has the index of its cause: 0 for the system calls before the transactions, 1 for the first transaction, and
-the number of transactions plus 1 for withdrawals and the system calls after them. Rules: EIP-7928. The JSON form is
-that of `eth_getBlockAccessList` in Ethereum's execution API specification.
+A block-level access list has the accounts and slots that a block touches, and their values after each change. A change
+has the index of its cause: 0 for the system calls before the transactions, 1 for the first transaction, and the number
+of transactions plus 1 for withdrawals and the system calls after them. Rules: EIP-7928. The JSON form is that of
+`eth_getBlockAccessList` in Ethereum's execution API specification.
 """
 
 from __future__ import annotations

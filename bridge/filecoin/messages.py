@@ -1,19 +1,17 @@
 """Filecoin messages of Ethereum transactions.
 
-`ApplyAndCall`, the method of Filecoin messages with a type 4 transaction: parameters and return value.
-
-The parameters are `[[[chain id, address, nonce, y parity, r, s], ...], [to, value, input]]` in CBOR, with r, s and
-value as big-endian magnitudes; the return value is `[status, output]`. Source: FIP-0111, On-Chain State and
-ApplyAndCall.
-
 A transaction becomes a message from the sender's f410 address: to CreateExternal of the Ethereum address manager if it
 creates a contract, else to InvokeEVM of the receiver. Its signature has type 3 (delegated) and encodes the transaction
 type, so that the transaction and its hash can be restored from the message. Types 0 (with and without a chain id) and 2
 are encoded as on the network (FIP-0055, FIP-0091; lotus chain/types/ethtypes). Type 1, which the network rejects, has
 an encoding specific to this project, with the prefix 0x03, for tools that send nothing else to a local network. A
 message cannot hold access lists and authorizations: if the rules support them, the signature holds the whole
-transaction after the prefix 0x04 (`envelope_message`). If accounts can have code, a type 4 transaction is a message of
-its sender to itself, to ApplyAndCall, signed like one of type 2 (FIP-0111).
+transaction after the prefix 0x04 (`envelope_message`).
+
+If accounts can have code, a type 4 transaction is a message of its sender to itself, to `ApplyAndCall`, signed like one
+of type 2. The parameters are `[[[chain id, address, nonce, y parity, r, s], ...], [to, value, input]]` in CBOR, with r,
+s and value as big-endian magnitudes; the return value is `[status, output]`. Source: FIP-0111, On-Chain State and
+ApplyAndCall.
 """
 
 from __future__ import annotations

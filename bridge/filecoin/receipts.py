@@ -4,10 +4,8 @@ A log is an event with entries t1 to t4 (topics) and d (data), flagged as indexe
 event is a log only if it has that shape. Conversion follows Lotus: unknown keys are ignored, and a malformed event is
 not shown. Source: FIP-0049, FIP-0054.
 
-Ethereum receipt data derived from a message and its receipt: blooms, prices, failure texts.
-
-Also converts a message that was not sent as a transaction to one for display. Source: lotus node/impl/eth, and the
-yellow paper for the bloom.
+Blooms, prices and failure texts are derived from a message and its receipt. A message that was not sent as a
+transaction is converted to one for display. Source: lotus node/impl/eth, and the yellow paper for the bloom.
 """
 
 from __future__ import annotations

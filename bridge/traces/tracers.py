@@ -3,13 +3,12 @@
 An exit code of a native actor has no counterpart in geth and is reported by name. Precompiles are not calls of the
 machine and have no frame. Source: go-ethereum eth/tracers/native (call.go, 4byte.go) and its page on built-in tracers.
 
-Filecoin nodes use this format (trace_block, trace_transaction); failure texts and the placeholder for created code are
-theirs. Source: lotus node/impl/eth/trace.go; openethereum's trace module.
+Filecoin nodes use the flat format (trace_block, trace_transaction); failure texts and the placeholder for created code
+are theirs. Source: lotus node/impl/eth/trace.go; openethereum's trace module.
 
-Accounts and contract slots that a transaction may access, for geth's prestateTracer.
-
-Implemented as a tracer that keeps sets instead of instructions, so that memory use does not depend on the length of a
-transaction. State accesses of native actors are not included. Source: go-ethereum eth/tracers/native/prestate.go.
+For geth's prestateTracer, a tracer keeps the accounts and contract slots that a transaction may access, instead of
+instructions, so that memory use does not depend on the length of a transaction. State accesses of native actors are not
+included. Source: go-ethereum eth/tracers/native/prestate.go.
 """
 
 from __future__ import annotations

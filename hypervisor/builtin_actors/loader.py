@@ -1,13 +1,11 @@
 """The embedded bundle, the states that its constructors write, and the official releases.
 
-The official releases of the built-in actors: names, and pinned manifest CIDs.
-
-`releases.json` has the manifest root of each release, as shipped by Lotus for its tag. Versions 12 and 13 of the
-calibration network are omitted, because it ran special builds of them. Other modules download, store and read the
-files.
-
 `hypervisor/builtin_actors/build.py` writes the bundle and its record, `tests/hypervisor/constructed_states.py` the
 states. `hypervisor.bundles.bundle` parses the CAR.
+
+`releases.json` has the name and the manifest root of each official release, as shipped by Lotus for its tag. Versions
+12 and 13 of the calibration network are omitted, because it ran special builds of them. Other modules download, store
+and read the files.
 """
 
 from __future__ import annotations

@@ -1,14 +1,11 @@
-"""The initial state of a machine.
-
-The initial state of a machine: singletons, burnt funds and requested accounts.
+"""The initial state of a machine: singletons, burnt funds and requested accounts.
 
 The states of the system and init actors are written directly, since all other constructors depend on them; the machine
 then runs the constructors listed by `Genesis.constructors`. Source: lotus chain/gen/genesis.
 
-Recorded states of the embedded bundles' singletons, which replace runs of their constructors at genesis.
-
-Loading the WASM runtime for seven constructors takes longer than the rest of opening a network in memory. States
-are keyed by code, constructor parameters and syscall names: if one of them changes, the constructor runs.
+Recorded states of the embedded bundles' singletons replace runs of their constructors: loading the WASM runtime for
+seven constructors takes longer than the rest of opening a network in memory. States are keyed by code, constructor
+parameters and syscall names: if one of them changes, the constructor runs.
 """
 
 from collections.abc import Iterator, Mapping

@@ -7,15 +7,13 @@ charged or rolled back by the machine, and is traced only through `CallManager.t
 The block visible to opcodes and actors is the machine's context: `Hypervisor.advance` may change it within a message,
 with immediate effect for contracts, under Ethereum's rules after `EthereumCalls.renew_block`.
 
-The total linear memory of the active calls of a message.
+Linear memory is limited to 512 MiB per instance, and to 2 GiB for all instances on the call stack of a message (ref-fvm
+engine and call manager). A runtime requests memory before it grows an instance; the call manager restores the count
+when a call ends.
 
-Limits: 512 MiB per instance, and 2 GiB for all instances on the call stack (ref-fvm engine and call manager). A runtime
-requests memory before it grows an instance; the call manager restores the count when a call ends.
-
-The reason of a failed call: the exits it passed through, and the failure that started it.
-
-A caller sees only an exit code or revert data. The backtrace is recorded separately for receipts and error messages;
-actors cannot see it, and no rule depends on it. Source: ref-fvm fvm/src/call_manager/backtrace.rs.
+A caller sees only an exit code or revert data. The exits that a failure passed through are recorded separately for
+receipts and error messages; actors cannot see them, and no rule depends on them. Source: ref-fvm
+fvm/src/call_manager/backtrace.rs.
 """
 
 from __future__ import annotations

@@ -1,12 +1,9 @@
-"""Runtimes: their interface, and their selection by code CID.
-
-The interface between the machine and the runtimes that execute actors' code.
+"""Runtimes: their interface to the machine, and their selection by code CID.
 
 A runtime is created once and may serve several machines: its caches depend on code alone, and it gets everything else
-from the kernel of an invocation. Runtimes are registered under the entry-point group `hypervisor.runtimes`.
-
-The order is: an explicit override, the marker in a built-in actor's module, `wasm`. Runtimes are registered under the
-entry-point group `hypervisor.runtimes` and loaded when first needed, never imported by name.
+from the kernel of an invocation. Runtimes are registered under the entry-point group `hypervisor.runtimes` and loaded
+when first needed, never imported by name. The order of selection is: an explicit override, the marker in a built-in
+actor's module, `wasm`.
 """
 
 import threading

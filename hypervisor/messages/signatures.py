@@ -1,11 +1,8 @@
-"""Filecoin signatures, and secp256k1 keys.
+"""Filecoin signatures: secp256k1 over blake2b-256, and BLS12-381 with public keys in G1.
 
-secp256k1 public keys and recoverable signatures over 32-byte digests, computed by libsecp256k1.
-
-Filecoin signatures: secp256k1 over blake2b-256, and BLS12-381 with public keys in G1.
-
-Pure functions over bytes; charges and error numbers are defined by the kernel. The BLS suite is
-`BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_NUL_` (public keys of 48 bytes, signatures of 96).
+Pure functions over bytes; charges and error numbers are defined by the kernel. libsecp256k1 computes secp256k1 public
+keys and recoverable signatures over 32-byte digests. The BLS suite is `BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_NUL_`
+(public keys of 48 bytes, signatures of 96).
 """
 
 from __future__ import annotations

@@ -1,14 +1,11 @@
 """Context of a state migration, and the migrations of draft network versions.
 
-Context of one state migration: the tree, the actors' old code, and access to the fields of their states.
-
 A migration is a function `migrate(context)` in a separate module, such as `hypervisor.migrations.nv19_to_nv25`. It
-rewrites states. `hypervisor.migrations.migration` then replaces the code CIDs.
+rewrites states; its context has the tree, the actors' old code, and access to the fields of their states.
+`hypervisor.migrations.migration` then replaces the code CIDs.
 
-Migrations of draft network versions: Python code of users, found by its digest.
-
-An overlay records the SHA-256 of a draft's migration, never its code. A process runs the code only after
-`allow_migration`, which its caller calls with the user's consent.
+The migration of a draft is Python code of a user, found by its digest. An overlay records the SHA-256, never the code.
+A process runs the code only after `allow_migration`, which its caller calls with the user's consent.
 """
 
 from __future__ import annotations

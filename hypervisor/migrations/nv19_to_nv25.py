@@ -1,37 +1,21 @@
 """State migrations at network versions 19 to 25, for actors v10 to v16.
 
-State migration from actors v10 to v11 at network version 19: the type of window PoSt proofs becomes V1P1.
+- Version 19, from actors v10 to v11: the type of window PoSt proofs becomes V1P1, in the info of each miner and in its
+  claim of the power actor (FIP-0061).
+- Version 21, from v11 to v12: new fields of sectors. In a sector's info, the epoch from which its power counts replaces
+  the age of the replaced sector, and flags replace a boolean. A miner's sectors and the snapshot of each deadline
+  contain infos.
+- Version 22, from v12 to v13: a deal's state gets its sector's number and loses the ID of its claim. The market's state
+  gets a map from provider and sector to deals (FIP-0076). The sectors come from the states of miners.
+- Version 23: the mining reserve, f090, becomes an account without a key if it is a multisig; its balance and nonce are
+  unchanged (FIP-0085).
+- Version 24, from v14 to v15: the power actor gets the ramp of the pledge. From the upgrade's epoch on, the initial
+  pledge moves to a new formula within a number of epochs (FIP-0081).
+- Version 25, from v15 to v16: a deadline gets the power of its live sectors and a daily fee of zero (FIP-0100). The
+  first entry of a miner's vesting funds moves into its state; the block has the others. A contract's state gets a field
+  for transient storage (FIP-0097), which is empty.
 
-The type is in the info of each miner and in its claim of the power actor (FIP-0061). Source: forest
-`state_migration/nv19`.
-
-State migration from actors v11 to v12 at network version 21: new fields of sectors.
-
-In a sector's info, the epoch from which its power counts replaces the age of the replaced sector, and flags replace a
-boolean. A miner's sectors and the snapshot of each deadline contain infos. Source: forest `state_migration/nv21`.
-
-State migration from actors v12 to v13 at network version 22: the market's state gets the sector of each deal.
-
-A deal's state gets its sector's number and loses the ID of its claim. The market's state gets a map from provider and
-sector to deals (FIP-0076). The sectors come from the states of miners. Source: forest `state_migration/nv22`.
-
-State migration at network version 23: the mining reserve, f090, becomes an account without a key.
-
-This applies if it is a multisig; its balance and nonce are unchanged (FIP-0085). Source: forest
-`state_migration/nv23`.
-
-State migration from actors v14 to v15 at network version 24: the power actor gets the ramp of the pledge.
-
-From the upgrade's epoch on, the initial pledge moves to a new formula within a number of epochs (FIP-0081). Source:
-forest `state_migration/nv24` and its network parameters.
-
-State migration from actors v15 to v16 at network version 25: miners' deadlines and vesting funds, contracts' states.
-
-- A deadline gets the power of its live sectors and a daily fee of zero (FIP-0100).
-- The first entry of a miner's vesting funds moves into its state; the block has the others.
-- A contract's state gets a field for transient storage (FIP-0097), which is empty.
-
-Source: forest `state_migration/nv25`.
+Source: forest `state_migration/nv19` to `nv25`, and its network parameters.
 """
 
 from __future__ import annotations

@@ -1,13 +1,10 @@
-"""Inputs of proof syscalls, and the unsealed commitments of sectors.
+"""Inputs of proof syscalls, their CBOR decoder, and the unsealed commitments of sectors.
 
-Inputs of proof syscalls: their CBOR decoder, and the shape of each.
+Source of the inputs: ref-fvm syscalls/filecoin.rs `read_cbor`, fvm_shared sector/seal.rs and sector/post.rs.
 
-Source: ref-fvm syscalls/filecoin.rs `read_cbor`, fvm_shared sector/seal.rs and sector/post.rs.
-
-The unsealed commitment of a sector (CommD): the root of a binary Merkle tree over its pieces.
-
-Nodes are sha2-256 with the two most significant bits of the last byte cleared. Pieces are stored in order, each aligned
-to its own size with zero pieces, and the sector is padded with zero pieces. Source: ref-fvm fvm/src/kernel/filecoin.rs.
+The unsealed commitment of a sector (CommD) is the root of a binary Merkle tree over its pieces. Nodes are sha2-256 with
+the two most significant bits of the last byte cleared. Pieces are stored in order, each aligned to its own size with
+zero pieces, and the sector is padded with zero pieces. Source: ref-fvm fvm/src/kernel/filecoin.rs.
 """
 
 import hashlib

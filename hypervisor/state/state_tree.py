@@ -1,15 +1,13 @@
 """The state tree: every actor by its ID, in a HAMT under a versioned root; and archived actors.
 
-Actors archived by the lab `rent`, whose state a message with its blocks restores.
-
-An archived actor has the code CID defined here. Its head is a block with the epoch of archival, its original code
-and the root of its state. The root is stored as bytes, not as a link, so that garbage collection drops the state's
-blocks. If the blocks are retained, it is a link. Implemented by `fvm_hypervisor.laboratory.profiles.rent`; see
-docs/labs/rent.md.
-
 Reads and writes use an undo log, so that a transaction is a mark and a rollback; `flush` writes the changes. The tree
 also accesses the address map, which is part of the init actor's state and which the machine may read and extend itself.
 Only version 5 is supported (from network version 18 on). Source: ref-fvm fvm/src/state_tree.rs.
+
+The lab `rent` archives actors, whose state a message with its blocks restores. An archived actor has the code CID
+defined here. Its head is a block with the epoch of archival, its original code and the root of its state. The root is
+stored as bytes, not as a link, so that garbage collection drops the state's blocks. If the blocks are retained, it is a
+link. Implemented by `fvm_hypervisor.laboratory.profiles.rent`; see docs/labs/rent.md.
 """
 
 from __future__ import annotations

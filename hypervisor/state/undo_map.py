@@ -1,12 +1,8 @@
-"""Mappings with an undo log, and runtime state with the lifetime of a message.
-
-A mapping with an undo log, so that nested transactions can roll back their writes.
+"""Mappings with an undo log, so that nested transactions can roll back their writes; and a message's runtime state.
 
 Marks are lengths of the log. The call manager takes a mark for each transaction and rolls back to it on failure.
-
-Runtime state with the lifetime of a message, rolled back together with the calls that wrote it.
-
-Holds the EVM's warm sets, original values, refunds, and created and touched accounts.
+Runtime state has the lifetime of a message and is rolled back together with the calls that wrote it: the EVM's warm
+sets, original values, refunds, and created and touched accounts.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping

@@ -5,12 +5,10 @@ synchronous calls of the `Host` (EVMC's names). Only calls and creations leave t
 `SubcallInputs`, and `resume` continues with the outcome. So no engine frame is on the native stack while another actor
 runs, and the machine alone manages rollback, events, depth and re-entrancy. Engine and host share one `GasBudget`.
 
-An optional second protocol of engines: run a frame with all nested calls.
-
-Such an engine (`TreeEngine`) buffers the changes of a whole call tree and writes them at the end, so its host calls
-have no side effects. A tree that reaches an address the engine does not support (`leaves_tree`) is discarded without
-effect, and its first frame runs separately (`runtimes.evm.engine.Engine`). With an interceptor between frames
-(`TreeMode`), the first frame waits instead, and the tree's changes so far are written.
+Engines may also run a frame with all nested calls (`TreeEngine`): they buffer the changes of a whole call tree and
+write them at the end, so their host calls have no side effects. A tree that reaches an address the engine does not
+support (`leaves_tree`) is discarded without effect, and its first frame runs separately. With an interceptor between
+frames (`TreeMode`), the first frame waits instead, and the tree's changes so far are written.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -4,10 +4,9 @@ A fork that reprices something names the field: `OSAKA.successor("Name", gas=rep
 and engines read only this table; the fast engine's guest receives it with the static gas (`FastInstance.rules_number`).
 Amounts are in gas; sources are the Ethereum execution specifications and the proposals named at each amount.
 
-State gas: the gas for bytes of new state, from a reservoir that is part of the gas limit (EIP-8037).
-
-A charge that exceeds the reservoir takes the rest from the frame's execution gas. A refund first repays that gas, then
-fills the reservoir. Rules: EIP-8037, as in go-ethereum v1.17.10, core/vm/gascosts.go.
+State gas is the gas for bytes of new state, from a reservoir that is part of the gas limit. A charge that exceeds the
+reservoir takes the rest from the frame's execution gas. A refund first repays that gas, then fills the reservoir.
+Rules: EIP-8037, as in go-ethereum v1.17.10, core/vm/gascosts.go.
 """
 
 from dataclasses import dataclass

@@ -1,9 +1,8 @@
 """The EVMC-like host of one frame over the kernel: its operations, and the inspection of accounts.
 
-Inspection of accounts by contracts: the kind of account at an address, and its code.
-
-Rules (builtin-actors actors/evm instructions/ext.rs): a contract has its code, an account none, any other native actor
-the single byte fe (so that checks for code succeed), a precompile none; without an actor the code hash is 0.
+Contracts inspect the kind of account at an address, and its code (builtin-actors actors/evm instructions/ext.rs): a
+contract has its code, an account none, any other native actor the single byte fe (so that checks for code succeed), a
+precompile none; without an actor the code hash is 0.
 """
 
 from collections.abc import Sequence

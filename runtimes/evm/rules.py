@@ -1,11 +1,8 @@
 """The features and prices of contracts as data, and Filecoin's rules by network version.
 
-Engines, host and actor read one `EvmRules` object and never check a version. Ethereum's sets are in
-`runtimes.evm.ethereum.forks`.
-
-Filecoin's versions differ only in the EVM features that their rows list.
-
-Rules: FIP-0054 and its successors; builtin-actors actors/evm.
+Engines, host and actor read one `EvmRules` object and never check a version. Filecoin's versions differ only in the EVM
+features that their rows list; Ethereum's sets are in `runtimes.evm.ethereum.forks`. Rules: FIP-0054 and its successors;
+builtin-actors actors/evm.
 """
 
 from collections.abc import Mapping

@@ -1,12 +1,10 @@
 """The kernel as used by a contract's actor and by precompiles.
 
 The official EVM actor is a WASM module, so each of its kernel operations costs a syscall in addition to the kernel's
-own charge; the same is charged here. Before each operation the engine's gas is settled and the rest of its budget
-returned, so that no other module has to do it. Errors are the kernel's: SyscallError, OutOfGas, Fatal.
-
-Memory charges of an invocation, and its end if memory is exhausted, as in the official module.
-
-The interface of the calling contract for Filecoin's precompiles, under any rules, and its calls' gas limits.
+own charge; the same is charged here. Memory of an invocation is charged, and exhausted, as in the official module.
+Before each operation the engine's gas is settled and the rest of its budget returned, so that no other module has to do
+it. Errors are the kernel's: SyscallError, OutOfGas, Fatal. Filecoin's precompiles use the interface of the calling
+contract, under any rules, and its calls' gas limits.
 """
 
 from collections.abc import Sequence

@@ -1,12 +1,11 @@
-"""Disk caches of compiled modules.
+"""Disk caches of compiled modules, and of the native code of this package's own modules.
 
 Loading a compiled module means running native code, so the folder must be private to the user (0700), and every file
 carries a digest keyed with a secret of the folder, which is checked first. A file that fails a check is ignored and its
-module compiled again. Files are never part of a state folder or a CAR.
+module compiled again. Files are never part of a state folder or a CAR. Native code of this package is cached by module,
+wasmtime version and processor.
 
 The folder is $FVM_CACHE_DIR, or else in the user's cache folder; FVM_CACHE_DIR=off disables the cache.
-
-Native code of a module of this package, cached by module, wasmtime version and processor.
 """
 
 import hashlib

@@ -4,9 +4,8 @@ The `guest` engine accepts what consensus allows and runs actors. The `own` engi
 of this package (SIMD, wide arithmetic, multi-value); user modules cannot reach it, because `GuestModules` only uses
 `guest`. Features that wasmtime cannot disable (start functions, extended constant expressions, reference types) are
 rejected by `validate` and the parser. Every setting that affects results or compiled code is set explicitly, and the
-fingerprint of the settings is part of the cache key. Rules: ref-fvm fvm/src/engine.
-
-Epoch ticks of an engine: at each tick, instances that follow its epochs get a callback on their threads.
+fingerprint of the settings is part of the cache key. At each epoch tick, instances that follow an engine's epochs get a
+callback on their threads. Rules: ref-fvm fvm/src/engine.
 """
 
 from __future__ import annotations

@@ -1,17 +1,13 @@
 """Instances of modules: for one invocation, with an instruction limit, or linked with other instances.
 
-Instances of modules: one guest in its own store, created, called and deleted by one invocation on its thread.
+The rules of `raw` apply: one invocation creates, calls and deletes an instance on its thread, in its own store. A
+guest's gas counter and memory are accessed in its VMContext, whose offsets `ContextOffsets` holds.
 
-The rules of `raw` apply. A guest's gas counter and memory are accessed in its VMContext, whose offsets `ContextOffsets`
-holds.
+An instance with an instruction limit (wasmtime's fuel) is for modules without gas metering. Its engine has the setting
+`consume_fuel`. Its module imports nothing, so it may be called on any thread.
 
-An instance with an instruction limit (wasmtime's fuel), for modules without gas metering.
-
-Its engine has the setting `consume_fuel`. Its module imports nothing, so it may be called on any thread (`raw`).
-
-Several instances in one wasmtime store: a module and the modules whose exports it imports (lab `libraries`).
-
-As in `raw`, one invocation creates, calls and deletes the instances on its thread. The instance created last is called.
+Linked instances share one wasmtime store: a module and the modules whose exports it imports (lab `libraries`). The
+instance created last is called.
 """
 
 from __future__ import annotations

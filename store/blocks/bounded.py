@@ -1,30 +1,22 @@
 """An in-memory store for long-running networks: it drops the blocks of states that are not held.
 
-Pages in an unnamed temporary file, which the system deletes at the end of the process or of the object.
+Roots named in the metadata are held automatically (`store.roots`), other states by their users (`hold`, `release`). A
+block that a held state links to belongs to that state and is dropped with it. Blocks are reference-counted: states
+share most of them, so the cost of adding or dropping one depends on the difference to the others, not on the size or
+number of states. Links to absent blocks (of a state that is fetched block by block) are not followed; a block that
+arrives later is added together with what it links to.
 
-An append-mostly map for entries that are rarely read again: recent ones as they are, older ones in compressed pages.
-
-A chain stores most data of a block several times: messages in their block and in the index, CIDs as keys and as links.
-Entries added together share a page, so that compression removes the repetitions. A directory names the page of a key,
-and recently read pages are cached. Once the compressed pages reach a size limit, new pages go to a temporary file, or
-stay in memory if it cannot be written. When the directory reaches `MAX_DIRECTORY` bytes, it moves to that file as a
-segment. A lookup of an old or absent key reads one bucket of each segment, newest first, which takes about 1 us each.
+All other data is stored permanently in compressed pages: headers, messages, receipts, the index, and blocks added with
+`put`. A chain stores most data of a block several times: messages in their block and in the index, CIDs as keys and as
+links. Entries added together share a page, so that compression removes the repetitions; recent entries are not
+compressed yet. A directory names the page of a key, and recently read pages are cached. Once the compressed pages reach
+a size limit, new pages go to an unnamed temporary file, which the system deletes at the end of the process or of the
+object, or stay in memory if it cannot be written. So memory hardly grows with the chain. When the directory reaches
+`MAX_DIRECTORY` bytes, it moves to that file as a segment. A lookup of an old or absent key reads one bucket of each
+segment, newest first, which takes about 1 us each.
 
 Readers need no lock: an entry is in a page before it leaves the recent entries, and records are in a segment before the
 buckets are replaced. Writers need one.
-
-Reference-counted blocks of states: a block is dropped when no held root leads to it any more.
-
-States share most of their blocks, so the cost of adding or dropping one depends on the difference to the others, not on
-the size or number of states. Links to absent blocks (of a state that is fetched block by block) are not followed; a
-block that arrives later is added together with what it links to.
-
-Readers need no lock, writers need one.
-
-Roots named in the metadata are held automatically (`store.roots`), other states by their users (`hold`, `release`). A
-block that a held state links to belongs to that state and is dropped with it. All other data is stored permanently in
-compressed pages: headers, messages, receipts, the index, and blocks added with `put`. Most of it is in a
-temporary file, so that memory hardly grows with the chain.
 """
 
 from __future__ import annotations

@@ -1,15 +1,11 @@
-"""IPLD selectors and the walks that they describe.
-
-IPLD selectors: declarative descriptions of walks over data and through links.
+"""IPLD selectors, declarative descriptions of walks over data and through links; and the walks.
 
 A selector is itself data (DAG-CBOR or DAG-JSON) and is parsed by `parse_selector`. All clauses of the specification are
 supported; of its conditions, which are unfinished, only the one that stops a recursion at a link. `~` opens the
 advanced layouts of `store.trees.paths`. Source: https://ipld.io/specs/selectors/
 
-Walks by selector: the nodes visited and the blocks read.
-
-A node comes before its children. Children come in the order in which the selector names them, else in the order of the
-data. Byte keys of layouts are written in hexadecimal. Source: https://ipld.io/specs/selectors/
+In a walk a node comes before its children. Children come in the order in which the selector names them, else in the
+order of the data. Byte keys of layouts are written in hexadecimal.
 """
 
 from __future__ import annotations

@@ -1,27 +1,19 @@
 """RocksDB's options, write batches and errors, and the formats on disk.
 
-Uses raw mode only: otherwise rocksdict unpickles the data, and an untrusted folder could execute code.
+Raw mode only: otherwise rocksdict unpickles the data, and an untrusted folder could execute code. rocksdict keeps the
+database folder locked while a column family handle exists, even after `close`. A traceback keeps local variables alive,
+so no method of a batch keeps a handle in a local variable when it raises.
 
-RocksDB write batch that retains no column family handles.
+Memory. RocksDB allocates large write buffers in pieces of 1 MiB. glibc maps a large piece of memory, and unmaps it when
+it is freed. By default, freeing a mapped piece raises the size from which glibc maps memory (`M_MMAP_THRESHOLD` in
+mallopt(3)). Later pieces of that size come from heaps, which stay resident. A fixed threshold keeps them mapped. In a
+run of 420,000 transactions (`make long-life`, seed 7), resident memory between hours 2 and 5 grew by 60 MB without this
+setting and by 30 MB with it. Two arenas (`M_ARENA_MAX`) would save another 10 MB, but 6 of 250 processes that ran out
+of memory then ended in SIGSEGV, and none of 250 with the default (fault "memory limit after a megabyte" of `make
+crash-faults`).
 
-rocksdict keeps the database folder locked while a column family handle exists, even after `close`. A traceback keeps
-local variables alive, so no method keeps a handle in a local variable when it raises.
-
-A setting of glibc's memory allocator for a process with a RocksDB database.
-
-RocksDB allocates large write buffers in pieces of 1 MiB. glibc maps a large piece of memory, and unmaps it when it is
-freed. By default, freeing a mapped piece raises the size from which glibc maps memory (`M_MMAP_THRESHOLD` in
-mallopt(3)). Later pieces of that size come from heaps, which stay resident. A fixed threshold keeps them mapped.
-
-In a run of 420,000 transactions (`make long-life`, seed 7), resident memory between hours 2 and 5 grew by 60 MB without
-this setting and by 30 MB with it. Two arenas (`M_ARENA_MAX`) would save another 10 MB, but 6 of 250 processes that ran
-out of memory then ended in SIGSEGV, and none of 250 with the default (fault "memory limit after a megabyte" of
-`make crash-faults`).
-
-Storage format of blocks on disk, in which nodes of links are compressed.
-
-The upper nodes of a state consist of links only, and they are most of what a message writes to a large state. All their
-links begin with the same eleven bytes, so the head of the node and the digests suffice:
+Blocks. The upper nodes of a state consist of links only, and they are most of what a message writes to a large state.
+All their links begin with the same eleven bytes, so the head of the node and the digests suffice:
 
     0xff, head of the node, 32-byte digests         a node of links (no CBOR and no head begins with 0xff)
     0xff, block                                     a block that itself begins with 0xff
@@ -30,10 +22,9 @@ links begin with the same eleven bytes, so the head of the node and the digests 
 Folders in older formats store every block unchanged; for a stored value that begins with 0xff, the hash tells which
 format applies.
 
-A check of the framing of RocksDB's logs (*.log and MANIFEST) before RocksDB reads them.
-
-RocksDB 9 never finishes reading a log that contains a "recycled record" type (facebook/rocksdb issue 13333), so one
-flipped bit would hang the program. This project never recycles logs; such a record is reported as corruption. Format:
+Logs. The framing of RocksDB's logs (*.log and MANIFEST) is checked before RocksDB reads them. RocksDB 9 never finishes
+reading a log that contains a "recycled record" type (facebook/rocksdb issue 13333), so one flipped bit would hang the
+program. This project never recycles logs; such a record is reported as corruption. Format:
 https://github.com/facebook/rocksdb/wiki/Write-Ahead-Log-File-Format: blocks of 32 KiB of fragments, each with a
 checksum (4 bytes), length (2, little-endian), type (1) and data. A record is a FULL fragment or FIRST, MIDDLE ...,
 LAST.

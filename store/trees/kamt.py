@@ -1,13 +1,11 @@
-"""KAMT: the storage of contracts, and its interface.
-
-The interface of a contract's storage, implemented by `store.trees.kamt.Kamt` and for storage fetched from a node.
-
-KAMT: the map of 256-bit integers for EVM contract storage, byte-compatible with the EVM actor.
+"""KAMT: the map of 256-bit integers for EVM contract storage, byte-compatible with the EVM actor; and its interface.
 
 Like a HAMT, but the key is its own path (no hash), a slot holds one entry, and a link carries an extension: the path
 bits that all keys below it share. Zero is never stored: writing it deletes. Nodes are loaded on first use, changed in
 memory and written by `flush`. The parameters are those of the EVM actor (bit width 5, one entry per bucket, data from
 depth 0). Source: ref-fvm `ipld/kamt`; builtin-actors `evm/src/interpreter/system.rs`.
+
+Storage fetched from a node implements the same interface.
 """
 
 from __future__ import annotations

@@ -1,14 +1,12 @@
 """Paths through a state, the trees that they can open, and Merkle proofs of the values at paths.
 
-Advanced layouts by name: HAMT1 to HAMT8, AMT and KAMT5, with one interface for lookups and iteration.
-
-Keys are bytes for the maps and an index for the array. Schemas (`advanced HAMT5`), paths and selectors use these names.
-A digit after AMT is the bit width that its root must have.
-
 A path is a sequence of steps from a root: `name` or `7` into a map or list of the data model, and `HAMT5:0x0064`,
-`AMT:12`, `KAMT5:0x00` into an advanced layout behind a link. Links are followed when a further
-step needs it. See https://ipld.io/specs/data-model-layer/paths/; the steps into layouts are an extension of this
-project.
+`AMT:12`, `KAMT5:0x00` into an advanced layout behind a link. Links are followed when a further step needs it. See
+https://ipld.io/specs/data-model-layer/paths/; the steps into layouts are an extension of this project.
+
+The advanced layouts are HAMT1 to HAMT8, AMT and KAMT5, with one interface for lookups and iteration. Keys are bytes for
+the maps and an index for the array. Schemas (`advanced HAMT5`), paths and selectors use these names. A digit after AMT
+is the bit width that its root must have.
 
 A proof consists of the blocks read while resolving a path. A verifier who knows only the root resolves the path again
 from them, and detects any missing or modified block. Absence is proved in the same way.

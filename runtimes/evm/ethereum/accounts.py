@@ -1,16 +1,12 @@
 """Ethereum's accounts over the machine's actors: addresses, journal keys, contracts' states.
 
-Contracts' states, storages and code by CID, as in the store; independent of any one message.
-
-Conversion between Ethereum addresses and f410 addresses.
-
-Unlike in `bridge.ethereum.addresses`, a masked ID is an address like any other.
-
 An account with code, storage or a delegation is an actor with the state of the EVM actor; any other is an EthAccount
-(or another account type created by a native actor). Balances are those of the state tree. Nonces, code, slots and the
-access list are in the message's journal, so they are rolled back with the call that wrote them; actors are written
-once, when the message ends (`write_back`). Everything else that is read and cached of contracts depends only on the
-state before the message (`ContractStates`).
+(or another account type created by a native actor). Unlike in `bridge.ethereum.addresses`, a masked ID is an address
+like any other.
+
+Balances are those of the state tree. Nonces, code, slots and the access list are in the message's journal, so they are
+rolled back with the call that wrote them; actors are written once, when the message ends (`write_back`). Everything
+else that is read and cached of contracts, by CID, depends only on the state before the message (`ContractStates`).
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence

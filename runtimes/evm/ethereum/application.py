@@ -4,16 +4,12 @@ InvokeEVM of an f410 address and CreateExternal of the Ethereum address manager 
 transactions (`bridge.filecoin.messages`), and are converted back. Any other message is executed as it is, with its
 parameters charged like calldata.
 
-A transaction's first call: run with all nested calls by an engine that supports it, without kernel and extra thread.
+An engine that supports it runs the first call with all nested calls, without kernel and extra thread: most transactions
+only touch contracts and accounts; for these, per-call overhead dominates execution time. If the engine cannot complete
+the call tree, the call runs as usual. The result is the same.
 
-Most transactions only touch contracts and accounts; for these, per-call overhead dominates execution time. If the
-engine cannot complete the call tree, the call runs as usual. The result is the same.
-
-The calls of a transaction with state gas (`runtimes.evm.gas_table`).
-
-The authorizations of a transaction: they set the delegations of their signers (EIP-7702).
-
-Rules: the execution specifications' `process_transaction`; EIP-1559, 2929, 2930, 3529, 3607, 3651, 4844, 7623, 7702.
+Authorizations set the delegations of their signers (EIP-7702); `runtimes.evm.gas_table` has state gas. Rules: the
+execution specifications' `process_transaction`; EIP-1559, 2929, 2930, 3529, 3607, 3651, 4844, 7623, 7702.
 """
 
 from collections.abc import Callable, Mapping, Sequence

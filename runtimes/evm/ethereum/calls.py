@@ -1,13 +1,10 @@
 """One transaction's calls under Ethereum's rules: the call manager, and the resolution of addresses.
 
-Ethereum's call rules: resolution of addresses, execution of accounts' code, and conversion between two gas units.
-
-A precompile runs immediately, an account without code only receives value, and a contract is dispatched to its runtime,
-in Ethereum gas and without machine prices. A native actor runs with a separate tracker in the network's milligas: the
-gas it is given times the exchange rate. Its caller pays what it used, rounded up. A contract that it calls uses
-Ethereum gas again, converted in the same way.
-
-Every CALL and CREATE passes through here as a call between actors; `EthereumCallRules` executes it.
+Every CALL and CREATE passes through here as a call between actors; `EthereumCallRules` executes it. A precompile runs
+immediately, an account without code only receives value, and a contract is dispatched to its runtime, in Ethereum gas
+and without machine prices. A native actor runs with a separate tracker in the network's milligas: the gas it is given
+times the exchange rate. Its caller pays what it used, rounded up. A contract that it calls uses Ethereum gas again,
+converted in the same way.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -1,15 +1,13 @@
-"""Import of Ethereum blocks, and the forks of a chain.
-
-The forks of a chain by block number, timestamp or total difficulty.
-
-Networks are named as in Ethereum's test fixtures: a fork, or a transition between two forks at block 5
-(`BerlinToLondonAt5`), at a timestamp (`ShanghaiToCancunAtTime15k`), or at a total difficulty
-(`ArrowGlacierToParisAtDiffC0000`).
+"""Import of Ethereum blocks, and the forks of a chain by block number, timestamp or total difficulty.
 
 Each block is checked, executed on its parent's state, and compared with its header. An invalid block raises
 InvalidBlock and is not added to the chain. The head is the block with the highest total difficulty under proof of work,
 and the last imported block under proof of stake. Rules: the execution specifications' `state_transition` and
 `apply_body`.
+
+Networks are named as in Ethereum's test fixtures: a fork, or a transition between two forks at block 5
+(`BerlinToLondonAt5`), at a timestamp (`ShanghaiToCancunAtTime15k`), or at a total difficulty
+(`ArrowGlacierToParisAtDiffC0000`).
 """
 
 import re

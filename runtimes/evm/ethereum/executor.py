@@ -3,10 +3,9 @@
 A message is treated as a transaction of type 2 from its sender, with its fee cap and premium as Ethereum's two fees and
 its gas limit in Ethereum gas.
 
-Fast path of the test runner for contract calls without value, validation or fees.
-
-Each call is a message of its own, as with `Application.apply_implicit`, but a message's objects are created once per
-block and cleared between calls. Only call trees without tracer and interception run here (`runtimes.evm.engine`).
+Contract calls of the test runner without value, validation or fees have a fast path: each is a message of its own, as
+with `Application.apply_implicit`, but a message's objects are created once per block and cleared between calls. Only
+call trees without tracer and interception run there (`runtimes.evm.engine`).
 """
 
 from collections.abc import Callable, Iterable

@@ -1,21 +1,16 @@
 """The opcodes that are not py-evm's, and the computation of one frame.
 
-A py-evm computation for one frame, without state object, child computations and gas meter.
+The opcodes are those that access state, those with size-dependent gas, a few that differ, and those that differ under
+Ethereum's rules or exist only there. Each function has the paragraphs of the execution specifications: stack, gas,
+operation, program counter. The interpreter loop has already charged the static gas and advanced the program counter.
+The host charges prices that depend on the state. Memory is extended for all regions of an opcode, and charged, before
+anything else; the balance and depth for a call or creation are checked after its price is charged, when it is executed.
+Opcodes that leave the frame return the subcall's inputs, and the engine pushes its outcome. All opcodes not in
+`OPCODE_FUNCTIONS` are py-evm's (Cancun); docs/engines.md lists the parts of py-evm in use.
 
-It has only what py-evm's opcode functions use: code, message, stack, memory, return data, output, and two hooks. Gas
-comes from the budget shared with the host, memory from the host.
-
-The opcodes that are not py-evm's: those that access state, those with size-dependent gas, and a few that differ.
-
-Each function has the paragraphs of the execution specifications: stack, gas, operation, program counter. The
-interpreter loop has already charged the static gas and advanced the program counter. The host charges prices that
-depend on the state. Opcodes that leave the frame return the subcall's inputs, and the engine pushes its outcome. All
-opcodes not in `OPCODE_FUNCTIONS` are py-evm's (Cancun); docs/engines.md lists the parts of py-evm in use.
-
-The opcodes that differ under Ethereum's rules, or exist only there.
-
-Memory is extended for all regions of an opcode, and charged, before anything else; the balance and depth for a call or
-creation are checked after its price is charged, when it is executed.
+The computation has only what py-evm's opcode functions use: code, message, stack, memory, return data, output, and two
+hooks; no state object, child computations and gas meter. Gas comes from the budget shared with the host, memory from
+the host.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,6 +1,4 @@
-"""Encoder of instrumented modules.
-
-Encoder of instrumented modules: the original sections with the code of both passes inserted.
+"""Encoder of instrumented modules: the original sections with the code of both passes inserted.
 
 The amounts charged and the order of charges and traps are the network's; the code that does it is not. The gas counter
 is a global of the module itself (index 0, exported as `GAS_EXPORT`); the network's pass imports one, which would tie a
@@ -20,11 +18,7 @@ The network's pass adds a thunk for each function that is entered from outside (
 and guests pay for it. Such a function therefore has a thunk here, too, which charges and calls. A reference in a global
 bypasses the network's thunks, so neither gas nor stack is counted there: it refers to an added function that subtracts
 the callee's stack cost first. Added functions follow the module's own. The start function becomes an export because the
-gas counter must be set before it runs. Custom sections are dropped.
-
-The two passes over a whole module: limit the stack, meter the gas, encode the result.
-
-Compiled modules are cached under `REVISION`.
+gas counter must be set before it runs. Custom sections are dropped. Compiled modules are cached under `REVISION`.
 """
 
 from collections.abc import Callable

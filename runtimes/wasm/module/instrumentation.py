@@ -1,27 +1,21 @@
 """The two passes of instrumentation: the stack limit and the gas charges.
 
-A function's instructions in the form that both instrumentation passes read.
+Both read a function's instructions in one form. Most instructions only change the stack height and cost their price;
+they are stored as one byte each in `ops`. The few that the passes must inspect (control flow, calls, linearly priced
+ones) are `marks`, with operands and offsets. Globals are listed separately because their indices shift. wasmtime has
+validated the code before.
 
-Most instructions only change the stack height and cost their price; they are stored as one byte each in `ops`. The few
-that the passes must inspect (control flow, calls, linearly priced ones) are `marks`, with operands and offsets. Globals
-are listed separately because their indices shift. wasmtime has validated the code before.
-
-The first pass: the stack cost of each function, and the code that counts it.
-
-Every function adds its cost to a counter on entry, traps if the limit is exceeded, and subtracts it on exit. So stack
-exhaustion is the same on every machine.
-
+The first pass computes the stack cost of each function. Every function adds its cost to a counter on entry, traps if
+the limit is exceeded, and subtracts it on exit. So stack exhaustion is the same on every machine.
 fvm-wasm-instrument, which the network uses, writes this code around each call instead, with a thunk for each exported
 function. A guest cannot observe the difference except in prices, which the second pass accounts for. The cost follows
 fvm-wasm-instrument 0.4, `stack_limiter`, with its peculiarities: local *groups* are counted, not locals; the height is
 sampled before each instruction, but not in unreachable code; `else` changes nothing.
 
-The second pass: the position and price of each gas charge.
-
-A metered block is charged at its beginning; a linearly priced instruction whose operand is not a constant charges for
-the operand separately. The network's pass runs over the output of its stack limiter, so the limiter's instructions cost
-gas, too: a counted call costs as much as its thirteen priced instructions. `encode` writes the charges.
-Rules: fvm-wasm-instrument 0.4, `gas_metering`.
+The second pass computes the position and price of each gas charge. A metered block is charged at its beginning; a
+linearly priced instruction whose operand is not a constant charges for the operand separately. The network's pass runs
+over the output of its stack limiter, so the limiter's instructions cost gas, too: a counted call costs as much as its
+thirteen priced instructions. `encode` writes the charges. Rules: fvm-wasm-instrument 0.4, `gas_metering`.
 """
 
 from collections.abc import Sequence

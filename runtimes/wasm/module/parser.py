@@ -1,18 +1,13 @@
-"""Parser of WASM modules, with the names of their functions.
+"""Parser of WASM modules for the instrumenter, with the names of their functions.
 
-Reader for the WASM binary format: LEB128 numbers, names, vectors (`runtimes.wasmtime.encoding` writes them).
+It splits the sections that change and copies all others. Only structure is read here, not instructions. `validate`
+checks the rules of consensus; wasmtime type-checks every module before it is instrumented. Malformed input raises
+InvalidModule with the offset. Format: WebAssembly core specification 2.0, sections 5.2 and 5.5.
+(`runtimes.wasmtime.encoding` writes the binary format.)
 
-Malformed input raises InvalidModule with the offset. Rules: WebAssembly core specification 2.0, section 5.2.
-
-Parser of WASM modules for the instrumenter: it splits the sections that change and copies all others.
-
-Only structure is read here, not instructions. `validate` checks the rules of consensus; wasmtime type-checks every
-module before it is instrumented. Format: WebAssembly core specification 2.0, section 5.5.
-
-Function names from the custom section `name`, which compilers write unless it is stripped.
-
-Names do not affect execution, so a malformed section is not an error: such a module has no names. Rules: WebAssembly
-core specification 2.0, appendix on custom sections.
+Function names come from the custom section `name`, which compilers write unless it is stripped. They do not affect
+execution, so a malformed section is not an error: such a module has no names. Rules: the specification's appendix on
+custom sections.
 """
 
 import re

@@ -1,6 +1,6 @@
 """The region compiler of the process, and the compiled regions of one instance of the guest.
 
-The region compiler of the process: compiles requested regions on a thread and caches them by code and rules.
+Requested regions are compiled on a thread and cached by code and rules.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""Encodes a region's stack and its operations on words.
+"""Encoding of a region's stack and of its operations on words.
 
-A region's stack during encoding: words in locals, words in the stack's memory, and exits.
-
-Between blocks all words are in memory as in the interpreter. Within a block they are read at their first use, and
-changed ones are written back where the block ends or is left.
+The stack has words in locals and words in the stack's memory. Between blocks all words are in memory as in the
+interpreter. Within a block they are read at their first use, and changed ones are written back where the block ends or
+is left.
 """
 
 from __future__ import annotations
