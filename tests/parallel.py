@@ -10,7 +10,7 @@ and gas limits are sometimes wrong. A block's result on several processes must e
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from random import Random
@@ -255,12 +255,6 @@ _APART: Final = 1 << 32
 """Distance between the seeds of runs, so that no two share a block."""
 
 
-def plays(seed: int, count: int) -> Iterator[tuple[int, Played]]:
-    """Execute blocks, each with its seed, in both ways."""
-    for number in range(seed * _APART, seed * _APART + count):
-        yield number, play(number)
-
-
 def main() -> int:
     """Run the requested comparison and return the exit code."""
     parser = options(__doc__, 10_000)
@@ -272,7 +266,8 @@ def main() -> int:
         return int(bool(played.difference))
     started = monotonic()
     stages, totals, findings = Counter[str](), Counter[str](), list[str]()
-    for seed, played in plays(chosen.seed, chosen.count):
+    for seed in range(chosen.seed * _APART, chosen.seed * _APART + chosen.count):
+        played = play(seed)
         parallel = played.parallel
         passed = (parallel.blocks > 0, parallel.accepted > 0, parallel.reexecuted > 0)
         stages.update(name for place, name in enumerate(STAGES) if all(passed[: place + 1]))

@@ -23,8 +23,6 @@ from bench.hops import CallPath
 from bench.messages import GOLDEN, microseconds, name_of, some, variants
 from bench.reference import NoReference, Reference
 from bench.rows import Row
-from hypervisor.state.state_tree import StateTree
-from hypervisor.types import ActorID
 from tests.conftest import bundle_folder, data_file
 
 
@@ -119,20 +117,6 @@ def test_call_paths_match_rows_of_hop_limits(counted: dict[str, CallPath]) -> No
 def test_call_path_length_stays_within_limit(counted: dict[str, CallPath], name: str) -> None:
     row = hops.limits()[name]
     assert not hops.is_longer(counted[name], row), counted[name].most.most_common(30)
-
-
-@pytest.mark.slow
-def test_additional_actor_lookups_are_counted(counted: dict[str, CallPath], monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = StateTree.get_actor
-
-    def look_twice(tree: StateTree, actor: ActorID) -> object:
-        plain(tree, actor)
-        return plain(tree, actor)
-
-    monkeypatch.setattr(StateTree, "get_actor", look_twice)
-    longer = hops.paths()
-    assert longer["a native message"].own > counted["a native message"].own
-    assert longer["a WASM syscall"].own == counted["a WASM syscall"].own
 
 
 TIPSETS = PROJECT / "tests" / "golden" / "tipsets" / "blocks-nv28.jsonl.gz"

@@ -8,10 +8,8 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from random import Random
-from time import monotonic
 from typing import Final, cast
 
-from bench.recorded import RunRecord, finish, options
 from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.laboratory.profiles.lanes import Lane, LaneBuilding
 from hypervisor.machine.machine import Hypervisor
@@ -22,6 +20,7 @@ from localnet.chain.mempool import Mempool
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import IMPERSONATED
 from localnet.rules.parts import Rank
+from tests.labs.random_programs import RandomPrograms, Shown
 
 NAMES: Final = ("system", "providers", "users")
 BASE_FEE: Final = 60
@@ -126,22 +125,13 @@ def broken(
     return findings
 
 
-def run(seed: int, count: int) -> tuple[dict[str, int], list[str]]:
-    stages, findings = Counter[str](), list[str]()
-    for program in range(seed << 32, (seed << 32) + count):
-        found, full = play(program)
-        findings += [f"{program}: {words}" for words in found]
-        stages.update([STAGES[0]] * (not found) + [STAGES[1]] * (not found and full))
-    return {name: stages[name] for name in STAGES}, findings
+def _shown(seed: int) -> Shown:
+    findings, is_full = play(seed)
+    return findings, (is_full,)
 
 
-def main() -> int:
-    """Run the requested programs and return the exit code."""
-    chosen = options(__doc__, 10_000).parse_args()
-    started = monotonic()
-    stages, findings = run(chosen.seed, chosen.count)
-    return finish(RunRecord(chosen.seed, chosen.count, stages, findings[:20]), chosen, started)
-
+PROGRAMS: Final = RandomPrograms(STAGES, _shown)
+run = PROGRAMS.run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(PROGRAMS.main(__doc__))

@@ -22,7 +22,7 @@ from tests.localnet.conftest import BUNDLE
 @pytest.mark.slow
 @pytest.mark.sampled
 def test_blocks_of_random_mempools_keep_every_invariant() -> None:
-    assert run(7, samples(2_000))[1] == []
+    assert run(7, samples(2_000), 1)[1] == []
 
 
 @pytest.mark.slow

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import pytest
 
-import runtimes.evm.ethereum.forks
 from bridge.ethereum import rlp
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.block import AccountAccess, BlockAccessList, first_difference
@@ -20,10 +19,8 @@ from fvm_hypervisor.laboratory.vectors.ethereum_json import BadFixture
 from fvm_hypervisor.laboratory.vectors.t8n import MissingValue, transition
 from hypervisor.errors import InvalidInput
 from runtimes.evm.ethereum.block_errors import InvalidBlock
-from runtimes.evm.ethereum.forks import AMSTERDAM, BPO2, FORKS, Fork, with_proposals
 from runtimes.evm.ethereum.headers import check_access_list
 from runtimes.evm.ethereum.proposals import AMSTERDAM as NUMBERS
-from runtimes.evm.ethereum.proposals import PROPOSALS
 from store.keccak import keccak
 from tests.golden_cases import ethereum_cases
 from tests.oracle.blocktests import NOTHING, fixture
@@ -90,20 +87,11 @@ def test_value_that_the_fork_needs_is_named(fork: str, changes: dict[str, Any], 
 
 AMSTERDAM_CASES = ethereum_cases("amsterdam")
 BLOCK: Final = "proposals"
-DETECTING_CASES: Final = {7778: "refunds"}
-"""Case that detects a missing proposal, where `BLOCK` does not: state gas is most of the gas there."""
-WITHOUT_RULES: Final = (7997,)
-"""Proposals that change no rule: a contract in the genesis of a chain."""
 
 
 def amsterdam_as_proposals(*omitted: int) -> str:
     """Return the name of Amsterdam's rules as a fork with proposals, without some of them."""
     return "+".join(("BPO2", *(str(number) for number in NUMBERS if number not in omitted)))
-
-
-def incomplete(number: int) -> Fork:
-    """Return Amsterdam's rules without one proposal, also if another one requires it."""
-    return with_proposals(BPO2, f"Amsterdam without {number}", [each for each in NUMBERS if each != number])
 
 
 def run(name: str, fork: str, evm: str) -> Mapping[str, Any]:
@@ -136,39 +124,6 @@ def test_floor_above_the_execution_gas_cap_has_go_ethereums_text() -> None:
     done = transition(case["alloc"], case["env"], [sent], "Amsterdam")
     text = "insufficient gas for floor data gas cost: intrinsic cost 4812000, floor: 19212000"  # go-ethereum 1.17.10
     assert done.result["rejected"] == [{"index": 0, "error": text}]
-
-
-@pytest.mark.parametrize("number", [each for each in NUMBERS if each not in WITHOUT_RULES])
-def test_missing_proposal_is_found(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    block, fork = DETECTING_CASES.get(number, BLOCK), incomplete(number)
-    monkeypatch.setattr(runtimes.evm.ethereum.forks, "FORKS", {**FORKS, fork.name: fork})
-    assert run(block, fork.name, "py-evm") != AMSTERDAM_CASES[block]["expected"]
-
-
-def forks_with_changed_number() -> dict[str, Fork]:
-    """Return forks with one other number each."""
-    changes: dict[str, Any] = {
-        field: {field: value + 1}
-        for field in _changed("rules")
-        if isinstance(value := getattr(AMSTERDAM, field), int) and not isinstance(value, bool)
-    }
-    for field in (*_changed("gas"), "account_bytes", "slot_bytes"):
-        changes[field] = {"gas": replace(AMSTERDAM.gas, **{field: getattr(AMSTERDAM.gas, field) + 1})}
-    return {field: AMSTERDAM.successor(f"Amsterdam, other {field}", **change) for field, change in changes.items()}
-
-
-def _changed(part: str) -> list[str]:
-    return sorted({field for number in NUMBERS for field in getattr(PROPOSALS[number], part)})
-
-
-@pytest.mark.parametrize("evm", ["py-evm", "fast"])
-@pytest.mark.parametrize("field", forks_with_changed_number())
-def test_another_number_is_found(field: str, evm: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    fork = replace(forks_with_changed_number()[field], access_lists=False)
-    monkeypatch.setattr(runtimes.evm.ethereum.forks, "FORKS", {**FORKS, fork.name: fork})
-    expected = json.loads(json.dumps(AMSTERDAM_CASES[BLOCK]["expected"]))
-    without_access_list(expected)
-    assert run(BLOCK, fork.name, evm) != expected
 
 
 ACCESS_LIST_CASES = ethereum_cases("access_lists")
