@@ -234,14 +234,14 @@ def test_guard_covers_every_package() -> None:
 @pytest.mark.parametrize("name", SIBLINGS)
 @pytest.mark.parametrize("form", ["module", "package"])
 def test_a_file_in_the_working_directory_is_named(tmp_path: Path, name: str, form: str) -> None:
-    planted = tmp_path / (f"{name}.py" if form == "module" else f"{name}/__init__.py")
-    planted.parent.mkdir(exist_ok=True)
-    planted.write_text("VALUE = 'the user means this one'\n")
+    shadowing = tmp_path / (f"{name}.py" if form == "module" else f"{name}/__init__.py")
+    shadowing.parent.mkdir(exist_ok=True)
+    shadowing.write_text("VALUE = 'the user means this one'\n")
     done = subprocess.run([sys.executable, "-c", "import hypervisor"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
     error = done.stderr.splitlines()[-1]
     assert error.startswith("hypervisor._siblings.HiddenPackage: ")
-    assert f"{planted} shadows the package '{name}'" in error
+    assert f"{shadowing} shadows the package '{name}'" in error
     assert REMEDY in error
 
 

@@ -239,11 +239,11 @@ _CALLS = _LEAVES + "0 0 0 0 0 0x{0} GAS CALL 0 MSTORE 32 0 RETURN"
 """A contract that returns whether its call succeeded."""
 _INNER, _BESIDE = assemble("1 5 SSTORE"), assemble(_LEAVES + "1 6 SSTORE")
 
-Planted = Callable[[FastInstance, threading.Event], None]
+Meanwhile = Callable[[FastInstance, threading.Event], None]
 """An action at the start of the second message's frame; the event is set when the first message has ended."""
 
 
-def both(monkeypatch: pytest.MonkeyPatch, rules: str, planted: Planted) -> tuple[int, Callable[[], bytes]]:
+def both(monkeypatch: pytest.MonkeyPatch, rules: str, meanwhile: Meanwhile) -> tuple[int, Callable[[], bytes]]:
     """Return the first message's result, and a function that returns the second's."""
     start, run = FastEngine._start, FastInstance.run
     begun, ended, second_thread, asked = threading.Event(), threading.Event(), set[int](), list[Future[bytes]]()
@@ -259,15 +259,15 @@ def both(monkeypatch: pytest.MonkeyPatch, rules: str, planted: Planted) -> tuple
                 second_thread.add(threading.get_ident())
             return start(engine, frame, host)
 
-        def run_planted(instance: FastInstance, command: int, host: Host) -> int:
+        def run_with_it(instance: FastInstance, command: int, host: Host) -> int:
             if threading.get_ident() in second_thread and not begun.is_set():
                 begun.set()
-                planted(instance, ended)
+                meanwhile(instance, ended)
             return run(instance, command, host)
 
         with monkeypatch.context() as patched:
             patched.setattr(FastEngine, "_start", watched)
-            patched.setattr(FastInstance, "run", run_planted)
+            patched.setattr(FastInstance, "run", run_with_it)
             try:
                 result = chain.call(contract)
             finally:
