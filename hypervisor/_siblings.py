@@ -7,7 +7,8 @@ path, such as a `bridge.py` in the working directory, would be imported instead;
 from importlib.util import find_spec
 from pathlib import Path
 
-SIBLINGS = ("store", "bridge", "runtimes", "localnet", "fvm_hypervisor")
+CORE = ("store", "bridge", "runtimes")
+SIBLINGS = (*CORE, "localnet", "fvm_hypervisor")
 
 
 class HiddenPackage(ImportError):
@@ -15,12 +16,18 @@ class HiddenPackage(ImportError):
 
 
 def check_siblings(package_file: str) -> None:
-    """Raise HiddenPackage if a module shadows a package that is installed next to the package of `package_file`."""
+    """Raise HiddenPackage if a core package is absent or a module shadows a sibling of `package_file`'s package."""
     home = Path(package_file).resolve().parent.parent
     for name in SIBLINGS:
-        spec = find_spec(name) if (home / name).is_dir() else None
+        is_needed = name in CORE or (home / name).is_dir()
+        spec = find_spec(name) if is_needed else None
         origin = spec.origin if spec is not None else None
-        if origin is not None and Path(origin).resolve().parent.parent != home:
+        if origin is None:
+            if name in CORE:
+                raise HiddenPackage(
+                    f"package '{name}' of fvm-hypervisor is not installed next to {home / 'hypervisor'}"
+                )
+        elif Path(origin).resolve().parent.parent != home:
             raise HiddenPackage(
                 f"{origin} shadows the package '{name}' of fvm-hypervisor: rename that file, or run from another folder"
             )

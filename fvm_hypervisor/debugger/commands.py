@@ -128,6 +128,11 @@ def _back(terminal: Terminal, arguments: list[str]) -> str:
     return terminal.move(lambda: _repeat(arguments[into:], lambda: terminal.session.back(into=into)))
 
 
+def _moves_once(method: str) -> Handler:
+    """Return the handler of a command that makes a move of the session, whatever its arguments."""
+    return lambda terminal, _: terminal.move(getattr(terminal.session, method))
+
+
 def _moves(method: str, **options: bool) -> Handler:
     """Return the handler of a command that makes a move of the session N times."""
     return lambda terminal, arguments: terminal.move(
@@ -296,16 +301,16 @@ def _quit(_: Terminal, __: list[str]) -> str:
 COMMANDS: Final = (
     Command(("step", "s"), "[N]", "step to the next line, syscall or call", _moves("step")),
     Command(("next", "n"), "[N]", "step over calls and internal functions", _moves("over")),
-    Command(("out", "finish"), "", "run to the end of the function or call", _moves("out")),
+    Command(("out", "finish"), "", "run to the end of the function or call", _moves_once("out")),
     Command(("back", "b"), "[into] [N]", "step back to the previous line or syscall; `into` enters calls", _back),
-    Command(("continue", "c"), "", "run to the next breakpoint or the end of the message", _moves("resume")),
+    Command(("continue", "c"), "", "run to the next breakpoint or the end of the message", _moves_once("resume")),
     Command(
-        ("reverse", "rc"), "", "run back to the previous breakpoint or the start of the message", _moves("reverse")
+        ("reverse", "rc"), "", "run back to the previous breakpoint or the start of the message", _moves_once("reverse")
     ),
     Command(("stepi", "si"), "[N]", "step one instruction of a contract", _moves("step", by_instruction=True)),
     Command(("nexti", "ni"), "[N]", "step one instruction in the same frame", _moves("over", by_instruction=True)),
     Command(("backi", "bi"), "[N]", "step back one instruction", _moves("back", into=True, by_instruction=True)),
-    Command(("restart", "run"), "", "restart the message", _moves("start")),
+    Command(("restart", "run"), "", "restart the message", _moves_once("start")),
     Command(("break",), f"[{'|'.join(KINDS)} ...]", "set a breakpoint; without arguments, list them", _break),
     Command(("delete",), "N", "delete a breakpoint", _delete),
     Command(("where", "bt"), "", "list the open calls, innermost first", _where),

@@ -46,6 +46,7 @@ class RuleSet:
     """True if the name continues with labs (`hypervisor.machine.labs`), passed to `network` as third argument."""
 
 
+# localnet is named by string and loaded at first use, since the machine imports nothing above it
 FILECOIN_RULES: Final = RuleSet(
     machine="hypervisor.machine.executor:Executor",
     network="localnet.rules.filecoin:filecoin_rules",

@@ -1,7 +1,7 @@
 """The native runtime: actors as WASM modules on wasmtime, with the network's gas and syscalls.
 
 A module is parsed and checked (`module`, `validate`), instrumented (`module.instrumentation`, `module.encode`),
-compiled and cached (`engine`, `modules`, `cache`), and run (`runtime`) over ctypes (`raw`) with the syscalls of `abi`.
+compiled and cached (`modules`, `runtimes.wasmtime`), and run (`runtime`) with the syscalls of `syscalls.abi`.
 The kernel defines what each operation does. Packages above the runtimes import the names below, and none of the
 modules.
 

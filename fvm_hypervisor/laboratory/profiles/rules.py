@@ -23,6 +23,8 @@ class ExtendedRules(Generic[R]):
         self._inner = inner
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # `copy` and `pickle` ask for such names before `_inner` is set
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
         return getattr(self._inner, name)
 
 
