@@ -93,9 +93,17 @@ def loaded_by(*arguments: str) -> set[str]:
     return set(done.stderr.split())
 
 
-def test_help_imports_no_command() -> None:
+def test_help_imports_no_command_and_few_modules() -> None:
+    loaded = loaded_by("--help")
     commands = {f"fvm_hypervisor.cli.{row.target.partition(':')[0]}" for row in COMMANDS}
-    assert not loaded_by("--help") & {"hypervisor", "store", *commands}
+    assert not loaded & {"hypervisor", "store", "rich", "markdown_it", "typer.rich_utils", *commands}
+    assert len(loaded) < 200  # with typer's renderer: 350
+
+
+def test_help_lists_all_commands_with_their_summaries() -> None:
+    words = " ".join(run("--help", prog_name="hypervisor").output.split())
+    assert all(f"{row.name} {row.summary}" in words for row in COMMANDS)
+    assert all(f"{row.panel}:" in words for row in COMMANDS)
 
 
 @pytest.mark.slow
