@@ -102,6 +102,7 @@ def test_locked_amount_is_paid_once(
     assert destination.paid() == 3 * FIL
 
 
+@pytest.mark.slow
 def test_next_claim_starts_at_the_next_table(
     network: Network, vault: Contract, destination: Destination, finality: Finality
 ) -> None:

@@ -165,6 +165,7 @@ def has(network: Network, root: Cid) -> bool:
     return network.machine.store.has(root)
 
 
+@pytest.mark.slow
 def test_contract_restores_archived_native_actor(here: Tenants) -> None:
     network, contract = here.network, here.contract
     for chunk in (b"one", b"two" * 100):

@@ -44,6 +44,7 @@ def test_the_dao_is_the_owner(network: Network, dao: Contract, miner: Miner) -> 
     assert found == storageminer.GetOwnerReturn(Address.id(actor_id(network, dao)), None)
 
 
+@pytest.mark.slow
 def test_dao_majority_names_beneficiary_who_withdraws_funds(
     network: Network, dao: Contract, miner: Miner, members: tuple[Account, ...]
 ) -> None:

@@ -70,6 +70,7 @@ def scene(network: Network) -> Scene:
     return ready
 
 
+@pytest.mark.slow
 def test_the_median_of_a_round_is_pushed_to_the_contract(scene: Scene) -> None:
     first = scene.report(1, -300)
     assert scene.oracle.return_value("Report", first) is False
@@ -214,6 +215,7 @@ def test_non_contract_subscribers_have_distinct_errors(scene: Scene) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_stale_price_is_rejected(scene: Scene, refused: Refused) -> None:
     assert refused(scene.feed, "price").reason == "TooOld(0)"
     updated = scene.report(1, 5, 7).block_number

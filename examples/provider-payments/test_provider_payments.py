@@ -40,6 +40,7 @@ def test_provider_is_paid_rate_per_epoch(network: Network, payments: Contract, m
     assert (event.event, event.arguments["amount"]) == ("Paid", 10 * FIL)
 
 
+@pytest.mark.slow
 def test_the_money_runs_out_and_no_more_is_owed(network: Network, payments: Contract, miner: Miner) -> None:
     payments.send("open", miner.id, FIL, value=3 * FIL)
     network.mine(50)

@@ -132,6 +132,7 @@ def test_the_wallet_pays_a_storage_miner(scene: Scene) -> None:
     assert scene.network.balance(miner.address) == before + 2 * FIL
 
 
+@pytest.mark.slow
 def test_native_call_failure_reports_exit_code(scene: Scene, refused: Refused) -> None:
     """Call a miner, which has no method InvokeEVM, and pay to an actor ID that does not exist."""
     miner: Miner = scene.network.create_miner(sectors=0)

@@ -115,6 +115,7 @@ def test_two_quarters_are_paid_to_the_attofil(
     ]
 
 
+@pytest.mark.slow
 def test_replaced_address_retains_earned_rewards(
     network: Network, council: Contract, wallets: tuple[EthAddress, ...]
 ) -> None:
@@ -125,6 +126,7 @@ def test_replaced_address_retains_earned_rewards(
     assert paid(network, council, *wallets) == [first // 2 + second // 2, first // 2, second // 2]
 
 
+@pytest.mark.slow
 def test_reward_actor_refusal_is_a_contract_error(
     network: Network, council: Contract, wallets: tuple[EthAddress, ...], refused: Refused
 ) -> None:
@@ -161,6 +163,7 @@ def test_single_owner_or_stranger_cannot_govern(
     assert refused(other, "setWeight", MINERS, record, sender=network.accounts[2]).reason == "Refused(3362570548, 18)"
 
 
+@pytest.mark.slow
 def test_trace_shows_queued_change_and_payout(
     network: Network, council: Contract, wallets: tuple[EthAddress, ...]
 ) -> None:

@@ -319,6 +319,7 @@ KINDS = ["uint8", "uint256", "int64", "bool", "address", "bytes4", "bytes", "str
          "bytes[][]"]  # fmt: skip
 
 
+@pytest.mark.slow
 @given(st.lists(st.sampled_from(KINDS), max_size=5).flatmap(
     lambda kinds: st.tuples(st.just(kinds), st.tuples(*(get_abi_strategy(kind) for kind in kinds)))
 ))  # fmt: skip
@@ -443,6 +444,7 @@ def as_tuples(value: Any) -> Any:
     return tuple(map(as_tuples, value)) if isinstance(value, list) else value
 
 
+@pytest.mark.slow
 @given(CASES)
 def test_strict_encoding_matches_eth_abi_and_round_trips(case: list[tuple[Coder, Any]]) -> None:
     coders, values = [coder for coder, _ in case], [value for _, value in case]
@@ -451,6 +453,7 @@ def test_strict_encoding_matches_eth_abi_and_round_trips(case: list[tuple[Coder,
     assert read_all(sequence(coders), written) == values
 
 
+@pytest.mark.slow
 @given(CASES, st.data())
 def test_decodable_abi_bytes_are_canonical_encoding(case: list[tuple[Coder, Any]], data: Any) -> None:
     arguments = sequence([coder for coder, _ in case])

@@ -201,6 +201,7 @@ def test_amounts_are_numbers_and_addresses_addresses() -> None:
     assert params == multisig.ProposeParams(ALICE, TokenAmount(-5), MethodNumber(9), b"")
 
 
+@pytest.mark.slow
 def test_importing_a_module_parses_no_schema() -> None:
     code = (
         "import sys; from bridge.bindings import storageminer; import bridge.actors.schemas as schemas;"

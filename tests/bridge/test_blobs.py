@@ -145,6 +145,7 @@ def test_the_points_are_the_ceremonys() -> None:
     assert ours == [second_group[1], second_group[64], *first_group[:64]]
 
 
+@pytest.mark.slow
 def test_versioned_hash_is_that_of_commitment(some_blobs: list[bytes], commitments: list[bytes]) -> None:
     """The hash of the commitment to zeros is in EIP-4844's tests: 0x010657f3...4014."""
     assert commitments[1] == POINT_AT_INFINITY

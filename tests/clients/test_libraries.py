@@ -91,6 +91,7 @@ def test_web3_reads_chain_and_accounts(web3: Web3, network: Network) -> None:
     assert web3.eth.gas_price == 100_100
 
 
+@pytest.mark.slow
 def test_a_contract_is_called_and_its_events_found(web3: Web3, inbox: Any) -> None:
     sent = inbox.functions.greet("hello").transact({"from": accounts(web3)[3], "value": 5})
     receipt = web3.eth.wait_for_transaction_receipt(sent)

@@ -444,6 +444,7 @@ def test_sending_and_filter_results_match_their_schemas(chain: ChainContents) ->
     assert not wrong
 
 
+@pytest.mark.slow
 def test_every_method_is_compared_unsupported_or_missing(chain: ChainContents) -> None:
     sent = {"eth_sendRawTransaction", "eth_sendTransaction", "eth_getFilterChanges", "eth_getFilterLogs"}
     offered = set(method_names()) & set(method_table())

@@ -163,6 +163,7 @@ def test_every_method_with_parameters_has_an_example() -> None:
     assert set(EXAMPLES) <= set(method_table())
 
 
+@pytest.mark.slow
 def test_method_without_example_reports_where_to_add_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(EXAMPLES, "eth_getBalance")
     with examples() as asked, pytest.raises(AssertionError) as failed:

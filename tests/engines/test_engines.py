@@ -24,6 +24,7 @@ from tests.runtimes.evm.assembler import assemble
 CONTRACT = EthAddress(b"\xaa" * 20)
 
 
+@pytest.mark.slow
 def test_programs_are_deterministic_per_seed() -> None:
     assert batch(1, 7) == batch(1, 7)
     assert batch(1, 7).calls != batch(2, 7).calls != batch(2, 8).calls
@@ -56,6 +57,7 @@ def test_a_case_that_runs_side_by_side_has_no_difference() -> None:
     assert watched(1, 0, 0, 100_000) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [8, 11, 14, 29])
 def test_both_engines_together_match_single_engine(number: int) -> None:
     """Each runs twice: an abandoned tree is not retried. In the last batch, memory grows before a call."""

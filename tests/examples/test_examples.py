@@ -205,6 +205,7 @@ def test_notebook_shows_contract_trace_gas_changes_and_prices(shown: dict[str, l
         assert re.search(pattern, words_of_cell, re.DOTALL), f"{pattern}: {words_of_cell}"
 
 
+@pytest.mark.slow
 def test_dearer_blocks_change_only_block_link_gas(shown: dict[str, list[str]]) -> None:
     """At twice the price per written byte, OnBlockLink increases by 172,000 gas for each written block."""
     last = shown["inside-a-message.ipynb"][-1]

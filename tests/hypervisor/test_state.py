@@ -80,6 +80,7 @@ def test_cache_evicting_state_tree_matches_fully_cached_tree(steps: list[tuple[s
         assert holding.flush() == letting_go.flush()
 
 
+@pytest.mark.slow
 def test_a_flushed_tree_holds_no_more_nodes_than_it_may() -> None:
     tree = tree_with_init()
     for number in range(100, 3000):

@@ -271,6 +271,7 @@ def test_interrupt_takes_precedence_over_work_exception() -> None:
         Stacks().run(work, told.set)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("alarm")
 def test_an_interrupt_at_any_moment_leaves_no_work_running() -> None:
     stacks, running, interrupts = Stacks(), threading.Event(), 0

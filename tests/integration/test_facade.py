@@ -456,6 +456,7 @@ def test_every_actor_with_methods_for_contracts_has_an_interface() -> None:
     assert {actor for actor in ACTOR_NAMES if facade(actor)} == set(NAMES)
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=samples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_arbitrary_contract_calldata_succeeds_or_changes_nothing(stage: Stage, data: st.DataObject) -> None:

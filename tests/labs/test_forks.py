@@ -133,6 +133,7 @@ def answers_as(monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
     monkeypatch.setattr(NodeClient, "request", other)
 
 
+@pytest.mark.slow
 def test_tests_under_filecoins_rules_meet_the_labs_actors(url: str) -> None:
     with closing(TestExecutor(ExecutorSettings(rules=FILECOIN, fork_url=url), Cheatcodes())) as executor:
         assert executor.machine.context.rules == RULES
@@ -156,6 +157,7 @@ def test_tests_under_a_labs_rules_begin_with_its_actors() -> None:
         assert has_posted(executor)
 
 
+@pytest.mark.slow
 def test_scripts_meet_the_labs_actors(url: str) -> None:
     """A script runs under Ethereum's rules; the lab's outbox still exists."""
     project = SimpleNamespace(gas_limit=1 << 30, compiler=SimpleNamespace(evm_version=None, version=None))

@@ -194,6 +194,7 @@ def test_an_option_for_a_lab_that_takes_none_is_refused() -> None:
         rules_with_labs(["bare=1"])
 
 
+@pytest.mark.slow
 def test_a_folder_keeps_its_labs(tmp_path: Path) -> None:
     with Network(tmp_path, rules="lab:lanes=10/30/60") as network:
         network.send(network.accounts[1], 5)

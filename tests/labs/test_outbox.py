@@ -121,6 +121,7 @@ def expiry(stage: Stage) -> int:
     return int(stage.epoch) + 10
 
 
+@pytest.mark.slow
 def test_unused_gas_is_refunded_and_rest_is_burnt(stage: Stage) -> None:
     """Computed by hand: value to the receiver; gas used and 30,000,000 for handling at the price of the post."""
     machine, cost = stage.machine, 7 + PRICE * (50 * MILLION + HANDLING_GAS)
@@ -414,6 +415,7 @@ def test_thousands_of_messages_cost_no_more_each(stage: Stage) -> None:
     assert len(stage.waiting()) == 3_000
 
 
+@pytest.mark.slow
 def test_outbox_delivers_in_blocks_null_rounds_and_after_reopen(tmp_path: Any) -> None:
     with Network(tmp_path, rules="lab:async") as network:
         network.mine()

@@ -151,6 +151,7 @@ def stage(prepared: Network) -> Iterator[Stage]:
     prepared.machine.advance(epoch=context.epoch, base_fee=context.base_fee)
 
 
+@pytest.mark.slow
 def test_a_period_is_paid_ahead_by_the_bytes_that_there_are(stage: Stage) -> None:
     """Computed by hand: a root `[[link, link]]` of 88 bytes, two raw blocks of 10 and 300, 128 more for each."""
     for chunk in (bytes(10), bytes(300)):
@@ -400,6 +401,7 @@ class TestContracts:
             network.mine()
             yield network
 
+    @pytest.mark.slow
     def test_an_archived_contract_answers_no_call_and_has_no_code(self, network: Network) -> None:
         one, two = (network.deploy(EXAMPLE / "Tenant.json") for _ in range(2))
         two.send("keep", 2)
@@ -420,6 +422,7 @@ class TestContracts:
         with pytest.raises(CallFailed, match="exit="):
             one.send("optOut")
 
+    @pytest.mark.slow
     def test_a_place_for_an_account_that_becomes_a_contract_pays(self, network: Network) -> None:
         """A contract is created at an address with a balance; its ID was first looked up as a placeholder."""
         sender = network.accounts[3]

@@ -117,6 +117,7 @@ def _receivers(stage: Stage) -> dict[str, tuple[Address, int, bool]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["own", pytest.param("official", marks=pytest.mark.long)])
 def test_refused_reward_is_burnt_and_message_exits_0(stages: dict[str, Stage], kind: str) -> None:
     """Only an actor that uses up all gas fails the message, on every network: no producer may be such an actor."""

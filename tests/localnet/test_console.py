@@ -81,6 +81,7 @@ def test_a_failure_is_printed_with_names_and_the_line(
     assert output.endswith(f"  at {line_of(path, statement)}\n")
 
 
+@pytest.mark.slow
 def test_out_of_gas_is_printed_with_limit_and_advice(capsys: pytest.CaptureFixture[str]) -> None:
     """The gas limit is forge's simulated one: sufficient for inclusion, insufficient for execution."""
     advice = "call eth_estimateGas to get the required limit; with forge script, pass --skip-simulation"

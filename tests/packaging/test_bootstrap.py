@@ -151,6 +151,7 @@ def test_the_help_names_the_machines_own_package_manager(checkout: Checkout) -> 
     assert "`sudo apt-get install" in the_error(checkout.run())
 
 
+@pytest.mark.slow
 def test_python_without_venv_reports_how_to_install_it(checkout: Checkout) -> None:
     checkout.python_without_venv("python3.12")
     checkout.command("apt-get", "exit 1")
@@ -159,6 +160,7 @@ def test_python_without_venv_reports_how_to_install_it(checkout: Checkout) -> No
     assert f"`sudo apt-get install python{THIS_VERSION}-venv`" in error
 
 
+@pytest.mark.slow
 def test_a_shim_that_exists_but_fails_is_passed_over(checkout: Checkout) -> None:
     checkout.command("python3.13", "echo 'python3.13: command not found' >&2; exit 127")
     checkout.python_without_venv("python3.12")
@@ -198,6 +200,7 @@ def test_an_environment_that_is_ready_is_left_alone(checkout: Checkout) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.slow
 def test_missing_bindings_are_generated_by_another_installation(checkout: Checkout) -> None:
     checkout.ready_environment()
     checkout.uv_that_fails("because a==1 has no usable wheels")
@@ -205,6 +208,7 @@ def test_missing_bindings_are_generated_by_another_installation(checkout: Checko
     assert "setting up .venv" in checkout.run().stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["requirements.lock", "pyproject.toml", INPUTS[-1]])
 def test_a_changed_lock_or_project_file_makes_it_install_again(checkout: Checkout, name: str) -> None:
     checkout.ready_environment()
@@ -268,6 +272,7 @@ def test_leftovers_of_killed_run_are_rebuilt(checkout: Checkout, moment: str, be
     assert checkout.run(KILL_AT="start").stderr == ""
 
 
+@pytest.mark.slow
 def test_run_killed_while_removing_environment_leaves_no_stamp(checkout: Checkout) -> None:
     checkout.working_python("python3")
     checkout.command("uv", UV)

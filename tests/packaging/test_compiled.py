@@ -277,6 +277,7 @@ def test_wheel_build_rejects_other_values_of_the_variable(project: Path) -> None
     assert "FVM_COMPILED=yes is not 0 or 1" in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_missing_c_compiler_changes_nothing_and_reports_error(project: Path) -> None:
     done = python(project, "hatch_build.py", "in-place", CC="no-such-compiler -O2")
     assert (done.returncode, done.stdout) == (1, "")
@@ -292,6 +293,7 @@ def test_a_compiled_wheel_is_not_made_without_a_compiler(project: Path) -> None:
     assert not list(project.rglob("*.whl"))
 
 
+@pytest.mark.slow
 def test_command_reports_stale_module_in_one_sentence(checkout: Path) -> None:
     for name in (
         "store/__init__.py",

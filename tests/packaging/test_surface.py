@@ -81,6 +81,7 @@ def test_importing_package_loads_no_heavy_modules() -> None:
     assert not loaded_after("import hypervisor") & set(HEAVY)
 
 
+@pytest.mark.slow
 def test_importing_public_names_loads_no_heavy_modules() -> None:
     assert not loaded_after("from hypervisor import *") & set(HEAVY)
 
@@ -93,6 +94,7 @@ def test_asking_the_command_for_help_loads_no_runtime() -> None:
     assert not loaded_after(program) & {"eth", "wasmtime", "starlette", "uvicorn"}
 
 
+@pytest.mark.slow
 def test_generator_of_bindings_needs_cbor2_only() -> None:
     """A wheel is built in an environment with the build requirements of pyproject.toml."""
     loaded = loaded_after("import fvm_hypervisor.bindings.actors.python")
@@ -155,6 +157,7 @@ NOT_OF_A_PLAIN_SOLIDITY_TEST = {
 """Modules that a worker loads on first use, by what needs them."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", NOT_OF_A_PLAIN_SOLIDITY_TEST)
 def test_cheatcodes_load_without_these_modules(what: str, cheatcodes: set[str]) -> None:
     assert "fvm_hypervisor.soltest.cheatcodes.filecoin" in cheatcodes

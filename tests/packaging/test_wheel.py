@@ -92,6 +92,7 @@ def test_only_our_packages_are_in_it(names: set[str]) -> None:
     assert {name.split("/")[0] for name in names} == set(PACKAGES)
 
 
+@pytest.mark.slow
 def test_wheel_contains_only_python_and_listed_data_files(names: set[str]) -> None:
     other = {name for name in names if not name.endswith(".py")}
     assert {name for name in other if not name.startswith((COMPILED, INTERFACES))} == DATA

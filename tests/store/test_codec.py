@@ -111,6 +111,7 @@ def test_damaged_blocks_are_refused_where_dag_cbor_refuses_them(value: Any, data
     compare_with_oracle(bytes(block))
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=24))
 @settings(max_examples=samples(600), deadline=None)
 @example(b"\xf9\x3c\x00")

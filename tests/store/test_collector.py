@@ -198,6 +198,7 @@ def test_second_commit_of_a_sweep_reads_fewer_marks(tmp_path: Path) -> None:
         assert reachable(store, [new]) <= stored(store)
 
 
+@pytest.mark.slow
 def test_known_marks_beyond_the_limit_are_read_again(store: RocksStore) -> None:
     cids = [cid_of(encode(number)) for number in range(MAX_KNOWN + 10)]
     store.begin_collection()

@@ -193,6 +193,7 @@ def failing(kind: str, folder: Path, *prefix: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_file_size_limit_is_full_disk_and_last_commit_survives(tmp_path: Path) -> None:
     said = failing("files_too_large", tmp_path / "store")
     last = said.index("StoreFull") - 1
@@ -218,6 +219,7 @@ def test_a_full_and_then_read_only_disk(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_permissions_are_named() -> None:
     with TemporaryDirectory(dir="/tmp") as folder:  # pytest's own folder is accessible to its owner only
         Path(folder).chmod(0o755)

@@ -236,6 +236,7 @@ class Growing:
 STEPS = (Growing.set, Growing.set, Growing.set, Growing.delete, Growing.flush, Growing.reopen, Growing.forget)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.sampled_from((*STEPS, Growing.commit)), st.integers(0, 60), st.integers(0, 9)), max_size=80)
 )

@@ -62,6 +62,7 @@ def test_a_commit_survives_close_and_open(tmp_path: Path) -> None:
         assert store.metadata(b"head") == BLOCK[0]
 
 
+@pytest.mark.slow
 def test_close_releases_the_folder(tmp_path: Path) -> None:
     for number in range(5):
         store = RocksStore.open(tmp_path / "store")
@@ -95,6 +96,7 @@ def test_second_writer_gets_error_naming_locked_folder(tmp_path: Path) -> None:
     RocksStore.open(tmp_path).close()
 
 
+@pytest.mark.slow
 def test_writer_in_another_process_gets_store_locked_error(tmp_path: Path) -> None:
     program = "import sys; from store.rocks.database import RocksStore; RocksStore.open(sys.argv[1])"
     with RocksStore.open(tmp_path):

@@ -136,6 +136,7 @@ def test_selector_walk_is_limited_and_cover_skips_repeated_paths() -> None:
         list(selected_blocks(store, root, EVERYTHING, limit=10))
 
 
+@pytest.mark.slow
 def test_a_very_deep_chain_is_walked() -> None:
     store = MemoryStore()
     root = put_object(store, 0)
@@ -278,6 +279,7 @@ DATA = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(CLAUSES, DATA)
 @settings(max_examples=samples(300), deadline=None)
 def test_any_selector_terminates_and_visits_only_existing_data(clauses: Any, data: Any) -> None:

@@ -65,6 +65,7 @@ def minted_by_award(at: Stage) -> int:
     return minted
 
 
+@pytest.mark.slow
 @settings(max_examples=samples(40))
 @given(st.integers(0, 10**6))
 def test_random_states_keep_all_of_them_and_are_taken(seed: int) -> None:

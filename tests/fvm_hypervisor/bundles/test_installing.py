@@ -157,6 +157,7 @@ def test_added_bundle_file_is_stored_under_its_release_name(library: Path, tmp_p
     assert Bundle.open("v18-devnet") == Bundle.from_file(file)
 
 
+@pytest.mark.slow
 def test_incomplete_padded_and_unknown_bundles_are_refused(library: Path, tmp_path: Path) -> None:
     bundle = Bundle.from_file(OFFICIAL)
     file = tmp_path / "some.car"

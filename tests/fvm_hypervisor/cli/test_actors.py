@@ -75,6 +75,7 @@ def test_actor_refusal_exits_1_and_changes_no_state(hypervisor: Command, chain: 
     assert json_output("actor", "inspect", jar, "--state", folder) == before
 
 
+@pytest.mark.slow
 def test_actor_message_is_escaped_for_terminal(hypervisor: Command, tmp_path: Path) -> None:
     schema = tmp_path / "counter.ipldsch"
     schema.write_text("type FailParams struct { exit Int\n message String\n data Bytes } representation tuple")
@@ -86,6 +87,7 @@ def test_actor_message_is_escaped_for_terminal(hypervisor: Command, tmp_path: Pa
     assert "\\x1b[2J\\nbye" in words
 
 
+@pytest.mark.slow
 def test_chain_open_in_another_process_can_only_be_inspected(chain: tuple[Path, str]) -> None:
     folder, jar = chain
     with Network(folder):

@@ -51,6 +51,7 @@ def program(home: Path, elsewhere: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, cwd=elsewhere, env=environment, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["store", "localnet", "hypervisor"])
 def test_shadowing_package_is_reported_without_traceback(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
@@ -121,6 +122,7 @@ def test_contracts_are_created_through_native_eam(shown: Json) -> None:
     assert [call["method"] for call in walk(deploy["calls"][:1])] == ["CreateExternal", "Exec4", "Constructor"]
 
 
+@pytest.mark.slow
 def test_each_side_emits_an_event(shown: Json) -> None:
     events = step(shown, "events_of_both_sides")["facts"]["events"]
     assert {(event["side"], event["event"]) for event in events} >= {("native", "incremented"), ("evm", "Deposited")}
@@ -143,6 +145,7 @@ def test_state_folder_is_left_at_requested_path(shown: Json) -> None:
     assert (Path(shown["folder"]) / "CURRENT").is_file()
 
 
+@pytest.mark.slow
 def test_folder_that_is_removed_is_not_named() -> None:
     done = run("demo", "--json")
     assert done.exit_code == 0, done.output

@@ -78,6 +78,7 @@ def test_garbage_collection_is_deferred_until_command_loads() -> None:
     assert done.stdout.splitlines()[1:] == ["True", "True True"]
 
 
+@pytest.mark.slow
 def test_rows_have_the_first_paragraph_of_their_commands_help() -> None:
     group: Any = typer.main.get_command(app)
     for row in COMMANDS:

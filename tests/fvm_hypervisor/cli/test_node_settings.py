@@ -289,6 +289,7 @@ def test_failure_is_printed_with_names_and_source_line(tmp_path: Path) -> None:
         assert f"\n  at {line_of('src/Lib.sol', 'revert TooMuch')}\n" in told
 
 
+@pytest.mark.slow
 def test_open_file_limit_is_raised_to_the_systems_maximum() -> None:
     program = (
         "import resource; from fvm_hypervisor.cli.node import allow_open_files\n"
@@ -457,6 +458,7 @@ def test_invalid_options_exit_with_2_and_one_sentence(options: list[str], words:
     assert words in done.stderr
 
 
+@pytest.mark.slow
 def test_every_anvil_option_is_supported_or_listed_as_missing() -> None:
     """The options of anvil 1.7's --help, except those for its output."""
     anvil = """--accounts --block-time --balance --config-out --derivation-path --dump-state --hardfork --init --ipc

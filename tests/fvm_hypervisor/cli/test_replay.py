@@ -303,6 +303,7 @@ def test_extracted_tipset_vector_passes(made: Made, tmp_path: Path) -> None:
         assert before["chain_id"] == network.chain_id
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["tipset", "message"])
 def test_vector_holds_exactly_the_blocks_that_are_read(made: Made, tmp_path: Path, kind: str) -> None:
     what = EPOCH + 1 if kind == "tipset" else made.hashes[1]
@@ -454,6 +455,7 @@ def by_hand(tmp_path: Path) -> Path:
     return tmp_path / "chain"
 
 
+@pytest.mark.slow
 def test_manually_edited_state_is_not_extracted(by_hand: Path, tmp_path: Path) -> None:
     out = tmp_path / "none.json"
     found = run("extract", 1, "--state", by_hand, "--out", out)

@@ -40,6 +40,7 @@ def test_inspect_prints_a_line_for_each_value_or_json(chain: Path) -> None:
     assert run("inspect", chain).stdout.splitlines()[3].split() == ["f03", "cron", "0", "attoFIL"]
 
 
+@pytest.mark.slow
 def test_inspect_works_while_node_has_folder_open(tmp_path: Path) -> None:
     with Network(tmp_path) as network:
         network.send(network.accounts[1].address, value=FIL)
@@ -47,6 +48,7 @@ def test_inspect_works_while_node_has_folder_open(tmp_path: Path) -> None:
         assert run("inspect", tmp_path, path).stdout == f"{10_001 * FIL}\n"
 
 
+@pytest.mark.slow
 def test_inspect_proof_verifies_without_chain_folder(chain: Path, tmp_path: Path) -> None:
     proof = tmp_path / "proof.car"
     assert run("inspect", chain, "f03/state", "--proof", proof).exit_code == 0

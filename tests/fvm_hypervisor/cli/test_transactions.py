@@ -91,6 +91,7 @@ def test_addresses_may_have_any_form(url: str, vault: str, project: Path) -> Non
     assert int(as_json(url, "balance", "0xff" + "0" * 36 + "64")["attofil"]) == before + 20 * 10**9
 
 
+@pytest.mark.slow
 def test_private_key_signs_locally(url: str, vault: str) -> None:
     sent = as_json(url, "send", vault, "put(uint256)", "2", "--private-key", BOB_KEY)
     assert sent["status"] == "ok"
@@ -138,6 +139,7 @@ def test_result_of_function_without_outputs_is_shown_as_bytes(url: str, vault: s
     assert f"0x{5:064x}" in done.stdout
 
 
+@pytest.mark.slow
 def test_explorer_shows_names_of_deployed_contracts(url: str, vault: str, tmp_path: Path) -> None:
     sent = as_json(url, "send", vault, "put(uint256)", "3")["transaction"]
     with urlopen(f"{url}/tx/{sent}") as page:

@@ -62,6 +62,7 @@ def test_keystore_of_the_definition_is_opened(tmp_path: Path, kind: str) -> None
     assert keystore_keys([file], [], [], [password]) == [SECRET]
 
 
+@pytest.mark.slow
 def test_account_is_a_file_in_foundrys_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     folder = tmp_path / ".foundry" / "keystores"
@@ -72,6 +73,7 @@ def test_account_is_a_file_in_foundrys_folder(tmp_path: Path, monkeypatch: pytes
         keystore_keys([], ["../pbkdf2"], [PASSWORD], [])
 
 
+@pytest.mark.slow
 def test_keystore_error_does_not_reveal_password(tmp_path: Path) -> None:
     file = keystore(tmp_path)
     with pytest.raises(InvalidInput, match="wrong password for the keystore") as error:

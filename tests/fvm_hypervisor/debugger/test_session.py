@@ -201,6 +201,7 @@ def test_reverse_continue_stops_at_previous_breakpoint(debug: Debug) -> None:
         session.back()
 
 
+@pytest.mark.slow
 def test_back_command_reaching_message_start_resets_frame(debug: Debug) -> None:
     """`back 100` from a native actor reaches the start of the message, with one call."""
     session = started(debug, "exit any")
@@ -331,6 +332,7 @@ def test_invalid_breakpoint_is_rejected(debug: Debug, text: str, problem: str) -
         debug().breakpoints.add(text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("evm", ["py-evm"])
 def test_engine_showing_all_instructions_steps_identically(stage: Stage, debug: Debug, evm: str) -> None:
     def counters(session: Session) -> list[tuple[Position, int]]:
@@ -347,6 +349,7 @@ def test_engine_showing_all_instructions_steps_identically(stage: Stage, debug: 
     assert counters(debug(subject)) == counters(debug())
 
 
+@pytest.mark.slow
 def test_step_back_in_long_message_visits_few_instructions(
     debug: Debug, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,6 +35,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_forge_options_are_supported_or_rejected_with_remedy() -> None:
     shown = run_command("test", "--help", env={"COLUMNS": "200"}).output
     known = set(re.findall(r"--[a-z][a-z0-9-]*", shown))

@@ -49,6 +49,7 @@ def verify(api: Api, project: Path, address: str, *options: str, status: int = 0
     return done.stdout if status == 0 else " ".join(done.stderr.split())
 
 
+@pytest.mark.slow
 def test_sources_of_a_project_are_verified(api: Api, project: Path, counter: str, tmp_path: Path) -> None:
     assert verify(api, project, counter).split() == [
         "contract", "exact_match", "creation", "exact_match", "runtime", "exact_match",
@@ -64,6 +65,7 @@ def test_sources_of_a_project_are_verified(api: Api, project: Path, counter: str
     assert "exact_match" in verify(api, project, counter, "--verifier-url", f"{api.url}/", "--verifier", "sourcify")
 
 
+@pytest.mark.slow
 def test_contracts_that_differ_are_not_verified(api: Api, project: Path) -> None:
     other = f"0x{deploy(api.network, bytes.fromhex('60016000f3')).hex()}"
     assert f"error: {other} is not verified: no_match" in verify(api, project, other, status=1)

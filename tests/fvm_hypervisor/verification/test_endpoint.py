@@ -56,6 +56,7 @@ def kept(module_network: Network) -> str:
     return checksummed(EthAddress(deploy(module_network, init_code("Kept", 5, {"Doubling": library}))))
 
 
+@pytest.mark.slow
 def test_contract_is_verified(api: Api, kept: str) -> None:
     assert api.contract(kept) == (
         404,
@@ -116,6 +117,7 @@ def test_invalid_field_selectors(api: Api, kept: str, query: str, words: str) ->
     assert words in result["message"]
 
 
+@pytest.mark.slow
 def test_verified_contracts_are_verified_again_only_for_a_better_match(
     api: Api, kept: str, tmp_path: Path, module_network: Network
 ) -> None:
@@ -137,6 +139,7 @@ def test_creation_transaction_of_the_request_is_used(api: Api, kept: str) -> Non
     assert (job["contract"]["creationMatch"], job["contract"]["runtimeMatch"]) == (None, "exact_match")
 
 
+@pytest.mark.slow
 def test_reverted_contracts_are_not_verified_any_more(tmp_path: Path) -> None:
     """The address is used again by another contract."""
     with Network() as network, served(network, printing(tmp_path, recorded_answer())) as api:
@@ -356,6 +359,7 @@ def test_pages_show_verified_sources_and_decode_with_their_abi(page_api: Api) ->
     assert "have no file" in page(page_api, f"/actor/{address}/source?file=/etc/passwd", 404)
 
 
+@pytest.mark.slow
 def test_sources_of_reverted_contracts_are_not_shown(page_api: Api) -> None:
     snapshot = page_api.network.snapshot()
     address = f"0x{deploy(page_api.network, init_code('Child')).hex()}"

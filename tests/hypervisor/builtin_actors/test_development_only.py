@@ -36,6 +36,7 @@ def answer(twins: Twins, example: Example, by: int, params: bytes) -> ApplyResul
     return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", [COMMIT, PROVE], ids=["commit", "prove"])
 def test_only_miner_workers_may_call_development_methods(staged: Twins, example: Example) -> None:
     params = example.encoded(staged.own.manifest)

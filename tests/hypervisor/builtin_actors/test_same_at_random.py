@@ -218,6 +218,7 @@ machines = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.sampled
 @machines
 def test_random_sequences(first_twins: Twins, machine: type[Sequences]) -> None:

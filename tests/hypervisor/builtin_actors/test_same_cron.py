@@ -15,6 +15,7 @@ EPOCH_TICK = 2
 SPARE = ActorID(700)
 
 
+@pytest.mark.slow
 def test_the_tick_is_the_systems(twins: Twins) -> None:
     assert twins.send(CRON, EPOCH_TICK, b"", 0, ALICE).exit_code == 18
     assert twins.send_as(CRON_ACTOR, CRON, EPOCH_TICK).exit_code == 18

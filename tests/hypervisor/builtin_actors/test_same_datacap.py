@@ -79,6 +79,7 @@ def test_minting_matches(token: Token, to: Address, tokens: int, operators: list
     assert token.mint(to, tokens, *operators).exit_code == exit_code
 
 
+@pytest.mark.slow
 def test_destroying_matches(token: Token) -> None:
     token.mint(ALICE, 5 * BYTE)
     for owner, tokens, expected in [
@@ -88,6 +89,7 @@ def test_destroying_matches(token: Token) -> None:
         assert token.destroy(owner, tokens).exit_code == expected
 
 
+@pytest.mark.slow
 def test_balances_and_allowances_match_for_any_address(token: Token) -> None:
     token.mint(ALICE, 7 * BYTE, BOB)
     for owner in (ALICE, BOB, STRANGER, NOBODY, Address.id(100), Address.id(99_999)):
@@ -97,6 +99,7 @@ def test_balances_and_allowances_match_for_any_address(token: Token) -> None:
             token.ask("Allowance", [raw(operator), raw(owner)])
 
 
+@pytest.mark.slow
 def test_allowances_change(token: Token) -> None:
     for name, operator, change, expected in [
         ("DecreaseAllowance", BOB, 5, 0), ("IncreaseAllowance", BOB, 0, 0), ("IncreaseAllowance", BOB, 10, 0),
@@ -112,6 +115,7 @@ def test_allowances_change(token: Token) -> None:
     assert token.call(BOB, "RevokeAllowance", raw(ALICE)).exit_code == 0
 
 
+@pytest.mark.slow
 def test_tokens_move_to_and_from_the_governor_only(token: Token) -> None:
     """The registry refuses tokens that come without requests: 16 or 20, from its hook."""
     token.mint(ALICE, 5 * BYTE)
@@ -125,6 +129,7 @@ def test_tokens_move_to_and_from_the_governor_only(token: Token) -> None:
         assert token.call(ALICE, "Transfer", raw(REGISTRY), amount(BYTE), data).exit_code != 0
 
 
+@pytest.mark.slow
 def test_the_governor_pays_out(token: Token, twins: Twins) -> None:
     token.mint(ALICE, BYTE)
     wallet = Wallet(twins, [ALICE], 1)
@@ -150,6 +155,7 @@ def test_the_governor_pays_out(token: Token, twins: Twins) -> None:
         assert twins.send_as(GOVERNOR, DATACAP, method_number("Transfer"), params).exit_code == expected, to
 
 
+@pytest.mark.slow
 def test_operators_move_to_the_governor_only(token: Token) -> None:
     token.mint(ALICE, 5 * BYTE, BOB)
     token.call(ALICE, "IncreaseAllowance", raw(CAROL), amount(2 * BYTE))
@@ -164,6 +170,7 @@ def test_operators_move_to_the_governor_only(token: Token) -> None:
         assert token.call(operator, "TransferFrom", *params).exit_code == expected, (operator, to, tokens)
 
 
+@pytest.mark.slow
 def test_burning_matches(token: Token) -> None:
     token.mint(ALICE, 5 * BYTE, BOB)
     for tokens, expected in [(BYTE, 0), (1, 16), (-BYTE, 16), (0, 0), (5 * BYTE, 19)]:
@@ -202,6 +209,7 @@ def test_contracts_are_notified_of_received_tokens(token: Token, twins: Twins) -
     token.destroy(logger, BYTE)
 
 
+@pytest.mark.slow
 def test_contracts_that_hold_tokens(token: Token, twins: Twins) -> None:
     """A contract can be an owner and an operator like any other actor."""
     contract = Forwarder(twins)

@@ -26,6 +26,7 @@ def offered(actor: str, of: Official) -> list[Example]:
     return [example for example in of_actor(actor) if (actor, example.method) not in of.without]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("actor", ACTORS)
 def test_the_examples_are_good(staged: Twins, actor: str) -> None:
     for example in offered(actor, staged.of):
@@ -35,6 +36,7 @@ def test_the_examples_are_good(staged: Twins, actor: str) -> None:
             assert result.exit_code == example.exit_code, (example.method, result.message)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("actor", ACTORS)
 def test_method_gas_exceeds_official_by_at_most_ten_percent(staged: Twins, actor: str) -> None:
     """Execution times are measured by the bench."""

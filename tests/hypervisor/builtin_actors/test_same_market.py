@@ -176,6 +176,7 @@ def ids_of(result: Any) -> list[int]:
     return ids
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exported", [False, True])
 def test_deposits_and_withdrawals_match(twins: Twins, exported: bool) -> None:
     add, withdraw = (method_number("AddBalance"), method_number("WithdrawBalance")) if exported else (ADD, WITHDRAW)
@@ -195,6 +196,7 @@ def test_deposits_and_withdrawals_match(twins: Twins, exported: bool) -> None:
         assert result.exit_code == expected, (of, value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [PUBLISH, method_number("PublishStorageDeals")])
 def test_deals_are_published_by_the_provider(market: Market, method: int) -> None:
     assert market.publish(sender=ALICE, method=method).exit_code == 16
@@ -209,6 +211,7 @@ def test_deals_are_published_by_the_provider(market: Market, method: int) -> Non
     assert market.publish(replace(market.deal(), provider=Address.id(99_999))).exit_code == 17
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fields", "valid"),
     [
@@ -240,6 +243,7 @@ def test_piece_cid_and_size_are_validated(market: Market, twins: Twins) -> None:
     assert market.publish(market.deal(piece=link(code))).exit_code == 16
 
 
+@pytest.mark.slow
 def test_batch_publishes_only_valid_deals(market: Market) -> None:
     rich = market.deal(client_collateral=4 * 10**8)
     deals = [
@@ -256,6 +260,7 @@ def test_batch_publishes_only_valid_deals(market: Market) -> None:
     assert market.twins.send(MARKET, PUBLISH, packed(unsigned), 0, ALICE).exit_code == 16
 
 
+@pytest.mark.slow
 def test_clients_that_are_no_accounts(market: Market, twins: Twins) -> None:
     wallet, logger = Wallet(twins, [BOB], 1), deploy(twins, LOGGER)
     for client in (wallet.address, logger, ETHEL, Address.id(1), Address.id(99_999)):
@@ -302,6 +307,7 @@ def _with(market: Market, twins: Twins) -> Market:
     return copy
 
 
+@pytest.mark.slow
 def test_content_changes_activate_deals_one_by_one(market: Market, twins: Twins) -> None:
     market.publish(*[market.deal(label=str(number), piece=piece(number)) for number in range(6)])
     expiry = 1000 + 200 * DAY
@@ -360,6 +366,7 @@ def test_cron_looks_at_each_deal_in_its_epoch(market: Market, twins: Twins) -> N
         market.balances()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epoch", [0, 999, 1000, 1500, 100 * DAY, 1000 + 200 * DAY - 1, 1000 + 200 * DAY])
 def test_termination_cuts_deals_short(market: Market, twins: Twins, epoch: int) -> None:
     market.publish(*[market.deal(label=str(n), end=1000 + (200 + n % 2) * DAY) for n in range(5)])
@@ -377,6 +384,7 @@ def test_termination_cuts_deals_short(market: Market, twins: Twins, epoch: int) 
     market.cron(250 * DAY)
 
 
+@pytest.mark.slow
 def test_verified_deals_spend_datacap(market: Market, twins: Twins) -> None:
     for method, who, size in ((2, CAROL, 10**6), (2, DAVE, 10**6)):
         twins.send_as(ROOT, REGISTRY, method, packed(raw(who), amount(size)))

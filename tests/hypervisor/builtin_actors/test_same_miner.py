@@ -75,6 +75,7 @@ def pledge_something(twins: Twins, miner: int) -> None:
     assert twins.send_as(miner, Address.id(POWER_ACTOR), UPDATE_PLEDGE, encode(amount(FIL))).exit_code == 0
 
 
+@pytest.mark.slow
 def test_getters_match(miner: Miner) -> None:
     miner.call_getters()
     for name in (*GETTERS, "MaxTerminationFee", "IsControllingAddress", "GetNominalSectorExpiration"):
@@ -85,6 +86,7 @@ def test_getters_match(miner: Miner) -> None:
         assert miner.send(BOB, "MaxTerminationFee", packed(amount(power), amount(pledge))) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epoch", [0, 1, 2879, 2880, 100_000])
 @pytest.mark.parametrize("supply", [0, 10**9, 10**27])
 def test_proving_periods_and_deposits_of_new_miners(twins: Twins, epoch: int, supply: int) -> None:
@@ -93,6 +95,7 @@ def test_proving_periods_and_deposits_of_new_miners(twins: Twins, epoch: int, su
         Miner(twins, proof=proof).call_getters()
 
 
+@pytest.mark.slow
 def test_the_deposit_is_the_least_that_a_miner_brings(twins: Twins) -> None:
     """5,937,181,320 attoFIL on a fresh chain: actors.md 8.4."""
     assert create_miner(twins, value=5_937_181_319).exit_code == 19
@@ -104,6 +107,7 @@ def test_the_constructor_is_inits(miner: Miner) -> None:
     assert miner.send(ALICE, 1, params) == 18
 
 
+@pytest.mark.slow
 def test_workers_come_into_office_after_a_delay(miner: Miner) -> None:
     change = packed(raw(OTHER_WORKER), [raw(BOB), raw(CAROL)])
     for by in (WORKER, BOB, CAROL):
@@ -125,6 +129,7 @@ def test_workers_come_into_office_after_a_delay(miner: Miner) -> None:
     assert miner.send(WORKER, CHANGE_PEER, packed(b"mine")) == 18
 
 
+@pytest.mark.slow
 def test_peer_and_multiaddrs(miner: Miner) -> None:
     miner.send(ALICE, CHANGE_WORKER, packed(raw(WORKER), [raw(DAVE)]))
     for by, code in ((ALICE, 0), (WORKER, 0), (DAVE, 0), (BOB, 18)):
@@ -139,6 +144,7 @@ def test_peer_and_multiaddrs(miner: Miner) -> None:
         assert miner.send(ALICE, CHANGE_MULTIADDRS, packed(addresses)) == code
 
 
+@pytest.mark.slow
 def test_a_new_owner_has_to_agree(miner: Miner) -> None:
     bob, carol = (Address.id(actor) for actor in (101, 102))
     assert miner.send(ALICE, CHANGE_OWNER, encode(raw(BOB))) == 16
@@ -191,6 +197,7 @@ def test_a_beneficiary_is_agreed_on(miner: Miner) -> None:
     assert change(BOB, BOB, 7, 60) == 0
 
 
+@pytest.mark.slow
 def test_withdrawals_match(miner: Miner) -> None:
     for wanted, code in ((-1, 16), (0, 0), (FIL, 0), (10**30, 0), (1, 0)):
         assert miner.send(ALICE, WITHDRAW, packed(amount(wanted))) == code
@@ -215,6 +222,7 @@ def test_rewards_vest_over_half_a_year(miner: Miner) -> None:
         miner.call_getters()
 
 
+@pytest.mark.slow
 def test_funds_are_free_from_the_epoch_after_theirs_on(miner: Miner) -> None:
     """The withdrawal is in the epoch of the second entry, which is still locked, and in a later one, with a reward."""
     miner.award(3)
@@ -238,6 +246,7 @@ def vesting_epochs(miner: Miner) -> list[int]:
     return [epoch for epoch, _ in decode(result.return_data)[0]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("penalty", [0, 1, FIL, 3 * FIL, 7 * FIL, 50 * FIL])
 def test_penalties_are_paid_from_earliest_vesting_funds(miner: Miner, penalty: int) -> None:
     for epoch in (6, 3000, 9000):
@@ -255,6 +264,7 @@ def test_penalties_are_paid_from_earliest_vesting_funds(miner: Miner, penalty: i
     assert miner.send(ALICE, WITHDRAW, packed(amount(10**30))) == 0
 
 
+@pytest.mark.slow
 def test_rewards_come_from_the_reward_actor(miner: Miner) -> None:
     params = packed(amount(FIL), amount(0))
     assert miner.send(ALICE, APPLY_REWARDS, params) == 18
@@ -265,6 +275,7 @@ def test_rewards_come_from_the_reward_actor(miner: Miner) -> None:
         assert sent.exit_code == code
 
 
+@pytest.mark.slow
 def test_a_reward_while_another_is_owed(twins: Twins) -> None:
     """The deposit alone cannot pay the debt, and power's total of pledges must not become negative."""
     miner = Miner(twins, value=5_937_181_320)
@@ -300,6 +311,7 @@ def test_events_that_power_brings(miner: Miner) -> None:
         miner.call_getters()
 
 
+@pytest.mark.slow
 def test_contract_owner_calls_miner_methods(twins: Twins) -> None:
     contract = Forwarder(twins)
     owner = Address.id(int(twins.world().id_of(contract.address)))

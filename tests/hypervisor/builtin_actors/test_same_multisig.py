@@ -93,6 +93,7 @@ def test_a_transaction_is_made_when_the_threshold_is_met(twins: Twins, threshold
     assert wallet.approve(ALICE, 0).exit_code == 17
 
 
+@pytest.mark.slow
 def test_repeated_or_non_signer_approval_is_rejected(twins: Twins) -> None:
     wallet = Wallet(twins, [ALICE, BOB, CAROL], 3, FIL)
     wallet.propose(ALICE, DAVE, 1)
@@ -103,6 +104,7 @@ def test_repeated_or_non_signer_approval_is_rejected(twins: Twins) -> None:
     assert wallet.propose(ALICE, DAVE, -1).exit_code == 16
 
 
+@pytest.mark.slow
 def test_hashes_name_the_proposal_that_is_meant(twins: Twins) -> None:
     wallet = Wallet(twins, [ALICE, BOB, CAROL], 3, FIL)
     wallet.propose(ALICE, DAVE, 1, 0, b"abc")
@@ -118,6 +120,7 @@ def test_hashes_name_the_proposal_that_is_meant(twins: Twins) -> None:
     assert wallet.cancel(ALICE, 0, right).exit_code == 17
 
 
+@pytest.mark.slow
 def test_a_failing_call_uses_the_transaction_up(twins: Twins) -> None:
     wallet = Wallet(twins, [ALICE], 1, FIL)
     assert code_of(wallet.propose(ALICE, Address.id(99_999), 0, 5)) == 23
@@ -135,6 +138,7 @@ def test_inner_call_return_is_forwarded(twins: Twins) -> None:
     assert decode(decode(name.return_data)[3]) == "DataCap"
 
 
+@pytest.mark.slow
 def test_signers_are_changed_by_the_wallet_itself(twins: Twins) -> None:
     wallet = Wallet(twins, [ALICE, BOB], 1)
     for method in (ADD, REMOVE, SWAP, THRESHOLD, LOCK):
@@ -171,6 +175,7 @@ def test_more_than_256_signers_are_refused(twins: Twins) -> None:
     assert code_of(wallet.itself(ALICE, REMOVE, packed(raw(Address.id(99)), False))) == 0
 
 
+@pytest.mark.slow
 def test_removed_signer_loses_approvals(twins: Twins) -> None:
     wallet = Wallet(twins, [ALICE, BOB, CAROL], 2, FIL)
     for number in range(7):
@@ -184,6 +189,7 @@ def test_removed_signer_loses_approvals(twins: Twins) -> None:
     assert wallet.approve(CAROL, 3).exit_code == 17
 
 
+@pytest.mark.slow
 def test_a_lower_threshold_lets_old_approvals_do(twins: Twins) -> None:
     wallet = Wallet(twins, [ALICE, BOB, CAROL], 2, FIL)
     wallet.propose(ALICE, DAVE, 1)
@@ -193,6 +199,7 @@ def test_a_lower_threshold_lets_old_approvals_do(twins: Twins) -> None:
     wallet.propose(ALICE, DAVE, 3 * FIL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("start", "duration"), [(0, 10), (5, 3), (-4, 9), (100, 1), (2**62, 2**62)])
 def test_a_locked_balance_unlocks_linearly(twins: Twins, start: int, duration: int) -> None:
     wallet = Wallet(twins, [ALICE], 1, 1000, duration, start)
@@ -207,6 +214,7 @@ def test_a_locked_balance_unlocks_linearly(twins: Twins, start: int, duration: i
         twins.send(wallet.address, 0, b"", 3, DAVE)
 
 
+@pytest.mark.slow
 def test_a_balance_is_locked_once(twins: Twins) -> None:
     wallet = Wallet(twins, [ALICE], 1, 1000)
     steps = [([0, 0, 5], 16), ([0, -1, 5], 16), ([0, 10, -5], 16), ([3, 10, 500], 0), ([0, 10, 1], 18)]

@@ -92,6 +92,7 @@ def test_only_init_constructs(twins: Twins, channel: Channel) -> None:
     assert twins.send_as(1, channel.address, 1, params).exit_code == 20
 
 
+@pytest.mark.slow
 def test_vouchers_replace_each_other(channel: Channel) -> None:
     assert channel.show(channel.voucher(amount=FIL)) == 0
     assert channel.show(channel.voucher(amount=2 * FIL)) == 16  # the same nonce
@@ -104,6 +105,7 @@ def test_vouchers_replace_each_other(channel: Channel) -> None:
     assert channel.show(channel.voucher(amount=-1, lane=2)) == 16
 
 
+@pytest.mark.slow
 def test_voucher_requires_valid_signer_and_sender(channel: Channel) -> None:
     voucher = channel.voucher(amount=FIL)
     assert channel.show(voucher, signer=BOB) == 16
@@ -137,6 +139,7 @@ def test_a_voucher_is_for_one_channel(twins: Twins, channel: Channel) -> None:
     assert channel.show(Voucher(Address.id(account), amount=1)) == 0
 
 
+@pytest.mark.slow
 def test_time_locks_match(twins: Twins, channel: Channel) -> None:
     for epoch, expected in ((9, 16), (10, 0), (20, 0), (21, 16)):
         twins.advance(epoch=epoch)
@@ -144,6 +147,7 @@ def test_time_locks_match(twins: Twins, channel: Channel) -> None:
     assert channel.show(channel.voucher(to_epoch=-1, amount=1, nonce=50)) == 16
 
 
+@pytest.mark.slow
 def test_secrets_match(channel: Channel) -> None:
     secret = b"open sesame"
     locked = channel.voucher(amount=1, secret_hash=hashlib.blake2b(secret, digest_size=32).digest())
@@ -155,6 +159,7 @@ def test_secrets_match(channel: Channel) -> None:
     assert channel.show(channel.voucher(nonce=4), secret=bytes(257)) == 16
 
 
+@pytest.mark.slow
 def test_a_voucher_can_ask_for_a_call(twins: Twins, channel: Channel) -> None:
     name, everything = 48890204, packed(raw(ALICE), raw(BOB))
     assert channel.show(channel.voucher(extra=[raw(Address.id(7)), 4205072950, everything])) == 0
@@ -164,6 +169,7 @@ def test_a_voucher_can_ask_for_a_call(twins: Twins, channel: Channel) -> None:
     assert channel.show(channel.voucher(nonce=2, extra=[raw(channel.address), SETTLE, b"\x80"])) == 16
 
 
+@pytest.mark.slow
 def test_lanes_merge(channel: Channel) -> None:
     for lane in range(1, 12):
         assert channel.show(channel.voucher(lane=lane * lane, nonce=2, amount=lane * 100)) == 0
@@ -180,6 +186,7 @@ def test_lanes_merge(channel: Channel) -> None:
     assert channel.show(channel.voucher(lane=2**63 - 1, nonce=1, amount=5)) == 0
 
 
+@pytest.mark.slow
 def test_settling_takes_half_a_day(twins: Twins, channel: Channel) -> None:
     twins.advance(epoch=1000)
     channel.show(channel.voucher(amount=3 * FIL))
@@ -199,6 +206,7 @@ def test_settling_takes_half_a_day(twins: Twins, channel: Channel) -> None:
     assert channel.call(COLLECT, BOB) == 5  # it is gone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("height", "opens_at"), [(0, 1440), (100, 1440), (9000, 9000)])
 def test_vouchers_can_delay_the_settlement(twins: Twins, height: int, opens_at: int) -> None:
     for late in (False, True):

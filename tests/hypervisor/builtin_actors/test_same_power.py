@@ -54,6 +54,7 @@ def tick(twins: Twins, epoch: int) -> None:
     assert twins.send_as(SYSTEM_ACTOR, CRON, 2).exit_code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [CREATE_MINER, method_number("CreateMiner")])
 def test_anybody_creates_miners(twins: Twins, method: int) -> None:
     call_getters(twins, miner_of(create_miner(twins, method=method)))
@@ -108,6 +109,7 @@ def test_unknown_miner_can_enroll_cron_but_not_claim_power(twins: Twins) -> None
     tick(twins, 5)
 
 
+@pytest.mark.slow
 def test_pledges_add_up(twins: Twins) -> None:
     miner = miner_of(create_miner(twins))
     for change, expected in ((5, 0), (-3, 0), (-3, 20), (0, 0), (10**30, 0), (-(10**30) - 2, 0)):

@@ -114,6 +114,7 @@ def test_verifiers_are_made_by_the_root(twins: Twins, address: Address, allowanc
     assert twins.send(REGISTRY, ADD_VERIFIER, params, 0, ALICE).exit_code == (exit_code if exit_code else 18)
 
 
+@pytest.mark.slow
 def test_verifiers_are_dismissed_by_the_root(registry: Registry, twins: Twins) -> None:
     assert registry.root(ADD_VERIFIER, raw(Address.id(ROOT)), amount(300)).exit_code == 16
     for address, expected in [(CAROL, 0), (CAROL, 16), (DAVE, 16), (STRANGER, 16), (Address.actor(b"x"), 23)]:
@@ -122,6 +123,7 @@ def test_verifiers_are_dismissed_by_the_root(registry: Registry, twins: Twins) -
     assert registry.root(ADD_VERIFIER, raw(BOB), amount(10**6)).exit_code == 16  # a client
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [ADD_CLIENT, method_number(NAMES[ADD_CLIENT])])
 def test_clients_are_made_by_verifiers(registry: Registry, method: int) -> None:
     for sender, client, allowance, expected in [
@@ -134,6 +136,7 @@ def test_clients_are_made_by_verifiers(registry: Registry, method: int) -> None:
         assert registry.call(sender, method, raw(client), amount(allowance)).exit_code == expected, (client, allowance)
 
 
+@pytest.mark.slow
 def test_two_verifiers_and_the_root_take_datacap_away(registry: Registry, twins: Twins) -> None:
     def words(verifier: Address, client: int, size: int, number: int, signer: Address | None = None) -> list[Any]:
         message = b"fil_removedatacap:" + packed(raw(Address.id(client)), amount(size), [number])
@@ -161,6 +164,7 @@ def test_two_verifiers_and_the_root_take_datacap_away(registry: Registry, twins:
     assert remove(5, words(CAROL, bob, 5, 3), a0, STRANGER) == 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fields", "size", "tokens", "exit_code"),
     [
@@ -179,6 +183,7 @@ def test_requests_have_limits(
     assert registry.transfer(tokens, [registry.request(1, size, **fields)]).exit_code == exit_code
 
 
+@pytest.mark.slow
 def test_tokens_without_good_requests_are_refused(registry: Registry, twins: Twins) -> None:
     assert registry.transfer(0, []).exit_code == 0
     assert registry.transfer(1, []).exit_code == 16
@@ -194,6 +199,7 @@ def test_tokens_without_good_requests_are_refused(registry: Registry, twins: Twi
         assert twins.send_as(DATACAP_ACTOR, REGISTRY, 3726118371, params).exit_code == expected
 
 
+@pytest.mark.slow
 def test_miners_claim_stored_allocations(registry: Registry, twins: Twins) -> None:
     twins.advance(epoch=1000)
     registry.allocate(8)
@@ -232,6 +238,7 @@ def claimed(registry: Registry, count: int) -> None:
     assert registry.claim(*sectors).exit_code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exported", [False, True])
 def test_claims_are_shown_extended_and_cleared_away(registry: Registry, twins: Twins, exported: bool) -> None:
     def number(method: int) -> int:
@@ -259,6 +266,7 @@ def test_claims_are_shown_extended_and_cleared_away(registry: Registry, twins: T
     registry.call(DAVE, number(REMOVE_CLAIMS), 77, [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exported", [False, True])
 def test_expired_unclaimed_allocations_are_refunded(registry: Registry, twins: Twins, exported: bool) -> None:
     method = method_number(NAMES[REMOVE_ALLOCATIONS]) if exported else REMOVE_ALLOCATIONS
@@ -274,12 +282,14 @@ def test_expired_unclaimed_allocations_are_refunded(registry: Registry, twins: T
     assert registry.call(DAVE, method, 1, []).exit_code == 22
 
 
+@pytest.mark.slow
 def test_claims_named_twice_break_off(registry: Registry, twins: Twins) -> None:
     claimed(registry, 2)
     twins.advance(epoch=TERM_MAX + 1)
     assert registry.call(DAVE, REMOVE_CLAIMS, registry.miner, [1, 1]).exit_code == 24
 
 
+@pytest.mark.slow
 def test_datacap_buys_longer_terms(registry: Registry, twins: Twins) -> None:
     requests = [registry.request(number, max=TERM_MIN + 5) for number in range(3)]
     registry.transfer(3 * KIB, requests)
@@ -305,6 +315,7 @@ def test_datacap_buys_longer_terms(registry: Registry, twins: Twins) -> None:
     assert registry.transfer(KIB, [], [[miner, 2, TERM_MAX + 50]]).exit_code == 0
 
 
+@pytest.mark.slow
 def test_contracts_ask_and_change(registry: Registry, twins: Twins) -> None:
     """Read-only calls fail at the first change: an event (24) or the state (25)."""
     contract = Forwarder(twins)

@@ -42,6 +42,7 @@ def test_the_reward_follows_power_over_a_long_time(twins: Twins, power: int) -> 
         twins.send_as(CRON_ACTOR, REWARD, THIS_EPOCH)
 
 
+@pytest.mark.slow
 def test_the_reward_follows_power_up_and_down(twins: Twins) -> None:
     twins.shakes = 0
     for epoch in range(1, 200):

@@ -321,6 +321,7 @@ def development_sectors(first_development_sectors: Sectors) -> Sectors:
     return first_development_sectors.fork(shakes=1)
 
 
+@pytest.mark.slow
 def test_development_sectors_match_official_actor_sectors(development_sectors: Sectors, sectors: Sectors) -> None:
     """All fields but the replica, the activation epoch and derived values must be equal."""
     ours, theirs = (stage.info(number) for stage in (development_sectors, sectors) for number in (0,))
@@ -371,6 +372,7 @@ def test_unfulfilled_pre_commit_forfeits_its_deposit(first_twins: Twins) -> None
         miner.call_getters()
 
 
+@pytest.mark.slow
 def test_rewards_keep_power_and_pledge_in_step(sectors: Sectors) -> None:
     """Uses the reward actor's own code path, with a deadline event in between."""
     epoch = now(sectors)

@@ -212,6 +212,7 @@ def walk(value: object) -> tuple[int, list[Cid]]:
     return 1 + sum(fields for fields, _ in parts), [cid for _, links in parts for cid in links]
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(values)
 def test_link_scan_matches_value_walk(value: object) -> None:

@@ -190,6 +190,7 @@ def test_events_from_values_match_encoded_entries_and_price() -> None:
     assert kernel.calls.events == [StampedEvent(ActorID(100), tuple(entries))]
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     st.lists(

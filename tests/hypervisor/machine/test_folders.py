@@ -112,6 +112,7 @@ def test_folder_with_bad_record_or_rules_is_refused_and_unlocked(
     Hypervisor.open(folder).close()
 
 
+@pytest.mark.slow
 def test_unknown_folder_head_raises_block_not_found(tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle) -> None:
     folder = tmp_path / "state"
     Hypervisor.open(folder, bundle=bundle).close()

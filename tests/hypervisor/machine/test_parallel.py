@@ -95,6 +95,7 @@ def test_messages_that_spend_one_balance_conflict_at_its_actor() -> None:
     assert [conflict for conflict in parallel.conflicts if conflict.actor == actor and "balance" in conflict.fields]
 
 
+@pytest.mark.slow
 def test_messages_that_kill_the_actor_of_others() -> None:
     heir = bytes(12) + stage("filecoin").accounts[2]
     kill, again = called(1, KILL, heir), called(1, KILL, heir, nonce=1)
@@ -103,12 +104,14 @@ def test_messages_that_kill_the_actor_of_others() -> None:
     assert parallel.reexecuted
 
 
+@pytest.mark.slow
 def test_the_fees_of_messages_are_no_conflict() -> None:
     parallel = fresh()
     execute_both_ways([payment(sender, Address.id(1), 0) for sender in range(1, 5)], parallel)
     assert (parallel.conflicts, parallel.reexecuted, parallel.accepted) == ([], 0, 2)
 
 
+@pytest.mark.slow
 def test_messages_of_one_sender_follow_each_other_in_one_worker() -> None:
     one = [payment(1, Address.id(1), 1, nonce) for nonce in range(4)]
     parallel = fresh(executes_share=False)
@@ -130,6 +133,7 @@ def executed(apply: Callable[[Callable[[], ApplyResult]], ApplyResult], parallel
         return sum(started.apply(number).exit_code == 0 for number in range(4))
 
 
+@pytest.mark.slow
 def test_dying_worker_loses_no_messages() -> None:
     def dying(apply: Callable[[], ApplyResult]) -> ApplyResult:
         if os.getpid() != HERE:
@@ -141,6 +145,7 @@ def test_dying_worker_loses_no_messages() -> None:
     assert (parallel.accepted, parallel.reexecuted) == (0, 4)
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_is_waited_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "_MAX_WAIT_SECONDS", 0.05)
 
@@ -203,6 +208,7 @@ def test_worker_message_with_unanswered_extern_is_rerun_locally() -> None:
     assert (parallel.accepted, parallel.reexecuted) == (0, 4)
 
 
+@pytest.mark.slow
 def test_worker_cannot_write_store_or_query_node(tmp_path: Path) -> None:
     with Hypervisor.open(tmp_path / "chain") as machine, NodeClient("http://127.0.0.1:1") as client:
         refused = tmp_path / "refused"
@@ -222,6 +228,7 @@ def test_worker_cannot_write_store_or_query_node(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.slow
 def test_a_block_is_executed_by_a_process_with_many_open_files() -> None:
     soft, hard = getrlimit(RLIMIT_NOFILE)
     setrlimit(RLIMIT_NOFILE, (min(4_096, hard), hard))
@@ -252,6 +259,7 @@ def test_worker_without_temporary_file_is_not_started(monkeypatch: pytest.Monkey
     assert gc.isenabled()
 
 
+@pytest.mark.slow
 def test_interrupted_start_leaves_no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
 
@@ -343,6 +351,7 @@ def test_workers_do_not_start_for_cheap_messages(monkeypatch: pytest.MonkeyPatch
     assert (parallel.blocks, parallel.accepted, parallel.reexecuted, parallel.conflicted) == (0, 0, 0, 0)
 
 
+@pytest.mark.slow
 def test_workers_start_after_first_messages_if_rest_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     parallel = Parallel(2)
     # 56 messages of 5 ms remain after eight: 0.28 seconds

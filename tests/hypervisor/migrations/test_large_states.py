@@ -101,6 +101,7 @@ def test_roots_are_those_of_forest(version: int, seed: int, tmp_path: Path, monk
         assert all(base.has(cid) for cid, _ in plain.reachable(expected))
 
 
+@pytest.mark.slow
 def test_upgrade_stores_blocks_at_intervals_and_has_the_same_root(machine: Hypervisor) -> None:
     sizes = []
     root = upgrade(machine, lambda _: sizes.append(len(machine.store.pending)))

@@ -327,6 +327,7 @@ class TestWaiting:
         assert waiting is not None
         assert network.chain.produce([waiting], network.head.timestamp + 1).transactions == ()
 
+    @pytest.mark.slow
     def test_messages_with_bls_signatures_go_first(self, network: Network) -> None:
         from py_ecc.bls.ciphersuites import G2Basic
 
@@ -403,6 +404,7 @@ def test_cron_that_fails_stops_the_tipset(official: Network) -> None:
 class TestFolders:
     """A network's folder."""
 
+    @pytest.mark.slow
     def test_reopened_network_restores_chain_and_state(self, tmp_path: Path) -> None:
         folder = tmp_path / "chain"
         with Network(folder, clock=Clock()) as network:
@@ -419,6 +421,7 @@ class TestFolders:
             assert network.balance(network.accounts[7]) == 77
             assert network.mine().height == expected[0].height + 1
 
+    @pytest.mark.slow
     def test_reverted_blocks_stay_reverted_after_reopening(self, tmp_path: Path) -> None:
         with Network(tmp_path / "chain", clock=Clock()) as network:
             before, snapshot = network.head, network.snapshot()
@@ -438,6 +441,7 @@ class TestFolders:
             with Network(tmp_path / "chain", network=version) as network:
                 assert network.machine.context.network.number == 27
 
+    @pytest.mark.slow
     def test_a_folder_that_was_left_before_its_first_tipset_gets_it(self, tmp_path: Path) -> None:
         # A process may be killed between the genesis state and the first tipset.
         from hypervisor import Hypervisor

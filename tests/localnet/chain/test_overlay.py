@@ -132,6 +132,7 @@ def test_custom_instruction_prices_build_separate_modules(tmp_path: Path, monkey
     assert len(kept) == 2  # the same code with two prices, and each was found by the next that wanted it
 
 
+@pytest.mark.slow
 def test_contracts_pay_for_code_by_the_same_price() -> None:
     with opened() as plain, opened(overlay=CODE) as dearer:
         gas = []
@@ -171,6 +172,7 @@ def test_a_machines_folder_is_as_strict(tmp_path: Path) -> None:
         assert machine.context.network.prices.transfer == NV29.prices.transfer + 7_000
 
 
+@pytest.mark.slow
 def test_an_overlay_of_the_next_version_begins_with_the_upgrade() -> None:
     later = Overlay("later", 29, None, DEARER.prices)
     with opened(network=28, upgrades={8: 29}) as plain, opened(network=28, upgrades={8: 29}, overlay=later) as other:

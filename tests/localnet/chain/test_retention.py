@@ -229,6 +229,7 @@ def test_a_snapshot_keeps_its_own_state_alone(folder: Path) -> None:
         assert network.chain.index.retained == network.block_number == 11
 
 
+@pytest.mark.slow
 def test_retention_collects_by_itself_once_it_is_worth_it(folder: Path) -> None:
     with Network(folder) as network:
         folder_collector = FolderCollector(network, 16)
@@ -282,6 +283,7 @@ def test_compaction_failure_is_raised_once(folder: Path, monkeypatch: pytest.Mon
         finished(folder_collector)
 
 
+@pytest.mark.slow
 def test_automatic_retention_does_not_wait_for_compaction(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RocksStore, "compact", lambda _: pytest.fail("it compacts"))
     with Network(folder) as network:
@@ -310,6 +312,7 @@ def test_collection_starts_after_proportional_chain_growth(tmp_path: Path) -> No
         assert network.chain.index.retained >= 91
 
 
+@pytest.mark.slow
 def test_a_folder_can_be_left_while_it_gives_space_back(folder: Path) -> None:
     network = Network(folder)
     folder_collector = FolderCollector(network)
@@ -331,6 +334,7 @@ def test_a_folder_under_ethereums_rules_can_be_collected(tmp_path: Path) -> None
         assert again.balance(again.accounts[1]) == balance
 
 
+@pytest.mark.slow
 def test_only_a_folder_of_its_own_has_garbage(folder: Path) -> None:
     with Network() as network, pytest.raises(InvalidInput, match="needs a network in a folder that is not a fork"):
         FolderCollector(network)

@@ -50,6 +50,7 @@ def settle(network: Network) -> BoundedStore:
     return store
 
 
+@pytest.mark.slow
 def test_states_of_old_blocks_are_dropped_and_receipts_stay(network: Network) -> None:
     pay(network, 30)
     settle(network)

@@ -132,6 +132,7 @@ def test_a_folder_keeps_the_streams_of_a_planned_upgrade(tmp_path: Path) -> None
         assert network.version == 29
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
@@ -207,6 +208,7 @@ def test_streams_of_planned_upgrade_may_be_omitted_on_reopen(tmp_path: Path) -> 
         Network(tmp_path, upgrades={3: 29}, streams=replace(QUICK, authority=to(SRA)), clock=Clock())
 
 
+@pytest.mark.slow
 def test_streams_of_a_plan_that_has_the_networks_own_are_refused(tmp_path: Path) -> None:
     Network(tmp_path, network=28, upgrades={3: 29}, clock=Clock()).close()
     with pytest.raises(InvalidInput, match="is planned with the network's default streams, not the requested ones"):

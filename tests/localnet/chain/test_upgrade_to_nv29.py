@@ -103,6 +103,7 @@ def test_official_bundle_gives_same_answers_and_states(situation: Situation, nam
     assert heads[0] == heads[1]
 
 
+@pytest.mark.slow
 def test_upgraded_states_have_expected_fields(situation: Situation) -> None:
     """Fields 10 and 11 of the reward actor and 12 of the market are dropped; slopes are computed by hand."""
     machine, epoch = situation.machine(), situation.network.block_number

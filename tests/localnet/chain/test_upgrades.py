@@ -384,6 +384,7 @@ def test_second_version_migrates_state_and_adds_a_field(network: Network, jar: N
     assert network.balance(jar.address) == 3 * FIL
 
 
+@pytest.mark.slow
 def test_only_the_owner_upgrades(network: Network, jar: NativeActor) -> None:
     second = network.actors.install(SECOND, SECOND_SCHEMA)
     with pytest.raises(TransactionFailed, match="only the owner upgrades") as refused:

@@ -108,6 +108,7 @@ def test_results_convert_to_lossless_json() -> None:
     assert as_plain((2**255, b"\x01", [True, "x", None])) == [str(2**255), "0x01", [True, "x", None]]
 
 
+@pytest.mark.slow
 @given(st.text(max_size=40) | st.text('f(uint256,)[]" returnsview', max_size=40))
 def test_any_text_is_a_function_or_is_refused(text: str) -> None:
     with suppress(InvalidInput):

@@ -359,6 +359,7 @@ def test_any_source_map_gives_a_line_or_none(code: bytes, text: str, paths: dict
     assert line is None or line.rpartition(":")[2].isdigit()
 
 
+@pytest.mark.slow
 @given(ARTIFACT)
 def test_any_artifact_is_read_or_left_out(tmp_path_factory: Any, content: Any) -> None:
     folder: Path = tmp_path_factory.mktemp("out")
@@ -368,6 +369,7 @@ def test_any_artifact_is_read_or_left_out(tmp_path_factory: Any, content: Any) -
         assert info.runtime is None or info.runtime.line([0]) is None  # there is no source
 
 
+@pytest.mark.slow
 @given(JSON | ARTIFACT, JSON, JSON)
 def test_any_build_info_is_read_or_left_out(tmp_path_factory: Any, content: Any, given_: Any, said: Any) -> None:
     folder: Path = tmp_path_factory.mktemp("artifacts")

@@ -25,6 +25,7 @@ from tests.localnet.explorer.conftest import Visit, Visitor
 from tests.localnet.rpc.conftest import Client
 
 
+@pytest.mark.slow
 def test_an_actor_is_found_under_each_of_its_addresses(stage: Stage, visit: Visitor) -> None:
     network, contract = stage.network, stage.bridge.address
     actor = network.machine.state_tree.lookup_id(Address.delegated(10, contract))

@@ -40,6 +40,7 @@ def visit(url: str) -> Iterator[Visitor]:
         found.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [0, 6, 7])
 def test_a_block_before_the_fork_is_shown(visit: Visitor, remote: NodeClient, number: int) -> None:
     block = remote.request("eth_getBlockByNumber", hex(number), True)
@@ -58,6 +59,7 @@ def test_the_blocks_of_a_fork_are_linked(visit: Visitor) -> None:
     assert visit("/epoch/9").status == 404
 
 
+@pytest.mark.slow
 def test_a_transaction_before_the_fork_is_shown(visit: Visitor, remote: NodeClient) -> None:
     for number in range(1, 8):
         for sent in remote.request("eth_getBlockByNumber", hex(number), True)["transactions"]:

@@ -72,6 +72,7 @@ def test_a_map_of_many_entries_comes_by_the_hundred() -> None:
         assert sum(map(len, pages)) == len(set().union(*pages))  # each on one page alone
 
 
+@pytest.mark.slow
 def test_a_miner_with_sectors_has_its_pages() -> None:
     with Network(clock=Clock()) as network:
         miner = network.create_miner(sectors=2)

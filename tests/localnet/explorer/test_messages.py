@@ -152,6 +152,7 @@ def test_message_of_collected_state_is_shown_without_calls(
 # --- what strangers wrote ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [MARKUP, HIDDEN, MARKUP * 100], ids=["markup", "hidden", "long"])
 def test_reasons_and_events_of_strangers_are_text(stage: Stage, visit: Visitor, words: str) -> None:
     text = words.encode("utf-8", "surrogatepass").decode("utf-8", "replace")

@@ -27,6 +27,7 @@ NO_HASH = "0x" + "99" * 32
 NO_CID = "bafy2bzacea3wsdh6y3a36tb3skempjoxqpuyompjbmfeyf34fi3uy6uue42v4"
 
 
+@pytest.mark.slow
 def test_the_home_page_lists_the_newest_messages_and_tipsets(stage: Stage, visit: Visitor) -> None:
     stage.network.mine(null_rounds=3)
     home = visit("/")
@@ -265,6 +266,7 @@ def test_a_search_finds_a_contract_by_its_own_name(stage: Stage, visit: Visitor)
         assert (found.status, found.headers.get("location")) == (302, f"/actor/0x{contract.address.hex()}")
 
 
+@pytest.mark.slow
 def test_names_of_contracts_outlive_the_node(tmp_path: Path) -> None:
     """Given names are stored in the folder; names of compiled contracts are found by their code."""
     code = bytes.fromhex(json.loads((ARTIFACTS / "DataCapName.json").read_text(encoding="utf-8"))["bytecode"][2:])

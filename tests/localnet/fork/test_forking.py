@@ -68,6 +68,7 @@ def fork(other: Other, path: Path | str = ":memory:", epoch: int | None = None) 
     return Network.fork(other.url, epoch, path, clock=Clock(START + 100))
 
 
+@pytest.mark.slow
 def test_a_fork_answers_as_the_other_network_does(other: Other) -> None:
     there = other.network
     with fork(other) as network:
@@ -86,12 +87,14 @@ def test_a_fork_answers_as_the_other_network_does(other: Other) -> None:
         assert network.chain.record == there.chain.record
 
 
+@pytest.mark.slow
 def test_fork_with_its_own_chain_id_runs_transactions(other: Other) -> None:
     with Network.fork(other.url, clock=Clock(START + 100), chain_id=77) as network:
         assert network.chain_id == 77 != other.network.chain_id
         assert network.send(network.accounts[1], 1).succeeded
 
 
+@pytest.mark.slow
 def test_a_fork_has_the_chain_id_that_is_passed(tmp_path: Path) -> None:
     with Network(clock=Clock()) as there, serving(there) as url:
         with Network(tmp_path / "chain", fork=ForkSource(url, chain_id=5), clock=Clock()) as network:
@@ -143,6 +146,7 @@ def test_a_fork_in_memory_lets_its_own_old_states_go(other: Other) -> None:
     assert other.counter.call("number") == 2
 
 
+@pytest.mark.slow
 def test_messages_on_a_fork_leave_the_other_network_alone(other: Other) -> None:
     root = other.network.machine.root
     with fork(other) as network:
@@ -169,6 +173,7 @@ def test_fork_may_start_at_earlier_epoch_or_null_round(other: Other) -> None:
         assert network.head.hash == other.network.block(3).hash
 
 
+@pytest.mark.slow
 def test_contracts_see_the_past_of_the_other_network(other: Other) -> None:
     there = other.network.machine.externs
     with fork(other) as network:
@@ -180,6 +185,7 @@ def test_contracts_see_the_past_of_the_other_network(other: Other) -> None:
             assert here.chain_randomness(epoch) == there.chain_randomness(epoch)
 
 
+@pytest.mark.slow
 def test_randomness_up_to_fork_epoch_comes_from_remote_node(other: Other, monkeypatch: pytest.MonkeyPatch) -> None:
     with fork(other, epoch=3) as network:
         network.mine()
@@ -235,6 +241,7 @@ def test_the_next_base_fee_is_the_other_networks() -> None:
             assert (network.head.base_fee, network.base_fee) == (there.head.base_fee, 5_000)
 
 
+@pytest.mark.slow
 def test_fork_reports_its_origin_and_first_block(other: Other) -> None:
     with fork(other, epoch=2) as network:
         rpc = Client(Node(network))
@@ -422,6 +429,7 @@ def test_answers_of_another_shape_are_one_sentence(
         find_fork_point(ForkSource(other.url))
 
 
+@pytest.mark.slow
 def test_a_block_in_no_base64_is_an_error(other: Other, monkeypatch: pytest.MonkeyPatch) -> None:
     with fork(other) as network:
         origin = Origin(find_fork_point(ForkSource(other.url)), network.machine.base)
@@ -467,6 +475,7 @@ def test_randomness_that_is_no_digest_is_not_taken(
             network.machine.externs.beacon_randomness(ChainEpoch(2))
 
 
+@pytest.mark.slow
 def test_nonexistent_actor_on_fork_has_zero_balance(other: Other) -> None:
     with fork(other) as network:
         assert network.balance(filecoin_address("f01234567")) == 0

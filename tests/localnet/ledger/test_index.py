@@ -238,6 +238,7 @@ def test_rebuilt_chain_invalidates_address_index_entries(network: Network, addre
     assert concerned(index, target) == []
 
 
+@pytest.mark.slow
 def test_address_index_persists_and_rebuilds_when_corrupt(tmp_path: Path) -> None:
     file = tmp_path / "chain" / FILE
     with Network(tmp_path / "chain", clock=Clock()) as network:

@@ -100,6 +100,7 @@ def stage(first_stage: Stage) -> Iterator[Stage]:
     first_stage.network.revert(snapshot)
 
 
+@pytest.mark.slow
 def test_the_miner_has_live_sectors_power_and_pledge(stage: Stage) -> None:
     assert stage.miner.sectors == (0, 1, 2)
     assert stage.miner.power() == (3 * 2048, 3 * 2048 * stage.quality)

@@ -32,6 +32,7 @@ def records(*messages: Message) -> dict[str, Any]:
     return conflict_records(*executed(*messages))
 
 
+@pytest.mark.slow
 def test_conflicting_slots_of_two_messages_are_reported() -> None:
     contract = stage("filecoin").machine.state_tree.lookup_id(to_filecoin(stage("filecoin").contracts[0]))
     found = records(called(1, COUNT, THREE), called(2, COUNT, THREE))
@@ -44,6 +45,7 @@ def test_conflicting_slots_of_two_messages_are_reported() -> None:
     assert [*conflict_lines(found, 2)] == [f"f0{contract} slot 0x3  .x"]
 
 
+@pytest.mark.slow
 def test_each_state_of_a_contract_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     machine, parallel = executed(called(1, COUNT, THREE), called(2, COUNT, THREE))
     parallel.conflicts *= 3
@@ -59,6 +61,7 @@ def test_each_state_of_a_contract_is_read_once(monkeypatch: pytest.MonkeyPatch) 
     assert len(read) == len(set(read)) == 2
 
 
+@pytest.mark.slow
 def test_only_first_conflicts_report_slots(monkeypatch: pytest.MonkeyPatch) -> None:
     machine, parallel = executed(called(1, COUNT, THREE), called(2, COUNT, THREE))
     parallel.conflicts *= 3
@@ -67,6 +70,7 @@ def test_only_first_conflicts_report_slots(monkeypatch: pytest.MonkeyPatch) -> N
     assert [each.get("slots") for each in found] == [["0x3"], ["0x3"], None]
 
 
+@pytest.mark.slow
 def test_conflict_of_contract_with_many_slots_omits_slots(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conflicts, "MAX_SLOTS", 0)
     (found,) = records(called(1, COUNT, THREE), called(2, COUNT, THREE))["conflicts"]
@@ -74,6 +78,7 @@ def test_conflict_of_contract_with_many_slots_omits_slots(monkeypatch: pytest.Mo
     assert "slots" not in found
 
 
+@pytest.mark.slow
 def test_a_balance_has_no_slots() -> None:
     receiver = stage("filecoin").accounts[7]
     actor = stage("filecoin").machine.state_tree.lookup_id(to_filecoin(receiver))

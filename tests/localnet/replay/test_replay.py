@@ -70,6 +70,7 @@ def test_replay_of_every_tipset_equals_the_chain(tmp_path: Path, kind: str) -> N
     assert sum(tipset.messages for tipset in done) == 6
 
 
+@pytest.mark.slow
 def test_a_replayed_folder_is_closed_with_the_sources(tmp_path: Path) -> None:
     with Network(tmp_path, clock=Clock()) as network:
         height = network.send(network.accounts[1], 5).block_number
@@ -90,6 +91,7 @@ def test_upgraded_chain_replays_with_actors_of_each_version(tmp_path: Path) -> N
     assert [replay(tmp_path, height).difference for height in heights(tmp_path)] == [""] * 6
 
 
+@pytest.mark.slow
 def test_replay_differs_after_manual_state_change(tmp_path: Path) -> None:
     with Network(tmp_path, clock=Clock()) as network:
         network.mine()
@@ -212,6 +214,7 @@ def test_a_network_begins_with_the_state_of_a_snapshot(made: Any, tmp_path: Path
         assert again.contract(counter, COUNTER).call("number") == 3
 
 
+@pytest.mark.slow
 def test_chain_snapshot_head_is_read(made: Any, tmp_path: Path) -> None:
     data_file(BUNDLE)
     car, _, head, network = made

@@ -360,6 +360,7 @@ class TestBlocks:
             rpc(method, "0x1", *params)
         assert failed.value.data == 1
 
+    @pytest.mark.slow
     def test_block_tags_are_accepted(self, rpc: Client) -> None:
         rpc("anvil_mine", 40)
         numbers = {

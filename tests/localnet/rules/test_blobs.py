@@ -97,6 +97,7 @@ def test_contracts_see_hashes_and_blob_base_fee(cancun: Network) -> None:
     assert [int(word, 16) for word in words] == [int.from_bytes(EMPTY, "big"), 0, 2], "the excess of six full blocks"
 
 
+@pytest.mark.slow
 def test_a_block_takes_as_many_blobs_as_the_fork_allows(network: Network) -> None:
     network.automine = False
     hashes = [network.submit(zeros(account, 4)) for account in network.accounts[:3]]
@@ -124,6 +125,7 @@ def test_a_blob_fee_cap_below_the_next_blocks_fee_waits(cancun: Network) -> None
     assert cancun.head.transactions == (cheap,), "the empty block lowered the fee"
 
 
+@pytest.mark.slow
 def test_a_replacement_needs_twice_each_fee(network: Network) -> None:
     network.automine = False
     alice = network.accounts[0]
@@ -140,6 +142,7 @@ def test_a_replacement_needs_twice_each_fee(network: Network) -> None:
         network.submit(alice.sign(plain).raw())
 
 
+@pytest.mark.slow
 def test_the_pool_limits_waiting_blobs(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mempool, "MAX_PENDING_BLOBS", 7)
     network.automine = False

@@ -231,6 +231,7 @@ class TestStateFiles:
             again.send("increment")
             assert again.call("number") == 2
 
+    @pytest.mark.slow
     def test_loaded_state_outlives_process(self, tmp_path: object) -> None:
         with Network(clock=Clock()) as first, Network(f"{tmp_path}/chain", clock=Clock()) as second:
             first.set_balance(NOBODY, 12)

@@ -57,6 +57,7 @@ def test_actor_installed_without_schema_file_is_typed(network: Network) -> None:
     assert network.inspect(f"{jar.address}/state/received").value == str(FIL)
 
 
+@pytest.mark.slow
 def test_section_costs_no_gas_in_calls(network: Network, tmp_path: Path) -> None:
     beside = tmp_path / "interface.ipldsch"
     beside.write_text(TEXT)
@@ -65,6 +66,7 @@ def test_section_costs_no_gas_in_calls(network: Network, tmp_path: Path) -> None
     assert first == second
 
 
+@pytest.mark.slow
 def test_fork_shows_values_only_with_the_schema_in_the_code(network: Network, tmp_path: Path) -> None:
     beside = tmp_path / "interface.ipldsch"
     beside.write_text(TEXT)

@@ -235,6 +235,7 @@ def test_without_a_network():
     assert "test_the_same" not in output
 
 
+@pytest.mark.slow
 def test_equal_versions_report_no_difference(pytester: pytest.Pytester) -> None:
     done = run(pytester, "def test_it(network): network.mine()\n", "--network", "nv27,nv28")
     assert "nothing: 1 tests have the same outcome" in done.stdout.str(), done.stdout.str()

@@ -108,6 +108,7 @@ def test_no_value_exceeds_its_type() -> None:
 POINT = [{"name": "x", "type": "int16"}, {"name": "tags", "type": "string[]"}]
 
 
+@pytest.mark.slow
 @given(
     arguments(
         {
@@ -262,6 +263,7 @@ class Ageing(NetworkStateMachine):
         self.times.append(self.network.head.timestamp)
 
 
+@pytest.mark.slow
 def test_time_is_the_same_in_each_example_and_runs_again_after_it() -> None:
     wall = [1_800_000_000.0]
 
@@ -355,6 +357,7 @@ def test_settings_are_reset_after_an_example(network: Network) -> None:
     assert network.head.timestamp > before + 60
 
 
+@pytest.mark.slow
 def test_reverting_to_before_the_example_is_an_error(network: Network) -> None:
     class Lost(NetworkStateMachine):
         def __init__(self, network: Network) -> None:
@@ -437,6 +440,7 @@ def test_without_hypothesis_the_extra_is_named() -> None:
     )
 
 
+@pytest.mark.slow
 def test_other_names_do_not_load_hypothesis() -> None:
     program = "import sys\nfrom localnet.testing import reverts\nassert 'hypothesis' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -273,6 +273,7 @@ def remove_stream_2(network: Network) -> ChainEpoch:
     return due
 
 
+@pytest.mark.slow
 def test_award_applying_a_write_shows_it_in_epoch_trace(epoch_trace_network: Network) -> None:
     due = remove_stream_2(epoch_trace_network)
     trace = epoch_trace_network.epoch_trace(due)

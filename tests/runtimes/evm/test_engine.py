@@ -389,6 +389,7 @@ def test_endless_loop_with_max_gas_is_interrupted_at_once(evm: str, rules: str, 
         assert loop(little).exit_code == ExitCode.SYS_OUT_OF_GAS
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("alarm")
 def test_frame_that_left_its_tree_can_be_interrupted() -> None:
     block = EthereumBlock("Cancun", gas_limit=MAX_GAS)

@@ -205,6 +205,7 @@ def test_engine_write_back_defect_reverts_the_message(monkeypatch: pytest.Monkey
         assert machine.flush() == before
 
 
+@pytest.mark.slow
 def test_an_instance_that_grew_large_is_given_up() -> None:
     with open_machine(evm="fast") as machine:
         chain = Chain(machine)

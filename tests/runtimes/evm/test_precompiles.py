@@ -131,6 +131,7 @@ def test_twelve_rounds_of_blake2f_are_blake2b() -> None:
     assert ours("blake2f", data) == state
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 2**256 - 1))
 def test_bls12_381_addition_and_msm_match_py_evm(scalar: int) -> None:
@@ -213,6 +214,7 @@ def outside_the_group() -> bytes:
 numbers = st.one_of(st.integers(0, 2**256 - 1), st.sampled_from([0, 1, 2, ORDER - 1, ORDER, ORDER + 1, 2**256 - 1]))
 
 
+@pytest.mark.slow
 @settings(max_examples=samples(40), deadline=None)
 @given(numbers, numbers, st.binary(max_size=40))
 def test_sums_and_products_are_py_evms(left: int, right: int, junk: bytes) -> None:
@@ -250,6 +252,7 @@ def test_empty_pairing_returns_one() -> None:
     assert ours("bn254_pairing", b"") == ONE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [31, 32, 33, 70])
 def test_many_pairs_are_worked_through_in_batches(count: int) -> None:
     pairs = [g1(index + 1) + g2(1) for index in range(count)]
@@ -271,6 +274,7 @@ def test_a_pairing_with_infinity_is_one(point: bytes, twist: bytes) -> None:
     assert ours("bn254_pairing", point + twist) == ONE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("point", "twist", "reason"),
     [
@@ -299,6 +303,7 @@ def test_a_pairing_takes_whole_pairs(length: int) -> None:
         curves.pairing(bytes(length))
 
 
+@pytest.mark.slow
 def test_bn254_call_is_independent_of_previous_calls() -> None:
     pair = g1(1) + g2(1)
     opposite = g1(-1) + g2(1)
@@ -385,6 +390,7 @@ def test_fast_sums_and_products_equal_py_evm(
     assert asking(7, left + words(number) + more) == by_py_evm(stock.ecmul, left + words(number) + more)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "data",
     [

@@ -175,6 +175,7 @@ def test_dispatch_of_distant_blocks_takes_few_bytes() -> None:
     assert len(emit(region, len(code))) < 1 << 10
 
 
+@pytest.mark.slow
 def test_code_made_against_compilers_stays_interpreted() -> None:
     code = (b"\x5b" + b"\x33" * 16 + b"\x36\x60\x00\x57" * 20 + b"\x50" * 16) * 100
     with pytest.raises(RegionTooLarge):

@@ -341,6 +341,7 @@ def test_module_cache_keeps_most_recently_used_modules() -> None:
     assert not modules._locks
 
 
+@pytest.mark.slow
 def test_a_module_that_runs_outlives_its_place_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     # The address manager calls the init actor, which calls a constructor: each takes the only place from its caller.
     monkeypatch.setattr(modules_module, "BoundedCache", lambda _room: BoundedCache(1))

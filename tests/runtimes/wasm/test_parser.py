@@ -164,6 +164,7 @@ def test_a_hostile_function_is_refused(locals_: bytes, code: bytes) -> None:
         prepare(function_module(locals_, code))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [1_000, 50_000])
 def test_blocks_within_blocks_are_instrumented_without_recursion(depth: int) -> None:
     started = time.monotonic()
@@ -172,6 +173,7 @@ def test_blocks_within_blocks_are_instrumented_without_recursion(depth: int) -> 
     assert time.monotonic() - started < 10 * slowness()
 
 
+@pytest.mark.slow
 def test_a_large_straight_function_takes_time_by_its_length_only() -> None:
     started = time.monotonic()
     prepare(function_module(b"\0", b"\x41\x00\x1a" * 300_000 + b"\x0b"))

@@ -112,6 +112,7 @@ LONG = """(module (memory (export "memory") 1) (func (export "invoke") (param i3
     (i32.const 7)))"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [False, True])
 def test_rule_1_computing_guest_releases_gil_if_shared(shared: bool) -> None:
     module, ticks, done = linked(LONG), [time.perf_counter()], threading.Event()

@@ -428,6 +428,7 @@ def test_link_scan_matches_decoded_links() -> None:
         assert links_of(data, DAG_CBOR) == [cid for cid in walk(decode(data)) if codec_of(cid) not in SECTOR_CODECS]
 
 
+@pytest.mark.slow
 def test_the_networks_state_tree_is_rewritten_identically() -> None:
     for vector, archive in recorded():
         store = MemoryStore()

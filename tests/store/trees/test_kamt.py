@@ -91,6 +91,7 @@ def test_absent_bits_span_the_gap_around_a_slot(stored: Any, slot: int, bits: in
     assert tree.absent_bits(slot) == bits
 
 
+@pytest.mark.slow
 @given(st.sets(WORDS, max_size=60), WORDS, st.booleans())
 @settings(max_examples=samples(300), deadline=None)
 def test_a_gap_is_empty_and_its_neighbourhood_is_not(stored: set[int], slot: int, reopen: bool) -> None:
@@ -107,6 +108,7 @@ def test_a_gap_is_empty_and_its_neighbourhood_is_not(stored: set[int], slot: int
         assert not stored or slot >> bits + 1 in {each >> bits + 1 for each in stored}
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(WORDS, st.one_of(st.just(0), VALUES), st.booleans()), max_size=60), st.randoms())
 @settings(max_examples=samples(150), deadline=None)
 def test_the_root_depends_on_the_content_alone(writes: list[tuple[int, int, bool]], random: Any) -> None:

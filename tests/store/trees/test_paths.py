@@ -202,6 +202,7 @@ def test_hamt_iteration_resumes_after_any_key(keys: set[bytes], others: list[byt
     check(store, f"HAMT{width}", tree.flush(), others)
 
 
+@pytest.mark.slow
 @given(st.sets(st.one_of(st.integers(0, 200), st.integers(0, (1 << 64) - 2)), max_size=40), st.integers(1, 8))
 def test_amt_iteration_resumes_after_any_index(indices: set[int], width: int) -> None:
     store = MemoryStore()
@@ -310,6 +311,7 @@ def test_amts_of_other_widths_are_compared_too() -> None:
     assert found(store, "AMT", *roots) == {}
 
 
+@pytest.mark.slow
 @given(st.dictionaries(WORDS, VALUES, max_size=30), st.dictionaries(WORDS, VALUES, max_size=30))
 def test_two_kamts_differ_as_two_dicts_do(before: dict[int, int], after: dict[int, int]) -> None:
     store = MemoryStore()

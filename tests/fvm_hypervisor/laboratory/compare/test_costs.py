@@ -61,6 +61,7 @@ def _explicit(chain: Path) -> int:
     return sum(int(row[milligas]) for row in costs.rows if not row[implicit])
 
 
+@pytest.mark.slow
 def test_syscalls_of_a_small_actor_are_counted_by_name(small_chain: Path) -> None:
     found = report(small_chain)
     counted = {row["name"]: row["count"] for row in found["syscalls"]}

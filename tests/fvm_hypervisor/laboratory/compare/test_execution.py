@@ -60,6 +60,7 @@ def test_unchanged_price_override_reports_same_gas(chain: Path) -> None:
     assert found["messages"] == 5 + 6  # each block ends with reward and cron
 
 
+@pytest.mark.slow
 def test_raised_transfer_price_is_located_in_transfers(chain: Path) -> None:
     found = report(chain, "--price", "transfer=6_007")
     assert {change["gas"][1] - change["gas"][0] for change in found["changes"] if "cron" not in change["message"]} == {
@@ -99,6 +100,7 @@ def test_network_versions_are_compared(chain: Path) -> None:
     assert list(table(older, "actors")) == ["evm"]
 
 
+@pytest.mark.slow
 def test_opcode_that_a_version_lacks_ends_the_call_elsewhere(tmp_path: Path) -> None:
     with Network(tmp_path / "chain", clock=Clock()) as network:
         counter = b"\x99" * 20
@@ -413,12 +415,14 @@ def part(lines: list[str], title: str) -> list[str]:
     return rest[: rest.index("")] if "" in rest else rest
 
 
+@pytest.mark.slow
 def test_equal_bundles_have_no_differences(small_chain: Path, tmp_path: Path) -> None:
     done = run("compare", str(small_chain), "--bundle", str(BEFORE.bundle(tmp_path / "same.car")))
     assert done.exit_code == 0, done.stdout
     assert ": the same, gas " in done.stdout
 
 
+@pytest.mark.slow
 def test_costlier_loop_differs_in_one_methods_instructions_only(small_chain: Path, tmp_path: Path) -> None:
     lines = compared(small_chain, tmp_path, replace(BEFORE, turns=BEFORE.turns + 1000))
     dearer = 1000 * LOOP * INSTRUCTION  # by hand
@@ -437,6 +441,7 @@ def test_costlier_loop_differs_in_one_methods_instructions_only(small_chain: Pat
     assert not any("event" in line or "block_link" in line for line in first)
 
 
+@pytest.mark.slow
 def test_one_more_block_link_is_that_syscall_once_more(small_chain: Path, tmp_path: Path) -> None:
     lines = compared(small_chain, tmp_path, replace(BEFORE, blocks=2))
     charges = part(lines, "by charge")
@@ -456,6 +461,7 @@ def test_one_more_block_link_is_that_syscall_once_more(small_chain: Path, tmp_pa
     assert "ipld::block_link: A calls it 1 times, B 2" in first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("said", "gas"), [(b"hullo", False), (b"hello, world", True)])
 def test_changed_event_is_shown_with_both_values(small_chain: Path, tmp_path: Path, said: bytes, gas: bool) -> None:
     lines = compared(small_chain, tmp_path, replace(BEFORE, said=said))

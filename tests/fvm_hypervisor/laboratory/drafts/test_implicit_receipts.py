@@ -256,6 +256,7 @@ EMITTING_CRON = r"""
 """
 
 
+@pytest.mark.slow
 def test_events_of_cron_are_linked_by_its_receipt_alone(tmp_path: Path) -> None:
     (tmp_path / "cron.wasm").write_bytes(bytes(wat2wasm(EMITTING_CRON)))
     with opened(written(tmp_path, f'{RULE}[actors]\ncron = "cron.wasm"\n')) as network:
@@ -382,6 +383,7 @@ def test_reward_of_an_abandoned_block_has_no_receipt(network: Network) -> None:
     assert rpc("eth_getTransactionReceipt", hash_) is None
 
 
+@pytest.mark.slow
 def test_replays_show_canonical_messages(network: Network) -> None:
     draft_tipset(network)
     tipset = network.mine(null_rounds=1)

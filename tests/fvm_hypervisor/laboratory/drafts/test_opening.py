@@ -77,6 +77,7 @@ def sent(network: Network) -> int:
     return network.send_native(bob.native, value=1, sender=alice.native).gas_used
 
 
+@pytest.mark.slow
 def test_edited_price_applies_from_the_activation_epoch_on(tmp_path: Path) -> None:
     with Network(clock=Clock()) as plain, opened(written(tmp_path)) as network:
         before = [(sent(plain), sent(network)) for _ in range(EPOCH)]  # blocks 1 to EPOCH
@@ -107,6 +108,7 @@ def test_opcode_is_removed_from_the_activation_epoch_on(tmp_path: Path) -> None:
             network.send(contract, gas_limit=50_000_000)
 
 
+@pytest.mark.slow
 def test_later_upgrade_does_not_migrate_again(tmp_path: Path) -> None:
     with opened(migrating(tmp_path), trust=True) as network:
         network.mine(EPOCH + 1 - network.block_number)
@@ -249,6 +251,7 @@ def test_replay_reproduces_the_upgrade_and_its_migration(chain: tuple[Path, Path
     assert (done.exit_code, "0 different" in done.output) == (0, True), done.output
 
 
+@pytest.mark.slow
 def test_replay_with_another_draft_is_refused(chain: tuple[Path, Path]) -> None:
     draft, folder = chain
     draft.write_text(draft.read_text(encoding="utf-8") + "\n[opcodes]\nremove = ['CLZ']\n", encoding="utf-8")
@@ -256,6 +259,7 @@ def test_replay_with_another_draft_is_refused(chain: tuple[Path, Path]) -> None:
     assert (done.exit_code, "made with the draft nv30, 'nv30-draft'" in done.output) == (2, True), done.output
 
 
+@pytest.mark.slow
 def test_vector_of_a_draft_chain_passes_under_the_draft_only(chain: tuple[Path, Path], tmp_path: Path) -> None:
     draft, folder = chain
     vector = tmp_path / "vector.json"
@@ -326,6 +330,7 @@ def test_planned_upgrade_has_the_bundle_of_the_draft(tmp_path: Path) -> None:
     assert other == {9: (30, "own")}
 
 
+@pytest.mark.slow
 def test_folder_of_a_draft_names_the_option_and_a_changed_file(chain: tuple[Path, Path]) -> None:
     draft, folder = chain
     with pytest.raises(InvalidInput, match=r"made with the draft nv30, .*none was given: .*--network FILE"):
@@ -446,6 +451,7 @@ def test_explorer_shows_the_draft_and_its_vectors(tmp_path: Path) -> None:
     assert run("conformance", out, "--network", draft, "--workers", 1).exit_code == 0
 
 
+@pytest.mark.slow
 def test_null_round_links_its_cron_once_this_has_a_receipt(tmp_path: Path) -> None:
     with opened(written(tmp_path, '[rules]\nreceipts = "all"\n'), deferred=True) as network:
         network.mine(EPOCH + 1)

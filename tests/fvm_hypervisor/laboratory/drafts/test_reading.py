@@ -384,6 +384,7 @@ def test_draft_and_base_version_are_two_sides(chain: Path, draft: Path) -> None:
     assert [side["network"] for side in (one["a"], one["b"])] == [29, 30]
 
 
+@pytest.mark.slow
 def test_price_on_the_command_line_is_added_to_the_draft(chain: Path, draft: Path) -> None:
     plain = NV29.prices.transfer // 1000
     assert report(chain, "--network", draft, "--price", f"transfer={plain}")["same"]
@@ -402,6 +403,7 @@ def test_edited_price_is_listed(draft: Path) -> None:
     assert (listed["network"], listed["prices"]["transfer"]) == (30, DEARER * 1000)
 
 
+@pytest.mark.slow
 def test_draft_and_overlay_exclude_each_other(chain: Path, draft: Path) -> None:
     for command in (["compare", chain], ["conformance", SEND]):
         overlay = draft.with_name("overlay.toml")

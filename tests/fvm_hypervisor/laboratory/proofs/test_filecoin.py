@@ -59,6 +59,7 @@ def _read_path(path: str, store: Blockstore, header: Cid) -> Any:
     return filecoin.read_proven_path(store, header, path)
 
 
+@pytest.mark.slow
 def test_event_is_proven(source: Source) -> None:
     event = filecoin.proven(source.proofs[EVENT], source.header, lambda store, at: filecoin.event_at(store, at, 0, 0))
     assert event.emitter == source.contract
@@ -147,6 +148,7 @@ def verify_arguments(certified: tuple[Path, Path], proof: Path, path: str) -> tu
     return "verify-proof", "f3", file, "--power-table", table, "--network", "source", "--proof", proof, "--path", path
 
 
+@pytest.mark.slow
 def test_commands_carry_an_event_from_one_network_to_another(
     tmp_path: Path, source: Source, certified: tuple[Path, Path]
 ) -> None:

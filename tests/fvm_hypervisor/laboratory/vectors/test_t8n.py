@@ -36,6 +36,7 @@ def test_output_equals_that_of_go_ethereum(name: str) -> None:
     assert {"alloc": done.alloc, "result": done.result, "body": done.body} == case["expected"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("evm", ["py-evm", "fast:compile"])
 def test_opcodes_of_proposals_are_those_of_go_ethereum(evm: str) -> None:
     case = CASES["Cancun+8024+7843"]

@@ -53,8 +53,13 @@ OWN_REASON: Final = {
 """Forge's reasons by those with other words."""
 
 
+LONG: Final = {"DiffRowsTest", "DiffSlotsTest", "ExpectCallTest", "ScriptsTest", "StepsTest"}
+
+
 @pytest.mark.parametrize("evm", ["fast", pytest.param("py-evm", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("contract", sorted(GOLDEN["forge"]))
+@pytest.mark.parametrize(
+    "contract", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in sorted(GOLDEN["forge"])]
+)
 def test_tests_end_as_in_forge(contract: str, evm: str, tmp_path: Path) -> None:
     wanted, found = GOLDEN["forge"][contract], run(contract, tmp_path, evm=evm)
     ours = {

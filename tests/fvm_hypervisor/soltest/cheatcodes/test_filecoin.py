@@ -19,6 +19,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.slow
 def test_filecoin_cheatcodes_behave_as_documented(tmp_path: Path) -> None:
     found = run("FilecoinTest", tmp_path, network=28)  # the last version with DataCap
     assert {name: test.reason for name, test in found.items() if test.status.value != "Success"} == REFUSED

@@ -64,6 +64,7 @@ OF_INSTRUCTIONS: Final = {"MemoryOfSetUpTest", "MemoryTest", "StepsTest"}
 """Contracts whose tests trace single instructions."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("contract", sorted(OF_INSTRUCTIONS))
 def test_instructions_are_watched_under_ethereums_rules_only(contract: str, tmp_path: Path) -> None:
     found = run(contract, tmp_path, rules="filecoin")
@@ -72,6 +73,7 @@ def test_instructions_are_watched_under_ethereums_rules_only(contract: str, tmp_
     assert said == (unasked if contract == "StepsTest" else {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("contract", sorted(GOLDEN["forge"].keys() - OF_INSTRUCTIONS))
 def test_tests_end_as_in_forge(contract: str, tmp_path: Path) -> None:
     wanted, found = GOLDEN["forge"][contract], run(contract, tmp_path, rules="filecoin")
@@ -84,6 +86,7 @@ def test_tests_end_as_in_forge(contract: str, tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.slow
 def test_filecoins_own_cheatcodes_do_the_same(tmp_path: Path) -> None:
     found = run("FilecoinTest", tmp_path, rules="filecoin", network=28)  # the last version with DataCap
     assert sum(test.status.value == "Success" for test in found.values()) == 9

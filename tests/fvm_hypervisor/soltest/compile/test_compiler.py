@@ -212,6 +212,7 @@ def test_npm_solc_release_is_installed_and_pinned(tmp_path: Path, cache: Path, m
     assert choose_solc(project(tmp_path / "project"), "0.8.999", pytest.fail) == found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "name", "words"),
     [

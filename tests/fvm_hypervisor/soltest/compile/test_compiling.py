@@ -134,6 +134,7 @@ def test_another_compiler_compiles_everything(compiled: Compiled) -> None:
     assert compiled.run() == (set(FILES), set(FILES))
 
 
+@pytest.mark.slow
 def test_sources_are_split_between_processes_with_all_as_input(compiled: Compiled) -> None:
     """Indices of sources, which code via the IR depends on, equal those of one process."""
     names = {f"src/Many{number}.sol" for number in range(40)}
@@ -153,6 +154,7 @@ def test_a_few_sources_are_compiled_by_one_process(compiled: Compiled) -> None:
     assert len(compiled.runs(runs=2)) == 1
 
 
+@pytest.mark.slow
 def test_waiting_compiler_process_is_reused(compiled: Compiled) -> None:
     for name in (f"src/Many{number}.sol" for number in range(40)):
         compiled.write(name, f"contract {Path(name).stem} {{}}")

@@ -124,6 +124,7 @@ def test_words_of_an_error_are_those_that_eth_abi_finds() -> None:
 
 # forge draws lengths so that each is as likely as the others: arrays of 0 to 255 elements, 0 to 99 bytes (a word in the
 # two fifths of calls that the dictionary gives), texts of 0 to 31 letters; tests/clients/test_forge.py has its gas.
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "mean"), [("uint8[]", 127.5), ("bytes", 0.6 * 49.5 + 0.4 * 32), ("string", 15.5)])
 def test_lengths_are_forges_in_the_mean(kind: str, mean: float) -> None:
     values = Values(Random(5), Dictionary([1]))
@@ -143,6 +144,7 @@ def test_dictionary_words_co_occur_in_calls_more_than_by_chance() -> None:
     assert 300 < found < 500  # 0.4 of one half, 0.064 of the other, and of each word nine tenths
 
 
+@pytest.mark.slow
 def test_the_same_seed_draws_the_same_values() -> None:
     one, two = (Values(Random("seed"), Dictionary([7])) for _ in range(2))
     assert [one.arguments(INPUTS) for _ in range(20)] == [two.arguments(INPUTS) for _ in range(20)]

@@ -38,12 +38,14 @@ OTHER_WORDS: Final = {
 """Tests that fail with other messages."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("evm", ["py-evm", "fast"])
 @pytest.mark.parametrize("contract", sorted(GOLDEN["forge"]))
 def test_forks_end_as_in_forge(contract: str, evm: str, networks: Mapping[str, str], tmp_path: Path) -> None:
     _compare(GOLDEN["forge"][contract], run(tmp_path, f"^{contract}$", networks, evm=evm)[contract])
 
 
+@pytest.mark.slow
 def test_tests_that_begin_on_a_fork_end_as_in_forge(networks: Mapping[str, str], tmp_path: Path) -> None:
     found = run(tmp_path, "^UrlTest$", networks, fork_url=networks["FIRST_URL"], fork_number=7)
     _compare(GOLDEN["url"]["UrlTest"], found["UrlTest"])

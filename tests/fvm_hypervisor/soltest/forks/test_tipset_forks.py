@@ -148,6 +148,7 @@ def test_a_wrong_answer_is_named(
     assert words in _hostile(tipsets["FIRST_URL"], method, lambda _: answer, tmp_path)
 
 
+@pytest.mark.slow
 def test_an_id_that_another_actor_has_on_a_fork_is_named(tipsets: Mapping[str, str], tmp_path: Path) -> None:
     (test,) = run(tmp_path, "^TipsetElsewhere$", tipsets, rules="filecoin")["TipsetElsewhere"].values()
     assert "that another actor has on this fork: the test contract must call" in (test.reason or "")

@@ -23,6 +23,7 @@ def debug(project: Path, match: str, *commands: str, status: int = 0, more: tupl
     return done.stdout if status == 0 else " ".join(done.stderr.split())
 
 
+@pytest.mark.slow
 def test_a_test_is_stepped_through_forwards_and_back(project: Path) -> None:
     text = debug(project, "test_broken", "step", "continue", "back", "gas")
     assert "the test test/Counter.t.sol:CounterTest.test_broken" in text
@@ -41,6 +42,7 @@ def test_native_calls_are_in_the_same_view(project: Path) -> None:
     assert "CounterTest" in stack
 
 
+@pytest.mark.slow
 def test_a_fuzz_test_begins_with_the_input_that_makes_it_fail(project: Path) -> None:
     text = debug(project, "testFuzz_broken", "continue")
     assert "the message has ended: exit 33" in text

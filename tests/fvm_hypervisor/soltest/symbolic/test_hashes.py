@@ -37,6 +37,7 @@ CASES: Final = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("words", "offset", "wanted"), CASES.values(), ids=CASES)
 def test_data_determine_an_offset_to_within_2_64(words: list[Any], offset: Any, wanted: bool) -> None:
     hashes = Hashes()

@@ -7,6 +7,7 @@ import pytest
 
 from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.symbolic.words import MASK, OPERATIONS
+from tests.conftest import samples
 from tests.fvm_hypervisor.soltest.symbolic.staged import Staged, outcomes, staged
 
 NAME = "testRandom(uint256,uint256,uint256)"
@@ -90,7 +91,8 @@ def check(test: Staged, rng: Random, inputs: int) -> tuple[int, int]:
     return compared, len(paths)
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.sampled
+@pytest.mark.parametrize("seed", range(samples(24)))
 def test_random_programs_agree_with_the_concrete_engine(seed: int, tmp_path: Path) -> None:
     rng = Random(seed)
     for number in range(2):

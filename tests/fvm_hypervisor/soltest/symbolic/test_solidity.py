@@ -25,6 +25,7 @@ def test_the_record_is_of_these_sources() -> None:
     assert len(names(BUGS)) == 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", names(PROOFS))
 def test_a_test_fails_if_its_name_says_so(name: str, tmp_path: Path) -> None:
     with staged_artifacts(tmp_path, RECORD["artifacts"], PROOFS, "prague") as test:
@@ -50,6 +51,7 @@ def test_the_documented_example_fails(tmp_path: Path) -> None:
     assert taken > amount >= taken % 2**64
 
 
+@pytest.mark.slow
 def test_counterexample_names_created_values(tmp_path: Path) -> None:
     with staged_artifacts(tmp_path, RECORD["artifacts"], PROOFS, "prague") as test:
         values, storage = (test.run(name) for name in ("check_createdValuesFails", "check_symbolicStorageFails"))

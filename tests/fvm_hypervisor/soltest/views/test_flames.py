@@ -40,6 +40,7 @@ def boxes(roots: Sequence[FlameBox]) -> Iterator[FlameBox]:
         row = [box for outer in row for box in outer.inner]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chart", [False, True])
 def test_flame_graph_has_the_gas_of_forge(artifacts: Artifacts, tmp_path: Path, chart: bool) -> None:
     project = load_project(HERE)

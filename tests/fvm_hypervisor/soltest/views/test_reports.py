@@ -30,6 +30,7 @@ def records(text: str, kind: str, file: str = "src/Bank.sol") -> list[str]:
     return sorted(re.findall(rf"^{kind}:(.*)$", section, re.MULTILINE))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["DA", "FN", "FNDA", "LF", "LH", "FNF", "FNH", "BRF"])
 def test_line_and_function_hit_counts_match_forge(covered: list[FileCoverage], forge: Forge, kind: str) -> None:
     ours, theirs = records(lcov(covered), kind), records(forge("lcov.info"), kind)
@@ -37,6 +38,7 @@ def test_line_and_function_hit_counts_match_forge(covered: list[FileCoverage], f
     assert ours
 
 
+@pytest.mark.slow
 def test_branches_are_forges_but_for_the_call_of_a_try(covered: list[FileCoverage], forge: Forge) -> None:
     # forge counts the success path as covered if the call was made: here the call failed, and line 93 has 0 hits.
     ours, theirs = set(records(lcov(covered), "BRDA")), set(records(forge("lcov.info"), "BRDA"))
@@ -44,6 +46,7 @@ def test_branches_are_forges_but_for_the_call_of_a_try(covered: list[FileCoverag
     assert "93,0" in records(forge("lcov.info"), "DA")
 
 
+@pytest.mark.slow
 def test_the_table_has_forges_shares(covered: list[FileCoverage], forge: Forge) -> None:
     def row(text: str) -> list[str]:
         (found,) = re.findall(r"^\| src/Bank.sol .*$", text, re.MULTILINE)
@@ -54,6 +57,7 @@ def test_the_table_has_forges_shares(covered: list[FileCoverage], forge: Forge) 
     assert (ours[2], theirs[2]) == ("72.73% (8/11)", "81.82% (9/11)")
 
 
+@pytest.mark.slow
 def test_the_object_of_a_file(covered: list[FileCoverage]) -> None:
     found = coverage_json(covered)["src/Bank.sol"]
     assert found["lines"] == {"covered": 38, "all": 43}

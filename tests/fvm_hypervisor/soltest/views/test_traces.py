@@ -38,6 +38,7 @@ def without_backtrace(text: str) -> str:
     return text.split("Backtrace:")[0].strip()
 
 
+@pytest.mark.slow
 def test_traces_are_those_of_forge(artifacts: Artifacts, watch: Watch, forge: Callable[[str], str]) -> None:
     found = watch(TestViewer(artifacts, "ethereum", 4))
     theirs = sections(forge("traces.txt"))
@@ -46,6 +47,7 @@ def test_traces_are_those_of_forge(artifacts: Artifacts, watch: Watch, forge: Ca
         assert without_backtrace("\n".join(lines_of(result, 4))) == without_backtrace(theirs[name])
 
 
+@pytest.mark.slow
 def test_the_tree_is_the_same_under_filecoins_rules(
     artifacts: Artifacts, watch: Watch, forge: Callable[[str], str]
 ) -> None:
@@ -74,6 +76,7 @@ def test_stacks_equal_those_of_forge(
     assert not result.trace
 
 
+@pytest.mark.slow
 def test_a_stack_goes_through_internal_functions_and_libraries(artifacts: Artifacts, watch: Watch) -> None:
     source = (HERE / "src" / "Bank.sol").read_text(encoding="utf-8").splitlines()
     tests = (HERE / "test" / "Bank.t.sol").read_text(encoding="utf-8").splitlines()
@@ -96,6 +99,7 @@ def test_a_stack_goes_through_internal_functions_and_libraries(artifacts: Artifa
     assert found["test_withdraws()"].stack == ()
 
 
+@pytest.mark.slow
 def test_too_slow_test_trace_is_shown_without_lines(
     artifacts: Artifacts, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:

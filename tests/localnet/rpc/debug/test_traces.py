@@ -344,6 +344,7 @@ def _signed(network: Network, nonce: int, to: EthAddress, data: bytes) -> bytes:
     return network.accounts[5].sign(call).raw()
 
 
+@pytest.mark.slow
 def test_a_tree_as_deep_as_calls_go_is_written(network: Network) -> None:
     rpc = Client(Node(network))
     diver = deploy(network, "0 0 0 0 0 ADDRESS GAS CALL STOP")
@@ -527,6 +528,7 @@ class TestPrestate:
         assert changed["pre"].keys() == changed["post"].keys() == {ALICE, HEIR}
         assert changed["post"][HEIR] == {"balance": hex(1 + 21_000 * 10**9)}
 
+    @pytest.mark.slow
     def test_options_select_code_storage_and_empty_accounts(self, rpc: Client) -> None:
         whole = self.trace(rpc, {"to": PAYS})
         assert whole.keys() == {ALICE, PAYS, HEIR}

@@ -116,6 +116,7 @@ def test_transaction_below_minimum_gas_price_is_rejected(rpc: Client) -> None:
         assert rpc("eth_getTransactionReceipt", sent)["status"] == "0x1"
 
 
+@pytest.mark.slow
 def test_client_fee_caps_from_suggestions_reach_min_gas_price(rpc: Client) -> None:
     """The fee caps follow the rules of alloy (cast, forge), ethers, viem and web3.py, after cheaper blocks."""
     for _ in range(12):
@@ -229,6 +230,7 @@ def test_block_hash_covers_next_block_settings(rpc: Client) -> None:
     assert made("anvil_setCoinbase", NOBODY) == others[0]
 
 
+@pytest.mark.slow
 def test_all_of_it_survives_a_restart(tmp_path: Path) -> None:
     with Network(tmp_path / "chain", clock=Clock(), rules="ethereum") as network:
         rpc = prepared(network)

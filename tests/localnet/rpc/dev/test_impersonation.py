@@ -187,6 +187,7 @@ def test_type_that_the_fork_lacks_is_refused_for_every_sender(hardfork: str, fie
                 rpc("eth_sendTransaction", {"from": sender, "to": BOB, **fields})
 
 
+@pytest.mark.slow
 def test_impersonated_sender_carries_authorizations(tmp_path: Path) -> None:
     """The authorizations apply, also after a restart and in a state file. Source: anvil 1.7.1."""
     folder = tmp_path / "chain"

@@ -67,6 +67,7 @@ def fork(urls: tuple[str, str]) -> Iterator[Client]:
 plain = client_fixture(lambda: Network(rules="ethereum", clock=Clock()))
 
 
+@pytest.mark.slow
 def test_a_fork_is_reset_to_another_block(fork: Client, remotes: tuple[NodeClient, NodeClient]) -> None:
     mined = fork("eth_sendTransaction", {"from": DEV, "to": COUNTER, "data": f"0x{BUMP}"})
     snapshot = fork("evm_snapshot")
@@ -83,6 +84,7 @@ def test_a_fork_is_reset_to_another_block(fork: Client, remotes: tuple[NodeClien
     assert fork("anvil_nodeInfo")["forkConfig"]["forkBlockNumber"] == 5
 
 
+@pytest.mark.slow
 def test_blocks_are_mined_after_a_reset(fork: Client, remotes: tuple[NodeClient, NodeClient]) -> None:
     fork("anvil_mine", "0x3")
     fork("anvil_reset", {"forking": {"blockNumber": 3}})
@@ -96,6 +98,7 @@ def test_blocks_are_mined_after_a_reset(fork: Client, remotes: tuple[NodeClient,
     assert parent == remotes[0].request("eth_getBlockByNumber", "0x3", False)["hash"]
 
 
+@pytest.mark.slow
 def test_a_fork_is_reset_to_another_node(
     fork: Client, urls: tuple[str, str], remotes: tuple[NodeClient, NodeClient]
 ) -> None:
@@ -136,6 +139,7 @@ def test_a_network_of_its_own_becomes_a_fork(
     assert plain("eth_getBlockByNumber", "0x6", False) is None
 
 
+@pytest.mark.slow
 def test_filters_continue_at_the_new_head(fork: Client) -> None:
     blocks, logs = fork("eth_newBlockFilter"), fork("eth_newFilter", {})
     fork("anvil_mine", "0x2")
@@ -209,6 +213,7 @@ def test_filecoin_forks_are_not_reset_to_another_node(client_of_filecoin: Client
 client_of_filecoin = client_fixture(lambda: Network(clock=Clock()))
 
 
+@pytest.mark.slow
 def test_an_index_by_address_follows_a_reset(urls: tuple[str, str]) -> None:
     with (
         Network.fork(urls[0], 2, rules="ethereum", clock=Clock()) as network,

@@ -165,6 +165,7 @@ class TestTokens:
         slots = [int(rpc("eth_getStorageAt", NOBODY, hex(slot), "latest"), 16) for slot in range(2)]
         assert slots == [0, 9]
 
+    @pytest.mark.slow
     def test_deal_erc20_tries_at_most_one_hundred_slots(self, rpc: Client) -> None:
         def answering_200_behind(others: int) -> str:
             """Return code that reads other slots (PUSH1, SLOAD, POP) before the one that it returns, 200."""

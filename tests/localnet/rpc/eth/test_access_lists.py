@@ -136,6 +136,7 @@ def test_a_replay_compares_the_list(tmp_path: Path) -> None:
     replay.close_folder()
 
 
+@pytest.mark.slow
 def test_replay_reports_a_damaged_list(tmp_path: Path) -> None:
     folder = tmp_path / "chain"
     with Network(folder, rules="ethereum", hardfork="Osaka+7928") as network:
@@ -163,6 +164,7 @@ class TestTraces:
         assert everything(rpc, after=1, count=1) == (blocks[0] + blocks[1])[1:2]
         assert rpc("trace_filter", {}) == blocks[1]  # the newest block alone
 
+    @pytest.mark.slow
     def test_trace_filter_selects_by_sender_and_receiver(self, rpc: Client) -> None:
         inbox = deploy(rpc, INBOX)
         greet(rpc, inbox)

@@ -56,6 +56,7 @@ def rpc(url: str) -> Iterator[Client]:
         client.node.close()
 
 
+@pytest.mark.slow
 def test_a_fork_begins_as_the_block_of_the_node(rpc: Client, remote: NodeClient) -> None:
     head = remote.request("eth_getBlockByNumber", "latest", False)
     assert rpc("eth_getBlockByNumber", "latest", False) == head
@@ -112,6 +113,7 @@ def test_state_before_fork_matches_remote_node(
         assert rpc(method, *params) == remote.request(method, *params)
 
 
+@pytest.mark.slow
 def test_pre_fork_blocks_and_transactions_are_found_by_hash(rpc: Client, remote: NodeClient) -> None:
     block = remote.request("eth_getBlockByNumber", "0x6", False)
     for method in ("eth_getBlockByHash", "eth_getBlockTransactionCountByHash", "eth_getHeaderByHash"):
@@ -233,6 +235,7 @@ def test_proofs_after_the_fork_are_refused_with_the_reason(rpc: Client) -> None:
         rpc("eth_getProof", COUNTER, [], "latest")
 
 
+@pytest.mark.slow
 def test_a_fork_may_begin_at_an_earlier_block(url: str, remote: NodeClient) -> None:
     for number, expected in ((3, 3), (-2, 5)):
         with fork(url, number) as network:

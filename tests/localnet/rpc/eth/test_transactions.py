@@ -122,6 +122,7 @@ class TestTheNode:
         assert found["state"] == {"disabled": False, "oldestBlock": "0x0"}
         assert found["stateproofs"] == {"disabled": True}
 
+    @pytest.mark.slow
     def test_oldest_available_block_after_collection_is_reported(self, tmp_path: Path) -> None:
         with Network(tmp_path) as network:
             network.mine(5)

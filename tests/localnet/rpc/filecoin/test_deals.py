@@ -36,6 +36,7 @@ def ask(life: Life) -> Any:
     return lambda method, *params: rpc(f"Filecoin.{method}", *params)
 
 
+@pytest.mark.slow
 def test_exit_code_of_native_actor_has_no_name_of_contracts(life: Life, ask: Any) -> None:
     """Exit 33 of the market is EX_DEAL_NOT_ACTIVATED. Texts of `trace_` methods: lotus node/impl/eth/trace.go."""
     with pytest.raises(TransactionFailed, match=r"exit=\[33\], ") as failed:

@@ -33,6 +33,7 @@ def v2() -> Iterator[Client]:
         yield client
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("selector", "height"),
     [
@@ -51,6 +52,7 @@ def test_selected_height(v2: Client, selector: dict[str, Any], height: int) -> N
     assert v2(GET, selector)["Height"] == height
 
 
+@pytest.mark.slow
 def test_a_key_selects_its_tipset_also_as_an_anchor(v2: Client) -> None:
     seventh = v2(GET, {"height": {"at": 7, "anchor": {"tag": "latest"}}})
     assert v2(GET, {"key": seventh["Cids"]}) == seventh
@@ -59,6 +61,7 @@ def test_a_key_selects_its_tipset_also_as_an_anchor(v2: Client) -> None:
         v2(GET, {"height": {"at": 8, "anchor": {"key": seventh["Cids"]}}})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("selector", "reason"),
     [
@@ -77,6 +80,7 @@ def test_invalid_selectors(v2: Client, selector: Any, reason: str) -> None:
         v2(GET, selector)
 
 
+@pytest.mark.slow
 def test_actors_are_those_after_the_selected_tipset(v2: Client) -> None:
     network = v2.node.network
     payee = "0x" + "77" * 20
@@ -89,6 +93,7 @@ def test_actors_are_those_after_the_selected_tipset(v2: Client) -> None:
         v2("Filecoin.StateGetActor", native, {"tag": "safe"})
 
 
+@pytest.mark.slow
 def test_finality_status_without_f3(v2: Client) -> None:
     status = v2("Filecoin.ChainGetTipSetFinalityStatus")
     assert status["f3FinalizedTipSet"] is None
@@ -113,6 +118,7 @@ def ask(url: str, method: str, *params: Any) -> Any:
         return json.load(response)
 
 
+@pytest.mark.slow
 def test_ethereum_methods_read_state_at_null_rounds(v2: Client) -> None:
     """The heights 3 and 4 have the state of tipset 2, as at the other paths."""
     owner = v2("eth_accounts")[0]

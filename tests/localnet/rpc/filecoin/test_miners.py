@@ -55,6 +55,7 @@ def head(rpc: Client) -> Any:
     return rpc("Filecoin.ChainHead")["Cids"]
 
 
+@pytest.mark.slow
 def test_base_info_selects_the_sector_of_the_winning_post(mined: tuple[Network, Miner], rpc: Client) -> None:
     network, miner = mined
     found = [rpc(INFO, f"f0{miner.id}", network.block_number + ahead, head(rpc)) for ahead in range(1, 9)]
@@ -291,6 +292,7 @@ class TestPowerTable:
         (entry, *_) = filecoin_power_rpc("Filecoin.F3GetECPowerTable")
         assert base64_bytes(entry["PubKey"]) == BLS_ACCOUNT.payload
 
+    @pytest.mark.slow
     def test_small_miners_are_left_out_once_four_are_large(
         self, network: Network, filecoin_power_rpc: Client, miners: list[Miner]
     ) -> None:
@@ -301,6 +303,7 @@ class TestPowerTable:
         claim(network, {}, 4)
         assert [number for number, _ in self.table(filecoin_power_rpc)] == [three, one]
 
+    @pytest.mark.slow
     def test_miners_with_debts_or_a_recent_fault_are_left_out(
         self, network: Network, filecoin_power_rpc: Client, miners: list[Miner]
     ) -> None:

@@ -1,5 +1,7 @@
 """StateGetNetworkParams: names and order of heights as on lotus' development networks."""
 
+import pytest
+
 from localnet import Network
 from localnet.rpc.node import Node
 from tests.localnet.conftest import START, Clock
@@ -51,6 +53,7 @@ def test_multi_version_upgrade_reports_one_height_for_all() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_epoch_award_and_cron_follow_its_messages() -> None:
     """Method 2 of f02 with the miner, and what it sends: 95 % to the miner (method 14), the rounding to f099."""
     with Network(network=28, clock=Clock()) as network:

@@ -284,6 +284,7 @@ def test_query_is_repeated_after_concurrent_reorg(network: Network, executors: E
     assert seen == [height, height - 1]
 
 
+@pytest.mark.slow
 def test_execution_and_block_range_queries_run_beside_the_chain(network: Network, executors: Executors) -> None:
     """The results equal those on the chain's thread."""
     sent = ask(executors, "eth_sendTransaction", {"from": ALICE, "to": NOBODY, "gas": hex(10**7)})["result"]

@@ -422,6 +422,7 @@ class TestLimits:
         with connect(socket_url(url)) as opened:
             assert Client(opened)("eth_chainId") == "0x1df5e76"
 
+    @pytest.mark.slow
     def test_random_bytes_after_handshake_leave_node_serving_others(self, url: str) -> None:
         chosen = random.Random(20)
         for _ in range(100):

@@ -243,6 +243,7 @@ def steps(drawn: random.Random) -> list[Step]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "most_nodes"), [(1, 8192), (2, 8192), (3, 0), (4, 12)])
 def test_reused_executor_yields_same_states_as_new_executors(
     seed: int, most_nodes: int, monkeypatch: pytest.MonkeyPatch

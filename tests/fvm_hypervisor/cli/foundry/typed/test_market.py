@@ -94,6 +94,7 @@ def test_call_returns_result_without_changing_state(market: Market, offer: Offer
     assert market.look("free").call().terms.open
 
 
+@pytest.mark.slow
 def test_events_are_objects_in_their_order(market: Market, offer: Offer, network: Network) -> None:
     market.list_(offer).send()
     receipt = market.buy("free").send(value=100, sender=network.accounts[2])

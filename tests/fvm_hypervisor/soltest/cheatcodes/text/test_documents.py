@@ -97,6 +97,7 @@ def test_wrong_path_is_marked_where_forge_marks_it(path: str, marked: int) -> No
     assert str(failure.value) == rf'failed selecting from JSON: "path error: \n{shown}\n{"^" * marked}\n"'
 
 
+@pytest.mark.slow
 def test_path_that_multiplies_values_is_refused() -> None:
     document: Any = 1
     for _ in range(60):
