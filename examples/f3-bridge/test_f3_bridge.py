@@ -91,6 +91,7 @@ def lock(network: Network, vault: Contract, amount: int) -> None:
     network.mine(1)  # the next header has the receipts
 
 
+@pytest.mark.slow
 def test_locked_amount_is_paid_once(
     network: Network, vault: Contract, destination: Destination, finality: Finality
 ) -> None:
@@ -139,6 +140,7 @@ def test_certificate_of_half_the_power_is_refused(
     assert destination.refusal(FIRST_INSTANCE, proof) == "NotProven()"
 
 
+@pytest.mark.slow
 def test_altered_proof_is_refused(
     network: Network, vault: Contract, destination: Destination, finality: Finality
 ) -> None:
@@ -150,6 +152,7 @@ def test_altered_proof_is_refused(
     assert destination.paid() == 0
 
 
+@pytest.mark.slow
 def test_event_of_another_contract_is_refused(
     network: Network, vault: Contract, destination: Destination, finality: Finality
 ) -> None:

@@ -56,6 +56,7 @@ def test_the_miners_message_is_in_the_next_block() -> None:
     assert blocks_waited("lab:lanes") == 0
 
 
+@pytest.mark.slow
 def test_transaction_without_lanes_waits_for_end_of_flood() -> None:
     assert blocks_waited("filecoin") == 3
 

@@ -41,6 +41,7 @@ def answers(contract: Contract) -> list[int]:
     return [contract.call(name) for name in ("shares", "taken", "owed", "owedContinuously")]
 
 
+@pytest.mark.slow
 def test_a_contract_calls_two_actors_that_share_a_library(network: Network) -> None:
     contract = treasury(network)
     contract.send("plan", *PLAN)
@@ -52,6 +53,7 @@ def test_a_contract_calls_two_actors_that_share_a_library(network: Network) -> N
     assert continuously == pytest.approx(taken * exp(rate * periods / 10**9), rel=1e-8)
 
 
+@pytest.mark.slow
 def test_actors_with_copies_of_the_code_answer_the_same(network: Network) -> None:
     found = []
     for ending in ("", "-copied"):

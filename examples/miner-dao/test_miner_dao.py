@@ -108,6 +108,7 @@ def test_one_actor_cannot_be_two_members(network: Network, miner: Miner, members
     assert dao.decode_revert(failed.value.data) == f"MemberTwice({checksummed(members[0].address)})"
 
 
+@pytest.mark.slow
 def test_a_member_votes_once_and_in_time(
     network: Network, dao: Contract, members: tuple[Account, ...], refused: Refused
 ) -> None:

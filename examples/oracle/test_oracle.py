@@ -82,6 +82,7 @@ def test_the_median_of_a_round_is_pushed_to_the_contract(scene: Scene) -> None:
     assert event.arguments == {"round": 1, "price": -300}
 
 
+@pytest.mark.slow
 def test_contract_calls_the_oracle_during_the_push(scene: Scene) -> None:
     """Check the calls of a push: the contract calls `oracle.latest()`, which returns what was saved before."""
     trace = scene.network.trace(scene.report(1, 5, 7).hash)

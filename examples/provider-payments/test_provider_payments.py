@@ -26,6 +26,7 @@ def payments(network: Network, miner: Miner) -> Contract:
     return network.deploy(HERE / "ProviderPayments.json")
 
 
+@pytest.mark.slow
 def test_provider_is_paid_rate_per_epoch(network: Network, payments: Contract, miner: Miner) -> None:
     opened = payments.send("open", miner.id, FIL, value=100 * FIL)
     before = network.balance(miner.address)

@@ -146,6 +146,7 @@ def test_reward_actor_refusal_is_a_contract_error(
     assert refused(council, "claim", MINERS, [dora]).reason == "Refused(4045527845, 16)"
 
 
+@pytest.mark.slow
 def test_single_owner_or_stranger_cannot_govern(
     network: Network, council: Contract, wallets: tuple[EthAddress, ...], refused: Refused
 ) -> None:

@@ -174,6 +174,7 @@ def test_a_run_that_cannot_run_here_ends_without_a_slice(stored: Path, monkeypat
     assert stored.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_slice_that_would_end_late_is_not_started(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(0, 1000, 40))  # each look at the clock takes 40 seconds
     monkeypatch.setattr(slices, "monotonic", lambda: next(clock))

@@ -159,6 +159,7 @@ TYPES = [
 ]
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_binding_codec_matches_schema_for_params_and_returns(data: Any) -> None:
     actor, name = data.draw(st.sampled_from(TYPES))

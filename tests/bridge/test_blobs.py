@@ -202,6 +202,7 @@ def test_cell_proofs_are_verified(
         assert not blobs.verify_cells(*wrong)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("point", "words"),
     [

@@ -129,16 +129,19 @@ def test_nothing_has_the_root_of_an_empty_string() -> None:
     assert root({}) == EMPTY_ROOT == keccak(rlp.encode(b""))
 
 
+@pytest.mark.slow
 @given(st.dictionaries(PREFIXED.filter(len), VALUES, max_size=40))
 def test_root_of_prefix_keys_matches_py_trie(entries: dict[bytes, bytes]) -> None:
     assert root(entries) == root_of_py_trie(entries)
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.binary(min_size=32, max_size=32), VALUES, max_size=60))
 def test_root_of_equal_length_keys_matches_py_trie(entries: dict[bytes, bytes]) -> None:
     assert root(entries) == root_of_py_trie(entries)
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.binary(max_size=32), VALUES, max_size=20))
 def test_root_of_hashed_keys_matches_py_trie(entries: dict[bytes, bytes]) -> None:
     assert secure_root(entries) == root_of_py_trie({keccak(key): value for key, value in entries.items()})
@@ -159,6 +162,7 @@ def proof_of_py_trie(entries: dict[bytes, bytes], key: bytes) -> list[bytes]:
     return [data for index, data in enumerate(found) if not index or len(data) >= 32]
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.binary(min_size=2, max_size=2), st.binary(min_size=1, max_size=40), min_size=1), st.data())
 def test_proofs_of_py_trie_show_presence_and_absence(entries: dict[bytes, bytes], data: st.DataObject) -> None:
     key = data.draw(st.sampled_from(sorted(entries)) | st.binary(min_size=2, max_size=2))
@@ -208,6 +212,7 @@ ITEMS: st.SearchStrategy[Any] = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(ITEMS)
 def test_encoding_is_that_of_the_library_and_comes_back(item: Any) -> None:
     data = our_rlp.encode(item)

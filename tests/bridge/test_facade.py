@@ -153,6 +153,7 @@ def test_invalid_utf8_and_invalid_cids_are_refused() -> None:
             publish.params(calldata)
 
 
+@pytest.mark.slow
 @given(st.sampled_from(sorted(INTERFACES)), st.data(), st.binary(max_size=200))
 def test_any_calldata_is_translated_faithfully_or_refused(actor: str, data: Any, tail: bytes) -> None:
     chosen = data.draw(st.sampled_from(sorted(facade(actor))))

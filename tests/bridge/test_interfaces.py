@@ -200,6 +200,7 @@ def test_a_comment_names_the_numbers_that_are_no_hashes() -> None:
     assert (known.name, known.params) == ("Post", "PostParams")
 
 
+@pytest.mark.slow
 def test_too_many_or_too_deep_types_and_values_are_refused() -> None:
     with pytest.raises(InvalidInput, match="declares 201 types: expected 1 to 200"):
         Interface.parse("\n".join(f"type A{number} int" for number in range(201)))
@@ -229,6 +230,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(value=JSON, method=st.sampled_from(["Add", "Pay", "Pick", "Constructor"]))
 def test_arbitrary_json_params_raise_only_invalid_input(shapes: Interface, value: Any, method: str) -> None:
     with suppress(InvalidInput):

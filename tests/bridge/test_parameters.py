@@ -74,6 +74,7 @@ def test_other_names_are_refused(name: str) -> None:
         method_number(name)
 
 
+@pytest.mark.slow
 @given(st.from_regex(r"[A-Z_][A-Za-z0-9_]{0,30}", fullmatch=True))
 def test_every_name_has_a_number_of_its_own_range(name: str) -> None:
     number = method_number(name)

@@ -53,6 +53,7 @@ logs = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(logs, max_size=5))
 def test_the_bloom_is_that_of_eth_bloom(emitted: list[EmittedLog]) -> None:
     expected: Any = BloomFilter()

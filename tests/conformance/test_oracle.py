@@ -138,6 +138,7 @@ def test_equal_answers_have_no_difference(capsys: pytest.CaptureFixture[str]) ->
     assert "160 syscalls in 4 messages, 4 of them to the end: 0 differences" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_missing_oracle_is_reported(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def lacking(*_: str) -> str:
         raise CannotRun("there is no Rust here")

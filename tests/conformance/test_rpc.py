@@ -452,6 +452,7 @@ def test_every_method_is_compared_unsupported_or_missing(chain: ChainContents) -
     assert set(method_names()) - set(method_table()) == set(MISSING)
 
 
+@pytest.mark.slow
 def test_validator_reports_mismatching_result(chain: ChainContents) -> None:
     block = chain.rpc("eth_getBlockByNumber", "latest", False)
     assert schema_violations("eth_getBlockByNumber", {**block, "number": 5})

@@ -103,6 +103,7 @@ def test_frames_nest_as_deep_as_their_limit(frames: int, sees: bool) -> None:
         assert machine.after(call, call.gas_limit)[CONTRACT].storage == {0: frames, 1: 1}
 
 
+@pytest.mark.slow
 def test_pyrevm_agrees_on_storage_refunds_and_logs() -> None:
     module = worlds.pyrevm()
     if module is None:

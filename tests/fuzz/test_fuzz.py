@@ -18,7 +18,9 @@ LARGEST = 4000
 """Maximum length of the seeds that all targets run; `test_changed_real_actors_yield_no_finding` has longer ones."""
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "machine")) for name in names()]
+)
 def test_known_inputs_yield_no_finding(name: str) -> None:
     target = load(name)
     inputs = [data for data in (*target.seeds(), *stored_inputs(name)) if len(data) <= LARGEST]

@@ -456,6 +456,7 @@ def recovered_by_coincurve(digest: bytes, signature: bytes) -> bytes | None:
     return bytes(key.format(compressed=False))
 
 
+@pytest.mark.slow
 @given(st.integers(1, ORDER - 1), WORDS)
 @settings(max_examples=samples(200), deadline=None)
 def test_signature_equals_coincurve_and_recovers_key(number: int, digest: bytes) -> None:

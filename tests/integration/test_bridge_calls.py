@@ -241,6 +241,7 @@ def through_a_native_actor(writes: Pairs, gives_up: bool) -> bytes:
     return encode_abi(["uint64", "uint256", "uint64", "uint64", "bytes", "bytes"], head)
 
 
+@pytest.mark.slow
 @settings(max_examples=samples(12), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=pairs, below=pairs, gives_up=st.booleans())
 def test_bridge_storage_matches_model_after_nested_native_call(
@@ -354,6 +355,7 @@ def test_bridge_call_gas_includes_own_and_nested_charges(stage: Stage, number: i
     assert used == []
 
 
+@pytest.mark.slow
 def test_bridge_gas_that_runs_out_anywhere_leaves_a_whole_state(stage: Stage) -> None:
     sweep(stage, Tree(SEED, TO_AND_FRO[0]), SWEPT)
 
@@ -486,12 +488,14 @@ def test_endless_or_trapping_guest_ends_with_its_exit_code(depth_stage: DemoStag
     assert depth_stage.machine.root == before
 
 
+@pytest.mark.slow
 def test_recursion_ends_out_of_gas_before_depth_limit(depth_stage: DemoStage) -> None:
     result = native(depth_stage, LIMIT, Gas(50_000_000))
     assert result.exit_code == ExitCode.SYS_OUT_OF_GAS
     assert result.gas_used == 50_000_000
 
 
+@pytest.mark.slow
 def test_thread_exhaustion_reverts_the_message(depth_stage: DemoStage, monkeypatch: pytest.MonkeyPatch) -> None:
     started = []
 

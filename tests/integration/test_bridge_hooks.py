@@ -92,6 +92,7 @@ def mint(stage: Stage, to: Address, size: int = KIB) -> ApplyResult:
     return stage.apply(REGISTRY, ADD_CLIENT, packed(raw(to), amount(size)), 0, ALICE)
 
 
+@pytest.mark.slow
 def test_bridge_hooks_tell_a_contract_of_the_tokens_that_it_gets(stage: Stage) -> None:
     hook = Hook(stage)
     result = mint(stage, hook.address)

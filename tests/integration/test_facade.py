@@ -299,6 +299,7 @@ def test_the_library_s_addresses_are_those_of_filecoin(stage: Stage, typed: tupl
 # --- multisigs: for people's wallets ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_ethereum_wallet_proposes_and_approves_in_multisig(stage: Stage) -> None:
     wallet = multisig(stage, ETHEL, ALICE)
     interface = ContractInterface(json.loads((INTERFACES / "IMultisig.json").read_text()))

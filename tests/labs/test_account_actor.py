@@ -495,6 +495,7 @@ class TestNode:
             Client(Node(actor_stage.network))("hypervisor_authorizationNonce", f"0x{STRANGER.address.hex()}") == "0x0"
         )
 
+    @pytest.mark.slow
     def test_an_upgraded_state_is_read_after_a_restart(self, tmp_path: Any) -> None:
         with Network(str(tmp_path), rules="lab:accounts=actor") as network:
             item = network.accounts[0].sign_authorization(NOTES, 0, 0)

@@ -296,6 +296,7 @@ def test_the_outbox_is_called_by_name_and_its_state_is_typed(tmp_path: Path) -> 
     assert len(fields) == len(astuple(entry))
 
 
+@pytest.mark.slow
 def test_rent_actor_reports_contract_payment() -> None:
     with Network(rules="lab:rent=all", clock=Clock()) as network:
         contract = network.deploy(EXAMPLE / "Tenant.json")

@@ -449,6 +449,7 @@ _PAY = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_preinstalled_contracts_pay_no_rent() -> None:
     """The CREATE2 deployer remains available for tests and scripts."""
     with Network(rules="lab:rent=all/1000/3/2") as network:
@@ -459,6 +460,7 @@ def test_preinstalled_contracts_pay_no_rent() -> None:
             assert archived_actor(network.machine.store, actor) is None
 
 
+@pytest.mark.slow
 def test_the_largest_proof_is_a_message_that_a_block_takes() -> None:
     with Network(rules="lab:rent=all/1000/10/9") as network:
         code = network.machine.install((EXAMPLE / "tenant.wasm").read_bytes())

@@ -124,6 +124,7 @@ def test_json_rpc_has_no_code_and_names_the_exit_code(expired: tuple[Path, Addre
         assert state["Balance"] == "0"
 
 
+@pytest.mark.slow
 def test_an_archived_contract_runs_in_no_accounts_name() -> None:
     """With the lab `accounts`, a formerly valid authorization leads to a contract without code."""
     owner = Account.from_key(bytes(31) + b"\x07")

@@ -138,6 +138,7 @@ def test_refused_reward_is_burnt_and_message_exits_0(stages: dict[str, Stage], k
         assert found == wanted
 
 
+@pytest.mark.slow
 def test_message_breaking_the_machine_stops_only_one_block(
     stages: dict[str, Stage], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -208,6 +208,7 @@ def test_a_type_is_written_once_for_all_its_values() -> None:
     assert len(typed_data_digest({"types": types, "primaryType": "All", "message": {"list": [{}] * 1_000}})) == 32
 
 
+@pytest.mark.slow
 def test_types_that_are_written_again_in_each_other_have_a_limit() -> None:
     types = {f"T{number}": [{"name": "a" * 4_000, "type": f"T{number + 1}"}] for number in range(1_000)} | {"T1000": []}
     first = [{"name": f"m{number}", "type": f"T{number}"} for number in range(1_000)]

@@ -125,6 +125,7 @@ def test_failed_constructor_is_printed_with_its_line(network: Network, capsys: p
     assert capsys.readouterr().out.endswith(f"  at {line_of('src/Vault.sol', 'require(most_ > 0')}\n")
 
 
+@pytest.mark.slow
 def test_official_bundle_shows_same_names_and_lines(official: Network, capsys: pytest.CaptureFixture[str]) -> None:
     with printing(official, PROJECT / "out"):
         contract = official.send(None, 0, CALLER.bytecode).contract_address

@@ -194,6 +194,7 @@ def test_a_missing_wheel_is_understood_in_the_words_of_uv_too(checkout: Checkout
     assert "the package index has no wheel of cbrrr==1.0.1 for Python" in the_error(checkout.run())
 
 
+@pytest.mark.slow
 def test_an_environment_that_is_ready_is_left_alone(checkout: Checkout) -> None:
     checkout.ready_environment()
     done = checkout.run()
@@ -218,6 +219,7 @@ def test_a_changed_lock_or_project_file_makes_it_install_again(checkout: Checkou
     assert "setting up .venv" in checkout.run().stderr
 
 
+@pytest.mark.slow
 def test_moved_environment_is_rebuilt(checkout: Checkout, tmp_path: Path) -> None:
     checkout.ready_environment()
     checkout.folder = checkout.folder.rename(tmp_path / "moved")

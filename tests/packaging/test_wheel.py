@@ -98,6 +98,7 @@ def test_wheel_contains_only_python_and_listed_data_files(names: set[str]) -> No
     assert {name for name in other if not name.startswith((COMPILED, INTERFACES))} == DATA
 
 
+@pytest.mark.slow
 def test_wheel_omits_sources_tests_examples_and_build_tools(names: set[str]) -> None:
     unwanted = ("tests", "examples", "target", "node_modules", "build.py")
     own = [name for name in names - IMPORTED if not name.startswith((TEMPLATES, INTERFACES))]

@@ -427,6 +427,7 @@ def write(path: Path, roots: Iterable[Cid], blocks: Iterable[tuple[Cid, bytes]])
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("indexed", [False, True])
 def test_exported_state_imports_with_same_root_and_blocks(tmp_path: Path, indexed: bool) -> None:
     source = MemoryStore()
@@ -608,6 +609,7 @@ def test_interrupted_import_resumes_from_last_commit(tmp_path: Path, indexed: bo
         assert len(store) == store.stored == count, "a block was stored twice, or not at all"
 
 
+@pytest.mark.slow
 def test_import_of_other_file_does_not_resume_first_one(tmp_path: Path) -> None:
     source = MemoryStore()
     paths = []
@@ -623,6 +625,7 @@ def test_import_of_other_file_does_not_resume_first_one(tmp_path: Path) -> None:
     assert reachable(store, [root]) == reachable(source, [root])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", range(0, 20, 4))
 def test_collection_during_import_removes_no_imported_block(tmp_path: Path, when: int) -> None:
     source = MemoryStore()

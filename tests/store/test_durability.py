@@ -83,6 +83,7 @@ def folder_of_a_killed_writer(tmp_path: Path, commits: int) -> Path:
         return copy_live(store, tmp_path / "killed")
 
 
+@pytest.mark.slow
 def test_lost_log_is_detected_and_its_loss_can_be_accepted(tmp_path: Path) -> None:
     folder = folder_of_a_killed_writer(tmp_path, 5)
     max(folder.glob("*.log")).write_bytes(b"")

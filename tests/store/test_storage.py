@@ -420,6 +420,7 @@ KEYS = st.sampled_from([b"name", *(b"a key of one of many %d" % number for numbe
 VALUES = st.none() | st.binary(max_size=60)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(KEYS, VALUES)))
 @settings(max_examples=samples(300))
 def test_packed_entries_match_dict(changes: list[tuple[bytes, bytes | None]]) -> None:

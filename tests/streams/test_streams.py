@@ -78,6 +78,7 @@ def test_random_states_keep_all_of_them_and_are_taken(seed: int) -> None:
         assert minted_by_award(at) == EPOCH_REWARD // 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*STRUCTURE, *ACCOUNTING])
 @settings(max_examples=samples(20))
 @given(seed=st.integers(0, 10**6))
@@ -88,6 +89,7 @@ def test_a_state_that_breaks_one_is_refused(name: str, seed: int) -> None:
     refused(streams, accrued)
 
 
+@pytest.mark.slow
 @settings(max_examples=samples(40))
 @given(st.integers(0, 10**6), st.sampled_from(["floor", "cap", "whole", "sum"]))
 def test_a_schedule_that_is_broken_now_stops_awards_alone(seed: int, how: str) -> None:
@@ -110,6 +112,7 @@ def test_a_schedule_that_is_broken_now_stops_awards_alone(seed: int, how: str) -
         assert minted_by_award(at) == 0
 
 
+@pytest.mark.slow
 @settings(max_examples=samples(30))
 @given(st.integers(1, 10**6), st.integers(1, NOW_AND_LATER))
 def test_a_schedule_that_breaks_later_pays_until_then(seed: int, later: int) -> None:

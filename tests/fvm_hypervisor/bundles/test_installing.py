@@ -177,6 +177,7 @@ def test_incomplete_padded_and_unknown_bundles_are_refused(library: Path, tmp_pa
 # --- releases whose roots are not pinned here -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_newer_release_is_added_under_the_name_that_is_given(library: Path, tmp_path: Path) -> None:
     bundle = write_stand_in(OFFICIAL, tmp_path / "newer.car")
     release, path = add(tmp_path / "newer.car", "v20-devnet")
@@ -258,6 +259,7 @@ def test_full_disk_leaves_no_bundle(
     assert names(library) == []
 
 
+@pytest.mark.slow
 def test_leftovers_of_killed_process_are_deleted_on_next_use(
     library: Path, tmp_path: Path, official: bytes, site: Site
 ) -> None:

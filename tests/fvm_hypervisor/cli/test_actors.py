@@ -154,6 +154,7 @@ def test_running_node_is_called_by_its_url(hypervisor: Command) -> None:
         assert jar.call("Total").tips == 1
 
 
+@pytest.mark.slow
 def test_built_in_actors_are_called_by_their_schemas(chain: tuple[Path, str]) -> None:
     folder, _ = chain
     assert json_output("actor", "call", "f07", "Symbol", "--dry-run", "--state", folder) == {"answer": "DCAP"}

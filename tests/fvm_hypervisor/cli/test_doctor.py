@@ -128,6 +128,7 @@ def test_each_side_emits_an_event(shown: Json) -> None:
     assert {(event["side"], event["event"]) for event in events} >= {("native", "incremented"), ("evm", "Deposited")}
 
 
+@pytest.mark.slow
 def test_state_persists_after_reopening(shown: Json) -> None:
     facts = step(shown, "reopen")["facts"]
     assert (facts["count"], facts["deposits"], facts["greetings"]) == (5, 4 * 10**18, 2)

@@ -139,6 +139,7 @@ def test_import_prints_next_command(chain: Path, tmp_path: Path) -> None:
     assert refused.endswith(f"contains no machine state: select one of its blocks with --root (pinned: state {root})")
 
 
+@pytest.mark.slow
 def test_indexed_export_is_version_2(chain: Path, tmp_path: Path) -> None:
     assert run("car", "export", chain, tmp_path / "2.car", "--indexed").exit_code == 0
     summary = json.loads(run("car", "verify", tmp_path / "2.car", "--json").stdout)

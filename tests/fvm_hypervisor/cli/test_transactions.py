@@ -146,6 +146,7 @@ def test_explorer_shows_names_of_deployed_contracts(url: str, vault: str, tmp_pa
         assert "Vault" in page.read().decode()
 
 
+@pytest.mark.slow
 def test_failure_hint_is_a_runnable_command(url: str, vault: str) -> None:
     command = ["send", vault, "put", "9", "--abi", "Vault", "--gas-limit", "100000000", "--rpc-url", url]
     done = run("http://127.0.0.1:1", *command)
@@ -292,6 +293,7 @@ def test_wallet_keys_are_standard_dev_keys_and_new_are_random(url: str) -> None:
     assert first != second
 
 
+@pytest.mark.slow
 def test_doctor_finds_a_node_whole(url: str) -> None:
     found = as_json(url, "doctor", "--rpc-url", url)
     assert found["ok"] is True

@@ -95,6 +95,7 @@ def test_a_cheatcode_that_is_not_there_is_refused_with_its_name(run_contracts: R
     assert found["testFine()"].status is CaseStatus.SUCCESS
 
 
+@pytest.mark.slow
 def test_counterexample_is_minimal_with_reproducing_call(run_contracts: Run) -> None:
     too_large = [X, "6103e810", "@bad", "57", "00", "bad:", "5f5ffd"]  # reverts above 1000
     test = run_contracts({"Fuzz": {"testFuzz(uint256)": too_large}})["Fuzz"]["testFuzz(uint256)"]

@@ -175,6 +175,7 @@ def _returns_count() -> list[str]:
     return ["63" + selector("count()").hex() + "60e01b5f52" + "60205f60045f5f545afa5060205ff3"]
 
 
+@pytest.mark.slow
 def test_an_invariant_with_parameters_is_refused(run_contracts: Run) -> None:
     counter = artifact({"act()": PASS, "count()": returning("uint256", 0)})
     suite = {**counting_suite(counter, "6001"), "invariantWith(uint256)": PASS}

@@ -77,6 +77,7 @@ def test_contract_is_verified(api: Api, kept: str) -> None:
     assert api.ask("GET", f"/v2/contract/all-chains/{NOBODY}") == (404, {"results": []})
 
 
+@pytest.mark.slow
 def test_fields_of_a_verified_contract(api: Api, kept: str) -> None:
     summary = api.verify(kept)["contract"]
     output = OUTPUTS["as deployed"]["Kept"]
@@ -133,6 +134,7 @@ def test_verified_contracts_are_verified_again_only_for_a_better_match(
     assert (status, result["customCode"]) == (409, "already_verified")
 
 
+@pytest.mark.slow
 def test_creation_transaction_of_the_request_is_used(api: Api, kept: str) -> None:
     """A transaction that did not create the contract is ignored, as by Sourcify."""
     job = api.verify(kept, body(creationTransactionHash="0x" + "12" * 32))
@@ -167,6 +169,7 @@ def test_verified_contracts_are_stored_in_the_folder_of_the_chain(tmp_path: Path
             assert api.contract(address)[0] == 404
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "code", "words"),
     [

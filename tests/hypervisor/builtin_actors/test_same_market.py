@@ -238,6 +238,7 @@ def test_deal_proposal_fields_are_validated(
         assert len(ids_of(both)) == 1
 
 
+@pytest.mark.slow
 def test_piece_cid_and_size_are_validated(market: Market, twins: Twins) -> None:
     code = twins.official.manifest.code("init")
     assert market.publish(market.deal(piece=link(code))).exit_code == 16
@@ -438,6 +439,7 @@ def test_cron_tick_is_for_cron_and_old_methods_are_unhandled(twins: Twins) -> No
         assert twins.send(MARKET, method, b"", 0, ALICE).exit_code == 22
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", [b"", b"\x0c", b"\x54", b"\x3c", b"\x04", b"\xff" * 9, b"\x02", b"\x00", b"\x0c\x00"])
 def test_bitfields_are_read_strictly(market: Market, field: bytes) -> None:
     market.twins.send(MARKET, SETTLE, encode(field), 0, DAVE)

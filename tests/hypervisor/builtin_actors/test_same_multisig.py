@@ -226,6 +226,7 @@ def test_a_balance_is_locked_once(twins: Twins) -> None:
     assert wallet.propose(ALICE, BOB, 750).exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_wallet_can_own_a_wallet_and_call_itself_back(twins: Twins) -> None:
     inner = Wallet(twins, [ALICE, BOB], 2, FIL)
     outer = Wallet(twins, [inner.address, CAROL], 1, FIL)

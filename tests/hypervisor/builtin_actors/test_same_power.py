@@ -69,6 +69,7 @@ def test_anybody_creates_miners(twins: Twins, method: int) -> None:
     create_miner(twins, value=0)
 
 
+@pytest.mark.slow
 def test_a_contract_creates_a_miner(twins: Twins) -> None:
     contract = Forwarder(twins)
     params = packed(raw(ALICE), raw(WORKER), WINDOW_2K, b"", [])
@@ -94,6 +95,7 @@ def test_claims_below_and_above_the_minimum(twins: Twins) -> None:
         tick(twins, step + 1)
 
 
+@pytest.mark.slow
 def test_unknown_miner_can_enroll_cron_but_not_claim_power(twins: Twins) -> None:
     """The power actor does not know these miners: one was created by hand, the other removed."""
 

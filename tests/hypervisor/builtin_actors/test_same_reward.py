@@ -32,6 +32,7 @@ def test_first_epochs_pay_network_reward(twins: Twins) -> None:
     assert twins.send_as(POWER_ACTOR, REWARD, UPDATE, encode(None)).exit_code == 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("power", [0, 1, 2048, 10**15, BASELINE, BASELINE * 3, 2**80])
 def test_the_reward_follows_power_over_a_long_time(twins: Twins, power: int) -> None:
     twins.shakes = 0

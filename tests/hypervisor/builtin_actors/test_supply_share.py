@@ -98,6 +98,7 @@ def test_sector_commit_locks_pledge_beyond_miner_deposit(two: tuple[Network, Add
     assert network.bound(second) == (124_999_999_999_994_062_818_680, DEPOSIT)
 
 
+@pytest.mark.slow
 def test_a_sector_is_refused_without_collateral(two: tuple[Network, Address, Address]) -> None:
     """One attoFIL is missing: the miner started with 1 FIL, of which the deposit is locked."""
     network, _, second = two

@@ -419,6 +419,7 @@ def recursing(notes: Notes, then: Callable[[Kernel], None] | None = None) -> Scr
     return script
 
 
+@pytest.mark.slow
 def test_calls_nest_1024_deep_and_the_next_one_is_refused() -> None:
     world, notes = World(), Notes()
     result = world.send(world.actor(recursing(notes)))

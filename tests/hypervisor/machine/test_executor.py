@@ -477,6 +477,7 @@ def test_a_system_state_that_names_no_manifest_is_fatal(machine: Hypervisor, sta
         fork.fork()
 
 
+@pytest.mark.slow
 def test_a_folder_does_not_change_its_bundle(tmp_path: Any) -> None:
     Hypervisor.open(tmp_path / "state").close()
     own = Bundle.embedded("v19")

@@ -190,6 +190,7 @@ def test_order_of_genesis_accounts_matters(tmp_path: Path, runtime: ScriptedRunt
         Hypervisor.open(tmp_path / "state", genesis=Genesis(accounts=dict(reversed(funds.items()))))
 
 
+@pytest.mark.slow
 def test_folder_of_a_version_that_prints_genesis_otherwise_is_opened(
     tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle
 ) -> None:
@@ -225,6 +226,7 @@ def test_opening_does_not_read_the_state_of_the_init_actor(
         assert balance(machine, Address.id(100)) == SENDER_BALANCE
 
 
+@pytest.mark.slow
 def test_folder_without_a_genesis_record_is_compared_by_name(
     tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle
 ) -> None:

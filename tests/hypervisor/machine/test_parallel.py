@@ -191,6 +191,7 @@ class Silent(DevelopmentExterns):
         return super().beacon_randomness(epoch)
 
 
+@pytest.mark.slow
 def test_worker_message_with_unanswered_extern_is_rerun_locally() -> None:
     machine = stage("filecoin").machine.fork()
     machine.externs = Silent()
@@ -243,6 +244,7 @@ def test_a_block_is_executed_by_a_process_with_many_open_files() -> None:
         setrlimit(RLIMIT_NOFILE, (soft, hard))
 
 
+@pytest.mark.slow
 def test_worker_without_temporary_file_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
 
@@ -300,6 +302,7 @@ def test_fork_failure_falls_back_to_serial_execution(monkeypatch: pytest.MonkeyP
     assert (parallel.blocks, parallel.reexecuted) == (0, 0)
 
 
+@pytest.mark.slow
 def test_worker_with_only_conflicts_is_stopped() -> None:
     machine = stage("filecoin").machine.fork()
     block = []
@@ -360,6 +363,7 @@ def test_workers_start_after_first_messages_if_rest_is_slow(monkeypatch: pytest.
     assert (parallel.accepted, parallel.reexecuted) == (0, 28)  # half of the 56 were a worker's
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seconds", "expected"),
     [

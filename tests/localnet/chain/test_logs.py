@@ -121,6 +121,7 @@ class Counted:
         monkeypatch.setattr("localnet.chain.logs.bloom_bits", mask)
 
 
+@pytest.mark.slow
 def test_queried_logs_are_not_decoded_again(network: Network, inbox: Contract, monkeypatch: pytest.MonkeyPatch) -> None:
     for n in range(5):
         inbox.send("greet", str(n))
@@ -150,6 +151,7 @@ def test_logs_of_replaced_height_are_new(network: Network, inbox: Contract) -> N
     assert first.log.data != second.log.data
 
 
+@pytest.mark.slow
 def test_oldest_cached_logs_are_evicted(network: Network, inbox: Contract) -> None:
     for n in range(3):
         inbox.send("greet", str(n))

@@ -164,6 +164,7 @@ def test_folder_reopens_only_with_its_original_overlay(tmp_path: Path) -> None:
         opened(plain, overlay=DEARER)
 
 
+@pytest.mark.slow
 def test_a_machines_folder_is_as_strict(tmp_path: Path) -> None:
     Hypervisor.open(tmp_path / "state", genesis=Genesis(), overlay=DEARER).close()
     with pytest.raises(InvalidInput, match="made with the overlay 'dearer'"):

@@ -131,6 +131,7 @@ def test_a_snapshot_keeps_its_state_however_long(network: Network) -> None:
         network.chain.machine_at(network.block(3))
 
 
+@pytest.mark.slow
 def test_block_of_pruned_state_is_not_found_with_reason(network: Network) -> None:
     pay(network, 3)
     node, old = Node(network), network.head.state
@@ -176,6 +177,7 @@ def test_used_snapshots_retain_no_state(network: Network) -> None:
     assert len(settle(network)) < before + 60
 
 
+@pytest.mark.slow
 def test_rollback_within_state_window_keeps_older_states(network: Network) -> None:
     pay(network, 20)
     network.go_back(network.block(17))

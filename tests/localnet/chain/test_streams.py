@@ -64,6 +64,7 @@ def to(account: Any) -> Address:
     return address
 
 
+@pytest.mark.slow
 def test_a_genesis_may_have_streams_of_its_own() -> None:
     with Network(streams=QUICK, clock=Clock()) as network:
         assert streams(network) == expected(network, 1)
@@ -239,6 +240,7 @@ def paid_by_channel(network: Network) -> StreamSettings:
     return replace(QUICK, recipient=init.ExecReturn.decode(applied.return_data).id_address)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "words"),
     [

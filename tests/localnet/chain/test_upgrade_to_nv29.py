@@ -205,6 +205,7 @@ def test_a_fork_comes_to_the_root_that_its_origin_comes_to() -> None:
         assert there.machine.root == here
 
 
+@pytest.mark.slow
 def test_an_orchestrator_that_is_a_payment_channel_is_refused(situation: Situation) -> None:
     machine = situation.machine()
     channel = ActorID(5_000)

@@ -392,6 +392,7 @@ def test_only_the_owner_upgrades(network: Network, jar: NativeActor) -> None:
     assert refused.value.exit_code == ExitCode.USR_FORBIDDEN
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "words"),
     [
@@ -411,6 +412,7 @@ def test_an_upgrade_that_fails_leaves_the_actor_as_it_was(
     assert jar.call("Total") == {"tips": 1, "received": FIL}
 
 
+@pytest.mark.slow
 def test_second_version_migrates_only_first_version_state(network: Network, jar: NativeActor) -> None:
     """Its `upgrade` aborts on a state of the second version, here of an actor restored to the first code by hand."""
     second = network.actors.install(SECOND, SECOND_SCHEMA)

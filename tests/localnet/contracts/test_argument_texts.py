@@ -115,6 +115,7 @@ def test_any_text_is_a_function_or_is_refused(text: str) -> None:
         signature_interface(text)
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(["uint256", "int8", "bytes4[]", "string[2]", "(uint256,(bool,string)[])[]", "address", "bool"]),
     st.text(max_size=40) | st.text('[](),"0x1a\\ ', max_size=40),

@@ -204,6 +204,7 @@ def test_links_large_files_and_deep_folders_are_left_alone(tmp_path: Path, monke
     assert len(ArtifactFolders([out]).contracts()) == 18  # of 20 entries, the first two are none
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changed",
     [

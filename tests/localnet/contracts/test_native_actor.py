@@ -26,6 +26,7 @@ def jar(network: Network) -> NativeActor:
     return network.actors.create(network.actors.install(MODULE, SCHEMA), {"owner": network.accounts[0].native})
 
 
+@pytest.mark.slow
 def test_native_call_returns_typed_value_and_changes_no_state(network: Network, jar: NativeActor) -> None:
     assert jar.call("Tip", {"note": "hi"}, value=FIL) == 1
     assert jar.call("Total") == {"tips": 0, "received": 0}
@@ -50,6 +51,7 @@ def test_actor_refusal_shows_its_message_and_changes_nothing(network: Network, j
     assert jar.state.tips == 0
 
 
+@pytest.mark.slow
 def test_code_actor_and_interface_survive_the_folder(tmp_path: Path) -> None:
     with Network(tmp_path) as network:
         code = network.actors.install(MODULE, SCHEMA)

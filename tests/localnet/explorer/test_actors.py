@@ -48,6 +48,7 @@ def test_an_actor_is_found_under_each_of_its_addresses(stage: Stage, visit: Visi
     assert "Bridge" in titles.pop()
 
 
+@pytest.mark.slow
 def test_an_account_is_found_under_its_key(stage: Stage, visit: Visitor) -> None:
     native = stage.network.accounts[1].native
     page = visit(f"/actor/{native}")

@@ -54,6 +54,7 @@ def test_a_block_before_the_fork_is_shown(visit: Visitor, remote: NodeClient, nu
     assert steps[: 1 + (number > 0)] == ([f"/epoch/{number - 1}"] if number else []) + [f"/epoch/{number + 1}"]
 
 
+@pytest.mark.slow
 def test_the_blocks_of_a_fork_are_linked(visit: Visitor) -> None:
     assert "/epoch/7" in visit("/epoch/8").links
     assert visit("/epoch/9").status == 404

@@ -40,6 +40,7 @@ def test_the_home_page_lists_the_newest_messages_and_tipsets(stage: Stage, visit
     assert "account 0" in home.text
 
 
+@pytest.mark.slow
 def test_an_epoch_has_its_messages_and_its_neighbours(stage: Stage, visit: Visitor) -> None:
     receipt = stage.network.receipt(bytes.fromhex(stage.messages["caught"][2:]))
     epoch = visit(f"/epoch/{receipt.block_number}")

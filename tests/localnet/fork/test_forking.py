@@ -116,6 +116,7 @@ def test_the_same_messages_lead_to_the_same_root() -> None:
         assert here == there.machine.root
 
 
+@pytest.mark.slow
 def test_forked_state_is_fetched_on_first_access(other: Other) -> None:
     with fork(other) as network:
         store = network.machine.base
@@ -439,6 +440,7 @@ def test_a_block_in_no_base64_is_an_error(other: Other, monkeypatch: pytest.Monk
         origin.close()
 
 
+@pytest.mark.slow
 def test_absent_remote_block_is_not_found_unlike_node_refusal(other: Other, monkeypatch: pytest.MonkeyPatch) -> None:
     with fork(other) as network:
         with pytest.raises(BlockNotFound):
@@ -465,6 +467,7 @@ def test_a_tipset_without_the_names_of_its_blocks_is_none(
         find_fork_point(ForkSource(other.url, 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", ["AAAA", "?", 5, None])
 def test_randomness_that_is_no_digest_is_not_taken(
     other: Other, monkeypatch: pytest.MonkeyPatch, answer: object

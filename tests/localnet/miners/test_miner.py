@@ -109,6 +109,7 @@ def test_the_miner_has_live_sectors_power_and_pledge(stage: Stage) -> None:
     assert stage.miner.sector(3) == SectorState("dead", -1, -1)
 
 
+@pytest.mark.slow
 def test_solidity_reads_sector_location_and_status(stage: Stage) -> None:
     for number in (0, 1, 2):
         status, location = stage.locate(number)
@@ -207,6 +208,7 @@ def test_sectors_stay_well_while_they_are_proven(network: Network) -> None:
         network.invoke(miner.address, storageminer.development_only_prove_deadline(), sender=network.accounts[2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bundle", [None, pytest.param(BUNDLE, marks=pytest.mark.long)], ids=["own", "official"])
 def test_more_sectors_than_a_message_holds_come_in_several(bundle: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("localnet.miners.miner._MESSAGE_SECTORS", 2)

@@ -265,6 +265,7 @@ def test_invalid_chain_snapshot_is_rejected(value: Any) -> None:
         read_chain_snapshot(store, [])
 
 
+@pytest.mark.slow
 def test_blocks_of_different_tipsets_are_no_head(made: Any) -> None:
     car, _, head, _ = made
     store = MemoryStore()

@@ -25,6 +25,7 @@ READERS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read", READERS)
 @given(value=ANYTHING)
 def test_value_reader_returns_value_or_invalid_params(read: values.Reader, value: Any) -> None:

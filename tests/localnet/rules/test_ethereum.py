@@ -214,6 +214,7 @@ class TestFilecoin:
 class TestOpening:
     """A folder keeps its rules."""
 
+    @pytest.mark.slow
     def test_folder_reopens_with_its_rules_and_hardfork(self, tmp_path: Path) -> None:
         with Network(tmp_path / "chain", rules="ethereum", hardfork="prague") as network:
             receipt = network.send(network.accounts[1].address, 5)

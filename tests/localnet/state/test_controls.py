@@ -216,6 +216,7 @@ class TestImpersonation:
 class TestStateFiles:
     """State files moved between networks."""
 
+    @pytest.mark.slow
     def test_dumped_state_continues_on_another_network(self) -> None:
         with Network(clock=Clock()) as first, Network(clock=Clock()) as second:
             counter = first.deploy(COUNTER)

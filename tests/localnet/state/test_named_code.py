@@ -81,6 +81,7 @@ def test_fork_shows_values_only_with_the_schema_in_the_code(network: Network, tm
             fork.actors.at(without.address)
 
 
+@pytest.mark.slow
 def test_schema_of_the_user_precedes_that_in_the_code(network: Network, tmp_path: Path) -> None:
     file = tmp_path / "other.ipldsch"
     file.write_text(OTHER)

@@ -87,6 +87,7 @@ def test_a_transaction_is_that_of_eth_testers_own_backend(
     assert ours == theirs
 
 
+@pytest.mark.slow
 def test_logs_reach_filters_as_with_eth_testers_own_backend(testers: tuple[EthereumTester, EthereumTester]) -> None:
     logs = []
     for tester in testers:

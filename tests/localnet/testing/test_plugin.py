@@ -88,6 +88,7 @@ def test_reverts(network):
     assert str(LOCALNET) in run(pytester, tests, "--full-trace").stdout.str()
 
 
+@pytest.mark.slow
 def test_fixtures_are_listed_with_a_sentence_each(pytester: pytest.Pytester) -> None:
     listed = run(pytester, "", "--fixtures").stdout.str()
     section = listed.partition("fixtures defined from localnet.testing.plugin")[2].partition("\n---")[0]

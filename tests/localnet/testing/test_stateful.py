@@ -236,6 +236,7 @@ def seen() -> Iterator[list[tuple[int, int, int]]]:
     del Start.seen
 
 
+@pytest.mark.slow
 def test_each_example_starts_from_the_same_state(network: Network, seen: list[tuple[int, int, int]]) -> None:
     network.send(b"\x99" * 20, 77)
     before = network.head
@@ -372,6 +373,7 @@ def test_reverting_to_before_the_example_is_an_error(network: Network) -> None:
         Lost.run_as_test(network, settings=FEW)
 
 
+@pytest.mark.slow
 def test_a_test_case_shares_one_network(seen: list[tuple[int, int, int]]) -> None:
     Start.TestCase.settings = FEW
     Start.TestCase("runTest").debug()

@@ -150,6 +150,7 @@ def v2(network: Network) -> Client:
     return client
 
 
+@pytest.mark.slow
 def test_a_tipsets_distribution_equals_the_balances_that_it_changed() -> None:
     with Network(streams=QUICK, clock=Clock()) as network:
         miner = network.create_miner()

@@ -290,6 +290,7 @@ def test_award_applying_a_write_shows_it_in_epoch_trace(epoch_trace_network: Net
     assert [call["decoded"]["function"] for call in award["calls"]] == ["ApplyRewards", "Send"]
 
 
+@pytest.mark.slow
 def test_governance_events_are_decoded_in_message_trace(epoch_trace_network: Network) -> None:
     remove_stream_2(epoch_trace_network)
     weight = reward.WeightRecord(WHOLE // 20, -7, ChainEpoch(9), 0, WHOLE // 20)

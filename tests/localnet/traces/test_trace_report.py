@@ -224,6 +224,7 @@ def test_flame_graph_of_100000_calls_has_bounded_size() -> None:
     assert f"{102_400 - MAX_BOXES:,} calls are too narrow" in many
 
 
+@pytest.mark.slow
 def test_a_flame_view_goes_into_a_file_by_its_name(network: Network, tmp_path: Path) -> None:
     trace = network.send(network.accounts[1], 5).trace
     for name, beginning in (("a.svg", "<svg "), ("a.html", "<!doctype html>")):

@@ -56,7 +56,7 @@ def run_hostile(*arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-@pytest.fixture(scope="module", params=["py-evm", "fast"])
+@pytest.fixture(scope="module", params=["fast", pytest.param("py-evm", marks=pytest.mark.slow)])
 def engine(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name

@@ -352,6 +352,7 @@ def power(base: bytes, exponent: bytes, modulus: bytes) -> bytes:
     return result.to_bytes(len(modulus), "big")
 
 
+@pytest.mark.slow
 @settings(max_examples=samples(300))
 @given(base=fast_numbers, exponent=fast_numbers, modulus=fast_numbers)
 def test_powers_are_pythons(asking: Asking, base: bytes, exponent: bytes, modulus: bytes) -> None:

@@ -133,6 +133,7 @@ def test_calldata_ends_where_it_ends(size: int) -> None:
         assert outcome(COMPILE, code, 1_000, data)[1] == data[at : at + 32].ljust(32, b"\x00"), start
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opcode", ["SDIV", "SAR", "DIV", "MOD", "BYTE", "ADDMOD"])
 def test_words_moved_across_interpreter_call_are_preserved(opcode: str) -> None:
     """The region has the words on the stack, moves them, and moves them back."""
@@ -166,6 +167,7 @@ def test_computed_jump_into_sparse_code_ends_as_interpreted() -> None:
     assert outcome(COMPILE, code, 10_000, (min(jumpdests) + moved).to_bytes(32, "big"))[1] == bytes(31) + b"\x01"
 
 
+@pytest.mark.slow
 def test_dispatch_of_distant_blocks_takes_few_bytes() -> None:
     far = 1 << 20
     code = b"\x5b" + assemble(f"{far} JUMP")
@@ -306,6 +308,7 @@ def test_all_codes_of_a_call_are_recorded_in_the_next_one(executor: TestExecutor
     assert destinations(executor) == expected
 
 
+@pytest.mark.slow
 def test_log_of_a_closed_instance_is_returned(executor: TestExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
     """An instance is closed after a number of codes, or if its memory is large."""
     monkeypatch.setattr(jumps, "MAX_CODES", 4)
@@ -330,6 +333,7 @@ def test_log_ends_at_its_limit(executor: TestExecutor, monkeypatch: pytest.Monke
     assert destinations(executor) == [3] * 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CODES)
 def test_recording_changes_neither_end_nor_gas(executor: TestExecutor, name: str) -> None:
     """At any gas limit, also where too little is left for the gas that the region takes and returns."""

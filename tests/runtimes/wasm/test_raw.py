@@ -556,6 +556,7 @@ def told(boundary: str, module: bytes, gas_limit: int) -> Told:
         return (result.receipt, result.message, machine.root), recorder.events
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gas_limit", [200_000_000, 2_600_000, 500_000, 130_000])
 @pytest.mark.parametrize(
     "module",

@@ -268,6 +268,7 @@ def found(store: Any, name: str, before: Any, after: Any) -> dict[Any, Any]:
     return made
 
 
+@pytest.mark.slow
 @given(
     st.dictionaries(st.binary(max_size=2), VALUES, max_size=60),
     st.dictionaries(st.binary(max_size=2), VALUES, max_size=60),

@@ -133,6 +133,7 @@ def test_exit_codes_of_contracts_are_named_by_the_code_of_the_actor(actor: str, 
     assert difference.lines[0].startswith(f"end: A {end}, B exit 0 ")
 
 
+@pytest.mark.slow
 def test_range_of_epochs_is_compared(chain: Path) -> None:
     found = report(chain, "--from", 2, "--to", 3, "--price", "transfer=6007")
     assert found["cases"] == 2

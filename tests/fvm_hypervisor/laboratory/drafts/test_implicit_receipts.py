@@ -371,6 +371,7 @@ def test_reverted_cron_has_no_receipt(network: Network) -> None:
     assert (int(receipt["blockNumber"], 16), len(again.implicit)) == (again.height, 3)
 
 
+@pytest.mark.slow
 def test_reward_of_an_abandoned_block_has_no_receipt(network: Network) -> None:
     draft_tipset(network)
     snapshot = network.snapshot()
@@ -399,6 +400,7 @@ def test_replays_show_canonical_messages(network: Network) -> None:
         assert one["Msg"]["GasLimit"] == 0
 
 
+@pytest.mark.slow
 def test_simulated_blocks_have_the_receipts_of_mined_ones(network: Network) -> None:
     """The second header contains the receipts of the first block, so its hash depends on them."""
     head, rpc = draft_tipset(network), client_of(network)

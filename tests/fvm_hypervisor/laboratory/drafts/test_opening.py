@@ -373,6 +373,7 @@ def test_folder_upgrades_and_is_opened_again(tmp_path: Path) -> None:
         Network(folder, clock=Clock(), network=written(tmp_path, f"[prices]\ntransfer = {NV29.prices.transfer}\n"))
 
 
+@pytest.mark.slow
 def test_draft_is_refused_for_a_folder_without_one(tmp_path: Path) -> None:
     folder = tmp_path / "chain"
     Network(folder, clock=Clock()).close()

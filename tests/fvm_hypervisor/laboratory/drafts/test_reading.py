@@ -311,6 +311,7 @@ def test_bundle_of_a_node_may_not_import_what_its_draft_disables(tmp_path: Path,
     assert network_options(str(draft.path), None, None, "own-v19", False, False)["bundle"] == "own-v19"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("disabled", [False, True])
 def test_call_of_an_actor_without_its_syscall_is_fatal(tmp_path: Path, disabled: bool) -> None:
     """The bundle is not the draft's, so the draft is not refused."""

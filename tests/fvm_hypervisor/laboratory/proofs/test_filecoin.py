@@ -72,10 +72,12 @@ def test_event_is_proven(source: Source) -> None:
     )
 
 
+@pytest.mark.slow
 def test_state_is_proven(source: Source) -> None:
     assert filecoin.proven(source.proofs[STATE], source.header, read(STATE)) == "300000000000000000000000000"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [EVENT, STATE])
 def test_every_missing_or_altered_node_is_refused(source: Source, path: str) -> None:
     proof = source.proofs[path]

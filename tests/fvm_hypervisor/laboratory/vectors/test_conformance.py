@@ -59,6 +59,7 @@ def vector(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_vectors_without_their_actors_are_counted(vector: Path, tmp_path: Path) -> None:
     line = vector.read_text(encoding="utf-8")
     many = tmp_path / "many.jsonl.gz"

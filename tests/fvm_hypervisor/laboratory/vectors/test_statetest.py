@@ -357,6 +357,7 @@ def test_damaged_state_test_ends_in_a_record(data: st.DataObject, tmp_path: Path
         assert record["pass"] is (record["error"] == "")
 
 
+@pytest.mark.slow
 @QUICK
 @given(data=st.data())
 def test_damaged_transition_is_run_or_refused_as_invalid(data: st.DataObject) -> None:

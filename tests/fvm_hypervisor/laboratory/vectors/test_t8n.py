@@ -134,6 +134,7 @@ def _list(data: str) -> BlockAccessList:
     return BlockAccessList.decode(bytes.fromhex(data[2:]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("evm", ["fast", "py-evm"])
 @pytest.mark.parametrize("name", ACCESS_LIST_CASES)
 def test_list_is_that_of_go_ethereum(name: str, evm: str) -> None:
@@ -161,6 +162,7 @@ def chain() -> str:
     return json.dumps(fixture("Osaka+7928"))
 
 
+@pytest.mark.slow
 def test_chain_with_lists_passes() -> None:
     assert run_test(json.loads(chain())) == ""
 
@@ -177,6 +179,7 @@ def with_hash(access_list_hash: bytes, *, published: Any = None) -> dict[str, An
     return test
 
 
+@pytest.mark.slow
 def test_wrong_access_list_is_refused_with_first_difference() -> None:
     test = with_hash(BlockAccessList().hash(), published=[])
     words = (
@@ -185,6 +188,7 @@ def test_wrong_access_list_is_refused_with_first_difference() -> None:
     assert run_test(test) == words
 
 
+@pytest.mark.slow
 def test_wrong_hash_is_refused() -> None:
     assert run_test(with_hash(bytes(32))).startswith(
         f"block 6: INVALID_BAL_HASH: hash of the block access list 0x{'00' * 32}, expected 0x"

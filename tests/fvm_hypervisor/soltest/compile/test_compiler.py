@@ -115,6 +115,7 @@ def test_foundry_toml_solc_program_runs_only_with_consent(tmp_path: Path) -> Non
     assert choose_solc(trusted, None) == Solc("0.8.30", program, False)
 
 
+@pytest.mark.slow
 @NODE
 def test_compiler_javascript_env_hides_node_options_and_secrets(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
@@ -373,6 +374,7 @@ def test_closing_ends_the_process(tmp_path: Path) -> None:
     assert run.has_ended
 
 
+@pytest.mark.slow
 def test_sessions_share_the_process(resident: ResidentCompiler, tmp_path: Path) -> None:
     compiler = solc(tmp_path / "solc")
     source = tmp_path / "project" / "src" / "A.sol"

@@ -84,6 +84,7 @@ def compiled(tmp_path: Path) -> Compiled:
     return found
 
 
+@pytest.mark.slow
 def test_test_change_recompiles_that_test_with_its_imports(compiled: Compiled) -> None:
     name = "test/Vault.t.sol"
     compiled.write(name, FILES[name] + "\n// one line")
@@ -91,12 +92,14 @@ def test_test_change_recompiles_that_test_with_its_imports(compiled: Compiled) -
     assert compiled.run() == (set(), set())
 
 
+@pytest.mark.slow
 def test_source_change_recompiles_all_transitive_importers(compiled: Compiled) -> None:
     compiled.write("src/Base.sol", "contract Base { uint public x; }")
     changed = {"src/Base.sol", "src/Vault.sol", "test/Vault.t.sol"}
     assert compiled.run() == (changed, changed)
 
 
+@pytest.mark.slow
 def test_previously_compiled_source_is_not_recompiled(compiled: Compiled) -> None:
     compiled.write("src/Base.sol", "contract Base { uint public x; }")
     compiled.run()
@@ -104,6 +107,7 @@ def test_previously_compiled_source_is_not_recompiled(compiled: Compiled) -> Non
     assert compiled.run() == (set(), set())
 
 
+@pytest.mark.slow
 def test_new_source_shifts_ids_of_other_sources_but_not_names(compiled: Compiled) -> None:
     compiled.write("src/AAA.sol", "contract AAA {}")
     assert compiled.run() == ({"src/AAA.sol"}, {"src/AAA.sol"})
@@ -112,6 +116,7 @@ def test_new_source_shifts_ids_of_other_sources_but_not_names(compiled: Compiled
     assert numbers["src/Apart.sol"] == {0: "src/Apart.sol"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changed", [{"optimizer": True}, {"via_ir": True}, {"evm_version": "paris"}], ids=str)
 def test_changed_setting_recompiles_all_and_keeps_old_artifacts(compiled: Compiled, changed: dict[str, bool]) -> None:
     before = compiled.project
@@ -121,6 +126,7 @@ def test_changed_setting_recompiles_all_and_keeps_old_artifacts(compiled: Compil
     assert compiled.run() == (set(), set())
 
 
+@pytest.mark.slow
 def test_force_option_recompiles_all_files(compiled: Compiled) -> None:
     before = compiled.project
     compiled.project = replace(before, force=True)
@@ -129,6 +135,7 @@ def test_force_option_recompiles_all_files(compiled: Compiled) -> None:
     assert compiled.run() == (set(), set())
 
 
+@pytest.mark.slow
 def test_another_compiler_compiles_everything(compiled: Compiled) -> None:
     compiled.solc = replace(compiled.solc, version="0.8.31")
     assert compiled.run() == (set(FILES), set(FILES))
@@ -149,6 +156,7 @@ def test_sources_are_split_between_processes_with_all_as_input(compiled: Compile
     assert compiled.runs(runs=2) == []
 
 
+@pytest.mark.slow
 def test_a_few_sources_are_compiled_by_one_process(compiled: Compiled) -> None:
     compiled.write("src/Base.sol", "contract Base { uint public x; }")
     assert len(compiled.runs(runs=2)) == 1
@@ -165,6 +173,7 @@ def test_waiting_compiler_process_is_reused(compiled: Compiled) -> None:
     assert waiting._process.returncode == 0
 
 
+@pytest.mark.slow
 def test_waiting_process_of_another_compiler_is_not_used(compiled: Compiled) -> None:
     waiting = CompilerRun(replace(compiled.solc, version="0.8.1"))
     compiled.write("src/Base.sol", "contract Base { uint public x; }")
@@ -174,6 +183,7 @@ def test_waiting_process_of_another_compiler_is_not_used(compiled: Compiled) -> 
     assert waiting._process.returncode not in (None, 0)
 
 
+@pytest.mark.slow
 def test_sources_refused_by_one_of_two_solc_runs_are_refused(compiled: Compiled) -> None:
     for number in range(40):
         compiled.write(f"src/Many{number}.sol", f"contract Many{number} {{}}")

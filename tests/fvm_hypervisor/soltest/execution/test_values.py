@@ -299,6 +299,7 @@ def test_failing_input_is_shrunk_to_simplest(kind: str, start: Any, fails: Any, 
         assert found == simplest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "start", "fails", "simplest", "most"),
     [
@@ -444,6 +445,7 @@ def test_keys_of_foundry_toml_and_of_comments_are_read(tmp_path: Path) -> None:
     assert (fuzz.include_storage, fuzz.max_fuzz_dictionary_literals) == (True, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("included", [True, False])
 def test_a_fuzz_test_knows_the_slots_that_set_up_has_written(
     run_contracts: Run, tmp_path: Path, included: bool
@@ -475,6 +477,7 @@ def test_invariant_dictionary_includes_slots_written_by_calls(
     assert included == (len(found.counterexample) == 2)
 
 
+@pytest.mark.slow
 def test_fixtures_come_from_functions_and_public_arrays(run_contracts: Run, tmp_path: Path) -> None:
     suite = artifact({
         "fixtureAmount()": ["60205f52", "60016020", "52", EMPTY_HASH, "604052", "60605ff3"],

@@ -87,6 +87,7 @@ def test_intentional_differences_from_forge(networks: Mapping[str, str], tmp_pat
     assert set(reasons.values()) == {""}
 
 
+@pytest.mark.slow
 def test_reverted_first_fork_selection_is_rolled_back(networks: Mapping[str, str], tmp_path: Path) -> None:
     (test,) = run(tmp_path, "^OwnForksFirst$", networks)["OwnForksFirst"].values()
     assert test.reason is None

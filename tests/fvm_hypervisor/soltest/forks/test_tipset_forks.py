@@ -163,6 +163,7 @@ def test_a_node_of_ethereums_alone_is_refused(networks: Mapping[str, str], tmp_p
     )
 
 
+@pytest.mark.slow
 def test_debugger_shows_setup_state_on_its_fork(tipsets: Mapping[str, str], tmp_path: Path) -> None:
     ready = prepare(tmp_path, "^SetUpFork$", tipsets, tests=r"test_a\(", rules="filecoin", evm="py-evm")
     (suite,) = ready.suites
@@ -180,6 +181,7 @@ def test_debugger_shows_setup_state_on_its_fork(tipsets: Mapping[str, str], tmp_
     assert counter[0] == 42
 
 
+@pytest.mark.slow
 def test_set_prevrandao_overrides_node_randomness_even_if_zero(tipsets: Mapping[str, str], tmp_path: Path) -> None:
     ready = prepare(tmp_path, "^SetUpFork$", tipsets, tests=r"test_a\(", rules="filecoin")
     (suite,) = ready.suites

@@ -173,6 +173,7 @@ def test_each_new_combination_of_function_result_and_gas_is_traced_once() -> Non
     assert not any(made.should_trace(function, outcome) for outcome in outcomes for function in "fg")
 
 
+@pytest.mark.slow
 def test_the_seed_and_the_folder_decide_every_run(run_contracts: Run, tmp_path: Path) -> None:
     ends = []
     for name in ("one", "two"):
@@ -193,6 +194,7 @@ def test_fuzz_corpora_of_both_engines_are_equal(run_contracts: Run, tmp_path: Pa
     assert ends[0] == ends[1]
 
 
+@pytest.mark.slow
 def test_edges_are_not_counted_without_corpus_folder(
     run_contracts: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

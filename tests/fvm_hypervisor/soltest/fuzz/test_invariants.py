@@ -135,6 +135,7 @@ def test_rejected_calls_keep_no_effects_of_cheatcodes(
     assert sum(row.discards for row in test.metrics) > 0
 
 
+@pytest.mark.slow
 def test_rejected_calls_keep_neither_mocks_nor_delays(run_contracts: Run, tmp_path: Path) -> None:
     """count() is the timestamp at which note() was called; at most 20 calls have delays of less than 10 seconds."""
     mock = call_of_cheatcode("mockCall(address,bytes,bytes)", COUNTER, selector("count()"), (1000).to_bytes(32, "big"))
@@ -158,6 +159,7 @@ def test_delays_of_the_settings_are_not_reached(run_contracts: Run, tmp_path: Pa
         assert test.status is status
 
 
+@pytest.mark.slow
 def test_invariant_sequences_start_from_set_up_state(run_contracts: Run) -> None:
     # a sequence has twenty calls, so count() never exceeds twenty unless two sequences add up
     counter = artifact({"up()": ["5f546001015f5500"], "count()": ["5f545f5260205ff3"]})
@@ -259,6 +261,7 @@ def answers(kind: str, value: object) -> list[str]:
     return [*stores, f"61{len(data):04x}5ff3"]
 
 
+@pytest.mark.slow
 def test_invariant_calls_only_its_target_functions(run_contracts: Run) -> None:
     counter = artifact({"up()": ["5f546001015f5500"], "other()": PASS, "count()": ["5f545f5260205ff3"]})
     suite = counting_suite(counter, "60035f5110")
@@ -276,6 +279,7 @@ def test_an_invariant_calls_no_contract_that_is_excluded(run_contracts: Run) -> 
     assert test.reason == "failed to set up invariant testing environment: No contracts to fuzz."
 
 
+@pytest.mark.slow
 def test_direct_reverts_are_counted_on_fast_engine(run_contracts: Run) -> None:
     """Logs of failed frames are needed where cheatcodes listen, so the guest must have written them."""
     counter = artifact({"up()": ["5f546001015f5500"], "fail()": [CALL_ANOTHER, *FAIL], "count()": ["5f545f5260205ff3"]})

@@ -70,6 +70,7 @@ def test_isolated_call_calldata_has_floor_price_from_prague(run_contracts: Run, 
     assert gas("paris") == gas("shanghai") == gas("cancun")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("evm", ["py-evm", "fast"])
 def test_older_versions_have_fewer_warm_accounts(run_contracts: Run, evm: str, tmp_path: Path) -> None:
     """EIP-4844 and EIP-2537 add precompiles in Cancun and Prague; EIP-3651 warms the coinbase from Shanghai on."""

@@ -107,6 +107,7 @@ def without_random(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.slow
 def test_gas_report_object_equals_that_of_forge(report: dict[str, GasUse]) -> None:
     theirs = json.loads(forge("gas.json"))
     assert without_random(gas_json(report)) == without_random(theirs)
@@ -138,6 +139,7 @@ def test_contracts_may_be_chosen_and_test_functions_included(runs: Runs) -> None
     assert {"setUp()", "test_delegates()"} <= included["test/Proxy.t.sol:ProxyTest"].functions.keys()
 
 
+@pytest.mark.slow
 def test_gas_snapshot_matches_forge_with_failed_and_skipped(runs: Runs) -> None:
     theirs = forge("gas-snapshot").splitlines()
     ours = text_of(entries_of(runs())).splitlines()

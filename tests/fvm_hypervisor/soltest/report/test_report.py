@@ -104,6 +104,7 @@ def normalized(suites: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_each_field_equals_that_of_forge(ours: dict[str, Any]) -> None:
     theirs = of_forge()
     assert normalized(ours) == normalized(theirs)

@@ -34,6 +34,7 @@ def test_a_test_is_stepped_through_forwards_and_back(project: Path) -> None:
     assert "the message has used 12,906.000 of" in text
 
 
+@pytest.mark.slow
 def test_native_calls_are_in_the_same_view(project: Path) -> None:
     text = debug(project, "test_named", "break call f07", "continue", "where")
     stack = text.split("(step) where")[-1]

@@ -53,6 +53,7 @@ def test_a_query_without_an_answer_determines_nothing(monkeypatch: pytest.Monkey
     assert not hashes._determines(hashes.symbolic[0], X * X * X)
 
 
+@pytest.mark.slow
 def test_a_slot_of_undetermined_offset_may_be_any_other_one() -> None:
     hashes = Hashes()
     slot, _ = hashes.hash(words_data(X))

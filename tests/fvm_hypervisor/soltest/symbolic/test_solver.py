@@ -193,6 +193,7 @@ def test_a_product_of_256_overflows_8_bits() -> None:
     assert not is_satisfiable([a == 2, b == 128, a * b == 0, z3.Not(overflows)])
 
 
+@pytest.mark.slow
 def test_a_product_is_within_its_bounds() -> None:
     """Factors 0 and 1 fix a product; otherwise it is at least each factor, before it overflows."""
     a, b, _ = INPUTS

@@ -58,6 +58,7 @@ def made(rpc: Client, rules: str, runtime: str) -> tuple[str, str]:
     return rpc("eth_getTransactionReceipt", sent)["contractAddress"], sent
 
 
+@pytest.mark.slow
 def test_internal_operations_and_contract_creator_are_reported(rpc: Client, rules: str) -> None:
     factory, created = made(rpc, rules, FACTORY)
     called = rpc("eth_sendTransaction", {"from": ALICE, "to": factory, "value": "0x64", "gas": LIMITS[rules]})
@@ -195,6 +196,7 @@ _REQUESTS: list[tuple[str, tuple[Any, ...]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "params"), _REQUESTS, ids=[f"{method}{params}" for method, params in _REQUESTS])
 def test_transactions_before_fork_match_remote_node(
     method: str, params: tuple[Any, ...], otterscan_fork_rpc: Client, remote: NodeClient
@@ -204,6 +206,7 @@ def test_transactions_before_fork_match_remote_node(
     assert response is not None
 
 
+@pytest.mark.slow
 def test_transactions_before_the_fork_are_the_nodes(otterscan_fork_rpc: Client, remote: NodeClient) -> None:
     block = remote.request("eth_getBlockByNumber", "0x6", False)
     by_hash = "ots_getBlockDetailsByHash"
@@ -216,6 +219,7 @@ def test_transactions_before_the_fork_are_the_nodes(otterscan_fork_rpc: Client, 
         )
 
 
+@pytest.mark.slow
 def test_searches_continue_before_fork_block(otterscan_fork_rpc: Client, remote: NodeClient) -> None:
     sent = [
         otterscan_fork_rpc("eth_sendTransaction", {"from": DEV, "to": COUNTER, "data": f"0x{BUMP}"}) for _ in range(2)

@@ -89,6 +89,7 @@ def test_a_new_account_is_added_with_code_only_under_ethereums_rules(network: Ne
         assert rpc("trace_call", {"from": ALICE, "to": hexed(NEW), "value": "0x0"}, ["trace"])["stateDiff"] is None
 
 
+@pytest.mark.slow
 def test_a_created_contract_is_added_with_its_code_and_slots(network: Network, shanghai: Network) -> None:
     code = assemble("STOP")
     creation = assemble("6 2 SSTORE 0 0 MSTORE8 1 0 RETURN")

@@ -285,6 +285,7 @@ def test_native_actor_error_is_traced_with_exit_code(
     assert flat["result"]["output"][2:66] == word(exit_code)
 
 
+@pytest.mark.slow
 def test_a_block_is_traced_whole(network: Network) -> None:
     rpc = Client(Node(network))
     counter = network.deploy(ARTIFACTS / "Counter.json")
@@ -406,6 +407,7 @@ def test_oversized_instruction_log_is_refused_unless_limited(network: Network) -
     assert (logs["failed"], len(logs["structLogs"]), logs["gas"] > 40_000_000) == (False, 10, True)
 
 
+@pytest.mark.slow
 def test_instruction_log_ends_in_native_frames_without_effects(network: Network) -> None:
     """A constructor runs below the address manager and the init actor, both of them WASM."""
     rpc, before = Client(Node(network)), network.machine.root

@@ -203,6 +203,7 @@ def test_a_revert_takes_all_of_it_back(rpc: Client) -> None:
     assert state(rpc) == before
 
 
+@pytest.mark.slow
 def test_block_hash_covers_next_block_settings(rpc: Client) -> None:
     """Check that equal settings after one snapshot give equal block hashes, and different ones different hashes."""
 

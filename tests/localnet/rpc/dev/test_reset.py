@@ -112,6 +112,7 @@ def test_a_fork_is_reset_to_another_node(
     assert fork("anvil_metadata")["instanceId"] != instance
 
 
+@pytest.mark.slow
 def test_a_fork_is_reset_to_a_network_of_its_own(fork: Client) -> None:
     fork("anvil_reset")
     assert fork("eth_blockNumber") == "0x0"
@@ -123,6 +124,7 @@ def test_a_fork_is_reset_to_a_network_of_its_own(fork: Client) -> None:
         fork("anvil_reset", {"forking": {"blockNumber": 2}})
 
 
+@pytest.mark.slow
 def test_a_network_of_its_own_becomes_a_fork(
     plain: Client, urls: tuple[str, str], remotes: tuple[NodeClient, NodeClient]
 ) -> None:

@@ -157,6 +157,7 @@ def everything(rpc: Client, **fields: Any) -> list[dict[str, Any]]:
 class TestTraces:
     """trace_filter and related methods."""
 
+    @pytest.mark.slow
     def test_all_traces_of_a_range_are_those_of_its_blocks(self, rpc: Client) -> None:
         greet(rpc, deploy(rpc, INBOX))
         blocks = [rpc("trace_block", height) for height in ("0x1", "0x2")]

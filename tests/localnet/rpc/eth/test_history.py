@@ -195,6 +195,7 @@ def test_contracts_see_the_hashes_of_blocks_before_the_fork(rpc: Client, remote:
         assert seen == remote.request("eth_getBlockByNumber", hex(number), False)["hash"]
 
 
+@pytest.mark.slow
 def test_an_account_that_is_destroyed_does_not_come_back(rpc: Client) -> None:
     """It has a balance on the forked network; the contract created there destroys itself in its constructor."""
     assert rpc("eth_getBalance", PREFUNDED) == hex(77)
@@ -209,6 +210,7 @@ def test_an_account_that_is_destroyed_does_not_come_back(rpc: Client) -> None:
     assert rpc("eth_getBalance", PREFUNDED, "0x7") == hex(77)
 
 
+@pytest.mark.slow
 def test_fork_revert_restores_remote_storage(rpc: Client) -> None:
     snapshot = rpc("evm_snapshot")
     rpc("eth_sendTransaction", {"from": DEV, "to": COUNTER, "data": f"0x{SET}{0:064x}"})

@@ -71,6 +71,7 @@ class TestLogs:
         assert rpc("eth_getLogs", {"fromBlock": "0x0", "topics": [NO_HASH]}) == []
         assert rpc("eth_getLogs", {"fromBlock": "0x0", "address": [NOBODY]}) == []
 
+    @pytest.mark.slow
     def test_a_range_and_a_result_have_limits(self, narrow_rpc: Client) -> None:
         inbox = deploy(narrow_rpc, INBOX)
         for _ in range(3):
@@ -239,6 +240,7 @@ class TestLogs:
         rpc("eth_uninstallFilter", pending)
         assert rpc.node.filters._held == 0
 
+    @pytest.mark.slow
     def test_reverted_logs_are_stored_once_and_bounded(self, rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         inbox = deploy(rpc, INBOX)
         names = [rpc("eth_newFilter", {"address": inbox}) for _ in range(50)]

@@ -171,6 +171,7 @@ def test_estimate_is_that_of_the_next_block(estimates_rpc: Client, at: tuple[str
     assert estimates_rpc("eth_getTransactionReceipt", sent)["status"] == "0x1"
 
 
+@pytest.mark.slow
 def test_pool_counts_for_default_and_pending_estimates_only(estimates_rpc: Client) -> None:
     """Figures of anvil 1.7.1: 0x5b9a for a slot that a pending transaction has written, else 0xa8f1."""
     estimates_rpc("anvil_setCode", SETTER, "0x600035600055")

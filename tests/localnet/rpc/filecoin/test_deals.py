@@ -51,6 +51,7 @@ def test_exit_code_of_native_actor_has_no_name_of_contracts(life: Life, ask: Any
     assert "exit 33, " in repr(receipt)
 
 
+@pytest.mark.slow
 def test_claims_are_those_that_the_registry_answers(life: Life, ask: Any) -> None:
     claims = ask("StateGetClaims", f"f0{life.claimer.id}")
     (number,) = claims

@@ -550,6 +550,7 @@ class TestNativeMessagesForEthereum:
         assert views[0]["to"].startswith("0xff" + "00" * 11)
         assert {view["to"] for view in views} == {views[0]["to"]}
 
+    @pytest.mark.slow
     def test_lookback_limit_hides_older_transactions(self, rpc: Client) -> None:
         """A limit is a number of epochs back from the head (lotus node/impl/eth/transaction.go)."""
         sent = rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x1"})

@@ -87,6 +87,7 @@ def test_base_info_selects_the_sector_of_the_winning_post(mined: tuple[Network, 
     assert base64_bytes(first["BeaconEntries"][0]["Data"]) == beacon_entry(network.block_number + 1)
 
 
+@pytest.mark.slow
 def test_base_info_is_null_or_an_error_without_a_lookback(mined: tuple[Network, Miner], rpc: Client) -> None:
     network, miner = mined
     new = network.create_miner(network.accounts[2], sectors=1)

@@ -47,6 +47,7 @@ def ask(mined: tuple[Network, Miner]) -> Any:
     return lambda method, *params: rpc(f"Filecoin.{method}", f"f0{mined[1].id}", *params)
 
 
+@pytest.mark.slow
 def test_sets_of_sectors_are_those_of_the_partitions(mined: tuple[Network, Miner], ask: Any) -> None:
     place = mined[1].sector(1)
     assert ask("StateMinerSectorCount") == {"Live": 3, "Active": 2, "Faulty": 1}
@@ -199,6 +200,7 @@ def estimate(position: int, velocity: int) -> list[bytes]:
     return [encode_bigint(position), encode_bigint(velocity)]
 
 
+@pytest.mark.slow
 def test_small_sector_pledge_is_capped_and_tenfold_if_verified(network: Network, miner: Miner) -> None:
     assert pledge(network) == CAP * 110 // 100
     assert pledge(network, SIZE) == 10 * CAP * 110 // 100
@@ -277,6 +279,7 @@ def test_before_fip_0081_there_is_no_ramp() -> None:
         assert pledge(network) == (159_872_115 + 208_166) * 110 // 100
 
 
+@pytest.mark.slow
 def test_nv29_estimated_pledge_is_full_sector_pledge_plus_margin(network: Network, miner: Miner) -> None:
     network.upgrade(29, "own-v19")
     change(network, POWER_ACTOR, {SMOOTHED: estimate(1 << 66 + 128, 5 << 128)})
@@ -303,6 +306,7 @@ def test_invalid_sector_arguments_are_refused(
         Client(Node(network))("Filecoin.StateMinerInitialPledgeForSector", *arguments, None)
 
 
+@pytest.mark.slow
 def test_reported_mined_supply_is_ninth_reward_state_field(network: Network, miner: Miner) -> None:
     network.set_producer(miner.address)
     network.mine(2)

@@ -369,6 +369,7 @@ def test_mined_block_includes_transactions_requested_before_it(server: Server) -
     assert responses[1]["result"] == "0x" + server.network.head.transactions[0].hex()
 
 
+@pytest.mark.slow
 def test_concurrent_sends_of_one_account_get_distinct_nonces(server: Server) -> None:
     """Each is estimated after the previous ones."""
 

@@ -76,6 +76,7 @@ def test_other_methods_and_paths_are_refused(url: str) -> None:
     assert (status, json.loads(body)) == (200, {"status": "ok", "block": 0})
 
 
+@pytest.mark.slow
 def test_oversized_body_is_refused_and_next_request_answered(url: str) -> None:
     for headers, body in (({}, b" " * (10 << 20)), ({"transfer_encoding": "chunked"}, _chunked(3 * LIMIT))):
         status, _, response = request(url, "POST", "/", body, **headers)
