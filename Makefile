@@ -1,7 +1,9 @@
 # Entry points of this repository. Most targets first create the environment (scripts/bootstrap), which needs Python
 # 3.11, 3.12 or 3.13 and a package index. PYTHON=python3.12 selects another interpreter, with a separate environment;
 # ARGS="..." is passed to the program that the target runs.
+# AREA=store restricts `make test` and `make oracles` to tests/store; AREA="bridge localnet/rpc" names two folders.
 PYTHON ?=
+AREA ?=
 ARGS ?=
 BOUNDARY ?= raw
 BOUNDARIES := $(if $(filter both,$(BOUNDARY)),raw plain,$(BOUNDARY))
@@ -21,11 +23,11 @@ help:
 demo: environment ## run the demo: a contract and a native actor call each other
 	@$(RUN)/hypervisor demo $(ARGS)
 
-test: environment ## run all tests except long ones and those of `make oracles`, on all cores; ARGS adds slow ones
-	@$(RUN)/python -m pytest -n logical --max-worker-restart 0 --dist loadfile $(or $(ARGS),-m "not long and not oracle and not slow")
+test: environment ## run all tests except long ones and those of `make oracles`, on all cores; AREA=store only those of a folder
+	@$(RUN)/python -m pytest -n logical --max-worker-restart 0 --dist loadfile $(or $(ARGS),-m "not long and not oracle and not slow") $(AREA:%=tests/%)
 
-oracles: environment ## run the slow tests that a merge requires: endless programs, kills, all samples
-	@FVM_SAMPLES=all $(RUN)/python -m pytest -n logical --max-worker-restart 0 --dist worksteal -m "(oracle or slow or hypothesis or sampled) and not long" $(ARGS)
+oracles: environment ## run the slow tests: endless programs, kills, old networks, all samples; AREA=store only those of a folder
+	@FVM_SAMPLES=all $(RUN)/python -m pytest -n logical --max-worker-restart 0 --dist worksteal -m "(oracle or slow or hypothesis or sampled) and not long" $(AREA:%=tests/%) $(ARGS)
 
 lint: environment ## check format, lint, types and layers
 	@$(RUN)/ruff format --check
@@ -33,7 +35,7 @@ lint: environment ## check format, lint, types and layers
 	@$(RUN)/mypy
 	@$(RUN)/lint-imports
 
-check: lint test ## run what each commit must pass; a merge also requires `make oracles`
+check: lint test ## run what each commit must pass; a merge also requires `.ci/run`
 
 first-node: environment ## run forge, cast and ethers against a node, on an official bundle if available (needs Node.js)
 	@scripts/first-node $(VENV) $(ARGS)

@@ -30,6 +30,10 @@ TOLERANCE = 0.1
 """Maximum difference between a stage's share of the inputs and the recorded share."""
 MAX_AGE = 200
 """Maximum number of commits since the one that a record was made with."""
+NIGHTLY = PROJECT / ".ci" / "nightly.json"
+"""Result of the last run of `.ci/nightly`."""
+MAX_NIGHTLY_AGE = 100
+"""Maximum number of commits since that run."""
 NOT_RUN = "NOT RUN: "
 """Prefix of a run's output if it cannot run here: no Rust, no official bundles."""
 MIN_EXECUTED = 1 / 3
@@ -247,6 +251,21 @@ def age_problems(record: RunRecord) -> Iterator[str]:
         yield f"{newer} commits are newer, the limit is {MAX_AGE}: add a slice with `make slices`"
 
 
+def nightly_problems() -> Iterator[str]:
+    """Yield why the last nightly run does not count for the current code: no record, failed steps, its age."""
+    try:
+        last = json.loads(NIGHTLY.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        yield "no record: run .ci/nightly and commit .ci/nightly.json"
+        return
+    yield from (f"{title}: {result}" for title, result in last["steps"].items() if result == "failed")
+    newer = commits_since(last["commit"])
+    if newer is None:
+        yield f"this repository has no commit {last['commit']}: run .ci/nightly"
+    elif newer > MAX_NIGHTLY_AGE:
+        yield f"{newer} commits are newer, the limit is {MAX_NIGHTLY_AGE}: run .ci/nightly"
+
+
 def names_of_records() -> list[str]:
     """Return the names of all records."""
     return sorted(file.stem for file in RECORDS.glob("*.json"))
@@ -268,10 +287,14 @@ def main() -> int:
     names = names_of_records()
     parser = argparse.ArgumentParser(prog="make records", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}; default: all")
-    chosen = parser.parse_args().names or names
+    named = parser.parse_args().names
+    chosen = named or names
     if unknown := set(chosen) - set(names):
         parser.error(f"no record {', '.join(sorted(unknown))}: expected some of {', '.join(names)}")
     failed = 0
+    for problem in () if named else nightly_problems():
+        failed += 1
+        print(f"nightly: {problem}")
     for name in chosen:
         start = time.monotonic()
         try:

@@ -85,6 +85,26 @@ def test_a_record_is_too_old_after_a_number_of_commits(
     assert [*age_problems(record(commit=commit))] == problem
 
 
+@pytest.mark.parametrize(
+    ("content", "problems"),
+    [
+        (None, ["no record: run .ci/nightly and commit .ci/nightly.json"]),
+        ({"commit": "HEAD", "steps": {"tests": "passed in 3 s", "explorer": "not run: no chromium"}}, []),
+        ({"commit": "HEAD", "steps": {"tests": "failed"}}, ["tests: failed"]),
+        ({"commit": "HEAD~1", "steps": {}}, ["1 commits are newer, the limit is 0: run .ci/nightly"]),
+        ({"commit": "0" * 40, "steps": {}}, [f"this repository has no commit {'0' * 40}: run .ci/nightly"]),
+    ],
+)
+def test_nightly_run_counts_if_it_passed_and_is_recent(
+    content: dict[str, Any] | None, problems: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorded, "MAX_NIGHTLY_AGE", 0)
+    monkeypatch.setattr(recorded, "NIGHTLY", tmp_path / "nightly.json")
+    if content is not None:
+        recorded.NIGHTLY.write_text(json.dumps(content))
+    assert [*recorded.nightly_problems()] == problems
+
+
 def test_a_command_that_no_longer_runs_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorded, "RECORDS", tmp_path)
     gone = record(command="python -m tests.bench.gone --count 1000 --seed 7")

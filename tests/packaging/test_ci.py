@@ -1,6 +1,6 @@
-"""The project's checks: `.ci/run`, workflows, sources, skipped tests, and the supply chain.
+"""The project's checks: `.ci/steps`, workflows, sources, skipped tests, and the supply chain.
 
-- The clone of `.ci/run` follows the README, and sees no data of the current user.
+- The clone of `.ci/run` sees no data of the current user.
 - CI workflows use existing targets, and cover the Python versions that the package declares.
 - Tests of every file: no machine paths, and no package index.
 - Skipped tests: skips for missing data fail the run if the data exists, and so do too many skips without data.
@@ -24,19 +24,18 @@ import yaml
 from tests.packaging import PROJECT, own_files, supply_chain
 from tests.packaging.supply_chain import Table, licence_findings, main
 
-FUNCTIONS = (PROJECT / ".ci" / "run").read_text(encoding="utf-8").removesuffix("main\n")
+FUNCTIONS = PROJECT / ".ci" / "steps"
 BASH = shutil.which("bash")
 needs_bash = pytest.mark.skipif(BASH is None, reason="no bash on this machine")
 needs_bash_2 = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no variable says where a user's files are")
 
 
 def run_in_the_clone(command: str, folder: Path, **environment: str) -> str:
-    """Return a command's output after defining the functions of `.ci/run` and an empty clone."""
-    script = f'{FUNCTIONS}\nmkdir "$scratch/clone"\n{command}\n'
-    place = folder / "project" / ".ci" / "run"
-    place.parent.mkdir(parents=True)
+    """Return a command's output after defining the functions of `.ci/steps` and an empty clone."""
+    folder.mkdir()
     return subprocess.run(
-        [str(BASH), "-c", script, str(place)],
+        [str(BASH), "-euc", f'. "{FUNCTIONS}"\nmkdir "$scratch/clone"\n{command}\n'],
+        cwd=folder,
         env=os.environ | environment,
         stdout=subprocess.PIPE,
         text=True,
