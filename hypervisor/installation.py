@@ -39,7 +39,7 @@ def _all() -> Any:
     return entry_points()
 
 
-ENTRY_POINT_GROUP: Final = "hypervisor.rules"
+RULES_GROUP: Final = "hypervisor.rules"
 FILECOIN: Final = "filecoin"
 """Name of the machine's default set of rules."""
 AUTO: Final = "auto"
@@ -61,7 +61,7 @@ def parse_version(text: str) -> int | None:
 
 def rule_names() -> tuple[str, ...]:
     """Return the names of the installed sets of rules, the built-in one first."""
-    return (FILECOIN, *sorted({*entry_points_of(group=ENTRY_POINT_GROUP).names} - {FILECOIN}))
+    return (FILECOIN, *sorted({*entry_points_of(group=RULES_GROUP).names} - {FILECOIN}))
 
 
 MAX_ARTIFACT_BYTES: Final = 16 << 20

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
-from hypervisor.installation import ENTRY_POINT_GROUP, FILECOIN, INSTALL_AGAIN, entry_points_of, rule_names
+from hypervisor.installation import FILECOIN, INSTALL_AGAIN, RULES_GROUP, entry_points_of, rule_names
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.labs import PREFIX, labs_of, rules_with_labs
 from hypervisor.machine.machine_state import MachineState
@@ -67,7 +67,7 @@ def rule_set(name: str) -> RuleSet:
 
 
 def _registered(name: str) -> RuleSet:
-    for entry_point in entry_points_of(group=ENTRY_POINT_GROUP).select(name=name):
+    for entry_point in entry_points_of(group=RULES_GROUP).select(name=name):
         found = entry_point.load()
         if isinstance(found, RuleSet):
             return found

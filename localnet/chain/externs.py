@@ -5,13 +5,13 @@ A null round has the ticket of the tipset after it and the key of the tipset bef
 
 from __future__ import annotations
 
-import hashlib
 from copy import copy
 from typing import TYPE_CHECKING
 
 from hypervisor.context import ExternError
 from hypervisor.types import ChainEpoch
 from localnet.ledger.blocks import beacon_digest, ticket
+from localnet.ledger.headers import digest
 from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import NullRound
 from store.cid import Cid
@@ -51,7 +51,7 @@ class ChainExterns:
             height = self._above_head(epoch)
         else:
             height = found.after if isinstance(found, NullRound) else found.height
-        return _digest(ticket(height))
+        return digest(ticket(height))
 
     def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
         """Return the Blake2b-256 digest of the beacon entry. Null rounds have one too."""
@@ -92,7 +92,3 @@ class ChainExterns:
         if self._index is None:
             raise ExternError("the chain has no tipset yet")
         return self._index
-
-
-def _digest(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=32).digest()

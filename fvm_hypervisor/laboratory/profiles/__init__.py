@@ -11,7 +11,7 @@ from typing import Final
 from hypervisor.machine.labs import Lab
 from hypervisor.machine.rules import RuleSet
 
-LAB: Final = RuleSet(
+LAB_RULES: Final = RuleSet(
     machine="hypervisor.machine.labs:lab_executor",
     network="fvm_hypervisor.laboratory.profiles.rules:lab_rules",
     takes_features=True,

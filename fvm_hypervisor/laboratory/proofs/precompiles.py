@@ -46,7 +46,7 @@ from store.cid import Cid, cid_of
 from store.codec import decode_strict, encode
 
 _TYPES: Final = ("bytes32", "bytes32", "bytes[]")
-_MAX_INPUT: Final = 4 * 32 + MAX_NODES * (64 + MAX_NODE)
+_MAX_STORAGE_PROOF: Final = 4 * 32 + MAX_NODES * (64 + MAX_NODE)
 """Maximum size of the input: root, key, offset and length of the list, and an offset, a length and data per node."""
 
 
@@ -55,8 +55,8 @@ def _verify_nodes(data: bytes) -> bytes:
     from eth_abi.exceptions import DecodingError
 
     # bounded first: the offsets of all nodes may point to the same bytes, which decoding copies for each of them
-    if len(data) > _MAX_INPUT:
-        raise InvalidProof(f"the input has {len(data)} bytes, at most {_MAX_INPUT} are possible")
+    if len(data) > _MAX_STORAGE_PROOF:
+        raise InvalidProof(f"the input has {len(data)} bytes, at most {_MAX_STORAGE_PROOF} are possible")
     offset = int.from_bytes(data[64:96], "big")
     count = int.from_bytes(data[offset : offset + 32], "big")
     if count > MAX_NODES:

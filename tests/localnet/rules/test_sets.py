@@ -12,7 +12,7 @@ import pytest
 from bridge.bindings import storagepower
 from hypervisor import installation
 from hypervisor.errors import InvalidInput
-from hypervisor.installation import ENTRY_POINT_GROUP, rule_names
+from hypervisor.installation import RULES_GROUP, rule_names
 from hypervisor.machine import rules
 from hypervisor.machine.executor import ApplyResult, Executor
 from hypervisor.machine.machine import Hypervisor
@@ -61,8 +61,8 @@ CHEAP_SET = RuleSet(machine=f"{__name__}:CheapExecutor", network=f"{__name__}:ch
 @pytest.fixture
 def third_set(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Register a rule set as an installed package would."""
-    added = EntryPoint("cheap", f"{__name__}:CHEAP_SET", ENTRY_POINT_GROUP)
-    installed = EntryPoints((*entry_points(group=ENTRY_POINT_GROUP), added))
+    added = EntryPoint("cheap", f"{__name__}:CHEAP_SET", RULES_GROUP)
+    installed = EntryPoints((*entry_points(group=RULES_GROUP), added))
     for module in (installation, rules):
         monkeypatch.setattr(module, "entry_points_of", lambda **given: installed.select(**given))
     known: tuple[Any, ...] = (rule_set, executor_factory, rules_named)
@@ -121,7 +121,7 @@ def test_command_line_accepts_only_registered_rules(command: str) -> None:
 
 
 def test_rules_of_another_release_are_refused_by_name(monkeypatch: pytest.MonkeyPatch, third_set: None) -> None:
-    points = EntryPoints([EntryPoint("ethereum", f"{__name__}:cheap_rules", ENTRY_POINT_GROUP)])
+    points = EntryPoints([EntryPoint("ethereum", f"{__name__}:cheap_rules", RULES_GROUP)])
     for module in (installation, rules):
         monkeypatch.setattr(module, "entry_points_of", lambda **given: points.select(**given))
     with pytest.raises(InvalidInput, match=r"registered as .*:cheap_rules, which is not a RuleSet"):
