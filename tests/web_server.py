@@ -1,6 +1,7 @@
-"""A web server on this machine that answers as a test's handler does."""
+"""A web server on this machine that answers as a test's handler does, and ports for servers of other programs."""
 
 import json
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +25,15 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Discard the message."""
+
+
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """A port for a server that sets SO_REUSEADDR, as asyncio and tokio do; the system gives it to no one else."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
 
 
 def replying(reply: Callable[[Any], object]) -> AbstractContextManager[str]:

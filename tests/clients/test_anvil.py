@@ -4,7 +4,6 @@
 - Forks and state files compared with anvil: both fork the same anvil node, and each loads the other's state.
 """
 
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from localnet.fork.node_client import NodeClient, NodeError
 from localnet.rpc.dev.state import anvil_state
 from tests.clients.conftest import EXAMPLE, PROJECT, installed, node_process
 from tests.localnet.conftest import ARTIFACTS
+from tests.web_server import reserved_port
 
 pytestmark = pytest.mark.long
 
@@ -29,24 +29,23 @@ NOBODY = "0x" + "99" * 20
 @contextmanager
 def anvil(*options: str) -> Iterator[str]:
     folder = installed(PROJECT / "build" / "clients", EXAMPLE)
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = str(found.getsockname()[1])
-    process = subprocess.Popen([folder / "node_modules" / ".bin" / "anvil", "--port", port, "--silent", *options])
-    try:
-        url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 60
-        while True:
-            try:
-                with NodeClient(url) as client:
-                    client.request("eth_chainId")
-                break
-            except NodeError:
-                assert time.monotonic() < deadline, "anvil does not start"
-                time.sleep(0.1)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
+    program = folder / "node_modules" / ".bin" / "anvil"
+    with reserved_port() as port:
+        process = subprocess.Popen([program, "--port", str(port), "--silent", *options])
+        try:
+            url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 60
+            while True:
+                try:
+                    with NodeClient(url) as client:
+                        client.request("eth_chainId")
+                    break
+                except NodeError:
+                    assert time.monotonic() < deadline, "anvil does not start"
+                    time.sleep(0.1)
+            yield url
+        finally:
+            process.terminate()
+            process.wait(timeout=60)
 
 
 class Both:

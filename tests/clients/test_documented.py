@@ -12,7 +12,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -29,6 +28,7 @@ from tests.clients.conftest import EXAMPLE, HERE, INSTALLED, PROJECT, installed,
 from tests.conftest import data_file
 from tests.docs.page_shell import commands, run_page
 from tests.docs.test_page_examples import FILES as PYTEST_PROJECT
+from tests.web_server import reserved_port
 
 PAGE = (PROJECT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 PART = PAGE.partition("\n## A deployment with Foundry\n")[2].partition("\n## ")[0]
@@ -153,12 +153,6 @@ def _project(folder: Path, files: Mapping[str, str]) -> Path:
     return folder
 
 
-def _free_port() -> str:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return str(found.getsockname()[1])
-
-
 # --- workflows --------------------------------------------------------------------------------------------------------
 
 
@@ -172,30 +166,31 @@ def workflow(name: str) -> dict[str, Any]:
 
 def run_job(name: str, project: Path, environment: Mapping[str, str]) -> str:
     """Return the output of a workflow's steps, which must succeed; processes left running are ended."""
-    job, port, told = workflow(name), _free_port(), []
+    job, told = workflow(name), list[str]()
     variables = {**environment, **job.get("env", {})}
     started: list[int] = []
-    try:
-        for step in job["steps"]:
-            if "run" not in step:
-                assert step["uses"] in STANDS_FOR
-                continue
-            script = step["run"].replace("8545", port)
-            log = project / "step.log"  # a file, not a pipe, which the node would hold open
-            with log.open("w") as output:
-                process = subprocess.Popen(
-                    ["bash", "-e", "-o", "pipefail", "-c", script], cwd=project, env=variables, start_new_session=True,
-                    stdout=output, stderr=subprocess.STDOUT,
-                )  # fmt: skip
-                started.append(process.pid)
-                status = process.wait(timeout=300)
-            told.append(log.read_text(encoding="utf-8"))
-            assert status == 0, f"{script}\n{told[-1]}"
-            assert "\nError:" not in told[-1], f"{script}\n{told[-1]}"  # npm's foundry ends with 0 all the same
-    finally:
-        for group in started:
-            with suppress(ProcessLookupError):
-                os.killpg(group, signal.SIGTERM)
+    with reserved_port() as port:
+        try:
+            for step in job["steps"]:
+                if "run" not in step:
+                    assert step["uses"] in STANDS_FOR
+                    continue
+                script = step["run"].replace("8545", str(port))
+                log = project / "step.log"  # a file, not a pipe, which the node would hold open
+                with log.open("w") as output:
+                    process = subprocess.Popen(
+                        ["bash", "-e", "-o", "pipefail", "-c", script], cwd=project, env=variables,
+                        start_new_session=True, stdout=output, stderr=subprocess.STDOUT,
+                    )  # fmt: skip
+                    started.append(process.pid)
+                    status = process.wait(timeout=300)
+                told.append(log.read_text(encoding="utf-8"))
+                assert status == 0, f"{script}\n{told[-1]}"
+                assert "\nError:" not in told[-1], f"{script}\n{told[-1]}"  # npm's foundry ends with 0 all the same
+        finally:
+            for group in started:
+                with suppress(ProcessLookupError):
+                    os.killpg(group, signal.SIGTERM)
     return "\n".join(told)
 
 
@@ -246,13 +241,12 @@ def test_the_dockerfile_makes_a_node_that_is_healthy(tmp_path: Path, environment
     made = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stdout + made.stderr
     assert not source.exists()
-    port = _free_port()
-    with (tmp_path / "log").open("w") as log:
+    with reserved_port() as port, (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(
-            [*json.loads(told["ENTRYPOINT"]), "--port", port], cwd=chain, env=environment, stdout=log, stderr=log
+            [*json.loads(told["ENTRYPOINT"]), "--port", str(port)], cwd=chain, env=environment, stdout=log, stderr=log
         )  # fmt: skip
         try:
-            check = [part.replace("8545", port) for part in json.loads(told["HEALTHCHECK"].removeprefix("CMD "))]
+            check = [part.replace("8545", str(port)) for part in json.loads(told["HEALTHCHECK"].removeprefix("CMD "))]
             assert _healthy(check, environment), (tmp_path / "log").read_text()
             asked = ["hypervisor", "doctor", "--rpc-url", f"http://localhost:{port}"]
             doctor = subprocess.run(asked, env=environment, capture_output=True, text=True, check=False)

@@ -12,12 +12,13 @@ of the page. The next command waits for it.
 import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
+
+from tests.web_server import reserved_port
 
 ROOT = Path(__file__).parent.parent.parent
 FAILS: Final = "fails"
@@ -81,26 +82,26 @@ def run_page(page: str, folder: Path, environment: Mapping[str, str] | None = No
     (home / "hypervisor").symlink_to(ROOT)
     if any(" examples/" in command for command, _ in commands(page)):
         (folder / "examples").symlink_to(ROOT / "examples")
-    port = _free_port()
-    script = "\n".join([_PROLOGUE, *_script(page, port)])
-    done = subprocess.run(
-        ["bash", "-c", script],
-        cwd=folder,
-        env=os.environ
-        | {
-            "HOME": str(home),
-            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-            "NO_COLOR": "1",
-            "COLUMNS": "120",
-            "ETH_RPC_URL": f"http://127.0.0.1:{port}",
-        }
-        | dict(environment or {}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=900,
-    )
+    with reserved_port() as port:
+        script = "\n".join([_PROLOGUE, *_script(page, port)])
+        done = subprocess.run(
+            ["bash", "-c", script],
+            cwd=folder,
+            env=os.environ
+            | {
+                "HOME": str(home),
+                "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+                "NO_COLOR": "1",
+                "COLUMNS": "120",
+                "ETH_RPC_URL": f"http://127.0.0.1:{port}",
+            }
+            | dict(environment or {}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=900,
+        )
     outputs = re.findall(f"{_BEGINS}(.*?){_ENDS}([0-9]+)\n", done.stdout, re.DOTALL)
     assert len(outputs) == len(commands(page)), done.stdout
     return [
@@ -158,9 +159,3 @@ def _with_port(command: str, port: int) -> str:
         run = f"{program} node --port {port} --ready-file ready.url{options} >node.log 2>&1"
         return f'ended "$node"\n{run} &\nnode=$!; ready ready.url'
     return command.replace("hypervisor node", f"hypervisor node --port {port}")
-
-
-def _free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +24,7 @@ from localnet.rpc.server.server import serving
 from store.keccak import keccak
 from tests.command import run as run_command
 from tests.localnet.contracts.test_artifacts import PROJECT
-from tests.web_server import Handler
+from tests.web_server import Handler, reserved_port
 from tests.web_server import serving as web_serving
 
 ALICE = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
@@ -330,10 +329,8 @@ def test_doctor_reports_missing_multicall3_on_bare_node() -> None:
 
 @pytest.mark.slow
 def test_deploy_waits_for_starting_node(project: Path) -> None:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port = listening.getsockname()[1]
-    late = run(f"http://127.0.0.1:{port}", "deploy", "Vault", "5", "--wait", "--timeout", "0.2")
+    with reserved_port() as port:
+        late = run(f"http://127.0.0.1:{port}", "deploy", "Vault", "5", "--wait", "--timeout", "0.2")
     assert (late.exit_code, "no node responds" in late.stderr) == (1, True)
     announced = rf"waiting for a node at http://127\.0\.0\.1:{port} until \d\d:\d\d:\d\d \(--timeout 0\.2\)"
     assert len(re.findall(announced, late.stderr)) == 1, late.stderr
