@@ -282,6 +282,7 @@ COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-ha
 lock: ## resolve the dependencies of pyproject.toml into requirements.lock (needs uv)
 	@$(COMPILE) --group dev --output-file requirements.lock pyproject.toml $(ARGS)
 	@$(COMPILE) --group audit --output-file requirements-audit.lock $(ARGS)
+	@$(COMPILE) --group mutation --output-file requirements-mutation.lock $(ARGS)
 	@$(COMPILE) --group docs --output-file requirements-docs.lock $(ARGS)
 	@$(COMPILE) --group release --output-file requirements-release.lock $(ARGS)
 	@$(COMPILE) --group integrations --output-file requirements-integrations.lock pyproject.toml $(ARGS)

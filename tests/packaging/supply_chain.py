@@ -21,7 +21,13 @@ from tests.packaging import PROJECT
 
 _TOOLS: Final = PROJECT / "build" / "tools" / "audit" / "bin"
 _TABLE: Final = Path(__file__).with_name("licences.toml")
-_LOCKS: Final = ("requirements.lock", "requirements-audit.lock", "requirements-docs.lock", "requirements-release.lock")
+_LOCKS: Final = (
+    "requirements.lock",
+    "requirements-audit.lock",
+    "requirements-docs.lock",
+    "requirements-mutation.lock",
+    "requirements-release.lock",
+)
 _CLASSIFIER: Final = "License :: OSI Approved :: "
 _CLASSIFIERS: Final = {
     "Apache Software License": "Apache-2.0",
