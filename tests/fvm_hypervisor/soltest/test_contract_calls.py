@@ -72,7 +72,6 @@ def call(
     )  # each engine names other amounts of gas
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_sequence_of_calls_is_that_of_separate_messages(seed: int) -> None:
     rng = Random(seed)

@@ -111,7 +111,6 @@ def test_the_fees_of_messages_are_no_conflict() -> None:
     assert (parallel.conflicts, parallel.reexecuted, parallel.accepted) == ([], 0, 2)
 
 
-@pytest.mark.slow
 def test_messages_of_one_sender_follow_each_other_in_one_worker() -> None:
     one = [payment(1, Address.id(1), 1, nonce) for nonce in range(4)]
     parallel = fresh(executes_share=False)
