@@ -163,7 +163,6 @@ def test_profile_has_table_and_flame_graph(network: Network, actor: NativeActor,
         profile.save_flame(tmp_path / "profile.txt")
 
 
-@pytest.mark.slow
 def test_a_transaction_without_native_actors_has_no_rows(network: Network) -> None:
     receipt = network.send(network.accounts[1].address, value=TokenAmount(1))
     assert "no native actor ran" in str(network.profile(receipt.hash)) or network.profile(receipt.hash).rows
