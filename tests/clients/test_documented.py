@@ -236,7 +236,7 @@ def test_the_dockerfile_makes_a_node_that_is_healthy(tmp_path: Path, environment
     (tmp_path / "useradd").write_text("#!/bin/sh\n")  # there is one user here
     (tmp_path / "useradd").chmod(0o755)
     environment["PATH"] = f"{tmp_path}{os.pathsep}{environment['PATH']}"
-    environment["FVM_COMPILED"] = "0"  # compiling takes minutes; `.ci/run` tests a compiled wheel
+    environment["FVM_COMPILED"] = "0"  # compiling takes minutes; `make release-check` tests a compiled wheel
     command = told["RUN"].replace("/source", str(source))
     made = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stdout + made.stderr

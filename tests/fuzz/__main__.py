@@ -90,7 +90,6 @@ def main() -> int:
     """Run the fuzzer and return the exit code."""
     parser = options(__doc__, COUNT)
     parser.add_argument("--targets", nargs="+", choices=names(), default=names(), metavar="TARGET", help="some of them")
-    parser.add_argument("--turn", type=int, metavar="N", help="one N-th of the targets: the commit says which")
     parser.add_argument("--seconds", type=float, help="of processor time for each target")
     parser.add_argument("--saturate", action="store_true", help="end saturated targets; --seconds is a limit")
     parser.add_argument("--keep", action="store_true", help="store inputs with new coverage, up to 50 per target")
@@ -99,8 +98,6 @@ def main() -> int:
     if compiled_modules():
         print(f"{NOT_RUN}the fuzzer needs the interpreted form: run `make interpreted` first")
         return 2
-    if chosen.turn:
-        chosen.targets = of_turn(chosen.targets, chosen.turn, head())
     FOUND.mkdir(parents=True, exist_ok=True)
     started = monotonic()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -120,16 +117,6 @@ def main() -> int:
             _say(f"FOUND: {finding}")
         return 1 if record.findings else 0
     return finish(record, chosen, started)
-
-
-def head() -> str:
-    git = ["git", "-C", str(PROJECT), "rev-parse", "HEAD"]
-    return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
-
-
-def of_turn(targets: list[str], turns: int, commit: str) -> list[str]:
-    """Return the targets of a commit: its hash selects one of several parts."""
-    return targets[int(commit, 16) % turns :: turns]
 
 
 def split(count: int, targets: Iterable[str]) -> list[int]:

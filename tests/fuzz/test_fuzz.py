@@ -11,7 +11,7 @@ from bench.data import PROJECT
 from bench.recorded import NOT_RUN
 from tests.conftest import samples
 from tests.fuzz import trees
-from tests.fuzz.__main__ import Coverage, main, of_turn, read_coverage
+from tests.fuzz.__main__ import Coverage, main, read_coverage
 from tests.fuzz.target import DECODER, load, names, stored_inputs
 
 LARGEST = 4000
@@ -77,12 +77,6 @@ def test_a_target_is_saturated_after_ten_times_the_inputs_to_its_last_new_edge()
     assert not Coverage(73, 177, 20_000).is_saturated(199_999)
     assert Coverage(73, 177, 20_000).is_saturated(200_000)
     assert not Coverage(73, 177, 5).is_saturated(99_999)
-
-
-def test_all_targets_have_their_turn() -> None:
-    parts = [of_turn(names(), 4, f"ff{number:x}") for number in range(4)]
-    assert sorted(name for part in parts for name in part) == names()
-    assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
 def test_compiled_form_is_not_fuzzed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
