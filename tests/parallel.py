@@ -10,7 +10,7 @@ and gas limits are sometimes wrong. A block's result on several processes must e
 
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from random import Random
@@ -157,7 +157,7 @@ def _transaction(
 
 # --- both ways --------------------------------------------------------------------------------------------------------
 
-Outcome = tuple[list[ApplyResult | str], Cid, list[Any]]
+Outcome = tuple[Sequence[ApplyResult | str], Cid, Sequence[Any]]
 """Results (or errors of invalid messages), the state after them, and the traced events."""
 
 
@@ -237,10 +237,10 @@ def played(content: Random, manner: Random) -> Played:
     with patch.object(room, "_MIN_REMAINING_SECONDS", 0.0), patch.object(room, "MIN_MESSAGES", 2):
         beside = execute(on, messages, parallel, traced=traced, foresees=manner.random() < 0.3)
     failed = sum(isinstance(result, str) or result.exit_code != 0 for result in serial[0])
-    return Played(_difference(serial, beside), parallel, len(messages), failed)
+    return Played(difference(serial, beside), parallel, len(messages), failed)
 
 
-def _difference(serial: Outcome, beside: Outcome) -> str:
+def difference(serial: Outcome, beside: Outcome) -> str:
     for number, (one, other) in enumerate(zip(serial[0], beside[0], strict=True)):
         if one != other:
             return f"message {number}: {one!r} serially, {other!r}"

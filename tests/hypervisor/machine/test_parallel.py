@@ -4,7 +4,7 @@ import gc
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from errno import EMFILE
 from functools import partial
@@ -33,7 +33,7 @@ from localnet.fork.node_client import NodeClient, NodeError
 from store.blockstore import StoreReadOnly
 from store.cid import RAW, cid_of
 from tests.conftest import samples
-from tests.parallel import COUNT, FEE, FIL, GAS, KILL, execute, play, stage
+from tests.parallel import COUNT, FEE, FIL, GAS, KILL, difference, execute, play, stage
 from tests.patience import slowness
 
 HERE = os.getpid()
@@ -53,6 +53,15 @@ def test_random_blocks_come_out_as_serially() -> None:
         assert sum(getattr(each.parallel, counter) for each in played.values()) > len(played) // 2
 
 
+def test_other_results_events_or_states_are_a_difference() -> None:
+    states = cid_of(b"one"), cid_of(b"two")
+    serial = ["invalid"], states[0], [1]
+    assert difference(serial, serial) == ""
+    assert difference(serial, (["refused"], states[0], [1])) == "message 0: 'invalid' serially, 'refused'"
+    assert difference(serial, (["invalid"], states[0], [2])) == "what a tracer heard"
+    assert difference(serial, (["invalid"], states[1], [1])) == "the state"
+
+
 # --- chosen blocks ----------------------------------------------------------------------------------------------------
 
 
@@ -70,7 +79,7 @@ def called(sender: int, what: int, word: bytes = bytes(32), nonce: int = 0) -> M
     return message_from(transaction, to_filecoin(on.accounts[sender]))
 
 
-def execute_both_ways(messages: list[Message], parallel: Parallel) -> list[ApplyResult | str]:
+def execute_both_ways(messages: list[Message], parallel: Parallel) -> Sequence[ApplyResult | str]:
     on = stage("filecoin")
     serial = execute(on, messages)
     assert execute(on, messages, parallel, foresees=False) == serial
