@@ -65,7 +65,9 @@ class RunRecord:
 
     `stages` holds how many of the `count` inputs reached each stage, in order. `details` is additional information that
     a replay ignores. `commit` is that of the last slice, if the run was done in slices; `command` is that of the first.
-    `date` is in UTC."""
+    `date` is in UTC. The author of a run writes `planted_defect` by hand: the defects in a copy of the code that the
+    run found, with the number of findings by place.
+    """
 
     seed: int
     count: int
@@ -77,6 +79,7 @@ class RunRecord:
     date: str = ""
     duration_seconds: float = 0.0
     slices: list[Slice] = field(default_factory=list)
+    planted_defect: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, file: Path) -> RunRecord:
@@ -102,6 +105,7 @@ class RunRecord:
             "count",
             "stages",
             "findings",
+            "planted_defect",
         )
         last = ("details", *(("slices",) if self.slices else ()))
         return json.dumps({name: content[name] for name in (*first, *last)}, indent=2) + "\n"
