@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, NewType
@@ -27,6 +27,7 @@ from typing import Any, Final, NewType
 from typer.testing import CliRunner
 
 from fvm_hypervisor.cli import node as node_command
+from fvm_hypervisor.cli.commands import COMMANDS
 from fvm_hypervisor.cli.foundry.settings import ALIASES, UNSUPPORTED
 from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.soltest.cheatcodes.table import MISSING, Cheatcode, table
@@ -267,11 +268,10 @@ def refused_anvil_options() -> str:
 
 def sections() -> Iterator[str]:
     """Return the commands by panel of `--help`, each with its own help."""
-    for title, body in _PANEL.findall(help_of()):
-        if title != "Options":
-            yield f"## {title}\n"
-            for name in _COMMAND.findall(body):
-                yield from _command(name)
+    for panel, rows in groupby(COMMANDS, key=lambda row: row.panel):
+        yield f"## {panel}\n"
+        for row in rows:
+            yield from _command(row.name)
 
 
 @cache
