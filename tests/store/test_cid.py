@@ -51,7 +51,6 @@ CODECS = {
 HASHES = {IDENTITY: "identity", SHA2_256: "sha2-256", BLAKE2B_256: "blake2b-256"}
 
 
-@pytest.mark.slow
 @given(st.binary(max_size=60), st.sampled_from(sorted(CODECS)), st.sampled_from(sorted(HASHES)))
 def test_cids_are_those_of_multiformats(data: bytes, codec: int, hash_code: int) -> None:
     cid = cid_of(data, codec, hash_code)

@@ -108,7 +108,6 @@ def test_a_gap_is_empty_and_its_neighbourhood_is_not(stored: set[int], slot: int
         assert not stored or slot >> bits + 1 in {each >> bits + 1 for each in stored}
 
 
-@pytest.mark.slow
 @given(st.lists(st.tuples(WORDS, st.one_of(st.just(0), VALUES), st.booleans()), max_size=60), st.randoms())
 @settings(max_examples=samples(150), deadline=None)
 def test_the_root_depends_on_the_content_alone(writes: list[tuple[int, int, bool]], random: Any) -> None:
