@@ -19,15 +19,13 @@ def check_siblings(package_file: str) -> None:
     """Raise HiddenPackage if a core package is absent or a module shadows a sibling of `package_file`'s package."""
     home = Path(package_file).resolve().parent.parent
     for name in SIBLINGS:
-        is_needed = name in CORE or (home / name).is_dir()
-        spec = find_spec(name) if is_needed else None
+        if name not in CORE and not (home / name).is_dir():
+            continue
+        spec = find_spec(name)
         origin = spec.origin if spec is not None else None
-        if origin is None:
-            if name in CORE:
-                raise HiddenPackage(
-                    f"package '{name}' of fvm-hypervisor is not installed next to {home / 'hypervisor'}"
-                )
-        elif Path(origin).resolve().parent.parent != home:
+        if origin is None and name in CORE:
+            raise HiddenPackage(f"package '{name}' of fvm-hypervisor is not installed next to {home / 'hypervisor'}")
+        if origin is not None and Path(origin).resolve().parent.parent != home:
             raise HiddenPackage(
                 f"{origin} shadows the package '{name}' of fvm-hypervisor: rename that file, or run from another folder"
             )

@@ -92,7 +92,7 @@ class MethodTable(dict[str, Method | None]):
 
     def __init__(self, first: Iterable[ModuleType] = _FIRST) -> None:
         """Load the methods of the `first` modules."""
-        super().__init__(name_and_method for module in first for name_and_method in _by_name(module).items())
+        super().__init__(_by_name(first))
         self._is_complete = False
 
     def __missing__(self, name: str) -> Method | None:
@@ -110,7 +110,7 @@ class MethodTable(dict[str, Method | None]):
         for module in modules():
             if is_stopped():
                 return
-            for name, method in _by_name(module).items():
+            for name, method in _methods_of(module).items():
                 self.setdefault(name, method)
         self._is_complete = True
 
@@ -123,10 +123,14 @@ def modules() -> Iterator[ModuleType]:
 
 def method_table() -> dict[str, Method]:
     """Return all methods by name and alias."""
-    return {name: row for module in modules() for name, row in _by_name(module).items()}
+    return _by_name(modules())
+
+
+def _by_name(found: Iterable[ModuleType]) -> dict[str, Method]:
+    return {name: row for module in found for name, row in _methods_of(module).items()}
 
 
 @cache
-def _by_name(module: ModuleType) -> dict[str, Method]:
+def _methods_of(module: ModuleType) -> dict[str, Method]:
     """Return a module's methods by name and alias: once for all tables, as rows inspect their handlers."""
     return {name: row for row in with_lotus_names(module.METHODS) for name in (row.name, *row.aliases)}
