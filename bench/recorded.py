@@ -15,11 +15,12 @@ import shlex
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Self
 
 from bench.data import PROJECT
 
@@ -132,6 +133,23 @@ class RunRecord:
                 if self.share(stage) < MIN_EXECUTED
             ),
         ]
+
+
+@dataclass
+class Tally:
+    """Sums over the inputs of a run: stages, findings, other `counts`. A subclass adds counters, numbers and lists."""
+
+    count: int = 0
+    stages: Counter[str] = field(default_factory=Counter)
+    findings: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def merge(self, other: Self) -> None:
+        """Add another tally's sums."""
+        for each in fields(self):
+            total = getattr(self, each.name)
+            total += getattr(other, each.name)
+            setattr(self, each.name, total)
 
 
 def positive(text: str) -> int:

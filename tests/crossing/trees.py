@@ -25,6 +25,7 @@ from typing import Any, Final
 
 from eth_abi.abi import encode as encode_abi
 
+from bench.recorded import Tally
 from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.method_numbers import INVOKE_EVM, method_number
@@ -40,7 +41,6 @@ from tests.differential.comparison import BUNDLE
 from tests.differential.twins import RUNNERS, CallOf, Case, Compared, Twin, Twins
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.wasm.guests import imports, install_actor, wasm
-from tests.tally import Tally
 
 OUT, PARAMS, SCRATCH = 0x1000, 0x8000, 0x100
 """Memory offsets of the output (after the head of a byte string), the parameters and the syscall results."""

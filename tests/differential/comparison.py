@@ -13,6 +13,7 @@ from functools import cache, partial
 from statistics import median
 from typing import Any, Final
 
+from bench.recorded import Tally
 from fvm_hypervisor.laboratory.pool import run_all
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.exit_codes import ExitCode
@@ -21,7 +22,6 @@ from runtimes.evm.opcodes import FILECOIN_OPCODES
 from tests.conftest import fvm_data, newest_bundle
 from tests.differential.grammar import generate
 from tests.differential.twins import ENGINES, LOOKED, RAN_OUT, RUNNERS, Case, Compared, Outcome, Twins
-from tests.tally import Tally
 
 RAN, FINISHED, LEFT = "ran on both", "came to an end of its own", "left something to see"
 STAGES: Final = (RAN, FINISHED, LEFT)

@@ -11,6 +11,7 @@ from random import Random
 from time import monotonic
 from typing import Final
 
+from bench.recorded import Tally
 from fvm_hypervisor.laboratory.pool import run_all
 from hypervisor.errors import HypervisorError
 from hypervisor.exit_codes import ExitCode
@@ -18,7 +19,6 @@ from tests.engines import worlds
 from tests.engines.scenes import ETHEREUM, RULES, SIZE, Batch, Call, batch
 from tests.engines.side_by_side import BOTH
 from tests.engines.worlds import EngineMachine, EthereumMachine, Outcome, machine_for
-from tests.tally import Tally
 
 ENGINES: Final = ("py-evm", "fast")
 RAN, FINISHED = "ran on both engines", "came to an end of their own"

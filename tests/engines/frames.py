@@ -15,7 +15,7 @@ from random import Random
 from time import monotonic
 from typing import Final
 
-from bench.recorded import RunRecord, finish, options
+from bench.recorded import RunRecord, Tally, finish, options
 from bridge.ethereum.addresses import EthAddress
 from bridge.gas import GasBudget
 from fvm_hypervisor.laboratory.pool import run_all
@@ -31,7 +31,6 @@ from tests.engines.scenes import ETHEREUM, FILECOIN, rules_by_name
 from tests.engines.side_by_side import EnginesDiffer, pair_engines
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.machines import CALLER, MYSELF, OTHER, FakeHost
-from tests.tally import Tally
 
 RULES: Final = (*ETHEREUM, *FILECOIN)
 PAIRS: Final = {"engines": (PLAIN_ENGINE, FAST), "tiers": (INTERPRET, COMPILE)}

@@ -9,10 +9,9 @@ from concurrent.futures import ProcessPoolExecutor
 from time import monotonic
 from typing import Final
 
-from bench.recorded import RunRecord, finish, options
+from bench.recorded import RunRecord, Tally, finish, options
 from tests.streams import programs
 from tests.streams.programs import Play, play
-from tests.tally import Tally
 
 STAGES: Final = ("ended", "a stream got something", "a recipient was paid")
 MAX_FINDINGS: Final = 20
