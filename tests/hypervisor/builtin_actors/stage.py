@@ -72,8 +72,9 @@ def build(twins: Twins) -> None:
     _others(twins)
     _miners(twins)
     twins.change(_users_actor)
-    _deals(twins)
-    _datacap(twins)
+    if twins.of.network < 29:  # FIP-0118: the market activates no deals, DataCap is frozen
+        _deals(twins)
+        _datacap(twins)
     twins.change(_funds)
     twins.advance(epoch=EPOCH)
     kinds = [twins.official.state_tree.get_actor(ActorID(actor)) for actor in range(WALLET, USERS_ACTOR + 1)]
