@@ -90,7 +90,7 @@ SOLSTICE: Final = "actors v19: the miner has method 37"
 
 LEFT_OUT_V19: Final[dict[str, str]] = {
     **dict.fromkeys(("test_same_registry", "test_same_datacap"), FROZEN),
-    **dict.fromkeys(("test_same_examples", "test_same_reentrancy", "test_same_at_random", "test_same_sectors"), STAGED),
+    **dict.fromkeys(("test_same_examples", "test_same_reentrancy", "test_same_sectors"), STAGED),
     **dict.fromkeys(
         ("test_only_miner_workers_may_call_development_methods", "test_bad_parameters_are_refused"), STAGED
     ),
