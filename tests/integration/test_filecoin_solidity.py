@@ -124,7 +124,7 @@ def test_every_function_of_filecoin_solidity_is_as_documented() -> None:
 def test_filecoin_solidity_reads_and_pays_storage_provider(own: bool) -> None:
     """A user's scenario: a network with a miner with sectors and claims, and contracts deployed from solc's output."""
     folder = compiled() / compare.KEPT
-    with Network(bundle=None if own else data_file(compare.OFFICIAL)) as network:
+    with Network(bundle=None if own else data_file(compare.OFFICIAL), network=28) as network:  # nv29 grants no DataCap
         miner = network.create_miner(sectors=2, claims=True)
         facts, power, claims, pay = (
             network.deploy(folder / f"{api}.json") for api in ("MinerAPI", "PowerAPI", "VerifRegAPI", "SendAPI")
