@@ -91,6 +91,8 @@ class MachineState:
             actor_log.listen()
         self.blocks = ScannedBlocks()
         self.stacks = Stacks()
+        self.kept: dict[str, Any] = {}
+        """Objects that runtimes keep for this machine, by a name of their own."""
         self.origin = settings.origin
         """Source of actors that are not in the state (`StateTree.read_from`), or None."""
         self.state_tree = self._tree(root)

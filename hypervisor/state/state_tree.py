@@ -216,6 +216,16 @@ class ExchangingOrigin(StateOrigin, TypingProtocol):
         """Return the root of its state with everything written to the tree; changes nothing."""
 
 
+class HeldChanges(TypingProtocol):
+    """Changes of the tree that an engine holds, to write them together (`StateTree.held`)."""
+
+    def settle(self) -> None:
+        """Write the changes to the tree, which no longer holds them."""
+
+    def drop(self) -> None:
+        """Forget the changes."""
+
+
 class StateTree:
     """The actors under a state root."""
 
@@ -236,6 +246,10 @@ class StateTree:
         self._dirty: set[ActorID] = set()
         self._address_map: tuple[Cid, Hamt] | None = None
         self._transactions = 0
+        self.writes = 0
+        """Number of writes and rollbacks so far: the actors are the same as long as it is."""
+        self.held: HeldChanges | None = None
+        """Changes that belong to the tree and are written before it is read."""
         self.origin: StateOrigin | None = None
         """Source of actors that are neither written nor in the tree."""
         self._exchanging: ExchangingOrigin | None = None
@@ -247,7 +261,8 @@ class StateTree:
         self._root, self._info, self._hamt = other._root, other._info, other._hamt
         self._actors, self._read, self._dirty = other._actors, other._read, other._dirty
         self._resolved, self._found, self._address_map = other._resolved, other._found, other._address_map
-        self._transactions, self.origin = other._transactions, other.origin
+        other.settle()
+        self._transactions, self.origin, self.writes, self.held = other._transactions, other.origin, other.writes, None
         self._exchanging = other._exchanging
 
     def _load_root(self, root: Cid) -> tuple[int, Any, Any]:
@@ -268,6 +283,8 @@ class StateTree:
 
     def read_from(self, origin: StateOrigin | None) -> None:
         """Read actors that are neither written nor in the tree from an origin; None disables it."""
+        self.settle()
+        self.writes += 1
         self.origin = origin
         self._read.clear()
 
@@ -289,10 +306,17 @@ class StateTree:
         """True if an origin replaces the flushed tree: it has a `current_root` but cannot be flushed."""
         return self._exchanging is not None
 
+    def settle(self) -> None:
+        """Write the changes that an engine holds."""
+        if self.held is not None:
+            self.held.settle()
+
     # --- actors -----------------------------------------------------------------------------------------------
 
     def get_actor(self, actor: ActorID) -> ActorState | None:
         """Return the actor's state, or None."""
+        if self.held is not None:
+            self.held.settle()
         known = self._actors.get(actor, _UNREAD)
         if known is _UNREAD:
             known = self._read.get(actor, _UNREAD)
@@ -313,6 +337,8 @@ class StateTree:
 
     def existing(self, actor: ActorID) -> ActorState:
         """Return the state of an actor. Raises Fatal if it does not exist."""
+        if self.held is not None:
+            self.held.settle()
         state = self._actors.get(actor, _UNREAD)
         if state is _UNREAD:
             state = self._read.get(actor, _UNREAD)
@@ -323,6 +349,9 @@ class StateTree:
         return state
 
     def set_actor(self, actor: ActorID, state: ActorState) -> None:
+        if self.held is not None:
+            self.held.settle()
+        self.writes += 1
         self._actors.set(actor, state)
         self._dirty.add(actor)
 
@@ -331,18 +360,22 @@ class StateTree:
 
         Additions commute, so they do not conflict when messages are executed in parallel.
         """
+        self.settle()
         state = self._actors.get(actor, _UNREAD)
         if state is _UNREAD:
             state = self.get_actor(actor)
         if state is None:
             return False
         balance = TokenAmount(min(state.balance + amount, MAX_BALANCE))
+        self.writes += 1
         self._actors.set(actor, ActorState(state.code, state.head, state.nonce, balance, state.delegated_address))
         self._dirty.add(actor)
         return True
 
     def delete_actor(self, actor: ActorID) -> None:
         """Delete an actor. Its addresses stay in the address map."""
+        self.settle()
+        self.writes += 1
         self._actors.set(actor, None)
         self._dirty.add(actor)
 
@@ -352,6 +385,7 @@ class StateTree:
 
     def changed_since(self, flushed: Cid) -> Set[ActorID] | None:
         """Return a superset of the actors written since the root `flushed`; None if flushed in between."""
+        self.settle()
         return self._dirty if self._root == flushed else None
 
     def actors(self) -> Iterator[tuple[ActorID, ActorState]]:
@@ -420,6 +454,7 @@ class StateTree:
             raise _unreadable("the actors of the state tree", error) from error
         self._root = put_object(self.store, [STATE_TREE_VERSION, link(actors), self._info])
         self._hamt = Hamt(self.store, actors, HAMT_BIT_WIDTH)
+        self.writes += 1
         self._actors.clear()
         self._read.clear()
 
@@ -427,6 +462,8 @@ class StateTree:
 
     def lookup_id(self, address: Address) -> ActorID | None:
         """Return the actor ID of an address, or None. An ID address returns its ID, whether it exists or not."""
+        if self.held is not None:
+            self.held.settle()
         if address.protocol is Protocol.ID:
             return id_of_payload(address.payload)
         if self.origin is not None:
@@ -526,6 +563,7 @@ class StateTree:
 
     def begin(self) -> tuple[int, int]:
         """Begin a transaction, and return the mark for `rollback`."""
+        self.settle()
         self._transactions += 1
         return self._actors.mark(), self._resolved.mark()
 
@@ -536,6 +574,10 @@ class StateTree:
 
     def rollback(self, mark: tuple[int, int]) -> None:
         """Undo everything since the mark and close the transaction."""
+        if self.held is not None:
+            self.held.drop()
+        if self._actors.mark() > mark[0]:
+            self.writes += 1
         self._actors.rollback(mark[0])
         self._resolved.rollback(mark[1])
         self.commit()
@@ -549,10 +591,12 @@ class StateTree:
 
     def image(self) -> TreeImage:
         """Return an image of the tree, also within a transaction, to restore with `restore_image`."""
+        self.settle()
         return TreeImage(self._root, {actor: state for actor, state in self._actors.items() if state is not _UNREAD})
 
     def current_root(self) -> Cid:
         """Return the root of the current state, also within a transaction; changes nothing."""
+        self.settle()
         if self._exchanging is not None:
             return self._exchanging.current_root()
         copy = StateTree(self.store, self._root)
@@ -564,6 +608,7 @@ class StateTree:
 
     def restore_image(self, image: TreeImage) -> None:
         """Restore the actors and addresses of an image. Undone like any other write."""
+        self.settle()
         if image.root == self._root:
             self._restore_same_root(image)
             return
@@ -576,6 +621,7 @@ class StateTree:
             if state != self.get_actor(actor):
                 self._actors.set(actor, state)
                 self._dirty.add(actor)
+        self.writes += 1
         self._resolve_again()
 
     def _restore_same_root(self, image: TreeImage) -> None:
@@ -585,6 +631,7 @@ class StateTree:
             if state is _UNREAD or state != self.get_actor(actor):
                 self._actors.set(actor, state)
                 self._dirty.add(actor)
+        self.writes += 1
         self._resolve_again()
 
     def _resolve_again(self) -> None:
@@ -596,6 +643,7 @@ class StateTree:
 
     def flush(self) -> Cid:
         """Write the changed actors and return the new root; only outside transactions, and without `read_all_from`."""
+        self.settle()
         if self._transactions:
             raise Fatal("the state tree cannot be flushed inside a transaction")
         if self._dirty and self._exchanging is not None:
