@@ -205,7 +205,7 @@ bundle: environment ## rebuild the built-in actors and compare with the committe
 	@$(RUN)/python hypervisor/builtin_actors/build.py $(ARGS)
 	@$(RUN)/python -m tests.hypervisor.constructed_states
 
-engine: environment ## rebuild the fast EVM engine and compare with the committed one (needs Rust)
+engine: environment ## rebuild the EVM engine's guests and compare with the committed ones (needs Rust)
 	@$(RUN)/python -m fvm_hypervisor.bindings.actors
 	@$(RUN)/python hypervisor/builtin_actors/build.py --engine $(ARGS)
 

@@ -2,13 +2,13 @@
 
     build.py            rebuild, compare, and write changed files; the last line is IDENTICAL or `CHANGED, and written`
     build.py --check    the same without writing; exit code 1 if anything differs
-    build.py --engine   the same for the fast EVM engine only (`runtimes/evm/guests/evm`)
+    build.py --engine   the same for the EVM engine's guests only (`runtimes/evm/guests/evm` and `session`)
 
 A code CID is a hash of the compiler's output, so the compiler is pinned (`guests/rust-toolchain.toml`), its flags are
 fixed, and local paths are remapped. Without that compiler, only source hashes are compared, and the last line starts
 with NOT REBUILT. Standalone crates (`STANDALONE`) are built and compared in the same way. They are examples, the actor
-template, a test actor, the bn254 precompile and the fast EVM engine. The script uses only Python's standard library,
-and needs rustup to rebuild.
+template, a test actor, the bn254 precompile and the EVM engine's guests. The script uses only Python's standard
+library, and needs rustup to rebuild.
 
 The bundle has the format of Filecoin's official bundles: a CARv1 with one root `[1, data]`, where data is a list of
 `[name, code CID]` in the order of the actor types, followed by the code blocks.
@@ -36,7 +36,9 @@ BN254 = PROJECT / "runtimes" / "evm" / "guests" / "bn254"
 ORACLE = PROJECT / "examples" / "oracle"
 CALLER = PROJECT / "tests" / "hypervisor" / "builtin_actors" / "contract_caller"
 ENGINE = PROJECT / "runtimes" / "evm" / "guests" / "evm"
-STANDALONE = (COUNTER, ORACLE, TEMPLATE, CALLER, BN254, ENGINE)  # each crate has the name of its folder
+SESSION = PROJECT / "runtimes" / "evm" / "guests" / "session"
+ENGINES = (ENGINE, SESSION)
+STANDALONE = (COUNTER, ORACLE, TEMPLATE, CALLER, BN254, *ENGINES)  # each crate has the name of its folder
 # Cargo features of standalone crates. Each feature gets one more build, `<crate>-<feature>.wasm`.
 FEATURES: dict[Path, tuple[str, ...]] = {TEMPLATE: ("upgradable", "v2")}
 # Further sources of a standalone crate, included in its source hash: its workspace files and crates of this repository.
@@ -46,6 +48,7 @@ SHARED_SOURCES: dict[Path, tuple[Path, ...]] = {
     ORACLE: CONTRACT_CALLS,
     CALLER: CONTRACT_CALLS,
     ENGINE: (BN254 / "src" / "curve.rs",),
+    SESSION: (BN254 / "src" / "curve.rs", ENGINE / "src" / "modexp.rs"),
 }
 BUILD = PROJECT / "build" / "guests"
 TARGET = "wasm32-unknown-unknown"
@@ -105,7 +108,7 @@ FLAGS = (
     "-Clink-arg=-zstack-size=262144",
 )
 
-# The engine is not an actor, so it may use all WASM features that `own_engine` enables (`runtimes.wasmtime.engine`).
+# The engines are no actors, so they may use all WASM features that `own_engine` enables (`runtimes.wasmtime.engine`).
 ENGINE_FLAGS = (
     "-Ctarget-feature=+bulk-memory,+sign-ext,+mutable-globals,+multivalue,+simd128,+wide-arithmetic",
     "-Clink-arg=-zstack-size=262144",
@@ -145,17 +148,21 @@ def main() -> int:
     """Compare a new build with the committed files, and return the exit status."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--check", action="store_true", help="write nothing; exit code 1 if anything differs")
-    options.add_argument("--engine", action="store_true", help="build the fast EVM engine only")
+    options.add_argument("--engine", action="store_true", help="build the EVM engine's guests only")
     chosen = options.parse_args()
     check: bool = chosen.check
-    folders = (ENGINE,) if chosen.engine else (GUESTS, *STANDALONE)
+    folders = ENGINES if chosen.engine else (GUESTS, *STANDALONE)
     try:
         compiler = find_compiler(folders)
     except ToolchainMissing as missing:
         return report_not_rebuilt(str(missing), folders)
     try:
         fresh = (
-            standalone_outputs(ENGINE, compile_standalone(ENGINE), compiler)
+            {
+                path: content
+                for folder in ENGINES
+                for path, content in standalone_outputs(folder, compile_standalone(folder), compiler).items()
+            }
             if chosen.engine
             else outputs(build(), compiler)
         )
@@ -241,7 +248,7 @@ def compile_standalone(folder: Path) -> StandaloneBuild:
 
 def flags_of(workspace: Path) -> tuple[str, ...]:
     """Return the compiler flags for the crates of a folder."""
-    return ENGINE_FLAGS if workspace == ENGINE else FLAGS
+    return ENGINE_FLAGS if workspace in ENGINES else FLAGS
 
 
 def compile_crate(workspace: Path, crate: str, features: tuple[str, ...] = ()) -> bytes:

@@ -1,0 +1,159 @@
+"""The guest with revm: its instances, and the messages to it (`runtimes/evm/guests/session`).
+
+Integers in messages are little-endian; addresses, words and hashes are as Ethereum writes them. The module imports
+nothing, so a guest may run on any thread: a transaction that lacks a value stops with a request.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from enum import IntEnum
+from pathlib import Path
+from struct import Struct
+from typing import Final
+
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction, authority_of
+from hypervisor.errors import Fatal, InvalidModule, RuntimeUnavailable
+from hypervisor.threads import once
+from runtimes.wasmtime.cache import ModuleCache, default_folder, load_or_compile
+from runtimes.wasmtime.engine import LinkedModule, Linker, own_engine, trap_signals
+from runtimes.wasmtime.instance import Instance
+from runtimes.wasmtime.raw import Trap, WasmtimeUnusable
+
+ARTIFACT: Final = Path(__file__).parent.parent / "guests" / "session" / "session.wasm"
+MAX_MEMORY: Final = (1 << 32) - (1 << 16)
+"""Bytes of memory that a guest may have; a transaction that needs more ends the session."""
+_ADDRESS_SPACE: Final = 1 << 32
+
+
+class Command(IntEnum):
+    """Commands to the guest (`enter` in guests/session/src/lib.rs)."""
+
+    MAILBOX = 0
+    RESERVE = 1
+    BLOCK = 2
+    TRANSACT = 3
+    ANSWER = 4
+    ABANDON = 5
+    DRAIN = 6
+    RESET = 7
+    READ = 8
+
+
+class Exit(IntEnum):
+    """Reasons why a transaction stops (`Exit` in guests/session/src/session.rs). An answer has its request's number."""
+
+    DONE = 0
+    ACCOUNT = 1
+    SLOT = 2
+    CODE = 3
+    BLOCK_HASH = 4
+    PRECOMPILE = 5
+    PAUSE = 6
+    INVALID = 7
+    LEAVE = 8
+
+
+# How a transaction runs (`mode` in guests/session/src/session.rs); plain integers, which are faster than an `IntFlag`.
+KEEP: Final = 1
+CHECKED: Final = 2
+PAID: Final = 4
+SYSTEM: Final = 8
+CAPPED: Final = 16
+
+
+_MAILBOX: Final = Struct("<IIII")
+_SIZE: Final = Struct("<I")
+
+
+class GuestFailure(Exception):
+    """A guest has trapped, and must not be used any more."""
+
+
+class Guest:
+    """An instance of the guest, used by one thread at a time."""
+
+    def __init__(self) -> None:
+        linked = _linked_module()
+        engine = linked.linker.engine
+        trap_signals().restore()
+        self._instance = Instance(engine.lib, engine.pointer, MAX_MEMORY, 1024)
+        self._instance.instantiate(linked.pointer)
+        if not self._instance.find_memory() or not self._instance.find_function(b"enter"):
+            raise Fatal("the module with revm lacks its memory or its entry")
+        base, _ = self._instance.memory()
+        # The memory never moves, so one view of all that it may become serves for good.
+        self._view = memoryview((ctypes.c_ubyte * _ADDRESS_SPACE).from_address(base)).cast("B")
+        self._mailbox = self._instance.enter_alone(Command.MAILBOX)
+        self._capacity = self._input = 0
+        self._reserve(1 << 12)
+
+    def _reserve(self, size: int) -> None:
+        _SIZE.pack_into(self._view, self._mailbox, size)
+        self._instance.enter_alone(Command.RESERVE)
+        self._capacity, self._input = size, _MAILBOX.unpack_from(self._view, self._mailbox)[1]
+
+    @property
+    def memory_bytes(self) -> int:
+        """The size of the guest's memory, which never shrinks."""
+        return self._instance.memory()[1]
+
+    def call(self, command: int, data: bytes = b"") -> int:
+        """Execute a command; return its exit. Raises GuestFailure."""
+        size = len(data)
+        try:
+            if size > self._capacity:
+                self._reserve(2 * size)
+            at = self._input
+            self._view[at : at + size] = data
+            _SIZE.pack_into(self._view, self._mailbox, size)
+            return self._instance.enter_alone(command)
+        except Trap as trap:
+            raise GuestFailure(str(trap)) from trap
+
+    def output(self) -> bytes:
+        """Return what the last command has written."""
+        _, _, at, size = _MAILBOX.unpack_from(self._view, self._mailbox)
+        return self._view[at : at + size].tobytes()
+
+    def close(self) -> None:
+        self._view.release()
+        self._instance.close()
+
+
+@once
+def _linked_module() -> LinkedModule:
+    """Return the compiled module. Raises RuntimeUnavailable."""
+    try:
+        engine = own_engine()
+        module = load_or_compile(engine, ARTIFACT.read_bytes(), ModuleCache(default_folder()), "EVM engine")
+        return Linker(engine).link(module)
+    except (OSError, WasmtimeUnusable, InvalidModule) as error:
+        raise RuntimeUnavailable(f"the EVM engine cannot be loaded: {error}") from error
+
+
+_HEAD: Final = Struct("<IIIQQ16s16s16s20sI")
+_COUNT: Final = Struct("<I")
+
+
+def transaction_message(transaction: Transaction, sender: bytes, mode: int, jumps: int, chain_id: int) -> bytes:
+    """Return the message of a transaction, whose fees have at most 128 bits; it stops after a number of `jumps`."""
+    to, data = transaction.to, transaction.data
+    head = _HEAD.pack(
+        mode, jumps, transaction.type, transaction.gas_limit, transaction.nonce,
+        transaction.max_fee.to_bytes(16, "little"), transaction.max_priority_fee.to_bytes(16, "little"),
+        transaction.max_fee_per_blob_gas.to_bytes(16, "little"), sender, to is not None,
+    )  # fmt: skip
+    value = transaction.value.to_bytes(32, "big")
+    if transaction.type <= DYNAMIC_FEE and not transaction.access_list:
+        return b"".join((head, to or b"", value, _COUNT.pack(len(data)), data, bytes(12)))
+    parts = [head, to or b"", value, _COUNT.pack(len(data)), data, _COUNT.pack(len(transaction.access_list))]
+    for address, slots in transaction.access_list:
+        parts += (address, _COUNT.pack(len(slots)), *(slot.to_bytes(32, "big") for slot in slots))
+    parts += (_COUNT.pack(len(transaction.blob_hashes)), *transaction.blob_hashes)
+    parts.append(_COUNT.pack(len(transaction.authorizations)))
+    for each in transaction.authorizations:
+        authority = authority_of(each, chain_id)
+        parts += (each.chain_id.to_bytes(32, "big"), each.address, each.nonce.to_bytes(8, "little"))
+        parts += (_COUNT.pack(authority is not None), authority or b"")
+    return b"".join(parts)

@@ -1,0 +1,177 @@
+//! What the session knows of the state, supplied by Python; what is missing stops the transaction.
+
+use revm::context_interface::DBErrorMarker;
+use revm::database_interface::Database;
+use revm::primitives::{Address, B256, HashMap, HashSet, U256};
+use revm::state::{AccountInfo, Bytecode};
+use std::fmt;
+
+/// A value that Python has to supply before the transaction can go on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Missing {
+    Account(Address),
+    Slot(Address, U256),
+    Code(Address, B256),
+    BlockHash(u64),
+}
+
+/// The error of a read whose value is missing.
+#[derive(Debug)]
+pub struct Stop;
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value is missing")
+    }
+}
+
+impl core::error::Error for Stop {}
+impl DBErrorMarker for Stop {}
+
+/// Slots that are zero in the state: those that equal `slot` above its lowest `bits` bits.
+#[derive(Clone, Copy)]
+struct ZeroRange {
+    slot: U256,
+    bits: usize,
+}
+
+/// Accounts and slots that the journal has not taken yet, and code by its hash.
+#[derive(Default)]
+pub struct State {
+    accounts: HashMap<Address, Option<AccountInfo>>,
+    slots: HashMap<(Address, U256), U256>,
+    zero_ranges: HashMap<Address, Vec<ZeroRange>>,
+    with_slots: HashSet<Address>,
+    codes: HashMap<B256, Bytecode>,
+    code_bytes: usize,
+    hashes: HashMap<u64, B256>,
+    pub missing: Option<Missing>,
+}
+
+/// Number of ranges that are kept for an account.
+const RANGES: usize = 64;
+/// Bytes of code above which all code is dropped between transactions.
+const CODE_BYTES: usize = 32 << 20;
+
+impl State {
+    /// Forget everything but code, which depends on nothing.
+    pub fn reset(&mut self) {
+        self.accounts.clear();
+        self.slots.clear();
+        self.zero_ranges.clear();
+        self.with_slots.clear();
+        self.hashes.clear();
+        self.missing = None;
+        if self.code_bytes > CODE_BYTES {
+            self.forget_code();
+        }
+    }
+
+    pub fn forget_code(&mut self) {
+        self.codes.clear();
+        self.code_bytes = 0;
+    }
+
+    pub fn knows(&self, address: &Address) -> bool {
+        self.accounts.contains_key(address)
+    }
+
+    /// The balance of an account that the journal has not taken yet.
+    pub fn balance(&self, address: &Address) -> Option<U256> {
+        self.accounts.get(address).map(|info| info.as_ref().map_or(U256::ZERO, |info| info.balance))
+    }
+
+    /// True if the state has slots of this account, also if a session has cleared them since.
+    pub fn has_slots(&self, address: &Address) -> bool {
+        self.with_slots.contains(address)
+    }
+
+    pub fn supply_account(&mut self, address: Address, info: Option<AccountInfo>, has_slots: bool) {
+        if has_slots {
+            self.with_slots.insert(address);
+        }
+        self.accounts.insert(address, info);
+    }
+
+    pub fn supply_slot(&mut self, address: Address, slot: U256, value: U256, zero_bits: usize) {
+        if zero_bits > 0 {
+            let ranges = self.zero_ranges.entry(address).or_default();
+            if ranges.len() >= RANGES {
+                ranges.remove(0);
+            }
+            ranges.push(ZeroRange { slot, bits: zero_bits });
+        }
+        self.slots.insert((address, slot), value);
+    }
+
+    pub fn supply_code(&mut self, hash: B256, code: Bytecode) {
+        self.code_bytes += code.len();
+        self.codes.insert(hash, code);
+    }
+
+    pub fn supply_hash(&mut self, number: u64, hash: B256) {
+        self.hashes.insert(number, hash);
+    }
+
+    /// Block hashes are those of one block.
+    pub fn forget_hashes(&mut self) {
+        self.hashes.clear();
+    }
+
+    fn miss<T>(&mut self, missing: Missing) -> Result<T, Stop> {
+        self.missing = Some(missing);
+        Err(Stop)
+    }
+}
+
+impl Database for State {
+    type Error = Stop;
+
+    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, Stop> {
+        match self.accounts.remove(&address) {
+            Some(Some(mut info)) => {
+                if info.code.is_none() {
+                    match self.codes.get(&info.code_hash) {
+                        Some(code) => info.code = Some(code.clone()),
+                        None => {
+                            let hash = info.code_hash;
+                            self.accounts.insert(address, Some(info));
+                            return self.miss(Missing::Code(address, hash));
+                        }
+                    }
+                }
+                Ok(Some(info))
+            }
+            Some(None) => Ok(None),
+            None => self.miss(Missing::Account(address)),
+        }
+    }
+
+    fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, Stop> {
+        match self.codes.get(&hash) {
+            Some(code) => Ok(code.clone()),
+            None => self.miss(Missing::Code(Address::ZERO, hash)),
+        }
+    }
+
+    fn storage(&mut self, address: Address, slot: U256) -> Result<U256, Stop> {
+        if !self.with_slots.contains(&address) {
+            return Ok(U256::ZERO);
+        }
+        if let Some(value) = self.slots.remove(&(address, slot)) {
+            return Ok(value);
+        }
+        let ranges = self.zero_ranges.get(&address);
+        if ranges.is_some_and(|all| all.iter().any(|range| (range.slot ^ slot) >> range.bits == U256::ZERO)) {
+            return Ok(U256::ZERO);
+        }
+        self.miss(Missing::Slot(address, slot))
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<B256, Stop> {
+        match self.hashes.get(&number) {
+            Some(hash) => Ok(*hash),
+            None => self.miss(Missing::BlockHash(number)),
+        }
+    }
+}

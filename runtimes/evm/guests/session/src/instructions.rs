@@ -1,0 +1,132 @@
+//! The instruction table: revm's, with the instructions that read the state stopping at a missing value, and JUMPDEST
+//! counting, so that a long execution stops now and then.
+
+use crate::Ctx;
+use revm::bytecode::opcode;
+use revm::handler::instructions::EthInstructions;
+use revm::interpreter::instructions::{contract, control, gas_table_spec, host, instruction_table};
+use revm::interpreter::interpreter::{EthInterpreter, STACK_LIMIT};
+use revm::interpreter::interpreter_types::{Jumps, LoopControl};
+use revm::interpreter::{
+    Gas, Instruction, InstructionContext, InstructionExecResult, InstructionResult, Interpreter, InterpreterAction,
+};
+use revm::primitives::hardfork::SpecId;
+
+type Frame = Interpreter<EthInterpreter>;
+type In<'a> = InstructionContext<'a, Ctx, EthInterpreter>;
+
+/// Why a frame stopped before an instruction, with what undoes the attempt.
+#[derive(Default)]
+pub struct Control {
+    pub jumps_left: u32,
+    pub stopped: Option<Stopped>,
+}
+
+pub struct Stopped {
+    gas: Gas,
+    stack: usize,
+    entries: usize,
+}
+
+fn remember(frame: &Frame, context: &Ctx) -> Stopped {
+    Stopped { gas: frame.gas, stack: frame.stack.len(), entries: context.journaled_state.inner.journal.len() }
+}
+
+/// Undo an instruction that stopped, so that the frame runs it again. Static gas was charged before `remember`.
+pub fn undo(frame: &mut Frame, context: &mut Ctx, stopped: Stopped, gas_table: &[u16; 256]) {
+    frame.bytecode.relative_jump(-1);
+    frame.gas = stopped.gas;
+    frame.gas.erase_cost(gas_table[frame.bytecode.opcode() as usize] as u64);
+    // The values that the instruction has taken are still there: it has not written to the stack.
+    unsafe { frame.stack.data_mut().set_len(stopped.stack) };
+    let inner = &mut context.journaled_state.inner;
+    let after_merge = inner.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
+    for entry in inner.journal.drain(stopped.entries..).rev() {
+        use revm::context_interface::journaled_state::entry::JournalEntryTr;
+        entry.revert(&mut inner.state, None, after_merge);
+    }
+    context.error = Ok(());
+}
+
+macro_rules! stopping {
+    ($($name:ident = $inner:path;)*) => {$(
+        fn $name(input: In<'_>) -> InstructionExecResult {
+            let before = remember(input.interpreter, input.host);
+            let result = $inner(InstructionContext { interpreter: &mut *input.interpreter, host: &mut *input.host });
+            if result == Err(InstructionResult::FatalExternalError) {
+                input.host.chain.stopped = Some(before);
+            }
+            result
+        }
+    )*};
+}
+
+stopping! {
+    balance = host::balance;
+    extcodesize = host::extcodesize;
+    extcodehash = host::extcodehash;
+    extcodecopy = host::extcodecopy;
+    blockhash = host::blockhash;
+    sload = host::sload;
+    sstore = host::sstore;
+    selfdestruct = host::selfdestruct;
+    call = contract::call::<{ opcode::CALL }, _, _>;
+    callcode = contract::call::<{ opcode::CALLCODE }, _, _>;
+    delegatecall = contract::call::<{ opcode::DELEGATECALL }, _, _>;
+    staticcall = contract::call::<{ opcode::STATICCALL }, _, _>;
+}
+
+fn jumpdest(input: In<'_>) -> InstructionExecResult {
+    let left = &mut input.host.chain.jumps_left;
+    if *left == 0 {
+        input.host.chain.stopped = Some(remember(input.interpreter, input.host));
+        return Err(InstructionResult::FatalExternalError);
+    }
+    *left -= 1;
+    control::jumpdest(input)
+}
+
+/// Return the instructions of a fork.
+pub fn instructions(spec: SpecId) -> EthInstructions<EthInterpreter, Ctx> {
+    let mut table = instruction_table::<EthInterpreter, Ctx>();
+    let all: [(u8, fn(In<'_>) -> InstructionExecResult); 13] = [
+        (opcode::BALANCE, balance),
+        (opcode::EXTCODESIZE, extcodesize),
+        (opcode::EXTCODEHASH, extcodehash),
+        (opcode::EXTCODECOPY, extcodecopy),
+        (opcode::BLOCKHASH, blockhash),
+        (opcode::SLOAD, sload),
+        (opcode::SSTORE, sstore),
+        (opcode::SELFDESTRUCT, selfdestruct),
+        (opcode::CALL, call),
+        (opcode::CALLCODE, callcode),
+        (opcode::DELEGATECALL, delegatecall),
+        (opcode::STATICCALL, staticcall),
+        (opcode::JUMPDEST, jumpdest),
+    ];
+    for (number, function) in all {
+        table[number as usize] = Instruction::new(function);
+    }
+    EthInstructions::new(table, gas_table_spec(spec), spec)
+}
+
+/// Run a frame until it ends, makes a call, or stops (None).
+pub fn run(
+    frame: &mut Frame, table: &EthInstructions<EthInterpreter, Ctx>, context: &mut Ctx,
+) -> Option<InterpreterAction> {
+    let mut action = frame.run_plain(table.instruction_table(), table.gas_table(), context);
+    if let InterpreterAction::Return(ended) = &mut action
+        && ended.result == InstructionResult::StackOverflow
+        && frame.stack.len() < STACK_LIMIT
+    {
+        ended.result = InstructionResult::StackUnderflow; // of DUP and SWAP, which do not tell them apart
+    }
+    match context.chain.stopped.take() {
+        None => Some(action),
+        Some(stopped) => {
+            debug_assert!(frame.bytecode.action().is_none());
+            undo(frame, context, stopped, table.gas_table());
+            None
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! A session: revm with a state that stays in its journal from one transaction to the next.
+//!
+//! Python calls `enter` with a command and reads the reply in the mailbox. A transaction that lacks a value of the state
+//! stops with a request (`Exit`), and goes on when Python has answered. So the module imports nothing, and no Python code
+//! ever runs above a frame of WASM.
+
+#[path = "../../bn254/src/curve.rs"]
+mod bn254;
+mod database;
+mod instructions;
+#[path = "../../evm/src/modexp.rs"]
+mod modexp;
+mod precompiles;
+mod session;
+mod wire;
+
+use session::Session;
+use std::cell::UnsafeCell;
+
+pub use session::Ctx;
+
+/// Commands of Python.
+mod command {
+    pub const RESERVE: u32 = 1;
+    pub const BLOCK: u32 = 2;
+    pub const TRANSACT: u32 = 3;
+    pub const ANSWER: u32 = 4;
+    pub const ABANDON: u32 = 5;
+    pub const DRAIN: u32 = 6;
+    pub const RESET: u32 = 7;
+    pub const READ: u32 = 8;
+}
+
+/// What Python reads and writes in place: the size of the input or of memory to reserve, the input's address, and the
+/// address and size of the output.
+#[repr(C)]
+struct Mailbox {
+    size: u32,
+    input: u32,
+    output: u32,
+    output_size: u32,
+}
+
+struct Guest {
+    mailbox: Mailbox,
+    input: Vec<u8>,
+    output: Vec<u8>,
+    session: Option<Session>,
+}
+
+struct Global(UnsafeCell<Guest>);
+unsafe impl Sync for Global {}
+
+static GUEST: Global = Global(UnsafeCell::new(Guest {
+    mailbox: Mailbox { size: 0, input: 0, output: 0, output_size: 0 },
+    input: Vec::new(),
+    output: Vec::new(),
+    session: None,
+}));
+
+/// Execute a command; return the address of the mailbox for 0, an `Exit` for a transaction, else 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn enter(number: u32) -> u32 {
+    // One thread uses an instance at a time, and `enter` is never entered again.
+    let guest = unsafe { &mut *GUEST.0.get() };
+    let size = guest.mailbox.size as usize;
+    guest.output.clear();
+    let session = guest.session.get_or_insert_default();
+    let input = &guest.input[..size.min(guest.input.len())];
+    let exit = match number {
+        0 => return &guest.mailbox as *const Mailbox as u32,
+        command::RESERVE => {
+            guest.input.resize(size, 0);
+            guest.mailbox.input = guest.input.as_ptr() as u32;
+            return 0;
+        }
+        command::BLOCK => session.set_block(input),
+        command::TRANSACT => session.transact(input, &mut guest.output) as u32,
+        command::ANSWER => session.answer(input, &mut guest.output) as u32,
+        command::ABANDON => session.abandon(),
+        command::DRAIN => session.drain(&mut guest.output),
+        command::RESET => session.reset(),
+        command::READ => session.read(input, &mut guest.output),
+        _ => unreachable!("no such command"),
+    };
+    guest.mailbox.output = guest.output.as_ptr() as u32;
+    guest.mailbox.output_size = guest.output.len() as u32;
+    exit
+}

@@ -1,0 +1,655 @@
+//! The session's state, and the phases of a transaction: revm's handler, with a loop of frames that stops and goes on.
+
+use crate::database::{Missing, State, Stop};
+use crate::instructions::{self, Control};
+use crate::precompiles::Precompiles;
+use crate::wire::{Reader, Write};
+use revm::context::result::{EVMError, InvalidTransaction};
+use revm::context::{BlockEnv, CfgEnv, Context, Evm, Journal, JournalEntry, LocalContext, TxEnv};
+use revm::context_interface::block::BlobExcessGasAndPrice;
+use revm::context_interface::either::Either;
+use revm::context_interface::transaction::{
+    AccessList, AccessListItem, Authorization, RecoveredAuthority, RecoveredAuthorization,
+};
+use revm::context_interface::{FrameStack, JournalTr, LocalContextTr};
+use revm::handler::instructions::EthInstructions;
+use revm::handler::{EthFrame, EvmTr, FrameResult, Handler, ItemOrResult, MainnetHandler, PrecompileProvider};
+use revm::interpreter::interpreter::EthInterpreter;
+use revm::interpreter::interpreter_action::FrameInit;
+use revm::interpreter::{CallValue, FrameInput, GasTracker, InitialAndFloorGas, InstructionResult};
+use revm::primitives::hardfork::SpecId;
+use revm::primitives::{Address, B256, Bytes, HashMap, HashSet, KECCAK_EMPTY, TxKind, U256};
+use revm::state::{Account, AccountInfo, Bytecode};
+
+pub type Ctx = Context<BlockEnv, TxEnv, CfgEnv, State, Journal<State>, Control, LocalContext>;
+type Frames = EthFrame<EthInterpreter>;
+type Machine = Evm<Ctx, (), EthInstructions<EthInterpreter, Ctx>, Precompiles, Frames>;
+type Rules = MainnetHandler<Machine, EVMError<Stop>, Frames>;
+
+/// Why `transact` and `answer` return.
+#[repr(u32)]
+#[derive(Clone, Copy)]
+pub enum Exit {
+    Done = 0,
+    Account = 1,
+    Slot = 2,
+    Code = 3,
+    BlockHash = 4,
+    Precompile = 5,
+    /// The execution takes long.
+    Pause = 6,
+    /// The transaction is invalid; nothing has changed.
+    Invalid = 7,
+    /// The guest cannot execute this; nothing has changed.
+    Leave = 8,
+}
+
+mod mode {
+    /// Keep the changes, to be drained.
+    pub const KEEP: u32 = 1;
+    /// The sender pays for gas, and its nonce and code are checked.
+    pub const CHECKED: u32 = 2;
+    /// The sender pays for gas.
+    pub const PAID: u32 = 4;
+    /// A call of the system: nothing is warm, checked or paid.
+    pub const SYSTEM: u32 = 8;
+    /// The fork's cap of a transaction's gas holds.
+    pub const CAPPED: u32 = 16;
+}
+
+/// What an account's changes are, beside the journal's present values.
+#[derive(Default)]
+struct Changes {
+    slots: HashSet<U256>,
+    /// Position among the accounts that have existed, also if only for a while; None for one that was only touched.
+    position: Option<u32>,
+    code: bool,
+    /// The account was removed, with its slots.
+    wiped: bool,
+}
+
+/// The transaction in execution.
+#[derive(Default)]
+struct Running {
+    mode: u32,
+    begun: bool,
+    init_gas: InitialAndFloorGas,
+    gas: GasTracker,
+    refund: i64,
+    held: Option<FrameInit>,
+    /// Code, empty code of a delegate, or a precompile was executed.
+    ran: bool,
+}
+
+pub struct Session {
+    evm: Machine,
+    gas_cap: u64,
+    /// Jumpdests after which a transaction pauses.
+    jumps: u32,
+    running: Running,
+    changes: HashMap<Address, Changes>,
+    positions: u32,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        let spec = SpecId::default();
+        let mut evm = Evm {
+            ctx: Ctx::new(State::default(), spec),
+            inspector: (),
+            instruction: instructions::instructions(spec),
+            precompiles: Precompiles::default(),
+            frame_stack: FrameStack::new_prealloc(8),
+        };
+        evm.ctx.cfg.tx_chain_id_check = false;
+        evm.ctx.cfg.disable_priority_fee_check = false;
+        Self { evm, gas_cap: 0, jumps: 0, running: Running::default(), changes: HashMap::default(), positions: 0 }
+    }
+}
+
+const NO_LIMIT: u32 = u32::MAX;
+const PRECOMPILE3: Address = revm::primitives::PRECOMPILE3;
+
+impl Session {
+    /// Forget the state, as if nothing had been supplied. Changes that were not drained are lost.
+    pub fn reset(&mut self) -> u32 {
+        self.evm.ctx.journaled_state.inner.finalize();
+        self.evm.ctx.journaled_state.database.reset();
+        self.changes.clear();
+        self.positions = 0;
+        0
+    }
+
+    pub fn set_block(&mut self, input: &[u8]) -> u32 {
+        let mut read = Reader(input);
+        let spec = SpecId::try_from_u8(read.u32() as u8).expect("a fork of revm");
+        let ctx = &mut self.evm.ctx;
+        let before = ctx.cfg.spec;
+        if spec != before {
+            ctx.cfg.set_spec_and_mainnet_gas_params(spec);
+            self.evm.instruction = instructions::instructions(spec);
+            if spec.is_enabled_in(SpecId::PRAGUE) != before.is_enabled_in(SpecId::PRAGUE) {
+                ctx.journaled_state.database.forget_code();
+            }
+        }
+        ctx.journaled_state.database.forget_hashes();
+        let cfg = &mut ctx.cfg;
+        cfg.chain_id = read.u64();
+        cfg.memory_limit = read.u64();
+        let code = read.u32();
+        let init_code = read.u32();
+        cfg.limit_contract_code_size = Some(if code == NO_LIMIT { usize::MAX } else { code as usize });
+        cfg.limit_contract_initcode_size = Some(if init_code == NO_LIMIT { usize::MAX } else { init_code as usize });
+        cfg.max_blobs_per_tx = Some(read.u64());
+        self.gas_cap = read.u64();
+        let block = &mut ctx.block;
+        block.number = U256::from(read.u64());
+        block.timestamp = U256::from(read.u64());
+        block.gas_limit = read.u64();
+        block.basefee = read.u64();
+        let blob_gasprice = read.u128();
+        block.blob_excess_gas_and_price = Some(BlobExcessGasAndPrice { excess_blob_gas: 0, blob_gasprice });
+        block.beneficiary = read.address();
+        let randomness = read.hash();
+        block.prevrandao = Some(randomness);
+        block.difficulty = U256::from_be_bytes(randomness.0);
+        let precompiles = read.list(|read| read.address());
+        self.evm.precompiles.set(spec, precompiles.into_iter());
+        0
+    }
+
+    // --- a transaction ------------------------------------------------------------------------------------------
+
+    pub fn transact(&mut self, input: &[u8], output: &mut Vec<u8>) -> Exit {
+        let mut read = Reader(input);
+        let mode = read.u32();
+        self.jumps = read.u32();
+        self.evm.ctx.tx = transaction(&mut read);
+        let (is_paid, is_checked) = (mode & mode::PAID != 0, mode & mode::CHECKED != 0);
+        let cfg = &mut self.evm.ctx.cfg;
+        cfg.disable_nonce_check = !is_checked;
+        cfg.disable_eip3607 = !is_checked;
+        cfg.disable_block_gas_limit = !is_checked;
+        cfg.disable_base_fee = !is_checked;
+        cfg.disable_fee_charge = !is_paid;
+        cfg.tx_gas_limit_cap = Some(if mode & mode::CAPPED != 0 && self.gas_cap > 0 { self.gas_cap } else { u64::MAX });
+        self.running = Running { mode, ..Running::default() };
+        self.evm.ctx.chain = Control { jumps_left: self.jumps, stopped: None };
+        self.go(output)
+    }
+
+    /// Go on with Python's answer.
+    pub fn answer(&mut self, input: &[u8], output: &mut Vec<u8>) -> Exit {
+        let mut read = Reader(input);
+        let kind = read.u32();
+        let state = &mut self.evm.ctx.journaled_state.database;
+        match kind {
+            1 => {
+                let address = read.address();
+                let flags = read.u32();
+                let info = (flags & 1 != 0).then(|| {
+                    let (balance, nonce, code_hash) = (read.word(), read.u64(), read.hash());
+                    AccountInfo { balance, nonce, code_hash, account_id: None, code: None }
+                });
+                let info = info.map(|mut info| {
+                    if info.code_hash == KECCAK_EMPTY {
+                        info.code = Some(Bytecode::default());
+                    }
+                    info
+                });
+                state.supply_account(address, info, flags & 2 != 0);
+            }
+            2 => {
+                let (address, slot, value, bits) = (read.address(), read.word(), read.word(), read.u32());
+                state.supply_slot(address, slot, value, bits as usize);
+            }
+            3 => {
+                let hash = read.hash();
+                let data = Bytes::copy_from_slice(read.data());
+                let delegates = self.evm.ctx.cfg.spec.is_enabled_in(SpecId::PRAGUE);
+                let code = if delegates { Bytecode::new_raw_checked(data.clone()).ok() } else { None };
+                state.supply_code(hash, code.unwrap_or_else(|| Bytecode::new_legacy(data)));
+            }
+            4 => state.supply_hash(read.u64(), read.hash()),
+            5 => {
+                let succeeded = read.u32() != 0;
+                let used = read.u64();
+                let data = read.data().to_vec();
+                self.evm.precompiles.answer = Some(succeeded.then_some((used, data)));
+            }
+            6 => self.evm.ctx.chain.jumps_left = self.jumps,
+            _ => unreachable!("no such answer"),
+        }
+        self.go(output)
+    }
+
+    /// Give up the transaction in execution, without effect.
+    pub fn abandon(&mut self) -> u32 {
+        self.discard();
+        self.running = Running::default();
+        0
+    }
+
+    fn go(&mut self, output: &mut Vec<u8>) -> Exit {
+        loop {
+            match self.step(output) {
+                Ok(exit) => return exit,
+                Err(Failure::Missing) => {
+                    // Nothing can go on from here, so the transaction begins again once the value is there.
+                    self.discard();
+                    self.running.begun = false;
+                    self.running.held = None;
+                    return self.request(output);
+                }
+                Err(Failure::Invalid(reason)) => {
+                    self.discard();
+                    output.raw(reason.to_string().as_bytes());
+                    return Exit::Invalid;
+                }
+            }
+        }
+    }
+
+    fn discard(&mut self) {
+        self.evm.ctx.error = Ok(());
+        self.evm.ctx.local.clear();
+        self.evm.ctx.journaled_state.discard_tx();
+        self.evm.frame_stack.clear();
+        self.evm.precompiles.answer = None;
+    }
+
+    fn request(&mut self, output: &mut Vec<u8>) -> Exit {
+        match self.evm.ctx.journaled_state.database.missing.take().expect("a missing value") {
+            Missing::Account(address) => {
+                output.raw(address.as_slice());
+                Exit::Account
+            }
+            Missing::Slot(address, slot) => {
+                output.raw(address.as_slice());
+                output.word(slot);
+                Exit::Slot
+            }
+            Missing::Code(address, hash) => {
+                output.raw(address.as_slice());
+                output.raw(hash.as_slice());
+                Exit::Code
+            }
+            Missing::BlockHash(number) => {
+                output.u64(number);
+                Exit::BlockHash
+            }
+        }
+    }
+
+    /// The balance of an account that the session holds or knows.
+    fn balance(&self, address: &Address) -> Option<U256> {
+        let journal = &self.evm.ctx.journaled_state;
+        let held = journal.inner.state.get(address).map(|account| account.info.balance);
+        held.or_else(|| journal.database.balance(address))
+    }
+
+    /// Validate the transaction, buy gas, and create the first frame.
+    fn begin(&mut self) -> Result<(), Failure> {
+        let mut rules = Rules::default();
+        let evm = &mut self.evm;
+        let running = &mut self.running;
+        running.begun = true;
+        let checkpoint;
+        if running.mode & mode::SYSTEM != 0 {
+            // EIP-4788: gas and state of the transaction do not count; nothing is warm but the precompiles.
+            running.init_gas = InitialAndFloorGas::default();
+            running.gas = rules.tx_gas(evm, &running.init_gas);
+            let spec = evm.ctx.cfg.spec;
+            evm.ctx.journaled_state.set_spec_id(spec);
+            checkpoint = evm.ctx.journaled_state.checkpoint();
+        } else {
+            running.init_gas = rules.validate(evm)?;
+            running.gas = rules.tx_gas(evm, &running.init_gas);
+            let before = rules.pre_execution(evm, &mut running.gas)?.expect("only EIP-2780 runs out of gas here");
+            running.refund = before.eip7702_refund as i64;
+            checkpoint = before.checkpoint;
+        }
+        let _ = checkpoint;
+        let first = rules.first_frame_input(evm, &mut running.gas)?.expect("only EIP-2780 runs out of gas here");
+        evm.ctx.journaled_state.checkpoint_commit();
+        if let FrameInput::Call(inputs) = &first.frame_input {
+            running.ran = !evm.ctx.journaled_state.inner.state[&inputs.target_address].info.is_empty_code_hash();
+        }
+        running.held = Some(first);
+        Ok(())
+    }
+
+    fn step(&mut self, output: &mut Vec<u8>) -> Result<Exit, Failure> {
+        if !self.running.begun {
+            if self.running.mode & mode::PAID != 0 {
+                let coinbase = self.evm.ctx.block.beneficiary;
+                let Some(balance) = self.balance(&coinbase) else {
+                    self.evm.ctx.journaled_state.database.missing = Some(Missing::Account(coinbase));
+                    return Ok(self.request(output));
+                };
+                if balance > U256::MAX >> 1 {
+                    return Ok(Exit::Leave); // revm does not pay what would exceed 256 bits
+                }
+            }
+            self.begin()?;
+        }
+        loop {
+            let mut result = None;
+            if let Some(init) = self.running.held.take() {
+                if let Some(exit) = self.exit_before(&init, output) {
+                    self.running.held = Some(init);
+                    return Ok(exit);
+                }
+                match self.evm.frame_init(init)? {
+                    ItemOrResult::Item(_) => self.running.ran = true,
+                    ItemOrResult::Result(ended) => {
+                        self.running.ran |= matches!(&ended, FrameResult::Call(call) if call.was_precompile_called);
+                        result = Some(ended);
+                    }
+                }
+                self.evm.precompiles.answer = None; // a call without the funds for its value has not taken it
+            }
+            if result.is_none() {
+                let evm = &mut self.evm;
+                let frame = evm.frame_stack.get();
+                let Some(action) = instructions::run(&mut frame.interpreter, &evm.instruction, &mut evm.ctx) else {
+                    if evm.ctx.journaled_state.database.missing.is_none() {
+                        return Ok(Exit::Pause);
+                    }
+                    return Ok(self.request(output));
+                };
+                match frame.process_next_action::<_, revm::context_interface::context::ContextError<Stop>>(
+                    &mut evm.ctx,
+                    action,
+                )? {
+                    ItemOrResult::Item(init) => {
+                        self.running.held = Some(init);
+                        continue;
+                    }
+                    ItemOrResult::Result(ended) => {
+                        frame.set_finished(true);
+                        result = Some(ended);
+                    }
+                }
+            }
+            let ended = result.expect("a frame has ended");
+            if self.evm.frame_stack.index().is_none() {
+                return self.finish(ended, output);
+            }
+            if let Some(last) = self.evm.frame_return_result(ended)? {
+                return self.finish(last, output);
+            }
+        }
+    }
+
+    /// Return the exit with which to stop before a frame is created.
+    fn exit_before(&mut self, init: &FrameInit, output: &mut Vec<u8>) -> Option<Exit> {
+        match &init.frame_input {
+            FrameInput::Call(inputs) => {
+                // Where a balance would exceed 256 bits, revm takes the value from the sender all the same.
+                let state = &self.evm.ctx.journaled_state.inner.state;
+                if let CallValue::Transfer(value) = inputs.value
+                    && inputs.caller != inputs.target_address
+                    && state.get(&inputs.target_address).is_some_and(|to| to.info.balance.checked_add(value).is_none())
+                {
+                    return Some(Exit::Leave);
+                }
+                let precompiles = &self.evm.precompiles;
+                if precompiles.answer.is_some() || !precompiles.warm_addresses().contains(&inputs.bytecode_address) {
+                    return None;
+                }
+                let data = inputs.input.as_bytes(&self.evm.ctx);
+                if !precompiles.asks(&inputs.bytecode_address, &data) {
+                    return None;
+                }
+                output.raw(inputs.bytecode_address.as_slice());
+                output.u64(inputs.gas_limit);
+                output.data(&data);
+                Some(Exit::Precompile)
+            }
+            FrameInput::Create(inputs) => {
+                let journal = &mut self.evm.ctx.journaled_state;
+                let nonce = journal.inner.state.get(&inputs.caller()).map_or(0, |account| account.info.nonce);
+                let address = inputs.created_address(nonce);
+                if !journal.inner.state.contains_key(&address) {
+                    if !journal.database.knows(&address) {
+                        journal.database.missing = Some(Missing::Account(address));
+                        return Some(self.request(output));
+                    }
+                }
+                // An account with slots alone: revm does not see the collision (EIP-7610).
+                journal.database.has_slots(&address).then_some(Exit::Leave)
+            }
+            FrameInput::Empty => None,
+        }
+    }
+
+    fn finish(&mut self, mut last: FrameResult, output: &mut Vec<u8>) -> Result<Exit, Failure> {
+        let mut rules = Rules::default();
+        let (evm, running) = (&mut self.evm, &mut self.running);
+        rules.last_frame_result(evm, &mut last, &mut running.gas)?;
+        if running.mode & mode::SYSTEM == 0 {
+            rules.post_execution(evm, &mut last, running.init_gas, running.refund)?;
+        }
+        if is_explained_elsewhere(last.instruction_result()) {
+            self.discard();
+            return Ok(Exit::Leave);
+        }
+        let created = match &last {
+            FrameResult::Create(outcome) if outcome.result.is_ok() => outcome.address,
+            _ => None,
+        };
+        output.u32(last.instruction_result() as u32);
+        output.u32(running.ran as u32);
+        output.u64(last.gas().used());
+        output.u32(created.is_some() as u32);
+        output.raw(created.unwrap_or_default().as_slice());
+        let result = last.instruction_result();
+        let data = if result.is_ok() || result == InstructionResult::Revert { last.output().into_data() } else { Bytes::new() };
+        output.data(&data);
+        let logs = evm.ctx.journaled_state.take_logs();
+        output.u32(logs.len() as u32);
+        for log in &logs {
+            output.raw(log.address.as_slice());
+            output.u32(log.data.topics().len() as u32);
+            for topic in log.data.topics() {
+                output.raw(topic.as_slice());
+            }
+            output.data(&log.data.data);
+        }
+        if running.mode & mode::KEEP != 0 {
+            self.keep();
+        } else {
+            self.discard();
+        }
+        Ok(Exit::Done)
+    }
+
+    /// Note what the transaction has changed, and begin the next one with it.
+    fn keep(&mut self) {
+        let inner = &mut self.evm.ctx.journaled_state.inner;
+        let clears = inner.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
+        let mut touched = Vec::new();
+        for entry in &inner.journal {
+            let (address, other, came_to_be) = match entry {
+                JournalEntry::AccountTouched { address } => (address, None, !clears),
+                JournalEntry::BalanceChange { address, .. }
+                | JournalEntry::NonceChange { address, .. }
+                | JournalEntry::NonceBump { address }
+                | JournalEntry::CodeChange { address, .. }
+                | JournalEntry::StorageChanged { address, .. } => (address, None, false),
+                JournalEntry::AccountCreated { address, .. } => (address, None, true),
+                JournalEntry::BalanceTransfer { from, to, balance } => (to, Some(from), !balance.is_zero()),
+                JournalEntry::AccountDestroyed { address, target, had_balance, .. } => {
+                    (target, Some(address), !had_balance.is_zero())
+                }
+                _ => continue,
+            };
+            let changes = self.changes.entry(*address).or_default();
+            if changes.position.is_none() && (came_to_be || !inner.state[address].is_empty()) {
+                changes.position = Some(self.positions);
+                self.positions += 1;
+            }
+            match entry {
+                JournalEntry::CodeChange { .. } => changes.code = true,
+                JournalEntry::StorageChanged { key, .. } => _ = changes.slots.insert(*key),
+                _ => {}
+            }
+            touched.push(*address);
+            if let Some(other) = other {
+                self.changes.entry(*other).or_default();
+                touched.push(*other);
+            }
+        }
+        // The touch of this precompile outlasts the failure of its caller.
+        if inner.state.get(&PRECOMPILE3).is_some_and(Account::is_touched) {
+            self.changes.entry(PRECOMPILE3).or_default();
+            touched.push(PRECOMPILE3);
+        }
+        for address in touched {
+            let Some(account) = inner.state.get_mut(&address) else { continue };
+            if account.is_selfdestructed_locally() || (clears && account.is_touched() && account.is_empty()) {
+                *account = Account::new_not_existing(inner.transaction_id);
+                let changes = self.changes.get_mut(&address).expect("noted");
+                changes.wiped = true;
+                changes.slots.clear();
+            }
+        }
+        inner.commit_tx();
+        self.evm.ctx.local.clear();
+        self.evm.frame_stack.clear();
+    }
+
+    /// Write what the session holds of an account: nothing if it does not, else 1 and its fields.
+    pub fn read(&self, input: &[u8], output: &mut Vec<u8>) -> u32 {
+        let address = Reader(input).address();
+        let Some(account) = self.evm.ctx.journaled_state.inner.state.get(&address) else { return 0 };
+        let code = account.info.code.as_ref().map(|code| code.original_byte_slice()).unwrap_or_default();
+        output.word(account.info.balance);
+        output.u64(account.info.nonce);
+        output.data(&code[..code.len().min(24)]);
+        1
+    }
+
+    /// Write the changes since the last call: per account its fields, its code if that changed, and its changed slots.
+    pub fn drain(&mut self, output: &mut Vec<u8>) -> u32 {
+        let inner = &self.evm.ctx.journaled_state.inner;
+        let mut all: Vec<(Address, Changes)> = self.changes.drain().collect();
+        all.sort_by_key(|(address, changes)| (changes.position.unwrap_or(u32::MAX), *address));
+        self.positions = 0;
+        let clears = inner.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
+        output.u32(all.len() as u32);
+        for (address, changes) in &all {
+            let account = &inner.state[address];
+            let exists = if clears {
+                !account.is_empty()
+            } else {
+                !account.is_loaded_as_not_existing_not_touched()
+            };
+            output.raw(address.as_slice());
+            let has_existed = changes.position.is_some();
+            output.u32(exists as u32 | (changes.wiped as u32) << 1 | (changes.code as u32) << 2 | (has_existed as u32) << 3);
+            output.word(account.info.balance);
+            output.u64(account.info.nonce);
+            output.raw(account.info.code_hash.as_slice());
+            let code = account.info.code.as_ref().filter(|_| changes.code);
+            output.data(code.map(|code| code.original_byte_slice()).unwrap_or_default());
+            output.u32(changes.slots.len() as u32);
+            for slot in &changes.slots {
+                output.word(*slot);
+                output.word(account.storage.get(slot).map_or(U256::ZERO, |word| word.present_value));
+            }
+        }
+        0
+    }
+}
+
+/// True for the ends of a first frame whose errors name values that only Python knows.
+fn is_explained_elsewhere(result: InstructionResult) -> bool {
+    use InstructionResult as R;
+    let is_usual = matches!(
+        result,
+        R::Stop
+            | R::Return
+            | R::SelfDestruct
+            | R::Revert
+            | R::OutOfGas
+            | R::MemoryOOG
+            | R::MemoryLimitOOG
+            | R::InvalidOperandOOG
+            | R::ReentrancySentryOOG
+            | R::OpcodeNotFound
+            | R::InvalidFEOpcode
+            | R::InvalidJump
+            | R::NotActivated
+            | R::StackUnderflow
+            | R::StackOverflow
+            | R::OutOfOffset
+    );
+    !is_usual
+}
+
+/// Why a phase of a transaction failed.
+enum Failure {
+    Missing,
+    Invalid(InvalidTransaction),
+}
+
+impl From<EVMError<Stop>> for Failure {
+    fn from(error: EVMError<Stop>) -> Self {
+        match error {
+            EVMError::Transaction(reason) => Self::Invalid(reason),
+            EVMError::Database(Stop) => Self::Missing,
+            other => unreachable!("{other}"),
+        }
+    }
+}
+
+impl From<revm::context_interface::context::ContextError<Stop>> for Failure {
+    fn from(error: revm::context_interface::context::ContextError<Stop>) -> Self {
+        Self::from(EVMError::from(error))
+    }
+}
+
+fn transaction(read: &mut Reader<'_>) -> TxEnv {
+    let tx_type = read.u32() as u8;
+    let gas_limit = read.u64();
+    let nonce = read.u64();
+    let gas_price = read.u128();
+    let priority = read.u128();
+    let max_fee_per_blob_gas = read.u128();
+    let caller = read.address();
+    let kind = if read.u32() != 0 { TxKind::Call(read.address()) } else { TxKind::Create };
+    let value = read.word();
+    let data = Bytes::copy_from_slice(read.data());
+    let access_list = AccessList(read.list(|read| AccessListItem {
+        address: read.address(),
+        storage_keys: read.list(|read| read.hash()),
+    }));
+    let blob_hashes: Vec<B256> = read.list(|read| read.hash());
+    let authorization_list = read.list(|read| {
+        let inner = Authorization { chain_id: read.word(), address: read.address(), nonce: read.u64() };
+        let authority = if read.u32() != 0 {
+            RecoveredAuthority::Valid(read.address())
+        } else {
+            RecoveredAuthority::Invalid
+        };
+        Either::Right(RecoveredAuthorization::new_unchecked(inner, authority))
+    });
+    TxEnv {
+        tx_type,
+        caller,
+        gas_limit,
+        gas_price,
+        kind,
+        value,
+        data,
+        nonce,
+        chain_id: None,
+        access_list,
+        gas_priority_fee: (tx_type >= 2).then_some(priority),
+        blob_hashes,
+        max_fee_per_blob_gas,
+        authorization_list,
+    }
+}
