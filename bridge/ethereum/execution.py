@@ -6,16 +6,18 @@ Ethereum's rules also implements `EthereumExecution`. Gas is Ethereum gas, amoun
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.transactions import AccessList, Authorization, SignedTransaction, Transaction
 from hypervisor.errors import MessageError
-from hypervisor.types import TokenAmount
+from hypervisor.types import ActorID, TokenAmount
 
 if TYPE_CHECKING:
     from hypervisor.machine.executor import ApplyResult
+    from hypervisor.messages.address import Address
     from hypervisor.messages.message import Message
 
 
@@ -69,6 +71,14 @@ class ForkFacts:
     has_delegations: bool
     transaction_gas_cap: int | None
     draft: str
+
+
+class HeldAccount(NamedTuple):
+    """An account in attoFIL. `code` is its code, or at least as much of it as a delegation has."""
+
+    balance: int
+    nonce: int
+    code: bytes
 
 
 class BlobRules(Protocol):
@@ -138,6 +148,15 @@ class EthereumExecution(Protocol):
         The gas of a transaction may depend on its sender. Nonce and funds of the sender are not checked. Raises
         RefusedTransaction.
         """
+
+    def held_account(self, address: Address) -> HeldAccount | None:
+        """Return an account that the executor holds, not written to the state tree yet; None for any other one."""
+
+    def without_held(self) -> AbstractContextManager[None]:
+        """Read the tree as it is written: only for accounts and addresses that the executor does not hold."""
+
+    def address_of(self, actor: ActorID) -> EthAddress:
+        """Return an actor's Ethereum address: its delegated address, or its masked ID."""
 
     def may_send(self, code: bytes) -> bool:
         """Return True if an account with this code may send transactions (EIP-3607, EIP-7702)."""

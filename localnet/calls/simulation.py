@@ -268,11 +268,11 @@ class _Block:
             raise _as_refusal(refused) from None
 
     def _check_funds(self, candidate: Candidate) -> None:
-        actor = self._machine.actor(candidate.bare.from_)
-        pays = actor is None or self._rules.messages.sender_info(self._machine, actor).sends
+        sender = self._rules.messages.sender(self._machine, candidate.bare.from_)
+        pays = sender is None or sender.sends
         needed, balance = (
             candidate.required_funds if pays else candidate.bare.value,
-            0 if actor is None else actor.balance,
+            0 if sender is None else sender.balance,
         )
         if balance < needed:
             raise SimulationRefused(

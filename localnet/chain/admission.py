@@ -225,8 +225,7 @@ def _require_funds(balance: int, shown: EthAddress, needed: int) -> None:
 
 def _check_sender(messages: MessageRules, machine: Hypervisor, candidate: Candidate) -> SenderInfo | None:
     message = candidate.bare
-    actor = machine.actor(message.from_)
-    sender = None if actor is None else messages.sender_info(machine, actor)
+    sender = messages.sender(machine, message.from_)
     nonce = 0 if sender is None else sender.nonce
     pays = sender is None or sender.sends
     if not pays and candidate.kind != IMPERSONATED:

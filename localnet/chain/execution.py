@@ -14,7 +14,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
-from bridge.ethereum.addresses import address_of_actor
 from bridge.ethereum.block import EthereumBlock, emitter_address
 from bridge.ethereum.transactions import BLOB
 from hypervisor.machine.executor import ApplyResult
@@ -183,9 +182,8 @@ def covers_blob_fee(machine: Hypervisor, candidate: Candidate) -> bool:
 
 
 def sender_of(machine: Hypervisor, address: Address) -> SenderInfo | None:
-    """Return the sender's facts of the actor at an address, or None if there is no actor."""
-    actor = machine.actor(address)
-    return None if actor is None else rules_of(machine).messages.sender_info(machine, actor)
+    """Return the sender at an address, or None if there is no actor."""
+    return rules_of(machine).messages.sender(machine, address)
 
 
 def is_executable(sender: SenderInfo | None, candidate: Candidate, base_fee: int) -> bool:
@@ -205,8 +203,8 @@ def apply(machine: Hypervisor, candidate: Candidate) -> ApplyResult:
     """
     rules = rules_of(machine)
     if candidate.kind == IMPERSONATED:
-        sender = machine.actor(candidate.bare.from_)
-        if sender is not None and not rules.messages.sender_info(machine, sender).sends:
+        sender = rules.messages.sender(machine, candidate.bare.from_)
+        if sender is not None and not sender.sends:
             return rules.messages.apply_unpaid(machine, candidate)
     return rules.messages.apply(machine, candidate)
 
@@ -233,7 +231,7 @@ def with_final_addresses(machine: Hypervisor, execution: Execution) -> Execution
 
 def _execution(machine: Hypervisor, candidate: Candidate, result: ApplyResult) -> Execution:
     gas, events = result.gas, result.events
-    address_of = partial(address_of_actor, machine.state_tree)
+    address_of = partial(rules_of(machine).messages.address_of, machine)
     is_linked = machine.context.network.receipts is Receipts.ALL
     return Execution(
         hash=candidate.hash,

@@ -43,7 +43,6 @@ from hypervisor.machine.registry import NATIVE
 from hypervisor.machine.rules import executor_factory
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import SignedMessage
-from hypervisor.state.state_tree import ActorState
 from hypervisor.tracing import (
     CallEnded,
     CallStarted,
@@ -56,7 +55,7 @@ from hypervisor.tracing import (
     TraceEvent,
     Tracer,
 )
-from hypervisor.types import MAX_BALANCE, Gas, TokenAmount
+from hypervisor.types import MAX_BALANCE, ActorID, Gas, TokenAmount
 from hypervisor.versions.network_versions import NetworkVersion
 from localnet.errors import TransactionRefused
 from localnet.ledger.blocks import beacon_digest
@@ -354,14 +353,29 @@ class EthereumMessages:
         except MessageError as error:
             raise TransactionRefused("invalid", str(error)) from None
 
-    def sender_info(self, machine: Hypervisor, actor: ActorState) -> SenderInfo:
+    def sender(self, machine: Hypervisor, address: Address) -> SenderInfo | None:
         """Return the sender; accounts can send, also with delegated code."""
+        execution = _execution(machine)
+        held = execution.held_account(address)
+        if held is not None:
+            return SenderInfo(held.nonce, TokenAmount(held.balance), execution.may_send(held.code))
+        with execution.without_held():
+            return self._sender(machine, address)
+
+    def _sender(self, machine: Hypervisor, address: Address) -> SenderInfo | None:
+        actor = machine.actor(address)
+        if actor is None:
+            return None
         name = machine.manifest.name_of(actor.code)
         contract = contract_state(machine, actor) if name == "evm" else None
         if contract is None:
             return SenderInfo(actor.nonce, actor.balance, name in _ACCOUNTS)
         code = code_of_contract(machine, contract)
         return SenderInfo(nonce_of_actor(machine, actor), actor.balance, _execution(machine).may_send(code))
+
+    def address_of(self, machine: Hypervisor, actor: ActorID) -> EthAddress:
+        """Return the actor's delegated address, or its masked ID."""
+        return _execution(machine).address_of(actor)
 
     def authorization_nonce(self, machine: Hypervisor, authority: EthAddress) -> int | None:
         """Return the account's nonce (EIP-7702), from Prague on."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.ethereum.addresses import EthAddress, address_of_actor, to_filecoin
 from bridge.ethereum.execution import ForkFacts
 from bridge.ethereum.transactions import DYNAMIC_FEE, SET_CODE, SignedTransaction, Transaction
 from bridge.filecoin.messages import REPRESENTABLE_TYPES, UNREPRESENTABLE_TYPES, message_from, signed_message
@@ -217,12 +217,19 @@ class FilecoinMessages:
                 "fee", f"max fee per gas less than block base fee: {message.gas_fee_cap} < {base_fee} attoFIL"
             )
 
-    def sender_info(self, machine: Hypervisor, actor: ActorState) -> SenderInfo:
+    def sender(self, machine: Hypervisor, address: Address) -> SenderInfo | None:
         """Return the sender; accounts and unused placeholders can send."""
+        actor = machine.actor(address)
+        if actor is None:
+            return None
         name = machine.manifest.name_of(actor.code)
         if name in ("account", "ethaccount"):
             return SenderInfo(actor.nonce, actor.balance, True)
         return SenderInfo(nonce_of_actor(machine, actor), actor.balance, name == "placeholder" and actor.nonce == 0)
+
+    def address_of(self, machine: Hypervisor, actor: ActorID) -> EthAddress:
+        """Return the actor's delegated address, or its masked ID."""
+        return address_of_actor(machine.state_tree, actor)
 
     def authorization_nonce(self, machine: Hypervisor, authority: EthAddress) -> int | None:
         """Return None: no message has authorizations."""
@@ -240,8 +247,8 @@ class FilecoinMessages:
 
     def apply_simulated(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
         """Apply the message as in a block: a sender that can send messages is checked and pays."""
-        sender = machine.actor(candidate.bare.from_)
-        pays = sender is None or self.sender_info(machine, sender).sends
+        sender = self.sender(machine, candidate.bare.from_)
+        pays = sender is None or sender.sends
         return self.apply(machine, candidate) if pays else self.apply_unpaid(machine, candidate)
 
 
@@ -260,8 +267,8 @@ class FilecoinStateCalls:
         """Execute the request as a block would, without fees."""
         message = self._message(machine, request, limit)
         length = message.chain_length()
-        sender = machine.actor(message.from_)
-        if sender is not None and self._messages.sender_info(machine, sender).sends:
+        sender = self._messages.sender(machine, message.from_)
+        if sender is not None and sender.sends:
             return _call_outcome(message, machine.apply(message, length))
         # A contract or a built-in actor sends no messages: the same call without the sender's checks, and the price
         # of carrying it added.

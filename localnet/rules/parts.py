@@ -22,9 +22,8 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.rules import rule_set
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, SignedMessage
-from hypervisor.state.state_tree import ActorState
 from hypervisor.tracing import Tracer
-from hypervisor.types import Gas, TokenAmount
+from hypervisor.types import ActorID, Gas, TokenAmount
 from hypervisor.versions.network_versions import NetworkVersion
 from localnet.errors import CallFailed, TransactionFailed
 from localnet.ledger.candidates import Candidate
@@ -116,8 +115,11 @@ class MessageRules(Protocol):
     def check(self, machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> None:
         """Raise TransactionRefused if a block may not include the message, whatever its sender."""
 
-    def sender_info(self, machine: Hypervisor, actor: ActorState) -> SenderInfo:
-        """Return the sender's facts of an actor."""
+    def sender(self, machine: Hypervisor, address: Address) -> SenderInfo | None:
+        """Return the sender at an address, or None if there is no actor."""
+
+    def address_of(self, machine: Hypervisor, actor: ActorID) -> EthAddress:
+        """Return the Ethereum address of an actor."""
 
     def authorization_nonce(self, machine: Hypervisor, authority: EthAddress) -> int | None:
         """Return the nonce for an account's next authorization; None if transactions carry none."""

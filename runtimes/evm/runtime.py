@@ -36,6 +36,8 @@ class EvmRuntime:
         self._name = services.options.get(ENGINE_OPTION, OWN_EVM)
         check_engine(self._name)
         self.records_jumps = self._name == FAST and JUMPS_OPTION in services.options
+        self.has_sessions = self._name == FAST and not self.records_jumps
+        """True if transactions under Ethereum's rules may run in a session (`runtimes.evm.ethereum.session`)."""
         self.codes = CodeCache()
         self._rules: dict[tuple[int, Overlay | None, PrecompileTable | None], EvmRules] = {}
         self._engines: dict[str, EngineFactory] = {}

@@ -9,20 +9,20 @@ call trees without tracer and interception run there (`runtimes.evm.engine`).
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Final, NamedTuple
 
-from bridge.ethereum.addresses import EthAddress
-from bridge.ethereum.block import BLOCK_HASH_COUNT, BLOCK_HASHES, BLOCK_HASHES_CODE, ETHEREUM, SYSTEM_ADDRESS
-from bridge.ethereum.execution import BlobRules, ForkFacts, SimulatedCall
+from bridge.ethereum.addresses import EthAddress, address_of_actor
+from bridge.ethereum.block import BLOCK_HASHES, ETHEREUM, SYSTEM_ADDRESS
+from bridge.ethereum.execution import BlobRules, ForkFacts, HeldAccount, SimulatedCall
 from bridge.ethereum.transactions import BLOB, DYNAMIC_FEE, LEGACY, SET_CODE, SignedTransaction, Transaction
-from bridge.filecoin.evm_state import EvmState
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import CreateReturn, unwrap_return
 from bridge.gas import CHARGE_NAME
 from hypervisor.context import MachineContext
-from hypervisor.errors import Fatal, InvalidInput, MessageError
+from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import GasOutputs
 from hypervisor.kernel.blocks import Block
@@ -34,9 +34,9 @@ from hypervisor.messages.events import StampedEvent, events_root
 from hypervisor.messages.message import Message, Receipt
 from hypervisor.state.undo_map import Journal
 from hypervisor.tracing import MessageEnded, MessageStarted
-from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, Gas, TokenAmount
+from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, MAX_BALANCE, ActorID, Gas, TokenAmount
 from runtimes.evm.engine import Frame, TreeEngine, TreeRuntime, offers_trees
-from runtimes.evm.ethereum.accounts import Accounts, ContractCache, may_send
+from runtimes.evm.ethereum.accounts import Accounts, ContractCache, ethereum_address, may_send
 from runtimes.evm.ethereum.actor import code_of
 from runtimes.evm.ethereum.application import (
     SYSTEM_CALL_GAS,
@@ -52,8 +52,10 @@ from runtimes.evm.ethereum.blobs import ForkBlobs
 from runtimes.evm.ethereum.block_errors import InvalidBlock
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.forks import Fork, fork_named, fork_names, with_case
+from runtimes.evm.ethereum.guest import CAPPED, CHECKED, KEEP, PAID, SYSTEM
 from runtimes.evm.ethereum.host import EthereumTreeHost
 from runtimes.evm.ethereum.recording import AccessRecorder, RecordingAccounts
+from runtimes.evm.ethereum.session import session_of
 from runtimes.evm.ethereum.subcalls import return_block
 from runtimes.evm.ethereum.validation import (
     BlockLimits,
@@ -63,12 +65,11 @@ from runtimes.evm.ethereum.validation import (
     check,
     required_gas,
 )
-from store.blockstore import BlockNotFound
-from store.cid import CBOR, RAW, Cid, cid_of
-from store.codec import CodecError
-from store.trees.kamt import StoredWords
+from store.cid import CBOR, RAW
 
 _MAX_I64 = (1 << 63) - 1
+_MAX_U64: Final = (1 << 64) - 1
+_ON_CHAIN: Final = KEEP | CHECKED | PAID | CAPPED
 _SYSTEM_CALL_SLOTS: Final = 16
 """Number of new slots that a system call has state gas for (EIP-8037)."""
 
@@ -80,6 +81,19 @@ _EXIT_CODES = {
 }
 
 
+def _may_fit(transaction: Transaction, fork: Fork, limits: BlockLimits) -> bool:
+    """Return False if a transaction breaks one of the rules that revm leaves to the block."""
+    return (
+        transaction.type in fork.transaction_types
+        and transaction.gas_limit <= min(limits.gas, _MAX_U64)
+        and transaction.blob_gas <= limits.blob_gas
+        and transaction.chain_id in (None, limits.chain_id)
+        and transaction.nonce < _MAX_U64
+        and 0 <= transaction.value <= MAX_BALANCE
+        and (transaction.to is not None or transaction.type < BLOB)
+    )
+
+
 class EthereumExecutor:
     """Applies transactions to a machine's state tree; raises InvalidInput unless its context has these rules."""
 
@@ -87,7 +101,6 @@ class EthereumExecutor:
         if machine.context.rules != ETHEREUM:
             raise InvalidInput(f"the machine's context has the rules '{machine.context.rules}', not '{ETHEREUM}'")
         self._machine = machine
-        self._hashes = BlockHashes(machine)
         self._known = ContractCache()
         self.recorder: AccessRecorder | None = None
         """The recorder of the block's accesses, under rules with access lists."""
@@ -99,7 +112,25 @@ class EthereumExecutor:
 
         Raises InvalidTransaction, without any change.
         """
-        return self._or_rollback(lambda: self._application(transaction, sender, limits).apply())
+        result = self._in_session(transaction, sender, _ON_CHAIN, limits)
+        return result or self._or_rollback(lambda: self._application(transaction, sender, limits).apply())
+
+    def _in_session(
+        self, transaction: Transaction, sender: EthAddress, mode: int, limits: BlockLimits | None = None
+    ) -> TransactionResult | None:
+        """Run a transaction in the machine's session; None, without effect, if it is invalid or cannot run there."""
+        machine = self._machine
+        if machine.tracer is not None or machine.interceptor is not None or self.recorder is not None:
+            return None
+        session = session_of(machine)
+        if session is None:
+            return None
+        if mode & CHECKED:
+            block = block_of(machine)
+            fork = fork_of(machine, block)
+            if not _may_fit(transaction, fork, limits or block_limits(machine, block, fork)):
+                return None
+        return session.transact(transaction, sender, mode)
 
     def refusals(self, transaction: Transaction, sender: EthAddress, limits: BlockLimits | None = None) -> list[str]:
         """Return the names of all rules that a transaction breaks."""
@@ -113,7 +144,9 @@ class EthereumExecutor:
         gas = fork_of(self._machine).gas
         limit = SYSTEM_CALL_GAS + _SYSTEM_CALL_SLOTS * gas.slot_bytes * gas.state_byte
         system = Transaction(DYNAMIC_FEE, None, 0, to, 0, data, limit, 0, 0)
-        result = self._or_rollback(self._application(system, SYSTEM_ADDRESS).apply_system_call)
+        result = self._in_session(system, SYSTEM_ADDRESS, KEEP | SYSTEM)
+        if result is None:
+            result = self._or_rollback(self._application(system, SYSTEM_ADDRESS).apply_system_call)
         return unwrap_return(result.output) if result.success else None
 
     def required_system_call(self, to: EthAddress) -> bytes:
@@ -196,9 +229,14 @@ class EthereumExecutor:
         Storage is written only if it may be read: by a tracer, or for created code. Otherwise the receipt has no events
         root.
         """
-        accounts = self._accounts(recorded=False)
-        transaction = _transaction_of(call, accounts)
         is_paid = call.max_fee > 0
+        creates, mode = call.to is None, (PAID if is_paid else 0) | (CAPPED if call.is_capped else 0)
+        simulated = self._in_session(_transaction_of(call, 0), call.sender, mode | KEEP if creates else mode)
+        if simulated is not None:
+            return self._apply_result(simulated, creates)
+        accounts = self._accounts(recorded=False)
+        sender = accounts.find(call.sender)
+        transaction = _transaction_of(call, 0 if sender is None else accounts.nonce(sender))
         application = Application(self._machine, transaction, call.sender, paid=is_paid, accounts=accounts)
         stores_events = call.to is None or self._machine.tracer is not None
         return self._apply_traced(
@@ -234,6 +272,20 @@ class EthereumExecutor:
         limits = block_limits(self._machine, block, fork, base_fee)
         check(transaction, fork, limits, required_gas(transaction, fork, sender))
 
+    def held_account(self, address: Address) -> HeldAccount | None:
+        """Return an account that the session holds (`bridge.ethereum.execution.EthereumExecution`)."""
+        own, session = ethereum_address(address), session_of(self._machine)
+        return None if own is None or session is None else session.account(own)
+
+    def without_held(self) -> AbstractContextManager[None]:
+        session = session_of(self._machine)
+        return nullcontext() if session is None else session.without_held()
+
+    def address_of(self, actor: ActorID) -> EthAddress:
+        session = session_of(self._machine)
+        known = None if session is None else session.addresses.get(actor)
+        return address_of_actor(self._machine.state_tree, actor) if known is None else known
+
     def may_send(self, code: bytes) -> bool:
         return may_send(code, fork_of(self._machine))
 
@@ -255,8 +307,7 @@ class EthereumExecutor:
         """Update the block hash contract with the parent's hash (EIP-2935), if the fork has it."""
         fork = fork_of(self._machine)
         self.recorder = AccessRecorder() if fork.access_lists else None
-        is_recorded = self.recorder is not None
-        if fork.block_hash_contract and (is_recorded or not self._hashes.write(parent_hash)):
+        if fork.block_hash_contract:
             self.system_call(BLOCK_HASHES, parent_hash)
         self._next_index()
 
@@ -312,8 +363,11 @@ class EthereumExecutor:
         try:
             sender, transaction, entry = transaction_of(self._machine, message)
             transaction = _with_supported_type(fork_of(self._machine), transaction)
-            application = self._application(transaction, sender, None, entry)
-            result = self._or_rollback(application.apply_implicit if implicit else application.apply)
+            in_session = entry is None and not implicit
+            result = self._in_session(transaction, sender, _ON_CHAIN) if in_session else None
+            if result is None:
+                application = self._application(transaction, sender, None, entry)
+                result = self._or_rollback(application.apply_implicit if implicit else application.apply)
         except InvalidTransaction as error:
             code = _EXIT_CODES.get(error.refusal, ExitCode.SYS_SENDER_STATE_INVALID)
             return ApplyResult(Receipt(code, b"", Gas(0)), GasOutputs(), message=str(error))
@@ -351,12 +405,11 @@ def _with_supported_type(fork: Fork, transaction: Transaction) -> Transaction:
     return replace(transaction, type=LEGACY, max_priority_fee=transaction.max_fee)
 
 
-def _transaction_of(call: SimulatedCall, accounts: Accounts) -> Transaction:
-    sender = accounts.find(call.sender)
+def _transaction_of(call: SimulatedCall, nonce: int) -> Transaction:
     return Transaction(
         type=SET_CODE if call.authorizations else BLOB if call.blob_hashes else DYNAMIC_FEE,
         chain_id=None,
-        nonce=0 if sender is None else accounts.nonce(sender),
+        nonce=nonce,
         to=call.to,
         value=call.value,
         data=call.data,
@@ -368,55 +421,6 @@ def _transaction_of(call: SimulatedCall, accounts: Accounts) -> Transaction:
         max_fee_per_blob_gas=call.max_fee_per_blob_gas,
         blob_hashes=call.blob_hashes,
     )
-
-
-_CONTRACT_ADDRESS: Final = Address.delegated(EAM_NAMESPACE, BLOCK_HASHES)
-_CONTRACT_CODE: Final = cid_of(BLOCK_HASHES_CODE, RAW)
-
-
-class BlockHashes:
-    """The block hash contract (EIP-2935): writes a parent's hash into its slots without running its code.
-
-    This is equivalent to the system call of the contract's standard code. The contract's storage is cached between
-    blocks and reloaded if the head has changed. If the contract has other code, the caller must run it.
-    """
-
-    def __init__(self, machine: MachineState) -> None:
-        self._machine = machine
-        self._last: tuple[Cid, EvmState, StoredWords] | None = None
-        """The contract's head, state and storage as last written."""
-
-    def write(self, parent_hash: bytes) -> bool:
-        """Write the hash of the parent of the machine's block; return False, without effect, if the code differs.
-
-        Raises Fatal for a state that cannot be read, and the store's errors.
-        """
-        machine, tree = self._machine, self._machine.state_tree
-        actor = tree.lookup_id(_CONTRACT_ADDRESS)
-        state = None if actor is None else tree.get_actor(actor)
-        if actor is None or state is None or state.code != machine.manifest.code("evm"):
-            return False
-        (head, contract, slots), self._last = self._at(state.head), None  # cleared until everything is written
-        if contract.bytecode != _CONTRACT_CODE:
-            return False
-        slots.set((machine.context.epoch - 1) % BLOCK_HASH_COUNT, int.from_bytes(parent_hash, "big"))
-        contract = contract.with_storage(slots.flush())
-        data = contract.encode()
-        head = cid_of(data)
-        machine.store.put(head, data)
-        tree.set_actor(actor, state.with_head(head))
-        self._last = head, contract, slots
-        return True
-
-    def _at(self, head: Cid) -> tuple[Cid, EvmState, StoredWords]:
-        if self._last is not None and self._last[0] == head:
-            return self._last
-        store = self._machine.store
-        try:
-            contract = EvmState.decode(store.get(head))
-        except (BlockNotFound, CodecError) as error:
-            raise Fatal(f"the state of the block hash contract cannot be read: {error}") from error
-        return head, contract, self._machine.state_tree.words(contract.storage)
 
 
 _ZERO: Final = TokenAmount(0)

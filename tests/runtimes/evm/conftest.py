@@ -9,11 +9,18 @@ import pytest
 from bridge.filecoin.parameters import unwrap_return
 from hypervisor.machine.machine import Hypervisor
 from runtimes.evm.fast.engine import FastEngine
-from tests.runtimes.evm.machines import ENGINES, LEFT, Twins
+from tests.runtimes.evm.machines import ENGINES, LEFT, Twins, sessions
 
 
 @pytest.fixture
-def trees(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+def without_sessions() -> Iterator[None]:
+    """Run transactions on the machine's calls."""
+    with sessions(enabled=False):
+        yield
+
+
+@pytest.fixture
+def trees(without_sessions: None, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Count completed and abandoned trees. All of them have a host: none runs alone."""
     counted: Counter[str] = Counter()
     run = FastEngine._run_as_tree

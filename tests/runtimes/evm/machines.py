@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, masked_id
 from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.transactions import ACCESS_LIST, Transaction
@@ -31,6 +33,7 @@ from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.ethereum.application import TransactionResult
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.host import EthereumHost
+from runtimes.evm.ethereum.session import session_of
 from runtimes.evm.ethereum.subcalls import CallingAccount, execute_subcall
 from runtimes.evm.py_evm import PyEvmEngine, PyEvmTable
 from runtimes.evm.rules import EvmRules, filecoin_evm_rules
@@ -235,6 +238,14 @@ class After:
         self.slots = self.accounts[CONTRACT].storage
 
 
+@contextmanager
+def sessions(enabled: bool) -> Iterator[None]:
+    """Run transactions of the fast engine in sessions, or all of them on the machine's calls."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("runtimes.evm.ethereum.executor.session_of", session_of if enabled else lambda _: None)
+        yield
+
+
 @dataclass
 class Twins:
     """Both engines, whose results must be equal."""
@@ -243,9 +254,14 @@ class Twins:
     trees: Counter[str]
 
     def run(self, contract: str, callee: str = "", pre: Pre | None = None, **how: Any) -> After:
-        """Run a transaction from SENDER to CONTRACT on both."""
+        """Run a transaction from SENDER to CONTRACT on both, and in a session of the fast one."""
         plain, fast = (self.on(engine, contract, callee, pre, **how) for engine in ENGINES)
         assert plain == fast
+        trees = dict(self.trees)
+        with sessions(enabled=True):
+            assert self.on("fast", contract, callee, pre, **how) == plain
+        self.trees.clear()
+        self.trees.update(trees)
         return fast
 
     def on(

@@ -38,6 +38,8 @@ from tests.engines.worlds import EthereumMachine, output_of
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import Chain, open_machine
 
+pytestmark = pytest.mark.usefixtures("without_sessions")
+
 TINY = bytes.fromhex("0061736d01000000")
 """An empty module, which compiles immediately."""
 

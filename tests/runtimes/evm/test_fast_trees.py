@@ -50,6 +50,8 @@ from tests.conftest import samples
 from tests.hypervisor.world import IgnoringTracer
 from tests.runtimes.evm.assembler import assemble, deployer
 
+pytestmark = pytest.mark.usefixtures("without_sessions")
+
 SENDER, CONTRACT, CALLEE = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB, 0xCC))
 CALL_CALLEE = f"32 0 0 0 0 0x{CALLEE.hex()} GAS CALL"
 

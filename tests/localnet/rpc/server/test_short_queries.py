@@ -197,7 +197,8 @@ ENDLESS = "0x5b6201000060002050600056"
 """KECCAK256 of 64 KiB in an endless loop."""
 NATIVE = "0xff00000000000000000000000000000000000001"
 """The masked ID of the init actor."""
-PRECOMPILE = "0x0000000000000000000000000000000000000004"
+IDENTITY = "0x0000000000000000000000000000000000000004"
+ECRECOVER = "0x0000000000000000000000000000000000000001"
 """The identity precompile."""
 
 
@@ -294,21 +295,38 @@ def test_call_on_the_thread_of_the_event_loop_sees_earlier_changes(node: Executo
 @pytest.mark.parametrize(
     ("method", "params"),
     [
-        ("eth_call", [{"to": PRECOMPILE, "data": "0x1234"}]),
         ("eth_call", [{"to": NATIVE}]),
-        ("eth_call", [{"data": "0x00"}]),
         ("eth_call", [{"to": NOBODY}, "0x0"]),
         ("eth_call", [{"to": NOBODY}, "latest", {NOBODY: {"code": READS}}]),
         ("eth_call", [{"to": NOBODY}, "latest", {}, {"number": "0x5"}]),
-        ("eth_estimateGas", [{"from": ALICE, "data": "0x00"}]),
     ],
-    ids=["precompile", "native actor", "creation", "older block", "account", "block field", "estimate"],
+    ids=["native actor", "older block", "account", "block field"],
 )
 def test_calls_that_may_take_long_run_on_a_query_thread(node: Executors, method: str, params: list[Any]) -> None:
     ask(node, "evm_mine")
     assert not is_alone(node, method, *params)
     end_pause(node)
     assert is_alone(node, "eth_call", {"to": NOBODY})
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "is_short"),
+    [
+        ("eth_call", [{"to": IDENTITY, "data": "0x1234"}], True),
+        ("eth_call", [{"to": ECRECOVER, "data": "0x1234"}], False),
+        ("eth_call", [{"data": "0x00"}], True),
+        ("eth_estimateGas", [{"from": ALICE, "data": "0x00"}], True),
+    ],
+    ids=["precompile", "precompile of the host", "creation", "estimate"],
+)
+def test_calls_that_a_session_runs_by_itself_are_short(
+    ethereum: Executors, filecoin: Executors, method: str, params: list[Any], is_short: bool
+) -> None:
+    """Under Filecoin's rules none of them is: they have the machine's prices."""
+    for node, expected in ((ethereum, is_short), (filecoin, False)):
+        ask(node, "evm_mine")
+        assert is_alone(node, method, *params) == expected
+        end_pause(node)
 
 
 @pytest.mark.slow

@@ -1,0 +1,496 @@
+"""The state session: what a guest holds of a machine's state between transactions.
+
+The guest reads accounts, slots and code once, and holds what transactions write until the state tree is read: then all
+changes are written together (`hypervisor.state.state_tree.HeldChanges`). A session begins again when anything else has
+changed the tree. What the guest cannot execute runs on the machine's calls (`runtimes.evm.ethereum.application`):
+native actors, Filecoin's and users' precompiles, forks that revm lacks, and executions that are worth compiling.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from struct import Struct
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from bridge.ethereum.addresses import EthAddress, unmask_id
+from bridge.ethereum.block import EthereumBlock
+from bridge.ethereum.execution import HeldAccount
+from bridge.ethereum.transactions import Transaction
+from bridge.filecoin.cbor import byte_string
+from bridge.filecoin.receipts import Log, log_to_entries
+from hypervisor.context import ExternError, MachineContext
+from hypervisor.errors import Fatal, LongExecution, OutOfGas
+from hypervisor.exit_codes import ExitCode
+from hypervisor.gas import GasOutputs, GasTracker
+from hypervisor.kernel.call import MAX_TOTAL_MEMORY
+from hypervisor.messages.events import StampedEvent
+from hypervisor.state.state_tree import StateTree
+from hypervisor.state.undo_map import Journal
+from hypervisor.types import MAX_BALANCE, ActorID, ChainEpoch, TokenAmount
+from runtimes.evm.engine import Status
+from runtimes.evm.ethereum.accounts import Accounts, ContractCache, delegated_address
+from runtimes.evm.ethereum.application import TransactionResult, block_limits
+from runtimes.evm.ethereum.calls import filecoin_precompiles
+from runtimes.evm.ethereum.forks import Fork, code_limits, fork_with
+from runtimes.evm.ethereum.guest import KEEP, PAID, Command, Exit, Guest, GuestFailure, transaction_message
+from runtimes.evm.ethereum.precompiles import run_precompile
+from runtimes.evm.ethereum.validation import gas_price
+from runtimes.evm.precompiles.failure import PrecompileFailure
+from store.cid import split_cid
+from store.trees.kamt import EMPTY_KAMT
+
+if TYPE_CHECKING:
+    from hypervisor.machine.machine_state import MachineState
+
+SPECS: Final = {
+    "Frontier": 0, "Homestead": 1, "TangerineWhistle": 2, "SpuriousDragon": 3, "Byzantium": 4, "Petersburg": 5,
+    "Istanbul": 6, "MuirGlacier": 6, "Berlin": 7, "London": 8, "ArrowGlacier": 8, "GrayGlacier": 8, "Paris": 9,
+    "Shanghai": 10, "Cancun": 11, "Prague": 12, "Osaka": 13, "BPO1": 13, "BPO2": 13,
+}  # fmt: skip
+"""Numbers of revm's `SpecId` by fork. revm has no Constantinople; forks whose rules are drafts run on our own."""
+_NAME: Final = "ethereum session"
+_MAX_MEMORY: Final = 256 << 20
+"""Bytes of a guest's memory above which it is not used for another transaction."""
+_LONG: Final = 100_000
+_SHORT: Final = 10_000
+"""Numbers of executed jumpdests after which an execution is worth compiling, and takes too long for its thread."""
+_SKIPS: Final = 63
+"""Number of transactions to a contract that do not try the guest after one that took long."""
+_MAX_SKIPPED: Final = 4096
+_NO_LIMIT: Final = (1 << 32) - 1
+_MAX_U64: Final = (1 << 64) - 1
+_FEE_BITS: Final = 128
+_BLOCK_HASHES: Final = 256
+
+_BLOCK: Final = Struct("<IQQIIQQQQQQ16s20s32sI")
+_COUNT: Final = Struct("<I")
+_ACCOUNT: Final = Struct("<I20sI")
+_FIELDS: Final = Struct("<32sQ32s")
+_SLOT: Final = Struct("<I20s32s32sI")
+_RESULT: Final = Struct("<IIQI20sI")
+_CHANGE: Final = Struct("<20sI32sQ32sI")
+_EXISTS, _WIPED, _HAS_NEW_CODE, _EXISTED = 1, 2, 4, 8
+_LOG: Final = Struct("<20sI")
+_HELD: Final = Struct("<32sQI")
+
+_STATUS: Final = {
+    1: 0, 2: 0, 3: 0,  # Stop, Return, SelfDestruct
+    0x10: Status.REVERT,
+    0x20: ExitCode.SYS_OUT_OF_GAS, 0x21: ExitCode.SYS_OUT_OF_GAS, 0x22: ExitCode.SYS_OUT_OF_GAS,
+    0x24: Status.ILLEGAL_MEMORY_ACCESS,  # of offsets and sizes above 32 bits
+    0x25: ExitCode.SYS_OUT_OF_GAS,
+    0x26: Status.UNDEFINED_INSTRUCTION,
+    0x29: Status.INVALID_INSTRUCTION,
+    0x2A: Status.BAD_JUMPDEST,
+    0x2B: Status.UNDEFINED_INSTRUCTION,
+    0x2C: Status.STACK_UNDERFLOW, 0x2D: Status.STACK_OVERFLOW,
+    0x2E: Status.ILLEGAL_MEMORY_ACCESS,
+}  # fmt: skip
+"""Exit codes by revm's `InstructionResult`. A transaction that ends with another one is none of the guest's."""
+
+
+_idle: list[Guest] = []
+"""Guests that no session uses."""
+_MAX_IDLE: Final = 4
+
+
+def _return(guest: Guest) -> None:
+    """Keep the guest of a session that has ended, for the next one."""
+    if len(_idle) < _MAX_IDLE and guest.memory_bytes <= _MAX_MEMORY:
+        _idle.append(guest)
+    else:
+        guest.close()
+
+
+def session_of(machine: MachineState) -> StateSession | None:
+    """Return the machine's session; None if its contracts run on another engine or its tree records accesses."""
+    session = machine.kept.get(_NAME)
+    if session is None:
+        runtime = machine.registry.runtime_for(machine.manifest.code("evm"))[1]
+        if not getattr(runtime, "has_sessions", False):
+            return None
+        session = machine.kept[_NAME] = StateSession(machine)
+    return cast(StateSession, session) if type(machine.state_tree) is StateTree else None
+
+
+class StateSession:
+    """The session of one machine."""
+
+    def __init__(self, machine: MachineState) -> None:
+        self._machine = machine
+        self._known = ContractCache()
+        self._guest: Guest | None = None
+        self._end: weakref.finalize[Any, Any] | None = None
+        self._tree: StateTree | None = None
+        self._writes = -1
+        self._burnt = 0
+        """What transactions have burnt since changes were written, in attoFIL."""
+        self._context: MachineContext | None = None
+        self._ids: dict[EthAddress, ActorID] = {}
+        self.addresses: dict[ActorID, EthAddress] = {}
+        """Actors by address, and addresses by actor, of this state: an actor keeps its address."""
+        self._skips: dict[EthAddress | None, int] = {}
+        self._blob_base_fee = 0
+        self._filecoin: Mapping[EthAddress, str] = {}
+        """Filecoin's precompiles by address."""
+        self._accounts: Accounts
+        self._fork: Fork
+        self._block: EthereumBlock
+
+    def transact(self, transaction: Transaction, sender: EthAddress, mode: int) -> TransactionResult | None:
+        """Run a transaction; return None, without effect, if it is invalid or the guest cannot execute it."""
+        fees = transaction.max_fee | transaction.max_fee_per_blob_gas
+        if fees >> _FEE_BITS:
+            return None
+        if not (0 < transaction.gas_limit <= _MAX_U64 and 0 <= transaction.value <= MAX_BALANCE):
+            return None
+        if not 0 <= transaction.nonce < _MAX_U64 or self._is_skipped(transaction.to):
+            return None
+        guest = self._begin()
+        if guest is None:
+            return None
+        jumps = _SHORT if self._machine.short is not None else _LONG
+        message = transaction_message(transaction, sender, mode, jumps, self._machine.context.chain_id)
+        is_running = True
+        try:
+            exit_code = guest.call(Command.TRANSACT, message)
+            while exit_code != Exit.DONE:
+                with self.without_held():
+                    answer = self._answer(exit_code, guest.output())
+                if answer is None:
+                    if exit_code == Exit.PAUSE:
+                        self._skip(transaction.to)
+                    return None
+                exit_code = guest.call(Command.ANSWER, answer)
+            is_running = False
+        except GuestFailure as failure:  # it lacks memory, or has a defect
+            is_running = False
+            self._close(failure)
+            return None
+        finally:
+            if is_running:
+                guest.call(Command.ABANDON)
+        return self._result(guest.output(), transaction, mode)
+
+    def account(self, address: EthAddress) -> HeldAccount | None:
+        """Return an account as the guest holds it; None if it does not, or if the account is empty."""
+        if self._guest is None or not self._is_current() or not self._guest.call(Command.READ, address):
+            return None
+        data = self._guest.output()
+        balance, nonce, _ = _HELD.unpack_from(data)
+        held = HeldAccount(int.from_bytes(balance, "big"), nonce, data[_HELD.size :])
+        return held if any(held) else None
+
+    def _is_skipped(self, to: EthAddress | None) -> bool:
+        skips = self._skips.get(to, 0)
+        if skips:
+            self._skips[to] = skips - 1
+        return skips > 0
+
+    def _skip(self, to: EthAddress | None) -> None:
+        if len(self._skips) >= _MAX_SKIPPED:
+            self._skips.clear()
+        self._skips[to] = _SKIPS
+
+    # --- the state --------------------------------------------------------------------------------------------
+
+    def _is_current(self) -> bool:
+        tree = self._machine.state_tree
+        return tree is self._tree and tree.writes == self._writes
+
+    def _begin(self) -> Guest | None:
+        """Return the guest with the machine's state and block; None if it has not the block's rules."""
+        guest, context = self._guest, self._machine.context
+        is_new = guest is None or not self._is_current()
+        if guest is not None and not is_new and context is self._context:
+            return guest
+        block = context.block if isinstance(context.block, EthereumBlock) else EthereumBlock()
+        fork = fork_with(block.fork, context.precompiles)
+        largest = max(context.base_fee, block.gas_limit, context.timestamp, context.epoch, context.chain_id)
+        if fork.name not in SPECS or largest > _MAX_U64:
+            return None
+        if guest is None:
+            guest = self._guest = _idle.pop() if _idle else Guest()
+            self._end = weakref.finalize(self, _return, guest)
+        if is_new:
+            self.drop()
+            self._tree, self._ids, self.addresses = self._machine.state_tree, {}, {}
+            self._tree.settle()
+            self._writes = self._tree.writes
+            guest.call(Command.RESET)
+        self._known.trim()
+        self._fork, self._block, self._context = fork, block, context
+        self._accounts = self._new_accounts()
+        guest.call(Command.BLOCK, self._block_message(fork, block, context))
+        return guest
+
+    def _new_accounts(self) -> Accounts:
+        fork, masked = self._fork, self._block.filecoin_addresses
+        return Accounts(self._machine, Journal(), masked, self._known, fork.clears_empty, fork.burns_balance)
+
+    def _close(self, failure: GuestFailure) -> None:
+        """Close the guest after a failure. Raises Fatal if it held changes, which are lost."""
+        held = self._tree is not None and self._tree.held is not None
+        self._release()
+        if held:
+            raise Fatal(f"the EVM engine failed, and the block's earlier transactions are lost: {failure}") from failure
+
+    def _release(self) -> None:
+        """Close the guest; the next transaction begins with another one."""
+        if self._guest is not None and self._end is not None:
+            self._end.detach()
+            self._guest.close()
+        self._guest = None
+        self.drop()
+
+    def _block_message(self, fork: Fork, block: EthereumBlock, context: MachineContext) -> bytes:
+        limits = block_limits(self._machine, block, fork)
+        self._blob_base_fee = limits.blob_base_fee
+        code, init_code = code_limits(block, fork)
+        randomness = block.randomness
+        if randomness is None:
+            randomness = self._machine.externs.beacon_randomness(context.epoch)
+        blobs = fork.blobs
+        self._filecoin = filecoin_precompiles(context.network.evm) if block.filecoin_addresses else {}
+        precompiles = (*fork.precompiles, *self._filecoin)
+        head = _BLOCK.pack(
+            SPECS[fork.name], context.chain_id, MAX_TOTAL_MEMORY,
+            _NO_LIMIT if code is None else code, _NO_LIMIT if init_code is None else init_code,
+            blobs.maximum if blobs.per_transaction is None else blobs.per_transaction,
+            fork.transaction_gas_cap or 0, context.epoch, context.timestamp, block.gas_limit, context.base_fee,
+            limits.blob_base_fee.to_bytes(16, "little"), block.coinbase, randomness, len(precompiles),
+        )  # fmt: skip
+        return head + b"".join(precompiles)
+
+    # --- requests ---------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def without_held(self) -> Iterator[None]:
+        """Read the tree as it is written: only for what the guest does not hold."""
+        tree = self._machine.state_tree
+        held, tree.held = tree.held, None
+        try:
+            yield
+        finally:
+            tree.held = held
+
+    def _answer(self, exit_code: int, request: bytes) -> bytes | None:
+        """Return the answer to a request; None if the guest must give up."""
+        short = self._machine.short
+        if short is not None:
+            if exit_code in (Exit.PRECOMPILE, Exit.PAUSE):
+                raise LongExecution("a precompile, or a frame, may run for long")
+            short.check()
+        match exit_code:
+            case Exit.ACCOUNT:
+                return self._account(EthAddress(request))
+            case Exit.SLOT:
+                address, slot = EthAddress(request[:20]), int.from_bytes(request[20:], "big")
+                actor = self._accounts.existing(address)
+                word = self._accounts.original(actor, slot)
+                bits = 0 if word else self._accounts.absent_bits(actor, slot)
+                return _SLOT.pack(exit_code, address, request[20:], word.to_bytes(32, "big"), bits)
+            case Exit.CODE:
+                code = self._accounts.code(self._accounts.find(EthAddress(request[:20])))
+                return b"".join((_COUNT.pack(exit_code), request[20:], _COUNT.pack(len(code)), code))
+            case Exit.BLOCK_HASH:
+                return _COUNT.pack(exit_code) + request + self._block_hash(int.from_bytes(request, "little"))
+            case Exit.PRECOMPILE:
+                limit = int.from_bytes(request[20:28], "little")
+                return self._precompile(EthAddress(request[:20]), limit, request[32:])
+        return None
+
+    def _account(self, address: EthAddress) -> bytes | None:
+        if self._leaves(address):
+            return None
+        actor = self._accounts.find(address)
+        if actor is None:
+            return _ACCOUNT.pack(Exit.ACCOUNT, address, 0)
+        found = self._accounts.view(actor)
+        if found is None:
+            return None
+        self._ids[address] = actor
+        flags = 1 if found.storage == EMPTY_KAMT else 3
+        fields = _FIELDS.pack(found.balance.to_bytes(32, "big"), found.nonce, found.code_hash)
+        return _ACCOUNT.pack(Exit.ACCOUNT, address, flags) + fields
+
+    def _leaves(self, address: EthAddress) -> bool:
+        """Return True for native actors, and for precompiles of Filecoin and of users."""
+        fork = self._fork
+        if fork.registered and fork.precompiles.get(address) in fork.registered:
+            return True
+        return self._block.filecoin_addresses and (address in self._filecoin or unmask_id(address) is not None)
+
+    def _block_hash(self, number: int) -> bytes:
+        machine = self._machine
+        if not max(machine.context.epoch - _BLOCK_HASHES, 0) <= number < machine.context.epoch:
+            return bytes(32)
+        try:
+            return split_cid(machine.externs.tipset_cid(ChainEpoch(number))).digest[:32].rjust(32, b"\0")
+        except ExternError:
+            return bytes(32)
+
+    def _precompile(self, address: EthAddress, limit: int, data: bytes) -> bytes | None:
+        fork = self._fork
+        name = fork.precompiles.get(address)
+        if name is None or name in fork.registered:
+            return None
+        gas = GasTracker(limit)
+        try:
+            output = run_precompile(fork, name, data, gas)
+        except (PrecompileFailure, OutOfGas):
+            return _COUNT.pack(Exit.PRECOMPILE) + bytes(16)
+        used = gas.used.to_bytes(8, "little")
+        return b"".join((_COUNT.pack(Exit.PRECOMPILE), _COUNT.pack(1), used, _COUNT.pack(len(output)), output))
+
+    # --- results ----------------------------------------------------------------------------------------------
+
+    def _result(self, data: bytes, transaction: Transaction, mode: int) -> TransactionResult | None:
+        end, ran, used, creates, created, size = _RESULT.unpack_from(data)
+        at = _RESULT.size
+        output, logs = data[at : at + size], _logs(data, at + size)
+        status, base_fee = _STATUS[end], self._machine.context.base_fee
+        price = gas_price(transaction, base_fee) if mode & PAID else 0
+        burnt = min(price, base_fee)
+        if mode & KEEP:
+            self._burnt += used * burnt
+            if transaction.blob_hashes and mode & PAID:
+                self._burnt += transaction.blob_gas * self._blob_base_fee
+            assert self._tree is not None
+            self._tree.held = self
+        events = self._events(logs, mode)
+        if events is None:
+            return None
+        answers = ran and not creates and status in (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
+        return TransactionResult(
+            success=status == ExitCode.OK,
+            gas_used=used,
+            output=byte_string(output) if answers else b"",
+            logs=logs if mode & KEEP else (),
+            created=EthAddress(created) if creates else None,
+            events=events,
+            exit_code=status,
+            message="out of gas" if status == ExitCode.SYS_OUT_OF_GAS else "",
+            reason="",
+            gas=GasOutputs(
+                base_fee_burn=TokenAmount(used * burnt),
+                miner_tip=TokenAmount(used * (price - burnt)),
+                refund=TokenAmount((transaction.gas_limit - used) * price),
+            ),
+            execution_gas=used,
+        )
+
+    def _events(self, logs: tuple[tuple[EthAddress, Log], ...], mode: int) -> tuple[StampedEvent, ...] | None:
+        """Return the logs as events; None if a contract that was created and discarded has emitted one."""
+        events = []
+        for address, log in logs:
+            actor = self._ids.get(address)
+            if actor is None:
+                if not mode & KEEP:
+                    return None
+                actor = self._ids[address] = self._registered(address)
+            self.addresses[actor] = address
+            events.append(StampedEvent(actor, tuple(log_to_entries(log))))
+        return tuple(events)
+
+    def _registered(self, address: EthAddress) -> ActorID:
+        """Return the actor of an address that the guest has used first, and whose account may be removed again."""
+        assert self._tree is not None
+        actor = self._tree.lookup_id(delegated_address(address))
+        if actor is None:
+            raise Fatal(f"there is no actor at 0x{address.hex()}")
+        return actor
+
+    # --- writing ----------------------------------------------------------------------------------------------
+
+    def drop(self) -> None:
+        """Forget the changes that the guest holds: its state is not the tree's any more."""
+        self._burnt, self._context, self._writes = 0, None, -1
+        if self._tree is not None:
+            self._tree.held = None
+
+    def settle(self) -> None:
+        """Write the changes that the guest holds to the tree, with what was burnt.
+
+        Raises Fatal and the store's errors; the tree is then as before these changes, which are lost.
+        """
+        guest, tree = self._guest, self._tree
+        assert guest is not None
+        assert tree is not None
+        try:
+            guest.call(Command.DRAIN)
+        except GuestFailure as failure:
+            self._close(failure)
+        tree.held = None
+        data, mark = guest.output(), tree.begin()
+        try:
+            self._write_all(tree, data)
+        except BaseException:
+            tree.rollback(mark)
+            self.drop()
+            raise
+        tree.commit()
+        self._burnt, self._writes = 0, tree.writes
+        if guest.memory_bytes > _MAX_MEMORY:
+            self._release()
+
+    def _write_all(self, tree: StateTree, data: bytes) -> None:
+        accounts, at = self._new_accounts(), _COUNT.size
+        for _ in range(_COUNT.unpack_from(data)[0]):
+            at = self._write(accounts, tree, data, at)
+        accounts.write_back()
+        if self._burnt:
+            accounts.burn(self._burnt)
+
+    def _write(self, accounts: Accounts, tree: StateTree, data: bytes, at: int) -> int:
+        """Write one account's changes; return the position of the next one."""
+        raw, flags, amount, nonce, _, size = _CHANGE.unpack_from(data, at)
+        at += _CHANGE.size
+        code = data[at : at + size]
+        at += size
+        end: int = at + _COUNT.size + 64 * _COUNT.unpack_from(data, at)[0]
+        address = EthAddress(raw)
+        actor = accounts.find(address)
+        if not flags & _EXISTS or flags & _WIPED:
+            if actor is not None:
+                tree.delete_actor(actor)
+            actor = None
+        if not flags & _EXISTS:
+            if flags & _EXISTED and tree.lookup_id(delegated_address(address)) is None:
+                tree.register_address(delegated_address(address))  # an address keeps the number it once had
+            return end
+        if actor is None:
+            actor = accounts.create_account(address)
+        tree.set_actor(actor, tree.existing(actor).with_balance(int.from_bytes(amount, "big")))
+        slots = [
+            (data[place : place + 32][::-1], int.from_bytes(data[place + 32 : place + 64], "big"))
+            for place in range(at + _COUNT.size, end, 64)
+        ]
+        if slots or flags & _HAS_NEW_CODE:
+            accounts.become_contract(actor)
+        accounts.set_nonce(actor, nonce)
+        if flags & _HAS_NEW_CODE:
+            accounts.set_code(actor, code)
+        if slots:
+            accounts.store_all(actor, slots)
+        return end
+
+
+def _logs(data: bytes, at: int) -> tuple[tuple[EthAddress, Log], ...]:
+    count = _COUNT.unpack_from(data, at)[0]
+    if not count:
+        return ()
+    at += _COUNT.size
+    logs = []
+    for _ in range(count):
+        address, topics = _LOG.unpack_from(data, at)
+        at += _LOG.size
+        listed = tuple([data[place : place + 32] for place in range(at, at + 32 * topics, 32)])
+        at += 32 * topics
+        length = _COUNT.unpack_from(data, at)[0]
+        at += _COUNT.size
+        logs.append((EthAddress(address), Log(listed, data[at : at + length])))
+        at += length
+    return tuple(logs)

@@ -1,0 +1,272 @@
+"""The state session: what it holds between transactions, when it writes, and what ends it.
+
+Expected: the same transactions on the machine's calls, which the official tests judge, and values by hand.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from bridge.ethereum.addresses import EthAddress, create_address, to_filecoin
+from bridge.ethereum.block import EthereumBlock
+from bridge.ethereum.execution import SimulatedCall
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
+from bridge.filecoin.parameters import unwrap_return
+from hypervisor.errors import Fatal
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.state.state_tree import StateTree
+from hypervisor.types import BURNT_FUNDS_ACTOR, Gas, TokenAmount
+from runtimes.evm.ethereum import EthereumExecutor
+from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
+from runtimes.evm.ethereum.guest import Guest, GuestFailure
+from runtimes.evm.ethereum.session import session_of
+from runtimes.evm.ethereum.validation import InvalidTransaction
+from tests.runtimes.evm.assembler import assemble, deployer
+from tests.runtimes.evm.machines import create, sessions, word
+
+SENDER, OTHER, NOBODY = (EthAddress(bytes([number]) * 20) for number in (0xA1, 0xA2, 0xA3))
+COUNTER, MAKER, TOKEN, ENDLESS, PAYER, TAKEN, PAIRING = (EthAddress(bytes([0xC1 + at]) * 20) for at in range(7))
+COINBASE = EthAddress(b"\xcb" * 20)
+RICH = 10**21
+BASE_FEE, PRICE = 7, 10
+COUNTS = "0 SLOAD 1 ADD DUP1 0 SSTORE 0 MSTORE 7 32 0 LOG1 32 0 RETURN"
+MAKES = f"{create(deployer(assemble('0 0 LOG0 CALLER SELFDESTRUCT')), 0)} 0 0 0 0 0 DUP6 GAS CALL"
+"""Creates a contract, and calls it: it emits a log and is removed with the transaction."""
+WRITES = "CALLDATASIZE 0 CALLDATALOAD SSTORE"
+"""Writes the size of the calldata to the slot that it names."""
+
+
+@contextmanager
+def opened() -> Iterator[Hypervisor]:
+    """Open a machine with contracts, in a block at London's fees."""
+    with Hypervisor.open(rules="ethereum") as machine:
+        machine.advance(
+            block=EthereumBlock("Osaka", COINBASE, filecoin_addresses=False), base_fee=TokenAmount(BASE_FEE)
+        )
+        install_alloc(machine, {
+            SENDER: AllocAccount(RICH),
+            OTHER: AllocAccount(RICH),
+            COUNTER: AllocAccount(0, 1, assemble(COUNTS), {0: 5}),
+            MAKER: AllocAccount(9, 1, assemble(MAKES)),
+            TOKEN: AllocAccount(0, 1, assemble(WRITES), {1: 1, 2: 2}),
+            ENDLESS: AllocAccount(0, 1, assemble("again: @again JUMP")),
+            PAYER: AllocAccount(RICH, 1, assemble(f"0 0 0 0 CALLVALUE {word(NOBODY)} GAS CALL")),
+        })  # fmt: skip
+        machine.flush()
+        yield machine
+
+
+@pytest.fixture
+def machine() -> Iterator[Hypervisor]:
+    with opened() as machine:
+        yield machine
+
+
+def sent(nonce: int, to: EthAddress | None, data: bytes = b"", value: int = 0, gas: int = 200_000) -> Transaction:
+    return Transaction(DYNAMIC_FEE, None, nonce, to, value, data, gas, PRICE, PRICE)
+
+
+def holds(machine: Hypervisor) -> bool:
+    """Return True if changes are not written to the tree yet."""
+    return machine.state_tree.held is not None
+
+
+def test_changes_are_written_when_the_tree_is_read(machine: Hypervisor) -> None:
+    executor, tree = EthereumExecutor(machine), machine.state_tree
+    before = tree.writes
+    for nonce in range(3):
+        result = executor.apply_transaction(sent(nonce, COUNTER), SENDER)
+        assert int.from_bytes(result.logs[0][1].data, "big") == 6 + nonce
+    assert holds(machine)
+    assert tree.writes == before
+    gas = TokenAmount(RICH - machine.balance(to_filecoin(SENDER)))
+    assert not holds(machine)
+    assert dict(read_alloc_of(machine))[COUNTER].storage == {0: 8}
+    burnt = machine.state_tree.existing(BURNT_FUNDS_ACTOR).balance
+    assert gas * BASE_FEE == burnt * PRICE
+    assert machine.balance(to_filecoin(COINBASE)) == gas - burnt
+
+
+def read_alloc_of(machine: Hypervisor) -> Iterator[tuple[EthAddress, AllocAccount]]:
+    machine.flush()
+    return read_alloc(machine)
+
+
+def test_a_change_from_elsewhere_is_seen(machine: Hypervisor) -> None:
+    executor = EthereumExecutor(machine)
+    executor.apply_transaction(sent(0, OTHER, value=1), SENDER)
+    tree = machine.state_tree
+    actor = tree.lookup_id(to_filecoin(SENDER))
+    assert actor is not None
+    tree.set_actor(actor, tree.existing(actor).with_balance(0))
+    with pytest.raises(InvalidTransaction, match="the sender has 0, the maximum cost is"):
+        executor.apply_transaction(sent(1, OTHER, value=1), SENDER)
+
+
+@pytest.mark.parametrize("read", [False, True], ids=["held", "written"])
+def test_a_rolled_back_transaction_leaves_nothing(machine: Hypervisor, read: bool) -> None:
+    executor, root = EthereumExecutor(machine), machine.root
+    with machine.trial():
+        executor.apply_transaction(sent(0, COUNTER), SENDER)
+        if read:
+            assert machine.balance(to_filecoin(SENDER)) < RICH
+    assert machine.root == root
+    result = executor.apply_transaction(sent(0, COUNTER), SENDER)
+    assert int.from_bytes(result.logs[0][1].data, "big") == 6
+
+
+def test_what_was_sent_before_a_rolled_back_transaction_stays(machine: Hypervisor) -> None:
+    executor = EthereumExecutor(machine)
+    executor.apply_transaction(sent(0, COUNTER), SENDER)
+    with machine.trial():
+        executor.apply_transaction(sent(1, COUNTER), SENDER)
+    result = executor.apply_transaction(sent(1, COUNTER), SENDER)
+    assert int.from_bytes(result.logs[0][1].data, "big") == 7
+
+
+def test_a_restored_state_begins_another_session(machine: Hypervisor) -> None:
+    executor, before = EthereumExecutor(machine), machine.snapshot()
+    for _ in range(2):
+        result = executor.apply_transaction(sent(0, COUNTER), SENDER)
+        assert int.from_bytes(result.logs[0][1].data, "big") == 6
+        machine.restore(before)
+
+
+def test_a_simulation_writes_nothing_and_keeps_the_session(machine: Hypervisor) -> None:
+    executor, writes = EthereumExecutor(machine), machine.state_tree.writes
+    for _ in range(2):
+        with machine.trial():
+            result = executor.simulate(SimulatedCall(NOBODY, COUNTER, Gas(100_000)))
+        assert int.from_bytes(result.return_data[-32:], "big") == 6
+    assert machine.state_tree.writes == writes
+
+
+def test_accounts_are_created_in_the_order_of_the_calls() -> None:
+    """Actor IDs are part of the state, so they are those of the machine's own calls."""
+    roots = set()
+    for enabled in (True, False):
+        with opened() as machine, sessions(enabled=enabled):
+            executor = EthereumExecutor(machine)
+            executor.apply_transaction(sent(0, None, deployer(assemble(COUNTS))), SENDER)
+            executor.apply_transaction(sent(1, PAYER, value=5), SENDER)
+            made = executor.apply_transaction(sent(2, MAKER), SENDER)
+            executor.apply_transaction(sent(0, create_address(SENDER, 0)), OTHER)
+            assert made.logs[0][0] == create_address(MAKER, 1)
+            roots.add(machine.root)
+    assert len(roots) == 1
+
+
+def test_the_answer_for_a_precompile_that_cannot_be_paid_is_not_given_to_another(machine: Hypervisor) -> None:
+    """ECRECOVER, which Python runs, costs 3,000 gas; a pairing of 64 bytes fails and costs all that it is given."""
+    unpaid = assemble(f"0 0 0 0 {RICH} 1 GAS CALL")
+    fails = assemble("0 0 64 0 8 100000 STATICCALL 0 MSTORE 32 0 RETURN")
+    install_alloc(machine, {TAKEN: AllocAccount(0, 1, unpaid), PAIRING: AllocAccount(0, 1, fails)})
+    executor = EthereumExecutor(machine)
+    results = [
+        executor.apply_transaction(sent(nonce, to), SENDER) for nonce, to in enumerate((PAIRING, TAKEN, PAIRING))
+    ]
+    assert [unwrap_return(results[at].output) for at in (0, 2)] == [bytes(32)] * 2
+    assert results[0].gas_used == results[2].gas_used
+
+
+def test_an_execution_that_takes_long_is_left_to_the_compiler(machine: Hypervisor) -> None:
+    executor = EthereumExecutor(machine)
+    for nonce in range(3):
+        assert executor.apply_transaction(sent(nonce, ENDLESS, gas=5_000_000), SENDER).gas_used == 5_000_000
+    assert not holds(machine)
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, command: int) -> None:
+    """Make a command of the guest fail."""
+    call = Guest.call
+
+    def failed(self: Guest, number: int, data: bytes = b"") -> int:
+        if number == command:
+            raise GuestFailure("unreachable")
+        return call(self, number, data)
+
+    monkeypatch.setattr(Guest, "call", failed)
+
+
+@pytest.mark.parametrize("command", [3, 4], ids=["at the start", "after a request"])
+def test_a_guest_that_fails_is_replaced(machine: Hypervisor, monkeypatch: pytest.MonkeyPatch, command: int) -> None:
+    executor = EthereumExecutor(machine)
+    with monkeypatch.context() as patch:
+        failing(patch, command)
+        assert executor.apply_transaction(sent(0, COUNTER), SENDER).success
+        assert not holds(machine)
+    assert executor.apply_transaction(sent(1, COUNTER), SENDER).success
+    assert holds(machine)
+
+
+def test_a_guest_that_fails_with_changes_ends_the_block(machine: Hypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    executor, root = EthereumExecutor(machine), machine.root
+    executor.apply_transaction(sent(0, COUNTER), SENDER)
+    with monkeypatch.context() as patch:
+        failing(patch, 3)
+        with pytest.raises(Fatal, match="the block's earlier transactions are lost"):
+            executor.apply_transaction(sent(1, COUNTER), SENDER)
+    assert machine.root == root
+    assert executor.apply_transaction(sent(0, COUNTER), SENDER).success
+
+
+def test_an_error_while_changes_are_written_leaves_the_tree(
+    machine: Hypervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor, root = EthereumExecutor(machine), machine.root
+    executor.apply_transaction(sent(0, COUNTER), SENDER)
+    with monkeypatch.context() as patch:
+        patch.setattr(StateTree, "credit", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+        with pytest.raises(OSError, match="disk full"):
+            machine.balance(to_filecoin(SENDER))
+    assert machine.root == root
+
+
+def test_an_interrupted_transaction_has_no_effect(machine: Hypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    executor, session = EthereumExecutor(machine), session_of(machine)
+    executor.apply_transaction(sent(0, OTHER, value=1), SENDER)
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "_answer", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            executor.apply_transaction(sent(1, COUNTER), SENDER)
+    assert executor.apply_transaction(sent(1, COUNTER), SENDER).success
+
+
+@pytest.mark.parametrize("fork", ["Frontier", "TangerineWhistle", "SpuriousDragon", "Istanbul", "London", "Prague"])
+def test_many_transactions_of_a_block_leave_the_state_of_the_machines_own_calls(fork: str) -> None:
+    """Accounts are created, emptied, removed and created again within one block."""
+    salted = f"{create(assemble('ADDRESS BALANCE 0 SSTORE CALLER SELFDESTRUCT'), 0, salt=1)} POP"
+    contracts = {
+        EthAddress(bytes([0xD0 + number]) * 20): AllocAccount(50, 1, assemble(code), {1: 1})
+        for number, code in enumerate((
+            salted if fork not in ("Frontier", "TangerineWhistle", "SpuriousDragon") else "1 1 SSTORE",
+            f"{word(NOBODY)} SELFDESTRUCT",
+            f"0 0 0 0 0 {word(NOBODY)} 50000 CALL 0 SSTORE",
+            f"0 0 0 0 1 {word(EthAddress(bytes([0xD1]) * 20))} 50000 CALL 0 SSTORE 1 SLOAD 2 SSTORE",
+            f"{create(b'', 1)} BALANCE 0 SSTORE 0 1 SSTORE",
+            f"0 0 0 0 1 {word(EthAddress((3).to_bytes(20, 'big')))} 100 CALL INVALID",
+            f"{word(NOBODY)} BALANCE {word(EthAddress(bytes([0xD1]) * 20))} EXTCODESIZE ADD 3 SSTORE",
+        ))
+    }  # fmt: skip
+    rng = Random(fork)
+    targets = [rng.choice([*contracts, NOBODY, COINBASE, SENDER]) for _ in range(40)]
+    values = [rng.choice([0, 0, 1]) for _ in targets]
+    fee = 0 if fork not in ("London", "Prague") else BASE_FEE
+    states = []
+    for enabled in (True, False):
+        with opened() as machine, sessions(enabled=enabled):
+            block = EthereumBlock(fork, COINBASE, filecoin_addresses=False)
+            machine.advance(block=block, base_fee=TokenAmount(fee))
+            install_alloc(machine, contracts)
+            machine.flush()
+            executor = EthereumExecutor(machine)
+            results = []
+            for nonce, (to, value) in enumerate(zip(targets, values, strict=True)):
+                transaction = replace(sent(nonce, to, value=value), type=0 if fee == 0 else DYNAMIC_FEE)
+                result = executor.apply_transaction(transaction, SENDER)
+                results.append((result.success, result.gas_used, result.exit_code))
+            states.append((results, machine.root, dict(read_alloc_of(machine))))
+    assert states[0] == states[1]
