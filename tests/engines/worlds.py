@@ -186,7 +186,7 @@ class EthereumMachine:
     def attempt(self, call: Call, gas_limit: int) -> Outcome:
         """Return the effects that a transaction would have; an invalid one has the outcome -1."""
         transaction, reported = (
-            self._transaction(call, gas_limit),
+            self.transaction(call, gas_limit),
             [] if self._listener is None else self._listener.logs,
         )
         reported.clear()
@@ -202,12 +202,13 @@ class EthereumMachine:
         """Return every account after a transaction."""
         before = self.machine.snapshot()
         try:
-            EthereumExecutor(self.machine).apply_transaction(self._transaction(call, gas_limit), SENDER)
+            EthereumExecutor(self.machine).apply_transaction(self.transaction(call, gas_limit), SENDER)
             return dict(read_alloc(self.machine))
         finally:
             self.machine.restore(before)
 
-    def _transaction(self, call: Call, gas_limit: int) -> Transaction:
+    def transaction(self, call: Call, gas_limit: int) -> Transaction:
+        """Return the sender's first transaction with a call."""
         kind, price = SET_CODE if call.authorizations else ACCESS_LIST if call.listed else LEGACY, self._price
         return Transaction(
             kind,
