@@ -29,7 +29,7 @@ from hypervisor.machine.registry import InstallServices
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import StampedEvent
 from hypervisor.prices import PriceList
-from hypervisor.state.state_tree import ActorState
+from hypervisor.state.state_tree import ActorState, TreeMark
 from hypervisor.state.undo_map import Journal, UndoMap
 from hypervisor.threads import needs_fresh_stack
 from hypervisor.tracing import ActorFound, CallEnded, CallStarted, Dispatched, EventEmitted
@@ -95,14 +95,14 @@ MAX_CALL_DEPTH = 1024
 class Mark:
     """Checkpoint at the start of a transaction."""
 
-    tree: Final[tuple[int, int]]
+    tree: Final[TreeMark]
     events: Final[int]
     access: Final[int]
     journal: Final[int]
 
     def __init__(
         self,
-        tree: tuple[int, int],
+        tree: TreeMark,
         events: int,
         access: int,
         journal: int,

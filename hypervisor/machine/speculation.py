@@ -22,7 +22,7 @@ from hypervisor.machine.executor import ApplyResult, BlockGas
 from hypervisor.messages.address import Address, Protocol
 from hypervisor.messages.events import EventEntry, StampedEvent
 from hypervisor.messages.message import Receipt
-from hypervisor.state.state_tree import ActorState, StateTree
+from hypervisor.state.state_tree import ActorState, StateTree, TreeMark
 from hypervisor.types import INIT_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
 from store.cid import Cid
 
@@ -129,7 +129,7 @@ class RecordingTree(StateTree):
             self._lookups[address] = found
         return found
 
-    def rollback(self, mark: tuple[int, int]) -> None:
+    def rollback(self, mark: TreeMark) -> None:
         if self._credits:
             self.must_reexecute = True
         super().rollback(mark)

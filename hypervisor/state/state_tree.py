@@ -216,14 +216,21 @@ class ExchangingOrigin(StateOrigin, TypingProtocol):
         """Return the root of its state with everything written to the tree; changes nothing."""
 
 
-class HeldChanges(TypingProtocol):
-    """Changes of the tree that an engine holds, to write them together (`StateTree.held`)."""
+TreeMark = tuple[int, int, int]
+"""Mark of a transaction: of the actors, the addresses, and the engine that holds the state."""
+
+
+class StateEngine(TypingProtocol):
+    """An engine that holds the tree's state, and changes of it, to write them together (`StateTree.held`)."""
 
     def settle(self) -> None:
         """Write the changes to the tree, which no longer holds them."""
 
-    def drop(self) -> None:
-        """Forget the changes."""
+    def mark(self) -> int:
+        """Return a mark of the state that it holds, which is the tree's."""
+
+    def undo(self, mark: int) -> None:
+        """Go back to the state at a mark, which the tree has again."""
 
 
 class StateTree:
@@ -248,8 +255,9 @@ class StateTree:
         self._transactions = 0
         self.writes = 0
         """Number of writes and rollbacks so far: the actors are the same as long as it is."""
-        self.held: HeldChanges | None = None
-        """Changes that belong to the tree and are written before it is read."""
+        self.engine: StateEngine | None = None
+        self.held: StateEngine | None = None
+        """The engine while it has changes that belong to the tree, which are written before it is read."""
         self.origin: StateOrigin | None = None
         """Source of actors that are neither written nor in the tree."""
         self._exchanging: ExchangingOrigin | None = None
@@ -262,7 +270,8 @@ class StateTree:
         self._actors, self._read, self._dirty = other._actors, other._read, other._dirty
         self._resolved, self._found, self._address_map = other._resolved, other._found, other._address_map
         other.settle()
-        self._transactions, self.origin, self.writes, self.held = other._transactions, other.origin, other.writes, None
+        self._transactions, self.origin, self.writes = other._transactions, other.origin, other.writes
+        self.engine = self.held = None
         self._exchanging = other._exchanging
 
     def _load_root(self, root: Cid) -> tuple[int, Any, Any]:
@@ -561,25 +570,27 @@ class StateTree:
 
     # --- transactions -----------------------------------------------------------------------------------------
 
-    def begin(self) -> tuple[int, int]:
+    def begin(self) -> TreeMark:
         """Begin a transaction, and return the mark for `rollback`."""
         self.settle()
         self._transactions += 1
-        return self._actors.mark(), self._resolved.mark()
+        engine = -1 if self.engine is None else self.engine.mark()
+        return self._actors.mark(), self._resolved.mark(), engine
 
     @property
     def logged_writes(self) -> int | None:
         """Number of actor writes that open transactions can undo, or None outside transactions."""
         return self._actors.mark() if self._transactions else None
 
-    def rollback(self, mark: tuple[int, int]) -> None:
+    def rollback(self, mark: TreeMark) -> None:
         """Undo everything since the mark and close the transaction."""
-        if self.held is not None:
-            self.held.drop()
+        self.held = None
         if self._actors.mark() > mark[0]:
             self.writes += 1
         self._actors.rollback(mark[0])
         self._resolved.rollback(mark[1])
+        if self.engine is not None:
+            self.engine.undo(mark[2])
         self.commit()
 
     def commit(self) -> None:

@@ -27,6 +27,7 @@ from bridge.filecoin.parameters import unwrap_return
 from bridge.filecoin.receipts import Log
 from fvm_hypervisor.laboratory.vectors.statetest import FixtureExterns
 from hypervisor.context import MachineContext
+from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import call as vm
 from hypervisor.machine.call_manager import CallManager
 from hypervisor.machine.machine import Hypervisor
@@ -34,7 +35,7 @@ from hypervisor.messages.events import StampedEvent
 from hypervisor.messages.message import Message
 from hypervisor.types import FIRST_DYNAMIC_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
 from hypervisor.versions.network_versions import network_version
-from runtimes.evm.engine import SubcallInputs, SubcallOutcome
+from runtimes.evm.engine import Status, SubcallInputs, SubcallOutcome
 from runtimes.evm.ethereum import EthereumExecutor, subcalls
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.ethereum.calls import EthereumCalls
@@ -55,6 +56,11 @@ _USUAL_FEES: Final = (7, 10)
 BLOCK_GAS: Final = 10**9
 
 
+_HALTS: Final = frozenset({
+    ExitCode.SYS_OUT_OF_GAS, Status.STACK_UNDERFLOW, Status.STACK_OVERFLOW, Status.ILLEGAL_MEMORY_ACCESS,
+})  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """Effects of a transaction: `state` holds every actor after it, `logs` any comparable form of its logs.
@@ -70,11 +76,15 @@ class Outcome:
     reported: tuple[Any, ...] = ()
 
     def differences(self, other: "Outcome") -> list[str]:
-        """Return the fields that differ, with both values."""
+        """Return the fields that differ, with both values.
+
+        Which of several reasons for an exceptional halt is found first is up to an engine.
+        """
+        halted = {self.exit_code, other.exit_code} <= _HALTS
         return [
             f"{name} {_shown(getattr(self, name))} and {_shown(getattr(other, name))}"
             for name in ("exit_code", "gas_used", "output", "logs", "state", "reported")
-            if getattr(self, name) != getattr(other, name)
+            if getattr(self, name) != getattr(other, name) and not (halted and name == "exit_code")
         ]
 
 

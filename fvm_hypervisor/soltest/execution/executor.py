@@ -41,7 +41,7 @@ from hypervisor.messages.address import Address
 from hypervisor.messages.events import StampedEvent
 from hypervisor.messages.message import Message
 from hypervisor.precompiles import Precompile
-from hypervisor.state.state_tree import ActorState
+from hypervisor.state.state_tree import ActorState, TreeMark
 from hypervisor.state.undo_map import Journal
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet.contracts.registered_precompiles import offer_precompiles
@@ -156,7 +156,7 @@ _RESERVED: Final = {VM_ADDRESS: "the cheatcodes", CONSOLE: "console.log", LIBRAR
 class ExecutorSnapshot:
     """A state that can be restored."""
 
-    tree: tuple[int, int]
+    tree: TreeMark
     written: int
     cheatcodes: CheatcodeSnapshot
     nonces: Mapping[EthAddress, int]

@@ -38,6 +38,7 @@ class Command(IntEnum):
     DRAIN = 6
     RESET = 7
     READ = 8
+    UNDO = 9
 
 
 class Exit(IntEnum):
@@ -60,6 +61,7 @@ CHECKED: Final = 2
 PAID: Final = 4
 SYSTEM: Final = 8
 CAPPED: Final = 16
+UNDOABLE: Final = 32
 
 
 _MAILBOX: Final = Struct("<IIII")

@@ -34,7 +34,7 @@ from runtimes.evm.ethereum.accounts import Accounts, ContractCache, delegated_ad
 from runtimes.evm.ethereum.application import TransactionResult, block_limits
 from runtimes.evm.ethereum.calls import filecoin_precompiles
 from runtimes.evm.ethereum.forks import Fork, code_limits, fork_with
-from runtimes.evm.ethereum.guest import KEEP, PAID, Command, Exit, Guest, GuestFailure, transaction_message
+from runtimes.evm.ethereum.guest import KEEP, PAID, UNDOABLE, Command, Exit, Guest, GuestFailure, transaction_message
 from runtimes.evm.ethereum.precompiles import run_precompile
 from runtimes.evm.ethereum.validation import gas_price
 from runtimes.evm.precompiles.failure import PrecompileFailure
@@ -56,6 +56,7 @@ _MAX_MEMORY: Final = 256 << 20
 _LONG: Final = 100_000
 _SHORT: Final = 10_000
 """Numbers of executed jumpdests after which an execution is worth compiling, and takes too long for its thread."""
+_GENERATION: Final = 1 << 32
 _SKIPS: Final = 63
 """Number of transactions to a contract that do not try the guest after one that took long."""
 _MAX_SKIPPED: Final = 4096
@@ -125,6 +126,8 @@ class StateSession:
         self._end: weakref.finalize[Any, Any] | None = None
         self._tree: StateTree | None = None
         self._writes = -1
+        self._generation = self._kept = 0
+        """Number of times that the state was begun again, and of undoable transactions since then."""
         self._burnt = 0
         """What transactions have burnt since changes were written, in attoFIL."""
         self._context: MachineContext | None = None
@@ -151,6 +154,8 @@ class StateSession:
         guest = self._begin()
         if guest is None:
             return None
+        if mode & KEEP and self._machine.state_tree.logged_writes is not None:
+            mode |= UNDOABLE
         jumps = _SHORT if self._machine.short is not None else _LONG
         message = transaction_message(transaction, sender, mode, jumps, self._machine.context.chain_id)
         is_running = True
@@ -215,10 +220,12 @@ class StateSession:
             guest = self._guest = _idle.pop() if _idle else Guest()
             self._end = weakref.finalize(self, _return, guest)
         if is_new:
-            self.drop()
+            self._drop()
             self._tree, self._ids, self.addresses = self._machine.state_tree, {}, {}
             self._tree.settle()
             self._writes = self._tree.writes
+            self._tree.engine = self
+            self._generation, self._kept = self._generation + 1, 0
             guest.call(Command.RESET)
         self._known.trim()
         self._fork, self._block, self._context = fork, block, context
@@ -243,7 +250,7 @@ class StateSession:
             self._end.detach()
             self._guest.close()
         self._guest = None
-        self.drop()
+        self._drop()
 
     def _block_message(self, fork: Fork, block: EthereumBlock, context: MachineContext) -> bytes:
         limits = block_limits(self._machine, block, fork)
@@ -360,6 +367,7 @@ class StateSession:
                 self._burnt += transaction.blob_gas * self._blob_base_fee
             assert self._tree is not None
             self._tree.held = self
+            self._kept = self._kept + 1 if mode & UNDOABLE else 0
         events = self._events(logs, mode)
         if events is None:
             return None
@@ -386,30 +394,45 @@ class StateSession:
         """Return the logs as events; None if a contract that was created and discarded has emitted one."""
         events = []
         for address, log in logs:
-            actor = self._ids.get(address)
+            actor = self._ids.get(address) or self._emitter(address, mode)
             if actor is None:
-                if not mode & KEEP:
-                    return None
-                actor = self._ids[address] = self._registered(address)
+                return None
+            self._ids[address] = actor
             self.addresses[actor] = address
             events.append(StampedEvent(actor, tuple(log_to_entries(log))))
         return tuple(events)
 
-    def _registered(self, address: EthAddress) -> ActorID:
-        """Return the actor of an address that the guest has used first, and whose account may be removed again."""
-        assert self._tree is not None
-        actor = self._tree.lookup_id(delegated_address(address))
-        if actor is None:
-            raise Fatal(f"there is no actor at 0x{address.hex()}")
-        return actor
+    def _emitter(self, address: EthAddress, mode: int) -> ActorID | None:
+        """Return the actor of a log's emitter, which the transaction may have created, and removed again."""
+        tree = self._machine.state_tree
+        with self.without_held():
+            actor = tree.lookup_id(delegated_address(address))
+        return tree.lookup_id(delegated_address(address)) if actor is None and mode & KEEP else actor
 
     # --- writing ----------------------------------------------------------------------------------------------
 
-    def drop(self) -> None:
+    def _drop(self) -> None:
         """Forget the changes that the guest holds: its state is not the tree's any more."""
         self._burnt, self._context, self._writes = 0, None, -1
         if self._tree is not None:
             self._tree.held = None
+
+    def mark(self) -> int:
+        """Return the number of transactions that `undo` can leave; -1 for a state that is not the tree's."""
+        return self._generation * _GENERATION + self._kept if self._is_current() else -1
+
+    def undo(self, mark: int) -> None:
+        """Undo the transactions since a mark of this state."""
+        generation, kept = divmod(mark, _GENERATION)
+        if generation != self._generation or self._guest is None or self._tree is None:
+            self._drop()
+            return
+        if kept != self._kept:
+            self._guest.call(Command.UNDO, _COUNT.pack(kept))
+            self._kept = kept
+        if self._writes != self._tree.writes:  # an actor may get another number
+            self._accounts, self._ids, self.addresses = self._new_accounts(), {}, {}
+        self._burnt, self._writes = 0, self._tree.writes
 
     def settle(self) -> None:
         """Write the changes that the guest holds to the tree, with what was burnt.
@@ -429,7 +452,7 @@ class StateSession:
             self._write_all(tree, data)
         except BaseException:
             tree.rollback(mark)
-            self.drop()
+            self._drop()
             raise
         tree.commit()
         self._burnt, self._writes = 0, tree.writes

@@ -13,7 +13,7 @@ import pytest
 from bridge.ethereum.addresses import EthAddress, create_address, to_filecoin
 from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.execution import SimulatedCall
-from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
+from bridge.ethereum.transactions import DYNAMIC_FEE, LEGACY, Transaction
 from bridge.filecoin.parameters import unwrap_return
 from hypervisor.errors import Fatal
 from hypervisor.machine.machine import Hypervisor
@@ -21,8 +21,9 @@ from hypervisor.state.state_tree import StateTree
 from hypervisor.types import BURNT_FUNDS_ACTOR, Gas, TokenAmount
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
+from runtimes.evm.ethereum.application import TransactionResult
 from runtimes.evm.ethereum.guest import Guest, GuestFailure
-from runtimes.evm.ethereum.session import session_of
+from runtimes.evm.ethereum.session import StateSession, session_of
 from runtimes.evm.ethereum.validation import InvalidTransaction
 from tests.runtimes.evm.assembler import assemble, deployer
 from tests.runtimes.evm.machines import create, sessions, word
@@ -107,13 +108,20 @@ def test_a_change_from_elsewhere_is_seen(machine: Hypervisor) -> None:
 
 
 @pytest.mark.parametrize("read", [False, True], ids=["held", "written"])
-def test_a_rolled_back_transaction_leaves_nothing(machine: Hypervisor, read: bool) -> None:
+def test_a_rolled_back_transaction_leaves_nothing(
+    machine: Hypervisor, read: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The guest undoes it, so that the next one finds all values there."""
     executor, root = EthereumExecutor(machine), machine.root
+    executor.simulate(SimulatedCall(SENDER, COUNTER, Gas(100_000)))
     with machine.trial():
         executor.apply_transaction(sent(0, COUNTER), SENDER)
         if read:
             assert machine.balance(to_filecoin(SENDER)) < RICH
     assert machine.root == root
+    monkeypatch.setattr(
+        StateSession, "_answer", lambda _, number, request: pytest.fail(f"request {number} {request.hex()}")
+    )
     result = executor.apply_transaction(sent(0, COUNTER), SENDER)
     assert int.from_bytes(result.logs[0][1].data, "big") == 6
 
@@ -235,9 +243,13 @@ def test_an_interrupted_transaction_has_no_effect(machine: Hypervisor, monkeypat
     assert executor.apply_transaction(sent(1, COUNTER), SENDER).success
 
 
+def outcome(result: TransactionResult) -> tuple[bool, int, int]:
+    return result.success, result.gas_used, result.exit_code
+
+
 @pytest.mark.parametrize("fork", ["Frontier", "TangerineWhistle", "SpuriousDragon", "Istanbul", "London", "Prague"])
 def test_many_transactions_of_a_block_leave_the_state_of_the_machines_own_calls(fork: str) -> None:
-    """Accounts are created, emptied, removed and created again within one block."""
+    """Accounts are created, emptied, removed and created again within one block; some transactions are tried before."""
     salted = f"{create(assemble('ADDRESS BALANCE 0 SSTORE CALLER SELFDESTRUCT'), 0, salt=1)} POP"
     contracts = {
         EthAddress(bytes([0xD0 + number]) * 20): AllocAccount(50, 1, assemble(code), {1: 1})
@@ -254,6 +266,7 @@ def test_many_transactions_of_a_block_leave_the_state_of_the_machines_own_calls(
     rng = Random(fork)
     targets = [rng.choice([*contracts, NOBODY, COINBASE, SENDER]) for _ in range(40)]
     values = [rng.choice([0, 0, 1]) for _ in targets]
+    tried = [rng.choice([0, 0, 1, 2]) for _ in targets]
     fee = 0 if fork not in ("London", "Prague") else BASE_FEE
     states = []
     for enabled in (True, False):
@@ -265,8 +278,10 @@ def test_many_transactions_of_a_block_leave_the_state_of_the_machines_own_calls(
             executor = EthereumExecutor(machine)
             results = []
             for nonce, (to, value) in enumerate(zip(targets, values, strict=True)):
-                transaction = replace(sent(nonce, to, value=value), type=0 if fee == 0 else DYNAMIC_FEE)
-                result = executor.apply_transaction(transaction, SENDER)
-                results.append((result.success, result.gas_used, result.exit_code))
+                kind = LEGACY if fee == 0 else DYNAMIC_FEE
+                coming = [replace(sent(nonce + step, to, value=value), type=kind) for step in range(tried[nonce] + 1)]
+                with machine.trial():
+                    results += [outcome(executor.apply_transaction(each, SENDER)) for each in coming[1:] and coming]
+                results.append(outcome(executor.apply_transaction(coming[0], SENDER)))
             states.append((results, machine.root, dict(read_alloc_of(machine))))
     assert states[0] == states[1]

@@ -29,6 +29,7 @@ mod command {
     pub const DRAIN: u32 = 6;
     pub const RESET: u32 = 7;
     pub const READ: u32 = 8;
+    pub const UNDO: u32 = 9;
 }
 
 /// What Python reads and writes in place: the size of the input or of memory to reserve, the input's address, and the
@@ -80,6 +81,7 @@ pub extern "C" fn enter(number: u32) -> u32 {
         command::ABANDON => session.abandon(),
         command::DRAIN => session.drain(&mut guest.output),
         command::RESET => session.reset(),
+        command::UNDO => session.undo(input),
         command::READ => session.read(input, &mut guest.output),
         _ => unreachable!("no such command"),
     };

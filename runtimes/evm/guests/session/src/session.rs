@@ -7,6 +7,7 @@ use crate::wire::{Reader, Write};
 use revm::context::result::{EVMError, InvalidTransaction};
 use revm::context::{BlockEnv, CfgEnv, Context, Evm, Journal, JournalEntry, LocalContext, TxEnv};
 use revm::context_interface::block::BlobExcessGasAndPrice;
+use revm::context_interface::journaled_state::entry::JournalEntryTr;
 use revm::context_interface::either::Either;
 use revm::context_interface::transaction::{
     AccessList, AccessListItem, Authorization, RecoveredAuthority, RecoveredAuthorization,
@@ -20,6 +21,7 @@ use revm::interpreter::{CallValue, FrameInput, GasTracker, InitialAndFloorGas, I
 use revm::primitives::hardfork::SpecId;
 use revm::primitives::{Address, B256, Bytes, HashMap, HashSet, KECCAK_EMPTY, TxKind, U256};
 use revm::state::{Account, AccountInfo, Bytecode};
+use std::mem;
 
 pub type Ctx = Context<BlockEnv, TxEnv, CfgEnv, State, Journal<State>, Control, LocalContext>;
 type Frames = EthFrame<EthInterpreter>;
@@ -55,6 +57,8 @@ mod mode {
     pub const SYSTEM: u32 = 8;
     /// The fork's cap of a transaction's gas holds.
     pub const CAPPED: u32 = 16;
+    /// The transaction can be undone.
+    pub const UNDOABLE: u32 = 32;
 }
 
 /// What an account's changes are, beside the journal's present values.
@@ -66,6 +70,12 @@ struct Changes {
     code: bool,
     /// The account was removed, with its slots.
     wiped: bool,
+}
+
+/// What undoes a transaction that was kept: its journal, and the accounts that it removed.
+struct Kept {
+    journal: Vec<JournalEntry>,
+    removed: Vec<(Address, Account)>,
 }
 
 /// The transaction in execution.
@@ -89,6 +99,7 @@ pub struct Session {
     running: Running,
     changes: HashMap<Address, Changes>,
     positions: u32,
+    history: Vec<Kept>,
 }
 
 impl Default for Session {
@@ -103,7 +114,7 @@ impl Default for Session {
         };
         evm.ctx.cfg.tx_chain_id_check = false;
         evm.ctx.cfg.disable_priority_fee_check = false;
-        Self { evm, gas_cap: 0, jumps: 0, running: Running::default(), changes: HashMap::default(), positions: 0 }
+        Self { evm, gas_cap: 0, jumps: 0, running: Running::default(), changes: HashMap::default(), positions: 0, history: Vec::new() }
     }
 }
 
@@ -115,6 +126,26 @@ impl Session {
     pub fn reset(&mut self) -> u32 {
         self.evm.ctx.journaled_state.inner.finalize();
         self.evm.ctx.journaled_state.database.reset();
+        self.changes.clear();
+        self.positions = 0;
+        self.history.clear();
+        0
+    }
+
+    /// Undo transactions until this number of them is left. Changes that were not drained are forgotten.
+    pub fn undo(&mut self, input: &[u8]) -> u32 {
+        let left = Reader(input).u32() as usize;
+        let inner = &mut self.evm.ctx.journaled_state.inner;
+        let clears = inner.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
+        for kept in self.history.drain(left..).rev() {
+            for (address, account) in kept.removed.into_iter().rev() {
+                inner.state.insert(address, account);
+            }
+            for entry in kept.journal.into_iter().rev() {
+                entry.revert(&mut inner.state, None, clears);
+            }
+        }
+        inner.transaction_id.increment();
         self.changes.clear();
         self.positions = 0;
         0
@@ -506,14 +537,20 @@ impl Session {
             self.changes.entry(PRECOMPILE3).or_default();
             touched.push(PRECOMPILE3);
         }
+        let mut removed = Vec::new();
         for address in touched {
             let Some(account) = inner.state.get_mut(&address) else { continue };
             if account.is_selfdestructed_locally() || (clears && account.is_touched() && account.is_empty()) {
-                *account = Account::new_not_existing(inner.transaction_id);
+                removed.push((address, mem::replace(account, Account::new_not_existing(inner.transaction_id))));
                 let changes = self.changes.get_mut(&address).expect("noted");
                 changes.wiped = true;
                 changes.slots.clear();
             }
+        }
+        if self.running.mode & mode::UNDOABLE != 0 {
+            self.history.push(Kept { journal: mem::take(&mut inner.journal), removed });
+        } else {
+            self.history.clear();
         }
         inner.commit_tx();
         self.evm.ctx.local.clear();
