@@ -6,9 +6,11 @@ with its receipts. Source: ref-fvm shared/src/event and the call manager's accum
 
 from collections.abc import Sequence
 from enum import IntFlag
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from hypervisor.types import ActorID
+from store.blocks.buffered import BufferedStore
 from store.blocks.memory import MemoryStore
 from store.blockstore import Blockstore
 from store.cid import Cid
@@ -49,12 +51,32 @@ class StampedEvent(NamedTuple):
 
 def events_root(events: Sequence[StampedEvent]) -> Cid | None:
     """Return the root of the AMT of a message's events, or None if there are none."""
-    return put_events(MemoryStore(), events)
+    return _tree(events)[0] if events else None
 
 
 def put_events(store: Blockstore, events: Sequence[StampedEvent]) -> Cid | None:
     """Store the AMT of a message's events, and return its root, or None if there are none."""
     if not events:
         return None
-    values = [event.fields() for event in events]
-    return Amt.from_values(store, values, EVENTS_AMT_BIT_WIDTH).flush()
+    root, blocks = _tree(events)
+    store.put_many(blocks)
+    return root
+
+
+_Tree = tuple[Cid, tuple[tuple[Cid, bytes], ...]]
+_FEW: Final = 8
+
+
+def _tree(events: Sequence[StampedEvent]) -> _Tree:
+    """Return the root and the blocks of an AMT. A receipt needs the root, and the chain soon afterwards the blocks."""
+    is_small = len(events) <= _FEW and sum(len(entry.value) for event in events for entry in event.entries) <= 1024
+    return _cached_tree(tuple(events)) if is_small else _new_tree(events)
+
+
+def _new_tree(events: Sequence[StampedEvent]) -> _Tree:
+    store = BufferedStore(MemoryStore())
+    root = Amt.from_values(store, [event.fields() for event in events], EVENTS_AMT_BIT_WIDTH).flush()
+    return root, tuple(store.pending.items())
+
+
+_cached_tree = lru_cache(1024)(_new_tree)
