@@ -78,7 +78,7 @@ class Guest:
     def __init__(self) -> None:
         linked = _linked_module()
         engine = linked.linker.engine
-        trap_signals().restore()
+        self._signals = trap_signals()
         self._instance = Instance(engine.lib, engine.pointer, MAX_MEMORY, 1024)
         self._instance.instantiate(linked.pointer)
         if not self._instance.find_memory() or not self._instance.find_function(b"enter"):
@@ -88,6 +88,8 @@ class Guest:
         self._view = memoryview((ctypes.c_ubyte * _ADDRESS_SPACE).from_address(base)).cast("B")
         self._mailbox = self._instance.enter_alone(Command.MAILBOX)
         self._capacity = self._input = 0
+        self.memory_bytes = 0
+        """Size of the guest's memory, which never shrinks, when it last wrote something."""
         self._reserve(1 << 12)
 
     def _reserve(self, size: int) -> None:
@@ -95,14 +97,11 @@ class Guest:
         self._instance.enter_alone(Command.RESERVE)
         self._capacity, self._input = size, _MAILBOX.unpack_from(self._view, self._mailbox)[1]
 
-    @property
-    def memory_bytes(self) -> int:
-        """The size of the guest's memory, which never shrinks."""
-        return self._instance.memory()[1]
-
     def call(self, command: int, data: bytes = b"") -> int:
         """Execute a command; return its exit. Raises GuestFailure."""
         size = len(data)
+        if command == Command.TRANSACT:
+            self._signals.restore()
         try:
             if size > self._capacity:
                 self._reserve(2 * size)
@@ -115,7 +114,8 @@ class Guest:
 
     def output(self) -> bytes:
         """Return what the last command has written."""
-        _, _, at, size = _MAILBOX.unpack_from(self._view, self._mailbox)
+        pages, _, at, size = _MAILBOX.unpack_from(self._view, self._mailbox)
+        self.memory_bytes = pages << 16
         return self._view[at : at + size].tobytes()
 
     def close(self) -> None:

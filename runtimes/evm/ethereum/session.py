@@ -207,7 +207,10 @@ class StateSession:
 
     def _begin(self) -> Guest | None:
         """Return the guest with the machine's state and block; None if it has not the block's rules."""
-        guest, context = self._guest, self._machine.context
+        tree, context = self._machine.state_tree, self._machine.context
+        if self._guest is not None and self._guest.memory_bytes > _MAX_MEMORY and tree.held is None:
+            self._release()
+        guest = self._guest
         is_new = guest is None or not self._is_current()
         if guest is not None and not is_new and context is self._context:
             return guest
@@ -221,10 +224,9 @@ class StateSession:
             self._end = weakref.finalize(self, _return, guest)
         if is_new:
             self._drop()
-            self._tree, self._ids, self.addresses = self._machine.state_tree, {}, {}
-            self._tree.settle()
-            self._writes = self._tree.writes
-            self._tree.engine = self
+            tree.settle()
+            tree.engine = self
+            self._tree, self._writes, self._ids, self.addresses = tree, tree.writes, {}, {}
             self._generation, self._kept = self._generation + 1, 0
             guest.call(Command.RESET)
         self._known.trim()
@@ -456,8 +458,6 @@ class StateSession:
             raise
         tree.commit()
         self._burnt, self._writes = 0, tree.writes
-        if guest.memory_bytes > _MAX_MEMORY:
-            self._release()
 
     def _write_all(self, tree: StateTree, data: bytes) -> None:
         accounts, at = self._new_accounts(), _COUNT.size

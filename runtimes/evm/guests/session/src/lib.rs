@@ -32,8 +32,8 @@ mod command {
     pub const UNDO: u32 = 9;
 }
 
-/// What Python reads and writes in place: the size of the input or of memory to reserve, the input's address, and the
-/// address and size of the output.
+/// What Python reads and writes in place: the size of the input or of memory to reserve, then the guest's pages of memory;
+/// the input's address; and the address and size of the output.
 #[repr(C)]
 struct Mailbox {
     size: u32,
@@ -85,6 +85,7 @@ pub extern "C" fn enter(number: u32) -> u32 {
         command::READ => session.read(input, &mut guest.output),
         _ => unreachable!("no such command"),
     };
+    guest.mailbox.size = core::arch::wasm32::memory_size(0) as u32;
     guest.mailbox.output = guest.output.as_ptr() as u32;
     guest.mailbox.output_size = guest.output.len() as u32;
     exit
