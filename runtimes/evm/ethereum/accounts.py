@@ -124,6 +124,12 @@ class ContractStates:
         self._trees[changed] = tree
         return changed
 
+    def put_code(self, code: bytes) -> Cid:
+        """Store a code, and return its CID."""
+        cid = cid_of(code, RAW)
+        self._store.put(cid, code)
+        return cid
+
     def code_block(self, cid: Cid) -> bytes:
         if cid == EMPTY_CODE:
             return b""
@@ -423,8 +429,7 @@ class Accounts:
         return self.code_cid(self.find(address)) != EMPTY_CODE
 
     def set_code(self, actor: ActorID, code: bytes) -> None:
-        cid = cid_of(code, RAW)
-        self._store.put(cid, code)
+        cid = self._contracts.put_code(code)
         self._journal.set((CODE, actor), (cid, keccak(code) if code else EMPTY_CODE_HASH))
 
     def is_empty(self, actor: ActorID) -> bool:

@@ -39,6 +39,7 @@ class Command(IntEnum):
     RESET = 7
     READ = 8
     UNDO = 9
+    RULES = 10
 
 
 class Exit(IntEnum):

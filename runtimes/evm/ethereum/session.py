@@ -19,6 +19,7 @@ from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.execution import HeldAccount
 from bridge.ethereum.transactions import Transaction
 from bridge.filecoin.cbor import byte_string
+from bridge.filecoin.evm_state import EvmState
 from bridge.filecoin.receipts import Log, log_to_entries
 from hypervisor.context import ExternError, MachineContext
 from hypervisor.errors import Fatal, LongExecution, OutOfGas
@@ -26,11 +27,11 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import GasOutputs, GasTracker
 from hypervisor.kernel.call import MAX_TOTAL_MEMORY
 from hypervisor.messages.events import StampedEvent
-from hypervisor.state.state_tree import StateTree
-from hypervisor.state.undo_map import Journal
-from hypervisor.types import MAX_BALANCE, ActorID, ChainEpoch, TokenAmount
+from hypervisor.state.state_tree import ActorState, StateTree
+from hypervisor.types import BURNT_FUNDS_ACTOR, MAX_BALANCE, ActorID, ChainEpoch, TokenAmount
+from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.engine import Status
-from runtimes.evm.ethereum.accounts import Accounts, ContractCache, delegated_address
+from runtimes.evm.ethereum.accounts import NEW_CONTRACT, ContractCache, ContractStates, delegated_address
 from runtimes.evm.ethereum.application import TransactionResult, block_limits
 from runtimes.evm.ethereum.calls import filecoin_precompiles
 from runtimes.evm.ethereum.forks import Fork, code_limits, fork_with
@@ -65,7 +66,8 @@ _MAX_U64: Final = (1 << 64) - 1
 _FEE_BITS: Final = 128
 _BLOCK_HASHES: Final = 256
 
-_BLOCK: Final = Struct("<IQQIIQQQQQQ16s20s32sI")
+_RULES: Final = Struct("<IQQIIQQI")
+_BLOCK: Final = Struct("<QQQQ16s20s32s")
 _COUNT: Final = Struct("<I")
 _ACCOUNT: Final = Struct("<I20sI")
 _FIELDS: Final = Struct("<32sQ32s")
@@ -138,7 +140,9 @@ class StateSession:
         self._blob_base_fee = 0
         self._filecoin: Mapping[EthAddress, str] = {}
         """Filecoin's precompiles by address."""
-        self._accounts: Accounts
+        self._rules: object = None
+        """What the guest's rules were made of."""
+        self._contracts: ContractStates
         self._fork: Fork
         self._block: EthereumBlock
 
@@ -207,13 +211,14 @@ class StateSession:
 
     def _begin(self) -> Guest | None:
         """Return the guest with the machine's state and block; None if it has not the block's rules."""
-        tree, context = self._machine.state_tree, self._machine.context
-        if self._guest is not None and self._guest.memory_bytes > _MAX_MEMORY and tree.held is None:
-            self._release()
-        guest = self._guest
+        machine, guest = self._machine, self._guest
+        tree, context = machine.state_tree, machine.context
         is_new = guest is None or not self._is_current()
-        if guest is not None and not is_new and context is self._context:
+        if guest is not None and not is_new and context is self._context and guest.memory_bytes <= _MAX_MEMORY:
             return guest
+        if guest is not None and guest.memory_bytes > _MAX_MEMORY and tree.held is None:
+            self._release()
+            guest, is_new = None, True
         block = context.block if isinstance(context.block, EthereumBlock) else EthereumBlock()
         fork = fork_with(block.fork, context.precompiles)
         largest = max(context.base_fee, block.gas_limit, context.timestamp, context.epoch, context.chain_id)
@@ -221,23 +226,23 @@ class StateSession:
             return None
         if guest is None:
             guest = self._guest = _idle.pop() if _idle else Guest()
-            self._end = weakref.finalize(self, _return, guest)
+            self._end, self._rules = weakref.finalize(self, _return, guest), None
         if is_new:
             self._drop()
             tree.settle()
             tree.engine = self
             self._tree, self._writes, self._ids, self.addresses = tree, tree.writes, {}, {}
+            self._contracts = ContractStates(machine, self._known)
             self._generation, self._kept = self._generation + 1, 0
             guest.call(Command.RESET)
         self._known.trim()
-        self._fork, self._block, self._context = fork, block, context
-        self._accounts = self._new_accounts()
-        guest.call(Command.BLOCK, self._block_message(fork, block, context))
+        self._block, self._context = block, context
+        rules = fork, context.chain_id, block.code_limit, context.network.evm if block.filecoin_addresses else None
+        if rules != self._rules:
+            self._fork, self._rules = fork, rules
+            guest.call(Command.RULES, self._rules_message())
+        guest.call(Command.BLOCK, self._block_message())
         return guest
-
-    def _new_accounts(self) -> Accounts:
-        fork, masked = self._fork, self._block.filecoin_addresses
-        return Accounts(self._machine, Journal(), masked, self._known, fork.clears_empty, fork.burns_balance)
 
     def _close(self, failure: GuestFailure) -> None:
         """Close the guest after a failure. Raises Fatal if it held changes, which are lost."""
@@ -254,24 +259,29 @@ class StateSession:
         self._guest = None
         self._drop()
 
-    def _block_message(self, fork: Fork, block: EthereumBlock, context: MachineContext) -> bytes:
-        limits = block_limits(self._machine, block, fork)
-        self._blob_base_fee = limits.blob_base_fee
+    def _rules_message(self) -> bytes:
+        fork, block, context = self._fork, self._block, self._machine.context
         code, init_code = code_limits(block, fork)
-        randomness = block.randomness
-        if randomness is None:
-            randomness = self._machine.externs.beacon_randomness(context.epoch)
-        blobs = fork.blobs
         self._filecoin = filecoin_precompiles(context.network.evm) if block.filecoin_addresses else {}
-        precompiles = (*fork.precompiles, *self._filecoin)
-        head = _BLOCK.pack(
+        blobs, precompiles = fork.blobs, (*fork.precompiles, *self._filecoin)
+        head = _RULES.pack(
             SPECS[fork.name], context.chain_id, MAX_TOTAL_MEMORY,
             _NO_LIMIT if code is None else code, _NO_LIMIT if init_code is None else init_code,
             blobs.maximum if blobs.per_transaction is None else blobs.per_transaction,
-            fork.transaction_gas_cap or 0, context.epoch, context.timestamp, block.gas_limit, context.base_fee,
-            limits.blob_base_fee.to_bytes(16, "little"), block.coinbase, randomness, len(precompiles),
+            fork.transaction_gas_cap or 0, len(precompiles),
         )  # fmt: skip
         return head + b"".join(precompiles)
+
+    def _block_message(self) -> bytes:
+        machine, block, context = self._machine, self._block, self._machine.context
+        self._blob_base_fee = block_limits(machine, block, self._fork).blob_base_fee
+        randomness = block.randomness
+        if randomness is None:
+            randomness = machine.externs.beacon_randomness(context.epoch)
+        return _BLOCK.pack(
+            context.epoch, context.timestamp, block.gas_limit, context.base_fee,
+            self._blob_base_fee.to_bytes(16, "little"), block.coinbase, randomness,
+        )  # fmt: skip
 
     # --- requests ---------------------------------------------------------------------------------------------
 
@@ -297,12 +307,13 @@ class StateSession:
                 return self._account(EthAddress(request))
             case Exit.SLOT:
                 address, slot = EthAddress(request[:20]), int.from_bytes(request[20:], "big")
-                actor = self._accounts.existing(address)
-                word = self._accounts.original(actor, slot)
-                bits = 0 if word else self._accounts.absent_bits(actor, slot)
+                words = self._contracts.words(self._existing(address))
+                word = 0 if words is None else words.get(slot)
+                bits = 0 if word or words is None else words.absent_bits(slot)
                 return _SLOT.pack(exit_code, address, request[20:], word.to_bytes(32, "big"), bits)
             case Exit.CODE:
-                code = self._accounts.code(self._accounts.find(EthAddress(request[:20])))
+                contract = self._contracts.of(self._existing(EthAddress(request[:20])))
+                code = self._contracts.code_block(contract.bytecode)
                 return b"".join((_COUNT.pack(exit_code), request[20:], _COUNT.pack(len(code)), code))
             case Exit.BLOCK_HASH:
                 return _COUNT.pack(exit_code) + request + self._block_hash(int.from_bytes(request, "little"))
@@ -314,16 +325,31 @@ class StateSession:
     def _account(self, address: EthAddress) -> bytes | None:
         if self._leaves(address):
             return None
-        actor = self._accounts.find(address)
-        if actor is None:
+        actor, state = self._find(address)
+        if actor is None or state is None:
             return _ACCOUNT.pack(Exit.ACCOUNT, address, 0)
-        found = self._accounts.view(actor)
-        if found is None:
+        manifest, nonce, code_hash, flags = self._machine.manifest, state.nonce, EMPTY_CODE_HASH, 1
+        if state.code == self._contracts.evm_code:
+            contract = self._contracts.of(state)
+            nonce, code_hash = contract.nonce, contract.bytecode_hash
+            flags = 1 if contract.storage == EMPTY_KAMT else 3
+        elif state.code not in manifest.account_codes:
             return None
         self._ids[address] = actor
-        flags = 1 if found.storage == EMPTY_KAMT else 3
-        fields = _FIELDS.pack(found.balance.to_bytes(32, "big"), found.nonce, found.code_hash)
+        fields = _FIELDS.pack(state.balance.to_bytes(32, "big"), nonce, code_hash)
         return _ACCOUNT.pack(Exit.ACCOUNT, address, flags) + fields
+
+    def _find(self, address: EthAddress) -> tuple[ActorID | None, ActorState | None]:
+        """Return the actor of an address, and its state; None for one that was never used, or was removed."""
+        tree = self._machine.state_tree
+        actor = tree.lookup_id(delegated_address(address))
+        return actor, None if actor is None else tree.get_actor(actor)
+
+    def _existing(self, address: EthAddress) -> ActorState:
+        state = self._find(address)[1]
+        if state is None:
+            raise Fatal(f"there is no actor at 0x{address.hex()}")
+        return state
 
     def _leaves(self, address: EthAddress) -> bool:
         """Return True for native actors, and for precompiles of Filecoin and of users."""
@@ -433,7 +459,7 @@ class StateSession:
             self._guest.call(Command.UNDO, _COUNT.pack(kept))
             self._kept = kept
         if self._writes != self._tree.writes:  # an actor may get another number
-            self._accounts, self._ids, self.addresses = self._new_accounts(), {}, {}
+            self._ids, self.addresses = {}, {}
         self._burnt, self._writes = 0, self._tree.writes
 
     def settle(self) -> None:
@@ -460,44 +486,46 @@ class StateSession:
         self._burnt, self._writes = 0, tree.writes
 
     def _write_all(self, tree: StateTree, data: bytes) -> None:
-        accounts, at = self._new_accounts(), _COUNT.size
+        at = _COUNT.size
         for _ in range(_COUNT.unpack_from(data)[0]):
-            at = self._write(accounts, tree, data, at)
-        accounts.write_back()
-        if self._burnt:
-            accounts.burn(self._burnt)
+            at = self._write(tree, data, at)
+        if self._burnt and not tree.credit(BURNT_FUNDS_ACTOR, self._burnt):
+            raise Fatal(f"actor f0{BURNT_FUNDS_ACTOR} is missing")
 
-    def _write(self, accounts: Accounts, tree: StateTree, data: bytes, at: int) -> int:
+    def _write(self, tree: StateTree, data: bytes, at: int) -> int:
         """Write one account's changes; return the position of the next one."""
-        raw, flags, amount, nonce, _, size = _CHANGE.unpack_from(data, at)
+        raw, flags, amount, nonce, code_hash, size = _CHANGE.unpack_from(data, at)
         at += _CHANGE.size
-        code = data[at : at + size]
-        at += size
+        code, at = data[at : at + size], at + size
         end: int = at + _COUNT.size + 64 * _COUNT.unpack_from(data, at)[0]
-        address = EthAddress(raw)
-        actor = accounts.find(address)
-        if not flags & _EXISTS or flags & _WIPED:
-            if actor is not None:
-                tree.delete_actor(actor)
-            actor = None
+        delegated = delegated_address(EthAddress(raw))
+        actor = tree.lookup_id(delegated)
+        state = None if actor is None else tree.get_actor(actor)
         if not flags & _EXISTS:
-            if flags & _EXISTED and tree.lookup_id(delegated_address(address)) is None:
-                tree.register_address(delegated_address(address))  # an address keeps the number it once had
+            if actor is not None and state is not None:
+                tree.delete_actor(actor)
+            elif flags & _EXISTED and actor is None:
+                tree.register_address(delegated)  # an address keeps the number that it once had
             return end
         if actor is None:
-            actor = accounts.create_account(address)
-        tree.set_actor(actor, tree.existing(actor).with_balance(int.from_bytes(amount, "big")))
+            actor = tree.register_address(delegated)
+        contracts, balance = self._contracts, TokenAmount(int.from_bytes(amount, "big"))
+        if state is None or flags & _WIPED:
+            state = ActorState(self._machine.manifest.code("ethaccount"), delegated_address=delegated)
         slots = [
-            (data[place : place + 32][::-1], int.from_bytes(data[place + 32 : place + 64], "big"))
+            (int.from_bytes(data[place : place + 32], "big"), int.from_bytes(data[place + 32 : place + 64], "big"))
             for place in range(at + _COUNT.size, end, 64)
         ]
-        if slots or flags & _HAS_NEW_CODE:
-            accounts.become_contract(actor)
-        accounts.set_nonce(actor, nonce)
-        if flags & _HAS_NEW_CODE:
-            accounts.set_code(actor, code)
-        if slots:
-            accounts.store_all(actor, slots)
+        is_contract = state.code == contracts.evm_code
+        if not (is_contract or slots or flags & _HAS_NEW_CODE):
+            tree.set_actor(actor, ActorState(state.code, state.head, nonce, balance, delegated))
+            return end
+        before = contracts.of(state) if is_contract else NEW_CONTRACT
+        cid = contracts.put_code(code) if flags & _HAS_NEW_CODE else before.bytecode
+        storage = contracts.write_slots(before.storage, slots) if slots else before.storage
+        after = EvmState(cid, code_hash, storage, before.transient, nonce, before.tombstone)
+        paid = state.with_balance(balance)
+        tree.set_actor(actor, paid if after == before and is_contract else contracts.form(after, paid))
         return end
 
 

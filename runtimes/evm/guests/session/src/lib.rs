@@ -30,6 +30,7 @@ mod command {
     pub const RESET: u32 = 7;
     pub const READ: u32 = 8;
     pub const UNDO: u32 = 9;
+    pub const RULES: u32 = 10;
 }
 
 /// What Python reads and writes in place: the size of the input or of memory to reserve, then the guest's pages of memory;
@@ -75,6 +76,7 @@ pub extern "C" fn enter(number: u32) -> u32 {
             guest.mailbox.input = guest.input.as_ptr() as u32;
             return 0;
         }
+        command::RULES => session.set_rules(input),
         command::BLOCK => session.set_block(input),
         command::TRANSACT => session.transact(input, &mut guest.output) as u32,
         command::ANSWER => session.answer(input, &mut guest.output) as u32,

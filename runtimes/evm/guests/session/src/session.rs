@@ -151,7 +151,7 @@ impl Session {
         0
     }
 
-    pub fn set_block(&mut self, input: &[u8]) -> u32 {
+    pub fn set_rules(&mut self, input: &[u8]) -> u32 {
         let mut read = Reader(input);
         let spec = SpecId::try_from_u8(read.u32() as u8).expect("a fork of revm");
         let ctx = &mut self.evm.ctx;
@@ -163,7 +163,6 @@ impl Session {
                 ctx.journaled_state.database.forget_code();
             }
         }
-        ctx.journaled_state.database.forget_hashes();
         let cfg = &mut ctx.cfg;
         cfg.chain_id = read.u64();
         cfg.memory_limit = read.u64();
@@ -173,6 +172,15 @@ impl Session {
         cfg.limit_contract_initcode_size = Some(if init_code == NO_LIMIT { usize::MAX } else { init_code as usize });
         cfg.max_blobs_per_tx = Some(read.u64());
         self.gas_cap = read.u64();
+        let precompiles = read.list(|read| read.address());
+        self.evm.precompiles.set(spec, precompiles.into_iter());
+        0
+    }
+
+    pub fn set_block(&mut self, input: &[u8]) -> u32 {
+        let mut read = Reader(input);
+        let ctx = &mut self.evm.ctx;
+        ctx.journaled_state.database.forget_hashes();
         let block = &mut ctx.block;
         block.number = U256::from(read.u64());
         block.timestamp = U256::from(read.u64());
@@ -184,8 +192,6 @@ impl Session {
         let randomness = read.hash();
         block.prevrandao = Some(randomness);
         block.difficulty = U256::from_be_bytes(randomness.0);
-        let precompiles = read.list(|read| read.address());
-        self.evm.precompiles.set(spec, precompiles.into_iter());
         0
     }
 
