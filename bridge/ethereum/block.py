@@ -32,9 +32,6 @@ SYSTEM_ADDRESS: Final = EthAddress(bytes.fromhex("ffffffffffffffffffffffffffffff
 TRANSFER_EVENT: Final = bytes.fromhex("ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef")
 """First topic of the log of a transfer: the hash of `Transfer(address,address,uint256)`."""
 
-BLOCK_HASH_COUNT: Final = 8191
-"""Number of block hashes that it stores."""
-
 BLOCK_HASHES_CODE: Final = bytes.fromhex(
     "3373fffffffffffffffffffffffffffffffffffffffe14604657602036036042575f35600143038111604257611fff81430311604257611fff9006"
     "545f5260205ff35b5f5ffd5b5f35611fff60014303065500"

@@ -150,7 +150,7 @@ class EthereumExecution(Protocol):
         """
 
     def held_account(self, address: Address) -> HeldAccount | None:
-        """Return an account that the executor holds, not written to the state tree yet; None for any other one."""
+        """Return an account that the executor holds, with zeros if there is none; None for one as in the tree."""
 
     def without_held(self) -> AbstractContextManager[None]:
         """Read the tree as it is written: only for accounts and addresses that the executor does not hold."""

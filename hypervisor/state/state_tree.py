@@ -227,7 +227,7 @@ class StateEngine(TypingProtocol):
         """Write the changes to the tree, which no longer holds them."""
 
     def mark(self) -> int:
-        """Return a mark of the state that it holds, which is the tree's."""
+        """Return a mark of the state that it holds; -1 if that is not the tree's."""
 
     def undo(self, mark: int) -> None:
         """Go back to the state at a mark, which the tree has again."""
@@ -256,6 +256,7 @@ class StateTree:
         self.writes = 0
         """Number of writes and rollbacks so far: the actors are the same as long as it is."""
         self.engine: StateEngine | None = None
+        """The engine that holds this state."""
         self.held: StateEngine | None = None
         """The engine while it has changes that belong to the tree, which are written before it is read."""
         self.origin: StateOrigin | None = None
@@ -265,11 +266,11 @@ class StateTree:
 
     def _become(self, other: StateTree) -> None:
         """Take over the contents of another tree, which must not be used afterwards; for subclasses."""
+        other.settle()
         self.store = other.store
         self._root, self._info, self._hamt = other._root, other._info, other._hamt
         self._actors, self._read, self._dirty = other._actors, other._read, other._dirty
         self._resolved, self._found, self._address_map = other._resolved, other._found, other._address_map
-        other.settle()
         self._transactions, self.origin, self.writes = other._transactions, other.origin, other.writes
         self.engine = self.held = None
         self._exchanging = other._exchanging
@@ -589,9 +590,11 @@ class StateTree:
             self.writes += 1
         self._actors.rollback(mark[0])
         self._resolved.rollback(mark[1])
-        if self.engine is not None:
-            self.engine.undo(mark[2])
-        self.commit()
+        try:
+            if self.engine is not None:
+                self.engine.undo(mark[2])
+        finally:
+            self.commit()
 
     def commit(self) -> None:
         """Close the transaction; its writes become part of the enclosing one."""

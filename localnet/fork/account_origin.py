@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from bridge.ethereum.addresses import EthAddress, from_delegated
+from bridge.ethereum.block import BLOCK_HASHES
 from bridge.filecoin.evm_state import EvmState
 from hypervisor.bundles.manifest import Manifest
 from hypervisor.errors import Fatal
@@ -91,8 +92,12 @@ class RemoteWords:
         self._cleared.set(slot, 0 if value else _CLEARED)
 
     def set_all(self, slots: Iterable[tuple[int, int]]) -> bool:
-        """Write the slots whose words differ; return True if there are any. Raises NodeError."""
-        writes = [(slot, value) for slot, value in slots if self.get(slot) != value]
+        """Write the slots whose words differ; return True if there are any. Raises NodeError.
+
+        A block hash is written without its slot's old word, so that blocks can be added while the node is away.
+        """
+        is_hashes = self._address == BLOCK_HASHES
+        writes = [(slot, value) for slot, value in slots if is_hashes or self.get(slot) != value]
         for slot, value in writes:
             self.set(slot, value)
         return bool(writes)

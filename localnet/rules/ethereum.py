@@ -358,6 +358,8 @@ class EthereumMessages:
         execution = _execution(machine)
         held = execution.held_account(address)
         if held is not None:
+            if not any(held):
+                return None
             return SenderInfo(held.nonce, TokenAmount(held.balance), execution.may_send(held.code))
         with execution.without_held():
             return self._sender(machine, address)

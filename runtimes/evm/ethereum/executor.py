@@ -34,7 +34,7 @@ from hypervisor.messages.events import StampedEvent, events_root
 from hypervisor.messages.message import Message, Receipt
 from hypervisor.state.undo_map import Journal
 from hypervisor.tracing import MessageEnded, MessageStarted
-from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, MAX_BALANCE, ActorID, Gas, TokenAmount
+from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, Gas, TokenAmount
 from runtimes.evm.engine import Frame, TreeEngine, TreeRuntime, offers_trees
 from runtimes.evm.ethereum.accounts import Accounts, ContractCache, ethereum_address, may_send
 from runtimes.evm.ethereum.actor import code_of
@@ -68,7 +68,6 @@ from runtimes.evm.ethereum.validation import (
 from store.cid import CBOR, RAW
 
 _MAX_I64 = (1 << 63) - 1
-_MAX_U64: Final = (1 << 64) - 1
 _ON_CHAIN: Final = KEEP | CHECKED | PAID | CAPPED
 _SYSTEM_CALL_SLOTS: Final = 16
 """Number of new slots that a system call has state gas for (EIP-8037)."""
@@ -85,11 +84,9 @@ def _may_fit(transaction: Transaction, fork: Fork, limits: BlockLimits) -> bool:
     """Return False if a transaction breaks one of the rules that revm leaves to the block."""
     return (
         transaction.type in fork.transaction_types
-        and transaction.gas_limit <= min(limits.gas, _MAX_U64)
+        and transaction.gas_limit <= limits.gas
         and transaction.blob_gas <= limits.blob_gas
         and transaction.chain_id in (None, limits.chain_id)
-        and transaction.nonce < _MAX_U64
-        and 0 <= transaction.value <= MAX_BALANCE
         and (transaction.to is not None or transaction.type < BLOB)
     )
 
@@ -283,7 +280,7 @@ class EthereumExecutor:
 
     def address_of(self, actor: ActorID) -> EthAddress:
         session = session_of(self._machine)
-        known = None if session is None else session.addresses.get(actor)
+        known = session.addresses.get(actor) if session is not None and session.is_current else None
         return address_of_actor(self._machine.state_tree, actor) if known is None else known
 
     def may_send(self, code: bytes) -> bool:

@@ -40,6 +40,8 @@ class Command(IntEnum):
     READ = 8
     UNDO = 9
     RULES = 10
+    KEEP = 11
+    DRAINED = 12
 
 
 class Exit(IntEnum):

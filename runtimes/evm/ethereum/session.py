@@ -8,20 +8,21 @@ native actors, Filecoin's and users' precompiles, forks that revm lacks, and exe
 
 from __future__ import annotations
 
+import struct
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from struct import Struct
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from bridge.ethereum.addresses import EthAddress, unmask_id
-from bridge.ethereum.block import EthereumBlock
+from bridge.ethereum.block import BLOCK_HASHES, EthereumBlock
 from bridge.ethereum.execution import HeldAccount
 from bridge.ethereum.transactions import Transaction
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.evm_state import EvmState
 from bridge.filecoin.receipts import Log, log_to_entries
-from hypervisor.context import ExternError, MachineContext
+from hypervisor.context import ExternError, Externs, MachineContext
 from hypervisor.errors import Fatal, LongExecution, OutOfGas
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import GasOutputs, GasTracker
@@ -35,7 +36,17 @@ from runtimes.evm.ethereum.accounts import NEW_CONTRACT, ContractCache, Contract
 from runtimes.evm.ethereum.application import TransactionResult, block_limits
 from runtimes.evm.ethereum.calls import filecoin_precompiles
 from runtimes.evm.ethereum.forks import Fork, code_limits, fork_with
-from runtimes.evm.ethereum.guest import KEEP, PAID, UNDOABLE, Command, Exit, Guest, GuestFailure, transaction_message
+from runtimes.evm.ethereum.guest import (
+    KEEP,
+    PAID,
+    SYSTEM,
+    UNDOABLE,
+    Command,
+    Exit,
+    Guest,
+    GuestFailure,
+    transaction_message,
+)
 from runtimes.evm.ethereum.precompiles import run_precompile
 from runtimes.evm.ethereum.validation import gas_price
 from runtimes.evm.precompiles.failure import PrecompileFailure
@@ -94,6 +105,23 @@ _STATUS: Final = {
 """Exit codes by revm's `InstructionResult`. A transaction that ends with another one is none of the guest's."""
 
 
+_MESSAGES: Final[dict[int, str]] = {
+    ExitCode.SYS_OUT_OF_GAS: "out of gas",
+    **{status: status.name for status in Status if status not in (Status.SUCCESS, Status.REVERT)},
+}
+
+
+class _Ended(NamedTuple):
+    """A transaction's end: revm's `InstructionResult`, whether code ran, gas, the created contract, data, logs."""
+
+    end: int
+    ran: bool
+    gas_used: int
+    created: EthAddress | None
+    output: bytes
+    logs: tuple[tuple[EthAddress, Log], ...]
+
+
 _idle: list[Guest] = []
 """Guests that no session uses."""
 _MAX_IDLE: Final = 4
@@ -140,8 +168,9 @@ class StateSession:
         self._blob_base_fee = 0
         self._filecoin: Mapping[EthAddress, str] = {}
         """Filecoin's precompiles by address."""
-        self._rules: object = None
-        """What the guest's rules were made of."""
+        self._rules: tuple[Fork, int, int | None, frozenset[str] | None] | None = None
+        """What the guest's rules were made of: fork, chain ID, code limit, and features of Filecoin's precompiles."""
+        self._externs: Externs | None = None
         self._contracts: ContractStates
         self._fork: Fork
         self._block: EthereumBlock
@@ -149,11 +178,11 @@ class StateSession:
     def transact(self, transaction: Transaction, sender: EthAddress, mode: int) -> TransactionResult | None:
         """Run a transaction; return None, without effect, if it is invalid or the guest cannot execute it."""
         fees = transaction.max_fee | transaction.max_fee_per_blob_gas
-        if fees >> _FEE_BITS:
+        if fees >> _FEE_BITS or not 0 <= transaction.value <= MAX_BALANCE:
             return None
-        if not (0 < transaction.gas_limit <= _MAX_U64 and 0 <= transaction.value <= MAX_BALANCE):
+        if not (0 < transaction.gas_limit <= _MAX_U64 and 0 <= transaction.nonce < _MAX_U64):
             return None
-        if not 0 <= transaction.nonce < _MAX_U64 or self._is_skipped(transaction.to):
+        if self._leave_again(transaction.to):
             return None
         guest = self._begin()
         if guest is None:
@@ -167,12 +196,15 @@ class StateSession:
             exit_code = guest.call(Command.TRANSACT, message)
             while exit_code != Exit.DONE:
                 with self.without_held():
-                    answer = self._answer(exit_code, guest.output())
+                    answer = self._answer(exit_code, guest.output(), mode)
                 if answer is None:
                     if exit_code == Exit.PAUSE:
-                        self._skip(transaction.to)
+                        self._note_long(transaction.to)
                     return None
                 exit_code = guest.call(Command.ANSWER, answer)
+            ended = _ended(guest.output())
+            if mode & KEEP:
+                self._keep(guest, ended, transaction, mode)
             is_running = False
         except GuestFailure as failure:  # it lacks memory, or has a defect
             is_running = False
@@ -180,68 +212,120 @@ class StateSession:
             return None
         finally:
             if is_running:
-                guest.call(Command.ABANDON)
-        return self._result(guest.output(), transaction, mode)
+                self._abandon(guest)
+        return self._result(ended, transaction, mode)
+
+    def _keep(self, guest: Guest, ended: _Ended, transaction: Transaction, mode: int) -> None:
+        """Keep the changes of a transaction that has ended; if this is interrupted, it has no effect."""
+        tree, before = self._machine.state_tree, (self._burnt, self._kept)
+        held = tree.held
+        burnt = ended.gas_used * min(self._price(transaction, mode), self._machine.context.base_fee)
+        if transaction.blob_hashes and mode & PAID:
+            burnt += transaction.blob_gas * self._blob_base_fee
+        try:
+            self._burnt, self._kept = self._burnt + burnt, self._kept + 1 if mode & UNDOABLE else 0
+            tree.held = self
+            guest.call(Command.KEEP)
+        except BaseException:
+            (self._burnt, self._kept), tree.held = before, held
+            raise
+
+    def _price(self, transaction: Transaction, mode: int) -> int:
+        return gas_price(transaction, self._machine.context.base_fee) if mode & PAID else 0
+
+    def _abandon(self, guest: Guest) -> None:
+        try:
+            guest.call(Command.ABANDON)
+        except GuestFailure as failure:
+            self._close(failure)
+
+    @property
+    def is_current(self) -> bool:
+        """True if the guest holds the state of the machine's tree."""
+        tree = self._machine.state_tree
+        return self._guest is not None and tree is self._tree and tree.writes == self._writes
 
     def account(self, address: EthAddress) -> HeldAccount | None:
-        """Return an account as the guest holds it; None if it does not, or if the account is empty."""
-        if self._guest is None or not self._is_current() or not self._guest.call(Command.READ, address):
+        """Return an account as the guest holds it, with zeros if there is none; None if the guest does not hold it."""
+        guest = self._guest
+        if guest is None or not self.is_current:
             return None
-        data = self._guest.output()
+        try:
+            if not guest.call(Command.READ, address):
+                return None
+        except GuestFailure as failure:
+            self._close(failure)
+            return None
+        data = guest.output()
         balance, nonce, _ = _HELD.unpack_from(data)
-        held = HeldAccount(int.from_bytes(balance, "big"), nonce, data[_HELD.size :])
-        return held if any(held) else None
+        return HeldAccount(int.from_bytes(balance, "big"), nonce, data[_HELD.size :])
 
-    def _is_skipped(self, to: EthAddress | None) -> bool:
+    def _leave_again(self, to: EthAddress | None) -> bool:
+        """Return True, and count the transaction, if one to this contract took long not long ago."""
         skips = self._skips.get(to, 0)
         if skips:
             self._skips[to] = skips - 1
         return skips > 0
 
-    def _skip(self, to: EthAddress | None) -> None:
+    def _note_long(self, to: EthAddress | None) -> None:
         if len(self._skips) >= _MAX_SKIPPED:
             self._skips.clear()
         self._skips[to] = _SKIPS
 
     # --- the state --------------------------------------------------------------------------------------------
 
-    def _is_current(self) -> bool:
-        tree = self._machine.state_tree
-        return tree is self._tree and tree.writes == self._writes
-
     def _begin(self) -> Guest | None:
-        """Return the guest with the machine's state and block; None if it has not the block's rules."""
+        """Return the guest with the machine's state and block; None if it cannot have them."""
         machine, guest = self._machine, self._guest
         tree, context = machine.state_tree, machine.context
-        is_new = guest is None or not self._is_current()
-        if guest is not None and not is_new and context is self._context and guest.memory_bytes <= _MAX_MEMORY:
-            return guest
-        if guest is not None and guest.memory_bytes > _MAX_MEMORY and tree.held is None:
+        is_new = not self.is_current
+        if guest is not None and not is_new and context is self._context and machine.externs is self._externs:
+            if guest.memory_bytes <= _MAX_MEMORY or tree.held is not None:
+                return guest
             self._release()
             guest, is_new = None, True
         block = context.block if isinstance(context.block, EthereumBlock) else EthereumBlock()
         fork = fork_with(block.fork, context.precompiles)
-        largest = max(context.base_fee, block.gas_limit, context.timestamp, context.epoch, context.chain_id)
-        if fork.name not in SPECS or largest > _MAX_U64:
+        if fork.name not in SPECS:
             return None
-        if guest is None:
-            guest = self._guest = _idle.pop() if _idle else Guest()
-            self._end, self._rules = weakref.finalize(self, _return, guest), None
-        if is_new:
-            self._drop()
+        rules = fork, context.chain_id, block.code_limit, context.network.evm if block.filecoin_addresses else None
+        if self._rules is not None and self._rules[0] != fork:  # what is held was changed by the other fork's rules
             tree.settle()
+            is_new = True
+        try:
+            filecoin = filecoin_precompiles(context.network.evm) if block.filecoin_addresses else {}
+            rules_message = b"" if rules == self._rules else self._rules_message(fork, block, filecoin)
+            block_message = self._block_message(fork, block)
+        except (ExternError, OverflowError, struct.error):  # a value that is not there, or does not fit
+            return None
+        self._context = None
+        if guest is None:
+            guest = self._guest = _new_guest()
+            self._end, self._rules = weakref.finalize(self, _return, guest), None
+            rules_message = rules_message or self._rules_message(fork, block, filecoin)
+        try:
+            if is_new:
+                tree.settle()
+                self._drop()
+                guest.call(Command.RESET)
+            if rules_message:
+                self._rules = None
+                guest.call(Command.RULES, rules_message)
+            guest.call(Command.BLOCK, block_message)
+        except GuestFailure as failure:
+            self._close(failure)
+            return None
+        self._known.trim()
+        if is_new:
+            if self._tree is not None:
+                self._tree.engine = None
             tree.engine = self
             self._tree, self._writes, self._ids, self.addresses = tree, tree.writes, {}, {}
             self._contracts = ContractStates(machine, self._known)
             self._generation, self._kept = self._generation + 1, 0
-            guest.call(Command.RESET)
-        self._known.trim()
-        self._block, self._context = block, context
-        rules = fork, context.chain_id, block.code_limit, context.network.evm if block.filecoin_addresses else None
-        if rules != self._rules:
-            self._fork, self._rules = fork, rules
-            guest.call(Command.RULES, self._rules_message())
-        guest.call(Command.BLOCK, self._block_message())
+        self._rules, self._fork, self._filecoin = rules, fork, filecoin
+        self._block, self._blob_base_fee = block, block_limits(machine, block, fork).blob_base_fee
+        self._context, self._externs = context, machine.externs
         return guest
 
     def _close(self, failure: GuestFailure) -> None:
@@ -259,28 +343,26 @@ class StateSession:
         self._guest = None
         self._drop()
 
-    def _rules_message(self) -> bytes:
-        fork, block, context = self._fork, self._block, self._machine.context
+    def _rules_message(self, fork: Fork, block: EthereumBlock, filecoin: Mapping[EthAddress, str]) -> bytes:
         code, init_code = code_limits(block, fork)
-        self._filecoin = filecoin_precompiles(context.network.evm) if block.filecoin_addresses else {}
-        blobs, precompiles = fork.blobs, (*fork.precompiles, *self._filecoin)
+        blobs, precompiles = fork.blobs, (*fork.precompiles, *filecoin)
         head = _RULES.pack(
-            SPECS[fork.name], context.chain_id, MAX_TOTAL_MEMORY,
+            SPECS[fork.name], self._machine.context.chain_id, MAX_TOTAL_MEMORY,
             _NO_LIMIT if code is None else code, _NO_LIMIT if init_code is None else init_code,
             blobs.maximum if blobs.per_transaction is None else blobs.per_transaction,
             fork.transaction_gas_cap or 0, len(precompiles),
         )  # fmt: skip
         return head + b"".join(precompiles)
 
-    def _block_message(self) -> bytes:
-        machine, block, context = self._machine, self._block, self._machine.context
-        self._blob_base_fee = block_limits(machine, block, self._fork).blob_base_fee
+    def _block_message(self, fork: Fork, block: EthereumBlock) -> bytes:
+        machine, context = self._machine, self._machine.context
+        blob_base_fee = block_limits(machine, block, fork).blob_base_fee
         randomness = block.randomness
         if randomness is None:
             randomness = machine.externs.beacon_randomness(context.epoch)
         return _BLOCK.pack(
             context.epoch, context.timestamp, block.gas_limit, context.base_fee,
-            self._blob_base_fee.to_bytes(16, "little"), block.coinbase, randomness,
+            blob_base_fee.to_bytes(16, "little"), block.coinbase, randomness,
         )  # fmt: skip
 
     # --- requests ---------------------------------------------------------------------------------------------
@@ -295,7 +377,7 @@ class StateSession:
         finally:
             tree.held = held
 
-    def _answer(self, exit_code: int, request: bytes) -> bytes | None:
+    def _answer(self, exit_code: int, request: bytes, mode: int) -> bytes | None:
         """Return the answer to a request; None if the guest must give up."""
         short = self._machine.short
         if short is not None:
@@ -307,6 +389,8 @@ class StateSession:
                 return self._account(EthAddress(request))
             case Exit.SLOT:
                 address, slot = EthAddress(request[:20]), int.from_bytes(request[20:], "big")
+                if mode & SYSTEM and address == BLOCK_HASHES:  # not read: a fork's node may be away
+                    return _SLOT.pack(exit_code, address, request[20:], bytes(32), 0)
                 words = self._contracts.words(self._existing(address))
                 word = 0 if words is None else words.get(slot)
                 bits = 0 if word or words is None else words.absent_bits(slot)
@@ -382,33 +466,23 @@ class StateSession:
 
     # --- results ----------------------------------------------------------------------------------------------
 
-    def _result(self, data: bytes, transaction: Transaction, mode: int) -> TransactionResult | None:
-        end, ran, used, creates, created, size = _RESULT.unpack_from(data)
-        at = _RESULT.size
-        output, logs = data[at : at + size], _logs(data, at + size)
-        status, base_fee = _STATUS[end], self._machine.context.base_fee
-        price = gas_price(transaction, base_fee) if mode & PAID else 0
-        burnt = min(price, base_fee)
-        if mode & KEEP:
-            self._burnt += used * burnt
-            if transaction.blob_hashes and mode & PAID:
-                self._burnt += transaction.blob_gas * self._blob_base_fee
-            assert self._tree is not None
-            self._tree.held = self
-            self._kept = self._kept + 1 if mode & UNDOABLE else 0
-        events = self._events(logs, mode)
+    def _result(self, ended: _Ended, transaction: Transaction, mode: int) -> TransactionResult | None:
+        events = self._events(ended.logs, mode)
         if events is None:
             return None
-        answers = ran and not creates and status in (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
+        status, used, created = _STATUS[ended.end], ended.gas_used, ended.created
+        price = self._price(transaction, mode)
+        burnt = min(price, self._machine.context.base_fee)
+        answers = ended.ran and created is None and status in (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
         return TransactionResult(
             success=status == ExitCode.OK,
             gas_used=used,
-            output=byte_string(output) if answers else b"",
-            logs=logs if mode & KEEP else (),
-            created=EthAddress(created) if creates else None,
+            output=byte_string(ended.output) if answers else b"",
+            logs=ended.logs if mode & KEEP else (),
+            created=created,
             events=events,
             exit_code=status,
-            message="out of gas" if status == ExitCode.SYS_OUT_OF_GAS else "",
+            message=_MESSAGES.get(status, ""),
             reason="",
             gas=GasOutputs(
                 base_fee_burn=TokenAmount(used * burnt),
@@ -447,16 +521,24 @@ class StateSession:
 
     def mark(self) -> int:
         """Return the number of transactions that `undo` can leave; -1 for a state that is not the tree's."""
-        return self._generation * _GENERATION + self._kept if self._is_current() else -1
+        return self._generation * _GENERATION + self._kept if self.is_current else -1
 
     def undo(self, mark: int) -> None:
         """Undo the transactions since a mark of this state."""
         generation, kept = divmod(mark, _GENERATION)
-        if generation != self._generation or self._guest is None or self._tree is None:
-            self._drop()
+        if self._guest is None or self._tree is None:
             return
+        if generation != self._generation:
+            if not self.is_current:
+                self._drop()
+                return
+            kept = 0  # it began after the mark, and nothing had been written since the mark
         if kept != self._kept:
-            self._guest.call(Command.UNDO, _COUNT.pack(kept))
+            try:
+                self._guest.call(Command.UNDO, _COUNT.pack(kept))
+            except GuestFailure:
+                self._release()
+                return
             self._kept = kept
         if self._writes != self._tree.writes:  # an actor may get another number
             self._ids, self.addresses = {}, {}
@@ -465,25 +547,28 @@ class StateSession:
     def settle(self) -> None:
         """Write the changes that the guest holds to the tree, with what was burnt.
 
-        Raises Fatal and the store's errors; the tree is then as before these changes, which are lost.
+        Raises Fatal and the store's errors; the changes are then still held.
         """
-        guest, tree = self._guest, self._tree
+        guest, tree, burnt = self._guest, self._tree, self._burnt
         assert guest is not None
         assert tree is not None
+        tree.held = None
+        mark = tree.begin()
         try:
             guest.call(Command.DRAIN)
-        except GuestFailure as failure:
-            self._close(failure)
-        tree.held = None
-        data, mark = guest.output(), tree.begin()
-        try:
-            self._write_all(tree, data)
-        except BaseException:
+            self._write_all(tree, guest.output())
+        except BaseException as error:
             tree.rollback(mark)
-            self._drop()
+            tree.held, self._burnt = self, burnt
+            if isinstance(error, GuestFailure):
+                self._close(error)
             raise
         tree.commit()
         self._burnt, self._writes = 0, tree.writes
+        try:
+            guest.call(Command.DRAINED)
+        except GuestFailure:
+            self._release()
 
     def _write_all(self, tree: StateTree, data: bytes) -> None:
         at = _COUNT.size
@@ -527,6 +612,21 @@ class StateSession:
         paid = state.with_balance(balance)
         tree.set_actor(actor, paid if after == before and is_contract else contracts.form(after, paid))
         return end
+
+
+def _new_guest() -> Guest:
+    try:
+        return _idle.pop()
+    except IndexError:
+        return Guest()
+
+
+def _ended(data: bytes) -> _Ended:
+    end, ran, used, creates, created, size = _RESULT.unpack_from(data)
+    at = _RESULT.size
+    return _Ended(
+        end, bool(ran), used, EthAddress(created) if creates else None, data[at : at + size], _logs(data, at + size)
+    )
 
 
 def _logs(data: bytes, at: int) -> tuple[tuple[EthAddress, Log], ...]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -15,14 +16,15 @@ from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.execution import SimulatedCall
 from bridge.ethereum.transactions import DYNAMIC_FEE, LEGACY, Transaction
 from bridge.filecoin.parameters import unwrap_return
+from hypervisor.context import DevelopmentExterns, ExternError
 from hypervisor.errors import Fatal
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.state.state_tree import StateTree
-from hypervisor.types import BURNT_FUNDS_ACTOR, Gas, TokenAmount
+from hypervisor.types import BURNT_FUNDS_ACTOR, ChainEpoch, Gas, TokenAmount
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.ethereum.application import TransactionResult
-from runtimes.evm.ethereum.guest import Guest, GuestFailure
+from runtimes.evm.ethereum.guest import Command, Guest, GuestFailure
 from runtimes.evm.ethereum.session import StateSession, session_of
 from runtimes.evm.ethereum.validation import InvalidTransaction
 from tests.runtimes.evm.assembler import assemble, deployer
@@ -119,9 +121,7 @@ def test_a_rolled_back_transaction_leaves_nothing(
         if read:
             assert machine.balance(to_filecoin(SENDER)) < RICH
     assert machine.root == root
-    monkeypatch.setattr(
-        StateSession, "_answer", lambda _, number, request: pytest.fail(f"request {number} {request.hex()}")
-    )
+    monkeypatch.setattr(StateSession, "_answer", lambda *given: pytest.fail(f"a request: {given[1:]}"))
     result = executor.apply_transaction(sent(0, COUNTER), SENDER)
     assert int.from_bytes(result.logs[0][1].data, "big") == 6
 
@@ -143,12 +143,15 @@ def test_a_restored_state_begins_another_session(machine: Hypervisor) -> None:
         machine.restore(before)
 
 
-def test_a_simulation_writes_nothing_and_keeps_the_session(machine: Hypervisor) -> None:
+def test_a_simulation_writes_nothing_and_keeps_the_session(
+    machine: Hypervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     executor, writes = EthereumExecutor(machine), machine.state_tree.writes
     for _ in range(2):
         with machine.trial():
             result = executor.simulate(SimulatedCall(NOBODY, COUNTER, Gas(100_000)))
         assert int.from_bytes(result.return_data[-32:], "big") == 6
+        monkeypatch.setattr(StateSession, "_answer", lambda *given: pytest.fail(f"a request: {given[1:]}"))
     assert machine.state_tree.writes == writes
 
 
@@ -165,6 +168,60 @@ def test_accounts_are_created_in_the_order_of_the_calls() -> None:
             assert made.logs[0][0] == create_address(MAKER, 1)
             roots.add(machine.root)
     assert len(roots) == 1
+
+
+FIRST, SECOND = EthAddress(b"\x51" * 20), EthAddress(b"\x52" * 20)
+
+
+def pays(address: EthAddress, value: int) -> str:
+    return f"0 0 0 0 {value} {word(address)} GAS CALL"
+
+
+@pytest.mark.parametrize(
+    ("code", "coinbase"),
+    [
+        pytest.param(f"{pays(FIRST, 0)} {pays(SECOND, 1)} {pays(FIRST, 1)}", COINBASE, id="calls"),
+        pytest.param(f"{pays(FIRST, 0)} {pays(SECOND, 1)}", FIRST, id="coinbase"),
+        pytest.param(
+            f"{create(assemble(f'{word(FIRST)} SELFDESTRUCT'), 0)} {pays(SECOND, 1)} {pays(FIRST, 1)}",
+            COINBASE,
+            id="selfdestruct",
+        ),
+    ],
+)
+def test_a_touched_address_gets_its_id_when_it_is_paid(code: str, coinbase: EthAddress) -> None:
+    roots = set()
+    for enabled in (True, False):
+        with opened() as machine, sessions(enabled=enabled):
+            block = EthereumBlock("Osaka", coinbase, filecoin_addresses=False)
+            machine.advance(block=block, base_fee=TokenAmount(BASE_FEE))
+            install_alloc(machine, {TAKEN: AllocAccount(2, 1, assemble(code))})
+            assert EthereumExecutor(machine).apply_transaction(sent(0, TAKEN), SENDER).success
+            assert holds(machine) == enabled
+            roots.add(machine.root)
+    assert len(roots) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("TangerineWhistle", "SpuriousDragon"), ("Cancun", "Prague"), ("Prague", "Cancun")]
+)
+def test_a_fork_begins_within_a_session(before: str, after: str) -> None:
+    """An empty account is removed from SpuriousDragon on (EIP-161), and 0xef0100... delegates in Prague (EIP-7702)."""
+    delegation = bytes.fromhex("ef0100") + COUNTER
+    kind = LEGACY if before == "TangerineWhistle" else DYNAMIC_FEE
+    outcomes = []
+    for enabled in (True, False):
+        results = []
+        with opened() as machine, sessions(enabled=enabled):
+            install_alloc(machine, {TAKEN: AllocAccount(0, 1, delegation)})
+            for nonce, fork in enumerate((before, before, after, after)):
+                block = EthereumBlock(fork, COINBASE, filecoin_addresses=False)
+                machine.advance(block=block, base_fee=TokenAmount(0))
+                to = NOBODY if kind == LEGACY else TAKEN
+                sending = replace(sent(nonce, to), type=kind)
+                results.append(outcome(EthereumExecutor(machine).apply_transaction(sending, SENDER)))
+            outcomes.append((results, machine.root))
+    assert outcomes[0] == outcomes[1]
 
 
 def test_the_answer_for_a_precompile_that_cannot_be_paid_is_not_given_to_another(machine: Hypervisor) -> None:
@@ -237,26 +294,76 @@ def test_a_guest_with_too_much_memory_is_replaced_once_it_holds_nothing(
     assert int.from_bytes(result.logs[0][1].data, "big") == 8
 
 
-def test_an_error_while_changes_are_written_leaves_the_tree(
-    machine: Hypervisor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    executor, root = EthereumExecutor(machine), machine.root
+def test_an_error_while_changes_are_written_loses_nothing(machine: Hypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = EthereumExecutor(machine)
     executor.apply_transaction(sent(0, COUNTER), SENDER)
     with monkeypatch.context() as patch:
         patch.setattr(StateTree, "credit", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
         with pytest.raises(OSError, match="disk full"):
             machine.balance(to_filecoin(SENDER))
-    assert machine.root == root
+    assert holds(machine)
+    executor.apply_transaction(sent(1, COUNTER), SENDER)
+    paid = RICH - machine.balance(to_filecoin(SENDER))
+    assert dict(read_alloc_of(machine))[COUNTER].storage == {0: 7}
+    assert machine.state_tree.existing(BURNT_FUNDS_ACTOR).balance * PRICE == paid * BASE_FEE
 
 
-def test_an_interrupted_transaction_has_no_effect(machine: Hypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
-    executor, session = EthereumExecutor(machine), session_of(machine)
+@pytest.mark.parametrize("where", ["session.StateSession._answer", "session._ended", "guest.Guest.call"])
+def test_an_interrupted_transaction_has_no_effect(
+    machine: Hypervisor, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """It is interrupted while it runs, after it has ended, and while its changes are kept."""
+    executor, call = EthereumExecutor(machine), Guest.call
     executor.apply_transaction(sent(0, OTHER, value=1), SENDER)
+
+    def interrupted(*given: Any) -> int:
+        if where == "guest.Guest.call" and given[1] != Command.KEEP:
+            return call(*given)
+        raise KeyboardInterrupt
+
     with monkeypatch.context() as patch:
-        patch.setattr(session, "_answer", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(f"runtimes.evm.ethereum.{where}", interrupted)
         with pytest.raises(KeyboardInterrupt):
             executor.apply_transaction(sent(1, COUNTER), SENDER)
-    assert executor.apply_transaction(sent(1, COUNTER), SENDER).success
+    result = executor.apply_transaction(sent(1, COUNTER), SENDER)
+    assert int.from_bytes(result.logs[0][1].data, "big") == 6
+    assert machine.balance(to_filecoin(OTHER)) == RICH + 1
+    paid = RICH - 1 - machine.balance(to_filecoin(SENDER))
+    assert machine.state_tree.existing(BURNT_FUNDS_ACTOR).balance * PRICE == paid * BASE_FEE
+
+
+def test_a_guest_that_cannot_undo_is_replaced(machine: Hypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    executor, root = EthereumExecutor(machine), machine.root
+    with monkeypatch.context() as patch:
+        failing(patch, Command.UNDO)
+        with machine.trial():
+            executor.apply_transaction(sent(0, COUNTER), SENDER)
+    assert machine.root == root
+    assert executor.apply_transaction(sent(0, COUNTER), SENDER).success
+
+
+def test_an_actor_that_was_undone_leaves_no_address(machine: Hypervisor) -> None:
+    """The next contract gets its ID."""
+    executor, before = EthereumExecutor(machine), machine.snapshot()
+    emitters = []
+    for sender, enabled in ((SENDER, True), (OTHER, False)):
+        machine.restore(before)
+        with sessions(enabled=enabled):
+            made = executor.apply_transaction(sent(0, None, assemble("0 0 LOG0")), sender)
+        emitters.append(made.events[0].emitter)
+        assert executor.address_of(emitters[-1]) == create_address(sender, 0)
+    assert emitters[0] == emitters[1]
+
+
+def test_a_block_without_randomness_runs_on_the_machines_calls() -> None:
+    class NoRandomness(DevelopmentExterns):
+        def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
+            raise ExternError(f"there is no randomness of epoch {epoch}")
+
+    with Hypervisor.open(rules="ethereum", externs=NoRandomness()) as machine:
+        install_alloc(machine, {SENDER: AllocAccount(RICH), COUNTER: AllocAccount(0, 1, assemble(COUNTS))})
+        assert EthereumExecutor(machine).apply_transaction(sent(0, COUNTER), SENDER).success
+        assert not holds(machine)
 
 
 def outcome(result: TransactionResult) -> tuple[bool, int, int]:

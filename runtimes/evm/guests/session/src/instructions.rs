@@ -40,10 +40,10 @@ pub fn undo(frame: &mut Frame, context: &mut Ctx, stopped: Stopped, gas_table: &
     // The values that the instruction has taken are still there: it has not written to the stack.
     unsafe { frame.stack.data_mut().set_len(stopped.stack) };
     let inner = &mut context.journaled_state.inner;
-    let after_merge = inner.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
+    let clears = inner.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
     for entry in inner.journal.drain(stopped.entries..).rev() {
         use revm::context_interface::journaled_state::entry::JournalEntryTr;
-        entry.revert(&mut inner.state, None, after_merge);
+        entry.revert(&mut inner.state, None, clears);
     }
     context.error = Ok(());
 }

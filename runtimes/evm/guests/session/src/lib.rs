@@ -31,6 +31,8 @@ mod command {
     pub const READ: u32 = 8;
     pub const UNDO: u32 = 9;
     pub const RULES: u32 = 10;
+    pub const KEEP: u32 = 11;
+    pub const DRAINED: u32 = 12;
 }
 
 /// What Python reads and writes in place: the size of the input or of memory to reserve, then the guest's pages of memory;
@@ -76,6 +78,8 @@ pub extern "C" fn enter(number: u32) -> u32 {
             guest.mailbox.input = guest.input.as_ptr() as u32;
             return 0;
         }
+        command::KEEP => session.keep(),
+        command::DRAINED => session.drained(),
         command::RULES => session.set_rules(input),
         command::BLOCK => session.set_block(input),
         command::TRANSACT => session.transact(input, &mut guest.output) as u32,

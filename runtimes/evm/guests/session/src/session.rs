@@ -113,7 +113,6 @@ impl Default for Session {
             frame_stack: FrameStack::new_prealloc(8),
         };
         evm.ctx.cfg.tx_chain_id_check = false;
-        evm.ctx.cfg.disable_priority_fee_check = false;
         Self { evm, gas_cap: 0, jumps: 0, running: Running::default(), changes: HashMap::default(), positions: 0, history: Vec::new() }
     }
 }
@@ -331,22 +330,19 @@ impl Session {
         let evm = &mut self.evm;
         let running = &mut self.running;
         running.begun = true;
-        let checkpoint;
         if running.mode & mode::SYSTEM != 0 {
             // EIP-4788: gas and state of the transaction do not count; nothing is warm but the precompiles.
             running.init_gas = InitialAndFloorGas::default();
             running.gas = rules.tx_gas(evm, &running.init_gas);
             let spec = evm.ctx.cfg.spec;
             evm.ctx.journaled_state.set_spec_id(spec);
-            checkpoint = evm.ctx.journaled_state.checkpoint();
+            evm.ctx.journaled_state.checkpoint();
         } else {
             running.init_gas = rules.validate(evm)?;
             running.gas = rules.tx_gas(evm, &running.init_gas);
             let before = rules.pre_execution(evm, &mut running.gas)?.expect("only EIP-2780 runs out of gas here");
             running.refund = before.eip7702_refund as i64;
-            checkpoint = before.checkpoint;
         }
-        let _ = checkpoint;
         let first = rules.first_frame_input(evm, &mut running.gas)?.expect("only EIP-2780 runs out of gas here");
         evm.ctx.journaled_state.checkpoint_commit();
         if let FrameInput::Call(inputs) = &first.frame_input {
@@ -494,16 +490,14 @@ impl Session {
             }
             output.data(&log.data.data);
         }
-        if running.mode & mode::KEEP != 0 {
-            self.keep();
-        } else {
+        if running.mode & mode::KEEP == 0 {
             self.discard();
         }
         Ok(Exit::Done)
     }
 
-    /// Note what the transaction has changed, and begin the next one with it.
-    fn keep(&mut self) {
+    /// Note what the transaction that has ended has changed, and begin the next one with it.
+    pub fn keep(&mut self) -> u32 {
         let inner = &mut self.evm.ctx.journaled_state.inner;
         let clears = inner.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
         let mut touched = Vec::new();
@@ -514,7 +508,9 @@ impl Session {
                 | JournalEntry::NonceChange { address, .. }
                 | JournalEntry::NonceBump { address }
                 | JournalEntry::CodeChange { address, .. }
-                | JournalEntry::StorageChanged { address, .. } => (address, None, false),
+                | JournalEntry::StorageChanged { address, .. } => {
+                    (address, None, !inner.state[address].is_empty())
+                }
                 JournalEntry::AccountCreated { address, .. } => (address, None, true),
                 JournalEntry::BalanceTransfer { from, to, balance } => (to, Some(from), !balance.is_zero()),
                 JournalEntry::AccountDestroyed { address, target, had_balance, .. } => {
@@ -523,7 +519,7 @@ impl Session {
                 _ => continue,
             };
             let changes = self.changes.entry(*address).or_default();
-            if changes.position.is_none() && (came_to_be || !inner.state[address].is_empty()) {
+            if changes.position.is_none() && came_to_be {
                 changes.position = Some(self.positions);
                 self.positions += 1;
             }
@@ -561,6 +557,14 @@ impl Session {
         inner.commit_tx();
         self.evm.ctx.local.clear();
         self.evm.frame_stack.clear();
+        0
+    }
+
+    /// Forget the changes: Python has written them.
+    pub fn drained(&mut self) -> u32 {
+        self.changes.clear();
+        self.positions = 0;
+        0
     }
 
     /// Write what the session holds of an account: nothing if it does not, else 1 and its fields.
@@ -574,15 +578,14 @@ impl Session {
         1
     }
 
-    /// Write the changes since the last call: per account its fields, its code if that changed, and its changed slots.
+    /// Write the changes since `drained`: per account its fields, its code if that changed, and its changed slots.
     pub fn drain(&mut self, output: &mut Vec<u8>) -> u32 {
         let inner = &self.evm.ctx.journaled_state.inner;
-        let mut all: Vec<(Address, Changes)> = self.changes.drain().collect();
-        all.sort_by_key(|(address, changes)| (changes.position.unwrap_or(u32::MAX), *address));
-        self.positions = 0;
+        let mut all: Vec<(&Address, &Changes)> = self.changes.iter().collect();
+        all.sort_by_key(|(address, changes)| (changes.position.unwrap_or(u32::MAX), **address));
         let clears = inner.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
         output.u32(all.len() as u32);
-        for (address, changes) in &all {
+        for (address, changes) in all {
             let account = &inner.state[address];
             let exists = if clears {
                 !account.is_empty()

@@ -1,4 +1,4 @@
-//! The formats of Python's messages (`runtimes/evm/session/wire.py`): integers little-endian, addresses, words and hashes
+//! The formats of Python's messages (`runtimes/evm/ethereum/guest.py`): integers little-endian, addresses, words and hashes
 //! as Ethereum writes them.
 
 use revm::primitives::{Address, B256, U256};
