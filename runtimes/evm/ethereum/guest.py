@@ -65,6 +65,7 @@ PAID: Final = 4
 SYSTEM: Final = 8
 CAPPED: Final = 16
 UNDOABLE: Final = 32
+SHORT: Final = 64
 
 
 _MAILBOX: Final = Struct("<IIII")
@@ -141,11 +142,11 @@ _HEAD: Final = Struct("<IIIQQ16s16s16s20sI")
 _COUNT: Final = Struct("<I")
 
 
-def transaction_message(transaction: Transaction, sender: bytes, mode: int, jumps: int, chain_id: int) -> bytes:
-    """Return the message of a transaction, whose fees have at most 128 bits; it stops after a number of `jumps`."""
+def transaction_message(transaction: Transaction, sender: bytes, mode: int, steps: int, chain_id: int) -> bytes:
+    """Return the message of a transaction, whose fees have at most 128 bits; it stops after `steps` jumpdests."""
     to, data = transaction.to, transaction.data
     head = _HEAD.pack(
-        mode, jumps, transaction.type, transaction.gas_limit, transaction.nonce,
+        mode, steps, transaction.type, transaction.gas_limit, transaction.nonce,
         transaction.max_fee.to_bytes(16, "little"), transaction.max_priority_fee.to_bytes(16, "little"),
         transaction.max_fee_per_blob_gas.to_bytes(16, "little"), sender, to is not None,
     )  # fmt: skip

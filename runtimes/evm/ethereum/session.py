@@ -39,6 +39,7 @@ from runtimes.evm.ethereum.forks import Fork, code_limits, fork_with
 from runtimes.evm.ethereum.guest import (
     KEEP,
     PAID,
+    SHORT,
     SYSTEM,
     UNDOABLE,
     Command,
@@ -67,7 +68,7 @@ _MAX_MEMORY: Final = 256 << 20
 """Bytes of a guest's memory above which it is not used for another transaction."""
 _LONG: Final = 100_000
 _SHORT: Final = 10_000
-"""Numbers of executed jumpdests after which an execution is worth compiling, and takes too long for its thread."""
+"""Numbers of steps (`Control` in the guest) after which an execution is worth compiling, or too long for its thread."""
 _GENERATION: Final = 1 << 32
 _SKIPS: Final = 63
 """Number of transactions to a contract that do not try the guest after one that took long."""
@@ -189,8 +190,10 @@ class StateSession:
             return None
         if mode & KEEP and self._machine.state_tree.logged_writes is not None:
             mode |= UNDOABLE
-        jumps = _SHORT if self._machine.short is not None else _LONG
-        message = transaction_message(transaction, sender, mode, jumps, self._machine.context.chain_id)
+        steps = _LONG
+        if self._machine.short is not None:
+            steps, mode = _SHORT, mode | SHORT
+        message = transaction_message(transaction, sender, mode, steps, self._machine.context.chain_id)
         is_running = True
         try:
             exit_code = guest.call(Command.TRANSACT, message)

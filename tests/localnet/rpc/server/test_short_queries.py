@@ -426,6 +426,19 @@ def test_precompile_that_computes_for_long_runs_on_a_query_thread_under_filecoin
         assert not is_alone(filecoin, "eth_call", {"to": BOB, "data": f"0x{lengths}{numbers}"})
 
 
+HASHES = "0x" + "620100005f2050" * 200
+"""Code that hashes 64 KiB 200 times."""
+MULTIPLIES = "0x" + "60015f526002602052" + "5f19604052" + "60405f60605f60075afa50" * 400
+"""Code that multiplies the generator of alt_bn128 with 2^256 - 1 400 times."""
+
+
+@pytest.mark.parametrize("code", [HASHES, MULTIPLIES], ids=["hashes", "precompiles"])
+def test_long_work_without_a_loop_runs_on_a_query_thread(ethereum: Executors, code: str, limited: Limited) -> None:
+    ask(ethereum, "anvil_setCode", BOB, code)
+    with limited():
+        assert not is_alone(ethereum, "eth_call", {"to": BOB})
+
+
 CALLS = f"0x60205f5f5f73{NOBODY[2:]}5afa5060205ff3"
 """Code that returns the first word that another contract returns."""
 RECOVERS = "0x60205f60805f5f60015af15f5260205ff3"

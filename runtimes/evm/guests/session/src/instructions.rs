@@ -1,10 +1,10 @@
-//! The instruction table: revm's, with the instructions that read the state stopping at a missing value, and JUMPDEST
-//! counting, so that a long execution stops now and then.
+//! The instruction table: revm's, with the instructions that read the state stopping at a missing value, and those that
+//! make an execution long counting, so that it stops.
 
 use crate::Ctx;
 use revm::bytecode::opcode;
 use revm::handler::instructions::EthInstructions;
-use revm::interpreter::instructions::{contract, control, gas_table_spec, host, instruction_table};
+use revm::interpreter::instructions::{contract, control, gas_table_spec, host, instruction_table, system};
 use revm::interpreter::interpreter::{EthInterpreter, STACK_LIMIT};
 use revm::interpreter::interpreter_types::{Jumps, LoopControl};
 use revm::interpreter::{
@@ -15,12 +15,28 @@ use revm::primitives::hardfork::SpecId;
 type Frame = Interpreter<EthInterpreter>;
 type In<'a> = InstructionContext<'a, Ctx, EthInterpreter>;
 
-/// Why a frame stopped before an instruction, with what undoes the attempt.
+/// How long a transaction may still run, and why a frame stopped before an instruction.
 #[derive(Default)]
 pub struct Control {
-    pub jumps_left: u32,
+    /// Executed jumpdests, after which it stops.
+    pub steps_left: u32,
+    /// Hashed words, and gas of precompiles, count as steps too: each takes about the time of a short loop.
+    pub is_short: bool,
     pub stopped: Option<Stopped>,
 }
+
+/// Gas of a precompile that takes the time of a step.
+const STEP_GAS: u64 = 4;
+
+impl Control {
+    pub fn count_precompile(&mut self, gas: u64) {
+        if self.is_short {
+            self.steps_left = self.steps_left.saturating_sub((gas / STEP_GAS).try_into().unwrap_or(u32::MAX));
+        }
+    }
+}
+
+/// What undoes the attempt of an instruction.
 
 pub struct Stopped {
     gas: Gas,
@@ -76,20 +92,34 @@ stopping! {
     staticcall = contract::call::<{ opcode::STATICCALL }, _, _>;
 }
 
-fn jumpdest(input: In<'_>) -> InstructionExecResult {
-    let left = &mut input.host.chain.jumps_left;
+fn count(input: &mut In<'_>, steps: u32) -> InstructionExecResult {
+    let left = &mut input.host.chain.steps_left;
     if *left == 0 {
         input.host.chain.stopped = Some(remember(input.interpreter, input.host));
         return Err(InstructionResult::FatalExternalError);
     }
-    *left -= 1;
+    *left = left.saturating_sub(steps);
+    Ok(())
+}
+
+fn jumpdest(mut input: In<'_>) -> InstructionExecResult {
+    count(&mut input, 1)?;
     control::jumpdest(input)
+}
+
+fn keccak256(mut input: In<'_>) -> InstructionExecResult {
+    if input.host.chain.is_short
+        && let Ok(size) = input.interpreter.stack.peek(1)
+    {
+        count(&mut input, size.saturating_to::<u32>() / 32)?;
+    }
+    system::keccak256(input)
 }
 
 /// Return the instructions of a fork.
 pub fn instructions(spec: SpecId) -> EthInstructions<EthInterpreter, Ctx> {
     let mut table = instruction_table::<EthInterpreter, Ctx>();
-    let all: [(u8, fn(In<'_>) -> InstructionExecResult); 13] = [
+    let all: [(u8, fn(In<'_>) -> InstructionExecResult); 14] = [
         (opcode::BALANCE, balance),
         (opcode::EXTCODESIZE, extcodesize),
         (opcode::EXTCODEHASH, extcodehash),
@@ -103,6 +133,7 @@ pub fn instructions(spec: SpecId) -> EthInstructions<EthInterpreter, Ctx> {
         (opcode::DELEGATECALL, delegatecall),
         (opcode::STATICCALL, staticcall),
         (opcode::JUMPDEST, jumpdest),
+        (opcode::KECCAK256, keccak256),
     ];
     for (number, function) in all {
         table[number as usize] = Instruction::new(function);

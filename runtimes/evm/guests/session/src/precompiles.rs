@@ -127,7 +127,11 @@ impl PrecompileProvider<Ctx> for Precompiles {
         }
         let outcome = match self.answer.take() {
             Some(answer) => answer,
-            None => self.own(&inputs.bytecode_address, &inputs.input.as_bytes(context), inputs.gas_limit),
+            None => {
+                let outcome = self.own(&inputs.bytecode_address, &inputs.input.as_bytes(context), inputs.gas_limit);
+                context.chain.count_precompile(outcome.as_ref().map_or(inputs.gas_limit, |(used, _)| *used));
+                outcome
+            }
         };
         let mut gas = Gas::new_with_regular_gas_and_reservoir(inputs.gas_limit, inputs.reservoir);
         if let Some((used, output)) = outcome {

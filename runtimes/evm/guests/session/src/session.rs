@@ -59,6 +59,8 @@ mod mode {
     pub const CAPPED: u32 = 16;
     /// The transaction can be undone.
     pub const UNDOABLE: u32 = 32;
+    /// The thread has other work (`Control::is_short`).
+    pub const SHORT: u32 = 64;
 }
 
 /// What an account's changes are, beside the journal's present values.
@@ -94,8 +96,6 @@ struct Running {
 pub struct Session {
     evm: Machine,
     gas_cap: u64,
-    /// Jumpdests after which a transaction pauses.
-    jumps: u32,
     running: Running,
     changes: HashMap<Address, Changes>,
     positions: u32,
@@ -113,7 +113,7 @@ impl Default for Session {
             frame_stack: FrameStack::new_prealloc(8),
         };
         evm.ctx.cfg.tx_chain_id_check = false;
-        Self { evm, gas_cap: 0, jumps: 0, running: Running::default(), changes: HashMap::default(), positions: 0, history: Vec::new() }
+        Self { evm, gas_cap: 0, running: Running::default(), changes: HashMap::default(), positions: 0, history: Vec::new() }
     }
 }
 
@@ -199,7 +199,7 @@ impl Session {
     pub fn transact(&mut self, input: &[u8], output: &mut Vec<u8>) -> Exit {
         let mut read = Reader(input);
         let mode = read.u32();
-        self.jumps = read.u32();
+        let steps = read.u32();
         self.evm.ctx.tx = transaction(&mut read);
         let (is_paid, is_checked) = (mode & mode::PAID != 0, mode & mode::CHECKED != 0);
         let cfg = &mut self.evm.ctx.cfg;
@@ -210,7 +210,7 @@ impl Session {
         cfg.disable_fee_charge = !is_paid;
         cfg.tx_gas_limit_cap = Some(if mode & mode::CAPPED != 0 && self.gas_cap > 0 { self.gas_cap } else { u64::MAX });
         self.running = Running { mode, ..Running::default() };
-        self.evm.ctx.chain = Control { jumps_left: self.jumps, stopped: None };
+        self.evm.ctx.chain = Control { steps_left: steps, is_short: mode & mode::SHORT != 0, stopped: None };
         self.go(output)
     }
 
@@ -253,7 +253,6 @@ impl Session {
                 let data = read.data().to_vec();
                 self.evm.precompiles.answer = Some(succeeded.then_some((used, data)));
             }
-            6 => self.evm.ctx.chain.jumps_left = self.jumps,
             _ => unreachable!("no such answer"),
         }
         self.go(output)
@@ -433,7 +432,7 @@ impl Session {
                 }
                 let data = inputs.input.as_bytes(&self.evm.ctx);
                 if !precompiles.asks(&inputs.bytecode_address, &data) {
-                    return None;
+                    return (self.evm.ctx.chain.steps_left == 0).then_some(Exit::Pause);
                 }
                 output.raw(inputs.bytecode_address.as_slice());
                 output.u64(inputs.gas_limit);
