@@ -75,12 +75,12 @@ class Outcome:
     state: tuple[Any, ...]
     reported: tuple[Any, ...] = ()
 
-    def differences(self, other: "Outcome") -> list[str]:
+    def differences(self, other: "Outcome", any_halt: bool = False) -> list[str]:
         """Return the fields that differ, with both values.
 
-        Which of several reasons for an exceptional halt is found first is up to an engine.
+        `any_halt` is True if one of them is revm's, which may find another one of several reasons for a halt first.
         """
-        halted = {self.exit_code, other.exit_code} <= _HALTS
+        halted = any_halt and {self.exit_code, other.exit_code} <= _HALTS
         return [
             f"{name} {_shown(getattr(self, name))} and {_shown(getattr(other, name))}"
             for name in ("exit_code", "gas_used", "output", "logs", "state", "reported")
