@@ -298,7 +298,8 @@ class StateSession:
         try:
             filecoin = filecoin_precompiles(context.network.evm) if block.filecoin_addresses else {}
             rules_message = b"" if rules == self._rules else self._rules_message(fork, block, filecoin)
-            block_message = self._block_message(fork, block)
+            blob_base_fee = block_limits(machine, block, fork).blob_base_fee
+            block_message = self._block_message(block, blob_base_fee)
         except (ExternError, OverflowError, struct.error):  # a value that is not there, or does not fit
             return None
         self._context = None
@@ -327,7 +328,7 @@ class StateSession:
             self._contracts = ContractStates(machine, self._known)
             self._generation, self._kept = self._generation + 1, 0
         self._rules, self._fork, self._filecoin = rules, fork, filecoin
-        self._block, self._blob_base_fee = block, block_limits(machine, block, fork).blob_base_fee
+        self._block, self._blob_base_fee = block, blob_base_fee
         self._context, self._externs = context, machine.externs
         return guest
 
@@ -357,9 +358,8 @@ class StateSession:
         )  # fmt: skip
         return head + b"".join(precompiles)
 
-    def _block_message(self, fork: Fork, block: EthereumBlock) -> bytes:
+    def _block_message(self, block: EthereumBlock, blob_base_fee: int) -> bytes:
         machine, context = self._machine, self._machine.context
-        blob_base_fee = block_limits(machine, block, fork).blob_base_fee
         randomness = block.randomness
         if randomness is None:
             randomness = machine.externs.beacon_randomness(context.epoch)
