@@ -178,12 +178,7 @@ class StateSession:
 
     def transact(self, transaction: Transaction, sender: EthAddress, mode: int) -> TransactionResult | None:
         """Run a transaction; return None, without effect, if it is invalid or the guest cannot execute it."""
-        fees = transaction.max_fee | transaction.max_fee_per_blob_gas
-        if fees >> _FEE_BITS or not 0 <= transaction.value <= MAX_BALANCE:
-            return None
-        if not (0 < transaction.gas_limit <= _MAX_U64 and 0 <= transaction.nonce < _MAX_U64):
-            return None
-        if self._leave_again(transaction.to):
+        if not _fits(transaction) or self._leave_again(transaction.to):
             return None
         guest = self._begin()
         if guest is None:
@@ -196,16 +191,9 @@ class StateSession:
         message = transaction_message(transaction, sender, mode, steps, self._machine.context.chain_id)
         is_running = True
         try:
-            exit_code = guest.call(Command.TRANSACT, message)
-            while exit_code != Exit.DONE:
-                with self.without_held():
-                    answer = self._answer(exit_code, guest.output(), mode)
-                if answer is None:
-                    if exit_code == Exit.PAUSE:
-                        self._note_long(transaction.to)
-                    return None
-                exit_code = guest.call(Command.ANSWER, answer)
-            ended = _ended(guest.output())
+            ended = self._run(guest, message, transaction.to, mode)
+            if ended is None:
+                return None
             if mode & KEEP:
                 self._keep(guest, ended, transaction, mode)
             is_running = False
@@ -217,6 +205,19 @@ class StateSession:
             if is_running:
                 self._abandon(guest)
         return self._result(ended, transaction, mode)
+
+    def _run(self, guest: Guest, message: bytes, to: EthAddress | None, mode: int) -> _Ended | None:
+        """Run a transaction to its end; None if the guest must give up."""
+        exit_code = guest.call(Command.TRANSACT, message)
+        while exit_code != Exit.DONE:
+            with self.without_held():
+                answer = self._answer(exit_code, guest.output(), mode)
+            if answer is None:
+                if exit_code == Exit.PAUSE:
+                    self._note_long(to)
+                return None
+            exit_code = guest.call(Command.ANSWER, answer)
+        return _ended(guest.output())
 
     def _keep(self, guest: Guest, ended: _Ended, transaction: Transaction, mode: int) -> None:
         """Keep the changes of a transaction that has ended; if this is interrupted, it has no effect."""
@@ -280,21 +281,22 @@ class StateSession:
     def _begin(self) -> Guest | None:
         """Return the guest with the machine's state and block; None if it cannot have them."""
         machine, guest = self._machine, self._guest
-        tree, context = machine.state_tree, machine.context
-        is_new = not self.is_current
-        if guest is not None and not is_new and context is self._context and machine.externs is self._externs:
-            if guest.memory_bytes <= _MAX_MEMORY or tree.held is not None:
-                return guest
+        if guest is not None and guest.memory_bytes > _MAX_MEMORY and machine.state_tree.held is None:
             self._release()
-            guest, is_new = None, True
+        elif self.is_current and machine.context is self._context and machine.externs is self._externs:
+            return guest
+        return self._begin_block()
+
+    def _begin_block(self) -> Guest | None:
+        machine, guest = self._machine, self._guest
+        tree, context = machine.state_tree, machine.context
         block = context.block if isinstance(context.block, EthereumBlock) else EthereumBlock()
         fork = fork_with(block.fork, context.precompiles)
         if fork.name not in SPECS:
             return None
         rules = fork, context.chain_id, block.code_limit, context.network.evm if block.filecoin_addresses else None
-        if self._rules is not None and self._rules[0] != fork:  # what is held was changed by the other fork's rules
-            tree.settle()
-            is_new = True
+        # What is held was changed by the rules of its fork.
+        is_new = not self.is_current or (self._rules is not None and self._rules[0] != fork)
         try:
             filecoin = filecoin_precompiles(context.network.evm) if block.filecoin_addresses else {}
             rules_message = b"" if rules == self._rules else self._rules_message(fork, block, filecoin)
@@ -321,16 +323,20 @@ class StateSession:
             return None
         self._known.trim()
         if is_new:
-            if self._tree is not None:
-                self._tree.engine = None
-            tree.engine = self
-            self._tree, self._writes, self._ids, self.addresses = tree, tree.writes, {}, {}
-            self._contracts = ContractStates(machine, self._known)
-            self._generation, self._kept = self._generation + 1, 0
+            self._hold(tree)
         self._rules, self._fork, self._filecoin = rules, fork, filecoin
         self._block, self._blob_base_fee = block, blob_base_fee
         self._context, self._externs = context, machine.externs
         return guest
+
+    def _hold(self, tree: StateTree) -> None:
+        """Note that the guest holds the state of a tree, and nothing of it yet."""
+        if self._tree is not None:
+            self._tree.engine = None
+        tree.engine = self
+        self._tree, self._writes, self._ids, self.addresses = tree, tree.writes, {}, {}
+        self._contracts = ContractStates(self._machine, self._known)
+        self._generation, self._kept = self._generation + 1, 0
 
     def _close(self, failure: GuestFailure) -> None:
         """Close the guest after a failure. Raises Fatal if it held changes, which are lost."""
@@ -615,6 +621,16 @@ class StateSession:
         paid = state.with_balance(balance)
         tree.set_actor(actor, paid if after == before and is_contract else contracts.form(after, paid))
         return end
+
+
+def _fits(transaction: Transaction) -> bool:
+    """Return True if the guest's message can have the transaction's values, and its sums do not overflow."""
+    return (
+        (transaction.max_fee | transaction.max_fee_per_blob_gas) >> _FEE_BITS == 0
+        and 0 <= transaction.value <= MAX_BALANCE
+        and 0 < transaction.gas_limit <= _MAX_U64
+        and 0 <= transaction.nonce < _MAX_U64
+    )
 
 
 def _new_guest() -> Guest:
