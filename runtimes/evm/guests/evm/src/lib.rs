@@ -14,6 +14,7 @@ mod journal;
 mod keccak;
 mod keyed;
 mod modexp;
+mod points;
 mod precompiles;
 mod resume;
 mod tables;

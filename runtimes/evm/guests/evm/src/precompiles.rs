@@ -5,6 +5,7 @@ use crate::bn254;
 use crate::frame::Frame;
 use crate::host::Answer;
 use crate::modexp::{Modexp, ModexpPrice};
+use crate::points::{pairing, point};
 use crate::tables::GasTable;
 use ripemd::Ripemd160;
 use sha2::{Digest, Sha256};
@@ -67,31 +68,6 @@ where
         9 => Some(blake2f(frame, limit, pause)?),
         _ => None,
     })
-}
-
-// --- the curve alt_bn128 (EIP-196, EIP-197) -------------------------------------------------------------------------
-
-/// A point, of an input that is cut or extended with zeros.
-fn point(input: &[u8], size: usize, work: fn(&mut [u8]) -> Result<(), bn254::Refusal>) -> Option<Vec<u8>> {
-    let mut data = vec![0; size];
-    let length = size.min(input.len());
-    data[..length].copy_from_slice(&input[..length]);
-    work(&mut data).ok()?;
-    data.truncate(bn254::POINT);
-    Some(data)
-}
-
-fn pairing(input: &[u8]) -> Option<Vec<u8>> {
-    if input.len() % bn254::PAIR != 0 {
-        return None;
-    }
-    let mut word = vec![0; 32];
-    let mut data = input.to_vec();
-    if !data.is_empty() {
-        bn254::pairing(&mut data).ok()?;
-    }
-    word[31] = data.first().map_or(1, |is_one| *is_one);
-    Some(word)
 }
 
 // --- the compression function of BLAKE2b (EIP-152) ------------------------------------------------------------------

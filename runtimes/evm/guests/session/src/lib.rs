@@ -10,6 +10,8 @@ mod database;
 mod instructions;
 #[path = "../../evm/src/modexp.rs"]
 mod modexp;
+#[path = "../../evm/src/points.rs"]
+mod points;
 mod precompiles;
 mod session;
 mod wire;
