@@ -635,7 +635,6 @@ class StateTree:
             if state != self.get_actor(actor):
                 self._actors.set(actor, state)
                 self._dirty.add(actor)
-        self.writes += 1
         self._resolve_again()
 
     def _restore_same_root(self, image: TreeImage) -> None:
@@ -645,10 +644,10 @@ class StateTree:
             if state is _UNREAD or state != self.get_actor(actor):
                 self._actors.set(actor, state)
                 self._dirty.add(actor)
-        self.writes += 1
         self._resolve_again()
 
     def _resolve_again(self) -> None:
+        self.writes += 1
         addresses = self._address_hamt(self.init_state())
         for address, known in list(self._resolved.items()):
             found = addresses.get(address.to_bytes())
