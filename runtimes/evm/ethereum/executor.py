@@ -80,17 +80,6 @@ _EXIT_CODES = {
 }
 
 
-def _may_fit(transaction: Transaction, fork: Fork, limits: BlockLimits) -> bool:
-    """Return False if a transaction breaks one of the rules that revm leaves to the block."""
-    return (
-        transaction.type in fork.transaction_types
-        and transaction.gas_limit <= limits.gas
-        and transaction.blob_gas <= limits.blob_gas
-        and transaction.chain_id in (None, limits.chain_id)
-        and (transaction.to is not None or transaction.type < BLOB)
-    )
-
-
 class EthereumExecutor:
     """Applies transactions to a machine's state tree; raises InvalidInput unless its context has these rules."""
 
@@ -120,14 +109,7 @@ class EthereumExecutor:
         if machine.tracer is not None or machine.interceptor is not None or self.recorder is not None:
             return None
         session = session_of(machine)
-        if session is None:
-            return None
-        if mode & CHECKED:
-            block = block_of(machine)
-            fork = fork_of(machine, block)
-            if not _may_fit(transaction, fork, limits or block_limits(machine, block, fork)):
-                return None
-        return session.transact(transaction, sender, mode)
+        return None if session is None else session.transact(transaction, sender, mode, limits)
 
     def refusals(self, transaction: Transaction, sender: EthAddress, limits: BlockLimits | None = None) -> list[str]:
         """Return the names of all rules that a transaction breaks."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from bridge.ethereum.addresses import EthAddress, unmask_id
+from bridge.ethereum.block import EthereumBlock
 from bridge.evm_steps import SelfDestructed, SlotWritten
 from bridge.filecoin.receipts import Log
 from bridge.gas import SLICE, GasBudget
@@ -15,6 +16,7 @@ from hypervisor.context import ExternError
 from hypervisor.errors import OutOfGas
 from hypervisor.gas import GasTracker
 from hypervisor.kernel import Kernel
+from hypervisor.machine.machine_state import MachineState
 from hypervisor.messages.events import StampedEvent
 from hypervisor.tracing import StepTracer, step_tracer
 from hypervisor.types import ActorID, ChainEpoch
@@ -28,6 +30,23 @@ from runtimes.evm.gas_table import StateGasMeter
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from store.cid import split_cid
 from store.keccak import keccak
+
+_BLOCK_HASHES: Final = 256
+
+
+def block_hash(machine: MachineState, number: int) -> bytes:
+    """Return the hash of one of the last 256 blocks, zeros for any other number."""
+    if not max(machine.context.epoch - _BLOCK_HASHES, 0) <= number < machine.context.epoch:
+        return bytes(32)
+    try:
+        return split_cid(machine.externs.tipset_cid(ChainEpoch(number))).digest[:32].rjust(32, b"\0")
+    except ExternError:
+        return bytes(32)
+
+
+def block_randomness(machine: MachineState, block: EthereumBlock) -> bytes:
+    """Return the block's own randomness if it is set, else the beacon's. Raises ExternError."""
+    return machine.externs.beacon_randomness(machine.context.epoch) if block.randomness is None else block.randomness
 
 
 class EthereumTreeHost:
@@ -97,7 +116,6 @@ class EthereumTreeHost:
         self.calls.report_log(event)
 
 
-_BLOCK_HASHES: Final = 256
 _FIRST_FRAME: Final = 1
 """Call depth of a transaction's first frame."""
 _MAPPING_KEY: Final = 64
@@ -298,19 +316,12 @@ class EthereumHost(EthereumTreeHost):
         return self.calls.environment.origin
 
     def get_prev_randao(self) -> bytes:
-        """Return the block's randomness: its own if set, else the beacon's."""
-        machine, own = self.calls.machine, self.calls.environment.block.randomness
-        return own if own is not None else machine.externs.beacon_randomness(machine.context.epoch)
+        """Return the block's randomness."""
+        return block_randomness(self.calls.machine, self.calls.environment.block)
 
     def get_block_hash(self, number: int) -> bytes:
         """Return the hash of one of the last 256 blocks, zeros for any other number."""
-        machine = self.calls.machine
-        if not max(machine.context.epoch - _BLOCK_HASHES, 0) <= number < machine.context.epoch:
-            return bytes(32)
-        try:
-            return split_cid(machine.externs.tipset_cid(ChainEpoch(number))).digest[:32].rjust(32, b"\0")
-        except ExternError:
-            return bytes(32)
+        return block_hash(self.calls.machine, number)
 
     def get_blob_hash(self, index: int) -> bytes:
         """Return the versioned hash of one of the transaction's blobs, zeros for any other index."""

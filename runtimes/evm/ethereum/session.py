@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from bridge.ethereum.addresses import EthAddress, unmask_id
 from bridge.ethereum.block import BLOCK_HASHES, EthereumBlock
 from bridge.ethereum.execution import HeldAccount
-from bridge.ethereum.transactions import Transaction
+from bridge.ethereum.transactions import BLOB, Transaction
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.evm_state import EvmState
 from bridge.filecoin.receipts import Log, log_to_entries
@@ -29,14 +29,15 @@ from hypervisor.gas import GasOutputs, GasTracker
 from hypervisor.kernel.call import MAX_TOTAL_MEMORY
 from hypervisor.messages.events import StampedEvent
 from hypervisor.state.state_tree import ActorState, StateTree
-from hypervisor.types import BURNT_FUNDS_ACTOR, MAX_BALANCE, ActorID, ChainEpoch, TokenAmount
+from hypervisor.types import BURNT_FUNDS_ACTOR, MAX_BALANCE, ActorID, TokenAmount
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.engine import Status
 from runtimes.evm.ethereum.accounts import NEW_CONTRACT, ContractCache, ContractStates, delegated_address
-from runtimes.evm.ethereum.application import TransactionResult, block_limits
+from runtimes.evm.ethereum.application import TransactionResult, block_limits, block_of, fork_of
 from runtimes.evm.ethereum.calls import filecoin_precompiles
-from runtimes.evm.ethereum.forks import Fork, code_limits, fork_with
+from runtimes.evm.ethereum.forks import Fork, code_limits
 from runtimes.evm.ethereum.guest import (
+    CHECKED,
     KEEP,
     PAID,
     SHORT,
@@ -48,10 +49,10 @@ from runtimes.evm.ethereum.guest import (
     GuestFailure,
     transaction_message,
 )
+from runtimes.evm.ethereum.host import block_hash, block_randomness
 from runtimes.evm.ethereum.precompiles import run_precompile
-from runtimes.evm.ethereum.validation import gas_price
+from runtimes.evm.ethereum.validation import BlockLimits, gas_price
 from runtimes.evm.precompiles.failure import PrecompileFailure
-from store.cid import split_cid
 from store.trees.kamt import EMPTY_KAMT
 
 if TYPE_CHECKING:
@@ -76,7 +77,6 @@ _MAX_SKIPPED: Final = 4096
 _NO_LIMIT: Final = (1 << 32) - 1
 _MAX_U64: Final = (1 << 64) - 1
 _FEE_BITS: Final = 128
-_BLOCK_HASHES: Final = 256
 
 _RULES: Final = Struct("<IQQIIQQI")
 _BLOCK: Final = Struct("<QQQQ16s20s32s")
@@ -160,28 +160,33 @@ class StateSession:
         self._generation = self._kept = 0
         """Number of times that the state was begun again, and of undoable transactions since then."""
         self._burnt = 0
-        """What transactions have burnt since changes were written, in attoFIL."""
+        """AttoFIL that transactions have burnt since changes were written."""
         self._context: MachineContext | None = None
         self._ids: dict[EthAddress, ActorID] = {}
         self.addresses: dict[ActorID, EthAddress] = {}
         """Actors by address, and addresses by actor, of this state: an actor keeps its address."""
         self._skips: dict[EthAddress | None, int] = {}
-        self._blob_base_fee = 0
         self._filecoin: Mapping[EthAddress, str] = {}
         """Filecoin's precompiles by address."""
         self._rules: tuple[Fork, int, int | None, frozenset[str] | None] | None = None
-        """What the guest's rules were made of: fork, chain ID, code limit, and features of Filecoin's precompiles."""
+        """Fork, chain ID, code limit and features of Filecoin's precompiles: the origin of the guest's rules."""
         self._externs: Externs | None = None
         self._contracts: ContractStates
         self._fork: Fork
         self._block: EthereumBlock
+        self._limits: BlockLimits
 
-    def transact(self, transaction: Transaction, sender: EthAddress, mode: int) -> TransactionResult | None:
-        """Run a transaction; return None, without effect, if it is invalid or the guest cannot execute it."""
+    def transact(
+        self, transaction: Transaction, sender: EthAddress, mode: int, limits: BlockLimits | None = None
+    ) -> TransactionResult | None:
+        """Run a transaction; return None, without effect, if it is invalid or the guest cannot execute it.
+
+        `limits` are the block's remaining limits; default: a whole block's.
+        """
         if not _fits(transaction) or self._leave_again(transaction.to):
             return None
         guest = self._begin()
-        if guest is None:
+        if guest is None or (mode & CHECKED and not _may_fit(transaction, self._fork, limits or self._limits)):
             return None
         if mode & KEEP and self._machine.state_tree.logged_writes is not None:
             mode |= UNDOABLE
@@ -225,7 +230,7 @@ class StateSession:
         held = tree.held
         burnt = ended.gas_used * min(self._price(transaction, mode), self._machine.context.base_fee)
         if transaction.blob_hashes and mode & PAID:
-            burnt += transaction.blob_gas * self._blob_base_fee
+            burnt += transaction.blob_gas * self._limits.blob_base_fee
         try:
             self._burnt, self._kept = self._burnt + burnt, self._kept + 1 if mode & UNDOABLE else 0
             tree.held = self
@@ -290,25 +295,26 @@ class StateSession:
     def _begin_block(self) -> Guest | None:
         machine, guest = self._machine, self._guest
         tree, context = machine.state_tree, machine.context
-        block = context.block if isinstance(context.block, EthereumBlock) else EthereumBlock()
-        fork = fork_with(block.fork, context.precompiles)
+        block = block_of(machine)
+        fork = fork_of(machine, block)
         if fork.name not in SPECS:
             return None
         rules = fork, context.chain_id, block.code_limit, context.network.evm if block.filecoin_addresses else None
+        if guest is None:
+            self._rules = None
         # What is held was changed by the rules of its fork.
         is_new = not self.is_current or (self._rules is not None and self._rules[0] != fork)
         try:
             filecoin = filecoin_precompiles(context.network.evm) if block.filecoin_addresses else {}
             rules_message = b"" if rules == self._rules else self._rules_message(fork, block, filecoin)
-            blob_base_fee = block_limits(machine, block, fork).blob_base_fee
-            block_message = self._block_message(block, blob_base_fee)
+            limits = block_limits(machine, block, fork)
+            block_message = self._block_message(block, limits.blob_base_fee)
         except (ExternError, OverflowError, struct.error):  # a value that is not there, or does not fit
             return None
         self._context = None
         if guest is None:
             guest = self._guest = _new_guest()
-            self._end, self._rules = weakref.finalize(self, _return, guest), None
-            rules_message = rules_message or self._rules_message(fork, block, filecoin)
+            self._end = weakref.finalize(self, _return, guest)
         try:
             if is_new:
                 tree.settle()
@@ -325,7 +331,7 @@ class StateSession:
         if is_new:
             self._hold(tree)
         self._rules, self._fork, self._filecoin = rules, fork, filecoin
-        self._block, self._blob_base_fee = block, blob_base_fee
+        self._block, self._limits = block, limits
         self._context, self._externs = context, machine.externs
         return guest
 
@@ -366,12 +372,9 @@ class StateSession:
 
     def _block_message(self, block: EthereumBlock, blob_base_fee: int) -> bytes:
         machine, context = self._machine, self._machine.context
-        randomness = block.randomness
-        if randomness is None:
-            randomness = machine.externs.beacon_randomness(context.epoch)
         return _BLOCK.pack(
             context.epoch, context.timestamp, block.gas_limit, context.base_fee,
-            blob_base_fee.to_bytes(16, "little"), block.coinbase, randomness,
+            blob_base_fee.to_bytes(16, "little"), block.coinbase, block_randomness(machine, block),
         )  # fmt: skip
 
     # --- requests ---------------------------------------------------------------------------------------------
@@ -409,7 +412,7 @@ class StateSession:
                 code = self._contracts.code_block(contract.bytecode)
                 return b"".join((_COUNT.pack(exit_code), request[20:], _COUNT.pack(len(code)), code))
             case Exit.BLOCK_HASH:
-                return _COUNT.pack(exit_code) + request + self._block_hash(int.from_bytes(request, "little"))
+                return _COUNT.pack(exit_code) + request + block_hash(self._machine, int.from_bytes(request, "little"))
             case Exit.PRECOMPILE:
                 limit = int.from_bytes(request[20:28], "little")
                 return self._precompile(EthAddress(request[:20]), limit, request[32:])
@@ -450,15 +453,6 @@ class StateSession:
         if fork.registered and fork.precompiles.get(address) in fork.registered:
             return True
         return self._block.filecoin_addresses and (address in self._filecoin or unmask_id(address) is not None)
-
-    def _block_hash(self, number: int) -> bytes:
-        machine = self._machine
-        if not max(machine.context.epoch - _BLOCK_HASHES, 0) <= number < machine.context.epoch:
-            return bytes(32)
-        try:
-            return split_cid(machine.externs.tipset_cid(ChainEpoch(number))).digest[:32].rjust(32, b"\0")
-        except ExternError:
-            return bytes(32)
 
     def _precompile(self, address: EthAddress, limit: int, data: bytes) -> bytes | None:
         fork = self._fork
@@ -630,6 +624,17 @@ def _fits(transaction: Transaction) -> bool:
         and 0 <= transaction.value <= MAX_BALANCE
         and 0 < transaction.gas_limit <= _MAX_U64
         and 0 <= transaction.nonce < _MAX_U64
+    )
+
+
+def _may_fit(transaction: Transaction, fork: Fork, limits: BlockLimits) -> bool:
+    """Return False if a transaction breaks one of the rules that revm leaves to the block."""
+    return (
+        transaction.type in fork.transaction_types
+        and transaction.gas_limit <= limits.gas
+        and transaction.blob_gas <= limits.blob_gas
+        and transaction.chain_id in (None, limits.chain_id)
+        and (transaction.to is not None or transaction.type < BLOB)
     )
 
 
