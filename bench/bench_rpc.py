@@ -13,11 +13,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from bench import workloads
 from bench.bench_node import node
 from bench.data import PROJECT
-from bench.peers import PeerConnection, Running, Transactions, anvil, hardhat
+from bench.peers import TRANSFERS, PeerConnection, Running, Step, Transactions, anvil, hardhat
 from bench.rows import Row, seconds
 from bridge.ethereum.addresses import EthAddress
+from localnet.accounts import accounts
+from store.keccak import keccak
 from tests.runtimes.evm.assembler import deployer
 
 VIEM: Final = {
@@ -39,6 +42,9 @@ _EMPTY_CODE: Final = (
 )
 """`contract Empty { function nothing() external {} }`, by solc 0.8.37, optimised."""
 _NOTHING: Final = "0x448f30a3"
+_TRANSFER: Final = bytes.fromhex("a9059cbb")
+_HOLDER: Final = int.from_bytes(b"\x11" * 20, "big")
+"""The first receiver of tokens."""
 _SLOTS: Final = 500
 _WRITER_CODE: Final = "0x5f356101f45b80820181905560019003806005575000"
 """Code that writes 500 slots from the number of the input on."""
@@ -103,17 +109,39 @@ class RequestCosts:
         """Return the cost of a transfer of a block with a hundred."""
         return self._transactions.transfers(self._connection.send_in_one_block)
 
+    def tokens_batched(self) -> float:
+        """Return the cost of an ERC-20 transfer of a batch request, each to a new holder."""
+        return self._tokens(self._connection.send_all)
+
+    def tokens_in_one_block(self) -> float:
+        """Return the cost of an ERC-20 transfer of a block with a hundred, each to a new holder."""
+        return self._tokens(self._connection.send_in_one_block)
+
+    def tokens_mined(self) -> float:
+        """Return the cost of an ERC-20 transfer of such a block without sending it: from evm_mine to the receipt."""
+        return self._tokens(self._connection.mine, self._connection.send_waiting)
+
     def mined(self) -> float:
         """Return the cost of an empty block."""
         return self._each(50, "evm_mine")
 
     def writes(self) -> float:
         """Return the cost of a transaction that writes 500 fresh slots, and its receipt."""
-        return self._transactions.calls(_WRITER, (slot.to_bytes(32, "big") for slot in count(1 << 200, _SLOTS)))
+        data = (slot.to_bytes(32, "big") for slot in count(1 << 200, _SLOTS))
+        return self._transactions.calls(_WRITER, data, self._connection.send_all)
 
     def deployment(self) -> float:
         """Return the cost of a transaction that deploys 20 KB, and its receipt."""
-        return self._transactions.calls(None, repeat(deployer(bytes(at % 251 for at in range(20_000)))))
+        data = repeat(deployer(bytes(at % 251 for at in range(20_000))))
+        return self._transactions.calls(None, data, self._connection.send_all)
+
+    def _tokens(self, send: Step, before: Step = list) -> float:
+        connection, sender = self._connection, accounts()[0].address
+        place, balance = f"0x{workloads.TOKEN.hex()}", keccak(bytes(12) + sender + bytes(32)).hex()
+        connection.request("hardhat_setCode", place, f"0x{workloads.accounts()[workloads.TOKEN].code.hex()}")
+        connection.request("anvil_setStorageAt", place, f"0x{balance}", f"0x{1 << 64:064x}")
+        data = (_TRANSFER + word.to_bytes(32, "big") + (1).to_bytes(32, "big") for word in count(_HOLDER))
+        return self._transactions.calls(workloads.TOKEN, data, send, TRANSFERS, before)
 
     def _each(self, calls: int, method: str, *params: object) -> float:
         return 1e6 * seconds(lambda: self._connection.request(method, *params), calls=calls, clock=self._clock)
@@ -126,6 +154,9 @@ COSTS: Final[dict[str, Callable[[RequestCosts], float]]] = {
     "a transfer and its receipt": RequestCosts.receipt,
     "a transfer of a batch": RequestCosts.batched,
     "a transfer of a block of 100": RequestCosts.in_one_block,
+    "an ERC-20 transfer of a batch": RequestCosts.tokens_batched,
+    "an ERC-20 transfer of a block of 100": RequestCosts.tokens_in_one_block,
+    "an ERC-20 transfer of a block of 100, only mined": RequestCosts.tokens_mined,
     "an empty block": RequestCosts.mined,
     "a transaction with 500 fresh slots": RequestCosts.writes,
     "a deployment of 20 KB": RequestCosts.deployment,

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice, repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,6 +28,9 @@ TRANSFERS = 100
 ROUNDS = 4
 _RECEIVER = accounts(count=2)[1].address
 _TRANSFER_GAS = 3_000_000
+
+Step = Callable[[list[str]], list[str]]
+"""Sends signed transactions, or mines sent ones; returns their hashes."""
 
 
 class PeerConnection:
@@ -68,8 +72,15 @@ class PeerConnection:
 
     def send_in_one_block(self, raw: list[str]) -> list[str]:
         """Send transactions one by one, and mine them together; return their hashes."""
+        return self.mine(self.send_waiting(raw))
+
+    def send_waiting(self, raw: list[str]) -> list[str]:
+        """Send transactions one by one that wait for `mine`; return their hashes."""
         self.request("evm_setAutomine", False)
-        sent = [self.send(one) for one in raw]
+        return self.send_each(raw)
+
+    def mine(self, sent: list[str]) -> list[str]:
+        """Mine the waiting transactions; return their hashes, which are `sent`."""
         self.request("evm_mine")
         self.request("evm_setAutomine", True)
         return sent
@@ -142,18 +153,20 @@ class Transactions:
         self._chain_id = int(connection.request("eth_chainId"), 16)
         self._sender = accounts()[0]
 
-    def transfers(self, send: Callable[[list[str]], list[str]]) -> float:
+    def transfers(self, send: Step) -> float:
         """Return microseconds for one of a hundred transfers sent by `send`, until the last one has its receipt."""
-        return min(self._microseconds(send, [(_RECEIVER, b"")] * TRANSFERS) for _ in range(ROUNDS))
+        return self.calls(_RECEIVER, repeat(b""), send, TRANSFERS)
 
-    def calls(self, to: EthAddress | None, data: Iterator[bytes]) -> float:
-        """Return microseconds for a transaction with the next data, until it has its receipt."""
-        send = self._connection.send_all
-        return min(self._microseconds(send, [(to, next(data))]) for _ in range(ROUNDS))
-
-    def _microseconds(
-        self, send: Callable[[list[str]], list[str]], calls: list[tuple[EthAddress | None, bytes]]
+    def calls(
+        self, to: EthAddress | None, data: Iterator[bytes], send: Step, size: int = 1, before: Step = list
     ) -> float:
+        """Return microseconds for one of `size` transactions with the next data, until the last one has its receipt.
+
+        `before` gets the signed transactions and is not measured; `send` gets what it returns.
+        """
+        return min(self._microseconds(send, [(to, one) for one in islice(data, size)], before) for _ in range(ROUNDS))
+
+    def _microseconds(self, send: Step, calls: list[tuple[EthAddress | None, bytes]], before: Step) -> float:
         sender = f"0x{self._sender.address.hex()}"
         nonce = int(self._connection.request("eth_getTransactionCount", sender, "latest"), 16)
         gas = self._gas(sender, *calls[0])
@@ -161,8 +174,9 @@ class Transactions:
             f"0x{signed_transaction(self._sender, nonce + step, self._chain_id, to, data, gas).hex()}"
             for step, (to, data) in enumerate(calls)
         ]
+        prepared = before(raw)
         start = self._clock()
-        self._connection.receipt(send(raw)[-1])
+        self._connection.receipt(send(prepared)[-1])
         return 1e6 * (self._clock() - start) / len(calls)
 
     def _gas(self, sender: str, to: EthAddress | None, data: bytes) -> int:
