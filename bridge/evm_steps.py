@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bridge.ethereum.addresses import EthAddress
-from hypervisor.tracing import CallEnded, CallStarted, RuntimeEvent, TraceEvent
+from hypervisor.tracing import BeforeCall, CallEnded, CallStarted, RuntimeEvent, TraceEvent
 
 
 @dataclass(frozen=True, slots=True)
-class CodeBorrowed(RuntimeEvent):
+class CodeBorrowed(BeforeCall):
     """The following call runs the code of `address` in the contract's own context, because of `opcode`."""
 
     address: EthAddress

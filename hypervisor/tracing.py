@@ -232,6 +232,12 @@ class RuntimeEvent:
     __slots__ = ()
 
 
+class BeforeCall(RuntimeEvent):
+    """Base class of runtime events about the next call; a call tree has them in that call."""
+
+    __slots__ = ()
+
+
 TraceEvent = (
     MessageStarted
     | MessageEnded
@@ -371,10 +377,10 @@ MAX_LOGGED: Final = 10_000
 
 @dataclass(slots=True)
 class CallNode:
-    """A call in a call tree, with its calls and events in order.
+    """A call in a call tree; `items` are its calls, its events and those of its runtime, in order.
 
-    `calls_before` is the number of calls before each event. `charges` are the call's own, in milligas by name, ordered
-    by the last charge of each name. `logs` are the actor's log messages. `found` is true if the receiver was found.
+    Formats of traces are functions of these trees. `charges` are the call's own, in milligas by name, ordered by the
+    last charge of each name. `logs` are the actor's log messages. `found` is true if the receiver was found.
     """
 
     start: CallStarted
@@ -384,24 +390,42 @@ class CallNode:
     delegated: Address | None = None
     created: ActorID | None = None
     end: CallEnded | None = None
-    calls: list["CallNode"] = field(default_factory=list)
-    events: list[EventEmitted] = field(default_factory=list)
-    calls_before: list[int] = field(default_factory=list)
+    items: list["CallNode | EventEmitted | RuntimeEvent"] = field(default_factory=list)
     charges: dict[str, int] = field(default_factory=dict)
     logs: list[str] = field(default_factory=list)
     found: bool = False
 
     def __repr__(self) -> str:
-        below = f"{len(self.calls)} calls below" if self.calls else ""
+        calls = len(self.calls)
+        below = f"{calls} calls below" if calls else ""
         return one_line("CallNode", call_line_text(self), below)
 
     def _repr_html_(self) -> str:
         return tree("calls", _lines(self), "go through `calls` of the node")
 
     @property
+    def calls(self) -> list["CallNode"]:
+        """Calls made by the call."""
+        return [item for item in self.items if isinstance(item, CallNode)]
+
+    @property
+    def events(self) -> list[EventEmitted]:
+        """Events emitted by the actor."""
+        return [item for item in self.items if isinstance(item, EventEmitted)]
+
+    @property
     def succeeded(self) -> bool:
         """True if the call ended with exit code 0."""
         return self.end is not None and not self.end.error and self.end.exit_code == ExitCode.OK
+
+
+def walk(roots: Iterable[CallNode]) -> Iterator[CallNode]:
+    """Yield every call of trees, callers before callees, without recursion, since calls are up to 1,024 deep."""
+    todo = list(roots)[::-1]
+    while todo:
+        node = todo.pop()
+        yield node
+        todo += node.calls[::-1]
 
 
 def call_line_text(node: CallNode) -> str:
@@ -441,20 +465,31 @@ class CallTrees:
 
     def __init__(self) -> None:
         self.roots: list[CallNode] = []
+        self.ended: list[MessageEnded] = []
+        """The ends of messages; only the executor knows the exit code of a call that could not be made."""
         self._open: list[CallNode] = []
+        self._before: list[CallNode | EventEmitted | RuntimeEvent] = []
+        """Events about the next call."""
         self._logged = 0
 
     def event(self, event: TraceEvent, /) -> None:
         """Add an event to the trees."""
         match event:
             case CallStarted():
-                node = CallNode(event)
-                (self._open[-1].calls if self._open else self.roots).append(node)
+                node, self._before = CallNode(event, items=self._before), []
+                if self._open:
+                    self._open[-1].items.append(node)
+                else:
+                    self.roots.append(node)
                 self._open.append(node)
             case CallEnded():
                 self._open.pop().end = event
             case DebugLog():
                 self._log(event)
+            case BeforeCall():
+                self._before.append(event)
+            case MessageEnded():
+                self.ended.append(event)
             case _ if self._open:
                 _note(self._open[-1], event)
             case _:
@@ -479,9 +514,8 @@ def _note(node: CallNode, event: TraceEvent) -> None:
             node.delegated = event.delegated
         case ActorCreated():
             node.created = event.actor
-        case EventEmitted():
-            node.events.append(event)
-            node.calls_before.append(len(node.calls))
+        case EventEmitted() | RuntimeEvent():
+            node.items.append(event)
         case _:
             pass
 

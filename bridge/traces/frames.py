@@ -1,4 +1,4 @@
-"""The calls of a transaction as Ethereum knows them, extracted from trace events.
+"""The calls of a transaction as Ethereum knows them: a view of its call tree.
 
 A call tree contains more calls than Ethereum has: a creation is a call of the address manager that calls the init actor
 that calls a constructor; a delegate call first requests the code and then calls the contract itself; code lookups are
@@ -10,7 +10,7 @@ constructor with the init code. Source: the trace_ methods of Filecoin nodes (lo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -35,7 +35,7 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import EventEntry
-from hypervisor.tracing import CallEnded, CallNode, CallStarted, MessageEnded, TraceEvent, call_tree
+from hypervisor.tracing import CallEnded, CallNode, CallTrees, EventEmitted, walk
 from hypervisor.types import EAM_ACTOR, INIT_ACTOR, METHOD_CONSTRUCTOR, ActorID
 from store.cid import CBOR, DAG_CBOR, RAW, Cid
 
@@ -82,6 +82,8 @@ class EthereumFrame:
 
     `exit_code` is 0 on success. `native` is true if the callee has no exit codes of contracts: it is neither a contract
     nor the address manager. `began` is false for a message that failed before it reached an actor or created one.
+    `position` has the frame's index among its caller's subframes, after those of its callers; it is empty for the
+    outermost frame. `subframes` is the number of calls that the frame made.
     """
 
     kind: str
@@ -95,7 +97,8 @@ class EthereumFrame:
     exit_code: int
     native: bool = False
     began: bool = True
-    frames: list[EthereumFrame] = field(default_factory=list)
+    position: tuple[int, ...] = ()
+    subframes: int = 0
     logs: list[FrameLog] = field(default_factory=list)
 
     @property
@@ -103,64 +106,33 @@ class EthereumFrame:
         return self.kind in ("CREATE", "CREATE2")
 
 
-def ethereum_frames(events: Iterable[TraceEvent], directory: Directory) -> list[EthereumFrame]:
-    """Return the frame of each top-level call of a stream."""
-    listed = list(events)
-    constructs = (event for event in listed if isinstance(event, CallStarted) and event.method == METHOD_CONSTRUCTOR)
-    creations = Counter(event.from_ for event in constructs)
-    borrowed, destroyed = _borrowed_codes(listed), _self_destructions(listed)
-    nodes = call_tree(listed)
-    frames = [_FrameBuilder(directory, creations, borrowed, destroyed).top(node) for node in nodes]
-    ends = [event.exit_code for event in listed if isinstance(event, MessageEnded)]
-    if len(ends) == len(frames):
-        # only the executor knows the exit code of a call that could not be made
-        for frame, exit_code in zip(frames, ends, strict=True):
-            frame.exit_code = exit_code
-    for frame, node in zip(frames, nodes, strict=True):
-        if node.start.method == APPLY_AND_CALL and frame.exit_code == ExitCode.OK:
-            _end_as_called(frame, node)
+def ethereum_frames(trees: CallTrees, directory: Directory) -> list[EthereumFrame]:
+    """Return the frames of the first recorded message, callers before callees; empty if it made no call."""
+    if not trees.roots:
+        return []
+    node = trees.roots[0]
+    creations = Counter(call.start.from_ for call in walk(trees.roots) if call.start.method == METHOD_CONSTRUCTOR)
+    frames = _FrameBuilder(directory, creations).frames(node)
+    top = frames[0]
+    if len(trees.ended) == len(trees.roots):
+        top.exit_code = trees.ended[0].exit_code  # only the executor knows that of a call that could not be made
+    if node.start.method == APPLY_AND_CALL and top.exit_code == ExitCode.OK:
+        _end_as_called(frames, node)
     return frames
 
 
-def _end_as_called(frame: EthereumFrame, node: CallNode) -> None:
+def _end_as_called(frames: Sequence[EthereumFrame], node: CallNode) -> None:
     """Set the result of a message to ApplyAndCall to that of its call; the message itself exits with 0."""
     try:
         succeeded, output = decode_outcome((node.end or _UNFINISHED).return_data)
     except ParamsError:
         return  # another actor's method of this number
-    frame.output = output
+    top, *inner = frames
+    top.output = output
     if not succeeded:
-        called = frame.frames[-1] if frame.frames else None  # None if the call could not be made
-        frame.exit_code = (called and called.exit_code) or ExitCode.EVM_CONTRACT_REVERTED
-        frame.native = called is not None and called.native
-
-
-def _borrowed_codes(events: Sequence[TraceEvent]) -> dict[int, CodeBorrowed]:
-    """Return the addresses whose code delegate calls run, by call start, if the stream contains them."""
-    found: dict[int, CodeBorrowed] = {}
-    last: CodeBorrowed | None = None
-    for event in events:
-        if isinstance(event, CodeBorrowed):
-            last = event
-        elif isinstance(event, CallStarted):
-            if last is not None and event.method == _INVOKE_DELEGATE:
-                found[id(event)] = last
-            last = None
-    return found
-
-
-def _self_destructions(events: Sequence[TraceEvent]) -> dict[int, SelfDestructed]:
-    """Return the self-destructions, by the start of the call that they ended."""
-    found: dict[int, SelfDestructed] = {}
-    open_: list[CallStarted] = []
-    for event in events:
-        if isinstance(event, CallStarted):
-            open_.append(event)
-        elif isinstance(event, CallEnded):
-            open_.pop()
-        elif isinstance(event, SelfDestructed):
-            found[id(open_[-1])] = event
-    return found
+        called = next((frame for frame in reversed(inner) if len(frame.position) == 1), None)
+        top.exit_code = (called and called.exit_code) or ExitCode.EVM_CONTRACT_REVERTED  # the call may not be made
+        top.native = called is not None and called.native
 
 
 @dataclass(slots=True)
@@ -175,64 +147,60 @@ class _Caller:
 class _FrameBuilder:
     """Builds the frame of a top-level call and of all calls below it."""
 
-    def __init__(
-        self,
-        directory: Directory,
-        creations: Counter[ActorID],
-        borrowed: Mapping[int, CodeBorrowed],
-        destroyed: Mapping[int, SelfDestructed],
-    ) -> None:
-        """Create a builder.
-
-        `creations` is the number of constructor calls by creator; `borrowed` is the result of `_borrowed_codes`, and
-        `destroyed` that of `_self_destructions`.
-        """
-        self._borrowed, self._destroyed = borrowed, destroyed
+    def __init__(self, directory: Directory, creations: Counter[ActorID]) -> None:
+        """Create a builder. `creations` is the number of constructor calls by creator."""
         self._directory = directory
         self._names: dict[ActorID, EthAddress] = {}
         self._by_nonce: dict[ActorID, Set[EthAddress]] = {}
         self._creations = creations
 
-    def top(self, node: CallNode) -> EthereumFrame:
-        caller = _Caller(self._name(node.start.from_))
-        found = self._frame(node, caller)
-        if found is not None:
-            self._descend(*found)
-            return found[0]
-        frame = (self._contract_call if node.start.method == INVOKE_EVM else self._native)(node, caller)
-        frame.began = not (node.found or (node.end or _UNFINISHED).error)
-        self._descend(frame, node)
-        return frame
+    def frames(self, top: CallNode) -> list[EthereumFrame]:
+        """Return the frames of a call and of the calls below it, callers before callees.
+
+        Not recursive: calls are up to 1,024 deep.
+        """
+        found, todo = list[EthereumFrame](), [self._top(top)]
+        while todo:
+            frame, inside = todo.pop()
+            found.append(frame)
+            inner = [] if inside is None else self._enter(frame, inside)
+            frame.subframes = len(inner)
+            for index, (below, _) in enumerate(inner):
+                below.position = *frame.position, index
+            todo += reversed(inner)
+        return found
 
     # --- the tree -----------------------------------------------------------------------------------------------
 
-    def _descend(self, frame: EthereumFrame, inside: CallNode) -> None:
-        """Add the subframes and logs of a frame, whose calls and events are those of `inside`.
+    def _top(self, node: CallNode) -> tuple[EthereumFrame, CallNode | None]:
+        caller = _Caller(self._name(node.start.from_))
+        found = self._frame(node, caller)
+        if found is not None:
+            return found
+        frame = (self._contract_call if node.start.method == INVOKE_EVM else self._native)(node, caller)
+        frame.began = not (node.found or (node.end or _UNFINISHED).error)
+        return frame, node
 
-        Iterative, since calls are up to 1,024 deep.
-        """
-        todo = [(frame, inside)]
-        while todo:
-            frame, node = todo.pop()
-            actor = self._actor(node)
-            caller = _Caller(
-                masked_id(0) if actor is None else self._name(actor),
-                self._is_contract(node),
-            )
-            positions = [0]
-            for call in node.calls:
-                found = self._frame(call, caller) if _reaches_ethereum(call) else None
-                if found is not None:
-                    frame.frames.append(found[0])
-                    todo.append(found)
-                positions.append(len(frame.frames))
-            destroyed = self._destroyed.get(id(node.start))
-            if destroyed is not None:
-                frame.frames.append(_self_destruction(destroyed))
-            for event, before in zip(node.events, node.calls_before, strict=True):
-                log = entries_to_log([EventEntry(*entry) for entry in event.entries])
-                if log is not None:
-                    frame.logs.append(FrameLog(emitter_address(event.emitter, self._name), log, positions[before]))
+    def _enter(self, frame: EthereumFrame, node: CallNode) -> list[tuple[EthereumFrame, CallNode | None]]:
+        """Return the subframes of a frame, each with the call that has its items; add the frame's logs."""
+        actor = self._actor(node)
+        caller = _Caller(masked_id(0) if actor is None else self._name(actor), self._is_contract(node))
+        inner: list[tuple[EthereumFrame, CallNode | None]] = []
+        for item in node.items:
+            match item:
+                case CallNode():
+                    found = self._frame(item, caller) if _reaches_ethereum(item) else None
+                    if found is not None:
+                        inner.append(found)
+                case SelfDestructed():
+                    inner.append((_self_destruction(item), None))
+                case EventEmitted():
+                    log = entries_to_log([EventEntry(*entry) for entry in item.entries])
+                    if log is not None:
+                        frame.logs.append(FrameLog(emitter_address(item.emitter, self._name), log, len(inner)))
+                case _:
+                    pass
+        return inner
 
     def _frame(self, node: CallNode, caller: _Caller) -> tuple[EthereumFrame, CallNode] | None:
         """Return a call's frame and the call with its subcalls; None if Ethereum does not know the call."""
@@ -339,7 +307,7 @@ class _FrameBuilder:
         if start.method == _GET_BYTECODE:
             actor = self._actor(node)
             caller.last_code = self._name(actor) if actor is not None and end.exit_code == ExitCode.OK else None
-        borrowed = self._borrowed.get(id(start))
+        borrowed = next((item for item in node.items if isinstance(item, CodeBorrowed)), None)
         code = caller.last_code if borrowed is None else borrowed.address
         if start.method != _INVOKE_DELEGATE or code is None:
             return None

@@ -14,15 +14,16 @@ included. Source: go-ethereum eth/tracers/native/prestate.go.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress, from_delegated, to_ethereum, word_to_address
 from bridge.ethereum.reverts import error_text, panic_code
 from bridge.evm_steps import EvmStep
 from bridge.traces.failure_texts import REVERTED, TEXTS, LogTooLong
-from bridge.traces.frames import SELFDESTRUCT, Directory, EthereumFrame
+from bridge.traces.frames import SELFDESTRUCT, Directory, EthereumFrame, FrameLog
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode, exit_name
 from hypervisor.messages.address import Address
 from hypervisor.tracing import CallEnded, CallStarted, Dispatched, RuntimeEvent, TraceEvent
@@ -46,23 +47,35 @@ CodeAt = Callable[[EthAddress], bytes]
 """Returns the code of a contract after the transaction."""
 
 
-def call_trace(frame: EthereumFrame, code_at: CodeAt, *, only_top_call: bool, with_log: bool) -> dict[str, Any]:
-    """Return a frame with its subframes; `only_top_call` omits those, `with_log` adds the logs of successful frames."""
-    # a stack instead of recursion, since calls are up to 1,024 deep
-    top = _frame_json(frame, code_at)
+def call_trace(
+    frames: Sequence[EthereumFrame], code_at: CodeAt, *, only_top_call: bool, with_log: bool
+) -> dict[str, Any]:
+    """Return frames as a tree; `only_top_call` omits subframes, `with_log` adds the logs of successful frames."""
+    shown: dict[tuple[int, ...], dict[str, Any]] = {}
+    failed: set[tuple[int, ...]] = set()
     index = 0
-    open_ = [(frame, top, bool(frame.exit_code), iter(frame.frames), 0)]
-    while open_:
-        frame, shown, failed, inner, position = open_.pop()
-        if with_log and not failed:
-            index = _write_logs(frame, shown, position, index)
-        below = None if only_top_call else next(inner, None)
-        if below is not None:
-            child = _frame_json(below, code_at)
-            shown.setdefault("calls", []).append(child)
-            open_.append((frame, shown, failed, inner, position + 1))
-            open_.append((below, child, failed or bool(below.exit_code), iter(below.frames), 0))
-    return top
+    for frame, entry in _in_order(frames[:1] if only_top_call else frames):
+        above, position = frame.position[:-1], frame.position
+        if entry is None:
+            shown[position] = _frame_json(frame, code_at)
+            if frame.exit_code or above in failed:
+                failed.add(position)
+            if position:
+                shown[above].setdefault("calls", []).append(shown[position])
+        elif with_log and position not in failed and not (only_top_call and entry.position):
+            shown[position].setdefault("logs", []).append(_log_json(entry, index))
+            index += 1
+    return shown[()]
+
+
+def _in_order(frames: Sequence[EthereumFrame]) -> list[tuple[EthereumFrame, FrameLog | None]]:
+    """Return the frames and their logs in the order of execution; None stands for the frame itself."""
+    found: list[tuple[tuple[float, ...], EthereumFrame, FrameLog | None]] = []
+    for frame in frames:
+        found.append((frame.position, frame, None))
+        found += (((*frame.position, entry.position - 0.5), frame, entry) for entry in frame.logs)
+    found.sort(key=itemgetter(0))
+    return [(frame, entry) for _, frame, entry in found]
 
 
 def failure(frame: EthereumFrame) -> str:
@@ -98,21 +111,14 @@ def _frame_json(frame: EthereumFrame, code_at: CodeAt) -> dict[str, Any]:
     return shown
 
 
-def _write_logs(frame: EthereumFrame, shown: dict[str, Any], position: int, index: int) -> int:
-    """Write the logs of a frame after `position` subframes, and return the index of the next log."""
-    for entry in frame.logs:
-        if entry.position == position:
-            shown.setdefault("logs", []).append(
-                {
-                    "address": _data(entry.address),
-                    "topics": [_data(topic) for topic in entry.log.topics],
-                    "data": _data(entry.log.data),
-                    "index": hex(index),
-                    "position": hex(position),
-                }
-            )
-            index += 1
-    return index
+def _log_json(entry: FrameLog, index: int) -> dict[str, Any]:
+    return {
+        "address": _data(entry.address),
+        "topics": [_data(topic) for topic in entry.log.topics],
+        "data": _data(entry.log.data),
+        "index": hex(index),
+        "position": hex(entry.position),
+    }
 
 
 def _data(data: bytes) -> str:
@@ -122,15 +128,10 @@ def _data(data: bytes) -> str:
 _SELECTOR = 4
 
 
-def selectors(frame: EthereumFrame) -> dict[str, int]:
-    """Return the number of function calls in a frame and its subframes by `0xSELECTOR-SIZE`; creations are none."""
-    found: Counter[str] = Counter()
-    frames = [frame]
-    for one in frames:  # iterative, since calls are up to 1,024 deep
-        frames.extend(one.frames)
-        if not one.creates and len(one.input) >= _SELECTOR:
-            found[f"0x{one.input[:_SELECTOR].hex()}-{len(one.input) - _SELECTOR}"] += 1
-    return dict(found)
+def selectors(frames: Sequence[EthereumFrame]) -> dict[str, int]:
+    """Return the number of function calls in frames by `0xSELECTOR-SIZE`; creations are none."""
+    calls = [frame.input for frame in frames if not frame.creates and len(frame.input) >= _SELECTOR]
+    return dict(Counter(f"0x{data[:_SELECTOR].hex()}-{len(data) - _SELECTOR}" for data in calls))
 
 
 _ERROR_TEXTS: Final[Mapping[int, str]] = {
@@ -143,17 +144,6 @@ _ERROR_TEXTS: Final[Mapping[int, str]] = {
     ExitCode.EVM_CONTRACT_BAD_JUMPDEST: "invalid jump destination",
     ExitCode.EVM_CONTRACT_SELFDESTRUCT_FAILED: "self destruct failed",
 }
-
-
-def flat_traces(top: EthereumFrame) -> list[dict[str, Any]]:
-    """Return a frame and all its subframes in pre-order."""
-    found: list[dict[str, Any]] = []
-    todo: list[tuple[EthereumFrame, tuple[int, ...]]] = [(top, ())]
-    while todo:
-        frame, address = todo.pop()
-        found.append(_parity_frame(frame, address))
-        todo.extend((inner, (*address, index)) for index, inner in reversed(list(enumerate(frame.frames))))
-    return found
 
 
 def filecoin_failure(exit_code: int, *, native: bool = False) -> str:
@@ -180,8 +170,9 @@ def exit_code_text(exit_code: int) -> str:
     return ("SysErr" if kind == "SYS" else "Err") + "".join(word.title() for word in words) + f"({exit_code})"
 
 
-def _parity_frame(frame: EthereumFrame, address: tuple[int, ...]) -> dict[str, Any]:
-    position: dict[str, Any] = {"subtraces": len(frame.frames), "traceAddress": list(address)}
+def flat_trace(frame: EthereumFrame) -> dict[str, Any]:
+    """Return a frame in the flat format."""
+    position: dict[str, Any] = {"subtraces": frame.subframes, "traceAddress": list(frame.position)}
     if frame.kind == SELFDESTRUCT:
         action = {"address": _data(frame.sender), "refundAddress": _data(frame.to or b""), "balance": hex(frame.value)}
         return {"type": "suicide", **position, "action": action, "result": None}

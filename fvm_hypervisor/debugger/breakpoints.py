@@ -208,7 +208,7 @@ def _without_subcalls(call: OpenCall) -> Any:
     """Return a copy of a call's node without nested calls, which the formatter would include."""
     from dataclasses import replace
 
-    return replace(call.node, calls=[], calls_before=[0] * len(call.node.events))
+    return replace(call.node, items=list(call.node.events))
 
 
 @cache

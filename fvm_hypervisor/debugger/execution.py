@@ -290,7 +290,7 @@ class StepListener:
             case EvmFrame() if self.calls:
                 self.calls[-1].evm = event
             case EventEmitted() if self.calls:
-                self.calls[-1].node.events.append(event)
+                self.calls[-1].node.items.append(event)
             case DebugLog():
                 self.logs.append(event)
                 del self.logs[:-_MAX_LOGS]
@@ -343,7 +343,7 @@ class StepListener:
         call = OpenCall(self._calls_begun, CallNode(event), self.used)
         self._calls_begun += 1
         if parent is not None:
-            parent.node.calls.append(call.node)
+            parent.node.items.append(call.node)
         self.calls.append(call)
         self.marks += 1
         if self.marks > len(self.record.marks):

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
-from bridge.traces.frames import EthereumFrame, ethereum_frames
+from bridge.traces.frames import ethereum_frames
 from bridge.traces.struct_logs import LogLimitReached, StructLogger, StructLogOptions, struct_log_trace
-from bridge.traces.tracers import TouchedAccounts, call_trace, flat_traces, selectors
+from bridge.traces.tracers import TouchedAccounts, call_trace, flat_trace, selectors
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
-from hypervisor.tracing import Recorder, Tracer
+from hypervisor.tracing import CallTrees, Tracer
 from hypervisor.types import ActorID, Gas
 from localnet.calls.overrides import NONE, Overrides, overridden
 from localnet.calls.simulate import traced_call
@@ -109,7 +109,7 @@ def trace_call(machine: Hypervisor, request: CallRequest, options: TraceOptions,
 def _trace_request(machine: Hypervisor, request: CallRequest, options: TraceOptions) -> Any:
     if options.tracer == MUX_TRACER:
         return {name: _trace_request(machine, request, one) for name, one in options.several.items()}
-    logger, recorder = _logger(options), Recorder()
+    logger, trees = _logger(options), CallTrees()
     if options.tracer == PRESTATE_TRACER:
         touched, directory, of_state = TouchedAccounts(), _MachineDirectory(machine), options.prestate
         accounts = traced_call(
@@ -118,7 +118,7 @@ def _trace_request(machine: Hypervisor, request: CallRequest, options: TraceOpti
         before = state_of(machine, accounts, of_state)
         if not of_state.diff_mode:
             return prestate(before, of_state)
-        after = traced_call(machine, request, recorder, lambda _: state_of(machine, accounts, of_state))
+        after = traced_call(machine, request, trees, lambda _: state_of(machine, accounts, of_state))
         return changes(before, after, of_state)
     if options.tracer == STRUCT_LOGS:
         with suppress(LogLimitReached):
@@ -126,9 +126,9 @@ def _trace_request(machine: Hypervisor, request: CallRequest, options: TraceOpti
     calls = rules_of(machine).calls
 
     def write(result: ApplyResult) -> Any:
-        return _write_trace(machine, recorder, options, logger, calls.transaction_gas(machine, request, result))
+        return _write_trace(machine, trees, options, logger, calls.transaction_gas(machine, request, result))
 
-    return traced_call(machine, request, recorder, write)
+    return traced_call(machine, request, trees, write)
 
 
 def access_list(machine: Hypervisor, request: CallRequest) -> list[tuple[EthAddress, list[int]]]:
@@ -161,9 +161,9 @@ def parity_traces(
     replay = Replay(chain, tipset, only or 0)
     for receipt in chain.index.receipts(tipset):
         if only is None or receipt.index == only:
-            recorder, diff = Recorder(), StateDiff(replay.machine) if with_diff else None
-            _execute(replay, receipt, recorder)
-            traces = _parity(replay.machine, recorder)
+            trees, diff = CallTrees(), StateDiff(replay.machine) if with_diff else None
+            _execute(replay, receipt, trees)
+            traces = _parity(replay.machine, trees)
             yield TransactionTraces(receipt, traces, None if diff is None else diff.changes())
 
 
@@ -174,14 +174,14 @@ def parity_call(
 
     Raises NotReproduced, and the errors of `overridden`.
     """
-    recorder = Recorder()
+    trees = CallTrees()
     with overridden(machine, overrides):
         diff = StateDiff(machine) if with_diff else None
         return traced_call(
             machine,
             request,
-            recorder,
-            lambda _: (_parity(machine, recorder), None if diff is None else diff.changes()),
+            trees,
+            lambda _: (_parity(machine, trees), None if diff is None else diff.changes()),
         )
 
 
@@ -190,15 +190,15 @@ def _logger(options: TraceOptions) -> StructLogger:
 
 
 def _trace_receipt(replay: Replay, receipt: TransactionReceipt, options: TraceOptions, logger: StructLogger) -> Any:
-    recorder = Recorder()
+    trees = CallTrees()
     if options.tracer == PRESTATE_TRACER:
         return _prestate(replay, receipt, options.prestate)
     if options.tracer == STRUCT_LOGS:
         with suppress(LogLimitReached):
             replay.rehearse(logger, lambda: None)
-    _execute(replay, receipt, recorder)
+    _execute(replay, receipt, trees)
     gas = receipt.execution.message.message.gas_limit, receipt.gas_used
-    return _write_trace(replay.machine, recorder, options, logger, gas, receipt)
+    return _write_trace(replay.machine, trees, options, logger, gas, receipt)
 
 
 def _prestate(replay: Replay, receipt: TransactionReceipt, options: PrestateOptions) -> Any:
@@ -206,7 +206,7 @@ def _prestate(replay: Replay, receipt: TransactionReceipt, options: PrestateOpti
     directory, authorizations = _MachineDirectory(machine), () if sent is None else sent.transaction.authorizations
     accounts = replay.rehearse(touched, lambda: accessed(machine, touched, directory, authorizations))
     before = state_of(machine, accounts, options)
-    _execute(replay, receipt, Recorder())
+    _execute(replay, receipt, CallTrees())
     if not options.diff_mode:
         return prestate(before, options)
     return changes(before, state_of(machine, accounts, options), options)
@@ -219,7 +219,7 @@ def _execute(replay: Replay, receipt: TransactionReceipt, tracer: Tracer) -> Non
 
 def _write_trace(
     machine: Hypervisor,
-    recorder: Recorder,
+    trees: CallTrees,
     options: TraceOptions,
     logger: StructLogger,
     gas: tuple[Gas, Gas],
@@ -233,29 +233,25 @@ def _write_trace(
     def code_at(address: EthAddress) -> bytes:
         return code_of(machine, to_filecoin(address))
 
-    top = _top(machine, recorder)
+    frames = ethereum_frames(trees, _MachineDirectory(machine))
+    if not frames:
+        raise NotReproduced("the message ended before its first call: there is no call to show")
+    top = frames[0]
     top.gas, top.gas_used = gas
     if options.tracer == SELECTOR_TRACER:
-        return selectors(top)
+        return selectors(frames)
     if options.tracer == FLAT_CALL_TRACER:
-        traces = flat_traces(top)
+        traces = [flat_trace(frame) for frame in frames]
         return traces if receipt is None else list(TransactionTraces(receipt, traces).with_positions())
     if options.tracer == CALL_TRACER:
-        return call_trace(top, code_at, only_top_call=options.only_top_call, with_log=options.with_log)
+        return call_trace(frames, code_at, only_top_call=options.only_top_call, with_log=options.with_log)
     returned = code_at(top.to) if top.creates and top.to is not None else top.output
     return struct_log_trace(logger.logs, top.gas_used, top.exit_code, returned)
 
 
-def _parity(machine: Hypervisor, recorder: Recorder) -> list[dict[str, Any]]:
-    frames = ethereum_frames(recorder.events, _MachineDirectory(machine))
-    return flat_traces(frames[0]) if frames and frames[0].began else []
-
-
-def _top(machine: Hypervisor, recorder: Recorder) -> EthereumFrame:
-    frames = ethereum_frames(recorder.events, _MachineDirectory(machine))
-    if not frames:
-        raise NotReproduced("the message ended before its first call: there is no call to show")
-    return frames[0]
+def _parity(machine: Hypervisor, trees: CallTrees) -> list[dict[str, Any]]:
+    frames = ethereum_frames(trees, _MachineDirectory(machine))
+    return [flat_trace(frame) for frame in frames] if frames and frames[0].began else []
 
 
 class _MachineDirectory:

@@ -20,13 +20,13 @@ from bridge.filecoin.parameters import CreateParams, CreateReturn, DelegateCallP
 from bridge.traces.failure_texts import LogTooLong
 from bridge.traces.frames import EthereumFrame, ethereum_frames
 from bridge.traces.struct_logs import LogLimitReached, StructLogger, StructLogOptions, struct_log_trace
-from bridge.traces.tracers import call_trace, filecoin_failure, flat_traces
+from bridge.traces.tracers import call_trace, filecoin_failure, flat_trace
 from fvm_hypervisor.laboratory.vectors.ethereum_json import read_accounts
 from fvm_hypervisor.laboratory.vectors.statetest import base_machine
 from hypervisor.context import MachineContext
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
-from hypervisor.tracing import CallEnded, CallStarted, Dispatched, EventEmitted, MessageEnded, TraceEvent
+from hypervisor.tracing import CallEnded, CallStarted, CallTrees, Dispatched, EventEmitted, MessageEnded, TraceEvent
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, INIT_ACTOR, ActorID, ChainEpoch, MethodNumber, TokenAmount
 from runtimes.evm.ethereum.alloc import install_alloc
 from runtimes.evm.ethereum.executor import EthereumExecutor
@@ -76,14 +76,22 @@ def ended(exit_code: int = 0, data: bytes = b"", codec: int = 0, error: str = ""
     return CallEnded(exit_code, data, codec, 1_000_500, error)
 
 
+def every(*events: TraceEvent) -> list[EthereumFrame]:
+    """Return the frames of a message, callers before callees."""
+    trees = CallTrees()
+    for event in events:
+        trees.event(event)
+    assert len(trees.roots) == 1
+    return ethereum_frames(trees, Directory())
+
+
 def top(*events: TraceEvent) -> EthereumFrame:
-    (frame,) = ethereum_frames(events, Directory())
-    return frame
+    return every(*events)[0]
 
 
-def in_contract(*events: TraceEvent, exit_code: int = 0) -> EthereumFrame:
-    """Return the frame of an account's call of a contract, with events inside it."""
-    return top(call(ALICE, Address.id(ONE), INVOKE_EVM), Dispatched(ONE, EVM, "evm"), *events, ended(exit_code))
+def in_contract(*events: TraceEvent, exit_code: int = 0) -> list[EthereumFrame]:
+    """Return the frames of an account's call of a contract, with events inside it."""
+    return every(call(ALICE, Address.id(ONE), INVOKE_EVM), Dispatched(ONE, EVM, "evm"), *events, ended(exit_code))
 
 
 def test_calldata_and_return_of_contract_are_unwrapped() -> None:
@@ -98,34 +106,34 @@ def test_calldata_and_return_of_contract_are_unwrapped() -> None:
 
 
 def test_bare_transfer_is_call_of_native_actor() -> None:
-    frame = in_contract(call(ONE, Address.id(GONE), 0, value=3), ended()).frames[0]
+    frame = in_contract(call(ONE, Address.id(GONE), 0, value=3), ended())[1]
     assert (frame.kind, frame.to, frame.value, frame.native) == ("CALL", masked_id(GONE), 3, True)
     assert frame.input[:4].hex() == "868e10c4"
 
 
 def test_unstarted_call_has_no_frame() -> None:
-    frame = in_contract(
+    top, *inner = in_contract(
         call(ONE, Address.id(TWO), INVOKE_EVM, value=9), ended(error="INSUFFICIENT_FUNDS"),
         call(ONE, Address.delegated(EAM_NAMESPACE, b"\x99" * 20), INVOKE_EVM, static=True), ended(error="NOT_FOUND"),
         call(ONE, Address.id(TWO), INVOKE_EVM), Dispatched(TWO, EVM, "evm"), ended(7, error="OUT_OF_GAS"),
     )  # fmt: skip
-    assert [(inner.to, inner.exit_code) for inner in frame.frames] == [(ADDRESSES[TWO], 7)]
+    assert top.subframes == 1
+    assert [(frame.to, frame.exit_code) for frame in inner] == [(ADDRESSES[TWO], 7)]
 
 
 def test_delegatecall_frame_targets_contract_of_queried_code() -> None:
     params = DelegateCallParams(EVM, b"in", ADDRESSES[ALICE], TokenAmount(5)).encode()
     asked = call(ONE, Address.id(TWO), 3, static=True), Dispatched(TWO, EVM, "evm"), ended(0, encode(link(EVM)), CBOR)
-    frame = in_contract(
+    _, delegated, inner = in_contract(
         call(ONE, Address.id(TWO), 4, static=True), Dispatched(TWO, EVM, "evm"), ended(),  # GetBytecodeHash
         *asked, *asked,
         call(ONE, Address.id(ONE), 6, params, DAG_CBOR), Dispatched(ONE, EVM, "evm"),
         call(ONE, Address.id(TWO), INVOKE_EVM), Dispatched(TWO, EVM, "evm"), ended(),
         ended(0, byte_string(b"out"), CBOR),
     )  # fmt: skip
-    (delegated,) = frame.frames
     assert (delegated.kind, delegated.sender, delegated.to) == ("DELEGATECALL", ADDRESSES[ONE], ADDRESSES[TWO])
     assert (delegated.input, delegated.output, delegated.value) == (b"in", b"out", 5)
-    assert [inner.sender for inner in delegated.frames] == [ADDRESSES[ONE]]
+    assert (delegated.position, inner.position, inner.sender) == ((0,), (0, 0), ADDRESSES[ONE])
 
 
 def creation(nonce: int, *inside: TraceEvent, exit_code: int = 0) -> tuple[TraceEvent, ...]:
@@ -145,11 +153,11 @@ def creation(nonce: int, *inside: TraceEvent, exit_code: int = 0) -> tuple[Trace
 @pytest.mark.parametrize("exit_code", [0, 33])
 def test_create_frame_has_contract_address_even_if_removed(exit_code: int) -> None:
     inside = call(GONE, Address.id(TWO), INVOKE_EVM), Dispatched(TWO, EVM, "evm"), ended()
-    (made,) = in_contract(*creation(1, *inside, exit_code=exit_code)).frames
+    _, made, inner = in_contract(*creation(1, *inside, exit_code=exit_code))
     address = create_address(ADDRESSES[ONE], 1)
     assert (made.kind, made.input, made.value, made.exit_code) == ("CREATE", INIT_CODE, 4, exit_code)
     assert (made.to, made.output) == ((None, b"why") if exit_code else (address, b"\xfe"))
-    assert [(inner.sender, inner.to) for inner in made.frames] == [(address, ADDRESSES[TWO])]
+    assert (made.position, inner.position, inner.sender, inner.to) == ((0,), (0, 0), address, ADDRESSES[TWO])
 
 
 def test_a_creation_that_fails_before_any_code_runs_has_no_frame() -> None:
@@ -158,7 +166,7 @@ def test_a_creation_that_fails_before_any_code_runs_has_no_frame() -> None:
         Dispatched(EAM_ACTOR, NATIVE, "wasm"),
         ended(16),
     )
-    assert in_contract(*failed).frames == []
+    assert [frame.subframes for frame in in_contract(*failed)] == [0]
 
 
 def test_native_actor_create_frame_has_0xfe_as_code() -> None:
@@ -174,7 +182,7 @@ def test_log_position_counts_preceding_calls() -> None:
     log = EventEmitted(ONE, ((3, "d", RAW, b"x"),))
     hidden = call(ONE, Address.id(TWO), 3, static=True), Dispatched(TWO, EVM, "evm"), ended()
     seen = call(ONE, Address.id(TWO), INVOKE_EVM), Dispatched(TWO, EVM, "evm"), ended()
-    assert [entry.position for entry in in_contract(log, *hidden, log, *seen, log).logs] == [0, 0, 1]
+    assert [entry.position for entry in in_contract(log, *hidden, log, *seen, log)[0].logs] == [0, 0, 1]
 
 
 def test_failed_call_frame_has_exit_code_of_the_message() -> None:
@@ -190,9 +198,9 @@ def test_transaction_that_reached_no_actor_has_its_own_calldata_and_no_output() 
 
 def test_deep_frames_are_built_without_recursion() -> None:
     deep = 1024 * (call(ONE, Address.id(ONE), INVOKE_EVM), Dispatched(ONE, EVM, "evm"))
-    frame = top(*deep, *1024 * (ended(),))
-    assert len(flat_traces(frame)[-1]["traceAddress"]) == 1023
-    shown, depth = call_trace(frame, lambda _: b"", only_top_call=False, with_log=True), 1
+    frames = every(*deep, *1024 * (ended(),))
+    assert len(flat_trace(frames[-1])["traceAddress"]) == 1023
+    shown, depth = call_trace(frames, lambda _: b"", only_top_call=False, with_log=True), 1
     while "calls" in shown:
         (shown,), depth = shown["calls"], depth + 1
     assert depth == 1024
@@ -210,7 +218,7 @@ def test_creation_by_native_account_that_reverts_has_the_revert_data() -> None:
         ended(33), ended(33),
     )  # fmt: skip
     assert (frame.kind, frame.input, frame.output) == ("CREATE", INIT_CODE, b"why")
-    assert flat_traces(frame)[0]["error"] == "Reverted"
+    assert flat_trace(frame)["error"] == "Reverted"
 
 
 @pytest.mark.parametrize(
@@ -228,7 +236,7 @@ def test_message_that_reached_no_actor_or_constructor_has_not_begun(events: tupl
 
 
 def test_calls_that_reached_their_receiver_have_begun() -> None:
-    assert in_contract(exit_code=33).began
+    assert in_contract(exit_code=33)[0].began
     assert top(*creation(1, exit_code=33)).began
 
 
@@ -246,8 +254,8 @@ def test_exit_codes_of_contracts_are_named_by_the_code_of_the_actor(
 ) -> None:
     """Source: lotus node/impl/eth/trace.go `traceIsEVMOrEAM` (lotus#13613)."""
     frame = top(call(ALICE, Address.id(receiver), 2000), Dispatched(receiver, code, "wasm"), ended(33))
-    assert flat_traces(frame)[0]["error"] == words
-    assert call_trace(frame, lambda _: b"", only_top_call=True, with_log=False)["error"] == geth
+    assert flat_trace(frame)["error"] == words
+    assert call_trace([frame], lambda _: b"", only_top_call=True, with_log=False)["error"] == geth
 
 
 @pytest.mark.parametrize(
@@ -279,7 +287,7 @@ def test_ethereum_rules_create_frame_is_the_constructor_call() -> None:
     address = create_address(ADDRESSES[ALICE], 6)  # the account's nonce was 6, and is 7
     frame = top(*construction(ALICE, address))
     assert (frame.kind, frame.sender, frame.to, frame.input) == ("CREATE", ADDRESSES[ALICE], address, INIT_CODE)
-    (trace,) = flat_traces(frame)
+    trace = flat_trace(frame)
     assert (trace["type"], trace["result"]["address"]) == ("create", f"0x{address.hex()}")
 
 
@@ -289,8 +297,8 @@ def test_address_without_matching_nonce_means_create2() -> None:
         create_address(ADDRESSES[ONE], 2),
         EthAddress(b"\x5a" * 20),
     )
-    frame = in_contract(*construction(ONE, first), *construction(ONE, salted), *construction(ONE, second))
-    assert [(inner.kind, inner.to) for inner in frame.frames] == [
+    _, *inner = in_contract(*construction(ONE, first), *construction(ONE, salted), *construction(ONE, second))
+    assert [(frame.kind, frame.to) for frame in inner] == [
         ("CREATE", first), ("CREATE2", salted), ("CREATE", second)
     ]  # fmt: skip
 

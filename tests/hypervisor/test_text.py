@@ -238,9 +238,9 @@ class Page(HTMLParser):
 def call(depth: int, message: str = "") -> CallNode:
     start = CallStarted(ActorID(100), Address.id(101), MethodNumber(2), TokenAmount(0), b"", 81, False, 10**9)
     node = CallNode(start, ActorID(101), runtime="wasm", end=CallEnded(1, b"\x01", 81, 1000, message=message))
-    node.events.append(EventEmitted(ActorID(101), ((3, HOSTILE_MARKUP, 0x55, b"\x01"),)))
+    node.items.append(EventEmitted(ActorID(101), ((3, HOSTILE_MARKUP, 0x55, b"\x01"),)))
     if depth:
-        node.calls.append(call(depth - 1, message))
+        node.items.append(call(depth - 1, message))
     return node
 
 
