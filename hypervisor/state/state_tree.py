@@ -370,7 +370,8 @@ class StateTree:
 
         Additions commute, so they do not conflict when messages are executed in parallel.
         """
-        self.settle()
+        if self.held is not None:
+            self.held.settle()
         state = self._actors.get(actor, _UNREAD)
         if state is _UNREAD:
             state = self.get_actor(actor)
@@ -384,7 +385,8 @@ class StateTree:
 
     def delete_actor(self, actor: ActorID) -> None:
         """Delete an actor. Its addresses stay in the address map."""
-        self.settle()
+        if self.held is not None:
+            self.held.settle()
         self.writes += 1
         self._actors.set(actor, None)
         self._dirty.add(actor)
@@ -573,7 +575,8 @@ class StateTree:
 
     def begin(self) -> TreeMark:
         """Begin a transaction, and return the mark for `rollback`."""
-        self.settle()
+        if self.held is not None:
+            self.held.settle()
         self._transactions += 1
         engine = -1 if self.engine is None else self.engine.mark()
         return self._actors.mark(), self._resolved.mark(), engine
@@ -656,7 +659,8 @@ class StateTree:
 
     def flush(self) -> Cid:
         """Write the changed actors and return the new root; only outside transactions, and without `read_all_from`."""
-        self.settle()
+        if self.held is not None:
+            self.held.settle()
         if self._transactions:
             raise Fatal("the state tree cannot be flushed inside a transaction")
         if self._dirty and self._exchanging is not None:

@@ -39,7 +39,6 @@ from localnet.chain.execution import (
     implicit_executions,
     is_admissible,
     is_executable,
-    sender_of,
 )
 from localnet.chain.mempool import Mempool
 from localnet.chain.reading import NetworkReader
@@ -51,7 +50,7 @@ from localnet.ledger.candidates import Candidate, candidate_of
 from localnet.ledger.records import Execution, Tipset, TransactionReceipt
 from localnet.ledger.upgrades import UpgradePlan, Upgrades, upgrades_of_plan
 from localnet.rules.facts import SAME_BLOCK, BlockOverride
-from localnet.rules.parts import SenderInfo
+from localnet.rules.parts import SenderInfo, rules_of
 from localnet.state.controls import nonce_of
 from store.blocks.buffered import BufferedStore
 from store.blocks.memory import MemoryStore
@@ -260,7 +259,7 @@ class BlockProduction(NetworkReader):
         """
         for index, candidate in enumerate(self.mempool.ready_of(address, 0 if sender is None else sender.nonce)):
             if index:  # the previous block changed it
-                sender = sender_of(self.machine, address)
+                sender = rules_of(self.machine).messages.sender(self.machine, address)
             covers_fees = is_executable(sender, candidate, self.min_fee_cap)
             if not covers_fees or (candidate.kind == BLOB and not covers_blob_fee(self.machine, candidate)):
                 return

@@ -167,7 +167,7 @@ def is_admissible(machine: Hypervisor, candidate: Candidate, base_fee: int) -> b
 
     So the producer of a block never owes a penalty. `base_fee` in attoFIL per gas.
     """
-    sender = sender_of(machine, candidate.bare.from_)
+    sender = rules_of(machine).messages.sender(machine, candidate.bare.from_)
     return is_executable(sender, candidate, base_fee) and (
         candidate.kind != BLOB or covers_blob_fee(machine, candidate)
     )
@@ -179,11 +179,6 @@ def covers_blob_fee(machine: Hypervisor, candidate: Candidate) -> bool:
     if not candidate.blob_gas or not isinstance(block, EthereumBlock):
         return True
     return candidate.blob_fee_cap >= rules_of(machine).blob_base_fee(block.excess_blob_gas)
-
-
-def sender_of(machine: Hypervisor, address: Address) -> SenderInfo | None:
-    """Return the sender at an address, or None if there is no actor."""
-    return rules_of(machine).messages.sender(machine, address)
 
 
 def is_executable(sender: SenderInfo | None, candidate: Candidate, base_fee: int) -> bool:
