@@ -4,6 +4,7 @@ Call trees, gas profiles and traces are pure functions of the event stream (`cal
 elsewhere). Without a tracer, no event objects are created.
 """
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Protocol, cast, runtime_checkable
@@ -238,6 +239,13 @@ class BeforeCall(RuntimeEvent):
     __slots__ = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallSpan(RuntimeEvent):
+    """Base class of parts of a call that have items of their own, such as a call of an internal function."""
+
+    items: tuple["CallItem", ...]
+
+
 TraceEvent = (
     MessageStarted
     | MessageEnded
@@ -373,6 +381,8 @@ class StepRecorder(Recorder):
 
 MAX_LOGGED: Final = 10_000
 """Maximum number of actor log messages in a call tree."""
+MAX_COUNTERS: Final = 2_000_000
+"""Maximum number of program counters recorded per call; the newest ones are retained."""
 
 
 @dataclass(slots=True)
@@ -380,7 +390,11 @@ class CallNode:
     """A call in a call tree; `items` are its calls, its events and those of its runtime, in order.
 
     Formats of traces are functions of these trees. `charges` are the call's own, in milligas by name, ordered by the
-    last charge of each name. `logs` are the actor's log messages. `found` is true if the receiver was found.
+    last charge of each name. `logs` are the actor's log messages. `found` is true if the receiver was found. `number`
+    is the number of earlier calls.
+
+    A tracer of instructions adds their program counters in the order of execution, without the `dropped` oldest ones,
+    the `opcode` that made the call if it is known, and in `called_at` the number of the caller's instructions before.
     """
 
     start: CallStarted
@@ -390,10 +404,15 @@ class CallNode:
     delegated: Address | None = None
     created: ActorID | None = None
     end: CallEnded | None = None
-    items: list["CallNode | EventEmitted | RuntimeEvent"] = field(default_factory=list)
+    items: list["CallItem"] = field(default_factory=list)
     charges: dict[str, int] = field(default_factory=dict)
     logs: list[str] = field(default_factory=list)
     found: bool = False
+    number: int = 0
+    counters: "array[int]" = field(default_factory=lambda: array("I"))
+    dropped: int = 0
+    called_at: int = 0
+    opcode: int | None = None
 
     def __repr__(self) -> str:
         calls = len(self.calls)
@@ -403,20 +422,46 @@ class CallNode:
     def _repr_html_(self) -> str:
         return tree("calls", _lines(self), "go through `calls` of the node")
 
+    def flat_items(self) -> Iterator["CallItem"]:
+        """Yield the items in order, those of a `CallSpan` instead of itself."""
+        todo = self.items[::-1]
+        while todo:
+            item = todo.pop()
+            if isinstance(item, CallSpan):
+                todo += item.items[::-1]
+            else:
+                yield item
+
     @property
     def calls(self) -> list["CallNode"]:
         """Calls made by the call."""
-        return [item for item in self.items if isinstance(item, CallNode)]
+        return [item for item in self.flat_items() if isinstance(item, CallNode)]
 
     @property
     def events(self) -> list[EventEmitted]:
         """Events emitted by the actor."""
-        return [item for item in self.items if isinstance(item, EventEmitted)]
+        return [item for item in self.flat_items() if isinstance(item, EventEmitted)]
+
+    def note(self, counter: int) -> None:
+        """Record the program counter of an instruction."""
+        self.counters.append(counter)
+        if len(self.counters) > MAX_COUNTERS:
+            half = len(self.counters) // 2
+            del self.counters[:half]
+            self.dropped += half
+
+    def counters_before(self, call: "CallNode | None") -> "array[int]":
+        """Return the program counters before a call that the call made; all of them for None."""
+        return self.counters if call is None else self.counters[: max(0, call.called_at - self.dropped)]
 
     @property
     def succeeded(self) -> bool:
         """True if the call ended with exit code 0."""
         return self.end is not None and not self.end.error and self.end.exit_code == ExitCode.OK
+
+
+CallItem = CallNode | EventEmitted | RuntimeEvent
+"""A part of a call."""
 
 
 def walk(roots: Iterable[CallNode]) -> Iterator[CallNode]:
@@ -468,8 +513,9 @@ class CallTrees:
         self.ended: list[MessageEnded] = []
         """The ends of messages; only the executor knows the exit code of a call that could not be made."""
         self._open: list[CallNode] = []
-        self._before: list[CallNode | EventEmitted | RuntimeEvent] = []
-        """Events about the next call."""
+        self._before: list[CallItem] = []
+        """The event about the next call."""
+        self._number = 0
         self._logged = 0
 
     def event(self, event: TraceEvent, /) -> None:
@@ -477,23 +523,33 @@ class CallTrees:
         match event:
             case CallStarted():
                 node, self._before = CallNode(event, items=self._before), []
-                if self._open:
-                    self._open[-1].items.append(node)
-                else:
-                    self.roots.append(node)
-                self._open.append(node)
+                self._begin(node)
             case CallEnded():
-                self._open.pop().end = event
+                self._end(event)
             case DebugLog():
                 self._log(event)
             case BeforeCall():
-                self._before.append(event)
+                self._before = [event]
             case MessageEnded():
                 self.ended.append(event)
             case _ if self._open:
                 _note(self._open[-1], event)
             case _:
                 pass
+
+    def _begin(self, node: CallNode) -> None:
+        node.number = self._number
+        self._number += 1
+        if self._open:
+            caller = self._open[-1]
+            node.called_at = caller.dropped + len(caller.counters)
+            caller.items.append(node)
+        else:
+            self.roots.append(node)
+        self._open.append(node)
+
+    def _end(self, event: CallEnded) -> None:
+        self._open.pop().end = event
 
     def _log(self, line: DebugLog) -> None:
         self._logged += 1

@@ -186,7 +186,7 @@ class _FrameBuilder:
         actor = self._actor(node)
         caller = _Caller(masked_id(0) if actor is None else self._name(actor), self._is_contract(node))
         inner: list[tuple[EthereumFrame, CallNode | None]] = []
-        for item in node.items:
+        for item in node.flat_items():
             match item:
                 case CallNode():
                     found = self._frame(item, caller) if _reaches_ethereum(item) else None

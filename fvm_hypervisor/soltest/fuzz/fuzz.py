@@ -28,7 +28,7 @@ from fvm_hypervisor.soltest.fuzz.fixtures import find_fixtures
 from fvm_hypervisor.soltest.fuzz.mutations import mutate_arguments
 from fvm_hypervisor.soltest.fuzz.stored_failures import StoredCall
 from fvm_hypervisor.soltest.project.project import FuzzSettings
-from fvm_hypervisor.soltest.trace.frames import FrameTracer, frames_by_end
+from fvm_hypervisor.soltest.trace.frames import FrameTracer, acts_as, frames_by_end, is_reverted_call
 from fvm_hypervisor.soltest.value_text import arguments_text
 
 _MAX_SHRINKS: Final = 5000
@@ -215,8 +215,8 @@ class FuzzRun:
             self._call(arguments)
         finally:
             machine.tracer = before
-        first = next((frame for frame in frames_by_end(tracer.roots) if frame.is_reverted_call), None)
-        return first is not None and (first.acts_as or first.address) not in (self.stage.address, VM_ADDRESS)
+        first = next((frame for frame in frames_by_end(tracer.roots) if is_reverted_call(frame)), None)
+        return first is not None and acts_as(first) not in (self.stage.address, VM_ADDRESS)
 
     def _failure(self, arguments: list[Any], outcome: CallOutcome, reason: str | None) -> TestResult:
         """Return the failure with the simplest inputs that still fail."""

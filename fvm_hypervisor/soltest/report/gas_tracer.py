@@ -16,10 +16,24 @@ from fvm_hypervisor.soltest.execution.discovery import TestFunction
 from fvm_hypervisor.soltest.execution.results import CaseKind
 from fvm_hypervisor.soltest.project.project import Project
 from fvm_hypervisor.soltest.report.collecting import GasUse, Place, SuiteCoverage
-from fvm_hypervisor.soltest.trace.frames import CallFrame, FrameTracer
+from fvm_hypervisor.soltest.trace.frames import (
+    FrameTracer,
+    address_of,
+    borrowed_code,
+    code_of,
+    creates,
+    creates_others,
+    gas_used,
+    input_of,
+    is_actors,
+    is_delegated,
+    is_static,
+    output_of,
+    target_of,
+)
 from fvm_hypervisor.soltest.trace.identities import CallSignature, Identities
 from fvm_hypervisor.soltest.trace.trace_names import Names
-from hypervisor.tracing import CallEnded, Tracer
+from hypervisor.tracing import CallEnded, CallNode, Tracer
 
 _QUERIES: Final = ("beforeTestSetup", "exclude", "fixture", "target")
 """Prefixes of functions by which forge queries a test contract about a test."""
@@ -38,10 +52,10 @@ class GasTracer(FrameTracer):
     def _end(self, event: CallEnded) -> None:
         frame = self._open[-1]
         super()._end(event)
-        if frame.creates_others:
+        if creates_others(frame):
             return
         self.identities.add(frame)
-        self._count(frame, sum(not above.creates_others for above in self._open))
+        self._count(frame, sum(not creates_others(above) for above in self._open))
         if not self._open:
             self._end_root(frame)
         if not self._keeps_frames:
@@ -49,31 +63,31 @@ class GasTracer(FrameTracer):
             if not self._open:
                 self.roots.clear()
 
-    def _end_root(self, root: CallFrame) -> None:
+    def _end_root(self, root: CallNode) -> None:
         """Finish a message."""
 
-    def _count(self, frame: CallFrame, depth: int) -> None:
-        if frame.is_actors:
+    def _count(self, frame: CallNode, depth: int) -> None:
+        if is_actors(frame):
             use = self.found.setdefault(("", self._names.actor(frame)), GasUse())
-            use.functions.setdefault(self._names.method(frame), []).append(frame.gas_used)
+            use.functions.setdefault(self._names.method(frame), []).append(gas_used(frame))
             return
-        contract = self.identities.get(frame.target)
-        if frame.is_delegated and frame.borrowed is None:
+        contract = self.identities.get(target_of(frame))
+        if is_delegated(frame) and borrowed_code(frame) is None:
             contract = self._names.known.of(frame)
         if contract is None:
             return
-        is_inner = depth > 1 and not frame.is_delegated and not frame.is_static
+        is_inner = depth > 1 and not is_delegated(frame) and not is_static(frame)
         place = contract.artifact.file, contract.name
-        if frame.creates:
+        if creates(frame):
             use = self.found.setdefault(place, GasUse())
-            use.deployment_size = len(frame.code)
+            use.deployment_size = len(code_of(frame))
             if not is_inner:
-                use.deployment_gas = frame.gas_used
+                use.deployment_gas = gas_used(frame)
             return
         signature = None if is_inner else CallSignature(self._names.signatures, frame, contract).text
         if signature is not None:
             use = self.found.setdefault(place, GasUse())
-            use.functions.setdefault(signature, []).append(frame.gas_used)
+            use.functions.setdefault(signature, []).append(gas_used(frame))
 
 
 class SampleTracer(GasTracer):
@@ -88,17 +102,17 @@ class SampleTracer(GasTracer):
         self._begun_with = identities
         self._has_failed = False
 
-    def _end_root(self, root: CallFrame) -> None:
+    def _end_root(self, root: CallNode) -> None:
         run, self.found = self.found, {}
         is_fuzz = self._test.kind is CaseKind.FUZZ
         if is_fuzz:
             self.identities = self._begun_with.copy()
-        is_own = root.address == self._address
-        is_check = is_own and root.input[:4] == selector(self._test.signature)
-        if is_check and not root.succeeded and not root.output.startswith(MAGIC_ASSUME):
+        is_own = address_of(root) == self._address
+        is_check = is_own and input_of(root)[:4] == selector(self._test.signature)
+        if is_check and not root.succeeded and not output_of(root).startswith(MAGIC_ASSUME):
             self._has_failed = True
         is_run = is_check if is_fuzz else not (is_check or (is_own and _is_query(self._names, self.identities, root)))
-        if not is_run or self._has_failed or root.output.startswith(MAGIC_ASSUME):
+        if not is_run or self._has_failed or output_of(root).startswith(MAGIC_ASSUME):
             return
         if len(self._runs) == self._limit:
             if not is_fuzz:
@@ -170,6 +184,6 @@ class GasCollector:
         return tracer
 
 
-def _is_query(names: Names, identities: Identities, root: CallFrame) -> bool:
-    name = CallSignature(names.signatures, root, identities.get(root.address)).name
+def _is_query(names: Names, identities: Identities, root: CallNode) -> bool:
+    name = CallSignature(names.signatures, root, identities.get(address_of(root))).name
     return name is not None and name.startswith(_QUERIES)

@@ -20,7 +20,7 @@ from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, TestR
 from fvm_hypervisor.soltest.execution.stage import SuiteStage
 from fvm_hypervisor.soltest.project.solidity_text import SourceTexts
 from fvm_hypervisor.soltest.trace.endless import MAX_TRACED_SECONDS, LoopTracer, out_of_gas_frame
-from fvm_hypervisor.soltest.trace.frames import CounterFrameTracer, FrameTracer, StepFrameTracer
+from fvm_hypervisor.soltest.trace.frames import CounterFrameTracer, FrameTracer, StepFrameTracer, creates
 from fvm_hypervisor.soltest.trace.known_code import KnownCode
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.tracing import Tracer
@@ -148,7 +148,7 @@ class TestViewer:
         names = self.names(stage)
         failed = result.status is CaseStatus.FAILURE
         before, run = (part if isinstance(part, FrameTracer) else None for part in (set_up, tracer))
-        has_set_up = before is not None and not all(root.creates for root in before.roots)
+        has_set_up = before is not None and not all(creates(root) for root in before.roots)
         shows_before = has_set_up and self._shows_set_up(failed)
         shown = [part for part in (before if shows_before else None, run) if part is not None]
         for part in (before, run):
@@ -174,7 +174,7 @@ class TestViewer:
         """Return a tracer's call trees, without deployments of libraries and test contract if others follow."""
         from fvm_hypervisor.soltest.trace.trace_text import trace_text
 
-        roots = [root for root in tracer.roots if not root.creates] or tracer.roots[-1:]
+        roots = [root for root in tracer.roots if not creates(root)] or tracer.roots[-1:]
         with_slots = with_slots and self._verbosity >= 5
         return "\n\n".join(trace_text([root], names, with_slots=with_slots) for root in roots)
 
@@ -230,7 +230,7 @@ def _arenas(
     never_held = result.kind is CaseKind.INVARIANT and not (result.counterexample or result.last_run)
     for part in (before, None if before and never_held else run):
         for root in [] if part is None else part.roots:
-            kind = "Deployment" if root.creates else "Execution" if before and part is run else "Setup"
+            kind = "Deployment" if creates(root) else "Execution" if before and part is run else "Setup"
             sender = stage.executor.address_of(root.start.from_)
             yield kind, arena(root, sender, names, has_steps=kind == "Execution")
 

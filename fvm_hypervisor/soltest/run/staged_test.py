@@ -33,13 +33,13 @@ from fvm_hypervisor.soltest.report.viewer import TestViewer
 from fvm_hypervisor.soltest.run.run_test import TableRun
 from fvm_hypervisor.soltest.run.serving import executor_settings_of, settings_of
 from fvm_hypervisor.soltest.trace.call_text import call_texts, result_text
-from fvm_hypervisor.soltest.trace.frames import CallFrame, FrameTracer, InternalCall, parts_of
+from fvm_hypervisor.soltest.trace.frames import FrameTracer, InternalCall, creates, gas_used
 from fvm_hypervisor.soltest.trace.trace_names import Names
 from fvm_hypervisor.soltest.trace.trace_text import function_head
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MILLIGAS_PER_GAS
-from hypervisor.tracing import MessageEnded, Tracer
+from hypervisor.tracing import CallNode, MessageEnded, Tracer
 from localnet.calls.time_limit import OutOfTime
 from localnet.rules.parts import rules_named
 from store.cid import Cid
@@ -161,7 +161,7 @@ def write_flame(staged: StagedTest, viewer: TestViewer, root: Path, file: Path, 
     names = viewer.names(staged.stage, by_code=True)
     names.learn(tracer.roots)
     boxes = flame_boxes(tracer.roots, names, rate)
-    gas = sum(frame.gas_used for frame in tracer.roots)
+    gas = sum(gas_used(frame) for frame in tracer.roots)
     picture = flame_svg(title, boxes if chart else merge_boxes(boxes), gas)
     try:
         write_inside(root, file, picture.encode())
@@ -169,14 +169,14 @@ def write_flame(staged: StagedTest, viewer: TestViewer, root: Path, file: Path, 
         raise InvalidInput(f"the graph {file} cannot be written: {error.strerror}") from None
 
 
-def flame_boxes(roots: Sequence[CallFrame], names: Names, rate: int) -> tuple[FlameBox, ...]:
+def flame_boxes(roots: Sequence[CallNode], names: Names, rate: int) -> tuple[FlameBox, ...]:
     """Return calls and functions as boxes, in order. `rate`: milligas per gas of the engine (`bridge.gas`)."""
-    nodes: list[tuple[CallFrame, InternalCall | None]] = [(root, None) for root in roots]
+    nodes: list[tuple[CallNode, InternalCall | None]] = [(root, None) for root in roots]
     below: list[tuple[int, int]] = []
     for frame, call in nodes:  # grows during the iteration, instead of recursing: calls are up to 1,024 deep
         begin = len(nodes)
-        for part in parts_of(frame, call):
-            if isinstance(part, CallFrame):
+        for part in frame.items if call is None else call.items:
+            if isinstance(part, CallNode):
                 nodes.append((part, None))
             elif isinstance(part, InternalCall):
                 nodes.append((frame, part))
@@ -189,11 +189,11 @@ def flame_boxes(roots: Sequence[CallFrame], names: Names, rate: int) -> tuple[Fl
     return tuple(made[number] for number in range(len(roots)))
 
 
-def _call_box(frame: CallFrame, names: Names, inner: tuple[FlameBox, ...]) -> FlameBox:
+def _call_box(frame: CallNode, names: Names, inner: tuple[FlameBox, ...]) -> FlameBox:
     function, arguments = call_texts(frame, names)
-    label = f"new {names.code_name(frame)}" if frame.creates else f"{names.code_name(frame)}.{function}"
-    details = (f"{label}({arguments})", f"{frame.gas_used:,} gas", f"-> {result_text(frame, names)}")
-    return FlameBox(label, details, frame.gas_used, frame.runtime, not frame.succeeded, inner=inner)
+    label = f"new {names.code_name(frame)}" if creates(frame) else f"{names.code_name(frame)}.{function}"
+    details = (f"{label}({arguments})", f"{gas_used(frame):,} gas", f"-> {result_text(frame, names)}")
+    return FlameBox(label, details, gas_used(frame), frame.runtime, not frame.succeeded, inner=inner)
 
 
 def _function_box(call: InternalCall, names: Names, rate: int, inner: tuple[FlameBox, ...]) -> FlameBox:

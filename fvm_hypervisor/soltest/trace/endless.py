@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from fvm_hypervisor.soltest.trace.frames import CallFrame, CounterFrameTracer
+from fvm_hypervisor.soltest.trace.frames import CounterFrameTracer, creates_others, is_native
 from hypervisor.exit_codes import ExitCode
-from hypervisor.tracing import CallEnded, RuntimeEvent, TraceEvent
+from hypervisor.tracing import CallEnded, CallNode, RuntimeEvent, TraceEvent
 from localnet.calls.time_limit import OutOfTime, TimeLimit
 
 MAX_TRACED: Final = 400_000
@@ -28,7 +28,7 @@ class LoopTracer(CounterFrameTracer):
     def __init__(self, rules: str, within: int | None = None, seconds: float = MAX_TRACED_SECONDS) -> None:
         super().__init__(rules)
         self._watching = TimeLimit(min(seconds, MAX_TRACED_SECONDS))
-        self.cut: tuple[CallFrame, ...] = ()
+        self.cut: tuple[CallNode, ...] = ()
         self._within = within
         self._inside = within is None
         self._watched = self._seen = 0
@@ -49,7 +49,7 @@ class LoopTracer(CounterFrameTracer):
         super().step(event)
         self._count()
 
-    def _begin(self, frame: CallFrame) -> None:
+    def _begin(self, frame: CallNode) -> None:
         super()._begin(frame)
         self._inside = self._inside or frame.number == self._within
 
@@ -72,13 +72,13 @@ class LoopTracer(CounterFrameTracer):
 
     def _stop(self) -> None:
         if self._inside and not self.cut:
-            self.cut = tuple(frame for frame in self._open if not frame.creates_others)
+            self.cut = tuple(frame for frame in self._open if not creates_others(frame))
         raise OutOfTime(f"after {self._watched} instructions")
 
 
-def out_of_gas_frame(path: Sequence[CallFrame]) -> CallFrame | None:
+def out_of_gas_frame(path: Sequence[CallNode]) -> CallNode | None:
     """Return the innermost frame on a failure's path if it is an untraced contract that ran out of gas, else None."""
     last = path[-1] if path else None
-    if last is None or last.end is None or last.is_native or last.counters:
+    if last is None or last.end is None or is_native(last) or last.counters:
         return None
     return last if last.end.exit_code == ExitCode.SYS_OUT_OF_GAS or "gas" in last.end.message + last.end.error else None

@@ -16,8 +16,17 @@ from bridge.abi.abi import AbiMismatch, ContractInterface, decode_values, select
 from bridge.ethereum.addresses import EthAddress
 from bridge.filecoin.receipts import Log
 from fvm_hypervisor.soltest.cheatcodes.console import log_interface
-from fvm_hypervisor.soltest.trace.frames import CallFrame, walk
+from fvm_hypervisor.soltest.trace.frames import (
+    address_of,
+    code_of,
+    creates,
+    deployed_code,
+    input_of,
+    is_delegated,
+    output_of,
+)
 from fvm_hypervisor.soltest.trace.known_code import KnownCode, KnownContract, Pattern
+from hypervisor.tracing import CallNode, walk
 from localnet.traces.console_log import log_signatures
 
 _MAX_SCORE: Final = 0.85
@@ -83,23 +92,23 @@ class Identities:
         """Return the contract created at an address, or None if it is unknown."""
         return self._contracts.get(address)
 
-    def add(self, frame: CallFrame) -> None:
+    def add(self, frame: CallNode) -> None:
         """Record a creation; other calls are ignored."""
-        if frame.creates and frame.code and frame.address not in self._contracts:
-            stored = frame.deployed if frame.deployed is not None else frame.output
-            contract = self._matcher.find(frame.code, stored)
+        if creates(frame) and code_of(frame) and address_of(frame) not in self._contracts:
+            stored = deployed_code(frame)
+            contract = self._matcher.find(code_of(frame), output_of(frame) if stored is None else stored)
             if contract is not None:
-                self._contracts[frame.address] = contract
+                self._contracts[address_of(frame)] = contract
 
-    def add_all(self, roots: Sequence[CallFrame]) -> None:
+    def add_all(self, roots: Sequence[CallNode]) -> None:
         """Record the creations in call trees, callers before callees."""
         for frame in walk(roots):
             self.add(frame)
 
-    def add_code(self, frame: CallFrame, contract: KnownContract | None) -> None:
+    def add_code(self, frame: CallNode, contract: KnownContract | None) -> None:
         """Record the contract whose code a call ran, unless a creation at its address is known."""
-        if contract is not None and not frame.creates and not frame.is_delegated:
-            self._contracts.setdefault(frame.address, contract)
+        if contract is not None and not creates(frame) and not is_delegated(frame):
+            self._contracts.setdefault(address_of(frame), contract)
 
     def copy(self) -> Identities:
         """Return an independent copy."""
@@ -214,8 +223,8 @@ class Signatures:
 class CallSignature:
     """The function that a frame calls; `contract` is None if the contract at the address is unknown. Rules: forge's."""
 
-    def __init__(self, signatures: Signatures, frame: CallFrame, contract: KnownContract | None) -> None:
-        data = frame.input
+    def __init__(self, signatures: Signatures, frame: CallNode, contract: KnownContract | None) -> None:
+        data = input_of(frame)
         self.functions = signatures.functions(data)
         self.is_unsupported = contract is not None and is_encoded_call(data) and not _takes(contract, data)
         """True if the contract has neither this function nor a fallback function."""

@@ -19,9 +19,9 @@ from typing import Any, Final
 
 from bridge.evm_steps import EvmFrame, EvmStep
 from fvm_hypervisor.soltest.project.solidity_text import SourceTexts
-from fvm_hypervisor.soltest.trace.frames import CallFrame, FrameTracer, InternalCall, TypedValue
+from fvm_hypervisor.soltest.trace.frames import FrameTracer, InternalCall, TypedValue, code_of, creates, input_of
 from fvm_hypervisor.soltest.trace.known_code import KnownCode, SourceSpan
-from hypervisor.tracing import CallEnded, RuntimeEvent, TraceEvent
+from hypervisor.tracing import CallEnded, CallNode, RuntimeEvent, TraceEvent
 from localnet.calls.time_limit import TimeLimit
 
 UNKNOWN: Final = TypedValue(None, "<unknown>")
@@ -251,8 +251,6 @@ class _OpenFunction:
     body: SourceSpan
     gas: int
     begin: int
-    inner: int
-    """Number of internal calls of the frame recorded before it was entered."""
     arguments: tuple[TypedValue, ...]
 
 
@@ -320,7 +318,7 @@ class FunctionFrameTracer(FrameTracer):
         if isinstance(event, EvmFrame) and self._open:
             self._walks[-1] = self._walk_of(self._open[-1])
 
-    def _begin(self, frame: CallFrame) -> None:
+    def _begin(self, frame: CallNode) -> None:
         super()._begin(frame)
         self._walks.append(_NOTHING)
 
@@ -332,16 +330,16 @@ class FunctionFrameTracer(FrameTracer):
 
     # --- functions --------------------------------------------------------------------------------------------
 
-    def _walk_of(self, frame: CallFrame) -> _Walk:
-        key = frame.code, frame.creates
+    def _walk_of(self, frame: CallNode) -> _Walk:
+        key = code_of(frame), creates(frame)
         known = self._codes.get(key)
         if known is None:
             contract = self._known.find(*key)
             spans: Mapping[int, SourceSpan] = {}
             if contract is not None:
-                spans = contract.creation_places if frame.creates else contract.runtime_places
+                spans = contract.creation_places if creates(frame) else contract.runtime_places
             jumps = {counter: span for counter, span in spans.items() if span.jump in ("i", "o")}
-            ends = frozenset(counter for counter in spans if frame.code[counter] in (_REVERT, _INVALID))
+            ends = frozenset(counter for counter in spans if code_of(frame)[counter] in (_REVERT, _INVALID))
             known = self._codes[key] = _Walk(spans, jumps, ends)
         return _Walk(known.spans, known.jumps, known.ends)
 
@@ -372,9 +370,9 @@ class FunctionFrameTracer(FrameTracer):
             return
         frame, values = self._open[-1], tuple[TypedValue, ...]()
         if self._recorded < MAX_CALLS:
-            values = read_values(function.inputs, ValuePlace(step.stack, step.memory, frame.input, self._reverses))
+            values = read_values(function.inputs, ValuePlace(step.stack, step.memory, input_of(frame), self._reverses))
         walk.entered.append(
-            _OpenFunction(function, jump, here, step.gas + _JUMP, len(frame.items), len(frame.functions), values)
+            _OpenFunction(function, jump, here, step.gas + _JUMP, len(frame.items), values)
         )  # fmt: skip
 
     def _leave(self, walk: _Walk, jump: SourceSpan, here: SourceSpan, read_step: Callable[[], RuntimeEvent]) -> None:
@@ -388,25 +386,21 @@ class FunctionFrameTracer(FrameTracer):
         step = read_step()
         if isinstance(step, EvmStep):
             frame = self._open[-1]
-            values = read_values(one.function.outputs, ValuePlace(step.stack, step.memory, frame.input))
+            values = read_values(one.function.outputs, ValuePlace(step.stack, step.memory, input_of(frame)))
             self._record(frame, one, step.gas, values)
 
-    def _close(self, frame: CallFrame, walk: _Walk) -> None:
+    def _close(self, frame: CallNode, walk: _Walk) -> None:
         """Record the functions in which a call failed."""
         for one in reversed(walk.entered):
             self._record(frame, one, walk.gas, None)
 
-    def _record(self, frame: CallFrame, one: _OpenFunction, gas: int, result: tuple[TypedValue, ...] | None) -> None:
+    def _record(self, frame: CallNode, one: _OpenFunction, gas: int, result: tuple[TypedValue, ...] | None) -> None:
         if self._recorded >= MAX_CALLS:  # calls within it remain, attached to the frame
             self.left_out += 1
             return
         self._recorded += 1
-        inner = tuple(frame.functions[one.inner :])
-        del frame.functions[one.inner :]
-        used = max(0, one.gas - gas)
-        frame.functions.append(
-            InternalCall(one.function.name, one.arguments, result, used, one.begin, len(frame.items), inner)
-        )
+        used, items = max(0, one.gas - gas), tuple(frame.items[one.begin :])
+        frame.items[one.begin :] = [InternalCall(one.function.name, one.arguments, result, used, items=items)]
 
     def _function(self, span: SourceSpan) -> _Function | None:
         if span not in self._functions:

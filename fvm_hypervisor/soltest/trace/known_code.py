@@ -9,17 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from bridge.abi.abi import ContractInterface, selector_of, signature
 from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation, Artifacts, Bytecode, ContractArtifact
+from fvm_hypervisor.soltest.trace.frames import code_of, creates
 from hypervisor.errors import InvalidInput
+from hypervisor.tracing import CallNode
 from localnet.contracts.argument_texts import readable_interface
 from localnet.contracts.source_maps import instruction_numbers, spans
 from store.keccak import keccak
-
-if TYPE_CHECKING:
-    from fvm_hypervisor.soltest.trace.frames import CallFrame
 
 _ADDRESS: Final = 20
 _MAX_FOUND: Final = 1024
@@ -217,9 +216,9 @@ class KnownCode:
     def _by_name(self) -> dict[tuple[str, str], KnownContract]:
         return {(found.artifact.file, found.name): found for found in self.contracts}
 
-    def of(self, frame: CallFrame) -> KnownContract | None:
+    def of(self, frame: CallNode) -> KnownContract | None:
         """Return the contract whose code a frame ran."""
-        return self.find(frame.code, frame.creates) if frame.code else None
+        return self.find(code_of(frame), creates(frame)) if code_of(frame) else None
 
     def find(self, code: bytes, creates: bool) -> KnownContract | None:
         """Return the contract with this runtime code, or with this init code if `creates`."""

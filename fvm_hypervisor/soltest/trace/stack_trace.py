@@ -13,17 +13,28 @@ from typing import Final
 
 from bridge.ethereum.addresses import checksummed
 from fvm_hypervisor.soltest.project.solidity_text import SourceTexts
-from fvm_hypervisor.soltest.trace.frames import CallFrame
+from fvm_hypervisor.soltest.trace.frames import (
+    address_of,
+    creates,
+    exit_message,
+    input_of,
+    is_actors,
+    is_native,
+    is_refused,
+    output_of,
+    refusal_of,
+)
 from fvm_hypervisor.soltest.trace.known_code import KnownContract, SourceSpan
 from fvm_hypervisor.soltest.trace.trace_names import VM, Names
 from hypervisor.exit_codes import numbered_exit
+from hypervisor.tracing import CallNode
 from localnet.traces.console_log import CONSOLE
 
 MAX_FRAMES: Final = 64
 _SILENT: Final = frozenset((VM, CONSOLE))
 
 
-def stack_trace(root: CallFrame, names: Names, sources: SourceTexts) -> tuple[str, ...]:
+def stack_trace(root: CallNode, names: Names, sources: SourceTexts) -> tuple[str, ...]:
     """Return the lines `Contract.function (file:line)` of a failed call, innermost first; empty on success."""
     lines: list[str] = []
     path = failing_path(root)
@@ -33,7 +44,7 @@ def stack_trace(root: CallFrame, names: Names, sources: SourceTexts) -> tuple[st
     return tuple(lines[:MAX_FRAMES])
 
 
-def open_stack(path: Sequence[CallFrame], names: Names, sources: SourceTexts) -> tuple[str, ...]:
+def open_stack(path: Sequence[CallNode], names: Names, sources: SourceTexts) -> tuple[str, ...]:
     """Return the same lines for nested calls that have not ended, innermost first."""
     lines: list[str] = []
     for frame in path:
@@ -41,63 +52,63 @@ def open_stack(path: Sequence[CallFrame], names: Names, sources: SourceTexts) ->
     return tuple(lines[:MAX_FRAMES])
 
 
-def failing_path(root: CallFrame) -> list[CallFrame]:
+def failing_path(root: CallNode) -> list[CallNode]:
     """Return the frames from a failed call to the innermost one that explains it.
 
     A call's failure is explained by its last call if that failed too and its return data was passed on, or if it was a
     native actor's: libraries replace an actor's exit code by their own message.
     """
-    path: list[CallFrame] = []
-    frame: CallFrame | None = None if root.succeeded else root
+    path: list[CallNode] = []
+    frame: CallNode | None = None if root.succeeded else root
     while frame is not None:
         path.append(frame)
         frame = _explaining(frame)
     return path
 
 
-def _explaining(frame: CallFrame) -> CallFrame | None:
-    calls = [call for call in frame.calls if call.address not in _SILENT]
-    output = frame.output
+def _explaining(frame: CallNode) -> CallNode | None:
+    calls = [call for call in frame.calls if address_of(call) not in _SILENT]
+    output = output_of(frame)
     for call in reversed(calls):
-        if not call.succeeded and output and call.output == output:
+        if not call.succeeded and output and output_of(call) == output:
             return call
     last = calls[-1] if calls else None
     if last is None or last.succeeded:
         return None
-    return last if last.is_native or last.is_refused or frame.is_native or not output else None
+    return last if is_native(last) or is_refused(last) or is_native(frame) or not output else None
 
 
-def _frame_lines(frame: CallFrame, below: CallFrame | None, names: Names, sources: SourceTexts) -> list[str]:
+def _frame_lines(frame: CallNode, below: CallNode | None, names: Names, sources: SourceTexts) -> list[str]:
     """Return the lines of one frame, innermost function first."""
-    if frame.is_native or frame.is_refused:
+    if is_native(frame) or is_refused(frame):
         return [_native_line(frame, names)]
-    refusal = None if below is not None or frame.succeeded else frame.refusal
+    refusal = None if below is not None or frame.succeeded else refusal_of(frame)
     refused = [] if refusal is None else [f"{refusal.name} at {checksummed(refusal.address)} ({refusal.reason})"]
     lines = _contract_lines(frame, below, names, sources)
-    if below is None and frame.exit_message:
+    if below is None and exit_message(frame):
         outer = _outer(frame, names, names.known.of(frame))
         return [f"{outer} ({_exit_line(frame)})", *(line for line in lines if line != outer)]
     return [*refused, *lines]
 
 
-def _contract_lines(frame: CallFrame, below: CallFrame | None, names: Names, sources: SourceTexts) -> list[str]:
+def _contract_lines(frame: CallNode, below: CallNode | None, names: Names, sources: SourceTexts) -> list[str]:
     contract = names.known.of(frame)
     outer = _outer(frame, names, contract)
     if contract is None:
         return [outer]
-    spans = contract.creation_places if frame.creates else contract.runtime_places
+    spans = contract.creation_places if creates(frame) else contract.runtime_places
     files = {span.file for span in spans.values()}
-    ran = None if frame.creates else reachable(function_name(frame, contract), files, sources)
+    ran = None if creates(frame) else reachable(function_name(frame, contract), files, sources)
     lines = [_line(span, sources) for span in internal_stack(frame.counters_before(below), spans, sources, ran)]
     return [line for line in lines if line] or [outer]
 
 
-def _outer(frame: CallFrame, names: Names, contract: KnownContract | None) -> str:
+def _outer(frame: CallNode, names: Names, contract: KnownContract | None) -> str:
     """Return `Contract.function`.
 
     For a contract with unknown code, the function is named only if an interface declares it, as in forge.
     """
-    if contract is not None or frame.creates:
+    if contract is not None or creates(frame):
         function: str | None = function_name(frame, contract)
     else:
         function = names.signature(frame).name
@@ -157,11 +168,11 @@ def internal_stack(
     return found
 
 
-def function_name(frame: CallFrame, contract: KnownContract | None) -> str:
+def function_name(frame: CallNode, contract: KnownContract | None) -> str:
     """Return the name of an externally called function, by its selector."""
-    if frame.creates:
+    if creates(frame):
         return "constructor"
-    data = frame.input
+    data = input_of(frame)
     name = None if contract is None or len(data) < 4 else contract.interface.function_name(data)
     if name is not None:
         return name
@@ -170,20 +181,20 @@ def function_name(frame: CallFrame, contract: KnownContract | None) -> str:
     return "fallback" if contract is not None else f"0x{data[:4].hex()}"
 
 
-def called_function(frame: CallFrame, names: Names) -> str:
+def called_function(frame: CallNode, names: Names) -> str:
     """Return the name of a called function whose code did not run, from the project's known functions."""
-    if frame.creates:
+    if creates(frame):
         return "constructor"
     name = names.signature(frame).name
-    return name or ("fallback" if len(frame.input) < 4 else function_name(frame, names.known.of(frame)))
+    return name or ("fallback" if len(input_of(frame)) < 4 else function_name(frame, names.known.of(frame)))
 
 
-def _native_line(frame: CallFrame, names: Names) -> str:
-    method = names.method(frame) if frame.is_actors else called_function(frame, names)
+def _native_line(frame: CallNode, names: Names) -> str:
+    method = names.method(frame) if is_actors(frame) else called_function(frame, names)
     return f"{names.code_name(frame)}.{method} ({_exit_line(frame)})"
 
 
-def _exit_line(frame: CallFrame) -> str:
+def _exit_line(frame: CallNode) -> str:
     """Return the exit code of a call with the actor's message."""
     end = frame.end
     if end is None:

@@ -15,7 +15,7 @@ from bridge.abi.abi import AbiMismatch, ContractInterface
 from bridge.ethereum.addresses import EthAddress, checksummed, unmask_id
 from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
-from fvm_hypervisor.soltest.trace.frames import CallFrame, walk
+from fvm_hypervisor.soltest.trace.frames import address_of, borrowed_code, creates, is_delegated, is_native, target_of
 from fvm_hypervisor.soltest.trace.identities import CallSignature, CreationMatcher, Identities, Signatures
 from fvm_hypervisor.soltest.trace.known_code import KnownCode, KnownContract
 from fvm_hypervisor.soltest.value_text import arguments_text
@@ -23,6 +23,7 @@ from hypervisor.bundles.manifest import Manifest
 from hypervisor.exit_codes import ExitCode
 from hypervisor.precompiles import Precompile, PrecompileTable
 from hypervisor.text import printable
+from hypervisor.tracing import CallNode, walk
 from localnet.traces.console_log import CONSOLE
 from localnet.traces.trace_report import describe
 from store.keccak import keccak
@@ -79,19 +80,19 @@ class Names:
         """Contracts that traced calls created."""
         return Identities(self.matcher)
 
-    def learn(self, roots: Sequence[CallFrame]) -> None:
+    def learn(self, roots: Sequence[CallNode]) -> None:
         """Identify the contracts created in call trees."""
         self.identities.add_all(roots)
         if self.by_code:
             for frame in walk(roots):
                 self.identities.add_code(frame, self.known.of(frame))
 
-    def contract(self, frame: CallFrame) -> KnownContract | None:
+    def contract(self, frame: CallNode) -> KnownContract | None:
         """Return the contract at the address whose code ran, or by its code if the rules do not trace that address."""
-        is_unplaced = frame.is_delegated and frame.borrowed is None
-        return self.known.of(frame) if is_unplaced else self.identities.get(frame.target)
+        is_unplaced = is_delegated(frame) and borrowed_code(frame) is None
+        return self.known.of(frame) if is_unplaced else self.identities.get(target_of(frame))
 
-    def signature(self, frame: CallFrame) -> CallSignature:
+    def signature(self, frame: CallNode) -> CallSignature:
         """Return the function that a frame calls."""
         return CallSignature(self.signatures, frame, self.contract(frame))
 
@@ -108,44 +109,45 @@ class Names:
         name = self.label(address)
         return f"{name}: [{checksummed(address)}]" if name else checksummed(address)
 
-    def callee(self, frame: CallFrame) -> str:
+    def callee(self, frame: CallNode) -> str:
         """Return the name of the executed code's owner in traces."""
-        if is_precompile(frame.target) or self.precompile(frame) is not None:
+        if is_precompile(target_of(frame)) or self.precompile(frame) is not None:
             return "PRECOMPILES"
-        if frame.is_delegated and frame.borrowed is None:
+        if is_delegated(frame) and borrowed_code(frame) is None:
             contract = self.known.of(frame)
-            return checksummed(frame.address) if contract is None else contract.name
-        native = None if frame.is_delegated else self._native(frame)
-        return self.labels.get(frame.target) or native or self.label(frame.target) or checksummed(frame.target)
+            return checksummed(address_of(frame)) if contract is None else contract.name
+        native = None if is_delegated(frame) else self._native(frame)
+        target = target_of(frame)
+        return self.labels.get(target) or native or self.label(target) or checksummed(target)
 
-    def code_name(self, frame: CallFrame) -> str:
+    def code_name(self, frame: CallNode) -> str:
         """Return the name of the executed code's owner in stacks: by label, then by code."""
-        contract = None if frame.address in self.labels else self.known.of(frame)
+        contract = None if address_of(frame) in self.labels else self.known.of(frame)
         return self.callee(frame) if contract is None else contract.name
 
-    def _native(self, frame: CallFrame) -> str | None:
-        actor = unmask_id(frame.address)
-        if actor is None and not frame.is_native:
+    def _native(self, frame: CallNode) -> str | None:
+        actor = unmask_id(address_of(frame))
+        if actor is None and not is_native(frame):
             return None
         return f"f0{frame.actor if actor is None else actor} {self.actor(frame)}".rstrip()
 
-    def precompile(self, frame: CallFrame) -> Precompile | None:
+    def precompile(self, frame: CallNode) -> Precompile | None:
         """Return the custom precompile that was called; None for other calls."""
-        if self.precompiles is None or frame.creates or frame.is_delegated:
+        if self.precompiles is None or creates(frame) or is_delegated(frame):
             return None
-        return self.precompiles.by_address.get(frame.address)
+        return self.precompiles.by_address.get(address_of(frame))
 
-    def actor(self, frame: CallFrame) -> str:
+    def actor(self, frame: CallNode) -> str:
         """Return the name of the built-in actor that was called, `actor` for a custom one."""
-        if frame.actor_code is None:
+        if frame.code is None:
             return ""
-        return self.manifest.name_of(frame.actor_code) or "actor"
+        return self.manifest.name_of(frame.code) or "actor"
 
-    def method(self, frame: CallFrame) -> str:
+    def method(self, frame: CallNode) -> str:
         """Return the name of a native call's method."""
         return describe(self.native_call(frame), []).function
 
-    def native_call(self, frame: CallFrame) -> dict[str, Any]:
+    def native_call(self, frame: CallNode) -> dict[str, Any]:
         """Return a native call as `localnet.traces.trace_report` reads it."""
         start, end = frame.start, frame.end
         return {

@@ -18,13 +18,32 @@ from bridge.actors.schemas import actor_schema
 from bridge.ethereum.addresses import EthAddress, checksummed
 from bridge.evm_steps import PrecompileRefusal, SlotWritten
 from fvm_hypervisor.soltest.trace.call_text import SUCCESSES, call_texts, hex_text, result_text, status_text
-from fvm_hypervisor.soltest.trace.frames import CallFrame, InternalCall, TracedStep, TypedValue, log_of, parts_of
+from fvm_hypervisor.soltest.trace.frames import (
+    InternalCall,
+    TracedStep,
+    TypedValue,
+    acts_as,
+    address_of,
+    code_of,
+    creates,
+    deployed_code,
+    gas_used,
+    input_of,
+    is_actors,
+    is_callcode,
+    is_delegated,
+    is_static,
+    log_of,
+    output_of,
+    target_of,
+    value_of,
+)
 from fvm_hypervisor.soltest.trace.trace_names import MAX_LENGTH, Names
 from fvm_hypervisor.soltest.value_text import value_text
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.messages.events import EventEntry
 from hypervisor.text import printable
-from hypervisor.tracing import EventEmitted
+from hypervisor.tracing import CallItem, CallNode, EventEmitted
 from localnet.rpc.values import as_data
 from localnet.traces.trace_report import native_text
 
@@ -33,17 +52,17 @@ _MAX_SHORT: Final = 999_999
 """Largest word of a slot that is printed as a decimal number."""
 
 
-def trace_text(roots: Sequence[CallFrame], names: Names, *, with_slots: bool = False) -> str:
+def trace_text(roots: Sequence[CallNode], names: Names, *, with_slots: bool = False) -> str:
     """Return the lines of call trees, indented by two; `with_slots` adds the slots that each frame changed."""
     lines: list[str] = []
-    todo: list[tuple[CallFrame | _Internal | str, str, str]] = [(root, "  ", "  ") for root in reversed(roots)]
+    todo: list[tuple[CallNode | _Internal | str, str, str]] = [(root, "  ", "  ") for root in reversed(roots)]
     while todo and len(lines) < MAX_LINES:
         item, first, rest = todo.pop()
-        parts: list[CallFrame | _Internal | str]
+        parts: list[CallNode | _Internal | str]
         if isinstance(item, str):
             lines += [first + item.split("\n", 1)[0], *(rest + line for line in item.split("\n")[1:])]
             continue
-        if isinstance(item, CallFrame):
+        if isinstance(item, CallNode):
             lines.append(first + _head(item, names))
             slots = _slots(item) if with_slots else []
             parts = [*_parts(item, names), *slots, f"← {result_text(item, names)}"]
@@ -63,7 +82,7 @@ def trace_text(roots: Sequence[CallFrame], names: Names, *, with_slots: bool = F
 class _Internal:
     """An internal function call of a frame."""
 
-    frame: CallFrame
+    frame: CallNode
     call: InternalCall
 
 
@@ -83,12 +102,12 @@ def _values(values: Sequence[TypedValue], names: Names) -> str:
     )
 
 
-def _parts(frame: CallFrame, names: Names, call: InternalCall | None = None) -> list[CallFrame | _Internal | str]:
+def _parts(frame: CallNode, names: Names, call: InternalCall | None = None) -> list[CallNode | _Internal | str]:
     """Return the content of a frame, or of a function in it, in order."""
-    parts: list[CallFrame | _Internal | str] = []
-    for item in parts_of(frame, call):
+    parts: list[CallNode | _Internal | str] = []
+    for item in frame.items if call is None else call.items:
         match item:
-            case CallFrame():
+            case CallNode():
                 parts.append(item)
             case InternalCall():
                 parts.append(_Internal(frame, item))
@@ -96,15 +115,15 @@ def _parts(frame: CallFrame, names: Names, call: InternalCall | None = None) -> 
                 parts.append(_event(item, frame, names))
             case PrecompileRefusal():
                 parts.append(f"refused by {item.name} at {checksummed(item.address)}: {printable(item.reason)}")
-            case SlotWritten():
-                pass  # appended by `_slots`
+            case _:
+                pass  # slots are appended by `_slots`
     return parts
 
 
-def _slots(frame: CallFrame) -> list[str]:
+def _slots(frame: CallNode) -> list[str]:
     """Return the slots that a frame changed, in the order of their last changes."""
     slots: dict[int, tuple[int, int]] = {}
-    for item in frame.items:
+    for item in frame.flat_items():
         if isinstance(item, SlotWritten):
             first, _ = slots.pop(item.slot, (item.before, 0))
             slots[item.slot] = first, item.after
@@ -115,24 +134,24 @@ def _slots(frame: CallFrame) -> list[str]:
     return ["\n".join([" storage changes:", *lines])]
 
 
-def _head(frame: CallFrame, names: Names) -> str:
-    gas = f"[{frame.gas_used}] "
-    if frame.creates:
-        return f"{gas}→ new {names.label(frame.address) or '<unknown>'}@{checksummed(frame.address)}"
-    value = f"{{value: {frame.value}}}" if frame.value else ""
+def _head(frame: CallNode, names: Names) -> str:
+    gas = f"[{gas_used(frame)}] "
+    if creates(frame):
+        return f"{gas}→ new {names.label(address_of(frame)) or '<unknown>'}@{checksummed(address_of(frame))}"
+    value = f"{{value: {value_of(frame)}}}" if value_of(frame) else ""
     function, arguments = call_texts(frame, names)
     return f"{gas}{names.callee(frame)}::{function}{value}({arguments}){_kind(frame)}"
 
 
-def _kind(frame: CallFrame) -> str:
-    if frame.is_actors:
+def _kind(frame: CallNode) -> str:
+    if is_actors(frame):
         return f" [native{', read-only' if frame.start.read_only else ''}]"
-    if frame.is_delegated:
-        return " [callcode]" if frame.is_callcode else " [delegatecall]"
-    return " [staticcall]" if frame.is_static else ""
+    if is_delegated(frame):
+        return " [callcode]" if is_callcode(frame) else " [delegatecall]"
+    return " [staticcall]" if is_static(frame) else ""
 
 
-def _event(event: EventEmitted, frame: CallFrame, names: Names) -> str:
+def _event(event: EventEmitted, frame: CallNode, names: Names) -> str:
     log = log_of(event)
     if log is None:
         entries = [EventEntry(*entry) for entry in event.entries]
@@ -171,7 +190,7 @@ _MAX_REFUND_SHARE: Final = 5
 Node = dict[str, Any]
 
 
-def arena(root: CallFrame, sender: EthAddress, names: Names, *, has_steps: bool) -> list[Node]:
+def arena(root: CallNode, sender: EthAddress, names: Names, *, has_steps: bool) -> list[Node]:
     """Return the arena of a message sent by `sender`. `has_steps` includes the traced instructions."""
     return _Arena(names, has_steps).nodes_of(root, sender)
 
@@ -180,10 +199,13 @@ def arena(root: CallFrame, sender: EthAddress, names: Names, *, has_steps: bool)
 class _Open:
     """A call whose subcalls, logs and instructions are being converted."""
 
-    frame: CallFrame
+    frame: CallNode
     node: Node
-    parts: Iterator[CallFrame | EventEmitted | SlotWritten | PrecompileRefusal | TracedStep]
+    items: Iterator[CallItem]
+    has_steps: bool
     refund: int = 0
+    gas: int | None = None
+    """Gas before the first instruction."""
 
 
 class _Arena:
@@ -192,31 +214,31 @@ class _Arena:
         self._nodes: list[Node] = []
         self._logs = 0
 
-    def nodes_of(self, root: CallFrame, sender: EthAddress) -> list[Node]:
+    def nodes_of(self, root: CallNode, sender: EthAddress) -> list[Node]:
         """Return the calls of a tree. Not recursive: calls are up to 1,024 deep."""
         todo = [self._open(root, sender, None)]
         while todo:
             current = todo[-1]
-            match next(current.parts, None):
-                case CallFrame() as call:
-                    caller = current.frame.acts_as or current.frame.address
+            match next(current.items, None):
+                case CallNode() as call:
+                    caller = acts_as(current.frame)
                     todo.append(self._open(call, caller, current.node))
                 case EventEmitted() as event:
                     self._add_log(current, event)
-                case TracedStep() as step:
+                case TracedStep() as step if current.has_steps:
                     self._add_step(current, step)
                 case SlotWritten() as change:
                     _note_change(current, change)
-                case PrecompileRefusal():
-                    pass
                 case None:
                     todo.pop()
                     self._close(current)
                     if todo and current.frame.succeeded:
                         todo[-1].refund += current.refund
+                case _:
+                    pass
         return self._nodes
 
-    def _open(self, frame: CallFrame, caller: EthAddress, parent: Node | None) -> _Open:
+    def _open(self, frame: CallNode, caller: EthAddress, parent: Node | None) -> _Open:
         node: Node = {
             "parent": None if parent is None else parent["idx"],
             "children": [],
@@ -225,16 +247,16 @@ class _Arena:
                 "depth": 0 if parent is None else parent["trace"]["depth"] + 1,
                 "success": frame.succeeded,
                 "caller": as_data(caller),
-                "address": as_data(frame.target),
-                "maybe_precompile": False if frame.creates else None,
+                "address": as_data(target_of(frame)),
+                "maybe_precompile": False if creates(frame) else None,
                 "selfdestruct_address": None,
                 "selfdestruct_refund_target": None,
                 "selfdestruct_transferred_value": None,
                 "kind": _json_kind(frame),
-                "value": hex(frame.value),
-                "data": as_data(frame.input),
+                "value": hex(value_of(frame)),
+                "data": as_data(input_of(frame)),
                 "output": as_data(_output(frame, self._names)),
-                "gas_used": frame.gas_used,
+                "gas_used": gas_used(frame),
                 "gas_limit": frame.start.gas_available // MILLIGAS_PER_GAS,
                 "gas_refund_counter": 0,
                 "status": status_text(frame, self._names),
@@ -247,11 +269,11 @@ class _Arena:
         if parent is not None:
             parent["ordering"].append({"Call": len(parent["children"])})
             parent["children"].append(node["idx"])
-            if frame.creates and parent["trace"]["steps"]:
+            if creates(frame) and parent["trace"]["steps"]:
                 parent["trace"]["steps"][-1]["gas_cost"] += node["trace"]["gas_limit"]  # as in revm
         self._nodes.append(node)
-        has_steps = self._has_steps and (frame.creates or bool(frame.code))
-        return _Open(frame, node, _json_parts(frame) if has_steps else iter(frame.items))
+        has_steps = self._has_steps and (creates(frame) or bool(code_of(frame)))
+        return _Open(frame, node, frame.flat_items(), has_steps)
 
     @staticmethod
     def _close(current: _Open) -> None:
@@ -267,7 +289,7 @@ class _Arena:
             return  # a native actor's event that is not encoded as an EVM log
         node["ordering"].append({"Log": len(node["logs"])})
         node["logs"].append({
-            "address": as_data(current.frame.acts_as or current.frame.address),
+            "address": as_data(acts_as(current.frame)),
             "raw_log": {"topics": [as_data(topic) for topic in log.topics], "data": as_data(log.data)},
             "decoded": None,
             "position": len(node["children"]),
@@ -278,7 +300,8 @@ class _Arena:
     @staticmethod
     def _add_step(current: _Open, step: TracedStep) -> None:
         node, trace = current.node, current.node["trace"]
-        spent = current.frame.steps[0].gas - step.gas
+        current.gas = step.gas if current.gas is None else current.gas
+        spent = current.gas - step.gas
         refund = current.refund % (1 << 64)  # forge prints a negative counter as unsigned 64-bit
         node["ordering"].append({"Step": len(trace["steps"])})
         trace["steps"].append({
@@ -297,16 +320,6 @@ class _Arena:
             "immediate_bytes": None,
             "decoded": None,
         })  # fmt: skip
-
-
-def _json_parts(frame: CallFrame) -> Iterator[CallFrame | EventEmitted | SlotWritten | PrecompileRefusal | TracedStep]:
-    """Yield the content of a frame and its instructions, in order."""
-    begun = 0
-    for step in frame.steps:
-        yield from frame.items[begun : step.place]
-        begun = step.place
-        yield step
-    yield from frame.items[begun:]
 
 
 def _note_change(current: _Open, change: SlotWritten) -> None:
@@ -328,17 +341,17 @@ def _change(reason: str, slot: int, word: int, before: int | None) -> Node:
     return {"key": hex(slot), "value": hex(word), "had_value": had, "reason": reason}
 
 
-def _json_kind(frame: CallFrame) -> str:
-    if frame.creates:
+def _json_kind(frame: CallNode) -> str:
+    if creates(frame):
         return "CREATE2" if frame.opcode == _CREATE2 else "CREATE"
-    if frame.is_delegated:
-        return "CALLCODE" if frame.is_callcode else "DELEGATECALL"
-    return "STATICCALL" if frame.is_static else "CALL"
+    if is_delegated(frame):
+        return "CALLCODE" if is_callcode(frame) else "DELEGATECALL"
+    return "STATICCALL" if is_static(frame) else "CALL"
 
 
-def _output(frame: CallFrame, names: Names) -> bytes:
+def _output(frame: CallNode, names: Names) -> bytes:
     """Return the output of a call, or the deployed code of a creation."""
-    if not frame.creates or not frame.succeeded:
-        return frame.output
-    contract = names.known.of(frame) if frame.deployed is None else None
-    return contract.runtime.code if contract is not None else frame.deployed or b""
+    if not creates(frame) or not frame.succeeded:
+        return output_of(frame)
+    contract = names.known.of(frame) if deployed_code(frame) is None else None
+    return contract.runtime.code if contract is not None else deployed_code(frame) or b""

@@ -117,7 +117,7 @@ def test_native_actors_are_among_contracts_and_functions(artifacts: Artifacts) -
     tracer.event(CallEnded(33, b"", 0, 9_000_000))
     machine.close()
     (root,) = tracer.roots
-    root.functions.append(InternalCall("Market::pay", (), None, 15, 0, 1, ()))
+    root.items = [InternalCall("Market::pay", (), None, 15, items=tuple(root.items))]
     assert [
         (box.label, box.gas, box.runtime, box.failed) for box in boxes(flame_boxes([root], names, DEFAULT_RATE))
     ] == [

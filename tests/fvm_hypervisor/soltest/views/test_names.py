@@ -21,14 +21,14 @@ from fvm_hypervisor.soltest.cheatcodes.state import Mock, State
 from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.project.solidity_text import SourceTexts
 from fvm_hypervisor.soltest.report.viewer import cheatcode_interface
-from fvm_hypervisor.soltest.trace.frames import CallFrame, FrameTracer
+from fvm_hypervisor.soltest.trace.frames import FrameTracer
 from fvm_hypervisor.soltest.trace.known_code import KnownCode
 from fvm_hypervisor.soltest.trace.stack_trace import stack_trace
 from fvm_hypervisor.soltest.trace.trace_names import VM, Names
 from fvm_hypervisor.soltest.trace.trace_text import trace_text
 from hypervisor import Address, Hypervisor
 from hypervisor.exit_codes import ExitCode
-from hypervisor.tracing import CallEnded, CallStarted, EventEmitted
+from hypervisor.tracing import CallEnded, CallNode, CallStarted, EventEmitted
 from hypervisor.types import ActorID, TokenAmount
 from runtimes.evm.engine import CallKind, SubcallOutcome
 from store.cid import CBOR
@@ -62,7 +62,7 @@ def names(tmp_path: Path) -> Names:
         return Names(KnownCode(artifacts), machine.manifest, cheatcode_interface())
 
 
-def frame(data: bytes, exit_code: int, output: bytes, *events: EventEmitted) -> CallFrame:
+def frame(data: bytes, exit_code: int, output: bytes, *events: EventEmitted) -> CallNode:
     """Return a call of an account whose code is unknown."""
     tracer = FrameTracer("filecoin")
     to = Address.delegated(10, RAW)

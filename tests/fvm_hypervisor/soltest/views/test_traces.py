@@ -18,7 +18,7 @@ from fvm_hypervisor.soltest.trace.stack_trace import internal_stack, reachable, 
 from fvm_hypervisor.soltest.trace.trace_names import Names
 from fvm_hypervisor.soltest.trace.trace_text import trace_text
 from fvm_hypervisor.soltest.value_text import value_text
-from hypervisor import Address, Hypervisor
+from hypervisor import Address, Hypervisor, tracing
 from hypervisor.tracing import CallEnded, CallStarted, Dispatched
 from hypervisor.types import ActorID, MethodNumber, TokenAmount
 from tests.fvm_hypervisor.soltest.views.compiled import HERE
@@ -163,7 +163,7 @@ library L { function g() internal { e; } }"""
 
 
 def test_newest_positions_of_long_frame_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frames, "MAX_COUNTERS", 10)
+    monkeypatch.setattr(tracing, "MAX_COUNTERS", 10)
     start = CallStarted(ActorID(1), Address.id(2), MethodNumber(3), TokenAmount(0), b"", 0, False, 0)
     tracer = frames.CounterFrameTracer("filecoin")
     tracer.event(start)
