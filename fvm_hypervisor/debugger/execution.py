@@ -24,12 +24,9 @@ from hypervisor.threads import large_stacks
 from hypervisor.tracing import (
     CallEnded,
     CallNode,
-    CallStarted,
+    CallTrees,
     DebugLog,
-    Dispatched,
-    EventEmitted,
     GasCharged,
-    MessageEnded,
     RuntimeEvent,
     SyscallEntered,
     SyscallLeft,
@@ -175,13 +172,11 @@ class Abandoned(HypervisorError):
 
 @dataclass(slots=True)
 class OpenCall:
-    """A call that is running or ending. Charges in `node` are in milligas."""
+    """The state of a recorded call that is running or ending."""
 
-    number: int
     node: CallNode
     used_before: int
     """Milligas used by the message before this call."""
-    evm: EvmFrame | None = None
     started: int = 0
     """Number of instructions known to have started."""
     counter: int = -1
@@ -201,6 +196,14 @@ class OpenCall:
     """True if the actor has called `vm::exit`."""
     next_reported: int = 1
     """Number of the next instruction to pass to the plan, for engines that report every instruction."""
+
+    @property
+    def number(self) -> int:
+        return self.node.number
+
+    @property
+    def evm(self) -> EvmFrame | None:
+        return next((item for item in self.node.items if isinstance(item, EvmFrame)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,19 +235,19 @@ class Plan(Protocol):
         """Return the number of the next instruction of a frame to report, after instruction `number`."""
 
 
-class StepListener:
-    """A tracer of one execution. `wait` is called on the executing thread."""
+class StepListener(CallTrees):
+    """A tracer of one execution, which records its calls. `wait` is called on the executing thread."""
 
     def __init__(
         self, plan: Plan, wait: Callable[[StopSite, str], Plan], rate: int, record: MarkRecord | None = None
     ) -> None:
         """Create the tracer. `rate` is milligas per engine gas; `record` holds earlier marks and is extended."""
+        super().__init__()
         self.plan = plan
         self._rate = rate
         self.record = record or MarkRecord()
         self.marks = 0
         """Number of the latest mark."""
-        self._calls_begun = 0
         self.calls: list[OpenCall] = []
         self.used = 0
         """Milligas charged so far."""
@@ -253,7 +256,6 @@ class StepListener:
         self.limit = 0
         """Milligas used by the message at which its first call runs out of gas."""
         self.logs: list[DebugLog] = []
-        self.ended: MessageEnded | None = None
         self.interrupted = False
         """True if another thread requested a stop at the next position."""
         self.abandoned = False
@@ -266,10 +268,10 @@ class StepListener:
             if isinstance(event, CallEnded):  # calls also end when the execution is abandoned
                 return
             raise Abandoned("the execution was abandoned")
-        if type(event) is GasCharged:  # the most frequent event
-            self._charge(event)
-            return
         match event:
+            case GasCharged():
+                self.used += event.milligas
+                super().event(event)
             case SyscallEntered() if self.calls:
                 call = self.calls[-1]
                 call.syscall, call.result = event, None
@@ -278,26 +280,11 @@ class StepListener:
             case SyscallLeft() if self.calls:
                 call = self.calls[-1]
                 call.returned, call.result, call.syscall = call.syscall, event, None
-            case CallStarted():
-                self._start(event)
-            case CallEnded() if self.calls:
-                self._end(event)
-            case Dispatched() if self.calls:
-                node = self.calls[-1].node
-                node.actor, node.code, node.runtime, node.delegated = (
-                    event.actor, event.code, event.runtime, event.delegated,
-                )  # fmt: skip
-            case EvmFrame() if self.calls:
-                self.calls[-1].evm = event
-            case EventEmitted() if self.calls:
-                self.calls[-1].node.items.append(event)
             case DebugLog():
                 self.logs.append(event)
                 del self.logs[:-_MAX_LOGS]
-            case MessageEnded():
-                self.ended = event
             case _:
-                pass
+                super().event(event)
 
     def step(self, event: RuntimeEvent, /) -> None:
         """Handle a fault, or an instruction of an engine that reports every instruction."""
@@ -330,20 +317,12 @@ class StepListener:
         if self.calls:
             self.calls[-1].started, self.calls[-1].counter = number, counter
 
-    def _charge(self, event: GasCharged) -> None:
-        self.used += event.milligas
-        if self.calls:
-            charges = self.calls[-1].node.charges
-            charges[event.name] = charges.pop(event.name, 0) + event.milligas
-
-    def _start(self, event: CallStarted) -> None:
+    def _begin(self, node: CallNode) -> None:
+        super()._begin(node)
         if not self.calls:
-            self.limit = self.used + event.gas_available
+            self.limit = self.used + node.start.gas_available
         parent = self.calls[-1] if self.calls else None
-        call = OpenCall(self._calls_begun, CallNode(event), self.used)
-        self._calls_begun += 1
-        if parent is not None:
-            parent.node.items.append(call.node)
+        call = OpenCall(node, self.used)
         self.calls.append(call)
         self.marks += 1
         if self.marks > len(self.record.marks):
@@ -353,8 +332,9 @@ class StepListener:
         self._consult_plan_at_mark(MarkKind.CALL, call)
 
     def _end(self, event: CallEnded) -> None:
+        super()._end(event)
         call = self.calls[-1]
-        call.node.end, call.syscall = event, None
+        call.syscall = None
         outer = self.calls[-2] if len(self.calls) > 1 else None
         self.marks += 1
         if self.marks > len(self.record.marks):
@@ -504,4 +484,4 @@ class DebuggedRun:
             self._stops.put(defect)
         else:
             ended = self.listener.ended
-            self._stops.put(End(None, 0) if ended is None else End(ended.exit_code, ended.gas_used))
+            self._stops.put(End(ended[-1].exit_code, ended[-1].gas_used) if ended else End(None, 0))
