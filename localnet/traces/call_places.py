@@ -12,7 +12,7 @@ no line of the failure is reported.
 
 from __future__ import annotations
 
-from collections import deque
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.opening import registry_factory
 from hypervisor.machine.registry import Registry
 from hypervisor.messages.address import Address
-from hypervisor.tracing import CallEnded, CallNode, CallStarted, CallTrees, RuntimeEvent, TraceEvent
+from hypervisor.tracing import CallEnded, CallNode, CallTrees, RuntimeEvent, TraceEvent
 from hypervisor.types import METHOD_CONSTRUCTOR
 from localnet.calls.simulate import traced_call
 from localnet.calls.time_limit import OutOfTime, TimeLimit
@@ -70,48 +70,38 @@ def _code(machine: Hypervisor, call: Mapping[str, Any]) -> bytes:
 TIME_LIMIT: Final = 3.0
 """Time limit in seconds for tracing instructions when a client requests call positions."""
 
-_COUNTERS_PER_FRAME: Final = 4_096
-"""Number of program counters retained per frame, more than the compiler's helpers (which have no line) execute."""
+_MAX_COUNTERS: Final = 4_096
+"""Number of program counters used per call, more than the compiler's helpers (which have no line) execute."""
 
 
 class Counters(CallTrees):
-    """A tracer that records each call with its call site and, if it failed, its last program counter.
-
-    Raises the errors of its limit.
-    """
+    """A tracer that records each call with the program counters of its instructions. Raises the errors of its limit."""
 
     def __init__(self, limit: TimeLimit) -> None:
         super().__init__()
-        self.made: dict[int, tuple[int, ...]] = {}
-        self.failed: dict[int, tuple[int, ...]] = {}
         self._limit = limit
-        self._frames: list[deque[int]] = []
 
     def event(self, event: TraceEvent, /) -> None:
-        """Handle the start and end of calls."""
-        ended = self._open[-1] if isinstance(event, CallEnded) else None
+        """Add an event to the trees."""
         super().event(event)
-        if isinstance(event, CallStarted):
-            if self._frames:
-                self.made[id(self._open[-1])] = _newest(self._frames[-1])
-            self._frames.append(deque(maxlen=_COUNTERS_PER_FRAME))
-        elif ended is not None:
-            counters = self._frames.pop()
-            if not ended.succeeded:
-                self.failed[id(ended)] = _newest(counters)
-        if ended is None:  # calls also end when the time limit aborts them
+        if not isinstance(event, CallEnded):  # calls also end when the time limit aborts them
             self._limit.check()
 
     def step(self, event: RuntimeEvent, /) -> None:
         """Record the program counter of an instruction."""
-        if isinstance(event, EvmStep) and self._frames:
+        if isinstance(event, EvmStep) and self._open:
             self._limit.check()
-            self._frames[-1].append(event.pc)
+            self._open[-1].note(event.pc)
 
 
-def _newest(counters: deque[int]) -> tuple[int, ...]:
-    """Return the counters, newest first, without duplicates."""
-    return tuple(dict.fromkeys(reversed(counters)))
+def _newest(counters: array[int]) -> list[int]:
+    """Return the last counters, newest first, without duplicates."""
+    return list(dict.fromkeys(reversed(counters[-_MAX_COUNTERS:])))
+
+
+def _last(call: CallNode) -> list[int]:
+    """Return the last program counters of a call if it failed."""
+    return [] if call.succeeded else _newest(call.counters)
 
 
 class InstructionPlaces:
@@ -150,17 +140,18 @@ def call_places(
     except OutOfTime:
         return None
     codes: dict[bytes, int] = {}
-    nodes = list(listener.roots)
+    nodes, made = list(listener.roots), dict[int, list[int]]()
     for node in nodes:  # iterative, since calls are up to 1,024 deep
         nodes.extend(node.calls)
+        made |= {id(call): _newest(node.counters_before(call)) for call in node.calls}
     written: dict[int, dict[str, Any]] = {}
     for node in reversed(nodes):
         creation, code = code_of_call(replay.machine, node)
         written[id(node)] = {
             "code": codes.setdefault(code, len(codes)) if code else None,
             "creation": creation,
-            "made": list(listener.made.get(id(node), ())),
-            "ended": list(listener.failed.get(id(node), ())),
+            "made": made.get(id(node), []),
+            "ended": _last(node),
             "calls": [written.pop(id(below)) for below in node.calls],
         }
     return {"codes": [f"0x{code.hex()}" for code in codes], "calls": [written[id(node)] for node in listener.roots]}
@@ -298,7 +289,7 @@ class FailurePlaces:
         if ends[-1:] != [exit_code]:
             return None  # our own runtime's gas differs from the official actor's
         for call in reversed(_on_path(listener.roots, path)):
-            counters = listener.failed.get(id(call), ())
+            counters = _last(call)
             found = line_of_code(self._artifacts, *code_of_call(machine, call), counters) if counters else None
             if found is not None:
                 return found
