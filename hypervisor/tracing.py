@@ -460,7 +460,7 @@ class CallNode:
         return self.end is not None and not self.end.error and self.end.exit_code == ExitCode.OK
 
 
-CallItem = CallNode | EventEmitted | RuntimeEvent
+CallItem = CallNode | TraceEvent
 """A part of a call."""
 
 
@@ -508,18 +508,25 @@ class CallTrees:
     Records the first MAX_LOGGED log messages of actors.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, details: tuple[type[TraceEvent], ...] = ()) -> None:
+        """Create the tracer. `details` are the types of further events to record as items.
+
+        Those before a top-level call are items of that call.
+        """
+        self._details = details
         self.roots: list[CallNode] = []
         self.ended: list[MessageEnded] = []
         """The ends of messages; only the executor knows the exit code of a call that could not be made."""
         self._open: list[CallNode] = []
         self._before: list[CallItem] = []
-        """The event about the next call."""
+        """Items of the next call."""
         self._number = 0
         self._logged = 0
 
     def event(self, event: TraceEvent, /) -> None:
         """Add an event to the trees."""
+        if isinstance(event, self._details):
+            (self._open[-1].items if self._open else self._before).append(event)
         match event:
             case CallStarted():
                 node, self._before = CallNode(event, items=self._before), []
@@ -529,7 +536,7 @@ class CallTrees:
             case DebugLog():
                 self._log(event)
             case BeforeCall():
-                self._before = [event]
+                self._before.append(event)
             case MessageEnded():
                 self.ended.append(event)
             case _ if self._open:

@@ -307,7 +307,7 @@ class _FrameBuilder:
         if start.method == _GET_BYTECODE:
             actor = self._actor(node)
             caller.last_code = self._name(actor) if actor is not None and end.exit_code == ExitCode.OK else None
-        borrowed = next((item for item in node.items if isinstance(item, CodeBorrowed)), None)
+        borrowed = next((item for item in reversed(node.items) if isinstance(item, CodeBorrowed)), None)
         code = caller.last_code if borrowed is None else borrowed.address
         if start.method != _INVOKE_DELEGATE or code is None:
             return None

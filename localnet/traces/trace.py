@@ -174,7 +174,7 @@ def trace(
     if receipt.is_implicit:
         replay, executions = replay_implicit(chain, receipt.tipset, trees if limit is None else limit.on(trees), limit)
         reproduced = executions[receipt.index] == receipt.execution
-        position = implicit_positions(executions, (root.start for root in trees.roots))[receipt.index]
+        position = implicit_positions(executions, trees.roots)[receipt.index]
         return Trace(receipt, (call_json(replay.machine, trees.roots[position]),), reproduced, interfaces)
     replay = Replay(chain, receipt.tipset, receipt.index, limit)
     reproduced = replay.next(trees if limit is None else limit.on(trees)) == receipt.execution.receipt
@@ -192,12 +192,12 @@ def replay_implicit(
     return replay, replay.end(tracer)
 
 
-def implicit_positions(executions: Iterable[Execution], starts: Iterable[CallStarted]) -> list[int]:
-    """Return the positions of implicit messages among the outermost calls of their replay, given by their starts.
+def implicit_positions(executions: Iterable[Execution], calls: Iterable[CallNode]) -> list[int]:
+    """Return the positions of implicit messages among the outermost calls of their replay.
 
     Rules may execute further messages, without receipts, such as the deliveries of the lab `async`.
     """
-    numbered = enumerate(starts)
+    numbered = enumerate(call.start for call in calls)
     messages = (execution.message.message for execution in executions)
     return [
         next(number for number, start in numbered if start.from_ == SYSTEM_ACTOR and start.to == message.to)

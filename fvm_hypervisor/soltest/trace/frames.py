@@ -134,7 +134,8 @@ def acts_as(frame: CallNode) -> EthAddress:
 
 def borrowed_code(frame: CallNode) -> CodeBorrowed | None:
     """Return whose code a delegate call ran; None for other calls, and under rules that do not trace it."""
-    return _first(frame, CodeBorrowed) if is_delegated(frame) else None
+    found = [item for item in frame.items if isinstance(item, CodeBorrowed)] if is_delegated(frame) else []
+    return found[-1] if found else None
 
 
 def target_of(frame: CallNode) -> EthAddress:

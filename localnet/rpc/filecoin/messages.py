@@ -28,10 +28,11 @@ from hypervisor.tracing import (
     BlockLinked,
     BlockOpened,
     CallEnded,
-    CallStarted,
+    CallNode,
+    CallTrees,
     DebugLog,
     GasCharged,
-    TraceEvent,
+    walk,
 )
 from hypervisor.types import Gas
 from localnet.calls.pace import with_pace
@@ -75,71 +76,60 @@ NO_CALL: Final[dict[str, Any]] = {
 """The trace of a message that came to no call."""
 
 
-class ExecutionTraces:
-    """A tracer that collects the traces of messages in order; each outermost call is a message."""
+DETAILS: Final = (GasCharged, ActorFound, BlockOpened, BlockLinked, DebugLog)
+"""Types of the events that an execution trace has."""
 
-    def __init__(self) -> None:
-        self.roots: list[dict[str, Any]] = []
-        self.calls: list[CallStarted] = []
-        """Starts of the outermost calls, in the order of `roots`."""
-        self.ends: list[CallEnded] = []
-        self._open: list[dict[str, Any]] = []
-        self._charges: list[dict[str, Any]] = []
-        """Charges before the next outermost call starts."""
 
-    def event(self, event: TraceEvent, /) -> None:
-        """Handle a trace event."""
-        match event:
-            case CallStarted():
-                self._begin(event)
-            case CallEnded() if self._open:
-                self._end(event)
-            case GasCharged() if event.milligas:
-                (self._open[-1]["GasCharges"] if self._open else self._charges).append(_charge(event))
-            case ActorFound() if self._open:
-                self._open[-1]["InvokedActor"] = {"Id": event.actor, "State": actor_json(event.state)}
-            case BlockOpened() | BlockLinked() if self._open:
-                self._open[-1].setdefault("IpldOps", []).append(_operation(event))
-            case DebugLog() if self._open:
-                self._open[-1].setdefault("Logs", []).append(event.text)
-            case _:
-                pass
+def execution_trace(root: CallNode) -> dict[str, Any]:
+    """Return the trace of a message from its call tree, recorded with `DETAILS`."""
+    written: dict[int, dict[str, Any]] = {}
+    for node in reversed(list(walk([root]))):
+        call = written[id(node)] = _call_json(node)
+        for item in node.items:
+            match item:
+                case CallNode():
+                    call["Subcalls"].append(written.pop(id(item)))
+                case GasCharged() if item.milligas:
+                    call["GasCharges"].append(_charge(item))
+                case ActorFound():
+                    call["InvokedActor"] = {"Id": item.actor, "State": actor_json(item.state)}
+                case BlockOpened() | BlockLinked():
+                    call.setdefault("IpldOps", []).append(_operation(item))
+                case DebugLog():
+                    call.setdefault("Logs", []).append(item.text)
+                case _:
+                    pass
+        call["GasCharges"] = call["GasCharges"] or None
+        call["Subcalls"] = call["Subcalls"] or None
+    return written[id(root)]
 
-    def _begin(self, start: CallStarted) -> None:
-        call: dict[str, Any] = {
-            "Msg": {
-                "From": address_json(Address.id(start.from_)),
-                "To": address_json(start.to),
-                "Value": str(start.value),
-                "Method": start.method,
-                "Params": bytes_json(start.params),
-                "ParamsCodec": start.params_codec,
-                "GasLimit": _gas(start.gas_available),
-                "ReadOnly": start.read_only,
-            },
-            "MsgRct": None,
-            "GasCharges": self._charges,
-            "Subcalls": [],
-        }
-        self._charges = []
-        if self._open:
-            self._open[-1]["Subcalls"].append(call)
-        else:
-            self.roots.append(call)
-            self.calls.append(start)
-        self._open.append(call)
 
-    def _end(self, end: CallEnded) -> None:
-        call = self._open.pop()
-        call["MsgRct"] = {
+def _call_json(node: CallNode) -> dict[str, Any]:
+    start, end = node.start, _end_of(node)
+    return {
+        "Msg": {
+            "From": address_json(Address.id(start.from_)),
+            "To": address_json(start.to),
+            "Value": str(start.value),
+            "Method": start.method,
+            "Params": bytes_json(start.params),
+            "ParamsCodec": start.params_codec,
+            "GasLimit": _gas(start.gas_available),
+            "ReadOnly": start.read_only,
+        },
+        "MsgRct": {
             "ExitCode": _REFUSALS.get(end.error, ExitCode(end.exit_code)) if end.error else end.exit_code,
             "Return": bytes_json(end.return_data),
             "ReturnCodec": end.return_codec,
-        }
-        call["GasCharges"] = call["GasCharges"] or None
-        call["Subcalls"] = call["Subcalls"] or None
-        if not self._open:
-            self.ends.append(end)
+        },
+        "GasCharges": [],
+        "Subcalls": [],
+    }
+
+
+def _end_of(node: CallNode) -> CallEnded:
+    assert node.end is not None, "every call of an executed message has ended"
+    return node.end
 
 
 def _charge(event: GasCharged) -> dict[str, Any]:
@@ -182,7 +172,7 @@ def state_call(node: NodeReader, request: Message, key: TipsetKey = HEAD) -> dic
     if request.gas_limit > limit:
         raise RpcError(LOTUS_ERROR, f"StateCall gas limit {request.gas_limit} exceeds configured cap {limit}")
     wanted = replace(request, gas_limit=request.gas_limit or limit)
-    traces = ExecutionTraces()
+    traces = CallTrees(DETAILS)
     with machine.trial():
         before, machine.tracer = machine.tracer, with_pace(machine, traces)
         try:
@@ -205,10 +195,10 @@ def state_replay(node: NodeReader, key: TipsetKey, wanted: Cid) -> dict[str, Any
     if receipt is None or (key.blocks and found_tipset(node.network, key) != receipt.tipset):
         raise RpcError(LOTUS_ERROR, f"message {show(wanted)} not found in the tipset")
     if receipt.is_implicit:
-        traces = ExecutionTraces()
+        traces = CallTrees(DETAILS)
         _, executions = replay_implicit(node.network.chain, receipt.tipset, traces)
-        position = implicit_positions(executions, traces.calls)[receipt.index]
-        return _implicit_with_receipt(executions[receipt.index], traces.roots[position])
+        position = implicit_positions(executions, traces.roots)[receipt.index]
+        return _implicit_with_receipt(executions[receipt.index], execution_trace(traces.roots[position]))
     return _replay_message(Replay(node.network.chain, receipt.tipset, receipt.index), receipt, wanted)
 
 
@@ -229,15 +219,15 @@ def state_compute(
             LOTUS_ERROR,
             f"only the state after a tipset at its own height, {found.height}, is computed, without messages",
         )
-    traces = ExecutionTraces()
+    traces = CallTrees(DETAILS)
     replay = Replay(node.network.chain, found, tracer=traces if found.implicit else None)
     receipts = node.network.chain.index.receipts(found)
     traced = [_replay_message(replay, receipt, receipt.execution.message.cid()) for receipt in receipts]
     executions = replay.end(traces)
     if found.implicit:
-        positions = implicit_positions(executions, traces.calls)
+        positions = implicit_positions(executions, traces.roots)
         implicit = [
-            _implicit_with_receipt(done, traces.roots[position])
+            _implicit_with_receipt(done, execution_trace(traces.roots[position]))
             for done, position in zip(executions, positions, strict=True)
         ]
     else:
@@ -252,9 +242,10 @@ def _implicit_with_receipt(done: Execution, root: dict[str, Any]) -> dict[str, A
     )
 
 
-def _implicit(replay: Replay, traces: ExecutionTraces) -> Iterator[dict[str, Any]]:
+def _implicit(replay: Replay, traces: CallTrees) -> Iterator[dict[str, Any]]:
     """Yield the implicit messages after the messages of a replay, which have no receipts."""
-    for root, start, end in zip(traces.roots, traces.calls, traces.ends, strict=True):
+    for root in traces.roots:
+        start, end = root.start, _end_of(root)
         done = Message(
             start.to,
             Address.id(start.from_),
@@ -264,12 +255,13 @@ def _implicit(replay: Replay, traces: ExecutionTraces) -> Iterator[dict[str, Any
             gas_limit=Gas(start.gas_available // MILLIGAS_PER_GAS),
         )
         receipt = Receipt(end.exit_code, end.return_data, Gas(end.gas_used // MILLIGAS_PER_GAS))
-        yield _invocation(done.cid(), done, receipt, root, _error(done, receipt, end.message))
+        trace, error = execution_trace(root), _error(done, receipt, end.message)
+        yield _invocation(done.cid(), done, receipt, trace, error)
 
 
 def _replay_message(replay: Replay, receipt: TransactionReceipt, wanted: Cid) -> dict[str, Any]:
     """Return the current message of a tipset's replay, under the requested CID."""
-    traces = ExecutionTraces()
+    traces = CallTrees(DETAILS)
     replay.next(traces)
     bare, executed = receipt.execution.message.message, receipt.execution.receipt
     base_fee = receipt.tipset.base_fee
@@ -381,8 +373,8 @@ def _invocation(
     }
 
 
-def _root(traces: ExecutionTraces) -> dict[str, Any]:
-    return traces.roots[0] if traces.roots else NO_CALL
+def _root(traces: CallTrees) -> dict[str, Any]:
+    return execution_trace(traces.roots[0]) if traces.roots else NO_CALL
 
 
 def _error(invoked: Message, receipt: Receipt, text: str) -> str:

@@ -15,11 +15,11 @@ from fvm_hypervisor.laboratory.vectors.conformance import read_vectors, run_vari
 from fvm_hypervisor.laboratory.vectors.files import BundleFolder
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
-from hypervisor.tracing import CallEnded, CallStarted
+from hypervisor.tracing import CallEnded, CallStarted, CallTrees
 from hypervisor.types import ActorID, MethodNumber, TokenAmount
 from localnet.calls import pace
 from localnet.calls.pace import Ended, Pace, Turns
-from localnet.rpc.filecoin.messages import NO_CALL, ExecutionTraces, state_call
+from localnet.rpc.filecoin.messages import DETAILS, NO_CALL, execution_trace, state_call
 from localnet.rpc.lotus_values import address_json
 from tests.conftest import bundle_folder, with_data
 from tests.golden_cases import BUILT_IN_ACTORS_RUN, MESSAGE_FILES
@@ -105,10 +105,10 @@ def traced(name: str) -> list[dict[str, Any]]:
     """Return the traces of a golden vector's messages on this machine."""
     path = next(path for path in MESSAGE_FILES if path.name.startswith(name.partition("/")[0]))
     vector = next(vector for vector in read_vectors(path) if vector["_meta"]["id"] == name)
-    traces = ExecutionTraces()
+    traces = CallTrees(DETAILS)
     (variant,) = variants_of(vector, path, BundleFolder(bundle_folder()), traces)
     assert not run_variant(variant).differences
-    return traces.roots
+    return [execution_trace(root) for root in traces.roots]
 
 
 def names() -> list[str]:
@@ -194,9 +194,9 @@ def test_failed_send_trace_has_exit_code_of_its_error() -> None:
         ("OUT_OF_GAS", 7),
         ("FATAL", 10),
     ):
-        traces = ExecutionTraces()
+        traces = CallTrees(DETAILS)
         traces.event(start)
         traces.event(CallEnded({"OUT_OF_GAS": 7, "FATAL": 10}.get(error, 0), b"", 0, 0, error))
-        (trace,) = traces.roots
+        (trace,) = map(execution_trace, traces.roots)
         assert (trace["MsgRct"]["ExitCode"], trace["Msg"]["GasLimit"]) == (code, 2)
         assert {*NO_CALL} == {*trace}
