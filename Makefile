@@ -117,8 +117,10 @@ oracle-vectors: environment ## regenerate tipset and message vectors and run the
 vectors: environment ## write the archive of test vectors to build/vectors; ARGS=--verify compares, ARGS=--reference runs ref-fvm too (needs Rust)
 	@$(RUN)/python -m tests.conformance.public_vectors $(ARGS)
 
-geth: environment ## compare random blocks of every fork with go-ethereum's transition tool (needs Go); ARGS="--count 10000"
+geth: environment ## compare random blocks of every fork and vectors of precompiles with go-ethereum (needs Go); ARGS="--count 10000"
 	cd tests/oracle/geth && go build -o $(CURDIR)/build/geth/evm github.com/ethereum/go-ethereum/cmd/evm
+	@$(RUN)/python -m tests.oracle.precompile_vectors \
+		$$(cd tests/oracle/geth && go list -m -f '{{.Dir}}' github.com/ethereum/go-ethereum)/core/vm/testdata/precompiles
 	@$(RUN)/python -m tests.oracle.random_blocks build/geth/evm $(ARGS)
 
 revm: environment ## compare random blocks with revm (needs Rust; the first build takes two minutes); ARGS="--count 10000 --fork Prague"
