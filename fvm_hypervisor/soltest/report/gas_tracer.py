@@ -97,7 +97,7 @@ class SampleTracer(GasTracer):
         self, rules: str, names: Names, identities: Identities, test: TestFunction, address: EthAddress, limit: int
     ) -> None:
         super().__init__(rules, names, identities)
-        self._test, self._address, self._limit = test, address, limit
+        self._test, self._address, self._samples = test, address, limit
         self._runs: list[dict[Place, GasUse]] = []
         self._begun_with = identities
         self._has_failed = False
@@ -114,7 +114,7 @@ class SampleTracer(GasTracer):
         is_run = is_check if is_fuzz else not (is_check or (is_own and _is_query(self._names, self.identities, root)))
         if not is_run or self._has_failed or output_of(root).startswith(MAGIC_ASSUME):
             return
-        if len(self._runs) == self._limit:
+        if len(self._runs) == self._samples:
             if not is_fuzz:
                 return
             self._runs.pop()  # forge includes the last run

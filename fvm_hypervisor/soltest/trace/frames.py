@@ -299,12 +299,17 @@ class _CallbackTracer:
 
 
 class FrameTracer(CallTrees):
-    """A tracer that builds call trees under a set of rules; `roots` has one call per message."""
+    """A tracer that builds call trees under a set of rules; `roots` has one call per message.
 
-    def __init__(self, rules: str) -> None:
+    Tracers of instructions raise OutOfTime after the time limit.
+    """
+
+    def __init__(self, rules: str, limit: TimeLimit | None = None) -> None:
         from localnet.rules.parts import rules_named  # loads slowly, and most tests are not traced
 
         super().__init__()
+        self._limit = limit
+        self._until_clock = _CLOCK
         self._units = rules_named(rules).calls.adapt_tracer(_CallbackTracer(self._take))
 
     def event(self, event: TraceEvent, /) -> None:
@@ -340,6 +345,17 @@ class FrameTracer(CallTrees):
         self._begin(CallNode(start, items=[EvmFrame(event.address, event.data)] if event.creates else []))
         self._end(CallEnded(code, b"", RAW, 0, error, message))
 
+    def _tick(self) -> None:
+        """Count an instruction, and check the time at some of them."""
+        self._until_clock -= 1
+        if not self._until_clock:
+            self._check_time()
+
+    def _check_time(self) -> None:
+        self._until_clock = _CLOCK
+        if self._limit is not None:
+            self._limit.check()
+
     def _begin(self, node: CallNode) -> None:
         node.opcode = last_opcode(self._open[-1]) if self._open else None
         super()._begin(node)
@@ -354,22 +370,18 @@ class FrameTracer(CallTrees):
 
 
 class CounterFrameTracer(FrameTracer):
-    """Also records every program counter (a `CounterTracer`). Raises OutOfTime after the time limit."""
+    """Also records every program counter (a `CounterTracer`)."""
 
     def __init__(self, rules: str, limit: TimeLimit | None = None) -> None:
-        super().__init__(rules)
+        super().__init__(rules, limit)
         self._note: Callable[[int], None] = _ignore_counter
-        self._limit = limit
-        self._until_clock = _CLOCK
 
     def visit(self, counter: int, /) -> None:
         """Record the program counter in the innermost frame."""
         self._note(counter)
         self._until_clock -= 1
-        if not self._until_clock:
-            self._until_clock = _CLOCK
-            if self._limit is not None:
-                self._limit.check()
+        if not self._until_clock:  # a call for each instruction would take a tenth longer
+            self._check_time()
 
     def step(self, event: RuntimeEvent, /) -> None:
         """Record the instruction of a full step, for engines that report no counters."""
@@ -410,12 +422,7 @@ _SLOAD, _SSTORE = 0x54, 0x55
 
 
 class StepFrameTracer(FrameTracer):
-    """A frame tracer that also records every instruction. Raises OutOfTime when the time limit is exceeded."""
-
-    def __init__(self, rules: str, limit: TimeLimit) -> None:
-        super().__init__(rules)
-        self._limit = limit
-        self._until_clock = _CLOCK
+    """A frame tracer that also records every instruction."""
 
     def step(self, event: RuntimeEvent, /) -> None:
         """Record an instruction, or the cost or fault of the last one."""
@@ -427,10 +434,7 @@ class StepFrameTracer(FrameTracer):
                     last.word = event.stack[-1]
                 frame.note(event.pc)
                 frame.items.append(_trace(event))
-                self._until_clock -= 1
-                if not self._until_clock:
-                    self._until_clock = _CLOCK
-                    self._limit.check()
+                self._tick()
             case EvmCost() if last is not None:
                 last.cost += event.gas
             case EvmFault() if last is not None and event.reason == OutOfGas.__name__:

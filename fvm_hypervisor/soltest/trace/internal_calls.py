@@ -226,8 +226,6 @@ def _parameter(text: str) -> Parameter:
 
 MAX_CALLS: Final = 100_000
 """Maximum number of internal calls recorded per message, in the order of their ends."""
-_CLOCK: Final = 4096
-"""Number of instructions between two checks of the time."""
 _REVERT, _INVALID = 0xFD, 0xFE
 _JUMP: Final = 8
 """Gas of the jump into a function, which is counted as the function's, as in forge."""
@@ -283,10 +281,8 @@ class FunctionFrameTracer(FrameTracer):
         limit: TimeLimit | None = None,
     ) -> None:  # fmt: skip
         """Create the tracer. With `reverses` the first argument is on top of the stack, as in code compiled via IR."""
-        super().__init__(rules)
-        self._known, self._sources = known, sources
-        self._reverses, self._limit = reverses, limit
-        self._until_clock = _CLOCK
+        super().__init__(rules, limit)
+        self._known, self._sources, self._reverses = known, sources, reverses
         self._walks: list[_Walk] = []
         self.left_out = 0
         """Number of internal calls not recorded because of MAX_CALLS."""
@@ -344,11 +340,7 @@ class FunctionFrameTracer(FrameTracer):
         return _Walk(known.spans, known.jumps, known.ends)
 
     def _walk(self, counter: int, read_step: Callable[[], RuntimeEvent]) -> None:
-        self._until_clock -= 1
-        if not self._until_clock:
-            self._until_clock = _CLOCK
-            if self._limit is not None:
-                self._limit.check()
+        self._tick()
         walk = self._walks[-1]
         after, walk.after = walk.after, walk.jumps.get(counter)
         if after is not None:
