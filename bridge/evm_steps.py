@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bridge.ethereum.addresses import EthAddress
-from hypervisor.tracing import BeforeCall, CallEnded, CallStarted, RuntimeEvent, TraceEvent
+from hypervisor.tracing import BeforeCall, CallEnded, CallNode, CallStarted, RuntimeEvent, TraceEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +146,11 @@ class EvmFault(RuntimeEvent):
     """The frame's last step failed, which ends the frame."""
 
     reason: str
+
+
+def evm_frame(call: CallNode) -> EvmFrame | None:
+    """Return the frame of a recorded call; None if it ran no contract code."""
+    return next((item for item in call.items if isinstance(item, EvmFrame)), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from enum import Enum
 from queue import SimpleQueue
 from typing import Final, Protocol
 
-from bridge.evm_steps import EvmFault, EvmFrame, EvmStep
+from bridge.evm_steps import EvmFault, EvmFrame, EvmStep, evm_frame
 from hypervisor.errors import HypervisorError
 from hypervisor.threads import large_stacks
 from hypervisor.tracing import (
@@ -203,7 +203,7 @@ class OpenCall:
 
     @property
     def evm(self) -> EvmFrame | None:
-        return next((item for item in self.node.items if isinstance(item, EvmFrame)), None)
+        return evm_frame(self.node)
 
 
 @dataclass(frozen=True, slots=True)

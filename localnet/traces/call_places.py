@@ -17,14 +17,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from bridge.ethereum.addresses import eth_address, to_filecoin
-from bridge.evm_steps import EvmStep
+from bridge.evm_steps import EvmStep, evm_frame
 from bridge.filecoin.cbor import ParamsError
-from bridge.filecoin.parameters import ConstructorParams
 from hypervisor.installation import OFFICIAL_EVM, OWN_EVM
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.opening import registry_factory
 from hypervisor.machine.registry import Registry
-from hypervisor.messages.address import Address
 from hypervisor.tracing import CallEnded, CallNode, CallTrees, RuntimeEvent, TraceEvent
 from hypervisor.types import METHOD_CONSTRUCTOR
 from localnet.calls.simulate import traced_call
@@ -146,7 +144,7 @@ def call_places(
         made |= {id(call): _newest(node.counters_before(call)) for call in node.calls}
     written: dict[int, dict[str, Any]] = {}
     for node in reversed(nodes):
-        creation, code = code_of_call(replay.machine, node)
+        creation, code = code_of_call(node)
         written[id(node)] = {
             "code": codes.setdefault(code, len(codes)) if code else None,
             "creation": creation,
@@ -157,16 +155,10 @@ def call_places(
     return {"codes": [f"0x{code.hex()}" for code in codes], "calls": [written[id(node)] for node in listener.roots]}
 
 
-def code_of_call(machine: Hypervisor, call: CallNode) -> tuple[bool, bytes]:
-    """Return whether a call creates a contract, and the code that it runs: init code, contract code, or nothing."""
-    try:
-        if call.runtime == "evm" and call.start.method == METHOD_CONSTRUCTOR:
-            return True, ConstructorParams.decode(call.start.params).init_code
-        if call.actor is not None:
-            return False, code_that_runs(machine, Address.id(call.actor), call.start.method, call.start.params)
-    except (ParamsError, BlockNotFound):
-        pass  # code without compiler metadata
-    return False, b""
+def code_of_call(call: CallNode) -> tuple[bool, bytes]:
+    """Return whether a call creates a contract, and the code that it ran: init code, contract code, or nothing."""
+    frame = evm_frame(call)
+    return (False, b"") if frame is None else (call.start.method == METHOD_CONSTRUCTOR, frame.code)
 
 
 def line_of_code(artifacts: ArtifactFolders, creation: bool, code: bytes, counters: Iterable[int]) -> str | None:
@@ -272,7 +264,7 @@ class FailurePlaces:
         replay = Replay(self._chain, receipt.tipset, receipt.index, limit)
         replay.machine = self._instructions.machine_for(replay.machine)
         replay.rehearse(listener, lambda: None)
-        return self._find(replay.machine, listener, receipt.exit_code, path)
+        return self._find(listener, receipt.exit_code, path)
 
     def of_call(
         self, machine: Hypervisor, request: CallRequest, exit_code: int, path: Sequence[int], limit: TimeLimit
@@ -282,15 +274,15 @@ class FailurePlaces:
             return None
         listener, machine = Counters(limit), self._instructions.machine_for(machine)
         traced_call(machine, request, listener, lambda _: None)
-        return self._find(machine, listener, exit_code, path)
+        return self._find(listener, exit_code, path)
 
-    def _find(self, machine: Hypervisor, listener: Counters, exit_code: int, path: Sequence[int]) -> str | None:
+    def _find(self, listener: Counters, exit_code: int, path: Sequence[int]) -> str | None:
         ends = [call.end.exit_code for call in listener.roots if call.end is not None]
         if ends[-1:] != [exit_code]:
             return None  # our own runtime's gas differs from the official actor's
         for call in reversed(_on_path(listener.roots, path)):
             counters = _last(call)
-            found = line_of_code(self._artifacts, *code_of_call(machine, call), counters) if counters else None
+            found = line_of_code(self._artifacts, *code_of_call(call), counters) if counters else None
             if found is not None:
                 return found
         return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress, from_delegated, masked_id
 from bridge.evm_steps import (
@@ -24,6 +24,7 @@ from bridge.evm_steps import (
     FundsMissing,
     ParametersTooLarge,
     PrecompileRefusal,
+    evm_frame,
 )
 from bridge.filecoin.cbor import ParamsError
 from bridge.filecoin.method_numbers import INVOKE_EVM
@@ -103,22 +104,15 @@ class TracedStep(RuntimeEvent):
     cost: int = 0
 
 
-T = TypeVar("T", bound=RuntimeEvent)
-
-
-def _first(frame: CallNode, kind: type[T]) -> T | None:
-    return next((item for item in frame.items if isinstance(item, kind)), None)
-
-
 def code_of(frame: CallNode) -> bytes:
     """Return the contract code that a call ran; empty if it ran none."""
-    found = _first(frame, EvmFrame)
+    found = evm_frame(frame)
     return b"" if found is None else found.code
 
 
 def address_of(frame: CallNode) -> EthAddress:
     """Return the address of the callee."""
-    found = None if is_delegated(frame) else _first(frame, EvmFrame)
+    found = None if is_delegated(frame) else evm_frame(frame)
     if found is not None:
         return found.address
     to = frame.start.to
@@ -128,7 +122,7 @@ def address_of(frame: CallNode) -> EthAddress:
 
 def acts_as(frame: CallNode) -> EthAddress:
     """Return the account as which a call's code ran: in a delegate call not the callee."""
-    found = _first(frame, EvmFrame)
+    found = evm_frame(frame)
     return address_of(frame) if found is None else found.address
 
 
