@@ -127,6 +127,15 @@ def test_trace_shows_source_lines_of_calls_and_failure(network: Network) -> None
 
 
 @pytest.mark.slow
+def test_trace_shows_source_lines_in_creations_under_ethereums_rules() -> None:
+    with Network(rules="ethereum") as network:
+        made = network.send(None, 0, CALLER.bytecode)
+        with serving(network) as url:
+            deployment = traced(made.hash, "--rpc-url", url, "--artifacts", str(OUT))
+    assert f"from {line_of('src/Vault.sol', 'new Vault(5)')}" in deployment
+
+
+@pytest.mark.slow
 def test_folder_is_traced_with_lines_too(tmp_path: Path) -> None:
     with Network(tmp_path / "chain") as network:
         _, failed = put_too_much(network)
