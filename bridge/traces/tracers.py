@@ -14,8 +14,7 @@ included. Source: go-ethereum eth/tracers/native/prestate.go.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
@@ -26,7 +25,7 @@ from bridge.traces.failure_texts import REVERTED, TEXTS, LogTooLong
 from bridge.traces.frames import SELFDESTRUCT, Directory, EthereumFrame, FrameLog
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode, exit_name
 from hypervisor.messages.address import Address
-from hypervisor.tracing import CallEnded, CallStarted, Dispatched, RuntimeEvent, TraceEvent
+from hypervisor.tracing import CallTrees, RuntimeEvent, walk
 from hypervisor.types import ActorID
 
 _PANICS: Final = {
@@ -200,37 +199,15 @@ _ADDRESSES: Final = {0x31: 1, 0x3B: 1, 0x3C: 1, 0x3F: 1, 0xFF: 1, **dict.fromkey
 MAX_STEPS: Final = 1_000_000
 
 
-@dataclass(slots=True)
-class TouchedAccounts:
+class TouchedAccounts(CallTrees):
     """A tracer that collects accessed accounts and slots. Raises LogTooLong after a million instructions."""
 
-    named: dict[EthAddress, None] = field(default_factory=dict)
-    called: dict[Address, None] = field(default_factory=dict)
-    targets: dict[EthAddress, None] = field(default_factory=dict)
-    """Addresses that were called, with the code of themselves or of their EIP-7702 delegates."""
-    slots: dict[ActorID, set[int]] = field(default_factory=dict)
-    _names: dict[ActorID, Address] = field(default_factory=dict)
-    """Delegated addresses of the actors that ran, which the final state lacks for destroyed ones."""
-    _running: list[ActorID | None] = field(default_factory=list)
-    _steps: int = 0
-
-    def event(self, event: TraceEvent, /) -> None:
-        """Record callers and callees."""
-        match event:
-            case CallStarted():
-                self.called |= {Address.id(event.from_): None, event.to: None}
-                self._running.append(None)
-                target = from_delegated(event.to)
-                if target is not None:
-                    self.targets[target] = None
-            case Dispatched() if self._running:
-                self._running[-1] = event.actor
-                if event.delegated is not None:
-                    self._names[event.actor] = event.delegated
-            case CallEnded() if self._running:
-                self._running.pop()
-            case _:
-                pass
+    def __init__(self) -> None:
+        super().__init__()
+        self._named: dict[EthAddress, None] = {}
+        self._targets: dict[EthAddress, None] = {}
+        self._slots: dict[ActorID, set[int]] = {}
+        self._steps = 0
 
     def step(self, event: RuntimeEvent, /) -> None:
         """Record the slots and addresses that an instruction accesses."""
@@ -239,25 +216,32 @@ class TouchedAccounts:
         self._steps += 1
         if self._steps > MAX_STEPS:
             raise LogTooLong(f"the transaction has more than {MAX_STEPS} instructions, the maximum for this tracer")
-        actor, operand = self._running[-1], _ADDRESSES.get(event.opcode)
+        actor, operand = self._open[-1].actor, _ADDRESSES.get(event.opcode)
         if operand is not None and len(event.stack) >= operand:
             address = word_to_address(event.stack[-operand])
-            self.named[address] = None
+            self._named[address] = None
             if event.opcode in _CALLS:
-                self.targets[address] = None
+                self._targets[address] = None
         elif event.opcode in _SLOTS and event.stack and actor is not None:
-            self.slots.setdefault(actor, set()).add(event.stack[-1])
+            self._slots.setdefault(actor, set()).add(event.stack[-1])
+
+    def targets(self) -> Iterable[EthAddress]:
+        """Return the addresses that were called, with the code of themselves or of their EIP-7702 delegates."""
+        called = (from_delegated(call.start.to) for call in walk(self.roots))
+        return dict.fromkeys((*(address for address in called if address is not None), *self._targets))
 
     def accounts(self, directory: Directory) -> dict[EthAddress, set[int]]:
         """Return the accessed accounts with their accessed slots; the directory is that of the final state."""
         found: dict[EthAddress, set[int]] = {}
-        for address in self.called:
+        calls = list(walk(self.roots))
+        ran = {call.actor: call.delegated for call in calls if call.delegated is not None}
+        for address in (address for call in calls for address in (Address.id(call.start.from_), call.start.to)):
             actor = directory.lookup(address)
             ethereum = from_delegated(address)
-            if actor is not None:
-                ethereum = to_ethereum(actor, directory.delegated_address(actor) or self._names.get(actor))
+            if actor is not None:  # the final state lacks the names of destroyed actors
+                ethereum = to_ethereum(actor, directory.delegated_address(actor) or ran.get(actor))
             if ethereum is not None:
-                found.setdefault(ethereum, set()).update(self.slots.get(actor, ()) if actor is not None else ())
-        for named in self.named:
+                found.setdefault(ethereum, set()).update(self._slots.get(actor, ()) if actor is not None else ())
+        for named in self._named:
             found.setdefault(named, set())
         return found

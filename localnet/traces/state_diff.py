@@ -55,7 +55,7 @@ def accessed(
     accounts (EIP-7702).
     """
     found, block = touched.accounts(directory), machine.context.block
-    delegates = (delegation_of(code_of(machine, to_filecoin(target))) for target in touched.targets)
+    delegates = (delegation_of(code_of(machine, to_filecoin(target))) for target in touched.targets())
     others = [*delegates, *(authorization.signer() for authorization in authorizations)]
     if isinstance(block, EthereumBlock):
         others.append(block.coinbase)

@@ -27,7 +27,7 @@ from fvm_hypervisor.soltest.trace.frames import (
     input_of,
     is_actors,
     is_delegated,
-    is_static,
+    kind_of,
     output_of,
     target_of,
 )
@@ -76,7 +76,7 @@ class GasTracer(FrameTracer):
             contract = self._names.known.of(frame)
         if contract is None:
             return
-        is_inner = depth > 1 and not is_delegated(frame) and not is_static(frame)
+        is_inner = depth > 1 and kind_of(frame) in ("CALL", "CREATE", "CREATE2")
         place = contract.artifact.file, contract.name
         if creates(frame):
             use = self.found.setdefault(place, GasUse())

@@ -63,7 +63,7 @@ _DELEGATE: Final = 6
 _FIRST_PUBLIC_METHOD: Final = 1024
 _EXEC: Final = (2, 3)
 _CREATORS: Final = (Address.id(EAM_ACTOR), Address.id(INIT_ACTOR))
-_STOP, _CALLCODE, _STATICCALL = 0x00, 0xF2, 0xFA
+_STOP, _CALLCODE, _CREATE2, _STATICCALL = 0x00, 0xF2, 0xF5, 0xFA
 _EVM_ENDS: Final = frozenset((ExitCode.OK, ExitCode.SYS_OUT_OF_GAS, ExitCode.EVM_CONTRACT_REVERTED))
 
 
@@ -143,15 +143,16 @@ def deployed_code(frame: CallNode) -> bytes | None:
     return next((item.code for item in reversed(frame.items) if isinstance(item, CodeDeployed)), None)
 
 
-def is_static(frame: CallNode) -> bool:
-    """Return True for a STATICCALL; without its opcode also for a plain call within one."""
-    return frame.start.read_only if frame.opcode is None else frame.opcode == _STATICCALL
-
-
-def is_callcode(frame: CallNode) -> bool:
-    """Return True for a CALLCODE, which is a delegate call that keeps the caller's address."""
-    borrowed = borrowed_code(frame)
-    return frame.opcode == _CALLCODE if borrowed is None else borrowed.opcode == "CALLCODE"
+def kind_of(frame: CallNode) -> str:
+    """Return the name of the opcode that made a call; without its opcode a call within a STATICCALL is one too."""
+    if creates(frame):
+        return "CREATE2" if frame.opcode == _CREATE2 else "CREATE"
+    if is_delegated(frame):
+        borrowed = borrowed_code(frame)
+        is_callcode = frame.opcode == _CALLCODE if borrowed is None else borrowed.opcode == "CALLCODE"
+        return "CALLCODE" if is_callcode else "DELEGATECALL"
+    is_static = frame.start.read_only if frame.opcode is None else frame.opcode == _STATICCALL
+    return "STATICCALL" if is_static else "CALL"
 
 
 def value_of(frame: CallNode) -> TokenAmount:

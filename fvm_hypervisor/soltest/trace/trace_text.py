@@ -30,9 +30,7 @@ from fvm_hypervisor.soltest.trace.frames import (
     gas_used,
     input_of,
     is_actors,
-    is_callcode,
-    is_delegated,
-    is_static,
+    kind_of,
     log_of,
     output_of,
     target_of,
@@ -146,9 +144,8 @@ def _head(frame: CallNode, names: Names) -> str:
 def _kind(frame: CallNode) -> str:
     if is_actors(frame):
         return f" [native{', read-only' if frame.start.read_only else ''}]"
-    if is_delegated(frame):
-        return " [callcode]" if is_callcode(frame) else " [delegatecall]"
-    return " [staticcall]" if is_static(frame) else ""
+    kind = kind_of(frame)
+    return "" if kind == "CALL" else f" [{kind.lower()}]"
 
 
 def _event(event: EventEmitted, frame: CallNode, names: Names) -> str:
@@ -181,7 +178,7 @@ def _word(word: int) -> str:
     return str(word) if word <= _MAX_SHORT else f"0x{word:064x}"
 
 
-_CREATE2, _SLOAD, _SSTORE = 0xF5, 0x54, 0x55
+_SLOAD, _SSTORE = 0x54, 0x55
 _COLD: Final = {_SLOAD: 2100, _SSTORE: 2200}
 """Gas cost of SLOAD on a cold slot, and of SSTORE on a cold slot if the value does not change."""
 _MAX_REFUND_SHARE: Final = 5
@@ -252,7 +249,7 @@ class _Arena:
                 "selfdestruct_address": None,
                 "selfdestruct_refund_target": None,
                 "selfdestruct_transferred_value": None,
-                "kind": _json_kind(frame),
+                "kind": kind_of(frame),
                 "value": hex(value_of(frame)),
                 "data": as_data(input_of(frame)),
                 "output": as_data(_output(frame, self._names)),
@@ -339,14 +336,6 @@ def _first_access(step: TracedStep) -> Node | None:
 def _change(reason: str, slot: int, word: int, before: int | None) -> Node:
     had = None if before is None else hex(before)
     return {"key": hex(slot), "value": hex(word), "had_value": had, "reason": reason}
-
-
-def _json_kind(frame: CallNode) -> str:
-    if creates(frame):
-        return "CREATE2" if frame.opcode == _CREATE2 else "CREATE"
-    if is_delegated(frame):
-        return "CALLCODE" if is_callcode(frame) else "DELEGATECALL"
-    return "STATICCALL" if is_static(frame) else "CALL"
 
 
 def _output(frame: CallNode, names: Names) -> bytes:

@@ -17,7 +17,7 @@ from fvm_hypervisor.soltest.project.project import load_project
 from fvm_hypervisor.soltest.report import viewer
 from fvm_hypervisor.soltest.report.viewer import TestViewer, cheatcode_interface
 from fvm_hypervisor.soltest.run.staged_test import flame_boxes, staged_test, write_flame
-from fvm_hypervisor.soltest.trace import internal_calls
+from fvm_hypervisor.soltest.trace import frames
 from fvm_hypervisor.soltest.trace.frames import FrameTracer, InternalCall
 from fvm_hypervisor.soltest.trace.known_code import KnownCode
 from fvm_hypervisor.soltest.trace.trace_names import Names
@@ -69,7 +69,7 @@ def test_a_test_that_is_too_long_is_drawn_by_its_calls(
     artifacts: Artifacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(viewer, "MAX_DECODED_SECONDS", 0.0)
-    monkeypatch.setattr(internal_calls, "_CLOCK", 1)
+    monkeypatch.setattr(frames, "_CLOCK", 1)
     ((suite,), _) = find_suites(artifacts, ["test/Bank.t.sol"], SuiteFilter(test="test_withdraws"))
     job = Job(load_project(HERE), artifacts.locations, artifacts.sources, seed=1)
     file = tmp_path / "picture.svg"
