@@ -14,9 +14,7 @@ from rich.text import Text
 from hypervisor.errors import HypervisorError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.tracing import CallTrees
-from localnet.calls.overrides import NONE, Overrides
-from localnet.calls.simulate import traced_call
+from localnet.calls.overrides import Overrides
 from localnet.calls.time_limit import OutOfTime, TimeLimit
 from localnet.chain.watching import Preempted
 from localnet.contracts.artifacts import ArtifactFolders
@@ -29,7 +27,8 @@ from localnet.rules.parts import exit_text
 from localnet.traces.call_places import FailurePlaces, called_interfaces
 from localnet.traces.call_text import call_lines, tree_console
 from localnet.traces.console_log import without_logs
-from localnet.traces.trace import call_json, trace
+from localnet.traces.failed_call import traced_calls
+from localnet.traces.trace import trace
 from localnet.traces.trace_command import trace_command
 from localnet.traces.trace_report import explain_trace
 
@@ -88,7 +87,7 @@ class Explanations:
         title = f"estimate  0x{request.sender.hex()} -> {to}  fails"
         machine = self._network.chain.machine_at(head)
         try:
-            calls, lines = without_logs(_calls(machine, request, limit))
+            calls, lines = without_logs(traced_calls(machine, request, limit))
         except TransactionRefused:
             return
         except OutOfTime as error:
@@ -115,7 +114,7 @@ class Explanations:
         """Print the logs of a call at `head`, or on a separate machine if `head` is None."""
         try:
             machine = machine if head is None else self._network.chain.machine_at(head)
-            lines = without_logs(_calls(machine, request, limit, overrides))[1]
+            lines = without_logs(traced_calls(machine, request, limit, overrides))[1]
         except OutOfTime as error:
             self._print([f"console.log: gave up reading the lines of a call {error}"])
             return
@@ -157,13 +156,3 @@ def _called_end(calls: Sequence[dict[str, Any]]) -> int:
     """Return the exit code of the only call that a message to ApplyAndCall has made."""
     called = calls[0]["calls"] if calls else ()
     return called[-1]["exitCode"] if called else ExitCode.OK
-
-
-def _calls(
-    machine: Hypervisor, request: CallRequest, limit: TimeLimit, overrides: Overrides = NONE
-) -> list[dict[str, Any]]:
-    """Trace the subcalls of a call. Raises the errors of the limit and of `listened`."""
-    trees = CallTrees()
-    return traced_call(
-        machine, request, limit.on(trees), lambda _: [call_json(machine, call) for call in trees.roots], overrides
-    )

@@ -43,7 +43,7 @@ from localnet.state.inspection import parse_address
 from localnet.state.named_code import stored_interface
 from localnet.traces.call_places import compiled_code
 from localnet.traces.trace import call_json
-from localnet.traces.trace_report import DecodedCall, describe
+from localnet.traces.trace_report import CallText, describe
 from runtimes.wasm import SYSCALL_REVISIONS
 from store.cid import Cid, show
 
@@ -141,7 +141,7 @@ class CallNames:
             self._interfaces[code] = stored_interface(self.machine.base, code)
         return self._interfaces[code]
 
-    def describe_call(self, call: OpenCall) -> DecodedCall:
+    def describe_call(self, call: OpenCall) -> CallText:
         """Describe a call in printable, shortened text."""
         found: dict[str, Any] = call_json(self.machine, _without_subcalls(call))
         compiled = self._sources.of(call).contract
@@ -152,7 +152,7 @@ class CallNames:
             return self._before_its_frame(found, decoded)
         return decoded
 
-    def _before_its_frame(self, found: dict[str, Any], decoded: DecodedCall) -> DecodedCall:
+    def _before_its_frame(self, found: dict[str, Any], decoded: CallText) -> CallText:
         """Describe a call of a contract whose code is not known yet, using any contract that has the function."""
         every: Sequence[NamedInterface] = [
             NamedInterface(each.name, each.interface) for each in self._sources.artifacts.contracts()

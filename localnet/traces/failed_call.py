@@ -13,7 +13,9 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.text import one_line, tree
 from hypervisor.tracing import CallTrees
+from localnet.calls.overrides import NONE, Overrides
 from localnet.calls.simulate import traced_call
+from localnet.calls.time_limit import TimeLimit
 from localnet.contracts.named_interface import NamedInterface
 from localnet.errors import CallFailed
 from localnet.ledger.call_tree import every_call, exit_name_of
@@ -66,12 +68,12 @@ def failed_call(
     machine: Hypervisor, request: CallRequest, failure: CallFailed, interfaces: tuple[NamedInterface, ...]
 ) -> FailedCall:
     """Re-execute a failed call and revert it."""
-    return FailedCall(failure.exit_code, failure.error_message, tuple(_calls(machine, request)), interfaces)
+    return FailedCall(failure.exit_code, failure.error_message, tuple(traced_calls(machine, request)), interfaces)
 
 
 def call_trace(machine: Hypervisor, request: CallRequest) -> dict[str, Any]:
     """Return the call tree of a simulated call, like a transaction's; without calls if it is rejected."""
-    calls = _calls(machine, request)
+    calls = traced_calls(machine, request)
     exit_code = calls[-1]["exitCode"] if calls else int(ExitCode.OK)
     return {
         "exitCode": exit_code,
@@ -82,6 +84,12 @@ def call_trace(machine: Hypervisor, request: CallRequest) -> dict[str, Any]:
     }
 
 
-def _calls(machine: Hypervisor, request: CallRequest) -> list[dict[str, Any]]:
+def traced_calls(
+    machine: Hypervisor, request: CallRequest, limit: TimeLimit | None = None, overrides: Overrides = NONE
+) -> list[dict[str, Any]]:
+    """Return the calls of a simulated call. Raises the errors of the limit and of `overridden`."""
     trees = CallTrees()
-    return traced_call(machine, request, trees, lambda _: [call_json(machine, call) for call in trees.roots])
+    tracer = trees if limit is None else limit.on(trees)
+    return traced_call(
+        machine, request, tracer, lambda _: [call_json(machine, call) for call in trees.roots], overrides
+    )

@@ -67,7 +67,7 @@ MAX_LENGTH: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class DecodedCall:
+class CallText:
     """Decoded text of a call: callee, function, arguments, return value, and events."""
 
     callee: str
@@ -95,10 +95,10 @@ def schemas_of(calls: Sequence[Mapping[str, Any]]) -> Schemas:
     return found
 
 
-def describe(call: dict[str, Any], interfaces: Sequence[NamedInterface], schemas: Schemas = NO_SCHEMAS) -> DecodedCall:
+def describe(call: dict[str, Any], interfaces: Sequence[NamedInterface], schemas: Schemas = NO_SCHEMAS) -> CallText:
     """Describe a call of a tree. Texts are untrusted, so unprintable characters are escaped and long ones truncated."""
     decoded = _describe(call, interfaces, schemas)
-    return DecodedCall(
+    return CallText(
         printable(decoded.callee),
         printable(decoded.function),
         printable(decoded.arguments, MAX_LENGTH),
@@ -107,7 +107,7 @@ def describe(call: dict[str, Any], interfaces: Sequence[NamedInterface], schemas
     )
 
 
-def _describe(call: dict[str, Any], interfaces: Sequence[NamedInterface], schemas: Schemas) -> DecodedCall:
+def _describe(call: dict[str, Any], interfaces: Sequence[NamedInterface], schemas: Schemas) -> CallText:
     data, answer = bytes.fromhex(call["params"][2:]), bytes.fromhex(call["return"][2:])
     if call.get("precompile"):
         return _precompile_call(call, data, answer)
@@ -121,10 +121,10 @@ def _describe(call: dict[str, Any], interfaces: Sequence[NamedInterface], schema
     arguments = _typed_text(schema, method.params, data)
     failed = call["exitCode"] != ExitCode.OK or call["error"]
     result = _failure(call, answer, interfaces) if failed else _typed_text(schema, method.returns, answer)
-    return DecodedCall(call.get("name") or call["actor"] or "?", method.name, f"({arguments})", result, events)
+    return CallText(call.get("name") or call["actor"] or "?", method.name, f"({arguments})", result, events)
 
 
-def _precompile_call(call: dict[str, Any], data: bytes, answer: bytes) -> DecodedCall:
+def _precompile_call(call: dict[str, Any], data: bytes, answer: bytes) -> CallText:
     """Describe a call of a user's precompile, by its signature if it has one."""
     name, failed = call["precompile"]["name"], call["exitCode"] != ExitCode.OK or call["error"]
     read = PrecompileCall(call["precompile"]["signature"], data, None if failed else answer)
@@ -133,7 +133,7 @@ def _precompile_call(call: dict[str, Any], data: bytes, answer: bytes) -> Decode
         result = str(call["words"])
     else:
         result = _bytes(answer) if read.outputs is None else ", ".join(map(_format, read.outputs[1]))
-    return DecodedCall("precompile", name, f"({arguments})", result, ())
+    return CallText("precompile", name, f"({arguments})", result, ())
 
 
 def _calldata(call: dict[str, Any], data: bytes) -> bytes | None:
@@ -164,7 +164,7 @@ def _contract_call(
     answer: bytes,
     interfaces: Sequence[NamedInterface],
     events: tuple[str, ...],
-) -> DecodedCall:
+) -> CallText:
     returned = unwrap_return(answer)
     for named in interfaces:
         try:
@@ -178,9 +178,9 @@ def _contract_call(
                 result = _revert(call, (named, *interfaces), returned) if returned else _machine_message(call)
         except AbiMismatch:
             continue
-        return DecodedCall(named.name, decoded.function, f"({arguments})", result, events)
+        return CallText(named.name, decoded.function, f"({arguments})", result, events)
     result = _failure(call, answer, interfaces) if call["exitCode"] or call["error"] else _bytes(returned)
-    return DecodedCall("contract", _selector(calldata), f"({_bytes(calldata[4:])})", result, events)
+    return CallText("contract", _selector(calldata), f"({_bytes(calldata[4:])})", result, events)
 
 
 def _revert(call: dict[str, Any], interfaces: Sequence[NamedInterface], data: bytes) -> str:
