@@ -35,7 +35,7 @@ from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, CREATE2_DEP
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from hypervisor.types import ActorID, TokenAmount
 from localnet.errors import NodeError
-from runtimes.evm.ethereum import Application, EthereumCalls, EthereumHost, InvalidTransaction, TransactionResult
+from runtimes.evm.ethereum import Application, InvalidTransaction, TransactionResult
 from store.untrusted import parse_json
 
 
@@ -61,9 +61,9 @@ def _etch(context: Context, account: EthAddress, code: bytes) -> None:
 def _load(context: Context, account: EthAddress, slot: bytes) -> bytes:
     if _is_precompile(context, account):
         raise CheatcodeFailure(f"cannot use precompile {checksummed(account)} as an argument")
-    number, host = int.from_bytes(slot, "big"), context.host
-    if context.state.arbitrary and isinstance(host, EthereumHost):
-        fill_slot(context.state, context.settings.seed, host.accounts, account, number)
+    number = int.from_bytes(slot, "big")
+    if context.state.arbitrary and context.host is not None:
+        fill_slot(context.state, context.settings.seed, context.host.accounts, account, number)
     return context.ledger.load(account, number).to_bytes(32, "big")
 
 
@@ -238,8 +238,8 @@ def _is_persistent(context: Context, account: EthAddress) -> bool:
 
 
 def _is_precompile(context: Context, account: EthAddress) -> bool:
-    calls = context.calls
-    return isinstance(calls, EthereumCalls) and account in calls.environment.fork.precompiles
+    fork = context.fork
+    return fork is not None and account in fork.precompiles
 
 
 def _is_filecoin(account: EthAddress) -> bool:

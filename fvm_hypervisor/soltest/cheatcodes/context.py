@@ -21,7 +21,7 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.types import ActorID
 from runtimes.evm import CallKind, CreateInputs, SubcallInputs, SubcallOutcome
-from runtimes.evm.ethereum import EthereumCalls, EthereumHost
+from runtimes.evm.ethereum import CannotObserve, EthereumCalls, EthereumHost, Fork, ObservedCall
 
 if TYPE_CHECKING:
     from fvm_hypervisor.soltest.forks.origin import ForkOrigin, TipsetOrigin
@@ -152,14 +152,18 @@ class Cheats(Protocol):
 
 @dataclass(slots=True)
 class Context:
-    """A call of a cheatcode. `depth` is that of the calling frame, 1 for the test's own."""
+    """A call of a cheatcode. `depth` is that of the calling frame, 1 for the test's own.
+
+    The call belongs to `message`, and under Ethereum's rules to `frame`; or to `run`, a call in a state session.
+    """
 
     cheats: Cheats
-    calls: CallManager
+    message: CallManager | None
     caller: EthAddress
     depth: int
     ledger: Ledger
-    host: EthereumHost | None
+    frame: EthereumHost | None = None
+    run: ObservedCall | None = None
 
     @property
     def state(self) -> State:
@@ -176,6 +180,20 @@ class Context:
         """The machine."""
         return self.cheats.machine
 
+    @property
+    def calls(self) -> CallManager:
+        """The message's calls. Raises CannotObserve in a session, which has none."""
+        if self.message is None:
+            raise CannotObserve
+        return self.message
+
+    @property
+    def host(self) -> EthereumHost | None:
+        """The frame, under Ethereum's rules. Raises CannotObserve in a session, which has none."""
+        if self.message is None:
+            raise CannotObserve
+        return self.frame
+
     def note_input(self, kind: str) -> None:
         """Record that the test depends on data from outside the machine, such as `files`."""
         self.cheats.inputs.add(kind)
@@ -183,6 +201,8 @@ class Context:
     @property
     def precompiles(self) -> Collection[EthAddress]:
         """Addresses of precompiles, which have functions but no code."""
+        if self.run is not None:
+            return {*self.run.fork.precompiles, *self.run.filecoin_precompiles}
         if not isinstance(self.calls, EthereumCalls):
             return ()
         return {*self.calls.environment.fork.precompiles, *self.calls.filecoin_precompiles}
@@ -190,13 +210,30 @@ class Context:
     @property
     def origin(self) -> EthAddress:
         """Origin of the message that contracts see."""
+        if self.run is not None:
+            return self.run.origin
         if isinstance(self.calls, EthereumCalls):
             return self.calls.environment.origin
         return self.cheats.address_of(self.calls, self.calls.origin)
 
     def set_origin(self, origin: EthAddress) -> None:
         """Set the message's origin that contracts see."""
-        self.cheats.set_origin(self.calls, origin)
+        if self.run is not None:
+            self.run.set_origin(origin)
+        else:
+            self.cheats.set_origin(self.calls, origin)
+
+    @property
+    def fork(self) -> Fork | None:
+        """The fork of Ethereum's rules; None under Filecoin's."""
+        if self.run is not None:
+            return self.run.fork
+        return self.calls.environment.fork if isinstance(self.calls, EthereumCalls) else None
+
+    def require_ethereum(self, what: str) -> None:
+        """Raise CheatcodeFailure under Filecoin's rules, which lack `what`."""
+        if self.run is None:
+            self.ethereum(what)
 
     def ethereum(self, what: str) -> EthereumCalls:
         """Return the message's Ethereum calls. Raises CheatcodeFailure under Filecoin's rules, which lack `what`."""
@@ -207,12 +244,18 @@ class Context:
     def advance(self, **changes: Any) -> None:
         """Change the block that opcodes and actors see."""
         self.machine.advance(**changes)
-        self.cheats.renew(self.calls)
+        self._renew()
 
     def set_block(self, **changes: Any) -> None:
         """Change further fields that opcodes see: those of `Block`."""
         self.state.block = replace(self.state.block, **changes)
-        self.cheats.renew(self.calls)
+        self._renew()
+
+    def _renew(self) -> None:
+        if self.run is not None:
+            self.run.renew_block()
+        else:
+            self.cheats.renew(self.calls)
 
     def create(self, code: bytes, value: int, salt: bytes | None) -> EthAddress:
         """Create a contract as the caller. Raises CheatcodeFailure with the revert data."""
@@ -234,6 +277,8 @@ class Context:
     @property
     def test(self) -> EthAddress | None:
         """Address of the test contract."""
+        if self.run is not None:
+            return self.run.to
         test = self.cheats.test
         actor = None if test is None else self.calls.tree.lookup_id(test)
         return None if actor is None else self.cheats.address_of(self.calls, actor)

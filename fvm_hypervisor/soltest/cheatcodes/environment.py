@@ -50,7 +50,7 @@ def _chain_id(context: Context, chain_id: int) -> None:
 
 @cheatcode("coinbase(address)")
 def _coinbase(context: Context, coinbase: EthAddress) -> None:
-    context.ethereum("coinbase")
+    context.require_ethereum("coinbase")
     block = context.machine.context.block
     block = block if isinstance(block, EthereumBlock) else EthereumBlock()
     context.advance(block=replace(block, coinbase=coinbase))
@@ -63,7 +63,7 @@ def _prevrandao_number(context: Context, value: int) -> None:
 
 @cheatcode("prevrandao(bytes32)")
 def _prevrandao(context: Context, value: bytes) -> None:
-    context.ethereum("randomness that a test chooses")
+    context.require_ethereum("randomness that a test chooses")
     context.set_block(prevrandao=value)
 
 
@@ -77,13 +77,13 @@ def _difficulty(_context: Context, _value: int) -> None:
 
 @cheatcode("txGasPrice(uint256)")
 def _gas_price(context: Context, price: int) -> None:
-    context.ethereum("gas price of a transaction")
+    context.require_ethereum("gas price of a transaction")
     context.set_block(gas_price=price)
 
 
 @cheatcode("blobBaseFee(uint256)")
 def _blob_base_fee(context: Context, fee: int) -> None:
-    context.ethereum("blobs")
+    context.require_ethereum("blobs")
     context.set_block(blob_base_fee=fee)
 
 
@@ -94,7 +94,7 @@ def _get_blob_base_fee(context: Context) -> int:
 
 @cheatcode("blobhashes(bytes32[])")
 def _blob_hashes(context: Context, hashes: Sequence[bytes]) -> None:
-    context.ethereum("blobs")
+    context.require_ethereum("blobs")
     context.set_block(blob_hashes=tuple(hashes))
 
 
@@ -128,7 +128,9 @@ def _get_chain_id(context: Context) -> int:
 
 @cheatcode("getEvmVersion()", returns="string")
 def _evm_version(context: Context) -> str:
-    fork = context.ethereum("fork").environment.fork
+    context.require_ethereum("fork")
+    fork = context.fork
+    assert fork is not None
     return context.state.evm_version or context.settings.evm_version or fork.name.lower()
 
 

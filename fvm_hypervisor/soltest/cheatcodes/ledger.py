@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from bridge.ethereum.addresses import EthAddress, checksummed, to_filecoin
+from bridge.ethereum.addresses import EthAddress, checksummed, to_filecoin, unmask_id
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.machine.machine import Hypervisor
@@ -13,7 +13,7 @@ from hypervisor.messages.address import Protocol as AddressProtocol
 from hypervisor.types import ActorID, TokenAmount
 from localnet.state.controls import code_of, contract_state, nonce_of, set_balance, set_code, set_nonce, set_storage
 from runtimes.evm import filecoin_evm_rules
-from runtimes.evm.ethereum import Accounts
+from runtimes.evm.ethereum import Accounts, CannotObserve, ObservedCall
 from store.trees.kamt import Kamt
 
 MAX_NONCE: Final = (1 << 64) - 1
@@ -22,11 +22,8 @@ MAX_NONCE: Final = (1 << 64) - 1
 class Ledger(Protocol):
     """The accounts of a message."""
 
-    def find(self, address: EthAddress) -> ActorID | None:
-        """Return the actor of an address, or None."""
-
-    def touch(self, address: EthAddress) -> ActorID:
-        """Return the actor of an address, created if there is none."""
+    def touch(self, address: EthAddress) -> object:
+        """Create an account if there is none."""
 
     def balance(self, address: EthAddress) -> int:
         """Return the balance in attoFIL."""
@@ -132,6 +129,26 @@ class EthereumLedger:
             raise CheatcodeFailure(f"0x{address.hex()} is a native actor, which has no EVM code or slots")
         self._accounts.become_contract(actor)
         return actor
+
+
+class SessionLedger:
+    """Ethereum's accounts in a call of a state session. Accessed accounts become warm, as in forge."""
+
+    def __init__(self, run: ObservedCall) -> None:
+        self.touch = self.balance = run.balance
+        self.nonce, self.code, self.load = run.nonce, run.code, run.load
+        self.set_balance, self.set_nonce, self.store = run.set_balance, run.set_nonce, run.store
+        self._set_code = run.set_code
+
+    def set_code(self, address: EthAddress, code: bytes) -> None:
+        """Set the runtime code. Raises CannotObserve at a masked ID, where the contract replaces the actor."""
+        if unmask_id(address) is not None:
+            raise CannotObserve
+        self._set_code(address, code)
+
+    def slots(self, address: EthAddress) -> list[int]:
+        """Raise CannotObserve: a session holds only the slots that were read."""
+        raise CannotObserve
 
 
 class FilecoinLedger:

@@ -16,6 +16,7 @@ from fvm_hypervisor.soltest.forks.records import ForkRecords
 from hypervisor.context import MachineContext
 from hypervisor.state.state_tree import TreeImage
 from runtimes.evm import CallKind
+from runtimes.evm.ethereum import ALL_DEPTHS
 
 VM_ADDRESS: Final = EthAddress(bytes.fromhex("7109709ecfa91a80626ff3989d68f67f5b1dd12d"))
 FAILED_SLOT: Final = int.from_bytes(b"failed".ljust(32, b"\0"), "big")
@@ -447,11 +448,36 @@ class State:
         A prank affects calls at its own depth only, unless it sets the origin; the same holds for an expected revert,
         unless it names a reverter.
         """
-        revert = self.revert
-        return (
-            any(prank.depth >= depth or prank.origin is not None for prank in self.pranks.values())
-            or (revert is not None and (revert.depth >= depth or revert.cheatcode or revert.reverter is not None))
-            or self._sees_all
+        return depth <= self.seen_depth
+
+    @property
+    def seen_depth(self) -> int:
+        """The largest depth for which `sees` returns True; 0 if there is none."""
+        if self._sees_all:
+            return ALL_DEPTHS
+        revert, seen = self.revert, 0
+        if revert is not None:
+            seen = ALL_DEPTHS if revert.cheatcode or revert.reverter is not None else revert.depth
+        for prank in self.pranks.values():
+            seen = max(seen, prank.depth if prank.origin is None else ALL_DEPTHS)
+        return seen
+
+    @property
+    def needs_frames(self) -> bool:
+        """True if instructions, gas or values of frames must be intercepted, which a state session does not do."""
+        block = self.block
+        return bool(
+            self.watches
+            or self.watches_steps
+            or self.watches_gas
+            or self.functions
+            or self.intercept_code
+            or self.broadcasts
+            or self.forks.forks
+            or self.evm_version
+            or block.gas_price is not None
+            or block.blob_hashes is not None
+            or block.blob_base_fee is not None
         )
 
     @property

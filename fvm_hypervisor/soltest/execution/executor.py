@@ -9,7 +9,7 @@ invalidates later ones. Counterexamples of symbolic tests run here too, so this 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final
@@ -27,7 +27,10 @@ from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from bridge.filecoin.evm_state import EvmState
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, unwrap_return
+from bridge.filecoin.receipts import Log, entries_to_log
+from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME
 from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes, CheatcodeSnapshot
+from fvm_hypervisor.soltest.cheatcodes.hooks.observer import TestObserver
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, DEFAULT_SENDER, FAILED_SLOT, VM_ADDRESS, Mock
 from fvm_hypervisor.soltest.compile.releases import VERSION
 from fvm_hypervisor.soltest.execution.results import SVM, CreatedValues
@@ -35,6 +38,9 @@ from fvm_hypervisor.soltest.project.project import Project
 from fvm_hypervisor.soltest.project.test_settings import DEFAULT, evm_version, rules_of
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
+from hypervisor.exit_codes import ExitCode
+from hypervisor.kernel.blocks import Block as DataBlock
+from hypervisor.kernel.call import CallResult
 from hypervisor.machine.labs import install_labs
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
@@ -50,20 +56,25 @@ from localnet.state.controls import set_code, set_storage
 from localnet.traces.console_log import CONSOLE
 from runtimes.evm import JUMPS_OPTION, CodeLimit
 from runtimes.evm.ethereum import (
+    MESSAGES,
     Accounts,
     AllocAccount,
     Application,
+    CannotObserve,
     ContractCache,
-    ContractCalls,
     InvalidTransaction,
+    LongCall,
     block_of,
+    call_gas,
+    contract_outcome,
     fork_named,
     install_alloc,
     intrinsic_gas,
+    session_of,
 )
 from store.blocks.memory import MemoryStore
 from store.blocks.overlay import RemoteStore
-from store.cid import Cid
+from store.cid import RAW, Cid
 from store.trees.kamt import EMPTY_KAMT, Kamt
 
 
@@ -78,7 +89,7 @@ class CallOutcome:
     success: bool
     output: bytes
     gas_used: int
-    events: tuple[StampedEvent, ...]
+    logs: tuple[Log, ...]
     error: str = ""
     reason: str = ""
     touched_words: tuple[int, ...] = ()
@@ -199,7 +210,10 @@ class TestExecutor:
         self._nonces = {setting.sender: 1, LIBRARY_DEPLOYER: 0}
         self._sent = 0
         self._known = ContractCache()
-        self._contract_calls: ContractCalls | None = None
+        self._block_values = cheatcodes.state.block
+        """Values of the session's block that cheatcodes have set."""
+        self._unobserved: set[tuple[EthAddress, bytes]] = set()
+        """Functions, by contract and selector, that use what no session can observe."""
         self.records_slots = False
         """True if outcomes include the words of slots."""
         if setting.fork_url is not None and self._is_ethereum:
@@ -278,58 +292,99 @@ class TestExecutor:
         value: int = 0,
         gas: int | None = None,
         commit: bool = True,
-        tried_as_tree: bool = False,
     ) -> CallOutcome:
-        """Call a contract and apply its effects; an unknown sender is created.
+        """Call a contract and apply its effects; an unknown sender may be created.
 
         Without `commit`, restore a snapshot afterwards if `may_change_state` is True. The test's failure slot is
-        recorded nevertheless. `tried_as_tree` is True if `call_as_tree` has returned None for this call.
+        recorded nevertheless.
         """
-        tried = self._is_ethereum and not value
-        if tried and not tried_as_tree:
-            found = self.call_as_tree(from_, to, data, gas, commit)
+        if self._is_ethereum:
+            found = self.call_in_session(from_, to, data, value, gas, commit)
             if found is not None:
                 return found
         self.touch(from_)
         if self._is_ethereum:
-            return self._apply(from_, to, data, value, gas, commit=commit, allow_tree=not tried)[0]
+            return self._apply(from_, to, data, value, gas, commit=commit)[0]
         return self._send(to_filecoin(to), from_, INVOKE_EVM, invoke_params(data), value)[0]
 
-    def call_as_tree(
-        self, from_: EthAddress, to: EthAddress, data: bytes, gas: int | None = None, commit: bool = True
+    def call_or_undo(self, from_: EthAddress, to: EthAddress, data: bytes) -> CallOutcome:
+        """Call a contract; a call that is rejected (`vm.assume`) has no effect."""
+        found = self.call_in_session(from_, to, data) if self._is_ethereum else None
+        if found is not None:
+            return found
+        here = self.snapshot()
+        outcome = self.call(from_, to, data)
+        if is_rejected(outcome):
+            self.drop(here)
+        else:
+            self.commit_snapshot()
+        return outcome
+
+    def call_in_session(
+        self,
+        from_: EthAddress,
+        to: EthAddress,
+        data: bytes,
+        value: int = 0,
+        gas: int | None = None,
+        commit: bool = True,
     ) -> CallOutcome | None:
-        """Call a contract as `call` does, as one tree; return None if the engine cannot run it as one tree.
+        """Call a contract in the machine's state session; return None, without effect, if that is not possible.
 
-        A tree never reaches the cheatcodes, so it cannot set the test's failure slot. Without `commit` the state stays
-        unchanged.
+        A rejected call (`vm.assume`) has no effect. Without `commit`, the only effects are the output and
+        `State.has_failed`.
         """
-        if not self._is_ethereum:
+        cheats, function = self.cheatcodes, (to, data[:4])
+        if self.machine.tracer is not None or self.setting.records_jumps or function in self._unobserved:
             return None
-        self._known.trim()
-        self.cheatcodes.skip_data = b""
-        calls = self._contract_calls
-        if calls is None:
-            calls = self._contract_calls = ContractCalls(self.machine, self._accounts())
-        tree, output_count = self.machine.state_tree, self._output_count()
+        observer = TestObserver(cheats)
+        session = session_of(self.machine) if observer.can_begin else None
+        if session is None:
+            return None
+        if cheats.state.block != self._block_values:
+            session.forget_block()
+            self._block_values = cheats.state.block
+        run = session.begin_call(observer, from_, to)
+        if run is None:
+            return None
+        cheats.begin_test(to_filecoin(to))
+        intrinsic, floor = call_gas(data, run.fork)
         limit = self.setting.gas_limit if gas is None else gas
-        before, stored = tree.logged_writes, len(self.machine.store.pending)
-        mark = None if commit else tree.begin()
+        has_failed = is_changed = False
         try:
-            found = calls.call(from_, to, data, limit, commit)
-        finally:
-            if mark is not None:
-                tree.rollback(mark)
-                self.machine.store.forget_after(stored)
-        if found is None:
+            with run:
+                ended = run.run(to, value, data, max(0, limit - intrinsic))
+                result = cheats.end_test(CallResult(ended.exit_code, DataBlock(RAW, ended.output)))
+                success = result.exit_code == ExitCode.OK
+                output = contract_outcome(result).output
+                is_rejected = not success and output == MAGIC_ASSUME
+                if not commit:
+                    has_failed = observer.has_run and run.load(VM_ADDRESS, FAILED_SLOT) != 0
+                elif not is_rejected and (success or ended.exit_code != ExitCode.OK):
+                    is_changed = run.keep()
+        except CannotObserve as reason:
+            observer.undo()
+            if not isinstance(reason, LongCall):
+                self._unobserved.add(function)
             return None
-        success, output, gas_used, events, message, execution_gas = found
-        slots = calls.accounts.slot_words() if self.records_slots and commit else ()
-        has_written = before is None or tree.logged_writes != before or self._output_count() != output_count
-        return CallOutcome(success, output, gas_used, events, message, "", slots, has_written, execution_gas)
-
-    def _output_count(self) -> int:
-        """Return the number of logs and lines of output so far."""
-        return len(self.cheatcodes.console.lines) + len(self.cheatcodes.console.logs)
+        if is_rejected:
+            observer.undo()
+        elif not commit:
+            observer.restore_state()
+            cheats.state.has_failed |= has_failed
+        used = ended.gas_used + intrinsic
+        used -= min(used // run.fork.refund_quotient, ended.refund)
+        code = result.exit_code
+        return CallOutcome(
+            success,
+            output,
+            max(used, floor) - intrinsic,
+            tuple(log for _, log in ended.logs) if success else (),
+            "" if success else MESSAGES.get(code) or f"exit code {code}",
+            touched_words=ended.words if self.records_slots and commit else (),
+            may_change_state=is_changed or has_failed or (commit and observer.has_run) or observer.has_written,
+            execution_gas=ended.gas_used,
+        )
 
     def deploy(self, init_code: bytes, from_: EthAddress, value: int = 0) -> tuple[EthAddress | None, CallOutcome]:
         """Create a contract at the address that forge gives it; return None if the constructor failed.
@@ -361,7 +416,6 @@ class TestExecutor:
         gas: int | None,
         nonce: int = 0,
         commit: bool = True,
-        allow_tree: bool = True,
     ) -> tuple[CallOutcome, EthAddress | None]:
         limit = self.setting.gas_limit if gas is None else gas
         # As in forge: the intrinsic gas is part of the limit, but not of the reported gas.
@@ -372,7 +426,7 @@ class TestExecutor:
         mark = tree.begin()
         try:
             application = Application(self.machine, transaction, from_, paid=False, accounts=self._accounts())
-            result = application.apply_implicit(commit, allow_tree)
+            result = application.apply_implicit(commit)
             gas_used = application.call_gas_used(result.gas_used)
             if not commit:
                 self._note_failure(application.accounts)
@@ -386,7 +440,7 @@ class TestExecutor:
         text = "" if result.success else result.message or f"exit code {result.exit_code}"
         slots = application.accounts.slot_words() if self.records_slots and commit else ()
         output, gas = unwrap_return(result.output), result.gas_used
-        outcome = CallOutcome(result.success, output, gas_used, result.events, text, "", slots, True, gas)
+        outcome = CallOutcome(result.success, output, gas_used, _logs(result.events), text, "", slots, True, gas)
         return outcome, result.created
 
     def intrinsic_gas(self, data: bytes) -> int:
@@ -423,7 +477,7 @@ class TestExecutor:
         ok, returned = result.exit_code == 0, result.receipt.return_data
         error = "" if ok else result.message or f"exit code {result.exit_code}"
         output, reason, gas = unwrap_return(returned), "" if ok else result.reason, result.gas_used
-        return CallOutcome(ok, output, gas, tuple(result.events), error, reason, execution_gas=gas), returned
+        return CallOutcome(ok, output, gas, _logs(result.events), error, reason, execution_gas=gas), returned
 
     @contextmanager
     def _exempt(self, account: EthAddress) -> Iterator[None]:
@@ -576,6 +630,16 @@ class TestExecutor:
         """Close the machine and the nodes of forks."""
         self.machine.close()
         self.cheatcodes.close()
+
+
+def is_rejected(outcome: CallOutcome) -> bool:
+    """Return True if an assumption of the test rejected its inputs."""
+    return not outcome.success and outcome.output == MAGIC_ASSUME
+
+
+def _logs(events: Iterable[StampedEvent]) -> tuple[Log, ...]:
+    found = (entries_to_log(event.entries) for event in events)
+    return tuple(log for log in found if log is not None)
 
 
 def set_created_values(executor: TestExecutor, values: CreatedValues) -> None:

@@ -8,6 +8,7 @@ cheatcodes, in the constructor and in `setUp`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress
@@ -16,7 +17,6 @@ from bridge.evm_steps import EvmStep
 from bridge.filecoin.evm_state import EvmState
 from fvm_hypervisor.soltest.cheatcodes.console import writes_logs
 from fvm_hypervisor.soltest.cheatcodes.failures import (
-    MAGIC_ASSUME,
     MAGIC_SKIP,
     CheatcodeFailure,
     is_assertion,
@@ -42,6 +42,7 @@ from hypervisor.messages.address import Address
 from hypervisor.tracing import RuntimeEvent, StepTracer, TraceEvent, Tracer
 from hypervisor.types import EAM_NAMESPACE
 from runtimes.evm import CODE_TOO_LONG
+from runtimes.evm.ethereum import session_of
 from store.cid import EMPTY_ARRAY_CID
 from store.keccak import keccak
 from store.trees.kamt import EMPTY_KAMT, Kamt
@@ -278,8 +279,13 @@ class SuiteStage:
         if self.executor.cheatcodes.state.has_failed:
             return True
         machine = self.executor.machine
-        actor = machine.state_tree.lookup_id(_CHEATCODES)
-        state = None if actor is None else machine.state_tree.get_actor(actor)
+        session = session_of(machine)
+        word = None if session is None else session.word(VM_ADDRESS, FAILED_SLOT)
+        if word is not None:
+            return word != 0
+        with nullcontext() if session is None else session.without_held():
+            actor = machine.state_tree.lookup_id(_CHEATCODES)
+            state = None if actor is None else machine.state_tree.get_actor(actor)
         if state is None or state.code != machine.manifest.code("evm") or state.head in (EMPTY_ARRAY_CID, self._sound):
             return False
         storage = EvmState.decode(machine.store.get(state.head)).storage
@@ -338,8 +344,3 @@ def _fault(text: str) -> str:
 def is_failed_assertion(outcome: CallOutcome) -> bool:
     """Return True if a call failed by an assertion, which fails an invariant test with any settings."""
     return not outcome.success and (is_assertion(outcome.output) or "INVALID_INSTRUCTION" in outcome.error)
-
-
-def is_rejected(outcome: CallOutcome) -> bool:
-    """Return True if an assumption of the test rejected its inputs."""
-    return not outcome.success and outcome.output == MAGIC_ASSUME

@@ -21,7 +21,6 @@ from random import Random
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress
-from bridge.filecoin.receipts import entries_to_log
 from fvm_hypervisor.soltest.execution.discovery import type_of
 from fvm_hypervisor.soltest.execution.executor import CallOutcome
 from fvm_hypervisor.soltest.project.project import DictionarySettings, Project
@@ -148,12 +147,10 @@ class Dictionary:
     def add_outcome(self, outcome: CallOutcome) -> None:
         """Remember what a call returned, emitted and wrote."""
         self._add_data(outcome.output)
-        for event in outcome.events:
-            log = entries_to_log(event.entries)
-            if log is not None:
-                for topic in log.topics[1:]:
-                    self.add(int.from_bytes(topic, "big"))
-                self._add_data(log.data)
+        for log in outcome.logs:
+            for topic in log.topics[1:]:
+                self.add(int.from_bytes(topic, "big"))
+            self._add_data(log.data)
         if self.takes_storage:
             for word in outcome.touched_words:
                 self.add(word)

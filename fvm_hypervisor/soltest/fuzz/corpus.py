@@ -27,9 +27,8 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 from uuid import UUID
 
 from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
-from fvm_hypervisor.soltest.execution.executor import CallOutcome
+from fvm_hypervisor.soltest.execution.executor import CallOutcome, is_rejected
 from fvm_hypervisor.soltest.execution.results import read_delay
-from fvm_hypervisor.soltest.execution.stage import is_rejected
 from fvm_hypervisor.soltest.fuzz.edges import EdgeMap, EdgeTracer, JumpCoverage, SkippingEdgeTracer
 from fvm_hypervisor.soltest.fuzz.stored_failures import StoredCall, bare_name, hex_bytes
 from fvm_hypervisor.soltest.project.consent import write_inside
@@ -165,7 +164,7 @@ class Corpus(Generic[Input]):
         long as the call itself, so a call is executed without a tracer first.
         """
         end = len(outcome.output) if outcome.success else outcome.output[:_REASON_BYTES]
-        path = function, outcome.success, outcome.execution_gas, len(outcome.events), end
+        path = function, outcome.success, outcome.execution_gas, len(outcome.logs), end
         if path in self._paths:
             return False
         if len(self._paths) >= _MAX_PATHS:

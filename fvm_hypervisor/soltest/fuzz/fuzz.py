@@ -19,9 +19,9 @@ from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
 from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.cheatcodes.values import decode, encode
 from fvm_hypervisor.soltest.execution.discovery import TestFunction
-from fvm_hypervisor.soltest.execution.executor import CallOutcome, ExecutorSnapshot
+from fvm_hypervisor.soltest.execution.executor import CallOutcome, ExecutorSnapshot, is_rejected
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, CounterExample, TestResult
-from fvm_hypervisor.soltest.execution.stage import SuiteStage, is_rejected
+from fvm_hypervisor.soltest.execution.stage import SuiteStage
 from fvm_hypervisor.soltest.execution.values import Dictionary, Values, simpler, types
 from fvm_hypervisor.soltest.fuzz.corpus import INPUT_MUTATION_SHARE, Corpus, CorpusFolder, CorpusInput
 from fvm_hypervisor.soltest.fuzz.fixtures import find_fixtures

@@ -29,7 +29,7 @@ from fvm_hypervisor.soltest.cheatcodes.values import decode as decode_arguments
 from fvm_hypervisor.soltest.cheatcodes.values import encode
 from fvm_hypervisor.soltest.compile.artifact import ContractArtifact
 from fvm_hypervisor.soltest.execution.discovery import TestFunction, has_special, is_reserved, signature
-from fvm_hypervisor.soltest.execution.executor import CallOutcome, ExecutorSnapshot
+from fvm_hypervisor.soltest.execution.executor import CallOutcome, ExecutorSnapshot, is_rejected
 from fvm_hypervisor.soltest.execution.results import (
     NO_DELAY,
     BlockDelay,
@@ -41,7 +41,7 @@ from fvm_hypervisor.soltest.execution.results import (
     apply_delay,
     random_delay,
 )
-from fvm_hypervisor.soltest.execution.stage import SuiteStage, is_failed_assertion, is_rejected
+from fvm_hypervisor.soltest.execution.stage import SuiteStage, is_failed_assertion
 from fvm_hypervisor.soltest.execution.values import Dictionary, Values, types
 from fvm_hypervisor.soltest.fuzz.corpus import SEQUENCE_MUTATION_SHARE, Corpus, CorpusFolder, CorpusInput
 from fvm_hypervisor.soltest.fuzz.fixtures import find_fixtures
@@ -630,22 +630,14 @@ class InvariantRun:
         return outcome
 
     def _call(self, step: SequenceStep) -> CallOutcome:
-        """Execute a step's call, and record its edges for the corpus; if it is rejected, restore the state before it.
-
-        A call as one tree needs no snapshot, because it reaches no cheatcode.
-        """
+        """Execute a step's call, and record its edges for the corpus; a rejected call has no effect."""
         executor, corpus = self.stage.executor, self._corpus
         call = step.sender, step.target.address, step.calldata
         if corpus is None:
-            outcome = executor.call_as_tree(*call)
-            if outcome is not None:
-                return outcome
+            return executor.call_or_undo(*call)
         here = executor.snapshot()
-        if corpus is None:
-            outcome = executor.call(*call, tried_as_tree=True)
-        else:
-            function = step.target.address, step.target.selector
-            outcome = corpus.trace(function, lambda: executor.call(*call), lambda: executor.restore(here))
+        function = step.target.address, step.target.selector
+        outcome = corpus.trace(function, lambda: executor.call(*call), lambda: executor.restore(here))
         if is_rejected(outcome):
             executor.drop(here)
         else:
@@ -678,13 +670,14 @@ class InvariantRun:
         stage, data = self.stage, selector(name or self.test.signature)
         executor, console = stage.executor, stage.executor.cheatcodes.console
         lines, logs = len(console.lines), len(console.logs)
-        outcome = executor.call_as_tree(stage.sender, stage.address, data, commit=False)
+        outcome = executor.call_in_session(stage.sender, stage.address, data, commit=False)
         if outcome is not None:
+            why = self._defect(outcome)
             del console.lines[lines:], console.logs[logs:]
-            return self._defect(outcome)
+            return why
         here = executor.snapshot()
         try:
-            return self._defect(executor.call(stage.sender, stage.address, data, commit=False, tried_as_tree=True))
+            return self._defect(executor.call(stage.sender, stage.address, data, commit=False))
         finally:
             executor.drop(here)
 

@@ -14,7 +14,7 @@ from runtimes.evm.ethereum.application import Application, TransactionResult, bl
 from runtimes.evm.ethereum.blobs import ForkBlobs
 from runtimes.evm.ethereum.block_errors import InvalidBlock
 from runtimes.evm.ethereum.calls import EthereumCalls
-from runtimes.evm.ethereum.executor import ContractCalls, EthereumExecutor
+from runtimes.evm.ethereum.executor import EthereumExecutor
 from runtimes.evm.ethereum.forks import (
     ALIASES,
     FORKS,
@@ -27,9 +27,11 @@ from runtimes.evm.ethereum.forks import (
     with_case,
 )
 from runtimes.evm.ethereum.host import EthereumHost
+from runtimes.evm.ethereum.observed import ALL_DEPTHS, CallRequest, CannotObserve, LongCall, ObservedCall, ObservedEnd
 from runtimes.evm.ethereum.prices import all_but_one_64th
+from runtimes.evm.ethereum.session import MESSAGES, session_of
 from runtimes.evm.ethereum.subcalls import CallingAccount, SendSubcall, contract_outcome, execute_subcall, send_call
-from runtimes.evm.ethereum.validation import InvalidTransaction, floor_gas, gas_price, intrinsic_gas
+from runtimes.evm.ethereum.validation import InvalidTransaction, call_gas, floor_gas, gas_price, intrinsic_gas
 
 if TYPE_CHECKING:
     from runtimes.evm.ethereum.alloc import move_dao_balances
@@ -65,19 +67,22 @@ _MODULES: Final = {
 
 __all__ = [
     "ALIASES",
+    "ALL_DEPTHS",
     "EMPTY_OMMERS",
     "FIRST_BASE_FEE",
     "FORKS",
     "LATEST_FORK",
+    "MESSAGES",
     "Accounts",
     "AllocAccount",
     "Application",
     "AppliedTransaction",
     "BlockRun",
+    "CallRequest",
     "CallingAccount",
+    "CannotObserve",
     "ChainImport",
     "ContractCache",
-    "ContractCalls",
     "EthereumCalls",
     "EthereumExecutor",
     "EthereumHost",
@@ -88,6 +93,9 @@ __all__ = [
     "ImportedBlock",
     "InvalidBlock",
     "InvalidTransaction",
+    "LongCall",
+    "ObservedCall",
+    "ObservedEnd",
     "SendSubcall",
     "StateRoots",
     "TransactionResult",
@@ -96,6 +104,7 @@ __all__ = [
     "block_difficulty",
     "block_hash_cid",
     "block_of",
+    "call_gas",
     "contract_outcome",
     "delegated_address",
     "ethereum_address",
@@ -115,6 +124,7 @@ __all__ = [
     "requests_hash",
     "schedule_of",
     "send_call",
+    "session_of",
     "state_root",
     "with_case",
 ]

@@ -10,11 +10,15 @@ import ctypes
 from enum import IntEnum
 from pathlib import Path
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 
+from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction, authority_of
+from bridge.filecoin.receipts import Log
 from hypervisor.errors import Fatal, InvalidModule, RuntimeUnavailable
+from hypervisor.exit_codes import ExitCode
 from hypervisor.threads import once
+from runtimes.evm.engine import Status
 from runtimes.wasmtime.cache import ModuleCache, default_folder, load_or_compile
 from runtimes.wasmtime.engine import LinkedModule, Linker, own_engine, trap_signals
 from runtimes.wasmtime.instance import Instance
@@ -42,6 +46,9 @@ class Command(IntEnum):
     RULES = 10
     KEEP = 11
     DRAINED = 12
+    OBSERVE = 13
+    OPERATE = 14
+    PEEK = 15
 
 
 class Exit(IntEnum):
@@ -56,6 +63,9 @@ class Exit(IntEnum):
     PAUSE = 6
     INVALID = 7
     LEAVE = 8
+    CALL = 9
+    ENDED = 10
+    LEFT = 11
 
 
 # How a transaction runs (`mode` in guests/session/src/session.rs); plain integers, which are faster than an `IntFlag`.
@@ -66,6 +76,7 @@ SYSTEM: Final = 8
 CAPPED: Final = 16
 UNDOABLE: Final = 32
 SHORT: Final = 64
+CALL: Final = 128
 
 
 _MAILBOX: Final = Struct("<IIII")
@@ -163,3 +174,62 @@ def transaction_message(transaction: Transaction, sender: bytes, mode: int, step
         parts += (each.chain_id.to_bytes(32, "big"), each.address, each.nonce.to_bytes(8, "little"))
         parts += (_COUNT.pack(authority is not None), authority or b"")
     return b"".join(parts)
+
+
+STATUS: Final = {
+    1: 0, 2: 0, 3: 0,  # Stop, Return, SelfDestruct
+    0x10: Status.REVERT,
+    0x20: ExitCode.SYS_OUT_OF_GAS, 0x21: ExitCode.SYS_OUT_OF_GAS, 0x22: ExitCode.SYS_OUT_OF_GAS,
+    0x24: Status.ILLEGAL_MEMORY_ACCESS,  # of offsets and sizes above 32 bits
+    0x25: ExitCode.SYS_OUT_OF_GAS,
+    0x26: Status.UNDEFINED_INSTRUCTION,
+    0x29: Status.INVALID_INSTRUCTION,
+    0x2A: Status.BAD_JUMPDEST,
+    0x2B: Status.UNDEFINED_INSTRUCTION,
+    0x2C: Status.STACK_UNDERFLOW, 0x2D: Status.STACK_OVERFLOW,
+    0x2E: Status.ILLEGAL_MEMORY_ACCESS,
+}  # fmt: skip
+"""Exit codes by revm's `InstructionResult`. A transaction that ends with another one is none of the guest's."""
+
+
+class Ended(NamedTuple):
+    """A transaction's end: revm's `InstructionResult`, whether code ran, gas, the created contract, data, logs."""
+
+    end: int
+    ran: bool
+    gas_used: int
+    created: EthAddress | None
+    output: bytes
+    logs: tuple[tuple[EthAddress, Log], ...]
+
+
+_RESULT: Final = Struct("<IIQI20sI")
+_LOG: Final = Struct("<20sI")
+
+
+def read_end(data: bytes) -> tuple[Ended, int]:
+    """Return what the guest says of a transaction that has ended, and the position after it."""
+    end, ran, used, creates, created, size = _RESULT.unpack_from(data)
+    at = _RESULT.size
+    logs, after = read_logs(data, at + size)
+    made = EthAddress(created) if creates else None
+    return Ended(end, bool(ran), used, made, data[at : at + size], logs), after
+
+
+def read_logs(data: bytes, at: int) -> tuple[tuple[tuple[EthAddress, Log], ...], int]:
+    """Return a list of logs with their emitters, and the position after it."""
+    count = _COUNT.unpack_from(data, at)[0]
+    at += _COUNT.size
+    if not count:
+        return (), at
+    logs = []
+    for _ in range(count):
+        address, topics = _LOG.unpack_from(data, at)
+        at += _LOG.size
+        listed = tuple([data[place : place + 32] for place in range(at, at + 32 * topics, 32)])
+        at += 32 * topics
+        length = _COUNT.unpack_from(data, at)[0]
+        at += _COUNT.size
+        logs.append((EthAddress(address), Log(listed, data[at : at + length])))
+        at += length
+    return tuple(logs), at

@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from struct import Struct
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from bridge.ethereum.addresses import EthAddress, unmask_id
 from bridge.ethereum.block import BLOCK_HASHES, EthereumBlock
@@ -37,19 +37,24 @@ from runtimes.evm.ethereum.application import TransactionResult, block_limits, b
 from runtimes.evm.ethereum.calls import filecoin_precompiles
 from runtimes.evm.ethereum.forks import Fork, code_limits
 from runtimes.evm.ethereum.guest import (
+    CALL,
     CHECKED,
     KEEP,
     PAID,
     SHORT,
+    STATUS,
     SYSTEM,
     UNDOABLE,
     Command,
+    Ended,
     Exit,
     Guest,
     GuestFailure,
+    read_end,
     transaction_message,
 )
 from runtimes.evm.ethereum.host import block_hash, block_randomness
+from runtimes.evm.ethereum.observed import CallObserver, CannotObserve, ObservedCall
 from runtimes.evm.ethereum.precompiles import run_precompile
 from runtimes.evm.ethereum.validation import BlockLimits, gas_price
 from runtimes.evm.precompiles.failure import PrecompileFailure
@@ -84,44 +89,17 @@ _COUNT: Final = Struct("<I")
 _ACCOUNT: Final = Struct("<I20sI")
 _FIELDS: Final = Struct("<32sQ32s")
 _SLOT: Final = Struct("<I20s32s32sI")
-_RESULT: Final = Struct("<IIQI20sI")
 _CHANGE: Final = Struct("<20sI32sQ32sI")
 _EXISTS, _WIPED, _HAS_NEW_CODE, _EXISTED = 1, 2, 4, 8
-_LOG: Final = Struct("<20sI")
 _HELD: Final = Struct("<32sQI")
 
-_STATUS: Final = {
-    1: 0, 2: 0, 3: 0,  # Stop, Return, SelfDestruct
-    0x10: Status.REVERT,
-    0x20: ExitCode.SYS_OUT_OF_GAS, 0x21: ExitCode.SYS_OUT_OF_GAS, 0x22: ExitCode.SYS_OUT_OF_GAS,
-    0x24: Status.ILLEGAL_MEMORY_ACCESS,  # of offsets and sizes above 32 bits
-    0x25: ExitCode.SYS_OUT_OF_GAS,
-    0x26: Status.UNDEFINED_INSTRUCTION,
-    0x29: Status.INVALID_INSTRUCTION,
-    0x2A: Status.BAD_JUMPDEST,
-    0x2B: Status.UNDEFINED_INSTRUCTION,
-    0x2C: Status.STACK_UNDERFLOW, 0x2D: Status.STACK_OVERFLOW,
-    0x2E: Status.ILLEGAL_MEMORY_ACCESS,
-}  # fmt: skip
-"""Exit codes by revm's `InstructionResult`. A transaction that ends with another one is none of the guest's."""
-
-
-_MESSAGES: Final[dict[int, str]] = {
+MESSAGES: Final[dict[int, str]] = {
     ExitCode.SYS_OUT_OF_GAS: "out of gas",
     **{status: status.name for status in Status if status not in (Status.SUCCESS, Status.REVERT)},
 }
 
 
-class _Ended(NamedTuple):
-    """A transaction's end: revm's `InstructionResult`, whether code ran, gas, the created contract, data, logs."""
-
-    end: int
-    ran: bool
-    gas_used: int
-    created: EthAddress | None
-    output: bytes
-    logs: tuple[tuple[EthAddress, Log], ...]
-
+_Rules = tuple[Fork, int, int | None, frozenset[str] | None]
 
 _idle: list[Guest] = []
 """Guests that no session uses."""
@@ -166,13 +144,14 @@ class StateSession:
         self.addresses: dict[ActorID, EthAddress] = {}
         """Actors by address, and addresses by actor, of this state: an actor keeps its address."""
         self._skips: dict[EthAddress | None, int] = {}
-        self._filecoin: Mapping[EthAddress, str] = {}
+        self.filecoin_precompiles: Mapping[EthAddress, str] = {}
         """Filecoin's precompiles by address."""
-        self._rules: tuple[Fork, int, int | None, frozenset[str] | None] | None = None
-        """Fork, chain ID, code limit and features of Filecoin's precompiles: the origin of the guest's rules."""
+        self._rules: _Rules | None = None
         self._externs: Externs | None = None
+        self.interest = b""
+        """What the guest knows that an observer wants to see."""
         self._contracts: ContractStates
-        self._fork: Fork
+        self.fork: Fork
         self._block: EthereumBlock
         self._limits: BlockLimits
 
@@ -186,7 +165,7 @@ class StateSession:
         if not _fits(transaction) or self._leave_again(transaction.to):
             return None
         guest = self._begin()
-        if guest is None or (mode & CHECKED and not _may_fit(transaction, self._fork, limits or self._limits)):
+        if guest is None or (mode & CHECKED and not _may_fit(transaction, self.fork, limits or self._limits)):
             return None
         if mode & KEEP and self._machine.state_tree.logged_writes is not None:
             mode |= UNDOABLE
@@ -200,41 +179,45 @@ class StateSession:
             if ended is None:
                 return None
             if mode & KEEP:
-                self._keep(guest, ended, transaction, mode)
+                self._keep(guest, self._burnt_by(ended, transaction, mode), mode)
             is_running = False
         except GuestFailure as failure:  # it lacks memory, or has a defect
             is_running = False
-            self._close(failure)
+            self.close_after(failure)
             return None
         finally:
             if is_running:
-                self._abandon(guest)
+                self.abandon(guest)
         return self._result(ended, transaction, mode)
 
-    def _run(self, guest: Guest, message: bytes, to: EthAddress | None, mode: int) -> _Ended | None:
+    def _run(self, guest: Guest, message: bytes, to: EthAddress | None, mode: int) -> Ended | None:
         """Run a transaction to its end; None if the guest must give up."""
         exit_code = guest.call(Command.TRANSACT, message)
         while exit_code != Exit.DONE:
-            with self.without_held():
-                answer = self._answer(exit_code, guest.output(), mode)
+            answer = self.answer(exit_code, guest, to, mode)
             if answer is None:
-                if exit_code == Exit.PAUSE:
-                    self._note_long(to)
                 return None
             exit_code = guest.call(Command.ANSWER, answer)
-        return _ended(guest.output())
+        return read_end(guest.output())[0]
 
-    def _keep(self, guest: Guest, ended: _Ended, transaction: Transaction, mode: int) -> None:
-        """Keep the changes of a transaction that has ended; if this is interrupted, it has no effect."""
-        tree, before = self._machine.state_tree, (self._burnt, self._kept)
-        held = tree.held
+    def _burnt_by(self, ended: Ended, transaction: Transaction, mode: int) -> int:
+        """Return the attoFIL that a transaction has burnt."""
         burnt = ended.gas_used * min(self._price(transaction, mode), self._machine.context.base_fee)
         if transaction.blob_hashes and mode & PAID:
             burnt += transaction.blob_gas * self._limits.blob_base_fee
+        return burnt
+
+    def _keep(self, guest: Guest, burnt: int, mode: int) -> bool:
+        """Keep the changes of a transaction that has ended; return True if there are any.
+
+        If this is interrupted, the transaction has no effect.
+        """
+        tree, before = self._machine.state_tree, (self._burnt, self._kept)
+        held = tree.held
         try:
             self._burnt, self._kept = self._burnt + burnt, self._kept + 1 if mode & UNDOABLE else 0
             tree.held = self
-            guest.call(Command.KEEP)
+            return bool(guest.call(Command.KEEP))
         except BaseException:
             (self._burnt, self._kept), tree.held = before, held
             raise
@@ -242,11 +225,62 @@ class StateSession:
     def _price(self, transaction: Transaction, mode: int) -> int:
         return gas_price(transaction, self._machine.context.base_fee) if mode & PAID else 0
 
-    def _abandon(self, guest: Guest) -> None:
+    def abandon(self, guest: Guest) -> None:
+        """Give up the transaction in execution."""
+        self.interest = b""
         try:
             guest.call(Command.ABANDON)
         except GuestFailure as failure:
-            self._close(failure)
+            self.close_after(failure)
+
+    # --- calls with an observer -------------------------------------------------------------------------------
+
+    def begin_call(self, observer: CallObserver, sender: EthAddress, to: EthAddress) -> ObservedCall | None:
+        """Return a call of a contract, which is free and has no checks; None if the guest cannot execute it."""
+        guest = None if self._leave_again(to) else self._begin()
+        return None if guest is None else ObservedCall(self, guest, observer, sender)
+
+    def call_message(self, transaction: Transaction, sender: EthAddress) -> bytes:
+        """Return the message that starts an observed call. Raises CannotObserve."""
+        if not _fits(transaction):
+            raise CannotObserve
+        return transaction_message(transaction, sender, CALL | UNDOABLE, _LONG, self._machine.context.chain_id)
+
+    def keep_call(self, guest: Guest) -> bool:
+        """Keep the changes of an observed call; return True if there are any."""
+        try:
+            return self._keep(guest, 0, UNDOABLE)
+        except GuestFailure as failure:
+            self.close_after(failure)
+            return True
+
+    def renew_block(self, guest: Guest) -> bool:
+        """Give a running transaction the machine's block; return False if its rules are others."""
+        machine = self._machine
+        block = block_of(machine)
+        rules = self._rules_of(block)
+        if self._rules is None or rules[0] != self._rules[0]:
+            return False
+        try:
+            if rules != self._rules:
+                guest.call(Command.RULES, self._rules_message(rules[0], block, self.filecoin_precompiles))
+            guest.call(Command.BLOCK, self._block_message(block, block_limits(machine, block, rules[0]).blob_base_fee))
+        except (ExternError, OverflowError, struct.error):
+            self._context = None
+            return False
+        self._rules, self._block, self._context = rules, block, machine.context
+        return True
+
+    def forget_block(self) -> None:
+        """Tell the guest the machine's block again before the next transaction."""
+        self._context = None
+
+    def word(self, address: EthAddress, slot: int) -> int | None:
+        """Return a slot's word as the guest holds it; None if it does not."""
+        guest = self._guest
+        if guest is None or not self.is_current or not guest.call(Command.PEEK, address + slot.to_bytes(32, "big")):
+            return None
+        return int.from_bytes(guest.output(), "big")
 
     @property
     def is_current(self) -> bool:
@@ -263,7 +297,7 @@ class StateSession:
             if not guest.call(Command.READ, address):
                 return None
         except GuestFailure as failure:
-            self._close(failure)
+            self.close_after(failure)
             return None
         data = guest.output()
         balance, nonce, _ = _HELD.unpack_from(data)
@@ -299,7 +333,7 @@ class StateSession:
         fork = fork_of(machine, block)
         if fork.name not in SPECS:
             return None
-        rules = fork, context.chain_id, block.code_limit, context.network.evm if block.filecoin_addresses else None
+        rules = self._rules_of(block)
         if guest is None:
             self._rules = None
         # What is held was changed by the rules of its fork.
@@ -325,15 +359,21 @@ class StateSession:
                 guest.call(Command.RULES, rules_message)
             guest.call(Command.BLOCK, block_message)
         except GuestFailure as failure:
-            self._close(failure)
+            self.close_after(failure)
             return None
         self._known.trim()
         if is_new:
             self._hold(tree)
-        self._rules, self._fork, self._filecoin = rules, fork, filecoin
+        self._rules, self.fork, self.filecoin_precompiles = rules, fork, filecoin
         self._block, self._limits = block, limits
         self._context, self._externs = context, machine.externs
         return guest
+
+    def _rules_of(self, block: EthereumBlock) -> _Rules:
+        """Return the origin of the guest's rules: fork, chain ID, code limit, features of Filecoin's precompiles."""
+        context = self._machine.context
+        features = context.network.evm if block.filecoin_addresses else None
+        return fork_of(self._machine, block), context.chain_id, block.code_limit, features
 
     def _hold(self, tree: StateTree) -> None:
         """Note that the guest holds the state of a tree, and nothing of it yet."""
@@ -344,7 +384,7 @@ class StateSession:
         self._contracts = ContractStates(self._machine, self._known)
         self._generation, self._kept = self._generation + 1, 0
 
-    def _close(self, failure: GuestFailure) -> None:
+    def close_after(self, failure: GuestFailure) -> None:
         """Close the guest after a failure. Raises Fatal if it held changes, which are lost."""
         held = self._tree is not None and self._tree.held is not None
         self._release()
@@ -388,6 +428,14 @@ class StateSession:
             yield
         finally:
             tree.held = held
+
+    def answer(self, exit_code: int, guest: Guest, to: EthAddress | None = None, mode: int = 0) -> bytes | None:
+        """Return the answer to a request of a transaction to `to`; None if the guest must give up."""
+        if exit_code == Exit.PAUSE and self._machine.short is None:
+            self._note_long(to)
+            return None
+        with self.without_held():
+            return self._answer(exit_code, guest.output(), mode)
 
     def _answer(self, exit_code: int, request: bytes, mode: int) -> bytes | None:
         """Return the answer to a request; None if the guest must give up."""
@@ -449,13 +497,14 @@ class StateSession:
 
     def _leaves(self, address: EthAddress) -> bool:
         """Return True for native actors, and for precompiles of Filecoin and of users."""
-        fork = self._fork
+        fork = self.fork
         if fork.registered and fork.precompiles.get(address) in fork.registered:
             return True
-        return self._block.filecoin_addresses and (address in self._filecoin or unmask_id(address) is not None)
+        is_filecoin = address in self.filecoin_precompiles or unmask_id(address) is not None
+        return self._block.filecoin_addresses and is_filecoin
 
     def _precompile(self, address: EthAddress, limit: int, data: bytes) -> bytes | None:
-        fork = self._fork
+        fork = self.fork
         name = fork.precompiles.get(address)
         if name is None or name in fork.registered:
             return None
@@ -469,11 +518,11 @@ class StateSession:
 
     # --- results ----------------------------------------------------------------------------------------------
 
-    def _result(self, ended: _Ended, transaction: Transaction, mode: int) -> TransactionResult | None:
+    def _result(self, ended: Ended, transaction: Transaction, mode: int) -> TransactionResult | None:
         events = self._events(ended.logs, mode)
         if events is None:
             return None
-        status, used, created = _STATUS[ended.end], ended.gas_used, ended.created
+        status, used, created = STATUS[ended.end], ended.gas_used, ended.created
         price = self._price(transaction, mode)
         burnt = min(price, self._machine.context.base_fee)
         answers = ended.ran and created is None and status in (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
@@ -485,7 +534,7 @@ class StateSession:
             created=created,
             events=events,
             exit_code=status,
-            message=_MESSAGES.get(status, ""),
+            message=MESSAGES.get(status, ""),
             reason="",
             gas=GasOutputs(
                 base_fee_burn=TokenAmount(used * burnt),
@@ -518,6 +567,7 @@ class StateSession:
 
     def _drop(self) -> None:
         """Forget the changes that the guest holds: its state is not the tree's any more."""
+        self.interest = b""
         self._burnt, self._context, self._writes = 0, None, -1
         if self._tree is not None:
             self._tree.held = None
@@ -564,7 +614,7 @@ class StateSession:
             tree.rollback(mark)
             tree.held, self._burnt = self, burnt
             if isinstance(error, GuestFailure):
-                self._close(error)
+                self.close_after(error)
             raise
         tree.commit()
         self._burnt, self._writes = 0, tree.writes
@@ -643,29 +693,3 @@ def _new_guest() -> Guest:
         return _idle.pop()
     except IndexError:
         return Guest()
-
-
-def _ended(data: bytes) -> _Ended:
-    end, ran, used, creates, created, size = _RESULT.unpack_from(data)
-    at = _RESULT.size
-    return _Ended(
-        end, bool(ran), used, EthAddress(created) if creates else None, data[at : at + size], _logs(data, at + size)
-    )
-
-
-def _logs(data: bytes, at: int) -> tuple[tuple[EthAddress, Log], ...]:
-    count = _COUNT.unpack_from(data, at)[0]
-    if not count:
-        return ()
-    at += _COUNT.size
-    logs = []
-    for _ in range(count):
-        address, topics = _LOG.unpack_from(data, at)
-        at += _LOG.size
-        listed = tuple([data[place : place + 32] for place in range(at, at + 32 * topics, 32)])
-        at += 32 * topics
-        length = _COUNT.unpack_from(data, at)[0]
-        at += _COUNT.size
-        logs.append((EthAddress(address), Log(listed, data[at : at + length])))
-        at += length
-    return tuple(logs)

@@ -308,7 +308,7 @@ def test_an_error_while_changes_are_written_loses_nothing(machine: Hypervisor, m
     assert machine.state_tree.existing(BURNT_FUNDS_ACTOR).balance * PRICE == paid * BASE_FEE
 
 
-@pytest.mark.parametrize("where", ["session.StateSession._answer", "session._ended", "guest.Guest.call"])
+@pytest.mark.parametrize("where", ["session.StateSession._answer", "session.read_end", "guest.Guest.call"])
 def test_an_interrupted_transaction_has_no_effect(
     machine: Hypervisor, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:

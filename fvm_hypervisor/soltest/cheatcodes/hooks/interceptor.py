@@ -43,7 +43,7 @@ from fvm_hypervisor.soltest.cheatcodes.hooks.missing_contracts import missing_on
 from fvm_hypervisor.soltest.cheatcodes.hooks.storage_hooks import call_hook, note_hash
 from fvm_hypervisor.soltest.cheatcodes.instructions import StepWatch, watch
 from fvm_hypervisor.soltest.cheatcodes.interception import check_assumed, check_revert, intercept_call
-from fvm_hypervisor.soltest.cheatcodes.ledger import EthereumLedger, FilecoinLedger
+from fvm_hypervisor.soltest.cheatcodes.ledger import EthereumLedger, FilecoinLedger, Ledger
 from fvm_hypervisor.soltest.cheatcodes.metering import GAS_OPCODE_PRICE, undo_unmetered, without_metering
 from fvm_hypervisor.soltest.cheatcodes.recording import note_opcode, note_slot
 from fvm_hypervisor.soltest.cheatcodes.state import (
@@ -70,6 +70,7 @@ from hypervisor.types import METHOD_CONSTRUCTOR, ActorID, ChainEpoch
 from runtimes.evm import CallInputs, CallKind, SubcallInputs, SubcallOutcome
 from runtimes.evm.ethereum import (
     AllocAccount,
+    CannotObserve,
     EthereumCalls,
     EthereumHost,
     contract_outcome,
@@ -293,18 +294,16 @@ class Cheatcodes:
         if self._outside_test:
             return proceed(call)
         if calls.depth == 0:
-            self.test, self.skip_data = call.to, b""
+            self.begin_test(call.to)
             undo_reverted(self, calls)
             if self.state.hooks is not None:
                 self.state.hooks.hashes.clear()
-            if not self.state.snapshots:
-                self.state.forks.changes.clear()  # no snapshot can restore them any more
             if self.state.watches_steps:
                 watch(self, calls, ZERO_ADDRESS, 0)
             if self.state.uses_fork_cheatcodes:
                 self.state.forks.first_actor = calls.tree.init_state().next_id
             self._suppose(calls)  # the rest of the block is the machine's and already set
-            return self._end(calls, without_metering(self.state, calls, call, proceed))
+            return self.end_test(without_metering(self.state, calls, call, proceed))
         if isinstance(calls, EthereumCalls):
             send = partial(self._send_measured, calls, proceed) if self.state.watches_gas else proceed
             result = without_metering(self.state, calls, call, send)
@@ -348,7 +347,7 @@ class Cheatcodes:
         if isinstance(host.calls.tracer, StepWatch):
             host.calls.tracer.record_running_frame(host.address, host.calls.depth)
         if self.state.deals:
-            self._preserve_deals(host, outcome)
+            self.preserve_deals(host.calls.depth, EthereumLedger(host.accounts), outcome)
         if self.state.forks.forks and outcome.success:
             if isinstance(inputs, CallInputs):
                 self.state.missing = missing_on_fork(self, host, inputs) or self.state.missing
@@ -356,12 +355,11 @@ class Cheatcodes:
                 self.state.denied.add(outcome.created)
         return outcome
 
-    def _preserve_deals(self, host: EthereumHost, outcome: SubcallOutcome) -> None:
+    def preserve_deals(self, depth: int, ledger: Ledger, outcome: SubcallOutcome) -> None:
         """Keep balances and nonces set in a failed call: forge reverts them with the whole test only.
 
         After a successful call they belong to its caller, whose failure would be the next to revert them.
         """
-        depth, ledger = host.calls.depth, EthereumLedger(host.accounts)
         for deal in self.state.deals:
             if deal.depth > depth:
                 deal.depth = depth
@@ -452,6 +450,8 @@ class Cheatcodes:
             if self.state.forks.forks:
                 check_access(context)
             if entry.name in _OUTSIDE:
+                if context.run is not None:
+                    raise CannotObserve  # it must not happen twice
                 self.outside.add(entry.name)
                 self.outside_calls += 1
             if entry.name.startswith(_STORING):
@@ -473,7 +473,14 @@ class Cheatcodes:
 
     # --- end of the test --------------------------------------------------------------------------------------------
 
-    def _end(self, calls: CallManager, result: CallResult) -> CallResult:
+    def begin_test(self, test: Address) -> None:
+        """Begin a call of the test contract."""
+        self.test, self.skip_data = test, b""
+        if not self.state.snapshots:
+            self.state.forks.changes.clear()  # no snapshot can restore them any more
+
+    def end_test(self, result: CallResult) -> CallResult:
+        """Return the result of a call of the test contract: a failure if an expectation was not met."""
         state = self.state
         if state.failure is not None and result.exit_code == ExitCode.OK:
             result = _revert_result(failure_data(state.failure))

@@ -88,7 +88,7 @@ def send(cheats: Cheats, calls: CallManager, call: Call, proceed: Callable[[Call
     data = b"" if call.params is None else _calldata(call)
     if target == VM_ADDRESS:
         context = Context(
-            cheats, calls, address_of_actor(calls.tree, call.from_), calls.depth, FilecoinLedger(cheats.machine), None
+            cheats, calls, address_of_actor(calls.tree, call.from_), calls.depth, FilecoinLedger(cheats.machine)
         )
         return calls.trace_intercepted(call, _result(cheats.run_cheatcode(context, data)))
     if target == CONSOLE_ADDRESS:

@@ -9,7 +9,7 @@ import pytest
 from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError
 
-from bridge.filecoin.receipts import Log, log_to_entries
+from bridge.filecoin.receipts import Log
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, failure_data, unwrap_error
 from fvm_hypervisor.soltest.cheatcodes.values import decode as abi_decode
 from fvm_hypervisor.soltest.cheatcodes.values import encode as abi_encode
@@ -40,8 +40,6 @@ from fvm_hypervisor.soltest.project.project import (
 )
 from fvm_hypervisor.soltest.project.remappings import Remapping
 from fvm_hypervisor.soltest.value_text import arguments_text
-from hypervisor.messages.events import StampedEvent
-from hypervisor.types import ActorID
 from tests.fvm_hypervisor.soltest.contracts import FAIL, artifact, counting_suite
 
 PAIR = {"type": "tuple", "internalType": "struct Lib.Pair", "components": [
@@ -405,7 +403,7 @@ def test_fuzz_dictionary_matches_its_settings(settings: dict[str, Any], expected
 def outcome() -> CallOutcome:
     word = (2000).to_bytes(32, "big")
     log = Log(((1000).to_bytes(32, "big"), (3000).to_bytes(32, "big")), (4000).to_bytes(32, "big") + b"\1")
-    return CallOutcome(True, word, 0, (StampedEvent(ActorID(1), tuple(log_to_entries(log))),), touched_words=(5000,))
+    return CallOutcome(True, word, 0, (log,), touched_words=(5000,))
 
 
 def test_dictionary_holds_run_values_until_forgotten() -> None:

@@ -10,6 +10,7 @@ use revm::interpreter::interpreter_types::{Jumps, LoopControl};
 use revm::interpreter::{
     Gas, Instruction, InstructionContext, InstructionExecResult, InstructionResult, Interpreter, InterpreterAction,
 };
+use revm::primitives::Log;
 use revm::primitives::hardfork::SpecId;
 
 type Frame = Interpreter<EthInterpreter>;
@@ -22,6 +23,9 @@ pub struct Control {
     pub steps_left: u32,
     /// Hashed words, and gas of precompiles, count as steps too: each takes about the time of a short loop.
     pub is_short: bool,
+    /// All logs are kept for the observer, also those of frames that fail.
+    pub keeps_logs: bool,
+    pub logs: Vec<Log>,
     pub stopped: Option<Stopped>,
 }
 
@@ -37,7 +41,6 @@ impl Control {
 }
 
 /// What undoes the attempt of an instruction.
-
 pub struct Stopped {
     gas: Gas,
     stack: usize,
@@ -116,10 +119,18 @@ fn keccak256(mut input: In<'_>) -> InstructionExecResult {
     system::keccak256(input)
 }
 
+fn log<const N: usize>(input: In<'_>) -> InstructionExecResult {
+    host::log::<N, _>(InstructionContext { interpreter: &mut *input.interpreter, host: &mut *input.host })?;
+    if input.host.chain.keeps_logs {
+        input.host.chain.logs.extend(input.host.journaled_state.inner.logs.last().cloned());
+    }
+    Ok(())
+}
+
 /// Return the instructions of a fork.
 pub fn instructions(spec: SpecId) -> EthInstructions<EthInterpreter, Ctx> {
     let mut table = instruction_table::<EthInterpreter, Ctx>();
-    let all: [(u8, fn(In<'_>) -> InstructionExecResult); 14] = [
+    let all: [(u8, fn(In<'_>) -> InstructionExecResult); 19] = [
         (opcode::BALANCE, balance),
         (opcode::EXTCODESIZE, extcodesize),
         (opcode::EXTCODEHASH, extcodehash),
@@ -134,6 +145,11 @@ pub fn instructions(spec: SpecId) -> EthInstructions<EthInterpreter, Ctx> {
         (opcode::STATICCALL, staticcall),
         (opcode::JUMPDEST, jumpdest),
         (opcode::KECCAK256, keccak256),
+        (opcode::LOG0, log::<0>),
+        (opcode::LOG1, log::<1>),
+        (opcode::LOG2, log::<2>),
+        (opcode::LOG3, log::<3>),
+        (opcode::LOG4, log::<4>),
     ];
     for (number, function) in all {
         table[number as usize] = Instruction::new(function);

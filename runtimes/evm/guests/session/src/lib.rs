@@ -6,6 +6,7 @@
 
 #[path = "../../bn254/src/curve.rs"]
 mod bn254;
+mod borders;
 mod database;
 mod instructions;
 #[path = "../../evm/src/modexp.rs"]
@@ -35,6 +36,9 @@ mod command {
     pub const RULES: u32 = 10;
     pub const KEEP: u32 = 11;
     pub const DRAINED: u32 = 12;
+    pub const OBSERVE: u32 = 13;
+    pub const OPERATE: u32 = 14;
+    pub const PEEK: u32 = 15;
 }
 
 /// What Python reads and writes in place: the size of the input or of memory to reserve, then the guest's pages of memory;
@@ -91,6 +95,9 @@ pub extern "C" fn enter(number: u32) -> u32 {
         command::RESET => session.reset(),
         command::UNDO => session.undo(input),
         command::READ => session.read(input, &mut guest.output),
+        command::OBSERVE => session.observe(input),
+        command::OPERATE => session.operate(input, &mut guest.output),
+        command::PEEK => session.peek(input, &mut guest.output),
         _ => unreachable!("no such command"),
     };
     guest.mailbox.size = core::arch::wasm32::memory_size(0) as u32;

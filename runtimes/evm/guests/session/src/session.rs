@@ -1,5 +1,6 @@
 //! The session's state, and the phases of a transaction: revm's handler, with a loop of frames that stops and goes on.
 
+use crate::borders::Borders;
 use crate::database::{Missing, State, Stop};
 use crate::instructions::{self, Control};
 use crate::precompiles::Precompiles;
@@ -14,6 +15,7 @@ use revm::context_interface::transaction::{
 };
 use revm::context_interface::{FrameStack, JournalTr, LocalContextTr};
 use revm::handler::instructions::EthInstructions;
+use revm::handler::pre_execution::load_accounts;
 use revm::handler::{EthFrame, EvmTr, FrameResult, Handler, ItemOrResult, MainnetHandler, PrecompileProvider};
 use revm::interpreter::interpreter::EthInterpreter;
 use revm::interpreter::interpreter_action::FrameInit;
@@ -44,6 +46,12 @@ pub enum Exit {
     Invalid = 7,
     /// The guest cannot execute this; nothing has changed.
     Leave = 8,
+    /// A call at which the observer wants to stop.
+    Call = 9,
+    /// A call that the observer has entered has ended.
+    Ended = 10,
+    /// Another call has ended whose end the observer wants to see.
+    Left = 11,
 }
 
 mod mode {
@@ -61,6 +69,9 @@ mod mode {
     pub const UNDOABLE: u32 = 32;
     /// The thread has other work (`Control::is_short`).
     pub const SHORT: u32 = 64;
+    /// A call outside of transactions: nothing is checked or paid; sender, receiver and coinbase are warm. All logs are
+    /// written, and the words of the touched slots.
+    pub const CALL: u32 = 128;
 }
 
 /// What an account's changes are, beside the journal's present values.
@@ -82,21 +93,22 @@ struct Kept {
 
 /// The transaction in execution.
 #[derive(Default)]
-struct Running {
+pub struct Running {
     mode: u32,
     begun: bool,
     init_gas: InitialAndFloorGas,
     gas: GasTracker,
     refund: i64,
-    held: Option<FrameInit>,
+    pub held: Option<FrameInit>,
     /// Code, empty code of a delegate, or a precompile was executed.
     ran: bool,
 }
 
 pub struct Session {
-    evm: Machine,
+    pub evm: Machine,
     gas_cap: u64,
-    running: Running,
+    pub running: Running,
+    pub borders: Borders,
     changes: HashMap<Address, Changes>,
     positions: u32,
     history: Vec<Kept>,
@@ -113,7 +125,15 @@ impl Default for Session {
             frame_stack: FrameStack::new_prealloc(8),
         };
         evm.ctx.cfg.tx_chain_id_check = false;
-        Self { evm, gas_cap: 0, running: Running::default(), changes: HashMap::default(), positions: 0, history: Vec::new() }
+        Self {
+            evm,
+            gas_cap: 0,
+            running: Running::default(),
+            borders: Borders::default(),
+            changes: HashMap::default(),
+            positions: 0,
+            history: Vec::new(),
+        }
     }
 }
 
@@ -128,6 +148,7 @@ impl Session {
         self.changes.clear();
         self.positions = 0;
         self.history.clear();
+        self.borders.reset();
         0
     }
 
@@ -210,7 +231,13 @@ impl Session {
         cfg.disable_fee_charge = !is_paid;
         cfg.tx_gas_limit_cap = Some(if mode & mode::CAPPED != 0 && self.gas_cap > 0 { self.gas_cap } else { u64::MAX });
         self.running = Running { mode, ..Running::default() };
-        self.evm.ctx.chain = Control { steps_left: steps, is_short: mode & mode::SHORT != 0, stopped: None };
+        self.evm.ctx.chain = Control {
+            steps_left: steps,
+            is_short: mode & mode::SHORT != 0,
+            keeps_logs: mode & mode::CALL != 0,
+            ..Control::default()
+        };
+        self.borders.begin();
         self.go(output)
     }
 
@@ -218,6 +245,7 @@ impl Session {
     pub fn answer(&mut self, input: &[u8], output: &mut Vec<u8>) -> Exit {
         let mut read = Reader(input);
         let kind = read.u32();
+        let delegates = self.delegates();
         let state = &mut self.evm.ctx.journaled_state.database;
         match kind {
             1 => {
@@ -241,10 +269,7 @@ impl Session {
             }
             3 => {
                 let hash = read.hash();
-                let data = Bytes::copy_from_slice(read.data());
-                let delegates = self.evm.ctx.cfg.spec.is_enabled_in(SpecId::PRAGUE);
-                let code = if delegates { Bytecode::new_raw_checked(data.clone()).ok() } else { None };
-                state.supply_code(hash, code.unwrap_or_else(|| Bytecode::new_legacy(data)));
+                state.supply_code(hash, bytecode(Bytes::copy_from_slice(read.data()), delegates));
             }
             4 => state.supply_hash(read.u64(), read.hash()),
             5 => {
@@ -253,7 +278,10 @@ impl Session {
                 let data = read.data().to_vec();
                 self.evm.precompiles.answer = Some(succeeded.then_some((used, data)));
             }
-            _ => unreachable!("no such answer"),
+            _ => self.pass_border(kind, &mut read),
+        }
+        if self.borders.is_stopped {
+            return Exit::Done; // the value was missing for the observer
         }
         self.go(output)
     }
@@ -269,6 +297,10 @@ impl Session {
         loop {
             match self.step(output) {
                 Ok(exit) => return exit,
+                Err(Failure::Missing) if self.borders.crossed => {
+                    self.discard();
+                    return Exit::Leave;
+                }
                 Err(Failure::Missing) => {
                     // Nothing can go on from here, so the transaction begins again once the value is there.
                     self.discard();
@@ -293,7 +325,12 @@ impl Session {
         self.evm.precompiles.answer = None;
     }
 
-    fn request(&mut self, output: &mut Vec<u8>) -> Exit {
+    /// True if code can be a delegation (EIP-7702).
+    pub fn delegates(&self) -> bool {
+        self.evm.ctx.cfg.spec.is_enabled_in(SpecId::PRAGUE)
+    }
+
+    pub fn request(&mut self, output: &mut Vec<u8>) -> Exit {
         match self.evm.ctx.journaled_state.database.missing.take().expect("a missing value") {
             Missing::Account(address) => {
                 output.raw(address.as_slice());
@@ -329,12 +366,17 @@ impl Session {
         let evm = &mut self.evm;
         let running = &mut self.running;
         running.begun = true;
-        if running.mode & mode::SYSTEM != 0 {
+        if running.mode & (mode::SYSTEM | mode::CALL) != 0 {
             // EIP-4788: gas and state of the transaction do not count; nothing is warm but the precompiles.
             running.init_gas = InitialAndFloorGas::default();
             running.gas = rules.tx_gas(evm, &running.init_gas);
             let spec = evm.ctx.cfg.spec;
             evm.ctx.journaled_state.set_spec_id(spec);
+            if running.mode & mode::CALL != 0 {
+                load_accounts::<_, EVMError<Stop>>(evm)?;
+                let caller = evm.ctx.tx.caller;
+                evm.ctx.journaled_state.load_account_with_code(caller).map_err(EVMError::Database)?;
+            }
             evm.ctx.journaled_state.checkpoint();
         } else {
             running.init_gas = rules.validate(evm)?;
@@ -366,12 +408,16 @@ impl Session {
             self.begin()?;
         }
         loop {
-            let mut result = None;
+            let answered = self.borders.answer.take();
+            let is_answered = answered.is_some();
+            let (mut result, mut depth) = (answered, 0);
             if let Some(init) = self.running.held.take() {
-                if let Some(exit) = self.exit_before(&init, output) {
+                if let Some(exit) = self.border_before(&init, output).or_else(|| self.exit_before(&init, output)) {
                     self.running.held = Some(init);
                     return Ok(exit);
                 }
+                depth = init.depth;
+                self.borders.asked = false;
                 match self.evm.frame_init(init)? {
                     ItemOrResult::Item(_) => self.running.ran = true,
                     ItemOrResult::Result(ended) => {
@@ -400,11 +446,18 @@ impl Session {
                     }
                     ItemOrResult::Result(ended) => {
                         frame.set_finished(true);
+                        depth = frame.depth;
                         result = Some(ended);
                     }
                 }
             }
-            let ended = result.expect("a frame has ended");
+            let mut ended = result.expect("a frame has ended");
+            if !is_answered {
+                match self.border_after(ended, depth, output) {
+                    Ok(result) => ended = result,
+                    Err(exit) => return Ok(exit),
+                }
+            }
             if self.evm.frame_stack.index().is_none() {
                 return self.finish(ended, output);
             }
@@ -460,7 +513,7 @@ impl Session {
         let mut rules = Rules::default();
         let (evm, running) = (&mut self.evm, &mut self.running);
         rules.last_frame_result(evm, &mut last, &mut running.gas)?;
-        if running.mode & mode::SYSTEM == 0 {
+        if running.mode & (mode::SYSTEM | mode::CALL) == 0 {
             rules.post_execution(evm, &mut last, running.init_gas, running.refund)?;
         }
         if is_explained_elsewhere(last.instruction_result()) {
@@ -473,33 +526,43 @@ impl Session {
         };
         output.u32(last.instruction_result() as u32);
         output.u32(running.ran as u32);
-        output.u64(last.gas().used());
+        let is_call = running.mode & mode::CALL != 0;
+        output.u64(if is_call { last.gas().total_gas_spent() } else { last.gas().used() });
         output.u32(created.is_some() as u32);
         output.raw(created.unwrap_or_default().as_slice());
         let result = last.instruction_result();
         let data = if result.is_ok() || result == InstructionResult::Revert { last.output().into_data() } else { Bytes::new() };
         output.data(&data);
-        let logs = evm.ctx.journaled_state.take_logs();
-        output.u32(logs.len() as u32);
-        for log in &logs {
-            output.raw(log.address.as_slice());
-            output.u32(log.data.topics().len() as u32);
-            for topic in log.data.topics() {
-                output.raw(topic.as_slice());
-            }
-            output.data(&log.data.data);
-        }
-        if running.mode & mode::KEEP == 0 {
+        output.logs(&evm.ctx.journaled_state.take_logs());
+        if is_call {
+            output.u64(last.gas().refunded().max(0) as u64);
+            self.write_touched(output);
+            self.write_logs(output);
+        } else if running.mode & mode::KEEP == 0 {
             self.discard();
         }
         Ok(Exit::Done)
     }
 
-    /// Note what the transaction that has ended has changed, and begin the next one with it.
+    /// Write the words of the slots that the transaction has touched, in the order of their first access.
+    fn write_touched(&self, output: &mut Vec<u8>) {
+        let inner = &self.evm.ctx.journaled_state.inner;
+        let words: Vec<U256> = inner.journal.iter().filter_map(|entry| match entry {
+            JournalEntry::StorageWarmed { address, key } => Some(inner.state[address].storage[key].present_value),
+            _ => None,
+        }).collect();
+        output.u32(words.len() as u32);
+        for word in words {
+            output.word(word);
+        }
+    }
+
+    /// Note what the transaction that has ended has changed, and begin the next one with it; return 1 if it has.
     pub fn keep(&mut self) -> u32 {
         let inner = &mut self.evm.ctx.journaled_state.inner;
         let clears = inner.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
         let mut touched = Vec::new();
+        let mut is_changed = false;
         for entry in &inner.journal {
             let (address, other, came_to_be) = match entry {
                 JournalEntry::AccountTouched { address } => (address, None, !clears),
@@ -522,6 +585,7 @@ impl Session {
                 changes.position = Some(self.positions);
                 self.positions += 1;
             }
+            is_changed |= !matches!(entry, JournalEntry::AccountTouched { .. });
             match entry {
                 JournalEntry::CodeChange { .. } => changes.code = true,
                 JournalEntry::StorageChanged { key, .. } => _ = changes.slots.insert(*key),
@@ -548,6 +612,7 @@ impl Session {
                 changes.slots.clear();
             }
         }
+        let has_removed = !removed.is_empty();
         if self.running.mode & mode::UNDOABLE != 0 {
             self.history.push(Kept { journal: mem::take(&mut inner.journal), removed });
         } else {
@@ -556,7 +621,7 @@ impl Session {
         inner.commit_tx();
         self.evm.ctx.local.clear();
         self.evm.frame_stack.clear();
-        0
+        (is_changed || has_removed) as u32
     }
 
     /// Forget the changes: Python has written them.
@@ -607,6 +672,12 @@ impl Session {
         }
         0
     }
+}
+
+/// Return code as the state has it: a delegation, or a program.
+pub fn bytecode(data: Bytes, delegates: bool) -> Bytecode {
+    let code = if delegates { Bytecode::new_raw_checked(data.clone()).ok() } else { None };
+    code.unwrap_or_else(|| Bytecode::new_legacy(data))
 }
 
 /// True for the ends of a first frame whose errors name values that only Python knows.

@@ -1,7 +1,7 @@
 //! The formats of Python's messages (`runtimes/evm/ethereum/guest.py`): integers little-endian, addresses, words and hashes
 //! as Ethereum writes them.
 
-use revm::primitives::{Address, B256, U256};
+use revm::primitives::{Address, B256, Log, U256};
 
 /// Reads a message. The guest trusts Python: a message that is too short is a defect and ends in a trap.
 pub struct Reader<'a>(pub &'a [u8]);
@@ -64,6 +64,18 @@ pub trait Write {
     fn data(&mut self, value: &[u8]) {
         self.u32(value.len() as u32);
         self.raw(value);
+    }
+
+    fn logs(&mut self, logs: &[Log]) {
+        self.u32(logs.len() as u32);
+        for log in logs {
+            self.raw(log.address.as_slice());
+            self.u32(log.data.topics().len() as u32);
+            for topic in log.data.topics() {
+                self.raw(topic.as_slice());
+            }
+            self.data(&log.data.data);
+        }
     }
 }
 

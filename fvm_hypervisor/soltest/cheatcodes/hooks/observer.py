@@ -1,0 +1,149 @@
+"""`TestObserver`: the cheatcodes of one call of a test in a state session.
+
+What a session cannot observe raises CannotObserve: recordings of slots, instructions and gas, forks, broadcasts. Then
+`undo` restores what cheatcodes have set, and the test runs frame by frame, with the same result.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bridge.ethereum.addresses import EthAddress
+from bridge.filecoin.receipts import Log
+from fvm_hypervisor.soltest.cheatcodes.context import CallOperations, Context, InterceptedCall
+from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
+from fvm_hypervisor.soltest.cheatcodes.interception import intercept_call
+from fvm_hypervisor.soltest.cheatcodes.ledger import SessionLedger
+from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS
+from runtimes.evm import CallKind, SubcallOutcome
+from runtimes.evm.ethereum import CallRequest, CannotObserve, ObservedCall
+
+if TYPE_CHECKING:
+    from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes, CheatcodeSnapshot
+
+_WATCHED = frozenset({VM_ADDRESS, CONSOLE_ADDRESS})
+
+
+class TestObserver:
+    """Answers the calls of one call of a test."""
+
+    __test__ = False  # keeps pytest from collecting it
+
+    def __init__(self, cheats: Cheatcodes) -> None:
+        self._cheats = cheats
+        self._lines, self._logs = len(cheats.console.lines), len(cheats.console.logs)
+        self._before: CheatcodeSnapshot | None = None
+        """What cheatcodes had set before the first one."""
+
+    @property
+    def watched(self) -> frozenset[EthAddress]:
+        return _WATCHED
+
+    @property
+    def can_begin(self) -> bool:
+        """False if what is set needs more than calls."""
+        cheats, settings = self._cheats, self._cheats.settings
+        return not (cheats.state.needs_frames or cheats.origin or settings.isolates or settings.uses_deployer)
+
+    @property
+    def has_run(self) -> bool:
+        """True if a cheatcode was called."""
+        return self._before is not None
+
+    @property
+    def has_written(self) -> bool:
+        """True if there is new output."""
+        console = self._cheats.console
+        return len(console.lines) != self._lines or len(console.logs) != self._logs
+
+    def asks(self) -> int:
+        return self._cheats.state.seen_depth
+
+    def ends(self) -> int:
+        return max((deal.depth for deal in self._cheats.state.deals), default=1) - 1
+
+    def on_end(self, run: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
+        self._cheats.preserve_deals(depth, SessionLedger(run), outcome)
+
+    def on_log(self, emitter: EthAddress, log: Log) -> None:
+        self._cheats.handle_log(emitter, log)
+
+    def on_call(self, run: ObservedCall, request: CallRequest) -> SubcallOutcome:
+        cheats, kind = self._cheats, request.kind
+        if kind is not None and request.target == CONSOLE_ADDRESS:
+            cheats.console.write(request.data)
+            return SubcallOutcome(True)
+        if kind is not None and request.target == VM_ADDRESS:
+            if self._before is None:
+                self._before = cheats.snapshot(cheats.machine)
+            caller = request.caller if kind in (CallKind.CALL, CallKind.STATICCALL) else request.receiver
+            context = Context(cheats, None, caller, request.depth, SessionLedger(run), run=run)
+            outcome = cheats.run_cheatcode(context, request.data)
+            if cheats.state.needs_frames or cheats.origin is not None:
+                raise CannotObserve
+            return outcome
+        outcome = intercept_call(cheats.state, _request(request), self._operations(run, request))
+        if cheats.state.deals:
+            cheats.preserve_deals(request.depth, SessionLedger(run), outcome)
+        return outcome
+
+    def _operations(self, run: ObservedCall, request: CallRequest) -> CallOperations:
+        cheats = self._cheats
+        return CallOperations(
+            ledger=SessionLedger(run),
+            proceed=partial(_proceed, run),
+            pay=partial(_pay, run, request.target),
+            return_gas=_do_nothing,
+            set_origin=run.set_origin,
+            origin=run.origin,
+            chain_id=cheats.machine.context.chain_id,
+            reason_text=lambda data: revert_text(data, cheats.settings.errors),
+            fork_url=lambda: None,
+        )
+
+    def restore_state(self) -> None:
+        """Restore what cheatcodes had set before the call, and the block; the output stays."""
+        if self._before is not None:
+            console = self._cheats.console
+            lines, logs = console.lines, console.logs
+            self._cheats.restore(self._before, self._cheats.machine)
+            console.lines, console.logs = lines, logs
+            self._before = None
+
+    def undo(self) -> None:
+        """Restore what cheatcodes had set before the call, the block and the output."""
+        self.restore_state()
+        console = self._cheats.console
+        del console.lines[self._lines :], console.logs[self._logs :]
+
+
+def _request(request: CallRequest) -> InterceptedCall:
+    delegates = request.kind is CallKind.DELEGATECALL
+    caller = request.receiver if delegates else request.caller
+    return InterceptedCall(
+        request.kind, caller, request.target, request.receiver, request.value, request.data, request.gas,
+        request.static, request.depth, request.salt is not None, request.salt or b"",
+        request.caller if delegates else None,
+    )  # fmt: skip
+
+
+def _proceed(run: ObservedCall, sender: EthAddress | None, code: EthAddress | None) -> SubcallOutcome:
+    if code is not None:
+        raise CannotObserve
+    return run.enter(sender)
+
+
+def _pay(run: ObservedCall, payee: EthAddress, payer: EthAddress, amount: int) -> bool:
+    """Transfer the value of a call that is not made; return False without the funds."""
+    if amount:
+        funds = run.balance(payer)
+        if funds < amount:
+            return False
+        run.set_balance(payer, funds - amount)
+        run.set_balance(payee, run.balance(payee) + amount)
+    return True
+
+
+def _do_nothing() -> None:
+    """Return no gas: a call whose failure becomes a success returns its gas by itself."""

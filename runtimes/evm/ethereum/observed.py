@@ -1,0 +1,271 @@
+"""Calls in a session that stop for an observer, such as the cheatcodes of Solidity tests.
+
+The observer sees calls of the addresses that it watches, and calls by frames at the depths that it asks for. It answers
+each with a result, or enters it and sees its end. Meanwhile it reads and writes accounts; like the frame's own changes,
+its writes are undone if the frame that made the call fails. Its logs are all logs, also those of frames that fail.
+
+The call's changes are kept only by `ObservedCall.keep`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from struct import Struct
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, Self
+
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
+from bridge.filecoin.receipts import Log
+from runtimes.evm.engine import CallKind, SubcallOutcome
+from runtimes.evm.ethereum.forks import Fork
+from runtimes.evm.ethereum.guest import STATUS, Command, Exit, Guest, GuestFailure, read_end, read_logs
+
+if TYPE_CHECKING:
+    from runtimes.evm.ethereum.session import StateSession
+
+ALL_DEPTHS: Final = (1 << 32) - 1
+MAX_ENTERED: Final = 64
+"""Number of calls that an observer may have entered at once: each takes some frames of Python's stack."""
+_KINDS: Final = (CallKind.CALL, CallKind.STATICCALL, CallKind.DELEGATECALL, CallKind.CALLCODE, None, None)
+_CREATE2: Final = 5
+_CALL: Final = Struct("<IIIQ20s20s20s32s32sI")
+_ENDED: Final = Struct("<III20sI")
+_INTEREST: Final = Struct("<II")
+_WORD: Final = Struct("<I")
+_OPERATION: Final = Struct("<I20s")
+_ACCOUNT: Final = Struct("<32sQ")
+_TOUCHED: Final = Struct("<QI")
+_ENTER, _RESULT, _PASS = 6, 7, 8
+
+
+class CannotObserve(Exception):  # not an error: the call runs elsewhere
+    """Raised if the session cannot run a call for its observer."""
+
+
+class LongCall(CannotObserve):
+    """Raised for a call that is worth compiling."""
+
+
+class CallRequest(NamedTuple):
+    """A call before it is made; a creation if `kind` is None, with the init code in `data`.
+
+    `depth` is that of the frame that makes it, 1 for the first. The code of `target` runs as `receiver`; it sees
+    `caller`. `gas` is the callee's, with the stipend.
+    """
+
+    depth: int
+    kind: CallKind | None
+    static: bool
+    gas: int
+    caller: EthAddress
+    target: EthAddress
+    receiver: EthAddress
+    value: int
+    salt: bytes | None
+    data: bytes
+
+
+class CallObserver(Protocol):
+    """Sees calls of a session."""
+
+    @property
+    def watched(self) -> frozenset[EthAddress]:
+        """Addresses whose calls stop."""
+
+    def asks(self) -> int:
+        """Return the depth down to which all calls of frames stop; 0 for none."""
+
+    def on_call(self, run: ObservedCall, request: CallRequest) -> SubcallOutcome:
+        """Return a call's outcome, of `ObservedCall.enter` or another one. Raises CannotObserve."""
+
+    def ends(self) -> int:
+        """Return the depth of frames down to which `on_end` sees the ends of their calls; 0 for none."""
+
+    def on_end(self, run: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
+        """Take the end of a call by a frame at `depth` that was not entered."""
+
+    def on_log(self, emitter: EthAddress, log: Log) -> None:
+        """Take a log; its frame may still fail."""
+
+
+class ObservedEnd(NamedTuple):
+    """A call's end: exit code, data, gas before refunds, refunds, logs of what succeeded, words of touched slots."""
+
+    exit_code: int
+    output: bytes
+    gas_used: int
+    refund: int
+    logs: tuple[tuple[EthAddress, Log], ...]
+    words: tuple[int, ...]
+
+
+class ObservedCall:
+    """A call in a session, from its start until it is kept or abandoned."""
+
+    def __init__(self, session: StateSession, guest: Guest, observer: CallObserver, sender: EthAddress) -> None:
+        self._session, self._guest, self._observer = session, guest, observer
+        self.origin = self.to = sender
+        self._entered: SubcallOutcome | None = None
+        """The outcome of the call that was entered last."""
+        self._depth = 0
+        self._is_running, self._is_renewed = True, False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._is_running:
+            self._session.abandon(self._guest)
+        if self._is_renewed:
+            self._session.forget_block()
+
+    def run(self, to: EthAddress, value: int, data: bytes, gas: int) -> ObservedEnd:
+        """Call a contract. Raises CannotObserve."""
+        guest, observer, self.to = self._guest, self._observer, to
+        transaction = Transaction(DYNAMIC_FEE, None, 0, to, value, data, gas, 0, 0)
+        message = self._session.call_message(transaction, self.origin)
+        try:
+            told = self._session.interest
+            if told != self._interest():
+                watched = observer.watched
+                guest.call(Command.OBSERVE, self._session.interest + _WORD.pack(len(watched)) + b"".join(watched))
+            written = self._until(Exit.DONE, guest.call(Command.TRANSACT, message))
+        except GuestFailure as failure:  # it lacks memory, or has a defect
+            self._is_running = False
+            self._session.close_after(failure)
+            raise CannotObserve from failure
+        ended, at = read_end(written)
+        refund, count = _TOUCHED.unpack_from(written, at)
+        at += _TOUCHED.size
+        words = tuple(int.from_bytes(written[at + 32 * each : at + 32 * each + 32], "big") for each in range(count))
+        self.take_logs(written, at + 32 * count)
+        return ObservedEnd(STATUS[ended.end], ended.output, ended.gas_used, refund, ended.logs, words)
+
+    def _until(self, end: Exit, exit_code: int) -> bytes:
+        guest, session = self._guest, self._session
+        while exit_code != end:
+            if exit_code == Exit.CALL:
+                answer: bytes | None = self._answer_call(guest.output())
+            elif exit_code == Exit.LEFT:
+                self._observer.on_end(self, *self._read_end(guest.output()))
+                answer = _WORD.pack(_PASS) + self._interest()
+            else:
+                answer = session.answer(exit_code, guest, self.to)
+            if answer is None:
+                raise LongCall if exit_code == Exit.PAUSE else CannotObserve
+            exit_code = guest.call(Command.ANSWER, answer)
+        return guest.output()
+
+    def _interest(self) -> bytes:
+        """Return what the observer wants to see from now on."""
+        interest = self._session.interest = _INTEREST.pack(self._observer.asks(), self._observer.ends())
+        return interest
+
+    def _answer_call(self, data: bytes) -> bytes:
+        at = self.take_logs(data, 0)
+        depth, kind, static, gas, caller, target, receiver, value, salt, size = _CALL.unpack_from(data, at)
+        at += _CALL.size
+        request = CallRequest(
+            depth, _KINDS[kind], bool(static), gas, EthAddress(caller), EthAddress(target), EthAddress(receiver),
+            int.from_bytes(value, "big"), salt if kind == _CREATE2 else None, data[at : at + size],
+        )  # fmt: skip
+        outcome = self._observer.on_call(self, request)
+        interest = self._interest()
+        if outcome is self._entered:
+            return _WORD.pack(_PASS) + interest
+        created = b"" if outcome.created is None else outcome.created
+        parts = (
+            _WORD.pack(_RESULT), interest, _WORD.pack(outcome.success), _WORD.pack(bool(created)), created,
+            _WORD.pack(len(outcome.output)), outcome.output,
+        )  # fmt: skip
+        return b"".join(parts)
+
+    def take_logs(self, data: bytes, at: int) -> int:
+        """Give the observer the logs at a position of a message; return the position after them."""
+        logs, at = read_logs(data, at)
+        for emitter, log in logs:
+            self._observer.on_log(emitter, log)
+        return at
+
+    def enter(self, sender: EthAddress | None = None) -> SubcallOutcome:
+        """Make the requested call, as another sender if one is given, and return its outcome."""
+        if self._depth >= MAX_ENTERED:
+            raise CannotObserve
+        self._depth += 1
+        parts = _WORD.pack(_ENTER), self._interest(), _WORD.pack(sender is not None), sender or b""
+        data = self._until(Exit.ENDED, self._guest.call(Command.ANSWER, b"".join(parts)))
+        self._depth -= 1
+        self._entered = self._read_end(data)[1]
+        return self._entered
+
+    def _read_end(self, data: bytes) -> tuple[int, SubcallOutcome]:
+        """Return the depth of the frame that has made a call, and the call's outcome."""
+        at = self.take_logs(data, 0)
+        depth, success, creates, created, size = _ENDED.unpack_from(data, at)
+        at += _ENDED.size
+        made = EthAddress(created) if creates else None
+        return depth, SubcallOutcome(bool(success), data[at : at + size], made)
+
+    # --- accounts, which become warm --------------------------------------------------------------------------
+
+    def _operate(self, operation: int, address: EthAddress, values: bytes = b"") -> bytes:
+        guest, message = self._guest, _OPERATION.pack(operation, address) + values
+        while exit_code := guest.call(Command.OPERATE, message):
+            answer = self._session.answer(exit_code, guest)
+            if answer is None:
+                raise CannotObserve
+            guest.call(Command.ANSWER, answer)
+        return guest.output()
+
+    def balance(self, address: EthAddress) -> int:
+        return int.from_bytes(self._operate(0, address)[:32], "big")
+
+    def nonce(self, address: EthAddress) -> int:
+        return int.from_bytes(self._operate(0, address)[32:], "little")
+
+    def code(self, address: EthAddress) -> bytes:
+        return self._operate(1, address)
+
+    def set_balance(self, address: EthAddress, amount: int) -> None:
+        self._operate(2, address, amount.to_bytes(32, "big"))
+
+    def set_nonce(self, address: EthAddress, nonce: int) -> None:
+        self._operate(3, address, nonce.to_bytes(8, "little"))
+
+    def set_code(self, address: EthAddress, code: bytes) -> None:
+        self._operate(4, address, _WORD.pack(len(code)) + code)
+
+    def load(self, address: EthAddress, slot: int) -> int:
+        return int.from_bytes(self._operate(5, address, slot.to_bytes(32, "big")), "big")
+
+    def store(self, address: EthAddress, slot: int, word: int) -> None:
+        self._operate(6, address, slot.to_bytes(32, "big") + word.to_bytes(32, "big"))
+
+    def set_origin(self, origin: EthAddress) -> None:
+        """Set the transaction's origin that contracts see."""
+        self._operate(7, origin)
+        self.origin = origin
+
+    def renew_block(self) -> None:
+        """Let contracts see the machine's block, which has changed. Raises CannotObserve."""
+        self._is_renewed = True
+        if not self._session.renew_block(self._guest):
+            raise CannotObserve
+
+    @property
+    def fork(self) -> Fork:
+        """The fork whose rules hold."""
+        return self._session.fork
+
+    @property
+    def filecoin_precompiles(self) -> Mapping[EthAddress, str]:
+        """Filecoin's precompiles by address."""
+        return self._session.filecoin_precompiles
+
+    # --- the end ----------------------------------------------------------------------------------------------
+
+    def keep(self) -> bool:
+        """Keep the changes of the call, which has ended; return True if there are any."""
+        changed = self._session.keep_call(self._guest)
+        self._is_running = False
+        return changed

@@ -1,0 +1,294 @@
+//! Borders: where a transaction stops for its observer in Python. These are calls of watched addresses, calls by frames at
+//! the depths that the observer asks for, and the ends of the calls that it has entered. While the transaction is stopped,
+//! the observer reads and writes accounts; its writes belong to the frame that made the call.
+
+use crate::session::{Exit, Session, bytecode};
+use crate::wire::{Reader, Write};
+use revm::context::JournalEntry;
+use revm::context_interface::CreateScheme;
+use revm::handler::FrameResult;
+use revm::interpreter::interpreter_action::FrameInit;
+use revm::interpreter::{
+    CallOutcome, CallScheme, CreateOutcome, FrameInput, Gas, InstructionResult, InterpreterResult,
+};
+use revm::primitives::{Address, Bytes, HashSet, U256};
+
+/// The observer's interest, and where the transaction in execution has stopped.
+#[derive(Default)]
+pub struct Borders {
+    watched: HashSet<Address>,
+    /// Calls by frames down to this depth stop; the first frame's depth is 1.
+    asks: usize,
+    /// Ends of frames down to this depth stop, also if the observer has not entered them; 0 for none.
+    ends: usize,
+    /// The held call has stopped already.
+    pub asked: bool,
+    /// Depths of the calls that were entered, whose ends stop.
+    entered: Vec<usize>,
+    /// The end at which the transaction has stopped.
+    ended: Option<FrameResult>,
+    /// The observer's result, with which the caller goes on.
+    pub answer: Option<FrameResult>,
+    pub is_stopped: bool,
+    /// The transaction has stopped at a border, so it cannot begin again.
+    pub crossed: bool,
+}
+
+impl Borders {
+    /// Forget the observer.
+    pub fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Forget what belongs to one transaction.
+    pub fn begin(&mut self) {
+        let watched = std::mem::take(&mut self.watched);
+        *self = Self { watched, asks: self.asks, ends: self.ends, ..Self::default() };
+    }
+
+    fn stops_at(&self, init: &FrameInit) -> bool {
+        if self.asked {
+            return false;
+        }
+        let is_watched = match &init.frame_input {
+            FrameInput::Call(inputs) => self.watched.contains(&inputs.bytecode_address),
+            _ => false,
+        };
+        is_watched || (init.depth > 0 && init.depth <= self.asks)
+    }
+
+    fn stop(&mut self) {
+        self.is_stopped = true;
+        self.crossed = true;
+    }
+}
+
+mod answer {
+    pub const ENTER: u32 = 6;
+    pub const RESULT: u32 = 7;
+}
+
+mod operation {
+    pub const ACCOUNT: u32 = 0;
+    pub const CODE: u32 = 1;
+    pub const SET_BALANCE: u32 = 2;
+    pub const SET_NONCE: u32 = 3;
+    pub const SET_CODE: u32 = 4;
+    pub const LOAD: u32 = 5;
+    pub const STORE: u32 = 6;
+    pub const SET_ORIGIN: u32 = 7;
+}
+
+impl Session {
+    /// Set the addresses whose calls stop, and the depth down to which all calls do.
+    pub fn observe(&mut self, input: &[u8]) -> u32 {
+        let mut read = Reader(input);
+        self.borders.asks = read.u32() as usize;
+        self.borders.ends = read.u32() as usize;
+        self.borders.watched = read.list(|read| read.address()).into_iter().collect();
+        0
+    }
+
+    /// Return the exit if the transaction stops before this call.
+    pub fn border_before(&mut self, init: &FrameInit, output: &mut Vec<u8>) -> Option<Exit> {
+        if !self.borders.stops_at(init) {
+            return None;
+        }
+        self.borders.stop();
+        self.write_logs(output);
+        let context = &self.evm.ctx;
+        output.u32(init.depth as u32);
+        match &init.frame_input {
+            FrameInput::Call(inputs) => {
+                output.u32(match inputs.scheme {
+                    CallScheme::Call => 0,
+                    CallScheme::StaticCall => 1,
+                    CallScheme::DelegateCall => 2,
+                    CallScheme::CallCode => 3,
+                });
+                output.u32(inputs.is_static as u32);
+                output.u64(inputs.gas_limit);
+                for address in [inputs.caller, inputs.bytecode_address, inputs.target_address] {
+                    output.raw(address.as_slice());
+                }
+                output.word(inputs.value.get());
+                output.word(U256::ZERO);
+                output.data(&inputs.input.as_bytes(context));
+            }
+            FrameInput::Create(inputs) => {
+                let caller = context.journaled_state.inner.state.get(&inputs.caller());
+                let address = inputs.created_address(caller.map_or(0, |account| account.info.nonce));
+                let (kind, salt) = match inputs.scheme() {
+                    CreateScheme::Create2 { salt } => (5, salt),
+                    _ => (4, U256::ZERO),
+                };
+                output.u32(kind);
+                output.u32(0);
+                output.u64(inputs.gas_limit());
+                for each in [inputs.caller(), address, address] {
+                    output.raw(each.as_slice());
+                }
+                output.word(inputs.value());
+                output.word(salt);
+                output.data(inputs.init_code());
+            }
+            FrameInput::Empty => unreachable!("a frame has an input"),
+        }
+        Some(Exit::Call)
+    }
+
+    /// Stop if a call that was entered has ended, or one whose end the observer wants to see; else return its result.
+    pub fn border_after(
+        &mut self, ended: FrameResult, depth: usize, output: &mut Vec<u8>,
+    ) -> Result<FrameResult, Exit> {
+        let is_entered = self.borders.entered.last() == Some(&depth);
+        if !is_entered && (depth == 0 || depth > self.borders.ends) {
+            return Ok(ended);
+        }
+        if is_entered {
+            self.borders.entered.pop();
+        }
+        self.borders.stop();
+        self.write_logs(output);
+        output.u32(depth as u32);
+        let created = match &ended {
+            FrameResult::Create(outcome) if outcome.result.is_ok() => outcome.address,
+            _ => None,
+        };
+        output.u32(ended.instruction_result().is_ok() as u32);
+        output.u32(created.is_some() as u32);
+        output.raw(created.unwrap_or_default().as_slice());
+        let is_data = ended.instruction_result().is_ok_or_revert();
+        let data = ended.output();
+        output.data(if is_data { data.data() } else { &[] });
+        self.borders.ended = Some(ended);
+        Err(if is_entered { Exit::Ended } else { Exit::Left })
+    }
+
+    /// Take the observer's answer at a border.
+    pub fn pass_border(&mut self, kind: u32, read: &mut Reader<'_>) {
+        self.borders.is_stopped = false;
+        self.borders.asks = read.u32() as usize;
+        self.borders.ends = read.u32() as usize;
+        match kind {
+            answer::ENTER => {
+                let init = self.running.held.as_mut().expect("a call at which it has stopped");
+                if read.u32() != 0 {
+                    let sender = read.address();
+                    match &mut init.frame_input {
+                        FrameInput::Call(inputs) => {
+                            inputs.caller = sender;
+                            if inputs.scheme == CallScheme::DelegateCall {
+                                inputs.target_address = sender;
+                            }
+                        }
+                        FrameInput::Create(inputs) => inputs.set_call(sender),
+                        FrameInput::Empty => {}
+                    }
+                }
+                self.borders.asked = true;
+                self.borders.entered.push(init.depth);
+            }
+            answer::RESULT => {
+                let ended = self.borders.ended.take();
+                let success = read.u32() != 0;
+                let created = if read.u32() != 0 { Some(read.address()) } else { None };
+                let output = Bytes::copy_from_slice(read.data());
+                let result = if success { InstructionResult::Return } else { InstructionResult::Revert };
+                let ended = ended.unwrap_or_else(|| self.without_call());
+                self.borders.answer = Some(match ended {
+                    FrameResult::Call(mut outcome) => {
+                        outcome.result.result = result;
+                        outcome.result.output = output;
+                        FrameResult::Call(outcome)
+                    }
+                    FrameResult::Create(mut outcome) => {
+                        outcome.result.result = result;
+                        outcome.result.output = output;
+                        outcome.address = created;
+                        FrameResult::Create(outcome)
+                    }
+                });
+            }
+            _ => self.borders.answer = self.borders.ended.take(),
+        }
+    }
+
+    /// Return the result of the held call as if it had not used any gas.
+    fn without_call(&mut self) -> FrameResult {
+        let init = self.running.held.take().expect("a call at which it has stopped");
+        let result = |gas| InterpreterResult::new(InstructionResult::Return, Bytes::new(), Gas::new(gas));
+        match init.frame_input {
+            FrameInput::Call(inputs) => {
+                FrameResult::Call(CallOutcome::new(result(inputs.gas_limit), inputs.return_memory_offset))
+            }
+            FrameInput::Create(inputs) => FrameResult::Create(CreateOutcome::new(result(inputs.gas_limit()), None)),
+            FrameInput::Empty => unreachable!("a frame has an input"),
+        }
+    }
+
+    /// Write the logs since the last border, also those of frames that have failed.
+    pub fn write_logs(&mut self, output: &mut Vec<u8>) {
+        let logs = std::mem::take(&mut self.evm.ctx.chain.logs);
+        output.logs(&logs);
+    }
+
+    /// Read or write an account, which becomes warm; return an `Exit` if a value is missing, else 0.
+    pub fn operate(&mut self, input: &[u8], output: &mut Vec<u8>) -> u32 {
+        let mut read = Reader(input);
+        let operation = read.u32();
+        let address = read.address();
+        if operation == operation::SET_ORIGIN {
+            self.evm.ctx.tx.caller = address;
+            return 0;
+        }
+        let delegates = self.delegates();
+        let journal = &mut self.evm.ctx.journaled_state;
+        let (inner, database) = (&mut journal.inner, &mut journal.database);
+        if inner.load_account_mut_optional_code(database, address, true, false).is_err() {
+            return self.request(output) as u32;
+        }
+        let account = inner.state.get_mut(&address).expect("it was loaded");
+        match operation {
+            operation::ACCOUNT => {
+                output.word(account.info.balance);
+                output.u64(account.info.nonce);
+            }
+            operation::CODE => output.raw(account.info.code.as_ref().map_or(&[], |code| code.original_byte_slice())),
+            operation::SET_BALANCE => {
+                let old_balance = std::mem::replace(&mut account.info.balance, read.word());
+                inner.journal.push(JournalEntry::BalanceChange { address, old_balance });
+                inner.touch(address);
+            }
+            operation::SET_NONCE => {
+                let previous_nonce = std::mem::replace(&mut account.info.nonce, read.u64());
+                inner.journal.push(JournalEntry::NonceChange { address, previous_nonce });
+                inner.touch(address);
+            }
+            operation::SET_CODE => {
+                inner.set_code(address, bytecode(Bytes::copy_from_slice(read.data()), delegates));
+            }
+            operation::LOAD => match inner.sload(database, address, read.word(), false) {
+                Ok(word) => output.word(word.data),
+                Err(_) => return self.request(output) as u32,
+            },
+            operation::STORE => {
+                if inner.sstore(database, address, read.word(), read.word(), false).is_err() {
+                    return self.request(output) as u32;
+                }
+                inner.touch(address);
+            }
+            _ => unreachable!("no such operation"),
+        }
+        0
+    }
+
+    /// Write a slot's word: nothing if the session does not hold it, else 1 and the word.
+    pub fn peek(&self, input: &[u8], output: &mut Vec<u8>) -> u32 {
+        let mut read = Reader(input);
+        let account = self.evm.ctx.journaled_state.inner.state.get(&read.address());
+        let Some(slot) = account.and_then(|account| account.storage.get(&read.word())) else { return 0 };
+        output.word(slot.present_value);
+        1
+    }
+}

@@ -1,0 +1,288 @@
+"""Calls in a session that stop for an observer. Expected: values by hand, after the rules of revm's inspectors."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from bridge.ethereum.addresses import EthAddress, create_address, masked_id
+from bridge.ethereum.block import EthereumBlock
+from bridge.filecoin.receipts import Log
+from hypervisor.exit_codes import ExitCode
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.types import INIT_ACTOR
+from runtimes.evm import CallKind, SubcallOutcome
+from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
+from runtimes.evm.ethereum.observed import ALL_DEPTHS, CallRequest, CannotObserve, LongCall, ObservedCall, ObservedEnd
+from runtimes.evm.ethereum.session import session_of
+from tests.runtimes.evm.assembler import assemble, deployer
+from tests.runtimes.evm.machines import create, word
+
+SENDER, OTHER, WATCHED = (EthAddress(bytes([number]) * 20) for number in (0xA1, 0xA2, 0xA3))
+TO, INNER, DEEP = (EthAddress(bytes([0xC1 + at]) * 20) for at in range(3))
+GAS = 10_000_000
+RETURNS = "0 MSTORE 32 0 RETURN"
+COPIES = "RETURNDATASIZE 0 0 RETURNDATACOPY RETURNDATASIZE 0 RETURN"
+Answer = Callable[[ObservedCall, CallRequest], SubcallOutcome]
+
+
+def calling(address: EthAddress, value: int = 0, kind: str = "CALL") -> str:
+    """Return code that calls an address with the word 5 as calldata, and leaves the result on the stack."""
+    amount = f"{value} " if kind in ("CALL", "CALLCODE") else ""
+    return f"5 0 MSTORE 0 0 32 0 {amount}{word(address)} GAS {kind}"
+
+
+class Recorder:
+    """Answers each call with a function, and records what it sees."""
+
+    def __init__(self, answer: Answer, depth: int = 0, ends: int = 0) -> None:
+        self.answer, self.depth, self.last = answer, depth, ends
+        self.seen: list[CallRequest] = []
+        self.ended: list[tuple[int, SubcallOutcome]] = []
+        self.logs: list[tuple[EthAddress, bytes]] = []
+
+    @property
+    def watched(self) -> frozenset[EthAddress]:
+        return frozenset({WATCHED})
+
+    def asks(self) -> int:
+        return self.depth
+
+    def ends(self) -> int:
+        return self.last
+
+    def on_call(self, run: ObservedCall, request: CallRequest) -> SubcallOutcome:
+        self.seen.append(request)
+        return self.answer(run, request)
+
+    def on_end(self, _: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
+        self.ended.append((depth, outcome))
+
+    def on_log(self, emitter: EthAddress, log: Log) -> None:
+        self.logs.append((emitter, log.data))
+
+
+@pytest.fixture
+def machine() -> Iterator[Hypervisor]:
+    with Hypervisor.open(rules="ethereum") as machine:
+        machine.advance(block=EthereumBlock("Prague"))
+        machine.state_tree.begin()
+        yield machine
+
+
+def observe(
+    machine: Hypervisor, recorder: Recorder, codes: dict[EthAddress, str], keep: bool = True, value: int = 0
+) -> ObservedEnd:
+    """Call `TO` in a state of these contracts; each has 10 attoFIL."""
+    install_alloc(machine, {address: AllocAccount(10, 1, assemble(code)) for address, code in codes.items()})
+    session = session_of(machine)
+    assert session is not None
+    run = session.begin_call(recorder, SENDER, TO)
+    assert run is not None
+    with run:
+        ended = run.run(TO, value, b"", GAS)
+        if keep:
+            run.keep()
+    return ended
+
+
+def enter(run: ObservedCall, _: CallRequest) -> SubcallOutcome:
+    return run.enter()
+
+
+def refuse(_run: ObservedCall, _request: CallRequest) -> SubcallOutcome:
+    raise AssertionError("no call is expected")
+
+
+def slot_of(machine: Hypervisor, address: EthAddress, slot: int) -> int | None:
+    session = session_of(machine)
+    assert session is not None
+    return session.word(address, slot)
+
+
+@pytest.mark.parametrize("success", [True, False])
+def test_a_watched_address_is_answered(machine: Hypervisor, success: bool) -> None:
+    recorder = Recorder(lambda _run, _request: SubcallOutcome(success, b"data"))
+    ended = observe(machine, recorder, {TO: f"{calling(WATCHED)} 1 SSTORE {COPIES}"})
+    assert (ended.exit_code, ended.output) == (ExitCode.OK, b"data")
+    assert slot_of(machine, TO, 1) == success
+    (request,) = recorder.seen
+    assert (request.kind, request.depth, request.caller, request.target) == (CallKind.CALL, 1, TO, WATCHED)
+    assert request.data == (5).to_bytes(32, "big")
+
+
+def test_an_answered_call_costs_its_access_only(machine: Hypervisor) -> None:
+    recorder = Recorder(lambda _run, _request: SubcallOutcome(True))
+    ended = observe(machine, recorder, {TO: f"0 0 0 0 0 {word(WATCHED)} GAS CALL STOP"})
+    assert ended.gas_used == 5 * 2 + 3 + 2 + 2600  # PUSH0, PUSH20, GAS, a cold account
+
+
+@pytest.mark.parametrize(("kind", "caller"), [("CALL", OTHER), ("STATICCALL", OTHER), ("DELEGATECALL", OTHER)])
+def test_a_call_is_entered_as_another_sender(machine: Hypervisor, kind: str, caller: EthAddress) -> None:
+    def pretend(run: ObservedCall, _: CallRequest) -> SubcallOutcome:
+        run.balance(OTHER)
+        return run.enter(OTHER)
+
+    ended = observe(machine, Recorder(pretend, depth=1), {
+        TO: f"{calling(INNER, kind=kind)} {COPIES}", INNER: f"CALLER {RETURNS}",
+    })  # fmt: skip
+    assert ended.output == caller.rjust(32, b"\0")
+
+
+def test_a_creation_is_entered_as_another_sender(machine: Hypervisor) -> None:
+    created = []
+
+    def pretend(run: ObservedCall, request: CallRequest) -> SubcallOutcome:
+        assert (request.kind, request.target) == (None, create_address(TO, 1))
+        run.set_nonce(OTHER, 7)
+        outcome = run.enter(OTHER)
+        created.append((outcome.created, run.nonce(OTHER), run.code(outcome.created or OTHER)))
+        return outcome
+
+    code = assemble("CALLER SLOAD STOP")
+    observe(machine, Recorder(pretend, depth=1), {TO: f"{create(deployer(code), 0)} STOP"})
+    assert created == [(create_address(OTHER, 7), 8, code)]
+
+
+def test_a_value_is_paid_by_the_sender_of_the_entered_call(machine: Hypervisor) -> None:
+    def pretend(run: ObservedCall, _: CallRequest) -> SubcallOutcome:
+        run.set_balance(OTHER, 4)
+        outcome = run.enter(OTHER)
+        assert (run.balance(OTHER), run.balance(INNER), run.balance(TO)) == (1, 13, 10)
+        return outcome
+
+    assert observe(machine, Recorder(pretend, depth=1), {TO: calling(INNER, 3), INNER: "STOP"}).exit_code == 0
+
+
+def test_the_outcome_of_an_entered_call_may_be_replaced(machine: Hypervisor) -> None:
+    def replace(run: ObservedCall, _: CallRequest) -> SubcallOutcome:
+        outcome = run.enter()
+        assert outcome == SubcallOutcome(False, (9).to_bytes(32, "big"))
+        return SubcallOutcome(True, b"fine")
+
+    ended = observe(machine, Recorder(replace, depth=1), {
+        TO: f"{calling(INNER)} 1 SSTORE {COPIES}", INNER: "1 2 SSTORE 9 0 MSTORE 32 0 REVERT",
+    })  # fmt: skip
+    assert ended.output == b"fine"
+    assert (slot_of(machine, TO, 1), slot_of(machine, INNER, 2)) == (1, 0)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_writes_belong_to_the_frame_that_made_the_call(machine: Hypervisor, fails: bool) -> None:
+    def write(run: ObservedCall, _: CallRequest) -> SubcallOutcome:
+        run.store(OTHER, 1, 5)
+        run.set_balance(OTHER, 6)
+        run.set_nonce(OTHER, 7)
+        run.set_code(OTHER, b"\x5b")
+        return SubcallOutcome(True)
+
+    end = "0 0 REVERT" if fails else "STOP"
+    observe(machine, Recorder(write), {TO: f"{calling(INNER)} STOP", INNER: f"{calling(WATCHED)} {end}"})
+    session = session_of(machine)
+    assert session is not None
+    other = session.account(OTHER)
+    assert other is not None
+    assert (other.balance, other.nonce, other.code) == ((0, 0, b"") if fails else (6, 7, b"\x5b"))
+    assert slot_of(machine, OTHER, 1) == (0 if fails else 5)
+
+
+def test_nested_calls_end_in_order(machine: Hypervisor) -> None:
+    ended: list[int] = []
+
+    def follow(run: ObservedCall, request: CallRequest) -> SubcallOutcome:
+        outcome = run.enter()
+        ended.append(request.depth)
+        return outcome
+
+    recorder = Recorder(follow, depth=ALL_DEPTHS)
+    observe(machine, recorder, {TO: calling(INNER), INNER: f"{calling(DEEP)} {calling(OTHER)}", DEEP: calling(OTHER)})
+    assert [(request.depth, request.target) for request in recorder.seen] == [
+        (1, INNER), (2, DEEP), (3, OTHER), (2, OTHER),
+    ]  # fmt: skip
+    assert ended == [3, 2, 2, 1]
+
+
+def test_ends_of_other_calls_are_seen_on_request(machine: Hypervisor) -> None:
+    recorder = Recorder(lambda _run, _request: SubcallOutcome(True))
+
+    def ask(_run: ObservedCall, _request: CallRequest) -> SubcallOutcome:
+        recorder.last = 1
+        return SubcallOutcome(True)
+
+    recorder.answer = ask
+    observe(machine, recorder, {TO: calling(INNER), INNER: f"{calling(DEEP)} 0 0 REVERT", DEEP: calling(WATCHED)})
+    assert recorder.ended == [(1, SubcallOutcome(False))]
+
+
+def test_logs_of_failed_frames_are_seen_in_order(machine: Hypervisor) -> None:
+    recorder = Recorder(refuse)
+    ended = observe(machine, recorder, {
+        TO: f"1 0 LOG0 {calling(INNER)} 2 0 LOG0 STOP", INNER: "3 0 LOG0 0 0 REVERT",
+    })  # fmt: skip
+    assert [(emitter, len(data)) for emitter, data in recorder.logs] == [(TO, 1), (INNER, 3), (TO, 2)]
+    assert [(emitter, len(log.data)) for emitter, log in ended.logs] == [(TO, 1), (TO, 2)]
+
+
+def test_touched_words_are_those_at_the_end(machine: Hypervisor) -> None:
+    ended = observe(machine, Recorder(refuse), {TO: "7 1 SSTORE 2 SLOAD 8 1 SSTORE STOP"})
+    assert ended.words == (8, 0)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_only_a_kept_call_changes_the_state(machine: Hypervisor, keep: bool) -> None:
+    observe(machine, Recorder(refuse), {TO: "7 1 SSTORE STOP"}, keep)
+    assert (machine.state_tree.held is not None) == keep
+    machine.state_tree.settle()
+    assert (slot_of(machine, TO, 1) or 0) == (7 if keep else 0)
+
+
+def test_a_kept_call_is_undone_with_its_mark(machine: Hypervisor) -> None:
+    observe(machine, Recorder(refuse), {TO: "1 SLOAD 1 ADD 1 SSTORE STOP"})
+    session, tree = session_of(machine), machine.state_tree
+    assert session is not None
+    mark = tree.begin()
+    run = session.begin_call(Recorder(refuse), SENDER, TO)
+    assert run is not None
+    with run:
+        run.run(TO, 0, b"", GAS)
+        assert run.keep()
+    assert slot_of(machine, TO, 1) == 2
+    tree.rollback(mark)
+    assert slot_of(machine, TO, 1) == 1
+
+
+def test_the_machines_block_is_seen_after_it_has_changed(machine: Hypervisor) -> None:
+    def warp(run: ObservedCall, _: CallRequest) -> SubcallOutcome:
+        machine.advance(timestamp=1234)
+        run.renew_block()
+        run.set_origin(OTHER)
+        return SubcallOutcome(True)
+
+    ended = observe(
+        machine, Recorder(warp), {TO: f"{calling(WATCHED)} TIMESTAMP 0 MSTORE ORIGIN 32 MSTORE 64 0 RETURN"}
+    )
+    assert ended.output == (1234).to_bytes(32, "big") + OTHER.rjust(32, b"\0")
+
+
+@pytest.mark.parametrize(
+    "code", [calling(masked_id(INIT_ACTOR)), f"{calling(WATCHED)} {calling(masked_id(INIT_ACTOR))}"]
+)
+def test_a_native_actor_ends_the_call_without_effect(machine: Hypervisor, code: str) -> None:
+    def write(run: ObservedCall, _: CallRequest) -> SubcallOutcome:
+        run.store(OTHER, 1, 5)
+        return SubcallOutcome(True)
+
+    with pytest.raises(CannotObserve):
+        observe(machine, Recorder(write), {TO: f"1 1 SSTORE {code}"})
+    assert machine.state_tree.held is None
+    assert not slot_of(machine, TO, 1)
+    assert not slot_of(machine, OTHER, 1)
+
+
+def test_a_long_loop_ends_the_call(machine: Hypervisor) -> None:
+    with pytest.raises(LongCall):
+        observe(machine, Recorder(refuse), {TO: "again: @again JUMP"})
+
+
+def test_too_many_entered_calls_end_the_call(machine: Hypervisor) -> None:
+    with pytest.raises(CannotObserve):
+        observe(machine, Recorder(enter, depth=ALL_DEPTHS), {TO: calling(TO)})
