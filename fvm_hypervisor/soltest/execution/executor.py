@@ -70,6 +70,7 @@ from runtimes.evm.ethereum import (
     fork_named,
     install_alloc,
     intrinsic_gas,
+    observe,
     session_of,
 )
 from store.blocks.memory import MemoryStore
@@ -344,7 +345,7 @@ class TestExecutor:
         if cheats.state.block != self._block_values:
             session.forget_block()
             self._block_values = cheats.state.block
-        run = session.begin_call(observer, from_, to)
+        run = observe(session, observer, from_, to)
         if run is None:
             return None
         cheats.begin_test(to_filecoin(to))

@@ -27,7 +27,15 @@ from runtimes.evm.ethereum.forks import (
     with_case,
 )
 from runtimes.evm.ethereum.host import EthereumHost
-from runtimes.evm.ethereum.observed import ALL_DEPTHS, CallRequest, CannotObserve, LongCall, ObservedCall, ObservedEnd
+from runtimes.evm.ethereum.observed import (
+    ALL_DEPTHS,
+    CallRequest,
+    CannotObserve,
+    LongCall,
+    ObservedCall,
+    ObservedEnd,
+    observe,
+)
 from runtimes.evm.ethereum.prices import all_but_one_64th
 from runtimes.evm.ethereum.session import MESSAGES, session_of
 from runtimes.evm.ethereum.subcalls import CallingAccount, SendSubcall, contract_outcome, execute_subcall, send_call
@@ -119,6 +127,7 @@ __all__ = [
     "list_forks",
     "logs_hash",
     "move_dao_balances",
+    "observe",
     "parse_block",
     "read_alloc",
     "requests_hash",

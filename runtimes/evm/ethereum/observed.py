@@ -11,17 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from struct import Struct
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, Self
+from typing import Final, NamedTuple, Protocol, Self
 
 from bridge.ethereum.addresses import EthAddress
-from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from bridge.filecoin.receipts import Log
 from runtimes.evm.engine import CallKind, SubcallOutcome
 from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.ethereum.guest import STATUS, Command, Exit, Guest, GuestFailure, read_end, read_logs
-
-if TYPE_CHECKING:
-    from runtimes.evm.ethereum.session import StateSession
+from runtimes.evm.ethereum.session import StateSession
 
 ALL_DEPTHS: Final = (1 << 32) - 1
 MAX_ENTERED: Final = 64
@@ -122,8 +119,9 @@ class ObservedCall:
     def run(self, to: EthAddress, value: int, data: bytes, gas: int) -> ObservedEnd:
         """Call a contract. Raises CannotObserve."""
         guest, observer, self.to = self._guest, self._observer, to
-        transaction = Transaction(DYNAMIC_FEE, None, 0, to, value, data, gas, 0, 0)
-        message = self._session.call_message(transaction, self.origin)
+        message = self._session.call_message(self.origin, to, value, data, gas)
+        if message is None:
+            raise CannotObserve
         try:
             told = self._session.interest
             if told != self._interest():
@@ -269,3 +267,9 @@ class ObservedCall:
         changed = self._session.keep_call(self._guest)
         self._is_running = False
         return changed
+
+
+def observe(session: StateSession, observer: CallObserver, sender: EthAddress, to: EthAddress) -> ObservedCall | None:
+    """Return a call of a contract, which is free and has no checks; None if the session cannot execute it."""
+    guest = session.begin_call(to)
+    return None if guest is None else ObservedCall(session, guest, observer, sender)

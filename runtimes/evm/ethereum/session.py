@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from bridge.ethereum.addresses import EthAddress, unmask_id
 from bridge.ethereum.block import BLOCK_HASHES, EthereumBlock
 from bridge.ethereum.execution import HeldAccount
-from bridge.ethereum.transactions import BLOB, Transaction
+from bridge.ethereum.transactions import BLOB, DYNAMIC_FEE, Transaction
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.evm_state import EvmState
 from bridge.filecoin.receipts import Log, log_to_entries
@@ -54,7 +54,6 @@ from runtimes.evm.ethereum.guest import (
     transaction_message,
 )
 from runtimes.evm.ethereum.host import block_hash, block_randomness
-from runtimes.evm.ethereum.observed import CallObserver, CannotObserve, ObservedCall
 from runtimes.evm.ethereum.precompiles import run_precompile
 from runtimes.evm.ethereum.validation import BlockLimits, gas_price
 from runtimes.evm.precompiles.failure import PrecompileFailure
@@ -235,16 +234,15 @@ class StateSession:
 
     # --- calls with an observer -------------------------------------------------------------------------------
 
-    def begin_call(self, observer: CallObserver, sender: EthAddress, to: EthAddress) -> ObservedCall | None:
-        """Return a call of a contract, which is free and has no checks; None if the guest cannot execute it."""
-        guest = None if self._leave_again(to) else self._begin()
-        return None if guest is None else ObservedCall(self, guest, observer, sender)
+    def begin_call(self, to: EthAddress) -> Guest | None:
+        """Return the guest for a call of a contract; None if it cannot execute it."""
+        return None if self._leave_again(to) else self._begin()
 
-    def call_message(self, transaction: Transaction, sender: EthAddress) -> bytes:
-        """Return the message that starts an observed call. Raises CannotObserve."""
-        if not _fits(transaction):
-            raise CannotObserve
-        return transaction_message(transaction, sender, CALL | UNDOABLE, _LONG, self._machine.context.chain_id)
+    def call_message(self, sender: EthAddress, to: EthAddress, value: int, data: bytes, gas: int) -> bytes | None:
+        """Return the message that starts a free call without checks; None if it cannot have these values."""
+        call = Transaction(DYNAMIC_FEE, None, 0, to, value, data, gas, 0, 0)
+        chain_id = self._machine.context.chain_id
+        return transaction_message(call, sender, CALL | UNDOABLE, _LONG, chain_id) if _fits(call) else None
 
     def keep_call(self, guest: Guest) -> bool:
         """Keep the changes of an observed call; return True if there are any."""

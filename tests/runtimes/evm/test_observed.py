@@ -12,7 +12,15 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.types import INIT_ACTOR
 from runtimes.evm import CallKind, SubcallOutcome
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
-from runtimes.evm.ethereum.observed import ALL_DEPTHS, CallRequest, CannotObserve, LongCall, ObservedCall, ObservedEnd
+from runtimes.evm.ethereum.observed import (
+    ALL_DEPTHS,
+    CallRequest,
+    CannotObserve,
+    LongCall,
+    ObservedCall,
+    ObservedEnd,
+    observe,
+)
 from runtimes.evm.ethereum.session import session_of
 from tests.runtimes.evm.assembler import assemble, deployer
 from tests.runtimes.evm.machines import create, word
@@ -69,14 +77,14 @@ def machine() -> Iterator[Hypervisor]:
         yield machine
 
 
-def observe(
+def called(
     machine: Hypervisor, recorder: Recorder, codes: dict[EthAddress, str], keep: bool = True, value: int = 0
 ) -> ObservedEnd:
     """Call `TO` in a state of these contracts; each has 10 attoFIL."""
     install_alloc(machine, {address: AllocAccount(10, 1, assemble(code)) for address, code in codes.items()})
     session = session_of(machine)
     assert session is not None
-    run = session.begin_call(recorder, SENDER, TO)
+    run = observe(session, recorder, SENDER, TO)
     assert run is not None
     with run:
         ended = run.run(TO, value, b"", GAS)
@@ -102,7 +110,7 @@ def slot_of(machine: Hypervisor, address: EthAddress, slot: int) -> int | None:
 @pytest.mark.parametrize("success", [True, False])
 def test_a_watched_address_is_answered(machine: Hypervisor, success: bool) -> None:
     recorder = Recorder(lambda _run, _request: SubcallOutcome(success, b"data"))
-    ended = observe(machine, recorder, {TO: f"{calling(WATCHED)} 1 SSTORE {COPIES}"})
+    ended = called(machine, recorder, {TO: f"{calling(WATCHED)} 1 SSTORE {COPIES}"})
     assert (ended.exit_code, ended.output) == (ExitCode.OK, b"data")
     assert slot_of(machine, TO, 1) == success
     (request,) = recorder.seen
@@ -112,7 +120,7 @@ def test_a_watched_address_is_answered(machine: Hypervisor, success: bool) -> No
 
 def test_an_answered_call_costs_its_access_only(machine: Hypervisor) -> None:
     recorder = Recorder(lambda _run, _request: SubcallOutcome(True))
-    ended = observe(machine, recorder, {TO: f"0 0 0 0 0 {word(WATCHED)} GAS CALL STOP"})
+    ended = called(machine, recorder, {TO: f"0 0 0 0 0 {word(WATCHED)} GAS CALL STOP"})
     assert ended.gas_used == 5 * 2 + 3 + 2 + 2600  # PUSH0, PUSH20, GAS, a cold account
 
 
@@ -122,7 +130,7 @@ def test_a_call_is_entered_as_another_sender(machine: Hypervisor, kind: str, cal
         run.balance(OTHER)
         return run.enter(OTHER)
 
-    ended = observe(machine, Recorder(pretend, depth=1), {
+    ended = called(machine, Recorder(pretend, depth=1), {
         TO: f"{calling(INNER, kind=kind)} {COPIES}", INNER: f"CALLER {RETURNS}",
     })  # fmt: skip
     assert ended.output == caller.rjust(32, b"\0")
@@ -139,7 +147,7 @@ def test_a_creation_is_entered_as_another_sender(machine: Hypervisor) -> None:
         return outcome
 
     code = assemble("CALLER SLOAD STOP")
-    observe(machine, Recorder(pretend, depth=1), {TO: f"{create(deployer(code), 0)} STOP"})
+    called(machine, Recorder(pretend, depth=1), {TO: f"{create(deployer(code), 0)} STOP"})
     assert created == [(create_address(OTHER, 7), 8, code)]
 
 
@@ -150,7 +158,7 @@ def test_a_value_is_paid_by_the_sender_of_the_entered_call(machine: Hypervisor) 
         assert (run.balance(OTHER), run.balance(INNER), run.balance(TO)) == (1, 13, 10)
         return outcome
 
-    assert observe(machine, Recorder(pretend, depth=1), {TO: calling(INNER, 3), INNER: "STOP"}).exit_code == 0
+    assert called(machine, Recorder(pretend, depth=1), {TO: calling(INNER, 3), INNER: "STOP"}).exit_code == 0
 
 
 def test_the_outcome_of_an_entered_call_may_be_replaced(machine: Hypervisor) -> None:
@@ -159,7 +167,7 @@ def test_the_outcome_of_an_entered_call_may_be_replaced(machine: Hypervisor) -> 
         assert outcome == SubcallOutcome(False, (9).to_bytes(32, "big"))
         return SubcallOutcome(True, b"fine")
 
-    ended = observe(machine, Recorder(replace, depth=1), {
+    ended = called(machine, Recorder(replace, depth=1), {
         TO: f"{calling(INNER)} 1 SSTORE {COPIES}", INNER: "1 2 SSTORE 9 0 MSTORE 32 0 REVERT",
     })  # fmt: skip
     assert ended.output == b"fine"
@@ -176,7 +184,7 @@ def test_writes_belong_to_the_frame_that_made_the_call(machine: Hypervisor, fail
         return SubcallOutcome(True)
 
     end = "0 0 REVERT" if fails else "STOP"
-    observe(machine, Recorder(write), {TO: f"{calling(INNER)} STOP", INNER: f"{calling(WATCHED)} {end}"})
+    called(machine, Recorder(write), {TO: f"{calling(INNER)} STOP", INNER: f"{calling(WATCHED)} {end}"})
     session = session_of(machine)
     assert session is not None
     other = session.account(OTHER)
@@ -194,7 +202,7 @@ def test_nested_calls_end_in_order(machine: Hypervisor) -> None:
         return outcome
 
     recorder = Recorder(follow, depth=ALL_DEPTHS)
-    observe(machine, recorder, {TO: calling(INNER), INNER: f"{calling(DEEP)} {calling(OTHER)}", DEEP: calling(OTHER)})
+    called(machine, recorder, {TO: calling(INNER), INNER: f"{calling(DEEP)} {calling(OTHER)}", DEEP: calling(OTHER)})
     assert [(request.depth, request.target) for request in recorder.seen] == [
         (1, INNER), (2, DEEP), (3, OTHER), (2, OTHER),
     ]  # fmt: skip
@@ -209,13 +217,13 @@ def test_ends_of_other_calls_are_seen_on_request(machine: Hypervisor) -> None:
         return SubcallOutcome(True)
 
     recorder.answer = ask
-    observe(machine, recorder, {TO: calling(INNER), INNER: f"{calling(DEEP)} 0 0 REVERT", DEEP: calling(WATCHED)})
+    called(machine, recorder, {TO: calling(INNER), INNER: f"{calling(DEEP)} 0 0 REVERT", DEEP: calling(WATCHED)})
     assert recorder.ended == [(1, SubcallOutcome(False))]
 
 
 def test_logs_of_failed_frames_are_seen_in_order(machine: Hypervisor) -> None:
     recorder = Recorder(refuse)
-    ended = observe(machine, recorder, {
+    ended = called(machine, recorder, {
         TO: f"1 0 LOG0 {calling(INNER)} 2 0 LOG0 STOP", INNER: "3 0 LOG0 0 0 REVERT",
     })  # fmt: skip
     assert [(emitter, len(data)) for emitter, data in recorder.logs] == [(TO, 1), (INNER, 3), (TO, 2)]
@@ -223,24 +231,24 @@ def test_logs_of_failed_frames_are_seen_in_order(machine: Hypervisor) -> None:
 
 
 def test_touched_words_are_those_at_the_end(machine: Hypervisor) -> None:
-    ended = observe(machine, Recorder(refuse), {TO: "7 1 SSTORE 2 SLOAD 8 1 SSTORE STOP"})
+    ended = called(machine, Recorder(refuse), {TO: "7 1 SSTORE 2 SLOAD 8 1 SSTORE STOP"})
     assert ended.words == (8, 0)
 
 
 @pytest.mark.parametrize("keep", [True, False])
 def test_only_a_kept_call_changes_the_state(machine: Hypervisor, keep: bool) -> None:
-    observe(machine, Recorder(refuse), {TO: "7 1 SSTORE STOP"}, keep)
+    called(machine, Recorder(refuse), {TO: "7 1 SSTORE STOP"}, keep)
     assert (machine.state_tree.held is not None) == keep
     machine.state_tree.settle()
     assert (slot_of(machine, TO, 1) or 0) == (7 if keep else 0)
 
 
 def test_a_kept_call_is_undone_with_its_mark(machine: Hypervisor) -> None:
-    observe(machine, Recorder(refuse), {TO: "1 SLOAD 1 ADD 1 SSTORE STOP"})
+    called(machine, Recorder(refuse), {TO: "1 SLOAD 1 ADD 1 SSTORE STOP"})
     session, tree = session_of(machine), machine.state_tree
     assert session is not None
     mark = tree.begin()
-    run = session.begin_call(Recorder(refuse), SENDER, TO)
+    run = observe(session, Recorder(refuse), SENDER, TO)
     assert run is not None
     with run:
         run.run(TO, 0, b"", GAS)
@@ -257,7 +265,7 @@ def test_the_machines_block_is_seen_after_it_has_changed(machine: Hypervisor) ->
         run.set_origin(OTHER)
         return SubcallOutcome(True)
 
-    ended = observe(
+    ended = called(
         machine, Recorder(warp), {TO: f"{calling(WATCHED)} TIMESTAMP 0 MSTORE ORIGIN 32 MSTORE 64 0 RETURN"}
     )
     assert ended.output == (1234).to_bytes(32, "big") + OTHER.rjust(32, b"\0")
@@ -272,7 +280,7 @@ def test_a_native_actor_ends_the_call_without_effect(machine: Hypervisor, code: 
         return SubcallOutcome(True)
 
     with pytest.raises(CannotObserve):
-        observe(machine, Recorder(write), {TO: f"1 1 SSTORE {code}"})
+        called(machine, Recorder(write), {TO: f"1 1 SSTORE {code}"})
     assert machine.state_tree.held is None
     assert not slot_of(machine, TO, 1)
     assert not slot_of(machine, OTHER, 1)
@@ -280,9 +288,9 @@ def test_a_native_actor_ends_the_call_without_effect(machine: Hypervisor, code: 
 
 def test_a_long_loop_ends_the_call(machine: Hypervisor) -> None:
     with pytest.raises(LongCall):
-        observe(machine, Recorder(refuse), {TO: "again: @again JUMP"})
+        called(machine, Recorder(refuse), {TO: "again: @again JUMP"})
 
 
 def test_too_many_entered_calls_end_the_call(machine: Hypervisor) -> None:
     with pytest.raises(CannotObserve):
-        observe(machine, Recorder(enter, depth=ALL_DEPTHS), {TO: calling(TO)})
+        called(machine, Recorder(enter, depth=ALL_DEPTHS), {TO: calling(TO)})
