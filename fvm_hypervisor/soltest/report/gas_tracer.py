@@ -16,21 +16,8 @@ from fvm_hypervisor.soltest.execution.discovery import TestFunction
 from fvm_hypervisor.soltest.execution.results import CaseKind
 from fvm_hypervisor.soltest.project.project import Project
 from fvm_hypervisor.soltest.report.collecting import GasUse, Place, SuiteCoverage
-from fvm_hypervisor.soltest.trace.frames import (
-    FrameTracer,
-    address_of,
-    borrowed_code,
-    code_of,
-    creates,
-    creates_others,
-    gas_used,
-    input_of,
-    is_actors,
-    is_delegated,
-    kind_of,
-    output_of,
-    target_of,
-)
+from fvm_hypervisor.soltest.trace import frames
+from fvm_hypervisor.soltest.trace.frames import FrameTracer
 from fvm_hypervisor.soltest.trace.identities import CallSignature, Identities
 from fvm_hypervisor.soltest.trace.trace_names import Names
 from hypervisor.tracing import CallEnded, CallNode, Tracer
@@ -52,10 +39,10 @@ class GasTracer(FrameTracer):
     def _end(self, event: CallEnded) -> None:
         frame = self._open[-1]
         super()._end(event)
-        if creates_others(frame):
+        if frames.creates_others(frame):
             return
         self.identities.add(frame)
-        self._count(frame, sum(not creates_others(above) for above in self._open))
+        self._count(frame, sum(not frames.creates_others(above) for above in self._open))
         if not self._open:
             self._end_root(frame)
         if not self._keeps_frames:
@@ -67,27 +54,27 @@ class GasTracer(FrameTracer):
         """Finish a message."""
 
     def _count(self, frame: CallNode, depth: int) -> None:
-        if is_actors(frame):
+        if frames.is_actors(frame):
             use = self.found.setdefault(("", self._names.actor(frame)), GasUse())
-            use.functions.setdefault(self._names.method(frame), []).append(gas_used(frame))
+            use.functions.setdefault(self._names.method(frame), []).append(frames.gas_used(frame))
             return
-        contract = self.identities.get(target_of(frame))
-        if is_delegated(frame) and borrowed_code(frame) is None:
+        contract = self.identities.get(frames.target_of(frame))
+        if frames.is_delegated(frame) and frames.borrowed_code(frame) is None:
             contract = self._names.known.of(frame)
         if contract is None:
             return
-        is_inner = depth > 1 and kind_of(frame) in ("CALL", "CREATE", "CREATE2")
+        is_inner = depth > 1 and frames.kind_of(frame) in ("CALL", "CREATE", "CREATE2")
         place = contract.artifact.file, contract.name
-        if creates(frame):
+        if frames.creates(frame):
             use = self.found.setdefault(place, GasUse())
-            use.deployment_size = len(code_of(frame))
+            use.deployment_size = len(frames.code_of(frame))
             if not is_inner:
-                use.deployment_gas = gas_used(frame)
+                use.deployment_gas = frames.gas_used(frame)
             return
         signature = None if is_inner else CallSignature(self._names.signatures, frame, contract).text
         if signature is not None:
             use = self.found.setdefault(place, GasUse())
-            use.functions.setdefault(signature, []).append(gas_used(frame))
+            use.functions.setdefault(signature, []).append(frames.gas_used(frame))
 
 
 class SampleTracer(GasTracer):
@@ -107,12 +94,12 @@ class SampleTracer(GasTracer):
         is_fuzz = self._test.kind is CaseKind.FUZZ
         if is_fuzz:
             self.identities = self._begun_with.copy()
-        is_own = address_of(root) == self._address
-        is_check = is_own and input_of(root)[:4] == selector(self._test.signature)
-        if is_check and not root.succeeded and not output_of(root).startswith(MAGIC_ASSUME):
+        is_own = frames.address_of(root) == self._address
+        is_check = is_own and frames.input_of(root)[:4] == selector(self._test.signature)
+        if is_check and not root.succeeded and not frames.output_of(root).startswith(MAGIC_ASSUME):
             self._has_failed = True
         is_run = is_check if is_fuzz else not (is_check or (is_own and _is_query(self._names, self.identities, root)))
-        if not is_run or self._has_failed or output_of(root).startswith(MAGIC_ASSUME):
+        if not is_run or self._has_failed or frames.output_of(root).startswith(MAGIC_ASSUME):
             return
         if len(self._runs) == self._samples:
             if not is_fuzz:
@@ -185,5 +172,5 @@ class GasCollector:
 
 
 def _is_query(names: Names, identities: Identities, root: CallNode) -> bool:
-    name = CallSignature(names.signatures, root, identities.get(address_of(root))).name
+    name = CallSignature(names.signatures, root, identities.get(frames.address_of(root))).name
     return name is not None and name.startswith(_QUERIES)

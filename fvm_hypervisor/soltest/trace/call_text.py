@@ -14,19 +14,7 @@ from typing import Any, Final
 
 from bridge.abi.abi import AbiMismatch, ContractInterface
 from bridge.ethereum.addresses import checksummed
-from fvm_hypervisor.soltest.trace.frames import (
-    code_of,
-    creates,
-    deployed_code,
-    exit_message,
-    input_of,
-    is_actors,
-    is_native,
-    is_refused,
-    last_opcode,
-    output_of,
-    target_of,
-)
+from fvm_hypervisor.soltest.trace import frames
 from fvm_hypervisor.soltest.trace.identities import CallSignature, read, unknown_selector
 from fvm_hypervisor.soltest.trace.trace_names import CREATE2_DEPLOYER, MAX_LENGTH, PRECOMPILES, VM, Names, is_precompile
 from fvm_hypervisor.soltest.value_text import MAX_TEXT, arguments_text, plain, value_text
@@ -204,11 +192,11 @@ SUCCESSES: Final[Mapping[int, str]] = {0x00: "Stop", 0xF3: "Return", 0xFF: "Self
 
 def call_texts(frame: CallNode, names: Names) -> tuple[str, str]:
     """Return the function and the arguments of a call other than a creation."""
-    if is_actors(frame):
+    if frames.is_actors(frame):
         text = describe(names.native_call(frame), [])
         return text.function, text.arguments[1:-1]
-    data = input_of(frame)
-    number = int.from_bytes(target_of(frame), "big")
+    data, target = frames.input_of(frame), frames.target_of(frame)
+    number = int.from_bytes(target, "big")
     if number in PRECOMPILES:
         decoded = precompile_arguments(number, data)
         return PRECOMPILES[number], hex_text(data) if decoded is None else decoded
@@ -216,17 +204,17 @@ def call_texts(frame: CallNode, names: Names) -> tuple[str, str]:
     if own is not None:
         inputs = PrecompileCall(own.signature, data, None).inputs
         return own.name, hex_text(data) if inputs is None else arguments_text(*inputs, names.address)
-    if target_of(frame) == CONSOLE:
+    if target == CONSOLE:
         return "log", _log_text(data)
-    if target_of(frame) == CREATE2_DEPLOYER:
+    if target == CREATE2_DEPLOYER:
         return "create2", ""
-    if target_of(frame) == VM:
+    if target == VM:
         return _cheatcode_text(data, names)
     return _contract_text(frame, names)
 
 
 def _contract_text(frame: CallNode, names: Names) -> tuple[str, str]:
-    data, signature = input_of(frame), names.signature(frame)
+    data, signature = frames.input_of(frame), names.signature(frame)
     if signature.entry is not None:
         inputs = signature.entry["inputs"]
         values = read(inputs, data[_SELECTOR:])
@@ -270,21 +258,21 @@ def _log_text(data: bytes) -> str:
 
 def result_text(frame: CallNode, names: Names) -> str:
     """Return how a call ended and what it returned."""
-    data = output_of(frame)
+    data = frames.output_of(frame)
     if not frame.succeeded:
         return _failure(frame, names)
-    if is_actors(frame):
+    if frames.is_actors(frame):
         found = describe(names.native_call(frame), []).result
         return f"[Return] {found}".rstrip()
     status = status_text(frame, names)
-    if creates(frame):
+    if frames.creates(frame):
         return f"[{status}] {_deployed_size(frame, names)} bytes of code"
-    number = int.from_bytes(target_of(frame), "big")
+    number = int.from_bytes(frames.target_of(frame), "big")
     if number in PRECOMPILES:
         return f"[{status}] {precompile_result(number, data) or hex_text(data) or '0x'}"
     own = names.precompile(frame)
     if own is not None:
-        outputs = PrecompileCall(own.signature, input_of(frame), data).outputs
+        outputs = PrecompileCall(own.signature, frames.input_of(frame), data).outputs
         return f"[{status}] {(hex_text(data) or '0x') if outputs is None else arguments_text(*outputs, names.address)}"
     return f"[{status}] {_return_text(frame, data, names)}".rstrip()
 
@@ -295,31 +283,32 @@ def status_text(frame: CallNode, names: Names) -> str:
     if end is None:
         return "FATAL"
     if frame.succeeded:
-        return "Return" if is_actors(frame) else _success(frame, names)
+        return "Return" if frames.is_actors(frame) else _success(frame, names)
     own = names.precompile(frame)
     if own is not None:
         return "PrecompileOOG" if end.error or end.message.startswith(f"{own.name}: out of gas") else "PrecompileError"
-    if is_native(frame) or is_refused(frame):
+    if frames.is_native(frame) or frames.is_refused(frame):
         return end.error or f"Exit {numbered_exit(end.exit_code, native=True)}"
     if end.exit_code == ExitCode.EVM_CONTRACT_REVERTED:
         return "Revert"
-    if is_precompile(target_of(frame)) and not code_of(frame):
+    if is_precompile(frames.target_of(frame)) and not frames.code_of(frame):
         return "PrecompileOOG" if "gas" in end.message else "PrecompileError"
     return _HALTS.get(end.exit_code) or end.error or exit_name(end.exit_code)
 
 
 def _success(frame: CallNode, names: Names) -> str:
     """Return the halt reason of a successful frame: from its last opcode, if instructions were traced."""
-    opcode = None if creates(frame) else last_opcode(frame)
+    opcode = None if frames.creates(frame) else frames.last_opcode(frame)
     if opcode is not None:
         return SUCCESSES.get(opcode, "Return")
-    if target_of(frame) == VM or creates(frame) or output_of(frame) or is_precompile(target_of(frame)):
+    target = frames.target_of(frame)
+    if target == VM or frames.creates(frame) or frames.output_of(frame) or is_precompile(target):
         return "Return"
-    return "Return" if code_of(frame) and names.by_ir else "Stop"
+    return "Return" if frames.code_of(frame) and names.by_ir else "Stop"
 
 
 def _deployed_size(frame: CallNode, names: Names) -> int:
-    deployed = deployed_code(frame)
+    deployed = frames.deployed_code(frame)
     if deployed is not None:
         return len(deployed)
     contract = names.known.of(frame)
@@ -327,13 +316,13 @@ def _deployed_size(frame: CallNode, names: Names) -> int:
 
 
 def _return_text(frame: CallNode, data: bytes, names: Names) -> str:
-    if target_of(frame) == CREATE2_DEPLOYER:
+    if frames.target_of(frame) == CREATE2_DEPLOYER:
         return hex_text(data)
     signature = names.signature(frame)
     if signature.is_unsupported or signature.entry is None:
         return hex_text(data)
-    if target_of(frame) == VM:
-        found = names.cheatcode(input_of(frame))
+    if frames.target_of(frame) == VM:
+        found = names.cheatcode(frames.input_of(frame))
         secret = None if found is None else redacted_result(str(found[0]["name"]))
         if secret is not None and data:
             return secret
@@ -345,24 +334,24 @@ def _failure(frame: CallNode, names: Names) -> str:
     end, status = frame.end, f"[{status_text(frame, names)}]"
     if end is None:
         return f"{status} execution was aborted by an internal error"
-    if names.precompile(frame) is not None or is_native(frame) or is_refused(frame):
+    if names.precompile(frame) is not None or frames.is_native(frame) or frames.is_refused(frame):
         text = printable(end.message, MAX_LENGTH)
     elif end.exit_code == ExitCode.EVM_CONTRACT_REVERTED:
-        text = hex_text(output_of(frame)) if creates(frame) else _revert_text(frame, names)
-    elif is_precompile(target_of(frame)) and not code_of(frame):
+        text = hex_text(frames.output_of(frame)) if frames.creates(frame) else _revert_text(frame, names)
+    elif is_precompile(frames.target_of(frame)) and not frames.code_of(frame):
         text = "0x"
     elif end.exit_code in _HALTS:
-        text = "" if creates(frame) else f"EvmError: {_HALTS[end.exit_code]}"
+        text = "" if frames.creates(frame) else f"EvmError: {_HALTS[end.exit_code]}"
     else:
-        text = printable(exit_message(frame), MAX_LENGTH)
+        text = printable(frames.exit_message(frame), MAX_LENGTH)
     return f"{status} {text}".rstrip()
 
 
 def _revert_text(frame: CallNode, names: Names) -> str:
-    text = names.revert(output_of(frame))
-    is_silent = not output_of(frame) or "EvmError: Revert" in text
+    text = names.revert(frames.output_of(frame))
+    is_silent = not frames.output_of(frame) or "EvmError: Revert" in text
     if is_silent and CallSignature(names.signatures, frame, names.contract(frame)).is_unsupported:
-        return unknown_selector(checksummed(target_of(frame)), input_of(frame))
+        return unknown_selector(checksummed(frames.target_of(frame)), frames.input_of(frame))
     return text
 
 

@@ -16,15 +16,7 @@ from bridge.abi.abi import AbiMismatch, ContractInterface, decode_values, select
 from bridge.ethereum.addresses import EthAddress
 from bridge.filecoin.receipts import Log
 from fvm_hypervisor.soltest.cheatcodes.console import log_interface
-from fvm_hypervisor.soltest.trace.frames import (
-    address_of,
-    code_of,
-    creates,
-    deployed_code,
-    input_of,
-    is_delegated,
-    output_of,
-)
+from fvm_hypervisor.soltest.trace import frames
 from fvm_hypervisor.soltest.trace.known_code import KnownCode, KnownContract, Pattern
 from hypervisor.tracing import CallNode, walk
 from localnet.traces.console_log import log_signatures
@@ -94,11 +86,11 @@ class Identities:
 
     def add(self, frame: CallNode) -> None:
         """Record a creation; other calls are ignored."""
-        if creates(frame) and code_of(frame) and address_of(frame) not in self._contracts:
-            stored = deployed_code(frame)
-            contract = self._matcher.find(code_of(frame), output_of(frame) if stored is None else stored)
+        if frames.creates(frame) and frames.code_of(frame) and frames.address_of(frame) not in self._contracts:
+            stored = frames.deployed_code(frame)
+            contract = self._matcher.find(frames.code_of(frame), frames.output_of(frame) if stored is None else stored)
             if contract is not None:
-                self._contracts[address_of(frame)] = contract
+                self._contracts[frames.address_of(frame)] = contract
 
     def add_all(self, roots: Sequence[CallNode]) -> None:
         """Record the creations in call trees, callers before callees."""
@@ -107,8 +99,8 @@ class Identities:
 
     def add_code(self, frame: CallNode, contract: KnownContract | None) -> None:
         """Record the contract whose code a call ran, unless a creation at its address is known."""
-        if contract is not None and not creates(frame) and not is_delegated(frame):
-            self._contracts.setdefault(address_of(frame), contract)
+        if contract is not None and not frames.creates(frame) and not frames.is_delegated(frame):
+            self._contracts.setdefault(frames.address_of(frame), contract)
 
     def copy(self) -> Identities:
         """Return an independent copy."""
@@ -224,7 +216,7 @@ class CallSignature:
     """The function that a frame calls; `contract` is None if the contract at the address is unknown. Rules: forge's."""
 
     def __init__(self, signatures: Signatures, frame: CallNode, contract: KnownContract | None) -> None:
-        data = input_of(frame)
+        data = frames.input_of(frame)
         self.functions = signatures.functions(data)
         self.is_unsupported = contract is not None and is_encoded_call(data) and not _takes(contract, data)
         """True if the contract has neither this function nor a fallback function."""

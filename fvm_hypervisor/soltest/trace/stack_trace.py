@@ -13,17 +13,7 @@ from typing import Final
 
 from bridge.ethereum.addresses import checksummed
 from fvm_hypervisor.soltest.project.solidity_text import SourceTexts
-from fvm_hypervisor.soltest.trace.frames import (
-    address_of,
-    creates,
-    exit_message,
-    input_of,
-    is_actors,
-    is_native,
-    is_refused,
-    output_of,
-    refusal_of,
-)
+from fvm_hypervisor.soltest.trace import frames
 from fvm_hypervisor.soltest.trace.known_code import KnownContract, SourceSpan
 from fvm_hypervisor.soltest.trace.trace_names import VM, Names
 from hypervisor.exit_codes import numbered_exit
@@ -67,25 +57,25 @@ def failing_path(root: CallNode) -> list[CallNode]:
 
 
 def _explaining(frame: CallNode) -> CallNode | None:
-    calls = [call for call in frame.calls if address_of(call) not in _SILENT]
-    output = output_of(frame)
+    calls = [call for call in frame.calls if frames.address_of(call) not in _SILENT]
+    output = frames.output_of(frame)
     for call in reversed(calls):
-        if not call.succeeded and output and output_of(call) == output:
+        if not call.succeeded and output and frames.output_of(call) == output:
             return call
     last = calls[-1] if calls else None
     if last is None or last.succeeded:
         return None
-    return last if is_native(last) or is_refused(last) or is_native(frame) or not output else None
+    return last if frames.is_native(last) or frames.is_refused(last) or frames.is_native(frame) or not output else None
 
 
 def _frame_lines(frame: CallNode, below: CallNode | None, names: Names, sources: SourceTexts) -> list[str]:
     """Return the lines of one frame, innermost function first."""
-    if is_native(frame) or is_refused(frame):
+    if frames.is_native(frame) or frames.is_refused(frame):
         return [_native_line(frame, names)]
-    refusal = None if below is not None or frame.succeeded else refusal_of(frame)
+    refusal = None if below is not None or frame.succeeded else frames.refusal_of(frame)
     refused = [] if refusal is None else [f"{refusal.name} at {checksummed(refusal.address)} ({refusal.reason})"]
     lines = _contract_lines(frame, below, names, sources)
-    if below is None and exit_message(frame):
+    if below is None and frames.exit_message(frame):
         outer = _outer(frame, names, names.known.of(frame))
         return [f"{outer} ({_exit_line(frame)})", *(line for line in lines if line != outer)]
     return [*refused, *lines]
@@ -96,9 +86,9 @@ def _contract_lines(frame: CallNode, below: CallNode | None, names: Names, sourc
     outer = _outer(frame, names, contract)
     if contract is None:
         return [outer]
-    spans = contract.creation_places if creates(frame) else contract.runtime_places
+    spans = contract.creation_places if frames.creates(frame) else contract.runtime_places
     files = {span.file for span in spans.values()}
-    ran = None if creates(frame) else reachable(function_name(frame, contract), files, sources)
+    ran = None if frames.creates(frame) else reachable(function_name(frame, contract), files, sources)
     lines = [_line(span, sources) for span in internal_stack(frame.counters_before(below), spans, sources, ran)]
     return [line for line in lines if line] or [outer]
 
@@ -108,7 +98,7 @@ def _outer(frame: CallNode, names: Names, contract: KnownContract | None) -> str
 
     For a contract with unknown code, the function is named only if an interface declares it, as in forge.
     """
-    if contract is not None or creates(frame):
+    if contract is not None or frames.creates(frame):
         function: str | None = function_name(frame, contract)
     else:
         function = names.signature(frame).name
@@ -170,9 +160,9 @@ def internal_stack(
 
 def function_name(frame: CallNode, contract: KnownContract | None) -> str:
     """Return the name of an externally called function, by its selector."""
-    if creates(frame):
+    if frames.creates(frame):
         return "constructor"
-    data = input_of(frame)
+    data = frames.input_of(frame)
     name = None if contract is None or len(data) < 4 else contract.interface.function_name(data)
     if name is not None:
         return name
@@ -183,14 +173,14 @@ def function_name(frame: CallNode, contract: KnownContract | None) -> str:
 
 def called_function(frame: CallNode, names: Names) -> str:
     """Return the name of a called function whose code did not run, from the project's known functions."""
-    if creates(frame):
+    if frames.creates(frame):
         return "constructor"
     name = names.signature(frame).name
-    return name or ("fallback" if len(input_of(frame)) < 4 else function_name(frame, names.known.of(frame)))
+    return name or ("fallback" if len(frames.input_of(frame)) < 4 else function_name(frame, names.known.of(frame)))
 
 
 def _native_line(frame: CallNode, names: Names) -> str:
-    method = names.method(frame) if is_actors(frame) else called_function(frame, names)
+    method = names.method(frame) if frames.is_actors(frame) else called_function(frame, names)
     return f"{names.code_name(frame)}.{method} ({_exit_line(frame)})"
 
 

@@ -17,25 +17,9 @@ from typing import Any, Final
 from bridge.actors.schemas import actor_schema
 from bridge.ethereum.addresses import EthAddress, checksummed
 from bridge.evm_steps import PrecompileRefusal, SlotWritten
+from fvm_hypervisor.soltest.trace import frames
 from fvm_hypervisor.soltest.trace.call_text import SUCCESSES, call_texts, hex_text, result_text, status_text
-from fvm_hypervisor.soltest.trace.frames import (
-    InternalCall,
-    TracedStep,
-    TypedValue,
-    acts_as,
-    address_of,
-    code_of,
-    creates,
-    deployed_code,
-    gas_used,
-    input_of,
-    is_actors,
-    kind_of,
-    log_of,
-    output_of,
-    target_of,
-    value_of,
-)
+from fvm_hypervisor.soltest.trace.frames import InternalCall, TracedStep, TypedValue
 from fvm_hypervisor.soltest.trace.trace_names import MAX_LENGTH, Names
 from fvm_hypervisor.soltest.value_text import value_text
 from hypervisor.gas import MILLIGAS_PER_GAS
@@ -133,23 +117,24 @@ def _slots(frame: CallNode) -> list[str]:
 
 
 def _head(frame: CallNode, names: Names) -> str:
-    gas = f"[{gas_used(frame)}] "
-    if creates(frame):
-        return f"{gas}→ new {names.label(address_of(frame)) or '<unknown>'}@{checksummed(address_of(frame))}"
-    value = f"{{value: {value_of(frame)}}}" if value_of(frame) else ""
+    gas = f"[{frames.gas_used(frame)}] "
+    if frames.creates(frame):
+        address = frames.address_of(frame)
+        return f"{gas}→ new {names.label(address) or '<unknown>'}@{checksummed(address)}"
+    value = f"{{value: {frames.value_of(frame)}}}" if frames.value_of(frame) else ""
     function, arguments = call_texts(frame, names)
     return f"{gas}{names.callee(frame)}::{function}{value}({arguments}){_kind(frame)}"
 
 
 def _kind(frame: CallNode) -> str:
-    if is_actors(frame):
+    if frames.is_actors(frame):
         return f" [native{', read-only' if frame.start.read_only else ''}]"
-    kind = kind_of(frame)
+    kind = frames.kind_of(frame)
     return "" if kind == "CALL" else f" [{kind.lower()}]"
 
 
 def _event(event: EventEmitted, frame: CallNode, names: Names) -> str:
-    log = log_of(event)
+    log = frames.log_of(event)
     if log is None:
         entries = [EventEntry(*entry) for entry in event.entries]
         text = native_text(actor_schema(names.actor(frame)), entries)
@@ -218,7 +203,7 @@ class _Arena:
             current = todo[-1]
             match next(current.items, None):
                 case CallNode() as call:
-                    caller = acts_as(current.frame)
+                    caller = frames.acts_as(current.frame)
                     todo.append(self._open(call, caller, current.node))
                 case EventEmitted() as event:
                     self._add_log(current, event)
@@ -244,16 +229,16 @@ class _Arena:
                 "depth": 0 if parent is None else parent["trace"]["depth"] + 1,
                 "success": frame.succeeded,
                 "caller": as_data(caller),
-                "address": as_data(target_of(frame)),
-                "maybe_precompile": False if creates(frame) else None,
+                "address": as_data(frames.target_of(frame)),
+                "maybe_precompile": False if frames.creates(frame) else None,
                 "selfdestruct_address": None,
                 "selfdestruct_refund_target": None,
                 "selfdestruct_transferred_value": None,
-                "kind": kind_of(frame),
-                "value": hex(value_of(frame)),
-                "data": as_data(input_of(frame)),
+                "kind": frames.kind_of(frame),
+                "value": hex(frames.value_of(frame)),
+                "data": as_data(frames.input_of(frame)),
                 "output": as_data(_output(frame, self._names)),
-                "gas_used": gas_used(frame),
+                "gas_used": frames.gas_used(frame),
                 "gas_limit": frame.start.gas_available // MILLIGAS_PER_GAS,
                 "gas_refund_counter": 0,
                 "status": status_text(frame, self._names),
@@ -266,10 +251,10 @@ class _Arena:
         if parent is not None:
             parent["ordering"].append({"Call": len(parent["children"])})
             parent["children"].append(node["idx"])
-            if creates(frame) and parent["trace"]["steps"]:
+            if frames.creates(frame) and parent["trace"]["steps"]:
                 parent["trace"]["steps"][-1]["gas_cost"] += node["trace"]["gas_limit"]  # as in revm
         self._nodes.append(node)
-        has_steps = self._has_steps and (creates(frame) or bool(code_of(frame)))
+        has_steps = self._has_steps and (frames.creates(frame) or bool(frames.code_of(frame)))
         return _Open(frame, node, frame.flat_items(), has_steps)
 
     @staticmethod
@@ -281,12 +266,12 @@ class _Arena:
             last["status"] = SUCCESSES.get(last["op"], "Return") if trace["success"] else trace["status"]
 
     def _add_log(self, current: _Open, event: EventEmitted) -> None:
-        log, node = log_of(event), current.node
+        log, node = frames.log_of(event), current.node
         if log is None:
             return  # a native actor's event that is not encoded as an EVM log
         node["ordering"].append({"Log": len(node["logs"])})
         node["logs"].append({
-            "address": as_data(acts_as(current.frame)),
+            "address": as_data(frames.acts_as(current.frame)),
             "raw_log": {"topics": [as_data(topic) for topic in log.topics], "data": as_data(log.data)},
             "decoded": None,
             "position": len(node["children"]),
@@ -340,7 +325,8 @@ def _change(reason: str, slot: int, word: int, before: int | None) -> Node:
 
 def _output(frame: CallNode, names: Names) -> bytes:
     """Return the output of a call, or the deployed code of a creation."""
-    if not creates(frame) or not frame.succeeded:
-        return output_of(frame)
-    contract = names.known.of(frame) if deployed_code(frame) is None else None
-    return contract.runtime.code if contract is not None else deployed_code(frame) or b""
+    if not frames.creates(frame) or not frame.succeeded:
+        return frames.output_of(frame)
+    deployed = frames.deployed_code(frame)
+    contract = names.known.of(frame) if deployed is None else None
+    return contract.runtime.code if contract is not None else deployed or b""
