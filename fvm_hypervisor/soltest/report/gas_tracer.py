@@ -49,6 +49,7 @@ class GasTracer(FrameTracer):
             frame.items.clear()
             if not self._open:
                 self.roots.clear()
+                self.ended.clear()
 
     def _end_root(self, root: CallNode) -> None:
         """Finish a message."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress, from_delegated, masked_id
@@ -37,6 +38,7 @@ from hypervisor.machine.registry import NATIVE
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import EventEntry
 from hypervisor.tracing import (
+    BeforeCall,
     CallEnded,
     CallNode,
     CallSpan,
@@ -128,7 +130,8 @@ def acts_as(frame: CallNode) -> EthAddress:
 
 def borrowed_code(frame: CallNode) -> CodeBorrowed | None:
     """Return whose code a delegate call ran; None for other calls, and under rules that do not trace it."""
-    found = [item for item in frame.items if isinstance(item, CodeBorrowed)] if is_delegated(frame) else []
+    before = takewhile(lambda item: isinstance(item, BeforeCall), frame.items if is_delegated(frame) else ())
+    found = [item for item in before if isinstance(item, CodeBorrowed)]
     return found[-1] if found else None
 
 
