@@ -17,12 +17,13 @@ from fvm_hypervisor.laboratory.compare.execution import check_recorded, steps_of
 from fvm_hypervisor.laboratory.compare.jobs import CaseJob, RecordedCase
 from fvm_hypervisor.laboratory.compare.report import TABLES, count_text, gas, shorten, tree_name
 from fvm_hypervisor.laboratory.compare.tally import (
-    CallCost,
     CallNames,
     CostTally,
     CostTracer,
     MessageCost,
     Sums,
+    costs_of,
+    end_of,
     largest_first,
     names_of,
 )
@@ -31,6 +32,7 @@ from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.exit_codes import exit_name
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.text import printable
+from hypervisor.tracing import CallNode
 from store.blockstore import StoreError
 
 COLUMNS: Final = (
@@ -112,12 +114,12 @@ def _add(case: RecordedCase, side: Side, found: CostReport, with_rows: bool) -> 
 
 def _rows(message: MessageGas, number: int, cost: MessageCost, names: CallNames) -> Iterator[Row]:
     head = message.case, number, message.label, message.implicit, message.exit_code, message.gas
-    waiting: list[tuple[CallCost, str, int]] = [(cost.head, "", 0)]
+    waiting: list[tuple[CallNode, str, int]] = [(cost.head, "", 0)]
     waiting += [(call, str(index), 1) for index, call in enumerate(cost.calls)]
     for call, path, depth in waiting:  # grows during iteration instead of recursion: calls are up to 1,024 deep
         actor = NO_ACTOR if call.actor is None else call.actor
-        what = path, depth, actor, names.actor(call), names.method(call), call.runtime, call.exit_code
-        for (syscall, charge), (count, milligas) in call.own.items():
+        what = path, depth, actor, names.actor(call), names.method(call), call.runtime, end_of(call).exit_code
+        for (syscall, charge), (count, milligas) in costs_of(call).own.items():
             yield *head, *what, syscall, charge, count, milligas
         waiting += [(inner, f"{path}.{index}", depth + 1) for index, inner in enumerate(call.calls)]
 

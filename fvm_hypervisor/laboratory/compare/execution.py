@@ -15,12 +15,14 @@ from typing import Any, Final
 from fvm_hypervisor.laboratory.compare.jobs import CaseJob, MessageOutcome, RecordedCase, Run, bad_case, fatal_outcome
 from fvm_hypervisor.laboratory.compare.tally import (
     EXECUTION,
-    CallCost,
+    MESSAGE,
     CallNames,
     CostTally,
     CostTracer,
     Event,
     MessageCost,
+    costs_of,
+    end_of,
     names_of,
 )
 from fvm_hypervisor.laboratory.sides import Side
@@ -30,6 +32,7 @@ from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.exit_codes import exit_meaning
 from hypervisor.gas import in_gas
 from hypervisor.text import printable
+from hypervisor.tracing import CallNode
 from store.blocks.buffered import BufferedStore
 from store.blockstore import StoreError
 from store.cid import Cid, show
@@ -181,7 +184,11 @@ def _gas_of(outcome: MessageOutcome, costs: list[MessageCost]) -> int:
 
 
 def _events(costs: list[MessageCost]) -> list[object]:
-    return [call.events for cost in costs for call in cost.every() if call.events]
+    return [_entries(call) for cost in costs for call in cost.every() if call.events]
+
+
+def _entries(call: CallNode) -> list[Event]:
+    return [event.entries for event in call.events]
 
 
 def _root(run: Run) -> Cid | None:
@@ -231,7 +238,7 @@ def first_cost_difference(one: list[MessageCost], other: list[MessageCost], name
     return None
 
 
-CallBoundary = tuple[str, CallCost, tuple[CallCost, ...]]
+CallBoundary = tuple[str, CallNode, tuple[CallNode, ...]]
 """The start or the end of a call, the call, and its path from the outermost call."""
 
 
@@ -247,8 +254,8 @@ def _call_boundaries(messages: list[MessageCost]) -> Iterator[CallBoundary]:
                 stack += [(_BEGIN, inner, (*path, inner)) for inner in call.calls[::-1]]
 
 
-def _path(path: tuple[CallCost, ...], names: CallNames) -> tuple[str, ...]:
-    return tuple(f"{call.to} {names.method(call)}" if call.to != "message" else names.method(call) for call in path)
+def _path(path: tuple[CallNode, ...], names: CallNames) -> tuple[str, ...]:
+    return tuple(names.method(call) if names.method(call) == MESSAGE else _call_text(call, names) for call in path)
 
 
 def _differences(mine: CallBoundary, others: CallBoundary, names: CallNames) -> list[str]:
@@ -258,26 +265,26 @@ def _differences(mine: CallBoundary, others: CallBoundary, names: CallNames) -> 
         return [f"only {which} then calls {_call_text(longer, names)}", *_charges(one, other)]
     if kind is _BEGIN:
         return _call_start_differences(one, other, names)
-    events = _event_texts(one.events, other.events)
+    events = _event_texts(_entries(one), _entries(other))
     return [*_charges(one, other), *_syscalls(one, other), *events, *_ends(one, other, names)]
 
 
-def _call_start_differences(one: CallCost, other: CallCost, names: CallNames) -> list[str]:
-    lines = []
-    if (one.to, one.method) != (other.to, other.method):
+def _call_start_differences(one: CallNode, other: CallNode, names: CallNames) -> list[str]:
+    lines, mine, others = [], one.start, other.start
+    if (mine.to, mine.method) != (others.to, others.method):
         lines.append(f"A calls {_call_text(one, names)}, B {_call_text(other, names)}")
-    if one.value != other.value:
-        lines.append(f"value: A {one.value} attoFIL, B {other.value}")
-    if one.params != other.params:
-        lines.append(f"parameters: A {_bytes(one.params)}, B {_bytes(other.params)}")
+    if mine.value != others.value:
+        lines.append(f"value: A {mine.value} attoFIL, B {others.value}")
+    if mine.params != others.params:
+        lines.append(f"parameters: A {_bytes(mine.params)}, B {_bytes(others.params)}")
     return lines
 
 
-def _charges(one: CallCost, other: CallCost) -> list[str]:
+def _charges(one: CallNode, other: CallNode) -> list[str]:
     """Return the charges whose number or amount differs, largest difference first."""
-    found = []
-    for key in {**one.own, **other.own}:
-        (times, milligas), (other_times, other_milligas) = one.own.get(key, (0, 0)), other.own.get(key, (0, 0))
+    found, mine, others = [], costs_of(one).own, costs_of(other).own
+    for key in {**mine, **others}:
+        (times, milligas), (other_times, other_milligas) = mine.get(key, (0, 0)), others.get(key, (0, 0))
         if (times, milligas) == (other_times, other_milligas):
             continue
         if key[1] == EXECUTION:  # charged once per syscall; syscalls are compared separately
@@ -290,11 +297,12 @@ def _charges(one: CallCost, other: CallCost) -> list[str]:
     return [line for _, line in sorted(found)]
 
 
-def _syscalls(one: CallCost, other: CallCost) -> list[str]:
+def _syscalls(one: CallNode, other: CallNode) -> list[str]:
+    mine, others = costs_of(one).syscalls, costs_of(other).syscalls
     return [
-        f"{name}: A calls it {one.syscalls.get(name, 0)} times, B {other.syscalls.get(name, 0)}"
-        for name in {**one.syscalls, **other.syscalls}
-        if one.syscalls.get(name, 0) != other.syscalls.get(name, 0)
+        f"{name}: A calls it {mine.get(name, 0)} times, B {others.get(name, 0)}"
+        for name in {**mine, **others}
+        if mine.get(name, 0) != others.get(name, 0)
     ]
 
 
@@ -306,25 +314,26 @@ def _event_texts(one: list[Event], other: list[Event]) -> list[str]:
     return lines
 
 
-def _ends(one: CallCost, other: CallCost, names: CallNames) -> list[str]:
-    lines = []
-    if (one.exit_code, one.error) != (other.exit_code, other.error):
+def _ends(one: CallNode, other: CallNode, names: CallNames) -> list[str]:
+    lines, mine, others = [], end_of(one), end_of(other)
+    if (mine.exit_code, mine.error) != (others.exit_code, others.error):
         lines.append(f"end: A {_end(one, names)}, B {_end(other, names)}")
-    if one.returned != other.returned:
-        lines.append(f"return: A {_bytes(one.returned)}, B {_bytes(other.returned)}")
+    if mine.return_data != others.return_data:
+        lines.append(f"return: A {_bytes(mine.return_data)}, B {_bytes(others.return_data)}")
     return lines
 
 
-def _end(call: CallCost, names: CallNames) -> str:
-    return call.error or f"exit {exit_meaning(call.exit_code, native=names.is_native(call))}"
+def _end(call: CallNode, names: CallNames) -> str:
+    end = end_of(call)
+    return end.error or f"exit {exit_meaning(end.exit_code, native=names.is_native(call))}"
 
 
 def _event(entries: Event) -> str:
     return "{" + ", ".join(f"{printable(key, 40)}: {_bytes(value)}" for _, key, _, value in entries) + "}"
 
 
-def _call_text(call: CallCost, names: CallNames) -> str:
-    return f"{call.to} {names.method(call)}"
+def _call_text(call: CallNode, names: CallNames) -> str:
+    return f"{call.start.to} {names.method(call)}"
 
 
 def _bytes(data: bytes) -> str:

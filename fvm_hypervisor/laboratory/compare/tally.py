@@ -13,18 +13,21 @@ from typing import Final
 
 from bridge.actors.schemas import actor_method
 from hypervisor.bundles.manifest import Manifest
+from hypervisor.messages.address import Address
 from hypervisor.tracing import (
     CallEnded,
+    CallNode,
     CallStarted,
-    Dispatched,
-    EventEmitted,
+    CallTrees,
     GasCharged,
     MessageEnded,
     MessageStarted,
+    RuntimeEvent,
     SyscallEntered,
     TraceEvent,
+    walk,
 )
-from hypervisor.types import ActorID, MethodNumber
+from hypervisor.types import ActorID, MethodNumber, TokenAmount
 from localnet.ledger.call_tree import is_native
 from store.cid import Cid, show
 
@@ -38,33 +41,15 @@ Event = tuple[tuple[int, str, int, bytes], ...]
 
 
 @dataclass(slots=True)
-class CallCost:
-    """A call: its kind and outcome, its own costs with counts (`own`), and its subcalls."""
+class CallCosts(RuntimeEvent):
+    """The own costs of a recorded call, its first item."""
 
-    to: str
-    method: MethodNumber
-    value: int
-    params: bytes
-    actor: ActorID | None = None
-    code: Cid | None = None
-    runtime: str = ""
-    exit_code: int = 0
-    error: str = ""
-    returned: bytes = b""
-    milligas: int = 0
-    """Total, including subcalls."""
     own: dict[Key, list[int]] = field(default_factory=dict)
-    """Count and total, by syscall and charge."""
-    calls: list[CallCost] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
+    """Count and milligas, by syscall and charge."""
     syscalls: dict[str, int] = field(default_factory=dict)
+    """Number of calls of each syscall."""
     last: Key = ("", "")
     syscall: str = ""
-
-    @property
-    def own_milligas(self) -> int:
-        """Milligas of the call without its subcalls."""
-        return sum(milligas for _, milligas in self.own.values())
 
     def charge(self, name: str, milligas: int) -> None:
         """Record a charge under the current syscall."""
@@ -78,60 +63,66 @@ class CallCost:
             found[0] += 1
             found[1] += milligas
 
+    def enter(self, syscall: str) -> None:
+        """Record a call of a syscall."""
+        self.syscall = syscall
+        self.syscalls[syscall] = self.syscalls.get(syscall, 0) + 1
+
+
+def costs_of(call: CallNode) -> CallCosts:
+    """Return the own costs of a call that a `CostTracer` recorded."""
+    found = call.items[0]
+    assert isinstance(found, CallCosts)
+    return found
+
+
+def end_of(call: CallNode) -> CallEnded:
+    """Return the end of a call; exit code 0 without gas if an error ended the execution before it."""
+    return call.end or _NO_END
+
+
+_HEAD: Final = CallStarted(ActorID(0), Address.id(ActorID(0)), MethodNumber(0), TokenAmount(0), b"", 0, False, 0)
+_NO_END: Final = CallEnded(0, b"", 0, 0)
+
 
 @dataclass(slots=True)
 class MessageCost:
-    """A message: its charges before the first call, its calls, and the gas of its receipt."""
+    """A message: its calls, and the gas of its receipt. The costs of `head` are the charges before the first call."""
 
     implicit: bool
-    head: CallCost
-    calls: list[CallCost] = field(default_factory=list)
+    calls: list[CallNode]
     exit_code: int = 0
     gas_used: int = 0
+    head: CallNode = field(default_factory=lambda: CallNode(_HEAD, items=[CallCosts()]))
 
-    def every(self) -> Iterator[CallCost]:
-        """Yield the part before the calls, then every call before its nested calls, without recursion."""
+    def every(self) -> Iterator[CallNode]:
+        """Yield the part before the calls, then every call before its nested calls."""
         yield self.head
-        waiting = self.calls[::-1]
-        while waiting:
-            call = waiting.pop()
-            yield call
-            waiting += call.calls[::-1]
+        yield from walk(self.calls)
 
 
-class CostTracer:
+class CostTracer(CallTrees):
     """A tracer that collects the costs of each message."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.messages: list[MessageCost] = []
-        self._open: list[CallCost] = []
 
     def event(self, event: TraceEvent, /) -> None:
-        kind = type(event)
-        if kind is GasCharged:  # most are
-            assert isinstance(event, GasCharged)
+        """Add an event to the costs."""
+        if isinstance(event, GasCharged):  # most are
             if event.milligas:
                 self._innermost.charge(event.name, event.milligas)
         elif isinstance(event, SyscallEntered):
-            call = self._innermost
-            call.syscall = event.name
-            call.syscalls[event.name] = call.syscalls.get(event.name, 0) + 1
-        elif isinstance(event, CallStarted):
-            self._start(event)
-        elif isinstance(event, CallEnded):
-            self._end(event)
-        elif isinstance(event, Dispatched):
-            call = self._innermost
-            call.actor, call.code, call.runtime = event.actor, event.code, event.runtime
-        elif isinstance(event, EventEmitted):
-            self._innermost.events.append(event.entries)
+            self._innermost.enter(event.name)
         elif isinstance(event, MessageStarted):
-            head = CallCost(MESSAGE, MethodNumber(0), 0, b"")
-            self.messages.append(MessageCost(event.implicit, head))
-            self._open = [head]
+            self.roots, self._open = [], []
+            self.messages.append(MessageCost(event.implicit, self.roots))
         elif isinstance(event, MessageEnded):
             self.messages[-1].exit_code, self.messages[-1].gas_used = event.exit_code, event.gas_used
             self._open = []
+        else:
+            super().event(event)
 
     def take(self) -> list[MessageCost]:
         """Return the messages recorded so far and clear them."""
@@ -139,21 +130,21 @@ class CostTracer:
         return taken
 
     @property
-    def _innermost(self) -> CallCost:
-        return self._open[-1]
+    def _innermost(self) -> CallCosts:
+        return costs_of(self._open[-1] if self._open else self.messages[-1].head)
 
-    def _start(self, event: CallStarted) -> None:
-        call = CallCost(str(event.to), event.method, event.value, event.params)
-        (self._open[-1].calls if len(self._open) > 1 else self.messages[-1].calls).append(call)
-        self._open.append(call)
+    def _begin(self, node: CallNode) -> None:
+        node.items.insert(0, CallCosts())
+        super()._begin(node)
 
     def _end(self, event: CallEnded) -> None:
-        call = self._open.pop()
-        call.exit_code, call.error = event.exit_code, event.error
-        call.returned, call.milligas = event.return_data, event.gas_used
-        excess = call.own_milligas + sum(inner.milligas for inner in call.calls) - call.milligas
-        if excess > 0 and call.own:  # the last charge exceeded the remaining gas
-            last = call.own[call.last]
+        call = self._open[-1]
+        super()._end(event)
+        costs = costs_of(call)
+        own = sum(milligas for _, milligas in costs.own.values())
+        excess = own + sum(end_of(inner).gas_used for inner in call.calls) - event.gas_used
+        if excess > 0 and costs.own:  # the last charge exceeded the remaining gas
+            last = costs.own[costs.last]
             last[1] = max(0, last[1] - excess)
 
 
@@ -165,28 +156,28 @@ class CallNames:
         self._actors: dict[Cid, str] = {}
         self._methods: dict[tuple[str, int], str] = {}
 
-    def actor(self, call: CallCost) -> str:
+    def actor(self, call: CallNode) -> str:
         """Return a built-in actor's name, `actor` and the code CID of another actor, or the address if no code ran."""
         if call.code is None:
-            return MESSAGE if call.to == MESSAGE else "account" if call.method == 0 else call.to
+            return MESSAGE if call.start is _HEAD else "account" if call.start.method == 0 else str(call.start.to)
         known = self._actors.get(call.code)
         if known is None:
             known = self._actors[call.code] = self._manifest.name_of(call.code) or f"actor {show(call.code)}"
         return known
 
-    def is_native(self, call: CallCost) -> bool:
+    def is_native(self, call: CallNode) -> bool:
         """Return True for a call of an actor whose own exit codes are not those of contracts."""
         return is_native({"actor": self.actor(call)})
 
-    def method(self, call: CallCost) -> str:
+    def method(self, call: CallNode) -> str:
         """Return a name such as `storagepower.EnrollCronEvent`, with the method's number if its name is unknown."""
-        if call.to == MESSAGE:
+        if call.start is _HEAD:
             return MESSAGE
-        actor = self.actor(call)
-        known = self._methods.get((actor, call.method))
+        actor, number = self.actor(call), call.start.method
+        known = self._methods.get((actor, number))
         if known is None:
-            method = actor_method(actor, call.method)
-            known = self._methods[actor, call.method] = f"{actor}.{call.method if method is None else method.name}"
+            method = actor_method(actor, number)
+            known = self._methods[actor, number] = f"{actor}.{number if method is None else method.name}"
         return known
 
 
@@ -257,7 +248,7 @@ class CostTally:
     def add(self, message: MessageCost, names: CallNames) -> None:
         self.messages += 1
         self.implicit += message.implicit
-        waiting: list[tuple[CallCost, Path]] = [(message.head, ()), *((call, ()) for call in message.calls)]
+        waiting: list[tuple[CallNode, Path]] = [(message.head, ()), *((call, ()) for call in message.calls)]
         for call, above in waiting:  # grows during iteration instead of recursion: calls are up to 1,024 deep
             label = names.method(call)
             path = (*above, label) if len(above) < MAX_DEPTH else above
@@ -267,16 +258,17 @@ class CostTally:
             for call in message.calls:
                 for each in (call, *call.calls):
                     name = names.method(each) if each is call else f"{names.method(call)} > {names.method(each)}"
-                    add_sum(self.cron, name, 1, each.milligas)
+                    add_sum(self.cron, name, 1, end_of(each).gas_used)
 
-    def _count(self, call: CallCost, method: str, actor: str, path: Path) -> None:
+    def _count(self, call: CallNode, method: str, actor: str, path: Path) -> None:
         node = self.tree.get(path)
         if node is None:
             node = self.tree[path] = CallSum(call.runtime)
         node.calls += 1
-        node.failed += bool(call.exit_code or call.error)
+        node.failed += bool(end_of(call).exit_code or end_of(call).error)
+        costs = costs_of(call)
         own, keys, charges = 0, self.keys, node.own
-        for key, (count, milligas) in call.own.items():
+        for key, (count, milligas) in costs.own.items():
             own += milligas
             charges[key[1]] = charges.get(key[1], 0) + milligas
             found = keys.get(key)
@@ -285,7 +277,7 @@ class CostTally:
             else:
                 found[0] += count
                 found[1] += milligas
-        for syscall, count in call.syscalls.items():
+        for syscall, count in costs.syscalls.items():
             self.entered[syscall] = self.entered.get(syscall, 0) + count
         add_sum(self.methods, method, 1, own)
         add_sum(self.actors, actor, 1, own)

@@ -15,11 +15,13 @@ from fvm_hypervisor.cli.commands import FAILED
 from fvm_hypervisor.cli.node_settings import banner
 from fvm_hypervisor.laboratory.compare.execution import compare_job, first_cost_difference
 from fvm_hypervisor.laboratory.compare.jobs import VectorJob
-from fvm_hypervisor.laboratory.compare.tally import CallCost, CallNames, MessageCost
+from fvm_hypervisor.laboratory.compare.tally import CallCosts, CallNames, MessageCost
 from fvm_hypervisor.laboratory.sides import Choices, two_sides
 from fvm_hypervisor.laboratory.vectors.conformance import name_of, read_vectors, run_variant, variants_of
 from fvm_hypervisor.laboratory.vectors.files import BundleFolder
-from hypervisor.types import MethodNumber
+from hypervisor.messages.address import Address
+from hypervisor.tracing import CallEnded, CallNode, CallStarted
+from hypervisor.types import ActorID, MethodNumber, TokenAmount
 from hypervisor.versions.network_versions import NV29
 from localnet import Network
 from localnet.ledger.upgrades import NO_UPGRADES
@@ -125,8 +127,9 @@ def test_exit_codes_of_contracts_are_named_by_the_code_of_the_actor(actor: str, 
         manifest = network.machine.manifest
 
     def costs(exit_code: int) -> list[MessageCost]:
-        call = CallCost("f05", MethodNumber(2), 0, b"", code=manifest.code(actor), exit_code=exit_code)
-        return [MessageCost(implicit=False, head=CallCost("message", MethodNumber(0), 0, b""), calls=[call])]
+        start = CallStarted(ActorID(100), Address.id(ActorID(5)), MethodNumber(2), TokenAmount(0), b"", 0, False, 0)
+        end = CallEnded(exit_code, b"", 0, 0)
+        return [MessageCost(False, [CallNode(start, code=manifest.code(actor), end=end, items=[CallCosts()])])]
 
     difference = first_cost_difference(costs(33), costs(0), CallNames(manifest))
     assert difference is not None
