@@ -7,14 +7,14 @@ gas (`bridge.gas`). Source: execution-apis opcode-tracer.yaml.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge.evm_steps import EvmCost, EvmFault, EvmStep
 from bridge.traces.failure_texts import LogTooLong, fault_text
 from hypervisor.errors import HypervisorError
 from hypervisor.messages.address import Address
-from hypervisor.tracing import CallEnded, CallStarted, Dispatched, RuntimeEvent, TraceEvent
+from hypervisor.tracing import CallEnded, CallNode, CallTrees, RuntimeEvent
 from hypervisor.types import EAM_ACTOR, INIT_ACTOR, ActorID
 
 _WORD: Final = 32
@@ -37,44 +37,32 @@ class StructLogOptions:
     limit: int = 0
 
 
-@dataclass(slots=True)
-class _Frame:
-    """An open call: its depth in Ethereum's terms, the owner of its storage, and an unfinished SLOAD."""
-
-    depth: int
-    actor: ActorID | None = None
-    loading: tuple[dict[str, Any], int] | None = None
-
-
-@dataclass(slots=True)
-class StructLogger:
+class StructLogger(CallTrees):
     """A tracer that collects struct logs. `remaining` is the number of characters that may still be logged.
 
     Ends the execution with LogLimitReached or LogTooLong, which propagate to the end of the message.
     """
 
-    options: StructLogOptions
-    remaining: int
-    logs: list[dict[str, Any]] = field(default_factory=list)
-    _frames: list[_Frame] = field(default_factory=list)
-    _storage: dict[ActorID | None, dict[str, str]] = field(default_factory=dict)
-    _last: dict[str, Any] | None = None
+    def __init__(self, options: StructLogOptions, remaining: int) -> None:
+        super().__init__()
+        self.options, self.remaining = options, remaining
+        self.logs: list[dict[str, Any]] = []
+        self._depth = 0
+        self._loading: dict[int, tuple[dict[str, Any], int]] = {}
+        """Unfinished SLOADs by the number of their call."""
+        self._storage: dict[ActorID | None, dict[str, str]] = {}
+        self._last: dict[str, Any] | None = None
 
-    def event(self, event: TraceEvent, /) -> None:
-        """Track the open calls."""
-        match event:
-            case CallStarted():
-                # a creation through the address manager and the init actor is one call for Ethereum
-                depth = self._frames[-1].depth if self._frames else 0
-                self._frames.append(_Frame(depth + (event.to not in _CREATION)))
-                self._last = None
-            case Dispatched() if self._frames:
-                self._frames[-1].actor = event.actor
-            case CallEnded() if self._frames:
-                self._frames.pop()
-                self._last = None
-            case _:
-                pass
+    def _begin(self, node: CallNode) -> None:
+        super()._begin(node)
+        # a creation through the address manager and the init actor is one call for Ethereum
+        self._depth += node.start.to not in _CREATION
+        self._last = None
+
+    def _end(self, event: CallEnded) -> None:
+        self._depth -= self._open[-1].start.to not in _CREATION
+        self._last = None
+        super()._end(event)
 
     def step(self, event: RuntimeEvent, /) -> None:
         """Log an instruction, or add its cost or fault to the last log."""
@@ -90,10 +78,10 @@ class StructLogger:
                 pass
 
     def _write(self, step: EvmStep) -> dict[str, Any]:
-        options, frame = self.options, self._frames[-1]
+        options = self.options
         if options.limit and len(self.logs) >= options.limit:
             raise LogLimitReached(f"the limit of {options.limit} logged instructions is reached")
-        log: dict[str, Any] = {"pc": step.pc, "op": step.name, "gas": step.gas, "gasCost": 0, "depth": frame.depth}
+        log: dict[str, Any] = {"pc": step.pc, "op": step.name, "gas": step.gas, "gasCost": 0, "depth": self._depth}
         size = 100
         if step.refund:
             log["refund"] = step.refund
@@ -110,7 +98,7 @@ class StructLogger:
             log["returnData"] = "0x" + step.return_data.hex()
             size += 2 * len(step.return_data)
         if not options.disable_storage:
-            size += self._write_storage(log, step, frame)
+            size += self._write_storage(log, step)
         self.remaining -= size
         if self.remaining < 0:
             raise LogTooLong(
@@ -119,24 +107,26 @@ class StructLogger:
         self.logs.append(log)
         return log
 
-    def _write_storage(self, log: dict[str, Any], step: EvmStep, frame: _Frame) -> int:
+    def _write_storage(self, log: dict[str, Any], step: EvmStep) -> int:
         """Log the storage that the contract has accessed; a word being read is known one step later."""
-        known = self._storage.setdefault(frame.actor, {})
+        call = self._open[-1]
+        known = self._storage.setdefault(call.actor, {})
         if step.opcode == _SSTORE and len(step.stack) > 1:
             known[_pad(step.stack[-1])] = _pad(step.stack[-2])
             log["storage"] = dict(known)
         elif step.opcode == _SLOAD and step.stack:
-            frame.loading = log, step.stack[-1]
+            self._loading[call.number] = log, step.stack[-1]
         else:
             return 0
         return 4 * _WORD * (len(known) + 1)
 
     def _finish_load(self, step: EvmStep) -> None:
-        frame = self._frames[-1]
-        if frame.loading is None:
+        call = self._open[-1]
+        loading = self._loading.pop(call.number, None)
+        if loading is None:
             return
-        (log, slot), frame.loading = frame.loading, None
-        known = self._storage.setdefault(frame.actor, {})
+        log, slot = loading
+        known = self._storage.setdefault(call.actor, {})
         known[_pad(slot)] = _pad(step.stack[-1])
         log["storage"] = dict(known)
 

@@ -171,21 +171,19 @@ def write_flame(staged: StagedTest, viewer: TestViewer, root: Path, file: Path, 
 
 def flame_boxes(roots: Sequence[CallNode], names: Names, rate: int) -> tuple[FlameBox, ...]:
     """Return calls and functions as boxes, in order. `rate`: milligas per gas of the engine (`bridge.gas`)."""
-    nodes: list[tuple[CallNode, InternalCall | None]] = [(root, None) for root in roots]
+    nodes: list[CallNode | InternalCall] = list(roots)
     below: list[tuple[int, int]] = []
-    for frame, call in nodes:  # grows during the iteration, instead of recursing: calls are up to 1,024 deep
+    for node in nodes:  # grows during the iteration, instead of recursing: calls are up to 1,024 deep
         begin = len(nodes)
-        for part in frame.items if call is None else call.items:
-            if isinstance(part, CallNode):
-                nodes.append((part, None))
-            elif isinstance(part, InternalCall):
-                nodes.append((frame, part))
+        nodes += (part for part in node.items if isinstance(part, CallNode | InternalCall))
         below.append((begin, len(nodes)))
     made: dict[int, FlameBox] = {}
     for index in reversed(range(len(nodes))):
-        frame, call = nodes[index]
-        inner = tuple(made[number] for number in range(*below[index]))
-        made[index] = _call_box(frame, names, inner) if call is None else _function_box(call, names, rate, inner)
+        node, inner = nodes[index], tuple(made[number] for number in range(*below[index]))
+        if isinstance(node, CallNode):
+            made[index] = _call_box(node, names, inner)
+        else:
+            made[index] = _function_box(node, names, rate, inner)
     return tuple(made[number] for number in range(len(roots)))
 
 

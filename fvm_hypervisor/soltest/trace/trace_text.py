@@ -32,15 +32,15 @@ from localnet.traces.trace_report import native_text
 MAX_LINES: Final = 20_000
 _MAX_SHORT: Final = 999_999
 """Largest word of a slot that is printed as a decimal number."""
+_Part = CallNode | InternalCall | str
 
 
 def trace_text(roots: Sequence[CallNode], names: Names, *, with_slots: bool = False) -> str:
     """Return the lines of call trees, indented by two; `with_slots` adds the slots that each frame changed."""
     lines: list[str] = []
-    todo: list[tuple[CallNode | _Internal | str, str, str]] = [(root, "  ", "  ") for root in reversed(roots)]
+    todo: list[tuple[_Part, str, str]] = [(root, "  ", "  ") for root in reversed(roots)]
     while todo and len(lines) < MAX_LINES:
         item, first, rest = todo.pop()
-        parts: list[CallNode | _Internal | str]
         if isinstance(item, str):
             lines += [first + item.split("\n", 1)[0], *(rest + line for line in item.split("\n")[1:])]
             continue
@@ -49,8 +49,8 @@ def trace_text(roots: Sequence[CallNode], names: Names, *, with_slots: bool = Fa
             slots = _slots(item) if with_slots else []
             parts = [*_parts(item, names), *slots, f"← {result_text(item, names)}"]
         else:
-            lines.append(f"{first}[{item.call.gas}] {function_head(item.call, names)}")
-            parts = [*_parts(item.frame, names, item.call), f"← {_function_result(item.call, names)}"]
+            lines.append(f"{first}[{item.gas}] {function_head(item, names)}")
+            parts = [*_parts(item, names), f"← {_function_result(item, names)}"]
         inner = "    " if rest == "  " else rest
         for index in reversed(range(len(parts))):
             last = index == len(parts) - 1
@@ -58,14 +58,6 @@ def trace_text(roots: Sequence[CallNode], names: Names, *, with_slots: bool = Fa
     if todo:
         lines.append(f"  ... cut after {MAX_LINES:,} lines")
     return "\n".join(lines)
-
-
-@dataclass(frozen=True, slots=True)
-class _Internal:
-    """An internal function call of a frame."""
-
-    frame: CallNode
-    call: InternalCall
 
 
 def function_head(call: InternalCall, names: Names) -> str:
@@ -84,17 +76,15 @@ def _values(values: Sequence[TypedValue], names: Names) -> str:
     )
 
 
-def _parts(frame: CallNode, names: Names, call: InternalCall | None = None) -> list[CallNode | _Internal | str]:
+def _parts(of: CallNode | InternalCall, names: Names) -> list[_Part]:
     """Return the content of a frame, or of a function in it, in order."""
-    parts: list[CallNode | _Internal | str] = []
-    for item in frame.items if call is None else call.items:
+    parts: list[_Part] = []
+    for item in of.items:
         match item:
-            case CallNode():
+            case CallNode() | InternalCall():
                 parts.append(item)
-            case InternalCall():
-                parts.append(_Internal(frame, item))
             case EventEmitted():
-                parts.append(_event(item, frame, names))
+                parts.append(_event(item, of, names))
             case PrecompileRefusal():
                 parts.append(f"refused by {item.name} at {checksummed(item.address)}: {printable(item.reason)}")
             case _:
@@ -133,11 +123,11 @@ def _kind(frame: CallNode) -> str:
     return "" if kind == "CALL" else f" [{kind.lower()}]"
 
 
-def _event(event: EventEmitted, frame: CallNode, names: Names) -> str:
+def _event(event: EventEmitted, of: CallNode | InternalCall, names: Names) -> str:
     log = frames.log_of(event)
     if log is None:
         entries = [EventEntry(*entry) for entry in event.entries]
-        text = native_text(actor_schema(names.actor(frame)), entries)
+        text = native_text(actor_schema(names.actor(of) if isinstance(of, CallNode) else ""), entries)
         plain_text = ", ".join(f"{key}=0x{value.hex()}" for _, key, _, value in entries)
         return f"emit {printable(text or plain_text, MAX_LENGTH)}"
     read = names.signatures.event(log)
