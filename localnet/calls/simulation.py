@@ -20,7 +20,7 @@ from bridge.filecoin.receipts import EmittedLog, Log, entries_to_log
 from hypervisor.errors import HypervisorError
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.events import EventEntry
-from hypervisor.tracing import CallEnded, CallStarted, EventEmitted, Recorder, TraceEvent
+from hypervisor.tracing import CallItem, CallNode, CallStarted, CallTrees, EventEmitted
 from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.calls.overrides import AccountOverride, override_accounts
 from localnet.calls.pace import with_pace
@@ -195,8 +195,8 @@ class _Block:
         tips = 0
         for call in calls:
             candidate = self._candidate(call)
-            recorder = Recorder() if self._options.transfers else None
-            self._machine.tracer = None if recorder is None else with_pace(self._machine, recorder)
+            trees = CallTrees() if self._options.transfers else None
+            self._machine.tracer = None if trees is None else with_pace(self._machine, trees)
             try:
                 execution, tip = execute_one(self._machine, candidate, simulated=not self._options.validation)
             except TransactionRefused as refused:
@@ -208,13 +208,8 @@ class _Block:
             self._blob_room -= execution.blob_gas
             tips += tip
             executions.append(execution)
-            logs.append(
-                tuple(
-                    execution.indexed_logs()
-                    if recorder is None
-                    else enumerate(_with_transfers(self._machine, recorder.events))
-                )
-            )
+            own = execution.indexed_logs() if trees is None else enumerate(_with_transfers(self._machine, trees.roots))
+            logs.append(tuple(own))
         work = [*work, *end_epoch(self._machine, self._chain.producer, tips)]
         blocks, implicit = BufferedStore(MemoryStore()), implicit_executions(self._machine, work)
         tipset = self._chain.assemble(
@@ -286,22 +281,18 @@ def _as_refusal(refused: TransactionRefused) -> SimulationRefused:
     return SimulationRefused(_REFUSALS.get(refused.reason, _REJECTED), str(refused))
 
 
-def _with_transfers(machine: Hypervisor, events: Sequence[TraceEvent]) -> list[EmittedLog]:
+def _with_transfers(machine: Hypervisor, calls: Sequence[CallNode]) -> list[EmittedLog]:
     """Return the logs of a message in execution order, with one for each transfer, and none of reverted calls."""
     logs: list[EmittedLog] = []
     address_of = partial(address_of_actor, machine.state_tree)
-    marks: list[int] = []
-    for event in events:
-        match event:
-            case CallStarted():
-                marks.append(len(logs))
-                if event.value:
-                    logs.append(_transfer(event, machine.state_tree.lookup_id(event.to), address_of))
-            case CallEnded():
-                mark = marks.pop()
-                if event.exit_code or event.error:
-                    del logs[mark:]
-            case EventEmitted():
+    todo: list[CallItem] = [*reversed(calls)]
+    while todo:
+        match todo.pop():
+            case CallNode() as call if call.succeeded:
+                if call.start.value:
+                    logs.append(_transfer(call.start, machine.state_tree.lookup_id(call.start.to), address_of))
+                todo += call.items[::-1]
+            case EventEmitted() as event:
                 log = entries_to_log(tuple(EventEntry(*entry) for entry in event.entries))
                 if log is not None:
                     logs.append(EmittedLog(emitter_address(event.emitter, address_of), log))
