@@ -42,7 +42,7 @@ from localnet.state.actor_interfaces import StoredSchemas
 from localnet.state.inspection import parse_address
 from localnet.state.named_code import stored_interface
 from localnet.traces.call_places import compiled_code
-from localnet.traces.trace import call_json
+from localnet.traces.trace import call_json, called_actor, called_code
 from localnet.traces.trace_report import CallText, describe
 from runtimes.wasm import SYSCALL_REVISIONS
 from store.cid import Cid, show
@@ -114,15 +114,10 @@ class CallNames:
 
     def actor(self, call: OpenCall) -> ActorID | None:
         """Return the ID of the callee, or None if the actor does not exist (yet)."""
-        known = call.node.actor
-        return self.machine.state_tree.lookup_id(call.node.start.to) if known is None else known
+        return called_actor(self.machine, call.node)
 
     def code(self, call: OpenCall) -> Cid | None:
-        if call.node.code is not None:
-            return call.node.code
-        actor = self.actor(call)
-        state = None if actor is None else self.machine.state_tree.get_actor(actor)
-        return None if state is None else state.code
+        return called_code(self.machine, call.node)
 
     def kind(self, call: OpenCall) -> str:
         """Return the name of a built-in actor, `actor` for other actors, or an empty string without one."""

@@ -318,9 +318,8 @@ def recorded_call(machine: Hypervisor, receipt: TransactionReceipt) -> dict[str,
 def _call(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
     """Return a call without its calls."""
     start, end = call.start, call.end
-    actor = call.actor if call.actor is not None else machine.state_tree.lookup_id(start.to)
+    actor, runs = called_actor(machine, call), called_code(machine, call)
     code = end.exit_code if end else ExitCode.SYS_ASSERTION_FAILED
-    runs = _code_of(machine, call, actor)
     kind = "" if runs is None else machine.manifest.name_of(runs) or "actor"
     own = runs if kind == "actor" else None
     precompile = _precompile(machine, start)
@@ -387,8 +386,14 @@ def _address_of(machine: Hypervisor, call: CallNode, actor: ActorID) -> str:
     return f"0x{address_of_actor(machine.state_tree, actor).hex()}"
 
 
-def _code_of(machine: Hypervisor, call: CallNode, actor: ActorID | None) -> Cid | None:
+def called_actor(machine: Hypervisor, call: CallNode) -> ActorID | None:
+    """Return the called actor; None if it does not exist (yet)."""
+    return machine.state_tree.lookup_id(call.start.to) if call.actor is None else call.actor
+
+
+def called_code(machine: Hypervisor, call: CallNode) -> Cid | None:
     """Return the executed code, or the called actor's; None if there is no actor."""
+    actor = called_actor(machine, call)
     if call.code is not None or actor is None:
         return call.code
     state = machine.state_tree.get_actor(actor)
@@ -397,8 +402,7 @@ def _code_of(machine: Hypervisor, call: CallNode, actor: ActorID | None) -> Cid 
 
 def _schema_of(machine: Hypervisor, call: CallNode, schemas: dict[str, str]) -> dict[str, str]:
     """Add the schema of a users' actor to `schemas`; return the call's fields about it."""
-    actor = call.actor if call.actor is not None else machine.state_tree.lookup_id(call.start.to)
-    code = _code_of(machine, call, actor)
+    actor, code = called_actor(machine, call), called_code(machine, call)
     if code is None or machine.manifest.name_of(code) is not None:
         return {}
     state = None if actor is None else machine.state_tree.get_actor(actor)
