@@ -525,22 +525,33 @@ class CallTrees:
 
     def event(self, event: TraceEvent, /) -> None:
         """Add an event to the trees."""
-        if isinstance(event, self._details):
+        if self._details and isinstance(event, self._details):
             (self._open[-1].items if self._open else self._before).append(event)
-        match event:
+        match event:  # the most frequent first
+            case GasCharged() if self._open:
+                charges = self._open[-1].charges
+                charges[event.name] = charges.pop(event.name, 0) + event.milligas
             case CallStarted():
                 node, self._before = CallNode(event, items=self._before), []
                 self._begin(node)
             case CallEnded():
                 self._end(event)
-            case DebugLog():
-                self._log(event)
             case BeforeCall():
                 self._before.append(event)
+            case EventEmitted() | RuntimeEvent() if self._open:
+                self._open[-1].items.append(event)
+            case Dispatched() if self._open:
+                node = self._open[-1]
+                node.found, node.actor, node.code, node.runtime = True, event.actor, event.code, event.runtime
+                node.delegated = event.delegated
+            case ActorFound() if self._open:
+                self._open[-1].found = True
+            case ActorCreated() if self._open:
+                self._open[-1].created = event.actor
+            case DebugLog() if self._open:
+                self._log(event)
             case MessageEnded():
                 self.ended.append(event)
-            case _ if self._open:
-                _note(self._open[-1], event)
             case _:
                 pass
 
@@ -560,27 +571,10 @@ class CallTrees:
 
     def _log(self, line: DebugLog) -> None:
         self._logged += 1
-        if self._open and self._logged <= MAX_LOGGED:
+        if self._logged <= MAX_LOGGED:
             self._open[-1].logs.append(line.text)
             if self._logged == MAX_LOGGED:
                 self._open[-1].logs.append("... further log messages are omitted")
-
-
-def _note(node: CallNode, event: TraceEvent) -> None:
-    match event:
-        case GasCharged():
-            node.charges[event.name] = node.charges.pop(event.name, 0) + event.milligas
-        case ActorFound():
-            node.found = True
-        case Dispatched():
-            node.found, node.actor, node.code, node.runtime = True, event.actor, event.code, event.runtime
-            node.delegated = event.delegated
-        case ActorCreated():
-            node.created = event.actor
-        case EventEmitted() | RuntimeEvent():
-            node.items.append(event)
-        case _:
-            pass
 
 
 def call_tree(events: Iterable[TraceEvent]) -> list[CallNode]:
