@@ -1,5 +1,7 @@
 """The event stream, and the call tree built from it."""
 
+from bridge.ethereum.addresses import EthAddress
+from bridge.evm_steps import CodeBorrowed, SlotWritten
 from hypervisor.errors import Fatal
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel import Kernel
@@ -9,13 +11,20 @@ from hypervisor.messages.events import EventEntry
 from hypervisor.tracing import (
     ActorCreated,
     CallEnded,
+    CallNode,
+    CallSpan,
     CallStarted,
+    CallTrees,
     DebugLog,
     Dispatched,
     EventEmitted,
+    GasCharged,
     KernelSend,
+    MessageEnded,
     Recorder,
+    TraceEvent,
     call_tree,
+    walk,
 )
 from hypervisor.types import METHOD_SEND, ActorID, BlockId, MethodNumber, TokenAmount
 from store.cid import CBOR, RAW
@@ -138,3 +147,42 @@ def test_two_messages_are_two_trees() -> None:
     world.send(to)
     assert len(call_tree(recorder.events)) == 2
     assert call_tree([]) == []
+
+
+def started(to: int) -> CallStarted:
+    return CallStarted(ActorID(1), Address.id(ActorID(to)), MethodNumber(2), TokenAmount(0), b"", 0, False, 0)
+
+
+def recorded(trees: CallTrees, *events: TraceEvent) -> list[CallNode]:
+    for event in events:
+        trees.event(event)
+    return trees.roots
+
+
+ENDED = CallEnded(0, b"", 0, 0)
+
+
+def test_items_of_a_call_are_in_order_and_those_about_the_next_call_in_it() -> None:
+    borrowed, written = CodeBorrowed(EthAddress(bytes(20)), "DELEGATECALL"), SlotWritten(1, 0, 2)
+    emitted = EventEmitted(ActorID(2), ())
+    (root,) = recorded(CallTrees(), started(2), emitted, borrowed, started(3), written, ENDED, emitted, ENDED)
+    (inner,) = root.calls
+    assert root.items == [emitted, inner, emitted]
+    assert inner.items == [borrowed, written]
+    assert [node.number for node in walk([root])] == [0, 1]
+
+
+def test_requested_details_are_items_also_before_the_outermost_call() -> None:
+    before, inside = GasCharged("OnChainMessage", 5), GasCharged("OnBlockOpen", 7)
+    trees = CallTrees((GasCharged,))
+    (root,) = recorded(trees, before, started(2), inside, DebugLog(ActorID(2), "hello"), ENDED, MessageEnded(0, 1))
+    assert root.items == [before, inside]
+    assert (root.charges, root.logs, trees.ended) == ({"OnBlockOpen": 7}, ["hello"], [MessageEnded(0, 1)])
+
+
+def test_calls_in_a_span_are_calls_of_the_call() -> None:
+    (root,) = recorded(CallTrees(), started(2), started(3), ENDED, started(4), ENDED, ENDED)
+    first, second = root.calls
+    root.items = [CallSpan(items=(CallSpan(items=(first,)),)), second]
+    assert root.calls == [first, second]
+    assert [node.start.to for node in walk([root])] == [root.start.to, first.start.to, second.start.to]
