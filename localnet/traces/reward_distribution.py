@@ -9,13 +9,13 @@ Source: lotus chain/stmgr/rewards.go and forest `award_distribution.rs`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from hypervisor.integers import decode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.migrations.nv29 import DENOM
-from hypervisor.tracing import CallEnded, CallStarted, TraceEvent
+from hypervisor.tracing import CallEnded, CallNode, CallTrees
 from hypervisor.types import BURNT_FUNDS_ACTOR, REWARD_ACTOR, ActorID
 from localnet.chain.streams import stream_fields, weight_at
 from localnet.chain.view import ChainReader
@@ -98,33 +98,25 @@ class BlockReward:
     streams: tuple[StreamReward, ...]
 
 
-@dataclass(slots=True)
-class AwardTracer:
-    """Tracer of the reward actor's award: records parameters, direct payments, and the result of `read` after it."""
+class AwardTracer(CallTrees):
+    """A tracer that finds the reward actor's award; `after` is the result of `read` when it ends."""
 
-    read: Callable[[], Any]
-    params: list[Any] = field(default_factory=list)
-    paid: dict[Address, int] = field(default_factory=dict)
-    after: Any = None
-    _open: list[CallStarted] = field(default_factory=list)
-    _ended: bool = False
+    def __init__(self, read: Callable[[], Any]) -> None:
+        super().__init__()
+        self.award: CallNode | None = None
+        self.after: Any = None
+        self._read = read
 
-    def event(self, event: TraceEvent, /) -> None:
-        """Handle a trace event."""
-        if self._ended:
-            return
-        if isinstance(event, CallStarted):
-            if not self._open and (event.to != Address.id(REWARD_ACTOR) or event.method != _AWARD):
-                return
-            self._open.append(event)
-        elif isinstance(event, CallEnded) and self._open:
-            self._end(self._open.pop(), event)
+    def _end(self, event: CallEnded) -> None:
+        call = self._open[-1]
+        super()._end(event)
+        if self.award is None and (call.start.to, call.start.method) == (Address.id(REWARD_ACTOR), _AWARD):
+            self.award, self.after = call, self._read()
 
-    def _end(self, call: CallStarted, end: CallEnded) -> None:
-        if not self._open:
-            self.params, self.after, self._ended = decode(call.params), self.read(), True
-        elif len(self._open) == 1 and end.exit_code == 0 and not end.error:
-            self.paid[call.to] = self.paid.get(call.to, 0) + call.value
+
+def paid_by(award: CallNode, receiver: Address) -> int:
+    """Return what an award paid to an address directly, in attoFIL."""
+    return sum(call.start.value for call in award.calls if call.succeeded and call.start.to == receiver)
 
 
 def block_reward(chain: ChainReader, tipset: Tipset) -> BlockReward | None:
@@ -145,9 +137,10 @@ def block_reward(chain: ChainReader, tipset: Tipset) -> BlockReward | None:
     if stream_fields(before) is None:
         raise DistributionUnknown("StateRewardDistribution requires reward actor v19 (network version 29)")
     replay.end(tracer)
-    if not tracer.params:
+    award = tracer.award
+    if award is None:
         raise DistributionUnknown("these rules award no block reward: use a network with Filecoin's rules")
-    producer, _penalty, tips, wins = tracer.params
+    producer, _penalty, tips, wins = decode(award.start.params)
     miner = Address.from_bytes(producer)
     streams, amounts = award_distribution(
         before, tracer.after, lambda root: get_object(machine.store, root), tipset.height
@@ -155,8 +148,8 @@ def block_reward(chain: ChainReader, tipset: Tipset) -> BlockReward | None:
     amounts = replace(
         amounts,
         tips=decode_bigint(tips),
-        miner_paid=tracer.paid.get(miner, 0),
-        burn_paid=tracer.paid.get(_BURNT, 0),
+        miner_paid=paid_by(award, miner),
+        burn_paid=paid_by(award, _BURNT),
     )
     burn_weight = DENOM - sum(stream.weight for stream in streams)
     return BlockReward(tipset.block, miner, wins, amounts, burn_weight, streams)

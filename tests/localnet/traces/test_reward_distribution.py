@@ -16,7 +16,13 @@ from localnet import Network
 from localnet.rpc.method_table import MethodTable
 from localnet.rpc.node import Node
 from localnet.rpc.server.filecoin_v2 import V2MethodTable
-from localnet.traces.reward_distribution import AwardTracer, DistributionUnknown, StreamReward, award_distribution
+from localnet.traces.reward_distribution import (
+    AwardTracer,
+    DistributionUnknown,
+    StreamReward,
+    award_distribution,
+    paid_by,
+)
 from store.cid import cid_of
 from store.codec import encode, link
 from tests.localnet.chain.test_streams import FIRST, PERCENT, QUICK, SRA, to
@@ -138,7 +144,10 @@ def test_only_direct_transfers_that_succeed_are_payments() -> None:
         *call(2, burnt, 20, 0), *call(2, burnt, 99, 20), *call(2, other, 5, 0), end, cron, *call(3, burnt, 7, 0), end,
     ]:  # fmt: skip
         tracer.event(event)
-    assert (tracer.paid, tracer.after) == ({miner: 107, burnt: 22, other: 5}, "after")
+    award = tracer.award
+    assert award is not None
+    assert [paid_by(award, receiver) for receiver in (miner, burnt, other)] == [107, 22, 5]
+    assert tracer.after == "after"
 
 
 # --- on a network ----------------------------------------------------------------------------------------------------
