@@ -1,7 +1,7 @@
 """Trace events of an execution, and the protocols of tracers.
 
-Call trees, gas profiles and traces are pure functions of the event stream (`call_tree` here; geth and parity formats
-elsewhere). Without a tracer, no event objects are created.
+`CallTrees` records the calls of both runtimes as trees of `CallNode`; the formats of other tools are functions of these
+trees. Without a tracer, no event objects are created.
 """
 
 from array import array
