@@ -75,6 +75,7 @@ def _store(context: Context, account: EthAddress, slot: bytes, word: bytes) -> N
         return
     number, value = int.from_bytes(slot, "big"), int.from_bytes(word, "big")
     note_write(context, account, number, value)
+    context.state.may_have_failed |= account == VM_ADDRESS
     context.state.drawn.setdefault((account, number))
     context.ledger.store(account, number, value)
 
@@ -104,6 +105,7 @@ def _is_precompile_mock(context: Context, account: EthAddress) -> bool:
 
 
 def _copy_slots(context: Context, source: EthAddress, target: EthAddress) -> None:
+    context.state.may_have_failed |= target == VM_ADDRESS
     for slot in context.ledger.slots(target):
         context.ledger.store(target, slot, 0)
     for slot in context.ledger.slots(source):
@@ -299,6 +301,7 @@ def _load_allocs(context: Context, path: str) -> None:
         if code:
             ledger.set_code(address, code)
         for slot, word in slots.items():
+            context.state.may_have_failed |= address == VM_ADDRESS
             ledger.store(address, slot, word)
 
 

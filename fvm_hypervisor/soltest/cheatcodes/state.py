@@ -362,6 +362,8 @@ class State:
     """Message with which the current call fails at its end."""
     missing: str | None = None
     """Diagnosis of a call to a contract that the active fork lacks."""
+    may_have_failed: bool = False
+    """True if `FAILED_SLOT` was written."""
     has_failed: bool = False
     """True if `FAILED_SLOT` was set before the test reverted to an earlier state."""
     snapshots: dict[int, StateSnapshot] = field(default_factory=dict)

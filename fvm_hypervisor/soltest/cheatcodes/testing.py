@@ -41,6 +41,7 @@ def _report(context: Context, text: str) -> None:
     if context.settings.assertions_revert:
         raise CheatcodeFailure(text, named=False)
     context.cheats.console.write_line(text)
+    context.state.may_have_failed = True
     context.ledger.store(VM_ADDRESS, FAILED_SLOT, 1)
 
 

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import ClassVar, Final
 
 from bridge.ethereum.addresses import (
@@ -348,13 +349,13 @@ class TestExecutor:
         run = observe(session, observer, from_, to)
         if run is None:
             return None
-        cheats.begin_test(to_filecoin(to))
+        cheats.begin_test(_filecoin_address(to))
         intrinsic, floor = call_gas(data, run.fork)
         limit = self.setting.gas_limit if gas is None else gas
         has_failed = is_changed = False
         try:
             with run:
-                ended = run.run(to, value, data, max(0, limit - intrinsic))
+                ended = run.run(to, value, data, max(0, limit - intrinsic), commit)
                 result = cheats.end_test(CallResult(ended.exit_code, DataBlock(RAW, ended.output)))
                 success = result.exit_code == ExitCode.OK
                 output = contract_outcome(result).output
@@ -631,6 +632,9 @@ class TestExecutor:
         """Close the machine and the nodes of forks."""
         self.machine.close()
         self.cheatcodes.close()
+
+
+_filecoin_address: Final = lru_cache(to_filecoin)
 
 
 def is_rejected(outcome: CallOutcome) -> bool:

@@ -278,6 +278,8 @@ class SuiteStage:
         """Return True if a test has set forge-std's failure slot, even if the state was reverted since."""
         if self.executor.cheatcodes.state.has_failed:
             return True
+        if not self.executor.cheatcodes.state.may_have_failed:
+            return False
         machine = self.executor.machine
         session = session_of(machine)
         word = None if session is None else session.word(VM_ADDRESS, FAILED_SLOT)

@@ -77,6 +77,7 @@ CAPPED: Final = 16
 UNDOABLE: Final = 32
 SHORT: Final = 64
 CALL: Final = 128
+AT_ONCE: Final = 256
 
 
 _MAILBOX: Final = Struct("<IIII")

@@ -14,10 +14,11 @@ from struct import Struct
 from typing import Final, NamedTuple, Protocol, Self
 
 from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from bridge.filecoin.receipts import Log
 from runtimes.evm.engine import CallKind, SubcallOutcome
 from runtimes.evm.ethereum.forks import Fork
-from runtimes.evm.ethereum.guest import STATUS, Command, Exit, Guest, GuestFailure, read_end, read_logs
+from runtimes.evm.ethereum.guest import AT_ONCE, KEEP, STATUS, Command, Exit, Guest, GuestFailure, read_end, read_logs
 from runtimes.evm.ethereum.session import StateSession
 
 ALL_DEPTHS: Final = (1 << 32) - 1
@@ -33,6 +34,8 @@ _OPERATION: Final = Struct("<I20s")
 _ACCOUNT: Final = Struct("<32sQ")
 _TOUCHED: Final = Struct("<QI")
 _ENTER, _RESULT, _PASS = 6, 7, 8
+_NOTHING: Final = bytes(8)
+_CHANGED: Final = 2
 
 
 class CannotObserve(Exception):  # not an error: the call runs elsewhere
@@ -105,7 +108,7 @@ class ObservedCall:
         self._entered: SubcallOutcome | None = None
         """The outcome of the call that was entered last."""
         self._depth = 0
-        self._is_running, self._is_renewed = True, False
+        self._is_running, self._is_renewed, self.is_changed = True, False, False
 
     def __enter__(self) -> Self:
         return self
@@ -116,15 +119,20 @@ class ObservedCall:
         if self._is_renewed:
             self._session.forget_block()
 
-    def run(self, to: EthAddress, value: int, data: bytes, gas: int) -> ObservedEnd:
-        """Call a contract. Raises CannotObserve."""
+    def run(self, to: EthAddress, value: int, data: bytes, gas: int, keep: bool) -> ObservedEnd:
+        """Call a contract. Raises CannotObserve.
+
+        A call that does not stop for its observer, who has not asked for any, is kept or discarded at its end.
+        """
         guest, observer, self.to = self._guest, self._observer, to
-        message = self._session.call_message(self.origin, to, value, data, gas)
+        told, interest = self._session.interest, self._interest()
+        mode = (AT_ONCE if interest == _NOTHING else 0) | (KEEP if keep else 0)
+        call = Transaction(DYNAMIC_FEE, None, 0, to, value, data, gas, 0, 0)
+        message = self._session.call_message(self.origin, call, mode)
         if message is None:
             raise CannotObserve
         try:
-            told = self._session.interest
-            if told != self._interest():
+            if told != interest:
                 watched = observer.watched
                 guest.call(Command.OBSERVE, self._session.interest + _WORD.pack(len(watched)) + b"".join(watched))
             written = self._until(Exit.DONE, guest.call(Command.TRANSACT, message))
@@ -136,7 +144,12 @@ class ObservedCall:
         refund, count = _TOUCHED.unpack_from(written, at)
         at += _TOUCHED.size
         words = tuple(int.from_bytes(written[at + 32 * each : at + 32 * each + 32], "big") for each in range(count))
-        self.take_logs(written, at + 32 * count)
+        at = self.take_logs(written, at + 32 * count)
+        (is_kept,) = _WORD.unpack_from(written, at)
+        if is_kept:
+            self._is_running, self.is_changed = False, is_kept == _CHANGED
+            if keep:
+                self._session.note_kept()
         return ObservedEnd(STATUS[ended.end], ended.output, ended.gas_used, refund, ended.logs, words)
 
     def _until(self, end: Exit, exit_code: int) -> bytes:
@@ -264,9 +277,10 @@ class ObservedCall:
 
     def keep(self) -> bool:
         """Keep the changes of the call, which has ended; return True if there are any."""
-        changed = self._session.keep_call(self._guest)
-        self._is_running = False
-        return changed
+        if self._is_running:
+            self.is_changed = self._session.keep_call(self._guest)
+            self._is_running = False
+        return self.is_changed
 
 
 def observe(session: StateSession, observer: CallObserver, sender: EthAddress, to: EthAddress) -> ObservedCall | None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from bridge.ethereum.addresses import EthAddress, unmask_id
 from bridge.ethereum.block import BLOCK_HASHES, EthereumBlock
 from bridge.ethereum.execution import HeldAccount
-from bridge.ethereum.transactions import BLOB, DYNAMIC_FEE, Transaction
+from bridge.ethereum.transactions import BLOB, Transaction
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.evm_state import EvmState
 from bridge.filecoin.receipts import Log, log_to_entries
@@ -238,11 +238,15 @@ class StateSession:
         """Return the guest for a call of a contract; None if it cannot execute it."""
         return None if self._leave_again(to) else self._begin()
 
-    def call_message(self, sender: EthAddress, to: EthAddress, value: int, data: bytes, gas: int) -> bytes | None:
+    def call_message(self, sender: EthAddress, call: Transaction, mode: int) -> bytes | None:
         """Return the message that starts a free call without checks; None if it cannot have these values."""
-        call = Transaction(DYNAMIC_FEE, None, 0, to, value, data, gas, 0, 0)
-        chain_id = self._machine.context.chain_id
-        return transaction_message(call, sender, CALL | UNDOABLE, _LONG, chain_id) if _fits(call) else None
+        mode |= CALL | UNDOABLE
+        return transaction_message(call, sender, mode, _LONG, self._machine.context.chain_id) if _fits(call) else None
+
+    def note_kept(self) -> None:
+        """Take note of a call that the guest has kept."""
+        self._kept += 1
+        self._machine.state_tree.held = self
 
     def keep_call(self, guest: Guest) -> bool:
         """Keep the changes of an observed call; return True if there are any."""

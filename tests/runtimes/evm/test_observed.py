@@ -87,7 +87,7 @@ def called(
     run = observe(session, recorder, SENDER, TO)
     assert run is not None
     with run:
-        ended = run.run(TO, value, b"", GAS)
+        ended = run.run(TO, value, b"", GAS, keep)
         if keep:
             run.keep()
     return ended
@@ -251,7 +251,7 @@ def test_a_kept_call_is_undone_with_its_mark(machine: Hypervisor) -> None:
     run = observe(session, Recorder(refuse), SENDER, TO)
     assert run is not None
     with run:
-        run.run(TO, 0, b"", GAS)
+        run.run(TO, 0, b"", GAS, keep=True)
         assert run.keep()
     assert slot_of(machine, TO, 1) == 2
     tree.rollback(mark)
@@ -265,9 +265,7 @@ def test_the_machines_block_is_seen_after_it_has_changed(machine: Hypervisor) ->
         run.set_origin(OTHER)
         return SubcallOutcome(True)
 
-    ended = called(
-        machine, Recorder(warp), {TO: f"{calling(WATCHED)} TIMESTAMP 0 MSTORE ORIGIN 32 MSTORE 64 0 RETURN"}
-    )
+    ended = called(machine, Recorder(warp), {TO: f"{calling(WATCHED)} TIMESTAMP 0 MSTORE ORIGIN 32 MSTORE 64 0 RETURN"})
     assert ended.output == (1234).to_bytes(32, "big") + OTHER.rjust(32, b"\0")
 
 

@@ -72,6 +72,8 @@ mod mode {
     /// A call outside of transactions: nothing is checked or paid; sender, receiver and coinbase are warm. All logs are
     /// written, and the words of the touched slots.
     pub const CALL: u32 = 128;
+    /// At its end, a call that has not stopped for its observer is kept or discarded at once.
+    pub const AT_ONCE: u32 = 256;
 }
 
 /// What an account's changes are, beside the journal's present values.
@@ -538,6 +540,16 @@ impl Session {
             output.u64(last.gas().refunded().max(0) as u64);
             self.write_touched(output);
             self.write_logs(output);
+            let mode = self.running.mode;
+            if mode & mode::AT_ONCE != 0 && !self.borders.crossed {
+                let is_changed = mode & mode::KEEP != 0 && self.keep() != 0;
+                if mode & mode::KEEP == 0 {
+                    self.discard();
+                }
+                output.u32(1 + is_changed as u32);
+            } else {
+                output.u32(0);
+            }
         } else if running.mode & mode::KEEP == 0 {
             self.discard();
         }
