@@ -30,6 +30,7 @@ SOLADY = "solady's 906 tests, fast"
 BRIEFLY = "solady's 906 tests with four fuzz runs, fast"
 FUZZED = "10,000 runs of one simple fuzz test"
 SEQUENCES = "32,000 calls of one invariant test"
+HANDLED = "32,000 calls of one invariant test, through a handler with deal and prank"
 WARM = "33 tests, compiled before"
 GAS_REPORT = "33 tests with a gas report"
 COVERAGE = "33 tests with coverage"
@@ -46,7 +47,7 @@ def rows() -> Iterator[Row]:
     if not PACKAGE.is_dir():
         for name in (
             *(THOUSAND, QUICKLY, START, EDITED, *_SUITES),
-            *(FUZZED, SEQUENCES, WARM, GAS_REPORT, COVERAGE, MEMORY),
+            *(FUZZED, SEQUENCES, HANDLED, WARM, GAS_REPORT, COVERAGE, MEMORY),
         ):
             yield Row(name, None, note="no npm's solc: scripts/clients tests/soltests")
         return
@@ -62,6 +63,7 @@ def rows() -> Iterator[Row]:
         yield suite_beside_forge(name, suite, fuzz_runs)
     yield beside_forge(FUZZED, projects.write_fuzzed, PublicSuite("", fuzz_runs=10_000))
     yield beside_forge(SEQUENCES, projects.write_sequences, PublicSuite("", invariant_runs=64, depth=500))
+    yield beside_forge(HANDLED, projects.write_handled, PublicSuite("", invariant_runs=64, depth=500))
     yield beside_forge(WARM, projects.write_ledgers)
     yield beside_forge(GAS_REPORT, projects.write_ledgers, ours=["--gas-report"], theirs=["test", "--gas-report"])
     yield beside_forge(COVERAGE, projects.write_ledgers, ours=["--coverage"], theirs=["coverage"])

@@ -87,6 +87,70 @@ contract SequencesTest {
     }
 }
 """
+_HANDLED: Final = """interface Vm {
+    function deal(address account, uint256 balance) external;
+    function prank(address sender) external;
+}
+
+contract Vault {
+    mapping(address => uint256) public held;
+    uint256 public total;
+
+    function put() external payable {
+        held[msg.sender] += msg.value;
+        total += msg.value;
+    }
+
+    function take(uint256 amount) external {
+        uint256 mine = held[msg.sender];
+        uint256 taken = amount > mine ? mine : amount;
+        held[msg.sender] = mine - taken;
+        total -= taken;
+        payable(msg.sender).transfer(taken);
+    }
+}
+
+contract Handler {
+    Vm constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
+    Vault vault;
+
+    constructor(Vault handled) {
+        vault = handled;
+    }
+
+    function put(uint160 seed, uint96 amount) external {
+        address user = address(0x10000 + seed % 10);
+        vm.deal(user, amount);
+        vm.prank(user);
+        vault.put{value: amount}();
+    }
+
+    function take(uint160 seed, uint96 amount) external {
+        address user = address(0x10000 + seed % 10);
+        vm.deal(user, 0);
+        vm.prank(user);
+        vault.take(amount);
+    }
+}
+
+contract HandledTest {
+    Vault vault;
+    address[] handlers;
+
+    function setUp() public {
+        vault = new Vault();
+        handlers.push(address(new Handler(vault)));
+    }
+
+    function targetContracts() public view returns (address[] memory) {
+        return handlers;
+    }
+
+    function invariant_total() public view {
+        require(address(vault).balance == vault.total());
+    }
+}
+"""
 _SHARE: Final = """import {{ERC20}} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
 import {{ERC20Permit}} from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Permit.sol";
 import {{ERC20Votes}} from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Votes.sol";
@@ -179,6 +243,12 @@ def write_fuzzed(root: Path) -> None:
 def write_sequences(root: Path) -> None:
     """Write one invariant test of a contract with two functions."""
     _write(root, "test/Sequences.t.sol", _SEQUENCES)
+    _configure(root)
+
+
+def write_handled(root: Path) -> None:
+    """Write one invariant test whose calls pass through a handler with `deal` and `prank`."""
+    _write(root, "test/Handled.t.sol", _HANDLED)
     _configure(root)
 
 

@@ -66,11 +66,6 @@ class UndoMap(Generic[K, V]):
             else:
                 self._entries[key] = old  # type: ignore[assignment]  # the log contains only previous values of the map
 
-    def begin(self, entries: Iterable[tuple[K, V]]) -> None:
-        """Replace everything by initial entries, which no rollback removes."""
-        self.clear()
-        self._entries.update(entries)
-
     def clear(self) -> None:
         """Remove all entries and the log."""
         self._entries.clear()
@@ -125,11 +120,6 @@ class Journal:
         self._entries.set(_TAKEN, None)  # so that the mark is above that of a call which has just begun
         marks.append(self.mark())
         return list(written)
-
-    def begin_message(self, entries: Iterable[tuple[Hashable, Any]]) -> None:
-        """Replace all entries by those with which another message begins."""
-        self._entries.begin(entries)
-        self._checkpoints.clear()
 
     def rollback(self, mark: int) -> None:
         """Undo every write since the mark."""

@@ -5,7 +5,7 @@ synchronous calls of the `Host` (EVMC's names). Only calls and creations leave t
 `SubcallInputs`, and `resume` continues with the outcome. So no engine frame is on the native stack while another actor
 runs, and the machine alone manages rollback, events, depth and re-entrancy. Engine and host share one `GasBudget`.
 
-Engines may also run a frame with all nested calls (`TreeEngine`): they buffer the changes of a whole call tree and
+Engines may also run a frame with all nested calls, its tree: they buffer the changes of a whole call tree and
 write them at the end, so their host calls have no side effects. A tree that reaches an address the engine does not
 support (`leaves_tree`) is discarded without effect, and its first frame runs separately. With an interceptor between
 frames (`TreeMode`), the first frame waits instead, and the tree's changes so far are written.
@@ -14,22 +14,21 @@ frames (`TreeMode`), the first frame waits instead, and the tree's changes so fa
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, IntEnum
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeGuard
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.gas import GasBudget
 from hypervisor.errors import HypervisorError
 from hypervisor.messages.events import StampedEvent
-from hypervisor.threads import ShortExecutions
 from hypervisor.tracing import StepTracer
 from hypervisor.types import ActorID
-from runtimes.evm.code import Code, CodeCache
+from runtimes.evm.code import Code
 from runtimes.evm.gas_table import GasTable, StateGasMeter
 from runtimes.evm.opcodes import Opcode
 from store.cid import Cid
 
 if TYPE_CHECKING:
-    from hypervisor.machine.registry import Runtime
+    pass
 
 
 class Status(IntEnum):
@@ -436,8 +435,8 @@ class TreeAccounts(Protocol):
         """Write transient slots."""
 
 
-class TreeHost(Protocol):
-    """The read access of a tree, in the context of its first frame's contract: `actor` at `address`."""
+class TreeHost(Host, Protocol):
+    """The host of a frame whose `tree_mode` is not None: its contract is `actor` at `address`."""
 
     actor: ActorID
     address: EthAddress
@@ -449,8 +448,6 @@ class TreeHost(Protocol):
     """The meter of state gas, if the fork has it."""
     code_limits: tuple[int | None, int | None]
     """Maximum sizes of created code and of init code in bytes; None for no limit."""
-    short: ShortExecutions | None
-    """The limit of a short execution, checked when a missing value is supplied; None for other executions."""
 
     @property
     def accounts(self) -> TreeAccounts:
@@ -483,49 +480,8 @@ class TreeHost(Protocol):
     def emit(self, events: Iterable[StampedEvent]) -> None:
         """Emit logs."""
 
-    @property
-    def listens(self) -> bool:
-        """True if logs of failed frames are reported (`report_log`)."""
-
     def report_log(self, event: StampedEvent) -> None:
         """Report a log that will be rolled back."""
 
-
-class TreeFrameHost(Host, TreeHost, Protocol):
-    """The host of a frame whose `tree_mode` is not None."""
-
     def note_memory(self, size: int) -> None:
         """Record the memory in bytes that the frame has already paid for."""
-
-
-class TreeEngine(Engine, Protocol):
-    """Runs one frame, or a message's first frame with all nested calls."""
-
-    def run_tree(self, frame: Frame, host: TreeHost, gas: int, found: AccountView) -> tuple[FrameOutcome, int] | None:
-        """Run a message's first frame on this thread; return its result and the gas used, at most `gas`.
-
-        `found` is the frame's account. Returns None, without effect, if the frame is too long, fails, or is discarded.
-        """
-
-
-class TreeRuntime(Protocol):
-    """A runtime of contracts that may have a tree engine."""
-
-    @property
-    def codes(self) -> CodeCache:
-        """The cache of analysed code."""
-
-    def tree_engine(self, rules: EngineRules) -> TreeEngine | None:
-        """Return an engine for a message's first frame, or None if the runtime's engine does not support it."""
-
-
-_KINDS: dict[type, bool] = {}
-
-
-def offers_trees(runtime: "Runtime") -> "TypeGuard[TreeRuntime]":
-    """Check for a `TreeRuntime` by class: `isinstance` with a protocol takes as long as a small call."""
-    kind = type(runtime)
-    known = _KINDS.get(kind)
-    if known is None:
-        known = _KINDS[kind] = hasattr(kind, "tree_engine")
-    return known

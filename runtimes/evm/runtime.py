@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from typing import Final, cast
+from typing import Final
 
 from bridge.ethereum.block import ETHEREUM
 from hypervisor.errors import ActorExit, LongExecution
@@ -15,7 +15,7 @@ from hypervisor.types import BlockId
 from hypervisor.versions.overlay import Overlay
 from runtimes.evm.actor import EvmInvocation, invoke_method
 from runtimes.evm.code import CodeCache
-from runtimes.evm.engine import Engine, EngineFactory, EngineRules, TreeEngine
+from runtimes.evm.engine import Engine, EngineFactory, EngineRules
 from runtimes.evm.engines import FAST, check_engine, engine_factory, jump_pool, recording_factory
 from runtimes.evm.rules import EvmRules, filecoin_evm_rules, rules_with
 from runtimes.evm.syscalls import Syscalls
@@ -67,10 +67,6 @@ class EvmRuntime:
     def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
         """Exit 5: the EVM actor's module does not export `upgrade`."""
         return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the EVM actor does not export `upgrade`")
-
-    def tree_engine(self, rules: EngineRules) -> TreeEngine | None:
-        """Return the fast engine if it is selected, else None (`runtimes.evm.engine.TreeRuntime`)."""
-        return cast(TreeEngine, self._engine(rules)) if self._name == FAST else None
 
     def take_jumps(self) -> bytes:
         """Return the jumps recorded since the last call (`JumpLog.take`).

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module
 from typing import Any, Final, TypeVar
 
@@ -44,7 +44,7 @@ MODULES: Final = (
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Cheatcode:
     """A cheatcode. `partial` names missing behaviour, `filecoin` is True for cheatcodes that forge lacks."""
 
@@ -54,12 +54,12 @@ class Cheatcode:
     partial: str = ""
     filecoin: bool = False
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Name without parameters."""
         return self.signature.split("(", 1)[0]
 
-    @property
+    @cached_property
     def parameters(self) -> tuple[str, ...]:
         """Types of the parameters."""
         return split(self.signature.split("(", 1)[1][:-1])

@@ -56,12 +56,23 @@ def decode(types: Sequence[str], data: bytes) -> list[Any]:
         if len(data) < _WORD * len(readers):
             raise CheatcodeFailure("the calldata is too short for the cheatcode's parameters")
         return [read(data[at * _WORD : (at + 1) * _WORD]) for at, read in enumerate(readers) if read is not None]
-    values = _words_and_texts(types, readers, data)
+    values = _array_of_words(types[0], data) if len(types) == 1 else None
+    values = values or _words_and_texts(types, readers, data)
     if values is not None:
         return values
     from fvm_hypervisor.soltest.cheatcodes.eth_abi_values import decode_any
 
     return decode_any(types, data)
+
+
+def _array_of_words(kind: str, data: bytes) -> list[Any] | None:
+    """Return the one value of an array of words in canonical form; None if eth_abi must decide."""
+    read = _WORDS.get(kind.removesuffix("[]")) if kind.endswith("[]") else None
+    words = [data[at : at + _WORD] for at in range(0, len(data), _WORD)]
+    if read is None or words[:2] != [_WORD.to_bytes(_WORD, "big"), (len(words) - 2).to_bytes(_WORD, "big")]:
+        return None
+    values = [read(word) for word in words[2:]]
+    return [values] if [_word(kind[:-2], value) for value in values] == words[2:] else None
 
 
 def _words_and_texts(

@@ -234,7 +234,11 @@ class TargetFilters:
 
     def addresses(self, name: str) -> list[EthAddress]:
         """Return a filter's list of addresses."""
-        return [EthAddress(bytes.fromhex(found[2:])) for found in self.read(name, _ADDRESSES)]
+        data = self._output(name)
+        try:
+            return list(decode_arguments([_ADDRESSES], data)[0]) if data else []
+        except CheatcodeFailure:
+            return []
 
     def selectors(self, name: str) -> list[tuple[EthAddress, tuple[bytes, ...]]]:
         """Return a filter's selectors by address."""
@@ -246,17 +250,22 @@ class TargetFilters:
 
     def read(self, name: str, kind: str) -> Sequence[Any]:
         """Return a filter's values; empty if the contract lacks it or it fails."""
-        if name not in self._names:
+        data = self._output(name)
+        if not data:
             return ()
         from eth_abi.abi import decode
         from eth_abi.exceptions import DecodingError
 
-        outcome = self._stage.call(selector(f"{name}()"))
         try:
-            values: Sequence[Any] = decode([kind], outcome.output)[0] if outcome.success else ()
+            values: Sequence[Any] = decode([kind], data)[0]
         except DecodingError:
             return ()
         return values
+
+    def _output(self, name: str) -> bytes:
+        """Return what a filter returns; empty if the contract lacks it or it fails."""
+        outcome = self._stage.call(selector(f"{name}()")) if name in self._names else None
+        return outcome.output if outcome is not None and outcome.success else b""
 
 
 Step = TypeVar("Step")

@@ -12,7 +12,6 @@ else that is read and cached of contracts, by CID, depends only on the state bef
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from itertools import islice
 from operator import attrgetter
 from typing import Any, Final
 
@@ -281,21 +280,12 @@ class Accounts:
         self._clears_empty, self._burns_balance = clears_empty, burns_balance
         self._touched_ripemd160 = False
         """True if the message has touched `_RIPEMD160`, even if that was rolled back."""
-        self._first_change = 0
-        """Number of journal entries with which the message began, all of them warm addresses."""
         self._pre_warmed = False
         """True if the message has warmed a slot of an address without an account (`warm_slot`)."""
         self._committed_part = False
         """True if a part of the message was already written to the state (`commit_part`)."""
         self.evm_code = contracts.evm_code
         self.account_codes = machine.manifest.account_codes
-
-    def begin_message(self, warm: tuple[EthAddress, ...]) -> None:
-        """Forget the message, so that another one begins with the machine's state and these warm addresses."""
-        entries = warming(warm)
-        self._journal.begin_message(entries)
-        self._first_change = len(entries)
-        self._touched_ripemd160 = self._pre_warmed = self._committed_part = False
 
     # --- addresses --------------------------------------------------------------------------------------------
 
@@ -489,7 +479,7 @@ class Accounts:
     def slot_words(self) -> tuple[int, ...]:
         """Return the current words of all slots that the message has read or written."""
         words = []
-        for key, value in islice(self._journal.items(), self._first_change, None):
+        for key, value in self._journal.items():
             match key:
                 case (int(), bytes()) if value is not None:
                     words.append(value)
@@ -715,7 +705,7 @@ class Accounts:
         changed: dict[int, list[tuple[int, int]]] = {}
         removed: list[ActorID] = []
         touched: list[EthAddress] = []
-        for key, value in islice(self._journal.items(), self._first_change, None) if entries is None else entries:
+        for key, value in self._journal.items() if entries is None else entries:
             if value is None:  # rolled back to its value before the first write
                 continue
             if isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], int):  # a slot; `match` is slower

@@ -4,10 +4,6 @@ InvokeEVM of an f410 address and CreateExternal of the Ethereum address manager 
 transactions (`bridge.filecoin.messages`), and are converted back. Any other message is executed as it is, with its
 parameters charged like calldata.
 
-An engine that supports it runs the first call with all nested calls, without kernel and extra thread: most transactions
-only touch contracts and accounts; for these, per-call overhead dominates execution time. If the engine cannot complete
-the call tree, the call runs as usual. The result is the same.
-
 Authorizations set the delegations of their signers (EIP-7702); `runtimes.evm.gas_table` has state gas. Rules: the
 execution specifications' `process_transaction`; EIP-1559, 2929, 2930, 3529, 3607, 3651, 4844, 7623, 7702.
 """
@@ -32,7 +28,6 @@ from bridge.filecoin.cbor import ParamsError, byte_string, read_byte_string
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD
 from bridge.filecoin.receipts import Log, entries_to_log
-from bridge.gas import CHARGE_NAME
 from hypervisor.errors import OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.gas import GasOutputs, GasTracker
@@ -52,15 +47,12 @@ from hypervisor.types import (
     MethodNumber,
     TokenAmount,
 )
-from runtimes.evm.engine import Frame, TreeRuntime, TxContext, offers_trees
+from runtimes.evm.engine import TxContext
 from runtimes.evm.ethereum import prices, validation
 from runtimes.evm.ethereum.accounts import Accounts, TouchedSlot, delegated_address, ethereum_address, may_send
-from runtimes.evm.ethereum.actor import code_of
 from runtimes.evm.ethereum.blobs import ForkBlobs
 from runtimes.evm.ethereum.calls import EthereumCalls, TransactionEnvironment
 from runtimes.evm.ethereum.forks import Fork, fork_with
-from runtimes.evm.ethereum.host import EthereumTreeHost
-from runtimes.evm.ethereum.subcalls import return_block
 from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason
 from runtimes.evm.gas_table import StateGas, StateGasMeter
 from store.cid import CBOR, RAW
@@ -122,53 +114,6 @@ def _calldata(message: Message) -> bytes | None:
         return None  # not a byte string: parameters of another method
 
 
-def send_first(calls: EthereumCalls, call: Call) -> CallResult:
-    """Make a transaction's first call. Raises OutOfGas, SyscallError."""
-    if calls.tracer is None and call.method == INVOKE_EVM:
-        if calls.interceptor is None:
-            return _send_untraced(calls, call)
-        if calls.frames is not None and not calls.frames.is_armed:
-            return calls.interceptor.send(calls, call, partial(_send_untraced, calls))
-    return calls.send(call)
-
-
-def _send_untraced(calls: EthereumCalls, call: Call) -> CallResult:
-    result = _run_tree(calls, call) if calls.allow_tree else None
-    return calls.with_transaction(call) if result is None else result
-
-
-def _run_tree(calls: EthereumCalls, call: Call) -> CallResult | None:
-    """Run the call of a contract as a tree; return None, without effect, if that is not possible."""
-    address, accounts = ethereum_address(call.to), calls.accounts
-    if address is None or accounts.records_accesses or address in calls.environment.fork.precompiles:
-        return None
-    actor = accounts.find(address)
-    if actor is None or calls.tree.existing(actor).code != accounts.evm_code:
-        return None
-    runtime = calls.machine.registry.runtime_for(accounts.evm_code)[1]
-    if not offers_trees(runtime) or (call.params is not None and call.params.codec != RAW):
-        return None
-    return calls.send_first_call(call, actor, address, partial(_run, calls, runtime, call, actor, address))
-
-
-def _run(
-    calls: EthereumCalls, runtime: TreeRuntime, call: Call, actor: ActorID, address: EthAddress
-) -> CallResult | None:
-    fork, accounts = calls.environment.fork, calls.accounts
-    engine, found = runtime.tree_engine(fork), accounts.view(actor)
-    if engine is None or found is None:
-        return None
-    code, calldata = code_of(calls, runtime.codes, found.code), b"" if call.params is None else call.params.data
-    frame = Frame(fork, code, calldata, accounts.address_of(call.from_), address, call.value, call.read_only)
-    ended = engine.run_tree(frame, EthereumTreeHost(calls, actor, address), calls.gas.available, found)
-    if ended is None:
-        return None
-    outcome, gas = ended
-    calls.invocations += 1
-    calls.gas.charge(CHARGE_NAME, gas)
-    return CallResult(outcome.status, return_block(outcome.data))
-
-
 class MeteredCalls(EthereumCalls):
     """Calls whose frames use state gas.
 
@@ -184,21 +129,14 @@ class MeteredCalls(EthereumCalls):
         return self.state_gas
 
     def with_transaction(self, call: Call) -> CallResult:
-        result = self._within_frame(partial(super().with_transaction, call))
-        assert result is not None
-        return result
-
-    def send_first_call(
-        self, call: Call, actor: ActorID, address: EthAddress, run: Callable[[], CallResult | None]
-    ) -> CallResult | None:
-        return self._within_frame(partial(super().send_first_call, call, actor, address, run))
+        return self._within_frame(partial(super().with_transaction, call))
 
     def rollback(self, mark: Mark) -> None:
         before = self._meter.current.spilled
         super().rollback(mark)
         self._spilled_of_reverted_frame = before - self._meter.current.spilled
 
-    def _within_frame(self, run: Callable[[], CallResult | None]) -> CallResult | None:
+    def _within_frame(self, run: Callable[[], CallResult]) -> CallResult:
         outer = self._meter.enter()
         result = None
         try:
@@ -420,13 +358,12 @@ class Application:
     def calls(self) -> EthereumCalls:
         return self._calls
 
-    def apply_implicit(self, commit: bool = True, allow_tree: bool = True) -> TransactionResult:
+    def apply_implicit(self, commit: bool = True) -> TransactionResult:
         """Call for the system itself or for a query: no checks, no fees, no nonce.
 
-        `commit` is as in `simulate`; the caller must roll back the rest. `allow_tree` is False if
-        the call was tried as one tree already.
+        `commit` is as in `simulate`; the caller must roll back the rest.
         """
-        self._commit, self._calls.allow_tree = commit, allow_tree
+        self._commit = commit
         sender = self._accounts.find(self._sender)
         if sender is None:
             raise InvalidTransaction(RejectionReason.SENDER_NOT_EOA, "the sender does not exist")
@@ -655,7 +592,7 @@ class Application:
 
     def _send(self, call: Call) -> CallResult:
         try:
-            return send_first(self._calls, call)
+            return self._calls.send(call)
         except OutOfGas as error:
             return CallResult(ExitCode.SYS_OUT_OF_GAS, message=str(error))
         except SyscallError as error:

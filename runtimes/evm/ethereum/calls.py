@@ -313,8 +313,6 @@ class EthereumCalls(CallManager):
         self.environment = self._first_environment = environment
         self.keeps_changes = True
         """False if the transaction's changes are discarded and nothing reads them after its first frame."""
-        self.allow_tree = True
-        """True if the first call may run as one tree."""
         self.frames = self.interceptor if intercepts_frames(self.interceptor) else None
         self.inner_gas_used: Callable[[CallResult | None], int] | None = None
         """Returns the gas used by the first call, after refunds, if it is an inner transaction of another message."""
@@ -323,40 +321,6 @@ class EthereumCalls(CallManager):
             self.filecoin_precompiles = filecoin_precompiles(machine.context.network.evm)
 
     # --- calls ------------------------------------------------------------------------------------------------
-
-    def begin_message(self, gas: int) -> None:
-        """Reuse this object for a message whose only call is a tree (`contract_calls`), with a gas limit.
-
-        The accounts are cleared by `Accounts.begin_message`.
-        """
-        tracker = self.gas
-        tracker.limit, tracker.used, tracker.stopped = gas, 0, False
-        self.events = []
-        self.backtrace.clear()
-        self.environment = self._first_environment
-
-    def send_first_call(
-        self, call: Call, actor: ActorID, address: EthAddress, run: Callable[[], CallResult | None]
-    ) -> CallResult | None:
-        """Run a transaction's first call without kernel and dispatch, including its value transfer.
-
-        Its effects are rolled back if it fails or returns None.
-        """
-        mark = self.begin()
-        self.depth += 1
-        result: CallResult | None = None
-        try:
-            self.accounts.touch(address)
-            if call.value:
-                self.transfer(call.from_, actor, call.value)
-            result = run()
-        finally:
-            self.depth -= 1
-            if result is not None and result.exit_code == ExitCode.OK:
-                self.tree.commit()
-            else:
-                self.rollback(mark)
-        return result
 
     def transfer(self, from_: ActorID, to: ActorID, value: TokenAmount) -> None:
         """Transfer a value. Raises OutOfGas, with no gas left to the call, if the receiver would exceed `MAX_BALANCE`.

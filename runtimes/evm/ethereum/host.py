@@ -19,7 +19,7 @@ from hypervisor.kernel import Kernel
 from hypervisor.machine.machine_state import MachineState
 from hypervisor.messages.events import StampedEvent
 from hypervisor.tracing import StepTracer, step_tracer
-from hypervisor.types import ActorID, ChainEpoch
+from hypervisor.types import ChainEpoch
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.engine import TreeMode, TxContext
 from runtimes.evm.ethereum.calls import EthereumCalls
@@ -49,24 +49,49 @@ def block_randomness(machine: MachineState, block: EthereumBlock) -> bytes:
     return machine.externs.beacon_randomness(machine.context.epoch) if block.randomness is None else block.randomness
 
 
-class EthereumTreeHost:
-    """The host of a transaction's first frame without a kernel; `EthereumHost` is that of any frame."""
+_FIRST_FRAME: Final = 1
+"""Call depth of a transaction's first frame."""
+_MAPPING_KEY: Final = 64
+"""Input size in bytes of the hash for a mapping's slot: the key and the mapping's own slot."""
 
-    def __init__(self, calls: EthereumCalls, actor: ActorID, address: EthAddress) -> None:
+
+class EthereumHost:
+    """The environment of one frame; see `runtimes.evm.engine.Host`.
+
+    `address` is that of the contract in whose context the frame runs; `caller` and `value` are the frame's.
+    """
+
+    def __init__(
+        self, kernel: Kernel, calls: EthereumCalls, address: EthAddress, caller: EthAddress, value: int
+    ) -> None:
         self.calls = calls
+        self.kernel = kernel
         self.frames = calls.frames
-        self.listens = calls.frames is not None
-        """True if an interceptor between frames is active."""
         self.accounts = calls.accounts
         self.fork = calls.environment.fork
-        self.actor = actor
+        self.actor = kernel.context.receiver
         self.address = address
         self.message = calls.identity
-        self.short = calls.machine.short
         self.meter = calls.state_gas
-        self.keeps_changes = calls.keeps_changes
+        self.keeps_changes = calls.keeps_changes or calls.depth > _FIRST_FRAME
         self.depth_left = calls.max_depth - calls.depth
         self.code_limits = code_limits(calls.environment.block, self.fork)
+        self.caller = caller
+        self.value = value
+        self.static = kernel.context.read_only
+        self.gas = GasBudget(calls.gas, 1, SLICE)
+        self.prices = self.fork.gas
+        self._memory_words = 0
+        self._memory_price = 0
+
+    @property
+    def steps(self) -> StepTracer | None:
+        tracer = self.calls.tracer
+        return None if tracer is None else step_tracer(tracer)
+
+    def get_refund(self) -> int:
+        """Return the transaction's refund counter."""
+        return self.accounts.refund
 
     @property
     def memory_used(self) -> int:
@@ -77,15 +102,6 @@ class EthereumTreeHost:
     def is_stopped(self) -> bool:
         """True if an interrupt has taken the gas away."""
         return self.calls.gas.available == 0
-
-    def leaves_tree(self, address: EthAddress) -> bool:
-        """Return True for Filecoin's actors and precompiles, users' precompiles, and intercepted addresses."""
-        interceptor = self.calls.interceptor
-        return (interceptor is not None and address in interceptor.watched) or self.is_unsupported_address(address)
-
-    def is_watched(self, address: EthAddress) -> bool:
-        """Return False: no address is handled between frames."""
-        return False
 
     def is_unsupported_address(self, address: EthAddress) -> bool:
         """Return True if an address belongs to a native actor, or to a precompile of Filecoin or of a user."""
@@ -104,52 +120,12 @@ class EthereumTreeHost:
         except (PrecompileFailure, OutOfGas):
             return None
 
-    def get_tx_context(self) -> TxContext:
-        """Return the constants of block and transaction."""
-        return self.calls.environment.context
-
     def emit(self, events: Iterable[StampedEvent]) -> None:
         self.calls.emit(events)
 
     def report_log(self, event: StampedEvent) -> None:
         """Report a log that will be rolled back to interceptor and tracer."""
         self.calls.report_log(event)
-
-
-_FIRST_FRAME: Final = 1
-"""Call depth of a transaction's first frame."""
-_MAPPING_KEY: Final = 64
-"""Input size in bytes of the hash for a mapping's slot: the key and the mapping's own slot."""
-
-
-class EthereumHost(EthereumTreeHost):
-    """The environment of one frame; see `runtimes.evm.engine.Host`.
-
-    `address` is that of the contract in whose context the frame runs; `caller` and `value` are the frame's.
-    """
-
-    def __init__(
-        self, kernel: Kernel, calls: EthereumCalls, address: EthAddress, caller: EthAddress, value: int
-    ) -> None:
-        super().__init__(calls, kernel.context.receiver, address)
-        self.kernel = kernel
-        self.keeps_changes = calls.keeps_changes or calls.depth > _FIRST_FRAME
-        self.caller = caller
-        self.value = value
-        self.static = kernel.context.read_only
-        self.gas = GasBudget(calls.gas, 1, SLICE)
-        self.prices = self.fork.gas
-        self._memory_words = 0
-        self._memory_price = 0
-
-    @property
-    def steps(self) -> StepTracer | None:
-        tracer = self.calls.tracer
-        return None if tracer is None else step_tracer(tracer)
-
-    def get_refund(self) -> int:
-        """Return the transaction's refund counter."""
-        return self.accounts.refund
 
     # --- trees ------------------------------------------------------------------------------------------------
 
@@ -172,12 +148,14 @@ class EthereumHost(EthereumTreeHost):
         return TreeMode.WHOLE
 
     def leaves_tree(self, address: EthAddress) -> bool:
+        """Return True for Filecoin's actors and precompiles, users' precompiles, and intercepted addresses."""
         interceptor = self.calls.interceptor
         if self.frames is None and interceptor is not None and address in interceptor.watched:
             return True
         return self.is_unsupported_address(address)
 
     def is_watched(self, address: EthAddress) -> bool:
+        """Return True for an address that is handled between frames."""
         return self.frames is not None and address in self.frames.watched
 
     # --- gas --------------------------------------------------------------------------------------------------

@@ -14,7 +14,6 @@ from bridge.evm_steps import EvmCost, EvmFault
 from hypervisor.errors import Fatal, HypervisorError, OutOfGas
 from hypervisor.tracing import PausingTracer, RuntimeEvent, counter_tracer, pausing_tracer, skipping_tracer
 from runtimes.evm.engine import (
-    AccountView,
     CallInputs,
     CallKind,
     CreateInputs,
@@ -25,7 +24,6 @@ from runtimes.evm.engine import (
     Status,
     Step,
     SubcallOutcome,
-    TreeFrameHost,
     TreeHost,
 )
 from runtimes.evm.fast.instance import FastInstance, address_of
@@ -43,8 +41,6 @@ _BEGUN: Final = 6
 _KEPT_TOUCH: Final = 6
 """Index of the mailbox number that is 1 if a failed tree has touched the precompile whose touch is never undone."""
 _MAX_SKIPPED: Final = 1 << 62
-_MAX_SUPPLIED: Final = 64
-"""Maximum number of times that missing data is supplied to a tree that runs without host calls."""
 _CREATE2: Final = 0xF5
 _CALLS: Final = {
     0xF1: CallKind.CALL,
@@ -110,54 +106,6 @@ class FastEngine:
         self._frame = None
         return self._off_the_main_thread(lambda: self._resume(instance, host, number, outcome))
 
-    def run_tree(self, frame: Frame, host: TreeHost, gas: int, found: AccountView) -> tuple[FrameOutcome, int] | None:
-        """Run a message's first frame with all nested calls (`runtimes.evm.engine.TreeEngine`)."""
-        table, code = self._table, frame.code.data
-        if table.trees.alone.skip(code):
-            return None
-        instance = table.pool.acquire(host.message)
-        try:
-            instance.features = table.features
-            rules = instance.rules_number(table.rules, table.copied_bytes_per_gas)
-            number = instance.code_number(code)
-            if table.synchronous:
-                instance.prepare(number, rules)
-            flags = TreeFlag.ALONE | TreeFlag.ASKS if host.listens else TreeFlag.ALONE  # its logs, even if it fails
-            write_tree_start(instance, frame, host, rules, number, flags, found)
-            exit_code, left = instance.run_alone(GuestCommand.START_TREE, gas)
-            supplied, short = 0, host.short
-            while (
-                exit_code == GuestExit.MISSING_DATA and supplied < _MAX_SUPPLIED and instance.supply(cast(Host, host))
-            ):
-                if short is not None:
-                    short.check()
-                exit_code, left = instance.run_alone(GuestCommand.TELL_TREE, gas)
-                supplied += 1
-            status = _ENDS.get(exit_code)
-            if status is None:
-                table.trees.alone.add(code)
-                return None
-            data, changes, length = instance.ended()
-            if host.meter is not None:
-                take_state_gas(instance, host.meter)
-            if status is Status.SUCCESS:
-                made = Changes(instance.read(changes, length), host)
-                if host.keeps_changes:
-                    made.write()
-                else:
-                    made.write_refund_and_logs()
-            else:
-                self._report_lasting_touch(instance, host)
-                if host.listens:
-                    Changes(instance.read(changes, length), host).report_logs()
-            return FrameOutcome(status, data), gas - left
-        except (HypervisorError, StoreError):
-            raise
-        except Exception as defect:
-            raise instance.failed(defect) from defect
-        finally:
-            table.pool.release(instance)
-
     def _off_the_main_thread(self, work: Callable[[], Step]) -> Step:
         """Run `work` on another thread if this is the main one, where a signal handler could interrupt a guest."""
         if threading.get_ident() != threading.main_thread().ident:
@@ -175,8 +123,8 @@ class FastEngine:
             tree_flags = table.trees.start_flags(self._code, host)
             if tree_flags is not None:
                 instance.features = table.features
-                write_tree_start(instance, frame, cast(TreeFrameHost, host), rules, code, tree_flags)
-                step = self._run_as_tree(instance, cast(TreeFrameHost, host), GuestCommand.START_TREE, tree_flags)
+                write_tree_start(instance, frame, cast(TreeHost, host), rules, code, tree_flags)
+                step = self._run_as_tree(instance, cast(TreeHost, host), GuestCommand.START_TREE, tree_flags)
                 if step is not None:
                     return step
             instance.pass_in(frame.calldata)
@@ -194,7 +142,7 @@ class FastEngine:
         finally:
             table.pool.release(instance)
 
-    def _run_as_tree(self, instance: FastInstance, host: TreeFrameHost, command: int, tree_flags: int) -> Step | None:
+    def _run_as_tree(self, instance: FastInstance, host: TreeHost, command: int, tree_flags: int) -> Step | None:
         """Run the frame with all nested calls; return None, without effect, if the guest gave up the tree."""
         host.gas.overdraw(host.gas.left)
         gas = host.gas.remaining
@@ -218,7 +166,7 @@ class FastEngine:
                 made.write_refund_and_logs()
         else:
             self._report_lasting_touch(instance, host)
-            if tree_flags & TreeFlag.ASKS:
+            if tree_flags & TreeFlag.MAY_WAIT:
                 Changes(instance.read(instance.numbers[3], instance.numbers[4]), host).report_logs()
         if exit_code == GuestExit.OUT_OF_GAS:
             host.gas.overdraw(host.gas.left + 1)
@@ -230,7 +178,7 @@ class FastEngine:
         if instance.numbers[_KEPT_TOUCH]:
             host.accounts.record_lasting_touch()
 
-    def _hand_back(self, instance: FastInstance, host: TreeFrameHost, exit_code: int) -> Step:
+    def _hand_back(self, instance: FastInstance, host: TreeHost, exit_code: int) -> Step:
         """Commit the tree's changes so far; its first frame then waits for a result or continues on its own."""
         number, *_, changes, length, memory = instance.numbers
         step = self._read_subcall(instance, host) if exit_code == GuestExit.ASK else None
@@ -252,7 +200,7 @@ class FastEngine:
             output = b"" if creates and outcome.success else outcome.output
             way = self._table.trees.resume_flags(host)
             if way is not None:
-                instance.features, tree_host = self._table.features, cast(TreeFrameHost, host)
+                instance.features, tree_host = self._table.features, cast(TreeHost, host)
                 write_outcome(instance, tree_host, number, outcome, output, way)
                 step = self._run_as_tree(instance, tree_host, GuestCommand.RESUME_TREE, way)
                 if step is None:

@@ -30,7 +30,6 @@ from runtimes.wasmtime.raw import Trap
 _MEMORY: Final = (1 << 32) - (1 << 16)
 _HEAD: Final = 11  # gas, host call, failed, seven numbers, position
 _POSITION: Final = 10
-_ENDED: Final = Struct("<QQ8xQQ")
 """Layout of the numbers after a frame's end."""
 _STATE_GAS: Final = Struct("<QqQ")
 _STATE_GAS_WORD: Final = 4
@@ -55,8 +54,6 @@ class HostCalls:
     """The host calls that the guest may make, by number."""
 
     functions: tuple[Callable[["FastInstance", Host], None], ...]
-    prefetchable: frozenset[int]
-    """Numbers of the host calls whose results can be supplied before a tree continues."""
     account_code: int
     """Number of the host call that finds an account's code."""
     take: int
@@ -124,7 +121,7 @@ class FastInstance:
         words = offset + 8 * _HEAD
         self._words = self._view[words : words + (_WORDS + 1) * _WORD]  # the last word: the running contract
         self._exchange = words + (_WORDS + 1) * _WORD
-        hot = self._exchange + EXCHANGE + 8
+        hot = self._exchange + EXCHANGE
         reported = self._view[hot : hot + _HOT_BYTES].cast("Q")
         self.regions = None if regions_of is None else regions_of(self, self._instance, reported)
         self._log = self.regions if isinstance(self.regions, JumpLog) else None
@@ -281,43 +278,10 @@ class FastInstance:
         where = f"in a frame of 0x{self.address(_WORDS).hex()} at {self.position}"
         return Fatal(f"the EVM engine failed {where}: {type(defect).__name__}: {defect}")
 
-    def ended(self) -> tuple[bytes, int, int]:
-        """Return the data of the frame that ended, and address and size of a tree's changes."""
-        offset, size, changes, length = _ENDED.unpack_from(self._view, self._numbers_at)
-        return self.read(offset, size), changes, length
-
     def state_gas(self) -> tuple[int, int, int]:
         """Return the state gas at a tree's end: left, used since the start, and borrowed by the first frame."""
         left, used, borrowed = _STATE_GAS.unpack_from(self._words, _STATE_GAS_WORD * _WORD)
         return left, used, borrowed
-
-    def run_alone(self, command: int, gas: int) -> tuple[int, int]:
-        """Run a tree until it ends or needs data; return the guest's exit and the remaining gas."""
-        self._mail[0] = gas
-        try:
-            exit_code = self._instance.enter_alone(command)
-        except Trap as trap:
-            raise self.failed(trap) from trap
-        left = self._mail[0]
-        if self._log is not None:
-            self._before_host_call(None, self._log)
-        return exit_code, left
-
-    def supply(self, host: Host) -> bool:
-        """Store the data that a tree was missing, for its next run.
-
-        Return False if the host call cannot be executed in advance.
-        """
-        number = self._mail[1]
-        if number not in self._host_calls.prefetchable:
-            return False
-        if self._log is not None:
-            self._before_host_call(number, self._log)
-        self._functions[number](self, host)
-        if number == self._host_calls.account_code:
-            self.pass_in(self.code)
-            self.numbers[0] = len(self.code)
-        return True
 
     def execute_host_call(self) -> None:
         """Execute the host call in the mailbox; errors are stored for `run`."""

@@ -22,7 +22,6 @@ class GuestCommand:
     RESERVE: Final = 6
     DROP_FRAME: Final = 7
     START_TREE: Final = 8
-    TELL_TREE: Final = 9
     SEED: Final = 10
     RESUME_TREE: Final = 11
     GO_ON: Final = 12
@@ -45,10 +44,6 @@ class GuestExit:
     """A frame of a tree has run out of gas."""
     LEFT: Final = 104
     """A tree reached an operation that it does not support; nothing has changed."""
-    MISSING_DATA: Final = 105
-    """A tree that runs without host calls needs data; the host call is in the mailbox."""
-    PAUSED: Final = 106
-    """Like MISSING_DATA, within an instruction without other effects, which can run again."""
     HALTED: Final = 107
     """The first frame of a tree continues on its own: its next instruction is not supported in a tree."""
 
@@ -58,8 +53,6 @@ class TreeFlag:
 
     DELEGATIONS: Final = 1
     P256: Final = 2
-    ALONE: Final = 4
-    """The tree runs without host calls."""
     BOUNDED_MODEXP: Final = 8
     STATIC: Final = 16
     TOLD: Final = 32

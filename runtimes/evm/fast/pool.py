@@ -13,12 +13,12 @@ from weakref import ref
 
 from hypervisor.errors import Fatal, InvalidModule, RuntimeUnavailable
 from hypervisor.threads import Stacks, once
-from runtimes.evm.fast.host_calls import HOST_CALLS, OVERDRAW, TX_CONTEXT
+from runtimes.evm.fast.host_calls import HOST_CALLS, OVERDRAW
 from runtimes.evm.fast.instance import FastInstance, HostCalls, Regions
 from runtimes.evm.fast.regions.blocks import MAX_REGION_SIZE
 from runtimes.evm.fast.regions.compiler import InstanceRegions, RegionCompiler
 from runtimes.evm.fast.regions.jumps import MAX_LOG_BYTES, JumpLog, JumpRecorder
-from runtimes.evm.fast.tree import PREFETCHABLE_CALLS, TAKE, TICK, TREE_HOST_CALLS
+from runtimes.evm.fast.tree import ACCOUNT_CODE, TAKE, TICK, TREE_HOST_CALLS
 from runtimes.wasmtime.cache import ModuleCache, default_folder, load_or_compile
 from runtimes.wasmtime.engine import CompiledModule, Linker, WasmtimeEngine, own_engine, trap_signals
 from runtimes.wasmtime.instance import Instance
@@ -26,8 +26,7 @@ from runtimes.wasmtime.raw import TRAP_UNREACHABLE, HostFunction, WasmtimeUnusab
 
 ALL_HOST_CALLS: Final = HostCalls(
     functions=HOST_CALLS + TREE_HOST_CALLS,
-    prefetchable=frozenset({TX_CONTEXT} | {len(HOST_CALLS) + number for number in PREFETCHABLE_CALLS}),
-    account_code=len(HOST_CALLS) + PREFETCHABLE_CALLS[-1],
+    account_code=len(HOST_CALLS) + ACCOUNT_CODE,
     take=len(HOST_CALLS) + TAKE,
     infrequent=frozenset({OVERDRAW, len(HOST_CALLS) + TICK}),
 )

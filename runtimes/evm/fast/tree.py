@@ -21,7 +21,7 @@ from hypervisor.errors import OutOfGas
 from hypervisor.messages.events import EventEntry, StampedEvent
 from hypervisor.types import SYSTEM_ACTOR, ActorID
 from runtimes.evm.code import EMPTY_CODE_HASH
-from runtimes.evm.engine import AccountView, EngineRules, Frame, Host, SubcallOutcome, TreeHost, TreeMode
+from runtimes.evm.engine import EngineRules, Frame, Host, SubcallOutcome, TreeHost, TreeMode
 from runtimes.evm.fast.instance import FastInstance
 from runtimes.evm.fast.numbers import AccountFlag, ChangeFlag, TreeFlag
 from runtimes.evm.gas_table import StateGas, StateGasMeter
@@ -87,7 +87,6 @@ class TreeSelection:
     """Chooses the frames to run as trees; affects performance only."""
 
     def __init__(self) -> None:
-        self.alone = Backoff()
         self._skips = Backoff()
         self._left: WeakKeyDictionary[object, int] = WeakKeyDictionary()
 
@@ -123,7 +122,6 @@ def write_tree_start(
     rules: int,
     code: int,
     tree_flags: int,
-    found: AccountView | None = None,
 ) -> None:
     """Write a tree's start to the mailbox, except the gas, including the first frame's account."""
     words = frame.address[::-1], frame.caller[::-1], frame.value.to_bytes(32, "little")
@@ -134,7 +132,6 @@ def write_tree_start(
         frame.calldata,
         words,
         tree_flags | TreeFlag.STATIC if frame.static else tree_flags,
-        found,
     )
 
 
@@ -157,14 +154,14 @@ def write_outcome(
 
 def _write_start(
     guest: FastInstance, host: TreeHost, head: tuple[int, int], data: bytes, words: tuple[bytes, bytes, bytes],
-    tree_flags: int, found: AccountView | None = None,
+    tree_flags: int,
 ) -> None:  # fmt: skip
     precompiles, flags = guest.features
     guest.owners = {host.address: host.actor}
     guest.pass_in(data)
     code, init_code = host.code_limits
     limits = (_ANY_CODE if code is None else code) | (_ANY_CODE if init_code is None else init_code) << 32
-    account, nonce, size, balance, code_hash, key, _, root = _account_fields(guest, host.address, host, found)
+    account, nonce, size, balance, code_hash, key, _, root = _account_fields(guest, host.address, host)
     if not account & (AccountFlag.LEAVE | AccountFlag.DELEGATES):
         flags |= TreeFlag.TOLD
     state = _NO_STATE_GAS if host.meter is None else host.meter.current
@@ -220,10 +217,8 @@ def _account(guest: FastInstance, host: TreeHost) -> None:
     guest.put_all(_ACCOUNT_LAYOUT, flags, nonce, size, 0, 0, 0, 0, guest.position, *words)
 
 
-def _account_fields(
-    guest: FastInstance, address: EthAddress, host: TreeHost, found: AccountView | None = None
-) -> _AccountFields:
-    """Return an account's fields for the guest; `found` if it was read already."""
+def _account_fields(guest: FastInstance, address: EthAddress, host: TreeHost) -> _AccountFields:
+    """Return an account's fields for the guest."""
     accounts = host.accounts
     if host.leaves_tree(address):
         return AccountFlag.LEAVE, *_ABSENT_ACCOUNT
@@ -236,7 +231,7 @@ def _account_fields(
         flags |= AccountFlag.HAS_SLOTS
     if actor is None:
         return flags, *_ABSENT_ACCOUNT
-    found = found or accounts.view(actor)
+    found = accounts.view(actor)
     if found is None:
         return AccountFlag.LEAVE, *_ABSENT_ACCOUNT
     flags |= AccountFlag.EXISTS | (AccountFlag.CREATED if found.was_created else 0)
@@ -303,11 +298,8 @@ TREE_HOST_CALLS: Final = cast(
 )
 """Host calls of trees by number, following those of `host_calls`."""
 TICK: Final = TREE_HOST_CALLS.index(cast(Any, _tick))
+ACCOUNT_CODE: Final = TREE_HOST_CALLS.index(cast(Any, _account_code))
 TAKE: Final = TREE_HOST_CALLS.index(cast(Any, _take))
-PREFETCHABLE_CALLS: Final = tuple(
-    TREE_HOST_CALLS.index(cast(Any, each)) for each in (_account, _slot, _transient, _account_code)
-)
-"""Numbers of the host calls whose results can be supplied before a tree continues."""
 
 
 _NUMBER: Final = Struct("<Q")

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from struct import Struct
-from typing import Any
 
 import pytest
 
@@ -29,7 +28,7 @@ from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.alloc import AllocAccount
 from runtimes.evm.fast.engine import FastEngine
 from runtimes.evm.fast.instance import _POSITION, MAX_REUSED_MEMORY, FastInstance
-from runtimes.evm.fast.pool import TIERED, Pool, guest_module, pool
+from runtimes.evm.fast.pool import ALL_HOST_CALLS, TIERED, Pool, guest_module, pool
 from runtimes.wasmtime.cache import ModuleCache, load_or_compile
 from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine, own_engine
 from tests.differential.grammar import SENDER
@@ -119,15 +118,14 @@ def test_missing_module_makes_engine_unavailable(monkeypatch: pytest.MonkeyPatch
 
 def trap(monkeypatch: pytest.MonkeyPatch, place: int) -> None:
     """Make the guest trap at a host call from this position."""
-    result, tell = FastInstance.execute_host_call, FastInstance.supply
+    result = FastInstance.execute_host_call
 
-    def fail(instance: FastInstance, *host: Host) -> bool | None:
+    def fail(instance: FastInstance) -> None:
         if instance._mail[_POSITION] == place:
             raise ValueError("a defect")
-        return tell(instance, *host) if host else result(instance)
+        result(instance)
 
     monkeypatch.setattr(FastInstance, "execute_host_call", fail)
-    monkeypatch.setattr(FastInstance, "supply", fail)
 
 
 def bad_answer(monkeypatch: pytest.MonkeyPatch, place: int) -> None:
@@ -334,16 +332,17 @@ _GAS = 1_000_000
 
 @pytest.fixture
 def guest_responses(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Record each response to the guest; a new guest has no cached words."""
+    """Record each slot that a guest has asked for; a new guest has no cached words."""
     pool.cache_clear()
     counted: list[int] = []
-    tell = FastInstance.supply
+    result = FastInstance.execute_host_call
 
-    def count(self: FastInstance, *given: Any) -> bool:
-        counted.append(1)
-        return tell(self, *given)
+    def count(self: FastInstance) -> None:
+        if ALL_HOST_CALLS.functions[self._mail[1]].__name__ == "_slot":
+            counted.append(1)
+        result(self)
 
-    monkeypatch.setattr(FastInstance, "supply", count)
+    monkeypatch.setattr(FastInstance, "execute_host_call", count)
     return counted
 
 

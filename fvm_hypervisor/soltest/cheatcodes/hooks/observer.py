@@ -33,6 +33,7 @@ class TestObserver:
     def __init__(self, cheats: Cheatcodes) -> None:
         self._cheats = cheats
         self._lines, self._logs = len(cheats.console.lines), len(cheats.console.logs)
+        self._ledger: SessionLedger | None = None
         self._before: CheatcodeSnapshot | None = None
         """What cheatcodes had set before the first one."""
 
@@ -64,7 +65,12 @@ class TestObserver:
         return max((deal.depth for deal in self._cheats.state.deals), default=1) - 1
 
     def on_end(self, run: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
-        self._cheats.preserve_deals(depth, SessionLedger(run), outcome)
+        self._cheats.preserve_deals(depth, self._ledger_of(run), outcome)
+
+    def _ledger_of(self, run: ObservedCall) -> SessionLedger:
+        if self._ledger is None:
+            self._ledger = SessionLedger(run)
+        return self._ledger
 
     def on_log(self, emitter: EthAddress, log: Log) -> None:
         self._cheats.handle_log(emitter, log)
@@ -78,20 +84,20 @@ class TestObserver:
             if self._before is None:
                 self._before = cheats.snapshot(cheats.machine)
             caller = request.caller if kind in (CallKind.CALL, CallKind.STATICCALL) else request.receiver
-            context = Context(cheats, None, caller, request.depth, SessionLedger(run), run=run)
+            context = Context(cheats, None, caller, request.depth, self._ledger_of(run), run=run)
             outcome = cheats.run_cheatcode(context, request.data)
             if cheats.state.needs_frames or cheats.origin is not None:
                 raise CannotObserve
             return outcome
         outcome = intercept_call(cheats.state, _request(request), self._operations(run, request))
         if cheats.state.deals:
-            cheats.preserve_deals(request.depth, SessionLedger(run), outcome)
+            cheats.preserve_deals(request.depth, self._ledger_of(run), outcome)
         return outcome
 
     def _operations(self, run: ObservedCall, request: CallRequest) -> CallOperations:
         cheats = self._cheats
         return CallOperations(
-            ledger=SessionLedger(run),
+            ledger=self._ledger_of(run),
             proceed=partial(_proceed, run),
             pay=partial(_pay, run, request.target),
             return_gas=_do_nothing,

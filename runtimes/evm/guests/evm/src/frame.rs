@@ -224,11 +224,6 @@ impl Frame {
         self.rules = rules;
         self.code = code;
         self.calldata.clear();
-        self.begin_again();
-    }
-
-    /// Let the same code begin anew, with the same calldata.
-    pub fn begin_again(&mut self) {
         self.pc = 0;
         self.top = self.base();
         self.memory.clear();

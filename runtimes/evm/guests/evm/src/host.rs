@@ -1,7 +1,7 @@
 //! What a frame may ask of the world while it runs. `Outside` asks the Python host of a frame for everything: the
 //! arguments lie in the mailbox, and the gas counter is in step on both sides around every host call.
 
-use crate::frame::{Exit, Frame, NO_ROOM, RAISED, MISSING_DATA};
+use crate::frame::{Exit, Frame, NO_ROOM, RAISED};
 use crate::keccak::keccak256;
 pub use crate::tables::EXCHANGE;
 use crate::tables::host_call::*;
@@ -56,8 +56,6 @@ pub struct Mailbox {
     pub running: U256,
     /// Longer data on their way in, and rows of words on their way out.
     pub exchange: [u8; EXCHANGE],
-    /// True while host calls are not possible: one ends the run with MISSING_DATA.
-    pub alone: bool,
     /// How many of the following are there: codes that are hot, at which landing, under which rules.
     pub hot_count: u64,
     pub hot: [[u64; 3]; MOST_HOT],
@@ -75,7 +73,6 @@ pub static mut MAILBOX: Mailbox = Mailbox {
     words: [words::ZERO; 8],
     running: words::ZERO,
     exchange: [0; EXCHANGE],
-    alone: false,
     hot_count: 0,
     hot: [[0; 3]; MOST_HOT],
 };
@@ -98,9 +95,6 @@ unsafe extern "C" {
 pub fn host_call(frame: &mut Frame, number: u32) -> Answer<()> {
     let mail = mailbox();
     (mail.gas, mail.host_call) = (frame.gas, number as u64);
-    if mail.alone {
-        return Err(MISSING_DATA);
-    }
     // SAFETY: the host reads and writes the mailbox and what it was given places of
     unsafe { ask() };
     frame.gas = mailbox().gas;

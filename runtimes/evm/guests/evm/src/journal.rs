@@ -140,11 +140,6 @@ impl Journal {
         *self = Journal::default();
     }
 
-    /// Take everything back; what was found out stays.
-    pub fn undo_all(&mut self) {
-        self.roll_back(Mark { changes: 0, logs: 0 });
-    }
-
     pub fn mark(&self) -> Mark {
         Mark { changes: self.changes.len(), logs: self.logs.len() }
     }

@@ -65,7 +65,6 @@ pub extern "C" fn enter(command: u32) -> u32 {
         RESERVE => guest.reserve(),
         DROP_FRAME => guest.drop_frame(),
         START_TREE => guest.start_tree(),
-        TELL_TREE => guest.tell_tree(),
         SEED => guest.seed(),
         RESUME_TREE => guest.resume_tree(),
         GO_ON => guest.go_on(),
@@ -232,11 +231,9 @@ impl Guest {
         let [_, _, _, code_size, levels, precompiles, flags] = mailbox().numbers;
         let [left, borrowed, _, numbers, balance, code_hash, code_key, root] = mailbox().words;
         let [memory, limits, account, nonce] = *numbers.as_limbs();
-        mailbox().alone = flags & tree_flag::ALONE != 0;
         let ended = self.tree.run(Beginning {
             frame,
             gas: mailbox().gas,
-            alone: flags & tree_flag::ALONE != 0,
             levels,
             precompiles,
             p256: flags & tree_flag::P256 != 0,
@@ -263,19 +260,7 @@ impl Guest {
         self.end_tree(ended)
     }
 
-    /// The data that a tree running alone lacked are in the mailbox, as the result of its host call; code comes in, its size in
-    /// numbers.
-    fn tell_tree(&mut self) -> Exit {
-        let size = mailbox().numbers[0] as usize;
-        let code = if self.tree.asks_for_code() { incoming(self, size).to_vec() } else { Vec::new() };
-        mailbox().alone = true;
-        let ended = self.tree.go_on_told(&code);
-        self.end_tree(ended)
-    }
-
-    fn end_tree(&mut self, ended: Option<Ended>) -> Exit {
-        mailbox().alone = false;
-        let Some((frame, exit, left)) = ended else { return MISSING_DATA }; // the host call stays in the mailbox
+    fn end_tree(&mut self, (frame, exit, left): Ended) -> Exit {
         let granted = frame.granted;
         let exit = self.end(frame, exit);
         mailbox().gas = left;
@@ -285,7 +270,7 @@ impl Guest {
             self.tree.write_changes(&mut self.changes);
             let changes = [self.changes.as_ptr() as u64, self.changes.len() as u64, granted];
             mailbox().numbers[4..7].copy_from_slice(&changes);
-        } else if exit == SUCCESS || self.tree.asks {
+        } else if exit == SUCCESS || self.tree.may_wait {
             self.tree.write_changes(&mut self.changes);
             mailbox().numbers[3..5].copy_from_slice(&[self.changes.as_ptr() as u64, self.changes.len() as u64]);
         }

@@ -4,18 +4,6 @@ use crate::frame::*;
 use crate::host::{Host, mailbox};
 use crate::words;
 
-/// Go back before an instruction whose data are missing, if its flat price is all that it has done yet.
-pub fn pause(frame: &mut Frame) -> Exit {
-    let position = mailbox().position as usize;
-    let opcode = frame.code.bytes()[position];
-    if !matches!(opcode, 0x31 | 0x3a | 0x3b | 0x3f | 0x41..=0x43 | 0x45 | 0x46 | 0x48 | 0x54 | 0x55 | 0x5c | 0x5d) {
-        return MISSING_DATA;
-    }
-    frame.pc = position;
-    frame.gas += frame.rules.prices[opcode as usize];
-    PAUSED
-}
-
 /// Go back before an instruction that has met what a tree cannot deal with: flat price and copied bytes are all it took.
 pub fn step_back(frame: &mut Frame) {
     let position = mailbox().position as usize;

@@ -13,7 +13,6 @@ pub mod command {
     pub const RESERVE: u32 = 6;
     pub const DROP_FRAME: u32 = 7;
     pub const START_TREE: u32 = 8;
-    pub const TELL_TREE: u32 = 9;
     pub const SEED: u32 = 10;
     pub const RESUME_TREE: u32 = 11;
     pub const GO_ON: u32 = 12;
@@ -38,8 +37,6 @@ pub mod exit {
     pub const NO_ROOM: u32 = 102;
     pub const OUT_OF_GAS: u32 = 103;
     pub const LEFT: u32 = 104;
-    pub const MISSING_DATA: u32 = 105;
-    pub const PAUSED: u32 = 106;
     pub const HALTED: u32 = 107;
 }
 
@@ -80,7 +77,6 @@ pub mod host_call {
 pub mod tree_flag {
     pub const DELEGATIONS: u64 = 1;
     pub const P256: u64 = 2;
-    pub const ALONE: u64 = 4;
     pub const BOUNDED_MODEXP: u64 = 8;
     pub const STATIC: u64 = 16;
     pub const TOLD: u64 = 32;

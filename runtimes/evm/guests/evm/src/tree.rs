@@ -3,7 +3,6 @@
 //! is the other form; what the tree meets of anything else ends it with `LEFT`, and nothing has happened.
 
 pub mod accounts;
-mod alone;
 mod calls;
 mod host;
 mod stored;
@@ -18,14 +17,12 @@ use crate::resume;
 use crate::tables::{GasTable, tree_flag};
 use crate::words::ZERO;
 use accounts::Told;
-use alone::Untold;
 use revm_primitives::U256;
 use std::rc::Rc;
 use stored::Stored;
 
-/// Gas that a frame uses before the host is looked at: a few milliseconds. Alone it ends there: it may have to begin anew.
+/// Gas that a frame uses before the host is looked at: a few milliseconds.
 const SLICE: u64 = 2_000_000;
-const SLICE_ALONE: u64 = 100_000;
 /// Gas of a slice that reading or writing a slot uses at most.
 const SLICE_OF_SLOT: u64 = 100;
 
@@ -51,7 +48,6 @@ struct Level {
 pub struct Beginning {
     pub frame: Box<Frame>,
     pub gas: u64,
-    pub alone: bool,
     pub levels: u64,
     /// A bit for each precompile below address 64.
     pub precompiles: u64,
@@ -89,20 +85,11 @@ pub struct Tree {
     most_code: u64,
     most_init_code: u64,
     calls: u32,
-    may_wait: bool,
-    pub asks: bool,
+    pub may_wait: bool,
+    asks: bool,
     answer: Option<(bool, U256)>,
     /// The first frame's last ask, until it is answered.
     asking: Option<Asking>,
-    slice: u64,
-    untold: Untold,
-    /// What the tree began with, and its first frame while it waits to begin anew.
-    gas: u64,
-    memory_before: u64,
-    first: Option<Box<Frame>>,
-    /// The frame that waits for what its next instruction asks.
-    paused: Option<Level>,
-    restarts: u32,
     context: Option<[U256; 8]>,
     copied: Option<Rc<Code>>,
     stored: Stored,
@@ -127,48 +114,36 @@ enum Begun {
 
 impl Tree {
     /// Run a tree to its end. The first frame comes back, with how it ended and the gas that is left.
-    /// None if it runs alone and lacks data.
-    pub fn run(&mut self, beginning: Beginning) -> Option<Ended> {
-        let Beginning { frame, gas, levels, precompiles, p256, delegations, memory, .. } = beginning;
+    pub fn run(&mut self, beginning: Beginning) -> Ended {
+        let Beginning { mut frame, gas, levels, precompiles, p256, delegations, memory, .. } = beginning;
         (self.most_code, self.most_init_code) = (beginning.most_code, beginning.most_init_code);
         self.prices = frame.rules.gas;
         self.journal.clear();
         self.levels.clear();
         (self.depth_left, self.precompiles, self.p256, self.delegations) = (levels, precompiles, p256, delegations);
-        (self.gas, self.memory_before, self.context) = (gas, memory, None);
-        (self.first, self.paused, self.restarts) = (None, None, 0);
+        self.context = None;
         self.features = beginning.features;
         self.journal.keeps_empty = !self.has(tree_flag::CLEARS_EMPTY);
         self.journal.logs_transfers = self.has(tree_flag::TRANSFER_LOGS);
         self.journal.state = beginning.state;
         (self.may_wait, self.asks) = (beginning.may_wait, beginning.asks);
         (self.answer, self.asking) = (beginning.answer, None);
-        self.slice = if beginning.alone { SLICE_ALONE } else { SLICE };
         if let Some(account) = beginning.account {
             self.add_account(frame.address, account);
         }
-        self.run_first(frame)
-    }
-
-    fn run_first(&mut self, mut frame: Box<Frame>) -> Option<Ended> {
-        let (gas, memory) = (self.gas, self.memory_before);
         (self.memory, self.calls) = (memory, 0);
         self.allot(&mut frame, gas);
         let address = frame.address;
         let me = match self.account(&mut frame, &address) {
             Ok(me) => me,
-            Err(MISSING_DATA) => {
-                self.first = Some(frame);
-                return None;
-            }
-            Err(exit) => return Some((frame, exit, gas)),
+            Err(exit) => return (frame, exit, gas),
         };
         self.me = me;
         let mark = self.journal.mark();
         self.run_level(Level { frame, me, kept: 0, mark, memory, creates: false, is_new: false, outer: StateGas::default() })
     }
 
-    fn run_level(&mut self, mut level: Level) -> Option<Ended> {
+    fn run_level(&mut self, mut level: Level) -> Ended {
         let mut answer = self.answer.take();
         loop {
             if self.levels.is_empty() {
@@ -185,14 +160,14 @@ impl Tree {
                 if self.may_wait && self.levels.is_empty() {
                     self.asking = Some(Asking { mark: self.journal.mark(), gas: level.frame.gas + self.rest });
                     if self.asks {
-                        return Some(self.hand_back_first(level));
+                        return self.hand_back_first(level);
                     }
                 }
                 match self.begin(&mut level) {
                     Ok(Begun::Child) => {
                         // `begin` has put the child on the stack: the two change places
                         let child = self.levels.pop();
-                        let Some(child) = child else { return Some((level.frame, NO_ROOM, 0)) };
+                        let Some(child) = child else { return (level.frame, NO_ROOM, 0) };
                         self.levels.push(core::mem::replace(&mut level, child));
                         self.me = level.me;
                         continue;
@@ -208,28 +183,29 @@ impl Tree {
                 exit
             };
             match exit {
-                PAUSED => {
-                    self.paused = Some(level);
-                    return None;
-                }
-                MISSING_DATA => {
-                    self.first = Some(self.to_the_first(level).frame);
-                    return None;
-                }
-                LEFT if self.may_wait => return Some(self.hand_back_first(level)),
-                RAISED | LEFT | NO_ROOM => return Some((level.frame, exit, 0)),
+                LEFT if self.may_wait => return self.hand_back_first(level),
+                RAISED | LEFT | NO_ROOM => return (level.frame, exit, 0),
                 _ => {}
             }
             let (exit, left) = self.ended(&mut level, exit);
-            let Some(parent) = self.levels.pop() else { return Some((level.frame, exit, left)) };
+            let Some(parent) = self.levels.pop() else { return (level.frame, exit, left) };
             let child = core::mem::replace(&mut level, parent);
             answer = Some(self.hand_back(&mut level, child, exit, left));
         }
     }
 
     fn run_frame(&mut self, frame: &mut Frame) -> Exit {
-        let exit = interpreter::run::<_, false>(frame, self);
-        if exit == MISSING_DATA { resume::pause(frame) } else { exit }
+        interpreter::run::<_, false>(frame, self)
+    }
+
+    /// The first of the frames that are at work; the others end here.
+    fn to_the_first(&mut self, last: Level) -> Level {
+        let mut level = last;
+        while let Some(caller) = self.levels.pop() {
+            let child = core::mem::replace(&mut level, caller);
+            self.keep_idle(child.frame);
+        }
+        level
     }
 
     /// The first frame as it was when it asked, or before the instruction that no tree can deal with.
@@ -351,7 +327,7 @@ impl Tree {
     // --- gas ---------------------------------------------------------------------------------------------------------
 
     fn allot(&mut self, frame: &mut Frame, total: u64) {
-        frame.gas = total.min(self.slice);
+        frame.gas = total.min(SLICE);
         self.rest = total - frame.gas;
     }
 

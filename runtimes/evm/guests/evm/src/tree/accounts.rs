@@ -1,6 +1,5 @@
 //! What a tree finds out from the host when it first looks: accounts, codes and slots.
 
-use super::alone::Untold;
 use super::Tree;
 use crate::frame::*;
 use crate::host::{Answer, mailbox, host_call};
@@ -36,13 +35,7 @@ impl Tree {
             return Ok(*at);
         }
         mailbox().words[0] = address;
-        self.untold = Untold::Account(address);
         host_call(frame, ACCOUNT)?;
-        self.be_told_account(address)
-    }
-
-    /// Take an account over from the mailbox.
-    pub(super) fn be_told_account(&mut self, address: U256) -> Answer<u32> {
         let [flags, nonce, code_size, ..] = mailbox().numbers;
         let [balance, code_hash, code_key, delegate, root, ..] = mailbox().words;
         if flags & LEAVE != 0 {
@@ -108,7 +101,6 @@ impl Tree {
             Some(code) => code.clone(),
             None => {
                 mailbox().words[0] = address;
-                self.untold = Untold::Code(at);
                 host_call(frame, ACCOUNT_CODE)?;
                 let code = Rc::new(Code::new(&take(frame, size)?));
                 self.add_code(at, code.clone());
@@ -153,7 +145,6 @@ impl Tree {
     fn ask_for_slot(&mut self, frame: &mut Frame, key: &U256) -> Answer<u32> {
         mailbox().words[0] = self.journal.at(self.me).address;
         mailbox().words[1] = *key;
-        self.untold = Untold::Slot(self.me, *key);
         host_call(frame, SLOT)?;
         Ok(self.add_slot(self.me, *key))
     }

@@ -13,14 +13,13 @@ use crate::{precompiles, words};
 use revm_primitives::U256;
 use std::rc::Rc;
 
-/// Calls before the host is looked at; so many end a tree that runs alone.
+/// Calls before the host is looked at.
 const CALLS: u32 = 256;
-const CALLS_ALONE: u32 = 16;
 
 impl Tree {
     pub(super) fn begin(&mut self, level: &mut Level) -> Answer<Begun> {
         self.calls += 1;
-        if self.calls >= if mailbox().alone { CALLS_ALONE } else { CALLS } {
+        if self.calls >= CALLS {
             self.calls = 0;
             host_call(&mut level.frame, TICK)?;
         }

@@ -1,6 +1,5 @@
 //! What a frame of a tree may ask of the world: the other form of `runtimes/evm/ethereum/host.py`.
 
-use super::alone::Untold;
 use super::{SLICE, Tree};
 use crate::frame::*;
 use crate::host::{Answer, Host, Outside, mailbox, host_call};
@@ -111,7 +110,6 @@ impl Host for Tree {
         }
         mailbox().words[0] = self.journal.at(self.me).address;
         mailbox().words[1] = *key;
-        self.untold = Untold::Transient(self.me, *key);
         host_call(frame, TRANSIENT)?;
         let word = mailbox().words[0];
         self.journal.transient.insert(place, word);
@@ -162,7 +160,6 @@ impl Host for Tree {
 
     fn context(&mut self, frame: &mut Frame, field: usize) -> Answer<U256> {
         if self.context.is_none() {
-            self.untold = Untold::Context;
             Outside.context(frame, 0)?;
             self.context = frame.context.as_deref().copied();
         }
