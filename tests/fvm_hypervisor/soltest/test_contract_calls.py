@@ -9,11 +9,12 @@ from typing import Final
 
 import pytest
 
-from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress, masked_id
 from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER, VM_ADDRESS
 from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.execution.executor import CallOutcome, ExecutorSettings, TestExecutor
+from hypervisor.types import INIT_ACTOR
 from runtimes.evm.ethereum import AllocAccount, install_alloc
 from tests.runtimes.evm.assembler import assemble
 
@@ -25,6 +26,7 @@ def address(number: int) -> EthAddress:
 STORE: Final = address(0)
 RETURNS_GAS: Final = "GAS 0 MSTORE 32 0 RETURN"
 WARP: Final = f"0x{selector('warp(uint256)').hex()} 224 SHL 0 MSTORE 0 CALLDATALOAD 4 MSTORE"
+CALL_VM: Final = f"0 0 36 0 0 0x{VM_ADDRESS.hex()} GAS CALL POP"
 CODES: Final = {
     "store": "0 CALLDATALOAD SLOAD POP 32 CALLDATALOAD 0 CALLDATALOAD SSTORE " + RETURNS_GAS,
     "store and revert": "32 CALLDATALOAD 0 CALLDATALOAD SSTORE 7 0 MSTORE 32 0 REVERT",
@@ -37,7 +39,7 @@ CODES: Final = {
     "origin": "ORIGIN 0 MSTORE 32 0 RETURN",
     "block": "TIMESTAMP 0 MSTORE 32 0 RETURN",
     "halt": "1 1 SSTORE INVALID",
-    "warp": f"{WARP} 0 0 36 0 0 0x{VM_ADDRESS.hex()} GAS CALL POP TIMESTAMP 0 MSTORE 32 0 RETURN",
+    "warp": f"{WARP} {CALL_VM} TIMESTAMP 0 MSTORE 32 0 RETURN",
     "own balance": f"0x{address(12).hex()} BALANCE POP " + RETURNS_GAS,
     "pay": f"0 0 0 0 1 0x{STORE.hex()} GAS CALL POP SELFBALANCE 0 MSTORE 32 0 RETURN",
 }
@@ -125,12 +127,37 @@ def test_uncommitted_calls_leave_state_and_store_unchanged() -> None:
     made.close()
 
 
-def test_native_actors_are_called_outside_of_sessions() -> None:
-    made, data = executor("fast"), bytes(64)
-    for number, name in enumerate(CODES):
-        outcome = made.call_in_session(DEFAULT_SENDER, address(number), data)
-        assert (outcome is None) == (name in ("?",)), name
+@pytest.mark.parametrize("number", range(len(CODES)), ids=CODES)
+def test_calls_run_in_the_session(number: int) -> None:
+    made = executor("fast")
+    assert made.call_in_session(DEFAULT_SENDER, address(number), bytes(64)) is not None
     made.close()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"0 0 0 0 0 0x{masked_id(INIT_ACTOR).hex()} GAS CALL POP",
+        f"0x{selector('nullRounds(uint256)').hex()} 224 SHL 0 MSTORE 2 4 MSTORE {CALL_VM}",
+        f"0x{selector('record()').hex()} 224 SHL 0 MSTORE {CALL_VM}",
+        f"0x{selector('snapshotState()').hex()} 224 SHL 0 MSTORE {CALL_VM}",
+    ],
+    ids=["a native actor", "a cheatcode that writes the machine's tree", "a recording", "a snapshot"],
+)
+def test_what_a_session_cannot_run_has_no_effect_there(code: str) -> None:
+    made = [executor("fast"), executor("py-evm")]
+    program = assemble(f"{WARP} {CALL_VM} {code} 1 1 SSTORE")
+    for each in made:
+        install_alloc(each.machine, {STORE: AllocAccount(5, 1, program)})
+    before = made[0].machine.state_tree.current_root(), made[0].machine.context
+    assert made[0].call_in_session(DEFAULT_SENDER, STORE, bytes(64)) is None
+    assert (made[0].machine.state_tree.current_root(), made[0].machine.context) == before
+    assert made[0].cheatcodes.state.is_default
+    outcomes = [each.call(DEFAULT_SENDER, STORE, bytes(64)) for each in made]
+    assert outcomes[0] == outcomes[1]
+    assert made[0].machine.context == made[1].machine.context
+    for each in made:
+        each.close()
 
 
 def test_tracer_gets_the_steps_of_a_call() -> None:

@@ -449,9 +449,9 @@ class Cheatcodes:
         try:
             if self.state.forks.forks:
                 check_access(context)
+            if context.run is not None and (entry.filecoin or entry.name in _OUTSIDE):
+                raise CannotObserve  # it writes the machine's tree, or must not happen twice
             if entry.name in _OUTSIDE:
-                if context.run is not None:
-                    raise CannotObserve  # it must not happen twice
                 self.outside.add(entry.name)
                 self.outside_calls += 1
             if entry.name.startswith(_STORING):
