@@ -161,7 +161,7 @@ class ObservedCall:
                 self._observer.on_end(self, *self._read_end(guest.output()))
                 answer = _WORD.pack(_PASS) + self._interest()
             else:
-                answer = session.answer(exit_code, guest, self.to)
+                answer = session.answer(exit_code, guest.output(), self.to)
             if answer is None:
                 raise LongCall if exit_code == Exit.PAUSE else CannotObserve
             exit_code = guest.call(Command.ANSWER, answer)
@@ -222,7 +222,7 @@ class ObservedCall:
     def _operate(self, operation: int, address: EthAddress, values: bytes = b"") -> bytes:
         guest, message = self._guest, _OPERATION.pack(operation, address) + values
         while exit_code := guest.call(Command.OPERATE, message):
-            answer = self._session.answer(exit_code, guest)
+            answer = self._session.answer(exit_code, guest.output())
             if answer is None:
                 raise CannotObserve
             guest.call(Command.ANSWER, answer)

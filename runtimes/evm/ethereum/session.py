@@ -177,8 +177,12 @@ class StateSession:
             ended = self._run(guest, message, transaction.to, mode)
             if ended is None:
                 return None
+            price = gas_price(transaction, self._machine.context.base_fee) if mode & PAID else 0
             if mode & KEEP:
-                self._keep(guest, self._burnt_by(ended, transaction, mode), mode)
+                burnt = ended.gas_used * min(price, self._machine.context.base_fee)
+                if transaction.blob_hashes and mode & PAID:
+                    burnt += transaction.blob_gas * self._limits.blob_base_fee
+                self._keep(guest, burnt, mode)
             is_running = False
         except GuestFailure as failure:  # it lacks memory, or has a defect
             is_running = False
@@ -187,24 +191,17 @@ class StateSession:
         finally:
             if is_running:
                 self.abandon(guest)
-        return self._result(ended, transaction, mode)
+        return self._result(ended, transaction, mode, price)
 
     def _run(self, guest: Guest, message: bytes, to: EthAddress | None, mode: int) -> Ended | None:
         """Run a transaction to its end; None if the guest must give up."""
         exit_code = guest.call(Command.TRANSACT, message)
         while exit_code != Exit.DONE:
-            answer = self.answer(exit_code, guest, to, mode)
+            answer = self.answer(exit_code, guest.output(), to, mode)
             if answer is None:
                 return None
             exit_code = guest.call(Command.ANSWER, answer)
         return read_end(guest.output())[0]
-
-    def _burnt_by(self, ended: Ended, transaction: Transaction, mode: int) -> int:
-        """Return the attoFIL that a transaction has burnt."""
-        burnt = ended.gas_used * min(self._price(transaction, mode), self._machine.context.base_fee)
-        if transaction.blob_hashes and mode & PAID:
-            burnt += transaction.blob_gas * self._limits.blob_base_fee
-        return burnt
 
     def _keep(self, guest: Guest, burnt: int, mode: int) -> bool:
         """Keep the changes of a transaction that has ended; return True if there are any.
@@ -220,9 +217,6 @@ class StateSession:
         except BaseException:
             (self._burnt, self._kept), tree.held = before, held
             raise
-
-    def _price(self, transaction: Transaction, mode: int) -> int:
-        return gas_price(transaction, self._machine.context.base_fee) if mode & PAID else 0
 
     def abandon(self, guest: Guest) -> None:
         """Give up the transaction in execution."""
@@ -332,10 +326,10 @@ class StateSession:
         machine, guest = self._machine, self._guest
         tree, context = machine.state_tree, machine.context
         block = block_of(machine)
-        fork = fork_of(machine, block)
+        rules = self._rules_of(block)
+        fork = rules[0]
         if fork.name not in SPECS:
             return None
-        rules = self._rules_of(block)
         if guest is None:
             self._rules = None
         # What is held was changed by the rules of its fork.
@@ -431,41 +425,41 @@ class StateSession:
         finally:
             tree.held = held
 
-    def answer(self, exit_code: int, guest: Guest, to: EthAddress | None = None, mode: int = 0) -> bytes | None:
+    def answer(self, exit_code: int, request: bytes, to: EthAddress | None = None, mode: int = 0) -> bytes | None:
         """Return the answer to a request of a transaction to `to`; None if the guest must give up."""
-        if exit_code == Exit.PAUSE and self._machine.short is None:
-            self._note_long(to)
-            return None
-        with self.without_held():
-            return self._answer(exit_code, guest.output(), mode)
-
-    def _answer(self, exit_code: int, request: bytes, mode: int) -> bytes | None:
-        """Return the answer to a request; None if the guest must give up."""
-        short = self._machine.short
+        short, tree = self._machine.short, self._machine.state_tree
         if short is not None:
             if exit_code in (Exit.PRECOMPILE, Exit.PAUSE):
                 raise LongExecution("a precompile, or a frame, may run for long")
             short.check()
-        match exit_code:
-            case Exit.ACCOUNT:
-                return self._account(EthAddress(request))
-            case Exit.SLOT:
-                address, slot = EthAddress(request[:20]), int.from_bytes(request[20:], "big")
-                if mode & SYSTEM and address == BLOCK_HASHES:  # not read: a fork's node may be away
-                    return _SLOT.pack(exit_code, address, request[20:], bytes(32), 0)
-                words = self._contracts.words(self._existing(address))
-                word = 0 if words is None else words.get(slot)
-                bits = 0 if word or words is None else words.absent_bits(slot)
-                return _SLOT.pack(exit_code, address, request[20:], word.to_bytes(32, "big"), bits)
-            case Exit.CODE:
-                contract = self._contracts.of(self._existing(EthAddress(request[:20])))
-                code = self._contracts.code_block(contract.bytecode)
-                return b"".join((_COUNT.pack(exit_code), request[20:], _COUNT.pack(len(code)), code))
-            case Exit.BLOCK_HASH:
-                return _COUNT.pack(exit_code) + request + block_hash(self._machine, int.from_bytes(request, "little"))
-            case Exit.PRECOMPILE:
-                limit = int.from_bytes(request[20:28], "little")
-                return self._precompile(EthAddress(request[:20]), limit, request[32:])
+        held, tree.held = tree.held, None  # the tree is read as it is written
+        try:
+            match exit_code:
+                case Exit.ACCOUNT:
+                    return self._account(EthAddress(request))
+                case Exit.SLOT:
+                    address, slot = EthAddress(request[:20]), int.from_bytes(request[20:], "big")
+                    if mode & SYSTEM and address == BLOCK_HASHES:  # not read: a fork's node may be away
+                        return _SLOT.pack(exit_code, address, request[20:], bytes(32), 0)
+                    words = self._contracts.words(self._existing(address))
+                    word = 0 if words is None else words.get(slot)
+                    bits = 0 if word or words is None else words.absent_bits(slot)
+                    return _SLOT.pack(exit_code, address, request[20:], word.to_bytes(32, "big"), bits)
+                case Exit.CODE:
+                    contract = self._contracts.of(self._existing(EthAddress(request[:20])))
+                    code = self._contracts.code_block(contract.bytecode)
+                    return b"".join((_COUNT.pack(exit_code), request[20:], _COUNT.pack(len(code)), code))
+                case Exit.BLOCK_HASH:
+                    return (
+                        _COUNT.pack(exit_code) + request + block_hash(self._machine, int.from_bytes(request, "little"))
+                    )
+                case Exit.PRECOMPILE:
+                    limit = int.from_bytes(request[20:28], "little")
+                    return self._precompile(EthAddress(request[:20]), limit, request[32:])
+                case Exit.PAUSE:
+                    self._note_long(to)
+        finally:
+            tree.held = held
         return None
 
     def _account(self, address: EthAddress) -> bytes | None:
@@ -520,12 +514,11 @@ class StateSession:
 
     # --- results ----------------------------------------------------------------------------------------------
 
-    def _result(self, ended: Ended, transaction: Transaction, mode: int) -> TransactionResult | None:
+    def _result(self, ended: Ended, transaction: Transaction, mode: int, price: int) -> TransactionResult | None:
         events = self._events(ended.logs, mode)
         if events is None:
             return None
         status, used, created = STATUS[ended.end], ended.gas_used, ended.created
-        price = self._price(transaction, mode)
         burnt = min(price, self._machine.context.base_fee)
         answers = ended.ran and created is None and status in (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
         return TransactionResult(

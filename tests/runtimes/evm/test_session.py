@@ -121,7 +121,7 @@ def test_a_rolled_back_transaction_leaves_nothing(
         if read:
             assert machine.balance(to_filecoin(SENDER)) < RICH
     assert machine.root == root
-    monkeypatch.setattr(StateSession, "_answer", lambda *given: pytest.fail(f"a request: {given[1:]}"))
+    monkeypatch.setattr(StateSession, "answer", lambda *given: pytest.fail(f"a request: {given[1:]}"))
     result = executor.apply_transaction(sent(0, COUNTER), SENDER)
     assert int.from_bytes(result.logs[0][1].data, "big") == 6
 
@@ -151,7 +151,7 @@ def test_a_simulation_writes_nothing_and_keeps_the_session(
         with machine.trial():
             result = executor.simulate(SimulatedCall(NOBODY, COUNTER, Gas(100_000)))
         assert int.from_bytes(result.return_data[-32:], "big") == 6
-        monkeypatch.setattr(StateSession, "_answer", lambda *given: pytest.fail(f"a request: {given[1:]}"))
+        monkeypatch.setattr(StateSession, "answer", lambda *given: pytest.fail(f"a request: {given[1:]}"))
     assert machine.state_tree.writes == writes
 
 
@@ -308,7 +308,7 @@ def test_an_error_while_changes_are_written_loses_nothing(machine: Hypervisor, m
     assert machine.state_tree.existing(BURNT_FUNDS_ACTOR).balance * PRICE == paid * BASE_FEE
 
 
-@pytest.mark.parametrize("where", ["session.StateSession._answer", "session.read_end", "guest.Guest.call"])
+@pytest.mark.parametrize("where", ["session.StateSession.answer", "session.read_end", "guest.Guest.call"])
 def test_an_interrupted_transaction_has_no_effect(
     machine: Hypervisor, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
