@@ -361,7 +361,7 @@ class TestExecutor:
                 output = contract_outcome(result).output
                 is_rejected = not success and output == MAGIC_ASSUME
                 if not commit:
-                    has_failed = observer.has_run and run.load(VM_ADDRESS, FAILED_SLOT) != 0
+                    has_failed = observer.has_run and bool(session.word(VM_ADDRESS, FAILED_SLOT))
                 elif not is_rejected and (success or ended.exit_code != ExitCode.OK):
                     is_changed = run.keep()
         except CannotObserve as reason:

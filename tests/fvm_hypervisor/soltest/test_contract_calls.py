@@ -3,6 +3,7 @@
 Each call of a sequence begins with cold slots and addresses, no refund, empty transient storage and no logs.
 """
 
+from collections import deque
 from dataclasses import replace
 from random import Random
 from typing import Final
@@ -11,7 +12,7 @@ import pytest
 
 from bridge.ethereum.addresses import EthAddress, masked_id
 from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
-from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER, VM_ADDRESS
+from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER, VM_ADDRESS, Mock
 from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.execution.executor import CallOutcome, ExecutorSettings, TestExecutor
 from hypervisor.types import INIT_ACTOR
@@ -124,6 +125,28 @@ def test_uncommitted_calls_leave_state_and_store_unchanged() -> None:
         if outcome is not None:
             assert outcome.may_change_state == bool(outcome.logs)
             assert (made.machine.state_tree.current_root(), len(made.machine.store.pending)) == before
+    made.close()
+
+
+@pytest.mark.parametrize("commit", [True, False])
+def test_what_an_earlier_cheatcode_set_changes_with_calls_only_once(commit: bool) -> None:
+    made = executor("fast")
+    state = made.cheatcodes.state
+    state.mocks[STORE] = [Mock(b"", None, deque((b"1", b"2", b"3")), reverts=False)]
+    calls = made.call_in_session(DEFAULT_SENDER, address(tuple(CODES).index("call")), bytes(64), commit=commit)
+    assert calls is not None
+    left = made.cheatcodes.state.mocks[STORE][0].answers
+    assert (len(left), calls.may_change_state) == ((2, True) if commit else (3, False))
+    made.close()
+
+
+def test_a_call_that_leaves_the_session_records_its_logs_once() -> None:
+    made = executor("fast")
+    log = f"7 32 0 LOG1 0 0 0 0 0x{STORE.hex()} GAS DELEGATECALL POP "
+    install_alloc(made.machine, {address(99): AllocAccount(0, 1, assemble(log + "again: GAS 9000000 LT @again JUMPI"))})
+    made.cheatcodes.state.logs = []
+    assert made.call_in_session(DEFAULT_SENDER, address(99), b"", gas=20_000_000) is None
+    assert made.cheatcodes.state.logs == []
     made.close()
 
 

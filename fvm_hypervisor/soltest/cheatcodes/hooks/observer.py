@@ -35,7 +35,7 @@ class TestObserver:
         self._lines, self._logs = len(cheats.console.lines), len(cheats.console.logs)
         self._ledger: SessionLedger | None = None
         self._before: CheatcodeSnapshot | None = None
-        """What cheatcodes had set before the first one."""
+        """What cheatcodes had set before this call first changed it."""
 
     @property
     def watched(self) -> frozenset[EthAddress]:
@@ -49,7 +49,7 @@ class TestObserver:
 
     @property
     def has_run(self) -> bool:
-        """True if a cheatcode was called."""
+        """True if a cheatcode was called, or one of an earlier call was applied, such as a mock."""
         return self._before is not None
 
     @property
@@ -65,6 +65,7 @@ class TestObserver:
         return max((deal.depth for deal in self._cheats.state.deals), default=1) - 1
 
     def on_end(self, run: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
+        self._keep_state()
         self._cheats.preserve_deals(depth, self._ledger_of(run), outcome)
 
     def _ledger_of(self, run: ObservedCall) -> SessionLedger:
@@ -73,6 +74,9 @@ class TestObserver:
         return self._ledger
 
     def on_log(self, emitter: EthAddress, log: Log) -> None:
+        state = self._cheats.state
+        if state.logs is not None or state.emits:
+            self._keep_state()
         self._cheats.handle_log(emitter, log)
 
     def on_call(self, run: ObservedCall, request: CallRequest) -> SubcallOutcome:
@@ -80,9 +84,8 @@ class TestObserver:
         if kind is not None and request.target == CONSOLE_ADDRESS:
             cheats.console.write(request.data)
             return SubcallOutcome(True)
+        self._keep_state()
         if kind is not None and request.target == VM_ADDRESS:
-            if self._before is None:
-                self._before = cheats.snapshot(cheats.machine)
             caller = request.caller if kind in (CallKind.CALL, CallKind.STATICCALL) else request.receiver
             context = Context(cheats, None, caller, request.depth, self._ledger_of(run), run=run)
             outcome = cheats.run_cheatcode(context, request.data)
@@ -107,6 +110,10 @@ class TestObserver:
             reason_text=lambda data: revert_text(data, cheats.settings.errors),
             fork_url=lambda: None,
         )
+
+    def _keep_state(self) -> None:
+        if self._before is None:
+            self._before = self._cheats.snapshot(self._cheats.machine)
 
     def restore_state(self) -> None:
         """Restore what cheatcodes had set before the call, and the block; the output stays."""
