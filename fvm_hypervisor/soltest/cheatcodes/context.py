@@ -101,6 +101,7 @@ class Cheats(Protocol):
     console: LogConsole
     test: Address | None
     unused: int
+    undone_refund: int
     skip_data: bytes
     origin: ForkOrigin | TipsetOrigin | None
     inputs: set[str]

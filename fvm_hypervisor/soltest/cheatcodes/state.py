@@ -447,14 +447,17 @@ class State:
     def sees(self, depth: int) -> bool:
         """Return True if calls by frames at this depth or deeper must be intercepted, and their logs in order.
 
-        A prank affects calls at its own depth only, unless it sets the origin; the same holds for an expected revert,
-        unless it names a reverter.
+        Frames of a call whose revert is expected are executed one by one, because the call's refund counts.
         """
-        return depth <= self.seen_depth
+        return self.revert is not None or depth <= self.seen_depth
 
     @property
     def seen_depth(self) -> int:
-        """The largest depth for which `sees` returns True; 0 if there is none."""
+        """The largest depth of frames whose calls must be intercepted; 0 if there is none.
+
+        A prank affects calls at its own depth only, unless it sets the origin; the same holds for an expected revert,
+        unless it names a reverter.
+        """
         if self._sees_all:
             return ALL_DEPTHS
         revert, seen = self.revert, 0

@@ -24,7 +24,7 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MAX_MILLIGAS, GasTracker
 from hypervisor.kernel.blocks import Block
 from hypervisor.kernel.call import Call, CallResult, LentCode
-from hypervisor.machine.call_manager import CallManager, MessageOrigin
+from hypervisor.machine.call_manager import CallManager, Mark, MessageOrigin
 from hypervisor.machine.call_rules import FILECOIN_CALLS
 from hypervisor.machine.machine_state import MachineState
 from hypervisor.messages.address import Address
@@ -314,6 +314,8 @@ class EthereumCalls(CallManager):
         self.keeps_changes = True
         """False if the transaction's changes are discarded and nothing reads them after its first frame."""
         self.frames = self.interceptor if intercepts_frames(self.interceptor) else None
+        self.undone_refund = 0
+        """Refund that the last failed call had counted."""
         self.inner_gas_used: Callable[[CallResult | None], int] | None = None
         """Returns the gas used by the first call, after refunds, if it is an inner transaction of another message."""
         self.filecoin_precompiles = _NONE
@@ -347,6 +349,12 @@ class EthereumCalls(CallManager):
         if self.inner_gas_used is not None and self.depth == self.first_depth:
             return self.inner_gas_used(result)
         return self.gas.used - before
+
+    def rollback(self, mark: Mark) -> None:
+        """Undo the changes since the checkpoint."""
+        counted = self.accounts.refund
+        super().rollback(mark)
+        self.undone_refund = counted - self.accounts.refund
 
     def exhaust(self) -> None:
         """Consume all gas of the current gas frame."""

@@ -342,8 +342,8 @@ class Changes:
         self._host.emit(self._events_only())
 
     def report_logs(self) -> None:
-        """Report only the logs, of a frame that has failed. The caller rolls back the accounts that it has created."""
-        self._number()
+        """Report only the refund and the logs of a frame that has failed. The caller rolls back what it has created."""
+        self._accounts.add_refund((self._number() ^ _SIGN) - _SIGN)
         for event in self._events_only():
             self._host.report_log(event)
 

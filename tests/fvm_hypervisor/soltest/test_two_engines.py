@@ -1,11 +1,13 @@
 """Tests end alike on each engine."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.execution.results import CaseStatus, TestResult
+from fvm_hypervisor.soltest.project.project import CompilerSettings, Project
 from store.keccak import keccak
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
@@ -66,3 +68,25 @@ def test_unwatched_test_has_same_outcome_on_both_engines(run_contracts: Run, sho
     status = {name.partition("(")[0]: end[0] for name, end in ends[0].items()}
     failing = {"testFuzz_revert", "testFuzz_halt"}
     assert {name for name, end in status.items() if end is CaseStatus.FAILURE} == failing
+
+
+@pytest.mark.parametrize("fork", ["osaka", "cancun"])
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
+def test_refund_of_an_expected_revert_counts(run_contracts: Run, tmp_path: Path, fork: str, evm: str) -> None:
+    """Rule: forge's. Sessions, trees and frames have it alike: a restored slot gives 2,800 (EIP-3529)."""
+    suites = {
+        name: {
+            "setUp()": ["60015f55", "00"],
+            "test()": [
+                "6001600955",  # a refund is at most a fifth of the gas
+                f"63{selector('expectRevert()').hex()}60e01b5f525f5f60045f5f{VM}5af150",
+                f"63{keccak(b'fail()')[:4].hex()}60e01b5f525f5f60045f5f305af150", "00",
+            ],
+            "fail()": ["60025f55", f"{word}5f55", "5f5ffd"],
+        }
+        for name, word in (("Restores", "6001"), ("Changes", "6003"))
+    }  # fmt: skip
+    project = Project(tmp_path, compiler=CompilerSettings(evm_version=fork))
+    ends = [found["test()"] for found in run_contracts(suites, evm=evm, project=project).values()]
+    assert [test.status for test in ends] == [CaseStatus.SUCCESS, CaseStatus.SUCCESS]
+    assert ends[0].gas == ends[1].gas - 2_800

@@ -188,6 +188,8 @@ class Cheatcodes:
         """Kinds of data from outside the machine that tests used, such as `files`."""
         self.unused = 0
         """Gas that the last failed call had left before its failure consumed all."""
+        self.undone_refund = 0
+        """Refund that the last failed call had counted."""
         self.skip_data = b""
         """Revert data of `vm.skip` in the current call of the test; empty if the call has not been skipped."""
 
@@ -308,6 +310,7 @@ class Cheatcodes:
             send = partial(self._send_measured, calls, proceed) if self.state.watches_gas else proceed
             result = without_metering(self.state, calls, call, send)
             self.unused = 0 if result.exit_code in _RETURNING else calls.ethereum_rules.exhausted
+            self.undone_refund = calls.undone_refund
             return result
         try:
             return missing_contracts.send(self, calls, call, proceed)

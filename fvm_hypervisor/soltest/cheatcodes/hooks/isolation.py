@@ -140,7 +140,7 @@ def call_operations(cheats: Cheats, host: EthereumHost, inputs: SubcallInputs) -
     accounts, calls = host.accounts, host.calls
 
     def proceed(sender: EthAddress | None, code: EthAddress | None) -> SubcallOutcome:
-        asker, cheats.unused = None, 0
+        asker, cheats.unused, cheats.undone_refund = None, 0, 0
         if sender is not None:
             actor = accounts.find(sender)
             asker = CallingAccount(accounts.create_account(sender) if actor is None else actor, sender)
@@ -152,7 +152,7 @@ def call_operations(cheats: Cheats, host: EthereumHost, inputs: SubcallInputs) -
         ledger=EthereumLedger(accounts),
         proceed=proceed,
         pay=lambda payer, amount: _pay(host, inputs, payer, amount),
-        return_gas=lambda: _return_unused_gas(cheats, host),
+        return_gas=lambda: _return_gas(cheats, host),
         set_origin=lambda origin: cheats.set_origin(calls, origin),
         origin=calls.environment.origin,
         chain_id=calls.machine.context.chain_id,
@@ -178,12 +178,13 @@ def _pay(host: EthereumHost, inputs: SubcallInputs, payer: EthAddress, amount: i
     return True
 
 
-def _return_unused_gas(cheats: Cheats, host: EthereumHost) -> None:
-    """Return to the frame the gas that its failed call had left."""
+def _return_gas(cheats: Cheats, host: EthereumHost) -> None:
+    """Return to the frame the gas that its failed call had left, and count the call's refund, as forge does."""
     host.gas.settle()
     host.calls.gas.used -= cheats.unused
-    cheats.unused = 0
     host.gas.refill()
+    host.accounts.add_refund(cheats.undone_refund)
+    cheats.unused = cheats.undone_refund = 0
 
 
 def _with_code(host: EthereumHost, inputs: CallInputs, caller: EthAddress, code: EthAddress) -> SubcallOutcome:
