@@ -35,6 +35,7 @@ _ACCOUNT: Final = Struct("<32sQ")
 _TOUCHED: Final = Struct("<QI")
 _ENTER, _RESULT, _PASS = 6, 7, 8
 _NOTHING: Final = bytes(8)
+_NO_LOGS: Final = bytes(4)
 _CHANGED: Final = 2
 
 
@@ -72,14 +73,14 @@ class CallObserver(Protocol):
     def watched(self) -> frozenset[EthAddress]:
         """Addresses whose calls stop."""
 
-    def asks(self) -> int:
-        """Return the depth down to which all calls of frames stop; 0 for none."""
+    def interest(self) -> tuple[int, int]:
+        """Return the depth down to which all calls of frames stop, and the one down to which `on_end` sees ends.
+
+        0 is for none.
+        """
 
     def on_call(self, run: ObservedCall, request: CallRequest) -> SubcallOutcome:
         """Return a call's outcome, of `ObservedCall.enter` or another one. Raises CannotObserve."""
-
-    def ends(self) -> int:
-        """Return the depth of frames down to which `on_end` sees the ends of their calls; 0 for none."""
 
     def on_end(self, run: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
         """Take the end of a call by a frame at `depth` that was not entered."""
@@ -169,7 +170,7 @@ class ObservedCall:
 
     def _interest(self) -> bytes:
         """Return what the observer wants to see from now on."""
-        interest = self._session.interest = _INTEREST.pack(self._observer.asks(), self._observer.ends())
+        interest = self._session.interest = _INTEREST.pack(*self._observer.interest())
         return interest
 
     def _answer_call(self, data: bytes) -> bytes:
@@ -193,6 +194,8 @@ class ObservedCall:
 
     def take_logs(self, data: bytes, at: int) -> int:
         """Give the observer the logs at a position of a message; return the position after them."""
+        if data[at : at + _WORD.size] == _NO_LOGS:
+            return at + _WORD.size
         logs, at = read_logs(data, at)
         for emitter, log in logs:
             self._observer.on_log(emitter, log)

@@ -52,11 +52,8 @@ class Recorder:
     def watched(self) -> frozenset[EthAddress]:
         return frozenset({WATCHED})
 
-    def asks(self) -> int:
-        return self.depth
-
-    def ends(self) -> int:
-        return self.last
+    def interest(self) -> tuple[int, int]:
+        return self.depth, self.last
 
     def on_call(self, run: ObservedCall, request: CallRequest) -> SubcallOutcome:
         self.seen.append(request)

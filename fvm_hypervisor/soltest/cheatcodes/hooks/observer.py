@@ -58,11 +58,10 @@ class TestObserver:
         console = self._cheats.console
         return len(console.lines) != self._lines or len(console.logs) != self._logs
 
-    def asks(self) -> int:
-        return self._cheats.state.seen_depth
-
-    def ends(self) -> int:
-        return max((deal.depth for deal in self._cheats.state.deals), default=1) - 1
+    def interest(self) -> tuple[int, int]:
+        state = self._cheats.state
+        deals = state.deals  # what was set in a failed call is set again at its end
+        return state.seen_depth, max(deal.depth for deal in deals) - 1 if deals else 0
 
     def on_end(self, run: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
         self._keep_state()
