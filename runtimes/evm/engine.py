@@ -14,7 +14,7 @@ frames (`TreeMode`), the first frame waits instead, and the tree's changes so fa
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, IntEnum
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.gas import GasBudget
@@ -26,9 +26,6 @@ from runtimes.evm.code import Code
 from runtimes.evm.gas_table import GasTable, StateGasMeter
 from runtimes.evm.opcodes import Opcode
 from store.cid import Cid
-
-if TYPE_CHECKING:
-    pass
 
 
 class Status(IntEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from bridge.ethereum.addresses import EthAddress, checksummed, to_filecoin, unmask_id
+from bridge.ethereum.addresses import EthAddress, checksummed, to_filecoin
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.machine.machine import Hypervisor
@@ -138,13 +138,7 @@ class SessionLedger:
         self.touch = self.balance = run.balance
         self.nonce, self.code, self.load = run.nonce, run.code, run.load
         self.set_balance, self.set_nonce, self.store = run.set_balance, run.set_nonce, run.store
-        self._set_code = run.set_code
-
-    def set_code(self, address: EthAddress, code: bytes) -> None:
-        """Set the runtime code. Raises CannotObserve at a masked ID, where the contract replaces the actor."""
-        if unmask_id(address) is not None:
-            raise CannotObserve
-        self._set_code(address, code)
+        self.set_code = run.set_code
 
     def slots(self, address: EthAddress) -> list[int]:
         """Raise CannotObserve: a session holds only the slots that were read."""

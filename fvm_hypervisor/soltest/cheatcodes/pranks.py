@@ -18,6 +18,7 @@ from fvm_hypervisor.soltest.cheatcodes.signing import account_of
 from fvm_hypervisor.soltest.cheatcodes.state import (
     CREATE2_DEPLOYER,
     DEFAULT_SENDER,
+    VM_ADDRESS,
     BroadcastCall,
     Broadcasts,
     Prank,
@@ -267,6 +268,7 @@ def begin(
     """Start a prank for calls by the caller. Raises CheatcodeFailure."""
     if delegates and not context.ledger.code(sender):
         raise CheatcodeFailure("cannot `prank` delegate call from an EOA")
+    context.state.may_have_failed |= delegates and sender == VM_ADDRESS
     depths = [depth for depth in context.state.pranks if depth <= context.depth]
     if depths:
         ongoing = context.state.pranks[max(depths)]

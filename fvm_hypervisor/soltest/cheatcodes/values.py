@@ -20,13 +20,20 @@ _WORD: Final = 32
 _SIGN: Final = 1 << 255
 _WORDS: Final[dict[str, Callable[[bytes], Any]]] = {
     "uint256": lambda word: int.from_bytes(word, "big"),
-    "uint64": lambda word: int.from_bytes(word, "big"),
+    "uint64": lambda word: _uint64(word),
     "int256": lambda word: int.from_bytes(word, "big", signed=True),
     "address": lambda word: EthAddress(word[12:]),
     "bool": lambda word: any(word),
     "bytes32": lambda word: word,
     "bytes4": lambda word: word[:4],
 }
+
+
+def _uint64(word: bytes) -> int:
+    if any(word[:24]):
+        raise CheatcodeFailure(f"0x{word.hex()} is above the largest uint64")
+    return int.from_bytes(word, "big")
+
 
 _BITS: Final = {
     "bool": (1, False),

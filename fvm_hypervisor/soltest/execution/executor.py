@@ -304,6 +304,18 @@ class TestExecutor:
             found = self.call_in_session(from_, to, data, value, gas, commit)
             if found is not None:
                 return found
+        return self.call_in_frames(from_, to, data, value, gas, commit)
+
+    def call_in_frames(
+        self,
+        from_: EthAddress,
+        to: EthAddress,
+        data: bytes,
+        value: int = 0,
+        gas: int | None = None,
+        commit: bool = True,
+    ) -> CallOutcome:
+        """Call a contract as `call` does, without the state session."""
         self.touch(from_)
         if self._is_ethereum:
             return self._apply(from_, to, data, value, gas, commit=commit)[0]
@@ -315,7 +327,7 @@ class TestExecutor:
         if found is not None:
             return found
         here = self.snapshot()
-        outcome = self.call(from_, to, data)
+        outcome = self.call_in_frames(from_, to, data)
         if is_rejected(outcome):
             self.drop(here)
         else:
@@ -355,7 +367,7 @@ class TestExecutor:
         has_failed = is_changed = False
         try:
             with run:
-                ended = run.run(to, value, data, max(0, limit - intrinsic), commit)
+                ended = run.run(value, data, max(0, limit - intrinsic), commit)
                 result = cheats.end_test(CallResult(ended.exit_code, DataBlock(RAW, ended.output)))
                 success = result.exit_code == ExitCode.OK
                 output = contract_outcome(result).output
@@ -369,6 +381,7 @@ class TestExecutor:
             if not isinstance(reason, LongCall):
                 self._unobserved.add(function)
             return None
+        may_have_set = observer.may_have_set
         if is_rejected:
             observer.undo()
         elif not commit:
@@ -383,8 +396,8 @@ class TestExecutor:
             max(used, floor) - intrinsic,
             tuple(log for _, log in ended.logs) if success else (),
             "" if success else MESSAGES.get(code) or f"exit code {code}",
-            touched_words=ended.words if self.records_slots and commit else (),
-            may_change_state=is_changed or has_failed or (commit and observer.has_run) or observer.has_written,
+            touched_words=_words(ended.words) if self.records_slots and commit else (),
+            may_change_state=is_changed or has_failed or (commit and may_have_set) or observer.has_written,
             execution_gas=ended.gas_used,
         )
 
@@ -635,6 +648,10 @@ class TestExecutor:
 
 
 _filecoin_address: Final = lru_cache(to_filecoin)
+
+
+def _words(data: bytes) -> tuple[int, ...]:
+    return tuple(int.from_bytes(data[at : at + 32], "big") for at in range(0, len(data), 32))
 
 
 def is_rejected(outcome: CallOutcome) -> bool:

@@ -686,7 +686,7 @@ class InvariantRun:
             return why
         here = executor.snapshot()
         try:
-            return self._defect(executor.call(stage.sender, stage.address, data, commit=False))
+            return self._defect(executor.call_in_frames(stage.sender, stage.address, data, commit=False))
         finally:
             executor.drop(here)
 

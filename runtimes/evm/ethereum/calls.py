@@ -310,7 +310,7 @@ class EthereumCalls(CallManager):
         self.max_depth = MAX_FRAMES
         self.first_depth = 0
         """Depth of the first call."""
-        self.environment = self._first_environment = environment
+        self.environment = environment
         self.keeps_changes = True
         """False if the transaction's changes are discarded and nothing reads them after its first frame."""
         self.frames = self.interceptor if intercepts_frames(self.interceptor) else None

@@ -46,9 +46,8 @@ class Command(IntEnum):
     RULES = 10
     KEEP = 11
     DRAINED = 12
-    OBSERVE = 13
-    OPERATE = 14
-    PEEK = 15
+    OPERATE = 13
+    PEEK = 14
 
 
 class Exit(IntEnum):
@@ -65,7 +64,7 @@ class Exit(IntEnum):
     LEAVE = 8
     CALL = 9
     ENDED = 10
-    LEFT = 11
+    CALL_END = 11
 
 
 # How a transaction runs (`mode` in guests/session/src/session.rs); plain integers, which are faster than an `IntFlag`.

@@ -1,4 +1,4 @@
-"""The EVMC-like hosts under Ethereum's rules: of one frame, and of a call tree.
+"""The EVMC-like host of a frame under Ethereum's rules.
 
 Each operation first charges its price beyond the opcode's static gas. A frame that cannot pay raises OutOfGas, and the
 runtime ends it.

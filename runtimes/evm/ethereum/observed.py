@@ -10,6 +10,7 @@ The call's changes are kept only by `ObservedCall.keep`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import IntEnum
 from struct import Struct
 from typing import Final, NamedTuple, Protocol, Self
 
@@ -33,10 +34,33 @@ _WORD: Final = Struct("<I")
 _OPERATION: Final = Struct("<I20s")
 _ACCOUNT: Final = Struct("<32sQ")
 _TOUCHED: Final = Struct("<QI")
-_ENTER, _RESULT, _PASS = 6, 7, 8
 _NOTHING: Final = bytes(8)
 _NO_LOGS: Final = bytes(4)
 _CHANGED: Final = 2
+
+
+class Answer(IntEnum):
+    """Answers of an observer (`answer` in guests/session/src/borders.rs).
+
+    Make the call; go on with another result; go on with the result that the call has had.
+    """
+
+    ENTER = 16
+    RESULT = 17
+    PASS = 18
+
+
+class Operation(IntEnum):
+    """Operations on accounts (`operation` in guests/session/src/borders.rs)."""
+
+    ACCOUNT = 0
+    CODE = 1
+    SET_BALANCE = 2
+    SET_NONCE = 3
+    SET_CODE = 4
+    LOAD = 5
+    STORE = 6
+    SET_ORIGIN = 7
 
 
 class CannotObserve(Exception):  # not an error: the call runs elsewhere
@@ -97,15 +121,18 @@ class ObservedEnd(NamedTuple):
     gas_used: int
     refund: int
     logs: tuple[tuple[EthAddress, Log], ...]
-    words: tuple[int, ...]
+    words: bytes
+    """32 bytes for each touched slot, in the order of the first accesses."""
 
 
 class ObservedCall:
     """A call in a session, from its start until it is kept or abandoned."""
 
-    def __init__(self, session: StateSession, guest: Guest, observer: CallObserver, sender: EthAddress) -> None:
+    def __init__(
+        self, session: StateSession, guest: Guest, observer: CallObserver, sender: EthAddress, to: EthAddress
+    ) -> None:
         self._session, self._guest, self._observer = session, guest, observer
-        self.origin = self.to = sender
+        self.origin, self.to = sender, to
         self._entered: SubcallOutcome | None = None
         """The outcome of the call that was entered last."""
         self._depth = 0
@@ -120,61 +147,60 @@ class ObservedCall:
         if self._is_renewed:
             self._session.forget_block()
 
-    def run(self, to: EthAddress, value: int, data: bytes, gas: int, keep: bool) -> ObservedEnd:
-        """Call a contract. Raises CannotObserve.
+    def run(self, value: int, data: bytes, gas: int, keep: bool) -> ObservedEnd:
+        """Make the call. Raises CannotObserve.
 
-        A call that does not stop for its observer, who has not asked for any, is kept or discarded at its end.
+        If it does not stop for its observer, who has not asked for any call, it is kept or discarded at its end.
         """
-        guest, observer, self.to = self._guest, self._observer, to
-        told, interest = self._session.interest, self._interest()
+        interest, watched = self._interest(), self._observer.watched
         mode = (AT_ONCE if interest == _NOTHING else 0) | (KEEP if keep else 0)
-        call = Transaction(DYNAMIC_FEE, None, 0, to, value, data, gas, 0, 0)
+        call = Transaction(DYNAMIC_FEE, None, 0, self.to, value, data, gas, 0, 0)
         message = self._session.call_message(self.origin, call, mode)
         if message is None:
             raise CannotObserve
-        try:
-            if told != interest:
-                watched = observer.watched
-                guest.call(Command.OBSERVE, self._session.interest + _WORD.pack(len(watched)) + b"".join(watched))
-            written = self._until(Exit.DONE, guest.call(Command.TRANSACT, message))
-        except GuestFailure as failure:  # it lacks memory, or has a defect
-            self._is_running = False
-            self._session.close_after(failure)
-            raise CannotObserve from failure
+        message = b"".join((message, interest, _WORD.pack(len(watched)), *watched))
+        written = self._until(Exit.DONE, self._call(Command.TRANSACT, message))
         ended, at = read_end(written)
         refund, count = _TOUCHED.unpack_from(written, at)
         at += _TOUCHED.size
-        words = tuple(int.from_bytes(written[at + 32 * each : at + 32 * each + 32], "big") for each in range(count))
-        at = self.take_logs(written, at + 32 * count)
-        (is_kept,) = _WORD.unpack_from(written, at)
+        words, at = written[at : at + 32 * count], at + 32 * count
+        (is_kept,) = _WORD.unpack_from(written, len(written) - _WORD.size)
         if is_kept:
             self._is_running, self.is_changed = False, is_kept == _CHANGED
             if keep:
                 self._session.note_kept()
+        self._take_logs(written, at)
         return ObservedEnd(STATUS[ended.end], ended.output, ended.gas_used, refund, ended.logs, words)
+
+    def _call(self, command: Command, data: bytes) -> int:
+        try:
+            return self._guest.call(command, data)
+        except GuestFailure as failure:  # it lacks memory, or has a defect
+            self._is_running = False
+            self._session.close_after(failure)
+            raise CannotObserve from failure
 
     def _until(self, end: Exit, exit_code: int) -> bytes:
         guest, session = self._guest, self._session
         while exit_code != end:
             if exit_code == Exit.CALL:
                 answer: bytes | None = self._answer_call(guest.output())
-            elif exit_code == Exit.LEFT:
+            elif exit_code == Exit.CALL_END:
                 self._observer.on_end(self, *self._read_end(guest.output()))
-                answer = _WORD.pack(_PASS) + self._interest()
+                answer = _WORD.pack(Answer.PASS) + self._interest()
             else:
                 answer = session.answer(exit_code, guest.output(), self.to)
             if answer is None:
                 raise LongCall if exit_code == Exit.PAUSE else CannotObserve
-            exit_code = guest.call(Command.ANSWER, answer)
+            exit_code = self._call(Command.ANSWER, answer)
         return guest.output()
 
     def _interest(self) -> bytes:
         """Return what the observer wants to see from now on."""
-        interest = self._session.interest = _INTEREST.pack(*self._observer.interest())
-        return interest
+        return _INTEREST.pack(*self._observer.interest())
 
     def _answer_call(self, data: bytes) -> bytes:
-        at = self.take_logs(data, 0)
+        at = self._take_logs(data, 0)
         depth, kind, static, gas, caller, target, receiver, value, salt, size = _CALL.unpack_from(data, at)
         at += _CALL.size
         request = CallRequest(
@@ -184,15 +210,15 @@ class ObservedCall:
         outcome = self._observer.on_call(self, request)
         interest = self._interest()
         if outcome is self._entered:
-            return _WORD.pack(_PASS) + interest
+            return _WORD.pack(Answer.PASS) + interest
         created = b"" if outcome.created is None else outcome.created
         parts = (
-            _WORD.pack(_RESULT), interest, _WORD.pack(outcome.success), _WORD.pack(bool(created)), created,
+            _WORD.pack(Answer.RESULT), interest, _WORD.pack(outcome.success), _WORD.pack(bool(created)), created,
             _WORD.pack(len(outcome.output)), outcome.output,
         )  # fmt: skip
         return b"".join(parts)
 
-    def take_logs(self, data: bytes, at: int) -> int:
+    def _take_logs(self, data: bytes, at: int) -> int:
         """Give the observer the logs at a position of a message; return the position after them."""
         if data[at : at + _WORD.size] == _NO_LOGS:
             return at + _WORD.size
@@ -206,15 +232,15 @@ class ObservedCall:
         if self._depth >= MAX_ENTERED:
             raise CannotObserve
         self._depth += 1
-        parts = _WORD.pack(_ENTER), self._interest(), _WORD.pack(sender is not None), sender or b""
-        data = self._until(Exit.ENDED, self._guest.call(Command.ANSWER, b"".join(parts)))
+        parts = _WORD.pack(Answer.ENTER), self._interest(), _WORD.pack(sender is not None), sender or b""
+        data = self._until(Exit.ENDED, self._call(Command.ANSWER, b"".join(parts)))
         self._depth -= 1
         self._entered = self._read_end(data)[1]
         return self._entered
 
     def _read_end(self, data: bytes) -> tuple[int, SubcallOutcome]:
         """Return the depth of the frame that has made a call, and the call's outcome."""
-        at = self.take_logs(data, 0)
+        at = self._take_logs(data, 0)
         depth, success, creates, created, size = _ENDED.unpack_from(data, at)
         at += _ENDED.size
         made = EthAddress(created) if creates else None
@@ -223,41 +249,41 @@ class ObservedCall:
     # --- accounts, which become warm --------------------------------------------------------------------------
 
     def _operate(self, operation: int, address: EthAddress, values: bytes = b"") -> bytes:
-        guest, message = self._guest, _OPERATION.pack(operation, address) + values
-        while exit_code := guest.call(Command.OPERATE, message):
-            answer = self._session.answer(exit_code, guest.output())
+        message = _OPERATION.pack(operation, address) + values
+        while exit_code := self._call(Command.OPERATE, message):
+            answer = self._session.answer(exit_code, self._guest.output())
             if answer is None:
                 raise CannotObserve
-            guest.call(Command.ANSWER, answer)
-        return guest.output()
+            self._call(Command.ANSWER, answer)
+        return self._guest.output()
 
     def balance(self, address: EthAddress) -> int:
-        return int.from_bytes(self._operate(0, address)[:32], "big")
+        return int.from_bytes(self._operate(Operation.ACCOUNT, address)[:32], "big")
 
     def nonce(self, address: EthAddress) -> int:
-        return int.from_bytes(self._operate(0, address)[32:], "little")
+        return int.from_bytes(self._operate(Operation.ACCOUNT, address)[32:], "little")
 
     def code(self, address: EthAddress) -> bytes:
-        return self._operate(1, address)
+        return self._operate(Operation.CODE, address)
 
     def set_balance(self, address: EthAddress, amount: int) -> None:
-        self._operate(2, address, amount.to_bytes(32, "big"))
+        self._operate(Operation.SET_BALANCE, address, amount.to_bytes(32, "big"))
 
     def set_nonce(self, address: EthAddress, nonce: int) -> None:
-        self._operate(3, address, nonce.to_bytes(8, "little"))
+        self._operate(Operation.SET_NONCE, address, nonce.to_bytes(8, "little"))
 
     def set_code(self, address: EthAddress, code: bytes) -> None:
-        self._operate(4, address, _WORD.pack(len(code)) + code)
+        self._operate(Operation.SET_CODE, address, _WORD.pack(len(code)) + code)
 
     def load(self, address: EthAddress, slot: int) -> int:
-        return int.from_bytes(self._operate(5, address, slot.to_bytes(32, "big")), "big")
+        return int.from_bytes(self._operate(Operation.LOAD, address, slot.to_bytes(32, "big")), "big")
 
     def store(self, address: EthAddress, slot: int, word: int) -> None:
-        self._operate(6, address, slot.to_bytes(32, "big") + word.to_bytes(32, "big"))
+        self._operate(Operation.STORE, address, slot.to_bytes(32, "big") + word.to_bytes(32, "big"))
 
     def set_origin(self, origin: EthAddress) -> None:
         """Set the transaction's origin that contracts see."""
-        self._operate(7, origin)
+        self._operate(Operation.SET_ORIGIN, origin)
         self.origin = origin
 
     def renew_block(self) -> None:
@@ -289,4 +315,4 @@ class ObservedCall:
 def observe(session: StateSession, observer: CallObserver, sender: EthAddress, to: EthAddress) -> ObservedCall | None:
     """Return a call of a contract, which is free and has no checks; None if the session cannot execute it."""
     guest = session.begin_call(to)
-    return None if guest is None else ObservedCall(session, guest, observer, sender)
+    return None if guest is None else ObservedCall(session, guest, observer, sender, to)

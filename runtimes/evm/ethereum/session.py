@@ -147,8 +147,6 @@ class StateSession:
         """Filecoin's precompiles by address."""
         self._rules: _Rules | None = None
         self._externs: Externs | None = None
-        self.interest = b""
-        """What the guest knows that an observer wants to see."""
         self._contracts: ContractStates
         self.fork: Fork
         self._block: EthereumBlock
@@ -220,7 +218,6 @@ class StateSession:
 
     def abandon(self, guest: Guest) -> None:
         """Give up the transaction in execution."""
-        self.interest = b""
         try:
             guest.call(Command.ABANDON)
         except GuestFailure as failure:
@@ -316,7 +313,8 @@ class StateSession:
     def _begin(self) -> Guest | None:
         """Return the guest with the machine's state and block; None if it cannot have them."""
         machine, guest = self._machine, self._guest
-        if guest is not None and guest.memory_bytes > _MAX_MEMORY and machine.state_tree.held is None:
+        if guest is not None and guest.memory_bytes > _MAX_MEMORY:
+            machine.state_tree.settle()
             self._release()
         elif self.is_current and machine.context is self._context and machine.externs is self._externs:
             return guest
@@ -562,7 +560,6 @@ class StateSession:
 
     def _drop(self) -> None:
         """Forget the changes that the guest holds: its state is not the tree's any more."""
-        self.interest = b""
         self._burnt, self._context, self._writes = 0, None, -1
         if self._tree is not None:
             self._tree.held = None

@@ -11,8 +11,9 @@ from typing import Final
 import pytest
 
 from bridge.ethereum.addresses import EthAddress, masked_id
+from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME
 from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
-from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER, VM_ADDRESS, Mock
+from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER, VM_ADDRESS, Mock, Prank
 from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.execution.executor import CallOutcome, ExecutorSettings, TestExecutor
 from hypervisor.types import INIT_ACTOR
@@ -25,7 +26,8 @@ def address(number: int) -> EthAddress:
 
 
 STORE: Final = address(0)
-RETURNS_GAS: Final = "GAS 0 MSTORE 32 0 RETURN"
+RETURNS_TOP: Final = "0 MSTORE 32 0 RETURN"
+RETURNS_GAS: Final = f"GAS {RETURNS_TOP}"
 WARP: Final = f"0x{selector('warp(uint256)').hex()} 224 SHL 0 MSTORE 0 CALLDATALOAD 4 MSTORE"
 CALL_VM: Final = f"0 0 36 0 0 0x{VM_ADDRESS.hex()} GAS CALL POP"
 CODES: Final = {
@@ -195,4 +197,59 @@ def test_tracer_gets_the_steps_of_a_call() -> None:
     made.machine.tracer = Events()
     assert made.call(DEFAULT_SENDER, STORE, bytes(64)).success
     assert events
+    made.close()
+
+
+def cheatcode(signature: str, *values: int) -> str:
+    """Return code that calls a cheatcode, with these words as calldata."""
+    words = " ".join(f"{value} {4 + 32 * at} MSTORE" for at, value in enumerate(values))
+    size = 4 + 32 * len(values)
+    return f"0x{selector(signature).hex()} 224 SHL 0 MSTORE {words} 0 0 {size} 0 0 0x{VM_ADDRESS.hex()} GAS CALL"
+
+
+@pytest.mark.parametrize("evm", ["fast", "py-evm"])
+@pytest.mark.parametrize("is_rejected", [True, False])
+def test_calls_without_effect_leave_what_cheatcodes_have_set(evm: str, is_rejected: bool) -> None:
+    """Each of two calls meets the same one-shot prank."""
+    made, (caller, callee) = executor(evm), (address(50), address(51))
+    end = f"{cheatcode('assume(bool)', 0)} POP RETURNDATASIZE 0 0 RETURNDATACOPY RETURNDATASIZE 0 REVERT"
+    call = f"32 0 0 0 0 0x{callee.hex()} GAS CALL POP"
+    ends = f"{call} {end}" if is_rejected else f"{call} 32 0 RETURN"
+    install_alloc(made.machine, {
+        caller: AllocAccount(0, 1, assemble(ends)), callee: AllocAccount(0, 1, assemble(f"CALLER {RETURNS_TOP}")),
+    })  # fmt: skip
+    made.cheatcodes.state.pranks[1] = Prank(caller, address(60), None, 1, True, False, DEFAULT_SENDER)
+    for _ in range(2):
+        here = made.snapshot()
+        if is_rejected:
+            assert made.call_or_undo(DEFAULT_SENDER, caller, b"").output == MAGIC_ASSUME
+        else:
+            outcome = made.call(DEFAULT_SENDER, caller, b"", commit=False)
+            assert outcome.output == address(60).rjust(32, b"\0")
+            if outcome.may_change_state:
+                made.restore(here)
+        assert 1 in made.cheatcodes.state.pranks
+    made.close()
+
+
+@pytest.mark.parametrize("evm", ["fast", "py-evm"])
+def test_a_value_outside_of_its_type_fails_the_cheatcode(evm: str) -> None:
+    made = executor(evm)
+    code = f"{cheatcode('setNonceUnsafe(address,uint64)', 1, (1 << 256) - 1)} {RETURNS_TOP}"
+    install_alloc(made.machine, {STORE: AllocAccount(0, 1, assemble(code))})
+    assert made.call(DEFAULT_SENDER, STORE, b"").output == bytes(32)
+    made.close()
+
+
+@pytest.mark.parametrize("evm", ["fast", "py-evm"])
+def test_slots_of_an_empty_account_are_kept(evm: str) -> None:
+    made, empty = executor(evm), int.from_bytes(address(70), "big")
+    writer, reader = address(71), address(72)
+    load = f"{cheatcode('load(address,bytes32)', empty, 1)} POP 32 0 0 RETURNDATACOPY 32 0 RETURN"
+    install_alloc(made.machine, {
+        writer: AllocAccount(0, 1, assemble(cheatcode("store(address,bytes32,bytes32)", empty, 1, 5))),
+        reader: AllocAccount(0, 1, assemble(load)),
+    })  # fmt: skip
+    assert made.call(DEFAULT_SENDER, writer, b"").success
+    assert int.from_bytes(made.call(DEFAULT_SENDER, reader, b"").output, "big") == 5
     made.close()

@@ -6,12 +6,14 @@ import pytest
 
 from bridge.ethereum.addresses import EthAddress, create_address, masked_id
 from bridge.ethereum.block import EthereumBlock
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from bridge.filecoin.receipts import Log
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.types import INIT_ACTOR
 from runtimes.evm import CallKind, SubcallOutcome
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
+from runtimes.evm.ethereum.guest import KEEP
 from runtimes.evm.ethereum.observed import (
     ALL_DEPTHS,
     CallRequest,
@@ -84,7 +86,7 @@ def called(
     run = observe(session, recorder, SENDER, TO)
     assert run is not None
     with run:
-        ended = run.run(TO, value, b"", GAS, keep)
+        ended = run.run(value, b"", GAS, keep)
         if keep:
             run.keep()
     return ended
@@ -174,8 +176,8 @@ def test_the_outcome_of_an_entered_call_may_be_replaced(machine: Hypervisor) -> 
 @pytest.mark.parametrize("fails", [False, True])
 def test_writes_belong_to_the_frame_that_made_the_call(machine: Hypervisor, fails: bool) -> None:
     def write(run: ObservedCall, _: CallRequest) -> SubcallOutcome:
-        run.store(OTHER, 1, 5)
         run.set_balance(OTHER, 6)
+        run.store(OTHER, 1, 5)
         run.set_nonce(OTHER, 7)
         run.set_code(OTHER, b"\x5b")
         return SubcallOutcome(True)
@@ -229,7 +231,65 @@ def test_logs_of_failed_frames_are_seen_in_order(machine: Hypervisor) -> None:
 
 def test_touched_words_are_those_at_the_end(machine: Hypervisor) -> None:
     ended = called(machine, Recorder(refuse), {TO: "7 1 SSTORE 2 SLOAD 8 1 SSTORE STOP"})
-    assert ended.words == (8, 0)
+    assert ended.words == (8).to_bytes(32, "big") + bytes(32)
+
+
+def test_slots_of_an_account_that_does_not_exist_are_not_written(machine: Hypervisor) -> None:
+    def write(run: ObservedCall, _: CallRequest) -> SubcallOutcome:
+        run.store(OTHER, 1, 5)
+        return SubcallOutcome(True)
+
+    with pytest.raises(CannotObserve):
+        called(machine, Recorder(write), {TO: calling(WATCHED)})
+
+
+def test_accounts_are_read_after_the_end(machine: Hypervisor) -> None:
+    contracts = {OTHER: AllocAccount(0, 1, b"\0", {7: 8}), TO: AllocAccount(0, 1, assemble(calling(WATCHED)))}
+    install_alloc(machine, contracts)
+    session = session_of(machine)
+    assert session is not None
+    run = observe(session, Recorder(lambda _run, _request: SubcallOutcome(True)), SENDER, TO)
+    assert run is not None
+    with run:
+        run.run(0, b"", GAS, keep=False)
+        assert run.load(OTHER, 7) == 8
+
+
+def test_an_observer_that_fails_at_the_end_leaves_the_kept_call(machine: Hypervisor) -> None:
+    class Failing(Recorder):
+        def on_log(self, emitter: EthAddress, log: Log) -> None:
+            raise KeyboardInterrupt
+
+    mark = machine.state_tree.begin()
+    with pytest.raises(KeyboardInterrupt):
+        called(machine, Failing(refuse), {TO: "7 1 SSTORE 0 0 LOG0"})
+    assert machine.state_tree.held is not None
+    assert slot_of(machine, TO, 1) == 7
+    machine.state_tree.rollback(mark)
+    assert not slot_of(machine, TO, 1)
+
+
+def test_a_transaction_after_an_observed_call_has_no_observer(machine: Hypervisor) -> None:
+    called(machine, Recorder(enter, depth=ALL_DEPTHS), {TO: calling(INNER), INNER: f"{calling(DEEP)} 1 1 SSTORE"})
+    session = session_of(machine)
+    assert session is not None
+    result = session.transact(Transaction(DYNAMIC_FEE, None, 0, TO, 0, b"", GAS, 0, 0), SENDER, KEEP)
+    assert result is not None
+    assert result.success
+
+
+def test_a_large_session_is_written_before_it_is_left(machine: Hypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    called(machine, Recorder(refuse), {TO: "7 1 SSTORE STOP"})
+    assert machine.state_tree.held is not None
+    monkeypatch.setattr("runtimes.evm.ethereum.session._MAX_MEMORY", 0)
+    session = session_of(machine)
+    assert session is not None
+    run = observe(session, Recorder(refuse), SENDER, TO)
+    assert run is not None
+    with run:
+        run.run(0, b"", GAS, keep=False)
+        assert machine.state_tree.held is None
+        assert slot_of(machine, TO, 1) == 7
 
 
 @pytest.mark.parametrize("keep", [True, False])
@@ -248,7 +308,7 @@ def test_a_kept_call_is_undone_with_its_mark(machine: Hypervisor) -> None:
     run = observe(session, Recorder(refuse), SENDER, TO)
     assert run is not None
     with run:
-        run.run(TO, 0, b"", GAS, keep=True)
+        run.run(0, b"", GAS, keep=True)
         assert run.keep()
     assert slot_of(machine, TO, 1) == 2
     tree.rollback(mark)

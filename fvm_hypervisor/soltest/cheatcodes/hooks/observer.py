@@ -7,7 +7,7 @@ What a session cannot observe raises CannotObserve: recordings of slots, instruc
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.filecoin.receipts import Log
@@ -16,13 +16,12 @@ from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
 from fvm_hypervisor.soltest.cheatcodes.interception import intercept_call
 from fvm_hypervisor.soltest.cheatcodes.ledger import SessionLedger
 from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS
+from hypervisor.types import MAX_BALANCE
 from runtimes.evm import CallKind, SubcallOutcome
 from runtimes.evm.ethereum import CallRequest, CannotObserve, ObservedCall
 
 if TYPE_CHECKING:
-    from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes, CheatcodeSnapshot
-
-_WATCHED = frozenset({VM_ADDRESS, CONSOLE_ADDRESS})
+    from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
 
 
 class TestObserver:
@@ -34,12 +33,15 @@ class TestObserver:
         self._cheats = cheats
         self._lines, self._logs = len(cheats.console.lines), len(cheats.console.logs)
         self._ledger: SessionLedger | None = None
-        self._before: CheatcodeSnapshot | None = None
-        """What cheatcodes had set before this call first changed it."""
+        is_set = cheats.state.seen_depth > 0 or cheats.state.deals  # calls and logs change it
+        self._before = cheats.snapshot(cheats.machine) if is_set else None
+        """What cheatcodes had set before the call, if it may change that."""
+        self.has_run = False
+        """True if a cheatcode was called."""
 
     @property
     def watched(self) -> frozenset[EthAddress]:
-        return _WATCHED
+        return cast(frozenset[EthAddress], self._cheats.watched)
 
     @property
     def can_begin(self) -> bool:
@@ -48,8 +50,8 @@ class TestObserver:
         return not (cheats.state.needs_frames or cheats.origin or settings.isolates or settings.uses_deployer)
 
     @property
-    def has_run(self) -> bool:
-        """True if a cheatcode was called, or one of an earlier call was applied, such as a mock."""
+    def may_have_set(self) -> bool:
+        """True if what cheatcodes have set may have changed."""
         return self._before is not None
 
     @property
@@ -64,7 +66,6 @@ class TestObserver:
         return state.seen_depth, max(deal.depth for deal in deals) - 1 if deals else 0
 
     def on_end(self, run: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
-        self._keep_state()
         self._cheats.preserve_deals(depth, self._ledger_of(run), outcome)
 
     def _ledger_of(self, run: ObservedCall) -> SessionLedger:
@@ -73,9 +74,6 @@ class TestObserver:
         return self._ledger
 
     def on_log(self, emitter: EthAddress, log: Log) -> None:
-        state = self._cheats.state
-        if state.logs is not None or state.emits:
-            self._keep_state()
         self._cheats.handle_log(emitter, log)
 
     def on_call(self, run: ObservedCall, request: CallRequest) -> SubcallOutcome:
@@ -83,8 +81,10 @@ class TestObserver:
         if kind is not None and request.target == CONSOLE_ADDRESS:
             cheats.console.write(request.data)
             return SubcallOutcome(True)
-        self._keep_state()
         if kind is not None and request.target == VM_ADDRESS:
+            self.has_run = True
+            if self._before is None:
+                self._before = cheats.snapshot(cheats.machine)
             caller = request.caller if kind in (CallKind.CALL, CallKind.STATICCALL) else request.receiver
             context = Context(cheats, None, caller, request.depth, self._ledger_of(run), run=run)
             outcome = cheats.run_cheatcode(context, request.data)
@@ -109,10 +109,6 @@ class TestObserver:
             reason_text=lambda data: revert_text(data, cheats.settings.errors),
             fork_url=lambda: None,
         )
-
-    def _keep_state(self) -> None:
-        if self._before is None:
-            self._before = self._cheats.snapshot(self._cheats.machine)
 
     def restore_state(self) -> None:
         """Restore what cheatcodes had set before the call, and the block; the output stays."""
@@ -149,11 +145,13 @@ def _proceed(run: ObservedCall, sender: EthAddress | None, code: EthAddress | No
 def _pay(run: ObservedCall, payee: EthAddress, payer: EthAddress, amount: int) -> bool:
     """Transfer the value of a call that is not made; return False without the funds."""
     if amount:
-        funds = run.balance(payer)
+        funds, total = run.balance(payer), run.balance(payee) + amount
         if funds < amount:
             return False
+        if total > MAX_BALANCE:
+            raise CannotObserve
         run.set_balance(payer, funds - amount)
-        run.set_balance(payee, run.balance(payee) + amount)
+        run.set_balance(payee, amount + run.balance(payee))
     return True
 
 

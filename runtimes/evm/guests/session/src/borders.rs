@@ -13,59 +13,59 @@ use revm::interpreter::{
 };
 use revm::primitives::{Address, Bytes, HashSet, U256};
 
-/// The observer's interest, and where the transaction in execution has stopped.
+/// What the observer wants to see, and where the transaction in execution has stopped.
 #[derive(Default)]
 pub struct Borders {
     watched: HashSet<Address>,
     /// Calls by frames down to this depth stop; the first frame's depth is 1.
-    asks: usize,
-    /// Ends of frames down to this depth stop, also if the observer has not entered them; 0 for none.
-    ends: usize,
-    /// The held call has stopped already.
-    pub asked: bool,
+    call_depth: usize,
+    /// Ends of calls by frames down to this depth stop, also if the observer has not entered them; 0 for none.
+    end_depth: usize,
+    /// The held call has stopped already, and is made now.
+    pub is_entering: bool,
     /// Depths of the calls that were entered, whose ends stop.
     entered: Vec<usize>,
     /// The end at which the transaction has stopped.
     ended: Option<FrameResult>,
     /// The observer's result, with which the caller goes on.
     pub answer: Option<FrameResult>,
+    /// The observer has the word: it reads and writes accounts.
     pub is_stopped: bool,
     /// The transaction has stopped at a border, so it cannot begin again.
-    pub crossed: bool,
+    pub has_stopped: bool,
 }
 
 impl Borders {
-    /// Forget the observer.
-    pub fn reset(&mut self) {
-        *self = Self::default();
-    }
-
-    /// Forget what belongs to one transaction.
-    pub fn begin(&mut self) {
-        let watched = std::mem::take(&mut self.watched);
-        *self = Self { watched, asks: self.asks, ends: self.ends, ..Self::default() };
+    /// Begin a call with an observer: the depths and the addresses that it wants to see.
+    pub fn read(read: &mut Reader<'_>) -> Self {
+        Self {
+            call_depth: read.u32() as usize,
+            end_depth: read.u32() as usize,
+            watched: read.list(|read| read.address()).into_iter().collect(),
+            ..Self::default()
+        }
     }
 
     fn stops_at(&self, init: &FrameInit) -> bool {
-        if self.asked {
+        if self.is_entering {
             return false;
         }
         let is_watched = match &init.frame_input {
             FrameInput::Call(inputs) => self.watched.contains(&inputs.bytecode_address),
             _ => false,
         };
-        is_watched || (init.depth > 0 && init.depth <= self.asks)
+        is_watched || (init.depth > 0 && init.depth <= self.call_depth)
     }
 
     fn stop(&mut self) {
         self.is_stopped = true;
-        self.crossed = true;
+        self.has_stopped = true;
     }
 }
 
 mod answer {
-    pub const ENTER: u32 = 6;
-    pub const RESULT: u32 = 7;
+    pub const ENTER: u32 = 16;
+    pub const RESULT: u32 = 17;
 }
 
 mod operation {
@@ -80,15 +80,6 @@ mod operation {
 }
 
 impl Session {
-    /// Set the addresses whose calls stop, and the depth down to which all calls do.
-    pub fn observe(&mut self, input: &[u8]) -> u32 {
-        let mut read = Reader(input);
-        self.borders.asks = read.u32() as usize;
-        self.borders.ends = read.u32() as usize;
-        self.borders.watched = read.list(|read| read.address()).into_iter().collect();
-        0
-    }
-
     /// Return the exit if the transaction stops before this call.
     pub fn border_before(&mut self, init: &FrameInit, output: &mut Vec<u8>) -> Option<Exit> {
         if !self.borders.stops_at(init) {
@@ -142,7 +133,7 @@ impl Session {
         &mut self, ended: FrameResult, depth: usize, output: &mut Vec<u8>,
     ) -> Result<FrameResult, Exit> {
         let is_entered = self.borders.entered.last() == Some(&depth);
-        if !is_entered && (depth == 0 || depth > self.borders.ends) {
+        if !is_entered && (depth == 0 || depth > self.borders.end_depth) {
             return Ok(ended);
         }
         if is_entered {
@@ -162,14 +153,14 @@ impl Session {
         let data = ended.output();
         output.data(if is_data { data.data() } else { &[] });
         self.borders.ended = Some(ended);
-        Err(if is_entered { Exit::Ended } else { Exit::Left })
+        Err(if is_entered { Exit::Ended } else { Exit::CallEnd })
     }
 
     /// Take the observer's answer at a border.
     pub fn pass_border(&mut self, kind: u32, read: &mut Reader<'_>) {
         self.borders.is_stopped = false;
-        self.borders.asks = read.u32() as usize;
-        self.borders.ends = read.u32() as usize;
+        self.borders.call_depth = read.u32() as usize;
+        self.borders.end_depth = read.u32() as usize;
         match kind {
             answer::ENTER => {
                 let init = self.running.held.as_mut().expect("a call at which it has stopped");
@@ -186,7 +177,7 @@ impl Session {
                         FrameInput::Empty => {}
                     }
                 }
-                self.borders.asked = true;
+                self.borders.is_entering = true;
                 self.borders.entered.push(init.depth);
             }
             answer::RESULT => {
@@ -233,7 +224,7 @@ impl Session {
         output.logs(&logs);
     }
 
-    /// Read or write an account, which becomes warm; return an `Exit` if a value is missing, else 0.
+    /// Read or write an account, which becomes warm; return an `Exit` if a value is missing or it cannot be written, else 0.
     pub fn operate(&mut self, input: &[u8], output: &mut Vec<u8>) -> u32 {
         let mut read = Reader(input);
         let operation = read.u32();
@@ -272,6 +263,8 @@ impl Session {
                 Ok(word) => output.word(word.data),
                 Err(_) => return self.request(output) as u32,
             },
+            // Nothing would hold the slots of an empty account, which does not exist (EIP-161).
+            operation::STORE if account.is_empty() => return Exit::Leave as u32,
             operation::STORE => {
                 if inner.sstore(database, address, read.word(), read.word(), false).is_err() {
                     return self.request(output) as u32;

@@ -36,9 +36,8 @@ mod command {
     pub const RULES: u32 = 10;
     pub const KEEP: u32 = 11;
     pub const DRAINED: u32 = 12;
-    pub const OBSERVE: u32 = 13;
-    pub const OPERATE: u32 = 14;
-    pub const PEEK: u32 = 15;
+    pub const OPERATE: u32 = 13;
+    pub const PEEK: u32 = 14;
 }
 
 /// What Python reads and writes in place: the size of the input or of memory to reserve, then the guest's pages of memory;
@@ -95,7 +94,6 @@ pub extern "C" fn enter(number: u32) -> u32 {
         command::RESET => session.reset(),
         command::UNDO => session.undo(input),
         command::READ => session.read(input, &mut guest.output),
-        command::OBSERVE => session.observe(input),
         command::OPERATE => session.operate(input, &mut guest.output),
         command::PEEK => session.peek(input, &mut guest.output),
         _ => unreachable!("no such command"),

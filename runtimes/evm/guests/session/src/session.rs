@@ -51,7 +51,7 @@ pub enum Exit {
     /// A call that the observer has entered has ended.
     Ended = 10,
     /// Another call has ended whose end the observer wants to see.
-    Left = 11,
+    CallEnd = 11,
 }
 
 mod mode {
@@ -150,7 +150,6 @@ impl Session {
         self.changes.clear();
         self.positions = 0;
         self.history.clear();
-        self.borders.reset();
         0
     }
 
@@ -239,7 +238,7 @@ impl Session {
             keeps_logs: mode & mode::CALL != 0,
             ..Control::default()
         };
-        self.borders.begin();
+        self.borders = if mode & mode::CALL != 0 { Borders::read(&mut read) } else { Borders::default() };
         self.go(output)
     }
 
@@ -299,7 +298,7 @@ impl Session {
         loop {
             match self.step(output) {
                 Ok(exit) => return exit,
-                Err(Failure::Missing) if self.borders.crossed => {
+                Err(Failure::Missing) if self.borders.has_stopped => {
                     self.discard();
                     return Exit::Leave;
                 }
@@ -419,7 +418,7 @@ impl Session {
                     return Ok(exit);
                 }
                 depth = init.depth;
-                self.borders.asked = false;
+                self.borders.is_entering = false;
                 match self.evm.frame_init(init)? {
                     ItemOrResult::Item(_) => self.running.ran = true,
                     ItemOrResult::Result(ended) => {
@@ -541,13 +540,14 @@ impl Session {
             self.write_touched(output);
             self.write_logs(output);
             let mode = self.running.mode;
-            if mode & mode::AT_ONCE != 0 && !self.borders.crossed {
+            if mode & mode::AT_ONCE != 0 && !self.borders.has_stopped {
                 let is_changed = mode & mode::KEEP != 0 && self.keep() != 0;
                 if mode & mode::KEEP == 0 {
                     self.discard();
                 }
                 output.u32(1 + is_changed as u32);
             } else {
+                self.borders.is_stopped = true; // the observer may still read accounts
                 output.u32(0);
             }
         } else if running.mode & mode::KEEP == 0 {
