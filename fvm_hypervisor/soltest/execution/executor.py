@@ -63,8 +63,11 @@ from runtimes.evm.ethereum import (
     Application,
     CannotObserve,
     ContractCache,
+    Fork,
     InvalidTransaction,
     LongCall,
+    ObservedCall,
+    ObservedEnd,
     block_of,
     call_gas,
     contract_outcome,
@@ -210,8 +213,7 @@ class TestExecutor:
             offer_precompiles(self.machine, setting.precompiles, _RESERVED)
         self.machine.state_tree.flush()
         self._nonces = {setting.sender: 1, LIBRARY_DEPLOYER: 0}
-        self._sent = 0
-        self._known = ContractCache()
+        self._sent, self._known = 0, ContractCache()
         self._block_values = cheatcodes.state.block
         """Values of the session's block that cheatcodes have set."""
         self._unobserved: set[tuple[EthAddress, bytes]] = set()
@@ -335,43 +337,28 @@ class TestExecutor:
         return outcome
 
     def call_in_session(
-        self,
-        from_: EthAddress,
-        to: EthAddress,
-        data: bytes,
-        value: int = 0,
-        gas: int | None = None,
+        self, from_: EthAddress, to: EthAddress, data: bytes, value: int = 0, gas: int | None = None,
         commit: bool = True,
-    ) -> CallOutcome | None:
+    ) -> CallOutcome | None:  # fmt: skip
         """Call a contract in the machine's state session; return None, without effect, if that is not possible.
 
         A rejected call (`vm.assume`) has no effect. Without `commit`, the only effects are the output and
         `State.has_failed`.
         """
         cheats, function = self.cheatcodes, (to, data[:4])
-        if self.machine.tracer is not None or self.setting.records_jumps or function in self._unobserved:
+        begun = None if function in self._unobserved else self._observe(from_, to)
+        if begun is None:
             return None
-        observer = TestObserver(cheats)
-        session = session_of(self.machine) if observer.can_begin else None
-        if session is None:
-            return None
-        if cheats.state.block != self._block_values:
-            session.forget_block()
-            self._block_values = cheats.state.block
-        run = observe(session, observer, from_, to)
-        if run is None:
-            return None
+        observer, run = begun
         cheats.begin_test(_filecoin_address(to))
-        intrinsic, floor = call_gas(data, run.fork)
-        limit = self.setting.gas_limit if gas is None else gas
+        rest = max(0, (self.setting.gas_limit if gas is None else gas) - call_gas(data, run.fork)[0])
         has_failed = is_changed = False
         try:
             with run:
-                ended = run.run(value, data, max(0, limit - intrinsic), commit)
+                ended = run.run(value, data, rest, commit)
                 result = cheats.end_test(CallResult(ended.exit_code, DataBlock(RAW, ended.output)))
                 success = result.exit_code == ExitCode.OK
-                output = contract_outcome(result).output
-                is_rejected = not success and output == MAGIC_ASSUME
+                is_rejected = not success and contract_outcome(result).output == MAGIC_ASSUME
                 if not commit:
                     has_failed = observer.has_run and bool(session.word(VM_ADDRESS, FAILED_SLOT))
                 elif not is_rejected and (success or ended.exit_code != ExitCode.OK):
@@ -387,19 +374,41 @@ class TestExecutor:
         elif not commit:
             observer.restore_state()
             cheats.state.has_failed |= has_failed
+        may_change = is_changed or has_failed or (commit and may_have_set) or observer.has_written
+        return self._outcome_of(result, ended, run.fork, data, commit, may_change)
+
+    def _outcome_of(
+        self, result: CallResult, ended: ObservedEnd, fork: Fork, data: bytes, commit: bool, may_change: bool
+    ) -> CallOutcome:
+        """Return the outcome of a call in the session, whose result the cheatcodes may have replaced."""
+        intrinsic, floor = call_gas(data, fork)
         used = ended.gas_used + intrinsic
-        used -= min(used // run.fork.refund_quotient, ended.refund)
-        code = result.exit_code
+        used -= min(used // fork.refund_quotient, ended.refund)
+        success, code = result.exit_code == ExitCode.OK, result.exit_code
         return CallOutcome(
             success,
-            output,
+            contract_outcome(result).output,
             max(used, floor) - intrinsic,
             tuple(log for _, log in ended.logs) if success else (),
             "" if success else MESSAGES.get(code) or f"exit code {code}",
             touched_words=_words(ended.words) if self.records_slots and commit else (),
-            may_change_state=is_changed or has_failed or (commit and may_have_set) or observer.has_written,
+            may_change_state=may_change,
             execution_gas=ended.gas_used,
         )
+
+    def _observe(self, from_: EthAddress, to: EthAddress) -> tuple[TestObserver, ObservedCall] | None:
+        """Return a call in the machine's session; None if no session can run what is set."""
+        cheats, observer = self.cheatcodes, TestObserver(self.cheatcodes)
+        if self.machine.tracer is not None or self.setting.records_jumps or not observer.can_begin:
+            return None
+        session = session_of(self.machine)
+        if session is None:
+            return None
+        if cheats.state.block != self._block_values:
+            session.forget_block()
+            self._block_values = cheats.state.block
+        run = observe(session, observer, from_, to)
+        return None if run is None else (observer, run)
 
     def deploy(self, init_code: bytes, from_: EthAddress, value: int = 0) -> tuple[EthAddress | None, CallOutcome]:
         """Create a contract at the address that forge gives it; return None if the constructor failed.
