@@ -360,7 +360,7 @@ class TestExecutor:
                 success = result.exit_code == ExitCode.OK
                 is_rejected = not success and contract_outcome(result).output == MAGIC_ASSUME
                 if not commit:
-                    has_failed = observer.has_run and bool(session.word(VM_ADDRESS, FAILED_SLOT))
+                    has_failed = observer.has_run and run.load(VM_ADDRESS, FAILED_SLOT) != 0
                 elif not is_rejected and (success or ended.exit_code != ExitCode.OK):
                     is_changed = run.keep()
         except CannotObserve as reason:
