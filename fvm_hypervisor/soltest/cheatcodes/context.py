@@ -20,7 +20,7 @@ from hypervisor.machine.call_manager import CallManager
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.types import ActorID
-from runtimes.evm import CallKind, CreateInputs, SubcallInputs, SubcallOutcome
+from runtimes.evm import CreateInputs, SubcallInputs, SubcallOutcome
 from runtimes.evm.ethereum import CannotObserve, EthereumCalls, EthereumHost, Fork, ObservedCall
 
 if TYPE_CHECKING:
@@ -287,35 +287,6 @@ class Context:
     def revert_text(self, data: bytes) -> str:
         """Return revert data as text."""
         return revert_text(data, self.settings.errors)
-
-
-@dataclass(frozen=True, slots=True)
-class InterceptedCall:
-    """A requested call; a creation if `kind` is None, with the init code in `data`. `gas` is the callee's limit.
-
-    The code of `target` runs as `receiver`: in a delegate call, the caller.
-    """
-
-    kind: CallKind | None
-    caller: EthAddress
-    target: EthAddress
-    receiver: EthAddress
-    value: int
-    data: bytes
-    gas: int
-    static: bool
-    depth: int
-    second: bool = False
-    """True if the creation is CREATE2."""
-    salt: bytes = b""
-    """Salt of CREATE2, if known."""
-    sender: EthAddress | None = None
-    """Sender that the callee of a delegate call sees, instead of `caller`."""
-
-    @property
-    def transfer(self) -> int | None:
-        """Value that mocks and expectations of calls compare: zero for a static call, None for a delegate call."""
-        return None if self.kind is CallKind.DELEGATECALL else self.value
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Final
 
 from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes import emits
-from fvm_hypervisor.soltest.cheatcodes.context import CallOperations, InterceptedCall
+from fvm_hypervisor.soltest.cheatcodes.context import CallOperations
 from fvm_hypervisor.soltest.cheatcodes.emits import DUMMY_ADDRESS, DUMMY_OUTPUT, check_outcome, voids
 from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME, CheatcodeFailure, failure_data
 from fvm_hypervisor.soltest.cheatcodes.pranks import broadcasting, by_deployer
@@ -18,6 +18,7 @@ from fvm_hypervisor.soltest.cheatcodes.recording import close_access, open_acces
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, ExpectedRevert, Mock, State
 from fvm_hypervisor.soltest.cheatcodes.values import encode
 from runtimes.evm import CallKind, SubcallOutcome
+from runtimes.evm.ethereum import InterceptedCall
 
 _STATIC_BROADCAST: Final = "`staticcall`s are not allowed after `broadcast`; use `startBroadcast` instead"
 

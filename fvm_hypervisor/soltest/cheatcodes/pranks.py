@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from bridge.ethereum.addresses import EthAddress, create2_address
-from fvm_hypervisor.soltest.cheatcodes.context import CallOperations, Context, InterceptedCall
+from fvm_hypervisor.soltest.cheatcodes.context import CallOperations, Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, failure_data
 from fvm_hypervisor.soltest.cheatcodes.signing import account_of
 from fvm_hypervisor.soltest.cheatcodes.state import (
@@ -26,6 +26,7 @@ from fvm_hypervisor.soltest.cheatcodes.state import (
 )
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from runtimes.evm import CallKind, SubcallOutcome
+from runtimes.evm.ethereum import InterceptedCall
 
 NOT_SENT: Final = "`hypervisor script` refuses to send such transactions, before anything is sent"
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress, checksummed, create2_address
-from fvm_hypervisor.soltest.cheatcodes.context import CallOperations, Context, InterceptedCall
+from fvm_hypervisor.soltest.cheatcodes.context import CallOperations, Context
 from fvm_hypervisor.soltest.cheatcodes.failures import check_size
 from fvm_hypervisor.soltest.cheatcodes.instructions import unwatch, watch
 from fvm_hypervisor.soltest.cheatcodes.ledger import EthereumLedger
@@ -26,7 +26,7 @@ from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation
 from fvm_hypervisor.soltest.value_text import value_text
 from runtimes.evm import CallKind, SubcallOutcome
-from runtimes.evm.ethereum import EthereumHost
+from runtimes.evm.ethereum import EthereumHost, InterceptedCall
 from store.keccak import keccak
 
 Layout = Mapping[str, Any]

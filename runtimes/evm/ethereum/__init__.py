@@ -29,8 +29,8 @@ from runtimes.evm.ethereum.forks import (
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.ethereum.observed import (
     ALL_DEPTHS,
-    CallRequest,
     CannotObserve,
+    InterceptedCall,
     LongCall,
     ObservedCall,
     ObservedEnd,
@@ -86,7 +86,6 @@ __all__ = [
     "Application",
     "AppliedTransaction",
     "BlockRun",
-    "CallRequest",
     "CallingAccount",
     "CannotObserve",
     "ChainImport",
@@ -99,6 +98,7 @@ __all__ = [
     "ForkSchedule",
     "Header",
     "ImportedBlock",
+    "InterceptedCall",
     "InvalidBlock",
     "InvalidTransaction",
     "LongCall",

@@ -10,6 +10,7 @@ The call's changes are kept only by `ObservedCall.keep`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
 from typing import Final, NamedTuple, Protocol, Self
@@ -71,23 +72,34 @@ class LongCall(CannotObserve):
     """Raised for a call that is worth compiling."""
 
 
-class CallRequest(NamedTuple):
-    """A call before it is made; a creation if `kind` is None, with the init code in `data`.
+@dataclass(frozen=True, slots=True)
+class InterceptedCall:
+    """A requested call; a creation if `kind` is None, with the init code in `data`. `gas` is the callee's limit.
 
-    `depth` is that of the frame that makes it, 1 for the first. The code of `target` runs as `receiver`; it sees
-    `caller`. `gas` is the callee's, with the stipend.
+    The code of `target` runs as `receiver`: in a delegate call, the caller. `depth` is that of the frame that requests
+    it, 1 for the first.
     """
 
-    depth: int
     kind: CallKind | None
-    static: bool
-    gas: int
     caller: EthAddress
     target: EthAddress
     receiver: EthAddress
     value: int
-    salt: bytes | None
     data: bytes
+    gas: int
+    static: bool
+    depth: int
+    second: bool = False
+    """True if the creation is CREATE2."""
+    salt: bytes = b""
+    """Salt of CREATE2, if known."""
+    sender: EthAddress | None = None
+    """Sender that the callee of a delegate call sees, instead of `caller`."""
+
+    @property
+    def transfer(self) -> int | None:
+        """Value that mocks and expectations of calls compare: zero for a static call, None for a delegate call."""
+        return None if self.kind is CallKind.DELEGATECALL else self.value
 
 
 class CallObserver(Protocol):
@@ -98,18 +110,18 @@ class CallObserver(Protocol):
         """Addresses whose calls stop."""
 
     def interest(self) -> tuple[int, int]:
-        """Return the depth down to which all calls of frames stop, and the one down to which `on_end` sees ends.
+        """Return the depth down to which all calls of frames stop, and the one down to which `call_end` sees ends.
 
         0 is for none.
         """
 
-    def on_call(self, run: ObservedCall, request: CallRequest) -> SubcallOutcome:
+    def call(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome:
         """Return a call's outcome, of `ObservedCall.enter` or another one. Raises CannotObserve."""
 
-    def on_end(self, run: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
+    def call_end(self, run: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
         """Take the end of a call by a frame at `depth` that was not entered."""
 
-    def on_log(self, emitter: EthAddress, log: Log) -> None:
+    def log(self, emitter: EthAddress, log: Log) -> None:
         """Take a log; its frame may still fail."""
 
 
@@ -186,7 +198,7 @@ class ObservedCall:
             if exit_code == Exit.CALL:
                 answer: bytes | None = self._answer_call(guest.output())
             elif exit_code == Exit.CALL_END:
-                self._observer.on_end(self, *self._read_end(guest.output()))
+                self._observer.call_end(self, *self._read_end(guest.output()))
                 answer = _WORD.pack(Answer.PASS) + self._interest()
             else:
                 answer = session.answer(exit_code, guest.output(), self.to)
@@ -203,11 +215,13 @@ class ObservedCall:
         at = self._take_logs(data, 0)
         depth, kind, static, gas, caller, target, receiver, value, salt, size = _CALL.unpack_from(data, at)
         at += _CALL.size
-        request = CallRequest(
-            depth, _KINDS[kind], bool(static), gas, EthAddress(caller), EthAddress(target), EthAddress(receiver),
-            int.from_bytes(value, "big"), salt if kind == _CREATE2 else None, data[at : at + size],
+        delegates, second = _KINDS[kind] is CallKind.DELEGATECALL, kind == _CREATE2
+        request = InterceptedCall(
+            _KINDS[kind], EthAddress(receiver if delegates else caller), EthAddress(target), EthAddress(receiver),
+            int.from_bytes(value, "big"), data[at : at + size], gas, bool(static), depth, second,
+            salt if second else b"", EthAddress(caller) if delegates else None,
         )  # fmt: skip
-        outcome = self._observer.on_call(self, request)
+        outcome = self._observer.call(self, request)
         interest = self._interest()
         if outcome is self._entered:
             return _WORD.pack(Answer.PASS) + interest
@@ -224,7 +238,7 @@ class ObservedCall:
             return at + _WORD.size
         logs, at = read_logs(data, at)
         for emitter, log in logs:
-            self._observer.on_log(emitter, log)
+            self._observer.log(emitter, log)
         return at
 
     def enter(self, sender: EthAddress | None = None) -> SubcallOutcome:

@@ -16,8 +16,8 @@ from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
 from runtimes.evm.ethereum.guest import KEEP
 from runtimes.evm.ethereum.observed import (
     ALL_DEPTHS,
-    CallRequest,
     CannotObserve,
+    InterceptedCall,
     LongCall,
     ObservedCall,
     ObservedEnd,
@@ -32,7 +32,7 @@ TO, INNER, DEEP = (EthAddress(bytes([0xC1 + at]) * 20) for at in range(3))
 GAS = 10_000_000
 RETURNS = "0 MSTORE 32 0 RETURN"
 COPIES = "RETURNDATASIZE 0 0 RETURNDATACOPY RETURNDATASIZE 0 RETURN"
-Answer = Callable[[ObservedCall, CallRequest], SubcallOutcome]
+Answer = Callable[[ObservedCall, InterceptedCall], SubcallOutcome]
 
 
 def calling(address: EthAddress, value: int = 0, kind: str = "CALL") -> str:
@@ -46,7 +46,7 @@ class Recorder:
 
     def __init__(self, answer: Answer, depth: int = 0, ends: int = 0) -> None:
         self.answer, self.depth, self.last = answer, depth, ends
-        self.seen: list[CallRequest] = []
+        self.seen: list[InterceptedCall] = []
         self.ended: list[tuple[int, SubcallOutcome]] = []
         self.logs: list[tuple[EthAddress, bytes]] = []
 
@@ -57,14 +57,14 @@ class Recorder:
     def interest(self) -> tuple[int, int]:
         return self.depth, self.last
 
-    def on_call(self, run: ObservedCall, request: CallRequest) -> SubcallOutcome:
+    def call(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome:
         self.seen.append(request)
         return self.answer(run, request)
 
-    def on_end(self, _: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
+    def call_end(self, _: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
         self.ended.append((depth, outcome))
 
-    def on_log(self, emitter: EthAddress, log: Log) -> None:
+    def log(self, emitter: EthAddress, log: Log) -> None:
         self.logs.append((emitter, log.data))
 
 
@@ -92,11 +92,11 @@ def called(
     return ended
 
 
-def enter(run: ObservedCall, _: CallRequest) -> SubcallOutcome:
+def enter(run: ObservedCall, _: InterceptedCall) -> SubcallOutcome:
     return run.enter()
 
 
-def refuse(_run: ObservedCall, _request: CallRequest) -> SubcallOutcome:
+def refuse(_run: ObservedCall, _request: InterceptedCall) -> SubcallOutcome:
     raise AssertionError("no call is expected")
 
 
@@ -125,7 +125,7 @@ def test_an_answered_call_costs_its_access_only(machine: Hypervisor) -> None:
 
 @pytest.mark.parametrize(("kind", "caller"), [("CALL", OTHER), ("STATICCALL", OTHER), ("DELEGATECALL", OTHER)])
 def test_a_call_is_entered_as_another_sender(machine: Hypervisor, kind: str, caller: EthAddress) -> None:
-    def pretend(run: ObservedCall, _: CallRequest) -> SubcallOutcome:
+    def pretend(run: ObservedCall, _: InterceptedCall) -> SubcallOutcome:
         run.balance(OTHER)
         return run.enter(OTHER)
 
@@ -138,7 +138,7 @@ def test_a_call_is_entered_as_another_sender(machine: Hypervisor, kind: str, cal
 def test_a_creation_is_entered_as_another_sender(machine: Hypervisor) -> None:
     created = []
 
-    def pretend(run: ObservedCall, request: CallRequest) -> SubcallOutcome:
+    def pretend(run: ObservedCall, request: InterceptedCall) -> SubcallOutcome:
         assert (request.kind, request.target) == (None, create_address(TO, 1))
         run.set_nonce(OTHER, 7)
         outcome = run.enter(OTHER)
@@ -151,7 +151,7 @@ def test_a_creation_is_entered_as_another_sender(machine: Hypervisor) -> None:
 
 
 def test_a_value_is_paid_by_the_sender_of_the_entered_call(machine: Hypervisor) -> None:
-    def pretend(run: ObservedCall, _: CallRequest) -> SubcallOutcome:
+    def pretend(run: ObservedCall, _: InterceptedCall) -> SubcallOutcome:
         run.set_balance(OTHER, 4)
         outcome = run.enter(OTHER)
         assert (run.balance(OTHER), run.balance(INNER), run.balance(TO)) == (1, 13, 10)
@@ -161,7 +161,7 @@ def test_a_value_is_paid_by_the_sender_of_the_entered_call(machine: Hypervisor) 
 
 
 def test_the_outcome_of_an_entered_call_may_be_replaced(machine: Hypervisor) -> None:
-    def replace(run: ObservedCall, _: CallRequest) -> SubcallOutcome:
+    def replace(run: ObservedCall, _: InterceptedCall) -> SubcallOutcome:
         outcome = run.enter()
         assert outcome == SubcallOutcome(False, (9).to_bytes(32, "big"))
         return SubcallOutcome(True, b"fine")
@@ -175,7 +175,7 @@ def test_the_outcome_of_an_entered_call_may_be_replaced(machine: Hypervisor) -> 
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_writes_belong_to_the_frame_that_made_the_call(machine: Hypervisor, fails: bool) -> None:
-    def write(run: ObservedCall, _: CallRequest) -> SubcallOutcome:
+    def write(run: ObservedCall, _: InterceptedCall) -> SubcallOutcome:
         run.set_balance(OTHER, 6)
         run.store(OTHER, 1, 5)
         run.set_nonce(OTHER, 7)
@@ -195,7 +195,7 @@ def test_writes_belong_to_the_frame_that_made_the_call(machine: Hypervisor, fail
 def test_nested_calls_end_in_order(machine: Hypervisor) -> None:
     ended: list[int] = []
 
-    def follow(run: ObservedCall, request: CallRequest) -> SubcallOutcome:
+    def follow(run: ObservedCall, request: InterceptedCall) -> SubcallOutcome:
         outcome = run.enter()
         ended.append(request.depth)
         return outcome
@@ -211,7 +211,7 @@ def test_nested_calls_end_in_order(machine: Hypervisor) -> None:
 def test_ends_of_other_calls_are_seen_on_request(machine: Hypervisor) -> None:
     recorder = Recorder(lambda _run, _request: SubcallOutcome(True))
 
-    def ask(_run: ObservedCall, _request: CallRequest) -> SubcallOutcome:
+    def ask(_run: ObservedCall, _request: InterceptedCall) -> SubcallOutcome:
         recorder.last = 1
         return SubcallOutcome(True)
 
@@ -235,7 +235,7 @@ def test_touched_words_are_those_at_the_end(machine: Hypervisor) -> None:
 
 
 def test_slots_of_an_account_that_does_not_exist_are_not_written(machine: Hypervisor) -> None:
-    def write(run: ObservedCall, _: CallRequest) -> SubcallOutcome:
+    def write(run: ObservedCall, _: InterceptedCall) -> SubcallOutcome:
         run.store(OTHER, 1, 5)
         return SubcallOutcome(True)
 
@@ -257,7 +257,7 @@ def test_accounts_are_read_after_the_end(machine: Hypervisor) -> None:
 
 def test_an_observer_that_fails_at_the_end_leaves_the_kept_call(machine: Hypervisor) -> None:
     class Failing(Recorder):
-        def on_log(self, emitter: EthAddress, log: Log) -> None:
+        def log(self, emitter: EthAddress, log: Log) -> None:
             raise KeyboardInterrupt
 
     mark = machine.state_tree.begin()
@@ -316,7 +316,7 @@ def test_a_kept_call_is_undone_with_its_mark(machine: Hypervisor) -> None:
 
 
 def test_the_machines_block_is_seen_after_it_has_changed(machine: Hypervisor) -> None:
-    def warp(run: ObservedCall, _: CallRequest) -> SubcallOutcome:
+    def warp(run: ObservedCall, _: InterceptedCall) -> SubcallOutcome:
         machine.advance(timestamp=1234)
         run.renew_block()
         run.set_origin(OTHER)
@@ -330,7 +330,7 @@ def test_the_machines_block_is_seen_after_it_has_changed(machine: Hypervisor) ->
     "code", [calling(masked_id(INIT_ACTOR)), f"{calling(WATCHED)} {calling(masked_id(INIT_ACTOR))}"]
 )
 def test_a_native_actor_ends_the_call_without_effect(machine: Hypervisor, code: str) -> None:
-    def write(run: ObservedCall, _: CallRequest) -> SubcallOutcome:
+    def write(run: ObservedCall, _: InterceptedCall) -> SubcallOutcome:
         run.store(OTHER, 1, 5)
         return SubcallOutcome(True)
 

@@ -17,7 +17,7 @@ from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from bridge.evm_steps import EvmCost
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import DelegateCallParams
-from fvm_hypervisor.soltest.cheatcodes.context import CallOperations, Cheats, InterceptedCall
+from fvm_hypervisor.soltest.cheatcodes.context import CallOperations, Cheats
 from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
 from fvm_hypervisor.soltest.cheatcodes.ledger import EthereumLedger
 from fvm_hypervisor.soltest.cheatcodes.state import CallGas
@@ -32,6 +32,7 @@ from runtimes.evm.ethereum import (
     Application,
     CallingAccount,
     EthereumHost,
+    InterceptedCall,
     InvalidTransaction,
     SendSubcall,
     all_but_one_64th,

@@ -30,7 +30,7 @@ from bridge.filecoin.parameters import (
     calldata_of,
     unwrap_return,
 )
-from fvm_hypervisor.soltest.cheatcodes.context import CallOperations, Cheats, Context, InterceptedCall
+from fvm_hypervisor.soltest.cheatcodes.context import CallOperations, Cheats, Context
 from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
 from fvm_hypervisor.soltest.cheatcodes.fork_access import is_denied
 from fvm_hypervisor.soltest.cheatcodes.interception import intercept_call
@@ -44,7 +44,7 @@ from hypervisor.kernel.call import Call, CallResult
 from hypervisor.machine.call_manager import CallManager
 from hypervisor.types import EAM_ACTOR, ActorID, TokenAmount
 from runtimes.evm import INVOKE_CONTRACT_DELEGATE, CallInputs, CallKind, SubcallOutcome
-from runtimes.evm.ethereum import EthereumHost
+from runtimes.evm.ethereum import EthereumHost, InterceptedCall
 from store.cid import CBOR
 
 _SELECTOR: Final = 4

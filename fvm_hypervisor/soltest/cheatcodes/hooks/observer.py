@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, cast
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.filecoin.receipts import Log
-from fvm_hypervisor.soltest.cheatcodes.context import CallOperations, Context, InterceptedCall
+from fvm_hypervisor.soltest.cheatcodes.context import CallOperations, Context
 from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
 from fvm_hypervisor.soltest.cheatcodes.interception import intercept_call
 from fvm_hypervisor.soltest.cheatcodes.ledger import SessionLedger
 from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS
 from hypervisor.types import MAX_BALANCE
-from runtimes.evm import CallKind, SubcallOutcome
-from runtimes.evm.ethereum import CallRequest, CannotObserve, ObservedCall
+from runtimes.evm import SubcallOutcome
+from runtimes.evm.ethereum import CannotObserve, InterceptedCall, ObservedCall
 
 if TYPE_CHECKING:
     from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
@@ -65,7 +65,7 @@ class TestObserver:
         deals = state.deals  # what was set in a failed call is set again at its end
         return state.seen_depth, max(deal.depth for deal in deals) - 1 if deals else 0
 
-    def on_end(self, run: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
+    def call_end(self, run: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
         self._cheats.preserve_deals(depth, self._ledger_of(run), outcome)
 
     def _ledger_of(self, run: ObservedCall) -> SessionLedger:
@@ -73,10 +73,10 @@ class TestObserver:
             self._ledger = SessionLedger(run)
         return self._ledger
 
-    def on_log(self, emitter: EthAddress, log: Log) -> None:
+    def log(self, emitter: EthAddress, log: Log) -> None:
         self._cheats.handle_log(emitter, log)
 
-    def on_call(self, run: ObservedCall, request: CallRequest) -> SubcallOutcome:
+    def call(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome:
         cheats, kind = self._cheats, request.kind
         if kind is not None and request.target == CONSOLE_ADDRESS:
             cheats.console.write(request.data)
@@ -85,18 +85,17 @@ class TestObserver:
             self.has_run = True
             if self._before is None:
                 self._before = cheats.snapshot(cheats.machine)
-            caller = request.caller if kind in (CallKind.CALL, CallKind.STATICCALL) else request.receiver
-            context = Context(cheats, None, caller, request.depth, self._ledger_of(run), run=run)
+            context = Context(cheats, None, request.caller, request.depth, self._ledger_of(run), run=run)
             outcome = cheats.run_cheatcode(context, request.data)
             if cheats.state.needs_frames or cheats.origin is not None:
                 raise CannotObserve
             return outcome
-        outcome = intercept_call(cheats.state, _request(request), self._operations(run, request))
+        outcome = intercept_call(cheats.state, request, self._operations(run, request))
         if cheats.state.deals:
             cheats.preserve_deals(request.depth, self._ledger_of(run), outcome)
         return outcome
 
-    def _operations(self, run: ObservedCall, request: CallRequest) -> CallOperations:
+    def _operations(self, run: ObservedCall, request: InterceptedCall) -> CallOperations:
         cheats = self._cheats
         return CallOperations(
             ledger=self._ledger_of(run),
@@ -124,16 +123,6 @@ class TestObserver:
         self.restore_state()
         console = self._cheats.console
         del console.lines[self._lines :], console.logs[self._logs :]
-
-
-def _request(request: CallRequest) -> InterceptedCall:
-    delegates = request.kind is CallKind.DELEGATECALL
-    caller = request.receiver if delegates else request.caller
-    return InterceptedCall(
-        request.kind, caller, request.target, request.receiver, request.value, request.data, request.gas,
-        request.static, request.depth, request.salt is not None, request.salt or b"",
-        request.caller if delegates else None,
-    )  # fmt: skip
 
 
 def _proceed(run: ObservedCall, sender: EthAddress | None, code: EthAddress | None) -> SubcallOutcome:

@@ -15,7 +15,7 @@ from eth_abi.abi import encode
 from bridge.ethereum.addresses import EthAddress
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.method_numbers import INVOKE_EVM
-from fvm_hypervisor.soltest.cheatcodes.context import CallOperations, InterceptedCall
+from fvm_hypervisor.soltest.cheatcodes.context import CallOperations
 from fvm_hypervisor.soltest.cheatcodes.interception import _answer_by_mock, _mock
 from fvm_hypervisor.soltest.cheatcodes.state import Mock, State
 from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation, Artifacts
@@ -31,6 +31,7 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import CallEnded, CallNode, CallStarted, EventEmitted
 from hypervisor.types import ActorID, TokenAmount
 from runtimes.evm.engine import CallKind, SubcallOutcome
+from runtimes.evm.ethereum import InterceptedCall
 from store.cid import CBOR
 from store.keccak import keccak
 
