@@ -135,10 +135,17 @@ class SessionLedger:
     """Ethereum's accounts in a call of a state session. Accessed accounts become warm, as in forge."""
 
     def __init__(self, run: ObservedCall) -> None:
-        self.touch = self.balance = run.balance
+        self.touched: dict[EthAddress, None] = {}
+        """Accounts that must exist after the call, in order."""
+        self.balance = run.balance
         self.nonce, self.code, self.load = run.nonce, run.code, run.load
         self.set_balance, self.set_nonce, self.store = run.set_balance, run.set_nonce, run.store
         self.set_code = run.set_code
+
+    def touch(self, address: EthAddress) -> None:
+        """Load an account, which exists after the call."""
+        self.touched[address] = None
+        self.balance(address)
 
     def slots(self, address: EthAddress) -> list[int]:
         """Raise CannotObserve: a session holds only the slots that were read."""

@@ -198,15 +198,7 @@ class TestExecutor:
             block=block if setting.rules == ETHEREUM else CodeLimit(limit),
         )
         self._is_ethereum = setting.rules == ETHEREUM
-        if machine is None and setting.fork_url is not None and not self._is_ethereum:
-            machine = self._open_fork(setting.fork_url)
-        if machine is None:
-            machine = Hypervisor.open(
-                network=setting.network, rules=setting.rules, evm=setting.evm, context=context, bundle=setting.bundle,
-                options=setting.runtime_options,
-            )  # fmt: skip
-            install_labs(machine, setting.rules)
-        self.machine = machine
+        self.machine = self._open(context) if machine is None else machine
         self._create_accounts()
         cheatcodes.install(self.machine)
         if setting.precompiles:
@@ -216,6 +208,8 @@ class TestExecutor:
         self._sent, self._known = 0, ContractCache()
         self._block_values = cheatcodes.state.block
         """Values of the session's block that cheatcodes have set."""
+        self._touched: dict[EthAddress, None] = {}
+        """Accounts that cheatcodes have touched in sessions."""
         self._unobserved: set[tuple[EthAddress, bytes]] = set()
         """Functions, by contract and selector, that use what no session can observe."""
         self.records_slots = False
@@ -223,6 +217,17 @@ class TestExecutor:
         if setting.fork_url is not None and self._is_ethereum:
             self._begin_at(setting.fork_url, setting.fork_number)
         self.machine.state_tree.begin()  # never committed: marks are valid only within a transaction
+
+    def _open(self, context: MachineContext) -> Hypervisor:
+        setting = self.setting
+        if setting.fork_url is not None and not self._is_ethereum:
+            return self._open_fork(setting.fork_url)
+        machine = Hypervisor.open(
+            network=setting.network, rules=setting.rules, evm=setting.evm, context=context, bundle=setting.bundle,
+            options=setting.runtime_options,
+        )  # fmt: skip
+        install_labs(machine, setting.rules)
+        return machine
 
     def _begin_at(self, url: str, number: int | None) -> None:
         """Begin with the state of a node's network, as fork 0 of every test. Raises NodeError."""
@@ -357,12 +362,13 @@ class TestExecutor:
             with run:
                 ended = run.run(value, data, rest, commit)
                 result = cheats.end_test(CallResult(ended.exit_code, DataBlock(RAW, ended.output)))
-                success = result.exit_code == ExitCode.OK
-                is_rejected = not success and contract_outcome(result).output == MAGIC_ASSUME
+                outcome = contract_outcome(result)
+                is_rejected = not outcome.success and outcome.output == MAGIC_ASSUME
                 if not commit:
                     has_failed = observer.has_run and run.load(VM_ADDRESS, FAILED_SLOT) != 0
-                elif not is_rejected and (success or ended.exit_code != ExitCode.OK):
+                elif not is_rejected and (outcome.success or ended.exit_code != ExitCode.OK):
                     is_changed = run.keep()
+                    self._touched.update(dict.fromkeys(observer.touched))
         except CannotObserve as reason:
             observer.undo()
             if not isinstance(reason, LongCall):
@@ -553,6 +559,12 @@ class TestExecutor:
         if tree.get_actor(actor) is None:
             tree.set_actor(actor, ActorState(self.machine.manifest.code("ethaccount"), delegated_address=address))
         return actor
+
+    def create_touched(self) -> None:
+        """Create the accounts that cheatcodes have touched in sessions since the last time, for `accounts`."""
+        for account in self._touched:
+            self.touch(account)
+        self._touched.clear()
 
     def set_balance(self, account: EthAddress, balance: int) -> None:
         """Set the balance of an account, in attoFIL (wei)."""

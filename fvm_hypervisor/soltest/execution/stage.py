@@ -202,7 +202,9 @@ class SuiteStage:
 
     def _call_set_up(self) -> CallOutcome:
         """Call `setUp` from forge's default sender, whatever the project's `sender` is."""
-        return self.executor.call(DEFAULT_SENDER, self.address, selector("setUp()"))
+        outcome = self.executor.call(DEFAULT_SENDER, self.address, selector("setUp()"))
+        self.executor.create_touched()
+        return outcome
 
     def prepare_symbolic(self) -> None:
         """Build, and call `setUp`, recording hashed data. Raises SetUpFailed.

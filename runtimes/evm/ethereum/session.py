@@ -66,8 +66,12 @@ SPECS: Final = {
     "Frontier": 0, "Homestead": 1, "TangerineWhistle": 2, "SpuriousDragon": 3, "Byzantium": 4, "Petersburg": 5,
     "Istanbul": 6, "MuirGlacier": 6, "Berlin": 7, "London": 8, "ArrowGlacier": 8, "GrayGlacier": 8, "Paris": 9,
     "Shanghai": 10, "Cancun": 11, "Prague": 12, "Osaka": 13, "BPO1": 13, "BPO2": 13,
+    "Paris+EIP-7702": 9, "Shanghai+EIP-7702": 10, "Cancun+EIP-7702": 11,
 }  # fmt: skip
-"""Numbers of revm's `SpecId` by fork. revm has no Constantinople; forks whose rules are drafts run on our own."""
+"""Numbers of revm's `SpecId` by fork. revm has no Constantinople; forks whose rules are drafts run on our own.
+
+A fork with EIP-7702 added has its own opcodes and gas, and Prague's rules for accounts.
+"""
 _NAME: Final = "ethereum session"
 _MAX_MEMORY: Final = 256 << 20
 """Bytes of a guest's memory above which it is not used for another transaction."""
@@ -82,8 +86,8 @@ _NO_LIMIT: Final = (1 << 32) - 1
 _MAX_U64: Final = (1 << 64) - 1
 _FEE_BITS: Final = 128
 
-_RULES: Final = Struct("<IQQIIQQI")
-_BLOCK: Final = Struct("<QQQQ16s20s32s")
+_RULES: Final = Struct("<IIQQIIQQI")
+_BLOCK: Final = Struct("<32s32sQQ16s20s32s")
 _COUNT: Final = Struct("<I")
 _ACCOUNT: Final = Struct("<I20sI")
 _FIELDS: Final = Struct("<32sQ32s")
@@ -396,8 +400,10 @@ class StateSession:
     def _rules_message(self, fork: Fork, block: EthereumBlock, filecoin: Mapping[EthAddress, str]) -> bytes:
         code, init_code = code_limits(block, fork)
         blobs, precompiles = fork.blobs, (*fork.precompiles, *filecoin)
+        spec = SPECS[fork.name]
         head = _RULES.pack(
-            SPECS[fork.name], self._machine.context.chain_id, MAX_TOTAL_MEMORY,
+            spec, max(spec, SPECS["Prague"]) if fork.delegations else spec, self._machine.context.chain_id,
+            MAX_TOTAL_MEMORY,
             _NO_LIMIT if code is None else code, _NO_LIMIT if init_code is None else init_code,
             blobs.maximum if blobs.per_transaction is None else blobs.per_transaction,
             fork.transaction_gas_cap or 0, len(precompiles),
@@ -407,7 +413,7 @@ class StateSession:
     def _block_message(self, block: EthereumBlock, blob_base_fee: int) -> bytes:
         machine, context = self._machine, self._machine.context
         return _BLOCK.pack(
-            context.epoch, context.timestamp, block.gas_limit, context.base_fee,
+            context.epoch.to_bytes(32, "big"), context.timestamp.to_bytes(32, "big"), block.gas_limit, context.base_fee,
             blob_base_fee.to_bytes(16, "little"), block.coinbase, block_randomness(machine, block),
         )  # fmt: skip
 

@@ -54,8 +54,8 @@ TARGETS: Final = [
 ]  # fmt: skip
 
 
-def executor(evm: str) -> TestExecutor:
-    made = TestExecutor(ExecutorSettings(evm=evm), Cheatcodes())
+def executor(evm: str, fork: str = "") -> TestExecutor:
+    made = TestExecutor(ExecutorSettings(evm=evm, fork=fork), Cheatcodes())
     accounts = {
         address(number): AllocAccount(5, 1, assemble(code), {3: 9}) for number, code in enumerate(CODES.values())
     }
@@ -78,10 +78,11 @@ def call(
     )  # each engine names other amounts of gas
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_sequence_of_calls_is_that_of_separate_messages(seed: int) -> None:
-    rng = Random(seed)
-    fast, plain = executor("fast"), executor("py-evm")
+@pytest.mark.parametrize("fork", ["Osaka", "Cancun+EIP-7702", "Shanghai+EIP-7702", "Paris+EIP-7702"])
+@pytest.mark.parametrize("seed", range(2))
+def test_sequence_of_calls_is_that_of_separate_messages(seed: int, fork: str) -> None:
+    rng = Random(f"{seed} {fork}")
+    fast, plain = executor("fast", fork), executor("py-evm", fork)
     begin = plain.snapshot(), fast.snapshot()
     for number in range(120):
         if number % 40 == 39:
@@ -152,9 +153,10 @@ def test_a_call_that_leaves_the_session_records_its_logs_once() -> None:
     made.close()
 
 
+@pytest.mark.parametrize("fork", ["Prague", "Paris+EIP-7702"])
 @pytest.mark.parametrize("number", range(len(CODES)), ids=CODES)
-def test_calls_run_in_the_session(number: int) -> None:
-    made = executor("fast")
+def test_calls_run_in_the_session(number: int, fork: str) -> None:
+    made = executor("fast", fork)
     assert made.call_in_session(DEFAULT_SENDER, address(number), bytes(64)) is not None
     made.close()
 
@@ -252,4 +254,24 @@ def test_slots_of_an_empty_account_are_kept(evm: str) -> None:
     })  # fmt: skip
     assert made.call(DEFAULT_SENDER, writer, b"").success
     assert int.from_bytes(made.call(DEFAULT_SENDER, reader, b"").output, "big") == 5
+    made.close()
+
+
+def test_accounts_that_cheatcodes_touch_exist_afterwards() -> None:
+    made = executor("fast")
+    code = f"{cheatcode('prank(address)', int.from_bytes(address(70), 'big'))} POP 0 0 0 0 0 0x{STORE.hex()} GAS CALL"
+    install_alloc(made.machine, {address(71): AllocAccount(0, 1, assemble(code))})
+    before = made.next_actor
+    assert made.call_in_session(DEFAULT_SENDER, address(71), b"") is not None
+    made.create_touched()
+    assert made.accounts(before) == [address(70)]
+    made.close()
+
+
+def test_a_time_above_64_bits_stays_in_the_session() -> None:
+    made = executor("fast")
+    late = (1 << 255).to_bytes(32, "big")
+    outcome = made.call_in_session(DEFAULT_SENDER, address(list(CODES).index("warp")), late)
+    assert outcome is not None
+    assert outcome.output == late
     made.close()

@@ -6,6 +6,7 @@ What a session cannot observe raises CannotObserve: recordings of slots, instruc
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -48,6 +49,11 @@ class TestObserver:
         """False if what is set needs more than calls."""
         cheats, settings = self._cheats, self._cheats.settings
         return not (cheats.state.needs_frames or cheats.origin or settings.isolates or settings.uses_deployer)
+
+    @property
+    def touched(self) -> Iterable[EthAddress]:
+        """Accounts that cheatcodes have touched, such as the senders of pranks."""
+        return () if self._ledger is None else self._ledger.touched
 
     @property
     def may_have_set(self) -> bool:

@@ -109,6 +109,8 @@ pub struct Running {
 pub struct Session {
     pub evm: Machine,
     gas_cap: u64,
+    /// The fork whose rules hold for accounts: delegations, and removal by SELFDESTRUCT. Forge's EVM versions have Prague's.
+    account_spec: SpecId,
     pub running: Running,
     pub borders: Borders,
     changes: HashMap<Address, Changes>,
@@ -130,6 +132,7 @@ impl Default for Session {
         Self {
             evm,
             gas_cap: 0,
+            account_spec: spec,
             running: Running::default(),
             borders: Borders::default(),
             changes: HashMap::default(),
@@ -175,15 +178,16 @@ impl Session {
     pub fn set_rules(&mut self, input: &[u8]) -> u32 {
         let mut read = Reader(input);
         let spec = SpecId::try_from_u8(read.u32() as u8).expect("a fork of revm");
+        let account_spec = SpecId::try_from_u8(read.u32() as u8).expect("a fork of revm");
         let ctx = &mut self.evm.ctx;
-        let before = ctx.cfg.spec;
-        if spec != before {
+        if spec != ctx.cfg.spec {
             ctx.cfg.set_spec_and_mainnet_gas_params(spec);
             self.evm.instruction = instructions::instructions(spec);
-            if spec.is_enabled_in(SpecId::PRAGUE) != before.is_enabled_in(SpecId::PRAGUE) {
-                ctx.journaled_state.database.forget_code();
-            }
         }
+        if account_spec.is_enabled_in(SpecId::PRAGUE) != self.account_spec.is_enabled_in(SpecId::PRAGUE) {
+            ctx.journaled_state.database.forget_code();
+        }
+        self.account_spec = account_spec;
         let cfg = &mut ctx.cfg;
         cfg.chain_id = read.u64();
         cfg.memory_limit = read.u64();
@@ -203,8 +207,8 @@ impl Session {
         let ctx = &mut self.evm.ctx;
         ctx.journaled_state.database.forget_hashes();
         let block = &mut ctx.block;
-        block.number = U256::from(read.u64());
-        block.timestamp = U256::from(read.u64());
+        block.number = read.word();
+        block.timestamp = read.word();
         block.gas_limit = read.u64();
         block.basefee = read.u64();
         let blob_gasprice = read.u128();
@@ -328,7 +332,7 @@ impl Session {
 
     /// True if code can be a delegation (EIP-7702).
     pub fn delegates(&self) -> bool {
-        self.evm.ctx.cfg.spec.is_enabled_in(SpecId::PRAGUE)
+        self.account_spec.is_enabled_in(SpecId::PRAGUE)
     }
 
     pub fn request(&mut self, output: &mut Vec<u8>) -> Exit {
@@ -371,10 +375,11 @@ impl Session {
             // EIP-4788: gas and state of the transaction do not count; nothing is warm but the precompiles.
             running.init_gas = InitialAndFloorGas::default();
             running.gas = rules.tx_gas(evm, &running.init_gas);
-            let spec = evm.ctx.cfg.spec;
-            evm.ctx.journaled_state.set_spec_id(spec);
             if running.mode & mode::CALL != 0 {
                 load_accounts::<_, EVMError<Stop>>(evm)?;
+            }
+            evm.ctx.journaled_state.set_spec_id(self.account_spec);
+            if running.mode & mode::CALL != 0 {
                 let caller = evm.ctx.tx.caller;
                 evm.ctx.journaled_state.load_account_with_code(caller).map_err(EVMError::Database)?;
             }
@@ -384,6 +389,7 @@ impl Session {
             running.gas = rules.tx_gas(evm, &running.init_gas);
             let before = rules.pre_execution(evm, &mut running.gas)?.expect("only EIP-2780 runs out of gas here");
             running.refund = before.eip7702_refund as i64;
+            evm.ctx.journaled_state.set_spec_id(self.account_spec);
         }
         let first = rules.first_frame_input(evm, &mut running.gas)?.expect("only EIP-2780 runs out of gas here");
         evm.ctx.journaled_state.checkpoint_commit();
