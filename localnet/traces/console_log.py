@@ -77,10 +77,11 @@ def log_text(calldata: bytes) -> str:
     if types is None:
         return f"0x{calldata[:MAX_CHARACTERS].hex()}"[:MAX_CHARACTERS]
     try:
-        values = decode(types, calldata[4:])
+        found = decode(["bytes" if kind == "string" else kind for kind in types], calldata[4:])
     except (DecodingError, OverflowError, ValueError):
         return f"0x{calldata[:MAX_CHARACTERS].hex()}"[:MAX_CHARACTERS]
-    return _format(values, types)
+    pairs = zip(found, types, strict=True)  # as in forge, bytes that are not UTF-8 become U+FFFD
+    return _format([value.decode(errors="replace") if kind == "string" else value for value, kind in pairs], types)
 
 
 def _format(values: Sequence[Any], types: Sequence[str]) -> str:

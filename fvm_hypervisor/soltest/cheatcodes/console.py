@@ -12,7 +12,8 @@ from typing import Any, Final
 from bridge.abi.abi import ContractInterface
 from bridge.ethereum.addresses import EthAddress, checksummed
 from bridge.filecoin.receipts import Log
-from fvm_hypervisor.soltest.cheatcodes.failures import write_text
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, write_text
+from fvm_hypervisor.soltest.cheatcodes.values import decode
 from hypervisor.text import printable
 from localnet.traces.console_log import CONSOLE, MAX_CHARACTERS, MAX_LINES, log_text
 from store.keccak import keccak
@@ -126,12 +127,9 @@ def _log_events() -> list[tuple[str, tuple[str, ...]]]:
 
 def _text(types: tuple[str, ...], data: bytes) -> str | None:
     """Return an event's values as text, or None if the data does not match."""
-    from eth_abi.abi import decode
-    from eth_abi.exceptions import DecodingError
-
     try:
         values = decode(types, data)
-    except (DecodingError, OverflowError, ValueError):
+    except CheatcodeFailure:
         return None
     if len(types) == 1:
         return _format(types[0], values[0])
@@ -143,7 +141,7 @@ def _format(kind: str, value: Any) -> str:
     if kind.endswith("[]"):
         return f"[{', '.join(_format(kind[:-2], item) for item in value)}]"
     if kind == "address":
-        return checksummed(bytes.fromhex(value[2:]))
+        return checksummed(value)
     return f"0x{value.hex()}" if isinstance(value, bytes) else str(value)
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from eth_abi.abi import encode as encode_abi
 from eth_abi.codec import ABIDecoder
-from eth_abi.decoding import ContextFramesBytesIO
+from eth_abi.decoding import ContextFramesBytesIO, StringDecoder
 from eth_abi.exceptions import DecodingError, EncodingError
 from eth_abi.grammar import ABIType, BasicType, TupleType, parse
-from eth_abi.registry import registry
+from eth_abi.registry import BaseEquals, registry
 
 from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, check_size
@@ -36,11 +36,17 @@ class _BoundedDecoder(ABIDecoder):
     stream_class = _BoundedStream
 
 
+_LENIENT: Any = registry.copy()  # type: ignore[no-untyped-call]
+_LENIENT.unregister_decoder("string")
+_STRING: Any = BaseEquals("string", with_sub=False)  # type: ignore[no-untyped-call]
+_LENIENT.register_decoder(_STRING, StringDecoder("replace"), "string")  # type: ignore[no-untyped-call]
+
+
 def decode_any(types: Sequence[str], data: bytes) -> list[Any]:
     """Return the decoded values. Raises CheatcodeFailure."""
     try:
-        values = _BoundedDecoder(registry).decode(types, data, strict=False)
-    except (DecodingError, OverflowError, UnicodeDecodeError) as error:
+        values = _BoundedDecoder(_LENIENT).decode(types, data, strict=False)
+    except (DecodingError, OverflowError) as error:
         raise CheatcodeFailure(f"the calldata does not match the cheatcode's parameters: {error}") from None
     return [_to_bytes(_parse(kind), value) for kind, value in zip(types, values, strict=True)]
 

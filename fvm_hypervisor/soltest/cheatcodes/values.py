@@ -1,4 +1,7 @@
-"""ABI encoding and decoding for cheatcodes: addresses are bytes, and common types have faster code."""
+"""ABI encoding and decoding for cheatcodes: addresses are bytes, and common types have faster code.
+
+As in forge, bytes of a string that are not UTF-8 become U+FFFD.
+"""
 
 from __future__ import annotations
 
@@ -99,10 +102,7 @@ def _words_and_texts(
         if text is None:
             return None
         size += len(text)
-        try:
-            found.append(text if kind == "bytes" else text.decode())
-        except UnicodeDecodeError:
-            return None
+        found.append(text if kind == "bytes" else text.decode(errors="replace"))
     return found if size <= MAX_BYTES // 2 else None  # near the limit, eth_abi counts the bytes it reads
 
 

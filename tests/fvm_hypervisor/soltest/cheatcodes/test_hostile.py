@@ -17,7 +17,7 @@ WORDS = {
     "testSelfType()": "nested too deeply",
     "testShort2()": "unknown cheatcode with selector 0x01",
     "testOffset()": "vm.readFile: the calldata does not match the cheatcode's parameters",
-    "testBadUtf()": "vm.readFile: the calldata does not match the cheatcode's parameters",
+    "testBadUtf()": "vm.readFile: the path \N{REPLACEMENT CHARACTER}a is not allowed",
     "testNulPath()": "vm.readFile: failed to resolve path",
     "testExp2()": "vm.parseJson: unsupported JSON number: 1e+999",
     "testNaN()": "vm.parseJson: failed parsing JSON: expected value",
