@@ -36,7 +36,7 @@ class TestObserver:
         self._ledger: SessionLedger | None = None
         is_set = cheats.state.seen_depth > 0 or cheats.state.deals  # calls and logs change it
         self._before = cheats.snapshot(cheats.machine) if is_set else None
-        """What cheatcodes had set before the call, if it may change that."""
+        """Snapshot of what cheatcodes had set; None while the call cannot have changed it."""
         self.has_run = False
         """True if a cheatcode was called."""
 
