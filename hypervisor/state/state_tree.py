@@ -13,6 +13,7 @@ link. Implemented by `fvm_hypervisor.laboratory.profiles.rent`; see docs/labs/re
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
@@ -320,6 +321,15 @@ class StateTree:
         """Write the changes that an engine holds."""
         if self.held is not None:
             self.held.settle()
+
+    @contextmanager
+    def without_held(self) -> Iterator[None]:
+        """Read the tree as it is written: only for what no engine holds."""
+        held, self.held = self.held, None
+        try:
+            yield
+        finally:
+            self.held = held
 
     # --- actors -----------------------------------------------------------------------------------------------
 

@@ -203,7 +203,7 @@ class Context:
     def precompiles(self) -> Collection[EthAddress]:
         """Addresses of precompiles, which have functions but no code."""
         if self.run is not None:
-            return {*self.run.fork.precompiles, *self.run.filecoin_precompiles}
+            return self.run.precompiles
         if not isinstance(self.calls, EthereumCalls):
             return ()
         return {*self.calls.environment.fork.precompiles, *self.calls.filecoin_precompiles}

@@ -15,8 +15,8 @@ from hypervisor.machine.call_manager import CallManager
 from runtimes.evm.ethereum import delegated_address
 
 
-def undo_reverted(cheats: Cheats, calls: CallManager) -> None:
-    """Revert the block and the fork records to the state tree, after a failed call."""
+def undo_reverted(cheats: Cheats, calls: CallManager | None) -> None:
+    """Revert the block and the fork records to the state tree, after a failed call; `calls` are a running message's."""
     records = cheats.state.forks
     if not records.changes or cheats.origin is None:
         return
@@ -24,17 +24,20 @@ def undo_reverted(cheats: Cheats, calls: CallManager) -> None:
     if undone is not None:
         cheats.machine.context = undone.context
         cheats.state.block = replace(cheats.state.block, prevrandao=undone.randomness, hashes=undone.hashes)
-        cheats.renew(calls)
+        if calls is not None:
+            cheats.renew(calls)
 
 
-def is_denied(cheats: Cheats, calls: CallManager, account: EthAddress) -> bool:
+def is_denied(cheats: Cheats, account: EthAddress) -> bool:
     """Return True if a contract may not use cheatcodes."""
     origin, state = cheats.origin, cheats.state
     if origin is None or origin.active is None or account in state.allowed:
         return False
     if account in state.denied:
         return True
-    actor = calls.tree.lookup_id(delegated_address(account))
+    tree = cheats.machine.state_tree
+    with tree.without_held():  # of a contract that only an engine holds, the network has none
+        actor = tree.lookup_id(delegated_address(account))
     return actor is not None and origin.address_of(actor) is not None
 
 
@@ -47,7 +50,7 @@ def note_etched(context: Context, account: EthAddress) -> None:
 
 def check_access(context: Context) -> None:
     """Raise CheatcodeFailure if the caller may not use cheatcodes."""
-    if is_denied(context.cheats, context.calls, context.caller):
+    if is_denied(context.cheats, context.caller):
         raise CheatcodeFailure(
             f"cheatcodes are not enabled for {checksummed(context.caller)}; see `vm.allowCheatcodes(address)`",
             named=False,

@@ -478,7 +478,6 @@ class State:
             or self.functions
             or self.intercept_code
             or self.broadcasts
-            or self.forks.forks
             or self.evm_version
             or block.gas_price is not None
             or block.blob_hashes is not None

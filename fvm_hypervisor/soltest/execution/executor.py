@@ -30,6 +30,7 @@ from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, unwrap_return
 from bridge.filecoin.receipts import Log, entries_to_log
 from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME
+from fvm_hypervisor.soltest.cheatcodes.fork_access import undo_reverted
 from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes, CheatcodeSnapshot
 from fvm_hypervisor.soltest.cheatcodes.hooks.observer import TestObserver
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, DEFAULT_SENDER, FAILED_SLOT, VM_ADDRESS, Mock
@@ -351,11 +352,12 @@ class TestExecutor:
         `State.has_failed`.
         """
         cheats, function = self.cheatcodes, (to, data[:4])
+        cheats.begin_test(_filecoin_address(to))
+        undo_reverted(cheats, None)
         begun = None if function in self._unobserved else self._observe(from_, to)
         if begun is None:
             return None
         observer, run = begun
-        cheats.begin_test(_filecoin_address(to))
         rest = max(0, (self.setting.gas_limit if gas is None else gas) - call_gas(data, run.fork)[0])
         has_failed = is_changed = False
         try:

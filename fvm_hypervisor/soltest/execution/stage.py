@@ -8,7 +8,6 @@ cheatcodes, in the constructor and in `setUp`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress
@@ -287,7 +286,7 @@ class SuiteStage:
         word = None if session is None else session.word(VM_ADDRESS, FAILED_SLOT)
         if word is not None:
             return word != 0
-        with nullcontext() if session is None else session.without_held():
+        with machine.state_tree.without_held():
             actor = machine.state_tree.lookup_id(_CHEATCODES)
             state = None if actor is None else machine.state_tree.get_actor(actor)
         if state is None or state.code != machine.manifest.code("evm") or state.head in (EMPTY_ARRAY_CID, self._sound):

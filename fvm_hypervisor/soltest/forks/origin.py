@@ -67,16 +67,22 @@ class ForkMarkers:
     @property
     def active(self) -> int | None:
         """Number of the active fork, or None."""
-        mark = self.machine.state_tree.get_actor(MARK)
+        mark = self._marker(MARK)
         return self.first if mark is None else mark.nonce
 
     @property
     def base(self) -> int | None:
         """Place of the active fork, or None."""
-        mark = self.machine.state_tree.get_actor(MARK)
+        mark = self._marker(MARK)
         if mark is not None:
             return mark.balance
         return None if self.first is None else _FIRST_PLACE
+
+    def _marker(self, actor: ActorID) -> ActorState | None:
+        """Return an actor that no engine holds."""
+        tree = self.machine.state_tree
+        with tree.without_held():
+            return tree.get_actor(actor)
 
     @staticmethod
     def mark(number: int, base: int) -> tuple[ActorID, ActorState]:
@@ -86,7 +92,7 @@ class ForkMarkers:
     @property
     def last_change(self) -> int:
         """Number of the latest change of forks that was not reverted; 0 if there is none."""
-        change = self.machine.state_tree.get_actor(CHANGE)
+        change = self._marker(CHANGE)
         return 0 if change is None else change.nonce
 
     @staticmethod

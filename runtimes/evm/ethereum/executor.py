@@ -9,7 +9,7 @@ call trees without tracer and interception run there (`runtimes.evm.engine`).
 """
 
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Final
 
@@ -245,8 +245,7 @@ class EthereumExecutor:
         return None if own is None or session is None else session.account(own)
 
     def without_held(self) -> AbstractContextManager[None]:
-        session = session_of(self._machine)
-        return nullcontext() if session is None else session.without_held()
+        return self._machine.state_tree.without_held()
 
     def address_of(self, actor: ActorID) -> EthAddress:
         session = session_of(self._machine)

@@ -9,7 +9,7 @@ The call's changes are kept only by `ObservedCall.keep`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
@@ -311,9 +311,9 @@ class ObservedCall:
         return self._session.fork
 
     @property
-    def filecoin_precompiles(self) -> Mapping[EthAddress, str]:
-        """Filecoin's precompiles by address."""
-        return self._session.filecoin_precompiles
+    def precompiles(self) -> Collection[EthAddress]:
+        """Addresses of precompiles, also of Filecoin's."""
+        return {*self.fork.precompiles, *self._session.filecoin_precompiles}
 
     # --- the end ----------------------------------------------------------------------------------------------
 

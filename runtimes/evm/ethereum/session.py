@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import struct
 import weakref
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -419,16 +418,6 @@ class StateSession:
 
     # --- requests ---------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def without_held(self) -> Iterator[None]:
-        """Read the tree as it is written: only for what the guest does not hold."""
-        tree = self._machine.state_tree
-        held, tree.held = tree.held, None
-        try:
-            yield
-        finally:
-            tree.held = held
-
     def answer(self, exit_code: int, request: bytes, to: EthAddress | None = None, mode: int = 0) -> bytes | None:
         """Return the answer to a request of a transaction to `to`; None if the guest must give up."""
         short, tree = self._machine.short, self._machine.state_tree
@@ -558,7 +547,7 @@ class StateSession:
     def _emitter(self, address: EthAddress, mode: int) -> ActorID | None:
         """Return the actor of a log's emitter, which the transaction may have created, and removed again."""
         tree = self._machine.state_tree
-        with self.without_held():
+        with tree.without_held():
             actor = tree.lookup_id(delegated_address(address))
         return tree.lookup_id(delegated_address(address)) if actor is None and mode & KEEP else actor
 

@@ -103,10 +103,10 @@ def _block_number(number: int) -> int:
 
 
 def _new_fork(context: Context, name: str, number: int | None) -> int:
-    url = endpoint_of(context, name)
+    rules, url = _rules(context), endpoint_of(context, name)
     context.cheats.require_origin()
     with node_errors():
-        fork = _rules(context).at_block(context, url, number)
+        fork = rules.at_block(context, url, number)
     forks = context.state.forks.forks
     forks.append(fork)
     return len(forks) - 1
@@ -114,10 +114,10 @@ def _new_fork(context: Context, name: str, number: int | None) -> int:
 
 def _new_fork_before(context: Context, name: str, transaction: bytes) -> int:
     """Create a fork of the block before a transaction's, with the earlier transactions pending."""
-    url = endpoint_of(context, name)
+    rules, url = _rules(context), endpoint_of(context, name)
     context.cheats.require_origin()
     with node_errors():
-        fork, pending = _rules(context).before(context, url, transaction)
+        fork, pending = rules.before(context, url, transaction)
     forks = context.state.forks.forks
     forks.append(fork)
     if pending is not None:

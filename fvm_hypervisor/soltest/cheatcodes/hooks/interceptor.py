@@ -28,7 +28,7 @@ from fvm_hypervisor.soltest.cheatcodes.failures import (
     failure_data,
     revert_text,
 )
-from fvm_hypervisor.soltest.cheatcodes.fork_access import check_access, is_denied, undo_reverted
+from fvm_hypervisor.soltest.cheatcodes.fork_access import check_access, undo_reverted
 from fvm_hypervisor.soltest.cheatcodes.fuzzing import fill_slot
 from fvm_hypervisor.soltest.cheatcodes.hooks import missing_contracts
 from fvm_hypervisor.soltest.cheatcodes.hooks.isolation import (
@@ -39,7 +39,7 @@ from fvm_hypervisor.soltest.cheatcodes.hooks.isolation import (
     trace_cost,
     trace_mocked_call,
 )
-from fvm_hypervisor.soltest.cheatcodes.hooks.missing_contracts import missing_on_fork
+from fvm_hypervisor.soltest.cheatcodes.hooks.missing_contracts import note_missing
 from fvm_hypervisor.soltest.cheatcodes.hooks.storage_hooks import call_hook, note_hash
 from fvm_hypervisor.soltest.cheatcodes.instructions import StepWatch, watch
 from fvm_hypervisor.soltest.cheatcodes.interception import check_assumed, check_revert, intercept_call
@@ -341,7 +341,11 @@ class Cheatcodes:
                 return trace_mocked_call(host, inputs, SubcallOutcome(True))
         drawn = dict(self.state.drawn) if self.state.arbitrary else self.state.drawn
         if self.state.is_armed or self.settings.uses_deployer:
-            outcome = intercept_call(self.state, call_request(host, inputs), call_operations(self, host, inputs))
+            request, operations = call_request(host, inputs), call_operations(self, host, inputs)
+            outcome = intercept_call(self.state, request, operations)
+            if self.state.forks.forks:
+                precompiles = {*host.fork.precompiles, *host.calls.filecoin_precompiles}
+                note_missing(self, operations.ledger, request, outcome, precompiles)
         else:
             outcome = execute_subcall(host, inputs, send=isolating_send(self, host, inputs))
         if not outcome.success:
@@ -351,11 +355,6 @@ class Cheatcodes:
             host.calls.tracer.record_running_frame(host.address, host.calls.depth)
         if self.state.deals:
             self.preserve_deals(host.calls.depth, EthereumLedger(host.accounts), outcome)
-        if self.state.forks.forks and outcome.success:
-            if isinstance(inputs, CallInputs):
-                self.state.missing = missing_on_fork(self, host, inputs) or self.state.missing
-            elif outcome.created is not None and is_denied(self, host.calls, host.address):
-                self.state.denied.add(outcome.created)
         return outcome
 
     def preserve_deals(self, depth: int, ledger: Ledger, outcome: SubcallOutcome) -> None:

@@ -7,7 +7,7 @@ diagnosis has forge's words.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Final
 
@@ -34,7 +34,7 @@ from fvm_hypervisor.soltest.cheatcodes.context import CallOperations, Cheats, Co
 from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
 from fvm_hypervisor.soltest.cheatcodes.fork_access import is_denied
 from fvm_hypervisor.soltest.cheatcodes.interception import intercept_call
-from fvm_hypervisor.soltest.cheatcodes.ledger import FilecoinLedger
+from fvm_hypervisor.soltest.cheatcodes.ledger import FilecoinLedger, Ledger
 from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ExitCode
@@ -43,21 +43,31 @@ from hypervisor.kernel.blocks import Block
 from hypervisor.kernel.call import Call, CallResult
 from hypervisor.machine.call_manager import CallManager
 from hypervisor.types import EAM_ACTOR, ActorID, TokenAmount
-from runtimes.evm import INVOKE_CONTRACT_DELEGATE, CallInputs, CallKind, SubcallOutcome
-from runtimes.evm.ethereum import EthereumHost, InterceptedCall
+from runtimes.evm import INVOKE_CONTRACT_DELEGATE, CallKind, SubcallOutcome
+from runtimes.evm.ethereum import InterceptedCall
 from store.cid import CBOR
 
 _SELECTOR: Final = 4
 """Size of a function selector in bytes."""
 
 
-def missing_on_fork(cheats: Cheats, host: EthereumHost, inputs: CallInputs) -> str | None:
-    """Return the diagnosis of a call under Ethereum's rules; None if the callee has code or is a precompile."""
-    if len(inputs.data) < _SELECTOR or host.accounts.has_code(inputs.address):
-        return None
-    if inputs.address in host.fork.precompiles or host.is_unsupported_address(inputs.address):
-        return None
-    return missing_contract(cheats, inputs.address)
+def note_missing(
+    cheats: Cheats,
+    ledger: Ledger,
+    request: InterceptedCall,
+    outcome: SubcallOutcome,
+    precompiles: Collection[EthAddress],
+) -> None:
+    """Note a successful call of a contract that the active fork lacks, and a contract that may not use cheatcodes."""
+    state, target = cheats.state, request.target
+    if not outcome.success:
+        return
+    if request.kind is not None:
+        known = target in precompiles or unmask_id(target) is not None
+        if len(request.data) >= _SELECTOR and not known and not ledger.code(target):
+            state.missing = missing_contract(cheats, target) or state.missing
+    elif outcome.created is not None and is_denied(cheats, request.caller):
+        state.denied.add(outcome.created)
 
 
 def missing_contract(cheats: Cheats, address: EthAddress) -> str | None:
@@ -117,7 +127,7 @@ def _missing_on_fork(cheats: Cheats, call: Call, target: EthAddress, data: bytes
 
 def _is_denied_creation(cheats: Cheats, calls: CallManager, call: Call) -> bool:
     """Return True if the created contract may not use cheatcodes, because its creator may not."""
-    return _kind_of(call) is None and is_denied(cheats, calls, address_of_actor(calls.tree, call.from_))
+    return _kind_of(call) is None and is_denied(cheats, address_of_actor(calls.tree, call.from_))
 
 
 def _target(calls: CallManager, call: Call, actor: ActorID | None) -> EthAddress | None:

@@ -1,6 +1,6 @@
 """`TestObserver`: the cheatcodes of one call of a test in a state session.
 
-What a session cannot observe raises CannotObserve: recordings of slots, instructions and gas, forks, broadcasts. Then
+What a session cannot observe raises CannotObserve: recordings of slots, instructions and gas, changes of forks. Then
 `undo` restores what cheatcodes have set, and the test runs frame by frame, with the same result.
 """
 
@@ -14,6 +14,7 @@ from bridge.ethereum.addresses import EthAddress
 from bridge.filecoin.receipts import Log
 from fvm_hypervisor.soltest.cheatcodes.context import CallOperations, Context
 from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
+from fvm_hypervisor.soltest.cheatcodes.hooks.missing_contracts import note_missing
 from fvm_hypervisor.soltest.cheatcodes.interception import intercept_call
 from fvm_hypervisor.soltest.cheatcodes.ledger import SessionLedger
 from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS
@@ -48,7 +49,7 @@ class TestObserver:
     def can_begin(self) -> bool:
         """False if what is set needs more than calls."""
         cheats, settings = self._cheats, self._cheats.settings
-        return not (cheats.state.needs_frames or cheats.origin or settings.isolates or settings.uses_deployer)
+        return not (cheats.state.needs_frames or settings.isolates or settings.uses_deployer)
 
     @property
     def touched(self) -> Iterable[EthAddress]:
@@ -93,12 +94,14 @@ class TestObserver:
                 self._before = cheats.snapshot(cheats.machine)
             context = Context(cheats, None, request.caller, request.depth, self._ledger_of(run), run=run)
             outcome = cheats.run_cheatcode(context, request.data)
-            if cheats.state.needs_frames or cheats.origin is not None:
+            if cheats.state.needs_frames:
                 raise CannotObserve
             return outcome
         outcome = intercept_call(cheats.state, request, self._operations(run, request))
         if cheats.state.deals:
             cheats.preserve_deals(request.depth, self._ledger_of(run), outcome)
+        if cheats.state.forks.forks:
+            note_missing(cheats, self._ledger_of(run), request, outcome, run.precompiles)
         return outcome
 
     def _operations(self, run: ObservedCall, request: InterceptedCall) -> CallOperations:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pytest
 
+from fvm_hypervisor.soltest.execution.executor import TestExecutor
 from fvm_hypervisor.soltest.execution.results import TestResult
 from hypervisor.messages.address import Address
 from hypervisor.types import ActorID
@@ -49,6 +50,16 @@ def test_forks_end_as_in_forge(contract: str, evm: str, networks: Mapping[str, s
 def test_tests_that_begin_on_a_fork_end_as_in_forge(networks: Mapping[str, str], tmp_path: Path) -> None:
     found = run(tmp_path, "^UrlTest$", networks, fork_url=networks["FIRST_URL"], fork_number=7)
     _compare(GOLDEN["url"]["UrlTest"], found["UrlTest"])
+
+
+@pytest.mark.slow
+def test_session_runs_tests_that_stay_on_their_fork(
+    networks: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(TestExecutor, "call_in_frames")
+    url, pattern = networks["FIRST_URL"], "test_env|test_set|testFuzz_set"
+    found = run(tmp_path, "^UrlTest$", networks, pattern, fork_url=url, fork_number=7, evm="fast")["UrlTest"]
+    _compare({name: GOLDEN["url"]["UrlTest"][name] for name in found}, found)
 
 
 def _compare(wanted: dict[str, dict[str, object]], found: dict[str, TestResult]) -> None:
