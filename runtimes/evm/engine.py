@@ -4,14 +4,9 @@ An engine runs one frame: one piece of code in the context of one contract. Stor
 synchronous calls of the `Host` (EVMC's names). Only calls and creations leave the frame: the engine returns their
 `SubcallInputs`, and `resume` continues with the outcome. So no engine frame is on the native stack while another actor
 runs, and the machine alone manages rollback, events, depth and re-entrancy. Engine and host share one `GasBudget`.
-
-Engines may also run a frame with all nested calls, its tree: they buffer the changes of a whole call tree and
-write them at the end, so their host calls have no side effects. A tree that reaches an address the engine does not
-support (`leaves_tree`) is discarded without effect, and its first frame runs separately. With an interceptor between
-frames (`TreeMode`), the first frame waits instead, and the tree's changes so far are written.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Final, NamedTuple, Protocol
@@ -19,13 +14,10 @@ from typing import Final, NamedTuple, Protocol
 from bridge.ethereum.addresses import EthAddress
 from bridge.gas import GasBudget
 from hypervisor.errors import HypervisorError
-from hypervisor.messages.events import StampedEvent
 from hypervisor.tracing import StepTracer
-from hypervisor.types import ActorID
 from runtimes.evm.code import Code
-from runtimes.evm.gas_table import GasTable, StateGasMeter
+from runtimes.evm.gas_table import GasTable
 from runtimes.evm.opcodes import Opcode
-from store.cid import Cid
 
 
 class Status(IntEnum):
@@ -49,65 +41,6 @@ class CallKind(Enum):
     CALLCODE = "CALLCODE"
     STATICCALL = "STATICCALL"
     DELEGATECALL = "DELEGATECALL"
-
-
-class TreeMode(Enum):
-    """Modes of running a frame together with all nested calls."""
-
-    WHOLE = "whole"
-    """The whole tree runs in the engine, or the frame runs on its own."""
-    WAITING = "waiting"
-    """The engine pauses at a call that is handled between frames."""
-    OBSERVED = "observed"
-    """The engine pauses at every call, for a tracer or an interceptor."""
-
-
-class TreeRules(Protocol):
-    """Additional rules for an engine that runs whole call trees."""
-
-    @property
-    def precompiles(self) -> Mapping[EthAddress, str]:
-        """Precompiles by address."""
-
-    @property
-    def delegations(self) -> bool:
-        """True if accounts can delegate to code (EIP-7702)."""
-
-    @property
-    def bounded_modexp(self) -> bool:
-        """True if the inputs of the MODEXP precompile have a length limit (EIP-7823)."""
-
-    @property
-    def repriced_modexp(self) -> bool:
-        """True if the MODEXP precompile has the price of EIP-2565 or later."""
-
-    @property
-    def clears_empty(self) -> bool:
-        """True if empty accounts do not exist (EIP-161)."""
-
-    @property
-    def keeps_64th(self) -> bool:
-        """True if a caller keeps 1/64 of its gas (EIP-150)."""
-
-    @property
-    def pays_for_creation(self) -> bool:
-        """True if a creation fails if its code cannot be paid for (EIP-2)."""
-
-    @property
-    def reserves_0xef(self) -> bool:
-        """True if new code may not begin with the byte 0xEF (EIP-3541)."""
-
-    @property
-    def destroys_new_only(self) -> bool:
-        """True if SELFDESTRUCT only removes contracts of the same transaction (EIP-6780)."""
-
-    @property
-    def transfer_logs(self) -> bool:
-        """True if a transfer of value emits a log (EIP-7708)."""
-
-    @property
-    def burns_balance(self) -> bool:
-        """True if SELFDESTRUCT burns the balance of a removed contract, False if its account keeps it (EIP-8246)."""
 
 
 class EngineRules(Protocol):
@@ -135,10 +68,6 @@ class EngineRules(Protocol):
     @property
     def creation_returns(self) -> bool:
         """True if CREATE sets the return data, empty unless it reverts; otherwise it checks the balance first."""
-
-    @property
-    def tree(self) -> TreeRules | None:
-        """The rules for whole call trees; None if each frame runs on its own."""
 
 
 class Frame(NamedTuple):
@@ -306,9 +235,6 @@ class Host(Protocol):
     def grow_memory(self, size: int) -> int:
         """Allow the frame `size` bytes of memory in total, at the machine's price; may return a larger limit."""
 
-    def tree_mode(self) -> TreeMode | None:
-        """Return how the frame may run with all nested calls; None if it must run on its own."""
-
 
 class BlobHost(Host, Protocol):
     """The host of a frame under rules with blobs."""
@@ -337,148 +263,3 @@ EngineFactory = Callable[[], Engine]
 
 U32_MAX: Final = (1 << 32) - 1
 """Maximum memory offset, size and end."""
-
-
-class AccountView(NamedTuple):
-    """An account at a tree's start. `storage` is the root of its slots before the message."""
-
-    balance: int
-    nonce: int
-    code: Cid
-    code_hash: bytes
-    storage: Cid
-    was_created: bool
-
-
-class TreeAccounts(Protocol):
-    """The accounts of one message, as read and written by a tree.
-
-    Slots passed in bulk are named by their 32 bytes, little-endian.
-    """
-
-    def find(self, address: EthAddress) -> ActorID | None:
-        """Return the actor at an address, or None."""
-
-    def existing(self, address: EthAddress) -> ActorID:
-        """Return the actor at an address. Raises Fatal if there is none."""
-
-    def view(self, actor: ActorID) -> AccountView | None:
-        """Return the contents of an account; None for an actor that is neither a contract nor an account."""
-
-    def balance(self, actor: ActorID | None) -> int:
-        """Return the balance, 0 without an actor."""
-
-    def code(self, actor: ActorID | None) -> bytes:
-        """Return an account's code."""
-
-    def code_size_and_delegate(self, cid: Cid) -> tuple[int, EthAddress | None]:
-        """Return the size of a code, and the address it delegates to, if any."""
-
-    def is_warm(self, address: EthAddress) -> bool:
-        """Return True if an address is warm."""
-
-    def has_touched_slots(self, actor: ActorID | None, address: EthAddress) -> bool:
-        """Return True if the message has touched slots of an account."""
-
-    def slot_state(self, actor: ActorID | None, address: EthAddress, slot: int) -> tuple[int, int, bool]:
-        """Return a slot's original word, current word, and whether it is warm, without touching it."""
-
-    def absent_bits(self, actor: ActorID, slot: int) -> int:
-        """Return n such that every slot that equals `slot` above its lowest n bits is zero in the state.
-
-        0 if nothing is known about other slots.
-        """
-
-    def load_transient(self, actor: ActorID, slot: int) -> int:
-        """Return the word in a transient slot."""
-
-    def add_refund(self, amount: int) -> None:
-        """Add to the refund counter; `amount` may be negative."""
-
-    def create_account(self, address: EthAddress) -> ActorID:
-        """Create an empty account at an address that has none."""
-
-    def warm(self, address: EthAddress) -> bool:
-        """Warm an address; return True if it was warm before."""
-
-    def touch(self, address: EthAddress) -> None:
-        """Mark an account for removal at the end if it is empty."""
-
-    def record_lasting_touch(self) -> None:
-        """Mark the precompile that stays touched after a rollback."""
-
-    def create(self, actor: ActorID) -> None:
-        """Turn the actor into a contract created by this message."""
-
-    def set_nonce(self, actor: ActorID, nonce: int) -> None:
-        """Set a nonce."""
-
-    def add_balance(self, actor: ActorID, amount: int) -> None:
-        """Change a balance."""
-
-    def set_code(self, actor: ActorID, code: bytes) -> None:
-        """Set a contract's code."""
-
-    def was_destroyed(self, actor: ActorID) -> bool:
-        """Return True if a contract is marked as destroyed."""
-
-    def destroy(self, actor: ActorID) -> None:
-        """Mark a contract as destroyed."""
-
-    def store_all(self, actor: ActorID, words: Iterable[tuple[bytes, int]]) -> None:
-        """Write slots."""
-
-    def store_all_transient(self, actor: ActorID, words: Iterable[tuple[bytes, int]]) -> None:
-        """Write transient slots."""
-
-
-class TreeHost(Host, Protocol):
-    """The host of a frame whose `tree_mode` is not None: its contract is `actor` at `address`."""
-
-    actor: ActorID
-    address: EthAddress
-    depth_left: int
-    """Number of further nested calls allowed."""
-    keeps_changes: bool
-    """False for the first frame of a call whose changes are discarded: only the refund and the logs are written."""
-    meter: StateGasMeter | None
-    """The meter of state gas, if the fork has it."""
-    code_limits: tuple[int | None, int | None]
-    """Maximum sizes of created code and of init code in bytes; None for no limit."""
-
-    @property
-    def accounts(self) -> TreeAccounts:
-        """The message's accounts."""
-
-    @property
-    def message(self) -> object:
-        """An object that is the same for every frame of a message."""
-
-    @property
-    def memory_used(self) -> int:
-        """Bytes of memory held by the frames of this call stack."""
-
-    @property
-    def is_stopped(self) -> bool:
-        """True if an interrupt has taken the gas away."""
-
-    def leaves_tree(self, address: EthAddress) -> bool:
-        """Return True if an engine cannot handle an address and must give up the tree there."""
-
-    def is_watched(self, address: EthAddress) -> bool:
-        """Return True if an interceptor handles calls of an address."""
-
-    def run_precompile(self, address: EthAddress, data: bytes, limit: int) -> tuple[bytes, int] | None:
-        """Run the precompile at an address; return its output and gas, or None if it fails within `limit`."""
-
-    def get_tx_context(self) -> TxContext:
-        """Return the constants of block and message."""
-
-    def emit(self, events: Iterable[StampedEvent]) -> None:
-        """Emit logs."""
-
-    def report_log(self, event: StampedEvent) -> None:
-        """Report a log that will be rolled back."""
-
-    def note_memory(self, size: int) -> None:
-        """Record the memory in bytes that the frame has already paid for."""

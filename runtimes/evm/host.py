@@ -24,7 +24,7 @@ from hypervisor.tracing import StepTracer, step_tracer
 from hypervisor.types import METHOD_SEND, MethodNumber
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.contract import EvmContract
-from runtimes.evm.engine import TreeMode, TxContext
+from runtimes.evm.engine import TxContext
 from runtimes.evm.rules import EvmRules
 from runtimes.evm.syscalls import TWO_GIB, Syscalls, charge_memory, hold
 from store.cid import Cid, split_cid
@@ -297,10 +297,6 @@ class FilecoinHost:
         actor = kernel.calls.tree.get_actor(kernel.context.receiver)
         is_account = actor is not None and actor.code == kernel.machine.manifest.code("ethaccount")
         return lent if is_account else None
-
-    def tree_mode(self) -> TreeMode | None:
-        """Return None: each frame runs on its own, since gas is the machine's and each call is a syscall."""
-        return None
 
     def grow_memory(self, size: int) -> int:
         """Charge for memory by the page; a frame that is too large ends as on the network.

@@ -130,10 +130,6 @@ class EvmRules:
     registered: Mapping[str, Precompile] = field(default_factory=dict)
     """Users' precompiles by their names in `precompiles`."""
 
-    @property
-    def tree(self) -> None:
-        """Always None: calls go through the machine, so each frame runs on its own."""
-
     def copy_gas(self, size: int) -> int:
         """Return the EVM gas for copying `size` bytes within memory."""
         return size // self.copied_bytes_per_gas

@@ -6,16 +6,13 @@ Every call of the host is recorded with the remaining gas and its result. The se
 the same order with the same gas, emit the same trace, and end the frame in the same way. Otherwise the message ends
 with `EnginesDiffer`, which shows the instructions of both engines up to the difference, and nothing is committed. Calls
 without side effects (`_OPTIONAL_CALLS`) may be omitted; their gas is still compared.
-
-Under Ethereum's rules, the second engine also runs a transaction's first frame with all nested calls on the real host,
-as it would alone, with a fresh memory budget. That run is rolled back; its result must equal the first engine's.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 from bridge.evm_steps import Instruction, instructions, line
 from bridge.gas import SLICE, GasBudget
@@ -28,19 +25,12 @@ from runtimes.evm.engine import (
     EngineFactory,
     EngineRules,
     Frame,
-    FrameOutcome,
     Host,
-    Status,
     Step,
     SubcallOutcome,
 )
 from runtimes.evm.engines import FACTORIES, FAST, PLAIN_ENGINE
-from store.cid import Cid
 from store.compiled import compiled_modules
-
-if TYPE_CHECKING:
-    from runtimes.evm.ethereum.calls import EthereumCalls
-    from runtimes.evm.ethereum.host import EthereumHost
 
 
 class ReplayedGas(GasBudget):
@@ -82,10 +72,6 @@ _SHOWN: Final = 5
 """Number of instructions per engine shown in a difference."""
 
 NamedEngine = tuple[str, EngineFactory]
-
-
-_LOOKED_UP: Final = ("actor", "address")
-"""Kinds of journal entries that record lookups, not changes."""
 
 
 class EnginesDiffer(Fatal):
@@ -154,9 +140,6 @@ class _RecordingHost:
         self.steps = None if host.steps is None else _StepRecorder(host.steps)
         self.calls: list[_HostCall] = []
 
-    def tree_mode(self) -> None:
-        """Return None: each frame runs on its own, so that its calls are recorded."""
-
     def __getattr__(self, name: str) -> Callable[..., Any]:
         function = getattr(self._host, name)
 
@@ -199,9 +182,6 @@ class _ReplayingHost:
 
         return call
 
-    def tree_mode(self) -> None:
-        """Return None: each frame runs on its own."""
-
     def get_refund(self) -> int:
         """Return the recorded refund counter; 0 if the first engine, without a tracer, did not read it."""
         found = self._next("get_refund", ())
@@ -239,42 +219,6 @@ class _Segment:
     calls: list[_HostCall]
 
 
-@dataclass(frozen=True, slots=True)
-class _TreeOutcome:
-    """Result of a frame with all nested calls: its end and, if it succeeded, its changes."""
-
-    end: str
-    root: Cid | None = None
-    journal: Mapping[Any, Any] = field(default_factory=dict)
-    events: Sequence[Any] = ()
-
-    @classmethod
-    def of(cls, ended: _EngineStop, calls: "EthereumCalls") -> "_TreeOutcome | None":
-        """Return the current result, or None if the frame is waiting for an answer."""
-        if ended.step is not None and not isinstance(ended.step, FrameOutcome):
-            return None
-        if ended.step is None or ended.step.status is not Status.SUCCESS:
-            reverted = ended.step is not None and ended.step.status is Status.REVERT
-            return cls(ended.text() if reverted else "failure")
-        entries = {key: value for key, value in calls.journal.items() if not _is_trivial(key, value)}
-        return cls(ended.text(), calls.tree.current_root(), entries, tuple(calls.events))
-
-    def differences(self, other: "_TreeOutcome") -> str:
-        """Describe the differences; for the journal, list the entries."""
-        if self.end != other.end:
-            return f"ends with {self.end:.300}, frame by frame with {other.end:.300}"
-        found = [name for name in ("root", "events") if getattr(self, name) != getattr(other, name)]
-        both = {**self.journal, **other.journal}
-        found += [str(key) for key in both if self.journal.get(key) != other.journal.get(key)]
-        return f"makes different changes than frame by frame: {', '.join(found):.600}" if found else ""
-
-
-def _is_trivial(key: Any, value: Any) -> bool:
-    """Return True if a journal entry is equivalent to no entry."""
-    kind = key[0] if isinstance(key, tuple) else key
-    return value is None or kind in _LOOKED_UP or (kind in ("transient", "refund") and value == 0)
-
-
 def pair_engines(first: NamedEngine, second: NamedEngine) -> EngineFactory:
     """Return a factory for the first engine, checked by the second."""
     return lambda: BothEngines(first, second)
@@ -286,12 +230,10 @@ class BothEngines:
     def __init__(self, first: NamedEngine, second: NamedEngine) -> None:
         self._named = first, second
         self._first, self._second = first[1](), second[1]()
-        self._whole: _TreeOutcome | None = None
         self._segments: list[_Segment] = []
 
     def start(self, frame: Frame, host: Host) -> Step:
         self._frame, self._host = frame, host
-        self._whole = _try_tree(self._named[1][1], frame, host)
         self._listener = host.steps
         self._recording = _RecordingHost(host)
         self._replaying = _ReplayingHost(host.gas, None if host.steps is None else _StepRecorder())
@@ -325,11 +267,6 @@ class BothEngines:
                 raise self._differ("emits a different trace")
             recording.steps.events.clear()
             replaying.steps.events.clear()
-        if self._whole is not None:
-            now = _TreeOutcome.of(mine, cast("EthereumHost", self._host).calls)
-            parted = now and self._whole.differences(now)
-            if parted:
-                raise self._differ(f"as a whole tree {parted}")
         if mine.error is not None:
             raise mine.error
         assert mine.step is not None
@@ -361,23 +298,6 @@ class BothEngines:
             except HypervisorError:  # the point of divergence
                 break
         return steps.events
-
-
-def _try_tree(make: EngineFactory, frame: Frame, host: Host) -> _TreeOutcome | None:
-    """Run a transaction's first frame with one engine alone and roll it back; return None for any other frame."""
-    from runtimes.evm.ethereum.host import EthereumHost
-
-    if not isinstance(host, EthereumHost) or host.calls.depth != 1 or host.calls.tracer is not None:
-        return None
-    calls = host.calls
-    with calls.trial():
-        apart = EthereumHost(host.kernel, calls, host.address, host.caller, host.value)
-        apart.keeps_changes = True  # they are compared
-        ended = _continue(make(), frame, apart, None)
-        apart.gas.settle()
-        whole = _TreeOutcome.of(ended, calls)
-    host.gas.refill()  # without effect after an interrupt
-    return whole
 
 
 def _continue(engine: Engine, frame: Frame, host: Host, outcome: SubcallOutcome | None) -> _EngineStop:

@@ -60,7 +60,7 @@ def test_a_case_that_runs_side_by_side_has_no_difference() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [8, 11, 14, 29])
 def test_both_engines_together_match_single_engine(number: int) -> None:
-    """Each runs twice: an abandoned tree is not retried. In the last batch, memory grows before a call."""
+    """In the last batch, memory grows before a call."""
     drawn = batch(909, number)
     plain, both = (machine_for(engine, drawn.rules) for engine in ("py-evm", "both"))
     plain.begin(drawn)
@@ -90,7 +90,7 @@ def test_a_listed_slot_of_a_contract_that_may_come_into_being(does: str, ends: s
     assert outcomes[0].differences(outcomes[1]) == []
 
 
-@pytest.mark.parametrize("sees", [False, True], ids=["as a tree", "frame by frame"])
+@pytest.mark.parametrize("sees", [False, True], ids=["in a session", "frame by frame"])
 @pytest.mark.parametrize("frames", [2, 3, 5])
 def test_frames_nest_as_deep_as_their_limit(frames: int, sees: bool) -> None:
     """A contract counts its own frames and calls itself; the call in the last frame fails."""

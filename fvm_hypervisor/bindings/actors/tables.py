@@ -11,7 +11,6 @@ import ast
 import inspect
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from textwrap import wrap
@@ -23,8 +22,6 @@ from hypervisor.versions.features import feature_of_syscall
 from runtimes.evm.engine import Status
 from runtimes.evm.fast import numbers
 from runtimes.evm.fast.host_calls import HOST_CALLS
-from runtimes.evm.fast.tree import TREE_HOST_CALLS
-from runtimes.evm.gas_table import GasTable
 from runtimes.wasm.syscalls.abi import SYSCALL_REVISIONS
 from runtimes.wasm.syscalls.actors import NO_GAS_LIMIT
 from runtimes.wasm.syscalls.table import STRUCTURES, TOKEN_AMOUNT, Structure, Syscall
@@ -164,8 +161,8 @@ def _declaration(syscall: Syscall) -> Iterator[str]:
 PATH: Final = Path("runtimes/evm/guests/evm/src/tables.rs")
 
 _HEAD: Final = """\
-//! What Python and this guest share: `make bindings` writes it from `runtimes/evm/gas_table.py`, `fast/numbers.py` and
-//! the host calls of `fast/host_calls.py` and `fast/tree.py`. A test compares.
+//! What Python and this guest share: `make bindings` writes it from `numbers.py` and `host_calls.py` in
+//! `runtimes/evm/fast`. A test compares.
 """
 
 
@@ -178,12 +175,8 @@ def _parts() -> Iterator[str]:
     yield f"pub const EXCHANGE: usize = {numbers.EXCHANGE};\n"
     yield _module("command", "u32", _numbers(numbers.GuestCommand))
     yield _module("exit", "u32", {**{status.name: int(status) for status in Status}, **_numbers(numbers.GuestExit)})
-    calls = [function.__name__.removeprefix("_").upper() for function in (*HOST_CALLS, *TREE_HOST_CALLS)]
+    calls = [function.__name__.removeprefix("_").upper() for function in HOST_CALLS]
     yield _module("host_call", "u32", {name: number for number, name in enumerate(calls)})
-    yield _module("tree_flag", "u64", _numbers(numbers.TreeFlag))
-    yield _module("account", "u64", _numbers(numbers.AccountFlag))
-    yield _module("change", "u64", _numbers(numbers.ChangeFlag))
-    yield _gas_table()
 
 
 def _numbers(table: type) -> dict[str, int]:
@@ -193,24 +186,3 @@ def _numbers(table: type) -> dict[str, int]:
 def _module(name: str, type_name: str, numbers_of: Mapping[str, int]) -> str:
     lines = [f"    pub const {constant}: {type_name} = {number};" for constant, number in numbers_of.items()]
     return "\n".join([f"pub mod {name} {{", *lines, "}", ""])
-
-
-def _gas_table() -> str:
-    names = [field.name for field in fields(GasTable)]
-    return "\n".join([
-        f"pub const GAS_PRICES: usize = {len(names)};",
-        "",
-        "#[derive(Clone, Copy, Default)]",
-        "pub struct GasTable {",
-        *(f"    pub {name}: u64," for name in names),
-        "}",
-        "",
-        "impl GasTable {",
-        "    pub fn of(numbers: &[u64]) -> GasTable {",
-        "        GasTable {",
-        *(f"            {name}: numbers[{index}]," for index, name in enumerate(names)),
-        "        }",
-        "    }",
-        "}",
-        "",
-    ])  # fmt: skip

@@ -444,13 +444,6 @@ class State:
         """True if instructions must be traced."""
         return bool(self.safe_memory) or self.steps is not None or self.mappings is not None
 
-    def sees(self, depth: int) -> bool:
-        """Return True if calls by frames at this depth or deeper must be intercepted, and their logs in order.
-
-        Frames of a call whose revert is expected are executed one by one, because the call's refund counts.
-        """
-        return self.revert is not None or depth <= self.seen_depth
-
     @property
     def seen_depth(self) -> int:
         """The largest depth of frames whose calls must be intercepted; 0 if there is none.

@@ -26,7 +26,6 @@ from hypervisor.state.undo_map import Journal
 from hypervisor.types import BURNT_FUNDS_ACTOR, EAM_NAMESPACE, INIT_ACTOR, MAX_BALANCE, ActorID, TokenAmount
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.contract import FIRST_NONCE
-from runtimes.evm.engine import AccountView
 from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.host import NATIVE_CODE, NATIVE_CODE_HASH
 from store.blockstore import BlockNotFound
@@ -191,7 +190,7 @@ JournalEntry = tuple[Hashable, Any]
 # little-endian bytes: the hash of bytes is seeded, while integers that differ by 2**61 - 1 collide.
 ACTOR, ADDRESS, WARM, TOUCHED = "actor", "address", "warm", "touched"
 NONCE, CODE, CREATED, DESTROYED, TRANSIENT = "nonce", "code", "created", "destroyed", "transient"
-REFUND, SLOTS = "refund", "slots"
+REFUND = "refund"
 EARLIER: Final = "earlier"
 """Kind of the entries for slots that an earlier part of the message touched; the value is the original word."""
 _IN_STATE: Final = (NONCE, CODE, ACTOR, TOUCHED, DESTROYED)
@@ -314,20 +313,6 @@ class Accounts:
         if actor is None:
             raise Fatal(f"there is no actor at 0x{address.hex()}")
         return actor
-
-    def view(self, actor: ActorID) -> AccountView | None:
-        """Return the contents of an account; None for an actor that is neither a contract nor an account."""
-        state, was_created = self._tree.existing(actor), self.was_created(actor)
-        if state.code == self.evm_code:
-            contract, get = self._contracts.of(state), self._journal.get
-            nonce, code = get((NONCE, actor)), get((CODE, actor))
-            cid, code_hash = code or (contract.bytecode, contract.bytecode_hash)
-            return AccountView(
-                state.balance, contract.nonce if nonce is None else nonce, cid, code_hash, contract.storage, was_created
-            )
-        if state.code not in self.account_codes:
-            return None
-        return AccountView(state.balance, state.nonce, EMPTY_CODE, EMPTY_CODE_HASH, EMPTY_KAMT, was_created)
 
     def address_of(self, actor: ActorID) -> EthAddress:
         address: EthAddress | None = self._journal.get((ADDRESS, actor))
@@ -501,14 +486,6 @@ class Accounts:
         is_warm = self._pre_warmed and self._journal.get((WARM, address, slot_key(slot))) is not None
         return original, original, is_warm
 
-    def absent_bits(self, actor: ActorID, slot: int) -> int:
-        """Return the number of `runtimes.evm.engine.TreeAccounts.absent_bits`."""
-        words = self._contracts.words(self._tree.existing(actor))
-        return 0 if words is None else words.absent_bits(slot)
-
-    def has_touched_slots(self, actor: ActorID | None, address: EthAddress) -> bool:
-        return self._journal.get((SLOTS, actor)) is not None or self._journal.get((SLOTS, address)) is not None
-
     def word(self, actor: ActorID, slot: int) -> int:
         """Return a slot's word without warming it."""
         word: int | None = self._journal.get((actor, slot_key(slot)))
@@ -521,27 +498,16 @@ class Accounts:
             self.load(actor, slot)
         else:
             self._pre_warmed = True
-            self._journal.set((SLOTS, address), True)
             self._journal.set((WARM, address, slot_key(slot)), True)
 
     def store(self, actor: ActorID, slot: int, word: int) -> None:
-        self.store_all(actor, ((slot_key(slot), word),))
-
-    def store_all(self, actor: ActorID, words: Iterable[tuple[bytes, int]]) -> None:
-        """Write slots, each named by its 32 bytes, little-endian."""
-        if self._journal.get((SLOTS, actor)) is None:
-            self._journal.set((SLOTS, actor), True)
-        self._journal.set_all([((actor, slot), word) for slot, word in words])
+        self._journal.set((actor, slot_key(slot)), word)
 
     def load_transient(self, actor: ActorID, slot: int) -> int:
         return int(self._journal.get((TRANSIENT, actor, slot_key(slot))) or 0)
 
     def store_transient(self, actor: ActorID, slot: int, word: int) -> None:
-        self.store_all_transient(actor, ((slot_key(slot), word),))
-
-    def store_all_transient(self, actor: ActorID, words: Iterable[tuple[bytes, int]]) -> None:
-        """Write transient slots, each named by its 32 bytes, little-endian."""
-        self._journal.set_all([((TRANSIENT, actor, slot), word) for slot, word in words])
+        self._journal.set((TRANSIENT, actor, slot_key(slot)), word)
 
     # --- effects of the message -------------------------------------------------------------------------------
 
@@ -570,10 +536,6 @@ class Accounts:
             self._touched_ripemd160 |= address == _RIPEMD160
         elif self.find(address) is None:
             self.create_account(address)
-
-    def record_lasting_touch(self) -> None:
-        """Mark the precompile RIPEMD-160, which stays touched after a rollback."""
-        self._touched_ripemd160 = True
 
     @property
     def refund(self) -> int:
@@ -672,8 +634,6 @@ class Accounts:
         """Record a slot as touched in an earlier part; its word is read from the state when needed."""
         if self._journal.get((EARLIER, actor, slot)) is None:
             self._journal.set((EARLIER, actor, slot), original)
-            if self._journal.get((SLOTS, actor)) is None:
-                self._journal.set((SLOTS, actor), True)
 
     def touched_slots(self) -> list[TouchedSlot]:
         """Return the slots of actors that the message has touched since its last part, with their original words."""

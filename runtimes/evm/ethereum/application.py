@@ -326,7 +326,6 @@ class Application:
         `is_capped`.
         """
         self._commit, self._is_capped = commit, is_capped
-        self._calls.keeps_changes = commit
         transaction, accounts = self._transaction, self._accounts
         validation.check_size(transaction, self._fork, self._required, is_capped=is_capped)
         if self._paid and transaction.max_fee < transaction.max_priority_fee:

@@ -206,13 +206,6 @@ class FrameInterceptor(Protocol[FrameHost]):
     def watched(self) -> frozenset[bytes]:
         """Addresses that the interceptor handles, as `watched` of the machine's interceptor."""
 
-    @property
-    def watches(self) -> bool:
-        """True if all actions of frames must be visible: slots, logs, and calls at every depth."""
-
-    def sees(self, depth: int) -> bool:
-        """Return True if calls made by frames at this depth or deeper must be visible."""
-
     def execute_subcall(self, host: FrameHost, inputs: SubcallInputs) -> SubcallOutcome:
         """Execute a call of the frame of `host`, with or without `runtimes.evm.ethereum.subcalls.execute_subcall`."""
 
@@ -242,9 +235,7 @@ def intercepts_frames(interceptor: object) -> TypeGuard[FrameInterceptor[Any]]:
 
 @cache
 def _is_frame_interceptor(kind: type) -> bool:
-    return all(
-        hasattr(kind, name) for name in ("watches", "sees", "execute_subcall", "on_log", "on_hash", "on_storage_access")
-    )
+    return all(hasattr(kind, name) for name in ("execute_subcall", "on_log", "on_hash", "on_storage_access"))
 
 
 MAX_FRAMES: Final = 1025
@@ -311,8 +302,6 @@ class EthereumCalls(CallManager):
         self.first_depth = 0
         """Depth of the first call."""
         self.environment = environment
-        self.keeps_changes = True
-        """False if the transaction's changes are discarded and nothing reads them after its first frame."""
         self.frames = self.interceptor if intercepts_frames(self.interceptor) else None
         self.undone_refund = 0
         """Refund that the last failed call had counted."""
@@ -393,23 +382,6 @@ class EthereumCalls(CallManager):
             self.rollback(mark)
             raise
         self.tree.commit()
-
-    @contextmanager
-    def trial(self) -> Iterator[None]:
-        """Roll back the effects of the body, including gas and memory, and hide it from frame interceptors.
-
-        An interrupt in the meantime stays in effect: no gas is left then.
-        """
-        mark, frames, memory = self.begin(), self.frames, self.memory.used
-        limit, used = self.gas.limit, self.gas.used
-        self.frames = None
-        try:
-            yield
-        finally:
-            self.frames, self.memory.used, self.gas.used = frames, memory, used
-            if self.gas.limit != limit:
-                self.gas.exhaust()
-            self.rollback(mark)
 
     # --- logs -------------------------------------------------------------------------------------------------
 

@@ -178,11 +178,6 @@ class Fork:
         return True
 
     @property
-    def tree(self) -> "Fork":
-        """The fork itself, which also has the rules for whole call trees."""
-        return self
-
-    @property
     def header_fields(self) -> tuple[str, ...]:
         """The names of the header fields added after Frontier, in order (`runtimes.evm.ethereum.headers`)."""
         groups = (

@@ -4,7 +4,7 @@ Each operation first charges its price beyond the opcode's static gas. A frame t
 runtime ends it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from bridge.ethereum.addresses import EthAddress, unmask_id
@@ -14,20 +14,15 @@ from bridge.filecoin.receipts import Log
 from bridge.gas import SLICE, GasBudget
 from hypervisor.context import ExternError
 from hypervisor.errors import OutOfGas
-from hypervisor.gas import GasTracker
 from hypervisor.kernel import Kernel
 from hypervisor.machine.machine_state import MachineState
-from hypervisor.messages.events import StampedEvent
 from hypervisor.tracing import StepTracer, step_tracer
 from hypervisor.types import ChainEpoch
 from runtimes.evm.code import EMPTY_CODE_HASH
-from runtimes.evm.engine import TreeMode, TxContext
+from runtimes.evm.engine import TxContext
 from runtimes.evm.ethereum.calls import EthereumCalls
-from runtimes.evm.ethereum.forks import code_limits
-from runtimes.evm.ethereum.precompiles import run_precompile
 from runtimes.evm.ethereum.prices import words
 from runtimes.evm.gas_table import StateGasMeter
-from runtimes.evm.precompiles.failure import PrecompileFailure
 from store.cid import split_cid
 from store.keccak import keccak
 
@@ -49,8 +44,6 @@ def block_randomness(machine: MachineState, block: EthereumBlock) -> bytes:
     return machine.externs.beacon_randomness(machine.context.epoch) if block.randomness is None else block.randomness
 
 
-_FIRST_FRAME: Final = 1
-"""Call depth of a transaction's first frame."""
 _MAPPING_KEY: Final = 64
 """Input size in bytes of the hash for a mapping's slot: the key and the mapping's own slot."""
 
@@ -73,9 +66,6 @@ class EthereumHost:
         self.address = address
         self.message = calls.identity
         self.meter = calls.state_gas
-        self.keeps_changes = calls.keeps_changes or calls.depth > _FIRST_FRAME
-        self.depth_left = calls.max_depth - calls.depth
-        self.code_limits = code_limits(calls.environment.block, self.fork)
         self.caller = caller
         self.value = value
         self.static = kernel.context.read_only
@@ -93,16 +83,6 @@ class EthereumHost:
         """Return the transaction's refund counter."""
         return self.accounts.refund
 
-    @property
-    def memory_used(self) -> int:
-        """Bytes of memory held by the frames of this call stack."""
-        return self.calls.memory.used
-
-    @property
-    def is_stopped(self) -> bool:
-        """True if an interrupt has taken the gas away."""
-        return self.calls.gas.available == 0
-
     def is_unsupported_address(self, address: EthAddress) -> bool:
         """Return True if an address belongs to a native actor, or to a precompile of Filecoin or of a user."""
         calls, fork = self.calls, self.fork
@@ -111,52 +91,6 @@ class EthereumHost:
         if not calls.environment.block.filecoin_addresses:
             return False
         return address in calls.filecoin_precompiles or unmask_id(address) is not None
-
-    def run_precompile(self, address: EthAddress, data: bytes, limit: int) -> tuple[bytes, int] | None:
-        """Run the fork's precompile at an address; return its output and gas, or None if it fails."""
-        gas = GasTracker(limit)
-        try:
-            return run_precompile(self.fork, self.fork.precompiles[address], data, gas), gas.used
-        except (PrecompileFailure, OutOfGas):
-            return None
-
-    def emit(self, events: Iterable[StampedEvent]) -> None:
-        self.calls.emit(events)
-
-    def report_log(self, event: StampedEvent) -> None:
-        """Report a log that will be rolled back to interceptor and tracer."""
-        self.calls.report_log(event)
-
-    # --- trees ------------------------------------------------------------------------------------------------
-
-    def tree_mode(self) -> TreeMode | None:
-        """Return the tree mode.
-
-        The frame pauses at calls that an interceptor between frames handles or wants to see, and its changes so far
-        become visible; likewise for a tracer that does not receive single instructions.
-        """
-        calls, frames = self.calls, self.frames
-        is_traced = calls.tracer is not None
-        if self.steps is not None or self.accounts.find(self.address) != self.actor:
-            return None
-        if frames is not None:
-            if frames.watches or self.leaves_tree(self.address):
-                return None
-            return TreeMode.OBSERVED if is_traced or frames.sees(calls.depth) else TreeMode.WAITING
-        if is_traced or (calls.interceptor is not None and calls.interceptor.is_armed):
-            return None
-        return TreeMode.WHOLE
-
-    def leaves_tree(self, address: EthAddress) -> bool:
-        """Return True for Filecoin's actors and precompiles, users' precompiles, and intercepted addresses."""
-        interceptor = self.calls.interceptor
-        if self.frames is None and interceptor is not None and address in interceptor.watched:
-            return True
-        return self.is_unsupported_address(address)
-
-    def is_watched(self, address: EthAddress) -> bool:
-        """Return True for an address that is handled between frames."""
-        return self.frames is not None and address in self.frames.watched
 
     # --- gas --------------------------------------------------------------------------------------------------
 
@@ -193,12 +127,6 @@ class EthereumHost:
                 raise OutOfGas(f"memory of {size} bytes exceeds the machine's limit")
             self._memory_words, self._memory_price = count, price
         return count << 5
-
-    def note_memory(self, size: int) -> None:
-        count = words(size)
-        if count > self._memory_words:
-            self.calls.memory.grow(self._memory_words << 5, count << 5)
-            self._memory_words, self._memory_price = count, self.prices.memory(count)
 
     def get_gas_left(self) -> int:
         """Return the remaining gas."""

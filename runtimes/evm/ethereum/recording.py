@@ -14,7 +14,6 @@ from bridge.ethereum.block import BlockAccessList
 from hypervisor.machine.machine_state import MachineState
 from hypervisor.state.undo_map import Journal
 from hypervisor.types import ActorID
-from runtimes.evm.engine import TreeMode
 from runtimes.evm.ethereum.accounts import EMPTY_CODE, Accounts, ContractCache, JournalEntry
 from runtimes.evm.ethereum.host import EthereumHost
 from store.cid import Cid
@@ -139,10 +138,6 @@ class RecordingAccounts(Accounts):
 
 class RecordingHost(EthereumHost):
     """The host of a frame that records slots. Each call runs in a new frame of the host, which sees all accesses."""
-
-    def tree_mode(self) -> TreeMode | None:
-        """Return None: the accesses in a tree would be unknown."""
-        return None
 
     def get_storage(self, key: int) -> int:
         """Return the word in a slot; the access is recorded once it is paid for."""

@@ -1,4 +1,4 @@
-"""The fast engine: an EVM interpreter in WASM on wasmtime, for one frame or a whole tree of calls at a time.
+"""The fast engine: an EVM interpreter in WASM on wasmtime, for one frame at a time.
 
 The guest is `runtimes/evm/guests/evm`; docs/engines.md describes the design. The WASM module is not loaded at import
 but when the first contract runs.

@@ -7,7 +7,7 @@ small enough to let other threads run in between.
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Final, cast
+from typing import Final
 from weakref import ref
 
 from bridge.evm_steps import EvmCost, EvmFault
@@ -24,12 +24,10 @@ from runtimes.evm.engine import (
     Status,
     Step,
     SubcallOutcome,
-    TreeHost,
 )
 from runtimes.evm.fast.instance import FastInstance, address_of
-from runtimes.evm.fast.numbers import GuestCommand, GuestExit, TreeFlag
+from runtimes.evm.fast.numbers import GuestCommand, GuestExit
 from runtimes.evm.fast.pool import INTERPRETED, Pool, Tier, pool
-from runtimes.evm.fast.tree import Changes, TreeSelection, features, take_state_gas, write_outcome, write_tree_start
 from store.blockstore import StoreError
 
 SLICE: Final = 2_000_000
@@ -38,8 +36,6 @@ SLICE: Final = 2_000_000
 _ENDS: Final = {int(status): status for status in (Status.SUCCESS, Status.REVERT)}
 _BEGUN: Final = 6
 """Index of the mailbox number that holds the count of instructions begun in a traced run."""
-_KEPT_TOUCH: Final = 6
-"""Index of the mailbox number that is 1 if a failed tree has touched the precompile whose touch is never undone."""
 _MAX_SKIPPED: Final = 1 << 62
 _CREATE2: Final = 0xF5
 _CALLS: Final = {
@@ -63,8 +59,6 @@ class FastTable:
         self.pool: Pool = pool(tier)
         self.synchronous = tier.synchronous
         self.rules = rules
-        self.trees = TreeSelection()
-        self.features = features(rules)
         self.names = {number: opcode.name for number, opcode in rules.opcodes.items()}
         # either a price per word, or a number of bytes per gas
         self.copied_bytes_per_gas = (
@@ -120,13 +114,6 @@ class FastEngine:
             code = instance.code_number(self._code)
             if table.synchronous:
                 instance.prepare(code, rules)
-            tree_flags = table.trees.start_flags(self._code, host)
-            if tree_flags is not None:
-                instance.features = table.features
-                write_tree_start(instance, frame, cast(TreeHost, host), rules, code, tree_flags)
-                step = self._run_as_tree(instance, cast(TreeHost, host), GuestCommand.START_TREE, tree_flags)
-                if step is not None:
-                    return step
             instance.pass_in(frame.calldata)
             numbers = instance.numbers
             numbers[0], numbers[1], numbers[2] = rules, code, len(frame.calldata)
@@ -142,55 +129,6 @@ class FastEngine:
         finally:
             table.pool.release(instance)
 
-    def _run_as_tree(self, instance: FastInstance, host: TreeHost, command: int, tree_flags: int) -> Step | None:
-        """Run the frame with all nested calls; return None, without effect, if the guest gave up the tree."""
-        host.gas.overdraw(host.gas.left)
-        gas = host.gas.remaining
-        exit_code = instance.run(command, host)
-        if exit_code == GuestExit.LEFT:
-            host.gas.remaining = gas
-            host.gas.refill()  # in slices again, so that a long frame lets other threads run
-            self._table.trees.record_abandoned(self._code, host)
-            return None
-        if host.meter is not None:
-            take_state_gas(instance, host.meter)
-        if exit_code in (GuestExit.ASK, GuestExit.HALTED):
-            return self._hand_back(instance, host, exit_code)
-        if exit_code == GuestExit.NO_ROOM:
-            raise Fatal("the EVM engine is out of memory for a frame")
-        if exit_code == Status.SUCCESS:
-            made = Changes(instance.read(instance.numbers[3], instance.numbers[4]), host)
-            if host.keeps_changes:
-                made.write()
-            else:
-                made.write_refund_and_logs()
-        else:
-            self._report_lasting_touch(instance, host)
-            if tree_flags & TreeFlag.MAY_WAIT:
-                Changes(instance.read(instance.numbers[3], instance.numbers[4]), host).report_logs()
-        if exit_code == GuestExit.OUT_OF_GAS:
-            host.gas.overdraw(host.gas.left + 1)
-        return self._frame_end(instance, host, Status(exit_code))
-
-    @staticmethod
-    def _report_lasting_touch(instance: FastInstance, host: TreeHost) -> None:
-        """Report a touch that outlasts the failure of the tree."""
-        if instance.numbers[_KEPT_TOUCH]:
-            host.accounts.record_lasting_touch()
-
-    def _hand_back(self, instance: FastInstance, host: TreeHost, exit_code: int) -> Step:
-        """Commit the tree's changes so far; its first frame then waits for a result or continues on its own."""
-        number, *_, changes, length, memory = instance.numbers
-        step = self._read_subcall(instance, host) if exit_code == GuestExit.ASK else None
-        Changes(instance.read(changes, length), host).write()
-        host.note_memory(memory)
-        host.gas.settle()
-        host.gas.refill()
-        if step is not None:
-            return step
-        instance.numbers[0] = number
-        return self._run(instance, host, GuestCommand.GO_ON)
-
     def _resume(self, instance: FastInstance, host: Host, number: int, outcome: SubcallOutcome) -> Step:
         pool = self._table.pool
         pool.reacquire(instance)
@@ -198,14 +136,6 @@ class FastEngine:
             instance.remove_waiting()
             creates = self._kind is None
             output = b"" if creates and outcome.success else outcome.output
-            way = self._table.trees.resume_flags(host)
-            if way is not None:
-                instance.features, tree_host = self._table.features, cast(TreeHost, host)
-                write_outcome(instance, tree_host, number, outcome, output, way)
-                step = self._run_as_tree(instance, tree_host, GuestCommand.RESUME_TREE, way)
-                if step is None:
-                    raise Fatal("the EVM engine gave up a frame that was resumed")
-                return step
             instance.pass_in(output)
             numbers = instance.numbers
             numbers[0], numbers[1], numbers[2] = number, outcome.success, len(output)

@@ -17,6 +17,7 @@ _WORD: Final = 32
 
 def _overdraw(guest: FastInstance, host: Host) -> None:
     host.gas.overdraw(guest.numbers[0])
+    guest.update_regions()  # here, since a frame draws gas at intervals, and the call has no result in the mailbox
 
 
 def _grow(guest: FastInstance, host: Host) -> None:
@@ -161,5 +162,4 @@ HOST_CALLS: Final[tuple[Callable[[FastInstance, Host], None], ...]] = (
     _blob_hash, _blob_base_fee, _slot_number, _keccak256, _log, _selfdestruct, _step,
 )  # fmt: skip
 """Host calls by number."""
-OVERDRAW: Final = HOST_CALLS.index(_overdraw)
 TX_CONTEXT: Final = HOST_CALLS.index(_context)

@@ -6,19 +6,15 @@ belongs to their message (`owner`). The pool (`pool`) assigns an instance to one
 """
 
 import ctypes
-import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import astuple, dataclass
-from struct import Struct
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from weakref import ref
 
 from bridge.ethereum.addresses import EthAddress
 from hypervisor.errors import Fatal
 from hypervisor.tracing import RuntimeEvent
-from hypervisor.types import ActorID
 from runtimes.evm.engine import EngineRules, Host
 from runtimes.evm.fast.numbers import EXCHANGE, GuestCommand
 from runtimes.evm.fast.regions.compiler import MAX_INSTANCES, InstanceRegions
@@ -31,13 +27,9 @@ _MEMORY: Final = (1 << 32) - (1 << 16)
 _HEAD: Final = 11  # gas, host call, failed, seven numbers, position
 _POSITION: Final = 10
 """Layout of the numbers after a frame's end."""
-_STATE_GAS: Final = Struct("<QqQ")
-_STATE_GAS_WORD: Final = 4
-"""Index of the mailbox word with the state gas after a tree's end."""
 _WORD: Final = 32
 _WORDS: Final = 8
 _CODE_BYTES: Final = 4 << 20
-_SEED_BYTES: Final = 80
 _HOT_BYTES: Final = 8 * (1 + 3 * 8)
 """Size of the report of hot jumpdests: their count, and an entry for each (`Mailbox` in guests/evm/src/host.rs)."""
 _NO_OPCODE: Final = (1 << 64) - 1
@@ -47,19 +39,6 @@ MAX_REUSED_MEMORY: Final = 16 << 20
 _MAX_REUSED_PAGES: Final = MAX_REUSED_MEMORY >> 16
 _PAGES: Final = 5
 """Index of the mailbox number that holds the memory size in pages at a frame's end."""
-
-
-@dataclass(frozen=True, slots=True)
-class HostCalls:
-    """The host calls that the guest may make, by number."""
-
-    functions: tuple[Callable[["FastInstance", Host], None], ...]
-    account_code: int
-    """Number of the host call that finds an account's code."""
-    take: int
-    """Number of the host call that copies this code to the guest."""
-    infrequent: frozenset[int]
-    """Infrequent calls whose results are not in the mailbox numbers."""
 
 
 def address_of(word: int) -> EthAddress:
@@ -74,7 +53,7 @@ class FastInstance:
         self,
         linked: LinkedModule,
         live: "dict[int, FastInstance]",
-        host_calls: HostCalls,
+        host_calls: "Sequence[Callable[[FastInstance, Host], None]]",
         threshold: int = 0,
         regions_of: "Callable[[FastInstance, Instance, memoryview], Regions] | None" = None,
     ) -> None:
@@ -83,21 +62,17 @@ class FastInstance:
         The arguments of `regions_of` are this object, its instance, and the guest's report.
         """
         engine = linked.linker.engine
-        self._host_calls = host_calls
-        self._functions = host_calls.functions
+        self._functions = host_calls
         self.lock = threading.Lock()
         self.host: Host | None = None
         self.failure: BaseException | None = None
         self.code = b""
         self.running = b""
         self.names: Mapping[int, str] = {}
-        self.owners: dict[EthAddress, ActorID | None] = {}
-        """Actors by address, as found during a tree."""
         self.before: int | None = None
         self.visit: Callable[[int], None] | None = None
         self.skip_after: Callable[[int], int] | None = None
         self.pause: Callable[[int, Callable[[], RuntimeEvent]], int] | None = None
-        self.features = (0, 0)
         self.waiting = 0
         self.owner: ref[object] | None = None
         """Message whose frames wait on this instance."""
@@ -117,19 +92,14 @@ class FastInstance:
         offset = self._instance.enter_alone(GuestCommand.MAILBOX)
         self._mail = self._view[offset : offset + 8 * _HEAD].cast("Q")
         self.numbers = self._mail[3:_POSITION]
-        self._numbers_at = offset + 8 * 3
         words = offset + 8 * _HEAD
         self._words = self._view[words : words + (_WORDS + 1) * _WORD]  # the last word: the running contract
         self._exchange = words + (_WORDS + 1) * _WORD
         hot = self._exchange + EXCHANGE
         reported = self._view[hot : hot + _HOT_BYTES].cast("Q")
         self.regions = None if regions_of is None else regions_of(self, self._instance, reported)
-        self._log = self.regions if isinstance(self.regions, JumpLog) else None
-        self._fetches_code = False
         self.numbers[0] = threshold
         self._instance.enter_alone(GuestCommand.HEAT)
-        self.pass_in(os.urandom(_SEED_BYTES))  # seeds the guest's maps; results do not depend on their order
-        self._instance.enter_alone(GuestCommand.SEED)
 
     def _follow(self) -> None:
         base, self.size = self._instance.memory()
@@ -178,10 +148,6 @@ class FastInstance:
         """Program counter of the running frame, as last reported by the guest."""
         return self._mail[_POSITION]
 
-    def put_all(self, form: Struct, *values: object) -> None:
-        """Write numbers and words of the mailbox at once."""
-        form.pack_into(self._view, self._numbers_at, *values)
-
     def pass_in(self, data: bytes) -> None:
         """Pass data to the guest: in the exchange buffer, or in memory that it allocates."""
         size = len(data)
@@ -201,10 +167,10 @@ class FastInstance:
             prices = [_NO_OPCODE] * 256
             for opcode, row in rules.opcodes.items():
                 prices[opcode] = row.gas
-            prices += astuple(rules.gas)
             self.pass_in(b"".join(price.to_bytes(8, "little") for price in prices))
-            self.numbers[0], self.numbers[1] = copied_bytes_per_gas, rules.family == "ethereum"
-            self.numbers[2] = rules.creation_returns
+            gas, more = rules.gas, (copied_bytes_per_gas, rules.family == "ethereum", rules.creation_returns)
+            for index, value in enumerate((*more, gas.exp_byte, gas.copy_word, gas.keccak_word)):
+                self.numbers[index] = value
             self._instance.enter_alone(GuestCommand.ADD_RULES)
             number = self._rules[rules.name] = self.numbers[0]
             self._rule_sets.append(rules)
@@ -264,8 +230,6 @@ class FastInstance:
             raise self.failed(trap) from (self.failure or trap)
         finally:
             self.host = None
-        if self._log is not None:
-            self._before_host_call(None, self._log)
         if self.failure is not None:
             failure, self.failure = self.failure, None
             raise failure
@@ -278,11 +242,6 @@ class FastInstance:
         where = f"in a frame of 0x{self.address(_WORDS).hex()} at {self.position}"
         return Fatal(f"the EVM engine failed {where}: {type(defect).__name__}: {defect}")
 
-    def state_gas(self) -> tuple[int, int, int]:
-        """Return the state gas at a tree's end: left, used since the start, and borrowed by the first frame."""
-        left, used, borrowed = _STATE_GAS.unpack_from(self._words, _STATE_GAS_WORD * _WORD)
-        return left, used, borrowed
-
     def execute_host_call(self) -> None:
         """Execute the host call in the mailbox; errors are stored for `run`."""
         mail, host = self._mail, self.host
@@ -291,28 +250,17 @@ class FastInstance:
                 raise Fatal("the EVM engine made a host call while no frame was running")
             gas = host.gas
             gas.remaining = mail[0]
-            number = mail[1]
-            if self._log is not None:
-                self._before_host_call(number, self._log)
-            self._functions[number](self, host)
-            regions = self.regions
-            if regions is not None and (regions.hot[0] or regions.awaited) and number in self._host_calls.infrequent:
-                self.update_regions()
+            self._functions[mail[1]](self, host)
             mail[0] = gas.remaining
         except BaseException as error:  # noqa: BLE001  # nothing may leave a callback
             self.failure = error
             mail[2] = 1
 
-    def _before_host_call(self, number: int | None, log: JumpLog) -> None:
-        """Update the log of jumps before a host call, or at the end of a run (None)."""
-        calls = self._host_calls
-        self._fetches_code = number == calls.account_code or (self._fetches_code and number == calls.take)
-        log.before_host_call(self._fetches_code, self._instance.enter_alone, self._rule_sets)
-
     def update_regions(self) -> None:
         """Request hot regions and install compiled ones; called between runs, or when the guest draws gas."""
-        if self.regions is not None:
-            self.regions.update(self._instance.enter_alone, self._rule_sets)
+        regions = self.regions
+        if isinstance(regions, InstanceRegions) and (regions.hot[0] or regions.awaited):
+            regions.update(self._instance.enter_alone, self._rule_sets)
 
     def prepare(self, code: int, rules: int) -> None:
         """Compile a code that is about to run, if compilation is forced."""

@@ -13,23 +13,15 @@ from weakref import ref
 
 from hypervisor.errors import Fatal, InvalidModule, RuntimeUnavailable
 from hypervisor.threads import Stacks, once
-from runtimes.evm.fast.host_calls import HOST_CALLS, OVERDRAW
-from runtimes.evm.fast.instance import FastInstance, HostCalls, Regions
+from runtimes.evm.fast.host_calls import HOST_CALLS
+from runtimes.evm.fast.instance import FastInstance, Regions
 from runtimes.evm.fast.regions.blocks import MAX_REGION_SIZE
 from runtimes.evm.fast.regions.compiler import InstanceRegions, RegionCompiler
 from runtimes.evm.fast.regions.jumps import MAX_LOG_BYTES, JumpLog, JumpRecorder
-from runtimes.evm.fast.tree import ACCOUNT_CODE, TAKE, TICK, TREE_HOST_CALLS
 from runtimes.wasmtime.cache import ModuleCache, default_folder, load_or_compile
 from runtimes.wasmtime.engine import CompiledModule, Linker, WasmtimeEngine, own_engine, trap_signals
 from runtimes.wasmtime.instance import Instance
 from runtimes.wasmtime.raw import TRAP_UNREACHABLE, HostFunction, WasmtimeUnusable
-
-ALL_HOST_CALLS: Final = HostCalls(
-    functions=HOST_CALLS + TREE_HOST_CALLS,
-    account_code=len(HOST_CALLS) + ACCOUNT_CODE,
-    take=len(HOST_CALLS) + TAKE,
-    infrequent=frozenset({OVERDRAW, len(HOST_CALLS) + TICK}),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +58,7 @@ class Pool:
         self.jump_recorder: JumpRecorder | None = None
         if tier.records_jumps:
             recorder = self.jump_recorder = JumpRecorder(engine)
-            self._regions_of = lambda guest, instance, hot: JumpLog(guest, instance, recorder, hot)
+            self._regions_of = lambda guest, instance, _: JumpLog(guest, instance, recorder)
         elif tier.threshold:
             compiler = RegionCompiler(engine, modules, tier.synchronous, tier.max_size)
             self._regions_of = lambda guest, instance, hot: InstanceRegions(guest, instance, compiler, hot)
@@ -106,7 +98,7 @@ class Pool:
         return self._new()
 
     def _new(self) -> FastInstance:
-        instance = FastInstance(self._linked, self._live, ALL_HOST_CALLS, self._threshold, self._regions_of)
+        instance = FastInstance(self._linked, self._live, HOST_CALLS, self._threshold, self._regions_of)
         instance.lock.acquire()
         self._instances.append(instance)
         return instance
@@ -139,7 +131,7 @@ class Pool:
     def release(self, instance: FastInstance) -> None:
         """Release an instance; one that failed, or is too large or full, is not reused."""
         regions = instance.regions
-        if regions is not None and (regions.hot[0] or regions.awaited) and not instance.broken:
+        if not instance.broken:
             instance.update_regions()
         is_full = regions is not None and regions.is_full
         if instance.broken or (instance.waiting == 0 and (is_full or instance.is_large)):

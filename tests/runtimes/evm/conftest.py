@@ -1,15 +1,12 @@
 """Fixtures shared by tests of the EVM runtime."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
 from bridge.filecoin.parameters import unwrap_return
 from hypervisor.machine.machine import Hypervisor
-from runtimes.evm.fast.engine import FastEngine
-from tests.runtimes.evm.machines import ENGINES, LEFT, Twins, sessions
+from tests.runtimes.evm.machines import ENGINES, Twins, sessions
 
 
 @pytest.fixture
@@ -17,21 +14,6 @@ def without_sessions() -> Iterator[None]:
     """Run transactions on the machine's calls."""
     with sessions(enabled=False):
         yield
-
-
-@pytest.fixture
-def trees(without_sessions: None, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Count completed and abandoned trees."""
-    counted: Counter[str] = Counter()
-    run = FastEngine._run_as_tree
-
-    def watched(self: FastEngine, *given: Any) -> Any:
-        ended = run(self, *given)
-        counted["left" if ended is None else "ended"] += 1
-        return ended
-
-    monkeypatch.setattr(FastEngine, "_run_as_tree", watched)
-    return counted
 
 
 @pytest.fixture(scope="module")
@@ -44,21 +26,14 @@ def machines() -> Iterator[dict[str, Hypervisor]]:
 
 
 @pytest.fixture
-def twins(machines: dict[str, Hypervisor], trees: Counter[str]) -> Twins:
-    return Twins(machines, trees)
-
-
-@pytest.fixture(params=["", LEFT], ids=["one tree", "a tree for each call"])
-def prefix(request: pytest.FixtureRequest) -> str:
-    """Code at the beginning of the first frame."""
-    chosen: str = request.param
-    return chosen
+def twins(machines: dict[str, Hypervisor], without_sessions: None) -> Twins:
+    return Twins(machines)
 
 
 @pytest.fixture(scope="package")
 def asking() -> Iterator[Callable[[int, bytes], bytes | None]]:
     """Return a precompile's output on the fast engine, None if it fails; number 0 is KECCAK256."""
-    from tests.runtimes.evm.test_fast_trees import machine, run
+    from tests.runtimes.evm.test_fast_frames import machine, run
 
     precompile = """
         32 CALLDATASIZE SUB 32 0 CALLDATACOPY

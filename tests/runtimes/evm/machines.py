@@ -4,7 +4,6 @@
 - Two machines under Ethereum's rules, on the plain and the fast engine, whose results must be equal.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, masked_id
+from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
 from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.transactions import ACCESS_LIST, Transaction
 from bridge.filecoin.receipts import Log
@@ -24,10 +23,10 @@ from hypervisor.machine.call_manager import CallManager
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.events import StampedEvent
 from hypervisor.tracing import StepTracer
-from hypervisor.types import INIT_ACTOR, ActorID
+from hypervisor.types import ActorID
 from hypervisor.versions.network_versions import LATEST, network_version
 from runtimes.evm.code import analyse
-from runtimes.evm.engine import Frame, Step, SubcallInputs, SubcallOutcome, TreeMode, TxContext
+from runtimes.evm.engine import Frame, Step, SubcallInputs, SubcallOutcome, TxContext
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.ethereum.application import TransactionResult
@@ -122,9 +121,6 @@ class FakeHost:
     def selfdestruct(self, beneficiary: EthAddress) -> None:
         self.beneficiary = beneficiary
 
-    def tree_mode(self) -> TreeMode | None:
-        return None
-
     def grow_memory(self, size: int) -> int:
         if size > MEMORY_LIMIT:
             raise ActorExit(4, message="no more memory")
@@ -157,13 +153,6 @@ class Frames:
     is_armed: bool = True
     watched: frozenset[bytes] = frozenset()
     seen: list[tuple[object, ...]] = field(default_factory=list)
-
-    @property
-    def watches(self) -> bool:
-        return self.is_armed
-
-    def sees(self, depth: int) -> bool:
-        return self.is_armed
 
     def send(self, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
         return proceed(call)
@@ -202,8 +191,6 @@ TWIN_SENDER, CONTRACT, CALLEE, TWIN_OTHER, EMPTY, NOBODY, KILLER, LENDER, TAKEN,
     EthAddress(bytes([number]) * 20) for number in range(0xA1, 0xAB)
 )
 IDENTITY, PAIRING, BLAKE, P256 = (EthAddress(number.to_bytes(20, "big")) for number in (4, 8, 9, 0x100))
-LEFT = f"0x{masked_id(INIT_ACTOR).hex()} BALANCE POP "
-"""Words that read a masked ID, after which a tree is abandoned."""
 ENGINES = ("py-evm", "fast")
 LAST_NONCE = (1 << 64) - 1
 GAS_LIMIT = 12_000_000
@@ -251,17 +238,13 @@ class Twins:
     """Both engines, whose results must be equal."""
 
     machines: dict[str, Hypervisor]
-    trees: Counter[str]
 
     def run(self, contract: str, callee: str = "", pre: Pre | None = None, **how: Any) -> After:
         """Run a transaction from SENDER to CONTRACT on both, and in a session of the fast one."""
         plain, fast = (self.on(engine, contract, callee, pre, **how) for engine in ENGINES)
         assert plain == fast
-        trees = dict(self.trees)
         with sessions(enabled=True):
             assert self.on("fast", contract, callee, pre, **how) == plain
-        self.trees.clear()
-        self.trees.update(trees)
         return fast
 
     def on(

@@ -1,39 +1,28 @@
-"""The fast engine: damaged artifacts, threads, and cached storage.
+"""The fast engine: damaged artifacts, defects, threads, and messages that share its instances.
 
-- The fast engine with damaged artifacts, modules and instances, and in many threads.
-- Concurrent messages of two machines on the engine's instances do not affect each other.
-- Storage words cached by the fast engine's guest: when they are valid, and when not.
-
-While a frame of the first message waits for its callee, a frame of the second starts.
-
-Expected: the plain engine's results.
+While a frame of the first message waits for its callee, a frame of the second starts. Expected: the plain engine's
+results.
 """
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from struct import Struct
 
 import pytest
 
-from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
+from bridge.ethereum.addresses import masked_id, to_filecoin
 from bridge.ethereum.block import EthereumBlock
 from hypervisor.context import MachineContext
 from hypervisor.errors import Fatal, RuntimeUnavailable
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.types import INIT_ACTOR, ActorID, TokenAmount
+from hypervisor.types import INIT_ACTOR, TokenAmount
 from runtimes.evm.engine import Frame, Host, Step
-from runtimes.evm.ethereum.accounts import Accounts
-from runtimes.evm.ethereum.alloc import AllocAccount
 from runtimes.evm.fast.engine import FastEngine
 from runtimes.evm.fast.instance import _POSITION, MAX_REUSED_MEMORY, FastInstance
-from runtimes.evm.fast.pool import ALL_HOST_CALLS, TIERED, Pool, guest_module, pool
+from runtimes.evm.fast.pool import TIERED, Pool, guest_module, pool
 from runtimes.wasmtime.cache import ModuleCache, load_or_compile
 from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine, own_engine
-from tests.differential.grammar import SENDER
-from tests.engines.scenes import Batch, Call
-from tests.engines.worlds import EthereumMachine, output_of
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import Chain, open_machine
 
@@ -130,22 +119,14 @@ def trap(monkeypatch: pytest.MonkeyPatch, place: int) -> None:
 
 def bad_answer(monkeypatch: pytest.MonkeyPatch, place: int) -> None:
     """Make Python fail at a host call from this position."""
-    put, put_all = FastInstance.put, FastInstance.put_all
+    put = FastInstance.put
 
     def fail(instance: FastInstance, value: int, number: int = 0) -> None:
-        check(instance)
-        put(instance, value, number)
-
-    def fail_all(instance: FastInstance, form: Struct, *values: object) -> None:
-        check(instance)
-        put_all(instance, form, *values)
-
-    def check(instance: FastInstance) -> None:
         if instance._mail[_POSITION] == place:
             raise OverflowError("a defect")
+        put(instance, value, number)
 
     monkeypatch.setattr(FastInstance, "put", fail)
-    monkeypatch.setattr(FastInstance, "put_all", fail_all)
 
 
 DEEP = "7 5 SSTORE 2 6 TSTORE 3 0 0 LOG1 0 0 0 0 1 0x{0} GAS CALL 0 SSTORE"
@@ -162,15 +143,13 @@ def open_under(rules: str) -> Hypervisor:
 
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
 @pytest.mark.parametrize("fails", [trap, bad_answer])
-@pytest.mark.parametrize("left", [False, True], ids=["", "a tree below a frame"])
 def test_engine_defect_names_the_frame_and_changes_nothing(
-    monkeypatch: pytest.MonkeyPatch, rules: str, fails: Callable[[pytest.MonkeyPatch, int], None], left: bool
+    monkeypatch: pytest.MonkeyPatch, rules: str, fails: Callable[[pytest.MonkeyPatch, int], None]
 ) -> None:
     with open_under(rules) as machine:
         chain = Chain(machine)
         inner = chain.deploy(assemble(FAILING))
-        looks = f"0x{masked_id(INIT_ACTOR).hex()} BALANCE POP " if left else ""
-        contract = chain.deploy(assemble(looks + DEEP.format(inner.hex())), value=5)
+        contract = chain.deploy(assemble(DEEP.format(inner.hex())), value=5)
         states = [chain.state(address) for address in (contract, inner)]
         balances = [chain.balance(to_filecoin(address)) for address in (contract, inner)]
         with monkeypatch.context() as defect:
@@ -183,26 +162,6 @@ def test_engine_defect_names_the_frame_and_changes_nothing(
         assert chain.invoke(contract).exit_code == 0
         assert chain.balance(to_filecoin(inner)) == 1
         assert not any(instance.broken for instance in pool(TIERED)._instances)
-
-
-def test_engine_write_back_defect_reverts_the_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    with open_under("ethereum") as machine:
-        chain = Chain(machine)
-        contract = chain.deploy(assemble("7 5 SSTORE 3 0 0 LOG1 1 6 SSTORE"))
-        machine.flush()
-        before, store = machine.root, Accounts.store_all
-
-        def fail(accounts: Accounts, actor: ActorID, words: Iterable[tuple[bytes, int]]) -> None:
-            store(accounts, actor, words)
-            raise KeyError("a defect")
-
-        with monkeypatch.context() as defect:
-            defect.setattr(Accounts, "store_all", fail)
-            with pytest.raises(
-                Fatal, match=rf"the EVM engine failed in a frame of 0x{contract.hex()} at \d+: KeyError"
-            ):
-                chain.invoke(contract)
-        assert machine.flush() == before
 
 
 @pytest.mark.slow
@@ -323,136 +282,3 @@ def test_a_message_has_one_instance_however_many_are_free(monkeypatch: pytest.Mo
     assert len(taken) == 2
     assert taken[0] is taken[1] is not first
     assert all(instance.owner is None for instance in taken)
-
-
-ONE, OTHER = (EthAddress(bytes([number]) * 20) for number in (0xB1, 0xB2))
-_SLOTS = assemble("1 SLOAD 2 SLOAD ADD 3 SLOAD ADD 1 SSTORE 0 2 SSTORE GAS 4 SSTORE 1 SLOAD 0 MSTORE 32 0 RETURN")
-_GAS = 1_000_000
-
-
-@pytest.fixture
-def guest_responses(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Record each slot that a guest has asked for; a new guest has no cached words."""
-    pool.cache_clear()
-    counted: list[int] = []
-    result = FastInstance.execute_host_call
-
-    def count(self: FastInstance) -> None:
-        if ALL_HOST_CALLS.functions[self._mail[1]].__name__ == "_slot":
-            counted.append(1)
-        result(self)
-
-    monkeypatch.setattr(FastInstance, "execute_host_call", count)
-    return counted
-
-
-def worlds(code: bytes, other: dict[int, int]) -> list[EthereumMachine]:
-    """Return the plain and the fast engine, with a contract of slots 1 and 2 and another of the same code."""
-    made = [EthereumMachine(engine, "Osaka") for engine in ("py-evm", "fast")]
-    contracts = {ONE: AllocAccount(0, 1, code, {1: 5, 2: 6}), OTHER: AllocAccount(0, 1, code, other)}
-    for world in made:
-        world.begin(Batch("words", "Osaka", False, {SENDER: AllocAccount(10**20), **contracts}, ()))
-    return made
-
-
-def alike(made: list[EthereumMachine], call: Call) -> None:
-    """Check that both give the same result for a transaction, which is rolled back."""
-    plain, fast = (world.attempt(call, _GAS) for world in made)
-    assert fast == plain
-    assert fast.exit_code == 0
-
-
-def test_storage_word_is_fetched_once_per_storage(guest_responses: list[int]) -> None:
-    made = worlds(_SLOTS, {1: 7})
-    alike(made, Call(ONE, b"", 0, _GAS))
-    assert len(guest_responses) == 4  # a slot for each: 1, 2, 3, 4
-    alike(made, Call(ONE, b"", 0, _GAS))
-    assert len(guest_responses) == 4
-    alike(made, Call(OTHER, b"", 0, _GAS))  # the same slots of another storage
-    assert len(guest_responses) == 7  # 2 and 3 are one range of absent slots there
-
-
-def test_the_same_slots_of_two_storages_are_apart(guest_responses: list[int]) -> None:
-    call_other = f"32 0 0 0 0 0x{OTHER.hex()} GAS CALL POP 0 MLOAD 1 SLOAD ADD 1 SSTORE"
-    made = worlds(assemble(f"CALLER 0x{SENDER.hex()} EQ @outer JUMPI 1 SLOAD 0 MSTORE 32 0 RETURN outer: {call_other}"),
-                  {1: 7, 2: 8})  # fmt: skip
-    for _ in range(2):
-        alike(made, Call(ONE, b"", 0, _GAS))
-    assert guest_responses
-
-
-@pytest.mark.parametrize("listed", [(1,), (1, 2, 3, 4), (9,)])
-def test_access_list_slots_with_known_values_are_warm(guest_responses: list[int], listed: tuple[int, ...]) -> None:
-    made = worlds(_SLOTS, {})
-    alike(made, Call(ONE, b"", 0, _GAS))
-    known = len(guest_responses)
-    alike(made, Call(ONE, b"", 0, _GAS, ((ONE, listed),)))
-    assert len(guest_responses) > known
-    alike(made, Call(ONE, b"", 0, _GAS))
-
-
-def test_a_storage_that_changed_has_its_new_words(guest_responses: list[int]) -> None:
-    made = worlds(_SLOTS, {})
-    alike(made, Call(ONE, b"", 0, _GAS))
-    for world in made:
-        changed = world.after(Call(ONE, b"", 0, _GAS), _GAS)
-        world.begin(Batch("changed", "Osaka", False, {**changed, SENDER: AllocAccount(10**20)}, ()))
-    known = len(guest_responses)
-    alike(made, Call(ONE, b"", 0, _GAS))
-    assert len(guest_responses) > known
-
-
-@pytest.mark.parametrize(
-    ("first", "fetched"),
-    # 30 or 10 stored slots, and ranges of 2^n absent ones: in the first case from 1000, 1008, 1024, 1088, 1120, 1128,
-    # 1160, 1168 and 1184 on; in the second from 1160, 1168, 1184, 1216 and 1280 on
-    [(1000, 30 + 9), (1150, 10 + 5), (1 << 200, 1)],
-    ids=["around stored slots", "after stored slots", "far from stored slots"],
-)
-def test_absent_slots_are_fetched_by_ranges(guest_responses: list[int], first: int, fetched: int) -> None:
-    count = 200
-    write = f"DUP1 {first} ADD DUP1 SLOAD 1 ADD SWAP1 SSTORE"
-    code = assemble(f"0 loop: {write} 1 ADD DUP1 {count} GT @loop JUMPI")
-    stored = dict.fromkeys((*range(700, 1000), *range(1130, 1160)), 9)
-    made = [EthereumMachine(engine, "Osaka") for engine in ("py-evm", "fast")]
-    for world in made:
-        contract = AllocAccount(0, 1, code, stored)
-        world.begin(Batch("ranges", "Osaka", False, {SENDER: AllocAccount(10**20), ONE: contract}, ()))
-    gas = 10_000_000
-    plain, fast = (world.attempt(Call(ONE, b"", 0, gas), gas) for world in made)
-    assert fast == plain
-    assert fast.exit_code == 0
-    assert len(guest_responses) == fetched
-    accounts = [world.after(Call(ONE, b"", 0, gas), gas) for world in made]
-    assert accounts[0] == accounts[1]
-
-
-@pytest.mark.slow
-def test_storages_beyond_cache_limit_have_separate_slots(guest_responses: list[int]) -> None:
-    count = 1_100
-    first = 0xC0 << 152
-    calls = f"32 0 0 0 0 DUP6 0x{first:040x} ADD GAS CALL POP 0 MLOAD 32 MLOAD ADD 32 MSTORE"
-    caller = assemble(f"0 loop: {calls} 1 ADD DUP1 {count} GT @loop JUMPI 32 32 RETURN")
-    results = assemble("1 SLOAD 0 MSTORE 32 0 RETURN")
-    callees = {
-        EthAddress((first + number).to_bytes(20, "big")): AllocAccount(0, 1, results, {1: number + 1})
-        for number in range(count)
-    }
-    assert sums({ONE: AllocAccount(0, 1, caller), **callees}) == [count * (count + 1) // 2] * 2
-
-
-@pytest.mark.slow
-def test_slots_beyond_cache_limit_are_reloaded_correctly(guest_responses: list[int]) -> None:
-    count = 17_000
-    reads = "DUP1 SLOAD 32 MLOAD ADD 32 MSTORE"
-    code = assemble(f"0 loop: {reads} 1 ADD DUP1 {count} GT @loop JUMPI 32 32 RETURN")
-    words = {number: number + 1 for number in range(count)}
-    assert sums({ONE: AllocAccount(0, 1, code, words)}) == [count * (count + 1) // 2] * 2
-
-
-def sums(contracts: dict[EthAddress, AllocAccount]) -> list[int]:
-    """Return what one of the contracts returns in two calls on the fast engine."""
-    world = EthereumMachine("fast", "Cancun")
-    world.begin(Batch("many", "Cancun", False, {SENDER: AllocAccount(10**20), **contracts}, ()))
-    call = Call(ONE, b"", 0, 100_000_000)
-    return [int.from_bytes(output_of(world.attempt(call, call.gas_limit)), "big") for _ in range(2)]

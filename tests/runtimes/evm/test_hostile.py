@@ -20,8 +20,6 @@ that fails with `OverflowPayment` to the caller. geth would wrap the receiver's 
 import json
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from time import process_time
 from typing import Any
@@ -35,7 +33,6 @@ from bridge.filecoin.method_numbers import INVOKE_EVM
 from hypervisor.errors import MessageError
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.message import Message
-from hypervisor.state.undo_map import Journal
 from hypervisor.types import INIT_ACTOR, MAX_BALANCE, Gas
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
@@ -44,7 +41,7 @@ from tests.conftest import data_file
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.hostile import HUGE, RANGES, orders
 from tests.runtimes.evm.machines import CALLEE, CONTRACT, NOBODY, TWIN_OTHER, TWIN_SENDER, Twins, call, word
-from tests.runtimes.evm.test_fast_trees import CALL_CALLEE, machine, run
+from tests.runtimes.evm.test_fast_frames import CALL_CALLEE, machine, run
 
 MAX_MIB = 400
 
@@ -158,26 +155,6 @@ def seconds(evm: str, body: str) -> float:
     return min(taken)
 
 
-def test_new_call_tree_reads_no_earlier_journal_entries(monkeypatch: pytest.MonkeyPatch, trees: Counter[str]) -> None:
-    read: list[object] = []
-    items = Journal.items
-
-    def watched(journal: Journal) -> Iterator[tuple[object, object]]:
-        for item in items(journal):
-            read.append(item)
-            yield item
-
-    monkeypatch.setattr(Journal, "items", watched)
-    entries = []
-    for calls in (1, 40):
-        read.clear()
-        with machine(many(slots=200, calls=calls), "1 1 ADD") as made:
-            assert run(made).exit_code == 0
-        entries.append(len(read))
-    assert trees == {"left": 2, "ended": 41}  # each call is a tree, for the first frame is left
-    assert entries[0] == entries[1] >= 200
-
-
 def many(slots: int, calls: int) -> str:
     """Code that leaves the tree, writes slots, then calls."""
     return f"""
@@ -247,11 +224,9 @@ COINBASE = EthAddress(b"\xc0" * 20)
 
 
 @pytest.mark.parametrize("code", [b"", assemble("1 1 SSTORE")], ids=["an account", "a contract"])
-def test_value_call_overflowing_balance_fails_and_burns_its_gas(twins: Twins, prefix: str, code: bytes) -> None:
+def test_value_call_overflowing_balance_fails_and_burns_its_gas(twins: Twins, code: bytes) -> None:
     pre = {TWIN_OTHER: AllocAccount(MAX_BALANCE - 1, 1, code)}
-    fits, fails = (
-        f"{prefix} GAS {call(TWIN_OTHER, value, gas='50000')} {KEEP} GAS SWAP1 SUB 4 SSTORE" for value in (1, 2)
-    )
+    fits, fails = (f"GAS {call(TWIN_OTHER, value, gas='50000')} {KEEP} GAS SWAP1 SUB 4 SSTORE" for value in (1, 2))
     after = twins.run(fits, "", pre)
     assert (after.slots[2], after.slots[3], after.accounts[TWIN_OTHER].balance) == (1, 99, MAX_BALANCE)
     after = twins.run(fails, "", pre)
@@ -260,22 +235,22 @@ def test_value_call_overflowing_balance_fails_and_burns_its_gas(twins: Twins, pr
     assert after.slots[4] > 2_600 + 9_000 + 50_000
 
 
-def test_precompile_with_overflowing_balance_is_not_called(twins: Twins, prefix: str) -> None:
-    after = twins.run(f"{prefix} {call(IDENTITY, 1, gas='50000')} {KEEP}", "", {IDENTITY: AllocAccount(MAX_BALANCE)})
+def test_precompile_with_overflowing_balance_is_not_called(twins: Twins) -> None:
+    after = twins.run(f"{call(IDENTITY, 1, gas='50000')} {KEEP}", "", {IDENTITY: AllocAccount(MAX_BALANCE)})
     assert (after.slots.get(2, 0), after.slots[3], after.accounts[IDENTITY].balance) == (0, 100, MAX_BALANCE)
 
 
 @pytest.mark.parametrize("kind", ["CALL", "CALLCODE"])
-def test_a_value_that_stays_where_it_is_does_not_overflow(twins: Twins, prefix: str, kind: str) -> None:
+def test_a_value_that_stays_where_it_is_does_not_overflow(twins: Twins, kind: str) -> None:
     to = CONTRACT if kind == "CALL" else TWIN_OTHER
-    contract = f"CALLVALUE @called JUMPI {prefix} {call(to, 5, kind=kind)} {KEEP} called: STOP"
+    contract = f"CALLVALUE @called JUMPI {call(to, 5, kind=kind)} {KEEP} called: STOP"
     after = twins.run(contract, "", {CONTRACT: AllocAccount(MAX_BALANCE, 1, assemble(contract)), **FULL})
     assert (after.slots[2], after.slots[3]) == (1, MAX_BALANCE)
 
 
-def test_create_overflowing_balance_fails_but_uses_its_nonce(twins: Twins, prefix: str) -> None:
+def test_create_overflowing_balance_fails_but_uses_its_nonce(twins: Twins) -> None:
     made = create_address(CONTRACT, 1)
-    contract = f"{prefix} 0 0 1 CREATE {KEEP} 0 0 0 CREATE 5 SSTORE"
+    contract = f"0 0 1 CREATE {KEEP} 0 0 0 CREATE 5 SSTORE"
     after = twins.run(contract, "", {made: AllocAccount(MAX_BALANCE)}, gas=16_000_000)
     assert (after.slots.get(2, 0), after.slots[3], after.accounts[made]) == (0, 100, AllocAccount(MAX_BALANCE))
     assert after.accounts[CONTRACT].nonce == 3
@@ -283,9 +258,9 @@ def test_create_overflowing_balance_fails_but_uses_its_nonce(twins: Twins, prefi
     assert after.result.gas_used > 15_000_000
 
 
-def test_selfdestruct_balance_overflow_wraps_around(twins: Twins, prefix: str) -> None:
+def test_selfdestruct_balance_overflow_wraps_around(twins: Twins) -> None:
     after = twins.run(
-        f"{prefix} {call(CALLEE)} {KEEP} {word(TWIN_OTHER)} BALANCE 4 SSTORE", f"{word(TWIN_OTHER)} SELFDESTRUCT", FULL
+        f"{call(CALLEE)} {KEEP} {word(TWIN_OTHER)} BALANCE 4 SSTORE", f"{word(TWIN_OTHER)} SELFDESTRUCT", FULL
     )
     assert (after.slots[2], after.slots[4], after.accounts[TWIN_OTHER].balance) == (1, 49, 49)
     assert after.accounts[CALLEE].balance == 0
@@ -309,7 +284,7 @@ def test_a_full_coinbase_stays_full(twins: Twins) -> None:
     assert (after.slots[2], after.accounts[COINBASE].balance) == (MAX_BALANCE, MAX_BALANCE)
 
 
-def test_balances_of_all_bits_are_read(twins: Twins, prefix: str) -> None:
-    contract = f"{prefix} {word(TWIN_OTHER)} BALANCE 2 SSTORE {word(NOBODY)} BALANCE 3 SSTORE SELFBALANCE 4 SSTORE"
+def test_balances_of_all_bits_are_read(twins: Twins) -> None:
+    contract = f"{word(TWIN_OTHER)} BALANCE 2 SSTORE {word(NOBODY)} BALANCE 3 SSTORE SELFBALANCE 4 SSTORE"
     after = twins.run(contract, "", {**FULL, NOBODY: AllocAccount(1 << 255)})
     assert (after.slots[2], after.slots[3], after.slots[4]) == (MAX_BALANCE, 1 << 255, 100)

@@ -32,7 +32,7 @@ from store.cid import Cid
 from tests.hypervisor.world import IgnoringTracer
 from tests.runtimes.evm.assembler import assemble, deployer
 from tests.runtimes.evm.machines import Frames, create
-from tests.runtimes.evm.test_fast_trees import CONTRACT, SENDER, machine
+from tests.runtimes.evm.test_fast_frames import CONTRACT, SENDER, machine
 
 ORIGIN, TARGET, CALLEE, OTHER = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB, 0xCC, 0xDD))
 

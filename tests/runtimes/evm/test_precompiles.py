@@ -29,7 +29,6 @@ from bridge.ethereum.block import EthereumBlock
 from hypervisor.builtin_actors.build import BN254
 from hypervisor.machine.machine import Hypervisor
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
-from runtimes.evm.fast.instance import FastInstance
 from runtimes.evm.precompiles import curves
 from runtimes.evm.precompiles.ethereum import ETHEREUM
 from runtimes.evm.precompiles.failure import PrecompileFailure
@@ -37,7 +36,7 @@ from runtimes.evm.precompiles.prices import PRICES
 from runtimes.wasm.module.parser import parse_module
 from tests.conftest import samples
 from tests.runtimes.evm.assembler import assemble
-from tests.runtimes.evm.test_fast_trees import CONTRACT, SENDER, run
+from tests.runtimes.evm.test_fast_frames import CONTRACT, SENDER, run
 
 stock: Any = precompiles  # py-evm's: the oracle
 BLS_G1 = bytes.fromhex(
@@ -434,20 +433,3 @@ def test_gas_is_the_plain_engines(fork: str, number: int, data: bytes, gas: int)
             )
             results.append((run(made, data, gas).receipt, dict(read_alloc(made))))
     assert results[0] == results[1]
-
-
-@pytest.mark.parametrize("number", [5, 6, 7, 8])
-def test_guest_computed_precompile_makes_no_host_call(
-    asking: Asking, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    requests: list[int] = []
-    result = FastInstance.execute_host_call
-
-    def watched(self: FastInstance) -> None:
-        requests.append(self._mail[1])
-        result(self)
-
-    monkeypatch.setattr(FastInstance, "execute_host_call", watched)
-    data = {5: SHORT, 6: g1(1), 7: g1(1), 8: g1(1) + g2(1)}[number]
-    assert asking(number, data) is not None
-    assert 29 not in requests  # PRECOMPILE, in guests/evm/src/tree.rs

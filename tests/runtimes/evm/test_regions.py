@@ -265,15 +265,12 @@ def test_each_jump_of_a_long_loop_is_recorded(executor: TestExecutor, count: int
     assert destinations(executor) == [3] * (count - 1)
 
 
-def test_jumps_of_called_contracts_are_recorded_from_the_second_call_on(executor: TestExecutor) -> None:
-    """A tree starts again if it lacks data; it then records its first jumps again."""
+def test_jumps_of_called_contracts_are_recorded(executor: TestExecutor) -> None:
     code = bytes.fromhex(f"6003565b{CALL}506026565b{CALL}00")
     install(executor, code.hex())
     assert code[3] == 0x5B
     assert code[0x26] == 0x5B
-    first, second = destinations(executor), destinations(executor)
-    assert first[-2:] == [3, 0x26]
-    assert second[-4:] == [3, 0xC004, 0x26, 0xC004]
+    assert destinations(executor) == [3, 0xC004, 0x26, 0xC004]
 
 
 @pytest.mark.parametrize("name", ["jump that is not taken", "bad jump"])
@@ -284,7 +281,7 @@ def test_jumps_that_fail_or_are_not_taken_are_not_recorded(executor: TestExecuto
 
 @pytest.mark.parametrize("children", [1, 4, 8, 12])
 def test_jumps_after_creations_are_recorded(executor: TestExecutor, children: int) -> None:
-    """Constructors and created contracts jump once each, and are not recorded in the call that creates them."""
+    """Constructors and created contracts jump once each, too."""
     jumps_once = "6003565b"
     runtime = f"{jumps_once}00".ljust(16, "0")
     init_code = f"{jumps_once}67{runtime}5f5260086018f3"
@@ -293,17 +290,14 @@ def test_jumps_after_creations_are_recorded(executor: TestExecutor, children: in
     call_created = "5f5f5f5f5f8561fffff15050"
     code = f"{jumps_once}{0x5F + size:02x}{init_code}5f52{(create + call_created) * children}{CALL}00"
     install(executor, code)
-    for _ in range(2):
-        destinations(executor)
-    assert [destinations(executor, 30_000_000)[-2:] for _ in range(10)] == [[3, 0xC004]] * 10
+    expected = [3, *[0xC003, 0x18003] * children, 0x24004]
+    assert [destinations(executor, 30_000_000) for _ in range(10)] == [expected] * 10
 
 
-def test_all_codes_of_a_call_are_recorded_in_the_next_one(executor: TestExecutor) -> None:
-    """The guest reports a code at each of its first jumps, and holds eight reports."""
+def test_all_codes_of_a_call_are_recorded(executor: TestExecutor) -> None:
     counts = {EthAddress(bytes([0xD0, *bytes(18), number])): number for number in range(20, 32)}
     code = "".join(CALL.replace(CALLED.hex(), address.hex()) for address in counts) + "00"
     install(executor, code, {address: LOOP.format(count=count) for address, count in counts.items()})
-    destinations(executor)
     expected = [number * 0xC000 + 3 for number, count in enumerate(counts.values()) for _ in range(count - 1)]
     assert destinations(executor) == expected
 

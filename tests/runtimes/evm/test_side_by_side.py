@@ -4,7 +4,6 @@
 - A tracer of program counters receives those of every instruction, from every engine, at the same gas.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -17,13 +16,11 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.tracing import CounterTracer, StepRecorder
 from runtimes.evm.engine import CallInputs, CreateInputs, Engine, FrameOutcome, Status, Step, SubcallOutcome
 from runtimes.evm.engines import FACTORIES, engine_factory
-from runtimes.evm.ethereum.host import EthereumHost
-from runtimes.evm.fast.engine import FastEngine
 from runtimes.evm.opcodes import OPCODE_NUMBERS
 from runtimes.evm.py_evm import PyEvmTable
 from tests.engines.side_by_side import EnginesDiffer, pair_engines
 from tests.runtimes.evm.assembler import assemble
-from tests.runtimes.evm.machines import CALLEE, LEFT, OTHER, RULES, TABLE, FakeHost, Twins, call, frame_of, nearly_full
+from tests.runtimes.evm.machines import CALLEE, OTHER, RULES, TABLE, FakeHost, Twins, call, frame_of
 
 EVERYTHING = f"""
     1 2 MUL 0 MSTORE  64 0 KECCAK256 5 SSTORE  5 SLOAD 6 TSTORE  6 TLOAD POP
@@ -169,47 +166,17 @@ def watched() -> Iterator[dict[str, Hypervisor]]:
 
 
 @pytest.mark.parametrize("before", BEFORE.values(), ids=BEFORE.keys())
-@pytest.mark.parametrize("leaves", ["", LEFT], ids=["a tree", "a tree that is left"])
 def test_traced_transactions_match_each_engine(
-    watched: dict[str, Hypervisor], trees: Counter[str], before: str, leaves: str
+    watched: dict[str, Hypervisor], without_sessions: None, before: str
 ) -> None:
-    """The tree completes, is abandoned, or is not retried, with ample gas, exactly the gas used, and one less."""
-    twins, program = Twins(watched, trees), f"{before} {leaves} 3 0 MSTORE {call(CALLEE)} 2 SSTORE 96 0 RETURN"
+    """With ample gas, exactly the gas used, and one less."""
+    twins, program = Twins(watched), f"{before} 3 0 MSTORE {call(CALLEE)} 2 SSTORE 96 0 RETURN"
     used = twins.on("py-evm", program, CALLED).result.gas_used
-    for gas in (12_000_000, 12_000_000, used + used // 4, used, used - 1, 30_000):
+    for gas in (12_000_000, used + used // 4, used, used - 1, 30_000):
         found = [twins.on(engine, program, CALLED, gas=gas) for engine in watched]
         for after in found:
             after.result = replace(after.result, message="")  # an engine's own words
         assert found[0] == found[1] == found[2]
-
-
-@pytest.mark.parametrize("leaves", ["", LEFT], ids=["a tree", "a tree that is left"])
-def test_memory_of_abandoned_attempt_is_released(
-    watched: dict[str, Hypervisor], trees: Counter[str], leaves: str
-) -> None:
-    """A message has three pages left of its memory, and its first frame takes two."""
-    twins, program = Twins(watched, trees), f"1 {2 * PAGE - 32} MSTORE {leaves} {call(CALLEE)} 2 SSTORE"
-    for _ in range(2):
-        with nearly_full(twins, free=3 * PAGE):
-            both, plain = (twins.on(engine, program, f"1 {PAGE - 32} MSTORE") for engine in ("both", "py-evm"))
-        assert both == plain
-        assert both.slots[2] == 1
-
-
-def test_interrupt_of_fast_engine_stops_plain_engine(
-    watched: dict[str, Hypervisor], trees: Counter[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The plain engine does not begin the endless loop again."""
-
-    def interrupted(_self: FastEngine, _instance: object, host: EthereumHost, *_: object) -> None:
-        host.calls.gas.charge("OnEvmGas", 5_000_000)
-        host.calls.gas.exhaust()
-        raise OutOfGas("interrupted")
-
-    monkeypatch.setattr(FastEngine, "_run_as_tree", interrupted)
-    result = Twins(watched, trees).on("both", "again: @again JUMP", "").result
-    assert not result.success
-    assert result.gas_used < 100_000
 
 
 @pytest.mark.slow

@@ -282,15 +282,6 @@ class Cheatcodes:
         """True if a call of the test contract must be a separate transaction; false within one."""
         return self.settings.isolates and not self._is_isolated
 
-    @property
-    def watches(self) -> bool:
-        """True if all operations of frames must be intercepted."""
-        return self.state.watches
-
-    def sees(self, depth: int) -> bool:
-        """Return True if calls by frames at this depth or deeper must be intercepted."""
-        return self.isolates or self.settings.uses_deployer or self.state.sees(depth)
-
     def send(self, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
         """Handle a call; the outermost is the test."""
         if self._outside_test:

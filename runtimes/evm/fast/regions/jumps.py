@@ -2,10 +2,7 @@
 
 Instead of compiled code, each jump destination of a code gets the same small region: it appends the code's number and
 the program counter to a log in the guest's memory, charges for the JUMPDEST, and returns to the interpreter after it.
-So calls run as trees without a tracer, and no Python code runs per jump.
-
-The guest makes at most eight reports of codes that jump between two updates, and remembers 256 codes. Code that a call
-creates is new in each call and would use up both, so only code the guest fetches is reported (`before_host_call`).
+So calls run without a tracer, and no Python code runs per jump.
 
 The guest removes regions that use little gas (`note_entry` in guests/evm/src/frame.rs). This region is therefore
 entered twice: first it adds gas, which counts as no use, then it takes the added gas back and charges for the JUMPDEST.
@@ -13,7 +10,7 @@ entered twice: first it adds gas, which counts as no use, then it takes the adde
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, Protocol
 
@@ -78,13 +75,10 @@ class JumpRecorder:
 class JumpLog:
     """The log of one instance of the guest."""
 
-    def __init__(self, guest: LogGuest, instance: Instance, recorder: JumpRecorder, hot: memoryview) -> None:
+    def __init__(self, guest: LogGuest, instance: Instance, recorder: JumpRecorder) -> None:
         self._guest = guest
         self._instance = instance
         self._recorder = recorder
-        self.hot = hot
-        self.awaited: tuple[()] = ()
-        self._reports_jumps = False
         self._codes: set[tuple[int, int]] = set()
         self._slots: dict[int, int] = {}
         self._modules: list[CompiledModule] = []
@@ -95,30 +89,6 @@ class JumpLog:
     def is_full(self) -> bool:
         """True if the guest cannot report further codes, or cannot hold further regions."""
         return len(self._codes) >= MAX_CODES or len(self._modules) >= MAX_INSTANCES - 1
-
-    def update(self, command: Callable[[int], int], rules: Sequence[EngineRules]) -> None:
-        """Record the jumps of codes that the guest has reported. `command` calls the guest."""
-        count, self.hot[0] = self.hot[0], 0
-        for index in range(count):
-            number, _, which = self.hot[3 * index + 1 : 3 * index + 4]
-            self._record(number, which, command, rules[which])
-
-    def before_host_call(self, fetches_code: bool, command: Callable[[int], int], rules: Sequence[EngineRules]) -> None:
-        """Record reported codes. Code that the guest creates from now on is reported only if `fetches_code`.
-
-        The mailbox's numbers, which are arguments or results, do not change.
-        """
-        if fetches_code == self._reports_jumps and not self.hot[0]:
-            return
-        numbers = self._guest.numbers
-        values = numbers.tolist()
-        self.update(command, rules)
-        if fetches_code != self._reports_jumps:
-            self._reports_jumps = fetches_code
-            numbers[0] = fetches_code
-            command(GuestCommand.HEAT)
-        for index, value in enumerate(values):
-            numbers[index] = value
 
     def compile_now(self, number: int, which: int, command: Callable[[int], int], rules: EngineRules) -> None:
         """Record the jumps of a code that is about to run."""

@@ -33,7 +33,7 @@ from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.application import Application, TransactionResult
 from tests.fvm_hypervisor.soltest.here import run_suite, written
 from tests.fvm_hypervisor.soltest.isolation.golden import GOLDEN, HERE
-from tests.runtimes.evm.test_fast_trees import CALLEE, CONTRACT, SENDER, machine
+from tests.runtimes.evm.test_fast_frames import CALLEE, CONTRACT, SENDER, machine
 
 _FORGES: Any = GOLDEN["forge"]
 

@@ -6,7 +6,7 @@
 
 use crate::arithmetic;
 use crate::frame::{Code, Exit, Frame, Rules};
-use crate::host::{Host, MOST_HOT, mailbox};
+use crate::host::{self, MOST_HOT, mailbox};
 use crate::words;
 use revm_primitives::U256;
 use std::rc::Rc;
@@ -28,8 +28,6 @@ struct Running {
     caller: u32,
     value: u32,
     frame: u32,
-    host: u32,
-    grow: Option<fn(&mut Frame, u32, u64) -> Result<(), Exit>>,
     /// How the frame ends, where memory could not be had.
     end: Option<Exit>,
 }
@@ -49,8 +47,6 @@ static mut RUNNING: Running = Running {
     caller: 0,
     value: 0,
     frame: 0,
-    host: 0,
-    grow: None,
     end: None,
 };
 
@@ -113,9 +109,8 @@ pub fn number(code: &Rc<Code>) -> Option<usize> {
 /// Let the region of a table slot run from a place on; where the interpreter goes on, its gas, its stack, and how the frame
 /// ends where it does.
 #[inline(never)]
-pub fn run<H: Host>(
+pub fn run(
     frame: &mut Frame,
-    host: &mut H,
     slot: u16,
     place: usize,
     gas: u64,
@@ -138,8 +133,6 @@ pub fn run<H: Host>(
         caller: &raw const frame.caller as u32,
         value: &raw const frame.value as u32,
         frame: &raw mut *frame as u32,
-        host: &raw mut *host as *mut u8 as u32,
-        grow: Some(grow::<H>),
         end: None,
     };
     let code = frame.code.clone();
@@ -162,25 +155,15 @@ pub fn run<H: Host>(
     }
 }
 
-fn grow<H: Host>(frame: &mut Frame, host: u32, end: u64) -> Result<(), Exit> {
-    // SAFETY: `run` has the only reference, and waits
-    let host = unsafe { &mut *(host as usize as *mut H) };
-    if end > frame.granted {
-        host.grow(frame, (end + 31) & !31)?;
-    }
-    frame.lengthen(end)
-}
-
 /// For regions: make memory hold `end` bytes, at most 2^32 of them, and pay for it; 0 where the frame ends with that.
 #[unsafe(no_mangle)]
 pub extern "C" fn lengthen(end: u64) -> u32 {
     let state = running();
-    let Some(grow) = state.grow else { return 0 };
     // SAFETY: `run` has the only other reference, and waits
     let frame = unsafe { &mut *(state.frame as usize as *mut Frame) };
     frame.gas = state.gas;
     frame.top = state.top as usize;
-    let done = grow(frame, state.host, end);
+    let done = host::grow(frame, end);
     let state = running();
     state.gas = frame.gas;
     state.end = done.err();

@@ -1,8 +1,7 @@
 //! A frame: one piece of code in the name of one contract, with its stack and memory, between two runs of the loop.
 
-pub use crate::tables::exit::*;
 use crate::compiled::heat;
-use crate::tables::GasTable;
+pub use crate::tables::exit::*;
 use crate::words;
 use revm_primitives::U256;
 use std::cell::{Cell, OnceCell};
@@ -27,7 +26,9 @@ pub const MOST_MEMORY: usize = 1 << 20;
 pub struct Rules {
     pub number: u32,
     pub prices: [u64; 256],
-    pub gas: GasTable,
+    pub exp_byte: u64,
+    pub copy_word: u64,
+    pub keccak_word: u64,
     pub ethereum: bool,
     /// A creation clears the return data and leaves its own; in the first EVM actors it touches none.
     pub creation_returns: bool,
@@ -40,7 +41,7 @@ pub const NO_OPCODE: u64 = u64::MAX;
 impl Rules {
     pub fn copy_gas(&self, size: u64) -> u64 {
         match self.copied_bytes_per_gas {
-            0 => self.gas.copy_word * ((size + 31) >> 5),
+            0 => self.copy_word * ((size + 31) >> 5),
             bytes => size / bytes,
         }
     }
@@ -100,7 +101,9 @@ impl Code {
     #[inline(always)]
     pub fn region(&self, place: usize, rules: &Rules) -> u16 {
         match self.regions.get() {
-            Some(regions) if regions.rules == rules.number => regions.slots.get(place).map_or(0, |(slot, _)| slot.get()),
+            Some(regions) if regions.rules == rules.number => {
+                regions.slots.get(place).map_or(0, |(slot, _)| slot.get())
+            }
             _ => 0,
         }
     }

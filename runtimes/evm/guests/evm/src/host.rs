@@ -1,46 +1,14 @@
-//! What a frame may ask of the world while it runs. `Outside` asks the Python host of a frame for everything: the
-//! arguments lie in the mailbox, and the gas counter is in step on both sides around every host call.
+//! What a frame may ask of the world while it runs: the arguments lie in the mailbox, and the gas counter is in step on
+//! both sides around every host call.
 
 use crate::frame::{Exit, Frame, NO_ROOM, RAISED};
-use crate::keccak::keccak256;
+use crate::keccak;
 pub use crate::tables::EXCHANGE;
 use crate::tables::host_call::*;
 use crate::words;
 use revm_primitives::U256;
 
 pub type Answer<T> = Result<T, Exit>;
-
-pub trait Host {
-    /// See that the frame has `amount` gas, or end it.
-    fn overdraw(&mut self, frame: &mut Frame, amount: u64) -> Answer<()>;
-    /// Pay for memory up to `size` bytes, a whole number of words.
-    fn grow(&mut self, frame: &mut Frame, size: u64) -> Answer<()>;
-    fn get_storage(&mut self, frame: &mut Frame, key: &U256) -> Answer<U256>;
-    fn set_storage(&mut self, frame: &mut Frame, key: &U256, value: &U256) -> Answer<()>;
-    fn get_transient(&mut self, frame: &mut Frame, key: &U256) -> Answer<U256>;
-    fn set_transient(&mut self, frame: &mut Frame, key: &U256, value: &U256) -> Answer<()>;
-    fn balance(&mut self, frame: &mut Frame, address: &U256) -> Answer<U256>;
-    fn self_balance(&mut self, frame: &mut Frame) -> Answer<U256>;
-    fn code_size(&mut self, frame: &mut Frame, address: &U256) -> Answer<U256>;
-    fn code_hash(&mut self, frame: &mut Frame, address: &U256) -> Answer<U256>;
-    /// Get the code behind an address ready for `copy_code`.
-    fn load_code(&mut self, frame: &mut Frame, address: &U256) -> Answer<()>;
-    /// Write a part of that code into a usable region, with zeros behind its end.
-    fn copy_code(&mut self, frame: &mut Frame, region: (usize, usize), offset: &U256) -> Answer<()>;
-    fn context(&mut self, frame: &mut Frame, field: usize) -> Answer<U256>;
-    fn origin(&mut self, frame: &mut Frame) -> Answer<U256>;
-    fn prev_randao(&mut self, frame: &mut Frame) -> Answer<U256>;
-    fn gas_left(&mut self, frame: &mut Frame) -> Answer<U256>;
-    fn block_hash(&mut self, frame: &mut Frame, number: &U256) -> Answer<U256>;
-    fn blob_hash(&mut self, frame: &mut Frame, index: &U256) -> Answer<U256>;
-    fn blob_base_fee(&mut self, frame: &mut Frame) -> Answer<U256>;
-    fn slot_number(&mut self, frame: &mut Frame) -> Answer<U256>;
-    fn keccak256(&mut self, frame: &mut Frame, region: (usize, usize)) -> Answer<U256>;
-    fn log(&mut self, frame: &mut Frame, region: (usize, usize), topics: &[U256]) -> Answer<()>;
-    fn selfdestruct(&mut self, frame: &mut Frame, beneficiary: &U256) -> Answer<()>;
-    /// Show an instruction that is about to run.
-    fn step(&mut self, frame: &mut Frame) -> Answer<()>;
-}
 
 /// What both sides read and write. Words are little-endian.
 #[repr(C)]
@@ -101,8 +69,6 @@ pub fn host_call(frame: &mut Frame, number: u32) -> Answer<()> {
     if core::mem::take(&mut mailbox().failed) == 0 { Ok(()) } else { Err(RAISED) }
 }
 
-pub struct Outside;
-
 #[inline(never)]
 fn word(frame: &mut Frame, number: u32, argument: &U256) -> Answer<U256> {
     mailbox().words[0] = *argument;
@@ -110,142 +76,151 @@ fn word(frame: &mut Frame, number: u32, argument: &U256) -> Answer<U256> {
     Ok(mailbox().words[0])
 }
 
-impl Host for Outside {
-    fn overdraw(&mut self, frame: &mut Frame, amount: u64) -> Answer<()> {
-        mailbox().numbers[0] = amount;
-        host_call(frame, OVERDRAW)
-    }
+/// See that the frame has `amount` gas, or end it.
+pub fn overdraw(frame: &mut Frame, amount: u64) -> Answer<()> {
+    mailbox().numbers[0] = amount;
+    host_call(frame, OVERDRAW)
+}
 
-    fn grow(&mut self, frame: &mut Frame, size: u64) -> Answer<()> {
+/// Make memory hold `end` bytes, and pay for them.
+pub fn grow(frame: &mut Frame, end: u64) -> Answer<()> {
+    if end > frame.granted {
+        let size = (end + 31) & !31;
         mailbox().numbers[0] = size;
         host_call(frame, GROW)?;
         frame.granted = mailbox().numbers[0];
-        if frame.granted < size { Err(NO_ROOM) } else { Ok(()) }
-    }
-
-    fn get_storage(&mut self, frame: &mut Frame, key: &U256) -> Answer<U256> {
-        word(frame, GET_STORAGE, key)
-    }
-
-    fn set_storage(&mut self, frame: &mut Frame, key: &U256, value: &U256) -> Answer<()> {
-        mailbox().words[1] = *value;
-        word(frame, SET_STORAGE, key).map(drop)
-    }
-
-    fn get_transient(&mut self, frame: &mut Frame, key: &U256) -> Answer<U256> {
-        word(frame, GET_TRANSIENT, key)
-    }
-
-    fn set_transient(&mut self, frame: &mut Frame, key: &U256, value: &U256) -> Answer<()> {
-        mailbox().words[1] = *value;
-        word(frame, SET_TRANSIENT, key).map(drop)
-    }
-
-    fn balance(&mut self, frame: &mut Frame, address: &U256) -> Answer<U256> {
-        word(frame, BALANCE, address)
-    }
-
-    fn self_balance(&mut self, frame: &mut Frame) -> Answer<U256> {
-        word(frame, SELF_BALANCE, &words::ZERO)
-    }
-
-    fn code_size(&mut self, frame: &mut Frame, address: &U256) -> Answer<U256> {
-        word(frame, CODE_SIZE, address)
-    }
-
-    fn code_hash(&mut self, frame: &mut Frame, address: &U256) -> Answer<U256> {
-        word(frame, CODE_HASH, address)
-    }
-
-    fn load_code(&mut self, frame: &mut Frame, address: &U256) -> Answer<()> {
-        word(frame, LOAD_CODE, address).map(drop)
-    }
-
-    fn copy_code(&mut self, frame: &mut Frame, (start, size): (usize, usize), offset: &U256) -> Answer<()> {
-        if size == 0 {
-            return Ok(());
+        if frame.granted < size {
+            return Err(NO_ROOM);
         }
-        let region = &mut frame.memory[start..start + size];
-        region.fill(0);
-        mailbox().numbers = [region.as_ptr() as u64, size as u64, 0, 0, 0, 0, 0];
-        word(frame, COPY_CODE, offset).map(drop)
     }
+    frame.lengthen(end)
+}
 
-    fn context(&mut self, frame: &mut Frame, field: usize) -> Answer<U256> {
-        if frame.context.is_none() {
-            host_call(frame, CONTEXT)?;
-            frame.context = Some(Box::new(mailbox().words));
+pub fn get_storage(frame: &mut Frame, key: &U256) -> Answer<U256> {
+    word(frame, GET_STORAGE, key)
+}
+
+pub fn set_storage(frame: &mut Frame, key: &U256, value: &U256) -> Answer<()> {
+    mailbox().words[1] = *value;
+    word(frame, SET_STORAGE, key).map(drop)
+}
+
+pub fn get_transient(frame: &mut Frame, key: &U256) -> Answer<U256> {
+    word(frame, GET_TRANSIENT, key)
+}
+
+pub fn set_transient(frame: &mut Frame, key: &U256, value: &U256) -> Answer<()> {
+    mailbox().words[1] = *value;
+    word(frame, SET_TRANSIENT, key).map(drop)
+}
+
+pub fn balance(frame: &mut Frame, address: &U256) -> Answer<U256> {
+    word(frame, BALANCE, address)
+}
+
+pub fn self_balance(frame: &mut Frame) -> Answer<U256> {
+    word(frame, SELF_BALANCE, &words::ZERO)
+}
+
+pub fn code_size(frame: &mut Frame, address: &U256) -> Answer<U256> {
+    word(frame, CODE_SIZE, address)
+}
+
+pub fn code_hash(frame: &mut Frame, address: &U256) -> Answer<U256> {
+    word(frame, CODE_HASH, address)
+}
+
+/// Get the code behind an address ready for `copy_code`.
+pub fn load_code(frame: &mut Frame, address: &U256) -> Answer<()> {
+    word(frame, LOAD_CODE, address).map(drop)
+}
+
+/// Write a part of that code into a usable region, with zeros behind its end.
+pub fn copy_code(frame: &mut Frame, (start, size): (usize, usize), offset: &U256) -> Answer<()> {
+    if size == 0 {
+        return Ok(());
+    }
+    let region = &mut frame.memory[start..start + size];
+    region.fill(0);
+    mailbox().numbers = [region.as_ptr() as u64, size as u64, 0, 0, 0, 0, 0];
+    word(frame, COPY_CODE, offset).map(drop)
+}
+
+pub fn context(frame: &mut Frame, field: usize) -> Answer<U256> {
+    if frame.context.is_none() {
+        host_call(frame, CONTEXT)?;
+        frame.context = Some(Box::new(mailbox().words));
+    }
+    Ok(frame.context.as_ref().map_or(words::ZERO, |context| context[field]))
+}
+
+pub fn origin(frame: &mut Frame) -> Answer<U256> {
+    word(frame, ORIGIN, &words::ZERO)
+}
+
+pub fn prev_randao(frame: &mut Frame) -> Answer<U256> {
+    word(frame, PREV_RANDAO, &words::ZERO)
+}
+
+pub fn gas_left(frame: &mut Frame) -> Answer<U256> {
+    word(frame, GAS_LEFT, &words::ZERO)
+}
+
+pub fn block_hash(frame: &mut Frame, number: &U256) -> Answer<U256> {
+    word(frame, BLOCK_HASH, number)
+}
+
+pub fn blob_hash(frame: &mut Frame, index: &U256) -> Answer<U256> {
+    word(frame, BLOB_HASH, index)
+}
+
+pub fn blob_base_fee(frame: &mut Frame) -> Answer<U256> {
+    word(frame, BLOB_BASE_FEE, &words::ZERO)
+}
+
+pub fn slot_number(frame: &mut Frame) -> Answer<U256> {
+    word(frame, SLOT_NUMBER, &words::ZERO)
+}
+
+pub fn keccak256(frame: &mut Frame, region: (usize, usize)) -> Answer<U256> {
+    if frame.rules.ethereum {
+        let price = frame.rules.keccak_word * (region.1 as u64).div_ceil(32);
+        if price > frame.gas {
+            overdraw(frame, price)?;
         }
-        Ok(frame.context.as_ref().map_or(words::ZERO, |context| context[field]))
+        frame.gas -= price;
+        return Ok(U256::from_be_bytes(keccak::keccak256(frame.region(region))));
     }
+    let bytes = frame.region(region);
+    mailbox().numbers = [bytes.as_ptr() as u64, bytes.len() as u64, 0, 0, 0, 0, 0];
+    host_call(frame, KECCAK256)?;
+    Ok(mailbox().words[0])
+}
 
-    fn origin(&mut self, frame: &mut Frame) -> Answer<U256> {
-        word(frame, ORIGIN, &words::ZERO)
-    }
+pub fn log(frame: &mut Frame, region: (usize, usize), topics: &[U256]) -> Answer<()> {
+    let bytes = frame.region(region);
+    mailbox().numbers = [bytes.as_ptr() as u64, bytes.len() as u64, topics.len() as u64, 0, 0, 0, 0];
+    mailbox().words[..topics.len()].copy_from_slice(topics);
+    host_call(frame, LOG)
+}
 
-    fn prev_randao(&mut self, frame: &mut Frame) -> Answer<U256> {
-        word(frame, PREV_RANDAO, &words::ZERO)
-    }
+pub fn selfdestruct(frame: &mut Frame, beneficiary: &U256) -> Answer<()> {
+    word(frame, SELFDESTRUCT, beneficiary).map(drop)
+}
 
-    fn gas_left(&mut self, frame: &mut Frame) -> Answer<U256> {
-        word(frame, GAS_LEFT, &words::ZERO)
-    }
-
-    fn block_hash(&mut self, frame: &mut Frame, number: &U256) -> Answer<U256> {
-        word(frame, BLOCK_HASH, number)
-    }
-
-    fn blob_hash(&mut self, frame: &mut Frame, index: &U256) -> Answer<U256> {
-        word(frame, BLOB_HASH, index)
-    }
-
-    fn blob_base_fee(&mut self, frame: &mut Frame) -> Answer<U256> {
-        word(frame, BLOB_BASE_FEE, &words::ZERO)
-    }
-
-    fn slot_number(&mut self, frame: &mut Frame) -> Answer<U256> {
-        word(frame, SLOT_NUMBER, &words::ZERO)
-    }
-
-    fn keccak256(&mut self, frame: &mut Frame, region: (usize, usize)) -> Answer<U256> {
-        if frame.rules.ethereum {
-            let price = frame.rules.gas.keccak_word * (region.1 as u64).div_ceil(32);
-            if price > frame.gas {
-                self.overdraw(frame, price)?;
-            }
-            frame.gas -= price;
-            return Ok(U256::from_be_bytes(keccak256(frame.region(region))));
-        }
-        let bytes = frame.region(region);
-        mailbox().numbers = [bytes.as_ptr() as u64, bytes.len() as u64, 0, 0, 0, 0, 0];
-        host_call(frame, KECCAK256)?;
-        Ok(mailbox().words[0])
-    }
-
-    fn log(&mut self, frame: &mut Frame, region: (usize, usize), topics: &[U256]) -> Answer<()> {
-        let bytes = frame.region(region);
-        mailbox().numbers = [bytes.as_ptr() as u64, bytes.len() as u64, topics.len() as u64, 0, 0, 0, 0];
-        mailbox().words[..topics.len()].copy_from_slice(topics);
-        host_call(frame, LOG)
-    }
-
-    fn selfdestruct(&mut self, frame: &mut Frame, beneficiary: &U256) -> Answer<()> {
-        word(frame, SELFDESTRUCT, beneficiary).map(drop)
-    }
-
-    fn step(&mut self, frame: &mut Frame) -> Answer<()> {
-        let stack = frame.stack();
-        mailbox().numbers = [
-            frame.pc as u64,
-            stack.as_ptr() as u64,
-            stack.len() as u64,
-            frame.memory.as_ptr() as u64,
-            frame.memory.len() as u64,
-            frame.return_data.as_ptr() as u64,
-            frame.return_data.len() as u64,
-        ];
-        host_call(frame, STEP)?;
-        frame.shown_next = frame.steps + 1 + mailbox().numbers[0]; // how many instructions are left out
-        Ok(())
-    }
+/// Show an instruction that is about to run.
+pub fn step(frame: &mut Frame) -> Answer<()> {
+    let stack = frame.stack();
+    mailbox().numbers = [
+        frame.pc as u64,
+        stack.as_ptr() as u64,
+        stack.len() as u64,
+        frame.memory.as_ptr() as u64,
+        frame.memory.len() as u64,
+        frame.return_data.as_ptr() as u64,
+        frame.return_data.len() as u64,
+    ];
+    host_call(frame, STEP)?;
+    frame.shown_next = frame.steps + 1 + mailbox().numbers[0]; // how many instructions are left out
+    Ok(())
 }

@@ -7,7 +7,7 @@
 use crate::arithmetic;
 use crate::compiled;
 use crate::frame::*;
-use crate::host::{Host, mailbox};
+use crate::host::{self, mailbox};
 use crate::words::{self, ONE, ZERO};
 use revm_primitives::U256;
 
@@ -16,7 +16,7 @@ const STACK_BYTES: usize = 32 * STACK_WORDS;
 
 /// Run a frame until it ends or asks. `TRACE` shows each instruction to the host before it runs.
 #[inline(never)]
-pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit {
+pub fn run<const TRACE: bool>(frame: &mut Frame) -> Exit {
     let rules = frame.rules.clone();
     let code = frame.code.clone();
     let (prices, start, base) = (&rules.prices, code.start(), frame.base());
@@ -41,7 +41,7 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
         let region = code.region(pc, &rules);
         if region != 0 {
             let ended;
-            (pc, gas, top, ended) = compiled::run(frame, host, region, pc, gas, top, limit);
+            (pc, gas, top, ended) = compiled::run(frame, region, pc, gas, top, limit);
             if let Some(exit) = ended {
                 (frame.pc, frame.gas, frame.top) = (pc, gas, top);
                 return exit;
@@ -53,7 +53,7 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
         macro_rules! enter {
             ($region:expr) => {{
                 let ended;
-                (pc, gas, top, ended) = compiled::run(frame, host, $region, pc, gas, top, limit);
+                (pc, gas, top, ended) = compiled::run(frame, $region, pc, gas, top, limit);
                 if let Some(exit) = ended {
                     break 'frame exit;
                 }
@@ -71,7 +71,7 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
             ($amount:expr) => {{
                 let amount: u64 = $amount;
                 if amount > gas {
-                    ask!(host.overdraw(frame, amount));
+                    ask!(host::overdraw(frame, amount));
                 }
                 gas -= amount;
             }};
@@ -128,14 +128,7 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
                 let (start, size): (&U256, &U256) = ($start, $size);
                 match frame.missing(start, size) {
                     Ok(None) => {}
-                    Ok(Some(end)) => {
-                        if end > frame.granted {
-                            ask!(host.grow(frame, (end + 31) & !31));
-                        }
-                        if let Err(exit) = frame.lengthen(end) {
-                            break 'frame exit;
-                        }
-                    }
+                    Ok(Some(end)) => ask!(host::grow(frame, end)),
                     Err(exit) => break 'frame exit,
                 }
                 if words::is_zero(size) { (0, 0) } else { (start.as_limbs()[0] as usize, size.as_limbs()[0] as usize) }
@@ -185,7 +178,7 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
         if TRACE {
             frame.steps += 1;
             if frame.steps >= frame.shown_next {
-                ask!(host.step(frame));
+                ask!(host::step(frame));
             }
         }
         mailbox().position = pc as u64;
@@ -197,7 +190,7 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
                 pc += 1;
                 break UNDEFINED_INSTRUCTION;
             }
-            ask!(host.overdraw(frame, price));
+            ask!(host::overdraw(frame, price));
         }
         gas -= price;
         pc += 1;
@@ -223,7 +216,7 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
             0x0a => {
                 need!(2);
                 let (number, exponent) = (*peek!(0), *peek!(1));
-                pay!(rules.gas.exp_byte * ((256 - exponent.leading_zeros() as u64 + 7) / 8));
+                pay!(rules.exp_byte * ((256 - exponent.leading_zeros() as u64 + 7) / 8));
                 replace!(2, arithmetic::power(&number, &exponent));
                 back!();
             }
@@ -255,17 +248,17 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
             0x20 => {
                 need!(2);
                 let region = region!(peek!(0), peek!(1));
-                let word = ask!(host.keccak256(frame, region));
+                let word = ask!(host::keccak256(frame, region));
                 replace!(2, word);
                 back!();
             }
             0x30 => push!(frame.address),
             0x31 => {
                 need!(1);
-                let word = ask!(host.balance(frame, peek!(0)));
+                let word = ask!(host::balance(frame, peek!(0)));
                 replace!(1, word);
             }
-            0x32 => push!(ask!(host.origin(frame))),
+            0x32 => push!(ask!(host::origin(frame))),
             0x33 => push!(frame.caller),
             0x34 => push!(frame.value),
             0x35 => {
@@ -284,24 +277,24 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
                 back!();
             }
             0x38 => push!(U256::from(code.size)),
-            0x3a => push!(ask!(host.context(frame, 0))),
+            0x3a => push!(ask!(host::context(frame, 0))),
             0x3b => {
                 need!(1);
-                let word = ask!(host.code_size(frame, peek!(0)));
+                let word = ask!(host::code_size(frame, peek!(0)));
                 replace!(1, word);
             }
             0x3c => {
                 need!(4);
                 let (address, start, offset, size) = (*peek!(0), *peek!(1), *peek!(2), *peek!(3));
                 if !rules.ethereum {
-                    ask!(host.load_code(frame, &address));
+                    ask!(host::load_code(frame, &address));
                 }
                 let region = region!(&start, &size);
                 pay!(rules.copy_gas(region.1 as u64));
                 if rules.ethereum {
-                    ask!(host.load_code(frame, &address));
+                    ask!(host::load_code(frame, &address));
                 }
-                ask!(host.copy_code(frame, region, &offset));
+                ask!(host::copy_code(frame, region, &offset));
                 top -= 128;
             }
             0x3d => push!(U256::from(frame.return_data.len())),
@@ -322,32 +315,32 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
             }
             0x3f => {
                 need!(1);
-                let word = ask!(host.code_hash(frame, peek!(0)));
+                let word = ask!(host::code_hash(frame, peek!(0)));
                 replace!(1, word);
             }
             0x40 => {
                 need!(1);
-                let word = ask!(host.block_hash(frame, peek!(0)));
+                let word = ask!(host::block_hash(frame, peek!(0)));
                 replace!(1, word);
             }
             0x41..=0x43 => {
-                push!(ask!(host.context(frame, (opcode - 0x40) as usize)));
+                push!(ask!(host::context(frame, (opcode - 0x40) as usize)));
                 back!();
             }
-            0x44 => push!(ask!(host.prev_randao(frame))),
+            0x44 => push!(ask!(host::prev_randao(frame))),
             0x45 | 0x46 => {
-                push!(ask!(host.context(frame, (opcode - 0x41) as usize)));
+                push!(ask!(host::context(frame, (opcode - 0x41) as usize)));
                 back!();
             }
-            0x47 => push!(ask!(host.self_balance(frame))),
-            0x48 => push!(ask!(host.context(frame, 6))),
+            0x47 => push!(ask!(host::self_balance(frame))),
+            0x48 => push!(ask!(host::context(frame, 6))),
             0x49 => {
                 need!(1);
-                let word = ask!(host.blob_hash(frame, peek!(0)));
+                let word = ask!(host::blob_hash(frame, peek!(0)));
                 replace!(1, word);
             }
-            0x4a => push!(ask!(host.blob_base_fee(frame))),
-            0x4b => push!(ask!(host.slot_number(frame))),
+            0x4a => push!(ask!(host::blob_base_fee(frame))),
+            0x4b => push!(ask!(host::slot_number(frame))),
             0x50 => {
                 need!(1);
                 top -= 32;
@@ -373,14 +366,14 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
             }
             0x54 => {
                 need!(1);
-                let word = ask!(host.get_storage(frame, peek!(0)));
+                let word = ask!(host::get_storage(frame, peek!(0)));
                 replace!(1, word);
                 back!();
             }
             0x55 => {
                 need!(2);
                 writable!();
-                ask!(host.set_storage(frame, peek!(0), peek!(1)));
+                ask!(host::set_storage(frame, peek!(0), peek!(1)));
                 top -= 64;
                 back!();
             }
@@ -403,19 +396,19 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
             0x58 => push!(U256::from(pc - 1)),
             0x59 => push!(U256::from(frame.memory.len())),
             0x5a => {
-                push!(ask!(host.gas_left(frame)));
+                push!(ask!(host::gas_left(frame)));
                 back!();
             }
             0x5b => {}
             0x5c => {
                 need!(1);
-                let word = ask!(host.get_transient(frame, peek!(0)));
+                let word = ask!(host::get_transient(frame, peek!(0)));
                 replace!(1, word);
             }
             0x5d => {
                 need!(2);
                 writable!();
-                ask!(host.set_transient(frame, peek!(0), peek!(1)));
+                ask!(host::set_transient(frame, peek!(0), peek!(1)));
                 top -= 64;
             }
             0x5e => {
@@ -480,7 +473,7 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
                 for (place, topic) in topics[..count].iter_mut().enumerate() {
                     *topic = *peek!(2 + place);
                 }
-                ask!(host.log(frame, region, &topics[..count]));
+                ask!(host::log(frame, region, &topics[..count]));
                 top -= 32 * (2 + count);
                 back!();
             }
@@ -511,7 +504,7 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
                 frame.ask.salt = if opcode == 0xf5 { *peek!(3) } else { ZERO };
                 writable!();
                 let early = !rules.creation_returns;
-                if early && words::less(&ask!(host.self_balance(frame)), &value) {
+                if early && words::less(&ask!(host::self_balance(frame)), &value) {
                     top -= 32 * count;
                     push!(ZERO);
                     continue;
@@ -521,7 +514,7 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
                 }
                 frame.ask.input = region!(&start, &size);
                 top -= 32 * count;
-                if !rules.ethereum && !early && words::less(&ask!(host.self_balance(frame)), &value) {
+                if !rules.ethereum && !early && words::less(&ask!(host::self_balance(frame)), &value) {
                     push!(ZERO);
                     continue;
                 }
@@ -545,7 +538,15 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
                     region!(&out_start, &out_size);
                 }
                 top -= 32 * count;
-                frame.ask = SubcallInputs { opcode, gas: gas_word, to, value, salt: ZERO, input, output: (out_start, out_size) };
+                frame.ask = SubcallInputs {
+                    opcode,
+                    gas: gas_word,
+                    to,
+                    value,
+                    salt: ZERO,
+                    input,
+                    output: (out_start, out_size),
+                };
                 break ASK;
             }
             0xf3 | 0xfd => {
@@ -558,7 +559,7 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
                 need!(1);
                 writable!();
                 let heir = *peek!(0);
-                ask!(host.selfdestruct(frame, &heir));
+                ask!(host::selfdestruct(frame, &heir));
                 break SUCCESS;
             }
             _ => break UNDEFINED_INSTRUCTION,

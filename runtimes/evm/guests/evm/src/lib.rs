@@ -4,31 +4,18 @@
 //! suspended frames are kept here under numbers that Python knows. docs/engines.md explains the whole.
 
 mod arithmetic;
-#[path = "../../bn254/src/curve.rs"]
-mod bn254;
 mod compiled;
 mod frame;
 mod host;
 mod interpreter;
-mod journal;
 mod keccak;
-mod keyed;
-mod modexp;
-mod points;
-mod precompiles;
-mod resume;
 mod tables;
-mod tree;
 mod words;
 
 use frame::*;
-use host::{EXCHANGE, Outside, mailbox};
-use journal::StateGas;
-use revm_primitives::U256;
+use host::{EXCHANGE, mailbox};
 use std::rc::Rc;
-use tables::{GAS_PRICES, GasTable, command::*, tree_flag};
-use tree::accounts::Told;
-use tree::{Beginning, Ended, Tree};
+use tables::command::*;
 
 const DONE: Exit = 0;
 
@@ -44,9 +31,6 @@ struct Guest {
     idle: Vec<Box<Frame>>,
     /// Data longer than the exchange, on their way in.
     incoming: Vec<u8>,
-    tree: Tree,
-    /// What a tree has changed, on its way out.
-    changes: Vec<u8>,
 }
 
 static mut GUEST: Option<Guest> = None;
@@ -64,10 +48,6 @@ pub extern "C" fn enter(command: u32) -> u32 {
         DROP_CODE => guest.drop_code(),
         RESERVE => guest.reserve(),
         DROP_FRAME => guest.drop_frame(),
-        START_TREE => guest.start_tree(),
-        SEED => guest.seed(),
-        RESUME_TREE => guest.resume_tree(),
-        GO_ON => guest.go_on(),
         HEAT => guest.heat(),
         HOT_CODE => guest.hot_code(),
         REPORT_CODE => guest.report_code(),
@@ -79,12 +59,6 @@ pub extern "C" fn enter(command: u32) -> u32 {
 /// What came in: `size` bytes in the exchange, or in the room that was reserved for them.
 fn incoming(guest: &Guest, size: usize) -> &[u8] {
     if size <= EXCHANGE { &mailbox().exchange[..size] } else { &guest.incoming[..size] }
-}
-
-/// The address in a word whose last 64 bits are another number.
-fn address_in(word: U256) -> U256 {
-    let limbs = word.as_limbs();
-    U256::from_limbs([limbs[0], limbs[1], limbs[2], 0])
 }
 
 fn keep<T>(items: &mut Vec<Option<T>>, free: &mut Vec<usize>, item: T) -> usize {
@@ -101,28 +75,21 @@ fn keep<T>(items: &mut Vec<Option<T>>, free: &mut Vec<usize>, item: T) -> usize 
 }
 
 impl Guest {
-    /// The seed of the maps comes in, before anything else.
-    fn seed(&mut self) -> Exit {
-        keyed::seed(incoming(self, keyed::SEED));
-        DONE
-    }
-
     /// numbers: bytes that a copy moves for one gas (0: it has a price by the word), whether Ethereum's, whether a creation
-    /// has return data; exchange: 256 flat prices, then those of the table.
+    /// has return data, gas of a byte of EXP's exponent, of a copied and of a hashed word; exchange: 256 flat prices.
     fn add_rules(&mut self) -> Exit {
         let mail = mailbox();
-        let mut numbers = [0; 256 + GAS_PRICES];
-        for (price, bytes) in numbers.iter_mut().zip(mail.exchange.chunks_exact(8)) {
+        let mut prices = [0; 256];
+        for (price, bytes) in prices.iter_mut().zip(mail.exchange.chunks_exact(8)) {
             *price = bytes.iter().rev().fold(0, |number, byte| number << 8 | *byte as u64);
         }
-        let mut prices = [0; 256];
-        prices.copy_from_slice(&numbers[..256]);
-        let gas = GasTable::of(&numbers[256..]);
-        let [copied_bytes_per_gas, ethereum, creation_returns, ..] = mail.numbers;
+        let [copied_bytes_per_gas, ethereum, creation_returns, exp_byte, copy_word, keccak_word, ..] = mail.numbers;
         let rules = Rules {
             number: self.rules.len() as u32,
             prices,
-            gas,
+            exp_byte,
+            copy_word,
+            keccak_word,
             ethereum: ethereum != 0,
             creation_returns: creation_returns != 0,
             copied_bytes_per_gas,
@@ -199,87 +166,6 @@ impl Guest {
         self.run(frame, traced != 0)
     }
 
-    /// numbers: rules, code, size of the calldata, size of the account's code, levels, precompiles, flags (`tree_flag`);
-    /// words: address, caller (the last 64 bits of both: state gas left in the reservoir, and borrowed), value, a word of four numbers (memory in use, the longest code and init code in 32 bits each,
-    /// flags and nonce of the account), and the account's balance, code's hash and key, storage's root; calldata come in. Afterwards numbers: output, its size, position, changes, their size;
-    /// the fifth word: state gas left, used and borrowed.
-    fn start_tree(&mut self) -> Exit {
-        let [rules, code, size, _, _, _, flags] = mailbox().numbers;
-        let Some(code) = self.codes[code as usize].clone() else { return NO_ROOM };
-        let mut frame = self.new_frame(self.rules[rules as usize].clone(), code);
-        let [address, caller, value, ..] = mailbox().words;
-        (frame.address, frame.caller, frame.value) = (address_in(address), address_in(caller), value);
-        frame.is_static = flags & tree_flag::STATIC != 0;
-        frame.calldata.extend_from_slice(incoming(self, size as usize));
-        self.run_tree(frame, None)
-    }
-
-    /// Let a frame go on as the first of a tree. numbers: frame, success, size of the output, the others as for
-    /// `start_tree`; words: the address of what was created, the others so too; output comes in.
-    fn resume_tree(&mut self) -> Exit {
-        let [place, success, size, ..] = mailbox().numbers;
-        let created = address_in(mailbox().words[0]);
-        let Some(mut frame) = self.frames[place as usize].take() else { return NO_ROOM };
-        self.free_frames.push(place as usize);
-        frame.context = None; // whoever answered may have changed the block
-        frame.return_data.clear();
-        frame.return_data.extend_from_slice(incoming(self, size as usize));
-        self.run_tree(frame, Some((success != 0, created)))
-    }
-
-    fn run_tree(&mut self, frame: Box<Frame>, answer: Option<(bool, U256)>) -> Exit {
-        let [_, _, _, code_size, levels, precompiles, flags] = mailbox().numbers;
-        let [left, borrowed, _, numbers, balance, code_hash, code_key, root] = mailbox().words;
-        let [memory, limits, account, nonce] = *numbers.as_limbs();
-        let ended = self.tree.run(Beginning {
-            frame,
-            gas: mailbox().gas,
-            levels,
-            precompiles,
-            p256: flags & tree_flag::P256 != 0,
-            delegations: flags & tree_flag::DELEGATIONS != 0,
-            features: flags,
-            may_wait: flags & tree_flag::MAY_WAIT != 0,
-            asks: flags & tree_flag::ASKS != 0,
-            answer,
-            memory,
-            most_code: limits & u32::MAX as u64,
-            most_init_code: limits >> 32,
-            state: StateGas { left: left.as_limbs()[3], used: 0, borrowed: borrowed.as_limbs()[3] },
-            account: (flags & tree_flag::TOLD != 0).then_some(Told {
-                flags: account,
-                nonce,
-                code_size,
-                balance,
-                code_hash,
-                code_key,
-                delegate: words::ZERO,
-                root,
-            }),
-        });
-        self.end_tree(ended)
-    }
-
-    fn end_tree(&mut self, (frame, exit, left): Ended) -> Exit {
-        let granted = frame.granted;
-        let exit = self.end(frame, exit);
-        mailbox().gas = left;
-        let StateGas { left, used, borrowed } = self.tree.state_gas();
-        mailbox().words[4] = U256::from_limbs([left, used as u64, borrowed, 0]);
-        if matches!(exit, ASK | HALTED) {
-            self.tree.write_changes(&mut self.changes);
-            let changes = [self.changes.as_ptr() as u64, self.changes.len() as u64, granted];
-            mailbox().numbers[4..7].copy_from_slice(&changes);
-        } else if exit == SUCCESS || self.tree.may_wait {
-            self.tree.write_changes(&mut self.changes);
-            mailbox().numbers[3..5].copy_from_slice(&[self.changes.as_ptr() as u64, self.changes.len() as u64]);
-        }
-        if !matches!(exit, ASK | HALTED | SUCCESS) {
-            mailbox().numbers[6] = self.tree.kept_touch().into();
-        }
-        exit
-    }
-
     fn new_frame(&mut self, rules: Rc<Rules>, code: Rc<Code>) -> Box<Frame> {
         match self.idle.pop() {
             Some(mut frame) => {
@@ -305,28 +191,19 @@ impl Guest {
         if creates {
             let created = mailbox().words[0];
             frame.push(created);
-        } else if let Err(exit) = resume::take_answer(&mut frame, &mut Outside, success != 0) {
+        } else if let Err(exit) = take_answer(&mut frame, success != 0) {
             return self.end(frame, exit);
         }
         self.run(frame, traced != 0)
     }
 
-    /// Let a frame go on that has halted. numbers: frame.
-    fn go_on(&mut self) -> Exit {
-        let place = mailbox().numbers[0] as usize;
-        let Some(mut frame) = self.frames[place].take() else { return NO_ROOM };
-        self.free_frames.push(place);
-        frame.gas = mailbox().gas;
-        self.run(frame, false)
-    }
-
     fn run(&mut self, mut frame: Box<Frame>, traced: bool) -> Exit {
         if !traced {
-            let exit = interpreter::run::<_, false>(&mut frame, &mut Outside);
+            let exit = interpreter::run::<false>(&mut frame);
             return self.end(frame, exit);
         }
         frame.shown_next = 0; // the first one of each run is shown
-        let exit = interpreter::run::<_, true>(&mut frame, &mut Outside);
+        let exit = interpreter::run::<true>(&mut frame);
         let steps = frame.steps;
         let exit = self.end(frame, exit);
         mailbox().numbers[6] = steps;
@@ -344,10 +221,6 @@ impl Guest {
             let input = frame.region(ask.input);
             mail.words[..4].copy_from_slice(&[ask.gas, ask.to, ask.value, ask.salt]);
             mail.numbers[1..4].copy_from_slice(&[ask.opcode as u64, input.as_ptr() as u64, input.len() as u64]);
-            mail.numbers[0] = keep(&mut self.frames, &mut self.free_frames, frame) as u64;
-            return exit;
-        }
-        if exit == HALTED {
             mail.numbers[0] = keep(&mut self.frames, &mut self.free_frames, frame) as u64;
             return exit;
         }
@@ -369,4 +242,19 @@ impl Guest {
         }
         DONE
     }
+}
+
+/// Put the answer to a call before a frame that is about to go on: the return data, and their copy in memory.
+fn take_answer(frame: &mut Frame, success: bool) -> Result<(), Exit> {
+    let (start, size) = frame.ask.output;
+    if let Some(end) = frame.missing(&start, &size)? {
+        host::grow(frame, end)?;
+    }
+    if !words::is_zero(&size) {
+        let (start, size) = (start.as_limbs()[0] as usize, size.as_limbs()[0] as usize);
+        let length = size.min(frame.return_data.len());
+        frame.memory[start..start + length].copy_from_slice(&frame.return_data[..length]);
+    }
+    frame.push(words::truth(success));
+    Ok(())
 }

@@ -9,10 +9,7 @@ mod bn254;
 mod borders;
 mod database;
 mod instructions;
-#[path = "../../evm/src/modexp.rs"]
 mod modexp;
-#[path = "../../evm/src/points.rs"]
-mod points;
 mod precompiles;
 mod session;
 mod wire;

@@ -4,7 +4,6 @@
 use crate::Ctx;
 use crate::bn254;
 use crate::modexp::{Modexp, ModexpPrice};
-use crate::points::{pairing, point};
 use revm::handler::PrecompileProvider;
 use revm::interpreter::{CallInputs, Gas, InstructionResult, InterpreterResult};
 use revm::primitives::hardfork::SpecId;
@@ -124,4 +123,28 @@ impl PrecompileProvider<Ctx> for Precompiles {
     fn warm_addresses(&self) -> &AddressSet {
         &self.addresses
     }
+}
+
+/// A point, of an input that is cut or extended with zeros.
+fn point(input: &[u8], size: usize, work: fn(&mut [u8]) -> Result<(), bn254::Refusal>) -> Option<Vec<u8>> {
+    let mut data = vec![0; size];
+    let length = size.min(input.len());
+    data[..length].copy_from_slice(&input[..length]);
+    work(&mut data).ok()?;
+    data.truncate(bn254::POINT);
+    Some(data)
+}
+
+/// A word with 1 if the product of the pairings is one; None if the input is invalid.
+fn pairing(input: &[u8]) -> Option<Vec<u8>> {
+    if input.len() % bn254::PAIR != 0 {
+        return None;
+    }
+    let mut word = vec![0; 32];
+    let mut data = input.to_vec();
+    if !data.is_empty() {
+        bn254::pairing(&mut data).ok()?;
+    }
+    word[31] = data.first().map_or(1, |is_one| *is_one);
+    Some(word)
 }

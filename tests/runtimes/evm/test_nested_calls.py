@@ -1,13 +1,9 @@
-"""Calls and changes within a call tree of the fast engine.
+"""Nested calls under Ethereum's rules: on the plain engine, frame by frame on the fast one, and in a session.
 
-- Calls within a tree: depth, total memory, execution contexts, and delegated code (EIP-7702).
-- Changes of a call tree: every kind of change, committed and rolled back, and created contracts.
+- Depth, total memory, execution contexts, and delegated code (EIP-7702).
+- Every kind of change, committed and rolled back, and created contracts.
 
-Each scenario runs once as one tree, and once with an abandoned first frame, so that its calls are separate trees.
-Expected: the plain engine's results, and values by hand from the EIPs.
-
-Each scenario runs once as one tree, and once with an abandoned first frame, so that its calls are separate trees that
-must see earlier changes. Expected: the plain engine's results, and values by hand from the EIPs.
+Expected: equal results, and values by hand from the EIPs.
 """
 
 import pytest
@@ -50,18 +46,18 @@ DEEP = 10**13
 """Gas for a thousand frames, each of which keeps a 64th."""
 
 
-def test_a_tree_has_1024_frames_below_the_transactions_first(twins: Twins, prefix: str) -> None:
-    contract = f"{prefix} 32 0 0 0 0 {word(CALLEE)} GAS CALL POP 0 MLOAD 2 SSTORE"
+def test_a_transaction_has_1024_frames_below_its_first(twins: Twins) -> None:
+    contract = f"32 0 0 0 0 {word(CALLEE)} GAS CALL POP 0 MLOAD 2 SSTORE"
     assert twins.on("fast", contract, COUNT, gas=DEEP, fork="Prague").slots[2] == 1024
 
 
 @pytest.mark.parametrize(("below", "allowed"), [(1022, True), (1023, False)])
-def test_the_deepest_frame_neither_creates_nor_calls(twins: Twins, prefix: str, below: int, allowed: bool) -> None:
+def test_the_deepest_frame_neither_creates_nor_calls(twins: Twins, below: int, allowed: bool) -> None:
     """The callee calls itself that often; the last frame's attempt costs no gas and no nonce."""
     callee = f"""0 CALLDATALOAD DUP1 @call JUMPI
         0 0 0 CREATE 0 SSTORE 0 0 0 0 4 GAS STATICCALL 1 SSTORE {call(TWIN_OTHER)} 3 SSTORE STOP
         call: 1 SWAP1 SUB 0 MSTORE 0 0 32 0 0 ADDRESS GAS CALL"""
-    contract = f"{prefix} {below} 0 MSTORE 0 0 32 0 0 {word(CALLEE)} GAS CALL 2 SSTORE"
+    contract = f"{below} 0 MSTORE 0 0 32 0 0 {word(CALLEE)} GAS CALL 2 SSTORE"
     account = twins.on(
         "fast", contract, callee, {CALLEE: AllocAccount(0, 1, assemble(callee))}, gas=DEEP, fork="Prague"
     )
@@ -77,39 +73,37 @@ PAGE = 1 << 14
 
 
 @pytest.mark.parametrize(("pages", "fits"), [(4, True), (5, False)])
-def test_memory_of_all_frames_is_counted_together(twins: Twins, prefix: str, pages: int, fits: bool) -> None:
+def test_memory_of_all_frames_is_counted_together(twins: Twins, pages: int, fits: bool) -> None:
     """The frames of a message hold 2 GiB; here all but eight pages are already used."""
     takes = f"1 {4 * PAGE - 32} MSTORE"
     callee = f"1 {pages * PAGE - 32} MSTORE"
     with nearly_full(twins, free=8 * PAGE):
-        after = twins.run(f"{prefix} {takes} {call(CALLEE)} 2 SSTORE {call(CALLEE)} 3 SSTORE", callee)
+        after = twins.run(f"{takes} {call(CALLEE)} 2 SSTORE {call(CALLEE)} 3 SSTORE", callee)
     assert (after.slots.get(2, 0), after.slots.get(3, 0)) == (fits, fits)
 
 
 @pytest.mark.parametrize("ends", ["STOP", "0 0 REVERT", "INVALID"])
-def test_memory_of_a_frame_that_has_ended_is_given_back(twins: Twins, prefix: str, ends: str) -> None:
+def test_memory_of_a_frame_that_has_ended_is_given_back(twins: Twins, ends: str) -> None:
     callee = f"1 {2 * PAGE - 32} MSTORE CALLDATASIZE @keeps JUMPI {ends} keeps: STOP"
     with nearly_full(twins, free=3 * PAGE):
-        after = twins.run(f"{prefix} {call(CALLEE)} POP {call(CALLEE)} POP {call(CALLEE, size=1)} 2 SSTORE", callee)
+        after = twins.run(f"{call(CALLEE)} POP {call(CALLEE)} POP {call(CALLEE, size=1)} 2 SSTORE", callee)
     assert after.slots[2] == 1
 
 
 # --- calls ------------------------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_written_below_a_static_call(twins: Twins, prefix: str) -> None:
-    after = twins.run(
-        f"{prefix} {call(CALLEE, kind='STATICCALL')} 2 SSTORE", f"{call(WRITER)} @bad JUMPI STOP bad: INVALID"
-    )
+def test_nothing_is_written_below_a_static_call(twins: Twins) -> None:
+    after = twins.run(f"{call(CALLEE, kind='STATICCALL')} 2 SSTORE", f"{call(WRITER)} @bad JUMPI STOP bad: INVALID")
     assert after.slots[2] == 1
     assert not after.accounts[WRITER].storage
 
 
-def test_code_of_another_runs_in_its_callers_name(twins: Twins, prefix: str) -> None:
+def test_code_of_another_runs_in_its_callers_name(twins: Twins) -> None:
     shown = {TAKEN: AllocAccount(0, 1, assemble("CALLER 10 SSTORE CALLVALUE 11 SSTORE ADDRESS 12 SSTORE"))}
     for kind, caller in (("DELEGATECALL", CONTRACT), ("CALLCODE", CALLEE)):
         callee = call(TAKEN, 2, kind=kind)
-        after = twins.run(f"{prefix} {call(CALLEE, 3)} POP", callee, shown)
+        after = twins.run(f"{call(CALLEE, 3)} POP", callee, shown)
         storage = after.accounts[CALLEE].storage
         value = 3 if kind == "DELEGATECALL" else 2
         assert [storage[slot] for slot in (10, 11, 12)] == [
@@ -129,13 +123,11 @@ def test_code_of_another_runs_in_its_callers_name(twins: Twins, prefix: str) -> 
         ("CALLCODE", TWIN_OTHER, 2600 + 9000 - 2300),
     ],
 )
-def test_money_has_its_price_and_its_stipend_comes_back(
-    twins: Twins, prefix: str, kind: str, to: EthAddress, price: int
-) -> None:
+def test_money_has_its_price_and_its_stipend_comes_back(twins: Twins, kind: str, to: EthAddress, price: int) -> None:
     """EIP-150, 161, 2929: no code runs there, so the stipend is returned."""
     pushes = 4 * 2 + 3 + 3 + 2 + 2  # zeros, value, address, zero gas; GAS
     callee = f"GAS 0 0 0 0 1 {word(to)} 0 {kind} POP GAS SWAP1 SUB 2 SSTORE"
-    after = twins.run(f"{prefix} {call(CALLEE)} POP", callee)
+    after = twins.run(f"{call(CALLEE)} POP", callee)
     assert after.accounts[CALLEE].storage[2] == price + pushes + 2
 
 
@@ -158,9 +150,9 @@ WHO = "ADDRESS 30 SSTORE CALLER 31 SSTORE CALLVALUE 32 SSTORE"
 
 @pytest.mark.parametrize("fork", ["Prague", "Osaka"])
 @pytest.mark.parametrize("kind", ["CALL", "CALLCODE", "DELEGATECALL", "STATICCALL"])
-def test_a_lender_runs_the_code_that_it_borrows(twins: Twins, prefix: str, fork: str, kind: str) -> None:
+def test_a_lender_runs_the_code_that_it_borrows(twins: Twins, fork: str, kind: str) -> None:
     lender = {LENDER: AllocAccount(7, 1, DELEGATION_PREFIX + TAKEN, {}), TAKEN: AllocAccount(0, 1, assemble(WHO))}
-    after = twins.run(f"{prefix} {call(CALLEE)} POP", f"{call(LENDER, 1, kind=kind)} 2 SSTORE", lender, fork=fork)
+    after = twins.run(f"{call(CALLEE)} POP", f"{call(LENDER, 1, kind=kind)} 2 SSTORE", lender, fork=fork)
     assert after.accounts[CALLEE].storage.get(2, 0) == (kind != "STATICCALL")
     assert not after.accounts[TAKEN].storage
     ran_as = {"CALL": LENDER, "CALLCODE": CALLEE, "DELEGATECALL": CALLEE, "STATICCALL": None}[kind]
@@ -179,32 +171,30 @@ def test_a_lender_runs_the_code_that_it_borrows(twins: Twins, prefix: str, fork:
     ],
     ids=["no code", "precompile", "the caller", "code", "a second lender"],
 )
-def test_delegated_code_is_resolved_and_charged(
-    twins: Twins, prefix: str, to: EthAddress, price: int, succeeds: bool
-) -> None:
+def test_delegated_code_is_resolved_and_charged(twins: Twins, to: EthAddress, price: int, succeeds: bool) -> None:
     again = EthAddress(b"\xee" * 20)
     lenders = {
         LENDER: AllocAccount(0, 1, DELEGATION_PREFIX + to),
         again: AllocAccount(0, 1, DELEGATION_PREFIX + KILLER),
     }
     callee = f"GAS {call(LENDER, gas='0')} POP GAS SWAP1 SUB 2 SSTORE {call(LENDER, gas='0')} 3 SSTORE"
-    storage = twins.run(f"{prefix} {call(CALLEE)} POP", callee, lenders).accounts[CALLEE].storage
+    storage = twins.run(f"{call(CALLEE)} POP", callee, lenders).accounts[CALLEE].storage
     assert storage[2] == price + 5 * 2 + 3 + 2 + 2 + 2  # zeros, address, zero gas; POP, GAS
     assert storage.get(3, 0) == succeeds
 
 
-def test_delegation_reads_as_23_bytes_of_code(twins: Twins, prefix: str) -> None:
+def test_delegation_reads_as_23_bytes_of_code(twins: Twins) -> None:
     lender = {LENDER: AllocAccount(0, 1, DELEGATION_PREFIX + TAKEN), TAKEN: AllocAccount(0, 1, assemble(WHO))}
     callee = f"{word(LENDER)} EXTCODESIZE 2 SSTORE 32 0 0 {word(LENDER)} EXTCODECOPY 0 MLOAD 3 SSTORE"
-    after = twins.run(f"{prefix} {call(CALLEE)} POP", callee, lender)
+    after = twins.run(f"{call(CALLEE)} POP", callee, lender)
     storage = after.accounts[CALLEE].storage
     assert storage[2] == 23
     assert storage[3].to_bytes(32, "big") == DELEGATION_PREFIX + TAKEN + bytes(9)
 
 
-def test_before_prague_a_delegation_is_no_code_that_runs(twins: Twins, prefix: str) -> None:
+def test_before_prague_a_delegation_is_no_code_that_runs(twins: Twins) -> None:
     lender = {LENDER: AllocAccount(0, 1, DELEGATION_PREFIX + TAKEN), TAKEN: AllocAccount(0, 1, assemble("1 2 SSTORE"))}
-    after = twins.run(f"{prefix} {call(LENDER)} 2 SSTORE", "", lender, fork="Cancun")
+    after = twins.run(f"{call(LENDER)} 2 SSTORE", "", lender, fork="Cancun")
     assert after.slots.get(2, 0) == 0
     assert not after.accounts[LENDER].storage
 
@@ -247,24 +237,23 @@ EFFECTS = {
 
 @pytest.mark.parametrize("ends", ["0 0 REVERT", "INVALID", "STOP"])
 @pytest.mark.parametrize("does", EFFECTS.values(), ids=EFFECTS.keys())
-def test_call_effects_are_kept_or_reverted_with_call(twins: Twins, prefix: str, does: str, ends: str) -> None:
+def test_call_effects_are_kept_or_reverted_with_call(twins: Twins, does: str, ends: str) -> None:
     """The callee makes the change, ends this way, makes it again and succeeds; then the caller reads the state."""
     callee = f"{does} CALLDATASIZE @keeps JUMPI {ends} keeps: STOP"
     looks = " ".join(
         f"{word(address)} BALANCE {word(address)} EXTCODEHASH XOR {number} SSTORE"
         for number, address in enumerate((TWIN_OTHER, EMPTY, NOBODY, MADE, CALLEE), 20)
     )
-    contract = f"{prefix} {call(CALLEE)} 2 SSTORE {call(CALLEE, size=1)} 3 SSTORE {looks}"
+    contract = f"{call(CALLEE)} 2 SSTORE {call(CALLEE, size=1)} 3 SSTORE {looks}"
     after = twins.run(contract, callee)
     assert after.result.success
     assert after.slots.get(2, 0) == (ends == "STOP")
     assert after.slots[3] == 1
-    assert twins.trees["ended"] == (2 if prefix else 1)
 
 
 @pytest.mark.parametrize("ends", ["0 0 REVERT", "INVALID"])
 @pytest.mark.parametrize("does", EFFECTS.values(), ids=EFFECTS.keys())
-def test_reverted_effects_are_absent(twins: Twins, prefix: str, does: str, ends: str) -> None:
+def test_reverted_effects_are_absent(twins: Twins, does: str, ends: str) -> None:
     """The callee's change is reverted; then the caller reads, calls and pays the accounts that could exist.
 
     An account with only a balance has the hash of empty code (EIP-1052).
@@ -274,7 +263,7 @@ def test_reverted_effects_are_absent(twins: Twins, prefix: str, does: str, ends:
         f"{call(address, 1)} POP {word(address)} EXTCODEHASH {number + 10} SSTORE"
         for number, address in enumerate((NOBODY, MADE, create_address(CALLEE, 1)), 20)
     )
-    after = twins.run(f"{prefix} {call(CALLEE)} POP {looks}", f"{does} {ends}")
+    after = twins.run(f"{call(CALLEE)} POP {looks}", f"{does} {ends}")
     assert after.result.success
     no_code = int.from_bytes(keccak(b""), "big")
     assert dict(after.slots) == {1: 5, 30: no_code, 31: no_code, 32: no_code}
@@ -282,25 +271,24 @@ def test_reverted_effects_are_absent(twins: Twins, prefix: str, does: str, ends:
 
 
 @pytest.mark.parametrize("ends", ["0 0 REVERT", "INVALID", "STOP"])
-def test_new_contract_survives_reverted_selfdestruct(twins: Twins, prefix: str, ends: str) -> None:
+def test_new_contract_survives_reverted_selfdestruct(twins: Twins, ends: str) -> None:
     """EIP-6780: a contract created in the transaction is deleted with it, unless the destroying call failed."""
     made = create2_address(CONTRACT, (3).to_bytes(32, "big"), deployer(RUNTIME))
-    after = twins.run(f"{prefix} {create(deployer(RUNTIME), 1, salt=3)} POP {call(CALLEE)} POP", f"{call(made)} {ends}")
+    after = twins.run(f"{create(deployer(RUNTIME), 1, salt=3)} POP {call(CALLEE)} POP", f"{call(made)} {ends}")
     assert (made in after.accounts) == (ends != "STOP")
 
 
 @pytest.mark.parametrize("does", EFFECTS.values(), ids=EFFECTS.keys())
-def test_first_frame_effects_match_plain_engine(twins: Twins, prefix: str, does: str) -> None:
-    """After an abandoned frame, only its creations and calls run as trees."""
-    after = twins.run(f"{prefix} {does} {does}")
+def test_first_frame_effects_match_plain_engine(twins: Twins, does: str) -> None:
+    after = twins.run(f"{does} {does}")
     assert after.result.success
 
 
 @pytest.mark.parametrize("kind", ["DELEGATECALL", "CALLCODE"])
 @pytest.mark.parametrize("does", EFFECTS.values(), ids=EFFECTS.keys())
-def test_delegated_code_effects_match_in_first_frame(twins: Twins, prefix: str, does: str, kind: str) -> None:
+def test_delegated_code_effects_match_in_first_frame(twins: Twins, does: str, kind: str) -> None:
     lent = {TAKEN: AllocAccount(0, 1, assemble(does))}
-    after = twins.run(f"{prefix} {call(TAKEN, 1, kind)} 2 SSTORE {call(TAKEN, 1, kind)} 3 SSTORE", "", lent)
+    after = twins.run(f"{call(TAKEN, 1, kind)} 2 SSTORE {call(TAKEN, 1, kind)} 3 SSTORE", "", lent)
     assert after.result.success
     assert after.slots.get(3) == 1
     assert after.accounts[TAKEN] == lent[TAKEN]
@@ -322,11 +310,11 @@ def test_delegated_code_effects_match_in_first_frame(twins: Twins, prefix: str, 
     ],
 )
 @pytest.mark.parametrize("ends", ["STOP", "0 0 REVERT"])
-def test_an_empty_account_that_is_touched_goes(twins: Twins, prefix: str, does: str, stays: bool, ends: str) -> None:
+def test_an_empty_account_that_is_touched_goes(twins: Twins, does: str, stays: bool, ends: str) -> None:
     """A call with or without value touches it, as does a SELFDESTRUCT to it; a reverted touch does not count."""
     heir = {CALLEE: AllocAccount(0, 1, assemble(f"{word(EMPTY)} SELFDESTRUCT"))}
     outer = {TWIN_OTHER: AllocAccount(3, 1, assemble(f"{does} {ends}"))}
-    after = twins.run(f"{prefix} {call(TWIN_OTHER)} 2 SSTORE", "", heir | outer)
+    after = twins.run(f"{call(TWIN_OTHER)} 2 SSTORE", "", heir | outer)
     assert (EMPTY in after.accounts) == (stays or ends != "STOP")
     assert after.accounts.get(EMPTY, AllocAccount()).balance == (does == call(EMPTY, value=1) and ends == "STOP")
 
@@ -351,13 +339,13 @@ AT = create2_address(CONTRACT, (3).to_bytes(32, "big"), FIVE)
 )
 @pytest.mark.parametrize("listed", [(), ((AT, (7,)),)], ids=["", "listed"])
 def test_nothing_is_created_where_nonce_code_or_slots_are(
-    twins: Twins, prefix: str, there: AllocAccount, made: bool, listed: Slots
+    twins: Twins, there: AllocAccount, made: bool, listed: Slots
 ) -> None:
     """EIP-684, EIP-7610. A merely touched slot does not count; a forbidden creation uses up its gas."""
     maker = f"{create(FIVE, salt=3)} 2 SSTORE {word(AT)} BALANCE POP"
-    after = twins.run(f"{prefix} {maker}", "", {AT: there}, listed=listed)
+    after = twins.run(f"{maker}", "", {AT: there}, listed=listed)
     assert after.slots.get(2, 0) == (int.from_bytes(AT, "big") if made else 0)
-    inner = {CONTRACT: AllocAccount(100, 1, assemble(f"{prefix} {call(TAKEN)} POP 1 2 SSTORE"))}
+    inner = {CONTRACT: AllocAccount(100, 1, assemble(f"{call(TAKEN)} POP 1 2 SSTORE"))}
     elsewhere = create2_address(TAKEN, (3).to_bytes(32, "big"), FIVE)
     inner[TAKEN] = AllocAccount(0, 1, assemble(maker))
     after = twins.run("", "", inner | {elsewhere: there}, listed=((elsewhere, (7,)),) if listed else ())
@@ -365,49 +353,49 @@ def test_nothing_is_created_where_nonce_code_or_slots_are(
 
 
 @pytest.mark.parametrize(("nonce", "made"), [(LAST_NONCE - 1, True), (LAST_NONCE, False)])
-def test_account_at_maximum_nonce_cannot_create_contract(twins: Twins, prefix: str, nonce: int, made: bool) -> None:
+def test_account_at_maximum_nonce_cannot_create_contract(twins: Twins, nonce: int, made: bool) -> None:
     """EIP-2681; its gas is returned."""
     creator = {TAKEN: AllocAccount(0, nonce, assemble(f"{create(FIVE)} 2 SSTORE"))}
-    after = twins.run(f"{prefix} {call(TAKEN)} 2 SSTORE", "", creator)
+    after = twins.run(f"{call(TAKEN)} 2 SSTORE", "", creator)
     assert after.slots[2] == 1
     assert bool(after.accounts[TAKEN].storage.get(2, 0)) == made
     assert after.accounts[TAKEN].nonce == nonce + made
 
 
 @pytest.mark.parametrize("limit", [MAX_CODE_SIZE, 100, None])
-def test_code_and_init_code_have_limits(twins: Twins, prefix: str, limit: int | None) -> None:
+def test_code_and_init_code_have_limits(twins: Twins, limit: int | None) -> None:
     """EIP-170 and EIP-3860; a block may set other limits, or none."""
     block = EthereumBlock("Prague", gas_limit=1 << 60, code_limit=limit)
     size = MAX_CODE_SIZE if limit is None else limit
     for more, made in ((0, True), (1, limit is None)):
         init = assemble(f"{size + more} 0 RETURN")
-        maker = f"{prefix} {create(init)} EXTCODESIZE 2 SSTORE"
+        maker = f"{create(init)} EXTCODESIZE 2 SSTORE"
         assert (twins.run(maker, block=block, gas=20_000_000).slots.get(2, 0) != 0) == made
         # zeros as init code: they stop
         long = {TAKEN: AllocAccount(0, 1, assemble(f"{2 * size + more} 0 0 CREATE 2 SSTORE"))}
-        after = twins.run(f"{prefix} {call(TAKEN)} 2 SSTORE", "", long, block=block)
+        after = twins.run(f"{call(TAKEN)} 2 SSTORE", "", long, block=block)
         assert after.slots.get(2, 0) == made
 
 
-def test_failed_create_address_stays_warm(twins: Twins, prefix: str) -> None:
+def test_failed_create_address_stays_warm(twins: Twins) -> None:
     failing = assemble("INVALID")
     at = create2_address(CALLEE, (3).to_bytes(32, "big"), failing)
     callee = f"{create(failing, salt=3)} POP GAS {word(at)} BALANCE POP GAS SWAP1 SUB 2 SSTORE"
-    after = twins.run(f"{prefix} {call(CALLEE)} POP", callee)
+    after = twins.run(f"{call(CALLEE)} POP", callee)
     assert after.accounts[CALLEE].storage[2] == 100 + 3 + 2 + 2  # EIP-2929; PUSH20, POP, GAS
 
 
-def test_access_listed_slot_of_created_contract_is_warm(twins: Twins, prefix: str) -> None:
+def test_access_listed_slot_of_created_contract_is_warm(twins: Twins) -> None:
     init = assemble("GAS 7 SLOAD POP GAS SWAP1 SUB 2 SSTORE")
     at = create2_address(CALLEE, (3).to_bytes(32, "big"), init)
-    after = twins.run(f"{prefix} {call(CALLEE)} POP", f"{create(init, salt=3)} POP", listed=((at, (7,)),))
+    after = twins.run(f"{call(CALLEE)} POP", f"{create(init, salt=3)} POP", listed=((at, (7,)),))
     assert after.accounts[at].storage[2] == 100 + 3 + 2 + 2
 
 
-def test_access_listed_empty_slot_does_not_block_create(twins: Twins, prefix: str) -> None:
+def test_access_listed_empty_slot_does_not_block_create(twins: Twins) -> None:
     """The address has got a balance by then, so the account exists, but no slot was ever written."""
     at = create2_address(CALLEE, (3).to_bytes(32, "big"), FIVE)
     callee = f"{call(at, 1)} POP {create(FIVE, salt=3)} 2 SSTORE"
-    after = twins.run(f"{prefix} {call(CALLEE)} POP", callee, listed=((at, (7,)),))
+    after = twins.run(f"{call(CALLEE)} POP", callee, listed=((at, (7,)),))
     assert after.accounts[CALLEE].storage[2] == int.from_bytes(at, "big")
     assert after.accounts[at].balance == 1

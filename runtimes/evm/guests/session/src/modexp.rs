@@ -48,7 +48,9 @@ impl<'a> Modexp<'a> {
     /// None where a part is too long for these rules.
     pub fn run(&self, limit: u64) -> Outcome {
         let [base, exponent, modulus] = self.lengths;
-        if (self.rule == ModexpPrice::Bounded && self.lengths.iter().any(|length| *length > BOUND)) || self.price > limit {
+        if (self.rule == ModexpPrice::Bounded && self.lengths.iter().any(|length| *length > BOUND))
+            || self.price > limit
+        {
             return None;
         }
         let divisor = part(self.input, HEAD + base + exponent, modulus);

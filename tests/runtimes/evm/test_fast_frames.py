@@ -1,18 +1,9 @@
-"""Whole call trees in the fast engine.
+"""Frames of the fast engine under Ethereum's rules, also with an interceptor between frames.
 
-- Whole call trees in the fast engine: when they are tried or abandoned, and their results.
-- A transaction's first call run as a whole tree: what it supports, and when it falls back to the usual execution.
-- Call trees whose first frames wait in the guest while an interceptor between frames handles a call.
-
-Expected: the plain engine's results, the host's own hashes, and hashlib's and eth_hash's.
-
-Expected: the plain engine's results.
-
-The expected receipt, state root and order of logs are those of the plain engine, which makes each host call itself.
+Expected: the plain engine's results, and hashlib's and eth_hash's hashes.
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,7 +24,6 @@ from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.events import StampedEvent
 from hypervisor.messages.message import Message, Receipt
-from hypervisor.tracing import Recorder
 from hypervisor.types import INIT_ACTOR, ActorID, Gas
 from runtimes.evm.engine import CallInputs, SubcallInputs, SubcallOutcome
 from runtimes.evm.ethereum import subcalls
@@ -86,11 +76,10 @@ def both(contract: str, callee: str = "") -> tuple[ApplyResult, ApplyResult]:
     return results[0], results[1]
 
 
-def test_a_tree_ends_in_the_guest(trees: Counter[str]) -> None:
+def test_calls_and_creations_have_the_plain_engines_results() -> None:
     plain, fast = both(f"{CALL_CALLEE} 1 SSTORE 3 0 0 CREATE 2 SSTORE 7 0 0 LOG1", "CALLER 0 MSTORE 32 0 RETURN")
     assert fast.receipt == plain.receipt
     assert fast.events == plain.events
-    assert trees == {"ended": 1}
 
 
 @pytest.mark.parametrize(
@@ -101,55 +90,9 @@ def test_a_tree_ends_in_the_guest(trees: Counter[str]) -> None:
         (f"0x{'fe' + '00' * 18 + '05'} EXTCODEHASH", "its code"),
     ],
 )
-def test_unsupported_access_leaves_call_tree_without_effects(trees: Counter[str], meets: str, why: str) -> None:
+def test_filecoin_addresses_are_read_as_on_the_plain_engine(meets: str, why: str) -> None:
     plain, fast = both(f"9 9 SSTORE {CALL_CALLEE} {meets} 1 SSTORE", f"4 4 SSTORE 1 4 TSTORE {meets} 5 SSTORE")
     assert fast.receipt == plain.receipt, why
-    assert trees["left"] >= 1
-
-
-def test_code_with_abandoned_call_tree_is_not_retried_at_once(trees: Counter[str]) -> None:
-    with machine(f"0x{masked_id(INIT_ACTOR).hex()} BALANCE 1 SSTORE") as made:
-        for nonce in range(5):
-            message = Message(
-                to_filecoin(CONTRACT), to_filecoin(SENDER), nonce, method=INVOKE_EVM, gas_limit=Gas(5_000_000)
-            )
-            assert made.apply(message).exit_code == 0
-    assert trees == {"left": 1}
-
-
-@dataclass
-class Watching:
-    """Sees every call that the machine makes."""
-
-    is_armed: bool
-    watched: frozenset[bytes] = frozenset()
-    seen: int = 0
-
-    def send(self, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
-        self.seen += 1
-        return proceed(call)
-
-    def on_event(self, calls: CallManager, event: object) -> None:
-        """Ignore the event."""
-
-
-@pytest.mark.parametrize(
-    ("watching", "seen"),
-    [(Watching(False), 1), (Watching(True), 2), (Watching(False, frozenset({CALLEE})), 2)],
-)
-def test_interceptor_sees_watched_calls(trees: Counter[str], watching: Watching, seen: int) -> None:
-    with machine(CALL_CALLEE, "STOP") as made:
-        made.interceptor = watching
-        assert run(made).exit_code == 0
-    assert watching.seen == seen
-    assert trees["ended"] == (seen == 1) or trees["left"] == 1
-
-
-def test_a_traced_message_runs_frame_by_frame(trees: Counter[str]) -> None:
-    with machine(CALL_CALLEE, "STOP") as made:
-        made.tracer = Recorder()
-        assert run(made).exit_code == 0
-    assert not trees
 
 
 def test_failed_creation_writes_are_discarded() -> None:
@@ -158,8 +101,7 @@ def test_failed_creation_writes_are_discarded() -> None:
     assert fast.receipt == plain.receipt
 
 
-def test_later_frames_see_effects_of_earlier_call_tree(trees: Counter[str]) -> None:
-    """The first frame's tree is abandoned: its calls are separate trees, each starting after the previous one."""
+def test_later_frames_see_effects_of_earlier_calls() -> None:
     other = f"0x{'dd' * 20}"
     init = assemble("5 5 SSTORE 1 0 0 LOG1 ADDRESS SELFDESTRUCT")
     callee = f"""
@@ -173,8 +115,6 @@ def test_later_frames_see_effects_of_earlier_call_tree(trees: Counter[str]) -> N
     plain, fast = both(contract, callee)
     assert fast.receipt == plain.receipt
     assert fast.events == plain.events
-    assert trees["left"] == 1
-    assert trees["ended"] >= 2
 
 
 _MADE = f"0x{deployer(assemble('CALLER SELFDESTRUCT')).hex()} 0 MSTORE"
@@ -190,14 +130,12 @@ _SIZE = len(deployer(assemble("CALLER SELFDESTRUCT")))
     ],
     ids=["a contract of this message is destroyed", "no slot is written", "no transient slot is written"],
 )
-def test_nested_call_tree_sees_context_of_outer_frame(trees: Counter[str], does: str, callee: str) -> None:
+def test_nested_call_sees_context_of_outer_frame(does: str, callee: str) -> None:
     plain, fast = both(f"0x{masked_id(INIT_ACTOR).hex()} BALANCE POP {does}", callee)
     assert fast.receipt == plain.receipt
-    assert trees["left"] == 1
-    assert trees["ended"] >= 1
 
 
-# --- hashes and precompiles of the guest ------------------------------------------------------------------------------
+# --- hashes and precompiles ------------------------------------------------------------------------------
 
 
 inputs = st.binary(max_size=600) | st.integers(0, 2500).map(bytes)
@@ -205,7 +143,7 @@ inputs = st.binary(max_size=600) | st.integers(0, 2500).map(bytes)
 
 @settings(max_examples=samples(60))
 @given(data=inputs)
-def test_hashes_of_the_guest_are_the_libraries(asking: Callable[[int, bytes], bytes | None], data: bytes) -> None:
+def test_hashes_are_the_libraries(asking: Callable[[int, bytes], bytes | None], data: bytes) -> None:
     assert asking(0, data) == keccak(data)
     assert asking(2, data) == hashlib.sha256(data).digest()
     assert asking(3, data) == ripemd160(data)
@@ -225,7 +163,7 @@ def test_two_word_hash_cache_returns_exact_hashes(
 
 @settings(max_examples=samples(30))
 @given(rounds=st.integers(0, 300), data=st.binary(min_size=208, max_size=208), final=st.integers(0, 1))
-def test_blake2f_of_the_guest_is_the_hosts(
+def test_blake2f_has_the_rounds_that_it_is_given(
     asking: Callable[[int, bytes], bytes | None], rounds: int, data: bytes, final: int
 ) -> None:
     data = rounds.to_bytes(4, "big") + data + bytes([final])
@@ -269,19 +207,17 @@ MEETS = {
 
 
 @pytest.mark.parametrize("meets", MEETS.values(), ids=MEETS)
-def test_trees_end_as_separate_frames_do(trees: Counter[str], meets: str) -> None:
+def test_repeated_messages_have_the_plain_engines_results(meets: str) -> None:
     run_both(meets, "0 SLOAD 1 ADD DUP1 0 SSTORE 0 MSTORE 32 0 RETURN")
-    assert trees == {"ended": 2}
 
 
 @pytest.mark.parametrize("gas", range(21_000, 80_000, 1_103))
-def test_gas_is_exact_wherever_it_ends(trees: Counter[str], gas: int) -> None:
+def test_gas_is_exact_wherever_it_ends(gas: int) -> None:
     run_both(f"{MEETS['a call']} {MEETS['code']}", "0 SLOAD 1 ADD DUP1 0 SSTORE 0 MSTORE 32 0 REVERT", gas, times=1)
 
 
-def test_revert_leaves_only_gas_charge(trees: Counter[str]) -> None:
+def test_revert_leaves_only_gas_charge() -> None:
     run_both(f"9 9 SSTORE {CALL_CALLEE} POP 32 0 0 LOG1 32 0 REVERT", "1 SLOAD 1 SSTORE 0 0 0 LOG1")
-    assert trees == {"ended": 2}
 
 
 WAITING_SENDER, WAITING_CONTRACT, WAITING_CALLEE, CHEAT = (
@@ -303,16 +239,12 @@ class Between:
     """Handles calls to an address by writing a slot of the caller's, and sees the calls of frames up to a depth."""
 
     depth: int
-    watches: bool = False
     watched: frozenset[bytes] = frozenset({bytes(CHEAT)})
     told: list[object] = field(default_factory=list)
 
     @property
     def is_armed(self) -> bool:
-        return self.depth > 0 or self.watches
-
-    def sees(self, depth: int) -> bool:
-        return depth <= self.depth
+        return self.depth > 0
 
     def send(self, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
         return proceed(call)
@@ -415,13 +347,3 @@ def test_logs_of_contracts_in_failed_frame_have_their_addresses(evm: str) -> Non
     seven, eight = (Log((number.to_bytes(32, "big"),), b"") for number in (7, 8))
     first, second = (create_address(WAITING_CONTRACT, nonce) for nonce in (1, 2))
     assert between.told == [(first, seven), (WAITING_CONTRACT, eight), (second, seven)]
-
-
-def test_waiting_frame_resumes_as_tree(trees: Counter[str]) -> None:
-    outcome("fast", f"{ASK_CHEAT} {CALL_WAITING_CALLEE} {ASK_CHEAT}", "1 1 SSTORE", Between(0))
-    assert trees == {"ended": 3}  # to the first question, to the second, to the end; the callee's are parts of them
-
-
-def test_frames_that_are_watched_run_by_themselves(trees: Counter[str]) -> None:
-    outcome("fast", f"{ASK_CHEAT} {CALL_WAITING_CALLEE} {ASK_CHEAT}", "1 1 SSTORE", Between(9, watches=True))
-    assert not trees
