@@ -289,7 +289,7 @@ class Context:
         return revert_text(data, self.settings.errors)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CallOperations:
     """Operations of the rules on requested calls."""
 

@@ -31,7 +31,7 @@ def intercept_call(state: State, request: InterceptedCall, operations: CallOpera
         state.intercept_code = False
         return SubcallOutcome(False, request.data)
     _count_call(state, request)
-    payer = sender = _apply_prank(state, request, operations)
+    payer = sender = apply_prank(state, request, operations)
     prank = state.pranks.get(request.depth)
     once = prank is not None and prank.broadcast and prank.once
     if sender is not None and once and request.kind is CallKind.STATICCALL:
@@ -63,7 +63,7 @@ def intercepted_result(
     state: State, request: InterceptedCall, outcome: SubcallOutcome, operations: CallOperations
 ) -> SubcallOutcome:
     """Return the result that the caller sees."""
-    _end_prank(state, request.depth, operations)
+    end_prank(state, request.depth, operations.set_origin)
     if outcome.success and state.failure is not None:
         message, state.failure = state.failure, None
         outcome = SubcallOutcome(False, failure_data(message))
@@ -150,7 +150,7 @@ def _count_creation(
             return
 
 
-def _apply_prank(state: State, request: InterceptedCall, operations: CallOperations) -> EthAddress | None:
+def apply_prank(state: State, request: InterceptedCall, operations: CallOperations) -> EthAddress | None:
     """Return the pranked sender of a call, or None; sets the pranked origin."""
     depths = [depth for depth in state.pranks if depth <= request.depth]
     if not depths:
@@ -175,11 +175,12 @@ def _apply_prank(state: State, request: InterceptedCall, operations: CallOperati
     return sender
 
 
-def _end_prank(state: State, depth: int, operations: CallOperations) -> None:
+def end_prank(state: State, depth: int, set_origin: Callable[[EthAddress], None]) -> None:
+    """End a prank for one call at this depth, and restore the origin."""
     prank = state.pranks.get(depth)
     if prank is not None:
         if prank.origin is not None:
-            operations.set_origin(prank.old_origin)
+            set_origin(prank.old_origin)
         if prank.once:
             del state.pranks[depth]
 

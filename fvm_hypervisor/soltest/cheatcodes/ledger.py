@@ -13,7 +13,7 @@ from hypervisor.messages.address import Protocol as AddressProtocol
 from hypervisor.types import ActorID, TokenAmount
 from localnet.state.controls import code_of, contract_state, nonce_of, set_balance, set_code, set_nonce, set_storage
 from runtimes.evm import filecoin_evm_rules
-from runtimes.evm.ethereum import Accounts, CannotObserve, ObservedCall
+from runtimes.evm.ethereum import Accounts
 from store.trees.kamt import Kamt
 
 MAX_NONCE: Final = (1 << 64) - 1
@@ -129,27 +129,6 @@ class EthereumLedger:
             raise CheatcodeFailure(f"0x{address.hex()} is a native actor, which has no EVM code or slots")
         self._accounts.become_contract(actor)
         return actor
-
-
-class SessionLedger:
-    """Ethereum's accounts in a call of a state session. Accessed accounts become warm, as in forge."""
-
-    def __init__(self, run: ObservedCall) -> None:
-        self.touched: dict[EthAddress, None] = {}
-        """Accounts that must exist after the call, in order."""
-        self.balance = run.balance
-        self.nonce, self.code, self.load = run.nonce, run.code, run.load
-        self.set_balance, self.set_nonce, self.store = run.set_balance, run.set_nonce, run.store
-        self.set_code = run.set_code
-
-    def touch(self, address: EthAddress) -> None:
-        """Load an account, which exists after the call."""
-        self.touched[address] = None
-        self.balance(address)
-
-    def slots(self, address: EthAddress) -> list[int]:
-        """Raise CannotObserve: a session holds only the slots that were read."""
-        raise CannotObserve
 
 
 class FilecoinLedger:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress, checksummed, create2_address
@@ -282,8 +282,8 @@ def open_accesses(
         data, made = request.salt + request.data, create2_address(CREATE2_DEPLOYER, request.salt, request.data)
         deployer = CREATE2_DEPLOYER
         calls = [
-            (replace(request, kind=CallKind.CALL, target=deployer, receiver=deployer, data=data, second=False), payer),
-            (replace(request, target=made, receiver=made, depth=request.depth + 1), sender),
+            (request._replace(kind=CallKind.CALL, target=deployer, receiver=deployer, data=data, second=False), payer),
+            (request._replace(target=made, receiver=made, depth=request.depth + 1), sender),
         ]
     return [(call, _open_access(state, call, accessor, operations)) for call, accessor in calls]
 

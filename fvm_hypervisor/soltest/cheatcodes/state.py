@@ -495,19 +495,39 @@ class State:
         )
 
     @property
+    def is_idle(self) -> bool:
+        """True if nothing is set that calls and the end of the test may meet, and that a state session can do."""
+        return not (self.pranks or self._acts)
+
+    @property
+    def only_pranks(self) -> bool:
+        """True if nothing is set that calls and their ends may meet but pranks of senders."""
+        return not self._acts and all(prank.origin is None and not prank.broadcast for prank in self.pranks.values())
+
+    @property
+    def _acts(self) -> bool:
+        return bool(
+            self.revert
+            or self.deals
+            or self.failure is not None
+            or self.missing is not None
+            or self._sees_all
+            or self.needs_frames
+        )
+
+    @property
     def is_default(self) -> bool:
         """True if no cheatcode has changed anything."""
-        return bool(_VALUES(self) == _NOTHING_SET)
+        return self == _DEFAULT
 
     def image(self) -> Mapping[str, Any]:
         """Return the fields that differ from the defaults, for `of_image`.
 
         Usually there are few; each run of a fuzz test starts from them.
         """
-        values = _VALUES(self)
-        if values == _NOTHING_SET:
+        if self.is_default:
             return {}
-        parts = zip(_NAMES, values, _NOTHING_SET, strict=True)
+        parts = zip(_NAMES, _VALUES(self), _VALUES(_DEFAULT), strict=True)
         return deepcopy({name: value for name, value, default in parts if value != default})
 
     @classmethod
@@ -521,4 +541,4 @@ class State:
 
 _NAMES: Final = tuple(part.name for part in fields(State))
 _VALUES: Final = attrgetter(*_NAMES)
-_NOTHING_SET: Final = _VALUES(State())
+_DEFAULT: Final = State()

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import ClassVar, Final
+from typing import ClassVar, Final, NamedTuple
 
 from bridge.ethereum.addresses import (
     ZERO_ADDRESS,
@@ -64,11 +64,9 @@ from runtimes.evm.ethereum import (
     Application,
     CannotObserve,
     ContractCache,
-    Fork,
     InvalidTransaction,
     LongCall,
     ObservedCall,
-    ObservedEnd,
     block_of,
     call_gas,
     contract_outcome,
@@ -84,8 +82,7 @@ from store.cid import RAW, Cid
 from store.trees.kamt import EMPTY_KAMT, Kamt
 
 
-@dataclass(frozen=True, slots=True)
-class CallOutcome:
+class CallOutcome(NamedTuple):
     """Outcome of a call. `output` is the return or revert data, without CBOR; gas is counted by the rules.
 
     `error` is the machine's message about the call itself, `reason` the origin of its failure, if Filecoin's rules
@@ -104,6 +101,17 @@ class CallOutcome:
     """False if the call is known to have changed neither the state nor the test's output."""
     execution_gas: int = 0
     """Gas before refunds, and without the minimum for the calldata (EIP-7623); 0 if unknown."""
+    has_passed: bool = False
+    """True if the check of the call is known to succeed in the state after it."""
+
+
+class CheckCall(NamedTuple):
+    """A call without effect that follows one that succeeds: `always`, or only if that one has changed the state."""
+
+    from_: EthAddress
+    to: EthAddress
+    data: bytes
+    always: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,9 +337,14 @@ class TestExecutor:
             return self._apply(from_, to, data, value, gas, commit=commit)[0]
         return self._send(to_filecoin(to), from_, INVOKE_EVM, invoke_params(data), value)[0]
 
-    def call_or_undo(self, from_: EthAddress, to: EthAddress, data: bytes) -> CallOutcome:
-        """Call a contract; a call that is rejected (`vm.assume`) has no effect."""
-        found = self.call_in_session(from_, to, data) if self._is_ethereum else None
+    def call_or_undo(
+        self, from_: EthAddress, to: EthAddress, data: bytes, check: CheckCall | None = None
+    ) -> CallOutcome:
+        """Call a contract; a call that is rejected (`vm.assume`) has no effect.
+
+        The check may be made too (`CallOutcome.has_passed`).
+        """
+        found = self.call_in_session(from_, to, data, check=check) if self._is_ethereum else None
         if found is not None:
             return found
         here = self.snapshot()
@@ -344,7 +357,7 @@ class TestExecutor:
 
     def call_in_session(
         self, from_: EthAddress, to: EthAddress, data: bytes, value: int = 0, gas: int | None = None,
-        commit: bool = True,
+        commit: bool = True, check: CheckCall | None = None,
     ) -> CallOutcome | None:  # fmt: skip
         """Call a contract in the machine's state session; return None, without effect, if that is not possible.
 
@@ -358,19 +371,25 @@ class TestExecutor:
         if begun is None:
             return None
         observer, run = begun
-        rest = max(0, (self.setting.gas_limit if gas is None else gas) - call_gas(data, run.fork)[0])
+        intrinsic, floor = call_gas(data, run.fork)
+        rest = max(0, (self.setting.gas_limit if gas is None else gas) - intrinsic)
         has_failed = is_changed = False
         try:
             with run:
-                ended = run.run(value, data, rest, commit)
-                result = cheats.end_test(CallResult(ended.exit_code, DataBlock(RAW, ended.output)))
-                outcome = contract_outcome(result)
-                is_rejected = not outcome.success and outcome.output == MAGIC_ASSUME
+                following = b"" if check is None else self._check_message(run, check)
+                ended = run.run(value, data, rest, commit, following)
+                code, output = ended.exit_code, ended.output
+                if not observer.is_idle:
+                    result = cheats.end_test(CallResult(code, DataBlock(RAW, output)))
+                    code, output = result.exit_code, contract_outcome(result).output
+                is_rejected = output == MAGIC_ASSUME and code != ExitCode.OK
                 if not commit:
                     has_failed = observer.has_run and run.load(VM_ADDRESS, FAILED_SLOT) != 0
-                elif not is_rejected and (outcome.success or ended.exit_code != ExitCode.OK):
-                    is_changed = run.keep()
-                    self._touched.update(dict.fromkeys(observer.touched))
+                elif not is_rejected and (code == ExitCode.OK or ended.exit_code != ExitCode.OK):
+                    if not observer.is_idle:
+                        following = b"" if check is None or code != ExitCode.OK else self._check_message(run, check)
+                    is_changed = run.keep(following)
+                    self._touched.update(run.touched)
         except CannotObserve as reason:
             observer.undo()
             if not isinstance(reason, LongCall):
@@ -382,27 +401,27 @@ class TestExecutor:
         elif not commit:
             observer.restore_state()
             cheats.state.has_failed |= has_failed
-        may_change = is_changed or has_failed or (commit and may_have_set) or observer.has_written
-        return self._outcome_of(result, ended, run.fork, data, commit, may_change)
-
-    def _outcome_of(
-        self, result: CallResult, ended: ObservedEnd, fork: Fork, data: bytes, commit: bool, may_change: bool
-    ) -> CallOutcome:
-        """Return the outcome of a call in the session, whose result the cheatcodes may have replaced."""
-        intrinsic, floor = call_gas(data, fork)
         used = ended.gas_used + intrinsic
-        used -= min(used // fork.refund_quotient, ended.refund)
-        success, code = result.exit_code == ExitCode.OK, result.exit_code
+        used -= min(used // run.fork.refund_quotient, ended.refund)
+        success = code == ExitCode.OK
         return CallOutcome(
             success,
-            contract_outcome(result).output,
+            output,
             max(used, floor) - intrinsic,
-            tuple(log for _, log in ended.logs) if success else (),
+            tuple([log for _, log in ended.logs]) if success and ended.logs else (),
             "" if success else MESSAGES.get(code) or f"exit code {code}",
             touched_words=_words(ended.words) if self.records_slots and commit else (),
-            may_change_state=may_change,
+            may_change_state=is_changed or has_failed or (commit and may_have_set) or observer.has_written,
             execution_gas=ended.gas_used,
+            has_passed=run.has_passed,
         )
+
+    def _check_message(self, run: ObservedCall, check: CheckCall) -> bytes:
+        """Return the message of a check; empty if it must not be made in the session."""
+        if not self.cheatcodes.state.is_idle or (check.to, check.data[:4]) in self._unobserved:
+            return b""
+        gas = max(0, self.setting.gas_limit - call_gas(check.data, run.fork)[0])
+        return run.following_call(check.from_, check.to, check.data, gas, check.always)
 
     def _observe(self, from_: EthAddress, to: EthAddress) -> tuple[TestObserver, ObservedCall] | None:
         """Return a call in the machine's session; None if no session can run what is set."""

@@ -29,7 +29,7 @@ from fvm_hypervisor.soltest.cheatcodes.values import decode as decode_arguments
 from fvm_hypervisor.soltest.cheatcodes.values import encode
 from fvm_hypervisor.soltest.compile.artifact import ContractArtifact
 from fvm_hypervisor.soltest.execution.discovery import TestFunction, has_special, is_reserved, signature
-from fvm_hypervisor.soltest.execution.executor import CallOutcome, ExecutorSnapshot, is_rejected
+from fvm_hypervisor.soltest.execution.executor import CallOutcome, CheckCall, ExecutorSnapshot, is_rejected
 from fvm_hypervisor.soltest.execution.results import (
     NO_DELAY,
     BlockDelay,
@@ -449,6 +449,8 @@ class InvariantRun:
     _corpus: Corpus[tuple[SequenceStep, ...]] | None = None
     _corpus_folder: CorpusFolder | None = None
     _best: BestSequence[SequenceStep] | None = None
+    _check_call: CheckCall | None = None
+    """The call of the invariant, which the executor may make together with a step; None for a maximizing test."""
     _holds: bool = False
     """True if the invariant was checked in the current state, or in one that no call has changed since."""
     _last: list[SequenceStep] = field(default_factory=list)
@@ -486,6 +488,8 @@ class InvariantRun:
         if again is not None:
             return again
         self._deadline = Deadline(self.settings.timeout)
+        if not is_maximizing(self.test):
+            self._check_call = CheckCall(stage.sender, stage.address, selector(self.test.signature), always=True)
         begun = self._begin_corpus()
         if begun is not None:
             return begun
@@ -643,7 +647,10 @@ class InvariantRun:
         executor, corpus = self.stage.executor, self._corpus
         call = step.sender, step.target.address, step.calldata
         if corpus is None:
-            return executor.call_or_undo(*call)
+            check = self._check_call
+            if check is not None:
+                check = check._replace(always=not (self._holds and step.delay == NO_DELAY))
+            return executor.call_or_undo(*call, check)
         here = executor.snapshot()
         function = step.target.address, step.target.selector
         outcome = corpus.trace(function, lambda: executor.call(*call), lambda: executor.restore(here))
@@ -670,7 +677,7 @@ class InvariantRun:
             return None  # its return value or revert is not a failure
         if self._holds or not outcome.success:  # as in forge, since a reverted call changes no state
             return None
-        why = self._check()
+        why = None if outcome.has_passed else self._check()
         self._holds = why is None
         return why
 

@@ -78,6 +78,10 @@ SHORT: Final = 64
 CALL: Final = 128
 AT_ONCE: Final = 256
 
+# What has happened at the end of a call (`at_once` in guests/session/src/session.rs).
+CHANGED: Final = 2
+PASSED: Final = 4
+
 
 _MAILBOX: Final = Struct("<IIII")
 _SIZE: Final = Struct("<I")
@@ -150,7 +154,14 @@ def _linked_module() -> LinkedModule:
 
 
 _HEAD: Final = Struct("<IIIQQ16s16s16s20sI")
+_CALL: Final = Struct("<IIIQ56x20sI20s32sI")
 _COUNT: Final = Struct("<I")
+
+
+def call_message(sender: bytes, to: bytes, value: int, data: bytes, gas: int, mode: int, steps: int) -> bytes:
+    """Return the message of a free call of a contract, with calldata `data`."""
+    head = _CALL.pack(mode, steps, DYNAMIC_FEE, gas, sender, 1, to, value.to_bytes(32, "big"), len(data))
+    return b"".join((head, data, bytes(12)))
 
 
 def transaction_message(transaction: Transaction, sender: bytes, mode: int, steps: int, chain_id: int) -> bytes:

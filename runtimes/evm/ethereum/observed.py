@@ -10,33 +10,47 @@ The call's changes are kept only by `ObservedCall.keep`.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from struct import Struct
 from typing import Final, NamedTuple, Protocol, Self
 
 from bridge.ethereum.addresses import EthAddress
-from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from bridge.filecoin.receipts import Log
+from hypervisor.errors import Fatal
 from runtimes.evm.engine import CallKind, SubcallOutcome
 from runtimes.evm.ethereum.forks import Fork
-from runtimes.evm.ethereum.guest import AT_ONCE, KEEP, STATUS, Command, Exit, Guest, GuestFailure, read_end, read_logs
+from runtimes.evm.ethereum.guest import (
+    AT_ONCE,
+    CHANGED,
+    KEEP,
+    PASSED,
+    STATUS,
+    Command,
+    Exit,
+    Guest,
+    GuestFailure,
+    read_logs,
+)
 from runtimes.evm.ethereum.session import StateSession
 
 ALL_DEPTHS: Final = (1 << 32) - 1
 MAX_ENTERED: Final = 64
 """Number of calls that an observer may have entered at once: each takes some frames of Python's stack."""
+_MAX_PAUSES: Final = 10
+"""Number of pauses after which a call leaves that has stopped for its observer before, but not since."""
 _KINDS: Final = (CallKind.CALL, CallKind.STATICCALL, CallKind.DELEGATECALL, CallKind.CALLCODE, None, None)
 _CREATE2: Final = 5
-_CALL: Final = Struct("<IIIQ20s20s20s32s32sI")
+_CALL: Final = Struct("<IIIIQ20s20s20s32s32sI")
 _ENDED: Final = Struct("<III20sI")
+_DONE: Final = Struct("<IIQQI")
 _INTEREST: Final = Struct("<II")
 _WORD: Final = Struct("<I")
+_RESULT: Final = Struct("<II")
 _OPERATION: Final = Struct("<I20s")
-_TOUCHED: Final = Struct("<QI")
 _NOTHING: Final = bytes(8)
 _NO_LOGS: Final = bytes(4)
-_CHANGED: Final = 2
+_AS_SENDER, _UNSEEN = 1, 2
 
 
 class Answer(IntEnum):
@@ -61,6 +75,7 @@ class Operation(IntEnum):
     LOAD = 5
     STORE = 6
     SET_ORIGIN = 7
+    TOUCH = 8
 
 
 class CannotObserve(Exception):  # not an error: the call runs elsewhere
@@ -71,8 +86,7 @@ class LongCall(CannotObserve):
     """Raised for a call that is worth compiling."""
 
 
-@dataclass(frozen=True, slots=True)
-class InterceptedCall:
+class InterceptedCall(NamedTuple):
     """A requested call; a creation if `kind` is None, with the init code in `data`. `gas` is the callee's limit.
 
     The code of `target` runs as `receiver`: in a delegate call, the caller. `depth` is that of the frame that requests
@@ -114,8 +128,17 @@ class CallObserver(Protocol):
         0 is for none.
         """
 
-    def call(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome:
-        """Return a call's outcome, of `ObservedCall.enter` or another one. Raises CannotObserve."""
+    def call(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome | None:
+        """Return a call's outcome, of `ObservedCall.enter` or another one; None after `ObservedCall.pass_on`.
+
+        Raises CannotObserve.
+        """
+
+    def entered_end(self, run: ObservedCall, request: InterceptedCall, outcome: SubcallOutcome) -> SubcallOutcome:
+        """Return the outcome of a call that was passed on, in which others have stopped."""
+
+    def unseen_end(self, request: InterceptedCall) -> None:
+        """Take the end of a call that was passed on, in which no other has stopped."""
 
     def call_end(self, run: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
         """Take the end of a call by a frame at `depth` that was not entered."""
@@ -144,10 +167,24 @@ class ObservedCall:
     ) -> None:
         self._session, self._guest, self._observer = session, guest, observer
         self.origin, self.to = sender, to
+        self._operations: list[bytes] = []
+        """Writes that the guest executes with the next message."""
         self._entered: SubcallOutcome | None = None
         """The outcome of the call that was entered last."""
         self._depth = 0
+        """Number of entered calls whose ends stop."""
+        self._passing = b""
+        """Answer of `pass_on`, without what the observer wants to see until then."""
+        self._passed: InterceptedCall | None = None
+        """The call that was passed on last, whose end does not stop unless another call does before."""
+        self._reopened: list[InterceptedCall] = []
+        """Calls that were passed on and whose ends stop."""
+        self._pauses = _MAX_PAUSES
         self._is_running, self._is_renewed, self.is_changed = True, False, False
+        self.touched: dict[EthAddress, None] = {}
+        """Accounts that must exist after the call, in order: those touched by the observer."""
+        self.has_passed = False
+        """True if the call that was to follow this one has succeeded, and had no effect."""
 
     def __enter__(self) -> Self:
         return self
@@ -158,30 +195,48 @@ class ObservedCall:
         if self._is_renewed:
             self._session.forget_block()
 
-    def run(self, value: int, data: bytes, gas: int, keep: bool) -> ObservedEnd:
+    def run(self, value: int, data: bytes, gas: int, keep: bool, check: bytes = b"") -> ObservedEnd:
         """Make the call. Raises CannotObserve.
 
-        If it does not stop for its observer, who has not asked for any call, it is kept or discarded at its end.
+        If it does not stop for its observer, who has not asked for any call, it is kept or discarded at its end. If it
+        is kept and has succeeded, `check` (`following_call`) is made after it.
         """
-        interest, watched = self._interest(), self._observer.watched
+        interest = self._interest()
         mode = (AT_ONCE if interest == _NOTHING else 0) | (KEEP if keep else 0)
-        call = Transaction(DYNAMIC_FEE, None, 0, self.to, value, data, gas, 0, 0)
-        message = self._session.call_message(self.origin, call, mode)
+        message = self._session.call_message(self.origin, self.to, value, data, gas, mode)
         if message is None:
             raise CannotObserve
-        message = b"".join((message, interest, _WORD.pack(len(watched)), *watched))
-        written = self._until(Exit.DONE, self._call(Command.TRANSACT, message))
-        ended, at = read_end(written)
-        refund, count = _TOUCHED.unpack_from(written, at)
-        at += _TOUCHED.size
-        words, at = written[at : at + 32 * count], at + 32 * count
-        (is_kept,) = _WORD.unpack_from(written, len(written) - _WORD.size)
-        if is_kept:
-            self._is_running, self.is_changed = False, is_kept == _CHANGED
+        message = b"".join((message, interest, _watched_list(self._observer.watched), check))
+        self._go_on(self._call(Command.TRANSACT, message))
+        if self._passed is not None:
+            self._end_unseen(self._passed)
+        written = self._guest.output()
+        at_once, result, used, refund, size = _DONE.unpack_from(written)
+        if at_once:
+            self._note_end(at_once)
             if keep:
                 self._session.note_kept()
+        at = _DONE.size
+        output, at = written[at : at + size], at + size
+        words_at = at + _WORD.size
+        at = words_at + 32 * _WORD.unpack_from(written, at)[0]
+        words = written[words_at:at]
+        if len(written) == at + 2 * _WORD.size:
+            return ObservedEnd(STATUS[result], output, used, refund, (), words)
+        logs, at = read_logs(written, at)
         self._take_logs(written, at)
-        return ObservedEnd(STATUS[ended.end], ended.output, ended.gas_used, refund, ended.logs, words)
+        return ObservedEnd(STATUS[result], output, used, refund, logs, words)
+
+    def _note_end(self, at_once: int) -> None:
+        self._is_running = False
+        self.is_changed, self.has_passed = at_once & CHANGED != 0, at_once & PASSED != 0
+
+    def following_call(self, sender: EthAddress, to: EthAddress, data: bytes, gas: int, always: bool) -> bytes:
+        """Return the message of a call without effect for `run` or `keep`, made only after changes or `always`."""
+        message = self._session.call_message(sender, to, 0, data, gas, AT_ONCE)
+        if message is None or self._is_renewed or self._session.is_skipped(to) or self._interest() != _NOTHING:
+            return b""
+        return b"".join((_WORD.pack(always), message, _NOTHING, _watched_list(self._observer.watched)))
 
     def _call(self, command: Command, data: bytes) -> int:
         try:
@@ -191,29 +246,52 @@ class ObservedCall:
             self._session.close_after(failure)
             raise CannotObserve from failure
 
-    def _until(self, end: Exit, exit_code: int) -> bytes:
+    def _go_on(self, exit_code: int) -> SubcallOutcome | None:
+        """Answer requests until the call that was entered last has ended, and return its outcome; None at the end."""
         guest, session = self._guest, self._session
-        while exit_code != end:
+        while exit_code != Exit.DONE:
             if exit_code == Exit.CALL:
                 answer: bytes | None = self._answer_call(guest.output())
+            elif exit_code == Exit.ENDED:
+                depth, outcome = self._read_end(guest.output())
+                self._depth -= 1
+                if not self._reopened or self._reopened[-1].depth != depth:
+                    return outcome
+                answer = self._answer(self._observer.entered_end(self, self._reopened.pop(), outcome), outcome)
             elif exit_code == Exit.CALL_END:
                 self._observer.call_end(self, *self._read_end(guest.output()))
-                answer = _WORD.pack(Answer.PASS) + self._interest()
+                answer = self._message(Answer.PASS)
+            elif exit_code == Exit.PAUSE and self._pauses < _MAX_PAUSES:
+                self._pauses += 1
+                answer = session.more_steps()
             else:
                 answer = session.answer(exit_code, guest.output(), self.to)
             if answer is None:
                 raise LongCall if exit_code == Exit.PAUSE else CannotObserve
             exit_code = self._call(Command.ANSWER, answer)
-        return guest.output()
+        return None
 
     def _interest(self) -> bytes:
         """Return what the observer wants to see from now on."""
         return _INTEREST.pack(*self._observer.interest())
 
+    def _message(self, answer: Answer, *parts: bytes) -> bytes:
+        """Return an answer, which also executes what the observer has written."""
+        operations = b"".join(self._operations)
+        self._operations.clear()
+        return b"".join((_WORD.pack(answer), _WORD.pack(len(operations)), operations, self._interest(), *parts))
+
     def _answer_call(self, data: bytes) -> bytes:
         at = self._take_logs(data, 0)
-        depth, kind, static, gas, caller, target, receiver, value, salt, size = _CALL.unpack_from(data, at)
+        entered, depth, kind, static, gas, caller, target, receiver, value, salt, size = _CALL.unpack_from(data, at)
         at += _CALL.size
+        self._pauses = 0
+        if self._passed is not None:
+            if entered > self._depth:
+                self._reopened.append(self._passed)
+                self._depth, self._passed = entered, None
+            else:
+                self._end_unseen(self._passed)
         delegates, second = _KINDS[kind] is CallKind.DELEGATECALL, kind == _CREATE2
         request = InterceptedCall(
             _KINDS[kind], EthAddress(receiver if delegates else caller), EthAddress(target), EthAddress(receiver),
@@ -221,15 +299,22 @@ class ObservedCall:
             salt if second else b"", EthAddress(caller) if delegates else None,
         )  # fmt: skip
         outcome = self._observer.call(self, request)
-        interest = self._interest()
-        if outcome is self._entered:
-            return _WORD.pack(Answer.PASS) + interest
+        if outcome is None:
+            self._passed = request
+            return self._message(Answer.ENTER, self._passing)
+        return self._answer(outcome, self._entered)
+
+    def _answer(self, outcome: SubcallOutcome, had: SubcallOutcome | None) -> bytes:
+        """Return the answer with a call's outcome; `had` is the one that it has had, if it was made."""
+        if outcome is had:
+            return self._message(Answer.PASS)
         created = b"" if outcome.created is None else outcome.created
-        parts = (
-            _WORD.pack(Answer.RESULT), interest, _WORD.pack(outcome.success), _WORD.pack(bool(created)), created,
-            _WORD.pack(len(outcome.output)), outcome.output,
-        )  # fmt: skip
-        return b"".join(parts)
+        result = _RESULT.pack(outcome.success, bool(created)) + created
+        return self._message(Answer.RESULT, result, _WORD.pack(len(outcome.output)), outcome.output)
+
+    def _end_unseen(self, request: InterceptedCall) -> None:
+        self._passed = None
+        self._observer.unseen_end(request)
 
     def _take_logs(self, data: bytes, at: int) -> int:
         """Give the observer the logs at a position of a message; return the position after them."""
@@ -245,11 +330,20 @@ class ObservedCall:
         if self._depth >= MAX_ENTERED:
             raise CannotObserve
         self._depth += 1
-        parts = _WORD.pack(Answer.ENTER), self._interest(), _WORD.pack(sender is not None), sender or b""
-        data = self._until(Exit.ENDED, self._call(Command.ANSWER, b"".join(parts)))
-        self._depth -= 1
-        self._entered = self._read_end(data)[1]
-        return self._entered
+        flags = 0 if sender is None else _AS_SENDER
+        outcome = self._go_on(self._call(Command.ANSWER, self._message(Answer.ENTER, _WORD.pack(flags), sender or b"")))
+        if outcome is None:
+            raise Fatal("a call has ended before one that it has made")
+        self._entered = outcome
+        return outcome
+
+    def pass_on(self, sender: EthAddress | None, interest: tuple[int, int]) -> None:
+        """Make the requested call, as another sender if one is given; its end is not seen unless another call stops.
+
+        `interest` is that of the observer after it.
+        """
+        flags = _UNSEEN if sender is None else _UNSEEN | _AS_SENDER
+        self._passing = b"".join((_WORD.pack(flags), sender or b"", _INTEREST.pack(*interest)))
 
     def _read_end(self, data: bytes) -> tuple[int, SubcallOutcome]:
         """Return the depth of the frame that has made a call, and the call's outcome."""
@@ -262,13 +356,29 @@ class ObservedCall:
     # --- accounts, which become warm --------------------------------------------------------------------------
 
     def _operate(self, operation: int, address: EthAddress, values: bytes = b"") -> bytes:
-        message = _OPERATION.pack(operation, address) + values
+        """Read an account, after what has been written."""
+        self._write(operation, address, values)
+        message = b"".join(self._operations)
+        self._operations.clear()
         while exit_code := self._call(Command.OPERATE, message):
             answer = self._session.answer(exit_code, self._guest.output())
             if answer is None:
                 raise CannotObserve
             self._call(Command.ANSWER, answer)
         return self._guest.output()
+
+    def _write(self, operation: int, address: EthAddress, values: bytes = b"") -> None:
+        """Execute an operation with the next message."""
+        self._operations.append(_OPERATION.pack(operation, address) + values)
+
+    def touch(self, address: EthAddress) -> None:
+        """Load an account, which exists after the call."""
+        self.touched[address] = None
+        self._write(Operation.TOUCH, address)
+
+    def slots(self, _: EthAddress) -> list[int]:
+        """Raise CannotObserve: a session holds only the slots that were read."""
+        raise CannotObserve
 
     def balance(self, address: EthAddress) -> int:
         return int.from_bytes(self._operate(Operation.ACCOUNT, address)[:32], "big")
@@ -280,23 +390,23 @@ class ObservedCall:
         return self._operate(Operation.CODE, address)
 
     def set_balance(self, address: EthAddress, amount: int) -> None:
-        self._operate(Operation.SET_BALANCE, address, amount.to_bytes(32, "big"))
+        self._write(Operation.SET_BALANCE, address, amount.to_bytes(32, "big"))
 
     def set_nonce(self, address: EthAddress, nonce: int) -> None:
-        self._operate(Operation.SET_NONCE, address, nonce.to_bytes(8, "little"))
+        self._write(Operation.SET_NONCE, address, nonce.to_bytes(8, "little"))
 
     def set_code(self, address: EthAddress, code: bytes) -> None:
-        self._operate(Operation.SET_CODE, address, _WORD.pack(len(code)) + code)
+        self._write(Operation.SET_CODE, address, _WORD.pack(len(code)) + code)
 
     def load(self, address: EthAddress, slot: int) -> int:
         return int.from_bytes(self._operate(Operation.LOAD, address, slot.to_bytes(32, "big")), "big")
 
     def store(self, address: EthAddress, slot: int, word: int) -> None:
-        self._operate(Operation.STORE, address, slot.to_bytes(32, "big") + word.to_bytes(32, "big"))
+        self._write(Operation.STORE, address, slot.to_bytes(32, "big") + word.to_bytes(32, "big"))
 
     def set_origin(self, origin: EthAddress) -> None:
         """Set the transaction's origin that contracts see."""
-        self._operate(Operation.SET_ORIGIN, origin)
+        self._write(Operation.SET_ORIGIN, origin)
         self.origin = origin
 
     def renew_block(self) -> None:
@@ -317,12 +427,16 @@ class ObservedCall:
 
     # --- the end ----------------------------------------------------------------------------------------------
 
-    def keep(self) -> bool:
-        """Keep the changes of the call, which has ended; return True if there are any."""
+    def keep(self, check: bytes = b"") -> bool:
+        """Keep the changes of the call, which has ended, and make `check`; return True if there are changes."""
         if self._is_running:
-            self.is_changed = self._session.keep_call(self._guest)
-            self._is_running = False
+            self._note_end(self._session.keep_call(self._guest, check))
         return self.is_changed
+
+
+@lru_cache(maxsize=16)
+def _watched_list(addresses: frozenset[EthAddress]) -> bytes:
+    return b"".join((_WORD.pack(len(addresses)), *addresses))
 
 
 def observe(session: StateSession, observer: CallObserver, sender: EthAddress, to: EthAddress) -> ObservedCall | None:

@@ -37,6 +37,7 @@ from runtimes.evm.ethereum.calls import filecoin_precompiles
 from runtimes.evm.ethereum.forks import Fork, code_limits
 from runtimes.evm.ethereum.guest import (
     CALL,
+    CHANGED,
     CHECKED,
     KEEP,
     PAID,
@@ -49,6 +50,7 @@ from runtimes.evm.ethereum.guest import (
     Exit,
     Guest,
     GuestFailure,
+    call_message,
     read_end,
     transaction_message,
 )
@@ -88,6 +90,7 @@ _FEE_BITS: Final = 128
 _RULES: Final = Struct("<IIQQIIQQI")
 _BLOCK: Final = Struct("<32s32sQQ16s20s32s")
 _COUNT: Final = Struct("<I")
+_STEPS: Final = Struct("<II")
 _ACCOUNT: Final = Struct("<I20sI")
 _FIELDS: Final = Struct("<32sQ32s")
 _SLOT: Final = Struct("<I20s32s32sI")
@@ -204,8 +207,8 @@ class StateSession:
             exit_code = guest.call(Command.ANSWER, answer)
         return read_end(guest.output())[0]
 
-    def _keep(self, guest: Guest, burnt: int, mode: int) -> bool:
-        """Keep the changes of a transaction that has ended; return True if there are any.
+    def _keep(self, guest: Guest, burnt: int, mode: int, check: bytes = b"") -> int:
+        """Keep the changes of a transaction that has ended, and make a call (`keep_and_check` in the guest).
 
         If this is interrupted, the transaction has no effect.
         """
@@ -214,7 +217,7 @@ class StateSession:
         try:
             self._burnt, self._kept = self._burnt + burnt, self._kept + 1 if mode & UNDOABLE else 0
             tree.held = self
-            return bool(guest.call(Command.KEEP))
+            return guest.call(Command.KEEP, check)
         except BaseException:
             (self._burnt, self._kept), tree.held = before, held
             raise
@@ -232,23 +235,34 @@ class StateSession:
         """Return the guest for a call of a contract; None if it cannot execute it."""
         return None if self._leave_again(to) else self._begin()
 
-    def call_message(self, sender: EthAddress, call: Transaction, mode: int) -> bytes | None:
+    def call_message(
+        self, sender: EthAddress, to: EthAddress, value: int, data: bytes, gas: int, mode: int
+    ) -> bytes | None:
         """Return the message that starts a free call without checks; None if it cannot have these values."""
-        mode |= CALL | UNDOABLE
-        return transaction_message(call, sender, mode, _LONG, self._machine.context.chain_id) if _fits(call) else None
+        if not (0 <= value <= MAX_BALANCE and 0 < gas <= _MAX_U64):
+            return None
+        return call_message(sender, to, value, data, gas, mode | CALL | UNDOABLE, _LONG)
+
+    def more_steps(self) -> bytes:
+        """Return the answer with which a call goes on that takes long."""
+        return _STEPS.pack(Exit.PAUSE, _LONG)
+
+    def is_skipped(self, to: EthAddress) -> bool:
+        """Return True if calls of a contract do not try the guest, because one took long not long ago."""
+        return self._skips.get(to, 0) > 0
 
     def note_kept(self) -> None:
         """Take note of a call that the guest has kept."""
         self._kept += 1
         self._machine.state_tree.held = self
 
-    def keep_call(self, guest: Guest) -> bool:
-        """Keep the changes of an observed call; return True if there are any."""
+    def keep_call(self, guest: Guest, check: bytes) -> int:
+        """Keep the changes of an observed call, and make another one (`keep_and_check` in the guest)."""
         try:
-            return self._keep(guest, 0, UNDOABLE)
+            return self._keep(guest, 0, UNDOABLE, check)
         except GuestFailure as failure:
             self.close_after(failure)
-            return True
+            return CHANGED
 
     def renew_block(self, guest: Guest) -> bool:
         """Give a running transaction the machine's block; return False if its rules are others."""

@@ -4,7 +4,6 @@ Each call of a sequence begins with cold slots and addresses, no refund, empty t
 """
 
 from collections import deque
-from dataclasses import replace
 from random import Random
 from typing import Final
 
@@ -73,9 +72,8 @@ def call(
     outcome = made.call(sender, to, data, gas=gas, commit=commit)
     if here is not None:
         made.drop(here)
-    return replace(
-        outcome, error=outcome.error.partition(":")[0], may_change_state=True
-    )  # each engine names other amounts of gas
+    # each engine names other amounts of gas
+    return outcome._replace(error=outcome.error.partition(":")[0], may_change_state=True)
 
 
 @pytest.mark.parametrize("fork", ["Osaka", "Cancun+EIP-7702", "Shanghai+EIP-7702", "Paris+EIP-7702"])

@@ -32,7 +32,7 @@ TO, INNER, DEEP = (EthAddress(bytes([0xC1 + at]) * 20) for at in range(3))
 GAS = 10_000_000
 RETURNS = "0 MSTORE 32 0 RETURN"
 COPIES = "RETURNDATASIZE 0 0 RETURNDATACOPY RETURNDATASIZE 0 RETURN"
-Answer = Callable[[ObservedCall, InterceptedCall], SubcallOutcome]
+Answer = Callable[[ObservedCall, InterceptedCall], SubcallOutcome | None]
 
 
 def calling(address: EthAddress, value: int = 0, kind: str = "CALL") -> str:
@@ -49,6 +49,8 @@ class Recorder:
         self.seen: list[InterceptedCall] = []
         self.ended: list[tuple[int, SubcallOutcome]] = []
         self.logs: list[tuple[EthAddress, bytes]] = []
+        self.passed: list[tuple[int, SubcallOutcome | None]] = []
+        """Depths of calls that were passed on and have ended, with their outcomes if these were seen."""
 
     @property
     def watched(self) -> frozenset[EthAddress]:
@@ -57,9 +59,16 @@ class Recorder:
     def interest(self) -> tuple[int, int]:
         return self.depth, self.last
 
-    def call(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome:
+    def call(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome | None:
         self.seen.append(request)
         return self.answer(run, request)
+
+    def entered_end(self, _: ObservedCall, request: InterceptedCall, outcome: SubcallOutcome) -> SubcallOutcome:
+        self.passed.append((request.depth, outcome))
+        return outcome
+
+    def unseen_end(self, request: InterceptedCall) -> None:
+        self.passed.append((request.depth, None))
 
     def call_end(self, _: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
         self.ended.append((depth, outcome))
@@ -77,7 +86,12 @@ def machine() -> Iterator[Hypervisor]:
 
 
 def called(
-    machine: Hypervisor, recorder: Recorder, codes: dict[EthAddress, str], keep: bool = True, value: int = 0
+    machine: Hypervisor,
+    recorder: Recorder,
+    codes: dict[EthAddress, str],
+    keep: bool = True,
+    value: int = 0,
+    gas: int = GAS,
 ) -> ObservedEnd:
     """Call `TO` in a state of these contracts; each has 10 attoFIL."""
     install_alloc(machine, {address: AllocAccount(10, 1, assemble(code)) for address, code in codes.items()})
@@ -86,7 +100,7 @@ def called(
     run = observe(session, recorder, SENDER, TO)
     assert run is not None
     with run:
-        ended = run.run(value, b"", GAS, keep)
+        ended = run.run(value, b"", gas, keep)
         if keep:
             run.keep()
     return ended
@@ -206,6 +220,106 @@ def test_nested_calls_end_in_order(machine: Hypervisor) -> None:
         (1, INNER), (2, DEEP), (3, OTHER), (2, OTHER),
     ]  # fmt: skip
     assert ended == [3, 2, 2, 1]
+
+
+def pass_on(run: ObservedCall, _: InterceptedCall) -> SubcallOutcome | None:
+    run.touch(OTHER)
+    run.pass_on(OTHER, (0, 0))
+    return None
+
+
+def test_the_end_of_a_call_that_is_passed_on_does_not_stop(machine: Hypervisor) -> None:
+    recorder = Recorder(pass_on, depth=1)
+    code = f"CALLER 2 SSTORE {calling(DEEP)} 0 0 REVERT"
+    ended = called(machine, recorder, {TO: f"{calling(INNER)} {calling(OTHER)} {COPIES}", INNER: code, DEEP: "STOP"})
+    assert ended.exit_code == ExitCode.OK
+    assert [(request.depth, request.target) for request in recorder.seen] == [(1, INNER)]  # then none is asked for
+    assert recorder.passed == [(1, None)]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_end_of_a_call_that_is_passed_on_stops_after_another_call(machine: Hypervisor, fails: bool) -> None:
+    def answer(run: ObservedCall, request: InterceptedCall) -> SubcallOutcome | None:
+        return SubcallOutcome(True) if request.target == WATCHED else pass_on(run, request)
+
+    recorder = Recorder(answer, depth=1)
+    end = f"CALLER {RETURNS}".replace("RETURN", "REVERT" if fails else "RETURN")
+    inner = f"{calling(WATCHED)} {calling(DEEP)} {end}"
+    ended = called(machine, recorder, {TO: f"{calling(INNER)} {COPIES}", INNER: inner, DEEP: calling(WATCHED)})
+    assert ended.output == OTHER.rjust(32, b"\0")
+    assert [request.depth for request in recorder.seen] == [1, 2, 3]
+    assert recorder.passed == [(1, SubcallOutcome(not fails, OTHER.rjust(32, b"\0")))]
+
+
+def test_a_call_that_is_passed_on_may_be_within_an_entered_one(machine: Hypervisor) -> None:
+    def answer(run: ObservedCall, request: InterceptedCall) -> SubcallOutcome | None:
+        if request.target == WATCHED:
+            return SubcallOutcome(True)
+        return run.enter() if request.depth == 1 else pass_on(run, request)
+
+    recorder = Recorder(answer, depth=2)
+    called(machine, recorder, {TO: calling(INNER), INNER: calling(DEEP), DEEP: calling(WATCHED)})
+    assert [request.depth for request in recorder.seen] == [1, 2, 3]
+    assert recorder.passed == [(2, SubcallOutcome(True))]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_answer_waits_for_a_value_that_its_writes_need(machine: Hypervisor, fails: bool) -> None:
+    install_alloc(machine, {OTHER: AllocAccount(3, 1, b"\0", {1: 2})})
+
+    def write(run: ObservedCall, _: InterceptedCall) -> SubcallOutcome:
+        run.set_balance(OTHER, 6)  # neither the account nor its slot was read
+        run.store(OTHER, 1, 5)
+        run.set_nonce(DEEP, 9)
+        return SubcallOutcome(not fails, b"data")
+
+    ended = called(machine, Recorder(write), {TO: f"{calling(WATCHED)} 1 SSTORE {COPIES}"})
+    assert ended.output == b"data"
+    session = session_of(machine)
+    assert session is not None
+    other, deep = session.account(OTHER), session.account(DEEP)
+    assert other is not None
+    assert deep is not None
+    assert (other.balance, deep.nonce, slot_of(machine, OTHER, 1)) == (6, 9, 5)
+
+
+@pytest.mark.parametrize(("code", "passes"), [
+    ("1 SLOAD 7 EQ @fine JUMPI 0 0 REVERT fine: 8 1 SSTORE STOP", True),
+    ("1 SLOAD 6 EQ @fine JUMPI 0 0 REVERT fine: STOP", False),
+    (f"{calling(WATCHED)} STOP", False),
+    (f"{word(DEEP)} BALANCE STOP", False),  # which was not read before
+    ("again: @again JUMP", False),
+])  # fmt: skip
+@pytest.mark.parametrize("stops", [False, True])
+def test_a_following_call_sees_the_changes_and_has_no_effect(
+    machine: Hypervisor, code: str, passes: bool, stops: bool
+) -> None:
+    first = f"7 1 SSTORE {calling(WATCHED) if stops else ''} STOP"
+    run = followed(machine, f"CALLDATASIZE @check JUMPI {first} check: {code}", always=False)
+    assert (run.has_passed, slot_of(machine, TO, 1)) == (passes, 7)
+
+
+@pytest.mark.parametrize("always", [False, True])
+def test_a_following_call_may_need_no_changes(machine: Hypervisor, always: bool) -> None:
+    assert followed(machine, "STOP", always).has_passed == always
+
+
+def test_no_call_follows_one_that_reverts(machine: Hypervisor) -> None:
+    assert not followed(machine, "CALLDATASIZE @check JUMPI 0 0 REVERT check: STOP", always=True).has_passed
+
+
+def followed(machine: Hypervisor, code: str, always: bool) -> ObservedCall:
+    """Call `TO` without calldata and, after that, with a byte."""
+    install_alloc(machine, {TO: AllocAccount(0, 1, assemble(code)), DEEP: AllocAccount(5)})
+    session = session_of(machine)
+    assert session is not None
+    run = observe(session, Recorder(lambda _run, _request: SubcallOutcome(True)), SENDER, TO)
+    assert run is not None
+    with run:
+        check = run.following_call(SENDER, TO, b"\1", GAS, always)
+        if run.run(0, b"", GAS, keep=True, check=check).exit_code == ExitCode.OK:
+            run.keep(check)
+    return run
 
 
 def test_ends_of_other_calls_are_seen_on_request(machine: Hypervisor) -> None:
@@ -344,6 +458,21 @@ def test_a_native_actor_ends_the_call_without_effect(machine: Hypervisor, code: 
 def test_a_long_loop_ends_the_call(machine: Hypervisor) -> None:
     with pytest.raises(LongCall):
         called(machine, Recorder(refuse), {TO: "again: @again JUMP"})
+
+
+LOOPS = "0 again: 1 ADD DUP1 300000 GT @again JUMPI"
+
+
+def test_a_long_call_goes_on_once_it_has_stopped(machine: Hypervisor) -> None:
+    recorder = Recorder(lambda _run, _request: SubcallOutcome(True))
+    ended = called(machine, recorder, {TO: f"{calling(WATCHED)} {LOOPS} {calling(WATCHED)} {RETURNS}"})
+    assert (ended.exit_code, int.from_bytes(ended.output, "big"), len(recorder.seen)) == (ExitCode.OK, 1, 2)
+
+
+def test_a_long_loop_after_a_stop_ends_the_call(machine: Hypervisor) -> None:
+    recorder = Recorder(lambda _run, _request: SubcallOutcome(True))
+    with pytest.raises(LongCall):
+        called(machine, recorder, {TO: f"{calling(WATCHED)} again: @again JUMP"}, gas=2 * GAS)
 
 
 def test_too_many_entered_calls_end_the_call(machine: Hypervisor) -> None:

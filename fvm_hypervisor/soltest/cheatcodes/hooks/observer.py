@@ -6,7 +6,6 @@ What a session cannot observe raises CannotObserve: recordings of slots, instruc
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -15,8 +14,12 @@ from bridge.filecoin.receipts import Log
 from fvm_hypervisor.soltest.cheatcodes.context import CallOperations, Context
 from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
 from fvm_hypervisor.soltest.cheatcodes.hooks.missing_contracts import note_missing
-from fvm_hypervisor.soltest.cheatcodes.interception import intercept_call
-from fvm_hypervisor.soltest.cheatcodes.ledger import SessionLedger
+from fvm_hypervisor.soltest.cheatcodes.interception import (
+    apply_prank,
+    end_prank,
+    intercept_call,
+    intercepted_result,
+)
 from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS
 from hypervisor.types import MAX_BALANCE
 from runtimes.evm import SubcallOutcome
@@ -34,8 +37,10 @@ class TestObserver:
     def __init__(self, cheats: Cheatcodes) -> None:
         self._cheats = cheats
         self._lines, self._logs = len(cheats.console.lines), len(cheats.console.logs)
-        self._ledger: SessionLedger | None = None
-        is_set = cheats.state.seen_depth > 0 or cheats.state.deals  # calls and logs change it
+        state = cheats.state
+        self.is_idle = state.is_idle
+        """True if the call and its end meet nothing that cheatcodes have set, as long as none is called."""
+        is_set = not self.is_idle and (state.seen_depth > 0 or state.deals)  # calls and logs change it
         self._before = cheats.snapshot(cheats.machine) if is_set else None
         """Snapshot of what cheatcodes had set; None while the call cannot have changed it."""
         self.has_run = False
@@ -49,12 +54,8 @@ class TestObserver:
     def can_begin(self) -> bool:
         """False if what is set needs more than calls."""
         cheats, settings = self._cheats, self._cheats.settings
-        return not (cheats.state.needs_frames or settings.isolates or settings.uses_deployer)
-
-    @property
-    def touched(self) -> Iterable[EthAddress]:
-        """Accounts that cheatcodes have touched, such as the senders of pranks."""
-        return () if self._ledger is None else self._ledger.touched
+        needs_frames = not self.is_idle and cheats.state.needs_frames
+        return not (needs_frames or settings.isolates or settings.uses_deployer)
 
     @property
     def may_have_set(self) -> bool:
@@ -68,46 +69,63 @@ class TestObserver:
         return len(console.lines) != self._lines or len(console.logs) != self._logs
 
     def interest(self) -> tuple[int, int]:
+        if self.is_idle:
+            return 0, 0
         state = self._cheats.state
         deals = state.deals  # what was set in a failed call is set again at its end
         return state.seen_depth, max(deal.depth for deal in deals) - 1 if deals else 0
 
     def call_end(self, run: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
-        self._cheats.preserve_deals(depth, self._ledger_of(run), outcome)
-
-    def _ledger_of(self, run: ObservedCall) -> SessionLedger:
-        if self._ledger is None:
-            self._ledger = SessionLedger(run)
-        return self._ledger
+        self._cheats.preserve_deals(depth, run, outcome)
 
     def log(self, emitter: EthAddress, log: Log) -> None:
         self._cheats.handle_log(emitter, log)
 
-    def call(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome:
+    def call(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome | None:
         cheats, kind = self._cheats, request.kind
         if kind is not None and request.target == CONSOLE_ADDRESS:
             cheats.console.write(request.data)
             return SubcallOutcome(True)
         if kind is not None and request.target == VM_ADDRESS:
-            self.has_run = True
-            if self._before is None:
-                self._before = cheats.snapshot(cheats.machine)
-            context = Context(cheats, None, request.caller, request.depth, self._ledger_of(run), run=run)
-            outcome = cheats.run_cheatcode(context, request.data)
-            if cheats.state.needs_frames:
-                raise CannotObserve
-            return outcome
-        outcome = intercept_call(cheats.state, request, self._operations(run, request))
-        if cheats.state.deals:
-            cheats.preserve_deals(request.depth, self._ledger_of(run), outcome)
-        if cheats.state.forks.forks:
-            note_missing(cheats, self._ledger_of(run), request, outcome, run.precompiles)
+            return self._cheatcode(run, request)
+        state, operations = cheats.state, self._operations(run, request)
+        if state.only_pranks:
+            sender = apply_prank(state, request, operations)
+            left = [depth for depth, prank in state.pranks.items() if depth != request.depth or not prank.once]
+            run.pass_on(sender, (max(left, default=0), 0))
+            return None
+        outcome = intercept_call(state, request, operations)
+        if state.deals:
+            cheats.preserve_deals(request.depth, run, outcome)
+        if state.forks.forks:
+            note_missing(cheats, run, request, outcome, run.precompiles)
         return outcome
+
+    def _cheatcode(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome:
+        cheats = self._cheats
+        if self._before is None:
+            self._before = cheats.snapshot(cheats.machine)
+        self.has_run, self.is_idle = True, False
+        context = Context(cheats, None, request.caller, request.depth, run, run=run)
+        outcome = cheats.run_cheatcode(context, request.data)
+        if cheats.state.needs_frames:
+            raise CannotObserve
+        return outcome
+
+    def entered_end(self, run: ObservedCall, request: InterceptedCall, outcome: SubcallOutcome) -> SubcallOutcome:
+        cheats = self._cheats
+        outcome = intercepted_result(cheats.state, request, outcome, self._operations(run, request))
+        if cheats.state.deals:
+            cheats.preserve_deals(request.depth, run, outcome)
+        return outcome
+
+    def unseen_end(self, request: InterceptedCall) -> None:
+        end_prank(self._cheats.state, request.depth, _no_origin)
 
     def _operations(self, run: ObservedCall, request: InterceptedCall) -> CallOperations:
         cheats = self._cheats
         return CallOperations(
-            ledger=self._ledger_of(run),
+            ledger=run,
             proceed=partial(_proceed, run),
             pay=partial(_pay, run, request.target),
             return_gas=_do_nothing,
@@ -151,6 +169,10 @@ def _pay(run: ObservedCall, payee: EthAddress, payer: EthAddress, amount: int) -
         run.set_balance(payer, funds - amount)
         run.set_balance(payee, amount + run.balance(payee))
     return True
+
+
+def _no_origin(_: EthAddress) -> None:
+    """Take the origin of a prank, of which no call is passed on."""
 
 
 def _do_nothing() -> None:

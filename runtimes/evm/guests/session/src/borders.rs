@@ -25,14 +25,25 @@ pub struct Borders {
     pub is_entering: bool,
     /// Depths of the calls that were entered, whose ends stop.
     entered: Vec<usize>,
+    /// The innermost call that was entered, if its end stops only after another stop.
+    unseen: Option<Unseen>,
     /// The end at which the transaction has stopped.
     ended: Option<FrameResult>,
+    /// An answer whose operations lack a value of the state; it is taken again once the value is there.
+    pub unfinished: Vec<u8>,
     /// The observer's result, with which the caller goes on.
     pub answer: Option<FrameResult>,
     /// The observer has the word: it reads and writes accounts.
     pub is_stopped: bool,
     /// The transaction has stopped at a border, so it cannot begin again.
     pub has_stopped: bool,
+}
+
+/// A call whose end need not stop, and the depths that the observer wants to see after it.
+struct Unseen {
+    depth: usize,
+    call_depth: usize,
+    end_depth: usize,
 }
 
 impl Borders {
@@ -58,6 +69,7 @@ impl Borders {
     }
 
     fn stop(&mut self) {
+        self.entered.extend(self.unseen.take().map(|unseen| unseen.depth));
         self.is_stopped = true;
         self.has_stopped = true;
     }
@@ -66,6 +78,14 @@ impl Borders {
 mod answer {
     pub const ENTER: u32 = 16;
     pub const RESULT: u32 = 17;
+}
+
+/// How a call is entered.
+mod entry {
+    /// As another sender.
+    pub const SENDER: u32 = 1;
+    /// The end need not stop.
+    pub const UNSEEN: u32 = 2;
 }
 
 mod operation {
@@ -77,6 +97,7 @@ mod operation {
     pub const LOAD: u32 = 5;
     pub const STORE: u32 = 6;
     pub const SET_ORIGIN: u32 = 7;
+    pub const TOUCH: u32 = 8;
 }
 
 impl Session {
@@ -88,6 +109,7 @@ impl Session {
         self.borders.stop();
         self.write_logs(output);
         let context = &self.evm.ctx;
+        output.u32(self.borders.entered.len() as u32);
         output.u32(init.depth as u32);
         match &init.frame_input {
             FrameInput::Call(inputs) => {
@@ -130,8 +152,16 @@ impl Session {
 
     /// Stop if a call that was entered has ended, or one whose end the observer wants to see; else return its result.
     pub fn border_after(
-        &mut self, ended: FrameResult, depth: usize, output: &mut Vec<u8>,
+        &mut self,
+        ended: FrameResult,
+        depth: usize,
+        output: &mut Vec<u8>,
     ) -> Result<FrameResult, Exit> {
+        if let Some(unseen) = self.borders.unseen.take_if(|unseen| unseen.depth == depth) {
+            self.borders.call_depth = unseen.call_depth;
+            self.borders.end_depth = unseen.end_depth;
+            return Ok(ended);
+        }
         let is_entered = self.borders.entered.last() == Some(&depth);
         if !is_entered && (depth == 0 || depth > self.borders.end_depth) {
             return Ok(ended);
@@ -156,15 +186,17 @@ impl Session {
         Err(if is_entered { Exit::Ended } else { Exit::CallEnd })
     }
 
-    /// Take the observer's answer at a border.
-    pub fn pass_border(&mut self, kind: u32, read: &mut Reader<'_>) {
+    /// Take the observer's answer at a border, after its operations on accounts. Fails as `operate` does.
+    pub fn pass_border(&mut self, kind: u32, read: &mut Reader<'_>, output: &mut Vec<u8>) -> Result<(), Exit> {
+        self.operate(read.data(), output)?;
         self.borders.is_stopped = false;
         self.borders.call_depth = read.u32() as usize;
         self.borders.end_depth = read.u32() as usize;
         match kind {
             answer::ENTER => {
                 let init = self.running.held.as_mut().expect("a call at which it has stopped");
-                if read.u32() != 0 {
+                let entry = read.u32();
+                if entry & entry::SENDER != 0 {
                     let sender = read.address();
                     match &mut init.frame_input {
                         FrameInput::Call(inputs) => {
@@ -178,7 +210,13 @@ impl Session {
                     }
                 }
                 self.borders.is_entering = true;
-                self.borders.entered.push(init.depth);
+                let depth = init.depth;
+                if entry & entry::UNSEEN != 0 {
+                    let (call_depth, end_depth) = (read.u32() as usize, read.u32() as usize);
+                    self.borders.unseen = Some(Unseen { depth, call_depth, end_depth });
+                } else {
+                    self.borders.entered.push(depth);
+                }
             }
             answer::RESULT => {
                 let ended = self.borders.ended.take();
@@ -203,6 +241,7 @@ impl Session {
             }
             _ => self.borders.answer = self.borders.ended.take(),
         }
+        Ok(())
     }
 
     /// Return the result of the held call as if it had not used any gas.
@@ -224,20 +263,28 @@ impl Session {
         output.logs(&logs);
     }
 
-    /// Read or write an account, which becomes warm; return an `Exit` if a value is missing or it cannot be written, else 0.
-    pub fn operate(&mut self, input: &[u8], output: &mut Vec<u8>) -> u32 {
+    /// Read or write accounts, which become warm. Fails if a value is missing, and where an account cannot be written; the
+    /// same operations may then be repeated.
+    pub fn operate(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<(), Exit> {
         let mut read = Reader(input);
+        while !read.0.is_empty() {
+            self.execute(&mut read, output)?;
+        }
+        Ok(())
+    }
+
+    fn execute(&mut self, read: &mut Reader<'_>, output: &mut Vec<u8>) -> Result<(), Exit> {
         let operation = read.u32();
         let address = read.address();
         if operation == operation::SET_ORIGIN {
             self.evm.ctx.tx.caller = address;
-            return 0;
+            return Ok(());
         }
         let delegates = self.delegates();
         let journal = &mut self.evm.ctx.journaled_state;
         let (inner, database) = (&mut journal.inner, &mut journal.database);
         if inner.load_account_mut_optional_code(database, address, true, false).is_err() {
-            return self.request(output) as u32;
+            return Err(self.request(output));
         }
         let account = inner.state.get_mut(&address).expect("it was loaded");
         match operation {
@@ -261,19 +308,20 @@ impl Session {
             }
             operation::LOAD => match inner.sload(database, address, read.word(), false) {
                 Ok(word) => output.word(word.data),
-                Err(_) => return self.request(output) as u32,
+                Err(_) => return Err(self.request(output)),
             },
             // Nothing would hold the slots of an empty account, which does not exist (EIP-161).
-            operation::STORE if account.is_empty() => return Exit::Leave as u32,
+            operation::STORE if account.is_empty() => return Err(Exit::Leave),
             operation::STORE => {
                 if inner.sstore(database, address, read.word(), read.word(), false).is_err() {
-                    return self.request(output) as u32;
+                    return Err(self.request(output));
                 }
                 inner.touch(address);
             }
+            operation::TOUCH => {}
             _ => unreachable!("no such operation"),
         }
-        0
+        Ok(())
     }
 
     /// Write a slot's word: nothing if the session does not hold it, else 1 and the word.

@@ -80,7 +80,7 @@ pub extern "C" fn enter(number: u32) -> u32 {
             guest.mailbox.input = guest.input.as_ptr() as u32;
             return 0;
         }
-        command::KEEP => session.keep(),
+        command::KEEP => session.keep_and_check(input),
         command::DRAINED => session.drained(),
         command::RULES => session.set_rules(input),
         command::BLOCK => session.set_block(input),
@@ -91,7 +91,7 @@ pub extern "C" fn enter(number: u32) -> u32 {
         command::RESET => session.reset(),
         command::UNDO => session.undo(input),
         command::READ => session.read(input, &mut guest.output),
-        command::OPERATE => session.operate(input, &mut guest.output),
+        command::OPERATE => session.operate(input, &mut guest.output).map_or_else(|exit| exit as u32, |()| 0),
         command::PEEK => session.peek(input, &mut guest.output),
         _ => unreachable!("no such command"),
     };

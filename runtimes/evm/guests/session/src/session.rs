@@ -8,8 +8,8 @@ use crate::wire::{Reader, Write};
 use revm::context::result::{EVMError, InvalidTransaction};
 use revm::context::{BlockEnv, CfgEnv, Context, Evm, Journal, JournalEntry, LocalContext, TxEnv};
 use revm::context_interface::block::BlobExcessGasAndPrice;
-use revm::context_interface::journaled_state::entry::JournalEntryTr;
 use revm::context_interface::either::Either;
+use revm::context_interface::journaled_state::entry::JournalEntryTr;
 use revm::context_interface::transaction::{
     AccessList, AccessListItem, Authorization, RecoveredAuthority, RecoveredAuthorization,
 };
@@ -69,11 +69,19 @@ mod mode {
     pub const UNDOABLE: u32 = 32;
     /// The thread has other work (`Control::is_short`).
     pub const SHORT: u32 = 64;
-    /// A call outside of transactions: nothing is checked or paid; sender, receiver and coinbase are warm. All logs are
-    /// written, and the words of the touched slots.
+    /// A call outside of transactions: nothing is checked or paid; sender, receiver and coinbase are warm.
     pub const CALL: u32 = 128;
     /// At its end, a call that has not stopped for its observer is kept or discarded at once.
     pub const AT_ONCE: u32 = 256;
+}
+
+/// What has happened at the end of a call.
+mod at_once {
+    /// It was kept or discarded.
+    pub const ENDED: u32 = 1;
+    pub const CHANGED: u32 = 2;
+    /// The call that follows it has succeeded.
+    pub const PASSED: u32 = 4;
 }
 
 /// What an account's changes are, beside the journal's present values.
@@ -113,6 +121,8 @@ pub struct Session {
     account_spec: SpecId,
     pub running: Running,
     pub borders: Borders,
+    /// The call that follows the running one if that succeeds; empty for none.
+    check: Vec<u8>,
     changes: HashMap<Address, Changes>,
     positions: u32,
     history: Vec<Kept>,
@@ -135,6 +145,7 @@ impl Default for Session {
             account_spec: spec,
             running: Running::default(),
             borders: Borders::default(),
+            check: Vec::new(),
             changes: HashMap::default(),
             positions: 0,
             history: Vec::new(),
@@ -242,7 +253,12 @@ impl Session {
             keeps_logs: mode & mode::CALL != 0,
             ..Control::default()
         };
-        self.borders = if mode & mode::CALL != 0 { Borders::read(&mut read) } else { Borders::default() };
+        self.borders = Borders::default();
+        self.check.clear();
+        if mode & mode::CALL != 0 {
+            self.borders = Borders::read(&mut read);
+            self.check.extend_from_slice(read.0);
+        }
         self.go(output)
     }
 
@@ -283,12 +299,20 @@ impl Session {
                 let data = read.data().to_vec();
                 self.evm.precompiles.answer = Some(succeeded.then_some((used, data)));
             }
-            _ => self.pass_border(kind, &mut read),
+            6 => self.evm.ctx.chain.steps_left = read.u32(),
+            _ => {
+                if let Err(exit) = self.pass_border(kind, &mut read, output) {
+                    self.borders.unfinished = input.to_vec();
+                    return exit;
+                }
+            }
         }
-        if self.borders.is_stopped {
-            return Exit::Done; // the value was missing for the observer
+        if !self.borders.is_stopped {
+            return self.go(output);
         }
-        self.go(output)
+        // The value was missing for the observer.
+        let unfinished = mem::take(&mut self.borders.unfinished);
+        if unfinished.is_empty() { Exit::Done } else { self.answer(&unfinished, output) }
     }
 
     /// Give up the transaction in execution, without effect.
@@ -527,56 +551,94 @@ impl Session {
             self.discard();
             return Ok(Exit::Leave);
         }
+        let result = last.instruction_result();
+        let data = if result.is_ok() || result == InstructionResult::Revert { last.output().into_data() } else { Bytes::new() };
+        if running.mode & mode::CALL != 0 {
+            self.finish_call(&last, &data, output);
+            return Ok(Exit::Done);
+        }
         let created = match &last {
             FrameResult::Create(outcome) if outcome.result.is_ok() => outcome.address,
             _ => None,
         };
-        output.u32(last.instruction_result() as u32);
+        output.u32(result as u32);
         output.u32(running.ran as u32);
-        let is_call = running.mode & mode::CALL != 0;
-        output.u64(if is_call { last.gas().total_gas_spent() } else { last.gas().used() });
+        output.u64(last.gas().used());
         output.u32(created.is_some() as u32);
         output.raw(created.unwrap_or_default().as_slice());
-        let result = last.instruction_result();
-        let data = if result.is_ok() || result == InstructionResult::Revert { last.output().into_data() } else { Bytes::new() };
         output.data(&data);
         output.logs(&evm.ctx.journaled_state.take_logs());
-        if is_call {
-            output.u64(last.gas().refunded().max(0) as u64);
-            self.write_touched(output);
-            self.write_logs(output);
-            let mode = self.running.mode;
-            if mode & mode::AT_ONCE != 0 && !self.borders.has_stopped {
-                let is_changed = mode & mode::KEEP != 0 && self.keep() != 0;
-                if mode & mode::KEEP == 0 {
-                    self.discard();
-                }
-                output.u32(1 + is_changed as u32);
-            } else {
-                self.borders.is_stopped = true; // the observer may still read accounts
-                output.u32(0);
-            }
-        } else if running.mode & mode::KEEP == 0 {
+        if running.mode & mode::KEEP == 0 {
             self.discard();
         }
         Ok(Exit::Done)
     }
 
+    /// Write the result of a call, all logs, also those of frames that failed, and the words of the touched slots. Keep or
+    /// discard the call, and make the one that follows it, unless the observer may still read accounts.
+    fn finish_call(&mut self, last: &FrameResult, data: &[u8], output: &mut Vec<u8>) {
+        let result = last.instruction_result();
+        let is_kept = self.running.mode & mode::KEEP != 0;
+        output.u32(0); // for `at_once`
+        output.u32(result as u32);
+        output.u64(last.gas().total_gas_spent());
+        output.u64(last.gas().refunded().max(0) as u64);
+        output.data(data);
+        self.write_touched(output);
+        output.logs(&self.evm.ctx.journaled_state.take_logs());
+        self.write_logs(output);
+        if self.running.mode & mode::AT_ONCE == 0 || self.borders.has_stopped {
+            self.borders.is_stopped = true;
+            return;
+        }
+        let mut at_once = at_once::ENDED;
+        if is_kept {
+            let check = mem::take(&mut self.check);
+            at_once |= self.keep_and_check(if result.is_ok() { &check } else { &[] });
+        } else {
+            self.discard();
+        }
+        output[..4].copy_from_slice(&at_once.to_le_bytes());
+    }
+
+    /// Keep the changes, and make the call that follows, if there is one: 0 if it is made only after changes, and its message.
+    /// Return `CHANGED` if there are changes, and `PASSED` if that call has succeeded without a stop.
+    pub fn keep_and_check(&mut self, check: &[u8]) -> u32 {
+        let changed = if self.keep() { at_once::CHANGED } else { 0 };
+        let mut read = Reader(check);
+        if check.is_empty() || (read.u32() | changed) == 0 {
+            return changed;
+        }
+        let mut output = Vec::new();
+        let has_ended = matches!(self.transact(read.0, &mut output), Exit::Done);
+        if !has_ended || self.borders.is_stopped {
+            self.abandon();
+            return changed;
+        }
+        let succeeds = InstructionResult::Stop as u32..=InstructionResult::SelfDestruct as u32;
+        let has_passed = succeeds.contains(&Reader(&output[4..]).u32());
+        changed | if has_passed { at_once::PASSED } else { 0 }
+    }
+
     /// Write the words of the slots that the transaction has touched, in the order of their first access.
     fn write_touched(&self, output: &mut Vec<u8>) {
         let inner = &self.evm.ctx.journaled_state.inner;
-        let words: Vec<U256> = inner.journal.iter().filter_map(|entry| match entry {
-            JournalEntry::StorageWarmed { address, key } => Some(inner.state[address].storage[key].present_value),
-            _ => None,
-        }).collect();
+        let words: Vec<U256> = inner
+            .journal
+            .iter()
+            .filter_map(|entry| match entry {
+                JournalEntry::StorageWarmed { address, key } => Some(inner.state[address].storage[key].present_value),
+                _ => None,
+            })
+            .collect();
         output.u32(words.len() as u32);
         for word in words {
             output.word(word);
         }
     }
 
-    /// Note what the transaction that has ended has changed, and begin the next one with it; return 1 if it has.
-    pub fn keep(&mut self) -> u32 {
+    /// Note what the transaction that has ended has changed, and begin the next one with it; return true if it has.
+    fn keep(&mut self) -> bool {
         let inner = &mut self.evm.ctx.journaled_state.inner;
         let clears = inner.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
         let mut touched = Vec::new();
@@ -588,9 +650,7 @@ impl Session {
                 | JournalEntry::NonceChange { address, .. }
                 | JournalEntry::NonceBump { address }
                 | JournalEntry::CodeChange { address, .. }
-                | JournalEntry::StorageChanged { address, .. } => {
-                    (address, None, !inner.state[address].is_empty())
-                }
+                | JournalEntry::StorageChanged { address, .. } => (address, None, !inner.state[address].is_empty()),
                 JournalEntry::AccountCreated { address, .. } => (address, None, true),
                 JournalEntry::BalanceTransfer { from, to, balance } => (to, Some(from), !balance.is_zero()),
                 JournalEntry::AccountDestroyed { address, target, had_balance, .. } => {
@@ -639,7 +699,7 @@ impl Session {
         inner.commit_tx();
         self.evm.ctx.local.clear();
         self.evm.frame_stack.clear();
-        (is_changed || has_removed) as u32
+        is_changed || has_removed
     }
 
     /// Forget the changes: Python has written them.
@@ -669,14 +729,12 @@ impl Session {
         output.u32(all.len() as u32);
         for (address, changes) in all {
             let account = &inner.state[address];
-            let exists = if clears {
-                !account.is_empty()
-            } else {
-                !account.is_loaded_as_not_existing_not_touched()
-            };
+            let exists = if clears { !account.is_empty() } else { !account.is_loaded_as_not_existing_not_touched() };
             output.raw(address.as_slice());
             let has_existed = changes.position.is_some();
-            output.u32(exists as u32 | (changes.wiped as u32) << 1 | (changes.code as u32) << 2 | (has_existed as u32) << 3);
+            output.u32(
+                exists as u32 | (changes.wiped as u32) << 1 | (changes.code as u32) << 2 | (has_existed as u32) << 3,
+            );
             output.word(account.info.balance);
             output.u64(account.info.nonce);
             output.raw(account.info.code_hash.as_slice());
@@ -756,18 +814,14 @@ fn transaction(read: &mut Reader<'_>) -> TxEnv {
     let kind = if read.u32() != 0 { TxKind::Call(read.address()) } else { TxKind::Create };
     let value = read.word();
     let data = Bytes::copy_from_slice(read.data());
-    let access_list = AccessList(read.list(|read| AccessListItem {
-        address: read.address(),
-        storage_keys: read.list(|read| read.hash()),
-    }));
+    let access_list = AccessList(
+        read.list(|read| AccessListItem { address: read.address(), storage_keys: read.list(|read| read.hash()) }),
+    );
     let blob_hashes: Vec<B256> = read.list(|read| read.hash());
     let authorization_list = read.list(|read| {
         let inner = Authorization { chain_id: read.word(), address: read.address(), nonce: read.u64() };
-        let authority = if read.u32() != 0 {
-            RecoveredAuthority::Valid(read.address())
-        } else {
-            RecoveredAuthority::Invalid
-        };
+        let authority =
+            if read.u32() != 0 { RecoveredAuthority::Valid(read.address()) } else { RecoveredAuthority::Invalid };
         Either::Right(RecoveredAuthorization::new_unchecked(inner, authority))
     });
     TxEnv {
