@@ -23,7 +23,8 @@ from fvm_hypervisor.soltest.execution.job import Job, Options, check_isolation
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from fvm_hypervisor.soltest.project.project import Project
 from fvm_hypervisor.soltest.project.sources import SHIPPED, Sources, own_sources, read_sources, read_texts
-from fvm_hypervisor.soltest.run.workers import Watch, prepare_workers, run_suites
+from fvm_hypervisor.soltest.run.fork_server import prepare_workers
+from fvm_hypervisor.soltest.run.workers import Watch, run_suites
 from hypervisor.errors import InvalidInput
 
 if TYPE_CHECKING:

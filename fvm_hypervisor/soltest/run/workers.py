@@ -1,7 +1,4 @@
-"""Worker processes of a run: their fork server, and the suites that they execute.
-
-Workers are forked from a process with preloaded modules (`forkserver`), so that they start in milliseconds; each gets
-the environment variables of the parent. This module imports nothing that the program itself has to load first.
+"""Worker processes of a run, and the suites that they execute.
 
 Each worker has one `TestExecutor`, whose state ends with the worker. A test that exceeds its time limit or ends its
 process fails; the other tests of its suite continue in a new worker. A job that ends at the first failure ends with
@@ -14,50 +11,21 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from math import inf
-from multiprocessing import forkserver, get_context, resource_tracker
+from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from time import monotonic
 from typing import Final
 
-from fvm_hypervisor.child_processes import safe_module_path, when_parent_ends
+from fvm_hypervisor.child_processes import when_parent_ends
 from fvm_hypervisor.soltest.execution.discovery import Suite, TestFunction
 from fvm_hypervisor.soltest.execution.job import Job
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from fvm_hypervisor.soltest.programs import end_programs
+from fvm_hypervisor.soltest.run.fork_server import start_without_interrupt
 from hypervisor.errors import HypervisorError, InvalidInput
-
-
-def prepare_workers() -> None:
-    """Start the fork server unless it is running, without waiting for it."""
-    get_context("forkserver").set_forkserver_preload(["fvm_hypervisor.soltest.run.worker_modules"])
-    with safe_module_path():
-        resource_tracker.ensure_running()  # its own start unblocks the signal
-    with _signals_blocked(), safe_module_path():
-        forkserver.ensure_running()
-
-
-def start_without_interrupt(process: ForkServerProcess) -> None:
-    """Start a process that ignores Ctrl-C until it has set its own handler.
-
-    The fork server blocks the signal from its start, and its forks inherit that.
-    """
-    prepare_workers()
-    with _signals_blocked():
-        process.start()
-
-
-@contextmanager
-def _signals_blocked() -> Iterator[None]:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
 
 Watch = Callable[[Sequence[tuple[str, float]]], None]
 REPORT_INTERVAL: Final = 1.0
