@@ -24,13 +24,14 @@ from hypervisor.errors import ActorExit, OutOfGas
 from runtimes.evm.code import analyse
 from runtimes.evm.engine import Frame
 from runtimes.evm.fast.engine import FastTable
-from runtimes.evm.fast.pool import INTERPRETED, TIERED, Tier
+from runtimes.evm.fast.pool import TIERED, Tier
 from runtimes.evm.fast.regions.blocks import jumpdests_of
 from runtimes.evm.fast.regions.compiler import RegionCompiler
 from runtimes.wasmtime.cache import ModuleCache
 from runtimes.wasmtime.engine import own_engine
 from tests.engines.frames import PricedHost
 from tests.engines.scenes import rules_by_name
+from tests.engines.side_by_side import INTERPRETED
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.machines import CALLER, MYSELF
 

@@ -114,8 +114,8 @@ Artifacts = Annotated[
     typer.Option("--artifacts", metavar="DIR", help="Folder of compiled contracts (default: out, artifacts)."),
 ]
 EVM: Final = typer.Option("--evm", help="EVM engine.", callback=available_engine)
-OwnEngine = Annotated[Literal["py-evm", "fast", "fast:interpret", "fast:compile"], EVM]
-Engines = Literal["py-evm", "fast", "fast:interpret", "fast:compile", "official"]
+OwnEngine = Annotated[Literal["py-evm", "fast"], EVM]
+Engines = Literal["py-evm", "fast", "official"]
 OWN_ENGINE: Final = "fast"
 """Default engine if the bundle has no EVM actor: `hypervisor.machine.opening.OWN_EVM`."""
 Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="Address: f..., t... or 0x...")]

@@ -32,7 +32,7 @@ from store.codec import CodecError, decode_strict, encode, link, unlink
 from store.roots import INSTALLED
 
 IN_MEMORY = ":memory:"
-EVM_ENGINES: tuple[str, ...] = ("py-evm", "fast", "fast:interpret", "fast:compile", OFFICIAL_EVM, AUTO)
+EVM_ENGINES: tuple[str, ...] = ("py-evm", "fast", OFFICIAL_EVM, AUTO)
 MACHINE = b"machine"
 GENESIS = b"genesis"
 """Metadata entry of the genesis that the folder's state began with."""

@@ -1,7 +1,6 @@
 """Registry of the EVM engines: their names, their availability, and their factories for a set of rules.
 
-`py-evm` is the reference engine, `fast` the fast one; `fast:interpret` and `fast:compile` force one of its tiers, for
-tests. An engine's packages are imported when the first contract runs.
+`py-evm` is the reference engine, `fast` the fast one. An engine's packages are imported when the first contract runs.
 """
 
 from __future__ import annotations
@@ -35,8 +34,6 @@ def preserved_recursion_limit() -> Iterator[None]:
 
 PLAIN_ENGINE: Final = "py-evm"
 FAST: Final = "fast"
-INTERPRET: Final = "fast:interpret"
-COMPILE: Final = "fast:compile"
 
 _FAST_PACKAGE: Final = "runtimes.evm.fast"
 
@@ -48,13 +45,8 @@ def _plain(rules: EngineRules) -> EngineFactory:
     return PyEvmTable(rules).engine
 
 
-def _fast(tier: str) -> Callable[[EngineRules], EngineFactory]:
-    def make(rules: EngineRules) -> EngineFactory:
-        package = import_module(_FAST_PACKAGE)
-        table = package.FastTable(rules, package.TIERS[tier])
-        return cast("EngineFactory", table.engine)
-
-    return make
+def _fast(rules: EngineRules) -> EngineFactory:
+    return cast("EngineFactory", import_module(_FAST_PACKAGE).FastTable(rules).engine)
 
 
 def recording_factory(rules: EngineRules) -> EngineFactory:
@@ -71,9 +63,9 @@ def jump_pool() -> Pool:
 
 FACTORIES: Final[dict[str, Callable[[EngineRules], EngineFactory]]] = {
     PLAIN_ENGINE: _plain,
-    **{tier: _fast(tier) for tier in (FAST, INTERPRET, COMPILE)},
+    FAST: _fast,
 }
-"""Factories by engine name; a test that injects a bug replaces one."""
+"""Factories by engine name; tests add engines that inject bugs, compare two others, or force a tier."""
 
 
 def check_engine(name: str) -> None:

@@ -22,13 +22,13 @@ from fvm_hypervisor.laboratory.pool import run_all
 from hypervisor.errors import ActorExit, HypervisorError, OutOfGas
 from runtimes.evm.code import analyse
 from runtimes.evm.engine import EngineFactory, EngineRules, Frame, FrameOutcome, Status, SubcallOutcome
-from runtimes.evm.engines import COMPILE, FAST, INTERPRET, PLAIN_ENGINE, engine_factory
+from runtimes.evm.engines import FAST, PLAIN_ENGINE, engine_factory
 from runtimes.evm.ethereum.forks import FORKS
-from runtimes.evm.fast.pool import INTERPRETED, pool
+from runtimes.evm.fast.pool import pool
 from tests.differential.grammar import THEMES, known_only
 from tests.engines.grammar import EngineGrammar
 from tests.engines.scenes import ETHEREUM, FILECOIN, rules_by_name
-from tests.engines.side_by_side import EnginesDiffer, pair_engines
+from tests.engines.side_by_side import COMPILE, INTERPRET, INTERPRETED, EnginesDiffer, pair_engines
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.machines import CALLER, MYSELF, OTHER, FakeHost
 

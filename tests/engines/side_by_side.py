@@ -1,6 +1,7 @@
 """Two engines side by side: the second runs each frame again, replaying the host's answers to the first.
 
-An import adds the engine `both`, which compares `py-evm` with `fast`, to those that a machine in this process can use.
+An import adds engines to those that a machine in this process can use: `both`, which compares `py-evm` with `fast`, and
+the tiers of `fast`.
 
 Every call of the host is recorded with the remaining gas and its result. The second engine must make the same calls in
 the same order with the same gas, emit the same trace, and end the frame in the same way. Otherwise the message ends
@@ -30,6 +31,8 @@ from runtimes.evm.engine import (
     SubcallOutcome,
 )
 from runtimes.evm.engines import FACTORIES, FAST, PLAIN_ENGINE
+from runtimes.evm.fast.engine import FastTable
+from runtimes.evm.fast.pool import Tier
 from store.compiled import compiled_modules
 
 
@@ -328,4 +331,10 @@ _NAME: Final = "both"
 BOTH: Final = FAST if compiled_modules() else _NAME
 """Name of the engine; with compiled modules, of which a test cannot inherit, the fast one alone."""
 FACTORIES[_NAME] = _both_engines
-opening.EVM_ENGINES = (*opening.EVM_ENGINES, _NAME)
+INTERPRET, COMPILE = "fast:interpret", "fast:compile"
+"""Names of the fast engine's tiers: nothing is compiled; all code of a frame is compiled first, also large regions."""
+INTERPRETED: Final = Tier(threshold=0)
+COMPILED: Final = Tier(threshold=1, synchronous=True, max_size=96 << 10)
+FACTORIES[INTERPRET] = lambda rules: FastTable(rules, INTERPRETED).engine
+FACTORIES[COMPILE] = lambda rules: FastTable(rules, COMPILED).engine
+opening.EVM_ENGINES = (*opening.EVM_ENGINES, _NAME, INTERPRET, COMPILE)

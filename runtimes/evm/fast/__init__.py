@@ -3,20 +3,10 @@
 The guest is `runtimes/evm/guests/evm`; docs/engines.md describes the design. The WASM module is not loaded at import
 but when the first contract runs.
 
-The interface is in `runtimes.evm.engine`, the guest in `runtimes/evm/guests/evm`. Read `engine`, `instance` and `tree`
-first.
+The interface is in `runtimes.evm.engine`, the guest in `runtimes/evm/guests/evm`. Read `engine` and `instance` first.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Final
-
 from runtimes.evm.fast.engine import FastEngine, FastTable
-from runtimes.evm.fast.pool import COMPILED, INTERPRETED, RECORDED, TIERED, Tier
+from runtimes.evm.fast.pool import RECORDED
 
-TIERS: Final[Mapping[str, Tier]] = MappingProxyType(
-    {"fast": TIERED, "fast:interpret": INTERPRETED, "fast:compile": COMPILED}
-)
-"""Tiers by engine name."""
-
-__all__ = ["RECORDED", "TIERS", "FastEngine", "FastTable", "Tier"]
+__all__ = ["RECORDED", "FastEngine", "FastTable"]

@@ -27,7 +27,7 @@ from runtimes.evm.engine import (
 )
 from runtimes.evm.fast.instance import FastInstance, address_of
 from runtimes.evm.fast.numbers import GuestCommand, GuestExit
-from runtimes.evm.fast.pool import INTERPRETED, Pool, Tier, pool
+from runtimes.evm.fast.pool import TIERED, Pool, Tier, pool
 from store.blockstore import StoreError
 
 SLICE: Final = 2_000_000
@@ -55,7 +55,7 @@ _FAULTS: Final = {
 class FastTable:
     """State shared by all frames under one set of rules."""
 
-    def __init__(self, rules: EngineRules, tier: Tier = INTERPRETED) -> None:
+    def __init__(self, rules: EngineRules, tier: Tier = TIERED) -> None:
         self.pool: Pool = pool(tier)
         self.synchronous = tier.synchronous
         self.rules = rules

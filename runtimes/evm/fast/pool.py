@@ -40,8 +40,6 @@ class Tier:
 
 
 _REGIONS: Final = "regions"
-INTERPRETED: Final = Tier(threshold=0)
-COMPILED: Final = Tier(threshold=1, synchronous=True, max_size=96 << 10)
 TIERED: Final = Tier(threshold=20_000)
 RECORDED: Final = Tier(threshold=0, synchronous=True, records_jumps=True)
 

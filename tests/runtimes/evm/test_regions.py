@@ -23,11 +23,11 @@ from fvm_hypervisor.soltest.execution.executor import ExecutorSettings, TestExec
 from hypervisor.errors import ActorExit, OutOfGas
 from runtimes.evm.code import analyse
 from runtimes.evm.engine import Frame, FrameOutcome, Status
-from runtimes.evm.engines import COMPILE, INTERPRET, engine_factory, jump_pool
+from runtimes.evm.engines import engine_factory, jump_pool
 from runtimes.evm.ethereum import AllocAccount, install_alloc
 from runtimes.evm.fast.engine import FastTable
 from runtimes.evm.fast.instance import FastInstance
-from runtimes.evm.fast.pool import INTERPRETED, TIERED, Pool, Tier, pool
+from runtimes.evm.fast.pool import TIERED, Pool, Tier, pool
 from runtimes.evm.fast.regions import compiler as compiler_module
 from runtimes.evm.fast.regions import jumps
 from runtimes.evm.fast.regions.blocks import MAX_REGION_SIZE, choose, jumpdests_of
@@ -37,6 +37,7 @@ from runtimes.wasmtime.cache import ModuleCache
 from runtimes.wasmtime.engine import own_engine
 from tests.engines.frames import PricedHost
 from tests.engines.scenes import rules_by_name
+from tests.engines.side_by_side import COMPILE, INTERPRET, INTERPRETED
 from tests.patience import slowness
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import Chain

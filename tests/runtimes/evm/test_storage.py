@@ -17,6 +17,7 @@ from hypervisor.types import EAM_ACTOR, Gas
 from runtimes.evm.engine import Status
 from store.cid import Cid
 from store.trees.kamt import Kamt
+from tests.engines.side_by_side import COMPILE, INTERPRET
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import BLOCK_LIMIT, Chain, open_machine
 
@@ -196,7 +197,7 @@ def charges_chain() -> Chain:
     return Chain(open_machine())
 
 
-@pytest.mark.parametrize("engine", ["py-evm", "fast", "fast:interpret", "fast:compile"])
+@pytest.mark.parametrize("engine", ["py-evm", "fast", INTERPRET, COMPILE])
 def test_gas_of_a_message_is_the_sum_of_its_traced_charges(engine: str) -> None:
     chain = Chain(open_machine(evm=engine))
     contract = chain.deploy(assemble(PROGRAM))

@@ -22,6 +22,7 @@ from runtimes.evm.ethereum.block_errors import InvalidBlock
 from runtimes.evm.ethereum.headers import check_access_list
 from runtimes.evm.ethereum.proposals import AMSTERDAM as NUMBERS
 from store.keccak import keccak
+from tests.engines.side_by_side import COMPILE
 from tests.golden_cases import ethereum_cases
 from tests.oracle.blocktests import NOTHING, fixture
 from tests.oracle.random_blocks import without_access_list
@@ -37,7 +38,7 @@ def test_output_equals_that_of_go_ethereum(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("evm", ["py-evm", "fast:compile"])
+@pytest.mark.parametrize("evm", ["py-evm", COMPILE])
 def test_opcodes_of_proposals_are_those_of_go_ethereum(evm: str) -> None:
     case = CASES["Cancun+8024+7843"]
     done = transition(case["alloc"], case["env"], case["txs"], case["fork"], evm=evm)
@@ -101,16 +102,15 @@ def run(name: str, fork: str, evm: str) -> Mapping[str, Any]:
     return {"alloc": done.alloc, "result": done.result, "body": done.body}
 
 
-@pytest.mark.parametrize("evm", ["py-evm", "fast", "fast:compile"])
+@pytest.mark.parametrize("evm", ["py-evm", "fast", COMPILE])
 @pytest.mark.parametrize("name", AMSTERDAM_CASES)
 def test_block_is_that_of_go_ethereum(name: str, evm: str) -> None:
     assert run(name, amsterdam_as_proposals(), evm) == AMSTERDAM_CASES[name]["expected"]
 
 
-@pytest.mark.parametrize("evm", ["fast", "fast:compile"])
+@pytest.mark.parametrize("evm", ["fast", COMPILE])
 @pytest.mark.parametrize("name", AMSTERDAM_CASES)
-def test_block_in_whole_call_trees_is_that_of_go_ethereum(name: str, evm: str) -> None:
-    """Under rules with access lists, the engine runs each frame on its own."""
+def test_block_without_access_list_is_that_of_go_ethereum(name: str, evm: str) -> None:
     expected = json.loads(json.dumps(AMSTERDAM_CASES[name]["expected"]))
     without_access_list(expected)
     assert run(name, amsterdam_as_proposals(7928), evm) == expected
