@@ -1,10 +1,14 @@
 """Child processes load no modules from the working folder, since it may be an untrusted project."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from threading import Barrier, Thread
 
 import pytest
+
+from fvm_hypervisor.child_processes import safe_module_path
 
 PROGRAMS = {
     "hypervisor test": """
@@ -43,3 +47,22 @@ def test_module_of_the_working_folder_is_not_run(command: str, said: str, tmp_pa
     )
     assert not ran.exists(), ran.read_text(encoding="utf-8")
     assert (done.stdout, done.stderr, done.returncode) == (said, "", 0)
+
+
+def test_threads_that_start_processes_restore_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    begin, seen = Barrier(4), list[str | None]()
+
+    def start() -> None:
+        begin.wait()
+        for _ in range(500):
+            with safe_module_path():
+                seen.append(os.environ.get("PYTHONSAFEPATH"))
+
+    threads = [Thread(target=start) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == ["1"] * 2000
+    assert "PYTHONSAFEPATH" not in os.environ

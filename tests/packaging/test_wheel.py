@@ -66,7 +66,11 @@ DATA = {
     *(f"fvm_hypervisor/laboratory/profiles/{name}.ipldsch" for name in ("nonces", "outbox", "rent")),
     "localnet/preinstalled/multicall3.hex",
     *(path.relative_to(PROJECT).as_posix() for path in PAGES.rglob("*.*") if path.suffix in (".css", ".html", ".js")),
-    *(f"runtimes/evm/guests/{guest}/{guest}.{suffix}" for guest in ("bn254", "evm") for suffix in ("json", "wasm")),
+    *(
+        f"runtimes/evm/guests/{guest}/{guest}.{suffix}"
+        for guest in ("bn254", "evm", "session")
+        for suffix in ("json", "wasm")
+    ),
     "bridge/ethereum/kzg_setup.txt",
     *(f"{package}/py.typed" for package in PACKAGES),
     *IMPORTED,
