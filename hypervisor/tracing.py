@@ -85,13 +85,13 @@ class Dispatched:
 
 @dataclass(frozen=True, slots=True)
 class ActorFound:
-    """The receiver of the innermost open call was found: its state before the value transfer."""
+    """The receiver of the innermost open call was found: its state before the value transfer, if that is known."""
 
     actor: ActorID
-    state: ActorState
+    state: ActorState | None
 
     def __repr__(self) -> str:
-        return one_line("ActorFound", f"f0{self.actor}", repr(self.state))
+        return one_line("ActorFound", f"f0{self.actor}", "" if self.state is None else repr(self.state))
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +326,26 @@ class PausingTracer(StepTracer, Protocol):
         """Receive the count and last program counter of a frame's instructions when it ends or makes a call."""
 
 
+class RecordTracer(Tracer, Protocol):
+    """A tracer that can get the events of a message at its end.
+
+    These are events of calls, frames, logs, slots and gas, without states of actors. One that also has `step` gets the
+    program counters of instructions by `visit_all`; without that method, it cannot wait.
+    """
+
+    @property
+    def takes_record(self) -> bool:
+        """True if the tracer can wait."""
+
+    def visit_all(self, counters: "array[int]", /) -> None:
+        """Receive the program counters of consecutive instructions of the innermost frame."""
+
+
+def takes_record(tracer: Tracer) -> bool:
+    """Return True if a tracer can get the events of a message at its end (`RecordTracer`)."""
+    return getattr(tracer, "takes_record", False) and (hasattr(tracer, "visit_all") or not hasattr(tracer, "step"))
+
+
 def step_tracer(tracer: Tracer | None) -> StepTracer | None:
     """Return a tracer if it is a `StepTracer`, decided by one method: `isinstance` with a protocol takes 30 us."""
     return cast(StepTracer, tracer) if hasattr(tracer, "step") else None
@@ -450,6 +470,14 @@ class CallNode:
             del self.counters[:half]
             self.dropped += half
 
+    def note_all(self, counters: "array[int]") -> None:
+        """Record the program counters of consecutive instructions."""
+        self.counters += counters
+        if len(self.counters) > MAX_COUNTERS:
+            excess = len(self.counters) - MAX_COUNTERS // 2
+            del self.counters[:excess]
+            self.dropped += excess
+
     def counters_before(self, call: "CallNode | None") -> "array[int]":
         """Return the program counters before a call that the call made; all of them for None."""
         return self.counters if call is None else self.counters[: max(0, call.called_at - self.dropped)]
@@ -522,6 +550,11 @@ class CallTrees:
         """Items of the next call."""
         self._number = 0
         self._logged = 0
+
+    @property
+    def takes_record(self) -> bool:
+        """True if no further events are recorded (`RecordTracer`)."""
+        return not self._details
 
     def event(self, event: TraceEvent, /) -> None:
         """Add an event to the trees."""

@@ -16,7 +16,7 @@ from typing import Final
 
 from hypervisor.errors import HypervisorError
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.tracing import CallEnded, RuntimeEvent, StepTracer, TraceEvent, Tracer
+from hypervisor.tracing import CallEnded, RuntimeEvent, StepTracer, TraceEvent, Tracer, takes_record
 from localnet.rules.parts import rules_of
 
 _STEPS: Final = 64
@@ -139,6 +139,11 @@ def with_pace(machine: Hypervisor, tracer: Tracer) -> Tracer:
 class _PacedTracer:
     def __init__(self, pace: Pace, tracer: Tracer) -> None:
         self._checkpoint, self._tracer = pace.checkpoint, tracer
+
+    @property
+    def takes_record(self) -> bool:
+        """True if the tracer can wait (`hypervisor.tracing.RecordTracer`)."""
+        return takes_record(self._tracer)
 
     def event(self, event: TraceEvent, /) -> None:
         self._tracer.event(event)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from hypervisor.errors import HypervisorError
-from hypervisor.tracing import CallEnded, TraceEvent, Tracer
+from hypervisor.tracing import CallEnded, TraceEvent, Tracer, takes_record
 from localnet.chain.watching import Preempted
 
 SHORTEST: Final = 1.0
@@ -83,6 +83,11 @@ class TimeLimit:
 class _TimedTracer:
     def __init__(self, limit: TimeLimit, tracer: Tracer | None) -> None:
         self._limit, self._tracer = limit, tracer
+
+    @property
+    def takes_record(self) -> bool:
+        """True if the tracer can wait (`hypervisor.tracing.RecordTracer`)."""
+        return self._tracer is None or takes_record(self._tracer)
 
     def event(self, event: TraceEvent, /) -> None:
         if self._tracer is not None:

@@ -54,6 +54,7 @@ from hypervisor.tracing import (
     StepTracer,
     TraceEvent,
     Tracer,
+    takes_record,
 )
 from hypervisor.types import MAX_BALANCE, ActorID, Gas, TokenAmount
 from hypervisor.versions.network_versions import NetworkVersion
@@ -80,6 +81,11 @@ class ThousandthsTracer:
         self._sent = False
         self._open: list[tuple[bool, bool]] = []
         """For each open call: True if the kernel sent it, and True if a native actor runs."""
+
+    @property
+    def takes_record(self) -> bool:
+        """True if the other tracer can wait (`hypervisor.tracing.RecordTracer`)."""
+        return takes_record(self._tracer)
 
     def event(self, event: TraceEvent, /) -> None:
         """Forward an event."""

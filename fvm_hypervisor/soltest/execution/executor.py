@@ -51,6 +51,7 @@ from hypervisor.messages.message import Message
 from hypervisor.precompiles import Precompile
 from hypervisor.state.state_tree import ActorState, TreeMark
 from hypervisor.state.undo_map import Journal
+from hypervisor.tracing import takes_record
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet.contracts.registered_precompiles import offer_precompiles
 from localnet.rules.facts import BLOCK_GAS_LIMIT
@@ -426,7 +427,9 @@ class TestExecutor:
     def _observe(self, from_: EthAddress, to: EthAddress) -> tuple[TestObserver, ObservedCall] | None:
         """Return a call in the machine's session; None if no session can run what is set."""
         cheats, observer = self.cheatcodes, TestObserver(self.cheatcodes)
-        if self.machine.tracer is not None or self.setting.records_jumps or not observer.can_begin:
+        tracer = self.machine.tracer
+        can_wait = tracer is None or takes_record(tracer)
+        if not can_wait or self.setting.records_jumps or not observer.can_begin:
             return None
         session = session_of(self.machine)
         if session is None:

@@ -25,6 +25,8 @@ class LoopTracer(CounterFrameTracer):
     empty if the frame was not reached.
     """
 
+    takes_record = False
+
     def __init__(self, rules: str, within: int | None = None, seconds: float = MAX_TRACED_SECONDS) -> None:
         super().__init__(rules)
         self._watching = TimeLimit(min(seconds, MAX_TRACED_SECONDS))

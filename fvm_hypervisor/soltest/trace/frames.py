@@ -8,6 +8,7 @@ its gas and storage access.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -380,6 +381,12 @@ class CounterFrameTracer(FrameTracer):
         self._until_clock -= 1
         if not self._until_clock:  # a call for each instruction would take a tenth longer
             self._check_time()
+
+    def visit_all(self, counters: array[int], /) -> None:
+        """Record program counters in the innermost frame."""
+        if self._open:
+            self._open[-1].note_all(counters)
+        self._check_time()
 
     def step(self, event: RuntimeEvent, /) -> None:
         """Record the instruction of a full step, for engines that report no counters."""

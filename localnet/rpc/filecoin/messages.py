@@ -91,7 +91,7 @@ def execution_trace(root: CallNode) -> dict[str, Any]:
                     call["Subcalls"].append(written.pop(id(item)))
                 case GasCharged() if item.milligas:
                     call["GasCharges"].append(_charge(item))
-                case ActorFound():
+                case ActorFound() if item.state is not None:
                     call["InvokedActor"] = {"Id": item.actor, "State": actor_json(item.state)}
                 case BlockOpened() | BlockLinked():
                     call.setdefault("IpldOps", []).append(_operation(item))

@@ -28,7 +28,7 @@ from hypervisor.messages.address import Address
 from hypervisor.messages.events import events_root
 from hypervisor.messages.message import Message, Receipt
 from hypervisor.state.undo_map import Journal
-from hypervisor.tracing import MessageEnded, MessageStarted
+from hypervisor.tracing import MessageEnded, MessageStarted, takes_record
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, Gas, TokenAmount
 from runtimes.evm.ethereum.accounts import Accounts, ContractCache, ethereum_address, may_send
 from runtimes.evm.ethereum.application import (
@@ -94,7 +94,8 @@ class EthereumExecutor:
     ) -> TransactionResult | None:
         """Run a transaction in the machine's session; None, without effect, if it is invalid or cannot run there."""
         machine = self._machine
-        if machine.tracer is not None or machine.interceptor is not None or self.recorder is not None:
+        can_wait = machine.tracer is None or takes_record(machine.tracer)
+        if not can_wait or machine.interceptor is not None or self.recorder is not None:
             return None
         session = session_of(machine)
         return None if session is None else session.transact(transaction, sender, mode, limits)
@@ -197,21 +198,22 @@ class EthereumExecutor:
         root.
         """
         is_paid = call.max_fee > 0
-        creates, mode = call.to is None, (PAID if is_paid else 0) | (CAPPED if call.is_capped else 0)
-        simulated = self._in_session(_transaction_of(call, 0), call.sender, mode | KEEP if creates else mode)
+        is_traced, mode = self._machine.tracer is not None, (PAID if is_paid else 0) | (CAPPED if call.is_capped else 0)
+        stores_events = is_traced or call.to is None
+        mode |= KEEP if stores_events else 0
+        simulated = None if is_traced else self._in_session(_transaction_of(call, 0), call.sender, mode)
         if simulated is not None:
-            return self._apply_result(simulated, creates)
+            return self._apply_result(simulated, stores_events)
         accounts = self._accounts(recorded=False)
         sender = accounts.find(call.sender)
         transaction = _transaction_of(call, 0 if sender is None else accounts.nonce(sender))
         application = Application(self._machine, transaction, call.sender, paid=is_paid, accounts=accounts)
-        stores_events = call.to is None or self._machine.tracer is not None
-        return self._apply_traced(
-            transaction,
-            call.sender,
-            lambda: self._or_rollback(lambda: application.simulate(stores_events, call.is_capped)),
-            stores_events,
-        )
+
+        def apply() -> TransactionResult:
+            result = self._in_session(transaction, call.sender, mode) if is_traced else None
+            return result or self._or_rollback(lambda: application.simulate(stores_events, call.is_capped))
+
+        return self._apply_traced(transaction, call.sender, apply, stores_events)
 
     def apply_unpaid(self, message: Message, transaction: Transaction | None = None) -> ApplyResult:
         """Apply a message of any sender, at any nonce and without fees. Raises InvalidTransaction.

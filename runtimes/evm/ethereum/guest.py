@@ -48,6 +48,7 @@ class Command(IntEnum):
     DRAINED = 12
     OPERATE = 13
     PEEK = 14
+    RECORD = 15
 
 
 class Exit(IntEnum):
@@ -77,6 +78,8 @@ UNDOABLE: Final = 32
 SHORT: Final = 64
 CALL: Final = 128
 AT_ONCE: Final = 256
+RECORD: Final = 512
+COUNTERS: Final = 1024
 
 # What has happened at the end of a call (`at_once` in guests/session/src/session.rs).
 CHANGED: Final = 2

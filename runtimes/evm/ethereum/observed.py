@@ -201,8 +201,8 @@ class ObservedCall:
         If it does not stop for its observer, who has not asked for any call, it is kept or discarded at its end. If it
         is kept and has succeeded, `check` (`following_call`) is made after it.
         """
-        interest = self._interest()
-        mode = (AT_ONCE if interest == _NOTHING else 0) | (KEEP if keep else 0)
+        interest, recorded = self._interest(), self._session.record_mode
+        mode = (AT_ONCE if interest == _NOTHING and not recorded else 0) | (KEEP if keep else 0) | recorded
         message = self._session.call_message(self.origin, self.to, value, data, gas, mode)
         if message is None:
             raise CannotObserve
@@ -222,9 +222,13 @@ class ObservedCall:
         at = words_at + 32 * _WORD.unpack_from(written, at)[0]
         words = written[words_at:at]
         if len(written) == at + 2 * _WORD.size:
-            return ObservedEnd(STATUS[result], output, used, refund, (), words)
-        logs, at = read_logs(written, at)
-        self._take_logs(written, at)
+            logs: tuple[tuple[EthAddress, Log], ...] = ()
+        else:
+            logs, at = read_logs(written, at)
+            self._take_logs(written, at)
+        if recorded:
+            self._call(Command.RECORD, b"")
+            self._session.replay(self._guest.output(), 0)
         return ObservedEnd(STATUS[result], output, used, refund, logs, words)
 
     def _note_end(self, at_once: int) -> None:
@@ -233,7 +237,8 @@ class ObservedCall:
 
     def following_call(self, sender: EthAddress, to: EthAddress, data: bytes, gas: int, always: bool) -> bytes:
         """Return the message of a call without effect for `run` or `keep`, made only after changes or `always`."""
-        message = self._session.call_message(sender, to, 0, data, gas, AT_ONCE)
+        session = self._session
+        message = None if session.record_mode else session.call_message(sender, to, 0, data, gas, AT_ONCE)
         if message is None or self._is_renewed or self._session.is_skipped(to) or self._interest() != _NOTHING:
             return b""
         return b"".join((_WORD.pack(always), message, _NOTHING, _watched_list(self._observer.watched)))

@@ -15,7 +15,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from bridge.ethereum.addresses import EthAddress, unmask_id
-from bridge.ethereum.block import BLOCK_HASHES, EthereumBlock
+from bridge.ethereum.block import BLOCK_HASHES, SYSTEM_ADDRESS, EthereumBlock
 from bridge.ethereum.execution import HeldAccount
 from bridge.ethereum.transactions import BLOB, Transaction
 from bridge.filecoin.cbor import byte_string
@@ -28,7 +28,7 @@ from hypervisor.gas import GasOutputs, GasTracker
 from hypervisor.kernel.call import MAX_TOTAL_MEMORY
 from hypervisor.messages.events import StampedEvent
 from hypervisor.state.state_tree import ActorState, StateTree
-from hypervisor.types import BURNT_FUNDS_ACTOR, MAX_BALANCE, ActorID, TokenAmount
+from hypervisor.types import BURNT_FUNDS_ACTOR, MAX_BALANCE, SYSTEM_ACTOR, ActorID, TokenAmount
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.engine import Status
 from runtimes.evm.ethereum.accounts import NEW_CONTRACT, ContractCache, ContractStates, delegated_address
@@ -39,8 +39,10 @@ from runtimes.evm.ethereum.guest import (
     CALL,
     CHANGED,
     CHECKED,
+    COUNTERS,
     KEEP,
     PAID,
+    RECORD,
     SHORT,
     STATUS,
     SYSTEM,
@@ -56,6 +58,7 @@ from runtimes.evm.ethereum.guest import (
 )
 from runtimes.evm.ethereum.host import block_hash, block_randomness
 from runtimes.evm.ethereum.precompiles import run_precompile
+from runtimes.evm.ethereum.record import Codes, Replay
 from runtimes.evm.ethereum.validation import BlockLimits, gas_price
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from store.trees.kamt import EMPTY_KAMT
@@ -153,6 +156,7 @@ class StateSession:
         """Filecoin's precompiles by address."""
         self._rules: _Rules | None = None
         self._externs: Externs | None = None
+        self._codes = Codes()
         self._contracts: ContractStates
         self.fork: Fork
         self._block: EthereumBlock
@@ -163,7 +167,8 @@ class StateSession:
     ) -> TransactionResult | None:
         """Run a transaction; return None, without effect, if it is invalid or the guest cannot execute it.
 
-        `limits` are the block's remaining limits; default: a whole block's.
+        The machine's tracer, if there is one, gets the events at the end. `limits` are the block's
+        remaining limits; default: a whole block's.
         """
         if not _fits(transaction) or self._leave_again(transaction.to):
             return None
@@ -175,6 +180,7 @@ class StateSession:
         steps = _LONG
         if self._machine.short is not None:
             steps, mode = _SHORT, mode | SHORT
+        mode |= self.record_mode
         message = transaction_message(transaction, sender, mode, steps, self._machine.context.chain_id)
         is_running = True
         try:
@@ -182,12 +188,14 @@ class StateSession:
             if ended is None:
                 return None
             price = gas_price(transaction, self._machine.context.base_fee) if mode & PAID else 0
+            record = self.read_record(guest, mode)
             if mode & KEEP:
                 burnt = ended.gas_used * min(price, self._machine.context.base_fee)
                 if transaction.blob_hashes and mode & PAID:
                     burnt += transaction.blob_gas * self._limits.blob_base_fee
                 self._keep(guest, burnt, mode)
             is_running = False
+            self.replay(record, mode)
         except GuestFailure as failure:  # it lacks memory, or has a defect
             is_running = False
             self.close_after(failure)
@@ -196,6 +204,59 @@ class StateSession:
             if is_running:
                 self.abandon(guest)
         return self._result(ended, transaction, mode, price)
+
+    # --- tracers ----------------------------------------------------------------------------------------------
+
+    @property
+    def record_mode(self) -> int:
+        """The mode of a transaction that the machine's tracer asks for; a tracer that cannot wait is ignored."""
+        tracer = self._machine.tracer
+        if tracer is None:
+            return 0
+        return RECORD | COUNTERS if hasattr(tracer, "visit_all") else RECORD
+
+    def read_record(self, guest: Guest, mode: int) -> bytes:
+        """Return the record of a transaction that has ended; empty if it was run in another mode."""
+        if not mode & RECORD:
+            return b""
+        guest.call(Command.RECORD)
+        return guest.output()
+
+    def replay(self, record: bytes, mode: int) -> None:
+        """Give the events of a transaction's record to the machine's tracer.
+
+        The new accounts of a transaction that is kept get their actors first. Others get IDs that no actor has.
+        """
+        tracer, manifest = self._machine.tracer, self._machine.manifest
+        if not record or tracer is None:
+            return
+        at, new = self._codes.take(record), dict[EthAddress, ActorID]()
+
+        def actor_of(address: EthAddress) -> ActorID:
+            actor = self._ids.get(address) or new.get(address)
+            if actor is None and mode & SYSTEM and address == SYSTEM_ADDRESS:
+                return SYSTEM_ACTOR
+            if actor is None:
+                actor = self._look_up(address, settles=bool(mode & KEEP))
+                if actor is None:
+                    actor = new[address] = ActorID(self._next_actor() + len(new))
+                else:
+                    self._ids[address] = actor
+            return actor
+
+        evm = manifest.code("evm")
+        runtime = self._machine.registry.runtime_for(evm)[0]
+        Replay(tracer, self.fork, self._codes, actor_of, (evm, runtime)).run(record, at)
+
+    def _next_actor(self) -> int:
+        with self._machine.state_tree.without_held():
+            return self._machine.state_tree.init_state().next_id
+
+    def _look_up(self, address: EthAddress, settles: bool) -> ActorID | None:
+        tree, delegated = self._machine.state_tree, delegated_address(address)
+        with tree.without_held():
+            actor = tree.lookup_id(delegated)
+        return tree.lookup_id(delegated) if actor is None and settles else actor
 
     def _run(self, guest: Guest, message: bytes, to: EthAddress | None, mode: int) -> Ended | None:
         """Run a transaction to its end; None if the guest must give up."""
@@ -391,6 +452,7 @@ class StateSession:
         if self._tree is not None:
             self._tree.engine = None
         tree.engine = self
+        self._codes.clear()
         self._tree, self._writes, self._ids, self.addresses = tree, tree.writes, {}, {}
         self._contracts = ContractStates(self._machine, self._known)
         self._generation, self._kept = self._generation + 1, 0
@@ -560,10 +622,7 @@ class StateSession:
 
     def _emitter(self, address: EthAddress, mode: int) -> ActorID | None:
         """Return the actor of a log's emitter, which the transaction may have created, and removed again."""
-        tree = self._machine.state_tree
-        with tree.without_held():
-            actor = tree.lookup_id(delegated_address(address))
-        return tree.lookup_id(delegated_address(address)) if actor is None and mode & KEEP else actor
+        return self._look_up(address, settles=bool(mode & KEEP))
 
     # --- writing ----------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 //! the depths that the observer asks for, and the ends of the calls that it has entered. While the transaction is stopped,
 //! the observer reads and writes accounts; its writes belong to the frame that made the call.
 
+use crate::record;
 use crate::session::{Exit, Session, bytecode};
 use crate::wire::{Reader, Write};
 use revm::context::JournalEntry;
@@ -224,6 +225,13 @@ impl Session {
                 let created = if read.u32() != 0 { Some(read.address()) } else { None };
                 let output = Bytes::copy_from_slice(read.data());
                 let result = if success { InstructionResult::Return } else { InstructionResult::Revert };
+                if ended.is_none()
+                    && let Some(init) = &self.running.held
+                    && matches!(init.frame_input, FrameInput::Call(_))
+                {
+                    record::start(&mut self.evm.ctx, init);
+                    record::answered(&mut self.evm.ctx, success, &output);
+                }
                 let ended = ended.unwrap_or_else(|| self.without_call());
                 self.borders.answer = Some(match ended {
                     FrameResult::Call(mut outcome) => {

@@ -2,16 +2,17 @@
 //! make an execution long counting, so that it stops.
 
 use crate::Ctx;
+use crate::record::{self, Record};
 use revm::bytecode::opcode;
 use revm::handler::instructions::EthInstructions;
 use revm::interpreter::instructions::{contract, control, gas_table_spec, host, instruction_table, system};
 use revm::interpreter::interpreter::{EthInterpreter, STACK_LIMIT};
-use revm::interpreter::interpreter_types::{Jumps, LoopControl};
+use revm::interpreter::interpreter_types::{InputsTr, Jumps, LoopControl};
 use revm::interpreter::{
     Gas, Instruction, InstructionContext, InstructionExecResult, InstructionResult, Interpreter, InterpreterAction,
 };
-use revm::primitives::Log;
 use revm::primitives::hardfork::SpecId;
+use revm::primitives::{Address, Log};
 
 type Frame = Interpreter<EthInterpreter>;
 type In<'a> = InstructionContext<'a, Ctx, EthInterpreter>;
@@ -27,6 +28,8 @@ pub struct Control {
     pub keeps_logs: bool,
     pub logs: Vec<Log>,
     pub stopped: Option<Stopped>,
+    /// The record for a tracer, if one is asked for.
+    pub record: Option<Box<Record>>,
 }
 
 /// Gas of a precompile that takes the time of a step.
@@ -87,8 +90,8 @@ stopping! {
     extcodecopy = host::extcodecopy;
     blockhash = host::blockhash;
     sload = host::sload;
-    sstore = host::sstore;
-    selfdestruct = host::selfdestruct;
+    stopping_sstore = host::sstore;
+    stopping_selfdestruct = host::selfdestruct;
     call = contract::call::<{ opcode::CALL }, _, _>;
     callcode = contract::call::<{ opcode::CALLCODE }, _, _>;
     delegatecall = contract::call::<{ opcode::DELEGATECALL }, _, _>;
@@ -121,10 +124,39 @@ fn keccak256(mut input: In<'_>) -> InstructionExecResult {
 
 fn log<const N: usize>(input: In<'_>) -> InstructionExecResult {
     host::log::<N, _>(InstructionContext { interpreter: &mut *input.interpreter, host: &mut *input.host })?;
-    if input.host.chain.keeps_logs {
-        input.host.chain.logs.extend(input.host.journaled_state.inner.logs.last().cloned());
+    let (chain, logs) = (&mut input.host.chain, &input.host.journaled_state.inner.logs);
+    if chain.keeps_logs {
+        chain.logs.extend(logs.last().cloned());
+    }
+    if let (Some(record), Some(log)) = (&mut chain.record, logs.last()) {
+        record.log(log);
     }
     Ok(())
+}
+
+fn sstore(input: In<'_>) -> InstructionExecResult {
+    let (entries, refunded) = (input.host.journaled_state.inner.journal.len(), input.interpreter.gas.refunded());
+    stopping_sstore(InstructionContext { interpreter: &mut *input.interpreter, host: &mut *input.host })?;
+    if input.host.chain.record.is_some() {
+        record::slot(input.host, entries, input.interpreter.gas.refunded() - refunded);
+    }
+    Ok(())
+}
+
+fn selfdestruct(input: In<'_>) -> InstructionExecResult {
+    let address = input.interpreter.input.target_address();
+    let account = input.host.journaled_state.inner.state.get(&address);
+    let balance = account.map(|account| account.info.balance).unwrap_or_default();
+    let beneficiary = input.interpreter.stack.peek(0).unwrap_or_default();
+    let beneficiary = Address::from_word(beneficiary.into());
+    let result =
+        stopping_selfdestruct(InstructionContext { interpreter: &mut *input.interpreter, host: &mut *input.host });
+    if result == Err(InstructionResult::SelfDestruct)
+        && let Some(record) = &mut input.host.chain.record
+    {
+        record.destruction(address, beneficiary, balance);
+    }
+    result
 }
 
 /// Return the instructions of a fork.
@@ -161,7 +193,7 @@ pub fn instructions(spec: SpecId) -> EthInstructions<EthInterpreter, Ctx> {
 pub fn run(
     frame: &mut Frame, table: &EthInstructions<EthInterpreter, Ctx>, context: &mut Ctx,
 ) -> Option<InterpreterAction> {
-    let mut action = frame.run_plain(table.instruction_table(), table.gas_table(), context);
+    let mut action = record::run(frame, table.instruction_table(), table.gas_table(), context);
     if let InterpreterAction::Return(ended) = &mut action
         && ended.result == InstructionResult::StackOverflow
         && frame.stack.len() < STACK_LIMIT
@@ -173,6 +205,9 @@ pub fn run(
         Some(stopped) => {
             debug_assert!(frame.bytecode.action().is_none());
             undo(frame, context, stopped, table.gas_table());
+            if let Some(record) = &mut context.chain.record {
+                record.forget_counter();
+            }
             None
         }
     }

@@ -11,6 +11,7 @@ mod database;
 mod instructions;
 mod modexp;
 mod precompiles;
+mod record;
 mod session;
 mod wire;
 
@@ -35,6 +36,7 @@ mod command {
     pub const DRAINED: u32 = 12;
     pub const OPERATE: u32 = 13;
     pub const PEEK: u32 = 14;
+    pub const RECORD: u32 = 15;
 }
 
 /// What Python reads and writes in place: the size of the input or of memory to reserve, then the guest's pages of memory;
@@ -92,6 +94,7 @@ pub extern "C" fn enter(number: u32) -> u32 {
         command::UNDO => session.undo(input),
         command::READ => session.read(input, &mut guest.output),
         command::OPERATE => session.operate(input, &mut guest.output).map_or_else(|exit| exit as u32, |()| 0),
+        command::RECORD => session.record(&mut guest.output),
         command::PEEK => session.peek(input, &mut guest.output),
         _ => unreachable!("no such command"),
     };

@@ -4,6 +4,7 @@ use crate::borders::Borders;
 use crate::database::{Missing, State, Stop};
 use crate::instructions::{self, Control};
 use crate::precompiles::Precompiles;
+use crate::record::{self, Record};
 use crate::wire::{Reader, Write};
 use revm::context::result::{EVMError, InvalidTransaction};
 use revm::context::{BlockEnv, CfgEnv, Context, Evm, Journal, JournalEntry, LocalContext, TxEnv};
@@ -73,6 +74,10 @@ mod mode {
     pub const CALL: u32 = 128;
     /// At its end, a call that has not stopped for its observer is kept or discarded at once.
     pub const AT_ONCE: u32 = 256;
+    /// Record the calls for a tracer.
+    pub const RECORD: u32 = 512;
+    /// Record the program counters of instructions, too.
+    pub const COUNTERS: u32 = 1024;
 }
 
 /// What has happened at the end of a call.
@@ -126,6 +131,8 @@ pub struct Session {
     changes: HashMap<Address, Changes>,
     positions: u32,
     history: Vec<Kept>,
+    /// Hashes of the codes that records have had.
+    sent: HashSet<B256>,
 }
 
 impl Default for Session {
@@ -149,6 +156,7 @@ impl Default for Session {
             changes: HashMap::default(),
             positions: 0,
             history: Vec::new(),
+            sent: HashSet::default(),
         }
     }
 }
@@ -164,6 +172,7 @@ impl Session {
         self.changes.clear();
         self.positions = 0;
         self.history.clear();
+        self.sent.clear();
         0
     }
 
@@ -251,6 +260,7 @@ impl Session {
             steps_left: steps,
             is_short: mode & mode::SHORT != 0,
             keeps_logs: mode & mode::CALL != 0,
+            record: (mode & mode::RECORD != 0).then(|| Box::new(Record::new(mode & mode::COUNTERS != 0))),
             ..Control::default()
         };
         self.borders = Borders::default();
@@ -395,6 +405,9 @@ impl Session {
         let evm = &mut self.evm;
         let running = &mut self.running;
         running.begun = true;
+        if let Some(record) = &mut evm.ctx.chain.record {
+            record.clear();
+        }
         if running.mode & (mode::SYSTEM | mode::CALL) != 0 {
             // EIP-4788: gas and state of the transaction do not count; nothing is warm but the precompiles.
             running.init_gas = InitialAndFloorGas::default();
@@ -449,10 +462,12 @@ impl Session {
                 }
                 depth = init.depth;
                 self.borders.is_entering = false;
+                record::start(&mut self.evm.ctx, &init);
                 match self.evm.frame_init(init)? {
                     ItemOrResult::Item(_) => self.running.ran = true,
                     ItemOrResult::Result(ended) => {
                         self.running.ran |= matches!(&ended, FrameResult::Call(call) if call.was_precompile_called);
+                        record::end(&mut self.evm.ctx, &ended, true);
                         result = Some(ended);
                     }
                 }
@@ -478,6 +493,7 @@ impl Session {
                     ItemOrResult::Result(ended) => {
                         frame.set_finished(true);
                         depth = frame.depth;
+                        record::end(&mut evm.ctx, &ended, false);
                         result = Some(ended);
                     }
                 }
@@ -547,7 +563,8 @@ impl Session {
         if running.mode & (mode::SYSTEM | mode::CALL) == 0 {
             rules.post_execution(evm, &mut last, running.init_gas, running.refund)?;
         }
-        if is_explained_elsewhere(last.instruction_result()) {
+        let is_unknown = evm.ctx.chain.record.as_ref().is_some_and(|record| record.is_unknown);
+        if is_unknown || is_explained_elsewhere(last.instruction_result()) {
             self.discard();
             return Ok(Exit::Leave);
         }
@@ -700,6 +717,14 @@ impl Session {
         self.evm.ctx.local.clear();
         self.evm.frame_stack.clear();
         is_changed || has_removed
+    }
+
+    /// Write the record of the transaction that has ended.
+    pub fn record(&mut self, output: &mut Vec<u8>) -> u32 {
+        if let Some(mut record) = self.evm.ctx.chain.record.take() {
+            record.write(&mut self.sent, output);
+        }
+        0
     }
 
     /// Forget the changes: Python has written them.

@@ -1,0 +1,286 @@
+"""The record that a session's guest makes of a transaction, as the events of a tracer.
+
+A tracer that can wait (`hypervisor.tracing.takes_record`) gets a transaction's events at its end: calls, frames, logs,
+slots, and program counters if it wants them. They are those of the same transaction on the machine's calls, except that
+a frame without gas does not say what its last instruction would have cost, and charges of zero gas are left out.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from struct import Struct
+from typing import Final, cast
+
+from bridge.ethereum.addresses import EthAddress
+from bridge.evm_steps import (
+    CodeBorrowed,
+    CodeDeployed,
+    CreationCollision,
+    EvmFrame,
+    FundsMissing,
+    SelfDestructed,
+    SlotWritten,
+)
+from bridge.filecoin.cbor import byte_string
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import DelegateCallParams
+from bridge.filecoin.receipts import Log, log_to_entries
+from bridge.gas import CHARGE_NAME
+from hypervisor.errors import OutOfGas
+from hypervisor.exit_codes import ExitCode
+from hypervisor.gas import GasTracker
+from hypervisor.messages.address import Address
+from hypervisor.tracing import (
+    ActorFound,
+    CallEnded,
+    CallStarted,
+    Dispatched,
+    EventEmitted,
+    GasCharged,
+    RecordTracer,
+    Tracer,
+)
+from hypervisor.types import METHOD_CONSTRUCTOR, ActorID, TokenAmount
+from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
+from runtimes.evm.engine import CallKind, Status
+from runtimes.evm.ethereum.accounts import EMPTY_CODE, delegated_address
+from runtimes.evm.ethereum.forks import Fork
+from runtimes.evm.ethereum.guest import STATUS
+from runtimes.evm.ethereum.precompiles import run_precompile
+from runtimes.evm.ethereum.prices import words
+from runtimes.evm.precompiles.failure import PrecompileFailure
+from store.cid import CBOR, DAG_CBOR, RAW, Cid, cid_of
+
+_START, _END, _LOG, _SLOT, _DESTRUCTION = range(5)
+"""Numbers of items (`item` in guests/session/src/record.rs); the next one is of program counters."""
+_STATIC_CALL, _DELEGATE_CALL, _CALL_CODE, _CREATE = 1, 2, 3, 4
+"""Kinds of calls from 0; those from CREATE on create."""
+_EXISTS, _HAS_CODE = 1, 2
+_EARLY, _ANSWERED = 1, 2
+_TOO_DEEP, _OUT_OF_FUNDS, _COLLISION, _NO_GAS_TO_WRITE, _RESERVED_CODE = 0x11, 0x12, 0x2F, 0x25, 0x34
+_LAST_RESULT: Final = 3
+_STIPEND: Final = 2300
+_CODES: Final = {**STATUS, 0x27: Status.READ_ONLY, 0x28: Status.READ_ONLY, _RESERVED_CODE: Status.INVALID_INSTRUCTION}
+
+_WORD: Final = Struct("<I")
+_CALL: Final = Struct("<BBBBQ20s20s20s32s32sI")
+_RESULT: Final = Struct("<BBHQQI")
+_CHANGE: Final = Struct("<I32s32s32sq")
+_DESTROYED: Final = Struct("<I20s20s32s")
+_CODE: Final = Struct("<32sI")
+
+
+class Codes:
+    """Codes of contracts by their hash, with their CIDs."""
+
+    def __init__(self) -> None:
+        self._codes: dict[bytes, tuple[bytes, Cid]] = {}
+
+    def take(self, data: bytes) -> int:
+        """Take the new codes at the beginning of a record; return the position after them."""
+        at = _WORD.size
+        for _ in range(_WORD.unpack_from(data)[0]):
+            code_hash, size = _CODE.unpack_from(data, at)
+            at += _CODE.size
+            code = data[at : at + size]
+            self._codes[code_hash] = code, cid_of(code, RAW)
+            at += size
+        return at
+
+    def get(self, code_hash: bytes) -> tuple[bytes, Cid]:
+        return self._codes.get(code_hash, (b"", EMPTY_CODE))
+
+    def clear(self) -> None:
+        self._codes.clear()
+
+
+class _Open:
+    """A call that has not ended."""
+
+    __slots__ = ("actor", "creates", "data", "gas", "has_frame", "inner", "precompile")
+
+    def __init__(self, actor: ActorID, gas: int, data: bytes, creates: bool, precompile: str | None) -> None:
+        self.actor, self.gas, self.data, self.creates, self.precompile = actor, gas, data, creates, precompile
+        self.has_frame = False
+        self.inner = 0
+        """Gas used by its calls."""
+
+
+class Replay:
+    """Gives the events of one record to a tracer."""
+
+    def __init__(
+        self, tracer: Tracer, fork: Fork, codes: Codes, actor_of: Callable[[EthAddress], ActorID], evm: tuple[Cid, str]
+    ) -> None:
+        """`actor_of` returns an account's actor; `evm` is the code of the EVM actor and its runtime's name."""
+        self._event, self._tracer = tracer.event, tracer
+        self._fork, self._codes, self._actor_of, self._evm = fork, codes, actor_of, evm
+        self._open: list[_Open] = []
+
+    def run(self, data: bytes, at: int) -> None:
+        """Report the items of a record from a position on."""
+        event, size = self._event, len(data)
+        while at < size:
+            kind = data[at]
+            if kind == _START:
+                at = self._start(data, at)
+            elif kind == _END:
+                at = self._end(data, at)
+            elif kind == _LOG:
+                at = self._log(data, at)
+            elif kind == _SLOT:
+                _, slot, before, after, refund = _CHANGE.unpack_from(data, at)
+                at += _CHANGE.size
+                event(SlotWritten(_number(slot), _number(before), _number(after), refund))
+            elif kind == _DESTRUCTION:
+                _, address, beneficiary, balance = _DESTROYED.unpack_from(data, at)
+                at += _DESTROYED.size
+                event(SelfDestructed(EthAddress(address), EthAddress(beneficiary), _number(balance)))
+            else:
+                at = self._counters(data, at)
+
+    def _start(self, data: bytes, at: int) -> int:
+        _, kind, static, flags, gas, caller, code_address, target, amount, code_hash, length = _CALL.unpack_from(
+            data, at
+        )
+        at += _CALL.size
+        given, at = data[at : at + length], at + length
+        _, ended, result, *_ = _RESULT.unpack_from(data, at) if data[at] == _END else (0, 0, 0)
+        if ended & _EARLY and (kind >= _CREATE or result == _OUT_OF_FUNDS):
+            return self._refuse(data, at, kind, EthAddress(code_address), given, _number(amount), gas)
+        event, creates, value = self._event, kind >= _CREATE, _number(amount)
+        code, cid = (given, EMPTY_CODE) if creates else self._codes.get(code_hash)
+        name = self._fork.precompiles.get(code_address)
+        borrows = kind in (_DELEGATE_CALL, _CALL_CODE)
+        read_only, params, codec = bool(static), given, RAW
+        if ended & _ANSWERED:
+            from_, to, method = (
+                self._actor_of(target if borrows else caller),
+                delegated_address(code_address),
+                INVOKE_EVM,
+            )
+            gas, value = gas - (_STIPEND if value and kind in (0, _CALL_CODE) else 0), 0
+        elif creates:
+            from_, to, method = self._actor_of(caller), delegated_address(target), METHOD_CONSTRUCTOR
+        elif not borrows or name is not None:
+            from_, to = self._actor_of(target if borrows else caller), delegated_address(code_address)
+            method, value = (INVOKE_CONTRACT_DELEGATE if borrows else INVOKE_EVM), value if kind == 0 else 0
+            codec = RAW if given else 0
+        else:
+            opcode = CallKind.DELEGATECALL if kind == _DELEGATE_CALL else CallKind.CALLCODE
+            event(CodeBorrowed(EthAddress(code_address), opcode.name))
+            from_ = self._actor_of(target)
+            to, method, codec = Address.id(from_), INVOKE_CONTRACT_DELEGATE, DAG_CBOR
+            params = DelegateCallParams(cid, given, EthAddress(caller), TokenAmount(value)).encode()
+            value = 0
+        event(CallStarted(from_, to, method, TokenAmount(value), params, codec, read_only, gas))
+        if ended & _ANSWERED:
+            self._open.append(_Open(from_, gas, given, False, None))
+            return at
+        call = _Open(from_, gas, given, creates, name)
+        self._open.append(call)
+        if name is not None or result == _TOO_DEEP or not (flags & _EXISTS or value):
+            return at
+        call.actor = self._actor_of(target)
+        event(ActorFound(call.actor, None))
+        if flags & _HAS_CODE or borrows:
+            call.has_frame = True
+            event(Dispatched(call.actor, *self._evm, delegated_address(target)))
+            event(EvmFrame(EthAddress(target), code))
+        return at
+
+    def _refuse(self, data: bytes, at: int, kind: int, address: EthAddress, given: bytes, value: int, gas: int) -> int:
+        """Report a call that was not made for want of funds, or because of a contract at the new address."""
+        _, _, result, _, _, length = _RESULT.unpack_from(data, at)
+        at += _RESULT.size
+        balance, at = _number(data[at : at + length]), at + length
+        if result == _COLLISION:
+            self._event(CreationCollision(address, given, value, gas))
+        elif result == _OUT_OF_FUNDS:
+            self._event(FundsMissing(address, given, value, balance, kind >= _CREATE, gas))
+        return at
+
+    def _end(self, data: bytes, at: int) -> int:
+        _, flags, result, spent, unspent, length = _RESULT.unpack_from(data, at)
+        at += _RESULT.size
+        output, at = data[at : at + length], at + length
+        event, call = self._event, self._open.pop()
+        if self._open:
+            self._open[-1].inner += spent
+        is_success = result <= _LAST_RESULT
+        if flags & _ANSWERED:
+            event(CallEnded(ExitCode.OK if is_success else ExitCode.EVM_CONTRACT_REVERTED, output, RAW, 0))
+            return at
+        if result == _TOO_DEEP:
+            event(CallEnded(0, b"", 0, 0, "LIMIT_EXCEEDED", "calls nest deeper than 1025"))
+            return at
+        if call.precompile is not None:
+            self._end_precompile(call, call.precompile, is_success, spent, output)
+            return at
+        exit_code, codec, message, is_plain, shown = _CODES[result], 0, "", False, b""
+        deposit = 0
+        if call.creates and is_success:
+            prices = self._fork.gas
+            deposit = prices.code_byte * len(output) + prices.code_word * words(len(output))
+        elif call.has_frame and exit_code in (Status.SUCCESS, Status.REVERT):
+            codec, shown = CBOR, byte_string(output)
+        elif exit_code == ExitCode.SYS_OUT_OF_GAS:
+            unspent, message = 0, _NO_STIPEND if result == _NO_GAS_TO_WRITE else "out of gas"
+        elif not is_success:
+            is_plain = result != _RESERVED_CODE
+            message = Status(exit_code).name if is_plain else "code begins with the reserved byte 0xef"
+        own = spent - call.inner - deposit - unspent
+        if own:
+            event(GasCharged(CHARGE_NAME, own))
+        if call.creates and is_success:
+            if deposit:
+                event(GasCharged("OnCodeDeposit", deposit))
+            event(CodeDeployed(output))
+        if exit_code not in (Status.SUCCESS, Status.REVERT):
+            event(GasCharged("OnFailure", unspent))
+        event(CallEnded(exit_code, shown, codec, spent, "", message, is_plain))
+        return at
+
+    def _end_precompile(self, call: _Open, name: str, is_success: bool, spent: int, output: bytes) -> None:
+        event = self._event
+        if is_success:
+            event(GasCharged("OnPrecompile", spent))
+            event(CallEnded(ExitCode.OK, output, RAW, spent))
+            return
+        gas, message = GasTracker(call.gas, tracer=self._tracer, per_gas=1), name
+        try:
+            run_precompile(self._fork, name, call.data, gas)  # it fails again, and says why
+        except (PrecompileFailure, OutOfGas) as error:
+            message = f"{name}: {error}"
+        event(GasCharged("OnFailure", gas.available))
+        event(CallEnded(ExitCode.SYS_OUT_OF_GAS, b"", 0, spent, "", message))
+
+    def _log(self, data: bytes, at: int) -> int:
+        length: int
+        topics, emitter = data[at + 1], EthAddress(data[at + 4 : at + 24])
+        at += 24
+        listed, at = tuple(data[place : place + 32] for place in range(at, at + 32 * topics, 32)), at + 32 * topics
+        (length,) = _WORD.unpack_from(data, at)
+        at += _WORD.size
+        entries = log_to_entries(Log(listed, data[at : at + length]))
+        shown = tuple((entry.flags, entry.key, entry.codec, entry.value) for entry in entries)
+        self._event(EventEmitted(self._actor_of(emitter), shown))
+        return at + length
+
+    def _counters(self, data: bytes, at: int) -> int:
+        count: int
+        _, count = _COUNTERS.unpack_from(data, at)
+        at += _COUNTERS.size
+        counters = array("I")
+        counters.frombytes(data[at : at + 4 * count])
+        cast(RecordTracer, self._tracer).visit_all(counters)
+        return at + 4 * count
+
+
+_NO_STIPEND: Final = "writing a slot needs more gas than a transfer's stipend"
+_COUNTERS: Final = Struct("<II")
+
+
+def _number(data: bytes) -> int:
+    return int.from_bytes(data, "big")

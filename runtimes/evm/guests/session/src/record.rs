@@ -1,0 +1,263 @@
+//! The record of a transaction for a tracer in Python (`runtimes/evm/ethereum/record.py`): its calls, and what happens in
+//! them, in the order of execution.
+
+use crate::Ctx;
+use crate::wire::Write;
+use revm::context::JournalEntry;
+use revm::context_interface::CreateScheme;
+use revm::handler::FrameResult;
+use revm::interpreter::interpreter::EthInterpreter;
+use revm::interpreter::interpreter_action::FrameInit;
+use revm::interpreter::interpreter_types::{Jumps, LoopControl};
+use revm::interpreter::{
+    CallScheme, FrameInput, GasTable, InstructionResult, InstructionTable, Interpreter, InterpreterAction,
+};
+use revm::primitives::{Address, B256, Bytes, HashSet, KECCAK_EMPTY, Log, U256};
+use revm::state::Bytecode;
+
+/// Number of program counters after which the transaction stops as if it took long.
+const MAX_COUNTERS: usize = 4_000_000;
+
+mod item {
+    pub const START: u32 = 0;
+    pub const END: u32 = 1;
+    pub const LOG: u32 = 2;
+    pub const SLOT: u32 = 3;
+    pub const DESTRUCTION: u32 = 4;
+    pub const COUNTERS: u32 = 5;
+}
+
+/// The callee's account exists.
+const EXISTS: u32 = 1;
+/// The account whose code runs has code.
+const HAS_CODE: u32 = 2;
+
+/// The call ended without a frame of its own.
+const EARLY: u32 = 1;
+/// The observer has answered instead of the callee.
+const ANSWERED: u32 = 2;
+
+pub struct Record {
+    items: Vec<u8>,
+    codes: Vec<(B256, Bytecode)>,
+    /// Program counters of instructions since the last item; None if they are not recorded.
+    counters: Option<Vec<u32>>,
+    counted: usize,
+    /// The caller of the last call.
+    caller: Address,
+    /// A frame has ended in a way that only Python can explain.
+    pub is_unknown: bool,
+}
+
+impl Record {
+    pub fn new(counts: bool) -> Self {
+        Self {
+            items: Vec::new(),
+            codes: Vec::new(),
+            counters: counts.then(Vec::new),
+            counted: 0,
+            caller: Address::ZERO,
+            is_unknown: false,
+        }
+    }
+
+    /// Begin again.
+    pub fn clear(&mut self) {
+        *self = Self::new(self.counters.is_some());
+    }
+
+    /// Write the codes that were not `sent` yet, and the items.
+    pub fn write(&mut self, sent: &mut HashSet<B256>, output: &mut Vec<u8>) {
+        self.flush();
+        self.codes.retain(|(hash, _)| sent.insert(*hash));
+        output.u32(self.codes.len() as u32);
+        for (hash, code) in &self.codes {
+            output.raw(hash.as_slice());
+            output.data(code.original_byte_slice());
+        }
+        output.raw(&self.items);
+    }
+
+    fn flush(&mut self) {
+        if let Some(counters) = &mut self.counters
+            && !counters.is_empty()
+        {
+            self.items.u32(item::COUNTERS);
+            self.items.u32(counters.len() as u32);
+            for counter in counters.iter() {
+                self.items.u32(*counter);
+            }
+            self.counted += counters.len();
+            counters.clear();
+        }
+    }
+
+    fn start(&mut self, init: &FrameInit, context: &Ctx) {
+        self.flush();
+        let state = &context.journaled_state.inner.state;
+        let mut head = |kind: u32, is_static: bool, flags: u32, gas: u64, addresses: [Address; 3]| {
+            self.items.u32(item::START | kind << 8 | (is_static as u32) << 16 | flags << 24);
+            self.items.u64(gas);
+            for address in addresses {
+                self.items.raw(address.as_slice());
+            }
+        };
+        match &init.frame_input {
+            FrameInput::Call(inputs) => {
+                self.caller = inputs.caller;
+                let kind = match inputs.scheme {
+                    CallScheme::Call => 0,
+                    CallScheme::StaticCall => 1,
+                    CallScheme::DelegateCall => 2,
+                    CallScheme::CallCode => 3,
+                };
+                let callee = state.get(&inputs.target_address);
+                let exists = callee.is_some_and(|account| !(account.is_empty() && account.is_loaded_as_not_existing()));
+                let code = state.get(&inputs.bytecode_address);
+                let has_code = code.is_some_and(|account| !account.info.is_empty_code_hash());
+                let flags = if exists { EXISTS } else { 0 } | if has_code { HAS_CODE } else { 0 };
+                let (hash, bytecode) = &inputs.known_bytecode;
+                head(
+                    kind,
+                    inputs.is_static,
+                    flags,
+                    inputs.gas_limit,
+                    [inputs.caller, inputs.bytecode_address, inputs.target_address],
+                );
+                self.items.word(inputs.value.get());
+                let hash = if bytecode.is_empty() { KECCAK_EMPTY } else { *hash };
+                self.items.raw(hash.as_slice());
+                self.items.data(&inputs.input.as_bytes(context));
+                if !bytecode.is_empty() && self.codes.iter().all(|(known, _)| *known != hash) {
+                    self.codes.push((hash, bytecode.clone()));
+                }
+            }
+            FrameInput::Create(inputs) => {
+                self.caller = inputs.caller();
+                let caller = state.get(&inputs.caller());
+                let address = inputs.created_address(caller.map_or(0, |account| account.info.nonce));
+                let kind = if matches!(inputs.scheme(), CreateScheme::Create2 { .. }) { 5 } else { 4 };
+                head(kind, false, EXISTS | HAS_CODE, inputs.gas_limit(), [inputs.caller(), address, address]);
+                self.items.word(inputs.value());
+                self.items.raw(KECCAK_EMPTY.as_slice());
+                self.items.data(inputs.init_code());
+            }
+            FrameInput::Empty => unreachable!("a frame has an input"),
+        }
+    }
+
+    fn end(&mut self, flags: u32, result: InstructionResult, spent: u64, unspent: u64, data: &[u8]) {
+        self.flush();
+        self.items.u32(item::END | flags << 8 | (result as u32) << 16);
+        self.items.u64(spent);
+        self.items.u64(unspent);
+        self.items.data(data);
+    }
+
+    pub fn log(&mut self, log: &Log) {
+        self.items.u32(item::LOG | (log.data.topics().len() as u32) << 8);
+        self.items.raw(log.address.as_slice());
+        for topic in log.data.topics() {
+            self.items.raw(topic.as_slice());
+        }
+        self.items.data(&log.data.data);
+    }
+
+    pub fn destruction(&mut self, address: Address, beneficiary: Address, balance: U256) {
+        self.items.u32(item::DESTRUCTION);
+        self.items.raw(address.as_slice());
+        self.items.raw(beneficiary.as_slice());
+        self.items.word(balance);
+    }
+
+    /// Forget the program counter of an instruction that stopped, and will run again.
+    pub fn forget_counter(&mut self) {
+        if let Some(counters) = &mut self.counters {
+            counters.pop();
+        }
+    }
+}
+
+/// Record a call that is about to be made.
+pub fn start(context: &mut Ctx, init: &FrameInit) {
+    let Some(mut record) = context.chain.record.take() else { return };
+    record.start(init, context);
+    context.chain.record = Some(record);
+}
+
+/// Record the end of a call; `is_early` if it had no frame of its own.
+pub fn end(context: &mut Ctx, ended: &FrameResult, is_early: bool) {
+    let Some(mut record) = context.chain.record.take() else { return };
+    let (result, gas) = (ended.instruction_result(), ended.gas());
+    record.is_unknown |= matches!(
+        result,
+        InstructionResult::OverflowPayment
+            | InstructionResult::NonceOverflow
+            | InstructionResult::CreateContractSizeLimit
+            | InstructionResult::CreateInitCodeSizeLimit
+    );
+    let flags = if is_early { EARLY } else { 0 };
+    let spent = if result.is_ok_or_revert() { gas.total_gas_spent() } else { gas.limit() };
+    let unspent = if result.is_ok_or_revert() { 0 } else { gas.remaining() };
+    let output = ended.output();
+    let output = if result.is_ok() || result == InstructionResult::Revert { output.data().as_ref() } else { &[] };
+    if result == InstructionResult::OutOfFunds {
+        let caller = context.journaled_state.inner.state.get(&record.caller);
+        let balance = caller.map_or(U256::ZERO, |account| account.info.balance);
+        record.end(flags, result, spent, unspent, &balance.to_be_bytes::<32>());
+    } else {
+        record.end(flags, result, spent, unspent, output);
+    }
+    context.chain.record = Some(record);
+}
+
+/// Record the end of a call that was not made because the observer has answered it.
+pub fn answered(context: &mut Ctx, success: bool, output: &Bytes) {
+    if let Some(record) = &mut context.chain.record {
+        let result = if success { InstructionResult::Return } else { InstructionResult::Revert };
+        record.end(ANSWERED, result, 0, 0, output);
+    }
+}
+
+/// Record a slot's change by the instruction that has pushed journal entries since `entries`.
+pub fn slot(context: &mut Ctx, entries: usize, refund: i64) {
+    let inner = &context.journaled_state.inner;
+    let Some(record) = &mut context.chain.record else { return };
+    if let Some(JournalEntry::StorageChanged { address, key, had_value }) = inner.journal[entries..].last() {
+        record.items.u32(item::SLOT);
+        record.items.word(*key);
+        record.items.word(*had_value);
+        record.items.word(inner.state[address].storage[key].present_value);
+        record.items.u64(refund as u64);
+    }
+}
+
+/// Run a frame as `Interpreter::run_plain` does, and record the program counter of each instruction, if that is asked for.
+pub fn run(
+    frame: &mut Interpreter<EthInterpreter>,
+    table: &InstructionTable<EthInterpreter, Ctx>,
+    gas: &GasTable,
+    context: &mut Ctx,
+) -> InterpreterAction {
+    let counts = context.chain.record.as_ref().is_some_and(|record| record.counters.is_some());
+    if !counts {
+        return frame.run_plain(table, gas, context);
+    }
+    let result = loop {
+        if let Some(record) = &mut context.chain.record
+            && let Some(counters) = &mut record.counters
+        {
+            counters.push(frame.bytecode.pc() as u32);
+            if record.counted + counters.len() > MAX_COUNTERS {
+                context.chain.steps_left = 0;
+            }
+        }
+        if let Err(result) = frame.step(table, gas, context) {
+            break result;
+        }
+    };
+    if frame.bytecode.action().is_none() {
+        frame.halt(result);
+    }
+    frame.take_next_action()
+}
