@@ -1,0 +1,151 @@
+"""The events that a tracer gets of a transaction in a session.
+
+Expected: those of the same transaction on the machine's calls, with the plain engine.
+"""
+
+from array import array
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bridge.ethereum.addresses import EthAddress
+from bridge.evm_steps import EvmFrame, EvmStep
+from hypervisor.exit_codes import ExitCode
+from hypervisor.tracing import CallNode, CallTrees, EventEmitted, RuntimeEvent, takes_record, walk
+from hypervisor.types import ActorID
+from runtimes.evm.ethereum import EthereumExecutor
+from runtimes.evm.ethereum.alloc import AllocAccount
+from runtimes.evm.ethereum.session import StateSession
+from runtimes.evm.ethereum.validation import InvalidTransaction
+from tests.differential.grammar import SENDER
+from tests.engines.scenes import ETHEREUM, Batch, Call, batch
+from tests.engines.worlds import EthereumMachine
+from tests.runtimes.evm.assembler import assemble, deployer
+from tests.runtimes.evm.machines import create, word
+
+FIRST, SECOND, POOR, NOBODY = (EthAddress(bytes([number]) * 20) for number in (0xC1, 0xC2, 0xC3, 0xC4))
+WRITES = "5 1 SSTORE 7 0 0 LOG1 0x2a 0 MSTORE 32 0 RETURN"
+PROGRAMS = {
+    "a call": f"0 0 32 0 9 {word(SECOND)} GAS CALL 32 0 RETURN",
+    "a call that fails": f"0 0 0 0 0 {word(POOR)} GAS CALL 0 0 REVERT",
+    "a static call": f"0 0 0 0 {word(SECOND)} GAS STATICCALL",
+    "a delegate call": f"0 0 0 0 {word(SECOND)} GAS DELEGATECALL",
+    "a call with another's code": f"0 0 0 0 3 {word(SECOND)} GAS CALLCODE",
+    "an account without code": f"0 0 0 0 1 {word(NOBODY)} GAS CALL 0 0 0 0 0 {word(NOBODY)} GAS CALL",
+    "no account": f"0 0 0 0 0 {word(NOBODY)} GAS CALL 0 0 0 0 {word(NOBODY)} GAS DELEGATECALL",
+    "too little funds": f"0 0 0 0 100 {word(SECOND)} GAS CALL {create(deployer(assemble('STOP')), 100)}",
+    "creations": f"{create(deployer(assemble('STOP')), 1)} {create(assemble('0 0 REVERT'), 0)}",
+    "a creation at an occupied address": "0 0 0 0 CREATE2 0 0 0 0 CREATE2 0xfe 0 MSTORE8 1 0 0 CREATE",
+    "a destruction": f"0 0 0 0 0 {word(POOR)} GAS CALL {word(NOBODY)} SELFDESTRUCT",
+    "precompiles": "7 0 MSTORE 32 0 32 0 0 4 GAS CALL 0 0 32 0 2 GAS DELEGATECALL 0 0 32 0 0 6 GAS CALL",
+    "slots": "1 1 SSTORE 0 1 SSTORE 4 2 SSTORE 4 2 SSTORE",
+    "no gas": "again: @again JUMP",
+    "an invalid jump": "3 JUMP",
+}  # fmt: skip
+
+
+class Counting(CallTrees):
+    """Call trees with program counters."""
+
+    def step(self, event: RuntimeEvent, /) -> None:
+        """Note the instruction of a full step."""
+        if isinstance(event, EvmStep):
+            self._open[-1].note(event.pc)
+
+    def visit_all(self, counters: "array[int]", /) -> None:
+        """Note the instructions of a record."""
+        self._open[-1].note_all(counters)
+
+
+def calls_of(trees: CallTrees) -> list[Any]:
+    """Return the calls; without what depends on the numbers of actors, or on the reason why gas has run out."""
+    return [_comparable(node) for node in walk(trees.roots)]
+
+
+def _comparable(node: CallNode) -> Any:
+    start, end = replace(node.start, from_=ActorID(0)), node.end
+    assert end is not None
+    if node.start.to.actor_id() is not None:
+        start = replace(start, to=node.start.to.id(ActorID(0)))
+    is_halted = end.exit_code not in (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
+    out_of_gas = end.exit_code == ExitCode.SYS_OUT_OF_GAS and "gas" in end.message
+    charges = {} if is_halted else {name: gas for name, gas in node.charges.items() if gas}
+    items = [
+        item.number if isinstance(item, CallNode) else item.entries if isinstance(item, EventEmitted) else item
+        for item in node.items
+    ]
+    has_code = any(isinstance(item, EvmFrame) and item.code for item in items)  # the plain engine counts a STOP else
+    return (
+        start, node.code, node.runtime, node.delegated, node.found, charges, items,
+        list(node.counters) if has_code else [], node.called_at, replace(end, message="") if out_of_gas else end,
+    )  # fmt: skip
+
+
+def traced(engine: str, drawn: Batch, call: Call, tracer: CallTrees) -> list[Any]:
+    machine = EthereumMachine(engine, drawn.rules)
+    machine.begin(drawn)
+    machine.machine.tracer = tracer
+    EthereumExecutor(machine.machine).apply_transaction(machine.transaction(call, call.gas_limit), SENDER)
+    return calls_of(tracer)
+
+
+@pytest.fixture
+def replays(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return the sizes of the records that are given to tracers."""
+    sizes: list[int] = []
+    replay = StateSession.replay
+
+    def counting(session: StateSession, record: bytes, mode: int) -> None:
+        sizes.append(len(record))
+        replay(session, record, mode)
+
+    monkeypatch.setattr(StateSession, "replay", counting)
+    return sizes
+
+
+@pytest.mark.parametrize("kind", [CallTrees, Counting])
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
+def test_recorded_calls_are_those_on_the_machines_calls(
+    program: str, kind: type[CallTrees], replays: list[int]
+) -> None:
+    accounts = {
+        SENDER: AllocAccount(10**24),
+        FIRST: AllocAccount(10, 1, assemble(program), {2: 3}),
+        SECOND: AllocAccount(0, 1, assemble(WRITES)),
+        POOR: AllocAccount(0, 1, assemble("5 1 SSTORE 0x33 0 MSTORE 32 0 REVERT")),
+    }
+    call = Call(FIRST, b"\1\2", 7, 900_000)
+    drawn = Batch("one", "Osaka", False, accounts, (call,))
+    expected, found = (traced(engine, drawn, call, kind()) for engine in ("py-evm", "fast"))
+    assert found == expected
+    assert len(replays) == 1
+
+
+@pytest.mark.slow
+def test_recorded_calls_of_generated_programs(replays: list[int]) -> None:
+    for number in range(36):
+        drawn = batch(77, number)
+        if drawn.rules not in ETHEREUM or drawn.framed or drawn.sees is not None:
+            continue  # these run on the machine's calls
+        machines = [EthereumMachine(engine, drawn.rules) for engine in ("py-evm", "fast")]
+        for machine in machines:
+            machine.begin(drawn)
+        for call in drawn.calls:
+            assert _starts(machines[0], call) == _starts(machines[1], call), f"{drawn.name}: {call}"
+    assert len(replays) > 20
+
+
+def _starts(machine: EthereumMachine, call: Call) -> list[Any]:
+    """Return the beginnings and ends of calls."""
+    machine.machine.tracer = trees = CallTrees()
+    with machine.machine.trial(), suppress(InvalidTransaction):
+        transaction = machine.transaction(call, call.gas_limit)
+        EthereumExecutor(machine.machine).apply_transaction(transaction, SENDER)
+    return [(node[0], node[5], node[-1].gas_used) for node in calls_of(trees)]
+
+
+def test_a_tracer_of_other_events_does_not_take_a_record() -> None:
+    assert takes_record(CallTrees())
+    assert not takes_record(CallTrees(details=(EventEmitted,)))
