@@ -17,13 +17,12 @@ if TYPE_CHECKING:
     from runtimes.evm.engines import PLAIN_ENGINE, check_engine
     from runtimes.evm.opcodes import OPCODE_NUMBERS
     from runtimes.evm.rules import CodeLimit, filecoin_evm_rules
-    from runtimes.evm.runtime import ENGINE_OPTION, JUMPS_OPTION, EvmRuntime
+    from runtimes.evm.runtime import ENGINE_OPTION, EvmRuntime
 
 __all__ = [
     "CODE_TOO_LONG",
     "ENGINE_OPTION",
     "INVOKE_CONTRACT_DELEGATE",
-    "JUMPS_OPTION",
     "OPCODE_NUMBERS",
     "PLAIN_ENGINE",
     "CallInputs",
@@ -48,7 +47,6 @@ _MODULES: Final = {
     "EvmRuntime": "runtimes.evm.runtime",
     "FrameStopped": "runtimes.evm.engine",
     "INVOKE_CONTRACT_DELEGATE": "runtimes.evm.calls",
-    "JUMPS_OPTION": "runtimes.evm.runtime",
     "OPCODE_NUMBERS": "runtimes.evm.opcodes",
     "PLAIN_ENGINE": "runtimes.evm.engines",
     "SubcallInputs": "runtimes.evm.engine",

@@ -16,7 +16,6 @@ from hypervisor.errors import RuntimeUnavailable
 
 if TYPE_CHECKING:
     from runtimes.evm.engine import EngineFactory, EngineRules
-    from runtimes.evm.fast.pool import Pool
 
 
 @contextmanager
@@ -47,18 +46,6 @@ def _plain(rules: EngineRules) -> EngineFactory:
 
 def _fast(rules: EngineRules) -> EngineFactory:
     return cast("EngineFactory", import_module(_FAST_PACKAGE).FastTable(rules).engine)
-
-
-def recording_factory(rules: EngineRules) -> EngineFactory:
-    """Return a factory of fast engines that record jumps (`jump_pool`)."""
-    package = import_module(_FAST_PACKAGE)
-    return cast("EngineFactory", package.FastTable(rules, package.RECORDED).engine)
-
-
-def jump_pool() -> Pool:
-    """Return the pool of the instances that record jumps."""
-    module = import_module(f"{_FAST_PACKAGE}.pool")
-    return cast("Pool", module.pool(module.RECORDED))
 
 
 FACTORIES: Final[dict[str, Callable[[EngineRules], EngineFactory]]] = {

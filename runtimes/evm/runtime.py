@@ -16,14 +16,12 @@ from hypervisor.versions.overlay import Overlay
 from runtimes.evm.actor import EvmInvocation, invoke_method
 from runtimes.evm.code import CodeCache
 from runtimes.evm.engine import Engine, EngineFactory, EngineRules
-from runtimes.evm.engines import FAST, check_engine, engine_factory, jump_pool, recording_factory
+from runtimes.evm.engines import FAST, check_engine, engine_factory
 from runtimes.evm.rules import EvmRules, filecoin_evm_rules, rules_with
 from runtimes.evm.syscalls import Syscalls
 from store.cid import Cid
 
 ENGINE_OPTION: Final = "evm"
-JUMPS_OPTION: Final = "records-jumps"
-"""Option, with any value: the fast engine records jumps (`EvmRuntime.take_jumps`), and compiles nothing."""
 
 
 class EvmRuntime:
@@ -35,8 +33,7 @@ class EvmRuntime:
     def __init__(self, services: RuntimeServices) -> None:
         self._name = services.options.get(ENGINE_OPTION, OWN_EVM)
         check_engine(self._name)
-        self.records_jumps = self._name == FAST and JUMPS_OPTION in services.options
-        self.has_sessions = self._name == FAST and not self.records_jumps
+        self.has_sessions = self._name == FAST
         """True if transactions under Ethereum's rules may run in a session (`runtimes.evm.ethereum.session`)."""
         self.codes = CodeCache()
         self._rules: dict[tuple[int, Overlay | None, PrecompileTable | None], EvmRules] = {}
@@ -67,24 +64,6 @@ class EvmRuntime:
     def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
         """Exit 5: the EVM actor's module does not export `upgrade`."""
         return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the EVM actor does not export `upgrade`")
-
-    def take_jumps(self) -> bytes:
-        """Return the jumps recorded since the last call (`JumpLog.take`).
-
-        The first call of a code by another contract is not recorded, nor is a contract in the message that creates it.
-        Empty unless `records_jumps`.
-        """
-        return jump_pool().take_jumps() if self.records_jumps else b""
-
-    def recorded_code(self, number: int) -> bytes | None:
-        """Return the code of a number in the record; None if too many others have run since."""
-        recorder = jump_pool().jump_recorder
-        return None if recorder is None else recorder.code(number)
-
-    def reset_jump_recording(self) -> None:
-        """Clear the record, and close the instances, so that later records do not depend on earlier calls."""
-        if self.records_jumps:
-            jump_pool().close_instances()
 
     def prepare(
         self,
@@ -120,6 +99,5 @@ class EvmRuntime:
     def _engine(self, rules: EngineRules) -> Engine:
         factory = self._engines.get(rules.name)
         if factory is None:
-            factory = recording_factory(rules) if self.records_jumps else engine_factory(self._name, rules)
-            self._engines[rules.name] = factory
+            factory = self._engines[rules.name] = engine_factory(self._name, rules)
         return factory()

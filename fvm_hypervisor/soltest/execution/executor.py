@@ -57,7 +57,7 @@ from localnet.contracts.registered_precompiles import offer_precompiles
 from localnet.rules.facts import BLOCK_GAS_LIMIT
 from localnet.state.controls import set_code, set_storage
 from localnet.traces.console_log import CONSOLE
-from runtimes.evm import JUMPS_OPTION, CodeLimit
+from runtimes.evm import CodeLimit
 from runtimes.evm.ethereum import (
     MESSAGES,
     Accounts,
@@ -139,13 +139,6 @@ class ExecutorSettings:
     """Block number to fork at; None for the latest one."""
     precompiles: tuple[Precompile | str, ...] = ()
     """Custom precompiles, and the names of installed ones."""
-    records_jumps: bool = False
-    """True if the engine `fast` records jumps (`JumpCoverage`), which keeps it from compiling hot code."""
-
-    @property
-    def runtime_options(self) -> dict[str, str]:
-        """Options of the machine's runtimes."""
-        return {JUMPS_OPTION: ""} if self.records_jumps else {}
 
 
 def fork_of(project: Project) -> str:
@@ -234,7 +227,6 @@ class TestExecutor:
             return self._open_fork(setting.fork_url)
         machine = Hypervisor.open(
             network=setting.network, rules=setting.rules, evm=setting.evm, context=context, bundle=setting.bundle,
-            options=setting.runtime_options,
         )  # fmt: skip
         install_labs(machine, setting.rules)
         return machine
@@ -271,7 +263,6 @@ class TestExecutor:
         begin_fork(store, point)
         machine = Hypervisor.open(
             store=RemoteStore(store, nodes), rules=point.rules, evm=setting.evm, externs=nodes.externs(point),
-            options=setting.runtime_options,
         )  # fmt: skip
         machine.advance(base_fee=point.base_fee, circulating_supply=point.vested, block=CodeLimit(setting.code_limit))
         cheats.is_forked = True
@@ -429,7 +420,7 @@ class TestExecutor:
         cheats, observer = self.cheatcodes, TestObserver(self.cheatcodes)
         tracer = self.machine.tracer
         can_wait = tracer is None or takes_record(tracer)
-        if not can_wait or self.setting.records_jumps or not observer.can_begin:
+        if not can_wait or not observer.can_begin:
             return None
         session = session_of(self.machine)
         if session is None:

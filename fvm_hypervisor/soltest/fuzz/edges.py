@@ -1,7 +1,7 @@
 """Edge coverage of calls, which guides fuzzing with a corpus.
 
 An edge is a jump in a contract's code, taken or not: two program counters, the first of which holds JUMP or JUMPI. The
-engine `fast` records jumps while calls run at full speed (`EvmRuntime.take_jumps`): two consecutive jump destinations
+state session records jumps while calls run at full speed (`StateSession.take_jumps`): two consecutive jump destinations
 of a call form a pair, also across contracts, and so do the first one with the call's start and the last one with its
 end.
 
@@ -21,11 +21,12 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
+from bridge.ethereum.block import ETHEREUM
 from bridge.evm_steps import EvmFrame, EvmStep
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.tracing import CallEnded, CallStarted, CounterTracer, RuntimeEvent, StepTracer, TraceEvent, Tracer
 from hypervisor.types import METHOD_CONSTRUCTOR
-from runtimes.evm import EvmRuntime
+from runtimes.evm.ethereum import StateSession, session_of
 
 MAX_COUNTERS: Final = 1 << 20
 """Number of executed instructions that are buffered before their edges are counted."""
@@ -225,8 +226,8 @@ _COUNTER: Final = (1 << _CODE_SHIFT) - 1
 class JumpCoverage:
     """Pairs of jumps that a test has reached, with the classes of their hit counts."""
 
-    def __init__(self, runtime: EvmRuntime, contract_of: ContractOf) -> None:
-        self._runtime = runtime
+    def __init__(self, session: StateSession, contract_of: ContractOf) -> None:
+        self._session = session
         self._contract_of = contract_of
         self._contracts: dict[Hashable, int] = {}
         self._number_of = lru_cache(_MAX_WATCHED_CODES)(self._number)
@@ -236,21 +237,21 @@ class JumpCoverage:
         """Bit mask by pair of contract numbers; a pair is new if its bit is not set here."""
         self._logs: set[int] = set()
         """Hashes of logs that were added."""
-        runtime.reset_jump_recording()
+        session.records_jumps = True
 
     @classmethod
     def of(cls, machine: Hypervisor, contract_of: ContractOf) -> JumpCoverage | None:
-        """Return an empty coverage, or None if the machine's EVM runtime does not record jumps."""
-        runtime = machine.registry.runtime_for(machine.manifest.code("evm"))[1]
-        return cls(runtime, contract_of) if isinstance(runtime, EvmRuntime) and runtime.records_jumps else None
+        """Return an empty coverage, or None without a state session, which records jumps."""
+        session = session_of(machine) if machine.context.rules == ETHEREUM else None
+        return None if session is None else cls(session, contract_of)
 
     def begin_call(self) -> None:
         """Discard the jumps of earlier calls."""
-        self._runtime.take_jumps()
+        self._session.take_jumps()
 
     def reached_new_pairs(self) -> bool:
         """Return True if jumps since `begin_call` are new, and remember them."""
-        return self.add(self._runtime.take_jumps())
+        return self.add(self._session.take_jumps())
 
     def add(self, log: bytes) -> bool:
         """Add a log of jumps. Return True if any pair, or the class of its hit count, is new."""
@@ -288,6 +289,6 @@ class JumpCoverage:
         return self._number_of(jump >> _CODE_SHIFT) << _CODE_SHIFT | jump & _COUNTER
 
     def _number(self, code_number: int) -> int:
-        code = self._runtime.recorded_code(code_number)
+        code = self._session.jumped.get(code_number)
         contract = None if code is None else self._contract_of(code, False)
         return 0 if contract is None else self._contracts.setdefault(contract, len(self._contracts) + 1)

@@ -171,5 +171,4 @@ def executor_settings_of(job: Job) -> ExecutorSettings:
         fork_url=job.fork_url,
         fork_number=job.fork_number,
         precompiles=(*project.precompiles, *job.options.precompiles),
-        records_jumps=any(settings.collects_edges for settings in (project.fuzz, project.invariant)),
     )

@@ -37,7 +37,7 @@ from runtimes.evm.ethereum.observed import (
     observe,
 )
 from runtimes.evm.ethereum.prices import all_but_one_64th
-from runtimes.evm.ethereum.session import MESSAGES, session_of
+from runtimes.evm.ethereum.session import MESSAGES, StateSession, session_of
 from runtimes.evm.ethereum.subcalls import CallingAccount, SendSubcall, contract_outcome, execute_subcall, send_call
 from runtimes.evm.ethereum.validation import InvalidTransaction, call_gas, floor_gas, gas_price, intrinsic_gas
 
@@ -106,6 +106,7 @@ __all__ = [
     "ObservedEnd",
     "SendSubcall",
     "StateRoots",
+    "StateSession",
     "TransactionResult",
     "Withdrawal",
     "all_but_one_64th",

@@ -49,6 +49,7 @@ class Command(IntEnum):
     OPERATE = 13
     PEEK = 14
     RECORD = 15
+    JUMPS = 16
 
 
 class Exit(IntEnum):
@@ -80,6 +81,7 @@ CALL: Final = 128
 AT_ONCE: Final = 256
 RECORD: Final = 512
 COUNTERS: Final = 1024
+JUMPS: Final = 2048
 
 # What has happened at the end of a call (`at_once` in guests/session/src/session.rs).
 CHANGED: Final = 2

@@ -23,6 +23,7 @@ from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.ethereum.guest import (
     AT_ONCE,
     CHANGED,
+    JUMPS,
     KEEP,
     PASSED,
     STATUS,
@@ -203,6 +204,8 @@ class ObservedCall:
         """
         interest, recorded = self._interest(), self._session.record_mode
         mode = (AT_ONCE if interest == _NOTHING and not recorded else 0) | (KEEP if keep else 0) | recorded
+        if self._session.records_jumps:
+            mode |= JUMPS
         message = self._session.call_message(self.origin, self.to, value, data, gas, mode)
         if message is None:
             raise CannotObserve

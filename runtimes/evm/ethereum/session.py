@@ -94,6 +94,8 @@ _RULES: Final = Struct("<IIQQIIQQI")
 _BLOCK: Final = Struct("<32s32sQQ16s20s32s")
 _COUNT: Final = Struct("<I")
 _STEPS: Final = Struct("<II")
+_CODE: Final = Struct("<II")
+_MAX_JUMPED: Final = 1024
 _ACCOUNT: Final = Struct("<I20sI")
 _FIELDS: Final = Struct("<32sQ32s")
 _SLOT: Final = Struct("<I20s32s32sI")
@@ -154,6 +156,10 @@ class StateSession:
         self._skips: dict[EthAddress | None, int] = {}
         self.filecoin_precompiles: Mapping[EthAddress, str] = {}
         """Filecoin's precompiles by address."""
+        self.records_jumps = False
+        """True if the jumps of calls with an observer are recorded (`take_jumps`)."""
+        self.jumped: dict[int, bytes] = {}
+        """The newest codes that have jumped, by number."""
         self._rules: _Rules | None = None
         self._externs: Externs | None = None
         self._codes = Codes()
@@ -311,6 +317,23 @@ class StateSession:
     def is_skipped(self, to: EthAddress) -> bool:
         """Return True if calls of a contract do not try the guest, because one took long not long ago."""
         return self._skips.get(to, 0) > 0
+
+    def take_jumps(self) -> bytes:
+        """Return the executed jump destinations since the last time, of code that is not init code.
+
+        A 64-bit integer each: the code's number (upper 32 bits), the program counter (lower 32).
+        """
+        if self._guest is None:
+            return b""
+        self._guest.call(Command.JUMPS)
+        data, at = self._guest.output(), _COUNT.size
+        for _ in range(_COUNT.unpack_from(data)[0]):
+            number, size = _CODE.unpack_from(data, at)
+            at += _CODE.size
+            self.jumped[number], at = data[at : at + size], at + size
+            if len(self.jumped) > _MAX_JUMPED:
+                del self.jumped[next(iter(self.jumped))]
+        return data[at:]
 
     def note_kept(self) -> None:
         """Take note of a call that the guest has kept."""

@@ -7,6 +7,5 @@ The interface is in `runtimes.evm.engine`, the guest in `runtimes/evm/guests/evm
 """
 
 from runtimes.evm.fast.engine import FastEngine, FastTable
-from runtimes.evm.fast.pool import RECORDED
 
-__all__ = ["RECORDED", "FastEngine", "FastTable"]
+__all__ = ["FastEngine", "FastTable"]

@@ -18,7 +18,6 @@ from hypervisor.tracing import RuntimeEvent
 from runtimes.evm.engine import EngineRules, Host
 from runtimes.evm.fast.numbers import EXCHANGE, GuestCommand
 from runtimes.evm.fast.regions.compiler import MAX_INSTANCES, InstanceRegions
-from runtimes.evm.fast.regions.jumps import JumpLog
 from runtimes.wasmtime.engine import LinkedModule
 from runtimes.wasmtime.instance import Instance
 from runtimes.wasmtime.raw import Trap
@@ -33,7 +32,6 @@ _CODE_BYTES: Final = 4 << 20
 _HOT_BYTES: Final = 8 * (1 + 3 * 8)
 """Size of the report of hot jumpdests: their count, and an entry for each (`Mailbox` in guests/evm/src/host.rs)."""
 _NO_OPCODE: Final = (1 << 64) - 1
-Regions = InstanceRegions | JumpLog
 MAX_REUSED_MEMORY: Final = 16 << 20
 """Maximum memory in bytes of a reused instance; a larger one is closed when none of its frames waits."""
 _MAX_REUSED_PAGES: Final = MAX_REUSED_MEMORY >> 16
@@ -55,7 +53,7 @@ class FastInstance:
         live: "dict[int, FastInstance]",
         host_calls: "Sequence[Callable[[FastInstance, Host], None]]",
         threshold: int = 0,
-        regions_of: "Callable[[FastInstance, Instance, memoryview], Regions] | None" = None,
+        regions_of: "Callable[[FastInstance, Instance, memoryview], InstanceRegions] | None" = None,
     ) -> None:
         """`threshold` is the number of executed jumpdests after which a code is reported to the result of `regions_of`.
 
@@ -259,7 +257,7 @@ class FastInstance:
     def update_regions(self) -> None:
         """Request hot regions and install compiled ones; called between runs, or when the guest draws gas."""
         regions = self.regions
-        if isinstance(regions, InstanceRegions) and (regions.hot[0] or regions.awaited):
+        if regions is not None and (regions.hot[0] or regions.awaited):
             regions.update(self._instance.enter_alone, self._rule_sets)
 
     def prepare(self, code: int, rules: int) -> None:

@@ -14,10 +14,9 @@ from weakref import ref
 from hypervisor.errors import Fatal, InvalidModule, RuntimeUnavailable
 from hypervisor.threads import Stacks, once
 from runtimes.evm.fast.host_calls import HOST_CALLS
-from runtimes.evm.fast.instance import FastInstance, Regions
+from runtimes.evm.fast.instance import FastInstance
 from runtimes.evm.fast.regions.blocks import MAX_REGION_SIZE
 from runtimes.evm.fast.regions.compiler import InstanceRegions, RegionCompiler
-from runtimes.evm.fast.regions.jumps import MAX_LOG_BYTES, JumpLog, JumpRecorder
 from runtimes.wasmtime.cache import ModuleCache, default_folder, load_or_compile
 from runtimes.wasmtime.engine import CompiledModule, Linker, WasmtimeEngine, own_engine, trap_signals
 from runtimes.wasmtime.instance import Instance
@@ -29,19 +28,16 @@ class Tier:
     """A compilation tier: code is compiled after `threshold` executed jumpdests (0: never).
 
     If `synchronous`, the first frame waits for the compilation, otherwise a background thread compiles. `max_size` is
-    the maximum estimated size of a region in bytes of WASM. If `records_jumps`, nothing is compiled, and jumps are
-    recorded instead (`regions.jumps`).
+    the maximum estimated size of a region in bytes of WASM.
     """
 
     threshold: int
     synchronous: bool = False
     max_size: int = MAX_REGION_SIZE
-    records_jumps: bool = False
 
 
 _REGIONS: Final = "regions"
 TIERED: Final = Tier(threshold=20_000)
-RECORDED: Final = Tier(threshold=0, synchronous=True, records_jumps=True)
 
 
 class Pool:
@@ -52,16 +48,10 @@ class Pool:
         self._threshold = tier.threshold
         folder = default_folder()
         modules = ModuleCache(None if folder is None else folder / _REGIONS)  # regions must not evict actors
-        self._regions_of: Callable[[FastInstance, Instance, memoryview], Regions] | None = None
-        self.jump_recorder: JumpRecorder | None = None
-        if tier.records_jumps:
-            recorder = self.jump_recorder = JumpRecorder(engine)
-            self._regions_of = lambda guest, instance, _: JumpLog(guest, instance, recorder)
-        elif tier.threshold:
+        self._regions_of: Callable[[FastInstance, Instance, memoryview], InstanceRegions] | None = None
+        if tier.threshold:
             compiler = RegionCompiler(engine, modules, tier.synchronous, tier.max_size)
             self._regions_of = lambda guest, instance, hot: InstanceRegions(guest, instance, compiler, hot)
-        self._logs_of_closed = b""
-        """Jumps recorded by instances that were closed since `take_jumps`."""
         self._live: dict[int, FastInstance] = {}
         self._linker = Linker(engine)
         self._linker.define("host", "ask", b"", b"", HostFunction(self._execute_host_call))
@@ -101,22 +91,6 @@ class Pool:
         self._instances.append(instance)
         return instance
 
-    def take_jumps(self) -> bytes:
-        """Return the jumps recorded by all instances, and clear the logs (`JumpLog.take`); none may be running."""
-        closed, self._logs_of_closed = self._logs_of_closed, b""
-        logs = [instance.regions for instance in self._instances if isinstance(instance.regions, JumpLog)]
-        return b"".join((closed, *(log.take() for log in logs)))
-
-    def close_instances(self) -> None:
-        """Close the instances without waiting frames, with their logs; the next message begins with a new one."""
-        self._logs_of_closed = b""
-        for instance in tuple(self._instances):
-            with instance.lock:
-                if not instance.waiting:
-                    instance.broken = True
-                    self._instances.remove(instance)
-                    instance.close()
-
     def reacquire(self, instance: FastInstance) -> None:
         """Lock the instance on which a frame waits; raises Fatal if it has failed meanwhile."""
         self._signals.restore()
@@ -133,8 +107,6 @@ class Pool:
             instance.update_regions()
         is_full = regions is not None and regions.is_full
         if instance.broken or (instance.waiting == 0 and (is_full or instance.is_large)):
-            if isinstance(regions, JumpLog) and not instance.broken:
-                self._logs_of_closed = (self._logs_of_closed + regions.take())[:MAX_LOG_BYTES]
             instance.broken = True
             if instance in self._instances:
                 self._instances.remove(instance)

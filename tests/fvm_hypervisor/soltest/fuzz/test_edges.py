@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -21,7 +22,7 @@ from fvm_hypervisor.soltest.project.project import CorpusSettings, InvariantSett
 from hypervisor import Address
 from hypervisor.tracing import CallEnded, CallStarted
 from hypervisor.types import METHOD_CONSTRUCTOR, ActorID, MethodNumber, TokenAmount
-from runtimes.evm.ethereum import AllocAccount, install_alloc
+from runtimes.evm.ethereum import AllocAccount, install_alloc, session_of
 from tests.fvm_hypervisor.soltest.contracts import artifact, counting_suite
 
 CALLED: Final = EthAddress(b"\xc0" * 20)
@@ -145,27 +146,24 @@ def test_edge_hit_counts_fall_into_eight_classes() -> None:
     assert (len(seen.seen), seen.features) == (1, 8)
 
 
-class RecordingRuntime:
-    """A stand-in for a runtime, with the jumps of one call."""
+class RecordingSession:
+    """A stand-in for a session, with the jumps of one call."""
+
+    records_jumps = False
 
     def __init__(self) -> None:
         self.log = b""
-
-    def reset_jump_recording(self) -> None:
-        self.log = b""
-
-    def recorded_code(self, number: int) -> bytes | None:
-        """Return codes of two contracts in turn; number 9 is forgotten."""
-        return None if number == 9 else b"\x5b" + bytes((number % 2, number))
+        self.jumped = {number: b"\x5b" + bytes((number % 2, number)) for number in range(9)}
+        """Codes of two contracts in turn; number 9 is forgotten."""
 
     def take_jumps(self) -> bytes:
         taken, self.log = self.log, b""
         return taken
 
 
-def coverage() -> tuple[JumpCoverage, RecordingRuntime]:
-    runtime = RecordingRuntime()
-    return JumpCoverage(cast(Any, runtime), lambda code, _: code[:2]), runtime
+def coverage() -> tuple[JumpCoverage, RecordingSession]:
+    session = RecordingSession()
+    return JumpCoverage(cast(Any, session), lambda code, _: code[:2]), session
 
 
 def log(*jumps: int) -> bytes:
@@ -202,12 +200,12 @@ def test_pairs_beyond_the_most_are_not_new(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_jumps_of_earlier_calls_do_not_count() -> None:
-    made, runtime = coverage()
-    runtime.log = log(3)
+    made, session = coverage()
+    session.log = log(3)
     made.begin_call()
     assert made.reached_new_pairs()  # a call without jumps
     assert not made.reached_new_pairs()
-    runtime.log = log(3)
+    session.log = log(3)
     assert made.reached_new_pairs()
 
 
@@ -241,3 +239,54 @@ def test_a_corpus_without_folder_and_figures_records_no_jumps() -> None:
     assert not CorpusSettings().collects_edges
     assert CorpusSettings(show_edge_coverage=True).collects_edges
     assert CorpusSettings(corpus_dir="corpus").collects_edges
+
+
+LOOP: Final = "61{count:04x}5b6001900380600357" + "00"
+"""Counts down from a number, and jumps back to 3 while it is not zero."""
+CALL_SIMPLY: Final = f"5f5f5f5f5f73{CALLED.hex()}61fffff1"
+
+
+def destinations(code: str, others: dict[EthAddress, str] | None = None) -> list[int]:
+    """Call code, and return the program counters of the recorded jumps, plus 0xC000 times the code's number."""
+    codes = {CODE: code, CALLED: "6004565b5b00", **(others or {})}
+    accounts = {address: AllocAccount(0, 1, bytes.fromhex(data)) for address, data in codes.items()}
+    with closing(TestExecutor(ExecutorSettings(evm="fast"), Cheatcodes())) as executor:
+        install_alloc(executor.machine, accounts)
+        session = session_of(executor.machine)
+        assert session is not None
+        session.records_jumps = True
+        executor.call(DEFAULT_SENDER, CODE, b"", gas=30_000_000)
+        numbers: dict[int, int] = {}
+        found = []
+        for jump in array("Q", session.take_jumps()):
+            number = numbers.setdefault(jump >> 32, len(numbers))
+            assert session.jumped[jump >> 32][jump & 0xFFFF_FFFF] == 0x5B
+            found.append((number * 0xC000) + (jump & 0xFFFF_FFFF))
+        assert not session.take_jumps()
+    return found
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 3000])
+def test_each_jumpdest_of_a_long_loop_is_recorded(count: int) -> None:
+    assert destinations(LOOP.format(count=count)) == [3] * count
+
+
+def test_jumps_of_called_contracts_are_recorded() -> None:
+    code = bytes.fromhex(f"6003565b{CALL_SIMPLY}506026565b{CALL_SIMPLY}00")
+    assert code[3] == code[0x26] == 0x5B
+    assert destinations(code.hex()) == [3, 0xC004, 0x26, 0xC004]
+
+
+@pytest.mark.parametrize("code", ["5f600557005b00", "600356005b"], ids=["not taken", "bad destination"])
+def test_jumps_that_fail_or_are_not_taken_are_not_recorded(code: str) -> None:
+    assert destinations(code) == []
+
+
+def test_jumps_of_created_contracts_are_recorded_but_not_those_of_init_code() -> None:
+    jumps_once = "6003565b"
+    init_code = f"{jumps_once}67{jumps_once}000000005f5260086018f3"
+    size = len(init_code) // 2
+    create = f"60{size:02x}60{32 - size:02x}5ff0"
+    call_created = "5f5f5f5f5f8561fffff15050"
+    code = f"{jumps_once}{0x5F + size:02x}{init_code}5f52{(create + call_created) * 3}{CALL_SIMPLY}00"
+    assert destinations(code) == [3, 0xC003, 0xC003, 0xC003, 0x18004]

@@ -2,6 +2,7 @@
 //! make an execution long counting, so that it stops.
 
 use crate::Ctx;
+use crate::jumps::JumpLog;
 use crate::record::{self, Record};
 use revm::bytecode::opcode;
 use revm::handler::instructions::EthInstructions;
@@ -30,6 +31,7 @@ pub struct Control {
     pub stopped: Option<Stopped>,
     /// The record for a tracer, if one is asked for.
     pub record: Option<Box<Record>>,
+    pub jumps: JumpLog,
 }
 
 /// Gas of a precompile that takes the time of a step.
@@ -110,6 +112,10 @@ fn count(input: &mut In<'_>, steps: u32) -> InstructionExecResult {
 
 fn jumpdest(mut input: In<'_>) -> InstructionExecResult {
     count(&mut input, 1)?;
+    let jumps = &mut input.host.chain.jumps;
+    if jumps.is_recording {
+        jumps.add(input.interpreter.bytecode.pc() - 1);
+    }
     control::jumpdest(input)
 }
 
@@ -193,6 +199,9 @@ pub fn instructions(spec: SpecId) -> EthInstructions<EthInterpreter, Ctx> {
 pub fn run(
     frame: &mut Frame, table: &EthInstructions<EthInterpreter, Ctx>, context: &mut Ctx,
 ) -> Option<InterpreterAction> {
+    if context.chain.jumps.is_recording {
+        context.chain.jumps.enter(&frame.bytecode);
+    }
     let mut action = record::run(frame, table.instruction_table(), table.gas_table(), context);
     if let InterpreterAction::Return(ended) = &mut action
         && ended.result == InstructionResult::StackOverflow

@@ -9,6 +9,7 @@ mod bn254;
 mod borders;
 mod database;
 mod instructions;
+mod jumps;
 mod modexp;
 mod precompiles;
 mod record;
@@ -37,6 +38,7 @@ mod command {
     pub const OPERATE: u32 = 13;
     pub const PEEK: u32 = 14;
     pub const RECORD: u32 = 15;
+    pub const JUMPS: u32 = 16;
 }
 
 /// What Python reads and writes in place: the size of the input or of memory to reserve, then the guest's pages of memory;
@@ -96,6 +98,7 @@ pub extern "C" fn enter(number: u32) -> u32 {
         command::OPERATE => session.operate(input, &mut guest.output).map_or_else(|exit| exit as u32, |()| 0),
         command::RECORD => session.record(&mut guest.output),
         command::PEEK => session.peek(input, &mut guest.output),
+        command::JUMPS => session.take_jumps(&mut guest.output),
         _ => unreachable!("no such command"),
     };
     guest.mailbox.size = core::arch::wasm32::memory_size(0) as u32;

@@ -78,6 +78,8 @@ mod mode {
     pub const RECORD: u32 = 512;
     /// Record the program counters of instructions, too.
     pub const COUNTERS: u32 = 1024;
+    /// Executed jump destinations are recorded.
+    pub const JUMPS: u32 = 2048;
 }
 
 /// What has happened at the end of a call.
@@ -173,6 +175,7 @@ impl Session {
         self.positions = 0;
         self.history.clear();
         self.sent.clear();
+        self.evm.ctx.chain.jumps = Default::default();
         0
     }
 
@@ -261,8 +264,10 @@ impl Session {
             is_short: mode & mode::SHORT != 0,
             keeps_logs: mode & mode::CALL != 0,
             record: (mode & mode::RECORD != 0).then(|| Box::new(Record::new(mode & mode::COUNTERS != 0))),
+            jumps: mem::take(&mut self.evm.ctx.chain.jumps),
             ..Control::default()
         };
+        self.evm.ctx.chain.jumps.is_recording = mode & mode::JUMPS != 0;
         self.borders = Borders::default();
         self.check.clear();
         if mode & mode::CALL != 0 {
@@ -323,6 +328,12 @@ impl Session {
         // The value was missing for the observer.
         let unfinished = mem::take(&mut self.borders.unfinished);
         if unfinished.is_empty() { Exit::Done } else { self.answer(&unfinished, output) }
+    }
+
+    /// Write the executed jump destinations since the last time.
+    pub fn take_jumps(&mut self, output: &mut Vec<u8>) -> u32 {
+        self.evm.ctx.chain.jumps.take(output);
+        0
     }
 
     /// Give up the transaction in execution, without effect.
