@@ -11,6 +11,7 @@ the changed node. If that node has no instructions, the innermost enclosing node
 from __future__ import annotations
 
 import sys
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -92,6 +93,8 @@ _PAST_END: Final = 33
 class VisitTracer:
     """A `CounterTracer` that counts executed instructions by code, up to `limit` in one call."""
 
+    takes_record = True
+
     def __init__(self, limit: int = MAX_COUNTED) -> None:
         self._limit = self._left = limit
         self.found: dict[tuple[bytes, bool], list[int]] = {}
@@ -122,6 +125,16 @@ class VisitTracer:
         """Count an instruction. Raises OutOfTime above the limit."""
         self._here[counter] += 1
         self._left -= 1
+        if self._left < 0:
+            self._open.clear()
+            raise OutOfTime(f"after {self._limit} instructions")
+
+    def visit_all(self, counters: array[int], /) -> None:
+        """Count instructions. Raises OutOfTime above the limit."""
+        here = self._here
+        for counter in counters:
+            here[counter] += 1
+        self._left -= len(counters)
         if self._left < 0:
             self._open.clear()
             raise OutOfTime(f"after {self._limit} instructions")
