@@ -250,6 +250,8 @@ class _MessageTracer:
         self._estimated: MessageStarted | None = None
         """The message of the last successful estimate."""
 
+    takes_record = True
+
     def event(self, event: TraceEvent, /) -> None:
         """Track the current message and the code that it executes."""
         match event:
@@ -270,6 +272,10 @@ class _MessageTracer:
     def visit(self, counter: int, /) -> None:
         """Count an instruction."""
         self._visits.visit(counter)
+
+    def visit_all(self, counters: array[int], /) -> None:
+        """Count instructions."""
+        self._visits.visit_all(counters)
 
     def step(self, event: RuntimeEvent, /) -> None:
         """Count the instruction of a full step."""
