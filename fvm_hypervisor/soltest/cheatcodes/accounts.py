@@ -35,7 +35,7 @@ from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, CREATE2_DEP
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from hypervisor.types import ActorID, TokenAmount
 from localnet.errors import NodeError
-from runtimes.evm.ethereum import Application, InvalidTransaction, TransactionResult
+from runtimes.evm.ethereum import Application, InvalidTransaction, ObservedCall, TransactionResult
 from store.untrusted import parse_json
 
 
@@ -340,14 +340,14 @@ def _next_nonce(context: Context, authority: EthAddress) -> int:
 
 
 def _attach(context: Context, authorization: Authorization, name: str) -> None:
-    context.ethereum("account delegations (EIP-7702)")
+    context.require_ethereum("account delegations (EIP-7702)")
     authority, ledger = authorization.signer(), context.ledger
     if authority is None:
         raise CheatcodeFailure("signature error")
     expected = _next_nonce(context, authority)
     if expected != authorization.nonce:
         raise CheatcodeFailure(f"invalid nonce for 0x{authority.hex()}: expected {expected}, got {authorization.nonce}")
-    assert isinstance(ledger, EthereumLedger), "account delegations require Ethereum's rules"
+    assert isinstance(ledger, EthereumLedger | ObservedCall), "account delegations require Ethereum's rules"
     ledger.delegate(authority, authorization.address if any(authorization.address) else None)
     context.state.delegations[authority] = authorization.nonce
     attach(context, name)

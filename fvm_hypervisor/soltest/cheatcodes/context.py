@@ -141,6 +141,9 @@ class Cheats(Protocol):
     def outside_test(self) -> AbstractContextManager[None]:
         """Exclude the messages inside from the test."""
 
+    def suppose(self, run: ObservedCall) -> None:
+        """Apply the transaction fields set by cheatcodes to a call in a session."""
+
     def renew(self, calls: CallManager) -> None:
         """Apply changes of the block and the transaction to contracts."""
 
@@ -254,12 +257,17 @@ class Context:
 
     def _renew(self) -> None:
         if self.run is not None:
+            self.cheats.suppose(self.run)
             self.run.renew_block()
         else:
             self.cheats.renew(self.calls)
 
     def create(self, code: bytes, value: int, salt: bytes | None) -> EthAddress:
         """Create a contract as the caller. Raises CheatcodeFailure with the revert data."""
+        if self.run is not None:
+            if self.machine.tracer is not None:
+                raise CannotObserve
+            return self._created(self.run.create(self.depth, self.caller, code, value, salt))
         if self.host is None:
             raise CheatcodeFailure("under Filecoin's rules only contracts create contracts: use `new`")
         number = None if salt is None else int.from_bytes(salt, "big")
@@ -271,6 +279,9 @@ class Context:
         gas.used = used  # as in forge, where the creation costs the caller nothing
         accounts.add_refund(refund - accounts.refund)
         self.host.gas.refill()
+        return self._created(outcome)
+
+    def _created(self, outcome: SubcallOutcome) -> EthAddress:
         if outcome.created is None:
             raise CheatcodeFailure(self.revert_text(outcome.output), outcome.output or None)
         return outcome.created

@@ -316,7 +316,7 @@ def _mock_revert_value(context: Context, callee: EthAddress, value: int, data: b
 
 @cheatcode("mockFunction(address,address,bytes)")
 def _mock_function(context: Context, callee: EthAddress, target: EthAddress, data: bytes) -> None:
-    context.ethereum("contract that runs as another")
+    context.require_ethereum("contract that runs as another")
     context.state.functions.setdefault(callee, {})[data] = target
 
 

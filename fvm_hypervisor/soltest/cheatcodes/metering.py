@@ -20,6 +20,8 @@ _OWN_COST: Final = 171
 
 
 def _gas_used(context: Context) -> int:
+    if context.run is not None:
+        return context.run.gas_used()
     if context.host is not None:
         context.host.gas.settle()
         used = context.calls.gas.used
@@ -53,7 +55,7 @@ def without_metering(state: State, calls: CallManager, call: Call, send: Callabl
 @cheatcode("pauseGasMetering()")
 def _pause(context: Context) -> None:
     state = context.state
-    if context.host is not None and not state.pauses_gas:
+    if context.fork is not None and not state.pauses_gas:
         state.pauses_gas, state.paused_gas = True, {context.depth: _gas_used(context)}
 
 
@@ -65,7 +67,9 @@ def _resume(context: Context) -> None:
 @cheatcode("resetGasMetering()")
 def _reset(context: Context) -> None:
     context.state.pauses_gas = False
-    if context.host is not None:
+    if context.run is not None:
+        context.run.reset_gas()
+    elif context.host is not None:
         context.host.gas.settle()
         context.calls.gas.used = 0
         context.host.gas.refill()
@@ -91,7 +95,7 @@ def _start_meter(context: Context, group: str, name: str) -> None:
         raise CheatcodeFailure(f"gas snapshot was already started with group: {group} and name: {name}")
     used = _gas_used(context)
     # as in forge: from the end of the previous measurement, if there was one
-    before = max(0, used - state.last_measured) if context.host is not None and state.last_measured else 0
+    before = max(0, used - state.last_measured) if context.fork is not None and state.last_measured else 0
     state.meters[group, name] = GasMeter(group, name, used - before)
     state.active_meter = group, name
 
@@ -121,12 +125,13 @@ def _stop_meter(context: Context, group: str, name: str) -> int:
     if meter is None:
         raise CheatcodeFailure(f"no gas snapshot was started with the name: {name} in group: {group}")
     used = _gas_used(context)
-    if context.host is not None:  # Ethereum's rules: excludes the call of this cheatcode, which is warm
-        used -= context.host.prices.warm
+    fork = context.fork
+    if fork is not None:  # excludes the call of this cheatcode, which is warm
+        used -= fork.gas.warm
         state.last_measured = used
     if state.active_meter == (group, name):
         state.active_meter = None
-    return _note(context, group, name, max(0, used - meter.used - (_OWN_COST if context.host is not None else 0)))
+    return _note(context, group, name, max(0, used - meter.used - (0 if fork is None else _OWN_COST)))
 
 
 @cheatcode("snapshotValue(string,uint256)")
@@ -185,7 +190,7 @@ def _fields(found: CallGas) -> tuple[int, int, int, int, int]:
 
 
 def _last(context: Context) -> CallGas:
-    context.ethereum("gas of the last call: use filecoinGas")
+    context.require_ethereum("gas of the last call: use filecoinGas")
     found = context.state.last_call
     if found is None:
         raise CheatcodeFailure("no external call was made yet")
@@ -193,7 +198,7 @@ def _last(context: Context) -> CallGas:
 
 
 def _last_frame(context: Context) -> CallGas:
-    context.ethereum("gas of the last call or creation: use filecoinGas")
+    context.require_ethereum("gas of the last call or creation: use filecoinGas")
     found = context.state.last_frame
     if found is None:
         raise CheatcodeFailure("no external call or create was made yet")

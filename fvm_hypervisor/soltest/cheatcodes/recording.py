@@ -415,9 +415,15 @@ def note_write(context: Context, account: EthAddress, slot: int, word: int) -> N
         note_slot(context.state, account, slot, True, context.ledger.load(account, slot), word)
 
 
+def _take_accesses(context: Context) -> None:
+    if context.run is not None:
+        context.state.note_accesses(context.run.accesses())
+
+
 @cheatcode("record()")
 def _record(context: Context) -> None:
-    context.ethereum("recording of slots")
+    context.require_ethereum("recording of slots")
+    _take_accesses(context)
     context.state.recording = True
     context.state.reads.clear()
     context.state.writes.clear()
@@ -425,11 +431,13 @@ def _record(context: Context) -> None:
 
 @cheatcode("stopRecord()")
 def _stop_record(context: Context) -> None:
+    _take_accesses(context)
     context.state.recording = False
 
 
 @cheatcode("accesses(address)", returns="bytes32[],bytes32[]")
 def _accesses(context: Context, account: EthAddress) -> tuple[list[bytes], list[bytes]]:
+    _take_accesses(context)
     reads = [slot.to_bytes(32, "big") for slot in context.state.reads.get(account, [])]
     writes = [slot.to_bytes(32, "big") for slot in context.state.writes.get(account, [])]
     return reads, writes

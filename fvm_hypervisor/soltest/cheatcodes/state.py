@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
@@ -319,6 +319,11 @@ class BlockValues:
     blob_hashes: tuple[bytes, ...] | None = None
     blob_base_fee: int | None = None
 
+    @property
+    def changes_transaction(self) -> bool:
+        """True if the transaction has other values than that of a call."""
+        return not (self.gas_price is None and self.blob_hashes is None and self.blob_base_fee is None)
+
 
 @dataclass(slots=True)
 class State:
@@ -416,6 +421,13 @@ class State:
     reading: dict[str, int] = field(default_factory=dict)
     """Read positions in files, in bytes."""
 
+    def note_accesses(self, accesses: Iterable[tuple[EthAddress, int, bool]]) -> None:
+        """Record accesses to slots: the account, the slot, and True for a write."""
+        for account, slot, is_write in accesses:
+            self.reads.setdefault(account, []).append(slot)
+            if is_write:
+                self.writes.setdefault(account, []).append(slot)
+
     def note_frame(self, gas: CallGas, creates: bool) -> None:
         """Record the gas of a call or creation that has ended; a creation does not count as the last call."""
         self.last_frame = gas
@@ -462,19 +474,15 @@ class State:
 
     @property
     def needs_frames(self) -> bool:
-        """True if instructions, gas or values of frames must be intercepted, which a state session does not do."""
-        block = self.block
+        """True if instructions or values of frames must be intercepted, which a state session does not do."""
         return bool(
-            self.watches
+            self.diff is not None
+            or self.mappings is not None
+            or self.arbitrary
+            or self.hooks is not None
             or self.watches_steps
-            or self.watches_gas
-            or self.functions
-            or self.intercept_code
             or self.broadcasts
             or self.evm_version
-            or block.gas_price is not None
-            or block.blob_hashes is not None
-            or block.blob_base_fee is not None
         )
 
     @property
@@ -513,6 +521,9 @@ class State:
             or self.missing is not None
             or self._sees_all
             or self.needs_frames
+            or self.recording
+            or self.pauses_gas
+            or self.block.changes_transaction
         )
 
     @property

@@ -370,6 +370,8 @@ class TestExecutor:
             with run:
                 following = b"" if check is None else self._check_message(run, check)
                 ended = run.run(value, data, rest, commit, following)
+                if cheats.state.recording:
+                    cheats.state.note_accesses(run.accesses())
                 code, output = ended.exit_code, ended.output
                 if not observer.is_idle:
                     result = cheats.end_test(CallResult(code, DataBlock(RAW, output)))
@@ -428,8 +430,12 @@ class TestExecutor:
         if cheats.state.block != self._block_values:
             session.forget_block()
             self._block_values = cheats.state.block
+        session.blob_base_fee = cheats.state.block.blob_base_fee
         run = observe(session, observer, from_, to)
-        return None if run is None else (observer, run)
+        if run is None:
+            return None
+        cheats.suppose(run)
+        return observer, run
 
     def deploy(self, init_code: bytes, from_: EthAddress, value: int = 0) -> tuple[EthAddress | None, CallOutcome]:
         """Create a contract at the address that forge gives it; return None if the constructor failed.

@@ -26,6 +26,7 @@ from runtimes.evm.ethereum.forks import (
     list_forks,
     with_case,
 )
+from runtimes.evm.ethereum.guest import PAUSES, RECORDS
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.ethereum.observed import (
     ALL_DEPTHS,
@@ -81,6 +82,8 @@ __all__ = [
     "FORKS",
     "LATEST_FORK",
     "MESSAGES",
+    "PAUSES",
+    "RECORDS",
     "Accounts",
     "AllocAccount",
     "Application",

@@ -82,6 +82,8 @@ AT_ONCE: Final = 256
 RECORD: Final = 512
 COUNTERS: Final = 1024
 JUMPS: Final = 2048
+RECORDS: Final = 4096
+PAUSES: Final = 8192
 
 # What has happened at the end of a call (`at_once` in guests/session/src/session.rs).
 CHANGED: Final = 2
@@ -178,7 +180,7 @@ def transaction_message(transaction: Transaction, sender: bytes, mode: int, step
         transaction.max_fee_per_blob_gas.to_bytes(16, "little"), sender, to is not None,
     )  # fmt: skip
     value = transaction.value.to_bytes(32, "big")
-    if transaction.type <= DYNAMIC_FEE and not transaction.access_list:
+    if not (transaction.access_list or transaction.blob_hashes or transaction.authorizations):
         return b"".join((head, to or b"", value, _COUNT.pack(len(data)), data, bytes(12)))
     parts = [head, to or b"", value, _COUNT.pack(len(data)), data, _COUNT.pack(len(transaction.access_list))]
     for address, slots in transaction.access_list:

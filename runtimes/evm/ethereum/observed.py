@@ -15,7 +15,8 @@ from functools import lru_cache
 from struct import Struct
 from typing import Final, NamedTuple, Protocol, Self
 
-from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, create2_address, create_address
+from bridge.ethereum.transactions import BLOB, DELEGATION_PREFIX, DYNAMIC_FEE, Transaction
 from bridge.filecoin.receipts import Log
 from hypervisor.errors import Fatal
 from runtimes.evm.engine import CallKind, SubcallOutcome
@@ -49,6 +50,9 @@ _INTEREST: Final = Struct("<II")
 _WORD: Final = Struct("<I")
 _RESULT: Final = Struct("<II")
 _OPERATION: Final = Struct("<I20s")
+_ACCESS: Final = Struct("<20s32sI")
+_GAS: Final = Struct("<QQQ")
+_PRICE_BITS: Final = 128
 _NOTHING: Final = bytes(8)
 _NO_LOGS: Final = bytes(4)
 _AS_SENDER, _UNSEEN = 1, 2
@@ -77,6 +81,15 @@ class Operation(IntEnum):
     STORE = 6
     SET_ORIGIN = 7
     TOUCH = 8
+    WATCH = 9
+    ACCESSES = 10
+    GAS = 11
+    RESET_GAS = 12
+    ENDED_GAS = 13
+    SET_PRICES = 14
+    SET_CALLEE = 15
+    CREATE = 16
+    CREATED = 17
 
 
 class CannotObserve(Exception):  # not an error: the call runs elsewhere
@@ -123,6 +136,10 @@ class CallObserver(Protocol):
     def watched(self) -> frozenset[EthAddress]:
         """Addresses whose calls stop."""
 
+    @property
+    def watch(self) -> int:
+        """What is watched within frames: `RECORDS` to record accesses to slots, `PAUSES` if frames use no gas."""
+
     def interest(self) -> tuple[int, int]:
         """Return the depth down to which all calls of frames stop, and the one down to which `call_end` sees ends.
 
@@ -134,6 +151,9 @@ class CallObserver(Protocol):
 
         Raises CannotObserve.
         """
+
+    def intercept(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome:
+        """Return the outcome of a creation by `ObservedCall.create`, of `ObservedCall.enter` or another one."""
 
     def entered_end(self, run: ObservedCall, request: InterceptedCall, outcome: SubcallOutcome) -> SubcallOutcome:
         """Return the outcome of a call that was passed on, in which others have stopped."""
@@ -181,7 +201,9 @@ class ObservedCall:
         self._reopened: list[InterceptedCall] = []
         """Calls that were passed on and whose ends stop."""
         self._pauses = _MAX_PAUSES
-        self._is_running, self._is_renewed, self.is_changed = True, False, False
+        self._is_running, self._is_begun, self._is_renewed, self.is_changed = True, False, False, False
+        self._watch = 0
+        self._gas_price, self._blob_hashes = 0, tuple[bytes, ...]()
         self.touched: dict[EthAddress, None] = {}
         """Accounts that must exist after the call, in order: those touched by the observer."""
         self.has_passed = False
@@ -203,13 +225,21 @@ class ObservedCall:
         is kept and has succeeded, `check` (`following_call`) is made after it.
         """
         interest, recorded = self._interest(), self._session.record_mode
-        mode = (AT_ONCE if interest == _NOTHING and not recorded else 0) | (KEEP if keep else 0) | recorded
+        self._watch = self._observer.watch
+        inside = self._watch | recorded
+        mode = (AT_ONCE if interest == _NOTHING and not inside else 0) | (KEEP if keep else 0) | inside
         if self._session.records_jumps:
             mode |= JUMPS
-        message = self._session.call_message(self.origin, self.to, value, data, gas, mode)
+        if self._gas_price or self._blob_hashes:
+            kind, price, hashes = BLOB if self._blob_hashes else DYNAMIC_FEE, self._gas_price, self._blob_hashes
+            call = Transaction(kind, None, 0, self.to, value, data, gas, price, price, blob_hashes=hashes)
+            message = self._session.priced_message(self.origin, call, mode)
+        else:
+            message = self._session.call_message(self.origin, self.to, value, data, gas, mode)
         if message is None:
             raise CannotObserve
         message = b"".join((message, interest, _watched_list(self._observer.watched), check))
+        self._is_begun = True
         self._go_on(self._call(Command.TRANSACT, message))
         if self._passed is not None:
             self._end_unseen(self._passed)
@@ -307,6 +337,9 @@ class ObservedCall:
             salt if second else b"", EthAddress(caller) if delegates else None,
         )  # fmt: skip
         outcome = self._observer.call(self, request)
+        if self._watch != self._observer.watch:
+            self._watch = self._observer.watch
+            self._write(Operation.WATCH, ZERO_ADDRESS, _WORD.pack(self._watch))
         if outcome is None:
             self._passed = request
             return self._message(Answer.ENTER, self._passing)
@@ -333,10 +366,13 @@ class ObservedCall:
             self._observer.log(emitter, log)
         return at
 
-    def enter(self, sender: EthAddress | None = None) -> SubcallOutcome:
-        """Make the requested call, as another sender if one is given, and return its outcome."""
+    def enter(self, sender: EthAddress | None = None, code: EthAddress | None = None) -> SubcallOutcome:
+        """Make the requested call, as another sender and with another contract's code, and return its outcome."""
         if self._depth >= MAX_ENTERED:
             raise CannotObserve
+        if code is not None:
+            self.code(code)
+            self._write(Operation.SET_CALLEE, code)
         self._depth += 1
         flags = 0 if sender is None else _AS_SENDER
         outcome = self._go_on(self._call(Command.ANSWER, self._message(Answer.ENTER, _WORD.pack(flags), sender or b"")))
@@ -352,6 +388,18 @@ class ObservedCall:
         """
         flags = _UNSEEN if sender is None else _UNSEEN | _AS_SENDER
         self._passing = b"".join((_WORD.pack(flags), sender or b"", _INTEREST.pack(*interest)))
+
+    def create(self, depth: int, caller: EthAddress, code: bytes, value: int, salt: bytes | None) -> SubcallOutcome:
+        """Create a contract within the requested call, which costs its frame nothing; the observer sees it."""
+        nonce = self.nonce(caller)
+        made = create_address(caller, nonce) if salt is None else create2_address(caller, salt, code)
+        second = salt is not None
+        values = _WORD.pack(second), salt or bytes(32), value.to_bytes(32, "big"), _WORD.pack(len(code)), code
+        self._operate(Operation.CREATE, caller, b"".join(values))
+        request = InterceptedCall(None, caller, made, made, value, code, 0, False, depth, second, salt or b"")
+        outcome = self._observer.intercept(self, request)
+        self._operate(Operation.CREATED, ZERO_ADDRESS)
+        return outcome
 
     def _read_end(self, data: bytes) -> tuple[int, SubcallOutcome]:
         """Return the depth of the frame that has made a call, and the call's outcome."""
@@ -406,6 +454,10 @@ class ObservedCall:
     def set_code(self, address: EthAddress, code: bytes) -> None:
         self._write(Operation.SET_CODE, address, _WORD.pack(len(code)) + code)
 
+    def delegate(self, address: EthAddress, to: EthAddress | None) -> None:
+        """Delegate an account to the code of another address, or remove its delegation."""
+        self.set_code(address, b"" if to is None else DELEGATION_PREFIX + to)
+
     def load(self, address: EthAddress, slot: int) -> int:
         return int.from_bytes(self._operate(Operation.LOAD, address, slot.to_bytes(32, "big")), "big")
 
@@ -422,6 +474,37 @@ class ObservedCall:
         self._is_renewed = True
         if not self._session.renew_block(self._guest):
             raise CannotObserve
+
+    def set_prices(self, gas_price: int, blob_hashes: tuple[bytes, ...], blob_base_fee: int | None) -> None:
+        """Set the gas price and the blobs of the transaction, before or within it; the fee with the block."""
+        self._session.blob_base_fee = blob_base_fee
+        self._gas_price, self._blob_hashes = gas_price, blob_hashes
+        if self._is_begun:
+            if gas_price >> _PRICE_BITS:
+                raise CannotObserve
+            values = gas_price.to_bytes(16, "little"), _WORD.pack(len(blob_hashes)), *blob_hashes
+            self._write(Operation.SET_PRICES, ZERO_ADDRESS, b"".join(values))
+
+    def accesses(self) -> list[tuple[EthAddress, int, bool]]:
+        """Return the accesses to slots since the last time: the account, the slot, and True for a write."""
+        data = self._operate(Operation.ACCESSES, ZERO_ADDRESS)
+        return [
+            (EthAddress(account), int.from_bytes(slot, "big"), bool(written))
+            for account, slot, written in _ACCESS.iter_unpack(data)
+        ]
+
+    def gas_used(self) -> int:
+        """Return the gas that the frame which made the requested call has used."""
+        return int.from_bytes(self._operate(Operation.GAS, ZERO_ADDRESS), "little")
+
+    def reset_gas(self) -> None:
+        """Give the frame that made the requested call the gas with which it began."""
+        self._write(Operation.RESET_GAS, ZERO_ADDRESS)
+
+    def ended_gas(self) -> tuple[int, int, int]:
+        """Return gas limit, gas used and refund of the call that was entered last, and has ended."""
+        limit, used, refund = _GAS.unpack(self._operate(Operation.ENDED_GAS, ZERO_ADDRESS))
+        return limit, used, refund
 
     @property
     def fork(self) -> Fork:

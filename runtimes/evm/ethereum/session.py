@@ -154,6 +154,8 @@ class StateSession:
         self.addresses: dict[ActorID, EthAddress] = {}
         """Actors by address, and addresses by actor, of this state: an actor keeps its address."""
         self._skips: dict[EthAddress | None, int] = {}
+        self.blob_base_fee: int | None = None
+        """Blob base fee that contracts see instead of the block's."""
         self.filecoin_precompiles: Mapping[EthAddress, str] = {}
         """Filecoin's precompiles by address."""
         self.records_jumps = False
@@ -309,6 +311,11 @@ class StateSession:
         if not (0 <= value <= MAX_BALANCE and 0 < gas <= _MAX_U64):
             return None
         return call_message(sender, to, value, data, gas, mode | CALL | UNDOABLE, _LONG)
+
+    def priced_message(self, sender: EthAddress, call: Transaction, mode: int) -> bytes | None:
+        """Return the message that starts a free call with a gas price or blobs; None if it cannot have these values."""
+        mode |= CALL | UNDOABLE
+        return transaction_message(call, sender, mode, _LONG, self._machine.context.chain_id) if _fits(call) else None
 
     def more_steps(self) -> bytes:
         """Return the answer with which a call goes on that takes long."""
@@ -510,6 +517,7 @@ class StateSession:
 
     def _block_message(self, block: EthereumBlock, blob_base_fee: int) -> bytes:
         machine, context = self._machine, self._machine.context
+        blob_base_fee = blob_base_fee if self.blob_base_fee is None else self.blob_base_fee
         return _BLOCK.pack(
             context.epoch.to_bytes(32, "big"), context.timestamp.to_bytes(32, "big"), block.gas_limit, context.base_fee,
             blob_base_fee.to_bytes(16, "little"), block.coinbase, block_randomness(machine, block),

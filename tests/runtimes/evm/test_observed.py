@@ -44,6 +44,8 @@ def calling(address: EthAddress, value: int = 0, kind: str = "CALL") -> str:
 class Recorder:
     """Answers each call with a function, and records what it sees."""
 
+    watch = 0
+
     def __init__(self, answer: Answer, depth: int = 0, ends: int = 0) -> None:
         self.answer, self.depth, self.last = answer, depth, ends
         self.seen: list[InterceptedCall] = []
@@ -62,6 +64,11 @@ class Recorder:
     def call(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome | None:
         self.seen.append(request)
         return self.answer(run, request)
+
+    def intercept(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome:
+        outcome = self.call(run, request)
+        assert outcome is not None
+        return outcome
 
     def entered_end(self, _: ObservedCall, request: InterceptedCall, outcome: SubcallOutcome) -> SubcallOutcome:
         self.passed.append((request.depth, outcome))

@@ -73,6 +73,7 @@ from runtimes.evm.ethereum import (
     CannotObserve,
     EthereumCalls,
     EthereumHost,
+    ObservedCall,
     contract_outcome,
     execute_subcall,
     install_alloc,
@@ -389,9 +390,7 @@ class Cheatcodes:
             else:
                 state.drawn.setdefault((host.address, slot))
         if state.recording:
-            state.reads.setdefault(host.address, []).append(slot)
-            if word is not None:
-                state.writes.setdefault(host.address, []).append(slot)
+            state.note_accesses([(host.address, slot, word is not None)])
         if state.mappings is not None and word is not None:
             state.mappings.setdefault(host.address, MappingSlots()).record_write(slot)
         if state.diff is not None:
@@ -530,6 +529,11 @@ class Cheatcodes:
         elif self.origin is not None:
             self.machine.follow_manifest()
             calls.prices = self.machine.context.network.prices
+
+    def suppose(self, run: ObservedCall) -> None:
+        """Apply the transaction fields set by cheatcodes to a call in a session."""
+        block = self.state.block
+        run.set_prices(block.gas_price or 0, block.blob_hashes or (), block.blob_base_fee)
 
     def _suppose(self, calls: CallManager) -> None:
         """Apply the transaction fields set by cheatcodes."""

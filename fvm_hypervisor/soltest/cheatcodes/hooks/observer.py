@@ -1,6 +1,6 @@
 """`TestObserver`: the cheatcodes of one call of a test in a state session.
 
-What a session cannot observe raises CannotObserve: recordings of slots, instructions and gas, changes of forks. Then
+What a session cannot observe raises CannotObserve: recordings of instructions and state diffs, changes of forks. Then
 `undo` restores what cheatcodes have set, and the test runs frame by frame, with the same result.
 """
 
@@ -20,10 +20,10 @@ from fvm_hypervisor.soltest.cheatcodes.interception import (
     intercept_call,
     intercepted_result,
 )
-from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS
+from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS, CallGas
 from hypervisor.types import MAX_BALANCE
 from runtimes.evm import SubcallOutcome
-from runtimes.evm.ethereum import CannotObserve, InterceptedCall, ObservedCall
+from runtimes.evm.ethereum import PAUSES, RECORDS, CannotObserve, InterceptedCall, ObservedCall
 
 if TYPE_CHECKING:
     from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
@@ -40,7 +40,7 @@ class TestObserver:
         state = cheats.state
         self.is_idle = state.is_idle
         """True if the call and its end meet nothing that cheatcodes have set, as long as none is called."""
-        is_set = not self.is_idle and (state.seen_depth > 0 or state.deals)  # calls and logs change it
+        is_set = not self.is_idle and (state.seen_depth > 0 or state.deals or self.watch)  # calls and logs change it
         self._before = cheats.snapshot(cheats.machine) if is_set else None
         """Snapshot of what cheatcodes had set; None while the call cannot have changed it."""
         self.has_run = False
@@ -53,9 +53,15 @@ class TestObserver:
     @property
     def can_begin(self) -> bool:
         """False if what is set needs more than calls."""
-        cheats, settings = self._cheats, self._cheats.settings
-        needs_frames = not self.is_idle and cheats.state.needs_frames
-        return not (needs_frames or settings.isolates or settings.uses_deployer)
+        settings = self._cheats.settings
+        return not (self._needs_frames or settings.isolates or settings.uses_deployer)
+
+    @property
+    def _needs_frames(self) -> bool:
+        """True if a session cannot run what is set; one that records for a tracer cannot pause gas metering."""
+        state = self._cheats.state
+        traced_pause = state.pauses_gas and self._cheats.machine.tracer is not None
+        return not self.is_idle and (state.needs_frames or traced_pause)
 
     @property
     def may_have_set(self) -> bool:
@@ -67,6 +73,13 @@ class TestObserver:
         """True if there is new output."""
         console = self._cheats.console
         return len(console.lines) != self._lines or len(console.logs) != self._logs
+
+    @property
+    def watch(self) -> int:
+        if self.is_idle:
+            return 0
+        state = self._cheats.state
+        return (RECORDS if state.recording else 0) | (PAUSES if state.pauses_gas else 0)
 
     def interest(self) -> tuple[int, int]:
         if self.is_idle:
@@ -88,13 +101,17 @@ class TestObserver:
             return SubcallOutcome(True)
         if kind is not None and request.target == VM_ADDRESS:
             return self._cheatcode(run, request)
-        state, operations = cheats.state, self._operations(run, request)
-        if state.only_pranks:
-            sender = apply_prank(state, request, operations)
-            left = [depth for depth, prank in state.pranks.items() if depth != request.depth or not prank.once]
-            run.pass_on(sender, (max(left, default=0), 0))
-            return None
-        outcome = intercept_call(state, request, operations)
+        state = cheats.state
+        if not state.only_pranks:
+            return self.intercept(run, request)
+        sender = apply_prank(state, request, self._operations(run, request))
+        left = [depth for depth, prank in state.pranks.items() if depth != request.depth or not prank.once]
+        run.pass_on(sender, (max(left, default=0), 0))
+        return None
+
+    def intercept(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome:
+        cheats, state = self._cheats, self._cheats.state
+        outcome = intercept_call(state, request, self._operations(run, request))
         if state.deals:
             cheats.preserve_deals(request.depth, run, outcome)
         if state.forks.forks:
@@ -108,7 +125,7 @@ class TestObserver:
         self.has_run, self.is_idle = True, False
         context = Context(cheats, None, request.caller, request.depth, run, run=run)
         outcome = cheats.run_cheatcode(context, request.data)
-        if cheats.state.needs_frames:
+        if self._needs_frames:
             raise CannotObserve
         return outcome
 
@@ -126,7 +143,7 @@ class TestObserver:
         cheats = self._cheats
         return CallOperations(
             ledger=run,
-            proceed=partial(_proceed, run),
+            proceed=partial(self._proceed, run, request.kind is None),
             pay=partial(_pay, run, request.target),
             return_gas=_do_nothing,
             set_origin=run.set_origin,
@@ -135,6 +152,16 @@ class TestObserver:
             reason_text=lambda data: revert_text(data, cheats.settings.errors),
             fork_url=lambda: None,
         )
+
+    def _proceed(
+        self, run: ObservedCall, creates: bool, sender: EthAddress | None, code: EthAddress | None
+    ) -> SubcallOutcome:
+        if code is not None and self._cheats.machine.tracer is not None:
+            raise CannotObserve
+        outcome = run.enter(sender, code)
+        if self._cheats.state.watches_gas:
+            self._cheats.state.note_frame(CallGas(*run.ended_gas()), creates)
+        return outcome
 
     def restore_state(self) -> None:
         """Restore what cheatcodes had set before the call, and the block; the output stays."""
@@ -150,12 +177,6 @@ class TestObserver:
         self.restore_state()
         console = self._cheats.console
         del console.lines[self._lines :], console.logs[self._logs :]
-
-
-def _proceed(run: ObservedCall, sender: EthAddress | None, code: EthAddress | None) -> SubcallOutcome:
-    if code is not None:
-        raise CannotObserve
-    return run.enter(sender)
 
 
 def _pay(run: ObservedCall, payee: EthAddress, payer: EthAddress, amount: int) -> bool:

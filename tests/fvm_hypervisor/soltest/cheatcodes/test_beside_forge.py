@@ -5,10 +5,11 @@ Expected values are the output of forge (`golden.json.xz`); `make clients` compa
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
+from fvm_hypervisor.soltest.execution.executor import CallOutcome, TestExecutor
 from fvm_hypervisor.soltest.execution.results import CaseKind
 from fvm_hypervisor.soltest.project.test_settings import EVM_VERSIONS
 from tests.fvm_hypervisor.soltest.cheatcodes.golden import GOLDEN
@@ -82,3 +83,16 @@ def test_every_gas_that_differs_belongs_to_a_test() -> None:
 def _here(reason: str, folder: Path) -> str:
     """Return forge's message about a file with the path of ours."""
     return re.sub(r'"/[^"]*/files/', f'"{folder}/files/', reason)
+
+
+@pytest.mark.parametrize("contract", ["GasMeasuredTest", "PausedGasTest"])
+def test_session_runs_tests_of_gas(contract: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_frames = TestExecutor.call_in_frames
+
+    def only_traces(executor: TestExecutor, *call: Any, **options: Any) -> CallOutcome:
+        assert executor.machine.tracer is not None
+        return in_frames(executor, *call, **options)
+
+    monkeypatch.setattr(TestExecutor, "call_in_frames", only_traces)
+    wanted, found = GOLDEN["forge"][contract], run(contract, tmp_path, evm="fast")
+    assert {name: test.gas for name, test in found.items()} == {name: test["gas"] for name, test in wanted.items()}

@@ -3,14 +3,14 @@
 //! the observer reads and writes accounts; its writes belong to the frame that made the call.
 
 use crate::record;
-use crate::session::{Exit, Session, bytecode};
+use crate::session::{Exit, Session, bytecode, mode};
 use crate::wire::{Reader, Write};
 use revm::context::JournalEntry;
 use revm::context_interface::CreateScheme;
 use revm::handler::FrameResult;
 use revm::interpreter::interpreter_action::FrameInit;
 use revm::interpreter::{
-    CallOutcome, CallScheme, CreateOutcome, FrameInput, Gas, InstructionResult, InterpreterResult,
+    CallOutcome, CallScheme, CreateInputs, CreateOutcome, FrameInput, Gas, InstructionResult, InterpreterResult,
 };
 use revm::primitives::{Address, Bytes, HashSet, U256};
 
@@ -32,6 +32,8 @@ pub struct Borders {
     ended: Option<FrameResult>,
     /// An answer whose operations lack a value of the state; it is taken again once the value is there.
     pub unfinished: Vec<u8>,
+    /// The results of cheatcodes' calls that create a contract meanwhile.
+    interrupted: Vec<FrameResult>,
     /// The observer's result, with which the caller goes on.
     pub answer: Option<FrameResult>,
     /// The observer has the word: it reads and writes accounts.
@@ -99,6 +101,15 @@ mod operation {
     pub const STORE: u32 = 6;
     pub const SET_ORIGIN: u32 = 7;
     pub const TOUCH: u32 = 8;
+    pub const WATCH: u32 = 9;
+    pub const ACCESSES: u32 = 10;
+    pub const GAS: u32 = 11;
+    pub const RESET_GAS: u32 = 12;
+    pub const ENDED_GAS: u32 = 13;
+    pub const SET_PRICES: u32 = 14;
+    pub const SET_CALLEE: u32 = 15;
+    pub const CREATE: u32 = 16;
+    pub const CREATED: u32 = 17;
 }
 
 impl Session {
@@ -284,8 +295,7 @@ impl Session {
     fn execute(&mut self, read: &mut Reader<'_>, output: &mut Vec<u8>) -> Result<(), Exit> {
         let operation = read.u32();
         let address = read.address();
-        if operation == operation::SET_ORIGIN {
-            self.evm.ctx.tx.caller = address;
+        if self.operate_on_run(operation, address, read, output) {
             return Ok(());
         }
         let delegates = self.delegates();
@@ -330,6 +340,90 @@ impl Session {
             _ => unreachable!("no such operation"),
         }
         Ok(())
+    }
+
+    /// Execute an operation on the transaction; return false if it is one on an account.
+    fn operate_on_run(
+        &mut self, operation: u32, address: Address, read: &mut Reader<'_>, output: &mut Vec<u8>,
+    ) -> bool {
+        let context = &mut self.evm.ctx;
+        match operation {
+            operation::SET_ORIGIN => context.tx.caller = address,
+            operation::WATCH => {
+                let mode = read.u32();
+                context.chain.records = mode & mode::RECORDS != 0;
+                context.chain.pauses = mode & mode::PAUSES != 0;
+                context.chain.paused.clear();
+            }
+            operation::ACCESSES => {
+                for (account, slot, is_write) in context.chain.accesses.drain(..) {
+                    output.raw(account.as_slice());
+                    output.word(slot);
+                    output.u32(is_write as u32);
+                }
+            }
+            operation::GAS => {
+                let passed = self.held_gas();
+                let gas = self.evm.frame_stack.get().interpreter.gas;
+                output.u64(gas.total_gas_spent().saturating_sub(passed));
+            }
+            operation::RESET_GAS => {
+                let passed = self.held_gas();
+                let gas = &mut self.evm.frame_stack.get().interpreter.gas;
+                gas.set_remaining(gas.limit().saturating_sub(passed));
+            }
+            operation::ENDED_GAS => {
+                let ended = self.borders.ended.as_ref().expect("a call has ended");
+                let (gas, result) = (ended.gas(), ended.instruction_result());
+                output.u64(gas.limit());
+                output.u64(if result.is_ok_or_revert() { gas.total_gas_spent() } else { gas.limit() });
+                output.u64(if result.is_ok() { gas.refunded() as u64 } else { 0 });
+            }
+            operation::SET_PRICES => {
+                context.tx.gas_price = read.u128();
+                context.tx.gas_priority_fee = Some(context.tx.gas_price);
+                context.tx.blob_hashes = read.list(|read| read.hash());
+                context.tx.tx_type = if context.tx.blob_hashes.is_empty() { 2 } else { 3 };
+            }
+            operation::SET_CALLEE => {
+                let account = &context.journaled_state.inner.state[&address];
+                let code = account.info.code.clone().unwrap_or_default();
+                let init = self.running.held.as_mut().expect("a call at which it has stopped");
+                if let FrameInput::Call(inputs) = &mut init.frame_input {
+                    inputs.bytecode_address = address;
+                    inputs.known_bytecode = (account.info.code_hash, code);
+                }
+            }
+            operation::CREATE => {
+                let init = self.running.held.as_mut().expect("a call at which it has stopped");
+                let FrameInput::Call(call) = &init.frame_input else { return true };
+                let salted = read.u32() != 0;
+                let salt = read.word();
+                let scheme = if salted { CreateScheme::Create2 { salt } } else { CreateScheme::Create };
+                let value = read.word();
+                let code = Bytes::copy_from_slice(read.data());
+                let made = CreateInputs::new(address, scheme, value, code, call.gas_limit, call.reservoir);
+                let made = FrameInput::Create(Box::new(made));
+                let (depth, memory) = (init.depth, init.memory.clone());
+                let call = self.without_call();
+                self.borders.interrupted.push(call);
+                self.running.held = Some(FrameInit { depth, memory, frame_input: made });
+            }
+            operation::CREATED => {
+                self.running.held = None;
+                self.borders.ended = self.borders.interrupted.pop();
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// The gas that the held call takes from its caller.
+    fn held_gas(&self) -> u64 {
+        match self.running.held.as_ref().map(|init| &init.frame_input) {
+            Some(FrameInput::Call(inputs)) => inputs.gas_limit,
+            _ => 0,
+        }
     }
 
     /// Write a slot's word: nothing if the session does not hold it, else 1 and the word.

@@ -13,7 +13,7 @@ use revm::interpreter::{
     Gas, Instruction, InstructionContext, InstructionExecResult, InstructionResult, Interpreter, InterpreterAction,
 };
 use revm::primitives::hardfork::SpecId;
-use revm::primitives::{Address, Log};
+use revm::primitives::{Address, Log, U256};
 
 type Frame = Interpreter<EthInterpreter>;
 type In<'a> = InstructionContext<'a, Ctx, EthInterpreter>;
@@ -32,6 +32,14 @@ pub struct Control {
     /// The record for a tracer, if one is asked for.
     pub record: Option<Box<Record>>,
     pub jumps: JumpLog,
+    /// Accesses to slots are recorded.
+    pub records: bool,
+    /// Read and written slots, in order: the account, the slot, and whether it was written.
+    pub accesses: Vec<(Address, U256, bool)>,
+    /// Frames use no gas.
+    pub pauses: bool,
+    /// Remaining gas of frames, by depth, when they began or were paused.
+    pub paused: Vec<(usize, u64)>,
 }
 
 /// Gas of a precompile that takes the time of a step.
@@ -91,13 +99,33 @@ stopping! {
     extcodehash = host::extcodehash;
     extcodecopy = host::extcodecopy;
     blockhash = host::blockhash;
-    sload = host::sload;
+    stopping_sload = host::sload;
     stopping_sstore = host::sstore;
     stopping_selfdestruct = host::selfdestruct;
     call = contract::call::<{ opcode::CALL }, _, _>;
     callcode = contract::call::<{ opcode::CALLCODE }, _, _>;
     delegatecall = contract::call::<{ opcode::DELEGATECALL }, _, _>;
     staticcall = contract::call::<{ opcode::STATICCALL }, _, _>;
+}
+
+fn recorded(
+    input: In<'_>, is_write: bool, instruction: fn(In<'_>) -> InstructionExecResult,
+) -> InstructionExecResult {
+    let slot = input.interpreter.stack.peek(0);
+    instruction(InstructionContext { interpreter: &mut *input.interpreter, host: &mut *input.host })?;
+    if input.host.chain.records {
+        let address = input.interpreter.input.target_address();
+        input.host.chain.accesses.extend(slot.ok().map(|slot| (address, slot, is_write)));
+    }
+    Ok(())
+}
+
+fn sload(input: In<'_>) -> InstructionExecResult {
+    recorded(input, false, stopping_sload)
+}
+
+fn sstore(input: In<'_>) -> InstructionExecResult {
+    recorded(input, true, traced_sstore)
 }
 
 fn count(input: &mut In<'_>, steps: u32) -> InstructionExecResult {
@@ -140,7 +168,7 @@ fn log<const N: usize>(input: In<'_>) -> InstructionExecResult {
     Ok(())
 }
 
-fn sstore(input: In<'_>) -> InstructionExecResult {
+fn traced_sstore(input: In<'_>) -> InstructionExecResult {
     let (entries, refunded) = (input.host.journaled_state.inner.journal.len(), input.interpreter.gas.refunded());
     stopping_sstore(InstructionContext { interpreter: &mut *input.interpreter, host: &mut *input.host })?;
     if input.host.chain.record.is_some() {
@@ -195,14 +223,47 @@ pub fn instructions(spec: SpecId) -> EthInstructions<EthInterpreter, Ctx> {
     EthInstructions::new(table, gas_table_spec(spec), spec)
 }
 
+/// Run a frame that uses no gas, as far as it can go.
+fn run_paused(
+    frame: &mut Frame, depth: usize, table: &EthInstructions<EthInterpreter, Ctx>, context: &mut Ctx,
+) -> InterpreterAction {
+    let paused = &mut context.chain.paused;
+    paused.retain(|(other, _)| *other <= depth);
+    let gas = match paused.last() {
+        Some((last, gas)) if *last == depth => *gas,
+        _ => {
+            paused.push((depth, frame.gas.remaining()));
+            frame.gas.remaining()
+        }
+    };
+    let ended = loop {
+        frame.gas.set_remaining(gas);
+        if let Err(ended) = frame.step(table.instruction_table(), table.gas_table(), context) {
+            break ended;
+        }
+    };
+    if frame.bytecode.action().is_none() {
+        frame.halt(ended);
+    }
+    let mut action = frame.take_next_action();
+    if let InterpreterAction::Return(ended) = &mut action {
+        ended.gas.set_remaining(gas);
+    }
+    action
+}
+
 /// Run a frame until it ends, makes a call, or stops (None).
 pub fn run(
-    frame: &mut Frame, table: &EthInstructions<EthInterpreter, Ctx>, context: &mut Ctx,
+    frame: &mut Frame, depth: usize, table: &EthInstructions<EthInterpreter, Ctx>, context: &mut Ctx,
 ) -> Option<InterpreterAction> {
     if context.chain.jumps.is_recording {
         context.chain.jumps.enter(&frame.bytecode);
     }
-    let mut action = record::run(frame, table.instruction_table(), table.gas_table(), context);
+    let mut action = if context.chain.pauses {
+        run_paused(frame, depth, table, context)
+    } else {
+        record::run(frame, table.instruction_table(), table.gas_table(), context)
+    };
     if let InterpreterAction::Return(ended) = &mut action
         && ended.result == InstructionResult::StackOverflow
         && frame.stack.len() < STACK_LIMIT

@@ -55,7 +55,7 @@ pub enum Exit {
     CallEnd = 11,
 }
 
-mod mode {
+pub mod mode {
     /// Keep the changes, to be drained.
     pub const KEEP: u32 = 1;
     /// The sender pays for gas, and its nonce and code are checked.
@@ -80,6 +80,9 @@ mod mode {
     pub const COUNTERS: u32 = 1024;
     /// Executed jump destinations are recorded.
     pub const JUMPS: u32 = 2048;
+    /// Accesses to slots are recorded; frames use no gas (`operation::WATCH`).
+    pub const RECORDS: u32 = 4096;
+    pub const PAUSES: u32 = 8192;
 }
 
 /// What has happened at the end of a call.
@@ -265,6 +268,8 @@ impl Session {
             keeps_logs: mode & mode::CALL != 0,
             record: (mode & mode::RECORD != 0).then(|| Box::new(Record::new(mode & mode::COUNTERS != 0))),
             jumps: mem::take(&mut self.evm.ctx.chain.jumps),
+            records: mode & mode::RECORDS != 0,
+            pauses: mode & mode::PAUSES != 0,
             ..Control::default()
         };
         self.evm.ctx.chain.jumps.is_recording = mode & mode::JUMPS != 0;
@@ -487,7 +492,8 @@ impl Session {
             if result.is_none() {
                 let evm = &mut self.evm;
                 let frame = evm.frame_stack.get();
-                let Some(action) = instructions::run(&mut frame.interpreter, &evm.instruction, &mut evm.ctx) else {
+                let interpreter = &mut frame.interpreter;
+                let Some(action) = instructions::run(interpreter, frame.depth, &evm.instruction, &mut evm.ctx) else {
                     if evm.ctx.journaled_state.database.missing.is_none() {
                         return Ok(Exit::Pause);
                     }
