@@ -31,7 +31,7 @@ def intercept_call(state: State, request: InterceptedCall, operations: CallOpera
         state.intercept_code = False
         return SubcallOutcome(False, request.data)
     _count_call(state, request)
-    payer = sender = apply_prank(state, request, operations)
+    payer = sender = apply_prank(state, request, operations.ledger.touch, operations.set_origin)
     prank = state.pranks.get(request.depth)
     once = prank is not None and prank.broadcast and prank.once
     if sender is not None and once and request.kind is CallKind.STATICCALL:
@@ -150,8 +150,13 @@ def _count_creation(
             return
 
 
-def apply_prank(state: State, request: InterceptedCall, operations: CallOperations) -> EthAddress | None:
-    """Return the pranked sender of a call, or None; sets the pranked origin."""
+def apply_prank(
+    state: State,
+    request: InterceptedCall,
+    touch: Callable[[EthAddress], object],
+    set_origin: Callable[[EthAddress], None],
+) -> EthAddress | None:
+    """Return the pranked sender of a call, or None; touches the sender, and sets the pranked origin."""
     depths = [depth for depth in state.pranks if depth <= request.depth]
     if not depths:
         return None
@@ -167,10 +172,10 @@ def apply_prank(state: State, request: InterceptedCall, operations: CallOperatio
     elif here:
         sender = prank.sender
     if sender is not None:
-        operations.ledger.touch(sender)
+        touch(sender)
         prank.used = True
     if prank.origin is not None:
-        operations.set_origin(prank.origin)
+        set_origin(prank.origin)
         prank.used = True
     return sender
 

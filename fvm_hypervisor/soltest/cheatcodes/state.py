@@ -480,7 +480,8 @@ class State:
             or self.mappings is not None
             or self.arbitrary
             or self.hooks is not None
-            or self.watches_steps
+            or self.safe_memory
+            or self.steps is not None
             or self.broadcasts
             or self.evm_version
         )

@@ -61,11 +61,12 @@ def split(types: str) -> tuple[str, ...]:
 
 def decode(types: Sequence[str], data: bytes) -> list[Any]:
     """Return the decoded values. Raises CheatcodeFailure."""
-    readers = [_WORDS.get(kind) for kind in types]
-    if None not in readers:
-        if len(data) < _WORD * len(readers):
+    places = _places(tuple(types))
+    if places is not None:
+        if len(data) < _WORD * len(places):
             raise CheatcodeFailure("the calldata is too short for the cheatcode's parameters")
-        return [read(data[at * _WORD : (at + 1) * _WORD]) for at, read in enumerate(readers) if read is not None]
+        return [read(data[at : at + _WORD]) for read, at in places]
+    readers = [_WORDS.get(kind) for kind in types]
     values = _array_of_words(types[0], data) if len(types) == 1 else None
     values = values or _words_and_texts(types, readers, data)
     if values is not None:
@@ -73,6 +74,14 @@ def decode(types: Sequence[str], data: bytes) -> list[Any]:
     from fvm_hypervisor.soltest.cheatcodes.eth_abi_values import decode_any
 
     return decode_any(types, data)
+
+
+@lru_cache(maxsize=1024)
+def _places(types: tuple[str, ...]) -> tuple[tuple[Callable[[bytes], Any], int], ...] | None:
+    """Return the readers of words with their positions; None if some types are not among them."""
+    readers = [_WORDS.get(kind) for kind in types]
+    found = [(read, at * _WORD) for at, read in enumerate(readers) if read is not None]
+    return tuple(found) if len(found) == len(readers) else None
 
 
 def _array_of_words(kind: str, data: bytes) -> list[Any] | None:

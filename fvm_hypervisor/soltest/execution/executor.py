@@ -107,12 +107,11 @@ class CallOutcome(NamedTuple):
 
 
 class CheckCall(NamedTuple):
-    """A call without effect that follows one that succeeds: `always`, or only if that one has changed the state."""
+    """A call without effect that follows one that succeeds."""
 
     from_: EthAddress
     to: EthAddress
     data: bytes
-    always: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,13 +329,13 @@ class TestExecutor:
         return self._send(to_filecoin(to), from_, INVOKE_EVM, invoke_params(data), value)[0]
 
     def call_or_undo(
-        self, from_: EthAddress, to: EthAddress, data: bytes, check: CheckCall | None = None
+        self, from_: EthAddress, to: EthAddress, data: bytes, check: CheckCall | None = None, always: bool = True
     ) -> CallOutcome:
         """Call a contract; a call that is rejected (`vm.assume`) has no effect.
 
-        The check may be made too (`CallOutcome.has_passed`).
+        The check may be made too (`CallOutcome.has_passed`); unless `always`, only if the call has changed the state.
         """
-        found = self.call_in_session(from_, to, data, check=check) if self._is_ethereum else None
+        found = self.call_in_session(from_, to, data, check=check, always=always) if self._is_ethereum else None
         if found is not None:
             return found
         here = self.snapshot()
@@ -349,7 +348,7 @@ class TestExecutor:
 
     def call_in_session(
         self, from_: EthAddress, to: EthAddress, data: bytes, value: int = 0, gas: int | None = None,
-        commit: bool = True, check: CheckCall | None = None,
+        commit: bool = True, check: CheckCall | None = None, always: bool = True,
     ) -> CallOutcome | None:  # fmt: skip
         """Call a contract in the machine's state session; return None, without effect, if that is not possible.
 
@@ -368,7 +367,7 @@ class TestExecutor:
         has_failed = is_changed = False
         try:
             with run:
-                following = b"" if check is None else self._check_message(run, check)
+                following = b"" if check is None else self._check_message(observer, run, check, always)
                 ended = run.run(value, data, rest, commit, following)
                 if cheats.state.recording:
                     cheats.state.note_accesses(run.accesses())
@@ -378,12 +377,11 @@ class TestExecutor:
                     code, output = result.exit_code, contract_outcome(result).output
                 is_rejected = output == MAGIC_ASSUME and code != ExitCode.OK
                 if not commit:
-                    has_failed = observer.has_run and run.load(VM_ADDRESS, FAILED_SLOT) != 0
+                    has_failed = run.is_running and observer.has_run and run.load(VM_ADDRESS, FAILED_SLOT) != 0
                 elif not is_rejected and (code == ExitCode.OK or ended.exit_code != ExitCode.OK):
-                    if not observer.is_idle:
-                        following = b"" if check is None or code != ExitCode.OK else self._check_message(run, check)
-                    is_changed = run.keep(following)
-                    self._touched.update(run.touched)
+                    is_changed = run.keep()
+                    if run.touched:
+                        self._touched.update(run.touched)
         except CannotObserve as reason:
             observer.undo()
             if not isinstance(reason, LongCall):
@@ -410,27 +408,30 @@ class TestExecutor:
             has_passed=run.has_passed,
         )
 
-    def _check_message(self, run: ObservedCall, check: CheckCall) -> bytes:
+    def _check_message(self, observer: TestObserver, run: ObservedCall, check: CheckCall, always: bool) -> bytes:
         """Return the message of a check; empty if it must not be made in the session."""
-        if not self.cheatcodes.state.is_idle or (check.to, check.data[:4]) in self._unobserved:
+        if not observer.is_idle or (check.to, check.data[:4]) in self._unobserved:
             return b""
         gas = max(0, self.setting.gas_limit - call_gas(check.data, run.fork)[0])
-        return run.following_call(check.from_, check.to, check.data, gas, check.always)
+        return run.following_call(check.from_, check.to, check.data, gas, always)
 
     def _observe(self, from_: EthAddress, to: EthAddress) -> tuple[TestObserver, ObservedCall] | None:
         """Return a call in the machine's session; None if no session can run what is set."""
-        cheats, observer = self.cheatcodes, TestObserver(self.cheatcodes)
-        tracer = self.machine.tracer
-        can_wait = tracer is None or takes_record(tracer)
-        if not can_wait or not observer.can_begin:
+        cheats, tracer = self.cheatcodes, self.machine.tracer
+        if tracer is not None and not takes_record(tracer):
+            return None
+        observer = TestObserver(cheats)
+        if not observer.can_begin:
             return None
         session = session_of(self.machine)
         if session is None:
             return None
-        if cheats.state.block != self._block_values:
-            session.forget_block()
-            self._block_values = cheats.state.block
-        session.blob_base_fee = cheats.state.block.blob_base_fee
+        block = cheats.state.block
+        if block is not self._block_values:
+            if block != self._block_values:
+                session.forget_block()
+            self._block_values = block
+        session.blob_base_fee = block.blob_base_fee
         run = observe(session, observer, from_, to)
         if run is None:
             return None
@@ -693,7 +694,7 @@ _filecoin_address: Final = lru_cache(to_filecoin)
 
 
 def _words(data: bytes) -> tuple[int, ...]:
-    return tuple(int.from_bytes(data[at : at + 32], "big") for at in range(0, len(data), 32))
+    return tuple([int.from_bytes(data[at : at + 32], "big") for at in range(0, len(data), 32)])
 
 
 def is_rejected(outcome: CallOutcome) -> bool:

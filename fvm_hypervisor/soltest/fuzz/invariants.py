@@ -387,7 +387,7 @@ class SequencePrefixes:
     def add(self, rng: Random, steps: Sequence[SequenceStep], outcome: CallOutcome) -> None:
         """Store the calls, all of which succeeded, if the last one reached something new."""
         target = steps[-1].target
-        key = (target.address, target.selector, frozenset(word.bit_length() for word in outcome.touched_words))
+        key = (target.address, target.selector, frozenset([word.bit_length() for word in outcome.touched_words]))
         if key in self._seen or len(self._seen) == _MAX_SEEN:
             return
         self._seen.add(key)
@@ -449,6 +449,7 @@ class InvariantRun:
     _corpus: Corpus[tuple[SequenceStep, ...]] | None = None
     _corpus_folder: CorpusFolder | None = None
     _best: BestSequence[SequenceStep] | None = None
+    _is_maximizing: bool = False
     _check_call: CheckCall | None = None
     """The call of the invariant, which the executor may make together with a step; None for a maximizing test."""
     _holds: bool = False
@@ -459,6 +460,7 @@ class InvariantRun:
     def run(self) -> TestResult:
         """Execute sequences until all runs are done or one breaks the invariant."""
         stage = self.stage
+        self._is_maximizing = is_maximizing(self.test)
         if self.test.entry["inputs"]:
             return self._result(CaseStatus.FAILURE, f"{_NO_SET_UP}: Invariant test function should have no inputs")
         outcome = stage.call(selector(self.test.signature), commit=False)
@@ -488,8 +490,8 @@ class InvariantRun:
         if again is not None:
             return again
         self._deadline = Deadline(self.settings.timeout)
-        if not is_maximizing(self.test):
-            self._check_call = CheckCall(stage.sender, stage.address, selector(self.test.signature), always=True)
+        if not self._is_maximizing:
+            self._check_call = CheckCall(stage.sender, stage.address, selector(self.test.signature))
         begun = self._begin_corpus()
         if begun is not None:
             return begun
@@ -647,10 +649,7 @@ class InvariantRun:
         executor, corpus = self.stage.executor, self._corpus
         call = step.sender, step.target.address, step.calldata
         if corpus is None:
-            check = self._check_call
-            if check is not None:
-                check = check._replace(always=not (self._holds and step.delay == NO_DELAY))
-            return executor.call_or_undo(*call, check)
+            return executor.call_or_undo(*call, self._check_call, not (self._holds and step.delay == NO_DELAY))
         here = executor.snapshot()
         function = step.target.address, step.target.selector
         outcome = corpus.trace(function, lambda: executor.call(*call), lambda: executor.restore(here))
@@ -673,7 +672,7 @@ class InvariantRun:
             return self.stage.reason(outcome)
         if self.stage.has_failed():
             return _FAILED
-        if is_maximizing(self.test):
+        if self._is_maximizing:
             return None  # its return value or revert is not a failure
         if self._holds or not outcome.success:  # as in forge, since a reverted call changes no state
             return None
@@ -720,7 +719,7 @@ class InvariantRun:
 
     def _record_best(self, steps: Sequence[SequenceStep]) -> None:
         """Remember these calls if a maximizing test now returns its largest value."""
-        value = self._value() if is_maximizing(self.test) else None
+        value = self._value() if self._is_maximizing else None
         if value is not None and (self._best is None or value > self._best.value):
             self._best = BestSequence(value, tuple(steps))
 

@@ -78,7 +78,6 @@ CAPPED: Final = 16
 UNDOABLE: Final = 32
 SHORT: Final = 64
 CALL: Final = 128
-AT_ONCE: Final = 256
 RECORD: Final = 512
 COUNTERS: Final = 1024
 JUMPS: Final = 2048

@@ -22,7 +22,6 @@ from hypervisor.errors import Fatal
 from runtimes.evm.engine import CallKind, SubcallOutcome
 from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.ethereum.guest import (
-    AT_ONCE,
     CHANGED,
     JUMPS,
     KEEP,
@@ -46,14 +45,13 @@ _CREATE2: Final = 5
 _CALL: Final = Struct("<IIIIQ20s20s20s32s32sI")
 _ENDED: Final = Struct("<III20sI")
 _DONE: Final = Struct("<IIQQI")
-_INTEREST: Final = Struct("<II")
+_INTEREST: Final = Struct("<III")
 _WORD: Final = Struct("<I")
 _RESULT: Final = Struct("<II")
 _OPERATION: Final = Struct("<I20s")
 _ACCESS: Final = Struct("<20s32sI")
 _GAS: Final = Struct("<QQQ")
 _PRICE_BITS: Final = 128
-_NOTHING: Final = bytes(8)
 _NO_LOGS: Final = bytes(4)
 _AS_SENDER, _UNSEEN = 1, 2
 
@@ -129,6 +127,15 @@ class InterceptedCall(NamedTuple):
         return None if self.kind is CallKind.DELEGATECALL else self.value
 
 
+class Interest(NamedTuple):
+    """Depth down to which all calls of frames stop, and the one down to which `call_end` sees ends; 0 for none."""
+
+    calls: int
+    ends: int
+    at_once: bool
+    """True if the whole call is kept or discarded at its end, if nothing stops before."""
+
+
 class CallObserver(Protocol):
     """Sees calls of a session."""
 
@@ -140,11 +147,8 @@ class CallObserver(Protocol):
     def watch(self) -> int:
         """What is watched within frames: `RECORDS` to record accesses to slots, `PAUSES` if frames use no gas."""
 
-    def interest(self) -> tuple[int, int]:
-        """Return the depth down to which all calls of frames stop, and the one down to which `call_end` sees ends.
-
-        0 is for none.
-        """
+    def interest(self) -> Interest:
+        """Return what the observer wants to see from now on."""
 
     def call(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome | None:
         """Return a call's outcome, of `ObservedCall.enter` or another one; None after `ObservedCall.pass_on`.
@@ -183,6 +187,27 @@ class ObservedEnd(NamedTuple):
 class ObservedCall:
     """A call in a session, from its start until it is kept or abandoned."""
 
+    _entered: SubcallOutcome | None = None
+    """The outcome of the call that was entered last."""
+    _depth = 0
+    """Number of entered calls whose ends stop."""
+    _passing = b""
+    """Answer of `pass_on`, without what the observer wants to see until then."""
+    _passed: InterceptedCall | None = None
+    """The call that was passed on last, whose end does not stop unless another call does before."""
+    _pauses = _MAX_PAUSES
+    _recorded = 0
+    """Mode of a call whose record is read at its end, before it is kept or discarded; 0 for others."""
+    _is_begun = _is_renewed = False
+    _watch = 0
+    _gas_price = 0
+    _blob_hashes: tuple[bytes, ...] = ()
+    is_running = True
+    """True until the call is kept or discarded."""
+    is_changed = False
+    has_passed = False
+    """True if the call that was to follow this one has succeeded, and had no effect."""
+
     def __init__(
         self, session: StateSession, guest: Guest, observer: CallObserver, sender: EthAddress, to: EthAddress
     ) -> None:
@@ -190,30 +215,16 @@ class ObservedCall:
         self.origin, self.to = sender, to
         self._operations: list[bytes] = []
         """Writes that the guest executes with the next message."""
-        self._entered: SubcallOutcome | None = None
-        """The outcome of the call that was entered last."""
-        self._depth = 0
-        """Number of entered calls whose ends stop."""
-        self._passing = b""
-        """Answer of `pass_on`, without what the observer wants to see until then."""
-        self._passed: InterceptedCall | None = None
-        """The call that was passed on last, whose end does not stop unless another call does before."""
         self._reopened: list[InterceptedCall] = []
         """Calls that were passed on and whose ends stop."""
-        self._pauses = _MAX_PAUSES
-        self._is_running, self._is_begun, self._is_renewed, self.is_changed = True, False, False, False
-        self._watch = 0
-        self._gas_price, self._blob_hashes = 0, tuple[bytes, ...]()
         self.touched: dict[EthAddress, None] = {}
         """Accounts that must exist after the call, in order: those touched by the observer."""
-        self.has_passed = False
-        """True if the call that was to follow this one has succeeded, and had no effect."""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._is_running:
+        if self.is_running:
             self._session.abandon(self._guest)
         if self._is_renewed:
             self._session.forget_block()
@@ -221,13 +232,11 @@ class ObservedCall:
     def run(self, value: int, data: bytes, gas: int, keep: bool, check: bytes = b"") -> ObservedEnd:
         """Make the call. Raises CannotObserve.
 
-        If it does not stop for its observer, who has not asked for any call, it is kept or discarded at its end. If it
-        is kept and has succeeded, `check` (`following_call`) is made after it.
+        If it is kept at once and has succeeded, `check` (`following_call`) is made after it.
         """
-        interest, recorded = self._interest(), self._session.record_mode
+        recorded = self._recorded = self._session.record_mode
         self._watch = self._observer.watch
-        inside = self._watch | recorded
-        mode = (AT_ONCE if interest == _NOTHING and not inside else 0) | (KEEP if keep else 0) | inside
+        mode = (KEEP if keep else 0) | self._watch | recorded
         if self._session.records_jumps:
             mode |= JUMPS
         if self._gas_price or self._blob_hashes:
@@ -238,7 +247,7 @@ class ObservedCall:
             message = self._session.call_message(self.origin, self.to, value, data, gas, mode)
         if message is None:
             raise CannotObserve
-        message = b"".join((message, interest, _watched_list(self._observer.watched), check))
+        message = b"".join((message, self._interest(), _watched_list(self._observer.watched), check))
         self._is_begun = True
         self._go_on(self._call(Command.TRANSACT, message))
         if self._passed is not None:
@@ -246,7 +255,8 @@ class ObservedCall:
         written = self._guest.output()
         at_once, result, used, refund, size = _DONE.unpack_from(written)
         if at_once:
-            self._note_end(at_once)
+            self.is_running = False
+            self.is_changed, self.has_passed = at_once & CHANGED != 0, at_once & PASSED != 0
             if keep:
                 self._session.note_kept()
         at = _DONE.size
@@ -264,23 +274,19 @@ class ObservedCall:
             self._session.replay(self._guest.output(), 0)
         return ObservedEnd(STATUS[result], output, used, refund, logs, words)
 
-    def _note_end(self, at_once: int) -> None:
-        self._is_running = False
-        self.is_changed, self.has_passed = at_once & CHANGED != 0, at_once & PASSED != 0
-
     def following_call(self, sender: EthAddress, to: EthAddress, data: bytes, gas: int, always: bool) -> bytes:
-        """Return the message of a call without effect for `run` or `keep`, made only after changes or `always`."""
+        """Return the message of a call without effect for `run`, made only after changes or `always`."""
         session = self._session
-        message = None if session.record_mode else session.call_message(sender, to, 0, data, gas, AT_ONCE)
-        if message is None or self._is_renewed or self._session.is_skipped(to) or self._interest() != _NOTHING:
+        message = None if session.record_mode else session.call_message(sender, to, 0, data, gas, 0)
+        if message is None or session.is_skipped(to):
             return b""
-        return b"".join((_WORD.pack(always), message, _NOTHING, _watched_list(self._observer.watched)))
+        return b"".join((_WORD.pack(always), message, _INTEREST.pack(0, 0, 1), _watched_list(self._observer.watched)))
 
     def _call(self, command: Command, data: bytes) -> int:
         try:
             return self._guest.call(command, data)
         except GuestFailure as failure:  # it lacks memory, or has a defect
-            self._is_running = False
+            self.is_running = False
             self._session.close_after(failure)
             raise CannotObserve from failure
 
@@ -311,7 +317,11 @@ class ObservedCall:
 
     def _interest(self) -> bytes:
         """Return what the observer wants to see from now on."""
-        return _INTEREST.pack(*self._observer.interest())
+        return self._packed(self._observer.interest())
+
+    def _packed(self, interest: Interest) -> bytes:
+        calls, ends, at_once = interest
+        return _INTEREST.pack(calls, ends, at_once and not self._recorded)
 
     def _message(self, answer: Answer, *parts: bytes) -> bytes:
         """Return an answer, which also executes what the observer has written."""
@@ -337,9 +347,10 @@ class ObservedCall:
             salt if second else b"", EthAddress(caller) if delegates else None,
         )  # fmt: skip
         outcome = self._observer.call(self, request)
-        if self._watch != self._observer.watch:
-            self._watch = self._observer.watch
-            self._write(Operation.WATCH, ZERO_ADDRESS, _WORD.pack(self._watch))
+        watch = self._observer.watch
+        if self._watch != watch:
+            self._watch = watch
+            self._write(Operation.WATCH, ZERO_ADDRESS, _WORD.pack(watch))
         if outcome is None:
             self._passed = request
             return self._message(Answer.ENTER, self._passing)
@@ -381,13 +392,13 @@ class ObservedCall:
         self._entered = outcome
         return outcome
 
-    def pass_on(self, sender: EthAddress | None, interest: tuple[int, int]) -> None:
+    def pass_on(self, sender: EthAddress | None, interest: Interest) -> None:
         """Make the requested call, as another sender if one is given; its end is not seen unless another call stops.
 
         `interest` is that of the observer after it.
         """
         flags = _UNSEEN if sender is None else _UNSEEN | _AS_SENDER
-        self._passing = b"".join((_WORD.pack(flags), sender or b"", _INTEREST.pack(*interest)))
+        self._passing = b"".join((_WORD.pack(flags), sender or b"", self._packed(interest)))
 
     def create(self, depth: int, caller: EthAddress, code: bytes, value: int, salt: bytes | None) -> SubcallOutcome:
         """Create a contract within the requested call, which costs its frame nothing; the observer sees it."""
@@ -518,10 +529,11 @@ class ObservedCall:
 
     # --- the end ----------------------------------------------------------------------------------------------
 
-    def keep(self, check: bytes = b"") -> bool:
-        """Keep the changes of the call, which has ended, and make `check`; return True if there are changes."""
-        if self._is_running:
-            self._note_end(self._session.keep_call(self._guest, check))
+    def keep(self) -> bool:
+        """Keep the changes of the call, which has ended; return True if there are any."""
+        if self.is_running:
+            self.is_changed = self._session.keep_call(self._guest)
+            self.is_running = False
         return self.is_changed
 
 

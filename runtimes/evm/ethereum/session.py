@@ -37,7 +37,6 @@ from runtimes.evm.ethereum.calls import filecoin_precompiles
 from runtimes.evm.ethereum.forks import Fork, code_limits
 from runtimes.evm.ethereum.guest import (
     CALL,
-    CHANGED,
     CHECKED,
     COUNTERS,
     KEEP,
@@ -276,8 +275,8 @@ class StateSession:
             exit_code = guest.call(Command.ANSWER, answer)
         return read_end(guest.output())[0]
 
-    def _keep(self, guest: Guest, burnt: int, mode: int, check: bytes = b"") -> int:
-        """Keep the changes of a transaction that has ended, and make a call (`keep_and_check` in the guest).
+    def _keep(self, guest: Guest, burnt: int, mode: int) -> bool:
+        """Keep the changes of a transaction that has ended; return True if there are any.
 
         If this is interrupted, the transaction has no effect.
         """
@@ -286,7 +285,7 @@ class StateSession:
         try:
             self._burnt, self._kept = self._burnt + burnt, self._kept + 1 if mode & UNDOABLE else 0
             tree.held = self
-            return guest.call(Command.KEEP, check)
+            return bool(guest.call(Command.KEEP))
         except BaseException:
             (self._burnt, self._kept), tree.held = before, held
             raise
@@ -347,13 +346,13 @@ class StateSession:
         self._kept += 1
         self._machine.state_tree.held = self
 
-    def keep_call(self, guest: Guest, check: bytes) -> int:
-        """Keep the changes of an observed call, and make another one (`keep_and_check` in the guest)."""
+    def keep_call(self, guest: Guest) -> bool:
+        """Keep the changes of an observed call; return True if there are any."""
         try:
-            return self._keep(guest, 0, UNDOABLE, check)
+            return self._keep(guest, 0, UNDOABLE)
         except GuestFailure as failure:
             self.close_after(failure)
-            return CHANGED
+            return True
 
     def renew_block(self, guest: Guest) -> bool:
         """Give a running transaction the machine's block; return False if its rules are others."""

@@ -18,6 +18,7 @@ from runtimes.evm.ethereum.observed import (
     ALL_DEPTHS,
     CannotObserve,
     InterceptedCall,
+    Interest,
     LongCall,
     ObservedCall,
     ObservedEnd,
@@ -46,8 +47,8 @@ class Recorder:
 
     watch = 0
 
-    def __init__(self, answer: Answer, depth: int = 0, ends: int = 0) -> None:
-        self.answer, self.depth, self.last = answer, depth, ends
+    def __init__(self, answer: Answer, depth: int = 0, ends: int = 0, at_once: bool = False) -> None:
+        self.answer, self.depth, self.last, self.at_once = answer, depth, ends, at_once
         self.seen: list[InterceptedCall] = []
         self.ended: list[tuple[int, SubcallOutcome]] = []
         self.logs: list[tuple[EthAddress, bytes]] = []
@@ -58,8 +59,8 @@ class Recorder:
     def watched(self) -> frozenset[EthAddress]:
         return frozenset({WATCHED})
 
-    def interest(self) -> tuple[int, int]:
-        return self.depth, self.last
+    def interest(self) -> Interest:
+        return Interest(self.depth, self.last, self.at_once)
 
     def call(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome | None:
         self.seen.append(request)
@@ -231,8 +232,20 @@ def test_nested_calls_end_in_order(machine: Hypervisor) -> None:
 
 def pass_on(run: ObservedCall, _: InterceptedCall) -> SubcallOutcome | None:
     run.touch(OTHER)
-    run.pass_on(OTHER, (0, 0))
+    run.pass_on(OTHER, Interest(0, 0, at_once=False))
     return None
+
+
+def test_a_call_is_kept_at_once_after_a_call_that_is_passed_on(machine: Hypervisor) -> None:
+    def answer(run: ObservedCall, request: InterceptedCall) -> SubcallOutcome | None:
+        run.pass_on(None, Interest(0, 0, at_once=True))
+        running.append(run)
+        return None
+
+    running: list[ObservedCall] = []
+    called(machine, Recorder(answer, depth=1), {TO: f"7 1 SSTORE {calling(INNER)}", INNER: "STOP"})
+    assert [(run.is_running, run.is_changed) for run in running] == [(False, True)]
+    assert slot_of(machine, TO, 1) == 7
 
 
 def test_the_end_of_a_call_that_is_passed_on_does_not_stop(machine: Hypervisor) -> None:
@@ -320,12 +333,12 @@ def followed(machine: Hypervisor, code: str, always: bool) -> ObservedCall:
     install_alloc(machine, {TO: AllocAccount(0, 1, assemble(code)), DEEP: AllocAccount(5)})
     session = session_of(machine)
     assert session is not None
-    run = observe(session, Recorder(lambda _run, _request: SubcallOutcome(True)), SENDER, TO)
+    recorder = Recorder(lambda _run, _request: SubcallOutcome(True), at_once=True)
+    run = observe(session, recorder, SENDER, TO)
     assert run is not None
     with run:
-        check = run.following_call(SENDER, TO, b"\1", GAS, always)
-        if run.run(0, b"", GAS, keep=True, check=check).exit_code == ExitCode.OK:
-            run.keep(check)
+        run.run(0, b"", GAS, keep=True, check=run.following_call(SENDER, TO, b"\1", GAS, always))
+        assert not run.is_running
     return run
 
 
@@ -383,7 +396,7 @@ def test_an_observer_that_fails_at_the_end_leaves_the_kept_call(machine: Hypervi
 
     mark = machine.state_tree.begin()
     with pytest.raises(KeyboardInterrupt):
-        called(machine, Failing(refuse), {TO: "7 1 SSTORE 0 0 LOG0"})
+        called(machine, Failing(refuse, at_once=True), {TO: "7 1 SSTORE 0 0 LOG0"})
     assert machine.state_tree.held is not None
     assert slot_of(machine, TO, 1) == 7
     machine.state_tree.rollback(mark)
@@ -414,8 +427,11 @@ def test_a_large_session_is_written_before_it_is_left(machine: Hypervisor, monke
 
 
 @pytest.mark.parametrize("keep", [True, False])
-def test_only_a_kept_call_changes_the_state(machine: Hypervisor, keep: bool) -> None:
-    called(machine, Recorder(refuse), {TO: "7 1 SSTORE STOP"}, keep)
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("stop", ["", calling(WATCHED)])
+def test_only_a_kept_call_changes_the_state(machine: Hypervisor, keep: bool, at_once: bool, stop: str) -> None:
+    recorder = Recorder(lambda _run, _request: SubcallOutcome(True), at_once=at_once)
+    called(machine, recorder, {TO: f"7 1 SSTORE {stop} STOP"}, keep)
     assert (machine.state_tree.held is not None) == keep
     machine.state_tree.settle()
     assert (slot_of(machine, TO, 1) or 0) == (7 if keep else 0)

@@ -7,7 +7,7 @@ What a session cannot observe raises CannotObserve: recordings of instructions a
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.filecoin.receipts import Log
@@ -23,10 +23,14 @@ from fvm_hypervisor.soltest.cheatcodes.interception import (
 from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS, CallGas
 from hypervisor.types import MAX_BALANCE
 from runtimes.evm import SubcallOutcome
-from runtimes.evm.ethereum import PAUSES, RECORDS, CannotObserve, InterceptedCall, ObservedCall
+from runtimes.evm.ethereum import PAUSES, RECORDS, CannotObserve, InterceptedCall, Interest, ObservedCall
 
 if TYPE_CHECKING:
     from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
+
+
+_NO_STOPS: Final = Interest(0, 0, at_once=True)
+_END: Final = Interest(0, 0, at_once=False)
 
 
 class TestObserver:
@@ -81,12 +85,12 @@ class TestObserver:
         state = self._cheats.state
         return (RECORDS if state.recording else 0) | (PAUSES if state.pauses_gas else 0)
 
-    def interest(self) -> tuple[int, int]:
-        if self.is_idle:
-            return 0, 0
+    def interest(self) -> Interest:
         state = self._cheats.state
+        if self.is_idle or state.is_idle:
+            return _NO_STOPS if self.is_idle or not state.may_have_failed else _END
         deals = state.deals  # what was set in a failed call is set again at its end
-        return state.seen_depth, max(deal.depth for deal in deals) - 1 if deals else 0
+        return Interest(state.seen_depth, max(deal.depth for deal in deals) - 1 if deals else 0, False)
 
     def call_end(self, run: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
         self._cheats.preserve_deals(depth, run, outcome)
@@ -104,9 +108,9 @@ class TestObserver:
         state = cheats.state
         if not state.only_pranks:
             return self.intercept(run, request)
-        sender = apply_prank(state, request, self._operations(run, request))
+        sender = apply_prank(state, request, run.touch, run.set_origin)
         left = [depth for depth, prank in state.pranks.items() if depth != request.depth or not prank.once]
-        run.pass_on(sender, (max(left, default=0), 0))
+        run.pass_on(sender, Interest(max(left, default=0), 0, not (left or state.may_have_failed)))
         return None
 
     def intercept(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome:

@@ -22,6 +22,8 @@ pub struct Borders {
     call_depth: usize,
     /// Ends of calls by frames down to this depth stop, also if the observer has not entered them; 0 for none.
     end_depth: usize,
+    /// The transaction is kept or discarded at its end, if it does not stop before.
+    pub at_once: bool,
     /// The held call has stopped already, and is made now.
     pub is_entering: bool,
     /// Depths of the calls that were entered, whose ends stop.
@@ -42,22 +44,34 @@ pub struct Borders {
     pub has_stopped: bool,
 }
 
-/// A call whose end need not stop, and the depths that the observer wants to see after it.
+/// A call whose end need not stop, and what the observer wants to see after it.
 struct Unseen {
     depth: usize,
-    call_depth: usize,
-    end_depth: usize,
+    interest: Interest,
+}
+
+/// What the observer wants to see: calls and ends of calls by frames down to a depth, and the transaction's end.
+struct Interest(u32, u32, bool);
+
+impl Interest {
+    fn read(read: &mut Reader<'_>) -> Self {
+        Self(read.u32(), read.u32(), read.u32() != 0)
+    }
 }
 
 impl Borders {
     /// Begin a call with an observer: the depths and the addresses that it wants to see.
     pub fn read(read: &mut Reader<'_>) -> Self {
-        Self {
-            call_depth: read.u32() as usize,
-            end_depth: read.u32() as usize,
-            watched: read.list(|read| read.address()).into_iter().collect(),
-            ..Self::default()
-        }
+        let mut begun = Self::default();
+        begun.see(Interest::read(read));
+        begun.watched = read.list(|read| read.address()).into_iter().collect();
+        begun
+    }
+
+    fn see(&mut self, Interest(call_depth, end_depth, at_once): Interest) {
+        self.call_depth = call_depth as usize;
+        self.end_depth = end_depth as usize;
+        self.at_once = at_once;
     }
 
     fn stops_at(&self, init: &FrameInit) -> bool {
@@ -75,6 +89,7 @@ impl Borders {
         self.entered.extend(self.unseen.take().map(|unseen| unseen.depth));
         self.is_stopped = true;
         self.has_stopped = true;
+        self.at_once = false;
     }
 }
 
@@ -170,8 +185,7 @@ impl Session {
         output: &mut Vec<u8>,
     ) -> Result<FrameResult, Exit> {
         if let Some(unseen) = self.borders.unseen.take_if(|unseen| unseen.depth == depth) {
-            self.borders.call_depth = unseen.call_depth;
-            self.borders.end_depth = unseen.end_depth;
+            self.borders.see(unseen.interest);
             return Ok(ended);
         }
         let is_entered = self.borders.entered.last() == Some(&depth);
@@ -202,8 +216,7 @@ impl Session {
     pub fn pass_border(&mut self, kind: u32, read: &mut Reader<'_>, output: &mut Vec<u8>) -> Result<(), Exit> {
         self.operate(read.data(), output)?;
         self.borders.is_stopped = false;
-        self.borders.call_depth = read.u32() as usize;
-        self.borders.end_depth = read.u32() as usize;
+        self.borders.see(Interest::read(read));
         match kind {
             answer::ENTER => {
                 let init = self.running.held.as_mut().expect("a call at which it has stopped");
@@ -224,8 +237,7 @@ impl Session {
                 self.borders.is_entering = true;
                 let depth = init.depth;
                 if entry & entry::UNSEEN != 0 {
-                    let (call_depth, end_depth) = (read.u32() as usize, read.u32() as usize);
-                    self.borders.unseen = Some(Unseen { depth, call_depth, end_depth });
+                    self.borders.unseen = Some(Unseen { depth, interest: Interest::read(read) });
                 } else {
                     self.borders.entered.push(depth);
                 }

@@ -84,7 +84,7 @@ pub extern "C" fn enter(number: u32) -> u32 {
             guest.mailbox.input = guest.input.as_ptr() as u32;
             return 0;
         }
-        command::KEEP => session.keep_and_check(input),
+        command::KEEP => session.keep() as u32,
         command::DRAINED => session.drained(),
         command::RULES => session.set_rules(input),
         command::BLOCK => session.set_block(input),

@@ -72,8 +72,6 @@ pub mod mode {
     pub const SHORT: u32 = 64;
     /// A call outside of transactions: nothing is checked or paid; sender, receiver and coinbase are warm.
     pub const CALL: u32 = 128;
-    /// At its end, a call that has not stopped for its observer is kept or discarded at once.
-    pub const AT_ONCE: u32 = 256;
     /// Record the calls for a tracer.
     pub const RECORD: u32 = 512;
     /// Record the program counters of instructions, too.
@@ -586,7 +584,11 @@ impl Session {
             return Ok(Exit::Leave);
         }
         let result = last.instruction_result();
-        let data = if result.is_ok() || result == InstructionResult::Revert { last.output().into_data() } else { Bytes::new() };
+        let data = if result.is_ok() || result == InstructionResult::Revert {
+            last.output().into_data()
+        } else {
+            Bytes::new()
+        };
         if running.mode & mode::CALL != 0 {
             self.finish_call(&last, &data, output);
             return Ok(Exit::Done);
@@ -621,7 +623,7 @@ impl Session {
         self.write_touched(output);
         output.logs(&self.evm.ctx.journaled_state.take_logs());
         self.write_logs(output);
-        if self.running.mode & mode::AT_ONCE == 0 || self.borders.has_stopped {
+        if !self.borders.at_once {
             self.borders.is_stopped = true;
             return;
         }
@@ -637,7 +639,7 @@ impl Session {
 
     /// Keep the changes, and make the call that follows, if there is one: 0 if it is made only after changes, and its message.
     /// Return `CHANGED` if there are changes, and `PASSED` if that call has succeeded without a stop.
-    pub fn keep_and_check(&mut self, check: &[u8]) -> u32 {
+    fn keep_and_check(&mut self, check: &[u8]) -> u32 {
         let changed = if self.keep() { at_once::CHANGED } else { 0 };
         let mut read = Reader(check);
         if check.is_empty() || (read.u32() | changed) == 0 {
@@ -672,7 +674,7 @@ impl Session {
     }
 
     /// Note what the transaction that has ended has changed, and begin the next one with it; return true if it has.
-    fn keep(&mut self) -> bool {
+    pub fn keep(&mut self) -> bool {
         let inner = &mut self.evm.ctx.journaled_state.inner;
         let clears = inner.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
         let mut touched = Vec::new();
