@@ -6,8 +6,10 @@
 """
 
 import random
+import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from eth.vm import mnemonics, opcode_values
@@ -19,7 +21,7 @@ from hypothesis import strategies as st
 from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.cli.options import OWN_ENGINE
 from hypervisor.errors import RuntimeUnavailable
-from hypervisor.installation import OWN_EVM
+from hypervisor.installation import OFFICIAL_EVM, OWN_EVM
 from hypervisor.machine.opening import EVM_ENGINES
 from hypervisor.machine.registry import RuntimeServices
 from hypervisor.versions.network_versions import NETWORK_VERSIONS
@@ -163,6 +165,17 @@ def without_fast(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_machine_and_commands_share_engines_and_default() -> None:
     assert set(engines.FACTORIES) < set(EVM_ENGINES)
     assert OWN_EVM == OWN_ENGINE in engines.FACTORIES
+
+
+def test_ways_to_run_a_call_are_those_of_the_architecture_page() -> None:
+    """A further engine, guest or compiler is a further way."""
+    evm = Path(engines.__file__).parent
+    page = (evm.parent.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    section = page.split("### Ways to run an EVM call\n")[1].split("\n#")[0]
+    listed = re.findall(r"^\| `?([\w-]+)`? \|", section, re.MULTILINE)[1:]
+    assert listed == ["session", "frame", "region", engines.PLAIN_ENGINE, OFFICIAL_EVM]
+    assert {file.stem for file in evm.glob("guests/*/*.wasm")} == {"session", "evm", "bn254"}
+    assert {file.parent.name for file in evm.glob("**/compiler.py")} == {"regions"}
 
 
 def test_an_unknown_engine_is_refused_with_the_known_ones() -> None:
