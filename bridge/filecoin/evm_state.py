@@ -71,10 +71,6 @@ class EvmState:
         self.nonce = nonce
         self.tombstone = tombstone
 
-    def with_storage(self, storage: Cid) -> "EvmState":
-        """Return the state with another storage root."""
-        return EvmState(self.bytecode, self.bytecode_hash, storage, self.transient, self.nonce, self.tombstone)
-
     def encode(self, transient_field: bool = True) -> bytes:
         """Encode the block; without `transient_field` as five fields."""
         transient = [LinkedCid(self.transient.root), self.transient.lifespan.fields()] if self.transient else None

@@ -7,7 +7,7 @@ runtime ends it.
 from collections.abc import Sequence
 from typing import Final
 
-from bridge.ethereum.addresses import EthAddress, unmask_id
+from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.block import EthereumBlock
 from bridge.evm_steps import SelfDestructed, SlotWritten
 from bridge.filecoin.receipts import Log
@@ -82,15 +82,6 @@ class EthereumHost:
     def get_refund(self) -> int:
         """Return the transaction's refund counter."""
         return self.accounts.refund
-
-    def is_unsupported_address(self, address: EthAddress) -> bool:
-        """Return True if an address belongs to a native actor, or to a precompile of Filecoin or of a user."""
-        calls, fork = self.calls, self.fork
-        if fork.registered and fork.precompiles.get(address) in fork.registered:
-            return True
-        if not calls.environment.block.filecoin_addresses:
-            return False
-        return address in calls.filecoin_precompiles or unmask_id(address) is not None
 
     # --- gas --------------------------------------------------------------------------------------------------
 

@@ -162,4 +162,3 @@ HOST_CALLS: Final[tuple[Callable[[FastInstance, Host], None], ...]] = (
     _blob_hash, _blob_base_fee, _slot_number, _keccak256, _log, _selfdestruct, _step,
 )  # fmt: skip
 """Host calls by number."""
-TX_CONTEXT: Final = HOST_CALLS.index(_context)

@@ -27,7 +27,7 @@ I32, I64, V128, EMPTY = 0x7F, 0x7E, 0x7B, 0x40
 BLOCK, LOOP, IF = b"\x02\x40", b"\x03\x40", b"\x04\x40"
 ELSE, END, RETURN = b"\x05", b"\x0b", b"\x0f"
 SELECT: Final = b"\x1b"
-I32_EQZ, I32_EQ, I32_LT_U = b"\x45", b"\x46", b"\x49"
+I32_EQZ, I32_LT_U = b"\x45", b"\x49"
 I32_ADD, I32_SUB, I32_OR = b"\x6a", b"\x6b", b"\x72"
 I64_EQZ, I64_EQ, I64_NE, I64_LT_S, I64_LT_U, I64_GT_U, I64_GE_U = (
     b"\x50", b"\x51", b"\x52", b"\x53", b"\x54", b"\x56", b"\x5a",
