@@ -37,6 +37,7 @@ from runtimes.evm.engine import (
     SubcallInputs,
     SubcallOutcome,
 )
+from runtimes.evm.ethereum.accounts import EMPTY_CODE
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.forks import code_limits
 from runtimes.evm.ethereum.host import EthereumHost
@@ -97,7 +98,9 @@ class EthereumInvocation:
     def _method(self, params: Block | None) -> Outcome:
         number = self._kernel.context.method
         if number == INVOKE_EVM:
-            return self._outcome_of(self._invoke(b"" if params is None else calldata_of(params.codec, params.data)))
+            ended = self._invoke(b"" if params is None else calldata_of(params.codec, params.data))
+            is_empty = self._calls.accounts.code_cid(self._actor) == EMPTY_CODE  # slots alone make it a contract
+            return Outcome(ExitCode.OK) if is_empty else self._outcome_of(ended)
         if number == INVOKE_CONTRACT_DELEGATE:
             return self._delegate(params)
         if number == METHOD_CONSTRUCTOR:

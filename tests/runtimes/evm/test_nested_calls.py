@@ -399,3 +399,8 @@ def test_access_listed_empty_slot_does_not_block_create(twins: Twins) -> None:
     after = twins.run(f"{call(CALLEE)} POP", callee, listed=((at, (7,)),))
     assert after.accounts[CALLEE].storage[2] == int.from_bytes(at, "big")
     assert after.accounts[at].balance == 1
+
+
+def test_contract_without_code_returns_nothing(twins: Twins) -> None:
+    """Its slots make it a contract: an account with slots alone is left by an old transaction (EIP-7610)."""
+    assert twins.run("").result.output == b""
