@@ -33,7 +33,7 @@ from hypervisor.prices import Price, PriceList
 from hypervisor.state.state_tree import ActorState
 from hypervisor.state.undo_map import Journal
 from hypervisor.tracing import EventEmitted
-from hypervisor.types import INIT_ACTOR, MAX_BALANCE, METHOD_CONSTRUCTOR, SYSTEM_ACTOR, ActorID, TokenAmount
+from hypervisor.types import INIT_ACTOR, METHOD_CONSTRUCTOR, SYSTEM_ACTOR, ActorID, TokenAmount
 from hypervisor.versions.network_versions import LATEST
 from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
 from runtimes.evm.engine import SubcallInputs, SubcallOutcome, TxContext
@@ -238,6 +238,7 @@ def _is_frame_interceptor(kind: type) -> bool:
     return all(hasattr(kind, name) for name in ("execute_subcall", "on_log", "on_hash", "on_storage_access"))
 
 
+_MAX_NATIVE_BALANCE: Final = (1 << 128) - 1
 MAX_FRAMES: Final = 1025
 """Maximum number of nested frames: a transaction's first frame and 1,024 below it."""
 
@@ -314,13 +315,18 @@ class EthereumCalls(CallManager):
     # --- calls ------------------------------------------------------------------------------------------------
 
     def transfer(self, from_: ActorID, to: ActorID, value: TokenAmount) -> None:
-        """Transfer a value. Raises OutOfGas, with no gas left to the call, if the receiver would exceed `MAX_BALANCE`.
+        """Transfer a value. Raises OutOfGas, with no gas left to the call, if the receiver would exceed its maximum.
 
-        This is `OverflowPayment` of revm; the execution specifications do not define the case.
+        This is `OverflowPayment` of revm; the execution specifications do not define the case. Syscalls report a native
+        actor's amounts in 128 bits.
         """
-        if from_ != to and self.accounts.balance(to) + value > MAX_BALANCE:
-            receiver = self.accounts.address_of(to).hex()
-            reason = f"overflow payment: {value:d} wei would exceed the maximum balance of 0x{receiver}, 2^256 - 1 wei"
+        total = self.accounts.balance(to) + value
+        bits = 256 if total <= _MAX_NATIVE_BALANCE or self.accounts.is_ethereum(to) else 128
+        if from_ != to and total >> bits:
+            address = self.accounts.address_of(to).hex()
+            reason = (
+                f"overflow payment: {value:d} wei would exceed the maximum balance of 0x{address}, 2^{bits} - 1 wei"
+            )
             self.backtrace.set_cause(reason)
             self.exhaust()
             raise OutOfGas(reason)

@@ -197,6 +197,16 @@ def test_out_of_gas_native_call_costs_exactly_its_gas(given: int) -> None:
     assert world.facts() == before
 
 
+@pytest.mark.parametrize(("value", "succeeds"), [((1 << 128) - FUNDS - 1, True), ((1 << 128) - FUNDS, False)])
+def test_native_actor_holds_at_most_128_bits(value: int, succeeds: bool) -> None:
+    """Syscalls report its balance and the received value in so many bits (ref-fvm's `sys::TokenAmount`)."""
+    world = Machine({CALLER: calls(padded(script(event=True)), value=value)})
+    install_alloc(world.machine, {CALLER: AllocAccount(1 << 130, 1, world.contracts[CALLER])})
+    before = world.facts()
+    assert answer(world.invoke(to_filecoin(CALLER)))[0] == succeeds
+    assert (world.facts() == before) != succeeds
+
+
 def test_implicit_message_with_max_gas_reaches_native_actor() -> None:
     world = Machine({CALLER: calls(padded(script(event=True)))})
     message = Message(
