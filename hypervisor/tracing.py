@@ -294,20 +294,6 @@ class CounterTracer(StepTracer, Protocol):
 
 
 @runtime_checkable
-class SkippingTracer(CounterTracer, Protocol):
-    """A `CounterTracer` that needs the first instruction of each frame, and then those that it requests.
-
-    Engines that support it call `skip_after` instead of `visit`; skipped instructions run at full speed.
-    """
-
-    def skip_after(self, counter: int, /) -> int:
-        """Receive the program counter of an instruction that is about to run; return the number to skip after it.
-
-        Only instructions of the same frame are skipped, and never the one after a call.
-        """
-
-
-@runtime_checkable
 class PausingTracer(StepTracer, Protocol):
     """A tracer of selected instructions: the first one of each frame, and then those that it requests.
 
@@ -354,11 +340,6 @@ def step_tracer(tracer: Tracer | None) -> StepTracer | None:
 def counter_tracer(tracer: Tracer | None) -> CounterTracer | None:
     """Return a tracer if it is a `CounterTracer`, as `step_tracer` does."""
     return cast(CounterTracer, tracer) if hasattr(tracer, "visit") else None
-
-
-def skipping_tracer(tracer: Tracer | None) -> SkippingTracer | None:
-    """Return a tracer if it is a `SkippingTracer`, as `step_tracer` does."""
-    return cast(SkippingTracer, tracer) if hasattr(tracer, "skip_after") else None
 
 
 def pausing_tracer(tracer: Tracer | None) -> PausingTracer | None:

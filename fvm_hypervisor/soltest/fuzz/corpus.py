@@ -29,7 +29,7 @@ from uuid import UUID
 from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.execution.executor import CallOutcome, is_rejected
 from fvm_hypervisor.soltest.execution.results import read_delay
-from fvm_hypervisor.soltest.fuzz.edges import EdgeMap, EdgeTracer, JumpCoverage, SkippingEdgeTracer
+from fvm_hypervisor.soltest.fuzz.edges import EdgeMap, EdgeTracer, JumpCoverage
 from fvm_hypervisor.soltest.fuzz.stored_failures import StoredCall, bare_name, hex_bytes
 from fvm_hypervisor.soltest.project.consent import write_inside
 from fvm_hypervisor.soltest.project.project import CorpusSettings
@@ -115,8 +115,7 @@ class Corpus(Generic[Input]):
         """Trace executed instructions, in addition to the machine's current tracer."""
         before = self.machine.tracer
         if self._tracer is None:
-            kind = EdgeTracer if isinstance(before, StepTracer) else SkippingEdgeTracer
-            self._tracer = kind(self.cheatcodes.settings.contracts, before)
+            self._tracer = EdgeTracer(self.cheatcodes.settings.contracts, before)
         self.machine.tracer = self._tracer
         try:
             yield

@@ -24,7 +24,16 @@ from typing import Final
 from bridge.ethereum.block import ETHEREUM
 from bridge.evm_steps import EvmFrame, EvmStep
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.tracing import CallEnded, CallStarted, CounterTracer, RuntimeEvent, StepTracer, TraceEvent, Tracer
+from hypervisor.tracing import (
+    CallEnded,
+    CallStarted,
+    CounterTracer,
+    RuntimeEvent,
+    StepTracer,
+    TraceEvent,
+    Tracer,
+    takes_record,
+)
 from hypervisor.types import METHOD_CONSTRUCTOR
 from runtimes.evm.ethereum import StateSession, session_of
 
@@ -35,16 +44,11 @@ MAX_EDGES: Final = 1 << 18
 _MAX_CODES: Final = 256
 """Maximum number of entries in the cache from code to contract."""
 _JUMPS: Final = b"\x56\x57"
-_SEGMENT_ENDS: Final = b"\x56\x57\xf0\xf1\xf2\xf4\xf5\xfa"
-"""Opcodes after which the next instruction is shown: jumps, calls and creations."""
-_PUSH1, _PUSH32 = 0x60, 0x7F
 _CLASS_MINIMUMS: Final = (1, 2, 3, 4, 8, 16, 32, 128)
 """Lowest hit count of each class."""
 
 Edges = Counter[tuple[int, int, int]]
 """Hit counts by (code number, source program counter, destination program counter)."""
-Segment = tuple[int, "array[int]"]
-"""Number of instructions after the first one; program counters of the first one, and of a jump at the end."""
 ContractOf = Callable[[bytes, bool], Hashable | None]
 """Returns the contract that a code belongs to, or None if unknown. The second argument is True for init code."""
 
@@ -69,6 +73,8 @@ class EdgeTracer:
         self._other = other
         self._steps = other if isinstance(other, StepTracer) else None
         self._other_visit = other.visit if isinstance(other, CounterTracer) else None
+        self._other_visits: Callable[[array[int]], None] | None = getattr(other, "visit_all", None)
+        self.takes_record = other is None or takes_record(other)
 
     def event(self, event: TraceEvent, /) -> None:
         """Track the code that is being executed."""
@@ -94,6 +100,14 @@ class EdgeTracer:
         self._note(counter)
         if self._other_visit is not None:
             self._other_visit(counter)
+
+    def visit_all(self, counters: array[int], /) -> None:
+        """Record the program counters of the next instructions."""
+        self._counters.extend(counters)
+        if len(self._counters) >= MAX_COUNTERS:
+            self._count()
+        if self._other_visits is not None:
+            self._other_visits(counters)
 
     def step(self, event: RuntimeEvent, /) -> None:
         """Record the program counter of a step event, for engines that do not call `visit`."""
@@ -132,51 +146,6 @@ class EdgeTracer:
                     found[number, left, right] += count
         del counters[:]
         parts[:] = [(0, *parts[-1][1:])] if parts else []
-
-
-class SkippingEdgeTracer(EdgeTracer):
-    """A `SkippingTracer` that records the same edges, and is shown only the instructions after jumps and calls.
-
-    It cannot forward instructions to another tracer.
-    """
-
-    def __init__(self, contract_of: ContractOf, other: Tracer | None = None) -> None:
-        super().__init__(contract_of, other)
-        self._segments_of: Callable[[bytes], dict[int, Segment]] = lru_cache(_MAX_CODES)(_no_segments)
-        self._code = b""
-        self._segments: dict[int, Segment] = {}
-        """Segments of the running code by their first program counter."""
-
-    def skip_after(self, counter: int, /) -> int:
-        """Record the first instruction of a segment, and the jump at its end; return the instructions to skip."""
-        segment = self._segments.get(counter)
-        if segment is None:
-            segment = self._segments[counter] = _segment(self._code, counter)
-        skipped, shown = segment
-        self._counters.extend(shown)
-        if len(self._counters) >= MAX_COUNTERS:
-            self._count()
-        return skipped
-
-    def _begin(self, number: int, code: bytes) -> None:
-        super()._begin(number, code)
-        self._code, self._segments = code, self._segments_of(code)
-
-
-def _no_segments(_: bytes) -> dict[int, Segment]:
-    return {}
-
-
-def _segment(code: bytes, start: int) -> Segment:
-    """Return the segment of a code from `start` to the next jump, call or end of the code."""
-    counter, count = start, 0
-    while counter < len(code):
-        opcode = code[counter]
-        if opcode in _SEGMENT_ENDS:
-            return count, array("I", (start, counter) if opcode in _JUMPS and counter > start else (start,))
-        counter += opcode - _PUSH1 + 2 if _PUSH1 <= opcode <= _PUSH32 else 1
-        count += 1
-    return count, array("I", (start,))
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from weakref import ref
 
 from bridge.evm_steps import EvmCost, EvmFault
 from hypervisor.errors import Fatal, HypervisorError, OutOfGas
-from hypervisor.tracing import PausingTracer, RuntimeEvent, counter_tracer, pausing_tracer, skipping_tracer
+from hypervisor.tracing import PausingTracer, RuntimeEvent, counter_tracer, pausing_tracer
 from runtimes.evm.engine import (
     CallInputs,
     CallKind,
@@ -152,10 +152,7 @@ class FastEngine:
 
     def _run(self, instance: FastInstance, host: Host, command: int) -> Step:
         instance.running, instance.names, instance.before = self._code, self._table.names, None
-        steps, skipping, counting, pausing = host.steps, None, None, None
-        if steps is not None:
-            skipping, counting, pausing = skipping_tracer(steps), counter_tracer(steps), pausing_tracer(steps)
-        instance.skip_after = None if skipping is None else skipping.skip_after
+        counting, pausing = counter_tracer(host.steps), pausing_tracer(host.steps)
         instance.visit = None if counting is None else counting.visit
         instance.pause = None if pausing is None else partial(self._pause, pausing)
         try:

@@ -123,9 +123,7 @@ def _selfdestruct(guest: FastInstance, host: Host) -> None:
 def _step(guest: FastInstance, host: Host) -> None:
     """Report the last instruction's cost and the next instruction to the tracer; return how many to skip after it."""
     left_out = 0
-    if guest.skip_after is not None:
-        left_out = guest.skip_after(guest.numbers[0])
-    elif guest.pause is not None:
+    if guest.pause is not None:
         left_out = guest.pause(guest.numbers[0], lambda: _instruction(guest, host))
     elif guest.visit is not None:
         guest.visit(guest.numbers[0])

@@ -69,7 +69,6 @@ class FastInstance:
         self.names: Mapping[int, str] = {}
         self.before: int | None = None
         self.visit: Callable[[int], None] | None = None
-        self.skip_after: Callable[[int], int] | None = None
         self.pause: Callable[[int, Callable[[], RuntimeEvent]], int] | None = None
         self.waiting = 0
         self.owner: ref[object] | None = None

@@ -1,4 +1,4 @@
-"""Edges that are recorded from jumps only are those of all instructions, and edges of a hand count."""
+"""Edges and jumps of sessions are those of the plain engine, and those of a hand count."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
 from fvm_hypervisor.soltest.execution.executor import ExecutorSettings, TestExecutor
 from fvm_hypervisor.soltest.execution.results import CaseStatus
 from fvm_hypervisor.soltest.fuzz import corpus, edges
-from fvm_hypervisor.soltest.fuzz.edges import EdgeMap, Edges, EdgeTracer, JumpCoverage, SkippingEdgeTracer
+from fvm_hypervisor.soltest.fuzz.edges import EdgeMap, Edges, EdgeTracer, JumpCoverage
 from fvm_hypervisor.soltest.project.project import CorpusSettings, InvariantSettings, Project
 from hypervisor import Address
 from hypervisor.tracing import CallEnded, CallStarted
@@ -52,11 +52,11 @@ CODES: Final = {
 }
 
 
-def edges_of(evm: str, kind: type[EdgeTracer], code: str) -> Edges:
+def edges_of(evm: str, code: str) -> Edges:
     made = TestExecutor(ExecutorSettings(evm=evm), Cheatcodes())
     codes = {CODE: bytes.fromhex(code), CALLED: bytes.fromhex(CALLEE)}
     install_alloc(made.machine, {address: AllocAccount(0, 1, data) for address, data in codes.items()})
-    tracer = kind(lambda code, creates: (code, creates))
+    tracer = EdgeTracer(lambda code, creates: (code, creates))
     made.machine.tracer = tracer
     made.call(DEFAULT_SENDER, CODE, b"", gas=120_000)
     found = tracer.take_edges()
@@ -65,25 +65,16 @@ def edges_of(evm: str, kind: type[EdgeTracer], code: str) -> Edges:
 
 
 @pytest.mark.parametrize("name", CODES)
-def test_edges_of_jumps_are_those_of_all_instructions(name: str) -> None:
-    found = edges_of("fast", SkippingEdgeTracer, CODES[name])
-    assert found == edges_of("py-evm", EdgeTracer, CODES[name])
+def test_edges_in_a_session_are_those_on_the_plain_engine(name: str) -> None:
+    found = edges_of("fast", CODES[name])
+    assert found == edges_of("py-evm", CODES[name])
     assert found or name == "bad jump"
 
 
 def test_loop_has_the_edges_of_a_hand_count() -> None:
     # the jump at 10 goes back to 2 four times, and on to 11 once
-    found = edges_of("fast", SkippingEdgeTracer, CODES["loop"])
+    found = edges_of("fast", CODES["loop"])
     assert {key[1:]: count for key, count in found.items()} == {(10, 2): 4, (10, 11): 1}
-
-
-@pytest.mark.parametrize("opcode", ["56", "57", "f0", "f1", "f2", "f4", "f5", "fa"])
-def test_instruction_after_a_jump_call_or_creation_is_shown(opcode: str) -> None:
-    """The last two of these are skipped: a push with two bytes of data, an addition, and the opcode."""
-    tracer = SkippingEdgeTracer(lambda code, creates: (code, creates))
-    tracer.event(CallStarted(ActorID(1), Address.id(2), MethodNumber(3), TokenAmount(0), b"", 0, False, 0))
-    tracer.event(EvmFrame(CODE, bytes.fromhex(f"61f1f101{opcode}010156")))
-    assert tracer.skip_after(0) == 2
 
 
 # --- by hand ----------------------------------------------------------------------------------------------------------
