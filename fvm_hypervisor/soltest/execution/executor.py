@@ -415,6 +415,14 @@ class TestExecutor:
         gas = max(0, self.setting.gas_limit - call_gas(check.data, run.fork)[0])
         return run.following_call(check.from_, check.to, check.data, gas, always)
 
+    def _create_sender(self, sender: EthAddress) -> None:
+        """Create the account of a traced call's sender, which is shown by its actor."""
+        tree = self.machine.state_tree
+        with tree.without_held():
+            actor = tree.lookup_id(_filecoin_address(sender))
+        if actor is None:
+            self.touch(sender)
+
     def _observe(self, from_: EthAddress, to: EthAddress) -> tuple[TestObserver, ObservedCall] | None:
         """Return a call in the machine's session; None if no session can run what is set."""
         cheats, tracer = self.cheatcodes, self.machine.tracer
@@ -426,6 +434,8 @@ class TestExecutor:
         session = session_of(self.machine)
         if session is None:
             return None
+        if tracer is not None:
+            self._create_sender(from_)
         block = cheats.state.block
         if block is not self._block_values:
             if block != self._block_values:

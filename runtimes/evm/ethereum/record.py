@@ -60,7 +60,6 @@ _EXISTS, _HAS_CODE = 1, 2
 _EARLY, _ANSWERED = 1, 2
 _TOO_DEEP, _OUT_OF_FUNDS, _COLLISION, _NO_GAS_TO_WRITE, _RESERVED_CODE = 0x11, 0x12, 0x2F, 0x25, 0x34
 _LAST_RESULT: Final = 3
-_STIPEND: Final = 2300
 _CODES: Final = {**STATUS, 0x27: Status.READ_ONLY, 0x28: Status.READ_ONLY, _RESERVED_CODE: Status.INVALID_INSTRUCTION}
 
 _WORD: Final = Struct("<I")
@@ -160,7 +159,7 @@ class Replay:
                 delegated_address(code_address),
                 INVOKE_EVM,
             )
-            gas, value = gas - (_STIPEND if value and kind in (0, _CALL_CODE) else 0), 0
+            value = 0
         elif creates:
             from_, to, method = self._actor_of(caller), delegated_address(target), METHOD_CONSTRUCTOR
         elif not borrows or name is not None:

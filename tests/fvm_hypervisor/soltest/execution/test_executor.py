@@ -9,6 +9,7 @@ from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER, BlockValues, State
 from fvm_hypervisor.soltest.execution.executor import ExecutorSettings, TestExecutor
 from hypervisor.installation import FILECOIN
+from hypervisor.tracing import CallTrees
 
 CODE_OF_24577_BYTES = bytes.fromhex("6160015ff3")
 """Init code that returns one byte more than EIP-170 allows."""
@@ -45,3 +46,12 @@ def test_restored_snapshot_has_no_later_state_of_cheatcodes(change: Callable[[St
         change(executor.cheatcodes.state)
         executor.restore(here)
         assert executor.cheatcodes.state == State()
+
+
+def test_traced_sender_without_account_has_its_own_address() -> None:
+    sender, executor = EthAddress(b"\xa7" * 20), TestExecutor(ExecutorSettings(evm="fast"), Cheatcodes())
+    contract, _ = executor.deploy(bytes.fromhex("60015ff3"), DEFAULT_SENDER)
+    assert contract is not None
+    executor.machine.tracer = trees = CallTrees()
+    assert executor.call(sender, contract, b"").success
+    assert executor.address_of(trees.roots[0].start.from_) == sender
