@@ -159,7 +159,7 @@ class Replay:
                 delegated_address(code_address),
                 INVOKE_EVM,
             )
-            value = 0
+            value = value if kind == 0 else 0
         elif creates:
             from_, to, method = self._actor_of(caller), delegated_address(target), METHOD_CONSTRUCTOR
         elif not borrows or name is not None:

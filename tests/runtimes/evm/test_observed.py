@@ -10,6 +10,7 @@ from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from bridge.filecoin.receipts import Log
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine.machine import Hypervisor
+from hypervisor.tracing import CallTrees
 from hypervisor.types import INIT_ACTOR
 from runtimes.evm import CallKind, SubcallOutcome
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
@@ -501,3 +502,18 @@ def test_a_long_loop_after_a_stop_ends_the_call(machine: Hypervisor) -> None:
 def test_too_many_entered_calls_end_the_call(machine: Hypervisor) -> None:
     with pytest.raises(CannotObserve):
         called(machine, Recorder(enter, depth=ALL_DEPTHS), {TO: calling(TO)})
+
+
+@pytest.mark.parametrize("success", [True, False])
+def test_answered_calls_are_traced_with_value_and_limit(machine: Hypervisor, success: bool) -> None:
+    """Forge's inspector shows the call as the frame has requested it, and the answer; no gas is used."""
+    machine.tracer = trees = CallTrees()
+    recorder = Recorder(lambda *_: SubcallOutcome(success, b"\7"))
+    called(machine, recorder, {TO: f"{calling(WATCHED, 3)} POP {calling(INNER)}", INNER: "STOP"})
+    (top,) = trees.roots
+    answered, made = top.calls
+    assert answered.end is not None
+    assert (answered.start.value, answered.start.gas_available) == (3, recorder.seen[0].gas)
+    assert answered.start.params == (5).to_bytes(32, "big")
+    assert (answered.end.exit_code, answered.end.return_data) == (0 if success else 33, b"\7")
+    assert (answered.end.gas_used, answered.calls, made.succeeded) == (0, [], True)
