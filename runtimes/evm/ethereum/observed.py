@@ -34,6 +34,7 @@ from runtimes.evm.ethereum.guest import (
     read_logs,
 )
 from runtimes.evm.ethereum.session import StateSession
+from runtimes.evm.ethereum.validation import required_gas
 
 ALL_DEPTHS: Final = (1 << 32) - 1
 MAX_ENTERED: Final = 64
@@ -51,6 +52,8 @@ _RESULT: Final = Struct("<II")
 _OPERATION: Final = Struct("<I20s")
 _ACCESS: Final = Struct("<20s32sI")
 _GAS: Final = Struct("<QQQ")
+_CHARGES: Final = Struct("<QQQQ")
+_CHARGED: Final = Struct("<QQ")
 _PRICE_BITS: Final = 128
 _NO_LOGS: Final = bytes(4)
 _AS_SENDER, _UNSEEN = 1, 2
@@ -88,6 +91,9 @@ class Operation(IntEnum):
     SET_CALLEE = 15
     CREATE = 16
     CREATED = 17
+    MAKE_COLD = 18
+    BEGIN_ISOLATED = 19
+    END_ISOLATED = 20
 
 
 class CannotObserve(Exception):  # not an error: the call runs elsewhere
@@ -198,7 +204,7 @@ class ObservedCall:
     _pauses = _MAX_PAUSES
     _recorded = 0
     """Mode of a call whose record is read at its end, before it is kept or discarded; 0 for others."""
-    _is_begun = _is_renewed = False
+    _is_begun = _is_renewed = _is_isolated = False
     _watch = 0
     _gas_price = 0
     _blob_hashes: tuple[bytes, ...] = ()
@@ -226,7 +232,7 @@ class ObservedCall:
     def __exit__(self, *_: object) -> None:
         if self.is_running:
             self._session.abandon(self._guest)
-        if self._is_renewed:
+        if self._is_renewed or self._is_isolated:
             self._session.forget_block()
 
     def run(self, value: int, data: bytes, gas: int, keep: bool, check: bytes = b"") -> ObservedEnd:
@@ -399,6 +405,32 @@ class ObservedCall:
         """
         flags = _UNSEEN if sender is None else _UNSEEN | _AS_SENDER
         self._passing = b"".join((_WORD.pack(flags), sender or b"", self._packed(interest)))
+
+    def make_cold(self) -> None:
+        """Make all accounts and slots cold."""
+        self._write(Operation.MAKE_COLD, ZERO_ADDRESS)
+
+    def isolate(self, request: InterceptedCall, sender: EthAddress | None) -> tuple[SubcallOutcome, int, int] | None:
+        """Make the requested call as a transaction; return its outcome, gas used and refund.
+
+        Return None if its gas does not cover the intrinsic gas. Calls without the funds for their value are none.
+        """
+        who, fork, limit = sender or request.caller, self.fork, request.gas
+        to = None if request.kind is None else request.target
+        gas = min(limit + fork.transaction_base, self._session.block_gas_limit)
+        call = Transaction(DYNAMIC_FEE, None, 0, to, request.value, request.data, gas, 0, 0)
+        intrinsic, floor = required_gas(call, fork, who)
+        if request.value and self.balance(who) < request.value:
+            return self.enter(sender), 0, 0
+        if max(intrinsic, floor) > gas:
+            return None
+        self._operate(Operation.BEGIN_ISOLATED, who, (gas - intrinsic).to_bytes(8, "little"))
+        self._is_isolated = True
+        outcome = self.enter(sender)
+        values = _CHARGES.pack(limit, intrinsic, floor, fork.refund_quotient)
+        used, refund = _CHARGED.unpack(self._operate(Operation.END_ISOLATED, ZERO_ADDRESS, values))
+        self._is_isolated = False
+        return outcome, used, refund
 
     def create(self, depth: int, caller: EthAddress, code: bytes, value: int, salt: bytes | None) -> SubcallOutcome:
         """Create a contract within the requested call, which costs its frame nothing; the observer sees it."""

@@ -316,6 +316,11 @@ class StateSession:
         mode |= CALL | UNDOABLE
         return transaction_message(call, sender, mode, _LONG, self._machine.context.chain_id) if _fits(call) else None
 
+    @property
+    def block_gas_limit(self) -> int:
+        """Gas limit of the block."""
+        return self._block.gas_limit
+
     def more_steps(self) -> bytes:
         """Return the answer with which a call goes on that takes long."""
         return _STEPS.pack(Exit.PAUSE, _LONG)

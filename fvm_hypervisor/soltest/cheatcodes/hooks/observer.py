@@ -22,7 +22,7 @@ from fvm_hypervisor.soltest.cheatcodes.interception import (
 )
 from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS, CallGas
 from hypervisor.types import MAX_BALANCE
-from runtimes.evm import SubcallOutcome
+from runtimes.evm import CallKind, SubcallOutcome
 from runtimes.evm.ethereum import PAUSES, RECORDS, CannotObserve, InterceptedCall, Interest, ObservedCall
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class TestObserver:
         self._cheats = cheats
         self._lines, self._logs = len(cheats.console.lines), len(cheats.console.logs)
         state = cheats.state
-        self.is_idle = state.is_idle
+        self.is_idle = state.is_idle and not cheats.settings.isolates
         """True if the call and its end meet nothing that cheatcodes have set, as long as none is called."""
         is_set = not self.is_idle and (state.seen_depth > 0 or state.deals or self.watch)  # calls and logs change it
         self._before = cheats.snapshot(cheats.machine) if is_set else None
@@ -57,15 +57,15 @@ class TestObserver:
     @property
     def can_begin(self) -> bool:
         """False if what is set needs more than calls."""
-        settings = self._cheats.settings
-        return not (self._needs_frames or settings.isolates or settings.uses_deployer)
+        return not (self._needs_frames or self._cheats.settings.uses_deployer)
 
     @property
     def _needs_frames(self) -> bool:
-        """True if a session cannot run what is set; one that records for a tracer cannot pause gas metering."""
-        state = self._cheats.state
-        traced_pause = state.pauses_gas and self._cheats.machine.tracer is not None
-        return not self.is_idle and (state.needs_frames or traced_pause)
+        """True if a session cannot run what is set, or not for a tracer, or in transactions of their own."""
+        state, isolates = self._cheats.state, self._cheats.settings.isolates
+        is_traced = self._cheats.machine.tracer is not None
+        conflict = (is_traced and isolates) or ((is_traced or isolates) and state.pauses_gas)
+        return not self.is_idle and (state.needs_frames or conflict or bool(state.access_list))
 
     @property
     def may_have_set(self) -> bool:
@@ -86,11 +86,12 @@ class TestObserver:
         return (RECORDS if state.recording else 0) | (PAUSES if state.pauses_gas else 0)
 
     def interest(self) -> Interest:
-        state = self._cheats.state
-        if self.is_idle or state.is_idle:
+        state, isolates = self._cheats.state, self._cheats.settings.isolates
+        if not isolates and (self.is_idle or state.is_idle):
             return _NO_STOPS if self.is_idle or not state.may_have_failed else _END
         deals = state.deals  # what was set in a failed call is set again at its end
-        return Interest(state.seen_depth, max(deal.depth for deal in deals) - 1 if deals else 0, False)
+        seen = max(state.seen_depth, int(isolates))
+        return Interest(seen, max(deal.depth for deal in deals) - 1 if deals else 0, False)
 
     def call_end(self, run: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
         self._cheats.preserve_deals(depth, run, outcome)
@@ -101,12 +102,14 @@ class TestObserver:
     def call(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome | None:
         cheats, kind = self._cheats, request.kind
         if kind is not None and request.target == CONSOLE_ADDRESS:
+            if kind is CallKind.STATICCALL and self._isolates(request):
+                run.make_cold()
             cheats.console.write(request.data)
             return SubcallOutcome(True)
         if kind is not None and request.target == VM_ADDRESS:
             return self._cheatcode(run, request)
         state = cheats.state
-        if not state.only_pranks:
+        if cheats.settings.isolates or not state.only_pranks:
             return self.intercept(run, request)
         sender = apply_prank(state, request, run.touch, run.set_origin)
         left = [depth for depth, prank in state.pranks.items() if depth != request.depth or not prank.once]
@@ -147,7 +150,7 @@ class TestObserver:
         cheats = self._cheats
         return CallOperations(
             ledger=run,
-            proceed=partial(self._proceed, run, request.kind is None),
+            proceed=partial(self._proceed, run, request),
             pay=partial(_pay, run, request.target),
             return_gas=_do_nothing,
             set_origin=run.set_origin,
@@ -157,14 +160,29 @@ class TestObserver:
             fork_url=lambda: None,
         )
 
+    def _isolates(self, request: InterceptedCall) -> bool:
+        """Return True for a call by the test contract that must be a transaction, or have cold accounts."""
+        return self._cheats.settings.isolates and request.depth == 1
+
     def _proceed(
-        self, run: ObservedCall, creates: bool, sender: EthAddress | None, code: EthAddress | None
+        self, run: ObservedCall, request: InterceptedCall, sender: EthAddress | None, code: EthAddress | None
     ) -> SubcallOutcome:
         if code is not None and self._cheats.machine.tracer is not None:
             raise CannotObserve
+        creates, state = request.kind is None, self._cheats.state
+        if code is None and self._isolates(request):
+            if request.kind is CallKind.CALL or (creates and not request.second):
+                isolated = run.isolate(request, sender)
+                if isolated is None:
+                    return SubcallOutcome(False)
+                outcome, used, refund = isolated
+                state.note_frame(CallGas(request.gas, used, refund), creates)
+                return outcome
+            if request.kind is CallKind.STATICCALL:
+                run.make_cold()
         outcome = run.enter(sender, code)
-        if self._cheats.state.watches_gas:
-            self._cheats.state.note_frame(CallGas(*run.ended_gas()), creates)
+        if state.watches_gas:
+            state.note_frame(CallGas(*run.ended_gas()), creates)
         return outcome
 
     def restore_state(self) -> None:

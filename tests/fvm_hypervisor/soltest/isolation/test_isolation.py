@@ -20,6 +20,7 @@ from fvm_hypervisor.soltest.cheatcodes import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.context import Settings
 from fvm_hypervisor.soltest.compile.artifact import Artifacts
 from fvm_hypervisor.soltest.execution.discovery import SuiteFilter, find_suites
+from fvm_hypervisor.soltest.execution.executor import TestExecutor
 from fvm_hypervisor.soltest.execution.job import Job, Options
 from fvm_hypervisor.soltest.execution.results import TestResult
 from fvm_hypervisor.soltest.project.project import CompilerSettings, FuzzSettings, Project
@@ -54,6 +55,21 @@ def run(
     options = Options(rules=rules, evm=evm, shows_logs=True, report="" if report is None else "gas")
     job = Job(project, places, {}, options, seed=1)
     return {test.signature: test for test in run_suite(job, artifacts, suites[0], report)}
+
+
+@pytest.mark.slow
+def test_session_runs_isolated_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(TestExecutor, "call_in_frames")
+    found = run(
+        tmp_path,
+        "IsolatedTest",
+        "fast",
+        tests="test_(set|two|view|warmAfter|transient|fees|create|nonces|clear|pay|prankNonce|deep)",
+    )
+    assert len(found) > 15
+    assert {name: test.gas for name, test in found.items()} == {
+        name: _FORGES["IsolatedTest"][name]["gas"] for name in found
+    }
 
 
 @pytest.mark.slow

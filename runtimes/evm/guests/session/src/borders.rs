@@ -2,6 +2,7 @@
 //! the depths that the observer asks for, and the ends of the calls that it has entered. While the transaction is stopped,
 //! the observer reads and writes accounts; its writes belong to the frame that made the call.
 
+use crate::isolation::Isolation;
 use crate::record;
 use crate::session::{Exit, Session, bytecode, mode};
 use crate::wire::{Reader, Write};
@@ -31,11 +32,12 @@ pub struct Borders {
     /// The innermost call that was entered, if its end stops only after another stop.
     unseen: Option<Unseen>,
     /// The end at which the transaction has stopped.
-    ended: Option<FrameResult>,
+    pub ended: Option<FrameResult>,
     /// An answer whose operations lack a value of the state; it is taken again once the value is there.
     pub unfinished: Vec<u8>,
     /// The results of cheatcodes' calls that create a contract meanwhile.
     interrupted: Vec<FrameResult>,
+    pub isolation: Isolation,
     /// The observer's result, with which the caller goes on.
     pub answer: Option<FrameResult>,
     /// The observer has the word: it reads and writes accounts.
@@ -125,6 +127,9 @@ mod operation {
     pub const SET_CALLEE: u32 = 15;
     pub const CREATE: u32 = 16;
     pub const CREATED: u32 = 17;
+    pub const MAKE_COLD: u32 = 18;
+    pub const BEGIN_ISOLATED: u32 = 19;
+    pub const END_ISOLATED: u32 = 20;
 }
 
 impl Session {
@@ -306,6 +311,11 @@ impl Session {
 
     fn execute(&mut self, read: &mut Reader<'_>, output: &mut Vec<u8>) -> Result<(), Exit> {
         let operation = read.u32();
+        match operation {
+            operation::BEGIN_ISOLATED => return self.begin_isolated(read, output),
+            operation::END_ISOLATED => return self.end_isolated(read, output),
+            _ => {}
+        }
         let address = read.address();
         if self.operate_on_run(operation, address, read, output) {
             return Ok(());
@@ -421,6 +431,7 @@ impl Session {
                 self.borders.interrupted.push(call);
                 self.running.held = Some(FrameInit { depth, memory, frame_input: made });
             }
+            operation::MAKE_COLD => self.make_cold(),
             operation::CREATED => {
                 self.running.held = None;
                 self.borders.ended = self.borders.interrupted.pop();

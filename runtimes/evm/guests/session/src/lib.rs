@@ -9,6 +9,7 @@ mod bn254;
 mod borders;
 mod database;
 mod instructions;
+mod isolation;
 mod jumps;
 mod modexp;
 mod precompiles;
