@@ -43,7 +43,7 @@ from store.untrusted import parse_json
 def _deal(context: Context, account: EthAddress, balance: int) -> None:
     context.ledger.set_balance(account, balance)
     if context.depth > 1:
-        context.state.deals.append(Deal(account, balance, context.depth))
+        context.state.deals[account, False] = Deal(balance, context.depth)
 
 
 @cheatcode("etch(address,bytes)")
@@ -132,7 +132,7 @@ def _set_nonce(context: Context, account: EthAddress, nonce: int) -> None:
 def _set_nonce_unsafe(context: Context, account: EthAddress, nonce: int) -> None:
     context.ledger.set_nonce(account, nonce)
     if context.depth > 1:
-        context.state.deals.append(Deal(account, nonce, context.depth, nonce=True))
+        context.state.deals[account, True] = Deal(nonce, context.depth)
 
 
 @cheatcode("resetNonce(address)")

@@ -99,12 +99,10 @@ class Broadcasts:
 
 @dataclass(slots=True)
 class Deal:
-    """A balance or nonce set in a call at `depth`, or in a nested call that succeeded."""
+    """The last balance or nonce of an account set in a call at `depth`, or in one that it has made."""
 
-    account: EthAddress
     amount: int
     depth: int
-    nonce: bool = False
 
 
 @dataclass(slots=True)
@@ -332,7 +330,8 @@ class State:
     broadcasts: Broadcasts | None = None
     """Transactions of a script; None in a test, which sends none."""
     pranks: dict[int, Prank] = field(default_factory=dict)
-    deals: list[Deal] = field(default_factory=list)
+    deals: dict[tuple[EthAddress, bool], Deal] = field(default_factory=dict)
+    """Balances, and nonces (True), by account."""
     revert: ExpectedRevert | None = None
     assume: AssumeNoRevert | None = None
     emits: deque[ExpectedEmit] = field(default_factory=deque)

@@ -354,12 +354,14 @@ class Cheatcodes:
 
         After a successful call they belong to its caller, whose failure would be the next to revert them.
         """
-        for deal in self.state.deals:
+        deals = self.state.deals
+        for (account, is_nonce), deal in deals.items():
             if deal.depth > depth:
                 deal.depth = depth
                 if not outcome.success:
-                    (ledger.set_nonce if deal.nonce else ledger.set_balance)(deal.account, deal.amount)
-        self.state.deals = [deal for deal in self.state.deals if deal.depth > 1]
+                    (ledger.set_nonce if is_nonce else ledger.set_balance)(account, deal.amount)
+        if depth == 1:
+            deals.clear()
 
     def on_event(self, calls: CallManager, event: StampedEvent) -> None:
         """Process an actor's event if it has the form of a log."""

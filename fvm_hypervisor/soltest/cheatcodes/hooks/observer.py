@@ -91,7 +91,7 @@ class TestObserver:
             return _NO_STOPS if self.is_idle or not state.may_have_failed else _END
         deals = state.deals  # what was set in a failed call is set again at its end
         seen = max(state.seen_depth, int(isolates))
-        return Interest(seen, max(deal.depth for deal in deals) - 1 if deals else 0, False)
+        return Interest(seen, max(deal.depth for deal in deals.values()) - 1 if deals else 0, False)
 
     def call_end(self, run: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
         self._cheats.preserve_deals(depth, run, outcome)
