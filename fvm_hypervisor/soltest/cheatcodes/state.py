@@ -539,15 +539,25 @@ class State:
         if self.is_default:
             return {}
         parts = zip(_NAMES, _VALUES(self), _VALUES(_DEFAULT), strict=True)
-        return deepcopy({name: value for name, value, default in parts if value != default})
+        return _copy_of({name: value for name, value, default in parts if value != default})
 
     @classmethod
     def of_image(cls, image: Mapping[str, Any]) -> State:
         """Return an independent state with exactly these fields set."""
         made = cls()
-        for name, value in deepcopy(image).items() if image else ():
+        for name, value in _copy_of(image).items() if image else ():
             setattr(made, name, value)
         return made
+
+
+_FLAT: Final = frozenset({"labels", "persistent", "allowed", "keys", "environment"})
+"""Fields whose contents are immutable; nearly every test has labels."""
+
+
+def _copy_of(image: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a copy of fields; what several of them share, the copies share too."""
+    flat = {name: image[name].copy() for name in _FLAT & image.keys()}
+    return {**deepcopy({name: value for name, value in image.items() if name not in flat}), **flat}
 
 
 _NAMES: Final = tuple(part.name for part in fields(State))
