@@ -230,7 +230,7 @@ class Replay:
             is_plain = result != _RESERVED_CODE
             message = Status(exit_code).name if is_plain else "code begins with the reserved byte 0xef"
         own = spent - call.inner - deposit - unspent
-        if own:
+        if own > 0:  # less for a call that was a transaction of its own, and what is left of its caller's
             event(GasCharged(CHARGE_NAME, own))
         if call.creates and is_success:
             if deposit:

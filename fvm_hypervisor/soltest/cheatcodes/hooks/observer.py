@@ -64,7 +64,7 @@ class TestObserver:
         """True if a session cannot run what is set, or not for a tracer, or in transactions of their own."""
         state, isolates = self._cheats.state, self._cheats.settings.isolates
         is_traced = self._cheats.machine.tracer is not None
-        conflict = (is_traced and isolates) or ((is_traced or isolates) and state.pauses_gas)
+        conflict = (is_traced or isolates) and state.pauses_gas
         return not self.is_idle and (state.needs_frames or conflict or bool(state.access_list))
 
     @property

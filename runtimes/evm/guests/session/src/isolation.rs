@@ -75,6 +75,9 @@ impl Session {
         // The refund of a failed call counts if the observer makes it a success.
         charged.set_refund(if result.is_ok() { refund } else { refunded } as i64);
         *ended.gas_mut() = charged;
+        if let Some(record) = &mut self.evm.ctx.chain.record {
+            record.set_spent(used);
+        }
         output.u64(used);
         output.u64(refund);
         let isolation = &mut self.borders.isolation;

@@ -45,6 +45,8 @@ pub struct Record {
     counted: usize,
     /// The caller of the last call.
     caller: Address,
+    /// Position of the last end.
+    last_end: usize,
     /// A frame has ended in a way that only Python can explain.
     pub is_unknown: bool,
 }
@@ -57,6 +59,7 @@ impl Record {
             counters: counts.then(Vec::new),
             counted: 0,
             caller: Address::ZERO,
+            last_end: 0,
             is_unknown: false,
         }
     }
@@ -148,10 +151,17 @@ impl Record {
 
     fn end(&mut self, flags: u32, result: InstructionResult, spent: u64, unspent: u64, data: &[u8]) {
         self.flush();
+        self.last_end = self.items.len();
         self.items.u32(item::END | flags << 8 | (result as u32) << 16);
         self.items.u64(spent);
         self.items.u64(unspent);
         self.items.data(data);
+    }
+
+    /// Set the gas used by the call that has just ended, a transaction of its own.
+    pub fn set_spent(&mut self, spent: u64) {
+        let at = self.last_end + 4;
+        self.items[at..at + 8].copy_from_slice(&spent.to_le_bytes());
     }
 
     pub fn log(&mut self, log: &Log) {
