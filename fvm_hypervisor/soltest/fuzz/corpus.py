@@ -127,15 +127,18 @@ class Corpus(Generic[Input]):
     ) -> CallOutcome:
         """Execute a call of a function, and record its edges if they may be new; return its outcome.
 
-        If jumps are recorded, the call runs once, without a tracer. Otherwise it runs without a tracer first. If it is
-        to be traced, `undo` restores the state, and the call is repeated. The first call of a function is traced at
-        once, because it could have effects outside the machine, such as those of `vm.ffi`. Once a call of a function
-        had any, each further one is traced at once.
+        If jumps are recorded, which only a session does, the call runs once, without a tracer. Otherwise it runs
+        without a tracer first. If it is to be traced, `undo` restores the state, and the call is repeated. The first
+        call of a function is traced at once, because it could have effects outside the machine, such as those of
+        `vm.ffi`. Once a call of a function had any, each further one is traced at once.
         """
         if self.jumps is not None:
             self.jumps.begin_call()
             outcome = call()
-            if not is_rejected(outcome) and self.jumps.reached_new_pairs():
+            log = self.jumps.take()
+            if not log:
+                self.jumps = None  # the call left the session: further ones are traced
+            elif not is_rejected(outcome) and self.jumps.add(log):
                 self._has_new_jumps = True
             return outcome
         before = self.cheatcodes.outside_calls

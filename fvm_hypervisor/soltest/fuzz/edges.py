@@ -206,7 +206,6 @@ class JumpCoverage:
         """Bit mask by pair of contract numbers; a pair is new if its bit is not set here."""
         self._logs: set[int] = set()
         """Hashes of logs that were added."""
-        session.records_jumps = True
 
     @classmethod
     def of(cls, machine: Hypervisor, contract_of: ContractOf) -> JumpCoverage | None:
@@ -215,12 +214,14 @@ class JumpCoverage:
         return None if session is None else cls(session, contract_of)
 
     def begin_call(self) -> None:
-        """Discard the jumps of earlier calls."""
+        """Record jumps, and discard those of earlier calls."""
+        self._session.records_jumps = True
         self._session.take_jumps()
 
-    def reached_new_pairs(self) -> bool:
-        """Return True if jumps since `begin_call` are new, and remember them."""
-        return self.add(self._session.take_jumps())
+    def take(self) -> bytes:
+        """Return the jumps since `begin_call`, and stop recording; empty if the call ran outside of the session."""
+        self._session.records_jumps = False
+        return self._session.take_jumps()
 
     def add(self, log: bytes) -> bool:
         """Add a log of jumps. Return True if any pair, or the class of its hit count, is new."""

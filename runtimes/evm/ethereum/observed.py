@@ -291,10 +291,14 @@ class ObservedCall:
     def _call(self, command: Command, data: bytes) -> int:
         try:
             return self._guest.call(command, data)
-        except GuestFailure as failure:  # it lacks memory, or has a defect
-            self.is_running = False
-            self._session.close_after(failure)
-            raise CannotObserve from failure
+        except GuestFailure as failure:
+            raise self._failed(failure) from failure
+
+    def _failed(self, failure: GuestFailure) -> CannotObserve:
+        """Close the session, whose guest lacks memory or has a defect; return the call's error. Raises Fatal."""
+        self.is_running = False
+        self._session.close_after(failure)
+        return CannotObserve()
 
     def _go_on(self, exit_code: int) -> SubcallOutcome | None:
         """Answer requests until the call that was entered last has ended, and return its outcome; None at the end."""
@@ -562,9 +566,12 @@ class ObservedCall:
     # --- the end ----------------------------------------------------------------------------------------------
 
     def keep(self) -> bool:
-        """Keep the changes of the call, which has ended; return True if there are any."""
+        """Keep the changes of the call, which has ended; return True if there are any. Raises CannotObserve."""
         if self.is_running:
-            self.is_changed = self._session.keep_call(self._guest)
+            try:
+                self.is_changed = self._session.keep_call(self._guest)
+            except GuestFailure as failure:
+                raise self._failed(failure) from failure
             self.is_running = False
         return self.is_changed
 

@@ -352,12 +352,8 @@ class StateSession:
         self._machine.state_tree.held = self
 
     def keep_call(self, guest: Guest) -> bool:
-        """Keep the changes of an observed call; return True if there are any."""
-        try:
-            return self._keep(guest, 0, UNDOABLE)
-        except GuestFailure as failure:
-            self.close_after(failure)
-            return True
+        """Keep the changes of an observed call; return True if there are any. Raises GuestFailure."""
+        return self._keep(guest, 0, UNDOABLE)
 
     def renew_block(self, guest: Guest) -> bool:
         """Give a running transaction the machine's block; return False if its rules are others."""

@@ -17,9 +17,10 @@ from bridge.ethereum.execution import SimulatedCall
 from bridge.ethereum.transactions import DYNAMIC_FEE, LEGACY, Transaction
 from bridge.filecoin.parameters import unwrap_return
 from hypervisor.context import DevelopmentExterns, ExternError
-from hypervisor.errors import Fatal
+from hypervisor.errors import Fatal, LongExecution
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.state.state_tree import StateTree
+from hypervisor.threads import ShortExecutions
 from hypervisor.types import BURNT_FUNDS_ACTOR, ChainEpoch, Gas, TokenAmount
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
@@ -124,6 +125,19 @@ def test_a_rolled_back_transaction_leaves_nothing(
     monkeypatch.setattr(StateSession, "answer", lambda *given: pytest.fail(f"a request: {given[1:]}"))
     result = executor.apply_transaction(sent(0, COUNTER), SENDER)
     assert int.from_bytes(result.logs[0][1].data, "big") == 6
+
+
+def test_frames_count_as_steps_of_a_short_execution(machine: Hypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Code without jumps: a short execution has 10,000 steps, of which a frame takes 16."""
+    session, call = session_of(machine), assemble(f"0 0 0 0 0 {word(COUNTER)} GAS CALL POP ")
+    assert session is not None
+    machine.short = ShortExecutions()
+    monkeypatch.setattr(machine.short, "check", lambda: None)
+    few, many = (EthAddress(bytes([number]) * 20) for number in (0xD1, 0xD2))
+    install_alloc(machine, {few: AllocAccount(0, 1, call * 600), many: AllocAccount(0, 1, call * 650)})
+    assert session.transact(sent(0, few, gas=10_000_000), SENDER, 0) is not None
+    with pytest.raises(LongExecution):
+        session.transact(sent(0, many, gas=10_000_000), SENDER, 0)
 
 
 def test_what_was_sent_before_a_rolled_back_transaction_stays(machine: Hypervisor) -> None:

@@ -21,9 +21,9 @@ type In<'a> = InstructionContext<'a, Ctx, EthInterpreter>;
 /// How long a transaction may still run, and why a frame stopped before an instruction.
 #[derive(Default)]
 pub struct Control {
-    /// Executed jumpdests, after which it stops.
+    /// Executed jumpdests and created frames, after which it stops.
     pub steps_left: u32,
-    /// Hashed words, and gas of precompiles, count as steps too: each takes about the time of a short loop.
+    /// Hashed words and gas of precompiles count as steps too, and frames as more: each as a loop of the same time.
     pub is_short: bool,
     /// All logs are kept for the observer, also those of frames that fail.
     pub keeps_logs: bool,
@@ -44,8 +44,14 @@ pub struct Control {
 
 /// Gas of a precompile that takes the time of a step.
 const STEP_GAS: u64 = 4;
+/// Steps that take the time of creating a frame.
+const FRAME_STEPS: u32 = 16;
 
 impl Control {
+    pub fn count_frame(&mut self) {
+        self.steps_left = self.steps_left.saturating_sub(if self.is_short { FRAME_STEPS } else { 1 });
+    }
+
     pub fn count_precompile(&mut self, gas: u64) {
         if self.is_short {
             self.steps_left = self.steps_left.saturating_sub((gas / STEP_GAS).try_into().unwrap_or(u32::MAX));

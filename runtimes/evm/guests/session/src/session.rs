@@ -474,6 +474,7 @@ impl Session {
                     self.running.held = Some(init);
                     return Ok(exit);
                 }
+                self.evm.ctx.chain.count_frame();
                 depth = init.depth;
                 self.borders.is_entering = false;
                 record::start(&mut self.evm.ctx, &init);
@@ -531,6 +532,9 @@ impl Session {
 
     /// Return the exit with which to stop before a frame is created.
     fn exit_before(&mut self, init: &FrameInit, output: &mut Vec<u8>) -> Option<Exit> {
+        if self.evm.ctx.chain.steps_left == 0 {
+            return Some(Exit::Pause);
+        }
         match &init.frame_input {
             FrameInput::Call(inputs) => {
                 // Where a balance would exceed 256 bits, revm takes the value from the sender all the same.
@@ -547,7 +551,7 @@ impl Session {
                 }
                 let data = inputs.input.as_bytes(&self.evm.ctx);
                 if !precompiles.asks(&inputs.bytecode_address, &data) {
-                    return (self.evm.ctx.chain.steps_left == 0).then_some(Exit::Pause);
+                    return None;
                 }
                 output.raw(inputs.bytecode_address.as_slice());
                 output.u64(inputs.gas_limit);
