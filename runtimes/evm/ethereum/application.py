@@ -53,7 +53,7 @@ from runtimes.evm.ethereum.accounts import Accounts, TouchedSlot, delegated_addr
 from runtimes.evm.ethereum.blobs import ForkBlobs
 from runtimes.evm.ethereum.calls import EthereumCalls, TransactionEnvironment
 from runtimes.evm.ethereum.forks import Fork, fork_with
-from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason
+from runtimes.evm.ethereum.validation import MAX_NONCE, BlockLimits, InvalidTransaction, RejectionReason
 from runtimes.evm.gas_table import StateGas, StateGasMeter
 from store.cid import CBOR, RAW
 
@@ -375,7 +375,8 @@ class Application:
         """Execute as a separate transaction within a message, at its depth, in its block, without fees.
 
         Its gas after refunds counts as that of a call with gas limit `limit`; as in forge, it is 0 if it exceeds the
-        limit. The sender is any actor. A call increments its nonce here; a creation already did when it was requested.
+        limit. The sender is any actor. A call increments its nonce here, but as in forge a maximal one stays; a
+        creation already did when it was requested.
         The changes of the message so far must have been written back. Raises InvalidTransaction if the gas does not
         cover the intrinsic gas.
         """
@@ -389,7 +390,7 @@ class Application:
         context = replace(around.environment.context, gas_price=0, base_fee=0)
         calls.environment = replace(around.environment, context=context)
         if transaction.to is not None:
-            accounts.set_nonce(actor, accounts.nonce(actor) + 1)
+            accounts.set_nonce(actor, min(accounts.nonce(actor) + 1, MAX_NONCE))
         self._gas.charge("OnIntrinsicGas", self._required[0])
         self._warm_up()
         result, _ = self._call(actor)

@@ -517,3 +517,23 @@ def test_answered_calls_are_traced_with_value_and_limit(machine: Hypervisor, suc
     assert answered.start.params == (5).to_bytes(32, "big")
     assert (answered.end.exit_code, answered.end.return_data) == (0 if success else 33, b"\7")
     assert (answered.end.gas_used, answered.calls, made.succeeded) == (0, [], True)
+
+
+@pytest.mark.parametrize("operation", [ObservedCall.gas_used, ObservedCall.reset_gas, ObservedCall.ended_gas])
+def test_a_frame_that_is_missing_ends_the_call_only(
+    operation: Callable[[ObservedCall], object], machine: Hypervisor
+) -> None:
+    called(machine, Recorder(refuse), {TO: "7 1 SSTORE STOP", WATCHED: "STOP"})
+
+    def read(run: ObservedCall, _: InterceptedCall) -> SubcallOutcome:
+        operation(run)
+        return run.enter()
+
+    session = session_of(machine)
+    assert session is not None
+    run = observe(session, Recorder(read), SENDER, WATCHED)
+    assert run is not None
+    with pytest.raises(CannotObserve), run:
+        run.run(0, b"", GAS, keep=True)
+    assert machine.state_tree.held is not None
+    assert slot_of(machine, TO, 1) == 7

@@ -311,13 +311,8 @@ impl Session {
 
     fn execute(&mut self, read: &mut Reader<'_>, output: &mut Vec<u8>) -> Result<(), Exit> {
         let operation = read.u32();
-        match operation {
-            operation::BEGIN_ISOLATED => return self.begin_isolated(read, output),
-            operation::END_ISOLATED => return self.end_isolated(read, output),
-            _ => {}
-        }
         let address = read.address();
-        if self.operate_on_run(operation, address, read, output) {
+        if self.operate_on_run(operation, address, read, output)? {
             return Ok(());
         }
         let delegates = self.delegates();
@@ -364,10 +359,15 @@ impl Session {
         Ok(())
     }
 
-    /// Execute an operation on the transaction; return false if it is one on an account.
+    /// Execute an operation on the transaction; return false if it is one on an account. Fails as `operate` does, and
+    /// where the transaction has not stopped as the operation needs.
     fn operate_on_run(
-        &mut self, operation: u32, address: Address, read: &mut Reader<'_>, output: &mut Vec<u8>,
-    ) -> bool {
+        &mut self,
+        operation: u32,
+        address: Address,
+        read: &mut Reader<'_>,
+        output: &mut Vec<u8>,
+    ) -> Result<bool, Exit> {
         let context = &mut self.evm.ctx;
         match operation {
             operation::SET_ORIGIN => context.tx.caller = address,
@@ -386,16 +386,16 @@ impl Session {
             }
             operation::GAS => {
                 let passed = self.held_gas();
-                let gas = self.evm.frame_stack.get().interpreter.gas;
+                let gas = self.frame_gas()?;
                 output.u64(gas.total_gas_spent().saturating_sub(passed));
             }
             operation::RESET_GAS => {
                 let passed = self.held_gas();
-                let gas = &mut self.evm.frame_stack.get().interpreter.gas;
+                let gas = self.frame_gas()?;
                 gas.set_remaining(gas.limit().saturating_sub(passed));
             }
             operation::ENDED_GAS => {
-                let ended = self.borders.ended.as_ref().expect("a call has ended");
+                let ended = self.borders.ended.as_ref().ok_or(Exit::Leave)?;
                 let (gas, result) = (ended.gas(), ended.instruction_result());
                 output.u64(gas.limit());
                 output.u64(if result.is_ok_or_revert() { gas.total_gas_spent() } else { gas.limit() });
@@ -410,15 +410,15 @@ impl Session {
             operation::SET_CALLEE => {
                 let account = &context.journaled_state.inner.state[&address];
                 let code = account.info.code.clone().unwrap_or_default();
-                let init = self.running.held.as_mut().expect("a call at which it has stopped");
+                let init = self.running.held.as_mut().ok_or(Exit::Leave)?;
                 if let FrameInput::Call(inputs) = &mut init.frame_input {
                     inputs.bytecode_address = address;
                     inputs.known_bytecode = (account.info.code_hash, code);
                 }
             }
             operation::CREATE => {
-                let init = self.running.held.as_mut().expect("a call at which it has stopped");
-                let FrameInput::Call(call) = &init.frame_input else { return true };
+                let init = self.running.held.as_mut().ok_or(Exit::Leave)?;
+                let FrameInput::Call(call) = &init.frame_input else { return Err(Exit::Leave) };
                 let salted = read.u32() != 0;
                 let salt = read.word();
                 let scheme = if salted { CreateScheme::Create2 { salt } } else { CreateScheme::Create };
@@ -432,13 +432,21 @@ impl Session {
                 self.running.held = Some(FrameInit { depth, memory, frame_input: made });
             }
             operation::MAKE_COLD => self.make_cold(),
+            operation::BEGIN_ISOLATED => self.begin_isolated(address, read, output)?,
+            operation::END_ISOLATED => self.end_isolated(read, output)?,
             operation::CREATED => {
                 self.running.held = None;
                 self.borders.ended = self.borders.interrupted.pop();
             }
-            _ => return false,
+            _ => return Ok(false),
         }
-        true
+        Ok(true)
+    }
+
+    /// The gas of the frame that made the call. Fails if there is none.
+    fn frame_gas(&mut self) -> Result<&mut Gas, Exit> {
+        let frames = &mut self.evm.frame_stack;
+        if frames.index().is_none() { Err(Exit::Leave) } else { Ok(&mut frames.get().interpreter.gas) }
     }
 
     /// The gas that the held call takes from its caller.

@@ -30,27 +30,32 @@ impl Session {
     }
 
     /// Begin a transaction with the held call, with this gas for its frame.
-    pub fn begin_isolated(&mut self, read: &mut Reader<'_>, output: &mut Vec<u8>) -> Result<(), Exit> {
-        let (sender, gas) = (read.address(), read.u64());
+    pub fn begin_isolated(&mut self, sender: Address, read: &mut Reader<'_>, output: &mut Vec<u8>) -> Result<(), Exit> {
+        let gas = read.u64();
+        let init = self.running.held.as_mut().ok_or(Exit::Leave)?;
         let journal = &mut self.evm.ctx.journaled_state;
         let (inner, database) = (&mut journal.inner, &mut journal.database);
+        let start = inner.journal.len();
         if inner.load_account(database, sender).is_err() {
             return Err(self.request(output));
         }
         let isolation = &mut self.borders.isolation;
-        isolation.start = inner.journal.len();
+        isolation.start = start;
         isolation.transient = std::mem::take(&mut inner.transient_storage);
         isolation.gas_price = std::mem::take(&mut self.evm.ctx.tx.gas_price);
         isolation.base_fee = std::mem::take(&mut self.evm.ctx.block.basefee);
         inner.transaction_id.increment();
         inner.load_account(database, sender).expect("it was loaded");
-        let init = self.running.held.as_mut().expect("a call at which it has stopped");
         match &mut init.frame_input {
             FrameInput::Call(inputs) => {
                 inputs.gas_limit = gas;
                 inner.load_account(database, inputs.target_address).expect("it was loaded");
-                inner.state.get_mut(&sender).expect("it was loaded").info.nonce += 1;
-                inner.journal.push(JournalEntry::NonceBump { address: sender });
+                let info = &mut inner.state.get_mut(&sender).expect("it was loaded").info;
+                // As in forge, a maximal nonce stays.
+                if let Some(nonce) = info.nonce.checked_add(1) {
+                    info.nonce = nonce;
+                    inner.journal.push(JournalEntry::NonceBump { address: sender });
+                }
                 inner.touch(sender);
             }
             FrameInput::Create(inputs) => inputs.set_gas_limit(gas),
@@ -61,9 +66,8 @@ impl Session {
 
     /// End it: write the gas that it used, and its refund. Fails if it has removed an account.
     pub fn end_isolated(&mut self, read: &mut Reader<'_>, output: &mut Vec<u8>) -> Result<(), Exit> {
-        _ = read.address();
         let (limit, intrinsic, floor, quotient) = (read.u64(), read.u64(), read.u64(), read.u64());
-        let ended = self.borders.ended.as_mut().expect("a call has ended");
+        let ended = self.borders.ended.as_mut().ok_or(Exit::Leave)?;
         let (gas, result) = (*ended.gas(), ended.instruction_result());
         let spent = gas.total_gas_spent() + intrinsic;
         let refunded = gas.refunded().max(0) as u64;
@@ -95,8 +99,7 @@ impl Session {
             return Err(Exit::Leave);
         }
         // What was warm before is so again, with the original words of the whole transaction.
-        let (earlier, inside) = inner.journal.split_at(isolation.start);
-        let (before, earlier) = earlier.split_at(isolation.cold);
+        let (before, earlier) = inner.journal[..isolation.start].split_at(isolation.cold);
         let mut originals: HashMap<(Address, U256), U256> = HashMap::default();
         let mut warm: HashSet<Address> = HashSet::default();
         for entry in earlier {
@@ -118,19 +121,13 @@ impl Session {
         for address in warm {
             inner.state.get_mut(&address).expect("it was loaded").mark_warm_with_transaction_id(inner.transaction_id);
         }
-        let touched = |entry: &JournalEntry| match entry {
-            JournalEntry::StorageWarmed { address, key } => Some((*address, *key)),
-            _ => None,
-        };
-        let touched_inside: HashSet<(Address, U256)> = inside.iter().filter_map(touched).collect();
-        for (address, key) in earlier.iter().filter_map(touched) {
-            let account = inner.state.get_mut(&address).expect("it was loaded");
-            let slot = account.storage.get_mut(&key).expect("it was loaded");
+        for entry in earlier {
+            let JournalEntry::StorageWarmed { address, key } = entry else { continue };
+            let account = inner.state.get_mut(address).expect("it was loaded");
+            let slot = account.storage.get_mut(key).expect("it was loaded");
             slot.transaction_id = inner.transaction_id;
             slot.is_cold = false;
-            if touched_inside.contains(&(address, key))
-                && let Some(original) = originals.get(&(address, key))
-            {
+            if let Some(original) = originals.get(&(*address, *key)) {
                 slot.original_value = *original;
             }
         }
