@@ -136,7 +136,7 @@ class Cheats(Protocol):
         """True if a call of the test contract must be a separate transaction; false within one."""
 
     def isolated(self) -> AbstractContextManager[None]:
-        """Mark the calls inside as an isolated transaction."""
+        """Make no transactions of the calls inside."""
 
     def outside_test(self) -> AbstractContextManager[None]:
         """Exclude the messages inside from the test."""
@@ -267,14 +267,16 @@ class Context:
         if self.run is not None:
             if self.machine.tracer is not None:
                 raise CannotObserve
-            return self._created(self.run.create(self.depth, self.caller, code, value, salt))
+            with self.cheats.isolated():  # as in forge, the creation is no transaction
+                return self._created(self.run.create(self.depth, self.caller, code, value, salt))
         if self.host is None:
             raise CheatcodeFailure("under Filecoin's rules only contracts create contracts: use `new`")
         number = None if salt is None else int.from_bytes(salt, "big")
         gas, accounts = self.calls.gas, self.host.accounts
         self.host.gas.settle()
         used, refund = gas.used, accounts.refund
-        outcome = self.cheats.execute_subcall(self.host, CreateInputs(value, code, number))
+        with self.cheats.isolated():
+            outcome = self.cheats.execute_subcall(self.host, CreateInputs(value, code, number))
         self.host.gas.settle()
         gas.used = used  # as in forge, where the creation costs the caller nothing
         accounts.add_refund(refund - accounts.refund)

@@ -514,12 +514,12 @@ class Cheatcodes:
 
     @contextmanager
     def isolated(self) -> Iterator[None]:
-        """Mark the calls inside as an isolated transaction."""
-        self._is_isolated = True
+        """Make no transactions of the calls inside."""
+        before, self._is_isolated = self._is_isolated, True
         try:
             yield
         finally:
-            self._is_isolated = False
+            self._is_isolated = before
 
     # --- environment of contracts -----------------------------------------------------------------------------------
 

@@ -162,7 +162,7 @@ class TestObserver:
 
     def _isolates(self, request: InterceptedCall) -> bool:
         """Return True for a call by the test contract that must be a transaction, or have cold accounts."""
-        return self._cheats.settings.isolates and request.depth == 1
+        return self._cheats.isolates and request.depth == 1
 
     def _proceed(
         self, run: ObservedCall, request: InterceptedCall, sender: EthAddress | None, code: EthAddress | None

@@ -64,9 +64,10 @@ def test_session_runs_isolated_calls(tmp_path: Path, monkeypatch: pytest.MonkeyP
         tmp_path,
         "IsolatedTest",
         "fast",
-        tests="test_(set|two|view|warmAfter|transient|fees|create|nonces|clear|pay|prankNonce|deep)",
+        tests="test_(set|two|view|warmAfter|transient|fees|create|nonces|clear|pay|prankNonce|deep|deployCode|static|back|"
+        "maximalNonce|lastNonce)",
     )
-    assert len(found) > 15
+    assert len(found) > 20
     assert {name: test.gas for name, test in found.items()} == {
         name: _FORGES["IsolatedTest"][name]["gas"] for name in found
     }

@@ -27,6 +27,8 @@ interface Vm {
     struct AccessListItem { address target; bytes32[] storageKeys; }
     function accessList(AccessListItem[] calldata) external;
     function noAccessList() external;
+    function deployCode(string calldata) external returns (address);
+    function setNonceUnsafe(address, uint64) external;
 }
 Vm constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
 library console {
@@ -56,12 +58,17 @@ contract Store {
     function make() external returns (address) { return address(new Small()); }
     function emitIt(uint256 n) external { emit Did(n); }
     function back() external { ICalled(msg.sender).called(); }
+    function backThenBoom() external { ICalled(msg.sender).called(); revert("boom"); }
     function deep(uint256 n) external { if (n > 0) this.deep(n - 1); else x = 3; }
     function both2(Store o) external { o.set(5); x = 6; }
     function both3(Store o) external view returns (uint256) { return o.x() + x; }
     function data(bytes calldata) external {}
 }
 contract Small { uint256 public x; function set(uint256 n) external { x = n; } }
+contract Born {
+    uint256 public cost;
+    constructor() { uint256 n = gasleft(); Store(payable(address(0x5555))).x(); cost = n - gasleft(); }
+}
 contract Dier { constructor(address payable to) payable { selfdestruct(to); } }
 library Lib { function go(Store s) external { s.set(4); s.set(5); } }
 contract Test {}
@@ -136,6 +143,12 @@ contract IsolatedTest is Test {
     function test_etch() public { vm.etch(address(0x77), address(s).code); Store(payable(address(0x77))).set(4); Store(payable(address(0x77))).set(5); }
     function test_delegate() public { (bool ok,) = address(s).delegatecall(abi.encodeCall(Store.tget, ())); require(ok); s.set(1); }
     function test_expectCall() public { vm.expectCall(address(s), abi.encodeCall(Store.set, (3))); t.both2(s); s.set(3); }
+    function test_deployCode() public { vm.etch(address(0x5555), address(s).code); Store(payable(address(0x5555))).x(); uint256 g = gasleft(); address a = vm.deployCode("Isolated.t.sol:Born"); console.log("gas", g - gasleft()); console.log("cost", Born(a).cost()); console.log("n", vm.getNonce(address(this))); }
+    function test_deployCodeAfterCall() public { vm.etch(address(0x5555), address(s).code); s.set(3); vm.deployCode("Isolated.t.sol:Born"); s.set(4); uint256 g = gasleft(); s.x(); console.log("gas", g - gasleft()); own = 5; }
+    function test_staticThenCall() public { s.x(); s.set(1); uint256 g = gasleft(); uint256 n = address(this).code.length; console.log("gas", g - gasleft()); g = gasleft(); n = address(this).balance; console.log("gas", g - gasleft()); require(n > 0); }
+    function test_backReverts() public { own = 9; try s.backThenBoom() {} catch {} uint256 g = gasleft(); own = 1; console.log("gas", g - gasleft()); }
+    function test_maximalNonce() public { vm.setNonceUnsafe(address(this), type(uint64).max); uint256 g = gasleft(); (bool ok, bytes memory r) = address(s).call(abi.encodeCall(Store.set, (1))); console.log("gas", g - gasleft()); console.log("ok", ok ? 1 : 0); console.log("r", r.length); console.log("x", s.x()); console.log("n", vm.getNonce(address(this))); }
+    function test_lastNonce() public { vm.setNonceUnsafe(address(this), type(uint64).max - 1); s.set(1); console.log("n", vm.getNonce(address(this))); (bool ok,) = address(s).call(abi.encodeCall(Store.set, (2))); console.log("ok", ok ? 1 : 0); console.log("x", s.x()); }
     function testFuzz_set(uint256 n) public { s.set(n); require(s.x() == n); t.set(n); }
 }
 /// forge-config: default.isolate = false
