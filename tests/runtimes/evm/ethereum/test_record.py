@@ -149,3 +149,13 @@ def _starts(machine: EthereumMachine, call: Call) -> list[Any]:
 def test_a_tracer_of_other_events_does_not_take_a_record() -> None:
     assert takes_record(CallTrees())
     assert not takes_record(CallTrees(details=(EventEmitted,)))
+
+
+def test_calls_that_exceed_a_record_run_on_the_machines_calls(replays: list[int]) -> None:
+    """67 calls with 1 MiB of calldata, of which the guest would keep copies."""
+    code = assemble(f"67 again: 0 0 0x100000 0 0 {word(NOBODY)} GAS CALL POP 1 SWAP1 SUB DUP1 @again JUMPI STOP")
+    drawn = Batch("large", "Osaka", False, {SENDER: AllocAccount(10**24), FIRST: AllocAccount(0, 1, code)}, ())
+    tree = CallTrees()
+    traced("fast", drawn, Call(FIRST, b"", 0, 10_000_000), tree)
+    assert sum(len(node.start.params) for node in walk(tree.roots)) > 64 << 20
+    assert not replays

@@ -17,6 +17,8 @@ use revm::state::Bytecode;
 
 /// Number of program counters after which the transaction stops as if it took long.
 const MAX_COUNTERS: usize = 4_000_000;
+/// Number of bytes of calls and logs after which the guest leaves the transaction to the machine's calls.
+const MAX_BYTES: usize = 64 << 20;
 
 mod item {
     pub const START: u32 = 0;
@@ -62,6 +64,10 @@ impl Record {
             last_end: 0,
             is_unknown: false,
         }
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.items.len() > MAX_BYTES
     }
 
     /// Begin again.

@@ -478,6 +478,9 @@ impl Session {
                 depth = init.depth;
                 self.borders.is_entering = false;
                 record::start(&mut self.evm.ctx, &init);
+                if self.evm.ctx.chain.record.as_ref().is_some_and(|record| record.is_full()) {
+                    return Ok(Exit::Leave);
+                }
                 match self.evm.frame_init(init)? {
                     ItemOrResult::Item(_) => self.running.ran = true,
                     ItemOrResult::Result(ended) => {
