@@ -256,8 +256,6 @@ class ObservedCall:
         message = b"".join((message, self._interest(), _watched_list(self._observer.watched), check))
         self._is_begun = True
         self._go_on(self._call(Command.TRANSACT, message))
-        if self._passed is not None:
-            self._end_unseen(self._passed)
         written = self._guest.output()
         at_once, result, used, refund, size = _DONE.unpack_from(written)
         if at_once:
@@ -265,6 +263,8 @@ class ObservedCall:
             self.is_changed, self.has_passed = at_once & CHANGED != 0, at_once & PASSED != 0
             if keep:
                 self._session.note_kept()
+        if self._passed is not None:
+            self._end_unseen(self._passed)
         at = _DONE.size
         output, at = written[at : at + size], at + size
         words_at = at + _WORD.size
