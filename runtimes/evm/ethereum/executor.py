@@ -11,7 +11,7 @@ call trees without tracer and interception run there (`runtimes.evm.engine`).
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
 
 from bridge.ethereum.addresses import EthAddress, address_of_actor
 from bridge.ethereum.block import BLOCK_HASHES, ETHEREUM, SYSTEM_ADDRESS
@@ -57,6 +57,7 @@ from runtimes.evm.ethereum.validation import (
 
 _MAX_I64 = (1 << 63) - 1
 _ON_CHAIN: Final = KEEP | CHECKED | PAID | CAPPED
+T = TypeVar("T")
 _SYSTEM_CALL_SLOTS: Final = 16
 """Number of new slots that a system call has state gas for (EIP-8037)."""
 
@@ -98,7 +99,9 @@ class EthereumExecutor:
         if not can_wait or machine.interceptor is not None or self.recorder is not None:
             return None
         session = session_of(machine)
-        return None if session is None else session.transact(transaction, sender, mode, limits)
+        if session is None or machine.tracer is None:
+            return None if session is None else session.transact(transaction, sender, mode, limits)
+        return self._or_rollback(lambda: session.transact(transaction, sender, mode, limits))  # the tracer may raise
 
     def refusals(self, transaction: Transaction, sender: EthAddress, limits: BlockLimits | None = None) -> list[str]:
         """Return the names of all rules that a transaction breaks."""
@@ -353,7 +356,7 @@ class EthereumExecutor:
         block_gas = None if equals_receipt else BlockGas(result.execution_gas, result.state_gas)
         return ApplyResult(receipt, result.gas, result.events, result.message, result.reason, block_gas=block_gas)
 
-    def _or_rollback(self, apply: Callable[[], TransactionResult]) -> TransactionResult:
+    def _or_rollback(self, apply: Callable[[], T]) -> T:
         """Run `apply`; roll the state back if it raises."""
         tree = self._machine.state_tree
         mark = tree.begin()

@@ -276,8 +276,11 @@ class ObservedCall:
             logs, at = read_logs(written, at)
             self._take_logs(written, at)
         if recorded:
-            self._call(Command.RECORD, b"")
-            self._session.replay(self._guest.output(), 0)
+            try:
+                record = self._session.read_record(self._guest, recorded)
+            except GuestFailure as failure:
+                raise self._failed(failure) from failure
+            self._session.replay(*record, 0)
         return ObservedEnd(STATUS[result], output, used, refund, logs, words)
 
     def following_call(self, sender: EthAddress, to: EthAddress, data: bytes, gas: int, always: bool) -> bytes:
@@ -319,7 +322,7 @@ class ObservedCall:
                 self._pauses += 1
                 answer = session.more_steps()
             else:
-                answer = session.answer(exit_code, guest.output(), self.to)
+                answer = session.answer(exit_code, guest.output(), self.to, self._recorded)
             if answer is None:
                 raise LongCall if exit_code == Exit.PAUSE else CannotObserve
             exit_code = self._call(Command.ANSWER, answer)

@@ -202,7 +202,10 @@ class StateSession:
                     burnt += transaction.blob_gas * self._limits.blob_base_fee
                 self._keep(guest, burnt, mode)
             is_running = False
-            self.replay(record, mode)
+            result = self._result(ended, transaction, mode, price)
+            if result is not None:
+                self.replay(*record, mode)
+            return result
         except GuestFailure as failure:  # it lacks memory, or has a defect
             is_running = False
             self.close_after(failure)
@@ -210,7 +213,6 @@ class StateSession:
         finally:
             if is_running:
                 self.abandon(guest)
-        return self._result(ended, transaction, mode, price)
 
     # --- tracers ----------------------------------------------------------------------------------------------
 
@@ -222,14 +224,15 @@ class StateSession:
             return 0
         return RECORD | COUNTERS if hasattr(tracer, "visit_all") else RECORD
 
-    def read_record(self, guest: Guest, mode: int) -> bytes:
-        """Return the record of a transaction that has ended; empty if it was run in another mode."""
+    def read_record(self, guest: Guest, mode: int) -> tuple[bytes, int]:
+        """Return the record of a transaction that has ended, and where it begins; empty without `RECORD`."""
         if not mode & RECORD:
-            return b""
+            return b"", 0
         guest.call(Command.RECORD)
-        return guest.output()
+        record = guest.output()
+        return record, self._codes.take(record)
 
-    def replay(self, record: bytes, mode: int) -> None:
+    def replay(self, record: bytes, at: int, mode: int) -> None:
         """Give the events of a transaction's record to the machine's tracer.
 
         The new accounts of a transaction that is kept get their actors first. Others get IDs that no actor has.
@@ -237,7 +240,7 @@ class StateSession:
         tracer, manifest = self._machine.tracer, self._machine.manifest
         if not record or tracer is None:
             return
-        at, new = self._codes.take(record), dict[EthAddress, ActorID]()
+        new = dict[EthAddress, ActorID]()
 
         def actor_of(address: EthAddress) -> ActorID:
             actor = self._ids.get(address) or new.get(address)
@@ -557,7 +560,8 @@ class StateSession:
                     limit = int.from_bytes(request[20:28], "little")
                     return self._precompile(EthAddress(request[:20]), limit, request[32:])
                 case Exit.PAUSE:
-                    self._note_long(to)
+                    if not mode & COUNTERS:  # which take longer
+                        self._note_long(to)
         finally:
             tree.held = held
         return None

@@ -13,7 +13,16 @@ import pytest
 from bridge.ethereum.addresses import EthAddress
 from bridge.evm_steps import EvmFrame, EvmStep
 from hypervisor.exit_codes import ExitCode
-from hypervisor.tracing import CallNode, CallTrees, EventEmitted, RuntimeEvent, takes_record, walk
+from hypervisor.tracing import (
+    CallEnded,
+    CallNode,
+    CallTrees,
+    EventEmitted,
+    RuntimeEvent,
+    TraceEvent,
+    takes_record,
+    walk,
+)
 from hypervisor.types import ActorID
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import AllocAccount
@@ -97,9 +106,9 @@ def replays(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
     replay = StateSession.replay
 
-    def counting(session: StateSession, record: bytes, mode: int) -> None:
+    def counting(session: StateSession, record: bytes, at: int, mode: int) -> None:
         sizes.append(len(record))
-        replay(session, record, mode)
+        replay(session, record, at, mode)
 
     monkeypatch.setattr(StateSession, "replay", counting)
     return sizes
@@ -159,3 +168,25 @@ def test_calls_that_exceed_a_record_run_on_the_machines_calls(replays: list[int]
     traced("fast", drawn, Call(FIRST, b"", 0, 10_000_000), tree)
     assert sum(len(node.start.params) for node in walk(tree.roots)) > 64 << 20
     assert not replays
+
+
+@pytest.mark.parametrize("engine", ["py-evm", "fast"])
+def test_a_transaction_whose_tracer_raises_has_no_effect(engine: str) -> None:
+    class Raising(CallTrees):
+        def event(self, event: TraceEvent, /) -> None:
+            super().event(event)
+            if isinstance(event, CallEnded):
+                raise KeyboardInterrupt
+
+    drawn = Batch(
+        "one", "Osaka", False, {SENDER: AllocAccount(10**24), FIRST: AllocAccount(0, 1, assemble(WRITES))}, ()
+    )
+    machine = EthereumMachine(engine, drawn.rules)
+    machine.begin(drawn)
+    machine.machine.flush()
+    before, call = machine.machine.root, Call(FIRST, b"", 0, 100_000)
+    machine.machine.tracer = Raising()
+    with pytest.raises(KeyboardInterrupt):
+        EthereumExecutor(machine.machine).apply_transaction(machine.transaction(call, call.gas_limit), SENDER)
+    machine.machine.flush()
+    assert machine.machine.root == before
