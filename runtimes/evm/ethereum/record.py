@@ -152,34 +152,23 @@ class Replay:
         code, cid = (given, EMPTY_CODE) if creates else self._codes.get(code_hash)
         name = self._fork.precompiles.get(code_address)
         borrows = kind in (_DELEGATE_CALL, _CALL_CODE)
-        read_only, params, codec = bool(static), given, RAW
-        if ended & _ANSWERED:
-            from_, to, method = (
-                self._actor_of(target if borrows else caller),
-                delegated_address(code_address),
-                INVOKE_EVM,
-            )
-            value = value if kind == 0 else 0
-        elif creates:
-            from_, to, method = self._actor_of(caller), delegated_address(target), METHOD_CONSTRUCTOR
-        elif not borrows or name is not None:
-            from_, to = self._actor_of(target if borrows else caller), delegated_address(code_address)
-            method, value = (INVOKE_CONTRACT_DELEGATE if borrows else INVOKE_EVM), value if kind == 0 else 0
-            codec = RAW if given else 0
-        else:
+        from_, to, method = self._actor_of(target if borrows else caller), delegated_address(code_address), INVOKE_EVM
+        params, codec, is_answered = given, RAW, ended & _ANSWERED != 0
+        if creates:
+            to, method = delegated_address(target), METHOD_CONSTRUCTOR
+        elif borrows and name is None and not is_answered:
             opcode = CallKind.DELEGATECALL if kind == _DELEGATE_CALL else CallKind.CALLCODE
             event(CodeBorrowed(EthAddress(code_address), opcode.name))
-            from_ = self._actor_of(target)
             to, method, codec = Address.id(from_), INVOKE_CONTRACT_DELEGATE, DAG_CBOR
-            params = DelegateCallParams(cid, given, EthAddress(caller), TokenAmount(value)).encode()
-            value = 0
-        event(CallStarted(from_, to, method, TokenAmount(value), params, codec, read_only, gas))
-        if ended & _ANSWERED:
-            self._open.append(_Open(from_, gas, given, False, None))
-            return at
+            params, value = DelegateCallParams(cid, given, EthAddress(caller), TokenAmount(value)).encode(), 0
+        else:
+            value = value if kind == 0 else 0
+            if not is_answered:
+                method, codec = INVOKE_CONTRACT_DELEGATE if borrows else INVOKE_EVM, RAW if given else 0
+        event(CallStarted(from_, to, method, TokenAmount(value), params, codec, bool(static), gas))
         call = _Open(from_, gas, given, creates, name)
         self._open.append(call)
-        if name is not None or result == _TOO_DEEP or not (flags & _EXISTS or value):
+        if is_answered or name is not None or result == _TOO_DEEP or not (flags & _EXISTS or value):
             return at
         call.actor = self._actor_of(target)
         event(ActorFound(call.actor, None))

@@ -229,6 +229,23 @@ pub fn instructions(spec: SpecId) -> EthInstructions<EthInterpreter, Ctx> {
     EthInstructions::new(table, gas_table_spec(spec), spec)
 }
 
+/// Run a frame as `Interpreter::run_plain` does, with something to do before each instruction.
+pub fn run_stepwise(
+    frame: &mut Frame, table: &EthInstructions<EthInterpreter, Ctx>, context: &mut Ctx,
+    mut before: impl FnMut(&mut Frame, &mut Ctx),
+) -> InterpreterAction {
+    let ended = loop {
+        before(frame, context);
+        if let Err(ended) = frame.step(table.instruction_table(), table.gas_table(), context) {
+            break ended;
+        }
+    };
+    if frame.bytecode.action().is_none() {
+        frame.halt(ended);
+    }
+    frame.take_next_action()
+}
+
 /// Run a frame that uses no gas, as far as it can go.
 fn run_paused(
     frame: &mut Frame, depth: usize, table: &EthInstructions<EthInterpreter, Ctx>, context: &mut Ctx,
@@ -242,16 +259,7 @@ fn run_paused(
             frame.gas.remaining()
         }
     };
-    let ended = loop {
-        frame.gas.set_remaining(gas);
-        if let Err(ended) = frame.step(table.instruction_table(), table.gas_table(), context) {
-            break ended;
-        }
-    };
-    if frame.bytecode.action().is_none() {
-        frame.halt(ended);
-    }
-    let mut action = frame.take_next_action();
+    let mut action = run_stepwise(frame, table, context, |frame, _| frame.gas.set_remaining(gas));
     if let InterpreterAction::Return(ended) = &mut action {
         ended.gas.set_remaining(gas);
     }
@@ -268,7 +276,7 @@ pub fn run(
     let mut action = if context.chain.pauses {
         run_paused(frame, depth, table, context)
     } else {
-        record::run(frame, table.instruction_table(), table.gas_table(), context)
+        record::run(frame, table, context)
     };
     if let InterpreterAction::Return(ended) = &mut action
         && ended.result == InstructionResult::StackOverflow

@@ -2,16 +2,16 @@
 //! them, in the order of execution.
 
 use crate::Ctx;
+use crate::instructions::run_stepwise;
 use crate::wire::Write;
 use revm::context::JournalEntry;
 use revm::context_interface::CreateScheme;
 use revm::handler::FrameResult;
+use revm::handler::instructions::EthInstructions;
 use revm::interpreter::interpreter::EthInterpreter;
 use revm::interpreter::interpreter_action::FrameInit;
-use revm::interpreter::interpreter_types::{Jumps, LoopControl};
-use revm::interpreter::{
-    CallScheme, FrameInput, GasTable, InstructionResult, InstructionTable, Interpreter, InterpreterAction,
-};
+use revm::interpreter::interpreter_types::Jumps;
+use revm::interpreter::{CallScheme, FrameInput, InstructionResult, Interpreter, InterpreterAction};
 use revm::primitives::{Address, B256, Bytes, HashSet, KECCAK_EMPTY, Log, U256};
 use revm::state::Bytecode;
 
@@ -248,18 +248,17 @@ pub fn slot(context: &mut Ctx, entries: usize, refund: i64) {
     }
 }
 
-/// Run a frame as `Interpreter::run_plain` does, and record the program counter of each instruction, if that is asked for.
+/// Run a frame, and record the program counter of each instruction, if that is asked for.
 pub fn run(
     frame: &mut Interpreter<EthInterpreter>,
-    table: &InstructionTable<EthInterpreter, Ctx>,
-    gas: &GasTable,
+    table: &EthInstructions<EthInterpreter, Ctx>,
     context: &mut Ctx,
 ) -> InterpreterAction {
     let counts = context.chain.record.as_ref().is_some_and(|record| record.counters.is_some());
     if !counts {
-        return frame.run_plain(table, gas, context);
+        return frame.run_plain(table.instruction_table(), table.gas_table(), context);
     }
-    let result = loop {
+    run_stepwise(frame, table, context, |frame, context| {
         if let Some(record) = &mut context.chain.record
             && let Some(counters) = &mut record.counters
         {
@@ -268,12 +267,5 @@ pub fn run(
                 context.chain.steps_left = 0;
             }
         }
-        if let Err(result) = frame.step(table, gas, context) {
-            break result;
-        }
-    };
-    if frame.bytecode.action().is_none() {
-        frame.halt(result);
-    }
-    frame.take_next_action()
+    })
 }
