@@ -328,8 +328,8 @@ class ShortMachine(Protocol):
 class ShortExecutions:
     """The limit of one thread's executions.
 
-    While `machine.short` is set, the machine runs transfers, call trees whose frames use little gas inside an engine,
-    and the code of runtimes that check the limit (`runs_short`). Other executions raise LongExecution, and have to run
+    While `machine.short` is set, the machine runs transfers, transactions of few steps in a session, and the code of
+    runtimes that check the limit (`runs_short`). Other executions raise LongExecution, and have to run
     on another thread. The first execution, which loads the engine, raises it too, as do executions in the pause after a
     long one. The pause limits unsuccessful attempts to one percent of the thread's time.
     """

@@ -669,8 +669,7 @@ class StateTree:
 
     def flush(self) -> Cid:
         """Write the changed actors and return the new root; only outside transactions, and without `read_all_from`."""
-        if self.held is not None:
-            self.held.settle()
+        self.settle()
         if self._transactions:
             raise Fatal("the state tree cannot be flushed inside a transaction")
         if self._dirty and self._exchanging is not None:

@@ -60,7 +60,7 @@ def test_a_case_that_runs_side_by_side_has_no_difference() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [8, 11, 14, 29])
 def test_both_engines_together_match_single_engine(number: int) -> None:
-    """In the last batch, memory grows before a call."""
+    """Memory grows before a call in the last batch."""
     drawn = batch(909, number)
     plain, both = (machine_for(engine, drawn.rules) for engine in ("py-evm", "both"))
     plain.begin(drawn)

@@ -1,11 +1,9 @@
-"""The machine's executor under Ethereum's rules: transactions, Filecoin messages, and the test runner's calls.
+"""The machine's executor under Ethereum's rules: transactions and Filecoin messages.
 
 A message is treated as a transaction of type 2 from its sender, with its fee cap and premium as Ethereum's two fees and
 its gas limit in Ethereum gas.
 
-Contract calls of the test runner without value, validation or fees have a fast path: each is a message of its own, as
-with `Application.apply_implicit`, but a message's objects are created once per block and cleared between calls. Only
-call trees without tracer and interception run there (`runtimes.evm.engine`).
+They run in the machine's session (`session`) where it can execute them, else on the machine's calls (`application`).
 """
 
 from collections.abc import Callable, Iterable
@@ -99,8 +97,10 @@ class EthereumExecutor:
         if not can_wait or machine.interceptor is not None or self.recorder is not None:
             return None
         session = session_of(machine)
-        if session is None or machine.tracer is None:
-            return None if session is None else session.transact(transaction, sender, mode, limits)
+        if session is None:
+            return None
+        if machine.tracer is None:
+            return session.transact(transaction, sender, mode, limits)
         return self._or_rollback(lambda: session.transact(transaction, sender, mode, limits))  # the tracer may raise
 
     def refusals(self, transaction: Transaction, sender: EthAddress, limits: BlockLimits | None = None) -> list[str]:

@@ -151,7 +151,7 @@ class CallObserver(Protocol):
 
     @property
     def watch(self) -> int:
-        """What is watched within frames: `RECORDS` to record accesses to slots, `PAUSES` if frames use no gas."""
+        """Modes of frames: `RECORDS` to record accesses to slots, `PAUSES` if they use no gas."""
 
     def interest(self) -> Interest:
         """Return what the observer wants to see from now on."""

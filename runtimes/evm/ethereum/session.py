@@ -174,8 +174,8 @@ class StateSession:
     ) -> TransactionResult | None:
         """Run a transaction; return None, without effect, if it is invalid or the guest cannot execute it.
 
-        The machine's tracer, if there is one, gets the events at the end. `limits` are the block's
-        remaining limits; default: a whole block's.
+        The machine's tracer, if there is one, gets the events at the end. `limits` are the block's remaining limits;
+        default: a whole block's.
         """
         if not _fits(transaction) or self._leave_again(transaction.to):
             return None
@@ -247,7 +247,7 @@ class StateSession:
             if actor is None and mode & SYSTEM and address == SYSTEM_ADDRESS:
                 return SYSTEM_ACTOR
             if actor is None:
-                actor = self._look_up(address, settles=bool(mode & KEEP))
+                actor = self._look_up(address, mode)
                 if actor is None:
                     actor = new[address] = ActorID(self._next_actor() + len(new))
                 else:
@@ -262,11 +262,12 @@ class StateSession:
         with self._machine.state_tree.without_held():
             return self._machine.state_tree.init_state().next_id
 
-    def _look_up(self, address: EthAddress, settles: bool) -> ActorID | None:
+    def _look_up(self, address: EthAddress, mode: int) -> ActorID | None:
+        """Return the actor of an account, which the transaction may have created, and removed again."""
         tree, delegated = self._machine.state_tree, delegated_address(address)
         with tree.without_held():
             actor = tree.lookup_id(delegated)
-        return tree.lookup_id(delegated) if actor is None and settles else actor
+        return tree.lookup_id(delegated) if actor is None and mode & KEEP else actor
 
     def _run(self, guest: Guest, message: bytes, to: EthAddress | None, mode: int) -> Ended | None:
         """Run a transaction to its end; None if the guest must give up."""
@@ -647,17 +648,13 @@ class StateSession:
         """Return the logs as events; None if a contract that was created and discarded has emitted one."""
         events = []
         for address, log in logs:
-            actor = self._ids.get(address) or self._emitter(address, mode)
+            actor = self._ids.get(address) or self._look_up(address, mode)
             if actor is None:
                 return None
             self._ids[address] = actor
             self.addresses[actor] = address
             events.append(StampedEvent(actor, tuple(log_to_entries(log))))
         return tuple(events)
-
-    def _emitter(self, address: EthAddress, mode: int) -> ActorID | None:
-        """Return the actor of a log's emitter, which the transaction may have created, and removed again."""
-        return self._look_up(address, settles=bool(mode & KEEP))
 
     # --- writing ----------------------------------------------------------------------------------------------
 

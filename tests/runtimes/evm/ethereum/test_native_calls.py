@@ -199,7 +199,7 @@ def test_out_of_gas_native_call_costs_exactly_its_gas(given: int) -> None:
 
 @pytest.mark.parametrize(("value", "succeeds"), [((1 << 128) - FUNDS - 1, True), ((1 << 128) - FUNDS, False)])
 def test_native_actor_holds_at_most_128_bits(value: int, succeeds: bool) -> None:
-    """Syscalls report its balance and the received value in so many bits (ref-fvm's `sys::TokenAmount`)."""
+    """Syscalls report its balance and the received value in 128 bits (ref-fvm's `sys::TokenAmount`)."""
     world = Machine({CALLER: calls(padded(script(event=True)), value=value)})
     install_alloc(world.machine, {CALLER: AllocAccount(1 << 130, 1, world.contracts[CALLER])})
     before = world.facts()
