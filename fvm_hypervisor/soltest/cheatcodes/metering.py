@@ -12,7 +12,7 @@ from fvm_hypervisor.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS, Cal
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from hypervisor.kernel.call import Call, CallResult
 from hypervisor.machine.call_manager import CallManager
-from runtimes.evm.ethereum import EthereumHost
+from runtimes.evm.ethereum import EthereumCalls, EthereumHost
 
 GAS_OPCODE_PRICE: Final = 2
 _OWN_COST: Final = 171
@@ -31,11 +31,13 @@ def _gas_used(context: Context) -> int:
 
 
 def undo_unmetered(state: State, host: EthereumHost, spent: int = 0) -> None:
-    """While metering is paused, set a frame's gas to the pause's, except for the last `spent` gas."""
+    """While metering is paused, set a frame's gas and the refunds to the pause's, except for the last `spent` gas."""
     if state.pauses_gas:
-        gas = host.calls.gas
+        gas, accounts = host.calls.gas, host.accounts
         host.gas.settle()
-        gas.used = min(gas.used, state.paused_gas.setdefault(host.calls.depth, gas.used - spent) + spent)
+        used, refund = state.paused_gas.setdefault(host.calls.depth, (gas.used - spent, accounts.refund))
+        gas.used = min(gas.used, used + spent)
+        accounts.add_refund(refund - accounts.refund)
         host.gas.refill()
 
 
@@ -43,12 +45,15 @@ def without_metering(state: State, calls: CallManager, call: Call, send: Callabl
     """Make a call; while metering is paused, it uses no gas, and the caller's gas is what it was at the pause."""
     gas, callee = calls.gas, calls.depth + 1
     outside = gas.used if call.gas_limit is not None else 0  # with a limit, the callee's gas is counted from 0
-    if state.pauses_gas:
-        state.paused_gas[callee] = gas.used - outside
+    accounts = calls.accounts if isinstance(calls, EthereumCalls) else None
+    if state.pauses_gas and accounts is not None:
+        state.paused_gas[callee] = gas.used - outside, accounts.refund
     result = send(call)
-    if state.pauses_gas:
-        gas.used = min(gas.used, outside + state.paused_gas.pop(callee, gas.used))
-        state.paused_gas.setdefault(calls.depth, gas.used)
+    if state.pauses_gas and accounts is not None:
+        used, refund = state.paused_gas.pop(callee, (gas.used, accounts.refund))
+        gas.used = min(gas.used, outside + used)
+        accounts.add_refund(refund - accounts.refund)
+        state.paused_gas.setdefault(calls.depth, (gas.used, accounts.refund))
     return result
 
 
@@ -56,7 +61,8 @@ def without_metering(state: State, calls: CallManager, call: Call, send: Callabl
 def _pause(context: Context) -> None:
     state = context.state
     if context.fork is not None and not state.pauses_gas:
-        state.pauses_gas, state.paused_gas = True, {context.depth: _gas_used(context)}
+        refund = 0 if context.run is not None or context.host is None else context.host.accounts.refund
+        state.pauses_gas, state.paused_gas = True, {context.depth: (_gas_used(context), refund)}
 
 
 @cheatcode("resumeGasMetering()")

@@ -398,7 +398,7 @@ class State:
     """Seed set by `setSeed`, instead of the run's."""
     pauses_gas: bool = False
     """True while gas metering is paused."""
-    paused_gas: dict[int, int] = field(default_factory=dict)
+    paused_gas: dict[int, tuple[int, int]] = field(default_factory=dict)
     """Gas used up to the pause, or at the beginning of frames that began later, by depth."""
     meters: dict[tuple[str, str], GasMeter] = field(default_factory=dict)
     active_meter: tuple[str, str] | None = None

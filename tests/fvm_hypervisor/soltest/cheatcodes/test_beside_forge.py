@@ -44,6 +44,7 @@ OTHER_GAS: Final = {
     "testArtifactPaths()": "paths are longer or shorter here",
     "testDir()": "paths are longer or shorter here",
     "testMissing()": "paths are longer or shorter here",
+    "testRefundsBeforeAReset()": "outside of a session, a reset keeps the refunds",
     "testTypeReorder()": "the response has another length",
 }  # fmt: skip
 

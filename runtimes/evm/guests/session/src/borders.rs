@@ -393,6 +393,7 @@ impl Session {
                 let passed = self.held_gas();
                 let gas = self.frame_gas()?;
                 gas.set_remaining(gas.limit().saturating_sub(passed));
+                gas.set_refund(0);
             }
             operation::ENDED_GAS => {
                 let ended = self.borders.ended.as_ref().ok_or(Exit::Leave)?;

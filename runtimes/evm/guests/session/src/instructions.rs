@@ -38,8 +38,8 @@ pub struct Control {
     pub accesses: Vec<(Address, U256, bool)>,
     /// Frames use no gas.
     pub pauses: bool,
-    /// Remaining gas of frames, by depth, when they began or were paused.
-    pub paused: Vec<(usize, u64)>,
+    /// Gas of frames, with its refunds, by depth, when they began or were paused.
+    pub paused: Vec<(usize, Gas)>,
 }
 
 /// Gas of a precompile that takes the time of a step.
@@ -255,13 +255,17 @@ fn run_paused(
     let gas = match paused.last() {
         Some((last, gas)) if *last == depth => *gas,
         _ => {
-            paused.push((depth, frame.gas.remaining()));
-            frame.gas.remaining()
+            paused.push((depth, frame.gas));
+            frame.gas
         }
     };
-    let mut action = run_stepwise(frame, table, context, |frame, _| frame.gas.set_remaining(gas));
+    let mut action = run_stepwise(frame, table, context, |frame, _| {
+        let memory = *frame.gas.memory();
+        frame.gas = gas;
+        *frame.gas.memory_mut() = memory; // what it has is paid
+    });
     if let InterpreterAction::Return(ended) = &mut action {
-        ended.gas.set_remaining(gas);
+        ended.gas = gas;
     }
     action
 }

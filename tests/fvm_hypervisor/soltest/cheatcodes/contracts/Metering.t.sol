@@ -90,5 +90,10 @@ contract PausedGasTest is Cheating {
     function resumes() external { spend(); vm.resumeGasMetering(); spend(); }
     function testResumedInACall() public { vm.pauseGasMetering(); uint256 start = gasleft(); this.resumes(); emit log_named_uint("call", start - gasleft()); }
     function testPausedTwice() public { vm.pauseGasMetering(); spend(); vm.pauseGasMetering(); uint256 start = gasleft(); spend(); emit log_named_uint("paused", start - gasleft()); vm.resumeGasMetering(); vm.resumeGasMetering(); }
+    uint256 slot = 7;
+    function testRefundsInAPause() public { vm.pauseGasMetering(); slot = 0; slot = 7; slot = 0; target.set(1); target.set(0); }
+    function testRefundsAroundAPause() public { slot = 0; vm.pauseGasMetering(); slot = 7; slot = 0; slot = 7; vm.resumeGasMetering(); }
+    function testRefundsAfterAPause() public { vm.pauseGasMetering(); slot = 8; slot = 7; vm.resumeGasMetering(); slot = 0; }
+    function testRefundsBeforeAReset() public { slot = 0; spend(); vm.resetGasMetering(); spend(); }
     function testResetWhilePaused() public { vm.pauseGasMetering(); spend(); vm.resetGasMetering(); uint256 start = gasleft(); spend(); emit log_named_uint("metered", start - gasleft()); }
 }
