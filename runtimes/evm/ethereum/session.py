@@ -81,6 +81,8 @@ _MAX_MEMORY: Final = 256 << 20
 _LONG: Final = 100_000
 _SHORT: Final = 10_000
 """Numbers of steps (`Control` in the guest) after which an execution is worth compiling, or too long for its thread."""
+_STEPS_PER_ACCESS: Final = 32
+"""In the session an access to the state saves as much time as compiling so many steps: in frames it takes 5 us."""
 _GENERATION: Final = 1 << 32
 _SKIPS: Final = 63
 """Number of transactions to a contract that do not try the guest after one that took long."""
@@ -561,6 +563,8 @@ class StateSession:
                     limit = int.from_bytes(request[20:28], "little")
                     return self._precompile(EthAddress(request[:20]), limit, request[32:])
                 case Exit.PAUSE:
+                    if _COUNT.unpack(request)[0] * _STEPS_PER_ACCESS > _LONG:
+                        return self.more_steps()
                     if not mode & COUNTERS:  # which take longer
                         self._note_long(to)
         finally:

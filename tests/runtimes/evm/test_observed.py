@@ -479,12 +479,17 @@ def test_a_native_actor_ends_the_call_without_effect(machine: Hypervisor, code: 
     assert not slot_of(machine, OTHER, 1)
 
 
+LOOPS = "0 again: 1 ADD DUP1 300000 GT @again JUMPI"
+
+
 def test_a_long_loop_ends_the_call(machine: Hypervisor) -> None:
     with pytest.raises(LongCall):
         called(machine, Recorder(refuse), {TO: "again: @again JUMP"})
 
 
-LOOPS = "0 again: 1 ADD DUP1 300000 GT @again JUMPI"
+def test_a_long_loop_that_writes_a_slot_each_round_goes_on(machine: Hypervisor) -> None:
+    ended = called(machine, Recorder(refuse), {TO: f"{LOOPS.replace('DUP1', 'DUP1 DUP1 0 SSTORE')} STOP"}, gas=10 * GAS)
+    assert ended.exit_code == ExitCode.OK
 
 
 def test_a_long_call_goes_on_once_it_has_stopped(machine: Hypervisor) -> None:

@@ -23,6 +23,8 @@ type In<'a> = InstructionContext<'a, Ctx, EthInterpreter>;
 pub struct Control {
     /// Executed jumpdests and created frames, after which it stops.
     pub steps_left: u32,
+    /// Instructions that have read or written the state, since it last stopped for its length.
+    pub state_accesses: u32,
     /// Hashed words and gas of precompiles count as steps too, and frames as more: each as a loop of the same time.
     pub is_short: bool,
     /// All logs are kept for the observer, also those of frames that fail.
@@ -91,6 +93,7 @@ macro_rules! stopping {
         fn $name(input: In<'_>) -> InstructionExecResult {
             let before = remember(input.interpreter, input.host);
             let result = $inner(InstructionContext { interpreter: &mut *input.interpreter, host: &mut *input.host });
+            input.host.chain.state_accesses += 1;
             if result == Err(InstructionResult::FatalExternalError) {
                 input.host.chain.stopped = Some(before);
             }

@@ -497,7 +497,7 @@ impl Session {
                 let interpreter = &mut frame.interpreter;
                 let Some(action) = instructions::run(interpreter, frame.depth, &evm.instruction, &mut evm.ctx) else {
                     if evm.ctx.journaled_state.database.missing.is_none() {
-                        return Ok(Exit::Pause);
+                        return Ok(self.pause(output));
                     }
                     return Ok(self.request(output));
                 };
@@ -533,10 +533,15 @@ impl Session {
         }
     }
 
+    fn pause(&mut self, output: &mut Vec<u8>) -> Exit {
+        output.u32(mem::take(&mut self.evm.ctx.chain.state_accesses));
+        Exit::Pause
+    }
+
     /// Return the exit with which to stop before a frame is created.
     fn exit_before(&mut self, init: &FrameInit, output: &mut Vec<u8>) -> Option<Exit> {
         if self.evm.ctx.chain.steps_left == 0 {
-            return Some(Exit::Pause);
+            return Some(self.pause(output));
         }
         match &init.frame_input {
             FrameInput::Call(inputs) => {
