@@ -44,10 +44,6 @@ class ActorOps:
         """Return the actor's code CID. Errors: NOT_FOUND."""
         return self._existing(actor).code
 
-    def get_builtin_actor_type(self, code: Cid) -> int:
-        """Return the position of a code CID in the manifest, from 1; 0 if it is not built-in."""
-        return self._calls.machine.manifest.type_of(code)
-
     def get_code_cid_for_type(self, type_number: int) -> Cid:
         """Return the code CID at a position of the manifest. Errors: ILLEGAL_ARGUMENT."""
         code = self._calls.machine.manifest.code_of_type(type_number)
@@ -115,10 +111,13 @@ class SelfOps:
         # charge
         self._calls.gas.charge("OnActorGetRoot", self._calls.prices.link_tracked)
         # do
-        actor = self._calls.get_actor(self._context.receiver) or self._require_actor()
-        self._ipld.mark_reachable(actor.head)
+        actor = self._calls.get_actor(self._context.receiver)
+        if actor is None:
+            raise _deleted()
+        head = actor.head
+        self._ipld.reachable.add(head)
         # return
-        return actor.head
+        return head
 
     def set_root(self, cid: Cid) -> None:
         """Set the actor's state to a reachable CID. Errors: READ_ONLY, NOT_FOUND, ILLEGAL_OPERATION."""
@@ -130,7 +129,10 @@ class SelfOps:
         # do
         if not self._ipld.is_reachable(cid):
             raise SyscallError(ErrorNumber.NOT_FOUND, f"block {show(cid)} is not reachable from this actor's state")
-        self._calls.set_actor(self._context.receiver, self._require_actor().with_head(cid))
+        actor = self._calls.get_actor(self._context.receiver)
+        if actor is None:
+            raise _deleted()
+        self._calls.set_actor(self._context.receiver, actor.with_head(cid))
 
     def current_balance(self) -> TokenAmount:
         """Return the actor's balance in attoFIL, 0 if it is deleted."""
@@ -177,12 +179,10 @@ class SelfOps:
             self._calls.transfer(self._context.receiver, beneficiary_id, actor.balance)
         self._calls.delete_actor(self._context.receiver)
 
-    def _require_actor(self) -> ActorState:
-        actor = self._calls.get_actor(self._context.receiver)
-        if actor is None:
-            raise SyscallError(ErrorNumber.ILLEGAL_OPERATION, "the actor was deleted")
-        return actor
-
     def _refuse_read_only(self, what: str) -> None:
         if self._context.read_only:
             raise SyscallError(ErrorNumber.READ_ONLY, f"an actor cannot {what} in a read-only call")
+
+
+def _deleted() -> SyscallError:
+    return SyscallError(ErrorNumber.ILLEGAL_OPERATION, "the actor was deleted")

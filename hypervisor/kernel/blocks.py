@@ -1,4 +1,4 @@
-"""Blocks of an invocation by handle, and the scan for the links in a block.
+"""Blocks, the scan for the links in a block, and a cache of scanned blocks.
 
 The scan is a pure function of codec and bytes (ref-fvm fvm/src/ipld; FIP-0071): it returns the linked CIDs and the
 amount of work, so that the kernel can charge for it. It is deliberately less strict than a decoder: like the network,
@@ -6,12 +6,11 @@ it accepts non-minimal integers and any key order.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar, Final, NamedTuple
+from typing import ClassVar, Final
 
-from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
-from hypervisor.types import BlockId
 from store.cid import (
     BLAKE2B_256,
     BLAKE2B_CID_LENGTH,
@@ -32,7 +31,6 @@ from store.codec import LINK_HEAD, LINK_TAG
 from store.links import STEPS
 
 MAX_BLOCK_SIZE = 1 << 20
-MAX_BLOCKS = (1 << 31) - 1
 ALLOWED_CODECS = frozenset({RAW, CBOR, DAG_CBOR})
 _COMMITMENTS = frozenset({FIL_COMMITMENT_SEALED, FIL_COMMITMENT_UNSEALED})
 
@@ -78,42 +76,6 @@ class Block:
         return () if self.scan is None else self.scan.links
 
 
-class BlockStat(NamedTuple):
-    """Handle, codec and size in bytes of a block, as returned to a guest."""
-
-    id: BlockId
-    codec: int
-    size: int
-
-
-class BlockRegistry:
-    """Blocks of one invocation by handle, 1, 2, 3, ...; handles are never freed."""
-
-    __slots__ = ("_blocks",)
-
-    def __init__(self) -> None:
-        self._blocks: list[Block] = []
-
-    def add(self, block: Block) -> BlockId:
-        """Add a block. Raises LIMIT_EXCEEDED if the registry is full."""
-        blocks = self._blocks
-        if len(blocks) >= MAX_BLOCKS:
-            self.check_capacity()
-        blocks.append(block)
-        return BlockId(len(blocks))
-
-    def check_capacity(self) -> None:
-        """Raise LIMIT_EXCEEDED if the registry is full."""
-        if len(self._blocks) >= MAX_BLOCKS:
-            raise SyscallError(ErrorNumber.LIMIT_EXCEEDED, f"the invocation has more than {MAX_BLOCKS} open blocks")
-
-    def get(self, block_id: int) -> Block:
-        """Return the block of a handle. Raises INVALID_HANDLE."""
-        if not 0 < block_id <= len(self._blocks):
-            raise SyscallError(ErrorNumber.INVALID_HANDLE, f"no block has the handle {block_id}")
-        return self._blocks[block_id - 1]
-
-
 NOTHING_SCANNED = LinkScan((), 0, 0)
 
 
@@ -136,7 +98,7 @@ class ScannedBlocks:
     The caller must know that the state has the block. The cache is cleared when it is full.
     """
 
-    __slots__ = ("_available", "_blocks")
+    __slots__ = ("_available", "_blocks", "get")
 
     MAX_BYTES: ClassVar = 4 << 20
     """Maximum size in bytes, including `_OVERHEAD` bytes per block."""
@@ -145,10 +107,8 @@ class ScannedBlocks:
     def __init__(self) -> None:
         self._blocks: dict[Cid, Block] = {}
         self._available = self.MAX_BYTES
-
-    def get(self, cid: Cid) -> Block | None:
+        self.get: Callable[[Cid], Block | None] = self._blocks.get
         """Return the block, or None if it is not cached."""
-        return self._blocks.get(cid)
 
     def put(self, cid: Cid, block: Block) -> None:
         """Cache a block if its scan found no error."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from bridge.filecoin.evm_state import EvmState, Lifespan, TransientData
-from hypervisor.errors import ActorExit, Fatal, SyscallError
+from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import SendResult
 from hypervisor.messages.address import Address
@@ -52,8 +52,7 @@ class KernelBlockstore:
     def put(self, cid: Cid, data: bytes) -> None:
         """Create and link a block; the blocks it links must have been put before."""
         self._syscalls.charge("OnEvmNode", len(data) * self._rules.node_write_price)
-        if self._syscalls.put(data, codec_of(cid)) != cid:
-            raise Fatal("a tree node was put under a CID that does not match its content")
+        self._syscalls.put(data, codec_of(cid), cid)
 
     def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
         """Put blocks in the given order."""

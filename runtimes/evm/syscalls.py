@@ -62,42 +62,28 @@ class Syscalls:
         """Return the invocation's parameters, None if there are none."""
         if block == NO_BLOCK:
             return None
-        if self.gas.granted:
-            self.gas.put_back()
-        found = self.kernel.ipld.block(block)
-        size = len(found.data)
-        if not self.kernel.gas.try_charge(2 * self._price + self.kernel.prices.memory_copy_per_byte * size):
-            self._pay()
-            self.read(block, size)
+        found = self._pay().ipld.block(block)  # for its size
+        self._pay().ipld.charge_read(len(found.data))
         return found
 
     def read(self, block: BlockId, size: int) -> bytes:
         """Read an open block."""
-        return self._pay().ipld.read(block, 0, size)
+        return self._pay().ipld.read(block, 0, size)[0]
 
     def open(self, cid: Cid) -> bytes:
         """Open and read a block of reachable state."""
-        if self.gas.granted:
-            self.gas.put_back()
-        data = self.kernel.ipld.open_and_read(cid, self._price)
-        if data is not None:
-            return data
-        stat = self._pay().ipld.open(cid)
-        return self.read(stat.id, stat.size)
+        data = self._pay().ipld.open(cid).data
+        self._pay().ipld.charge_read(len(data))
+        return data
 
     def create(self, codec: int, data: bytes) -> BlockId:
         """Create a block to send or to return."""
         return self._pay().ipld.create(codec, data)
 
-    def put(self, data: bytes, codec: int = DAG_CBOR) -> Cid:
-        """Write a block to the state."""
-        if self.gas.granted:
-            self.gas.put_back()
-        cid = self.kernel.ipld.create_and_link(codec, data, self._price)
-        if cid is None:
-            block = self.create(codec, data)
-            cid = self._pay().ipld.link(block)
-        return cid
+    def put(self, data: bytes, codec: int = DAG_CBOR, cid: Cid | None = None) -> Cid:
+        """Write a block to the state; `cid` is its CID if the caller has computed it."""
+        block = self._pay().ipld.create(codec, data)
+        return self._pay().ipld.link(block, cid=cid)
 
     def root(self) -> Cid:
         """Return the actor's head."""
@@ -139,7 +125,7 @@ class Syscalls:
 
     def builtin_type(self, code: Cid) -> int:
         """Return the position of a code CID in the manifest, from 1; 0 if it is missing."""
-        return self._pay().actors.get_builtin_actor_type(code)
+        return self._pay().machine.manifest.type_of(code)
 
     def balance_of(self, actor: ActorID) -> TokenAmount:
         """Return an actor's balance; 0 if it does not exist."""

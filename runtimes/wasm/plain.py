@@ -1,7 +1,7 @@
 """The plain boundary: guests linked and called through the public wrappers of wasmtime-py only.
 
-It is the oracle of `boundary.RawBoundary`, with the same signature: no pointers, no layouts, every value checked by the
-wrappers. Each invocation creates its own host functions, so nothing has to be looked up by store. It is ten times
+It is the oracle of `boundary.RawBoundary`, with the same signature: no layouts, every value checked by the wrappers.
+Each invocation creates its own host functions, so nothing has to be looked up by store. It is ten times
 slower, and wasmtime-py stores the exception of a host function once per process: do not use it with machines on several
 threads.
 """
@@ -78,7 +78,7 @@ class _PlainResolvedModule:
         store = wasmtime.Store(self._engine)
         store.set_limits(memory_bytes, table_elements, 1, 1, 1)
         instance = PlainInstance(store)
-        return WasmInvocation(kernel, instance, PlainMemory(instance))
+        return WasmInvocation(kernel, instance, GuestMemory(instance.memory))
 
     def instantiate(self, invocation: WasmInvocation) -> None:
         instance = _instance_of(invocation)
@@ -190,19 +190,10 @@ class PlainInstance:
         return PlainCounter(self.store, self._gas)
 
     def memory(self) -> tuple[int, int]:
-        """Return 0, since the address is not available, and the size in bytes."""
+        """Return the current address and size in bytes of the memory."""
         assert self._memory is not None
-        return 0, self._memory.data_len(self.store)
-
-    def read(self, offset: int, end: int) -> bytes:
-        """Read bytes of the memory."""
-        assert self._memory is not None
-        return bytes(self._memory.read(self.store, offset, end))
-
-    def write(self, offset: int, data: bytes) -> None:
-        """Write bytes into the memory."""
-        assert self._memory is not None
-        self._memory.write(self.store, data, offset)
+        size = self._memory.data_len(self.store)
+        return (ctypes.addressof(self._memory.get_buffer_ptr(self.store)) if size else 0), size
 
     def enter(self, argument: int) -> int:
         """Call the located function, (i32) -> i32; raises Trap. Both numbers are unsigned."""
@@ -238,31 +229,3 @@ def _trap(failure: wasmtime.Trap | wasmtime.WasmtimeError) -> Trap:
         return Trap(None, str(failure))
     frames = tuple(frame.func_index for frame in failure.frames) if isinstance(failure, wasmtime.Trap) else ()
     return Trap(code.value, TRAP_NAMES[code.value], frames)
-
-
-class PlainMemory(GuestMemory):
-    """A guest's memory, accessed through the wrappers."""
-
-    __slots__ = ("_instance",)
-
-    def __init__(self, instance: PlainInstance) -> None:
-        super().__init__(instance.memory)
-        self._instance = instance
-
-    def follow(self) -> int:
-        """Update the size; there is no address to update."""
-        _, self.size = self._locate()
-        return self.size
-
-    def read(self, offset: int, length: int) -> bytes:
-        self.check(offset, length)
-        return self._instance.read(offset, offset + length)
-
-    def view(self, offset: int, length: int) -> memoryview:
-        """Return a copy of the slice; the wrappers do not offer a view."""
-        return memoryview(self.read(offset, length))
-
-    def write(self, offset: int, data: bytes) -> None:
-        self.check(offset, len(data))
-        if data:  # the wrapper rejects an empty write at the end of memory
-            self._instance.write(offset, data)

@@ -35,17 +35,6 @@ def test_running_out_uses_up_the_limit() -> None:
     assert (tracker.used, tracker.available) == (1_000, 0)
 
 
-def test_charges_at_once_need_enough_gas_and_no_tracer() -> None:
-    tracker = GasTracker(limit=1_000, used=400)
-    assert not tracker.try_charge(601)
-    assert tracker.used == 400
-    assert tracker.try_charge(600)
-    assert (tracker.used, tracker.available) == (1_000, 0)
-    traced = GasTracker(limit=1_000, tracer=Recorder())
-    assert not traced.try_charge(1)
-    assert traced.used == 0
-
-
 def test_gas_frame_has_own_limit_and_counts_in_outer_frame() -> None:
     tracker = GasTracker(limit=1_000)
     tracker.charge("before", 100)

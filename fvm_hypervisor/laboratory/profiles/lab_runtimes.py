@@ -83,8 +83,9 @@ class KernelBlocks:
 
     def get(self, cid: Cid) -> bytes:
         """Return the data of a reachable block. Raises SyscallError for any other block."""
-        stat = self._ipld.open(cid)
-        return self._ipld.read(stat.id, 0, stat.size)
+        data = self._ipld.open(cid).data
+        self._ipld.charge_read(len(data))
+        return data
 
     def has(self, cid: Cid) -> bool:
         """Return True if the block is reachable for the invocation."""

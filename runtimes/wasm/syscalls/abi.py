@@ -1,9 +1,9 @@
 """The network's syscall ABI: the syscalls of each revision, and the steps around every syscall.
 
 The order of these steps is consensus (ref-fvm fvm/src/syscalls/linker.rs): charge the gas that the guest has used since
-the last charge; charge for the syscall; check the pointer for the result; run the handler; set the guest's gas counter.
-The last step also runs if the syscall ends the invocation. If the result pointer is invalid it is skipped: an oversight
-of the network that must be reproduced.
+the last charge; charge for the syscall; check the pointer for the result; check the buffer that the syscall writes to;
+run the handler; set the guest's gas counter. The last step also runs if the syscall ends the invocation. If the result
+pointer is invalid it is skipped: an oversight of the network that must be reproduced.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ def syscall_runner(syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...
     """Return a function that runs a syscall from its charges to its error number (0 for none)."""
     handler, size = syscall.handler, syscall.result
     first, count = 1 if size else 0, len(syscall.params)
+    buffer = first + syscall.params.find("wI") if "wI" in syscall.params else None
     name = f"{syscall.module}::{syscall.name}"
 
     def perform(invocation: WasmInvocation, arguments: tuple[Any, ...]) -> int:
@@ -78,9 +79,14 @@ def syscall_runner(syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...
             if tracker.tracer is not None:
                 tracker.tracer.event(SyscallEntered(name, arguments, memory))
             tracker.charge("OnSyscall", kernel.prices.syscall)
-        if size and arguments[0] + size > memory.size and not memory.reaches(arguments[0] + size):
-            return ErrorNumber.ILLEGAL_ARGUMENT  # no `set_gas_counter`, as on the network: see above
+        if size:
+            at = arguments[0]
+            end = at + size
+            if end > memory.size and end > memory.follow():
+                return ErrorNumber.ILLEGAL_ARGUMENT  # no `set_gas_counter`, as on the network: see above
         try:
+            if buffer is not None and arguments[buffer] + arguments[buffer + 1] > memory.size:
+                memory.check(arguments[buffer], arguments[buffer + 1])
             # A call with a fixed number of arguments takes a third of the time of a call with a sequence.
             if count == 0:
                 result = handler(invocation)
@@ -93,7 +99,7 @@ def syscall_runner(syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...
             else:
                 result = handler(invocation, *arguments[first:])
             if size:
-                memory.write(arguments[0], result)  # type: ignore[arg-type]  # handlers with a result return bytes
+                memory.data[at:end] = result  # type: ignore[assignment]  # handlers with a result return bytes
         except SyscallError as error:
             if tracker.tracer is not None:
                 tracker.tracer.event(SyscallLeft(error.number, message=error.message))
@@ -102,7 +108,7 @@ def syscall_runner(syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...
             left = tracker.limit - tracker.used
             counter.value = invocation.counter_start = left if left < MAX_COUNTER else MAX_COUNTER
         if tracker.tracer is not None:
-            tracker.tracer.event(SyscallLeft(0, memory.read(arguments[0], size) if size else b""))
+            tracker.tracer.event(SyscallLeft(0, result or b""))
         return 0
 
     return perform

@@ -27,8 +27,6 @@ def resolve_address(call: WasmInvocation, offset: int, length: int) -> bytes:
 
 def lookup_delegated_address(call: WasmInvocation, actor: int, buffer: int, length: int) -> bytes:
     """Write an actor's f4 address to the buffer; return its length, 0 if the actor has none."""
-    # check
-    call.memory.check(buffer, length)
     # charge and do
     address = call.kernel.actors.lookup_delegated_address(ActorID(actor))
     data = b"" if address is None else address.to_bytes()
@@ -41,8 +39,6 @@ def lookup_delegated_address(call: WasmInvocation, actor: int, buffer: int, leng
 
 def get_actor_code_cid(call: WasmInvocation, actor: int, buffer: int, length: int) -> bytes:
     """Write an actor's code CID to the buffer; return its length."""
-    # check
-    call.memory.check(buffer, length)
     # charge and do
     cid = call.kernel.actors.get_actor_code_cid(ActorID(actor))
     # return
@@ -54,13 +50,11 @@ def get_builtin_actor_type(call: WasmInvocation, cid_offset: int) -> bytes:
     # check
     cid = call.memory.read_cid(cid_offset)
     # do and return
-    return I32_RESULT.pack(call.kernel.actors.get_builtin_actor_type(cid))
+    return I32_RESULT.pack(call.kernel.machine.manifest.type_of(cid))
 
 
 def get_code_cid_for_type(call: WasmInvocation, type_number: int, buffer: int, length: int) -> bytes:
     """Write the code CID of a type number to the buffer; return its length."""
-    # check
-    call.memory.check(buffer, length)
     # do
     cid = call.kernel.actors.get_code_cid_for_type(type_number & _U32_MASK)
     # return
@@ -70,7 +64,6 @@ def get_code_cid_for_type(call: WasmInvocation, type_number: int, buffer: int, l
 def next_actor_address(call: WasmInvocation, buffer: int, length: int) -> bytes:
     """Write the address of the next actor to be created to the buffer; return its length."""
     # check
-    call.memory.check(buffer, length)
     if length < ACTOR_ADDRESS_LENGTH:
         raise SyscallError(ErrorNumber.BUFFER_TOO_SMALL, f"{ACTOR_ADDRESS_LENGTH} bytes, a buffer of {length}")
     # do
@@ -134,8 +127,6 @@ SYSCALLS_UPGRADE = (Syscall("actor", "upgrade_actor", upgrade_actor, "rI", SEND)
 
 def root(call: WasmInvocation, buffer: int, length: int) -> bytes:
     """Write the state root's CID to the buffer; return its length."""
-    # check
-    call.memory.check(buffer, length)
     # charge and do
     cid = call.kernel.self_.root()
     # return

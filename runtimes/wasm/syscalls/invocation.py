@@ -27,6 +27,7 @@ _WRITABLE = 0x200
 
 _MAX_CID_LENGTH = 4 * 10 + MAX_DIGEST
 """Length in bytes of four varints and a digest: no CID parser reads further."""
+_MAX_MEMORY = 1 << 32
 
 
 class GuestMemory:
@@ -36,12 +37,13 @@ class GuestMemory:
     slice seems to reach beyond its end.
     """
 
-    __slots__ = ("_locate", "_view", "size")
+    __slots__ = ("_locate", "data", "size")
 
     def __init__(self, locate: Callable[[], tuple[int, int]]) -> None:
         """`locate` returns the current address and size in bytes of the memory."""
         self._locate = locate
-        self._view = memoryview(bytearray())
+        self.data = memoryview(bytearray())
+        """The memory up to `size`; only for slices within it."""
         self.size = 0
 
     def follow(self) -> int:
@@ -49,12 +51,8 @@ class GuestMemory:
         base, size = self._locate()
         if size != self.size:
             self.size = size
-            self._view = _view_of(base, size, _WRITABLE)
+            self.data = _view_of(base, size, _WRITABLE)
         return size
-
-    def reaches(self, end: int) -> bool:
-        """Return True if the memory has at least `end` bytes."""
-        return end <= self.size or end <= self.follow()
 
     def check(self, offset: int, length: int) -> None:
         """Raise ILLEGAL_ARGUMENT unless the slice lies within memory."""
@@ -64,38 +62,40 @@ class GuestMemory:
                 ErrorNumber.ILLEGAL_ARGUMENT, f"buffer {offset} (length {length}) out of bounds: {self.size} bytes"
             )
 
-    def read(self, offset: int, length: int) -> bytes:
+    def read(self, offset: int, length: int, most: int = _MAX_MEMORY) -> bytes:
+        """Return the slice, or its first `most` bytes: none is copied that will be rejected for the length."""
         end = offset + length
         if end > self.size:
             self.check(offset, length)
-        return self._view[offset:end].tobytes()
+        return self.data[offset : end if length <= most else offset + most].tobytes()
 
     def view(self, offset: int, length: int) -> memoryview:
         """Return the slice without copying, for use before gas is charged. Writes of the guest change it."""
         end = offset + length
         if end > self.size:
             self.check(offset, length)
-        return self._view[offset:end]
+        return self.data[offset:end]
 
     def write(self, offset: int, data: bytes) -> None:
         """Write bytes. Raises ILLEGAL_ARGUMENT if they do not fit; then nothing is written."""
         end = offset + len(data)
         if end > self.size:
             self.check(offset, len(data))
-        self._view[offset:end] = data
+        self.data[offset:end] = data
 
     def read_cid(self, offset: int) -> Cid:
         """Read the CID of any length that begins at `offset`."""
         end = offset + BLAKE2B_CID_LENGTH
         if end > self.size:
             self.follow()
-        common = self._view[offset:end].tobytes()
+        common = self.data[offset:end].tobytes()
         if len(common) == BLAKE2B_CID_LENGTH and common.startswith(_COMMON_PREFIXES):
             return Cid(common)
         self.check(offset, 0)
-        length = _MAX_CID_LENGTH if self.reaches(offset + _MAX_CID_LENGTH) else self.size - offset
+        if offset + _MAX_CID_LENGTH > self.size:
+            self.follow()
         try:
-            cid, _ = read_cid(self.read(offset, length))
+            cid, _ = read_cid(self.data[offset : offset + _MAX_CID_LENGTH].tobytes())
         except CidError as error:
             raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"invalid CID at {offset}: {error}") from None
         return cid
@@ -108,13 +108,12 @@ class GuestMemory:
         size = len(cid)
         if size > length:
             raise SyscallError(ErrorNumber.BUFFER_TOO_SMALL, f"a CID of {size} bytes exceeds a buffer of {length}")
-        self.write(offset, cid)
+        self.data[offset : offset + size] = cid
         return size
 
     def read_address(self, offset: int, length: int) -> Address:
         """Read the address encoded by exactly this slice."""
-        self.check(offset, length)
-        data = self.read(offset, min(length, MAX_ADDRESS + 1))  # one byte too many is rejected like any excess
+        data = self.read(offset, length, MAX_ADDRESS + 1)  # one byte too many is rejected like any excess
         try:
             return Address.from_bytes(data)
         except AddressError as error:

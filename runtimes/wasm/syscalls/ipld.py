@@ -10,43 +10,39 @@ def block_open(call: WasmInvocation, cid_offset: int) -> bytes:
     # check
     cid = call.memory.read_cid(cid_offset)
     # charge and do
-    stat = call.kernel.ipld.open(cid)
+    ipld = call.kernel.ipld
+    block = ipld.open(cid)
     # return
-    return IPLD_OPEN.pack(stat.codec, stat.id, stat.size)
+    return IPLD_OPEN.pack(block.codec, ipld.add(block), len(block.data))
 
 
 def block_create(call: WasmInvocation, codec: int, offset: int, length: int) -> bytes:
     """Create a block from bytes in memory; return its handle."""
     # check
-    call.memory.check(offset, length)
-    data = call.memory.read(offset, min(length, MAX_BLOCK_SIZE + 1))  # no copy of data that will be rejected
+    data = call.memory.read(offset, length, MAX_BLOCK_SIZE + 1)  # no copy of data that will be rejected
     # charge, do and return
     return U32.pack(call.kernel.ipld.create(codec, data))
 
 
 def block_read(call: WasmInvocation, block: int, offset: int, buffer: int, length: int) -> bytes:
     """Copy part of a block into memory; return the bytes left in the block, negative if the buffer is larger."""
-    # check
-    call.memory.check(buffer, length)
     # charge and do
-    data = call.kernel.ipld.read(block, offset, length)
-    call.memory.write(buffer, data)
+    data, left = call.kernel.ipld.read(block, offset, length)
+    call.memory.data[buffer : buffer + len(data)] = data
     # return
-    return I32_RESULT.pack(len(call.kernel.ipld.block(block).data) - (offset + length))
+    return I32_RESULT.pack(left)
 
 
 def block_stat(call: WasmInvocation, block: int) -> bytes:
     """Return a block's codec and size."""
     # do
-    stat = call.kernel.ipld.stat(block)
+    found = call.kernel.ipld.block(block)
     # return
-    return IPLD_STAT.pack(stat.codec, stat.size)
+    return IPLD_STAT.pack(found.codec, len(found.data))
 
 
 def block_link(call: WasmInvocation, block: int, hash_code: int, hash_length: int, buffer: int, length: int) -> bytes:
     """Write a block to the state and its CID to the buffer; return the CID's length."""
-    # check
-    call.memory.check(buffer, length)
     # charge and do
     cid = call.kernel.ipld.link(block, hash_code, hash_length)
     # return; a buffer that is too small is detected only here, after the block is written and charged

@@ -72,7 +72,8 @@ class Syscall:
     """One syscall.
 
     `params` has one letter per argument, without the result pointer. `i` and `I` are i32, `q` and `Q` are i64, `r` and
-    `w` are pointers that the syscall reads or writes. `returns` is the structure written to the result pointer, or
+    `w` are pointers that the syscall reads or writes; `wI` is a buffer and its length, checked before the handler runs.
+    `returns` is the structure written to the result pointer, or
     None.
     """
 

@@ -142,8 +142,7 @@ def emit_event(
 def emit_event_block(call: WasmInvocation, offset: int, length: int) -> None:
     """Emit an event encoded as CBOR (ABI version 3)."""
     # check
-    call.memory.check(offset, length)
-    data = call.memory.read(offset, min(length, MAX_BLOCK_SIZE + 1))  # no copy of data that will be rejected
+    data = call.memory.read(offset, length, MAX_BLOCK_SIZE + 1)  # no copy of data that will be rejected
     # charge and do
     call.kernel.events.emit_block(data)
 

@@ -190,7 +190,7 @@ def test_root_is_reachable_once_requested(network: int, gas: int) -> None:
 @pytest.mark.parametrize(("network", "gas"), [(18, 0), (28, 300)])
 def test_the_root_is_set_for_one_update_of_the_actor(network: int, gas: int) -> None:
     kernel = actor_in(World(network))
-    kernel.ipld.mark_reachable(STATE_CID)
+    kernel.ipld.reachable.add(STATE_CID)
     assert used(kernel, lambda: kernel.self_.set_root(STATE_CID)) == gas * GAS + OWN_UPDATE
     assert used(kernel, lambda: kernel.self_.set_root(STATE_CID)) == gas * GAS
     state = own(kernel)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypervisor.errors import Fatal, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel import Kernel
-from hypervisor.kernel.blocks import Block, BlockRegistry, LinkScan, ScannedBlocks, scan_links
+from hypervisor.kernel.blocks import Block, LinkScan, ScannedBlocks, scan_links
 from store.cid import (
     BLAKE2B_256,
     CBOR,
@@ -251,30 +251,30 @@ def test_unscanned_or_non_state_blocks_are_not_cached() -> None:
 
 
 def test_handles_count_up_from_one() -> None:
-    registry = BlockRegistry()
+    registry = kernel_over().ipld
     first, second = Block(RAW, b"a"), Block(CBOR, b"b")
     assert [registry.add(first), registry.add(second)] == [1, 2]
-    assert (registry.get(1), registry.get(2)) == (first, second)
+    assert (registry.block(1), registry.block(2)) == (first, second)
 
 
 @pytest.mark.parametrize("handle", [-1, 2, 1 << 31, (1 << 32) - 1])
 def test_a_handle_that_was_never_given_is_invalid(handle: int) -> None:
-    registry = BlockRegistry()
+    registry = kernel_over().ipld
     registry.add(Block(RAW, b"a"))
     with pytest.raises(SyscallError) as caught:
-        registry.get(handle)
+        registry.block(handle)
     assert caught.value.number is ErrorNumber.INVALID_HANDLE
 
 
 def test_handle_zero_cannot_be_read() -> None:
     with pytest.raises(SyscallError) as caught:
-        BlockRegistry().get(0)
+        kernel_over().ipld.block(0)
     assert caught.value.number is ErrorNumber.INVALID_HANDLE
 
 
 def test_a_full_registry_takes_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hypervisor.kernel.blocks.MAX_BLOCKS", 1)
-    registry = BlockRegistry()
+    monkeypatch.setattr("hypervisor.kernel.ipld.MAX_BLOCKS", 1)
+    registry = kernel_over().ipld
     registry.add(Block(RAW, b"a"))
     with pytest.raises(SyscallError) as caught:
         registry.add(Block(RAW, b"b"))
@@ -298,7 +298,7 @@ def kernel_over(*blocks: bytes, network: int = 28, limit: int = 10**15) -> Kerne
 
 def test_a_reachable_block_that_the_store_lacks_is_fatal() -> None:
     kernel = kernel_over()
-    kernel.ipld.mark_reachable(LEAF_CID)
+    kernel.ipld.reachable.add(LEAF_CID)
     with pytest.raises(Fatal, match="reachable state is missing"):
         kernel.ipld.open(LEAF_CID)
 

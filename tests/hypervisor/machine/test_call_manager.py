@@ -84,7 +84,7 @@ def test_aborted_call_reverts_state_events_and_journal() -> None:
     state = cid_of(encode(["state"]))
 
     def child(kernel: Kernel, _params: BlockId) -> Outcome:
-        kernel.ipld.mark_reachable(state)
+        kernel.ipld.reachable.add(state)
         kernel.self_.set_root(state)
         kernel.events.emit([EventEntry(0, "lost", RAW, b"")])
         kernel.journal.set("key", "child")
@@ -220,7 +220,7 @@ def test_param_links_cost_300_each_and_are_openable_by_callee() -> None:
     world, notes = World(), Notes()
 
     def child(kernel: Kernel, params: BlockId) -> None:
-        notes.add(kernel.ipld.stat(params))
+        notes.add(kernel.ipld.block(params))
         kernel.ipld.open(cid_of(LEAF))
 
     child_at = world.actor(child)
@@ -234,7 +234,7 @@ def test_param_links_cost_300_each_and_are_openable_by_callee() -> None:
     world.machine.tracer = recorder
     assert world.send(world.actor(parent)).exit_code == 0
     assert [cost for name, cost in charges(recorder) if name == "OnMethodInvocation"] == [INVOKE, INVOKE + 600 * GAS]
-    assert (notes.items[0].id, notes.items[0].codec, notes.items[0].size) == (1, DAG_CBOR, len(NODE))
+    assert notes.items == [Block(DAG_CBOR, NODE)]
 
 
 def test_nested_return_links_cost_300_each_and_caller_opens_them() -> None:
@@ -281,7 +281,7 @@ def test_a_sender_with_no_room_for_a_return_does_not_call(monkeypatch: pytest.Mo
     kernel = world.kernel(world.actor(balance=1))
     to = world.actor(returning(b"x"))
     kernel.ipld.create(RAW, b"")
-    monkeypatch.setattr("hypervisor.kernel.blocks.MAX_BLOCKS", 1)
+    monkeypatch.setattr("hypervisor.kernel.ipld.MAX_BLOCKS", 1)
     number = ErrorNumber.LIMIT_EXCEEDED
     assert refused(number, kernel, lambda: kernel.send(to, METHOD, value=TokenAmount(1))) == 0
     assert world.balance(to) == 0

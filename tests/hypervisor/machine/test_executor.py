@@ -118,7 +118,7 @@ def test_fatal_error_receipt_has_exit_10_full_gas_and_error() -> None:
     world = world_at()
 
     def script(kernel: Kernel, _params: BlockId) -> None:
-        kernel.ipld.mark_reachable(MISSING)
+        kernel.ipld.reachable.add(MISSING)
         kernel.calls.set_actor(kernel.context.receiver, ActorState(world.code("evm")))
         kernel.ipld.open(MISSING)
 

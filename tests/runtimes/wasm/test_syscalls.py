@@ -227,9 +227,9 @@ def copied(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     lengths: list[int] = []
     read = GuestMemory.read
 
-    def counted(memory: GuestMemory, offset: int, length: int) -> bytes:
-        lengths.append(length)
-        return read(memory, offset, length)
+    def counted(memory: GuestMemory, offset: int, length: int, most: int = LONG) -> bytes:
+        lengths.append(min(length, most))
+        return read(memory, offset, length, most)
 
     monkeypatch.setattr(GuestMemory, "read", counted)
     return lengths
