@@ -4,7 +4,7 @@ The steps of a call, in order:
 
     send              the interceptor may respond in place of the callee; a tracer is notified
     with_transaction  checkpoint the state tree, events, state accesses and the journal
-    send_unresolved   the rules resolve or create the receiver
+    send_unresolved   one level deeper, within the call's gas limit, the rules resolve or create the receiver
     send_resolved     transfer the value
     invoke            the runtime of the receiver's code executes it
 
@@ -237,7 +237,7 @@ class CallManager:
         mark = self.begin()
         self.backtrace.clear()
         try:
-            result = self._with_limits(call)
+            result = self.send_unresolved(call)
         except BaseException as error:
             self.rollback(mark)
             if isinstance(error, SyscallError) and error.number != ErrorNumber.INSUFFICIENT_FUNDS:
@@ -254,8 +254,8 @@ class CallManager:
             )
         return result
 
-    def _with_limits(self, call: Call) -> CallResult:
-        """Make the call one level deeper and within its gas limit; exceeding its own limit is an exit code."""
+    def send_unresolved(self, call: Call) -> CallResult:
+        """Resolve the receiver, then send, one level deeper and within the gas limit; exceeding it is an exit code."""
         limit, memory = call.gas_limit, self.memory.used
         if self.depth >= self.max_depth:
             if limit is not None and self.machine.context.network.rules.refused_depth_keeps_limit:
@@ -265,7 +265,16 @@ class CallManager:
             self.gas.push(limit)
         self.depth += 1
         try:
-            return self.send_unresolved(call)
+            receiver = self.rules.resolve(self, call)
+            if isinstance(receiver, CallResult):
+                return receiver
+            if self.call_stack is None:
+                return self.send_resolved(call, receiver)
+            self.call_stack.append((receiver, call.upgraded_from is not None))
+            try:
+                return self.send_resolved(call, receiver)
+            finally:
+                self.call_stack.pop()
         except OutOfGas as error:
             exhausted = error
         finally:
@@ -276,19 +285,6 @@ class CallManager:
         if self.gas.available > 0:
             return CallResult(ExitCode.SYS_OUT_OF_GAS, message=str(exhausted))
         raise exhausted
-
-    def send_unresolved(self, call: Call) -> CallResult:
-        """Resolve the receiver, then send."""
-        receiver = self.rules.resolve(self, call)
-        if isinstance(receiver, CallResult):
-            return receiver
-        if self.call_stack is None:
-            return self.send_resolved(call, receiver)
-        self.call_stack.append((receiver, call.upgraded_from is not None))
-        try:
-            return self.send_resolved(call, receiver)
-        finally:
-            self.call_stack.pop()
 
     def send_resolved(self, call: Call, actor: ActorID) -> CallResult:
         """Transfer the value and run the code of a resolved receiver."""
@@ -340,7 +336,8 @@ class CallManager:
         try:
             block = kernel.ipld.find(outcome.block)
         except SyscallError:
-            return CallResult(ExitCode.SYS_MISSING_RETURN, None, outcome.message, outcome.is_plain)
+            message = outcome.message or "returned block does not exist"
+            return CallResult(ExitCode.SYS_MISSING_RETURN, None, message, outcome.is_plain)
         if block is not None:
             if self.depth == 1:
                 storage = self.prices.storage_per_byte * len(block.data)
@@ -362,7 +359,7 @@ class CallManager:
             if state is None:
                 raise SyscallError(ErrorNumber.ILLEGAL_OPERATION, f"actor f0{actor} is deleted")
             self.set_actor(actor, replace(state, code=code, delegated_address=None))
-            result = self._with_limits(replace(call, upgraded_from=state.code))
+            result = self.send_unresolved(replace(call, upgraded_from=state.code))
         except BaseException as error:
             self.rollback(mark)
             if isinstance(error, Exception):

@@ -87,15 +87,15 @@ class Syscalls:
 
     def root(self) -> Cid:
         """Return the actor's head."""
-        return self._pay().self_.root()
+        return self._pay().root()
 
     def set_root(self, cid: Cid) -> None:
         """Change the actor's head."""
-        self._pay().self_.set_root(cid)
+        self._pay().set_root(cid)
 
     def current_balance(self) -> TokenAmount:
         """Return the actor's own balance."""
-        return self._pay().self_.current_balance()
+        return self._pay().current_balance()
 
     # --- other actors -----------------------------------------------------------------------------------------
 

@@ -140,7 +140,7 @@ class RawResolvedModule:
 
     def begin(self, kernel: Kernel, memory_bytes: int, table_elements: int) -> WasmInvocation:
         has_slot = self._engine.acquire_slot()
-        engine = self._linked_for(has_slot).linker.engine
+        engine = self._engine if has_slot or not self._engine.is_pooled else self._engine.spare
         instance = Instance(
             engine.lib, engine.pointer, memory_bytes, table_elements, has_slot=has_slot, offsets=self._offsets,
             memories=self._boundary.memories,
@@ -151,12 +151,12 @@ class RawResolvedModule:
         return invocation
 
     def instantiate(self, invocation: WasmInvocation) -> None:
-        instance = _instance_of(invocation)
-        instance.instantiate(self._linked_for(instance.has_slot).pointer)
+        instance = invocation.instance
+        assert isinstance(instance, Instance)
+        linked = self._linked if instance.has_slot or not self._engine.is_pooled else self._linked_to_spare()
+        instance.instantiate(linked.pointer)
 
-    def _linked_for(self, has_slot: bool) -> LinkedModule:
-        if has_slot or not self._engine.is_pooled:
-            return self._linked
+    def _linked_to_spare(self) -> LinkedModule:
         with self._lock:
             if self._spare is None:
                 spare = self._engine.spare
@@ -164,7 +164,8 @@ class RawResolvedModule:
             return self._spare
 
     def end(self, invocation: WasmInvocation) -> None:
-        instance, thread = _instance_of(invocation), get_ident()
+        instance, thread = invocation.instance, get_ident()
+        assert isinstance(instance, Instance)
         if invocation.outer is None:
             del self._innermost[thread]
         else:
@@ -181,12 +182,6 @@ class RawResolvedModule:
 
     def take_unattached_call_error(self, invocation: WasmInvocation) -> BaseException | None:
         return self._boundary.unattached_call_errors.pop(get_ident(), None)
-
-
-def _instance_of(invocation: WasmInvocation) -> Instance:
-    instance = invocation.instance
-    assert isinstance(instance, Instance)
-    return instance
 
 
 def _argument_reader(syscall: Syscall) -> tuple[Callable[[int], Any], Callable[[Any], tuple[Any, ...]]]:

@@ -29,7 +29,6 @@ from hypervisor.kernel import Kernel
 from hypervisor.kernel.call import MAX_INSTANCE_MEMORY, MAX_TOTAL_MEMORY
 from hypervisor.machine.machine_state import MachineState
 from hypervisor.machine.registry import NATIVE, InstallServices, Outcome, Runtime
-from hypervisor.prices import PriceList
 from hypervisor.types import BlockId, Gas
 from runtimes.wasm.boundary import RawBoundary
 from runtimes.wasm.libraries import (
@@ -55,7 +54,7 @@ from runtimes.wasm.module.encode import GAS_EXPORT
 from runtimes.wasm.module.linked_encode import COUNTERS, COUNTERS_MODULE, HEIGHT_EXPORT, LinkedEncoder
 from runtimes.wasm.module.opcodes import NETWORK_PRICES, PAGE_BYTES, WasmPrices
 from runtimes.wasm.module.parser import WasmModule, parse_module
-from runtimes.wasm.modules import GuestModule, GuestModules, priced_key
+from runtimes.wasm.modules import GuestModule, GuestModules, code_prices, priced_key
 from runtimes.wasm.runtime import TABLE_ELEMENT_BYTES, run_guest
 from runtimes.wasm.syscalls.abi import revision_named
 from runtimes.wasm.syscalls.invocation import GuestMemory, WasmInvocation
@@ -348,11 +347,11 @@ class LinkedRuntime:
     def _run(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId | None, kind: _Kind) -> Outcome:
         if kind is _Kind.LIBRARY:
             return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the actor's code is a library, which cannot be run")
-        prices = _code_prices(kernel.machine.context.network.prices)
+        prices = code_prices(kernel.machine.context.network.prices)
         program = self._program(kernel, code, prices)
         if program.charged_elements:
-            kernel.gas.charge("wasm_table_init", prices.table_entry * program.charged_elements)
-        kernel.gas.charge("wasm_memory_init", prices.page * program.pages)
+            kernel.gas.charge("wasm_table_init", prices.memory_byte * TABLE_ELEMENT_BYTES * program.charged_elements)
+        kernel.gas.charge("wasm_memory_init", prices.memory_byte * PAGE_BYTES * program.pages)
         budget, facts = kernel.memory, program.actor.facts
         reserved = TABLE_ELEMENT_BYTES * program.table_elements + program.library_memory
         memory_limit = min(MAX_INSTANCE_MEMORY - program.library_memory, MAX_TOTAL_MEMORY - budget.used - reserved)
@@ -408,12 +407,6 @@ def _with_folder(inner: Runtime) -> Runtime:
 def _without_folder(inner: Runtime) -> Runtime:
     """Wrap a runtime; compiled modules are not cached on disk."""
     return LinkedRuntime(inner, linked_modules(None))
-
-
-def _code_prices(prices: PriceList) -> WasmPrices:
-    """Return the code prices of a price list; NETWORK_PRICES itself if they are equal to it."""
-    found = WasmPrices(prices.wasm_instruction, prices.wasm_memory_per_byte)
-    return NETWORK_PRICES if found == NETWORK_PRICES else found
 
 
 def _charging(

@@ -9,6 +9,7 @@ from dataclasses import astuple, dataclass, field
 
 from hypervisor.bounded_cache import BoundedCache
 from hypervisor.errors import InvalidModule, UnlinkableModule
+from hypervisor.prices import PriceList
 from hypervisor.threads import compiling
 from runtimes.wasm.boundary import RAW, Boundary, RawBoundary, ResolvedModule
 from runtimes.wasm.module import encode
@@ -178,6 +179,12 @@ class GuestModules:
         packed = _FACTS.pack(*astuple(facts))
         self._cache.store(self._key(code, prices), packed + compiled.serialize())
         return compiled, facts
+
+
+def code_prices(prices: PriceList) -> WasmPrices:
+    """Return the code prices of a price list; NETWORK_PRICES itself if they are equal to it."""
+    found = WasmPrices(prices.wasm_instruction, prices.wasm_memory_per_byte)
+    return NETWORK_PRICES if found == NETWORK_PRICES else found
 
 
 def priced_key(code: Cid, prices: WasmPrices) -> bytes:

@@ -18,7 +18,7 @@ from hypervisor.threads import once
 from runtimes.wasm.boundary import ResolvedModule
 from runtimes.wasm.module.opcodes import PAGE_BYTES, WasmPrices
 from runtimes.wasm.module.parser import function_label, function_names, parse_module
-from runtimes.wasm.modules import GuestModule
+from runtimes.wasm.modules import GuestModule, code_prices
 from runtimes.wasm.profiled_code import HEAD, NODE, PAGES, PROFILE_EXPORT, ROOT
 from runtimes.wasm.profiled_modules import ProfiledModules
 from runtimes.wasm.runtime import WasmRuntime
@@ -37,11 +37,12 @@ class ProfilingRuntime(WasmRuntime):
         self.recorder = ProfileRecorder()
         self._profiled: dict[tuple[Cid, str, WasmPrices], GuestModule] = {}
 
-    def _module(self, kernel: Kernel, code: Cid, prices: WasmPrices) -> GuestModule:
-        revision = kernel.machine.context.network.rules.revision
+    def _module(self, kernel: Kernel, code: Cid) -> GuestModule:
+        network = kernel.machine.context.network
+        revision, prices = network.rules.revision, code_prices(network.prices)
         found = self._profiled.get((code, revision, prices))
         if found is None:
-            super()._module(kernel, code, prices)  # rejects what a plain run rejects
+            super()._module(kernel, code)  # rejects what a plain run rejects
             wasm = kernel.load_code(code)
             plain = _modules().load(self._digest(code, wasm), wasm, revision, prices)
             linked = _ProfiledModule(plain.linked, self.recorder, code, _labels(wasm))

@@ -15,13 +15,12 @@ from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.kernel import Kernel
 from hypervisor.kernel.call import MAX_INSTANCE_MEMORY, MAX_TOTAL_MEMORY
 from hypervisor.machine.registry import InstallServices, Outcome, RuntimeServices
-from hypervisor.prices import PriceList
-from hypervisor.types import NO_BLOCK, BlockId
+from hypervisor.types import BlockId
 from runtimes.wasm.boundary import selected_boundary
 from runtimes.wasm.module.encode import GAS_EXPORT, START_EXPORT
-from runtimes.wasm.module.opcodes import NETWORK_PRICES, PAGE_BYTES, WasmPrices
+from runtimes.wasm.module.opcodes import PAGE_BYTES
 from runtimes.wasm.module.parser import function_count, function_label, function_names
-from runtimes.wasm.modules import GuestModule, GuestModules
+from runtimes.wasm.modules import GuestModule, GuestModules, code_prices
 from runtimes.wasm.syscalls.invocation import WasmInvocation
 from runtimes.wasm.validate import ENTRY_POINT, MAX_TABLE_ELEMENTS, UPGRADE, check_features
 from runtimes.wasmtime.cache import ModuleCache, default_folder
@@ -45,7 +44,6 @@ class WasmRuntime:
         folder = None if services.options.get("module_cache") == "off" else default_folder()
         self._modules = _modules(folder, selected_boundary(services.options))
         self._digests: dict[Cid, Cid] = {}
-        self._last_prices: tuple[PriceList | None, WasmPrices] = (None, NETWORK_PRICES)
         self._trap_signals = trap_signals()
 
     def prepare(
@@ -61,30 +59,22 @@ class WasmRuntime:
                 self._modules.compile_installed(self._digest(code, wasm), wasm)
         self._modules.compile_all({self._digest(code, wasm): wasm for code, wasm in modules.items()})
 
-    def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
-        """Run the actor's `invoke` with the block `params`.
+    def invoke(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId | None = None) -> Outcome:
+        """Run the actor's `invoke` with the block `params`, or its `upgrade` if `info` is given.
 
         Every result of the guest is an Outcome: a return, an exit, a trap (exit 4), a missing `invoke` (exit 5), an
         invalid block handle (exit 11). Raises OutOfGas, and Fatal if code is missing, invalid or cannot be linked.
         """
-        return self._run(kernel, code, params, None)
-
-    def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
-        """Run the actor's `upgrade` with two blocks; a module without one exits with 5. Otherwise like `invoke`."""
-        return self._run(kernel, code, params, info)
-
-    def _run(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId | None) -> Outcome:
-        prices = self._code_prices(kernel.machine.context.network.prices)
-        module = self._module(kernel, code, prices)
-        facts = module.facts
+        module = self._module(kernel, code)
+        facts, prices, budget = module.facts, kernel.machine.context.network.prices, kernel.memory
+        table_bytes, size = TABLE_ELEMENT_BYTES * facts.table_elements, PAGE_BYTES * facts.pages
         if facts.charges_table:
-            kernel.gas.charge("wasm_table_init", prices.table_entry * facts.table_elements)
-        kernel.gas.charge("wasm_memory_init", prices.page * facts.pages)
-        table_bytes = TABLE_ELEMENT_BYTES * facts.table_elements
-        memory_limit = min(MAX_INSTANCE_MEMORY, MAX_TOTAL_MEMORY - kernel.memory.used - table_bytes)
-        size = PAGE_BYTES * facts.pages
-        if size > memory_limit or not kernel.memory.grow(0, table_bytes) or not kernel.memory.grow(0, size):
+            kernel.gas.charge("wasm_table_init", prices.wasm_memory_per_byte * table_bytes)
+        kernel.gas.charge("wasm_memory_init", prices.wasm_memory_per_byte * size)
+        memory_limit = min(MAX_INSTANCE_MEMORY, MAX_TOTAL_MEMORY - budget.used - table_bytes)
+        if size > memory_limit:
             return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message="no memory is left for the actor's instance")
+        budget.used += table_bytes + size
         invocation = module.linked.begin(kernel, memory_limit, MAX_TABLE_ELEMENTS)
         try:
             invocation.counted = size
@@ -94,17 +84,13 @@ class WasmRuntime:
         finally:
             module.linked.end(invocation)
 
-    def _code_prices(self, prices: PriceList) -> WasmPrices:
-        """Return the code prices of a price list, which is the same object for nearly all invocations."""
-        known, found = self._last_prices
-        if known is not prices:
-            found = WasmPrices(prices.wasm_instruction, prices.wasm_memory_per_byte)
-            found = NETWORK_PRICES if found == NETWORK_PRICES else found
-            self._last_prices = prices, found
-        return found
+    def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
+        """Run the actor's `upgrade` with two blocks; a module without one exits with 5. Otherwise like `invoke`."""
+        return self.invoke(kernel, code, params, info)
 
-    def _module(self, kernel: Kernel, code: Cid, prices: WasmPrices) -> GuestModule:
-        rules = kernel.machine.context.network.rules
+    def _module(self, kernel: Kernel, code: Cid) -> GuestModule:
+        network = kernel.machine.context.network
+        rules, prices = network.rules, code_prices(network.prices)
         revision = rules.revision
         if rules.installs_code and not kernel.machine.store.has(code):  # even if it is compiled already
             raise SyscallError(ErrorNumber.NOT_FOUND, f"code {show(code)} is not in the store")
@@ -154,7 +140,7 @@ def run_guest(
         return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the actor's module does not export `invoke`")
     elif module.facts.has_wrong_entry:
         raise Fatal("the module's `invoke` does not take one i32 and return one")
-    _find(invocation)
+    invocation.locate(_GAS)
     invocation.set_gas_counter()
     handle, trap_ = 0, None
     try:
@@ -171,13 +157,7 @@ def run_guest(
         raise failure
     if trap_ is not None:
         return _trap_outcome(trap_, invocation.kernel, code)
-    return _return_outcome(invocation.kernel, handle)
-
-
-def _find(invocation: WasmInvocation) -> None:
-    """Locate the gas counter and the memory; the function to call must be located first."""
-    if not invocation.locate(_GAS):
-        raise Fatal("a compiled module lacks its memory or its gas counter")
+    return Outcome(ExitCode.OK, BlockId(handle))
 
 
 def _start(invocation: WasmInvocation, module: GuestModule, code: Cid) -> Outcome | None:
@@ -185,7 +165,7 @@ def _start(invocation: WasmInvocation, module: GuestModule, code: Cid) -> Outcom
     instance = invocation.instance
     if not instance.find_function(_START):
         raise Fatal("a compiled module lacks its start function")
-    _find(invocation)
+    invocation.locate(_GAS)
     invocation.set_gas_counter()
     trap = None
     module.linked.detach(invocation)
@@ -241,11 +221,3 @@ def _trap_location(trap: Trap, kernel: Kernel, code: Cid) -> str:
 
 def _runs(labels: Sequence[str]) -> list[tuple[str, int]]:
     return [(label, len(list(same))) for label, same in groupby(labels)]
-
-
-def _return_outcome(kernel: Kernel, handle: int) -> Outcome:
-    try:
-        kernel.ipld.find(handle)
-    except SyscallError:
-        return Outcome(ExitCode.SYS_MISSING_RETURN, NO_BLOCK, "returned block does not exist")
-    return Outcome(ExitCode.OK, BlockId(handle))

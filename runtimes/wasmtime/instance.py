@@ -122,12 +122,11 @@ class Instance:
         self._vm_context = 0
         self._memory: Any = None
         self._limits: tuple[int, int, int, int] = table_elements, instances, 1, memories
-        self.limit_memory(memory_bytes)
+        lib.store_limiter(self._store, memory_bytes, *self._limits)
 
     def limit_memory(self, size: int) -> None:
         """Limit the size of every memory to `size` bytes from now on; a larger one is not shrunk."""
-        table_elements, instances, tables, memories = self._limits
-        self._lib.store_limiter(self._store, size, table_elements, instances, tables, memories)
+        self._lib.store_limiter(self._store, size, *self._limits)
 
     def follow_epochs(self, callback: Any) -> None:
         """Run the callback on the guest's thread at the engine's next tick. The caller must keep the callback alive."""

@@ -342,7 +342,7 @@ class _Invocation:
         self._pay(BURNT_FUNDS_ACTOR, burnt)
 
     def _load(self) -> tuple[int, int, Amt]:
-        number, first, root = get_object(self._blocks, self._kernel.self_.root())
+        number, first, root = get_object(self._blocks, self._kernel.root())
         return number, first, Amt(self._blocks, unlink(root))
 
     def _entry(self, queue: Amt, number: int) -> OutboxEntry:
@@ -353,7 +353,7 @@ class _Invocation:
         self._save(number + 1, first, queue)
 
     def _save(self, number: int, first: int, queue: Amt) -> None:
-        self._kernel.self_.set_root(put_cbor(self._blocks, encode([number, first, link(queue.flush())])))
+        self._kernel.set_root(put_cbor(self._blocks, encode([number, first, link(queue.flush())])))
 
     def _pay(self, actor: ActorID, amount: int) -> bool:
         """Send funds; return True if they arrived."""

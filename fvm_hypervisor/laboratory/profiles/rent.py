@@ -584,7 +584,7 @@ class _Invocation:
             actor: ActorID | None = self._context.caller
         else:
             try:
-                actor = self._kernel.actors.resolve_address(Address.from_bytes(address))
+                actor = self._kernel.resolve_address(Address.from_bytes(address))
             except (InvalidInput, SyscallError) as error:
                 raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=f"the actor's address: {error}") from None
         state = None if actor is None else self._calls.get_actor(actor)
@@ -593,10 +593,10 @@ class _Invocation:
         return actor, state
 
     def _load(self) -> RentState:
-        return RentState(self._blocks, self._kernel.self_.root())
+        return RentState(self._blocks, self._kernel.root())
 
     def _save(self, ledger: RentState) -> None:
-        self._kernel.self_.set_root(ledger.flush())
+        self._kernel.set_root(ledger.flush())
 
     def _pay(self, actor: ActorID, amount: int) -> None:
         """Send funds to an existing actor. Raises ActorExit if they do not arrive, which reverts the call."""

@@ -22,16 +22,6 @@ class WasmPrices(NamedTuple):
     instruction: int = 4_000
     memory_byte: int = 400
 
-    @property
-    def table_entry(self) -> int:
-        """Price of an element of a table, which counts as eight bytes."""
-        return _TABLE_ENTRY * self.memory_byte
-
-    @property
-    def page(self) -> int:
-        """Price of a page of memory, initial or added by memory.grow."""
-        return self.memory_byte * PAGE_BYTES
-
 
 NETWORK_PRICES = WasmPrices()
 """The prices of all network versions so far."""

@@ -22,13 +22,13 @@ def resolve_address(call: WasmInvocation, offset: int, length: int) -> bytes:
     # check
     address = call.memory.read_address(offset, length)
     # do and return
-    return U64.pack(call.kernel.actors.resolve_address(address))
+    return U64.pack(call.kernel.resolve_address(address))
 
 
 def lookup_delegated_address(call: WasmInvocation, actor: int, buffer: int, length: int) -> bytes:
     """Write an actor's f4 address to the buffer; return its length, 0 if the actor has none."""
     # charge and do
-    address = call.kernel.actors.lookup_delegated_address(ActorID(actor))
+    address = call.kernel.actor(ActorID(actor)).delegated_address
     data = b"" if address is None else address.to_bytes()
     if len(data) > length:
         raise SyscallError(ErrorNumber.BUFFER_TOO_SMALL, f"an address of {len(data)} bytes, a buffer of {length}")
@@ -40,7 +40,7 @@ def lookup_delegated_address(call: WasmInvocation, actor: int, buffer: int, leng
 def get_actor_code_cid(call: WasmInvocation, actor: int, buffer: int, length: int) -> bytes:
     """Write an actor's code CID to the buffer; return its length."""
     # charge and do
-    cid = call.kernel.actors.get_actor_code_cid(ActorID(actor))
+    cid = call.kernel.actor(ActorID(actor)).code
     # return
     return U32.pack(call.memory.write_cid(cid, buffer, length))
 
@@ -56,7 +56,7 @@ def get_builtin_actor_type(call: WasmInvocation, cid_offset: int) -> bytes:
 def get_code_cid_for_type(call: WasmInvocation, type_number: int, buffer: int, length: int) -> bytes:
     """Write the code CID of a type number to the buffer; return its length."""
     # do
-    cid = call.kernel.actors.get_code_cid_for_type(type_number & _U32_MASK)
+    cid = call.kernel.get_code_cid_for_type(type_number & _U32_MASK)
     # return
     return U32.pack(call.memory.write_cid(cid, buffer, length))
 
@@ -67,7 +67,7 @@ def next_actor_address(call: WasmInvocation, buffer: int, length: int) -> bytes:
     if length < ACTOR_ADDRESS_LENGTH:
         raise SyscallError(ErrorNumber.BUFFER_TOO_SMALL, f"{ACTOR_ADDRESS_LENGTH} bytes, a buffer of {length}")
     # do
-    data = call.kernel.actors.next_actor_address().to_bytes()
+    data = call.kernel.next_actor_address().to_bytes()
     call.memory.write(buffer, data)
     # return
     return U32.pack(len(data))
@@ -79,13 +79,13 @@ def create_actor(call: WasmInvocation, actor: int, cid_offset: int, offset: int,
     cid = call.memory.read_cid(cid_offset)
     delegated = call.memory.read_address(offset, length) if length else None
     # charge and do
-    call.kernel.actors.create_actor(ActorID(actor), cid, delegated)
+    call.kernel.create_actor(ActorID(actor), cid, delegated)
 
 
 def balance_of(call: WasmInvocation, actor: int) -> bytes:
     """Return an actor's balance in attoFIL."""
     # charge, do and return
-    return token_amount(call.kernel.actors.balance_of(ActorID(actor)))
+    return token_amount(call.kernel.actor(ActorID(actor)).balance)
 
 
 def install_actor(call: WasmInvocation, cid_offset: int) -> None:
@@ -93,7 +93,7 @@ def install_actor(call: WasmInvocation, cid_offset: int) -> None:
     # check
     cid = call.memory.read_cid(cid_offset)
     # do and charge
-    call.kernel.actors.install_actor(cid)
+    call.kernel.install_actor(cid)
 
 
 def upgrade_actor(call: WasmInvocation, cid_offset: int, params: int) -> bytes:
@@ -128,7 +128,7 @@ SYSCALLS_UPGRADE = (Syscall("actor", "upgrade_actor", upgrade_actor, "rI", SEND)
 def root(call: WasmInvocation, buffer: int, length: int) -> bytes:
     """Write the state root's CID to the buffer; return its length."""
     # charge and do
-    cid = call.kernel.self_.root()
+    cid = call.kernel.root()
     # return
     return U32.pack(call.memory.write_cid(cid, buffer, length))
 
@@ -138,19 +138,19 @@ def set_root(call: WasmInvocation, cid_offset: int) -> None:
     # check
     cid = call.memory.read_cid(cid_offset)
     # charge and do
-    call.kernel.self_.set_root(cid)
+    call.kernel.set_root(cid)
 
 
 def current_balance(call: WasmInvocation) -> bytes:
     """Return the actor's balance in attoFIL."""
     # do and return
-    return token_amount(call.kernel.self_.current_balance())
+    return token_amount(call.kernel.current_balance())
 
 
 def self_destruct(call: WasmInvocation, burn: int) -> None:
     """Delete the actor and, if `burn` is positive, burn its balance."""
     # charge and do
-    call.kernel.self_.self_destruct(burn > 0)
+    call.kernel.self_destruct(burn > 0)
 
 
 def self_destruct_to(call: WasmInvocation, offset: int, length: int) -> None:
@@ -158,7 +158,7 @@ def self_destruct_to(call: WasmInvocation, offset: int, length: int) -> None:
     # check
     beneficiary = call.memory.read_address(offset, length)
     # charge and do
-    call.kernel.self_.self_destruct_to(beneficiary)
+    call.kernel.self_destruct_to(beneficiary)
 
 
 SELF_SYSCALLS = (

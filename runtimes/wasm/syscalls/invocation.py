@@ -10,7 +10,7 @@ import ctypes
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from hypervisor.errors import AddressError, SyscallError
+from hypervisor.errors import AddressError, Fatal, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel import Kernel
 from hypervisor.messages.address import MAX_ADDRESS, Address
@@ -193,15 +193,11 @@ class WasmInvocation:
         self.profile: Any = None
         """Profiling data of this invocation (`profiling`)."""
 
-    def locate(self, gas: bytes) -> bool:
-        """Locate the gas counter, exported as `gas`, and the memory; return False if one is missing.
-
-        The function to call must be located first.
-        """
+    def locate(self, gas: bytes) -> None:
+        """Locate the gas counter, exported as `gas`, and the memory; the function to call must be located first."""
         if not self.instance.find_gas(gas) or not self.instance.find_memory():
-            return False
+            raise Fatal("a compiled module lacks its memory or its gas counter")
         self.counter = self.instance.counter
-        return True
 
     def charge_execution(self) -> None:
         """Charge the gas used since the counter was last set; raises OutOfGas if the counter is negative."""
@@ -210,7 +206,8 @@ class WasmInvocation:
 
     def set_gas_counter(self) -> None:
         """Set the guest's counter to the remaining gas."""
-        left = self.kernel.gas.available
+        gas = self.kernel.gas
+        left = gas.limit - gas.used
         self.counter.value = self.counter_start = left if left < MAX_COUNTER else MAX_COUNTER
 
     def account_memory(self) -> None:

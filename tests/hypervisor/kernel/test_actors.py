@@ -61,7 +61,7 @@ def test_created_miner_addresses_match_mainnet() -> None:
         message = Message.from_cbor(b64decode(vector["apply_messages"][0]["bytes"]))
         _, robust = decode(b64decode(vector["postconditions"]["receipts"][0]["return"]))
         kernel = World().kernel(nonce=message.nonce, origin=message.from_)
-        assert kernel.actors.next_actor_address() == Address.from_bytes(robust)
+        assert kernel.next_actor_address() == Address.from_bytes(robust)
 
 
 def test_next_address_depends_on_origin_nonce_and_actor_count() -> None:
@@ -70,8 +70,8 @@ def test_next_address_depends_on_origin_nonce_and_actor_count() -> None:
     def next_address(nonce: int, origin: Address, created: int) -> Address:
         kernel = world.kernel(nonce=nonce, origin=origin)
         kernel.calls.actors_created = created
-        assert used(kernel, kernel.actors.next_actor_address) == 0
-        return kernel.actors.next_actor_address()
+        assert used(kernel, kernel.next_actor_address) == 0
+        return kernel.next_actor_address()
 
     cases = [(0, SENDER, 0), (1, SENDER, 0), (0, SENDER, 1), (0, Address.id(SENDER_ID), 0)]
     assert len({next_address(*case) for case in cases}) == 4
@@ -87,7 +87,7 @@ def init_kernel(world: World, *, read_only: bool = False, limit: int = 10**15) -
 def test_create_actor_charges_lookup_creation_and_update() -> None:
     world = World()
     kernel = init_kernel(world)
-    create = kernel.actors.create_actor
+    create = kernel.create_actor
     assert used(kernel, lambda: create(NEW_ID, world.code("multisig"), None)) == LOOKUP + CREATE + UPDATE
     assert world.tree.get_actor(NEW_ID) == ActorState(world.code("multisig"), EMPTY_ARRAY_CID)
     assert kernel.calls.actors_created == 1
@@ -95,21 +95,21 @@ def test_create_actor_charges_lookup_creation_and_update() -> None:
 
 def test_a_created_actor_keeps_its_delegated_address() -> None:
     world = World()
-    init_kernel(world).actors.create_actor(NEW_ID, world.code("evm"), NEW_ETH)
+    init_kernel(world).create_actor(NEW_ID, world.code("evm"), NEW_ETH)
     assert world.tree.get_actor(NEW_ID) == ActorState(world.code("evm"), delegated_address=NEW_ETH)
 
 
 def test_read_only_call_cannot_create_actor() -> None:
     world = World()
     kernel = init_kernel(world, read_only=True)
-    create = kernel.actors.create_actor
+    create = kernel.create_actor
     assert refused(ErrorNumber.READ_ONLY, kernel, lambda: create(NEW_ID, world.code("multisig"), None)) == 0
 
 
 def test_a_placeholder_is_not_created_by_name() -> None:
     world = World()
     kernel = init_kernel(world)
-    create = kernel.actors.create_actor
+    create = kernel.create_actor
     assert refused(ErrorNumber.FORBIDDEN, kernel, lambda: create(NEW_ID, world.code("placeholder"), NEW_ETH)) == 0
 
 
@@ -118,7 +118,7 @@ def test_an_actor_that_exists_is_not_created_again() -> None:
     number = world.actor(balance=1).actor_id()
     assert number is not None
     kernel = init_kernel(world)
-    create = kernel.actors.create_actor
+    create = kernel.create_actor
     assert refused(ErrorNumber.FORBIDDEN, kernel, lambda: create(number, world.code("evm"), NEW_ETH)) == LOOKUP
     assert kernel.calls.actors_created == 0
 
@@ -129,7 +129,7 @@ def test_a_placeholder_takes_code_and_keeps_everything_else() -> None:
     assert number is not None
     kernel = init_kernel(world)
     # the actor exists already: no creation charge
-    assert used(kernel, lambda: kernel.actors.create_actor(number, world.code("evm"), NEW_ETH)) == LOOKUP + UPDATE
+    assert used(kernel, lambda: kernel.create_actor(number, world.code("evm"), NEW_ETH)) == LOOKUP + UPDATE
     assert world.tree.get_actor(number) == ActorState(world.code("evm"), EMPTY_ARRAY_CID, 0, TokenAmount(9), NEW_ETH)
     assert kernel.calls.actors_created == 1
 
@@ -140,7 +140,7 @@ def test_a_placeholder_is_only_taken_under_its_own_address(given: Address | None
     number = world.actor(code="placeholder", delegated=NEW_ETH).actor_id()
     assert number is not None
     kernel = init_kernel(world)
-    create = kernel.actors.create_actor
+    create = kernel.create_actor
     assert refused(ErrorNumber.FORBIDDEN, kernel, lambda: create(number, world.code("evm"), given)) == LOOKUP
     assert world.tree.get_actor(number) == ActorState(world.code("placeholder"), delegated_address=NEW_ETH)
 
@@ -150,14 +150,14 @@ def test_a_placeholder_without_an_address_is_a_broken_state() -> None:
     number = world.actor(code="placeholder").actor_id()
     assert number is not None
     with pytest.raises(Fatal, match="no delegated address"):
-        init_kernel(world).actors.create_actor(number, world.code("evm"), None)
+        init_kernel(world).create_actor(number, world.code("evm"), None)
 
 
 def test_create_actor_out_of_gas_creates_and_counts_nothing() -> None:
     world = World()
     kernel = init_kernel(world, limit=LOOKUP + CREATE + UPDATE - 1)
     with pytest.raises(OutOfGas):
-        kernel.actors.create_actor(NEW_ID, world.code("multisig"), None)
+        kernel.create_actor(NEW_ID, world.code("multisig"), None)
     assert world.tree.get_actor(NEW_ID) is None
     assert kernel.calls.actors_created == 0
 
@@ -182,8 +182,8 @@ def test_root_is_reachable_once_requested(network: int, gas: int) -> None:
     kernel = actor_in(world)
     world.machine.store.put(EMPTY_ARRAY_CID, b"\x80")
     assert kernel.ipld.is_reachable(EMPTY_ARRAY_CID) == (network == 18)
-    assert used(kernel, kernel.self_.root) == gas * GAS
-    assert kernel.self_.root() == EMPTY_ARRAY_CID
+    assert used(kernel, kernel.root) == gas * GAS
+    assert kernel.root() == EMPTY_ARRAY_CID
     kernel.ipld.open(EMPTY_ARRAY_CID)
 
 
@@ -191,11 +191,11 @@ def test_root_is_reachable_once_requested(network: int, gas: int) -> None:
 def test_the_root_is_set_for_one_update_of_the_actor(network: int, gas: int) -> None:
     kernel = actor_in(World(network))
     kernel.ipld.reachable.add(STATE_CID)
-    assert used(kernel, lambda: kernel.self_.set_root(STATE_CID)) == gas * GAS + OWN_UPDATE
-    assert used(kernel, lambda: kernel.self_.set_root(STATE_CID)) == gas * GAS
+    assert used(kernel, lambda: kernel.set_root(STATE_CID)) == gas * GAS + OWN_UPDATE
+    assert used(kernel, lambda: kernel.set_root(STATE_CID)) == gas * GAS
     state = own(kernel)
     assert state is not None
-    assert state.head == kernel.self_.root() == STATE_CID
+    assert state.head == kernel.root() == STATE_CID
 
 
 def test_burning_without_a_place_for_burnt_money_is_fatal() -> None:
@@ -203,14 +203,14 @@ def test_burning_without_a_place_for_burnt_money_is_fatal() -> None:
     kernel = actor_in(world, balance=5)
     world.tree.delete_actor(BURNT_FUNDS_ACTOR)
     with pytest.raises(Fatal, match="burning"):
-        kernel.self_.self_destruct(burn=True)
+        kernel.self_destruct(burn=True)
 
 
 def test_read_only_call_cannot_self_destruct() -> None:
     world = World()
     kernel = world.kernel(world.actor(), read_only=True)
-    assert refused(ErrorNumber.READ_ONLY, kernel, lambda: kernel.self_.self_destruct(burn=True)) == 0
-    assert refused(ErrorNumber.READ_ONLY, kernel, lambda: kernel.self_.self_destruct_to(SENDER)) == 0
+    assert refused(ErrorNumber.READ_ONLY, kernel, lambda: kernel.self_destruct(burn=True)) == 0
+    assert refused(ErrorNumber.READ_ONLY, kernel, lambda: kernel.self_destruct_to(SENDER)) == 0
 
 
 def test_version_18_pays_a_beneficiary() -> None:
@@ -218,25 +218,25 @@ def test_version_18_pays_a_beneficiary() -> None:
     kernel = actor_in(world, balance=5)
     heir = world.actor(balance=1)
     # the beneficiary is looked up and updated, the actor updated
-    assert used(kernel, lambda: kernel.self_.self_destruct_to(heir)) == (500_000 + 475_000) * GAS + OWN_UPDATE
+    assert used(kernel, lambda: kernel.self_destruct_to(heir)) == (500_000 + 475_000) * GAS + OWN_UPDATE
     assert (own(kernel), world.balance(heir)) == (None, 6)
 
 
 def test_version_18_requires_existing_and_different_beneficiary() -> None:
     world = World(18)
     kernel = actor_in(world, balance=5)
-    refused(ErrorNumber.NOT_FOUND, kernel, lambda: kernel.self_.self_destruct_to(NEW_KEY))
-    refused(ErrorNumber.NOT_FOUND, kernel, lambda: kernel.self_.self_destruct_to(Address.id(ActorID(4_711))))
+    refused(ErrorNumber.NOT_FOUND, kernel, lambda: kernel.self_destruct_to(NEW_KEY))
+    refused(ErrorNumber.NOT_FOUND, kernel, lambda: kernel.self_destruct_to(Address.id(ActorID(4_711))))
     itself = Address.id(kernel.context.receiver)
-    refused(ErrorNumber.FORBIDDEN, kernel, lambda: kernel.self_.self_destruct_to(itself))
+    refused(ErrorNumber.FORBIDDEN, kernel, lambda: kernel.self_destruct_to(itself))
     assert own(kernel) is not None
 
 
 def test_version_18_ignores_beneficiary_without_balance() -> None:
     kernel = actor_in(World(18))
-    kernel.self_.self_destruct_to(NEW_KEY)
+    kernel.self_destruct_to(NEW_KEY)
     assert own(kernel) is None
-    kernel.self_.self_destruct_to(NEW_KEY)
+    kernel.self_destruct_to(NEW_KEY)
 
 
 METHOD = MethodNumber(2)

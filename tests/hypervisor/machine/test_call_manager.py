@@ -85,7 +85,7 @@ def test_aborted_call_reverts_state_events_and_journal() -> None:
 
     def child(kernel: Kernel, _params: BlockId) -> Outcome:
         kernel.ipld.reachable.add(state)
-        kernel.self_.set_root(state)
+        kernel.set_root(state)
         kernel.events.emit([EventEntry(0, "lost", RAW, b"")])
         kernel.journal.set("key", "child")
         kernel.send(SENDER, METHOD_SEND, value=TokenAmount(1))
@@ -150,14 +150,14 @@ def test_gas_blocks_and_created_actor_count_survive_revert() -> None:
     data, created = encode(["written"]), ActorID(9_000)
 
     def init(kernel: Kernel, _params: BlockId) -> Outcome:
-        kernel.actors.create_actor(created, world.code("multisig"), None)
+        kernel.create_actor(created, world.code("multisig"), None)
         kernel.ipld.link(kernel.ipld.create(DAG_CBOR, data))
         return Outcome(16)
 
     def parent(kernel: Kernel, _params: BlockId) -> None:
-        before = kernel.actors.next_actor_address()
+        before = kernel.next_actor_address()
         notes.add(used(kernel, lambda: notes.add(kernel.send(Address.id(INIT_ACTOR), METHOD).exit_code)))
-        notes.add(kernel.actors.next_actor_address() == before)
+        notes.add(kernel.next_actor_address() == before)
         notes.add(kernel.calls.actors_created)
 
     world.runtime.actors[INIT_ACTOR] = init
@@ -175,7 +175,7 @@ def test_reentrant_actors_see_each_others_changes() -> None:
     def first(kernel: Kernel, _params: BlockId) -> None:
         if kernel.context.method == 2:
             kernel.send(second_at, METHOD, value=TokenAmount(4))
-            notes.add(kernel.self_.current_balance())
+            notes.add(kernel.current_balance())
 
     def second(kernel: Kernel, _params: BlockId) -> None:
         kernel.send(first_at, MethodNumber(3), value=TokenAmount(1))

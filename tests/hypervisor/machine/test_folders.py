@@ -288,7 +288,7 @@ def test_flush_writes_only_blocks_linked_from_root(machine: Hypervisor, runtime:
         kernel.ipld.link(kernel.ipld.create(DAG_CBOR, lost))
         writing(other)(kernel, _params)
         leaf = kernel.ipld.link(kernel.ipld.create(DAG_CBOR, STATE))
-        kernel.self_.set_root(kernel.ipld.link(kernel.ipld.create(DAG_CBOR, encode([link(leaf)]))))
+        kernel.set_root(kernel.ipld.link(kernel.ipld.create(DAG_CBOR, encode([link(leaf)]))))
 
     runtime.codes[CODE] = script
     assert send(machine, to, 2) == 0

@@ -59,7 +59,7 @@ def balance(machine: Hypervisor, address: Address) -> int:
 def writing(data: bytes) -> Script:
 
     def script(kernel: Kernel, _params: BlockId) -> None:
-        kernel.self_.set_root(kernel.ipld.link(kernel.ipld.create(DAG_CBOR, data)))
+        kernel.set_root(kernel.ipld.link(kernel.ipld.create(DAG_CBOR, data)))
 
     return script
 
@@ -137,7 +137,7 @@ def test_machine_at_foreign_state_stores_empty_actor_state(runtime: ScriptedRunt
     foreign = Hypervisor.at(base, root, MachineContext())
 
     def constructor(kernel: Kernel, _params: BlockId) -> None:
-        kernel.ipld.open(kernel.self_.root())
+        kernel.ipld.open(kernel.root())
 
     runtime.codes[source.code("account")] = constructor
     assert send(foreign, NEW_KEY, value=1) == 0
