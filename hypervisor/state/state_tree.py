@@ -253,7 +253,8 @@ class StateTree:
         """Cache of resolved addresses for one state of the init actor, which survives rollbacks."""
         self._dirty: set[ActorID] = set()
         self._address_map: tuple[Cid, Hamt] | None = None
-        self._transactions = 0
+        self.transactions = 0
+        """Number of open transactions."""
         self.writes = 0
         """Number of writes and rollbacks so far: the actors are the same as long as it is."""
         self.engine: StateEngine | None = None
@@ -272,7 +273,7 @@ class StateTree:
         self._root, self._info, self._hamt = other._root, other._info, other._hamt
         self._actors, self._read, self._dirty = other._actors, other._read, other._dirty
         self._resolved, self._found, self._address_map = other._resolved, other._found, other._address_map
-        self._transactions, self.origin, self.writes = other._transactions, other.origin, other.writes
+        self.transactions, self.origin, self.writes = other.transactions, other.origin, other.writes
         self.engine = self.held = None
         self._exchanging = other._exchanging
 
@@ -587,14 +588,9 @@ class StateTree:
         """Begin a transaction, and return the mark for `rollback`."""
         if self.held is not None:
             self.held.settle()
-        self._transactions += 1
+        self.transactions += 1
         engine = -1 if self.engine is None else self.engine.mark()
         return self._actors.mark(), self._resolved.mark(), engine
-
-    @property
-    def logged_writes(self) -> int | None:
-        """Number of actor writes that open transactions can undo, or None outside transactions."""
-        return self._actors.mark() if self._transactions else None
 
     def rollback(self, mark: TreeMark) -> None:
         """Undo everything since the mark and close the transaction."""
@@ -611,8 +607,8 @@ class StateTree:
 
     def commit(self) -> None:
         """Close the transaction; its writes become part of the enclosing one."""
-        self._transactions -= 1
-        if self._transactions == 0:
+        self.transactions -= 1
+        if self.transactions == 0:
             self._actors.forget_log()
             self._resolved.forget_log()
 
@@ -669,8 +665,9 @@ class StateTree:
 
     def flush(self) -> Cid:
         """Write the changed actors and return the new root; only outside transactions, and without `read_all_from`."""
-        self.settle()
-        if self._transactions:
+        if self.held is not None:
+            self.held.settle()
+        if self.transactions:
             raise Fatal("the state tree cannot be flushed inside a transaction")
         if self._dirty and self._exchanging is not None:
             raise Fatal("the state tree cannot be flushed: an origin replaces its actors; use `current_root`")

@@ -366,7 +366,7 @@ class EthereumMessages:
         if held is not None:
             if not any(held):
                 return None
-            return SenderInfo(held.nonce, TokenAmount(held.balance), execution.may_send(held.code))
+            return SenderInfo(held.nonce, TokenAmount(held.balance), not held.code or execution.may_send(held.code))
         with execution.without_held():
             return self._sender(machine, address)
 

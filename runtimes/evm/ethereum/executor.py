@@ -112,13 +112,15 @@ class EthereumExecutor:
 
         Returns its data, or None if there is no contract or the call failed.
         """
-        gas = fork_of(self._machine).gas
+        result = self._system_call(to, data, fork_of(self._machine))
+        return unwrap_return(result.output) if result.success else None
+
+    def _system_call(self, to: EthAddress, data: bytes, fork: Fork) -> TransactionResult:
+        gas = fork.gas
         limit = SYSTEM_CALL_GAS + _SYSTEM_CALL_SLOTS * gas.slot_bytes * gas.state_byte
         system = Transaction(DYNAMIC_FEE, None, 0, to, 0, data, limit, 0, 0)
         result = self._in_session(system, SYSTEM_ADDRESS, KEEP | SYSTEM)
-        if result is None:
-            result = self._or_rollback(self._application(system, SYSTEM_ADDRESS).apply_system_call)
-        return unwrap_return(result.output) if result.success else None
+        return result or self._or_rollback(self._application(system, SYSTEM_ADDRESS).apply_system_call)
 
     def required_system_call(self, to: EthAddress) -> bytes:
         """Make a system call that a valid block requires (EIP-7002, EIP-7251, EIP-8282). Raises InvalidBlock."""
@@ -190,8 +192,12 @@ class EthereumExecutor:
     def apply_signed(self, signed: SignedTransaction, sender: EthAddress) -> ApplyResult:
         """Apply a transaction signed by this sender. Raises InvalidTransaction."""
         transaction = signed.transaction
-        result = self._apply_traced(transaction, sender, lambda: self.apply_transaction(transaction, sender))
-        self._next_index()
+        if self._machine.tracer is None:
+            result = self._apply_result(self.apply_transaction(transaction, sender))
+        else:
+            result = self._apply_traced(transaction, sender, lambda: self.apply_transaction(transaction, sender))
+        if self.recorder is not None:
+            self.recorder.index += 1
         return result
 
     def simulate(self, call: SimulatedCall) -> ApplyResult:
@@ -227,7 +233,8 @@ class EthereumExecutor:
         complete = found if transaction is None else transaction
         application = self._application(complete, sender, None, entry, paid=False)
         result = self._apply_traced(complete, sender, lambda: self._or_rollback(application.simulate))
-        self._next_index()
+        if self.recorder is not None:
+            self.recorder.index += 1
         return result
 
     def check(self, item: Message | Transaction, base_fee: TokenAmount, sender: EthAddress) -> None:
@@ -279,16 +286,13 @@ class EthereumExecutor:
         fork = fork_of(self._machine)
         self.recorder = AccessRecorder() if fork.access_lists else None
         if fork.block_hash_contract:
-            self.system_call(BLOCK_HASHES, parent_hash)
-        self._next_index()
+            self._system_call(BLOCK_HASHES, parent_hash, fork)
+        if self.recorder is not None:
+            self.recorder.index += 1
 
     def take_access_list(self) -> bytes | None:
         recorder, self.recorder = self.recorder, None
         return None if recorder is None else recorder.accesses.rlp()
-
-    def _next_index(self) -> None:
-        if self.recorder is not None:
-            self.recorder.index += 1
 
     def _accounts(self, recorded: bool = True) -> Accounts:
         """Return the accounts of a message, with the cache of earlier messages."""
@@ -342,7 +346,8 @@ class EthereumExecutor:
         except InvalidTransaction as error:
             code = _EXIT_CODES.get(error.refusal, ExitCode.SYS_SENDER_STATE_INVALID)
             return ApplyResult(Receipt(code, b"", Gas(0)), GasOutputs(), message=str(error))
-        self._next_index()
+        if self.recorder is not None:
+            self.recorder.index += 1
         return self._apply_result(result)
 
     def _apply_result(self, result: TransactionResult, stores_events: bool = True) -> ApplyResult:

@@ -228,7 +228,8 @@ def read_end(data: bytes) -> tuple[Ended, int]:
     """Return what the guest says of a transaction that has ended, and the position after it."""
     end, ran, used, creates, created, size = _RESULT.unpack_from(data)
     at = _RESULT.size
-    logs, after = read_logs(data, at + size)
+    after = at + size + _COUNT.size
+    logs, after = ((), after) if after == len(data) else read_logs(data, at + size)
     made = EthAddress(created) if creates else None
     return Ended(end, bool(ran), used, made, data[at : at + size], logs), after
 

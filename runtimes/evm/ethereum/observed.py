@@ -277,7 +277,7 @@ class ObservedCall:
             self._take_logs(written, at)
         if recorded:
             try:
-                record = self._session.read_record(self._guest, recorded)
+                record = self._session.read_record(self._guest)
             except GuestFailure as failure:
                 raise self._failed(failure) from failure
             self._session.replay(*record, 0)

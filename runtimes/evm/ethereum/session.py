@@ -179,17 +179,18 @@ class StateSession:
         The machine's tracer, if there is one, gets the events at the end. `limits` are the block's remaining limits;
         default: a whole block's.
         """
-        if not _fits(transaction) or self._leave_again(transaction.to):
+        if not _fits(transaction) or (self._skips and self._leave_again(transaction.to)):
             return None
         guest = self._begin()
         if guest is None or (mode & CHECKED and not _may_fit(transaction, self.fork, limits or self._limits)):
             return None
-        if mode & KEEP and self._machine.state_tree.logged_writes is not None:
+        if mode & KEEP and self._machine.state_tree.transactions:
             mode |= UNDOABLE
         steps = _LONG
         if self._machine.short is not None:
             steps, mode = _SHORT, mode | SHORT
-        mode |= self.record_mode
+        if self._machine.tracer is not None:
+            mode |= self.record_mode
         message = transaction_message(transaction, sender, mode, steps, self._machine.context.chain_id)
         is_running = True
         try:
@@ -197,7 +198,7 @@ class StateSession:
             if ended is None:
                 return None
             price = gas_price(transaction, self._machine.context.base_fee) if mode & PAID else 0
-            record = self.read_record(guest, mode)
+            record = self.read_record(guest) if mode & RECORD else None
             if mode & KEEP:
                 burnt = ended.gas_used * min(price, self._machine.context.base_fee)
                 if transaction.blob_hashes and mode & PAID:
@@ -205,7 +206,7 @@ class StateSession:
                 self._keep(guest, burnt, mode)
             is_running = False
             result = self._result(ended, transaction, mode, price)
-            if result is not None:
+            if result is not None and record is not None:
                 self.replay(*record, mode)
             return result
         except GuestFailure as failure:  # it lacks memory, or has a defect
@@ -226,10 +227,8 @@ class StateSession:
             return 0
         return RECORD | COUNTERS if hasattr(tracer, "visit_all") else RECORD
 
-    def read_record(self, guest: Guest, mode: int) -> tuple[bytes, int]:
-        """Return the record of a transaction that has ended, and where it begins; empty without `RECORD`."""
-        if not mode & RECORD:
-            return b"", 0
+    def read_record(self, guest: Guest) -> tuple[bytes, int]:
+        """Return the record of a transaction that has ended, and where it begins; it must have run with `RECORD`."""
         guest.call(Command.RECORD)
         record = guest.output()
         return record, self._codes.take(record)
@@ -240,8 +239,7 @@ class StateSession:
         The new accounts of a transaction that is kept get their actors first. Others get IDs that no actor has.
         """
         tracer, manifest = self._machine.tracer, self._machine.manifest
-        if not record or tracer is None:
-            return
+        assert tracer is not None, "`RECORD` is set for a tracer"
         new = dict[EthAddress, ActorID]()
 
         def actor_of(address: EthAddress) -> ActorID:
@@ -624,7 +622,7 @@ class StateSession:
     # --- results ----------------------------------------------------------------------------------------------
 
     def _result(self, ended: Ended, transaction: Transaction, mode: int, price: int) -> TransactionResult | None:
-        events = self._events(ended.logs, mode)
+        events = self._events(ended.logs, mode) if ended.logs else ()
         if events is None:
             return None
         status, used, created = STATUS[ended.end], ended.gas_used, ended.created
@@ -778,7 +776,7 @@ def _may_fit(transaction: Transaction, fork: Fork, limits: BlockLimits) -> bool:
     return (
         transaction.type in fork.transaction_types
         and transaction.gas_limit <= limits.gas
-        and transaction.blob_gas <= limits.blob_gas
+        and (not transaction.blob_hashes or transaction.blob_gas <= limits.blob_gas)
         and transaction.chain_id in (None, limits.chain_id)
         and (transaction.to is not None or transaction.type < BLOB)
     )
