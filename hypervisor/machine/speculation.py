@@ -10,7 +10,7 @@ Used by `hypervisor.machine.parallel`, whose worker processes execute messages s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -95,6 +95,10 @@ class RecordingTree(StateTree):
         self.get_actor(actor)
         self._written.add(actor)
         super().set_actor(actor, state)
+
+    def set_actors(self, states: Mapping[ActorID, ActorState]) -> None:
+        for actor, state in states.items():
+            self.set_actor(actor, state)
 
     def delete_actor(self, actor: ActorID) -> None:
         self.get_actor(actor)

@@ -376,6 +376,14 @@ class StateTree:
         self._actors.set(actor, state)
         self._dirty.add(actor)
 
+    def set_actors(self, states: Mapping[ActorID, ActorState]) -> None:
+        """Write the states of several actors, each like `set_actor`."""
+        if self.held is not None:
+            self.held.settle()
+        self.writes += len(states)
+        self._actors.set_all(states.items())
+        self._dirty |= states.keys()
+
     def credit(self, actor: ActorID, amount: int) -> bool:
         """Add attoFIL to an actor's balance, at most to `MAX_BALANCE`; return False if the actor does not exist.
 

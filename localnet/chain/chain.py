@@ -316,7 +316,7 @@ class Chain(ChainReader):
         self.machine.flush(blocks.pending.items(), entries)
         if retained:
             self.index.refresh_retained()
-        self.states.add(tipset)
+        self.states.add(tipset, bool(retained))
         self.head, self.index.head = tipset, height
         self._enter(tipset)
         return tipset

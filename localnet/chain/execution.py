@@ -27,7 +27,7 @@ from localnet.chain.supply import supply_of
 from localnet.errors import TransactionRefused
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.genesis import NetworkRecord
-from localnet.ledger.records import IMPERSONATED, IMPLICIT, BlockSettings, EmittedEvent, Execution, Tipset
+from localnet.ledger.records import IMPERSONATED, IMPLICIT, UNTYPED, BlockSettings, EmittedEvent, Execution, Tipset
 from localnet.ledger.upgrades import upgrade_machine
 from localnet.rules.parts import ImplicitResult, SenderInfo, rules_of
 
@@ -137,12 +137,15 @@ def execute_admissible(
     started: StartedBlock | None = None,
 ) -> tuple[Execution, int] | None:
     """Execute one candidate like `execute`; return None if it cannot be executed now. Raises Fatal."""
-    if not is_admissible(machine, candidate, machine.context.base_fee):
+    # An executor that refuses such transactions without any effect is asked for the reason only after it has.
+    is_checked = started is None and candidate.kind not in UNTYPED and rules_of(machine).features.executor_checks_senders
+    if not is_checked and not is_admissible(machine, candidate, machine.context.base_fee):
         return None
     try:
         return execute_one(machine, candidate, started=started)
     except TransactionRefused as error:
-        refuse(candidate, error)
+        if not is_checked or is_admissible(machine, candidate, machine.context.base_fee):
+            refuse(candidate, error)
         return None
 
 
@@ -225,8 +228,11 @@ def with_final_addresses(machine: Hypervisor, execution: Execution) -> Execution
 
 
 def _execution(machine: Hypervisor, candidate: Candidate, result: ApplyResult) -> Execution:
-    gas, events = result.gas, result.events
-    address_of = partial(rules_of(machine).messages.address_of, machine)
+    gas, emitted = result.gas, list[EmittedEvent]()
+    if result.events:
+        address_of = partial(rules_of(machine).messages.address_of, machine)
+        for event in result.events:
+            emitted.append(EmittedEvent(event.emitter, emitter_address(event.emitter, address_of), event.entries))
     is_linked = machine.context.network.receipts is Receipts.ALL
     return Execution(
         hash=candidate.hash,
@@ -236,11 +242,7 @@ def _execution(machine: Hypervisor, candidate: Candidate, result: ApplyResult) -
         to=candidate.to,
         receipt=result.receipt_with_message(candidate.message.cid()) if is_linked else result.receipt,
         paid=TokenAmount(gas.base_fee_burn + gas.over_estimation_burn + gas.miner_tip),
-        events=tuple(
-            [EmittedEvent(event.emitter, emitter_address(event.emitter, address_of), event.entries) for event in events]
-            if events
-            else ()
-        ),
+        events=tuple(emitted),
         error_message=result.reason or result.message,
         block_gas=result.block_gas,
     )

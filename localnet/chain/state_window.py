@@ -76,11 +76,10 @@ class StateWindow:
             return {}
         return retained_entries(height if self._max_states == 1 else self._window[after - self._max_states].height)
 
-    def add(self, tipset: Tipset) -> None:
-        """Keep the states of a new head, and release older ones as planned by `entries_with`."""
+    def add(self, tipset: Tipset, due: bool = False) -> None:
+        """Keep the states of a new head, and release older ones if they are `due` by `entries_with`."""
         if self._max_states is None:
             return
-        due = bool(self.entries_with(tipset.height))
         if self._first is None:
             self._keep_first(tipset)
         self._append(tipset)

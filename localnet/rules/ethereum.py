@@ -203,6 +203,7 @@ FEATURES: Final = Features(
     every_account_has_code=True,
     allows_bare_storage=True,
     has_settings=True,
+    executor_checks_senders=True,
     keeps_all_reasons=False,
 )
 

@@ -183,6 +183,8 @@ class Features:
     """True if an address without code may have storage, which can be set without a message."""
     has_settings: bool
     """True if the fields of `BlockSettings` can be set."""
+    executor_checks_senders: bool
+    """True if the executor refuses transactions that a block cannot include for their nonce, funds or fees."""
     keeps_all_reasons: bool
     """True if a failure always includes the callee's reason; otherwise an engine may run a call tree without it."""
     refused_types: Mapping[int, str] = field(default_factory=dict)

@@ -98,6 +98,7 @@ FEATURES: Final = Features(
     every_account_has_code=False,
     allows_bare_storage=False,
     has_settings=False,
+    executor_checks_senders=False,
     keeps_all_reasons=True,
 )
 

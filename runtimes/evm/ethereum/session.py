@@ -718,20 +718,23 @@ class StateSession:
             self._release()
 
     def _write_all(self, tree: StateTree, data: bytes) -> None:
-        at = _COUNT.size
+        at, written = _COUNT.size, dict[ActorID, ActorState]()
         for _ in range(_COUNT.unpack_from(data)[0]):
-            at = self._write(tree, data, at)
+            at = self._write(tree, data, at, written)
+        tree.set_actors(written)
         if self._burnt and not tree.credit(BURNT_FUNDS_ACTOR, self._burnt):
             raise Fatal(f"actor f0{BURNT_FUNDS_ACTOR} is missing")
 
-    def _write(self, tree: StateTree, data: bytes, at: int) -> int:
-        """Write one account's changes; return the position of the next one."""
+    def _write(self, tree: StateTree, data: bytes, at: int, written: dict[ActorID, ActorState]) -> int:
+        """Add the state of one changed account to `written`; return the position of the next one."""
         raw, flags, amount, nonce, code_hash, size = _CHANGE.unpack_from(data, at)
         at += _CHANGE.size
         code, at = data[at : at + size], at + size
         end: int = at + _COUNT.size + 64 * _COUNT.unpack_from(data, at)[0]
-        delegated = delegated_address(EthAddress(raw))
-        actor = tree.lookup_id(delegated)
+        address = EthAddress(raw)
+        delegated, actor = delegated_address(address), self._ids.get(address)
+        if actor is None:
+            actor = tree.lookup_id(delegated)
         state = None if actor is None else tree.get_actor(actor)
         if not flags & _EXISTS:
             if actor is not None and state is not None:
@@ -744,20 +747,20 @@ class StateSession:
         contracts, balance = self._contracts, TokenAmount(int.from_bytes(amount, "big"))
         if state is None or flags & _WIPED:
             state = ActorState(self._machine.manifest.code("ethaccount"), delegated_address=delegated)
-        slots = [
-            (int.from_bytes(data[place : place + 32], "big"), int.from_bytes(data[place + 32 : place + 64], "big"))
-            for place in range(at + _COUNT.size, end, 64)
-        ]
+        slots = list[tuple[int, int]]()
+        for place in range(at + _COUNT.size, end, 64):
+            words = data[place : place + 32], data[place + 32 : place + 64]
+            slots.append((int.from_bytes(words[0], "big"), int.from_bytes(words[1], "big")))
         is_contract = state.code == contracts.evm_code
         if not (is_contract or slots or flags & _HAS_NEW_CODE):
-            tree.set_actor(actor, ActorState(state.code, state.head, nonce, balance, delegated))
+            written[actor] = ActorState(state.code, state.head, nonce, balance, delegated)
             return end
         before = contracts.of(state) if is_contract else NEW_CONTRACT
         cid = contracts.put_code(code) if flags & _HAS_NEW_CODE else before.bytecode
         storage = contracts.write_slots(before.storage, slots) if slots else before.storage
         after = EvmState(cid, code_hash, storage, before.transient, nonce, before.tombstone)
-        paid = state.with_balance(balance)
-        tree.set_actor(actor, paid if after == before and is_contract else contracts.form(after, paid))
+        paid = ActorState(state.code, state.head, state.nonce, balance, state.delegated_address)
+        written[actor] = paid if after == before and is_contract else contracts.form(after, paid)
         return end
 
 
