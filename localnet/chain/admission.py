@@ -59,7 +59,6 @@ def from_raw(machine: Hypervisor, raw: bytes) -> Candidate:
         if len(raw) > rules.limits.transaction_bytes:
             raise _too_long(raw, rules.limits.transaction_bytes)
         signed = parse_transaction(raw, kind)
-        signed.transaction.check()
         return _from_transaction(rules.messages, machine, signed, signed.sender())
     except (TransactionError, AddressError) as error:
         raise TransactionRefused("invalid", str(error)) from None
@@ -183,10 +182,12 @@ def _require_unsigned_amounts(message: Message) -> None:
             raise TransactionRefused("fee", f"negative {name}: {amount} attoFIL")
 
 
-def check(machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> SenderInfo | None:
+def check(
+    machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount, min_gas_price: TokenAmount | None = None
+) -> SenderInfo | None:
     """Check a message of any kind; return its sender, None if it is not an actor yet.
 
-    Raises TransactionRefused.
+    `min_gas_price` is the configured minimum of its fee cap, in attoFIL per gas. Raises TransactionRefused.
     """
     message = candidate.bare
     rules = rules_of(machine)
@@ -197,30 +198,26 @@ def check(machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> S
         if limit == MAX_BALANCE:
             reason = "does not fit in 256 bits"
         raise TransactionRefused("value", f"value {message.value:d} {reason}")
-    return _check_sender(rules.messages, machine, candidate)
-
-
-def check_price(candidate: Candidate, minimum: TokenAmount | None) -> None:
-    """Raise TransactionRefused for a fee cap below the configured minimum, in attoFIL per gas."""
-    if minimum is not None and candidate.bare.gas_fee_cap < minimum:
-        raise TransactionRefused(
-            "underpriced",
-            f"transaction underpriced: fee cap {candidate.bare.gas_fee_cap}, the node takes at least {minimum}",
-        )
+    sender = _check_sender(rules.messages, machine, candidate)
+    if min_gas_price is not None and message.gas_fee_cap < min_gas_price:
+        text = f"transaction underpriced: fee cap {message.gas_fee_cap}, the node takes at least {min_gas_price}"
+        raise TransactionRefused("underpriced", text)
+    return sender
 
 
 def check_funds(machine: Hypervisor, sender: Address, shown: EthAddress, needed: int) -> None:
     """Raise TransactionRefused for a sender with less than `needed` attoFIL; `shown` is its Ethereum address."""
-    _require_funds(machine.balance(sender), shown, needed)
-
-
-def _require_funds(balance: int, shown: EthAddress, needed: int) -> None:
+    balance = machine.balance(sender)
     if balance < needed:
-        raise TransactionRefused(
-            "funds",
-            f"insufficient funds for gas * price + value: 0x{shown.hex()} has {balance:d} attoFIL, "
-            f"the transaction may cost {needed}",
-        )
+        raise _missing_funds(balance, shown, needed)
+
+
+def _missing_funds(balance: int, shown: EthAddress, needed: int) -> TransactionRefused:
+    return TransactionRefused(
+        "funds",
+        f"insufficient funds for gas * price + value: 0x{shown.hex()} has {balance:d} attoFIL, "
+        f"the transaction may cost {needed}",
+    )
 
 
 def _check_sender(messages: MessageRules, machine: Hypervisor, candidate: Candidate) -> SenderInfo | None:
@@ -232,8 +229,9 @@ def _check_sender(messages: MessageRules, machine: Hypervisor, candidate: Candid
         raise TransactionRefused("sender", f"{message.from_} is not an account: only accounts send transactions")
     if message.nonce < nonce:
         raise TransactionRefused("nonce", f"nonce too low: next nonce {nonce}, tx nonce {message.nonce}")
-    balance = TokenAmount(0) if sender is None else sender.balance
-    _require_funds(balance, candidate.sender, candidate.required_funds if pays else message.value)
+    balance, needed = 0 if sender is None else sender.balance, candidate.required_funds if pays else message.value
+    if balance < needed:
+        raise _missing_funds(balance, candidate.sender, needed)
     return sender
 
 

@@ -163,8 +163,7 @@ class BlockProduction(NetworkReader):
         refused: dict[bytes, Exception] = {}
         for candidate in self._pending(answers):
             try:
-                admission.check(self.machine, candidate, self.base_fee)
-                admission.check_price(candidate, self.chain.head.next_settings.min_gas_price)
+                admission.check(self.machine, candidate, self.base_fee, self.chain.head.next_settings.min_gas_price)
             except TransactionRefused as error:
                 refused[candidate.hash] = error
                 self.mempool.drop(candidate)
@@ -233,8 +232,8 @@ class BlockProduction(NetworkReader):
         return candidate_of(executed)
 
     def _admit(self, candidate: Candidate) -> bytes:
-        sender = admission.check(self.chain.machine, candidate, self.chain.head.next_base_fee)
-        admission.check_price(candidate, self.chain.head.next_settings.min_gas_price)
+        head = self.chain.head
+        sender = admission.check(self.chain.machine, candidate, head.next_base_fee, head.next_settings.min_gas_price)
         if self.chain.index.receipt(candidate.hash) is not None:
             raise TransactionRefused("known", "already known")
         self.mempool.add(candidate, 0 if sender is None else sender.nonce)
@@ -263,7 +262,7 @@ class BlockProduction(NetworkReader):
             covers_fees = is_executable(sender, candidate, self.min_fee_cap)
             if not covers_fees or (candidate.kind == BLOB and not covers_blob_fee(self.machine, candidate)):
                 return
-            self._produce([candidate])
+            self._produce([candidate], is_known=True)
 
     # --- blocks -----------------------------------------------------------------------------------------------
 
@@ -286,9 +285,9 @@ class BlockProduction(NetworkReader):
             lambda sender: nonce_of(self.machine, sender), self.min_fee_cap, limit, self.blob_base_fee, blob_limit
         )
 
-    def _produce(self, candidates: list[Candidate], null_rounds: int = 0) -> Tipset:
+    def _produce(self, candidates: list[Candidate], null_rounds: int = 0, *, is_known: bool = False) -> Tipset:
         try:
-            tipset = self.chain.produce(candidates, self.next_timestamp, null_rounds)
+            tipset = self.chain.produce(candidates, self.next_timestamp, null_rounds, is_known=is_known)
         except Exception:
             # Drop a message that raised a fatal error, so that it does not stop the next block.
             if self.chain.executing is not None:

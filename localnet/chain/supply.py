@@ -9,19 +9,23 @@ Source: lotus chain/stmgr/supply.go.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 from hypervisor.bundles.genesis import RESERVE_ACTOR, RESERVE_FUNDS
 from hypervisor.integers import decode_bigint
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.types import BURNT_FUNDS_ACTOR, POWER_ACTOR, REWARD_ACTOR, TokenAmount
+from store.blockstore import Blockstore
+from store.cid import Cid
 from store.codec import decode
 
 _MINED: Final = 8
 """`total_storage_power_reward` of the reward actor's state."""
 _PLEDGED: Final = 4
 """`total_pledge_collateral` of the power actor's."""
+_NUMBERS: Final[dict[Cid, TokenAmount]] = {}
+"""Amounts by the root of the state that they are in."""
+_MAX_NUMBERS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +50,18 @@ def supply_of(machine: Hypervisor, vested: TokenAmount) -> Supply:
     reserve, burnt = tree.get_actor(RESERVE_ACTOR), tree.get_actor(BURNT_FUNDS_ACTOR)
     return Supply(
         vested=vested,
-        mined=_number(store.get(tree.existing(REWARD_ACTOR).head), _MINED),
+        mined=_number(store, tree.existing(REWARD_ACTOR).head, _MINED),
         disbursed=TokenAmount(RESERVE_FUNDS - (0 if reserve is None else reserve.balance)),
         burnt=TokenAmount(0) if burnt is None else burnt.balance,
-        locked=_number(store.get(tree.existing(POWER_ACTOR).head), _PLEDGED),
+        locked=_number(store, tree.existing(POWER_ACTOR).head, _PLEDGED),
     )
 
 
-@lru_cache(16)
-def _number(block: bytes, index: int) -> TokenAmount:
-    # Cached, because consecutive blocks without mining use the same states.
-    return TokenAmount(decode_bigint(decode(block)[index]))
+def _number(store: Blockstore, head: Cid, index: int) -> TokenAmount:
+    """Return an amount of an actor's state; consecutive blocks without mining have the same states."""
+    known = _NUMBERS.get(head)
+    if known is None:
+        if len(_NUMBERS) >= _MAX_NUMBERS:
+            _NUMBERS.clear()
+        known = _NUMBERS[head] = TokenAmount(decode_bigint(decode(store.get(head))[index]))
+    return known

@@ -410,7 +410,15 @@ class Kamt:
         parts: list[Any] = [None] * len(pointers) if node.parts is None else node.parts.copy()
         for index, part in enumerate(parts):
             if part is None:
-                parts[index] = self._pointer_bytes(pointers[index], written)
+                pointer = pointers[index]
+                if type(pointer) is tuple:
+                    key, value = pointer
+                    length, size = (key.bit_length() + 7) // 8, (value.bit_length() + 7) // 8
+                    words = key.to_bytes(length, "big"), value.to_bytes(size, "big")
+                    parts[index] = _ENTRY_HEADS[length] + words[0] + _WORD_HEADS[size] + words[1]
+                else:
+                    assert type(pointer) is _Link
+                    parts[index] = self._link_bytes(pointer, written)
                 fresh.append(parts[index])
         data = RewrittenBlock(node_head(node.bitfield, len(parts)) + b"".join(parts))
         data.before, data.fresh = node.cid, fresh
@@ -418,14 +426,8 @@ class Kamt:
         written.append((node, cid, data, parts))
         return cid
 
-    def _pointer_bytes(self, pointer: _Entry | _Link, written: list[_Written]) -> bytes:
-        """Encode a pointer, after its child node if that has changed."""
-        if type(pointer) is tuple:
-            key, value = pointer
-            length, size = (key.bit_length() + 7) // 8, (value.bit_length() + 7) // 8
-            words = key.to_bytes(length, "big"), value.to_bytes(size, "big")
-            return _ENTRY_HEADS[length] + words[0] + _WORD_HEADS[size] + words[1]
-        assert type(pointer) is _Link
+    def _link_bytes(self, pointer: _Link, written: list[_Written]) -> bytes:
+        """Encode a link, after its child node if that has changed."""
         target = pointer.target
         cid = self._encode(target, written) if isinstance(target, _KamtNode) else target
         return b"\xa1\x61l\x83" + link_bytes(cid) + _LENGTHS[pointer.length] + _path_bytes(pointer)
@@ -566,7 +568,7 @@ def _read_word(raw: Any) -> int:
 
 def _path_bytes(link: _Link) -> bytes:
     length = (link.length + 7) // 8
-    return bytes_head(length) + (link.path << (-link.length % 8)).to_bytes(length, "big")
+    return _WORD_HEADS[length] + (link.path << (-link.length % 8)).to_bytes(length, "big")
 
 
 def _misplaced_key(key: int) -> KamtError:
