@@ -9,7 +9,7 @@ invalidates later ones. Counterexamples of symbolic tests run here too, so this 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -60,14 +60,18 @@ from localnet.traces.console_log import CONSOLE
 from runtimes.evm import CodeLimit
 from runtimes.evm.ethereum import (
     MESSAGES,
+    NO_CHECK,
     Accounts,
     AllocAccount,
     Application,
     CannotObserve,
     ContractCache,
+    Fork,
     InvalidTransaction,
     LongCall,
     ObservedCall,
+    ObservedEnd,
+    SessionCall,
     block_of,
     call_gas,
     contract_outcome,
@@ -104,10 +108,12 @@ class CallOutcome(NamedTuple):
     """Gas before refunds, and without the minimum for the calldata (EIP-7623); 0 if unknown."""
     has_passed: bool = False
     """True if the check of the call is known to succeed in the state after it."""
+    can_have_failed: bool = True
+    """False if the call is known not to have set the test's failure slot."""
 
 
-class CheckCall(NamedTuple):
-    """A call without effect that follows one that succeeds."""
+class ContractCall(NamedTuple):
+    """A call of a contract by an account."""
 
     from_: EthAddress
     to: EthAddress
@@ -166,6 +172,7 @@ LIBRARY_DEPLOYER: Final = EthAddress(bytes.fromhex("1f95d37f27ea0dea9c252fc09d5a
 _FILECOIN_GAS: Final = Gas(10 * BLOCK_GAS_LIMIT)
 """Gas of a test's message under Filecoin's rules: ten blocks of the network. Ends endless loops."""
 
+_MAX_REACH: Final = 16
 
 _RESERVED: Final = {VM_ADDRESS: "the cheatcodes", CONSOLE: "console.log", LIBRARY_DEPLOYER: "the library deployer"}
 
@@ -212,6 +219,8 @@ class TestExecutor:
         """Values of the session's block that cheatcodes have set."""
         self._touched: dict[EthAddress, None] = {}
         """Accounts that cheatcodes have touched in sessions."""
+        self._reach = _MAX_REACH
+        """Number of calls that are given to the session together: about as many as it has made without a stop."""
         self._unobserved: set[tuple[EthAddress, bytes]] = set()
         """Functions, by contract and selector, that use what no session can observe."""
         self.records_slots = False
@@ -329,46 +338,66 @@ class TestExecutor:
         return self._send(to_filecoin(to), from_, INVOKE_EVM, invoke_params(data), value)[0]
 
     def call_or_undo(
-        self, from_: EthAddress, to: EthAddress, data: bytes, check: CheckCall | None = None, always: bool = True
-    ) -> CallOutcome:
-        """Call a contract; a call that is rejected (`vm.assume`) has no effect.
+        self, calls: Sequence[ContractCall], check: ContractCall | None = None, always: bool = True
+    ) -> list[CallOutcome]:
+        """Make the first calls, at least one; return their outcomes. A rejected call (`vm.assume`) has no effect.
 
-        The check may be made too (`CallOutcome.has_passed`); unless `always`, only if the call has changed the state.
+        After a call that succeeds, the check may be made too, without effect (`CallOutcome.has_passed`): unless
+        `always`, only if a call has changed the state since it has last passed. If it does not pass, it ends the calls.
         """
-        found = self.call_in_session(from_, to, data, check=check, always=always) if self._is_ethereum else None
+        found = self._calls_in_session(calls, check=check, always=always) if self._is_ethereum else None
         if found is not None:
             return found
         here = self.snapshot()
-        outcome = self.call_in_frames(from_, to, data)
+        outcome = self.call_in_frames(*calls[0])
         if is_rejected(outcome):
             self.drop(here)
         else:
             self.commit_snapshot()
-        return outcome
+        return [outcome]
+
+    def call_each(self, calls: Sequence[ContractCall]) -> list[CallOutcome]:
+        """Make the first calls, at least one, each in the current state; return their outcomes.
+
+        If `may_change_state` is True for the last one, the caller must restore a snapshot, as after `call`.
+        """
+        found = self._calls_in_session(calls, commit=False) if self._is_ethereum else None
+        return [self.call_in_frames(*calls[0], commit=False)] if found is None else found
 
     def call_in_session(
         self, from_: EthAddress, to: EthAddress, data: bytes, value: int = 0, gas: int | None = None,
-        commit: bool = True, check: CheckCall | None = None, always: bool = True,
+        commit: bool = True,
     ) -> CallOutcome | None:  # fmt: skip
         """Call a contract in the machine's state session; return None, without effect, if that is not possible.
 
         A rejected call (`vm.assume`) has no effect. Without `commit`, the only effects are the output and
         `State.has_failed`.
         """
-        cheats, function = self.cheatcodes, (to, data[:4])
+        found = self._calls_in_session([ContractCall(from_, to, data)], value, gas, commit)
+        return None if found is None else found[0]
+
+    def _calls_in_session(
+        self, calls: Sequence[ContractCall], value: int = 0, gas: int | None = None, commit: bool = True,
+        check: ContractCall | None = None, always: bool = True,
+    ) -> list[CallOutcome] | None:  # fmt: skip
+        """Make the first calls in the machine's state session; None if that is not possible for the first one."""
+        from_, to, data = calls[0]
+        cheats = self.cheatcodes
         cheats.begin_test(_filecoin_address(to))
         undo_reverted(cheats, None)
-        begun = None if function in self._unobserved else self._observe(from_, to)
+        begun = None if (to, data[:4]) in self._unobserved else self._observe(from_, to)
         if begun is None:
             return None
         observer, run = begun
-        intrinsic, floor = call_gas(data, run.fork)
-        rest = max(0, (self.setting.gas_limit if gas is None else gas) - intrinsic)
+        limit = self.setting.gas_limit if gas is None else gas
+        intrinsic = call_gas(data, run.fork)[0]
         has_failed = is_changed = False
         try:
             with run:
-                following = b"" if check is None else self._check_message(observer, run, check, always)
-                ended = run.run(value, data, rest, commit, following)
+                message = NO_CHECK if check is None else self._check_message(observer, run, check, always)
+                following = self._following(calls, observer, run.fork, limit) if message else ()
+                ends = run.run(value, data, max(0, limit - intrinsic), commit, message or NO_CHECK, following)
+                ended, self._reach = ends[-1], min(2 * len(ends), _MAX_REACH)
                 if cheats.state.recording:
                     cheats.state.note_accesses(run.accesses())
                 code, output = ended.exit_code, ended.output
@@ -379,13 +408,13 @@ class TestExecutor:
                 if not commit:
                     has_failed = run.is_running and observer.has_run and run.load(VM_ADDRESS, FAILED_SLOT) != 0
                 elif not is_rejected and (code == ExitCode.OK or ended.exit_code != ExitCode.OK):
-                    is_changed = run.keep()
+                    is_changed = run.keep() if run.is_running else ended.is_changed
                     if run.touched:
                         self._touched.update(run.touched)
         except CannotObserve as reason:
             observer.undo()
             if not isinstance(reason, LongCall):
-                self._unobserved.add(function)
+                self._unobserved.add((to, data[:4]))
             return None
         may_have_set = observer.may_have_set
         if is_rejected:
@@ -393,27 +422,54 @@ class TestExecutor:
         elif not commit:
             observer.restore_state()
             cheats.state.has_failed |= has_failed
-        used = ended.gas_used + intrinsic
-        used -= min(used // run.fork.refund_quotient, ended.refund)
+        outcomes = [
+            self._outcome(call, end, run.fork, commit, end.is_changed, can_have_failed=False)
+            for call, end in zip(calls, ends[:-1], strict=False)
+        ]
+        may_change = is_changed or has_failed or (commit and may_have_set) or observer.has_written
+        last = ended._replace(exit_code=code, output=output)
+        return [*outcomes, self._outcome(calls[len(outcomes)], last, run.fork, commit, may_change)]
+
+    def _outcome(
+        self, call: ContractCall, ended: ObservedEnd, fork: Fork, commit: bool, may_change: bool,
+        can_have_failed: bool = True,
+    ) -> CallOutcome:  # fmt: skip
+        intrinsic, floor = call_gas(call.data, fork)
+        used, code = ended.gas_used + intrinsic, ended.exit_code
+        used -= min(used // fork.refund_quotient, ended.refund)
         success = code == ExitCode.OK
         return CallOutcome(
             success,
-            output,
+            ended.output,
             max(used, floor) - intrinsic,
             tuple([log for _, log in ended.logs]) if success and ended.logs else (),
             "" if success else MESSAGES.get(code) or f"exit code {code}",
-            touched_words=_words(ended.words) if self.records_slots and commit else (),
-            may_change_state=is_changed or has_failed or (commit and may_have_set) or observer.has_written,
-            execution_gas=ended.gas_used,
-            has_passed=run.has_passed,
+            "",
+            _words(ended.words) if commit and self.records_slots else (),
+            may_change,
+            ended.gas_used,
+            ended.has_passed,
+            can_have_failed,
         )
 
-    def _check_message(self, observer: TestObserver, run: ObservedCall, check: CheckCall, always: bool) -> bytes:
+    def _check_message(self, observer: TestObserver, run: ObservedCall, check: ContractCall, always: bool) -> bytes:
         """Return the message of a check; empty if it must not be made in the session."""
         if not observer.is_idle or (check.to, check.data[:4]) in self._unobserved:
             return b""
         gas = max(0, self.setting.gas_limit - call_gas(check.data, run.fork)[0])
-        return run.following_call(check.from_, check.to, check.data, gas, always)
+        return run.check(check.from_, check.to, check.data, gas, always)
+
+    def _following(
+        self, calls: Sequence[ContractCall], observer: TestObserver, fork: Fork, limit: int
+    ) -> Sequence[SessionCall]:
+        """Return the calls that the guest may make after the first one."""
+        following: list[SessionCall] = []
+        if observer.is_idle and self.machine.tracer is None:
+            for from_, to, data in calls[1 : self._reach]:
+                if (to, data[:4]) in self._unobserved:
+                    break
+                following.append(SessionCall(from_, to, data, max(0, limit - call_gas(data, fork)[0])))
+        return following
 
     def _create_sender(self, sender: EthAddress) -> None:
         """Create the account of a traced call's sender, which is shown by its actor."""

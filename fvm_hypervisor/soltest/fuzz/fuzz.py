@@ -34,6 +34,8 @@ from fvm_hypervisor.soltest.value_text import arguments_text
 _MAX_SHRINKS: Final = 5000
 SHRINK_SECONDS: Final = 20.0
 _PROGRESS_SECONDS: Final = 0.5
+BATCH: Final = 10
+"""Number of inputs drawn together: words from their runs serve the next ones."""
 
 
 class Deadline:
@@ -96,7 +98,7 @@ class FuzzRun:
         values = Values(rng, self.dictionary, self.settings.dictionary_weight, fixtures)
         deadline, stored = Deadline(self.settings.timeout), self._arguments_of(self.stored)
         if stored is not None and self.settings.runs:
-            ended = self._run_with(stored)
+            ended = self._run_with([stored])
             if ended is not None:
                 return ended
         broken = self._begin_corpus(deadline)
@@ -107,18 +109,33 @@ class FuzzRun:
             if deadline.is_progress_due():
                 self.progress(self._result(CaseStatus.SUCCESS, None))
             of = None if corpus is None else corpus.choose(rng)
-            if of is None or corpus is None:
-                ended = self._run_with(values.arguments(inputs))
+            if corpus is None:
+                size = min(BATCH, self.settings.runs - len(self.gases))
+                drawn = [values.arguments(inputs) for _ in range(size)]
+            elif of is None:
+                drawn = [values.arguments(inputs)]
             else:
-                ended = self._run_with(mutate_arguments(rng, values, inputs, of.input, corpus.other(rng)), of)
+                drawn = [mutate_arguments(rng, values, inputs, of.input, corpus.other(rng))]
+            ended = self._run_with(drawn, of)
             if ended is not None:
                 return ended
         return self._result(CaseStatus.SUCCESS, None)
 
-    def _run_with(self, arguments: list[Any], of: CorpusInput[list[Any]] | None = None) -> TestResult | None:
-        """Execute one run, with inputs that may be mutations `of` the corpus; return the result if it ends the test."""
+    def _run_with(self, drawn: list[list[Any]], of: CorpusInput[list[Any]] | None = None) -> TestResult | None:
+        """Execute runs, with inputs that may be mutations `of` the corpus; return the result if one ends the test."""
+        corpus, at = self._corpus, 0
+        while at < len(drawn):
+            outcomes = self._call(drawn[at:]) if corpus is None else [self._watched(corpus, drawn[at])]
+            for outcome in outcomes:
+                ended = self._take(drawn[at], outcome, of)
+                if ended is not None:
+                    return ended
+                at += 1
+        return None
+
+    def _take(self, arguments: list[Any], outcome: CallOutcome, of: CorpusInput[list[Any]] | None) -> TestResult | None:
+        """Count a run; return the result if it ends the test."""
         corpus = self._corpus
-        outcome = self._call(arguments) if corpus is None else self._watched(corpus, arguments)
         if is_rejected(outcome):
             self.rejects += 1
             if corpus is not None:
@@ -173,7 +190,7 @@ class FuzzRun:
 
     def _watched(self, corpus: Corpus[list[Any]], arguments: list[Any]) -> CallOutcome:
         """Execute a run, and record its edges if they may be new."""
-        return corpus.trace(None, lambda: self._call(arguments))
+        return corpus.trace(None, lambda: self._call([arguments])[0])
 
     def _arguments_of(self, data: bytes | None) -> list[Any] | None:
         """Return the inputs in earlier calldata, or None if there are none or the function is another one."""
@@ -188,13 +205,14 @@ class FuzzRun:
         """Return the calldata of the test."""
         return self._selector + encode(self._types, arguments)
 
-    def _call(self, arguments: list[Any]) -> CallOutcome:
+    def _call(self, drawn: list[list[Any]]) -> list[CallOutcome]:
+        """Execute the first runs, at least one."""
         if not self._is_ready:
             self.stage.executor.restore(self.ready)
         self._is_ready = False
-        outcome = self.stage.call(self.calldata(arguments), commit=False)
-        self._is_ready = not outcome.may_change_state
-        return outcome
+        outcomes = self.stage.call_each([self.calldata(arguments) for arguments in drawn])
+        self._is_ready = not outcomes[-1].may_change_state
+        return outcomes
 
     def _verdict(self, arguments: list[Any], outcome: CallOutcome) -> tuple[CaseStatus, str | None]:
         """Return the status of a run, which succeeds if another contract reverted first, unless `fail_on_revert`.
@@ -212,7 +230,7 @@ class FuzzRun:
         machine, tracer = self.stage.executor.machine, FrameTracer(self.stage.executor.setting.rules)
         before, machine.tracer = machine.tracer, tracer
         try:
-            self._call(arguments)
+            self._call([arguments])
         finally:
             machine.tracer = before
         first = next((frame for frame in frames_by_end(tracer.roots) if is_reverted_call(frame)), None)
@@ -232,7 +250,7 @@ class FuzzRun:
         entry = {"type": "tuple", "components": self.test.entry["inputs"]}
 
         def fails(candidate: tuple[Any, ...]) -> tuple[CallOutcome, str | None] | None:
-            tried = self._call(list(candidate))
+            tried = self._call([list(candidate)])[0]
             if is_rejected(tried):
                 return None
             status, why = self._verdict(list(candidate), tried)

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 from random import Random
 from time import monotonic
@@ -29,7 +30,7 @@ from fvm_hypervisor.soltest.cheatcodes.values import decode as decode_arguments
 from fvm_hypervisor.soltest.cheatcodes.values import encode
 from fvm_hypervisor.soltest.compile.artifact import ContractArtifact
 from fvm_hypervisor.soltest.execution.discovery import TestFunction, has_special, is_reserved, signature
-from fvm_hypervisor.soltest.execution.executor import CallOutcome, CheckCall, ExecutorSnapshot, is_rejected
+from fvm_hypervisor.soltest.execution.executor import CallOutcome, ContractCall, ExecutorSnapshot, is_rejected
 from fvm_hypervisor.soltest.execution.results import (
     NO_DELAY,
     BlockDelay,
@@ -45,7 +46,7 @@ from fvm_hypervisor.soltest.execution.stage import SuiteStage, is_failed_asserti
 from fvm_hypervisor.soltest.execution.values import Dictionary, Values, types
 from fvm_hypervisor.soltest.fuzz.corpus import SEQUENCE_MUTATION_SHARE, Corpus, CorpusFolder, CorpusInput
 from fvm_hypervisor.soltest.fuzz.fixtures import find_fixtures
-from fvm_hypervisor.soltest.fuzz.fuzz import SHRINK_SECONDS, Deadline
+from fvm_hypervisor.soltest.fuzz.fuzz import BATCH, SHRINK_SECONDS, Deadline
 from fvm_hypervisor.soltest.fuzz.mutations import mutate_arguments, mutate_sequence
 from fvm_hypervisor.soltest.fuzz.stored_failures import StoredCall
 from fvm_hypervisor.soltest.project.project import InvariantSettings
@@ -355,6 +356,11 @@ class SequenceStep:
         """Calldata of the call."""
         return self.target.selector + (encode(self.target.types, self.arguments) if self.arguments else b"")
 
+    @property
+    def call(self) -> ContractCall:
+        """The call without its delay."""
+        return ContractCall(self.sender, self.target.address, self.calldata)
+
     def example(self) -> CounterExample:
         """Return the call in the form of results."""
         return CounterExample(
@@ -418,6 +424,10 @@ def call_sequence(
     return fails
 
 
+def _has_no_delay(step: SequenceStep) -> bool:
+    return step.delay == NO_DELAY
+
+
 def _has_end(stage: SuiteStage) -> bool:
     return has_special(stage.artifact, "afterInvariant")
 
@@ -450,7 +460,7 @@ class InvariantRun:
     _corpus_folder: CorpusFolder | None = None
     _best: BestSequence[SequenceStep] | None = None
     _is_maximizing: bool = False
-    _check_call: CheckCall | None = None
+    _check_call: ContractCall | None = None
     """The call of the invariant, which the executor may make together with a step; None for a maximizing test."""
     _holds: bool = False
     """True if the invariant was checked in the current state, or in one that no call has changed since."""
@@ -491,7 +501,7 @@ class InvariantRun:
             return again
         self._deadline = Deadline(self.settings.timeout)
         if not self._is_maximizing:
-            self._check_call = CheckCall(stage.sender, stage.address, selector(self.test.signature))
+            self._check_call = ContractCall(stage.sender, stage.address, selector(self.test.signature))
         begun = self._begin_corpus()
         if begun is not None:
             return begun
@@ -570,11 +580,7 @@ class InvariantRun:
         begun = iter(self._prefixes.choose(rng) if of is None else self._mutate(rng, values, excluded, of))
         done: list[SequenceStep] = []
         newest: tuple[SequenceStep, ...] = ()
-        while len(steps) < self.settings.depth and not self._deadline.is_over():
-            if self._deadline.is_progress_due():
-                self.progress(self._result(CaseStatus.SUCCESS, None, last=()))
-            step = next(begun, None) or self._step(rng, values, excluded)
-            outcome = self._execute(step)
+        for step, outcome in self._executed(self._batches(steps, begun, lambda: self._step(rng, values, excluded))):
             self._count(step, outcome)
             if is_rejected(outcome):
                 rejects += 1
@@ -602,6 +608,15 @@ class InvariantRun:
             corpus.add(newest, of)
         self._last = done
         return None if why is None else (steps, why)
+
+    def _batches(
+        self, steps: Sequence[SequenceStep], begun: Iterator[SequenceStep], draw: Callable[[], SequenceStep]
+    ) -> Iterator[list[SequenceStep]]:
+        """Yield steps, drawn a batch at a time, until the sequence has its length."""
+        while len(steps) < self.settings.depth and not self._deadline.is_over():
+            if self._deadline.is_progress_due():
+                self.progress(self._result(CaseStatus.SUCCESS, None, last=()))
+            yield [next(begun, None) or draw() for _ in range(min(BATCH, self.settings.depth - len(steps)))]
 
     def _mutate(
         self, rng: Random, values: Values, excluded: set[EthAddress], of: CorpusInput[tuple[SequenceStep, ...]]
@@ -632,27 +647,41 @@ class InvariantRun:
         self.stage.executor.restore(self.ready)
         self._holds = True
 
-    def _execute(self, step: SequenceStep) -> CallOutcome:
-        """Execute a step; a rejected one changes neither the state, nor the block, nor what cheatcodes set."""
-        machine = self.stage.executor.machine
+    def _executed(self, batches: Iterable[Sequence[SequenceStep]]) -> Iterator[tuple[SequenceStep, CallOutcome]]:
+        """Execute steps, and yield each with its outcome; the steps after it may have run, too.
+
+        A rejected one changes neither the state, nor the block, nor what cheatcodes set.
+        """
+        for steps in batches:
+            at = 0
+            while at < len(steps):
+                for outcome in self._execute(steps[at:]):
+                    step = steps[at]
+                    at += 1
+                    if not is_rejected(outcome):
+                        self._holds = self._holds and step.delay == NO_DELAY and not outcome.may_change_state
+                    yield step, outcome
+
+    def _execute(self, steps: Sequence[SequenceStep]) -> list[CallOutcome]:
+        """Execute the first steps, at least one."""
+        step, machine = steps[0], self.stage.executor.machine
         block = machine.context
         apply_delay(machine, step.delay)
-        outcome = self._call(step)
-        if is_rejected(outcome):
-            machine.context = block
+        if self._corpus is not None:
+            outcomes = [self._traced(self._corpus, step)]
         else:
-            self._holds = self._holds and step.delay == NO_DELAY and not outcome.may_change_state
-        return outcome
+            together = step.delay == NO_DELAY and not self._is_maximizing
+            calls = [step.call for step in (takewhile(_has_no_delay, steps) if together else (step,))]
+            outcomes = self.stage.executor.call_or_undo(calls, self._check_call, not (self._holds and together))
+        if is_rejected(outcomes[0]) and step.delay != NO_DELAY:
+            machine.context = block
+        return outcomes
 
-    def _call(self, step: SequenceStep) -> CallOutcome:
+    def _traced(self, corpus: Corpus[tuple[SequenceStep, ...]], step: SequenceStep) -> CallOutcome:
         """Execute a step's call, and record its edges for the corpus; a rejected call has no effect."""
-        executor, corpus = self.stage.executor, self._corpus
-        call = step.sender, step.target.address, step.calldata
-        if corpus is None:
-            return executor.call_or_undo(*call, self._check_call, not (self._holds and step.delay == NO_DELAY))
-        here = executor.snapshot()
+        executor, here = self.stage.executor, self.stage.executor.snapshot()
         function = step.target.address, step.target.selector
-        outcome = corpus.trace(function, lambda: executor.call(*call), lambda: executor.restore(here))
+        outcome = corpus.trace(function, lambda: executor.call(*step.call), lambda: executor.restore(here))
         if is_rejected(outcome):
             executor.drop(here)
         else:
@@ -670,7 +699,7 @@ class InvariantRun:
         """Return the reason to end the sequence, or None to continue."""
         if not outcome.success and (self.settings.fail_on_revert or is_failed_assertion(outcome)):
             return self.stage.reason(outcome)
-        if self.stage.has_failed():
+        if outcome.can_have_failed and self.stage.has_failed():
             return _FAILED
         if self._is_maximizing:
             return None  # its return value or revert is not a failure
@@ -730,8 +759,7 @@ class InvariantRun:
         def reaches(steps: Sequence[SequenceStep]) -> tuple[int, str] | None:
             nonlocal best
             self._begin_sequence()
-            for number, step in enumerate(steps, 1):
-                outcome = self._execute(step)
+            for number, (_, outcome) in enumerate(self._executed([steps]), 1):
                 value = self._value() if outcome.success and not self.stage.has_failed() else None
                 if value is not None and value >= best.value:
                     best = BestSequence(value, tuple(steps[:number]))
@@ -751,8 +779,7 @@ class InvariantRun:
     def _replay(self, steps: Sequence[SequenceStep]) -> tuple[int, str] | None:
         """Replay a sequence; return the number of steps until it fails and the reason, or None."""
         self._begin_sequence()
-        for number, step in enumerate(steps, 1):
-            outcome = self._execute(step)
+        for number, (_, outcome) in enumerate(self._executed([steps]), 1):
             if is_rejected(outcome):
                 return None
             why = self._end_reason(outcome)

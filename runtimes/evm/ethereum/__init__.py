@@ -30,12 +30,14 @@ from runtimes.evm.ethereum.guest import PAUSES, RECORDS
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.ethereum.observed import (
     ALL_DEPTHS,
+    NO_CHECK,
     CannotObserve,
     InterceptedCall,
     Interest,
     LongCall,
     ObservedCall,
     ObservedEnd,
+    SessionCall,
     observe,
 )
 from runtimes.evm.ethereum.prices import all_but_one_64th
@@ -83,6 +85,7 @@ __all__ = [
     "FORKS",
     "LATEST_FORK",
     "MESSAGES",
+    "NO_CHECK",
     "PAUSES",
     "RECORDS",
     "Accounts",
@@ -110,6 +113,7 @@ __all__ = [
     "ObservedCall",
     "ObservedEnd",
     "SendSubcall",
+    "SessionCall",
     "StateRoots",
     "StateSession",
     "TransactionResult",

@@ -50,6 +50,7 @@ class Command(IntEnum):
     PEEK = 14
     RECORD = 15
     JUMPS = 16
+    RESULTS = 17
 
 
 class Exit(IntEnum):
@@ -142,6 +143,11 @@ class Guest:
         pages, _, at, size = _MAILBOX.unpack_from(self._view, self._mailbox)
         self.memory_bytes = pages << 16
         return self._view[at : at + size].tobytes()
+
+    @property
+    def ended(self) -> int:
+        """Number of calls of the batch that ended before the running one."""
+        return int(_SIZE.unpack_from(self._view, self._mailbox + _MAILBOX.size)[0])
 
     def close(self) -> None:
         self._view.release()

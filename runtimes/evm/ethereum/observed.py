@@ -4,12 +4,13 @@ The observer sees calls of the addresses that it watches, and calls by frames at
 each with a result, or enters it and sees its end. Meanwhile it reads and writes accounts; like the frame's own changes,
 its writes are undone if the frame that made the call fails. Its logs are all logs, also those of frames that fail.
 
-The call's changes are kept only by `ObservedCall.keep`.
+The call's changes are kept only by `ObservedCall.keep`, or at its end if the observer sees nothing of it. Then other
+calls may follow it in the guest, up to one that stops, or whose check fails.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from enum import IntEnum
 from functools import lru_cache
 from struct import Struct
@@ -56,6 +57,10 @@ _CHARGES: Final = Struct("<QQQQ")
 _CHARGED: Final = Struct("<QQ")
 _PRICE_BITS: Final = 128
 _NO_LOGS: Final = bytes(4)
+_NEITHER_LOGS: Final = bytes(8)
+_NONE: Final[tuple[tuple[EthAddress, Log], ...]] = ()
+_CHECK: Final = Struct("<II")
+NO_CHECK: Final = bytes(_CHECK.size)
 _AS_SENDER, _UNSEEN = 1, 2
 
 
@@ -156,6 +161,12 @@ class CallObserver(Protocol):
     def interest(self) -> Interest:
         """Return what the observer wants to see from now on."""
 
+    def begin_call(self, to: EthAddress) -> None:
+        """Take note that a following call stops, has logs, or is the last one."""
+
+    def undo(self) -> None:
+        """Undo what the observer has done in the call that has stopped."""
+
     def call(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome | None:
         """Return a call's outcome, of `ObservedCall.enter` or another one; None after `ObservedCall.pass_on`.
 
@@ -188,10 +199,23 @@ class ObservedEnd(NamedTuple):
     logs: tuple[tuple[EthAddress, Log], ...]
     words: bytes
     """32 bytes for each touched slot, in the order of the first accesses."""
+    is_changed: bool
+    """True if it was kept at once, and has changed the state."""
+    has_passed: bool
+    """True if the check after the call has succeeded."""
+
+
+class SessionCall(NamedTuple):
+    """A call of a contract, without value."""
+
+    sender: EthAddress
+    to: EthAddress
+    data: bytes
+    gas: int
 
 
 class ObservedCall:
-    """A call in a session, from its start until it is kept or abandoned."""
+    """A call in a session, and those that follow it, from the start until the last one is kept or abandoned."""
 
     _entered: SubcallOutcome | None = None
     """The outcome of the call that was entered last."""
@@ -210,9 +234,10 @@ class ObservedCall:
     _blob_hashes: tuple[bytes, ...] = ()
     is_running = True
     """True until the call is kept or discarded."""
-    is_changed = False
-    has_passed = False
-    """True if the call that was to follow this one has succeeded, and had no effect."""
+    _following: Sequence[SessionCall] = ()
+    _keeps = False
+    _ended = 0
+    """Number of calls that ended before the running one."""
 
     def __init__(
         self, session: StateSession, guest: Guest, observer: CallObserver, sender: EthAddress, to: EthAddress
@@ -221,6 +246,7 @@ class ObservedCall:
         self.origin, self.to = sender, to
         self._operations: list[bytes] = []
         """Writes that the guest executes with the next message."""
+        self._ends: list[ObservedEnd] = []
         self._reopened: list[InterceptedCall] = []
         """Calls that were passed on and whose ends stop."""
         self.touched: dict[EthAddress, None] = {}
@@ -235,61 +261,93 @@ class ObservedCall:
         if self._is_renewed or self._is_isolated:
             self._session.forget_block()
 
-    def run(self, value: int, data: bytes, gas: int, keep: bool, check: bytes = b"") -> ObservedEnd:
-        """Make the call. Raises CannotObserve.
+    def run(
+        self, value: int, data: bytes, gas: int, keep: bool, check: bytes = NO_CHECK,
+        following: Sequence[SessionCall] = (),
+    ) -> list[ObservedEnd]:  # fmt: skip
+        """Make the call, and those that follow; return the ends of those that were made. Raises CannotObserve.
 
-        If it is kept at once and has succeeded, `check` (`following_call`) is made after it.
+        A call that stops is the last one. So is one that is kept at once and has succeeded, unless its check succeeds.
         """
-        recorded = self._recorded = self._session.record_mode
+        session = self._session
+        recorded = self._recorded = session.record_mode
         self._watch = self._observer.watch
         mode = (KEEP if keep else 0) | self._watch | recorded
-        if self._session.records_jumps:
+        if session.records_jumps:
             mode |= JUMPS
         if self._gas_price or self._blob_hashes:
             kind, price, hashes = BLOB if self._blob_hashes else DYNAMIC_FEE, self._gas_price, self._blob_hashes
             call = Transaction(kind, None, 0, self.to, value, data, gas, price, price, blob_hashes=hashes)
-            message = self._session.priced_message(self.origin, call, mode)
+            message = session.priced_message(self.origin, call, mode)
         else:
-            message = self._session.call_message(self.origin, self.to, value, data, gas, mode)
+            message = session.call_message(self.origin, self.to, value, data, gas, mode)
         if message is None:
             raise CannotObserve
-        message = b"".join((message, self._interest(), _watched_list(self._observer.watched), check))
-        self._is_begun = True
-        self._go_on(self._call(Command.TRANSACT, message))
-        written = self._guest.output()
-        at_once, result, used, refund, size = _DONE.unpack_from(written)
-        if at_once:
+        parts = [message, self._interest(), _watched_list(self._observer.watched), check]
+        for each in following:
+            message = session.call_message(each.sender, each.to, 0, each.data, each.gas, mode)
+            if message is None or session.is_skipped(each.to):
+                break
+            parts += (_WORD.pack(len(message)), message)
+        self._is_begun, self._keeps, self._following = True, keep, following
+        try:
+            self._go_on(self._call(Command.TRANSACT, b"".join(parts)))
+        except CannotObserve:
+            if not (self.is_running and self._guest.ended):
+                raise
+            self._observer.undo()
+            self._begin_stopped()
+            session.abandon(self._guest)
             self.is_running = False
-            self.is_changed, self.has_passed = at_once & CHANGED != 0, at_once & PASSED != 0
-            if keep:
-                self._session.note_kept()
-        if self._passed is not None:
-            self._end_unseen(self._passed)
-        at = _DONE.size
-        output, at = written[at : at + size], at + size
-        words_at = at + _WORD.size
-        at = words_at + 32 * _WORD.unpack_from(written, at)[0]
-        words = written[words_at:at]
-        if len(written) == at + 2 * _WORD.size:
-            logs: tuple[tuple[EthAddress, Log], ...] = ()
-        else:
-            logs, at = read_logs(written, at)
-            self._take_logs(written, at)
+            return self._ends
+        self._take_ends(self._guest.output(), is_last=True)
         if recorded:
             try:
-                record = self._session.read_record(self._guest)
+                record = session.read_record(self._guest)
             except GuestFailure as failure:
                 raise self._failed(failure) from failure
-            self._session.replay(*record, 0)
-        return ObservedEnd(STATUS[result], output, used, refund, logs, words)
+            session.replay(*record, 0)
+        return self._ends
 
-    def following_call(self, sender: EthAddress, to: EthAddress, data: bytes, gas: int, always: bool) -> bytes:
-        """Return the message of a call without effect for `run`, made only after changes or `always`."""
+    def _take_ends(self, data: bytes, is_last: bool) -> None:
+        """Read the ends of calls; take note of those that were kept, and give the observer the logs."""
+        ends, at, kept, observed = self._ends, 0, 0, []
+        at_once = 0
+        while at < len(data):
+            at_once, result, used, refund, size = _DONE.unpack_from(data, at)
+            at += _DONE.size
+            output, at = data[at : at + size], at + size
+            words_at = at + _WORD.size
+            at = words_at + 32 * _WORD.unpack_from(data, at)[0]
+            words = data[words_at:at]
+            logs = _NONE
+            if data.startswith(_NEITHER_LOGS, at):
+                at += len(_NEITHER_LOGS)
+            else:
+                logs, at = read_logs(data, at)
+                seen, at = read_logs(data, at)
+                observed.append((len(ends), seen))
+            changed, passed = at_once & CHANGED != 0, at_once & PASSED != 0
+            ends.append(ObservedEnd(STATUS[result], output, used, refund, logs, words, changed, passed))
+            kept += at_once != 0
+        if is_last and at_once:
+            self.is_running = False
+        if kept and self._keeps:
+            self._session.note_kept(kept)
+        if is_last and self._passed is not None:
+            self._end_unseen(self._passed)
+        for number, logs in observed:
+            self._begin(number)
+            for emitter, log in logs:
+                self._observer.log(emitter, log)
+        if is_last:
+            self._begin(len(ends) - 1)
+
+    def check(self, sender: EthAddress, to: EthAddress, data: bytes, gas: int, always: bool) -> bytes:
+        """Return the message of a call without effect for `run`, only after changes or `always`; empty for none."""
         session = self._session
         message = None if session.record_mode else session.call_message(sender, to, 0, data, gas, 0)
-        if message is None or session.is_skipped(to):
-            return b""
-        return b"".join((_WORD.pack(always), message, _INTEREST.pack(0, 0, 1), _watched_list(self._observer.watched)))
+        return b"" if message is None or session.is_skipped(to) else _CHECK.pack(always, len(message)) + message
 
     def _call(self, command: Command, data: bytes) -> int:
         try:
@@ -307,26 +365,44 @@ class ObservedCall:
         """Answer requests until the call that was entered last has ended, and return its outcome; None at the end."""
         guest, session = self._guest, self._session
         while exit_code != Exit.DONE:
+            request = guest.output()
+            if exit_code >= Exit.PAUSE:
+                self._begin_stopped()
             if exit_code == Exit.CALL:
-                answer: bytes | None = self._answer_call(guest.output())
+                answer: bytes | None = self._answer_call(request)
             elif exit_code == Exit.ENDED:
-                depth, outcome = self._read_end(guest.output())
+                depth, outcome = self._read_end(request)
                 self._depth -= 1
                 if not self._reopened or self._reopened[-1].depth != depth:
                     return outcome
                 answer = self._answer(self._observer.entered_end(self, self._reopened.pop(), outcome), outcome)
             elif exit_code == Exit.CALL_END:
-                self._observer.call_end(self, *self._read_end(guest.output()))
+                self._observer.call_end(self, *self._read_end(request))
                 answer = self._message(Answer.PASS)
             elif exit_code == Exit.PAUSE and self._pauses < _MAX_PAUSES:
                 self._pauses += 1
                 answer = session.more_steps()
             else:
-                answer = session.answer(exit_code, guest.output(), self.to, self._recorded)
+                answer = session.answer(exit_code, request, self.to, self._recorded)
             if answer is None:
                 raise LongCall if exit_code == Exit.PAUSE else CannotObserve
             exit_code = self._call(Command.ANSWER, answer)
         return None
+
+    def _begin_stopped(self) -> None:
+        """Take the ends of the calls before the one that has stopped."""
+        number = self._guest.ended
+        if number != self._ended:
+            self._call(Command.RESULTS, b"")
+            self._take_ends(self._guest.output(), is_last=False)
+            self._begin(number)
+
+    def _begin(self, number: int) -> None:
+        """Take note that a call is running, or was the last one."""
+        if number != self._ended:
+            self._ended = number
+            self.origin, self.to, _, _ = self._following[number - 1]
+            self._observer.begin_call(self.to)
 
     def _interest(self) -> bytes:
         """Return what the observer wants to see from now on."""
@@ -570,13 +646,12 @@ class ObservedCall:
 
     def keep(self) -> bool:
         """Keep the changes of the call, which has ended; return True if there are any. Raises CannotObserve."""
-        if self.is_running:
-            try:
-                self.is_changed = self._session.keep_call(self._guest)
-            except GuestFailure as failure:
-                raise self._failed(failure) from failure
-            self.is_running = False
-        return self.is_changed
+        try:
+            is_changed = self._session.keep_call(self._guest)
+        except GuestFailure as failure:
+            raise self._failed(failure) from failure
+        self.is_running = False
+        return is_changed
 
 
 @lru_cache(maxsize=16)

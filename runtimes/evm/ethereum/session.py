@@ -350,10 +350,11 @@ class StateSession:
                 del self.jumped[next(iter(self.jumped))]
         return data[at:]
 
-    def note_kept(self) -> None:
-        """Take note of a call that the guest has kept."""
-        self._kept += 1
-        self._machine.state_tree.held = self
+    def note_kept(self, number: int) -> None:
+        """Take note of calls that the guest has kept."""
+        if number:
+            self._kept += number
+            self._machine.state_tree.held = self
 
     def keep_call(self, guest: Guest) -> bool:
         """Keep the changes of an observed call; return True if there are any. Raises GuestFailure."""

@@ -14,7 +14,7 @@ from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME
 from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER, VM_ADDRESS, Mock, Prank
 from fvm_hypervisor.soltest.cheatcodes.table import selector
-from fvm_hypervisor.soltest.execution.executor import CallOutcome, ExecutorSettings, TestExecutor
+from fvm_hypervisor.soltest.execution.executor import CallOutcome, ContractCall, ExecutorSettings, TestExecutor
 from hypervisor.types import INIT_ACTOR
 from runtimes.evm.ethereum import AllocAccount, install_alloc
 from tests.runtimes.evm.assembler import assemble
@@ -222,7 +222,8 @@ def test_calls_without_effect_leave_what_cheatcodes_have_set(evm: str, is_reject
     for _ in range(2):
         here = made.snapshot()
         if is_rejected:
-            assert made.call_or_undo(DEFAULT_SENDER, caller, b"").output == MAGIC_ASSUME
+            asked = ContractCall(DEFAULT_SENDER, caller, b"")
+            assert [outcome.output for outcome in made.call_or_undo([asked, asked])] == [MAGIC_ASSUME]
         else:
             outcome = made.call(DEFAULT_SENDER, caller, b"", commit=False)
             assert outcome.output == address(60).rjust(32, b"\0")
@@ -273,3 +274,47 @@ def test_a_time_above_64_bits_stays_in_the_session() -> None:
     assert outcome is not None
     assert outcome.output == late
     made.close()
+
+
+@pytest.mark.parametrize("evm", ["fast", "py-evm"])
+@pytest.mark.parametrize("keeps", [True, False])
+def test_calls_together_have_the_outcomes_of_calls_one_by_one(evm: str, keeps: bool) -> None:
+    """Expected: those of single calls of py-evm, in the same order, undone where they are not kept."""
+    rng, made, reference = Random(1), executor(evm), executor("py-evm")
+    calls = [
+        ContractCall(
+            address(200 + rng.randrange(3)), rng.choice(TARGETS), words(rng.choice((0, 3, 12)), rng.randrange(9))
+        )
+        for _ in range(60)
+    ]
+    for number in range(3):
+        made.touch(address(200 + number))
+        reference.touch(address(200 + number))
+    found: list[CallOutcome] = []
+    while len(found) < len(calls):
+        here, rest = made.snapshot(), calls[len(found) : len(found) + 20]
+        found += made.call_or_undo(rest) if keeps else made.call_each(rest)
+        if keeps:
+            made.commit_snapshot()
+        else:
+            made.drop(here)
+    for call, outcome in zip(calls, found, strict=True):
+        here = reference.snapshot()
+        expected = reference.call(*call)
+        if keeps:
+            reference.commit_snapshot()
+        else:
+            reference.drop(here)
+        assert seen(outcome) == seen(expected)
+    if keeps:
+        assert made.settle() == reference.settle()
+    made.close()
+    reference.close()
+
+
+def words(*values: int) -> bytes:
+    return b"".join(value.to_bytes(32, "big") for value in values)
+
+
+def seen(outcome: CallOutcome) -> tuple[object, ...]:
+    return outcome.success, outcome.output, outcome.gas_used, outcome.execution_gas, outcome.logs

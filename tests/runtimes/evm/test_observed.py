@@ -17,12 +17,14 @@ from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
 from runtimes.evm.ethereum.guest import KEEP
 from runtimes.evm.ethereum.observed import (
     ALL_DEPTHS,
+    NO_CHECK,
     CannotObserve,
     InterceptedCall,
     Interest,
     LongCall,
     ObservedCall,
     ObservedEnd,
+    SessionCall,
     observe,
 )
 from runtimes.evm.ethereum.session import session_of
@@ -53,6 +55,8 @@ class Recorder:
         self.seen: list[InterceptedCall] = []
         self.ended: list[tuple[int, SubcallOutcome]] = []
         self.logs: list[tuple[EthAddress, bytes]] = []
+        self.begun: list[EthAddress] = []
+        self.undone = 0
         self.passed: list[tuple[int, SubcallOutcome | None]] = []
         """Depths of calls that were passed on and have ended, with their outcomes if these were seen."""
 
@@ -71,6 +75,12 @@ class Recorder:
         outcome = self.call(run, request)
         assert outcome is not None
         return outcome
+
+    def begin_call(self, to: EthAddress) -> None:
+        self.begun.append(to)
+
+    def undo(self) -> None:
+        self.undone += 1
 
     def entered_end(self, _: ObservedCall, request: InterceptedCall, outcome: SubcallOutcome) -> SubcallOutcome:
         self.passed.append((request.depth, outcome))
@@ -109,8 +119,8 @@ def called(
     run = observe(session, recorder, SENDER, TO)
     assert run is not None
     with run:
-        ended = run.run(value, b"", gas, keep)
-        if keep:
+        [ended] = run.run(value, b"", gas, keep)
+        if keep and run.is_running:
             run.keep()
     return ended
 
@@ -244,8 +254,8 @@ def test_a_call_is_kept_at_once_after_a_call_that_is_passed_on(machine: Hypervis
         return None
 
     running: list[ObservedCall] = []
-    called(machine, Recorder(answer, depth=1), {TO: f"7 1 SSTORE {calling(INNER)}", INNER: "STOP"})
-    assert [(run.is_running, run.is_changed) for run in running] == [(False, True)]
+    ended = called(machine, Recorder(answer, depth=1), {TO: f"7 1 SSTORE {calling(INNER)}", INNER: "STOP"})
+    assert ([run.is_running for run in running], ended.is_changed) == ([False], True)
     assert slot_of(machine, TO, 1) == 7
 
 
@@ -316,8 +326,8 @@ def test_a_following_call_sees_the_changes_and_has_no_effect(
     machine: Hypervisor, code: str, passes: bool, stops: bool
 ) -> None:
     first = f"7 1 SSTORE {calling(WATCHED) if stops else ''} STOP"
-    run = followed(machine, f"CALLDATASIZE @check JUMPI {first} check: {code}", always=False)
-    assert (run.has_passed, slot_of(machine, TO, 1)) == (passes, 7)
+    ended = followed(machine, f"CALLDATASIZE @check JUMPI {first} check: {code}", always=False)
+    assert (ended.has_passed, slot_of(machine, TO, 1)) == (passes, 7)
 
 
 @pytest.mark.parametrize("always", [False, True])
@@ -329,7 +339,7 @@ def test_no_call_follows_one_that_reverts(machine: Hypervisor) -> None:
     assert not followed(machine, "CALLDATASIZE @check JUMPI 0 0 REVERT check: STOP", always=True).has_passed
 
 
-def followed(machine: Hypervisor, code: str, always: bool) -> ObservedCall:
+def followed(machine: Hypervisor, code: str, always: bool) -> ObservedEnd:
     """Call `TO` without calldata and, after that, with a byte."""
     install_alloc(machine, {TO: AllocAccount(0, 1, assemble(code)), DEEP: AllocAccount(5)})
     session = session_of(machine)
@@ -338,9 +348,77 @@ def followed(machine: Hypervisor, code: str, always: bool) -> ObservedCall:
     run = observe(session, recorder, SENDER, TO)
     assert run is not None
     with run:
-        run.run(0, b"", GAS, keep=True, check=run.following_call(SENDER, TO, b"\1", GAS, always))
+        [ended] = run.run(0, b"", GAS, keep=True, check=run.check(SENDER, TO, b"\1", GAS, always))
         assert not run.is_running
-    return run
+    return ended
+
+
+COUNTS = "1 SLOAD 1 ADD 1 SSTORE 1 SLOAD 0 MSTORE 32 0 RETURN"
+
+
+def test_calls_follow_each_other_in_the_state_after_each(machine: Hypervisor) -> None:
+    recorder = Recorder(refuse, at_once=True)
+    ends = sequence(machine, recorder, {TO: COUNTS, OTHER: f"{calling(TO)} 1 0 LOG0 0 0 REVERT"}, [OTHER, TO])
+    assert [int.from_bytes(end.output, "big") for end in ends] == [1, 0, 2]
+    assert [(end.exit_code, end.is_changed) for end in ends] == [(0, True), (33, False), (0, True)]
+    assert (recorder.begun, recorder.logs, slot_of(machine, TO, 1)) == ([OTHER, TO], [(OTHER, b"\0")], 2)
+
+
+def test_calls_that_are_not_kept_begin_in_the_same_state(machine: Hypervisor) -> None:
+    ends = sequence(machine, Recorder(refuse, at_once=True), {TO: COUNTS}, [TO, TO], keep=False)
+    assert [int.from_bytes(end.output, "big") for end in ends] == [1, 1, 1]
+    assert machine.state_tree.held is None
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_call_that_stops_is_the_last_one(machine: Hypervisor, keep: bool) -> None:
+    recorder = Recorder(lambda _run, _request: SubcallOutcome(True), at_once=True)
+    ends = sequence(machine, recorder, {TO: COUNTS, OTHER: f"{calling(WATCHED)} {COUNTS}"}, [TO, OTHER, TO], keep)
+    assert (len(ends), [request.caller for request in recorder.seen], recorder.begun) == (3, [OTHER], [OTHER])
+    assert (slot_of(machine, TO, 1) or 0, slot_of(machine, OTHER, 1) or 0) == ((2, 1) if keep else (0, 0))
+
+
+def test_earlier_calls_stay_if_the_session_cannot_run_one_that_follows(machine: Hypervisor) -> None:
+    def leave(_run: ObservedCall, _request: InterceptedCall) -> SubcallOutcome:
+        raise CannotObserve
+
+    recorder = Recorder(leave, at_once=True)
+    ends = sequence(machine, recorder, {TO: f"1 0 LOG0 {COUNTS}", OTHER: calling(WATCHED)}, [TO, OTHER, TO])
+    assert (len(ends), len(recorder.logs), recorder.undone, slot_of(machine, TO, 1)) == (2, 2, 1, 2)
+
+
+def test_a_check_that_fails_ends_the_calls(machine: Hypervisor) -> None:
+    code = f"CALLDATASIZE @check JUMPI {COUNTS} check: 3 1 SLOAD LT @fine JUMPI 0 0 REVERT fine: STOP"
+    ends = sequence(machine, Recorder(refuse, at_once=True), {TO: code}, [TO] * 4, is_checked=True)
+    assert [end.has_passed for end in ends] == [True, True, False]
+    assert slot_of(machine, TO, 1) == 3
+
+
+def test_following_calls_are_undone_with_their_mark(machine: Hypervisor) -> None:
+    install_alloc(machine, {TO: AllocAccount(0, 1, assemble(COUNTS))})
+    mark = machine.state_tree.begin()
+    sequence(machine, Recorder(refuse, at_once=True), {}, [TO, TO])
+    assert slot_of(machine, TO, 1) == 3
+    machine.state_tree.rollback(mark)
+    assert not slot_of(machine, TO, 1)
+
+
+def sequence(
+    machine: Hypervisor, recorder: Recorder, codes: dict[EthAddress, str], following: list[EthAddress],
+    keep: bool = True, is_checked: bool = False,
+) -> list[ObservedEnd]:  # fmt: skip
+    """Call `TO`, and then others, without calldata; the check is a call of `TO` with a byte."""
+    install_alloc(machine, {address: AllocAccount(10, 1, assemble(code)) for address, code in codes.items()})
+    session = session_of(machine)
+    assert session is not None
+    run = observe(session, recorder, SENDER, TO)
+    assert run is not None
+    with run:
+        check = run.check(SENDER, TO, b"\1", GAS, always=False) if is_checked else NO_CHECK
+        ends = run.run(0, b"", GAS, keep, check, [SessionCall(SENDER, to, b"", GAS) for to in following])
+        if keep and run.is_running:
+            run.keep()
+    return ends
 
 
 def test_ends_of_other_calls_are_seen_on_request(machine: Hypervisor) -> None:

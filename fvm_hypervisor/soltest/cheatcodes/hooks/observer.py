@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
-from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.receipts import Log
 from fvm_hypervisor.soltest.cheatcodes.context import CallOperations, Context
 from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
@@ -40,15 +40,19 @@ class TestObserver:
 
     def __init__(self, cheats: Cheatcodes) -> None:
         self._cheats = cheats
-        self._lines, self._logs = len(cheats.console.lines), len(cheats.console.logs)
+        self._mark_output()
         state = cheats.state
-        self.is_idle = state.is_idle and not cheats.settings.isolates
+        self._was_idle = self.is_idle = state.is_idle and not cheats.settings.isolates
         """True if the call and its end meet nothing that cheatcodes have set, as long as none is called."""
         is_set = not self.is_idle and (state.seen_depth > 0 or state.deals or self.watch)  # calls and logs change it
         self._before = cheats.snapshot(cheats.machine) if is_set else None
         """Snapshot of what cheatcodes had set; None while the call cannot have changed it."""
         self.has_run = False
         """True if a cheatcode was called."""
+
+    def _mark_output(self) -> None:
+        console = self._cheats.console
+        self._lines, self._logs = len(console.lines), len(console.logs)
 
     @property
     def watched(self) -> frozenset[EthAddress]:
@@ -92,6 +96,10 @@ class TestObserver:
         deals = state.deals  # what was set in a failed call is set again at its end
         seen = max(state.seen_depth, int(isolates))
         return Interest(seen, max(deal.depth for deal in deals.values()) - 1 if deals else 0, False)
+
+    def begin_call(self, to: EthAddress) -> None:
+        self._cheats.begin_test(to_filecoin(to))
+        self._mark_output()
 
     def call_end(self, run: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
         self._cheats.preserve_deals(depth, run, outcome)
@@ -197,6 +205,7 @@ class TestObserver:
     def undo(self) -> None:
         """Restore what cheatcodes had set before the call, the block and the output."""
         self.restore_state()
+        self.is_idle, self.has_run = self._was_idle, False
         console = self._cheats.console
         del console.lines[self._lines :], console.logs[self._logs :]
 

@@ -70,6 +70,11 @@ impl Borders {
         begun
     }
 
+    /// Begin another call, which meets nothing but the watched addresses, and is kept or discarded at its end.
+    pub fn begin_again(&mut self) {
+        *self = Self { watched: std::mem::take(&mut self.watched), at_once: true, ..Self::default() };
+    }
+
     fn see(&mut self, Interest(call_depth, end_depth, at_once): Interest) {
         self.call_depth = call_depth as usize;
         self.end_depth = end_depth as usize;

@@ -40,16 +40,18 @@ mod command {
     pub const PEEK: u32 = 14;
     pub const RECORD: u32 = 15;
     pub const JUMPS: u32 = 16;
+    pub const RESULTS: u32 = 17;
 }
 
 /// What Python reads and writes in place: the size of the input or of memory to reserve, then the guest's pages of memory;
-/// the input's address; and the address and size of the output.
+/// the input's address; the address and size of the output; and the number of calls of the batch that have ended.
 #[repr(C)]
 struct Mailbox {
     size: u32,
     input: u32,
     output: u32,
     output_size: u32,
+    ended: u32,
 }
 
 struct Guest {
@@ -63,7 +65,7 @@ struct Global(UnsafeCell<Guest>);
 unsafe impl Sync for Global {}
 
 static GUEST: Global = Global(UnsafeCell::new(Guest {
-    mailbox: Mailbox { size: 0, input: 0, output: 0, output_size: 0 },
+    mailbox: Mailbox { size: 0, input: 0, output: 0, output_size: 0, ended: 0 },
     input: Vec::new(),
     output: Vec::new(),
     session: None,
@@ -100,10 +102,12 @@ pub extern "C" fn enter(number: u32) -> u32 {
         command::RECORD => session.record(&mut guest.output),
         command::PEEK => session.peek(input, &mut guest.output),
         command::JUMPS => session.take_jumps(&mut guest.output),
+        command::RESULTS => session.results(&mut guest.output),
         _ => unreachable!("no such command"),
     };
     guest.mailbox.size = core::arch::wasm32::memory_size(0) as u32;
     guest.mailbox.output = guest.output.as_ptr() as u32;
     guest.mailbox.output_size = guest.output.len() as u32;
+    guest.mailbox.ended = session.batch.ended;
     exit
 }

@@ -122,6 +122,22 @@ pub struct Running {
     ran: bool,
 }
 
+/// Calls that run one after the other, as long as none stops.
+#[derive(Default)]
+pub struct Batch {
+    /// The messages of the calls, and the position of the next one.
+    messages: Vec<u8>,
+    next: usize,
+    /// The call without effect after each one that succeeds; empty for none.
+    check: Vec<u8>,
+    /// The state may have changed since the check last succeeded.
+    is_due: bool,
+    goes_on: bool,
+    /// What calls that have ended have given, as far as Python has not read it; the number of those that others follow.
+    results: Vec<u8>,
+    pub ended: u32,
+}
+
 pub struct Session {
     pub evm: Machine,
     gas_cap: u64,
@@ -129,8 +145,7 @@ pub struct Session {
     account_spec: SpecId,
     pub running: Running,
     pub borders: Borders,
-    /// The call that follows the running one if that succeeds; empty for none.
-    check: Vec<u8>,
+    pub batch: Batch,
     changes: HashMap<Address, Changes>,
     positions: u32,
     history: Vec<Kept>,
@@ -155,7 +170,7 @@ impl Default for Session {
             account_spec: spec,
             running: Running::default(),
             borders: Borders::default(),
-            check: Vec::new(),
+            batch: Batch::default(),
             changes: HashMap::default(),
             positions: 0,
             history: Vec::new(),
@@ -248,9 +263,22 @@ impl Session {
 
     pub fn transact(&mut self, input: &[u8], output: &mut Vec<u8>) -> Exit {
         let mut read = Reader(input);
+        self.batch = Batch::default();
+        self.borders = Borders::default();
+        if self.start(&mut read) & mode::CALL != 0 {
+            self.borders = Borders::read(&mut read);
+            self.batch.is_due = read.u32() != 0;
+            self.batch.check.extend_from_slice(read.data());
+            self.batch.messages.extend_from_slice(read.0);
+        }
+        self.go(output)
+    }
+
+    /// Read a transaction, which begins with the next step; return its mode.
+    fn start(&mut self, read: &mut Reader<'_>) -> u32 {
         let mode = read.u32();
         let steps = read.u32();
-        self.evm.ctx.tx = transaction(&mut read);
+        self.evm.ctx.tx = transaction(read);
         let (is_paid, is_checked) = (mode & mode::PAID != 0, mode & mode::CHECKED != 0);
         let cfg = &mut self.evm.ctx.cfg;
         cfg.disable_nonce_check = !is_checked;
@@ -271,13 +299,21 @@ impl Session {
             ..Control::default()
         };
         self.evm.ctx.chain.jumps.is_recording = mode & mode::JUMPS != 0;
-        self.borders = Borders::default();
-        self.check.clear();
-        if mode & mode::CALL != 0 {
-            self.borders = Borders::read(&mut read);
-            self.check.extend_from_slice(read.0);
+        mode
+    }
+
+    /// Start the next call of the batch; return false if there is none, or the last one has stopped.
+    fn start_next(&mut self) -> bool {
+        let mut messages = Reader(&self.batch.messages[self.batch.next..]);
+        if !self.batch.goes_on || messages.0.is_empty() {
+            return false;
         }
-        self.go(output)
+        let message = messages.data().to_vec();
+        self.batch.next += 4 + message.len();
+        self.batch.ended += 1;
+        self.borders.begin_again();
+        self.start(&mut Reader(&message));
+        true
     }
 
     /// Go on with Python's answer.
@@ -346,9 +382,20 @@ impl Session {
         0
     }
 
+    /// Write what the calls have given that ended before the running one.
+    pub fn results(&mut self, output: &mut Vec<u8>) -> u32 {
+        output.append(&mut self.batch.results);
+        0
+    }
+
     fn go(&mut self, output: &mut Vec<u8>) -> Exit {
         loop {
             match self.step(output) {
+                Ok(Exit::Done) if self.start_next() => {}
+                Ok(Exit::Done) => {
+                    output.append(&mut self.batch.results);
+                    return Exit::Done;
+                }
                 Ok(exit) => return exit,
                 Err(Failure::Missing) if self.borders.has_stopped => {
                     self.discard();
@@ -602,7 +649,7 @@ impl Session {
             Bytes::new()
         };
         if running.mode & mode::CALL != 0 {
-            self.finish_call(&last, &data, output);
+            self.finish_call(&last, &data);
             return Ok(Exit::Done);
         }
         let created = match &last {
@@ -622,49 +669,59 @@ impl Session {
         Ok(Exit::Done)
     }
 
-    /// Write the result of a call, all logs, also those of frames that failed, and the words of the touched slots. Keep or
-    /// discard the call, and make the one that follows it, unless the observer may still read accounts.
-    fn finish_call(&mut self, last: &FrameResult, data: &[u8], output: &mut Vec<u8>) {
+    /// Add the result of a call to the batch's, all logs, also those of frames that failed, and the words of the touched
+    /// slots. Keep or discard the call, and make the check, unless the observer may still read accounts.
+    fn finish_call(&mut self, last: &FrameResult, data: &[u8]) {
         let result = last.instruction_result();
         let is_kept = self.running.mode & mode::KEEP != 0;
+        let mut output = mem::take(&mut self.batch.results);
+        let begin = output.len();
         output.u32(0); // for `at_once`
         output.u32(result as u32);
         output.u64(last.gas().total_gas_spent());
         output.u64(last.gas().refunded().max(0) as u64);
         output.data(data);
-        self.write_touched(output);
-        output.logs(&self.evm.ctx.journaled_state.take_logs());
-        self.write_logs(output);
+        self.write_touched(&mut output);
+        let logs = self.evm.ctx.journaled_state.take_logs();
+        output.logs(&logs);
+        let is_silent = logs.is_empty() && self.evm.ctx.chain.logs.is_empty();
+        self.write_logs(&mut output);
+        self.batch.goes_on = self.borders.at_once && !self.borders.has_stopped && (is_kept || is_silent);
         if !self.borders.at_once {
             self.borders.is_stopped = true;
-            return;
-        }
-        let mut at_once = at_once::ENDED;
-        if is_kept {
-            let check = mem::take(&mut self.check);
-            at_once |= self.keep_and_check(if result.is_ok() { &check } else { &[] });
         } else {
-            self.discard();
+            let mut at_once = at_once::ENDED;
+            if is_kept {
+                at_once |= self.keep_and_check(result.is_ok());
+            } else {
+                self.discard();
+            }
+            output[begin..begin + 4].copy_from_slice(&at_once.to_le_bytes());
         }
-        output[..4].copy_from_slice(&at_once.to_le_bytes());
+        self.batch.results = output;
     }
 
-    /// Keep the changes, and make the call that follows, if there is one: 0 if it is made only after changes, and its message.
-    /// Return `CHANGED` if there are changes, and `PASSED` if that call has succeeded without a stop.
-    fn keep_and_check(&mut self, check: &[u8]) -> u32 {
+    /// Keep the changes, and make the check if it is due after a success; the batch ends unless it succeeds. Return
+    /// `CHANGED` if there are changes, and `PASSED` if the check has succeeded without a stop.
+    fn keep_and_check(&mut self, has_succeeded: bool) -> u32 {
         let changed = if self.keep() { at_once::CHANGED } else { 0 };
-        let mut read = Reader(check);
-        if check.is_empty() || (read.u32() | changed) == 0 {
+        self.batch.is_due |= changed != 0;
+        if !has_succeeded || !self.batch.is_due || self.batch.check.is_empty() {
             return changed;
         }
+        let mut batch = mem::take(&mut self.batch);
         let mut output = Vec::new();
-        let has_ended = matches!(self.transact(read.0, &mut output), Exit::Done);
-        if !has_ended || self.borders.is_stopped {
+        self.borders.begin_again();
+        self.start(&mut Reader(&batch.check));
+        let has_ended = matches!(self.go(&mut output), Exit::Done) && !self.borders.is_stopped;
+        let is_success = InstructionResult::Stop as u32..=InstructionResult::SelfDestruct as u32;
+        let has_passed = has_ended && is_success.contains(&Reader(&output[4..]).u32());
+        if !has_ended {
             self.abandon();
-            return changed;
         }
-        let succeeds = InstructionResult::Stop as u32..=InstructionResult::SelfDestruct as u32;
-        let has_passed = succeeds.contains(&Reader(&output[4..]).u32());
+        batch.is_due = !has_passed;
+        batch.goes_on &= has_passed;
+        self.batch = batch;
         changed | if has_passed { at_once::PASSED } else { 0 }
     }
 
