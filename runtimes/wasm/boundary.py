@@ -7,18 +7,17 @@ environment variable FVM_BOUNDARY selects `raw` or `plain`. The semantics of a s
 
 from __future__ import annotations
 
-import ctypes
 import os
-import struct
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from threading import get_ident
-from typing import Any, Protocol
+from typing import Protocol
 
 from hypervisor.errors import InvalidInput
 from hypervisor.kernel import Kernel
-from runtimes.wasm.syscalls.abi import Revision, syscall_runner
-from runtimes.wasm.syscalls.invocation import GuestMemory, WasmInvocation
+from runtimes.wasm.syscalls.abi import HostCall, Revision, host_function
+from runtimes.wasm.syscalls.invocation import WasmInvocation
 from runtimes.wasm.syscalls.table import Syscall
 from runtimes.wasmtime.engine import CompiledModule, LinkedModule, Linker, WasmtimeEngine
 from runtimes.wasmtime.instance import ContextOffsets, Instance
@@ -26,10 +25,6 @@ from runtimes.wasmtime.raw import TRAP_INTERRUPT, HostFunction
 
 RAW, PLAIN = "raw", "plain"
 ENVIRONMENT = "FVM_BOUNDARY"
-
-_SLOT = 16
-_PADDING = {"i": "12x", "I": "12x", "q": "8x", "Q": "8x"}
-_ERROR_NUMBER = struct.Struct("<I")
 
 
 class ResolvedModule(Protocol):
@@ -100,29 +95,9 @@ class RawBoundary:
                     linker.define(syscall.module, syscall.name, syscall.wasm_params, syscall.wasm_results, callback)
         return linker
 
-    def _syscall_function(self, syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...]], int]:
-        return syscall_runner(syscall)
-
-    def _host_function(self, syscall: Syscall) -> Callable[[int, int, int, int], int]:
-        innermost, errors, new_trap = self.innermost, self.unattached_call_errors, self.engine.lib.trap_new
-        arguments_of, unpack = _argument_reader(syscall)
-        perform, put = self._syscall_function(syscall), _ERROR_NUMBER.pack_into
-
-        def host_function(_environment: int, _caller: int, arguments: int, _count: int) -> int:
-            invocation = None
-            try:
-                invocation = innermost[get_ident()]
-                slots = arguments_of(arguments)
-                put(slots, 0, perform(invocation, unpack(slots)))  # type: ignore[arg-type]  # None raises
-            except BaseException as error:  # noqa: BLE001  # nothing may leave a callback: rule 2 of `raw`
-                if invocation is None:
-                    errors[get_ident()] = error
-                else:
-                    invocation.failure = error
-                return new_trap(TRAP_INTERRUPT)
-            return 0
-
-        return host_function
+    def _host_function(self, syscall: Syscall) -> HostCall:
+        new_trap = partial(self.engine.lib.trap_new, TRAP_INTERRUPT)
+        return host_function(syscall, self.innermost, self.unattached_call_errors, new_trap)
 
 
 class RawResolvedModule:
@@ -145,9 +120,8 @@ class RawResolvedModule:
             engine.lib, engine.pointer, memory_bytes, table_elements, has_slot=has_slot, offsets=self._offsets,
             memories=self._boundary.memories,
         )  # fmt: skip
-        thread, memory = get_ident(), GuestMemory(instance.memory)
-        outer = self._innermost.get(thread)
-        invocation = self._innermost[thread] = WasmInvocation(kernel, instance, memory, outer=outer)
+        thread = get_ident()
+        invocation = self._innermost[thread] = WasmInvocation(kernel, instance, self._innermost.get(thread))
         return invocation
 
     def instantiate(self, invocation: WasmInvocation) -> None:
@@ -182,9 +156,3 @@ class RawResolvedModule:
 
     def take_unattached_call_error(self, invocation: WasmInvocation) -> BaseException | None:
         return self._boundary.unattached_call_errors.pop(get_ident(), None)
-
-
-def _argument_reader(syscall: Syscall) -> tuple[Callable[[int], Any], Callable[[Any], tuple[Any, ...]]]:
-    """Return functions that map the argument slots (16 bytes each) and that unpack them."""
-    layout = struct.Struct("<" + "".join(letter + _PADDING[letter] for letter in syscall.letters))
-    return (ctypes.c_char * max(layout.size, _SLOT)).from_address, layout.unpack_from

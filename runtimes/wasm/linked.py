@@ -57,7 +57,7 @@ from runtimes.wasm.module.parser import WasmModule, parse_module
 from runtimes.wasm.modules import GuestModule, GuestModules, code_prices, priced_key
 from runtimes.wasm.runtime import TABLE_ELEMENT_BYTES, run_guest
 from runtimes.wasm.syscalls.abi import revision_named
-from runtimes.wasm.syscalls.invocation import GuestMemory, WasmInvocation
+from runtimes.wasm.syscalls.invocation import WasmInvocation
 from runtimes.wasm.validate import MAX_TABLE_ELEMENTS, ModuleFacts, check_entry, check_features, check_linked
 from runtimes.wasmtime.cache import ModuleCache, default_folder
 from runtimes.wasmtime.engine import guest_engine, trap_signals
@@ -238,9 +238,7 @@ class _LinkedParts:
             engine.lib, engine.pointer, memory_bytes, table_elements, count=len(self._parts),
             library_bytes=_LIBRARY_BYTES,
         )  # fmt: skip
-        invocation = innermost[thread] = WasmInvocation(
-            kernel, instance, GuestMemory(instance.memory), outer=innermost.get(thread)
-        )
+        invocation = innermost[thread] = WasmInvocation(kernel, instance, innermost.get(thread))
         return invocation
 
     def instantiate(self, invocation: WasmInvocation) -> None:

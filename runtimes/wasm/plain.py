@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import weakref
 from collections.abc import Callable
+from threading import get_ident
 
 import wasmtime
 
@@ -18,11 +19,11 @@ from hypervisor.errors import InvalidModule, UnlinkableModule
 from hypervisor.kernel import Kernel
 from runtimes.wasm.boundary import ResolvedModule
 from runtimes.wasm.module.parser import I32
-from runtimes.wasm.syscalls.abi import Revision, syscall_runner
-from runtimes.wasm.syscalls.invocation import GuestMemory, WasmInvocation
+from runtimes.wasm.syscalls.abi import Revision, argument_slots, host_function
+from runtimes.wasm.syscalls.invocation import WasmInvocation
 from runtimes.wasm.syscalls.table import Syscall
 from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine, configure
-from runtimes.wasmtime.raw import TRAP_NAMES, TRAP_UNREACHABLE, Trap
+from runtimes.wasmtime.raw import TRAP_INTERRUPT, TRAP_NAMES, TRAP_UNREACHABLE, Trap
 
 _MASKS = {"I": 0xFFFF_FFFF, "Q": 0xFFFF_FFFF_FFFF_FFFF, "i": -1, "q": -1}
 _SIGN, _MASK = 1 << 31, (1 << 32) - 1
@@ -72,19 +73,20 @@ class _PlainResolvedModule:
         self._engine = engine
         self._module = module
         weakref.finalize(self, module.close)
-        self._imports = [(syscall, syscall_runner(syscall)) for syscall in syscalls]
+        self._imports = syscalls
 
     def begin(self, kernel: Kernel, memory_bytes: int, table_elements: int) -> WasmInvocation:
         store = wasmtime.Store(self._engine)
         store.set_limits(memory_bytes, table_elements, 1, 1, 1)
         instance = PlainInstance(store)
-        return WasmInvocation(kernel, instance, GuestMemory(instance.memory))
+        return WasmInvocation(kernel, instance)
 
     def instantiate(self, invocation: WasmInvocation) -> None:
         instance = _instance_of(invocation)
+        self.attach(invocation)
         functions = [
-            wasmtime.Func(instance.store, _function_type(syscall), _host_function(invocation, syscall, perform))
-            for syscall, perform in self._imports
+            wasmtime.Func(instance.store, _function_type(syscall), _host_function(instance, syscall))
+            for syscall in self._imports
         ]
         instance.instantiate(self._module, functions)
 
@@ -92,15 +94,13 @@ class _PlainResolvedModule:
         _instance_of(invocation).store.close()
 
     def detach(self, invocation: WasmInvocation) -> None:
-        _instance_of(invocation).detached = True
+        _instance_of(invocation).attached[get_ident()] = None
 
     def attach(self, invocation: WasmInvocation) -> None:
-        _instance_of(invocation).detached = False
+        _instance_of(invocation).attached[get_ident()] = invocation
 
     def take_unattached_call_error(self, invocation: WasmInvocation) -> BaseException | None:
-        instance = _instance_of(invocation)
-        error, instance.unattached_call_error = instance.unattached_call_error, None
-        return error
+        return _instance_of(invocation).unattached_call_errors.pop(get_ident(), None)
 
 
 def _instance_of(invocation: WasmInvocation) -> PlainInstance:
@@ -113,24 +113,19 @@ class _InvocationStopped(Exception):
     """Raised by a host function to end the invocation; the cause is in `WasmInvocation.failure`."""
 
 
-def _host_function(
-    invocation: WasmInvocation, syscall: Syscall, perform: Callable[[WasmInvocation, tuple[int, ...]], int]
-) -> Callable[..., int]:
+def _host_function(instance: PlainInstance, syscall: Syscall) -> Callable[..., int]:
     masks = [_MASKS[letter] for letter in syscall.letters]
-    instance = _instance_of(invocation)
+    run = host_function(syscall, instance.attached, instance.unattached_call_errors, lambda: TRAP_INTERRUPT)
+    layout = argument_slots(syscall)
+    slots = ctypes.create_string_buffer(layout.size)
 
-    def host_function(*arguments: int) -> int:
-        if instance.detached:
-            name = f"{syscall.module}.{syscall.name}"
-            instance.unattached_call_error = LookupError(f"{name} is called while no invocation is attached")
+    def called(*arguments: int) -> int:
+        layout.pack_into(slots, 0, *(value & mask for value, mask in zip(arguments, masks, strict=True)))
+        if run(0, 0, ctypes.addressof(slots), len(arguments)):
             raise _InvocationStopped
-        try:
-            return perform(invocation, tuple(value & mask for value, mask in zip(arguments, masks, strict=True)))
-        except BaseException as error:  # noqa: BLE001  # stored, and raised after the guest
-            invocation.failure = error
-            raise _InvocationStopped from None
+        return int.from_bytes(slots.raw[:4], "little")
 
-    return host_function
+    return called
 
 
 class PlainCounter:
@@ -155,8 +150,8 @@ class PlainInstance:
 
     def __init__(self, store: wasmtime.Store) -> None:
         self.store = store
-        self.detached = False
-        self.unattached_call_error: BaseException | None = None
+        self.attached: dict[int, WasmInvocation | None] = {}
+        self.unattached_call_errors: dict[int, BaseException] = {}
         self._exports: wasmtime._instance.InstanceExports | dict[str, object] = {}
         self._memory: wasmtime.Memory | None = None
         self._gas: wasmtime.Global | None = None

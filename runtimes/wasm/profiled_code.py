@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
 from threading import get_ident
 from time import perf_counter_ns
@@ -25,7 +25,7 @@ from runtimes.wasm.boundary import RawBoundary, RawResolvedModule, ResolvedModul
 from runtimes.wasm.module.encode import Encoder
 from runtimes.wasm.module.opcodes import CALL
 from runtimes.wasm.module.parser import ExternKind, Section, parse_module
-from runtimes.wasm.syscalls.abi import Revision, syscall_runner
+from runtimes.wasm.syscalls.abi import HostCall, Revision
 from runtimes.wasm.syscalls.invocation import WasmInvocation
 from runtimes.wasm.syscalls.table import Syscall
 from runtimes.wasmtime.encoding import encode_signed, name, u32, vector
@@ -194,17 +194,19 @@ class ProfilingBoundary(RawBoundary):
     def link(self, module: CompiledModule) -> ResolvedModule:
         return _InterruptibleModule(self, module, self._ticks, self._at_tick)
 
-    def _syscall_function(self, syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...]], int]:
-        perform, name = syscall_runner(syscall), f"{syscall.module}::{syscall.name}"
+    def _host_function(self, syscall: Syscall) -> HostCall:
+        run, name = super()._host_function(syscall), f"{syscall.module}::{syscall.name}"
 
-        def timed(invocation: WasmInvocation, arguments: tuple[Any, ...]) -> int:
+        def timed(environment: int, caller: int, address: int, count: int) -> int:
+            invocation = self.innermost.get(get_ident())
+            if invocation is None:
+                return run(environment, caller, address, count)
             profile: TimedInvocation = invocation.profile
             nested, start = profile.nested_ns, perf_counter_ns()
-            try:
-                return perform(invocation, arguments)
-            finally:
-                own = perf_counter_ns() - start - (profile.nested_ns - nested)
-                profile.syscall_ns[name] = profile.syscall_ns.get(name, 0) + own
+            stopped = run(environment, caller, address, count)
+            own = perf_counter_ns() - start - (profile.nested_ns - nested)
+            profile.syscall_ns[name] = profile.syscall_ns.get(name, 0) + own
+            return stopped
 
         return timed
 

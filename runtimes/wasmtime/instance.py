@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Sequence
 from ctypes import c_bool, c_char_p, c_int64, c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final, Protocol
 
 from hypervisor.threads import GIL_POLICY
@@ -85,7 +85,6 @@ class Instance:
         "_at",
         "_lib",
         "_limits",
-        "_memory",
         "_offsets",
         "_store",
         "_vm_context",
@@ -93,6 +92,7 @@ class Instance:
         "context",
         "counter",
         "has_slot",
+        "memory",
     )  # fmt: skip
 
     def __init__(
@@ -120,7 +120,8 @@ class Instance:
         self._store = lib.store_new(engine, 0, 0)
         self.context = lib.store_context(self._store)
         self._vm_context = 0
-        self._memory: Any = None
+        self.memory: Callable[[], tuple[int, int]]
+        """Return the current address and size in bytes of the guest's memory, once located."""
         self._limits: tuple[int, int, int, int] = table_elements, instances, 1, memories
         lib.store_limiter(self._store, memory_bytes, *self._limits)
 
@@ -155,9 +156,10 @@ class Instance:
             if not self.export(b"memory", EXTERN_MEMORY, MEMORY):
                 return False
             if not vm_context:
+                self.memory = self._api_memory
                 return True
             offsets.memory = self._offset_of_memory(vm_context)
-        self._memory = _Memory.from_address(vm_context + offsets.memory)
+        self.memory = partial(tuple, _Memory.from_address(vm_context + offsets.memory))
         return True
 
     def exported_memory(self, name: bytes) -> tuple[int, int]:
@@ -216,12 +218,8 @@ class Instance:
                 return at
         raise WasmtimeUnusable("an instance's memory was not found in its context, as expected of this wasmtime")
 
-    def memory(self) -> tuple[int, int]:
-        """Return the current address and size in bytes of the guest's memory."""
-        memory = self._memory
-        return self._api_memory() if memory is None else (memory[0], memory[1])
-
     def _api_memory(self) -> tuple[int, int]:
+        """Return the memory's address and size through wasmtime's API."""
         item = c_size_t(self.context), c_size_t(self._at + 8 + 8 * MEMORY)
         return self._lib.memory_data(*item), self._lib.memory_size(*item)
 

@@ -8,10 +8,12 @@ pointer is invalid it is skipped: an oversight of the network that must be repro
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ctypes
+import struct
+from collections.abc import Callable, Mapping, MutableMapping
 from functools import cache
+from threading import get_ident
 from types import MappingProxyType
-from typing import Any
 
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
@@ -60,55 +62,96 @@ def revision_named(name: str) -> Revision:
     return MappingProxyType({key: syscall for key, syscall in syscalls if ".".join(key) not in lacking})
 
 
-def syscall_runner(syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...]], int]:
-    """Return a function that runs a syscall from its charges to its error number (0 for none)."""
+_SLOT = 16
+_PADDING = {"i": "12x", "I": "12x", "q": "8x", "Q": "8x"}
+_ERROR_NUMBER = struct.Struct("<I")
+
+HostCall = Callable[[int, int, int, int], int]
+"""A host function: (environment, caller, address of the arguments' slots, their number) -> trap, 0 for none."""
+
+
+def argument_slots(syscall: Syscall) -> struct.Struct:
+    """Return the layout of a call's arguments, one per slot of 16 bytes; its result replaces the first one."""
+    letters = "".join(letter + _PADDING[letter] for letter in syscall.letters)
+    return struct.Struct("<" + (letters or f"{_SLOT}x"))
+
+
+def host_function(
+    syscall: Syscall,
+    innermost: Mapping[int, WasmInvocation | None],
+    unattached_call_errors: MutableMapping[int, BaseException],
+    trap: Callable[[], int],
+) -> HostCall:
+    """Return the host function of a syscall, which runs it from its charges to its error number (0 for none).
+
+    It runs the syscall for the thread's entry in `innermost`. It raises nothing: an exception is stored in the
+    invocation, or in `unattached_call_errors` if the thread has none, and `trap()` is returned.
+    """
     handler, size = syscall.handler, syscall.result
     first, count = 1 if size else 0, len(syscall.params)
     buffer = first + syscall.params.find("wI") if "wI" in syscall.params else None
     name = f"{syscall.module}::{syscall.name}"
+    layout, put = argument_slots(syscall), _ERROR_NUMBER.pack_into
+    slots_at, unpack = (ctypes.c_char * layout.size).from_address, layout.unpack_from
 
-    def perform(invocation: WasmInvocation, arguments: tuple[Any, ...]) -> int:
-        kernel, memory, counter = invocation.kernel, invocation.memory, invocation.counter
-        tracker, used = kernel.gas, invocation.counter_start - counter.value
-        # Fast path around every syscall: without a tracer and with enough gas, both charges are one addition.
-        total = tracker.used + kernel.prices.syscall + (used if used > 0 else 0)
-        if tracker.tracer is None and total <= tracker.limit:
-            tracker.used = total
-        else:
-            tracker.charge("wasm_exec", used if used > 0 else 0)
-            if tracker.tracer is not None:
-                tracker.tracer.event(SyscallEntered(name, arguments, memory))
-            tracker.charge("OnSyscall", kernel.prices.syscall)
-        if size:
-            at = arguments[0]
-            end = at + size
-            if end > memory.size and end > memory.follow():
-                return ErrorNumber.ILLEGAL_ARGUMENT  # no `set_gas_counter`, as on the network: see above
+    def run(_environment: int, _caller: int, address: int, _count: int) -> int:
+        invocation = None
         try:
-            if buffer is not None and arguments[buffer] + arguments[buffer + 1] > memory.size:
-                memory.check(arguments[buffer], arguments[buffer + 1])
-            # A call with a fixed number of arguments takes a third of the time of a call with a sequence.
-            if count == 0:
-                result = handler(invocation)
-            elif count == 1:
-                result = handler(invocation, arguments[first])
-            elif count == 2:
-                result = handler(invocation, arguments[first], arguments[first + 1])
-            elif count == 3:
-                result = handler(invocation, arguments[first], arguments[first + 1], arguments[first + 2])
+            invocation = innermost[get_ident()]
+            if invocation is None:
+                raise LookupError(f"{name} is called while no invocation is attached")
+            slots = slots_at(address)
+            arguments = unpack(slots)
+            kernel = invocation.kernel
+            memory, counter, tracker = invocation.memory, invocation.counter, kernel.gas
+            used = invocation.counter_start - counter.value
+            # Fast path around every syscall: without a tracer and with enough gas, both charges are one addition.
+            total = tracker.used + kernel.prices.syscall + (used if used > 0 else 0)
+            if tracker.tracer is None and total <= tracker.limit:
+                tracker.used = total
             else:
-                result = handler(invocation, *arguments[first:])
+                tracker.charge("wasm_exec", used if used > 0 else 0)
+                if tracker.tracer is not None:
+                    tracker.tracer.event(SyscallEntered(name, arguments, memory))
+                tracker.charge("OnSyscall", kernel.prices.syscall)
             if size:
-                memory.data[at:end] = result  # type: ignore[assignment]  # handlers with a result return bytes
-        except SyscallError as error:
-            if tracker.tracer is not None:
-                tracker.tracer.event(SyscallLeft(error.number, message=error.message))
-            return error.number
-        finally:
-            left = tracker.limit - tracker.used
-            counter.value = invocation.counter_start = left if left < MAX_COUNTER else MAX_COUNTER
-        if tracker.tracer is not None:
-            tracker.tracer.event(SyscallLeft(0, result or b""))
+                at = arguments[0]
+                end = at + size
+                if end > memory.size and end > memory.follow():
+                    put(slots, 0, ErrorNumber.ILLEGAL_ARGUMENT)  # no `set_gas_counter`, as on the network: see above
+                    return 0
+            try:
+                if buffer is not None and arguments[buffer] + arguments[buffer + 1] > memory.size:
+                    memory.check(arguments[buffer], arguments[buffer + 1])
+                # A call with a fixed number of arguments takes a third of the time of a call with a sequence.
+                if count == 0:
+                    result = handler(invocation)
+                elif count == 1:
+                    result = handler(invocation, arguments[first])
+                elif count == 2:
+                    result = handler(invocation, arguments[first], arguments[first + 1])
+                elif count == 3:
+                    result = handler(invocation, arguments[first], arguments[first + 1], arguments[first + 2])
+                else:
+                    result = handler(invocation, *arguments[first:])
+                if size:
+                    memory.data[at:end] = result  # type: ignore[assignment]  # handlers with a result return bytes
+                if tracker.tracer is not None:
+                    tracker.tracer.event(SyscallLeft(0, result or b""))
+                put(slots, 0, 0)
+            except SyscallError as error:
+                if tracker.tracer is not None:
+                    tracker.tracer.event(SyscallLeft(error.number, message=error.message))
+                put(slots, 0, error.number)
+            finally:
+                left = tracker.limit - tracker.used
+                counter.value = invocation.counter_start = left if left < MAX_COUNTER else MAX_COUNTER
+        except BaseException as error:  # noqa: BLE001  # nothing may leave a callback: rule 2 of `raw`
+            if invocation is None:
+                unattached_call_errors[get_ident()] = error
+            else:
+                invocation.failure = error
+            return trap()
         return 0
 
-    return perform
+    return run

@@ -174,12 +174,11 @@ class WasmInvocation:
         "profile",
     )  # fmt: skip
 
-    def __init__(
-        self, kernel: Kernel, instance: Guest, memory: GuestMemory, outer: WasmInvocation | None = None
-    ) -> None:
+    def __init__(self, kernel: Kernel, instance: Guest, outer: WasmInvocation | None = None) -> None:
         self.kernel = kernel
         self.instance = instance
-        self.memory = memory
+        self.memory: GuestMemory
+        """The memory, set by `locate`."""
         self.outer = outer
         """The enclosing invocation on the same thread, for boundaries that record it here."""
         self.counter: Counter
@@ -198,6 +197,7 @@ class WasmInvocation:
         if not self.instance.find_gas(gas) or not self.instance.find_memory():
             raise Fatal("a compiled module lacks its memory or its gas counter")
         self.counter = self.instance.counter
+        self.memory = GuestMemory(self.instance.memory)
 
     def charge_execution(self) -> None:
         """Charge the gas used since the counter was last set; raises OutOfGas if the counter is negative."""
