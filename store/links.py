@@ -40,8 +40,6 @@ SECTOR_CODECS: Final = frozenset((FIL_COMMITMENT_UNSEALED, FIL_COMMITMENT_SEALED
 """Codecs of sector commitments, which name data that is never in the store; such links are skipped."""
 
 _LINK_STARTS: Final = (LINK_HEAD + CBOR_CID_PREFIX, LINK_HEAD + RAW_CID_PREFIX)
-_LINK: Final = LINK_HEAD[:2]
-"""CBOR tag of a link."""
 _SHORT_BYTES: Final = 0x58
 """First byte of a byte string with a length of one byte."""
 _MAX_INLINE: Final = 16  # maximum nesting of identity CIDs; a digest of 64 bytes cannot hold that many
@@ -54,13 +52,6 @@ def links_of(data: bytes, codec: int) -> list[Cid]:
     have links. Raises CodecError if a DAG-CBOR block is malformed.
     """
     return scan_links(data) if codec == DAG_CBOR else []
-
-
-def links_of_values(values: list[bytes]) -> list[Cid]:
-    """Return the links of several encoded values, like `links_of` for a block."""
-    data = b"".join(values)
-    # the values were encoded by this program, so they are valid CBOR: without the tag there is no link
-    return scan_links(data, len(values)) if _LINK in data else []
 
 
 def _step(first: int) -> tuple[int, int]:

@@ -40,19 +40,22 @@ class Roots:
 def metadata_roots(metadata: Mapping[bytes, bytes | None]) -> Iterator[Cid]:
     """Iterate over the roots that metadata entries name. Raises StoreCorrupt for a malformed entry."""
     for key, value in metadata.items():
-        if value is None:
-            continue
-        try:
-            if key in (HEAD, SPILLED) or key.startswith((STORAGE_PREFIX, PIN_PREFIX)):
-                if len(value) != BLAKE2B_CID_LENGTH or not value.startswith(CBOR_CID_PREFIX):
-                    split_cid(value)
-                yield Cid(value)
-            elif key == INSTALLED:
-                yield from links_of(value, DAG_CBOR)
-        except (CidError, CodecError) as error:
-            raise StoreCorrupt(
-                f"the metadata entry '{key.decode('ascii', 'replace')}' does not name a block: {error}"
-            ) from None
+        if value is not None:
+            yield from roots_of_entry(key, value)
+
+
+def roots_of_entry(key: bytes, value: bytes) -> list[Cid]:
+    """Return the roots that a metadata entry names. Raises StoreCorrupt for a malformed entry."""
+    try:
+        if key in (HEAD, SPILLED) or key.startswith((STORAGE_PREFIX, PIN_PREFIX)):
+            if len(value) != BLAKE2B_CID_LENGTH or not value.startswith(CBOR_CID_PREFIX):
+                split_cid(value)
+            return [Cid(value)]
+        return links_of(value, DAG_CBOR) if key == INSTALLED else []
+    except (CidError, CodecError) as error:
+        raise StoreCorrupt(
+            f"the metadata entry '{key.decode('ascii', 'replace')}' does not name a block: {error}"
+        ) from None
 
 
 def pin(store: Store, name: str, cid: Cid) -> None:

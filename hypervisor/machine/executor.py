@@ -117,12 +117,6 @@ class ApplyResult:
         return replace(self.receipt, return_codec=self.return_codec, message=message)
 
 
-@dataclass(frozen=True, slots=True)
-class _Sender:
-    id: ActorID
-    state: ActorState
-
-
 class _PreflightFailure(Exception):
     """Raised when a preflight check fails."""
 
@@ -153,28 +147,24 @@ class Executor:
         tracer = self._machine.tracer
         if tracer is not None:
             tracer.event(MessageStarted(message.from_, message.to, message.method, message.nonce, implicit))
-        mark = self._machine.state_tree.begin()
+        inclusion = 0 if implicit else self._machine.context.network.prices.message_inclusion(raw_length)
+        tree = self._machine.state_tree
+        mark = tree.begin()
         try:
-            result = self._validate_and_apply(message, raw_length, implicit)
+            sender = self._implicit_sender(message) if implicit else self._preflight(message, inclusion)
+            result = self._execute(message, sender, inclusion)
+            if not implicit:
+                result = self._settle(message, sender, result)
+        except _PreflightFailure as refused:  # nothing has changed
+            penalty = GasOutputs(miner_penalty=TokenAmount(refused.penalty))
+            result = ApplyResult(Receipt(refused.code, b"", Gas(0)), penalty, message=str(refused))
         except BaseException:
-            self._machine.state_tree.rollback(mark)
+            tree.rollback(mark)
             raise
-        self._machine.state_tree.commit()
+        tree.commit()
         if tracer is not None:
             tracer.event(MessageEnded(result.exit_code, result.gas_used))
         return result
-
-    def _validate_and_apply(self, message: Message, raw_length: int, implicit: bool) -> ApplyResult:
-        inclusion = 0 if implicit else self._machine.context.network.prices.message_inclusion(raw_length)
-        try:
-            sender = self._implicit_sender(message) if implicit else self._preflight(message, inclusion)
-        except _PreflightFailure as refused:
-            penalty = GasOutputs(miner_penalty=TokenAmount(refused.penalty))
-            return ApplyResult(Receipt(refused.code, b"", Gas(0)), penalty, message=str(refused))
-        result = self._execute(message, sender, inclusion)
-        if implicit:
-            return result
-        return self._settle(message, sender, result)
 
     # --- preflight checks -------------------------------------------------------------------------------------
 
@@ -192,8 +182,19 @@ class Executor:
             text = f"gas limit {message.gas_limit} is less than the inclusion cost of {needed} gas"
             raise _PreflightFailure(ExitCode.SYS_OUT_OF_GAS, text, base_fee * needed)
         penalty = base_fee * message.gas_limit
-        sender = self._valid_sender(message, penalty)
-        state = sender.state
+        tree, manifest = self._machine.state_tree, self._machine.manifest
+        sender = tree.lookup_id(message.from_)
+        state = None if sender is None else tree.get_actor(sender)
+        if sender is None or state is None:
+            raise _PreflightFailure(ExitCode.SYS_SENDER_INVALID, f"sender {message.from_} does not exist", penalty)
+        code, name = state.code, manifest.name_of(state.code)
+        if name not in ("account", "ethaccount"):
+            delegated = state.delegated_address
+            is_unused = name == "placeholder" and state.nonce == 0
+            if not is_unused or delegated is None or not is_eth_namespace(delegated):
+                text = f"{message.from_} is not an account that can send messages"
+                raise _PreflightFailure(ExitCode.SYS_SENDER_INVALID, text, penalty)
+            code = manifest.code("ethaccount")  # its first message turns a placeholder into an account (FIP-0055)
         if message.nonce != state.nonce:
             text = f"nonce {message.nonce} of {message.from_} does not match the expected nonce {state.nonce}"
             raise _PreflightFailure(ExitCode.SYS_SENDER_STATE_INVALID, text, penalty)
@@ -205,26 +206,8 @@ class Executor:
             text = f"{message.from_} has {state.balance:d} attoFIL, but gas may cost {cost:d}"
             raise _PreflightFailure(ExitCode.SYS_SENDER_STATE_INVALID, text, penalty)
         left = TokenAmount(state.balance - cost)
-        paid = ActorState(state.code, state.head, state.nonce + 1, left, state.delegated_address)
-        self._machine.state_tree.set_actor(sender.id, paid)
-        return sender.id
-
-    def _valid_sender(self, message: Message, penalty: int) -> _Sender:
-        tree, manifest = self._machine.state_tree, self._machine.manifest
-        sender = tree.lookup_id(message.from_)
-        state = None if sender is None else tree.get_actor(sender)
-        if sender is None or state is None:
-            raise _PreflightFailure(ExitCode.SYS_SENDER_INVALID, f"sender {message.from_} does not exist", penalty)
-        name = manifest.name_of(state.code)
-        if name in ("account", "ethaccount"):
-            return _Sender(sender, state)
-        delegated = state.delegated_address
-        if name == "placeholder" and state.nonce == 0 and delegated is not None and is_eth_namespace(delegated):
-            # The first message of an Ethereum account turns its placeholder into an account (FIP-0055).
-            return _Sender(sender, replace(state, code=manifest.code("ethaccount")))
-        raise _PreflightFailure(
-            ExitCode.SYS_SENDER_INVALID, f"{message.from_} is not an account that can send messages", penalty
-        )
+        tree.set_actor(sender, ActorState(code, state.head, state.nonce + 1, left, state.delegated_address))
+        return sender
 
     # --- the call ---------------------------------------------------------------------------------------------
 

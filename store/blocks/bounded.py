@@ -38,7 +38,7 @@ from store.blockstore import NOTHING, BlockNotFound, StoreIOError, check_expecte
 from store.cid import CBOR_CID_PREFIX, DAG_CBOR, EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, RAW_CID_PREFIX, Cid
 from store.codec import LINK_HEAD, decode, encode
 from store.links import links_of, state_codec, targets
-from store.roots import metadata_roots
+from store.roots import roots_of_entry
 
 _LENGTH: Final = 4
 """Length in bytes of a page's length in the file."""
@@ -465,7 +465,7 @@ class BoundedStore:
 
     def _change(self, key: bytes, value: bytes | None, new: Mapping[Cid, bytes]) -> list[Cid]:
         """Set one metadata entry, and return the roots that the previous value named."""
-        replaced, roots = self._roots.get(key, []), list(metadata_roots({key: value}))
+        replaced, roots = self._roots.get(key, []), [] if value is None else roots_of_entry(key, value)
         if roots:
             self._states.hold(roots, new)
         if value is None:
