@@ -52,7 +52,8 @@ class KernelBlockstore:
     def put(self, cid: Cid, data: bytes) -> None:
         """Create and link a block; the blocks it links must have been put before."""
         self._syscalls.charge("OnEvmNode", len(data) * self._rules.node_write_price)
-        self._syscalls.put(data, codec_of(cid), cid)
+        codec = DAG_CBOR if cid.startswith(CBOR_CID_PREFIX) else codec_of(cid)
+        self._syscalls.put(data, codec, cid)
 
     def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
         """Put blocks in the given order."""
@@ -128,19 +129,20 @@ _LAST_NONCE = (1 << 64) - 1
 class EvmContract:
     """The state of the contract in whose context a frame runs."""
 
-    def __init__(self, syscalls: Syscalls, rules: EvmRules) -> None:
-        """Create a contract without code and slots, as a constructor finds it; nothing is read or written."""
+    def __init__(self, syscalls: Syscalls, rules: EvmRules, root: Cid | None = None) -> None:
+        """Load the contract from a head block; without one, create it without code and slots."""
         context = syscalls.kernel.context
         self._syscalls = syscalls
         self._rules = rules
         self.lifespan = Lifespan(context.origin, context.nonce)
         self.bytecode: Cid | None = None
         self.bytecode_hash = EMPTY_CODE_HASH
-        self.storage = Slots(syscalls, rules)
-        self.transient = Slots(syscalls, rules)
         self.nonce = FIRST_NONCE
         self.tombstone: Lifespan | None = None
         self._saved_root: Cid | None = None
+        if root is None or not self._load(root):
+            self.storage = Slots(syscalls, rules)
+            self.transient = Slots(syscalls, rules)
 
     # --- construction -----------------------------------------------------------------------------------------
 
@@ -169,9 +171,7 @@ class EvmContract:
     @classmethod
     def load(cls, syscalls: Syscalls, rules: EvmRules) -> "EvmContract":
         """Load the contract from its head block; a dead one is empty. Exits 21 and 20 if the state is invalid."""
-        contract = cls(syscalls, rules)
-        contract._load(syscalls.root())
-        return contract
+        return cls(syscalls, rules, syscalls.root())
 
     def is_dead(self, state: EvmState) -> bool:
         """Return True if an earlier message destroyed the contract; during the destroying message it is still alive."""
@@ -276,11 +276,12 @@ class EvmContract:
         except (CodecError, SyscallError) as error:
             raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the contract's state is invalid: {error}") from None
 
-    def _load(self, root: Cid) -> None:
+    def _load(self, root: Cid) -> bool:
+        """Take over the state of a head block; return False, without it, if the contract is dead."""
         state = self._read(root)
         self._saved_root = root
         if state.tombstone is not None and self.is_dead(state):
-            return
+            return False
         self.bytecode = state.bytecode
         self.bytecode_hash = state.bytecode_hash
         self.storage = Slots(self._syscalls, self._rules, state.storage)
@@ -289,6 +290,7 @@ class EvmContract:
         self.transient = Slots(self._syscalls, self._rules, transient_root)
         self.nonce = state.nonce
         self.tombstone = state.tombstone
+        return True
 
     def _state(self) -> EvmState:
         assert self.bytecode is not None

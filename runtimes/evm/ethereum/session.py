@@ -179,7 +179,7 @@ class StateSession:
         The machine's tracer, if there is one, gets the events at the end. `limits` are the block's remaining limits;
         default: a whole block's.
         """
-        if not _fits(transaction) or (self._skips and self._leave_again(transaction.to)):
+        if not (mode & SYSTEM or _fits(transaction)) or (self._skips and self._leave_again(transaction.to)):
             return None
         guest = self._begin()
         if guest is None or (mode & CHECKED and not _may_fit(transaction, self.fork, limits or self._limits)):

@@ -152,7 +152,8 @@ class FastEngine:
 
     def _run(self, instance: FastInstance, host: Host, command: int) -> Step:
         instance.running, instance.names, instance.before = self._code, self._table.names, None
-        counting, pausing = counter_tracer(host.steps), pausing_tracer(host.steps)
+        steps = host.steps
+        counting, pausing = (None, None) if steps is None else (counter_tracer(steps), pausing_tracer(steps))
         instance.visit = None if counting is None else counting.visit
         instance.pause = None if pausing is None else partial(self._pause, pausing)
         try:
