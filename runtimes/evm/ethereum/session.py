@@ -280,10 +280,7 @@ class StateSession:
         return read_end(guest.output())[0]
 
     def _keep(self, guest: Guest, burnt: int, mode: int) -> bool:
-        """Keep the changes of a transaction that has ended; return True if there are any.
-
-        If this is interrupted, the transaction has no effect.
-        """
+        """Keep the changes of a transaction that has ended; return True if there are any."""
         tree, before = self._machine.state_tree, (self._burnt, self._kept)
         held = tree.held
         try:
@@ -295,9 +292,9 @@ class StateSession:
             raise
 
     def abandon(self, guest: Guest) -> None:
-        """Give up the transaction in execution."""
+        """Give up the transaction in execution, and take note of those that the guest kept before an interrupt."""
         try:
-            guest.call(Command.ABANDON)
+            self.note_kept(guest.call(Command.ABANDON) - self._kept)
         except GuestFailure as failure:
             self.close_after(failure)
 

@@ -468,12 +468,20 @@ def test_accounts_are_read_after_the_end(machine: Hypervisor) -> None:
         assert run.load(OTHER, 7) == 8
 
 
-def test_an_observer_that_fails_at_the_end_leaves_the_kept_call(machine: Hypervisor) -> None:
+@pytest.mark.parametrize("is_early", [False, True])
+def test_an_interrupt_at_the_end_leaves_the_kept_call(
+    machine: Hypervisor, is_early: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Failing(Recorder):
         def log(self, emitter: EthAddress, log: Log) -> None:
             raise KeyboardInterrupt
 
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
     mark = machine.state_tree.begin()
+    if is_early:
+        monkeypatch.setattr(ObservedCall, "_take_ends", interrupt)
     with pytest.raises(KeyboardInterrupt):
         called(machine, Failing(refuse, at_once=True), {TO: "7 1 SSTORE 0 0 LOG0"})
     assert machine.state_tree.held is not None

@@ -71,7 +71,7 @@ static GUEST: Global = Global(UnsafeCell::new(Guest {
     session: None,
 }));
 
-/// Execute a command; return the address of the mailbox for 0, an `Exit` for a transaction, else 0.
+/// Execute a command; return the address of the mailbox for 0, an `Exit` for a transaction, else a number or 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn enter(number: u32) -> u32 {
     // One thread uses an instance at a time, and `enter` is never entered again.

@@ -375,11 +375,11 @@ impl Session {
         0
     }
 
-    /// Give up the transaction in execution, without effect.
+    /// Give up the transaction in execution, without effect; return the number of those that can be undone.
     pub fn abandon(&mut self) -> u32 {
         self.discard();
         self.running = Running::default();
-        0
+        self.history.len() as u32
     }
 
     /// Write what the calls have given that ended before the running one.
