@@ -9,8 +9,8 @@ frame), refund and opName; a failing instruction also has `error`.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from bridge.ethereum.addresses import EthAddress
 from hypervisor.tracing import BeforeCall, CallEnded, CallNode, CallStarted, RuntimeEvent, TraceEvent
@@ -153,8 +153,7 @@ def evm_frame(call: CallNode) -> EvmFrame | None:
     return next((item for item in call.items if isinstance(item, EvmFrame)), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Instruction:
+class Instruction(NamedTuple):
     """An executed instruction: call depth from 1, total gas charged, and the failure's reason (empty on success)."""
 
     step: EvmStep
@@ -170,9 +169,9 @@ def instructions(events: Iterable[TraceEvent]) -> Iterator[Instruction]:
     for event in events:
         match event:
             case EvmCost() if last is not None:
-                last = replace(last, cost=last.cost + event.gas)
+                last = last._replace(cost=last.cost + event.gas)
             case EvmFault() if last is not None:
-                last = replace(last, fault=last.fault or event.reason)
+                last = last._replace(fault=last.fault or event.reason)
             case EvmStep() | CallStarted() | CallEnded():
                 if last is not None:
                     yield last

@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 from tempfile import mkstemp
 from typing import Any, Final
@@ -313,5 +312,4 @@ def _record(bundle: Bundle) -> dict[str, Any] | None:
     codes = {name: show(code) for name, code in zip(ACTOR_NAMES, bundle.manifest.codes, strict=True)}
     if {name: entry.cid for name, entry in recorded.items()} != codes:
         raise BundleError(f"the record of the bundle {root} names other code than its manifest: run `make bundle`")
-    made = asdict(record)
-    return {key: made[key] for key in ("source_hash", "compiler", "flags")}
+    return {key: getattr(record, key) for key in ("source_hash", "compiler", "flags")}

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bridge.ethereum.addresses import ETH_ADDRESS_LENGTH, checksummed, eth_address
 from bridge.ethereum.reverts import error_text, revert_reason
@@ -48,8 +47,7 @@ MAX_UNFOLD_RATIO: Final = 4
 _WORD: Final = 32
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
+class _Shape(NamedTuple):
     """Layout of a type's encoding; `head` is its size in bytes in the enclosing head.
 
     `parts` are the types of a tuple, or the item type of a list; `length` is that of a fixed-size list, else None.
@@ -142,16 +140,14 @@ class AbiMismatch(ValueError):
     """Raised for a name, argument or result that does not match the interface."""
 
 
-@dataclass(frozen=True, slots=True)
-class DecodedLog:
+class DecodedLog(NamedTuple):
     """A log as an event name with arguments by name (by position if they have none)."""
 
     event: str
     arguments: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class DecodedCall:
+class DecodedCall(NamedTuple):
     """A call as a function name with arguments by name (by position if they have none)."""
 
     function: str

@@ -9,8 +9,7 @@ actor's parameters is defined in `bridge.actors.facade`. Source: the Solidity AB
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 WORD: Final = 32
 
@@ -37,8 +36,7 @@ class NotEncodable(ValueError):
     """Raised for a value that does not have the type."""
 
 
-@dataclass(frozen=True, slots=True)
-class Coder:
+class Coder(NamedTuple):
     """Reads and writes one type; `head` is its size in bytes in the enclosing head."""
 
     name: str

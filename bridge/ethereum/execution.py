@@ -7,7 +7,6 @@ Ethereum's rules also implements `EthereumExecution`. Gas is Ethereum gas, amoun
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from bridge.ethereum.addresses import EthAddress
@@ -33,8 +32,7 @@ class RefusedTransaction(MessageError):
         self.details = message
 
 
-@dataclass(frozen=True, slots=True)
-class SimulatedCall:
+class SimulatedCall(NamedTuple):
     """A call to simulate (`eth_call`): sender and nonce are not checked, and fees are zero by default.
 
     `to` is None for a contract creation.
@@ -55,8 +53,7 @@ class SimulatedCall:
     """True if the fork's gas caps for transactions apply, as for an estimate."""
 
 
-@dataclass(frozen=True, slots=True)
-class ForkFacts:
+class ForkFacts(NamedTuple):
     """Properties of a fork. Blob target and maximum are numbers of blobs; the update fraction is in blob gas.
 
     `transaction_gas_cap` is the maximum gas limit of a transaction (EIP-7825), or None if only the block limits it.

@@ -12,17 +12,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 DEFAULT_NETWORK: Final = "mainnet"
 """Network of a release that is named by its version alone, such as `v18`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(NamedTuple):
     """One file of a release: the actors of a version with the constants of a network.
 
     `manifest_root` is the required root CID of its CAR, as text. `url` is the official download URL, or None if it is
@@ -75,16 +73,14 @@ def _load_releases() -> Any:
     return json.loads(files(__package__).joinpath("releases.json").read_text(encoding="utf-8"))
 
 
-@dataclass(frozen=True, slots=True)
-class ActorRecord:
+class ActorRecord(NamedTuple):
     """One entry of the manifest: `cid` is the code CID as text, `size` the module's length in bytes."""
 
     cid: str
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class BundleRecord:
+class BundleRecord(NamedTuple):
     """Build record of the embedded bundle, and the version of builtin-actors that it follows.
 
     `manifest_root` is the root CID that identifies a bundle; `manifest_data` is the CID in the system actor's state.
@@ -102,8 +98,7 @@ class BundleRecord:
     variants: dict[str, VariantRecord]
 
 
-@dataclass(frozen=True, slots=True)
-class VariantRecord:
+class VariantRecord(NamedTuple):
     """Build record of a variant of the bundle.
 
     It has the variant's roots, its version, its base variant, and the actors that differ from the bundle.
@@ -148,8 +143,7 @@ def bundle_record() -> BundleRecord:
     return BundleRecord(flags=tuple(record.pop("flags")), actors=actors, variants=variants, **record)
 
 
-@dataclass(frozen=True, slots=True)
-class ConstructedStates:
+class ConstructedStates(NamedTuple):
     """States of singletons after their constructors: head CIDs as text by key, and the encoded blocks of all states.
 
     `hypervisor.bundles.genesis` computes a key from all that a constructor depends on.

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from pkgutil import resolve_name
-from typing import Final
+from typing import Final, NamedTuple
 
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import INSTALL_AGAIN, entry_points_of
@@ -26,8 +25,7 @@ PREFIX: Final = "lab:"
 _CHOICE: Final = re.compile(r"([a-z][a-z0-9-]{0,31})(?:=([A-Za-z0-9./_-]{1,64}))?")
 
 
-@dataclass(frozen=True, slots=True)
-class Lab:
+class Lab(NamedTuple):
     """A registered lab. Its parts are named as `module:name`, and loaded if the lab is enabled."""
 
     what: str
@@ -53,8 +51,7 @@ class Lab:
     """Description of the text after `=`; empty for a lab without options."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChosenLab:
+class ChosenLab(NamedTuple):
     """An enabled lab with its option (empty: none given)."""
 
     name: str

@@ -5,17 +5,16 @@ other change of rules. Source: ref-fvm fvm/Cargo.toml, features `m2-native` and 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from hypervisor.errors import InvalidInput
 from hypervisor.versions.network_versions import MACHINE_V4, NETWORK_VERSIONS, MachineRules
 from hypervisor.versions.overlay import Overlay, RuleValue
 
 
-@dataclass(frozen=True, slots=True)
-class Feature:
+class Feature(NamedTuple):
     """A feature by ref-fvm's name: the rule that it enables, its syscall, and a description."""
 
     name: str

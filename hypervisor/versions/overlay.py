@@ -8,18 +8,17 @@ caches use the `key` of a version's row, which includes the digest, and a folder
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 from store.codec import encode
 
 RuleValue = bool | int | str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """A network version that no network has yet: `number`, the successor of version `base`.
 
     `migration` is the SHA-256 of the Python file that rewrites states at the upgrade, in hex; empty for none.
@@ -59,7 +58,7 @@ class Overlay:
     def fields(self) -> list[Any]:
         """Return the fields for a folder's records."""
         tables = [[list(row) for row in table] for table in (self.prices, self.rules)]
-        draft = [] if self.draft is None else [list(astuple(self.draft))]
+        draft = [] if self.draft is None else [list(self.draft)]
         return [self.name, self.since, self.until, *tables, list(self.added), list(self.removed), *draft]
 
     @classmethod

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from hypervisor.installation import read_bounded
 from localnet.contracts.source_maps import MAX_BUILD_INFO_BYTES, MAX_SOURCE_BYTES, CodeMap, ForgeBuilds, folder_reader
@@ -23,8 +22,7 @@ _UNKNOWN: Final = re.compile(rb"\x7f\x00{32}|\x73\x00{20}", re.DOTALL)
 """Placeholders filled in at deployment: immutable values (PUSH32 of zeros), library addresses (PUSH20 of zeros)."""
 
 
-@dataclass(frozen=True, slots=True)
-class CodePattern:
+class CodePattern(NamedTuple):
     """Compiled code without metadata, and the positions that a deployment fills in."""
 
     code: bytes
@@ -56,8 +54,7 @@ def without_metadata(code: bytes) -> bytes:
     return code[:-length] if 2 < length < len(code) and 0xA1 <= code[-length] <= 0xA4 else code
 
 
-@dataclass(frozen=True, slots=True)
-class DebugInfo:
+class DebugInfo(NamedTuple):
     """The source maps of creation and runtime code, None if missing."""
 
     creation: CodeMap | None = None

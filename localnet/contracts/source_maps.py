@@ -11,10 +11,9 @@ project's folder is read. Source: the Solidity documentation on source mappings.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from hypervisor.installation import read_bounded
 from store.untrusted import parse_json
@@ -30,8 +29,7 @@ _CONTRACT: Final = (b"contract ", b"abstract contract ", b"library ", b"interfac
 _FUNCTION: Final = (b"function ", b"function(", b"constructor", b"receive()", b"fallback(", b"modifier ")
 
 
-@dataclass(frozen=True, slots=True)
-class CodePlace:
+class CodePlace(NamedTuple):
     """The line of an instruction, 0 for none, and what a jump there does: `i` into a function, `o` out, `-` neither."""
 
     path: str
@@ -39,8 +37,7 @@ class CodePlace:
     jump: str
 
 
-@dataclass(frozen=True, slots=True)
-class CodeMap:
+class CodeMap(NamedTuple):
     """A contract's code with its source map; `paths` are the sources by their numbers, `read` gives their text."""
 
     code: bytes

@@ -8,8 +8,8 @@ chain/store/basefee.go. The request of a call and its block overrides are indepe
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
 from bridge.ethereum.transactions import AccessList, Authorization, TransactionError, check_type
@@ -23,8 +23,7 @@ _CHANGE_DENOMINATOR = 8
 _PERCENTILE = 80
 
 
-@dataclass(frozen=True, slots=True)
-class GasBid:
+class GasBid(NamedTuple):
     """Offer of one message of the tipset: gas limit, premium and fee cap (attoFIL per gas)."""
 
     gas_limit: int
@@ -63,8 +62,7 @@ def _by_fullness(base_fee: int, gas_limits: int, blocks: int) -> TokenAmount:
     return TokenAmount(max(MINIMUM_BASE_FEE, base_fee + change))
 
 
-@dataclass(frozen=True, slots=True)
-class CallRequest:
+class CallRequest(NamedTuple):
     """A call request; `to` is None for a contract creation. Value in attoFIL.
 
     Fees (attoFIL per gas), access list, authorizations and blobs are used only if the rules support them.
@@ -83,8 +81,7 @@ class CallRequest:
     blob_hashes: tuple[bytes, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class BlockOverride:
+class BlockOverride(NamedTuple):
     """Block fields of a call; None keeps the value. Time in Unix seconds, base fee in attoFIL per gas.
 
     Gas limit, fee recipient, randomness and blob base fee (attoFIL per blob gas) apply to blocks under Ethereum's rules
@@ -101,7 +98,7 @@ class BlockOverride:
 
     def over(self, other: BlockOverride) -> BlockOverride:
         """Return these overrides, with the other's for fields that these do not name."""
-        return replace(other, **{name: value for name in self.__slots__ if (value := getattr(self, name)) is not None})
+        return other._replace(**{name: value for name in self._fields if (value := getattr(self, name)) is not None})
 
 
 SAME_BLOCK: Final = BlockOverride()
@@ -150,8 +147,7 @@ class Fees:
     """True if a message's own gas counts towards its percentile in `eth_feeHistory`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Simulations:
+class Simulations(NamedTuple):
     """Options of estimates and simulated blocks."""
 
     estimate_margin: tuple[int, int]

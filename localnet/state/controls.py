@@ -10,8 +10,8 @@ and every tombstone belongs to an earlier message, so neither is preserved here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 from bridge.ethereum.addresses import EthAddress, from_delegated, to_filecoin
 from bridge.ethereum.transactions import DelegatingAccount, delegating_account_at
@@ -31,8 +31,7 @@ _INVOKE_DELEGATE: Final = 6
 _WORD: Final = 32
 
 
-@dataclass(frozen=True, slots=True)
-class ContractState:
+class ContractState(NamedTuple):
     """A contract's code (its CID), storage root and Ethereum nonce; a destroyed one has none of them."""
 
     bytecode: Cid | None
@@ -180,7 +179,7 @@ def set_nonce(machine: Hypervisor, owner: Owner, nonce: int) -> None:
     def changed(actor: ActorState) -> ActorState:
         state = contract_state(machine, actor)
         if state is not None and state.bytecode is not None:  # a destroyed contract remains destroyed
-            return replace(actor, head=put_contract_state(machine, replace(state, nonce=nonce)))
+            return replace(actor, head=put_contract_state(machine, state._replace(nonce=nonce)))
         if nonce and actor.code == machine.manifest.code(
             "placeholder"
         ):  # a placeholder cannot send with a nonce above 0
@@ -250,7 +249,7 @@ def set_storage(
             state = ContractState(None, None, actor.nonce)
             actor = replace(actor, code=machine.manifest.code("evm"), nonce=0)
         if only:
-            state = replace(state, storage=None)
+            state = state._replace(storage=None)
         return replace(actor, head=put_contract_state(machine, state, slots=slots))
 
     _change(machine, owner, changed)

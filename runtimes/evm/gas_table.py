@@ -9,14 +9,12 @@ reservoir takes the rest from the frame's execution gas. A refund first repays t
 Rules: EIP-8037, as in go-ethereum v1.17.10, core/vm/gascosts.go.
 """
 
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from hypervisor.state.undo_map import Journal
 
 
-@dataclass(frozen=True, slots=True)
-class GasTable:
+class GasTable(NamedTuple):
     """Prices of Cancun by default. Filecoin's frames only use `exp_byte`."""
 
     exp_byte: int = 50  # EIP-160

@@ -6,9 +6,8 @@ builtin-actors actors/evm.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.gas import DEFAULT_RATE
@@ -60,8 +59,7 @@ P256_ADDRESS: Final = precompile_address(0, 0x100)
 FILECOIN_PREFIX: Final = 0xFE
 
 
-@dataclass(frozen=True, slots=True)
-class CodeLimit:
+class CodeLimit(NamedTuple):
     """A limit on contracts' code set by a tool: bytes, None for the network version's own.
 
     It is the `block` of a machine context under Filecoin's rules, as `EthereumBlock` is under Ethereum's; an official
@@ -72,8 +70,7 @@ class CodeLimit:
     exempt: ActorID | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EvmRules:
+class EvmRules(NamedTuple):
     """One set of rules.
 
     Sizes are bytes, prices milligas unless stated otherwise. `precompiles` maps addresses to function names; an address
@@ -125,9 +122,9 @@ class EvmRules:
     """Dynamic gas, of which only the price of an exponent's bytes applies here."""
     family: str = "filecoin"
     """The family of opcode variants that engines use: those of the official actor."""
-    reserved: frozenset[EthAddress] = field(default=frozenset())
+    reserved: frozenset[EthAddress] = frozenset()
     """Addresses outside the pattern that are reserved for precompiles."""
-    registered: Mapping[str, Precompile] = field(default_factory=dict)
+    registered: Mapping[str, Precompile] = MappingProxyType({})
     """Users' precompiles by their names in `precompiles`."""
 
     def copy_gas(self, size: int) -> int:
@@ -184,8 +181,7 @@ def filecoin_evm_rules(network: NetworkVersion) -> EvmRules:
         memory_growth_price=prices.wasm_memory_per_byte,
         reserved=reserved,
     )
-    return replace(
-        rules,
+    return rules._replace(
         gas_rate=work_at(prices, rules.gas_rate),
         analysis_price=work_at(prices, rules.analysis_price),
         node_read_price=work_at(prices, rules.node_read_price),
@@ -196,8 +192,7 @@ def filecoin_evm_rules(network: NetworkVersion) -> EvmRules:
 def rules_with(network: NetworkVersion, table: PrecompileTable) -> EvmRules:
     """Return the rules of a network version with users' precompiles added."""
     rules = filecoin_evm_rules(network)
-    return replace(
-        rules,
+    return rules._replace(
         precompiles=precompiles_with(rules.precompiles, table),
         reserved=rules.reserved.union(map(EthAddress, table.by_address)),
         registered=MappingProxyType(table.by_name),

@@ -16,9 +16,8 @@ import ctypes
 import threading
 from collections.abc import Callable, Sequence
 from ctypes import c_bool, c_char_p, c_int64, c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
-from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from hypervisor.threads import GIL_POLICY
 from runtimes.wasmtime.engine import CompiledModule, Linker
@@ -415,8 +414,7 @@ def _get(lib: Library) -> Callable[..., bool]:
     return lib.bind("wasmtime_linker_get", c_bool, c_size_t, c_size_t, *name, *name, c_size_t)
 
 
-@dataclass(frozen=True, slots=True)
-class ImportSource:
+class ImportSource(NamedTuple):
     """The source of an import: an export of the instance at an index, or (`HOST`) a host function."""
 
     instance_index: int
@@ -424,8 +422,7 @@ class ImportSource:
     module: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A module of a program and the sources of its imports, in the module's order."""
 
     module: CompiledModule

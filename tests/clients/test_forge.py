@@ -272,7 +272,7 @@ def test_forge_compiles_for_itself_where_its_settings_are_others(clients: Path, 
 def test_incremental_compilation_yields_same_code_as_full(clients: Path, project: Path, via_ir: bool) -> None:
     """The comparison includes the metadata hash at the end of the code."""
     loaded = load_project(project)
-    loaded = replace(loaded, compiler=replace(loaded.compiler, optimizer=True, via_ir=via_ir))
+    loaded = replace(loaded, compiler=loaded.compiler._replace(optimizer=True, via_ir=via_ir))
     solc = SolcChoice(loaded, str(clients / "node_modules" / "solc")).solc()
 
     def codes(cache: str, lines: list[str]) -> dict[tuple[str, str], list[str]]:

@@ -11,7 +11,7 @@ without side effects (`_OPTIONAL_CALLS`) may be omitted; their gas is still comp
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Final, cast
 
@@ -320,7 +320,7 @@ def _until_difference(first: list[Instruction], second: list[Instruction]) -> tu
 
 
 def _lines(trace: list[Instruction]) -> list[str]:
-    return [json.dumps(line(replace(instruction, depth=1))) for instruction in trace[-_SHOWN:]]
+    return [json.dumps(line(instruction._replace(depth=1))) for instruction in trace[-_SHOWN:]]
 
 
 def _both_engines(rules: EngineRules) -> EngineFactory:

@@ -138,7 +138,7 @@ def test_later_lab_wraps_hooks_of_earlier_lab() -> None:
         request = CallRequest(sender=alice.address, to=bob.address)
         assert rules.calls.call(machine, request).data == b"asked"
         item = bob.sign_authorization(alice.address, 0, 0)
-        response = rules.calls.call(machine, replace(request, authorizations=(item,)))
+        response = rules.calls.call(machine, request._replace(authorizations=(item,)))
         assert (response.result.exit_code, response.data) == (0, b"")
         receipt = network.send(bob, 5)
         assert receipt.succeeded

@@ -125,7 +125,7 @@ def session_of(where: Path, key: Key | None = None) -> SuiteSession:
     solc = INSTALLED / "node_modules" / suite_of("").solc
     wanted = SuiteFilter(symbolic="checks")
     if key is not None:
-        wanted = replace(wanted, path=key[0], contract=f"^{key[1]}$", test=rf"^{key[2]}\(")
+        wanted = wanted._replace(path=key[0], contract=f"^{key[1]}$", test=rf"^{key[2]}\(")
     project = replace(load_project(where), symbolic=SymbolicSettings(loop=LOOPS))
     session = SuiteSession(project, wanted, Options(use=str(solc)))
     session.prepare()

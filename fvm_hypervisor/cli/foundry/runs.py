@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
@@ -283,11 +283,11 @@ class SuiteRuns:
 
         failed = failed_names(self.project) if failed_first else None
         if failed is not None:
-            return replace(self.wanted, test=failed)
+            return self.wanted._replace(test=failed)
         (last, *others) = files
         if others or not last.endswith(".t.sol") or not Path(last).is_file():
             return self.wanted
-        return replace(self.wanted, path=Path(last).relative_to(self.project.root).as_posix())
+        return self.wanted._replace(path=Path(last).relative_to(self.project.root).as_posix())
 
 
 def _ignore(_: str) -> None:

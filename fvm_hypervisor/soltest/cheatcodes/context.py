@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.console import LogConsole
@@ -31,8 +31,7 @@ Libraries = Mapping[tuple[str, str], bytes]
 """Addresses of libraries by file and name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Permission:
+class Permission(NamedTuple):
     """A row of foundry.toml's `fs_permissions`: `access` is `read`, `write`, `read-write` or `none`."""
 
     access: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from bridge.ethereum.addresses import EthAddress, checksummed
 from bridge.filecoin.receipts import Log
@@ -23,8 +23,7 @@ from fvm_hypervisor.soltest.cheatcodes.state import (
 from runtimes.evm import SubcallOutcome
 
 
-@dataclass(frozen=True, slots=True)
-class ReadLog:
+class ReadLog(NamedTuple):
     """A decoded log: the event's name, and each parameter's name and value as text."""
 
     name: str

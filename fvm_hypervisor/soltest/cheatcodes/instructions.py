@@ -8,7 +8,6 @@ while a test needs it, since engines are slow if they report every instruction.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
@@ -160,7 +159,7 @@ class StepWatch:
         depth, steps = self._calls.depth, recording.steps
         last = self._last.get(depth, len(steps))
         if isinstance(event, EvmFault) and event.reason == OutOfGas.__name__ and last < len(steps):
-            steps[last] = replace(steps[last], out_of_gas=True)
+            steps[last] = steps[last]._replace(out_of_gas=True)
         if isinstance(event, EvmStep) and not recording.is_cut:
             if event.opcode == _SSTORE and event.gas <= _STIPEND:
                 self._last.pop(depth, None)  # forge does not report it as out of gas

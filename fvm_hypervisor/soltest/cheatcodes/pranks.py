@@ -120,14 +120,14 @@ def _recording(
         nonce = ledger.nonce(sender)
         index = len(found.calls)
         made = _transaction(request, sender, nonce)
-        found.calls.append(replace(made, funds=ledger.balance(sender), url=operations.fork_url()))
+        found.calls.append(made._replace(funds=ledger.balance(sender), url=operations.fork_url()))
         found.unsendable += found.attached
         found.attached.clear()
         outcome = operations.proceed(name, code)
         if request.kind is None and outcome.created is not None:
-            found.calls[index] = replace(found.calls[index], created=outcome.created)
+            found.calls[index] = found.calls[index]._replace(created=outcome.created)
         if request.kind is not None:
-            found.calls[index] = replace(found.calls[index], code=ledger.code(request.target))
+            found.calls[index] = found.calls[index]._replace(code=ledger.code(request.target))
         return outcome
 
     return proceed

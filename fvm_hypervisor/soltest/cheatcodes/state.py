@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.transactions import AccessList
@@ -41,8 +41,7 @@ class Prank:
     broadcast: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class StorageHook:
+class StorageHook(NamedTuple):
     """A function of `contract`, by its selector, that is called after accesses to slots."""
 
     contract: EthAddress
@@ -62,8 +61,7 @@ class StorageHooks:
     """True while a callback runs."""
 
 
-@dataclass(frozen=True, slots=True)
-class BroadcastCall:
+class BroadcastCall(NamedTuple):
     """A call broadcast by a script: `to` is None for a creation, `created` the created contract.
 
     `second` is True for CREATE2, which becomes a call of its deployer. `funds` is the sender's balance before it in the
@@ -202,8 +200,7 @@ class GasMeter:
     used: int
 
 
-@dataclass(frozen=True, slots=True)
-class CallGas:
+class CallGas(NamedTuple):
     """Gas limit, gas used and refunds of a call, in Ethereum's gas."""
 
     limit: int
@@ -249,8 +246,7 @@ MAX_STEP_MEMORY: Final = 64 << 20
 """Maximum number of recorded instructions, and maximum bytes of memory that they read."""
 
 
-@dataclass(frozen=True, slots=True)
-class DebugStep:
+class DebugStep(NamedTuple):
     """An instruction as returned by `stopAndReturnDebugTraceRecording`, with the stack's top first."""
 
     stack: tuple[int, ...]
@@ -293,8 +289,7 @@ class MappingSlots:
             slot = parent
 
 
-@dataclass(frozen=True, slots=True)
-class StateSnapshot:
+class StateSnapshot(NamedTuple):
     """A snapshot by `snapshotState`: the actors, the message's journal, and the block."""
 
     tree: TreeImage

@@ -10,7 +10,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -99,8 +99,7 @@ class ContractArtifact:
             raise InvalidInput(f"the artifact of {file}:{name} is corrupt: {error}") from None
 
 
-@dataclass(frozen=True, slots=True)
-class ArtifactLocation:
+class ArtifactLocation(NamedTuple):
     """Location of an artifact on disk. `build` identifies the compiler run, which numbered its sources."""
 
     file: str

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from fvm_hypervisor.soltest.compile.artifact import Artifacts, ContractArtifact
 from fvm_hypervisor.soltest.execution.results import CaseKind
@@ -35,8 +35,7 @@ class TestFunction:
     should_fail: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SuiteFilter:
+class SuiteFilter(NamedTuple):
     """Filters: regular expressions for tests and contracts, globs for paths; None for no filter."""
 
     test: str | None = None
@@ -99,8 +98,7 @@ def _fits(file: str, glob: str) -> bool:
     return fnmatch(file, pattern) or fnmatch(file, f"*/{pattern}")
 
 
-@dataclass(frozen=True, slots=True)
-class Suite:
+class Suite(NamedTuple):
     """A contract with tests."""
 
     file: str

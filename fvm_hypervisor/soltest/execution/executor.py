@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import ClassVar, Final, NamedTuple
 
@@ -120,8 +120,7 @@ class ContractCall(NamedTuple):
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutorSettings:
+class ExecutorSettings(NamedTuple):
     """Settings of a `TestExecutor`."""
 
     rules: str = ETHEREUM
@@ -177,8 +176,7 @@ _MAX_REACH: Final = 16
 _RESERVED: Final = {VM_ADDRESS: "the cheatcodes", CONSOLE: "console.log", LIBRARY_DEPLOYER: "the library deployer"}
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutorSnapshot:
+class ExecutorSnapshot(NamedTuple):
     """A state that can be restored."""
 
     tree: TreeMark
@@ -603,7 +601,7 @@ class TestExecutor:
         tree, settings = self.machine.state_tree, CodeLimit(self.setting.code_limit)
         actor = tree.lookup_id(Address.delegated(EAM_NAMESPACE, account))
         exempt = ActorID(self.next_actor) if actor is None else actor
-        self.machine.advance(block=replace(settings, exempt=exempt))
+        self.machine.advance(block=settings._replace(exempt=exempt))
         try:
             yield
         finally:
@@ -625,7 +623,7 @@ class TestExecutor:
             self._nonces.setdefault(sender, 1)
         if self._is_ethereum and fork != self.setting.fork:
             self.machine.advance(block=replace(block_of(self.machine), fork=fork))
-        self.setting = replace(self.setting, sender=sender, fork=fork)
+        self.setting = self.setting._replace(sender=sender, fork=fork)
 
     def set_nonce(self, account: EthAddress, nonce: int) -> None:
         """Set the nonce of an existing account."""

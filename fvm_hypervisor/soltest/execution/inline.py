@@ -112,7 +112,7 @@ def configured(project: Project, found: Mapping[str, list[str]], function: str) 
                 getattr(project, key), **{name: getattr(getattr(parsed, key), name) for name in inner}
             )
         elif key == "evm_version":
-            changes["compiler"] = replace(project.compiler, evm_version=parsed.compiler.evm_version)
+            changes["compiler"] = project.compiler._replace(evm_version=parsed.compiler.evm_version)
         elif key == "rpc_endpoints":
             changes[key] = {**project.rpc_endpoints, **parsed.rpc_endpoints}
         elif key in _APPLIED:

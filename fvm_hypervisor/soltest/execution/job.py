@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from bridge.ethereum.block import ETHEREUM
 from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation
@@ -13,8 +13,7 @@ from hypervisor.errors import InvalidInput
 from hypervisor.precompiles import Precompile
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """Options of a test run. `timeout` is in seconds per test; `use` names the compiler."""
 
     rules: str = ETHEREUM
@@ -55,7 +54,7 @@ class Job:
     project: Project
     locations: Sequence[ArtifactLocation]
     sources: Mapping[str, Mapping[int, str]]
-    options: Options = Options()
+    options: Options = field(default_factory=Options)
     network: int | None = None
     seed: int = 0
     fork_url: str | None = None

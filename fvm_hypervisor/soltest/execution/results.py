@@ -26,8 +26,7 @@ SVM: Final = EthAddress(bytes.fromhex("f3993a62377bcd56ae39d773740a5390411e8bc9"
 """Address of halmos' cheatcodes."""
 
 
-@dataclass(frozen=True, slots=True)
-class CreatedValues:
+class CreatedValues(NamedTuple):
     """Values of a counterexample: return data of `svm` by calldata, in order; words of symbolic storage by slot."""
 
     answers: tuple[tuple[bytes, bytes], ...] = ()
@@ -166,8 +165,7 @@ class CounterExample:
         return f"calldata=0x{self.calldata.hex()} args=[{self.arguments}] {self.created.text}".rstrip()
 
 
-@dataclass(frozen=True, slots=True)
-class CallMetrics:
+class CallMetrics(NamedTuple):
     """Calls of a function by an invariant test, with the number of reverts and rejected inputs."""
 
     contract: str

@@ -18,7 +18,7 @@ from functools import cache, lru_cache
 from itertools import chain, islice
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.execution.discovery import type_of
@@ -50,8 +50,7 @@ _WORD: Final = 32
 _TOP: Final = 1 << 256
 
 
-@dataclass(frozen=True, slots=True)
-class StateWords:
+class StateWords(NamedTuple):
     """State after `setUp`: addresses, words that each contract's code pushes, and storage slots with their values."""
 
     addresses: tuple[int, ...] = ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
@@ -46,8 +46,7 @@ Pending: TypeAlias = "tuple[ReadTransaction, ...] | PendingTipset"
 """Work to execute before a fork is first used, under either set of rules."""
 
 
-@dataclass(frozen=True, slots=True)
-class ForkBase:
+class ForkBase(NamedTuple):
     """Initial state of a fork: the state after a block of a node. Under Filecoin's rules, `point` is that tipset."""
 
     url: str
@@ -59,8 +58,7 @@ class ForkBase:
         return self
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkFork:
+class NetworkFork(NamedTuple):
     """A fork of a node's network. `base` is its index in `ForkRecords.bases`."""
 
     url: str
@@ -73,8 +71,7 @@ class NetworkFork:
         return self
 
 
-@dataclass(frozen=True, slots=True)
-class SavedForkState:
+class SavedForkState(NamedTuple):
     """Saved state of an inactive fork: its actors, its entries in the message's journal, and the block.
 
     `entries` belong to the journal of one message, and are ignored in others.
@@ -91,8 +88,7 @@ class SavedForkState:
         return self
 
 
-@dataclass(frozen=True, slots=True)
-class ForkChange:
+class ForkChange(NamedTuple):
     """Undo record of a change of forks: the fork records and the block before it.
 
     `number` identifies the change. The state tree stores the number of the latest change, which reverts with the call.

@@ -6,8 +6,7 @@ are read before every fuzz, invariant and table test, in the state after `setUp`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.table import selector
@@ -23,8 +22,7 @@ MAX_ROWS: Final = 1 << 16
 """Maximum number of values read from a fixture. forge has no maximum, and hangs on an array that never ends."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fixture:
+class Fixture(NamedTuple):
     """Values for the parameters with one name, and their type."""
 
     type: str

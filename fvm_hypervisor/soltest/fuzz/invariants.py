@@ -21,7 +21,7 @@ from itertools import takewhile
 from pathlib import Path
 from random import Random
 from time import monotonic
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from bridge.ethereum.addresses import EthAddress, checksummed
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
@@ -58,8 +58,7 @@ _ADDRESSES, _TEXTS = "address[]", "string[]"
 _SELECTORS, _INTERFACES, _ARTIFACT_SELECTORS = "(address,bytes4[])[]", "(address,string[])[]", "(string,bytes4[])[]"
 
 
-@dataclass(frozen=True, slots=True)
-class FuzzTarget:
+class FuzzTarget(NamedTuple):
     """A function that sequences may call."""
 
     address: EthAddress
@@ -341,8 +340,7 @@ _NEW_SENDER_SHARE: Final = 0.05
 """Share of calls by a new random sender."""
 
 
-@dataclass(frozen=True, slots=True)
-class SequenceStep:
+class SequenceStep(NamedTuple):
     """One call of a sequence."""
 
     sender: EthAddress
@@ -377,7 +375,7 @@ class SequenceStep:
     def with_delays_of(self, removed: Sequence[SequenceStep]) -> SequenceStep:
         """Return the step with the delays of removed steps added to its own."""
         delay = self.delay.plus([step.delay for step in removed])
-        return self if delay == self.delay else replace(self, delay=delay)
+        return self if delay == self.delay else self._replace(delay=delay)
 
 
 class SequencePrefixes:
@@ -629,7 +627,7 @@ class InvariantRun:
                 return self._step(rng, values, excluded)
             inputs = step.target.entry["inputs"]
             found = mutate_arguments(rng, values, inputs, step.arguments, values.arguments(inputs))
-            return replace(step, arguments=tuple(found))
+            return step._replace(arguments=tuple(found))
 
         return mutate_sequence(rng, of.input, self._corpus.other(rng), change, self.settings.depth)
 

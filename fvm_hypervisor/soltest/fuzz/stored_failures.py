@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fvm_hypervisor.soltest.execution.results import (
     NO_DELAY,
@@ -37,8 +36,7 @@ _MAX_PATH: Final = 4096
 _NOT_A_NAME: Final = re.compile(r"[^A-Za-z0-9_$]")
 
 
-@dataclass(frozen=True, slots=True)
-class StoredCall:
+class StoredCall(NamedTuple):
     """A call of a failed sequence: caller, callee and calldata, and the delay before it."""
 
     sender: bytes

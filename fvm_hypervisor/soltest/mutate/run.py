@@ -88,7 +88,7 @@ class MutantRunner:
         job = replace(
             self.job, locations=artifacts.locations, sources=dict(artifacts.sources),
             project=_for_mutants(self.job.project),
-            options=replace(self.job.options, ends_at_failure=True, timeout=2 * seconds, report="inputs"),
+            options=self.job.options._replace(ends_at_failure=True, timeout=2 * seconds, report="inputs"),
         )  # fmt: skip
         inputs: set[str] = set()
         failed = None
@@ -168,7 +168,7 @@ class MutationRun:
         """
         begin = monotonic()
         if self.settings.seconds is None and self.project.mutation.timeout:
-            self.settings = replace(self.settings, seconds=float(self.project.mutation.timeout))
+            self.settings = self.settings._replace(seconds=float(self.project.mutation.timeout))
         self.settings.check()
         _check_permissions(self.project)
         if self.project.fuzz.seed is None:
@@ -202,7 +202,7 @@ class MutationRun:
 
     def _session(self, project: Project, options: Options, notify: Callable[[str], None]) -> SuiteSession:
         session = SuiteSession(
-            project, self.wanted, replace(options, verbosity=0, shows_logs=False, records_traces=False), notify
+            project, self.wanted, options._replace(verbosity=0, shows_logs=False, records_traces=False), notify
         )
         session.prepare()
         return session
@@ -262,7 +262,7 @@ class MutationRun:
         """Run the tests to learn which code each covers; all tests cover all code that cannot be compiled for it."""
         for ir_minimum in (False, True):
             compiler = coverage_settings(self.project.compiler, ir_minimum=ir_minimum)
-            options = replace(self.options, report="coverage-by-test")
+            options = self.options._replace(report="coverage-by-test")
             try:
                 session = self._session(replace(self.project, compiler=compiler), options, self._tell_coverage)
             except CompileError:
@@ -351,7 +351,7 @@ class MutationRun:
             chosen = [test for test in suite.tests if (suite.file, suite.contract, test.signature) in tests]
             if chosen:
                 chosen.sort(key=lambda test: self.durations[suite.file, suite.contract, test.signature])
-                found.append(replace(suite, tests=tuple(chosen)))
+                found.append(suite._replace(tests=tuple(chosen)))
         return found
 
     def _seconds(self, tests: set[TestName]) -> float:

@@ -11,12 +11,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from hypervisor.errors import InvalidInput
@@ -91,8 +90,7 @@ class ConsentNeeded(InvalidInput):
     """Raised when a run needs consent that was not given."""
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):
     """The permissions that the user has granted to a run.
 
     `urls` are nodes named on the command line. `is_outdated` is True if the project's keys changed after it was

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fvm_hypervisor.soltest.project.consent import CONFIG_FILE, Grant, check_inside, read_config
 from fvm_hypervisor.soltest.project.remappings import Remapping, all_remappings
@@ -114,8 +114,7 @@ class InvariantSettings(CorpusSettings):
     """Seconds and blocks between calls are less than these; 0 for none."""
 
 
-@dataclass(frozen=True, slots=True)
-class CompilerSettings:
+class CompilerSettings(NamedTuple):
     """Settings for solc. `version` None: any release; `evm_version` None: forge's default."""
 
     version: str | None = None

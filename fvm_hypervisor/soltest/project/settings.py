@@ -17,7 +17,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fvm_hypervisor.soltest.project.remappings import Remapping
 from hypervisor.errors import InvalidInput
@@ -353,8 +353,7 @@ _DAPP_NUMBERS: Final[Mapping[str, tuple[str, ...]]] = {
 _NUMBER: Final = re.compile(r"[+-]?\d+")
 
 
-@dataclass(frozen=True, slots=True)
-class EnvironmentSetting:
+class EnvironmentSetting(NamedTuple):
     """The value of a variable for a key (`section.key` in a section); None if the variable unsets the key."""
 
     variable: str

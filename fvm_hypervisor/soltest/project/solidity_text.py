@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from hypervisor.installation import read_bounded
 from localnet.contracts.source_maps import MAX_SOURCE_BYTES
@@ -35,8 +34,7 @@ _WORD: Final = re.compile(rb"[A-Za-z_$][A-Za-z0-9_$]*")
 _CONTRACTS: Final = (b"contract", b"library", b"interface")
 
 
-@dataclass(frozen=True, slots=True)
-class Definition:
+class Definition(NamedTuple):
     """A contract or function: from its first word to the end of its body, in bytes."""
 
     name: str

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fnmatch import fnmatch
-from typing import Final
+from typing import Final, NamedTuple
 
 from hypervisor.errors import InvalidInput
 
@@ -71,8 +70,7 @@ OPERATORS: Final = (
 """Names of the operator groups. Groups that forge also has use forge's names."""
 
 
-@dataclass(frozen=True, slots=True)
-class MutationConfig:
+class MutationConfig(NamedTuple):
     """The table `mutation` of foundry.toml: seconds per mutant, or None, and the operator groups that are used."""
 
     timeout: int | None = None
@@ -88,8 +86,7 @@ def select_operators(excluded: Iterable[str], included: Iterable[str]) -> tuple[
     return tuple(name for name in OPERATORS if name not in out or name in back)
 
 
-@dataclass(frozen=True, slots=True)
-class MutationSettings:
+class MutationSettings(NamedTuple):
     """Sources and contracts to mutate, and limits. `seconds` per mutant; None derives it from the tests' durations."""
 
     paths: tuple[str, ...] = ()
@@ -134,8 +131,7 @@ def _is_inside(name: str, path: str) -> bool:
     return path == "." or name == path or name.startswith(f"{path}/")
 
 
-@dataclass(frozen=True, slots=True)
-class SymbolicSettings:
+class SymbolicSettings(NamedTuple):
     """Bounds of symbolic tests. A test that passes holds within `lengths` and `byte_lengths`.
 
     The other limits end a test, or a path of it, as not decided.

@@ -58,11 +58,11 @@ _INLINER_SINCE: Final = (0, 8, 5)
 def coverage_settings(compiler: CompilerSettings, *, ir_minimum: bool) -> CompilerSettings:
     """Return a project's compiler settings, changed for coverage."""
     if not ir_minimum:
-        return replace(compiler, optimizer=False, runs=200, via_ir=False, optimizer_details=None)
+        return compiler._replace(optimizer=False, runs=200, via_ir=False, optimizer_details=None)
     named = VERSION.fullmatch(compiler.version or "")
     knows_inliner = named is not None and tuple(map(int, named.group().split("."))) >= _INLINER_SINCE
     details = {key: value for key, value in _LEAST.items() if key != "inliner" or knows_inliner}
-    return replace(compiler, via_ir=True, optimizer_details=details)
+    return compiler._replace(via_ir=True, optimizer_details=details)
 
 
 class ItemKind(Enum):

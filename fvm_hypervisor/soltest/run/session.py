@@ -82,7 +82,7 @@ class SuiteSession:
         own = self._suite_sources(sources)
         self.suites, self.corrupt = find_suites(self.artifacts, own, self.wanted)
         if not self.suites and not self.wanted.symbolic:
-            self.has_symbolic_tests = bool(find_suites(self.artifacts, own, replace(self.wanted, symbolic="checks"))[0])
+            self.has_symbolic_tests = bool(find_suites(self.artifacts, own, self.wanted._replace(symbolic="checks"))[0])
 
     def _compiler_in_advance(self, names: Iterable[str]) -> CompilerRun | None:
         """Start npm's compiler while imports are read, if one of these sources appears to have changed."""
@@ -261,7 +261,7 @@ class SuiteSession:
         compiler, use = self.project.compiler, self.options.use
         if compiler.version is not None or use is None or not VERSION.fullmatch(use):
             return self.project
-        return replace(self.project, compiler=replace(compiler, version=use))
+        return replace(self.project, compiler=compiler._replace(version=use))
 
     def _job(self, network: int | None) -> Job:
         found, options = self.artifacts, self.options

@@ -190,10 +190,10 @@ def _replace_worker(
     running[again.pipe] = again
     if searches_loop:
         again.locate_loop(
-            suite if running_test is not None else replace(suite, tests=()), worker.test or "setUp()", job, result
+            suite if running_test is not None else suite._replace(tests=()), worker.test or "setUp()", job, result
         )
     else:
-        again.start_suite(replace(suite, tests=left), job, result)
+        again.start_suite(suite._replace(tests=left), job, result)
 
 
 def _stopped_status(kind: CaseKind) -> CaseStatus:
@@ -209,7 +209,7 @@ def _add_stack(worker: SuiteWorker, job: Job, stack: tuple[str, ...]) -> Iterato
     worker.is_locating = False
     left = _remaining(suite, result)
     if left:
-        worker.start_suite(replace(suite, tests=left), job, result)
+        worker.start_suite(suite._replace(tests=left), job, result)
     else:
         yield worker.finish()
 
@@ -224,7 +224,7 @@ def _continue_suite(worker: SuiteWorker, running: dict[Connection, SuiteWorker],
     if left:
         again = SuiteWorker()
         running[again.pipe] = again
-        again.start_suite(replace(suite, tests=left), job, result)
+        again.start_suite(suite._replace(tests=left), job, result)
     else:
         yield result
 

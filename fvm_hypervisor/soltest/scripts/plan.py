@@ -88,7 +88,7 @@ def run_script(
     linking = linking_of(artifacts, artifact, libraries or {})
     settings = replace(settings_of(job, artifacts), has_network=network is not None)
     cheats = Cheatcodes(replace(settings, file=artifact.file, contract=artifact.name))
-    setting = replace(executor_settings_of(job), rules=ETHEREUM, sender=_DEPLOYER)
+    setting = executor_settings_of(job)._replace(rules=ETHEREUM, sender=_DEPLOYER)
     executor = TestExecutor(setting, cheats, None if network is None else _machine(job, network))
     if network is None and job.fork_url is None:
         executor.set_balance(sender, setting.balance)

@@ -555,7 +555,7 @@ class SymbolicRun:
     def _replay_model(self, path: Path, calldata: Data, any_revert: bool) -> TestResult | None:
         data, stage = values(calldata, path.model), self.stage
         stage.executor.restore(self.ready)
-        created = replace(created_values(path), in_set_up=stage.defers_set_up)
+        created = created_values(path)._replace(in_set_up=stage.defers_set_up)
         set_created_values(stage.executor, created)
         outcome = stage.call_test(data, commit=False)
         status, reason = stage.verdict(outcome)

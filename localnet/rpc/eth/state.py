@@ -87,7 +87,7 @@ def create_access_list(node: NodeReader, request: TransactionRequest, at: BlockR
 
     machine, called = node.machine_at(at), request.call(ZERO_ADDRESS, node.network.rules)
     touched = access_list(machine, called)
-    listed = replace(called, access_list=tuple((owner, tuple(slots)) for owner, slots in touched))
+    listed = called._replace(access_list=tuple((owner, tuple(slots)) for owner, slots in touched))
     result = simulate.trial_result(machine, listed)
     answer: dict[str, Any] = {"accessList": access_json(touched), "gasUsed": as_quantity(result.gas_used)}
     if result.exit_code:

@@ -3,9 +3,8 @@
 Rules: EIP-4844, EIP-7918 (the bound of the blob base fee).
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from bridge.ethereum.transactions import GAS_PER_BLOB
 from runtimes.evm.ethereum import prices
@@ -14,8 +13,7 @@ from runtimes.evm.ethereum.forks import Fork
 _BLOB_BASE_COST: Final = 1 << 13
 
 
-@dataclass(frozen=True, slots=True)
-class ForkBlobs:
+class ForkBlobs(NamedTuple):
     """A fork's rules of blobs (`bridge.ethereum.execution.BlobRules`)."""
 
     fork: Fork

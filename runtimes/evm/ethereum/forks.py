@@ -5,11 +5,10 @@ of a block. Rules: the Ethereum execution specifications of each fork; EIP-7691 
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.block import MAX_CODE_SIZE, EthereumBlock
@@ -37,8 +36,7 @@ class DifficultyRule(Enum):
     """Proportional to the time, and higher if the parent has ommers (EIP-100)."""
 
 
-@dataclass(frozen=True, slots=True)
-class BlobSchedule:
+class BlobSchedule(NamedTuple):
     """Target and maximum number of blobs per block, and the update fraction of the blob base fee.
 
     `per_transaction` is the maximum per transaction, or None if only the block has one.
@@ -54,8 +52,7 @@ NO_BLOBS: Final = BlobSchedule(0, 0, 3_338_477)
 """The schedule of the forks before Cancun."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fork:
+class Fork(NamedTuple):
     """One set of Ethereum's rules. Gas in Ethereum gas, sizes in bytes, amounts in wei."""
 
     name: str
@@ -169,7 +166,7 @@ class Fork:
     """Date of the specification that the fork follows if it may still change, else empty."""
     family: str = "ethereum"
     """The family of opcode variants that engines use."""
-    registered: Mapping[str, Precompile] = field(default_factory=dict)
+    registered: Mapping[str, Precompile] = MappingProxyType({})
     """Users' precompiles by their names in `precompiles`."""
 
     @property
@@ -195,7 +192,7 @@ class Fork:
         return self.gas.copy_word * words(size)
 
     def successor(self, name: str, **changes: Any) -> "Fork":
-        return replace(self, name=name, **changes)
+        return self._replace(name=name, **changes)
 
 
 def _precompiles(*tables: Mapping[int, str]) -> Mapping[EthAddress, str]:
@@ -264,12 +261,12 @@ HOMESTEAD: Final = FRONTIER.successor(
 TANGERINE_WHISTLE: Final = HOMESTEAD.successor(
     "TangerineWhistle",
     opcodes=opcodes.TANGERINE_WHISTLE_OPCODES,
-    gas=replace(HOMESTEAD.gas, heir_account=25_000),
+    gas=HOMESTEAD.gas._replace(heir_account=25_000),
     keeps_64th=True,
 )
 SPURIOUS_DRAGON: Final = TANGERINE_WHISTLE.successor(
     "SpuriousDragon",
-    gas=replace(TANGERINE_WHISTLE.gas, exp_byte=50),
+    gas=TANGERINE_WHISTLE.gas._replace(exp_byte=50),
     replay_protection=True,
     clears_empty=True,
     code_limit=MAX_CODE_SIZE,
@@ -286,7 +283,7 @@ BYZANTIUM: Final = SPURIOUS_DRAGON.successor(
 CONSTANTINOPLE: Final = BYZANTIUM.successor(
     "Constantinople",
     opcodes=opcodes.CONSTANTINOPLE_OPCODES,
-    gas=replace(BYZANTIUM.gas, net_slots=1, dirty_slot=200),  # EIP-1283
+    gas=BYZANTIUM.gas._replace(net_slots=1, dirty_slot=200),  # EIP-1283
     block_reward=2 * _ETHER,
     bomb_delay=5_000_000,
 )
@@ -295,8 +292,7 @@ ISTANBUL: Final = PETERSBURG.successor(
     "Istanbul",
     opcodes=opcodes.ISTANBUL_OPCODES,
     precompiles=_first(9),
-    gas=replace(
-        PETERSBURG.gas,
+    gas=PETERSBURG.gas._replace(
         net_slots=1,
         dirty_slot=800,
         slot_sentry=2300,
@@ -311,8 +307,8 @@ MUIR_GLACIER: Final = ISTANBUL.successor("MuirGlacier", bomb_delay=9_000_000)
 BERLIN: Final = MUIR_GLACIER.successor(
     "Berlin",
     opcodes=opcodes.BERLIN_OPCODES,
-    gas=replace(
-        MUIR_GLACIER.gas, cold_account=2600, cold_slot=2100, cold_write=2100, warm=100, reset_slot=2900, dirty_slot=100
+    gas=MUIR_GLACIER.gas._replace(
+        cold_account=2600, cold_slot=2100, cold_write=2100, warm=100, reset_slot=2900, dirty_slot=100
     ),
     transaction_types=(LEGACY, ACCESS_LIST),
     repriced_modexp=True,
@@ -320,7 +316,7 @@ BERLIN: Final = MUIR_GLACIER.successor(
 LONDON: Final = BERLIN.successor(
     "London",
     opcodes=opcodes.LONDON_OPCODES,
-    gas=replace(BERLIN.gas, clear_refund=4800, destroy_refund=0),
+    gas=BERLIN.gas._replace(clear_refund=4800, destroy_refund=0),
     refund_quotient=5,
     transaction_types=(LEGACY, ACCESS_LIST, DYNAMIC_FEE),
     reserves_0xef=True,
@@ -335,7 +331,7 @@ PARIS: Final = GRAY_GLACIER.successor(
 SHANGHAI: Final = PARIS.successor(
     "Shanghai",
     opcodes=opcodes.SHANGHAI_OPCODES,
-    gas=replace(PARIS.gas, init_code_word=2),
+    gas=PARIS.gas._replace(init_code_word=2),
     warm_coinbase=True,
     withdrawals=True,
     init_code_limit=2 * MAX_CODE_SIZE,
@@ -363,15 +359,15 @@ OSAKA: Final = PRAGUE.successor(
     "Osaka",
     opcodes=opcodes.OSAKA_OPCODES,
     precompiles=_precompiles(_CANCUN_SLOTS, BLS12_381_SLOTS, {0x100: "p256_verify"}),
-    blobs=replace(PRAGUE.blobs, per_transaction=6),
+    blobs=PRAGUE.blobs._replace(per_transaction=6),
     transaction_gas_cap=1 << 24,
     block_size_limit=(10 << 20) - (2 << 20),
     bounded_modexp=True,
     cell_proofs=True,
     bounded_blob_fee=True,
 )
-BPO1: Final = OSAKA.successor("BPO1", blobs=replace(OSAKA.blobs, target=10, maximum=15, update_fraction=8_346_193))
-BPO2: Final = BPO1.successor("BPO2", blobs=replace(BPO1.blobs, target=14, maximum=21, update_fraction=11_684_671))
+BPO1: Final = OSAKA.successor("BPO1", blobs=OSAKA.blobs._replace(target=10, maximum=15, update_fraction=8_346_193))
+BPO2: Final = BPO1.successor("BPO2", blobs=BPO1.blobs._replace(target=14, maximum=21, update_fraction=11_684_671))
 
 
 def with_proposals(fork: Fork, name: str, numbers: Collection[int]) -> Fork:
@@ -381,14 +377,14 @@ def with_proposals(fork: Fork, name: str, numbers: Collection[int]) -> Fork:
         fork = fork.successor(
             name,
             opcodes=opcodes.with_opcodes(fork.opcodes, proposal.opcodes),
-            gas=replace(fork.gas, **proposal.gas),
+            gas=fork.gas._replace(**proposal.gas),
             **proposal.rules,
         )
     return fork
 
 
-AMSTERDAM: Final = replace(
-    with_proposals(BPO2, "Amsterdam", proposals.AMSTERDAM), slot_number=True, draft_date=proposals.DATE
+AMSTERDAM: Final = with_proposals(BPO2, "Amsterdam", proposals.AMSTERDAM)._replace(
+    slot_number=True, draft_date=proposals.DATE
 )
 
 FORKS: Final[Mapping[str, Fork]] = MappingProxyType({
@@ -413,11 +409,11 @@ TEST_SHANGHAI: Final = DELEGATING_CANCUN.successor(
 )
 """Shanghai's opcodes, precompiles and transaction gas, for Solidity tests compiled for Shanghai."""
 TEST_PARIS: Final = TEST_SHANGHAI.successor(
-    "Paris+EIP-7702", opcodes=opcodes.PARIS_OPCODES, gas=replace(PRAGUE.gas, init_code_word=0), warm_coinbase=False
+    "Paris+EIP-7702", opcodes=opcodes.PARIS_OPCODES, gas=PRAGUE.gas._replace(init_code_word=0), warm_coinbase=False
 )
 """`TEST_SHANGHAI` without PUSH0, gas per word of init code (EIP-3860) and a warm coinbase (EIP-3651)."""
-_BPO3: Final = BPO2.successor("BPO3", blobs=replace(BPO2.blobs, target=21, maximum=32, update_fraction=20_609_697))
-_BPO4: Final = _BPO3.successor("BPO4", blobs=replace(BPO2.blobs, update_fraction=13_739_630))
+_BPO3: Final = BPO2.successor("BPO3", blobs=BPO2.blobs._replace(target=21, maximum=32, update_fraction=20_609_697))
+_BPO4: Final = _BPO3.successor("BPO4", blobs=BPO2.blobs._replace(update_fraction=13_739_630))
 _FOR_FIXTURES: Final[Mapping[str, Fork]] = MappingProxyType({fork.name: fork for fork in (_BPO3, _BPO4)})
 """Forks that only the fixtures of go-ethereum and of the execution specifications use."""
 _FOR_TESTS: Final[Mapping[str, Fork]] = MappingProxyType(
@@ -506,4 +502,4 @@ def fork_with(name: str, table: PrecompileTable | None) -> Fork:
     if table is None:
         return fork
     precompiles = precompiles_with(fork.precompiles, table)
-    return replace(fork, precompiles=precompiles, registered=MappingProxyType(table.by_name))
+    return fork._replace(precompiles=precompiles, registered=MappingProxyType(table.by_name))

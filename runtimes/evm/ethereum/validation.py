@@ -5,9 +5,8 @@ Amounts are in attoFIL instead of wei, fees per gas. Rules: the execution specif
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final
+from typing import Final, NamedTuple
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.blobs import VERSIONED_HASH
@@ -126,8 +125,7 @@ def gas_price(transaction: Transaction, base_fee: int) -> int:
     return min(transaction.max_fee, base_fee + transaction.max_priority_fee)
 
 
-@dataclass(frozen=True, slots=True)
-class BlockLimits:
+class BlockLimits(NamedTuple):
     """A block's limits for a transaction: remaining execution gas, remaining blob gas, and base fees."""
 
     gas: int

@@ -115,13 +115,12 @@ def test_bundle_with_invalid_module_fails_verification(
 
 
 def test_bundle_record_with_other_code_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
 
     from fvm_hypervisor import bundles
     from hypervisor import Bundle
 
     record = bundle_record()
-    other = replace(record, actors=record.actors | {"cron": record.actors["init"]})
+    other = record._replace(actors=record.actors | {"cron": record.actors["init"]})
     monkeypatch.setattr(bundles, "bundle_record", lambda: other)
     with pytest.raises(BundleError, match="names other code than its manifest"):
         bundles.describe(Bundle.embedded())

@@ -4,7 +4,6 @@ import io
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -25,7 +24,7 @@ from tests.stand_in import write_stand_in
 OFFICIAL = bundle_file("bundles/v18-devnet.car")
 """File of the release. Without the test data it is our own bundle, pinned in place of the official one."""
 ROOT = show(Bundle.from_file(OFFICIAL).root)
-DEVNET = replace(releases()["v18-devnet"], manifest_root=ROOT) if fvm_data() is None else releases()["v18-devnet"]
+DEVNET = releases()["v18-devnet"]._replace(manifest_root=ROOT) if fvm_data() is None else releases()["v18-devnet"]
 
 
 @pytest.fixture(autouse=True)

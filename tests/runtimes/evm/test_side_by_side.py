@@ -51,7 +51,7 @@ class Bent:
 def dearer(name: str, by: int = 1) -> PyEvmTable:
     number = OPCODE_NUMBERS[name]
     opcode = replace(RULES.opcodes[number], gas=RULES.opcodes[number].gas + by)
-    return PyEvmTable(replace(RULES, opcodes={**RULES.opcodes, number: opcode}))
+    return PyEvmTable(RULES._replace(opcodes={**RULES.opcodes, number: opcode}))
 
 
 def play(program: str, second: Callable[[], Engine] = TABLE.engine, host: FakeHost | None = None) -> list[Step]:
@@ -106,7 +106,7 @@ def test_engine_mismatch_error_shows_both_instruction_traces() -> None:
 @pytest.mark.parametrize("program", ["1 3 SSTORE", "3 SLOAD", "1 3 TSTORE", "0 0 LOG0", "3 BALANCE", "3 SELFDESTRUCT"])
 def test_missing_host_call_of_other_engine_is_found(program: str) -> None:
     silent = PyEvmTable(
-        replace(RULES, opcodes={number: op for number, op in RULES.opcodes.items() if op.name in ("PUSH1", "PUSH0")})
+        RULES._replace(opcodes={number: op for number, op in RULES.opcodes.items() if op.name in ("PUSH1", "PUSH0")})
     )
     with pytest.raises(EnginesDiffer):
         play(f"{program} STOP", lambda: Bent(silent, lambda _: FrameOutcome(Status.SUCCESS)))

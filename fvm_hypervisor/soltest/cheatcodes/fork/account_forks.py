@@ -47,7 +47,7 @@ class AccountForks:
     def before(cls, context: Context, url: str, transaction: bytes) -> tuple[NetworkFork, Pending | None]:
         """Return a fork of the block before a transaction's, and the earlier transactions. Raises NodeError."""
         block, earlier, _ = transactions_until(context.cheats.remotes.chain(url), transaction)
-        return replace(cls.at_block(context, url, block.number - 1), block=block), tuple(earlier) or None
+        return cls.at_block(context, url, block.number - 1)._replace(block=block), tuple(earlier) or None
 
     @staticmethod
     def replay(context: Context, pending: Pending) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, address_of_actor, checksummed
 from bridge.ethereum.block import ETHEREUM
@@ -99,8 +99,7 @@ CREATE2_DEPLOYER_CODE: Final = bytes.fromhex(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class CheatcodeSnapshot:
+class CheatcodeSnapshot(NamedTuple):
     """A snapshot taken by `Cheatcodes.snapshot`."""
 
     state: Mapping[str, Any]

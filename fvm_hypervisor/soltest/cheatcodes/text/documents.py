@@ -14,10 +14,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from operator import and_, eq, ge, gt, le, lt, ne, or_
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 from bridge.abi.strict_abi import join_parts
 from fvm_hypervisor.soltest.cheatcodes.failures import MAX_BYTES, CheatcodeFailure, check_type, check_values, write_text
@@ -259,8 +258,7 @@ _JOINS: Final[dict[str, Callable[[Any, Any], bool]]] = {"&&": and_, "||": or_}
 _Values = list[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(NamedTuple):
     """Values of a path in a filter: the candidates of the filter, if other than the values, and the last name."""
 
     values: _Values
@@ -279,8 +277,7 @@ def select(document: Any, path: str) -> list[Any]:
     return _Path(document, "$" if path == "." else path if path.startswith("$") else f"${path}").select()
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
+class _Token(NamedTuple):
     """A token: its kind (a sign, `name`, `single`, `double` or `space`), its text, and its place in the path."""
 
     kind: str

@@ -1,7 +1,5 @@
 """A debug recording is limited by instructions and the memory that they read, and reports that it was cut."""
 
-from dataclasses import replace
-
 import pytest
 
 from bridge.ethereum.addresses import EthAddress
@@ -27,5 +25,5 @@ def test_recording_stops_at_step_memory_limit(monkeypatch: pytest.MonkeyPatch) -
     recording = DebugRecording()
     for _ in range(3):
         recording.add(STEP)
-    recording.add(replace(STEP, memory=b""))
+    recording.add(STEP._replace(memory=b""))
     assert (len(recording.steps), recording.is_cut) == (2, True)

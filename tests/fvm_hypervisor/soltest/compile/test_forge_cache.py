@@ -163,7 +163,7 @@ EMPTY: dict[str, Any] = {"abi": [], "bytecode": {"object": "0x00"}}
 
 
 def found(root: Path, **settings: Any) -> CompiledSource | None:
-    project = Project(root, compiler=replace(CompilerSettings(), **settings))
+    project = Project(root, compiler=CompilerSettings()._replace(**settings))
     return forge_artifacts(project, Sources({FILE: TEXT}, frozenset({FILE}), ()), "0.8.30").get(FILE)
 
 

@@ -85,7 +85,7 @@ def staged_artifacts(
     folder.mkdir(parents=True, exist_ok=True)
     places = written(folder, artifacts)
     found, project = Artifacts(folder, places, {}), Project(folder, assertions_revert=assertions_revert)
-    project = replace(project, compiler=replace(project.compiler, evm_version=evm_version))
+    project = replace(project, compiler=project.compiler._replace(evm_version=evm_version))
     job = Job(project, places, {})
     executor = TestExecutor(executor_settings_of(job), Cheatcodes(settings_of(job, found)))
     try:

@@ -1,7 +1,6 @@
 """Verdicts of symbolic tests: a pass is a proof, and everything that is not modelled is named."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -192,7 +191,7 @@ def test_bytes_of_a_word_in_another_order_are_another_word(tmp_path: Path) -> No
 ])  # fmt: skip
 def test_a_limit_is_no_pass(setting: dict[str, float], reason: str, tmp_path: Path) -> None:
     body = ["5f", "loop:", "6001", "01", "80", X, "11", "@loop", "57", "00"]
-    found = verdict(tmp_path, body, settings=replace(SETTINGS, **setting))  # type: ignore[arg-type]  # numbers
+    found = verdict(tmp_path, body, settings=SETTINGS._replace(**setting))  # type: ignore[arg-type]  # numbers
     assert found.status is UNDECIDED
     assert reason in (found.reason or "")
 
@@ -214,7 +213,7 @@ def test_a_hashed_sum_does_not_determine_a_summand(tmp_path: Path) -> None:
 def test_a_side_that_the_solver_cannot_exclude_is_not_decided(
     wanted: CaseStatus, body: list[str], tmp_path: Path
 ) -> None:
-    found = verdict(tmp_path, body, settings=replace(SETTINGS, query_seconds=0.2))
+    found = verdict(tmp_path, body, settings=SETTINGS._replace(query_seconds=0.2))
     assert found.status is wanted, found.reason
     assert wanted is FAIL or "the solver did not answer within 0.2 seconds" in (found.reason or "")
 

@@ -44,7 +44,7 @@ from tests.runtimes.evm.assembler import assemble
 def test_later_forks_than_default_only_change_blobs() -> None:
     assert fork_named("") is LATEST_FORK
     later = [fork for fork in [*FORKS.values()][fork_names().index(LATEST_FORK.name) + 1 :] if not fork.draft_date]
-    assert [replace(fork, name=LATEST_FORK.name, blobs=LATEST_FORK.blobs) for fork in later] == [LATEST_FORK] * 2
+    assert [fork._replace(name=LATEST_FORK.name, blobs=LATEST_FORK.blobs) for fork in later] == [LATEST_FORK] * 2
 
 
 @pytest.mark.parametrize(("alias", "name"), ALIASES.items())

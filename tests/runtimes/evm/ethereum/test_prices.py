@@ -7,7 +7,6 @@
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import fields, replace
 from typing import Any, Final
 
 import pytest
@@ -220,7 +219,7 @@ def gas_under(fork: Fork, evm: str, monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def repriced(name: str, value: int) -> Fork:
-    gas = replace(LATEST_FORK.gas, **{name: value})
+    gas = LATEST_FORK.gas._replace(**{name: value})
     return LATEST_FORK.successor(f"{name} {value}", gas=gas, state_gas=name == "state_byte")
 
 
@@ -243,7 +242,7 @@ OTHERS: Final = {
 
 
 def test_the_program_pays_every_price() -> None:
-    assert TIMES.keys() | OTHERS == {field.name for field in fields(GasTable)}
+    assert TIMES.keys() | OTHERS == {*GasTable._fields}
 
 
 @pytest.mark.parametrize("evm", ["py-evm", "fast"])
