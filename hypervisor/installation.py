@@ -16,12 +16,14 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.threads import once
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 INSTALL_AGAIN: Final = "the installation is from another release; reinstall it (in a checkout: make environment)"
 """Remedy if an entry point of this release is not registered."""
@@ -36,12 +38,16 @@ def entry_points_of(*, group: str) -> EntryPoints:
 @once
 def _all() -> Any:
     """Return all entry points; their type differs between Python 3.11 and later versions."""
+    from importlib.metadata import entry_points  # imported on use, with the parser of emails
+
     return entry_points()
 
 
 RULES_GROUP: Final = "hypervisor.rules"
 FILECOIN: Final = "filecoin"
 """Name of the machine's default set of rules."""
+BUILT_IN_RULES: Final = (FILECOIN, "ethereum")
+"""Names of the built-in sets of rules, which are found without reading entry points."""
 AUTO: Final = "auto"
 """Engine name for the default: the official EVM on its bundles, otherwise `OWN_EVM`."""
 OWN_EVM: Final = "fast"
@@ -60,8 +66,8 @@ def parse_version(text: str) -> int | None:
 
 
 def rule_names() -> tuple[str, ...]:
-    """Return the names of the installed sets of rules, the built-in one first."""
-    return (FILECOIN, *sorted({*entry_points_of(group=RULES_GROUP).names} - {FILECOIN}))
+    """Return the names of the installed sets of rules, the built-in ones first."""
+    return (*BUILT_IN_RULES, *sorted({*entry_points_of(group=RULES_GROUP).names}.difference(BUILT_IN_RULES)))
 
 
 MAX_ARTIFACT_BYTES: Final = 16 << 20

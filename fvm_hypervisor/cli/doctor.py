@@ -113,15 +113,10 @@ def _bundle() -> str:
 
 
 def _runtimes() -> str:
-    from importlib.metadata import entry_points
+    from hypervisor.installation import entry_points_of
+    from hypervisor.machine.registry import ENTRY_POINT_GROUP, OWN_RUNTIMES
 
-    from hypervisor.machine.registry import ENTRY_POINT_GROUP
-
-    names = sorted({entry_point.name for entry_point in entry_points(group=ENTRY_POINT_GROUP)})
-    missing = {"wasm", "evm"} - set(names)
-    if missing:
-        raise RuntimeError(f"no entry point of {ENTRY_POINT_GROUP} for {', '.join(sorted(missing))}: install again")
-    return ", ".join(names)
+    return ", ".join(sorted({*OWN_RUNTIMES, *entry_points_of(group=ENTRY_POINT_GROUP).names}))
 
 
 def _labs() -> str:

@@ -1,15 +1,16 @@
 """Runtimes: their interface to the machine, and their selection by code CID.
 
 A runtime is created once and may serve several machines: its caches depend on code alone, and it gets everything else
-from the kernel of an invocation. Runtimes are registered under the entry-point group `hypervisor.runtimes` and loaded
-when first needed, never imported by name. The order of selection is: an explicit override, the marker in a built-in
-actor's module, `wasm`.
+from the kernel of an invocation. Runtimes are loaded when first needed: this project's by their names below, and those
+of other packages by the entry-point group `hypervisor.runtimes`. The order of selection is: an explicit override, the
+marker in a built-in actor's module, `wasm`.
 """
 
 import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pkgutil import resolve_name
 from typing import Final, Protocol
 
 from hypervisor.errors import RuntimeUnavailable
@@ -99,6 +100,12 @@ class Runtime(Protocol):
 
 ENTRY_POINT_GROUP = "hypervisor.runtimes"
 NATIVE = "wasm"
+OWN_RUNTIMES: Final = {
+    NATIVE: "runtimes.wasm:WasmRuntime",
+    "wasm-profiled": "runtimes.wasm.profiling:ProfilingRuntime",
+    "evm": "runtimes.evm:EvmRuntime",
+}
+"""Runtimes of this project, as `module:name`."""
 
 RuntimeFactory = Callable[[RuntimeServices], Runtime]
 
@@ -183,7 +190,11 @@ class Registry:
 
 @lru_cache
 def _installed_runtimes(name: str) -> RuntimeFactory | None:
+    factory: RuntimeFactory
+    if name in OWN_RUNTIMES:
+        factory = resolve_name(OWN_RUNTIMES[name])
+        return factory
     for entry_point in entry_points_of(group=ENTRY_POINT_GROUP).select(name=name):
-        factory: RuntimeFactory = entry_point.load()
+        factory = entry_point.load()
         return factory
     return None

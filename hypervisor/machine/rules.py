@@ -1,4 +1,4 @@
-"""Sets of rules for checking, charging and executing messages. Filecoin's rules are built in.
+"""Sets of rules for checking, charging and executing messages. Filecoin's and Ethereum's rules are built in.
 
 A package registers a `RuleSet` by name under the entry-point group `hypervisor.rules`. Additional data of an epoch for
 such rules is stored in the field `block` of `MachineContext`.
@@ -7,14 +7,13 @@ such rules is stored in the field `block` of `MachineContext`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from pkgutil import resolve_name
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
-from hypervisor.installation import FILECOIN, INSTALL_AGAIN, RULES_GROUP, entry_points_of, rule_names
+from hypervisor.installation import BUILT_IN_RULES, INSTALL_AGAIN, RULES_GROUP, entry_points_of, rule_names
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.labs import PREFIX, labs_of, rules_with_labs
 from hypervisor.machine.machine_state import MachineState
@@ -32,8 +31,7 @@ class MessageExecutor(Protocol):
 ExecutorFactory = Callable[[MachineState], MessageExecutor]
 
 
-@dataclass(frozen=True, slots=True)
-class RuleSet:
+class RuleSet(NamedTuple):
     """A registered set of rules. Its parts are named as `module:name` and loaded on first use."""
 
     machine: str
@@ -46,19 +44,23 @@ class RuleSet:
     """True if the name continues with labs (`hypervisor.machine.labs`), passed to `network` as third argument."""
 
 
-# localnet is named by string and loaded at first use, since the machine imports nothing above it
+# runtimes and localnet are named by string and loaded at first use, since the machine imports nothing above it
 FILECOIN_RULES: Final = RuleSet(
     machine="hypervisor.machine.executor:Executor",
     network="localnet.rules.filecoin:filecoin_rules",
     takes_features=True,
 )
+ETHEREUM_RULES: Final = RuleSet(
+    machine="runtimes.evm.ethereum:EthereumExecutor", network="localnet.rules.ethereum:ethereum_rules"
+)
+_BUILT_IN: Final = dict(zip(BUILT_IN_RULES, (FILECOIN_RULES, ETHEREUM_RULES), strict=True))
 
 
 @lru_cache
 def rule_set(name: str) -> RuleSet:
     """Return the set of rules of a name, including `lab:NAME,...`. Raises InvalidInput with the installed sets."""
     base, _, labs = name.partition(":")
-    found = FILECOIN_RULES if base == FILECOIN else _registered(base)
+    found = _BUILT_IN.get(base) or _registered(base)
     if found.takes_labs:
         labs_of(f"{PREFIX}{labs}")
     elif base != name:

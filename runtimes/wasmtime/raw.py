@@ -33,7 +33,7 @@ import platform
 import sys
 from collections.abc import Callable
 from ctypes import c_bool, c_int64, c_size_t, c_uint8, c_uint32, c_void_p
-from importlib import metadata, util
+from importlib import util
 from pathlib import Path
 from typing import Any
 
@@ -233,20 +233,27 @@ class Library:
 @once
 def library() -> Library:
     """Return the library of the installed wasmtime package; raises WasmtimeUnusable if its version does not match."""
-    try:
-        version = metadata.version("wasmtime")
-    except metadata.PackageNotFoundError:
-        raise WasmtimeUnusable("wasmtime is not installed: pip install " + _requirement()) from None
-    check_version(version)
     spec = util.find_spec("wasmtime")
     if spec is None or not spec.submodule_search_locations:
-        raise WasmtimeUnusable("wasmtime's files are missing: reinstall it with pip install " + _requirement())
+        raise WasmtimeUnusable("wasmtime is not installed: pip install " + _requirement())
+    package = Path(spec.submodule_search_locations[0])
+    if not package.with_name(f"wasmtime-{WASMTIME_VERSION}.dist-info").is_dir():
+        check_version(_installed_version())
     machine = {"AMD64": "x86_64", "arm64": "aarch64", "ARM64": "aarch64"}.get(platform.machine(), platform.machine())
     file = {"win32": "_wasmtime.dll", "darwin": "_libwasmtime.dylib"}.get(sys.platform, "_libwasmtime.so")
-    path = Path(spec.submodule_search_locations[0]) / f"{sys.platform}-{machine}" / file
+    path = package / f"{sys.platform}-{machine}" / file
     if not path.is_file():
         raise WasmtimeUnusable(f"wasmtime does not provide a library for {sys.platform} on {machine}")
     return Library(path)
+
+
+def _installed_version() -> str:
+    from importlib import metadata  # imported on use, with the parser of emails
+
+    try:
+        return metadata.version("wasmtime")
+    except metadata.PackageNotFoundError:
+        return "without metadata"
 
 
 def check_version(version: str) -> None:

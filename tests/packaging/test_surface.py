@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from importlib import import_module
-from importlib.metadata import Distribution, distribution, distributions, entry_points
+from importlib.metadata import Distribution, distribution, distributions
 from pathlib import Path
 
 import pytest
@@ -145,7 +145,8 @@ def plain_node() -> set[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("module", ["fvm_hypervisor.soltest.run.worker_modules", "fvm_hypervisor.cli.foundry.runs"])
 def test_solidity_tests_start_without_rarely_used_modules(module: str) -> None:
-    assert not loaded_after(f"import {module}") & {"eth_abi", "pydantic", "eth_account", "http.client"}
+    rarely_used = {"eth_abi", "pydantic", "eth_account", "http.client", "importlib.metadata", "email"}
+    assert not loaded_after(f"import {module}") & rarely_used
 
 
 NOT_OF_A_PLAIN_SOLIDITY_TEST = {
@@ -341,18 +342,15 @@ def closure(names: Iterable[str]) -> dict[str, Distribution]:
 
 @pytest.mark.slow
 def test_core_runs_without_localnet_and_tools(tmp_path: Path) -> None:
-    """The environment has the core's packages, their dependencies and the entry points of the runtimes only."""
+    """The environment has the core's packages and their dependencies only."""
     for folder in {str(file).split("/")[0] for one in closure(CORE_DEPENDENCIES).values() for file in one.files or ()}:
         if folder != "..":
             (tmp_path / folder).symlink_to(Path(str(distribution("wasmtime").locate_file(folder))))
     for name in CORE:
         (tmp_path / name).symlink_to(PROJECT / name)
-    runtimes = entry_points(group="hypervisor.runtimes")
     record = tmp_path / "fvm_hypervisor-0.dist-info"
     record.mkdir()
     record.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: fvm-hypervisor\nVersion: 0\n")
-    lines = [f"{one.name} = {one.value}\n" for one in runtimes]
-    record.joinpath("entry_points.txt").write_text("".join(["[hypervisor.runtimes]\n", *lines]))
     done = subprocess.run(
         [sys.executable, "-S", "-c", CORE_PROGRAM],
         cwd=tmp_path,
