@@ -182,8 +182,11 @@ def test_the_process_that_runs_no_test_loads_no_machine(tmp_path: Path) -> None:
     loaded = loaded_after(program)
     assert "fvm_hypervisor.cli.foundry.runs" in loaded
     assert not loaded & {
+        "hypervisor.kernel",
         "hypervisor.machine.executor",
         "hypervisor.machine.machine",
+        "hypervisor.tracing",
+        "statistics",
         "runtimes.evm.runtime",
         "localnet.ledger",
     }

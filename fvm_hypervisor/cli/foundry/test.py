@@ -279,7 +279,6 @@ def run_tests(
     from fvm_hypervisor.soltest.execution.job import Options
     from fvm_hypervisor.soltest.fuzz.stored_failures import failed_names
     from fvm_hypervisor.soltest.project.project import find_root, load_project
-    from fvm_hypervisor.soltest.report.coverage import coverage_settings
     from fvm_hypervisor.soltest.report.gas import SEED
     from hypervisor.installation import OFFICIAL_EVM, check_output
 
@@ -353,6 +352,8 @@ def run_tests(
         )
         check, emit = gas_snapshot_check, gas_snapshot_emit
         if collected == "coverage":
+            from fvm_hypervisor.soltest.report.coverage import coverage_settings
+
             compiler = coverage_settings(project.compiler, ir_minimum=ir_minimum)
             project = replace(project, compiler=compiler)
         return replace(

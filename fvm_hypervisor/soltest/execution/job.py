@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bridge.ethereum.block import ETHEREUM
 from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation
 from fvm_hypervisor.soltest.project.project import Project
 from hypervisor.errors import InvalidInput
-from hypervisor.precompiles import Precompile
+
+if TYPE_CHECKING:
+    from hypervisor.precompiles import Precompile
 
 
 class Options(NamedTuple):

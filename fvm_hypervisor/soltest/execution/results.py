@@ -16,10 +16,10 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bridge.ethereum.addresses import EthAddress
-from bridge.filecoin.receipts import Log
 from hypervisor.types import ChainEpoch
 
 if TYPE_CHECKING:
+    from bridge.filecoin.receipts import Log
     from hypervisor.machine.machine import Hypervisor
 
 SVM: Final = EthAddress(bytes.fromhex("f3993a62377bcd56ae39d773740a5390411e8bc9"))

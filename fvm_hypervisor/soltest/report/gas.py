@@ -13,19 +13,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fvm_hypervisor.soltest.execution.results import SuiteResult
 from fvm_hypervisor.soltest.project.consent import write_inside
 from fvm_hypervisor.soltest.project.project import Project
-from fvm_hypervisor.soltest.report.collecting import GasUse, Place, SuiteCoverage
 from fvm_hypervisor.soltest.value_text import table
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import read_bounded
 from store.untrusted import parse_json
+
+if TYPE_CHECKING:
+    from fvm_hypervisor.soltest.report.collecting import GasUse, Place, SuiteCoverage
 
 _MAX_FILE_BYTES: Final = 64 << 20
 """Maximum size of a file in bytes."""
@@ -195,7 +196,7 @@ def report_data(found: SuiteCoverage, project: Project) -> dict[str, GasUse]:
             if project.gas_reports_include_tests or not is_test_function(signature.partition("(")[0])
         }
         if functions:
-            report[name] = GasUse(functions, use.deployment_gas, use.deployment_size)
+            report[name] = replace(use, functions=functions)
     return report
 
 
@@ -206,6 +207,8 @@ def is_test_function(name: str) -> bool:
 
 def figures(gas: Sequence[int]) -> tuple[int, int, int, int, int]:
     """Return the number of calls, and their minimum, average, median and maximum gas, rounded down."""
+    from statistics import median  # imported on use, with decimal and fractions
+
     return len(gas), min(gas), sum(gas) // len(gas), int(median(gas)), max(gas)
 
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import groupby
-from statistics import mean, median
 from typing import Any, Final
 
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, SuiteResult, TestResult
@@ -230,6 +229,8 @@ def _counterexample(test: TestResult) -> dict[str, Any] | None:
 
 
 def _kind(test: TestResult) -> dict[str, Any]:
+    from statistics import mean, median  # imported on use, with decimal and fractions
+
     gases = test.gases or (0,)
     average = {"mean_gas": int(mean(gases)), "median_gas": int(median(gases))}
     match test.kind:
