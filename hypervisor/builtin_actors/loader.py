@@ -11,13 +11,16 @@ and read the files.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from base64 import b32decode
+from collections.abc import Container, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final, NamedTuple
 
 DEFAULT_NETWORK: Final = "mainnet"
 """Network of a release that is named by its version alone, such as `v18`."""
+_CODE_CID_BYTES: Final = 38
+"""Length of a code CID in bytes: version, codec, and a BLAKE2b-256 multihash."""
 
 
 class Release(NamedTuple):
@@ -114,21 +117,39 @@ class VariantRecord(NamedTuple):
 def bundle_bytes(variant: str | None = None) -> bytes:
     """Return an embedded bundle as CARv1: the manifest's root block, its data block, and a raw block per code CID.
 
-    `variant` is a name in `bundle_record().variants`; its CAR starts with the blocks that differ from its base.
-    Raises FileNotFoundError for an unknown variant. It is not cached:
+    `variant` is a name in `bundle_record().variants`; its CAR starts with the blocks that differ from its base, and has
+    no code that they replace. Raises FileNotFoundError for an unknown variant. It is not cached:
     `Bundle.embedded` caches the decoded blocks.
     """
     if variant is None:
         return files(__package__).joinpath("bundle.car").read_bytes()
     own = files(__package__).joinpath(f"{variant}.car").read_bytes()
-    base = bundle_bytes(bundle_record().variants[variant].base)
-    return own + base[_header_end(base) :]
+    record = bundle_record()
+    actors, base = record.variants[variant].actors, record.variants[variant].base
+    of_base = record.actors | ({} if base is None else record.variants[base].actors)
+    replaced = {_cid_bytes(of_base[name].cid) for name in actors if of_base[name] != actors[name]}
+    return b"".join((own, *_sections_without(memoryview(bundle_bytes(base)), replaced)))
 
 
-def _header_end(car: bytes) -> int:
-    """Return the offset after a CAR's header, whose length is an unsigned varint at the start."""
-    last = next(index for index, byte in enumerate(car) if byte < 0x80)
-    return last + 1 + sum((byte & 0x7F) << 7 * index for index, byte in enumerate(car[: last + 1]))
+def _sections_without(car: memoryview, cids: Container[bytes]) -> Iterator[memoryview]:
+    """Iterate over the sections of a CAR after its header, without those of some code CIDs."""
+    _, position = _section(car, 0)
+    while position < len(car):
+        start, end = _section(car, position)
+        if bytes(car[start : start + _CODE_CID_BYTES]) not in cids:
+            yield car[position:end]
+        position = end
+
+
+def _section(car: memoryview, position: int) -> tuple[int, int]:
+    """Return the start and the end of the content of a section, which follows its length, an unsigned varint."""
+    start = 1 + next(index for index in range(position, len(car)) if car[index] < 0x80)
+    return start, start + sum((byte & 0x7F) << 7 * index for index, byte in enumerate(car[position:start]))
+
+
+def _cid_bytes(text: str) -> bytes:
+    """Return a CID of version 1 in its binary form; `text` is in lower-case base32 after its prefix `b`."""
+    return b32decode(text[1:].upper() + "=" * (-len(text[1:]) % 8))
 
 
 @cache

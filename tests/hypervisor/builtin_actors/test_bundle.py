@@ -88,6 +88,13 @@ def test_every_actor_has_code_of_its_own(manifest: list[Any], blocks: list[tuple
     assert codes == [cid for cid, _ in blocks[3:]]
 
 
+@pytest.mark.parametrize("variant", loader.bundle_record().variants)
+def test_variant_has_only_the_code_of_its_manifest(variant: str) -> None:
+    (_, data), *blocks = list(car_blocks(loader.bundle_bytes(variant)))[2:]
+    listed: Any = dag_cbor.decode(data)
+    assert {cid for cid, _ in blocks if cid and cid.codec.name == "raw"} == {code for _, code in listed}
+
+
 def test_bundle_record_matches_bundle(manifest: list[Any], blocks: list[tuple[CID | None, bytes]]) -> None:
     record = loader.bundle_record()
     sizes = {cid: len(data) for cid, data in blocks}
