@@ -420,6 +420,9 @@ class TestExecutor:
         elif not commit:
             observer.restore_state()
             cheats.state.has_failed |= has_failed
+        if commit:
+            for end in ends[:-1] if is_rejected else ends:
+                self._touched.update(dict.fromkeys(end.touched))
         outcomes = [
             self._outcome(call, end, run.fork, commit, end.is_changed, can_have_failed=False)
             for call, end in zip(calls, ends[:-1], strict=False)

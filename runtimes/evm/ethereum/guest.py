@@ -88,6 +88,7 @@ PAUSES: Final = 8192
 # What has happened at the end of a call (`at_once` in guests/session/src/session.rs).
 CHANGED: Final = 2
 PASSED: Final = 4
+TOUCHED: Final = 8
 
 
 _MAILBOX: Final = Struct("<IIII")

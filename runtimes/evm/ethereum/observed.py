@@ -28,6 +28,7 @@ from runtimes.evm.ethereum.guest import (
     KEEP,
     PASSED,
     STATUS,
+    TOUCHED,
     Command,
     Exit,
     Guest,
@@ -203,6 +204,8 @@ class ObservedEnd(NamedTuple):
     """True if it was kept at once, and has changed the state."""
     has_passed: bool
     """True if the check after the call has succeeded."""
+    touched: list[EthAddress]
+    """Accounts that must exist after the call: those that cheatcodes in the guest have named."""
 
 
 class SessionCall(NamedTuple):
@@ -327,8 +330,13 @@ class ObservedCall:
                 logs, at = read_logs(data, at)
                 seen, at = read_logs(data, at)
                 observed.append((len(ends), seen))
+            touched: list[EthAddress] = []
+            if at_once & TOUCHED:
+                after = at + _WORD.size + 20 * _WORD.unpack_from(data, at)[0]
+                touched = [EthAddress(data[place : place + 20]) for place in range(at + _WORD.size, after, 20)]
+                at = after
             changed, passed = at_once & CHANGED != 0, at_once & PASSED != 0
-            ends.append(ObservedEnd(STATUS[result], output, used, refund, logs, words, changed, passed))
+            ends.append(ObservedEnd(STATUS[result], output, used, refund, logs, words, changed, passed, touched))
             kept += at_once != 0
         if is_last and at_once:
             self.is_running = False

@@ -3,17 +3,20 @@
 Each call of a sequence begins with cold slots and addresses, no refund, empty transient storage and no logs.
 """
 
+import re
 from collections import deque
+from pathlib import Path
 from random import Random
 from typing import Final
 
 import pytest
 
+import runtimes.evm
 from bridge.ethereum.addresses import EthAddress, masked_id
 from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME
 from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
-from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER, VM_ADDRESS, Mock, Prank
-from fvm_hypervisor.soltest.cheatcodes.table import selector
+from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, DEFAULT_SENDER, VM_ADDRESS, Mock, Prank
+from fvm_hypervisor.soltest.cheatcodes.table import selector, table
 from fvm_hypervisor.soltest.execution.executor import CallOutcome, ContractCall, ExecutorSettings, TestExecutor
 from hypervisor.types import INIT_ACTOR
 from runtimes.evm.ethereum import AllocAccount, install_alloc
@@ -318,3 +321,90 @@ def words(*values: int) -> bytes:
 
 def seen(outcome: CallOutcome) -> tuple[object, ...]:
     return outcome.success, outcome.output, outcome.gas_used, outcome.execution_gas, outcome.logs
+
+
+VAULT, INNER = address(210), address(212)
+USERS: Final = [int.from_bytes(address(220 + number), "big") for number in range(3)]
+CONSOLE_LINE: Final = (
+    f"0x{selector('log(uint256)').hex()} 224 SHL 0 MSTORE {{}} 4 MSTORE "
+    f"0 0 36 0 0x{CONSOLE_ADDRESS.hex()} GAS STATICCALL POP"
+)
+
+
+def random_step(rng: Random, depth: int) -> str:
+    """Return code that calls a cheatcode, the console, or a contract; some leave what the guest executes itself."""
+    user, value = rng.choice(USERS), rng.choice((0, 1, 7))
+    steps = [
+        f"{cheatcode('deal(address,uint256)', user, value)} POP",
+        f"{cheatcode('deal(address,uint256)', user, value)} POP",
+        f"{cheatcode('prank(address)', user)} POP",
+        f"{cheatcode('prank(address)', user)} POP",
+        f"{cheatcode('assume(bool)', rng.choice((1, 1, 1, 0, 2)))} POP",
+        CONSOLE_LINE.format(value),
+        f"0 0 0 0 {rng.choice((0, 1))} 0x{VAULT.hex()} GAS CALL ISZERO @fails JUMPI",
+        f"0 0 0 0 {rng.choice((0, 1))} 0x{VAULT.hex()} GAS CALL POP",
+        f"0 0 0 0 0x{VAULT.hex()} GAS DELEGATECALL POP",
+        "0 0 0 CREATE POP",
+        "7 0 LOG0",
+    ]
+    rare = [
+        f"{cheatcode('deal(address,uint256)', user + (1 << 160), value)} POP",
+        f"{cheatcode('startPrank(address)', user)} POP",
+        f"{cheatcode('stopPrank()')} POP",
+        f"{cheatcode('warp(uint256)', value)} POP",
+        f"0x{user:040x} BALANCE 9 SSTORE",
+    ]
+    if depth == 1:
+        steps += [f"0 0 0 0 0 0x{INNER.hex()} GAS CALL POP"]
+    return rng.choice(rare if rng.random() < 0.1 else steps)
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("keeps", [True, False])
+def test_cheatcodes_have_the_same_effects_in_the_guest(seed: int, keeps: bool) -> None:
+    """Expected: those of py-evm, where Python executes each cheatcode."""
+    rng, states, lines = Random(seed), [], []
+    handlers = {
+        address(230 + number): assemble(f"{' '.join(random_step(rng, 1) for _ in range(6))} STOP fails: 0 0 REVERT")
+        for number in range(12)
+    }
+    inner = assemble(f"{' '.join(random_step(rng, 2) for _ in range(3))} STOP fails: 0 0 REVERT")
+    vault = assemble("CALLER SLOAD CALLVALUE 1 ADD ADD CALLER SSTORE CALLER 0 MSTORE 32 0 LOG0 STOP")
+    calls = [ContractCall(DEFAULT_SENDER, rng.choice(list(handlers)), b"") for _ in range(30)]
+    seen_outcomes: list[list[tuple[object, ...]]] = []
+    for evm in ("fast", "py-evm"):
+        made = executor(evm)
+        accounts = {VAULT: vault, INNER: inner, **handlers}
+        users = {EthAddress(user.to_bytes(20, "big")): AllocAccount(1, 1) for user in USERS}
+        contracts = {each: AllocAccount(9, 1, code) for each, code in accounts.items()}
+        install_alloc(made.machine, users | contracts)
+        made.touch(DEFAULT_SENDER)
+        found: list[CallOutcome] = []
+        while len(found) < len(calls):
+            here, rest = made.snapshot(), calls[len(found) : len(found) + 10]
+            found += made.call_or_undo(rest) if keeps else made.call_each(rest)
+            if keeps:
+                made.commit_snapshot()
+            else:
+                made.drop(here)
+        seen_outcomes.append([seen(outcome) for outcome in found])
+        lines.append(made.cheatcodes.console.lines)
+        states.append(made.settle())
+        made.close()
+    assert seen_outcomes[0] == seen_outcomes[1]
+    assert lines[0] == lines[1]
+    assert states[0] == states[1]
+
+
+def test_the_guest_knows_the_selectors_of_its_cheatcodes() -> None:
+    source = (Path(runtimes.evm.__file__).parent / "guests" / "session" / "src" / "cheats.rs").read_text()
+    found = {
+        name: bytes(int(byte, 16) for byte in values.split(","))
+        for name, values in re.findall(r"const (\w+): \[u8; 4\] = \[([^]]+)\]", source)
+    }
+    signatures = {"ASSUME": "assume(bool)", "DEAL": "deal(address,uint256)", "PRANK": "prank(address)"}
+    assert found == {name: selector(signature) for name, signature in signatures.items()}
+    assert all(short in table() for short in found.values())
+    assert f'CHEATCODES: Address = address!("{VM_ADDRESS.hex()}")' in source
+    assert f'CONSOLE: Address = address!("{CONSOLE_ADDRESS.hex()}")' in source
+    assert f'REJECTED: &[u8] = b"{MAGIC_ASSUME.decode()}"' in source

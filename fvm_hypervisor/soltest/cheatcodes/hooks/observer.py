@@ -105,7 +105,10 @@ class TestObserver:
         self._cheats.preserve_deals(depth, run, outcome)
 
     def log(self, emitter: EthAddress, log: Log) -> None:
-        self._cheats.handle_log(emitter, log)
+        if emitter == CONSOLE_ADDRESS and not log.topics:  # the guest has answered its call
+            self._cheats.console.write(log.data)
+        else:
+            self._cheats.handle_log(emitter, log)
 
     def call(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome | None:
         cheats, kind = self._cheats, request.kind

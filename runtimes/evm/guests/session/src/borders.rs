@@ -2,9 +2,10 @@
 //! the depths that the observer asks for, and the ends of the calls that it has entered. While the transaction is stopped,
 //! the observer reads and writes accounts; its writes belong to the frame that made the call.
 
+use crate::cheats::Cheats;
 use crate::isolation::Isolation;
 use crate::record;
-use crate::session::{Exit, Session, bytecode, mode};
+use crate::session::{Exit, Failure, Session, bytecode, mode};
 use crate::wire::{Reader, Write};
 use revm::context::JournalEntry;
 use revm::context_interface::CreateScheme;
@@ -38,6 +39,7 @@ pub struct Borders {
     /// The results of cheatcodes' calls that create a contract meanwhile.
     interrupted: Vec<FrameResult>,
     pub isolation: Isolation,
+    pub cheats: Cheats,
     /// The observer's result, with which the caller goes on.
     pub answer: Option<FrameResult>,
     /// The observer has the word: it reads and writes accounts.
@@ -71,8 +73,8 @@ impl Borders {
     }
 
     /// Begin another call, which meets nothing but the watched addresses, and is kept or discarded at its end.
-    pub fn begin_again(&mut self) {
-        *self = Self { watched: std::mem::take(&mut self.watched), at_once: true, ..Self::default() };
+    pub fn begin_again(&mut self, cheats: Cheats) {
+        *self = Self { watched: std::mem::take(&mut self.watched), at_once: true, cheats, ..Self::default() };
     }
 
     fn see(&mut self, Interest(call_depth, end_depth, at_once): Interest) {
@@ -81,12 +83,21 @@ impl Borders {
         self.at_once = at_once;
     }
 
+    pub fn is_watched(&self, address: &Address) -> bool {
+        self.watched.contains(address)
+    }
+
+    /// True while nothing is set that a cheatcode could meet, and the observer has not executed any.
+    pub fn executes_cheatcodes(&self) -> bool {
+        self.at_once && !self.has_stopped && !self.cheats.are_off
+    }
+
     fn stops_at(&self, init: &FrameInit) -> bool {
         if self.is_entering {
             return false;
         }
         let is_watched = match &init.frame_input {
-            FrameInput::Call(inputs) => self.watched.contains(&inputs.bytecode_address),
+            FrameInput::Call(inputs) => self.is_watched(&inputs.bytecode_address),
             _ => false,
         };
         is_watched || (init.depth > 0 && init.depth <= self.call_depth)
@@ -138,10 +149,13 @@ mod operation {
 }
 
 impl Session {
-    /// Return the exit if the transaction stops before this call.
-    pub fn border_before(&mut self, init: &FrameInit, output: &mut Vec<u8>) -> Option<Exit> {
+    /// Return the exit if the transaction stops before this call. Fails if it begins again, without the guest's cheatcodes.
+    pub fn border_before(&mut self, init: &FrameInit, output: &mut Vec<u8>) -> Result<Option<Exit>, Failure> {
         if !self.borders.stops_at(init) {
-            return None;
+            return Ok(None);
+        }
+        if self.borders.cheats.have_run {
+            return Err(Failure::Again);
         }
         self.borders.stop();
         self.write_logs(output);
@@ -184,7 +198,7 @@ impl Session {
             }
             FrameInput::Empty => unreachable!("a frame has an input"),
         }
-        Some(Exit::Call)
+        Ok(Some(Exit::Call))
     }
 
     /// Stop if a call that was entered has ended, or one whose end the observer wants to see; else return its result.
@@ -265,7 +279,7 @@ impl Session {
                     record::start(&mut self.evm.ctx, init);
                     record::answered(&mut self.evm.ctx, success, &output);
                 }
-                let ended = ended.unwrap_or_else(|| self.without_call());
+                let ended = ended.unwrap_or_else(|| self.without_held_call());
                 self.borders.answer = Some(match ended {
                     FrameResult::Call(mut outcome) => {
                         outcome.result.result = result;
@@ -285,13 +299,17 @@ impl Session {
         Ok(())
     }
 
-    /// Return the result of the held call as if it had not used any gas.
-    fn without_call(&mut self) -> FrameResult {
+    fn without_held_call(&mut self) -> FrameResult {
         let init = self.running.held.take().expect("a call at which it has stopped");
+        Self::without_call(&init)
+    }
+
+    /// Return the result of a call as if it had not used any gas.
+    pub fn without_call(init: &FrameInit) -> FrameResult {
         let result = |gas| InterpreterResult::new(InstructionResult::Return, Bytes::new(), Gas::new(gas));
-        match init.frame_input {
+        match &init.frame_input {
             FrameInput::Call(inputs) => {
-                FrameResult::Call(CallOutcome::new(result(inputs.gas_limit), inputs.return_memory_offset))
+                FrameResult::Call(CallOutcome::new(result(inputs.gas_limit), inputs.return_memory_offset.clone()))
             }
             FrameInput::Create(inputs) => FrameResult::Create(CreateOutcome::new(result(inputs.gas_limit()), None)),
             FrameInput::Empty => unreachable!("a frame has an input"),
@@ -320,12 +338,10 @@ impl Session {
         if self.operate_on_run(operation, address, read, output)? {
             return Ok(());
         }
+        self.load(address, output)?;
         let delegates = self.delegates();
         let journal = &mut self.evm.ctx.journaled_state;
         let (inner, database) = (&mut journal.inner, &mut journal.database);
-        if inner.load_account_mut_optional_code(database, address, true, false).is_err() {
-            return Err(self.request(output));
-        }
         let account = inner.state.get_mut(&address).expect("it was loaded");
         match operation {
             operation::ACCOUNT => {
@@ -433,7 +449,7 @@ impl Session {
                 let made = CreateInputs::new(address, scheme, value, code, call.gas_limit, call.reservoir);
                 let made = FrameInput::Create(Box::new(made));
                 let (depth, memory) = (init.depth, init.memory.clone());
-                let call = self.without_call();
+                let call = self.without_held_call();
                 self.borders.interrupted.push(call);
                 self.running.held = Some(FrameInit { depth, memory, frame_input: made });
             }

@@ -7,6 +7,7 @@
 #[path = "../../bn254/src/curve.rs"]
 mod bn254;
 mod borders;
+mod cheats;
 mod database;
 mod instructions;
 mod isolation;

@@ -1,6 +1,7 @@
 //! The session's state, and the phases of a transaction: revm's handler, with a loop of frames that stops and goes on.
 
 use crate::borders::Borders;
+use crate::cheats::Cheats;
 use crate::database::{Missing, State, Stop};
 use crate::instructions::{self, Control};
 use crate::precompiles::Precompiles;
@@ -90,6 +91,8 @@ mod at_once {
     pub const CHANGED: u32 = 2;
     /// The call that follows it has succeeded.
     pub const PASSED: u32 = 4;
+    /// Accounts exist after it that cheatcodes have named.
+    pub const TOUCHED: u32 = 8;
 }
 
 /// What an account's changes are, beside the journal's present values.
@@ -265,8 +268,10 @@ impl Session {
         let mut read = Reader(input);
         self.batch = Batch::default();
         self.borders = Borders::default();
-        if self.start(&mut read) & mode::CALL != 0 {
+        let mode = self.start(&mut read);
+        if mode & mode::CALL != 0 {
             self.borders = Borders::read(&mut read);
+            self.borders.cheats.are_off = mode & mode::JUMPS != 0;
             self.batch.is_due = read.u32() != 0;
             self.batch.check.extend_from_slice(read.data());
             self.batch.messages.extend_from_slice(read.0);
@@ -311,7 +316,7 @@ impl Session {
         let message = messages.data().to_vec();
         self.batch.next += 4 + message.len();
         self.batch.ended += 1;
-        self.borders.begin_again();
+        self.borders.begin_again(Cheats::default());
         self.start(&mut Reader(&message));
         true
     }
@@ -397,6 +402,12 @@ impl Session {
                     return Exit::Done;
                 }
                 Ok(exit) => return exit,
+                Err(Failure::Again) => {
+                    self.discard();
+                    self.running.begun = false;
+                    self.evm.ctx.chain.logs.clear();
+                    self.borders.begin_again(Cheats { are_off: true, ..Cheats::default() });
+                }
                 Err(Failure::Missing) if self.borders.has_stopped => {
                     self.discard();
                     return Exit::Leave;
@@ -516,8 +527,16 @@ impl Session {
             let answered = self.borders.answer.take();
             let is_answered = answered.is_some();
             let (mut result, mut depth) = (answered, 0);
-            if let Some(init) = self.running.held.take() {
-                if let Some(exit) = self.border_before(&init, output).or_else(|| self.exit_before(&init, output)) {
+            if let Some(mut init) = self.running.held.take() {
+                let exit = match self.cheat(&mut init, output) {
+                    Ok(None) => self.border_before(&init, output)?.or_else(|| self.exit_before(&init, output)),
+                    Ok(answered) => {
+                        self.borders.answer = answered;
+                        continue;
+                    }
+                    Err(exit) => Some(exit),
+                };
+                if let Some(exit) = exit {
                     self.running.held = Some(init);
                     return Ok(exit);
                 }
@@ -631,6 +650,9 @@ impl Session {
     }
 
     fn finish(&mut self, mut last: FrameResult, output: &mut Vec<u8>) -> Result<Exit, Failure> {
+        if self.borders.cheats.prank.is_some() {
+            return Err(Failure::Again); // it outlasts the call
+        }
         let mut rules = Rules::default();
         let (evm, running) = (&mut self.evm, &mut self.running);
         rules.last_frame_result(evm, &mut last, &mut running.gas)?;
@@ -686,11 +708,16 @@ impl Session {
         output.logs(&logs);
         let is_silent = logs.is_empty() && self.evm.ctx.chain.logs.is_empty();
         self.write_logs(&mut output);
+        let touched = mem::take(&mut self.borders.cheats.touched);
+        if !touched.is_empty() {
+            output.u32(touched.len() as u32);
+            touched.iter().for_each(|address| output.raw(address.as_slice()));
+        }
         self.batch.goes_on = self.borders.at_once && !self.borders.has_stopped && (is_kept || is_silent);
         if !self.borders.at_once {
             self.borders.is_stopped = true;
         } else {
-            let mut at_once = at_once::ENDED;
+            let mut at_once = at_once::ENDED | if touched.is_empty() { 0 } else { at_once::TOUCHED };
             if is_kept {
                 at_once |= self.keep_and_check(result.is_ok());
             } else {
@@ -711,7 +738,7 @@ impl Session {
         }
         let mut batch = mem::take(&mut self.batch);
         let mut output = Vec::new();
-        self.borders.begin_again();
+        self.borders.begin_again(Cheats::default());
         self.start(&mut Reader(&batch.check));
         let has_ended = matches!(self.go(&mut output), Exit::Done) && !self.borders.is_stopped;
         let is_success = InstructionResult::Stop as u32..=InstructionResult::SelfDestruct as u32;
@@ -895,8 +922,10 @@ fn is_explained_elsewhere(result: InstructionResult) -> bool {
 }
 
 /// Why a phase of a transaction failed.
-enum Failure {
+pub enum Failure {
     Missing,
+    /// The transaction begins again.
+    Again,
     Invalid(InvalidTransaction),
 }
 
