@@ -159,6 +159,25 @@ def test_tx_of_sender_turned_contract_mines_no_endless_blocks(rules: str) -> Non
         assert network.find_receipt(stuck) is None
 
 
+def test_block_leaves_transactions_in_pool_whose_turn_has_not_come() -> None:
+    """Source: go-ethereum miner/worker.go, commitTransactions, which skips a transaction that it cannot apply."""
+    with Network(rules="ethereum") as network:
+        network.automine = False
+        poor, rich = network.accounts[:2]
+        fee = TokenAmount(10**10)
+        sent = [
+            network.submit(
+                account.sign(Transaction(2, network.chain_id, nonce, rich.address, value, b"", 21_000, fee, 1)).raw()
+            )
+            for account, nonce, value in ((poor, 0, 0), (rich, 1, 0), (rich, 0, 0))
+        ]
+        network.set_balance(poor.address, TokenAmount(1))
+        waiting = [found for found in map(network.mempool.get, sent) if found is not None]
+        tipset = network.chain.produce(waiting, network.head.timestamp + 1)
+        assert (tipset.transactions, network.chain.refused) == ((sent[2],), [])
+        assert network.chain.produce(waiting, network.head.timestamp + 1).transactions == (sent[1],)
+
+
 def test_oversized_pending_transaction_is_dropped_with_warning(caplog: pytest.LogCaptureFixture) -> None:
     with Network(rules="ethereum") as network:
         sender, other, to = network.accounts[:3]
