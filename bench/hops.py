@@ -341,7 +341,8 @@ def limits() -> dict[str, dict[str, int]]:
 
 def is_longer(path: CallPath, row: dict[str, int]) -> bool:
     """Return True if a path exceeds its row of hops.toml."""
-    return path.own > row["limit"] or path.switches > row["switches"]
+    epoch_work = row.get("epoch_work", path.epoch_work)
+    return path.own > row["limit"] or path.switches > row["switches"] or path.epoch_work > epoch_work
 
 
 def main() -> int:

@@ -143,16 +143,6 @@ class PriceList:
         """Return the charge for including a message of `length` bytes on chain."""
         return self.message_compute + self.actor_update + self.storage_per_byte * (self.message_storage_bytes + length)
 
-    def block_open(self, size: int, links: int) -> int:
-        """Return the variable charge for opening a block: the maximum of retaining it and tracking its links."""
-        retain, track = self.memory_retain_per_byte * size, self.link_tracked * links
-        return max(retain, track + (self.memory_copy_per_byte + self.memory_allocate_per_byte) * size)
-
-    def block_create(self, size: int, links: int) -> int:
-        """Return the charge for creating a block: the maximum of retaining it and checking its links."""
-        retain, check = self.memory_retain_per_byte * size, self.link_checked * links
-        return max(retain, check + (self.memory_copy_per_byte + self.memory_allocate_per_byte) * size)
-
     def block_link(self, size: int) -> int:
         """Return the charge for writing a block to the state."""
         per_byte = (

@@ -86,8 +86,7 @@ class IpldBlockOps:
         if calls.tracer is not None:
             calls.tracer.event(BlockOpened(cid, size))
         scan = block.scan or NOTHING_SCANNED
-        cost = prices.block_open(size, len(scan.links))
-        self._charge_scanned(scan, "OnBlockOpen", cost, prices.link_tracked)
+        self._charge_scanned(scan, size, "OnBlockOpen", prices.link_tracked, copies=False)
         self.reachable.update(scan.links)
         # return
         return block
@@ -102,10 +101,7 @@ class IpldBlockOps:
             raise _illegal_codec(codec)
         scan = scan_links(codec, data) if tracks else NOTHING_SCANNED
         # charge
-        prices = self._calls.prices
-        copied = (prices.memory_copy_per_byte + prices.memory_allocate_per_byte) * size
-        cost = prices.block_create(size, len(scan.links))
-        self._charge_scanned(scan, "OnBlockCreate", cost, prices.link_checked, copied)
+        self._charge_scanned(scan, size, "OnBlockCreate", self._calls.prices.link_checked, copies=True)
         # do
         if codec not in ALLOWED_CODECS:  # machine version 3 charges before it checks the codec
             raise _illegal_codec(codec)
@@ -182,13 +178,17 @@ class IpldBlockOps:
         machine.blocks.put(cid, block)
         return block
 
-    def _charge_scanned(self, scan: LinkScan, name: str, cost: int, per_link: int, copied: int = 0) -> None:
-        """Charge for the scan of a block, even if it failed, and `cost` for the operation on the block.
+    def _charge_scanned(self, scan: LinkScan, size: int, name: str, per_link: int, *, copies: bool) -> None:
+        """Charge for the scan of a block, even if it failed, and for opening or creating the block.
 
-        The cost includes `per_link` and `copied`, which are for computation.
+        The price is the maximum of retaining the block and of copying it and tracking its links. `copies` is true if
+        the trace counts the copy as computation.
         """
         prices, gas = self._calls.prices, self._calls.gas
         scanned = prices.scan_per_field * scan.fields + prices.scan_per_cid * scan.cids
+        copied = (prices.memory_copy_per_byte + prices.memory_allocate_per_byte) * size
+        linked = per_link * len(scan.links)
+        cost = max(prices.memory_retain_per_byte * size, linked + copied)
         used = gas.used + scanned + cost
         if scan.error is None and gas.tracer is None and used <= gas.limit:
             gas.used = used  # both at once
@@ -197,7 +197,7 @@ class IpldBlockOps:
             gas.charge("OnScanIpldLinks", scanned)
         if scan.error is not None:
             raise SyscallError(scan.error, "the block is not valid DAG-CBOR for the state")
-        gas.charge(name, cost, cost - copied - per_link * len(scan.links))
+        gas.charge(name, cost, cost - linked - (copied if copies else 0))
 
 
 def _illegal_codec(codec: int) -> SyscallError:

@@ -333,21 +333,6 @@ def test_calls_pay_for_links_since_version_21() -> None:
         assert prices.return_per_link == 300 * GAS
 
 
-def test_opening_and_creating_ten_bytes_cost_a_hundred_gas() -> None:
-    # from ref-fvm's test of the two formulas
-    for prices in ALL:
-        assert prices.block_open(10, 0) == prices.block_create(10, 0) == 100 * GAS
-
-
-def test_links_cost_more_than_the_bytes_where_there_are_many() -> None:
-    for prices in LATER:
-        # 100 bytes and 5 links: max(1,000, 240 + 1,500)
-        assert prices.block_open(100, 5) == prices.block_create(100, 5) == 1_740 * GAS
-        # 1,000 bytes and 5 links: max(10,000, 2,400 + 1,500)
-        assert prices.block_open(1_000, 5) == 10_000 * GAS
-    assert HYGGE.block_open(100, 5) == 1_000 * GAS
-
-
 def test_linking_costs_3352_and_two_fifths_a_byte() -> None:
     assert HYGGE.block_link(100) == 506_000 * GAS + 335_240 * GAS
     for prices in LATER:

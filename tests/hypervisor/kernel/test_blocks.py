@@ -303,6 +303,19 @@ def test_a_reachable_block_that_the_store_lacks_is_fatal() -> None:
         kernel.ipld.open(LEAF_CID)
 
 
+# --- create -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("network", [18, 28])
+def test_opening_and_creating_ten_bytes_cost_a_hundred_gas(network: int) -> None:
+    # from ref-fvm's test of the two formulas
+    kernel, data = kernel_over(network=network), bytes(10)
+    assert used(kernel, lambda: kernel.ipld.create(RAW, data)) == 100 * GAS
+    cid = kernel.ipld.link(kernel.ipld.create(RAW, data))
+    base = (187_440 if network == 18 else 187_740) * GAS
+    assert used(kernel, lambda: kernel.ipld.open(cid)) == base + 100 * GAS
+
+
 # --- link ---------------------------------------------------------------------------------------------------------
 
 
