@@ -116,10 +116,8 @@ class RawResolvedModule:
     def begin(self, kernel: Kernel, memory_bytes: int, table_elements: int) -> WasmInvocation:
         has_slot = self._engine.acquire_slot()
         engine = self._engine if has_slot or not self._engine.is_pooled else self._engine.spare
-        instance = Instance(
-            engine.lib, engine.pointer, memory_bytes, table_elements, has_slot=has_slot, offsets=self._offsets,
-            memories=self._boundary.memories,
-        )  # fmt: skip
+        lib, memories = engine.lib, self._boundary.memories
+        instance = Instance(lib, engine.pointer, memory_bytes, table_elements, has_slot, self._offsets, memories)
         thread = get_ident()
         invocation = self._innermost[thread] = WasmInvocation(kernel, instance, self._innermost.get(thread))
         return invocation

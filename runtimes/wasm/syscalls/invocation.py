@@ -13,17 +13,15 @@ from typing import Any, Final, Protocol
 from hypervisor.errors import AddressError, Fatal, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel import Kernel
+from hypervisor.kernel.call import MAX_INSTANCE_MEMORY
 from hypervisor.messages.address import MAX_ADDRESS, Address
 from runtimes.wasmtime.instance import Counter
 from store.cid import BLAKE2B_CID_LENGTH, CBOR_CID_PREFIX, MAX_DIGEST, RAW_CID_PREFIX, Cid, CidError, read_cid
 
 _COMMON_PREFIXES = (CBOR_CID_PREFIX, RAW_CID_PREFIX)
 
-_view_of: Callable[[int, int, int], memoryview] = ctypes.PYFUNCTYPE(
-    ctypes.py_object, ctypes.c_size_t, ctypes.c_ssize_t, ctypes.c_int
-)(("PyMemoryView_FromMemory", ctypes.pythonapi))
-"""A memoryview by address and size; faster than a ctypes array, which needs a new type for each size."""
-_WRITABLE = 0x200
+_Memory: Any = ctypes.c_char * MAX_INSTANCE_MEMORY
+"""The largest memory; a type for each size would take longer to create than a view."""
 
 _MAX_CID_LENGTH = 4 * 10 + MAX_DIGEST
 """Length in bytes of four varints and a digest: no CID parser reads further."""
@@ -51,7 +49,7 @@ class GuestMemory:
         base, size = self._locate()
         if size != self.size:
             self.size = size
-            self.data = _view_of(base, size, _WRITABLE)
+            self.data = memoryview(_Memory.from_address(base)).cast("B")[:size]
         return size
 
     def check(self, offset: int, length: int) -> None:
