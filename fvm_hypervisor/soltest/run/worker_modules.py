@@ -10,7 +10,11 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Final
 
-MODULES: Final = ("fvm_hypervisor.soltest.run.serving", "runtimes.evm.fast.engine")
+MODULES: Final = (
+    "fvm_hypervisor.soltest.run.serving",
+    "runtimes.evm.ethereum.actor",
+    "runtimes.evm.fast.engine",
+)
 
 
 def _read_data() -> None:
