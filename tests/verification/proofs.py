@@ -75,20 +75,10 @@ _OPERATIONS: Final[tuple[tuple[str, Operation, Meaning], ...]] = (
 )  # fmt: skip
 
 
-def _byte(a: Any, place: int) -> Any:
-    return z3.LShR(a, 8 * (31 - place)) & 0xFF if place < 32 else z3.BitVecVal(0, _BITS)
-
-
-def _extended(a: Any, last: int) -> Any:
-    return a if last >= 31 else z3.SignExt(_BITS - 8 * last - 8, z3.Extract(8 * last + 7, 0, a))
-
-
 _Fixed = Callable[[WordEmitter, Limbs, int], Limbs]
 _CONSTANT: Final[tuple[tuple[str, tuple[_Fixed, range], Callable[[Any, int], Any]], ...]] = (
     ("SHL", (lambda w, a, by: w.shift_left(a, by), range(257)), lambda a, by: a << by),
     ("SHR", (lambda w, a, by: w.shift_right(a, by), range(257)), z3.LShR),
-    ("BYTE", (lambda w, a, by: w.byte(a, by), range(33)), _byte),
-    ("SIGNEXTEND", (lambda w, a, by: w.sign_extend(a, by), range(32)), _extended),
 )
 
 

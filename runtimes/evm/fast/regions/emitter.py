@@ -42,7 +42,7 @@ from runtimes.evm.fast.regions.operations import (
     Value,
 )
 from runtimes.evm.fast.regions.words import constant, constant_value, multiplication
-from runtimes.wasmtime.encoding import name, section, vector
+from runtimes.wasmtime.encoding import name, section, u32, vector
 
 ENTRY: Final = "region"
 
@@ -68,7 +68,7 @@ def emit(region: Region, code_size: int) -> bytes:
     i32, i64 = wasm.I32, wasm.I64
     types = [
         wasm.function_type((i32,), ()),
-        wasm.function_type((i64,), (i32,)),
+        wasm.function_type((i32, i64), (i32,)),
         wasm.function_type((i32, i32), ()),
         wasm.function_type((i64,) * 8, (i64,) * 4),
         wasm.function_type((i32, i64, i64, i64, i64), (i64,)),
@@ -88,7 +88,7 @@ def emit(region: Region, code_size: int) -> bytes:
         section(1, vector(types)),
         section(2, vector(imports)),
         section(3, vector((b"\x03", b"\x04", b"\x00"))),
-        section(7, vector([name(ENTRY) + b"\x00" + wasm.index(REGION)])),
+        section(7, vector([name(ENTRY) + b"\x00" + u32(REGION)])),
         section(10, vector(bodies)),
     ))  # fmt: skip
 
@@ -103,7 +103,7 @@ def _reach() -> bytes:
         wasm.get(running), wasm.get(gas), wasm.store_i64(wasm.GAS),
         wasm.get(start), wasm.i64(_MAX_OFFSET), wasm.I64_GT_U,
         wasm.IF, wasm.i64(_GAS_OF_NOTHING), wasm.RETURN, wasm.END,
-        wasm.get(start), wasm.get(length), wasm.I64_ADD, wasm.call(LENGTHEN), wasm.I32_EQZ,
+        wasm.get(running), wasm.get(start), wasm.get(length), wasm.I64_ADD, wasm.call(LENGTHEN), wasm.I32_EQZ,
         wasm.IF, wasm.i64(_GAS_OF_NOTHING), wasm.RETURN, wasm.END,
         wasm.get(running), wasm.load_i64(wasm.GAS), wasm.tee(left), wasm.get(cost), wasm.I64_LT_U,
         wasm.IF, wasm.i64(_GAS_OF_NOTHING), wasm.RETURN, wasm.END,
@@ -244,7 +244,7 @@ class _Emitter(RegionOperations):
             self._memory(instruction)
         elif opcode == 0x35:
             self._calldata(instruction)
-        elif opcode in FRAME_OPCODES or opcode in (0x38, 0x58, 0x59):
+        elif opcode in FRAME_OPCODES or opcode in (0x38, 0x59):
             self._push_frame_value(instruction)
         else:
             self._arithmetic(instruction)

@@ -259,8 +259,6 @@ class RegionOperations(RegionStack):
         opcode, code = instruction.opcode, self._code
         if opcode == 0x38:
             self._push(constant(self._code_size))
-        elif opcode == 0x58:
-            self._push(constant(instruction.pc))
         elif opcode == 0x59:
             code += wasm.get(SIZE)
             self._push((self._words.pop(), 0, 0, 0))
@@ -323,10 +321,6 @@ class RegionOperations(RegionStack):
         number, divisor = constant_value(a), constant_value(b)
         if number is not None:
             match opcode:
-                case 0x0B:
-                    return words.sign_extend(b, min(number, 31))
-                case 0x1A:
-                    return words.byte(b, min(number, 32))
                 case 0x1B:
                     return words.shift_left(b, min(number, 256))
                 case 0x1C:

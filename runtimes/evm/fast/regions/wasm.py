@@ -21,7 +21,6 @@ ADDRESS: Final = 44
 CALLER: Final = 48
 VALUE: Final = 52
 
-
 I32, I64, V128, EMPTY = 0x7F, 0x7E, 0x7B, 0x40
 
 BLOCK, LOOP, IF = b"\x02\x40", b"\x03\x40", b"\x04\x40"
@@ -33,21 +32,13 @@ I64_EQZ, I64_EQ, I64_NE, I64_LT_S, I64_LT_U, I64_GT_U, I64_GE_U = (
     b"\x50", b"\x51", b"\x52", b"\x53", b"\x54", b"\x56", b"\x5a",
 )  # fmt: skip
 I64_ADD, I64_SUB, I64_MUL, I64_DIV_U, I64_REM_U = b"\x7c", b"\x7d", b"\x7e", b"\x80", b"\x82"
-I64_AND, I64_OR, I64_XOR, I64_SHL, I64_SHR_S, I64_SHR_U = b"\x83", b"\x84", b"\x85", b"\x86", b"\x87", b"\x88"
+I64_AND, I64_OR, I64_XOR, I64_SHL, I64_SHR_U = b"\x83", b"\x84", b"\x85", b"\x86", b"\x88"
 WRAP, EXTEND_U = b"\xa7", b"\xad"
 ADD128, SUB128, MUL_WIDE_U = b"\xfc\x13", b"\xfc\x14", b"\xfc\x16"
 SPLAT_I64: Final = b"\xfd\x12"
 SET_LANE_1: Final = b"\xfd\x1e\x01"
 REVERSE: Final = b"\xfd\x0d" + bytes(range(15, -1, -1))
 """An `i8x16.shuffle` that reverses the bytes of a vector. Both of its operands must be that vector."""
-
-
-_SMALL: Final = [u32(number) for number in range(1024)]
-
-
-def index(number: int) -> bytes:
-    """Encode an unsigned LEB128 number. Numbers below 1024 come from a table."""
-    return _SMALL[number] if number < 1024 else u32(number)
 
 
 def i32(number: int) -> bytes:
@@ -62,72 +53,72 @@ def i64(number: int) -> bytes:
 
 def get(local: int) -> bytes:
     """Encode local.get."""
-    return b"\x20" + index(local)
+    return b"\x20" + u32(local)
 
 
 def put(local: int) -> bytes:
     """Encode local.set."""
-    return b"\x21" + index(local)
+    return b"\x21" + u32(local)
 
 
 def tee(local: int) -> bytes:
     """Encode local.tee."""
-    return b"\x22" + index(local)
+    return b"\x22" + u32(local)
 
 
 def call(function: int) -> bytes:
     """Encode call."""
-    return b"\x10" + index(function)
+    return b"\x10" + u32(function)
 
 
 def branch(depth: int) -> bytes:
     """Encode br."""
-    return b"\x0c" + index(depth)
+    return b"\x0c" + u32(depth)
 
 
 def branch_table(depths: list[int], default: int) -> bytes:
     """Encode br_table."""
-    return b"\x0e" + u32(len(depths)) + b"".join(map(index, depths)) + index(default)
+    return b"\x0e" + u32(len(depths)) + b"".join(map(u32, depths)) + u32(default)
 
 
 def load_i32(offset: int) -> bytes:
     """Encode i32.load."""
-    return b"\x28\x00" + index(offset)
+    return b"\x28\x00" + u32(offset)
 
 
 def load_i64(offset: int) -> bytes:
     """Encode i64.load."""
-    return b"\x29\x00" + index(offset)
+    return b"\x29\x00" + u32(offset)
 
 
 def load_i64_32(offset: int) -> bytes:
     """Encode i64.load32_u."""
-    return b"\x35\x00" + index(offset)
+    return b"\x35\x00" + u32(offset)
 
 
 def store_i32(offset: int) -> bytes:
     """Encode i32.store."""
-    return b"\x36\x00" + index(offset)
+    return b"\x36\x00" + u32(offset)
 
 
 def store_i64(offset: int) -> bytes:
     """Encode i64.store."""
-    return b"\x37\x00" + index(offset)
+    return b"\x37\x00" + u32(offset)
 
 
 def store_byte(offset: int) -> bytes:
     """Encode i64.store8."""
-    return b"\x3c\x00" + index(offset)
+    return b"\x3c\x00" + u32(offset)
 
 
 def load_v128(offset: int) -> bytes:
     """Encode v128.load."""
-    return b"\xfd\x00\x00" + index(offset)
+    return b"\xfd\x00\x00" + u32(offset)
 
 
 def store_v128(offset: int) -> bytes:
     """Encode v128.store."""
-    return b"\xfd\x0b\x00" + index(offset)
+    return b"\xfd\x0b\x00" + u32(offset)
 
 
 def lane_i64(lane: int) -> bytes:

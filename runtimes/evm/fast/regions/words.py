@@ -262,35 +262,13 @@ class WordEmitter:
             found.append(self._or(upper, lower))
         return found[0], found[1], found[2], found[3]
 
-    def byte(self, a: Limbs, position: int) -> Limbs:
-        """Encode the byte at a constant position, counted from the most significant one."""
-        if position >= 32:
-            return ZERO
-        limb, byte = divmod(31 - position, 8)
-        moved = a[limb] if byte == 0 else self._limb(wasm.I64_SHR_U, a[limb], 8 * byte, lambda x, y: x >> y)
-        return self._and(moved, 0xFF), 0, 0, 0
-
-    def sign_extend(self, a: Limbs, last: int) -> Limbs:
-        """Encode SIGNEXTEND: extend the sign bit of byte `last`, a constant counted from the least significant one."""
-        if last >= 31:
-            return a
-        index, bit = divmod(8 * last + 7, 64)
-        top = a[index]
-        if bit < 63:
-            by = 63 - bit
-            moved = self._limb(wasm.I64_SHL, top, by, lambda x, y: x << y)
-            top = self._limb(wasm.I64_SHR_S, moved, by, lambda x, y: _signed(x) >> y)
-        sign = self._limb(wasm.I64_SHR_S, top, 63, lambda x, y: _signed(x) >> y)
-        limbs: list[Limb] = [*a[:index], top, *[sign] * (3 - index)]
-        return limbs[0], limbs[1], limbs[2], limbs[3]
-
     # --- comparisons ------------------------------------------------------------------------------------------
 
     def less(self, a: Limbs, b: Limbs, is_signed: bool = False) -> Limbs:
         """Encode a < b."""
         x, y = constant_value(a), constant_value(b)
         if x is not None and y is not None:
-            return int(_signed(x, _BITS) < _signed(y, _BITS) if is_signed else x < y), 0, 0, 0
+            return int(_signed(x) < _signed(y) if is_signed else x < y), 0, 0, 0
         count = 4 if is_signed else max(size(a), size(b), 1)
         self._compare(wasm.I64_LT_S if is_signed and count == 1 else wasm.I64_LT_U, a[0], b[0])
         for index in range(1, count):
@@ -329,8 +307,8 @@ class WordEmitter:
         self.code += opcode
 
 
-def _signed(number: int, bits: int = 64) -> int:
-    return number - (1 << bits) if number >> (bits - 1) else number
+def _signed(number: int) -> int:
+    return number - (1 << _BITS) if number >> (_BITS - 1) else number
 
 
 def multiplication(first: int) -> tuple[bytes, int]:

@@ -32,29 +32,6 @@ struct Running {
     end: Option<Exit>,
 }
 
-static mut RUNNING: Running = Running {
-    gas: 0,
-    pc: 0,
-    top: 0,
-    base: 0,
-    limit: 0,
-    memory: 0,
-    memory_size: 0,
-    calldata: 0,
-    calldata_size: 0,
-    return_size: 0,
-    address: 0,
-    caller: 0,
-    value: 0,
-    frame: 0,
-    end: None,
-};
-
-fn running() -> &'static mut Running {
-    // SAFETY: one thread, and regions do not nest
-    unsafe { &mut *(&raw mut RUNNING) }
-}
-
 /// How many codes are kept that were reported.
 const MOST_CODES: usize = 256;
 /// Landings after which a code is reported; 0 is never.
@@ -117,8 +94,7 @@ pub fn run(
     top: usize,
     limit: usize,
 ) -> (usize, u64, usize, Option<Exit>) {
-    let state = running();
-    *state = Running {
+    let mut state = Running {
         gas,
         pc: place as u32,
         top: top as u32,
@@ -141,7 +117,7 @@ pub fn run(
         let (pc, gas) = (state.pc, state.gas);
         // SAFETY: the slot holds a function of this type: the host has put it there, and wasmtime checks the type
         let region: extern "C" fn(u32) = unsafe { core::mem::transmute(slot as usize) };
-        region(state as *mut Running as u32);
+        region(&raw mut state as u32);
         code.note_entry(pc as usize, gas.saturating_sub(state.gas));
         // another region may go on from here; one that has not moved would leave again
         slot = code.region(state.pc as usize, &frame.rules);
@@ -157,16 +133,14 @@ pub fn run(
 
 /// For regions: make memory hold `end` bytes, at most 2^32 of them, and pay for it; 0 where the frame ends with that.
 #[unsafe(no_mangle)]
-pub extern "C" fn lengthen(end: u64) -> u32 {
-    let state = running();
-    // SAFETY: `run` has the only other reference, and waits
+pub extern "C" fn lengthen(running: u32, end: u64) -> u32 {
+    // SAFETY: `run` has given it to the region, and waits, as the only other one who knows of the frame
+    let state = unsafe { &mut *(running as usize as *mut Running) };
     let frame = unsafe { &mut *(state.frame as usize as *mut Frame) };
     frame.gas = state.gas;
     frame.top = state.top as usize;
-    let done = host::grow(frame, end);
-    let state = running();
+    state.end = host::grow(frame, end).err();
     state.gas = frame.gas;
-    state.end = done.err();
     (state.memory, state.memory_size) = (frame.memory.as_ptr() as u32, frame.memory.len() as u32);
     state.end.is_none() as u32
 }

@@ -211,8 +211,8 @@ impl Guest {
     }
 
     /// Tell Python how the run ended. numbers of an ask: frame, opcode, place and size of the input; words: gas, to,
-    /// value, salt. Of an end: the place and the size of the output, the position; the pages of memory in the last but
-    /// one. Traced, the last one has how many instructions have begun.
+    /// value, salt. Of an end: the place and the size of the output; the pages of memory in the last but one. Traced, the
+    /// last one has how many instructions have begun.
     fn end(&mut self, frame: Box<Frame>, exit: Exit) -> Exit {
         let mail = mailbox();
         mail.gas = frame.gas;
@@ -225,7 +225,7 @@ impl Guest {
             return exit;
         }
         let output = frame.region(frame.output);
-        mail.numbers[..3].copy_from_slice(&[output.as_ptr() as u64, output.len() as u64, frame.pc as u64]);
+        mail.numbers[..2].copy_from_slice(&[output.as_ptr() as u64, output.len() as u64]);
         mail.numbers[5] = core::arch::wasm32::memory_size::<0>() as u64;
         self.idle.push(frame);
         if self.idle.len() > MOST_IDLE {
