@@ -359,7 +359,7 @@ def random_step(rng: Random, depth: int) -> str:
     return rng.choice(rare if rng.random() < 0.1 else steps)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 12))])
 @pytest.mark.parametrize("keeps", [True, False])
 def test_cheatcodes_have_the_same_effects_in_the_guest(seed: int, keeps: bool) -> None:
     """Expected: those of py-evm, where Python executes each cheatcode."""
