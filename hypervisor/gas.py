@@ -67,6 +67,17 @@ class GasTracker:
             raise ChargeRefused(name, milligas, left, self._per_gas)
         self.used = used
 
+    def try_charge(self, milligas: int) -> bool:
+        """Charge the sum of several charges.
+
+        Returns False, charging nothing, if a tracer is active or the frame's limit is exceeded.
+        """
+        used = self.used + milligas
+        if self.tracer is not None or used > self.limit:
+            return False
+        self.used = used
+        return True
+
     def push(self, limit: int) -> None:
         """Open a frame with at most `limit` milligas, capped at the available gas."""
         self._frames.append((self.limit, self.used))

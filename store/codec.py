@@ -184,7 +184,7 @@ def _heads(major: int) -> tuple[bytes, ...]:
     return tuple(bytes((major << 5 | n,)) if n < 24 else bytes((major << 5 | 24, n)) for n in range(256))
 
 
-_UINT, _NEGATIVE, BYTES_HEADS, _TEXT, _ARRAY, _MAP = (_heads(major) for major in range(6))
+_UINT, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP = (_heads(major) for major in range(6))
 
 
 def link(cid: bytes) -> Any:
@@ -228,7 +228,7 @@ def encode(value: Any) -> bytes:
             kind = type(item)
             if kind is bytes:
                 length = len(item)
-                parts.append(BYTES_HEADS[length] if length < 256 else _long_head(2, length))
+                parts.append(_BYTES[length] if length < 256 else _long_head(2, length))
                 parts.append(item)
             elif kind is int and 65_536 <= item < 1 << 32:
                 parts.append(_WORD32.pack(0x1A, item))
@@ -317,7 +317,7 @@ def array_head(length: int) -> bytes:
 
 def bytes_head(length: int) -> bytes:
     """Return the CBOR head of a byte string of `length` bytes."""
-    return BYTES_HEADS[length] if length < 256 else _long_head(2, length)
+    return _BYTES[length] if length < 256 else _long_head(2, length)
 
 
 def _long_head(major: int, number: int) -> bytes:
@@ -393,7 +393,7 @@ def _link_head(value: CBORTag) -> bytes:
         split_cid(raw[1:])
     except CidError as error:
         raise CodecError(f"a link must hold exactly one CID: {error}") from None
-    return b"\xd8\x2a" + BYTES_HEADS[len(raw)]
+    return b"\xd8\x2a" + _BYTES[len(raw)]
 
 
 def _kind(value: Any) -> str:

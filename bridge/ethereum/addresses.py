@@ -60,9 +60,8 @@ def unmask_id(address: bytes) -> ActorID | None:
 
 def to_filecoin(address: EthAddress) -> Address:
     """Return the Filecoin address for an Ethereum address: f0 for a masked ID, else f410."""
-    if address[:12] != MASKED_ID_PREFIX:
-        return Address(Protocol.DELEGATED, _F410 + address)
-    return Address.id(ActorID(int.from_bytes(address[12:], "big")))
+    actor = unmask_id(address)
+    return Address(Protocol.DELEGATED, _F410 + address) if actor is None else Address.id(actor)
 
 
 def from_delegated(address: Address | None) -> EthAddress | None:

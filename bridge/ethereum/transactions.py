@@ -265,7 +265,7 @@ class SignedTransaction:
 
     def hash(self) -> bytes:
         if not self._hash:
-            self._hash = bytes(keccak(self.wire_form or self.raw()))
+            self._hash = bytes(keccak(self.raw()))
         return self._hash
 
     def sender(self) -> EthAddress:

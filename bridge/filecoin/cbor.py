@@ -7,7 +7,7 @@ rejected.
 """
 
 from store.cid import Cid, CidError, read_cid
-from store.codec import BYTES_HEADS, bytes_head
+from store.codec import bytes_head
 
 _UNSIGNED, _BYTES, _ARRAY, _TAG = 0, 2, 4, 6
 _LENGTHS = (_BYTES, _ARRAY)
@@ -111,8 +111,7 @@ class CborReader:
 
 def byte_string(data: bytes) -> bytes:
     """Return the shortest encoding of a byte string."""
-    size = len(data)
-    return (BYTES_HEADS[size] if size < len(BYTES_HEADS) else bytes_head(size)) + data
+    return bytes_head(len(data)) + data
 
 
 def read_byte_string(data: bytes) -> bytes:

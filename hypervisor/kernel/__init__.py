@@ -145,7 +145,7 @@ class Kernel:
         read_only = read_only or self.context.read_only
         if read_only and value != 0:
             raise SyscallError(ErrorNumber.READ_ONLY, "a read-only call cannot carry value")
-        block = self.ipld.block(params) if params else None
+        block = self.ipld.find(params)
         self.ipld.check_capacity()
         # do
         if self.tracer is not None:

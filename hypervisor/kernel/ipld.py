@@ -129,12 +129,7 @@ class IpldBlockOps:
 
     def charge_read(self, size: int) -> None:
         """Charge for reading bytes of a block."""
-        gas, cost = self._calls.gas, self._calls.prices.memory_copy_per_byte * size
-        used = gas.used + cost
-        if gas.tracer is None and used <= gas.limit:
-            gas.used = used  # `GasTracker.charge` inlined: each read passes here
-        else:
-            gas.charge("OnBlockRead", cost)
+        self._calls.gas.charge("OnBlockRead", self._calls.prices.memory_copy_per_byte * size)
 
     def link(
         self, block_id: int, hash_code: int = BLAKE2B_256, hash_length: int = _DIGEST_SIZE, cid: Cid | None = None
@@ -189,9 +184,7 @@ class IpldBlockOps:
         copied = (prices.memory_copy_per_byte + prices.memory_allocate_per_byte) * size
         linked = per_link * len(scan.links)
         cost = max(prices.memory_retain_per_byte * size, linked + copied)
-        used = gas.used + scanned + cost
-        if scan.error is None and gas.tracer is None and used <= gas.limit:
-            gas.used = used  # both at once
+        if scan.error is None and gas.try_charge(scanned + cost):
             return
         if scanned:
             gas.charge("OnScanIpldLinks", scanned)

@@ -334,7 +334,7 @@ class CallManager:
         else:
             outcome = runtime.invoke(kernel, code, params)
         try:
-            block = kernel.ipld.block(outcome.block) if outcome.block else None
+            block = kernel.ipld.find(outcome.block)
         except SyscallError:
             message = outcome.message or "returned block does not exist"
             return CallResult(ExitCode.SYS_MISSING_RETURN, None, message, outcome.is_plain)
@@ -396,7 +396,7 @@ class CallManager:
 
     def set_actor(self, actor: ActorID, state: ActorState) -> None:
         """Update or create an actor."""
-        if self.charges_access and self._access.level(actor) != _UPDATED:
+        if self.charges_access:
             self._access.charge_update(actor, self.gas)
         self.tree.set_actor(actor, state)
 

@@ -8,7 +8,7 @@ from typing import Final
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel.blocks import Block
-from hypervisor.kernel.call import Call, LentCode
+from hypervisor.kernel.call import Call, CallResult, LentCode
 from hypervisor.machine.call_manager import CallManager
 from hypervisor.messages.address import Address, Protocol, is_eth_namespace
 from hypervisor.state.state_tree import ActorState
@@ -23,8 +23,6 @@ _ZERO_BLS_KEY = b"\xc0" + bytes(47)
 class FilecoinCallRules:
     """Implementation of `hypervisor.machine.call_manager.CallRules`, without state per message."""
 
-    invoke = staticmethod(CallManager.invoke)
-
     def __init__(self) -> None:
         self.lent_code: LentCode | None = None
 
@@ -32,6 +30,9 @@ class FilecoinCallRules:
         """Return the actor at an address; a key or Ethereum address is created by the first send."""
         actor = calls.tree.lookup_id(call.to)
         return self._create_from_send(calls, call) if actor is None else actor
+
+    def invoke(self, calls: CallManager, call: Call, actor: ActorID, state: ActorState) -> CallResult:
+        return calls.invoke(call, actor, state)
 
     def _create_from_send(self, calls: CallManager, call: Call) -> ActorID:
         """Create an account or a placeholder for an address without an actor."""

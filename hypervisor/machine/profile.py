@@ -1,7 +1,7 @@
 """Profiles of a message's native actors: functions and syscalls of each invocation as a tree, with their gas.
 
-A separate runtime (`PROFILING`), found by its entry point, executes the actors; `profile_actors` substitutes it for the
-native one of a machine. Charges and results are the same as without profiling.
+A separate runtime (`PROFILING`), found by its name in `registry`, executes the actors; `profile_actors` substitutes it
+for the native one of a machine. Charges and results are the same as without profiling.
 """
 
 from __future__ import annotations

@@ -207,17 +207,16 @@ def check(
 
 def check_funds(machine: Hypervisor, sender: Address, shown: EthAddress, needed: int) -> None:
     """Raise TransactionRefused for a sender with less than `needed` attoFIL; `shown` is its Ethereum address."""
-    balance = machine.balance(sender)
+    _require_funds(machine.balance(sender), shown, needed)
+
+
+def _require_funds(balance: int, shown: EthAddress, needed: int) -> None:
     if balance < needed:
-        raise _missing_funds(balance, shown, needed)
-
-
-def _missing_funds(balance: int, shown: EthAddress, needed: int) -> TransactionRefused:
-    return TransactionRefused(
-        "funds",
-        f"insufficient funds for gas * price + value: 0x{shown.hex()} has {balance:d} attoFIL, "
-        f"the transaction may cost {needed}",
-    )
+        raise TransactionRefused(
+            "funds",
+            f"insufficient funds for gas * price + value: 0x{shown.hex()} has {balance:d} attoFIL, "
+            f"the transaction may cost {needed}",
+        )
 
 
 def _check_sender(messages: MessageRules, machine: Hypervisor, candidate: Candidate) -> SenderInfo | None:
@@ -229,9 +228,8 @@ def _check_sender(messages: MessageRules, machine: Hypervisor, candidate: Candid
         raise TransactionRefused("sender", f"{message.from_} is not an account: only accounts send transactions")
     if message.nonce < nonce:
         raise TransactionRefused("nonce", f"nonce too low: next nonce {nonce}, tx nonce {message.nonce}")
-    balance, needed = 0 if sender is None else sender.balance, candidate.required_funds if pays else message.value
-    if balance < needed:
-        raise _missing_funds(balance, candidate.sender, needed)
+    balance = 0 if sender is None else sender.balance
+    _require_funds(balance, candidate.sender, candidate.required_funds if pays else message.value)
     return sender
 
 

@@ -262,7 +262,7 @@ class BlockProduction(NetworkReader):
             covers_fees = is_executable(sender, candidate, self.min_fee_cap)
             if not covers_fees or (candidate.kind == BLOB and not covers_blob_fee(self.machine, candidate)):
                 return
-            self._produce([candidate], is_known=True)
+            self._produce([candidate])
 
     # --- blocks -----------------------------------------------------------------------------------------------
 
@@ -285,9 +285,9 @@ class BlockProduction(NetworkReader):
             lambda sender: nonce_of(self.machine, sender), self.min_fee_cap, limit, self.blob_base_fee, blob_limit
         )
 
-    def _produce(self, candidates: list[Candidate], null_rounds: int = 0, *, is_known: bool = False) -> Tipset:
+    def _produce(self, candidates: list[Candidate], null_rounds: int = 0) -> Tipset:
         try:
-            tipset = self.chain.produce(candidates, self.next_timestamp, null_rounds, is_known=is_known)
+            tipset = self.chain.produce(candidates, self.next_timestamp, null_rounds)
         except Exception:
             # Drop a message that raised a fatal error, so that it does not stop the next block.
             if self.chain.executing is not None:

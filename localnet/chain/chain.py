@@ -152,17 +152,13 @@ class Chain(ChainReader):
 
     # --- making tipsets ---------------------------------------------------------------------------------------
 
-    def produce(
-        self, candidates: Iterable[Candidate], timestamp: int, null_rounds: int = 0, *, is_known: bool = False
-    ) -> Tipset:
+    def produce(self, candidates: Iterable[Candidate], timestamp: int, null_rounds: int = 0) -> Tipset:
         """Execute a tipset after the head and commit it; null rounds come before it.
-
-        `is_known` is True if the first candidate was found admissible in the head's state.
 
         Candidates that cannot be executed now (nonce, funds, fee cap) are omitted; see the tipset's `transactions`.
         Raises Fatal and store errors; the chain is then unchanged.
         """
-        make = partial(self._apply_change, partial(self._produce, list(candidates), timestamp, null_rounds, is_known))
+        make = partial(self._apply_change, partial(self._produce, list(candidates), timestamp, null_rounds))
         # Each message of such a block would go to a thread that is fit for its guests, and back.
         has_guests = rules_of(self.machine).features.has_filecoin_blocks
         return self.machine.stacks.on_one_thread(make) if has_guests else make()
@@ -197,13 +193,12 @@ class Chain(ChainReader):
         self.machine.restore(before)
         self._enter(self.head)
 
-    def _produce(self, candidates: list[Candidate], timestamp: int, null_rounds: int, is_known: bool) -> Tipset:
+    def _produce(self, candidates: list[Candidate], timestamp: int, null_rounds: int) -> Tipset:
         parent, self.executing = self.head, None
         self.refused.clear()
         height = ChainEpoch(parent.height + 1 + null_rounds)
         self._externs.executing = height
         settings, circulating = self.settings_after(parent), self._circulating(parent.state)
-        tree, writes = self.machine.state_tree, self.machine.state_tree.writes
         work = begin_epoch(self.machine, self.record, parent, height, timestamp, settings, circulating)
         ordered = candidates
         if len(candidates) > 1:  # as on the network, messages with BLS signatures come first in a block
@@ -216,9 +211,7 @@ class Chain(ChainReader):
         try:
             for candidate in ordered:
                 self.executing = candidate
-                is_same = is_known and self.machine.state_tree is tree and tree.writes == writes
-                executed = execute_admissible(self.machine, candidate, self._refuse, started, is_known=is_same)
-                is_known = False
+                executed = execute_admissible(self.machine, candidate, self._refuse, started)
                 if executed is not None:
                     executions.append(executed[0])
                     tips += executed[1]

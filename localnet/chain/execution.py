@@ -135,18 +135,13 @@ def execute_admissible(
     candidate: Candidate,
     refuse: Callable[[Candidate, TransactionRefused], None],
     started: StartedBlock | None = None,
-    *,
-    is_known: bool = False,
 ) -> tuple[Execution, int] | None:
-    """Execute one candidate like `execute`; return None if it cannot be executed now. Raises Fatal.
-
-    `is_known` is True for a candidate that was found admissible in the machine's state.
-    """
+    """Execute one candidate like `execute`; return None if it cannot be executed now. Raises Fatal."""
     # An executor that refuses such transactions without any effect is asked for the reason only after it has.
     is_checked = (
         started is None and candidate.kind not in UNTYPED and rules_of(machine).features.executor_checks_senders
     )
-    if not (is_known or is_checked) and not is_admissible(machine, candidate, machine.context.base_fee):
+    if not is_checked and not is_admissible(machine, candidate, machine.context.base_fee):
         return None
     try:
         return execute_one(machine, candidate, started=started)

@@ -221,8 +221,7 @@ class NodeReader:
         try:
             return call()
         finally:
-            if self.console is not None:
-                self._report(machine, request, overrides, started)
+            self._report(machine, request, overrides, started)
 
     def run_estimate(self, request: CallRequest, estimate: Callable[[], Gas]) -> Gas:
         """Return the result of an estimate at the head, and report it to the console. Raises its errors."""
@@ -233,8 +232,7 @@ class NodeReader:
             head, run = self.network.head, time.monotonic() - started
             self.report(lambda console: console.estimate_failed(head, request, run))
             raise
-        if self.console is not None:
-            self._report(self.network.machine, request, NONE, started)
+        self._report(self.network.machine, request, NONE, started)
         return gas
 
     def report(self, write: Callable[[NodeConsole], None]) -> None:
@@ -243,9 +241,10 @@ class NodeReader:
             write(self.console)
 
     def _report(self, machine: Hypervisor, request: CallRequest, overrides: Overrides, started: float) -> None:
-        head = self.network.head if machine is self.network.machine else None
-        run = time.monotonic() - started
-        self.report(lambda console: console.call_completed(machine, head, request, overrides, run))
+        if self.console is not None:
+            head = self.network.head if machine is self.network.machine else None
+            run = time.monotonic() - started
+            self.console.call_completed(machine, head, request, overrides, run)
 
 
 @dataclass(slots=True)

@@ -360,21 +360,19 @@ class EthereumMessages:
         except MessageError as error:
             raise TransactionRefused("invalid", str(error)) from None
 
-    def sender(self, machine: Hypervisor, address: Address) -> SenderInfo | None:
-        """Return the sender; accounts can send, also with delegated code."""
+    def sender(self, machine: Hypervisor, address: Address) -> SenderInfo:
+        """Return the sender; accounts can send, also with delegated code and without state."""
         execution = _execution(machine)
         held = execution.held_account(address)
         if held is not None:
-            if not any(held):
-                return None
-            return SenderInfo(held.nonce, TokenAmount(held.balance), not held.code or execution.may_send(held.code))
+            return SenderInfo(held.nonce, TokenAmount(held.balance), execution.may_send(held.code))
         with execution.without_held():
             return self._sender(machine, address)
 
-    def _sender(self, machine: Hypervisor, address: Address) -> SenderInfo | None:
+    def _sender(self, machine: Hypervisor, address: Address) -> SenderInfo:
         actor = machine.actor(address)
         if actor is None:
-            return None
+            return SenderInfo(0, TokenAmount(0), True)
         name = machine.manifest.name_of(actor.code)
         contract = contract_state(machine, actor) if name == "evm" else None
         if contract is None:

@@ -279,7 +279,7 @@ def output_of(rules: NetworkRules, outcome: CallOutcome, *, native: bool = False
     result = outcome.result
     if result.fatal is not None:
         raise result.fatal
-    if result.receipt.exit_code:
+    if result.exit_code:
         text = partial(
             rules.views.failure_text, result.exit_code, outcome.data, result.message, result.reason, native=native
         )

@@ -1,7 +1,7 @@
 """The EVM runtime: contracts are actors whose code is Ethereum bytecode.
 
-The machine loads `EvmRuntime` through the entry point `evm`. Packages above the runtimes import only the names below,
-not the modules. Each name loads its module on first use.
+The machine loads `EvmRuntime` by its name in `hypervisor.machine.registry`. Packages above the runtimes import only the
+names below, not the modules. Each name loads its module on first use.
 
 Translation of values is in `bridge`. Read `actor`, `contract` and `engine` first.
 """

@@ -52,8 +52,7 @@ class KernelBlockstore:
     def put(self, cid: Cid, data: bytes) -> None:
         """Create and link a block; the blocks it links must have been put before."""
         self._syscalls.charge("OnEvmNode", len(data) * self._rules.node_write_price)
-        codec = DAG_CBOR if cid.startswith(CBOR_CID_PREFIX) else codec_of(cid)
-        self._syscalls.put(data, codec, cid)
+        self._syscalls.put(data, codec_of(cid), cid)
 
     def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
         """Put blocks in the given order."""

@@ -43,17 +43,24 @@ class Syscalls:
         self.gas = GasBudget(kernel.gas, gas_rate, SLICE, self.check_limit)
         self._price = kernel.prices.syscall
 
-    def _pay(self) -> Kernel:
-        """Settle the engine's gas and charge for a syscall; the engine draws a new budget when it continues."""
+    def _pay(self, read: int | None = None) -> Kernel:
+        """Settle the engine's gas and charge for a syscall; the engine draws a new budget when it continues.
+
+        `read` is the number of bytes of a block that the syscall reads, if it reads one.
+        """
         if self.gas.granted:
             self.gas.put_back()
         kernel = self.kernel
         gas = kernel.gas
         used = gas.used + self._price
+        if read is not None:
+            used += kernel.prices.memory_copy_per_byte * read
         if gas.tracer is None and used <= gas.limit:
-            gas.used = used  # `GasTracker.charge` inlined: each operation passes here
+            gas.used = used  # `GasTracker.try_charge` inlined: each operation passes here
         else:
             gas.charge("OnSyscall", self._price)
+            if read is not None:
+                kernel.ipld.charge_read(read)
         return kernel
 
     # --- blocks and the actor's own state ---------------------------------------------------------------------
@@ -63,7 +70,7 @@ class Syscalls:
         if block == NO_BLOCK:
             return None
         found = self._pay().ipld.block(block)  # for its size
-        self._pay().ipld.charge_read(len(found.data))
+        self._pay(read=len(found.data))
         return found
 
     def read(self, block: BlockId, size: int) -> bytes:
@@ -73,7 +80,7 @@ class Syscalls:
     def open(self, cid: Cid) -> bytes:
         """Open and read a block of reachable state."""
         data = self._pay().ipld.open(cid).data
-        self._pay().ipld.charge_read(len(data))
+        self._pay(read=len(data))
         return data
 
     def create(self, codec: int, data: bytes) -> BlockId:
@@ -186,12 +193,7 @@ class Syscalls:
         """Charge for work that is not a syscall."""
         if self.gas.granted:
             self.gas.put_back()
-        gas = self.kernel.gas
-        used = gas.used + milligas
-        if gas.tracer is None and used <= gas.limit:
-            gas.used = used
-        else:
-            gas.charge(name, milligas)
+        self.kernel.gas.charge(name, milligas)
 
 
 TWO_GIB: Final = 2 << 30

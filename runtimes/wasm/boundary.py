@@ -115,7 +115,7 @@ class RawResolvedModule:
 
     def begin(self, kernel: Kernel, memory_bytes: int, table_elements: int) -> WasmInvocation:
         has_slot = self._engine.acquire_slot()
-        engine = self._engine if has_slot or not self._engine.is_pooled else self._engine.spare
+        engine = self._linked_for(has_slot).linker.engine
         lib, memories = engine.lib, self._boundary.memories
         instance = Instance(lib, engine.pointer, memory_bytes, table_elements, has_slot, self._offsets, memories)
         thread = get_ident()
@@ -125,10 +125,11 @@ class RawResolvedModule:
     def instantiate(self, invocation: WasmInvocation) -> None:
         instance = invocation.instance
         assert isinstance(instance, Instance)
-        linked = self._linked if instance.has_slot or not self._engine.is_pooled else self._linked_to_spare()
-        instance.instantiate(linked.pointer)
+        instance.instantiate(self._linked_for(instance.has_slot).pointer)
 
-    def _linked_to_spare(self) -> LinkedModule:
+    def _linked_for(self, has_slot: bool) -> LinkedModule:
+        if has_slot or not self._engine.is_pooled:
+            return self._linked
         with self._lock:
             if self._spare is None:
                 spare = self._engine.spare

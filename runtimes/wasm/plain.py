@@ -1,7 +1,8 @@
 """The plain boundary: guests linked and called through the public wrappers of wasmtime-py only.
 
-It is the oracle of `boundary.RawBoundary`, with the same signature: no layouts, every value checked by the wrappers.
-Each invocation creates its own host functions, so nothing has to be looked up by store. It is ten times
+It is the oracle of `boundary.RawBoundary`, with the same signature. The steps of a syscall are the same code; modules
+and functions are located, called and checked by the wrappers, and so is every access to a guest's memory: no address of
+it is used. Each invocation creates its own host functions, so nothing has to be looked up by store. It is ten times
 slower, and wasmtime-py stores the exception of a host function once per process: do not use it with machines on several
 threads.
 """
@@ -12,6 +13,7 @@ import ctypes
 import weakref
 from collections.abc import Callable
 from threading import get_ident
+from typing import cast
 
 import wasmtime
 
@@ -20,7 +22,7 @@ from hypervisor.kernel import Kernel
 from runtimes.wasm.boundary import ResolvedModule
 from runtimes.wasm.module.parser import I32
 from runtimes.wasm.syscalls.abi import Revision, argument_slots, host_function
-from runtimes.wasm.syscalls.invocation import WasmInvocation
+from runtimes.wasm.syscalls.invocation import GuestMemory, WasmInvocation
 from runtimes.wasm.syscalls.table import Syscall
 from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine, configure
 from runtimes.wasmtime.raw import TRAP_INTERRUPT, TRAP_NAMES, TRAP_UNREACHABLE, Trap
@@ -79,7 +81,7 @@ class _PlainResolvedModule:
         store = wasmtime.Store(self._engine)
         store.set_limits(memory_bytes, table_elements, 1, 1, 1)
         instance = PlainInstance(store)
-        return WasmInvocation(kernel, instance)
+        return _PlainInvocation(kernel, instance)
 
     def instantiate(self, invocation: WasmInvocation) -> None:
         instance = _instance_of(invocation)
@@ -185,10 +187,20 @@ class PlainInstance:
         return PlainCounter(self.store, self._gas)
 
     def memory(self) -> tuple[int, int]:
-        """Return the current address and size in bytes of the memory."""
+        """Return 0, since the address is not used, and the size in bytes."""
         assert self._memory is not None
-        size = self._memory.data_len(self.store)
-        return (ctypes.addressof(self._memory.get_buffer_ptr(self.store)) if size else 0), size
+        return 0, self._memory.data_len(self.store)
+
+    def __getitem__(self, part: slice) -> memoryview:
+        """Return a copy of bytes of the memory, fewer at its end."""
+        assert self._memory is not None
+        return memoryview(bytes(self._memory.read(self.store, part.start, part.stop)))
+
+    def __setitem__(self, part: slice, data: bytes) -> None:
+        """Write bytes into the memory; raises IndexError beyond its end."""
+        assert self._memory is not None
+        if data:  # the wrapper rejects an empty write at the end of memory
+            self._memory.write(self.store, data, part.start)
 
     def enter(self, argument: int) -> int:
         """Call the located function, (i32) -> i32; raises Trap. Both numbers are unsigned."""
@@ -224,3 +236,26 @@ def _trap(failure: wasmtime.Trap | wasmtime.WasmtimeError) -> Trap:
         return Trap(None, str(failure))
     frames = tuple(frame.func_index for frame in failure.frames) if isinstance(failure, wasmtime.Trap) else ()
     return Trap(code.value, TRAP_NAMES[code.value], frames)
+
+
+class _PlainInvocation(WasmInvocation):
+    __slots__ = ()
+
+    def locate(self, gas: bytes) -> None:
+        super().locate(gas)
+        self.memory = PlainMemory(_instance_of(self))
+
+
+class PlainMemory(GuestMemory):
+    """A guest's memory, accessed through the wrappers."""
+
+    __slots__ = ()
+
+    def __init__(self, instance: PlainInstance) -> None:
+        super().__init__(instance.memory)
+        self.data = cast("memoryview", instance)  # only slices of it are used
+
+    def follow(self) -> int:
+        """Update the size; the wrappers follow the memory."""
+        _, self.size = self._locate()
+        return self.size

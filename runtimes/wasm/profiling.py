@@ -1,7 +1,7 @@
 """Gas and time by guest function: a runtime whose actors record their call tree.
 
 Counts are exact, and charges and results are those of a plain run. `hypervisor.machine.profile` evaluates the records
-and finds this runtime by its entry point.
+and finds this runtime by its name in `machine.registry`.
 """
 
 from __future__ import annotations

@@ -59,12 +59,19 @@ class WasmRuntime:
                 self._modules.compile_installed(self._digest(code, wasm), wasm)
         self._modules.compile_all({self._digest(code, wasm): wasm for code, wasm in modules.items()})
 
-    def invoke(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId | None = None) -> Outcome:
-        """Run the actor's `invoke` with the block `params`, or its `upgrade` if `info` is given.
+    def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
+        """Run the actor's `invoke` with the block `params`.
 
         Every result of the guest is an Outcome: a return, an exit, a trap (exit 4), a missing `invoke` (exit 5), an
         invalid block handle (exit 11). Raises OutOfGas, and Fatal if code is missing, invalid or cannot be linked.
         """
+        return self._run(kernel, code, params, None)
+
+    def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
+        """Run the actor's `upgrade` with two blocks; a module without one exits with 5. Otherwise like `invoke`."""
+        return self._run(kernel, code, params, info)
+
+    def _run(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId | None) -> Outcome:
         module = self._module(kernel, code)
         facts, prices, budget = module.facts, kernel.machine.context.network.prices, kernel.memory
         table_bytes, size = TABLE_ELEMENT_BYTES * facts.table_elements, PAGE_BYTES * facts.pages
@@ -72,9 +79,8 @@ class WasmRuntime:
             kernel.gas.charge("wasm_table_init", prices.wasm_memory_per_byte * table_bytes)
         kernel.gas.charge("wasm_memory_init", prices.wasm_memory_per_byte * size)
         memory_limit = min(MAX_INSTANCE_MEMORY, MAX_TOTAL_MEMORY - budget.used - table_bytes)
-        if size > memory_limit:
+        if size > memory_limit or not budget.grow(0, table_bytes) or not budget.grow(0, size):
             return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message="no memory is left for the actor's instance")
-        budget.used += table_bytes + size
         invocation = module.linked.begin(kernel, memory_limit, MAX_TABLE_ELEMENTS)
         try:
             invocation.counted = size
@@ -83,10 +89,6 @@ class WasmRuntime:
             return run_guest(invocation, module, code, params, info)
         finally:
             module.linked.end(invocation)
-
-    def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
-        """Run the actor's `upgrade` with two blocks; a module without one exits with 5. Otherwise like `invoke`."""
-        return self.invoke(kernel, code, params, info)
 
     def _module(self, kernel: Kernel, code: Cid) -> GuestModule:
         network = kernel.machine.context.network

@@ -1,7 +1,7 @@
 """Ethereum's rules over the machine's actors: its transactions, gas, refunds, access lists and forks.
 
-The machine loads `EthereumExecutor` through the entry point `ethereum`. Packages above the runtimes import the names
-below, and none of the modules. Names for whole blocks are loaded on first use: calls and tests need none of them.
+The machine loads `EthereumExecutor` by its name in `hypervisor.machine.rules`. Packages above the runtimes import the
+names below, and none of the modules. Names for whole blocks are loaded on first use: calls and tests need none of them.
 
 Read `forks`, `application` and `accounts` first.
 """

@@ -196,8 +196,7 @@ class EthereumExecutor:
             result = self._apply_result(self.apply_transaction(transaction, sender))
         else:
             result = self._apply_traced(transaction, sender, lambda: self.apply_transaction(transaction, sender))
-        if self.recorder is not None:
-            self.recorder.index += 1
+        self._next_index()
         return result
 
     def simulate(self, call: SimulatedCall) -> ApplyResult:
@@ -233,8 +232,7 @@ class EthereumExecutor:
         complete = found if transaction is None else transaction
         application = self._application(complete, sender, None, entry, paid=False)
         result = self._apply_traced(complete, sender, lambda: self._or_rollback(application.simulate))
-        if self.recorder is not None:
-            self.recorder.index += 1
+        self._next_index()
         return result
 
     def check(self, item: Message | Transaction, base_fee: TokenAmount, sender: EthAddress) -> None:
@@ -287,12 +285,15 @@ class EthereumExecutor:
         self.recorder = AccessRecorder() if fork.access_lists else None
         if fork.block_hash_contract:
             self._system_call(BLOCK_HASHES, parent_hash, fork)
-        if self.recorder is not None:
-            self.recorder.index += 1
+        self._next_index()
 
     def take_access_list(self) -> bytes | None:
         recorder, self.recorder = self.recorder, None
         return None if recorder is None else recorder.accesses.rlp()
+
+    def _next_index(self) -> None:
+        if self.recorder is not None:
+            self.recorder.index += 1
 
     def _accounts(self, recorded: bool = True) -> Accounts:
         """Return the accounts of a message, with the cache of earlier messages."""
@@ -346,8 +347,7 @@ class EthereumExecutor:
         except InvalidTransaction as error:
             code = _EXIT_CODES.get(error.refusal, ExitCode.SYS_SENDER_STATE_INVALID)
             return ApplyResult(Receipt(code, b"", Gas(0)), GasOutputs(), message=str(error))
-        if self.recorder is not None:
-            self.recorder.index += 1
+        self._next_index()
         return self._apply_result(result)
 
     def _apply_result(self, result: TransactionResult, stores_events: bool = True) -> ApplyResult:

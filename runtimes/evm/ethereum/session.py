@@ -757,7 +757,7 @@ class StateSession:
         cid = contracts.put_code(code) if flags & _HAS_NEW_CODE else before.bytecode
         storage = contracts.write_slots(before.storage, slots) if slots else before.storage
         after = EvmState(cid, code_hash, storage, before.transient, nonce, before.tombstone)
-        paid = ActorState(state.code, state.head, state.nonce, balance, state.delegated_address)
+        paid = state.with_balance(balance)
         written[actor] = paid if after == before and is_contract else contracts.form(after, paid)
         return end
 
@@ -777,7 +777,7 @@ def _may_fit(transaction: Transaction, fork: Fork, limits: BlockLimits) -> bool:
     return (
         transaction.type in fork.transaction_types
         and transaction.gas_limit <= limits.gas
-        and (not transaction.blob_hashes or transaction.blob_gas <= limits.blob_gas)
+        and transaction.blob_gas <= limits.blob_gas
         and transaction.chain_id in (None, limits.chain_id)
         and (transaction.to is not None or transaction.type < BLOB)
     )

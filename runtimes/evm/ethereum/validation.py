@@ -250,7 +250,7 @@ def _check_block_limits(transaction: Transaction, fork: Fork, block: BlockLimits
         raise InvalidTransaction(
             RejectionReason.TYPE_3_TX_BLOB_COUNT_EXCEEDED, f"have {count}, permitted {blobs.maximum}"
         )
-    if count and transaction.blob_gas > block.blob_gas:
+    if transaction.blob_gas > block.blob_gas:
         raise InvalidTransaction(
             RejectionReason.TYPE_3_TX_MAX_BLOB_GAS_ALLOWANCE_EXCEEDED,
             f"{count} blobs use {transaction.blob_gas} blob gas, the block has {block.blob_gas} left",

@@ -9,13 +9,13 @@ Syscalls `debug.*`: log output of actors when debugging is enabled. Source: ref-
 Syscall `event.emit_event`, in its two forms. Source: ref-fvm syscalls/event.rs; FIP-0072.
 """
 
-from hypervisor.errors import ActorExit, Fatal, SyscallError
+from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ErrorNumber, ExitCode
 from hypervisor.gas import MILLIGAS_PER_GAS, to_milligas
 from hypervisor.kernel.blocks import MAX_BLOCK_SIZE
 from hypervisor.messages.events import MAX_ENTRIES
 from runtimes.wasm.syscalls.invocation import WasmInvocation
-from runtimes.wasm.syscalls.table import EVENT_ENTRY, I32_RESULT, MESSAGE_CONTEXT, NO, U64, YES, Syscall
+from runtimes.wasm.syscalls.table import EVENT_ENTRY, I32_RESULT, MESSAGE_CONTEXT, NO, U64, YES, Syscall, token_amount
 
 MAX_MESSAGE = 1024
 _READ_ONLY = 1
@@ -49,19 +49,16 @@ def message_context(call: WasmInvocation) -> bytes:
     # do
     context = call.kernel.context
     # return
-    try:
-        return MESSAGE_CONTEXT.pack(
-            context.origin,
-            context.nonce,
-            context.caller,
-            context.receiver,
-            context.method,
-            context.value.to_bytes(16, "little"),
-            context.gas_premium.to_bytes(16, "little"),
-            _READ_ONLY if context.read_only else 0,
-        )
-    except OverflowError:  # of an implicit message, whose sender need not have the funds
-        raise Fatal(f"{context.value} or {context.gas_premium} attoFIL do not fit in 128 bits") from None
+    return MESSAGE_CONTEXT.pack(
+        context.origin,
+        context.nonce,
+        context.caller,
+        context.receiver,
+        context.method,
+        token_amount(context.value),
+        token_amount(context.gas_premium),
+        _READ_ONLY if context.read_only else 0,
+    )
 
 
 VM_SYSCALLS = (

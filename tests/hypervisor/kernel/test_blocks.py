@@ -11,6 +11,8 @@ Version 3 (network version 18): none of that.
 Errors and charges from network version 21 on are those of the reference in tests/golden/ipld.jsonl.gz.
 """
 
+from functools import partial
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -314,6 +316,21 @@ def test_opening_and_creating_ten_bytes_cost_a_hundred_gas(network: int) -> None
     cid = kernel.ipld.link(kernel.ipld.create(RAW, data))
     base = (187_440 if network == 18 else 187_740) * GAS
     assert used(kernel, lambda: kernel.ipld.open(cid)) == base + 100 * GAS
+
+
+@pytest.mark.parametrize("network", [18, 21, 25, 28])
+def test_links_cost_more_than_the_bytes_where_there_are_many(network: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    # from ref-fvm's test of the two formulas; 100 bytes have no room for five links, so the scan is given
+    kernel = kernel_over(network=network)
+    links = tuple(cid_of(bytes((number,)), RAW) for number in range(5))
+    monkeypatch.setattr("hypervisor.kernel.ipld.scan_links", lambda codec, data: LinkScan(links, fields=0, cids=0))
+    kernel.ipld.reachable.update(links)
+    # 100 bytes: max(1,000, 240 + 1,500); 1,000 bytes: max(10,000, 2,400 + 1,500); no links are tracked in version 18
+    for size, cost in ((100, 1_000 if network == 18 else 1_740), (1_000, 10_000)):
+        assert used(kernel, partial(kernel.ipld.create, DAG_CBOR, bytes(size))) == cost * GAS
+        cid = kernel.ipld.link(kernel.ipld.create(DAG_CBOR, bytes(size)))
+        base = (187_440 if network == 18 else 187_740) * GAS
+        assert used(kernel, partial(kernel.ipld.open, cid)) == base + cost * GAS
 
 
 # --- link ---------------------------------------------------------------------------------------------------------

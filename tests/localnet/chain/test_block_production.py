@@ -178,6 +178,19 @@ def test_block_leaves_transactions_in_pool_whose_turn_has_not_come() -> None:
         assert network.chain.produce(waiting, network.head.timestamp + 1).transactions == (sent[1],)
 
 
+@pytest.mark.parametrize("automine", [False, True])
+def test_zero_fee_transaction_of_key_without_state_is_mined_at_base_fee_zero(automine: bool) -> None:
+    """Source: go-ethereum core/state_transition.go, preCheck: a missing account has nonce 0 and balance 0."""
+    with Network(rules="ethereum") as network:
+        network.automine = automine
+        network.set_next_base_fee(TokenAmount(0))
+        free = Transaction(2, network.chain_id, 0, network.accounts[0].address, 0, b"", 21_000, 0, 0)
+        sent = network.submit(Account.from_key(b"\x11" * 32).sign(free).raw())
+        assert (network.find_receipt(sent) is not None) == automine
+        network.mine()
+        assert network.find_receipt(sent) is not None
+
+
 def test_oversized_pending_transaction_is_dropped_with_warning(caplog: pytest.LogCaptureFixture) -> None:
     with Network(rules="ethereum") as network:
         sender, other, to = network.accounts[:3]
