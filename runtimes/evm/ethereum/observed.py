@@ -58,8 +58,6 @@ _CHARGES: Final = Struct("<QQQQ")
 _CHARGED: Final = Struct("<QQ")
 _PRICE_BITS: Final = 128
 _NO_LOGS: Final = bytes(4)
-_NEITHER_LOGS: Final = bytes(8)
-_NONE: Final[tuple[tuple[EthAddress, Log], ...]] = ()
 _CHECK: Final = Struct("<II")
 NO_CHECK: Final = bytes(_CHECK.size)
 _AS_SENDER, _UNSEEN = 1, 2
@@ -163,7 +161,7 @@ class CallObserver(Protocol):
         """Return what the observer wants to see from now on."""
 
     def begin_call(self, to: EthAddress) -> None:
-        """Take note that a following call stops, has logs, or is the last one."""
+        """Begin a following call: one that stops, has logs, or is the last one."""
 
     def undo(self) -> None:
         """Undo what the observer has done in the call that has stopped."""
@@ -231,7 +229,9 @@ class ObservedCall:
     _pauses = _MAX_PAUSES
     _recorded = 0
     """Mode of a call whose record is read at its end, before it is kept or discarded; 0 for others."""
-    _is_begun = _is_renewed = _is_isolated = False
+    _is_begun = False
+    _is_renewed = False
+    _is_isolated = False
     _watch = 0
     _gas_price = 0
     _blob_hashes: tuple[bytes, ...] = ()
@@ -323,12 +323,9 @@ class ObservedCall:
             words_at = at + _WORD.size
             at = words_at + 32 * _WORD.unpack_from(data, at)[0]
             words = data[words_at:at]
-            logs = _NONE
-            if data.startswith(_NEITHER_LOGS, at):
-                at += len(_NEITHER_LOGS)
-            else:
-                logs, at = read_logs(data, at)
-                seen, at = read_logs(data, at)
+            logs, at = read_logs(data, at)
+            seen, at = read_logs(data, at)
+            if logs or seen:
                 observed.append((len(ends), seen))
             touched: list[EthAddress] = []
             if at_once & TOUCHED:
