@@ -7,7 +7,7 @@ trees. Without a tracer, no event objects are created.
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol, cast, runtime_checkable
+from typing import Final, Protocol, cast, runtime_checkable
 
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.messages.address import Address
@@ -17,7 +17,8 @@ from hypervisor.types import MILLIGAS_PER_GAS, ActorID, MethodNumber, TokenAmoun
 from store.cid import Cid
 
 
-class MessageStarted(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class MessageStarted:
     """The executor started a message."""
 
     from_: Address
@@ -31,14 +32,16 @@ class MessageStarted(NamedTuple):
         return one_line("MessageStarted", parties, f"method {self.method}", f"nonce {self.nonce}", kind)
 
 
-class MessageEnded(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class MessageEnded:
     """The executor finished a message; `gas_used` is in gas."""
 
     exit_code: int
     gas_used: int
 
 
-class CallStarted(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CallStarted:
     """The call manager started a call. `params` are the block's bytes; `gas_available` is in milligas."""
 
     from_: ActorID
@@ -55,7 +58,8 @@ class CallStarted(NamedTuple):
         return one_line("CallStarted", parties, f"method {self.method}", value, f"params {bytes_text(self.params)}")
 
 
-class ActorCreated(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ActorCreated:
     """A send created an account or a placeholder."""
 
     actor: ActorID
@@ -65,7 +69,8 @@ class ActorCreated(NamedTuple):
         return one_line("ActorCreated", f"f0{self.actor}", str(self.address))
 
 
-class Dispatched(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Dispatched:
     """A call was dispatched to the runtime of its actor's code; `delegated` is the actor's delegated address."""
 
     actor: ActorID
@@ -78,7 +83,8 @@ class Dispatched(NamedTuple):
         return one_line("Dispatched", f"f0{self.actor}", self.runtime, address, f"code ...{cid_text(self.code)[-8:]}")
 
 
-class ActorFound(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ActorFound:
     """The receiver of the innermost open call was found: its state before the value transfer, if that is known."""
 
     actor: ActorID
@@ -88,7 +94,8 @@ class ActorFound(NamedTuple):
         return one_line("ActorFound", f"f0{self.actor}", "" if self.state is None else repr(self.state))
 
 
-class BlockOpened(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class BlockOpened:
     """An actor opened a block of `size` bytes."""
 
     cid: Cid
@@ -98,7 +105,8 @@ class BlockOpened(NamedTuple):
         return one_line("BlockOpened", cid_text(self.cid), f"{self.size:,} bytes")
 
 
-class BlockLinked(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class BlockLinked:
     """An actor wrote a block of `size` bytes to the state."""
 
     cid: Cid
@@ -108,7 +116,8 @@ class BlockLinked(NamedTuple):
         return one_line("BlockLinked", cid_text(self.cid), f"{self.size:,} bytes")
 
 
-class CallEnded(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CallEnded:
     """The innermost open call ended.
 
     `exit_code` is the code seen by the caller. If the call has none, `error` is set: the name of a syscall error,
@@ -130,7 +139,8 @@ class CallEnded(NamedTuple):
         return one_line("CallEnded", f"exit {end}", gas, returned, self.message)
 
 
-class KernelSend(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class KernelSend:
     """An actor called the kernel's `send`."""
 
     from_: ActorID
@@ -140,7 +150,8 @@ class KernelSend(NamedTuple):
         return one_line("KernelSend", f"f0{self.from_} -> {shorten(str(self.to))}")
 
 
-class GasCharged(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class GasCharged:
     """A named charge in milligas; `other` is the part that is not for computation."""
 
     name: str
@@ -170,7 +181,8 @@ class SyscallEntered:
     memory: GuestBytes | None = field(default=None, compare=False, repr=False)
 
 
-class SyscallLeft(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class SyscallLeft:
     """The syscall returned: an error number and its message, or 0 and the result."""
 
     error: int
@@ -181,7 +193,8 @@ class SyscallLeft(NamedTuple):
         return one_line("SyscallLeft", f"error {self.error}", bytes_text(self.result), self.message)
 
 
-class EventEmitted(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class EventEmitted:
     """An actor emitted an event: entries of (flags, key, codec, value)."""
 
     emitter: ActorID
@@ -192,7 +205,8 @@ class EventEmitted(NamedTuple):
         return one_line("EventEmitted", f"f0{self.emitter}", *fields)
 
 
-class DebugLog(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class DebugLog:
     """An actor logged a message."""
 
     actor: ActorID
@@ -202,7 +216,8 @@ class DebugLog(NamedTuple):
         return one_line("DebugLog", f"f0{self.actor}", self.text)
 
 
-class Flushed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Flushed:
     """The state tree was written: the new root, and the number of blocks committed to the store."""
 
     root: Cid

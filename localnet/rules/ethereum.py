@@ -94,13 +94,13 @@ class ThousandthsTracer:
                 self._sent = True
             case CallStarted():
                 self._open.append((self._sent, False))
-                event = event._replace(gas_available=_thousandths(event.gas_available, self._sent))
+                event = replace(event, gas_available=_thousandths(event.gas_available, self._sent))
                 self._sent = False
             case Dispatched() if self._open:
                 self._open[-1] = self._open[-1][0], event.runtime == NATIVE
             case CallEnded() if self._open:
                 sent, _ = self._open.pop()
-                event = event._replace(gas_used=_thousandths(event.gas_used, sent))
+                event = replace(event, gas_used=_thousandths(event.gas_used, sent))
             case GasCharged():
                 native = bool(self._open) and (self._open[-1][1] or event.name not in _OF_ETHEREUM)
                 amounts = (_thousandths(amount, native) for amount in (event.milligas, event.other))

@@ -280,6 +280,8 @@ def begin(
                 "cannot override an ongoing prank with a single vm.prank; "
                 "use vm.startPrank to override the current prank"
             )
+    if context.fork is not None and not broadcast:
+        context.ledger.touch(sender)  # as in forge, the account is warm from here on
     context.state.pranks[context.depth] = Prank(
         context.caller, sender, origin, context.depth, once, delegates, context.origin, broadcast=broadcast
     )

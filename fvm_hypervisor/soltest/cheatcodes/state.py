@@ -394,7 +394,7 @@ class State:
     pauses_gas: bool = False
     """True while gas metering is paused."""
     paused_gas: dict[int, tuple[int, int]] = field(default_factory=dict)
-    """Gas used up to the pause, or at the beginning of frames that began later, by depth."""
+    """Gas used and refunds up to the pause, or at the beginning of frames that began later, by depth."""
     meters: dict[tuple[str, str], GasMeter] = field(default_factory=dict)
     active_meter: tuple[str, str] | None = None
     last_measured: int = 0

@@ -171,7 +171,7 @@ LIBRARY_DEPLOYER: Final = EthAddress(bytes.fromhex("1f95d37f27ea0dea9c252fc09d5a
 _FILECOIN_GAS: Final = Gas(10 * BLOCK_GAS_LIMIT)
 """Gas of a test's message under Filecoin's rules: ten blocks of the network. Ends endless loops."""
 
-_MAX_REACH: Final = 16
+_MAX_REACH: Final = 10
 
 _RESERVED: Final = {VM_ADDRESS: "the cheatcodes", CONSOLE: "console.log", LIBRARY_DEPLOYER: "the library deployer"}
 
@@ -390,12 +390,15 @@ class TestExecutor:
         limit = self.setting.gas_limit if gas is None else gas
         intrinsic = call_gas(data, run.fork)[0]
         has_failed = is_changed = False
+        following: Sequence[SessionCall] = ()
         try:
             with run:
                 message = NO_CHECK if check is None else self._check_message(observer, run, check, always)
                 following = self._following(calls, observer, run.fork, limit) if message else ()
                 ends = run.run(value, data, max(0, limit - intrinsic), commit, message or NO_CHECK, following)
-                ended, self._reach = ends[-1], min(2 * len(ends), _MAX_REACH)
+                ended = ends[-1]
+                if len(calls) > 1:
+                    self._reach = min(2 * len(ends), _MAX_REACH)
                 if cheats.state.recording:
                     cheats.state.note_accesses(run.accesses())
                 code, output = ended.exit_code, ended.output
@@ -411,7 +414,9 @@ class TestExecutor:
                         self._touched.update(run.touched)
         except CannotObserve as reason:
             observer.undo()
-            if not isinstance(reason, LongCall):
+            if following:
+                self._reach = 1  # one that follows may be the reason
+            elif not isinstance(reason, LongCall):
                 self._unobserved.add((to, data[:4]))
             return None
         may_have_set = observer.may_have_set
@@ -435,6 +440,7 @@ class TestExecutor:
         self, call: ContractCall, ended: ObservedEnd, fork: Fork, commit: bool, may_change: bool,
         can_have_failed: bool = True,
     ) -> CallOutcome:  # fmt: skip
+        """Return the outcome of a call from its end in the session."""
         intrinsic, floor = call_gas(call.data, fork)
         used, code = ended.gas_used + intrinsic, ended.exit_code
         used -= min(used // fork.refund_quotient, ended.refund)
@@ -738,6 +744,7 @@ class TestExecutor:
         self.machine.store.forget_after(snapshot.written)
         self.cheatcodes.restore(snapshot.cheatcodes, self.machine)
         self._nonces = dict(snapshot.nonces)
+        self._touched.clear()
 
     def commit_snapshot(self) -> None:
         """End the latest snapshot, and keep the state."""

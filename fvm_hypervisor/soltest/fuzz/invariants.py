@@ -653,7 +653,7 @@ class InvariantRun:
         for steps in batches:
             at = 0
             while at < len(steps):
-                for outcome in self._execute(steps[at:]):
+                for outcome in self._execute(steps[at : at + BATCH]):
                     step = steps[at]
                     at += 1
                     if not is_rejected(outcome):

@@ -18,14 +18,11 @@ MODULES: Final = (
 
 
 def _read_data() -> None:
-    """Read the installed packages' entry points, and the built-in actors."""
-    from bridge.ethereum.block import ETHEREUM
+    """Read the built-in actors."""
     from hypervisor.bundles.bundle import Bundle
-    from hypervisor.machine.rules import rule_set
     from hypervisor.versions.network_versions import LATEST
 
     with suppress(Exception):  # a worker meets the same error, and reports it
-        rule_set(ETHEREUM)
         Bundle.for_actors(LATEST.actors, LATEST.rules)
 
 

@@ -19,7 +19,7 @@ from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, DEFAULT_SEN
 from fvm_hypervisor.soltest.cheatcodes.table import selector, table
 from fvm_hypervisor.soltest.execution.executor import CallOutcome, ContractCall, ExecutorSettings, TestExecutor
 from hypervisor.types import INIT_ACTOR
-from runtimes.evm.ethereum import AllocAccount, install_alloc
+from runtimes.evm.ethereum import AllocAccount, install_alloc, session_of
 from tests.runtimes.evm.assembler import assemble
 
 
@@ -329,6 +329,53 @@ CONSOLE_LINE: Final = (
     f"0x{selector('log(uint256)').hex()} 224 SHL 0 MSTORE {{}} 4 MSTORE "
     f"0 0 36 0 0x{CONSOLE_ADDRESS.hex()} GAS STATICCALL POP"
 )
+
+
+@pytest.mark.parametrize("evm", ["fast", "py-evm"])
+def test_a_rejected_call_leaves_no_lines_in_a_batch(evm: str) -> None:
+    made, (rejected, kept) = executor(evm), (address(70), address(71))
+    rejects = f"{cheatcode('assume(bool)', 0)} POP RETURNDATASIZE 0 0 RETURNDATACOPY RETURNDATASIZE 0 REVERT"
+    install_alloc(made.machine, {
+        rejected: AllocAccount(0, 1, assemble(f"{CONSOLE_LINE.format(7)} {rejects}")),
+        kept: AllocAccount(0, 1, assemble(f"{CONSOLE_LINE.format(8)} 1 1 SSTORE STOP")),
+    })  # fmt: skip
+    made.touch(DEFAULT_SENDER)
+    calls = [ContractCall(DEFAULT_SENDER, to, b"") for to in (kept, rejected, kept)]
+    ended = 0
+    while ended < len(calls):
+        ended += len(made.call_or_undo(calls[ended:]))
+    assert made.cheatcodes.console.lines == ["8", "8"]
+
+
+@pytest.mark.parametrize("evm", ["fast", "py-evm"])
+def test_a_restored_prank_leaves_no_account(evm: str) -> None:
+    made, caller, sender = executor(evm), address(73), address(74)
+    code = f"{cheatcode('prank(address)', int.from_bytes(sender, 'big'))} POP 0 0 0 0 0 0x{STORE.hex()} GAS CALL STOP"
+    install_alloc(made.machine, {caller: AllocAccount(0, 1, assemble(code))})
+    made.touch(DEFAULT_SENDER)
+    for is_restored in (False, True):
+        here = made.snapshot()
+        assert made.call(DEFAULT_SENDER, caller, b"").success
+        if is_restored:
+            made.restore(here)
+        made.create_touched()
+        assert (sender in made.accounts()) != is_restored
+        if not is_restored:
+            made.restore(here)
+
+
+@pytest.mark.slow
+def test_a_call_with_long_lines_takes_little_memory() -> None:
+    made, caller = executor("fast"), address(72)
+    line = f"0 0 {1 << 16} 0 0x{CONSOLE_ADDRESS.hex()} GAS STATICCALL POP"
+    loop = f"3000 again: 1 SWAP1 SUB {line} DUP1 @again JUMPI STOP"
+    install_alloc(made.machine, {caller: AllocAccount(0, 1, assemble(loop))})
+    made.touch(DEFAULT_SENDER)
+    assert made.call(DEFAULT_SENDER, caller, b"").success
+    session = session_of(made.machine)
+    assert session is not None
+    assert session._guest is not None
+    assert session._guest.memory_bytes < 64 << 20  # the lines have 190 MiB
 
 
 def random_step(rng: Random, depth: int) -> str:

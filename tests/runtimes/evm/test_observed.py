@@ -358,10 +358,16 @@ COUNTS = "1 SLOAD 1 ADD 1 SSTORE 1 SLOAD 0 MSTORE 32 0 RETURN"
 
 def test_calls_follow_each_other_in_the_state_after_each(machine: Hypervisor) -> None:
     recorder = Recorder(refuse, at_once=True)
-    ends = sequence(machine, recorder, {TO: COUNTS, OTHER: f"{calling(TO)} 1 0 LOG0 0 0 REVERT"}, [OTHER, TO])
+    ends = sequence(machine, recorder, {TO: COUNTS, OTHER: f"{calling(TO)} 0 0 REVERT"}, [OTHER, TO])
     assert [int.from_bytes(end.output, "big") for end in ends] == [1, 0, 2]
     assert [(end.exit_code, end.is_changed) for end in ends] == [(0, True), (33, False), (0, True)]
-    assert (recorder.begun, recorder.logs, slot_of(machine, TO, 1)) == ([OTHER, TO], [(OTHER, b"\0")], 2)
+    assert (recorder.begun, slot_of(machine, TO, 1)) == ([TO], 2)
+
+
+def test_a_failing_call_with_logs_is_the_last_one(machine: Hypervisor) -> None:
+    recorder = Recorder(refuse, at_once=True)
+    ends = sequence(machine, recorder, {TO: COUNTS, OTHER: f"{calling(TO)} 1 0 LOG0 0 0 REVERT"}, [OTHER, TO])
+    assert ([end.exit_code for end in ends], recorder.begun, recorder.logs) == ([0, 33], [OTHER], [(OTHER, b"\0")])
 
 
 def test_calls_that_are_not_kept_begin_in_the_same_state(machine: Hypervisor) -> None:

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from hypervisor.errors import InvalidModule
 from runtimes.evm.engine import EngineRules
@@ -22,9 +22,6 @@ from runtimes.wasmtime.cache import ModuleCache, load_or_compile
 from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine
 from runtimes.wasmtime.instance import Instance
 from runtimes.wasmtime.raw import EXTERN_FUNCTION, EXTERN_MEMORY
-
-if TYPE_CHECKING:
-    from runtimes.evm.fast.instance import FastInstance
 
 _MAX_CODES: Final = 512
 _MAX_CODE_SIZE: Final = 200 << 10
@@ -187,6 +184,18 @@ MAX_INSTANCES: Final = 256
 """Maximum number of instances in a store: regions, and the guest itself."""
 
 
+class RegionGuest(Protocol):
+    """The interface of a guest instance that is used here."""
+
+    numbers: memoryview
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Read bytes of its memory."""
+
+    def pass_in(self, data: bytes) -> None:
+        """Pass data to it."""
+
+
 @dataclass(slots=True)
 class _HotCode:
     """A code that the guest has reported: its number, the rules' number, and how many of its regions are installed."""
@@ -200,7 +209,7 @@ class _HotCode:
 class InstanceRegions:
     """Manages the regions of one instance, between its runs and whenever it draws gas."""
 
-    def __init__(self, guest: FastInstance, instance: Instance, compiler: RegionCompiler, hot: memoryview) -> None:
+    def __init__(self, guest: RegionGuest, instance: Instance, compiler: RegionCompiler, hot: memoryview) -> None:
         self._guest = guest
         self._instance = instance
         self._compiler = compiler

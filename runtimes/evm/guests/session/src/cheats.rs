@@ -18,6 +18,8 @@ mod selector {
     pub const PRANK: [u8; 4] = [0xca, 0x66, 0x9f, 0xa7];
 }
 
+/// Bytes of console lines that the guest keeps for one call; the observer bounds more.
+const MAX_LINES: usize = 1 << 20;
 /// Revert data of `assume`.
 const REJECTED: &[u8] = b"FOUNDRY::ASSUME";
 
@@ -27,6 +29,8 @@ pub struct Cheats {
     /// The observer executes all of them.
     pub are_off: bool,
     pub have_run: bool,
+    /// Bytes of console lines.
+    pub lines: usize,
     /// Sender of the next call by the first frame.
     pub prank: Option<Address>,
     /// Senders of such calls, which exist after the transaction.
@@ -45,13 +49,17 @@ impl Session {
             _ => None,
         };
         match (called, &init.frame_input) {
-            (None, _) => self.pranked(init, output).map(|()| None),
+            (None, _) => {
+                self.apply_prank(init);
+                Ok(None)
+            }
             (Some(address), FrameInput::Call(call))
                 if matches!(call.scheme, CallScheme::Call | CallScheme::StaticCall) && call.value.get().is_zero() =>
             {
                 let data = call.input.bytes(&self.evm.ctx);
                 let is_rejected = match address {
-                    CONSOLE => {
+                    CONSOLE if self.borders.cheats.lines + data.len() < MAX_LINES => {
+                        self.borders.cheats.lines += data.len() + size_of::<Log>();
                         let data = LogData::new_unchecked(Vec::new(), data);
                         self.evm.ctx.chain.logs.push(Log { address, data });
                         Some(false)
@@ -92,6 +100,9 @@ impl Session {
                 Ok(Some(false))
             }
             (selector::PRANK, _, None, false) if depth == 1 && self.borders.cheats.prank.is_none() => {
+                if let Some(sender) = account {
+                    self.load(sender, output)?;
+                }
                 self.borders.cheats.prank = account;
                 Ok(account.map(|_| false))
             }
@@ -100,11 +111,10 @@ impl Session {
     }
 
     /// Give the first frame's call the sender of its prank, which ends with it. Delegate calls keep their sender.
-    fn pranked(&mut self, init: &mut FrameInit, output: &mut Vec<u8>) -> Result<(), Exit> {
-        let Some(sender) = self.borders.cheats.prank.filter(|_| init.depth == 1) else { return Ok(()) };
+    fn apply_prank(&mut self, init: &mut FrameInit) {
+        let Some(sender) = self.borders.cheats.prank.filter(|_| init.depth == 1) else { return };
         let delegates = matches!(&init.frame_input, FrameInput::Call(call) if call.scheme == CallScheme::DelegateCall);
         if !delegates {
-            self.load(sender, output)?;
             self.borders.cheats.touched.push(sender);
             match &mut init.frame_input {
                 FrameInput::Call(call) => call.caller = sender,
@@ -113,7 +123,6 @@ impl Session {
             }
         }
         self.borders.cheats.prank = None;
-        Ok(())
     }
 
     /// Load an account, which becomes warm.

@@ -706,14 +706,15 @@ impl Session {
         self.write_touched(&mut output);
         let logs = self.evm.ctx.journaled_state.take_logs();
         output.logs(&logs);
-        let is_silent = logs.is_empty() && self.evm.ctx.chain.logs.is_empty();
-        self.write_logs(&mut output);
         let touched = mem::take(&mut self.borders.cheats.touched);
+        let is_silent = logs.is_empty() && self.evm.ctx.chain.logs.is_empty() && touched.is_empty();
+        self.write_logs(&mut output);
         if !touched.is_empty() {
             output.u32(touched.len() as u32);
             touched.iter().for_each(|address| output.raw(address.as_slice()));
         }
-        self.batch.goes_on = self.borders.at_once && !self.borders.has_stopped && (is_kept || is_silent);
+        let leaves_nothing = is_silent || (is_kept && result.is_ok()); // that Python would have to undo
+        self.batch.goes_on = self.borders.at_once && !self.borders.has_stopped && leaves_nothing;
         if !self.borders.at_once {
             self.borders.is_stopped = true;
         } else {

@@ -35,6 +35,9 @@ contract PranksTest is Cheating {
     function setUp() public { w = new Who(); }
     function check(address s, address o) internal { (address a, address b) = w.who(); vm.assertEq(a, s); vm.assertEq(b, o); }
     function testOnce() public { vm.prank(alice); check(alice, tx.origin); check(address(this), tx.origin); }
+    function testPrankAsCallee() public { vm.prank(address(w)); w.who(); }
+    function testPrankAsOtherCallee() public { Who o = w; vm.prank(alice); o.who(); vm.prank(address(o)); o.who(); }
+    function testStoppedPrankOfCallee() public { vm.startPrank(address(w)); vm.stopPrank(); w.who(); }
     function testOrigin() public { vm.prank(alice, bob); check(alice, bob); check(address(this), tx.origin); }
     function testOriginBack() public { vm.prank(alice, bob); w.who(); vm.assertEq(tx.origin, 0x1804c8AB1F12E6bbf3894d4083f33e07309d1f38); }
     function testStart() public { vm.startPrank(alice, bob); check(alice, bob); check(alice, bob); vm.stopPrank(); check(address(this), tx.origin); }
