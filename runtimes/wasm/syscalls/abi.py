@@ -105,11 +105,7 @@ def host_function(
             kernel = invocation.kernel
             memory, counter, tracker = invocation.memory, invocation.counter, kernel.gas
             used = invocation.counter_start - counter.value
-            # Fast path around every syscall: without a tracer and with enough gas, both charges are one addition.
-            total = tracker.used + kernel.prices.syscall + (used if used > 0 else 0)
-            if tracker.tracer is None and total <= tracker.limit:
-                tracker.used = total
-            else:
+            if not tracker.try_charge(kernel.prices.syscall + (used if used > 0 else 0)):
                 tracker.charge("wasm_exec", used if used > 0 else 0)
                 if tracker.tracer is not None:
                     tracker.tracer.event(SyscallEntered(name, arguments, memory))

@@ -20,6 +20,7 @@ from itertools import pairwise
 from typing import Any, TypeVar
 
 import pytest
+import wasmtime
 
 from hypervisor.errors import InvalidInput, InvalidModule
 from hypervisor.kernel import Kernel
@@ -30,7 +31,7 @@ from hypervisor.tracing import GasCharged, Recorder, TraceEvent
 from runtimes.wasm.boundary import RawBoundary, selected_boundary
 from runtimes.wasm.module.encode import GAS_EXPORT, instrument
 from runtimes.wasm.module.parser import parse_module
-from runtimes.wasm.plain import PlainBoundary
+from runtimes.wasm.plain import PlainBoundary, PlainInstance, PlainMemory
 from runtimes.wasm.runtime import WasmRuntime
 from runtimes.wasm.syscalls.abi import SYSCALL_REVISIONS
 from runtimes.wasm.syscalls.invocation import GuestMemory
@@ -604,6 +605,20 @@ def test_both_boundaries_refuse_unlinkable_imports(make: type[RawBoundary] | typ
     compiled = guest_engine().compile(wasm(f'(module {text} (memory (export "memory") 1))'))
     with pytest.raises(InvalidModule, match="cannot be linked"):
         make(guest_engine(), SYSCALL_REVISIONS["v4"]).link(compiled)
+
+
+def test_plain_memory_is_bounded_by_the_wrappers_without_any_check() -> None:
+    engine = wasmtime.Engine()
+    instance = PlainInstance(wasmtime.Store(engine))
+    instance.instantiate(wasmtime.Module(engine, '(module (memory (export "memory") 1))'), [])
+    assert instance.find_memory()
+    memory = PlainMemory(instance)
+    assert memory.follow() == 65_536
+    memory.data[65_532:65_536] = b"good"
+    with pytest.raises(IndexError):
+        memory.data[65_533:65_537] = b"good"
+    assert memory.data[65_532:65_540].tobytes() == b"good"
+    memory.data[65_536:65_536] = b""
 
 
 def test_the_plain_engine_has_the_settings_of_actors_engine() -> None:

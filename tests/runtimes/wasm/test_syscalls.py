@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 
 from hypervisor.context import MachineContext
+from hypervisor.errors import Fatal
 from hypervisor.kernel import proofs
 from hypervisor.kernel.blocks import MAX_BLOCK_SIZE
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import MAX_ADDRESS, Address
 from hypervisor.proofs.inputs import read_proof_input
 from hypervisor.tracing import DebugLog, GasCharged, Recorder
-from hypervisor.types import ChainEpoch
+from hypervisor.types import ChainEpoch, TokenAmount
 from hypervisor.versions.network_versions import network_version
 from runtimes.wasm.syscalls.invocation import GuestMemory
 from store.codec import encode
@@ -104,6 +105,13 @@ def test_debug_syscalls_report_to_tracer() -> None:
             )
     logs = [event.text for event in recorder.events if isinstance(event, DebugLog)]
     assert logs == ["hello", "artifact hello: 5 bytes"]
+
+
+def test_base_fee_above_128_bits_is_named_as_the_reason(machine: Hypervisor) -> None:
+    machine.advance(base_fee=TokenAmount(1 << 128))
+    result = install_and_call(machine, guest("(call $context (i32.const 0))", "network.context"))
+    assert isinstance(result.fatal, Fatal)
+    assert f"an amount of {1 << 128} attoFIL does not fit in 128 bits" in str(result.fatal)
 
 
 # --- the order of things around every syscall -----------------------------------------------------------------------
