@@ -244,7 +244,7 @@ class NodeReader:
         if self.console is not None:
             head = self.network.head if machine is self.network.machine else None
             run = time.monotonic() - started
-            self.console.call_completed(machine, head, request, overrides, run)
+            self.report(lambda console: console.call_completed(machine, head, request, overrides, run))
 
 
 @dataclass(slots=True)
