@@ -102,7 +102,7 @@ def storing(*end: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_long_failing_test_takes_little_longer_than_passing_one(tmp_path: Path) -> None:
+def test_a_long_failing_test_is_not_traced_by_instructions(tmp_path: Path) -> None:
     # it runs once more for its stack, with a tracer of calls and slots
     seconds: dict[CaseStatus, float] = {}
     for name, end in (("testPasses()", "00"), ("testReverts()", "5f5ffd")):
@@ -114,7 +114,7 @@ def test_long_failing_test_takes_little_longer_than_passing_one(tmp_path: Path) 
         (test,) = run_suite(job, artifacts, suite)
         seconds[test.status] = time.process_time() - begin
     assert (test.status, test.stack, test.note) == (CaseStatus.FAILURE, ("Endless.testReverts",), NO_LINES)
-    assert seconds[CaseStatus.FAILURE] < 5 * seconds[CaseStatus.SUCCESS]  # ten times if instructions were traced
+    assert seconds[CaseStatus.FAILURE] < 30 * seconds[CaseStatus.SUCCESS]  # a hundred times if instructions were traced
 
 
 @pytest.mark.parametrize("name", ["testLoops()", "setUp()"])
