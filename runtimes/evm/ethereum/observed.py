@@ -268,7 +268,7 @@ class ObservedCall:
         self, value: int, data: bytes, gas: int, keep: bool, check: bytes = NO_CHECK,
         following: Sequence[SessionCall] = (),
     ) -> list[ObservedEnd]:  # fmt: skip
-        """Make the call, and those that follow; return the ends of those that were made. Raises CannotObserve.
+        """Make the call and its following calls; return the ends of those made. Raises CannotObserve.
 
         A call that stops is the last one. So is one that is kept at once and has succeeded, unless its check succeeds.
         """
@@ -403,7 +403,7 @@ class ObservedCall:
             self._begin(number)
 
     def _begin(self, number: int) -> None:
-        """Take note that a call is running, or was the last one."""
+        """Set the call that is running, or was the last one."""
         if number != self._ended:
             self._ended = number
             self.origin, self.to, _, _ = self._following[number - 1]

@@ -82,7 +82,7 @@ _LONG: Final = 100_000
 _SHORT: Final = 10_000
 """Numbers of steps (`Control` in the guest) after which an execution is worth compiling, or too long for its thread."""
 _STEPS_PER_ACCESS: Final = 32
-"""In the session an access to the state saves as much time as compiling so many steps: in frames it takes 5 us."""
+"""Number of steps of which the compilation saves as much time as one access to the state does outside of frames."""
 _GENERATION: Final = 1 << 32
 _SKIPS: Final = 63
 """Number of transactions to a contract that do not try the guest after one that took long."""
