@@ -139,7 +139,7 @@ class RequestCosts:
         connection, sender = self._connection, accounts()[0].address
         place, balance = f"0x{workloads.TOKEN.hex()}", keccak(bytes(12) + sender + bytes(32)).hex()
         connection.request("hardhat_setCode", place, f"0x{workloads.accounts()[workloads.TOKEN].code.hex()}")
-        connection.request("anvil_setStorageAt", place, f"0x{balance}", f"0x{1 << 64:064x}")
+        connection.request("hardhat_setStorageAt", place, f"0x{balance}", f"0x{1 << 64:064x}")
         data = (_TRANSFER + word.to_bytes(32, "big") + (1).to_bytes(32, "big") for word in count(_HOLDER))
         return self._transactions.calls(workloads.TOKEN, data, send, TRANSFERS, before)
 
