@@ -1,10 +1,10 @@
 """An in-memory store for long-running networks: it drops the blocks of states that are not held.
 
 Roots named in the metadata are held automatically (`store.roots`), other states by their users (`hold`, `release`). A
-block that a held state links to belongs to that state and is dropped with it. Blocks are reference-counted: states
-share most of them, so the cost of adding or dropping one depends on the difference to the others, not on the size or
-number of states. Links to absent blocks (of a state that is fetched block by block) are not followed; a block that
-arrives later is added together with what it links to.
+block that a state links to belongs to that state and is dropped with it. States share most blocks: adding one follows
+only the links to new blocks, and a collection, which marks what held states reach, runs when the blocks have doubled.
+Links to absent blocks (of a state that is fetched block by block) are not followed; a block that arrives later is added
+together with what it links to.
 
 All other data is stored permanently in compressed pages: headers, messages, receipts, the index, and blocks added with
 `put`. A chain stores most data of a block several times: messages in their block and in the index, CIDs as keys and as
@@ -26,8 +26,7 @@ import re
 import weakref
 import zlib
 from array import array
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from itertools import accumulate
 from tempfile import mkstemp
@@ -276,92 +275,114 @@ _USUAL_LINK: Final = re.compile(
     re.escape(LINK_HEAD) + b"((?:" + re.escape(CBOR_CID_PREFIX) + b"|" + re.escape(RAW_CID_PREFIX) + b").{32})",
     re.DOTALL,
 )
-_MIN_DROPPED: Final = 500
-"""Minimum number of links to process in one call of `drop` (less than a millisecond)."""
+_MIN_STEPS: Final = 500
+"""Minimum number of links to follow in one call of `collect` (less than a millisecond)."""
+_STEPS_PER_BLOCK: Final = 40
+_MIN_ADDED: Final = 1_000
+"""Minimum number of blocks between two collections."""
 
 
 class HeldStates:
-    """Blocks by CID. `find` looks up blocks in another store when a state links to them."""
+    """Blocks by CID. `find` looks up blocks in another store when a state links to them.
+
+    A collection begins when the blocks have doubled. It marks the blocks of held states, a few at each call of
+    `collect`, and then removes the others.
+    """
 
     def __init__(self, find: Callable[[Cid], bytes | None]) -> None:
         self._find = find
         self.blocks: dict[Cid, bytes] = {}
         """Stored blocks, for reading."""
-        self._links: dict[Cid, int] = {}
-        """Reference count of each block: links from stored blocks, with repetitions, and holds."""
-        self._released: deque[Cid] = deque()
-        """Released roots whose reference counts are not decremented yet."""
-        self._dead: list[Cid] = []
-        """Blocks without references that are not removed yet; their own links are still counted."""
-        self._added = 0
-        """Number of links counted since the last `drop`."""
+        self._holds: dict[Cid, int] = {}
+        """Number of holds of each root."""
+        self._missing: set[Cid] = set()
+        """Blocks that states link to and that are not stored."""
+        self._added = self._recent = 0
+        """Number of blocks added since the last collection, and since the last call of `collect`."""
+        self._marked: set[Cid] | None = None
+        """Blocks, and missing ones, that the running collection has reached."""
+        self._todo: list[Cid] = []
+        """Blocks that it has still to follow."""
 
     def __len__(self) -> int:
         return len(self.blocks)
 
     def hold(self, roots: Iterable[Cid], new: Mapping[Cid, bytes]) -> None:
         """Hold all blocks reachable from `roots`, adding missing ones from `new`."""
-        self._count(_blocks_of(roots), new)
+        held = _blocks_of(roots)
+        for root in held:
+            self._holds[root] = self._holds.get(root, 0) + 1
+        self._add(held, new)
 
     def release(self, roots: Iterable[Cid]) -> None:
-        """Release roots once. Blocks that become unreachable are removed gradually by `drop`."""
-        self._released.extend(_blocks_of(roots))
+        """Release roots once. Blocks that become unreachable are removed later, by `collect`."""
+        for root in _blocks_of(roots):
+            left = self._holds.pop(root) - 1
+            if left:
+                self._holds[root] = left
 
-    def take(self, new: Mapping[Cid, bytes]) -> list[tuple[bytes, bytes]]:
-        """Add the blocks of `new` that states link to, and return the remaining ones."""
-        others: list[tuple[bytes, bytes]] = []
+    def take(self, new: Mapping[Cid, bytes], is_state: bool) -> list[tuple[bytes, bytes]]:
+        """Add the blocks of `new` that states link to, and return the remaining ones.
+
+        With `is_state`, those already stored are part of a state; else they are returned, too.
+        """
+        blocks, others = self.blocks, list[tuple[bytes, bytes]]()
         for cid, data in new.items():
-            if cid not in self._links:
+            if cid in self._missing:
+                self._add([cid], new)
+            elif not is_state or cid not in blocks:
                 others.append((cid, data))
-            elif cid not in self.blocks:
-                self.blocks[cid] = data
-                self._count(_links(cid, data), new)
         return others
 
-    @property
-    def is_settled(self) -> bool:
-        """True if nothing is left to drop."""
-        return not self._released and not self._dead
+    def collect(self) -> None:
+        """Begin a collection if many blocks were added since the last one, or continue it.
 
-    def drop(self) -> None:
-        """Remove some unreachable blocks; the work is proportional to the links added since the last call."""
-        counts, dead, left = self._links, self._dead, _MIN_DROPPED + 2 * self._added
-        self._added = 0
-        while left > 0 and (dead or self._released):
-            if dead:
-                cid = dead.pop()
-                data = None if cid in counts else self.blocks.pop(cid, None)  # it may have been referenced again
-                links = [] if data is None else _links(cid, data)
-            else:
-                links = [self._released.popleft()]
-            left -= 1 + len(links)
-            for link in links:
-                count = counts[link] - 1
-                if count:
-                    counts[link] = count
-                else:
-                    del counts[link]
-                    dead.append(link)
+        The work is proportional to the blocks added since the last call.
+        """
+        self._added += self._recent
+        left, self._recent = _MIN_STEPS + _STEPS_PER_BLOCK * self._recent, 0
+        if self._marked is None:
+            if self._added < max(_MIN_ADDED, len(self.blocks) // 2):
+                return
+            self._added, self._marked, self._todo = 0, set(), list(self._holds)
+        blocks, marked, todo = self.blocks, self._marked, self._todo
+        while todo and left > 0:
+            cid = todo.pop()
+            if cid in marked:
+                continue
+            marked.add(cid)
+            data = blocks.get(cid)
+            if data is not None:
+                links = _links(cid, data)
+                left -= 1 + len(links)
+                todo += links
+        if not todo:
+            for cid in blocks.keys() - marked:
+                del blocks[cid]
+            self._missing &= marked
+            self._marked = None
 
-    def _count(self, todo: Sequence[Cid], new: Mapping[Cid, bytes]) -> None:
-        counts, blocks = self._links, self.blocks
+    def _add(self, todo: list[Cid], new: Mapping[Cid, bytes]) -> None:
+        """Add the blocks reachable from `todo`. What a stored block links to is stored or missing."""
+        if self._marked is not None:
+            self._todo += todo  # the collection may have passed them already
+        blocks, todo = self.blocks, todo.copy()
         while todo:
-            self._added += len(todo)
-            below: list[Cid] = []
-            for cid in todo:
-                count = counts.get(cid, 0)
-                counts[cid] = count + 1
-                if not count and cid not in blocks:
-                    data = new.get(cid)
-                    if data is None:
-                        data = self._find(cid)
-                    if data is not None:
-                        blocks[cid] = data
-                        # `_links` inlined for the usual block
-                        found = _USUAL_LINK.findall(data) if cid.startswith(CBOR_CID_PREFIX) else None
-                        is_usual = found is not None and len(found) == data.count(_TAG)
-                        below += found if found and is_usual and _END_OF_LONGER_TAG not in data else _links(cid, data)
-            todo = below
+            cid = todo.pop()
+            if cid in blocks:
+                continue
+            data = new.get(cid)
+            if data is None:
+                data = self._find(cid)
+            if data is None:
+                self._missing.add(cid)
+                continue
+            blocks[cid] = data
+            self._recent += 1
+            self._missing.discard(cid)
+            if self._marked is not None:
+                self._marked.discard(cid)  # it may have been reached while it was missing
+            todo += [link for link in _links(cid, data) if link not in blocks]
 
 
 def _blocks_of(roots: Iterable[Cid]) -> list[Cid]:
@@ -405,7 +426,7 @@ class BoundedStore:
         """Mapping from a metadata key to the roots that its value names."""
         self._lock = Lock()
         self._failure: StoreIOError | None = None
-        """The error of a commit that may have counted only a part of its references; further commits raise it."""
+        """The error of a commit that may have added only a part of a state; further commits raise it."""
         self.put(EMPTY_ARRAY_CID, EMPTY_ARRAY_BLOCK)  # the state of new actors, never written by a message
 
     def _find_permanent(self, cid: Cid) -> bytes | None:
@@ -450,18 +471,19 @@ class BoundedStore:
                 raise self._failure
             if expected:
                 check_expected(self, expected)
-            replaced: list[Cid] = []
+            replaced, is_state = list[Cid](), False
             try:
                 for key, value in metadata.items():
                     if self._metadata.get(key) != value:
                         replaced += self._change(key, value, new)
-                self._permanent.put_all(self._states.take(new))
+                        is_state = is_state or bool(self._roots[key])
+                self._permanent.put_all(self._states.take(new, is_state))
             except StoreIOError as error:
                 self._failure = error
                 raise
             self._permanent.put_all([(_INDEX + key, value) for key, value in index.items()])
             self._states.release(replaced)
-            self._states.drop()
+            self._states.collect()
 
     def _change(self, key: bytes, value: bytes | None, new: Mapping[Cid, bytes]) -> list[Cid]:
         """Set one metadata entry, and return the roots that the previous value named."""

@@ -23,6 +23,7 @@ from store.cid import cid_of
 from store.links import reachable
 from tests.conftest import samples
 from tests.localnet.conftest import ARTIFACTS
+from tests.store.test_bounded import settle as drop_unheld
 
 FIL = 10**18
 
@@ -45,8 +46,7 @@ def settle(network: Network) -> BoundedStore:
     if isinstance(store, RemoteStore):  # under Ethereum's rules
         store = store.local
     assert isinstance(store, BoundedStore)
-    while not store._states.is_settled:
-        store._states.drop()
+    drop_unheld(store)
     return store
 
 
