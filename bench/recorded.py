@@ -31,8 +31,8 @@ TOLERANCE = 0.1
 """Maximum difference between a stage's share of the inputs and the recorded share."""
 MAX_AGE = 200
 """Maximum number of commits since the one that a record was made with."""
-NIGHTLY = PROJECT / ".ci" / "nightly.json"
-"""Result of the last run of `.ci/nightly`."""
+NIGHTLY = PROJECT / ".ci" / "nightly.tsv"
+"""Results of the steps of `.ci/nightly`."""
 MAX_NIGHTLY_AGE = 100
 """Maximum number of commits since that run."""
 NOT_RUN = "NOT RUN: "
@@ -270,18 +270,20 @@ def age_problems(record: RunRecord) -> Iterator[str]:
 
 
 def nightly_problems() -> Iterator[str]:
-    """Yield why the last nightly run does not count for the current code: no record, steps without success, its age."""
+    """Yield why steps of `.ci/nightly` do not count for the current code: no record, no success, their age."""
     try:
-        last = json.loads(NIGHTLY.read_text(encoding="utf-8"))
+        lines = NIGHTLY.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
-        yield "no record: run .ci/nightly and commit .ci/nightly.json"
+        yield "no record: run .ci/nightly and commit .ci/nightly.tsv"
         return
-    yield from (f"{title}: {result}" for title, result in last["steps"].items() if not result.startswith("passed"))
-    newer = commits_since(last["commit"])
-    if newer is None:
-        yield f"this repository has no commit {last['commit']}: run .ci/nightly"
-    elif newer > MAX_NIGHTLY_AGE:
-        yield f"{newer} commits are newer, the limit is {MAX_NIGHTLY_AGE}: run .ci/nightly"
+    for commit, title, result in (line.split("\t") for line in lines):
+        newer = commits_since(commit)
+        if not result.startswith("passed"):
+            yield f"{title}: {result}"
+        elif newer is None:
+            yield f"{title}: this repository has no commit {commit}: run .ci/nightly"
+        elif newer > MAX_NIGHTLY_AGE:
+            yield f"{title}: {newer} commits are newer, the limit is {MAX_NIGHTLY_AGE}: run .ci/nightly"
 
 
 def names_of_records() -> list[str]:

@@ -88,21 +88,24 @@ def test_a_record_is_too_old_after_a_number_of_commits(
 @pytest.mark.parametrize(
     ("content", "problems"),
     [
-        (None, ["no record: run .ci/nightly and commit .ci/nightly.json"]),
-        ({"commit": "HEAD", "steps": {"tests": "passed in 3 s"}}, []),
-        ({"commit": "HEAD", "steps": {"explorer": "not run: no chromium"}}, ["explorer: not run: no chromium"]),
-        ({"commit": "HEAD", "steps": {"tests": "failed"}}, ["tests: failed"]),
-        ({"commit": "HEAD~1", "steps": {}}, ["1 commits are newer, the limit is 0: run .ci/nightly"]),
-        ({"commit": "0" * 40, "steps": {}}, [f"this repository has no commit {'0' * 40}: run .ci/nightly"]),
+        (None, ["no record: run .ci/nightly and commit .ci/nightly.tsv"]),
+        ("HEAD\ttests\tpassed in 3 s\n", []),
+        ("HEAD\texplorer\tnot run: no chromium\n", ["explorer: not run: no chromium"]),
+        (
+            "HEAD\tlint\tpassed in 1 s\nHEAD~1\ttests\tpassed in 3 s\n",
+            ["tests: 1 commits are newer, the limit is 0: run .ci/nightly"],
+        ),
+        ("HEAD\ttests\tfailed\n", ["tests: failed"]),
+        (f"{'0' * 40}\ttests\tpassed in 3 s\n", [f"tests: this repository has no commit {'0' * 40}: run .ci/nightly"]),
     ],
 )
-def test_nightly_run_counts_if_it_passed_and_is_recent(
-    content: dict[str, Any] | None, problems: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_nightly_step_counts_if_it_passed_and_is_recent(
+    content: str | None, problems: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recorded, "MAX_NIGHTLY_AGE", 0)
-    monkeypatch.setattr(recorded, "NIGHTLY", tmp_path / "nightly.json")
+    monkeypatch.setattr(recorded, "NIGHTLY", tmp_path / "nightly.tsv")
     if content is not None:
-        recorded.NIGHTLY.write_text(json.dumps(content))
+        recorded.NIGHTLY.write_text(content)
     assert [*recorded.nightly_problems()] == problems
 
 
