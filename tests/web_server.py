@@ -13,6 +13,7 @@ class Handler(BaseHTTPRequestHandler):
     """A handler that logs nothing and keeps a connection open."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def posted(self) -> bytes:
         return self.rfile.read(int(self.headers["content-length"]))

@@ -108,10 +108,10 @@ class RemoteChain:
             return self.client.read(parse, method, *params)
         request = f"{method} {json.dumps(params, sort_keys=True)}"
         if self.options.offline:
-            recorded = self._cache().get(NODE, request)
+            recorded = self.cache().get(NODE, request)
             if recorded is None:
                 raise NotCached(
-                    self.client.name, f"the response to {request:.100}", self._cache().missing(NODE, request)
+                    self.client.name, f"the response to {request:.100}", self.cache().missing(NODE, request)
                 )
             return parse(parse_json(recorded.encode()))
         response: Any = None
@@ -122,7 +122,7 @@ class RemoteChain:
             return parse(found)
 
         found = self.client.read(parse_and_record, method, *params)
-        self._cache().put(NODE, request, json.dumps(response))
+        self.cache().put(NODE, request, json.dumps(response))
         return found
 
     def block_number(self) -> int:
@@ -148,9 +148,9 @@ class RemoteChain:
 
     def state_after(self, block: RemoteBlock) -> RemoteState:
         """Return the state after a block that is known. Raises NodeError."""
-        return self._states.setdefault(block.number, RemoteState(self, block, self._cache()))
+        return self._states.setdefault(block.number, RemoteState(self, block, self.cache()))
 
-    def _cache(self) -> ResponseCache:
+    def cache(self) -> ResponseCache:
         """Return the response cache of this node, opened when the first state is read."""
         with self._opening:
             if self._open_cache is None:

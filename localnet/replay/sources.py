@@ -24,6 +24,7 @@ from hypervisor.versions.overlay import Overlay
 from localnet.chain.supply import supply_of
 from localnet.fork.forking import NodeBlocks
 from localnet.fork.node_client import NodeClient, NodeError, RequestOptions
+from localnet.fork.remote_chain import RemoteChain
 from localnet.fork.response_values import (
     amount,
     cid_json,
@@ -206,38 +207,45 @@ class NodeSource:
         watch: Callable[[int], None] = lambda _requested: None,
         options: RequestOptions = _REQUESTS,
         overlay: Overlay | None = None,
+        chain: RemoteChain | None = None,
     ) -> None:
-        """Raise NodeError if no node responds, InvalidInput for an invalid URL."""
+        """Connect to the node; `chain` is a client of it whose requests, and cache, are used.
+
+        Raises NodeError if no node responds, InvalidInput for an invalid URL.
+        """
         self.overlay = overlay
-        self._client = NodeClient(url, options=options)
+        self._client = NodeClient(url, options=options) if chain is None else chain.client
+        self._reader = self._client if chain is None else chain
+        if chain is not None:
+            self._client.cache = chain.cache()
         self.blocks = NodeBlocks(self._client, watch)
         self.local = MemoryStore() if local is None else local
         self.store: Store = RemoteStore(self.local, self.blocks)
-        self.name = self._client.read(text, "Filecoin.StateNetworkName")
-        self.chain_id = self._client.read(quantity, "eth_chainId")
+        self.name = self._reader.read(text, "Filecoin.StateNetworkName")
+        self.chain_id = self._reader.read(quantity, "eth_chainId")
         self._responses: dict[tuple[Any, ...], Any] = {}
 
     # --- look-ups ---------------------------------------------------------------------------------------------
 
     def tipset_at(self, epoch: int) -> Sequence[Cid]:
         """Return the blocks of the tipset at an epoch."""
-        head = self._client.read(lambda tipset: number(tipset["Height"]), "Filecoin.ChainHead")
+        head = self._reader.read(lambda tipset: number(tipset["Height"]), "Filecoin.ChainHead")
         if not 0 <= epoch <= head:
             raise InvalidInput(f"{self._client.name} has no epoch {epoch}: its chain reaches from 0 to {head}")
-        height, cids = self._client.read(_height_and_blocks, "Filecoin.ChainGetTipSetByHeight", epoch, None)
+        height, cids = self._reader.read(_height_and_blocks, "Filecoin.ChainGetTipSetByHeight", epoch, None)
         if height != epoch:
             raise InvalidInput(f"epoch {epoch} is a null round: the tipset before it is at {height}")
         return cids
 
     def head(self) -> TipsetHeaders:
         """Return the node's newest tipset."""
-        _, cids = self._client.read(_height_and_blocks, "Filecoin.ChainHead")
+        _, cids = self._reader.read(_height_and_blocks, "Filecoin.ChainHead")
         return read_tipset(self.store, cids)
 
     def find_message(self, text: str) -> FoundMessage:
         """Find the message of a transaction hash or a CID."""
-        cid = self._named_message(text)
-        found = self._client.read(_looked_up, "Filecoin.StateSearchMsg", [], cid_json(cid), -1, True)
+        cid = self.message_cid(text)
+        found = self._reader.read(_looked_up, "Filecoin.StateSearchMsg", [], cid_json(cid), -1, True)
         if found is None:
             raise InvalidInput(
                 f"{self._client.name} has no receipt of the message {text}: it is pending, or not on the chain"
@@ -250,11 +258,12 @@ class NodeSource:
                 return FoundMessage(candidate, cid)
         raise InvalidInput(f"{self._client.name} returned a tipset for message {show(cid)} that does not contain it")
 
-    def _named_message(self, reference: str) -> Cid:
+    def message_cid(self, reference: str) -> Cid:
+        """Return the CID of a message, given as its CID or transaction hash. Raises InvalidInput, NodeError."""
         named = parse_reference(reference)
         if named.cid is not None:
             return named.cid
-        found: Cid | None = self._client.read(
+        found: Cid | None = self._reader.read(
             lambda response: None if response is None else cid_of_json(response),
             "Filecoin.EthGetMessageCidByTransactionHash",
             reference,
@@ -272,9 +281,9 @@ class NodeSource:
 
     def result_of(self, tipset: TipsetHeaders) -> ChainResult:
         """Return the result from the next tipset; for the head, computed by the node."""
-        head, cids = self._client.read(_height_and_blocks, "Filecoin.ChainHead")
+        head, cids = self._reader.read(_height_and_blocks, "Filecoin.ChainHead")
         if tipset.height >= head:
-            computed = self._client.read(
+            computed = self._reader.read(
                 lambda response: cid_of_json(response["Root"]),
                 "Filecoin.StateCompute",
                 tipset.height,
@@ -282,7 +291,7 @@ class NodeSource:
                 _key(tipset),
             )
             return ChainResult(computed, None)
-        _, after = self._client.read(
+        _, after = self._reader.read(
             _height_and_blocks, "Filecoin.ChainGetTipSetAfterHeight", tipset.height + 1, _json(cids)
         )
         child = read_tipset(self.store, after)
@@ -339,7 +348,7 @@ class NodeSource:
     def _cached_response(self, method: str, parse: Callable[[Any], T], *params: Any) -> T:
         key = (method, repr(params))
         if key not in self._responses:
-            self._responses[key] = self._client.read(parse, method, *params)
+            self._responses[key] = self._reader.read(parse, method, *params)
         known: T = self._responses[key]
         return known
 

@@ -127,10 +127,12 @@ def tipset_steps(
     supply: Supply,
     before: Cid | None = None,
     parallel: Parallel | None = None,
+    watch: Callable[[IncludedMessage], None] = lambda _included: None,
 ) -> Iterator[TipsetStep]:
     """Execute a tipset step by step. It ends before the message with the CID `before`, which is next on the machine.
 
-    `parallel` and what it raises are as in `execute_tipset`.
+    `watch` is called before each message, which is next on the machine then. `parallel` and what it raises are as in
+    `execute_tipset`.
     """
     machine.advance(base_fee=work.base_fee)
     for null in work.null_rounds:
@@ -146,6 +148,7 @@ def tipset_steps(
             for included in new_messages(block, seen):
                 if before in (included.cid, included.message.cid()):
                     return
+                watch(included)
                 result = (
                     apply_included(machine, included) if block_run is None else _unless_fatal(block_run.apply(number))
                 )
