@@ -6,11 +6,18 @@ import json
 import os
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fvm_hypervisor.cli.options import AsJson, in_panel, parsed_network
+from hypervisor.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fvm_hypervisor.laboratory.compare.jobs import CaseJob
+    from fvm_hypervisor.laboratory.sides import Side
 
 rules_option, input_option = in_panel("Rules and code"), in_panel("What to execute")
 
@@ -70,6 +77,17 @@ def print_prices(network: str | None, overlay: Path | None, as_json: bool) -> No
 
 
 _PAIR = "for run B, or for A and B with a comma between"
+node_option = in_panel("Contracts on a network")
+ForkUrl = Annotated[str | None, node_option(metavar="URL", help="Ethereum or Filecoin node whose blocks are executed.")]
+Contracts = Annotated[
+    list[str] | None, node_option("--contract", metavar="ADDRESS", help="Contract of interest (0x...); repeatable.")
+]
+Blocks = Annotated[int, node_option(min=1, metavar="N", help="Number of the newest blocks to execute.")]
+Rules = Annotated[
+    str | None,
+    node_option(metavar="A,B", help="Two hard forks of Ethereum, or two network versions or drafts (.toml)."),
+]
+Offline = Annotated[bool, node_option("--offline", help="Read the node's responses from the cache only.")]
 
 
 def compare(
@@ -87,6 +105,11 @@ def compare(
     first: First = None,
     last: Last = None,
     bundle_dir: BundleDir = None,
+    fork_url: ForkUrl = None,
+    contract: Contracts = None,
+    blocks: Blocks = 100,
+    rules: Rules = None,
+    offline: Offline = False,
     workers: Workers = CORES,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write an HTML page with both flame graphs.")
@@ -99,6 +122,10 @@ def compare(
     codes, return values, events, gas and state are compared. Gas differences are listed by charge, syscall, actor,
     method and call. Each message shows the first call that differs.
 
+    With --fork-url, the transactions of a node's newest blocks that reach the contracts are executed under both
+    --rules, each on the state before it. A must be the rules of the network, unless it is a known one. Blocks whose
+    state the node does not have are listed, as are those with other results than on the network.
+
     Exit status: 0 if there is no difference, 1 if there is one, 2 for invalid input.
 
     Example: hypervisor compare chain --price block_persist_compute=86000
@@ -108,6 +135,8 @@ def compare(
     Example: hypervisor compare chain --network nv29,nv30-draft.toml
 
     Example: hypervisor compare chain --actor storagemarket=market.wasm --from 100 --to 200
+
+    Example: hypervisor compare --fork-url $ETH_RPC_URL --contract 0x5fbd...0aa3 --blocks 50 --rules osaka,amsterdam
     """
     if list_prices:
         print_prices(network, None if overlay is None else Path(overlay), as_json)
@@ -120,8 +149,14 @@ def compare(
     from hypervisor.installation import check_output
 
     check_output(html, "the page")
-    sides = two_sides(Choices(bundle, network, overlay, actor or (), price or ()))
-    jobs = jobs_of(sources or [], bundle_folder(bundle_dir), first, last, workers)
+    jobs: Sequence[CaseJob]
+    if fork_url is not None or rules is not None:
+        if sources or bundle or network or overlay or actor or price:
+            raise InvalidInput("with --fork-url, the rules are those of --rules and nothing else is executed")
+        sides, jobs = _node_jobs(fork_url, contract or (), blocks, rules, offline)
+    else:
+        sides = two_sides(Choices(bundle, network, overlay, actor or (), price or ()))
+        jobs = jobs_of(sources or [], bundle_folder(bundle_dir), first, last, workers)
     found = Comparison()
     for part in run_all(partial(compare_job, sides=sides), jobs, workers, "cases"):
         found.merge(part)
@@ -134,6 +169,19 @@ def compare(
             typer.echo(line)
     if not found.same:
         raise typer.Exit(1)
+
+
+def _node_jobs(
+    url: str | None, contracts: Sequence[str], blocks: int, rules: str | None, offline: bool
+) -> tuple[tuple[Side, Side], Sequence[CaseJob]]:
+    """Return the sides and jobs of a comparison of contracts on a network. Raises InvalidInput."""
+    from fvm_hypervisor.laboratory.compare.node_blocks import NodeContracts, contract_address
+    from fvm_hypervisor.laboratory.sides import rules_pair
+
+    if url is None or rules is None or not contracts:
+        raise InvalidInput("contracts on a network need --fork-url URL, --contract ADDRESS and --rules A,B")
+    sides = rules_pair(rules)
+    return sides, NodeContracts(url, tuple(map(contract_address, contracts)), sides, offline).jobs(blocks)
 
 
 _file_option = in_panel("Files to write")

@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from bridge.ethereum.block import ETHEREUM
 from fvm_hypervisor.laboratory.drafts import named_draft
 from hypervisor.bundles.bundle import MAX_BUNDLE_BYTES, Bundle
 from hypervisor.bundles.bundle_library import actors_version
@@ -26,6 +27,7 @@ from hypervisor.versions.network_versions import (
 )
 from hypervisor.versions.overlay import Overlay
 from hypervisor.versions.overlay_file import check_names, parse_price, price_overlay, read_overlay
+from localnet.rules.parts import rules_named
 from store.blocks.overlay import OverlayStore
 from store.blockstore import Store
 from store.cid import CidError, parse_cid
@@ -46,6 +48,8 @@ class Side:
     """Modules by the name of a built-in actor, or the code CID of another one."""
     label: str = AS_RECORDED
     """Description of the changes, for reports."""
+    hardfork: str = ""
+    """Hard fork of Ethereum, for transactions under its rules."""
 
     def row(self, recorded: NetworkVersion) -> NetworkVersion:
         """Return the network version under which messages of a recorded version run. Raises InvalidInput."""
@@ -134,6 +138,24 @@ def two_sides(choices: Choices) -> tuple[Side, Side]:
             "--actor (one value for run B, two for A and B)"
         )
     return first, second
+
+
+def rules_pair(text: str) -> tuple[Side, Side]:
+    """Return the two sides of `A,B`: hard forks of Ethereum, or network versions and drafts. Raises InvalidInput."""
+    names = _pair(text, "--rules")
+    if None in names:
+        raise InvalidInput(f"--rules {text!r:.80} names one set of rules: expected two, such as osaka,amsterdam")
+    of_filecoin = [name is not None and (parse_version(name) is not None or name.endswith(".toml")) for name in names]
+    if all(of_filecoin):
+        return two_sides(Choices(network=text))
+    if any(of_filecoin):
+        raise InvalidInput(
+            f"--rules {text!r:.80} mixes networks: name two hard forks of Ethereum, or two network versions of Filecoin"
+        )
+    first, second = (rules_named(ETHEREUM, name or "").hardfork for name in names)
+    if first == second:
+        raise InvalidInput(f"--rules {text!r:.80}: both runs have the rules of {first}")
+    return Side(label=first, hardfork=first), Side(label=second, hardfork=second)
 
 
 def one_side(choices: Choices) -> Side:
@@ -234,6 +256,7 @@ def described(side: Side) -> Mapping[str, object]:
     return {
         "words": side.label,
         "network": side.network,
+        "hardfork": side.hardfork or None,
         "overlay": None if side.overlay is None else side.overlay.digest,
         "prices": dict(side.prices),
     }

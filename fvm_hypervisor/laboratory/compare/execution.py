@@ -12,7 +12,15 @@ from dataclasses import dataclass, field
 from itertools import islice, zip_longest
 from typing import Any, Final
 
-from fvm_hypervisor.laboratory.compare.jobs import CaseJob, MessageOutcome, RecordedCase, Run, bad_case, fatal_outcome
+from fvm_hypervisor.laboratory.compare.jobs import (
+    CaseJob,
+    MessageOutcome,
+    NotCompared,
+    RecordedCase,
+    Run,
+    bad_case,
+    fatal_outcome,
+)
 from fvm_hypervisor.laboratory.compare.tally import (
     EXECUTION,
     MESSAGE,
@@ -65,6 +73,14 @@ class RootChange:
     state: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class SkippedCase:
+    """A case that was not compared, and the reason."""
+
+    case: str
+    reason: str
+
+
 @dataclass(slots=True)
 class Comparison:
     """Result of the same cases on two sides. `first` and `second` are the total costs of each side."""
@@ -76,6 +92,7 @@ class Comparison:
     second: CostTally = field(default_factory=CostTally)
     changes: list[MessageChange] = field(default_factory=list)
     roots: list[RootChange] = field(default_factory=list)
+    skipped: list[SkippedCase] = field(default_factory=list)
 
     @property
     def same(self) -> bool:
@@ -90,6 +107,7 @@ class Comparison:
         self.second.merge(other.second)
         self.changes += other.changes
         self.roots += other.roots
+        self.skipped += [each for each in other.skipped if each not in self.skipped]
 
 
 def compare_job(job: CaseJob, sides: tuple[Side, Side]) -> Comparison:
@@ -97,7 +115,10 @@ def compare_job(job: CaseJob, sides: tuple[Side, Side]) -> Comparison:
     found = Comparison()
     try:
         for case in job.cases():
-            _compare(case, sides, found)
+            try:
+                _compare(case, sides, found)
+            except NotCompared as error:
+                found.skipped.append(SkippedCase(case.name, str(error)))
     except (HypervisorError, StoreError) as error:
         raise InvalidInput(str(error)) from None
     return found
@@ -120,7 +141,7 @@ def _compare(case: RecordedCase, sides: tuple[Side, Side], found: Comparison) ->
         for _, costs in side:
             for cost in costs:
                 tally.add(cost, names)
-    roots = _root(runs[0]), _root(runs[1])
+    roots = (_root(runs[0]), _root(runs[1])) if case.compares_states else (None, None)
     if roots[0] != roots[1]:
         lines = () if found.roots else tuple(islice(_state_lines(runs, roots), MAX_STATE_LINES))
         found.roots.append(RootChange(case.name, (_format(roots[0]), _format(roots[1])), lines))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 from fvm_hypervisor.laboratory.sides import Side
 from fvm_hypervisor.laboratory.vectors.conformance import (
@@ -85,6 +85,10 @@ class Run(Protocol):
         """Execute message by message."""
 
 
+class NotCompared(InvalidInput):
+    """Raised for a case that cannot be compared and is reported, such as one whose state a node does not have."""
+
+
 class RecordedCase(Protocol):
     """A case: consecutive messages on their own initial state."""
 
@@ -92,8 +96,12 @@ class RecordedCase(Protocol):
     def name(self) -> str:
         """Name of the case in reports."""
 
+    @property
+    def compares_states(self) -> bool:
+        """True if the states after the case are compared, not only the results of its messages."""
+
     def begin(self, side: Side, tracer: Tracer | None) -> Run:
-        """Start a run of the case on one side. Raises InvalidInput if it cannot run there."""
+        """Start a run of the case on one side. Raises InvalidInput if it cannot run there, such as NotCompared."""
 
 
 class CaseJob(Protocol):
@@ -149,6 +157,7 @@ class TipsetCase:
 
     folder: Path
     height: int
+    compares_states: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
@@ -303,6 +312,7 @@ class VectorCase:
     """A case: a variant of a message vector."""
 
     variant: VectorVariant
+    compares_states: ClassVar[bool] = True
 
     @property
     def name(self) -> str:

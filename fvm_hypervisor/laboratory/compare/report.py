@@ -35,6 +35,7 @@ def comparison_lines(found: Comparison, sides: tuple[Side, Side]) -> Iterator[st
     yield f"A: {sides[0].label}"
     yield f"B: {sides[1].label}"
     yield summary(found)
+    yield from (_format(f"not compared: {each.case}: {each.reason}") for each in found.skipped)
     if found.same:
         return
     for title, table in TABLES:
@@ -165,6 +166,7 @@ def comparison_json(found: Comparison, sides: tuple[Side, Side]) -> dict[str, An
             for change in found.changes
         ],
         "roots": [asdict(change) for change in found.roots],
+        "skipped": [asdict(each) for each in found.skipped],
     }
 
 
@@ -216,12 +218,14 @@ def comparison_page(found: Comparison, sides: tuple[Side, Side]) -> str:
     )
     changes = "\n".join(_safe(line, 2_000) for change in largest(found.changes) for line in change_lines(change))
     states = "\n".join(_safe(line, 2_000) for change in found.roots for line in change.state)
+    skipped = "\n".join(_safe(f"{each.case}: {each.reason}", 2_000) for each in found.skipped)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{_safe(title)}</title>\n'
         f"<style>{_STYLE}</style></head>\n<body>\n<h1>Differences</h1>\n"
         f"<p>A: {_safe(sides[0].label)}<br>B: {_safe(sides[1].label)}</p>\n"
         f"<p>{'<br>'.join(_safe(line) for line in summary(found).splitlines())}</p>\n"
         f'<h2>Gas by call, to one scale</h2>\n<div class="flames">{flames}</div>\n'
+        f"{f'<h2>Not compared</h2><pre>{skipped}</pre>' if skipped else ''}\n"
         f"<h2>Differences of gas</h2>\n{tables}"
         f"{f'<h2>First difference of each message</h2><pre>{changes}</pre>' if changes else ''}\n"
         f"{f'<h2>State of B, compared with A</h2><pre>{states}</pre>' if states else ''}\n"

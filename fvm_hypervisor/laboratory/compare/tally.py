@@ -108,6 +108,11 @@ class CostTracer(CallTrees):
         super().__init__()
         self.messages: list[MessageCost] = []
 
+    @property
+    def takes_record(self) -> bool:
+        """False: the record of a transaction under Ethereum's rules has no charges before its first call."""
+        return False
+
     def event(self, event: TraceEvent, /) -> None:
         """Add an event to the costs."""
         if isinstance(event, GasCharged):  # most are

@@ -1,0 +1,333 @@
+"""`hypervisor compare --fork-url`: transactions of a second local node that reach a contract, under two sets of rules.
+
+Expected gas is that of go-ethereum's transition tool (v1.17.10), or a receipt of a network under the other rules.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import pytest
+
+from bridge.ethereum.addresses import EthAddress, create_address
+from fvm_hypervisor.laboratory.compare.node_blocks import MAX_BLOCKS, MAX_GAS
+from localnet import Network
+from localnet.fork import forking
+from localnet.rpc.node import Node
+from runtimes.evm.ethereum import forks
+from tests.command import run
+from tests.localnet.conftest import Clock
+from tests.localnet.rpc.conftest import Client
+from tests.web_server import replying
+
+Edit = Callable[[str, list[Any], dict[str, Any]], dict[str, Any]]
+"""Change to a response of a node, given the method and parameters."""
+SENDER = EthAddress(bytes.fromhex("f39fd6e51aad88f6f4ce6ab8827279cfffb92266"))
+STORE_AT, CALL_AT, SPARSE_AT = (create_address(SENDER, nonce) for nonce in range(3))
+STORE = "60003560005500"  # stores the first word of its input
+CALL = f"60055f525f5f60205f5f73{STORE_AT.hex()}5af100"  # calls it with 5, without an event
+SPARSE = f"60065f525f5f60205f5f73{STORE_AT.hex()}63{{:08x}}f15f5500"  # the same with its own gas; stores the result
+ELSEWHERE = f"0x{'54' * 20}"
+
+
+def node_of(network: Network) -> Client:
+    return Client(Node(network))
+
+
+@contextmanager
+def served(client: Client, edit: Edit = lambda _method, _params, response: response) -> Iterator[str]:
+    """Serve a node whose responses `edit` changes."""
+    lock = Lock()
+
+    def reply(request: dict[str, Any]) -> dict[str, Any]:
+        with lock:
+            found = client.send(json.dumps(request).encode())
+        return edit(request["method"], request["params"], found)
+
+    with replying(reply) as url:
+        yield url
+
+
+def report(url: str, rules: str, *arguments: object, contract: bytes = STORE_AT, status: int = 1) -> dict[str, Any]:
+    found = run(
+        "compare", "--fork-url", url, "--contract", f"0x{contract.hex()}", "--rules", rules, "--json", "--workers", 1,
+        *arguments,
+    )  # fmt: skip
+    assert found.exit_code == status, found.stderr
+    decoded: dict[str, Any] = json.loads(found.stdout)
+    return decoded
+
+
+def fill(client: Client, gas: int = 400_000, sparse_gas: int = 25_000) -> list[str]:
+    """Deploy three contracts, then make three blocks of one transaction and one of four.
+
+    Return the hashes of all transactions that reach the first contract.
+    """
+
+    def send(to: str | None, data: str) -> str:
+        receiver = {} if to is None else {"to": to}
+        found: str = client(
+            "eth_sendTransaction", {"from": f"0x{SENDER.hex()}", "data": f"0x{data}", "gas": hex(gas), **receiver}
+        )
+        return found
+
+    store, call, sparse = (f"0x{each.hex()}" for each in (STORE_AT, CALL_AT, SPARSE_AT))
+    made = [
+        send(None, f"60{len(code) // 2:02x}600c60003960{len(code) // 2:02x}6000f3{code}")
+        for code in (STORE, CALL, SPARSE.format(sparse_gas))
+    ]
+    single = [send(to, data) for to, data in ((store, f"{7:064x}"), (call, ""), (sparse, ""))]
+    client("evm_setAutomine", False)
+    several = [
+        send(to, data) for to, data in ((ELSEWHERE, ""), (store, f"{0:064x}"), (ELSEWHERE, "01"), (store, f"{9:064x}"))
+    ]
+    client("evm_mine")
+    return [made[0], *single, several[1], several[3]]
+
+
+def gas_of(client: Client, transaction: str) -> int:
+    return int(client("eth_getTransactionReceipt", transaction)["gasUsed"], 16)
+
+
+@pytest.fixture(autouse=True)
+def cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def gas_by_hash(found: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    return {change["message"]: tuple(change["gas"]) for change in found["changes"]}
+
+
+@pytest.mark.slow
+def test_gas_under_both_forks_is_that_of_networks_under_these_forks() -> None:
+    with Network(rules="ethereum", hardfork="Osaka", clock=Clock()) as old:
+        client = node_of(old)
+        before = {each: gas_of(client, each) for each in fill(client)}
+        with served(client) as url:
+            found = report(url, "osaka,amsterdam")
+    with Network(rules="ethereum", hardfork="Amsterdam", clock=Clock()) as new:
+        client = node_of(new)
+        after = [gas_of(client, each) for each in fill(client)]
+    assert found["skipped"] == []
+    assert found["messages"] == 6
+    assert gas_by_hash(found) == dict(zip(before, zip(before.values(), after, strict=True), strict=True))
+
+
+@pytest.fixture(scope="module")
+def osaka() -> Iterator[tuple[Client, list[str]]]:
+    """Return a node under Osaka's rules, and the hashes of the transactions that reach the first contract."""
+    with Network(rules="ethereum", clock=Clock()) as network:
+        client = node_of(network)
+        yield client, fill(client)
+
+
+@pytest.fixture(scope="module")
+def filecoin() -> Iterator[tuple[Client, list[str]]]:
+    """Return a node under Filecoin's rules, and the hashes of the transactions that reach the first contract."""
+    with Network(clock=Clock()) as network:
+        client = node_of(network)
+        yield client, fill(client, 50_000_000, 5_000_000)
+
+
+@pytest.fixture
+def planted(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A hard fork that differs from Osaka in the price of a slot's first value, by 7."""
+    fork = forks.OSAKA.successor("Planted", gas=forks.OSAKA.gas._replace(set_slot=forks.OSAKA.gas.set_slot + 7))
+    monkeypatch.setattr(forks, "FORKS", {**forks.FORKS, "Planted": fork})
+    return "osaka,planted"
+
+
+@pytest.mark.slow
+def test_planted_price_of_a_hard_fork_is_the_reason(osaka: tuple[Client, list[str]], planted: str) -> None:
+    client, hashes = osaka
+    with served(client) as url:
+        found = report(url, planted)
+    changes = {change["message"]: change for change in found["changes"]}
+    assert {each: b - a for each, (a, b) in gas_by_hash(found).items()} == {hashes[1]: 7, hashes[3]: 7, hashes[5]: 7}
+    assert changes[hashes[1]]["first"]["words"] == ["OnEvmGas (2 times): A 22,109, B 22,116 gas"]
+    assert changes[hashes[1]]["kinds"] == ["gas"]
+
+
+def dear_blocks(folder: Path) -> Path:
+    """Write a draft of nv30 with a price for an opened block that is higher by 7."""
+    file = folder / "nv30.toml"
+    file.write_text("name = 'nv30'\nnumber = 30\nbase = 29\n[prices]\nblock_open_flat = 187_447\n", encoding="utf-8")
+    return file
+
+
+@pytest.mark.slow
+def test_planted_price_of_a_draft_is_the_reason(filecoin: tuple[Client, list[str]], tmp_path: Path) -> None:
+    draft = dear_blocks(tmp_path)
+    client, hashes = filecoin
+    with served(client) as url:
+        found = report(url, f"nv29,{draft}")
+    assert (found["messages"], found["skipped"]) == (len(hashes), [])
+    assert [row["name"] for row in found["changed"]["charges"]] == ["OnBlockOpenBase"]
+    assert set(gas_by_hash(found)) == set(hashes)
+    for change in found["changes"]:
+        assert change["first"]["words"][0].startswith("OnBlockOpenBase ")
+        assert (change["gas"][1] - change["gas"][0]) % 7 == 0
+
+
+def without(*methods: str) -> Edit:
+    """Return an edit that makes a node unable to answer some methods."""
+    error = {"code": -32601, "message": "the method does not exist"}
+    return lambda method, _, response: {"jsonrpc": "2.0", "id": 1, "error": error} if method in methods else response
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["osaka", "filecoin"])
+def test_calls_inside_other_contracts_are_found_by_traces_only(kind: str, request: pytest.FixtureRequest) -> None:
+    client, hashes = request.getfixturevalue(kind)
+    rules = {"osaka": "osaka,prague", "filecoin": "nv29,nv28"}[kind]
+    geth, bare = without("trace_block"), without("trace_block", "debug_traceBlockByNumber")
+    with served(client) as every, served(client, geth) as without_parity, served(client, bare) as without_traces:
+        assert report(every, rules, status=0)["messages"] == len(hashes)
+        assert report(without_parity, rules, status=0)["messages"] == len(hashes)
+        found = report(without_traces, rules, status=0)
+    assert found["messages"] == len(hashes) - 2
+    assert [each["case"] for each in found["skipped"]] == ["calls inside other contracts"]
+    assert "neither trace_block nor debug_traceBlockByNumber" in found["skipped"][0]["reason"]
+
+
+@pytest.mark.slow
+def test_blocks_without_state_are_reported_and_the_others_compared(osaka: tuple[Client, list[str]]) -> None:
+    client, hashes = osaka
+
+    def pruned(method: str, params: list[Any], response: dict[str, Any]) -> dict[str, Any]:
+        if method == "eth_getStorageAt" and int(params[2], 16) < 4:
+            return {"jsonrpc": "2.0", "id": 1, "error": {"code": -32000, "message": "missing trie node 12"}}
+        return response
+
+    with served(client, pruned) as url:
+        found = report(url, "osaka,amsterdam")
+    assert [each["case"] for each in found["skipped"]] == ["block 4"]
+    assert "does not have the state of block 3" in found["skipped"][0]["reason"]
+    assert set(gas_by_hash(found)) == {hashes[0], *hashes[2:]}
+
+
+@pytest.mark.slow
+def test_tipsets_without_state_are_reported_and_the_others_compared(
+    filecoin: tuple[Client, list[str]], tmp_path: Path
+) -> None:
+    client, hashes = filecoin
+    lost = client("Filecoin.ChainGetTipSetByHeight", 4, None)["Blocks"][0]["ParentStateRoot"]
+
+    def pruned(method: str, params: list[Any], response: dict[str, Any]) -> dict[str, Any]:
+        if method == "Filecoin.ChainReadObj" and params == [lost]:
+            return {"jsonrpc": "2.0", "id": 1, "error": {"code": 1, "message": "ipld: could not find it"}}
+        return response
+
+    with served(client, pruned) as url:
+        found = report(url, f"nv29,{dear_blocks(tmp_path)}")
+    assert [each["case"] for each in found["skipped"]] == ["block 4"]
+    assert lost["/"] in found["skipped"][0]["reason"]
+    assert set(gas_by_hash(found)) == {hashes[0], *hashes[2:]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["osaka", "filecoin"])
+def test_second_run_is_offline(
+    kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    client, _ = request.getfixturevalue(kind)
+    rules = {"osaka": "osaka,amsterdam", "filecoin": f"nv29,{dear_blocks(tmp_path)}"}[kind]
+    monkeypatch.setattr(forking, "is_local", lambda _url: False)  # responses of nodes on this machine are not cached
+    with served(client) as url:
+        online = report(url, rules)
+    assert report(url, rules, "--offline") == online  # the node is gone
+
+
+@pytest.mark.slow
+def test_offline_run_without_cache_names_what_is_missing() -> None:
+    found = run(
+        "compare", "--fork-url", "http://127.0.0.1:1", "--contract", ELSEWHERE, "--rules", "osaka,prague", "--offline"
+    )  # fmt: skip
+    assert found.exit_code == 2
+    assert "eth_chainId" in found.stderr
+    assert "--offline prevents a request" in found.stderr
+
+
+def replaced(method: str, change: Callable[[Any], Any]) -> Edit:
+    """Return an edit that changes a method's results."""
+    return lambda asked, _, response: (
+        {**response, "result": change(response["result"])} if asked == method else response
+    )
+
+
+def with_each(key: str, value: object) -> Callable[[Any], Any]:
+    """Return a change of a field of each object in a list."""
+    return lambda found: [{**each, key: value} for each in found]
+
+
+def in_transactions(key: str, value: object) -> Callable[[Any], Any]:
+    """Return a change of a field of each whole transaction of a block."""
+
+    def changed(each: Any) -> Any:
+        return {**each, key: value} if isinstance(each, dict) else each  # a hash in a block without whole transactions
+
+    return lambda block: {**block, "transactions": [changed(each) for each in block["transactions"]]}
+
+
+WRONG = [
+    ("eth_getBlockReceipts", with_each("gasUsed", "0x5209"), "the node's receipt: success, gas 21,001"),
+    ("eth_getBlockReceipts", with_each("status", "0x0"), "the node's receipt: failure, gas"),
+    ("eth_getBlockReceipts", with_each("gasUsed", "many"), "expected a hex quantity, found 'many'"),
+    ("eth_getBlockReceipts", lambda _: [], "the node's receipt: None"),
+    ("eth_getBlockReceipts", lambda _: {"a": 1}, "malformed result of eth_getBlockReceipts"),
+    ("eth_getBlockReceipts", with_each("logs", 5), "malformed block"),
+    ("eth_getBlockByNumber", lambda block: {**block, "transactions": [1]}, "transactions are not a list of objects"),
+    ("eth_getBlockByNumber", lambda block: {**block, "parentHash": "0x1"}, "expected"),
+    ("eth_getBlockByNumber", in_transactions("gas", hex(MAX_GAS + 1)), f"at most {MAX_GAS:,}"),
+    ("eth_getBlockByNumber", in_transactions("type", "0x7e"), "has the type 0x7e"),
+    ("eth_getBlockByNumber", in_transactions("from", ELSEWHERE), "is not reproduced"),
+    ("eth_getBlockByNumber", in_transactions("hash", "0x12"), "expected 32 bytes"),
+    ("eth_getStorageAt", lambda _: "0x" + "11" * 32, "is not reproduced"),
+    ("eth_getBalance", lambda _: "0x0", "is not reproduced"),
+    ("trace_block", with_each("action", {"to": f"0x{STORE_AT.hex()}"}), ""),
+    ("trace_block", with_each("transactionHash", 1), "malformed block"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("method", "change", "words"), WRONG)
+def test_wrong_responses_are_reported_by_block(
+    osaka: tuple[Client, list[str]], method: str, change: Callable[[Any], Any], words: str
+) -> None:
+    with served(osaka[0], replaced(method, change)) as url:
+        found = run(
+            "compare", "--fork-url", url, "--contract", f"0x{STORE_AT.hex()}", "--rules", "osaka,prague", "--json",
+            "--workers", 1,
+        )  # fmt: skip
+    assert found.exit_code == 0, found.stderr
+    skipped = json.loads(found.stdout)["skipped"]
+    assert [each for each in skipped if words not in each["reason"]] == []
+    assert bool(skipped) is bool(words)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--rules", "osaka,amsterdam"), "need --fork-url URL, --contract ADDRESS and --rules A,B"),
+        (("--fork-url", "http://127.0.0.1:1", "--contract", ELSEWHERE), "need --fork-url URL"),
+        (("--rules", "osaka"), "names one set of rules: expected two, such as osaka,amsterdam"),
+        (("--rules", "osaka,Osaka"), "both runs have the rules of Osaka"),
+        (("--rules", "osaka,nv29"), "mixes networks"),
+        (("--rules", "osaka,oska"), "fork 'oska' is not known: choose one of"),
+        (("--contract", "f0100", "--rules", "osaka,prague"), "expected the contract's Ethereum address"),
+        (("--contract", "0x12", "--rules", "osaka,prague"), "an Ethereum address has 20 bytes"),
+        (("--blocks", MAX_BLOCKS + 1, "--rules", "osaka,prague"), f"expected 1 to {MAX_BLOCKS:,}"),
+        (("--rules", "osaka,prague", "--price", "syscall=1"), "the rules are those of --rules"),
+        (("--rules", "osaka,prague"), "no node responds at http://127.0.0.1:1"),
+    ],
+)
+def test_wrong_options_are_refused(arguments: tuple[object, ...], words: str) -> None:
+    common: tuple[object, ...] = ("--fork-url", "http://127.0.0.1:1")
+    if "--contract" not in arguments:
+        common = (*common, "--contract", ELSEWHERE)
+    found = run("compare", *(() if "need" in words else common), *arguments)
+    assert found.exit_code == 2
+    assert words in " ".join(found.stderr.split())
