@@ -123,7 +123,7 @@ class Chain(ChainReader):
         self.states.add(self.head)
         self.index.chain_ids = self.index.chain_ids or [machine.context.chain_id]
         self.producer = producer_of(machine.base, self.head.block)
-        self._enter(self.head)
+        self._enter(self.machine, self.head)
         self._point: ChainPoint | None = None
 
     @property
@@ -139,7 +139,7 @@ class Chain(ChainReader):
         if self._point is None or self._point.facts != facts:
             context = self.machine.context
             self._point = ChainPoint(
-                facts, tuple(self.index.chain_ids), self._circulating(self.head.state), facts[-1],
+                facts, tuple(self.index.chain_ids), self._circulating(self.head.state), self.rules, facts[-1],
                 context.chain_id, context.network.number, self.index.first, self.origin, self.machine.origin,
             )  # fmt: skip
         return self._point
@@ -191,7 +191,7 @@ class Chain(ChainReader):
         before, self.head, self.record, self.producer = point
         self.index.head = self.head.height
         self.machine.restore(before)
-        self._enter(self.head)
+        self._enter(self.machine, self.head)
 
     def _produce(self, candidates: list[Candidate], timestamp: int, null_rounds: int) -> Tipset:
         parent, self.executing = self.head, None
@@ -248,7 +248,7 @@ class Chain(ChainReader):
                 tipset = self._begin_fork(blocks, origin.point)
             else:
                 tipset = self.first(blocks, origin, timestamp)
-        self._enter(tipset)
+        self._enter(self.machine, tipset)
         self.machine.flush(blocks.pending.items(), {**network_entries(self.record), **tipset_entries(tipset, [])})
         self.index.head = tipset.height
 
@@ -318,7 +318,7 @@ class Chain(ChainReader):
             self.index.refresh_retained()
         self.states.add(tipset, bool(retained))
         self.head, self.index.head = tipset, height
-        self._enter(tipset)
+        self._enter(self.machine, tipset)
         return tipset
 
     # --- what is planned --------------------------------------------------------------------------------------
@@ -366,7 +366,7 @@ class Chain(ChainReader):
             with self._undone_on_failure(self.machine.snapshot()):
                 tipsets = begin(blocks)
                 self.producer, head = NO_PRODUCER, tipsets[-1][0]
-                self._enter(head)
+                self._enter(self.machine, head)
                 self.rewritten += 1  # before the index changes, as in `go_back`
                 self.machine.flush(blocks.pending.items(), self._new_entries(tipsets, origin))
         except BaseException:
@@ -420,7 +420,7 @@ class Chain(ChainReader):
         with self._undone_on_failure(self.machine.snapshot()):
             self.machine.restore(Snapshot(tipset.state, {}))
             self.record = replace(self.record, upgrades=upgrades or self.record.upgrades)
-            self._enter(tipset)
+            self._enter(self.machine, tipset)
             producer = producer_of(self.machine.base, tipset.block)
             self.rewritten += 1  # before the index changes: a question that reads the change must find it counted
             entries = {**head_entries(tipset.height), **changed_entries(tipset), **network_entries(self.record)}
@@ -466,7 +466,7 @@ class Chain(ChainReader):
     def set_default_gas_limit(self, limit: Gas) -> None:
         """Set the default gas limit of later blocks."""
         self.default_gas_limit = limit
-        self._enter(self.head)
+        self._enter(self.machine, self.head)
 
     def set_next_settings(self, settings: BlockSettings) -> None:
         """Set the settings of the next tipsets; calls at the head use them too (but not their randomness)."""
@@ -476,7 +476,7 @@ class Chain(ChainReader):
             entries = chain_ids_entries(chain_ids)
         with self._undone_on_failure(self.machine.snapshot()):
             self.head = replace(self.head, next_settings=settings)
-            self._enter(self.head)
+            self._enter(self.machine, self.head)
             self.machine.flush((), {**changed_entries(self.head), **entries})
         self.index.chain_ids = chain_ids
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bridge.ethereum.transactions import BLOB
@@ -214,12 +215,12 @@ class ChainReader:
                 f"{self.index.retained} on (a node keeps more with --keep-states N, a Network with keep_states=N)"
             )
 
-    def _enter(self, tipset: Tipset) -> None:
+    def _enter(self, machine: Hypervisor, tipset: Tipset) -> None:
         # A query at the head sees the next block's context, except for randomness that only that block has.
         settings = self.settings_after(tipset)
         if settings.randomness != tipset.settings.randomness:
             settings = replace(settings, randomness=tipset.settings.randomness)
-        self._set_context(self.machine, tipset, self._circulating(tipset.state), settings)
+        self._set_context(machine, tipset, self._circulating(tipset.state), settings)
         self._externs.executing = tipset.height
 
     def _set_context(
@@ -248,6 +249,7 @@ class ChainPoint:
     facts: tuple[Tipset, NetworkRecord, Address, bool, Gas | None, int]
     chain_ids: tuple[int, ...]
     circulating: TokenAmount
+    rules: NetworkRules
     rewritten: int
     """Number of reorgs and manual state edits when this point was made."""
     chain_id: int
@@ -265,35 +267,42 @@ class ChainView(ChainReader):
     """A chain at a point. It belongs to one thread at a time; `Chain.view` makes one."""
 
     def __init__(self, machine: Hypervisor, index: ChainIndex, externs: ChainExterns, point: ChainPoint) -> None:
-        self.machine, self.index, self._externs = machine, index, externs
-        self._point: ChainPoint | None = point
+        self._machine, self.index, self._externs = machine, index, externs
         self._rewritten = point.rewritten
         self._enter_point(point)
 
     def go_to(self, point: ChainPoint) -> None:
-        """Move the view to a point of the chain. Raises the store's errors."""
-        if point is self._point:
-            return
-        self._point = None  # set last: if the store fails, the next query starts over
-        self.machine.read_from(point.accounts)
-        self.machine.restore(Snapshot(point.facts[0].state, {}))
-        self._enter_point(point)
-        self._point = point
+        """Move the view to a point of the chain. Its machine follows when it is used."""
+        if point is not self._point:
+            self.__dict__.pop("machine", None)
+            self._enter_point(point)
+
+    @property
+    def rules(self) -> NetworkRules:
+        return self._point.rules
+
+    @cached_property
+    def machine(self) -> Hypervisor:  # type: ignore[override]  # the view's own, which nothing assigns
+        """Machine at the head's state. Raises the store's errors; the next use then starts over."""
+        self._machine.read_from(self._point.accounts)
+        self._machine.restore(Snapshot(self.head.state, {}))
+        self._enter(self._machine, self.head)
+        return self._machine
 
     def _enter_point(self, point: ChainPoint) -> None:
         if point.rewritten != self._rewritten:
             self.index.forget_logs()  # they may have been read during a reorg
             self._rewritten = point.rewritten
+        self._point = point
         self.head, self.record, self.producer, self.deferred, self.default_gas_limit, _ = point.facts
         self.index.head, self.index.chain_ids = self.head.height, list(point.chain_ids)
         self.index.first, self.origin = point.first, point.origin
         self._externs.attach(self.index, point.origin)
-        self._supply = point.circulating
-        self._enter(self.head)
+        self._externs.executing = self.head.height
 
     def _fork(self, root: Cid) -> Hypervisor:
         # with separate externs, because the console uses the machine on the chain's thread
         return self.machine.fork(root, externs=self._externs.snapshot())
 
     def _circulating(self, state: Cid) -> TokenAmount:
-        return self._supply
+        return self._point.circulating

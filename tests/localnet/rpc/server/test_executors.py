@@ -441,10 +441,11 @@ def test_a_view_that_could_not_go_to_a_point_goes_there_again(network: Network, 
     view = network.chain.view(network.chain.point())
     before = network.chain.point()
     network.mine(1)
+    view.go_to(network.chain.point())
     with monkeypatch.context() as patched:
         patched.setattr("localnet.chain.view.rules_of", _fail)
         with pytest.raises(StoreError):
-            view.go_to(network.chain.point())
+            _ = view.machine
     view.go_to(before)
     assert (view.head, view.machine.context.epoch) == (network.block(0), 0)
     assert view.machine.root == network.block(0).state
