@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 import typer
 
 from fvm_hypervisor.cli import node_settings as forks
-from fvm_hypervisor.cli.folders import Folder, open_chain
+from fvm_hypervisor.cli.folders import open_chain
 from fvm_hypervisor.cli.node_settings import (
     Features,
     NodeOverlay,
@@ -459,7 +459,9 @@ class NodeCommand(ForeignOptions):
 
 
 def explore(
-    folder: Folder,
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="Folder of a chain; with --comparison it may be omitted.")
+    ] = None,
     port: Annotated[
         int, typer.Option("--port", "-p", min=0, max=65535, metavar="PORT", help="Port; 0 selects a free port.")
     ] = 0,
@@ -476,6 +478,9 @@ def explore(
     index: Annotated[
         bool, typer.Option("--index", help="Store an index by address and topic in the folder, to find old messages.")
     ] = False,
+    comparison: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Output of `hypervisor compare --json` to show.")
+    ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the first page in a browser.")] = False,
 ) -> None:
     """Serve the explorer for a chain's folder until interrupted. A node may have the folder open.
@@ -484,18 +489,26 @@ def explore(
     clients stay in memory. The folder is not written, except for the index of --index.
 
     Example: hypervisor explore chain
+
+    Example: hypervisor explore --comparison report.json --open
     """
     from fvm_hypervisor.verification.store import VerifiedContracts, source_of
+    from localnet import Network
     from localnet.explorer.application import explorer
     from localnet.ledger.address_index import FILE, AddressIndex
     from localnet.rpc.server.server import Server
 
-    with open_chain(folder, evm=evm, read_only=True) as network:
+    if folder is None and comparison is None:
+        raise InvalidInput("there is nothing to show: pass the folder of a chain, or --comparison FILE")
+    with Network() if folder is None else open_chain(folder, evm=evm, read_only=True) as network:
         network.automine = False
-        addresses = AddressIndex(folder / FILE) if index else None
+        addresses = AddressIndex(folder / FILE) if index and folder is not None else None
         verified = VerifiedContracts(folder)
         pages = explorer(
-            artifacts, lambda wanted: vector_of(server.url, wanted, network.overlay), partial(source_of, verified)
+            artifacts,
+            lambda wanted: vector_of(server.url, wanted, network.overlay),
+            partial(source_of, verified),
+            comparison,
         )
         server = Server(network, port, signs=False, pages=pages, addresses=addresses)
 
@@ -504,7 +517,7 @@ def explore(
             if open_page:
                 import webbrowser
 
-                webbrowser.open(f"{server.url}/")
+                webbrowser.open(f"{server.url}/{'' if comparison is None else 'comparison'}")
 
         server.run(announce)
 

@@ -27,12 +27,19 @@ def explorer(
     folders: Sequence[Path] | None = None,
     vectors: Callable[[str], str] | None = None,
     sources: FindSource | None = None,
+    comparison: Path | None = None,
 ) -> Callable[[Node, RunQuery], ASGIApp]:
     """Return a factory of the explorer's ASGI application for `localnet.rpc.server.server.Server`.
 
     `folders` contain compiled contracts. `vectors` makes the test vector of a transaction by its hash, or raises
-    `localnet.explorer.site.NoVector`. `sources` finds the verified sources of a contract by its address.
+    `localnet.explorer.site.NoVector`. `sources` finds the verified sources of a contract by its address. `comparison`
+    is a file of `hypervisor compare --json`. Raises InvalidInput if it is not one.
     """
+    compared = None
+    if comparison is not None:
+        from localnet.explorer.comparison import read_comparison
+
+        compared = read_comparison(comparison)
 
     def create(node: Node, run_query: RunQuery) -> ASGIApp:
         def load() -> ASGIApp:
@@ -40,7 +47,7 @@ def explorer(
             from localnet.explorer.pages import Pages
             from localnet.explorer.site import Site
 
-            return Pages(Site(node, ArtifactFolders(folders), vectors, sources), run_query)
+            return Pages(Site(node, ArtifactFolders(folders), vectors, sources, compared), run_query)
 
         return _LazyApplication(load)
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from hypervisor.versions.network_versions import versions_after
 from localnet.explorer.actors import show_actor, show_actors, show_call_forms, show_proof, show_source, show_state
+from localnet.explorer.comparison import show_compared_call, show_comparison
 from localnet.explorer.epochs import show_block, show_epoch
 from localnet.explorer.messages import (
     requested_receipt,
@@ -185,6 +186,8 @@ ROUTES: Final = (
     page_route(r"/actor/(?P<address>[^/]*)/call", show_call_forms),
     page_route(r"/actor/(?P<address>[^/]*)/source", show_source),
     page_route(r"/controls", show_controls),
+    page_route(r"/comparison", show_comparison),
+    page_route(r"/comparison/(?P<number>[^/]*)", show_compared_call),
     page_route(r"/actors", show_actors),
     page_route(r"/tx/(?P<hash>[^/]*)", show_message, _TRACE),
     page_route(r"/tx/(?P<hash>[^/]*)/calls\.svg", show_calls_picture, _TRACE),

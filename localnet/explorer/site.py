@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bridge.ethereum.addresses import EthAddress, checksummed, from_delegated
 from hypervisor.machine.machine import Hypervisor
@@ -143,6 +143,29 @@ class VerifiedSource:
     output: Mapping[str, Any]
 
 
+class ComparedCall(NamedTuple):
+    """A message with other results under B: gas and ends under A and B, and the first difference (`path`, `words`)."""
+
+    number: int
+    case: str
+    message: str
+    kinds: str
+    gas: tuple[int, int]
+    ends: tuple[str, str]
+    path: tuple[str, ...]
+    words: tuple[str, ...]
+
+
+class RecordedComparison(NamedTuple):
+    """A comparison: both sides, the number of messages, those that differ, and cases that were not compared."""
+
+    first: str
+    second: str
+    messages: int
+    calls: tuple[ComparedCall, ...]
+    skipped: tuple[tuple[str, str], ...]
+
+
 class NoVector(Exception):
     """Raised, with the reason, for a message that cannot be represented as a vector."""
 
@@ -157,6 +180,7 @@ class PageFrame:
     version_name: str
     rules: str
     client: str
+    has_comparison: bool
 
 
 class Site:
@@ -168,15 +192,17 @@ class Site:
         artifacts: ArtifactFolders,
         vectors: MakeVector | None = None,
         sources: FindSource | None = None,
+        comparison: RecordedComparison | None = None,
     ) -> None:
         """Create the site of a node.
 
         `vectors` makes the test vector of a transaction by its hash (`localnet.explorer.further_pages`);
-        `sources` finds the verified sources of a contract.
+        `sources` finds the verified sources of a contract. `comparison` is shown at `/comparison`.
         """
         self._node = node
         self.artifacts = artifacts
         self.vectors = vectors
+        self.comparison = comparison
         self._sources = sources
 
     def page(self, reader: NodeReader, template: str, **values: Any) -> bytes:
@@ -236,6 +262,7 @@ class Site:
             version_name=network_version_row(network.version, network.overlay).name,
             rules=network.rules.hardfork or network.rules.name,
             client=self._node.client_version,
+            has_comparison=self.comparison is not None,
         )
 
 

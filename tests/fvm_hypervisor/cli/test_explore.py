@@ -1,5 +1,6 @@
 """`hypervisor explore`: a folder's pages, the page of a transaction, a node without pages."""
 
+import json
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from html import unescape
@@ -200,3 +201,26 @@ def test_node_serves_pages_unless_it_is_not_to(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=START)
     assert "Explorer" not in output
+
+
+def test_explorer_needs_a_chain_or_a_comparison() -> None:
+    found = run("explore")
+    assert found.exit_code == 2
+    assert "pass the folder of a chain, or --comparison FILE" in found.stderr
+
+
+@pytest.mark.slow
+def test_comparison_is_shown_without_a_chain(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    sides = {"a": {"words": "Osaka"}, "b": {"words": "Amsterdam"}}
+    report.write_text(json.dumps({**sides, "messages": 5, "changes": [], "skipped": []}), encoding="utf-8")
+    program = Program(["explore", "--comparison", report])
+    try:
+        url = program.stdout.readline().split()[2].rstrip("/")
+        with urlopen(f"{url}/comparison") as result:
+            assert b"No call differs" in result.read()
+        program.send_signal(signal.SIGINT)
+        program.communicate(timeout=START)
+    finally:
+        program.kill()
+    assert program.returncode == 0
