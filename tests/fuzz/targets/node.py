@@ -36,7 +36,7 @@ from localnet import Network
 from localnet.accounts import accounts
 from localnet.explorer import site
 from localnet.explorer.messages import call_rows, tree_svg
-from localnet.explorer.site import PageFrame
+from localnet.explorer.site import ComparedCall, PageFrame, RecordedComparison
 from localnet.rpc.errors import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR
 from localnet.rpc.method_table import method_table
 from localnet.rpc.node import Node, NodeLimits
@@ -252,20 +252,21 @@ def run_explorer(data: bytes) -> bool:
     texts = [item.decode("utf-8", "surrogateescape") if isinstance(item, bytes) else item for item in given]
     if not all(isinstance(text, str) and text for text in texts):
         return False
-    for page in (_call_page(texts), _error_page(texts)):
+    for page in (_call_page(texts), _error_page(texts), *_comparison_pages(texts)):
         assert not HIDDEN & set(page)
         assert len(page) < 60_000
-    assert Shape(_call_page(texts)).tags == _shapes()[0]
-    assert Shape(_error_page(texts)).tags == _shapes()[1]
-    assert Shape(_picture(texts)).tags == _shapes()[2]
+    assert _shapes_of(texts) == _shapes()
     return True
 
 
+def _shapes_of(texts: list[str]) -> list[list[Any]]:
+    pages = _call_page(texts), _error_page(texts), _picture(texts), *_comparison_pages(texts)
+    return [Shape(page).tags for page in pages]
+
+
 @cache
-def _shapes() -> tuple[list[Any], list[Any], list[Any]]:
-    pages = (_call_page, _error_page, _picture)
-    first, second, third = (Shape(page(list(BENIGN))).tags for page in pages)
-    return first, second, third
+def _shapes() -> list[list[Any]]:
+    return _shapes_of(list(BENIGN))
 
 
 def _report(texts: list[str]) -> dict[str, Any]:
@@ -283,7 +284,7 @@ def _report(texts: list[str]) -> dict[str, Any]:
 
 
 def _frame() -> PageFrame:
-    return PageFrame(1, 314, 29, "Solstice", "filecoin", "hypervisor")
+    return PageFrame(1, 314, 29, "Solstice", "filecoin", "hypervisor", has_comparison=False)
 
 
 def _call_page(texts: list[str]) -> str:
@@ -297,6 +298,16 @@ def _call_page(texts: list[str]) -> str:
 
 def _error_page(texts: list[str]) -> str:
     return site.render("error.html", frame=_frame(), title="Not found", text=texts[6], status=400).decode()
+
+
+def _comparison_pages(texts: list[str]) -> tuple[str, str]:
+    first, second, case, message, kind, end, reason, words = texts
+    call = ComparedCall(0, case, message, kind, (1, 2), (end, reason), (case,), (words,))
+    found = RecordedComparison(first, second, 2, (call,), ((case, reason),))
+    table = site.render("comparison.html", frame=_frame(), found=found, calls=found.calls, first=0, more=None)
+    return table.decode(), site.render(
+        "compared_call.html", frame=_frame(), found=found, call=call, is_linked=False
+    ).decode()  # fmt: skip
 
 
 def _picture(texts: list[str]) -> str:
