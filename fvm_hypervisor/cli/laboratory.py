@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -126,7 +127,7 @@ def compare(
     --rules, each on the state before it. A must be the rules of the network, unless it is a known one. Blocks whose
     state the node does not have are listed, as are those with other results than on the network.
 
-    Exit status: 0 if there is no difference, 1 if there is one, 2 for invalid input.
+    Exit status: 0 if there is no difference, 1 if there is one, 2 for invalid input and if nothing could be compared.
 
     Example: hypervisor compare chain --price block_persist_compute=86000
 
@@ -150,16 +151,17 @@ def compare(
 
     check_output(html, "the page")
     jobs: Sequence[CaseJob]
-    if fork_url is not None or rules is not None:
-        if sources or bundle or network or overlay or actor or price:
-            raise InvalidInput("with --fork-url, the rules are those of --rules and nothing else is executed")
-        sides, jobs = _node_jobs(fork_url, contract or (), blocks, rules, offline)
-    else:
-        sides = two_sides(Choices(bundle, network, overlay, actor or (), price or ()))
-        jobs = jobs_of(sources or [], bundle_folder(bundle_dir), first, last, workers)
-    found = Comparison()
-    for part in run_all(partial(compare_job, sides=sides), jobs, workers, "cases"):
-        found.merge(part)
+    with ExitStack() as undo:
+        if fork_url is not None or contract or rules is not None:
+            if sources or bundle or network or overlay or actor or price:
+                raise InvalidInput("with --fork-url, the rules are those of --rules and nothing else is executed")
+            sides, jobs = _node_jobs(fork_url, contract or (), blocks, rules, offline, undo)
+        else:
+            sides = two_sides(Choices(bundle, network, overlay, actor or (), price or ()))
+            jobs = jobs_of(sources or [], bundle_folder(bundle_dir), first, last, workers)
+        found = Comparison()
+        for part in run_all(partial(compare_job, sides=sides), jobs, workers, "cases"):
+            found.merge(part)
     if html is not None:
         html.write_text(comparison_page(found, sides), encoding="utf-8")
     if as_json:
@@ -167,20 +169,25 @@ def compare(
     else:
         for line in comparison_lines(found, sides):
             typer.echo(line)
+        if fork_url is not None and not found.cases and not found.skipped:
+            typer.echo(f"no transaction of the newest {blocks:,} blocks reaches the contracts")
+    if found.skipped and not found.cases:
+        raise typer.Exit(2)
     if not found.same:
         raise typer.Exit(1)
 
 
 def _node_jobs(
-    url: str | None, contracts: Sequence[str], blocks: int, rules: str | None, offline: bool
+    url: str | None, contracts: Sequence[str], blocks: int, rules: str | None, offline: bool, undo: ExitStack
 ) -> tuple[tuple[Side, Side], Sequence[CaseJob]]:
-    """Return the sides and jobs of a comparison of contracts on a network. Raises InvalidInput."""
-    from fvm_hypervisor.laboratory.compare.node_blocks import NodeContracts, contract_address
+    """Return the sides and jobs of a comparison of contracts on a network, which `undo` ends. Raises InvalidInput."""
+    from fvm_hypervisor.laboratory.compare.node_blocks import NodeContracts, close_readers, contract_address
     from fvm_hypervisor.laboratory.sides import rules_pair
 
     if url is None or rules is None or not contracts:
         raise InvalidInput("contracts on a network need --fork-url URL, --contract ADDRESS and --rules A,B")
     sides = rules_pair(rules)
+    undo.callback(close_readers)
     return sides, NodeContracts(url, tuple(map(contract_address, contracts)), sides, offline).jobs(blocks)
 
 

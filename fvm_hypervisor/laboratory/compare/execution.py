@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice, zip_longest
 from typing import Any, Final
 
+from bridge.ethereum.addresses import checksummed, from_delegated
 from fvm_hypervisor.laboratory.compare.jobs import (
     CaseJob,
     MessageOutcome,
@@ -354,7 +355,8 @@ def _event(entries: Event) -> str:
 
 
 def _call_text(call: CallNode, names: CallNames) -> str:
-    return f"{call.start.to} {names.method(call)}"
+    address = from_delegated(call.start.to)
+    return f"{call.start.to if address is None else checksummed(address)} {names.method(call)}"
 
 
 def _bytes(data: bytes) -> str:
