@@ -278,8 +278,8 @@ _USUAL_LINK: Final = re.compile(
 _MIN_STEPS: Final = 500
 """Minimum number of links to follow in one call of `collect` (less than a millisecond)."""
 _STEPS_PER_BLOCK: Final = 40
-_MIN_ADDED: Final = 1_000
-"""Minimum number of blocks between two collections."""
+_MIN_ADDED: Final = 10_000
+"""Minimum number of blocks between two collections (a few MB)."""
 
 
 class HeldStates:

@@ -223,7 +223,8 @@ def test_pins_and_installed_modules_stay() -> None:
 
 
 @pytest.mark.slow
-def test_blocks_of_dropped_states_take_no_more_memory_than_held_ones() -> None:
+def test_blocks_of_dropped_states_take_no_more_memory_than_held_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("store.blocks.bounded._MIN_ADDED", 1_000)
     store = BoundedStore()
     buffered = BufferedStore(store)
     large = Hamt(buffered, None, 5)
