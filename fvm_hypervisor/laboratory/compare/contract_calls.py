@@ -66,6 +66,7 @@ class ContractCalls:
         self._contracts = frozenset(f"0x{address.hex()}" for address in contracts)
         self._traces = list(_TRACES)
         """Methods that the node may have."""
+        self._has_block_receipts = True
 
     @property
     def has_traces(self) -> bool:
@@ -91,7 +92,7 @@ class ContractCalls:
             raise
         if raw is None or not raw["transactions"]:
             return None
-        receipts = self._chain.read(_objects, "eth_getBlockReceipts", at)
+        receipts = self._receipts(at, raw)
         found = {
             word_of(each["hash"])
             for each in raw["transactions"]
@@ -112,6 +113,19 @@ class ContractCalls:
             reaching=frozenset(found),
             raw=raw,
         )
+
+    def _receipts(self, at: str, raw: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the receipts of a block; one by one from a node without the method for all of them."""
+        if not self._has_block_receipts:
+            hashes = [each["hash"] for each in raw["transactions"]]
+            return [self._chain.read(_object, "eth_getTransactionReceipt", each) for each in hashes]
+        try:
+            return self._chain.read(_objects, "eth_getBlockReceipts", at)
+        except NodeError as error:
+            if not error.answered and not isinstance(error, NotCached):
+                raise
+            self._has_block_receipts = False
+            return self._receipts(at, raw)
 
     def _called(self, at: str) -> Iterator[bytes]:
         """Yield the hashes of the transactions that call a contract, by the first method that the node has."""
@@ -166,6 +180,12 @@ def _block(response: Any) -> dict[str, Any] | None:
         raise TypeError("transactions are not a list of objects")
     for name in ("hash", "parentHash"):
         text(response[name])
+    return dict(response)
+
+
+def _object(response: Any) -> dict[str, Any]:
+    if not isinstance(response, Mapping):
+        raise TypeError("it is not an object")
     return dict(response)
 
 

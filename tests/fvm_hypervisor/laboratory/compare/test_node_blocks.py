@@ -209,6 +209,15 @@ def test_calls_inside_other_contracts_are_found_by_traces_only(kind: str, reques
 
 
 @pytest.mark.slow
+def test_receipts_are_read_one_by_one_from_a_node_like_hardhats(osaka: tuple[Client, list[str]]) -> None:
+    client, hashes = osaka
+    with served(client, without("eth_getBlockReceipts")) as url:
+        found = report(url, "osaka,amsterdam")
+    assert found["skipped"] == []
+    assert gas_by_hash(found) == dict(zip(hashes, GETH, strict=True))
+
+
+@pytest.mark.slow
 def test_blocks_without_state_are_reported_and_the_others_compared(osaka: tuple[Client, list[str]]) -> None:
     client, hashes = osaka
 
