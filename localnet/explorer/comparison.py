@@ -47,6 +47,7 @@ def read_comparison(path: Path) -> RecordedComparison:
 
 def _call(number: int, change: Mapping[str, Any]) -> ComparedCall:
     first = change["first"] or {"path": (), "words": ()}
+    more = change["enough_gas"]
     (gas, other_gas), (end, other_end) = change["gas"], change["ends"]
     return ComparedCall(
         number,
@@ -57,6 +58,7 @@ def _call(number: int, change: Mapping[str, Any]) -> ComparedCall:
         (str(end), str(other_end)),
         tuple(map(str, first["path"])),
         tuple(map(str, first["words"])),
+        f"{more['end']}, gas {more['gas']:,}" if more else "",
     )
 
 

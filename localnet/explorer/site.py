@@ -144,7 +144,10 @@ class VerifiedSource:
 
 
 class ComparedCall(NamedTuple):
-    """A message with other results under B: gas and ends under A and B, and the first difference (`path`, `words`)."""
+    """A message with other results under B: gas and ends under A and B, and the first difference (`path`, `words`).
+
+    `enough_gas` is the end under B with the highest gas limit, if the message succeeds under A only.
+    """
 
     number: int
     case: str
@@ -154,6 +157,7 @@ class ComparedCall(NamedTuple):
     ends: tuple[str, str]
     path: tuple[str, ...]
     words: tuple[str, ...]
+    enough_gas: str = ""
 
 
 class RecordedComparison(NamedTuple):

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice, zip_longest
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from bridge.ethereum.addresses import checksummed, from_delegated
 from fvm_hypervisor.laboratory.compare.jobs import (
     CaseJob,
+    MessageCase,
     MessageOutcome,
     NotCompared,
     RecordedCase,
@@ -53,6 +54,14 @@ MAX_STATE_LINES: Final = 20
 Step = tuple[MessageOutcome, list[MessageCost]]
 
 
+class EnoughGas(NamedTuple):
+    """Result of a message with the highest gas limit."""
+
+    succeeded: bool
+    end: str
+    gas: int
+
+
 @dataclass(frozen=True, slots=True)
 class MessageChange:
     """A message with different results: kinds of difference, gas and outcome on each side, and the first difference."""
@@ -63,6 +72,8 @@ class MessageChange:
     gas: tuple[int, int]
     ends: tuple[str, str]
     difference: CostDifference | None
+    enough_gas: EnoughGas | None = None
+    """The second side with the highest gas limit, for a message that succeeds on the first side only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,16 +147,25 @@ def _compare(case: RecordedCase, sides: tuple[Side, Side], found: Comparison) ->
         found.messages += 1
         change = _change(case.name, one, other, names)
         if change is not None:
+            if isinstance(case, MessageCase) and one[0].succeeded and not other[0].succeeded:
+                change = replace(change, enough_gas=_enough_gas(case, sides[1]))
             found.changes.append(change)
             found.kinds.update(change.kinds)
     for tally, side in zip((found.first, found.second), steps, strict=True):
         for _, costs in side:
             for cost in costs:
                 tally.add(cost, names)
-    roots = (_root(runs[0]), _root(runs[1])) if case.compares_states else (None, None)
+    if isinstance(case, MessageCase):
+        return
+    roots = _root(runs[0]), _root(runs[1])
     if roots[0] != roots[1]:
         lines = () if found.roots else tuple(islice(_state_lines(runs, roots), MAX_STATE_LINES))
         found.roots.append(RootChange(case.name, (_format(roots[0]), _format(roots[1])), lines))
+
+
+def _enough_gas(case: MessageCase, side: Side) -> EnoughGas:
+    (outcome,) = case.with_enough_gas(side).steps()
+    return EnoughGas(outcome.succeeded, outcome.end(), 0 if outcome.receipt is None else outcome.receipt.gas_used)
 
 
 def steps_of(name: str, run: Run, tracer: CostTracer) -> Iterator[Step]:

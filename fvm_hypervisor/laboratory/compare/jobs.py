@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar, Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from fvm_hypervisor.laboratory.sides import Side
 from fvm_hypervisor.laboratory.vectors.conformance import (
@@ -67,6 +67,11 @@ class MessageOutcome:
     lacks_block: bool = False
     """True if execution stopped because a block is missing, and not because of the message."""
 
+    @property
+    def succeeded(self) -> bool:
+        """True if the message has a receipt with exit code 0."""
+        return self.receipt is not None and self.receipt.exit_code == 0 and not self.fatal
+
     def end(self, *, native: bool = False) -> str:
         """Return the end as text; the exit codes of a `native` actor have none of the contracts' names."""
         if self.receipt is None or self.fatal:
@@ -96,12 +101,19 @@ class RecordedCase(Protocol):
     def name(self) -> str:
         """Name of the case in reports."""
 
-    @property
-    def compares_states(self) -> bool:
-        """True if the states after the case are compared, not only the results of its messages."""
-
     def begin(self, side: Side, tracer: Tracer | None) -> Run:
         """Start a run of the case on one side. Raises InvalidInput if it cannot run there, such as NotCompared."""
+
+
+@runtime_checkable
+class MessageCase(RecordedCase, Protocol):
+    """A case of one message, with the gas limit that its sender chose under the network's rules.
+
+    The states after it are not compared, since the sender's fees differ.
+    """
+
+    def with_enough_gas(self, side: Side) -> Run:
+        """Start a run with the highest gas limit that the rules of a side allow, which the sender can pay."""
 
 
 class CaseJob(Protocol):
@@ -157,7 +169,6 @@ class TipsetCase:
 
     folder: Path
     height: int
-    compares_states: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
@@ -312,7 +323,6 @@ class VectorCase:
     """A case: a variant of a message vector."""
 
     variant: VectorVariant
-    compares_states: ClassVar[bool] = True
 
     @property
     def name(self) -> str:

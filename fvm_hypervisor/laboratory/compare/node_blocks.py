@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Final, Protocol, cast
+from typing import Final, Protocol, cast
 
-from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.ethereum.block import ETHEREUM, EthereumBlock
 from bridge.ethereum.execution import EthereumExecution, RefusedTransaction
 from bridge.ethereum.transactions import SignedTransaction
@@ -35,6 +35,7 @@ from hypervisor.installation import AUTO
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.tracing import Tracer
+from hypervisor.types import TokenAmount
 from localnet.addresses import canonical_address
 from localnet.chain.ethereum_start import base_state
 from localnet.fork.account_origin import AccountBlocks
@@ -47,6 +48,7 @@ from localnet.ledger.headers import IncludedMessage
 from localnet.replay.sources import NodeSource, SourceSupply, machine_for, read_past_tipset
 from localnet.replay.tipset_execution import tipset_steps
 from localnet.rules.parts import rules_named, rules_of
+from localnet.state.controls import set_balance
 from runtimes.evm.ethereum import BlockRun
 from store.blocks.memory import MemoryStore
 from store.blocks.overlay import RemoteStore
@@ -122,7 +124,6 @@ class _FailedCase:
 
     name: str
     reason: str
-    compares_states: ClassVar[bool] = False
 
     def begin(self, side: Side, tracer: Tracer | None) -> Run:
         """Raise NotCompared."""
@@ -199,7 +200,6 @@ class _TransactionCase:
     before: Hypervisor = field(repr=False)
     sent: ReadTransaction | IncludedMessage
     label: str
-    compares_states: ClassVar[bool] = False
 
     def begin(self, side: Side, tracer: Tracer | None) -> Run:
         """Start a run on a separate machine."""
@@ -217,6 +217,19 @@ class _TransactionCase:
             machine = before.fork(context=context)
         machine.tracer = None if tracer is None else rules_of(machine).calls.adapt_tracer(tracer)
         return _NodeRun(machine, self.sent, self.label)
+
+    def with_enough_gas(self, side: Side) -> Run:
+        """Start a run with the highest gas limit and enough funds for it."""
+        machine = self.begin(side, None).machine
+        limit, sent = rules_of(machine).messages.gas_limit(machine), self.sent
+        if isinstance(sent, IncludedMessage):
+            sender, fee = sent.message.from_, sent.message.gas_fee_cap
+            sent = replace(sent, message=replace(sent.message, gas_limit=limit))
+        else:
+            sender, fee = to_filecoin(sent.sender), TokenAmount(sent.transaction.max_fee)
+            sent = replace(sent, transaction=replace(sent.transaction, gas_limit=limit))
+        set_balance(machine, sender, TokenAmount(machine.balance(sender) + limit * fee))
+        return _NodeRun(machine, sent, self.label)
 
 
 class _EthereumBlocks:

@@ -57,10 +57,13 @@ def summary(found: Comparison) -> str:
         return f"{what}: the same, gas {gas(found.first.milligas)}"
     kinds = ", ".join(f"{kind} {found.kinds[kind]:,}" for kind in KINDS if found.kinds[kind])
     first, second = found.first.milligas, found.second.milligas
+    limited = [change.enough_gas for change in found.changes if change.enough_gas is not None]
+    failing = sum(not each.succeeded for each in limited)
+    fails = f"\nfailing under B only: {len(limited):,}; with the highest gas limit: {failing:,}" if limited else ""
     roots = f"; state roots differ in {count_text(len(found.roots), 'case')}" if found.roots else ""
     return (
         f"{what}: {len(found.changes):,} differ{f' ({kinds})' if kinds else ''}{roots}\n"
-        f"gas: A {gas(first)}, B {gas(second)} ({_change(first, second)})"
+        f"gas: A {gas(first)}, B {gas(second)} ({_change(first, second)}){fails}"
     )
 
 
@@ -70,14 +73,20 @@ def change_lines(change: MessageChange) -> Iterator[str]:
     yield f"  {change.case}, {change.label}: {', '.join(change.kinds)}; gas A {one:,}, B {other:,} ({other - one:+,})"
     if change.ends[0] != change.ends[1]:
         yield f"    A {_format(change.ends[0])}; B {_format(change.ends[1])}"
+    if change.enough_gas is not None:
+        yield f"    B with the highest gas limit: {_format(change.enough_gas.end)}, gas {change.enough_gas.gas:,}"
     if change.difference is not None:
         yield f"    in {' > '.join(change.difference.path)}"
         yield from (f"      {line}" for line in change.difference.lines)
 
 
 def largest(changes: Sequence[MessageChange]) -> list[MessageChange]:
-    """Return the messages whose gas differs most; ties stay in order."""
-    return sorted(changes, key=lambda change: -abs(change.gas[1] - change.gas[0]))[:MAX_CHANGES]
+    """Return the messages that fail also with enough gas, and then those whose gas differs most; ties stay in order."""
+
+    def rank(change: MessageChange) -> tuple[bool, int]:
+        return change.enough_gas is None or change.enough_gas.succeeded, -abs(change.gas[1] - change.gas[0])
+
+    return sorted(changes, key=rank)[:MAX_CHANGES]
 
 
 def _root_lines(found: Comparison) -> Iterator[str]:
@@ -161,6 +170,7 @@ def comparison_json(found: Comparison, sides: tuple[Side, Side]) -> dict[str, An
                 "kinds": list(change.kinds),
                 "gas": list(change.gas),
                 "ends": list(change.ends),
+                "enough_gas": None if change.enough_gas is None else change.enough_gas._asdict(),
                 "first": as_json(change.difference),
             }
             for change in found.changes

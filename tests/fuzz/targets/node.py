@@ -302,7 +302,7 @@ def _error_page(texts: list[str]) -> str:
 
 def _comparison_pages(texts: list[str]) -> tuple[str, str]:
     first, second, case, message, kind, end, reason, words = texts
-    call = ComparedCall(0, case, message, kind, (1, 2), (end, reason), (case,), (words,))
+    call = ComparedCall(0, case, message, kind, (1, 2), (end, reason), (case,), (words,), end)
     found = RecordedComparison(first, second, 2, (call,), ((case, reason),))
     table = site.render("comparison.html", frame=_frame(), found=found, calls=found.calls, first=0, more=None)
     return table.decode(), site.render(

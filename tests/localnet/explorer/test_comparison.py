@@ -20,7 +20,7 @@ def change(message: str, **other: object) -> dict[str, Any]:
     ends = ["exit 0 OK, success", "exit 7 SYS_OUT_OF_GAS, out of gas"]
     return {
         "case": "block 3", "message": message, "kinds": ["exit code", "gas"], "gas": [43_249, 91_000], "ends": ends,
-        "first": first, **other,
+        "first": first, "enough_gas": None, **other,
     }  # fmt: skip
 
 
@@ -48,12 +48,16 @@ def test_calls_that_differ_are_rows_with_both_results(visit: Visitor, tmp_path: 
 
 
 def test_call_has_its_first_difference_and_a_link_to_its_message(stage: Stage, visit: Visitor, tmp_path: Path) -> None:
-    known = stage.messages["caught"]
+    known, more = stage.messages["caught"], {"succeeded": True, "end": "exit 0 OK, success", "gas": 91_234}
     visit.site.comparison = read_comparison(
-        write(tmp_path, report(change("<script>x</script>", first=None), change(known), change("0x" + "12" * 32)))
+        write(
+            tmp_path,
+            report(change("<script>x</script>", first=None), change(known, enough_gas=more), change("0x" + "12" * 32)),
+        )
     )
     call = visit("/comparison/1")
     assert "OnEvmGas (2 times): A 22,109, B 22,116 gas" in call.text
+    assert "with the highest gas limit exit 0 OK, success, gas 91,234" in call.text
     assert f"/tx/{known}" in call.links
     assert {"/comparison/0", "/comparison/2"} <= set(call.links)
     assert f"/tx/0x{'12' * 32}" not in visit("/comparison/2").links

@@ -37,6 +37,8 @@ STORE_AT, CALL_AT, SPARSE_AT = (create_address(SENDER, nonce) for nonce in range
 STORE = "60003560005500"  # stores the first word of its input
 CALL = f"60055f525f5f60205f5f73{STORE_AT.hex()}5af100"  # calls it with 5, without an event
 SPARSE = f"60065f525f5f60205f5f73{STORE_AT.hex()}63{{:08x}}f15f5500"  # the same with its own gas; stores the result
+STRICT = f"60065f525f5f60205f5f73{STORE_AT.hex()}611770f1602957" + "5f5ffd5b00"
+"""The same with 6,000 gas, and reverts if that does not suffice for a changed slot: 5,000 under Osaka (EIP-2929)."""
 ELSEWHERE = f"0x{'54' * 20}"
 
 
@@ -68,28 +70,29 @@ def report(url: str, rules: str, *arguments: object, contract: bytes = STORE_AT,
     return decoded
 
 
+def send(client: Client, to: str | None, data: str, gas: int) -> str:
+    receiver = {} if to is None else {"to": to}
+    sent = {"from": f"0x{SENDER.hex()}", "data": f"0x{data}", "gas": hex(gas), **receiver}
+    found: str = client("eth_sendTransaction", sent)
+    return found
+
+
+def deploy(client: Client, code: str, gas: int) -> str:
+    return send(client, None, f"60{len(code) // 2:02x}600c60003960{len(code) // 2:02x}6000f3{code}", gas)
+
+
 def fill(client: Client, gas: int = 400_000, sparse_gas: int = 25_000) -> list[str]:
     """Deploy three contracts, then make three blocks of one transaction and one of four.
 
     Return the hashes of all transactions that reach the first contract.
     """
-
-    def send(to: str | None, data: str) -> str:
-        receiver = {} if to is None else {"to": to}
-        found: str = client(
-            "eth_sendTransaction", {"from": f"0x{SENDER.hex()}", "data": f"0x{data}", "gas": hex(gas), **receiver}
-        )
-        return found
-
     store, call, sparse = (f"0x{each.hex()}" for each in (STORE_AT, CALL_AT, SPARSE_AT))
-    made = [
-        send(None, f"60{len(code) // 2:02x}600c60003960{len(code) // 2:02x}6000f3{code}")
-        for code in (STORE, CALL, SPARSE.format(sparse_gas))
-    ]
-    single = [send(to, data) for to, data in ((store, f"{7:064x}"), (call, ""), (sparse, ""))]
+    made = [deploy(client, code, gas) for code in (STORE, CALL, SPARSE.format(sparse_gas))]
+    single = [send(client, to, data, gas) for to, data in ((store, f"{7:064x}"), (call, ""), (sparse, ""))]
     client("evm_setAutomine", False)
     several = [
-        send(to, data) for to, data in ((ELSEWHERE, ""), (store, f"{0:064x}"), (ELSEWHERE, "01"), (store, f"{9:064x}"))
+        send(client, to, data, gas)
+        for to, data in ((ELSEWHERE, ""), (store, f"{0:064x}"), (ELSEWHERE, "01"), (store, f"{9:064x}"))
     ]
     client("evm_mine")
     return [made[0], *single, several[1], several[3]]
@@ -206,6 +209,24 @@ def test_calls_inside_other_contracts_are_found_by_traces_only(kind: str, reques
     assert found["messages"] == len(hashes) - 2
     assert [each["case"] for each in found["skipped"]] == ["calls inside other contracts"]
     assert "neither trace_block nor debug_traceBlockByNumber" in found["skipped"][0]["reason"]
+
+
+@pytest.mark.slow
+def test_failure_for_the_gas_limit_is_told_from_one_for_fixed_gas() -> None:
+    with Network(rules="ethereum", clock=Clock()) as network:
+        client = node_of(network)
+        deploy(client, STORE, 400_000)
+        deploy(client, STRICT, 400_000)
+        new = send(client, f"0x{STORE_AT.hex()}", f"{7:064x}", 60_000)
+        changed = send(client, f"0x{CALL_AT.hex()}", "", 400_000)
+        with served(client) as url:
+            report_of = report(url, "osaka,amsterdam")
+    found = {change["message"]: change for change in report_of["changes"]}
+    assert found[new]["ends"] == ["exit 0 OK, success", "exit 7 SYS_OUT_OF_GAS, out of gas"]
+    assert found[new]["enough_gas"] == {"succeeded": True, "end": "exit 0 OK, success", "gas": GETH[1][1]}
+    assert found[changed]["ends"][0] == "exit 0 OK, success"
+    assert found[changed]["enough_gas"]["succeeded"] is False
+    assert found[changed]["enough_gas"]["end"].startswith("exit 33 EVM_CONTRACT_REVERTED")
 
 
 @pytest.mark.slow
