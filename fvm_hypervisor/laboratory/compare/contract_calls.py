@@ -61,8 +61,8 @@ class CalledBlock:
 class ContractCalls:
     """The blocks of a node with transactions that reach `contracts`."""
 
-    def __init__(self, chain: RemoteChain, contracts: Collection[EthAddress]) -> None:
-        self._chain = chain
+    def __init__(self, chain: RemoteChain, contracts: Collection[EthAddress], *, has_null_rounds: bool = False) -> None:
+        self._chain, self._has_null_rounds = chain, has_null_rounds
         self._contracts = frozenset(f"0x{address.hex()}" for address in contracts)
         self._traces = list(_TRACES)
         """Methods that the node may have."""
@@ -87,9 +87,11 @@ class ContractCalls:
         try:
             raw = self._chain.read(_block, "eth_getBlockByNumber", at, True)
         except NodeError as error:
-            if error.answered and "null round" in str(error):
+            if self._has_null_rounds and error.answered and "null round" in str(error):
                 return None
             raise
+        if raw is None and not self._has_null_rounds:
+            raise NodeError(f"{self._chain.client.name} has no block {number}")
         if raw is None or not raw["transactions"]:
             return None
         receipts = self._receipts(at, raw)

@@ -136,18 +136,20 @@ class _Reader(Protocol):
     def cases(self, name: str, block: CalledBlock) -> Iterator[RecordedCase]: ...
 
 
-_OPEN: dict[NodeContracts, tuple[_Reader, ExitStack]] = {}
+_OPEN: dict[tuple[object, ...], tuple[_Reader, ExitStack]] = {}
 """The reader of this process, which keeps its connections and the state that it has read."""
 
 
 def _reader(wanted: NodeContracts, newest: int) -> _Reader:
-    if wanted not in _OPEN:
+    hardfork = wanted.sides[0].hardfork
+    key = wanted.url, wanted.contracts, wanted.offline, wanted.caches, hardfork
+    if key not in _OPEN:
         close_readers()
         with ExitStack() as undo:
             chain = undo.enter_context(wanted.chain())
-            kind = _EthereumBlocks if wanted.sides[0].hardfork else _Tipsets
-            _OPEN[wanted] = kind(chain, wanted, newest, undo), undo.pop_all()
-    return _OPEN[wanted][0]
+            kind = _EthereumBlocks if hardfork else _Tipsets
+            _OPEN[key] = kind(chain, wanted, newest, undo), undo.pop_all()
+    return _OPEN[key][0]
 
 
 def close_readers() -> None:
@@ -291,7 +293,7 @@ class _Tipsets:
     """Tipsets of a Filecoin node."""
 
     def __init__(self, chain: RemoteChain, wanted: NodeContracts, newest: int, undo: ExitStack) -> None:
-        self.calls = ContractCalls(chain, wanted.contracts)
+        self.calls = ContractCalls(chain, wanted.contracts, has_null_rounds=True)
         self._source = undo.enter_context(closing(NodeSource(wanted.url, chain=chain)))
 
     def cases(self, name: str, found: CalledBlock) -> Iterator[RecordedCase]:

@@ -255,6 +255,23 @@ def test_blocks_without_state_are_reported_and_the_others_compared(osaka: tuple[
 
 
 @pytest.mark.slow
+def test_null_rounds_are_no_errors() -> None:
+    with Network(clock=Clock()) as network:
+        client = node_of(network)
+        deploy(client, STORE, 50_000_000)
+        network.mine(null_rounds=2)
+        send(client, f"0x{STORE_AT.hex()}", f"{7:064x}", 50_000_000)
+        lotus = {"jsonrpc": "2.0", "id": 1, "error": {"code": 12, "message": "requested epoch was a null round (2)"}}
+
+        def answer(method: str, params: list[Any], response: dict[str, Any]) -> dict[str, Any]:
+            return lotus if method == "eth_getBlockByNumber" and params[0] == "0x2" else response
+
+        with served(client, answer) as url:
+            found = report(url, "nv29,nv28", status=0)
+    assert (found["messages"], found["skipped"]) == (2, [])
+
+
+@pytest.mark.slow
 def test_tipsets_without_state_are_reported_and_the_others_compared(
     filecoin: tuple[Client, list[str]], tmp_path: Path
 ) -> None:
@@ -324,6 +341,7 @@ WRONG = [
     ("eth_getBlockReceipts", lambda _: [], "the node's receipt: None"),
     ("eth_getBlockReceipts", lambda _: {"a": 1}, "malformed result of eth_getBlockReceipts"),
     ("eth_getBlockReceipts", with_each("logs", 5), "malformed block"),
+    ("eth_getBlockByNumber", lambda block: block if block["number"] > "0x1" else None, "has no block"),
     ("eth_getBlockByNumber", lambda block: {**block, "transactions": [1]}, "transactions are not a list of objects"),
     ("eth_getBlockByNumber", lambda block: {**block, "parentHash": "0x1"}, "expected"),
     ("eth_getBlockByNumber", in_transactions("gas", hex(MAX_GAS + 1)), f"at most {MAX_GAS:,}"),
