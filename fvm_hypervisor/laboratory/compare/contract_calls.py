@@ -54,8 +54,11 @@ class CalledBlock:
     """The block as the node returned it, with whole transactions."""
 
     def transactions(self) -> list[ReadTransaction]:
-        """Return the transactions. Raises KeyError, TypeError or ValueError for a malformed one."""
-        return [read_transaction(each) for each in self.raw["transactions"]]
+        """Return the transactions. Raises NodeError for a malformed one."""
+        try:
+            return [read_transaction(each) for each in self.raw["transactions"]]
+        except (LookupError, TypeError, ValueError) as error:
+            raise NodeError(f"block {self.number} has a malformed transaction ({error!r:.200})") from None
 
 
 class ContractCalls:

@@ -35,7 +35,7 @@ from hypervisor.installation import AUTO
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.tracing import Tracer
-from hypervisor.types import TokenAmount
+from hypervisor.types import Gas, TokenAmount
 from localnet.addresses import canonical_address
 from localnet.chain.ethereum_start import base_state
 from localnet.fork.account_origin import AccountBlocks
@@ -78,14 +78,11 @@ class NodeContracts:
     contracts: tuple[EthAddress, ...]
     sides: tuple[Side, Side]
     offline: bool = False
-    caches: bool | None = None
-    """`ForkSource.caches`."""
 
     def chain(self) -> RemoteChain:
         """Return a client of the node. Raises InvalidInput for an invalid URL."""
         options = OFFLINE if self.offline else FORK_REQUESTS
-        source = ForkSource(self.url, options=options, caches=self.caches)
-        return RemoteChain(self.url, source.is_cached, options)
+        return RemoteChain(self.url, ForkSource(self.url, options=options).is_cached, options)
 
     def jobs(self, blocks: int) -> list[NodeJob]:
         """Return the jobs for the newest `blocks` blocks, oldest first. Raises InvalidInput, UnfitNode."""
@@ -114,7 +111,7 @@ class NodeJob:
                 yield from reader.cases(name, found)
             if not reader.calls.has_traces:
                 yield _FailedCase("calls inside other contracts", NO_TRACES)
-        except (HypervisorError, StoreError, LookupError, TypeError, ValueError) as error:
+        except (HypervisorError, StoreError) as error:
             yield _FailedCase(name, str(error))
 
 
@@ -142,7 +139,7 @@ _OPEN: dict[tuple[object, ...], tuple[_Reader, ExitStack]] = {}
 
 def _reader(wanted: NodeContracts, newest: int) -> _Reader:
     hardfork = wanted.sides[0].hardfork
-    key = wanted.url, wanted.contracts, wanted.offline, wanted.caches, hardfork
+    key = wanted.url, wanted.contracts, wanted.offline, hardfork
     if key not in _OPEN:
         close_readers()
         with ExitStack() as undo:
@@ -222,15 +219,21 @@ class _TransactionCase:
 
     def with_enough_gas(self, side: Side) -> Run:
         """Start a run with the highest gas limit and enough funds for it."""
-        machine = self.begin(side, None).machine
-        limit, sent = rules_of(machine).messages.gas_limit(machine), self.sent
+        machine, sent = self.begin(side, None).machine, self.sent
+        rules = rules_of(machine)
+        limit = rules.messages.gas_limit(machine)
         if isinstance(sent, IncludedMessage):
             sender, fee = sent.message.from_, sent.message.gas_fee_cap
             sent = replace(sent, message=replace(sent.message, gas_limit=limit))
         else:
-            sender, fee = to_filecoin(sent.sender), TokenAmount(sent.transaction.max_fee)
+            sender, fee, limit = (
+                to_filecoin(sent.sender),
+                TokenAmount(sent.transaction.max_fee),
+                Gas(min(limit, MAX_GAS)),
+            )
             sent = replace(sent, transaction=replace(sent.transaction, gas_limit=limit))
-        set_balance(machine, sender, TokenAmount(machine.balance(sender) + limit * fee))
+        funds = min(machine.balance(sender) + limit * fee, rules.limits.balance)
+        set_balance(machine, sender, TokenAmount(funds), rules.limits.balance)
         return _NodeRun(machine, sent, self.label)
 
 
@@ -303,6 +306,7 @@ class _Tipsets:
         past = read_past_tipset(source, source.tipset_at(found.number))
         machine, supply = machine_for(source, past), SourceSupply(source, past.headers)
         waiting: list[_TransactionCase] = []
+        left = len(reaching)
 
         def watch(included: IncludedMessage) -> None:
             if included.cid in reaching:
@@ -312,10 +316,13 @@ class _Tipsets:
 
         for step in tipset_steps(machine, past.work, supply, watch=watch):
             for case in waiting:
-                outcome = MessageOutcome(case.label, step.result.receipt)
-                _check_receipt(outcome, found)
+                _check_receipt(MessageOutcome(case.label, step.result.receipt), found)
                 yield case
+                left -= 1
             waiting.clear()
+            if not left:
+                return
+        raise InvalidInput(f"{left} of {len(reaching)} messages that reach the contracts are not in the tipset")
 
 
 def _check_receipt(outcome: MessageOutcome, block: CalledBlock) -> None:
