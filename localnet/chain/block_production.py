@@ -53,7 +53,6 @@ from localnet.rules.facts import SAME_BLOCK, BlockOverride
 from localnet.rules.parts import SenderInfo, rules_of
 from localnet.state.controls import nonce_of
 from store.blocks.buffered import BufferedStore
-from store.blocks.memory import MemoryStore
 from store.blockstore import StoreError
 
 
@@ -500,6 +499,6 @@ def _make(chain: ChainReader, plan: PendingPlan) -> PendingBlock:
     done = list(execute(machine, plan.candidates))
     work += end_epoch(machine, chain.producer, sum(tip for _, tip in done))
     executions, implicit = [execution for execution, _ in done], implicit_executions(machine, work)
-    blocks = BufferedStore(MemoryStore())
+    blocks = BufferedStore(machine.base)
     tipset = chain.assemble(machine, blocks, head, height, plan.timestamp, executions, implicit)
     return PendingBlock(machine, tipset, tuple(executions))

@@ -238,7 +238,7 @@ class Chain(ChainReader):
 
     def _begin(self, timestamp: int, origin: Origin | EthereumFork | None) -> None:
         """Commit the first tipset, which executes nothing: the genesis state, or the state of a forked network."""
-        blocks = BufferedStore(MemoryStore())
+        blocks = BufferedStore(self.machine.base)
         if origin is None:
             tipset = self._genesis(blocks, timestamp)
         else:
@@ -304,7 +304,7 @@ class Chain(ChainReader):
         sidecars: Sequence[BlobSidecar] = (),
         implicit: Sequence[Execution] = (),
     ) -> Tipset:
-        blocks = BufferedStore(MemoryStore())
+        blocks = BufferedStore(self.machine.base)
         tipset = self.assemble(self.machine, blocks, parent, height, timestamp, executions, implicit)
         for execution in (*executions, *implicit):
             if execution.events:
@@ -360,7 +360,7 @@ class Chain(ChainReader):
         `begin` changes the machine's state to that of the head. It returns the tipsets of the new chain, oldest first,
         with their executions, and puts their headers into a store. The chain is unchanged if it fails.
         """
-        blocks, accounts = BufferedStore(MemoryStore()), self.machine.origin
+        blocks, accounts = BufferedStore(self.machine.base), self.machine.origin
         chain_id, reported = self.machine.context.chain_id, self.index.first
         try:
             with self._undone_on_failure(self.machine.snapshot()):

@@ -115,7 +115,9 @@ class ChainClock:
         offset = self.travel.offset
         if self._next is not None:
             offset += timestamp - self.now()
-        self.travel, self._next = TimeTravel(offset), None
+            self._next = None
+        if offset != self.travel.offset or self.travel.earliest:
+            self.travel = TimeTravel(offset)
 
     def go_back(self, travel: TimeTravel) -> None:
         """Restore an earlier offset, and remove a fixed time."""

@@ -8,8 +8,7 @@ Source: lotus chain/stmgr/supply.go.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from hypervisor.bundles.genesis import RESERVE_ACTOR, RESERVE_FUNDS
 from hypervisor.integers import decode_bigint
@@ -28,8 +27,7 @@ _NUMBERS: Final[dict[tuple[Cid, int], TokenAmount]] = {}
 _MAX_NUMBERS: Final = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Supply:
+class Supply(NamedTuple):
     """The parts of the supply in attoFIL."""
 
     vested: TokenAmount
@@ -49,11 +47,11 @@ def supply_of(machine: Hypervisor, vested: TokenAmount) -> Supply:
     tree, store = machine.state_tree, machine.store
     reserve, burnt = tree.get_actor(RESERVE_ACTOR), tree.get_actor(BURNT_FUNDS_ACTOR)
     return Supply(
-        vested=vested,
-        mined=_number(store, tree.existing(REWARD_ACTOR).head, _MINED),
-        disbursed=TokenAmount(RESERVE_FUNDS - (0 if reserve is None else reserve.balance)),
-        burnt=TokenAmount(0) if burnt is None else burnt.balance,
-        locked=_number(store, tree.existing(POWER_ACTOR).head, _PLEDGED),
+        vested,
+        _number(store, tree.existing(REWARD_ACTOR).head, _MINED),
+        TokenAmount(RESERVE_FUNDS - (0 if reserve is None else reserve.balance)),
+        TokenAmount(0) if burnt is None else burnt.balance,
+        _number(store, tree.existing(POWER_ACTOR).head, _PLEDGED),
     )
 
 

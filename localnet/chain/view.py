@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bridge.ethereum.transactions import BLOB
 from bridge.filecoin.receipts import EMPTY_BLOOM, EmittedLog, bloom
@@ -140,14 +140,11 @@ class ChainReader:
             settings.encode_for_header(rules.chain_id),
         )  # fmt: skip
         block = header.put(blocks)
-        bids = []
         logs: list[EmittedLog] = []
         execution_gas = state_gas = blob_gas = 0
         for execution in executions:
             if execution.events:
                 logs += execution.logs()
-            message = execution.message.message
-            bids.append(GasBid(message.gas_limit, message.gas_premium, message.gas_fee_cap))
             if execution.block_gas is None:
                 execution_gas += execution.receipt.gas_used
             else:
@@ -169,7 +166,7 @@ class ChainReader:
             parent=parent.height,
             timestamp=timestamp,
             base_fee=base_fee,
-            next_base_fee=rules.blocks.next_base_fee(version, base_fee, gas_used, bids),
+            next_base_fee=rules.blocks.next_base_fee(version, base_fee, gas_used, map(_gas_bid, executions)),
             before=parent.state,
             state=machine.root,
             receipts=put_receipts(blocks, [execution.receipt for execution in merged]),
@@ -238,7 +235,7 @@ class ChainReader:
         rules_of(machine).settings.apply_settings(machine, settings)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class ChainPoint:
     """Snapshot of a chain between two changes, with everything that another thread needs to read it.
 
@@ -246,21 +243,26 @@ class ChainPoint:
     of reorgs and manual edits. `circulating` is in attoFIL.
     """
 
-    facts: tuple[Tipset, NetworkRecord, Address, bool, Gas | None, int]
-    chain_ids: tuple[int, ...]
-    circulating: TokenAmount
-    rules: NetworkRules
-    rewritten: int
+    facts: Final[tuple[Tipset, NetworkRecord, Address, bool, Gas | None, int]]
+    chain_ids: Final[tuple[int, ...]]
+    circulating: Final[TokenAmount]
+    rules: Final[NetworkRules]
+    rewritten: Final[int]
     """Number of reorgs and manual state edits when this point was made."""
-    chain_id: int
-    version: int
+    chain_id: Final[int]
+    version: Final[int]
     """Network version number."""
-    first: int
+    first: Final[int]
     """The height of the first tipset."""
-    origin: Origin | EthereumFork | None
+    origin: Final[Origin | EthereumFork | None]
     """The node that the network was forked from."""
-    accounts: StateOrigin | None
+    accounts: Final[StateOrigin | None]
     """Source of the accounts of a fork of an Ethereum network, or None."""
+
+
+def _gas_bid(execution: Execution) -> GasBid:
+    message = execution.message.message
+    return GasBid(message.gas_limit, message.gas_premium, message.gas_fee_cap)
 
 
 class ChainView(ChainReader):

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
@@ -32,8 +31,7 @@ _TICKET, _BEACON = b"ticket", b"beacon"
 """Domains of the digests of a height."""
 
 
-@dataclass(frozen=True, slots=True)
-class BlockHeader:
+class BlockHeader(NamedTuple):
     """The block of a tipset. Timestamp in Unix seconds, base fee in attoFIL per gas."""
 
     producer: Address

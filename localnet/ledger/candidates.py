@@ -20,20 +20,20 @@ NO_SIGNATURE: Final = Signature(SignatureType.DELEGATED, bytes(65))
 """Placeholder for the signature of a message of an impersonated sender: a type 2 transaction with zeros."""
 
 
-@dataclass(frozen=True)  # without slots, so that repeated lookups can be cached
+@dataclass(unsafe_hash=True)  # without slots, so that repeated lookups can be cached
 class Candidate:
     """A message with the hash and the kind under which its sender submitted it."""
 
-    hash: bytes
-    kind: int
-    message: SignedMessage
-    sender: EthAddress
-    to: EthAddress | None
-    sent: SignedTransaction | None = field(default=None, compare=False)
+    hash: Final[bytes]
+    kind: Final[int]
+    message: Final[SignedMessage]
+    sender: Final[EthAddress]
+    to: Final[EthAddress | None]
+    sent: Final[SignedTransaction | None] = field(default=None, compare=False)
     """The transaction as sent to this process; `transaction` also derives it from the message."""
-    chain_id: int | None = None
+    chain_id: Final[int | None] = None
     """The chain ID in the signature, for a message read from a record."""
-    sidecar: BlobSidecar | None = field(default=None, compare=False)
+    sidecar: Final[BlobSidecar | None] = field(default=None, compare=False)
     """Blobs of a blob transaction that was sent to this process."""
 
     @cached_property

@@ -67,10 +67,10 @@ class BlockSettings:
 
         `default_chain_id` is the rules' own.
         """
-        if self in (DEFAULT_SETTINGS, BlockSettings(default_chain_id)):
-            return b""
-        chain_id = None if self.chain_id == default_chain_id else self.chain_id
-        return encode(replace(self, chain_id=chain_id).fields())
+        fields = self.fields()
+        if self.chain_id == default_chain_id:
+            fields[0] = None
+        return b"" if fields == _DEFAULT_FIELDS else encode(fields)
 
     def fields(self) -> list[Any]:
         """Return the fields as stored in a tipset's entry."""
@@ -94,6 +94,7 @@ class BlockSettings:
 
 DEFAULT_SETTINGS: Final = BlockSettings()
 """Settings that leave every field to the rules."""
+_DEFAULT_FIELDS: Final = DEFAULT_SETTINGS.fields()
 
 
 T = TypeVar("T")
@@ -123,7 +124,7 @@ def merge_receipts(null_rounds: int, explicit: Sequence[T], implicit: Sequence[T
     return [*implicit[:null_rounds], *explicit, *implicit[null_rounds:]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Tipset:
     """A tipset and the result of its execution.
 
@@ -132,26 +133,26 @@ class Tipset:
     next tipset.
     """
 
-    height: ChainEpoch
-    key: Cid
-    block: Cid
-    parent: int
-    timestamp: int
-    base_fee: TokenAmount
-    next_base_fee: TokenAmount
-    before: Cid
-    state: Cid
-    receipts: Cid
-    gas_used: Gas
-    bloom: bytes
-    transactions: tuple[bytes, ...]
-    settings: BlockSettings = DEFAULT_SETTINGS
-    next_settings: BlockSettings = DEFAULT_SETTINGS
-    blob_gas_used: int = 0
+    height: Final[ChainEpoch]
+    key: Final[Cid]
+    block: Final[Cid]
+    parent: Final[int]
+    timestamp: Final[int]
+    base_fee: Final[TokenAmount]
+    next_base_fee: Final[TokenAmount]
+    before: Final[Cid]
+    state: Final[Cid]
+    receipts: Final[Cid]
+    gas_used: Final[Gas]
+    bloom: Final[bytes]
+    transactions: Final[tuple[bytes, ...]]
+    settings: Final[BlockSettings] = DEFAULT_SETTINGS
+    next_settings: Final[BlockSettings] = DEFAULT_SETTINGS
+    blob_gas_used: Final[int] = 0
     """Blob gas of the block's transactions (EIP-4844)."""
-    access_list: bytes = b""
+    access_list: Final[bytes] = b""
     """The encoded access list of the block (EIP-7928); empty if its rules have none, or if it executed nothing."""
-    implicit: tuple[bytes, ...] = ()
+    implicit: Final[tuple[bytes, ...]] = ()
     """Hashes of the implicit messages that have receipts, in order; empty under versions without such receipts."""
 
     def __repr__(self) -> str:
@@ -172,12 +173,14 @@ class Tipset:
 
     def encode(self) -> bytes:
         """Encode the index entry."""
-        settings = [self.settings, self.next_settings]
-        later: list[Any] = [self.blob_gas_used, self.access_list, list(self.implicit)]
-        while later and not later[-1]:
-            later.pop()
-        is_default = settings == [DEFAULT_SETTINGS] * 2 and not later
-        optional = [] if is_default else [self.settings.fields(), self.next_settings.fields(), *later]
+        optional = [self.settings.fields(), self.next_settings.fields()]
+        if self.blob_gas_used or self.access_list or self.implicit:
+            later: list[Any] = [self.blob_gas_used, self.access_list, list(self.implicit)]
+            while not later[-1]:
+                later.pop()
+            optional += later
+        elif optional == [_DEFAULT_FIELDS, _DEFAULT_FIELDS]:
+            optional = []
         return encode([
             self.height, LinkedCid(self.key), LinkedCid(self.block), self.parent, self.timestamp, _big(self.base_fee),
             _big(self.next_base_fee), LinkedCid(self.before), LinkedCid(self.state), LinkedCid(self.receipts),
@@ -188,7 +191,7 @@ class Tipset:
     def from_fields(cls, fields: list[Any]) -> Tipset:
         """Read the decoded entry."""
         height, key, block, parent, timestamp, fee, next_fee, before, state, receipts, gas, bloom, hashes = fields[:13]
-        settings, next_settings = map(BlockSettings.from_fields, fields[13:15] or [DEFAULT_SETTINGS.fields()] * 2)
+        settings, next_settings = map(BlockSettings.from_fields, fields[13:15] or [_DEFAULT_FIELDS] * 2)
         return cls(
             height=ChainEpoch(height),
             key=unlink(key),
@@ -238,7 +241,7 @@ class EmittedEvent:
     entries: tuple[EventEntry, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Execution:
     """An executed message: the message, its hash, its receipt, and its gas costs.
 
@@ -247,16 +250,16 @@ class Execution:
     about a failure. `block_gas` is that of `ApplyResult`; it is not stored.
     """
 
-    hash: bytes
-    kind: int
-    message: SignedMessage
-    sender: EthAddress
-    to: EthAddress | None
-    receipt: Receipt
-    paid: TokenAmount
-    events: tuple[EmittedEvent, ...]
-    error_message: str
-    block_gas: BlockGas | None = field(default=None, compare=False)
+    hash: Final[bytes]
+    kind: Final[int]
+    message: Final[SignedMessage]
+    sender: Final[EthAddress]
+    to: Final[EthAddress | None]
+    receipt: Final[Receipt]
+    paid: Final[TokenAmount]
+    events: Final[tuple[EmittedEvent, ...]]
+    error_message: Final[str]
+    block_gas: Final[BlockGas | None] = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         end = f"exit {exit_name(self.receipt.exit_code)}"
@@ -310,7 +313,7 @@ def is_native_receiver(to: Address) -> bool:
     return to.protocol is not Protocol.DELEGATED and to != Address.id(EAM_ACTOR)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class TransactionReceipt:
     """An executed message with its position on the chain. Amounts in attoFIL.
 
@@ -324,15 +327,17 @@ class TransactionReceipt:
     network.
     """
 
-    execution: Execution
-    tipset: Tipset
-    index: int
-    first_event: int
+    execution: Final[Execution]
+    tipset: Final[Tipset]
+    index: Final[int]
+    first_event: Final[int]
     """Number of events of the messages before it in the tipset, also of those that are no logs."""
-    chain_id: int
-    gas_before: int = 0
+    chain_id: Final[int]
+    gas_before: Final[int] = 0
     """Gas of the messages before it in the tipset."""
-    tracer: Callable[[TransactionReceipt], TransactionTree] | None = field(default=None, compare=False, repr=False)
+    tracer: Final[Callable[[TransactionReceipt], TransactionTree] | None] = field(
+        default=None, compare=False, repr=False
+    )
 
     def __repr__(self) -> str:
         end, block = f"exit {self.exit_name}", f"block {self.block_number}"

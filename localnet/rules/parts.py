@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pkgutil import resolve_name
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.block import EthereumBlock
@@ -32,8 +32,7 @@ from localnet.rules.facts import BlockOverride, CallRequest, Features, Fees, Gas
 from localnet.state.named_code import NamedCode
 
 
-@dataclass(frozen=True, slots=True)
-class SenderInfo:
+class SenderInfo(NamedTuple):
     """An actor as a sender: next nonce, balance in attoFIL, and whether it can send and pay."""
 
     nonce: int

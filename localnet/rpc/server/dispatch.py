@@ -387,14 +387,14 @@ class Dispatcher:
         return response if len(response) <= limit else _encode(_error_response(_id(request), _too_large(limit)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Change:
     """A request that one function on the chain's thread executes, without a prior query or an asyncio task."""
 
-    call_on_chain: CallOnChain
-    execute: Callable[[], bytes]
+    call_on_chain: Final[CallOnChain]
+    execute: Final[Callable[[], bytes]]
     """Function that executes the change and returns the response."""
-    fail: Callable[[Exception], bytes]
+    fail: Final[Callable[[Exception], bytes]]
     """Function from an error outside of `execute` to the response."""
 
     def start(self, respond: Callable[[bytes], None]) -> None:

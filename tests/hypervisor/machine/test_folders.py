@@ -369,7 +369,7 @@ def test_a_commit_that_fails_can_be_repeated() -> None:
     base.refusing = False
     root = world.machine.flush()
     again = World(base=base)  # reads the same blocks
-    again.machine.restore(replace(again.machine.snapshot(), root=root))
+    again.machine.restore(again.machine.snapshot()._replace(root=root))
     assert again.balance(NEW_KEY) == 5
 
 
