@@ -44,7 +44,7 @@ from runtimes.evm.ethereum.block_errors import InvalidBlock
 from runtimes.evm.ethereum.forks import Fork, fork_named, fork_names, with_case
 from runtimes.evm.ethereum.guest import CAPPED, CHECKED, KEEP, PAID, SYSTEM
 from runtimes.evm.ethereum.recording import AccessRecorder, RecordingAccounts
-from runtimes.evm.ethereum.session import session_of
+from runtimes.evm.ethereum.session import StateSession, session_of
 from runtimes.evm.ethereum.validation import (
     BlockLimits,
     InvalidTransaction,
@@ -92,16 +92,18 @@ class EthereumExecutor:
         self, transaction: Transaction, sender: EthAddress, mode: int, limits: BlockLimits | None = None
     ) -> TransactionResult | None:
         """Run a transaction in the machine's session; None, without effect, if it is invalid or cannot run there."""
-        machine = self._machine
-        can_wait = machine.tracer is None or takes_record(machine.tracer)
-        if not can_wait or machine.interceptor is not None or self.recorder is not None:
-            return None
-        session = session_of(machine)
+        session = self._session()
         if session is None:
             return None
-        if machine.tracer is None:
+        if self._machine.tracer is None:
             return session.transact(transaction, sender, mode, limits)
         return self._or_rollback(lambda: session.transact(transaction, sender, mode, limits))  # the tracer may raise
+
+    def _session(self) -> StateSession | None:
+        """Return the machine's session if nothing has to see the steps of a transaction as they happen."""
+        machine = self._machine
+        can_wait = machine.tracer is None or takes_record(machine.tracer)
+        return session_of(machine) if can_wait and machine.interceptor is None and self.recorder is None else None
 
     def refusals(self, transaction: Transaction, sender: EthAddress, limits: BlockLimits | None = None) -> list[str]:
         """Return the names of all rules that a transaction breaks."""
@@ -116,9 +118,7 @@ class EthereumExecutor:
         return unwrap_return(result.output) if result.success else None
 
     def _system_call(self, to: EthAddress, data: bytes, fork: Fork) -> TransactionResult:
-        gas = fork.gas
-        limit = SYSTEM_CALL_GAS + _SYSTEM_CALL_SLOTS * gas.slot_bytes * gas.state_byte
-        system = Transaction(DYNAMIC_FEE, None, 0, to, 0, data, limit, 0, 0)
+        system = Transaction(DYNAMIC_FEE, None, 0, to, 0, data, _system_gas(fork), 0, 0)
         result = self._in_session(system, SYSTEM_ADDRESS, KEEP | SYSTEM)
         return result or self._or_rollback(self._application(system, SYSTEM_ADDRESS).apply_system_call)
 
@@ -284,7 +284,9 @@ class EthereumExecutor:
         fork = fork_of(self._machine)
         self.recorder = AccessRecorder() if fork.access_lists else None
         if fork.block_hash_contract:
-            self._system_call(BLOCK_HASHES, parent_hash, fork)
+            session = self._session() if self._machine.tracer is None else None
+            if session is None or not session.call_system(BLOCK_HASHES, parent_hash, _system_gas(fork)):
+                self._system_call(BLOCK_HASHES, parent_hash, fork)
         self._next_index()
 
     def take_access_list(self) -> bytes | None:
@@ -372,6 +374,11 @@ class EthereumExecutor:
             raise
         tree.commit()
         return result
+
+
+def _system_gas(fork: Fork) -> int:
+    """Return the gas limit of a system call."""
+    return SYSTEM_CALL_GAS + _SYSTEM_CALL_SLOTS * fork.gas.slot_bytes * fork.gas.state_byte
 
 
 def _with_supported_type(fork: Fork, transaction: Transaction) -> Transaction:

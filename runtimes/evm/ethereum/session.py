@@ -100,7 +100,8 @@ _MAX_JUMPED: Final = 1024
 _ACCOUNT: Final = Struct("<I20sI")
 _FIELDS: Final = Struct("<32sQ32s")
 _SLOT: Final = Struct("<I20s32s32sI")
-_CHANGE: Final = Struct("<20sI32sQ32sI")
+_CHANGE: Final = Struct("<20sI32sQ32sII")
+_WORDS: Final = Struct("<32s32s")
 _EXISTS, _WIPED, _HAS_NEW_CODE, _EXISTED = 1, 2, 4, 8
 _HELD: Final = Struct("<32sQI")
 
@@ -191,24 +192,45 @@ class StateSession:
             steps, mode = _SHORT, mode | SHORT
         if self._machine.tracer is not None:
             mode |= self.record_mode
-        message = transaction_message(transaction, sender, mode, steps, self._machine.context.chain_id)
+        context = self._machine.context
+        message = transaction_message(transaction, sender, mode, steps, context.chain_id)
+        price = gas_price(transaction, context.base_fee) if mode & PAID else 0
+        blob_fee = transaction.blob_gas * self._limits.blob_base_fee if transaction.blob_hashes and mode & PAID else 0
+        executed = self._execute(guest, message, transaction.to, mode, min(price, context.base_fee), blob_fee)
+        if executed is None:
+            return None
+        ended, record = executed
+        result = self._result(ended, transaction, mode, price)
+        if result is not None and record is not None:
+            self.replay(*record, mode)
+        return result
+
+    def call_system(self, to: EthAddress, data: bytes, gas: int) -> bool:
+        """Call a contract from the system address, without a result; return False if the guest cannot execute it."""
+        guest = self._begin()
+        if guest is None:
+            return False
+        mode = KEEP | SYSTEM | (UNDOABLE if self._machine.state_tree.transactions else 0)
+        message = call_message(SYSTEM_ADDRESS, to, 0, data, gas, mode, _LONG)
+        return self._execute(guest, message, to, mode, 0, 0) is not None
+
+    def _execute(
+        self, guest: Guest, message: bytes, to: EthAddress | None, mode: int, burnt_per_gas: int, burnt: int
+    ) -> tuple[Ended, tuple[bytes, int] | None] | None:
+        """Run a transaction, and keep its changes; return its end, and its record if there is one.
+
+        Returns None, without effect, if it is invalid or the guest cannot execute it.
+        """
         is_running = True
         try:
-            ended = self._run(guest, message, transaction.to, mode)
+            ended = self._run(guest, message, to, mode)
             if ended is None:
                 return None
-            price = gas_price(transaction, self._machine.context.base_fee) if mode & PAID else 0
             record = self.read_record(guest) if mode & RECORD else None
             if mode & KEEP:
-                burnt = ended.gas_used * min(price, self._machine.context.base_fee)
-                if transaction.blob_hashes and mode & PAID:
-                    burnt += transaction.blob_gas * self._limits.blob_base_fee
-                self._keep(guest, burnt, mode)
+                self._keep(None, burnt + ended.gas_used * burnt_per_gas, mode)
             is_running = False
-            result = self._result(ended, transaction, mode, price)
-            if result is not None and record is not None:
-                self.replay(*record, mode)
-            return result
+            return ended, record
         except GuestFailure as failure:  # it lacks memory, or has a defect
             is_running = False
             self.close_after(failure)
@@ -279,14 +301,17 @@ class StateSession:
             exit_code = guest.call(Command.ANSWER, answer)
         return read_end(guest.output())[0]
 
-    def _keep(self, guest: Guest, burnt: int, mode: int) -> bool:
-        """Keep the changes of a transaction that has ended; return True if there are any."""
+    def _keep(self, guest: Guest | None, burnt: int, mode: int) -> bool:
+        """Keep the changes of a transaction that has ended; return True if there are any.
+
+        Without `guest`, its next command keeps them.
+        """
         tree, before = self._machine.state_tree, (self._burnt, self._kept)
         held = tree.held
         try:
             self._burnt, self._kept = self._burnt + burnt, self._kept + 1 if mode & UNDOABLE else 0
             tree.held = self
-            return bool(guest.call(Command.KEEP))
+            return guest is None or bool(guest.call(Command.KEEP))
         except BaseException:
             (self._burnt, self._kept), tree.held = before, held
             raise
@@ -627,21 +652,21 @@ class StateSession:
         burnt = min(price, self._machine.context.base_fee)
         answers = ended.ran and created is None and status in (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
         return TransactionResult(
-            success=status == ExitCode.OK,
-            gas_used=used,
-            output=byte_string(ended.output) if answers else b"",
-            logs=ended.logs if mode & KEEP else (),
-            created=created,
-            events=events,
-            exit_code=status,
-            message=MESSAGES.get(status, ""),
-            reason="",
-            gas=GasOutputs(
+            status == ExitCode.OK,
+            used,
+            byte_string(ended.output) if answers else b"",
+            ended.logs if mode & KEEP else (),
+            created,
+            events,
+            status,
+            MESSAGES.get(status, ""),
+            "",
+            GasOutputs(
                 base_fee_burn=TokenAmount(used * burnt),
                 miner_tip=TokenAmount(used * (price - burnt)),
                 refund=TokenAmount((transaction.gas_limit - used) * price),
             ),
-            execution_gas=used,
+            used,
         )
 
     def _events(self, logs: tuple[tuple[EthAddress, Log], ...], mode: int) -> tuple[StampedEvent, ...] | None:
@@ -725,10 +750,9 @@ class StateSession:
 
     def _write(self, tree: StateTree, data: bytes, at: int, written: dict[ActorID, ActorState]) -> int:
         """Add the state of one changed account to `written`; return the position of the next one."""
-        raw, flags, amount, nonce, code_hash, size = _CHANGE.unpack_from(data, at)
+        raw, flags, amount, nonce, code_hash, size, count = _CHANGE.unpack_from(data, at)
         at += _CHANGE.size
-        code, at = data[at : at + size], at + size
-        end: int = at + _COUNT.size + 64 * _COUNT.unpack_from(data, at)[0]
+        end: int = at + size + _WORDS.size * count
         address = EthAddress(raw)
         delegated, actor = delegated_address(address), self._ids.get(address)
         if actor is None:
@@ -745,16 +769,13 @@ class StateSession:
         contracts, balance = self._contracts, TokenAmount(int.from_bytes(amount, "big"))
         if state is None or flags & _WIPED:
             state = ActorState(self._machine.manifest.code("ethaccount"), delegated_address=delegated)
-        slots = list[tuple[int, int]]()
-        for place in range(at + _COUNT.size, end, 64):
-            words = data[place : place + 32], data[place + 32 : place + 64]
-            slots.append((int.from_bytes(words[0], "big"), int.from_bytes(words[1], "big")))
         is_contract = state.code == contracts.evm_code
-        if not (is_contract or slots or flags & _HAS_NEW_CODE):
+        if not (is_contract or count or flags & _HAS_NEW_CODE):
             written[actor] = ActorState(state.code, state.head, nonce, balance, delegated)
             return end
-        before = contracts.of(state) if is_contract else NEW_CONTRACT
-        cid = contracts.put_code(code) if flags & _HAS_NEW_CODE else before.bytecode
+        before, number = contracts.of(state) if is_contract else NEW_CONTRACT, int.from_bytes
+        cid = contracts.put_code(data[at : at + size]) if flags & _HAS_NEW_CODE else before.bytecode
+        slots = [(number(slot, "big"), number(word, "big")) for slot, word in _WORDS.iter_unpack(data[at + size : end])]
         storage = contracts.write_slots(before.storage, slots) if slots else before.storage
         after = EvmState(cid, code_hash, storage, before.transient, nonce, before.tombstone)
         paid = state.with_balance(balance)
