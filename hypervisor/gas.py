@@ -164,12 +164,8 @@ def gas_outputs(gas_used: int, gas_limit: int, base_fee: int, fee_cap: int, prem
     refunded, burned = overestimation(gas_used, gas_limit)
     burn, tip, over_burn = pays * gas_used, tip_per_gas * gas_limit, pays * burned
     penalty += (base_fee - pays) * burned
+    refund = fee_cap * gas_limit - burn - tip - over_burn
     return GasOutputs(
-        base_fee_burn=TokenAmount(burn),
-        over_estimation_burn=TokenAmount(over_burn),
-        miner_penalty=TokenAmount(penalty),
-        miner_tip=TokenAmount(tip),
-        refund=TokenAmount(fee_cap * gas_limit - burn - tip - over_burn),
-        gas_refund=refunded,
-        gas_burned=burned,
-    )
+        TokenAmount(burn), TokenAmount(over_burn), TokenAmount(penalty), TokenAmount(tip), TokenAmount(refund),
+        refunded, burned,
+    )  # fmt: skip

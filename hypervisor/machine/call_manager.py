@@ -91,26 +91,8 @@ class AccessTracker:
 MAX_CALL_DEPTH = 1024
 
 
-@dataclass(init=False, slots=True, unsafe_hash=True)
-class Mark:
-    """Checkpoint at the start of a transaction."""
-
-    tree: Final[TreeMark]
-    events: Final[int]
-    access: Final[int]
-    journal: Final[int]
-
-    def __init__(
-        self,
-        tree: TreeMark,
-        events: int,
-        access: int,
-        journal: int,
-    ) -> None:
-        self.tree = tree
-        self.events = events
-        self.access = access
-        self.journal = journal
+Mark = tuple[TreeMark, int, int, int]
+"""Checkpoint at the start of a transaction: of the tree, the events, the state accesses and the journal."""
 
 
 class CallRules(Protocol):
@@ -456,14 +438,15 @@ class CallManager:
 
     def begin(self) -> Mark:
         """Begin a transaction: `tree.commit` keeps its changes, `rollback` undoes them."""
-        return Mark(self.tree.begin(), len(self.events), self._access.mark(), self.journal.mark())
+        return self.tree.begin(), len(self.events), self._access.mark(), self.journal.mark()
 
     def rollback(self, mark: Mark) -> None:
         """Undo the changes since the checkpoint."""
-        self.tree.rollback(mark.tree)
-        del self.events[mark.events :]
-        self._access.rollback(mark.access)
-        self.journal.rollback(mark.journal)
+        tree, events, access, journal = mark
+        self.tree.rollback(tree)
+        del self.events[events:]
+        self._access.rollback(access)
+        self.journal.rollback(journal)
 
     # --- tracing ----------------------------------------------------------------------------------------------
 

@@ -239,7 +239,9 @@ class Executor:
             tuple(calls.events),
             result.message,
             calls.backtrace.reason,
-            return_codec=returned_codec,
+            None,
+            None,
+            returned_codec,
         )
 
     # --- settlement -------------------------------------------------------------------------------------------
@@ -258,7 +260,16 @@ class Executor:
         for actor, amount in ((BURNT_FUNDS_ACTOR, burnt), (REWARD_ACTOR, outputs.miner_tip), (sender, outputs.refund)):
             if amount and not tree.credit(actor, amount):
                 raise Fatal(f"cannot credit {amount} attoFIL of gas costs: actor f0{actor} is missing")
-        return replace(result, gas=outputs)
+        return ApplyResult(
+            result.receipt,
+            outputs,
+            result.events,
+            result.message,
+            result.reason,
+            result.fatal,
+            None,
+            result.return_codec,
+        )
 
 
 def _failure(code: ExitCode, gas_used: Gas, message: str) -> ApplyResult:

@@ -5,9 +5,8 @@ A message is a tuple of ten fields, a signed message of two, a receipt of four o
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
-from functools import cached_property
 from typing import Any, Final
 
 from hypervisor.errors import AddressError, MessageError
@@ -168,7 +167,7 @@ class Message:
         return PrintedCid(cid_of(self.to_cbor()))
 
 
-@dataclass(unsafe_hash=True)  # no slots, for the cached encoding
+@dataclass(slots=True, unsafe_hash=True)
 class SignedMessage:
     """A message with its sender's signature. `from_cbor` raises MessageError.
 
@@ -182,17 +181,16 @@ class SignedMessage:
 
     message: Final[Message]
     signature: Final[Signature]
+    _encoded: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     def __repr__(self) -> str:
         return one_line("SignedMessage", self.signature.type.name, repr(self.message))
 
     def to_cbor(self) -> bytes:
         """Encode as a tuple of message and signature."""
-        return self._encoding
-
-    @cached_property
-    def _encoding(self) -> bytes:
-        return encode([self.message._fields(), self.signature.to_bytes()])
+        if self._encoded is None:
+            self._encoded = encode([self.message._fields(), self.signature.to_bytes()])
+        return self._encoded
 
     @classmethod
     def from_cbor(cls, data: bytes) -> "SignedMessage":
@@ -206,13 +204,13 @@ class SignedMessage:
         """Return the length on chain in bytes; BLS signatures are aggregated and not stored."""
         if self.signature.type is SignatureType.BLS:
             return len(self.message.to_cbor())
-        return len(self._encoding)
+        return len(self.to_cbor())
 
     def cid(self) -> Cid:
         """Return the CID on chain: that of the unsigned message for BLS, else of the signed message."""
         if self.signature.type is SignatureType.BLS:
             return self.message.cid()
-        return PrintedCid(cid_of(self._encoding))
+        return PrintedCid(cid_of(self.to_cbor()))
 
 
 @dataclass(slots=True, unsafe_hash=True)
