@@ -76,6 +76,8 @@ class Slots:
         self._is_empty = root is None
         self._kamt = None if root is None else self._open_tree(root)
         """The tree; None until it is needed: most messages do not use transient slots."""
+        self._written: dict[int, int] = {}
+        """Words that are not in the tree yet, which takes several at a time in less time; none is 0."""
 
     def _open_tree(self, root: Cid | None = None) -> Kamt:
         try:
@@ -85,6 +87,9 @@ class Slots:
 
     def get(self, key: int) -> int:
         """Return the word in a slot."""
+        written = self._written.get(key)
+        if written is not None:
+            return written
         try:
             return 0 if self._kamt is None else self._kamt.get(key)
         except _INVALID as error:
@@ -92,23 +97,33 @@ class Slots:
 
     def set(self, key: int, value: int) -> int:
         """Write a word, 0 to remove the slot; return the word that was there."""
-        tree = self._kamt
-        if tree is None:
-            tree = self._kamt = self._open_tree()
+        before = self.get(key)  # opens and charges for the nodes that the tree needs to write the word
+        if before != value:
+            self._is_empty = False
+            if value:
+                self._written[key] = value
+            else:
+                self._write_tree(key)
+        return before
+
+    def _write_tree(self, removed: int | None = None) -> Kamt:
+        """Write the words to the tree, remove one of its slots, and return it."""
+        if self._kamt is None:
+            self._kamt = self._open_tree()
         try:
-            before = tree.get(key)
-            if before != value:
-                tree.set(key, value)
-                self._is_empty = False
+            if self._written:
+                self._kamt.set_all(self._written.items())
+                self._written = {}
+            if removed is not None:
+                self._kamt.set(removed, 0)
         except _INVALID as error:
             raise _invalid_slots(error) from None
-        return before
+        return self._kamt
 
     def flush(self) -> Cid:
         """Write the changed nodes and return the root."""
-        tree = self._open_tree() if self._kamt is None else self._kamt
         try:
-            return tree.flush()
+            return self._write_tree().flush()
         except _INVALID as error:
             raise _invalid_slots(error) from None
 
