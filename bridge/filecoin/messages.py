@@ -172,13 +172,13 @@ def message_from(transaction: Transaction, sender: Address) -> Message:
     return Message(
         to,
         sender,
-        nonce=transaction.nonce,
-        value=TokenAmount(transaction.value),
-        method=method,
-        params=byte_string(transaction.data) if transaction.data else b"",
-        gas_limit=Gas(transaction.gas_limit),
-        gas_fee_cap=TokenAmount(transaction.max_fee),
-        gas_premium=TokenAmount(transaction.max_priority_fee),
+        transaction.nonce,
+        TokenAmount(transaction.value),
+        method,
+        byte_string(transaction.data) if transaction.data else b"",
+        Gas(transaction.gas_limit),
+        TokenAmount(transaction.max_fee),
+        TokenAmount(transaction.max_priority_fee),
     )
 
 

@@ -92,17 +92,21 @@ def first_state(
 def machine_record(context: MachineContext) -> bytes:
     """Return the folder's record of its machine."""
     network = context.network
-    return _record(context.rules, network.number, context.epoch, context.timestamp, context.chain_id, network.overlay)
+    count, fields = _constant_fields(context.rules, network.number, context.chain_id, network.overlay)
+    epoch, timestamp = encode(context.epoch), encode(context.timestamp)
+    return b"".join((count, _EPOCH, epoch, fields, _TIMESTAMP, timestamp))
+
+
+_EPOCH, _TIMESTAMP = encode("epoch"), encode("timestamp")
+"""The first and the last key of the record, in DAG-CBOR's order."""
 
 
 @lru_cache(1)
-def _record(
-    rules: str, network: int, epoch: int, timestamp: int, chain_id: int, overlay: Overlay | None = None
-) -> bytes:
-    # Cached, since messages that are flushed one by one have the same record.
+def _constant_fields(rules: str, network: int, chain_id: int, overlay: Overlay | None) -> tuple[bytes, bytes]:
+    """Return the head of a record's map, and the fields that a chain's blocks share."""
     over = {} if overlay is None else {"overlay": overlay.fields()}
-    numbers = {"network": network, "epoch": epoch, "timestamp": timestamp, "chain_id": chain_id}
-    return encode({"rules": rules, **numbers, **over})
+    fields = {"rules": rules, "network": network, "chain_id": chain_id, **over}
+    return bytes((0xA0 + len(fields) + 2,)), encode(fields)[1:]
 
 
 def choose_context(

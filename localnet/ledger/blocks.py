@@ -19,7 +19,7 @@ from hypervisor.messages.message import Receipt, SignatureType, SignedMessage
 from hypervisor.types import SYSTEM_ACTOR, ChainEpoch, TokenAmount
 from store.blockstore import Blockstore, get_object, put_object
 from store.cid import Cid, cid_of
-from store.codec import bytes_head, encode
+from store.codec import LINK_HEAD, bytes_head, encode
 from store.linked_bytes import LinkedCid
 from store.trees.amt import Amt
 
@@ -112,7 +112,7 @@ def put_messages(store: Blockstore, messages: Iterable[SignedMessage]) -> Cid:
         cid, is_bls = message.cid(), message.signature.type is SignatureType.BLS
         store.put(cid, message.message.to_cbor() if is_bls else message.to_cbor())
         (bare if is_bls else signed).append(LinkedCid(cid))
-    return put_object(store, [LinkedCid(_put_list(store, bare)), LinkedCid(_put_list(store, signed))])
+    return _put(store, b"".join((b"\x82", LINK_HEAD, _put_list(store, bare), LINK_HEAD, _put_list(store, signed))))
 
 
 def put_receipts(store: Blockstore, receipts: Iterable[Receipt]) -> Cid:
@@ -124,11 +124,20 @@ def _put_list(store: Blockstore, values: list[Any]) -> Cid:
     if not values:
         store.put(_EMPTY_LIST, _EMPTY_LIST_BLOCK)
         return _EMPTY_LIST
-    if len(values) <= 1 << _LIST_BIT_WIDTH:  # one node, as most blocks have
-        return put_object(store, [0, len(values), [bytes(((1 << len(values)) - 1,)), [], values]])
+    count = len(values)
+    if count <= 1 << _LIST_BIT_WIDTH:  # one node, as most blocks have: [0, count, [bitmap, [], values]]
+        parts = [LINK_HEAD + value if type(value) is LinkedCid else encode(value) for value in values]
+        head = bytes((0x83, 0, count, 0x83, 0x41, (1 << count) - 1, 0x80, 0x80 + count))
+        return _put(store, head + b"".join(parts))
     root = Amt.from_values(store, values, _LIST_BIT_WIDTH).flush()
     _, height, count, node = get_object(store, root)
     return put_object(store, [height, count, node])
+
+
+def _put(store: Blockstore, data: bytes) -> Cid:
+    cid = cid_of(data)
+    store.put(cid, data)
+    return cid
 
 
 def _digest(domain: bytes, height: int) -> bytes:
