@@ -49,6 +49,14 @@ if TYPE_CHECKING:
     from runtimes.evm.ethereum.alloc import move_dao_balances
     from runtimes.evm.ethereum.block_run import AppliedTransaction, BlockRun, Withdrawal, logs_hash, requests_hash
     from runtimes.evm.ethereum.chain_import import ChainImport, ForkSchedule, ImportedBlock, schedule_of
+    from runtimes.evm.ethereum.fork_eips import (
+        changes_of_deposit,
+        changes_of_end,
+        changes_of_opcode,
+        changes_of_precompile,
+        changes_of_transaction,
+        fork_changes,
+    )
     from runtimes.evm.ethereum.headers import (
         EMPTY_OMMERS,
         FIRST_BASE_FEE,
@@ -70,6 +78,12 @@ _MODULES: Final = {
     "Withdrawal": "runtimes.evm.ethereum.block_run",
     "block_difficulty": "runtimes.evm.ethereum.headers",
     "block_hash_cid": "runtimes.evm.ethereum.headers",
+    "changes_of_deposit": "runtimes.evm.ethereum.fork_eips",
+    "changes_of_end": "runtimes.evm.ethereum.fork_eips",
+    "changes_of_opcode": "runtimes.evm.ethereum.fork_eips",
+    "changes_of_precompile": "runtimes.evm.ethereum.fork_eips",
+    "changes_of_transaction": "runtimes.evm.ethereum.fork_eips",
+    "fork_changes": "runtimes.evm.ethereum.fork_eips",
     "logs_hash": "runtimes.evm.ethereum.block_run",
     "move_dao_balances": "runtimes.evm.ethereum.alloc",
     "parse_block": "runtimes.evm.ethereum.headers",
@@ -123,12 +137,18 @@ __all__ = [
     "block_hash_cid",
     "block_of",
     "call_gas",
+    "changes_of_deposit",
+    "changes_of_end",
+    "changes_of_opcode",
+    "changes_of_precompile",
+    "changes_of_transaction",
     "contract_outcome",
     "delegated_address",
     "ethereum_address",
     "execute_subcall",
     "find_fork",
     "floor_gas",
+    "fork_changes",
     "fork_named",
     "fork_with",
     "gas_price",
