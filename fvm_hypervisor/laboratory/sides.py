@@ -140,21 +140,22 @@ def two_sides(choices: Choices) -> tuple[Side, Side]:
     return first, second
 
 
-def rules_pair(text: str) -> tuple[Side, Side]:
+def rules_pair(text: str, option: str = "--rules") -> tuple[Side, Side]:
     """Return the two sides of `A,B`: hard forks of Ethereum, or network versions and drafts. Raises InvalidInput."""
-    names = _pair(text, "--rules")
+    names = _pair(text, option)
     if None in names:
-        raise InvalidInput(f"--rules {text!r:.80} names one set of rules: expected two, such as osaka,amsterdam")
+        raise InvalidInput(f"{option} {text!r:.80} names one set of rules: expected two, such as osaka,amsterdam")
     of_filecoin = [name is not None and (parse_version(name) is not None or name.endswith(".toml")) for name in names]
     if all(of_filecoin):
         return two_sides(Choices(network=text))
     if any(of_filecoin):
         raise InvalidInput(
-            f"--rules {text!r:.80} mixes networks: name two hard forks of Ethereum, or two network versions of Filecoin"
+            f"{option} {text!r:.80} mixes networks: name two hard forks of Ethereum, or two network versions of "
+            "Filecoin"
         )
     first, second = (rules_named(ETHEREUM, name or "").hardfork for name in names)
     if first == second:
-        raise InvalidInput(f"--rules {text!r:.80}: both runs have the rules of {first}")
+        raise InvalidInput(f"{option} {text!r:.80}: both runs have the rules of {first}")
     return Side(label=first, hardfork=first), Side(label=second, hardfork=second)
 
 

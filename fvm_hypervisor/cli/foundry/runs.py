@@ -25,6 +25,7 @@ from fvm_hypervisor.soltest.run.session import SuiteSession
 from hypervisor.errors import HypervisorError, InvalidInput
 
 if TYPE_CHECKING:
+    from fvm_hypervisor.laboratory.sides import Side
     from fvm_hypervisor.soltest.compile.compiler import ResidentCompiler
 
 
@@ -100,7 +101,7 @@ class SuiteRuns:
         suites: list[SuiteResult] = []
         is_interrupted = False
         try:
-            for suite in session.run(network):
+            for suite in session.run(network=network):
                 suites.append(suite)
                 self._show_suite(suite)
                 if reports.fail_fast and suite.count(CaseStatus.FAILURE):
@@ -233,19 +234,21 @@ class SuiteRuns:
             for name in (name for part in suite.collected for name in part.cut):
                 sys.stderr.write(f"counted in part, since it is long: {suite.contract}.{name}\n")
 
-    def compare(self, numbers: list[int]) -> int:
-        """Run under each network version, print the differences, and return the exit status."""
-        from fvm_hypervisor.soltest.report.report import column, compare_lines, differences
+    def compare(self, sides: tuple[Side, Side]) -> int:
+        """Run under two sets of rules, print the tests that differ, and return 1 if an outcome does."""
+        from fvm_hypervisor.laboratory.compare.impact_report import impact_json, impact_junit, impact_lines
+        from fvm_hypervisor.laboratory.compare.project_tests import compare_suites, with_same_inputs
 
-        session = self._prepare()
-        found = {f"nv{number}": list(session.run(number)) for number in numbers}
-        columns = {name: column(suites) for name, suites in found.items()}
+        self.project = with_same_inputs(self.project, sides)
+        begin, session = perf_counter(), self._prepare()
+        found, suites = compare_suites(session, sides, self.reports.tolerance)
         if self.reports.form == "json":
-            typer.echo(_json({name: json_report(suites, self.options.verbosity) for name, suites in found.items()}))
-        else:
-            typer.echo("\n".join(compare_lines(columns, self.options.verbosity)))
-        failed = any(suite.count(CaseStatus.FAILURE) for suites in found.values() for suite in suites)
-        return int(failed or bool(differences(columns)))
+            typer.echo(_json(impact_json(found)))
+        elif self.reports.form == "junit":
+            typer.echo(impact_junit(found, suites, perf_counter() - begin))
+        elif self.reports.form == "text":
+            typer.echo("\n".join(impact_lines(found)))
+        return int(found.has_other_outcomes)
 
     def watch(self, load: Callable[[], Project], *, run_all: bool = False, failed_first: bool = False) -> None:
         """Run the tests, and run affected tests again after each change, until Ctrl-C. `load` reloads the project.

@@ -24,6 +24,7 @@ from fvm_hypervisor.cli.vectors import CORES
 from hypervisor.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from fvm_hypervisor.laboratory.sides import Side
     from fvm_hypervisor.soltest.project.project import Project
 
 _filter_option, _fuzz_option = in_panel("Filters"), in_panel("Fuzz and invariant tests")
@@ -112,8 +113,14 @@ def run_tests(
             callback=parse_rules_name,
         ),
     ] = "ethereum",
-    network: Annotated[
-        str | None, typer.Option(metavar="nvN[,nvN]", help="Network version; several are compared.")
+    network: Annotated[str | None, typer.Option(metavar="nvN", help="Network version.")] = None,
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B",
+            help="Run each test under two hard forks, or two network versions or drafts (.toml), and explain the "
+            "differences (docs/impact.md).",
+        ),
     ] = None,
     evm: Annotated[Engines, EVM] = OWN_ENGINE,
     bundle: Annotated[
@@ -253,7 +260,8 @@ def run_tests(
     ] = None,
     snap: Annotated[Path | None, _report_option(metavar="FILE", help="Snapshot file (default: .gas-snapshot).")] = None,
     tolerance: Annotated[
-        float, _report_option(min=0, metavar="PERCENT", help="Tolerance of --snapshot check in percent.")
+        float,
+        _report_option(min=0, metavar="PERCENT", help="Tolerance of --snapshot check and of --compare, in percent."),
     ] = 0.0,
     watch: Annotated[
         bool, _watch_option("--watch", "-w", help="Rerun the affected tests when a source changes.")
@@ -266,7 +274,7 @@ def run_tests(
     """Run a Foundry project's tests, with Filecoin's precompiles and built-in actors.
 
     Exit status: 0 if all tests passed or none was found; 1 if a test failed or was not decided, the sources do not
-    compile, or results differ between network versions; 2 if the tests cannot be run, e.g. for invalid options, an
+    compile, or with --compare if an outcome differs; 2 if the tests cannot be run, e.g. for invalid options, an
     invalid foundry.toml or a missing compiler; 130 after Ctrl-C, with the results so far. With --mutate: 0, or 1 if the
     score is below --mutation-min-score or a test fails without a change.
 
@@ -275,6 +283,7 @@ def run_tests(
     from bridge.ethereum.block import ETHEREUM
     from fvm_hypervisor.cli.foundry.modes import check_symbolic, mutation_options_of, run_mutation, symbolic_settings
     from fvm_hypervisor.cli.foundry.runs import Reports, SuiteRuns
+    from fvm_hypervisor.laboratory.sides import rules_pair
     from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
     from fvm_hypervisor.soltest.execution.job import Options
     from fvm_hypervisor.soltest.fuzz.stored_failures import failed_names
@@ -282,6 +291,9 @@ def run_tests(
     from fvm_hypervisor.soltest.report.gas import SEED
     from hypervisor.installation import OFFICIAL_EVM, check_output
 
+    sides = None if compare is None else rules_pair(compare, "--compare")
+    if sides is not None:
+        rules = _compared_rules(context, rules, sides, network)
     if isnan(timeout):  # passes each comparison of the range
         raise typer.BadParameter(f"--timeout {timeout} is not a number of seconds")
     if evm == OFFICIAL_EVM:
@@ -291,11 +303,11 @@ def run_tests(
             raise InvalidInput(
                 f"the rules '{rules}' need this project's own EVM: choose another --evm, or --rules filecoin"
             )
-    numbers = [_number(word) for word in network.split(",")] if network else [None]
+    number = _number(network) if network else None
     kinds = set(report or ()) | ({CoverageKind.SUMMARY} if coverage or (lcov and not report) else set())
     if CoverageKind.LCOV in kinds:
         lcov = lcov or report_file or Path("lcov.info")
-    collected = _report(gas_report, bool(kinds) or lcov is not None, len(numbers))
+    collected = _report(gas_report, bool(kinds) or lcov is not None)
     if ir_minimum and collected != "coverage":
         raise typer.BadParameter("--ir-minimum applies to coverage: add --coverage, --lcov or --report")
     _check_together({
@@ -303,13 +315,20 @@ def run_tests(
     })  # fmt: skip
     if dap and (command or not debug):
         raise typer.BadParameter("--dap serves an editor: pass it with --debug and without --command")
-    if watch and (as_json or junit or quiet or lists or len(numbers) > 1):
+    if compare is not None:
+        others = {
+            "--list": lists, "--debug": debug, "--watch": watch, "--symbolic": symbolic or symbolic_fuzz,
+            "--coverage": collected == "coverage", "--gas-report": gas_report, "--snapshot": snapshot is not None,
+            "--flamegraph": flamegraph or flamechart, "--brutalize": brutalize,
+        }  # fmt: skip
+        for other in (name for name, is_set in others.items() if is_set):
+            _check_together({"--compare": True, other: True}, "run them separately")
+    if watch and (as_json or junit or quiet or lists):
         raise typer.BadParameter("--watch prints text results only: omit --json, --junit, --quiet and --list")
-    _check_snapshot(snapshot, snap, tolerance)
-    if (flamegraph or flamechart) and (lists or debug or watch or len(numbers) > 1 or (flamegraph and flamechart)):
+    _check_snapshot(snapshot, snap, tolerance if compare is None else 0)
+    if (flamegraph or flamechart) and (lists or debug or watch or (flamegraph and flamechart)):
         raise typer.BadParameter(
-            "--flamegraph and --flamechart draw a single run: pass one of them, without --list, "
-            "--debug, --watch or several --network"
+            "--flamegraph and --flamechart draw a single run: pass one of them, without --list, --debug or --watch"
         )
     check_output(lcov, "the coverage")
     bounds = symbolic_settings(
@@ -320,7 +339,6 @@ def run_tests(
     if symbolic or symbolic_fuzz:
         check_symbolic(rules, {
             "--coverage": collected == "coverage", "--gas-report": gas_report, "--debug": debug,
-            "several --network": len(numbers) > 1,
             "--snapshot": snapshot is not None, "--flamegraph": flamegraph or flamechart,
         })  # fmt: skip
     if brutalize:
@@ -331,7 +349,7 @@ def run_tests(
     mutation = mutation_options_of(context, {
         "--brutalize": brutalize,
         "--list": lists, "--debug": debug, "--watch": watch, "--symbolic": symbolic or symbolic_fuzz, "--junit": junit,
-        "several --network": len(numbers) > 1, "--snapshot": snapshot is not None,
+        "--compare": compare is not None, "--snapshot": snapshot is not None,
         "--coverage": collected == "coverage", "--gas-report": gas_report,
         "--flamegraph": flamegraph or flamechart,
     })  # fmt: skip
@@ -410,10 +428,10 @@ def run_tests(
         runs.debug(command or [], dap=dap)
     elif watch:
         runs.watch(load, run_all=run_all, failed_first=rerun_failed)
-    elif len(numbers) > 1:
-        raise typer.Exit(runs.compare([number for number in numbers if number is not None]))
+    elif sides is not None:
+        raise typer.Exit(runs.compare(sides))
     else:
-        raise typer.Exit(runs.once(numbers[0]))
+        raise typer.Exit(runs.once(number))
 
 
 def _root(folder: Path) -> Path:
@@ -443,16 +461,31 @@ def _check_snapshot(snapshot: str | None, snap: Path | None, tolerance: float) -
     if snap is not None and snapshot is None:
         raise typer.BadParameter("--snap names the file of --snapshot: add --snapshot write, check or diff")
     if tolerance and snapshot != "check":
-        raise typer.BadParameter("--tolerance applies to --snapshot check: add that option")
+        raise typer.BadParameter("--tolerance applies to --snapshot check and --compare: add one of them")
 
 
-def _report(gas: bool, coverage: bool, versions: int) -> str:
+def _compared_rules(context: typer.Context, rules: str, sides: tuple[Side, Side], network: str | None) -> str:
+    """Return the name of the rules of both sides. Raises BadParameter for options that name others."""
+    from bridge.ethereum.block import ETHEREUM
+
+    if network is not None:
+        raise typer.BadParameter("--compare names both network versions: remove --network")
+    source = context.get_parameter_source("rules")
+    is_chosen = source is not None and source.name != "DEFAULT"
+    if not sides[0].hardfork:
+        if is_chosen and rules == ETHEREUM:
+            raise typer.BadParameter("--compare of network versions runs under Filecoin's rules: remove --rules")
+        return rules if is_chosen else "filecoin"
+    if rules != ETHEREUM:
+        raise typer.BadParameter(f"--compare of hard forks runs under Ethereum's rules, not {rules}: remove --rules")
+    return rules
+
+
+def _report(gas: bool, coverage: bool) -> str:
     if gas and coverage:
         raise typer.BadParameter(
             "--gas-report and --coverage cannot be used together (coverage changes gas): run them separately"
         )
-    if versions > 1 and (gas or coverage):
-        raise typer.BadParameter("--gas-report and --coverage need a single network version: pass --network once")
     return "gas" if gas else "coverage" if coverage else ""
 
 
@@ -462,7 +495,9 @@ def _number(word: str) -> int:
 
     number = parse_version(word.strip())
     if number is None:
-        raise typer.BadParameter(f"'{word:.40}' is not a network version: expected for example nv29")
+        raise typer.BadParameter(
+            f"'{word:.40}' is not a network version: expected for example nv29 (to compare two: --compare)"
+        )
     return network_version(number).number
 
 

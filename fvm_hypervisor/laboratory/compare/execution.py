@@ -30,6 +30,7 @@ from fvm_hypervisor.laboratory.compare.tally import (
     CostTally,
     CostTracer,
     Event,
+    Key,
     MessageCost,
     costs_of,
     end_of,
@@ -265,6 +266,8 @@ class CostDifference:
 
     path: tuple[str, ...]
     lines: tuple[str, ...]
+    charges: tuple[str, ...] = ()
+    """Names of the charges that differ."""
 
 
 def first_cost_difference(one: list[MessageCost], other: list[MessageCost], names: CallNames) -> CostDifference | None:
@@ -276,7 +279,8 @@ def first_cost_difference(one: list[MessageCost], other: list[MessageCost], name
             return CostDifference(_path((mine or others)[2], names), (f"only {which} calls {_call_text(call, names)}",))
         lines = _differences(mine, others, names)
         if lines:
-            return CostDifference(_path(mine[2], names), tuple(lines[:MAX_LINES]))
+            charges = dict.fromkeys(name for _, name in _charged(mine[1], others[1]))
+            return CostDifference(_path(mine[2], names), tuple(lines[:MAX_LINES]), tuple(charges))
     return None
 
 
@@ -322,13 +326,17 @@ def _call_start_differences(one: CallNode, other: CallNode, names: CallNames) ->
     return lines
 
 
+def _charged(one: CallNode, other: CallNode) -> list[Key]:
+    """Return syscall and name of the charges whose number or amount differs."""
+    mine, others = costs_of(one).own, costs_of(other).own
+    return [key for key in {**mine, **others} if mine.get(key, [0, 0]) != others.get(key, [0, 0])]
+
+
 def _charges(one: CallNode, other: CallNode) -> list[str]:
     """Return the charges whose number or amount differs, largest difference first."""
     found, mine, others = [], costs_of(one).own, costs_of(other).own
-    for key in {**mine, **others}:
+    for key in _charged(one, other):
         (times, milligas), (other_times, other_milligas) = mine.get(key, (0, 0)), others.get(key, (0, 0))
-        if (times, milligas) == (other_times, other_milligas):
-            continue
         if key[1] == EXECUTION:  # charged once per syscall; syscalls are compared separately
             line = f"{EXECUTION} (instructions): A {in_gas(milligas)}, B {in_gas(other_milligas)} gas"
         else:

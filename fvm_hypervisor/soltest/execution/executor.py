@@ -38,6 +38,7 @@ from fvm_hypervisor.soltest.compile.releases import VERSION
 from fvm_hypervisor.soltest.execution.results import SVM, CreatedValues
 from fvm_hypervisor.soltest.project.project import Project
 from fvm_hypervisor.soltest.project.test_settings import DEFAULT, evm_version, rules_of
+from hypervisor.bundles.bundle import Bundle
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
@@ -53,6 +54,7 @@ from hypervisor.state.state_tree import ActorState, TreeMark
 from hypervisor.state.undo_map import Journal
 from hypervisor.tracing import takes_record
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
+from hypervisor.versions.overlay import Overlay
 from localnet.contracts.registered_precompiles import offer_precompiles
 from localnet.rules.facts import BLOCK_GAS_LIMIT
 from localnet.state.controls import set_code, set_storage
@@ -127,7 +129,8 @@ class ExecutorSettings(NamedTuple):
     network: int | None = None
     evm: str = "py-evm"
     fork: str = ""
-    bundle: str | None = None
+    bundle: Bundle | str | None = None
+    overlay: Overlay | None = None
     gas_limit: int = 1 << 30
     code_limit: int | None = None
     number: int = 1
@@ -147,7 +150,7 @@ class ExecutorSettings(NamedTuple):
 
 def fork_of(project: Project) -> str:
     """Return the name of the fork whose rules execute a project's tests."""
-    return rules_of(evm_version_of(project))
+    return project.fork or rules_of(evm_version_of(project))
 
 
 def evm_version_of(project: Project) -> str:
@@ -233,6 +236,7 @@ class TestExecutor:
             return self._open_fork(setting.fork_url)
         machine = Hypervisor.open(
             network=setting.network, rules=setting.rules, evm=setting.evm, context=context, bundle=setting.bundle,
+            overlay=setting.overlay,
         )  # fmt: skip
         install_labs(machine, setting.rules)
         return machine

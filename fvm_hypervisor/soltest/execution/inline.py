@@ -84,7 +84,7 @@ def with_project(settings: Settings, project: Project) -> Settings:
         settings,
         permissions=[Permission(access, Path(path)) for access, path in project.fs_permissions],
         rpc_endpoints=dict(project.rpc_endpoints),
-        evm_version=evm_version_of(project),
+        evm_version=project.fork.partition("+")[0].lower() or evm_version_of(project),
         internal_reverts=project.allow_internal_expect_revert,
         assertions_revert=project.assertions_revert,
         uses_deployer=project.always_use_create_2_factory,

@@ -12,7 +12,9 @@ from fvm_hypervisor.soltest.project.project import Project
 from hypervisor.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from hypervisor.bundles.bundle import Bundle
     from hypervisor.precompiles import Precompile
+    from hypervisor.versions.overlay import Overlay
 
 
 class Options(NamedTuple):
@@ -58,6 +60,9 @@ class Job:
     sources: Mapping[str, Mapping[int, str]]
     options: Options = field(default_factory=Options)
     network: int | None = None
+    overlay: Overlay | None = None
+    bundle: Bundle | None = None
+    """Bundle to use instead of that of the options."""
     seed: int = 0
     fork_url: str | None = None
     fork_number: int | None = None

@@ -209,6 +209,8 @@ class TestResult:
     logs: tuple[str, ...] = ()
     emitted: tuple[tuple[EthAddress, Log], ...] = ()
     """Logs with their emitters, if logs are shown."""
+    emitted_before: int = 0
+    """Number of these logs that the constructor and `setUp` emitted."""
     traces: tuple[tuple[str, list[dict[str, Any]]], ...] = ()
     """Pairs of kind and arena (`trace.trace_text`) for deployment, `setUp` and the test, for the JSON report."""
     labels: tuple[tuple[EthAddress, str], ...] = ()

@@ -157,7 +157,8 @@ class FuzzRun:
             self.first_stipend = self.stage.executor.intrinsic_gas(self.calldata(arguments))
         self.gases.append(outcome.gas_used)
         self.last = arguments
-        self.dictionary.add_outcome(outcome)
+        if self.settings.learns:
+            self.dictionary.add_outcome(outcome)
         return None
 
     def _begin_corpus(self, deadline: Deadline) -> TestResult | None:

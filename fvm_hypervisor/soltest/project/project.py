@@ -89,6 +89,8 @@ class FuzzSettings(CorpusSettings):
     dictionary_weight: int = 40
     fail_on_revert: bool = True
     timeout: int | None = None
+    learns: bool = True
+    """True if inputs depend on the results of earlier runs; not set by foundry.toml."""
     failures: str = "cache/fuzz"
     """Folder of failing inputs, stored in `failures/<contract>/<test>`."""
     input_file: str | None = None
@@ -147,6 +149,8 @@ class Project:
     remappings: tuple[Remapping, ...] = ()
     skip: tuple[str, ...] = ()
     compiler: CompilerSettings = field(default_factory=CompilerSettings)
+    fork: str = ""
+    """Fork whose rules execute the tests, instead of that of the EVM version; not set by foundry.toml."""
     extra_output: tuple[str, ...] = ()
     """Further output of the compiler; of these only `storageLayout` is read, for state diffs."""
     force: bool = False

@@ -310,6 +310,7 @@ class SuiteRun:
             yield from (TestResult(test.signature, CaseKind.UNIT, CaseStatus.FAILURE, _REMOVED) for test in removed)
             return
         ready, setting = self.executor.snapshot(), self.executor.setting
+        emitted_before = len(self.executor.cheatcodes.console.logs)
         warned: set[str] = set()
         state: StateWords | None = None
         sources = SourceLiterals()
@@ -344,6 +345,7 @@ class SuiteRun:
                     if replayed is not None and (result.counterexample or result.last_run):
                         self._repeat(stage, test, here, result, invariant.fail_on_revert, replayed)
                     result = self._with_output(stage, test, here, seen, result, invariant.fail_on_revert)
+                    result = replace(result, emitted_before=emitted_before if result.emitted else 0)
                     unknown = [warning for warning in project.unknown_keys if warning not in warned]
                     warned.update(unknown)
                     result = replace(result, notices=(*unknown, *result.notices))

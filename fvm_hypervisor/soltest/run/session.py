@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bridge.ethereum.block import ETHEREUM
 from fvm_hypervisor.soltest.compile.artifact import Artifacts
@@ -123,10 +123,6 @@ class SuiteSession:
     def _report_unknown_keys(self) -> None:
         for line in self.project.unknown_keys:
             self.notify(line)
-
-    def job(self) -> Job:
-        """Return the job of the compiled project."""
-        return self._job(None)
 
     def _build(self, sources: Sources, waiting: CompilerRun | None = None) -> Artifacts:
         """Return the artifacts: those of forge that are current, and the rest, cached or compiled now."""
@@ -247,14 +243,17 @@ class SuiteSession:
         trees = syntax_trees(self.project, sources, self.outside_libraries(sources), self.solc(sources))
         return coverage(found, KnownCode(self.artifacts), trees, SourceTexts(self.project.root))
 
-    def run(self, network: int | None = None) -> Iterator[SuiteResult]:
-        """Yield results as suites end, unreadable artifacts first. Raises NodeError for the node of a fork."""
+    def run(self, **changes: Any) -> Iterator[SuiteResult]:
+        """Yield results as suites end, unreadable artifacts first. Raises NodeError for the node of a fork.
+
+        `changes` are fields of the job.
+        """
         for file, contract, reason in self.corrupt:
             broken = TestResult("setUp()", CaseKind.UNIT, CaseStatus.FAILURE, reason)
             yield SuiteResult(file, contract, [broken])
         if self.suites:
             self._fork = self._fork or self._fork_point()
-            yield from run_suites(self._job(network), self.suites, self.options.workers, self.watch)
+            yield from run_suites(replace(self.job(), **changes), self.suites, self.options.workers, self.watch)
 
     def _project_with_solc(self) -> Project:
         """Return the project with the release of `--use` as its compiler version, if it sets none."""
@@ -263,14 +262,14 @@ class SuiteSession:
             return self.project
         return replace(self.project, compiler=compiler._replace(version=use))
 
-    def _job(self, network: int | None) -> Job:
+    def job(self) -> Job:
+        """Return the job of the compiled project."""
         found, options = self.artifacts, self.options
         return Job(
             project=self._project_with_solc(),
             locations=found.locations,
             sources=dict(found.sources),
             options=options,
-            network=network,
             seed=self.seed,
             fork_url=None if self._fork is None else self._fork[0],
             fork_number=None if self._fork is None else self._fork[1],

@@ -8,7 +8,7 @@ the widest first. `bridge.traces.flame` draws them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -75,6 +75,43 @@ class StagedTest:
 
 
 @contextmanager
+def staged_suite(
+    job: Job, artifacts: Artifacts, suite: Suite, name: str, tracer: Tracer | None = None
+) -> Iterator[SuiteStage]:
+    """Set up a suite, traced by `tracer`. Raises InvalidInput, which says that `name` cannot start."""
+    artifact = artifacts.get(suite.file, suite.contract)
+    executor = TestExecutor(executor_settings_of(job), Cheatcodes(settings_of(job, artifacts)))
+    try:
+        stage = SuiteStage(executor, artifacts, artifact)
+        executor.cheatcodes.settings = replace(
+            executor.cheatcodes.settings, errors=stage.errors, seed=job.seed, file=suite.file, contract=suite.contract,
+            first_actor=stage.first_actor, libraries=stage.libraries,
+        )  # fmt: skip
+        configure(executor, job.project, suite_comments(job, suite), "")
+        executor.machine.tracer = tracer
+        try:
+            stage.build()
+            stage.set_up()
+        except SetUpFailed as failed:
+            text = stage.reason(failed.outcome)
+            raise InvalidInput(f"{name} cannot start: {failed.step} of {suite.contract} fails: {text}") from None
+        finally:
+            executor.machine.tracer = None
+        yield stage
+    finally:
+        executor.close()
+
+
+def begin_test(stage: SuiteStage, job: Job, comments: Mapping[str, list[str]], test: TestFunction) -> None:
+    """Configure a test of a suite, and make the calls before it. Raises InvalidInput if one of them fails."""
+    configure(stage.executor, job.project, comments, test.name)
+    if not stage.before_test(test):
+        raise InvalidInput(
+            f"{test.name} cannot start: a call that beforeTestSetup of {stage.artifact.name} returns fails"
+        )
+
+
+@contextmanager
 def staged_test(
     job: Job, artifacts: Artifacts, suite: Suite, test: TestFunction, *, fails: bool = True
 ) -> Iterator[StagedTest]:
@@ -87,31 +124,13 @@ def staged_test(
         raise InvalidInput(
             f"{name} is an invariant test, which fails by a sequence of calls: write a unit test with these calls"
         )
-    artifact = artifacts.get(suite.file, suite.contract)
-    executor = TestExecutor(executor_settings_of(job), Cheatcodes(settings_of(job, artifacts)))
-    try:
-        stage = SuiteStage(executor, artifacts, artifact)
-        executor.cheatcodes.settings = replace(
-            executor.cheatcodes.settings, errors=stage.errors, seed=job.seed, file=suite.file, contract=suite.contract,
-            first_actor=stage.first_actor, libraries=stage.libraries,
-        )  # fmt: skip
-        comments = _comments(job, suite)
-        configure(executor, job.project, comments, "")
-        try:
-            stage.build()
-            stage.set_up()
-        except SetUpFailed as failed:
-            text = stage.reason(failed.outcome)
-            raise InvalidInput(f"{name} cannot start: {failed.step} of {suite.contract} fails: {text}") from None
-        configure(executor, job.project, comments, test.name)
-        if not stage.before_test(test):
-            raise InvalidInput(f"{name} cannot start: a call that beforeTestSetup of {suite.contract} returns fails")
+    with staged_suite(job, artifacts, suite, name) as stage:
+        begin_test(stage, job, suite_comments(job, suite), test)
+        executor = stage.executor
         root = executor.settle()
         ready = executor.snapshot()
         data = selector(test.signature) if test.kind is CaseKind.UNIT else _inputs(job, stage, test, ready, name, fails)
         yield StagedTest(name, executor, stage, ready, root, data)
-    finally:
-        executor.close()
 
 
 def _inputs(job: Job, stage: SuiteStage, test: TestFunction, ready: ExecutorSnapshot, name: str, fails: bool) -> bytes:
@@ -135,7 +154,8 @@ def _inputs(job: Job, stage: SuiteStage, test: TestFunction, ready: ExecutorSnap
     return result.counterexample[0].calldata
 
 
-def _comments(job: Job, suite: Suite) -> dict[str, list[str]]:
+def suite_comments(job: Job, suite: Suite) -> dict[str, list[str]]:
+    """Return the inline settings of a suite by function name."""
     file = job.project.root / suite.file
     text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
     return inline_settings(text, suite.contract)

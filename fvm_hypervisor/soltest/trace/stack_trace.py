@@ -89,7 +89,7 @@ def _contract_lines(frame: CallNode, below: CallNode | None, names: Names, sourc
     spans = contract.creation_places if frames.creates(frame) else contract.runtime_places
     files = {span.file for span in spans.values()}
     ran = None if frames.creates(frame) else reachable(function_name(frame, contract), files, sources)
-    lines = [_line(span, sources) for span in internal_stack(frame.counters_before(below), spans, sources, ran)]
+    lines = [place_text(span, sources) for span in internal_stack(frame.counters_before(below), spans, sources, ran)]
     return [line for line in lines if line] or [outer]
 
 
@@ -206,7 +206,8 @@ def _function(span: SourceSpan, sources: SourceTexts) -> tuple[str, str, str]:
     return (span.file, *(source.names(span.start) if source is not None else ("", "")))
 
 
-def _line(span: SourceSpan, sources: SourceTexts) -> str:
+def place_text(span: SourceSpan, sources: SourceTexts) -> str:
+    """Return a span as `Contract.function (file:line)`; empty if there is no such source."""
     source = sources.get(span.file)
     if source is None:
         return ""

@@ -86,8 +86,10 @@ def write(folder: Path, contracts: Mapping[str, Mapping[str, Any]]) -> Path:
     return folder
 
 
-def forge_out(root: Path, file: str, text: str, contracts: Mapping[str, Mapping[str, Any]]) -> Path:
-    """Write forge's output of a source to `out`: a file per contract, with the compiler's metadata."""
+def forge_out(
+    root: Path, file: str, text: str, contracts: Mapping[str, Mapping[str, Any]], version: str = "osaka"
+) -> Path:
+    """Write forge's output of a source for an EVM version to `out`: a file per contract, with the metadata."""
     build = root / "out" / "build-info"
     build.mkdir(parents=True)
     (build / "61a89ac0d564c2e4.json").write_text(json.dumps({"source_id_to_path": {"0": file}}), encoding="utf-8")
@@ -99,7 +101,7 @@ def forge_out(root: Path, file: str, text: str, contracts: Mapping[str, Mapping[
             "settings": {
                 "compilationTarget": {file: name},
                 "optimizer": {"enabled": False, "runs": 200},
-                "evmVersion": "osaka",
+                "evmVersion": version,
             },
             "sources": {file: hashed},
         }

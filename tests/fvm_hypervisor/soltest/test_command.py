@@ -19,6 +19,11 @@ def refused(*arguments: str) -> str:
     return found.stderr.removeprefix("error: ").rstrip()
 
 
+def one_line(box: str) -> str:
+    """Return the text of an error in a box without its line breaks."""
+    return " ".join(re.sub("[│╭╮╰╯─]", " ", box).split())
+
+
 def test_a_path_that_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "foundry.toml").touch()
     assert refused(str(tmp_path / "tset")) == f"there is no file or folder {tmp_path / 'tset'}"
@@ -97,10 +102,36 @@ def test_a_timeout_beyond_a_day_is_refused(tmp_path: Path, seconds: str, reason:
     assert reason in refused(str(tmp_path), "--timeout", seconds)
 
 
-@pytest.mark.parametrize("report", [["--gas-report"], ["--coverage"], ["--lcov", "found.info"]])
-def test_a_report_of_several_network_versions_is_refused(tmp_path: Path, report: list[str]) -> None:
+@pytest.mark.parametrize(
+    "other", [["--gas-report"], ["--coverage"], ["--lcov", "found.info"], ["--list"], ["--watch"], ["--debug"]]
+)
+def test_a_comparison_and_another_mode_are_refused(tmp_path: Path, other: list[str]) -> None:
     (tmp_path / "foundry.toml").touch()
-    assert "need a single network version" in refused(str(tmp_path), "--network", "nv27,nv28", *report)
+    words = "cannot be used together: run them separately"
+    assert words in one_line(refused(str(tmp_path), "--compare", "nv27,nv28", *other))
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["osaka"], "names one set of rules: expected two, such as osaka,amsterdam"),
+        (["osaka,nv29"], "mixes networks"),
+        (["osaka,osaka"], "both runs have the rules of Osaka"),
+        (["osaka,moon"], "moon"),
+        (["nv27,nv28", "--network", "nv27"], "--compare names both network versions: remove --network"),
+        (["nv27,nv28", "--rules", "ethereum"], "runs under Filecoin's rules: remove --rules"),
+        (["prague,osaka", "--rules", "filecoin"], "runs under Ethereum's rules, not filecoin: remove --rules"),
+    ],
+)
+def test_invalid_rules_to_compare_are_refused(tmp_path: Path, options: list[str], reason: str) -> None:
+    (tmp_path / "foundry.toml").touch()
+    assert reason in one_line(refused(str(tmp_path), "--compare", *options))
+
+
+def test_several_network_versions_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "foundry.toml").touch()
+    words = "expected for example nv29 (to compare two: --compare)"
+    assert words in one_line(refused(str(tmp_path), "--network", "nv27,nv28"))
 
 
 @pytest.fixture
@@ -129,12 +160,29 @@ def test_exit_status_reports_whether_all_tests_passed(project: Path) -> None:
 
 
 @pytest.mark.slow
-def test_tests_failing_in_all_network_versions_show_reasons(project: Path) -> None:
-    status, text = run(project, "--network", "nv27,nv28", "--fuzz-seed", "5")
+def test_a_test_that_fails_on_both_sides_is_no_difference(project: Path) -> None:
+    assert run(project, "--compare", "nv27,nv28") == (0, "nv27 and nv28: 3 tests alike (1 of them failing), 0 differ\n")
+    status, text = run(project, "--compare", "nv27,nv28", "--json")
+    assert (status, json.loads(text)["failing_on_both"]) == (0, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["", "--json", "--junit"])
+def test_comparison_ends_with_1_if_an_outcome_differs(tmp_path: Path, form: str) -> None:
+    text = "contract C {}"
+    (tmp_path / "foundry.toml").touch()
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "P.t.sol").write_text(text)
+    made = {"C": artifact({"testCopy()": ["5f5f5f5e00"], "testFine()": PASS})}
+    forge_out(tmp_path, "test/P.t.sol", text, made, version="shanghai")
+    status, text = run(tmp_path, "--compare", "shanghai,osaka", *([form] if form else []))
     assert status == 1
-    assert "test/P.t.sol:Bad, in each of them:\n[FAIL: EvmError: Revert; counterexample: calldata=0x" in text
-    assert "\nFuzz seed: 0x5 (use `--fuzz-seed` to reproduce)\n" in text
-    assert "(nv27, nv28): 3 tests end alike (1 of them failing), 0 differ" in text
+    assert "EIP-5656" in text
+    if form == "--json":
+        (change,) = [each for each in json.loads(text)["changes"] if "outcome" in each["kinds"]]
+        assert (change["test"], change["reasons"][0]["sources"]) == ("testCopy()", ["EIP-5656"])
+    if form == "--junit":
+        assert text.count("<failure message=") == 1
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Reports of Solidity tests as text and JSON, and the differences that `hypervisor test --network nv27,nv28` reports.
+"""Reports of Solidity tests as text and JSON.
 
 The JSON equals that of `forge test --json -vvvv` of forge 1.7.1, field by field.
 """
@@ -12,48 +12,9 @@ import pytest
 
 from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, CounterExample, SuiteResult, TestResult
-from fvm_hypervisor.soltest.report.report import (
-    column,
-    compare_lines,
-    differences,
-    exact_duration,
-    json_report,
-    summary_lines,
-)
+from fvm_hypervisor.soltest.report.report import exact_duration, json_report, summary_lines
 from tests.fvm_hypervisor.soltest.report.conftest import Runs
 from tests.fvm_hypervisor.soltest.report.golden import HERE
-
-
-def of(*tests: TestResult) -> dict[tuple[str, str], TestResult]:
-    return column([SuiteResult("test/A.t.sol", "A", list(tests))])
-
-
-def ended(name: str, status: CaseStatus = CaseStatus.SUCCESS, reason: str | None = None, gas: int = 100) -> TestResult:
-    return TestResult(f"{name}()", CaseKind.UNIT, status, reason, gas)
-
-
-def test_different_outcome_or_gas_or_missing_test_differs() -> None:
-    old = of(ended("test_a"), ended("test_b"), ended("test_c"), ended("test_d"))
-    new = of(ended("test_a"), ended("test_b", CaseStatus.FAILURE, "no"), ended("test_c", gas=101))
-    found = differences({"nv27": old, "nv28": new})
-    assert [signature for _, signature in found] == ["test_b()", "test_c()", "test_d()"]
-    assert list(compare_lines({"nv27": old, "nv28": new})) == [
-        "test/A.t.sol:A test_b()",
-        "    nv27: Success, gas 100",
-        "    nv28: Failure (no), gas 100",
-        "test/A.t.sol:A test_c()",
-        "    nv27: Success, gas 100",
-        "    nv28: Success, gas 101",
-        "test/A.t.sol:A test_d()",
-        "    nv27: Success, gas 100",
-        "    nv28: missing, gas 0",
-        "2 network versions (nv27, nv28): 1 tests end alike, 3 differ",
-    ]
-
-
-def test_the_same_failure_with_the_same_words_is_no_difference() -> None:
-    failed = of(ended("test_a", CaseStatus.FAILURE, "no"))
-    assert differences({"nv27": failed, "nv28": failed}) == []
 
 
 def test_summary_repeats_tests_that_failed_or_are_not_decided() -> None:
