@@ -39,14 +39,14 @@ def read_comparison(path: Path) -> RecordedComparison:
             tuple(_call(number, change) for number, change in enumerate(found["changes"])),
             tuple((str(each["case"]), str(each["reason"])) for each in found["skipped"]),
         )
-    except (LookupError, TypeError, ValueError, RecursionError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
         raise InvalidInput(
             f"{path} is not a comparison ({error!r:.100}): write one with `hypervisor compare ... --json > {path.name}`"
         ) from None
 
 
 def _call(number: int, change: Mapping[str, Any]) -> ComparedCall:
-    first = change["first"] or {"path": (), "words": ()}
+    first = change["explanation"] or change["first"] or {"words": ()}
     more = change["enough_gas"]
     (gas, other_gas), (end, other_end) = change["gas"], change["ends"]
     return ComparedCall(
@@ -56,7 +56,7 @@ def _call(number: int, change: Mapping[str, Any]) -> ComparedCall:
         ", ".join(map(str, change["kinds"])),
         (int(gas), int(other_gas)),
         (str(end), str(other_end)),
-        tuple(map(str, first["path"])),
+        tuple(map(str, first.get("path", ()))),
         tuple(map(str, first["words"])),
         f"{more['end']}, gas {more['gas']:,}" if more else "",
     )

@@ -13,6 +13,7 @@ from itertools import islice, zip_longest
 from typing import Any, Final, NamedTuple
 
 from bridge.ethereum.addresses import checksummed, from_delegated
+from fvm_hypervisor.laboratory.compare.explanation import Explanation
 from fvm_hypervisor.laboratory.compare.jobs import (
     CaseJob,
     MessageCase,
@@ -75,6 +76,8 @@ class MessageChange:
     difference: CostDifference | None
     enough_gas: EnoughGas | None = None
     """The second side with the highest gas limit, for a message that succeeds on the first side only."""
+    explanation: Explanation | None = None
+    """Why a case of one message differs, in place of `difference`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +151,10 @@ def _compare(case: RecordedCase, sides: tuple[Side, Side], found: Comparison) ->
         found.messages += 1
         change = _change(case.name, one, other, names)
         if change is not None:
-            if isinstance(case, MessageCase) and one[0].succeeded and not other[0].succeeded:
-                change = replace(change, enough_gas=_enough_gas(case, sides[1]))
+            if isinstance(case, MessageCase):
+                change = replace(change, explanation=case.explain(sides, (one[1], other[1])))
+                if one[0].succeeded and not other[0].succeeded:
+                    change = replace(change, enough_gas=_enough_gas(case, sides[1]))
             found.changes.append(change)
             found.kinds.update(change.kinds)
     for tally, side in zip((found.first, found.second), steps, strict=True):

@@ -13,6 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
 
+from fvm_hypervisor.laboratory.compare.explanation import Explanation
+from fvm_hypervisor.laboratory.compare.tally import MessageCost
 from fvm_hypervisor.laboratory.sides import Side
 from fvm_hypervisor.laboratory.vectors.conformance import (
     VectorVariant,
@@ -114,6 +116,9 @@ class MessageCase(RecordedCase, Protocol):
 
     def with_enough_gas(self, side: Side) -> Run:
         """Start a run with the highest gas limit that the rules of a side allow, which the sender can pay."""
+
+    def explain(self, sides: tuple[Side, Side], costs: tuple[list[MessageCost], list[MessageCost]]) -> Explanation:
+        """Explain a difference, given the costs on both sides. Raises NotCompared."""
 
 
 class CaseJob(Protocol):

@@ -21,6 +21,7 @@ from bridge.ethereum.block import ETHEREUM, EthereumBlock
 from bridge.ethereum.execution import EthereumExecution, RefusedTransaction
 from bridge.ethereum.transactions import SignedTransaction
 from fvm_hypervisor.laboratory.compare.contract_calls import CalledBlock, ContractCalls, NodeReceipt
+from fvm_hypervisor.laboratory.compare.explanation import Explanation
 from fvm_hypervisor.laboratory.compare.jobs import (
     MessageOutcome,
     NotCompared,
@@ -28,6 +29,8 @@ from fvm_hypervisor.laboratory.compare.jobs import (
     Run,
     fatal_outcome,
 )
+from fvm_hypervisor.laboratory.compare.message_reasons import explain_message, explain_transaction
+from fvm_hypervisor.laboratory.compare.tally import MessageCost, names_of
 from fvm_hypervisor.laboratory.sides import Side
 from fvm_hypervisor.soltest.forks.tipsets import block_context
 from hypervisor.errors import HypervisorError, InvalidInput
@@ -235,6 +238,15 @@ class _TransactionCase:
         funds = min(machine.balance(sender) + limit * fee, rules.limits.balance)
         set_balance(machine, sender, TokenAmount(funds), rules.limits.balance)
         return _NodeRun(machine, sent, self.label)
+
+    def explain(self, sides: tuple[Side, Side], costs: tuple[list[MessageCost], list[MessageCost]]) -> Explanation:
+        """Return the instructions or charges that differ, with the proposals that change them."""
+        first, second = sides
+        if first.hardfork:
+            runs = self.begin(first, None), self.begin(second, None)
+            return explain_transaction(runs, (first.hardfork, second.hardfork))
+        network = self.before.context.network
+        return explain_message(costs, names_of(self.before.manifest), (first.row(network), second.row(network)))
 
 
 class _EthereumBlocks:

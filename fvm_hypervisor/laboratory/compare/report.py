@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from bridge.traces.flame import FlameBox, flame_svg
 from fvm_hypervisor.laboratory.compare.execution import KINDS, Comparison, MessageChange, as_json
+from fvm_hypervisor.laboratory.compare.explanation import Explanation, explanation_json, explanation_lines
 from fvm_hypervisor.laboratory.compare.tally import CostTally, Path, Sums
 from fvm_hypervisor.laboratory.sides import Side, described
 from hypervisor.gas import MILLIGAS_PER_GAS
@@ -75,7 +76,9 @@ def change_lines(change: MessageChange) -> Iterator[str]:
         yield f"    A {_format(change.ends[0])}; B {_format(change.ends[1])}"
     if change.enough_gas is not None:
         yield f"    B with the highest gas limit: {_format(change.enough_gas.end)}, gas {change.enough_gas.gas:,}"
-    if change.difference is not None:
+    if change.explanation is not None:
+        yield from (f"    {_format(line)}" for line in explanation_lines(change.explanation))
+    elif change.difference is not None:
         yield f"    in {' > '.join(change.difference.path)}"
         yield from (f"      {line}" for line in change.difference.lines)
 
@@ -172,12 +175,17 @@ def comparison_json(found: Comparison, sides: tuple[Side, Side]) -> dict[str, An
                 "ends": list(change.ends),
                 "enough_gas": None if change.enough_gas is None else change.enough_gas._asdict(),
                 "first": as_json(change.difference),
+                "explanation": None if change.explanation is None else _explained(change.explanation),
             }
             for change in found.changes
         ],
         "roots": [asdict(change) for change in found.roots],
         "skipped": [asdict(each) for each in found.skipped],
     }
+
+
+def _explained(found: Explanation) -> dict[str, Any]:
+    return {**explanation_json(found), "words": [printable(line, 400) for line in explanation_lines(found)]}
 
 
 def gas(milligas: int, sign: bool = False) -> str:

@@ -20,7 +20,7 @@ def change(message: str, **other: object) -> dict[str, Any]:
     ends = ["exit 0 OK, success", "exit 7 SYS_OUT_OF_GAS, out of gas"]
     return {
         "case": "block 3", "message": message, "kinds": ["exit code", "gas"], "gas": [43_249, 91_000], "ends": ends,
-        "first": first, "enough_gas": None, **other,
+        "first": first, "enough_gas": None, "explanation": None, **other,
     }  # fmt: skip
 
 
@@ -49,18 +49,22 @@ def test_calls_that_differ_are_rows_with_both_results(visit: Visitor, tmp_path: 
 
 def test_call_has_its_first_difference_and_a_link_to_its_message(stage: Stage, visit: Visitor, tmp_path: Path) -> None:
     known, more = stage.messages["caught"], {"succeeded": True, "end": "exit 0 OK, success", "gas": 91_234}
-    visit.site.comparison = read_comparison(
-        write(
-            tmp_path,
-            report(change("<script>x</script>", first=None), change(known, enough_gas=more), change("0x" + "12" * 32)),
-        )
+    why = {"words": ["first difference: SSTORE at byte 5 of 0x51...: 22,100 -> 22,107 gas"]}
+    changes = (
+        change("<script>x</script>", first=None),
+        change(known, enough_gas=more),
+        change("0x" + "12" * 32, explanation=why),
     )
+    visit.site.comparison = read_comparison(write(tmp_path, report(*changes)))
     call = visit("/comparison/1")
     assert "OnEvmGas (2 times): A 22,109, B 22,116 gas" in call.text
     assert "with the highest gas limit exit 0 OK, success, gas 91,234" in call.text
     assert f"/tx/{known}" in call.links
     assert {"/comparison/0", "/comparison/2"} <= set(call.links)
-    assert f"/tx/0x{'12' * 32}" not in visit("/comparison/2").links
+    explained = visit("/comparison/2")
+    assert f"/tx/0x{'12' * 32}" not in explained.links
+    assert why["words"][0] in explained.text
+    assert "OnEvmGas" not in explained.text
     strange = visit("/comparison/0")
     assert b"<script>x" not in strange.body
     assert "The calls are the same" in strange.text
@@ -86,7 +90,8 @@ def test_explorer_without_comparison_has_no_such_page(visit: Visitor) -> None:
     "content",
     [
         [], {}, "x", report(change("m", gas=[1])), report(change("m", ends=None)), report(change("m", first=["x"])),
-        {**report(), "skipped": [1]}, {**report(), "a": None}, report(change("m", gas=["x", 1])),
+        {**report(), "skipped": [1]},
+        report(change("m", explanation={"words": 1})), {**report(), "a": None}, report(change("m", gas=["x", 1])),
     ],
 )  # fmt: skip
 def test_other_files_are_refused(content: object, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bridge.ethereum.addresses import EthAddress, create_address
+from bridge.ethereum.addresses import EthAddress, checksummed, create_address
 from fvm_hypervisor.laboratory.compare.node_blocks import MAX_BLOCKS, MAX_GAS
 from fvm_hypervisor.laboratory.drafts import read_draft
 from localnet import Network
@@ -114,6 +114,10 @@ def test_gas_under_both_forks_is_that_of_geth(osaka: tuple[Client, list[str]]) -
         found = report(url, "osaka,amsterdam")
     assert (found["messages"], found["skipped"]) == (6, [])
     assert gas_by_hash(found) == dict(zip(hashes, GETH, strict=True))
+    for change in found["changes"]:
+        rows = change["explanation"]["rows"]
+        assert sum(row["gas"][1] - row["gas"][0] for row in rows) == change["gas"][1] - change["gas"][0]
+        assert all(reason["sources"] for row in rows for reason in row["reasons"])
 
 
 @pytest.mark.slow
@@ -160,7 +164,10 @@ def test_planted_price_of_a_hard_fork_is_the_reason(osaka: tuple[Client, list[st
         found = report(url, planted)
     changes = {change["message"]: change for change in found["changes"]}
     assert {each: b - a for each, (a, b) in gas_by_hash(found).items()} == {hashes[1]: 7, hashes[3]: 7, hashes[5]: 7}
-    assert changes[hashes[1]]["first"]["words"] == ["OnEvmGas (2 times): A 22,109, B 22,116 gas"]
+    why = changes[hashes[1]]["explanation"]
+    assert why["first_difference"] == f"SSTORE at byte 5 of {checksummed(STORE_AT)}: 22,100 -> 22,107 gas"
+    assert why["reasons"] == [{"name": "set_slot", "values": [20_000, 20_007], "sources": []}]
+    assert [(row["name"], row["gas"]) for row in why["rows"]] == [("SSTORE", [22_100, 22_107])]
     assert changes[hashes[1]]["kinds"] == ["gas"]
 
 
@@ -182,6 +189,8 @@ def test_planted_price_of_a_draft_is_the_reason(filecoin: tuple[Client, list[str
     assert set(gas_by_hash(found)) == set(hashes)
     for change in found["changes"]:
         assert change["first"]["words"][0].startswith("OnBlockOpenBase ")
+        reason = {"name": "block_open_flat", "values": ["187,440", "187,447"], "sources": ["nv30"]}
+        assert change["explanation"]["reasons"] == [reason]
     version = read_draft(draft)
     with Network(clock=Clock(), network=version.number, overlay=version.overlay) as network:
         drafted = node_of(network)

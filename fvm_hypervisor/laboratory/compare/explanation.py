@@ -1,0 +1,153 @@
+"""Why a test or a message differs under two sets of rules: the first difference, gas by instruction, and the proposals.
+
+Under Ethereum's rules instructions are compared (`instructions`), under Filecoin's the charges of calls (`execution`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from fvm_hypervisor.laboratory.compare.instructions import GasRow, Spot, StepComparison
+from fvm_hypervisor.laboratory.compare.tally import MessageCost, costs_of
+from hypervisor.gas import MILLIGAS_PER_GAS
+from hypervisor.versions.changes import RuleChange, changes_of_charge
+from runtimes.evm.ethereum import changes_of_end
+
+MAX_ROWS: Final = 5
+"""Maximum number of rows of gas in a text report."""
+
+
+class Explanation(NamedTuple):
+    """Why a test or a message differs, as text and as data.
+
+    `first` is the first instruction or charge with another price, `parted` where the runs part, `limits` calls whose
+    fixed gas no longer suffices. Each is text with the source line if it is known.
+    """
+
+    first: str = ""
+    reasons: tuple[RuleChange, ...] = ()
+    parted: str = ""
+    limits: tuple[str, ...] = ()
+    rows: tuple[GasRow, ...] = ()
+    state_gas: int = 0
+    """Difference of the gas for new state (EIP-8037), a part of the difference of gas."""
+    event: str = ""
+    """The first event that differs."""
+    calls: tuple[str, ...] = ()
+    """Path of calls to the first difference, under Filecoin's rules."""
+    details: tuple[str, ...] = ()
+    note: str = ""
+
+
+def explain_steps(
+    found: StepComparison, changes: Mapping[str, RuleChange], ends: tuple[int, int], place: Callable[[Spot], str]
+) -> Explanation:
+    """Return the explanation of a comparison of instructions.
+
+    `ends` is what both runs paid beyond their instructions: less than 0 for refunds, more for the calldata floor.
+    """
+    rows, first = found.rows, found.first
+    for name, gas in (
+        ("refunds", (min(0, ends[0]), min(0, ends[1]))), ("calldata floor", (max(0, ends[0]), max(0, ends[1]))),
+    ):  # fmt: skip
+        if gas[0] != gas[1]:
+            rows = (*rows, GasRow(name, (1, 1), gas, changes_of_end(changes, name)))
+    text, reasons = "", tuple[RuleChange, ...]()
+    if first is not None:
+        text, reasons = f"{place(first.spot)}: {first.gas[0]:,} -> {first.gas[1]:,} gas", first.changes
+    elif rows:
+        text, reasons = f"{rows[0].name}: {rows[0].gas[0]:,} -> {rows[0].gas[1]:,} gas", rows[0].changes
+    limits = tuple(
+        f"{place(each.call)} gives {each.gas.given:,} gas (the call used {each.used:,}), and "
+        f"{place(each.failed)} runs out of it"
+        for each in found.limits
+    )
+    if found.parted is None:
+        return Explanation(text, reasons, "", limits, rows, found.state_gas)
+    reasons = tuple(dict.fromkeys((*reasons, *found.parted.changes)))
+    return Explanation(text, reasons, place(found.parted.spot), limits, rows, found.state_gas)
+
+
+def charge_rows(
+    one: Sequence[MessageCost], other: Sequence[MessageCost], changes: Mapping[str, RuleChange]
+) -> tuple[GasRow, ...]:
+    """Return the charges of messages whose gas differs, largest difference first."""
+    sums = _charges(one), _charges(other)
+    rows = []
+    for name in {**sums[0], **sums[1]}:
+        (count, gas), (other_count, other_gas) = (each.get(name, (0, 0)) for each in sums)
+        if gas != other_gas:
+            both = gas // MILLIGAS_PER_GAS, other_gas // MILLIGAS_PER_GAS
+            rows.append(GasRow(name, (count, other_count), both, changes_of_charge(changes, name)))
+    return tuple(sorted(rows, key=lambda row: -abs(row.gas[1] - row.gas[0])))
+
+
+def _charges(messages: Sequence[MessageCost]) -> dict[str, tuple[int, int]]:
+    """Return number and milligas of charges by name."""
+    sums: dict[str, tuple[int, int]] = {}
+    for message in messages:
+        for call in message.every():
+            for (_, name), (count, milligas) in costs_of(call).own.items():
+                known = sums.get(name, (0, 0))
+                sums[name] = known[0] + count, known[1] + milligas
+    return sums
+
+
+def explanation_lines(found: Explanation) -> Iterator[str]:
+    """Yield the lines of a text report."""
+    if found.calls:
+        yield f"in {' > '.join(found.calls)}"
+    if found.first:
+        yield f"first difference: {found.first}"
+    yield from (f"  {line}" for line in found.details)
+    if found.event:
+        yield f"first event that differs: {found.event}"
+    yield from (f"  {change.text()}" for change in found.reasons)
+    if found.parted:
+        yield f"the runs part after {found.parted}"
+    yield from (f"limit reached: {line}" for line in found.limits)
+    rows = [row for row in found.rows if row.changes or not found.parted]  # after it, both run other instructions
+    if rows:
+        yield "gas by instruction and charge:"
+        yield from (f"  {_row_text(row)}" for row in rows[:MAX_ROWS])
+        if len(rows) > MAX_ROWS:
+            yield f"  and {len(rows) - MAX_ROWS} more: --json has all of them"
+    if found.note:
+        yield f"({found.note})"
+
+
+def _row_text(row: GasRow) -> str:
+    count = f"{row.counts[0]:,}" if row.counts[0] == row.counts[1] else f"{row.counts[0]:,} -> {row.counts[1]:,}"
+    sources = dict.fromkeys(source for change in row.changes for source in change.sources)
+    text = f" ({', '.join(sources)})" if sources else ""
+    return f"{row.name} {count} times: {row.gas[0]:,} -> {row.gas[1]:,} ({row.gas[1] - row.gas[0]:+,}){text}"
+
+
+def explanation_json(found: Explanation) -> dict[str, Any]:
+    """Return an explanation as JSON data; gas in the unit of the rules."""
+    return {
+        "first_event": found.event or None,
+        "first_difference": found.first or None,
+        "calls": list(found.calls),
+        "details": list(found.details),
+        "reasons": [_reason_json(each) for each in found.reasons],
+        "parted_after": found.parted or None,
+        "limits": list(found.limits),
+        "state_gas": found.state_gas,
+        "rows": [
+            {
+                "name": row.name,
+                "counts": list(row.counts),
+                "gas": list(row.gas),
+                "reasons": [_reason_json(each) for each in row.changes],
+            }
+            for row in found.rows
+        ],
+        "note": found.note or None,
+    }
+
+
+def _reason_json(change: RuleChange) -> dict[str, Any]:
+    values = (value if isinstance(value, int | str | None) else str(value) for value in (change.before, change.after))
+    return {"name": change.name, "values": list(values), "sources": list(change.sources)}

@@ -1,0 +1,96 @@
+"""Why a transaction or message of a network differs under two sets of rules.
+
+A transaction under Ethereum's rules is executed again on both sides, with its instructions recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from bridge.ethereum.addresses import checksummed, from_delegated
+from fvm_hypervisor.laboratory.compare.execution import first_cost_difference
+from fvm_hypervisor.laboratory.compare.explanation import Explanation, charge_rows, explain_steps
+from fvm_hypervisor.laboratory.compare.instructions import GasRow, Spot, StepTracer, compare_steps, explain
+from fvm_hypervisor.laboratory.compare.jobs import Run
+from fvm_hypervisor.laboratory.compare.tally import CallNames, MessageCost, costs_of
+from hypervisor.exit_codes import ExitCode
+from hypervisor.types import SYSTEM_ACTOR
+from hypervisor.versions.changes import RuleChange, changes_of_charge, version_changes
+from hypervisor.versions.network_versions import NetworkVersion
+from localnet.calls.time_limit import OutOfTime
+from runtimes.evm.ethereum import changes_of_transaction, fork_changes, fork_named
+
+_KEEPING_GAS: Final = (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
+"""Ends of transactions that leave gas that was not used."""
+
+
+def explain_transaction(runs: tuple[Run, Run], hardforks: tuple[str, str]) -> Explanation:
+    """Execute a transaction on both sides and compare its instructions. Raises NotCompared."""
+    tracers, used = (StepTracer(), StepTracer()), []
+    for run, tracer in zip(runs, tracers, strict=True):
+        run.machine.tracer = tracer  # its gas is Ethereum's, not thousandths
+        try:
+            (outcome,) = run.steps()
+        except OutOfTime as error:
+            return Explanation(note=f"too long to compare its instructions: stopped {error}")
+        used.append(outcome)
+    forks = fork_named(hardforks[0]), fork_named(hardforks[1])
+    changes = fork_changes(*forks)
+    found = compare_steps(*tracers, changes, {**forks[0].precompiles, **forks[1].precompiles})
+    ends = [0, 0]
+    for index, (tracer, outcome) in enumerate(zip(tracers, used, strict=True)):
+        if outcome.receipt is not None and outcome.receipt.exit_code in _KEEPING_GAS:
+            ends[index] = outcome.receipt.gas_used - sum(tracer.costs) - sum(_head(tracer).values())
+    explained = explain_steps(found, changes, (ends[0], ends[1]), _place)
+    rows = (*_head_rows(*tracers, changes), *explained.rows)
+    return _with_transfers(explained._replace(rows=rows), tracers, changes)
+
+
+def _head(tracer: StepTracer) -> Mapping[str, int]:
+    """Return the charges of a transaction before its first call, by name."""
+    if not tracer.messages:
+        return {}
+    return {name: gas for (_, name), (_, gas) in costs_of(tracer.messages[-1].head).own.items()}
+
+
+def _head_rows(one: StepTracer, other: StepTracer, changes: Mapping[str, RuleChange]) -> list[GasRow]:
+    mine, others = _head(one), _head(other)
+    found = []
+    for name in {**mine, **others}:
+        gas = mine.get(name, 0), others.get(name, 0)
+        if gas[0] != gas[1]:
+            reasons, _ = explain(changes_of_transaction(changes), gas[1] - gas[0])
+            found.append(GasRow(name, (int(name in mine), int(name in others)), gas, reasons))
+    return found
+
+
+def _place(spot: Spot) -> str:
+    address = from_delegated(spot.frame.start.to)
+    where = str(spot.frame.start.to) if address is None else checksummed(address)
+    return f"{spot.name} of {where}" if spot.counter is None else f"{spot.name} at byte {spot.counter} of {where}"
+
+
+def _with_transfers(
+    found: Explanation, tracers: tuple[StepTracer, StepTracer], changes: Mapping[str, RuleChange]
+) -> Explanation:
+    """Return an explanation that names the rule by which transfers of value emit events (EIP-7708)."""
+    counts = [
+        sum(event.emitter == SYSTEM_ACTOR for frame in tracer.frames for event in frame.events) for tracer in tracers
+    ]
+    if counts[0] == counts[1] or "transfer_logs" not in changes:
+        return found
+    reasons = tuple(dict.fromkeys((*found.reasons, changes["transfer_logs"])))
+    return found._replace(event=f"Transfer of value, {counts[0]} -> {counts[1]} times", reasons=reasons)
+
+
+def explain_message(
+    costs: tuple[list[MessageCost], list[MessageCost]], names: CallNames, rows: tuple[NetworkVersion, NetworkVersion]
+) -> Explanation:
+    """Return the explanation of a message under Filecoin's rules: the charges that differ and their proposals."""
+    changes, found = version_changes(*rows), first_cost_difference(*costs, names)
+    table = charge_rows(*costs, changes)
+    if found is None:
+        return Explanation(rows=table)
+    reasons = dict.fromkeys(reason for name in found.charges for reason in changes_of_charge(changes, name))
+    return Explanation(found.lines[0], tuple(reasons), rows=table, calls=found.path, details=found.lines[1:])
