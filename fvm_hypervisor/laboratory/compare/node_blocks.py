@@ -267,7 +267,10 @@ class _EthereumBlocks:
         """Yield the transactions that reach the contracts, until one has another result than on the network."""
         machine = self._machine_before(found)
         BlockRun(machine).start(found.beacon_root, found.parent_hash)
-        for sent in found.transactions():
+        transactions = found.transactions()
+        while transactions and transactions[-1].hash not in found.reaching:
+            transactions.pop()
+        for sent in transactions:
             label = f"0x{sent.hash.hex()}"
             _check_bounds(sent, label, rules_of(machine).features.transaction_types)
             case = _TransactionCase(name, machine.fork(), sent, label) if sent.hash in found.reaching else None
