@@ -70,9 +70,9 @@ def report(url: str, rules: str, *arguments: object, contract: bytes = STORE_AT,
     return decoded
 
 
-def send(client: Client, to: str | None, data: str, gas: int) -> str:
+def send(client: Client, to: str | None, data: str, gas: int, **fields: object) -> str:
     receiver = {} if to is None else {"to": to}
-    sent = {"from": f"0x{SENDER.hex()}", "data": f"0x{data}", "gas": hex(gas), **receiver}
+    sent = {"from": f"0x{SENDER.hex()}", "data": f"0x{data}", "gas": hex(gas), **receiver, **fields}
     found: str = client("eth_sendTransaction", sent)
     return found
 
@@ -226,7 +226,10 @@ def test_failure_for_the_gas_limit_is_told_from_one_for_fixed_gas() -> None:
         client = node_of(network)
         deploy(client, STORE, 400_000)
         deploy(client, STRICT, 400_000)
-        new = send(client, f"0x{STORE_AT.hex()}", f"{7:064x}", 60_000)
+        poor = client("eth_accounts")[9]
+        rest = int(client("eth_getBalance", poor, "latest"), 16) - 10**15
+        send(client, ELSEWHERE, "", 21_000, **{"from": poor, "value": hex(rest)})
+        new = send(client, f"0x{STORE_AT.hex()}", f"{7:064x}", 60_000, **{"from": poor})
         changed = send(client, f"0x{CALL_AT.hex()}", "", 400_000)
         with served(client) as url:
             report_of = report(url, "osaka,amsterdam")
@@ -245,6 +248,19 @@ def test_receipts_are_read_one_by_one_from_a_node_like_hardhats(osaka: tuple[Cli
         found = report(url, "osaka,amsterdam")
     assert found["skipped"] == []
     assert gas_by_hash(found) == dict(zip(hashes, GETH, strict=True))
+
+
+@pytest.mark.slow
+def test_transaction_with_the_contract_in_its_access_list_reaches_it() -> None:
+    with Network(rules="ethereum", clock=Clock()) as network:
+        client, store = node_of(network), f"0x{STORE_AT.hex()}"
+        deploy(client, STORE, 400_000)
+        listed = send(client, ELSEWHERE, "", 60_000, accessList=[{"address": store, "storageKeys": []}])
+        send(client, ELSEWHERE, "", 60_000)
+        with served(client, without("trace_block", "debug_traceBlockByNumber")) as url:
+            found = report(url, "osaka,amsterdam")
+    assert found["messages"] == 2
+    assert listed in gas_by_hash(found)
 
 
 @pytest.mark.slow
