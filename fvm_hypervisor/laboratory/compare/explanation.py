@@ -95,14 +95,12 @@ def _charges(messages: Sequence[MessageCost]) -> dict[str, tuple[int, int]]:
 
 
 def explanation_lines(found: Explanation) -> Iterator[str]:
-    """Yield the lines of a text report."""
+    """Yield the lines of a text report, without the event."""
     if found.calls:
         yield f"in {' > '.join(found.calls)}"
     if found.first:
         yield f"first difference: {found.first}"
     yield from (f"  {line}" for line in found.details)
-    if found.event:
-        yield f"first event that differs: {found.event}"
     yield from (f"  {change.text()}" for change in found.reasons)
     if found.parted:
         yield f"the runs part after {found.parted}"

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from fvm_hypervisor.laboratory.compare.instructions import GasRow
+from fvm_hypervisor.laboratory.compare.explanation import explanation_json, explanation_lines
 from fvm_hypervisor.laboratory.compare.project_tests import (
     EVENTS,
     GAS,
     OUTCOME,
     REASON,
-    Explanation,
     TestChange,
     TestComparison,
 )
@@ -20,11 +19,8 @@ from fvm_hypervisor.laboratory.compare.report import count_text
 from fvm_hypervisor.soltest.execution.results import CaseStatus, SuiteResult
 from fvm_hypervisor.soltest.report.report import junit
 from hypervisor.text import printable
-from hypervisor.versions.changes import RuleChange
 
 KINDS: Final = (OUTCOME, REASON, GAS, EVENTS)
-MAX_ROWS: Final = 5
-"""Maximum number of rows of gas per test in the text report."""
 _MAX_WORDS: Final = 1000
 
 
@@ -55,34 +51,7 @@ def change_lines(change: TestChange, labels: tuple[str, str]) -> Iterator[str]:
         yield f"gas {_gas(change):+,} ({share:+.1f} %){f', of which state gas {state:+,}' if state else ''}"
     if EVENTS in change.kinds:
         yield f"events: {change.events[0]} -> {change.events[1]}; first other one: {change.explanation.event}"
-    yield from _explanation_lines(change.explanation)
-
-
-def _explanation_lines(found: Explanation) -> Iterator[str]:
-    if found.calls:
-        yield f"in {' > '.join(found.calls)}"
-    if found.first:
-        yield f"first difference: {found.first}"
-    yield from (f"  {line}" for line in found.details)
-    yield from (f"  {change.text()}" for change in found.reasons)
-    if found.parted:
-        yield f"the runs part after {found.parted}"
-    yield from (f"limit reached: {line}" for line in found.limits)
-    rows = [row for row in found.rows if row.changes or not found.parted]  # after it, both run other instructions
-    if rows:
-        yield "gas by instruction and charge:"
-        yield from (f"  {_row_text(row)}" for row in rows[:MAX_ROWS])
-        if len(rows) > MAX_ROWS:
-            yield f"  and {len(rows) - MAX_ROWS} more: --json has all of them"
-    if found.note:
-        yield f"({found.note})"
-
-
-def _row_text(row: GasRow) -> str:
-    count = f"{row.counts[0]:,}" if row.counts[0] == row.counts[1] else f"{row.counts[0]:,} -> {row.counts[1]:,}"
-    sources = dict.fromkeys(source for change in row.changes for source in change.sources)
-    text = f" ({', '.join(sources)})" if sources else ""
-    return f"{row.name} {count} times: {row.gas[0]:,} -> {row.gas[1]:,} ({row.gas[1] - row.gas[0]:+,}){text}"
+    yield from explanation_lines(change.explanation)
 
 
 def _gas(change: TestChange) -> int:
@@ -102,7 +71,6 @@ def impact_json(found: TestComparison) -> dict[str, Any]:
 
 
 def _change_json(change: TestChange) -> dict[str, Any]:
-    why = change.explanation
     return {
         "suite": change.suite,
         "test": change.test,
@@ -110,30 +78,8 @@ def _change_json(change: TestChange) -> dict[str, Any]:
         "ends": list(change.ends),
         "gas": list(change.gas),
         "events": list(change.events),
-        "first_event": why.event or None,
-        "first_difference": why.first or None,
-        "calls": list(why.calls),
-        "details": list(why.details),
-        "reasons": [_reason_json(each) for each in why.reasons],
-        "parted_after": why.parted or None,
-        "limits": list(why.limits),
-        "state_gas": why.state_gas,
-        "rows": [
-            {
-                "name": row.name,
-                "counts": list(row.counts),
-                "gas": list(row.gas),
-                "reasons": [_reason_json(each) for each in row.changes],
-            }
-            for row in why.rows
-        ],
-        "note": why.note or None,
+        **explanation_json(change.explanation),
     }
-
-
-def _reason_json(change: RuleChange) -> dict[str, Any]:
-    values = (value if isinstance(value, int | str | None) else str(value) for value in (change.before, change.after))
-    return {"name": change.name, "values": list(values), "sources": list(change.sources)}
 
 
 def impact_junit(found: TestComparison, suites: Sequence[SuiteResult], seconds: float) -> str:

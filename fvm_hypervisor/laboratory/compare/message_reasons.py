@@ -1,6 +1,6 @@
-"""Why a transaction or message of a network differs under two sets of rules.
+"""Why a transaction or message differs under two sets of rules.
 
-A transaction under Ethereum's rules is executed again on both sides, with its instructions recorded.
+A transaction of a network under Ethereum's rules is executed again on both sides, with its instructions recorded.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from fvm_hypervisor.laboratory.compare.jobs import Run
 from fvm_hypervisor.laboratory.compare.tally import CallNames, MessageCost, costs_of
 from hypervisor.exit_codes import ExitCode
 from hypervisor.types import SYSTEM_ACTOR
-from hypervisor.versions.changes import RuleChange, changes_of_charge, version_changes
-from hypervisor.versions.network_versions import NetworkVersion
+from hypervisor.versions.changes import RuleChange, changes_of_charge
 from localnet.calls.time_limit import OutOfTime
 from runtimes.evm.ethereum import changes_of_transaction, fork_changes, fork_named
 
@@ -84,13 +83,16 @@ def _with_transfers(
     return found._replace(event=f"Transfer of value, {counts[0]} -> {counts[1]} times", reasons=reasons)
 
 
-def explain_message(
-    costs: tuple[list[MessageCost], list[MessageCost]], names: CallNames, rows: tuple[NetworkVersion, NetworkVersion]
+def explain_charges(
+    costs: tuple[list[MessageCost], list[MessageCost]], names: CallNames | None, changes: Mapping[str, RuleChange]
 ) -> Explanation:
-    """Return the explanation of a message under Filecoin's rules: the charges that differ and their proposals."""
-    changes, found = version_changes(*rows), first_cost_difference(*costs, names)
-    table = charge_rows(*costs, changes)
+    """Return the explanation of a message or test under Filecoin's rules: the charges that differ, and their proposals.
+
+    Without `names` there is no first difference.
+    """
+    found = None if names is None else first_cost_difference(*costs, names)
+    rows = charge_rows(*costs, changes)
     if found is None:
-        return Explanation(rows=table)
+        return Explanation(rows=rows)
     reasons = dict.fromkeys(reason for name in found.charges for reason in changes_of_charge(changes, name))
-    return Explanation(found.lines[0], tuple(reasons), rows=table, calls=found.path, details=found.lines[1:])
+    return Explanation(found.lines[0], tuple(reasons), rows=rows, calls=found.path, details=found.lines[1:])

@@ -29,7 +29,7 @@ from fvm_hypervisor.laboratory.compare.jobs import (
     Run,
     fatal_outcome,
 )
-from fvm_hypervisor.laboratory.compare.message_reasons import explain_message, explain_transaction
+from fvm_hypervisor.laboratory.compare.message_reasons import explain_charges, explain_transaction
 from fvm_hypervisor.laboratory.compare.tally import MessageCost, names_of
 from fvm_hypervisor.laboratory.sides import Side
 from fvm_hypervisor.soltest.forks.tipsets import block_context
@@ -39,6 +39,7 @@ from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.tracing import Tracer
 from hypervisor.types import Gas, TokenAmount
+from hypervisor.versions.changes import version_changes
 from localnet.addresses import canonical_address
 from localnet.chain.ethereum_start import base_state
 from localnet.fork.account_origin import AccountBlocks
@@ -246,7 +247,8 @@ class _TransactionCase:
             runs = self.begin(first, None), self.begin(second, None)
             return explain_transaction(runs, (first.hardfork, second.hardfork))
         network = self.before.context.network
-        return explain_message(costs, names_of(self.before.manifest), (first.row(network), second.row(network)))
+        changes = version_changes(first.row(network), second.row(network))
+        return explain_charges(costs, names_of(self.before.manifest), changes)
 
 
 class _EthereumBlocks:

@@ -19,9 +19,10 @@ from bridge.ethereum.addresses import EthAddress, checksummed
 from bridge.ethereum.block import ETHEREUM, SYSTEM_ADDRESS
 from bridge.filecoin.receipts import Log
 from fvm_hypervisor.bundles import build
-from fvm_hypervisor.laboratory.compare.execution import first_cost_difference
-from fvm_hypervisor.laboratory.compare.instructions import GasRow, Spot, StepComparison, StepTracer, compare_steps
-from fvm_hypervisor.laboratory.compare.tally import CallNames, CostTracer, MessageCost, costs_of
+from fvm_hypervisor.laboratory.compare.explanation import Explanation, explain_steps
+from fvm_hypervisor.laboratory.compare.instructions import Spot, StepTracer, compare_steps
+from fvm_hypervisor.laboratory.compare.message_reasons import explain_charges
+from fvm_hypervisor.laboratory.compare.tally import CallNames, CostTracer
 from fvm_hypervisor.laboratory.pool import run_all
 from fvm_hypervisor.laboratory.sides import Side
 from fvm_hypervisor.soltest.cheatcodes.table import selector
@@ -46,11 +47,10 @@ from fvm_hypervisor.soltest.trace.trace_names import Names
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.tracing import CallNode
-from hypervisor.types import MILLIGAS_PER_GAS
-from hypervisor.versions.changes import RuleChange, changes_of_charge, version_changes
+from hypervisor.versions.changes import RuleChange, version_changes
 from hypervisor.versions.network_versions import LATEST, network_version
 from localnet.calls.time_limit import OutOfTime
-from runtimes.evm.ethereum import changes_of_end, fork_changes, fork_named
+from runtimes.evm.ethereum import fork_changes, fork_named
 from store.blockstore import StoreError
 
 OUTCOME, REASON, GAS, EVENTS = "outcome", "reason", "gas", "events"
@@ -84,28 +84,6 @@ def with_same_inputs(project: Project, sides: tuple[Side, Side]) -> Project:
         fuzz=replace(project.fuzz, learns=False, corpus_dir=None),
         invariant=replace(project.invariant, corpus_dir=None),
     )
-
-
-class Explanation(NamedTuple):
-    """Why a test differs, as text and as data.
-
-    `first` is the first instruction or charge with another price, `parted` where the runs part, `limits` calls whose
-    fixed gas no longer suffices. Each is text with the source line if it is known.
-    """
-
-    first: str = ""
-    reasons: tuple[RuleChange, ...] = ()
-    parted: str = ""
-    limits: tuple[str, ...] = ()
-    rows: tuple[GasRow, ...] = ()
-    state_gas: int = 0
-    """Difference of the gas for new state (EIP-8037), a part of the difference of gas."""
-    event: str = ""
-    """The first event that differs."""
-    calls: tuple[str, ...] = ()
-    """Path of calls to the first difference, under Filecoin's rules."""
-    details: tuple[str, ...] = ()
-    note: str = ""
 
 
 _NO_EXPLANATION: Final = Explanation()
@@ -362,31 +340,9 @@ class _Pair:
         names = None if stage is None else self.viewer.names(stage, by_code=True)
         if isinstance(one, StepTracer) and isinstance(other, StepTracer):
             found = compare_steps(one, other, self.changes, {**self.forks[0].precompiles, **self.forks[1].precompiles})
-            return self._of_steps(found, ends)
+            return explain_steps(found, self.changes, ends, self._place)
         call_names = _TestNames(stage, names) if stage is not None and names is not None else None
-        return self._of_charges(tracers, call_names)
-
-    def _of_steps(self, found: StepComparison, ends: tuple[int, int]) -> Explanation:
-        rows, first = found.rows, found.first
-        for name, gas in (
-            ("refunds", (min(0, ends[0]), min(0, ends[1]))), ("calldata floor", (max(0, ends[0]), max(0, ends[1]))),
-        ):  # fmt: skip
-            if gas[0] != gas[1]:
-                rows = (*rows, GasRow(name, (1, 1), gas, changes_of_end(self.changes, name)))
-        text, reasons = "", tuple[RuleChange, ...]()
-        if first is not None:
-            text, reasons = f"{self._place(first.spot)}: {first.gas[0]:,} -> {first.gas[1]:,} gas", first.changes
-        elif rows:
-            text, reasons = f"{rows[0].name}: {rows[0].gas[0]:,} -> {rows[0].gas[1]:,} gas", rows[0].changes
-        limits = tuple(
-            f"{self._place(each.call)} gives {each.gas.given:,} gas (the call used {each.used:,}), and "
-            f"{self._place(each.failed)} runs out of it"
-            for each in found.limits
-        )
-        if found.parted is None:
-            return Explanation(text, reasons, "", limits, rows, found.state_gas)
-        reasons = tuple(dict.fromkeys((*reasons, *found.parted.changes)))
-        return Explanation(text, reasons, self._place(found.parted.spot), limits, rows, found.state_gas)
+        return explain_charges((one.take(), other.take()), call_names, self.changes)
 
     def _place(self, spot: Spot) -> str:
         """Return an instruction with its source line."""
@@ -397,39 +353,6 @@ class _Pair:
         span = spans.get(spot.counter)
         text = "" if span is None else place_text(span, self.sources)
         return f"{spot.name} at {text or f'{contract.name}, byte {spot.counter}'}"
-
-    def _of_charges(self, tracers: tuple[CostTracer, CostTracer], names: CallNames | None) -> Explanation:
-        one, other = (tracer.take() for tracer in tracers)
-        found = None if names is None else first_cost_difference(one, other, names)
-        rows = tuple(self._charge_rows(one, other))
-        if found is None:
-            return Explanation(rows=rows)
-        reasons = tuple(
-            dict.fromkeys(change for name in found.charges for change in changes_of_charge(self.changes, name))
-        )
-        return Explanation(found.lines[0], reasons, rows=rows, calls=found.path, details=found.lines[1:])
-
-    def _charge_rows(self, one: list[MessageCost], other: list[MessageCost]) -> Iterator[GasRow]:
-        sums = _charges(one), _charges(other)
-        rows = []
-        for name in {**sums[0], **sums[1]}:
-            (count, gas), (other_count, other_gas) = (each.get(name, (0, 0)) for each in sums)
-            if gas != other_gas:
-                changes = changes_of_charge(self.changes, name)
-                both = gas // MILLIGAS_PER_GAS, other_gas // MILLIGAS_PER_GAS
-                rows.append(GasRow(name, (count, other_count), both, changes))
-        yield from sorted(rows, key=lambda row: -abs(row.gas[1] - row.gas[0]))
-
-
-def _charges(messages: list[MessageCost]) -> dict[str, tuple[int, int]]:
-    """Return number and milligas of charges by name."""
-    sums: dict[str, tuple[int, int]] = {}
-    for message in messages:
-        for call in message.every():
-            for (_, name), (count, milligas) in costs_of(call).own.items():
-                known = sums.get(name, (0, 0))
-                sums[name] = known[0] + count, known[1] + milligas
-    return sums
 
 
 def _run(

@@ -77,7 +77,7 @@ def change_lines(change: MessageChange) -> Iterator[str]:
     if change.enough_gas is not None:
         yield f"    B with the highest gas limit: {_format(change.enough_gas.end)}, gas {change.enough_gas.gas:,}"
     if change.explanation is not None:
-        yield from (f"    {_format(line)}" for line in explanation_lines(change.explanation))
+        yield from (f"    {line}" for line in _explanation_words(change.explanation))
     elif change.difference is not None:
         yield f"    in {' > '.join(change.difference.path)}"
         yield from (f"      {line}" for line in change.difference.lines)
@@ -185,7 +185,13 @@ def comparison_json(found: Comparison, sides: tuple[Side, Side]) -> dict[str, An
 
 
 def _explained(found: Explanation) -> dict[str, Any]:
-    return {**explanation_json(found), "words": [printable(line, 400) for line in explanation_lines(found)]}
+    return {**explanation_json(found), "words": list(_explanation_words(found))}
+
+
+def _explanation_words(found: Explanation) -> Iterator[str]:
+    if found.event:
+        yield f"event that differs: {_format(found.event)}"
+    yield from map(_format, explanation_lines(found))
 
 
 def gas(milligas: int, sign: bool = False) -> str:

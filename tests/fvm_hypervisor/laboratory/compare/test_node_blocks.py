@@ -152,9 +152,9 @@ def filecoin() -> Iterator[tuple[Client, list[str]]]:
 @pytest.fixture
 def planted(monkeypatch: pytest.MonkeyPatch) -> str:
     """A hard fork that differs from Osaka in the price of a slot's first value, by 7."""
-    fork = forks.OSAKA.successor("Planted", gas=forks.OSAKA.gas._replace(set_slot=forks.OSAKA.gas.set_slot + 7))
-    monkeypatch.setattr(forks, "FORKS", {**forks.FORKS, "Planted": fork})
-    return "osaka,planted"
+    fork = forks.OSAKA.successor("DearSlot", gas=forks.OSAKA.gas._replace(set_slot=forks.OSAKA.gas.set_slot + 7))
+    monkeypatch.setattr(forks, "FORKS", {**forks.FORKS, "DearSlot": fork})
+    return "osaka,dearslot"  # forks are cached by name: no other test has this one
 
 
 @pytest.mark.slow
