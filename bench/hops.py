@@ -2,8 +2,8 @@
 
 It counts Python calls in our packages, their source files, changes between files and changes between threads, for
 standard requests and messages from their bytes to the store, without transport (HTTP, sockets). A generator counts each
-time it resumes. Initializers of dataclasses are not counted, whether generated or written out. Each comprehension
-counts; Python 3.12 and later inline them, so the limits of hops.toml apply to 3.11 and other versions only print.
+time it resumes. Initializers and hashes of dataclasses are not counted, whether generated or written out. Each
+comprehension counts; Python 3.12 and later inline them, so the limits of hops.toml apply to 3.11 and other versions only print.
 
 hops.toml has two numbers of calls for a path: `limit` is the current limit, `goal` the target. Exits with 1 if a path
 exceeds its limit.
@@ -129,7 +129,7 @@ class CallCounter:
         code = frame.f_code
         own = self._own.get(code)
         if own is None:
-            own = self._own[code] = code.co_filename.startswith(self._inside) and not _is_dataclass_init(frame)
+            own = self._own[code] = code.co_filename.startswith(self._inside) and not _is_dataclass_method(frame)
         if not own:
             return
         if code.co_name == EPOCH_WORK:
@@ -138,8 +138,8 @@ class CallCounter:
             self._seen.append((code, threading.get_ident(), self._depth > 0))
 
 
-def _is_dataclass_init(frame: FrameType) -> bool:
-    return frame.f_code.co_name == "__init__" and is_dataclass(frame.f_locals.get("self"))
+def _is_dataclass_method(frame: FrameType) -> bool:
+    return frame.f_code.co_name in ("__init__", "__hash__") and is_dataclass(frame.f_locals.get("self"))
 
 
 def _path(seen: list[tuple[CodeType, int, bool]]) -> CallPath:

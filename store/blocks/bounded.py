@@ -382,7 +382,9 @@ class HeldStates:
             self._missing.discard(cid)
             if self._marked is not None:
                 self._marked.discard(cid)  # it may have been reached while it was missing
-            todo += [link for link in _links(cid, data) if link not in blocks]
+            found = _USUAL_LINK.findall(data) if cid.startswith(CBOR_CID_PREFIX) else []  # `_links` of the usual block
+            is_usual = len(found) == data.count(_TAG) and _END_OF_LONGER_TAG not in data
+            todo += set(found if is_usual else _links(cid, data)).difference(blocks)
 
 
 def _blocks_of(roots: Iterable[Cid]) -> list[Cid]:
