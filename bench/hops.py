@@ -3,7 +3,8 @@
 It counts Python calls in our packages, their source files, changes between files and changes between threads, for
 standard requests and messages from their bytes to the store, without transport (HTTP, sockets). A generator counts each
 time it resumes. Initializers and hashes of dataclasses are not counted, whether generated or written out. Each
-comprehension counts; Python 3.12 and later inline them, so the limits of hops.toml apply to 3.11 and other versions only print.
+comprehension counts; Python 3.12 and later inline them, so the limits of hops.toml apply to 3.11 and other versions
+only print.
 
 hops.toml has two numbers of calls for a path: `limit` is the current limit, `goal` the target. Exits with 1 if a path
 exceeds its limit.

@@ -204,13 +204,13 @@ class SignedMessage:
         """Return the length on chain in bytes; BLS signatures are aggregated and not stored."""
         if self.signature.type is SignatureType.BLS:
             return len(self.message.to_cbor())
-        return len(self.to_cbor())
+        return len(self._encoded or self.to_cbor())
 
     def cid(self) -> Cid:
         """Return the CID on chain: that of the unsigned message for BLS, else of the signed message."""
         if self.signature.type is SignatureType.BLS:
             return self.message.cid()
-        return PrintedCid(cid_of(self.to_cbor()))
+        return PrintedCid(cid_of(self._encoded or self.to_cbor()))
 
 
 @dataclass(slots=True, unsafe_hash=True)

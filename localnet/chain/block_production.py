@@ -188,7 +188,8 @@ class BlockProduction(NetworkReader):
         made = False
         while True:
             chosen = self.chosen()
-            if not any(is_admissible(self.machine, candidate, self.min_fee_cap) for candidate in chosen):
+            rules = self.rules
+            if not any(is_admissible(rules, self.machine, candidate, self.min_fee_cap) for candidate in chosen):
                 return made
             try:
                 if not self._produce(chosen).transactions:

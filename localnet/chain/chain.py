@@ -139,8 +139,8 @@ class Chain(ChainReader):
         if self._point is None or self._point.facts != facts:
             context = self.machine.context
             self._point = ChainPoint(
-                facts, tuple(self.index.chain_ids), self._circulating(self.head.state), self.rules, facts[-1],
-                context.chain_id, context.network.number, self.index.first, self.origin, self.machine.origin,
+                facts, tuple(self.index.chain_ids), self._circulating(self.head.state), rules_of(self.machine),
+                facts[-1], context.chain_id, context.network.number, self.index.first, self.origin, self.machine.origin,
             )  # fmt: skip
         return self._point
 

@@ -29,7 +29,7 @@ from localnet.ledger.candidates import Candidate
 from localnet.ledger.genesis import NetworkRecord
 from localnet.ledger.records import IMPERSONATED, IMPLICIT, UNTYPED, BlockSettings, EmittedEvent, Execution, Tipset
 from localnet.ledger.upgrades import upgrade_machine
-from localnet.rules.parts import ImplicitResult, SenderInfo, rules_of
+from localnet.rules.parts import ImplicitResult, NetworkRules, SenderInfo, rules_of
 
 
 def begin_epoch(
@@ -138,15 +138,14 @@ def execute_admissible(
 ) -> tuple[Execution, int] | None:
     """Execute one candidate like `execute`; return None if it cannot be executed now. Raises Fatal."""
     # An executor that refuses such transactions without any effect is asked for the reason only after it has.
-    is_checked = (
-        started is None and candidate.kind not in UNTYPED and rules_of(machine).features.executor_checks_senders
-    )
-    if not is_checked and not is_admissible(machine, candidate, machine.context.base_fee):
+    rules, base_fee = rules_of(machine), machine.context.base_fee
+    is_checked = started is None and candidate.kind not in UNTYPED and rules.features.executor_checks_senders
+    if not is_checked and not is_admissible(rules, machine, candidate, base_fee):
         return None
     try:
         return execute_one(machine, candidate, started=started)
     except TransactionRefused as error:
-        if not is_checked or is_admissible(machine, candidate, machine.context.base_fee):
+        if not is_checked or is_admissible(rules, machine, candidate, base_fee):
             refuse(candidate, error)
         return None
 
@@ -167,12 +166,12 @@ def execute_one(
     return _execution(machine, candidate, result), result.gas.miner_tip
 
 
-def is_admissible(machine: Hypervisor, candidate: Candidate, base_fee: int) -> bool:
+def is_admissible(rules: NetworkRules, machine: Hypervisor, candidate: Candidate, base_fee: int) -> bool:
     """Return True if nonce, funds and fee cap allow the message's execution now.
 
     So the producer of a block never owes a penalty. `base_fee` in attoFIL per gas.
     """
-    sender = rules_of(machine).messages.sender(machine, candidate.bare.from_)
+    sender = rules.messages.sender(machine, candidate.bare.from_)
     return is_executable(sender, candidate, base_fee) and (
         candidate.kind != BLOB or covers_blob_fee(machine, candidate)
     )

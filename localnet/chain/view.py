@@ -140,9 +140,11 @@ class ChainReader:
             settings.encode_for_header(rules.chain_id),
         )  # fmt: skip
         block = header.put(blocks)
-        logs: list[EmittedLog] = []
+        logs, bids = list[EmittedLog](), list[GasBid]()
         execution_gas = state_gas = blob_gas = 0
         for execution in executions:
+            message = execution.message.message
+            bids.append(GasBid(message.gas_limit, message.gas_premium, message.gas_fee_cap))
             if execution.events:
                 logs += execution.logs()
             if execution.block_gas is None:
@@ -166,7 +168,7 @@ class ChainReader:
             parent=parent.height,
             timestamp=timestamp,
             base_fee=base_fee,
-            next_base_fee=rules.blocks.next_base_fee(version, base_fee, gas_used, map(_gas_bid, executions)),
+            next_base_fee=rules.blocks.next_base_fee(version, base_fee, gas_used, bids),
             before=parent.state,
             state=machine.root,
             receipts=put_receipts(blocks, [execution.receipt for execution in merged]),
@@ -258,11 +260,6 @@ class ChainPoint:
     """The node that the network was forked from."""
     accounts: Final[StateOrigin | None]
     """Source of the accounts of a fork of an Ethereum network, or None."""
-
-
-def _gas_bid(execution: Execution) -> GasBid:
-    message = execution.message.message
-    return GasBid(message.gas_limit, message.gas_premium, message.gas_fee_cap)
 
 
 class ChainView(ChainReader):

@@ -126,9 +126,7 @@ def _put_list(store: Blockstore, values: list[Any]) -> Cid:
         return _EMPTY_LIST
     count = len(values)
     if count <= 1 << _LIST_BIT_WIDTH:  # one node, as most blocks have: [0, count, [bitmap, [], values]]
-        parts = [LINK_HEAD + value if type(value) is LinkedCid else encode(value) for value in values]
-        head = bytes((0x83, 0, count, 0x83, 0x41, (1 << count) - 1, 0x80, 0x80 + count))
-        return _put(store, head + b"".join(parts))
+        return _put(store, bytes((0x83, 0, count, 0x83, 0x41, (1 << count) - 1, 0x80)) + encode(values))
     root = Amt.from_values(store, values, _LIST_BIT_WIDTH).flush()
     _, height, count, node = get_object(store, root)
     return put_object(store, [height, count, node])

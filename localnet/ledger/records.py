@@ -173,7 +173,8 @@ class Tipset:
 
     def encode(self) -> bytes:
         """Encode the index entry."""
-        optional = [self.settings.fields(), self.next_settings.fields()]
+        fields = self.settings.fields()
+        optional = [fields, fields if self.next_settings == self.settings else self.next_settings.fields()]
         if self.blob_gas_used or self.access_list or self.implicit:
             later: list[Any] = [self.blob_gas_used, self.access_list, list(self.implicit)]
             while not later[-1]:

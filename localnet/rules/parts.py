@@ -278,7 +278,7 @@ def output_of(rules: NetworkRules, outcome: CallOutcome, *, native: bool = False
     result = outcome.result
     if result.fatal is not None:
         raise result.fatal
-    if result.exit_code:
+    if result.receipt.exit_code:
         text = partial(
             rules.views.failure_text, result.exit_code, outcome.data, result.message, result.reason, native=native
         )

@@ -111,9 +111,11 @@ class Slots:
         if self._kamt is None:
             self._kamt = self._open_tree()
         try:
-            if self._written:
+            if len(self._written) == 1:
+                self._kamt.set(*next(iter(self._written.items())))
+            else:
                 self._kamt.set_all(self._written.items())
-                self._written = {}
+            self._written = {}
             if removed is not None:
                 self._kamt.set(removed, 0)
         except _INVALID as error:
