@@ -12,7 +12,6 @@ from runtimes.evm.ethereum.accounts import Accounts, ContractCache, delegated_ad
 from runtimes.evm.ethereum.alloc import AllocAccount, StateRoots, install_alloc, read_alloc, state_root
 from runtimes.evm.ethereum.application import Application, TransactionResult, block_of
 from runtimes.evm.ethereum.blobs import ForkBlobs
-from runtimes.evm.ethereum.block_errors import InvalidBlock
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.executor import EthereumExecutor
 from runtimes.evm.ethereum.forks import (
@@ -43,7 +42,14 @@ from runtimes.evm.ethereum.observed import (
 from runtimes.evm.ethereum.prices import all_but_one_64th
 from runtimes.evm.ethereum.session import MESSAGES, StateSession, session_of
 from runtimes.evm.ethereum.subcalls import CallingAccount, SendSubcall, contract_outcome, execute_subcall, send_call
-from runtimes.evm.ethereum.validation import InvalidTransaction, call_gas, floor_gas, gas_price, intrinsic_gas
+from runtimes.evm.ethereum.validation import (
+    InvalidBlock,
+    InvalidTransaction,
+    call_gas,
+    floor_gas,
+    gas_price,
+    intrinsic_gas,
+)
 
 if TYPE_CHECKING:
     from runtimes.evm.ethereum.alloc import move_dao_balances

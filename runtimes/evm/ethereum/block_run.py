@@ -19,11 +19,10 @@ from bridge.filecoin.receipts import EmittedLog, Log, bloom
 from hypervisor.machine.machine_state import MachineState
 from runtimes.evm.ethereum.alloc import StateRoots
 from runtimes.evm.ethereum.application import TransactionResult, block_limits, block_of, fork_of
-from runtimes.evm.ethereum.block_errors import InvalidBlock
 from runtimes.evm.ethereum.executor import EthereumExecutor
 from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.ethereum.recording import AccessRecorder
-from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason
+from runtimes.evm.ethereum.validation import BlockLimits, InvalidBlock, InvalidTransaction, RejectionReason
 from store.keccak import keccak
 
 BEACON_ROOTS: Final = EthAddress(bytes.fromhex("000f3df6d732807ef1319fb7b8bb8522d0beac02"))

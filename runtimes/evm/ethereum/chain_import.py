@@ -31,7 +31,6 @@ from hypervisor.errors import InvalidInput
 from hypervisor.machine.machine_state import MachineState, Snapshot
 from hypervisor.types import ChainEpoch, TokenAmount
 from runtimes.evm.ethereum.alloc import StateRoots, move_dao_balances
-from runtimes.evm.ethereum.block_errors import InvalidBlock, mismatch
 from runtimes.evm.ethereum.block_run import BlockRun, requests_hash
 from runtimes.evm.ethereum.forks import Fork, find_fork, list_forks
 from runtimes.evm.ethereum.headers import (
@@ -45,7 +44,7 @@ from runtimes.evm.ethereum.headers import (
     check_ommers,
     parse_block,
 )
-from runtimes.evm.ethereum.validation import InvalidTransaction, RejectionReason
+from runtimes.evm.ethereum.validation import InvalidBlock, InvalidTransaction, RejectionReason, mismatch
 from store.cid import Cid
 
 _TRANSITION: Final = re.compile(r"(?P<before>\w+?)To(?P<after>\w+?)At(?P<kind>Time|Diff|)(?P<place>[0-9A-Fa-f]+k?)")

@@ -40,13 +40,13 @@ from runtimes.evm.ethereum.application import (
     transaction_of,
 )
 from runtimes.evm.ethereum.blobs import ForkBlobs
-from runtimes.evm.ethereum.block_errors import InvalidBlock
 from runtimes.evm.ethereum.forks import Fork, fork_named, fork_names, with_case
 from runtimes.evm.ethereum.guest import CAPPED, CHECKED, KEEP, PAID, SYSTEM
 from runtimes.evm.ethereum.recording import AccessRecorder, RecordingAccounts
 from runtimes.evm.ethereum.session import StateSession, session_of
 from runtimes.evm.ethereum.validation import (
     BlockLimits,
+    InvalidBlock,
     InvalidTransaction,
     RejectionReason,
     check,

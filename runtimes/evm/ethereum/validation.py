@@ -12,6 +12,7 @@ from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.blobs import VERSIONED_HASH
 from bridge.ethereum.execution import RefusedTransaction
 from bridge.ethereum.transactions import BLOB, SET_CODE, Transaction
+from hypervisor.errors import InvalidInput
 from hypervisor.types import MAX_BALANCE
 from runtimes.evm.ethereum import prices
 from runtimes.evm.ethereum.forks import Fork
@@ -304,3 +305,25 @@ def check_blobs(transaction: Transaction, fork: Fork, block: BlockLimits, *, may
         raise InvalidTransaction(
             RejectionReason.TYPE_3_TX_CONTRACT_CREATION, "a type 3 transaction cannot create a contract"
         )
+
+
+class InvalidBlock(InvalidInput):
+    """Raised for a block that breaks a rule of its fork.
+
+    `names` are exception names of Ethereum's test fixtures, the most specific one first.
+    """
+
+    def __init__(self, message: str, *names: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.names = names
+
+    @property
+    def name(self) -> str:
+        """The most specific exception name."""
+        return self.names[0]
+
+
+def mismatch(what: str, found: bytes, expected: bytes) -> str:
+    """Return the error text for a hash or root in a block that is not the expected one."""
+    return f"{what} 0x{found.hex()}, expected 0x{expected.hex()}"

@@ -18,9 +18,9 @@ from fvm_hypervisor.laboratory.vectors.blocktest import read_block_access_list, 
 from fvm_hypervisor.laboratory.vectors.ethereum_json import BadFixture
 from fvm_hypervisor.laboratory.vectors.t8n import MissingValue, transition
 from hypervisor.errors import InvalidInput
-from runtimes.evm.ethereum.block_errors import InvalidBlock
 from runtimes.evm.ethereum.headers import check_access_list
 from runtimes.evm.ethereum.proposals import AMSTERDAM as NUMBERS
+from runtimes.evm.ethereum.validation import InvalidBlock
 from store.keccak import keccak
 from tests.engines.side_by_side import COMPILE
 from tests.golden_cases import ethereum_cases

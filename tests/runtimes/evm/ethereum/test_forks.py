@@ -34,10 +34,16 @@ from hypervisor.machine.machine import Hypervisor
 from localnet import Network
 from localnet.rules.parts import rules_named
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
-from runtimes.evm.ethereum.block_errors import InvalidBlock
 from runtimes.evm.ethereum.block_run import CONSOLIDATION_REQUESTS, WITHDRAWAL_REQUESTS, BlockRun
 from runtimes.evm.ethereum.forks import ALIASES, FORKS, LATEST_FORK, Fork, fork_named, fork_names
-from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason, check, required_gas
+from runtimes.evm.ethereum.validation import (
+    BlockLimits,
+    InvalidBlock,
+    InvalidTransaction,
+    RejectionReason,
+    check,
+    required_gas,
+)
 from tests.runtimes.evm.assembler import assemble
 
 
