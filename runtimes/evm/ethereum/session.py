@@ -155,7 +155,7 @@ class StateSession:
         self._ids: dict[EthAddress, ActorID] = {}
         self.addresses: dict[ActorID, EthAddress] = {}
         """Actors by address, and addresses by actor, of this state: an actor keeps its address."""
-        self._skips: dict[EthAddress | None, int] = {}
+        self._skips: dict[bytes | None, int] = {}
         self.blob_base_fee: int | None = None
         """Blob base fee that contracts see instead of the block's."""
         self.filecoin_precompiles: Mapping[EthAddress, str] = {}
@@ -180,7 +180,8 @@ class StateSession:
         The machine's tracer, if there is one, gets the events at the end. `limits` are the block's remaining limits;
         default: a whole block's.
         """
-        if not (mode & SYSTEM or _fits(transaction)) or (self._skips and self._leave_again(transaction.to)):
+        called = None if transaction.to is None else transaction.to + transaction.data[:4]  # a contract's function
+        if not (mode & SYSTEM or _fits(transaction)) or (self._skips and self._leave_again(called)):
             return None
         guest = self._begin()
         if guest is None or (mode & CHECKED and not _may_fit(transaction, self.fork, limits or self._limits)):
@@ -196,7 +197,7 @@ class StateSession:
         message = transaction_message(transaction, sender, mode, steps, context.chain_id)
         price = gas_price(transaction, context.base_fee) if mode & PAID else 0
         blob_fee = transaction.blob_gas * self._limits.blob_base_fee if transaction.blob_hashes and mode & PAID else 0
-        executed = self._execute(guest, message, transaction.to, mode, min(price, context.base_fee), blob_fee)
+        executed = self._execute(guest, message, called, mode, min(price, context.base_fee), blob_fee)
         if executed is None:
             return None
         ended, record = executed
@@ -215,7 +216,7 @@ class StateSession:
         return self._execute(guest, message, to, mode, 0, 0) is not None
 
     def _execute(
-        self, guest: Guest, message: bytes, to: EthAddress | None, mode: int, burnt_per_gas: int, burnt: int
+        self, guest: Guest, message: bytes, to: bytes | None, mode: int, burnt_per_gas: int, burnt: int
     ) -> tuple[Ended, tuple[bytes, int] | None] | None:
         """Run a transaction, and keep its changes; return its end, and its record if there is one.
 
@@ -291,7 +292,7 @@ class StateSession:
             actor = tree.lookup_id(delegated)
         return tree.lookup_id(delegated) if actor is None and mode & KEEP else actor
 
-    def _run(self, guest: Guest, message: bytes, to: EthAddress | None, mode: int) -> Ended | None:
+    def _run(self, guest: Guest, message: bytes, to: bytes | None, mode: int) -> Ended | None:
         """Run a transaction to its end; None if the guest must give up."""
         exit_code = guest.call(Command.TRANSACT, message)
         while exit_code != Exit.DONE:
@@ -431,14 +432,14 @@ class StateSession:
         balance, nonce, _ = _HELD.unpack_from(data)
         return HeldAccount(int.from_bytes(balance, "big"), nonce, data[_HELD.size :])
 
-    def _leave_again(self, to: EthAddress | None) -> bool:
-        """Return True, and count the transaction, if one to this contract took long not long ago."""
+    def _leave_again(self, to: bytes | None) -> bool:
+        """Return True, and count the transaction, if one to this contract or function took long not long ago."""
         skips = self._skips.get(to, 0)
         if skips:
             self._skips[to] = skips - 1
         return skips > 0
 
-    def _note_long(self, to: EthAddress | None) -> None:
+    def _note_long(self, to: bytes | None) -> None:
         if len(self._skips) >= _MAX_SKIPPED:
             self._skips.clear()
         self._skips[to] = _SKIPS
@@ -552,7 +553,7 @@ class StateSession:
 
     # --- requests ---------------------------------------------------------------------------------------------
 
-    def answer(self, exit_code: int, request: bytes, to: EthAddress | None = None, mode: int = 0) -> bytes | None:
+    def answer(self, exit_code: int, request: bytes, to: bytes | None = None, mode: int = 0) -> bytes | None:
         """Return the answer to a request of a transaction to `to`; None if the guest must give up."""
         short, tree = self._machine.short, self._machine.state_tree
         if short is not None:

@@ -94,6 +94,20 @@ def test_changes_are_written_when_the_tree_is_read(machine: Hypervisor) -> None:
     assert machine.balance(to_filecoin(COINBASE)) == gas - burnt
 
 
+def test_other_functions_of_a_contract_with_a_long_one_stay_in_the_session(machine: Hypervisor) -> None:
+    both = EthAddress(b"\xd1" * 20)
+    code = assemble("CALLDATASIZE @again JUMPI STOP again: @again JUMP")
+    install_alloc(machine, {both: AllocAccount(0, 1, code)})
+    machine.flush()
+    executor, long = EthereumExecutor(machine), bytes([1, 2, 3, 4])
+    assert not executor.apply_transaction(sent(0, both, long, gas=2_000_000), SENDER).success
+    assert not holds(machine)  # after 100,000 jumps it ran on the machine's calls
+    assert executor.apply_transaction(sent(1, both), SENDER).success
+    assert holds(machine)
+    executor.apply_transaction(sent(2, both, long, gas=30_000), SENDER)
+    assert not holds(machine)
+
+
 def read_alloc_of(machine: Hypervisor) -> Iterator[tuple[EthAddress, AllocAccount]]:
     machine.flush()
     return read_alloc(machine)
