@@ -229,7 +229,7 @@ class StateSession:
                 return None
             record = self.read_record(guest) if mode & RECORD else None
             if mode & KEEP:
-                self._keep(None, burnt + ended.gas_used * burnt_per_gas, mode)
+                self._keep(guest, burnt + ended.gas_used * burnt_per_gas, mode)
             is_running = False
             return ended, record
         except GuestFailure as failure:  # it lacks memory, or has a defect
@@ -302,17 +302,14 @@ class StateSession:
             exit_code = guest.call(Command.ANSWER, answer)
         return read_end(guest.output())[0]
 
-    def _keep(self, guest: Guest | None, burnt: int, mode: int) -> bool:
-        """Keep the changes of a transaction that has ended; return True if there are any.
-
-        Without `guest`, its next command keeps them.
-        """
+    def _keep(self, guest: Guest, burnt: int, mode: int) -> bool:
+        """Keep the changes of a transaction that has ended; return True if there are any."""
         tree, before = self._machine.state_tree, (self._burnt, self._kept)
         held = tree.held
         try:
             self._burnt, self._kept = self._burnt + burnt, self._kept + 1 if mode & UNDOABLE else 0
             tree.held = self
-            return guest is None or bool(guest.call(Command.KEEP))
+            return bool(guest.call(Command.KEEP))
         except BaseException:
             (self._burnt, self._kept), tree.held = before, held
             raise

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from random import Random
-from typing import NoReturn
+from typing import Any
 
 import pytest
 
@@ -334,19 +334,24 @@ def test_an_error_while_changes_are_written_loses_nothing(machine: Hypervisor, m
     assert machine.state_tree.existing(BURNT_FUNDS_ACTOR).balance * PRICE == paid * BASE_FEE
 
 
-@pytest.mark.parametrize("where", ["session.StateSession.answer", "session.read_end", "session.StateSession._keep"])
+@pytest.mark.parametrize(
+    "where", ["session.StateSession.answer", "session.read_end", Command.TRANSACT, Command.KEEP], ids=str
+)
 def test_an_interrupted_transaction_has_no_effect(
-    machine: Hypervisor, monkeypatch: pytest.MonkeyPatch, where: str
+    machine: Hypervisor, monkeypatch: pytest.MonkeyPatch, where: str | Command
 ) -> None:
-    """It is interrupted while it runs, after it has ended, and while its changes are kept."""
-    executor = EthereumExecutor(machine)
+    """It is interrupted before it begins, while it runs, after it has ended, and before its changes are kept."""
+    executor, call = EthereumExecutor(machine), Guest.call
     executor.apply_transaction(sent(0, OTHER, value=1), SENDER)
 
-    def interrupted(*_: object) -> NoReturn:
+    def interrupted(*given: Any) -> int:
+        if isinstance(where, Command) and given[1] != where:
+            return call(*given)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"runtimes.evm.ethereum.{where}", interrupted)
+        place = "guest.Guest.call" if isinstance(where, Command) else where
+        patch.setattr(f"runtimes.evm.ethereum.{place}", interrupted)
         with pytest.raises(KeyboardInterrupt):
             executor.apply_transaction(sent(1, COUNTER), SENDER)
     result = executor.apply_transaction(sent(1, COUNTER), SENDER)

@@ -81,9 +81,6 @@ pub extern "C" fn enter(number: u32) -> u32 {
     guest.output.clear();
     let session = guest.session.get_or_insert_default();
     let input = &guest.input[..size.min(guest.input.len())];
-    if !matches!(number, 0 | command::RESERVE | command::KEEP | command::RECORD | command::ABANDON) {
-        session.keep_ended();
-    }
     let exit = match number {
         0 => return &guest.mailbox as *const Mailbox as u32,
         command::RESERVE => {

@@ -151,8 +151,6 @@ pub struct Session {
     pub batch: Batch,
     changes: HashMap<Address, Changes>,
     positions: u32,
-    /// A transaction has ended whose changes the next command keeps, unless it abandons them.
-    has_ended: bool,
     history: Vec<Kept>,
     /// Hashes of the codes that records have had.
     sent: HashSet<B256>,
@@ -178,7 +176,6 @@ impl Default for Session {
             batch: Batch::default(),
             changes: HashMap::default(),
             positions: 0,
-            has_ended: false,
             history: Vec::new(),
             sent: HashSet::default(),
         }
@@ -385,7 +382,6 @@ impl Session {
 
     /// Give up the transaction in execution, without effect; return the number of those that can be undone.
     pub fn abandon(&mut self) -> u32 {
-        self.has_ended = false;
         self.discard();
         self.running = Running::default();
         self.history.len() as u32
@@ -691,8 +687,6 @@ impl Session {
         output.logs(&evm.ctx.journaled_state.take_logs());
         if running.mode & mode::KEEP == 0 {
             self.discard();
-        } else {
-            self.has_ended = true;
         }
         Ok(Exit::Done)
     }
@@ -776,16 +770,8 @@ impl Session {
         }
     }
 
-    /// Keep the transaction that has ended, if there is one.
-    pub fn keep_ended(&mut self) {
-        if self.has_ended {
-            self.keep();
-        }
-    }
-
     /// Note what the transaction that has ended has changed, and begin the next one with it; return true if it has.
     pub fn keep(&mut self) -> bool {
-        self.has_ended = false;
         let inner = &mut self.evm.ctx.journaled_state.inner;
         let clears = inner.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
         let mut touched = Vec::new();
