@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from itertools import islice, zip_longest
 from typing import Any, Final, NamedTuple
 
-from bridge.ethereum.addresses import checksummed, from_delegated
 from fvm_hypervisor.laboratory.compare.explanation import Explanation
 from fvm_hypervisor.laboratory.compare.jobs import (
     CaseJob,
@@ -36,6 +35,7 @@ from fvm_hypervisor.laboratory.compare.tally import (
     costs_of,
     end_of,
     names_of,
+    receiver_of,
 )
 from fvm_hypervisor.laboratory.sides import Side
 from fvm_hypervisor.laboratory.vectors.run_files import state_differences
@@ -388,8 +388,7 @@ def _event(entries: Event) -> str:
 
 
 def _call_text(call: CallNode, names: CallNames) -> str:
-    address = from_delegated(call.start.to)
-    return f"{call.start.to if address is None else checksummed(address)} {names.method(call)}"
+    return f"{receiver_of(call)} {names.method(call)}"
 
 
 def _bytes(data: bytes) -> str:

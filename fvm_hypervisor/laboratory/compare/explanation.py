@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from fvm_hypervisor.laboratory.compare.instructions import GasRow, Spot, StepComparison
+from fvm_hypervisor.laboratory.compare.instructions import (
+    CountedGas,
+    GasRow,
+    LimitReached,
+    Spot,
+    StepComparison,
+    gas_rows,
+)
 from fvm_hypervisor.laboratory.compare.tally import MessageCost, costs_of
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.versions.changes import RuleChange, changes_of_charge
@@ -58,34 +65,31 @@ def explain_steps(
         text, reasons = f"{place(first.spot)}: {first.gas[0]:,} -> {first.gas[1]:,} gas", first.changes
     elif rows:
         text, reasons = f"{rows[0].name}: {rows[0].gas[0]:,} -> {rows[0].gas[1]:,} gas", rows[0].changes
-    limits = tuple(
-        f"{place(each.call)} gives {each.gas.given:,} gas (the call used {each.used:,}), and "
-        f"{place(each.failed)} runs out of it"
-        for each in found.limits
-    )
+    limits = tuple(_limit_text(each, place) for each in found.limits)
     if found.parted is None:
         return Explanation(text, reasons, "", limits, rows, found.state_gas)
     reasons = tuple(dict.fromkeys((*reasons, *found.parted.changes)))
     return Explanation(text, reasons, place(found.parted.spot), limits, rows, found.state_gas)
 
 
+def _limit_text(limit: LimitReached, place: Callable[[Spot], str]) -> str:
+    call = "the outermost call has" if limit.call is None else f"{place(limit.call)} gives"
+    return f"{call} {limit.given:,} gas (the call used {limit.used:,}), and {place(limit.failed)} runs out of it"
+
+
 def charge_rows(
     one: Sequence[MessageCost], other: Sequence[MessageCost], changes: Mapping[str, RuleChange]
 ) -> tuple[GasRow, ...]:
     """Return the charges of messages whose gas differs, largest difference first."""
-    sums = _charges(one), _charges(other)
-    rows = []
-    for name in {**sums[0], **sums[1]}:
-        (count, gas), (other_count, other_gas) = (each.get(name, (0, 0)) for each in sums)
-        if gas != other_gas:
-            both = gas // MILLIGAS_PER_GAS, other_gas // MILLIGAS_PER_GAS
-            rows.append(GasRow(name, (count, other_count), both, changes_of_charge(changes, name)))
-    return tuple(sorted(rows, key=lambda row: -abs(row.gas[1] - row.gas[0])))
+    rows = gas_rows(_charges(one), _charges(other), lambda name, _: changes_of_charge(changes, name))
+    return tuple(
+        row._replace(gas=(row.gas[0] // MILLIGAS_PER_GAS, row.gas[1] // MILLIGAS_PER_GAS)) for row in rows
+    )  # fmt: skip
 
 
-def _charges(messages: Sequence[MessageCost]) -> dict[str, tuple[int, int]]:
+def _charges(messages: Sequence[MessageCost]) -> dict[str, CountedGas]:
     """Return number and milligas of charges by name."""
-    sums: dict[str, tuple[int, int]] = {}
+    sums: dict[str, CountedGas] = {}
     for message in messages:
         for call in message.every():
             for (_, name), (count, milligas) in costs_of(call).own.items():

@@ -7,8 +7,9 @@ So the rows of a run add up to its gas before refunds. Gas is that of the fork, 
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Final, NamedTuple
@@ -18,6 +19,7 @@ from bridge.evm_steps import EvmCost, EvmFault, EvmStep
 from fvm_hypervisor.laboratory.compare.tally import CostTracer, MessageCost, end_of
 from fvm_hypervisor.soltest.trace.frames import address_of
 from hypervisor.errors import OutOfGas
+from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import CallEnded, CallNode, CallStarted, GasCharged, RuntimeEvent, TraceEvent
 from hypervisor.versions.changes import RuleChange
 from localnet.calls.time_limit import OutOfTime
@@ -34,6 +36,8 @@ TRANSACTION: Final = "OnTransaction"
 _SKIPPED: Final = ("OnEvmGas", "OnIntrinsicGas")
 """Charges that are the sum of a frame's instructions, or a part of `TRANSACTION`."""
 OUT_OF_GAS: Final = "OutOfGas"
+KEEPING_GAS: Final = (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
+"""Ends of calls and transactions that leave gas that was not used."""
 
 
 class CallGas(NamedTuple):
@@ -52,6 +56,8 @@ class _Frame:
     """Gas before it."""
     inner: int = 0
     """Gas of the calls since it."""
+    spent: int = 0
+    """Gas of the rows before it, of charges, and of calls."""
 
 
 class StepTracer(CostTracer):
@@ -78,14 +84,31 @@ class StepTracer(CostTracer):
             self._stack.append(_Frame(len(self.frames)))
             self.frames.append(self._open[-1])
         elif isinstance(event, CallEnded):
-            self._stack.pop()
+            self._finish(self._stack.pop(), event)
             if self._stack:
                 self._stack[-1].inner += event.gas_used
+                self._stack[-1].spent += event.gas_used
         elif isinstance(event, GasCharged) and event.milligas and self._stack and event.name not in _SKIPPED:
             frame, gas = self._stack[-1], event.milligas
             if event.name == TRANSACTION:  # all of its gas, of which the rows of the call are a part
                 gas -= sum(self.costs[frame.last + 1 :])
+            frame.spent += gas
             self._add(frame.number, _CHARGE, event.name, gas)
+
+    def _finish(self, frame: _Frame, end: CallEnded) -> None:
+        """Correct the last row by the gas that the frame used, and add the state gas that it got back."""
+        excess = frame.spent + (self.costs[frame.last] if frame.last >= 0 else 0) - end.gas_used
+        row = len(self.names) - 1
+        if not excess:
+            return
+        if end.exit_code in KEEPING_GAS and not end.error:
+            frame.spent -= excess
+            self._add(frame.number, _CHARGE, STATE_GAS, -excess)
+        elif row >= 0 and self.numbers[row] == frame.number and self.places[row] == _CHARGE and excess > 0:
+            self.costs[row] -= excess
+            self.faults[row] = OUT_OF_GAS
+        elif frame.last in self.faults:
+            self.costs[frame.last] -= excess
 
     def step(self, event: RuntimeEvent, /) -> None:
         """Record an instruction, or the cost or the fault of the last one."""
@@ -107,7 +130,8 @@ class StepTracer(CostTracer):
 
     def _settle(self, frame: _Frame, left: int) -> None:
         if frame.last >= 0:
-            self.costs[frame.last] = frame.left - left - frame.inner
+            cost = self.costs[frame.last] = frame.left - left - frame.inner
+            frame.spent += cost
 
     def _add(self, number: int, place: int, name: str, gas: int) -> None:
         if len(self.names) >= MAX_STEPS:
@@ -132,6 +156,11 @@ class StepTracer(CostTracer):
         is_limit = argument is not None and given in (argument, argument + _STIPEND)
         return CallGas(argument, given) if argument is not None and is_limit else None
 
+    def callee(self, row: int) -> CallNode | None:
+        """Return the call that the instruction of a row made."""
+        number = bisect_left(self.callers, row)
+        return self.frames[number] if number < len(self.callers) and self.callers[number] == row else None
+
 
 _STIPEND: Final = 2300
 
@@ -143,6 +172,24 @@ class GasRow(NamedTuple):
     counts: tuple[int, int]
     gas: tuple[int, int]
     changes: tuple[RuleChange, ...] = ()
+
+
+CountedGas = tuple[int, int]
+"""Number of instructions or charges with one name, and their gas."""
+
+
+def gas_rows(
+    one: Mapping[str, CountedGas], other: Mapping[str, CountedGas],
+    changes_of: Callable[[str, int], tuple[RuleChange, ...]],
+) -> tuple[GasRow, ...]:  # fmt: skip
+    """Return the names whose gas differs, largest difference first. `changes_of` takes a name and the difference."""
+    found = []
+    for name in {**one, **other}:
+        (count, gas), (other_count, other_gas) = one.get(name, (0, 0)), other.get(name, (0, 0))
+        if gas != other_gas:
+            reasons = changes_of(name, other_gas - gas)
+            found.append(GasRow(name, (count, other_count), (gas, other_gas), reasons))
+    return tuple(sorted(found, key=lambda row: (-abs(row.gas[1] - row.gas[0]), row.name)))
 
 
 class Spot(NamedTuple):
@@ -162,13 +209,13 @@ class FirstStep(NamedTuple):
 
 
 class LimitReached(NamedTuple):
-    """A call that the second side gives too little gas, because the caller limits it: where, how much, what failed.
+    """A call whose gas no longer suffices on the second side: where, how much it gets, and what runs out of it.
 
-    `used` is the gas of the call on the first side.
+    `call` is None for the outermost call, if no caller limits the gas. `used` is the gas of the call on the first side.
     """
 
-    call: Spot
-    gas: CallGas
+    call: Spot | None
+    given: int
     used: int
     failed: Spot
 
@@ -207,12 +254,22 @@ class _Comparison:
 
     def changes_of(self, side: StepTracer, row: int) -> tuple[RuleChange, ...]:
         """Return the changes that the instruction or charge of a row depends on."""
-        name, frame = side.names[row], side.frames[side.numbers[row]]
-        if name == PRECOMPILE:
-            return changes_of_precompile(self.changes, self.precompiles.get(address_of(frame), ""))
+        name, found = side.names[row], self.new_precompile(side, row)
+        if found or name == PRECOMPILE:
+            return changes_of_precompile(self.changes, found or self.precompile(side.frames[side.numbers[row]]))
         if name in (STATE_GAS, NEW_ACCOUNT, DEPOSIT):
             return changes_of_deposit(self.changes)
         return changes_of_transaction(self.changes) if name == TRANSACTION else changes_of_opcode(self.changes, name)
+
+    def precompile(self, frame: CallNode) -> str:
+        """Return the name of a called precompile of either side."""
+        return self.precompiles.get(address_of(frame), "")
+
+    def new_precompile(self, side: StepTracer, row: int) -> str:
+        """Return the name of the precompile that an instruction calls, if only one side has it."""
+        callee = side.callee(row)
+        name = "" if callee is None else self.precompile(callee)
+        return name if f"precompiles.{name}" in self.changes else ""
 
     def aligned(self) -> Iterator[tuple[int | None, int | None]]:
         """Yield the rows of both runs that belong together, up to the first one at which they differ in what they do.
@@ -230,10 +287,10 @@ class _Comparison:
                     return
                 yield row, other_row
                 row, other_row = row + 1, other_row + 1
-            elif place == _CHARGE:
+            elif place == _CHARGE and row not in one.faults:
                 yield row, None
                 row += 1
-            elif other_place == _CHARGE:
+            elif other_place == _CHARGE and other_row not in other.faults:
                 yield None, other_row
                 other_row += 1
             else:
@@ -250,6 +307,9 @@ class _Comparison:
             changes = dict.fromkeys((*self.changes_of(one, row), *self.changes_of(other, other_row)))
             names = dict.fromkeys((one.names[row], other.names[other_row]))  # an opcode may exist in one fork only
             return Parting(self.spot(one, row)._replace(name="/".join(names)), tuple(changes))
+        for side, at in ((other, other_row), (one, row)):
+            if at in side.faults and side.places[at] == _CHARGE:
+                return Parting(self.spot(side, at), self.changes_of(side, at))
         return Parting(self.spot(one, max(0, row - 1)), ())
 
     def delta(self, row: int | None, other_row: int | None) -> tuple[int, int]:
@@ -264,7 +324,7 @@ def compare_steps(
     both = _Comparison(one, other, changes, precompiles)
     first: FirstStep | None = None
     explained: dict[str, dict[RuleChange, None]] = {}
-    known: dict[tuple[str, int, int], tuple[tuple[RuleChange, ...], int]] = {}
+    known: dict[tuple[str, int, str], tuple[tuple[RuleChange, ...], int]] = {}
     state = 0
     for row, other_row in both.aligned():
         gas = both.delta(row, other_row)
@@ -273,7 +333,7 @@ def compare_steps(
             continue
         side, at = (one, row) if row is not None else (other, other_row or 0)
         name, number = side.names[at], side.numbers[at]
-        key = name, delta, number if name == PRECOMPILE else 0
+        key = name, delta, both.precompile(side.frames[number]) if name == PRECOMPILE else both.new_precompile(side, at)
         if key not in known:
             known[key] = explain(both.changes_of(side, at), delta)
         reasons, share = known[key]
@@ -281,38 +341,29 @@ def compare_steps(
         explained.setdefault(name, {}).update(dict.fromkeys(reasons))
         if first is None:
             first = FirstStep(both.spot(side, at), gas, reasons)
-    return StepComparison(first, both.parting(), _rows(both, explained), tuple(_limits(both)), state)
-
-
-def _rows(both: _Comparison, explained: Mapping[str, Mapping[RuleChange, None]]) -> tuple[GasRow, ...]:
-    mine, others = both.one.rows(), both.other.rows()
-    found = []
-    for name in {**mine, **others}:
-        (count, gas), (other_count, other_gas) = mine.get(name, (0, 0)), others.get(name, (0, 0))
-        if gas != other_gas:
-            found.append(GasRow(name, (count, other_count), (gas, other_gas), tuple(explained.get(name, ()))))
-    return tuple(sorted(found, key=lambda row: (-abs(row.gas[1] - row.gas[0]), row.name)))
+    rows = gas_rows(one.rows(), other.rows(), lambda name, _: tuple(explained.get(name, ())))
+    return StepComparison(first, both.parting(), rows, tuple(_limits(both)), state)
 
 
 def _limits(both: _Comparison) -> Iterator[LimitReached]:
-    """Yield the call whose gas argument no longer suffices, if its frame runs out of gas on the second side only."""
+    """Yield the call whose gas no longer suffices, if a frame runs out of gas on the second side only."""
     one, other = both.one, both.other
     row = both.ends[1]
     if other.faults.get(row) != OUT_OF_GAS or one.faults.get(both.ends[0]) == OUT_OF_GAS:
         return
-    number = other.numbers[row]
+    number, gas = other.numbers[row], None
     while other.callers[number] >= 0:
-        caller = other.callers[number]
         gas = other.call_gas(number)
         if gas is not None:
-            used = end_of(one.frames[number]).gas_used
-            yield LimitReached(both.spot(other, caller), gas, used, both.spot(other, row))
-            return
-        number = other.numbers[caller]
+            break
+        number = other.numbers[other.callers[number]]
+    call = None if gas is None else both.spot(other, other.callers[number])
+    given = other.frames[number].start.gas_available
+    yield LimitReached(call, given, end_of(one.frames[number]).gas_used, both.spot(other, row))
 
 
-_UNITS: Final = {"state_byte": (64, 120)}
-"""Bytes of a new slot and of a new account (EIP-8037)."""
+_UNITS: Final = {"state_byte": (64, 120, -64)}
+"""Bytes of a new slot, of a new account, and of a slot that is cleared again (EIP-8037)."""
 _PER_SIZE: Final = frozenset(
     ("exp_byte", "copy_word", "keccak_word", "log_byte", "init_code_word", "code_byte", "code_word")
 )

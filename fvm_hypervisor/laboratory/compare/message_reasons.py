@@ -6,22 +6,25 @@ A transaction of a network under Ethereum's rules is executed again on both side
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
-from bridge.ethereum.addresses import checksummed, from_delegated
 from fvm_hypervisor.laboratory.compare.execution import first_cost_difference
 from fvm_hypervisor.laboratory.compare.explanation import Explanation, charge_rows, explain_steps
-from fvm_hypervisor.laboratory.compare.instructions import GasRow, Spot, StepTracer, compare_steps, explain
+from fvm_hypervisor.laboratory.compare.instructions import (
+    KEEPING_GAS,
+    CountedGas,
+    GasRow,
+    Spot,
+    StepTracer,
+    compare_steps,
+    explain,
+    gas_rows,
+)
 from fvm_hypervisor.laboratory.compare.jobs import Run
-from fvm_hypervisor.laboratory.compare.tally import CallNames, MessageCost, costs_of
-from hypervisor.exit_codes import ExitCode
+from fvm_hypervisor.laboratory.compare.tally import CallNames, MessageCost, costs_of, receiver_of
 from hypervisor.types import SYSTEM_ACTOR
 from hypervisor.versions.changes import RuleChange, changes_of_charge
 from localnet.calls.time_limit import OutOfTime
 from runtimes.evm.ethereum import changes_of_transaction, fork_changes, fork_named
-
-_KEEPING_GAS: Final = (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
-"""Ends of transactions that leave gas that was not used."""
 
 
 def explain_transaction(runs: tuple[Run, Run], hardforks: tuple[str, str]) -> Explanation:
@@ -39,34 +42,27 @@ def explain_transaction(runs: tuple[Run, Run], hardforks: tuple[str, str]) -> Ex
     found = compare_steps(*tracers, changes, {**forks[0].precompiles, **forks[1].precompiles})
     ends = [0, 0]
     for index, (tracer, outcome) in enumerate(zip(tracers, used, strict=True)):
-        if outcome.receipt is not None and outcome.receipt.exit_code in _KEEPING_GAS:
-            ends[index] = outcome.receipt.gas_used - sum(tracer.costs) - sum(_head(tracer).values())
+        if outcome.receipt is not None and outcome.receipt.exit_code in KEEPING_GAS:
+            ends[index] = outcome.receipt.gas_used - sum(tracer.costs) - sum(gas for _, gas in _head(tracer).values())
     explained = explain_steps(found, changes, (ends[0], ends[1]), _place)
     rows = (*_head_rows(*tracers, changes), *explained.rows)
     return _with_transfers(explained._replace(rows=rows), tracers, changes)
 
 
-def _head(tracer: StepTracer) -> Mapping[str, int]:
+def _head(tracer: StepTracer) -> Mapping[str, CountedGas]:
     """Return the charges of a transaction before its first call, by name."""
     if not tracer.messages:
         return {}
-    return {name: gas for (_, name), (_, gas) in costs_of(tracer.messages[-1].head).own.items()}
+    return {name: (count, gas) for (_, name), (count, gas) in costs_of(tracer.messages[-1].head).own.items()}
 
 
-def _head_rows(one: StepTracer, other: StepTracer, changes: Mapping[str, RuleChange]) -> list[GasRow]:
-    mine, others = _head(one), _head(other)
-    found = []
-    for name in {**mine, **others}:
-        gas = mine.get(name, 0), others.get(name, 0)
-        if gas[0] != gas[1]:
-            reasons, _ = explain(changes_of_transaction(changes), gas[1] - gas[0])
-            found.append(GasRow(name, (int(name in mine), int(name in others)), gas, reasons))
-    return found
+def _head_rows(one: StepTracer, other: StepTracer, changes: Mapping[str, RuleChange]) -> tuple[GasRow, ...]:
+    of_transaction = changes_of_transaction(changes)
+    return gas_rows(_head(one), _head(other), lambda _, delta: explain(of_transaction, delta)[0])
 
 
 def _place(spot: Spot) -> str:
-    address = from_delegated(spot.frame.start.to)
-    where = str(spot.frame.start.to) if address is None else checksummed(address)
+    where = receiver_of(spot.frame)
     return f"{spot.name} of {where}" if spot.counter is None else f"{spot.name} at byte {spot.counter} of {where}"
 
 

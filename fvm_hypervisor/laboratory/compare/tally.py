@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from bridge.actors.schemas import actor_method
+from bridge.ethereum.addresses import checksummed, from_delegated
 from hypervisor.bundles.manifest import Manifest
 from hypervisor.messages.address import Address
 from hypervisor.tracing import (
@@ -79,6 +80,12 @@ def costs_of(call: CallNode) -> CallCosts:
 def end_of(call: CallNode) -> CallEnded:
     """Return the end of a call; exit code 0 without gas if an error ended the execution before it."""
     return call.end or _NO_END
+
+
+def receiver_of(call: CallNode) -> str:
+    """Return the address of a call: of a contract the Ethereum address."""
+    address = from_delegated(call.start.to)
+    return str(call.start.to) if address is None else checksummed(address)
 
 
 _HEAD: Final = CallStarted(ActorID(0), Address.id(ActorID(0)), MethodNumber(0), TokenAmount(0), b"", 0, False, 0)
@@ -164,7 +171,7 @@ class CallNames:
     def actor(self, call: CallNode) -> str:
         """Return a built-in actor's name, `actor` and the code CID of another actor, or the address if no code ran."""
         if call.code is None:
-            return MESSAGE if call.start is _HEAD else "account" if call.start.method == 0 else str(call.start.to)
+            return MESSAGE if call.start is _HEAD else "account" if call.start.method == 0 else receiver_of(call)
         known = self._actors.get(call.code)
         if known is None:
             known = self._actors[call.code] = self._manifest.name_of(call.code) or f"actor {show(call.code)}"

@@ -141,7 +141,7 @@ def test_rows_of_gas_add_up_to_the_difference(tmp_path: Path, rules: str, body: 
 
 def inner_call(gas: int) -> list[str]:
     """Return code that calls `inner()` of the test contract with `gas`, and reverts if it fails."""
-    call = f"5f5f6004601c5f3061{gas:04x}f1"
+    call = f"5f5f6004601c5f3062{gas:06x}f1"
     return [f"63{keccak(b'inner()')[:4].hex()}5f52", call, "@good", "57", "5f5ffd", "good:", "00"]
 
 
@@ -156,6 +156,50 @@ def test_a_gas_argument_that_no_longer_suffices_is_named(tmp_path: Path) -> None
     assert "BALANCE at T, byte " in limit
     assert reasons(change) == ["cold_account 2,600 -> 3,000 (EIP-8038)"]
     assert other.explanation.limits == ()
+
+
+DEPOSITS = ["646104005ff35f52", "6005601b5ff0", "5f5500"]
+"""Creates a contract with 1,024 bytes of code, and writes its address."""
+
+
+def test_a_charge_that_runs_out_of_gas_is_named_and_does_not_count_as_paid(tmp_path: Path) -> None:
+    functions = {"test_a()": inner_call(400_000), "inner()": DEPOSITS}
+    change = compare(tmp_path, "osaka,amsterdam", functions).change("test_a()")
+    found = change.explanation
+    (limit,) = found.limits
+    assert limit.startswith("CALL at T, byte ")
+    assert "gives 400,000 gas" in limit
+    assert "OnStateGas" in limit
+    assert found.state_gas == 0  # the new account's is returned
+    assert sum(row.gas[1] - row.gas[0] for row in found.rows) == change.gas[1] - change.gas[0]
+
+
+@pytest.mark.parametrize("end", ["00", "5f5ffd"], ids=["kept", "reverted"])
+def test_state_gas_of_a_reverted_call_is_not_paid(tmp_path: Path, end: str) -> None:
+    call = f"5f5f6004601c5f3062{400_000:06x}f1"
+    functions = {"test_a()": [f"63{keccak(b'inner()')[:4].hex()}5f52", call, "00"], "inner()": ["60015f55", end]}
+    change = compare(tmp_path, "osaka,amsterdam", functions).change("test_a()")
+    assert change.explanation.state_gas == (64 * 1_530 if end == "00" else 0)
+    rows = change.explanation.rows
+    assert sum(row.gas[1] - row.gas[0] for row in rows) == change.gas[1] - change.gas[0]
+
+
+def test_the_gas_of_a_test_that_no_longer_suffices_is_named(tmp_path: Path) -> None:
+    change = compare(tmp_path, "osaka,amsterdam", {"test_a()": NEW_SLOT}, gas_limit=80_000).change("test_a()")
+    assert change.kinds[0] == "outcome"
+    (limit,) = change.explanation.limits
+    assert limit.startswith("the outermost call has ")
+    assert "SSTORE at T, byte " in limit
+
+
+@pytest.mark.parametrize("gas", ["2710", "1770"], ids=["enough", "too little"])
+def test_the_first_call_of_a_new_precompile_is_named(tmp_path: Path, gas: str) -> None:
+    """P256VERIFY costs 6,900, and a precompile is warm: 100 instead of 2,600."""
+    functions = {"test_a()": [f"5f5f5f5f61010061{gas}fa", "00"]}
+    change = compare(tmp_path, "prague,osaka", functions).change("test_a()")
+    assert reasons(change) == ["precompiles.p256_verify none -> True (EIP-7951)"]
+    assert change.explanation.first.endswith(": 2,600 -> 100 gas")
+    assert ["OnPrecompile" in each for each in change.explanation.limits] == ([True] if gas == "1770" else [])
 
 
 def test_a_planted_price_of_a_fork_is_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
