@@ -109,7 +109,8 @@ SELECTORS = Path(__file__).parent.parent / "fvm_hypervisor" / "soltest" / "cheat
 FORGE = frozenset(map(bytes.fromhex, SELECTORS.read_text(encoding="utf-8").split()))
 """The selectors of forge 1.8.0, from crates/cheatcodes/assets/cheatcodes.json at 2a5df2c4 of 2026-08-22.
 
-It contains every function of the interface `Vm` of forge-std 1.16.1. tests/soltests compares by name.
+It also has those of `rollSlot` and `getSlotNumber`, which came later, and contains every function of the interface
+`Vm` of forge-std 1.16.1. tests/soltests compares by name.
 """
 
 

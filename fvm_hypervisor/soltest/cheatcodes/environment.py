@@ -103,6 +103,33 @@ def _get_blob_hashes(context: Context) -> Sequence[bytes]:
     return context.ethereum("blobs").environment.blob_hashes
 
 
+def _require_slots(context: Context, cheatcode: str) -> None:
+    fork = context.fork
+    if fork is None:
+        raise CheatcodeFailure("Filecoin's rules have no slot numbers")
+    if not fork.slot_number:
+        raise CheatcodeFailure(
+            f"`{cheatcode}` is not supported before the Amsterdam hard fork; "
+            "see EIP-7843: https://eips.ethereum.org/EIPS/eip-7843"
+        )
+
+
+@cheatcode("rollSlot(uint64)")
+def _roll_slot(context: Context, number: int) -> None:
+    _require_slots(context, "rollSlot")
+    block = context.machine.context.block
+    assert isinstance(block, EthereumBlock)
+    context.advance(block=replace(block, slot_number=number))
+
+
+@cheatcode("getSlotNumber()", returns="uint64")
+def _get_slot_number(context: Context) -> int:
+    _require_slots(context, "getSlotNumber")
+    block = context.machine.context.block
+    assert isinstance(block, EthereumBlock)
+    return block.slot_number
+
+
 @cheatcode("setBlockhash(uint256,bytes32)")
 def _set_block_hash(context: Context, number: int, value: bytes) -> None:
     now = context.machine.context.epoch
@@ -142,6 +169,10 @@ def _set_evm_version(context: Context, version: str) -> None:
     if name not in EVM_VERSIONS:
         raise CheatcodeFailure(f"invalid evm version {version}")
     fork = fork_named(rules_of(name))
+    if fork.state_gas and calls.state_gas is None:
+        raise CheatcodeFailure(
+            f"{name} has state gas, which a test has from its start: set evm_version in foundry.toml"
+        )
     block = context.machine.context.block
     if isinstance(block, EthereumBlock):
         context.machine.advance(block=replace(block, fork=fork.name))

@@ -25,7 +25,7 @@ from fvm_hypervisor.soltest.compile.compiler import CompileError, CompilerRun, S
 from fvm_hypervisor.soltest.project.consent import write_inside
 from fvm_hypervisor.soltest.project.project import CompilerSettings, Project
 from fvm_hypervisor.soltest.project.sources import Sources
-from fvm_hypervisor.soltest.project.test_settings import evm_version
+from fvm_hypervisor.soltest.project.test_settings import EXPERIMENTAL, evm_version
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import read_bounded
 from localnet.contracts.source_maps import FORGE_CACHE
@@ -171,6 +171,8 @@ def _settings(chosen: CompilerSettings, version: str) -> dict[str, Any]:
     settings: dict[str, Any] = {"optimizer": optimizer, "metadata": metadata, "evmVersion": fork}
     if chosen.via_ir:
         settings["viaIR"] = True
+    if chosen.experimental or fork == EXPERIMENTAL:
+        settings["experimental"] = True
     return settings
 
 

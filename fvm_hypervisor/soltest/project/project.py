@@ -127,6 +127,7 @@ class CompilerSettings(NamedTuple):
     bytecode_hash: str = "ipfs"
     cbor_metadata: bool = True
     optimizer_details: Mapping[str, Any] | None = None
+    experimental: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,6 +386,7 @@ def _compiler(table: Table) -> CompilerSettings:
         bytecode_hash=table.choice("bytecode_hash", "ipfs", "bzzr1", "none"),
         cbor_metadata=table.flag("cbor_metadata", True),
         optimizer_details=table.values("optimizer_details") if "optimizer_details" in table else None,
+        experimental=table.flag("experimental", False),
     )
 
 

@@ -27,8 +27,12 @@ _SINCE: Final = {
     "cancun": (0, 8, 24),
     "prague": (0, 8, 27),
     "osaka": (0, 8, 29),
+    "amsterdam": (0, 8, 36),
 }
 """EVM versions from oldest to newest, each with the first release of solc that supports it."""
+
+EXPERIMENTAL: Final = "amsterdam"
+"""EVM version that solc only accepts with `settings.experimental`."""
 
 EVM_VERSIONS: Final = ("homestead", "tangerinewhistle", "spuriousdragon", *_SINCE)
 """All EVM versions that forge accepts, from oldest to newest."""

@@ -227,7 +227,7 @@ def test_progress_is_a_line_for_each_suite_before_the_results(failing: Path) -> 
         (["--fork-block-number", "3"], "--fork-block-number needs a node: pass --fork-url, or set"),
         (["--lib-paths", "nope"], "there is no folder nope in"),
         (["--optimize", "yes"], "'yes' is not a value of --optimize: expected true or false"),
-        (["--evm-version", "moon"], "command line: evm_version is 'moon', expected one of osaka, "),
+        (["--evm-version", "moon"], "command line: evm_version is 'moon', expected one of amsterdam, "),
         (["--root", "nowhere"], "there is no foundry.toml in nowhere"),
     ],
 )

@@ -240,7 +240,8 @@ def test_a_process_that_cannot_be_started_leaves_none_behind(
         (None, "0.7.6", "istanbul"),
         ("paris", "0.8.30", "paris"),
         ("cancun", "0.8.20", "shanghai"),
-        ("amsterdam", "0.8.20", "amsterdam"),
+        ("amsterdam", "0.8.35", "osaka"),  # crates/forge/tests/cli/config.rs at 2a5df2c4
+        ("amsterdam", "0.8.36", "amsterdam"),
     ],
 )
 def test_solc_evm_version_matches_forge(wanted: str | None, solc: str, expected: str) -> None:

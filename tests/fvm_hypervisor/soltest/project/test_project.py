@@ -104,7 +104,7 @@ local = "http://127.0.0.1:8545"
         ("[rpc_endpoints]\nmain = { retries = 3 }", "rpc_endpoints.main has no endpoint"),
         ("[profile.default]\nsolc = 0.8", "solc is 0.8, expected a string"),
         ("[profile.default]\nevm_version = 3", "evm_version is 3, expected a string"),
-        ('[profile.default]\nevm_version = "moon"', "evm_version is 'moon', expected one of osaka, prague, "),
+        ('[profile.default]\nevm_version = "moon"', "evm_version is 'moon', expected one of amsterdam, osaka, "),
         ("[profile.default]\nbytecode_hash = 'md5'", "bytecode_hash is 'md5', expected one of ipfs, bzzr1, none"),
         ("[profile.default]\noptimizer_details = 3", "optimizer_details is 3, expected a table"),
         ("[profile.default]\nblock_coinbase = '0x12'", "block_coinbase is '0x12', expected an address"),

@@ -1,0 +1,53 @@
+"""Tests under Amsterdam's rules: slot numbers (EIP-7843).
+
+Sources: EIP-7843 and go-ethereum 1.17.10; getfoundry.sh/reference/cheatcodes/roll-slot.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
+from fvm_hypervisor.soltest.cheatcodes.table import selector
+from fvm_hypervisor.soltest.execution.results import TestResult
+from fvm_hypervisor.soltest.project.project import CompilerSettings, Project
+from tests.fvm_hypervisor.soltest.contracts import call_of_cheatcode
+
+Run = Callable[..., dict[str, dict[str, TestResult]]]
+LAST = 2**64 - 1
+EXPECT_LAST = [f"67{LAST:016x}", "14", "@good", "57", "5f5ffd", "good:", "00"]
+GET = [f"63{selector('getSlotNumber()').hex()}60e01b5f52", f"60205f60045f5f73{VM_ADDRESS.hex()}5af1", "@got", "57",
+       "3d5f5f3e3d5ffd", "got:", "5f51"]  # fmt: skip
+SLOTS = {
+    "test_opcode()": [*call_of_cheatcode("rollSlot(uint64)", LAST), "4b", *EXPECT_LAST],
+    "test_getter()": [*call_of_cheatcode("rollSlot(uint64)", LAST), *GET, *EXPECT_LAST],
+    "test_begins_at_zero()": ["4b", "@bad", "57", "00", "bad:", "5f5ffd"],
+}
+
+
+def project(folder: Path, version: str) -> Project:
+    return Project(folder, compiler=CompilerSettings(evm_version=version))
+
+
+@pytest.mark.parametrize("evm", ["fast", "py-evm"])
+def test_rolled_slot_is_seen_by_code_and_cheatcode(run_contracts: Run, tmp_path: Path, evm: str) -> None:
+    found = run_contracts({"Suite": SLOTS}, project=project(tmp_path, "amsterdam"), evm=evm)["Suite"]
+    assert {test: result.reason for test, result in found.items()} == dict.fromkeys(SLOTS)
+
+
+@pytest.mark.parametrize("cheatcode", ["rollSlot(uint64)", "getSlotNumber()"])
+def test_slots_need_amsterdam(run_contracts: Run, tmp_path: Path, cheatcode: str) -> None:
+    call = call_of_cheatcode(cheatcode, 7) if "uint64" in cheatcode else GET
+    name = cheatcode.partition("(")[0]
+    for rules, reason in (("ethereum", f"`{name}` is not supported before the Amsterdam hard fork; see EIP-7843"),
+                          ("filecoin", "Filecoin's rules have no slot numbers")):  # fmt: skip
+        suite = {"Suite": {"test_slot()": [*call, "00"]}}
+        found = run_contracts(suite, project=project(tmp_path, "osaka"), rules=rules, evm="fast")["Suite"]
+        assert (found["test_slot()"].reason or "").startswith(f"vm.{name}: {reason}")
+
+
+def test_state_gas_does_not_begin_within_a_test(run_contracts: Run, tmp_path: Path) -> None:
+    suite = {"Suite": {"test_set()": [*call_of_cheatcode("setEvmVersion(string)", "amsterdam"), "00"]}}
+    found = run_contracts(suite, project=project(tmp_path, "osaka"), evm="fast")["Suite"]
+    assert "set evm_version in foundry.toml" in (found["test_set()"].reason or "")
