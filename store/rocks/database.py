@@ -189,6 +189,7 @@ class RocksStore:
         metadata: Mapping[bytes, bytes | None],
         index: Mapping[bytes, bytes | None] = NOTHING,
         expected: Mapping[bytes, bytes | None] = NOTHING,
+        chain: Iterable[tuple[Cid, bytes]] = (),
     ) -> None:
         """Store blocks and set metadata and index (None deletes) in one batch, synced before this returns.
 
@@ -204,6 +205,7 @@ class RocksStore:
             database = self._open_database()
             check_expected(self, expected)
             batch = Batch(database)
+            blocks = (*blocks, *chain)
             if self.collection is not None:
                 written = dict(blocks)
                 self._call(self._collecting().hold, batch, written, metadata, self)
@@ -320,11 +322,15 @@ class RocksStore:
                     raise
 
     def size(self) -> int:
-        """Return the size of the folder in bytes, without RocksDB's info logs (LOG)."""
-        total = 0
+        """Return the size of the folder in bytes, without RocksDB's info logs (LOG) and files that it will remove."""
+        database, total = self._open_database(), 0
+        tables = {file["name"].lstrip("/") for file in self._call(database.live_files)}
+        first_log = self._call(database.property_int_value, "rocksdb.min-log-number-to-keep") or 0
         for file in self.path.iterdir():
+            is_old = file.suffix == ".log" and int(file.stem) < first_log
+            is_old = is_old or (file.suffix == ".sst" and file.name not in tables)
             with suppress(FileNotFoundError):  # RocksDB may remove files at any time
-                total += 0 if file.name.startswith("LOG") else file.stat().st_size
+                total += 0 if is_old or file.name.startswith("LOG") else file.stat().st_size
         return total
 
     def counter(self, name: str) -> int:
