@@ -148,13 +148,13 @@ def run_guest(
     try:
         handle = instance.enter(params) if info is None else instance.enter_with(params, info)
     except Trap as caught:
-        trap_ = caught
+        trap_ = caught.with_traceback(None)  # its frames refer to it: the cycle would wait for the garbage collector
     failure = invocation.failure or (module.linked.take_unattached_call_error(invocation) if trap_ else None)
     if failure is not None and not isinstance(failure, ActorExit | OutOfGas | Fatal):
         raise failure  # a bug or an interrupt, not the guest's fault: raised whatever its gas
     invocation.charge_execution()
     if isinstance(failure, ActorExit):
-        return _exit(invocation.kernel, failure)
+        return _exit(invocation.kernel, failure.with_traceback(None))
     if failure is not None:
         raise failure
     if trap_ is not None:
