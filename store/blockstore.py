@@ -133,8 +133,11 @@ class Store(Blockstore, Protocol):
         metadata: Mapping[bytes, bytes | None],
         index: Mapping[bytes, bytes | None] = NOTHING,
         expected: Mapping[bytes, bytes | None] = NOTHING,
+        chain: Iterable[tuple[Cid, bytes]] = (),
     ) -> None:
         """Atomically store blocks and set metadata and index entries (None deletes); durable on return.
+
+        `chain` are blocks beside a state: headers, messages and receipts.
 
         Raises HeadMoved, without any change, unless the current metadata equals `expected` (None: absent). Several
         threads may commit to one store.

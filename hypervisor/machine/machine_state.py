@@ -209,15 +209,14 @@ class MachineState:
         if self._is_closed:
             self._check_open()
         root = self.state_tree.flush()
-        blocks = dict(self.store.reachable(root))
-        blocks.update(chain)
+        blocks = self.store.reachable(root)
         if self._installed:  # drop those whose installation was rolled back
             self._installed = tuple(code for code in self._installed if self.store.has(code))
         for cid in (EMPTY_ARRAY_CID, *self._installed):
             if cid in self.store.pending:
-                blocks[cid] = self.store.pending[cid]
+                blocks.append((cid, self.store.pending[cid]))
         self.base.commit(
-            blocks.items(),
+            blocks,
             {
                 HEAD: root,
                 MACHINE: machine_record(self.context),
@@ -226,6 +225,8 @@ class MachineState:
                 **metadata,
             },
             index,
+            NOTHING,
+            chain,
         )
         self.store.clear()
         self._has_spilled = False

@@ -1,17 +1,16 @@
 """An in-memory store for long-running networks: it drops the blocks of states that are not held.
 
-Roots named in the metadata are held automatically (`store.roots`), other states by their users (`hold`, `release`). A
-block that a state links to belongs to that state and is dropped with it. States share most blocks: adding one follows
-only the links to new blocks, and a collection, which marks what held states reach, runs when the blocks have doubled.
-Links to absent blocks (of a state that is fetched block by block) are not followed; a block that arrives later is added
-together with what it links to.
+Roots named in the metadata are held automatically (`store.roots`), other states by their users (`hold`, `release`).
+Blocks committed with such a root belong to states, and are dropped when no held state links to them. A collection,
+which marks what held states reach, runs when the blocks have doubled. It does not follow links to absent blocks (of a
+state that is fetched block by block).
 
-All other data is stored permanently in compressed pages: headers, messages, receipts, the index, and blocks added with
-`put`. A chain stores most data of a block several times: messages in their block and in the index, CIDs as keys and as
-links. Entries added together share a page, so that compression removes the repetitions; recent entries are not
-compressed yet. A directory names the page of a key, and recently read pages are cached. Once the compressed pages reach
-a size limit, new pages go to an unnamed temporary file, which the system deletes at the end of the process or of the
-object, or stay in memory if it cannot be written. So memory hardly grows with the chain. When the directory reaches
+All other data is stored permanently in compressed pages: headers, messages, receipts, the index, and blocks added
+without a root. A chain stores most data of a block several times: messages in their block and in the index, CIDs as
+keys and as links. Entries added together share a page, so that compression removes the repetitions; recent entries are
+not compressed yet. A directory names the page of a key, and recently read pages are cached. Once the compressed pages
+reach a size limit, new pages go to an unnamed temporary file, which the system deletes at the end of the process or of
+the object, or stay in memory if it cannot be written. So memory hardly grows with the chain. When the directory reaches
 `MAX_DIRECTORY` bytes, it moves to that file as a segment. A lookup of an old or absent key reads one bucket of each
 segment, newest first, which takes about 1 us each.
 
@@ -283,7 +282,7 @@ _MIN_ADDED: Final = 10_000
 
 
 class HeldStates:
-    """Blocks by CID. `find` looks up blocks in another store when a state links to them.
+    """Blocks of states by CID. `find` looks up blocks in another store when a state links to them.
 
     A collection begins when the blocks have doubled. It marks the blocks of held states, a few at each call of
     `collect`, and then removes the others.
@@ -295,24 +294,31 @@ class HeldStates:
         """Stored blocks, for reading."""
         self._holds: dict[Cid, int] = {}
         """Number of holds of each root."""
-        self._missing: set[Cid] = set()
-        """Blocks that states link to and that are not stored."""
         self._added = self._recent = 0
         """Number of blocks added since the last collection, and since the last call of `collect`."""
         self._marked: set[Cid] | None = None
-        """Blocks, and missing ones, that the running collection has reached."""
+        """Blocks that the running collection has reached."""
         self._todo: list[Cid] = []
         """Blocks that it has still to follow."""
 
     def __len__(self) -> int:
         return len(self.blocks)
 
-    def hold(self, roots: Iterable[Cid], new: Mapping[Cid, bytes]) -> None:
-        """Hold all blocks reachable from `roots`, adding missing ones from `new`."""
+    def add(self, new: Mapping[Cid, bytes]) -> None:
+        """Add blocks; the running collection follows them, too."""
+        before = len(self.blocks)
+        self.blocks.update(new)
+        self._recent += len(self.blocks) - before
+        if self._marked is not None:
+            self._todo += new
+
+    def hold(self, roots: Iterable[Cid]) -> None:
+        """Hold all blocks reachable from `roots`."""
         held = _blocks_of(roots)
         for root in held:
             self._holds[root] = self._holds.get(root, 0) + 1
-        self._add(held, new)
+        if self._marked is not None:
+            self._todo += held
 
     def release(self, roots: Iterable[Cid]) -> None:
         """Release roots once. Blocks that become unreachable are removed later, by `collect`."""
@@ -320,19 +326,6 @@ class HeldStates:
             left = self._holds.pop(root) - 1
             if left:
                 self._holds[root] = left
-
-    def take(self, new: Mapping[Cid, bytes], is_state: bool) -> list[tuple[bytes, bytes]]:
-        """Add the blocks of `new` that states link to, and return the remaining ones.
-
-        With `is_state`, those already stored are part of a state; else they are returned, too.
-        """
-        blocks, others = self.blocks, list[tuple[bytes, bytes]]()
-        for cid, data in new.items():
-            if cid in self._missing:
-                self._add([cid], new)
-            elif not is_state or cid not in blocks:
-                others.append((cid, data))
-        return others
 
     def collect(self) -> None:
         """Begin a collection if many blocks were added since the last one, or continue it.
@@ -345,46 +338,26 @@ class HeldStates:
             if self._added < max(_MIN_ADDED, len(self.blocks) // 2):
                 return
             self._added, self._marked, self._todo = 0, set(), list(self._holds)
-        blocks, marked, todo = self.blocks, self._marked, self._todo
+        marked, todo = self._marked, self._todo
         while todo and left > 0:
             cid = todo.pop()
             if cid in marked:
                 continue
+            left -= 1
+            data = self.blocks.get(cid)
+            if data is None:
+                data = None if cid.startswith(RAW_CID_PREFIX) else self._find(cid)
+                if data is None:
+                    continue
+                self.blocks[cid] = data
             marked.add(cid)
-            data = blocks.get(cid)
-            if data is not None:
-                links = _links(cid, data)
-                left -= 1 + len(links)
-                todo += links
+            links = _links(cid, data)
+            left -= len(links)
+            todo += links
         if not todo:
-            for cid in blocks.keys() - marked:
-                del blocks[cid]
-            self._missing &= marked
+            for cid in self.blocks.keys() - marked:
+                del self.blocks[cid]
             self._marked = None
-
-    def _add(self, todo: list[Cid], new: Mapping[Cid, bytes]) -> None:
-        """Add the blocks reachable from `todo`. What a stored block links to is stored or missing."""
-        if self._marked is not None:
-            self._todo += todo  # the collection may have passed them already
-        blocks, todo = self.blocks, todo.copy()
-        while todo:
-            cid = todo.pop()
-            if cid in blocks:
-                continue
-            data = new.get(cid)
-            if data is None:
-                data = self._find(cid)
-            if data is None:
-                self._missing.add(cid)
-                continue
-            blocks[cid] = data
-            self._recent += 1
-            self._missing.discard(cid)
-            if self._marked is not None:
-                self._marked.discard(cid)  # it may have been reached while it was missing
-            found = _USUAL_LINK.findall(data) if cid.startswith(CBOR_CID_PREFIX) else []  # `_links` of the usual block
-            is_usual = len(found) == data.count(_TAG) and _END_OF_LONGER_TAG not in data
-            todo += set(found if is_usual else _links(cid, data)).difference(blocks)
 
 
 def _blocks_of(roots: Iterable[Cid]) -> list[Cid]:
@@ -460,51 +433,55 @@ class BoundedStore:
         metadata: Mapping[bytes, bytes | None],
         index: Mapping[bytes, bytes | None] = NOTHING,
         expected: Mapping[bytes, bytes | None] = NOTHING,
+        chain: Iterable[tuple[Cid, bytes]] = (),
     ) -> None:
         """Store blocks and set metadata and index entries (None deletes).
 
-        Holds the roots that the new metadata names and releases those that it replaces. Raises HeadMoved unless the
+        Holds the roots that the new metadata names, releases those that it replaces, and keeps the blocks as states'
+        if there are such roots; `chain` is always permanent. Raises HeadMoved unless the
         current metadata equals `expected`, and StoreIOError if the temporary file of old entries cannot be read, also
         for all later commits.
         """
-        new = dict(blocks)  # consume the iterable first: if it raises, the store is unchanged
+        new, beside = dict(blocks), list(chain)  # consumed first: if one raises, the store is unchanged
         with self._lock:
             if self._failure is not None:
                 raise self._failure
             if expected:
                 check_expected(self, expected)
-            replaced, is_state = list[Cid](), False
+            replaced, held = list[Cid](), list[Cid]()
+            for key, value in metadata.items():
+                if self._metadata.get(key) != value:
+                    replaced += self._roots.get(key, ())
+                    held += self._change(key, value)
             try:
-                for key, value in metadata.items():
-                    if self._metadata.get(key) != value:
-                        replaced += self._change(key, value, new)
-                        is_state = is_state or bool(self._roots[key])
-                self._permanent.put_all(self._states.take(new, is_state))
+                if held:
+                    self._states.add(new)
+                    self._permanent.put_all(beside)
+                else:
+                    self._permanent.put_all([*new.items(), *beside])
+                self._permanent.put_all([(_INDEX + key, value) for key, value in index.items()])
+                self._states.hold(held)
+                self._states.release(replaced)
+                self._states.collect()
             except StoreIOError as error:
                 self._failure = error
                 raise
-            self._permanent.put_all([(_INDEX + key, value) for key, value in index.items()])
-            self._states.release(replaced)
-            self._states.collect()
 
-    def _change(self, key: bytes, value: bytes | None, new: Mapping[Cid, bytes]) -> list[Cid]:
-        """Set one metadata entry, and return the roots that the previous value named."""
-        replaced, roots = self._roots.get(key, []), [] if value is None else roots_of_entry(key, value)
-        if roots:
-            self._states.hold(roots, new)
+    def _change(self, key: bytes, value: bytes | None) -> list[Cid]:
+        """Set one metadata entry, and return the roots that it names."""
+        roots = self._roots[key] = [] if value is None else roots_of_entry(key, value)
         if value is None:
             del self._metadata[key]
         else:
             self._metadata[key] = value
-        self._roots[key] = roots
-        return replaced
+        return roots
 
     # --- states -----------------------------------------------------------------------------------------------
 
     def hold(self, roots: Iterable[Cid]) -> None:
         """Add one hold to each stored state; a state is dropped some time after its last hold was released."""
         with self._lock:
-            self._states.hold(roots, {})
+            self._states.hold(roots)
 
     def release(self, roots: Iterable[Cid]) -> None:
         """Remove one hold from each of these states."""

@@ -39,8 +39,10 @@ class MemoryStore:
         metadata: Mapping[bytes, bytes | None],
         index: Mapping[bytes, bytes | None] = NOTHING,
         expected: Mapping[bytes, bytes | None] = NOTHING,
+        chain: Iterable[tuple[Cid, bytes]] = (),
     ) -> None:
-        new = dict(blocks)  # consume the iterable first: if it raises, the store is unchanged
+        new = dict(blocks)  # consume the iterables first: if one raises, the store is unchanged
+        new.update(chain)
         with self._lock:
             check_expected(self, expected)
             self._blocks.update(new)

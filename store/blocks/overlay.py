@@ -58,8 +58,10 @@ class OverlayStore:
         metadata: Mapping[bytes, bytes | None],
         index: Mapping[bytes, bytes | None] = NOTHING,
         expected: Mapping[bytes, bytes | None] = NOTHING,
+        chain: Iterable[tuple[Cid, bytes]] = (),
     ) -> None:
         new = dict(blocks)
+        new.update(chain)
         with self._lock:
             check_expected(self, expected)
             self._own.put_many(new.items())
@@ -106,6 +108,7 @@ class ReadOnlyStore:
         metadata: Mapping[bytes, bytes | None],
         index: Mapping[bytes, bytes | None] = NOTHING,
         expected: Mapping[bytes, bytes | None] = NOTHING,
+        chain: Iterable[tuple[Cid, bytes]] = (),
     ) -> None:
         """Raise StoreReadOnly."""
         raise StoreReadOnly("cannot commit: the store was opened read-only")
@@ -226,10 +229,11 @@ class RemoteStore:
         metadata: Mapping[bytes, bytes | None],
         index: Mapping[bytes, bytes | None] = NOTHING,
         expected: Mapping[bytes, bytes | None] = NOTHING,
+        chain: Iterable[tuple[Cid, bytes]] = (),
     ) -> None:
         """Commit to the local store, together with the fetched blocks."""
         with self._lock:
-            self.local.commit([*self._fetched.items(), *blocks], metadata, index, expected)
+            self.local.commit([*self._fetched.items(), *blocks], metadata, index, expected, chain)
             self._fetched.clear()
 
     def close(self) -> None:

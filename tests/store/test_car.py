@@ -576,13 +576,14 @@ class Interrupted(MemoryStore):
         metadata: Mapping[bytes, bytes | None],
         index: Mapping[bytes, bytes | None] = NOTHING,
         expected: Mapping[bytes, bytes | None] = NOTHING,
+        chain: Iterable[tuple[Cid, bytes]] = (),
     ) -> None:
         self.commits += 1
         if self.commits == self.fail_at:
             raise StoreFull("injected")
         blocks = list(blocks)
         self.stored += len(blocks)
-        super().commit(blocks, metadata, index, expected)
+        super().commit(blocks, metadata, index, expected, chain)
 
 
 import_in_parts = partial(import_car, batch=10_000)

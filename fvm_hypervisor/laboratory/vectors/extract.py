@@ -277,8 +277,9 @@ class RecordingStore:
         metadata: Mapping[bytes, bytes | None],
         index: Mapping[bytes, bytes | None] = NOTHING,
         expected: Mapping[bytes, bytes | None] = NOTHING,
+        chain: Iterable[tuple[Cid, bytes]] = (),
     ) -> None:
-        self._base.commit(blocks, metadata, index, expected)
+        self._base.commit(blocks, metadata, index, expected, chain)
 
     def close(self) -> None:
         """Do nothing: another owner closes the base store."""

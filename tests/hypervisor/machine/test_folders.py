@@ -349,10 +349,11 @@ class StubbornStore(MemoryStore):
         metadata: Mapping[bytes, bytes | None],
         index: Mapping[bytes, bytes | None] = NOTHING,
         expected: Mapping[bytes, bytes | None] = NOTHING,
+        chain: Iterable[tuple[Cid, bytes]] = (),
     ) -> None:
         if self.refusing:
             raise Full("no space left on device")
-        super().commit(blocks, metadata, index, expected)
+        super().commit(blocks, metadata, index, expected, chain)
 
 
 def test_a_commit_that_fails_can_be_repeated() -> None:
