@@ -40,8 +40,6 @@ NO_RECEIPT_IN_TIME: Final = 4
 """Code of EIP-7966; Ethereum's and Filecoin's methods share it."""
 ACTOR_NOT_FOUND: Final = 11
 NULL_ROUND: Final = 12
-NO_ACCESS_LIST: Final = 4445
-"""Code of Ethereum's execution API specification for a block without an access list."""
 
 
 LIMIT_EXCEEDED: Final = SERVER_ERROR

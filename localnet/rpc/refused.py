@@ -26,6 +26,12 @@ _BLOBS: Final = "eth_blobBaseFee"
 _SUBMISSION: Final = "blocks here have no proofs, and their tickets follow from the height: use evm_mine"
 _WORK: Final = "Filecoin has no proof of work"
 
+ACCESS_LISTS: Final = (
+    "eth_getBlockAccessList", "eth_getBlockAccessListByBlockHash", "eth_getBlockAccessListByBlockNumber",
+    "debug_getRawBlockAccessList", "eth_getBlockAccessListRaw",
+)  # fmt: skip
+"""Methods of block-level access lists, with the names of reth and anvil."""
+
 REASONS: Final = {
     "debug_executionWitness": _STATE,
     "debug_getRawHeader": _HEADERS,
@@ -46,7 +52,7 @@ REASONS: Final = {
     "eth_config": "Filecoin has network versions, not Ethereum's forks: use Filecoin.StateNetworkVersion",
     "anvil_setRpcUrl": "a fork always reads from its first node: start another node with --fork-url",
     "anvil_setChainId": "the ID of a chain cannot change: --chain-id sets that of a new chain",
-    "eth_getBlockAccessList": "Filecoin's blocks have no access lists",
+    **dict.fromkeys(ACCESS_LISTS, "Filecoin's blocks have no access lists"),
     "Filecoin.SyncSubmitBlock": _SUBMISSION,
 }
 """Reason for each refused method."""
@@ -54,7 +60,7 @@ REASONS: Final = {
 UNDER_ETHEREUMS_RULES: Final = frozenset({
     _BLOBS, "anvil_setBlockGasLimit", "evm_setBlockGasLimit", "anvil_setCoinbase", "hardhat_setCoinbase",
     "anvil_setMinGasPrice", "hardhat_setMinGasPrice", "anvil_setNextBlockPrevRandao", "hardhat_setPrevRandao",
-    "anvil_setChainId", "eth_config", "eth_getBlockAccessList",
+    "anvil_setChainId", "eth_config", *ACCESS_LISTS,
 })  # fmt: skip
 """Methods that are available under Ethereum's rules."""
 

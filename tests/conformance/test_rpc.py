@@ -323,7 +323,6 @@ def test_a_fresh_chain_answers_as_anvil_does(fresh: Client, said: dict[str, Any]
 
 MISSING = {
     "debug_getBadBlocks": "the node produces all blocks itself, so none is invalid",
-    "debug_getRawBlockAccessList": "Filecoin's blocks have no access lists",
     "testing_buildBlockV1": "builds blocks for Ethereum's consensus",
 }
 """Methods that the execution-apis list and the node does not have."""

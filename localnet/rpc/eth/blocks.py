@@ -13,10 +13,10 @@ from bridge.ethereum.rlp import RlpError
 from localnet.chain.block_production import has_pending
 from localnet.ledger.records import Tipset
 from localnet.rpc.blocks_and_null_rounds import PENDING, BlockRef, block, find, number_or_tag
-from localnet.rpc.errors import NO_ACCESS_LIST, NOT_SUPPORTED, RpcError
+from localnet.rpc.errors import NOT_FOUND, NOT_SUPPORTED, RpcError
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node, NodeReader
-from localnet.rpc.refused import REASONS
+from localnet.rpc.refused import ACCESS_LISTS, REASONS
 from localnet.rpc.shapes import block_fields, block_json, receipt_json, transaction_json
 from localnet.rpc.values import as_data, as_quantity, boolean, hash32, quantity
 from store.blockstore import StoreCorrupt
@@ -127,20 +127,36 @@ _REMEDY: Final = "start the node with --hardfork amsterdam or osaka+7928"
 def get_block_access_list(node: NodeReader, at: BlockRef) -> list[dict[str, Any]] | None:
     """Return the accounts and slots that a block touches, with their values after each change (EIP-7928).
 
-    Null if the chain has no such block; error 4445 in a fork of Ethereum without access lists.
+    Null for an unknown or pending block; error -32001 in a fork of Ethereum without access lists.
     """
-    rules = node.network.rules
-    if not rules.hardfork:
-        raise RpcError(NOT_SUPPORTED, REASONS["eth_getBlockAccessList"])
-    if rules.access_list is None:
-        raise RpcError(NO_ACCESS_LIST, f"blocks of {rules.hardfork} have no access list; {_REMEDY}")
-    found = node.pending_block().tipset if is_pending(node, at) else find(node.network, at)
+    found = _with_access_list(node, at)
     if found is None:
         return None
     try:
         return BlockAccessList.decode(found.access_list).json() if found.access_list else []
     except RlpError as error:
         raise StoreCorrupt(f"the stored access list of block {found.height} is damaged: {error}") from None
+
+
+def raw_block_access_list(node: NodeReader, at: BlockRef) -> str:
+    """Return a block's access list as RLP; error -32001 if there is none."""
+    found = _with_access_list(node, at)
+    if found is None:
+        raise RpcError(NOT_FOUND, "the chain has no such block")
+    return as_data(found.access_list or _EMPTY_LIST)
+
+
+def _with_access_list(node: NodeReader, at: BlockRef) -> Tipset | None:
+    """Return a block, None for an unknown or pending one. Raises RpcError if the rules have no access lists."""
+    rules = node.network.rules
+    if not rules.hardfork:
+        raise RpcError(NOT_SUPPORTED, REASONS[ACCESS_LISTS[0]])
+    if rules.access_list is None:
+        raise RpcError(NOT_FOUND, f"blocks of {rules.hardfork} have no access list; {_REMEDY}")
+    return None if is_pending(node, at) else find(node.network, at)
+
+
+_EMPTY_LIST: Final = b"\xc0"
 
 
 METHODS = (
@@ -156,5 +172,6 @@ METHODS = (
     Method("eth_getUncleCountByBlockNumber", (number_or_tag,), uncle_count_by_number),
     Method("eth_getUncleByBlockHashAndIndex", (hash32, quantity), uncle_by_hash),
     Method("eth_getUncleByBlockNumberAndIndex", (number_or_tag, quantity), uncle_by_number),
-    Method("eth_getBlockAccessList", (block,), get_block_access_list, reads=True),
+    Method(ACCESS_LISTS[0], (block,), get_block_access_list, reads=True, aliases=ACCESS_LISTS[1:3]),
+    Method(ACCESS_LISTS[3], (block,), raw_block_access_list, reads=True, aliases=ACCESS_LISTS[4:]),
 )

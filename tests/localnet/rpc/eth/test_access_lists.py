@@ -1,4 +1,7 @@
-"""`eth_getBlockAccessList` (EIP-7928): the accounts and slots of a block, compared with its transactions."""
+"""`eth_getBlockAccessList` (EIP-7928): the accounts and slots of a block, compared with its transactions.
+
+Errors and pending blocks: Ethereum's execution APIs after pull request 851.
+"""
 
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
@@ -14,6 +17,7 @@ from localnet.chain.execution import StartedBlock
 from localnet.ledger.index import changed_entries
 from localnet.replay import replay
 from localnet.rpc.node import Node
+from store.keccak import keccak
 from tests.localnet.rpc.asking import ALICE, BOB, INBOX, NOBODY, deploy, greet
 from tests.localnet.rpc.conftest import Client, Failed, refusal
 
@@ -72,13 +76,17 @@ def test_a_list_has_the_changes_of_each_transaction(access_lists_rpc: Client) ->
     assert [each["address"] for each in found] == sorted(each["address"] for each in found)
 
 
-def test_a_pending_block_has_the_list_of_the_block_to_come(access_lists_rpc: Client) -> None:
+def test_a_pending_block_has_the_hash_of_the_list_to_come(access_lists_rpc: Client) -> None:
     send(access_lists_rpc, BOB, value="0x5")
-    waiting = access_lists_rpc("eth_getBlockAccessList", "pending")
-    header = access_lists_rpc("eth_getBlockByNumber", "pending", False)["blockAccessListHash"]
+    assert access_lists_rpc("eth_getBlockAccessList", "pending") is None
+    with refusal(-32001):
+        access_lists_rpc("debug_getRawBlockAccessList", "pending")
+    waiting = access_lists_rpc("eth_getBlockByNumber", "pending", False)["blockAccessListHash"]
     access_lists_rpc("evm_mine")
-    assert access_lists_rpc("eth_getBlockAccessList", "latest") == waiting
-    assert access_lists_rpc("eth_getBlockByNumber", "latest", False)["blockAccessListHash"] == header
+    assert access_lists_rpc("eth_getBlockByNumber", "latest", False)["blockAccessListHash"] == waiting
+    raw = access_lists_rpc("debug_getRawBlockAccessList", "latest")
+    assert f"0x{keccak(bytes.fromhex(raw[2:])).hex()}" == waiting
+    assert access_lists_rpc("debug_getRawBlockAccessList", "0x0") == "0xc0"
 
 
 def test_calls_and_estimates_are_no_accesses(access_lists_rpc: Client) -> None:
@@ -100,12 +108,14 @@ def test_a_block_without_transactions_has_only_the_system_call(access_lists_rpc:
 
 def test_an_unknown_block_has_none(access_lists_rpc: Client) -> None:
     assert access_lists_rpc("eth_getBlockAccessList", "0x9") is None
+    with refusal(-32001):
+        access_lists_rpc("debug_getRawBlockAccessList", "0x9")
 
 
 def test_other_rules_have_no_lists() -> None:
     with Network(rules="ethereum", hardfork="Osaka") as network:
         client = Client(Node(network))
-        with refusal(4445, "blocks of Osaka have no access list; start the node with --hardfork amsterdam"):
+        with refusal(-32001, "blocks of Osaka have no access list; start the node with --hardfork amsterdam"):
             client("eth_getBlockAccessList", "latest")
         assert "blockAccessListHash" not in client("eth_getBlockByNumber", "latest", False)
 

