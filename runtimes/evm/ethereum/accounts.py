@@ -421,14 +421,17 @@ class Accounts:
         actor = self.find(address)
         return actor is not None and not self.is_empty(actor)
 
-    def collides(self, actor: ActorID) -> bool:
-        """Return True if a contract cannot be created here because of code, a nonce, or slots (EIP-684, EIP-7610)."""
+    def collides(self, actor: ActorID, with_slots: bool) -> bool:
+        """Return True if a contract cannot be created here because of code, a nonce (EIP-684), or slots (EIP-7610).
+
+        `with_slots` is False in forks that create it over slots, which are cleared.
+        """
         state = self._tree.existing(actor)
         if state.code != self.evm_code:
             return state.nonce != 0 or state.code not in self.account_codes
         if self.nonce(actor) != 0 or self.code_cid(actor) != EMPTY_CODE:
             return True
-        return self._contracts.of(state).storage != EMPTY_KAMT
+        return with_slots and self._contracts.of(state).storage != EMPTY_KAMT
 
     # --- slots ------------------------------------------------------------------------------------------------
 

@@ -536,7 +536,7 @@ class Application:
         address = create_address(self._sender, transaction.nonce)
         accounts.warm(address)
         there = accounts.find(address)
-        if there is not None and accounts.collides(there):
+        if there is not None and accounts.collides(there, self._fork.slots_collide):
             self._calls.exhaust()
             return CallResult(ExitCode.USR_FORBIDDEN, message="a contract exists at this address already"), None
         creation = self._calls.creation(Call(sender, delegated_address(address), METHOD_CONSTRUCTOR, params, value))

@@ -71,7 +71,7 @@ FORK_EIPS: Final[Mapping[str, Mapping[int, str]]] = MappingProxyType({
     },
     "BPO1": {7892: "blobs"},
     "BPO2": {7892: "blobs"},
-    "Amsterdam": {7843: "slot_number"},
+    "Amsterdam": {7610: "slots_collide", 7843: "slot_number"},
 })  # fmt: skip
 """Changes by fork and EIP, in addition to those of `proposals`."""
 
@@ -80,8 +80,8 @@ _CODE: Final = "cold_account warm"
 _COPY: Final = f"copy_word {_MEMORY}"
 _CALL: Final = f"{_CODE} delegations keeps_64th {_MEMORY}"
 _CREATE: Final = (
-    "init_code_word init_code_limit code_byte code_word code_limit reserves_0xef state_byte account_bytes "
-    f"keeps_64th clears_empty {_MEMORY}"
+    "slots_collide init_code_word init_code_limit code_byte code_word code_limit reserves_0xef state_byte "
+    f"account_bytes keeps_64th clears_empty {_MEMORY}"
 )
 _SLOT: Final = "net_slots cold_write dirty_slot set_slot reset_slot clear_refund slot_sentry state_byte slot_bytes"
 _OPCODE_PRICES: Final[Mapping[str, str]] = MappingProxyType({

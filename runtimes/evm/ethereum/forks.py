@@ -162,6 +162,8 @@ class Fork(NamedTuple):
     """True if a header has the hash of the block's access list (EIP-7928)."""
     slot_number: bool = False
     """True if a header has the slot number (EIP-7843)."""
+    slots_collide: bool = True
+    """True if no contract is created at an address with slots only (EIP-7610), which Amsterdam does not have."""
     draft_date: str = ""
     """Date of the specification that the fork follows if it may still change, else empty."""
     family: str = "ethereum"
@@ -384,7 +386,10 @@ def with_proposals(fork: Fork, name: str, numbers: Collection[int]) -> Fork:
 
 
 AMSTERDAM: Final = with_proposals(BPO2, "Amsterdam", proposals.AMSTERDAM)._replace(
-    slot_number=True, draft_date=proposals.DATE
+    slot_number=True,
+    # https://github.com/ethereum/execution-specs/releases/tag/tests-glamsterdam-devnet%40v8.1.2 and pull request 3508
+    slots_collide=False,
+    draft_date=proposals.DATE,
 )
 
 FORKS: Final[Mapping[str, Fork]] = MappingProxyType({

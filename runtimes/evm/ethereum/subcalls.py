@@ -1,7 +1,7 @@
 """The CALL and CREATE families: their prices, and the calls between actors that implement them.
 
 Rules: the execution specifications' system instructions; EIP-150 (63/64), 2929 (access), 3860 (init code), 7610 (slots
-collide too), 7702 (delegations). The engine manages memory and has charged for it before.
+collide too, before Amsterdam), 7702 (delegations). The engine manages memory and has charged for it before.
 """
 
 from collections.abc import Callable
@@ -283,7 +283,7 @@ def _send_creation(
     accounts.warm(address)
     accounts.set_nonce(who.actor, accounts.nonce(who.actor) + 1)
     there = accounts.find(address)
-    if there is not None and accounts.collides(there):
+    if there is not None and accounts.collides(there, host.fork.slots_collide):
         if calls.tracer is not None:
             calls.tracer.event(CreationCollision(address, inputs.init_code, inputs.value, limit))
         host.charge(limit)

@@ -352,6 +352,18 @@ def test_nothing_is_created_where_nonce_code_or_slots_are(
     assert bool(after.accounts[TAKEN].storage.get(2, 0)) == made
 
 
+def test_amsterdam_creates_over_slots_and_clears_them(twins: Twins) -> None:
+    """EIP-7610 is declined for Amsterdam; the specifications clear the slots (ethereum/execution-specs#3508)."""
+    init = assemble("7 SLOAD 2 SSTORE 9 7 SSTORE 1 1 SSTORE")
+    at = create2_address(CONTRACT, (3).to_bytes(32, "big"), init)
+    after = twins.run(f"{create(init, salt=3)} POP", "", {at: AllocAccount(0, 0, b"", {7: 5, 8: 6})}, fork="Amsterdam")
+    assert after.accounts[at].storage == {1: 1, 7: 9}
+    failing = assemble("9 7 SSTORE 0 0 REVERT")
+    at = create2_address(CONTRACT, (3).to_bytes(32, "big"), failing)
+    there = {at: AllocAccount(0, 0, b"", {7: 5, 8: 6})}
+    assert twins.run(f"{create(failing, salt=3)} POP", "", there, fork="Amsterdam").accounts[at].storage == {7: 5, 8: 6}
+
+
 @pytest.mark.parametrize(("nonce", "made"), [(LAST_NONCE - 1, True), (LAST_NONCE, False)])
 def test_account_at_maximum_nonce_cannot_create_contract(twins: Twins, nonce: int, made: bool) -> None:
     """EIP-2681; its gas is returned."""
