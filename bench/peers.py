@@ -28,6 +28,8 @@ TRANSFERS = 100
 ROUNDS = 4
 _RECEIVER = accounts(count=2)[1].address
 _TRANSFER_GAS = 3_000_000
+_TIMEOUT = 60.0
+"""Time limit in seconds for a node's response."""
 
 Step = Callable[[list[str]], list[str]]
 """Sends signed transactions, or mines sent ones; returns their hashes."""
@@ -37,7 +39,7 @@ class PeerConnection:
     """A persistent connection with minimal overhead."""
 
     def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=_TIMEOUT)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def request(self, method: str, *params: Any) -> Any:
