@@ -267,6 +267,8 @@ def _bucket_of(key: bytes) -> tuple[int, bytes]:
     return number % _BUCKETS, (number // _BUCKETS % (1 << 8 * _MARK)).to_bytes(_MARK, "big")
 
 
+_LINK_TAG: Final = LINK_HEAD[1:2]
+"""The last byte of a link's tag in every encoding."""
 _TAG: Final = LINK_HEAD[:2]
 _END_OF_LONGER_TAG: Final = b"\0" + LINK_HEAD[1:2]
 """Last bytes of a link tag that is not minimally encoded."""
@@ -376,6 +378,8 @@ def _links(cid: Cid, data: bytes) -> list[Cid]:
     """
     if not cid.startswith(CBOR_CID_PREFIX):
         return [] if cid.startswith(RAW_CID_PREFIX) else links_of(data, state_codec(cid))
+    if _LINK_TAG not in data:
+        return []
     found: list[Cid] = _USUAL_LINK.findall(data)
     if len(found) == data.count(_TAG) and _END_OF_LONGER_TAG not in data:
         return found
