@@ -65,6 +65,16 @@ class SlotWritten(RuntimeEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class StateGasUsed(RuntimeEvent):
+    """The innermost call succeeded and used `amount` of state gas (EIP-8037), a part of its gas.
+
+    Nested calls are included, and what they return is subtracted, so the amount may be negative.
+    """
+
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
 class PrecompileRefusal(RuntimeEvent):
     """A Filecoin precompile rejected its input before making a call."""
 

@@ -40,12 +40,21 @@ Code = tuple[str, str, bool]
 class GasUse:
     """Gas by function signature of a contract, and the gas and init code size (bytes) of the last creation.
 
-    The gas is None unless a test created the contract itself, the size unless any call did.
+    The gas is None unless a test created the contract itself, the size unless any call did. `state` is the sum of
+    state gas by function, without zeros.
     """
 
     functions: dict[str, list[int]] = field(default_factory=dict)
     deployment_gas: int | None = None
     deployment_size: int | None = None
+    state: dict[str, int] = field(default_factory=dict)
+    deployment_state: int = 0
+
+    def count(self, signature: str, gas: int, state: int) -> None:
+        """Add a call of a function."""
+        self.functions.setdefault(signature, []).append(gas)
+        if state:
+            self.state[signature] = self.state.get(signature, 0) + state
 
 
 @dataclass(slots=True)
@@ -65,11 +74,13 @@ class SuiteCoverage:
         for place, use in other.gas.items():
             mine = self.gas.setdefault(place, GasUse())
             if use.deployment_gas is not None:
-                mine.deployment_gas = use.deployment_gas
+                mine.deployment_gas, mine.deployment_state = use.deployment_gas, use.deployment_state
             if use.deployment_size is not None:
                 mine.deployment_size = use.deployment_size
             for function, gas in use.functions.items():
                 mine.functions.setdefault(function, []).extend(gas * times)
+            for function, state in use.state.items():
+                mine.state[function] = mine.state.get(function, 0) + state * times
         for code, visits in other.visits.items():
             counted = self.visits.setdefault(code, Counter())
             for counter, count in visits.items():

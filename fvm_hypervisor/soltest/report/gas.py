@@ -221,13 +221,18 @@ def gas_lines(report: dict[str, GasUse]) -> Iterator[str]:
 
 
 def gas_json(report: dict[str, GasUse]) -> list[dict[str, Any]]:
-    """Return forge's JSON list: each contract with its deployment and its functions by signature."""
+    """Return forge's JSON list: each contract with its deployment and its functions by signature.
+
+    `state` is the state gas, of a function the average.
+    """
     return [
         {
             "contract": name,
-            "deployment": {"gas": use.deployment_gas or 0, "size": use.deployment_size or 0},
+            "deployment": {"gas": use.deployment_gas or 0, "size": use.deployment_size or 0}
+            | ({"state": use.deployment_state} if use.deployment_state else {}),
             "functions": {
                 signature: dict(zip(_NAMES, figures(gas), strict=True))
+                | ({"state": use.state[signature] // len(gas)} if signature in use.state else {})
                 for signature, gas in sorted(use.functions.items())
             },
         }
@@ -236,15 +241,20 @@ def gas_json(report: dict[str, GasUse]) -> list[dict[str, Any]]:
 
 
 def _table(title: str, use: GasUse) -> list[str]:
+    has_state = bool(use.state or use.deployment_state)
     deployment = (str(use.deployment_gas or 0), str(use.deployment_size or 0))
-    rows = [("Deployment Cost", "Deployment Size"), deployment, ("",), _HEAD]
+    head: tuple[str, ...] = _HEAD
+    rows = [("Deployment Cost", "Deployment Size"), deployment, ("",), head]
+    if has_state:
+        head = (*_HEAD, "Avg State")
+        rows = [(*rows[0], "State"), (*deployment, str(use.deployment_state)), ("",), head]
     numbers = {1}
-    for name, shown, gas in _function_rows(use):
+    for name, shown, gas, state in _function_rows(use):
         calls, *amounts = figures(gas)
         numbers.add(len(rows))
-        rows.append((shown or name, *map(str, amounts), str(calls)))
+        rows.append((shown or name, *map(str, amounts), str(calls), *([str(state // calls)] if has_state else [])))
     whole = [(title,), *rows]
-    columns = range(len(_HEAD))
+    columns = range(len(head))
     cells = [[row[column] if column < len(row) else "" for column in columns] for row in whole]
     widths = [max(len(row[column]) for row in cells) for column in columns]
     for number in numbers:
@@ -253,14 +263,14 @@ def _table(title: str, use: GasUse) -> list[str]:
     return table(cells[0], cells[1:], left=True)
 
 
-def _function_rows(use: GasUse) -> Iterator[tuple[str, str, list[int]]]:
-    """Yield each function's name, its signature if it is overloaded, and its gas."""
+def _function_rows(use: GasUse) -> Iterator[tuple[str, str, list[int], int]]:
+    """Yield each function's name, its signature if it is overloaded, its gas, and the sum of its state gas."""
     by_name: dict[str, dict[str, list[int]]] = {}
     for signature, gas in use.functions.items():
         by_name.setdefault(signature.partition("(")[0], {})[signature] = gas
     for name, functions in sorted(by_name.items()):
         for signature, gas in sorted(functions.items()):
-            yield name, signature if len(functions) > 1 else "", gas
+            yield name, signature if len(functions) > 1 else "", gas, use.state.get(signature, 0)
 
 
 def _identifier(location: Place) -> str:

@@ -57,7 +57,7 @@ class GasTracer(FrameTracer):
     def _count(self, frame: CallNode, depth: int) -> None:
         if frames.is_actors(frame):
             use = self.found.setdefault(("", self._names.actor(frame)), GasUse())
-            use.functions.setdefault(self._names.method(frame), []).append(frames.gas_used(frame))
+            use.count(self._names.method(frame), frames.gas_used(frame), 0)
             return
         contract = self.identities.get(frames.target_of(frame))
         if frames.is_delegated(frame) and frames.borrowed_code(frame) is None:
@@ -70,12 +70,12 @@ class GasTracer(FrameTracer):
             use = self.found.setdefault(place, GasUse())
             use.deployment_size = len(frames.code_of(frame))
             if not is_inner:
-                use.deployment_gas = frames.gas_used(frame)
+                use.deployment_gas, use.deployment_state = frames.gas_used(frame), frames.state_gas(frame)
             return
         signature = None if is_inner else CallSignature(self._names.signatures, frame, contract).text
         if signature is not None:
             use = self.found.setdefault(place, GasUse())
-            use.functions.setdefault(signature, []).append(frames.gas_used(frame))
+            use.count(signature, frames.gas_used(frame), frames.state_gas(frame))
 
 
 class SampleTracer(GasTracer):

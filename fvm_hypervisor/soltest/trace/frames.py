@@ -26,6 +26,7 @@ from bridge.evm_steps import (
     FundsMissing,
     ParametersTooLarge,
     PrecompileRefusal,
+    StateGasUsed,
     evm_frame,
 )
 from bridge.filecoin.cbor import ParamsError
@@ -189,6 +190,11 @@ def gas_used(frame: CallNode) -> int:
     if frame.end.exit_code != ExitCode.SYS_OUT_OF_GAS and unspent <= used <= frame.start.gas_available:
         used -= unspent
     return -(-used // MILLIGAS_PER_GAS)
+
+
+def state_gas(frame: CallNode) -> int:
+    """Return the state gas of a call with its calls (EIP-8037), a part of its gas; negative if it returned some."""
+    return sum(item.amount for item in frame.flat_items() if isinstance(item, StateGasUsed))
 
 
 def is_reverted_call(frame: CallNode) -> bool:

@@ -107,7 +107,8 @@ def _slots(frame: CallNode) -> list[str]:
 
 
 def _head(frame: CallNode, names: Names) -> str:
-    gas = f"[{frames.gas_used(frame)}] "
+    state = frames.state_gas(frame)
+    gas = f"[{frames.gas_used(frame)}{f', state {state}' if state else ''}] "
     if frames.creates(frame):
         address = frames.address_of(frame)
         return f"{gas}→ new {names.label(address) or '<unknown>'}@{checksummed(address)}"

@@ -24,6 +24,7 @@ from bridge.ethereum.transactions import (
     authority_of,
     is_delegation,
 )
+from bridge.evm_steps import StateGasUsed
 from bridge.filecoin.cbor import ParamsError, byte_string, read_byte_string
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD
@@ -145,6 +146,9 @@ class MeteredCalls(EthereumCalls):
             if result is None or result.exit_code != ExitCode.OK:
                 self._meter.current = outer
         if result is not None and result.exit_code == ExitCode.OK:
+            used = self._meter.current.used - outer.used
+            if used and self.tracer is not None:
+                self.tracer.event(StateGasUsed(used))
             self.gas.used -= self._meter.absorb(outer)
         elif result is not None and result.exit_code == ExitCode.EVM_CONTRACT_REVERTED:
             self.gas.used -= self._spilled_of_reverted_frame

@@ -1,17 +1,20 @@
-"""Tests under Amsterdam's rules: slot numbers (EIP-7843).
+"""Tests under Amsterdam's rules: slot numbers (EIP-7843) and state gas (EIP-8037).
 
-Sources: EIP-7843 and go-ethereum 1.17.10; getfoundry.sh/reference/cheatcodes/roll-slot.
+Sources: the EIPs and go-ethereum 1.17.10; getfoundry.sh/reference/cheatcodes/roll-slot.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
 from fvm_hypervisor.soltest.cheatcodes.table import selector
-from fvm_hypervisor.soltest.execution.results import TestResult
+from fvm_hypervisor.soltest.execution.results import SuiteResult, TestResult
 from fvm_hypervisor.soltest.project.project import CompilerSettings, Project
+from fvm_hypervisor.soltest.report.collecting import merge
+from fvm_hypervisor.soltest.report.gas import gas_json, gas_lines
 from tests.fvm_hypervisor.soltest.contracts import call_of_cheatcode
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
@@ -51,3 +54,31 @@ def test_state_gas_does_not_begin_within_a_test(run_contracts: Run, tmp_path: Pa
     suite = {"Suite": {"test_set()": [*call_of_cheatcode("setEvmVersion(string)", "amsterdam"), "00"]}}
     found = run_contracts(suite, project=project(tmp_path, "osaka"), evm="fast")["Suite"]
     assert "set evm_version in foundry.toml" in (found["test_set()"].reason or "")
+
+
+STATE_OF_SLOT = 64 * 1_530
+"""EIP-8037: bytes of a new slot, and the price of a byte."""
+INNER = f"63{selector('inner()').hex()}5f52" + "5f5f6004601c5f305af150"
+WRITES = {
+    "test_keeps()": [INNER, "00"],
+    "test_reverts()": [INNER, "5f5ffd"],
+    "inner()": ["60015f55", "00"],
+}
+
+
+def test_traces_and_gas_reports_have_the_state_gas_of_calls(run_contracts: Run, tmp_path: Path) -> None:
+    for version, state in (("amsterdam", STATE_OF_SLOT), ("osaka", 0)):
+        suites: list[SuiteResult] = []
+        how = {"project": project(tmp_path, version), "evm": "fast", "suites_found": suites}
+        traced = run_contracts({"Suite": WRITES}, verbosity=5, **how)["Suite"]
+        kept = traced["test_keeps()"].trace
+        assert kept.count(f", state {state}] ") == (2 if state else 0)  # the test and its call
+        assert traced["test_reverts()"].trace.count(f", state {state}] ") == (1 if state else 0)
+        suites.clear()
+        run_contracts({"Suite": WRITES}, report="gas", **how)
+        (use,) = merge(part for suite in suites for part in suite.collected).gas.values()
+        assert use.state.get("inner()", 0) == 2 * state
+        report = {"Suite": replace(use, functions={"inner()": use.functions["inner()"]})}
+        (found,) = gas_json(report)
+        assert found["functions"]["inner()"].get("state", 0) == state
+        assert any("Avg State" in line for line in gas_lines(report)) == bool(state)
