@@ -38,6 +38,7 @@ def _roll(context: Context, number: int) -> None:
 def _fee(context: Context, base_fee: int) -> None:
     if base_fee >= _U64:
         raise CheatcodeFailure("base fee must be less than 2^64")
+    context.state.block = replace(context.state.block, base_fee=base_fee)
     context.advance(base_fee=TokenAmount(base_fee))
 
 

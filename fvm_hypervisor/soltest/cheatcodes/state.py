@@ -308,6 +308,8 @@ class BlockValues:
 
     prevrandao: bytes | None = None
     hashes: Mapping[int, bytes] = field(default_factory=dict)
+    base_fee: int | None = None
+    """The machine's base fee if `vm.fee` set it: calls that are transactions see it (`isolate`), and 0 otherwise."""
     gas_price: int | None = None
     blob_hashes: tuple[bytes, ...] | None = None
     blob_base_fee: int | None = None

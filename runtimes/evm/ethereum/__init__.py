@@ -25,7 +25,7 @@ from runtimes.evm.ethereum.forks import (
     list_forks,
     with_case,
 )
-from runtimes.evm.ethereum.guest import PAUSES, RECORDS
+from runtimes.evm.ethereum.guest import ISOLATES, PAUSES, RECORDS, SHOWS_BASE_FEE, SHOWS_PRICE
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.ethereum.observed import (
     ALL_DEPTHS,
@@ -103,11 +103,14 @@ __all__ = [
     "EMPTY_OMMERS",
     "FIRST_BASE_FEE",
     "FORKS",
+    "ISOLATES",
     "LATEST_FORK",
     "MESSAGES",
     "NO_CHECK",
     "PAUSES",
     "RECORDS",
+    "SHOWS_BASE_FEE",
+    "SHOWS_PRICE",
     "Accounts",
     "AllocAccount",
     "Application",

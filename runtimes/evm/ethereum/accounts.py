@@ -190,6 +190,8 @@ JournalEntry = tuple[Hashable, Any]
 # little-endian bytes: the hash of bytes is seeded, while integers that differ by 2**61 - 1 collide.
 ACTOR, ADDRESS, WARM, TOUCHED = "actor", "address", "warm", "touched"
 NONCE, CODE, CREATED, DESTROYED, TRANSIENT = "nonce", "code", "created", "destroyed", "transient"
+CREATED_INSIDE: Final = "created inside"
+"""Kind of the entries for contracts that an inner transaction has created."""
 REFUND = "refund"
 EARLIER: Final = "earlier"
 """Kind of the entries for slots that an earlier part of the message touched; the value is the original word."""
@@ -283,6 +285,8 @@ class Accounts:
         """True if the message has warmed a slot of an address without an account (`warm_slot`)."""
         self._committed_part = False
         """True if a part of the message was already written to the state (`commit_part`)."""
+        self._around: Accounts | None = None
+        """Accounts of the message within which these accounts' transaction is executed."""
         self.evm_code = contracts.evm_code
         self.account_codes = machine.manifest.account_codes
 
@@ -578,7 +582,10 @@ class Accounts:
             self._journal.set((CODE, actor), (EMPTY_CODE, EMPTY_CODE_HASH))
 
     def was_created(self, actor: ActorID) -> bool:
-        return self._journal.get((CREATED, actor)) is not None
+        """Return True if this message has created the contract, in an inner transaction or around one, too."""
+        if any(self._journal.get((kind, actor)) is not None for kind in (CREATED, CREATED_INSIDE)):
+            return True
+        return self._around is not None and self._around.was_created(actor)
 
     def destroy(self, actor: ActorID) -> None:
         """Mark the account for removal at the end of the message."""
@@ -606,7 +613,9 @@ class Accounts:
 
         They begin with the state, to which `commit_part` writes the changes of this message so far.
         """
-        return Accounts(self._machine, Journal(), self._masked, self._known, self._clears_empty, self._burns_balance)
+        inner = Accounts(self._machine, Journal(), self._masked, self._known, self._clears_empty, self._burns_balance)
+        inner._around = self
+        return inner
 
     def commit_part(self) -> None:
         """Write the changes since the last part to the state, for an inner transaction that begins with it.
@@ -621,7 +630,9 @@ class Accounts:
         self.write_back(written)
         self._journal.set_all([(key, None) for key, value in written if value is not None and is_in_state(key)])
 
-    def continue_after(self, slots: Iterable[TouchedSlot], addresses: Mapping[EthAddress, bool]) -> None:
+    def continue_after(
+        self, slots: Iterable[TouchedSlot], addresses: Mapping[EthAddress, bool], created: Iterable[ActorID]
+    ) -> None:
         """Continue after an inner transaction: the slots that it touched are warm.
 
         `addresses` are the addresses it touched, with their warmth at its end. Warm ones become warm here, too, unless
@@ -632,6 +643,15 @@ class Accounts:
         for address, is_warm in addresses.items():
             if is_warm and self._journal.get((WARM, address), _UNTOUCHED) is _UNTOUCHED:
                 self.warm(address)
+        self._journal.set_all([((CREATED_INSIDE, actor), True) for actor in created])
+
+    def created(self) -> list[ActorID]:
+        """Return the contracts that the message has created."""
+        return [
+            ActorID(key[1])
+            for key, value in self._journal.items()
+            if isinstance(key, tuple) and key[0] == CREATED and value is not None
+        ]
 
     def _note_earlier(self, actor: ActorID, slot: bytes, original: int) -> None:
         """Record a slot as touched in an earlier part; its word is read from the state when needed."""
@@ -686,7 +706,9 @@ class Accounts:
             changed.pop(actor, None)
         for number, slots in changed.items():
             actor = ActorID(number)
-            is_new = entries is not None and self.was_created(actor)  # its code is written when the message ends
+            is_new = (
+                entries is not None and self._journal.get((CREATED, actor)) is not None
+            )  # its code is written when the message ends
             self._write(actor, slots, self._contracts.contract_form if is_new else self.form)
         if self._touched_ripemd160:
             touched.append(_RIPEMD160)

@@ -281,6 +281,7 @@ class TransactionPart:
     refund: int
     slots: Sequence[TouchedSlot]
     addresses: Mapping[EthAddress, bool]
+    created: Sequence[ActorID]
 
 
 class Application:
@@ -375,8 +376,12 @@ class Application:
         result, created = self._call(sender)
         return self._finish(result, created, self._gas.used, GasOutputs())
 
-    def apply_inner(self, around: EthereumCalls, actor: ActorID, limit: int) -> TransactionPart:
+    def apply_inner(
+        self, around: EthereumCalls, actor: ActorID, limit: int, gas_price: int = 0, base_fee: int = 0
+    ) -> TransactionPart:
         """Execute as a separate transaction within a message, at its depth, in its block, without fees.
+
+        `gas_price` and `base_fee` are only visible to contracts.
 
         Its gas after refunds counts as that of a call with gas limit `limit`; as in forge, it is 0 if it exceeds the
         limit. The sender is any actor. A call increments its nonce here, but as in forge a maximal one stays; a
@@ -391,7 +396,7 @@ class Application:
             raise InvalidTransaction(RejectionReason.INTRINSIC_GAS_TOO_LOW, words)
         calls.depth = calls.first_depth = around.depth
         calls.origin, calls.inner_gas_used = around.origin, lambda result: self._inner_gas_used(result, limit)
-        context = replace(around.environment.context, gas_price=0, base_fee=0)
+        context = replace(around.environment.context, gas_price=gas_price, base_fee=base_fee)
         calls.environment = replace(around.environment, context=context)
         if transaction.to is not None:
             accounts.set_nonce(actor, min(accounts.nonce(actor) + 1, MAX_NONCE))
@@ -404,6 +409,7 @@ class Application:
             self._refund(result),
             accounts.touched_slots(),
             accounts.touched_addresses(),
+            accounts.created(),
         )
         around.events.extend(calls.events)
         accounts.write_back()

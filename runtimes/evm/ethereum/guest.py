@@ -84,6 +84,9 @@ COUNTERS: Final = 1024
 JUMPS: Final = 2048
 RECORDS: Final = 4096
 PAUSES: Final = 8192
+ISOLATES: Final = 1 << 14
+SHOWS_PRICE: Final = 1 << 15
+SHOWS_BASE_FEE: Final = 1 << 16
 
 # What has happened at the end of a call (`at_once` in guests/session/src/session.rs).
 CHANGED: Final = 2

@@ -60,7 +60,7 @@ _PRICE_BITS: Final = 128
 _NO_LOGS: Final = bytes(4)
 _CHECK: Final = Struct("<II")
 NO_CHECK: Final = bytes(_CHECK.size)
-_AS_SENDER, _UNSEEN = 1, 2
+_AS_SENDER, _UNSEEN, _ISOLATED = 1, 2, 4
 
 
 class Answer(IntEnum):
@@ -155,7 +155,13 @@ class CallObserver(Protocol):
 
     @property
     def watch(self) -> int:
-        """Modes of frames: `RECORDS` to record accesses to slots, `PAUSES` if they use no gas."""
+        """Modes of frames.
+
+        - `RECORDS`: accesses to slots are recorded; `PAUSES`: they use no gas.
+        - `ISOLATES`: the calls of the first frame that do not stop are transactions. In those and in those of
+          `ObservedCall.isolate`, contracts see the gas price with `SHOWS_PRICE` and the base fee with `SHOWS_BASE_FEE`,
+          and 0 otherwise.
+        """
 
     def interest(self) -> Interest:
         """Return what the observer wants to see from now on."""
@@ -351,7 +357,9 @@ class ObservedCall:
     def check(self, sender: EthAddress, to: EthAddress, data: bytes, gas: int, always: bool) -> bytes:
         """Return the message of a call without effect for `run`, only after changes or `always`; empty for none."""
         session = self._session
-        message = None if session.record_mode else session.call_message(sender, to, 0, data, gas, 0)
+        message = None
+        if not session.record_mode:
+            message = session.call_message(sender, to, 0, data, gas, self._observer.watch)
         return b"" if message is None or session.is_skipped(to) else _CHECK.pack(always, len(message)) + message
 
     def _call(self, command: Command, data: bytes) -> int:
@@ -486,12 +494,12 @@ class ObservedCall:
         self._entered = outcome
         return outcome
 
-    def pass_on(self, sender: EthAddress | None, interest: Interest) -> None:
+    def pass_on(self, sender: EthAddress | None, interest: Interest, isolates: bool = False) -> None:
         """Make the requested call, as another sender if one is given; its end is not seen unless another call stops.
 
-        `interest` is that of the observer after it.
+        `interest` is that of the observer after it. With `isolates` the guest may make it a transaction (`ISOLATES`).
         """
-        flags = _UNSEEN if sender is None else _UNSEEN | _AS_SENDER
+        flags = _UNSEEN | (0 if sender is None else _AS_SENDER) | (_ISOLATED if isolates else 0)
         self._passing = b"".join((_WORD.pack(flags), sender or b"", self._packed(interest)))
 
     def make_cold(self) -> None:

@@ -94,13 +94,14 @@ def _send_transaction(cheats: Cheats, host: EthereumHost, inputs: SubcallInputs,
     )
     sender, context = accounts.address_of(call.from_), machine.context
     application = Application(machine, transaction, sender, paid=False, accounts=accounts.for_inner_transaction())
+    block = cheats.state.block
     try:
         with cheats.isolated():
-            part = application.apply_inner(calls, call.from_, limit)
+            part = application.apply_inner(calls, call.from_, limit, block.gas_price or 0, block.base_fee or 0)
     except InvalidTransaction:
         host.gas.refill()
         return SubcallOutcome(False)
-    accounts.continue_after(part.slots, part.addresses)
+    accounts.continue_after(part.slots, part.addresses, part.created)
     calls.gas.charge("OnTransaction", part.gas_used if part.result.exit_code in _RETURNING else limit)
     accounts.add_refund(part.refund)
     cheats.state.note_frame(CallGas(limit, part.gas_used, part.refund), creates=to is None)

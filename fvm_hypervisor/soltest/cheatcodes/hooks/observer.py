@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.ethereum.block import EthereumBlock
 from bridge.filecoin.receipts import Log
 from fvm_hypervisor.soltest.cheatcodes.context import CallOperations, Context
 from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
@@ -23,7 +24,18 @@ from fvm_hypervisor.soltest.cheatcodes.interception import (
 from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS, CallGas
 from hypervisor.types import MAX_BALANCE
 from runtimes.evm import CallKind, SubcallOutcome
-from runtimes.evm.ethereum import PAUSES, RECORDS, CannotObserve, InterceptedCall, Interest, ObservedCall
+from runtimes.evm.ethereum import (
+    ISOLATES,
+    PAUSES,
+    RECORDS,
+    SHOWS_BASE_FEE,
+    SHOWS_PRICE,
+    CannotObserve,
+    InterceptedCall,
+    Interest,
+    ObservedCall,
+    fork_named,
+)
 
 if TYPE_CHECKING:
     from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
@@ -41,10 +53,13 @@ class TestObserver:
     def __init__(self, cheats: Cheatcodes) -> None:
         self._cheats = cheats
         self._mark_output()
-        state = cheats.state
-        self._was_idle = self.is_idle = state.is_idle and not cheats.settings.isolates
+        state, isolates = cheats.state, cheats.settings.isolates
+        self._stops_isolated = isolates and _has_state_gas(cheats)
+        """True if calls that are transactions stop, because the guest cannot isolate them itself."""
+        self._was_idle = self.is_idle = state.is_idle and not self._stops_isolated
         """True if the call and its end meet nothing that cheatcodes have set, as long as none is called."""
-        is_set = not self.is_idle and (state.seen_depth > 0 or state.deals or self.watch)  # calls and logs change it
+        watches = state.recording or state.pauses_gas
+        is_set = not self.is_idle and (state.seen_depth > 0 or state.deals or watches)  # calls and logs change it
         self._before = cheats.snapshot(cheats.machine) if is_set else None
         """Snapshot of what cheatcodes had set; None while the call cannot have changed it."""
         self.has_run = False
@@ -84,14 +99,18 @@ class TestObserver:
 
     @property
     def watch(self) -> int:
+        state, modes = self._cheats.state, 0
+        if self._cheats.settings.isolates:
+            modes = 0 if self._stops_isolated else ISOLATES
+            modes |= SHOWS_PRICE if state.block.gas_price is not None else 0
+            modes |= SHOWS_BASE_FEE if state.block.base_fee is not None else 0
         if self.is_idle:
-            return 0
-        state = self._cheats.state
-        return (RECORDS if state.recording else 0) | (PAUSES if state.pauses_gas else 0)
+            return modes
+        return modes | (RECORDS if state.recording else 0) | (PAUSES if state.pauses_gas else 0)
 
     def interest(self) -> Interest:
         state, isolates = self._cheats.state, self._cheats.settings.isolates
-        if not isolates and (self.is_idle or state.is_idle):
+        if not self._stops_isolated and (self.is_idle or state.is_idle):
             return _NO_STOPS if self.is_idle or not state.may_have_failed else _END
         deals = state.deals  # what was set in a failed call is set again at its end
         seen = max(state.seen_depth, int(isolates))
@@ -120,11 +139,12 @@ class TestObserver:
         if kind is not None and request.target == VM_ADDRESS:
             return self._cheatcode(run, request)
         state = cheats.state
-        if cheats.settings.isolates or not state.only_pranks:
+        if self._stops_isolated or not state.only_pranks:
             return self.intercept(run, request)
         sender = apply_prank(state, request, run.touch, run.set_origin)
         left = [depth for depth, prank in state.pranks.items() if depth != request.depth or not prank.once]
-        run.pass_on(sender, Interest(max(left, default=0), 0, not (left or state.may_have_failed)))
+        interest = Interest(max(left, default=0), 0, not (left or state.may_have_failed))
+        run.pass_on(sender, interest, self._isolates(request))
         return None
 
     def intercept(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome:
@@ -211,6 +231,12 @@ class TestObserver:
         self.is_idle, self.has_run = self._was_idle, False
         console = self._cheats.console
         del console.lines[self._lines :], console.logs[self._logs :]
+
+
+def _has_state_gas(cheats: Cheatcodes) -> bool:
+    """Return True if gas of new state is counted apart (EIP-8037)."""
+    block = cheats.machine.context.block
+    return isinstance(block, EthereumBlock) and fork_named(block.fork).state_gas
 
 
 def _pay(run: ObservedCall, payee: EthAddress, payer: EthAddress, amount: int) -> bool:

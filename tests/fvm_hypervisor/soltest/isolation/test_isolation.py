@@ -37,6 +37,11 @@ from tests.fvm_hypervisor.soltest.isolation.golden import GOLDEN, HERE
 from tests.runtimes.evm.test_fast_frames import CALLEE, CONTRACT, SENDER, machine
 
 _FORGES: Any = GOLDEN["forge"]
+_LOGS_OF_1_8: Mapping[str, list[str]] = {
+    "test_dieSame()": ["code 0", "b 3"],  # foundry#15385
+    "test_fees()": ["g 11", "f 9", "g 11", "f 9"],  # foundry#14493
+}
+"""Logs that differ between forge 1.7.1, which made the golden results, and 1.8."""
 
 
 def run(
@@ -85,7 +90,8 @@ def test_tests_end_as_in_forge_with_its_gas(contract: str, evm: str, tmp_path: P
         }
         for name, test in found.items()
     }  # fmt: skip
-    assert ours == _FORGES[contract]
+    later = {name: {"logs": logs} for name, logs in _LOGS_OF_1_8.items()}
+    assert ours == {name: end | later.get(name, {}) for name, end in _FORGES[contract].items()}
 
 
 def test_isolation_can_be_disabled(tmp_path: Path) -> None:

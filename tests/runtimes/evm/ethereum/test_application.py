@@ -105,7 +105,7 @@ def inner(outer: Accounts, slot: int, word: int) -> None:
     accounts.warm(OTHER)
     touched = accounts.touched_slots()
     accounts.write_back()
-    outer.continue_after(touched, accounts.touched_addresses())
+    outer.continue_after(touched, accounts.touched_addresses(), ())
 
 
 def test_warm_slots_keep_original_values_across_inner_txs() -> None:

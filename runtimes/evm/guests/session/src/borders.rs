@@ -122,6 +122,8 @@ mod entry {
     pub const SENDER: u32 = 1;
     /// The end need not stop.
     pub const UNSEEN: u32 = 2;
+    /// As a transaction, if it is one of the first frame (`mode::ISOLATES`).
+    pub const ISOLATED: u32 = 4;
 }
 
 mod operation {
@@ -259,6 +261,7 @@ impl Session {
                     }
                 }
                 self.borders.is_entering = true;
+                self.borders.isolation.is_passed = entry & entry::ISOLATED != 0;
                 let depth = init.depth;
                 if entry & entry::UNSEEN != 0 {
                     self.borders.unseen = Some(Unseen { depth, interest: Interest::read(read) });
@@ -394,6 +397,7 @@ impl Session {
             operation::SET_ORIGIN => context.tx.caller = address,
             operation::WATCH => {
                 let mode = read.u32();
+                self.running.mode = self.running.mode & !mode::WATCH | mode & mode::WATCH;
                 context.chain.records = mode & mode::RECORDS != 0;
                 context.chain.pauses = mode & mode::PAUSES != 0;
                 context.chain.paused.clear();
@@ -454,7 +458,13 @@ impl Session {
                 self.running.held = Some(FrameInit { depth, memory, frame_input: made });
             }
             operation::MAKE_COLD => self.make_cold(),
-            operation::BEGIN_ISOLATED => self.begin_isolated(address, read, output)?,
+            operation::BEGIN_ISOLATED => {
+                let gas = read.u64();
+                let mut init = self.running.held.take().ok_or(Exit::Leave)?;
+                let begun = self.begin_isolated(&mut init, address, gas, output);
+                self.running.held = Some(init);
+                begun?;
+            }
             operation::END_ISOLATED => self.end_isolated(read, output)?,
             operation::CREATED => {
                 self.running.held = None;

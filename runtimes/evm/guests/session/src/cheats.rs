@@ -2,7 +2,7 @@
 //! the first frame, `assume`, and lines of the console. If the transaction stops for its observer after one of them, or
 //! a prank is left at its end, it begins again, and the observer executes all of them.
 
-use crate::session::{Exit, Session};
+use crate::session::{Exit, Session, mode};
 use revm::context::JournalEntry;
 use revm::handler::FrameResult;
 use revm::interpreter::interpreter_action::FrameInit;
@@ -60,6 +60,10 @@ impl Session {
                 let is_rejected = match address {
                     CONSOLE if self.borders.cheats.lines + data.len() < MAX_LINES => {
                         self.borders.cheats.lines += data.len() + size_of::<Log>();
+                        let is_cold = call.scheme == CallScheme::StaticCall && init.depth == 1;
+                        if is_cold && self.running.mode & mode::ISOLATES != 0 {
+                            self.make_cold();
+                        }
                         let data = LogData::new_unchecked(Vec::new(), data);
                         self.evm.ctx.chain.logs.push(Log { address, data });
                         Some(false)

@@ -5,6 +5,7 @@ use crate::Ctx;
 use crate::jumps::JumpLog;
 use crate::record::{self, Record};
 use revm::bytecode::opcode;
+use revm::context::JournalEntry;
 use revm::handler::instructions::EthInstructions;
 use revm::interpreter::instructions::{contract, control, gas_table_spec, host, instruction_table, system};
 use revm::interpreter::interpreter::{EthInterpreter, STACK_LIMIT};
@@ -188,8 +189,17 @@ fn traced_sstore(input: In<'_>) -> InstructionExecResult {
 
 fn selfdestruct(input: In<'_>) -> InstructionExecResult {
     let address = input.interpreter.input.target_address();
-    let account = input.host.journaled_state.inner.state.get(&address);
-    let balance = account.map(|account| account.info.balance).unwrap_or_default();
+    let inner = &mut input.host.journaled_state.inner;
+    // As in forge, a contract is new until the test's call ends, also in its isolated calls.
+    let is_creation = |entry: &JournalEntry| matches!(entry, JournalEntry::AccountCreated { address: of, .. } if *of == address);
+    let is_new = inner.journal.iter().any(is_creation);
+    let mut balance = U256::ZERO;
+    if let Some(account) = inner.state.get_mut(&address) {
+        balance = account.info.balance;
+        if is_new {
+            account.mark_created_locally();
+        }
+    }
     let beneficiary = input.interpreter.stack.peek(0).unwrap_or_default();
     let beneficiary = Address::from_word(beneficiary.into());
     let result =

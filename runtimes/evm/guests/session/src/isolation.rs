@@ -1,13 +1,24 @@
 //! Calls that are transactions of their own within a transaction (forge's `isolate`): accounts and slots are cold, original
 //! words are the present ones, transient storage is empty, and gas is free. The frame that makes them is the first one, so
 //! nothing that has been done before can be undone without the whole.
+//!
+//! The guest isolates the calls of the first frame itself while the observer asks for it (`mode::ISOLATES`); calls at
+//! which the transaction stops are isolated by the observer's operations.
 
-use crate::session::{Exit, Session};
+use crate::record;
+use crate::session::{Exit, Session, mode};
 use crate::wire::{Reader, Write};
-use revm::context::JournalEntry;
-use revm::interpreter::{FrameInput, Gas};
+use revm::context::{Cfg, JournalEntry};
+use revm::handler::FrameResult;
+use revm::interpreter::interpreter_action::FrameInit;
+use revm::interpreter::{CallScheme, CreateScheme, FrameInput, Gas, InstructionResult};
 use revm::primitives::{Address, HashMap, HashSet, U256};
 use revm::state::TransientStorage;
+
+/// Depth of the calls of the first frame.
+const DEPTH: usize = 1;
+/// Gas added to a call's limit for the transaction's limit.
+const BASE: u64 = 21_000;
 
 /// What the frame that makes such calls goes on with after them.
 #[derive(Default)]
@@ -19,6 +30,18 @@ pub struct Isolation {
     transient: TransientStorage,
     gas_price: u128,
     base_fee: u64,
+    /// Charges of the call that the guest has isolated itself.
+    charges: Option<Charges>,
+    /// The call at which the transaction has stopped is isolated by the guest when it is entered.
+    pub is_passed: bool,
+}
+
+/// The gas of an isolated call: its limit, the transaction's intrinsic gas and floor, and the quotient of refunds.
+struct Charges {
+    limit: u64,
+    intrinsic: u64,
+    floor: u64,
+    quotient: u64,
 }
 
 impl Session {
@@ -29,10 +52,81 @@ impl Session {
         self.borders.isolation.cold = inner.journal.len();
     }
 
-    /// Begin a transaction with the held call, with this gas for its frame.
-    pub fn begin_isolated(&mut self, sender: Address, read: &mut Reader<'_>, output: &mut Vec<u8>) -> Result<(), Exit> {
-        let gas = read.u64();
-        let init = self.running.held.as_mut().ok_or(Exit::Leave)?;
+    /// Isolate a call that begins, if it is one of the first frame. Return its result if it is not made: it lacks the
+    /// transaction's intrinsic gas.
+    pub fn isolate(&mut self, init: &mut FrameInit, output: &mut Vec<u8>) -> Result<Option<FrameResult>, Exit> {
+        let borders = &self.borders;
+        let is_asked = !borders.is_entering || borders.isolation.is_passed;
+        if self.running.mode & mode::ISOLATES == 0 || init.depth != DEPTH || !is_asked {
+            return Ok(None);
+        }
+        let (data, value, sender, limit) = match &init.frame_input {
+            FrameInput::Call(call) if call.scheme == CallScheme::StaticCall => {
+                self.make_cold();
+                return Ok(None);
+            }
+            FrameInput::Call(call) if call.scheme == CallScheme::Call => {
+                (call.input.bytes(&self.evm.ctx), call.value.get(), call.caller, call.gas_limit)
+            }
+            FrameInput::Create(creation) if creation.scheme() == CreateScheme::Create => {
+                (creation.init_code().clone(), creation.value(), creation.caller(), creation.gas_limit())
+            }
+            _ => return Ok(None),
+        };
+        let creates = matches!(init.frame_input, FrameInput::Create(_));
+        if !value.is_zero() {
+            self.load(sender, output)?;
+            if self.evm.ctx.journaled_state.inner.state[&sender].info.balance < value {
+                return Ok(None);
+            }
+        }
+        let context = &self.evm.ctx;
+        let prices = context.cfg.gas_params();
+        let required = prices.initial_tx_gas(&data, creates, 0, 0, 0, None);
+        let (intrinsic, floor) = (required.initial_total_gas(), required.floor_gas());
+        let gas = (limit + BASE).min(context.block.gas_limit);
+        let charges = Charges { limit, intrinsic, floor, quotient: prices.max_refund_quotient() };
+        if gas < intrinsic.max(floor) {
+            let mut ended = Self::without_call(init);
+            match &mut ended {
+                FrameResult::Call(outcome) => outcome.result.result = InstructionResult::Revert,
+                FrameResult::Create(outcome) => outcome.result.result = InstructionResult::Revert,
+            }
+            if let FrameResult::Call(outcome) = &ended {
+                record::start(&mut self.evm.ctx, init);
+                record::answered(&mut self.evm.ctx, false, &outcome.result.output);
+            }
+            return Ok(Some(ended));
+        }
+        self.begin_isolated(init, sender, gas - intrinsic, output)?;
+        self.borders.isolation.charges = Some(charges);
+        Ok(None)
+    }
+
+    /// End the call of the first frame that the guest has isolated, if it is one. Fails as `charge_isolated` does.
+    pub fn end_own_isolated(&mut self, ended: &mut FrameResult, depth: usize) -> Result<(), Exit> {
+        match self.borders.isolation.charges.take_if(|_| depth == DEPTH) {
+            Some(charges) => self.charge_isolated(ended, &charges).map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    /// Undo what an isolated call has changed outside of the state; it is discarded.
+    pub fn discard_isolated(&mut self) {
+        if self.borders.isolation.charges.take().is_some() {
+            self.evm.ctx.tx.gas_price = self.borders.isolation.gas_price;
+            self.evm.ctx.block.basefee = self.borders.isolation.base_fee;
+        }
+    }
+
+    /// Begin a transaction with a call, with this gas for its frame.
+    pub fn begin_isolated(
+        &mut self,
+        init: &mut FrameInit,
+        sender: Address,
+        gas: u64,
+        output: &mut Vec<u8>,
+    ) -> Result<(), Exit> {
         let journal = &mut self.evm.ctx.journaled_state;
         let (inner, database) = (&mut journal.inner, &mut journal.database);
         let start = inner.journal.len();
@@ -42,8 +136,14 @@ impl Session {
         let isolation = &mut self.borders.isolation;
         isolation.start = start;
         isolation.transient = std::mem::take(&mut inner.transient_storage);
-        isolation.gas_price = std::mem::take(&mut self.evm.ctx.tx.gas_price);
-        isolation.base_fee = std::mem::take(&mut self.evm.ctx.block.basefee);
+        let (tx, block) = (&mut self.evm.ctx.tx, &mut self.evm.ctx.block);
+        (isolation.gas_price, isolation.base_fee) = (tx.gas_price, block.basefee);
+        if self.running.mode & mode::SHOWS_PRICE == 0 {
+            tx.gas_price = 0;
+        }
+        if self.running.mode & mode::SHOWS_BASE_FEE == 0 {
+            block.basefee = 0;
+        }
         inner.transaction_id.increment();
         inner.load_account(database, sender).expect("it was loaded");
         match &mut init.frame_input {
@@ -64,15 +164,27 @@ impl Session {
         Ok(())
     }
 
-    /// End it: write the gas that it used, and its refund. Fails if it has removed an account.
+    /// End the call at whose end the transaction has stopped: write the gas that it used, and its refund.
     pub fn end_isolated(&mut self, read: &mut Reader<'_>, output: &mut Vec<u8>) -> Result<(), Exit> {
         let (limit, intrinsic, floor, quotient) = (read.u64(), read.u64(), read.u64(), read.u64());
-        let ended = self.borders.ended.as_mut().ok_or(Exit::Leave)?;
+        let mut ended = self.borders.ended.take().ok_or(Exit::Leave)?;
+        let charged = self.charge_isolated(&mut ended, &Charges { limit, intrinsic, floor, quotient });
+        self.borders.ended = Some(ended);
+        let (used, refund) = charged?;
+        output.u64(used);
+        output.u64(refund);
+        Ok(())
+    }
+
+    /// Charge the caller for an isolated call, and go on after it; return the gas that it used, and its refund. Fails if
+    /// it has removed an account.
+    fn charge_isolated(&mut self, ended: &mut FrameResult, charges: &Charges) -> Result<(u64, u64), Exit> {
+        let limit = charges.limit;
         let (gas, result) = (*ended.gas(), ended.instruction_result());
-        let spent = gas.total_gas_spent() + intrinsic;
+        let spent = gas.total_gas_spent() + charges.intrinsic;
         let refunded = gas.refunded().max(0) as u64;
-        let refund = if result.is_ok() { refunded.min(spent / quotient) } else { 0 };
-        let used = (spent - refund).max(floor);
+        let refund = if result.is_ok() { refunded.min(spent / charges.quotient) } else { 0 };
+        let used = (spent - refund).max(charges.floor);
         let used = if result.is_ok_or_revert() && used <= limit { used } else { 0 };
         let mut charged = Gas::new(limit);
         charged.set_remaining(if result.is_ok_or_revert() { limit - used } else { gas.remaining().min(limit) });
@@ -82,8 +194,6 @@ impl Session {
         if let Some(record) = &mut self.evm.ctx.chain.record {
             record.set_spent(used);
         }
-        output.u64(used);
-        output.u64(refund);
         let isolation = &mut self.borders.isolation;
         let (tx, block) = (&mut self.evm.ctx.tx, &mut self.evm.ctx.block);
         // A cheatcode may have set other prices meanwhile.
@@ -131,6 +241,6 @@ impl Session {
                 slot.original_value = *original;
             }
         }
-        Ok(())
+        Ok((used, refund))
     }
 }

@@ -82,6 +82,12 @@ pub mod mode {
     /// Accesses to slots are recorded; frames use no gas (`operation::WATCH`).
     pub const RECORDS: u32 = 4096;
     pub const PAUSES: u32 = 8192;
+    /// Calls of the first frame are transactions, in which contracts see the gas price and the base fee, or 0.
+    pub const ISOLATES: u32 = 1 << 14;
+    pub const SHOWS_PRICE: u32 = 1 << 15;
+    pub const SHOWS_BASE_FEE: u32 = 1 << 16;
+    /// What cheatcodes change within a call (`operation::WATCH`).
+    pub const WATCH: u32 = RECORDS | PAUSES | ISOLATES | SHOWS_PRICE | SHOWS_BASE_FEE;
 }
 
 /// What has happened at the end of a call.
@@ -115,7 +121,7 @@ struct Kept {
 /// The transaction in execution.
 #[derive(Default)]
 pub struct Running {
-    mode: u32,
+    pub mode: u32,
     begun: bool,
     init_gas: InitialAndFloorGas,
     gas: GasTracker,
@@ -429,6 +435,7 @@ impl Session {
     }
 
     fn discard(&mut self) {
+        self.discard_isolated();
         self.evm.ctx.error = Ok(());
         self.evm.ctx.local.clear();
         self.evm.ctx.journaled_state.discard_tx();
@@ -540,19 +547,20 @@ impl Session {
                     self.running.held = Some(init);
                     return Ok(exit);
                 }
+                match self.isolate(&mut init, output) {
+                    Ok(refused) => result = refused,
+                    Err(exit) => {
+                        self.running.held = Some(init);
+                        return Ok(exit);
+                    }
+                }
                 self.evm.ctx.chain.count_frame();
                 depth = init.depth;
                 self.borders.is_entering = false;
-                record::start(&mut self.evm.ctx, &init);
-                if self.evm.ctx.chain.record.as_ref().is_some_and(|record| record.is_full()) {
-                    return Ok(Exit::Leave);
-                }
-                match self.evm.frame_init(init)? {
-                    ItemOrResult::Item(_) => self.running.ran = true,
-                    ItemOrResult::Result(ended) => {
-                        self.running.ran |= matches!(&ended, FrameResult::Call(call) if call.was_precompile_called);
-                        record::end(&mut self.evm.ctx, &ended, true);
-                        result = Some(ended);
+                if result.is_none() {
+                    result = self.begin_frame(init)?;
+                    if self.evm.ctx.chain.record.as_ref().is_some_and(|record| record.is_full()) {
+                        return Ok(Exit::Leave);
                     }
                 }
                 self.evm.precompiles.answer = None; // a call without the funds for its value has not taken it
@@ -585,6 +593,9 @@ impl Session {
             }
             let mut ended = result.expect("a frame has ended");
             if !is_answered {
+                if let Err(exit) = self.end_own_isolated(&mut ended, depth) {
+                    return Ok(exit);
+                }
                 match self.border_after(ended, depth, output) {
                     Ok(result) => ended = result,
                     Err(exit) => return Ok(exit),
@@ -595,6 +606,22 @@ impl Session {
             }
             if let Some(last) = self.evm.frame_return_result(ended)? {
                 return self.finish(last, output);
+            }
+        }
+    }
+
+    /// Begin a frame; return its result if it has ended already.
+    fn begin_frame(&mut self, init: FrameInit) -> Result<Option<FrameResult>, Failure> {
+        record::start(&mut self.evm.ctx, &init);
+        match self.evm.frame_init(init)? {
+            ItemOrResult::Item(_) => {
+                self.running.ran = true;
+                Ok(None)
+            }
+            ItemOrResult::Result(ended) => {
+                self.running.ran |= matches!(&ended, FrameResult::Call(call) if call.was_precompile_called);
+                record::end(&mut self.evm.ctx, &ended, true);
+                Ok(Some(ended))
             }
         }
     }

@@ -32,13 +32,22 @@ def run(suite: str, folder: Path, evm: str, rules: str = "ethereum", isolate: bo
 
 
 HOOKS = [suite for suite in SUITES if suite.endswith("HooksTest")]
-PLAIN = [suite for suite in SUITES if suite not in ("ModeTest", *HOOKS)]
+ISOLATED = [suite for suite in SUITES if suite.startswith("Isolated")]
+PLAIN = [suite for suite in SUITES if suite not in ("ModeTest", *HOOKS, *ISOLATED)]
 
 
 @pytest.mark.parametrize("evm", ["py-evm", "fast"])
 @pytest.mark.parametrize("suite", PLAIN)
 def test_contracts_tests_pass(suite: str, evm: str, tmp_path: Path) -> None:
     found = run(suite, tmp_path, evm)
+    assert found
+    assert set(found.values()) == {""}, found
+
+
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
+@pytest.mark.parametrize("suite", ISOLATED)
+def test_isolated_calls_see_prices_and_new_contracts(suite: str, evm: str, tmp_path: Path) -> None:
+    found = run(suite, tmp_path, evm, isolate=True)
     assert found
     assert set(found.values()) == {""}, found
 

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+pragma solidity ^0.8.37;
+
+// Isolated calls since forge 1.8 (foundry#14493, #15385).
+
+interface IsolatedVm {
+    function fee(uint256 price) external;
+    function txGasPrice(uint256 price) external;
+    function blobhashes(bytes32[] calldata hashes) external;
+    function snapshotState() external returns (uint256);
+    function revertToState(uint256 snapshot) external returns (bool);
+}
+
+IsolatedVm constant vm = IsolatedVm(address(uint160(uint256(keccak256("hevm cheat code")))));
+
+contract Prices {
+    function seen() external returns (uint256, uint256, bytes32) {
+        return (tx.gasprice, block.basefee, blobhash(0));
+    }
+
+    function set(uint256 price) external {
+        vm.fee(price);
+    }
+}
+
+contract IsolatedPricesTest {
+    Prices private prices = new Prices();
+
+    function setUp() public {
+        vm.txGasPrice(7);
+    }
+
+    function _check(uint256 price, uint256 fee, bytes32 hash) private {
+        (uint256 seenPrice, uint256 seenFee, bytes32 seenHash) = prices.seen();
+        require(seenPrice == price && tx.gasprice == price, "price");
+        require(seenFee == fee && block.basefee == fee, "fee");
+        require(seenHash == hash && blobhash(0) == hash, "hash");
+    }
+
+    function testSetPricesAreVisibleToTransactions() public {
+        bytes32[] memory hashes = new bytes32[](1);
+        hashes[0] = bytes32(uint256(5));
+        _check(7, 0, 0);
+        vm.fee(9);
+        vm.blobhashes(hashes);
+        _check(7, 9, hashes[0]);
+        prices.set(11);
+        _check(7, 11, hashes[0]);
+    }
+
+    function testRevertedStateHasEarlierPrices() public {
+        uint256 snapshot = vm.snapshotState();
+        vm.fee(9);
+        vm.txGasPrice(1);
+        require(vm.revertToState(snapshot), "reverted");
+        _check(7, 0, 0);
+    }
+}
+
+contract Mortal {
+    function end() external {
+        selfdestruct(payable(address(0)));
+    }
+}
+
+contract IsolatedDestructionTest {
+    Mortal private early;
+    Mortal private ended;
+
+    function setUp() public {
+        early = new Mortal();
+        ended = new Mortal();
+        ended.end();
+    }
+
+    function testContractOfSetUpIsRemovedThere() public view {
+        require(address(ended).code.length == 0, "removed");
+    }
+
+    function testContractOfSetUpIsNotNewInTests() public {
+        early.end();
+        require(address(early).code.length != 0, "removed");
+    }
+
+    function testContractOfTheTestIsNewInItsCalls() public {
+        Mortal made = new Mortal();
+        made.end();
+        require(address(made).code.length == 0, "removed");
+    }
+}
