@@ -283,7 +283,6 @@ def run_tests(
     from bridge.ethereum.block import ETHEREUM
     from fvm_hypervisor.cli.foundry.modes import check_symbolic, mutation_options_of, run_mutation, symbolic_settings
     from fvm_hypervisor.cli.foundry.runs import Reports, SuiteRuns
-    from fvm_hypervisor.laboratory.sides import rules_pair
     from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
     from fvm_hypervisor.soltest.execution.job import Options
     from fvm_hypervisor.soltest.fuzz.stored_failures import failed_names
@@ -291,8 +290,11 @@ def run_tests(
     from fvm_hypervisor.soltest.report.gas import SEED
     from hypervisor.installation import OFFICIAL_EVM, check_output
 
-    sides = None if compare is None else rules_pair(compare, "--compare")
-    if sides is not None:
+    sides = None
+    if compare is not None:
+        from fvm_hypervisor.laboratory.sides import rules_pair
+
+        sides = rules_pair(compare, "--compare")
         rules = _compared_rules(context, rules, sides, network)
     if isnan(timeout):  # passes each comparison of the range
         raise typer.BadParameter(f"--timeout {timeout} is not a number of seconds")
