@@ -15,7 +15,7 @@ RUN := $(VENV)/bin
 # Keep bytecode files: without them, each test worker and each process it starts would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests peers examples quickstart conformance oracle oracle-diff oracle-fuzz oracle-vectors vectors bench bench-fuzz bench-symbolic hops bench-store bridge crash crash-epochs crash-faults gc-check lane migration migrations state-rewrites parallel load long-life fuzz records slices streams labs geth revm statetest differential engines verify equality boot bundle engine bindings actors-page reliability-page syscalls-page recording templates wheel wheels release-check compiled interpreted docs lowest integrations proofs-extension beside supply-chain lock environment
+.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests peers examples quickstart conformance oracle oracle-diff oracle-fuzz oracle-vectors vectors bench bench-fuzz bench-symbolic hops bench-store bridge crash crash-epochs crash-faults gc-check lane migration migrations state-rewrites parallel load long-life fuzz records slices streams labs geth revm statetest differential engines verify equality boot bundle engine bindings actors-page reliability-page syscalls-page recording templates wheel release-check docs lowest integrations proofs-extension beside supply-chain lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -233,17 +233,8 @@ templates: environment ## build and test the templates of `hypervisor actor new`
 wheel: environment ## build the wheel and its software bill of materials (CycloneDX) into dist/
 	@environment=$$(mktemp -d) && trap 'rm -rf "$$environment"' EXIT && scripts/wheel dist "$$environment"
 
-wheels: environment ## build the pure wheel and compiled ones for each supported CPython found (needs a C compiler)
-	@scripts/wheels dist
-
-release-check: environment ## build the sdist and this platform's wheels into build/release, install and test them (FVM_COMPILED=0: skip the compiled wheel)
+release-check: environment ## build the sdist and the wheel into build/release, install and test them
 	@scripts/release-check build/release
-
-compiled: environment ## compile the modules of compiled.toml in place, which takes some minutes
-	@$(RUN)/python hatch_build.py in-place
-
-interpreted: environment ## undo `make compiled`
-	@$(RUN)/python hatch_build.py interpreted
 
 lowest: environment ## run the tests of store, bridge and hypervisor with the lowest versions of all dependencies
 	@scripts/tools lowest $(RUN)/python
@@ -258,7 +249,7 @@ beside: environment ## resolve the dependencies together with titanoboa, Ape, Mo
 
 integrations: environment ## run the tests of titanoboa's environment and of Ape's plugin, in an environment that has both
 	@scripts/tools integrations $(RUN)/python
-	@FVM_COMPILED=0 build/tools/integrations/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . --editable integrations/ape
+	@build/tools/integrations/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . --editable integrations/ape
 	@build/tools/integrations/bin/python -m pytest -q -p no:cacheprovider tests/integrations $(ARGS)
 	@cd integrations/ape/example && PATH="$(CURDIR)/build/tools/integrations/bin:$$PATH" ape test -q
 

@@ -6,4 +6,4 @@ calling runtime.
 Read `ethereum/transactions`, `filecoin/parameters` and `abi/abi` first.
 """
 
-import hypervisor  # noqa: F401  # the guards of hidden packages and of compiled modules
+import hypervisor  # noqa: F401  # which refuses modules that shadow the packages

@@ -50,8 +50,6 @@ __all__ = [
 
 check_siblings(__file__)
 
-import store  # noqa: E402, F401  # which refuses compiled modules that do not fit, before one is imported
-
 
 def __getattr__(name: str) -> object:
     home = _HOMES.get(name)

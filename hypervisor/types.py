@@ -18,7 +18,7 @@ ActorID = NewType("ActorID", int)
 """The ID of an actor in the state tree (f0...)."""
 
 TokenAmount = NewType("TokenAmount", int)
-_OF_AMOUNTS = """An amount in attoFIL (10^-18 FIL): a plain `int` that type checkers distinguish.
+TokenAmount.__doc__ = """An amount in attoFIL (10^-18 FIL): a plain `int` that type checkers distinguish.
 
 `Hypervisor.balance` and `Network.balance` return amounts that print in FIL (`hypervisor.text.PrintedAmount`) but
 are integers too.
@@ -27,7 +27,6 @@ are integers too.
 >>> TokenAmount(1_500_000_000_000_000_000) == 3 * fil(1) // 2
 True
 """
-setattr(TokenAmount, "__doc__", _OF_AMOUNTS)  # noqa: B010  # mypyc rejects direct assignment on a class
 
 MAX_FILECOIN_BALANCE = TokenAmount((1 << 127) - 1)
 """Maximum balance in attoFIL under Filecoin's rules: its actors use signed 128-bit amounts."""

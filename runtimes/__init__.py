@@ -1,3 +1,3 @@
 """Runtimes: the packages that execute actors' code."""
 
-import hypervisor  # noqa: F401  # installs the guards for hidden packages and compiled modules
+import hypervisor  # noqa: F401  # which refuses modules that shadow the packages

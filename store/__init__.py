@@ -2,7 +2,3 @@
 
 Read `cid`, `codec` and `blockstore` first.
 """
-
-from store.compiled import check_compiled
-
-check_compiled()

@@ -1,20 +1,13 @@
-"""A pytest plugin: which tests may be skipped, and which are deselected.
-
-- Rules for skipped tests: with the test data none may be skipped for want of them; without them only a few may be.
-- Deselection of the tests listed in `interpreted_only.toml` if modules run compiled.
+"""A pytest plugin: with the test data no test may be skipped for want of them, without them only a few may be.
 
 A test skipped for want of data that are there would hide a moved file, or a search that finds nothing. More than
 MAX_SKIPPED skipped tests fail a run without data: a clone alone must be worth testing.
 """
 
-import tomllib
 from collections.abc import Generator
-from functools import cache
-from pathlib import Path
 
 import pytest
 
-from store.compiled import compiled_modules
 from tests.conftest import fvm_data
 
 FOR_WANT_OF_DATA = ("no test data", "got empty parameter set")
@@ -50,28 +43,3 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if len(reporter.stats.get("skipped", [])) > MAX_SKIPPED and session.exitstatus == pytest.ExitCode.OK:
         reporter.write_line(f"error: more than {MAX_SKIPPED} tests were skipped for want of test data")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-@cache
-def interpreted_only() -> dict[str, str]:
-    """Location of a test or file in the project, and the reason."""
-    text = Path(__file__).with_name("interpreted_only.toml").read_text(encoding="utf-8")
-    tests: dict[str, str] = tomllib.loads(text)["tests"]
-    return tests
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not compiled_modules():
-        return
-    left = [item for item in items if _location(item) in interpreted_only() or _file(item) in interpreted_only()]
-    if left:
-        config.hook.pytest_deselected(items=left)
-        items[:] = [item for item in items if item not in left]
-
-
-def _file(item: pytest.Item) -> str:
-    return item.nodeid.partition("::")[0]
-
-
-def _location(item: pytest.Item) -> str:
-    return item.nodeid.partition("[")[0]

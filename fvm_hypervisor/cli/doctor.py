@@ -31,7 +31,7 @@ def doctor(
 ) -> None:
     """Check the installation or a running node, and suggest a remedy for each problem.
 
-    Installation: Python, packages, compiled form, libraries, runtimes, embedded bundle, Solidity compilers, and a
+    Installation: Python, packages, libraries, runtimes, embedded bundle, Solidity compilers, and a
     message through both runtimes. Node: network, rules and labs, signing, Filecoin's methods and precompiles, traces.
     Exit status 1 if a check fails.
 
@@ -77,20 +77,6 @@ def _packages() -> str:
     if problems := damaged_packages():
         raise RuntimeError("; ".join(problems))
     return ", ".join(PACKAGES)
-
-
-def _form() -> str:
-    from store.compiled import HOME, compiled_modules, form
-
-    compiled = compiled_modules()
-    if compiled:
-        return f"{form()}, {len(compiled)} modules"
-    remedy = (
-        "`make compiled` makes the compiled form, which is faster"
-        if (HOME / "hatch_build.py").is_file()
-        else "the compiled form is faster: install a compiled wheel, or a C compiler and then from source"
-    )
-    return f"{form()} ({remedy})"
 
 
 def _libraries() -> str:
@@ -154,7 +140,6 @@ def _message() -> str:
 _CHECKS: tuple[Check, ...] = (
     ("Python", _python),
     ("packages", _packages),
-    ("form", _form),
     ("libraries", _libraries),
     ("runtimes", _runtimes),
     ("labs", _labs),

@@ -132,9 +132,7 @@ def _show_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        from store.compiled import form
-
-        typer.echo(f"hypervisor {version('fvm-hypervisor')} ({form()})")
+        typer.echo(f"hypervisor {version('fvm-hypervisor')}")
         raise typer.Exit
 
 

@@ -60,19 +60,12 @@ def main() -> None:
         run()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except (ImportError, AttributeError) as error:
-        problems = [str(error)]
-        if not _is_unusable_module(error):
-            from fvm_hypervisor.cli.installation import damaged_packages
+    except (ImportError, AttributeError):
+        from fvm_hypervisor.cli.installation import damaged_packages
 
-            problems = damaged_packages()
+        problems = damaged_packages()
         if not problems:
             raise
         for problem in problems:
             print(f"error: {problem}", file=sys.stderr)
         sys.exit(FAILED)
-
-
-def _is_unusable_module(error: Exception) -> bool:
-    guard = sys.modules.get("store.compiled")
-    return guard is not None and isinstance(error, guard.UnfitCompiledModule)

@@ -24,8 +24,7 @@ import sys
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, fields, is_dataclass, replace
-from io import BytesIO
+from dataclasses import dataclass, field, replace
 from tempfile import TemporaryFile
 from time import monotonic, process_time
 from typing import Any, BinaryIO, Final, NoReturn
@@ -495,19 +494,8 @@ def _newest(pending: dict[Cid, bytes], sent: int) -> Iterator[tuple[bytes, bytes
         yield cid, pending[cid]
 
 
-class _EventPickler(pickle.Pickler):
-    """Pickles a dataclass as a call of its class, since fields of compiled classes cannot be set afterwards."""
-
-    def reducer_override(self, value: Any) -> Any:
-        if is_dataclass(value) and not isinstance(value, type):
-            return type(value), tuple(getattr(value, each.name) for each in fields(value))
-        return NotImplemented
-
-
 def _pickle_events(events: Sequence[TraceEvent]) -> bytes:
     """Pickle the events for a tracer, without guest memory, which no longer exists."""
-    written = BytesIO()
-    _EventPickler(written).dump(
+    return pickle.dumps(
         [replace(event, memory=None) if isinstance(event, SyscallEntered) else event for event in events]
     )
-    return written.getvalue()

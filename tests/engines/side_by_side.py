@@ -33,7 +33,6 @@ from runtimes.evm.engine import (
 from runtimes.evm.engines import FACTORIES, FAST, PLAIN_ENGINE
 from runtimes.evm.fast.engine import FastTable
 from runtimes.evm.fast.pool import Tier
-from store.compiled import compiled_modules
 
 
 class ReplayedGas(GasBudget):
@@ -327,14 +326,13 @@ def _both_engines(rules: EngineRules) -> EngineFactory:
     return pair_engines((PLAIN_ENGINE, FACTORIES[PLAIN_ENGINE](rules)), (FAST, FACTORIES[FAST](rules)))
 
 
-_NAME: Final = "both"
-BOTH: Final = FAST if compiled_modules() else _NAME
-"""Name of the engine; with compiled modules, of which a test cannot inherit, the fast one alone."""
-FACTORIES[_NAME] = _both_engines
+BOTH: Final = "both"
+"""Name of the engine."""
+FACTORIES[BOTH] = _both_engines
 INTERPRET, COMPILE = "fast:interpret", "fast:compile"
 """Names of the fast engine's tiers: nothing is compiled; all code of a frame is compiled first, also large regions."""
 INTERPRETED: Final = Tier(threshold=0)
 COMPILED: Final = Tier(threshold=1, synchronous=True, max_size=96 << 10)
 FACTORIES[INTERPRET] = lambda rules: FastTable(rules, INTERPRETED).engine
 FACTORIES[COMPILE] = lambda rules: FastTable(rules, COMPILED).engine
-opening.EVM_ENGINES = (*opening.EVM_ENGINES, _NAME, INTERPRET, COMPILE)
+opening.EVM_ENGINES = (*opening.EVM_ENGINES, BOTH, INTERPRET, COMPILE)

@@ -27,8 +27,7 @@ from time import monotonic
 from typing import Final
 
 from bench.data import PROJECT
-from bench.recorded import NOT_RUN, RunRecord, finish, options
-from store.compiled import compiled_modules
+from bench.recorded import RunRecord, finish, options
 from tests.fuzz.target import load, names, store_inputs, stored_inputs
 
 LEAST: Final = 100_000
@@ -95,9 +94,6 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="store inputs with new coverage, up to 50 per target")
     parser.set_defaults(count=None)  # no limit beside --seconds
     chosen = parser.parse_args()
-    if compiled_modules():
-        print(f"{NOT_RUN}the fuzzer needs the interpreted form: run `make interpreted` first")
-        return 2
     FOUND.mkdir(parents=True, exist_ok=True)
     started = monotonic()
     with ThreadPoolExecutor(os.cpu_count()) as pool:

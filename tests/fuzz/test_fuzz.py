@@ -8,10 +8,9 @@ from random import Random
 import pytest
 
 from bench.data import PROJECT
-from bench.recorded import NOT_RUN
 from tests.conftest import samples
 from tests.fuzz import trees
-from tests.fuzz.__main__ import Coverage, main, read_coverage
+from tests.fuzz.__main__ import Coverage, read_coverage
 from tests.fuzz.target import DECODER, load, names, stored_inputs
 
 LARGEST = 4000
@@ -77,14 +76,6 @@ def test_a_target_is_saturated_after_ten_times_the_inputs_to_its_last_new_edge()
     assert not Coverage(73, 177, 20_000).is_saturated(199_999)
     assert Coverage(73, 177, 20_000).is_saturated(200_000)
     assert not Coverage(73, 177, 5).is_saturated(99_999)
-
-
-def test_compiled_form_is_not_fuzzed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its branches cannot be followed, so a run would find no more than random inputs."""
-    monkeypatch.setattr("sys.argv", ["fuzz", "--count", "1", "--targets", "codec"])
-    monkeypatch.setattr("tests.fuzz.__main__.compiled_modules", lambda: ("store/codec.py",))
-    assert main() == 2
-    assert capsys.readouterr().out == f"{NOT_RUN}the fuzzer needs the interpreted form: run `make interpreted` first\n"
 
 
 @pytest.mark.slow

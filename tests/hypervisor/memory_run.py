@@ -1,9 +1,8 @@
 """A million messages that fail in every possible way: `python -m tests.hypervisor.memory_run`.
 
-Exits with 1 if memory grows. Intended for the compiled form, whose exceptions are created in C, so that one never freed
-is detected. Messages are rejected, run out of gas, trap, abort, revert, make invalid kernel calls and name missing
-items; every thousand is rolled back. After a warm-up, the process may grow by at most 2 %. The result is a record
-(bench.recorded) that names the form.
+Exits with 1 if memory grows. Messages are rejected, run out of gas, trap, abort, revert, make invalid kernel calls and
+name missing items; every thousand is rolled back. After a warm-up, the process may grow by at most 2 %. The result is a
+record (bench.recorded).
 """
 
 import sys
@@ -25,7 +24,6 @@ from hypervisor.types import EAM_ACTOR, ActorID, Gas, MethodNumber, TokenAmount
 from store.blockstore import StoreError
 from store.cid import CidError, cid_of
 from store.codec import CodecError, decode_strict, encode
-from store.compiled import form
 from tests.runtimes.wasm.guests import guest, install_actor, probe
 
 MORE: Final = 0.02
@@ -62,7 +60,6 @@ def check(count: int, seed: int) -> RunRecord:
     grown = after / before - 1
     findings = [f"{grown:.1%} more memory, {MORE:.0%} are allowed"] if grown > MORE else []
     details = {
-        "form": form(),
         "bytes after the warm-up": before,
         "bytes at the end": after,
         "growth": f"{grown:.2%}",

@@ -85,10 +85,8 @@ def test_every_target_that_a_workflow_runs_exists(path: Path) -> None:
     assert targets <= set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
 
 
-def test_tests_and_wheels_cover_the_claimed_versions() -> None:
+def test_tests_cover_the_claimed_versions() -> None:
     assert set(jobs("test.yml")["test"]["strategy"]["matrix"]["python"]) == CLAIMED
-    builds = METADATA["tool"]["cibuildwheel"]["build"]
-    assert {f"3.{build.removeprefix('cp3').removesuffix('-*')}" for build in builds} == CLAIMED
 
 
 @pytest.mark.parametrize(("tag", "status"), [("v" + METADATA["project"]["version"], 0), ("v9.9.9", 1)])
@@ -146,7 +144,7 @@ def test_with_data(): data_file("vectors/some")
 def test_each_case(case): pass
 """
 
-PLUGINS = ("__init__.py", "conftest.py", "suite_rules.py", "interpreted_only.toml")
+PLUGINS = ("__init__.py", "conftest.py", "suite_rules.py")
 
 
 def run(folder: Path, *options: str, tests: str = TESTS, **environment: str) -> subprocess.CompletedProcess[str]:

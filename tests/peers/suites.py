@@ -242,7 +242,7 @@ def _environment(folder: Path, *packages: str) -> Path:
     if not complete.exists():
         venv.create(folder, clear=True, with_pip=True)
         install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]
-        _output([python, *install], folder, {"FVM_COMPILED": "0"})
+        _output([python, *install], folder)
         complete.touch()
     return python
 

@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.cli import doctor, installation
-from store import compiled
+from fvm_hypervisor.cli import installation
 from tests.command import run
 
 
@@ -24,24 +23,7 @@ def test_doctor_passes_on_complete_installation() -> None:
     done = run("doctor", "--json")
     assert done.exit_code == 0, done.output
     checks = {check["name"]: check["result"] for check in json.loads(done.stdout)["checks"]}
-    assert checks["form"].startswith(compiled.form())
     assert checks["both runtimes"] == "8 steps of the demonstration"
-
-
-@pytest.mark.parametrize(
-    ("has_sources", "remedy"),
-    [(True, "`make compiled` makes the compiled form"), (False, "install a compiled wheel")],
-)
-def test_interpreted_install_explains_how_to_get_compiled_one(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, has_sources: bool, remedy: str
-) -> None:
-    if has_sources:
-        (tmp_path / "hatch_build.py").touch()
-    monkeypatch.setattr(compiled, "HOME", tmp_path)
-    monkeypatch.setattr(compiled, "compiled_modules", lambda: ())
-    monkeypatch.setattr(compiled, "form", lambda: "interpreted")
-    assert doctor._form().startswith("interpreted (")
-    assert remedy in doctor._form()
 
 
 def program(home: Path, elsewhere: Path) -> subprocess.CompletedProcess[str]:
