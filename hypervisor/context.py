@@ -59,47 +59,25 @@ def _digest(domain: bytes, epoch: int) -> bytes:
 DEVNET_CHAIN_ID = 31_415_926
 
 
-@dataclass(init=False, slots=True, unsafe_hash=True)
+@dataclass(slots=True, unsafe_hash=True)
 class MachineContext:
     """Context of an epoch: timestamp in Unix seconds, amounts in attoFIL. Source: ref-fvm machine::MachineContext."""
 
-    network: Final[NetworkVersion]
-    epoch: Final[ChainEpoch]
-    timestamp: Final[int]
-    base_fee: Final[TokenAmount]
-    chain_id: Final[int]
-    circulating_supply: Final[TokenAmount]
-    rules: Final[str]
+    network: Final[NetworkVersion] = LATEST
+    epoch: Final[ChainEpoch] = ChainEpoch(0)
+    timestamp: Final[int] = 0
+    base_fee: Final[TokenAmount] = TokenAmount(0)
+    chain_id: Final[int] = DEVNET_CHAIN_ID
+    circulating_supply: Final[TokenAmount] = TokenAmount(0)
+    rules: Final[str] = FILECOIN
     """Name of the set of rules; see `hypervisor.machine.rules`."""
-    block: Final[object | None]
+    block: Final[object | None] = None
     """Data that a set of rules or a tool adds to the epoch; opaque to the machine."""
-    precompiles: Final[PrecompileTable | None]
+    precompiles: Final[PrecompileTable | None] = None
     """User-defined precompiles in addition to those of the rules (`hypervisor.machine.precompile_registration`)."""
 
-    def __init__(
-        self,
-        network: NetworkVersion = LATEST,
-        epoch: ChainEpoch = ChainEpoch(0),
-        timestamp: int = 0,
-        base_fee: TokenAmount = TokenAmount(0),
-        chain_id: int = DEVNET_CHAIN_ID,
-        circulating_supply: TokenAmount = TokenAmount(0),
-        rules: str = FILECOIN,
-        block: object | None = None,
-        precompiles: PrecompileTable | None = None,
-    ) -> None:
-        self.network = network
-        self.epoch = epoch
-        self.timestamp = timestamp
-        self.base_fee = base_fee
-        self.chain_id = chain_id
-        self.circulating_supply = circulating_supply
-        self.rules = rules
-        self.block = block
-        self.precompiles = precompiles
 
-
-@dataclass(init=False, slots=True, unsafe_hash=True)
+@dataclass(slots=True, unsafe_hash=True)
 class InvocationContext:
     """Parameters of one invocation. `origin_address` is the sender as written in the message."""
 
@@ -112,25 +90,3 @@ class InvocationContext:
     value: Final[TokenAmount]
     gas_premium: Final[TokenAmount]
     read_only: Final[bool]
-
-    def __init__(
-        self,
-        origin: ActorID,
-        origin_address: Address,
-        nonce: int,
-        caller: ActorID,
-        receiver: ActorID,
-        method: MethodNumber,
-        value: TokenAmount,
-        gas_premium: TokenAmount,
-        read_only: bool,
-    ) -> None:
-        self.origin = origin
-        self.origin_address = origin_address
-        self.nonce = nonce
-        self.caller = caller
-        self.receiver = receiver
-        self.method = method
-        self.value = value
-        self.gas_premium = gas_premium
-        self.read_only = read_only

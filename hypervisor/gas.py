@@ -115,35 +115,17 @@ _OVERUSE_NUMERATOR = 11
 _OVERUSE_DENOMINATOR = 10
 
 
-@dataclass(init=False, slots=True, unsafe_hash=True)
+@dataclass(slots=True, unsafe_hash=True)
 class GasOutputs:
     """The distribution: base fee burn, over-estimation burn, miner penalty and tip, refund to the sender."""
 
-    base_fee_burn: Final[TokenAmount]
-    over_estimation_burn: Final[TokenAmount]
-    miner_penalty: Final[TokenAmount]
-    miner_tip: Final[TokenAmount]
-    refund: Final[TokenAmount]
-    gas_refund: Final[Gas]
-    gas_burned: Final[Gas]
-
-    def __init__(
-        self,
-        base_fee_burn: TokenAmount = TokenAmount(0),
-        over_estimation_burn: TokenAmount = TokenAmount(0),
-        miner_penalty: TokenAmount = TokenAmount(0),
-        miner_tip: TokenAmount = TokenAmount(0),
-        refund: TokenAmount = TokenAmount(0),
-        gas_refund: Gas = Gas(0),
-        gas_burned: Gas = Gas(0),
-    ) -> None:
-        self.base_fee_burn = base_fee_burn
-        self.over_estimation_burn = over_estimation_burn
-        self.miner_penalty = miner_penalty
-        self.miner_tip = miner_tip
-        self.refund = refund
-        self.gas_refund = gas_refund
-        self.gas_burned = gas_burned
+    base_fee_burn: Final[TokenAmount] = TokenAmount(0)
+    over_estimation_burn: Final[TokenAmount] = TokenAmount(0)
+    miner_penalty: Final[TokenAmount] = TokenAmount(0)
+    miner_tip: Final[TokenAmount] = TokenAmount(0)
+    refund: Final[TokenAmount] = TokenAmount(0)
+    gas_refund: Final[Gas] = Gas(0)
+    gas_burned: Final[Gas] = Gas(0)
 
 
 def overestimation(gas_used: int, gas_limit: int) -> tuple[Gas, Gas]:

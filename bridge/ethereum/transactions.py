@@ -98,7 +98,7 @@ AccessList = tuple[tuple[EthAddress, tuple[int, ...]], ...]
 """Addresses, each with slots."""
 
 
-@dataclass(init=False, slots=True, unsafe_hash=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Transaction:
     """The signed fields of a transaction. Amounts are in attoFIL (in place of wei), fees in attoFIL per gas.
 
@@ -115,40 +115,10 @@ class Transaction:
     gas_limit: Final[int]
     max_fee: Final[int]
     max_priority_fee: Final[int]
-    access_list: Final[AccessList]
-    authorizations: Final[tuple[Authorization, ...]]
-    max_fee_per_blob_gas: Final[int]
-    blob_hashes: Final[tuple[bytes, ...]]
-
-    def __init__(
-        self,
-        type: int,
-        chain_id: int | None,
-        nonce: int,
-        to: EthAddress | None,
-        value: int,
-        data: bytes,
-        gas_limit: int,
-        max_fee: int,
-        max_priority_fee: int,
-        access_list: AccessList = (),
-        authorizations: tuple[Authorization, ...] = (),
-        max_fee_per_blob_gas: int = 0,
-        blob_hashes: tuple[bytes, ...] = (),
-    ) -> None:
-        self.type = type
-        self.chain_id = chain_id
-        self.nonce = nonce
-        self.to = to
-        self.value = value
-        self.data = data
-        self.gas_limit = gas_limit
-        self.max_fee = max_fee
-        self.max_priority_fee = max_priority_fee
-        self.access_list = access_list
-        self.authorizations = authorizations
-        self.max_fee_per_blob_gas = max_fee_per_blob_gas
-        self.blob_hashes = blob_hashes
+    access_list: Final[AccessList] = ()
+    authorizations: Final[tuple[Authorization, ...]] = ()
+    max_fee_per_blob_gas: Final[int] = 0
+    blob_hashes: Final[tuple[bytes, ...]] = ()
 
     @property
     def blob_gas(self) -> int:

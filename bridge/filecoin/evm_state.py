@@ -21,16 +21,12 @@ _CACHED_BLOCKS: Final = 4096
 """Number of decoded blocks to cache, of some hundred bytes each."""
 
 
-@dataclass(init=False, slots=True, unsafe_hash=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Lifespan:
     """A message, identified by origin and nonce: the lifetime of transient data and destroyed contracts."""
 
     origin: Final[ActorID]
     nonce: Final[int]
-
-    def __init__(self, origin: ActorID, nonce: int) -> None:
-        self.origin = origin
-        self.nonce = nonce
 
     def fields(self) -> list[int]:
         return [self.origin, self.nonce]
@@ -44,7 +40,7 @@ class TransientData:
     lifespan: Lifespan
 
 
-@dataclass(init=False, slots=True, unsafe_hash=True)
+@dataclass(slots=True, unsafe_hash=True)
 class EvmState:
     """A contract's state. `nonce` is Ethereum's; `tombstone` identifies the message that destroyed the contract."""
 
@@ -54,22 +50,6 @@ class EvmState:
     transient: Final[TransientData | None]
     nonce: Final[int]
     tombstone: Final[Lifespan | None]
-
-    def __init__(
-        self,
-        bytecode: Cid,
-        bytecode_hash: bytes,
-        storage: Cid,
-        transient: TransientData | None,
-        nonce: int,
-        tombstone: Lifespan | None,
-    ) -> None:
-        self.bytecode = bytecode
-        self.bytecode_hash = bytecode_hash
-        self.storage = storage
-        self.transient = transient
-        self.nonce = nonce
-        self.tombstone = tombstone
 
     def encode(self, transient_field: bool = True) -> bytes:
         """Encode the block; without `transient_field` as five fields."""

@@ -50,24 +50,15 @@ if TYPE_CHECKING:
     from hypervisor.kernel.proofs import ProofOps
 
 
-@dataclass(init=False, slots=True, unsafe_hash=True)
+@dataclass(slots=True, unsafe_hash=True)
 class SendResult:
     """Result of a send: exit code, and handle, codec and size of the returned block (0, 0, 0 if none)."""
 
     exit_code: Final[int]
-    block_id: Final[BlockId]
-    codec: Final[int]
-    size: Final[int]
-    message: Final[str]
-
-    def __init__(
-        self, exit_code: int, block_id: BlockId = NO_BLOCK, codec: int = 0, size: int = 0, message: str = ""
-    ) -> None:
-        self.exit_code = exit_code
-        self.block_id = block_id
-        self.codec = codec
-        self.size = size
-        self.message = message
+    block_id: Final[BlockId] = NO_BLOCK
+    codec: Final[int] = 0
+    size: Final[int] = 0
+    message: Final[str] = ""
 
 
 class Kernel:

@@ -35,26 +35,14 @@ ALLOWED_CODECS = frozenset({RAW, CBOR, DAG_CBOR})
 _COMMITMENTS = frozenset({FIL_COMMITMENT_SEALED, FIL_COMMITMENT_UNSEALED})
 
 
-@dataclass(init=False, slots=True, unsafe_hash=True)
+@dataclass(slots=True, unsafe_hash=True)
 class LinkScan:
     """Result of a scan: links, number of CBOR fields and CIDs read, and the error that stopped it, if any."""
 
     links: Final[tuple[Cid, ...]]
     fields: Final[int]
     cids: Final[int]
-    error: Final[ErrorNumber | None]
-
-    def __init__(
-        self,
-        links: tuple[Cid, ...],
-        fields: int,
-        cids: int,
-        error: ErrorNumber | None = None,
-    ) -> None:
-        self.links = links
-        self.fields = fields
-        self.cids = cids
-        self.error = error
+    error: Final[ErrorNumber | None] = None
 
 
 @dataclass(init=False, slots=True, unsafe_hash=True)

@@ -31,39 +31,19 @@ from store.cid import Cid
 from store.codec import encode
 
 
-@dataclass(init=False, slots=True, unsafe_hash=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Call:
     """A call before its execution. `value` is in attoFIL, `gas_limit` in milligas (None: all remaining gas)."""
 
     from_: Final[ActorID]
     to: Final[Address]
     method: Final[MethodNumber]
-    params: Final[Block | None]
-    value: Final[TokenAmount]
-    gas_limit: Final[int | None]
-    read_only: Final[bool]
-    upgraded_from: Final[Cid | None]
+    params: Final[Block | None] = None
+    value: Final[TokenAmount] = TokenAmount(0)
+    gas_limit: Final[int | None] = None
+    read_only: Final[bool] = False
+    upgraded_from: Final[Cid | None] = None
     """Previous code of the receiver, if the call enters the `upgrade` function of its new code."""
-
-    def __init__(
-        self,
-        from_: ActorID,
-        to: Address,
-        method: MethodNumber,
-        params: Block | None = None,
-        value: TokenAmount = TokenAmount(0),
-        gas_limit: int | None = None,
-        read_only: bool = False,
-        upgraded_from: Cid | None = None,
-    ) -> None:
-        self.from_ = from_
-        self.to = to
-        self.method = method
-        self.params = params
-        self.value = value
-        self.gas_limit = gas_limit
-        self.read_only = read_only
-        self.upgraded_from = upgraded_from
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,22 +115,14 @@ class CallRules(Protocol):
         """Run the receiver's code (`CallManager.invoke`), or return a result in its place."""
 
 
-@dataclass(init=False, slots=True, unsafe_hash=True)
+@dataclass(slots=True, unsafe_hash=True)
 class MessageOrigin:
     """The sender of a message: its actor ID, its address in the message, its nonce, and the gas premium in attoFIL."""
 
     actor: Final[ActorID]
     address: Final[Address]
-    nonce: Final[int]
-    gas_premium: Final[TokenAmount]
-
-    def __init__(
-        self, actor: ActorID, address: Address, nonce: int = 0, gas_premium: TokenAmount = TokenAmount(0)
-    ) -> None:
-        self.actor = actor
-        self.address = address
-        self.nonce = nonce
-        self.gas_premium = gas_premium
+    nonce: Final[int] = 0
+    gas_premium: Final[TokenAmount] = TokenAmount(0)
 
 
 class CallManager:

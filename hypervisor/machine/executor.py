@@ -36,7 +36,7 @@ class BlockGas(NamedTuple):
     state: int
 
 
-@dataclass(init=False, slots=True, unsafe_hash=True)
+@dataclass(slots=True, unsafe_hash=True)
 class ApplyResult:
     """Result of a message: the receipt, the gas costs, the events and descriptions of a failure.
 
@@ -49,32 +49,12 @@ class ApplyResult:
 
     receipt: Final[Receipt]
     gas: Final[GasOutputs]
-    events: Final[tuple[StampedEvent, ...]]
-    message: Final[str]
-    reason: Final[str]
-    fatal: Final[Fatal | None]
-    block_gas: Final[BlockGas | None]
-    return_codec: Final[int | None]
-
-    def __init__(
-        self,
-        receipt: Receipt,
-        gas: GasOutputs,
-        events: tuple[StampedEvent, ...] = (),
-        message: str = "",
-        reason: str = "",
-        fatal: Fatal | None = None,
-        block_gas: BlockGas | None = None,
-        return_codec: int | None = None,
-    ) -> None:
-        self.receipt = receipt
-        self.gas = gas
-        self.events = events
-        self.message = message
-        self.reason = reason
-        self.fatal = fatal
-        self.block_gas = block_gas
-        self.return_codec = return_codec
+    events: Final[tuple[StampedEvent, ...]] = ()
+    message: Final[str] = ""
+    reason: Final[str] = ""
+    fatal: Final[Fatal | None] = None
+    block_gas: Final[BlockGas | None] = None
+    return_codec: Final[int | None] = None
 
     def __repr__(self) -> str:
         end = f"exit {exit_name(self.exit_code)}"

@@ -20,7 +20,7 @@ from hypervisor.types import NO_BLOCK, BlockId
 from store.cid import Cid, show
 
 
-@dataclass(init=False, slots=True, unsafe_hash=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Outcome:
     """The end of an invocation: exit code, a block of its registry (0 = none), and the actor's message.
 
@@ -28,21 +28,9 @@ class Outcome:
     """
 
     exit_code: Final[int]
-    block: Final[BlockId]
-    message: Final[str]
-    is_plain: Final[bool]
-
-    def __init__(
-        self,
-        exit_code: int,
-        block: BlockId = NO_BLOCK,
-        message: str = "",
-        is_plain: bool = False,
-    ) -> None:
-        self.exit_code = exit_code
-        self.block = block
-        self.message = message
-        self.is_plain = is_plain
+    block: Final[BlockId] = NO_BLOCK
+    message: Final[str] = ""
+    is_plain: Final[bool] = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ _PAYLOADS = {Protocol.SECP256K1: _HASH_PAYLOAD, Protocol.ACTOR: _HASH_PAYLOAD, P
 """Payload length in bytes of the protocols with a fixed length."""
 
 
-@dataclass(init=False, slots=True)
+@dataclass(slots=True)
 class Address:
     """An address: a protocol and its payload bytes (without the protocol byte). Equal by value, hashable.
 
@@ -58,10 +58,6 @@ class Address:
 
     protocol: Final[Protocol]
     payload: Final[bytes]
-
-    def __init__(self, protocol: Protocol, payload: bytes) -> None:
-        self.protocol = protocol
-        self.payload = payload
 
     def __hash__(self) -> int:
         return hash(self.payload)

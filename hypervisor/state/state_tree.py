@@ -86,29 +86,15 @@ _MALFORMED = (BlockNotFound, TreeNodeError, CodecError, TypeError, ValueError)
 """Errors caused by a malformed state, as opposed to I/O errors, which propagate."""
 
 
-@dataclass(init=False, slots=True, unsafe_hash=True)
+@dataclass(slots=True, unsafe_hash=True)
 class ActorState:
     """An actor: code CID, head (the CID of its state), nonce, balance in attoFIL, and f4 address if it has one."""
 
     code: Final[Cid]
-    head: Final[Cid]
-    nonce: Final[int]
-    balance: Final[TokenAmount]
-    delegated_address: Final[Address | None]
-
-    def __init__(
-        self,
-        code: Cid,
-        head: Cid = EMPTY_ARRAY_CID,
-        nonce: int = 0,
-        balance: TokenAmount = TokenAmount(0),
-        delegated_address: Address | None = None,
-    ) -> None:
-        self.code = code
-        self.head = head
-        self.nonce = nonce
-        self.balance = balance
-        self.delegated_address = delegated_address
+    head: Final[Cid] = EMPTY_ARRAY_CID
+    nonce: Final[int] = 0
+    balance: Final[TokenAmount] = TokenAmount(0)
+    delegated_address: Final[Address | None] = None
 
     def __repr__(self) -> str:
         address = "" if self.delegated_address is None else str(self.delegated_address)

@@ -24,7 +24,7 @@ SIGNED_BLOBS: Final = "sign the transaction in the client, and send it with its 
 _SIGNED = ("chainId", "nonce", "yParity", "r", "s")
 
 
-@dataclass(init=False, slots=True, unsafe_hash=True)
+@dataclass(slots=True, unsafe_hash=True)
 class TransactionRequest:
     """A requested transaction; None fields are filled in. Amounts in attoFIL.
 
@@ -46,40 +46,6 @@ class TransactionRequest:
     authorizations: Final[tuple[Authorization, ...]]
     max_fee_per_blob_gas: Final[int | None]
     blob_hashes: Final[tuple[bytes, ...]]
-
-    def __init__(
-        self,
-        sender: EthAddress | None,
-        to: EthAddress | None,
-        data: bytes,
-        value: TokenAmount,
-        gas: Gas | None,
-        nonce: int | None,
-        type: int | None,
-        gas_price: int | None,
-        max_fee: int | None,
-        max_priority_fee: int | None,
-        chain_id: int | None,
-        access_list: AccessList | None,
-        authorizations: tuple[Authorization, ...],
-        max_fee_per_blob_gas: int | None,
-        blob_hashes: tuple[bytes, ...],
-    ) -> None:
-        self.sender = sender
-        self.to = to
-        self.data = data
-        self.value = value
-        self.gas = gas
-        self.nonce = nonce
-        self.type = type
-        self.gas_price = gas_price
-        self.max_fee = max_fee
-        self.max_priority_fee = max_priority_fee
-        self.chain_id = chain_id
-        self.access_list = access_list
-        self.authorizations = authorizations
-        self.max_fee_per_blob_gas = max_fee_per_blob_gas
-        self.blob_hashes = blob_hashes
 
     def call(self, default_sender: EthAddress, rules: NetworkRules) -> CallRequest:
         """Return the request as a call. Raises as `check`."""

@@ -54,7 +54,7 @@ from store.cid import CBOR, DAG_CBOR, Cid
 from store.codec import encode, link
 
 
-@dataclass(init=False, slots=True, unsafe_hash=True)
+@dataclass(slots=True, unsafe_hash=True)
 class EvmInvocation:
     """One invocation of the actor, with the services of its runtime."""
 
@@ -63,20 +63,6 @@ class EvmInvocation:
     new_engine: Final[EngineFactory]
     codes: Final[CodeCache]
     params: Final[Block | None]
-
-    def __init__(
-        self,
-        syscalls: Syscalls,
-        rules: EvmRules,
-        new_engine: EngineFactory,
-        codes: CodeCache,
-        params: Block | None,
-    ) -> None:
-        self.syscalls = syscalls
-        self.rules = rules
-        self.new_engine = new_engine
-        self.codes = codes
-        self.params = params
 
     @property
     def kernel(self) -> Kernel:

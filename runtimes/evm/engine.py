@@ -130,7 +130,7 @@ SubcallInputs = CallInputs | CreateInputs
 Step = FrameOutcome | CallInputs | CreateInputs
 
 
-@dataclass(init=False, slots=True, unsafe_hash=True)
+@dataclass(slots=True, unsafe_hash=True)
 class TxContext:
     """Constants of a message and its block. Epoch and seconds; prices in attoFIL per gas."""
 
@@ -141,24 +141,6 @@ class TxContext:
     gas_limit: Final[int]
     chain_id: Final[int]
     base_fee: Final[int]
-
-    def __init__(
-        self,
-        gas_price: int,
-        coinbase: EthAddress,
-        number: int,
-        timestamp: int,
-        gas_limit: int,
-        chain_id: int,
-        base_fee: int,
-    ) -> None:
-        self.gas_price = gas_price
-        self.coinbase = coinbase
-        self.number = number
-        self.timestamp = timestamp
-        self.gas_limit = gas_limit
-        self.chain_id = chain_id
-        self.base_fee = base_fee
 
 
 class Host(Protocol):

@@ -221,7 +221,7 @@ _TOP_LEVEL = {
 }
 
 
-@dataclass(init=False, slots=True, unsafe_hash=True)
+@dataclass(slots=True, unsafe_hash=True)
 class TransactionResult:
     """Result of a transaction, in Ethereum's gas; `output` is the return value or the revert data, as CBOR."""
 
@@ -235,38 +235,10 @@ class TransactionResult:
     message: Final[str]
     reason: Final[str]
     gas: Final[GasOutputs]
-    execution_gas: Final[int]
+    execution_gas: Final[int] = 0
     """Gas that counts for the block: before refunds under EIP-7778, without state gas under EIP-8037."""
-    state_gas: Final[int]
+    state_gas: Final[int] = 0
     """Gas for new state that counts for the block (EIP-8037)."""
-
-    def __init__(
-        self,
-        success: bool,
-        gas_used: int,
-        output: bytes,
-        logs: tuple[tuple[EthAddress, Log], ...],
-        created: EthAddress | None,
-        events: tuple[StampedEvent, ...],
-        exit_code: int,
-        message: str,
-        reason: str,
-        gas: GasOutputs,
-        execution_gas: int = 0,
-        state_gas: int = 0,
-    ) -> None:
-        self.success = success
-        self.gas_used = gas_used
-        self.output = output
-        self.logs = logs
-        self.created = created
-        self.events = events
-        self.exit_code = exit_code
-        self.message = message
-        self.reason = reason
-        self.gas = gas
-        self.execution_gas = execution_gas
-        self.state_gas = state_gas
 
 
 @dataclass(frozen=True, slots=True)

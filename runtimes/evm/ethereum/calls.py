@@ -245,7 +245,7 @@ MAX_FRAMES: Final = 1025
 _NONE: Final[Mapping[EthAddress, str]] = MappingProxyType({})
 
 
-@dataclass(init=False, slots=True, unsafe_hash=True)
+@dataclass(slots=True, unsafe_hash=True)
 class TransactionEnvironment:
     """Constants of a transaction: the rules, the block, and the values that opcodes read."""
 
@@ -255,22 +255,6 @@ class TransactionEnvironment:
     origin: Final[EthAddress]
     blob_hashes: Final[tuple[bytes, ...]]
     blob_base_fee: Final[int]
-
-    def __init__(
-        self,
-        fork: Fork,
-        block: EthereumBlock,
-        context: TxContext,
-        origin: EthAddress,
-        blob_hashes: tuple[bytes, ...],
-        blob_base_fee: int,
-    ) -> None:
-        self.fork = fork
-        self.block = block
-        self.context = context
-        self.origin = origin
-        self.blob_hashes = blob_hashes
-        self.blob_base_fee = blob_base_fee
 
 
 class EthereumCalls(CallManager):
