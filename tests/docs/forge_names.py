@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 RECORD: Final = Path(__file__).with_name("forge_names.toml")
+LATER: Final = Path(__file__).with_name("forge_later_names.toml")
 COMMANDS: Final = ("test", "coverage", "snapshot")
 _OPTION: Final = re.compile(r"^ {2,6}(?:(-\w), )?(--[a-z][a-z0-9-]*)", re.MULTILINE)
 _ALIASES: Final = re.compile(r"^ +\[aliases: (.*)\]$", re.MULTILINE)
@@ -24,6 +25,11 @@ _OF_OTHERS: Final = ("fmt", "lint", "doc", "bind_json", "vyper", "labels")
 def recorded() -> dict[str, Any]:
     """Return the names of a release: options by command, dotted `keys`, and `version`."""
     return tomllib.loads(RECORD.read_text(encoding="utf-8"))
+
+
+def later_names() -> dict[str, list[str]]:
+    """Return options of `forge test` and keys that the next release adds, read from its sources."""
+    return tomllib.loads(LATER.read_text(encoding="utf-8"))
 
 
 def options_of(help_text: str) -> list[str]:

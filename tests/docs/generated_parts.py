@@ -33,6 +33,7 @@ from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.soltest.cheatcodes.table import MISSING, Cheatcode, table
 from fvm_hypervisor.soltest.project.project import load_project
 from fvm_hypervisor.soltest.project.settings import NOT_READ
+from fvm_hypervisor.soltest.project.tuning import GROUPS
 from hypervisor.errors import InvalidInput
 from tests.docs import json_rpc_page
 from tests.docs.forge_names import recorded
@@ -332,6 +333,18 @@ def forge_test_options() -> str:
     return _table((option, _supported(option)) for option in recorded()["test"])
 
 
+def tuning_options() -> str:
+    """Return the table of forge's options and keys for tuning, by group."""
+    rows = "".join(
+        f"| {group.title} | {_code(group.options)} | {_code(group.keys)} | {group.reason} |\n" for group in GROUPS
+    )
+    return f"| group | options | keys | here |\n|---|---|---|---|\n{rows}"
+
+
+def _code(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
 def report_options() -> str:
     """Return the table of the options of `forge coverage` and `forge snapshot`."""
     names = recorded()
@@ -370,6 +383,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "cheatcodes": cheatcodes,
     "forge-test-options": forge_test_options,
     "forge-report-options": report_options,
+    "forge-tuning-options": tuning_options,
     "foundry-keys": keys,
     "rpc-methods": json_rpc_page.methods_text,
 }

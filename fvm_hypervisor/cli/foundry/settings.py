@@ -19,6 +19,7 @@ from typer.core import TyperOption
 
 from fvm_hypervisor.cli.foundry.modes import mutation_options, with_mutated_paths
 from fvm_hypervisor.cli.options import URL_VARIABLE, ForeignOptions
+from fvm_hypervisor.soltest.project.tuning import TUNING_OPTIONS
 from hypervisor.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ SETTINGS: Final = (
     _switch("--force", "Compile all sources, without the cache.", force=True),
     _switch("--offline", "Do not download compilers, and read forks from the cache only.", offline=True),
     _switch("--no-metadata", "Compile without metadata.", bytecode_hash="none", cbor_metadata=False),
+    _switch("--no-dynamic-test-linking", "Compile the code of contracts into their tests.", dynamic_test_linking=False),
     _switch("--hardhat --hh", "Use Hardhat's folders.", src="contracts", libs=["node_modules"]),
     SettingOption(("--fork-url", "--rpc-url", "-f", "-r"), "eth_rpc_url", "Node whose network is forked.", "URL",
                   CHAIN),
@@ -78,6 +80,7 @@ SETTINGS: Final = (
     _switch("--no-storage-caching", "Do not cache responses of nodes on disk.", no_storage_caching=True),
     SettingOption(("--isolate",), "", "Execute each call of a test as a separate transaction.", panel=CHAIN,
                   sets={"isolate": True}),
+    SettingOption(("--no-isolate",), "", "Execute a test as one transaction.", panel=CHAIN, sets={"isolate": False}),
     SettingOption(("--sender",), "sender", "Address that deploys and calls test contracts.", "ADDRESS", CHAIN),
     SettingOption(("--initial-balance",), "initial_balance", "Balance of a test contract in wei.", "WEI", CHAIN),
     SettingOption(("--chain-id", "--chain"), "chain_id", "Chain ID.", "N", CHAIN),
@@ -203,7 +206,7 @@ UNSUPPORTED: Final = {
     "--disable-block-gas-limit": "--gas-limit sets the limit",
     "--disable-labels": "traces always show names of contracts and labels of vm.label",
     "--dump": "--debug --command runs commands of the debugger and prints their output",
-    "--dynamic-test-linking": "only changed sources are compiled, regardless of the contracts that tests deploy",
+    "--dynamic-test-linking": "set dynamic_test_linking in foundry.toml; --no-dynamic-test-linking disables it",
     "--enable-tx-gas-limit": "a test is one transaction with the gas limit of --gas-limit",
     "--etherscan-api-key": "no verification service is used: traces name the project's own contracts",
     "--extra-output": _COMPILER,
@@ -229,6 +232,7 @@ UNSUPPORTED: Final = {
     "--tx-origin": "vm.prank sets it in a test; the default is the sender",
     "--use-literal-content": _COMPILER,
     "--watch-delay": "a run starts when files stop changing",
+    **TUNING_OPTIONS,
 }
 ALWAYS: Final = {"--no-cache": UNSUPPORTED["--no-cache"]}
 """Reasons for options missing in every command that compiles a project."""

@@ -280,7 +280,6 @@ def run_tests(
 
     Example: hypervisor test --match-contract Counter -vvv
     """
-    from bridge.ethereum.block import ETHEREUM
     from fvm_hypervisor.cli.foundry.modes import check_symbolic, mutation_options_of, run_mutation, symbolic_settings
     from fvm_hypervisor.cli.foundry.runs import Reports, SuiteRuns
     from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
@@ -380,7 +379,8 @@ def run_tests(
             project,
             allow_test_fail=allow_test_fail,
             symbolic=bounds,
-            isolate=project.isolate or (gas_report and rules == ETHEREUM),
+            isolate=_isolates(project, rules, gas_report=gas_report, symbolic=symbolic or symbolic_fuzz),
+            dynamic_test_linking=project.dynamic_test_linking and not (symbolic or symbolic_fuzz) and compare is None,
             fuzz=replace(
                 project.fuzz,
                 timeout=project.fuzz.timeout if fuzz_timeout is None else fuzz_timeout,
@@ -508,6 +508,15 @@ def _seed(text: str | None) -> int | None:
         return None if text is None else int(text, 0)
     except ValueError:
         raise typer.BadParameter(f"--fuzz-seed '{text}' is not a number") from None
+
+
+def _isolates(project: Project, rules: str, *, gas_report: bool, symbolic: bool) -> bool | None:
+    """Return True if each call of a test is a transaction; None for the default of the rules."""
+    from bridge.ethereum.block import ETHEREUM
+
+    if gas_report and rules == ETHEREUM:
+        return True
+    return False if symbolic and project.isolate is None else project.isolate
 
 
 def _with_options(

@@ -209,11 +209,13 @@ def compiled_sources(
     notify: Callable[[str], None] = lambda _: None,
     waiting: CompilerRun | None = None,
     runs: int = 1,
+    restore_maps: Callable[[Mapping[str, Any], Iterable[str]], None] = lambda _output, _names: None,
 ) -> dict[str, CompiledSource]:
     """Return the contracts of these sources by source, compiled now or cached.
 
     `notify` is called with a line of text before anything is compiled. `waiting` is a process that is already started;
-    `runs` is the maximum number of concurrent processes. Raises CompileError with the compiler's messages, and
+    `runs` is the maximum number of concurrent processes. `restore_maps` changes the source maps in the output for some
+    sources (`Linked.restore_maps`). Raises CompileError with the compiler's messages, and
     InvalidInput if the cache cannot be written: the tests read the contracts from it.
     """
     settings = _settings(project.compiler, solc.version) | {"outputs": OUTPUTS}
@@ -226,6 +228,7 @@ def compiled_sources(
         compiler_input = standard_json(project, sources, solc.version, stale)
         parts = shares(sources, stale, runs)
         for part, output in zip(parts, _outputs(solc, compiler_input, parts, waiting), strict=True):
+            restore_maps(output, part)
             for name in part:
                 _store(cache, name, keys[name], output, sources)
                 found[name] = cache.get(name, keys[name])

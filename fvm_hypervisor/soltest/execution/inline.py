@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from bridge.ethereum.block import ETHEREUM
 from fvm_hypervisor.soltest.cheatcodes.context import Permission, Settings
 from fvm_hypervisor.soltest.execution.executor import TestExecutor, evm_version_of, fork_of, sender_of
 from fvm_hypervisor.soltest.execution.job import check_isolation
@@ -70,10 +71,13 @@ def configure(executor: TestExecutor, project: Project, found: Mapping[str, list
     Raises InvalidInput for a value or a key that a comment cannot set.
     """
     project = configured(project, found, function)
-    if project.isolate:
-        check_isolation(executor.setting.rules)
+    isolates, rules = project.isolate, executor.setting.rules
+    if isolates:
+        check_isolation(rules)
+    if isolates is None:
+        isolates = rules == ETHEREUM
     cheats = executor.cheatcodes
-    cheats.settings = replace(with_project(cheats.settings, project), isolates=project.isolate)
+    cheats.settings = replace(with_project(cheats.settings, project), isolates=isolates)
     executor.use(sender_of(project), fork_of(project))
     return project
 

@@ -172,8 +172,11 @@ class Project:
     assertions_revert: bool = True
     allow_test_fail: bool = False
     """True if `testFail*` are tests that must fail, as in forge before 1.0."""
-    isolate: bool = False
-    """True if each call of a test contract is a separate transaction."""
+    isolate: bool | None = False
+    """True if each call of a test contract is a separate transaction. None is foundry.toml's default: only under
+    Ethereum's rules."""
+    dynamic_test_linking: bool = False
+    """True if tests load the project's contracts by name; foundry.toml's default."""
     always_use_create_2_factory: bool = False
     """True if CREATE2 of a test contract is a call of the default deployer."""
     gas_limit: int = 1 << 30
@@ -331,6 +334,7 @@ def _project(root: Path, name: str, table: Table) -> Project:
         allow_internal_expect_revert=table.flag("allow_internal_expect_revert", False),
         assertions_revert=table.flag("assertions_revert", True),
         isolate=table.flag("isolate", False),
+        dynamic_test_linking=table.flag("dynamic_test_linking", False),
         always_use_create_2_factory=table.flag("always_use_create_2_factory", False),
         gas_limit=min(table.number("gas_limit", 1 << 30, U64), U64 >> 1),
         snapshots=table.text("snapshots", "snapshots"),

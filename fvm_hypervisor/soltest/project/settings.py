@@ -20,6 +20,7 @@ from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
 from fvm_hypervisor.soltest.project.remappings import Remapping
+from fvm_hypervisor.soltest.project.tuning import TUNING_KEYS
 from hypervisor.errors import InvalidInput
 
 U32: Final = (1 << 32) - 1
@@ -225,7 +226,6 @@ NOT_READ: Final[Mapping[str, str]] = {
     "deny": _WARNINGS,
     "dependencies": "no: used by soldeer, whose downloads are found by remappings",
     "disable_block_gas_limit": "no: `gas_limit` sets the limit",
-    "dynamic_test_linking": "no: only changed sources are compiled anyway",
     "enable_tx_gas_limit": "no: a test may use all of `gas_limit`",
     "eth_rpc_accept_invalid_certs": "no: certificates are always verified",
     "eth_rpc_curl": "no: requests are not printed as curl commands",
@@ -285,39 +285,50 @@ def unknown_keys(content: Mapping[str, Any], profile: Mapping[str, Any], read: C
 
     `content` is the whole file, `profile` the merged profile, `read` the keys that were read.
     """
-    others = {name.strip("[]") for name in NOT_READ}
+    others = {name.strip("[]") for name in (*NOT_READ, *TUNING_KEYS)}
     sections = {"profile", "fuzz", "invariant", "mutation", "rpc_endpoints", "precompiles", "etherscan", *others}
     for name in content:
         if name not in sections:
             yield _line(f"[{name}]", name, sections)
+        elif f"[{name}]" in TUNING_KEYS:
+            yield _without_effect(f"[{name}]")
     known = {*read, *others, *_OTHERS}
     for key, value in profile.items():
         if key == _EXTENDS:
             yield f"warning: foundry.toml: {key} is not supported: the keys of {str(value)[:80]} are ignored"
+        elif key in TUNING_KEYS or f"[{key}]" in TUNING_KEYS:
+            yield _without_effect(key if key in TUNING_KEYS else f"[{key}]")
         elif key not in known:
             yield _line(key, key, known)
         elif key in _TABLES and isinstance(value, dict):
             for inner in value:
-                if f"{key}.{inner}" not in known:
+                if f"{key}.{inner}" in TUNING_KEYS:
+                    yield _without_effect(f"{key}.{inner}")
+                elif f"{key}.{inner}" not in known:
                     siblings = [name.partition(".")[2] for name in known if name.startswith(f"{key}.")]
                     yield _line(f"{key}.{inner}", inner, siblings, f"{key}.")
 
 
 def is_known(key: str) -> bool:
     """Return True for a key that forge knows and this project does not read."""
-    return key in NOT_READ or f"[{key}]" in NOT_READ or key in _OTHERS
+    return any(key in names or f"[{key}]" in names for names in (NOT_READ, TUNING_KEYS)) or key in _OTHERS
 
 
 def unknown_variables(keys: Mapping[str, str], read: Collection[str]) -> Iterator[str]:
     """Yield a warning for each environment variable (`keys`: its key) that sets an unknown key."""
-    known = {*read, *(name for name in NOT_READ if not name.startswith("[")), *_OTHERS}
-    tables = {name.strip("[]") for name in NOT_READ if name.startswith("[")}
+    names = (*NOT_READ, *TUNING_KEYS)
+    known = {*read, *(name for name in names if not name.startswith("[")), *_OTHERS}
+    tables = {name.strip("[]") for name in names if name.startswith("[")}
     for variable, key in keys.items():
         if key in known or key.partition(".")[0] in (*tables, *_FREE_TABLES):
             continue
         near = get_close_matches(key, sorted(known), 1, _ALIKE)
         also = f": did you mean FOUNDRY_{near[0].upper().replace('.', '_')}?" if near else ""
         yield f"warning: {variable} sets no key of foundry.toml{also}"
+
+
+def _without_effect(key: str) -> str:
+    return f"warning: foundry.toml: {key} has no effect: {TUNING_KEYS[key]}"
 
 
 def _line(shown: str, name: str, known: Collection[str], table: str = "") -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from bridge.ethereum.block import ETHEREUM
 from fvm_hypervisor.soltest.compile.artifact import Artifacts
 from fvm_hypervisor.soltest.compile.compiler import CompileError, CompilerRun, Solc
 from fvm_hypervisor.soltest.compile.compiling import CompiledSource, artifacts_of, compiled_sources, has_changed
+from fvm_hypervisor.soltest.compile.dynamic_linking import Linked, link_dynamically
 from fvm_hypervisor.soltest.compile.forge_cache import forge_artifacts, write_forge_cache
 from fvm_hypervisor.soltest.compile.releases import VERSION
 from fvm_hypervisor.soltest.compile.solc import SolcChoice
@@ -130,15 +131,18 @@ class SuiteSession:
             return self._brutalize(sources)
         version = self._solc_choice().required_version()
         force = self.project.force
-        found = {} if force else forge_artifacts(self.project, sources, version)
-        if len(found) < len(sources.texts):
+        linked = (
+            link_dynamically(self.project, sources) if self.project.dynamic_test_linking else Linked(sources, sources)
+        )
+        found = {} if force else forge_artifacts(self.project, linked.sources, version)
+        if len(found) < len(linked.sources.texts):
             solc = self.solc(sources)
             if version is None and not force:
-                found = forge_artifacts(self.project, sources, solc.version)
-            left = sources.texts.keys() - found.keys()
-            made = self._compile(sources, left, solc, waiting)
+                found = forge_artifacts(self.project, linked.sources, solc.version)
+            made = self._compile(linked, found.keys(), solc, waiting)
             if not self.options.has_own_code:
-                write_forge_cache(self.project, sources, solc.version, made, found)
+                left = {name: source for name, source in made.items() if name not in linked.edits}
+                write_forge_cache(self.project, linked.sources, solc.version, left, found)
             found |= made
         if uses_layouts(self.project, sources):
             self._layouts = self._storage_layouts(sources)
@@ -164,11 +168,17 @@ class SuiteSession:
         return artifacts_of(project.root, found)
 
     def _compile(
-        self, sources: Sources, left: Iterable[str], solc: Solc, waiting: CompilerRun | None
+        self, linked: Linked, found: Collection[str], solc: Solc, waiting: CompilerRun | None
     ) -> dict[str, CompiledSource]:
+        left = linked.sources.texts.keys() - found
         try:
-            return compiled_sources(self.project, sources, left, solc, self.notify, waiting, self.options.workers)
+            return compiled_sources(
+                self.project, linked.sources, left, solc, self.notify, waiting, self.options.workers,
+                linked.restore_maps,
+            )  # fmt: skip
         except CompileError as error:
+            if linked.edits:  # the messages are those of the project's sources
+                return self._compile(Linked(linked.original, linked.original), found, solc, None)
             if self.options.report == "coverage" and "Stack too deep" in str(error):
                 raise CompileError(f"{error}\ncoverage is measured without the optimizer: try --ir-minimum") from None
             raise

@@ -18,7 +18,7 @@ from fvm_hypervisor.soltest.project.sources import imports, own_sources, read_so
 from fvm_hypervisor.soltest.project.test_settings import OPERATORS
 from fvm_hypervisor.soltest.run.session import SuiteSession
 from hypervisor.errors import InvalidInput
-from tests.docs.forge_names import recorded
+from tests.docs.forge_names import later_names, recorded
 from tests.docs.generated_parts import reads
 
 
@@ -193,6 +193,16 @@ def test_forge_config_keys_are_never_reported_unknown(tmp_path: Path) -> None:
     assert project(tmp_path, read).unknown_keys == ()
     old = "[profile.default]\nsolc = '0.8.30'\nsolc_version = '0.8.30'\ndeny_warnings = true\n"
     assert project(tmp_path, old).unknown_keys == ()
+
+
+def test_tuning_keys_of_forge_1_8_only_cause_a_warning(tmp_path: Path) -> None:
+    for key in later_names()["keys"]:
+        if reads(key):
+            continue
+        table, _, name = key.rpartition(".")
+        place = f"[profile.default{table and f'.{table}'}]\n{name}" if not key.startswith("[") else f"{key}\nx"
+        (warning,) = project(tmp_path, f"{place} = 1\n").unknown_keys
+        assert warning.startswith(f"warning: foundry.toml: {key} has no effect: "), key
 
 
 def test_a_file_that_is_extended_is_named(tmp_path: Path) -> None:
