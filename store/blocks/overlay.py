@@ -233,7 +233,7 @@ class RemoteStore:
     ) -> None:
         """Commit to the local store, together with the fetched blocks."""
         with self._lock:
-            self.local.commit([*self._fetched.items(), *blocks], metadata, index, expected, chain)
+            self.local.commit(blocks, metadata, index, expected, (*self._fetched.items(), *chain))
             self._fetched.clear()
 
     def close(self) -> None:

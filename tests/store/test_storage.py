@@ -29,6 +29,7 @@ from store.blockstore import BlockCorrupt, BlockNotFound, HeadMoved, Store, Stor
 from store.cid import BLAKE2B_256, RAW, Cid, cid_of, from_public, show
 from store.codec import CodecError, decode_strict, link, unlink
 from store.rocks.database import RocksStore
+from store.roots import HEAD
 from store.storage import Storage
 from tests.conftest import samples
 from tests.store.test_bounded import settle
@@ -397,9 +398,10 @@ def test_a_block_is_written_once() -> None:
             self.written: list[Cid] = []
 
         def commit(self, blocks: Any, *more: Any) -> None:
-            kept = list(blocks)
+            *others, beside = more
+            kept = [*beside, *blocks]
             self.written += [cid for cid, _ in kept]
-            super().commit(kept, *more)
+            super().commit(kept, *others)
 
     base = Noting()
     store = RemoteStore(base, Elsewhere(THERE))
@@ -408,6 +410,17 @@ def test_a_block_is_written_once() -> None:
     store.commit([], {})
     assert base.written == [name(THERE), name(HERE)]
     assert store.get(name(THERE)) == THERE
+
+
+def test_fetched_blocks_are_not_requested_again_after_their_state() -> None:
+    base, elsewhere = BoundedStore(), Elsewhere(THERE)
+    store = RemoteStore(base, elsewhere)
+    store.get(name(THERE))
+    for root in (THERE, HERE):
+        store.commit([(name(HERE), HERE)], {HEAD: name(root)})
+    settle(base)
+    assert store.get(name(THERE)) == THERE
+    assert elsewhere.asked == [name(THERE)]
 
 
 def test_many_fetched_blocks_do_not_wait_in_memory_for_a_commit() -> None:
