@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from fvm_hypervisor.laboratory.compare.jobs import CaseJob
     from fvm_hypervisor.laboratory.sides import Side
+    from fvm_hypervisor.soltest.compile.artifact import Artifacts
 
 rules_option, input_option = in_panel("Rules and code"), in_panel("What to execute")
 
@@ -88,6 +89,10 @@ Rules = Annotated[
     str | None,
     node_option(metavar="A,B", help="Two hard forks of Ethereum, or two network versions or drafts (.toml)."),
 ]
+ProjectFolder = Annotated[
+    Path | None,
+    node_option("--project", metavar="DIR", help="Foundry project whose contracts are named by source line."),
+]
 Offline = Annotated[bool, node_option("--offline", help="Read the node's responses from the cache only.")]
 
 
@@ -110,6 +115,7 @@ def compare(
     contract: Contracts = None,
     blocks: Blocks = 100,
     rules: Rules = None,
+    project: ProjectFolder = None,
     offline: Offline = False,
     workers: Workers = CORES,
     html: Annotated[
@@ -152,10 +158,10 @@ def compare(
     check_output(html, "the page")
     jobs: Sequence[CaseJob]
     with ExitStack() as undo:
-        if fork_url is not None or contract or rules is not None:
+        if fork_url is not None or contract or rules is not None or project is not None:
             if sources or bundle or network or overlay or actor or price:
                 raise InvalidInput("with --fork-url, the rules are those of --rules and nothing else is executed")
-            sides, jobs = _node_jobs(fork_url, contract or (), blocks, rules, offline, undo)
+            sides, jobs = _node_jobs(fork_url, contract or (), blocks, rules, offline, project, undo)
         else:
             sides = two_sides(Choices(bundle, network, overlay, actor or (), price or ()))
             jobs = jobs_of(sources or [], bundle_folder(bundle_dir), first, last, workers)
@@ -178,7 +184,13 @@ def compare(
 
 
 def _node_jobs(
-    url: str | None, contracts: Sequence[str], blocks: int, rules: str | None, offline: bool, undo: ExitStack
+    url: str | None,
+    contracts: Sequence[str],
+    blocks: int,
+    rules: str | None,
+    offline: bool,
+    project: Path | None,
+    undo: ExitStack,
 ) -> tuple[tuple[Side, Side], Sequence[CaseJob]]:
     """Return the sides and jobs of a comparison of contracts on a network, which `undo` ends. Raises InvalidInput."""
     from fvm_hypervisor.laboratory.compare.node_blocks import NodeContracts, close_readers, contract_address
@@ -188,7 +200,21 @@ def _node_jobs(
         raise InvalidInput("contracts on a network need --fork-url URL, --contract ADDRESS and --rules A,B")
     sides = rules_pair(rules)
     undo.callback(close_readers)
-    return sides, NodeContracts(url, tuple(map(contract_address, contracts)), sides, offline).jobs(blocks)
+    addresses = tuple(map(contract_address, contracts))
+    if project is None:
+        return sides, NodeContracts(url, addresses, sides, offline).jobs(blocks)
+    return sides, NodeContracts(url, addresses, sides, offline, _compiled(project)).jobs(blocks)
+
+
+def _compiled(folder: Path) -> Artifacts:
+    """Return the compiled contracts of a Foundry project. Raises InvalidInput, CompileError."""
+    from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
+    from fvm_hypervisor.soltest.execution.job import Options
+    from fvm_hypervisor.soltest.project.project import find_root, load_project
+    from fvm_hypervisor.soltest.run.session import SuiteSession
+
+    project = load_project(find_root(folder))
+    return SuiteSession(project, SuiteFilter(), Options(), lambda line: typer.echo(line, err=True)).compiled()
 
 
 _file_option = in_panel("Files to write")

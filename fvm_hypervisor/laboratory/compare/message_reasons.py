@@ -21,13 +21,40 @@ from fvm_hypervisor.laboratory.compare.instructions import (
 )
 from fvm_hypervisor.laboratory.compare.jobs import Run
 from fvm_hypervisor.laboratory.compare.tally import CallNames, MessageCost, costs_of, receiver_of
+from fvm_hypervisor.soltest.compile.artifact import Artifacts
+from fvm_hypervisor.soltest.project.solidity_text import SourceTexts
+from fvm_hypervisor.soltest.trace.frames import creates
+from fvm_hypervisor.soltest.trace.known_code import KnownCode
+from fvm_hypervisor.soltest.trace.stack_trace import place_text
 from hypervisor.types import SYSTEM_ACTOR
 from hypervisor.versions.changes import RuleChange, changes_of_charge
 from localnet.calls.time_limit import OutOfTime
 from runtimes.evm.ethereum import changes_of_transaction, fork_changes, fork_named
 
 
-def explain_transaction(runs: tuple[Run, Run], hardforks: tuple[str, str]) -> Explanation:
+class SourcePlaces:
+    """Text for instructions: with the source line in a known contract, else with the address."""
+
+    def __init__(self, artifacts: Artifacts) -> None:
+        self.known, self._sources = KnownCode(artifacts), SourceTexts(artifacts.root)
+
+    def text(self, spot: Spot) -> str:
+        """Return an instruction or charge with its place."""
+        contract = self.known.of(spot.frame)
+        if contract is None:
+            where = receiver_of(spot.frame)
+            return (
+                f"{spot.name} of {where}" if spot.counter is None else f"{spot.name} at byte {spot.counter} of {where}"
+            )
+        if spot.counter is None:
+            return f"{spot.name} of {contract.name}"
+        spans = contract.creation_places if creates(spot.frame) else contract.runtime_places
+        span = spans.get(spot.counter)
+        text = "" if span is None else place_text(span, self._sources)
+        return f"{spot.name} at {text or f'{contract.name}, byte {spot.counter}'}"
+
+
+def explain_transaction(runs: tuple[Run, Run], hardforks: tuple[str, str], places: SourcePlaces) -> Explanation:
     """Execute a transaction on both sides and compare its instructions. Raises NotCompared."""
     tracers, used = (StepTracer(), StepTracer()), []
     for run, tracer in zip(runs, tracers, strict=True):
@@ -44,7 +71,7 @@ def explain_transaction(runs: tuple[Run, Run], hardforks: tuple[str, str]) -> Ex
     for index, (tracer, outcome) in enumerate(zip(tracers, used, strict=True)):
         if outcome.receipt is not None and outcome.receipt.exit_code in KEEPING_GAS:
             ends[index] = outcome.receipt.gas_used - sum(tracer.costs) - sum(gas for _, gas in _head(tracer).values())
-    explained = explain_steps(found, changes, (ends[0], ends[1]), _place)
+    explained = explain_steps(found, changes, (ends[0], ends[1]), places.text)
     rows = (*_head_rows(*tracers, changes), *explained.rows)
     return _with_transfers(explained._replace(rows=rows), tracers, changes)
 
@@ -59,11 +86,6 @@ def _head(tracer: StepTracer) -> Mapping[str, CountedGas]:
 def _head_rows(one: StepTracer, other: StepTracer, changes: Mapping[str, RuleChange]) -> tuple[GasRow, ...]:
     of_transaction = changes_of_transaction(changes)
     return gas_rows(_head(one), _head(other), lambda _, delta: explain(of_transaction, delta)[0])
-
-
-def _place(spot: Spot) -> str:
-    where = receiver_of(spot.frame)
-    return f"{spot.name} of {where}" if spot.counter is None else f"{spot.name} at byte {spot.counter} of {where}"
 
 
 def _with_transfers(

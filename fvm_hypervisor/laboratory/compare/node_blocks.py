@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final, Protocol, cast
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
@@ -29,9 +30,10 @@ from fvm_hypervisor.laboratory.compare.jobs import (
     Run,
     fatal_outcome,
 )
-from fvm_hypervisor.laboratory.compare.message_reasons import explain_charges, explain_transaction
+from fvm_hypervisor.laboratory.compare.message_reasons import SourcePlaces, explain_charges, explain_transaction
 from fvm_hypervisor.laboratory.compare.tally import MessageCost, names_of
 from fvm_hypervisor.laboratory.sides import Side
+from fvm_hypervisor.soltest.compile.artifact import Artifacts
 from fvm_hypervisor.soltest.forks.tipsets import block_context
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.installation import AUTO
@@ -82,6 +84,8 @@ class NodeContracts:
     contracts: tuple[EthAddress, ...]
     sides: tuple[Side, Side]
     offline: bool = False
+    code: Artifacts = field(default_factory=lambda: Artifacts(Path(), (), {}), compare=False)
+    """Compiled contracts, whose instructions are named by source line."""
 
     def chain(self) -> RemoteChain:
         """Return a client of the node. Raises InvalidInput for an invalid URL."""
@@ -203,6 +207,7 @@ class _TransactionCase:
     before: Hypervisor = field(repr=False)
     sent: ReadTransaction | IncludedMessage
     label: str
+    places: SourcePlaces = field(repr=False)
 
     def begin(self, side: Side, tracer: Tracer | None) -> Run:
         """Start a run on a separate machine."""
@@ -245,7 +250,7 @@ class _TransactionCase:
         first, second = sides
         if first.hardfork:
             runs = self.begin(first, None), self.begin(second, None)
-            return explain_transaction(runs, (first.hardfork, second.hardfork))
+            return explain_transaction(runs, (first.hardfork, second.hardfork), self.places)
         network = self.before.context.network
         changes = version_changes(first.row(network), second.row(network))
         return explain_charges(costs, names_of(self.before.manifest), changes)
@@ -255,7 +260,7 @@ class _EthereumBlocks:
     """Blocks of an Ethereum node. Accounts are read from the node after the parent block."""
 
     def __init__(self, chain: RemoteChain, wanted: NodeContracts, newest: int, undo: ExitStack) -> None:
-        self.calls = ContractCalls(chain, wanted.contracts)
+        self.calls, self._places = ContractCalls(chain, wanted.contracts), SourcePlaces(wanted.code)
         self._hardfork = wanted.sides[0].hardfork
         blocks = AccountBlocks()
         self._fork = EthereumFork(EthereumForkPoint(wanted.url, chain.chain_id, chain.block(newest)), chain, blocks)
@@ -275,7 +280,8 @@ class _EthereumBlocks:
         for sent in transactions:
             label = f"0x{sent.hash.hex()}"
             _check_bounds(sent, label, rules_of(machine).features.transaction_types)
-            case = _TransactionCase(name, machine.fork(), sent, label) if sent.hash in found.reaching else None
+            is_wanted = sent.hash in found.reaching
+            case = _TransactionCase(name, machine.fork(), sent, label, self._places) if is_wanted else None
             _check_receipt(_apply(machine, sent, label), found)
             if case is not None:
                 yield case
@@ -314,6 +320,7 @@ class _Tipsets:
 
     def __init__(self, chain: RemoteChain, wanted: NodeContracts, newest: int, undo: ExitStack) -> None:
         self.calls = ContractCalls(chain, wanted.contracts, has_null_rounds=True)
+        self._places = SourcePlaces(wanted.code)
         self._source = undo.enter_context(closing(NodeSource(wanted.url, chain=chain)))
 
     def cases(self, name: str, found: CalledBlock) -> Iterator[RecordedCase]:
@@ -329,7 +336,7 @@ class _Tipsets:
             if included.cid in reaching:
                 machine.flush()
                 label = f"0x{reaching[included.cid].hex()}"
-                waiting.append(_TransactionCase(name, machine.fork(), included, label))
+                waiting.append(_TransactionCase(name, machine.fork(), included, label, self._places))
 
         for step in tipset_steps(machine, past.work, supply, watch=watch):
             for case in waiting:

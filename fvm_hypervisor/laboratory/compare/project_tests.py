@@ -20,8 +20,8 @@ from bridge.ethereum.block import ETHEREUM, SYSTEM_ADDRESS
 from bridge.filecoin.receipts import Log
 from fvm_hypervisor.bundles import build
 from fvm_hypervisor.laboratory.compare.explanation import Explanation, explain_steps
-from fvm_hypervisor.laboratory.compare.instructions import Spot, StepTracer, compare_steps
-from fvm_hypervisor.laboratory.compare.message_reasons import explain_charges
+from fvm_hypervisor.laboratory.compare.instructions import StepTracer, compare_steps
+from fvm_hypervisor.laboratory.compare.message_reasons import SourcePlaces, explain_charges
 from fvm_hypervisor.laboratory.compare.tally import CallNames, CostTracer
 from fvm_hypervisor.laboratory.pool import run_all
 from fvm_hypervisor.laboratory.sides import Side
@@ -34,15 +34,12 @@ from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, Count
 from fvm_hypervisor.soltest.execution.stage import SuiteStage
 from fvm_hypervisor.soltest.fuzz.invariants import call_sequence
 from fvm_hypervisor.soltest.project.project import Project
-from fvm_hypervisor.soltest.project.solidity_text import SourceTexts
 from fvm_hypervisor.soltest.project.test_settings import EVM_VERSIONS, rules_of
 from fvm_hypervisor.soltest.run.serving import viewer_of
 from fvm_hypervisor.soltest.run.session import SuiteSession
 from fvm_hypervisor.soltest.run.staged_test import begin_test, staged_suite, suite_comments
 from fvm_hypervisor.soltest.trace.call_text import call_texts
 from fvm_hypervisor.soltest.trace.frames import creates
-from fvm_hypervisor.soltest.trace.known_code import KnownCode
-from fvm_hypervisor.soltest.trace.stack_trace import place_text
 from fvm_hypervisor.soltest.trace.trace_names import Names
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import HypervisorError, InvalidInput
@@ -281,8 +278,7 @@ class _Pair:
         self.jobs, self.suite = jobs, suite
         first = jobs[0]
         self.artifacts = Artifacts(first.project.root, first.locations, first.sources)
-        self.sources = SourceTexts(first.project.root)
-        self.viewer, self.known = viewer_of(first, self.artifacts), KnownCode(self.artifacts)
+        self.viewer, self.places = viewer_of(first, self.artifacts), SourcePlaces(self.artifacts)
         self.is_ethereum = first.options.rules == ETHEREUM
         self.forks = fork_named(first.project.fork), fork_named(jobs[1].project.fork)
         self.changes = self._changes()
@@ -305,7 +301,7 @@ class _Pair:
     def _event_text(self, emitter: EthAddress, log: Log) -> str:
         if emitter == SYSTEM_ADDRESS:
             return "Transfer of value"
-        known = self.known.events.get((log.topics[0], len(log.topics))) if log.topics else None
+        known = self.places.known.events.get((log.topics[0], len(log.topics))) if log.topics else None
         read = None if known is None else known.read_log(log)
         name = f"event {log.topics[0].hex()[:8]}..." if log.topics else "anonymous event"
         return f"{name if read is None else read[0]['name']} of {checksummed(emitter)}"
@@ -340,19 +336,9 @@ class _Pair:
         names = None if stage is None else self.viewer.names(stage, by_code=True)
         if isinstance(one, StepTracer) and isinstance(other, StepTracer):
             found = compare_steps(one, other, self.changes, {**self.forks[0].precompiles, **self.forks[1].precompiles})
-            return explain_steps(found, self.changes, ends, self._place)
+            return explain_steps(found, self.changes, ends, self.places.text)
         call_names = _TestNames(stage, names) if stage is not None and names is not None else None
         return explain_charges((one.take(), other.take()), call_names, self.changes)
-
-    def _place(self, spot: Spot) -> str:
-        """Return an instruction with its source line."""
-        contract = self.known.of(spot.frame)
-        if contract is None or spot.counter is None:
-            return spot.name if contract is None else f"{spot.name} of {contract.name}"
-        spans = contract.creation_places if creates(spot.frame) else contract.runtime_places
-        span = spans.get(spot.counter)
-        text = "" if span is None else place_text(span, self.sources)
-        return f"{spot.name} at {text or f'{contract.name}, byte {spot.counter}'}"
 
 
 def _run(

@@ -22,6 +22,7 @@ from localnet.fork.response_cache import ResponseCache, cache_file
 from localnet.rpc.node import Node
 from runtimes.evm.ethereum import forks
 from tests.command import run
+from tests.fvm_hypervisor.soltest.contracts import artifact, forge_out
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.conftest import Client
 from tests.web_server import replying
@@ -169,6 +170,34 @@ def test_planted_price_of_a_hard_fork_is_the_reason(osaka: tuple[Client, list[st
     assert why["reasons"] == [{"name": "set_slot", "values": [20_000, 20_007], "sources": []}]
     assert [(row["name"], row["gas"]) for row in why["rows"]] == [("SSTORE", [22_100, 22_107])]
     assert changes[hashes[1]]["kinds"] == ["gas"]
+
+
+SOURCE = """// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.20;
+contract Store {
+    uint256 word;
+    function set(uint256 value) external {
+        word = value;
+    }
+}
+"""
+
+
+@pytest.mark.slow
+def test_an_instruction_of_a_project_is_named_by_source_line(
+    osaka: tuple[Client, list[str]], planted: str, tmp_path: Path
+) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "Store.sol").write_text(SOURCE, encoding="utf-8")
+    (tmp_path / "foundry.toml").write_text("[profile.default]\n", encoding="utf-8")
+    spans = f"{SOURCE.index('value;')}:5:0:-;;;{SOURCE.index('word = value')}:12:0:-;"
+    deployed = {"object": f"0x{STORE}", "sourceMap": spans}
+    forge_out(tmp_path, "src/Store.sol", SOURCE, {"Store": {**artifact({}), "deployedBytecode": deployed}})
+    client, _ = osaka
+    with served(client) as url:
+        found = report(url, planted, "--project", tmp_path)
+    first = found["changes"][0]["explanation"]["first_difference"]
+    assert first == "SSTORE at Store.set (src/Store.sol:6): 22,100 -> 22,107 gas"
 
 
 def dear_blocks(folder: Path) -> Path:
