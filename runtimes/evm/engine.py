@@ -104,11 +104,15 @@ class CreateInputs:
 
 @dataclass(frozen=True, slots=True)
 class SubcallOutcome:
-    """The outcome of a call or creation. `output` becomes the return data; `created` is the new contract, if any."""
+    """The outcome of a call or creation. `output` becomes the return data; `created` is the new contract, if any.
+
+    `exit_code` is that of a call, if it is known.
+    """
 
     success: bool
     output: bytes = b""
     created: EthAddress | None = None
+    exit_code: int = 0
 
 
 class FrameOutcome(NamedTuple):

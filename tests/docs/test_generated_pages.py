@@ -33,7 +33,7 @@ from localnet.rpc.refused import REASONS
 from localnet.rpc.server import filecoin_v2
 from tests.docs import demo_recording, generated_parts, reliability_page, syscalls_page
 from tests.docs.actors_page import BEGIN, END, HELD, PAGE, Row, found_rows, table
-from tests.docs.forge_names import recorded
+from tests.docs.forge_names import later_names, recorded
 from tests.docs.generated_parts import (
     ELSEWHERE,
     PublicName,
@@ -109,7 +109,7 @@ def test_each_option_and_key_of_forge_has_its_row() -> None:
 
 @pytest.mark.slow
 def test_missing_flag_lists_contain_no_stale_entries() -> None:
-    assert set(UNSUPPORTED) | set(ALIASES) <= {*NAMES["test"], "-D", "-k", "-r"}
+    assert set(UNSUPPORTED) | set(ALIASES) <= {*NAMES["test"], *later_names()["test"], "-D", "-k", "-r"}
     assert set(ELSEWHERE) <= {*NAMES["coverage"], *NAMES["snapshot"]} - own_options()
     assert set(NOT_READ) == {key for key in NAMES["keys"] if not reads(key)}
 

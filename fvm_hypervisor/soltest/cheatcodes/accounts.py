@@ -59,8 +59,6 @@ def _etch(context: Context, account: EthAddress, code: bytes) -> None:
 
 @cheatcode("load(address,bytes32)", returns="bytes32")
 def _load(context: Context, account: EthAddress, slot: bytes) -> bytes:
-    if _is_precompile(context, account):
-        raise CheatcodeFailure(f"cannot use precompile {checksummed(account)} as an argument")
     number = int.from_bytes(slot, "big")
     if context.state.arbitrary and context.host is not None:
         fill_slot(context.state, context.settings.seed, context.host.accounts, account, number)

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from bridge.ethereum.addresses import EthAddress, checksummed
 from bridge.filecoin.receipts import Log
-from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, revert_text, unwrap_error
+from fvm_hypervisor.soltest.cheatcodes.failures import HALTS, CheatcodeFailure, revert_text, unwrap_error
 from fvm_hypervisor.soltest.cheatcodes.state import (
     AcceptableRevert,
     AssumeNoRevert,
@@ -204,6 +204,8 @@ def _differences(expected: ExpectedEmit, wanted: Log, log: Log) -> list[_Differe
     return found
 
 
+EVM_ERROR: Final = "EvmError: "
+"""Prefix of the reason for an expected halt."""
 DUMMY_OUTPUT: Final = bytes(8192)
 """Return data of a call that reverted as expected; Solidity decodes it as any type."""
 DUMMY_ADDRESS: Final = bytes(19) + b"\x01"
@@ -225,7 +227,10 @@ def check_outcome(expected: ExpectedRevert, outcome: SubcallOutcome, reason_text
         raise CheatcodeFailure(
             f"Reverter != expected reverter: {checksummed(expected.reverted_by)} != {checksummed(reverter)}"
         )
-    check_reason(expected.reason, expected.partial, outcome.output, reason_text, expected.cheatcode)
+    data = outcome.output
+    if not data and outcome.exit_code in HALTS:
+        data = f"{EVM_ERROR}{HALTS[outcome.exit_code]}".encode()
+    check_reason(expected.reason, expected.partial, data, reason_text, expected.cheatcode)
 
 
 def check_reason(

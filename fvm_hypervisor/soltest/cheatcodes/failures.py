@@ -7,10 +7,11 @@ a frame can pay for with forge's gas limit (2^30) is below 24 MiB.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from bridge.ethereum.reverts import panic_text
+from hypervisor.exit_codes import ExitCode
 
 _WORD: Final = 32
 
@@ -92,6 +93,18 @@ def unwrap_error(data: bytes) -> bytes:
         text = _text(data[4:])
         return data if text is None else text
     return data
+
+
+HALTS: Final[Mapping[int, str]] = {
+    ExitCode.SYS_OUT_OF_GAS: "OutOfGas",
+    ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION: "InvalidFEOpcode",
+    ExitCode.EVM_CONTRACT_UNDEFINED_INSTRUCTION: "OpcodeNotFound",
+    ExitCode.EVM_CONTRACT_STACK_UNDERFLOW: "StackUnderflow",
+    ExitCode.EVM_CONTRACT_STACK_OVERFLOW: "StackOverflow",
+    ExitCode.EVM_CONTRACT_BAD_JUMPDEST: "InvalidJump",
+    ExitCode.USR_READ_ONLY: "StateChangeDuringStaticCall",
+}
+"""Names of halts without data in forge's `EvmError`."""
 
 
 def revert_text(data: bytes, known: KnownErrors = lambda _: None) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from bridge.abi.abi import AbiMismatch, ContractInterface
 from bridge.ethereum.addresses import checksummed
+from fvm_hypervisor.soltest.cheatcodes.failures import HALTS
 from fvm_hypervisor.soltest.trace import frames
 from fvm_hypervisor.soltest.trace.identities import CallSignature, read, unknown_selector
 from fvm_hypervisor.soltest.trace.trace_names import CREATE2_DEPLOYER, MAX_LENGTH, PRECOMPILES, VM, Names, is_precompile
@@ -178,15 +179,6 @@ def redacted_result(name: str) -> str | None:
 
 
 _SELECTOR: Final = 4
-_HALTS: Final[Mapping[int, str]] = {
-    ExitCode.SYS_OUT_OF_GAS: "OutOfGas",
-    ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION: "InvalidFEOpcode",
-    ExitCode.EVM_CONTRACT_UNDEFINED_INSTRUCTION: "OpcodeNotFound",
-    ExitCode.EVM_CONTRACT_STACK_UNDERFLOW: "StackUnderflow",
-    ExitCode.EVM_CONTRACT_STACK_OVERFLOW: "StackOverflow",
-    ExitCode.EVM_CONTRACT_BAD_JUMPDEST: "InvalidJump",
-    ExitCode.USR_READ_ONLY: "StateChangeDuringStaticCall",
-}
 SUCCESSES: Final[Mapping[int, str]] = {0x00: "Stop", 0xF3: "Return", 0xFF: "SelfDestruct"}
 
 
@@ -293,7 +285,7 @@ def status_text(frame: CallNode, names: Names) -> str:
         return "Revert"
     if is_precompile(frames.target_of(frame)) and not frames.code_of(frame):
         return "PrecompileOOG" if "gas" in end.message else "PrecompileError"
-    return _HALTS.get(end.exit_code) or end.error or exit_name(end.exit_code)
+    return HALTS.get(end.exit_code) or end.error or exit_name(end.exit_code)
 
 
 def _success(frame: CallNode, names: Names) -> str:
@@ -340,8 +332,8 @@ def _failure(frame: CallNode, names: Names) -> str:
         text = hex_text(frames.output_of(frame)) if frames.creates(frame) else _revert_text(frame, names)
     elif is_precompile(frames.target_of(frame)) and not frames.code_of(frame):
         text = "0x"
-    elif end.exit_code in _HALTS:
-        text = "" if frames.creates(frame) else f"EvmError: {_HALTS[end.exit_code]}"
+    elif end.exit_code in HALTS:
+        text = "" if frames.creates(frame) else f"EvmError: {HALTS[end.exit_code]}"
     else:
         text = printable(frames.exit_message(frame), MAX_LENGTH)
     return f"{status} {text}".rstrip()

@@ -143,10 +143,9 @@ def contract_outcome(result: CallResult) -> SubcallOutcome:
     """Return a call's result as seen by a contract: only success and revert carry data."""
     block = result.block
     if block is None:
-        return SubcallOutcome(result.exit_code == ExitCode.OK)
-    return SubcallOutcome(
-        result.exit_code == ExitCode.OK, block.data if block.codec == RAW else unwrap_return(block.data)
-    )
+        return SubcallOutcome(result.exit_code == ExitCode.OK, exit_code=result.exit_code)
+    data = block.data if block.codec == RAW else unwrap_return(block.data)
+    return SubcallOutcome(result.exit_code == ExitCode.OK, data, exit_code=result.exit_code)
 
 
 # --- calls ----------------------------------------------------------------------------------------------------------

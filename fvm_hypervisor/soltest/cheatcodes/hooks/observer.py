@@ -13,6 +13,7 @@ from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.ethereum.block import EthereumBlock
 from bridge.filecoin.receipts import Log
 from fvm_hypervisor.soltest.cheatcodes.context import CallOperations, Context
+from fvm_hypervisor.soltest.cheatcodes.emits import EVM_ERROR
 from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
 from fvm_hypervisor.soltest.cheatcodes.hooks.missing_contracts import note_missing
 from fvm_hypervisor.soltest.cheatcodes.interception import (
@@ -169,6 +170,7 @@ class TestObserver:
 
     def entered_end(self, run: ObservedCall, request: InterceptedCall, outcome: SubcallOutcome) -> SubcallOutcome:
         cheats = self._cheats
+        self._check_halt(outcome)
         outcome = intercepted_result(cheats.state, request, outcome, self._operations(run, request))
         if cheats.state.deals:
             cheats.preserve_deals(request.depth, run, outcome)
@@ -208,13 +210,22 @@ class TestObserver:
                     return SubcallOutcome(False)
                 outcome, used, refund = isolated
                 state.note_frame(CallGas(request.gas, used, refund), creates)
+                self._check_halt(outcome)
                 return outcome
             if request.kind is CallKind.STATICCALL:
                 run.make_cold()
         outcome = run.enter(sender, code)
         if state.watches_gas:
             state.note_frame(CallGas(*run.ended_gas()), creates)
+        self._check_halt(outcome)
         return outcome
+
+    def _check_halt(self, outcome: SubcallOutcome) -> None:
+        """Raise CannotObserve if the name of a halt is expected, which the session does not tell."""
+        expected = self._cheats.state.revert
+        is_halt = not (outcome.success or outcome.output)
+        if is_halt and expected is not None and (expected.reason or b"").startswith(EVM_ERROR.encode()):
+            raise CannotObserve
 
     def restore_state(self) -> None:
         """Restore what cheatcodes had set before the call, and the block; the output stays."""

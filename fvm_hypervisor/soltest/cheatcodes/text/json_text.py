@@ -14,6 +14,8 @@ from store.untrusted import check_depth
 
 _MAX_DEPTH: Final = 127
 """Maximum nesting that forge reads (serde_json, `Deserializer::remaining_depth`)."""
+_TOKEN: Final = re.compile(r'"(?:\\.|[^"\\])*(?:"|$)|//[^\r\n]*|/\*.*?(?:\*/|$)', re.DOTALL)
+"""A string, or a comment."""
 _NUMBER: Final = re.compile(r"(-?[0-9.]+)(?:[eE]([+-]?)([0-9]+))?")
 
 
@@ -49,12 +51,23 @@ class Number:
 
 
 def read(text: str) -> Any:
-    """Return the value of a JSON text, with numbers as int or Number. Raises ValueError."""
+    """Return the value of a JSON text, with numbers as int or Number; comments are skipped. Raises ValueError."""
     check_depth(text, _MAX_DEPTH)
+    if "/" in text:
+        text = _TOKEN.sub(_without_comment, text)
     value = json.loads(text, parse_float=Number.read, parse_constant=_no_number)
     if "\\u" in text:
         to_text(value).encode()  # raises ValueError for half of a surrogate pair
     return value
+
+
+def _without_comment(found: re.Match[str]) -> str:
+    token = found.group()
+    if token.startswith('"'):
+        return token
+    if token.startswith("/*") and not (token.endswith("*/") and len(token) > 3):
+        raise ValueError("unterminated block comment")
+    return re.sub(r"[^\r\n]", " ", token)
 
 
 def _no_number(name: str) -> NoReturn:
