@@ -218,7 +218,7 @@ class DebugLog:
 
 @dataclass(frozen=True, slots=True)
 class Flushed:
-    """The state tree was written: the new root, and the number of blocks committed to the store."""
+    """The state tree was written: the new root, and the number of its blocks that were committed."""
 
     root: Cid
     blocks: int

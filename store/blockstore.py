@@ -137,7 +137,7 @@ class Store(Blockstore, Protocol):
     ) -> None:
         """Atomically store blocks and set metadata and index entries (None deletes); durable on return.
 
-        `chain` are blocks beside a state: headers, messages and receipts.
+        `chain` are blocks to keep whatever the state: headers, messages, receipts, and fetched blocks.
 
         Raises HeadMoved, without any change, unless the current metadata equals `expected` (None: absent). Several
         threads may commit to one store.

@@ -209,14 +209,14 @@ class MachineState:
         if self._is_closed:
             self._check_open()
         root = self.state_tree.flush()
-        blocks = self.store.reachable(root)
+        blocks = dict(self.store.reachable(root))
         if self._installed:  # drop those whose installation was rolled back
             self._installed = tuple(code for code in self._installed if self.store.has(code))
         for cid in (EMPTY_ARRAY_CID, *self._installed):
             if cid in self.store.pending:
-                blocks.append((cid, self.store.pending[cid]))
+                blocks[cid] = self.store.pending[cid]
         self.base.commit(
-            blocks,
+            blocks.items(),
             {
                 HEAD: root,
                 MACHINE: machine_record(self.context),

@@ -5,14 +5,14 @@ Blocks committed with such a root belong to states, and are dropped when no held
 which marks what held states reach, runs when the blocks have doubled. It does not follow links to absent blocks (of a
 state that is fetched block by block).
 
-All other data is stored permanently in compressed pages: headers, messages, receipts, the index, and blocks added
-without a root. A chain stores most data of a block several times: messages in their block and in the index, CIDs as
-keys and as links. Entries added together share a page, so that compression removes the repetitions; recent entries are
-not compressed yet. A directory names the page of a key, and recently read pages are cached. Once the compressed pages
-reach a size limit, new pages go to an unnamed temporary file, which the system deletes at the end of the process or of
-the object, or stay in memory if it cannot be written. So memory hardly grows with the chain. When the directory reaches
-`MAX_DIRECTORY` bytes, it moves to that file as a segment. A lookup of an old or absent key reads one bucket of each
-segment, newest first, which takes about 1 us each.
+All other data is stored permanently in pages: headers, messages, receipts, the index, blocks that a fork fetched, and
+blocks added without a root. A chain stores most data of a block several times: messages in their block and in the
+index, CIDs as keys and as links. Entries added together share a page, so that compression removes the repetitions;
+recent entries are not compressed yet. A directory names the page of a key, and recently read pages are cached. Once the
+compressed pages reach a size limit, new pages go to an unnamed temporary file, which the system deletes at the end of
+the process or of the object, or stay in memory if it cannot be written. So memory hardly grows with the chain. When the
+directory reaches `MAX_DIRECTORY` bytes, it moves to that file as a segment. A lookup of an old or absent key reads one
+bucket of each segment, newest first, which takes about 1 us each.
 
 Readers need no lock: an entry is in a page before it leaves the recent entries, and records are in a segment before the
 buckets are replaced. Writers need one.
@@ -34,7 +34,7 @@ from typing import Final
 
 from store.blockstore import NOTHING, BlockNotFound, StoreIOError, check_expected
 from store.cid import CBOR_CID_PREFIX, DAG_CBOR, EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, RAW_CID_PREFIX, Cid
-from store.codec import LINK_HEAD, decode, encode
+from store.codec import LINK_HEAD, CodecError, decode, encode
 from store.links import links_of, state_codec, targets
 from store.roots import roots_of_entry
 
@@ -284,7 +284,7 @@ _MIN_ADDED: Final = 10_000
 
 
 class HeldStates:
-    """Blocks of states by CID. `find` looks up blocks in another store when a state links to them.
+    """Blocks of states by CID. `find` looks up blocks in another store.
 
     A collection begins when the blocks have doubled. It marks the blocks of held states, a few at each call of
     `collect`, and then removes the others.
@@ -300,6 +300,8 @@ class HeldStates:
         """Number of blocks added since the last collection, and since the last call of `collect`."""
         self._marked: set[Cid] | None = None
         """Blocks that the running collection has reached."""
+        self._absent: set[Cid] = set()
+        """Links that it could not follow, because their blocks are nowhere."""
         self._todo: list[Cid] = []
         """Blocks that it has still to follow."""
 
@@ -307,12 +309,18 @@ class HeldStates:
         return len(self.blocks)
 
     def add(self, new: Mapping[Cid, bytes]) -> None:
-        """Add blocks; the running collection follows them, too."""
+        """Add blocks, to be held with roots that link to them."""
         before = len(self.blocks)
         self.blocks.update(new)
         self._recent += len(self.blocks) - before
-        if self._marked is not None:
-            self._todo += new
+        self.found(new)
+
+    def found(self, cids: Iterable[Cid]) -> None:
+        """Let the running collection follow links to blocks that were absent until now."""
+        if self._absent:
+            arrived = self._absent.intersection(cids)
+            self._absent -= arrived
+            self._todo += arrived
 
     def hold(self, roots: Iterable[Cid]) -> None:
         """Hold all blocks reachable from `roots`."""
@@ -332,7 +340,8 @@ class HeldStates:
     def collect(self) -> None:
         """Begin a collection if many blocks were added since the last one, or continue it.
 
-        The work is proportional to the blocks added since the last call.
+        The work is proportional to the blocks added since the last call. Raises the errors of `find`, after which the
+        next call continues.
         """
         self._added += self._recent
         left, self._recent = _MIN_STEPS + _STEPS_PER_BLOCK * self._recent, 0
@@ -340,18 +349,20 @@ class HeldStates:
             if self._added < max(_MIN_ADDED, len(self.blocks) // 2):
                 return
             self._added, self._marked, self._todo = 0, set(), list(self._holds)
-        marked, todo = self._marked, self._todo
+        marked, absent, todo = self._marked, self._absent, self._todo
         while todo and left > 0:
-            cid = todo.pop()
-            if cid in marked:
+            cid = todo[-1]
+            if cid in marked or cid in absent:
+                todo.pop()
                 continue
-            left -= 1
             data = self.blocks.get(cid)
             if data is None:
-                data = None if cid.startswith(RAW_CID_PREFIX) else self._find(cid)
-                if data is None:
-                    continue
-                self.blocks[cid] = data
+                data = self._find(cid)
+            todo.pop()
+            left -= 1
+            if data is None:
+                absent.add(cid)
+                continue
             marked.add(cid)
             links = _links(cid, data)
             left -= len(links)
@@ -360,6 +371,7 @@ class HeldStates:
             for cid in self.blocks.keys() - marked:
                 del self.blocks[cid]
             self._marked = None
+            absent.clear()
 
 
 def _blocks_of(roots: Iterable[Cid]) -> list[Cid]:
@@ -374,7 +386,7 @@ def _links(cid: Cid, data: bytes) -> list[Cid]:
     """Return the links of a state's block like `links_of`, with repetitions, but much faster for usual links.
 
     The regular expression finds all links if each link tag starts a usual link. A match inside a string would only keep
-    a block longer than necessary.
+    a block longer than necessary. A malformed block, which a fork's node may have sent, has no links.
     """
     if not cid.startswith(CBOR_CID_PREFIX):
         return [] if cid.startswith(RAW_CID_PREFIX) else links_of(data, state_codec(cid))
@@ -383,7 +395,10 @@ def _links(cid: Cid, data: bytes) -> list[Cid]:
     found: list[Cid] = _USUAL_LINK.findall(data)
     if len(found) == data.count(_TAG) and _END_OF_LONGER_TAG not in data:
         return found
-    return links_of(data, DAG_CBOR)
+    try:
+        return links_of(data, DAG_CBOR)
+    except CodecError:
+        return []
 
 
 _INDEX = b"\0"
@@ -398,18 +413,13 @@ class BoundedStore:
     ) -> None:
         """Create an empty store; the arguments are in bytes, as in `PackedEntries`."""
         self._permanent = PackedEntries(recent, page, packed, directory)
-        self._states = HeldStates(self._find_permanent)
+        self._states = HeldStates(self._permanent.get)
         self._blocks = self._states.blocks
         self._metadata: dict[bytes, bytes] = {}
         self._roots: dict[bytes, list[Cid]] = {}
         """Mapping from a metadata key to the roots that its value names."""
         self._lock = Lock()
-        self._failure: StoreIOError | None = None
-        """The error of a commit that may have added only a part of a state; further commits raise it."""
         self.put(EMPTY_ARRAY_CID, EMPTY_ARRAY_BLOCK)  # the state of new actors, never written by a message
-
-    def _find_permanent(self, cid: Cid) -> bytes | None:
-        return self._permanent.get(cid)
 
     # --- blocks -----------------------------------------------------------------------------------------------
 
@@ -441,44 +451,38 @@ class BoundedStore:
     ) -> None:
         """Store blocks and set metadata and index entries (None deletes).
 
-        Holds the roots that the new metadata names, releases those that it replaces, and keeps the blocks as states'
-        if there are such roots; `chain` is always permanent. Raises HeadMoved unless the
-        current metadata equals `expected`, and StoreIOError if the temporary file of old entries cannot be read, also
-        for all later commits.
+        Holds the roots that the new metadata names, and releases those that it replaces. Blocks that come with such
+        roots are dropped with their states, others and `chain` never. Raises, without any change, HeadMoved unless the
+        current metadata equals `expected`, and StoreIOError if the temporary file of old entries cannot be read.
         """
         new, beside = dict(blocks), list(chain)  # consumed first: if one raises, the store is unchanged
         with self._lock:
-            if self._failure is not None:
-                raise self._failure
             if expected:
                 check_expected(self, expected)
-            replaced, held = list[Cid](), list[Cid]()
-            for key, value in metadata.items():
-                if self._metadata.get(key) != value:
-                    replaced += self._roots.get(key, ())
-                    held += self._change(key, value)
+            changed = {key: value for key, value in metadata.items() if self._metadata.get(key) != value}
+            roots = {key: [] if value is None else roots_of_entry(key, value) for key, value in changed.items()}
+            held = [root for named in roots.values() for root in named]
+            if held:
+                self._states.add(new)
+            else:
+                beside += new.items()
+            self._states.hold(held)
             try:
-                if held:
-                    self._states.add(new)
-                    self._permanent.put_all(beside)
-                else:
-                    self._permanent.put_all([*new.items(), *beside])
-                self._permanent.put_all([(_INDEX + key, value) for key, value in index.items()])
-                self._states.hold(held)
-                self._states.release(replaced)
-                self._states.collect()
-            except StoreIOError as error:
-                self._failure = error
+                self._states.collect()  # with the new state, which may link to blocks of dropped ones
+            except BaseException:
+                self._states.release(held)
                 raise
-
-    def _change(self, key: bytes, value: bytes | None) -> list[Cid]:
-        """Set one metadata entry, and return the roots that it names."""
-        roots = self._roots[key] = [] if value is None else roots_of_entry(key, value)
-        if value is None:
-            del self._metadata[key]
-        else:
-            self._metadata[key] = value
-        return roots
+            if beside:
+                self._permanent.put_all(beside)
+                self._states.found(cid for cid, _ in beside)
+            self._permanent.put_all([(_INDEX + key, value) for key, value in index.items()])
+            for key, value in changed.items():
+                self._states.release(self._roots.get(key, ()))
+                self._roots[key] = roots[key]
+                if value is None:
+                    del self._metadata[key]
+                else:
+                    self._metadata[key] = value
 
     # --- states -----------------------------------------------------------------------------------------------
 

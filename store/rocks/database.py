@@ -327,7 +327,7 @@ class RocksStore:
         tables = {file["name"].lstrip("/") for file in self._call(database.live_files)}
         first_log = self._call(database.property_int_value, "rocksdb.min-log-number-to-keep") or 0
         for file in self.path.iterdir():
-            is_old = file.suffix == ".log" and int(file.stem) < first_log
+            is_old = file.suffix == ".log" and file.stem.isdigit() and int(file.stem) < first_log
             is_old = is_old or (file.suffix == ".sst" and file.name not in tables)
             with suppress(FileNotFoundError):  # RocksDB may remove files at any time
                 total += 0 if is_old or file.name.startswith("LOG") else file.stat().st_size

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from store.blocks.bounded import BoundedStore
 from store.blocks.buffered import BufferedStore
 from store.blocks.memory import MemoryStore
-from store.blockstore import BlockNotFound, Store, StoreIOError, put_object
+from store.blockstore import BlockNotFound, Store, StoreCorrupt, StoreIOError, put_object
 from store.cid import DAG_CBOR, RAW, Cid, cid_of
 from store.codec import link
 from store.links import links_of, reachable
@@ -55,7 +55,14 @@ def begin_collection(store: BoundedStore) -> None:
 @given(STEPS)
 @settings(max_examples=samples(200))
 def test_store_holds_exactly_blocks_reachable_from_held_roots(steps: list[tuple[str, int, int]]) -> None:
-    """Compare with a plain walk over a store without collection; the trees share most nodes."""
+    """Compare with a plain walk over a store without collection; the trees share nodes, and collections take long."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("_MIN_ADDED", "_MIN_STEPS", "_STEPS_PER_BLOCK"):
+            patch.setattr(f"store.blocks.bounded.{name}", 1)
+        _check(steps)
+
+
+def _check(steps: list[tuple[str, int, int]]) -> None:
     store, everything = BoundedStore(), MemoryStore()
     held, roots = Counter[Cid](), list[Cid]()
     buffered = BufferedStore(store)
@@ -112,7 +119,7 @@ def test_directly_stored_block_outlives_state_that_links_it() -> None:
     root = put_object(above, [link(leaf)])
     commit(store, above, root)
     settle(store)
-    assert len(store) == 2
+    assert len(store) == 1
     after = put_object(above, [b"another"])
     commit(store, above, after)
     settle(store)
@@ -130,14 +137,14 @@ def test_missing_blocks_count_as_leaves_until_they_arrive() -> None:
     new = BufferedStore(store)
     after = put_object(new, [b"after", link(leaves[0]), link(leaves[1])])
     fetched = [(cid, origin.get(cid)) for cid in (root, node, leaves[0])]
-    store.commit([*fetched, *new.reachable(after)], {HEAD: after})
+    store.commit(new.reachable(after), {HEAD: after}, chain=fetched)
     settle(store)
-    assert [store.has(cid) for cid in (root, node, *leaves, after)] == [False, False, True, False, False, True]
+    assert [store.has(cid) for cid in (root, node, *leaves, after)] == [True, True, True, False, False, True]
     with pytest.raises(BlockNotFound):
-        store.get(root)
+        store.get(leaves[1])
 
 
-def test_store_accepts_no_commit_after_its_file_could_not_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commit_that_cannot_read_its_file_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     store = BoundedStore(recent=0, page=100, packed=0, directory=100)
     store.commit((), {}, {b"a long key %d" % number: bytes(60) for number in range(20)})
     new = BufferedStore(store)
@@ -151,8 +158,13 @@ def test_store_accepts_no_commit_after_its_file_could_not_be_read(monkeypatch: p
         store._states._added = 1_000_000
         with pytest.raises(StoreIOError, match="restart the node"):
             commit(store, new, root)
-    with pytest.raises(StoreIOError, match="restart the node"):
-        commit(store, new, root)
+    assert store.metadata(HEAD) is None
+    commit(store, new, root)
+    settle(store)
+    assert store.has(root)
+    commit(store, new, put_object(new, [b"another"]))
+    settle(store)
+    assert not store.has(root)
 
 
 @pytest.mark.parametrize("brought", [False, True])
@@ -181,7 +193,8 @@ def test_block_pending_removal_stays_if_new_state_links_it(brought: bool) -> Non
     assert len(store) == 2_001 + 1
 
 
-def test_missing_block_that_arrives_during_collection_keeps_what_it_links_to() -> None:
+@pytest.mark.parametrize("is_fetched", [True, False])
+def test_missing_block_that_arrives_during_collection_keeps_what_it_links_to(is_fetched: bool) -> None:
     store, new, origin = BoundedStore(), BufferedStore(BoundedStore()), MemoryStore()
     leaf = put_object(origin, [b"leaf"])
     node = put_object(origin, [b"node", link(leaf)])
@@ -195,11 +208,47 @@ def test_missing_block_that_arrives_during_collection_keeps_what_it_links_to() -
     begin_collection(store)
     store._states.collect()
     assert store._states._marked is not None
-    arrived = put_object(new, [b"next", link(node)])
-    store.commit([(node, origin.get(node)), (arrived, new.get(arrived))], {HEAD: arrived})
+    if is_fetched:
+        store.put(node, origin.get(node))
+    else:
+        after = put_object(new, [b"after"])
+        store.commit([(node, origin.get(node)), (after, new.get(after))], {HEAD: after})
     settle(store)
     assert [store.get(cid) for cid in (node, leaf)] == [origin.get(cid) for cid in (node, leaf)]
-    assert len(store) == 2_004
+
+
+def test_links_to_absent_blocks_do_not_stop_collections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fork's actors name code that was never fetched."""
+    monkeypatch.setattr("store.blocks.bounded._MIN_ADDED", 1_000)
+    store, buffered = BoundedStore(), BufferedStore(MemoryStore())
+    codes = [link(cid_of(b"code %d" % number)) for number in range(3)]
+    tree = Hamt(buffered, None, 5)
+    for number in range(2_000):
+        tree.set(number.to_bytes(4, "big"), [codes[number % 3], number])
+    sizes = []
+    for number in range(300):
+        for key in range(4):
+            tree.set((number * 4 + key).to_bytes(4, "big"), [codes[0], number, b"new"])
+        root = tree.flush()
+        store.commit(buffered.reachable(root), {HEAD: root})
+        sizes.append(len(store))
+    settle(store)
+    assert max(sizes) < 2 * max(len(store), 1_000)
+
+
+def test_a_record_without_roots_changes_nothing() -> None:
+    """Its roots cannot be read, so the other entries of the commit must not be set."""
+    store, new = BoundedStore(), BufferedStore(MemoryStore())
+    root = put_object(new, [b"root"])
+    with pytest.raises(StoreCorrupt):
+        store.commit(new.pending.items(), {HEAD: root, b"pin/x": b"bad"})
+    assert store.metadata(HEAD) is None
+    commit(store, new, root)
+    settle(store)
+    assert store.has(root)
+    commit(store, new, put_object(new, [b"another"]))
+    settle(store)
+    assert not store.has(root)
 
 
 def test_pins_and_installed_modules_stay() -> None:
