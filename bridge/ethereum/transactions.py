@@ -184,7 +184,7 @@ class Transaction:
         return common
 
 
-@dataclass(init=False, slots=True, unsafe_hash=True)
+@dataclass(slots=True, unsafe_hash=True)
 class SignedTransaction:
     """A transaction with its sender's signature; `y_parity` is 0 or 1."""
 
@@ -192,33 +192,14 @@ class SignedTransaction:
     y_parity: Final[int]
     r: Final[int]
     s: Final[int]
-    wire_form: bytes = field(repr=False, compare=False)
+    wire_form: bytes = field(default=b"", repr=False, compare=False)
     """The bytes it was parsed from; empty if it was signed here."""
-    unsigned: bytes = field(repr=False, compare=False)
+    unsigned: bytes = field(default=b"", repr=False, compare=False)
     """The signed part of `wire_form`; empty for a legacy transaction."""
-    _raw: bytes = field(init=False, repr=False, compare=False)
-    _hash: bytes = field(init=False, repr=False, compare=False)
-    _signers: tuple[EthAddress | None, ...] = field(init=False, repr=False, compare=False)
+    _raw: bytes = field(default=b"", init=False, repr=False, compare=False)
+    _hash: bytes = field(default=b"", init=False, repr=False, compare=False)
+    _signers: tuple[EthAddress | None, ...] = field(default=(), init=False, repr=False, compare=False)
     """Cache of the recovered signer, in a tuple, or None for an invalid signature; empty until computed."""
-
-    def __init__(
-        self,
-        transaction: Transaction,
-        y_parity: int,
-        r: int,
-        s: int,
-        wire_form: bytes = b"",
-        unsigned: bytes = b"",
-    ) -> None:
-        self.transaction = transaction
-        self.y_parity = y_parity
-        self.r = r
-        self.s = s
-        self.wire_form = wire_form
-        self.unsigned = unsigned
-        self._raw = b""
-        self._hash = b""
-        self._signers = ()
 
     @property
     def v(self) -> int:

@@ -45,18 +45,13 @@ class LinkScan:
     error: Final[ErrorNumber | None] = None
 
 
-@dataclass(init=False, slots=True, unsafe_hash=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Block:
     """Bytes with their codec, and their link scan if there was one."""
 
     codec: Final[int]
     data: Final[bytes]
-    scan: LinkScan | None = field(compare=False)
-
-    def __init__(self, codec: int, data: bytes, scan: LinkScan | None = None) -> None:
-        self.codec = codec
-        self.data = data
-        self.scan = scan
+    scan: LinkScan | None = field(default=None, compare=False)
 
     @property
     def links(self) -> tuple[Cid, ...]:

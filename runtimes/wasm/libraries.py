@@ -127,8 +127,7 @@ def is_library(module: WasmModule) -> bool:
 
 def is_linkable(wasm: bytes) -> bool:
     """Return True if a module is a library or imports one. Raises InvalidModule; most modules are not parsed."""
-    # not `in`: a compiled generator has no `__contains__`
-    if PREFIX.encode() not in wasm and any(name == ENTRY_POINT for name in export_names(wasm)):
+    if PREFIX.encode() not in wasm and ENTRY_POINT in export_names(wasm):
         return False
     module = parse_module(wasm)
     return is_library(module) or any(map(is_linked, module.imports))

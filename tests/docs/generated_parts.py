@@ -2,8 +2,6 @@
 
 Each part is a file in build/docs-parts. A file is written only if its text changed, so Sphinx reads only changed pages.
 
-Everything is read from the sources, so that the page does not depend on compiled modules.
-
 An option is supported if `hypervisor test --help` lists it, and a key if an invalid value is refused.
 """
 
@@ -149,7 +147,7 @@ def _class(kind: type) -> ast.ClassDef:
 
 @cache
 def _tree(module: str) -> ast.Module:
-    """Return the syntax tree of a module's source, even if the module is compiled."""
+    """Return the syntax tree of a module's source."""
     spec = find_spec(module)
     assert spec is not None
     origin = Path(str(spec.origin))

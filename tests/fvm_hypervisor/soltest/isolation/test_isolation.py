@@ -1,8 +1,7 @@
 """With `isolate` each test and the gas report equal forge's, including every unit of gas.
 
 Expected values are the output of forge (`golden.json.xz`); `make clients` compares them with forge again. The cost of a
-test's calls does not grow with their number, in executed lines and in entries. Compiled modules execute no lines that a
-trace can count; for an installation with them, only the lines of the other modules are counted.
+test's calls does not grow with their number, in executed lines and in entries.
 """
 
 import shutil
