@@ -15,6 +15,7 @@ from bench.recorded import Tally
 from fvm_hypervisor.laboratory.pool import run_all
 from hypervisor.errors import HypervisorError
 from hypervisor.exit_codes import ExitCode
+from runtimes.evm.ethereum.session import SPECS
 from tests.engines import worlds
 from tests.engines.scenes import ETHEREUM, RULES, SIZE, Batch, Call, batch
 from tests.engines.side_by_side import BOTH
@@ -113,7 +114,7 @@ class Comparison:
 
     def _both(self, number: int, call: Call, gas_limit: int) -> Outcome:
         plain = self._plain.attempt(call, gas_limit)
-        in_session = self._batch.rules in ETHEREUM and not self._batch.framed
+        in_session = self._batch.rules in SPECS and not self._batch.framed and self._batch.sees is None
         differences = plain.differences(self._fast.attempt(call, gas_limit), any_halt=in_session)
         if differences:
             self._found(number, gas_limit, f"of {' and of '.join(ENGINES)}: {'; '.join(differences)}")
