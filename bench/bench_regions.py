@@ -31,7 +31,7 @@ from runtimes.wasmtime.cache import ModuleCache
 from runtimes.wasmtime.engine import own_engine
 from tests.engines.frames import PricedHost
 from tests.engines.scenes import rules_by_name
-from tests.engines.side_by_side import INTERPRETED
+from tests.engines.side_by_side import INTERPRETED, InlineCompiler
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.machines import CALLER, MYSELF
 
@@ -103,7 +103,7 @@ def compile_seconds(code: bytes) -> float:
 
 def fresh_compiler() -> RegionCompiler:
     """Return a compiler that works on the calling thread and has no disk cache."""
-    return RegionCompiler(own_engine(), ModuleCache(None), synchronous=True)
+    return InlineCompiler(own_engine(), ModuleCache(None))
 
 
 def memory_rows() -> Iterator[Row]:

@@ -48,7 +48,7 @@ SHARED_SOURCES: dict[Path, tuple[Path, ...]] = {
     ORACLE: CONTRACT_CALLS,
     CALLER: CONTRACT_CALLS,
     ENGINE: (BN254 / "src" / "curve.rs",),
-    SESSION: (BN254 / "src" / "curve.rs", ENGINE / "src" / "modexp.rs", ENGINE / "src" / "points.rs"),
+    SESSION: (BN254 / "src" / "curve.rs", ENGINE / "src" / "entries.rs", ENGINE / "src" / "keccak.rs"),
 }
 BUILD = PROJECT / "build" / "guests"
 TARGET = "wasm32-unknown-unknown"

@@ -97,6 +97,7 @@ class Comparison:
         outcome = self._both(number, call, call.gas_limit)
         tally.count += 1
         tally.counts[self._batch.rules] += 1
+        tally.counts["compiled in a session"] += self._batch.compiled and self._batch.rules in SPECS
         tally.counts["frame by frame"] += self._batch.framed or self._batch.rules not in ETHEREUM
         tally.stages[RAN] += outcome.gas_used > 0
         tally.stages[FINISHED] += outcome.exit_code in _OWN_ENDS

@@ -86,6 +86,8 @@ class Batch:
     sees: bool | None = None
     frames: int | None = None
     """Maximum number of nested frames, if an interceptor sets one; programs rarely reach the rules' own limit."""
+    compiled: bool = False
+    """True if a session has compiled all code before it runs."""
 
 
 @cache
@@ -120,7 +122,8 @@ def batch(seed: int, number: int) -> Batch:
     sees = None if not ethereum else {1: False, 2: True}.get(mode)
     # where all calls are seen, no tree has more than one frame
     frames = random.choice((2, 2, 3)) if sees is False and rules in ETHEREUM[1:] else None
-    return Batch(f"{seed}:{number}", rules, mode == 0, accounts, calls, filecoin, sees, frames)
+    compiled = mode == MODES - 1 and random.randrange(2) == 0
+    return Batch(f"{seed}:{number}", rules, mode == 0, accounts, calls, filecoin, sees, frames, compiled)
 
 
 def _makers(random: Random) -> tuple[dict[EthAddress, AllocAccount], tuple[EthAddress, ...]]:

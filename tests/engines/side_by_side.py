@@ -33,6 +33,7 @@ from runtimes.evm.engine import (
 from runtimes.evm.engines import FACTORIES, FAST, PLAIN_ENGINE
 from runtimes.evm.fast.engine import FastTable
 from runtimes.evm.fast.pool import Tier
+from runtimes.evm.fast.regions.compiler import CodeRegions, RegionCompiler
 
 
 class ReplayedGas(GasBudget):
@@ -324,6 +325,13 @@ def _lines(trace: list[Instruction]) -> list[str]:
 
 def _both_engines(rules: EngineRules) -> EngineFactory:
     return pair_engines((PLAIN_ENGINE, FACTORIES[PLAIN_ENGINE](rules)), (FAST, FACTORIES[FAST](rules)))
+
+
+class InlineCompiler(RegionCompiler):
+    """Compiles regions during the request."""
+
+    def _enqueue(self, found: CodeRegions, code: bytes, rules: EngineRules, root: int) -> None:
+        self._compile(found, code, rules, root)
 
 
 BOTH: Final = "both"

@@ -9,7 +9,7 @@ omitted.
 
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
@@ -39,10 +39,14 @@ from runtimes.evm.engine import Status, SubcallInputs, SubcallOutcome
 from runtimes.evm.ethereum import EthereumExecutor, subcalls
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.ethereum.calls import EthereumCalls
+from runtimes.evm.ethereum.guest import PAUSE
 from runtimes.evm.ethereum.host import EthereumHost
+from runtimes.evm.ethereum.session import StateSession, session_of
 from runtimes.evm.ethereum.validation import InvalidTransaction
+from runtimes.evm.fast.regions.compiler import region_compiler
 from runtimes.evm.rules import filecoin_evm_rules
 from store.cid import cid_of
+from store.keccak import keccak
 from tests.differential.grammar import SENDER
 from tests.engines.scenes import COINBASE, ETHEREUM, Batch, Call
 from tests.hypervisor.world import IgnoringTracer
@@ -192,6 +196,9 @@ class EthereumMachine:
         self.machine.tracer = IgnoringTracer() if batch.framed else None
         self._listener = None if batch.sees is None else _Listener(batch.sees, batch.frames)
         self.machine.interceptor = self._listener
+        session = session_of(self.machine)
+        if batch.compiled and session is not None:
+            compile_codes(session, [account.code for account in batch.accounts.values()])
 
     def attempt(self, call: Call, gas_limit: int) -> Outcome:
         """Return the effects that a transaction would have; an invalid one has the outcome -1."""
@@ -233,6 +240,16 @@ class EthereumMachine:
             access_list=call.listed,
             authorizations=call.authorizations,
         )
+
+
+def compile_codes(session: StateSession, codes: Iterable[bytes]) -> None:
+    """Compile codes, and give their regions to the session's guest, as if an execution had paused in each."""
+    guest, compiler = session.begin(), region_compiler()
+    if guest is None:  # the fork has no sessions
+        return
+    for code in codes:
+        compiler.compile_all(compiler.regions(code, session.fork), code, session.fork)
+        guest.compile(PAUSE.pack(1, 0, keccak(code), len(code)) + code, session.fork)
 
 
 class FilecoinMachine:

@@ -70,7 +70,6 @@ from runtimes.evm.ethereum import (
     ContractCache,
     Fork,
     InvalidTransaction,
-    LongCall,
     ObservedCall,
     ObservedEnd,
     SessionCall,
@@ -416,11 +415,11 @@ class TestExecutor:
                     is_changed = run.keep() if run.is_running else ended.is_changed
                     if run.touched:
                         self._touched.update(run.touched)
-        except CannotObserve as reason:
+        except CannotObserve:
             observer.undo()
             if following:
                 self._reach = 1  # one that follows may be the reason
-            elif not isinstance(reason, LongCall):
+            else:
                 self._unobserved.add((to, data[:4]))
             return None
         may_have_set = observer.may_have_set

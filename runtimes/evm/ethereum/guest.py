@@ -18,7 +18,15 @@ from bridge.filecoin.receipts import Log
 from hypervisor.errors import Fatal, InvalidModule, RuntimeUnavailable
 from hypervisor.exit_codes import ExitCode
 from hypervisor.threads import once
-from runtimes.evm.engine import Status
+from runtimes.evm.engine import EngineRules, Status
+from runtimes.evm.fast.regions.compiler import (
+    MAX_CODES,
+    MAX_INSTANCES,
+    CompiledRegion,
+    HotCode,
+    RegionTable,
+    region_compiler,
+)
 from runtimes.wasmtime.cache import ModuleCache, default_folder, load_or_compile
 from runtimes.wasmtime.engine import LinkedModule, Linker, own_engine, trap_signals
 from runtimes.wasmtime.instance import Instance
@@ -51,6 +59,7 @@ class Command(IntEnum):
     RECORD = 15
     JUMPS = 16
     RESULTS = 17
+    ADD_REGION = 18
 
 
 class Exit(IntEnum):
@@ -96,6 +105,10 @@ TOUCHED: Final = 8
 
 _MAILBOX: Final = Struct("<IIII")
 _SIZE: Final = Struct("<I")
+PAUSE: Final = Struct("<II32sI")
+"""Where an execution has paused: if it has steps left, the program counter, the code's hash and size, then the code."""
+_REGION: Final = Struct("<32sIII")
+_TABLE_SIZE: Final = 2048
 
 
 class GuestFailure(Exception):
@@ -109,7 +122,7 @@ class Guest:
         linked = _linked_module()
         engine = linked.linker.engine
         self._signals = trap_signals()
-        self._instance = Instance(engine.lib, engine.pointer, MAX_MEMORY, 1024)
+        self._instance = Instance(engine.lib, engine.pointer, MAX_MEMORY, _TABLE_SIZE, instances=MAX_INSTANCES)
         self._instance.instantiate(linked.pointer)
         if not self._instance.find_memory() or not self._instance.find_function(b"enter"):
             raise Fatal("the module with revm lacks its memory or its entry")
@@ -120,7 +133,15 @@ class Guest:
         self._capacity = self._input = 0
         self.memory_bytes = 0
         """Size of the guest's memory, which never shrinks, when it last wrote something."""
+        self.is_full = False
+        """True if it cannot hold further regions."""
         self._reserve(1 << 12)
+        self._table = RegionTable(self._instance)
+        self._spec = -1
+        self._hot: dict[bytes, tuple[bytes, HotCode]] = {}
+        """Hot code by its hash, and what the guest has of its regions."""
+        self._awaited: set[bytes] = set()
+        """Hashes of code with regions that wait for compilation."""
 
     def _reserve(self, size: int) -> None:
         _SIZE.pack_into(self._view, self._mailbox, size)
@@ -139,6 +160,44 @@ class Guest:
             self._view[at : at + size] = data
             _SIZE.pack_into(self._view, self._mailbox, size)
             return self._instance.enter_alone(command)
+        except Trap as trap:
+            raise GuestFailure(str(trap)) from trap
+
+    def set_rules(self, spec: int, message: bytes) -> None:
+        """Set the rules of the following transactions. Raises GuestFailure."""
+        self.call(Command.RULES, message)
+        if spec != self._spec:  # it has forgotten its regions
+            self._spec = spec
+            self._hot.clear()
+            self._awaited.clear()
+
+    def compile(self, pause: bytes, rules: EngineRules) -> None:
+        """Request the region where an execution has paused, and install those that were compiled meanwhile.
+
+        Raises GuestFailure.
+        """
+        if len(pause) >= PAUSE.size:
+            _, counter, code_hash, size = PAUSE.unpack_from(pause)
+            hot = self._hot.get(code_hash)
+            if hot is None and size and len(self._hot) < MAX_CODES:
+                code = pause[PAUSE.size :]
+                hot = self._hot[code_hash] = code, HotCode(region_compiler().regions(code, rules))
+            if hot is not None:
+                region_compiler().request(hot[1].found, hot[0], rules, counter)
+                self._awaited.add(code_hash)
+        for code_hash in tuple(self._awaited):
+            code, regions = self._hot[code_hash]
+            if not regions.found.waiting:
+                self._awaited.remove(code_hash)
+            for slot, region in self._install(regions):
+                entries = b"".join(entry.to_bytes(4, "little") for entry in region.entries)
+                head = _REGION.pack(code_hash, len(code), slot, len(region.entries))
+                self.call(Command.ADD_REGION, head + entries)
+        self.is_full = self._table.is_full or len(self._hot) == MAX_CODES
+
+    def _install(self, code: HotCode) -> list[tuple[int, CompiledRegion]]:
+        try:
+            return [*self._table.install(code)]
         except Trap as trap:
             raise GuestFailure(str(trap)) from trap
 

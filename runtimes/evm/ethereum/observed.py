@@ -41,8 +41,6 @@ from runtimes.evm.ethereum.validation import required_gas
 ALL_DEPTHS: Final = (1 << 32) - 1
 MAX_ENTERED: Final = 64
 """Number of calls that an observer may have entered at once: each takes some frames of Python's stack."""
-_MAX_PAUSES: Final = 10
-"""Number of pauses after which a call leaves that has stopped for its observer before, but not since."""
 _KINDS: Final = (CallKind.CALL, CallKind.STATICCALL, CallKind.DELEGATECALL, CallKind.CALLCODE, None, None)
 _CREATE2: Final = 5
 _CALL: Final = Struct("<IIIIQ20s20s20s32s32sI")
@@ -102,10 +100,6 @@ class Operation(IntEnum):
 
 class CannotObserve(Exception):  # not an error: the call runs elsewhere
     """Raised if the session cannot run a call for its observer."""
-
-
-class LongCall(CannotObserve):
-    """Raised for a call that is worth compiling."""
 
 
 class InterceptedCall(NamedTuple):
@@ -232,7 +226,6 @@ class ObservedCall:
     """Answer of `pass_on`, without what the observer wants to see until then."""
     _passed: InterceptedCall | None = None
     """The call that was passed on last, whose end does not stop unless another call does before."""
-    _pauses = _MAX_PAUSES
     _recorded = 0
     """Mode of a call whose record is read at its end, before it is kept or discarded; 0 for others."""
     _is_begun = False
@@ -295,7 +288,7 @@ class ObservedCall:
         parts = [message, self._interest(), _watched_list(self._observer.watched), check]
         for each in following:
             message = session.call_message(each.sender, each.to, 0, each.data, each.gas, mode)
-            if message is None or session.is_skipped(each.to):
+            if message is None:
                 break
             parts += (_WORD.pack(len(message)), message)
         self._is_begun, self._keeps, self._following = True, keep, following
@@ -360,7 +353,7 @@ class ObservedCall:
         message = None
         if not session.record_mode:
             message = session.call_message(sender, to, 0, data, gas, self._observer.watch)
-        return b"" if message is None or session.is_skipped(to) else _CHECK.pack(always, len(message)) + message
+        return b"" if message is None else _CHECK.pack(always, len(message)) + message
 
     def _call(self, command: Command, data: bytes) -> int:
         try:
@@ -379,7 +372,7 @@ class ObservedCall:
         guest, session = self._guest, self._session
         while exit_code != Exit.DONE:
             request = guest.output()
-            if exit_code >= Exit.PAUSE:
+            if exit_code > Exit.PAUSE:
                 self._begin_stopped()
             if exit_code == Exit.CALL:
                 answer: bytes | None = self._answer_call(request)
@@ -392,13 +385,13 @@ class ObservedCall:
             elif exit_code == Exit.CALL_END:
                 self._observer.call_end(self, *self._read_end(request))
                 answer = self._message(Answer.PASS)
-            elif exit_code == Exit.PAUSE and self._pauses < _MAX_PAUSES:
-                self._pauses += 1
-                answer = session.more_steps()
             else:
-                answer = session.answer(exit_code, request, self.to, self._recorded)
+                try:
+                    answer = session.answer(exit_code, request, self._recorded)
+                except GuestFailure as failure:
+                    raise self._failed(failure) from failure
             if answer is None:
-                raise LongCall if exit_code == Exit.PAUSE else CannotObserve
+                raise CannotObserve
             exit_code = self._call(Command.ANSWER, answer)
         return None
 
@@ -435,7 +428,6 @@ class ObservedCall:
         at = self._take_logs(data, 0)
         entered, depth, kind, static, gas, caller, target, receiver, value, salt, size = _CALL.unpack_from(data, at)
         at += _CALL.size
-        self._pauses = 0
         if self._passed is not None:
             if entered > self._depth:
                 self._reopened.append(self._passed)
@@ -674,5 +666,5 @@ def _watched_list(addresses: frozenset[EthAddress]) -> bytes:
 
 def observe(session: StateSession, observer: CallObserver, sender: EthAddress, to: EthAddress) -> ObservedCall | None:
     """Return a call of a contract, which is free and has no checks; None if the session cannot execute it."""
-    guest = session.begin_call(to)
+    guest = session.begin()
     return None if guest is None else ObservedCall(session, guest, observer, sender, to)

@@ -3,7 +3,7 @@
 The guest reads accounts, slots and code once, and holds what transactions write until the state tree is read: then all
 changes are written together (`hypervisor.state.state_tree.HeldChanges`). A session begins again when anything else has
 changed the tree. What the guest cannot execute runs on the machine's calls (`runtimes.evm.ethereum.application`):
-native actors, Filecoin's and users' precompiles, forks that revm lacks, and executions that are worth compiling.
+native actors, Filecoin's and users' precompiles, and forks that revm lacks.
 """
 
 from __future__ import annotations
@@ -78,23 +78,18 @@ A fork with EIP-7702 added has its own opcodes and gas, and Prague's rules for a
 _NAME: Final = "ethereum session"
 _MAX_MEMORY: Final = 256 << 20
 """Bytes of a guest's memory above which it is not used for another transaction."""
-_LONG: Final = 100_000
+STEPS: Final = 20_000
+"""Number of steps (`Control` in the guest) after which an execution pauses, so that its code is compiled."""
 _SHORT: Final = 10_000
-"""Numbers of steps (`Control` in the guest) after which an execution is worth compiling, or too long for its thread."""
-_STEPS_PER_ACCESS: Final = 32
-"""Number of steps of which the compilation saves as much time as one access to the state does outside of frames."""
+"""Number of steps after which an execution is too long for its thread."""
 _GENERATION: Final = 1 << 32
-_SKIPS: Final = 63
-"""Number of transactions to a contract that do not try the guest after one that took long."""
-_MAX_SKIPPED: Final = 4096
 _NO_LIMIT: Final = (1 << 32) - 1
 _MAX_U64: Final = (1 << 64) - 1
 _FEE_BITS: Final = 128
 
-_RULES: Final = Struct("<IIQQIIQQI")
+_RULES: Final = Struct("<IIQQIIQQII")
 _BLOCK: Final = Struct("<32s32sQQ16s20s32s")
 _COUNT: Final = Struct("<I")
-_STEPS: Final = Struct("<II")
 _CODE: Final = Struct("<II")
 _MAX_JUMPED: Final = 1024
 _ACCOUNT: Final = Struct("<I20sI")
@@ -120,7 +115,7 @@ _MAX_IDLE: Final = 4
 
 def _return(guest: Guest) -> None:
     """Keep the guest of a session that has ended, for the next one."""
-    if len(_idle) < _MAX_IDLE and guest.memory_bytes <= _MAX_MEMORY:
+    if len(_idle) < _MAX_IDLE and guest.memory_bytes <= _MAX_MEMORY and not guest.is_full:
         _idle.append(guest)
     else:
         guest.close()
@@ -155,7 +150,6 @@ class StateSession:
         self._ids: dict[EthAddress, ActorID] = {}
         self.addresses: dict[ActorID, EthAddress] = {}
         """Actors by address, and addresses by actor, of this state: an actor keeps its address."""
-        self._skips: dict[bytes | None, int] = {}
         self.blob_base_fee: int | None = None
         """Blob base fee that contracts see instead of the block's."""
         self.filecoin_precompiles: Mapping[EthAddress, str] = {}
@@ -180,15 +174,14 @@ class StateSession:
         The machine's tracer, if there is one, gets the events at the end. `limits` are the block's remaining limits;
         default: a whole block's.
         """
-        called = None if transaction.to is None else transaction.to + transaction.data[:4]  # a contract's function
-        if not (mode & SYSTEM or _fits(transaction)) or (self._skips and self._leave_again(called)):
+        if not (mode & SYSTEM or _fits(transaction)):
             return None
-        guest = self._begin()
+        guest = self.begin()
         if guest is None or (mode & CHECKED and not _may_fit(transaction, self.fork, limits or self._limits)):
             return None
         if mode & KEEP and self._machine.state_tree.transactions:
             mode |= UNDOABLE
-        steps = _LONG
+        steps = _NO_LIMIT
         if self._machine.short is not None:
             steps, mode = _SHORT, mode | SHORT
         if self._machine.tracer is not None:
@@ -197,7 +190,7 @@ class StateSession:
         message = transaction_message(transaction, sender, mode, steps, context.chain_id)
         price = gas_price(transaction, context.base_fee) if mode & PAID else 0
         blob_fee = transaction.blob_gas * self._limits.blob_base_fee if transaction.blob_hashes and mode & PAID else 0
-        executed = self._execute(guest, message, called, mode, min(price, context.base_fee), blob_fee)
+        executed = self._execute(guest, message, mode, min(price, context.base_fee), blob_fee)
         if executed is None:
             return None
         ended, record = executed
@@ -208,15 +201,15 @@ class StateSession:
 
     def call_system(self, to: EthAddress, data: bytes, gas: int) -> bool:
         """Call a contract from the system address, without a result; return False if the guest cannot execute it."""
-        guest = self._begin()
+        guest = self.begin()
         if guest is None:
             return False
         mode = KEEP | SYSTEM | (UNDOABLE if self._machine.state_tree.transactions else 0)
-        message = call_message(SYSTEM_ADDRESS, to, 0, data, gas, mode, _LONG)
-        return self._execute(guest, message, to, mode, 0, 0) is not None
+        message = call_message(SYSTEM_ADDRESS, to, 0, data, gas, mode, _NO_LIMIT)
+        return self._execute(guest, message, mode, 0, 0) is not None
 
     def _execute(
-        self, guest: Guest, message: bytes, to: bytes | None, mode: int, burnt_per_gas: int, burnt: int
+        self, guest: Guest, message: bytes, mode: int, burnt_per_gas: int, burnt: int
     ) -> tuple[Ended, tuple[bytes, int] | None] | None:
         """Run a transaction, and keep its changes; return its end, and its record if there is one.
 
@@ -224,7 +217,7 @@ class StateSession:
         """
         is_running = True
         try:
-            ended = self._run(guest, message, to, mode)
+            ended = self._run(guest, message, mode)
             if ended is None:
                 return None
             record = self.read_record(guest) if mode & RECORD else None
@@ -292,11 +285,11 @@ class StateSession:
             actor = tree.lookup_id(delegated)
         return tree.lookup_id(delegated) if actor is None and mode & KEEP else actor
 
-    def _run(self, guest: Guest, message: bytes, to: bytes | None, mode: int) -> Ended | None:
+    def _run(self, guest: Guest, message: bytes, mode: int) -> Ended | None:
         """Run a transaction to its end; None if the guest must give up."""
         exit_code = guest.call(Command.TRANSACT, message)
         while exit_code != Exit.DONE:
-            answer = self.answer(exit_code, guest.output(), to, mode)
+            answer = self.answer(exit_code, guest.output(), mode)
             if answer is None:
                 return None
             exit_code = guest.call(Command.ANSWER, answer)
@@ -323,35 +316,25 @@ class StateSession:
 
     # --- calls with an observer -------------------------------------------------------------------------------
 
-    def begin_call(self, to: EthAddress) -> Guest | None:
-        """Return the guest for a call of a contract; None if it cannot execute it."""
-        return None if self._leave_again(to) else self._begin()
-
     def call_message(
         self, sender: EthAddress, to: EthAddress, value: int, data: bytes, gas: int, mode: int
     ) -> bytes | None:
         """Return the message that starts a free call without checks; None if it cannot have these values."""
         if not (0 <= value <= MAX_BALANCE and 0 < gas <= _MAX_U64):
             return None
-        return call_message(sender, to, value, data, gas, mode | CALL | UNDOABLE, _LONG)
+        return call_message(sender, to, value, data, gas, mode | CALL | UNDOABLE, _NO_LIMIT)
 
     def priced_message(self, sender: EthAddress, call: Transaction, mode: int) -> bytes | None:
         """Return the message that starts a free call with a gas price or blobs; None if it cannot have these values."""
         mode |= CALL | UNDOABLE
-        return transaction_message(call, sender, mode, _LONG, self._machine.context.chain_id) if _fits(call) else None
+        return (
+            transaction_message(call, sender, mode, _NO_LIMIT, self._machine.context.chain_id) if _fits(call) else None
+        )
 
     @property
     def block_gas_limit(self) -> int:
         """Gas limit of the block."""
         return self._block.gas_limit
-
-    def more_steps(self) -> bytes:
-        """Return the answer with which a call goes on that takes long."""
-        return _STEPS.pack(Exit.PAUSE, _LONG)
-
-    def is_skipped(self, to: EthAddress) -> bool:
-        """Return True if calls of a contract do not try the guest, because one took long not long ago."""
-        return self._skips.get(to, 0) > 0
 
     def take_jumps(self) -> bytes:
         """Return the executed jump destinations since the last time, of code that is not init code.
@@ -389,7 +372,7 @@ class StateSession:
             return False
         try:
             if rules != self._rules:
-                guest.call(Command.RULES, self._rules_message(rules[0], block, self.filecoin_precompiles))
+                guest.set_rules(SPECS[rules[0].name], self._rules_message(rules[0], block, self.filecoin_precompiles))
             guest.call(Command.BLOCK, self._block_message(block, block_limits(machine, block, rules[0]).blob_base_fee))
         except (ExternError, OverflowError, struct.error):
             self._context = None
@@ -429,24 +412,12 @@ class StateSession:
         balance, nonce, _ = _HELD.unpack_from(data)
         return HeldAccount(int.from_bytes(balance, "big"), nonce, data[_HELD.size :])
 
-    def _leave_again(self, to: bytes | None) -> bool:
-        """Return True, and count the transaction, if one to this contract or function took long not long ago."""
-        skips = self._skips.get(to, 0)
-        if skips:
-            self._skips[to] = skips - 1
-        return skips > 0
-
-    def _note_long(self, to: bytes | None) -> None:
-        if len(self._skips) >= _MAX_SKIPPED:
-            self._skips.clear()
-        self._skips[to] = _SKIPS
-
     # --- the state --------------------------------------------------------------------------------------------
 
-    def _begin(self) -> Guest | None:
+    def begin(self) -> Guest | None:
         """Return the guest with the machine's state and block; None if it cannot have them."""
         machine, guest = self._machine, self._guest
-        if guest is not None and guest.memory_bytes > _MAX_MEMORY:
+        if guest is not None and (guest.memory_bytes > _MAX_MEMORY or guest.is_full):
             machine.state_tree.settle()
             self._release()
         elif self.is_current and machine.context is self._context and machine.externs is self._externs:
@@ -483,7 +454,7 @@ class StateSession:
                 guest.call(Command.RESET)
             if rules_message:
                 self._rules = None
-                guest.call(Command.RULES, rules_message)
+                guest.set_rules(SPECS[fork.name], rules_message)
             guest.call(Command.BLOCK, block_message)
         except GuestFailure as failure:
             self.close_after(failure)
@@ -536,7 +507,7 @@ class StateSession:
             MAX_TOTAL_MEMORY,
             _NO_LIMIT if code is None else code, _NO_LIMIT if init_code is None else init_code,
             blobs.maximum if blobs.per_transaction is None else blobs.per_transaction,
-            fork.transaction_gas_cap or 0, len(precompiles),
+            fork.transaction_gas_cap or 0, STEPS, len(precompiles),
         )  # fmt: skip
         return head + b"".join(precompiles)
 
@@ -550,13 +521,17 @@ class StateSession:
 
     # --- requests ---------------------------------------------------------------------------------------------
 
-    def answer(self, exit_code: int, request: bytes, to: bytes | None = None, mode: int = 0) -> bytes | None:
-        """Return the answer to a request of a transaction to `to`; None if the guest must give up."""
+    def answer(self, exit_code: int, request: bytes, mode: int = 0) -> bytes | None:
+        """Return the answer to a request of a transaction; None if the guest must give up."""
         short, tree = self._machine.short, self._machine.state_tree
         if short is not None:
-            if exit_code in (Exit.PRECOMPILE, Exit.PAUSE):
+            if exit_code == Exit.PRECOMPILE or (exit_code == Exit.PAUSE and not request[0]):
                 raise LongExecution("a precompile, or a frame, may run for long")
             short.check()
+        if exit_code == Exit.PAUSE:
+            assert self._guest is not None, "it has paused"
+            self._guest.compile(request, self.fork)
+            return _COUNT.pack(exit_code)
         held, tree.held = tree.held, None  # the tree is read as it is written
         try:
             match exit_code:
@@ -581,11 +556,6 @@ class StateSession:
                 case Exit.PRECOMPILE:
                     limit = int.from_bytes(request[20:28], "little")
                     return self._precompile(EthAddress(request[:20]), limit, request[32:])
-                case Exit.PAUSE:
-                    if _COUNT.unpack(request)[0] * _STEPS_PER_ACCESS > _LONG:
-                        return self.more_steps()
-                    if not mode & COUNTERS:  # which take longer
-                        self._note_long(to)
         finally:
             tree.held = held
         return None

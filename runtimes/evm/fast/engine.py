@@ -33,7 +33,6 @@ from store.blockstore import StoreError
 SLICE: Final = 2_000_000
 """Gas that the guest uses in a few milliseconds, at worst in 0.2 seconds (copies under Filecoin's rules)."""
 
-_ENDS: Final = {int(status): status for status in (Status.SUCCESS, Status.REVERT)}
 _BEGUN: Final = 6
 """Index of the mailbox number that holds the count of instructions begun in a traced run."""
 _MAX_SKIPPED: Final = 1 << 62

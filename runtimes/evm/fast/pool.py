@@ -16,7 +16,7 @@ from hypervisor.threads import Stacks, once
 from runtimes.evm.fast.host_calls import HOST_CALLS
 from runtimes.evm.fast.instance import FastInstance
 from runtimes.evm.fast.regions.blocks import MAX_REGION_SIZE
-from runtimes.evm.fast.regions.compiler import InstanceRegions, RegionCompiler
+from runtimes.evm.fast.regions.compiler import InstanceRegions, region_compiler
 from runtimes.wasmtime.cache import ModuleCache, default_folder, load_or_compile
 from runtimes.wasmtime.engine import CompiledModule, Linker, WasmtimeEngine, own_engine, trap_signals
 from runtimes.wasmtime.instance import Instance
@@ -27,8 +27,8 @@ from runtimes.wasmtime.raw import TRAP_UNREACHABLE, HostFunction, WasmtimeUnusab
 class Tier:
     """A compilation tier: code is compiled after `threshold` executed jumpdests (0: never).
 
-    If `synchronous`, the first frame waits for the compilation, otherwise a background thread compiles. `max_size` is
-    the maximum estimated size of a region in bytes of WASM.
+    If `synchronous`, all code of a frame is compiled before it runs. `max_size` is the maximum estimated size of a
+    region in bytes of WASM.
     """
 
     threshold: int
@@ -36,7 +36,6 @@ class Tier:
     max_size: int = MAX_REGION_SIZE
 
 
-_REGIONS: Final = "regions"
 TIERED: Final = Tier(threshold=20_000)
 
 
@@ -46,11 +45,9 @@ class Pool:
     def __init__(self, tier: Tier) -> None:
         engine: WasmtimeEngine = own_engine()
         self._threshold = tier.threshold
-        folder = default_folder()
-        modules = ModuleCache(None if folder is None else folder / _REGIONS)  # regions must not evict actors
         self._regions_of: Callable[[FastInstance, Instance, memoryview], InstanceRegions] | None = None
         if tier.threshold:
-            compiler = RegionCompiler(engine, modules, tier.synchronous, tier.max_size)
+            compiler = region_compiler(tier.max_size)
             self._regions_of = lambda guest, instance, hot: InstanceRegions(guest, instance, compiler, hot)
         self._live: dict[int, FastInstance] = {}
         self._linker = Linker(engine)

@@ -21,7 +21,6 @@ from runtimes.evm.ethereum.observed import (
     CannotObserve,
     InterceptedCall,
     Interest,
-    LongCall,
     ObservedCall,
     ObservedEnd,
     SessionCall,
@@ -574,26 +573,10 @@ def test_a_native_actor_ends_the_call_without_effect(machine: Hypervisor, code: 
 LOOPS = "0 again: 1 ADD DUP1 300000 GT @again JUMPI"
 
 
-def test_a_long_loop_ends_the_call(machine: Hypervisor) -> None:
-    with pytest.raises(LongCall):
-        called(machine, Recorder(refuse), {TO: "again: @again JUMP"})
-
-
-def test_a_long_loop_that_writes_a_slot_each_round_goes_on(machine: Hypervisor) -> None:
-    ended = called(machine, Recorder(refuse), {TO: f"{LOOPS.replace('DUP1', 'DUP1 DUP1 0 SSTORE')} STOP"}, gas=10 * GAS)
-    assert ended.exit_code == ExitCode.OK
-
-
 def test_a_long_call_goes_on_once_it_has_stopped(machine: Hypervisor) -> None:
     recorder = Recorder(lambda _run, _request: SubcallOutcome(True))
     ended = called(machine, recorder, {TO: f"{calling(WATCHED)} {LOOPS} {calling(WATCHED)} {RETURNS}"})
     assert (ended.exit_code, int.from_bytes(ended.output, "big"), len(recorder.seen)) == (ExitCode.OK, 1, 2)
-
-
-def test_a_long_loop_after_a_stop_ends_the_call(machine: Hypervisor) -> None:
-    recorder = Recorder(lambda _run, _request: SubcallOutcome(True))
-    with pytest.raises(LongCall):
-        called(machine, recorder, {TO: f"{calling(WATCHED)} again: @again JUMP"}, gas=2 * GAS)
 
 
 def test_too_many_entered_calls_end_the_call(machine: Hypervisor) -> None:

@@ -21,13 +21,13 @@ from runtimes.evm.fast.instance import FastInstance
 from runtimes.evm.fast.pool import TIERED, Pool, Tier, pool
 from runtimes.evm.fast.regions import compiler as compiler_module
 from runtimes.evm.fast.regions.blocks import MAX_REGION_SIZE, choose, jumpdests_of
-from runtimes.evm.fast.regions.compiler import InstanceRegions, RegionCompiler
+from runtimes.evm.fast.regions.compiler import InstanceRegions
 from runtimes.evm.fast.regions.emitter import RegionTooLarge, emit
 from runtimes.wasmtime.cache import ModuleCache
 from runtimes.wasmtime.engine import own_engine
 from tests.engines.frames import PricedHost
 from tests.engines.scenes import rules_by_name
-from tests.engines.side_by_side import COMPILE, INTERPRET, INTERPRETED
+from tests.engines.side_by_side import COMPILE, INTERPRET, INTERPRETED, InlineCompiler
 from tests.patience import slowness
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import Chain
@@ -192,7 +192,7 @@ AGAINST_ESTIMATES: Final = {
 def test_a_region_is_bounded(code: bytes) -> None:
     region = choose(code, [0], PRICES)
     assert sum(block.size for block in region.blocks) <= MAX_REGION_SIZE
-    compiler = RegionCompiler(own_engine(), ModuleCache(None), synchronous=True)
+    compiler = InlineCompiler(own_engine(), ModuleCache(None))
     found = compiler.regions(code, RULES)
     compiler.request(found, code, RULES, 0)
     assert 0 < found.size <= 1.5 * MAX_REGION_SIZE
@@ -226,7 +226,7 @@ def put_in(tier: Tier) -> int:
 
 
 def region_count(instance: FastInstance) -> int:
-    return len(instance.regions.compiled) if isinstance(instance.regions, InstanceRegions) else 0
+    return len(instance.regions.table.compiled) if isinstance(instance.regions, InstanceRegions) else 0
 
 
 def test_hot_code_is_compiled_in_background_and_installed() -> None:
@@ -249,7 +249,7 @@ def test_a_frame_changes_over_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(FastInstance, "update_regions", watched)
     end, number = time.monotonic() + 30 * slowness(), 0
-    with open_under("ethereum") as machine:
+    with open_under("filecoin") as machine:
         chain = Chain(machine)
         while not any(is_running and count for is_running, count in seen):
             assert time.monotonic() < end, "no frame changed over"
@@ -292,7 +292,7 @@ def test_each_tier_has_a_pool_of_its_own() -> None:
 def test_the_regions_of_a_code_come_to_a_bounded_size() -> None:
     """Every jumpdest requests a region, most of whose blocks belong to others too."""
     loops = b"".join(b"\x5b" + assemble("7 MUL " * 600 + f"0 {number} MSTORE") for number in range(60))
-    compiler = RegionCompiler(own_engine(), ModuleCache(None), synchronous=True)
+    compiler = InlineCompiler(own_engine(), ModuleCache(None))
     found = compiler.regions(loops, RULES)
     for jumpdest in sorted(jumpdests_of(loops)):
         compiler.request(found, loops, RULES, jumpdest)
@@ -304,7 +304,7 @@ def test_the_regions_of_a_code_come_to_a_bounded_size() -> None:
 def test_all_codes_together_come_to_a_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """Known code grows, too: the least recently used code loses its regions."""
     codes = [assemble(f"{number + 256} POP " + _LOOP.format(3)) for number in range(6)]
-    compiler = RegionCompiler(own_engine(), ModuleCache(None), synchronous=True)
+    compiler = InlineCompiler(own_engine(), ModuleCache(None))
     known = [compiler.regions(code, RULES) for code in codes]
     for code, found in zip(codes, known, strict=True):
         compiler.request(found, code, RULES, min(jumpdests_of(code)))

@@ -3,6 +3,7 @@
 Expected: the same transactions on the machine's calls, which the official tests judge, and values by hand.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -28,6 +29,7 @@ from runtimes.evm.ethereum.application import TransactionResult
 from runtimes.evm.ethereum.guest import Command, Guest, GuestFailure
 from runtimes.evm.ethereum.session import StateSession, session_of
 from runtimes.evm.ethereum.validation import InvalidTransaction
+from tests.patience import slowness
 from tests.runtimes.evm.assembler import assemble, deployer
 from tests.runtimes.evm.machines import create, sessions, word
 
@@ -92,20 +94,6 @@ def test_changes_are_written_when_the_tree_is_read(machine: Hypervisor) -> None:
     burnt = machine.state_tree.existing(BURNT_FUNDS_ACTOR).balance
     assert gas * BASE_FEE == burnt * PRICE
     assert machine.balance(to_filecoin(COINBASE)) == gas - burnt
-
-
-def test_other_functions_of_a_contract_with_a_long_one_stay_in_the_session(machine: Hypervisor) -> None:
-    both = EthAddress(b"\xd1" * 20)
-    code = assemble("CALLDATASIZE @again JUMPI STOP again: @again JUMP")
-    install_alloc(machine, {both: AllocAccount(0, 1, code)})
-    machine.flush()
-    executor, long = EthereumExecutor(machine), bytes([1, 2, 3, 4])
-    assert not executor.apply_transaction(sent(0, both, long, gas=2_000_000), SENDER).success
-    assert not holds(machine)  # after 100,000 jumps it ran on the machine's calls
-    assert executor.apply_transaction(sent(1, both), SENDER).success
-    assert holds(machine)
-    executor.apply_transaction(sent(2, both, long, gas=30_000), SENDER)
-    assert not holds(machine)
 
 
 def read_alloc_of(machine: Hypervisor) -> Iterator[tuple[EthAddress, AllocAccount]]:
@@ -265,11 +253,22 @@ def test_the_answer_for_a_precompile_that_cannot_be_paid_is_not_given_to_another
     assert results[0].gas_used == results[2].gas_used
 
 
-def test_an_execution_that_takes_long_is_left_to_the_compiler(machine: Hypervisor) -> None:
-    executor = EthereumExecutor(machine)
-    for nonce in range(3):
-        assert executor.apply_transaction(sent(nonce, ENDLESS, gas=5_000_000), SENDER).gas_used == 5_000_000
-    assert not holds(machine)
+def test_a_hot_loop_is_compiled_and_stays_in_the_session(machine: Hypervisor) -> None:
+    loops, rounds = EthAddress(b"\xd1" * 20), 30_000
+    code = assemble(f"0 loop: 1 ADD DUP1 {rounds} GT @loop JUMPI 0 MSTORE 32 0 RETURN")
+    install_alloc(machine, {loops: AllocAccount(0, 1, code)})
+    machine.flush()
+    executor, session = EthereumExecutor(machine), session_of(machine)
+    assert session is not None
+    used = 21_000 + 2 + rounds * (1 + 6 * 3 + 10) + (2 + 3 + 3) + (3 + 2)
+    end, nonce, is_compiled = time.monotonic() + 30 * slowness(), 0, False
+    while not is_compiled:
+        assert time.monotonic() < end, "the loop was not compiled"
+        is_compiled = session._guest is not None and session._guest._table.compiled != []
+        for gas in (used, used - 1):
+            result = executor.apply_transaction(sent(nonce, loops, gas=gas), SENDER)
+            assert (result.success, result.gas_used, holds(machine)) == (gas == used, gas, True)
+            nonce += 1
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, command: int) -> None:

@@ -134,11 +134,12 @@ def jumpdests_of(code: bytes) -> frozenset[int]:
 def choose(code: bytes, roots: Iterable[int], prices: Mapping[int, int], limit: int = MAX_REGION_SIZE) -> Region:
     """Return the region reachable from `roots`, of at most `limit` bytes of WASM by estimate.
 
-    `prices` maps the opcodes of the fork to their static gas.
+    It may be entered at the roots. `prices` maps the opcodes of the fork to their static gas.
     """
     jumpdests = jumpdests_of(code)
     found: dict[int, RegionBlock] = {}
     waiting, left = deque(roots), limit
+    entered = {0, *waiting} | jumpdests
     while waiting and left > 0:
         start = waiting.popleft()
         if start in found or start >= len(code):
@@ -156,9 +157,7 @@ def choose(code: bytes, roots: Iterable[int], prices: Mapping[int, int], limit: 
         for block in found.values()
         if not block.falls_through and _continues(block) and block.after < len(code) and code[block.after] in _RESUMES
     }
-    entries = [
-        block.start for block in blocks if block.start == 0 or block.start in jumpdests or block.start in resumed
-    ]
+    entries = [block.start for block in blocks if block.start in entered or block.start in resumed]
     return Region(blocks, jumpdests, entries)
 
 

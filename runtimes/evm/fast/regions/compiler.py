@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from queue import SimpleQueue
 from typing import Final, Protocol
 
@@ -18,8 +19,8 @@ from runtimes.evm.engine import EngineRules
 from runtimes.evm.fast.numbers import GuestCommand
 from runtimes.evm.fast.regions.blocks import MAX_REGION_SIZE, Region, choose, jumpdests_of
 from runtimes.evm.fast.regions.emitter import ENTRY, RegionTooLarge, emit
-from runtimes.wasmtime.cache import ModuleCache, load_or_compile
-from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine
+from runtimes.wasmtime.cache import ModuleCache, default_folder, load_or_compile
+from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine, own_engine
 from runtimes.wasmtime.instance import Instance
 from runtimes.wasmtime.raw import EXTERN_FUNCTION, EXTERN_MEMORY
 
@@ -64,15 +65,20 @@ class CodeRegions:
     is_full: bool = False
 
 
-class RegionCompiler:
-    """Compiles regions, on a background thread or, if `synchronous`, during the request."""
+@dataclass(slots=True)
+class HotCode:
+    """A code that a guest has reported: its regions, and the number of those that are installed in the guest."""
 
-    def __init__(
-        self, engine: WasmtimeEngine, modules: ModuleCache, synchronous: bool, limit: int = MAX_REGION_SIZE
-    ) -> None:
+    found: CodeRegions
+    put_in: int = 0
+
+
+class RegionCompiler:
+    """Compiles regions on a background thread."""
+
+    def __init__(self, engine: WasmtimeEngine, modules: ModuleCache, limit: int = MAX_REGION_SIZE) -> None:
         self._engine = engine
         self._modules = modules
-        self.synchronous = synchronous
         self._limit = limit
         self._codes: OrderedDict[tuple[bytes, str], CodeRegions] = OrderedDict()
         self._lock = threading.Lock()
@@ -100,15 +106,14 @@ class RegionCompiler:
             if found.is_full or len(found.compiled) + len(found.rejected) >= _MAX_REGIONS:
                 return
             found.waiting += 1
-            if not self.synchronous and (
-                self._thread is None or not self._thread.is_alive()
-            ):  # no thread survives a fork
+        self._enqueue(found, code, rules, root)
+
+    def _enqueue(self, found: CodeRegions, code: bytes, rules: EngineRules, root: int) -> None:
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():  # no thread survives a fork
                 self._thread = threading.Thread(target=self._work, name="evm-regions", daemon=True)
                 self._thread.start()
-        if self.synchronous:
-            self._compile(found, code, rules, root)
-        else:
-            self._queue.put((found, code, rules, root))
+        self._queue.put((found, code, rules, root))
 
     def compile_all(self, found: CodeRegions, code: bytes, rules: EngineRules) -> None:
         """Compile a whole code now, except for parts unreachable from any jumpdest."""
@@ -155,7 +160,7 @@ class RegionCompiler:
         while True:
             region = choose(code, roots, prices, limit)
             try:
-                wasm = emit(region, len(code)) if region.blocks else b""
+                wasm = emit(region, len(code)) if region.entries else b""
             except RegionTooLarge:
                 if limit < _MIN_LIMIT:
                     raise
@@ -175,13 +180,46 @@ class RegionCompiler:
                 del self._codes[key]
 
 
+@cache
+def region_compiler(limit: int = MAX_REGION_SIZE) -> RegionCompiler:
+    """Return the process's compiler of regions of this size."""
+    folder = default_folder()
+    modules = ModuleCache(None if folder is None else folder / "regions")  # regions must not evict actors
+    return RegionCompiler(own_engine(), modules, limit)
+
+
 _IMPORTS: Final = ((b"memory", EXTERN_MEMORY), (b"lengthen", EXTERN_FUNCTION), (b"operate", EXTERN_FUNCTION))
 """A region's imports, in order."""
 _TABLE: Final = b"__indirect_function_table"
 MAX_CODES: Final = 240
-"""Number of codes an instance may report before it is retired: the guest has 256 numbers."""
+"""Number of hot codes of an instance, after which it is retired: the guest of frames has 256 numbers."""
 MAX_INSTANCES: Final = 256
 """Maximum number of instances in a store: regions, and the guest itself."""
+
+
+class RegionTable:
+    """The compiled regions in the function table of one instance."""
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+        self._slots: dict[int, int] = {}
+        self.compiled: list[CompiledRegion] = []
+        """Modules whose functions are in the table."""
+        self.is_full = False
+        """True if the instance cannot hold further regions."""
+
+    def install(self, code: HotCode) -> Iterator[tuple[int, CompiledRegion]]:
+        """Put a code's compiled regions into the table that are not installed yet; yield them with their slots."""
+        while code.put_in < len(code.found.compiled) and not self.is_full:
+            region = code.found.compiled[code.put_in]
+            code.put_in += 1
+            slot = self._slots.get(id(region))
+            if slot is None:
+                slot = self._instance.add_function(region.module.pointer, ENTRY.encode(), _IMPORTS, _TABLE)
+                self._slots[id(region)] = slot
+                self.compiled.append(region)
+                self.is_full = len(self.compiled) >= MAX_INSTANCES - 1
+            yield slot, region
 
 
 class RegionGuest(Protocol):
@@ -196,31 +234,19 @@ class RegionGuest(Protocol):
         """Pass data to it."""
 
 
-@dataclass(slots=True)
-class _HotCode:
-    """A code that the guest has reported: its number, the rules' number, and how many of its regions are installed."""
-
-    number: int
-    rules: int
-    found: CodeRegions
-    put_in: int = 0
-
-
 class InstanceRegions:
     """Manages the regions of one instance, between its runs and whenever it draws gas."""
 
     def __init__(self, guest: RegionGuest, instance: Instance, compiler: RegionCompiler, hot: memoryview) -> None:
         self._guest = guest
-        self._instance = instance
         self._compiler = compiler
         self.hot = hot
+        self.table = RegionTable(instance)
+        self._codes: dict[tuple[int, int], HotCode] = {}
+        self.awaited: list[tuple[int, int]] = []
+        """Codes with regions that wait for compilation: the numbers of the code and of the rules."""
         self.is_full = False
         """True if the guest cannot report further codes, or cannot hold further regions."""
-        self._codes: dict[tuple[int, int], _HotCode] = {}
-        self.awaited: list[_HotCode] = []
-        self._slots: dict[int, int] = {}
-        self.compiled: list[CompiledRegion] = []
-        """Modules whose functions are in the table."""
 
     def update(self, command: Callable[[int], int], rules: Sequence[EngineRules]) -> None:
         """Request hot regions and install those compiled meanwhile. `command` calls the guest."""
@@ -230,12 +256,13 @@ class InstanceRegions:
             for index in range(count):
                 number, jumpdest, which = self.hot[3 * index + 1 : 3 * index + 4]
                 data = self._data(number, command)
-                code = self._code(number, which, data, rules[which])
-                self._compiler.request(code.found, data, rules[which], jumpdest)
-                if code not in self.awaited:
-                    self.awaited.append(code)
+                found = self._code(number, which, data, rules[which]).found
+                self._compiler.request(found, data, rules[which], jumpdest)
+                if (number, which) not in self.awaited:
+                    self.awaited.append((number, which))
         if self.awaited:
-            self.awaited = [code for code in self.awaited if not self._put_in(code, command)]
+            self.awaited = [key for key in self.awaited if not self._put_in(key, command)]
+            self.is_full = self.table.is_full or len(self._codes) >= MAX_CODES
 
     def compile_now(self, number: int, which: int, command: Callable[[int], int], rules: EngineRules) -> None:
         """Compile all of a code that is about to run."""
@@ -244,15 +271,14 @@ class InstanceRegions:
             return
         reported = self._guest.numbers[0]
         data = self._data(reported, command)
-        code = self._code(reported, which, data, rules)
-        self._compiler.compile_all(code.found, data, rules)
-        self._put_in(code, command)
+        self._compiler.compile_all(self._code(reported, which, data, rules).found, data, rules)
+        self._put_in((reported, which), command)
+        self.is_full = self.table.is_full or len(self._codes) >= MAX_CODES
 
-    def _code(self, number: int, which: int, data: bytes, rules: EngineRules) -> _HotCode:
+    def _code(self, number: int, which: int, data: bytes, rules: EngineRules) -> HotCode:
         known = self._codes.get((number, which))
         if known is None:
-            known = self._codes[number, which] = _HotCode(number, which, self._compiler.regions(data, rules))
-            self.is_full = self.is_full or len(self._codes) >= MAX_CODES
+            known = self._codes[number, which] = HotCode(self._compiler.regions(data, rules))
         return known
 
     def _data(self, number: int, command: Callable[[int], int]) -> bytes:
@@ -260,21 +286,13 @@ class InstanceRegions:
         command(GuestCommand.HOT_CODE)
         return self._guest.read(self._guest.numbers[0], self._guest.numbers[1])
 
-    def _put_in(self, code: _HotCode, command: Callable[[int], int]) -> bool:
-        """Install compiled regions; return True if none is pending."""
-        found = code.found
-        done = found.waiting == 0
-        while code.put_in < len(found.compiled) and len(self.compiled) < MAX_INSTANCES - 1:
-            region = found.compiled[code.put_in]
-            code.put_in += 1
-            slot = self._slots.get(id(region))
-            if slot is None:
-                slot = self._instance.add_function(region.module.pointer, ENTRY.encode(), _IMPORTS, _TABLE)
-                self._slots[id(region)] = slot
-                self.compiled.append(region)
-                self.is_full = self.is_full or len(self.compiled) >= MAX_INSTANCES - 1
+    def _put_in(self, key: tuple[int, int], command: Callable[[int], int]) -> bool:
+        """Install a code's compiled regions; return True if none is pending."""
+        code = self._codes[key]
+        done = code.found.waiting == 0
+        for slot, region in self.table.install(code):
             self._guest.pass_in(b"".join(entry.to_bytes(4, "little") for entry in region.entries))
             numbers = self._guest.numbers
-            numbers[0], numbers[1], numbers[2], numbers[3] = code.number, code.rules, slot, len(region.entries)
+            numbers[0], numbers[1], numbers[2], numbers[3] = *key, slot, len(region.entries)
             command(GuestCommand.ADD_REGION)
         return done

@@ -5,30 +5,18 @@
 //! goes on; it has no way to end a frame and to run out of gas: before what it cannot do it gives back.
 
 use crate::arithmetic;
+use crate::entries::Running;
 use crate::frame::{Code, Exit, Frame, Rules};
 use crate::host::{self, MOST_HOT, mailbox};
 use crate::words;
 use revm_primitives::U256;
 use std::rc::Rc;
 
-/// What a region reads and writes; `runtimes/evm/fast/regions/wasm.py` has the same places.
+/// A region that runs: what it sees, its frame, and how the frame ends where memory could not be had.
 #[repr(C)]
-struct Running {
-    gas: u64,
-    pc: u32,
-    top: u32,
-    base: u32,
-    limit: u32,
-    memory: u32,
-    memory_size: u32,
-    calldata: u32,
-    calldata_size: u32,
-    return_size: u32,
-    address: u32,
-    caller: u32,
-    value: u32,
+struct State {
+    running: Running,
     frame: u32,
-    /// How the frame ends, where memory could not be had.
     end: Option<Exit>,
 }
 
@@ -94,7 +82,7 @@ pub fn run(
     top: usize,
     limit: usize,
 ) -> (usize, u64, usize, Option<Exit>) {
-    let mut state = Running {
+    let running = Running {
         gas,
         pc: place as u32,
         top: top as u32,
@@ -108,26 +96,24 @@ pub fn run(
         address: &raw const frame.address as u32,
         caller: &raw const frame.caller as u32,
         value: &raw const frame.value as u32,
-        frame: &raw mut *frame as u32,
-        end: None,
     };
+    let mut state = State { running, frame: &raw mut *frame as u32, end: None };
     let code = frame.code.clone();
     let mut slot = slot;
     loop {
-        let (pc, gas) = (state.pc, state.gas);
-        // SAFETY: the slot holds a function of this type: the host has put it there, and wasmtime checks the type
-        let region: extern "C" fn(u32) = unsafe { core::mem::transmute(slot as usize) };
-        region(&raw mut state as u32);
-        code.note_entry(pc as usize, gas.saturating_sub(state.gas));
+        let (pc, gas) = (state.running.pc, state.running.gas);
+        state.running.enter(slot);
+        code.note_entry(pc as usize, gas.saturating_sub(state.running.gas));
         // another region may go on from here; one that has not moved would leave again
-        slot = code.region(state.pc as usize, &frame.rules);
-        if slot == 0 || state.end.is_some() || (state.pc, state.gas) == (pc, gas) {
+        slot = code.region(state.running.pc as usize, &frame.rules);
+        if slot == 0 || state.end.is_some() || (state.running.pc, state.running.gas) == (pc, gas) {
             break;
         }
     }
+    let Running { pc, gas, top, .. } = state.running;
     match state.end {
-        None => (state.pc as usize, state.gas, state.top as usize, None),
-        end => (state.pc as usize + 1, frame.gas, state.top as usize, end), // within that instruction
+        None => (pc as usize, gas, top as usize, None),
+        end => (pc as usize + 1, frame.gas, top as usize, end), // within that instruction
     }
 }
 
@@ -135,13 +121,14 @@ pub fn run(
 #[unsafe(no_mangle)]
 pub extern "C" fn lengthen(running: u32, end: u64) -> u32 {
     // SAFETY: `run` has given it to the region, and waits, as the only other one who knows of the frame
-    let state = unsafe { &mut *(running as usize as *mut Running) };
+    let state = unsafe { &mut *(running as usize as *mut State) };
     let frame = unsafe { &mut *(state.frame as usize as *mut Frame) };
-    frame.gas = state.gas;
-    frame.top = state.top as usize;
+    let running = &mut state.running;
+    frame.gas = running.gas;
+    frame.top = running.top as usize;
     state.end = host::grow(frame, end).err();
-    state.gas = frame.gas;
-    (state.memory, state.memory_size) = (frame.memory.as_ptr() as u32, frame.memory.len() as u32);
+    running.gas = frame.gas;
+    (running.memory, running.memory_size) = (frame.memory.as_ptr() as u32, frame.memory.len() as u32);
     state.end.is_none() as u32
 }
 

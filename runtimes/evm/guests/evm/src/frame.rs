@@ -1,6 +1,7 @@
 //! A frame: one piece of code in the name of one contract, with its stack and memory, between two runs of the loop.
 
 use crate::compiled::heat;
+use crate::entries::Entries;
 pub use crate::tables::exit::*;
 use crate::words;
 use revm_primitives::U256;
@@ -57,16 +58,10 @@ pub struct Code {
     regions: OnceCell<Regions>,
 }
 
-/// Gas that a region has to use when it is entered: going in and out takes as long as the interpreter takes for so much.
-const GAS_OF_AN_ENTRY: i64 = 15;
-const LEAST_CREDIT: i32 = -10_000;
-const MOST_CREDIT: i64 = 1_000_000;
-
-/// Where compiled regions of a code can be entered, under one set of rules: for each place a slot of the table, or 0, and
-/// the gas that was used from there beyond `GAS_OF_AN_ENTRY`.
+/// Where compiled regions of a code can be entered, under one set of rules.
 struct Regions {
     rules: u32,
-    slots: Box<[(Cell<u16>, Cell<i32>)]>,
+    entries: Entries,
 }
 
 impl Code {
@@ -101,30 +96,24 @@ impl Code {
     #[inline(always)]
     pub fn region(&self, place: usize, rules: &Rules) -> u16 {
         match self.regions.get() {
-            Some(regions) if regions.rules == rules.number => {
-                regions.slots.get(place).map_or(0, |(slot, _)| slot.get())
-            }
+            Some(regions) if regions.rules == rules.number => regions.entries.region(place),
             _ => 0,
         }
     }
 
-    /// Note what gas a region has used that was entered at a place; where that is too little for long it is entered no more.
+    /// Note what gas a region has used that was entered at a place.
     #[inline(always)]
     pub fn note_entry(&self, place: usize, gas: u64) {
-        let Some((slot, credit)) = self.regions.get().and_then(|regions| regions.slots.get(place)) else { return };
-        let more = gas.min(MOST_CREDIT as u64) as i64 - GAS_OF_AN_ENTRY;
-        credit.set((credit.get() as i64 + more).min(MOST_CREDIT) as i32);
-        if credit.get() < LEAST_CREDIT {
-            slot.set(0);
+        if let Some(regions) = self.regions.get() {
+            regions.entries.note_entry(place, gas);
         }
     }
 
     /// Let a region be entered at a place under a set of rules; another set's regions stay alone.
     pub fn add_region(&self, place: usize, rules: u32, slot: u16) {
-        let none = || vec![(Cell::new(0), Cell::new(0)); self.size + 1].into();
-        let regions = self.regions.get_or_init(|| Regions { rules, slots: none() });
-        if let (true, Some((entry, _))) = (regions.rules == rules, regions.slots.get(place)) {
-            entry.set(slot);
+        let regions = self.regions.get_or_init(|| Regions { rules, entries: Entries::new(self.size) });
+        if regions.rules == rules {
+            regions.entries.add(place, slot);
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod arithmetic;
 mod compiled;
+mod entries;
 mod frame;
 mod host;
 mod interpreter;

@@ -3,29 +3,33 @@
 
 use crate::Ctx;
 use crate::jumps::JumpLog;
+use crate::keccak;
 use crate::record::{self, Record};
+use crate::regions::{self, Regions};
 use revm::bytecode::opcode;
 use revm::context::JournalEntry;
 use revm::handler::instructions::EthInstructions;
-use revm::interpreter::instructions::{contract, control, gas_table_spec, host, instruction_table, system};
-use revm::interpreter::interpreter::{EthInterpreter, STACK_LIMIT};
+use revm::interpreter::instructions::{contract, control, gas_table_spec, host, instruction_table};
+use revm::interpreter::interpreter::{EthInterpreter, STACK_LIMIT, resize_memory};
 use revm::interpreter::interpreter_types::{InputsTr, Jumps, LoopControl};
 use revm::interpreter::{
-    Gas, Instruction, InstructionContext, InstructionExecResult, InstructionResult, Interpreter, InterpreterAction,
+    Gas, Instruction, InstructionContext, InstructionExecResult, InstructionResult, InstructionTable, Interpreter,
+    InterpreterAction, as_usize_or_fail, gas, popn_top,
 };
 use revm::primitives::hardfork::SpecId;
-use revm::primitives::{Address, Log, U256};
+use revm::primitives::{Address, KECCAK_EMPTY, Log, U256};
 
-type Frame = Interpreter<EthInterpreter>;
-type In<'a> = InstructionContext<'a, Ctx, EthInterpreter>;
+pub type Frame = Interpreter<EthInterpreter>;
+pub type In<'a> = InstructionContext<'a, Ctx, EthInterpreter>;
 
 /// How long a transaction may still run, and why a frame stopped before an instruction.
 #[derive(Default)]
 pub struct Control {
-    /// Executed jumpdests and created frames, after which it stops.
+    /// Executed jumpdests, created frames and gas of regions (`regions::STEP_GAS`), after which it stops.
     pub steps_left: u32,
-    /// Instructions that have read or written the state, since it last stopped for its length.
-    pub state_accesses: u32,
+    /// Steps after these; none if it may run no longer.
+    pub steps_after: u32,
+    pub regions: Regions,
     /// Hashed words and gas of precompiles count as steps too, and frames as more: each as a loop of the same time.
     pub is_short: bool,
     /// All logs are kept for the observer, also those of frames that fail.
@@ -53,6 +57,17 @@ const FRAME_STEPS: u32 = 16;
 impl Control {
     pub fn count_frame(&mut self) {
         self.steps_left = self.steps_left.saturating_sub(if self.is_short { FRAME_STEPS } else { 1 });
+    }
+
+    /// Give it the steps to the next stop.
+    pub fn go_on(&mut self, steps: u32) {
+        self.steps_left = steps.min(self.steps_after);
+        self.steps_after -= self.steps_left;
+    }
+
+    /// False if something has to be noted of instructions.
+    fn may_use_regions(&self) -> bool {
+        !self.jumps.is_recording && !self.record.as_ref().is_some_and(|record| record.counts())
     }
 
     pub fn count_precompile(&mut self, gas: u64) {
@@ -94,7 +109,6 @@ macro_rules! stopping {
         fn $name(input: In<'_>) -> InstructionExecResult {
             let before = remember(input.interpreter, input.host);
             let result = $inner(InstructionContext { interpreter: &mut *input.interpreter, host: &mut *input.host });
-            input.host.chain.state_accesses += 1;
             if result == Err(InstructionResult::FatalExternalError) {
                 input.host.chain.stopped = Some(before);
             }
@@ -138,7 +152,7 @@ fn sstore(input: In<'_>) -> InstructionExecResult {
     recorded(input, true, traced_sstore)
 }
 
-fn count(input: &mut In<'_>, steps: u32) -> InstructionExecResult {
+pub fn count(input: &mut In<'_>, steps: u32) -> InstructionExecResult {
     let left = &mut input.host.chain.steps_left;
     if *left == 0 {
         input.host.chain.stopped = Some(remember(input.interpreter, input.host));
@@ -157,13 +171,25 @@ fn jumpdest(mut input: In<'_>) -> InstructionExecResult {
     control::jumpdest(input)
 }
 
+/// As revm's, with a faster hash.
 fn keccak256(mut input: In<'_>) -> InstructionExecResult {
     if input.host.chain.is_short
         && let Ok(size) = input.interpreter.stack.peek(1)
     {
         count(&mut input, size.saturating_to::<u32>() / 32)?;
     }
-    system::keccak256(input)
+    let (frame, context) = (input.interpreter, input.host);
+    popn_top!([offset], top, frame);
+    let size = as_usize_or_fail!(frame, top);
+    gas!(frame, context.cfg.gas_params.keccak256_cost(size));
+    if size == 0 {
+        *top = KECCAK_EMPTY.into();
+        return Ok(());
+    }
+    let offset = as_usize_or_fail!(frame, offset);
+    resize_memory(&mut frame.gas, &mut frame.memory, &context.cfg.gas_params, offset, size)?;
+    *top = U256::from_be_bytes(keccak::keccak256(&frame.memory.slice_len(offset, size)));
+    Ok(())
 }
 
 fn log<const N: usize>(input: In<'_>) -> InstructionExecResult {
@@ -212,34 +238,41 @@ fn selfdestruct(input: In<'_>) -> InstructionExecResult {
     result
 }
 
-/// Return the instructions of a fork.
-pub fn instructions(spec: SpecId) -> EthInstructions<EthInterpreter, Ctx> {
+/// The instructions; those of later forks fail by themselves.
+pub const INSTRUCTIONS: InstructionTable<EthInterpreter, Ctx> = table();
+
+const fn table() -> InstructionTable<EthInterpreter, Ctx> {
     let mut table = instruction_table::<EthInterpreter, Ctx>();
-    let all: [(u8, fn(In<'_>) -> InstructionExecResult); 19] = [
-        (opcode::BALANCE, balance),
-        (opcode::EXTCODESIZE, extcodesize),
-        (opcode::EXTCODEHASH, extcodehash),
-        (opcode::EXTCODECOPY, extcodecopy),
-        (opcode::BLOCKHASH, blockhash),
-        (opcode::SLOAD, sload),
-        (opcode::SSTORE, sstore),
-        (opcode::SELFDESTRUCT, selfdestruct),
-        (opcode::CALL, call),
-        (opcode::CALLCODE, callcode),
-        (opcode::DELEGATECALL, delegatecall),
-        (opcode::STATICCALL, staticcall),
-        (opcode::JUMPDEST, jumpdest),
-        (opcode::KECCAK256, keccak256),
-        (opcode::LOG0, log::<0>),
-        (opcode::LOG1, log::<1>),
-        (opcode::LOG2, log::<2>),
-        (opcode::LOG3, log::<3>),
-        (opcode::LOG4, log::<4>),
-    ];
-    for (number, function) in all {
-        table[number as usize] = Instruction::new(function);
+    macro_rules! set {
+        ($($opcode:ident = $function:expr;)*) => { $(table[opcode::$opcode as usize] = Instruction::new($function);)* };
     }
-    EthInstructions::new(table, gas_table_spec(spec), spec)
+    set! {
+        BALANCE = balance;
+        EXTCODESIZE = extcodesize;
+        EXTCODEHASH = extcodehash;
+        EXTCODECOPY = extcodecopy;
+        BLOCKHASH = blockhash;
+        SLOAD = sload;
+        SSTORE = sstore;
+        SELFDESTRUCT = selfdestruct;
+        CALL = call;
+        CALLCODE = callcode;
+        DELEGATECALL = delegatecall;
+        STATICCALL = staticcall;
+        JUMPDEST = jumpdest;
+        KECCAK256 = keccak256;
+        LOG0 = log::<0>;
+        LOG1 = log::<1>;
+        LOG2 = log::<2>;
+        LOG3 = log::<3>;
+        LOG4 = log::<4>;
+    }
+    table
+}
+
+/// Return the instructions and static prices of a fork.
+pub fn instructions(spec: SpecId) -> EthInstructions<EthInterpreter, Ctx> {
+    EthInstructions::new(INSTRUCTIONS, gas_table_spec(spec), spec)
 }
 
 /// Run a frame as `Interpreter::run_plain` does, with something to do before each instruction.
@@ -292,6 +325,9 @@ pub fn run(
     }
     let mut action = if context.chain.pauses {
         run_paused(frame, depth, table, context)
+    } else if context.chain.may_use_regions() && context.chain.regions.select(&frame.bytecode) {
+        regions::begin(frame, context);
+        frame.run_plain(&regions::TABLE, table.gas_table(), context)
     } else {
         record::run(frame, table, context)
     };

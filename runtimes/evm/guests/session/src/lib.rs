@@ -9,12 +9,17 @@ mod bn254;
 mod borders;
 mod cheats;
 mod database;
+#[path = "../../evm/src/entries.rs"]
+mod entries;
 mod instructions;
 mod isolation;
 mod jumps;
+#[path = "../../evm/src/keccak.rs"]
+mod keccak;
 mod modexp;
 mod precompiles;
 mod record;
+mod regions;
 mod session;
 mod wire;
 
@@ -42,6 +47,7 @@ mod command {
     pub const RECORD: u32 = 15;
     pub const JUMPS: u32 = 16;
     pub const RESULTS: u32 = 17;
+    pub const ADD_REGION: u32 = 18;
 }
 
 /// What Python reads and writes in place: the size of the input or of memory to reserve, then the guest's pages of memory;
@@ -104,6 +110,7 @@ pub extern "C" fn enter(number: u32) -> u32 {
         command::PEEK => session.peek(input, &mut guest.output),
         command::JUMPS => session.take_jumps(&mut guest.output),
         command::RESULTS => session.results(&mut guest.output),
+        command::ADD_REGION => session.add_region(input),
         _ => unreachable!("no such command"),
     };
     guest.mailbox.size = core::arch::wasm32::memory_size(0) as u32;

@@ -15,9 +15,8 @@ use revm::interpreter::{CallScheme, FrameInput, InstructionResult, Interpreter, 
 use revm::primitives::{Address, B256, Bytes, HashSet, KECCAK_EMPTY, Log, U256};
 use revm::state::Bytecode;
 
-/// Number of program counters after which the transaction stops as if it took long.
+/// Number of program counters, and of bytes of calls and logs, after which the guest leaves the transaction to the machine's calls.
 const MAX_COUNTERS: usize = 4_000_000;
-/// Number of bytes of calls and logs after which the guest leaves the transaction to the machine's calls.
 const MAX_BYTES: usize = 64 << 20;
 
 mod item {
@@ -67,7 +66,13 @@ impl Record {
     }
 
     pub fn is_full(&self) -> bool {
-        self.items.len() > MAX_BYTES
+        let counters = self.counters.as_ref().map_or(0, Vec::len);
+        self.items.len() > MAX_BYTES || self.counted + counters > MAX_COUNTERS
+    }
+
+    /// True if program counters are recorded.
+    pub fn counts(&self) -> bool {
+        self.counters.is_some()
     }
 
     /// Begin again.
@@ -254,7 +259,7 @@ pub fn run(
     table: &EthInstructions<EthInterpreter, Ctx>,
     context: &mut Ctx,
 ) -> InterpreterAction {
-    let counts = context.chain.record.as_ref().is_some_and(|record| record.counters.is_some());
+    let counts = context.chain.record.as_ref().is_some_and(|record| record.counts());
     if !counts {
         return frame.run_plain(table.instruction_table(), table.gas_table(), context);
     }
@@ -264,7 +269,7 @@ pub fn run(
         {
             counters.push(frame.bytecode.pc() as u32);
             if record.counted + counters.len() > MAX_COUNTERS {
-                context.chain.steps_left = 0;
+                context.chain.steps_left = 0; // it leaves
             }
         }
     })

@@ -21,6 +21,7 @@ use revm::handler::pre_execution::load_accounts;
 use revm::handler::{EthFrame, EvmTr, FrameResult, Handler, ItemOrResult, MainnetHandler, PrecompileProvider};
 use revm::interpreter::interpreter::EthInterpreter;
 use revm::interpreter::interpreter_action::FrameInit;
+use revm::interpreter::interpreter_types::Jumps;
 use revm::interpreter::{CallValue, FrameInput, GasTracker, InitialAndFloorGas, InstructionResult};
 use revm::primitives::hardfork::SpecId;
 use revm::primitives::{Address, B256, Bytes, HashMap, HashSet, KECCAK_EMPTY, TxKind, U256};
@@ -42,7 +43,7 @@ pub enum Exit {
     Code = 3,
     BlockHash = 4,
     Precompile = 5,
-    /// The execution takes long.
+    /// The execution takes long: its code may be worth compiling.
     Pause = 6,
     /// The transaction is invalid; nothing has changed.
     Invalid = 7,
@@ -150,6 +151,9 @@ pub struct Batch {
 pub struct Session {
     pub evm: Machine,
     gas_cap: u64,
+    /// Steps between two stops, and what varies them.
+    steps: u32,
+    phase: u32,
     /// The fork whose rules hold for accounts: delegations, and removal by SELFDESTRUCT. Forge's EVM versions have Prague's.
     account_spec: SpecId,
     pub running: Running,
@@ -176,6 +180,8 @@ impl Default for Session {
         Self {
             evm,
             gas_cap: 0,
+            steps: 0,
+            phase: 0,
             account_spec: spec,
             running: Running::default(),
             borders: Borders::default(),
@@ -231,6 +237,7 @@ impl Session {
         if spec != ctx.cfg.spec {
             ctx.cfg.set_spec_and_mainnet_gas_params(spec);
             self.evm.instruction = instructions::instructions(spec);
+            ctx.chain.regions.clear();
         }
         if account_spec.is_enabled_in(SpecId::PRAGUE) != self.account_spec.is_enabled_in(SpecId::PRAGUE) {
             ctx.journaled_state.database.forget_code();
@@ -245,6 +252,7 @@ impl Session {
         cfg.limit_contract_initcode_size = Some(if init_code == NO_LIMIT { usize::MAX } else { init_code as usize });
         cfg.max_blobs_per_tx = Some(read.u64());
         self.gas_cap = read.u64();
+        self.steps = read.u32();
         let precompiles = read.list(|read| read.address());
         self.evm.precompiles.set(spec, precompiles.into_iter());
         0
@@ -299,18 +307,29 @@ impl Session {
         cfg.disable_fee_charge = !is_paid;
         cfg.tx_gas_limit_cap = Some(if mode & mode::CAPPED != 0 && self.gas_cap > 0 { self.gas_cap } else { u64::MAX });
         self.running = Running { mode, ..Running::default() };
-        self.evm.ctx.chain = Control {
-            steps_left: steps,
+        let next = self.next_steps();
+        let chain = &mut self.evm.ctx.chain;
+        let left = if chain.steps_left == 0 { next } else { chain.steps_left };
+        *chain = Control {
+            steps_after: steps,
+            regions: mem::take(&mut chain.regions),
             is_short: mode & mode::SHORT != 0,
             keeps_logs: mode & mode::CALL != 0,
             record: (mode & mode::RECORD != 0).then(|| Box::new(Record::new(mode & mode::COUNTERS != 0))),
-            jumps: mem::take(&mut self.evm.ctx.chain.jumps),
+            jumps: mem::take(&mut chain.jumps),
             records: mode & mode::RECORDS != 0,
             pauses: mode & mode::PAUSES != 0,
             ..Control::default()
         };
-        self.evm.ctx.chain.jumps.is_recording = mode & mode::JUMPS != 0;
+        chain.go_on(left);
+        chain.jumps.is_recording = mode & mode::JUMPS != 0;
         mode
+    }
+
+    /// Return the number of steps to the next stop. It varies, so that a loop does not always stop at the same place.
+    fn next_steps(&mut self) -> u32 {
+        self.phase = self.phase.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        self.steps - (self.phase >> 25).min(self.steps / 2)
     }
 
     /// Start the next call of the batch; return false if there is none, or the last one has stopped.
@@ -364,7 +383,8 @@ impl Session {
                 let data = read.data().to_vec();
                 self.evm.precompiles.answer = Some(succeeded.then_some((used, data)));
             }
-            6 => self.evm.ctx.chain.steps_left = read.u32(),
+            6 if self.evm.ctx.chain.steps_left == 0 => self.evm.ctx.chain.steps_left = self.next_steps(),
+            6 => {}
             _ => {
                 if let Err(exit) = self.pass_border(kind, &mut read, output) {
                     self.borders.unfinished = input.to_vec();
@@ -570,10 +590,11 @@ impl Session {
                 let frame = evm.frame_stack.get();
                 let interpreter = &mut frame.interpreter;
                 let Some(action) = instructions::run(interpreter, frame.depth, &evm.instruction, &mut evm.ctx) else {
-                    if evm.ctx.journaled_state.database.missing.is_none() {
-                        return Ok(self.pause(output));
+                    if evm.ctx.journaled_state.database.missing.is_some() {
+                        return Ok(self.request(output));
                     }
-                    return Ok(self.request(output));
+                    let is_full = evm.ctx.chain.record.as_ref().is_some_and(|record| record.is_full());
+                    return Ok(if is_full { Exit::Leave } else { self.pause(output) });
                 };
                 match frame.process_next_action::<_, revm::context_interface::context::ContextError<Stop>>(
                     &mut evm.ctx,
@@ -626,9 +647,27 @@ impl Session {
         }
     }
 
+    /// Write whether it has steps left, and where it is: the program counter, the hash of the code, and the code if it has
+    /// no regions.
     fn pause(&mut self, output: &mut Vec<u8>) -> Exit {
-        output.u32(mem::take(&mut self.evm.ctx.chain.state_accesses));
+        let steps = self.next_steps();
+        let evm = &mut self.evm;
+        let chain = &mut evm.ctx.chain;
+        output.u32((chain.steps_after > 0) as u32);
+        chain.go_on(steps);
+        if evm.frame_stack.index().is_some() && !chain.jumps.is_recording {
+            let code = &mut evm.frame_stack.get().interpreter.bytecode;
+            let hash = code.get_or_calculate_hash(); // init code has none
+            output.u32(code.pc() as u32);
+            output.raw(hash.as_slice());
+            output.data(if chain.regions.has(&hash) { &[] } else { code.original_byte_slice() });
+        }
         Exit::Pause
+    }
+
+    pub fn add_region(&mut self, input: &[u8]) -> u32 {
+        self.evm.ctx.chain.regions.add(&mut Reader(input));
+        0
     }
 
     /// Return the exit with which to stop before a frame is created.
@@ -773,6 +812,7 @@ impl Session {
         let has_passed = has_ended && is_success.contains(&Reader(&output[4..]).u32());
         if !has_ended {
             self.abandon();
+            self.evm.ctx.chain.steps_left = 1; // where it paused is lost: Python makes the check again
         }
         batch.is_due = !has_passed;
         batch.goes_on &= has_passed;
