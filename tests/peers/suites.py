@@ -117,7 +117,7 @@ def testdata(checkout: Path, work: Path) -> Results:
             text = source.read_text(encoding="utf-8")
             source.write_text(re.sub(r"pragma solidity =?0\.8\.1[78];", "pragma solidity ^0.8.18;", text), "utf-8")
     endpoints = {f"RPC_{name}": "http://127.0.0.1:9" for name in _RPC_NAMES}
-    options = ["--use", str(PACKAGE), "--trust", "--json", "--fuzz-seed", "1", "--allow-failure"]
+    options = ["--use", str(PACKAGE), "--trust", "--json", "--fuzz-seed", "1", "--allow-failure", "--no-isolate"]
     results: Results = {}
     for match, fork in (("--no-match-path", []), ("--match-path", ["--evm-version", "paris"])):  # restricted in forge
         command: list[str | Path] = [_HYPERVISOR, "test", project, *options, *fork, match, "paris/**"]

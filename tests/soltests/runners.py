@@ -62,6 +62,8 @@ class Chosen:
             "FOUNDRY_PROFILE": self.suite.profile,
             "FOUNDRY_DISABLE_NIGHTLY_WARNING": "1",
             "FOUNDRY_OFFLINE": "true",
+            "FOUNDRY_ISOLATE": "false",  # the defaults of forge 1.7.1, which npm has
+            "FOUNDRY_DYNAMIC_TEST_LINKING": "false",
             "FOUNDRY_INVARIANT_RUNS": str(self.suite.invariant_runs),
             "FOUNDRY_INVARIANT_DEPTH": str(self.suite.depth),
             **self.variables,

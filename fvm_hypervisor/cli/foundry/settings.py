@@ -206,7 +206,7 @@ UNSUPPORTED: Final = {
     "--disable-block-gas-limit": "--gas-limit sets the limit",
     "--disable-labels": "traces always show names of contracts and labels of vm.label",
     "--dump": "--debug --command runs commands of the debugger and prints their output",
-    "--dynamic-test-linking": "set dynamic_test_linking in foundry.toml; --no-dynamic-test-linking disables it",
+    "--dynamic-test-linking": "it is the default, as in forge 1.8: --no-dynamic-test-linking disables it",
     "--enable-tx-gas-limit": "a test is one transaction with the gas limit of --gas-limit",
     "--etherscan-api-key": "no verification service is used: traces name the project's own contracts",
     "--extra-output": _COMPILER,

@@ -379,8 +379,10 @@ def run_tests(
             project,
             allow_test_fail=allow_test_fail,
             symbolic=bounds,
-            isolate=_isolates(project, rules, gas_report=gas_report, symbolic=symbolic or symbolic_fuzz),
-            dynamic_test_linking=project.dynamic_test_linking and not (symbolic or symbolic_fuzz) and compare is None,
+            isolate=_isolates(project, rules, gas_report=gas_report, is_plain=symbolic or symbolic_fuzz or debug),
+            dynamic_test_linking=project.dynamic_test_linking
+            and not (symbolic or symbolic_fuzz or debug)
+            and compare is None,
             fuzz=replace(
                 project.fuzz,
                 timeout=project.fuzz.timeout if fuzz_timeout is None else fuzz_timeout,
@@ -510,13 +512,16 @@ def _seed(text: str | None) -> int | None:
         raise typer.BadParameter(f"--fuzz-seed '{text}' is not a number") from None
 
 
-def _isolates(project: Project, rules: str, *, gas_report: bool, symbolic: bool) -> bool | None:
-    """Return True if each call of a test is a transaction; None for the default of the rules."""
+def _isolates(project: Project, rules: str, *, gas_report: bool, is_plain: bool) -> bool | None:
+    """Return True if each call of a test is a transaction; None for the default of the rules.
+
+    A mode that `is_plain` executes a test as one transaction by default.
+    """
     from bridge.ethereum.block import ETHEREUM
 
     if gas_report and rules == ETHEREUM:
         return True
-    return False if symbolic and project.isolate is None else project.isolate
+    return False if is_plain and project.isolate is None else project.isolate
 
 
 def _with_options(

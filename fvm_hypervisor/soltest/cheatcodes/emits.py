@@ -204,8 +204,6 @@ def _differences(expected: ExpectedEmit, wanted: Log, log: Log) -> list[_Differe
     return found
 
 
-EVM_ERROR: Final = "EvmError: "
-"""Prefix of the reason for an expected halt."""
 DUMMY_OUTPUT: Final = bytes(8192)
 """Return data of a call that reverted as expected; Solidity decodes it as any type."""
 DUMMY_ADDRESS: Final = bytes(19) + b"\x01"
@@ -229,7 +227,7 @@ def check_outcome(expected: ExpectedRevert, outcome: SubcallOutcome, reason_text
         )
     data = outcome.output
     if not data and outcome.exit_code in HALTS:
-        data = f"{EVM_ERROR}{HALTS[outcome.exit_code]}".encode()
+        data = f"EvmError: {HALTS[outcome.exit_code]}".encode()
     check_reason(expected.reason, expected.partial, data, reason_text, expected.cheatcode)
 
 

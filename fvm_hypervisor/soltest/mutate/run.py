@@ -173,6 +173,7 @@ class MutationRun:
         _check_permissions(self.project)
         if self.project.fuzz.seed is None:
             self.project = replace(self.project, fuzz=replace(self.project.fuzz, seed=SEED))
+        self.project = replace(self.project, dynamic_test_linking=False)  # mutants are compiled with their tests
         session = self._session(self.project, self.options, self.notify)
         self._baseline(session)
         sources = session.sources()

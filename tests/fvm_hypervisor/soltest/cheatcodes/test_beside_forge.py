@@ -45,9 +45,15 @@ OTHER_GAS: Final = {
     "testDir()": "paths are longer or shorter here",
     "testMissing()": "paths are longer or shorter here",
     "testRefundsBeforeAReset()": "outside of a session, a reset keeps the refunds",
+    "testLoadPrecompile()": "forge 1.8 reads the slot",
     "testTypeReorder()": "the response has another length",
 }  # fmt: skip
 
+OF_FORGE_1_8: Final = {
+    "testLoadPrecompile()": ("Success", ""),  # foundry#15231
+    "testInvalidReason()": ("Failure", "Error != expected error: EvmError: InvalidFEOpcode != x"),  # foundry#16294
+}
+"""Ends in forge 1.8 of tests that end otherwise in 1.7.1, which made the golden results."""
 OWN_REASON: Final = {
     f"forge-config: evm_version is 'nonesuch', expected one of {', '.join(reversed(EVM_VERSIONS))}":
         'Unknown evm version: nonesuch for key "default.evm_version" in inline config',
@@ -67,7 +73,8 @@ def test_tests_end_as_in_forge(contract: str, evm: str, tmp_path: Path) -> None:
     ours = {
         name: (test.status.value, OWN_REASON.get(test.reason or "", test.reason or "")) for name, test in found.items()
     }
-    assert ours == {name: (test["status"], _here(test["reason"], tmp_path)) for name, test in wanted.items()}
+    forges = {name: (test["status"], _here(test["reason"], tmp_path)) for name, test in wanted.items()}
+    assert ours == forges | {name: end for name, end in OF_FORGE_1_8.items() if name in forges}
     assert {name: list(test.logs) for name, test in found.items()} == {
         name: test["logs"] for name, test in wanted.items()
     }
