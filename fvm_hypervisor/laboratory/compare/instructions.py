@@ -23,7 +23,7 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import CallEnded, CallNode, CallStarted, GasCharged, RuntimeEvent, TraceEvent
 from hypervisor.versions.changes import RuleChange
 from localnet.calls.time_limit import OutOfTime
-from runtimes.evm.ethereum import changes_of_deposit, changes_of_opcode, changes_of_precompile, changes_of_transaction
+from runtimes.evm.ethereum import changes_of_creation, changes_of_opcode, changes_of_precompile, changes_of_transaction
 
 MAX_STEPS: Final = 2_000_000
 """Maximum number of instructions that are compared."""
@@ -92,18 +92,19 @@ class StepTracer(CostTracer):
             frame, gas = self._stack[-1], event.milligas
             if event.name == TRANSACTION:  # all of its gas, of which the rows of the call are a part
                 gas -= sum(self.costs[frame.last + 1 :])
-            frame.spent += gas
+                since = zip(self.numbers[frame.last + 1 :], self.costs[frame.last + 1 :], strict=True)
+                frame.spent -= sum(cost for number, cost in since if number == frame.number)  # part of the call's gas
+            else:
+                frame.spent += gas
             self._add(frame.number, _CHARGE, event.name, gas)
 
     def _finish(self, frame: _Frame, end: CallEnded) -> None:
         """Correct the last row by the gas that the frame used, and add the state gas that it got back."""
         excess = frame.spent + (self.costs[frame.last] if frame.last >= 0 else 0) - end.gas_used
         row = len(self.names) - 1
-        if not excess:
-            return
         if end.exit_code in KEEPING_GAS and not end.error:
-            frame.spent -= excess
-            self._add(frame.number, _CHARGE, STATE_GAS, -excess)
+            if excess > 0:  # less: a transaction of its own, whose price is a charge of the caller
+                self._add(frame.number, _CHARGE, STATE_GAS, -excess)
         elif row >= 0 and self.numbers[row] == frame.number and self.places[row] == _CHARGE and excess > 0:
             self.costs[row] -= excess
             self.faults[row] = OUT_OF_GAS
@@ -155,6 +156,10 @@ class StepTracer(CostTracer):
         argument = self.arguments.get(caller)
         is_limit = argument is not None and given in (argument, argument + _STIPEND)
         return CallGas(argument, given) if argument is not None and is_limit else None
+
+    def place(self, row: int) -> int | None:
+        """Return the program counter of a row; None past the end."""
+        return self.places[row] if row < len(self.places) else None
 
     def callee(self, row: int) -> CallNode | None:
         """Return the call that the instruction of a row made."""
@@ -258,7 +263,7 @@ class _Comparison:
         if found or name == PRECOMPILE:
             return changes_of_precompile(self.changes, found or self.precompile(side.frames[side.numbers[row]]))
         if name in (STATE_GAS, NEW_ACCOUNT, DEPOSIT):
-            return changes_of_deposit(self.changes)
+            return changes_of_creation(self.changes, name)
         return changes_of_transaction(self.changes) if name == TRANSACTION else changes_of_opcode(self.changes, name)
 
     def precompile(self, frame: CallNode) -> str:
@@ -278,8 +283,8 @@ class _Comparison:
         """
         one, other = self.one, self.other
         row, other_row = 0, 0
-        while row < len(one.names) and other_row < len(other.names):
-            place, other_place = one.places[row], other.places[other_row]
+        while row < len(one.names) or other_row < len(other.names):
+            place, other_place = one.place(row), other.place(other_row)
             is_same = place == other_place and one.names[row] == other.names[other_row]
             if is_same and one.numbers[row] == other.numbers[other_row]:
                 if one.faults.get(row) != other.faults.get(other_row):

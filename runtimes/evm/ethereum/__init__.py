@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from runtimes.evm.ethereum.block_run import AppliedTransaction, BlockRun, Withdrawal, logs_hash, requests_hash
     from runtimes.evm.ethereum.chain_import import ChainImport, ForkSchedule, ImportedBlock, schedule_of
     from runtimes.evm.ethereum.fork_eips import (
-        changes_of_deposit,
+        changes_of_creation,
         changes_of_end,
         changes_of_opcode,
         changes_of_precompile,
@@ -83,7 +83,7 @@ _MODULES: Final = {
     "Withdrawal": "runtimes.evm.ethereum.block_run",
     "block_difficulty": "runtimes.evm.ethereum.headers",
     "block_hash_cid": "runtimes.evm.ethereum.headers",
-    "changes_of_deposit": "runtimes.evm.ethereum.fork_eips",
+    "changes_of_creation": "runtimes.evm.ethereum.fork_eips",
     "changes_of_end": "runtimes.evm.ethereum.fork_eips",
     "changes_of_opcode": "runtimes.evm.ethereum.fork_eips",
     "changes_of_precompile": "runtimes.evm.ethereum.fork_eips",
@@ -144,7 +144,7 @@ __all__ = [
     "block_hash_cid",
     "block_of",
     "call_gas",
-    "changes_of_deposit",
+    "changes_of_creation",
     "changes_of_end",
     "changes_of_opcode",
     "changes_of_precompile",

@@ -170,9 +170,17 @@ def changes_of_end(changes: Mapping[str, RuleChange], name: str) -> tuple[RuleCh
     return _select(changes, _REFUNDS if name == "refunds" else _FLOOR)
 
 
-def changes_of_deposit(changes: Mapping[str, RuleChange]) -> tuple[RuleChange, ...]:
-    """Return the changes that the price of storing a new contract's code depends on."""
-    return _select(changes, _CREATE)
+_CREATION_CHARGES: Final[Mapping[str, str]] = MappingProxyType({
+    "OnCodeDeposit": "code_byte code_word",
+    "OnNewAccount": "new_account state_byte account_bytes",
+    "OnStateGas": "state_byte",
+})  # fmt: skip
+"""Prices of what a frame pays for a new account or new code besides its instructions, by charge."""
+
+
+def changes_of_creation(changes: Mapping[str, RuleChange], charge: str) -> tuple[RuleChange, ...]:
+    """Return the changes that a charge for a new account or new code depends on."""
+    return _select(changes, _CREATION_CHARGES[charge])
 
 
 def _select(changes: Mapping[str, RuleChange], names: str) -> tuple[RuleChange, ...]:

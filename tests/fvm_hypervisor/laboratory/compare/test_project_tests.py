@@ -184,6 +184,12 @@ def test_state_gas_of_a_reverted_call_is_not_paid(tmp_path: Path, end: str) -> N
     assert sum(row.gas[1] - row.gas[0] for row in rows) == change.gas[1] - change.gas[0]
 
 
+def test_state_gas_of_a_reverted_test_is_not_paid(tmp_path: Path) -> None:
+    change = compare(tmp_path, "osaka,amsterdam", {"test_a()": ["60015f55", "5f5ffd"]}).change("test_a()")
+    assert (change.kinds, change.explanation.state_gas, change.explanation.parted) == (("gas",), 0, "")
+    assert sum(row.gas[1] - row.gas[0] for row in change.explanation.rows) == change.gas[1] - change.gas[0]
+
+
 def test_the_gas_of_a_test_that_no_longer_suffices_is_named(tmp_path: Path) -> None:
     change = compare(tmp_path, "osaka,amsterdam", {"test_a()": NEW_SLOT}, gas_limit=80_000).change("test_a()")
     assert change.kinds[0] == "outcome"
