@@ -11,7 +11,7 @@ from typing import Final
 
 from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME
-from fvm_hypervisor.soltest.cheatcodes.table import selector
+from fvm_hypervisor.soltest.cheatcodes.table import selector, table
 from fvm_hypervisor.soltest.execution.discovery import TestFunction
 from fvm_hypervisor.soltest.execution.results import CaseKind
 from fvm_hypervisor.soltest.project.project import Project
@@ -19,7 +19,7 @@ from fvm_hypervisor.soltest.report.collecting import GasUse, Place, SuiteCoverag
 from fvm_hypervisor.soltest.trace import frames
 from fvm_hypervisor.soltest.trace.frames import FrameTracer
 from fvm_hypervisor.soltest.trace.identities import CallSignature, Identities
-from fvm_hypervisor.soltest.trace.trace_names import Names
+from fvm_hypervisor.soltest.trace.trace_names import VM, Names
 from hypervisor.tracing import CallEnded, CallNode, Tracer
 
 _QUERIES: Final = ("beforeTestSetup", "exclude", "fixture", "target")
@@ -35,6 +35,8 @@ class GasTracer(FrameTracer):
         self.identities = identities
         self._names = names
         self._keeps_frames = keeps_frames
+        self._earlier: tuple[GasUse, int | None, int] | None = None
+        """The use to which the last creation belongs, with the gas of the creation before."""
 
     def _end(self, event: CallEnded) -> None:
         frame = self._open[-1]
@@ -55,6 +57,12 @@ class GasTracer(FrameTracer):
         """Finish a message."""
 
     def _count(self, frame: CallNode, depth: int) -> None:
+        if frames.target_of(frame) == VM:
+            entry = table().get(frames.input_of(frame)[:4])
+            if entry is not None and entry.name == "deployCode" and frame.succeeded and self._earlier is not None:
+                use, gas, state = self._earlier
+                use.deployment_gas, use.deployment_state = gas, state  # as in forge, where it is an inner creation
+            return
         if frames.is_actors(frame):
             use = self.found.setdefault(("", self._names.actor(frame)), GasUse())
             use.count(self._names.method(frame), frames.gas_used(frame), 0)
@@ -70,6 +78,7 @@ class GasTracer(FrameTracer):
             use = self.found.setdefault(place, GasUse())
             use.deployment_size = len(frames.code_of(frame))
             if not is_inner:
+                self._earlier = use, use.deployment_gas, use.deployment_state
                 use.deployment_gas, use.deployment_state = frames.gas_used(frame), frames.state_gas(frame)
             return
         signature = None if is_inner else CallSignature(self._names.signatures, frame, contract).text

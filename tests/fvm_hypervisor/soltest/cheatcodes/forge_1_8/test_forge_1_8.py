@@ -9,6 +9,8 @@ from fvm_hypervisor.soltest.execution.discovery import SuiteFilter, find_suites
 from fvm_hypervisor.soltest.execution.job import Job, Options
 from fvm_hypervisor.soltest.project.consent import Consent, Grant
 from fvm_hypervisor.soltest.project.project import Project
+from fvm_hypervisor.soltest.report.collecting import SuiteCoverage, merge
+from fvm_hypervisor.soltest.report.gas import gas_json, report_data
 from tests.fvm_hypervisor.soltest.cheatcodes.forge_1_8.golden import ARTIFACTS
 from tests.fvm_hypervisor.soltest.here import run_suite, written
 
@@ -17,8 +19,11 @@ FORGE_ONLY = dict.fromkeys(("FrameGasTest", "OnlyFrameTest"), "Filecoin's rules 
 """Suites of cheatcodes that only exist under Ethereum's rules, with a part of the message."""
 
 
-def run(suite: str, folder: Path, evm: str, rules: str = "ethereum", isolate: bool = False) -> dict[str, str]:
-    """Return the reasons of failure by test; empty for a test that passes."""
+def run(
+    suite: str, folder: Path, evm: str, rules: str = "ethereum", isolate: bool = False,
+    report: list[SuiteCoverage] | None = None,
+) -> dict[str, str]:  # fmt: skip
+    """Return the reasons of failure by test; empty for a test that passes. `report` gets the data of a gas report."""
     folder.mkdir(exist_ok=True)
     places = written(folder, ARTIFACTS)
     (folder / "foundry.toml").write_text("[profile.default]\n", encoding="utf-8")
@@ -26,8 +31,8 @@ def run(suite: str, folder: Path, evm: str, rules: str = "ethereum", isolate: bo
     artifacts = Artifacts(folder, places, {})
     files = sorted({place.file for place in places})
     (found,), _ = find_suites(artifacts, files, SuiteFilter(contract=f"^{suite}$"))
-    job = Job(project, places, {}, Options(rules=rules, evm=evm), None)
-    results = run_suite(job, artifacts, found)
+    job = Job(project, places, {}, Options(rules=rules, evm=evm, report="" if report is None else "gas"), None)
+    results = run_suite(job, artifacts, found, report)
     return {test.signature: "" if test.status.value == "Success" else test.reason or "failed" for test in results}
 
 
@@ -50,6 +55,13 @@ def test_isolated_calls_see_prices_and_new_contracts(suite: str, evm: str, tmp_p
     found = run(suite, tmp_path, evm, isolate=True)
     assert found
     assert set(found.values()) == {""}, found
+
+
+def test_gas_report_has_no_deployment_by_name(tmp_path: Path) -> None:
+    report: list[SuiteCoverage] = []
+    run("IsolatedNamedTest", tmp_path, "fast", isolate=True, report=report)
+    (row,) = (row for row in gas_json(report_data(merge(report), Project(tmp_path))) if "Named" in row["contract"])
+    assert row["deployment"]["gas"] == 0  # as in forge 1.7.1
 
 
 @pytest.mark.parametrize("suite", HOOKS)

@@ -9,6 +9,7 @@ interface IsolatedVm {
     function blobhashes(bytes32[] calldata hashes) external;
     function snapshotState() external returns (uint256);
     function revertToState(uint256 snapshot) external returns (bool);
+    function deployCode(string calldata artifact) external returns (address);
 }
 
 IsolatedVm constant vm = IsolatedVm(address(uint160(uint256(keccak256("hevm cheat code")))));
@@ -86,5 +87,15 @@ contract IsolatedDestructionTest {
         Mortal made = new Mortal();
         made.end();
         require(address(made).code.length == 0, "removed");
+    }
+}
+
+contract Named {
+    uint256 public word = 1;
+}
+
+contract IsolatedNamedTest {
+    function testDeployedByName() public {
+        require(Named(vm.deployCode("Isolated.t.sol:Named")).word() == 1, "word");
     }
 }
