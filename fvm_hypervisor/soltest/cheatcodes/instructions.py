@@ -7,7 +7,8 @@ while a test needs it, since engines are slow if they report every instruction.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
@@ -111,6 +112,15 @@ class StepWatch:
         self._last: dict[int, int] = {}
         """Index of the last recorded instruction at each depth."""
         self._borrowed: EthAddress | None = None
+
+    @contextmanager
+    def following(self, calls: CallManager) -> Iterator[None]:
+        """Trace the calls of a transaction within the message."""
+        around, self._calls = self._calls, calls
+        try:
+            yield
+        finally:
+            self._calls = around
 
     def record_running_frame(self, contract: EthAddress, depth: int) -> None:
         """Record the contract of a frame that was running before this tracer, unless it is known."""

@@ -367,6 +367,7 @@ class Application:
             words = f"gas limit {transaction.gas_limit} is below the intrinsic gas {own}"
             raise InvalidTransaction(RejectionReason.INTRINSIC_GAS_TOO_LOW, words)
         calls.depth = calls.first_depth = around.depth
+        calls.tracer = around.tracer
         calls.origin, calls.inner_gas_used = around.origin, lambda result: self._inner_gas_used(result, limit)
         context = replace(around.environment.context, gas_price=gas_price, base_fee=base_fee)
         calls.environment = replace(around.environment, context=context)

@@ -10,6 +10,8 @@ interface IsolatedVm {
     function snapshotState() external returns (uint256);
     function revertToState(uint256 snapshot) external returns (bool);
     function deployCode(string calldata artifact) external returns (address);
+    function startMappingRecording() external;
+    function getMappingLength(address target, bytes32 slot) external returns (uint256);
 }
 
 IsolatedVm constant vm = IsolatedVm(address(uint160(uint256(keccak256("hevm cheat code")))));
@@ -97,5 +99,24 @@ contract Named {
 contract IsolatedNamedTest {
     function testDeployedByName() public {
         require(Named(vm.deployCode("Isolated.t.sol:Named")).word() == 1, "word");
+    }
+}
+
+contract Ledger {
+    mapping(address => uint256) private entries;
+
+    function set() external {
+        entries[msg.sender] = 7;
+    }
+}
+
+// As in foundry's testdata (Mapping.t.sol), which runs with the defaults of forge 1.8.
+contract IsolatedRecordingTest {
+    function testKeysOfMappingsAreRecordedInTransactions() public {
+        Ledger ledger = new Ledger();
+        vm.startMappingRecording();
+        ledger.set();
+        require(vm.getMappingLength(address(ledger), 0) == 1, "length");
+        require(vm.getMappingLength(address(this), 0) == 0, "own length");
     }
 }
