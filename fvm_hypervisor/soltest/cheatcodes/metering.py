@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from typing import Any, Final
 
 from fvm_hypervisor.soltest.cheatcodes.context import Context
@@ -257,6 +258,13 @@ def _restore(context: Context, number: int) -> bool:
     }
     calls.journal.restore_image({**names, **saved.journal})  # addresses remain known, for recorded logs
     context.machine.context = saved.context
-    context.state.block = saved.block
+    block, context.state.block = context.state.block, saved.block
+    if isinstance(calls, EthereumCalls):  # what was not set then has its default again
+        around = calls.environment
+        if block.gas_price is not None:
+            around = replace(around, context=replace(around.context, gas_price=0))
+        if block.blob_hashes is not None:
+            around = replace(around, blob_hashes=())
+        calls.environment = around
     context.cheats.renew(calls)
     return True

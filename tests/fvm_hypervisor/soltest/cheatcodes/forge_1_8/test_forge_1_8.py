@@ -38,6 +38,8 @@ def run(
 
 HOOKS = [suite for suite in SUITES if suite.endswith("HooksTest")]
 ISOLATED = [suite for suite in SUITES if suite.startswith("Isolated")]
+ETHEREUM_ONLY = ("HaltsTest", "RevertedPricesTest")
+"""Suites of Ethereum's halts, gas prices and blobs."""
 PLAIN = [suite for suite in SUITES if suite not in ("ModeTest", *HOOKS, *ISOLATED)]
 
 
@@ -83,7 +85,7 @@ def test_hooks_name_their_requirements(rules: str, evm: str, wanted: str, tmp_pa
     assert found == {"setUp()": f"vm.registerSstoreHook: {wanted}"}
 
 
-@pytest.mark.parametrize("suite", [suite for suite in PLAIN if suite != "HaltsTest"])  # names of Ethereum's halts
+@pytest.mark.parametrize("suite", [suite for suite in PLAIN if suite not in ETHEREUM_ONLY])
 def test_they_pass_under_filecoins_rules(suite: str, tmp_path: Path) -> None:
     found = run(suite, tmp_path, "fast", rules="filecoin")
     wanted = FORGE_ONLY.get(suite)

@@ -60,6 +60,19 @@ contract IsolatedPricesTest {
     }
 }
 
+contract RevertedPricesTest {
+    function testRevertedStateHasNoPrices() public {
+        bytes32[] memory hashes = new bytes32[](1);
+        hashes[0] = bytes32(uint256(5));
+        uint256 snapshot = vm.snapshotState();
+        vm.txGasPrice(1);
+        vm.blobhashes(hashes);
+        require(tx.gasprice == 1 && blobhash(0) == hashes[0], "set");
+        require(vm.revertToState(snapshot), "reverted");
+        require(tx.gasprice == 0 && blobhash(0) == 0, "prices");
+    }
+}
+
 contract Mortal {
     function end() external {
         selfdestruct(payable(address(0)));
