@@ -117,10 +117,10 @@ class StepTracer(CostTracer):
         match event:
             case EvmStep():
                 self._settle(frame, event.gas)
-                frame.last, frame.left, frame.inner = len(self.names), event.gas, 0
+                self._add(frame.number, event.pc, event.name, 0)
+                frame.last, frame.left, frame.inner = len(self.names) - 1, event.gas, 0
                 if event.opcode in _CALLS and event.stack:
                     self.arguments[frame.last] = event.stack[-1]
-                self._add(frame.number, event.pc, event.name, 0)
             case EvmCost():
                 self.costs[frame.last] += event.gas
             case EvmFault():

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from fvm_hypervisor.laboratory.compare import instructions
 from fvm_hypervisor.laboratory.compare.impact_report import impact_json, impact_junit, impact_lines
 from fvm_hypervisor.laboratory.compare.instructions import explain
 from fvm_hypervisor.laboratory.compare.project_tests import (
@@ -317,6 +318,17 @@ def test_reports_say_what_differs_and_why(tmp_path: Path) -> None:
     xml = impact_junit(found.comparison, found.suites, 1.0)
     assert '<testsuites name="Test run" tests="3" failures="1"' in xml
     assert '<failure message="Osaka: Success, gas' in xml
+
+
+@pytest.mark.parametrize("steps", [0, 30])
+def test_a_test_of_too_many_instructions_is_not_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    monkeypatch.setattr(instructions, "MAX_STEPS", steps)
+    functions = {"test_a()": [BALANCE[0], "5f5f5050" * 20, inner_call(9_000)[0], "00"]}
+    change = compare(tmp_path, "osaka,amsterdam", functions).change("test_a()")
+    assert change.kinds == ("gas",)
+    assert "too long" in change.explanation.note
 
 
 def test_fewest_changes_that_add_up_are_the_reason() -> None:
