@@ -22,7 +22,8 @@ from bench.rows import Row, seconds
 from bench.workloads import RULES, WORK, Workload, accounts, batch, calling, compute
 from bridge.ethereum.addresses import ETH_ADDRESS_LENGTH, EthAddress
 from runtimes.evm.ethereum import EthereumExecutor
-from runtimes.evm.fast.pool import TIERED, Pool, guest_module, pool
+from runtimes.evm.ethereum.session import session_of
+from runtimes.evm.fast.pool import TIERED, Pool, guest_module
 from tests.differential.grammar import SENDER
 from tests.engines.scenes import Call
 from tests.engines.worlds import EthereumMachine, Outcome, Revm, pyrevm
@@ -50,9 +51,10 @@ def rows() -> Iterator[Row]:
     yield beside_py_evm(fast)
     guest_module()
     yield Row("load the engine", 1000 * seconds(load, clock=process_time), "compiled before, from the disk's cache")
-    instances = pool(TIERED)._instances
-    size = max(instance._instance.memory()[1] for instance in instances) / MEBIBYTE
-    yield Row("memory of an instance", size, f"the largest of {len(instances)}, after all workloads")
+    session = session_of(fast.machine)
+    assert session is not None
+    assert session._guest is not None
+    yield Row("memory of an instance", session._guest.memory_bytes / MEBIBYTE, "a session's, after all workloads")
 
 
 def beside_revm(fast: TimedMachine, revm: Revm) -> Iterator[Row]:
@@ -139,6 +141,7 @@ class TimedMachine:
     def __init__(self, engine: str) -> None:
         self._world = EthereumMachine(engine, RULES)
         self._world.begin(batch())
+        self.machine = self._world.machine
 
     def time(self, call: Call, rounds: int) -> tuple[float, Outcome, float]:
         """Return seconds of the call, its outcome, and seconds of the whole transaction; the best of some rounds."""
@@ -164,7 +167,7 @@ class TimedMachine:
         Each transfer has another receiver. revm runs on fresh accounts: pyrevm's calls are one transaction, whose slots
         stay warm. So every transfer fills an empty slot on both sides.
         """
-        machine, call, ours, theirs = self._world.machine, work.call, float("inf"), float("inf")
+        machine, call, ours, theirs = self.machine, work.call, float("inf"), float("inf")
         with machine.trial():
             executor = EthereumExecutor(machine)
             for nonce in range(work.times):
