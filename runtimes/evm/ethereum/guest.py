@@ -106,7 +106,7 @@ TOUCHED: Final = 8
 _MAILBOX: Final = Struct("<IIII")
 _SIZE: Final = Struct("<I")
 PAUSE: Final = Struct("<II32sI")
-"""Where an execution has paused: if it has steps left, the program counter, the code's hash and size, then the code."""
+"""A pause: if it has steps left; where code is hot, the program counter, the code's hash and size, and the code."""
 _REGION: Final = Struct("<32sIII")
 _TABLE_SIZE: Final = 2048
 
@@ -172,7 +172,7 @@ class Guest:
             self._awaited.clear()
 
     def compile(self, pause: bytes, rules: EngineRules) -> None:
-        """Request the region where an execution has paused, and install those that were compiled meanwhile.
+        """Request the region where code is hot, and install those that were compiled meanwhile.
 
         Raises GuestFailure.
         """

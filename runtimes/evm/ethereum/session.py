@@ -79,7 +79,7 @@ _NAME: Final = "ethereum session"
 _MAX_MEMORY: Final = 256 << 20
 """Bytes of a guest's memory above which it is not used for another transaction."""
 STEPS: Final = 20_000
-"""Number of steps (`Control` in the guest) after which an execution pauses, so that its code is compiled."""
+"""Number of steps (`Control` in the guest) after which an execution pauses, and of jumpdests until code is hot."""
 _SHORT: Final = 10_000
 """Number of steps after which an execution is too long for its thread."""
 _GENERATION: Final = 1 << 32

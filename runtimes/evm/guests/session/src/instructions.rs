@@ -29,6 +29,8 @@ pub struct Control {
     pub steps_left: u32,
     /// Steps after these; none if it may run no longer.
     pub steps_after: u32,
+    /// Executed jumpdests without a region, after which code is hot.
+    pub heat_left: u32,
     pub regions: Regions,
     /// Hashed words and gas of precompiles count as steps too, and frames as more: each as a loop of the same time.
     pub is_short: bool,
@@ -162,8 +164,20 @@ pub fn count(input: &mut In<'_>, steps: u32) -> InstructionExecResult {
     Ok(())
 }
 
+/// Count a jumpdest that is interpreted.
+pub fn heat(input: &mut In<'_>) -> InstructionExecResult {
+    let left = &mut input.host.chain.heat_left;
+    *left = left.saturating_sub(1);
+    if *left == 0 {
+        input.host.chain.stopped = Some(remember(input.interpreter, input.host));
+        return Err(InstructionResult::FatalExternalError);
+    }
+    Ok(())
+}
+
 fn jumpdest(mut input: In<'_>) -> InstructionExecResult {
     count(&mut input, 1)?;
+    heat(&mut input)?;
     let jumps = &mut input.host.chain.jumps;
     if jumps.is_recording {
         jumps.add(input.interpreter.bytecode.pc() - 1);

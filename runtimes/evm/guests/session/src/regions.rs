@@ -5,7 +5,7 @@
 
 use crate::Ctx;
 use crate::entries::{Entries, Running};
-use crate::instructions::{Frame, INSTRUCTIONS, In, count};
+use crate::instructions::{Frame, INSTRUCTIONS, In, count, heat};
 use crate::wire::Reader;
 use revm::bytecode::opcode;
 use revm::interpreter::interpreter::EthInterpreter;
@@ -155,12 +155,13 @@ pub fn begin(frame: &mut Frame, context: &mut Ctx) {
 
 fn jumpdest(mut input: In<'_>) -> InstructionExecResult {
     count(&mut input, 1)?;
-    let (frame, context) = (input.interpreter, input.host);
+    let (frame, context) = (&mut *input.interpreter, &mut *input.host);
     frame.gas.erase_cost(JUMPDEST_GAS); // the region charges it
-    if !enter(frame, context, frame.bytecode.pc() - 1) {
-        _ = frame.gas.record_regular_cost(JUMPDEST_GAS);
+    if enter(frame, context, frame.bytecode.pc() - 1) {
+        return Ok(());
     }
-    Ok(())
+    _ = frame.gas.record_regular_cost(JUMPDEST_GAS);
+    heat(&mut input)
 }
 
 const JUMPDEST_GAS: u64 = 1;

@@ -206,7 +206,9 @@ impl Session {
         self.positions = 0;
         self.history.clear();
         self.sent.clear();
-        self.evm.ctx.chain.jumps = Default::default();
+        let chain = &mut self.evm.ctx.chain;
+        chain.jumps = Default::default();
+        chain.heat_left = 0; // it begins anew, so that what a session does depends on nothing before it
         0
     }
 
@@ -307,11 +309,11 @@ impl Session {
         cfg.disable_fee_charge = !is_paid;
         cfg.tx_gas_limit_cap = Some(if mode & mode::CAPPED != 0 && self.gas_cap > 0 { self.gas_cap } else { u64::MAX });
         self.running = Running { mode, ..Running::default() };
-        let next = self.next_steps();
+        let next = self.next_heat();
         let chain = &mut self.evm.ctx.chain;
-        let left = if chain.steps_left == 0 { next } else { chain.steps_left };
         *chain = Control {
             steps_after: steps,
+            heat_left: if chain.heat_left == 0 { next } else { chain.heat_left },
             regions: mem::take(&mut chain.regions),
             is_short: mode & mode::SHORT != 0,
             keeps_logs: mode & mode::CALL != 0,
@@ -321,13 +323,14 @@ impl Session {
             pauses: mode & mode::PAUSES != 0,
             ..Control::default()
         };
-        chain.go_on(left);
+        chain.go_on(self.steps);
         chain.jumps.is_recording = mode & mode::JUMPS != 0;
         mode
     }
 
-    /// Return the number of steps to the next stop. It varies, so that a loop does not always stop at the same place.
-    fn next_steps(&mut self) -> u32 {
+    /// Return the number of interpreted jumpdests to the next report. It varies, so that a loop does not always report the
+    /// same place.
+    fn next_heat(&mut self) -> u32 {
         self.phase = self.phase.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         self.steps - (self.phase >> 25).min(self.steps / 2)
     }
@@ -383,7 +386,7 @@ impl Session {
                 let data = read.data().to_vec();
                 self.evm.precompiles.answer = Some(succeeded.then_some((used, data)));
             }
-            6 if self.evm.ctx.chain.steps_left == 0 => self.evm.ctx.chain.steps_left = self.next_steps(),
+            6 if self.evm.ctx.chain.steps_left == 0 => self.evm.ctx.chain.steps_left = self.steps,
             6 => {}
             _ => {
                 if let Err(exit) = self.pass_border(kind, &mut read, output) {
@@ -647,20 +650,25 @@ impl Session {
         }
     }
 
-    /// Write whether it has steps left, and where it is: the program counter, the hash of the code, and the code if it has
-    /// no regions.
+    /// Write whether it has steps left, and where code is hot: the program counter, the hash of the code, and the code if it
+    /// has no regions.
     fn pause(&mut self, output: &mut Vec<u8>) -> Exit {
-        let steps = self.next_steps();
+        let heat = self.next_heat();
         let evm = &mut self.evm;
         let chain = &mut evm.ctx.chain;
-        output.u32((chain.steps_after > 0) as u32);
-        chain.go_on(steps);
-        if evm.frame_stack.index().is_some() && !chain.jumps.is_recording {
+        output.u32((chain.steps_left.max(chain.steps_after) > 0) as u32);
+        if chain.steps_left == 0 {
+            chain.go_on(self.steps);
+        }
+        if chain.heat_left == 0 && !chain.jumps.is_recording {
             let code = &mut evm.frame_stack.get().interpreter.bytecode;
             let hash = code.get_or_calculate_hash(); // init code has none
             output.u32(code.pc() as u32);
             output.raw(hash.as_slice());
             output.data(if chain.regions.has(&hash) { &[] } else { code.original_byte_slice() });
+        }
+        if chain.heat_left == 0 {
+            chain.heat_left = heat;
         }
         Exit::Pause
     }
@@ -812,7 +820,7 @@ impl Session {
         let has_passed = has_ended && is_success.contains(&Reader(&output[4..]).u32());
         if !has_ended {
             self.abandon();
-            self.evm.ctx.chain.steps_left = 1; // where it paused is lost: Python makes the check again
+            self.evm.ctx.chain.heat_left = 1; // where it was hot is lost: Python makes the check again
         }
         batch.is_due = !has_passed;
         batch.goes_on &= has_passed;
