@@ -317,10 +317,9 @@ class HeldStates:
 
     def found(self, cids: Iterable[Cid]) -> None:
         """Let the running collection follow links to blocks that were absent until now."""
-        if self._absent:
-            arrived = self._absent.intersection(cids)
-            self._absent -= arrived
-            self._todo += arrived
+        arrived = self._absent.intersection(cids)
+        self._absent -= arrived
+        self._todo += arrived
 
     def hold(self, roots: Iterable[Cid]) -> None:
         """Hold all blocks reachable from `roots`."""
@@ -455,17 +454,22 @@ class BoundedStore:
         roots are dropped with their states, others and `chain` never. Raises, without any change, HeadMoved unless the
         current metadata equals `expected`, and StoreIOError if the temporary file of old entries cannot be read.
         """
-        new, beside = dict(blocks), list(chain)  # consumed first: if one raises, the store is unchanged
+        new, beside = dict(blocks), dict(chain)  # consumed first: if one raises, the store is unchanged
         with self._lock:
             if expected:
                 check_expected(self, expected)
-            changed = {key: value for key, value in metadata.items() if self._metadata.get(key) != value}
-            roots = {key: [] if value is None else roots_of_entry(key, value) for key, value in changed.items()}
-            held = [root for named in roots.values() for root in named]
+            changed = dict[bytes, tuple[bytes | None, list[Cid]]]()
+            held, replaced = list[Cid](), list[Cid]()
+            for key, value in metadata.items():
+                if self._metadata.get(key) != value:
+                    roots = [] if value is None else roots_of_entry(key, value)
+                    changed[key] = value, roots
+                    held += roots
+                    replaced += self._roots.get(key, ())
             if held:
                 self._states.add(new)
             else:
-                beside += new.items()
+                beside |= new
             self._states.hold(held)
             try:
                 self._states.collect()  # with the new state, which may link to blocks of dropped ones
@@ -473,16 +477,16 @@ class BoundedStore:
                 self._states.release(held)
                 raise
             if beside:
-                self._permanent.put_all(beside)
-                self._states.found(cid for cid, _ in beside)
+                self._permanent.put_all(beside.items())
+                self._states.found(beside)
             self._permanent.put_all([(_INDEX + key, value) for key, value in index.items()])
-            for key, value in changed.items():
-                self._states.release(self._roots.get(key, ()))
-                self._roots[key] = roots[key]
+            for key, (value, roots) in changed.items():
+                self._roots[key] = roots
                 if value is None:
                     del self._metadata[key]
                 else:
                     self._metadata[key] = value
+            self._states.release(replaced)
 
     # --- states -----------------------------------------------------------------------------------------------
 
