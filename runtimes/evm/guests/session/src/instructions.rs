@@ -49,6 +49,8 @@ pub struct Control {
     pub pauses: bool,
     /// Gas of frames, with its refunds, by depth, when they began or were paused.
     pub paused: Vec<(usize, Gas)>,
+    /// Calls of the first frame have been transactions of their own.
+    pub isolates: bool,
 }
 
 /// Gas of a precompile that takes the time of a step.
@@ -230,13 +232,12 @@ fn traced_sstore(input: In<'_>) -> InstructionExecResult {
 fn selfdestruct(input: In<'_>) -> InstructionExecResult {
     let address = input.interpreter.input.target_address();
     let inner = &mut input.host.journaled_state.inner;
-    // As in forge, a contract is new until the test's call ends, also in its isolated calls.
-    let is_creation = |entry: &JournalEntry| matches!(entry, JournalEntry::AccountCreated { address: of, .. } if *of == address);
-    let is_new = inner.journal.iter().any(is_creation);
     let mut balance = U256::ZERO;
     if let Some(account) = inner.state.get_mut(&address) {
         balance = account.info.balance;
-        if is_new {
+        // As in forge, a contract is new until the test's call ends, also in its isolated calls.
+        let is_creation = |entry: &JournalEntry| matches!(entry, JournalEntry::AccountCreated { address: of, .. } if *of == address);
+        if input.host.chain.isolates && account.is_created() && inner.journal.iter().any(is_creation) {
             account.mark_created_locally();
         }
     }

@@ -13,7 +13,7 @@ use revm::handler::FrameResult;
 use revm::interpreter::interpreter_action::FrameInit;
 use revm::interpreter::{CallScheme, CreateScheme, FrameInput, Gas, InstructionResult};
 use revm::primitives::{Address, HashMap, HashSet, U256};
-use revm::state::TransientStorage;
+use revm::state::{TransactionId, TransientStorage};
 
 /// Depth of the calls of the first frame.
 const DEPTH: usize = 1;
@@ -23,10 +23,22 @@ const BASE: u64 = 21_000;
 /// What the frame that makes such calls goes on with after them.
 #[derive(Default)]
 pub struct Isolation {
+    /// Number of the frame's transaction, for which accounts and slots that it has used are warm.
+    outer: TransactionId,
+    /// The highest number that an isolated call or a cold start had; the next transaction needs a higher one.
+    highest: TransactionId,
+    /// Accounts that were made cold, and that the frame has not used since.
+    cold: HashSet<Address>,
+    /// Original words of the slots that were changed since.
+    originals: HashMap<(Address, U256), U256>,
     /// Size of the journal when all accounts were made cold.
-    cold: usize,
+    cold_start: usize,
+    /// Size of the journal up to which `cold` and `originals` are complete.
+    noted: usize,
     /// Size of the journal when the last such call began.
     start: usize,
+    /// A frame has failed since then, so the journal does not tell all that it made cold.
+    pub has_failed: bool,
     transient: TransientStorage,
     gas_price: u128,
     base_fee: u64,
@@ -44,12 +56,53 @@ struct Charges {
     quotient: u64,
 }
 
+fn since(journal: &[JournalEntry], start: usize) -> &[JournalEntry] {
+    journal.get(start..).unwrap_or_default()
+}
+
+impl Isolation {
+    /// Return a number for a transaction that none had.
+    fn next(&mut self, id: TransactionId) -> TransactionId {
+        self.highest = self.highest.max(id);
+        self.highest.increment();
+        self.highest
+    }
+
+    /// Note what the frame has used and changed since the last call.
+    fn note(&mut self, journal: &[JournalEntry]) {
+        for entry in since(journal, self.noted) {
+            if let JournalEntry::AccountWarmed { address } = entry {
+                self.cold.remove(address);
+            }
+        }
+        self.note_words(journal);
+    }
+
+    fn note_words(&mut self, journal: &[JournalEntry]) {
+        for entry in since(journal, self.noted) {
+            if let JournalEntry::StorageChanged { address, key, had_value } = entry {
+                self.originals.entry((*address, *key)).or_insert(*had_value);
+            }
+        }
+        self.noted = journal.len();
+    }
+}
+
 impl Session {
     /// Make all accounts and slots cold.
     pub fn make_cold(&mut self) {
         let inner = &mut self.evm.ctx.journaled_state.inner;
-        inner.transaction_id.increment();
-        self.borders.isolation.cold = inner.journal.len();
+        let isolation = &mut self.borders.isolation;
+        inner.transaction_id = isolation.next(inner.transaction_id);
+        for entry in since(&inner.journal, isolation.cold_start) {
+            if let JournalEntry::AccountWarmed { address } = entry {
+                isolation.cold.insert(*address);
+            }
+        }
+        isolation.originals.clear();
+        isolation.cold_start = inner.journal.len();
+        isolation.noted = isolation.cold_start;
+        self.evm.ctx.chain.isolates = true;
     }
 
     /// Isolate a call that begins, if it is one of the first frame. Return its result if it is not made: it lacks the
@@ -111,8 +164,15 @@ impl Session {
         }
     }
 
+    /// Go on after all isolated calls with a number that none of them had.
+    pub fn leave_isolated(&mut self) {
+        let id = &mut self.evm.ctx.journaled_state.inner.transaction_id;
+        *id = (*id).max(self.borders.isolation.highest);
+    }
+
     /// Undo what an isolated call has changed outside of the state; it is discarded.
     pub fn discard_isolated(&mut self) {
+        self.leave_isolated();
         if self.borders.isolation.charges.take().is_some() {
             self.evm.ctx.tx.gas_price = self.borders.isolation.gas_price;
             self.evm.ctx.block.basefee = self.borders.isolation.base_fee;
@@ -134,7 +194,10 @@ impl Session {
             return Err(self.request(output));
         }
         let isolation = &mut self.borders.isolation;
+        isolation.note(&inner.journal[..start]);
         isolation.start = start;
+        isolation.has_failed = false;
+        isolation.outer = inner.transaction_id;
         isolation.transient = std::mem::take(&mut inner.transient_storage);
         let (tx, block) = (&mut self.evm.ctx.tx, &mut self.evm.ctx.block);
         (isolation.gas_price, isolation.base_fee) = (tx.gas_price, block.basefee);
@@ -144,7 +207,8 @@ impl Session {
         if self.running.mode & mode::SHOWS_BASE_FEE == 0 {
             block.basefee = 0;
         }
-        inner.transaction_id.increment();
+        inner.transaction_id = isolation.next(inner.transaction_id);
+        self.evm.ctx.chain.isolates = true;
         inner.load_account(database, sender).expect("it was loaded");
         match &mut init.frame_input {
             FrameInput::Call(inputs) => {
@@ -208,39 +272,29 @@ impl Session {
         if !inner.selfdestructed_addresses.is_empty() {
             return Err(Exit::Leave);
         }
-        // What was warm before is so again, with the original words of the whole transaction.
-        let (before, earlier) = inner.journal[..isolation.start].split_at(isolation.cold);
-        let mut originals: HashMap<(Address, U256), U256> = HashMap::default();
-        let mut warm: HashSet<Address> = HashSet::default();
-        for entry in earlier {
+        // What was warm before is so again, and what the call has made warm, with the original words of the frame's
+        // transaction.
+        let outer = isolation.outer;
+        inner.transaction_id = outer;
+        let from = if isolation.has_failed { isolation.cold_start } else { isolation.start };
+        for entry in since(&inner.journal, from) {
             match entry {
-                JournalEntry::StorageChanged { address, key, had_value } => {
-                    originals.entry((*address, *key)).or_insert(*had_value);
+                JournalEntry::AccountWarmed { address } if !isolation.cold.contains(address) => {
+                    inner.state.get_mut(address).expect("it was loaded").mark_warm_with_transaction_id(outer);
                 }
-                JournalEntry::AccountWarmed { address } => _ = warm.insert(*address),
+                JournalEntry::StorageWarmed { address, key } => {
+                    let account = inner.state.get_mut(address).expect("it was loaded");
+                    let slot = account.storage.get_mut(key).expect("it was loaded");
+                    slot.transaction_id = outer;
+                    slot.is_cold = false;
+                    if let Some(original) = isolation.originals.get(&(*address, *key)) {
+                        slot.original_value = *original;
+                    }
+                }
                 _ => {}
             }
         }
-        for entry in before {
-            if let JournalEntry::AccountWarmed { address } = entry
-                && !warm.contains(address)
-            {
-                inner.state.get_mut(address).expect("it was loaded").mark_cold();
-            }
-        }
-        for address in warm {
-            inner.state.get_mut(&address).expect("it was loaded").mark_warm_with_transaction_id(inner.transaction_id);
-        }
-        for entry in earlier {
-            let JournalEntry::StorageWarmed { address, key } = entry else { continue };
-            let account = inner.state.get_mut(address).expect("it was loaded");
-            let slot = account.storage.get_mut(key).expect("it was loaded");
-            slot.transaction_id = inner.transaction_id;
-            slot.is_cold = false;
-            if let Some(original) = originals.get(&(*address, *key)) {
-                slot.original_value = *original;
-            }
-        }
+        isolation.note_words(&inner.journal);
         Ok((used, refund))
     }
 }

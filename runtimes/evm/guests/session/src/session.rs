@@ -4,6 +4,7 @@ use crate::borders::Borders;
 use crate::cheats::Cheats;
 use crate::database::{Missing, State, Stop};
 use crate::instructions::{self, Control};
+use crate::isolation::Isolation;
 use crate::precompiles::Precompiles;
 use crate::record::{self, Record};
 use crate::wire::{Reader, Write};
@@ -432,9 +433,7 @@ impl Session {
                 }
                 Ok(exit) => return exit,
                 Err(Failure::Again) => {
-                    self.discard();
-                    self.running.begun = false;
-                    self.evm.ctx.chain.logs.clear();
+                    self.forget_begun();
                     self.borders.begin_again(Cheats { are_off: true, ..Cheats::default() });
                 }
                 Err(Failure::Missing) if self.borders.has_stopped => {
@@ -443,9 +442,8 @@ impl Session {
                 }
                 Err(Failure::Missing) => {
                     // Nothing can go on from here, so the transaction begins again once the value is there.
-                    self.discard();
-                    self.running.begun = false;
-                    self.running.held = None;
+                    self.forget_begun();
+                    self.borders.cheats = Cheats { are_off: self.borders.cheats.are_off, ..Cheats::default() };
                     return self.request(output);
                 }
                 Err(Failure::Invalid(reason)) => {
@@ -455,6 +453,18 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Forget what a transaction has done that begins again.
+    fn forget_begun(&mut self) {
+        self.discard();
+        self.running.begun = false;
+        self.running.held = None;
+        self.borders.isolation = Isolation::default();
+        let chain = &mut self.evm.ctx.chain;
+        chain.logs.clear();
+        chain.accesses.clear();
+        chain.paused.clear();
     }
 
     fn discard(&mut self) {
@@ -616,6 +626,7 @@ impl Session {
                 }
             }
             let mut ended = result.expect("a frame has ended");
+            self.borders.isolation.has_failed |= !ended.instruction_result().is_ok();
             if !is_answered {
                 if let Err(exit) = self.end_own_isolated(&mut ended, depth) {
                     return Ok(exit);
@@ -904,7 +915,8 @@ impl Session {
         } else {
             self.history.clear();
         }
-        inner.commit_tx();
+        self.leave_isolated();
+        self.evm.ctx.journaled_state.inner.commit_tx();
         self.evm.ctx.local.clear();
         self.evm.frame_stack.clear();
         is_changed || has_removed
