@@ -713,4 +713,5 @@ def block_limits(machine: MachineState, block: EthereumBlock, fork: Fork, base_f
         base_fee=machine.context.base_fee if base_fee is None else base_fee,
         blob_base_fee=ForkBlobs(fork).base_fee(block.excess_blob_gas) if blob_base_fee is None else blob_base_fee,
         chain_id=machine.context.chain_id,
+        state_gas=block.gas_limit if fork.state_gas else None,
     )

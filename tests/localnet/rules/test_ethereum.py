@@ -327,6 +327,15 @@ def test_a_new_account_pays_state_gas_as_gas_of_the_block(rpc: Client) -> None:
     assert int(rpc("eth_getBlockByNumber", "latest", False)["gasUsed"], 16) == EXECUTION
 
 
+def test_a_gas_limit_above_the_blocks_is_refused(rpc: Client) -> None:
+    """Gas above 2^24 pays for new state alone, of which a block has as much as of gas (EIP-8037)."""
+    limit = int(rpc("eth_getBlockByNumber", "latest", False)["gasLimit"], 16)
+    paid = {"from": sender(rpc), "to": RECEIVER, "value": "0x5"}
+    with pytest.raises(Failed, match="exceeds block gas limit"):
+        rpc("eth_sendTransaction", {**paid, "gas": hex(limit + 1)})
+    assert rpc("eth_getTransactionReceipt", rpc("eth_sendTransaction", {**paid, "gas": hex(limit)}))["status"] == "0x1"
+
+
 def test_a_transfer_to_the_sender_pays_for_the_sender_only(rpc: Client) -> None:
     me = sender(rpc)
     sent = rpc("eth_sendTransaction", {"from": me, "to": me, "value": "0x5", "gas": hex(12_000)})
