@@ -68,7 +68,7 @@ from localnet.state.controls import code_of, code_of_contract, contract_state, n
 from store.keccak import keccak
 
 _OF_ETHEREUM: Final = frozenset(
-    ("OnIntrinsicGas", "OnCodeDeposit", "OnFailure", "OnNativeCall", "OnPrecompile", CHARGE_NAME)
+    ("OnIntrinsicGas", "OnCodeDeposit", "OnStateGas", "OnFailure", "OnNativeCall", "OnPrecompile", CHARGE_NAME)
 )
 """Names of charges in Ethereum gas while a contract runs."""
 

@@ -115,6 +115,8 @@ def test_gas_under_both_forks_is_that_of_geth(osaka: tuple[Client, list[str]]) -
         found = report(url, "osaka,amsterdam")
     assert (found["messages"], found["skipped"]) == (6, [])
     assert gas_by_hash(found) == dict(zip(hashes, GETH, strict=True))
+    of_code = {"name": "OnStateGas", "a": [0, 0], "b": [1, len(STORE) // 2 * 1530 * 1000]}  # EIP-8037: 1,530 per byte
+    assert of_code in found["changed"]["charges"]
     for change in found["changes"]:
         rows = change["explanation"]["rows"]
         assert sum(row["gas"][1] - row["gas"][0] for row in rows) == change["gas"][1] - change["gas"][0]
