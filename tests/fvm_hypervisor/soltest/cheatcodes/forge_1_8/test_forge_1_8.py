@@ -8,7 +8,7 @@ from fvm_hypervisor.soltest.compile.artifact import Artifacts
 from fvm_hypervisor.soltest.execution.discovery import SuiteFilter, find_suites
 from fvm_hypervisor.soltest.execution.job import Job, Options
 from fvm_hypervisor.soltest.project.consent import Consent, Grant
-from fvm_hypervisor.soltest.project.project import Project
+from fvm_hypervisor.soltest.project.project import InvariantSettings, Project
 from fvm_hypervisor.soltest.report.collecting import SuiteCoverage, merge
 from fvm_hypervisor.soltest.report.gas import gas_json, report_data
 from tests.fvm_hypervisor.soltest.cheatcodes.forge_1_8.golden import ARTIFACTS
@@ -27,7 +27,8 @@ def run(
     folder.mkdir(exist_ok=True)
     places = written(folder, ARTIFACTS)
     (folder / "foundry.toml").write_text("[profile.default]\n", encoding="utf-8")
-    project = Project(folder, ffi=True, isolate=isolate, consent=Grant(frozenset({Consent.FFI})))
+    consent, invariant = Grant(frozenset({Consent.FFI})), InvariantSettings(runs=2, depth=20)
+    project = Project(folder, ffi=True, isolate=isolate, consent=consent, invariant=invariant)
     artifacts = Artifacts(folder, places, {})
     files = sorted({place.file for place in places})
     (found,), _ = find_suites(artifacts, files, SuiteFilter(contract=f"^{suite}$"))
@@ -53,7 +54,7 @@ def test_contracts_tests_pass(suite: str, evm: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("evm", ["py-evm", "fast"])
 @pytest.mark.parametrize("suite", ISOLATED)
-def test_isolated_calls_see_prices_and_new_contracts(suite: str, evm: str, tmp_path: Path) -> None:
+def test_isolated_calls_are_transactions_as_in_forge_1_8(suite: str, evm: str, tmp_path: Path) -> None:
     found = run(suite, tmp_path, evm, isolate=True)
     assert found
     assert set(found.values()) == {""}, found

@@ -133,3 +133,59 @@ contract IsolatedRecordingTest {
         require(vm.getMappingLength(address(this), 0) == 0, "own length");
     }
 }
+
+contract Existing {
+    function five() external pure returns (uint256) {
+        return 5;
+    }
+}
+
+contract Counting {
+    uint256 public count;
+
+    function set(uint256 to) external {
+        count = to;
+    }
+}
+
+// The code of the contract that exists is loaded after calls and a static call, so the whole begins again.
+contract Colliding {
+    Counting private counting = new Counting();
+
+    constructor() {
+        new Existing{salt: 0}();
+    }
+
+    function other() external {
+        counting.set(counting.count() + 1);
+    }
+
+    function collide() external {
+        counting.set(1);
+        counting.set(2);
+        counting.count();
+        bytes memory code = type(Existing).creationCode;
+        address made;
+        assembly {
+            made := create2(0, add(code, 32), mload(code), 0)
+        }
+        require(made == address(0));
+    }
+}
+
+contract IsolatedRestartTest {
+    Colliding private colliding;
+
+    function targetContracts() external view returns (address[] memory targets) {
+        targets = new address[](1);
+        targets[0] = address(colliding);
+    }
+
+    function setUp() external {
+        colliding = new Colliding();
+    }
+
+    function invariant_the_contract_stays() external view {
+        require(address(colliding).code.length > 0);
+    }
+}
