@@ -177,7 +177,7 @@ def compare(
             typer.echo(line)
         if fork_url is not None and not found.cases and not found.skipped:
             typer.echo(f"no transaction of the newest {blocks:,} blocks reaches the contracts")
-    if found.skipped and not found.cases:
+    if not found.cases and (found.skipped or fork_url is not None):
         raise typer.Exit(2)
     if not found.same:
         raise typer.Exit(1)

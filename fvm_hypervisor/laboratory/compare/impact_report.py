@@ -31,14 +31,14 @@ def impact_lines(found: TestComparison) -> Iterator[str]:
         yield from (f"    {line}" for line in change_lines(change, found.labels))
         yield ""
     alike = len(found.tests) - len(found.changes)
-    failing = f" ({found.failing} of them failing)" if found.failing else ""
+    failing = f"; {found.failing} fail in both runs" if found.failing else ""
     kinds = ", ".join(
         f"{kind} {count}" for kind in KINDS if (count := sum(kind in each.kinds for each in found.changes))
     )
     differ = f"{len(found.changes)} differ{f' ({kinds})' if kinds else ''}"
     if found.changes:
         yield f"Fuzz seed: {found.seed:#x} (use `--fuzz-seed` to reproduce)"
-    yield f"{' and '.join(found.labels)}: {count_text(alike, 'test')} alike{failing}, {differ}"
+    yield f"{' and '.join(found.labels)}: {count_text(alike, 'test')} alike, {differ}{failing}"
 
 
 def change_lines(change: TestChange, labels: tuple[str, str]) -> Iterator[str]:

@@ -124,6 +124,12 @@ def test_gas_under_both_forks_is_that_of_geth(osaka: tuple[Client, list[str]]) -
 
 
 @pytest.mark.slow
+def test_a_contract_that_no_transaction_reaches_is_no_success(osaka: tuple[Client, list[str]]) -> None:
+    with served(osaka[0]) as url:
+        assert report(url, "osaka,amsterdam", contract=b"\x12" * 20, status=2)["cases"] == 0
+
+
+@pytest.mark.slow
 def test_recorded_responses_are_compared_offline() -> None:
     url = "https://node.example/key"
     path = cache_file(31337, url)
