@@ -33,6 +33,7 @@ _CONTRACT: Final = re.compile(rf"\b(?:contract|library|interface)\s+({_NAME})\s*
 _IMPORT: Final = re.compile(r"""(?:^|[;}])\s*import\b([^"';]*)["'][^"']*["']([^;]*)""", re.MULTILINE)
 _ALIAS: Final = re.compile(rf"\bas\s+({_NAME})")
 _NEW: Final = re.compile(rf"\bnew\s+({_PATH})\s*(?=[{{(])")
+_CONSTANT: Final = re.compile(r"\bconstant\b[^;{}]*;")
 _CODE: Final = re.compile(rf"\btype\s*\(\s*({_PATH})\s*\)\s*\.\s*creationCode\b")
 _TRY: Final = re.compile(r"\btry\s*$")
 _RETURNS: Final = re.compile(r"\s*returns\s*(?=\()")
@@ -456,8 +457,10 @@ class _ContractEdits:
                 self._replace(found.start(), found.end(), f'{self._vm}.getCode("{":".join(target)}")')
 
     def _native_spans(self) -> Iterator[tuple[int, int]]:
-        """Yield the spans of pure functions and modifiers."""
+        """Yield the spans of constants, pure functions and modifiers."""
         blank, at = self._source.blank, self._contract.start
+        for constant in _CONSTANT.finditer(blank, at, self._contract.end):
+            yield constant.span()
         while (found := _FUNCTION.search(blank, at, self._contract.end)) is not None:
             brace, end = blank.find("{", found.end()), blank.find(";", found.end())
             if brace < 0 or 0 <= end < brace:

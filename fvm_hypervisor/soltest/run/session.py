@@ -178,6 +178,7 @@ class SuiteSession:
             )  # fmt: skip
         except CompileError as error:
             if linked.edits:  # the messages are those of the project's sources
+                self.notify("Sources that load contracts by name do not compile, so dynamic_test_linking is off")
                 return self._compile(Linked(linked.original, linked.original), found, solc, None)
             if self.options.report == "coverage" and "Stack too deep" in str(error):
                 raise CompileError(f"{error}\ncoverage is measured without the optimizer: try --ir-minimum") from None

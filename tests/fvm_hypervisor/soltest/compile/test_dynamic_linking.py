@@ -51,9 +51,10 @@ def test_creation_in_a_try_statement_has_a_function_for_its_type(tmp_path: Path)
     assert "function addressToPlain0_test_T_t_sol(address addr) public pure returns (Plain)" in found
 
 
-def test_creation_code_stays_in_pure_functions_and_modifiers(tmp_path: Path) -> None:
+def test_creation_code_stays_in_constants_pure_functions_and_modifiers(tmp_path: Path) -> None:
     code = "type(Plain).creationCode"
-    kept = f"function f() pure returns (bytes memory) {{ return {code}; }} modifier m() {{ {code}; _; }}"
+    kept = f"bytes constant CODE = {code}; function f() pure returns (bytes memory) {{ return {code}; }}"
+    kept += f" modifier m() {{ {code}; _; }}"
     found = body(tmp_path, f"contract T {{ {kept} function g() view returns (bytes memory) {{ return {code}; }} }}")
     assert found == f"contract T {{ {kept} function g() view returns (bytes memory) {{ return {VM}.getCode(\"src/Counters.sol:Plain\"); }} }}"  # fmt: skip  # noqa: E501
 
