@@ -205,12 +205,13 @@ class RocksStore:
             database = self._open_database()
             check_expected(self, expected)
             batch = Batch(database)
-            blocks = (*blocks, *chain)
             if self.collection is not None:
                 written = dict(blocks)
+                written.update(chain)
                 self._call(self._collecting().hold, batch, written, metadata, self)
-                blocks = written.items()
-            batch.put_all(BLOCKS, ((cid, pack(cid, data)) for cid, data in blocks))
+                blocks, chain = written.items(), ()
+            for part in (blocks, chain):
+                batch.put_all(BLOCKS, ((cid, pack(cid, data)) for cid, data in part))
             for name, changes in ((METADATA, metadata), (CHAIN, index)):
                 for key, value in changes.items():
                     if value is None:
