@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -200,10 +201,10 @@ def _node_jobs(
         raise InvalidInput("contracts on a network need --fork-url URL, --contract ADDRESS and --rules A,B")
     sides = rules_pair(rules)
     undo.callback(close_readers)
-    addresses = tuple(map(contract_address, contracts))
-    if project is None:
-        return sides, NodeContracts(url, addresses, sides, offline).jobs(blocks)
-    return sides, NodeContracts(url, addresses, sides, offline, _compiled(project)).jobs(blocks)
+    on_node = NodeContracts(url, tuple(map(contract_address, contracts)), sides, offline)
+    if project is not None:
+        on_node = replace(on_node, code=_compiled(project))
+    return sides, on_node.jobs(blocks)
 
 
 def _compiled(folder: Path) -> Artifacts:
