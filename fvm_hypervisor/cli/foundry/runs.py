@@ -147,8 +147,7 @@ class SuiteRuns:
 
             typer.echo(junit(suites, seconds, self.options.verbosity))
         elif not suites and reports.form == "text":
-            kind = "symbolic tests (check_* and prove_*)" if session.wanted.symbolic else "tests"
-            sys.stderr.write(f"no {kind} found in the project{_with_filter(session)}\n")
+            _report_no_tests(session)
         elif reports.form == "text":
             if reports.at_end:
                 for suite in sorted(suites, key=lambda suite: suite.name):
@@ -246,8 +245,10 @@ class SuiteRuns:
             typer.echo(_json(impact_json(found)))
         elif self.reports.form == "junit":
             typer.echo(impact_junit(found, suites, perf_counter() - begin))
-        elif self.reports.form == "text":
+        elif self.reports.form == "text" and found.tests:
             typer.echo("\n".join(impact_lines(found)))
+        elif self.reports.form == "text":
+            _report_no_tests(session)
         return int(found.has_other_outcomes)
 
     def watch(self, load: Callable[[], Project], *, run_all: bool = False, failed_first: bool = False) -> None:
@@ -313,13 +314,13 @@ def _store_failures(project: Project, suites: list[SuiteResult]) -> None:
     write_failures(project, suites)
 
 
-def _with_filter(session: SuiteSession) -> str:
+def _report_no_tests(session: SuiteSession) -> None:
     wanted = session.wanted
-    text = wanted.text()
+    kind, text = "symbolic tests (check_* and prove_*)" if wanted.symbolic else "tests", wanted.text()
     hint = "; a test's name is that of its signature, test_a(uint256)" if wanted.test and not wanted.is_rerun else ""
     if session.has_symbolic_tests:
         hint = "; to run check_* and prove_* tests, add --symbolic"
-    return f" by {text}{hint}" if text else hint
+    sys.stderr.write(f"no {kind} found in the project{f' by {text}' if text else ''}{hint}\n")
 
 
 def _json(found: Any) -> str:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from typing import Any, Final, Literal, NamedTuple
 
 from fvm_hypervisor.soltest.compile.artifact import Artifacts, ContractArtifact
 from fvm_hypervisor.soltest.execution.results import CaseKind
+from fvm_hypervisor.soltest.project.globs import fits
 from hypervisor.errors import InvalidInput
 
 COUNTEREXAMPLES: Final = "Counterexamples.t.sol"
@@ -52,12 +52,14 @@ class SuiteFilter(NamedTuple):
     """True if `test` selects the tests that failed in the last run."""
 
     def check(self) -> None:
-        """Raise InvalidInput for an invalid regular expression."""
+        """Raise InvalidInput for an invalid regular expression or glob."""
         for pattern in (self.test, self.no_test, self.contract, self.no_contract):
             try:
                 re.compile(pattern or "")
             except re.error as error:
                 raise InvalidInput(f"'{pattern}' is not a valid regular expression: {error}") from None
+        for glob in (self.path, self.no_path):
+            fits("", glob or "")
 
     def text(self) -> str:
         """Return the filters as command-line options; empty without filters."""
@@ -78,7 +80,7 @@ class SuiteFilter(NamedTuple):
         """Return True if tests in this source match the path filters."""
         if self.inside is not None and file != self.inside and not file.startswith(f"{self.inside}/"):
             return False
-        return (self.path is None or _fits(file, self.path)) and (self.no_path is None or not _fits(file, self.no_path))
+        return (self.path is None or fits(file, self.path)) and (self.no_path is None or not fits(file, self.no_path))
 
     def matches_contract(self, name: str) -> bool:
         """Return True if tests of this contract match the contract filters."""
@@ -91,11 +93,6 @@ class SuiteFilter(NamedTuple):
 
 def _matches(text: str, yes: str | None, no: str | None) -> bool:
     return (yes is None or re.search(yes, text) is not None) and (no is None or re.search(no, text) is None)
-
-
-def _fits(file: str, glob: str) -> bool:
-    pattern = glob.removeprefix("./")
-    return fnmatch(file, pattern) or fnmatch(file, f"*/{pattern}")
 
 
 class Suite(NamedTuple):

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from fvm_hypervisor.soltest.project.consent import CONFIG_FILE, Grant, check_inside, read_config
+from fvm_hypervisor.soltest.project.globs import fits
 from fvm_hypervisor.soltest.project.remappings import Remapping, all_remappings
 from fvm_hypervisor.soltest.project.settings import (
     DEFAULT,
@@ -225,7 +225,7 @@ class Project:
     def is_skipped(self, path: str) -> bool:
         """Return True if a source matches the globs of `skip` (`test` and `script` mean their file extensions)."""
         names = {"test": "*.t.sol", "tests": "*.t.sol", "script": "*.s.sol", "scripts": "*.s.sol"}
-        return any(fnmatch(path, names.get(glob, glob)) or fnmatch(f"./{path}", glob) for glob in self.skip)
+        return any(fits(path, names.get(glob, glob)) for glob in self.skip)
 
 
 def find_root(start: Path) -> Path:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +55,17 @@ def test_a_project_without_sources_is_one_sentence(tmp_path: Path) -> None:
     assert refused(str(tmp_path)) == words
 
 
-def test_filters_that_leave_no_source_find_no_test(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("--compare", "nv27,nv28")])
+def test_filters_that_leave_no_source_find_no_test(tmp_path: Path, options: Sequence[str]) -> None:
     (tmp_path / "foundry.toml").touch()
     (tmp_path / "test").mkdir()
     (tmp_path / "test" / "A.t.sol").write_text("contract A { function testA() public {} }")
-    found = run_command("test", str(tmp_path), "--match-path", "other/*")
-    assert (found.exit_code, found.stderr) == (0, "no tests found in the project by --match-path 'other/*'\n")
+    found = run_command("test", str(tmp_path), "--match-path", "other/*", *options)
+    assert (found.exit_code, found.stdout, found.stderr) == (
+        0,
+        "",
+        "no tests found in the project by --match-path 'other/*'\n",
+    )
 
 
 @pytest.mark.slow

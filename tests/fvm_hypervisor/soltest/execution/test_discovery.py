@@ -44,6 +44,9 @@ def test_solidity_case_kind_follows_name_and_parameters(tmp_path: Path) -> None:
         (SuiteFilter(contract="^A"), {"A", "Ab"}),
         (SuiteFilter(contract="A", no_contract="b$"), {"A"}),
         (SuiteFilter(path="test/deep/*"), {"Ab"}),
+        (SuiteFilter(path="./test/{deep/A,C}.t.sol"), {"Ab", "C"}),
+        (SuiteFilter(path="deep/*"), set()),
+        (SuiteFilter(path="C.t"), {"C"}),
         (SuiteFilter(no_path="*deep*"), {"A", "C"}),
         (SuiteFilter(inside="test/deep"), {"Ab"}),
         (SuiteFilter(inside="test/A.t.sol"), {"A"}),
@@ -55,6 +58,12 @@ def test_suite_filters_match_forge(tmp_path: Path, wanted: SuiteFilter, found: s
     files = {"A": "test/A.t.sol", "Ab": "test/deep/A.t.sol", "C": "test/C.t.sol", "Lib": "lib/x/L.t.sol"}
     own = [file for file in files.values() if file.startswith("test/")]
     assert {suite.contract for suite in find_suites(artifacts(tmp_path, files), own, wanted)[0]} == found
+
+
+@pytest.mark.parametrize("glob", ["test/{a", "test/a}", "{" * 1001])
+def test_a_filter_with_an_invalid_glob_is_refused(glob: str) -> None:
+    with pytest.raises(InvalidInput, match="glob"):
+        SuiteFilter(no_path=glob).check()
 
 
 def test_symbolic_tests_are_checks_of_contracts_outside_written_files(tmp_path: Path) -> None:
