@@ -16,7 +16,7 @@ from hypervisor.threads import Stacks, once
 from runtimes.evm.fast.host_calls import HOST_CALLS
 from runtimes.evm.fast.instance import FastInstance
 from runtimes.evm.fast.regions.blocks import MAX_REGION_SIZE
-from runtimes.evm.fast.regions.compiler import InstanceRegions, region_compiler
+from runtimes.evm.fast.regions.compiler import InstanceRegions, new_compiler, region_compiler
 from runtimes.wasmtime.cache import ModuleCache, default_folder, load_or_compile
 from runtimes.wasmtime.engine import CompiledModule, Linker, WasmtimeEngine, own_engine, trap_signals
 from runtimes.wasmtime.instance import Instance
@@ -47,7 +47,7 @@ class Pool:
         self._threshold = tier.threshold
         self._regions_of: Callable[[FastInstance, Instance, memoryview], InstanceRegions] | None = None
         if tier.threshold:
-            compiler = region_compiler(tier.max_size)
+            compiler = region_compiler() if tier.max_size == MAX_REGION_SIZE else new_compiler(tier.max_size)
             self._regions_of = lambda guest, instance, hot: InstanceRegions(guest, instance, compiler, hot)
         self._live: dict[int, FastInstance] = {}
         self._linker = Linker(engine)

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from itertools import product
 from typing import Final
@@ -21,7 +23,7 @@ from runtimes.evm.fast.instance import FastInstance
 from runtimes.evm.fast.pool import TIERED, Pool, Tier, pool
 from runtimes.evm.fast.regions import compiler as compiler_module
 from runtimes.evm.fast.regions.blocks import MAX_REGION_SIZE, choose, jumpdests_of
-from runtimes.evm.fast.regions.compiler import InstanceRegions
+from runtimes.evm.fast.regions.compiler import InstanceRegions, region_compiler
 from runtimes.evm.fast.regions.emitter import RegionTooLarge, emit
 from runtimes.wasmtime.cache import ModuleCache
 from runtimes.wasmtime.engine import own_engine
@@ -280,6 +282,26 @@ def test_an_instance_that_has_reported_many_codes_is_given_up() -> None:
         seen |= {id(instance) for instance in pool(tier)._instances}
         assert not any(instance.regions and instance.regions.is_full for instance in pool(tier)._instances)
     assert len(pool(tier)._instances) <= 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # forks beside threads
+def test_a_fork_while_code_is_compiled_finds_the_compiler_unlocked() -> None:
+    compiler, held = region_compiler(), threading.Event()
+
+    def hold() -> None:
+        with compiler._lock:
+            held.set()
+            time.sleep(0.1)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    process = os.fork()
+    if not process:
+        os._exit(int(not compiler._lock.acquire(timeout=5)))
+    assert os.waitpid(process, 0)[1] == 0
+    thread.join()
 
 
 def test_each_tier_has_a_pool_of_its_own() -> None:

@@ -6,15 +6,16 @@ Requested regions are compiled on a thread and cached by code and rules.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from queue import SimpleQueue
 from typing import Final, Protocol
 
 from hypervisor.errors import InvalidModule
+from hypervisor.threads import once
 from runtimes.evm.engine import EngineRules
 from runtimes.evm.fast.numbers import GuestCommand
 from runtimes.evm.fast.regions.blocks import MAX_REGION_SIZE, Region, choose, jumpdests_of
@@ -180,9 +181,18 @@ class RegionCompiler:
                 del self._codes[key]
 
 
-@cache
-def region_compiler(limit: int = MAX_REGION_SIZE) -> RegionCompiler:
-    """Return the process's compiler of regions of this size."""
+@once
+def region_compiler() -> RegionCompiler:
+    """Return the process's compiler of regions, whose forks find it unlocked."""
+    compiler = new_compiler(MAX_REGION_SIZE)
+    if hasattr(os, "register_at_fork"):
+        lock = compiler._lock
+        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+    return compiler
+
+
+def new_compiler(limit: int) -> RegionCompiler:
+    """Return a compiler of regions of up to `limit` bytes of WASM, by estimate."""
     folder = default_folder()
     modules = ModuleCache(None if folder is None else folder / "regions")  # regions must not evict actors
     return RegionCompiler(own_engine(), modules, limit)
