@@ -48,7 +48,7 @@ class ApplyResult:
     """
 
     receipt: Final[Receipt]
-    gas: Final[GasOutputs]
+    gas: GasOutputs
     events: Final[tuple[StampedEvent, ...]] = ()
     message: Final[str] = ""
     reason: Final[str] = ""
@@ -134,7 +134,7 @@ class Executor:
             sender = self._implicit_sender(message) if implicit else self._preflight(message, inclusion)
             result = self._execute(message, sender, inclusion)
             if not implicit:
-                result = self._settle(message, sender, result)
+                self._settle(message, sender, result)
         except _PreflightFailure as refused:  # nothing has changed
             penalty = GasOutputs(miner_penalty=TokenAmount(refused.penalty))
             result = ApplyResult(Receipt(refused.code, b"", Gas(0)), penalty, message=str(refused))
@@ -226,8 +226,8 @@ class Executor:
 
     # --- settlement -------------------------------------------------------------------------------------------
 
-    def _settle(self, message: Message, sender: ActorID, result: ApplyResult) -> ApplyResult:
-        """Burn, tip and refund the prepaid amount."""
+    def _settle(self, message: Message, sender: ActorID, result: ApplyResult) -> None:
+        """Burn, tip and refund the prepaid amount, and add the costs to the result."""
         outputs = gas_outputs(
             result.receipt.gas_used,
             message.gas_limit,
@@ -240,16 +240,7 @@ class Executor:
         for actor, amount in ((BURNT_FUNDS_ACTOR, burnt), (REWARD_ACTOR, outputs.miner_tip), (sender, outputs.refund)):
             if amount and not tree.credit(actor, amount):
                 raise Fatal(f"cannot credit {amount} attoFIL of gas costs: actor f0{actor} is missing")
-        return ApplyResult(
-            result.receipt,
-            outputs,
-            result.events,
-            result.message,
-            result.reason,
-            result.fatal,
-            None,
-            result.return_codec,
-        )
+        result.gas = outputs
 
 
 def _failure(code: ExitCode, gas_used: Gas, message: str) -> ApplyResult:
