@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fvm_hypervisor.cli.options import AsJson, in_panel, parsed_network
+from fvm_hypervisor.cli.options import CORES, AsJson, Dask, Workers, in_panel, parsed_network
 from hypervisor.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ BundleDir = Annotated[
         metavar="DIR", help="Additional folder of the vectors' bundles (default: bundles/ in FVM_DATA, ../shared)."
     ),
 ]
-Workers = Annotated[int, input_option(min=1, help="Number of processes.", show_default="the number of cores")]
-CORES = os.cpu_count() or 1
 Prices = Annotated[list[str] | None, rules_option("--price", metavar="NAME=GAS", help="Alternative price; repeatable.")]
 Actors = Annotated[
     list[str] | None,
@@ -119,6 +117,7 @@ def compare(
     project: ProjectFolder = None,
     offline: Offline = False,
     workers: Workers = CORES,
+    dask: Dask = None,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write an HTML page with both flame graphs.")
     ] = None,
@@ -149,10 +148,10 @@ def compare(
     if list_prices:
         print_prices(network, None if overlay is None else Path(overlay), as_json)
         return
-    from fvm_hypervisor.laboratory.compare.execution import Comparison, compare_job
+    from fvm_hypervisor.jobs.run import run_all
+    from fvm_hypervisor.laboratory.compare.execution import Comparison, compare_job, lost_comparison
     from fvm_hypervisor.laboratory.compare.jobs import jobs_of
     from fvm_hypervisor.laboratory.compare.report import comparison_json, comparison_lines, comparison_page
-    from fvm_hypervisor.laboratory.pool import run_all
     from fvm_hypervisor.laboratory.sides import Choices, two_sides
     from hypervisor.installation import check_output
 
@@ -167,7 +166,9 @@ def compare(
             sides = two_sides(Choices(bundle, network, overlay, actor or (), price or ()))
             jobs = jobs_of(sources or [], bundle_folder(bundle_dir), first, last, workers)
         found = Comparison()
-        for part in run_all(partial(compare_job, sides=sides), jobs, workers, "cases"):
+        files = [*(sources or ()), bundle_folder(bundle_dir)]
+        work = partial(compare_job, sides=sides)
+        for part in run_all(work, jobs, workers, "cases", dask, files=files, lost=lost_comparison):
             found.merge(part)
     if html is not None:
         html.write_text(comparison_page(found, sides), encoding="utf-8")
@@ -234,6 +235,7 @@ def gas(
     last: Last = None,
     bundle_dir: BundleDir = None,
     workers: Workers = CORES,
+    dask: Dask = None,
     csv: Annotated[
         Path | None, _file_option("--csv", metavar="FILE", help="File for every gas charge of every call.")
     ] = None,
@@ -248,10 +250,13 @@ def gas(
     The report includes the distribution of gas over messages and the ten most expensive messages. Options that change
     the rules are those of `hypervisor compare`.
 
+    Exit status: 0, 1 if messages could not be executed, 2 for invalid input.
+
     Example: hypervisor gas chain --from 100 --to 200
 
     Example: hypervisor gas chain --csv costs.csv --plot costs.svg
     """
+    from fvm_hypervisor.jobs.run import run_all
     from fvm_hypervisor.laboratory.compare.costs import (
         CostReport,
         check_extra,
@@ -259,12 +264,12 @@ def gas(
         costs_json,
         costs_lines,
         costs_of_job,
+        lost_costs,
         write_csv,
         write_parquet,
         write_plot,
     )
     from fvm_hypervisor.laboratory.compare.jobs import jobs_of
-    from fvm_hypervisor.laboratory.pool import run_all
     from fvm_hypervisor.laboratory.sides import Choices, one_side
     from hypervisor.installation import check_output
 
@@ -278,7 +283,8 @@ def gas(
     jobs = jobs_of(sources or [], bundle_folder(bundle_dir), first, last, workers)
     found = CostReport()
     work = partial(costs_of_job, side=side, with_rows=csv is not None or parquet is not None)
-    for part in run_all(work, jobs, workers, "cases"):
+    files = [*(sources or ()), bundle_folder(bundle_dir)]
+    for part in run_all(work, jobs, workers, "cases", dask, files=files, lost=lost_costs):
         found.merge(part)
     if csv is not None:
         write_csv(csv, found)
@@ -288,9 +294,11 @@ def gas(
         write_plot(plot, found, ", ".join(map(str, sources or [])))
     if as_json:
         typer.echo(json.dumps(costs_json(found, side)))
-        return
-    for line in costs_lines(found, side):
-        typer.echo(line)
+    else:
+        for line in costs_lines(found, side):
+            typer.echo(line)
+    if found.skipped:
+        raise typer.Exit(1)
 
 
 app = typer.Typer(help="Create draft network versions.", no_args_is_help=True)

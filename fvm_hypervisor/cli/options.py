@@ -6,6 +6,7 @@ forge that this program does not have.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -54,7 +55,16 @@ RpcUrl = Annotated[
     str,
     typer.Option("--rpc-url", "--rpc", metavar="URL", envvar=URL_VARIABLE, help="URL of the node.", show_default=True),
 ]
-DASK: Final = "Distribute the work with Dask: the address of its scheduler, or `local` (needs the extra `dask`)."
+CORES: Final = os.cpu_count() or 1
+Workers = Annotated[int, typer.Option(min=1, help="Number of processes.", show_default="the number of cores")]
+Dask = Annotated[
+    str | None,
+    typer.Option(
+        "--dask",
+        metavar="ADDRESS",
+        help="Run the jobs on a Dask cluster: the address of its scheduler, or `local` (needs the extra `dask`).",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 From = Annotated[
     str, typer.Option("--from", metavar="ADDRESS|N", help="Sender: an address, or the index of a node's account.")

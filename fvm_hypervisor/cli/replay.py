@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -14,14 +12,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fvm_hypervisor.cli.folders import check_folder, open_folder
-from fvm_hypervisor.cli.options import DASK, URL, URL_VARIABLE, AsJson, DraftFile, TrustDraft, load_draft, status_line
+from fvm_hypervisor.cli.options import (
+    CORES,
+    URL,
+    URL_VARIABLE,
+    AsJson,
+    Dask,
+    DraftFile,
+    TrustDraft,
+    Workers,
+    load_draft,
+)
 from hypervisor.errors import InvalidInput
 
 if TYPE_CHECKING:
     from fvm_hypervisor.laboratory.drafts import DraftVersion
+    from fvm_hypervisor.laboratory.vectors.extract import ExtractedVector
     from hypervisor.versions.overlay import Overlay
     from localnet.replay.replay import TipsetReplay
-    from localnet.replay.sources import TipsetSource
 
 
 def replay(
@@ -36,17 +44,12 @@ def replay(
     ] = None,
     first: Annotated[int | None, typer.Option("--from", min=0, metavar="EPOCH", help="First epoch.")] = None,
     last: Annotated[int | None, typer.Option("--to", min=0, metavar="EPOCH", help="Last epoch.")] = None,
-    workers: Annotated[
-        int,
-        typer.Option(
-            min=1, help="Number of processes; each executes whole tipsets.", show_default="the number of cores"
-        ),
-    ] = os.cpu_count() or 1,
+    workers: Workers = CORES,
     parallel: Annotated[
         int,
         typer.Option(min=1, max=256, metavar="N", help="Number of processes that share the messages of one tipset."),
     ] = 1,
-    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help=DASK)] = None,
+    dask: Dask = None,
     network: DraftFile = None,
     trust: TrustDraft = False,
     as_json: AsJson = False,
@@ -125,8 +128,8 @@ _Work = Callable[[int, str | None], "Iterator[TipsetReplay]"]
 def _of_folder(
     folder: Path | None, first: int | None, last: int | None, parallel: int, draft: DraftVersion | None
 ) -> _Work:
+    from fvm_hypervisor.jobs.run import run_all
     from fvm_hypervisor.laboratory.drafts import with_migration
-    from fvm_hypervisor.laboratory.pool import run_all
     from hypervisor.machine.opening import check_same_overlay
     from localnet.ledger.index import ChainIndex
     from localnet.replay import past_replay
@@ -142,7 +145,8 @@ def _of_folder(
 
     def execute(workers: int, dask: str | None) -> Iterator[TipsetReplay]:
         try:
-            yield from run_all(work, found, workers, "tipsets", dask)
+            lost = past_replay.lost_tipset
+            yield from run_all(work, found, workers, "tipsets", dask, files=[folder.resolve()], lost=lost)
         finally:
             past_replay.close_sources()
 
@@ -173,7 +177,7 @@ def _replay_node(
     """
     from contextlib import ExitStack
 
-    from fvm_hypervisor.laboratory.pool import run_all
+    from fvm_hypervisor.jobs.run import run_all
     from localnet.fork.node_client import as_unfit_node
     from localnet.replay import past_replay
     from localnet.replay.sources import NodeSource
@@ -197,7 +201,8 @@ def _replay_node(
         undo.callback(past_replay.close_sources)
         path = None if folder is None else folder.resolve()
         work = partial(past_replay.replay_of_node, url, path, parallel=parallel, overlay=overlay)
-        for done in run_all(work, found, workers, "tipsets", dask):
+        files, lost = [] if path is None else [path], past_replay.lost_node_tipset
+        for done in run_all(work, found, workers, "tipsets", dask, files=files, lost=lost):
             if cache is not None:
                 past_replay.store_fetched_blocks(cache, done.fetched)
             yield done.tipset
@@ -208,8 +213,10 @@ def _count_text(count: int, word: str) -> str:
 
 
 def extract(
-    what: Annotated[str, typer.Argument(metavar="TX|CID|EPOCH", help="Transaction hash, message CID, or epoch.")],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Output file.")],
+    what: Annotated[
+        list[str], typer.Argument(metavar="TX|CID|EPOCH...", help="Transaction hash, message CID, or epoch.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE|DIR", help="Output file, or existing folder for one file each.")],
     rpc_url: Annotated[
         str | None,
         typer.Option("--rpc-url", "--rpc", metavar="URL", envvar=URL_VARIABLE, help="URL of the node."),
@@ -220,7 +227,9 @@ def extract(
         typer.Option(help="Additional folder of official bundles (default: bundles/ in FVM_DATA, ../shared)."),
     ] = None,
     network: DraftFile = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    workers: Workers = CORES,
+    dask: Dask = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object per vector.")] = False,
 ) -> None:
     """Extract a test vector from a message or tipset, with exactly the blocks that its execution reads.
 
@@ -231,56 +240,51 @@ def extract(
     produces the chain's receipts and state, and if the vector itself passes. --network names the draft version that
     the chain follows; `hypervisor conformance` needs it too.
 
-    Exit status: 0 if the vector was written, 1 if re-execution differs from the chain, 2 for invalid input.
+    Exit status: 0 if the vectors were written, 1 if re-execution differs from the chain, 2 for invalid input.
 
     Example: hypervisor extract 12 --state chain --out tipset.json
 
     Example: hypervisor extract 0x5fbd...0aa3 --rpc-url http://127.0.0.1:8545 --out message.json
+
+    Example: hypervisor extract 12 13 14 --state chain --out vectors
     """
     from fvm_hypervisor.cli.vectors import data_folder
+    from fvm_hypervisor.jobs.run import run_all
     from fvm_hypervisor.laboratory.drafts import read_draft
-    from fvm_hypervisor.laboratory.vectors import extract as extraction
-    from fvm_hypervisor.laboratory.vectors.extract import write_vector
-    from fvm_hypervisor.laboratory.vectors.files import BundleFolder
+    from fvm_hypervisor.laboratory.vectors.extract import extract_from, write_vector
     from hypervisor.installation import check_output
 
+    if len(what) > 1 and not out.is_dir():
+        raise InvalidInput(f"{len(what)} vectors need a folder, and {out} is not one: create it, or name one vector")
     check_output(out, "the vector")
-    with _source(rpc_url, state, None if network is None else read_draft(Path(network)).overlay) as source:
-        found = extraction.extract(source, BundleFolder(bundle_dir or data_folder("bundles")), what)
-    write_vector(out, found.vector)
+    overlay = None if network is None else read_draft(Path(network)).overlay
+    if state is not None:
+        check_folder(state)
+        state = state.resolve()
+    bundles = bundle_dir or data_folder("bundles")
+    work = partial(extract_from, url=rpc_url or URL, folder=state, overlay=overlay, bundles=bundles)
+    files = [bundles] if state is None else [bundles, state]
+    for wanted, found in zip(what, run_all(work, what, workers, "vectors", dask, files=files), strict=True):
+        file = out / f"{wanted}.json" if out.is_dir() else out
+        write_vector(file, found.vector)
+        _show_vector(file, found, as_json=as_json)
+
+
+def _show_vector(file: Path, found: ExtractedVector, *, as_json: bool) -> None:
     facts = {
         "vector": found.vector["_meta"]["id"],
         "class": found.vector["class"],
-        "file": str(out),
+        "file": str(file),
         "blocks": found.blocks,
         "results": found.results,
-        "size": out.stat().st_size,
+        "size": file.stat().st_size,
         "bundle": found.vector["bundle"]["/"],
     }
     if as_json:
         typer.echo(json.dumps(facts))
         return
     typer.echo(
-        f"{out}: {facts['vector']}, class {facts['class']}, {found.blocks:,} blocks, {found.results:,} "
+        f"{file}: {facts['vector']}, class {facts['class']}, {found.blocks:,} blocks, {found.results:,} "
         f"result{'' if found.results == 1 else 's'}, {facts['size']:,} bytes; it passes "
         f"with the bundle {facts['bundle']}"
     )
-
-
-@contextmanager
-def _source(url: str | None, folder: Path | None, overlay: Overlay | None) -> Iterator[TipsetSource]:
-    """Open the chain that the options name; a folder takes precedence over the environment's node."""
-    from localnet.replay.folder_source import FolderSource
-    from localnet.replay.sources import NodeSource
-
-    if folder is not None:
-        check_folder(folder)
-    with status_line("executing") as progress:
-        watch = (lambda _: None) if progress is None else (lambda count: progress(f"{count:,} blocks fetched"))
-        source: TipsetSource = (
-            NodeSource(url or URL, watch=watch, overlay=overlay) if folder is None else FolderSource(folder, overlay)
-        )
-        try:
-            yield source
-        finally:
-            source.close()

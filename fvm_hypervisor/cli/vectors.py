@@ -10,23 +10,20 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from fvm_hypervisor.cli.options import DASK, EVM, OWN_ENGINE, Engines, OverlayFile, OwnEngine
+from fvm_hypervisor.cli.options import CORES, EVM, OWN_ENGINE, Dask, Engines, OverlayFile, OwnEngine, Workers
 from hypervisor.errors import InvalidInput
 
 Paths = Annotated[list[Path], typer.Argument(help="Files or folders of vectors.")]
-Workers = Annotated[int, typer.Option(min=1, help="Number of processes.", show_default="the number of cores")]
-
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON object per case.")]
 
 _STATUS_NO_CASES = 2
-CORES = os.cpu_count() or 1
 
 
 def conformance(
@@ -36,7 +33,7 @@ def conformance(
         typer.Option(help="Additional folder of official bundles (default: bundles/ in FVM_DATA, ../shared)."),
     ] = None,
     workers: Workers = CORES,
-    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help=DASK)] = None,
+    dask: Dask = None,
     as_json: AsJson = False,
     diff: Annotated[bool, typer.Option("--diff", help="Show the first difference of a failing vector.")] = False,
     trace: Annotated[Path | None, typer.Option(metavar="FILE", help="Write every gas charge to FILE.")] = None,
@@ -72,7 +69,6 @@ def conformance(
 
     Example: hypervisor conformance vectors/fvm-nv18 --workers 2
     """
-    from fvm_hypervisor.laboratory.pool import run_all
     from fvm_hypervisor.laboratory.vectors import conformance as runner
     from fvm_hypervisor.laboratory.vectors.run_files import RunOptions, run_file, under_network
     from hypervisor.bundles.bundle import Bundle
@@ -85,11 +81,12 @@ def conformance(
     todo = [path for path in found if path not in skipped]
     if bundle is not None:
         Bundle.open(bundle)  # report an invalid bundle once, not in every worker
-    options = RunOptions(diff, trace is not None, against, load_overlay(overlay), bundle, parallel)
+    named = None if bundle is None else _path_or_name(bundle)
+    options = RunOptions(diff, trace is not None, against, load_overlay(overlay), named, parallel)
     options = options if network is None else under_network(options, network)
-    work = partial(run_file, folder=bundle_dir or data_folder("bundles"), options=options)
-    records: Iterator[dict[str, Any]]
-    records = (record for results in run_all(work, todo, workers, "vectors", dask) for record in results)
+    bundles = bundle_dir or data_folder("bundles")
+    work = partial(run_file, folder=bundles, options=options)
+    records = _records(work, todo, workers, "vectors", dask, [*vectors, bundles, *_files(against, named)])
     if trace is not None:
         records = _write_traces(records, trace)
     notes = [f"skipped, as by the reference (it needs a failing proof): {path.name}" for path in skipped]
@@ -104,6 +101,7 @@ def fevmtest(
         typer.Option(metavar="CAR|vN", help="Official bundle of the cases (default: v18-devnet from FVM_DATA)."),
     ] = None,
     workers: Workers = CORES,
+    dask: Dask = None,
     as_json: AsJson = False,
 ) -> None:
     """Run golden cases of the official EVM actor. Exit code, return value, events and all actor states must match.
@@ -112,7 +110,6 @@ def fevmtest(
 
     Example: hypervisor fevmtest vectors/fevm --json
     """
-    from fvm_hypervisor.laboratory.pool import run_all
     from fvm_hypervisor.laboratory.vectors import fevm as runner
     from hypervisor.bundles.bundle import Bundle
 
@@ -121,14 +118,16 @@ def fevmtest(
         file = data_folder("bundles") / "v18-devnet.car"
         bundle = str(file) if file.is_file() else file.stem
     Bundle.open(bundle)  # report an invalid bundle once, not in every worker
-    work = partial(runner.run_file, bundle=bundle, evm=evm)
-    report((record for results in run_all(work, files, workers, "case files") for record in results), as_json, [])
+    named = _path_or_name(bundle)
+    work = partial(runner.run_file, bundle=named, evm=evm)
+    report(_records(work, files, workers, "case files", dask, [*paths, *_files(named)]), as_json, [])
 
 
 def actortest(
     paths: Paths,
     bundle: Annotated[str, typer.Option(metavar="CAR|vN", help="Bundle of built-in actors.")] = "own-v19",
     workers: Workers = CORES,
+    dask: Dask = None,
     as_json: AsJson = False,
 ) -> None:
     """Run cases of a built-in actor (nv29's reward). Exit code, return value, events, balances and state must match.
@@ -137,14 +136,43 @@ def actortest(
 
     Example: hypervisor actortest vectors/nv29-reward --json
     """
-    from fvm_hypervisor.laboratory.pool import run_all
     from fvm_hypervisor.laboratory.vectors.fevm import find_files, run_case_file
     from hypervisor.bundles.bundle import Bundle
 
     files = find_files(paths)
     Bundle.open(bundle)  # report an invalid bundle once, not in every worker
-    work = partial(run_case_file, bundle=bundle)
-    report((record for results in run_all(work, files, workers, "case files") for record in results), as_json, [])
+    named = _path_or_name(bundle)
+    work = partial(run_case_file, bundle=named)
+    report(_records(work, files, workers, "case files", dask, [*paths, *_files(named)]), as_json, [])
+
+
+def _records(
+    work: Callable[[Path], list[dict[str, Any]]],
+    paths: Sequence[Path],
+    workers: int,
+    what: str,
+    dask: str | None,
+    files: Sequence[Path],
+) -> Iterator[dict[str, Any]]:
+    """Yield the records of all files in order; a failed one for a file that ends worker processes."""
+    from fvm_hypervisor.jobs.run import run_all
+
+    def lost(path: Path, error: Exception) -> list[dict[str, Any]]:
+        failed = {"file": path.as_posix(), "name": path.stem, "fork": "", "index": 0}
+        return [{**failed, "pass": False, "error": str(error)}]
+
+    for path, records in zip(paths, run_all(work, paths, workers, what, dask, files=files, lost=lost), strict=True):
+        for record in records:
+            yield {**record, "file": path.as_posix()} if "fork" in record else record
+
+
+def _path_or_name(bundle: str) -> str | Path:
+    """Return the path of a bundle's file, which workers may need a copy of; otherwise its name."""
+    return Path(bundle) if Path(bundle).is_file() else bundle
+
+
+def _files(*named: object) -> list[Path]:
+    return [each for each in named if isinstance(each, Path)]
 
 
 def data_folder(folder: str) -> Path:
@@ -210,6 +238,7 @@ def statetest(
     fork: Annotated[str | None, typer.Option(help="Run cases of one fork only (default: all supported forks).")] = None,
     evm: OwnEngine = OWN_ENGINE,
     workers: Workers = CORES,
+    dask: Dask = None,
     as_json: AsJson = False,
     trace: Annotated[bool, typer.Option("--trace", help="Print EIP-3155 steps to standard error.")] = False,
 ) -> None:
@@ -225,7 +254,7 @@ def statetest(
 
     fork = _check_fork(fork)
     work = partial(run_file, fork=fork, evm=evm, trace=sys.stderr if trace else None)
-    _run_all(work, paths, 1 if trace else workers, "files of state tests", as_json)
+    _run_all(work, paths, 1 if trace else workers, "files of state tests", None if trace else dask, as_json)
 
 
 def blocktest(
@@ -235,6 +264,7 @@ def blocktest(
     ] = None,
     evm: OwnEngine = OWN_ENGINE,
     workers: Workers = CORES,
+    dask: Dask = None,
     as_json: AsJson = False,
     trace: Annotated[bool, typer.Option("--trace", help="Print EIP-3155 steps to standard error.")] = False,
 ) -> None:
@@ -252,7 +282,7 @@ def blocktest(
 
     fork = _check_fork(fork)
     work = partial(run_file, fork=fork, evm=evm, trace=sys.stderr if trace else None)
-    _run_all(work, paths, 1 if trace else workers, "files of blockchain tests", as_json)
+    _run_all(work, paths, 1 if trace else workers, "files of blockchain tests", None if trace else dask, as_json)
 
 
 def _check_fork(name: str | None) -> str | None:
@@ -270,15 +300,19 @@ def _check_fork(name: str | None) -> str | None:
 
 
 def _run_all(
-    work: Callable[[Path], list[dict[str, Any]]], paths: list[Path], workers: int, what: str, as_json: bool
+    work: Callable[[Path], list[dict[str, Any]]],
+    paths: list[Path],
+    workers: int,
+    what: str,
+    dask: str | None,
+    as_json: bool,
 ) -> None:
-    from fvm_hypervisor.laboratory.pool import run_all
     from fvm_hypervisor.laboratory.vectors.statetest import Tally, find_files
 
-    results = run_all(work, find_files(paths), workers, what)
+    records = _records(work, find_files(paths), workers, what, dask, paths)
     tally = Tally()
     try:
-        report(tally.watch(record for records in results for record in records), as_json, [])
+        report(tally.watch(records), as_json, [])
     finally:
         sys.stderr.writelines(f"{line}\n" for line in tally.lines())
 

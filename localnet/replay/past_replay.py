@@ -145,6 +145,11 @@ def replay_in_folder(folder: Path, height: int, parallel: int = 1) -> TipsetRepl
     return replay_past(source, source.headers_at(height), parallel)
 
 
+def lost_tipset(height: int, error: Exception) -> TipsetReplay:
+    """Return the result for a tipset whose re-execution ends its process."""
+    return TipsetReplay(height, 0, f"cannot be executed again: {error}")
+
+
 def _folder(folder: Path) -> FolderSource:
     def opened(undo: ExitStack) -> FolderSource:
         return undo.enter_context(closing(FolderSource(folder)))
@@ -155,7 +160,7 @@ def _folder(folder: Path) -> FolderSource:
 # --- nodes ------------------------------------------------------------------------------------------------------------
 
 
-def tipsets_of_node(source: NodeSource, first: int, last: int | None) -> list[tuple[Cid, ...]]:
+def tipsets_of_node(source: NodeSource, first: int, last: int | None) -> list[TipsetHeaders]:
     """Return a node's tipsets from `first` to `last` (None: the newest with a successor), in order.
 
     Raises InvalidInput if there are none, and NodeError.
@@ -164,7 +169,7 @@ def tipsets_of_node(source: NodeSource, first: int, last: int | None) -> list[tu
     if not 0 < first <= head.height:
         raise InvalidInput(f"--from is {first}, the node's chain has tipsets to execute from 1 to {head.height}")
     end = head.height - 1 if last is None else last
-    found = [tipset.cids for tipset in _down_to(source.store, head, first) if tipset.height <= end]
+    found = [tipset for tipset in _down_to(source.store, head, first) if tipset.height <= end]
     if not found:
         raise InvalidInput(f"the node's chain has no tipsets to execute from epoch {first} to {end}")
     return found[::-1]
@@ -177,15 +182,20 @@ def _down_to(store: Store, tipset: TipsetHeaders, lowest: int) -> Iterator[Tipse
 
 
 def replay_of_node(
-    url: str, folder: Path | None, cids: Sequence[Cid], parallel: int = 1, overlay: Overlay | None = None
+    url: str, folder: Path | None, tipset: TipsetHeaders, parallel: int = 1, overlay: Overlay | None = None
 ) -> NodeTipsetReplay:
     """Re-execute a tipset of a node's chain, with the blocks in `folder`. Runs in worker processes.
 
     `overlay` is the chain's, if it has one.
     """
     source = _source(url, folder, overlay)
-    done = replay_past(source, read_tipset(source.store, cids), parallel)
+    done = replay_past(source, tipset, parallel)
     return NodeTipsetReplay(done, source.blocks.take())
+
+
+def lost_node_tipset(tipset: TipsetHeaders, error: Exception) -> NodeTipsetReplay:
+    """Return the result for a tipset whose re-execution ends its process."""
+    return NodeTipsetReplay(lost_tipset(tipset.height, error), ())
 
 
 def _source(url: str, folder: Path | None, overlay: Overlay | None) -> NodeSource:

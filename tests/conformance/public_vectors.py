@@ -24,7 +24,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from fvm_hypervisor.laboratory.pool import run_all
+from fvm_hypervisor.jobs.run import run_all
 from fvm_hypervisor.laboratory.vectors.conformance import VECTORS, archive_bytes, manifest_of, verify_vectors
 from fvm_hypervisor.laboratory.vectors.extract import (
     ExtractedVector,

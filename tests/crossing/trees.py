@@ -29,7 +29,7 @@ from bench.recorded import Tally
 from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.method_numbers import INVOKE_EVM, method_number
-from fvm_hypervisor.laboratory.pool import run_all
+from fvm_hypervisor.jobs.run import run_all
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.messages.address import Address
 from hypervisor.tracing import CallNode, Recorder, call_tree

@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any, Final
 
 from bench.recorded import Tally
-from fvm_hypervisor.laboratory.pool import run_all
+from fvm_hypervisor.jobs.run import run_all
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import CallEnded, Recorder

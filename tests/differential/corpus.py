@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bridge.ethereum.addresses import unmask_id
-from fvm_hypervisor.laboratory.pool import run_all
+from fvm_hypervisor.jobs.run import run_all
 from fvm_hypervisor.laboratory.vectors.ethereum_json import read_accounts, read_address, read_bytes, read_number
 from fvm_hypervisor.laboratory.vectors.statetest import read_sender
 from runtimes.evm.ethereum.alloc import AllocAccount

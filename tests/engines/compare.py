@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Final
 
 from bench.recorded import Tally
-from fvm_hypervisor.laboratory.pool import run_all
+from fvm_hypervisor.jobs.run import run_all
 from hypervisor.errors import HypervisorError
 from hypervisor.exit_codes import ExitCode
 from runtimes.evm.ethereum.session import SPECS

@@ -18,7 +18,7 @@ from typing import Final
 from bench.recorded import RunRecord, Tally, finish, options
 from bridge.ethereum.addresses import EthAddress
 from bridge.gas import GasBudget
-from fvm_hypervisor.laboratory.pool import run_all
+from fvm_hypervisor.jobs.run import run_all
 from hypervisor.errors import ActorExit, HypervisorError, OutOfGas
 from runtimes.evm.code import analyse
 from runtimes.evm.engine import EngineFactory, EngineRules, Frame, FrameOutcome, Status, SubcallOutcome

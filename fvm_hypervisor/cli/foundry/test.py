@@ -12,6 +12,7 @@ import typer
 
 from fvm_hypervisor.cli.foundry.settings import check_folders, command_line_settings, with_consent
 from fvm_hypervisor.cli.options import (
+    CORES,
     EVM,
     OWN_ENGINE,
     Engines,
@@ -20,7 +21,6 @@ from fvm_hypervisor.cli.options import (
     parse_precompiles,
     parse_rules_name,
 )
-from fvm_hypervisor.cli.vectors import CORES
 from hypervisor.errors import InvalidInput
 
 if TYPE_CHECKING:

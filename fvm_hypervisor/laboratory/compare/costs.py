@@ -69,6 +69,8 @@ class CostReport:
     tally: CostTally = field(default_factory=CostTally)
     messages: list[MessageGas] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    """Names of cases that could not be executed, with the reasons."""
 
     def merge(self, other: CostReport) -> None:
         """Add the costs of the cases that follow."""
@@ -76,10 +78,16 @@ class CostReport:
         self.tally.merge(other.tally)
         self.messages += other.messages
         self.rows += other.rows
+        self.skipped += other.skipped
 
     def most_expensive(self, number: int) -> list[MessageGas]:
         """Return the `number` messages with the most gas; ties stay in order."""
         return sorted(self.messages, key=lambda message: -message.gas)[:number]
+
+
+def lost_costs(job: CaseJob, error: Exception) -> CostReport:
+    """Return the result for a job that cannot be executed."""
+    return CostReport(skipped=[f"{job.name}: {error}"])
 
 
 def costs_of_job(job: CaseJob, side: Side, with_rows: bool) -> CostReport:
@@ -168,6 +176,7 @@ def costs_lines(found: CostReport, side: Side) -> Iterator[str]:
     tally = found.tally
     implicit = f", {tally.implicit:,} of them of rewards and cron" if tally.implicit else ""
     yield f"{count_text(found.cases, 'case')} with {count_text(tally.messages, 'message')}{implicit}, {side.label}"
+    yield from (f"not executed: {each}" for each in found.skipped)
     yield f"gas {gas(tally.milligas)}"
     for title, table in TABLES:
         rows = largest_first(getattr(tally, table))
@@ -228,6 +237,7 @@ def costs_json(found: CostReport, side: Side) -> dict[str, Any]:
     return {
         "side": described(side),
         "cases": found.cases,
+        "skipped": found.skipped,
         "messages": tally.messages,
         "implicit": tally.implicit,
         "milligas": tally.milligas,

@@ -126,6 +126,11 @@ class Comparison:
         self.skipped += [each for each in other.skipped if each not in self.skipped]
 
 
+def lost_comparison(job: CaseJob, error: Exception) -> Comparison:
+    """Return the result for a job that cannot be executed."""
+    return Comparison(skipped=[SkippedCase(job.name, str(error))])
+
+
 def compare_job(job: CaseJob, sides: tuple[Side, Side]) -> Comparison:
     """Execute the cases of a job on both sides. Raises InvalidInput, which can be pickled."""
     found = Comparison()

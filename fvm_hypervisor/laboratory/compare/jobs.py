@@ -124,6 +124,10 @@ class MessageCase(RecordedCase, Protocol):
 class CaseJob(Protocol):
     """A job: a part of a source."""
 
+    @property
+    def name(self) -> str:
+        """Name of the job in reports."""
+
     def cases(self) -> Iterable[RecordedCase]:
         """Yield the cases. Raises InvalidInput."""
 
@@ -163,6 +167,10 @@ class ChainJob:
 
     folder: Path
     heights: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        return f"epochs {self.heights[0]} to {self.heights[-1]}"
 
     def cases(self) -> Iterable[RecordedCase]:
         return [TipsetCase(self.folder, height) for height in self.heights]
@@ -309,6 +317,10 @@ class VectorJob:
     bundles: Path
     first: int = 0
     of: int = 1
+
+    @property
+    def name(self) -> str:
+        return f"{self.path}, part {self.first + 1} of {self.of}"
 
     def cases(self) -> Iterator[RecordedCase]:
         for number, text in enumerate(texts_of(self.path)):

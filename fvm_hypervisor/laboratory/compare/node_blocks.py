@@ -109,9 +109,13 @@ class NodeJob:
     number: int
     newest: int
 
+    @property
+    def name(self) -> str:
+        return f"block {self.number}"
+
     def cases(self) -> Iterator[RecordedCase]:
         """Yield the transactions to compare, and one that cannot be compared for an error."""
-        name = f"block {self.number}"
+        name = self.name
         try:
             reader = _reader(self.wanted, self.newest)
             found = reader.calls.block(self.number)

@@ -19,11 +19,11 @@ from bridge.ethereum.addresses import EthAddress, checksummed
 from bridge.ethereum.block import ETHEREUM, SYSTEM_ADDRESS
 from bridge.filecoin.receipts import Log
 from fvm_hypervisor.bundles import build
+from fvm_hypervisor.jobs.run import run_all
 from fvm_hypervisor.laboratory.compare.explanation import Explanation, explain_steps
 from fvm_hypervisor.laboratory.compare.instructions import StepTracer, compare_steps
 from fvm_hypervisor.laboratory.compare.message_reasons import SourcePlaces, explain_charges
 from fvm_hypervisor.laboratory.compare.tally import CallNames, CostTracer
-from fvm_hypervisor.laboratory.pool import run_all
 from fvm_hypervisor.laboratory.sides import Side
 from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.compile.artifact import Artifacts
@@ -227,9 +227,14 @@ def explained(
         if ours:
             todo.append(SuiteToExplain(suite, tests, ours))
     found: dict[tuple[str, str], Explanation] = {}
-    for part in run_all(partial(explain_suite, jobs=jobs), todo, jobs[0].options.workers, "suites"):
+    work = partial(explain_suite, jobs=jobs)
+    for part in run_all(work, todo, jobs[0].options.workers, "suites", lost=_unexplained):
         found.update(part)
     return [replace(change, explanation=found.get((change.suite, change.test), _NO_EXPLANATION)) for change in changes]
+
+
+def _unexplained(todo: SuiteToExplain, error: Exception) -> dict[tuple[str, str], Explanation]:
+    return {(change.suite, change.test): Explanation(note=str(error)) for change in todo.changes}
 
 
 def _calls(one: TestResult | None, other: TestResult | None) -> tuple[CounterExample, ...]:

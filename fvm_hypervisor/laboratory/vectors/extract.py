@@ -15,6 +15,7 @@ import io
 import json
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,8 +35,9 @@ from hypervisor.state.state_tree import StateTree
 from hypervisor.types import SYSTEM_ACTOR, ChainEpoch, TokenAmount
 from hypervisor.versions.overlay import Overlay
 from localnet.ledger.headers import IncludedMessage
+from localnet.replay.folder_source import FolderSource
 from localnet.replay.past_replay import difference_from_chain, difference_of_receipts
-from localnet.replay.sources import PastTipset, SourceSupply, TipsetSource, machine_for, read_past_tipset
+from localnet.replay.sources import NodeSource, PastTipset, SourceSupply, TipsetSource, machine_for, read_past_tipset
 from localnet.replay.tipset_execution import (
     TipsetOutcome,
     TipsetWork,
@@ -79,6 +81,13 @@ def extract(source: TipsetSource, bundles: BundleFolder, wanted: str) -> Extract
     if wanted.isascii() and wanted.isdigit():
         return extract_tipset(source, bundles, int(wanted))
     return extract_message(source, bundles, wanted)
+
+
+def extract_from(wanted: str, url: str, folder: Path | None, overlay: Overlay | None, bundles: Path) -> ExtractedVector:
+    """Extract a vector from the chain in a folder, or else from that of a node. Raises as `extract`."""
+    source = NodeSource(url, overlay=overlay) if folder is None else FolderSource(folder, overlay)
+    with closing(source):
+        return extract(source, BundleFolder(bundles), wanted)
 
 
 def extract_tipset(source: TipsetSource, bundles: BundleFolder, epoch: int) -> ExtractedVector:

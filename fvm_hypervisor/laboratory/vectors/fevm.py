@@ -470,7 +470,7 @@ class CaseFile:
                 yield f"{name} {value}, expected {step[name]} {applied.message}".rstrip()
 
 
-def run_case_file(path: Path, bundle: str) -> list[dict[str, Any]]:
+def run_case_file(path: Path, bundle: str | Path) -> list[dict[str, Any]]:
     """Return a record with name, pass and error for each case of a file. Used in worker processes."""
     try:
         content = read_object(read_json(path.read_bytes(), path.name), path.name)

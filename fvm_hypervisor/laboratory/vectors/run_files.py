@@ -64,7 +64,7 @@ class RunOptions:
     trace: bool = False
     against: Path | None = None
     overlay: Overlay | None = None
-    bundle: str | None = None
+    bundle: str | Path | None = None
     parallel: int = 1
     network: int | None = None
     draft: DraftVersion | None = None
@@ -158,7 +158,7 @@ def _against(trace: Trace, expected: Trace | None) -> str:
 
 
 @lru_cache(maxsize=1)
-def _bundles(folder: Path, instead: str | None, draft: DraftVersion | None) -> BundleFolder:
+def _bundles(folder: Path, instead: str | Path | None, draft: DraftVersion | None) -> BundleFolder:
     return BundleFolder(folder, None if instead is None else Bundle.open(instead), draft)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bridge.ethereum.block import ETHEREUM
+from fvm_hypervisor.jobs.fork_server import prepare_workers
 from fvm_hypervisor.soltest.compile.artifact import Artifacts
 from fvm_hypervisor.soltest.compile.compiler import CompileError, CompilerRun, Solc
 from fvm_hypervisor.soltest.compile.compiling import CompiledSource, artifacts_of, compiled_sources, has_changed
@@ -24,7 +25,6 @@ from fvm_hypervisor.soltest.execution.job import Job, Options, check_isolation
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from fvm_hypervisor.soltest.project.project import Project
 from fvm_hypervisor.soltest.project.sources import SHIPPED, Sources, own_sources, read_sources, read_texts
-from fvm_hypervisor.soltest.run.fork_server import prepare_workers
 from fvm_hypervisor.soltest.run.workers import Watch, run_suites
 from hypervisor.errors import InvalidInput
 

@@ -19,12 +19,11 @@ from multiprocessing.context import ForkServerProcess
 from time import monotonic
 from typing import Final
 
-from fvm_hypervisor.child_processes import when_parent_ends
+from fvm_hypervisor.jobs.fork_server import start_without_interrupt, when_parent_ends
 from fvm_hypervisor.soltest.execution.discovery import Suite, TestFunction
 from fvm_hypervisor.soltest.execution.job import Job
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from fvm_hypervisor.soltest.programs import end_programs
-from fvm_hypervisor.soltest.run.fork_server import start_without_interrupt
 from hypervisor.errors import HypervisorError, InvalidInput
 
 Watch = Callable[[Sequence[tuple[str, float]]], None]

@@ -13,12 +13,9 @@ from typing import Any
 import pytest
 
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
-from fvm_hypervisor.laboratory import pool
-from fvm_hypervisor.laboratory.pool import run_all
 from fvm_hypervisor.laboratory.vectors.files import BundleFolder
 from fvm_hypervisor.laboratory.vectors.run_files import run_file
 from hypervisor.bundles.bundle import Bundle
-from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.replay.replay import heights
 from localnet.rpc.server.server import serving
@@ -99,32 +96,12 @@ def test_parallel_replay_matches_serial_and_reports_conflicts(tmp_path: Path) ->
     assert refused.exit_code == 2
 
 
-@pytest.mark.slow
-def test_scheduler_without_workers_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    from distributed import LocalCluster
-
-    monkeypatch.setattr(pool, "_INTERVAL", 0.1)
-    monkeypatch.setattr(pool, "_PATIENCE", 0.2)
-    dashboard = {"dashboard_address": "127.0.0.1:0"}
-    with (
-        LocalCluster(n_workers=0, processes=False, dashboard_address=None, scheduler_kwargs=dashboard) as cluster,
-        pytest.raises(InvalidInput, match=r"has had no worker for 0\.2 s: start workers, or omit --dask"),
-    ):
-        list(run_all(str, [1, 2], 1, "numbers", cluster.scheduler_address))
-
-
 @pytest.mark.oracle
 def test_vectors_on_dask_answer_as_in_one_process() -> None:
     vectors = sorted(data_file("vectors/fvm-nv18").rglob("*.json"))[:4]
     serial = run("conformance", *vectors, "--json", "--workers", 1)
     assert serial.exit_code == 0
     assert run("conformance", *vectors, "--json", "--dask", "local", "--workers", 2).stdout == serial.stdout
-
-
-@pytest.mark.oracle
-def test_scheduler_that_is_not_there_is_named() -> None:
-    with pytest.raises(InvalidInput, match=r"no Dask scheduler responds at tcp://127\.0\.0\.1:9"):
-        list(run_all(str, [1, 2], 1, "numbers", "tcp://127.0.0.1:9"))
 
 
 NETWORK = 28

@@ -8,7 +8,7 @@ from threading import Event, Thread
 
 import pytest
 
-from fvm_hypervisor.child_processes import safe_module_path
+from fvm_hypervisor.jobs.fork_server import safe_module_path
 
 PROGRAMS = {
     "hypervisor test": """
@@ -21,7 +21,7 @@ if __name__ == "__main__":
         worker.end()
 """,
     "hypervisor replay": """
-from fvm_hypervisor.laboratory.pool import run_all
+from fvm_hypervisor.jobs.run import run_all
 if __name__ == "__main__":
     print(*run_all(abs, [-1, -2], 2, "numbers"), sep="\\n")
 """,

@@ -1,0 +1,188 @@
+"""Jobs on a Dask cluster (https://distributed.dask.org, the extra `dask`).
+
+A task of Dask drives a worker process of its own machine, as a thread does here: a job cannot end Dask's worker. What
+jobs share is a task of its own, named by its digest, which Dask sends to each worker once, and again after a loss.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from uuid import uuid4
+
+from fvm_hypervisor.jobs.executor import stopped_early
+from fvm_hypervisor.jobs.fork_server import safe_module_path
+from fvm_hypervisor.jobs.pickles import dump, unpack
+from fvm_hypervisor.jobs.workers import JobLost, Work, WorkerPool
+from hypervisor.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from distributed import Client
+    from distributed import Future as DaskFuture
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+LOCAL: Final = "local"
+"""Address that stands for a new cluster on this machine."""
+_TIMEOUT: Final = 10
+_PATIENCE: Final = 30
+"""Seconds after which a scheduler without workers is an error."""
+
+
+class DaskExecutor:
+    """Runs jobs on the workers of a cluster."""
+
+    def __init__(self, client: Client, scheduler: str) -> None:
+        self._client = client
+        self._scheduler = scheduler
+        self._owner = uuid4().hex
+        self._seen = time.monotonic()
+        self._shared: dict[str, DaskFuture[Any]] = {}
+        self._running: set[DaskFuture[Any]] = set()
+
+    @property
+    def sends_files(self) -> bool:
+        """True unless the cluster is on this machine."""
+        return self._scheduler != LOCAL
+
+    @property
+    def workers(self) -> int:
+        """Number of jobs that the cluster runs at a time."""
+        known = self._client.scheduler_info(n_workers=-1)["workers"]
+        return sum(int(worker["nthreads"]) for worker in known.values())
+
+    def submit(self, work: Work[T, R], item: T) -> Future[bytes]:
+        """Start a job."""
+        archive = work.archive
+        parts = [self._share(f"work-{work.digest}", replace(work, archive=None))]
+        if archive is not None:
+            parts.append(self._share(f"files-{archive.digest}", (archive.digest, archive.data)))
+        started = self._client.submit(_run_here, dump(item, archive), self._owner, *parts, pure=False)
+        result: Future[bytes] = Future()
+        self._running.add(started)
+        started.add_done_callback(lambda ended: self._take(ended, result))
+        return result
+
+    def _share(self, key: str, value: object) -> DaskFuture[Any]:
+        if key not in self._shared:
+            self._shared[key] = self._client.submit(_identity, value, key=key)
+        return self._shared[key]
+
+    def _take(self, ended: DaskFuture[Any], result: Future[bytes]) -> None:
+        """Set the result of a task that ended."""
+        from distributed import KilledWorker
+
+        self._running.discard(ended)
+        if not result.set_running_or_notify_cancel():
+            return
+        error = ended.exception(_TIMEOUT) if ended.status == "error" else None
+        if isinstance(error, KilledWorker):
+            result.set_exception(JobLost(f"the workers of the Dask scheduler {self._scheduler} ended: {error}"))
+        elif error is not None:
+            result.set_exception(error)
+        elif ended.status == "finished":
+            result.set_result(ended.result(_TIMEOUT))
+        else:  # lost, with the scheduler
+            result.set_exception(self._ended())
+
+    def _ended(self) -> InvalidInput:
+        return InvalidInput(
+            f"the Dask scheduler {self._scheduler} ended: start it and its workers again, or omit --dask"
+        )
+
+    def check(self) -> None:
+        """Raise InvalidInput if the scheduler has ended, or has had no workers for a while."""
+        if self._client.status not in ("running", "connecting"):
+            raise self._ended()
+        if self.workers:
+            self._seen = time.monotonic()
+        elif time.monotonic() - self._seen > _PATIENCE:
+            raise InvalidInput(
+                f"the Dask scheduler {self._scheduler} has had no worker for {_PATIENCE:g} s: start workers, or "
+                "omit --dask"
+            )
+
+    def stop(self) -> None:
+        """Cancel all jobs, and end their worker processes."""
+        if self._client.status == "running":
+            self._client.cancel(list(self._running))
+            self._client.run(_stop_here, self._owner, on_error="ignore")
+
+
+@contextmanager
+def open_cluster(workers: int, scheduler: str) -> Iterator[DaskExecutor]:
+    """Yield an executor on a cluster: that of the scheduler, or a new one with `workers` on this machine."""
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError:
+        raise InvalidInput("Dask is not installed: pip install 'fvm-hypervisor[dask]'") from None
+    warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
+    with ExitStack() as stack:
+        try:
+            if scheduler == LOCAL:
+                with safe_module_path():
+                    cluster = LocalCluster(
+                        n_workers=workers,
+                        threads_per_worker=1,
+                        dashboard_address=None,
+                        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # otherwise port 8787, used by others
+                    )
+                client = stack.enter_context(Client(stack.enter_context(cluster)))
+            else:
+                client = stack.enter_context(Client(scheduler, timeout=_TIMEOUT))
+        except (OSError, ValueError) as error:
+            raise InvalidInput(f"no Dask scheduler responds at {scheduler}: {error}") from None
+        executor = DaskExecutor(client, scheduler)
+        with stopped_early(executor):
+            yield executor
+
+
+# --- on a machine of the cluster ------------------------------------------------------------------------------------
+
+_lock: Final = Lock()
+_folders: Final[dict[str, Path]] = {}
+
+
+@cache
+def _pool() -> WorkerPool:
+    return WorkerPool()
+
+
+@cache
+def _unpacked() -> TemporaryDirectory[str]:
+    """Return the folder of unpacked archives, which this process removes at its end."""
+    return TemporaryDirectory(prefix="hypervisor-files-")
+
+
+def _identity(value: object) -> object:
+    return value
+
+
+def _run_here(item: bytes, owner: str, work: Work[Any, Any], *archives: tuple[str, bytes]) -> bytes:
+    """Run a job on this machine."""
+    folders: Mapping[str, str] = {digest: str(_folder(digest, data)) for digest, data in archives}
+    return work.drive(_pool(), work, item, owner, folders)
+
+
+def _folder(digest: str, data: bytes) -> Path:
+    """Return the folder of an archive's files, which are unpacked when it is first used."""
+    with _lock:
+        if digest not in _folders:
+            folder = Path(_unpacked().name) / digest
+            unpack(data, folder)
+            _folders[digest] = folder
+        return _folders[digest]
+
+
+def _stop_here(owner: str) -> None:
+    _pool().stop(owner)
