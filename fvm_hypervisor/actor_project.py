@@ -82,6 +82,27 @@ def project_commands(folder: Path, *, build: bool = True) -> list[list[str]]:
     return [*([found] if build else []), [sys.executable, "-m", "pytest"]]
 
 
+def lines_environment(folder: Path) -> dict[str, str]:
+    """Return variables with which cargo adds source lines to a project's module, in a target folder of its own.
+
+    Empty without Cargo.toml. Raises InvalidInput for a malformed `.cargo/config.toml`.
+    """
+    if not (folder / "Cargo.toml").is_file():
+        return {}
+    config = folder / ".cargo" / "config.toml"
+    try:
+        flags = tomllib.loads(config.read_text(encoding="utf-8"))["build"]["rustflags"] if config.is_file() else []
+        kept = [flag for flag in flags if "compress-relocations" not in flag]  # the linker refuses it with lines
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise InvalidInput(f"{config} has no list build.rustflags: {error}") from None
+    return {
+        "CARGO_TARGET_DIR": str((folder / "target" / "lines").resolve()),
+        "CARGO_PROFILE_RELEASE_DEBUG": "line-tables-only",
+        "CARGO_PROFILE_RELEASE_STRIP": "none",
+        "CARGO_ENCODED_RUSTFLAGS": "\x1f".join(kept),
+    }
+
+
 def _check(name: str, crate: Path | None) -> None:
     """Raise InvalidInput for a name that an actor cannot have; `crate` is the folder of a Rust template."""
     if not _NAME.fullmatch(name):

@@ -67,6 +67,9 @@ def new(
 def build_and_test(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Project folder.")] = Path(),
     no_build: Annotated[bool, typer.Option("--no-build", help="Test the existing build.")] = False,
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="Print the coverage, and write it to lcov.info; in Rust with lines.")
+    ] = False,
 ) -> None:
     """Build an actor project and run its Python tests.
 
@@ -74,11 +77,15 @@ def build_and_test(
     that of the first failing program, 2 if the folder has no project.
 
     Example: hypervisor actor test guest_book
-    """
-    from fvm_hypervisor.actor_project import project_commands
 
-    for command in project_commands(folder, build=not no_build):
-        status = _run(command, folder)
+    Example: hypervisor actor test guest_book --coverage
+    """
+    from fvm_hypervisor.actor_project import lines_environment, project_commands
+
+    *build, tests = project_commands(folder, build=not no_build)
+    variables = lines_environment(folder) if coverage else {}
+    for command in [*build, [*tests, "--actor-coverage"] if coverage else tests]:
+        status = _run(command, folder, variables)
         if status:
             raise typer.Exit(status)
 
@@ -281,11 +288,11 @@ def inspect(
             typer.echo(f"{name:<18} {printable(line) if isinstance(line, str) else json.dumps(line)}")
 
 
-def _run(command: list[str], folder: Path) -> int:
+def _run(command: list[str], folder: Path, variables: dict[str, str]) -> int:
     import subprocess
 
-    try:
-        return subprocess.run(command, cwd=folder, check=False).returncode  # the user's own project
+    try:  # the user's own project
+        return subprocess.run(command, cwd=folder, check=False, env=os.environ | variables).returncode
     except FileNotFoundError:
         raise InvalidInput(f"{command[0]} is not installed: the project's README.md names its build tools") from None
 

@@ -1,6 +1,6 @@
-"""The pytest option `--sol-coverage`: Solidity coverage of the transactions and calls that tests make.
+"""The pytest options `--sol-coverage` and `--actor-coverage`: coverage of the transactions and calls that tests make.
 
-The project is compiled before the tests run, so that `out/` is current. Only networks that fixtures return are
+A Solidity project is compiled before the tests run, so that `out/` is current. Only networks that fixtures return are
 measured. With pytest-xdist, each worker sends its counts to the main process, which writes the report.
 """
 
@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 if TYPE_CHECKING:
+    from fvm_hypervisor.soltest.report.actor_coverage import ActorVisits
     from fvm_hypervisor.soltest.report.collecting import NetworkVisits
     from fvm_hypervisor.soltest.report.coverage import FileCoverage
     from fvm_hypervisor.soltest.run.session import SuiteSession
 
 _VISITS: Final = pytest.StashKey["NetworkVisits"]()
+_ACTORS: Final = pytest.StashKey["ActorVisits"]()
 _SESSION: Final = pytest.StashKey["SuiteSession"]()
-_ROWS: Final = "hypervisor_sol_coverage"
+_ROWS: Final = "hypervisor_coverage"
 _DEFAULT_FILE: Final = "lcov.info"
 
 
@@ -39,23 +41,36 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--sol-coverage-file",
         dest="hypervisor_sol_coverage_file",
         metavar="FILE",
-        help="write the coverage to this file, in lcov format (implies --sol-coverage)",
+        help="write the coverage to this file, in lcov format (implies --sol-coverage without --actor-coverage)",
+    )
+    group.addoption(
+        "--actor-coverage",
+        dest="hypervisor_actor_coverage",
+        action="store_true",
+        help="measure the coverage of native actors that are not built in, and write it to lcov.info",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Compile the project if coverage is enabled.
+    """Compile the project if its coverage is enabled.
 
     Raises UsageError if there is no project, if it does not compile, or if the coverage file cannot be written.
     """
-    if not (config.getoption("hypervisor_sol_coverage") or config.getoption("hypervisor_sol_coverage_file")):
-        return
-    from fvm_hypervisor.soltest.report.collecting import NetworkVisits
-
-    config.stash[_VISITS] = NetworkVisits()
-    if not hasattr(config, "workerinput"):
+    of_actors, named = config.getoption("hypervisor_actor_coverage"), config.getoption("hypervisor_sol_coverage_file")
+    of_solidity = config.getoption("hypervisor_sol_coverage") or (named and not of_actors)
+    is_worker = hasattr(config, "workerinput")
+    if (of_actors or of_solidity) and not is_worker:
         _check_file(config)
-        config.stash[_SESSION] = _compiled_project(config.invocation_params.dir)
+    if of_actors:
+        from fvm_hypervisor.soltest.report.actor_coverage import ActorVisits
+
+        config.stash[_ACTORS] = ActorVisits(config.invocation_params.dir)
+    if of_solidity:
+        from fvm_hypervisor.soltest.report.collecting import NetworkVisits
+
+        config.stash[_VISITS] = NetworkVisits()
+        if not is_worker:
+            config.stash[_SESSION] = _compiled_project(config.invocation_params.dir)
 
 
 def _check_file(config: pytest.Config) -> None:
@@ -104,63 +119,75 @@ def _compiled_project(start: Path) -> SuiteSession:
 def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, object, object]:
     """Measure each network that a fixture returns."""
     value = yield
-    visits = request.config.stash.get(_VISITS, None)
-    if visits is not None and "localnet.network" in sys.modules:
+    if "localnet.network" in sys.modules:
         from localnet.network import Network
 
         if isinstance(value, Network):
-            visits.watch(value)
+            for visits in _visits(request.config):
+                visits.watch(value)
     return value
+
+
+def _visits(config: pytest.Config) -> list[NetworkVisits | ActorVisits]:
+    found = config.stash.get(_VISITS, None), config.stash.get(_ACTORS, None)
+    return [visits for visits in found if visits is not None]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Send a worker's counts to the main process."""
     output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
-    visits = session.config.stash.get(_VISITS, None)
-    if output is not None and visits is not None:
-        output[_ROWS] = visits.rows()
+    if output is not None:
+        output[_ROWS] = [visits.rows() for visits in _visits(session.config)]
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """Add the counts of a worker."""
-    visits = node.config.stash.get(_VISITS, None)
-    rows = getattr(node, "workeroutput", {}).get(_ROWS)
-    if visits is not None and rows:
+    for visits, rows in zip(_visits(node.config), getattr(node, "workeroutput", {}).get(_ROWS, ()), strict=False):
         visits.add_rows(rows)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Write the coverage to its file, and print the table."""
-    session = config.stash.get(_SESSION, None)
-    if session is None:
+    session, here = config.stash.get(_SESSION, None), config.invocation_params.dir
+    if hasattr(config, "workerinput") or not _visits(config):
         return
-    from fvm_hypervisor.soltest.report.coverage import coverage_lines
-    from hypervisor.errors import InvalidInput
+    from fvm_hypervisor.soltest.report.coverage import coverage_lines, lcov
+    from hypervisor.errors import HypervisorError
 
     named = config.getoption("hypervisor_sol_coverage_file")
-    file = session.project.root / _DEFAULT_FILE if named is None else config.invocation_params.dir / named
-    terminalreporter.section("Solidity coverage")
+    file = (here if session is None else session.project.root) / _DEFAULT_FILE if named is None else here / named
+    terminalreporter.section("coverage")
     try:
-        files = _write(session, config.stash[_VISITS], file)
-    except (InvalidInput, OSError) as error:
+        files = _files(config)
+        file.write_text(lcov(files), encoding="utf-8")
+    except (HypervisorError, OSError) as error:
         terminalreporter.write_line(f"the coverage was not written: {error}")
         return
     for line in coverage_lines(files):
         terminalreporter.write_line(line)
-    if not any(covered.hits for found in files for covered in found.items):
-        terminalreporter.write_line(f"no project code was executed: deploy the artifacts in {session.project.out}/")
-    if session.project.compiler.optimizer or session.project.compiler.via_ir:
-        terminalreporter.write_line("the optimizer is enabled: statements that it merges are counted as missed")
-    here = config.invocation_params.dir
+    if _ACTORS in config.stash and not config.stash[_ACTORS].codes():
+        terminalreporter.write_line(
+            "no native actor of the project was executed: install its module on a fixture's network"
+        )
+    if session is not None:
+        if not any(covered.hits for found in files for covered in found.items):
+            terminalreporter.write_line(f"no project code was executed: deploy the artifacts in {session.project.out}/")
+        if session.project.compiler.optimizer or session.project.compiler.via_ir:
+            terminalreporter.write_line("the optimizer is enabled: statements that it merges are counted as missed")
     terminalreporter.write_line(f"written to {file.relative_to(here) if file.is_relative_to(here) else file}")
 
 
-def _write(session: SuiteSession, visits: NetworkVisits, file: Path) -> list[FileCoverage]:
-    """Write the coverage in lcov's format, and return it. Raises InvalidInput and OSError."""
-    from fvm_hypervisor.soltest.report.coverage import lcov
-    from fvm_hypervisor.soltest.trace.known_code import KnownCode
+def _files(config: pytest.Config) -> list[FileCoverage]:
+    """Return the coverage of the project's sources and of native actors. Raises InvalidInput."""
+    files: list[FileCoverage] = []
+    if _SESSION in config.stash:
+        from fvm_hypervisor.soltest.trace.known_code import KnownCode
 
-    files = session.coverage(visits.collect(KnownCode(session.artifacts)))
-    file.write_text(lcov(files), encoding="utf-8")
+        session = config.stash[_SESSION]
+        files += session.coverage(config.stash[_VISITS].collect(KnownCode(session.artifacts)))
+    if _ACTORS in config.stash:
+        from fvm_hypervisor.soltest.report.actor_coverage import actor_coverage
+
+        files += actor_coverage(config.stash[_ACTORS].codes().values())
     return files

@@ -1,4 +1,4 @@
-"""Profiles of a message's native actors: functions and syscalls of each invocation as a tree, with their gas.
+"""Profiles of native actors: functions and syscalls of each invocation as a tree, with their gas; executed blocks.
 
 A separate runtime (`PROFILING`), found by its name in `registry`, executes the actors; `profile_actors` substitutes it
 for the native one of a machine. Charges and results are the same as without profiling.
@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from time import perf_counter_ns
 from typing import Final, Protocol, cast
 
+from hypervisor.bundles.manifest import Manifest
 from hypervisor.machine.registry import NATIVE, Registry, Runtime, RuntimeFactory
 from hypervisor.types import ActorID, MethodNumber
-from store.cid import Cid
+from store.cid import Cid, show
 
 PROFILING: Final = "wasm-profiled"
 """Name of the runtime that profiles native actors."""
@@ -59,14 +60,32 @@ class ProfiledInvocation:
     """Invocations made by this one, each after the node of the syscall that made it."""
 
 
+def union(one: bytes, other: bytes) -> bytes:
+    """Return the blocks that one of two runs has executed (`ProfileRecorder.blocks`)."""
+    return (int.from_bytes(one, "big") | int.from_bytes(other, "big")).to_bytes(len(other), "big")
+
+
 class ProfileRecorder:
-    """Invocations of a message in the order in which they began; `roots` are not called by native actors."""
+    """Invocations in the order in which they began; `roots` are not called by native actors."""
 
     def __init__(self) -> None:
         self.roots: list[ProfiledInvocation] = []
         self.open: list[ProfiledInvocation] = []
+        self.blocks: dict[Cid, bytes] = {}
+        """Executed blocks by code: byte n is 1 if block n has begun."""
+        self.modules: dict[Cid, tuple[str, bytes]] = {}
+        """Names and modules of the profiled code."""
+        self.name_of: Callable[[Cid], str] = show
+        self.keeps_calls = True
+        """False if only `blocks` are recorded."""
+
+    def cover(self, code: Cid, blocks: bytes) -> None:
+        """Record the blocks that an invocation executed, a byte for each."""
+        self.blocks[code] = union(self.blocks.get(code, b""), blocks)
 
     def begin(self, invocation: ProfiledInvocation) -> None:
+        if not self.keeps_calls:
+            return
         if self.open:
             around = self.open[-1]
             node = 0 if around.current_node is None else around.current_node()
@@ -77,6 +96,8 @@ class ProfileRecorder:
 
     def end(self) -> None:
         """Record the end of the innermost invocation."""
+        if not self.keeps_calls:
+            return
         ended = self.open.pop()
         ended.total_ns = perf_counter_ns() - ended.begun
         ended.current_node = ended.functions = None
@@ -93,8 +114,10 @@ class RecordingRuntime(Runtime, Protocol):
 class _ProfiledRegistry(Registry):
     """A registry with a profiled native runtime that delegates to another registry for everything else."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, profiles: Callable[[Cid], bool] = lambda _: True) -> None:
+        """`profiles` returns True for the codes to profile."""
         self._registry = registry
+        self._profiles = profiles
         native = cast(RecordingRuntime, registry.make(PROFILING))
         self._native = registry.apply_wrappers(NATIVE, native)
         self.recorder = native.recorder
@@ -105,7 +128,7 @@ class _ProfiledRegistry(Registry):
 
     def runtime_for(self, code: Cid) -> tuple[str, Runtime]:
         name, runtime = self._registry.runtime_for(code)
-        return (name, self._native) if name == NATIVE else (name, runtime)
+        return (name, self._native) if name == NATIVE and self._profiles(code) else (name, runtime)
 
     def make(self, name: str) -> Runtime:
         return self._registry.make(name)
@@ -138,3 +161,27 @@ def profile_actors(machine: HasRuntimes) -> Iterator[ProfileRecorder]:
         yield registry.recorder
     finally:
         machine.registry = plain
+
+
+class HasActors(HasRuntimes, Protocol):
+    """The part of a machine that coverage needs."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest of the built-in actors."""
+
+    def name_of(self, code: Cid) -> str:
+        """Return the name of code."""
+
+
+def cover_actors(machine: HasActors) -> ProfileRecorder:
+    """Record from now on which blocks a machine executes of native actors that are not built in.
+
+    Its forks may run on other threads meanwhile. A second call returns the first one's recorder.
+    """
+    known = machine.registry
+    if isinstance(known, _ProfiledRegistry) and not known.recorder.keeps_calls:
+        return known.recorder
+    machine.registry = registry = _ProfiledRegistry(known, lambda code: machine.manifest.name_of(code) is None)
+    registry.recorder.keeps_calls, registry.recorder.name_of = False, machine.name_of
+    return registry.recorder

@@ -8,7 +8,9 @@ modules.
 The meaning of a syscall is in `hypervisor.kernel`. Read `runtime`, `boundary` and `validate` first.
 """
 
-from runtimes.wasm.module.parser import ExternKind, parse_module
+from runtimes.wasm.debug_lines import SourceLine, source_lines
+from runtimes.wasm.module.blocks import code_blocks
+from runtimes.wasm.module.parser import ExternKind, function_label, function_names, parse_module
 from runtimes.wasm.runtime import WasmRuntime
 from runtimes.wasm.syscalls.abi import SYSCALL_REVISIONS
 from runtimes.wasm.validate import validate_module
@@ -16,7 +18,12 @@ from runtimes.wasm.validate import validate_module
 __all__ = [
     "SYSCALL_REVISIONS",
     "ExternKind",
+    "SourceLine",
     "WasmRuntime",
+    "code_blocks",
+    "function_label",
+    "function_names",
     "parse_module",
+    "source_lines",
     "validate_module",
 ]

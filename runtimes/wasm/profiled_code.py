@@ -1,10 +1,11 @@
-"""Profiled code: an encoder of modules that record their call tree in a second memory, and the boundary that runs them.
+"""Profiled code: an encoder of modules that record their calls in a second memory, and the boundary that runs them.
 
 On entry and exit, each function records its position in the call tree and the gas counter; so does each syscall. None
 of this is charged. A node of the tree is 32 bytes: function, caller's node, next node of its bucket, (unused), milligas
 of its own, calls. The first 32 bytes of the memory hold the innermost node, the end of the nodes, and the last value
 read from the counter. A node is found by caller and function in a hash table of node addresses after the nodes, in at
-most `STEPS` steps, so the cost of a call does not depend on the tree.
+most `STEPS` steps, so the cost of a call does not depend on the tree. The last part of the memory has a byte for each
+basic block of the code (`module.blocks`), 1 once it has begun.
 
 Profiled code is several times slower than plain code. So at each tick of the engine, a running guest is ended if its
 message was stopped (`gas.stopped`): its gas counter is set to -1.
@@ -22,9 +23,10 @@ from typing import Any, Final, Protocol
 
 from hypervisor.kernel import Kernel
 from runtimes.wasm.boundary import RawBoundary, RawResolvedModule, ResolvedModule
+from runtimes.wasm.module.blocks import block_spans
 from runtimes.wasm.module.encode import Encoder
 from runtimes.wasm.module.opcodes import CALL
-from runtimes.wasm.module.parser import ExternKind, Section, parse_module
+from runtimes.wasm.module.parser import MAX_CODE_BYTES, ExternKind, Section, parse_module
 from runtimes.wasm.syscalls.abi import HostCall, Revision
 from runtimes.wasm.syscalls.invocation import WasmInvocation
 from runtimes.wasm.syscalls.table import Syscall
@@ -33,12 +35,15 @@ from runtimes.wasmtime.engine import CompiledModule, Ticks, WasmtimeEngine
 from runtimes.wasmtime.instance import Instance
 from runtimes.wasmtime.raw import EpochCallback
 
+REVISION: Final = 1
+"""Version of profiled code; increase it whenever the code changes, to rebuild cached modules."""
 PROFILE_EXPORT: Final = "\0profile"
 _NODES_END: Final = 256 << 16
 """End of the nodes: half a million fit. When it is reached, calls count with the innermost node that fits."""
 _BUCKET_BITS: Final = 17
-PAGES: Final = (_NODES_END + (4 << _BUCKET_BITS)) >> 16
-"""Size in pages of the second memory: the nodes and their hash table."""
+BLOCKS_AT: Final = _NODES_END + (4 << _BUCKET_BITS)
+PAGES: Final = (BLOCKS_AT + MAX_CODE_BYTES) >> 16
+"""Size in pages of the second memory: the nodes, their hash table, and the blocks."""
 STEPS: Final = 64
 """Maximum number of nodes of a bucket. Further functions count with their caller; only crafted modules reach it."""
 
@@ -99,13 +104,20 @@ def _helpers() -> tuple[bytes, ...]:
     return tuple(u32(body.local_groups) + module.data[body.locals_at : body.end] for body in module.bodies)
 
 
+_BEGUN: Final = b"\x41\x00\x41\x01\x3a\x40\x01"
+"""Encoded without its offset: i32.const 0, i32.const 1, i32.store8 in memory 1."""
+
+
 class ProfilingEncoder(Encoder):
-    """Encoder of instrumented modules that record their call tree."""
+    """Encoder of instrumented modules that record their call tree and the blocks that begin."""
+
+    _blocks = 0
+    """Number of blocks of the functions written so far, in order."""
 
     def encode(self) -> bytes:
         """Return the instrumented module with the second memory."""
         raw, count = self.module.raw, len(self.module.types)
-        fields = dict(raw)
+        fields, self._blocks = dict(raw), 0
         types = raw[Section.TYPE][len(u32(count)) :]
         raw[Section.TYPE] = u32(count + 2) + types + _ENTER_TYPE + _LEAVE_TYPE
         memories = raw[Section.MEMORY][len(u32(1)) :]
@@ -147,9 +159,13 @@ class ProfilingEncoder(Encoder):
         return self._leave_code(self._own_local(position))
 
     def _edits(self, position: int) -> list[tuple[int, int, bytes]]:
-        edits = super()._edits(position)
+        body, data = self.module.bodies[position], self.module.data
+        edits = list[tuple[int, int, bytes]]()
+        for start, _ in block_spans(self.functions[position].instructions, body.code_at, body.end):
+            edits.append((start, start, _BEGUN + u32(BLOCKS_AT + self._blocks)))
+            self._blocks += 1
+        edits += super()._edits(position)
         around = self._own_local(position) + 1
-        data = self.module.data
         for _, op, start, end, operands in self.functions[position].instructions.marks:
             if op == CALL and operands[0] < self.imported:
                 code = self._enter_code(operands[0], around) + data[start:end] + self._leave_code(around)

@@ -1,4 +1,4 @@
-"""Gas and time by guest function: a runtime whose actors record their call tree.
+"""Gas and time by guest function, and coverage: a runtime whose actors record their call tree and executed blocks.
 
 Counts are exact, and charges and results are those of a plain run. `hypervisor.machine.profile` evaluates the records
 and finds this runtime by its name in `machine.registry`.
@@ -16,13 +16,15 @@ from hypervisor.machine.profile import ProfiledInvocation, ProfileNode, ProfileR
 from hypervisor.machine.registry import RuntimeServices
 from hypervisor.threads import once
 from runtimes.wasm.boundary import ResolvedModule
+from runtimes.wasm.module.blocks import code_blocks
 from runtimes.wasm.module.opcodes import PAGE_BYTES, WasmPrices
 from runtimes.wasm.module.parser import function_label, function_names, parse_module
 from runtimes.wasm.modules import GuestModule, code_prices
-from runtimes.wasm.profiled_code import HEAD, NODE, PAGES, PROFILE_EXPORT, ROOT
+from runtimes.wasm.profiled_code import BLOCKS_AT, HEAD, NODE, PAGES, PROFILE_EXPORT, ROOT
 from runtimes.wasm.profiled_modules import ProfiledModules
 from runtimes.wasm.runtime import WasmRuntime
 from runtimes.wasm.syscalls.invocation import WasmInvocation
+from runtimes.wasmtime.cache import default_folder
 from runtimes.wasmtime.instance import Instance
 from store.cid import Cid
 
@@ -44,8 +46,9 @@ class ProfilingRuntime(WasmRuntime):
         if found is None:
             super()._module(kernel, code)  # rejects what a plain run rejects
             wasm = kernel.load_code(code)
+            self.recorder.modules[code] = self.recorder.name_of(code), wasm
             plain = _modules().load(self._digest(code, wasm), wasm, revision, prices)
-            linked = _ProfiledModule(plain.linked, self.recorder, code, _labels(wasm))
+            linked = _ProfiledModule(plain.linked, self.recorder, code, _labels(wasm), len(code_blocks(wasm)))
             found = self._profiled[code, revision, prices] = GuestModule(linked, plain.facts)
         return found
 
@@ -53,8 +56,11 @@ class ProfilingRuntime(WasmRuntime):
 class _ProfiledModule:
     """A profiled module: a `boundary.ResolvedModule` that records profiles."""
 
-    def __init__(self, linked: ResolvedModule, recorder: ProfileRecorder, code: Cid, labels: Labels) -> None:
+    def __init__(
+        self, linked: ResolvedModule, recorder: ProfileRecorder, code: Cid, labels: Labels, blocks: int
+    ) -> None:
         self._linked = linked
+        self._blocks = blocks
         self._recorder = recorder
         self._code = code
         self._labels = labels
@@ -88,7 +94,12 @@ class _ProfiledModule:
         notes: ProfiledInvocation = invocation.profile
         try:
             if notes.current_node is not None:
-                notes.root = _tree(notes, invocation, self._labels)
+                instance = invocation.instance
+                assert isinstance(instance, Instance)
+                address, _ = instance.exported_memory(_PROFILE)
+                self._recorder.cover(self._code, ctypes.string_at(address + BLOCKS_AT, self._blocks))
+                if self._recorder.keeps_calls:
+                    notes.root = _tree(notes, invocation, self._labels)
         finally:
             self._linked.end(invocation)
             self._recorder.end()
@@ -97,7 +108,7 @@ class _ProfiledModule:
 @once
 def _modules() -> ProfiledModules:
     """Return the profiled modules of this process."""
-    return ProfiledModules()
+    return ProfiledModules(default_folder())
 
 
 def _current_node(instance: Instance) -> int:

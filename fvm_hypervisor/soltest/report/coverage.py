@@ -309,6 +309,7 @@ class FileCoverage:
                 hits[found.line] = max(found.hits, hits.get(found.line, 0))
         for found in self.items:
             hits.setdefault(found.line, found.reached)
+        hits.pop(0, None)  # items without a line: native actors without debug information
         return dict(sorted(hits.items()))
 
     def of(self, kind: ItemKind) -> list[ItemHits]:
@@ -470,7 +471,7 @@ def _share(count: tuple[int, int]) -> str:
 
 def lcov(files: Sequence[FileCoverage]) -> str:
     """Return the coverage in lcov's format."""
-    return "".join(f"{line}\n" for found in files for line in _lcov(found))
+    return "".join(f"{line}\n" for found in files if found.lines for line in _lcov(found))
 
 
 def _lcov(found: FileCoverage) -> Iterator[str]:

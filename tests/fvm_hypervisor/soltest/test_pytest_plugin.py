@@ -1,10 +1,12 @@
-"""`pytest --sol-coverage`, in runs of pytest of its own. The contracts are those of `views`, compiled."""
+"""`pytest --sol-coverage` and `--actor-coverage`, in runs of pytest of its own; contracts are compiled in `views`."""
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from fvm_hypervisor.actor_project import TEMPLATE
 from fvm_hypervisor.soltest import pytest_plugin
 from fvm_hypervisor.soltest.compile.artifact import Artifacts
 from fvm_hypervisor.soltest.project.project import load_project
@@ -12,8 +14,10 @@ from fvm_hypervisor.soltest.project.solidity_text import SourceTexts
 from fvm_hypervisor.soltest.report.coverage import coverage
 from fvm_hypervisor.soltest.trace.known_code import KnownCode
 from localnet import Network
+from runtimes.wasm import parse_module
 from tests.fvm_hypervisor.soltest.views.compiled import HERE, compiled, trees
 
+PROJECT = Path(__file__).resolve().parents[3]
 SOURCE = (HERE / "src" / "Bank.sol").read_text(encoding="utf-8").splitlines()
 
 
@@ -96,7 +100,7 @@ def test_lines_have_the_hits_of_transactions_and_calls(
 ) -> None:
     done = run(pytester, bank, "--sol-coverage-file", "found.info", "--rules", rules, gas=gas)
     check_records(pytester.path / "found.info")
-    done.stdout.fnmatch_lines(["*Solidity coverage*", "| src/Bank.sol *", "written to found.info"])
+    done.stdout.fnmatch_lines(["*= coverage =*", "| src/Bank.sol *", "written to found.info"])
     assert "optimizer" not in done.stdout.str()
 
 
@@ -109,7 +113,7 @@ def test_workers_send_their_hits_to_the_report(pytester: pytest.Pytester, bank: 
 @pytest.mark.slow
 def test_nothing_is_counted_without_the_option(pytester: pytest.Pytester, bank: Path) -> None:
     done = run(pytester, bank)
-    assert "Solidity coverage" not in done.stdout.str()
+    assert "coverage" not in done.stdout.str()
     assert [*pytester.path.glob("*.info")] == []
 
 
@@ -130,3 +134,38 @@ def test_an_unreadable_project_is_a_usage_error(pytester: pytest.Pytester) -> No
     done = pytester.runpytest_inprocess("-p", "no:faulthandler", "--sol-coverage")
     assert done.ret == pytest.ExitCode.USAGE_ERROR
     done.stderr.fnmatch_lines(["ERROR: --sol-coverage: *foundry.toml: *"])
+
+
+ACTOR_TESTS = """
+import pytest
+
+@pytest.fixture
+def jar(network):
+    code = network.actors.install({module!r}, {schema!r})
+    return network.actors.create(code, {{"owner": network.accounts[0].native}})
+
+def test_empty(jar):
+    assert jar.call("Total") == {{"tips": 0, "received": 0}}
+
+def test_tip(jar):
+    jar.send("Tip", {{"note": "thanks"}}, value=1)
+"""
+
+
+@pytest.mark.slow
+def test_functions_of_an_actor_without_lines_are_covered_by_all_workers(pytester: pytest.Pytester) -> None:
+    folder = PROJECT / "hypervisor" / "builtin_actors" / "template" / TEMPLATE
+    module, schema = folder / f"{TEMPLATE}.wasm", folder / "interface.ipldsch"
+    pytester.makepyfile(test_it=ACTOR_TESTS.format(module=str(module), schema=str(schema)))
+    plugins = ("-p", "no:cacheprovider", "-p", "no:faulthandler")
+    found = []
+    for options in (("-k", "empty"), (), ("-n", "2")):
+        done = pytester.runpytest_inprocess("-q", *plugins, "-W", "error", "--actor-coverage", *options)
+        (row,) = (line for line in done.stdout.lines if line.startswith("| tip_jar "))
+        found.append([(int(share[1]), int(share[2])) for share in re.finditer(r"\((\d+)/(\d+)\)", row)])
+    one, both, by_workers = found
+    assert both == by_workers
+    (no_lines, statements, _, functions), more = one, both[1]
+    assert no_lines == (0, 0)
+    assert 0 < statements[0] < more[0] < more[1]
+    assert 0 < functions[0] < functions[1] == len(parse_module(module.read_bytes()).functions)
