@@ -51,10 +51,10 @@ def main() -> None:
         _delay_first_collection()
         atexit.register(gc.freeze)  # skip the final collection: the process is about to end
         if sys.argv[1:2] == ["test"] and not _HELP.intersection(sys.argv):
-            from fvm_hypervisor.jobs.fork_server import prepare_workers
+            from fvm_hypervisor.jobs.fork_server import WORKER_MODULES, prepare_workers
 
             with suppress(OSError):  # the command tries again later and reports the error
-                prepare_workers()  # start early: workers import their modules while this process imports the command
+                prepare_workers(WORKER_MODULES)  # early: workers import their modules while this process does
         from fvm_hypervisor.cli.main import main as run
 
         run()

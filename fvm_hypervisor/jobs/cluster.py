@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
@@ -21,7 +22,7 @@ from uuid import uuid4
 
 from fvm_hypervisor.jobs.executor import stopped_early
 from fvm_hypervisor.jobs.fork_server import safe_module_path
-from fvm_hypervisor.jobs.pickles import dump, unpack
+from fvm_hypervisor.jobs.pickles import dump, load, unpack
 from fvm_hypervisor.jobs.workers import JobLost, Work, WorkerPool
 from hypervisor.errors import InvalidInput
 
@@ -47,7 +48,7 @@ class DaskExecutor:
         self._scheduler = scheduler
         self._owner = uuid4().hex
         self._seen = time.monotonic()
-        self._shared: dict[str, DaskFuture[Any]] = {}
+        self._shared: dict[Work[Any, Any], list[DaskFuture[Any]]] = {}
         self._running: set[DaskFuture[Any]] = set()
 
     @property
@@ -64,19 +65,19 @@ class DaskExecutor:
     def submit(self, work: Work[T, R], item: T) -> Future[bytes]:
         """Start a job."""
         archive = work.archive
-        parts = [self._share(f"work-{work.digest}", replace(work, archive=None))]
-        if archive is not None:
-            parts.append(self._share(f"files-{archive.digest}", (archive.digest, archive.data)))
-        started = self._client.submit(_run_here, dump(item, archive), self._owner, *parts, pure=False)
+        if work not in self._shared:
+            sent = dump(replace(work, archive=None), archive)
+            parts = [("work", sha256(sent).hexdigest(), sent)]
+            if archive is not None:
+                parts.append(("files", archive.digest, archive.data))
+            self._shared[work] = [
+                self._client.submit(_identity, (digest, data), key=f"{kind}-{digest}") for kind, digest, data in parts
+            ]
+        started = self._client.submit(_run_here, dump(item, archive), self._owner, *self._shared[work], pure=False)
         result: Future[bytes] = Future()
         self._running.add(started)
         started.add_done_callback(lambda ended: self._take(ended, result))
         return result
-
-    def _share(self, key: str, value: object) -> DaskFuture[Any]:
-        if key not in self._shared:
-            self._shared[key] = self._client.submit(_identity, value, key=key)
-        return self._shared[key]
 
     def _take(self, ended: DaskFuture[Any], result: Future[bytes]) -> None:
         """Set the result of a task that ended."""
@@ -151,6 +152,7 @@ def open_cluster(workers: int, scheduler: str) -> Iterator[DaskExecutor]:
 
 _lock: Final = Lock()
 _folders: Final[dict[str, Path]] = {}
+_works: Final[dict[str, Work[Any, Any]]] = {}
 
 
 @cache
@@ -168,9 +170,14 @@ def _identity(value: object) -> object:
     return value
 
 
-def _run_here(item: bytes, owner: str, work: Work[Any, Any], *archives: tuple[str, bytes]) -> bytes:
+def _run_here(item: bytes, owner: str, shared: tuple[str, bytes], *archives: tuple[str, bytes]) -> bytes:
     """Run a job on this machine."""
     folders: Mapping[str, str] = {digest: str(_folder(digest, data)) for digest, data in archives}
+    digest, data = shared
+    with _lock:
+        if digest not in _works:
+            _works[digest] = load(data, folders)
+        work = _works[digest]
     return work.drive(_pool(), work, item, owner, folders)
 
 

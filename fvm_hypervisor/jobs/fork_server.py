@@ -20,6 +20,8 @@ from multiprocessing.process import parent_process
 from threading import RLock, Thread
 from typing import Any, Final, cast
 
+WORKER_MODULES: Final = ("fvm_hypervisor.soltest.run.worker_modules",)
+"""Modules of workers that run Solidity tests."""
 _SAFE_PATH: Final = "PYTHONSAFEPATH"
 _environment: Final = RLock()
 

@@ -61,7 +61,7 @@ def _call(pool: WorkerPool, work: Work[Any, Any], item: bytes, owner: str, folde
     return pool.call(work, item, owner, folders)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Work(Generic[T, R]):
     """A function with all that its calls share, as bytes with their digest, and an archive of files that it reads."""
 
@@ -233,7 +233,7 @@ def _serve(pipe: Connection, environment: Mapping[str, str]) -> None:
     when_parent_ends(_leave)
     _events = pipe
     function: Callable[[Any], Any] | None = None
-    with suppress(EOFError):
+    with suppress(EOFError, OSError):  # the parent has closed the pipe
         while True:
             data, item, folders = pipe.recv()
             try:

@@ -1,7 +1,7 @@
 """Programs run by tests (`vm.ffi` and the like), with a time limit. All end with their worker.
 
-A worker's signal handler may call `end_programs` at any moment, even during imports, so this module imports nothing
-from the project.
+A worker's signal handler may call `end_programs` at any moment, even during imports, so this module imports only what
+a worker has loaded.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
+from fvm_hypervisor.jobs.workers import AT_EXIT
+
 _MAX_SECONDS: Final = 60.0
 """Default time limit of a program, in seconds."""
 _RUNNING: Final = set[int]()
 """Process groups of the programs that are running."""
 _AT_ONCE: Final = 1 << 16
+AT_EXIT.append(lambda: end_programs())
 
 
 def run_program(

@@ -15,6 +15,7 @@ from fvm_hypervisor.cli.options import (
     CORES,
     EVM,
     OWN_ENGINE,
+    Dask,
     Engines,
     Precompiles,
     in_panel,
@@ -214,6 +215,7 @@ def run_tests(
     gas_snapshot_emit: Annotated[
         Literal["true", "false"] | None, typer.Option(help="Write measured gas to snapshots/.")
     ] = None,
+    dask: Dask = None,
     workers: Annotated[
         int,
         typer.Option(
@@ -412,7 +414,7 @@ def run_tests(
     options = Options(
         rules, evm, bundle, use, timeout, workers or CORES, verbosity, real_filecoin,
         shows_logs=verbosity >= 2 or junit, report=collected, hides_passed=suppress_successful_traces,
-        precompiles=parse_precompiles(precompile), decodes_internal=decode_internal,
+        precompiles=parse_precompiles(precompile), dask=dask, decodes_internal=decode_internal,
         records_traces=as_json and not collected, brutalizes=brutalize,
     )  # fmt: skip
     reports = Reports(

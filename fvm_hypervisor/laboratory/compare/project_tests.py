@@ -38,6 +38,7 @@ from fvm_hypervisor.soltest.project.test_settings import EVM_VERSIONS, rules_of
 from fvm_hypervisor.soltest.run.serving import viewer_of
 from fvm_hypervisor.soltest.run.session import SuiteSession
 from fvm_hypervisor.soltest.run.staged_test import begin_test, staged_suite, suite_comments
+from fvm_hypervisor.soltest.run.workers import files_of
 from fvm_hypervisor.soltest.trace.call_text import call_texts
 from fvm_hypervisor.soltest.trace.frames import creates
 from fvm_hypervisor.soltest.trace.trace_names import Names
@@ -228,7 +229,8 @@ def explained(
             todo.append(SuiteToExplain(suite, tests, ours))
     found: dict[tuple[str, str], Explanation] = {}
     work = partial(explain_suite, jobs=jobs)
-    for part in run_all(work, todo, jobs[0].options.workers, "suites", lost=_unexplained):
+    options, files = jobs[0].options, files_of(jobs[0])
+    for part in run_all(work, todo, options.workers, "suites", options.dask, files=files, lost=_unexplained):
         found.update(part)
     return [replace(change, explanation=found.get((change.suite, change.test), _NO_EXPLANATION)) for change in changes]
 

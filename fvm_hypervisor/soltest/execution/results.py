@@ -252,6 +252,8 @@ class SuiteResult:
     warnings: list[str] = field(default_factory=list)
     collected: list[Any] = field(default_factory=list)
     """Data of its tests (`SuiteCoverage`) for a report over all suites."""
+    corpus: list[tuple[str, bytes]] = field(default_factory=list)
+    """New files of corpora, by their paths in the project's folder."""
 
     @property
     def name(self) -> str:

@@ -234,12 +234,29 @@ _COMPRESSED: Final = 4 << 10
 _FILE: Final = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-\d{1,20}\.json(?:\.gz)?", re.IGNORECASE)
 
 
+StoreFile = Callable[[Path, bytes], None]
+
+
+def write_corpus_file(root: Path, path: Path, data: bytes) -> None:
+    """Write a file of a corpus below `root`. Raises InvalidInput if it cannot be written."""
+    try:
+        write_inside(root, path, data)
+    except OSError as error:
+        raise InvalidInput(f"the corpus cannot be written to {path.parent}: {error.strerror}") from None
+
+
 class CorpusFolder:
     """The corpus files of one test."""
 
-    def __init__(self, root: Path, settings: CorpusSettings, contract: str, signature: str) -> None:
-        """Locate the folder: `corpus_dir` is relative to `root`. Without `corpus_dir` nothing is read or written."""
+    def __init__(
+        self, root: Path, settings: CorpusSettings, contract: str, signature: str, store: StoreFile | None = None
+    ) -> None:
+        """Locate the folder: `corpus_dir` is relative to `root`. Without `corpus_dir` nothing is read or written.
+
+        `store` is called with the path below `root` and the content of each new file, instead of writing it.
+        """
         self._root = root
+        self._store = store
         folder = settings.corpus_dir
         self._folder = None if folder is None else root / folder / contract / bare_name(signature)
         self._compresses = settings.corpus_gzip
@@ -285,10 +302,11 @@ class CorpusFolder:
         self._names.add(name)
         is_long = self._compresses and len(content) > _COMPRESSED
         path = self._folder / "worker0" / "corpus" / f"{name}-{int(time())}.json{'.gz' if is_long else ''}"
-        try:
-            write_inside(self._root, path, gzip.compress(content, mtime=0) if is_long else content)
-        except OSError as error:
-            raise InvalidInput(f"the corpus cannot be written to {path.parent}: {error.strerror}") from None
+        data = gzip.compress(content, mtime=0) if is_long else content
+        if self._store is None:
+            write_corpus_file(self._root, path, data)
+        else:
+            self._store(path.relative_to(self._root), data)
 
 
 def _calls(file: Path) -> tuple[StoredCall, ...]:

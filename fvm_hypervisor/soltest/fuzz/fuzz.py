@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 from random import Random
 from time import monotonic
 from typing import Any, Final
@@ -71,8 +70,7 @@ class FuzzRun:
     progress: Callable[[TestResult], None] = lambda _: None
     stored: bytes | None = None
     """Calldata of an earlier failure, which is run first."""
-    root: Path = Path()
-    """The project's folder, which contains the corpus."""
+    corpus_folder: CorpusFolder | None = None
     gases: list[int] = field(default_factory=list)
     rejects: int = 0
     last: list[Any] = field(default_factory=list)
@@ -80,7 +78,6 @@ class FuzzRun:
     first_stipend: int = 0
     """Intrinsic gas of the first counted run."""
     _corpus: Corpus[list[Any]] | None = None
-    _corpus_folder: CorpusFolder | None = None
     _is_ready: bool = False
     """True if the current state is known to be that after `setUp`."""
     _selector: bytes = b""
@@ -163,10 +160,10 @@ class FuzzRun:
 
     def _begin_corpus(self, deadline: Deadline) -> TestResult | None:
         """Run the corpus, which does not count as runs; return a result if one of its inputs fails."""
-        settings, artifact = self.settings, self.stage.artifact
-        if not settings.collects_edges:
+        settings = self.settings
+        folder = self.corpus_folder
+        if folder is None or not settings.collects_edges:
             return None
-        folder = self._corpus_folder = CorpusFolder(self.root, settings, artifact.name, self.test.signature)
 
         def write(arguments: list[Any]) -> None:
             folder.write([StoredCall(self.stage.sender, self.stage.address, self.calldata(arguments))])
@@ -268,7 +265,7 @@ class FuzzRun:
             rejects=self.rejects, seed=self.seed, counterexample=example,
             last_run=(CounterExample(self.calldata(self.last), ""),) if self.gases and not example else (),
             edges=None if self._corpus is None else self._corpus.figures(), first_stipend=self.first_stipend,
-            notices=() if self._corpus_folder is None else self._corpus_folder.notices,
+            notices=() if self.corpus_folder is None else self.corpus_folder.notices,
         )  # fmt: skip
 
 

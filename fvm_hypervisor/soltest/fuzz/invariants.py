@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import takewhile
-from pathlib import Path
 from random import Random
 from time import monotonic
 from typing import Any, Final, Generic, NamedTuple, TypeVar
@@ -443,8 +442,7 @@ class InvariantRun:
     progress: Callable[[TestResult], None] = lambda _: None
     stored: Sequence[StoredCall] = ()
     """Sequence of an earlier failure, which is replayed first."""
-    root: Path = Path()
-    """The project's folder, which contains the corpus."""
+    corpus_folder: CorpusFolder | None = None
     runs: int = 0
     calls: int = 0
     reverts: int = 0
@@ -455,7 +453,6 @@ class InvariantRun:
     _prefixes: SequencePrefixes = field(default_factory=SequencePrefixes)
     _metrics: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     _corpus: Corpus[tuple[SequenceStep, ...]] | None = None
-    _corpus_folder: CorpusFolder | None = None
     _best: BestSequence[SequenceStep] | None = None
     _is_maximizing: bool = False
     _check_call: ContractCall | None = None
@@ -532,9 +529,9 @@ class InvariantRun:
     def _begin_corpus(self) -> TestResult | None:
         """Run the corpus, which does not count as runs; return a result if a sequence fails."""
         settings, stage = self.settings, self.stage
-        if not settings.collects_edges:
+        folder = self.corpus_folder
+        if folder is None or not settings.collects_edges:
             return None
-        folder = self._corpus_folder = CorpusFolder(self.root, settings, stage.artifact.name, self.test.signature)
 
         def write(steps: tuple[SequenceStep, ...]) -> None:
             folder.write([StoredCall(step.sender, step.target.address, step.calldata, step.delay) for step in steps])
@@ -802,7 +799,7 @@ class InvariantRun:
             reverts=self.reverts, seed=self.seed, counterexample=example, shrunk_from=steps, metrics=self._table(),
             last_run=tuple(step.example() for step in last),
             edges=None if self._corpus is None else self._corpus.figures(),
-            notices=() if self._corpus_folder is None else self._corpus_folder.notices,
+            notices=() if self.corpus_folder is None else self.corpus_folder.notices,
         )  # fmt: skip
 
     def _table(self) -> tuple[CallMetrics, ...]:

@@ -112,6 +112,11 @@ class MutantCompiler:
             found = self._known[key] = _Dependencies(sorted(affected), sorted(used))
         return found
 
+    @property
+    def is_stopped(self) -> bool:
+        """True after `stop`."""
+        return self._is_stopped
+
     def stop(self) -> None:
         """Kill the compilers, and start no further ones."""
         self._is_stopped = True

@@ -7,17 +7,17 @@ for coverage. For each mutant, the tests that cover it run until one fails.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from shutil import rmtree
 from tempfile import TemporaryDirectory
-from threading import Event
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from fvm_hypervisor.jobs.executor import completed
+from fvm_hypervisor.jobs.pickles import Archive, dump, load
+from fvm_hypervisor.jobs.run import open_executor
+from fvm_hypervisor.jobs.workers import Stopped, Work, WorkerPool
 from fvm_hypervisor.soltest.compile.artifact import Artifacts, ContractArtifact
 from fvm_hypervisor.soltest.compile.compiler import CompileError, CompilerFailed, CompilerTimeout
 from fvm_hypervisor.soltest.compile.syntax_trees import syntax_trees
@@ -33,7 +33,7 @@ from fvm_hypervisor.soltest.report.collecting import CoverageIndex, TestName, co
 from fvm_hypervisor.soltest.report.coverage import coverage_settings
 from fvm_hypervisor.soltest.report.gas import SEED
 from fvm_hypervisor.soltest.run.session import SuiteSession
-from fvm_hypervisor.soltest.run.workers import SuiteWorker, WorkerLost, run_suites
+from fvm_hypervisor.soltest.run.workers import SuiteLost, SuiteRun, SuiteWork, files_of
 from fvm_hypervisor.soltest.trace.known_code import KnownCode
 from hypervisor.errors import HypervisorError, InvalidInput
 from localnet.fork.remote_chain import is_local
@@ -42,44 +42,33 @@ _MAX_DETAIL: Final = 500
 """Maximum number of characters of a compiler's messages, so that 100,000 results fit into the cache file."""
 
 
-class MutantTimeout(Exception):  # an event rather than an error
-    """A mutant exceeded its time limit."""
-
-
-class RunInterrupted(Exception):  # an event rather than an error
-    """The run was interrupted."""
-
-
-@dataclass(frozen=True, slots=True)
-class MutantRunner:
-    """Compiles a mutant and runs tests on it, in a worker of `idle` if there is one. `folder` gets the artifacts."""
+@dataclass(slots=True)
+class MutantDrive:
+    """Compiles a mutant and runs tests on it: the function that threads call for mutants."""
 
     compiler: MutantCompiler
     job: Job
     artifacts: Artifacts
-    folder: Path
-    stop: Event
-    idle: list[SuiteWorker]
 
-    def run(self, mutant: Mutant, suites: Sequence[Suite], seconds: float) -> MutantResult:
-        """Return the result of a mutant. Raises RunInterrupted after an interruption."""
-        try:
-            return self._result(mutant, suites, seconds)
-        finally:
-            rmtree(self.folder, ignore_errors=True)
+    def __call__(
+        self, pool: WorkerPool, _: Work[Any, Any], item: bytes, owner: str, folders: Mapping[str, str]
+    ) -> bytes:
+        """Return the result of a mutant as bytes. Raises Stopped after an interruption."""
+        mutant, suites, seconds = load(item, folders)
+        with TemporaryDirectory(prefix="mutant-") as folder:
+            return dump(self.result(MutantTests(pool, owner, folders, Path(folder), seconds), mutant, suites))
 
-    def _result(self, mutant: Mutant, suites: Sequence[Suite], seconds: float) -> MutantResult:
+    def result(self, tests: MutantTests, mutant: Mutant, suites: Sequence[Suite]) -> MutantResult:
+        """Return the result of a mutant by some tests."""
         if not suites:
             return MutantResult(mutant, MutantStatus.NOT_COVERED)
-        if self.stop.is_set():
-            raise RunInterrupted
         try:
-            compiled = self.compiler.compile(mutant, {suite.file for suite in suites}, self.folder)
+            compiled = self.compiler.compile(mutant, {suite.file for suite in suites}, tests.folder)
         except CompilerTimeout as error:
             return MutantResult(mutant, MutantStatus.TIMED_OUT, str(error), is_stable=False)
         except CompileError as error:
-            if self.stop.is_set():
-                raise RunInterrupted from None
+            if self.compiler.is_stopped:
+                raise Stopped from None
             is_stable = not isinstance(error, CompilerFailed)
             return MutantResult(mutant, MutantStatus.INVALID, str(error)[:_MAX_DETAIL], is_stable=is_stable)
         if compiled is None:
@@ -88,21 +77,17 @@ class MutantRunner:
         job = replace(
             self.job, locations=artifacts.locations, sources=dict(artifacts.sources),
             project=_for_mutants(self.job.project),
-            options=self.job.options._replace(ends_at_failure=True, timeout=2 * seconds, report="inputs"),
+            options=self.job.options._replace(ends_at_failure=True, timeout=2 * tests.seconds, report="inputs"),
         )  # fmt: skip
         inputs: set[str] = set()
         failed = None
         try:
-            with closing(suite_results(job, suites, seconds, self.stop, self.idle)) as running:
-                for suite in running:
-                    inputs.update(*suite.collected)
-                    failed = next((test for test in suite.tests if test.status is CaseStatus.FAILURE), None)
-                    if failed is not None:
-                        break
-        except MutantTimeout:
-            detail = f"the tests did not end after {seconds:.0f} seconds"
-            return MutantResult(mutant, MutantStatus.TIMED_OUT, detail, is_stable=False)
-        except WorkerLost as error:
+            for suite in tests.results(job, suites):
+                inputs.update(*suite.collected)
+                failed = next((test for test in suite.tests if test.status is CaseStatus.FAILURE), None)
+                if failed is not None:
+                    break
+        except SuiteLost as error:
             return MutantResult(mutant, MutantStatus.TIMED_OUT, str(error), is_stable=False)
         status, detail = MutantStatus.SURVIVED, ""
         if failed is not None:
@@ -110,20 +95,20 @@ class MutantRunner:
         return MutantResult(mutant, status, detail, is_stable=not inputs, inputs=frozenset(inputs))
 
 
-def suite_results(
-    job: Job, suites: Sequence[Suite], seconds: float, stop: Event, idle: list[SuiteWorker]
-) -> Generator[SuiteResult]:
-    """Yield the results of suites. Raises MutantTimeout after the time limit, RunInterrupted after an interruption."""
-    deadline = monotonic() + seconds
+class MutantTests(NamedTuple):
+    """Where the tests of a mutant run, a folder for its artifacts, and the time limit in seconds."""
 
-    def watch(_: Sequence[tuple[str, float]]) -> None:
-        if stop.is_set():
-            raise RunInterrupted
-        if monotonic() > deadline:
-            raise MutantTimeout
+    pool: WorkerPool
+    owner: str
+    folders: Mapping[str, str]
+    folder: Path
+    seconds: float
 
-    with closing(run_suites(job, suites, 1, watch, idle)) as running:
-        yield from running
+    def results(self, job: Job, suites: Sequence[Suite]) -> Iterator[SuiteResult]:
+        """Yield the results of suites. Raises SuiteLost after the time limit, Stopped after an interruption."""
+        work, until = Work.of(SuiteWork(job)), monotonic() + self.seconds
+        for suite in suites:
+            yield SuiteRun(job, suite, until).run(self.pool, work, self.owner, self.folders)
 
 
 def _for_mutants(project: Project) -> Project:
@@ -159,7 +144,6 @@ class MutationRun:
     progress: Progress = lambda _done, _total: None
     durations: dict[TestName, float] = field(default_factory=dict)
     """Seconds of each test in the baseline."""
-    _stop: Event = field(default_factory=Event)
 
     def run(self) -> MutationResult:
         """Return the results. Raises InvalidInput, CompileError, BaselineFailed.
@@ -287,46 +271,47 @@ class MutationRun:
         """Return the results in the order of the mutants; not all after an interruption."""
         found: dict[int, MutantResult] = {}
         keys: dict[int, str] = {}
-        idle: list[SuiteWorker] = []
         job = session.job()
         reason = self._uncacheable(job.fork_url)
         if reason:
             self.notify(f"results are not cached: {reason}")
         cache = None if reason else MutationCache.of(self.project, compiler, job)
-        with (
-            TemporaryDirectory(prefix="mutants-") as folder,
-            _ended_at_exit(compiler, idle),
-            ThreadPoolExecutor(self.settings.jobs) as threads,
-        ):
-            todo: dict[Future[MutantResult], int] = {}
-            try:
-                for number, mutant in enumerate(mutants):
-                    tests = self._tests(mutant, index)
-                    suites = self._suites(session.suites, tests)
-                    if cache is not None and suites:
-                        keys[number] = cache.key(mutant, suites)
-                        known = cache.get(keys[number], mutant)
-                        if known is not None:
-                            found[number] = known
-                            continue
-                    runner = MutantRunner(
-                        compiler, job, session.artifacts, Path(folder) / str(number), self._stop, idle
-                    )
-                    seconds = self.settings.seconds or self._seconds(tests)
-                    todo[threads.submit(runner.run, mutant, suites, seconds)] = number
-                for done in as_completed(todo):
-                    found[todo[done]] = done.result()
-                    self.progress(len(found), len(mutants))
-            except KeyboardInterrupt:
-                pass
-            finally:
-                self._stop.set()
-                compiler.stop()
-                for future in todo:
-                    future.cancel()
-                if cache is not None:
-                    cache.put({keys[number]: result for number, result in found.items() if number in keys})
+        todo: dict[int, tuple[Mutant, Sequence[Suite], float]] = {}
+        for number, mutant in enumerate(mutants):
+            tests = self._tests(mutant, index)
+            suites = self._suites(session.suites, tests)
+            if cache is not None and suites:
+                keys[number] = cache.key(mutant, suites)
+                known = cache.get(keys[number], mutant)
+                if known is not None:
+                    found[number] = known
+                    continue
+            todo[number] = mutant, suites, self.settings.seconds or self._seconds(tests)
+        try:
+            for number, result in self._results(todo, MutantDrive(compiler, job, session.artifacts)):
+                found[number] = result
+                self.progress(len(found), len(mutants))
+        except KeyboardInterrupt:
+            pass
+        finally:
+            if cache is not None:
+                cache.put({keys[number]: result for number, result in found.items() if number in keys})
         return [found[number] for number in sorted(found)]
+
+    def _results(
+        self, todo: Mapping[int, tuple[Mutant, Sequence[Suite], float]], drive: MutantDrive
+    ) -> Iterator[tuple[int, MutantResult]]:
+        """Yield the number and the result of each mutant as it ends."""
+        numbers, compiler = [*todo], drive.compiler
+        with open_executor(self.settings.jobs, self.options.dask) as executor:
+            files = [*files_of(drive.job), compiler.solc.path]
+            work: Work[tuple[Mutant, Sequence[Suite], float], MutantResult]
+            work = Work.of(_unused, drive, Archive.of(files) if executor.sends_files else None)
+            try:
+                for at, result in completed(executor, work, todo.values()):
+                    yield numbers[at], result
+            finally:
+                compiler.stop()
 
     def _uncacheable(self, fork_url: str | None) -> str:
         """Return the setting by which results depend on data whose changes are not noticed; empty if there is none."""
@@ -359,15 +344,9 @@ class MutationRun:
         return max(_MIN_SECONDS, _FACTOR * sum(self.durations[test] for test in tests))
 
 
-@contextmanager
-def _ended_at_exit(compiler: MutantCompiler, idle: list[SuiteWorker]) -> Iterator[None]:
-    """End idle processes at exit, after the threads that use them."""
-    try:
-        yield
-    finally:
-        compiler.stop()
-        for worker in idle:
-            worker.end()
+def _unused(item: tuple[Mutant, Sequence[Suite], float]) -> MutantResult:
+    """Stand for the function of a worker, which each mutant has for itself."""
+    raise NotImplementedError(item)
 
 
 def has_tests(artifact: ContractArtifact) -> bool:

@@ -34,6 +34,7 @@ from fvm_hypervisor.soltest.execution.values import (
     pushed_words,
     types,
 )
+from fvm_hypervisor.soltest.fuzz.corpus import CorpusFolder, StoreFile
 from fvm_hypervisor.soltest.fuzz.fixtures import MAX_ROWS, fixtures_by_name
 from fvm_hypervisor.soltest.fuzz.fuzz import Deadline, FuzzRun
 from fvm_hypervisor.soltest.fuzz.invariants import InvariantRun, call_sequence
@@ -197,6 +198,8 @@ class SuiteRun:
     collector: CaseCollector | None = None
     progress: Callable[[TestResult], None] = lambda _: None
     ends_at_failure: bool = False
+    store: StoreFile | None = None
+    """Function that takes new files of corpora, which are written otherwise (`CorpusFolder`)."""
 
     def run(self) -> Iterator[TestResult]:
         """Yield a result for each test, or one for the failure that prevents all of them."""
@@ -415,13 +418,14 @@ class SuiteRun:
             notices = (str(damaged),)
 
         def run() -> TestResult:
+            corpus = CorpusFolder(self.project.root, used, contract, name, self.store)
             dictionary = Dictionary.of(used, state, sources)
             own = None if fuzz.seed == self.project.fuzz.seed else fuzz.seed
             common = (self.seed if own is None else own, ready, dictionary, self.progress)
             result = (
-                FuzzRun(stage, test, fuzz, *common, stored, self.project.root).run()
+                FuzzRun(stage, test, fuzz, *common, stored, corpus).run()
                 if test.kind is CaseKind.FUZZ
-                else InvariantRun(stage, test, invariant, *common, sequence, self.project.root).run()
+                else InvariantRun(stage, test, invariant, *common, sequence, corpus).run()
             )
             return replace(result, notices=(*notices, *result.notices)) if notices else result
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ class SuiteServer:
     """Runs suites on one executor."""
 
     def __init__(self, job: Job, send_event: Callable[[str, Any], None]) -> None:
-        self._job = job
+        self.job = job
         self._send_event = send_event
         self._artifacts = Artifacts(job.project.root, job.locations, job.sources)
         self._cheatcodes = Cheatcodes(settings_of(job, self._artifacts))
@@ -46,50 +47,48 @@ class SuiteServer:
             from fvm_hypervisor.soltest.report.collecting import CoverageByTestCollector
 
             return CoverageByTestCollector(KnownCode(self._artifacts))
-        return self._viewer.collector(self._executor.machine, report, self._job.project)
+        return self._viewer.collector(self._executor.machine, report, self.job.project)
 
-    def run(self, suite: Suite) -> None:
-        """Run a suite, and send events through `send_event`.
+    def run(self, suite: Suite) -> float:
+        """Run a suite, and send events through `send_event`; return its seconds.
 
-        Events: `started` with a name; `progress`, `known` and `test` with a result; `collected`; `done` with the
-        seconds. `progress` has interim results of a test with many runs; `known` results lack the trace for which the
-        test is repeated.
+        Events: `started` with a name; `progress`, `known` and `test` with a result; `collected`; `corpus` with the path
+        and the content of a new file. `progress` has interim
+        results of a test with many runs; `known` results lack the trace for which the test is repeated.
         """
-        self._executor.machine.stacks.on_one_thread(lambda: self._run(suite))
+        return self._executor.machine.stacks.on_one_thread(lambda: self._run(suite))
 
-    def _run(self, suite: Suite) -> None:
+    def _run(self, suite: Suite) -> float:
         begin = perf_counter()
         run = SuiteRun(
-            self._executor, self._artifacts, self._job.project, suite, self._job.seed, self._send_started,
+            self._executor, self._artifacts, self.job.project, suite, self.job.seed, self._send_started,
             self._send_known,
-            None if self._job.options.ends_at_failure else self._viewer, self._collector, self._send_progress,
-            self._job.options.ends_at_failure,
+            None if self.job.options.ends_at_failure else self._viewer, self._collector, self._send_progress,
+            self.job.options.ends_at_failure, self._send_file,
         )  # fmt: skip
         for result in run.run():
             self._send_event("test", result)
         if self._collector is not None:
             self._send_event("collected", self._collector.collect())
-        if self._job.options.report == "inputs":
+        if self.job.options.report == "inputs":
             self._send_event("collected", frozenset(self._cheatcodes.inputs))
-        self._send_event("done", perf_counter() - begin)
+        return perf_counter() - begin
 
     def close(self) -> None:
         """Close the executor."""
         self._executor.close()
 
-    def locate_loop(self, suite: Suite, name: str) -> None:
-        """Send as `place` the stack at which a test loops endlessly; empty if unknown."""
+    def locate_loop(self, suite: Suite, name: str) -> tuple[str, ...]:
+        """Return the stack at which a test loops endlessly; empty if unknown."""
 
         def found() -> tuple[str, ...]:
-            run = SuiteRun(
-                self._executor, self._artifacts, self._job.project, suite, self._job.seed, viewer=self._viewer
-            )
+            run = SuiteRun(self._executor, self._artifacts, self.job.project, suite, self.job.seed, viewer=self._viewer)
             return run.loop_stack(name)
 
         try:
-            self._send_event("place", self._executor.machine.stacks.on_one_thread(found))
+            return self._executor.machine.stacks.on_one_thread(found)
         except HypervisorError:  # it ended differently than before
-            self._send_event("place", ())
+            return ()
 
     def _send_known(self, result: TestResult) -> None:
         self._send_event("known", result)
@@ -97,8 +96,23 @@ class SuiteServer:
     def _send_progress(self, result: TestResult) -> None:
         self._send_event("progress", result)
 
+    def _send_file(self, path: Path, data: bytes) -> None:
+        self._send_event("corpus", (path.as_posix(), data))
+
     def _send_started(self, name: str) -> None:
         self._send_event("started", name)
+
+
+_open: list[SuiteServer] = []
+
+
+def server_of(job: Job, send_event: Callable[[str, Any], None]) -> SuiteServer:
+    """Return the server of a job in this process, which closes that of another job."""
+    if not _open or _open[0].job is not job:
+        while _open:
+            _open.pop().close()
+        _open.append(SuiteServer(job, send_event))
+    return _open[0]
 
 
 def viewer_of(job: Job, artifacts: Artifacts) -> TestViewer:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bridge.ethereum.block import ETHEREUM
-from fvm_hypervisor.jobs.fork_server import prepare_workers
+from fvm_hypervisor.jobs.fork_server import WORKER_MODULES, prepare_workers
 from fvm_hypervisor.soltest.compile.artifact import Artifacts
 from fvm_hypervisor.soltest.compile.compiler import CompileError, CompilerRun, Solc
 from fvm_hypervisor.soltest.compile.compiling import CompiledSource, artifacts_of, compiled_sources, has_changed
@@ -67,7 +67,7 @@ class SuiteSession:
         self._report_unknown_keys()
         if self.project.isolate:
             check_isolation(self.options.rules)
-        prepare_workers()
+        prepare_workers(WORKER_MODULES)
         chosen = self.project.fuzz.seed
         self.seed = secrets.randbits(64) if chosen is None else chosen
         names = self._wanted_sources()

@@ -26,6 +26,7 @@ from fvm_hypervisor.soltest.execution.job import Job
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus
 from fvm_hypervisor.soltest.execution.stage import SetUpFailed, SuiteStage
 from fvm_hypervisor.soltest.execution.values import Dictionary
+from fvm_hypervisor.soltest.fuzz.corpus import CorpusFolder
 from fvm_hypervisor.soltest.fuzz.fuzz import FuzzRun
 from fvm_hypervisor.soltest.fuzz.stored_failures import load_failing_input
 from fvm_hypervisor.soltest.project.consent import write_inside
@@ -142,7 +143,8 @@ def _inputs(job: Job, stage: SuiteStage, test: TestFunction, ready: ExecutorSnap
         ends = f"passes with each of its {found.runs} rows" if found.runs else f"does not run: {found.reason}"
         raise InvalidInput(f"{name} {ends}: there is no call to show")
     stored = load_failing_input(job.project, stage.artifact.name, test.signature)
-    run = FuzzRun(stage, test, job.project.fuzz, job.seed, ready, Dictionary(), stored=stored, root=job.project.root)
+    corpus = CorpusFolder(job.project.root, job.project.fuzz, stage.artifact.name, test.signature)
+    run = FuzzRun(stage, test, job.project.fuzz, job.seed, ready, Dictionary(), stored=stored, corpus_folder=corpus)
     result = run.run()
     if not result.counterexample:
         if not fails and run.last:

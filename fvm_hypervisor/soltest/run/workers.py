@@ -1,374 +1,310 @@
-"""Worker processes of a run, and the suites that they execute.
+"""Suites as jobs: a thread drives the worker process that executes a suite.
 
-Each worker has one `TestExecutor`, whose state ends with the worker. A test that exceeds its time limit or ends its
-process fails; the other tests of its suite continue in a new worker. A job that ends at the first failure ends with
-WorkerLost instead.
+A worker has one `TestExecutor`, whose state ends with it. A test that exceeds its time limit fails; a test that ends
+its process is repeated once, and then fails. The other tests of its suite continue in a new worker. A job that ends at
+the first failure ends with SuiteLost instead.
 """
 
 from __future__ import annotations
 
-import os
-import signal
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from math import inf
-from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerProcess
+from pathlib import Path
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
-from fvm_hypervisor.jobs.fork_server import start_without_interrupt, when_parent_ends
+from fvm_hypervisor.jobs.executor import Executor, completed
+from fvm_hypervisor.jobs.pickles import Archive, dump, load
+from fvm_hypervisor.jobs.run import open_executor
+from fvm_hypervisor.jobs.workers import Work, Worker, WorkerEnded, WorkerPool, send_event
 from fvm_hypervisor.soltest.execution.discovery import Suite, TestFunction
 from fvm_hypervisor.soltest.execution.job import Job
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, SuiteResult, TestResult
-from fvm_hypervisor.soltest.programs import end_programs
-from hypervisor.errors import HypervisorError, InvalidInput
+from fvm_hypervisor.soltest.fuzz.corpus import write_corpus_file
+from fvm_hypervisor.soltest.project.project import Project
+from hypervisor.errors import InvalidInput
 
 Watch = Callable[[Sequence[tuple[str, float]]], None]
 REPORT_INTERVAL: Final = 1.0
-"""Seconds after which a test is reported as running, and between two reports."""
+"""Seconds after which a test is reported as running."""
 _START_SECONDS: Final = 60.0
 """Additional seconds for the first test of a new process."""
-_EXIT_SECONDS: Final = 1.0
-"""Seconds for a process to end its programs."""
 _LOCATE_SECONDS: Final = 15.0
 """Seconds for a new process to locate the endless loop of a stopped test."""
 
 
-def run_suites(
-    job: Job, suites: Sequence[Suite], workers: int, watch: Watch | None = None, idle: list[SuiteWorker] | None = None
-) -> Generator[SuiteResult]:
+class SuiteLost(Exception):  # an event rather than an error
+    """Tests were stopped at a time limit, or ended their process."""
+
+
+class _TimeLimit(Exception):  # an event rather than an error
+    """A test exceeded its time limit."""
+
+
+@dataclass(slots=True)
+class SuiteWork:
+    """Function of a worker: runs a suite, or locates the loop of a test, on the executor of a job."""
+
+    job: Job
+
+    def __call__(self, call: Any) -> Any:
+        """Run a suite, and return its seconds; with the name of a test, return the stack where it loops."""
+        from fvm_hypervisor.soltest.run.serving import server_of
+
+        server, (suite, name) = server_of(self.job, send_event), call
+        return server.locate_loop(suite, name) if name else server.run(suite)
+
+
+@dataclass(slots=True)
+class SuiteRun:
+    """A suite that a worker executes, and its results so far. `until` is a time limit for all of its tests."""
+
+    job: Job
+    suite: Suite
+    until: float = inf
+    test: str = ""
+    known: TestResult | None = None
+    """Result of the test, which is repeated for its trace."""
+    progress: TestResult | None = None
+    """Interim result of the test."""
+    since: float = field(default_factory=monotonic)
+    """Time when the test began."""
+    begun: float = field(default_factory=monotonic)
+    """Time when the suite, or the rest of it, began."""
+    is_locating: bool = False
+    has_ended: bool = False
+    result: SuiteResult = field(init=False)
+    _files: list[tuple[str, bytes]] = field(default_factory=list)
+    """New files of the test's corpus, which a repetition finds again."""
+    _loop: str = ""
+    """Test whose endless loop is to be located."""
+    _repeated: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """Begin without results."""
+        self.result = SuiteResult(self.suite.file, self.suite.contract, warnings=list(self.suite.warnings))
+
+    def run(
+        self, pool: WorkerPool, work: Work[Any, Any], owner: str = "", folders: Mapping[str, str] | None = None
+    ) -> SuiteResult:
+        """Run all tests, in as many workers as needed. Raises SuiteLost, and HypervisorError of the executor."""
+        while not self.has_ended:
+            try:
+                with pool.worker(owner) as worker:
+                    self._locate(worker, work, folders or {})
+                    self._run_rest(worker, work, folders or {})
+                    self.has_ended = True
+            except WorkerEnded as ended:
+                self.has_ended = self._replace(f"the test ended its process ({ended})")
+            except _TimeLimit:
+                self.has_ended = self._replace(
+                    f"no end after {self.job.options.timeout:g} seconds: stopped (--timeout{self._remedy()})",
+                    timed_out=True,
+                )
+        return self.result
+
+    def _locate(self, worker: Worker, work: Work[Any, Any], folders: Mapping[str, str]) -> None:
+        """Add the stack at which a stopped test, the last one with a result, loops endlessly."""
+        if not self._loop:
+            return
+        name, self._loop, self.is_locating = self._loop, "", True
+        suite = self.suite if name in (test.signature for test in self.suite.tests) else self.suite._replace(tests=())
+        limit = monotonic() + _LOCATE_SECONDS + _start_seconds(worker)
+        worker.start(work, dump((suite, name)), folders)
+        while self.is_locating:
+            message = worker.receive(max(0.0, limit - monotonic()))
+            if message is None:
+                raise _TimeLimit
+            if message.kind == "done":
+                self.result.tests[-1] = replace(self.result.tests[-1], stack=load(message.payload))
+                self.is_locating = False
+            elif message.kind == "failed":
+                raise message.payload
+
+    def _run_rest(self, worker: Worker, work: Work[Any, Any], folders: Mapping[str, str]) -> None:
+        left = self._remaining()
+        if not left and self.result.tests:
+            return
+        self.test, self.known, self.progress = "", None, None
+        self.since = self.begun = monotonic()
+        limit = self.since + self.job.options.timeout + _start_seconds(worker)
+        worker.start(work, dump((self.suite._replace(tests=left), "")), folders)
+        while True:
+            message = worker.receive(max(0.0, min(limit, self.until) - monotonic()))
+            if message is None:
+                raise _TimeLimit
+            kind, payload = message
+            if kind == "progress":
+                self.progress = payload
+                continue
+            if kind == "corpus":
+                self._files.append(payload)
+                continue
+            self.since = monotonic()
+            limit = self.since + self.job.options.timeout
+            if kind == "started":
+                self.test, self.known, self.progress = payload, None, None
+            elif kind == "known":
+                self.known = payload
+            elif kind == "test":
+                self._add(payload)
+            elif kind == "collected":
+                self.result.collected.append(payload)
+            elif kind == "failed":
+                raise payload
+            else:
+                self.result.duration += load(payload)
+                return
+
+    def _replace(self, reason: str, *, timed_out: bool = False) -> bool:
+        """Fail or repeat the test that ran; return True if the suite has ended."""
+        if self.is_locating:
+            self.is_locating = False
+            return not self._remaining()
+        seconds = monotonic() - self.begun
+        self.result.duration += seconds
+        name = self.test or "setUp()"
+        if not timed_out and name not in self._repeated and self.known is None:
+            self._repeated.add(name)  # perhaps not the test's doing
+            self._files.clear()
+            return False
+        if self.job.options.ends_at_failure:
+            if monotonic() >= self.until:
+                reason = "the tests did not end in time"
+            raise SuiteLost(f"{self.suite.contract}.{name}: {reason}")
+        test = next((test for test in self.suite.tests if test.signature == self.test), None)
+        kind = CaseKind.UNIT if test is None else test.kind
+        known = self.known  # the test itself had ended; only its trace is lost
+        begun = self.progress or TestResult(name, kind, CaseStatus.FAILURE)
+        self._add(
+            replace(begun, status=_stopped_status(kind), reason=reason, duration=self.test_seconds())
+            if known is None
+            else replace(known, stack=(f"unknown: the repetition of the test failed: {reason}",))
+        )
+        if timed_out and known is None and kind is CaseKind.UNIT:
+            self._loop = name
+            return False
+        return test is None or not self._remaining()
+
+    def _add(self, test: TestResult) -> None:
+        self.result.tests.append(test)
+        self.result.corpus += self._files
+        self._files.clear()
+
+    def _remaining(self) -> tuple[TestFunction, ...]:
+        """Return the tests that have no result; none after a failed `setUp`."""
+        done = {test.signature for test in self.result.tests}
+        if done - {test.signature for test in self.suite.tests}:
+            return ()
+        return tuple(test for test in self.suite.tests if test.signature not in done)
+
+    def test_seconds(self) -> float:
+        """Return the seconds that the current test has taken."""
+        return max(0.0, monotonic() - self.since)
+
+    def interrupted(self) -> SuiteResult:
+        """Return the results so far, including that of the test that was running."""
+        result, name = self.result, self.test or "setUp()"
+        if not self.is_locating and not self.has_ended:
+            kind = next((test.kind for test in self.suite.tests if test.signature == name), CaseKind.UNIT)
+            begun = self.known or self.progress or TestResult(name, kind, CaseStatus.FAILURE)
+            if self.known is None:
+                begun = replace(begun, status=_stopped_status(begun.kind), reason="interrupted (Ctrl-C)")
+            self._add(replace(begun, duration=self.test_seconds()))
+            result.duration += monotonic() - self.begun
+        return result
+
+    def _remedy(self) -> str:
+        """Return the settings to suggest for a test with many runs."""
+        kind = None if self.progress is None else self.progress.kind
+        if kind is CaseKind.INVARIANT:
+            return ", or set invariant.timeout, or lower invariant.runs or invariant.depth, in foundry.toml"
+        return ", or set fuzz.timeout, or lower fuzz.runs, in foundry.toml" if kind is CaseKind.FUZZ else ""
+
+
+@dataclass(slots=True)
+class SuiteDrive:
+    """Runs suites of a job: the function that threads call for them. `running` has those of this process."""
+
+    job: Job
+    running: list[SuiteRun] = field(default_factory=list)
+
+    def __call__(
+        self, pool: WorkerPool, work: Work[Any, Any], item: bytes, owner: str, folders: Mapping[str, str]
+    ) -> bytes:
+        """Run a suite, and return its result as bytes."""
+        run = SuiteRun(self.job, load(item, folders))
+        self.running.append(run)
+        result = dump(run.run(pool, work, owner, folders))
+        with suppress(ValueError):  # the list was replaced after an interruption
+            self.running.remove(run)
+        return result
+
+
+def run_suites(job: Job, suites: Sequence[Suite], workers: int, watch: Watch | None = None) -> Generator[SuiteResult]:
     """Yield results as suites end.
 
     `watch` is called each second with the tests that have been running for longer than that and their seconds, longest
-    first; before each result and at the end with an empty list. Workers in `idle` are used before new ones, and those
-    that are idle at the end are added to it. Raises InvalidInput if the job's executor cannot be created, and, with
-    `ends_at_failure`, WorkerLost, since a lost process says nothing about a test.
+    first; before each result and at the end with an empty list. Raises HypervisorError if the job's executor cannot be
+    created, and, with `ends_at_failure`, SuiteLost, since a lost process says nothing about a test.
     """
-    todo = deque(sorted(suites, key=lambda suite: -len(suite.tests)))
-    running: dict[Connection, SuiteWorker] = {}
-    report, interval = (_ignore_progress, inf) if watch is None else (watch, REPORT_INTERVAL)
+    dask = job.options.dask
+    with open_executor(max(1, min(workers, len(suites))) if dask is None else workers, dask) as executor:
+        yield from _run_on(executor, job, suites, watch or _ignore_progress)
+
+
+def _run_on(executor: Executor, job: Job, suites: Sequence[Suite], report: Watch) -> Generator[SuiteResult]:
+    drive = SuiteDrive(job)
+    archive = Archive.of(files_of(job)) if executor.sends_files else None
+    work: Work[Suite, SuiteResult] = Work.of(SuiteWork(job), drive, archive)
+    ordered = sorted(suites, key=lambda suite: -len(suite.tests))
     try:
-        while todo or any(worker.suite for worker in running.values()):
-            while todo and len(running) < min(workers, len(suites)):
-                worker = _idle_or_new_worker(idle)
-                running[worker.pipe] = worker
-            for worker in running.values():
-                if todo and worker.suite is None:
-                    worker.start_suite(todo.popleft(), job)
-            for worker in _ready(running, job.options.timeout, interval):
-                for result in _handle_messages(worker, running, job):
-                    report(())
-                    yield result
-            report(_long(running.values()))
+        for _, result in completed(executor, work, ordered, tick=lambda: report(_long(drive.running))):
+            report(())
+            yield _with_corpus(job.project, result)
     except KeyboardInterrupt:
-        for worker in running.values():
-            worker.end()
+        running = [*drive.running]
+        executor.stop()
         report(())
-        yield from _partial_results(running.values())
+        for run in running:
+            yield _with_corpus(job.project, run.interrupted())
         raise
     finally:
-        if idle is not None:
-            idle += [running.pop(worker.pipe) for worker in list(running.values()) if worker.suite is None]
-        for worker in running.values():
-            worker.stop()
-        for worker in running.values():
-            worker.end()
         report(())  # last, because it may raise
 
 
-def _idle_or_new_worker(idle: list[SuiteWorker] | None) -> SuiteWorker:
-    """Return an idle worker whose process is alive, or a new one."""
-    while idle:
-        worker = idle.pop()
-        if worker.process.is_alive():
-            return worker
-        worker.end()
-    return SuiteWorker()
+def _with_corpus(project: Project, result: SuiteResult) -> SuiteResult:
+    """Write the new files of a suite's corpora, and return the result."""
+    try:
+        for path, data in result.corpus:
+            write_corpus_file(project.root, project.root / path, data)
+    except InvalidInput as error:
+        result.warnings.append(str(error))
+    result.corpus.clear()
+    return result
+
+
+def files_of(job: Job) -> list[Path]:
+    """Return the files and folders that the tests of a job read: the project, and its cache of forks."""
+    return [job.project.root, Path(job.project.rpc_cache)]
+
+
+def _start_seconds(worker: Worker) -> float:
+    return _START_SECONDS if worker.is_new else 0.0
 
 
 def _ignore_progress(_: Sequence[tuple[str, float]]) -> None:
     """Ignore progress, for callers without `watch`."""
 
 
-def _long(workers: Iterable[SuiteWorker]) -> list[tuple[str, float]]:
-    """Return the tests that have been running for longer than a beat."""
-    now = monotonic()
-    busy = ((worker, worker.suite, now - worker.since) for worker in workers)
-    found = [
-        (f"{suite.contract}.{worker.test or 'setUp()'}", seconds)
-        for worker, suite, seconds in busy
-        if suite is not None and seconds >= REPORT_INTERVAL
-    ]
-    return sorted(found, key=lambda one: -one[1])
-
-
-def _ready(running: Mapping[Connection, SuiteWorker], timeout: float, longest: float) -> list[SuiteWorker]:
-    """Return the workers with messages and those past their time limit, after at most `longest` seconds."""
-    busy = [worker for worker in running.values() if worker.suite is not None]
-    now = monotonic()
-    rest = max(0.0, min(longest, min((worker.deadline(timeout) - now for worker in busy), default=0.0)))
-    ready = {running[pipe] for pipe in wait([worker.pipe for worker in busy], rest)}  # type: ignore[index]  # ours
-    late = {worker for worker in busy if worker.deadline(timeout) <= monotonic()}
-    return [*ready, *(late - ready)]
-
-
-def _handle_messages(worker: SuiteWorker, running: dict[Connection, SuiteWorker], job: Job) -> Iterator[SuiteResult]:
-    suite, now = worker.suite, monotonic()
-    try:
-        while suite is not None and worker.pipe.poll():
-            kind, payload = worker.pipe.recv()
-            if kind == "progress":
-                worker.progress = payload
-                continue
-            worker.since = now
-            if kind == "started":
-                worker.test, worker.known, worker.progress = payload, None, None
-            elif kind == "known":
-                worker.known = payload
-            elif kind == "place":
-                yield from _add_stack(worker, job, payload)
-                return
-            elif kind == "refused":
-                raise InvalidInput(payload)
-            elif kind == "test":
-                worker.result.tests.append(payload)
-            elif kind == "collected":
-                worker.result.collected.append(payload)
-            else:
-                worker.result.duration += payload
-                yield worker.finish()
-                return
-    except (EOFError, OSError):
-        if worker.is_locating:
-            yield from _continue_suite(worker, running, job)
-            return
-        yield from _replace_worker(worker, running, job, f"the test ended its process ({worker.exit_code()})")
-        return
-    if suite is not None and worker.deadline(job.options.timeout) <= now:
-        if worker.is_locating:
-            yield from _continue_suite(worker, running, job)
-            return
-        text = f"no end after {job.options.timeout:g} seconds: stopped (--timeout{_remedy(worker)})"
-        yield from _replace_worker(worker, running, job, text, timed_out=True)
-
-
-def _replace_worker(
-    worker: SuiteWorker, running: dict[Connection, SuiteWorker], job: Job, reason: str, *, timed_out: bool = False
-) -> Iterator[SuiteResult]:
-    """Fail the test that ran, and continue its suite in another worker with the results so far.
-
-    That worker first locates the loop of a test that exceeded its time limit.
-    """
-    suite, seconds = worker.suite, worker.test_seconds()
-    worker.result.duration += worker.suite_seconds()
-    del running[worker.pipe]
-    worker.end()
-    if suite is None:
-        return
-    if job.options.ends_at_failure:
-        raise WorkerLost(f"{suite.contract}.{worker.test or 'setUp()'}: {reason}")
-    running_test = next((test for test in suite.tests if test.signature == worker.test), None)
-    kind = CaseKind.UNIT if running_test is None else running_test.kind
-    result = worker.result
-    known = worker.known  # the test itself had ended; only its trace is lost
-    begun = worker.progress or TestResult(worker.test or "setUp()", kind, CaseStatus.FAILURE)
-    result.tests.append(
-        replace(begun, status=_stopped_status(kind), reason=reason, duration=seconds)
-        if known is None
-        else replace(known, stack=(f"unknown: the repetition of the test failed: {reason}",))
-    )
-    searches_loop = timed_out and known is None and kind is CaseKind.UNIT
-    left = _remaining(suite, result) if running_test is not None else ()
-    if not left and not searches_loop:
-        yield result
-        return
-    again = SuiteWorker()
-    running[again.pipe] = again
-    if searches_loop:
-        again.locate_loop(
-            suite if running_test is not None else suite._replace(tests=()), worker.test or "setUp()", job, result
-        )
-    else:
-        again.start_suite(suite._replace(tests=left), job, result)
+def _long(running: Iterable[SuiteRun]) -> list[tuple[str, float]]:
+    """Return the tests that have been running for longer than the interval of reports."""
+    found = [(f"{run.suite.contract}.{run.test or 'setUp()'}", run.test_seconds()) for run in [*running]]
+    return sorted(((name, seconds) for name, seconds in found if seconds >= REPORT_INTERVAL), key=lambda one: -one[1])
 
 
 def _stopped_status(kind: CaseKind) -> CaseStatus:
     """Return the status of a test whose process was stopped."""
     return CaseStatus.UNDECIDED if kind is CaseKind.SYMBOLIC else CaseStatus.FAILURE
-
-
-def _add_stack(worker: SuiteWorker, job: Job, stack: tuple[str, ...]) -> Iterator[SuiteResult]:
-    """Add the stack of the stopped test, and continue its suite."""
-    suite, result = worker.suite, worker.result
-    assert suite is not None
-    result.tests[-1] = replace(result.tests[-1], stack=stack)
-    worker.is_locating = False
-    left = _remaining(suite, result)
-    if left:
-        worker.start_suite(suite._replace(tests=left), job, result)
-    else:
-        yield worker.finish()
-
-
-def _continue_suite(worker: SuiteWorker, running: dict[Connection, SuiteWorker], job: Job) -> Iterator[SuiteResult]:
-    """Continue the suite of a stopped test, whose loop was not located, in another worker."""
-    suite, result = worker.suite, worker.result
-    assert suite is not None
-    del running[worker.pipe]
-    worker.end()
-    left = _remaining(suite, result)
-    if left:
-        again = SuiteWorker()
-        running[again.pipe] = again
-        again.start_suite(suite._replace(tests=left), job, result)
-    else:
-        yield result
-
-
-def _remaining(suite: Suite, result: SuiteResult) -> tuple[TestFunction, ...]:
-    """Return the tests of a suite that have no result."""
-    done = {test.signature for test in result.tests}
-    return tuple(test for test in suite.tests if test.signature not in done)
-
-
-def _partial_results(workers: Iterable[SuiteWorker]) -> Iterator[SuiteResult]:
-    """Yield partial results of suites whose workers were stopped: completed tests, and those that were running."""
-    for worker in workers:
-        if worker.suite is None:
-            continue
-        result, test = worker.result, worker.test or "setUp()"
-        if not worker.is_locating:
-            kind = next((known.kind for known in worker.suite.tests if known.signature == test), CaseKind.UNIT)
-            begun = worker.known or worker.progress or TestResult(test, kind, CaseStatus.FAILURE)
-            if worker.known is None:
-                begun = replace(begun, status=_stopped_status(begun.kind), reason="interrupted (Ctrl-C)")
-            result.tests.append(replace(begun, duration=worker.test_seconds()))
-            result.duration += worker.suite_seconds()
-        yield result
-
-
-def _remedy(worker: SuiteWorker) -> str:
-    """Return the settings to suggest for a test with many runs."""
-    kind = None if worker.progress is None else worker.progress.kind
-    if kind is CaseKind.INVARIANT:
-        return ", or set invariant.timeout, or lower invariant.runs or invariant.depth, in foundry.toml"
-    return ", or set fuzz.timeout, or lower fuzz.runs, in foundry.toml" if kind is CaseKind.FUZZ else ""
-
-
-class WorkerLost(Exception):  # an event rather than an error
-    """A test was stopped at its time limit, or ended its process."""
-
-
-class SuiteWorker:
-    """A worker process and its current task. It initializes itself before it gets a job."""
-
-    def __init__(self) -> None:
-        context = get_context("forkserver")
-        self._job: Job | None = None
-        self.pipe, theirs = context.Pipe()
-        self.process: ForkServerProcess = context.Process(target=_serve, args=(theirs, dict(os.environ)), daemon=True)
-        start_without_interrupt(self.process)
-        theirs.close()
-        self.suite: Suite | None = None
-        self.test = ""
-        self.known: TestResult | None = None
-        self.progress: TestResult | None = None
-        self.is_locating = False
-        self.since = self.begun = monotonic()
-        self.result = SuiteResult("", "")
-
-    def start_suite(self, suite: Suite, job: Job, result: SuiteResult | None = None) -> None:
-        """Start a suite, or the rest of one."""
-        self.suite, self.test, self.known, self.progress = suite, "", None, None
-        self.since = self.begun = monotonic()
-        self.result = result or SuiteResult(suite.file, suite.contract, warnings=list(suite.warnings))
-        self._ready_for(job)
-        self.pipe.send(suite)
-
-    def locate_loop(self, suite: Suite, name: str, job: Job, result: SuiteResult) -> None:
-        """Start to locate the endless loop of a test, which is the last one in the suite's result."""
-        self.suite, self.test, self.result, self.since, self.is_locating = suite, name, result, monotonic(), True
-        self._ready_for(job)
-        self.pipe.send((suite, name))
-
-    def test_seconds(self) -> float:
-        """Return the seconds that the current test has taken."""
-        return max(0.0, monotonic() - self.since)
-
-    def suite_seconds(self) -> float:
-        """Return the seconds since the suite, or the rest of it, was started."""
-        return monotonic() - self.begun
-
-    def deadline(self, timeout: float) -> float:
-        """Return the deadline of the current task, with `timeout` seconds per test."""
-        return self.since + (_LOCATE_SECONDS if self.is_locating else timeout)
-
-    def _ready_for(self, job: Job) -> None:
-        if self._job is None:
-            self.since += _START_SECONDS
-        if self._job is not job:
-            self._job = job
-            self.pipe.send(job)
-
-    def finish(self) -> SuiteResult:
-        """Return the suite's result, and mark the worker as idle."""
-        self.suite = None
-        return self.result
-
-    def exit_code(self) -> str:
-        """Return the exit status of the process."""
-        self.process.join(5)
-        return f"status {self.process.exitcode}"
-
-    def stop(self) -> None:
-        """Kill the process if it is idle, without waiting for it."""
-        if self.suite is None:
-            self.process.kill()
-
-    def end(self) -> None:
-        """End the process and the programs that its test runs."""
-        if self.suite is not None:
-            self.process.terminate()
-            self.process.join(_EXIT_SECONDS)
-        self.process.kill()
-        self.process.join(5)
-        self.pipe.close()
-
-
-def _serve(pipe: Connection, environment: Mapping[str, str]) -> None:
-    """Run suites on the executor of the last job, until the pipe is closed. Exits soon after the parent process."""
-    os.environ.clear()
-    os.environ.update(environment)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles it and ends its workers
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    signal.signal(signal.SIGTERM, lambda *_: _leave())
-    when_parent_ends(_leave)
-    from fvm_hypervisor.soltest.run.serving import SuiteServer
-
-    def send_event(kind: str, payload: object) -> None:
-        pipe.send((kind, payload))
-
-    try:
-        server = SuiteServer(pipe.recv(), send_event)
-        while True:
-            todo: Job | Suite | tuple[Suite, str] = pipe.recv()
-            if isinstance(todo, Job):
-                server.close()
-                server = SuiteServer(todo, send_event)
-            elif isinstance(todo, Suite):
-                server.run(todo)
-            else:
-                server.locate_loop(*todo)
-    except EOFError:
-        return
-    except HypervisorError as error:  # an error of the executor rather than of a test, such as a missing bundle
-        pipe.send(("refused", str(error)))
-
-
-def _leave() -> None:
-    """End this process and its programs. Imports nothing, since a module may be half imported."""
-    end_programs()
-    os._exit(1)

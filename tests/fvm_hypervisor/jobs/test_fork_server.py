@@ -12,10 +12,10 @@ from fvm_hypervisor.jobs.fork_server import safe_module_path
 
 PROGRAMS = {
     "hypervisor test": """
-from fvm_hypervisor.soltest.run.workers import SuiteWorker
+from fvm_hypervisor.jobs.workers import Worker
 if __name__ == "__main__":
     for _ in range(2):  # with the process that forks them, and from it
-        worker = SuiteWorker()
+        worker = Worker()
         worker.process.join(1)
         print(worker.process.is_alive())
         worker.end()

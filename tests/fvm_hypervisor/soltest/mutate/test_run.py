@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import replace
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,9 @@ from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
 from fvm_hypervisor.soltest.execution.job import Options
 from fvm_hypervisor.soltest.mutate.results import MutantResult, MutantStatus, MutationResult
-from fvm_hypervisor.soltest.mutate.run import BaselineFailed, MutantRunner, MutationRun, has_tests
+from fvm_hypervisor.soltest.mutate.run import BaselineFailed, MutantDrive, MutationRun, has_tests
 from fvm_hypervisor.soltest.project.project import FuzzSettings, Project, load_project
 from fvm_hypervisor.soltest.project.test_settings import MutationSettings
-from fvm_hypervisor.soltest.run.workers import SuiteWorker
 from hypervisor.errors import InvalidInput
 from hypervisor.precompiles import Precompile
 from tests.command import run as run_command
@@ -211,32 +211,30 @@ def test_the_second_compilation_is_for_coverage(tmp_path: Path) -> None:
 
 
 def test_idle_processes_end_with_a_failing_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ended: list[SuiteWorker] = []
-    run = MutantRunner._result
+    run, before = MutantDrive.result, {*active_children()}
 
-    def failing(runner: MutantRunner, *arguments: Any) -> MutantResult:
-        run(runner, *arguments)
-        ended.extend(runner.idle)
+    def failing(drive: MutantDrive, *arguments: Any) -> MutantResult:
+        run(drive, *arguments)
         raise InvalidInput("the disk is full")
 
-    monkeypatch.setattr(MutantRunner, "_result", failing)
+    monkeypatch.setattr(MutantDrive, "result", failing)
     with pytest.raises(InvalidInput, match="the disk is full"):
         mutated(copied(tmp_path), str(compiler(tmp_path)), MutationSettings(("src/Vault.sol",), jobs=1), WANTED)
-    assert [worker.process.is_alive() for worker in ended] == [False]
+    assert {*active_children()} <= before
 
 
 def test_an_interrupted_run_counts_the_mutants_without_a_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, done = MutantRunner._result, Counter[str]()
+    run, done = MutantDrive.result, Counter[str]()
 
-    def interrupted(runner: MutantRunner, *arguments: Any) -> MutantResult:
+    def interrupted(drive: MutantDrive, *arguments: Any) -> MutantResult:
         done["mutants"] += 1
         if done["mutants"] == 9:
             raise KeyboardInterrupt
-        return run(runner, *arguments)
+        return run(drive, *arguments)
 
-    monkeypatch.setattr(MutantRunner, "_result", interrupted)
+    monkeypatch.setattr(MutantDrive, "result", interrupted)
     found = mutated(copied(tmp_path), str(compiler(tmp_path)), MutationSettings(jobs=1), WANTED)
     assert (len(found.results), found.untested) == (8, 18)
 

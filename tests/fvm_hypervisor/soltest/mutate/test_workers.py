@@ -4,23 +4,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from multiprocessing import active_children
 from pathlib import Path
-from threading import Event, Thread
-from time import monotonic, sleep
+from threading import Event, Thread, Timer
+from time import monotonic
 from typing import Any
 
 import pytest
 
+from fvm_hypervisor.jobs.workers import Stopped, Work, WorkerPool
 from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.execution.discovery import Suite, SuiteFilter, find_suites
 from fvm_hypervisor.soltest.execution.job import Job, Options
-from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus
+from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, SuiteResult
 from fvm_hypervisor.soltest.fuzz.stored_failures import failure_file
 from fvm_hypervisor.soltest.mutate.operators import Mutant
-from fvm_hypervisor.soltest.mutate.results import MutantStatus
-from fvm_hypervisor.soltest.mutate.run import MutantRunner, MutantTimeout, RunInterrupted, suite_results
+from fvm_hypervisor.soltest.mutate.results import MutantResult, MutantStatus
+from fvm_hypervisor.soltest.mutate.run import MutantDrive, MutantTests
 from fvm_hypervisor.soltest.project.project import Project
-from fvm_hypervisor.soltest.run.workers import SuiteWorker, run_suites
+from fvm_hypervisor.soltest.run.workers import SuiteLost, SuiteRun, SuiteWork, run_suites
 from tests.fvm_hypervisor.soltest.contracts import FAIL, LOOP, PASS, artifact, write
 
 
@@ -39,31 +40,35 @@ def job_of(folder: Path, functions: Mapping[str, Sequence[str]], **options: obje
 
 
 @pytest.fixture(scope="module")
-def shared_workers() -> Iterator[list[SuiteWorker]]:
-    """Yield a list of idle workers that parametrized tests share, because starting one takes a second."""
-    workers: list[SuiteWorker] = []
-    yield workers
-    for worker in workers:
-        worker.end()
+def pool() -> Iterator[WorkerPool]:
+    """Yield a pool that tests share, because starting a worker takes a second."""
+    made = WorkerPool()
+    yield made
+    made.close()
+
+
+def run_in(pool: WorkerPool, job: Job, suites: Sequence[Suite]) -> SuiteResult:
+    """Return the result of the only suite."""
+    (suite,) = suites
+    return SuiteRun(job, suite).run(pool, Work.of(SuiteWork(job)))
 
 
 @pytest.mark.slow
 def test_a_worker_runs_the_code_of_each_job(tmp_path: Path) -> None:
-    idle: list[SuiteWorker] = []
+    pool, before = WorkerPool(), {*active_children()}
     processes, statuses = [], []
     for name, body in (("good", PASS), ("bad", FAIL), ("fine", PASS)):
         job, suites = job_of(tmp_path / name, {"testA()": body})
-        ((result,)) = run_suites(job, suites, 1, idle=idle)
-        statuses.append(result.tests[0].status)
-        processes.append(idle[0].process.pid)
+        statuses.append(run_in(pool, job, suites).tests[0].status)
+        processes.append([*({*active_children()} - before)])
     assert statuses == [CaseStatus.SUCCESS, CaseStatus.FAILURE, CaseStatus.SUCCESS]
-    assert len(set(processes)) == 1
-    idle[0].process.kill()
-    idle[0].process.join()
-    ((result,)) = run_suites(job, suites, 1, idle=idle)  # in a new one
-    assert result.tests[0].status is CaseStatus.SUCCESS
-    for worker in idle:
-        worker.end()
+    assert len(processes[0]) == 1
+    assert processes == [processes[0]] * 3
+    processes[0][0].kill()
+    processes[0][0].join()
+    assert run_in(pool, job, suites).tests[0].status is CaseStatus.SUCCESS  # in a new one
+    pool.close()
+    assert {*active_children()} <= before
 
 
 @pytest.mark.slow
@@ -77,17 +82,17 @@ def test_a_suite_ends_at_its_first_failure_without_a_stack(tmp_path: Path) -> No
 @pytest.mark.slow
 def test_tests_are_stopped_at_the_time_limit_and_after_an_interruption(tmp_path: Path) -> None:
     job, suites = job_of(tmp_path, {"testA()": LOOP}, ends_at_failure=True)
-    idle: list[SuiteWorker] = []
+    pool, work = WorkerPool(), Work.of(SuiteWork(job))
     begin, processes = monotonic(), {*active_children()}
-    with pytest.raises(MutantTimeout):
-        next(suite_results(job, suites, 2.0, Event(), idle))
-    stop = Event()
-    stop.set()
-    with pytest.raises(RunInterrupted):
-        next(suite_results(job, suites, 60.0, stop, idle))
+    with pytest.raises(SuiteLost, match="did not end in time"):
+        SuiteRun(job, suites[0], monotonic() + 2).run(pool, work)
+    stopper = Timer(2, pool.stop)
+    stopper.start()
+    with pytest.raises(Stopped):
+        SuiteRun(job, suites[0]).run(pool, work)
+    stopper.join()
     assert monotonic() - begin < 40
-    assert not idle  # a stopped worker is not used again
-    assert {*active_children()} <= processes
+    assert {*active_children()} <= processes  # a stopped worker is not used again
 
 
 @pytest.mark.slow
@@ -111,11 +116,9 @@ def test_tests_are_stopped_at_the_time_limit_and_after_an_interruption(tmp_path:
         ("getBlockTimestamp()", set()),
     ],
 )
-def test_data_from_outside_is_reported(
-    tmp_path: Path, shared_workers: list[SuiteWorker], cheatcode: str, kinds: set[str]
-) -> None:
+def test_data_from_outside_is_reported(tmp_path: Path, pool: WorkerPool, cheatcode: str, kinds: set[str]) -> None:
     job, suites = job_of(tmp_path, {"testA()": call_of(cheatcode)}, report="inputs")
-    (result,) = run_suites(job, suites, 1, idle=shared_workers)
+    result = run_in(pool, job, suites)
     assert result.tests[0].status is CaseStatus.SUCCESS
     assert result.collected == [kinds]
 
@@ -125,11 +128,11 @@ def test_data_from_outside_is_reported(
     ("settings", "kinds"), [({}, set()), ({"timeout": 60}, {"time limits"}), ({"corpus_dir": "corpus"}, {"files"})]
 )
 def test_settings_that_make_results_vary_are_reported(
-    tmp_path: Path, shared_workers: list[SuiteWorker], settings: dict[str, Any], kinds: set[str]
+    tmp_path: Path, pool: WorkerPool, settings: dict[str, Any], kinds: set[str]
 ) -> None:
     job, suites = job_of(tmp_path, {"testA(uint256)": PASS}, report="inputs")
     project = replace(job.project, fuzz=replace(job.project.fuzz, runs=2, **settings))
-    (result,) = run_suites(replace(job, project=project), suites, 1, idle=shared_workers)
+    result = run_in(pool, replace(job, project=project), suites)
     assert result.tests[0].status is CaseStatus.SUCCESS
     assert result.collected == [kinds]
 
@@ -142,29 +145,35 @@ class UnchangedCode:
         return {}
 
 
+def result_of(pool: WorkerPool, job: Job, suites: Sequence[Suite], folder: Path) -> MutantResult:
+    """Return the result of a mutant with the project's own code."""
+    mutant = Mutant("src/A.sol", "A", "literal", 0, "1", "0", 1, 1, ())
+    drive = MutantDrive(UnchangedCode(), job, Artifacts(folder, job.locations, {}))  # type: ignore[arg-type]  # a stand-in
+    return drive.result(MutantTests(pool, "", {}, folder / "made", 60.0), mutant, suites)
+
+
 @pytest.mark.slow
 def test_a_lost_process_is_not_a_failing_test(tmp_path: Path) -> None:
     job, suites = job_of(tmp_path, {"testA()": LOOP, "testB()": FAIL})
-    artifacts, worker = Artifacts(tmp_path, job.locations, {}), SuiteWorker()
-    mutant = Mutant("src/A.sol", "A", "literal", 0, "1", "0", 1, 1, ())
-    runner = MutantRunner(UnchangedCode(), job, artifacts, tmp_path / "made", Event(), [worker])  # type: ignore[arg-type]  # a stand-in
+    before, ended = {*active_children()}, Event()
 
     def kill() -> None:
-        while worker.test != "testA()":
-            sleep(0.05)
-        worker.process.kill()
+        while not ended.wait(0.05):
+            for process in {*active_children()} - before:
+                process.kill()
 
     killer = Thread(target=kill, daemon=True)
     killer.start()
-    found = runner.run(mutant, suites, 60.0)
+    found = result_of(WorkerPool(), job, suites, tmp_path)
+    ended.set()
     killer.join()
     assert found.status is MutantStatus.TIMED_OUT
-    assert found.detail == "T.testA(): the test ended its process (status -9)"
+    assert "the test ended its process (status -9)" in found.detail
     assert not found.is_stable
 
 
 @pytest.mark.slow
-def test_stored_failures_are_not_replayed_on_mutants(tmp_path: Path) -> None:
+def test_stored_failures_are_not_replayed_on_mutants(tmp_path: Path, pool: WorkerPool) -> None:
     fails_for_one_number = ["60043563deadbeef14", "@bad", "5700", "bad:", "5f5ffd"]
     job, suites = job_of(tmp_path, {"testA(uint256)": fails_for_one_number})
     fuzz = replace(job.project.fuzz, runs=1, dictionary_weight=0, seed=1)
@@ -175,9 +184,4 @@ def test_stored_failures_are_not_replayed_on_mutants(tmp_path: Path) -> None:
     file.write_text(f'{{"calldata": "{calldata}"}}', encoding="utf-8")
     (result,) = run_suites(job, suites, 1)
     assert result.tests[0].status is CaseStatus.FAILURE
-    artifacts, idle = Artifacts(tmp_path, job.locations, {}), list[SuiteWorker]()
-    mutant = Mutant("src/A.sol", "A", "literal", 0, "1", "0", 1, 1, ())
-    runner = MutantRunner(UnchangedCode(), job, artifacts, tmp_path / "made", Event(), idle)  # type: ignore[arg-type]  # a stand-in
-    assert runner.run(mutant, suites, 60.0).status is MutantStatus.SURVIVED
-    for worker in idle:
-        worker.end()
+    assert result_of(pool, job, suites, tmp_path).status is MutantStatus.SURVIVED

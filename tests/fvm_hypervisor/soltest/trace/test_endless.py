@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import active_children
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,7 +22,7 @@ from fvm_hypervisor.soltest.programs import end_programs, run_program
 from fvm_hypervisor.soltest.project.project import Project
 from fvm_hypervisor.soltest.report.viewer import NO_LINES
 from fvm_hypervisor.soltest.run import session
-from fvm_hypervisor.soltest.run.workers import SuiteWorker, run_suites
+from fvm_hypervisor.soltest.run.workers import SuiteRun, run_suites
 from tests.command import run
 from tests.fvm_hypervisor.soltest.contracts import LOOP, PASS, artifact, forge_out, write
 from tests.fvm_hypervisor.soltest.here import run_suite
@@ -133,14 +134,15 @@ def test_timed_out_loop_is_reported_with_its_location(name: str, tmp_path: Path)
 def test_ctrl_c_stops_a_loop_and_names_it(evm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = job_of(tmp_path, artifact({"testAfter()": PASS, "testLoops()": LOOP}), evm=evm)
     pressed: list[float] = []
-    made: list[SuiteWorker] = []
+    made: list[SuiteRun] = []
 
-    class Noted(SuiteWorker):
-        def __init__(self) -> None:
-            super().__init__()
+    class Noted(SuiteRun):
+        def __post_init__(self) -> None:
+            super().__post_init__()
             made.append(self)
 
-    monkeypatch.setattr("fvm_hypervisor.soltest.run.workers.SuiteWorker", Noted)
+    monkeypatch.setattr("fvm_hypervisor.soltest.run.workers.SuiteRun", Noted)
+    before = {*active_children()}
 
     def ring(_signal: int, _frame: FrameType | None) -> None:
         if made and made[0].test == "testLoops()" and not pressed:
@@ -158,7 +160,7 @@ def test_ctrl_c_stops_a_loop_and_names_it(evm: str, tmp_path: Path, monkeypatch:
         ("testAfter()", CaseStatus.SUCCESS, None),
         ("testLoops()", CaseStatus.FAILURE, "interrupted (Ctrl-C)"),
     ]
-    assert [worker.process.exitcode is not None for worker in made] == [True]
+    assert {*active_children()} <= before
 
 
 def test_ctrl_c_is_status_130_with_the_results_so_far(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -193,14 +195,17 @@ import sys, time
 from pathlib import Path
 from fvm_hypervisor.soltest.compile.artifact import Artifacts
 from fvm_hypervisor.soltest.execution.discovery import SuiteFilter, find_suites
-from fvm_hypervisor.soltest.run.workers import SuiteWorker
+from fvm_hypervisor.jobs.pickles import dump
+from fvm_hypervisor.jobs.workers import Work, Worker
+from fvm_hypervisor.soltest.run.workers import SuiteWork
 from tests.fvm_hypervisor.soltest.contracts import LOOP, artifact
 from tests.fvm_hypervisor.soltest.trace.test_endless import job_of
 if __name__ == "__main__":
-    job, worker = job_of(Path(sys.argv[1]), artifact({"testLoops()": LOOP}), evm="py-evm"), SuiteWorker()
+    job, worker = job_of(Path(sys.argv[1]), artifact({"testLoops()": LOOP}), evm="py-evm"), Worker()
     artifacts = Artifacts(job.project.root, job.locations, job.sources)
-    worker.start_suite(find_suites(artifacts, ["test/T.t.sol"], SuiteFilter())[0][0], job)
-    while worker.pipe.recv() != ("started", "testLoops()"):
+    suite = find_suites(artifacts, ["test/T.t.sol"], SuiteFilter())[0][0]
+    worker.start(Work.of(SuiteWork(job)), dump((suite, "")), {})
+    while worker.receive() != ("started", "testLoops()"):
         pass
     print(worker.process.pid, flush=True)
     time.sleep(100)
@@ -229,7 +234,9 @@ from multiprocessing import Pipe
 from pathlib import Path
 from fvm_hypervisor.soltest.project.project import Project
 from fvm_hypervisor.soltest.execution.job import Job, Options
-from fvm_hypervisor.soltest.run.workers import _serve
+from fvm_hypervisor.jobs.pickles import dump
+from fvm_hypervisor.jobs.workers import Work, _serve
+from fvm_hypervisor.soltest.run.workers import SuiteWork
 
 class Stopping:
     found = 0
@@ -239,9 +246,10 @@ class Stopping:
             os.kill(os.getpid(), signal.SIGTERM)
 
 ours, theirs = Pipe()
-ours.send(Job(Project(Path()), [], {}))
-ours.close()
+work = Work.of(SuiteWork(Job(Project(Path()), [], {})))
+ours.send((work.data, dump((None, "")), {}))
 sys.meta_path.insert(0, Stopping())
+ours.close()
 _serve(theirs, {})
 print(Stopping.found)
 """
@@ -272,10 +280,10 @@ def test_worker_stopped_during_imports_exits_silently(modules: int, part: float)
 
 PRESSED = """
 import os, signal, time
-from fvm_hypervisor.soltest.run.workers import SuiteWorker
+from fvm_hypervisor.jobs.workers import Worker
 if __name__ == "__main__":
     for _ in range(2):  # with the process that forks them, and from it
-        worker = SuiteWorker()
+        worker = Worker()
         for _ in range(500):
             os.kill(worker.process.pid, signal.SIGINT)
             time.sleep(0.001)
