@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from fvm_hypervisor.cli.folders import head_of, open_chain, open_folder, parse_block_cid
-from fvm_hypervisor.cli.options import RESPONSE_TIME, URL_VARIABLE, AsJson, ResponseTimeout
+from fvm_hypervisor.cli.options import CORES, RESPONSE_TIME, URL_VARIABLE, AsJson, Dask, ResponseTimeout, Workers
 from hypervisor.errors import InvalidInput
 from localnet.contracts.argument_texts import payment
 from store.cid import RAW, cid_of, show
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from localnet import Account, Network
 
 app = typer.Typer(
-    help="Develop actors: new, test, embed, install, create, call, replace, inspect.", no_args_is_help=True
+    help="Develop actors: new, test, mutate, embed, install, create, call, replace, inspect.", no_args_is_help=True
 )
 
 _State = Annotated[
@@ -88,6 +88,41 @@ def build_and_test(
         status = _run(command, folder, variables)
         if status:
             raise typer.Exit(status)
+
+
+@app.command("mutate")
+def mutate(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Project folder.")] = Path(),
+    no_build: Annotated[bool, typer.Option("--no-build", help="Change the existing build.")] = False,
+    count: Annotated[int, typer.Option(min=1, help="Maximum number of mutants.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Seed with which mutants are drawn above this number.")] = 0,
+    min_score: Annotated[
+        float, typer.Option("--min-score", metavar="PERCENT", help="Exit with status 1 below this score.")
+    ] = 0.0,
+    workers: Workers = CORES,
+    dask: Dask = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change a project's module, one instruction each time, and list the changes that its Python tests do not detect.
+
+    A project in Rust is built with source lines, and only its own lines are changed. A test that fails without a change
+    is an error. Exit status: 1 below --min-score, 2 if the tests cannot be run, otherwise 0.
+
+    Example: hypervisor actor mutate guest_book
+    """
+    from fvm_hypervisor.actor_mutation import built_project, mutation_json, mutation_lines, run_mutants
+    from fvm_hypervisor.actor_project import lines_environment, project_commands
+
+    for command in project_commands(folder, build=not no_build)[:-1]:
+        status = _run(command, folder, lines_environment(folder))
+        if status:
+            raise typer.Exit(status)
+    project = built_project(folder)
+    results = run_mutants(project, count, seed, workers, dask)
+    found = mutation_json(results)
+    typer.echo(json.dumps(found) if as_json else "\n".join(mutation_lines(project, results)))
+    score = found["summary"]["mutation_score"]
+    raise typer.Exit(int(score is not None and score < min_score))
 
 
 @app.command("install")

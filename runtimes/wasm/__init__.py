@@ -10,6 +10,7 @@ The meaning of a syscall is in `hypervisor.kernel`. Read `runtime`, `boundary` a
 
 from runtimes.wasm.debug_lines import SourceLine, source_lines
 from runtimes.wasm.module.blocks import code_blocks
+from runtimes.wasm.module.mutants import CodeMutant, module_mutants, mutated
 from runtimes.wasm.module.parser import ExternKind, function_label, function_names, parse_module
 from runtimes.wasm.runtime import WasmRuntime
 from runtimes.wasm.syscalls.abi import SYSCALL_REVISIONS
@@ -17,12 +18,15 @@ from runtimes.wasm.validate import validate_module
 
 __all__ = [
     "SYSCALL_REVISIONS",
+    "CodeMutant",
     "ExternKind",
     "SourceLine",
     "WasmRuntime",
     "code_blocks",
     "function_label",
     "function_names",
+    "module_mutants",
+    "mutated",
     "parse_module",
     "source_lines",
     "validate_module",

@@ -1,0 +1,214 @@
+"""Mutation tests of a native actor: its project's Python tests run on modules with one changed instruction.
+
+Each run is a pytest of its own in a copy of the project, with the mutant in place of the built module.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import lru_cache, partial
+from pathlib import Path
+from random import Random
+from shutil import copytree, ignore_patterns
+from time import monotonic
+from typing import Any, Final, NamedTuple
+
+from fvm_hypervisor.actor_project import lines_environment
+from fvm_hypervisor.jobs.run import run_all
+from hypervisor.errors import InvalidInput
+from runtimes.wasm import CodeMutant, function_label, function_names, module_mutants, mutated, source_lines
+
+_MODULES: Final = ("target/lines/wasm32-unknown-unknown/release/*.wasm", "*.wasm", "build/*.wasm")
+_LEFT_OUT: Final = ignore_patterns("target", "build", "node_modules", ".git", "__pycache__", ".pytest_cache", "*.wasm")
+_SLOWER: Final = 10
+"""Number of times that a mutant may take as long as the tests without a change."""
+_LEAST_SECONDS: Final = 30.0
+
+
+class MutantStatus(Enum):
+    """Status of a mutant."""
+
+    SURVIVED = "survived"
+    NOT_COVERED = "not covered"
+    KILLED = "killed"
+    TIMED_OUT = "timed out"
+
+
+_LISTED: Final = (MutantStatus.SURVIVED, MutantStatus.NOT_COVERED, MutantStatus.TIMED_OUT)
+
+
+class ActorMutant(NamedTuple):
+    """A mutant with its place: a source file and line, or the name of its function and 0."""
+
+    mutant: CodeMutant
+    place: str
+    line: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActorProject:
+    """A built project: its folder, its module's path relative to it, and the module."""
+
+    folder: Path
+    module: Path
+    wasm: bytes
+
+
+def built_project(folder: Path) -> ActorProject:
+    """Return a project with its module. Raises InvalidInput unless the build has made one."""
+    root = folder.resolve()
+    found = next((files for pattern in _MODULES if (files := sorted(root.glob(pattern)))), [])
+    if len(found) != 1:
+        names = ", ".join(str(file.relative_to(root)) for file in found) or "none"
+        raise InvalidInput(f"{folder} must have one built module, in one of {', '.join(_MODULES)}; found {names}")
+    return ActorProject(root, found[0].relative_to(root), found[0].read_bytes())
+
+
+def actor_mutants(project: ActorProject) -> list[ActorMutant]:
+    """Return the mutants of the lines below the project's folder; of all functions without debug information.
+
+    Lines of attributes, such as derives, stand for code of macros, and are left out.
+    """
+    wasm, names = project.wasm, function_names(project.wasm)
+    lines, root = source_lines(wasm), f"{project.folder}/"
+    offsets = [line.offset for line in lines]
+    found = list[ActorMutant]()
+    for mutant in module_mutants(wasm):
+        text = mutant.text
+        if mutant.callee is not None:
+            text = f"call of {function_label(names, mutant.callee)} removed"
+        if not lines:
+            found.append(ActorMutant(mutant, function_label(names, mutant.function), 0, text))
+            continue
+        at = bisect_right(offsets, mutant.offset) - 1
+        if at >= 0 and lines[at].file.startswith(root):
+            file, line = Path(lines[at].file), lines[at].line
+            if not _source_line(file, line).startswith("#["):
+                found.append(ActorMutant(mutant, str(file.relative_to(root)), line, text))
+    return found
+
+
+class _Run(NamedTuple):
+    status: int
+    seconds: float
+    output: str
+
+
+def _run_tests(folder: Path, options: Sequence[str] = (), limit: float | None = None) -> _Run:
+    """Run a folder's tests up to the first failure. Raises TimeoutExpired after `limit` seconds."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *options]
+    environment, begin = os.environ | lines_environment(folder), monotonic()
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=limit, check=False
+    )
+    return _Run(done.returncode, monotonic() - begin, done.stdout + done.stderr)
+
+
+def _try(mutant: ActorMutant, project: ActorProject, limit: float) -> MutantStatus:
+    """Return the status of a mutant, after the tests of a copy of the project."""
+    with tempfile.TemporaryDirectory(prefix="actor-mutant-") as scratch:
+        copy = Path(scratch) / project.folder.name
+        copytree(project.folder, copy, symlinks=True)
+        file = copy / project.module
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(mutated(project.wasm, mutant.mutant))
+        try:
+            run = _run_tests(copy, limit=limit)
+        except subprocess.TimeoutExpired:
+            return MutantStatus.TIMED_OUT
+    return MutantStatus.KILLED if run.status else MutantStatus.SURVIVED
+
+
+def run_mutants(
+    project: ActorProject, count: int, seed: int, workers: int, dask: str | None = None
+) -> list[tuple[ActorMutant, MutantStatus]]:
+    """Return the results of at most `count` mutants, drawn with a seed, in the order of the code.
+
+    Raises InvalidInput if a test fails without a change.
+    """
+    mutants = actor_mutants(project)
+    if len(mutants) > count:
+        numbers = Random(seed).sample(range(len(mutants)), count)  # noqa: S311  # not a secret
+        mutants = [mutants[number] for number in sorted(numbers)]
+    with tempfile.TemporaryDirectory(prefix="actor-mutants-") as scratch:
+        report, copy = Path(scratch) / "lcov.info", Path(scratch) / project.folder.name
+        run = _run_tests(project.folder, ("--actor-coverage", "--sol-coverage-file", str(report)))
+        if run.status:
+            lines = run.output.splitlines()
+            reason = next((line for line in lines if line.startswith(("FAILED", "ERROR"))), " ".join(lines[-1:]))
+            raise InvalidInput(f"the tests fail without a change: {reason}")
+        covered = _covered_lines(report.read_text(encoding="utf-8"))
+        tested = [mutant for mutant in mutants if not mutant.line or (mutant.place, mutant.line) in covered]
+        copytree(project.folder, copy, ignore=_LEFT_OUT, symlinks=True)
+        limit = max(_LEAST_SECONDS, _SLOWER * run.seconds)
+        attempt = partial(_try, project=replace(project, folder=copy), limit=limit)
+        results = dict(zip(tested, run_all(attempt, tested, workers, "mutants", dask, files=[copy]), strict=True))
+    return [(mutant, results.get(mutant, MutantStatus.NOT_COVERED)) for mutant in mutants]
+
+
+def _covered_lines(lcov: str) -> set[tuple[str, int]]:
+    """Return the files and lines that a report counts as executed."""
+    file, found = "", set[tuple[str, int]]()
+    for row in lcov.splitlines():
+        kind, _, text = row.partition(":")
+        if kind == "SF":
+            file = text
+        elif kind == "DA":
+            line, hits = text.split(",")[:2]
+            if int(hits):
+                found.add((file, int(line)))
+    return found
+
+
+def mutation_lines(project: ActorProject, results: Sequence[tuple[ActorMutant, MutantStatus]]) -> Iterator[str]:
+    """Yield the mutants that the tests should detect, with their lines, then the counts and the score."""
+    for wanted in _LISTED:
+        for mutant, status in results:
+            if status is wanted:
+                place = f"{mutant.place}:{mutant.line}" if mutant.line else mutant.place
+                yield f"{status.value.capitalize()}: {place} ({mutant.text})"
+                if mutant.line:
+                    yield f"    {_source_line(project.folder / mutant.place, mutant.line)}"
+    counts = _counts(results)
+    yield f"{len(results)} mutants: {', '.join(f'{count} {name}' for name, count in counts.items())}"
+    score = _score(results)
+    yield "no score" if score is None else f"mutation score {score:.1f}%"
+
+
+def mutation_json(results: Sequence[tuple[ActorMutant, MutantStatus]]) -> dict[str, Any]:
+    """Return the counts, the score, and the mutants that the tests should detect."""
+    summary = {"total": len(results), **{name.replace(" ", "_"): count for name, count in _counts(results).items()}}
+    mutants = [
+        {"status": status.value, "place": mutant.place, "line": mutant.line or None, "change": mutant.text}
+        for mutant, status in results
+        if status in _LISTED
+    ]
+    return {"summary": {**summary, "mutation_score": _score(results)}, "mutants": mutants}
+
+
+def _counts(results: Sequence[tuple[ActorMutant, MutantStatus]]) -> dict[str, int]:
+    return {each.value: sum(status is each for _, status in results) for each in MutantStatus}
+
+
+def _score(results: Sequence[tuple[ActorMutant, MutantStatus]]) -> float | None:
+    """Return the percentage of killed mutants, without those that ran out of time; None if there is none."""
+    ended = [status for _, status in results if status is not MutantStatus.TIMED_OUT]
+    return 100 * ended.count(MutantStatus.KILLED) / len(ended) if ended else None
+
+
+def _source_line(file: Path, line: int) -> str:
+    lines = _source(file)
+    return lines[line - 1].strip() if line <= len(lines) else ""
+
+
+@lru_cache
+def _source(file: Path) -> list[str]:
+    return file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []

@@ -1,0 +1,61 @@
+"""`hypervisor actor mutate` on a small project."""
+
+import json
+from pathlib import Path
+
+import pytest
+from wasmtime import wat2wasm
+
+from tests.command import run
+
+MODULE = """(module (memory (export "memory") 1) (func (export "invoke") (param i32) (result i32)
+  (if (i64.eq (i64.const 5) (i64.const 5)) (then) (else (unreachable)))
+  (if (i64.lt_u (i64.const 5) (i64.const 6)) (then) (else (unreachable)))
+  (i32.const 0)))"""
+TEST = """
+from pathlib import Path
+
+def test_it_is_created(network):
+    folder = Path(__file__).parent
+    assert network.actors.create(network.actors.install(folder / "one.wasm", folder / "interface.ipldsch"))
+    {}
+"""
+
+
+def project(folder: Path, more: str = "") -> Path:
+    (folder / "Makefile").touch()
+    (folder / "interface.ipldsch").write_text("type TotalReturn int\n", encoding="utf-8")
+    (folder / "one.wasm").write_bytes(wat2wasm(MODULE))
+    (folder / "test_one.py").write_text(TEST.format(more), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.slow
+def test_changes_that_no_test_detects_are_listed(tmp_path: Path) -> None:
+    done = run("actor", "mutate", project(tmp_path), "--no-build", "--json", "--min-score", 51)
+    found = json.loads(done.stdout)
+    assert found == {
+        "summary": {
+            "total": 4, "survived": 2, "not_covered": 0, "killed": 2, "timed_out": 0, "mutation_score": 50.0
+        },
+        "mutants": [
+            {"status": "survived", "place": "invoke", "line": None, "change": change}
+            for change in ("operand of i64.lt_u changed by 1", "i64.lt_u -> i64.le_u")
+        ],
+    }  # fmt: skip
+    assert done.exit_code == 1
+    assert (tmp_path / "one.wasm").read_bytes() == wat2wasm(MODULE)
+
+
+@pytest.mark.slow
+def test_a_test_that_fails_without_a_change_is_an_error(tmp_path: Path) -> None:
+    done = run("actor", "mutate", project(tmp_path, "raise ValueError"), "--no-build")
+    assert done.exit_code == 2
+    assert "the tests fail without a change: FAILED test_one.py::test_it_is_created" in done.stderr
+
+
+def test_a_project_without_a_module_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "Makefile").touch()
+    done = run("actor", "mutate", tmp_path, "--no-build")
+    assert done.exit_code == 2
+    assert "must have one built module" in done.stderr
