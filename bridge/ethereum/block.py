@@ -107,6 +107,14 @@ class AccountAccess:
     nonces: dict[int, int] = field(default_factory=dict)
     codes: dict[int, bytes] = field(default_factory=dict)
 
+    def add_slot(self, slot: int, written: int | None, index: int) -> None:
+        """Add an access to a slot, with the word that it has after the message if that has changed it."""
+        if written is not None:
+            self.writes.setdefault(slot, {})[index] = written
+            self.reads.discard(slot)
+        elif slot not in self.writes:
+            self.reads.add(slot)
+
 
 @dataclass(slots=True)
 class BlockAccessList:

@@ -15,7 +15,7 @@ from bench.recorded import Tally
 from fvm_hypervisor.jobs.run import run_all
 from hypervisor.errors import HypervisorError
 from hypervisor.exit_codes import ExitCode
-from runtimes.evm.ethereum.session import SPECS
+from runtimes.evm.ethereum.forks import FORKS
 from tests.engines import worlds
 from tests.engines.scenes import ETHEREUM, RULES, SIZE, Batch, Call, batch
 from tests.engines.side_by_side import BOTH
@@ -97,7 +97,7 @@ class Comparison:
         outcome = self._both(number, call, call.gas_limit)
         tally.count += 1
         tally.counts[self._batch.rules] += 1
-        tally.counts["compiled in a session"] += self._batch.compiled and self._batch.rules in SPECS
+        tally.counts["compiled in a session"] += self._batch.compiled and self._batch.rules in FORKS
         tally.counts["frame by frame"] += self._batch.framed or self._batch.rules not in ETHEREUM
         tally.stages[RAN] += outcome.gas_used > 0
         tally.stages[FINISHED] += outcome.exit_code in _OWN_ENDS
@@ -115,7 +115,7 @@ class Comparison:
 
     def _both(self, number: int, call: Call, gas_limit: int) -> Outcome:
         plain = self._plain.attempt(call, gas_limit)
-        in_session = self._batch.rules in SPECS and not self._batch.framed and self._batch.sees is None
+        in_session = self._batch.rules in FORKS and not self._batch.framed and self._batch.sees is None
         differences = plain.differences(self._fast.attempt(call, gas_limit), any_halt=in_session)
         if differences:
             self._found(number, gas_limit, f"of {' and of '.join(ENGINES)}: {'; '.join(differences)}")

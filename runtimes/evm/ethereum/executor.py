@@ -41,7 +41,7 @@ from runtimes.evm.ethereum.application import (
 )
 from runtimes.evm.ethereum.blobs import ForkBlobs
 from runtimes.evm.ethereum.forks import Fork, fork_named, fork_names, with_case
-from runtimes.evm.ethereum.guest import CAPPED, CHECKED, KEEP, PAID, SYSTEM
+from runtimes.evm.ethereum.guest import ACCESSES, CAPPED, CHECKED, KEEP, PAID, SYSTEM
 from runtimes.evm.ethereum.recording import AccessRecorder, RecordingAccounts
 from runtimes.evm.ethereum.session import StateSession, session_of
 from runtimes.evm.ethereum.validation import (
@@ -95,15 +95,21 @@ class EthereumExecutor:
         session = self._session()
         if session is None:
             return None
+        recorder = self.recorder if mode & KEEP else None
+        mode |= ACCESSES if recorder is not None else 0
         if self._machine.tracer is None:
-            return session.transact(transaction, sender, mode, limits)
-        return self._or_rollback(lambda: session.transact(transaction, sender, mode, limits))  # the tracer may raise
+            result = session.transact(transaction, sender, mode, limits)
+        else:  # the tracer may raise
+            result = self._or_rollback(lambda: session.transact(transaction, sender, mode, limits))
+        if recorder is not None and result is not None:
+            recorder.add(session.accesses)
+        return result
 
     def _session(self) -> StateSession | None:
         """Return the machine's session if nothing has to see the steps of a transaction as they happen."""
         machine = self._machine
         can_wait = machine.tracer is None or takes_record(machine.tracer)
-        return session_of(machine) if can_wait and machine.interceptor is None and self.recorder is None else None
+        return session_of(machine) if can_wait and machine.interceptor is None else None
 
     def refusals(self, transaction: Transaction, sender: EthAddress, limits: BlockLimits | None = None) -> list[str]:
         """Return the names of all rules that a transaction breaks."""
@@ -285,8 +291,11 @@ class EthereumExecutor:
         self.recorder = AccessRecorder() if fork.access_lists else None
         if fork.block_hash_contract:
             session = self._session() if self._machine.tracer is None else None
-            if session is None or not session.call_system(BLOCK_HASHES, parent_hash, _system_gas(fork)):
+            mode = 0 if self.recorder is None else ACCESSES
+            if session is None or not session.call_system(BLOCK_HASHES, parent_hash, _system_gas(fork), mode):
                 self._system_call(BLOCK_HASHES, parent_hash, fork)
+            elif self.recorder is not None:
+                self.recorder.add(session.accesses)
         self._next_index()
 
     def take_access_list(self) -> bytes | None:

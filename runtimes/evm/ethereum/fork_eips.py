@@ -126,7 +126,7 @@ def _values(fork: Fork) -> dict[str, object]:
     values: dict[str, object] = {opcode.name: opcode.gas for opcode in fork.opcodes.values()}
     values |= {f"{_PREFIX}{name}": True for name in fork.precompiles.values()}
     values |= fork.gas._asdict()
-    rest = ("name", "opcodes", "precompiles", "gas", "draft_date", "family", "registered")
+    rest = ("name", "spec", "opcodes", "precompiles", "gas", "draft_date", "family", "registered")
     return values | {name: value for name, value in fork._asdict().items() if name not in rest}
 
 

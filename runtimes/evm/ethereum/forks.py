@@ -58,6 +58,8 @@ class Fork(NamedTuple):
     name: str
     opcodes: Mapping[int, Opcode]
     precompiles: Mapping[EthAddress, str]
+    spec: int = 0
+    """Number of revm's `SpecId` whose rules hold in a session, apart from opcodes and prices (`guest_rules`)."""
     blobs: BlobSchedule = NO_BLOBS
     gas: GasTable = CANCUN_GAS
     """Dynamic gas prices of opcodes."""
@@ -254,6 +256,7 @@ FRONTIER: Final = Fork(
 )
 HOMESTEAD: Final = FRONTIER.successor(
     "Homestead",
+    spec=1,
     opcodes=opcodes.HOMESTEAD_OPCODES,
     create_access=32_000,
     low_signatures=True,
@@ -262,12 +265,14 @@ HOMESTEAD: Final = FRONTIER.successor(
 )
 TANGERINE_WHISTLE: Final = HOMESTEAD.successor(
     "TangerineWhistle",
+    spec=2,
     opcodes=opcodes.TANGERINE_WHISTLE_OPCODES,
     gas=HOMESTEAD.gas._replace(heir_account=25_000),
     keeps_64th=True,
 )
 SPURIOUS_DRAGON: Final = TANGERINE_WHISTLE.successor(
     "SpuriousDragon",
+    spec=3,
     gas=TANGERINE_WHISTLE.gas._replace(exp_byte=50),
     replay_protection=True,
     clears_empty=True,
@@ -275,6 +280,7 @@ SPURIOUS_DRAGON: Final = TANGERINE_WHISTLE.successor(
 )
 BYZANTIUM: Final = SPURIOUS_DRAGON.successor(
     "Byzantium",
+    spec=4,
     opcodes=opcodes.BYZANTIUM_OPCODES,
     precompiles=_first(8),
     receipt_status=True,
@@ -284,6 +290,7 @@ BYZANTIUM: Final = SPURIOUS_DRAGON.successor(
 )
 CONSTANTINOPLE: Final = BYZANTIUM.successor(
     "Constantinople",
+    spec=5,
     opcodes=opcodes.CONSTANTINOPLE_OPCODES,
     gas=BYZANTIUM.gas._replace(net_slots=1, dirty_slot=200),  # EIP-1283
     block_reward=2 * _ETHER,
@@ -292,6 +299,7 @@ CONSTANTINOPLE: Final = BYZANTIUM.successor(
 PETERSBURG: Final = CONSTANTINOPLE.successor("Petersburg", gas=BYZANTIUM.gas)  # EIP-1716
 ISTANBUL: Final = PETERSBURG.successor(
     "Istanbul",
+    spec=6,
     opcodes=opcodes.ISTANBUL_OPCODES,
     precompiles=_first(9),
     gas=PETERSBURG.gas._replace(
@@ -308,6 +316,7 @@ ISTANBUL: Final = PETERSBURG.successor(
 MUIR_GLACIER: Final = ISTANBUL.successor("MuirGlacier", bomb_delay=9_000_000)
 BERLIN: Final = MUIR_GLACIER.successor(
     "Berlin",
+    spec=7,
     opcodes=opcodes.BERLIN_OPCODES,
     gas=MUIR_GLACIER.gas._replace(
         cold_account=2600, cold_slot=2100, cold_write=2100, warm=100, reset_slot=2900, dirty_slot=100
@@ -317,6 +326,7 @@ BERLIN: Final = MUIR_GLACIER.successor(
 )
 LONDON: Final = BERLIN.successor(
     "London",
+    spec=8,
     opcodes=opcodes.LONDON_OPCODES,
     gas=BERLIN.gas._replace(clear_refund=4800, destroy_refund=0),
     refund_quotient=5,
@@ -328,10 +338,11 @@ LONDON: Final = BERLIN.successor(
 ARROW_GLACIER: Final = LONDON.successor("ArrowGlacier", bomb_delay=10_700_000)
 GRAY_GLACIER: Final = ARROW_GLACIER.successor("GrayGlacier", bomb_delay=11_400_000)
 PARIS: Final = GRAY_GLACIER.successor(
-    "Paris", opcodes=opcodes.PARIS_OPCODES, proof_of_stake=True, block_reward=0, bomb_delay=0
+    "Paris", spec=9, opcodes=opcodes.PARIS_OPCODES, proof_of_stake=True, block_reward=0, bomb_delay=0
 )
 SHANGHAI: Final = PARIS.successor(
     "Shanghai",
+    spec=10,
     opcodes=opcodes.SHANGHAI_OPCODES,
     gas=PARIS.gas._replace(init_code_word=2),
     warm_coinbase=True,
@@ -340,6 +351,7 @@ SHANGHAI: Final = PARIS.successor(
 )
 CANCUN: Final = SHANGHAI.successor(
     "Cancun",
+    spec=11,
     opcodes=opcodes.CANCUN_OPCODES,
     precompiles=_precompiles(_CANCUN_SLOTS),
     transaction_types=(LEGACY, ACCESS_LIST, DYNAMIC_FEE, BLOB),
@@ -349,6 +361,7 @@ CANCUN: Final = SHANGHAI.successor(
 )
 PRAGUE: Final = CANCUN.successor(
     "Prague",
+    spec=12,
     precompiles=_precompiles(_CANCUN_SLOTS, BLS12_381_SLOTS),
     transaction_types=(LEGACY, ACCESS_LIST, DYNAMIC_FEE, BLOB, SET_CODE),
     blobs=BlobSchedule(6, 9, 5_007_716),
@@ -359,6 +372,7 @@ PRAGUE: Final = CANCUN.successor(
 )
 OSAKA: Final = PRAGUE.successor(
     "Osaka",
+    spec=13,
     opcodes=opcodes.OSAKA_OPCODES,
     precompiles=_precompiles(_CANCUN_SLOTS, BLS12_381_SLOTS, {0x100: "p256_verify"}),
     blobs=PRAGUE.blobs._replace(per_transaction=6),
@@ -372,6 +386,11 @@ BPO1: Final = OSAKA.successor("BPO1", blobs=OSAKA.blobs._replace(target=10, maxi
 BPO2: Final = BPO1.successor("BPO2", blobs=BPO1.blobs._replace(target=14, maximum=21, update_fraction=11_684_671))
 
 
+_AMSTERDAM_SPEC: Final = 14
+_REVM_AMSTERDAM: Final = frozenset((2780, 7708, 8037, 8038, 8246))
+"""Proposals that revm has together only: the rules of its `SpecId::AMSTERDAM`, apart from opcodes and prices."""
+
+
 def with_proposals(fork: Fork, name: str, numbers: Collection[int]) -> Fork:
     """Return a fork with proposals added, in the order of their numbers."""
     for number in sorted(numbers):
@@ -382,6 +401,8 @@ def with_proposals(fork: Fork, name: str, numbers: Collection[int]) -> Fork:
             gas=fork.gas._replace(**proposal.gas),
             **proposal.rules,
         )
+    if set(numbers) >= _REVM_AMSTERDAM:
+        fork = fork._replace(spec=_AMSTERDAM_SPEC)
     return fork
 
 
@@ -407,14 +428,20 @@ ALIASES: Final[Mapping[str, str]] = MappingProxyType({
 """Other names of forks, used by the fixtures of ethereum/tests and by go-ethereum."""
 LATEST_FORK: Final = OSAKA
 """The default fork. The forks after it only change the numbers of blobs, or are drafts."""
-DELEGATING_CANCUN: Final = PRAGUE.successor("Cancun+EIP-7702", precompiles=CANCUN.precompiles, calldata_floor=False)
+DELEGATING_CANCUN: Final = PRAGUE.successor(
+    "Cancun+EIP-7702", spec=CANCUN.spec, precompiles=CANCUN.precompiles, calldata_floor=False
+)
 """Cancun with EIP-7702 delegation, for Solidity tests compiled for Cancun; forge enables delegation in all versions."""
 TEST_SHANGHAI: Final = DELEGATING_CANCUN.successor(
-    "Shanghai+EIP-7702", opcodes=opcodes.SHANGHAI_OPCODES, precompiles=SHANGHAI.precompiles
+    "Shanghai+EIP-7702", spec=SHANGHAI.spec, opcodes=opcodes.SHANGHAI_OPCODES, precompiles=SHANGHAI.precompiles
 )
 """Shanghai's opcodes, precompiles and transaction gas, for Solidity tests compiled for Shanghai."""
 TEST_PARIS: Final = TEST_SHANGHAI.successor(
-    "Paris+EIP-7702", opcodes=opcodes.PARIS_OPCODES, gas=PRAGUE.gas._replace(init_code_word=0), warm_coinbase=False
+    "Paris+EIP-7702",
+    spec=PARIS.spec,
+    opcodes=opcodes.PARIS_OPCODES,
+    gas=PRAGUE.gas._replace(init_code_word=0),
+    warm_coinbase=False,
 )
 """`TEST_SHANGHAI` without PUSH0, gas per word of init code (EIP-3860) and a warm coinbase (EIP-3651)."""
 _BPO3: Final = BPO2.successor("BPO3", blobs=BPO2.blobs._replace(target=21, maximum=32, update_fraction=20_609_697))

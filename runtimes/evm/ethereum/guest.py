@@ -88,6 +88,7 @@ CAPPED: Final = 16
 UNDOABLE: Final = 32
 SHORT: Final = 64
 CALL: Final = 128
+ACCESSES: Final = 256
 RECORD: Final = 512
 COUNTERS: Final = 1024
 JUMPS: Final = 2048
@@ -137,7 +138,7 @@ class Guest:
         """True if it cannot hold further regions."""
         self._reserve(1 << 12)
         self._table = RegionTable(self._instance)
-        self._spec = -1
+        self._fork = b""
         self._hot: dict[bytes, tuple[bytes, HotCode]] = {}
         """Hot code by its hash, and what the guest has of its regions."""
         self._awaited: set[bytes] = set()
@@ -163,11 +164,11 @@ class Guest:
         except Trap as trap:
             raise GuestFailure(str(trap)) from trap
 
-    def set_rules(self, spec: int, message: bytes) -> None:
+    def set_rules(self, fork: bytes, rest: bytes) -> None:
         """Set the rules of the following transactions. Raises GuestFailure."""
-        self.call(Command.RULES, message)
-        if spec != self._spec:  # it has forgotten its regions
-            self._spec = spec
+        self.call(Command.RULES, _SIZE.pack(len(fork)) + fork + rest)
+        if fork != self._fork:  # it has forgotten its regions
+            self._fork = fork
             self._hot.clear()
             self._awaited.clear()
 
@@ -279,28 +280,34 @@ STATUS: Final = {
 
 
 class Ended(NamedTuple):
-    """A transaction's end: revm's `InstructionResult`, whether code ran, gas, the created contract, data, logs."""
+    """A transaction's end: revm's `InstructionResult`, whether code ran, gas, the created contract, data, logs.
+
+    `floor` is the minimum charged for the transaction, `state_gas` the part of the gas that is for new state.
+    """
 
     end: int
     ran: bool
     gas_used: int
+    gas_before_refunds: int
+    state_gas: int
+    floor: int
     created: EthAddress | None
     output: bytes
     logs: tuple[tuple[EthAddress, Log], ...]
 
 
-_RESULT: Final = Struct("<IIQI20sI")
+_RESULT: Final = Struct("<IIQQQQI20sI")
 _LOG: Final = Struct("<20sI")
 
 
 def read_end(data: bytes) -> tuple[Ended, int]:
     """Return what the guest says of a transaction that has ended, and the position after it."""
-    end, ran, used, creates, created, size = _RESULT.unpack_from(data)
+    end, ran, used, before, state, floor, creates, created, size = _RESULT.unpack_from(data)
     at = _RESULT.size
     after = at + size + _COUNT.size
     logs, after = ((), after) if after == len(data) else read_logs(data, at + size)
     made = EthAddress(created) if creates else None
-    return Ended(end, bool(ran), used, made, data[at : at + size], logs), after
+    return Ended(end, bool(ran), used, before, state, floor, made, data[at : at + size], logs), after
 
 
 def read_logs(data: bytes, at: int) -> tuple[tuple[tuple[EthAddress, Log], ...], int]:

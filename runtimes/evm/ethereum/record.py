@@ -21,6 +21,7 @@ from bridge.evm_steps import (
     FundsMissing,
     SelfDestructed,
     SlotWritten,
+    StateGasUsed,
 )
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.method_numbers import INVOKE_EVM
@@ -64,7 +65,7 @@ _CODES: Final = {**STATUS, 0x27: Status.READ_ONLY, 0x28: Status.READ_ONLY, _RESE
 
 _WORD: Final = Struct("<I")
 _CALL: Final = Struct("<BBBBQ20s20s20s32s32sI")
-_RESULT: Final = Struct("<BBHQQI")
+_RESULT: Final = Struct("<BBHQQqQQI")
 _CHANGE: Final = Struct("<I32s32s32sq")
 _DESTROYED: Final = Struct("<I20s20s32s")
 _CODE: Final = Struct("<32sI")
@@ -180,7 +181,7 @@ class Replay:
 
     def _refuse(self, data: bytes, at: int, kind: int, address: EthAddress, given: bytes, value: int, gas: int) -> int:
         """Report a call that was not made for want of funds, or because of a contract at the new address."""
-        _, _, result, _, _, length = _RESULT.unpack_from(data, at)
+        _, _, result, *_, length = _RESULT.unpack_from(data, at)
         at += _RESULT.size
         balance, at = _number(data[at : at + length]), at + length
         if result == _COLLISION:
@@ -190,7 +191,7 @@ class Replay:
         return at
 
     def _end(self, data: bytes, at: int) -> int:
-        _, flags, result, spent, unspent, length = _RESULT.unpack_from(data, at)
+        _, flags, result, spent, unspent, state, returned, state_deposit, length = _RESULT.unpack_from(data, at)
         at += _RESULT.size
         output, at = data[at : at + length], at + length
         event, call = self._event, self._open.pop()
@@ -218,15 +219,19 @@ class Replay:
         elif not is_success:
             is_plain = result != _RESERVED_CODE
             message = Status(exit_code).name if is_plain else "code begins with the reserved byte 0xef"
-        own = spent - call.inner - deposit - unspent
+        own = spent + returned - call.inner - deposit - state_deposit - unspent
         if own > 0:  # less for a call that was a transaction of its own, and what is left of its caller's
             event(GasCharged(CHARGE_NAME, own))
         if call.creates and is_success:
             if deposit:
                 event(GasCharged("OnCodeDeposit", deposit))
+            if state_deposit:
+                event(GasCharged("OnStateGas", state_deposit))
             event(CodeDeployed(output))
         if exit_code not in (Status.SUCCESS, Status.REVERT):
             event(GasCharged("OnFailure", unspent))
+        if state:
+            event(StateGasUsed(state))
         event(CallEnded(exit_code, shown, codec, spent, "", message, is_plain))
         return at
 

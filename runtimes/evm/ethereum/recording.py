@@ -8,6 +8,8 @@ access lists use `Accounts`, so that they pay nothing for this.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from struct import Struct
+from typing import Final
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.block import BlockAccessList
@@ -25,12 +27,36 @@ _Basics = tuple[int, int, Cid]
 _MISSING: _Basics = (0, 0, EMPTY_CODE)
 
 
+_ACCOUNT: Final = Struct("<20sI32sQI")
+_COUNT: Final = Struct("<I")
+_SLOT: Final = Struct("<32s32sI")
+_BALANCE, _NONCE, _CODE = 1, 2, 4
+
+
 @dataclass(slots=True)
 class AccessRecorder:
     """The accesses of a block so far. `index` is that of the message that is executed."""
 
     accesses: BlockAccessList = field(default_factory=BlockAccessList)
     index: int = 0
+
+    def add(self, data: bytes) -> None:
+        """Add the accesses of a message as a session's guest lists them (guests/session/src/amsterdam.rs)."""
+        at = 0
+        while at < len(data):
+            address, flags, balance, nonce, size = _ACCOUNT.unpack_from(data, at)
+            at += _ACCOUNT.size
+            access, index = self.accesses.account(EthAddress(address)), self.index
+            if flags & _BALANCE:
+                access.balances[index] = int.from_bytes(balance, "big")
+            if flags & _NONCE:
+                access.nonces[index] = nonce
+            if flags & _CODE:
+                access.codes[index] = data[at : at + size]
+            slots_at = at + size + _COUNT.size
+            at = slots_at + _SLOT.size * _COUNT.unpack_from(data, at + size)[0]
+            for slot, word, is_changed in _SLOT.iter_unpack(data[slots_at:at]):
+                access.add_slot(int.from_bytes(slot, "big"), int.from_bytes(word, "big") if is_changed else None, index)
 
 
 class RecordingAccounts(Accounts):
@@ -112,11 +138,7 @@ class RecordingAccounts(Accounts):
         access, index = self._recorder.accesses.account(address), self._recorder.index
         for slot, original in originals.items():
             word = self._written_word(super().find(address), slot)
-            if word != original:
-                access.writes.setdefault(slot, {})[index] = word
-                access.reads.discard(slot)
-            elif slot not in access.writes:
-                access.reads.add(slot)
+            access.add_slot(slot, None if word == original else word, index)
 
     def _basics(self, actor: ActorID | None) -> _Basics:
         """Return what the state, without the message's journal, contains of an account."""

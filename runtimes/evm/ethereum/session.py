@@ -3,7 +3,7 @@
 The guest reads accounts, slots and code once, and holds what transactions write until the state tree is read: then all
 changes are written together (`hypervisor.state.state_tree.HeldChanges`). A session begins again when anything else has
 changed the tree. What the guest cannot execute runs on the machine's calls (`runtimes.evm.ethereum.application`):
-native actors, Filecoin's and users' precompiles, and forks that revm lacks.
+native actors, Filecoin's and users' precompiles, and forks whose rules revm cannot have (`guest_rules`).
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from runtimes.evm.ethereum.application import TransactionResult, block_limits, b
 from runtimes.evm.ethereum.calls import filecoin_precompiles
 from runtimes.evm.ethereum.forks import Fork, code_limits
 from runtimes.evm.ethereum.guest import (
+    ACCESSES,
     CALL,
     CHECKED,
     COUNTERS,
@@ -55,6 +56,7 @@ from runtimes.evm.ethereum.guest import (
     read_end,
     transaction_message,
 )
+from runtimes.evm.ethereum.guest_rules import NotRepresentable, account_spec, fork_message
 from runtimes.evm.ethereum.host import block_hash, block_randomness
 from runtimes.evm.ethereum.precompiles import run_precompile
 from runtimes.evm.ethereum.record import Codes, Replay
@@ -65,16 +67,6 @@ from store.trees.kamt import EMPTY_KAMT
 if TYPE_CHECKING:
     from hypervisor.machine.machine_state import MachineState
 
-SPECS: Final = {
-    "Frontier": 0, "Homestead": 1, "TangerineWhistle": 2, "SpuriousDragon": 3, "Byzantium": 4, "Petersburg": 5,
-    "Istanbul": 6, "MuirGlacier": 6, "Berlin": 7, "London": 8, "ArrowGlacier": 8, "GrayGlacier": 8, "Paris": 9,
-    "Shanghai": 10, "Cancun": 11, "Prague": 12, "Osaka": 13, "BPO1": 13, "BPO2": 13,
-    "Paris+EIP-7702": 9, "Shanghai+EIP-7702": 10, "Cancun+EIP-7702": 11,
-}  # fmt: skip
-"""Numbers of revm's `SpecId` by fork. revm has no Constantinople; forks whose rules are drafts run on our own.
-
-A fork with EIP-7702 added has its own opcodes and gas, and Prague's rules for accounts.
-"""
 _NAME: Final = "ethereum session"
 _MAX_MEMORY: Final = 256 << 20
 """Bytes of a guest's memory above which it is not used for another transaction."""
@@ -87,8 +79,8 @@ _NO_LIMIT: Final = (1 << 32) - 1
 _MAX_U64: Final = (1 << 64) - 1
 _FEE_BITS: Final = 128
 
-_RULES: Final = Struct("<IIQQIIQQII")
-_BLOCK: Final = Struct("<32s32sQQ16s20s32s")
+_RULES: Final = Struct("<IQQIIQQII")
+_BLOCK: Final = Struct("<32s32sQQ16s20s32sQ")
 _COUNT: Final = Struct("<I")
 _CODE: Final = Struct("<II")
 _MAX_JUMPED: Final = 1024
@@ -150,6 +142,8 @@ class StateSession:
         self._ids: dict[EthAddress, ActorID] = {}
         self.addresses: dict[ActorID, EthAddress] = {}
         """Actors by address, and addresses by actor, of this state: an actor keeps its address."""
+        self.accesses = b""
+        """What the newest transaction has accessed that was kept with `ACCESSES` (`recording.AccessRecorder`)."""
         self.blob_base_fee: int | None = None
         """Blob base fee that contracts see instead of the block's."""
         self.filecoin_precompiles: Mapping[EthAddress, str] = {}
@@ -199,12 +193,12 @@ class StateSession:
             self.replay(*record, mode)
         return result
 
-    def call_system(self, to: EthAddress, data: bytes, gas: int) -> bool:
+    def call_system(self, to: EthAddress, data: bytes, gas: int, mode: int) -> bool:
         """Call a contract from the system address, without a result; return False if the guest cannot execute it."""
         guest = self.begin()
         if guest is None:
             return False
-        mode = KEEP | SYSTEM | (UNDOABLE if self._machine.state_tree.transactions else 0)
+        mode |= KEEP | SYSTEM | (UNDOABLE if self._machine.state_tree.transactions else 0)
         message = call_message(SYSTEM_ADDRESS, to, 0, data, gas, mode, _NO_LIMIT)
         return self._execute(guest, message, mode, 0, 0) is not None
 
@@ -260,7 +254,7 @@ class StateSession:
 
         def actor_of(address: EthAddress) -> ActorID:
             actor = self._ids.get(address) or new.get(address)
-            if actor is None and mode & SYSTEM and address == SYSTEM_ADDRESS:
+            if actor is None and address == SYSTEM_ADDRESS and (mode & SYSTEM or self.fork.transfer_logs):
                 return SYSTEM_ACTOR
             if actor is None:
                 actor = self._look_up(address, mode)
@@ -302,7 +296,10 @@ class StateSession:
         try:
             self._burnt, self._kept = self._burnt + burnt, self._kept + 1 if mode & UNDOABLE else 0
             tree.held = self
-            return bool(guest.call(Command.KEEP))
+            is_changed = bool(guest.call(Command.KEEP))
+            if mode & ACCESSES:
+                self.accesses = guest.output()
+            return is_changed
         except BaseException:
             (self._burnt, self._kept), tree.held = before, held
             raise
@@ -372,9 +369,10 @@ class StateSession:
             return False
         try:
             if rules != self._rules:
-                guest.set_rules(SPECS[rules[0].name], self._rules_message(rules[0], block, self.filecoin_precompiles))
+                fork_rules, rest = self._rules_message(rules[0], block, self.filecoin_precompiles)
+                guest.set_rules(fork_rules, rest)
             guest.call(Command.BLOCK, self._block_message(block, block_limits(machine, block, rules[0]).blob_base_fee))
-        except (ExternError, OverflowError, struct.error):
+        except (ExternError, NotRepresentable, OverflowError, struct.error):
             self._context = None
             return False
         self._rules, self._block, self._context = rules, block, machine.context
@@ -430,18 +428,16 @@ class StateSession:
         block = block_of(machine)
         rules = self._rules_of(block)
         fork = rules[0]
-        if fork.name not in SPECS:
-            return None
         if guest is None:
             self._rules = None
         # What is held was changed by the rules of its fork.
         is_new = not self.is_current or (self._rules is not None and self._rules[0] != fork)
         try:
             filecoin = filecoin_precompiles(context.network.evm) if block.filecoin_addresses else {}
-            rules_message = b"" if rules == self._rules else self._rules_message(fork, block, filecoin)
+            rules_message = None if rules == self._rules else self._rules_message(fork, block, filecoin)
             limits = block_limits(machine, block, fork)
             block_message = self._block_message(block, limits.blob_base_fee)
-        except (ExternError, OverflowError, struct.error):  # a value that is not there, or does not fit
+        except (ExternError, NotRepresentable, OverflowError, struct.error):  # a value is not there, or does not fit
             return None
         self._context = None
         if guest is None:
@@ -452,9 +448,9 @@ class StateSession:
                 tree.settle()
                 self._drop()
                 guest.call(Command.RESET)
-            if rules_message:
+            if rules_message is not None:
                 self._rules = None
-                guest.set_rules(SPECS[fork.name], rules_message)
+                guest.set_rules(*rules_message)
             guest.call(Command.BLOCK, block_message)
         except GuestFailure as failure:
             self.close_after(failure)
@@ -498,18 +494,19 @@ class StateSession:
         self._guest = None
         self._drop()
 
-    def _rules_message(self, fork: Fork, block: EthereumBlock, filecoin: Mapping[EthAddress, str]) -> bytes:
+    def _rules_message(
+        self, fork: Fork, block: EthereumBlock, filecoin: Mapping[EthAddress, str]
+    ) -> tuple[bytes, bytes]:
+        """Return the fork's rules and the others. Raises NotRepresentable."""
         code, init_code = code_limits(block, fork)
         blobs, precompiles = fork.blobs, (*fork.precompiles, *filecoin)
-        spec = SPECS[fork.name]
         head = _RULES.pack(
-            spec, max(spec, SPECS["Prague"]) if fork.delegations else spec, self._machine.context.chain_id,
-            MAX_TOTAL_MEMORY,
+            account_spec(fork), self._machine.context.chain_id, MAX_TOTAL_MEMORY,
             _NO_LIMIT if code is None else code, _NO_LIMIT if init_code is None else init_code,
             blobs.maximum if blobs.per_transaction is None else blobs.per_transaction,
-            fork.transaction_gas_cap or 0, STEPS, len(precompiles),
+            fork.execution_gas_cap or fork.transaction_gas_cap or 0, STEPS, len(precompiles),
         )  # fmt: skip
-        return head + b"".join(precompiles)
+        return fork_message(fork), head + b"".join(precompiles)
 
     def _block_message(self, block: EthereumBlock, blob_base_fee: int) -> bytes:
         machine, context = self._machine, self._machine.context
@@ -517,6 +514,7 @@ class StateSession:
         return _BLOCK.pack(
             context.epoch.to_bytes(32, "big"), context.timestamp.to_bytes(32, "big"), block.gas_limit, context.base_fee,
             blob_base_fee.to_bytes(16, "little"), block.coinbase, block_randomness(machine, block),
+            block.slot_number,
         )  # fmt: skip
 
     # --- requests ---------------------------------------------------------------------------------------------
@@ -634,17 +632,22 @@ class StateSession:
                 miner_tip=TokenAmount(used * (price - burnt)),
                 refund=TokenAmount((transaction.gas_limit - used) * price),
             ),
-            used,
+            max((ended.gas_before_refunds if self.fork.gas_before_refunds else used) - ended.state_gas, ended.floor),
+            ended.state_gas,
         )
 
     def _events(self, logs: tuple[tuple[EthAddress, Log], ...], mode: int) -> tuple[StampedEvent, ...] | None:
         """Return the logs as events; None if a contract that was created and discarded has emitted one."""
         events = []
         for address, log in logs:
-            actor = self._ids.get(address) or self._look_up(address, mode)
-            if actor is None:
-                return None
-            self._ids[address] = actor
+            actor: ActorID | None
+            if address == SYSTEM_ADDRESS and self.fork.transfer_logs:
+                actor = SYSTEM_ACTOR
+            else:
+                actor = self._ids.get(address) or self._look_up(address, mode)
+                if actor is None:
+                    return None
+                self._ids[address] = actor
             self.addresses[actor] = address
             events.append(StampedEvent(actor, tuple(log_to_entries(log))))
         return tuple(events)
@@ -765,7 +768,9 @@ def _may_fit(transaction: Transaction, fork: Fork, limits: BlockLimits) -> bool:
     """Return False if a transaction breaks one of the rules that revm leaves to the block."""
     return (
         transaction.type in fork.transaction_types
-        and transaction.gas_limit <= limits.gas
+        and min(transaction.gas_limit, fork.execution_gas_cap or _MAX_U64) <= limits.gas
+        and (limits.state_gas is None or transaction.gas_limit <= limits.state_gas)
+        and (fork.transaction_gas_cap is None or transaction.gas_limit <= fork.transaction_gas_cap)
         and transaction.blob_gas <= limits.blob_gas
         and transaction.chain_id in (None, limits.chain_id)
         and (transaction.to is not None or transaction.type < BLOB)

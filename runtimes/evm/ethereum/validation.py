@@ -109,8 +109,8 @@ RequiredGas = tuple[int, int]
 
 
 def call_gas(data: bytes, fork: Fork) -> RequiredGas:
-    """Return `required_gas` of a call with neither value nor lists, in a fork without `resource_gas`."""
-    zeros, base = data.count(0), fork.transaction_base
+    """Return `required_gas` of a call of another account with neither value nor lists."""
+    zeros, base = data.count(0), fork.transaction_base + fork.receiver_access
     others = len(data) - zeros
     floor = base + fork.floor_zero * zeros + fork.floor_nonzero * others if fork.calldata_floor else 0
     return base + prices.CALLDATA_ZERO * zeros + fork.calldata_nonzero * others, floor

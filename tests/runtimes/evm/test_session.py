@@ -26,7 +26,7 @@ from hypervisor.types import BURNT_FUNDS_ACTOR, ChainEpoch, Gas, TokenAmount
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.ethereum.application import TransactionResult
-from runtimes.evm.ethereum.guest import Command, Guest, GuestFailure
+from runtimes.evm.ethereum.guest import CHECKED, KEEP, PAID, Command, Guest, GuestFailure
 from runtimes.evm.ethereum.session import StateSession, session_of
 from runtimes.evm.ethereum.validation import InvalidTransaction
 from tests.patience import slowness
@@ -436,3 +436,26 @@ def test_many_transactions_of_a_block_leave_the_state_of_the_machines_own_calls(
                 results.append(outcome(executor.apply_transaction(coming[0], SENDER)))
             states.append((results, machine.root, dict(read_alloc_of(machine))))
     assert states[0] == states[1]
+
+
+@pytest.mark.parametrize(
+    ("fork", "code", "gas"),
+    [
+        ("Constantinople", "60006000556001600055", 20_212),  # the first rows of EIP-1283's table
+        ("Constantinople", "60006000556000600055", 412),
+        ("Petersburg", "60006000556000600055", 10_012),
+        ("Berlin+3855+7939", "5f1e", 2 + 5),
+        ("Osaka+8024", "5f" * 17 + "e680", 17 * 2 + 3),
+        ("Osaka", "5fe680", 200_000 - 21_000),
+    ],
+)
+def test_fork_with_other_opcodes_and_prices_runs_in_a_session(fork: str, code: str, gas: int) -> None:
+    with Hypervisor.open(rules="ethereum") as machine:
+        machine.advance(block=EthereumBlock(fork, COINBASE, filecoin_addresses=False), base_fee=TokenAmount(0))
+        install_alloc(machine, {SENDER: AllocAccount(RICH), TOKEN: AllocAccount(0, 1, bytes.fromhex(code))})
+        session = session_of(machine)
+        assert session is not None
+        call = Transaction(LEGACY, None, 0, TOKEN, 0, b"", 200_000, PRICE, PRICE)
+        result = session.transact(call, SENDER, KEEP | CHECKED | PAID)
+        assert result is not None
+        assert result.gas_used == 21_000 + gas

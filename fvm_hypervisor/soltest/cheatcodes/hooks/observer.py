@@ -10,7 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
-from bridge.ethereum.block import EthereumBlock
 from bridge.filecoin.receipts import Log
 from fvm_hypervisor.soltest.cheatcodes.context import CallOperations, Context
 from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
@@ -34,7 +33,6 @@ from runtimes.evm.ethereum import (
     InterceptedCall,
     Interest,
     ObservedCall,
-    fork_named,
 )
 
 if TYPE_CHECKING:
@@ -53,10 +51,8 @@ class TestObserver:
     def __init__(self, cheats: Cheatcodes) -> None:
         self._cheats = cheats
         self._mark_output()
-        state, isolates = cheats.state, cheats.settings.isolates
-        self._stops_isolated = isolates and _has_state_gas(cheats)
-        """True if calls that are transactions stop, because the guest cannot isolate them itself."""
-        self._was_idle = self.is_idle = state.is_idle and not self._stops_isolated
+        state = cheats.state
+        self._was_idle = self.is_idle = state.is_idle
         """True if the call and its end meet nothing that cheatcodes have set, as long as none is called."""
         watches = state.recording or state.pauses_gas
         is_set = not self.is_idle and (state.seen_depth > 0 or state.deals or watches)  # calls and logs change it
@@ -101,7 +97,7 @@ class TestObserver:
     def watch(self) -> int:
         state, modes = self._cheats.state, 0
         if self._cheats.settings.isolates:
-            modes = 0 if self._stops_isolated else ISOLATES
+            modes = ISOLATES
             modes |= SHOWS_PRICE if state.block.gas_price is not None else 0
             modes |= SHOWS_BASE_FEE if state.block.base_fee is not None else 0
         if self.is_idle:
@@ -110,7 +106,7 @@ class TestObserver:
 
     def interest(self) -> Interest:
         state, isolates = self._cheats.state, self._cheats.settings.isolates
-        if not self._stops_isolated and (self.is_idle or state.is_idle):
+        if self.is_idle or state.is_idle:
             return _NO_STOPS if self.is_idle or not state.may_have_failed else _END
         deals = state.deals  # what was set in a failed call is set again at its end
         seen = max(state.seen_depth, int(isolates))
@@ -139,7 +135,7 @@ class TestObserver:
         if kind is not None and request.target == VM_ADDRESS:
             return self._cheatcode(run, request)
         state = cheats.state
-        if self._stops_isolated or not state.only_pranks:
+        if not state.only_pranks:
             return self.intercept(run, request)
         sender = apply_prank(state, request, run.touch, run.set_origin)
         left = [depth for depth, prank in state.pranks.items() if depth != request.depth or not prank.once]
@@ -240,12 +236,6 @@ class TestObserver:
         self.is_idle, self.has_run = self._was_idle, False
         console = self._cheats.console
         del console.lines[self._lines :], console.logs[self._logs :]
-
-
-def _has_state_gas(cheats: Cheatcodes) -> bool:
-    """Return True if gas of new state is counted apart (EIP-8037)."""
-    block = cheats.machine.context.block
-    return isinstance(block, EthereumBlock) and fork_named(block.fork).state_gas
 
 
 def _pay(run: ObservedCall, payee: EthAddress, payer: EthAddress, amount: int) -> bool:

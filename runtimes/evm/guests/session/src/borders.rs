@@ -2,6 +2,7 @@
 //! the depths that the observer asks for, and the ends of the calls that it has entered. While the transaction is stopped,
 //! the observer reads and writes accounts; its writes belong to the frame that made the call.
 
+use crate::amsterdam::spent;
 use crate::cheats::Cheats;
 use crate::isolation::Isolation;
 use crate::record;
@@ -309,7 +310,9 @@ impl Session {
 
     /// Return the result of a call as if it had not used any gas.
     pub fn without_call(init: &FrameInit) -> FrameResult {
-        let result = |gas| InterpreterResult::new(InstructionResult::Return, Bytes::new(), Gas::new(gas));
+        let reservoir = init.frame_input.reservoir();
+        let gas = |limit| Gas::new_with_regular_gas_and_reservoir(limit, reservoir);
+        let result = |limit| InterpreterResult::new(InstructionResult::Return, Bytes::new(), gas(limit));
         match &init.frame_input {
             FrameInput::Call(inputs) => {
                 FrameResult::Call(CallOutcome::new(result(inputs.gas_limit), inputs.return_memory_offset.clone()))
@@ -424,7 +427,7 @@ impl Session {
                 let ended = self.borders.ended.as_ref().ok_or(Exit::Leave)?;
                 let (gas, result) = (ended.gas(), ended.instruction_result());
                 output.u64(gas.limit());
-                output.u64(if result.is_ok_or_revert() { gas.total_gas_spent() } else { gas.limit() });
+                output.u64(if result.is_ok_or_revert() { spent(gas, result) } else { gas.limit() });
                 output.u64(if result.is_ok() { gas.refunded() as u64 } else { 0 });
             }
             operation::SET_PRICES => {

@@ -2,14 +2,15 @@
 //! make an execution long counting, so that it stops.
 
 use crate::Ctx;
+use crate::forks::Instructions;
 use crate::jumps::JumpLog;
 use crate::keccak;
 use crate::record::{self, Record};
 use crate::regions::{self, Regions};
 use revm::bytecode::opcode;
 use revm::context::JournalEntry;
-use revm::handler::instructions::EthInstructions;
-use revm::interpreter::instructions::{contract, control, gas_table_spec, host, instruction_table};
+use revm::handler::instructions::InstructionProvider;
+use revm::interpreter::instructions::{contract, control, host, instruction_table};
 use revm::interpreter::interpreter::{EthInterpreter, STACK_LIMIT, resize_memory};
 use revm::interpreter::interpreter_types::{InputsTr, Jumps, LoopControl};
 use revm::interpreter::{
@@ -129,11 +130,14 @@ stopping! {
     blockhash = host::blockhash;
     stopping_sload = host::sload;
     stopping_sstore = host::sstore;
+    stopping_net_sstore = priced_net_sstore;
     stopping_selfdestruct = host::selfdestruct;
     call = contract::call::<{ opcode::CALL }, _, _>;
     callcode = contract::call::<{ opcode::CALLCODE }, _, _>;
     delegatecall = contract::call::<{ opcode::DELEGATECALL }, _, _>;
     staticcall = contract::call::<{ opcode::STATICCALL }, _, _>;
+    create = contract::create::<false, _, _>;
+    create2 = contract::create::<true, _, _>;
 }
 
 fn recorded(
@@ -153,7 +157,22 @@ fn sload(input: In<'_>) -> InstructionExecResult {
 }
 
 fn sstore(input: In<'_>) -> InstructionExecResult {
-    recorded(input, true, traced_sstore)
+    recorded(input, true, |input| traced_sstore(input, stopping_sstore))
+}
+
+/// SSTORE with net prices, also where little gas is left (EIP-1283, before EIP-2200).
+pub fn net_sstore(input: In<'_>) -> InstructionExecResult {
+    recorded(input, true, |input| traced_sstore(input, stopping_net_sstore))
+}
+
+fn priced_net_sstore(input: In<'_>) -> InstructionExecResult {
+    host::sstore_with_gas_accounting(input, |input, _, load| {
+        let prices = &input.host.cfg.gas_params;
+        let (price, refund) = (prices.sstore_dynamic_gas(true, load, load.is_cold), prices.sstore_refund(true, load));
+        gas!(input.interpreter, price);
+        input.interpreter.gas.record_refund(refund);
+        Ok(())
+    })
 }
 
 pub fn count(input: &mut In<'_>, steps: u32) -> InstructionExecResult {
@@ -209,20 +228,28 @@ fn keccak256(mut input: In<'_>) -> InstructionExecResult {
 }
 
 fn log<const N: usize>(input: In<'_>) -> InstructionExecResult {
+    let before = input.host.journaled_state.inner.logs.len();
     host::log::<N, _>(InstructionContext { interpreter: &mut *input.interpreter, host: &mut *input.host })?;
-    let (chain, logs) = (&mut input.host.chain, &input.host.journaled_state.inner.logs);
-    if chain.keeps_logs {
-        chain.logs.extend(logs.last().cloned());
-    }
-    if let (Some(record), Some(log)) = (&mut chain.record, logs.last()) {
-        record.log(log);
-    }
+    note_logs(input.host, before);
     Ok(())
 }
 
-fn traced_sstore(input: In<'_>) -> InstructionExecResult {
+/// Keep and record the logs after the first ones.
+pub fn note_logs(context: &mut Ctx, before: usize) {
+    let (chain, logs) = (&mut context.chain, &context.journaled_state.inner.logs);
+    for log in &logs[before.min(logs.len())..] {
+        if chain.keeps_logs {
+            chain.logs.push(log.clone());
+        }
+        if let Some(record) = &mut chain.record {
+            record.log(log);
+        }
+    }
+}
+
+fn traced_sstore(input: In<'_>, instruction: fn(In<'_>) -> InstructionExecResult) -> InstructionExecResult {
     let (entries, refunded) = (input.host.journaled_state.inner.journal.len(), input.interpreter.gas.refunded());
-    stopping_sstore(InstructionContext { interpreter: &mut *input.interpreter, host: &mut *input.host })?;
+    instruction(InstructionContext { interpreter: &mut *input.interpreter, host: &mut *input.host })?;
     if input.host.chain.record.is_some() {
         record::slot(input.host, entries, input.interpreter.gas.refunded() - refunded);
     }
@@ -243,8 +270,10 @@ fn selfdestruct(input: In<'_>) -> InstructionExecResult {
     }
     let beneficiary = input.interpreter.stack.peek(0).unwrap_or_default();
     let beneficiary = Address::from_word(beneficiary.into());
+    let logs = input.host.journaled_state.inner.logs.len();
     let result =
         stopping_selfdestruct(InstructionContext { interpreter: &mut *input.interpreter, host: &mut *input.host });
+    note_logs(input.host, logs);
     if result == Err(InstructionResult::SelfDestruct)
         && let Some(record) = &mut input.host.chain.record
     {
@@ -274,6 +303,8 @@ const fn table() -> InstructionTable<EthInterpreter, Ctx> {
         CALLCODE = callcode;
         DELEGATECALL = delegatecall;
         STATICCALL = staticcall;
+        CREATE = create;
+        CREATE2 = create2;
         JUMPDEST = jumpdest;
         KECCAK256 = keccak256;
         LOG0 = log::<0>;
@@ -285,14 +316,9 @@ const fn table() -> InstructionTable<EthInterpreter, Ctx> {
     table
 }
 
-/// Return the instructions and static prices of a fork.
-pub fn instructions(spec: SpecId) -> EthInstructions<EthInterpreter, Ctx> {
-    EthInstructions::new(INSTRUCTIONS, gas_table_spec(spec), spec)
-}
-
 /// Run a frame as `Interpreter::run_plain` does, with something to do before each instruction.
 pub fn run_stepwise(
-    frame: &mut Frame, table: &EthInstructions<EthInterpreter, Ctx>, context: &mut Ctx,
+    frame: &mut Frame, table: &Instructions, context: &mut Ctx,
     mut before: impl FnMut(&mut Frame, &mut Ctx),
 ) -> InterpreterAction {
     let ended = loop {
@@ -309,7 +335,7 @@ pub fn run_stepwise(
 
 /// Run a frame that uses no gas, as far as it can go.
 fn run_paused(
-    frame: &mut Frame, depth: usize, table: &EthInstructions<EthInterpreter, Ctx>, context: &mut Ctx,
+    frame: &mut Frame, depth: usize, table: &Instructions, context: &mut Ctx,
 ) -> InterpreterAction {
     let paused = &mut context.chain.paused;
     paused.retain(|(other, _)| *other <= depth);
@@ -333,7 +359,7 @@ fn run_paused(
 
 /// Run a frame until it ends, makes a call, or stops (None).
 pub fn run(
-    frame: &mut Frame, depth: usize, table: &EthInstructions<EthInterpreter, Ctx>, context: &mut Ctx,
+    frame: &mut Frame, depth: usize, table: &Instructions, context: &mut Ctx,
 ) -> Option<InterpreterAction> {
     if context.chain.jumps.is_recording {
         context.chain.jumps.enter(&frame.bytecode);
@@ -342,7 +368,7 @@ pub fn run(
         run_paused(frame, depth, table, context)
     } else if context.chain.may_use_regions() && context.chain.regions.select(&frame.bytecode) {
         regions::begin(frame, context);
-        frame.run_plain(&regions::TABLE, table.gas_table(), context)
+        frame.run_plain(&table.regions, table.gas_table(), context)
     } else {
         record::run(frame, table, context)
     };
@@ -351,6 +377,11 @@ pub fn run(
         && frame.stack.len() < STACK_LIMIT
     {
         ended.result = InstructionResult::StackUnderflow; // of DUP and SWAP, which do not tell them apart
+    }
+    if let InterpreterAction::Return(ended) = &mut action
+        && ended.result == InstructionResult::InvalidImmediateEncoding
+    {
+        ended.result = InstructionResult::OpcodeNotFound; // as geth has it
     }
     match context.chain.stopped.take() {
         None => Some(action),

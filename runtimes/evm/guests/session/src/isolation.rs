@@ -5,10 +5,12 @@
 //! The guest isolates the calls of the first frame itself while the observer asks for it (`mode::ISOLATES`); calls at
 //! which the transaction stops are isolated by the observer's operations.
 
+use crate::amsterdam::spent;
 use crate::record;
 use crate::session::{Exit, Session, mode};
 use crate::wire::{Reader, Write};
 use revm::context::{Cfg, JournalEntry};
+use revm::context_interface::cfg::gas_params::Eip2780TxInfo;
 use revm::handler::FrameResult;
 use revm::interpreter::interpreter_action::FrameInit;
 use revm::interpreter::{CallScheme, CreateScheme, FrameInput, Gas, InstructionResult};
@@ -17,8 +19,6 @@ use revm::state::{TransactionId, TransientStorage};
 
 /// Depth of the calls of the first frame.
 const DEPTH: usize = 1;
-/// Gas added to a call's limit for the transaction's limit.
-const BASE: u64 = 21_000;
 
 /// What the frame that makes such calls goes on with after them.
 #[derive(Default)]
@@ -42,6 +42,9 @@ pub struct Isolation {
     transient: TransientStorage,
     gas_price: u128,
     base_fee: u64,
+    /// Gas of the call beyond the intrinsic one, of execution and of new state, and the state gas of its caller.
+    first_call: (u64, u64),
+    reservoir: u64,
     /// Charges of the call that the guest has isolated itself.
     charges: Option<Charges>,
     /// The call at which the transaction has stopped is isolated by the guest when it is entered.
@@ -135,9 +138,12 @@ impl Session {
         }
         let context = &self.evm.ctx;
         let prices = context.cfg.gas_params();
-        let required = prices.initial_tx_gas(&data, creates, 0, 0, 0, None);
+        let is_self_transfer =
+            matches!(&init.frame_input, FrameInput::Call(call) if call.target_address == call.caller);
+        let info = context.cfg.enable_amsterdam_eip2780.then_some(Eip2780TxInfo { value, is_self_transfer });
+        let required = prices.initial_tx_gas(&data, creates, 0, 0, 0, info);
         let (intrinsic, floor) = (required.initial_total_gas(), required.floor_gas());
-        let gas = (limit + BASE).min(context.block.gas_limit);
+        let gas = (limit + prices.tx_base_stipend()).min(context.block.gas_limit);
         let charges = Charges { limit, intrinsic, floor, quotient: prices.max_refund_quotient() };
         if gas < intrinsic.max(floor) {
             let mut ended = Self::without_call(init);
@@ -187,6 +193,7 @@ impl Session {
         gas: u64,
         output: &mut Vec<u8>,
     ) -> Result<(), Exit> {
+        self.first_call_gas(&init.frame_input, output)?; // what is missing is requested before anything changes
         let journal = &mut self.evm.ctx.journaled_state;
         let (inner, database) = (&mut journal.inner, &mut journal.database);
         let start = inner.journal.len();
@@ -210,6 +217,14 @@ impl Session {
         inner.transaction_id = isolation.next(inner.transaction_id);
         self.evm.ctx.chain.isolates = true;
         inner.load_account(database, sender).expect("it was loaded");
+        let first_call = self.first_call_gas(&init.frame_input, output)?;
+        // A transaction that lacks this gas ends without its call.
+        let gas = gas.checked_sub(first_call.0 + first_call.1).ok_or(Exit::Leave)?;
+        self.borders.isolation.first_call = first_call;
+        self.borders.isolation.reservoir = init.frame_input.reservoir();
+        init.frame_input.set_reservoir(0);
+        let journal = &mut self.evm.ctx.journaled_state;
+        let (inner, database) = (&mut journal.inner, &mut journal.database);
         match &mut init.frame_input {
             FrameInput::Call(inputs) => {
                 inputs.gas_limit = gas;
@@ -245,7 +260,8 @@ impl Session {
     fn charge_isolated(&mut self, ended: &mut FrameResult, charges: &Charges) -> Result<(u64, u64), Exit> {
         let limit = charges.limit;
         let (gas, result) = (*ended.gas(), ended.instruction_result());
-        let spent = gas.total_gas_spent() + charges.intrinsic;
+        let (execution, state) = self.borders.isolation.first_call;
+        let spent = spent(&gas, result) + charges.intrinsic + execution + if result.is_ok() { state } else { 0 };
         let refunded = gas.refunded().max(0) as u64;
         let refund = if result.is_ok() { refunded.min(spent / charges.quotient) } else { 0 };
         let used = (spent - refund).max(charges.floor);
@@ -254,6 +270,7 @@ impl Session {
         charged.set_remaining(if result.is_ok_or_revert() { limit - used } else { gas.remaining().min(limit) });
         // The refund of a failed call counts if the observer makes it a success.
         charged.set_refund(if result.is_ok() { refund } else { refunded } as i64);
+        charged.set_reservoir(self.borders.isolation.reservoir);
         *ended.gas_mut() = charged;
         if let Some(record) = &mut self.evm.ctx.chain.record {
             record.set_spent(used);

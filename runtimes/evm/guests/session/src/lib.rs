@@ -4,6 +4,7 @@
 //! stops with a request (`Exit`), and goes on when Python has answered. So the module imports nothing, and no Python code
 //! ever runs above a frame of WASM.
 
+mod amsterdam;
 #[path = "../../bn254/src/curve.rs"]
 mod bn254;
 mod borders;
@@ -11,6 +12,7 @@ mod cheats;
 mod database;
 #[path = "../../evm/src/entries.rs"]
 mod entries;
+mod forks;
 mod instructions;
 mod isolation;
 mod jumps;
@@ -94,7 +96,11 @@ pub extern "C" fn enter(number: u32) -> u32 {
             guest.mailbox.input = guest.input.as_ptr() as u32;
             return 0;
         }
-        command::KEEP => session.keep() as u32,
+        command::KEEP => {
+            let is_changed = session.keep();
+            guest.output.append(&mut session.accessed);
+            is_changed as u32
+        }
         command::DRAINED => session.drained(),
         command::RULES => session.set_rules(input),
         command::BLOCK => session.set_block(input),

@@ -2,12 +2,14 @@
 //! them, in the order of execution.
 
 use crate::Ctx;
+use crate::amsterdam::spent;
+use crate::forks::Instructions;
 use crate::instructions::run_stepwise;
 use crate::wire::Write;
 use revm::context::JournalEntry;
 use revm::context_interface::CreateScheme;
 use revm::handler::FrameResult;
-use revm::handler::instructions::EthInstructions;
+use revm::handler::instructions::InstructionProvider;
 use revm::interpreter::interpreter::EthInterpreter;
 use revm::interpreter::interpreter_action::FrameInit;
 use revm::interpreter::interpreter_types::Jumps;
@@ -37,6 +39,19 @@ const HAS_CODE: u32 = 2;
 const EARLY: u32 = 1;
 /// The observer has answered instead of the callee.
 const ANSWERED: u32 = 2;
+
+/// Gas of a call that has ended.
+#[derive(Default)]
+struct EndGas {
+    spent: u64,
+    unspent: u64,
+    /// Net state gas of a success (EIP-8037).
+    state: i64,
+    /// Gas that the call has spent on new state, and that its revert gives back.
+    returned: u64,
+    /// Gas that was spent on the state of new code, beyond what the reservoir had.
+    deposit: u64,
+}
 
 pub struct Record {
     items: Vec<u8>,
@@ -160,12 +175,13 @@ impl Record {
         }
     }
 
-    fn end(&mut self, flags: u32, result: InstructionResult, spent: u64, unspent: u64, data: &[u8]) {
+    fn end(&mut self, flags: u32, result: InstructionResult, gas: EndGas, data: &[u8]) {
         self.flush();
         self.last_end = self.items.len();
         self.items.u32(item::END | flags << 8 | (result as u32) << 16);
-        self.items.u64(spent);
-        self.items.u64(unspent);
+        for amount in [gas.spent, gas.unspent, gas.state as u64, gas.returned, gas.deposit] {
+            self.items.u64(amount);
+        }
         self.items.data(data);
     }
 
@@ -206,8 +222,9 @@ pub fn start(context: &mut Ctx, init: &FrameInit) {
     context.chain.record = Some(record);
 }
 
-/// Record the end of a call; `is_early` if it had no frame of its own.
-pub fn end(context: &mut Ctx, ended: &FrameResult, is_early: bool) {
+/// Record the end of a call; `is_early` if it had no frame of its own. `reservoir` is its state gas before it paid for
+/// new code.
+pub fn end(context: &mut Ctx, ended: &FrameResult, is_early: bool, reservoir: u64) {
     let Some(mut record) = context.chain.record.take() else { return };
     let (result, gas) = (ended.instruction_result(), ended.gas());
     record.is_unknown |= matches!(
@@ -218,16 +235,27 @@ pub fn end(context: &mut Ctx, ended: &FrameResult, is_early: bool) {
             | InstructionResult::CreateInitCodeSizeLimit
     );
     let flags = if is_early { EARLY } else { 0 };
-    let spent = if result.is_ok_or_revert() { gas.total_gas_spent() } else { gas.limit() };
-    let unspent = if result.is_ok_or_revert() { 0 } else { gas.remaining() };
     let output = ended.output();
+    let mut amounts = EndGas { spent: gas.limit(), unspent: gas.remaining(), ..EndGas::default() };
+    if result.is_ok_or_revert() {
+        amounts.spent = spent(gas, result);
+        amounts.returned = gas.total_gas_spent() - amounts.spent;
+        amounts.unspent = 0;
+    }
+    if result.is_ok() {
+        amounts.state = gas.state_gas_spent();
+        if matches!(ended, FrameResult::Create(_)) {
+            let cost = context.cfg.gas_params.code_deposit_state_gas(output.data().len());
+            amounts.deposit = cost.saturating_sub(reservoir);
+        }
+    }
     let output = if result.is_ok() || result == InstructionResult::Revert { output.data().as_ref() } else { &[] };
     if result == InstructionResult::OutOfFunds {
         let caller = context.journaled_state.inner.state.get(&record.caller);
         let balance = caller.map_or(U256::ZERO, |account| account.info.balance);
-        record.end(flags, result, spent, unspent, &balance.to_be_bytes::<32>());
+        record.end(flags, result, amounts, &balance.to_be_bytes::<32>());
     } else {
-        record.end(flags, result, spent, unspent, output);
+        record.end(flags, result, amounts, output);
     }
     context.chain.record = Some(record);
 }
@@ -236,7 +264,7 @@ pub fn end(context: &mut Ctx, ended: &FrameResult, is_early: bool) {
 pub fn answered(context: &mut Ctx, success: bool, output: &Bytes) {
     if let Some(record) = &mut context.chain.record {
         let result = if success { InstructionResult::Return } else { InstructionResult::Revert };
-        record.end(ANSWERED, result, 0, 0, output);
+        record.end(ANSWERED, result, EndGas::default(), output);
     }
 }
 
@@ -256,7 +284,7 @@ pub fn slot(context: &mut Ctx, entries: usize, refund: i64) {
 /// Run a frame, and record the program counter of each instruction, if that is asked for.
 pub fn run(
     frame: &mut Interpreter<EthInterpreter>,
-    table: &EthInstructions<EthInterpreter, Ctx>,
+    table: &Instructions,
     context: &mut Ctx,
 ) -> InterpreterAction {
     let counts = context.chain.record.as_ref().is_some_and(|record| record.counts());

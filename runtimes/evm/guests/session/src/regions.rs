@@ -175,7 +175,7 @@ fn resuming<const OPCODE: u8>(input: In<'_>) -> InstructionExecResult {
 }
 
 /// The instructions of code with regions.
-pub static TABLE: InstructionTable<EthInterpreter, Ctx> = table();
+pub const TABLE: InstructionTable<EthInterpreter, Ctx> = table();
 
 const fn table() -> InstructionTable<EthInterpreter, Ctx> {
     let mut table = INSTRUCTIONS;

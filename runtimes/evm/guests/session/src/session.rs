@@ -3,12 +3,13 @@
 use crate::borders::Borders;
 use crate::cheats::Cheats;
 use crate::database::{Missing, State, Stop};
+use crate::forks::{self, Instructions};
 use crate::instructions::{self, Control};
 use crate::isolation::Isolation;
 use crate::precompiles::Precompiles;
 use crate::record::{self, Record};
 use crate::wire::{Reader, Write};
-use revm::context::result::{EVMError, InvalidTransaction};
+use revm::context::result::{EVMError, InvalidTransaction, ResultGas};
 use revm::context::{BlockEnv, CfgEnv, Context, Evm, Journal, JournalEntry, LocalContext, TxEnv};
 use revm::context_interface::block::BlobExcessGasAndPrice;
 use revm::context_interface::either::Either;
@@ -17,13 +18,15 @@ use revm::context_interface::transaction::{
     AccessList, AccessListItem, Authorization, RecoveredAuthority, RecoveredAuthorization,
 };
 use revm::context_interface::{FrameStack, JournalTr, LocalContextTr};
-use revm::handler::instructions::EthInstructions;
+use revm::handler::execution::runtime_oog_unwind;
 use revm::handler::pre_execution::load_accounts;
 use revm::handler::{EthFrame, EvmTr, FrameResult, Handler, ItemOrResult, MainnetHandler, PrecompileProvider};
 use revm::interpreter::interpreter::EthInterpreter;
 use revm::interpreter::interpreter_action::FrameInit;
 use revm::interpreter::interpreter_types::Jumps;
-use revm::interpreter::{CallValue, FrameInput, GasTracker, InitialAndFloorGas, InstructionResult};
+use revm::interpreter::{
+    CallValue, FrameInput, GasTracker, InitialAndFloorGas, InstructionResult, InterpreterAction,
+};
 use revm::primitives::hardfork::SpecId;
 use revm::primitives::{Address, B256, Bytes, HashMap, HashSet, KECCAK_EMPTY, TxKind, U256};
 use revm::state::{Account, AccountInfo, Bytecode};
@@ -31,7 +34,7 @@ use std::mem;
 
 pub type Ctx = Context<BlockEnv, TxEnv, CfgEnv, State, Journal<State>, Control, LocalContext>;
 type Frames = EthFrame<EthInterpreter>;
-type Machine = Evm<Ctx, (), EthInstructions<EthInterpreter, Ctx>, Precompiles, Frames>;
+type Machine = Evm<Ctx, (), Instructions, Precompiles, Frames>;
 type Rules = MainnetHandler<Machine, EVMError<Stop>, Frames>;
 
 /// Why `transact` and `answer` return.
@@ -75,6 +78,8 @@ pub mod mode {
     pub const SHORT: u32 = 64;
     /// A call outside of transactions: nothing is checked or paid; sender, receiver and coinbase are warm.
     pub const CALL: u32 = 128;
+    /// Accesses are listed at the end (`Session::accesses`).
+    pub const ACCESSES: u32 = 256;
     /// Record the calls for a tracer.
     pub const RECORD: u32 = 512;
     /// Record the program counters of instructions, too.
@@ -151,6 +156,8 @@ pub struct Batch {
 
 pub struct Session {
     pub evm: Machine,
+    /// The fork's rules as Python has given them.
+    fork: Vec<u8>,
     gas_cap: u64,
     /// Steps between two stops, and what varies them.
     steps: u32,
@@ -165,6 +172,8 @@ pub struct Session {
     history: Vec<Kept>,
     /// Hashes of the codes that records have had.
     sent: HashSet<B256>,
+    /// What the transaction has accessed that was kept last.
+    pub accessed: Vec<u8>,
 }
 
 impl Default for Session {
@@ -173,13 +182,14 @@ impl Default for Session {
         let mut evm = Evm {
             ctx: Ctx::new(State::default(), spec),
             inspector: (),
-            instruction: instructions::instructions(spec),
+            instruction: Instructions::default(),
             precompiles: Precompiles::default(),
             frame_stack: FrameStack::new_prealloc(8),
         };
         evm.ctx.cfg.tx_chain_id_check = false;
         Self {
             evm,
+            fork: Vec::new(),
             gas_cap: 0,
             steps: 0,
             phase: 0,
@@ -191,10 +201,13 @@ impl Default for Session {
             positions: 0,
             history: Vec::new(),
             sent: HashSet::default(),
+            accessed: Vec::new(),
         }
     }
 }
 
+/// Execution gas of a call of the system.
+const SYSTEM_GAS: u64 = 30_000_000;
 const NO_LIMIT: u32 = u32::MAX;
 const PRECOMPILE3: Address = revm::primitives::PRECOMPILE3;
 
@@ -234,14 +247,15 @@ impl Session {
 
     pub fn set_rules(&mut self, input: &[u8]) -> u32 {
         let mut read = Reader(input);
-        let spec = SpecId::try_from_u8(read.u32() as u8).expect("a fork of revm");
+        let fork = read.data();
         let account_spec = SpecId::try_from_u8(read.u32() as u8).expect("a fork of revm");
         let ctx = &mut self.evm.ctx;
-        if spec != ctx.cfg.spec {
-            ctx.cfg.set_spec_and_mainnet_gas_params(spec);
-            self.evm.instruction = instructions::instructions(spec);
+        if fork != self.fork {
+            self.fork = fork.to_vec();
+            self.evm.instruction = forks::read(&mut Reader(fork), &mut ctx.cfg);
             ctx.chain.regions.clear();
         }
+        let spec = ctx.cfg.spec;
         if account_spec.is_enabled_in(SpecId::PRAGUE) != self.account_spec.is_enabled_in(SpecId::PRAGUE) {
             ctx.journaled_state.database.forget_code();
         }
@@ -276,6 +290,7 @@ impl Session {
         let randomness = read.hash();
         block.prevrandao = Some(randomness);
         block.difficulty = U256::from_be_bytes(randomness.0);
+        block.slot_num = read.u64();
         0
     }
 
@@ -370,6 +385,8 @@ impl Session {
                     }
                     info
                 });
+                // revm would take an empty account for one whose authorization pays for no new account (EIP-8037).
+                let info = info.filter(|info| !(self.evm.ctx.cfg.enable_amsterdam_eip8037 && info.is_empty()));
                 state.supply_account(address, info, flags & 2 != 0);
             }
             2 => {
@@ -517,13 +534,13 @@ impl Session {
         let evm = &mut self.evm;
         let running = &mut self.running;
         running.begun = true;
+        let checkpoint;
         if let Some(record) = &mut evm.ctx.chain.record {
             record.clear();
         }
         if running.mode & (mode::SYSTEM | mode::CALL) != 0 {
             // EIP-4788: gas and state of the transaction do not count; nothing is warm but the precompiles.
             running.init_gas = InitialAndFloorGas::default();
-            running.gas = rules.tx_gas(evm, &running.init_gas);
             if running.mode & mode::CALL != 0 {
                 load_accounts::<_, EVMError<Stop>>(evm)?;
             }
@@ -532,21 +549,46 @@ impl Session {
                 let caller = evm.ctx.tx.caller;
                 evm.ctx.journaled_state.load_account_with_code(caller).map_err(EVMError::Database)?;
             }
-            evm.ctx.journaled_state.checkpoint();
+            checkpoint = evm.ctx.journaled_state.checkpoint();
+            running.gas = free_gas(&evm.ctx, running.mode);
         } else {
             running.init_gas = rules.validate(evm)?;
             running.gas = rules.tx_gas(evm, &running.init_gas);
-            let before = rules.pre_execution(evm, &mut running.gas)?.expect("only EIP-2780 runs out of gas here");
+            let Some(before) = rules.pre_execution(evm, &mut running.gas)? else {
+                self.end_before_first_frame();
+                return Ok(());
+            };
+            checkpoint = before.checkpoint;
             running.refund = before.eip7702_refund as i64;
             evm.ctx.journaled_state.set_spec_id(self.account_spec);
         }
-        let first = rules.first_frame_input(evm, &mut running.gas)?.expect("only EIP-2780 runs out of gas here");
+        let Some(first) = rules.first_frame_input(evm, &mut running.gas)? else {
+            runtime_oog_unwind(&mut evm.ctx, checkpoint).map_err(EVMError::Database)?;
+            self.end_before_first_frame();
+            return Ok(());
+        };
         evm.ctx.journaled_state.checkpoint_commit();
         if let FrameInput::Call(inputs) = &first.frame_input {
             running.ran = !evm.ctx.journaled_state.inner.state[&inputs.target_address].info.is_empty_code_hash();
         }
         running.held = Some(first);
         Ok(())
+    }
+
+    /// End a transaction that lacks gas for the accounts that its authorizations, its receiver or its creation need.
+    fn end_before_first_frame(&mut self) {
+        let evm = &mut self.evm;
+        let is_free = self.running.mode & (mode::SYSTEM | mode::CALL) != 0;
+        self.running.gas = if is_free {
+            free_gas(&evm.ctx, self.running.mode)
+        } else {
+            Rules::default().tx_gas(evm, &self.running.init_gas)
+        };
+        let (limit, reservoir) = (evm.ctx.tx.gas_limit, self.running.gas.reservoir());
+        self.borders.answer = Some(match evm.ctx.tx.kind {
+            TxKind::Call(_) => FrameResult::new_call_oog(limit, 0..0, reservoir),
+            TxKind::Create => FrameResult::new_create_oog(limit, reservoir),
+        });
     }
 
     fn step(&mut self, output: &mut Vec<u8>) -> Result<Exit, Failure> {
@@ -609,6 +651,7 @@ impl Session {
                     let is_full = evm.ctx.chain.record.as_ref().is_some_and(|record| record.is_full());
                     return Ok(if is_full { Exit::Leave } else { self.pause(output) });
                 };
+                let reservoir = if let InterpreterAction::Return(ended) = &action { ended.gas.reservoir() } else { 0 };
                 match frame.process_next_action::<_, revm::context_interface::context::ContextError<Stop>>(
                     &mut evm.ctx,
                     action,
@@ -620,7 +663,7 @@ impl Session {
                     ItemOrResult::Result(ended) => {
                         frame.set_finished(true);
                         depth = frame.depth;
-                        record::end(&mut evm.ctx, &ended, false);
+                        record::end(&mut evm.ctx, &ended, false, reservoir);
                         result = Some(ended);
                     }
                 }
@@ -648,17 +691,20 @@ impl Session {
     /// Begin a frame; return its result if it has ended already.
     fn begin_frame(&mut self, init: FrameInit) -> Result<Option<FrameResult>, Failure> {
         record::start(&mut self.evm.ctx, &init);
-        match self.evm.frame_init(init)? {
-            ItemOrResult::Item(_) => {
-                self.running.ran = true;
-                Ok(None)
-            }
-            ItemOrResult::Result(ended) => {
-                self.running.ran |= matches!(&ended, FrameResult::Call(call) if call.was_precompile_called);
-                record::end(&mut self.evm.ctx, &ended, true);
-                Ok(Some(ended))
+        let logs = self.evm.ctx.journaled_state.inner.logs.len();
+        let ended = match self.evm.frame_init(init)? {
+            ItemOrResult::Item(_) => None,
+            ItemOrResult::Result(ended) => Some(ended),
+        };
+        instructions::note_logs(&mut self.evm.ctx, logs);
+        match &ended {
+            None => self.running.ran = true,
+            Some(ended) => {
+                self.running.ran |= matches!(ended, FrameResult::Call(call) if call.was_precompile_called);
+                record::end(&mut self.evm.ctx, ended, true, 0);
             }
         }
+        Ok(ended)
     }
 
     /// Write whether it has steps left, and where code is hot: the program counter, the hash of the code, and the code if it
@@ -700,6 +746,7 @@ impl Session {
                 let state = &self.evm.ctx.journaled_state.inner.state;
                 if let CallValue::Transfer(value) = inputs.value
                     && inputs.caller != inputs.target_address
+                    && state.get(&inputs.caller).is_some_and(|from| from.info.balance >= value)
                     && state.get(&inputs.target_address).is_some_and(|to| to.info.balance.checked_add(value).is_none())
                 {
                     return Some(Exit::Leave);
@@ -741,9 +788,11 @@ impl Session {
         let mut rules = Rules::default();
         let (evm, running) = (&mut self.evm, &mut self.running);
         rules.last_frame_result(evm, &mut last, &mut running.gas)?;
-        if running.mode & (mode::SYSTEM | mode::CALL) == 0 {
-            rules.post_execution(evm, &mut last, running.init_gas, running.refund)?;
-        }
+        let used = if running.mode & (mode::SYSTEM | mode::CALL) == 0 {
+            rules.post_execution(evm, &mut last, running.init_gas, running.refund)?
+        } else {
+            ResultGas::default()
+        };
         let is_unknown = evm.ctx.chain.record.as_ref().is_some_and(|record| record.is_unknown);
         if is_unknown || is_explained_elsewhere(last.instruction_result()) {
             self.discard();
@@ -765,11 +814,14 @@ impl Session {
         };
         output.u32(result as u32);
         output.u32(running.ran as u32);
-        output.u64(last.gas().used());
+        output.u64(last.gas().used() - last.gas().reservoir());
+        for gas in [used.total_gas_spent(), used.state_gas_spent_final(), used.floor_gas()] {
+            output.u64(gas);
+        }
         output.u32(created.is_some() as u32);
         output.raw(created.unwrap_or_default().as_slice());
         output.data(&data);
-        output.logs(&evm.ctx.journaled_state.take_logs());
+        output.logs(&mem::take(&mut evm.ctx.journaled_state.inner.logs));
         if running.mode & mode::KEEP == 0 {
             self.discard();
         }
@@ -789,7 +841,7 @@ impl Session {
         output.u64(last.gas().refunded().max(0) as u64);
         output.data(data);
         self.write_touched(&mut output);
-        let logs = self.evm.ctx.journaled_state.take_logs();
+        let logs = mem::take(&mut self.evm.ctx.journaled_state.inner.logs);
         output.logs(&logs);
         let touched = mem::take(&mut self.borders.cheats.touched);
         let is_silent = logs.is_empty() && self.evm.ctx.chain.logs.is_empty() && touched.is_empty();
@@ -903,12 +955,21 @@ impl Session {
         for address in touched {
             let Some(account) = inner.state.get_mut(&address) else { continue };
             if account.is_selfdestructed_locally() || (clears && account.is_touched() && account.is_empty()) {
-                removed.push((address, mem::replace(account, Account::new_not_existing(inner.transaction_id))));
+                let old = mem::replace(account, Account::new_not_existing(inner.transaction_id));
+                if old.is_selfdestructed_locally() && inner.cfg.spec.is_enabled_in(SpecId::AMSTERDAM) {
+                    // The balance stays (EIP-8246).
+                    account.info.balance = old.info.balance;
+                    account.mark_touch();
+                }
+                removed.push((address, old));
                 let changes = self.changes.get_mut(&address).expect("noted");
                 changes.wiped = true;
                 changes.slots.clear();
             }
         }
+        let id = inner.transaction_id;
+        self.accessed = if self.running.mode & mode::ACCESSES != 0 { self.accesses(id, &removed) } else { Vec::new() };
+        let inner = &mut self.evm.ctx.journaled_state.inner;
         let has_removed = !removed.is_empty();
         if self.running.mode & mode::UNDOABLE != 0 {
             self.history.push(Kept { journal: mem::take(&mut inner.journal), removed });
@@ -978,6 +1039,14 @@ impl Session {
         }
         0
     }
+}
+
+/// Return the gas of a call without intrinsic gas; that of the system has state gas beyond its execution gas (EIP-8037).
+fn free_gas(context: &Ctx, mode: u32) -> GasTracker {
+    let limit = context.tx.gas_limit;
+    let is_split = mode & mode::SYSTEM != 0 && context.cfg.enable_amsterdam_eip8037;
+    let gas = if is_split { limit.min(SYSTEM_GAS) } else { limit };
+    GasTracker::new(limit, gas, limit - gas)
 }
 
 /// Return code as the state has it: a delegation, or a program.

@@ -17,6 +17,10 @@ impl<'a> Reader<'a> {
         self.bytes(N).try_into().unwrap()
     }
 
+    pub fn u16(&mut self) -> u16 {
+        u16::from_le_bytes(self.array())
+    }
+
     pub fn u32(&mut self) -> u32 {
         u32::from_le_bytes(self.array())
     }
