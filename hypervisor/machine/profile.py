@@ -73,6 +73,8 @@ class ProfileRecorder:
         self.open: list[ProfiledInvocation] = []
         self.blocks: dict[Cid, bytes] = {}
         """Executed blocks by code: byte n is 1 if block n has begun."""
+        self.growths = 0
+        """Number of invocations that have executed blocks for the first time."""
         self.modules: dict[Cid, tuple[str, bytes]] = {}
         """Names and modules of the profiled code."""
         self.name_of: Callable[[Cid], str] = show
@@ -81,7 +83,9 @@ class ProfileRecorder:
 
     def cover(self, code: Cid, blocks: bytes) -> None:
         """Record the blocks that an invocation executed, a byte for each."""
-        self.blocks[code] = union(self.blocks.get(code, b""), blocks)
+        before = self.blocks.get(code, b"")
+        self.blocks[code] = union(before, blocks)
+        self.growths += self.blocks[code] != before
 
     def begin(self, invocation: ProfiledInvocation) -> None:
         if not self.keeps_calls:
@@ -174,14 +178,16 @@ class HasActors(HasRuntimes, Protocol):
         """Return the name of code."""
 
 
-def cover_actors(machine: HasActors) -> ProfileRecorder:
-    """Record from now on which blocks a machine executes of native actors that are not built in.
+def cover_actors(machine: HasActors, *, built_in: bool = False) -> ProfileRecorder:
+    """Record from now on which blocks a machine executes of native actors; of built-in ones only if `built_in`.
 
     Its forks may run on other threads meanwhile. A second call returns the first one's recorder.
     """
     known = machine.registry
     if isinstance(known, _ProfiledRegistry) and not known.recorder.keeps_calls:
         return known.recorder
-    machine.registry = registry = _ProfiledRegistry(known, lambda code: machine.manifest.name_of(code) is None)
+    machine.registry = registry = _ProfiledRegistry(
+        known, lambda code: built_in or machine.manifest.name_of(code) is None
+    )
     registry.recorder.keeps_calls, registry.recorder.name_of = False, machine.name_of
     return registry.recorder

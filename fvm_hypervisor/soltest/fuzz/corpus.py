@@ -36,6 +36,7 @@ from fvm_hypervisor.soltest.project.project import CorpusSettings
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import read_bounded
 from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.profile import ProfileRecorder, cover_actors
 from hypervisor.text import printable
 from hypervisor.tracing import StepTracer
 from store.untrusted import parse_json
@@ -81,6 +82,10 @@ class Corpus(Generic[Input]):
     jumps: JumpCoverage | None = None
     """Coverage of recorded jumps, which is used instead of traced edges."""
     edges: EdgeMap = field(default_factory=EdgeMap)
+    actors: ProfileRecorder | None = None
+    """Recorder of the executed blocks of native actors."""
+    _growths: int = 0
+    """Number of growths of these blocks at the last check."""
     _inputs: list[CorpusInput[Input]] = field(default_factory=list)
     _tracer: EdgeTracer | None = None
     _paths: set[Hashable] = field(default_factory=set)
@@ -100,7 +105,11 @@ class Corpus(Generic[Input]):
         machine, contracts = executor.machine, executor.cheatcodes.settings.contracts
         is_traced = settings.show_edge_coverage or isinstance(machine.tracer, StepTracer)
         jumps = None if is_traced else JumpCoverage.of(machine, contracts)
-        return cls(settings, machine, share, write, executor.cheatcodes, jumps)
+        actors = None if settings.corpus_dir is None else cover_actors(machine, built_in=True)
+        if actors is not None:
+            actors.blocks.clear()  # those of an earlier test
+        growths = 0 if actors is None else actors.growths
+        return cls(settings, machine, share, write, executor.cheatcodes, jumps, actors=actors, _growths=growths)
 
     @property
     def stores_inputs(self) -> bool:
@@ -175,16 +184,23 @@ class Corpus(Generic[Input]):
         return True
 
     def reached_new_edges(self) -> bool:
-        """Return True if calls since the last check reached new edges, or new pairs of jumps."""
+        """Return True if calls since the last check reached new edges or pairs of jumps, or new blocks of actors."""
+        in_actors = self._take_growths()
         if self.jumps is not None:
             found, self._has_new_jumps = self._has_new_jumps, False
-            return found
-        return self._tracer is not None and self.edges.add(self._tracer.take_edges())
+            return found or in_actors
+        return (self._tracer is not None and self.edges.add(self._tracer.take_edges())) or in_actors
 
     def discard_edges(self) -> None:
         """Discard the calls since the last check."""
+        self._take_growths()
         if self._tracer is not None:
             self._tracer.take_edges()
+
+    def _take_growths(self) -> bool:
+        before = self._growths
+        self._growths = 0 if self.actors is None else self.actors.growths
+        return self._growths != before
 
     def add(self, input_: Input, of: CorpusInput[Input] | None = None, *, written: bool = True) -> None:
         """Add an input that reached something new; `of` is the input that it was mutated from."""

@@ -90,6 +90,22 @@ def test_corpus_grows_with_a_report_that_traces_each_instruction(
     assert stored[0] == stored[1] > 1
 
 
+ASKS_POWER = [
+    # DELEGATECALL of call_actor_by_id: method is the argument or 2^24, no parameters, actor 4
+    "600435", "6301000000", "17", "5f52", "60c0608052", "600460a052",
+    "5f5f60e05f", f"73fe{'00' * 18}05", "5a", "f4", "50", "00",
+]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rules", ["ethereum", "filecoin"])
+def test_corpus_has_inputs_that_reach_new_code_of_actors_only(run_contracts: Run, tmp_path: Path, rules: str) -> None:
+    """The actor compares the number of an unknown method with those of its own; the contract does not see it."""
+    project = Project(tmp_path, fuzz=replace(GUIDED, runs=40))
+    run_contracts({"Suite": {"testFuzz(uint64)": ASKS_POWER}}, project=project, rules=rules, seed=3)
+    assert len(stored_inputs(tmp_path)) > 1
+
+
 def with_argument() -> dict[str, Any]:
     """Return a contract whose constructor sets its argument as an immutable, and jumps."""
     code = runtime({"value()": [f"7f{bytes(32).hex()}", "5f5260205ff3"]})
