@@ -59,6 +59,8 @@ _NO_LOGS: Final = bytes(4)
 _CHECK: Final = Struct("<II")
 NO_CHECK: Final = bytes(_CHECK.size)
 _AS_SENDER, _UNSEEN, _ISOLATED = 1, 2, 4
+_ISOLATED_BASE: Final = 21_000
+"""Gas that forge adds to the limit of an isolated call, under every fork."""
 
 
 class Answer(IntEnum):
@@ -505,7 +507,7 @@ class ObservedCall:
         """
         who, fork, limit = sender or request.caller, self.fork, request.gas
         to = None if request.kind is None else request.target
-        gas = min(limit + fork.transaction_base, self._session.block_gas_limit)
+        gas = min(limit + _ISOLATED_BASE, self._session.block_gas_limit)
         call = Transaction(DYNAMIC_FEE, None, 0, to, request.value, request.data, gas, 0, 0)
         intrinsic, floor = required_gas(call, fork, who)
         if request.value and self.balance(who) < request.value:

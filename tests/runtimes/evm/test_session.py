@@ -459,3 +459,14 @@ def test_fork_with_other_opcodes_and_prices_runs_in_a_session(fork: str, code: s
         result = session.transact(call, SENDER, KEEP | CHECKED | PAID)
         assert result is not None
         assert result.gas_used == 21_000 + gas
+
+
+@pytest.mark.parametrize(("is_capped", "gas"), [(False, 30_000_000), (True, 1 << 24)])
+def test_only_capped_simulations_fill_the_reservoir_of_state_gas(is_capped: bool, gas: int) -> None:
+    """go-ethereum 1.17.10: `eth_call` has its whole limit for execution (`SkipExecutionGasCapCheck`)."""
+    with Hypervisor.open(rules="ethereum") as machine:
+        machine.advance(block=EthereumBlock("Amsterdam", COINBASE, filecoin_addresses=False))
+        install_alloc(machine, {TOKEN: AllocAccount(0, 1, assemble("GAS 0 MSTORE 32 0 RETURN"))})
+        call = SimulatedCall(sender=SENDER, to=TOKEN, gas_limit=30_000_000, is_capped=is_capped)
+        found = EthereumExecutor(machine).simulate(call)
+        assert int.from_bytes(unwrap_return(found.return_data), "big") == gas - 15_000 - 2

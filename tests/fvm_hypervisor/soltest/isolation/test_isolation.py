@@ -45,14 +45,14 @@ _LOGS_OF_1_8: Mapping[str, list[str]] = {
 
 def run(
     folder: Path, contract: str, evm: str, isolate: bool = True, report: list[SuiteCoverage] | None = None,
-    tests: str | None = None, rules: str = "ethereum",
+    tests: str | None = None, rules: str = "ethereum", version: str = "prague",
 ) -> Mapping[str, TestResult]:  # fmt: skip
     """Return the results by signature; data for a gas report is stored in `report`."""
     shutil.copytree(HERE / "contracts", folder / "test")
     places = written(folder, GOLDEN["artifacts"])
     (folder / "foundry.toml").write_text("[profile.default]\n", encoding="utf-8")
     project = Project(
-        folder, isolate=isolate, compiler=CompilerSettings(evm_version="prague"), fuzz=FuzzSettings(runs=16, seed=1)
+        folder, isolate=isolate, compiler=CompilerSettings(evm_version=version), fuzz=FuzzSettings(runs=16, seed=1)
     )
     artifacts = Artifacts(folder, places, {})
     suites, _ = find_suites(artifacts, ["test/Isolated.t.sol"], SuiteFilter(contract=f"^{contract}$", test=tests))
@@ -91,6 +91,14 @@ def test_tests_end_as_in_forge_with_its_gas(contract: str, evm: str, tmp_path: P
     }  # fmt: skip
     later = {name: {"logs": logs} for name, logs in _LOGS_OF_1_8.items()}
     assert ours == {name: end | later.get(name, {}) for name, end in _FORGES[contract].items()}
+
+
+@pytest.mark.slow
+def test_isolated_calls_cost_the_same_on_both_engines_under_amsterdam(tmp_path: Path) -> None:
+    plain, fast = (run(tmp_path / evm, "IsolatedTest", evm, version="amsterdam") for evm in ("py-evm", "fast"))
+    assert {name: (test.status, test.gas, test.logs) for name, test in fast.items()} == {
+        name: (test.status, test.gas, test.logs) for name, test in plain.items()
+    }
 
 
 def test_isolation_can_be_disabled(tmp_path: Path) -> None:

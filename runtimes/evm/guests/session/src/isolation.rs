@@ -20,6 +20,9 @@ use revm::state::{TransactionId, TransientStorage};
 /// Depth of the calls of the first frame.
 const DEPTH: usize = 1;
 
+/// Gas added to a call's limit for the transaction's limit.
+const BASE: u64 = 21_000;
+
 /// What the frame that makes such calls goes on with after them.
 #[derive(Default)]
 pub struct Isolation {
@@ -143,7 +146,7 @@ impl Session {
         let info = context.cfg.enable_amsterdam_eip2780.then_some(Eip2780TxInfo { value, is_self_transfer });
         let required = prices.initial_tx_gas(&data, creates, 0, 0, 0, info);
         let (intrinsic, floor) = (required.initial_total_gas(), required.floor_gas());
-        let gas = (limit + prices.tx_base_stipend()).min(context.block.gas_limit);
+        let gas = (limit + BASE).min(context.block.gas_limit);
         let charges = Charges { limit, intrinsic, floor, quotient: prices.max_refund_quotient() };
         if gas < intrinsic.max(floor) {
             let mut ended = Self::without_call(init);
