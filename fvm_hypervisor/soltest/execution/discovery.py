@@ -102,6 +102,8 @@ class Suite(NamedTuple):
     contract: str
     tests: tuple[TestFunction, ...]
     warnings: tuple[str, ...] = ()
+    seed: int | None = None
+    """Seed of its inputs, instead of the job's."""
 
 
 def signature(entry: Mapping[str, Any]) -> str:

@@ -253,7 +253,7 @@ class SuiteResult:
     collected: list[Any] = field(default_factory=list)
     """Data of its tests (`SuiteCoverage`) for a report over all suites."""
     corpus: list[tuple[str, bytes]] = field(default_factory=list)
-    """New files of corpora, by their paths in the project's folder."""
+    """New files of corpora, by their paths in the project's folder; superfluous ones without content."""
 
     @property
     def name(self) -> str:

@@ -30,8 +30,7 @@ from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.execution.executor import CallOutcome, is_rejected
 from fvm_hypervisor.soltest.execution.results import read_delay
 from fvm_hypervisor.soltest.fuzz.edges import EdgeMap, EdgeTracer, JumpCoverage
-from fvm_hypervisor.soltest.fuzz.stored_failures import StoredCall, bare_name, hex_bytes
-from fvm_hypervisor.soltest.project.consent import write_inside
+from fvm_hypervisor.soltest.fuzz.stored_failures import StoredCall, bare_name, hex_bytes, write_corpus_file
 from fvm_hypervisor.soltest.project.project import CorpusSettings
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import read_bounded
@@ -253,14 +252,6 @@ _FILE: Final = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-\d{1,2
 StoreFile = Callable[[Path, bytes], None]
 
 
-def write_corpus_file(root: Path, path: Path, data: bytes) -> None:
-    """Write a file of a corpus below `root`. Raises InvalidInput if it cannot be written."""
-    try:
-        write_inside(root, path, data)
-    except OSError as error:
-        raise InvalidInput(f"the corpus cannot be written to {path.parent}: {error.strerror}") from None
-
-
 class CorpusFolder:
     """The corpus files of one test."""
 
@@ -269,10 +260,12 @@ class CorpusFolder:
     ) -> None:
         """Locate the folder: `corpus_dir` is relative to `root`. Without `corpus_dir` nothing is read or written.
 
-        `store` is called with the path below `root` and the content of each new file, instead of writing it.
+        `store` is called with the path below `root` and the content of each new file, which is not written then, and
+        without content for a superfluous one.
         """
         self._root = root
         self._store = store
+        self._current: Path | None = None
         folder = settings.corpus_dir
         self._folder = None if folder is None else root / folder / contract / bare_name(signature)
         self._compresses = settings.corpus_gzip
@@ -306,7 +299,13 @@ class CorpusFolder:
                 self._damaged.append((files[name], str(defect)))
                 continue
             self._names.add(name)
+            self._current = files[name]
             yield calls
+
+    def drop(self) -> None:
+        """Report the file that `read` yielded last as superfluous: it reached nothing new."""
+        if self._store is not None and self._current is not None:
+            self._store(self._current.relative_to(self._root), b"")
 
     def write(self, calls: Sequence[StoredCall]) -> None:
         """Write an input. Raises InvalidInput if the file cannot be written."""

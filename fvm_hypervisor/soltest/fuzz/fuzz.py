@@ -31,10 +31,28 @@ from fvm_hypervisor.soltest.trace.frames import FrameTracer, acts_as, frames_by_
 from fvm_hypervisor.soltest.value_text import arguments_text
 
 _MAX_SHRINKS: Final = 5000
-SHRINK_SECONDS: Final = 20.0
+_SHRINK_GAS: Final = 4_000_000_000
+"""Gas that shrinking a failure may use: some seconds of the fast engine. A limit in time would depend on the load."""
+_SLOW_SHRINK_GAS: Final = 40_000_000
+"""The same for the engine `py-evm`."""
 _PROGRESS_SECONDS: Final = 0.5
 BATCH: Final = 10
 """Number of inputs drawn together: words from their runs serve the next ones."""
+
+
+class ShrinkLimit:
+    """Limit of the gas that shrinking one failure uses."""
+
+    def __init__(self, evm: str | None) -> None:
+        self._left = _SLOW_SHRINK_GAS if evm == "py-evm" else _SHRINK_GAS
+
+    def count(self, outcome: CallOutcome) -> None:
+        """Count a call."""
+        self._left -= outcome.gas_used
+
+    def is_over(self) -> bool:
+        """Return True if shrinking must end."""
+        return self._left <= 0
 
 
 class Deadline:
@@ -181,6 +199,8 @@ class FuzzRun:
                 continue
             if corpus.reached_new_edges():
                 corpus.add(arguments, written=False)
+            else:
+                folder.drop()
             status, reason = self._verdict(arguments, outcome)
             if status is CaseStatus.FAILURE:
                 return self._failure(arguments, outcome, reason)
@@ -247,14 +267,19 @@ class FuzzRun:
     ) -> tuple[list[Any], CallOutcome, str | None]:
         entry = {"type": "tuple", "components": self.test.entry["inputs"]}
 
+        limit = ShrinkLimit(self.stage.executor.setting.evm)
+
         def fails(candidate: tuple[Any, ...]) -> tuple[CallOutcome, str | None] | None:
             tried = self._call([list(candidate)])[0]
+            limit.count(tried)
             if is_rejected(tried):
                 return None
             status, why = self._verdict(list(candidate), tried)
             return (tried, why) if status is CaseStatus.FAILURE else None
 
-        best, last = shrink(lambda value: simpler(entry, value), fails, tuple(arguments), (outcome, reason))
+        best, last = shrink(
+            lambda value: simpler(entry, value), fails, tuple(arguments), (outcome, reason), limit.is_over
+        )
         return list(best), *last
 
     def _result(
@@ -269,18 +294,24 @@ class FuzzRun:
         )  # fmt: skip
 
 
-def shrink(better: Callable[[Any], Any], fails: Callable[[Any], Any], value: Any, found: Any) -> tuple[Any, Any]:
-    """Return the simplest value that still fails, with the result of `fails`; tries and time are limited.
+def shrink(
+    better: Callable[[Any], Any],
+    fails: Callable[[Any], Any],
+    value: Any,
+    found: Any,
+    is_over: Callable[[], bool] = lambda: False,
+) -> tuple[Any, Any]:
+    """Return the simplest value that still fails, with the result of `fails`. Tries are limited, and end if `is_over`.
 
     After a simplification the search continues at the same position: candidates that passed before rarely fail now, and
     are tried again only at the end.
     """
-    tries, end = 0, monotonic() + SHRINK_SECONDS
+    tries = 0
     at, is_whole_round = 0, True
     while True:
         for number, candidate in enumerate(islice(better(value), at, None), at):
             tries += 1
-            if tries > _MAX_SHRINKS or monotonic() > end:
+            if tries > _MAX_SHRINKS or is_over():
                 return value, found
             failure = fails(candidate)
             if failure is not None:

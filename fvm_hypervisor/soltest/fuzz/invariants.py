@@ -19,7 +19,6 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import takewhile
 from random import Random
-from time import monotonic
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from bridge.ethereum.addresses import EthAddress, checksummed
@@ -45,7 +44,7 @@ from fvm_hypervisor.soltest.execution.stage import SuiteStage, is_failed_asserti
 from fvm_hypervisor.soltest.execution.values import Dictionary, Values, types
 from fvm_hypervisor.soltest.fuzz.corpus import SEQUENCE_MUTATION_SHARE, Corpus, CorpusFolder, CorpusInput
 from fvm_hypervisor.soltest.fuzz.fixtures import find_fixtures
-from fvm_hypervisor.soltest.fuzz.fuzz import BATCH, SHRINK_SECONDS, Deadline
+from fvm_hypervisor.soltest.fuzz.fuzz import BATCH, Deadline, ShrinkLimit
 from fvm_hypervisor.soltest.fuzz.mutations import mutate_arguments, mutate_sequence
 from fvm_hypervisor.soltest.fuzz.stored_failures import StoredCall
 from fvm_hypervisor.soltest.project.project import InvariantSettings
@@ -296,18 +295,19 @@ def shrink(
     fails: Callable[[Sequence[Step]], tuple[int, str] | None],
     limit: int,
     merge: Callable[[Step, Sequence[Step]], Step] = lambda step, _: step,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> tuple[Sequence[Step], str]:
-    """Return a shorter sequence that still fails, and the reason, within `limit` tries and a time limit.
+    """Return a shorter sequence that still fails, and the reason, within `limit` tries, until `is_over`.
 
-    Given enough tries and time, no single step of it can be removed. `fails` returns the number of steps until a
+    Given enough tries, no single step of it can be removed. `fails` returns the number of steps until a
     sequence fails and the reason, or None. `merge` returns the replacement of a step whose predecessors are removed.
     """
-    tries, end = 0, monotonic() + SHRINK_SECONDS
+    tries = 0
     size = len(steps) // 2
     while size:
         at, before = 0, len(steps)
         while at < len(steps) and len(steps) > 1:
-            if tries >= limit or monotonic() > end:
+            if tries >= limit or is_over():
                 return steps, reason
             tries += 1
             removed, rest = steps[at : at + size], steps[at + size :]
@@ -546,6 +546,8 @@ class InvariantRun:
             failure = self._replay(steps)
             if corpus.reached_new_edges():
                 corpus.add(tuple(steps), written=False)
+            else:
+                folder.drop()
             if failure is not None:
                 return self._failure(steps[: failure[0]], failure[1])
         return None
@@ -749,32 +751,38 @@ class InvariantRun:
 
     def _maximum(self, found: BestSequence[SequenceStep]) -> TestResult:
         """Return the result of a maximizing test, with its best sequence shortened."""
-        best = found
+        best, limit = found, ShrinkLimit(self.stage.executor.setting.evm)
 
         def reaches(steps: Sequence[SequenceStep]) -> tuple[int, str] | None:
             nonlocal best
             self._begin_sequence()
             for number, (_, outcome) in enumerate(self._executed([steps]), 1):
+                limit.count(outcome)
                 value = self._value() if outcome.success and not self.stage.has_failed() else None
                 if value is not None and value >= best.value:
                     best = BestSequence(value, tuple(steps[:number]))
                     return number, ""
             return None
 
-        shrink(found.steps, "", reaches, self.settings.shrink_run_limit, SequenceStep.with_delays_of)
+        shrink(found.steps, "", reaches, self.settings.shrink_run_limit, SequenceStep.with_delays_of, limit.is_over)
         examples = tuple(step.example() for step in best.steps)
         return replace(self._result(CaseStatus.SUCCESS, None, examples, len(found.steps)), best=best.value)
 
     # --- a failure ----------------------------------------------------------------------------------------------
 
     def _failure(self, steps: list[SequenceStep], reason: str) -> TestResult:
-        best, why = shrink(steps, reason, self._replay, self.settings.shrink_run_limit, SequenceStep.with_delays_of)
+        limit, tries = ShrinkLimit(self.stage.executor.setting.evm), self.settings.shrink_run_limit
+        best, why = shrink(
+            steps, reason, lambda rest: self._replay(rest, limit), tries, SequenceStep.with_delays_of, limit.is_over
+        )
         return self._result(CaseStatus.FAILURE, why, tuple(step.example() for step in best), len(steps))
 
-    def _replay(self, steps: Sequence[SequenceStep]) -> tuple[int, str] | None:
+    def _replay(self, steps: Sequence[SequenceStep], limit: ShrinkLimit | None = None) -> tuple[int, str] | None:
         """Replay a sequence; return the number of steps until it fails and the reason, or None."""
         self._begin_sequence()
         for number, (_, outcome) in enumerate(self._executed([steps]), 1):
+            if limit is not None:
+                limit.count(outcome)
             if is_rejected(outcome):
                 return None
             why = self._end_reason(outcome)

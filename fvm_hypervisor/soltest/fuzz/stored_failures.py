@@ -72,6 +72,14 @@ def write_failures(project: Project, suites: Iterable[SuiteResult]) -> None:
         raise InvalidInput(f"failures cannot be written to {project.root / project.cache}: {error.strerror}") from None
 
 
+def write_corpus_file(root: Path, path: Path, data: bytes) -> None:
+    """Write a file of a corpus below `root`. Raises InvalidInput if it cannot be written."""
+    try:
+        write_inside(root, path, data)
+    except OSError as error:
+        raise InvalidInput(f"the corpus cannot be written to {path.parent}: {error.strerror}") from None
+
+
 def failure_file(project: Project, kind: CaseKind, contract: str, signature: str) -> Path:
     """Return the path of a test's failing input."""
     folder = project.invariant.failures if kind is CaseKind.INVARIANT else project.fuzz.failures

@@ -61,7 +61,8 @@ class SuiteServer:
     def _run(self, suite: Suite) -> float:
         begin = perf_counter()
         run = SuiteRun(
-            self._executor, self._artifacts, self.job.project, suite, self.job.seed, self._send_started,
+            self._executor, self._artifacts, self.job.project, suite,
+            self.job.seed if suite.seed is None else suite.seed, self._send_started,
             self._send_known,
             None if self.job.options.ends_at_failure else self._viewer, self._collector, self._send_progress,
             self.job.options.ends_at_failure, self._send_file,

@@ -263,8 +263,13 @@ class SuiteSession:
             broken = TestResult("setUp()", CaseKind.UNIT, CaseStatus.FAILURE, reason)
             yield SuiteResult(file, contract, [broken])
         if self.suites:
-            self._fork = self._fork or self._fork_point()
-            yield from run_suites(replace(self.job(), **changes), self.suites, self.options.workers, self.watch)
+            job = replace(self.begun_job(), **changes)
+            yield from run_suites(job, self.suites, self.options.workers, self.watch)
+
+    def begun_job(self) -> Job:
+        """Return the job of the compiled project, with the block of a fork. Raises NodeError."""
+        self._fork = self._fork or self._fork_point()
+        return self.job()
 
     def _project_with_solc(self) -> Project:
         """Return the project with the release of `--use` as its compiler version, if it sets none."""

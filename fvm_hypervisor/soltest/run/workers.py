@@ -22,7 +22,7 @@ from fvm_hypervisor.jobs.workers import Work, Worker, WorkerEnded, WorkerPool, s
 from fvm_hypervisor.soltest.execution.discovery import Suite, TestFunction
 from fvm_hypervisor.soltest.execution.job import Job
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, SuiteResult, TestResult
-from fvm_hypervisor.soltest.fuzz.corpus import write_corpus_file
+from fvm_hypervisor.soltest.fuzz.stored_failures import write_corpus_file
 from fvm_hypervisor.soltest.project.project import Project
 from hypervisor.errors import InvalidInput
 
@@ -57,7 +57,7 @@ class SuiteWork:
         return server.locate_loop(suite, name) if name else server.run(suite)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class SuiteRun:
     """A suite that a worker executes, and its results so far. `until` is a time limit for all of its tests."""
 
@@ -243,8 +243,10 @@ class SuiteDrive:
         return result
 
 
-def run_suites(job: Job, suites: Sequence[Suite], workers: int, watch: Watch | None = None) -> Generator[SuiteResult]:
-    """Yield results as suites end.
+def run_suites(
+    job: Job, suites: Sequence[Suite], workers: int, watch: Watch | None = None, *, keeps_corpus: bool = False
+) -> Generator[SuiteResult]:
+    """Yield results as suites end. With `keeps_corpus`, new inputs of corpora stay in them and are not written.
 
     `watch` is called each second with the tests that have been running for longer than that and their seconds, longest
     first; before each result and at the end with an empty list. Raises HypervisorError if the job's executor cannot be
@@ -252,7 +254,10 @@ def run_suites(job: Job, suites: Sequence[Suite], workers: int, watch: Watch | N
     """
     dask = job.options.dask
     with open_executor(max(1, min(workers, len(suites))) if dask is None else workers, dask) as executor:
-        yield from _run_on(executor, job, suites, watch or _ignore_progress)
+        for result in _run_on(executor, job, suites, watch or _ignore_progress):
+            if not keeps_corpus:
+                _write_corpus(job.project, result)
+            yield result
 
 
 def _run_on(executor: Executor, job: Job, suites: Sequence[Suite], report: Watch) -> Generator[SuiteResult]:
@@ -263,27 +268,27 @@ def _run_on(executor: Executor, job: Job, suites: Sequence[Suite], report: Watch
     try:
         for _, result in completed(executor, work, ordered, tick=lambda: report(_long(drive.running))):
             report(())
-            yield _with_corpus(job.project, result)
+            yield result
     except KeyboardInterrupt:
         running = [*drive.running]
         executor.stop()
         report(())
         for run in running:
-            yield _with_corpus(job.project, run.interrupted())
+            yield run.interrupted()
         raise
     finally:
         report(())  # last, because it may raise
 
 
-def _with_corpus(project: Project, result: SuiteResult) -> SuiteResult:
-    """Write the new files of a suite's corpora, and return the result."""
+def _write_corpus(project: Project, result: SuiteResult) -> None:
+    """Write the new files of a suite's corpora."""
     try:
         for path, data in result.corpus:
-            write_corpus_file(project.root, project.root / path, data)
+            if data:
+                write_corpus_file(project.root, project.root / path, data)
     except InvalidInput as error:
         result.warnings.append(str(error))
     result.corpus.clear()
-    return result
 
 
 def files_of(job: Job) -> list[Path]:

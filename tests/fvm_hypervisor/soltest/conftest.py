@@ -11,7 +11,7 @@ from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.execution.discovery import Suite, SuiteFilter, find_suites
 from fvm_hypervisor.soltest.execution.job import Job, Options
 from fvm_hypervisor.soltest.execution.results import SuiteResult, TestResult
-from fvm_hypervisor.soltest.fuzz.corpus import write_corpus_file
+from fvm_hypervisor.soltest.fuzz.stored_failures import write_corpus_file
 from fvm_hypervisor.soltest.project.project import FuzzSettings, InvariantSettings, Project
 from fvm_hypervisor.soltest.run.serving import SuiteServer
 from fvm_hypervisor.soltest.run.workers import run_suites
@@ -58,7 +58,7 @@ def run_here(job: Job, suites: Sequence[Suite]) -> Iterator[SuiteResult]:
             result.tests.append(said)
         elif kind == "collected":
             result.collected.append(said)
-        elif kind == "corpus":
+        elif kind == "corpus" and said[1]:
             write_corpus_file(job.project.root, job.project.root / said[0], said[1])
 
     server = SuiteServer(job, tell)
