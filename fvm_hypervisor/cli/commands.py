@@ -66,6 +66,11 @@ _USE: Final = (
         "foundry.settings:TestCommand",
     ),
     Row(
+        "campaign",
+        "foundry.campaign:campaign",
+        "Run a Foundry project's fuzz, invariant, symbolic and mutation tests in rounds, and collect what they find.",
+    ),
+    Row(
         "trust",
         "foundry.setup:trust",
         "Trust a Foundry project to run programs, use files outside of its folder, and query remote nodes.",

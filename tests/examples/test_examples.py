@@ -50,7 +50,7 @@ def test_dockerfile_uses_existing_node_options() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["pytest.yml", "forge.yml"])
+@pytest.mark.parametrize("name", ["pytest.yml", "forge.yml", "campaign.yml"])
 def test_workflow_steps_are_valid_shell_with_known_commands(name: str) -> None:
     text = (CI / name).read_text(encoding="utf-8")
     steps = re.findall(
@@ -61,7 +61,8 @@ def test_workflow_steps_are_valid_shell_with_known_commands(name: str) -> None:
     for step in shell:
         assert subprocess.run(["sh", "-n", "-c", step], check=False).returncode == 0, step
     used = re.findall(r"^ *(?:- run: )?hypervisor (\w+)(.*)$", "\n".join(shell), re.M)
-    assert {command for command, _ in used} == {"pytest.yml": {"doctor"}, "forge.yml": {"node", "doctor"}}[name]
+    expected = {"pytest.yml": {"doctor"}, "forge.yml": {"node", "doctor"}, "campaign.yml": {"campaign"}}
+    assert {command for command, _ in used} == expected[name]
     for command, rest in used:
         known = run(command, "--help", env={"COLUMNS": "200"}).output
         assert all(option in known for option in re.findall(r"--[a-z-]+", rest))

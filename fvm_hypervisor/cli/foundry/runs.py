@@ -113,7 +113,7 @@ class SuiteRuns:
             return INTERRUPTED
         _store_failures(session.project, suites)
         if reports.write_tests is not None:
-            from fvm_hypervisor.soltest.report.symbolic_tests import write_tests
+            from fvm_hypervisor.soltest.report.counterexample_tests import write_tests
 
             for file in write_tests(suites, session.project.root.resolve(), reports.write_tests.resolve()):
                 typer.echo(f"Saved to {file}", err=reports.form != "text")

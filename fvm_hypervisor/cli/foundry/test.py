@@ -188,7 +188,8 @@ def run_tests(
         float, _symbolic_option(min=0.1, max=86_400, help="Time limit per symbolic test in seconds of processor time.")
     ] = 120.0,
     write_tests: Annotated[
-        Path | None, _symbolic_option(metavar="DIR", help="Write counterexamples of symbolic tests as unit tests.")
+        Path | None,
+        _report_option(metavar="DIR", help="Write counterexamples as unit tests."),
     ] = None,
     debug: Annotated[
         bool, typer.Option("--debug", help="Open the selected test in the debugger (docs/debugger.md).")
@@ -337,8 +338,6 @@ def run_tests(
     bounds = symbolic_settings(
         symbolic_fuzz, (symbolic_lengths, symbolic_bytes), symbolic_loop, symbolic_paths, min(symbolic_timeout, timeout)
     )
-    if write_tests is not None and not (symbolic or symbolic_fuzz):
-        raise typer.BadParameter("--write-tests writes the counterexamples of symbolic tests: add --symbolic")
     if symbolic or symbolic_fuzz:
         check_symbolic(rules, {
             "--coverage": collected == "coverage", "--gas-report": gas_report, "--debug": debug,

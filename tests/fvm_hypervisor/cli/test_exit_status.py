@@ -50,6 +50,7 @@ MISTAKES: dict[str, list[list[str]]] = {
     "bundle make": [["absent", "--out", "x.car"], ["chain", "--base", "no-car", "--out", "x.car"]],
     "bundle verify": [["absent.car"], ["no-car"]],
     "call": [["zz", "f()"], [SOMEBODY, "f("], [SOMEBODY, "f(uint256)", "many"]],
+    "campaign": [["chain"], ["x", "--root", "absent"], ["x", "--for", "long"], ["x", "--match-test", "("]],
     "car export": [["absent", "x.car"], ["no-store", "x.car"]],
     "car import": [["new", "absent.car"], ["new", "no-car"]],
     "car verify": [["absent.car"], ["no-car"]],
@@ -104,7 +105,7 @@ MISTAKES: dict[str, list[list[str]]] = {
     "test": [
         ["absent"], ["--root", "absent"], ["--fork-url", "nowhere"], ["--nothing"], ["--symbolic-lengths", "many"],
         ["--symbolic-loop", "65537"], ["--symbolic-paths", "1000001"],
-        ["--symbolic", "--debug"], ["--symbolic", "--rules", "filecoin"], ["--write-tests", "found"],
+        ["--symbolic", "--debug"], ["--symbolic", "--rules", "filecoin"],
         ["--mutate", "--debug"], ["--mutate", "absent.sol"], ["--mutation-jobs", "2"],
         ["--mutate", "--mutate-contract", "("],
         ["--mutate", "--mutate-path", "src/*", "--mutate-contract", "A"], ["--mutate", "--mutation-timeout", "nan"],

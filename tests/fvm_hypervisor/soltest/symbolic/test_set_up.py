@@ -6,7 +6,7 @@ import pytest
 
 from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.execution.results import SVM, CaseStatus, SuiteResult, TestResult
-from fvm_hypervisor.soltest.report.symbolic_tests import write_tests
+from fvm_hypervisor.soltest.report.counterexample_tests import write_tests
 from tests.fvm_hypervisor.soltest.contracts import artifact, assembled, runtime
 from tests.fvm_hypervisor.soltest.symbolic.staged import staged, staged_artifacts
 from tests.fvm_hypervisor.soltest.symbolic.test_verdicts import FAIL, PASS, UNDECIDED, X, asserting, vm

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.ethereum.addresses import checksummed
 from fvm_hypervisor.soltest.execution.results import CaseStatus, SuiteResult
-from fvm_hypervisor.soltest.report.symbolic_tests import write_tests
+from fvm_hypervisor.soltest.report.counterexample_tests import write_tests
 from tests.fvm_hypervisor.soltest.symbolic import golden
 from tests.fvm_hypervisor.soltest.symbolic.staged import staged_artifacts
 

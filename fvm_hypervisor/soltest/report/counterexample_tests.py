@@ -1,4 +1,7 @@
-"""Counterexamples of symbolic tests as unit tests in Solidity. This module does not import z3."""
+"""Counterexamples of symbolic, fuzz and invariant tests as unit tests in Solidity. This module does not import z3.
+
+The contract of the unit tests inherits from the suite, so its `setUp` deploys contracts at the same addresses.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from os.path import relpath
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from bridge.ethereum.addresses import checksummed
+from bridge.ethereum.addresses import EthAddress, checksummed
 from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.execution.discovery import COUNTEREXAMPLES
 from fvm_hypervisor.soltest.execution.results import (
@@ -23,7 +26,7 @@ from fvm_hypervisor.soltest.execution.results import (
 from hypervisor.errors import InvalidInput
 
 _HEAD: Final = """// SPDX-License-Identifier: UNLICENSED
-// Counterexamples found by `hypervisor test --symbolic`.
+// Counterexamples found by `hypervisor`.
 pragma solidity >=0.8.0;
 
 import {{{contract}}} from "{source}";
@@ -42,6 +45,9 @@ contract {contract}Counterexample{number} is {contract} {{
 _INTERFACE: Final = """
 interface VmForCounterexamples {
     function etch(address target, bytes calldata code) external;
+    function prank(address sender) external;
+    function roll(uint256 number) external;
+    function warp(uint256 timestamp) external;
     function mockCalls(address callee, bytes calldata data, bytes[] calldata answers) external;
     function store(address target, bytes32 slot, bytes32 word) external;
 }
@@ -66,7 +72,7 @@ def write_tests(suites: Sequence[SuiteResult], root: Path, folder: Path) -> list
     """
     written = []
     for suite in suites:
-        failed = [test for test in suite.tests if test.kind is CaseKind.SYMBOLIC and test.status is CaseStatus.FAILURE]
+        failed = [test for test in suite.tests if _has_example(test)]
         if not failed:
             continue
         place = PurePosixPath(suite.file)
@@ -80,6 +86,14 @@ def write_tests(suites: Sequence[SuiteResult], root: Path, folder: Path) -> list
             raise InvalidInput(f"the counterexamples cannot be written to {file}: {error.strerror}") from None
         written.append(file)
     return written
+
+
+def _has_example(test: TestResult) -> bool:
+    if test.status is not CaseStatus.FAILURE:
+        return False
+    return test.kind is CaseKind.SYMBOLIC or (
+        test.kind in (CaseKind.FUZZ, CaseKind.INVARIANT) and bool(test.counterexample)
+    )
 
 
 def _text(contract: str, source: str, failed: Sequence[TestResult]) -> str:
@@ -100,15 +114,33 @@ def _example(test: TestResult) -> CounterExample:
 
 
 def _block(test: TestResult) -> str:
-    """Return the statements that create the values of a test, as lines."""
-    return "".join(f"        {statement}\n" for statement in _statements(_example(test).created))
+    """Return the statements before the call of a test, as lines: they create its values, or make its calls."""
+    found = _calls(test) if test.kind is CaseKind.INVARIANT else _statements(_example(test).created)
+    return "".join(f"        {statement}\n" for statement in found)
 
 
 def _test(test: TestResult, statements: str) -> str:
-    example = _example(test)
+    is_sequence = test.kind is CaseKind.INVARIANT
+    example = CounterExample(selector(test.signature), "") if is_sequence else _example(test)
     name = re.sub(r"\W+", "_", test.signature).strip("_")
     arguments = re.sub(r"[^\x20-\x7e]", "?", f"{test.signature.partition('(')[0]}({example.arguments})")
     return _TEST.format(arguments=arguments, name=name, statements=statements, data=example.calldata.hex())
+
+
+def _calls(test: TestResult) -> Iterator[str]:
+    """Yield statements that make the calls of a sequence. Only the last one may be a failure itself, by its revert."""
+    last = len(test.counterexample) - 1
+    for number, call in enumerate(test.counterexample):
+        if call.delay.seconds:
+            yield f"{_VM}.warp(block.timestamp + {call.delay.seconds});"
+        if call.delay.blocks:
+            yield f"{_VM}.roll(block.number + {call.delay.blocks});"
+        yield f"{_VM}.prank({checksummed(EthAddress(bytes.fromhex(call.sender[2:])))});"
+        target = checksummed(EthAddress(bytes.fromhex(call.address[2:])))
+        made = f'{target}.call(hex"{call.calldata.hex()}");'
+        yield f"(bool success{number},) = {made}" if number == last else made
+        if number == last:
+            yield f'require(success{number}, "the last call of the sequence reverts");'
 
 
 def _statements(values: CreatedValues) -> Iterator[str]:

@@ -1,0 +1,138 @@
+"""The state of a campaign in its folder, which changes in whole steps.
+
+A step's new state and corpus files are first written to one file, `commit.json`, then to their places. A campaign that
+was killed in between finishes this when it is opened, so a step is done entirely or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from fvm_hypervisor.soltest.project.consent import check_inside, write_inside
+from hypervisor.errors import InvalidInput
+from hypervisor.installation import read_bounded
+from store.untrusted import parse_json
+
+FORMAT: Final = 1
+CORPUS: Final = "corpus"
+TESTS: Final = "tests"
+_STATE: Final = "campaign.json"
+_COMMIT: Final = "commit.json"
+_MAX_BYTES: Final = 1 << 30
+
+
+@dataclass(slots=True)
+class Finding:
+    """A test that fails: its suite as `file:contract`, its signature, and how it was found."""
+
+    suite: str
+    test: str
+    kind: str
+    reason: str
+    calls: list[str]
+    """The failing input, or the calls of a failing sequence."""
+    seed: int | None
+    seconds: float
+    file: str = ""
+    """The unit test that reproduces it, relative to the project."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The suite and the test."""
+        return self.suite, self.test
+
+
+@dataclass(slots=True)
+class CampaignState:
+    """Results of the steps so far."""
+
+    seed: int
+    sources: str = ""
+    """Digest of the sources; findings and proofs hold for them."""
+    steps: int = 0
+    quiet: int = 0
+    """Number of rounds since one found something new."""
+    seconds: float = 0.0
+    runs: int = 0
+    history: list[tuple[float, int, int]] = field(default_factory=list)
+    """Seconds, inputs in the corpus and findings, after each round."""
+    findings: list[Finding] = field(default_factory=list)
+    proofs: dict[str, str] | None = None
+    """Symbolic tests and their outcomes."""
+    mutants: dict[str, Any] | None = None
+    """Counts of mutants by status, the score, and those that live."""
+    notes: list[str] = field(default_factory=list)
+    """Reasons why steps were left out."""
+
+    def tests_done(self) -> set[tuple[str, str]]:
+        """Return the tests with a finding, which later rounds leave out."""
+        return {finding.key for finding in self.findings}
+
+
+class CampaignFolder:
+    """The folder of a campaign, in the folder of its project."""
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        """Finish a commit that was interrupted. Raises InvalidInput for a folder outside of the project."""
+        if not folder.is_relative_to(root) or folder == root:
+            raise InvalidInput(f"{folder} is not a folder in the project {root}: name one, such as {root}/campaign")
+        self.root, self.folder = root, folder
+        commit = _read(folder / _COMMIT)
+        if commit is not None:
+            self._apply(commit)
+
+    @property
+    def corpus(self) -> str:
+        """The folder of the corpus, relative to the project."""
+        return (self.folder / CORPUS).relative_to(self.root).as_posix()
+
+    def inputs(self) -> int:
+        """Return the number of inputs in the corpus."""
+        return sum(1 for _ in (self.folder / CORPUS).rglob("*.json*"))
+
+    def load(self) -> CampaignState | None:
+        """Return the state, or None for a new campaign. Raises InvalidInput for a damaged one."""
+        found = _read(self.folder / _STATE)
+        if found is None:
+            return None
+        try:
+            if found.pop("format") != FORMAT:
+                raise InvalidInput(f"{self.folder / _STATE} has another format: name a new folder")
+            found["findings"] = [Finding(**finding) for finding in found["findings"]]
+            found["history"] = [(float(row[0]), int(row[1]), int(row[2])) for row in found["history"]]
+            return CampaignState(**found)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise InvalidInput(f"{self.folder / _STATE} is damaged ({error}): remove it; the corpus stays") from None
+
+    def commit(self, state: CampaignState, files: Mapping[str, bytes]) -> None:
+        """Store the state, and write or remove files of the corpus, by their paths in the project."""
+        rows = {path: b64encode(data).decode() for path, data in files.items()}
+        content = {"state": {"format": FORMAT, **asdict(state)}, "files": rows}
+        write_inside(self.root, self.folder / _COMMIT, json.dumps(content).encode())
+        self._apply(content)
+
+    def _apply(self, commit: Mapping[str, Any]) -> None:
+        for path, text in commit["files"].items():
+            data, file = b64decode(text), self.root / path
+            check_inside(self.folder / CORPUS, file.parent, "the folder of the input")
+            if data:
+                write_inside(self.root, file, data)
+            else:
+                file.unlink(missing_ok=True)
+        write_inside(self.root, self.folder / _STATE, json.dumps(commit["state"], indent=1).encode())
+        (self.folder / _COMMIT).unlink()
+
+
+def _read(file: Path) -> Any:
+    """Return the JSON in a file, None without one."""
+    if not file.is_file():
+        return None
+    try:
+        return parse_json(read_bounded(file, _MAX_BYTES, "the campaign"))
+    except ValueError as error:
+        raise InvalidInput(f"{file} is damaged ({error}): remove it; the corpus stays") from None

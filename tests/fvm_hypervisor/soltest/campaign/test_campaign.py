@@ -1,0 +1,124 @@
+"""Campaigns: interrupted ones end like others, a change begins again, findings have unit tests that reproduce them."""
+
+from dataclasses import asdict
+from itertools import count
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+
+import pytest
+
+from fvm_hypervisor.soltest.campaign.page import page_lines
+from fvm_hypervisor.soltest.campaign.run import QUIET_ROUNDS, Campaign, open_campaign
+from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
+from fvm_hypervisor.soltest.execution.job import Options
+from fvm_hypervisor.soltest.project.consent import write_inside
+from fvm_hypervisor.soltest.project.project import load_project
+from hypervisor.errors import InvalidInput
+from tests.command import run
+from tests.fvm_hypervisor.soltest.contracts import artifact, forge_out
+
+TEXT = "contract A {} contract B {}"
+FAILS_ABOVE = ["600435", "640100000000", "11", "@low", "57", "5f5ffd", "low:", "00"]
+BRANCHES = ["600435", "600116", "@odd", "57", "00", "odd:", "60043560ff16602a14", "@rare", "57", "00", "rare:", "00"]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A compiled project; `ffi` excludes mutants, which need a compiler."""
+    (tmp_path / "foundry.toml").write_text('[profile.default]\nsolc = "0.8.30"\nffi = true\n[fuzz]\nruns = 60\n')
+    make(tmp_path, TEXT)
+    return tmp_path
+
+
+def make(root: Path, text: str) -> None:
+    rmtree(root / "out", ignore_errors=True)
+    (root / "test").mkdir(exist_ok=True)
+    (root / "test" / "T.t.sol").write_text(text, encoding="utf-8")
+    contracts = {"A": artifact({"testBranches(uint256)": BRANCHES}), "B": artifact({"testLow(uint256)": FAILS_ABOVE})}
+    forge_out(root, "test/T.t.sol", text, contracts)
+
+
+def campaign(root: Path, **limits: Any) -> Campaign:
+    loaded = load_project(root)
+    where, known = open_campaign(loaded, root / "campaign", 3)
+    return Campaign(loaded, SuiteFilter(), Options(evm="fast"), where, known, **limits)
+
+
+def outcome(root: Path) -> dict[str, Any]:
+    """Return what a campaign has found, without times."""
+    _, found = open_campaign(load_project(root), root / "campaign", None)
+    corpus = {file.relative_to(root).as_posix(): file.read_text() for file in root.glob("campaign/corpus/**/*.json")}
+    findings = [{**asdict(finding), "seconds": 0} for finding in found.findings]
+    return {
+        "runs": found.runs, "steps": found.steps, "findings": findings, "corpus": corpus,
+        "history": [row[1:] for row in found.history],
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_campaign_killed_ten_times_ends_like_one_that_was_not(
+    project: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign(project, rounds=3).run()
+    expected = outcome(project)
+    assert [finding["test"] for finding in expected["findings"]] == ["testLow(uint256)"]
+    assert len(expected["corpus"]) >= 3
+    other = tmp_path_factory.mktemp("killed")
+    (other / "foundry.toml").write_bytes((project / "foundry.toml").read_bytes())
+    make(other, TEXT)
+    writes, kills = count(1), 0
+
+    def killed(*arguments: Any) -> None:
+        if next(writes) % 2 and kills < 10:
+            raise KeyboardInterrupt
+        write_inside(*arguments)
+
+    monkeypatch.setattr("fvm_hypervisor.soltest.campaign.state.write_inside", killed)
+    while True:
+        try:
+            begun = campaign(other)
+            if len(begun.state.history) >= 3:
+                break
+            begun.rounds = 1
+            begun.run()
+        except KeyboardInterrupt:
+            kills += 1
+    assert kills == 10
+    assert outcome(other) == expected
+
+
+@pytest.mark.slow
+def test_a_campaign_ends_when_nothing_new_appears_and_begins_again_after_a_change(project: Path) -> None:
+    run_ = campaign(project)
+    run_.run()
+    assert run_.state.quiet == QUIET_ROUNDS
+    assert "mutation tests cannot run with ffi" in run_.state.notes[0]
+    assert any("testLow(uint256)" in line for line in page_lines(run_.state))
+    corpus = outcome(project)["corpus"].keys()
+    make(project, TEXT + " // changed")
+    again = campaign(project, rounds=1)
+    again.run()
+    assert (again.state.steps, len(again.state.findings)) == (3, 1)
+    assert outcome(project)["corpus"].keys() == corpus  # which the round began with
+
+
+@pytest.mark.slow
+def test_the_command_prints_findings_and_its_status_says_so(project: Path) -> None:
+    found = run("campaign", project / "campaign", "--root", project, "--rounds", 1, "--seed", 3, "--workers", 1)
+    assert found.exit_code == 1, found.output
+    assert "FOUND test/T.t.sol:B testLow(uint256): EvmError: Revert" in found.stdout
+    (test,) = project.glob("campaign/tests/**/*.t.sol")
+    assert f"reproduced by {test.relative_to(project)}" in found.stdout
+    assert "<svg" in (project / "campaign" / "campaign.html").read_text()
+    assert run("campaign", project / "campaign", "--root", project, "--seed", 4).exit_code == 2
+    assert run("campaign", project.parent, "--root", project).exit_code == 2
+
+
+def test_files_outside_of_the_corpus_are_not_written(project: Path) -> None:
+    folder = project / "campaign"
+    folder.mkdir()
+    (folder / "commit.json").write_text('{"state": {}, "files": {"foundry.toml": ""}}')
+    with pytest.raises(InvalidInput, match="the folder of the input"):
+        open_campaign(load_project(project), folder, None)
+    assert (project / "foundry.toml").exists()
