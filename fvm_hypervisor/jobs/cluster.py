@@ -36,6 +36,8 @@ R = TypeVar("R")
 LOCAL: Final = "local"
 """Address that stands for a new cluster on this machine."""
 _TIMEOUT: Final = 10
+_INTERVAL: Final = 1.0
+"""Seconds between two counts of the workers."""
 _PATIENCE: Final = 30
 """Seconds after which a scheduler without workers is an error."""
 
@@ -47,7 +49,8 @@ class DaskExecutor:
         self._client = client
         self._scheduler = scheduler
         self._owner = uuid4().hex
-        self._seen = time.monotonic()
+        self._seen = self._checked = time.monotonic()
+        self.workers = self._count()
         self._shared: dict[Work[Any, Any], list[DaskFuture[Any]]] = {}
         self._running: set[DaskFuture[Any]] = set()
 
@@ -55,12 +58,6 @@ class DaskExecutor:
     def sends_files(self) -> bool:
         """True unless the cluster is on this machine."""
         return self._scheduler != LOCAL
-
-    @property
-    def workers(self) -> int:
-        """Number of jobs that the cluster runs at a time."""
-        known = self._client.scheduler_info(n_workers=-1)["workers"]
-        return sum(int(worker["nthreads"]) for worker in known.values())
 
     def submit(self, work: Work[T, R], item: T) -> Future[bytes]:
         """Start a job."""
@@ -103,15 +100,24 @@ class DaskExecutor:
 
     def check(self) -> None:
         """Raise InvalidInput if the scheduler has ended, or has had no workers for a while."""
-        if self._client.status not in ("running", "connecting"):
+        if self._client.status not in {"running", "connecting"}:
             raise self._ended()
+        now = time.monotonic()
+        if now - self._checked < _INTERVAL:
+            return
+        self._checked, self.workers = now, self._count()
         if self.workers:
-            self._seen = time.monotonic()
-        elif time.monotonic() - self._seen > _PATIENCE:
+            self._seen = now
+        elif now - self._seen > _PATIENCE:
             raise InvalidInput(
                 f"the Dask scheduler {self._scheduler} has had no worker for {_PATIENCE:g} s: start workers, or "
                 "omit --dask"
             )
+
+    def _count(self) -> int:
+        """Return the number of jobs that the cluster runs at a time."""
+        known = self._client.scheduler_info(n_workers=-1)["workers"]
+        return sum(int(worker["nthreads"]) for worker in known.values())
 
     def stop(self) -> None:
         """Cancel all jobs, and end their worker processes."""

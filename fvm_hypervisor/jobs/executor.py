@@ -99,7 +99,8 @@ def completed(
     running: dict[Future[bytes], tuple[int, T]] = {}
     try:
         while True:
-            for number, item in islice(todo, max(1, executor.workers * _OUTSTANDING) - len(running)):
+            free = max(1, executor.workers * _OUTSTANDING) - len(running)  # negative if a cluster has lost workers
+            for number, item in islice(todo, max(0, free)):
                 running[executor.submit(work, item)] = number, item
             if not running:
                 return

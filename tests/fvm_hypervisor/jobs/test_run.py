@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from fvm_hypervisor.jobs import cluster
+from fvm_hypervisor.jobs.executor import LocalExecutor, completed
 from fvm_hypervisor.jobs.run import run_all
-from fvm_hypervisor.jobs.workers import JobLost
+from fvm_hypervisor.jobs.workers import JobLost, Work, WorkerPool
 from hypervisor.errors import InvalidInput
 
 
@@ -69,6 +70,19 @@ def test_workers_end_with_an_error_or_an_interrupted_reader() -> None:
     with closing(run_all(abs, range(100), 2, "numbers")) as running:  # type: ignore[type-var]  # a generator
         assert next(running) == 0
     assert {*active_children()} <= before
+
+
+@pytest.mark.slow
+def test_jobs_end_on_fewer_workers_than_they_began_on() -> None:
+    executor = LocalExecutor(4, WorkerPool())
+
+    def lose_workers() -> None:
+        executor.workers = 1
+
+    work: Work[int, int] = Work.of(abs)
+    found = completed(executor, work, range(20), tick=lose_workers)
+    assert sorted(found) == [(number, number) for number in range(20)]
+    executor.close()
 
 
 @pytest.mark.slow
