@@ -69,7 +69,7 @@ def campaign(
     run = Campaign(
         project, SuiteFilter(match_test, contract=match_contract, path=match_path),
         Options(rules, evm, use=use, workers=workers, dask=dask), where, state, seconds, rounds,
-        lambda line: typer.echo(line, err=not line.startswith("FOUND")),
+        lambda line: typer.echo(line, err=True), typer.echo,
     )  # fmt: skip
     is_interrupted = False
     try:

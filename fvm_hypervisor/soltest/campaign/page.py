@@ -14,12 +14,16 @@ from hypervisor.text import printable
 _WIDTH, _HEIGHT = 640, 160
 _ROWS: Final = 12
 """Maximum number of rounds in the text's table."""
-_MAX_LINE: Final = 500
+_MAX_LINE: Final = 4096
 _STYLE: Final = "body{font:14px system-ui;margin:2em;max-width:60em}pre{background:#f4f4f4;padding:1em;overflow:auto}"
 
 
 def page_lines(state: CampaignState) -> Iterator[str]:
-    """Yield the lines of the page as text."""
+    """Yield the lines of the page as text. Control codes in them are escaped."""
+    yield from (printable(line, _MAX_LINE) for line in _lines(state))
+
+
+def _lines(state: CampaignState) -> Iterator[str]:
     rounds = len(state.history)
     yield f"{rounds} rounds in {state.seconds:,.0f} s, {state.runs:,} runs, seed {state.seed}"
     yield from state.notes
@@ -75,7 +79,7 @@ def _chart(state: CampaignState) -> str:
 
 def write_pages(folder: CampaignFolder, state: CampaignState) -> None:
     """Write `campaign.txt` and `campaign.html`."""
-    text = "\n".join(printable(line, _MAX_LINE) for line in page_lines(state)) + "\n"
+    text = "\n".join(page_lines(state)) + "\n"
     page = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Campaign</title><style>{_STYLE}</style>'
         f"</head><body><h1>Campaign</h1>\n{_chart(state)}\n"

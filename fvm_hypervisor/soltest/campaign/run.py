@@ -31,11 +31,13 @@ from fvm_hypervisor.soltest.report.counterexample_tests import write_tests
 from fvm_hypervisor.soltest.run.session import SuiteSession
 from fvm_hypervisor.soltest.run.workers import run_suites
 from hypervisor.errors import InvalidInput
+from hypervisor.text import printable
 
 SEEDS: Final = 4
 """Number of seeds with which a round runs each test."""
 QUIET_ROUNDS: Final = 5
 """Number of rounds without anything new after which a campaign ends."""
+_MAX_LINE: Final = 4096
 _LISTED: Final = 1000
 """Maximum number of living mutants in the state."""
 
@@ -46,7 +48,10 @@ class TimeOver(Exception):  # an event rather than an error
 
 @dataclass(slots=True)
 class Campaign:
-    """A campaign of a project. `seconds` and `rounds` limit this run of it; `tell` gets lines of text."""
+    """A campaign of a project. `seconds` and `rounds` limit this run of it.
+
+    `tell` gets lines about the progress, `show` those of new findings.
+    """
 
     project: Project
     wanted: SuiteFilter
@@ -56,6 +61,7 @@ class Campaign:
     seconds: float | None = None
     rounds: int | None = None
     tell: Callable[[str], None] = lambda _: None
+    show: Callable[[str], None] = lambda _: None
     _begun: float = field(default_factory=monotonic)
     _before: float = 0.0
     """Seconds of earlier runs."""
@@ -186,7 +192,8 @@ class Campaign:
             finding = Finding(suite.name, test.signature, test.kind.value, reason, calls, test.seed, seconds)
             finding.file = self._write_test(suite, test)
             self.state.findings.append(finding)
-            self.tell("\n".join(finding_lines(finding)))
+            for line in finding_lines(finding):
+                self.show(line)
 
     def _write_test(self, suite: SuiteResult, test: TestResult) -> str:
         """Write the unit test of a finding; return its file, empty if it has no input."""
@@ -244,9 +251,9 @@ class Campaign:
 
 
 def finding_lines(finding: Finding) -> Iterator[str]:
-    """Yield the lines that show a finding."""
-    yield f"FOUND {finding.suite} {finding.test}: {finding.reason or 'fails'}"
-    yield from (f"  {call.strip()}" for call in finding.calls)
+    """Yield the lines that show a finding. Control codes of the test's texts are escaped."""
+    yield printable(f"FOUND {finding.suite} {finding.test}: {finding.reason or 'fails'}", _MAX_LINE)
+    yield from (f"  {printable(call.strip(), _MAX_LINE)}" for call in finding.calls)
     if finding.file:
         yield f"  reproduced by {finding.file}"
 

@@ -10,10 +10,20 @@ import pytest
 
 from fvm_hypervisor.soltest.campaign.page import page_lines
 from fvm_hypervisor.soltest.campaign.run import QUIET_ROUNDS, Campaign, open_campaign
+from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
 from fvm_hypervisor.soltest.execution.job import Options
+from fvm_hypervisor.soltest.execution.results import (
+    BlockDelay,
+    CaseKind,
+    CaseStatus,
+    CounterExample,
+    SuiteResult,
+    TestResult,
+)
 from fvm_hypervisor.soltest.project.consent import write_inside
 from fvm_hypervisor.soltest.project.project import load_project
+from fvm_hypervisor.soltest.report.counterexample_tests import write_tests
 from hypervisor.errors import InvalidInput
 from tests.command import run
 from tests.fvm_hypervisor.soltest.contracts import artifact, forge_out
@@ -113,6 +123,21 @@ def test_the_command_prints_findings_and_its_status_says_so(project: Path) -> No
     assert "<svg" in (project / "campaign" / "campaign.html").read_text()
     assert run("campaign", project / "campaign", "--root", project, "--seed", 4).exit_code == 2
     assert run("campaign", project.parent, "--root", project).exit_code == 2
+
+
+def test_a_failing_sequence_becomes_a_unit_test(tmp_path: Path) -> None:
+    sender, target = "0x" + "11" * 20, "0x" + "22" * 20
+    calls = [
+        CounterExample(bytes.fromhex(data), "", sender, "A", target, "f()", delay=BlockDelay(seconds, blocks))
+        for data, seconds, blocks in (("26121ff0", 0, 0), ("e2179b8e", 60, 5))
+    ]
+    failed = TestResult("invariant_a()", CaseKind.INVARIANT, CaseStatus.FAILURE, counterexample=tuple(calls))
+    (file,) = write_tests([SuiteResult("test/T.t.sol", "A", [failed])], tmp_path, tmp_path / "found")
+    text = file.read_text()
+    parts = [f"prank({sender})", 'call(hex"26121ff0")', "timestamp + 60", "number + 5", 'call(hex"e2179b8e")']
+    invariant = f'delegatecall(hex"{selector("invariant_a()").hex()}")'
+    places = [text.index(part) for part in (*parts, invariant)]
+    assert places == sorted(places)
 
 
 def test_files_outside_of_the_corpus_are_not_written(project: Path) -> None:
