@@ -10,15 +10,13 @@ from typing import Final
 
 from bridge.ethereum.block import MAX_CODE_SIZE
 from runtimes.evm.ethereum import prices
-from runtimes.evm.ethereum.forks import FORKS, Fork
+from runtimes.evm.ethereum.forks import BERLIN, FORKS, ISTANBUL, PRAGUE, SHANGHAI, Fork
 
 _HEAD: Final = Struct("<II")
 _OPCODES: Final = Struct("<256H")
 _COUNT: Final = Struct("<I")
 _PRICE: Final = Struct("<IQ")
 _ABSENT: Final = (1 << 16) - 1
-_PRAGUE: Final = FORKS["Prague"].spec
-_BERLIN: Final = FORKS["Berlin"].spec
 
 _FRAME_RULES: Final = (
     "pays_for_creation", "keeps_64th", "reserves_0xef", "has_base_fee", "proof_of_stake", "repriced_modexp",
@@ -46,14 +44,14 @@ class NotRepresentable(Exception):  # not an error: such a fork runs on the mach
 
 def account_spec(fork: Fork) -> int:
     """Return the number of revm's fork whose rules hold for accounts: with delegations, Prague's or later ones."""
-    return max(fork.spec, _PRAGUE) if fork.delegations else fork.spec
+    return max(fork.spec, PRAGUE.spec) if fork.delegations else fork.spec
 
 
 def fork_message(fork: Fork) -> bytes:
     """Return a fork's rules for the guest. Raises NotRepresentable."""
     known, of_accounts = _fork_of_spec(fork.spec), _fork_of_spec(account_spec(fork))
     gas, is_resource = fork.gas, fork.resource_gas
-    net_slots = bool(gas.net_slots) and fork.spec < FORKS["Istanbul"].spec
+    net_slots = bool(gas.net_slots) and fork.spec < ISTANBUL.spec
     is_same = (
         _equal(fork, known, _FRAME_RULES)
         and _equal(fork, of_accounts, _ACCOUNT_RULES)
@@ -62,7 +60,7 @@ def fork_message(fork: Fork) -> bytes:
         and gas.slot_sentry == (0 if net_slots or not gas.net_slots else gas.call_stipend)
         and gas.code_word == (gas.keccak_word if fork.state_gas else 0)
         and (fork.state_gas or not gas.state_byte)
-        and (fork.spec >= FORKS["Shanghai"].spec or fork.init_code_limit in (None, 2 * MAX_CODE_SIZE))
+        and (fork.spec >= SHANGHAI.spec or fork.init_code_limit in (None, 2 * MAX_CODE_SIZE))
     )
     if not is_same:
         raise NotRepresentable
@@ -72,7 +70,7 @@ def fork_message(fork: Fork) -> bytes:
 
 
 def _fork_of_spec(spec: int) -> Fork:
-    return next(fork for fork in FORKS.values() if fork.spec == spec and fork.name != "Constantinople")
+    return next(fork for fork in FORKS.values() if fork.spec == spec)
 
 
 def _equal(one: object, other: object, names: tuple[str, ...]) -> bool:
@@ -105,7 +103,7 @@ def _prices(fork: Fork) -> Mapping[int, int]:
     zero = _exact(fork.floor_zero, token) if token else 0
     if zero not in (0, 1, nonzero):
         raise NotRepresentable
-    is_berlin = fork.spec >= _BERLIN
+    is_berlin = fork.spec >= BERLIN.spec
     accounts = gas.account_bytes * gas.state_byte
     found = {
         1: gas.exp_byte, 2: gas.copy_word, 3: gas.copy_word, 4: gas.log_byte,
