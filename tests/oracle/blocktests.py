@@ -27,7 +27,6 @@ from fvm_hypervisor.laboratory.vectors.statetest import base_machine
 from hypervisor.installation import OWN_EVM
 from hypervisor.messages.signatures import public_key
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, state_root
-from runtimes.evm.ethereum.blobs import ForkBlobs
 from runtimes.evm.ethereum.block_run import (
     BUILDERS,
     CONSOLIDATION_REQUESTS,
@@ -36,7 +35,7 @@ from runtimes.evm.ethereum.block_run import (
     requests_hash,
 )
 from runtimes.evm.ethereum.chain_import import ChainImport, ImportedBlock, schedule_of
-from runtimes.evm.ethereum.forks import ALIASES, Fork, fork_names
+from runtimes.evm.ethereum.forks import ALIASES, Fork, ForkBlobs, fork_names
 from runtimes.evm.ethereum.headers import EMPTY_OMMERS, Header, RawBlock, block_difficulty
 from store.keccak import keccak
 from tests.runtimes.evm.assembler import assemble

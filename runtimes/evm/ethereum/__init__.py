@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 from runtimes.evm.ethereum.accounts import Accounts, ContractCache, delegated_address, ethereum_address
 from runtimes.evm.ethereum.alloc import AllocAccount, StateRoots, install_alloc, read_alloc, state_root
 from runtimes.evm.ethereum.application import Application, TransactionResult, block_of
-from runtimes.evm.ethereum.blobs import ForkBlobs
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.executor import EthereumExecutor
 from runtimes.evm.ethereum.forks import (
@@ -19,6 +18,7 @@ from runtimes.evm.ethereum.forks import (
     FORKS,
     LATEST_FORK,
     Fork,
+    ForkBlobs,
     find_fork,
     fork_named,
     fork_with,

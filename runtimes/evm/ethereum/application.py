@@ -51,9 +51,8 @@ from hypervisor.types import (
 from runtimes.evm.engine import TxContext
 from runtimes.evm.ethereum import prices, validation
 from runtimes.evm.ethereum.accounts import Accounts, TouchedSlot, delegated_address, ethereum_address, may_send
-from runtimes.evm.ethereum.blobs import ForkBlobs
 from runtimes.evm.ethereum.calls import EthereumCalls, TransactionEnvironment
-from runtimes.evm.ethereum.forks import Fork, fork_with
+from runtimes.evm.ethereum.forks import Fork, ForkBlobs, fork_with
 from runtimes.evm.ethereum.validation import MAX_NONCE, BlockLimits, InvalidTransaction, RejectionReason
 from runtimes.evm.gas_table import StateGas, StateGasMeter
 from store.cid import CBOR, RAW

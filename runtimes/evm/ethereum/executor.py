@@ -39,8 +39,7 @@ from runtimes.evm.ethereum.application import (
     fork_of,
     transaction_of,
 )
-from runtimes.evm.ethereum.blobs import ForkBlobs
-from runtimes.evm.ethereum.forks import Fork, fork_named, fork_names, with_case
+from runtimes.evm.ethereum.forks import Fork, ForkBlobs, fork_named, fork_names, with_case
 from runtimes.evm.ethereum.guest import ACCESSES, CAPPED, CHECKED, KEEP, PAID, SYSTEM
 from runtimes.evm.ethereum.recording import AccessRecorder, RecordingAccounts
 from runtimes.evm.ethereum.session import StateSession, session_of

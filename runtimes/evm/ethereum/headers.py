@@ -16,9 +16,8 @@ from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.block import ITEM_GAS, BlockAccessList, first_difference, next_base_fee
 from bridge.ethereum.patricia import list_root
 from runtimes.evm.ethereum.alloc import DAO_EXTRA_BLOCKS, DAO_EXTRA_DATA
-from runtimes.evm.ethereum.blobs import ForkBlobs
 from runtimes.evm.ethereum.block_run import Withdrawal
-from runtimes.evm.ethereum.forks import DifficultyRule, Fork
+from runtimes.evm.ethereum.forks import DifficultyRule, Fork, ForkBlobs
 from runtimes.evm.ethereum.validation import InvalidBlock, mismatch
 from store.cid import Cid
 from store.keccak import keccak
