@@ -15,9 +15,10 @@ from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, runtime_checkable
 from uuid import uuid4
 
 from fvm_hypervisor.jobs.executor import stopped_early
@@ -40,6 +41,14 @@ _INTERVAL: Final = 1.0
 """Seconds between two counts of the workers."""
 _PATIENCE: Final = 30
 """Seconds after which a scheduler without workers is an error."""
+
+
+@runtime_checkable
+class Closing(Protocol):
+    """A function that drives workers, and has processes of its own."""
+
+    def close(self) -> None:
+        """End them."""
 
 
 class DaskExecutor:
@@ -125,6 +134,11 @@ class DaskExecutor:
             self._client.cancel(list(self._running))
             self._client.run(_stop_here, self._owner, on_error="ignore")
 
+    def close(self) -> None:
+        """End idle worker processes, and remove what only this run needs."""
+        if self._client.status == "running":
+            self._client.run(_close_here, self._owner, on_error="ignore")
+
 
 @contextmanager
 def open_cluster(workers: int, scheduler: str) -> Iterator[DaskExecutor]:
@@ -150,8 +164,11 @@ def open_cluster(workers: int, scheduler: str) -> Iterator[DaskExecutor]:
         except (OSError, ValueError) as error:
             raise InvalidInput(f"no Dask scheduler responds at {scheduler}: {error}") from None
         executor = DaskExecutor(client, scheduler)
-        with stopped_early(executor):
-            yield executor
+        try:
+            with stopped_early(executor):
+                yield executor
+        finally:
+            executor.close()
 
 
 # --- on a machine of the cluster ------------------------------------------------------------------------------------
@@ -159,6 +176,8 @@ def open_cluster(workers: int, scheduler: str) -> Iterator[DaskExecutor]:
 _lock: Final = Lock()
 _folders: Final[dict[str, Path]] = {}
 _works: Final[dict[str, Work[Any, Any]]] = {}
+_owners: Final[dict[str, set[str]]] = {}
+"""Runs that use a folder or a work, by its digest."""
 
 
 @cache
@@ -181,6 +200,8 @@ def _run_here(item: bytes, owner: str, shared: tuple[str, bytes], *archives: tup
     folders: Mapping[str, str] = {digest: str(_folder(digest, data)) for digest, data in archives}
     digest, data = shared
     with _lock:
+        for used in (digest, *folders):
+            _owners.setdefault(used, set()).add(owner)
         if digest not in _works:
             _works[digest] = load(data, folders)
         work = _works[digest]
@@ -199,3 +220,18 @@ def _folder(digest: str, data: bytes) -> Path:
 
 def _stop_here(owner: str) -> None:
     _pool().stop(owner)
+
+
+def _close_here(owner: str) -> None:
+    """End idle processes, and remove the files of runs that have ended."""
+    _pool().close()
+    with _lock:
+        for digest in [digest for digest, owners in _owners.items() if owners <= {owner}]:
+            del _owners[digest]
+            work, folder = _works.pop(digest, None), _folders.pop(digest, None)
+            if work is not None and isinstance(work.drive, Closing):
+                work.drive.close()
+            if folder is not None:
+                rmtree(folder, ignore_errors=True)
+        for owners in _owners.values():
+            owners.discard(owner)

@@ -58,6 +58,10 @@ class MutantDrive:
         with TemporaryDirectory(prefix="mutant-") as folder:
             return dump(self.result(MutantTests(pool, owner, folders, Path(folder), seconds), mutant, suites))
 
+    def close(self) -> None:
+        """End the compilers."""
+        self.compiler.stop()
+
     def result(self, tests: MutantTests, mutant: Mutant, suites: Sequence[Suite]) -> MutantResult:
         """Return the result of a mutant by some tests."""
         if not suites:
@@ -302,16 +306,16 @@ class MutationRun:
         self, todo: Mapping[int, tuple[Mutant, Sequence[Suite], float]], drive: MutantDrive
     ) -> Iterator[tuple[int, MutantResult]]:
         """Yield the number and the result of each mutant as it ends."""
-        numbers, compiler = [*todo], drive.compiler
+        numbers = [*todo]
         with open_executor(self.settings.jobs, self.options.dask) as executor:
-            files = [*files_of(drive.job), compiler.solc.path]
+            files = [*files_of(drive.job), drive.compiler.solc.path]
             work: Work[tuple[Mutant, Sequence[Suite], float], MutantResult]
             work = Work.of(_unused, drive, Archive.of(files) if executor.sends_files else None)
             try:
                 for at, result in completed(executor, work, todo.values()):
                     yield numbers[at], result
             finally:
-                compiler.stop()
+                drive.close()
 
     def _uncacheable(self, fork_url: str | None) -> str:
         """Return the setting by which results depend on data whose changes are not noticed; empty if there is none."""

@@ -166,7 +166,7 @@ class SuiteRun:
         seconds = monotonic() - self.begun
         self.result.duration += seconds
         name = self.test or "setUp()"
-        if not timed_out and name not in self._repeated and self.known is None:
+        if not timed_out and name not in self._repeated:
             self._repeated.add(name)  # perhaps not the test's doing
             self._files.clear()
             return False

@@ -94,6 +94,7 @@ def test_files_are_sent_to_the_workers_of_a_cluster(scheduler: str, tmp_path: Pa
     found = list(run_all(content, files, 2, "files", scheduler, files=[tmp_path / "one", files[1]]))
     assert [text for _, text in found] == ["a.txt", "b.txt"]
     assert not {path for path, _ in found} & {*map(str, files)}
+    assert not any(Path(path).exists() for path, _ in found)  # removed at the end of the run
 
 
 @pytest.mark.slow
