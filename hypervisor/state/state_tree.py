@@ -606,6 +606,18 @@ class StateTree:
             self._actors.forget_log()
             self._resolved.forget_log()
 
+    def mark(self) -> int:
+        """Return a mark for `states_before`, within a transaction."""
+        return self._actors.mark()
+
+    def states_before(self, mark: int) -> dict[ActorID, ActorState | None]:
+        """Return the actors that were written since a mark, as they were then."""
+        found: dict[ActorID, ActorState | None] = {}
+        for actor, state in self._actors.before(mark, _UNREAD):
+            if actor not in found:
+                found[actor] = self._read_actor(actor) if state is _UNREAD else state
+        return found
+
     def image(self) -> TreeImage:
         """Return an image of the tree, also within a transaction, to restore with `restore_image`."""
         self.settle()

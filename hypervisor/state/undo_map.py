@@ -58,6 +58,11 @@ class UndoMap(Generic[K, V]):
         """Iterate over the keys written since `mark`, in order and with repetitions."""
         return (self._log[at][0] for at in range(mark, len(self._log)))
 
+    def before(self, mark: int, absent: V) -> Iterator[tuple[K, V]]:
+        """Iterate over the writes since `mark`, in order: each key with its earlier value, or `absent`."""
+        for key, old in self._log[mark:]:
+            yield key, absent if old is _ABSENT else old  # type: ignore[misc]  # previous values of the map
+
     def rollback(self, mark: int) -> None:
         while len(self._log) > mark:
             key, old = self._log.pop()

@@ -41,6 +41,7 @@ from runtimes.evm.ethereum.accounts import EMPTY_CODE
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.forks import code_limits
 from runtimes.evm.ethereum.host import EthereumHost
+from runtimes.evm.ethereum.native import LeaveSession, NativeCalls
 from runtimes.evm.ethereum.prices import words
 from runtimes.evm.ethereum.recording import RecordingHost
 from runtimes.evm.ethereum.subcalls import execute_subcall, return_block
@@ -116,9 +117,11 @@ class EthereumInvocation:
     # --- calls ------------------------------------------------------------------------------------------------
 
     def _invoke(self, calldata: bytes) -> FrameOutcome:
-        accounts, context = self._calls.accounts, self._kernel.context
-        code = code_to_run(self._calls, self._codes, self._actor)
-        return self._frame(code, calldata, accounts.address_of(context.caller), context.value)
+        calls, context = self._calls, self._kernel.context
+        if isinstance(calls, NativeCalls):
+            return calls.enter(self._actor, context.caller, context.value, calldata, context.read_only)
+        code = code_to_run(calls, self._codes, self._actor)
+        return self._frame(code, calldata, calls.accounts.address_of(context.caller), context.value)
 
     def _filecoin_method(self, params: Block | None) -> Outcome:
         """Forward a method number of 1024 or more, called by a native actor, to handle_filecoin_method."""
@@ -206,6 +209,8 @@ class EthereumInvocation:
 
     def _frame(self, code: Code, calldata: bytes, caller: EthAddress, value: int) -> FrameOutcome:
         context, calls = self._kernel.context, self._calls
+        if isinstance(calls, NativeCalls):
+            raise LeaveSession("a native actor runs code that is not its contract's")
         address = calls.accounts.address_of(self._actor)
         frame = Frame(calls.environment.fork, code, calldata, caller, address, value, context.read_only)
         if calls.tracer is not None:

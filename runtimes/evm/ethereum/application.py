@@ -29,8 +29,8 @@ from bridge.filecoin.cbor import ParamsError, byte_string, read_byte_string
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD
 from bridge.filecoin.receipts import Log, entries_to_log
-from hypervisor.errors import OutOfGas, SyscallError
-from hypervisor.exit_codes import ErrorNumber, ExitCode
+from hypervisor.errors import OutOfGas
+from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import GasOutputs, GasTracker
 from hypervisor.kernel.blocks import Block
 from hypervisor.kernel.call import Call, CallResult
@@ -214,11 +214,6 @@ class Authorizations:
 SYSTEM_CALL_GAS: Final = 30_000_000
 """Execution gas of a system call."""
 
-_TOP_LEVEL = {
-    ErrorNumber.INSUFFICIENT_FUNDS: ExitCode.SYS_INSUFFICIENT_FUNDS,
-    ErrorNumber.NOT_FOUND: ExitCode.SYS_INVALID_RECEIVER,
-}
-
 
 @dataclass(slots=True, unsafe_hash=True)
 class TransactionResult:
@@ -285,8 +280,9 @@ class Application:
         self._commit = True
         self._price = validation.gas_price(transaction, machine.context.base_fee) if paid else 0
         self._is_capped = True
+        environment = transaction_environment(machine, transaction, sender, self._price, self._limits.blob_base_fee)
         self._calls = (MeteredCalls if self._fork.state_gas else EthereumCalls)(
-            machine, self._gas, ActorID(0), delegated_address(sender), transaction.nonce, self._environment(), accounts
+            machine, self._gas, ActorID(0), delegated_address(sender), transaction.nonce, environment, accounts
         )
         self._accounts = self._calls.accounts
 
@@ -496,17 +492,19 @@ class Application:
         transaction, accounts = self._transaction, self._accounts
         value, data = TokenAmount(transaction.value), transaction.data
         if self._entry is not None:
-            return self._send(Call(sender, self._entry.to, self._entry.method, self._entry.params, value)), None
+            return self._calls.send_first(
+                Call(sender, self._entry.to, self._entry.method, self._entry.params, value)
+            ), None
         params = Block(RAW, data) if data else None
         if transaction.to is not None:
             to = accounts.filecoin_address(transaction.to)
             call = Call(sender, to, INVOKE_EVM, params, value)
             if self._fork.resource_gas or self._calls.state_gas is not None:
-                return self._with_charges(self._charge_receiver, lambda: (self._send(call), None))
+                return self._with_charges(self._charge_receiver, lambda: (self._calls.send_first(call), None))
             delegate = accounts.delegate_of(accounts.find(transaction.to)) if self._fork.delegations else None
             if delegate is not None:
                 accounts.warm(delegate)
-            return self._send(call), None
+            return self._calls.send_first(call), None
         if self._calls.state_gas is None:
             return self._create(sender)
         return self._with_charges(self._charge_creation, lambda: self._create(sender))
@@ -522,7 +520,7 @@ class Application:
             self._calls.exhaust()
             return CallResult(ExitCode.USR_FORBIDDEN, message="a contract exists at this address already"), None
         creation = self._calls.creation(Call(sender, delegated_address(address), METHOD_CONSTRUCTOR, params, value))
-        result = self._send(creation)
+        result = self._calls.send_first(creation)
         return result, address if result.exit_code == ExitCode.OK else None
 
     def _with_charges(
@@ -572,14 +570,6 @@ class Application:
         state = 0 if meter is None else meter.charge(gas.account_bytes * gas.state_byte)
         self._gas.charge("OnNewAccount", gas.new_account + state)
 
-    def _send(self, call: Call) -> CallResult:
-        try:
-            return self._calls.send(call)
-        except OutOfGas as error:
-            return CallResult(ExitCode.SYS_OUT_OF_GAS, message=str(error))
-        except SyscallError as error:
-            return CallResult(_TOP_LEVEL.get(error.number, ExitCode.SYS_ASSERTION_FAILED), message=error.message)
-
     # --- settlement -------------------------------------------------------------------------------------------
 
     def _settle(
@@ -618,7 +608,7 @@ class Application:
         return TransactionResult(
             success=result.exit_code == ExitCode.OK,
             gas_used=used,
-            output=_in_cbor(result.block),
+            output=in_cbor(result.block),
             logs=logs,
             created=created,
             events=tuple(self._calls.events),
@@ -664,28 +654,31 @@ class Application:
                 logs.append((self._accounts.address_of(event.emitter), log))
         return logs
 
-    def _environment(self) -> TransactionEnvironment:
-        machine, transaction = self._machine, self._transaction
-        context = machine.context
-        return TransactionEnvironment(
-            fork=self._fork,
-            block=self._block,
-            context=TxContext(
-                gas_price=self._price,
-                coinbase=self._block.coinbase,
-                number=context.epoch,
-                timestamp=context.timestamp,
-                gas_limit=self._block.gas_limit,
-                chain_id=context.chain_id,
-                base_fee=context.base_fee,
-            ),
-            origin=self._sender,
-            blob_hashes=transaction.blob_hashes,
-            blob_base_fee=self._limits.blob_base_fee,
-        )
+
+def transaction_environment(
+    machine: MachineState, transaction: Transaction, sender: EthAddress, gas_price: int, blob_base_fee: int
+) -> TransactionEnvironment:
+    """Return the constants of a transaction in the machine's block; `gas_price` is what it pays."""
+    context, block = machine.context, block_of(machine)
+    return TransactionEnvironment(
+        fork=fork_of(machine, block),
+        block=block,
+        context=TxContext(
+            gas_price=gas_price,
+            coinbase=block.coinbase,
+            number=context.epoch,
+            timestamp=context.timestamp,
+            gas_limit=block.gas_limit,
+            chain_id=context.chain_id,
+            base_fee=context.base_fee,
+        ),
+        origin=sender,
+        blob_hashes=transaction.blob_hashes,
+        blob_base_fee=blob_base_fee,
+    )
 
 
-def _in_cbor(block: Block | None) -> bytes:
+def in_cbor(block: Block | None) -> bytes:
     """Return a result as CBOR for the receipt: precompiles return raw bytes."""
     if block is None:
         return b""

@@ -19,8 +19,8 @@ from bridge.ethereum.block import SYSTEM_ADDRESS, TRANSFER_EVENT, EthereumBlock
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.receipts import Log, entries_to_log, log_to_entries
 from bridge.gas import DEFAULT_RATE
-from hypervisor.errors import LongExecution, OutOfGas
-from hypervisor.exit_codes import ExitCode
+from hypervisor.errors import LongExecution, OutOfGas, SyscallError
+from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.gas import MAX_MILLIGAS, GasTracker
 from hypervisor.kernel.blocks import Block
 from hypervisor.kernel.call import Call, CallResult, LentCode
@@ -242,6 +242,11 @@ _MAX_NATIVE_BALANCE: Final = (1 << 128) - 1
 MAX_FRAMES: Final = 1025
 """Maximum number of nested frames: a transaction's first frame and 1,024 below it."""
 
+_TOP_LEVEL: Final = {
+    ErrorNumber.INSUFFICIENT_FUNDS: ExitCode.SYS_INSUFFICIENT_FUNDS,
+    ErrorNumber.NOT_FOUND: ExitCode.SYS_INVALID_RECEIVER,
+}
+
 _NONE: Final[Mapping[EthAddress, str]] = MappingProxyType({})
 
 
@@ -297,6 +302,15 @@ class EthereumCalls(CallManager):
             self.filecoin_precompiles = filecoin_precompiles(machine.context.network.evm)
 
     # --- calls ------------------------------------------------------------------------------------------------
+
+    def send_first(self, call: Call) -> CallResult:
+        """Make a message's first call; return its errors as exit codes."""
+        try:
+            return self.send(call)
+        except OutOfGas as error:
+            return CallResult(ExitCode.SYS_OUT_OF_GAS, message=str(error))
+        except SyscallError as error:
+            return CallResult(_TOP_LEVEL.get(error.number, ExitCode.SYS_ASSERTION_FAILED), message=error.message)
 
     def transfer(self, from_: ActorID, to: ActorID, value: TokenAmount) -> None:
         """Transfer a value. Raises OutOfGas, with no gas left to the call, if the receiver would exceed its maximum.

@@ -40,7 +40,7 @@ from runtimes.evm.ethereum.application import (
     transaction_of,
 )
 from runtimes.evm.ethereum.forks import Fork, ForkBlobs, fork_named, fork_names, with_case
-from runtimes.evm.ethereum.guest import ACCESSES, CAPPED, CHECKED, KEEP, PAID, SYSTEM
+from runtimes.evm.ethereum.guest import ACCESSES, CAPPED, CHECKED, IMPLICIT, KEEP, NONCE, PAID, SYSTEM
 from runtimes.evm.ethereum.recording import AccessRecorder, RecordingAccounts
 from runtimes.evm.ethereum.session import StateSession, session_of
 from runtimes.evm.ethereum.validation import (
@@ -88,8 +88,9 @@ class EthereumExecutor:
         return result or self._or_rollback(lambda: self._application(transaction, sender, limits).apply())
 
     def _in_session(
-        self, transaction: Transaction, sender: EthAddress, mode: int, limits: BlockLimits | None = None
-    ) -> TransactionResult | None:
+        self, transaction: Transaction, sender: EthAddress, mode: int, limits: BlockLimits | None = None,
+        entry: Entry | None = None,
+    ) -> TransactionResult | None:  # fmt: skip
         """Run a transaction in the machine's session; None, without effect, if it is invalid or cannot run there."""
         session = self._session()
         if session is None:
@@ -97,9 +98,9 @@ class EthereumExecutor:
         recorder = self.recorder if mode & KEEP else None
         mode |= ACCESSES if recorder is not None else 0
         if self._machine.tracer is None:
-            result = session.transact(transaction, sender, mode, limits)
+            result = session.transact(transaction, sender, mode, limits, entry)
         else:  # the tracer may raise
-            result = self._or_rollback(lambda: session.transact(transaction, sender, mode, limits))
+            result = self._or_rollback(lambda: session.transact(transaction, sender, mode, limits, entry))
         if recorder is not None and result is not None:
             recorder.add(session.accesses)
         return result
@@ -235,8 +236,13 @@ class EthereumExecutor:
         """
         sender, found, entry = transaction_of(self._machine, message)
         complete = found if transaction is None else transaction
-        application = self._application(complete, sender, None, entry, paid=False)
-        result = self._apply_traced(complete, sender, lambda: self._or_rollback(application.simulate))
+
+        def apply() -> TransactionResult:
+            result = self._in_session(complete, sender, KEEP | NONCE, None, entry)
+            application = self._application(complete, sender, None, entry, paid=False)
+            return result or self._or_rollback(application.simulate)
+
+        result = self._apply_traced(complete, sender, apply)
         self._next_index()
         return result
 
@@ -349,8 +355,9 @@ class EthereumExecutor:
         try:
             sender, transaction, entry = transaction_of(self._machine, message)
             transaction = _with_supported_type(fork_of(self._machine), transaction)
-            in_session = entry is None and not implicit
-            result = self._in_session(transaction, sender, _ON_CHAIN) if in_session else None
+            mode, result = KEEP | IMPLICIT if implicit else _ON_CHAIN, None
+            if not implicit or (transaction.to is not None and self._accounts().find(sender) is not None):
+                result = self._in_session(transaction, sender, mode, None, entry)
             if result is None:
                 application = self._application(transaction, sender, None, entry)
                 result = self._or_rollback(application.apply_implicit if implicit else application.apply)

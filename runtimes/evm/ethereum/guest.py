@@ -77,6 +77,8 @@ class Exit(IntEnum):
     CALL = 9
     ENDED = 10
     CALL_END = 11
+    NATIVE = 12
+    NATIVE_END = 13
 
 
 # How a transaction runs (`mode` in guests/session/src/session.rs); plain integers, which are faster than an `IntFlag`.
@@ -97,6 +99,9 @@ PAUSES: Final = 8192
 ISOLATES: Final = 1 << 14
 SHOWS_PRICE: Final = 1 << 15
 SHOWS_BASE_FEE: Final = 1 << 16
+IMPLICIT: Final = 1 << 17
+NONCE: Final = 1 << 18
+FIRST: Final = 1 << 19
 
 # What has happened at the end of a call (`at_once` in guests/session/src/session.rs).
 CHANGED: Final = 2
@@ -277,6 +282,8 @@ STATUS: Final = {
     0x2E: Status.ILLEGAL_MEMORY_ACCESS,
 }  # fmt: skip
 """Exit codes by revm's `InstructionResult`. A transaction that ends with another one is none of the guest's."""
+FRAME_STATUS: Final = {**STATUS, 0x27: Status.READ_ONLY, 0x28: Status.READ_ONLY}
+"""Exit codes of frames below the first one."""
 
 
 class Ended(NamedTuple):

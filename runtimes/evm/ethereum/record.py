@@ -47,7 +47,7 @@ from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
 from runtimes.evm.engine import CallKind, Status
 from runtimes.evm.ethereum.accounts import EMPTY_CODE, delegated_address
 from runtimes.evm.ethereum.forks import Fork
-from runtimes.evm.ethereum.guest import STATUS
+from runtimes.evm.ethereum.guest import FRAME_STATUS
 from runtimes.evm.ethereum.precompiles import run_precompile
 from runtimes.evm.ethereum.prices import words
 from runtimes.evm.precompiles.failure import PrecompileFailure
@@ -61,7 +61,7 @@ _EXISTS, _HAS_CODE = 1, 2
 _EARLY, _ANSWERED = 1, 2
 _TOO_DEEP, _OUT_OF_FUNDS, _COLLISION, _NO_GAS_TO_WRITE, _RESERVED_CODE = 0x11, 0x12, 0x2F, 0x25, 0x34
 _LAST_RESULT: Final = 3
-_CODES: Final = {**STATUS, 0x27: Status.READ_ONLY, 0x28: Status.READ_ONLY, _RESERVED_CODE: Status.INVALID_INSTRUCTION}
+_CODES: Final = {**FRAME_STATUS, _RESERVED_CODE: Status.INVALID_INSTRUCTION}
 
 _WORD: Final = Struct("<I")
 _CALL: Final = Struct("<BBBBQ20s20s20s32s32sI")

@@ -2,8 +2,8 @@
 
 The guest reads accounts, slots and code once, and holds what transactions write until the state tree is read: then all
 changes are written together (`hypervisor.state.state_tree.HeldChanges`). A session begins again when anything else has
-changed the tree. What the guest cannot execute runs on the machine's calls (`runtimes.evm.ethereum.application`):
-native actors, Filecoin's and users' precompiles, and forks whose rules revm cannot have (`guest_rules`).
+changed the tree. Calls of native actors run within a transaction (`native`). What the guest cannot execute runs on the
+machine's calls (`runtimes.evm.ethereum.application`), such as forks whose rules revm cannot have (`guest_rules`).
 """
 
 from __future__ import annotations
@@ -31,8 +31,22 @@ from hypervisor.state.state_tree import ActorState, StateTree
 from hypervisor.types import BURNT_FUNDS_ACTOR, MAX_BALANCE, SYSTEM_ACTOR, ActorID, TokenAmount
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.engine import Status
-from runtimes.evm.ethereum.accounts import NEW_CONTRACT, ContractCache, ContractStates, delegated_address
-from runtimes.evm.ethereum.application import TransactionResult, block_limits, block_of, fork_of
+from runtimes.evm.ethereum.accounts import (
+    NEW_CONTRACT,
+    ContractCache,
+    ContractStates,
+    delegated_address,
+    ethereum_address,
+)
+from runtimes.evm.ethereum.application import (
+    Entry,
+    TransactionResult,
+    block_limits,
+    block_of,
+    fork_of,
+    in_cbor,
+    transaction_environment,
+)
 from runtimes.evm.ethereum.calls import filecoin_precompiles
 from runtimes.evm.ethereum.forks import Fork, code_limits
 from runtimes.evm.ethereum.guest import (
@@ -40,6 +54,8 @@ from runtimes.evm.ethereum.guest import (
     CALL,
     CHECKED,
     COUNTERS,
+    FIRST,
+    IMPLICIT,
     KEEP,
     PAID,
     RECORD,
@@ -58,10 +74,13 @@ from runtimes.evm.ethereum.guest import (
 )
 from runtimes.evm.ethereum.guest_rules import NotRepresentable, account_spec, fork_message
 from runtimes.evm.ethereum.host import block_hash, block_randomness
+from runtimes.evm.ethereum.native import KERNEL, LeaveSession, NativeCalls
 from runtimes.evm.ethereum.precompiles import run_precompile
 from runtimes.evm.ethereum.record import Codes, Replay
 from runtimes.evm.ethereum.validation import BlockLimits, gas_price
+from runtimes.evm.host import NATIVE_CODE, NATIVE_CODE_HASH
 from runtimes.evm.precompiles.failure import PrecompileFailure
+from store.cid import EMPTY_ARRAY_CID
 from store.trees.kamt import EMPTY_KAMT
 
 if TYPE_CHECKING:
@@ -87,6 +106,8 @@ _MAX_JUMPED: Final = 1024
 _ACCOUNT: Final = Struct("<I20sI")
 _FIELDS: Final = Struct("<32sQ32s")
 _SLOT: Final = Struct("<I20s32s32sI")
+_HAS_SLOTS, _NATIVE, _PRECOMPILE = 2, 4, 8
+"""Flags of accounts (`supply_account`, `supply_native` in guests/session/src/database.rs)."""
 _CHANGE: Final = Struct("<20sI32sQ32sII")
 _WORDS: Final = Struct("<32s32s")
 _EXISTS, _WIPED, _HAS_NEW_CODE, _EXISTED = 1, 2, 4, 8
@@ -128,7 +149,7 @@ class StateSession:
     """The session of one machine."""
 
     def __init__(self, machine: MachineState) -> None:
-        self._machine = machine
+        self._machine = self.machine = machine
         self._known = ContractCache()
         self._guest: Guest | None = None
         self._end: weakref.finalize[Any, Any] | None = None
@@ -155,23 +176,30 @@ class StateSession:
         self._rules: _Rules | None = None
         self._externs: Externs | None = None
         self._codes = Codes()
+        self._native: NativeCalls | None = None
+        """The machine's calls of a transaction that calls native actors."""
+        self._is_native = False
+        """True if a transaction has met its first native actor."""
         self._contracts: ContractStates
         self.fork: Fork
         self._block: EthereumBlock
         self._limits: BlockLimits
 
     def transact(
-        self, transaction: Transaction, sender: EthAddress, mode: int, limits: BlockLimits | None = None
-    ) -> TransactionResult | None:
+        self, transaction: Transaction, sender: EthAddress, mode: int, limits: BlockLimits | None = None,
+        entry: Entry | None = None,
+    ) -> TransactionResult | None:  # fmt: skip
         """Run a transaction; return None, without effect, if it is invalid or the guest cannot execute it.
 
         The machine's tracer, if there is one, gets the events at the end. `limits` are the block's remaining limits;
-        default: a whole block's.
+        default: a whole block's. `entry` is the first call of a message that is not a transaction.
         """
         if not (mode & SYSTEM or _fits(transaction)):
             return None
         guest = self.begin()
-        if guest is None or (mode & CHECKED and not _may_fit(transaction, self.fork, limits or self._limits)):
+        if guest is None or (mode & IMPLICIT and self.fork.state_gas):
+            return None
+        if mode & CHECKED and not _may_fit(transaction, self.fork, limits or self._limits):
             return None
         if mode & KEEP and self._machine.state_tree.transactions:
             mode |= UNDOABLE
@@ -180,17 +208,67 @@ class StateSession:
             steps, mode = _SHORT, mode | SHORT
         if self._machine.tracer is not None:
             mode |= self.record_mode
+        if entry is not None:
+            mode |= FIRST
         context = self._machine.context
         message = transaction_message(transaction, sender, mode, steps, context.chain_id)
         price = gas_price(transaction, context.base_fee) if mode & PAID else 0
         blob_fee = transaction.blob_gas * self._limits.blob_base_fee if transaction.blob_hashes and mode & PAID else 0
-        executed = self._execute(guest, message, mode, min(price, context.base_fee), blob_fee)
+        burnt = min(price, context.base_fee), blob_fee
+        self._is_native = entry is not None and self._runs_kernel
+        executed = None if entry is not None else self._execute(guest, message, mode, *burnt)
         if executed is None:
-            return None
+            kernel = (transaction, sender, message, mode, price, burnt, entry)
+            return self._with_kernel(*kernel) if self._is_native else None
         ended, record = executed
         result = self._result(ended, transaction, mode, price)
         if result is not None and record is not None:
             self.replay(*record, mode)
+        return result
+
+    @property
+    def _runs_kernel(self) -> bool:
+        """True if the kernel may take part in transactions: nothing sees its steps, and the thread has time."""
+        fork = self.fork
+        knows_rules = not (fork.state_gas or fork.access_lists or fork.transfer_logs)
+        return knows_rules and self._machine.tracer is None and self._machine.short is None
+
+    def _with_kernel(
+        self, transaction: Transaction, sender: EthAddress, message: bytes, mode: int, price: int,
+        burnt: tuple[int, int], entry: Entry | None,
+    ) -> TransactionResult | None:  # fmt: skip
+        """Run a transaction that calls native actors, and write its changes.
+
+        Returns None, without effect, if it is invalid or cannot run in a session. What the guest holds is forgotten.
+        """
+        machine = self._machine
+        tree = machine.state_tree
+        tree.settle()
+        guest = self.begin()
+        if guest is None:
+            return None
+        environment = transaction_environment(machine, transaction, sender, price, self._limits.blob_base_fee)
+        tree.engine = None
+        mark, result = tree.begin(), None
+        try:
+            native = self._native = NativeCalls(self, guest, mode, transaction, sender, environment, entry)
+            if native.on_fresh_stack(lambda: self.go_on(guest, guest.call(Command.TRANSACT, message), mode, Exit.DONE)):
+                ended = read_end(guest.output())[0]
+                if mode & KEEP:
+                    native.end()
+                    guest.call(Command.KEEP)
+                    guest.call(Command.DRAIN)
+                    self._burnt = ended.gas_used * burnt[0] + burnt[1]
+                    self._write_all(tree, guest.output())
+                result = self._result(ended, transaction, mode, price)
+        except LeaveSession:
+            pass
+        except GuestFailure:
+            self._release()
+        finally:
+            self._native = self._tree = None
+            self._drop()
+            tree.commit() if result is not None and mode & KEEP else tree.rollback(mark)
         return result
 
     def call_system(self, to: EthAddress, data: bytes, gas: int, mode: int) -> bool:
@@ -211,9 +289,9 @@ class StateSession:
         """
         is_running = True
         try:
-            ended = self._run(guest, message, mode)
-            if ended is None:
+            if not self.go_on(guest, guest.call(Command.TRANSACT, message), mode, Exit.DONE):
                 return None
+            ended = read_end(guest.output())[0]
             record = self.read_record(guest) if mode & RECORD else None
             if mode & KEEP:
                 self._keep(guest, burnt + ended.gas_used * burnt_per_gas, mode)
@@ -279,15 +357,14 @@ class StateSession:
             actor = tree.lookup_id(delegated)
         return tree.lookup_id(delegated) if actor is None and mode & KEEP else actor
 
-    def _run(self, guest: Guest, message: bytes, mode: int) -> Ended | None:
-        """Run a transaction to its end; None if the guest must give up."""
-        exit_code = guest.call(Command.TRANSACT, message)
-        while exit_code != Exit.DONE:
+    def go_on(self, guest: Guest, exit_code: int, mode: int, end: Exit) -> bool:
+        """Answer requests until an exit; return False if the transaction is invalid or the guest must give up."""
+        while exit_code != end:
             answer = self.answer(exit_code, guest.output(), mode)
             if answer is None:
-                return None
+                return False
             exit_code = guest.call(Command.ANSWER, answer)
-        return read_end(guest.output())[0]
+        return True
 
     def _keep(self, guest: Guest, burnt: int, mode: int) -> bool:
         """Keep the changes of a transaction that has ended; return True if there are any."""
@@ -447,6 +524,7 @@ class StateSession:
             if is_new:
                 tree.settle()
                 self._drop()
+                guest.call(Command.ABANDON)
                 guest.call(Command.RESET)
             if rules_message is not None:
                 self._rules = None
@@ -527,9 +605,14 @@ class StateSession:
                 raise LongExecution("a precompile, or a frame, may run for long")
             short.check()
         if exit_code == Exit.PAUSE:
+            if self._native is not None and self._native.gas.stopped:
+                raise KeyboardInterrupt  # for the thread that waits for the native actor
             assert self._guest is not None, "it has paused"
             self._guest.compile(request, self.fork)
             return _COUNT.pack(exit_code)
+        if exit_code == Exit.NATIVE:
+            assert self._native is not None, "the guest has got a native actor"
+            return self._native.answer(request)
         held, tree.held = tree.held, None  # the tree is read as it is written
         try:
             match exit_code:
@@ -544,8 +627,7 @@ class StateSession:
                     bits = 0 if word or words is None else words.absent_bits(slot)
                     return _SLOT.pack(exit_code, address, request[20:], word.to_bytes(32, "big"), bits)
                 case Exit.CODE:
-                    contract = self._contracts.of(self._existing(EthAddress(request[:20])))
-                    code = self._contracts.code_block(contract.bytecode)
+                    code = self._code(EthAddress(request[:20]), request[20:])
                     return b"".join((_COUNT.pack(exit_code), request[20:], _COUNT.pack(len(code)), code))
                 case Exit.BLOCK_HASH:
                     return (
@@ -559,21 +641,43 @@ class StateSession:
         return None
 
     def _account(self, address: EthAddress) -> bytes | None:
-        if self._leaves(address):
-            return None
         actor, state = self._find(address)
+        calls, flags, evm = self._native, 1, self._contracts.evm_code
+        if self._block.filecoin_addresses:
+            masked = unmask_id(address)
+            if masked is not None and actor is None:
+                actor, flags = masked, 1 | _NATIVE
+                state = self._machine.state_tree.get_actor(masked)
+                own = None if state is None else state.delegated_address
+                if own is not None and ethereum_address(own) is not None:
+                    return None  # two addresses of one account
+            elif address in self.filecoin_precompiles and (state is None or state.code != evm):
+                flags |= _PRECOMPILE
+        accounts = self._machine.manifest.account_codes
+        if state is not None and state.code != evm and state.code not in accounts:
+            flags |= _NATIVE
+        if flags != 1 and calls is None:
+            self._is_native = self._runs_kernel
+            return None
+        if calls is not None and actor is not None:
+            state = calls.base(actor, state)
         if actor is None or state is None:
-            return _ACCOUNT.pack(Exit.ACCOUNT, address, 0)
-        manifest, nonce, code_hash, flags = self._machine.manifest, state.nonce, EMPTY_CODE_HASH, 1
-        if state.code == self._contracts.evm_code:
+            return _ACCOUNT.pack(Exit.ACCOUNT, address, flags - 1)
+        nonce, code_hash = state.nonce, EMPTY_CODE_HASH
+        if state.code == evm:
             contract = self._contracts.of(state)
             nonce, code_hash = contract.nonce, contract.bytecode_hash
-            flags = 1 if contract.storage == EMPTY_KAMT else 3
-        elif state.code not in manifest.account_codes:
-            return None
+            flags |= 0 if contract.storage == EMPTY_KAMT else _HAS_SLOTS
+        elif state.code not in accounts:
+            code_hash = NATIVE_CODE_HASH
         self._ids[address] = actor
         fields = _FIELDS.pack(state.balance.to_bytes(32, "big"), nonce, code_hash)
         return _ACCOUNT.pack(Exit.ACCOUNT, address, flags) + fields
+
+    def _code(self, address: EthAddress, code_hash: bytes) -> bytes:
+        if code_hash == NATIVE_CODE_HASH:
+            return NATIVE_CODE
+        return self._contracts.code_block(self._contracts.of(self._existing(address)).bytecode)
 
     def _find(self, address: EthAddress) -> tuple[ActorID | None, ActorState | None]:
         """Return the actor of an address, and its state; None for one that was never used, or was removed."""
@@ -587,18 +691,10 @@ class StateSession:
             raise Fatal(f"there is no actor at 0x{address.hex()}")
         return state
 
-    def _leaves(self, address: EthAddress) -> bool:
-        """Return True for native actors, and for precompiles of Filecoin and of users."""
-        fork = self.fork
-        if fork.registered and fork.precompiles.get(address) in fork.registered:
-            return True
-        is_filecoin = address in self.filecoin_precompiles or unmask_id(address) is not None
-        return self._block.filecoin_addresses and is_filecoin
-
     def _precompile(self, address: EthAddress, limit: int, data: bytes) -> bytes | None:
         fork = self.fork
         name = fork.precompiles.get(address)
-        if name is None or name in fork.registered:
+        if name is None:
             return None
         gas = GasTracker(limit)
         try:
@@ -611,28 +707,38 @@ class StateSession:
     # --- results ----------------------------------------------------------------------------------------------
 
     def _result(self, ended: Ended, transaction: Transaction, mode: int, price: int) -> TransactionResult | None:
-        events = self._events(ended.logs, mode) if ended.logs else ()
+        logs, native = ended.logs, self._native
+        events = self._events(logs, mode) if logs else ()
         if events is None:
             return None
         status, used, created = STATUS[ended.end], ended.gas_used, ended.created
         burnt = min(price, self._machine.context.base_fee)
         answers = ended.ran and created is None and status in (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
+        output, message, reason = byte_string(ended.output) if answers else b"", MESSAGES.get(status, ""), ""
+        if native is not None:
+            logs = native.logs(logs)
+            if native.first is not None:
+                first = native.first
+                status, output, message = first.exit_code, in_cbor(first.block), first.message
+            reason = native.reason(status, output, message)
+        execution_gas = ended.gas_before_refunds if self.fork.gas_before_refunds else used
+        execution_gas = 0 if mode & IMPLICIT else max(execution_gas - ended.state_gas, ended.floor)
         return TransactionResult(
             status == ExitCode.OK,
             used,
-            byte_string(ended.output) if answers else b"",
-            ended.logs if mode & KEEP else (),
+            output,
+            logs if mode & KEEP else (),
             created,
             events,
             status,
-            MESSAGES.get(status, ""),
-            "",
+            message,
+            reason,
             GasOutputs(
                 base_fee_burn=TokenAmount(used * burnt),
                 miner_tip=TokenAmount(used * (price - burnt)),
                 refund=TokenAmount((transaction.gas_limit - used) * price),
             ),
-            max((ended.gas_before_refunds if self.fork.gas_before_refunds else used) - ended.state_gas, ended.floor),
+            execution_gas,
             ended.state_gas,
         )
 
@@ -641,6 +747,9 @@ class StateSession:
         events = []
         for address, log in logs:
             actor: ActorID | None
+            if address == KERNEL and self._native is not None:
+                events.append(self._native.event(log))
+                continue
             if address == SYSTEM_ADDRESS and self.fork.transfer_logs:
                 actor = SYSTEM_ACTOR
             else:
@@ -729,6 +838,12 @@ class StateSession:
         if actor is None:
             actor = tree.lookup_id(delegated)
         state = None if actor is None else tree.get_actor(actor)
+        if actor is not None and state is not None and state.delegated_address != delegated:  # of a masked ID
+            code = state.code
+            nonce = state.nonce if code == self._contracts.evm_code else nonce
+            amount = TokenAmount(int.from_bytes(amount, "big"))
+            written[actor] = ActorState(code, state.head, nonce, amount, state.delegated_address)
+            return end
         if not flags & _EXISTS:
             if actor is not None and state is not None:
                 tree.delete_actor(actor)
@@ -750,7 +865,8 @@ class StateSession:
         storage = contracts.write_slots(before.storage, slots) if slots else before.storage
         after = EvmState(cid, code_hash, storage, before.transient, nonce, before.tombstone)
         paid = state.with_balance(balance)
-        written[actor] = paid if after == before and is_contract else contracts.form(after, paid)
+        is_same = after == before and is_contract and state.head != EMPTY_ARRAY_CID
+        written[actor] = paid if is_same else contracts.form(after, paid)
         return end
 
 

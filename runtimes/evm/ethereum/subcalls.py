@@ -14,6 +14,7 @@ from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import DelegateCallParams, unwrap_return
 from bridge.gas import DEFAULT_RATE
+from hypervisor.context import InvocationContext
 from hypervisor.errors import OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.kernel import Kernel, SendResult
@@ -34,6 +35,7 @@ from hypervisor.types import (
 from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
 from runtimes.evm.code import code_too_long
 from runtimes.evm.engine import CallInputs, CallKind, CreateInputs, SubcallInputs, SubcallOutcome
+from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.forks import code_limits
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.ethereum.prices import all_but_one_64th, words
@@ -81,31 +83,29 @@ class PrecompileContext:
         return self.syscalls.gas_left()
 
 
-def call_filecoin_precompile(host: "EthereumHost", name: str, inputs: CallInputs, limit: int) -> SubcallOutcome:
-    """Execute a call of one of Filecoin's precompiles with at most `limit` gas.
+def call_filecoin_precompile(
+    calls: EthereumCalls, context: InvocationContext, name: str, inputs: CallInputs, limit: int
+) -> SubcallOutcome:
+    """Execute a call of one of Filecoin's precompiles with at most `limit` gas, in the context of the calling contract.
 
     Its gas in milligas is converted like that of a native call and charged in whole Ethereum gas, rounded up. A failure
     costs only the gas used so far, as on Filecoin.
     """
-    calls, kernel = host.calls, host.kernel
-    host.gas.settle()
     try:
         with calls.atomically():  # rolled back if the result cannot be paid for
             with calls.ethereum_rules.in_milligas(calls, limit):
-                context = PrecompileContext(Kernel(calls, kernel.context))
-                output = FILECOIN[name](context, replace(inputs, gas=_ALL_GAS))
-                context.syscalls.gas.settle()
+                precompile = PrecompileContext(Kernel(calls, context))
+                output = FILECOIN[name](precompile, replace(inputs, gas=_ALL_GAS))
+                precompile.syscalls.gas.settle()
             if inputs.value:
-                to = host.accounts.filecoin_address(inputs.address)
-                calls.send(Call(host.actor, to, METHOD_SEND, None, TokenAmount(inputs.value)))
+                to = calls.accounts.filecoin_address(inputs.address)
+                calls.send(Call(context.receiver, to, METHOD_SEND, None, TokenAmount(inputs.value)))
         return SubcallOutcome(True, output)
     except (PrecompileFailure, OutOfGas, SyscallError) as error:
         calls.backtrace.set_cause(f"precompile 0x{inputs.address.hex()}: {error}")
         if calls.tracer is not None:
             calls.tracer.event(PrecompileRefusal(inputs.address, name, str(error)))
         return SubcallOutcome(False)
-    finally:
-        host.gas.refill()
 
 
 MAX_NONCE: Final = (1 << 64) - 1
@@ -194,7 +194,11 @@ def _send_paid(
             return SubcallOutcome(False)
     name = host.calls.filecoin_precompiles.get(inputs.address)
     if name is not None and not host.accounts.has_code(inputs.address):  # false if a test put code there
-        return call_filecoin_precompile(host, name, inputs, limit)
+        host.gas.settle()
+        try:
+            return call_filecoin_precompile(host.calls, host.kernel.context, name, inputs, limit)
+        finally:
+            host.gas.refill()
     return send(host, _call(host, inputs, code_address, limit, who))
 
 

@@ -12,26 +12,32 @@ from typing import Any
 
 import pytest
 
-from bridge.ethereum.addresses import EthAddress, create_address, to_filecoin
+from bridge.ethereum.addresses import EthAddress, create_address, masked_id, to_filecoin
 from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.execution import SimulatedCall
 from bridge.ethereum.transactions import DYNAMIC_FEE, LEGACY, Transaction
+from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import unwrap_return
 from hypervisor.context import DevelopmentExterns, ExternError
 from hypervisor.errors import Fatal, LongExecution
 from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.state.state_tree import StateTree
 from hypervisor.threads import ShortExecutions
-from hypervisor.types import BURNT_FUNDS_ACTOR, ChainEpoch, Gas, TokenAmount
+from hypervisor.types import BURNT_FUNDS_ACTOR, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.ethereum.application import TransactionResult
 from runtimes.evm.ethereum.guest import CHECKED, KEEP, PAID, Command, Guest, GuestFailure
 from runtimes.evm.ethereum.session import StateSession, session_of
 from runtimes.evm.ethereum.validation import InvalidTransaction
+from tests.crossing.trees import FUNDS, LOOKUP, PUPPETS, Script, Tree, puppet
+from tests.differential.twins import CallOf
 from tests.patience import slowness
 from tests.runtimes.evm.assembler import assemble, deployer
 from tests.runtimes.evm.machines import create, sessions, word
+from tests.runtimes.wasm.guests import install_actor
 
 SENDER, OTHER, NOBODY = (EthAddress(bytes([number]) * 20) for number in (0xA1, 0xA2, 0xA3))
 COUNTER, MAKER, TOKEN, ENDLESS, PAYER, TAKEN, PAIRING = (EthAddress(bytes([0xC1 + at]) * 20) for at in range(7))
@@ -470,3 +476,87 @@ def test_only_capped_simulations_fill_the_reservoir_of_state_gas(is_capped: bool
         call = SimulatedCall(sender=SENDER, to=TOKEN, gas_limit=30_000_000, is_capped=is_capped)
         found = EthereumExecutor(machine).simulate(call)
         assert int.from_bytes(unwrap_return(found.return_data), "big") == gas - 15_000 - 2
+
+
+PAYS_AND_REVERTS = f"0 0 0 0 7 {word(masked_id(ActorID(PUPPETS[0])))} GAS CALL POP 32 0 REVERT"
+
+
+def native_calls() -> Iterator[tuple[str, int]]:
+    """Yield the code of contracts that meet native actors, and the gas of a call."""
+    puppet_, missing, account = (word(masked_id(ActorID(actor))) for actor in (PUPPETS[0], 999_999, 99))
+    lookup = word(EthAddress(LOOKUP.to_bytes(20, "big")))
+
+    def call(to: str, value: int = 0, kind: str = "CALL", gas: str = "GAS") -> str:
+        return f"0 0 0 0 {f'{value} ' if kind == 'CALL' else ''}{to} {gas} {kind}"
+
+    for code in (
+        f"{puppet_} BALANCE 1 SSTORE {puppet_} EXTCODEHASH 2 SSTORE 32 0 0 {puppet_} EXTCODECOPY 0 MLOAD 3 SSTORE",
+        f"{lookup} EXTCODEHASH 1 SSTORE {call(lookup, 3)} 2 SSTORE {lookup} BALANCE 3 SSTORE",
+        f"{missing} EXTCODEHASH 1 SSTORE {call(missing, 5)} 2 SSTORE {missing} BALANCE 3 SSTORE",
+        f"{account} BALANCE 1 SSTORE {call(account, 2)} 2 SSTORE {account} BALANCE 3 SSTORE",
+        f"{puppet_} SELFDESTRUCT",
+        f"{missing} SELFDESTRUCT",
+        f"{call(puppet_, 0, 'DELEGATECALL', '5000')} 1 SSTORE {call(puppet_, 0, 'STATICCALL')} 2 SSTORE",
+        f"{call(puppet_, 10**9)} 1 SSTORE {call(puppet_, 3, gas='0')} 2 SSTORE GAS 3 SSTORE",
+        f"{call(word(PAYER))} 1 SSTORE {puppet_} BALANCE 2 SSTORE {call(word(PAYER))} 3 SSTORE",
+    ):
+        yield code, 300_000
+        yield code, 60_000
+
+
+def test_calls_of_native_actors_have_the_effects_of_the_machines_own_calls() -> None:
+    """Random trees of calls between contracts and native actors, and what contracts read of these."""
+    states = []
+    for enabled in (True, False):
+        found: list[object] = []
+        with opened() as machine, sessions(enabled=enabled):
+            machine.advance(block=EthereumBlock("Osaka", COINBASE, gas_limit=1 << 60), base_fee=TokenAmount(BASE_FEE))
+            for actor in PUPPETS:
+                install_actor(machine, puppet(), actor, FUNDS)
+            before = machine.snapshot()
+            payer = AllocAccount(RICH, 1, assemble(PAYS_AND_REVERTS))
+            runs = [
+                ({COUNTER: AllocAccount(50, 1, assemble(code), {1: 7}), PAYER: payer}, CallOf(SENDER, COUNTER), gas)
+                for code, gas in native_calls()
+            ]
+            for number in range(60):
+                tree = Tree(61, number)
+                runs += [(tree.accounts, call, (3_000_000, 100_000)[number % 4 == 3]) for call in tree.case.calls[:1]]
+            for accounts, call, gas in runs:
+                machine.restore(before)
+                install_alloc(machine, {**accounts, call.sender: AllocAccount(RICH)})
+                transaction = sent(0, call.to, call.data, call.value, gas)
+                made = EthereumExecutor(machine).apply_transaction(transaction, call.sender)
+                found.append((outcome(made), made.output, made.logs, made.events, machine.flush()))
+        states.append(found)
+    assert states[0] == states[1]
+
+
+def test_messages_of_all_kinds_have_the_effects_of_the_machines_own_calls() -> None:
+    """Sends, methods of actors, implicit messages, and messages of contracts at another nonce than their own."""
+    script = Script()
+    script.send(to_filecoin(COUNTER), INVOKE_EVM, None, 0, 1)
+    id_, contract, nowhere = Address.id(ActorID(PUPPETS[0])), to_filecoin(COUNTER), to_filecoin(NOBODY)
+    sent_ = [
+        (kind, Message(to, to_filecoin(sender), nonce, TokenAmount(value), MethodNumber(method), params, Gas(gas)))
+        for to, method, params in (
+            (id_, 1 << 24, script.wrapped()), (contract, 1024, b""), (contract, 3, b""), (nowhere, 0, b""),
+            (Address.id(ActorID(99)), 0, b""), (contract, INVOKE_EVM, b""), (id_, INVOKE_EVM, b""),
+        )
+        for kind, sender, nonce in (("apply", SENDER, 0), ("apply_implicit", SENDER, 4), ("apply_unpaid", PAYER, 7))
+        for value, gas in ((3, 3_000_000), (0, 30_000))
+    ]  # fmt: skip
+    states = []
+    for enabled in (True, False):
+        found: list[object] = []
+        with opened() as machine, sessions(enabled=enabled):
+            machine.advance(block=EthereumBlock("Osaka", COINBASE), base_fee=TokenAmount(0))
+            install_actor(machine, puppet(), PUPPETS[0], FUNDS)
+            before = machine.snapshot()
+            for kind, message in sent_:
+                machine.restore(before)
+                execution = machine.executor if kind == "apply_unpaid" else machine
+                applied = getattr(execution, kind)(message)
+                found.append((applied.receipt, applied.events, applied.block_gas, machine.flush()))
+        states.append(found)
+    assert states[0] == states[1]

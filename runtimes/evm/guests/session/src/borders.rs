@@ -5,6 +5,7 @@
 use crate::amsterdam::spent;
 use crate::cheats::Cheats;
 use crate::isolation::Isolation;
+use crate::native::Natives;
 use crate::record;
 use crate::session::{Exit, Failure, Session, bytecode, mode};
 use crate::wire::{Reader, Write};
@@ -40,6 +41,7 @@ pub struct Borders {
     /// The results of cheatcodes' calls that create a contract meanwhile.
     interrupted: Vec<FrameResult>,
     pub isolation: Isolation,
+    pub natives: Natives,
     pub cheats: Cheats,
     /// The observer's result, with which the caller goes on.
     pub answer: Option<FrameResult>,
@@ -149,6 +151,12 @@ mod operation {
     pub const MAKE_COLD: u32 = 18;
     pub const BEGIN_ISOLATED: u32 = 19;
     pub const END_ISOLATED: u32 = 20;
+    pub const SET_ACCOUNT: u32 = 21;
+    pub const REVERT: u32 = 22;
+    pub const EMIT: u32 = 23;
+    pub const POSITION: u32 = 24;
+    pub const HELD_CODE: u32 = 25;
+    pub const CHANGES: u32 = 26;
 }
 
 impl Session {
@@ -162,8 +170,13 @@ impl Session {
         }
         self.borders.stop();
         self.write_logs(output);
-        let context = &self.evm.ctx;
         output.u32(self.borders.entered.len() as u32);
+        self.write_call(init, output);
+        Ok(Some(Exit::Call))
+    }
+
+    pub fn write_call(&self, init: &FrameInit, output: &mut Vec<u8>) {
+        let context = &self.evm.ctx;
         output.u32(init.depth as u32);
         match &init.frame_input {
             FrameInput::Call(inputs) => {
@@ -201,7 +214,6 @@ impl Session {
             }
             FrameInput::Empty => unreachable!("a frame has an input"),
         }
-        Ok(Some(Exit::Call))
     }
 
     /// Stop if a call that was entered has ended, or one whose end the observer wants to see; else return its result.
@@ -303,7 +315,7 @@ impl Session {
         Ok(())
     }
 
-    fn without_held_call(&mut self) -> FrameResult {
+    pub fn without_held_call(&mut self) -> FrameResult {
         let init = self.running.held.take().expect("a call at which it has stopped");
         Self::without_call(&init)
     }
@@ -469,6 +481,12 @@ impl Session {
                 begun?;
             }
             operation::END_ISOLATED => self.end_isolated(read, output)?,
+            operation::SET_ACCOUNT => self.set_account(address, read, output)?,
+            operation::REVERT => self.revert(read),
+            operation::EMIT => self.emit(read),
+            operation::POSITION => self.write_position(output),
+            operation::CHANGES => self.write_changes(output),
+            operation::HELD_CODE => self.write_code(address, output)?,
             operation::CREATED => {
                 self.running.held = None;
                 self.borders.ended = self.borders.interrupted.pop();

@@ -1,5 +1,6 @@
 //! What the session knows of the state, supplied by Python; what is missing stops the transaction.
 
+use crate::native::Native;
 use revm::context_interface::DBErrorMarker;
 use revm::database_interface::Database;
 use revm::primitives::{Address, B256, HashMap, HashSet, U256};
@@ -42,6 +43,7 @@ pub struct State {
     slots: HashMap<(Address, U256), U256>,
     zero_ranges: HashMap<Address, Vec<ZeroRange>>,
     with_slots: HashSet<Address>,
+    natives: HashMap<Address, Native>,
     codes: HashMap<B256, Bytecode>,
     code_bytes: usize,
     hashes: HashMap<u64, B256>,
@@ -60,6 +62,7 @@ impl State {
         self.slots.clear();
         self.zero_ranges.clear();
         self.with_slots.clear();
+        self.natives.clear();
         self.hashes.clear();
         self.missing = None;
         if self.code_bytes > CODE_BYTES {
@@ -84,6 +87,15 @@ impl State {
     /// True if the state has slots of this account, also if a session has cleared them since.
     pub fn has_slots(&self, address: &Address) -> bool {
         self.with_slots.contains(address)
+    }
+
+    /// How the kernel takes part in calls of an address, if it does.
+    pub fn native(&self, address: &Address) -> Option<Native> {
+        if self.natives.is_empty() { None } else { self.natives.get(address).copied() }
+    }
+
+    pub fn supply_native(&mut self, address: Address, native: Native) {
+        self.natives.insert(address, native);
     }
 
     pub fn supply_account(&mut self, address: Address, info: Option<AccountInfo>, has_slots: bool) {

@@ -5,6 +5,7 @@ use crate::Ctx;
 use crate::forks::Instructions;
 use crate::jumps::JumpLog;
 use crate::keccak;
+use crate::native::Native;
 use crate::record::{self, Record};
 use crate::regions::{self, Regions};
 use revm::bytecode::opcode;
@@ -125,7 +126,7 @@ macro_rules! stopping {
 stopping! {
     balance = host::balance;
     extcodesize = host::extcodesize;
-    extcodehash = host::extcodehash;
+    stopping_extcodehash = host::extcodehash;
     extcodecopy = host::extcodecopy;
     blockhash = host::blockhash;
     stopping_sload = host::sload;
@@ -148,6 +149,19 @@ fn recorded(
     if input.host.chain.records {
         let address = input.interpreter.input.target_address();
         input.host.chain.accesses.extend(slot.ok().map(|slot| (address, slot, is_write)));
+    }
+    Ok(())
+}
+
+fn extcodehash(input: In<'_>) -> InstructionExecResult {
+    let address = input.interpreter.stack.peek(0).unwrap_or_default();
+    stopping_extcodehash(InstructionContext { interpreter: &mut *input.interpreter, host: &mut *input.host })?;
+    let native = input.host.journaled_state.database.native(&Address::from_word(address.into()));
+    if native == Some(Native::Precompile)
+        && let Some(top) = input.interpreter.stack.data_mut().last_mut()
+        && top.is_zero()
+    {
+        *top = KECCAK_EMPTY.into(); // as on Filecoin
     }
     Ok(())
 }

@@ -19,6 +19,7 @@ mod jumps;
 #[path = "../../evm/src/keccak.rs"]
 mod keccak;
 mod modexp;
+mod native;
 mod precompiles;
 mod record;
 mod regions;

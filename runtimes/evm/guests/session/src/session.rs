@@ -6,6 +6,7 @@ use crate::database::{Missing, State, Stop};
 use crate::forks::{self, Instructions};
 use crate::instructions::{self, Control};
 use crate::isolation::Isolation;
+use crate::native::Native;
 use crate::precompiles::Precompiles;
 use crate::record::{self, Record};
 use crate::wire::{Reader, Write};
@@ -13,6 +14,7 @@ use revm::context::result::{EVMError, InvalidTransaction, ResultGas};
 use revm::context::{BlockEnv, CfgEnv, Context, Evm, Journal, JournalEntry, LocalContext, TxEnv};
 use revm::context_interface::block::BlobExcessGasAndPrice;
 use revm::context_interface::either::Either;
+use revm::context_interface::journaled_state::account::JournaledAccountTr;
 use revm::context_interface::journaled_state::entry::JournalEntryTr;
 use revm::context_interface::transaction::{
     AccessList, AccessListItem, Authorization, RecoveredAuthority, RecoveredAuthorization,
@@ -59,6 +61,10 @@ pub enum Exit {
     Ended = 10,
     /// Another call has ended whose end the observer wants to see.
     CallEnd = 11,
+    /// A call that the kernel runs.
+    Native = 12,
+    /// A contract that a native actor has called has ended.
+    NativeEnd = 13,
 }
 
 pub mod mode {
@@ -93,6 +99,12 @@ pub mod mode {
     pub const ISOLATES: u32 = 1 << 14;
     pub const SHOWS_PRICE: u32 = 1 << 15;
     pub const SHOWS_BASE_FEE: u32 = 1 << 16;
+    /// A call outside of transactions, whose sender, receiver and coinbase are warm.
+    pub const IMPLICIT: u32 = 1 << 17;
+    /// The sender's nonce becomes that of the transaction.
+    pub const NONCE: u32 = 1 << 18;
+    /// The kernel makes the first call.
+    pub const FIRST: u32 = 1 << 19;
     /// What cheatcodes change within a call (`operation::WATCH`).
     pub const WATCH: u32 = RECORDS | PAUSES | ISOLATES | SHOWS_PRICE | SHOWS_BASE_FEE;
 }
@@ -388,6 +400,10 @@ impl Session {
                 // revm would take an empty account for one whose authorization pays for no new account (EIP-8037).
                 let info = info.filter(|info| !(self.evm.ctx.cfg.enable_amsterdam_eip8037 && info.is_empty()));
                 state.supply_account(address, info, flags & 2 != 0);
+                if flags & 12 != 0 {
+                    let native = if flags & 4 != 0 { Native::Actor } else { Native::Precompile };
+                    state.supply_native(address, native);
+                }
             }
             2 => {
                 let (address, slot, value, bits) = (read.address(), read.word(), read.word(), read.u32());
@@ -406,6 +422,13 @@ impl Session {
             }
             6 if self.evm.ctx.chain.steps_left == 0 => self.evm.ctx.chain.steps_left = self.steps,
             6 => {}
+            19 => self.end_native(&mut read),
+            20 => {
+                if let Err(exit) = self.enter(&mut read, output) {
+                    self.borders.unfinished = input.to_vec();
+                    return exit;
+                }
+            }
             _ => {
                 if let Err(exit) = self.pass_border(kind, &mut read, output) {
                     self.borders.unfinished = input.to_vec();
@@ -538,14 +561,18 @@ impl Session {
         if let Some(record) = &mut evm.ctx.chain.record {
             record.clear();
         }
-        if running.mode & (mode::SYSTEM | mode::CALL) != 0 {
+        if running.mode & mode::NONCE != 0 {
+            let (caller, nonce) = (evm.ctx.tx.caller, evm.ctx.tx.nonce);
+            evm.ctx.journaled_state.load_account_mut(caller).map_err(EVMError::Database)?.data.set_nonce(nonce);
+        }
+        if running.mode & (mode::SYSTEM | mode::CALL | mode::IMPLICIT) != 0 {
             // EIP-4788: gas and state of the transaction do not count; nothing is warm but the precompiles.
             running.init_gas = InitialAndFloorGas::default();
-            if running.mode & mode::CALL != 0 {
+            if running.mode & (mode::CALL | mode::IMPLICIT) != 0 {
                 load_accounts::<_, EVMError<Stop>>(evm)?;
             }
             evm.ctx.journaled_state.set_spec_id(self.account_spec);
-            if running.mode & mode::CALL != 0 {
+            if running.mode & (mode::CALL | mode::IMPLICIT) != 0 {
                 let caller = evm.ctx.tx.caller;
                 evm.ctx.journaled_state.load_account_with_code(caller).map_err(EVMError::Database)?;
             }
@@ -578,7 +605,7 @@ impl Session {
     /// End a transaction that lacks gas for the accounts that its authorizations, its receiver or its creation need.
     fn end_before_first_frame(&mut self) {
         let evm = &mut self.evm;
-        let is_free = self.running.mode & (mode::SYSTEM | mode::CALL) != 0;
+        let is_free = self.running.mode & (mode::SYSTEM | mode::CALL | mode::IMPLICIT) != 0;
         self.running.gas = if is_free {
             free_gas(&evm.ctx, self.running.mode)
         } else {
@@ -611,7 +638,9 @@ impl Session {
             let (mut result, mut depth) = (answered, 0);
             if let Some(mut init) = self.running.held.take() {
                 let exit = match self.cheat(&mut init, output) {
-                    Ok(None) => self.border_before(&init, output)?.or_else(|| self.exit_before(&init, output)),
+                    Ok(None) => self.border_before(&init, output)?.or_else(|| {
+                        self.native_before(&init, output).or_else(|| self.exit_before(&init, output))
+                    }),
                     Ok(answered) => {
                         self.borders.answer = answered;
                         continue;
@@ -674,7 +703,7 @@ impl Session {
                 if let Err(exit) = self.end_own_isolated(&mut ended, depth) {
                     return Ok(exit);
                 }
-                match self.border_after(ended, depth, output) {
+                match self.native_after(ended, depth, output).and_then(|ended| self.border_after(ended, depth, output)) {
                     Ok(result) => ended = result,
                     Err(exit) => return Ok(exit),
                 }
@@ -788,7 +817,7 @@ impl Session {
         let mut rules = Rules::default();
         let (evm, running) = (&mut self.evm, &mut self.running);
         rules.last_frame_result(evm, &mut last, &mut running.gas)?;
-        let used = if running.mode & (mode::SYSTEM | mode::CALL) == 0 {
+        let used = if running.mode & (mode::SYSTEM | mode::CALL | mode::IMPLICIT) == 0 {
             rules.post_execution(evm, &mut last, running.init_gas, running.refund)?
         } else {
             ResultGas::default()
@@ -814,7 +843,8 @@ impl Session {
         };
         output.u32(result as u32);
         output.u32(running.ran as u32);
-        output.u64(last.gas().used() - last.gas().reservoir());
+        let is_implicit = running.mode & mode::IMPLICIT != 0; // nothing is refunded
+        output.u64(if is_implicit { last.gas().total_gas_spent() } else { last.gas().used() } - last.gas().reservoir());
         for gas in [used.total_gas_spent(), used.state_gas_spent_final(), used.floor_gas()] {
             output.u64(gas);
         }

@@ -1,0 +1,361 @@
+"""Calls in a session that the kernel runs: of native actors, of Filecoin's precompiles, and of masked IDs.
+
+The transaction stops before such a call (`guests/session/src/native.rs`). The state tree gets the accounts that the
+transaction has changed, and the machine's calls run the actor. The guest gets what it has changed of accounts, as
+entries of its journal. A contract that the actor calls runs in the session again. Code and slots of contracts are only
+in the guest.
+
+What such a call has changed in the tree is undone with the frame that made the call: the guest's journal counts the
+times that the kernel was left, and each stop tells how many of them the transaction still has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from struct import Struct
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.transactions import Transaction
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.receipts import Log, entries_to_log
+from bridge.gas import CHARGE_NAME
+from hypervisor.context import InvocationContext
+from hypervisor.errors import Fatal, OutOfGas, SyscallError
+from hypervisor.exit_codes import ErrorNumber, ExitCode
+from hypervisor.gas import GasTracker
+from hypervisor.kernel.blocks import Block
+from hypervisor.kernel.call import BacktraceFrame, Call, CallResult
+from hypervisor.machine.call_manager import Mark
+from hypervisor.messages.address import Address
+from hypervisor.messages.events import StampedEvent
+from hypervisor.state.state_tree import ActorState
+from hypervisor.state.undo_map import Journal
+from hypervisor.threads import needs_fresh_stack
+from hypervisor.types import ActorID, TokenAmount
+from runtimes.evm.code import EMPTY_CODE_HASH
+from runtimes.evm.engine import CallInputs, CallKind, FrameOutcome, Status, SubcallOutcome
+from runtimes.evm.ethereum.accounts import EMPTY_CODE, Accounts, delegated_address
+from runtimes.evm.ethereum.application import Entry
+from runtimes.evm.ethereum.calls import FREE, EthereumCalls, TransactionEnvironment
+from runtimes.evm.ethereum.guest import FRAME_STATUS, IMPLICIT, Command, Exit, Guest
+from runtimes.evm.ethereum.subcalls import call_filecoin_precompile, contract_outcome
+from store.cid import EMPTY_ARRAY_CID, RAW, Cid
+from store.keccak import keccak
+
+if TYPE_CHECKING:
+    from runtimes.evm.ethereum.session import StateSession
+
+T = TypeVar("T")
+KERNEL: Final = EthAddress(b"\xff" * 20)
+"""Emitter of the logs that stand for events of actors; each has the event's number."""
+_END_CALL, _ENTER = 19, 20
+_SET_ACCOUNT, _REVERT, _EMIT, _POSITION, _HELD_CODE, _CHANGES = 21, 22, 23, 24, 25, 26
+"""Answers, and operations (`answer` in guests/session/src/session.rs, `operation` in borders.rs)."""
+_KINDS: Final = (CallKind.CALL, CallKind.STATICCALL, CallKind.DELEGATECALL, CallKind.CALLCODE)
+
+_STATE: Final = Struct("<I12sI")
+_CHANGED: Final = Struct("<20s32sQI")
+_CALL: Final = Struct("<IIIQ20s20s20s32s32sI")
+_ENDED: Final = Struct("<IQqI")
+_RESULT: Final = Struct("<IIQqI")
+_ENTRY: Final = Struct("<I20s20s32sQIII")
+_OPERATION: Final = Struct("<I20s")
+_BALANCE: Final = Struct("<32sQI")
+_NUMBER: Final = Struct("<I")
+_HAS_CODE, _CREATED = 1, 2
+_LINK: Final = "session"
+
+
+class LeaveSession(Fatal):
+    """Raised if a transaction cannot go on in the session, and runs elsewhere."""
+
+
+class _Link(NamedTuple):
+    """How far guest and tree agree: the guest's position, its number of events, and the size of the tree's log."""
+
+    position: bytes
+    events: int
+    written: int
+
+
+class SessionAccounts(Accounts):
+    """The accounts of a transaction whose contracts are in a session: their code is read there."""
+
+    crossing: NativeCalls
+
+    def _code(self, actor: ActorID | None) -> tuple[Cid, bytes]:
+        state = None if actor is None else self._tree.get_actor(actor)
+        if actor is None or state is None or state.code != self.evm_code:
+            return super()._code(actor)
+        code = self.crossing.code(self.address_of(actor))
+        return (self._contracts.put_code(code), keccak(code)) if code else (EMPTY_CODE, EMPTY_CODE_HASH)
+
+
+class NativeCalls(EthereumCalls):
+    """The machine's calls of a transaction in a session."""
+
+    def __init__(
+        self, session: StateSession, guest: Guest, mode: int, transaction: Transaction, sender: EthAddress,
+        environment: TransactionEnvironment, entry: Entry | None,
+    ) -> None:  # fmt: skip
+        machine, fork = session.machine, environment.fork
+        accounts = SessionAccounts(
+            machine, Journal(), environment.block.filecoin_addresses, None, fork.clears_empty, fork.burns_balance
+        )
+        accounts.crossing = self
+        gas, own = GasTracker(transaction.gas_limit, per_gas=1), delegated_address(sender)
+        super().__init__(machine, gas, ActorID(0), own, transaction.nonce, environment, accounts)
+        self._session, self._guest, self._mode, self._sender = session, guest, mode, sender
+        self._entry = entry
+        self._nested = 0
+        """Number of calls of native actors that have not ended."""
+        self._base: dict[ActorID, ActorState | None] = {}
+        """Actors that native actors have changed, as they were before the transaction."""
+        self._is_ahead = False
+        """True if the guest has got an account that the transaction has created, as if it had been there before."""
+        self._is_inside = False
+        """True while a contract that a native actor has called runs, or after it could not go on."""
+        self.first: CallResult | None = None
+        """Result of the transaction's first call, if it is one of a native actor."""
+        self._set_link(_Link(bytes(12), 0, self.tree.mark()))
+        self._marks = [self._mark()]
+        """Checkpoints of each time that the kernel was left."""
+
+    # --- the two states ---------------------------------------------------------------------------------------
+
+    @property
+    def _link(self) -> _Link:
+        link: _Link = self.journal.get(_LINK)
+        return link
+
+    def _set_link(self, link: _Link) -> None:
+        self.journal.set(_LINK, link)
+
+    def _mark(self) -> Mark:
+        mark = self.begin()
+        self.tree.commit()
+        return mark
+
+    def rollback(self, mark: Mark) -> None:
+        """Undo the changes since the checkpoint, also those in the guest."""
+        before = self._link.position
+        super().rollback(mark)
+        if self._link.position != before and not self._is_inside:
+            self._check_ahead()
+            self._operate(_OPERATION.pack(_REVERT, KERNEL) + self._link.position)
+
+    def _check_ahead(self) -> None:
+        if self._is_ahead:
+            raise LeaveSession("the guest cannot undo the creation of an actor")
+
+    def _count(self) -> bytes:
+        """Make a checkpoint, and return its number for the guest."""
+        self._marks.append(self._mark())
+        return _NUMBER.pack(len(self._marks) - 1)
+
+    def _take_changes(self, data: bytes) -> int:
+        """Go back to what the transaction still has of the kernel's work, and write what it has changed to the tree.
+
+        Returns the position after this in a stop's message.
+        """
+        count, position, changed = _STATE.unpack_from(data)
+        if count < len(self._marks) - 1:
+            self._check_ahead()
+            self.tree.begin()
+            super().rollback(self._marks[count])
+            del self._marks[count + 1 :]
+        at = _STATE.size
+        for _ in range(changed):
+            address, balance, nonce, flags = _CHANGED.unpack_from(data, at)
+            at += _CHANGED.size
+            self._write(EthAddress(address), TokenAmount(int.from_bytes(balance, "big")), nonce, flags)
+        self._set_link(self._link._replace(position=position, written=self.tree.mark()))
+        self.origin = self.accounts.find(self._sender) or ActorID(0)
+        return at
+
+    def _write(self, address: EthAddress, balance: TokenAmount, nonce: int, flags: int) -> None:
+        """Write an account of the guest to the tree; the nonce, code and slots of a contract are written at the end."""
+        tree, accounts = self.tree, self.accounts
+        actor = accounts.find(address)
+        state = None if actor is None else tree.get_actor(actor)
+        if actor is None or state is None:
+            if not (balance or nonce or flags):
+                return
+            actor = accounts.create_account(address)
+            state = tree.existing(actor)
+        code, head = state.code, state.head
+        if flags and code in accounts.account_codes:
+            code, head = accounts.evm_code, EMPTY_ARRAY_CID
+        nonce = state.nonce if code == accounts.evm_code else nonce
+        tree.set_actor(actor, ActorState(code, head, nonce, balance, state.delegated_address))
+
+    def _give_changes(self) -> None:
+        """Give the guest what the kernel has changed since they agreed, and the events."""
+        link, operations = self._link, []
+        for actor, old in self.tree.states_before(link.written).items():
+            state = self.tree.get_actor(actor)
+            if state is None:
+                if old is not None:
+                    raise LeaveSession(f"actor f0{actor} was removed")
+                continue
+            is_contract = state.code == self.accounts.evm_code
+            if old is not None and (old.balance, old.nonce, old.code) == (state.balance, state.nonce, state.code):
+                continue
+            if is_contract and (old is None or old.code != state.code):
+                raise LeaveSession("a native actor has created a contract")
+            self._base.setdefault(actor, old)
+            fields = _BALANCE.pack(state.balance.to_bytes(32, "big"), state.nonce, not is_contract)
+            operations.append(_OPERATION.pack(_SET_ACCOUNT, self.accounts.address_of(actor)) + fields)
+        emit = _OPERATION.pack(_EMIT, KERNEL)
+        operations += [emit + _NUMBER.pack(number) for number in range(link.events, len(self.events))]
+        position = link.position
+        if operations:
+            position = self._operate(b"".join(operations) + _OPERATION.pack(_POSITION, KERNEL))
+        self._set_link(_Link(position, len(self.events), self.tree.mark()))
+
+    def base(self, actor: ActorID, state: ActorState | None) -> ActorState | None:
+        """Return an actor, whose present state is given, as it was before the transaction.
+
+        A native actor that the transaction has created has existed already, without money.
+        """
+        if actor not in self._base:
+            return state
+        before = self._base[actor]
+        if before is None and state is not None and state.delegated_address is None:
+            self._is_ahead = True
+            return state.with_balance(0)
+        return before
+
+    def _operate(self, message: bytes) -> bytes:
+        """Execute operations in the guest, which also reads what it lacks."""
+        guest = self._guest
+        while exit_code := guest.call(Command.OPERATE, message):
+            answer = self._session.answer(exit_code, guest.output(), self._mode)
+            if answer is None:
+                raise LeaveSession("the session lacks an account")
+            guest.call(Command.ANSWER, answer)
+        return guest.output()
+
+    def code(self, address: EthAddress) -> bytes:
+        """Return the code of an account in the guest."""
+        return self._operate(_OPERATION.pack(_HELD_CODE, address))
+
+    # --- calls by contracts -----------------------------------------------------------------------------------
+
+    def answer(self, data: bytes) -> bytes:
+        """Run a call for the guest, and return the answer to it."""
+        at = self._take_changes(data)
+        depth, kind, static, gas, caller, target, receiver, value, _, size = _CALL.unpack_from(data, at)
+        at += _CALL.size
+        inputs = CallInputs(_KINDS[kind], gas, EthAddress(target), int.from_bytes(value, "big"), data[at : at + size])
+        if inputs.kind is CallKind.DELEGATECALL:  # the executing contract, not its caller, makes the call
+            caller, inputs = receiver, replace(inputs, value=0)
+        outer = self.gas, self.charges_access, self.prices, self.depth
+        tracker = GasTracker(gas, per_gas=1)
+        self.gas, self.charges_access, self.prices, self.depth = tracker, False, FREE, depth
+        refund, self._nested = self.accounts.refund, self._nested + 1
+        run = partial(self._run, EthAddress(caller), inputs, bool(static))
+        self._is_inside = False
+        try:
+            is_deep = self._nested > 1 and needs_fresh_stack(self._nested - 1)
+            outcome = self.on_fresh_stack(run) if is_deep else run()
+        finally:
+            self._nested -= 1
+            self.gas, self.charges_access, self.prices, self.depth = outer
+        self._give_changes()
+        refund = self.accounts.refund - refund
+        self._is_inside = self._nested > 0
+        result = _RESULT.pack(_END_CALL, outcome.success, min(tracker.used, gas), refund, len(outcome.output))
+        return result + outcome.output + self._count()
+
+    def on_fresh_stack(self, work: Callable[[], T]) -> T:
+        """Run `work` on another stack; an interrupt ends it."""
+        return self.machine.stacks.run(work, lambda: self.gas.exhaust())  # the tracker changes
+
+    def _run(self, caller: EthAddress, inputs: CallInputs, static: bool) -> SubcallOutcome:
+        accounts, name = self.accounts, self.filecoin_precompiles.get(inputs.address)
+        actor, value = accounts.existing(caller), TokenAmount(inputs.value)
+        self.backtrace.clear()
+        if name is not None:
+            if value > accounts.balance(actor):
+                return SubcallOutcome(False)
+            own = self.origin, self.origin_address, self.nonce
+            context = InvocationContext(*own, actor, actor, INVOKE_EVM, value, self.gas_premium, static)
+            return call_filecoin_precompile(self, context, name, inputs, inputs.gas)
+        params = Block(RAW, inputs.data) if inputs.data else None
+        to = accounts.filecoin_address(inputs.address)
+        call = Call(actor, to, INVOKE_EVM, params, value, inputs.gas, static)
+        if self.depth == 0:
+            if value > accounts.balance(actor) and not self._mode & IMPLICIT:
+                raise LeaveSession("the sender of a simulation lacks the value")
+            if self._entry is not None:
+                call = Call(actor, self._entry.to, self._entry.method, self._entry.params, value)
+            self.first = self.send_first(call)
+            return contract_outcome(self.first)
+        try:
+            return contract_outcome(self.send(call))
+        except SyscallError as error:
+            return SubcallOutcome(error.number == ErrorNumber.NOT_FOUND)
+        except OutOfGas:
+            return SubcallOutcome(False)
+
+    # --- calls of contracts -----------------------------------------------------------------------------------
+
+    def enter(self, contract: ActorID, caller: ActorID, value: int, data: bytes, static: bool) -> FrameOutcome:
+        """Call a contract, to which the kernel has transferred the value, for a native actor."""
+        self._give_changes()
+        addresses = self.accounts.address_of(contract), self.accounts.address_of(caller)
+        gas = self.gas.available
+        head = _ENTRY.pack(_ENTER, *addresses, value.to_bytes(32, "big"), gas, static, self.depth - 1, len(data))
+        guest = self._guest
+        self._is_inside = True
+        exit_code = guest.call(Command.ANSWER, head + data + self._count())
+        if not self._session.go_on(guest, exit_code, self._mode, Exit.NATIVE_END):
+            raise LeaveSession("the session cannot execute a contract")
+        self._is_inside = False
+        ended = guest.output()
+        at = self._take_changes(ended)
+        result, used, refund, size = _ENDED.unpack_from(ended, at)
+        at += _ENDED.size
+        self.gas.charge(CHARGE_NAME, used)
+        self.accounts.add_refund(refund)
+        status = FRAME_STATUS[result]
+        if status == ExitCode.SYS_OUT_OF_GAS:
+            raise OutOfGas("out of gas")
+        return FrameOutcome(Status(status), ended[at : at + size])
+
+    # --- the end ----------------------------------------------------------------------------------------------
+
+    def end(self) -> None:
+        """Undo calls that the transaction does not have at its end."""
+        self._take_changes(self._operate(_OPERATION.pack(_CHANGES, KERNEL)))
+
+    def event(self, log: Log) -> StampedEvent:
+        """Return the event for which a log of `KERNEL` stands."""
+        (number,) = _NUMBER.unpack(log.data)
+        return self.events[int(number)]
+
+    def logs(self, logs: tuple[tuple[EthAddress, Log], ...]) -> tuple[tuple[EthAddress, Log], ...]:
+        """Return a transaction's logs, with the events of actors that have the form of one."""
+        found = []
+        for address, log in logs:
+            if address == KERNEL:
+                event = self.event(log)
+                own = entries_to_log(event.entries)
+                if own is not None:
+                    found.append((self.accounts.address_of(event.emitter), own))
+            else:
+                found.append((address, log))
+        return tuple(found)
+
+    def reason(self, status: int, output: bytes, message: str) -> str:
+        """Return the original failure of a native actor that explains the transaction's."""
+        if status == ExitCode.OK:
+            return ""
+        if self.first is None:
+            to = Address.id(self.origin)
+            self.backtrace.push_frame(BacktraceFrame(to, status, message, output, is_plain=True))
+        return self.backtrace.reason

@@ -1,0 +1,251 @@
+//! Calls that the kernel runs: of native actors, of Filecoin's precompiles, and of masked IDs. The transaction stops before
+//! them. Python gives the state tree what the transaction has changed, runs the call, and gives the journal what the call
+//! has changed. A native actor that calls a contract enters the transaction again, above the frames that wait for it.
+//!
+//! What such calls have changed in the tree belongs to the frames that made them. So the journal counts the times that the
+//! kernel was left: where it undoes one, the next stop tells Python, which goes back, too.
+
+use crate::session::{Exit, Session, mode};
+use crate::wire::{Reader, Write};
+use revm::context::JournalEntry;
+use revm::context_interface::journaled_state::JournalCheckpoint;
+use revm::handler::FrameResult;
+use revm::interpreter::interpreter_action::FrameInit;
+use revm::interpreter::{CallInput, CallInputs, CallScheme, CallValue, FrameInput, InstructionResult};
+use revm::primitives::{Address, B256, Bytes, HashSet, Log, U256};
+use revm::state::{Account, Bytecode};
+
+/// The account whose first transient word counts what the kernel has done, in its upper half, and has the size of the
+/// journal at that time in its lower half. Its logs stand for events of actors.
+pub const KERNEL: Address = Address::repeat_byte(0xFF);
+
+/// How the kernel takes part in calls of an address.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Native {
+    /// It runs calls, but not the account's code in another one's context.
+    Actor,
+    /// It runs what calls of all kinds by contracts execute.
+    Precompile,
+}
+
+/// A call that waits for the contract that it has called, and the depth of that one.
+struct Suspended {
+    init: FrameInit,
+    depth: usize,
+}
+
+#[derive(Default)]
+pub struct Natives {
+    suspended: Vec<Suspended>,
+}
+
+impl Session {
+    /// True if the kernel runs a call.
+    fn is_native(&self, init: &FrameInit) -> bool {
+        let FrameInput::Call(inputs) = &init.frame_input else { return false };
+        if self.running.mode & mode::FIRST != 0 && init.depth == 0 && self.borders.natives.suspended.is_empty() {
+            return true;
+        }
+        match self.evm.ctx.journaled_state.database.native(&inputs.bytecode_address) {
+            None => false,
+            Some(Native::Actor) => matches!(inputs.scheme, CallScheme::Call | CallScheme::StaticCall),
+            Some(Native::Precompile) => init.depth > 0,
+        }
+    }
+
+    /// Return the exit if the transaction stops before a call for the kernel.
+    pub fn native_before(&mut self, init: &FrameInit, output: &mut Vec<u8>) -> Option<Exit> {
+        if !self.is_native(init) {
+            return None;
+        }
+        self.borders.is_stopped = true;
+        self.borders.has_stopped = true;
+        self.write_changes(output);
+        self.write_call(init, output);
+        Some(Exit::Native)
+    }
+
+    /// Write the kernel's count, the sizes of the journal, and the accounts that have changed since then.
+    pub fn write_changes(&mut self, output: &mut Vec<u8>) {
+        let inner = &mut self.evm.ctx.journaled_state.inner;
+        let word = inner.tload(KERNEL, U256::ZERO);
+        let [since, _, count, _] = word.into_limbs();
+        output.u32(count as u32);
+        self.write_position(output);
+        let mut changed: Vec<Address> = Vec::new();
+        let inner = &self.evm.ctx.journaled_state.inner;
+        for entry in &inner.journal[since as usize..] {
+            match entry {
+                JournalEntry::BalanceChange { address, .. }
+                | JournalEntry::NonceChange { address, .. }
+                | JournalEntry::NonceBump { address }
+                | JournalEntry::CodeChange { address, .. }
+                | JournalEntry::AccountCreated { address, .. } => changed.push(*address),
+                JournalEntry::BalanceTransfer { from, to, .. } => changed.extend([*from, *to]),
+                JournalEntry::AccountDestroyed { address, target, .. } => changed.extend([*address, *target]),
+                _ => {}
+            }
+        }
+        let mut seen: HashSet<Address> = HashSet::default();
+        changed.retain(|address| seen.insert(*address));
+        output.u32(changed.len() as u32);
+        for address in changed {
+            let account = &inner.state[&address];
+            output.raw(address.as_slice());
+            output.word(account.info.balance);
+            output.u64(account.info.nonce);
+            output.u32(!account.info.is_empty_code_hash() as u32 | (account.is_created_locally() as u32) << 1);
+        }
+    }
+
+    /// Write the position in the journal, for `revert`.
+    pub fn write_position(&self, output: &mut Vec<u8>) {
+        let inner = &self.evm.ctx.journaled_state.inner;
+        output.u32(inner.journal.len() as u32);
+        output.u32(inner.logs.len() as u32);
+        output.u32(inner.selfdestructed_addresses.len() as u32);
+    }
+
+    /// Count what the kernel has done until now, which is undone with what was done before.
+    fn count(&mut self, count: u32) {
+        let inner = &mut self.evm.ctx.journaled_state.inner;
+        let since = inner.journal.len() as u64 + 1; // with the entry of this word
+        inner.tstore(KERNEL, U256::ZERO, U256::from_limbs([since, 0, count as u64, 0]));
+    }
+
+    /// Take the kernel's result of a call: the caller goes on with it.
+    pub fn end_native(&mut self, read: &mut Reader<'_>) {
+        let (success, used, refund) = (read.u32() != 0, read.u64(), read.u64() as i64);
+        let data = Bytes::copy_from_slice(read.data());
+        self.count(read.u32());
+        let mut ended = self.without_held_call();
+        if let FrameResult::Call(outcome) = &mut ended {
+            outcome.result.result = if success { InstructionResult::Return } else { InstructionResult::Revert };
+            outcome.result.output = data;
+            let _ = outcome.result.gas.record_regular_cost(used);
+            outcome.result.gas.record_refund(refund);
+        }
+        self.borders.answer = Some(ended);
+        self.borders.is_stopped = false;
+    }
+
+    /// Begin the call of a contract by the native actor that runs. Fails if a value of the state is missing.
+    pub fn enter(&mut self, read: &mut Reader<'_>, output: &mut Vec<u8>) -> Result<(), Exit> {
+        let (target, caller, value) = (read.address(), read.address(), read.word());
+        let (gas_limit, is_static, depth) = (read.u64(), read.u32() != 0, read.u32() as usize);
+        let input = CallInput::Bytes(Bytes::copy_from_slice(read.data()));
+        let mut known_bytecode = self.known_code(target, output)?;
+        if let Some(delegate) = known_bytecode.1.eip7702_address() {
+            known_bytecode = self.known_code(delegate, output)?;
+        }
+        self.count(read.u32());
+        let init = self.running.held.take().expect("a call at which it has stopped");
+        let inputs = CallInputs {
+            input,
+            return_memory_offset: 0..0,
+            gas_limit,
+            reservoir: 0,
+            bytecode_address: target,
+            known_bytecode,
+            target_address: target,
+            caller,
+            value: CallValue::Apparent(value), // the kernel has transferred it
+            scheme: CallScheme::Call,
+            is_static,
+            charged_new_account_state_gas: false,
+        };
+        let memory = init.memory.clone();
+        self.borders.natives.suspended.push(Suspended { init, depth });
+        self.running.held = Some(FrameInit { depth, memory, frame_input: FrameInput::Call(Box::new(inputs)) });
+        self.borders.is_stopped = false;
+        Ok(())
+    }
+
+    /// Stop if the contract that a native actor has called has ended; the actor's call is held again.
+    pub fn native_after(
+        &mut self, ended: FrameResult, depth: usize, output: &mut Vec<u8>,
+    ) -> Result<FrameResult, Exit> {
+        let Some(Suspended { mut init, .. }) = self.borders.natives.suspended.pop_if(|last| last.depth == depth) else {
+            return Ok(ended);
+        };
+        let frames = &mut self.evm.frame_stack;
+        if frames.index().is_some() && frames.get().is_finished() {
+            frames.pop();
+        }
+        init.memory.resize(0);
+        self.running.held = Some(init);
+        self.borders.is_stopped = true;
+        self.write_changes(output);
+        let (result, gas) = (ended.instruction_result(), ended.gas());
+        output.u32(result as u32);
+        output.u64(if result.is_ok_or_revert() { gas.total_gas_spent() } else { gas.limit() });
+        output.u64(if result.is_ok() { gas.refunded() as u64 } else { 0 });
+        let data = ended.output();
+        output.data(if result.is_ok_or_revert() { data.data() } else { &[] });
+        Err(Exit::NativeEnd)
+    }
+
+    // --- operations of the kernel, which warm nothing ---------------------------------------------------------------
+
+    /// Hold an account, cold if it was not held before. Fails if it is missing.
+    fn hold(&mut self, address: Address, output: &mut Vec<u8>) -> Result<&mut Account, Exit> {
+        let journal = &mut self.evm.ctx.journaled_state;
+        if !journal.inner.state.contains_key(&address) {
+            use revm::database_interface::Database;
+            let Ok(info) = journal.database.basic(address) else { return Err(self.request(output)) };
+            let id = journal.inner.transaction_id;
+            let mut account = info.map_or_else(|| Account::new_not_existing(id), Account::from);
+            account.mark_cold();
+            journal.inner.state.insert(address, account);
+        }
+        Ok(self.evm.ctx.journaled_state.inner.state.get_mut(&address).expect("it is held"))
+    }
+
+    fn known_code(
+        &mut self, address: Address, output: &mut Vec<u8>,
+    ) -> Result<(B256, Bytecode), Exit> {
+        let info = &self.hold(address, output)?.info;
+        Ok((info.code_hash, info.code.clone().unwrap_or_default()))
+    }
+
+    /// Write the code of an account.
+    pub fn write_code(&mut self, address: Address, output: &mut Vec<u8>) -> Result<(), Exit> {
+        let (_, code) = self.known_code(address, output)?;
+        output.raw(code.original_byte_slice());
+        Ok(())
+    }
+
+    /// Set an account's balance, and its nonce unless it is that of a contract.
+    pub fn set_account(&mut self, address: Address, read: &mut Reader<'_>, output: &mut Vec<u8>) -> Result<(), Exit> {
+        let (balance, nonce, has_nonce) = (read.word(), read.u64(), read.u32() != 0);
+        let info = &mut self.hold(address, output)?.info;
+        let old_balance = std::mem::replace(&mut info.balance, balance);
+        let previous_nonce = info.nonce;
+        if has_nonce {
+            info.nonce = nonce;
+        }
+        let inner = &mut self.evm.ctx.journaled_state.inner;
+        if old_balance != balance {
+            inner.journal.push(JournalEntry::BalanceChange { address, old_balance });
+        }
+        if has_nonce && previous_nonce != nonce {
+            inner.journal.push(JournalEntry::NonceChange { address, previous_nonce });
+        }
+        inner.touch(address);
+        Ok(())
+    }
+
+    /// Emit a log that stands for an actor's event.
+    pub fn emit(&mut self, read: &mut Reader<'_>) {
+        let number = Bytes::copy_from_slice(&read.u32().to_le_bytes());
+        self.evm.ctx.journaled_state.inner.log(Log::new_unchecked(KERNEL, Vec::new(), number));
+    }
+
+    /// Undo what was done since a position.
+    pub fn revert(&mut self, read: &mut Reader<'_>) {
+        let (journal_i, log_i, selfdestructed_i) = (read.u32() as usize, read.u32() as usize, read.u32() as usize);
+        let inner = &mut self.evm.ctx.journaled_state.inner;
+        inner.depth += 1; // that of the checkpoint
+        inner.checkpoint_revert(JournalCheckpoint { log_i, journal_i, selfdestructed_i });
+    }
+}
