@@ -38,7 +38,6 @@ from runtimes.evm.ethereum.observed import (
     SessionCall,
     observe,
 )
-from runtimes.evm.ethereum.prices import all_but_one_64th
 from runtimes.evm.ethereum.session import MESSAGES, StateSession, session_of
 from runtimes.evm.ethereum.subcalls import CallingAccount, SendSubcall, contract_outcome, execute_subcall, send_call
 from runtimes.evm.ethereum.validation import (
@@ -49,6 +48,7 @@ from runtimes.evm.ethereum.validation import (
     gas_price,
     intrinsic_gas,
 )
+from runtimes.evm.gas_table import all_but_one_64th
 
 if TYPE_CHECKING:
     from runtimes.evm.ethereum.alloc import move_dao_balances

@@ -42,9 +42,9 @@ from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.forks import code_limits
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.ethereum.native import LeaveSession, NativeCalls
-from runtimes.evm.ethereum.prices import words
 from runtimes.evm.ethereum.recording import RecordingHost
 from runtimes.evm.ethereum.subcalls import execute_subcall, return_block
+from runtimes.evm.gas_table import words
 from runtimes.evm.host import GET_BYTECODE, GET_BYTECODE_HASH
 from store.cid import CBOR, DAG_CBOR, Cid
 from store.codec import encode, link

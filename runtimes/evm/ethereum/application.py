@@ -48,8 +48,9 @@ from hypervisor.types import (
     MethodNumber,
     TokenAmount,
 )
+from runtimes.evm import gas_table
 from runtimes.evm.engine import TxContext
-from runtimes.evm.ethereum import prices, validation
+from runtimes.evm.ethereum import validation
 from runtimes.evm.ethereum.accounts import Accounts, TouchedSlot, delegated_address, ethereum_address, may_send
 from runtimes.evm.ethereum.calls import EthereumCalls, TransactionEnvironment
 from runtimes.evm.ethereum.forks import Fork, ForkBlobs, fork_with
@@ -185,7 +186,7 @@ class Authorizations:
             if self._calls.state_gas is not None:
                 self._charge(authorization, signer, actor, bool(code))
             elif actor is not None:
-                refund += prices.AUTHORIZATION_REFUND
+                refund += gas_table.AUTHORIZATION_REFUND
             if actor is None:
                 actor = accounts.create_account(signer)
             accounts.set_delegation(actor, authorization.address if any(authorization.address) else None)
@@ -205,7 +206,7 @@ class Authorizations:
         if actor is None or self._accounts.is_empty(actor):
             size += gas.account_bytes
         if any(authorization.address) and signer not in self._delegated:
-            size += prices.DELEGATION_BYTES
+            size += gas_table.DELEGATION_BYTES
             self._delegated.add(signer)
         self._calls.gas.charge("OnAuthorization", execution)
         self._calls.gas.charge("OnStateGas", meter.charge(size * gas.state_byte))

@@ -15,10 +15,10 @@ from bridge.ethereum.block import MAX_CODE_SIZE, EthereumBlock
 from bridge.ethereum.transactions import ACCESS_LIST, BLOB, DYNAMIC_FEE, GAS_PER_BLOB, LEGACY, SET_CODE
 from hypervisor.errors import InvalidInput
 from hypervisor.precompiles import Precompile, PrecompileTable
+from runtimes.evm import gas_table
 from runtimes.evm.ethereum import fork_opcodes as opcodes
-from runtimes.evm.ethereum import prices, proposals
-from runtimes.evm.ethereum.prices import words
-from runtimes.evm.gas_table import CANCUN_GAS, GasTable
+from runtimes.evm.ethereum import proposals
+from runtimes.evm.gas_table import CANCUN_GAS, GasTable, words
 from runtimes.evm.opcodes import Opcode
 from runtimes.evm.rules import BLS12_381_SLOTS, ETHEREUM_SLOTS, precompile_address, precompiles_with
 
@@ -575,4 +575,4 @@ class ForkBlobs(NamedTuple):
 
 @lru_cache
 def _base_fee(excess: int, fraction: int) -> int:
-    return prices.fake_exponential(prices.MIN_BLOB_BASE_FEE, excess, fraction)
+    return gas_table.fake_exponential(gas_table.MIN_BLOB_BASE_FEE, excess, fraction)

@@ -9,7 +9,7 @@ from struct import Struct
 from typing import Final
 
 from bridge.ethereum.block import MAX_CODE_SIZE
-from runtimes.evm.ethereum import prices
+from runtimes.evm import gas_table
 from runtimes.evm.ethereum.forks import BERLIN, FORKS, ISTANBUL, PRAGUE, SHANGHAI, Fork
 
 _HEAD: Final = Struct("<II")
@@ -98,7 +98,7 @@ def _prices(fork: Fork) -> Mapping[int, int]:
     gas = fork.gas
     slot = gas.dirty_slot if gas.net_slots else gas.reset_slot
     set_slot, reset_slot = gas.set_slot - slot, gas.reset_slot - slot
-    nonzero = _exact(fork.calldata_nonzero, prices.CALLDATA_ZERO)
+    nonzero = _exact(fork.calldata_nonzero, gas_table.CALLDATA_ZERO)
     token = _exact(fork.floor_nonzero, nonzero) if fork.calldata_floor else 0
     zero = _exact(fork.floor_zero, token) if token else 0
     if zero not in (0, 1, nonzero):
@@ -112,13 +112,13 @@ def _prices(fork: Fork) -> Mapping[int, int]:
         11: fork.opcodes[0xF0].gas, 13: gas.call_value, 14: gas.cold_account - gas.warm, 15: gas.new_account,
         16: gas.warm, 17: slot, 18: set_slot, 19: reset_slot, 20: gas.clear_refund, 21: gas.destroy_refund,
         22: gas.call_stipend, 23: gas.cold_slot - gas.warm, 24: gas.cold_write, 25: gas.heir_account, 26: gas.code_byte,
-        27: fork.authorization if fork.delegations else 0, 28: nonzero, 29: prices.CALLDATA_ZERO, 30: token,
+        27: fork.authorization if fork.delegations else 0, 28: nonzero, 29: gas_table.CALLDATA_ZERO, 30: token,
         31: fork.transaction_base if fork.calldata_floor else 0,
         32: fork.access_list_address + 20 * fork.access_list_byte if is_berlin else 0,
         33: fork.access_list_slot + 32 * fork.access_list_byte if is_berlin else 0,
         34: fork.transaction_base, 35: fork.create_access, 36: gas.init_code_word, 37: set_slot, 38: reset_slot,
-        39: 0 if fork.state_gas else prices.AUTHORIZATION_REFUND, 40: gas.slot_bytes * gas.state_byte, 41: accounts,
-        42: gas.state_byte, 43: accounts, 44: prices.DELEGATION_BYTES * gas.state_byte, 45: zero,
+        39: 0 if fork.state_gas else gas_table.AUTHORIZATION_REFUND, 40: gas.slot_bytes * gas.state_byte, 41: accounts,
+        42: gas.state_byte, 43: accounts, 44: gas_table.DELEGATION_BYTES * gas.state_byte, 45: zero,
         46: _exact(fork.access_list_byte, token) if fork.access_list_byte else 0, 47: fork.refund_quotient,
         48: fork.account_write, 49: fork.create_access,
     }  # fmt: skip

@@ -21,8 +21,7 @@ from hypervisor.types import ChainEpoch
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.engine import TxContext
 from runtimes.evm.ethereum.calls import EthereumCalls
-from runtimes.evm.ethereum.prices import words
-from runtimes.evm.gas_table import StateGasMeter
+from runtimes.evm.gas_table import StateGasMeter, words
 from store.cid import split_cid
 from store.keccak import keccak
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from struct import Struct
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.transactions import Transaction
@@ -29,6 +29,7 @@ from hypervisor.gas import GasTracker
 from hypervisor.kernel.blocks import Block
 from hypervisor.kernel.call import BacktraceFrame, Call, CallResult
 from hypervisor.machine.call_manager import Mark
+from hypervisor.machine.machine_state import MachineState
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import StampedEvent
 from hypervisor.state.state_tree import ActorState
@@ -44,9 +45,6 @@ from runtimes.evm.ethereum.guest import FRAME_STATUS, IMPLICIT, Command, Exit, G
 from runtimes.evm.ethereum.subcalls import call_filecoin_precompile, contract_outcome
 from store.cid import EMPTY_ARRAY_CID, RAW, Cid
 from store.keccak import keccak
-
-if TYPE_CHECKING:
-    from runtimes.evm.ethereum.session import StateSession
 
 T = TypeVar("T")
 KERNEL: Final = EthAddress(b"\xff" * 20)
@@ -67,6 +65,18 @@ _BALANCE: Final = Struct("<32sQI")
 _NUMBER: Final = Struct("<I")
 _HAS_CODE, _CREATED = 1, 2
 _LINK: Final = "session"
+
+
+class Session(Protocol):
+    """The session in which the transaction runs (`runtimes.evm.ethereum.session`)."""
+
+    machine: MachineState
+
+    def answer(self, exit_code: int, request: bytes, mode: int = 0) -> bytes | None:
+        """Return the answer to a request of the guest; None if it must give up."""
+
+    def go_on(self, guest: Guest, exit_code: int, mode: int, end: Exit) -> bool:
+        """Answer requests until an exit; return False if the guest must give up."""
 
 
 class LeaveSession(Fatal):
@@ -98,7 +108,7 @@ class NativeCalls(EthereumCalls):
     """The machine's calls of a transaction in a session."""
 
     def __init__(
-        self, session: StateSession, guest: Guest, mode: int, transaction: Transaction, sender: EthAddress,
+        self, session: Session, guest: Guest, mode: int, transaction: Transaction, sender: EthAddress,
         environment: TransactionEnvironment, entry: Entry | None,
     ) -> None:  # fmt: skip
         machine, fork = session.machine, environment.fork

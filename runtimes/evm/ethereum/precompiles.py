@@ -14,8 +14,7 @@ from hypervisor.errors import OutOfGas
 from hypervisor.gas import GasTracker
 from hypervisor.kernel.call import MAX_INSTANCE_MEMORY
 from runtimes.evm.ethereum.forks import Fork
-from runtimes.evm.ethereum.prices import words
-from runtimes.evm.gas_table import GasTable
+from runtimes.evm.gas_table import GasTable, words
 from runtimes.evm.precompiles.ethereum import BLAKE2F_INPUT, ETHEREUM, modexp_lengths, number
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from runtimes.evm.precompiles.registered import run_registered

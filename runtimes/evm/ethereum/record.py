@@ -49,7 +49,7 @@ from runtimes.evm.ethereum.accounts import EMPTY_CODE, delegated_address
 from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.ethereum.guest import FRAME_STATUS
 from runtimes.evm.ethereum.precompiles import run_precompile
-from runtimes.evm.ethereum.prices import words
+from runtimes.evm.gas_table import words
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from store.cid import CBOR, DAG_CBOR, RAW, Cid, cid_of
 

@@ -38,7 +38,7 @@ from runtimes.evm.engine import CallInputs, CallKind, CreateInputs, SubcallInput
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.forks import code_limits
 from runtimes.evm.ethereum.host import EthereumHost
-from runtimes.evm.ethereum.prices import all_but_one_64th, words
+from runtimes.evm.gas_table import all_but_one_64th, words
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from runtimes.evm.precompiles.filecoin import FILECOIN
 from runtimes.evm.rules import filecoin_evm_rules

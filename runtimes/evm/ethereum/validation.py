@@ -14,7 +14,7 @@ from bridge.ethereum.execution import RefusedTransaction
 from bridge.ethereum.transactions import BLOB, SET_CODE, Transaction
 from hypervisor.errors import InvalidInput
 from hypervisor.types import MAX_BALANCE
-from runtimes.evm.ethereum import prices
+from runtimes.evm import gas_table
 from runtimes.evm.ethereum.forks import Fork
 
 MAX_NONCE: Final = (1 << 64) - 1
@@ -71,9 +71,9 @@ def intrinsic_gas(transaction: Transaction, fork: Fork, sender: EthAddress) -> i
     data = transaction.data
     zeros = data.count(0)
     gas = _base_gas(transaction, fork, sender) if fork.resource_gas else fork.transaction_base
-    gas += prices.CALLDATA_ZERO * zeros + fork.calldata_nonzero * (len(data) - zeros)
+    gas += gas_table.CALLDATA_ZERO * zeros + fork.calldata_nonzero * (len(data) - zeros)
     if transaction.to is None:
-        gas += fork.gas.init_code_word * prices.words(len(data)) + (0 if fork.resource_gas else fork.create_access)
+        gas += fork.gas.init_code_word * gas_table.words(len(data)) + (0 if fork.resource_gas else fork.create_access)
     for _, slots in transaction.access_list:
         gas += fork.access_list_address + fork.access_list_slot * len(slots)
         gas += fork.access_list_byte * (_ADDRESS_BYTES + _SLOT_BYTES * len(slots))
@@ -113,7 +113,7 @@ def call_gas(data: bytes, fork: Fork) -> RequiredGas:
     zeros, base = data.count(0), fork.transaction_base + fork.receiver_access
     others = len(data) - zeros
     floor = base + fork.floor_zero * zeros + fork.floor_nonzero * others if fork.calldata_floor else 0
-    return base + prices.CALLDATA_ZERO * zeros + fork.calldata_nonzero * others, floor
+    return base + gas_table.CALLDATA_ZERO * zeros + fork.calldata_nonzero * others, floor
 
 
 def required_gas(transaction: Transaction, fork: Fork, sender: EthAddress) -> RequiredGas:

@@ -26,7 +26,8 @@ from hypervisor.gas import GasTracker
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.message import Message
 from hypervisor.types import Gas
-from runtimes.evm.ethereum import precompiles, prices
+from runtimes.evm import gas_table
+from runtimes.evm.ethereum import precompiles
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
 from runtimes.evm.ethereum.forks import CANCUN, FORKS, LATEST_FORK, OSAKA, PRAGUE, Fork
 from runtimes.evm.gas_table import CANCUN_GAS, GasTable
@@ -65,7 +66,7 @@ def test_memory_expansion_costs_match_yellow_paper(count: int, gas: int) -> None
 
 @given(st.integers(min_value=0, max_value=1 << 63))
 def test_call_receives_all_but_one_64th_of_gas(gas: int) -> None:
-    assert prices.all_but_one_64th(gas) == gas - gas // 64
+    assert gas_table.all_but_one_64th(gas) == gas - gas // 64
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_call_receives_all_but_one_64th_of_gas(gas: int) -> None:
     ],
 )
 def test_blob_base_fee_matches_eip_4844_examples(excess: int, fraction: int, fee: int) -> None:
-    assert prices.fake_exponential(1, excess, fraction) == fee
+    assert gas_table.fake_exponential(1, excess, fraction) == fee
 
 
 def test_static_gas_costs_match_py_evm() -> None:
