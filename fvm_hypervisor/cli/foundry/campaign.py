@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from fvm_hypervisor.cli.commands import INTERRUPTED
-from fvm_hypervisor.cli.options import CORES, EVM, OWN_ENGINE, Dask, Engines, Workers, parse_rules_name
+from fvm_hypervisor.cli.options import CORES, EVM, OWN_ENGINE, Dask, Engines, Workers, parse_rules_name, parsed_network
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -40,6 +40,7 @@ def campaign(
     ] = None,
     rules: Annotated[str, typer.Option(help="Rules of execution.", callback=parse_rules_name)] = "ethereum",
     evm: Annotated[Engines, EVM] = OWN_ENGINE,
+    network: Annotated[str | None, typer.Option(metavar="nvN", help="Network version.")] = None,
     use: Annotated[str | None, typer.Option(metavar="VERSION|PATH", help="Solidity compiler.")] = None,
     workers: Workers = CORES,
     dask: Dask = None,
@@ -63,12 +64,12 @@ def campaign(
     from fvm_hypervisor.soltest.execution.job import Options
     from fvm_hypervisor.soltest.project.project import find_root, load_project
 
-    seconds = _seconds(duration)
+    seconds, number = _seconds(duration), None if network is None else parsed_network(network)
     project = load_project((root or find_root(Path())).resolve())
     where, state = open_campaign(project, folder, seed)
     run = Campaign(
         project, SuiteFilter(match_test, contract=match_contract, path=match_path),
-        Options(rules, evm, use=use, workers=workers, dask=dask), where, state, seconds, rounds,
+        Options(rules, evm, use=use, workers=workers, network=number, dask=dask), where, state, seconds, rounds,
         lambda line: typer.echo(line, err=True), typer.echo,
     )  # fmt: skip
     is_interrupted = False

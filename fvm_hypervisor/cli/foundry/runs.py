@@ -92,7 +92,7 @@ class SuiteRuns:
         else:
             debug_test(self._prepare(), commands)
 
-    def once(self, network: int | None = None, wanted: SuiteFilter | None = None) -> int:
+    def once(self, wanted: SuiteFilter | None = None) -> int:
         """Run and print; the exit status."""
         session, reports = self._prepare(wanted), self.reports
         if reports.flame is not None:
@@ -101,7 +101,7 @@ class SuiteRuns:
         suites: list[SuiteResult] = []
         is_interrupted = False
         try:
-            for suite in session.run(network=network):
+            for suite in session.run():
                 suites.append(suite)
                 self._show_suite(suite)
                 if reports.fail_fast and suite.count(CaseStatus.FAILURE):
@@ -269,7 +269,7 @@ class SuiteRuns:
         while True:
             seen = file_states(self.project)
             try:
-                status = self.once(wanted=wanted)
+                status = self.once(wanted)
                 if failed_first and not status and wanted is not self.wanted:
                     self.once()
             except HypervisorError as error:  # the sources are being edited; wait for the next change

@@ -413,7 +413,7 @@ def run_tests(
     options = Options(
         rules, evm, bundle, use, timeout, workers or CORES, verbosity, real_filecoin,
         shows_logs=verbosity >= 2 or junit, report=collected, hides_passed=suppress_successful_traces,
-        precompiles=parse_precompiles(precompile), dask=dask, decodes_internal=decode_internal,
+        precompiles=parse_precompiles(precompile), network=number, dask=dask, decodes_internal=decode_internal,
         records_traces=as_json and not collected, brutalizes=brutalize,
     )  # fmt: skip
     reports = Reports(
@@ -436,7 +436,7 @@ def run_tests(
     elif sides is not None:
         raise typer.Exit(runs.compare(sides))
     else:
-        raise typer.Exit(runs.once(number))
+        raise typer.Exit(runs.once())
 
 
 def _root(folder: Path) -> Path:

@@ -42,6 +42,8 @@ class Options(NamedTuple):
     """True if results contain call trees for the JSON report: from verbosity 3 on, and always for invariants."""
     ends_at_failure: bool = False
     """True if a suite ends at its first failure, which has neither trace nor stack, or when its process is lost."""
+    network: int | None = None
+    """Network version; None for the newest."""
     dask: str | None = None
     """Address of the Dask scheduler on whose workers tests run."""
     brutalizes: bool = False

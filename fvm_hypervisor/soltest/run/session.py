@@ -287,6 +287,7 @@ class SuiteSession:
             sources=dict(found.sources),
             options=options,
             seed=self.seed,
+            network=options.network,
             fork_url=None if self._fork is None else self._fork[0],
             fork_number=None if self._fork is None else self._fork[1],
             layouts=self._layouts,

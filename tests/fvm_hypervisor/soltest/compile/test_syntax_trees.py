@@ -166,6 +166,13 @@ def test_storage_layouts_are_requested_only_if_cheatcode_used(
     assert session.job().layouts == ({("test/A.t.sol", "A"): LAYOUT} if times == 2 else {})
 
 
+def test_every_job_of_a_session_runs_on_its_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SolcChoice, "installed_solc", lambda *_: AskedSolc())
+    session = SuiteSession(project(tmp_path, ""), SuiteFilter(), Options(network=27))
+    session.compiled()
+    assert session.begun_job().network == 27
+
+
 def test_only_storage_layouts_are_requested(tmp_path: Path) -> None:
     solc, found = AskedSolc(), project(tmp_path, "vm.getStorageSlots(a, b);")
     sources = read_sources(found, own_sources(found))
