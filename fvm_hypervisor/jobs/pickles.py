@@ -7,9 +7,10 @@ digest and the path in the archive; `load` replaces these by the path of the unp
 from __future__ import annotations
 
 import os
+import stat
 import tarfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
@@ -32,12 +33,16 @@ class Archive:
 
     @classmethod
     def of(cls, paths: Sequence[Path]) -> Archive:
-        """Pack files and folders, without those that are missing or too large."""
+        """Pack files and folders, without those that are missing or too large.
+
+        Links stay links, and those that lead out of their folder are left out: no other file of this machine is sent.
+        """
         roots = tuple(path.absolute() for path in dict.fromkeys(paths) if _is_small(path))
         packed = BytesIO()
-        with tarfile.open(fileobj=packed, mode="w", dereference=True) as tar:
+        with tarfile.open(fileobj=packed, mode="w") as tar:
             for number, root in enumerate(roots):
-                tar.add(root, f"{number}/{root.name}", filter=_sent)
+                name = f"{number}/{root.name}"
+                tar.add(root.resolve(), name, filter=_sent_of(root.resolve(), name))
         return cls(sha256(packed.getvalue()).hexdigest(), zlib.compress(packed.getvalue(), 1), roots)
 
     def place(self, path: PurePath) -> tuple[str, str] | None:
@@ -89,17 +94,31 @@ class _PathUnpickler(Unpickler):
 
 
 def _is_small(path: Path) -> bool:
-    if not path.exists():
+    if not path.is_file() and not path.is_dir():
         return False
     size = path.stat().st_size
     for folder, names, files in os.walk(path):
         names[:] = [name for name in names if name not in _NOT_SENT]
-        size += sum(os.stat(os.path.join(folder, name)).st_size for name in files)
+        entries = [os.lstat(os.path.join(folder, name)) for name in files]
+        size += sum(entry.st_size for entry in entries if stat.S_ISREG(entry.st_mode))
         if size > MAX_BYTES:
             return False
     return size <= MAX_BYTES
 
 
-def _sent(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """Return an entry of an archive, None for one that is not sent."""
-    return None if PurePath(member.name).name in _NOT_SENT else member
+def _sent_of(root: Path, name: str) -> Callable[[tarfile.TarInfo], tarfile.TarInfo | None]:
+    """Return a filter for the entries of a root with this name: it returns None for one that is not sent."""
+
+    def sent(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        if PurePath(member.name).name in _NOT_SENT:
+            return None
+        if not member.issym():
+            return member if member.isreg() or member.isdir() or member.islnk() else None
+        link = root / PurePath(member.name).relative_to(name)
+        target = Path(os.path.realpath(link))
+        if not target.exists() or not target.is_relative_to(root):
+            return None
+        member.linkname = os.path.relpath(target, link.parent)  # not by way of other links, or absolute
+        return member
+
+    return sent
