@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any, Final
+from pathlib import Path, PurePosixPath
+from types import UnionType
+from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 from fvm_hypervisor.soltest.project.consent import check_inside, write_inside
 from hypervisor.errors import InvalidInput
@@ -74,6 +76,9 @@ class CampaignState:
         return {finding.key for finding in self.findings}
 
 
+_Fields = TypeVar("_Fields", Finding, CampaignState)
+
+
 class CampaignFolder:
     """The folder of a campaign, in the folder of its project."""
 
@@ -84,7 +89,10 @@ class CampaignFolder:
         self.root, self.folder = root, folder
         commit = _read(folder / _COMMIT)
         if commit is not None:
-            self._apply(commit)
+            with _as_damaged(folder / _COMMIT):
+                _state(commit["state"])
+                files = {path: b64decode(text, validate=True) for path, text in commit["files"].items()}
+            self._apply(commit["state"], files)
 
     @property
     def corpus(self) -> str:
@@ -100,32 +108,84 @@ class CampaignFolder:
         found = _read(self.folder / _STATE)
         if found is None:
             return None
-        try:
-            if found.pop("format") != FORMAT:
-                raise InvalidInput(f"{self.folder / _STATE} has another format: name a new folder")
-            found["findings"] = [Finding(**finding) for finding in found["findings"]]
-            found["history"] = [(float(row[0]), int(row[1]), int(row[2])) for row in found["history"]]
-            return CampaignState(**found)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise InvalidInput(f"{self.folder / _STATE} is damaged ({error}): remove it; the corpus stays") from None
+        with _as_damaged(self.folder / _STATE):
+            return _state(found)
 
     def commit(self, state: CampaignState, files: Mapping[str, bytes]) -> None:
         """Store the state, and write or remove files of the corpus, by their paths in the project."""
         rows = {path: b64encode(data).decode() for path, data in files.items()}
         content = {"state": {"format": FORMAT, **asdict(state)}, "files": rows}
         write_inside(self.root, self.folder / _COMMIT, json.dumps(content).encode())
-        self._apply(content)
+        self._apply(content["state"], files)
 
-    def _apply(self, commit: Mapping[str, Any]) -> None:
-        for path, text in commit["files"].items():
-            data, file = b64decode(text), self.root / path
-            check_inside(self.folder / CORPUS, file.parent, "the folder of the input")
+    def _apply(self, state: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+        for path, data in files.items():
+            file = self._input_file(path)
             if data:
                 write_inside(self.root, file, data)
             else:
                 file.unlink(missing_ok=True)
-        write_inside(self.root, self.folder / _STATE, json.dumps(commit["state"], indent=1).encode())
+        write_inside(self.root, self.folder / _STATE, json.dumps(state, indent=1).encode())
         (self.folder / _COMMIT).unlink()
+
+    def _input_file(self, path: str) -> Path:
+        """Return the file of an input. Raises InvalidInput for one elsewhere, as a checkout's commit may name."""
+        name, file = PurePosixPath(path), self.root / path
+        if ".." in name.parts or PurePosixPath(self.corpus) not in name.parents:
+            raise InvalidInput(
+                f"{self.folder / _COMMIT} names {path}, which is not an input in {self.corpus}: remove it"
+            )
+        for folder in (self.folder, self.folder / CORPUS):
+            check_inside(folder, file.parent, "the folder of the input")
+        return file
+
+
+@contextmanager
+def _as_damaged(file: Path) -> Iterator[None]:
+    """Raise InvalidInput for a file of the campaign with other content than this module writes."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+        raise InvalidInput(f"{file} is damaged ({error}): remove it; the corpus stays") from None
+
+
+def _state(found: Any) -> CampaignState:
+    """Return the state that JSON contains. Raises ValueError and others for other JSON."""
+    if found["format"] != FORMAT:
+        raise ValueError("another format")
+    fields = {name: value for name, value in found.items() if name != "format"}
+    fields["findings"] = [_checked(Finding(**finding)) for finding in fields["findings"]]
+    fields["history"] = [(float(row[0]), int(row[1]), int(row[2])) for row in fields["history"]]
+    mutants = fields.get("mutants")
+    if mutants is not None:
+        kinds = {"score": float | None, "counts": dict[str, int], "alive": list[str]}
+        if not all(_is(mutants[name], kind) for name, kind in kinds.items()):
+            raise ValueError("mutants is not a result of mutation tests")
+    return _checked(CampaignState(**fields))
+
+
+def _checked(found: _Fields) -> _Fields:
+    """Return an object whose fields have their types. Raises ValueError for others."""
+    for name, kind in get_type_hints(type(found)).items():
+        if not _is(getattr(found, name), kind):
+            raise ValueError(f"{name} is not {kind}")
+    return found
+
+
+def _is(value: Any, kind: Any) -> bool:
+    """Return True if a value of JSON has a type of this module's fields."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is UnionType:
+        return any(_is(value, each) for each in inner)
+    if origin is list:
+        return isinstance(value, list) and all(_is(each, inner[0]) for each in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(_is(each, inner[1]) for each in value.values())
+    if origin is tuple:
+        return isinstance(value, tuple) and len(value) == len(inner)
+    if kind is Any:
+        return True
+    return isinstance(value, (int, float) if kind is float else kind) and not isinstance(value, bool)
 
 
 def _read(file: Path) -> Any:

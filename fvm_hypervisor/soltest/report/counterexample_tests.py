@@ -23,6 +23,7 @@ from fvm_hypervisor.soltest.execution.results import (
     SuiteResult,
     TestResult,
 )
+from fvm_hypervisor.soltest.project.consent import write_inside
 from hypervisor.errors import InvalidInput
 
 _HEAD: Final = """// SPDX-License-Identifier: UNLICENSED
@@ -79,9 +80,9 @@ def write_tests(suites: Sequence[SuiteResult], root: Path, folder: Path) -> list
         stem = place.name.removesuffix(".sol").removesuffix(".t")
         file = folder / place.parent / f"{stem}.{suite.contract}{COUNTEREXAMPLES}"
         source = relpath(root / suite.file, file.parent)
+        text = _text(suite.contract, source if source.startswith(".") else f"./{source}", failed)
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(_text(suite.contract, source if source.startswith(".") else f"./{source}", failed), "utf-8")
+            write_inside(root if file.is_relative_to(root) else folder, file, text.encode())
         except OSError as error:
             raise InvalidInput(f"the counterexamples cannot be written to {file}: {error.strerror}") from None
         written.append(file)

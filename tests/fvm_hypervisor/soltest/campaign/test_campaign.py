@@ -1,5 +1,6 @@
 """Campaigns: interrupted ones end like others, a change begins again, findings have unit tests that reproduce them."""
 
+import json
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
@@ -132,7 +133,12 @@ def test_a_failing_sequence_becomes_a_unit_test(tmp_path: Path) -> None:
         for data, seconds, blocks in (("26121ff0", 0, 0), ("e2179b8e", 60, 5))
     ]
     failed = TestResult("invariant_a()", CaseKind.INVARIANT, CaseStatus.FAILURE, counterexample=tuple(calls))
+    victim, link = tmp_path / "victim", tmp_path / "found" / "test" / "T.ACounterexamples.t.sol"
+    victim.touch()
+    link.parent.mkdir(parents=True)
+    link.symlink_to(victim)
     (file,) = write_tests([SuiteResult("test/T.t.sol", "A", [failed])], tmp_path, tmp_path / "found")
+    assert (file, victim.read_text()) == (link, "")
     text = file.read_text()
     parts = [f"prank({sender})", 'call(hex"26121ff0")', "timestamp + 60", "number + 5", 'call(hex"e2179b8e")']
     invariant = f'delegatecall(hex"{selector("invariant_a()").hex()}")'
@@ -140,10 +146,34 @@ def test_a_failing_sequence_becomes_a_unit_test(tmp_path: Path) -> None:
     assert places == sorted(places)
 
 
-def test_files_outside_of_the_corpus_are_not_written(project: Path) -> None:
-    folder = project / "campaign"
+@pytest.mark.parametrize("path", ["foundry.toml", "campaign/corpus/../../foundry.toml", "campaign/corpus/foundry.toml"])
+def test_opening_a_campaign_removes_no_file_outside_of_its_corpus(
+    project: Path, tmp_path_factory: pytest.TempPathFactory, path: str
+) -> None:
+    elsewhere, folder = tmp_path_factory.mktemp("elsewhere"), project / "campaign"
+    (elsewhere / "foundry.toml").touch()
     folder.mkdir()
-    (folder / "commit.json").write_text('{"state": {}, "files": {"foundry.toml": ""}}')
-    with pytest.raises(InvalidInput, match="the folder of the input"):
+    (folder / "corpus").symlink_to(elsewhere)
+    state = {"format": 1, "findings": [], "history": [], "seed": 3}
+    (folder / "commit.json").write_text(json.dumps({"state": state, "files": {path: ""}}))
+    with pytest.raises(InvalidInput, match=r"not an input|outside the project"):
         open_campaign(load_project(project), folder, None)
     assert (project / "foundry.toml").exists()
+    assert (elsewhere / "foundry.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("campaign.json", "3"),
+        ("campaign.json", '{"format": 1, "findings": [], "history": [], "seed": 3, "steps": "x"}'),
+        ("campaign.json", '{"format": 1, "findings": [], "history": [], "seed": 3, "mutants": {"score": 1}}'),
+        ("commit.json", "[]"),
+        ("commit.json", '{"state": {}, "files": {}}'),
+    ],
+)
+def test_a_damaged_campaign_is_refused(project: Path, name: str, text: str) -> None:
+    (project / "campaign").mkdir()
+    (project / "campaign" / name).write_text(text)
+    found = run("campaign", project / "campaign", "--root", project)
+    assert (found.exit_code, f"{name} is damaged" in found.output) == (2, True), found.output
