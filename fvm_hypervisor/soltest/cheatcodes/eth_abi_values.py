@@ -36,10 +36,18 @@ class _BoundedDecoder(ABIDecoder):
     stream_class = _BoundedStream
 
 
+class _StringDecoder(StringDecoder):
+    """A decoder of strings that are not UTF-8 either. A registered instance would be shared, with its strictness."""
+
+    @classmethod
+    def from_type_str(cls, _type: Any, _registry: Any) -> StringDecoder:
+        return cls("replace")
+
+
 _LENIENT: Any = registry.copy()  # type: ignore[no-untyped-call]
 _LENIENT.unregister_decoder("string")
 _STRING: Any = BaseEquals("string", with_sub=False)  # type: ignore[no-untyped-call]
-_LENIENT.register_decoder(_STRING, StringDecoder("replace"), "string")  # type: ignore[no-untyped-call]
+_LENIENT.register_decoder(_STRING, _StringDecoder, "string")
 
 
 def decode_any(types: Sequence[str], data: bytes) -> list[Any]:

@@ -10,6 +10,7 @@ from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError
 
 from bridge.filecoin.receipts import Log
+from fvm_hypervisor.soltest.cheatcodes.eth_abi_values import decode_any
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, failure_data, unwrap_error
 from fvm_hypervisor.soltest.cheatcodes.values import decode as abi_decode
 from fvm_hypervisor.soltest.cheatcodes.values import encode as abi_encode
@@ -108,6 +109,14 @@ def test_words_and_texts_are_decoded_as_by_eth_abi() -> None:
             assert abi_decode(chosen, data) == expected
             ends[True] += 1
     assert min(ends.values()) > 500
+
+
+def test_a_list_of_strings_leaves_single_ones_lenient() -> None:
+    cut, many = encode(["string"], ["text" * 20])[:-40], encode(["string[]"], [["text"]])
+    expected = [*decode(["string"], cut, strict=False)]
+    assert decode_any(["string"], cut) == expected
+    assert decode_any(["string[]"], many) == [["text"]]
+    assert decode_any(["string"], cut) == expected
 
 
 def test_words_of_an_error_are_those_that_eth_abi_finds() -> None:
