@@ -13,12 +13,13 @@ from random import Random
 from time import monotonic
 from typing import Any, Final
 
+from bridge.ethereum.block import ETHEREUM
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
 from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.cheatcodes.values import decode, encode
 from fvm_hypervisor.soltest.execution.discovery import TestFunction
-from fvm_hypervisor.soltest.execution.executor import CallOutcome, ExecutorSnapshot, is_rejected
+from fvm_hypervisor.soltest.execution.executor import CallOutcome, ExecutorSettings, ExecutorSnapshot, is_rejected
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, CounterExample, TestResult
 from fvm_hypervisor.soltest.execution.stage import SuiteStage
 from fvm_hypervisor.soltest.execution.values import Dictionary, Values, simpler, types
@@ -35,6 +36,10 @@ _SHRINK_GAS: Final = 4_000_000_000
 """Gas that shrinking a failure may use: some seconds of the fast engine. A limit in time would depend on the load."""
 _SLOW_SHRINK_GAS: Final = 40_000_000
 """The same for the engine `py-evm`."""
+_FILECOIN_SHRINK_GAS: Final = 20_000_000_000
+"""The same under Filecoin's rules, whose gas of a call is a thousand times as much."""
+_LEAST_GAS: Final = 40_000
+"""Gas that a call counts for at least, since some, such as `vm.ffi`, take time without gas."""
 _PROGRESS_SECONDS: Final = 0.5
 BATCH: Final = 10
 """Number of inputs drawn together: words from their runs serve the next ones."""
@@ -43,12 +48,13 @@ BATCH: Final = 10
 class ShrinkLimit:
     """Limit of the gas that shrinking one failure uses."""
 
-    def __init__(self, evm: str | None) -> None:
-        self._left = _SLOW_SHRINK_GAS if evm == "py-evm" else _SHRINK_GAS
+    def __init__(self, setting: ExecutorSettings) -> None:
+        fast = _SHRINK_GAS if setting.rules == ETHEREUM else _FILECOIN_SHRINK_GAS
+        self._left = _SLOW_SHRINK_GAS if setting.evm == "py-evm" else fast
 
     def count(self, outcome: CallOutcome) -> None:
         """Count a call."""
-        self._left -= outcome.gas_used
+        self._left -= max(outcome.gas_used, _LEAST_GAS)
 
     def is_over(self) -> bool:
         """Return True if shrinking must end."""
@@ -267,7 +273,7 @@ class FuzzRun:
     ) -> tuple[list[Any], CallOutcome, str | None]:
         entry = {"type": "tuple", "components": self.test.entry["inputs"]}
 
-        limit = ShrinkLimit(self.stage.executor.setting.evm)
+        limit = ShrinkLimit(self.stage.executor.setting)
 
         def fails(candidate: tuple[Any, ...]) -> tuple[CallOutcome, str | None] | None:
             tried = self._call([list(candidate)])[0]

@@ -751,7 +751,7 @@ class InvariantRun:
 
     def _maximum(self, found: BestSequence[SequenceStep]) -> TestResult:
         """Return the result of a maximizing test, with its best sequence shortened."""
-        best, limit = found, ShrinkLimit(self.stage.executor.setting.evm)
+        best, limit = found, ShrinkLimit(self.stage.executor.setting)
 
         def reaches(steps: Sequence[SequenceStep]) -> tuple[int, str] | None:
             nonlocal best
@@ -771,7 +771,7 @@ class InvariantRun:
     # --- a failure ----------------------------------------------------------------------------------------------
 
     def _failure(self, steps: list[SequenceStep], reason: str) -> TestResult:
-        limit, tries = ShrinkLimit(self.stage.executor.setting.evm), self.settings.shrink_run_limit
+        limit, tries = ShrinkLimit(self.stage.executor.setting), self.settings.shrink_run_limit
         best, why = shrink(
             steps, reason, lambda rest: self._replay(rest, limit), tries, SequenceStep.with_delays_of, limit.is_over
         )
