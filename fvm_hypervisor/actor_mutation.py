@@ -22,14 +22,17 @@ from typing import Any, Final, NamedTuple
 
 from fvm_hypervisor.actor_project import lines_environment
 from fvm_hypervisor.jobs.run import run_all
+from fvm_hypervisor.soltest.programs import run_program
 from hypervisor.errors import InvalidInput
 from runtimes.wasm import CodeMutant, function_label, function_names, module_mutants, mutated, source_lines
 
 _MODULES: Final = ("target/lines/wasm32-unknown-unknown/release/*.wasm", "*.wasm", "build/*.wasm")
-_LEFT_OUT: Final = ignore_patterns("target", "build", "node_modules", ".git", "__pycache__", ".pytest_cache", "*.wasm")
+_LEFT_OUT: Final = ignore_patterns("target", "node_modules", ".git", "__pycache__", ".pytest_cache")
 _SLOWER: Final = 10
 """Number of times that a mutant may take as long as the tests without a change."""
 _LEAST_SECONDS: Final = 30.0
+_BASELINE_SECONDS: Final = 3_600.0
+_MAX_OUTPUT: Final = 64 << 20
 
 
 class MutantStatus(Enum):
@@ -96,35 +99,38 @@ def actor_mutants(project: ActorProject) -> list[ActorMutant]:
     return found
 
 
-class _Run(NamedTuple):
-    status: int
-    seconds: float
-    output: str
+def _run_tests(folder: Path, options: Sequence[str] = (), limit: float = _BASELINE_SECONDS) -> tuple[int, str]:
+    """Run a folder's tests up to the first failure; return pytest's status and output.
 
-
-def _run_tests(folder: Path, options: Sequence[str] = (), limit: float | None = None) -> _Run:
-    """Run a folder's tests up to the first failure. Raises TimeoutExpired after `limit` seconds."""
+    Raises TimeoutExpired after `limit` seconds, and InvalidInput if the tests write too much.
+    """
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *options]
-    environment, begin = os.environ | lines_environment(folder), monotonic()
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=limit, check=False
-    )
-    return _Run(done.returncode, monotonic() - begin, done.stdout + done.stderr)
+    done = run_program(command, folder, os.environ | lines_environment(folder), _check_output, limit)
+    return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
 
 
-def _try(mutant: ActorMutant, project: ActorProject, limit: float) -> MutantStatus:
-    """Return the status of a mutant, after the tests of a copy of the project."""
+def _check_output(size: int) -> None:
+    if size > _MAX_OUTPUT:
+        raise InvalidInput(f"the tests wrote {size:,} bytes, at most {_MAX_OUTPUT:,} are read")
+
+
+def _run_copy(project: ActorProject, wasm: bytes, limit: float) -> tuple[int, str]:
+    """Run the tests of a copy of the project on a module, like `_run_tests`."""
     with tempfile.TemporaryDirectory(prefix="actor-mutant-") as scratch:
         copy = Path(scratch) / project.folder.name
         copytree(project.folder, copy, symlinks=True)
         file = copy / project.module
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(mutated(project.wasm, mutant.mutant))
-        try:
-            run = _run_tests(copy, limit=limit)
-        except subprocess.TimeoutExpired:
-            return MutantStatus.TIMED_OUT
-    return MutantStatus.KILLED if run.status else MutantStatus.SURVIVED
+        file.write_bytes(wasm)
+        return _run_tests(copy, limit=limit)
+
+
+def _try(mutant: ActorMutant, project: ActorProject, limit: float) -> MutantStatus:
+    try:
+        status, _ = _run_copy(project, mutated(project.wasm, mutant.mutant), limit)
+    except subprocess.TimeoutExpired:
+        return MutantStatus.TIMED_OUT
+    return MutantStatus.KILLED if status else MutantStatus.SURVIVED
 
 
 def run_mutants(
@@ -140,18 +146,25 @@ def run_mutants(
         mutants = [mutants[number] for number in sorted(numbers)]
     with tempfile.TemporaryDirectory(prefix="actor-mutants-") as scratch:
         report, copy = Path(scratch) / "lcov.info", Path(scratch) / project.folder.name
-        run = _run_tests(project.folder, ("--actor-coverage", "--sol-coverage-file", str(report)))
-        if run.status:
-            lines = run.output.splitlines()
-            reason = next((line for line in lines if line.startswith(("FAILED", "ERROR"))), " ".join(lines[-1:]))
-            raise InvalidInput(f"the tests fail without a change: {reason}")
+        _require_success(_run_tests(project.folder, ("--actor-coverage", "--sol-coverage-file", str(report))), "")
         covered = _covered_lines(report.read_text(encoding="utf-8"))
         tested = [mutant for mutant in mutants if not mutant.line or (mutant.place, mutant.line) in covered]
         copytree(project.folder, copy, ignore=_LEFT_OUT, symlinks=True)
-        limit = max(_LEAST_SECONDS, _SLOWER * run.seconds)
-        attempt = partial(_try, project=replace(project, folder=copy), limit=limit)
+        sources, begin = replace(project, folder=copy), monotonic()
+        _require_success(_run_copy(sources, project.wasm, _BASELINE_SECONDS), " in a copy of the project")
+        limit = max(_LEAST_SECONDS, _SLOWER * (monotonic() - begin))
+        attempt = partial(_try, project=sources, limit=limit)
         results = dict(zip(tested, run_all(attempt, tested, workers, "mutants", dask, files=[copy]), strict=True))
     return [(mutant, results.get(mutant, MutantStatus.NOT_COVERED)) for mutant in mutants]
+
+
+def _require_success(run: tuple[int, str], where: str) -> None:
+    """Raise InvalidInput unless the tests passed without a change."""
+    status, output = run
+    if status:
+        lines = output.splitlines()
+        reason = next((line for line in lines if line.startswith(("FAILED", "ERROR"))), " ".join(lines[-1:]))
+        raise InvalidInput(f"the tests fail without a change{where}: {reason}")
 
 
 def _covered_lines(lcov: str) -> set[tuple[str, int]]:

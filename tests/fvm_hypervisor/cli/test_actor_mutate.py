@@ -17,6 +17,7 @@ from pathlib import Path
 
 def test_it_is_created(network):
     folder = Path(__file__).parent
+    assert (folder / "fixtures" / "other.wasm").exists()
     assert network.actors.create(network.actors.install(folder / "one.wasm", folder / "interface.ipldsch"))
     {}
 """
@@ -26,6 +27,8 @@ def project(folder: Path, more: str = "") -> Path:
     (folder / "Makefile").touch()
     (folder / "interface.ipldsch").write_text("type TotalReturn int\n", encoding="utf-8")
     (folder / "one.wasm").write_bytes(wat2wasm(MODULE))
+    (folder / "fixtures").mkdir()
+    (folder / "fixtures" / "other.wasm").touch()
     (folder / "test_one.py").write_text(TEST.format(more), encoding="utf-8")
     return folder
 
