@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 import warnings
+from asyncio import run_coroutine_threadsafe
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cache
@@ -18,7 +19,7 @@ from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast, runtime_checkable
 from uuid import uuid4
 
 from fvm_hypervisor.jobs.executor import stopped_early
@@ -82,25 +83,30 @@ class DaskExecutor:
         started = self._client.submit(_run_here, dump(item, archive), self._owner, *self._shared[work], pure=False)
         result: Future[bytes] = Future()
         self._running.add(started)
-        started.add_done_callback(lambda ended: self._take(ended, result))
+        loop: Any = self._client.loop
+        fetched = run_coroutine_threadsafe(self._fetch(started), loop.asyncio_loop)
+        fetched.add_done_callback(lambda ended: self._take(started, ended, result))
         return result
 
-    def _take(self, ended: DaskFuture[Any], result: Future[bytes]) -> None:
+    async def _fetch(self, started: DaskFuture[Any]) -> bytes:
+        """Return the result of a task, which another machine may have to repeat first."""
+        return cast("bytes", await self._client.gather(started, asynchronous=True))
+
+    def _take(self, started: DaskFuture[Any], fetched: Future[bytes], result: Future[bytes]) -> None:
         """Set the result of a task that ended."""
         from distributed import KilledWorker
 
-        self._running.discard(ended)
+        self._running.discard(started)
         if not result.set_running_or_notify_cancel():
             return
-        error = ended.exception(_TIMEOUT) if ended.status == "error" else None
-        if isinstance(error, KilledWorker):
+        try:
+            result.set_result(fetched.result())
+        except KilledWorker as error:
             result.set_exception(JobLost(f"the workers of the Dask scheduler {self._scheduler} ended: {error}"))
-        elif error is not None:
-            result.set_exception(error)
-        elif ended.status == "finished":
-            result.set_result(ended.result(_TIMEOUT))
-        else:  # lost, with the scheduler
+        except CancelledError:  # with the scheduler
             result.set_exception(self._ended())
+        except BaseException as error:  # noqa: BLE001  # raised again where the job was submitted
+            result.set_exception(error)
 
     def _ended(self) -> InvalidInput:
         return InvalidInput(

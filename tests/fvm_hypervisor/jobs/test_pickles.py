@@ -17,7 +17,13 @@ def test_only_links_that_stay_in_the_folder_are_sent(tmp_path: Path) -> None:
     private.mkdir()
     (private / "key").write_text("secret", encoding="utf-8")
     (root / "src" / "a").write_text("a", encoding="utf-8")
-    links = {"s": private, "key": "../checkout-private/key", "by": "s/key", "in": "src/a", "full": root / "src"}
+    links: dict[str, str | Path] = {
+        "s": private,
+        "key": "../checkout-private/key",
+        "by": "s/key",
+        "in": "src/a",
+        "full": root / "src",
+    }
     for name, target in links.items():
         (root / name).symlink_to(target)
     (tmp_path / "named").symlink_to(root)

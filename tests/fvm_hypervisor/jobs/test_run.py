@@ -98,6 +98,18 @@ def test_files_are_sent_to_the_workers_of_a_cluster(scheduler: str, tmp_path: Pa
 
 
 @pytest.mark.slow
+def test_result_that_cannot_be_fetched_is_an_error(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from distributed import Client
+
+    async def fail(*_: object) -> None:
+        raise OSError("the connection is broken")
+
+    monkeypatch.setattr(Client, "_gather_remote", fail)
+    with pytest.raises(OSError, match="the connection is broken"):
+        list(run_all(str, [1, 2], 2, "numbers", scheduler))
+
+
+@pytest.mark.slow
 def test_scheduler_without_workers_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     from distributed import LocalCluster
 
