@@ -466,6 +466,8 @@ class InvariantRun:
         """Execute sequences until all runs are done or one breaks the invariant."""
         stage = self.stage
         self._is_maximizing = is_maximizing(self.test)
+        if not self._is_maximizing:
+            self._check_call = ContractCall(stage.sender, stage.address, selector(self.test.signature))
         if self.test.entry["inputs"]:
             return self._result(CaseStatus.FAILURE, f"{_NO_SET_UP}: Invariant test function should have no inputs")
         outcome = stage.call(selector(self.test.signature), commit=False)
@@ -495,8 +497,6 @@ class InvariantRun:
         if again is not None:
             return again
         self._deadline = Deadline(self.settings.timeout)
-        if not self._is_maximizing:
-            self._check_call = ContractCall(stage.sender, stage.address, selector(self.test.signature))
         begun = self._begin_corpus()
         if begun is not None:
             return begun

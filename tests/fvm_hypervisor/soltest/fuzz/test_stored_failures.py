@@ -91,7 +91,8 @@ def test_names_that_cannot_be_read_are_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_stored_failing_sequence_is_reused_without_search(run_contracts: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("evm", ["fast", "py-evm"])
+def test_stored_failing_sequence_is_reused_without_search(run_contracts: Run, tmp_path: Path, evm: str) -> None:
     counter = artifact({"up()": ["5f546001015f5500"], "count()": ["5f545f5260205ff3"]})
     suite = counting_suite(counter, "60035f5110")  # count() is less than 3
     first = run_contracts({"Suite": suite, "Counter": counter})["Suite"]["invariantFew()"]
@@ -101,7 +102,8 @@ def test_stored_failing_sequence_is_reused_without_search(run_contracts: Run, tm
 
     def again(*steps: dict[str, object]) -> TestResult:
         kept(tmp_path, "invariant/failures/Suite/invariantFew", json.dumps({"call_sequence": steps}))
-        return run_contracts({"Suite": suite, "Counter": counter}, project=project)["Suite"]["invariantFew()"]
+        found = run_contracts({"Suite": suite, "Counter": counter}, project=project, evm=evm)
+        return found["Suite"]["invariantFew()"]
 
     found = again(*[step(up, where)] * 5)
     assert (found.status, found.is_replayed) == (CaseStatus.FAILURE, True)
