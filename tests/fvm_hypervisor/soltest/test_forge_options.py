@@ -338,8 +338,8 @@ def test_watching_runs_again_on_a_change_and_outlives_errors(
 
     wanted = []
 
-    def once(_: SuiteRuns, network: int | None = None, wanted_: SuiteFilter | None = None, **given: object) -> int:
-        wanted.append(given.get("wanted"))
+    def once(_: SuiteRuns, chosen: SuiteFilter | None = None) -> int:
+        wanted.append(chosen)
         raise InvalidInput("the sources do not compile")
 
     monkeypatch.setattr(sources, "wait_for_change", wait)
