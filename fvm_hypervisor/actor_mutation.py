@@ -71,7 +71,8 @@ def built_project(folder: Path) -> ActorProject:
     found = next((files for pattern in _MODULES if (files := sorted(root.glob(pattern)))), [])
     if len(found) != 1:
         names = ", ".join(str(file.relative_to(root)) for file in found) or "none"
-        raise InvalidInput(f"{folder} must have one built module, in one of {', '.join(_MODULES)}; found {names}")
+        text = f"{folder} must have one built module, in one of {', '.join(_MODULES)}; found {names}"
+        raise InvalidInput(f"{text}: run it without --no-build")
     return ActorProject(root, found[0].relative_to(root), found[0].read_bytes())
 
 
@@ -190,6 +191,8 @@ def mutation_lines(project: ActorProject, results: Sequence[tuple[ActorMutant, M
                 yield f"{status.value.capitalize()}: {place} ({mutant.text})"
                 if mutant.line:
                     yield f"    {_source_line(project.folder / mutant.place, mutant.line)}"
+    if any(not mutant.line for mutant, _ in results):
+        yield "the module has no source lines: all of its functions were changed, those of libraries too"
     counts = _counts(results)
     yield f"{len(results)} mutants: {', '.join(f'{count} {name}' for name, count in counts.items())}"
     score = _score(results)

@@ -83,6 +83,7 @@ def build_and_test(
     from fvm_hypervisor.actor_project import lines_environment, project_commands
 
     *build, tests = project_commands(folder, build=not no_build)
+    _require_pytest()
     variables = lines_environment(folder) if coverage else {}
     for command in [*build, [*tests, "--actor-coverage"] if coverage else tests]:
         status = _run(command, folder, variables)
@@ -97,7 +98,7 @@ def mutate(
     count: Annotated[int, typer.Option(min=1, help="Maximum number of mutants.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Seed with which mutants are drawn above this number.")] = 0,
     min_score: Annotated[
-        float, typer.Option("--min-score", metavar="PERCENT", help="Exit with status 1 below this score.")
+        float, typer.Option("--min-score", min=0, max=100, metavar="PERCENT", help="Exit with status 1 below it.")
     ] = 0.0,
     workers: Workers = CORES,
     dask: Dask = None,
@@ -113,10 +114,10 @@ def mutate(
     from fvm_hypervisor.actor_mutation import built_project, mutation_json, mutation_lines, run_mutants
     from fvm_hypervisor.actor_project import lines_environment, project_commands
 
+    _require_pytest()
     for command in project_commands(folder, build=not no_build)[:-1]:
-        status = _run(command, folder, lines_environment(folder))
-        if status:
-            raise typer.Exit(status)
+        if _run(command, folder, lines_environment(folder)):
+            raise InvalidInput(f"the build failed: {' '.join(command)}")
     project = built_project(folder)
     results = run_mutants(project, count, seed, workers, dask)
     found = mutation_json(results)
@@ -321,6 +322,13 @@ def inspect(
     for name, item in found.items():
         for line in item if name == "methods" else [item]:
             typer.echo(f"{name:<18} {printable(line) if isinstance(line, str) else json.dumps(line)}")
+
+
+def _require_pytest() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("pytest") is None:
+        raise InvalidInput("the tests of an actor need pytest: install it with `pip install pytest`")
 
 
 def _run(command: list[str], folder: Path, variables: dict[str, str]) -> int:

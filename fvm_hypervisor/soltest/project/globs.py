@@ -42,4 +42,6 @@ def _pattern(glob: str) -> re.Pattern[str]:
             parts.append(translate(part)[:-2])
     if depth:
         raise InvalidInput(f"the braces of the glob '{glob}' are not in pairs: expected for example '*.{{t,s}}.sol'")
+    if re.search(r"\[[^\]]*\Z", glob):
+        raise InvalidInput(f"the glob '{glob}' has a '[' without ']': write [[] for the character itself")
     return re.compile(f"{''.join(parts)}\\Z")

@@ -60,7 +60,7 @@ def test_suite_filters_match_forge(tmp_path: Path, wanted: SuiteFilter, found: s
     assert {suite.contract for suite in find_suites(artifacts(tmp_path, files), own, wanted)[0]} == found
 
 
-@pytest.mark.parametrize("glob", ["test/{a", "test/a}", "{" * 1001])
+@pytest.mark.parametrize("glob", ["test/{a", "test/a}", "test/[", "{" * 1001])
 def test_a_filter_with_an_invalid_glob_is_refused(glob: str) -> None:
     with pytest.raises(InvalidInput, match="glob"):
         SuiteFilter(no_path=glob).check()
