@@ -224,6 +224,11 @@ _ANVIL_NETWORKS = ("ethereum", "optimism", "tempo")
 """Values of anvil's own `--network` (1.7.1)."""
 
 
+def path_or_name(bundle: str) -> str | Path:
+    """Return the path of a bundle's file, which workers may need a copy of; otherwise its name."""
+    return Path(bundle) if Path(bundle).is_file() else bundle
+
+
 def parsed_network(name: str) -> int:
     """Return the number of a network version such as nv29. Raises InvalidInput."""
     from hypervisor.installation import parse_version

@@ -17,7 +17,17 @@ from typing import Annotated, Any
 
 import typer
 
-from fvm_hypervisor.cli.options import CORES, EVM, OWN_ENGINE, Dask, Engines, OverlayFile, OwnEngine, Workers
+from fvm_hypervisor.cli.options import (
+    CORES,
+    EVM,
+    OWN_ENGINE,
+    Dask,
+    Engines,
+    OverlayFile,
+    OwnEngine,
+    Workers,
+    path_or_name,
+)
 from hypervisor.errors import InvalidInput
 
 Paths = Annotated[list[Path], typer.Argument(help="Files or folders of vectors.")]
@@ -81,7 +91,7 @@ def conformance(
     todo = [path for path in found if path not in skipped]
     if bundle is not None:
         Bundle.open(bundle)  # report an invalid bundle once, not in every worker
-    named = None if bundle is None else _path_or_name(bundle)
+    named = None if bundle is None else path_or_name(bundle)
     options = RunOptions(diff, trace is not None, against, load_overlay(overlay), named, parallel)
     options = options if network is None else under_network(options, network)
     bundles = bundle_dir or data_folder("bundles")
@@ -118,7 +128,7 @@ def fevmtest(
         file = data_folder("bundles") / "v18-devnet.car"
         bundle = str(file) if file.is_file() else file.stem
     Bundle.open(bundle)  # report an invalid bundle once, not in every worker
-    named = _path_or_name(bundle)
+    named = path_or_name(bundle)
     work = partial(runner.run_file, bundle=named, evm=evm)
     report(_records(work, files, workers, "case files", dask, [*paths, *_files(named)]), as_json, [])
 
@@ -141,7 +151,7 @@ def actortest(
 
     files = find_files(paths)
     Bundle.open(bundle)  # report an invalid bundle once, not in every worker
-    named = _path_or_name(bundle)
+    named = path_or_name(bundle)
     work = partial(run_case_file, bundle=named)
     report(_records(work, files, workers, "case files", dask, [*paths, *_files(named)]), as_json, [])
 
@@ -164,11 +174,6 @@ def _records(
     for path, records in zip(paths, run_all(work, paths, workers, what, dask, files=files, lost=lost), strict=True):
         for record in records:
             yield {**record, "file": path.as_posix()} if "fork" in record else record
-
-
-def _path_or_name(bundle: str) -> str | Path:
-    """Return the path of a bundle's file, which workers may need a copy of; otherwise its name."""
-    return Path(bundle) if Path(bundle).is_file() else bundle
 
 
 def _files(*named: object) -> list[Path]:

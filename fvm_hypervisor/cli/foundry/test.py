@@ -21,6 +21,7 @@ from fvm_hypervisor.cli.options import (
     in_panel,
     parse_precompiles,
     parse_rules_name,
+    path_or_name,
 )
 from hypervisor.errors import InvalidInput
 
@@ -411,8 +412,8 @@ def run_tests(
         is_rerun=failed is not None and not match_test,
     )
     options = Options(
-        rules, evm, bundle, use, timeout, workers or CORES, verbosity, real_filecoin,
-        shows_logs=verbosity >= 2 or junit, report=collected, hides_passed=suppress_successful_traces,
+        rules, evm, None if bundle is None else path_or_name(bundle), use, timeout, workers or CORES, verbosity,
+        real_filecoin, shows_logs=verbosity >= 2 or junit, report=collected, hides_passed=suppress_successful_traces,
         precompiles=parse_precompiles(precompile), network=number, dask=dask, decodes_internal=decode_internal,
         records_traces=as_json and not collected, brutalizes=brutalize,
     )  # fmt: skip

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 from typing import ClassVar, Final, NamedTuple
 
 from bridge.ethereum.addresses import (
@@ -128,7 +129,7 @@ class ExecutorSettings(NamedTuple):
     network: int | None = None
     evm: str = "py-evm"
     fork: str = ""
-    bundle: Bundle | str | None = None
+    bundle: Bundle | str | Path | None = None
     overlay: Overlay | None = None
     gas_limit: int = 1 << 30
     code_limit: int | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bridge.ethereum.block import ETHEREUM
@@ -22,7 +23,8 @@ class Options(NamedTuple):
 
     rules: str = ETHEREUM
     evm: str = "py-evm"
-    bundle: str | None = None
+    bundle: str | Path | None = None
+    """Name of a bundle, or its file."""
     use: str | None = None
     timeout: float = 300.0
     workers: int = 1

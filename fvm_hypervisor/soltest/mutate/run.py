@@ -324,7 +324,7 @@ class MutationRun:
             return "the tests start on a fork without fork_block_number, or of a node on this machine"
         if any(isinstance(row, str) or row.function for row in (*project.precompiles, *options.precompiles)):
             return "a precompile is a Python function"
-        if options.bundle is not None and Path(options.bundle).exists():
+        if isinstance(options.bundle, Path):
             return "--bundle names a file"
         return "" if project.fuzz.input_file is None else "--fuzz-input-file names a file"
 

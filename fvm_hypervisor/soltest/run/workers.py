@@ -292,8 +292,9 @@ def _write_corpus(project: Project, result: SuiteResult) -> None:
 
 
 def files_of(job: Job) -> list[Path]:
-    """Return the files and folders that the tests of a job read: the project, and its cache of forks."""
-    return [job.project.root, Path(job.project.rpc_cache)]
+    """Return the files and folders that the tests of a job read: the project, and the bundle of --bundle."""
+    bundle = job.options.bundle
+    return [job.project.root, *([bundle] if isinstance(bundle, Path) else [])]
 
 
 def _start_seconds(worker: Worker) -> float:

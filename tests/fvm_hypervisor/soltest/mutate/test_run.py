@@ -127,7 +127,7 @@ PRECOMPILE = Precompile("one", f"0x{'0d' * 20}", 60, function=bytes)
         ({"precompiles": (PRECOMPILE,)}, {}, None, "a precompile is a Python function"),
         ({}, {"precompiles": ("installed",)}, None, "a precompile is a Python function"),
         ({}, {"bundle": "v18"}, None, ""),
-        ({}, {"bundle": __file__}, None, "--bundle names a file"),
+        ({}, {"bundle": Path(__file__)}, None, "--bundle names a file"),
         ({"fuzz": FuzzSettings(input_file="x.json")}, {}, None, "--fuzz-input-file names a file"),
     ],
 )
