@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from fvm_hypervisor.jobs.executor import completed
 from fvm_hypervisor.jobs.pickles import Archive, dump, load
 from fvm_hypervisor.jobs.run import open_executor
-from fvm_hypervisor.jobs.workers import Stopped, Work, WorkerPool
+from fvm_hypervisor.jobs.workers import JobLost, Stopped, Work, WorkerPool
 from fvm_hypervisor.soltest.compile.artifact import Artifacts, ContractArtifact
 from fvm_hypervisor.soltest.compile.compiler import CompileError, CompilerFailed, CompilerTimeout
 from fvm_hypervisor.soltest.compile.syntax_trees import syntax_trees
@@ -312,7 +312,7 @@ class MutationRun:
             work: Work[tuple[Mutant, Sequence[Suite], float], MutantResult]
             work = Work.of(_unused, drive, Archive.of(files) if executor.sends_files else None)
             try:
-                for at, result in completed(executor, work, todo.values()):
+                for at, result in completed(executor, work, todo.values(), _lost):
                     yield numbers[at], result
             finally:
                 drive.close()
@@ -351,6 +351,11 @@ class MutationRun:
 def _unused(item: tuple[Mutant, Sequence[Suite], float]) -> MutantResult:
     """Stand for the function of a worker, which each mutant has for itself."""
     raise NotImplementedError(item)
+
+
+def _lost(item: tuple[Mutant, Sequence[Suite], float], error: JobLost) -> MutantResult:
+    """Return the result of a mutant that ended several workers of a cluster."""
+    return MutantResult(item[0], MutantStatus.TIMED_OUT, str(error), is_stable=False)
 
 
 def has_tests(artifact: ContractArtifact) -> bool:

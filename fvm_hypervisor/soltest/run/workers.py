@@ -8,7 +8,6 @@ the first failure ends with SuiteLost instead.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any, Final
 from fvm_hypervisor.jobs.executor import Executor, completed
 from fvm_hypervisor.jobs.pickles import Archive, dump, load
 from fvm_hypervisor.jobs.run import open_executor
-from fvm_hypervisor.jobs.workers import Work, Worker, WorkerEnded, WorkerPool, send_event
+from fvm_hypervisor.jobs.workers import JobLost, Work, Worker, WorkerEnded, WorkerPool, send_event
 from fvm_hypervisor.soltest.execution.discovery import Suite, TestFunction
 from fvm_hypervisor.soltest.execution.job import Job
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, SuiteResult, TestResult
@@ -237,10 +236,10 @@ class SuiteDrive:
         """Run a suite, and return its result as bytes."""
         run = SuiteRun(self.job, load(item, folders))
         self.running.append(run)
-        result = dump(run.run(pool, work, owner, folders))
-        with suppress(ValueError):  # the list was replaced after an interruption
+        try:
+            return dump(run.run(pool, work, owner, folders))
+        finally:
             self.running.remove(run)
-        return result
 
 
 def run_suites(
@@ -266,7 +265,7 @@ def _run_on(executor: Executor, job: Job, suites: Sequence[Suite], report: Watch
     work: Work[Suite, SuiteResult] = Work.of(SuiteWork(job), drive, archive)
     ordered = sorted(suites, key=lambda suite: -len(suite.tests))
     try:
-        for _, result in completed(executor, work, ordered, tick=lambda: report(_long(drive.running))):
+        for _, result in completed(executor, work, ordered, _lost, lambda: report(_long(drive.running))):
             report(())
             yield result
     except KeyboardInterrupt:
@@ -278,6 +277,12 @@ def _run_on(executor: Executor, job: Job, suites: Sequence[Suite], report: Watch
         raise
     finally:
         report(())  # last, because it may raise
+
+
+def _lost(suite: Suite, error: JobLost) -> SuiteResult:
+    """Return the result of a suite that ended several workers of a cluster."""
+    tests = [TestResult(test.signature, test.kind, _stopped_status(test.kind), str(error)) for test in suite.tests]
+    return SuiteResult(suite.file, suite.contract, tests, warnings=list(suite.warnings))
 
 
 def _write_corpus(project: Project, result: SuiteResult) -> None:
