@@ -69,6 +69,7 @@ _USE: Final = (
         "campaign",
         "foundry.campaign:campaign",
         "Run a Foundry project's fuzz, invariant, symbolic and mutation tests in rounds, and collect what they find.",
+        "foundry.settings:CampaignCommand",
     ),
     Row(
         "trust",

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from fvm_hypervisor.cli.commands import INTERRUPTED
+from fvm_hypervisor.cli.foundry.settings import with_consent
 from fvm_hypervisor.cli.options import CORES, EVM, OWN_ENGINE, Dask, Engines, Workers, parse_rules_name, parsed_network
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -24,6 +25,7 @@ def _seconds(text: str | None) -> float | None:
 
 
 def campaign(
+    context: typer.Context,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the campaign, in the project.")],
     root: Annotated[Path | None, typer.Option("--root", metavar="DIR", help="Folder of the project.")] = None,
     duration: Annotated[
@@ -49,7 +51,7 @@ def campaign(
 
     A round runs each fuzz and invariant test with new seeds, and adds inputs that reach new code to a common corpus in
     DIR. The campaign ends after --for, after --rounds, or after five rounds without anything new. It can be stopped at
-    any time; the next run continues it. If the sources have changed, it begins again with the corpus.
+    any time; the next run continues it. If sources or settings have changed, it begins again with the corpus.
 
     New findings are printed as they come, each with a unit test in DIR/tests that reproduces it. DIR/campaign.html and
     DIR/campaign.txt show inputs over time, findings, proofs, and mutants that no test detects.
@@ -65,7 +67,7 @@ def campaign(
     from fvm_hypervisor.soltest.project.project import find_root, load_project
 
     seconds, number = _seconds(duration), None if network is None else parsed_network(network)
-    project = load_project((root or find_root(Path())).resolve())
+    project = with_consent(context, load_project((root or find_root(Path())).resolve()))
     where, state = open_campaign(project, folder, seed)
     run = Campaign(
         project, SuiteFilter(match_test, contract=match_contract, path=match_path),
@@ -77,11 +79,10 @@ def campaign(
         run.run()
     except KeyboardInterrupt:
         is_interrupted = True
-    if run.state.steps:
-        write_pages(where, run.state)
-        for line in page_lines(run.state):
-            typer.echo(line)
-        typer.echo(f"\n{where.folder / 'campaign.html'}")
+    write_pages(where, run.state)
+    for line in page_lines(run.state):
+        typer.echo(line)
+    typer.echo(f"\n{where.folder / 'campaign.html'}")
     if is_interrupted:
         raise typer.Exit(INTERRUPTED)
     if run.state.findings:

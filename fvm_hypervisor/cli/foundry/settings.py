@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 import typer
 from typer import BadParameter
-from typer.core import TyperOption
+from typer.core import TyperCommand, TyperOption
 
 from fvm_hypervisor.cli.foundry.modes import mutation_options, with_mutated_paths
 from fvm_hypervisor.cli.options import URL_VARIABLE, ForeignOptions
@@ -293,6 +293,15 @@ SCRIPT_NOT_HERE: Final = {
     "--verifier": _VERIFY_LATER,
     "--verify": _VERIFY_LATER,
 }
+
+
+class CampaignCommand(TyperCommand):
+    """The command `hypervisor campaign`."""
+
+    def __init__(self, name: str | None, **settings: Any) -> None:
+        """Create the command and append `--trust`."""
+        super().__init__(name, **settings)
+        self.params += setting_options()
 
 
 class ScriptCommand(ForeignOptions):

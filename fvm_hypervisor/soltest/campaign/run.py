@@ -3,28 +3,32 @@
 The first step is a round of fuzz and invariant tests, the second runs symbolic tests, the third mutants, and all others
 are rounds. A round runs each test with several seeds, from the common corpus. A test with a finding is left out of
 later rounds. Each step depends only on the sources, the campaign's seed and the state before it, not on the number of
-workers; an interrupted step is repeated.
+workers. A step that is interrupted keeps the results of the jobs that have ended, and the next run executes the rest;
+the corpus changes when a round is done. Mutants are repeated.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from fvm_hypervisor.soltest.campaign.state import TESTS, CampaignFolder, CampaignState, Finding
 from fvm_hypervisor.soltest.compile.compiler import CompileError
-from fvm_hypervisor.soltest.execution.discovery import COUNTEREXAMPLES, SuiteFilter
-from fvm_hypervisor.soltest.execution.job import Options
+from fvm_hypervisor.soltest.execution.discovery import COUNTEREXAMPLES, Suite, SuiteFilter, TestFunction
+from fvm_hypervisor.soltest.execution.job import Job, Options
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from fvm_hypervisor.soltest.mutate.results import MutantStatus, MutationResult
-from fvm_hypervisor.soltest.mutate.run import BaselineFailed, MutationRun
+from fvm_hypervisor.soltest.mutate.run import BaselineFailed, MutationRun, check_permissions
+from fvm_hypervisor.soltest.project.consent import CONFIG_FILE, read_utf8
 from fvm_hypervisor.soltest.project.project import Project
 from fvm_hypervisor.soltest.project.test_settings import MutationSettings
 from fvm_hypervisor.soltest.report.counterexample_tests import write_tests
@@ -78,7 +82,7 @@ class Campaign:
                 if step == 1:
                     self._prove()
                 elif step == 2:
-                    self._mutate()
+                    self._mutate(session)
                 elif (self.rounds is not None and done >= self.rounds) or not self._round(session):
                     return
                 else:
@@ -96,8 +100,6 @@ class Campaign:
 
     def _filter(self) -> SuiteFilter:
         """Return the filter without the tests that the campaign has written."""
-        if self.wanted.no_path is not None:
-            return self.wanted
         return self.wanted._replace(no_path=f"**/*{COUNTEREXAMPLES}")
 
     def _session(self, project: Project, wanted: SuiteFilter) -> SuiteSession:
@@ -106,15 +108,21 @@ class Campaign:
         return session
 
     def _check_sources(self, session: SuiteSession) -> None:
-        """Begin again, with the corpus, if the sources have changed since the last run."""
-        texts = sorted(session.sources().texts.items())
-        digest = sha256(repr([item for item in texts if not item[0].endswith(COUNTEREXAMPLES)]).encode()).hexdigest()
+        """Begin again, with the corpus, if sources or settings have changed since the last run."""
+        texts = [item for item in session.sources().texts.items() if not item[0].endswith(COUNTEREXAMPLES)]
+        config, options = self.project.root / CONFIG_FILE, self.options
+        settings = (
+            read_utf8(config) if config.is_file() else "",
+            sorted(item for item in os.environ.items() if item[0].startswith("FOUNDRY_")),
+            tuple(self.wanted), options.rules, options.evm, options.network, options.use,
+        )  # fmt: skip
+        digest = sha256(repr((sorted(texts), settings)).encode()).hexdigest()
         state = self.state
         if state.sources and state.sources != digest:
-            self.tell("The sources have changed: the campaign begins again with its corpus")
-            self.state = replace(
-                state, steps=0, quiet=0, findings=[], proofs=None, mutants=None, notes=[], history=state.history
-            )
+            self.tell("Sources or settings have changed: the campaign begins again with its corpus")
+            self.state = CampaignState(state.seed, seconds=state.seconds, runs=state.runs, history=state.history)
+        elif state.quiet >= QUIET_ROUNDS:
+            state.quiet = 0
         self.state.sources = digest
 
     # --- rounds -----------------------------------------------------------------------------------------------------
@@ -123,7 +131,7 @@ class Campaign:
         """Run each test with new seeds; return False if there is none."""
         state, found = self.state, self.state.tests_done()
         number = state.steps if state.steps == 0 else state.steps - 2
-        suites = [
+        wanted = [
             suite._replace(tests=(test,), seed=state.seed + number * SEEDS + offset)
             for suite in session.suites
             for test in suite.tests
@@ -131,7 +139,8 @@ class Campaign:
             if (f"{suite.file}:{suite.contract}", test.signature) not in found
             for offset in range(SEEDS)
         ]
-        if not suites:
+        suites = [suite for suite in wanted if _job_of(suite) not in state.ended]
+        if not wanted:
             return self._no_round(session)
         corpus = self.folder.corpus
         project = replace(
@@ -140,9 +149,20 @@ class Campaign:
             invariant=replace(session.project.invariant, corpus_dir=corpus, failures=os.devnull, shows_metrics=False),
         )
         job = replace(session.begun_job(), project=project)
-        results = run_suites(job, suites, self.options.workers, self._watch, keeps_corpus=True)
-        self._finish_round(sorted(results, key=lambda suite: (suite.name, *_first(suite))))
+        self._run(job, suites)
+        self._finish_round()
         return True
+
+    def _run(self, job: Job, suites: Sequence[Suite]) -> None:
+        """Run suites, and store what has ended, even if others are interrupted."""
+        if not suites:
+            return
+        try:
+            with closing(run_suites(job, suites, self.options.workers, self._watch, keeps_corpus=True)) as results:
+                for suite in results:
+                    self._take(suite)
+        finally:
+            self._store()
 
     def _no_round(self, session: SuiteSession) -> bool:
         """Count an empty first round, so that the other steps run; return False for any other."""
@@ -153,45 +173,66 @@ class Campaign:
         self._commit({})
         return True
 
-    def _finish_round(self, results: Sequence[SuiteResult]) -> None:
-        state, files = self.state, dict[str, bytes]()
-        added, dropped = dict[str, bytes](), set[str]()
-        for suite in results:
-            for path, data in suite.corpus:
-                if data:
-                    added.setdefault(_place(path), data)
-                else:
-                    dropped.add(path)
+    def _take(self, suite: SuiteResult) -> None:
+        """Add the results of a job to the unfinished step. Neither their order nor a repetition matters."""
+        state, found = self.state, len(self.state.findings)
+        for path, data in suite.corpus:
+            place, text = (_place(path) if data else path), b64encode(data).decode()
+            state.waiting[place] = min(text, state.waiting.get(place, text))
+        self._add_findings(suite)
+        for test in suite.tests:
+            if test.kind is CaseKind.SYMBOLIC:
+                state.proofs = {**(state.proofs or {}), _proof_name(suite, test): _outcome(test)}
+            else:
+                state.ended[_job_name(suite.name, test.signature, test.seed)] = test.calls or test.runs
+        if len(state.findings) > found:
+            self._store()
+
+    def _store(self) -> None:
+        """Store an unfinished step, which the next run continues."""
+        self.state.seconds = round(self._elapsed(), 1)
+        self.folder.commit(self.state, {})
+
+    def _finish_round(self) -> None:
+        state = self.state
+        inputs = {path: b64decode(text) for path, text in state.waiting.items()}
+        added = {path: data for path, data in sorted(inputs.items()) if data}
+        dropped = {path: data for path, data in sorted(inputs.items()) if not data}
         known = self._known_inputs(added)
         files = {path: data for path, data in added.items() if _name(path) not in known}
-        found = len(state.findings)
-        for suite in results:
-            self._add_findings(suite)
-        state.runs += sum(test.calls or test.runs for suite in results for test in suite.tests)
-        is_quiet = not files and len(state.findings) == found
-        state.quiet = state.quiet + 1 if is_quiet else 0
-        kept = self.folder.inputs() + len(files) - len(dropped)
-        state.history.append((round(self._elapsed(), 1), kept, len(state.findings)))
-        self._commit(files | dict.fromkeys(sorted(dropped), b""))
-        self.tell(f"{len(state.history)} rounds, {state.runs:,} runs, {kept:,} inputs, {len(state.findings)} findings")
+        is_quiet = not files and len(state.findings) == state.found
+        kept, runs = self.folder.inputs() + len(files) - len(dropped), state.runs + sum(state.ended.values())
+        history = [*state.history, (round(self._elapsed(), 1), kept, len(state.findings))]
+        self._commit(files | dropped, quiet=state.quiet + 1 if is_quiet else 0, runs=runs, history=history)
+        self.tell(f"{len(history)} rounds, {runs:,} runs, {kept:,} inputs, {len(state.findings)} findings")
 
-    def _known_inputs(self, added: dict[str, bytes]) -> set[str]:
-        """Return the names of inputs of the same tests that the corpus has."""
-        folders = {(self.folder.root / path).parent for path in added}
-        return {_name(file.name) for folder in folders if folder.is_dir() for file in folder.iterdir()}
+    def _known_inputs(self, added: Iterable[str]) -> set[tuple[str, str]]:
+        """Return the inputs, by `_name`, that the folders of these have."""
+        folders = {path.rpartition("/")[0] for path in added}
+        return {
+            _name(f"{folder}/{file.name}")
+            for folder in folders
+            if (self.folder.root / folder).is_dir()
+            for file in (self.folder.root / folder).iterdir()
+        }
 
     def _add_findings(self, suite: SuiteResult) -> None:
-        """Add the tests of a suite that fail, the first time that they do."""
-        known = self.state.tests_done()
+        """Add the tests of a suite that fail. That of the lowest seed of a round stays."""
+        state, done = self.state, self.state.tests_done()
         for test in suite.tests:
-            if test.status is not CaseStatus.FAILURE or (suite.name, test.signature) in known:
+            key = suite.name, test.signature
+            if test.status is not CaseStatus.FAILURE or key in done:
                 continue
-            known.add((suite.name, test.signature))
+            place = next((at for at, other in enumerate(state.findings) if other.key == key), None)
+            if place is not None and (state.findings[place].seed or 0) <= (test.seed or 0):
+                continue
             calls, seconds = [call.text() for call in test.counterexample], round(self._elapsed(), 1)
-            reason = test.reason or ""
-            finding = Finding(suite.name, test.signature, test.kind.value, reason, calls, test.seed, seconds)
+            finding = Finding(*key, test.kind.value, test.reason or "", calls, test.seed, seconds)
             finding.file = self._write_test(suite, test)
-            self.state.findings.append(finding)
+            if place is not None:
+                state.findings[place] = finding
+                continue
+            state.findings.append(finding)
             for line in finding_lines(finding):
                 self.show(line)
 
@@ -202,10 +243,16 @@ class Campaign:
         files = write_tests([SuiteResult(suite.file, suite.contract, [test])], self.folder.root, folder)
         return files[0].relative_to(self.folder.root).as_posix() if files else ""
 
-    def _commit(self, files: dict[str, bytes]) -> None:
-        self.state.steps += 1
-        self.state.seconds = round(self._elapsed(), 1)
-        self.folder.commit(self.state, files)
+    def _commit(self, files: Mapping[str, bytes], **changes: Any) -> None:
+        """Store the state after a step."""
+        state, found = self.state, self.state.found
+        findings = [*state.findings[:found], *sorted(state.findings[found:], key=lambda finding: finding.key)]
+        done = replace(
+            state, steps=state.steps + 1, seconds=round(self._elapsed(), 1), findings=findings, found=len(findings),
+            ended={}, waiting={}, **changes,
+        )  # fmt: skip
+        self.folder.commit(done, files)
+        self.state = done
 
     # --- symbolic tests and mutants ---------------------------------------------------------------------------------
 
@@ -218,17 +265,16 @@ class Campaign:
             state.notes.append("symbolic tests were not run: install z3 with `pip install z3-solver`")
         elif session.suites:
             self.tell("Running symbolic tests")
-            state.proofs = {}
-            job = session.begun_job()
-            for suite in sorted(
-                run_suites(job, session.suites, self.options.workers, self._watch), key=lambda suite: suite.name
-            ):
-                self._add_findings(suite)
-                for test in suite.tests:
-                    state.proofs[f"{suite.name} {test.signature}"] = _outcome(test)
-        self._commit({})
+            proofs = state.proofs or {}
+            suites = [
+                suite._replace(tests=tests)
+                for suite in session.suites
+                if (tests := tuple(test for test in suite.tests if _proof_name(suite, test) not in proofs))
+            ]
+            self._run(session.begun_job(), suites)
+        self._commit({}, proofs=None if state.proofs is None else dict(sorted(state.proofs.items())))
 
-    def _mutate(self) -> None:
+    def _mutate(self, session: SuiteSession) -> None:
         """Test mutants with the tests that have no finding."""
         state, wanted = self.state, self._filter()
         names = {re.escape(test.partition("(")[0]) for _, test in state.tests_done()}
@@ -239,8 +285,15 @@ class Campaign:
             MutationSettings(jobs=self.options.workers), self.tell, self._watch,
         )  # fmt: skip
         try:
+            check_permissions(self.project)
+            session.solc(session.sources())
+        except InvalidInput as error:
+            state.notes.append(f"mutants were not run: {error}")
+            self._commit({})
+            return
+        try:
             found = run.run()
-        except (BaselineFailed, InvalidInput, CompileError) as error:
+        except (BaselineFailed, CompileError) as error:
             state.notes.append(f"mutants were not run: {error}")
         else:
             if found.untested:
@@ -255,12 +308,19 @@ def finding_lines(finding: Finding) -> Iterator[str]:
     yield printable(f"FOUND {finding.suite} {finding.test}: {finding.reason or 'fails'}", _MAX_LINE)
     yield from (f"  {printable(call.strip(), _MAX_LINE)}" for call in finding.calls)
     if finding.file:
-        yield f"  reproduced by {finding.file}"
+        yield printable(f"  reproduced by {finding.file}", _MAX_LINE)
 
 
-def _first(suite: SuiteResult) -> tuple[str, int]:
-    test = suite.tests[0] if suite.tests else None
-    return ("", 0) if test is None else (test.signature, test.seed or 0)
+def _job_name(suite: str, test: str, seed: int | None) -> str:
+    return f"{suite} {test} {seed}"
+
+
+def _job_of(suite: Suite) -> str:
+    return _job_name(f"{suite.file}:{suite.contract}", suite.tests[0].signature, suite.seed)
+
+
+def _proof_name(suite: Suite | SuiteResult, test: TestFunction | TestResult) -> str:
+    return f"{suite.file}:{suite.contract} {test.signature}"
 
 
 def _place(path: str) -> str:
@@ -268,9 +328,10 @@ def _place(path: str) -> str:
     return re.sub(r"-\d+(\.json(?:\.gz)?)$", r"-0\1", path)
 
 
-def _name(path: str) -> str:
-    """Return the digest in the file name of an input."""
-    return path.rpartition("/")[2].rpartition("-")[0]
+def _name(path: str) -> tuple[str, str]:
+    """Return the folder of an input, and the digest in its file name."""
+    folder, _, name = path.rpartition("/")
+    return folder, name.rpartition("-")[0]
 
 
 def _outcome(test: TestResult) -> str:

@@ -70,10 +70,16 @@ class CampaignState:
     """Counts of mutants by status, the score, and those that live."""
     notes: list[str] = field(default_factory=list)
     """Reasons why steps were left out."""
+    found: int = 0
+    """Number of findings of the steps that are done; further ones are those of the step that is not."""
+    ended: dict[str, int] = field(default_factory=dict)
+    """Jobs of an unfinished round that have ended, with their numbers of runs."""
+    waiting: dict[str, str] = field(default_factory=dict)
+    """Their inputs, in Base64; empty for those to remove. The corpus has them when the round is done."""
 
     def tests_done(self) -> set[tuple[str, str]]:
-        """Return the tests with a finding, which later rounds leave out."""
-        return {finding.key for finding in self.findings}
+        """Return the tests with a finding of a step that is done, which later steps leave out."""
+        return {finding.key for finding in self.findings[: self.found]}
 
 
 _Fields = TypeVar("_Fields", Finding, CampaignState)
@@ -156,6 +162,7 @@ def _state(found: Any) -> CampaignState:
     fields = {name: value for name, value in found.items() if name != "format"}
     fields["findings"] = [_checked(Finding(**finding)) for finding in fields["findings"]]
     fields["history"] = [(float(row[0]), int(row[1]), int(row[2])) for row in fields["history"]]
+    fields.setdefault("found", len(fields["findings"]))
     mutants = fields.get("mutants")
     if mutants is not None:
         kinds = {"score": float | None, "counts": dict[str, int], "alive": list[str]}

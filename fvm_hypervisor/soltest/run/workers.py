@@ -245,7 +245,9 @@ class SuiteDrive:
 def run_suites(
     job: Job, suites: Sequence[Suite], workers: int, watch: Watch | None = None, *, keeps_corpus: bool = False
 ) -> Generator[SuiteResult]:
-    """Yield results as suites end. With `keeps_corpus`, new inputs of corpora stay in them and are not written.
+    """Yield results as suites end, and after Ctrl-C those of interrupted suites.
+
+    With `keeps_corpus`, new inputs of corpora stay in results and are not written, and only suites that end have one.
 
     `watch` is called each second with the tests that have been running for longer than that and their seconds, longest
     first; before each result and at the end with an empty list. Raises HypervisorError if the job's executor cannot be
@@ -253,13 +255,15 @@ def run_suites(
     """
     dask = job.options.dask
     with open_executor(max(1, min(workers, len(suites))) if dask is None else workers, dask) as executor:
-        for result in _run_on(executor, job, suites, watch or _ignore_progress):
+        for result in _run_on(executor, job, suites, watch or _ignore_progress, shows_interrupted=not keeps_corpus):
             if not keeps_corpus:
                 _write_corpus(job.project, result)
             yield result
 
 
-def _run_on(executor: Executor, job: Job, suites: Sequence[Suite], report: Watch) -> Generator[SuiteResult]:
+def _run_on(
+    executor: Executor, job: Job, suites: Sequence[Suite], report: Watch, *, shows_interrupted: bool
+) -> Generator[SuiteResult]:
     drive = SuiteDrive(job)
     archive = Archive.of(files_of(job)) if executor.sends_files else None
     work: Work[Suite, SuiteResult] = Work.of(SuiteWork(job), drive, archive)
@@ -269,7 +273,7 @@ def _run_on(executor: Executor, job: Job, suites: Sequence[Suite], report: Watch
             report(())
             yield result
     except KeyboardInterrupt:
-        running = [*drive.running]
+        running = [*drive.running] if shows_interrupted else []
         executor.stop()
         report(())
         for run in running:

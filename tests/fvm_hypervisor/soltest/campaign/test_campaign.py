@@ -1,8 +1,10 @@
 """Campaigns: interrupted ones end like others, a change begins again, findings have unit tests that reproduce them."""
 
 import json
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 
 from fvm_hypervisor.soltest.campaign.page import page_lines
-from fvm_hypervisor.soltest.campaign.run import QUIET_ROUNDS, Campaign, open_campaign
+from fvm_hypervisor.soltest.campaign.run import QUIET_ROUNDS, Campaign, TimeOver, open_campaign
 from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
 from fvm_hypervisor.soltest.execution.job import Options
@@ -25,6 +27,7 @@ from fvm_hypervisor.soltest.execution.results import (
 from fvm_hypervisor.soltest.project.consent import write_inside
 from fvm_hypervisor.soltest.project.project import load_project
 from fvm_hypervisor.soltest.report.counterexample_tests import write_tests
+from fvm_hypervisor.soltest.run.workers import run_suites
 from hypervisor.errors import InvalidInput
 from tests.command import run
 from tests.fvm_hypervisor.soltest.contracts import artifact, forge_out
@@ -106,12 +109,62 @@ def test_a_campaign_ends_when_nothing_new_appears_and_begins_again_after_a_chang
     assert run_.state.quiet == QUIET_ROUNDS
     assert "mutation tests cannot run with ffi" in run_.state.notes[0]
     assert any("testLow(uint256)" in line for line in page_lines(run_.state))
+    campaign(project, rounds=1).run()
+    assert len(outcome(project)["history"]) == len(run_.state.history) + 1
     corpus = outcome(project)["corpus"].keys()
     make(project, TEXT + " // changed")
     again = campaign(project, rounds=1)
     again.run()
     assert (again.state.steps, len(again.state.findings)) == (3, 1)
     assert outcome(project)["corpus"].keys() == corpus  # which the round began with
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", [KeyboardInterrupt, TimeOver])
+def test_jobs_that_ended_before_an_interruption_are_not_repeated(
+    project: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, end: type[BaseException]
+) -> None:
+    campaign(project, rounds=2).run()
+    other, shown = tmp_path_factory.mktemp("interrupted"), list[str]()
+    (other / "foundry.toml").write_bytes((project / "foundry.toml").read_bytes())
+    make(other, TEXT)
+
+    def interrupted(*arguments: Any, **settings: Any) -> Iterator[SuiteResult]:
+        yield from islice(run_suites(*arguments, **settings), 3)
+        raise end
+
+    monkeypatch.setattr("fvm_hypervisor.soltest.campaign.run.run_suites", interrupted)
+    for _ in range(4):  # 8 jobs of the first round and 4 of the second, 3 at a time
+        with suppress(KeyboardInterrupt):
+            campaign(other, rounds=1, show=shown.append).run()
+    monkeypatch.undo()
+    assert sum(line.startswith("FOUND") for line in shown) == 1
+    campaign(other, rounds=1).run()
+    assert outcome(other) == outcome(project)
+
+
+@pytest.mark.slow
+def test_another_setting_begins_a_campaign_again(project: Path) -> None:
+    campaign(project, rounds=1).run()
+    for number in range(2):
+        if number:
+            (project / "foundry.toml").write_text((project / "foundry.toml").read_text().replace("60", "61"))
+        again = campaign(project, rounds=1)
+        again.wanted = SuiteFilter(contract="B")
+        again.run()
+        assert (again.state.steps, again.state.found) == (3, 1)
+
+
+@pytest.mark.slow
+def test_tests_share_no_inputs(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = project / "campaign" / "corpus" / "a" / "1-0.json"
+    known.parent.mkdir(parents=True)
+    known.touch()
+    corpus = [("campaign/corpus/a/2-9.json", b"x"), ("campaign/corpus/b/1-9.json", b"x")]
+    result = SuiteResult("test/T.t.sol", "A", corpus=corpus)
+    monkeypatch.setattr("fvm_hypervisor.soltest.campaign.run.run_suites", lambda *_, **__: (each for each in [result]))
+    campaign(project, rounds=1).run()
+    assert {"campaign/corpus/a/2-0.json", "campaign/corpus/b/1-0.json"} <= outcome(project)["corpus"].keys()
 
 
 @pytest.mark.slow
@@ -144,6 +197,12 @@ def test_a_failing_sequence_becomes_a_unit_test(tmp_path: Path) -> None:
     invariant = f'delegatecall(hex"{selector("invariant_a()").hex()}")'
     places = [text.index(part) for part in (*parts, invariant)]
     assert places == sorted(places)
+
+
+def test_a_run_without_time_has_a_page(project: Path) -> None:
+    found = run("campaign", project / "campaign", "--root", project, "--for", "0s", "--trust")
+    assert found.exit_code == 0, found.output
+    assert (project / "campaign" / "campaign.txt").is_file()
 
 
 @pytest.mark.parametrize("path", ["foundry.toml", "campaign/corpus/../../foundry.toml", "campaign/corpus/foundry.toml"])
