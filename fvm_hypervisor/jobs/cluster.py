@@ -22,7 +22,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast, runtime_checkable
 from uuid import uuid4
 
-from fvm_hypervisor.jobs.executor import stopped_early
+from fvm_hypervisor.jobs.executor import ClusterUnavailable, stopped_early
 from fvm_hypervisor.jobs.fork_server import safe_module_path
 from fvm_hypervisor.jobs.pickles import dump, load, unpack
 from fvm_hypervisor.jobs.workers import JobLost, Work, WorkerPool
@@ -108,13 +108,13 @@ class DaskExecutor:
         except BaseException as error:  # noqa: BLE001  # raised again where the job was submitted
             result.set_exception(error)
 
-    def _ended(self) -> InvalidInput:
-        return InvalidInput(
+    def _ended(self) -> ClusterUnavailable:
+        return ClusterUnavailable(
             f"the Dask scheduler {self._scheduler} ended: start it and its workers again, or omit --dask"
         )
 
     def check(self) -> None:
-        """Raise InvalidInput if the scheduler has ended, or has had no workers for a while."""
+        """Raise ClusterUnavailable if the scheduler has ended, or has had no workers for a while."""
         if self._client.status not in {"running", "connecting"}:
             raise self._ended()
         now = time.monotonic()
@@ -124,7 +124,7 @@ class DaskExecutor:
         if self.workers:
             self._seen = now
         elif now - self._seen > _PATIENCE:
-            raise InvalidInput(
+            raise ClusterUnavailable(
                 f"the Dask scheduler {self._scheduler} has had no worker for {_PATIENCE:g} s: start workers, or "
                 "omit --dask"
             )
@@ -168,7 +168,7 @@ def open_cluster(workers: int, scheduler: str) -> Iterator[DaskExecutor]:
             else:
                 client = stack.enter_context(Client(scheduler, timeout=_TIMEOUT))
         except (OSError, ValueError) as error:
-            raise InvalidInput(f"no Dask scheduler responds at {scheduler}: {error}") from None
+            raise ClusterUnavailable(f"no Dask scheduler responds at {scheduler}: {error}") from None
         executor = DaskExecutor(client, scheduler)
         try:
             with stopped_early(executor):

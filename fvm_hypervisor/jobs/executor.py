@@ -15,6 +15,7 @@ from typing import Final, Protocol, TypeVar
 
 from fvm_hypervisor.jobs.pickles import dump, load
 from fvm_hypervisor.jobs.workers import JobLost, Work, WorkerPool
+from hypervisor.errors import InvalidInput
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -23,6 +24,10 @@ _INTERVAL: Final = 1.0
 """Seconds between two checks of an executor."""
 _OUTSTANDING: Final = 2
 """Number of submitted jobs per worker."""
+
+
+class ClusterUnavailable(InvalidInput):
+    """The cluster's scheduler does not respond or has ended, or has no workers; jobs may succeed later."""
 
 
 class Executor(Protocol):

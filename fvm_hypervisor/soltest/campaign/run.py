@@ -21,13 +21,14 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
+from fvm_hypervisor.jobs.executor import ClusterUnavailable
 from fvm_hypervisor.soltest.campaign.state import TESTS, CampaignFolder, CampaignState, Finding
 from fvm_hypervisor.soltest.compile.compiler import CompileError
 from fvm_hypervisor.soltest.execution.discovery import COUNTEREXAMPLES, Suite, SuiteFilter, TestFunction
 from fvm_hypervisor.soltest.execution.job import Job, Options
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from fvm_hypervisor.soltest.mutate.results import MutantStatus, MutationResult
-from fvm_hypervisor.soltest.mutate.run import BaselineFailed, MutationRun, check_permissions
+from fvm_hypervisor.soltest.mutate.run import BaselineFailed, MutationRun
 from fvm_hypervisor.soltest.project.consent import CONFIG_FILE, read_utf8
 from fvm_hypervisor.soltest.project.project import Project
 from fvm_hypervisor.soltest.project.test_settings import MutationSettings
@@ -82,7 +83,7 @@ class Campaign:
                 if step == 1:
                     self._prove()
                 elif step == 2:
-                    self._mutate(session)
+                    self._mutate()
                 elif (self.rounds is not None and done >= self.rounds) or not self._round(session):
                     return
                 else:
@@ -274,7 +275,7 @@ class Campaign:
             self._run(session.begun_job(), suites)
         self._commit({}, proofs=None if state.proofs is None else dict(sorted(state.proofs.items())))
 
-    def _mutate(self, session: SuiteSession) -> None:
+    def _mutate(self) -> None:
         """Test mutants with the tests that have no finding."""
         state, wanted = self.state, self._filter()
         names = {re.escape(test.partition("(")[0]) for _, test in state.tests_done()}
@@ -285,15 +286,10 @@ class Campaign:
             MutationSettings(jobs=self.options.workers), self.tell, self._watch,
         )  # fmt: skip
         try:
-            check_permissions(self.project)
-            session.solc(session.sources())
-        except InvalidInput as error:
-            state.notes.append(f"mutants were not run: {error}")
-            self._commit({})
-            return
-        try:
             found = run.run()
-        except (BaselineFailed, CompileError) as error:
+        except ClusterUnavailable:  # a passing failure: the next run repeats the step
+            raise
+        except (BaselineFailed, InvalidInput, CompileError) as error:
             state.notes.append(f"mutants were not run: {error}")
         else:
             if found.untested:

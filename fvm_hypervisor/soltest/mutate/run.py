@@ -158,7 +158,7 @@ class MutationRun:
         if self.settings.seconds is None and self.project.mutation.timeout:
             self.settings = self.settings._replace(seconds=float(self.project.mutation.timeout))
         self.settings.check()
-        check_permissions(self.project)
+        _check_permissions(self.project)
         if self.project.fuzz.seed is None:
             self.project = replace(self.project, fuzz=replace(self.project.fuzz, seed=SEED))
         self.project = replace(self.project, dynamic_test_linking=False)  # mutants are compiled with their tests
@@ -364,7 +364,7 @@ def has_tests(artifact: ContractArtifact) -> bool:
     return not constructor.get("inputs") and bool(tests_of(artifact, ""))
 
 
-def check_permissions(project: Project) -> None:
+def _check_permissions(project: Project) -> None:
     """Raise InvalidInput if tests can run programs or change sources: mutants may do so, too."""
     if project.ffi:
         raise InvalidInput(
