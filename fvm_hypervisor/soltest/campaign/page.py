@@ -25,7 +25,8 @@ def page_lines(state: CampaignState) -> Iterator[str]:
 
 def _lines(state: CampaignState) -> Iterator[str]:
     rounds = len(state.history)
-    yield f"{rounds} rounds in {state.seconds:,.0f} s, {state.runs:,} runs, seed {state.seed}"
+    runs = state.runs + sum(state.ended.values())
+    yield f"{rounds} rounds in {state.seconds:,.0f} s, {runs:,} runs, seed {state.seed}"
     yield from state.notes
     yield ""
     yield f"Findings: {len(state.findings)}"
