@@ -129,7 +129,7 @@ _STATE: Final = (
         "state:gc",
         "Delete blocks of a folder that no state, receipt, message or pin references, and release their disk space.",
     ),
-    Row("actor", "actors:app", "Develop actors: new, test, embed, install, create, call, replace, inspect."),
+    Row("actor", "actors:app", "Develop actors: new, test, mutate, embed, install, create, call, replace, inspect."),
     Row("bundle", "bundles:app", "Manage bundles of built-in actors: fetch, add, make, build, list, verify."),
     Row("car", "state:app", "Import, export and verify states as CAR files."),
 )
