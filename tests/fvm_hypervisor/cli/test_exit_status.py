@@ -37,6 +37,7 @@ MISTAKES: dict[str, list[list[str]]] = {
     "actor install": [["absent.wasm"], ["no-wasm", "--state", "chain"]],
     "actor new": [["Not A Name"]],
     "actor replace": [["zz", "zz", "--state", "absent"], ["f0101", "zz", "--rpc", "nowhere"]],
+    "actor mutate": [["absent"], ["chain"], ["--min-score", "101"]],
     "actor test": [["absent"], ["chain"]],
     "balance": [["zz"], ["0x12"], [SOMEBODY, "--rpc", "nowhere"]],
     "bindings": [["absent.json"], ["no-json"]],
