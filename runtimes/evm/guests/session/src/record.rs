@@ -82,7 +82,7 @@ impl Record {
 
     pub fn is_full(&self) -> bool {
         let counters = self.counters.as_ref().map_or(0, Vec::len);
-        self.items.len() > MAX_BYTES || self.counted + counters > MAX_COUNTERS
+        self.items.len() > MAX_BYTES || self.counted + counters >= MAX_COUNTERS
     }
 
     /// True if program counters are recorded.
@@ -297,7 +297,7 @@ pub fn run(
         {
             counters.push(frame.bytecode.pc() as u32);
             if record.counted + counters.len() > MAX_COUNTERS {
-                context.chain.steps_left = 0; // it leaves
+                context.chain.steps_left = 0; // it leaves, and forgets the instruction that stops
             }
         }
     })
