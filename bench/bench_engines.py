@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import process_time
+from time import monotonic, process_time
 from typing import Final
 
 from bench.bench_evm import PyEvmCalling
@@ -29,6 +29,8 @@ from tests.engines.scenes import Call
 from tests.engines.worlds import EthereumMachine, Outcome, Revm, pyrevm
 
 ROUNDS: Final = 5
+_WARM_UP: Final = 0.5
+"""Seconds for which a workload runs before it is measured."""
 _RPC_GAS: Final = hex(16_700_000)
 """Maximum gas of a transaction since Osaka."""
 _EMPTY_ACCOUNT: Final = EthAddress(b"\x88" * 20)
@@ -153,8 +155,11 @@ class TimedMachine:
         return whole - alone, outcome, whole
 
     def beside(self, revm: Revm, work: Workload) -> Compared:
-        """Measure one workload on both sides alternately."""
+        """Measure one workload on both sides alternately, once its hot code has had time to be compiled."""
         best = [float("inf")] * 3
+        warm = monotonic() + _WARM_UP
+        while monotonic() < warm:
+            self._attempt(work.call)
         for _ in range(ROUNDS):
             ours, outcome, whole = self.time(work.call, work.times)
             theirs = min(_revm(revm, work.call, outcome.gas_used) for _ in range(work.times))
