@@ -5,6 +5,7 @@ chain. A local network, a node or a test provides its own implementation of `Ext
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -59,6 +60,10 @@ def _digest(domain: bytes, epoch: int) -> bytes:
 DEVNET_CHAIN_ID = 31_415_926
 
 
+CirculatingSupply = TokenAmount | Callable[[], TokenAmount]
+"""The circulating supply in attoFIL at the start of an epoch, or a function that computes it when an actor asks."""
+
+
 @dataclass(slots=True, unsafe_hash=True)
 class MachineContext:
     """Context of an epoch: timestamp in Unix seconds, amounts in attoFIL. Source: ref-fvm machine::MachineContext."""
@@ -68,7 +73,7 @@ class MachineContext:
     timestamp: Final[int] = 0
     base_fee: Final[TokenAmount] = TokenAmount(0)
     chain_id: Final[int] = DEVNET_CHAIN_ID
-    circulating_supply: Final[TokenAmount] = TokenAmount(0)
+    circulating_supply: Final[CirculatingSupply] = TokenAmount(0)
     rules: Final[str] = FILECOIN
     """Name of the set of rules; see `hypervisor.machine.rules`."""
     block: Final[object | None] = None

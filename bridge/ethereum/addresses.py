@@ -60,8 +60,9 @@ def unmask_id(address: bytes) -> ActorID | None:
 
 def to_filecoin(address: EthAddress) -> Address:
     """Return the Filecoin address for an Ethereum address: f0 for a masked ID, else f410."""
-    actor = unmask_id(address)
-    return Address(Protocol.DELEGATED, _F410 + address) if actor is None else Address.id(actor)
+    if address.startswith(MASKED_ID_PREFIX):
+        return Address.id(ActorID(int.from_bytes(address[12:], "big")))
+    return Address(Protocol.DELEGATED, _F410 + address)
 
 
 def from_delegated(address: Address | None) -> EthAddress | None:

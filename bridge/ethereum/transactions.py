@@ -198,8 +198,7 @@ class SignedTransaction:
     """The signed part of `wire_form`; empty for a legacy transaction."""
     _raw: bytes = field(default=b"", init=False, repr=False, compare=False)
     _hash: bytes = field(default=b"", init=False, repr=False, compare=False)
-    _signers: tuple[EthAddress | None, ...] = field(default=(), init=False, repr=False, compare=False)
-    """Cache of the recovered signer, in a tuple, or None for an invalid signature; empty until computed."""
+    _sender: EthAddress | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def v(self) -> int:
@@ -221,23 +220,17 @@ class SignedTransaction:
 
     def sender(self) -> EthAddress:
         """Return the address of the signing key. Raises TransactionError if the signature is invalid."""
-        if not self._signers:
-            self._signers = (self._signer(),)
-        (signer,) = self._signers
-        if signer is None:
+        if self._sender is None and self.s <= HALF_ORDER:
+            digest = bytes(keccak(self.unsigned)) if self.unsigned else self.transaction.digest()
+            self._sender = recover(digest, self.y_parity, self.r, self.s)
+        if self._sender is None:
             raise TransactionError("the transaction's signature is invalid")
-        return signer
+        return self._sender
 
     def _encode(self) -> bytes:
         signature = [rlp.number(self.v), rlp.number(self.r), rlp.number(self.s)]
         body = rlp.encode([*self.transaction._fields(), *signature])
         return body if self.transaction.type == LEGACY else bytes([self.transaction.type]) + body
-
-    def _signer(self) -> EthAddress | None:
-        if self.s > HALF_ORDER:
-            return None
-        digest = bytes(keccak(self.unsigned)) if self.unsigned else self.transaction.digest()
-        return recover(digest, self.y_parity, self.r, self.s)
 
 
 def _authorization(item: Authorization) -> rlp.Item:

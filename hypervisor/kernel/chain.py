@@ -115,4 +115,5 @@ class NetworkOps:
 
     def circulating_supply(self) -> TokenAmount:
         """Return the circulating supply in attoFIL, constant within an epoch."""
-        return self._calls.machine.context.circulating_supply
+        supply = self._calls.machine.context.circulating_supply
+        return supply() if callable(supply) else supply

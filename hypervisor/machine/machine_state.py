@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
 from hypervisor.bundles.manifest import Manifest
-from hypervisor.context import DevelopmentExterns, Externs, MachineContext
+from hypervisor.context import CirculatingSupply, DevelopmentExterns, Externs, MachineContext
 from hypervisor.errors import BundleError, Fatal, InvalidInput
 from hypervisor.kernel import actor_log
 from hypervisor.kernel.blocks import ScannedBlocks
@@ -240,7 +240,7 @@ class MachineState:
         epoch: ChainEpoch | None = None,
         timestamp: int | None = None,
         base_fee: TokenAmount | None = None,
-        circulating_supply: TokenAmount | None = None,
+        circulating_supply: CirculatingSupply | None = None,
         chain_id: int | None = None,
         network: NetworkVersion | None = None,
         block: object | None = None,

@@ -168,7 +168,7 @@ class SideStates:
             epoch=call.epoch,
             timestamp=call.time,
             base_fee=tipset.base_fee,
-            circulating_supply=supply_of(machine, chain.record.vested).circulating,
+            circulating_supply=supply_of(machine.state_tree, chain.record.vested).circulating,
             network=chain.record.network_at(tipset.height),
         )
         return machine

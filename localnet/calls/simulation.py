@@ -25,7 +25,7 @@ from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.calls.overrides import AccountOverride, override_accounts
 from localnet.calls.pace import with_pace
 from localnet.chain.admission import from_unsigned
-from localnet.chain.execution import begin_epoch, end_epoch, execute_one, implicit_executions
+from localnet.chain.execution import begin_epoch, execute_one, implicit_executions
 from localnet.chain.view import ChainReader
 from localnet.errors import TransactionRefused
 from localnet.ledger.candidates import Candidate
@@ -198,7 +198,9 @@ class _Block:
             trees = CallTrees() if self._options.transfers else None
             self._machine.tracer = None if trees is None else with_pace(self._machine, trees)
             try:
-                execution, tip = execute_one(self._machine, candidate, simulated=not self._options.validation)
+                execution, tip = execute_one(
+                    self._rules, self._machine, candidate, simulated=not self._options.validation
+                )
             except TransactionRefused as refused:
                 raise _as_refusal(refused) from None
             finally:
@@ -210,7 +212,7 @@ class _Block:
             executions.append(execution)
             own = execution.indexed_logs() if trees is None else enumerate(_with_transfers(self._machine, trees.roots))
             logs.append(tuple(own))
-        work = [*work, *end_epoch(self._machine, self._chain.producer, tips)]
+        work = [*work, *self._rules.blocks.end_block(self._machine, self._chain.producer, tips)]
         blocks, implicit = BufferedStore(MemoryStore()), implicit_executions(self._machine, work)
         tipset = self._chain.assemble(
             self._machine, blocks, self._parent, self._height, self._time, executions, implicit

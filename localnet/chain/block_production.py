@@ -34,7 +34,6 @@ from localnet.chain.clock import ChainClock, TimeTravel
 from localnet.chain.execution import (
     begin_epoch,
     covers_blob_fee,
-    end_epoch,
     execute,
     implicit_executions,
     is_admissible,
@@ -498,7 +497,7 @@ def _make(chain: ChainReader, plan: PendingPlan) -> PendingBlock:
     machine = chain.machine_before(head, head.state)
     work = begin_epoch(machine, chain.record, head, height, plan.timestamp, chain.settings_after(head))
     done = list(execute(machine, plan.candidates))
-    work += end_epoch(machine, chain.producer, sum(tip for _, tip in done))
+    work += rules_of(machine).blocks.end_block(machine, chain.producer, sum(tip for _, tip in done))
     executions, implicit = [execution for execution, _ in done], implicit_executions(machine, work)
     blocks = BufferedStore(machine.base)
     tipset = chain.assemble(machine, blocks, head, height, plan.timestamp, executions, implicit)

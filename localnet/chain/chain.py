@@ -26,14 +26,12 @@ from localnet.chain.ethereum_start import first_tipset
 from localnet.chain.execution import (
     BlockStarter,
     begin_epoch,
-    end_epoch,
     execute_admissible,
     implicit_executions,
     with_final_addresses,
 )
 from localnet.chain.externs import ChainExterns
 from localnet.chain.state_window import StateWindow
-from localnet.chain.supply import supply_of
 from localnet.chain.view import ChainPoint, ChainReader, ChainView
 from localnet.chain.watching import Watcher
 from localnet.errors import TransactionRefused
@@ -101,8 +99,6 @@ class Chain(ChainReader):
         """Parallel executor for blocks produced here; None executes them serially."""
         self.rewritten = 0
         """Number of reorgs and manual state edits so far."""
-        self._supply = Cid(b""), TokenAmount(0)
-        """The last state that `_circulating` was called for, with its circulating supply in attoFIL."""
         self.making_took = 0.0
         """Production time of the head in seconds, if this process produced it."""
         self.executing: Candidate | None = None
@@ -139,8 +135,8 @@ class Chain(ChainReader):
         if self._point is None or self._point.facts != facts:
             context = self.machine.context
             self._point = ChainPoint(
-                facts, tuple(self.index.chain_ids), self._circulating(self.head.state), rules_of(self.machine),
-                facts[-1], context.chain_id, context.network.number, self.index.first, self.origin, self.machine.origin,
+                facts, tuple(self.index.chain_ids), rules_of(self.machine), facts[-1], context.chain_id,
+                context.network.number, self.index.first, self.origin, self.machine.origin,
             )  # fmt: skip
         return self._point
 
@@ -198,20 +194,20 @@ class Chain(ChainReader):
         self.refused.clear()
         height = ChainEpoch(parent.height + 1 + null_rounds)
         self._externs.executing = height
-        settings, circulating = self.settings_after(parent), self._circulating(parent.state)
+        settings, circulating = self.settings_after(parent), self.machine.context.circulating_supply
         work = begin_epoch(self.machine, self.record, parent, height, timestamp, settings, circulating)
-        ordered = candidates
+        rules, ordered = self.rules, candidates
         if len(candidates) > 1:  # as on the network, messages with BLS signatures come first in a block
             ordered = sorted(candidates, key=lambda each: each.message.signature.type is not SignatureType.BLS)
         executions: list[Execution] = []
         tips = 0
         started = None
-        if self.start_block is not None and self.rules.access_list is None:  # workers do not record accesses
+        if self.start_block is not None and rules.access_list is None:  # workers do not record accesses
             started = self.start_block(self.machine, ordered)
         try:
             for candidate in ordered:
                 self.executing = candidate
-                executed = execute_admissible(self.machine, candidate, self._refuse, started)
+                executed = execute_admissible(rules, self.machine, candidate, self._refuse, started)
                 if executed is not None:
                     executions.append(executed[0])
                     tips += executed[1]
@@ -219,7 +215,7 @@ class Chain(ChainReader):
             if started is not None:
                 started.close()
         self.executing = None
-        work += end_epoch(self.machine, self.producer, tips)
+        work += rules.blocks.end_block(self.machine, self.producer, tips)
         sidecars = {}
         for candidate in ordered:
             if candidate.sidecar is not None:
@@ -485,11 +481,6 @@ class Chain(ChainReader):
         self.rewritten += 1  # before the index changes, as in `go_back`
         with self._undone_on_failure(Snapshot(self.head.state, {})):
             self.head = replace(self.head, state=self.machine.root)
+            self._enter(self.machine, self.head)
             self.machine.flush((), changed_entries(self.head))
         self.states.go_back(self.head)
-
-    def _circulating(self, state: Cid) -> TokenAmount:
-        """Return the circulating supply in attoFIL at the machine's state."""
-        if self._supply[0] != state:
-            self._supply = state, supply_of(self.machine, self.record.vested).circulating
-        return self._supply[1]

@@ -16,9 +16,9 @@ from typing import Protocol
 
 from bridge.ethereum.block import EthereumBlock, emitter_address
 from bridge.ethereum.transactions import BLOB
+from hypervisor.context import CirculatingSupply
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.types import ChainEpoch, TokenAmount
 from hypervisor.versions.network_versions import Receipts
@@ -39,7 +39,7 @@ def begin_epoch(
     height: int,
     timestamp: int,
     settings: BlockSettings,
-    circulating: TokenAmount | None = None,
+    circulating: CirculatingSupply | None = None,
 ) -> list[ImplicitResult]:
     """Enter the context of a tipset after `parent`, with its block's settings.
 
@@ -48,8 +48,8 @@ def begin_epoch(
     """
     done: list[ImplicitResult] = []
     machine.advance(base_fee=parent.next_base_fee, chain_id=settings.chain_id)
-    rules_of(machine).settings.apply_settings(machine, settings)
-    rules = rules_of(machine)  # of the block's gas limit
+    rules = rules_of(machine)
+    rules.settings.apply_settings(machine, settings)
     for epoch in range(parent.height, height):
         if epoch > parent.height:
             _enter(machine, record, epoch, parent.timestamp, circulating)
@@ -65,21 +65,16 @@ def begin_epoch(
 
 
 def _enter(
-    machine: Hypervisor, record: NetworkRecord, epoch: int, timestamp: int, circulating: TokenAmount | None
+    machine: Hypervisor, record: NetworkRecord, epoch: int, timestamp: int, circulating: CirculatingSupply | None
 ) -> None:
     if circulating is None:
-        circulating = supply_of(machine, record.vested).circulating
+        circulating = supply_of(machine.state_tree, record.vested).circulating
     machine.advance(
         epoch=ChainEpoch(epoch),
         timestamp=timestamp,
         circulating_supply=circulating,
         network=record.network_at(epoch),
     )
-
-
-def end_epoch(machine: Hypervisor, producer: Address, tips: int) -> tuple[ImplicitResult, ...]:
-    """Run the rules' work after a tipset's messages, which paid `tips` attoFIL; returns its implicit messages."""
-    return rules_of(machine).blocks.end_block(machine, producer, tips)
 
 
 def implicit_executions(machine: Hypervisor, done: Iterable[ImplicitResult]) -> list[Execution]:
@@ -124,13 +119,15 @@ def execute(
     `refuse` is called with one that no block may hold any more: the settings have changed since it was taken. `started`
     applies them where their block was started.
     """
+    rules = rules_of(machine)
     for candidate in candidates:
-        executed = execute_admissible(machine, candidate, refuse, started)
+        executed = execute_admissible(rules, machine, candidate, refuse, started)
         if executed is not None:
             yield executed
 
 
 def execute_admissible(
+    rules: NetworkRules,
     machine: Hypervisor,
     candidate: Candidate,
     refuse: Callable[[Candidate, TransactionRefused], None],
@@ -138,12 +135,12 @@ def execute_admissible(
 ) -> tuple[Execution, int] | None:
     """Execute one candidate like `execute`; return None if it cannot be executed now. Raises Fatal."""
     # An executor that refuses such transactions without any effect is asked for the reason only after it has.
-    rules, base_fee = rules_of(machine), machine.context.base_fee
+    base_fee = machine.context.base_fee
     is_checked = started is None and candidate.kind not in UNTYPED and rules.features.executor_checks_senders
     if not is_checked and not is_admissible(rules, machine, candidate, base_fee):
         return None
     try:
-        return execute_one(machine, candidate, started=started)
+        return execute_one(rules, machine, candidate, started=started)
     except TransactionRefused as error:
         if not is_checked or is_admissible(rules, machine, candidate, base_fee):
             refuse(candidate, error)
@@ -151,16 +148,21 @@ def execute_admissible(
 
 
 def execute_one(
-    machine: Hypervisor, candidate: Candidate, *, simulated: bool = False, started: StartedBlock | None = None
+    rules: NetworkRules,
+    machine: Hypervisor,
+    candidate: Candidate,
+    *,
+    simulated: bool = False,
+    started: StartedBlock | None = None,
 ) -> tuple[Execution, int]:
     """Execute a candidate, even if a block would not include it; return it with its tip in attoFIL. Raises Fatal.
 
     With `simulated`, nonces and fees are of no account where the rules allow it (`MessageRules.apply_simulated`).
     """
     if simulated:
-        result = rules_of(machine).messages.apply_simulated(machine, candidate)
+        result = rules.messages.apply_simulated(machine, candidate)
     else:
-        result = apply(machine, candidate) if started is None else started.apply(machine, candidate)
+        result = apply(rules, machine, candidate) if started is None else started.apply(machine, candidate)
     if result.fatal is not None:
         raise result.fatal
     return _execution(machine, candidate, result), result.gas.miner_tip
@@ -195,12 +197,11 @@ def is_executable(sender: SenderInfo | None, candidate: Candidate, base_fee: int
     return message.gas_fee_cap >= base_fee and sender.balance >= candidate.required_funds
 
 
-def apply(machine: Hypervisor, candidate: Candidate) -> ApplyResult:
+def apply(rules: NetworkRules, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
     """Apply an admissible message; without fees if its sender cannot send messages.
 
     Raises TransactionRefused.
     """
-    rules = rules_of(machine)
     if candidate.kind == IMPERSONATED:
         sender = rules.messages.sender(machine, candidate.bare.from_)
         if sender is not None and not sender.sends:
@@ -210,9 +211,10 @@ def apply(machine: Hypervisor, candidate: Candidate) -> ApplyResult:
 
 def apply_pending(machine: Hypervisor, candidates: Iterable[Candidate]) -> None:
     """Apply pending messages before a query; messages that fit no block are skipped. Raises Fatal."""
+    rules = rules_of(machine)
     for candidate in candidates:
         with suppress(TransactionRefused):
-            result = apply(machine, candidate)
+            result = apply(rules, machine, candidate)
             if result.fatal is not None:
                 raise result.fatal
 

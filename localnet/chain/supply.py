@@ -8,11 +8,12 @@ Source: lotus chain/stmgr/supply.go.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from hypervisor.bundles.genesis import RESERVE_ACTOR, RESERVE_FUNDS
 from hypervisor.integers import decode_bigint
-from hypervisor.machine.machine import Hypervisor
+from hypervisor.state.state_tree import StateTree
 from hypervisor.types import BURNT_FUNDS_ACTOR, POWER_ACTOR, REWARD_ACTOR, TokenAmount
 from store.blockstore import Blockstore
 from store.cid import Cid
@@ -42,9 +43,22 @@ class Supply(NamedTuple):
         return TokenAmount(max(0, self.vested + self.mined + self.disbursed - self.burnt - self.locked))
 
 
-def supply_of(machine: Hypervisor, vested: TokenAmount) -> Supply:
-    """Return the parts of the supply in a machine's state."""
-    tree, store = machine.state_tree, machine.store
+@dataclass(frozen=True, slots=True)
+class StoredSupply:
+    """The circulating supply in a stored state, computed at each call: few actors ask for it."""
+
+    store: Blockstore = field(compare=False, repr=False)
+    root: Cid
+    vested: TokenAmount
+
+    def __call__(self) -> TokenAmount:
+        """Return the supply in attoFIL."""
+        return supply_of(StateTree(self.store, self.root), self.vested).circulating
+
+
+def supply_of(tree: StateTree, vested: TokenAmount) -> Supply:
+    """Return the parts of the supply in a state."""
+    store = tree.store
     reserve, burnt = tree.get_actor(RESERVE_ACTOR), tree.get_actor(BURNT_FUNDS_ACTOR)
     return Supply(
         vested,

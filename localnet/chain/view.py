@@ -18,10 +18,10 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import Snapshot
 from hypervisor.messages.address import Address
 from hypervisor.state.state_tree import StateOrigin
-from hypervisor.types import ChainEpoch, Gas, TokenAmount
+from hypervisor.types import ChainEpoch, Gas
 from localnet.chain.ethereum_start import earlier_tipset
 from localnet.chain.externs import ChainExterns
-from localnet.chain.supply import supply_of
+from localnet.chain.supply import StoredSupply
 from localnet.ledger.blocks import BlockHeader, put_messages, put_receipts, tipset_key
 from localnet.ledger.genesis import NetworkRecord
 from localnet.ledger.index import ChainIndex
@@ -53,10 +53,6 @@ class ChainReader:
     origin: Origin | EthereumFork | None
     """The node that the network was forked from."""
     _externs: ChainExterns
-
-    def _circulating(self, state: Cid) -> TokenAmount:
-        """Return the circulating supply in attoFIL at `state`, the machine's current state."""
-        raise NotImplementedError
 
     @property
     def rules(self) -> NetworkRules:
@@ -198,7 +194,7 @@ class ChainReader:
         fork = self.ethereum_fork if tipset.height < self.index.first else None
         if fork is not None:
             machine.read_from(fork.origin(machine.manifest, tipset.height))
-        self._set_context(machine, tipset, supply_of(machine, self.record.vested).circulating, tipset.settings)
+        self._set_context(machine, tipset, tipset.before if root is None else root, tipset.settings)
         return machine
 
     def _fork(self, root: Cid) -> Hypervisor:
@@ -219,18 +215,16 @@ class ChainReader:
         settings = self.settings_after(tipset)
         if settings.randomness != tipset.settings.randomness:
             settings = replace(settings, randomness=tipset.settings.randomness)
-        self._set_context(machine, tipset, self._circulating(tipset.state), settings)
+        self._set_context(machine, tipset, tipset.state, settings)
         self._externs.executing = tipset.height
 
-    def _set_context(
-        self, machine: Hypervisor, tipset: Tipset, circulating: TokenAmount, settings: BlockSettings
-    ) -> None:
-        """Set a machine to a tipset's context and to the settings of a block."""
+    def _set_context(self, machine: Hypervisor, tipset: Tipset, root: Cid, settings: BlockSettings) -> None:
+        """Set a machine at a state to a tipset's context and to the settings of a block."""
         machine.advance(
             epoch=tipset.height,
             timestamp=tipset.timestamp,
             base_fee=tipset.base_fee,
-            circulating_supply=circulating,
+            circulating_supply=StoredSupply(machine.store, root, self.record.vested),
             network=self.record.network_at(tipset.height),
             chain_id=settings.chain_id,
         )
@@ -242,12 +236,11 @@ class ChainPoint:
     """Snapshot of a chain between two changes, with everything that another thread needs to read it.
 
     `facts` are the head, the record, the producer, a flag for deferred receipts, the default gas limit, and the number
-    of reorgs and manual edits. `circulating` is in attoFIL.
+    of reorgs and manual edits.
     """
 
     facts: Final[tuple[Tipset, NetworkRecord, Address, bool, Gas | None, int]]
     chain_ids: Final[tuple[int, ...]]
-    circulating: Final[TokenAmount]
     rules: Final[NetworkRules]
     rewritten: Final[int]
     """Number of reorgs and manual state edits when this point was made."""
@@ -302,6 +295,3 @@ class ChainView(ChainReader):
     def _fork(self, root: Cid) -> Hypervisor:
         # with separate externs, because the console uses the machine on the chain's thread
         return self.machine.fork(root, externs=self._externs.snapshot())
-
-    def _circulating(self, state: Cid) -> TokenAmount:
-        return self._point.circulating

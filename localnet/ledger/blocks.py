@@ -109,8 +109,8 @@ def put_messages(store: Blockstore, messages: Iterable[SignedMessage]) -> Cid:
     bare: list[Any] = []
     signed: list[Any] = []
     for message in messages:
-        cid, is_bls = message.cid(), message.signature.type is SignatureType.BLS
-        store.put(cid, message.message.to_cbor() if is_bls else message.to_cbor())
+        is_bls = message.signature.type is SignatureType.BLS
+        cid = _put(store, message.message.to_cbor() if is_bls else message.to_cbor())
         (bare if is_bls else signed).append(LinkedCid(cid))
     return _put(store, b"".join((b"\x82", LINK_HEAD, _put_list(store, bare), LINK_HEAD, _put_list(store, signed))))
 

@@ -10,6 +10,7 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.parallel import BlockMessage, Parallel, ParallelBlock
 from localnet.chain.execution import apply
 from localnet.ledger.candidates import Candidate
+from localnet.rules.parts import rules_of
 
 
 class ParallelCandidates:
@@ -19,8 +20,9 @@ class ParallelCandidates:
     """
 
     def __init__(self, machine: Hypervisor, candidates: Sequence[Candidate], parallel: Parallel) -> None:
+        rules = rules_of(machine)
         messages = [
-            BlockMessage(partial(apply, machine, each), each.bare.from_, each.bare.to, each.bare.value > 0)
+            BlockMessage(partial(apply, rules, machine, each), each.bare.from_, each.bare.to, each.bare.value > 0)
             for each in candidates
         ]
         self._numbers = {each.hash: number for number, each in enumerate(candidates)}

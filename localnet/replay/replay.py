@@ -20,7 +20,7 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.proofs.verifier import AcceptProofs
 from localnet.chain.chain import Chain
 from localnet.chain.ethereum_start import resume_fork
-from localnet.chain.execution import begin_epoch, end_epoch, execute, implicit_executions
+from localnet.chain.execution import begin_epoch, execute, implicit_executions
 from localnet.chain.externs import ChainExterns
 from localnet.fork.account_origin import AccountBlocks
 from localnet.fork.ethereum_fork import connect, recorded_point
@@ -99,7 +99,8 @@ def replay(folder: Path, height: int, parallel: int = 1) -> TipsetReplay:
     work = begin_epoch(machine, chain.record, parent, tipset.height, tipset.timestamp, tipset.settings)
     candidates = [candidate_of(receipt) for receipt in chain.index.receipts(tipset)]
     executed, done = _execute(machine, candidates, parallel)
-    work += end_epoch(machine, producer_of(machine.base, tipset.block), sum(tip for _, tip in executed))
+    producer, tips = producer_of(machine.base, tipset.block), sum(tip for _, tip in executed)
+    work += rules_of(machine).blocks.end_block(machine, producer, tips)
     merged = tipset.in_execution_order([execution for execution, _ in executed], implicit_executions(machine, work))
     receipts = put_receipts(BufferedStore(MemoryStore()), [execution.receipt for execution in merged])
     machine.state_tree.flush()

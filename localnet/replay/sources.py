@@ -164,7 +164,7 @@ class SourceSupply:
 
     def __call__(self, machine: Hypervisor, epoch: ChainEpoch) -> TokenAmount:
         """Return the vested amount in attoFIL."""
-        found = supply_of(machine, self._source.vested_at(self._tipset, epoch)).circulating
+        found = supply_of(machine.state_tree, self._source.vested_at(self._tipset, epoch)).circulating
         self.answered[epoch] = found
         return found
 

@@ -29,7 +29,6 @@ from bridge.ethereum.execution import (
 )
 from bridge.ethereum.patricia import EMPTY_ROOT
 from bridge.ethereum.reverts import reverted_with
-from bridge.ethereum.transactions import SignedTransaction
 from bridge.filecoin.messages import envelope_message, message_from
 from bridge.filecoin.parameters import CreateReturn, unwrap_return
 from bridge.gas import CHARGE_NAME, DEFAULT_RATE
@@ -42,7 +41,6 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.registry import NATIVE
 from hypervisor.machine.rules import executor_factory
 from hypervisor.messages.address import Address
-from hypervisor.messages.message import SignedMessage
 from hypervisor.tracing import (
     CallEnded,
     CallStarted,
@@ -338,11 +336,7 @@ class EthereumMessages:
     def __init__(self, limits: RuleLimits) -> None:
         self._limits = limits
 
-    message_from = staticmethod(message_from)
-
-    def carry(self, signed: SignedTransaction, sender: EthAddress) -> SignedMessage:
-        """Return the message of a transaction of any known type."""
-        return envelope_message(signed, sender)
+    message_from, carry = staticmethod(message_from), staticmethod(envelope_message)
 
     def gas_limit(self, machine: Hypervisor) -> Gas:
         """Return a block's gas limit, within the fork's bound."""

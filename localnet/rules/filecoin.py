@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress, address_of_actor, to_filecoin
 from bridge.ethereum.execution import ForkFacts
-from bridge.ethereum.transactions import DYNAMIC_FEE, SET_CODE, SignedTransaction, Transaction
+from bridge.ethereum.transactions import DYNAMIC_FEE, SET_CODE, Transaction
 from bridge.filecoin.messages import REPRESENTABLE_TYPES, UNREPRESENTABLE_TYPES, message_from, signed_message
 from bridge.filecoin.receipts import failure_text, return_bytes
 from hypervisor.errors import Fatal, InvalidInput
@@ -23,7 +23,7 @@ from hypervisor.integers import encode_bigint
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address, Protocol
-from hypervisor.messages.message import Message, SignedMessage
+from hypervisor.messages.message import Message
 from hypervisor.state.state_tree import ActorState
 from hypervisor.tracing import Tracer
 from hypervisor.types import (
@@ -190,11 +190,7 @@ class FilecoinBlocks:
 class FilecoinMessages:
     """Admission and execution of messages under Filecoin's rules (`MessageRules`)."""
 
-    message_from = staticmethod(message_from)
-
-    def carry(self, signed: SignedTransaction, sender: EthAddress) -> SignedMessage:
-        """Return the message of a transaction of type 0, 1 or 2 without an access list."""
-        return signed_message(signed, sender)
+    message_from, carry = staticmethod(message_from), staticmethod(signed_message)
 
     def gas_limit(self, machine: Hypervisor) -> Gas:
         """Return a block's gas limit."""

@@ -24,7 +24,7 @@ from hypervisor.tracing import CallEnded, CallNode, CallStarted, CallTrees, Even
 from hypervisor.types import SYSTEM_ACTOR, ActorID, ChainEpoch
 from localnet.calls.pace import with_pace
 from localnet.calls.time_limit import TimeLimit
-from localnet.chain.execution import begin_epoch, end_epoch, execute, implicit_executions
+from localnet.chain.execution import begin_epoch, execute, implicit_executions
 from localnet.chain.view import ChainReader
 from localnet.ledger.blocks import producer_of
 from localnet.ledger.call_tree import all_charges, every_call, is_native
@@ -251,7 +251,7 @@ class Replay:
         assert self._place == len(self._tipset.transactions), "every message comes first"
         producer = producer_of(self.machine.base, self._tipset.block)
         with self._with_tracer(tracer):
-            self._work += end_epoch(self.machine, producer, self._tips)
+            self._work += rules_of(self.machine).blocks.end_block(self.machine, producer, self._tips)
         return implicit_executions(self.machine, self._work)
 
     def rehearse(self, tracer: Tracer, read: Callable[[], T]) -> T:

@@ -343,7 +343,7 @@ def _conditions(node: Node, key: TipsetKey) -> Conditions:
         reward=_estimate(reward["this_epoch_reward_smoothed"]),
         power=_estimate(power["this_epoch_qa_power_smoothed"]),
         baseline=decode_bigint(reward["this_epoch_baseline_power"]),
-        supply=supply_of(machine, node.network.chain.record.vested).circulating,
+        supply=supply_of(machine.state_tree, node.network.chain.record.vested).circulating,
         ramp=ramp,
     )
 

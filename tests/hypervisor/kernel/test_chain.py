@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypervisor.context import DevelopmentExterns, ExternError, MachineContext
+from hypervisor.context import CirculatingSupply, DevelopmentExterns, ExternError, MachineContext
 from hypervisor.errors import Fatal, OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel import Kernel
@@ -141,8 +141,11 @@ def test_version_18_looks_back_less_than_900_epochs(back: int) -> None:
     assert refused(ErrorNumber.ILLEGAL_ARGUMENT, kernel, lambda: kernel.network.tipset_cid(epoch)) == 0
 
 
-def test_the_circulating_supply_is_the_contexts_and_free() -> None:
-    context = MachineContext(network_version(28), circulating_supply=TokenAmount(7 * 10**18))
+@pytest.mark.parametrize(
+    "supply", [TokenAmount(7 * 10**18), lambda: TokenAmount(7 * 10**18)], ids=["known", "computed"]
+)
+def test_the_circulating_supply_is_the_contexts_and_free(supply: CirculatingSupply) -> None:
+    context = MachineContext(network_version(28), circulating_supply=supply)
     kernel = World(context=context).kernel()
     assert used(kernel, lambda: kernel.network.circulating_supply()) == 0
     assert kernel.network.circulating_supply() == 7 * 10**18

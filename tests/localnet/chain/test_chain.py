@@ -370,7 +370,7 @@ def test_mid_tipset_failure_leaves_chain_unchanged(network: Network, monkeypatch
     def broken(*_: object) -> None:
         raise RuntimeError("the machine broke")
 
-    monkeypatch.setattr("localnet.chain.chain.end_epoch", broken)
+    monkeypatch.setattr(type(network.chain.rules.blocks), "end_block", broken)
     with pytest.raises(RuntimeError, match="the machine broke"):
         network.send(network.accounts[1], 5, gas_limit=5_000_000)
     monkeypatch.undo()

@@ -168,7 +168,7 @@ def test_upgrade_with_failing_block_is_no_longer_scheduled(old: Network, monkeyp
         raise Fatal("a defect")
 
     with monkeypatch.context() as patch:
-        patch.setattr("localnet.chain.chain.end_epoch", broken)
+        patch.setattr(type(old.chain.rules.blocks), "end_block", broken)
         with pytest.raises(Fatal, match="a defect"):
             old.upgrade(28)
     old.mine(2)

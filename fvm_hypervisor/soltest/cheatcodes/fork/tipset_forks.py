@@ -61,7 +61,7 @@ class TipsetForks:
         past = nodes.past(pending.url, pending.tipset)
 
         def supply(_: Hypervisor, epoch: ChainEpoch) -> TokenAmount:
-            return supply_of(machine, nodes.vested_amount(pending.url, past, epoch)).circulating
+            return supply_of(machine.state_tree, nodes.vested_amount(pending.url, past, epoch)).circulating
 
         with context.cheats.outside_test():
             try:

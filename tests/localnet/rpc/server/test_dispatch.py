@@ -474,10 +474,10 @@ def test_message_breaking_the_machine_affects_no_other_message(rpc: Client, monk
     alice, bob, carol = network.accounts[:3]
     broken = raw(network, bob, network.nonce(bob), carol, 13)
 
-    def breaking(machine: Any, candidate: Any, **options: Any) -> Any:
+    def breaking(rules: Any, machine: Any, candidate: Any, **options: Any) -> Any:
         if candidate.bare.value == 13:
             raise OSError("disk error")
-        return execute_one(machine, candidate, **options)
+        return execute_one(rules, machine, candidate, **options)
 
     monkeypatch.setattr("localnet.chain.execution.execute_one", breaking)
     raws = [
@@ -499,8 +499,8 @@ def test_failing_epoch_ends_the_shared_block(rpc: Client, monkeypatch: pytest.Mo
     def breaking(*_: Any) -> Any:
         raise OSError("disk error")
 
-    for part in ("end_epoch", "begin_epoch"):  # behind the messages, and before them
-        monkeypatch.setattr(f"localnet.chain.chain.{part}", breaking)
+    for part in ("end_block", "start_block"):  # behind the messages, and before them
+        monkeypatch.setattr(type(network.rules.blocks), part, breaking)
         raws = [raw(network, alice, network.nonce(alice) + n, bob) for n in range(2)]
         assert batch(rpc, *sends(raws)) == [-32603] * 2
         assert len(network.mempool) == 0  # their client has no hashes
