@@ -313,7 +313,7 @@ class PausingTracer(StepTracer, Protocol):
 
 
 class RecordTracer(Tracer, Protocol):
-    """A tracer that can get the events of a message at its end.
+    """A tracer that can get the events of a message in large parts, some time after they have happened.
 
     These are events of calls, frames, logs, slots and gas, without states of actors. One that also has `step` gets the
     program counters of instructions by `visit_all`; without that method, it cannot wait.

@@ -54,6 +54,7 @@ from runtimes.evm.ethereum import validation
 from runtimes.evm.ethereum.accounts import Accounts, TouchedSlot, delegated_address, ethereum_address, may_send
 from runtimes.evm.ethereum.calls import EthereumCalls, TransactionEnvironment
 from runtimes.evm.ethereum.forks import Fork, ForkBlobs, fork_with
+from runtimes.evm.ethereum.record import remaining_tracer
 from runtimes.evm.ethereum.validation import MAX_NONCE, BlockLimits, InvalidTransaction, RejectionReason
 from runtimes.evm.gas_table import StateGas, StateGasMeter
 from store.cid import CBOR, RAW
@@ -275,7 +276,8 @@ class Application:
         self._block = block_of(machine)
         self._fork = fork_of(machine, self._block)
         self._limits = limits or block_limits(machine, self._block, self._fork)
-        self._gas = GasTracker(transaction.gas_limit, tracer=machine.tracer, per_gas=1)
+        tracer = remaining_tracer(machine)
+        self._gas = GasTracker(transaction.gas_limit, tracer=tracer, per_gas=1)
         self._required = validation.required_gas(transaction, self._fork, sender)
         self._paid = paid
         self._commit = True
@@ -285,6 +287,7 @@ class Application:
         self._calls = (MeteredCalls if self._fork.state_gas else EthereumCalls)(
             machine, self._gas, ActorID(0), delegated_address(sender), transaction.nonce, environment, accounts
         )
+        self._calls.tracer = tracer
         self._accounts = self._calls.accounts
 
     def apply(self) -> TransactionResult:

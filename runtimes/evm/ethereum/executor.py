@@ -221,11 +221,13 @@ class EthereumExecutor:
         accounts = self._accounts(recorded=False)
         sender = accounts.find(call.sender)
         transaction = _transaction_of(call, 0 if sender is None else accounts.nonce(sender))
-        application = Application(self._machine, transaction, call.sender, paid=is_paid, accounts=accounts)
 
         def apply() -> TransactionResult:
             result = self._in_session(transaction, call.sender, mode) if is_traced else None
-            return result or self._or_rollback(lambda: application.simulate(stores_events, call.is_capped))
+            if result is not None:
+                return result
+            application = Application(self._machine, transaction, call.sender, paid=is_paid, accounts=accounts)
+            return self._or_rollback(lambda: application.simulate(stores_events, call.is_capped))
 
         return self._apply_traced(transaction, call.sender, apply, stores_events)
 

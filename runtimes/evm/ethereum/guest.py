@@ -79,6 +79,7 @@ class Exit(IntEnum):
     CALL_END = 11
     NATIVE = 12
     NATIVE_END = 13
+    RECORD = 14
 
 
 # How a transaction runs (`mode` in guests/session/src/session.rs); plain integers, which are faster than an `IntFlag`.

@@ -259,9 +259,11 @@ class ObservedCall:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         if self.is_running:
             self._session.abandon(self._guest)
+        if error is CannotObserve:
+            self._session.note_replayed()
         if self._is_renewed or self._is_isolated:
             self._session.forget_block()
 
@@ -274,7 +276,7 @@ class ObservedCall:
         A call that stops is the last one. So is one that is kept at once and has succeeded, unless its check succeeds.
         """
         session = self._session
-        recorded = self._recorded = session.record_mode
+        recorded = self._recorded = session.begin_record()
         self._watch = self._observer.watch
         mode = (KEEP if keep else 0) | self._watch | recorded
         if session.records_jumps:
@@ -353,7 +355,7 @@ class ObservedCall:
         """Return the message of a call without effect for `run`, only after changes or `always`; empty for none."""
         session = self._session
         message = None
-        if not session.record_mode:
+        if session.machine.tracer is None:
             message = session.call_message(sender, to, 0, data, gas, self._observer.watch)
         return b"" if message is None else _CHECK.pack(always, len(message)) + message
 

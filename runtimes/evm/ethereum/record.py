@@ -1,14 +1,15 @@
 """The record that a session's guest makes of a transaction, as the events of a tracer.
 
-A tracer that can wait (`hypervisor.tracing.takes_record`) gets a transaction's events at its end: calls, frames, logs,
-slots, and program counters if it wants them. They are those of the same transaction on the machine's calls, except that
-a frame without gas does not say what its last instruction would have cost, and charges of zero gas are left out.
+A tracer that can wait (`hypervisor.tracing.takes_record`) gets a transaction's events at its end, and before that
+whenever the record is large: calls, frames, logs, slots, and program counters if it wants them. They are those of the
+same transaction on the machine's calls, except that a frame without gas does not say what its last instruction would
+have cost, and charges of zero gas are left out. A transaction that has to begin again on the machine's calls goes on
+with the events that the tracer has not got (`Remaining`).
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
 from struct import Struct
 from typing import Final, cast
 
@@ -18,6 +19,7 @@ from bridge.evm_steps import (
     CodeDeployed,
     CreationCollision,
     EvmFrame,
+    EvmStep,
     FundsMissing,
     SelfDestructed,
     SlotWritten,
@@ -31,7 +33,9 @@ from bridge.gas import CHARGE_NAME
 from hypervisor.errors import OutOfGas
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import GasTracker
+from hypervisor.machine.machine_state import MachineState
 from hypervisor.messages.address import Address
+from hypervisor.state.state_tree import StateTree
 from hypervisor.tracing import (
     ActorFound,
     CallEnded,
@@ -40,9 +44,13 @@ from hypervisor.tracing import (
     EventEmitted,
     GasCharged,
     RecordTracer,
+    RuntimeEvent,
+    StepTracer,
+    TraceEvent,
     Tracer,
+    step_tracer,
 )
-from hypervisor.types import METHOD_CONSTRUCTOR, ActorID, TokenAmount
+from hypervisor.types import METHOD_CONSTRUCTOR, SYSTEM_ACTOR, ActorID, TokenAmount
 from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
 from runtimes.evm.engine import CallKind, Status
 from runtimes.evm.ethereum.accounts import EMPTY_CODE, delegated_address
@@ -71,6 +79,12 @@ _DESTROYED: Final = Struct("<I20s20s32s")
 _CODE: Final = Struct("<32sI")
 
 
+REPLAYED: Final = "ethereum session: replayed"
+"""Key of the number of events that a machine's tracer has got of a transaction that has left the session."""
+_NO_ACTOR: Final = 1 << 40
+"""Number from which on no actors are."""
+
+
 class Codes:
     """Codes of contracts by their hash, with their CIDs."""
 
@@ -95,6 +109,85 @@ class Codes:
         self._codes.clear()
 
 
+class ActorNumbers:
+    """The actors of a transaction's accounts.
+
+    An account that the transaction has let come to be has the number that it gets if the transaction is kept. Others
+    that the state lacks get numbers that no actor has.
+    """
+
+    def __init__(self, known: dict[EthAddress, ActorID], tree: StateTree, system: EthAddress | None) -> None:
+        """`known` are the state's actors that were looked up; `system` is the address that stands for the system."""
+        self._known, self._tree = known, tree
+        self._new: dict[EthAddress, ActorID] = {} if system is None else {system: SYSTEM_ACTOR}
+        self._others: dict[EthAddress, ActorID] = {}
+        self._next = tree.init_state().next_id
+
+    def take(self, data: bytes, at: int) -> int:
+        """Take the accounts that have come to be, in a part of a record; return the position after them."""
+        number, count = self._next, int(_WORD.unpack_from(data, at)[0])
+        at += _WORD.size
+        for place in range(at, at + 20 * count, 20):
+            address = EthAddress(data[place : place + 20])
+            if self._existing(address) is None:
+                self._new[address], number = ActorID(number), number + 1
+        return at + 20 * count
+
+    def __call__(self, address: EthAddress) -> ActorID:
+        actor = self._new.get(address) or self._existing(address) or self._others.get(address)
+        if actor is None:
+            actor = self._others[address] = ActorID(_NO_ACTOR + len(self._others))
+        return actor
+
+    def _existing(self, address: EthAddress) -> ActorID | None:
+        actor = self._known.get(address)
+        if actor is None:
+            with self._tree.without_held():
+                actor = self._tree.lookup_id(delegated_address(address))
+            if actor is not None:
+                self._known[address] = actor
+        return actor
+
+
+class Remaining:
+    """A tracer that passes on the events of a transaction after those that another run of it has given.
+
+    Charges before the first one that is passed on are left out, since the runs do not charge at the same places.
+    """
+
+    def __init__(self, tracer: Tracer, given: int) -> None:
+        self._tracer, self._given = tracer, given
+
+    def event(self, event: TraceEvent, /) -> None:
+        if self._given == 0:
+            self._tracer.event(event)
+        elif not isinstance(event, GasCharged):
+            self._given -= 1
+
+
+class RemainingSteps(Remaining):
+    """The same for a tracer of instructions."""
+
+    def __init__(self, tracer: StepTracer, given: int) -> None:
+        super().__init__(tracer, given)
+        self._steps = tracer
+
+    def step(self, event: RuntimeEvent, /) -> None:
+        if self._given == 0:
+            self._steps.step(event)
+        elif isinstance(event, EvmStep):
+            self._given -= 1
+
+
+def remaining_tracer(machine: MachineState) -> Tracer | None:
+    """Return the machine's tracer for a transaction; what it has got of it in the session is not repeated."""
+    tracer, given = machine.tracer, machine.kept.pop(REPLAYED, 0)
+    if tracer is None or not given:
+        return tracer
+    steps = step_tracer(tracer)
+    return Remaining(tracer, given) if steps is None else RemainingSteps(steps, given)
+
+
 class _Open:
     """A call that has not ended."""
 
@@ -108,18 +201,23 @@ class _Open:
 
 
 class Replay:
-    """Gives the events of one record to a tracer."""
+    """Gives the events of a transaction's record to a tracer, part by part."""
 
-    def __init__(
-        self, tracer: Tracer, fork: Fork, codes: Codes, actor_of: Callable[[EthAddress], ActorID], evm: tuple[Cid, str]
-    ) -> None:
-        """`actor_of` returns an account's actor; `evm` is the code of the EVM actor and its runtime's name."""
-        self._event, self._tracer = tracer.event, tracer
+    def __init__(self, tracer: Tracer, fork: Fork, codes: Codes, actor_of: ActorNumbers, evm: tuple[Cid, str]) -> None:
+        """`evm` is the code of the EVM actor and its runtime's name."""
+        self._tracer = tracer
         self._fork, self._codes, self._actor_of, self._evm = fork, codes, actor_of, evm
         self._open: list[_Open] = []
+        self.given = 0
+        """Number of events without charges, and of instructions, that the tracer has got."""
+
+    def _event(self, event: TraceEvent) -> None:
+        self.given += not isinstance(event, GasCharged)
+        self._tracer.event(event)
 
     def run(self, data: bytes, at: int) -> None:
-        """Report the items of a record from a position on."""
+        """Report the accounts and items of a part, which begin at a position."""
+        at = self._actor_of.take(data, at)
         event, size = self._event, len(data)
         while at < size:
             kind = data[at]
@@ -146,7 +244,8 @@ class Replay:
         )
         at += _CALL.size
         given, at = data[at : at + length], at + length
-        _, ended, result, *_ = _RESULT.unpack_from(data, at) if data[at] == _END else (0, 0, 0)
+        is_over = at < len(data) and data[at] == _END  # unless the part ends after the beginning of a frame
+        _, ended, result, *_ = _RESULT.unpack_from(data, at) if is_over else (0, 0, 0)
         if ended & _EARLY and (kind >= _CREATE or result == _OUT_OF_FUNDS):
             return self._refuse(data, at, kind, EthAddress(code_address), given, _number(amount), gas)
         event, creates, value = self._event, kind >= _CREATE, _number(amount)
@@ -267,6 +366,7 @@ class Replay:
         at += _COUNTERS.size
         counters = array("I")
         counters.frombytes(data[at : at + 4 * count])
+        self.given += count
         cast(RecordTracer, self._tracer).visit_all(counters)
         return at + 4 * count
 

@@ -76,7 +76,7 @@ from runtimes.evm.ethereum.guest_rules import NotRepresentable, account_spec, fo
 from runtimes.evm.ethereum.host import block_hash, block_randomness
 from runtimes.evm.ethereum.native import KERNEL, LeaveSession, NativeCalls
 from runtimes.evm.ethereum.precompiles import run_precompile
-from runtimes.evm.ethereum.record import Codes, Replay
+from runtimes.evm.ethereum.record import REPLAYED, ActorNumbers, Codes, Replay
 from runtimes.evm.ethereum.validation import BlockLimits, gas_price
 from runtimes.evm.host import NATIVE_CODE, NATIVE_CODE_HASH
 from runtimes.evm.precompiles.failure import PrecompileFailure
@@ -93,12 +93,14 @@ STEPS: Final = 20_000
 """Number of steps (`Control` in the guest) after which an execution pauses, and of jumpdests until code is hot."""
 _SHORT: Final = 10_000
 """Number of steps after which an execution is too long for its thread."""
+RECORD_SIZE: Final = 1 << 20
+"""Bytes of a transaction's record after which the tracer gets them."""
 _GENERATION: Final = 1 << 32
 _NO_LIMIT: Final = (1 << 32) - 1
 _MAX_U64: Final = (1 << 64) - 1
 _FEE_BITS: Final = 128
 
-_RULES: Final = Struct("<IQQIIQQII")
+_RULES: Final = Struct("<IQQIIQQIII")
 _BLOCK: Final = Struct("<32s32sQQ16s20s32sQ")
 _COUNT: Final = Struct("<I")
 _CODE: Final = Struct("<II")
@@ -176,6 +178,8 @@ class StateSession:
         self._rules: _Rules | None = None
         self._externs: Externs | None = None
         self._codes = Codes()
+        self._replay: Replay | None = None
+        """What the tracer has got of the newest transaction."""
         self._native: NativeCalls | None = None
         """The machine's calls of a transaction that calls native actors."""
         self._is_native = False
@@ -191,7 +195,7 @@ class StateSession:
     ) -> TransactionResult | None:  # fmt: skip
         """Run a transaction; return None, without effect, if it is invalid or the guest cannot execute it.
 
-        The machine's tracer, if there is one, gets the events at the end. `limits` are the block's remaining limits;
+        The machine's tracer, if there is one, gets the events in parts. `limits` are the block's remaining limits;
         default: a whole block's. `entry` is the first call of a message that is not a transaction.
         """
         if not (mode & SYSTEM or _fits(transaction)):
@@ -207,7 +211,7 @@ class StateSession:
         if self._machine.short is not None:
             steps, mode = _SHORT, mode | SHORT
         if self._machine.tracer is not None:
-            mode |= self.record_mode
+            mode |= self.begin_record()
         if entry is not None:
             mode |= FIRST
         context = self._machine.context
@@ -217,12 +221,13 @@ class StateSession:
         burnt = min(price, context.base_fee), blob_fee
         self._is_native = entry is not None and self._runs_kernel
         executed = None if entry is not None else self._execute(guest, message, mode, *burnt)
-        if executed is None:
-            kernel = (transaction, sender, message, mode, price, burnt, entry)
-            return self._with_kernel(*kernel) if self._is_native else None
-        ended, record = executed
-        result = self._result(ended, transaction, mode, price)
-        if result is not None and record is not None:
+        if executed is None and self._is_native:
+            return self._with_kernel(transaction, sender, message, mode, price, burnt, entry)
+        ended, record = executed or (None, None)
+        result = None if ended is None else self._result(ended, transaction, mode, price)
+        if result is None and mode & RECORD:
+            self.note_replayed()
+        elif record is not None:
             self.replay(*record, mode)
         return result
 
@@ -307,48 +312,37 @@ class StateSession:
 
     # --- tracers ----------------------------------------------------------------------------------------------
 
-    @property
-    def record_mode(self) -> int:
-        """The mode of a transaction that the machine's tracer asks for; a tracer that cannot wait is ignored."""
-        tracer = self._machine.tracer
+    def begin_record(self) -> int:
+        """Return the mode with which a transaction that begins is recorded for the machine's tracer; 0 without one."""
+        tracer, self._replay = self._machine.tracer, None
+        self._machine.kept.pop(REPLAYED, None)
         if tracer is None:
             return 0
         return RECORD | COUNTERS if hasattr(tracer, "visit_all") else RECORD
 
+    def note_replayed(self) -> None:
+        """Let the transaction, which runs elsewhere, not give the tracer again what it has got (`Remaining`)."""
+        if self._replay is not None:
+            self._machine.kept[REPLAYED] = self._replay.given
+
     def read_record(self, guest: Guest) -> tuple[bytes, int]:
-        """Return the record of a transaction that has ended, and where it begins; it must have run with `RECORD`."""
+        """Return the next part of a transaction's record, and where it begins; it must run with `RECORD`."""
         guest.call(Command.RECORD)
         record = guest.output()
         return record, self._codes.take(record)
 
     def replay(self, record: bytes, at: int, mode: int) -> None:
-        """Give the events of a transaction's record to the machine's tracer.
-
-        The new accounts of a transaction that is kept get their actors first. Others get IDs that no actor has.
-        """
-        tracer, manifest = self._machine.tracer, self._machine.manifest
-        assert tracer is not None, "`RECORD` is set for a tracer"
-        new = dict[EthAddress, ActorID]()
-
-        def actor_of(address: EthAddress) -> ActorID:
-            actor = self._ids.get(address) or new.get(address)
-            if actor is None and address == SYSTEM_ADDRESS and (mode & SYSTEM or self.fork.transfer_logs):
-                return SYSTEM_ACTOR
-            if actor is None:
-                actor = self._look_up(address, mode)
-                if actor is None:
-                    actor = new[address] = ActorID(self._next_actor() + len(new))
-                else:
-                    self._ids[address] = actor
-            return actor
-
-        evm = manifest.code("evm")
-        runtime = self._machine.registry.runtime_for(evm)[0]
-        Replay(tracer, self.fork, self._codes, actor_of, (evm, runtime)).run(record, at)
-
-    def _next_actor(self) -> int:
-        with self._machine.state_tree.without_held():
-            return self._machine.state_tree.init_state().next_id
+        """Give the events of a part of a transaction's record to the machine's tracer."""
+        if self._replay is None:
+            tracer, manifest, tree = self._machine.tracer, self._machine.manifest, self._machine.state_tree
+            assert tracer is not None, "`RECORD` is set for a tracer"
+            has_system = mode & SYSTEM or self.fork.transfer_logs
+            with tree.without_held():
+                numbers = ActorNumbers(self._ids, tree, SYSTEM_ADDRESS if has_system else None)
+            evm = manifest.code("evm")
+            runtime = self._machine.registry.runtime_for(evm)[0]
+            self._replay = Replay(tracer, self.fork, self._codes, numbers, (evm, runtime))
+        self._replay.run(record, at)
 
     def _look_up(self, address: EthAddress, mode: int) -> ActorID | None:
         """Return the actor of an account, which the transaction may have created, and removed again."""
@@ -492,6 +486,8 @@ class StateSession:
     def begin(self) -> Guest | None:
         """Return the guest with the machine's state and block; None if it cannot have them."""
         machine, guest = self._machine, self._guest
+        if machine.tracer is not None:  # which gets the numbers of actors
+            machine.state_tree.settle()
         if guest is not None and (guest.memory_bytes > _MAX_MEMORY or guest.is_full):
             machine.state_tree.settle()
             self._release()
@@ -582,7 +578,7 @@ class StateSession:
             account_spec(fork), self._machine.context.chain_id, MAX_TOTAL_MEMORY,
             _NO_LIMIT if code is None else code, _NO_LIMIT if init_code is None else init_code,
             blobs.maximum if blobs.per_transaction is None else blobs.per_transaction,
-            fork.execution_gas_cap or fork.transaction_gas_cap or 0, STEPS, len(precompiles),
+            fork.execution_gas_cap or fork.transaction_gas_cap or 0, STEPS, RECORD_SIZE, len(precompiles),
         )  # fmt: skip
         return fork_message(fork), head + b"".join(precompiles)
 
@@ -609,6 +605,10 @@ class StateSession:
                 raise KeyboardInterrupt  # for the thread that waits for the native actor
             assert self._guest is not None, "it has paused"
             self._guest.compile(request, self.fork)
+            return _COUNT.pack(exit_code)
+        if exit_code == Exit.RECORD:
+            assert self._guest is not None, "it has recorded"
+            self.replay(*self.read_record(self._guest), mode)
             return _COUNT.pack(exit_code)
         if exit_code == Exit.NATIVE:
             assert self._native is not None, "the guest has got a native actor"

@@ -26,7 +26,7 @@ from hypervisor.tracing import (
 from hypervisor.types import ActorID
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import AllocAccount
-from runtimes.evm.ethereum.session import StateSession
+from runtimes.evm.ethereum.session import RECORD_SIZE, StateSession
 from runtimes.evm.ethereum.validation import InvalidTransaction
 from tests.differential.grammar import SENDER
 from tests.engines.scenes import ETHEREUM, Batch, Call, batch
@@ -114,11 +114,13 @@ def replays(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
+@pytest.mark.parametrize("size", [RECORD_SIZE, 0], ids=["whole", "parts"])
 @pytest.mark.parametrize("kind", [CallTrees, Counting])
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
 def test_recorded_calls_are_those_on_the_machines_calls(
-    program: str, kind: type[CallTrees], replays: list[int]
+    program: str, kind: type[CallTrees], size: int, replays: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("runtimes.evm.ethereum.session.RECORD_SIZE", size)
     accounts = {
         SENDER: AllocAccount(10**24),
         FIRST: AllocAccount(10, 1, assemble(program), {2: 3}),
@@ -129,7 +131,7 @@ def test_recorded_calls_are_those_on_the_machines_calls(
     drawn = Batch("one", "Osaka", False, accounts, (call,))
     expected, found = (traced(engine, drawn, call, kind()) for engine in ("py-evm", "fast"))
     assert found == expected
-    assert len(replays) == 1
+    assert len(replays) == 1 or not size
 
 
 @pytest.mark.slow
@@ -160,14 +162,51 @@ def test_a_tracer_of_other_events_does_not_take_a_record() -> None:
     assert not takes_record(CallTrees(details=(EventEmitted,)))
 
 
-def test_calls_that_exceed_a_record_run_on_the_machines_calls(replays: list[int]) -> None:
-    """67 calls with 1 MiB of calldata, of which the guest would keep copies."""
+def test_large_record_is_replayed_in_parts(replays: list[int]) -> None:
+    """67 calls with 1 MiB of calldata, of which the guest keeps copies."""
     code = assemble(f"67 again: 0 0 0x100000 0 0 {word(NOBODY)} GAS CALL POP 1 SWAP1 SUB DUP1 @again JUMPI STOP")
     drawn = Batch("large", "Osaka", False, {SENDER: AllocAccount(10**24), FIRST: AllocAccount(0, 1, code)}, ())
     tree = CallTrees()
     traced("fast", drawn, Call(FIRST, b"", 0, 10_000_000), tree)
     assert sum(len(node.start.params) for node in walk(tree.roots)) > 64 << 20
-    assert not replays
+    assert len(replays) > 30
+
+
+def test_counters_of_a_long_loop_are_replayed_before_its_end(replays: list[int]) -> None:
+    class Stopping(Counting):
+        def visit_all(self, counters: "array[int]", /) -> None:
+            super().visit_all(counters)
+            if len(self._open[-1].counters) > 600_000:
+                raise KeyboardInterrupt
+
+    accounts = {SENDER: AllocAccount(10**24), FIRST: AllocAccount(0, 1, assemble("again: @again JUMP"))}
+    tracer, drawn = Stopping(), Batch("endless", "Osaka", False, accounts, ())
+    with pytest.raises(KeyboardInterrupt):
+        traced("fast", drawn, Call(FIRST, b"", 0, 16_000_000), tracer)
+    assert len(replays) == 3
+    assert tracer.roots[0].counters[:7].tolist() == [0, 1, 4, 0, 1, 4, 0]
+
+
+@pytest.mark.parametrize("kind", [CallTrees, Counting])
+def test_call_that_leaves_the_session_gives_its_first_events_once(
+    kind: type[CallTrees], monkeypatch: pytest.MonkeyPatch, replays: list[int]
+) -> None:
+    """The creation of a contract above the size limit, whose error the session does not explain."""
+    monkeypatch.setattr("runtimes.evm.ethereum.session.RECORD_SIZE", 0)
+    program = f"0 0 0 0 {word(SECOND)} GAS DELEGATECALL {create(assemble('0x6001 0 RETURN'), 0)}"
+    accounts = {
+        SENDER: AllocAccount(10**24),
+        FIRST: AllocAccount(10, 1, assemble(program)),
+        SECOND: AllocAccount(0, 1, assemble(WRITES)),
+    }
+    call = Call(FIRST, b"", 0, 900_000)
+    drawn = Batch("one", "Osaka", False, accounts, (call,))
+    expected, found = (traced(engine, drawn, call, kind()) for engine in ("py-evm", "fast"))
+    charges = 5
+    assert [(*node[:charges], *node[charges + 1 :]) for node in found] == [
+        (*node[:charges], *node[charges + 1 :]) for node in expected
+    ]
+    assert replays
 
 
 @pytest.mark.parametrize("engine", ["py-evm", "fast"])

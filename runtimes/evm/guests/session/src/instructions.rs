@@ -330,13 +330,16 @@ const fn table() -> InstructionTable<EthInterpreter, Ctx> {
     table
 }
 
-/// Run a frame as `Interpreter::run_plain` does, with something to do before each instruction.
+/// Run a frame as `Interpreter::run_plain` does, with something to do before each instruction, which is not executed if
+/// this returns false.
 pub fn run_stepwise(
     frame: &mut Frame, table: &Instructions, context: &mut Ctx,
-    mut before: impl FnMut(&mut Frame, &mut Ctx),
-) -> InterpreterAction {
+    mut before: impl FnMut(&mut Frame, &mut Ctx) -> bool,
+) -> Option<InterpreterAction> {
     let ended = loop {
-        before(frame, context);
+        if !before(frame, context) {
+            return None;
+        }
         if let Err(ended) = frame.step(table.instruction_table(), table.gas_table(), context) {
             break ended;
         }
@@ -344,13 +347,13 @@ pub fn run_stepwise(
     if frame.bytecode.action().is_none() {
         frame.halt(ended);
     }
-    frame.take_next_action()
+    Some(frame.take_next_action())
 }
 
 /// Run a frame that uses no gas, as far as it can go.
 fn run_paused(
     frame: &mut Frame, depth: usize, table: &Instructions, context: &mut Ctx,
-) -> InterpreterAction {
+) -> Option<InterpreterAction> {
     let paused = &mut context.chain.paused;
     paused.retain(|(other, _)| *other <= depth);
     let gas = match paused.last() {
@@ -364,8 +367,9 @@ fn run_paused(
         let memory = *frame.gas.memory();
         frame.gas = gas;
         *frame.gas.memory_mut() = memory; // what it has is paid
+        true
     });
-    if let InterpreterAction::Return(ended) = &mut action {
+    if let Some(InterpreterAction::Return(ended)) = &mut action {
         ended.gas = gas;
     }
     action
@@ -382,10 +386,10 @@ pub fn run(
         run_paused(frame, depth, table, context)
     } else if context.chain.may_use_regions() && context.chain.regions.select(&frame.bytecode) {
         regions::begin(frame, context);
-        frame.run_plain(&table.regions, table.gas_table(), context)
+        Some(frame.run_plain(&table.regions, table.gas_table(), context))
     } else {
         record::run(frame, table, context)
-    };
+    }?;
     if let InterpreterAction::Return(ended) = &mut action
         && ended.result == InstructionResult::StackOverflow
         && frame.stack.len() < STACK_LIMIT

@@ -1,5 +1,5 @@
 //! The record of a transaction for a tracer in Python (`runtimes/evm/ethereum/record.py`): its calls, and what happens in
-//! them, in the order of execution.
+//! them, in the order of execution. Python takes it in parts, for which the transaction stops, and at the end.
 
 use crate::Ctx;
 use crate::amsterdam::spent;
@@ -16,10 +16,6 @@ use revm::interpreter::interpreter_types::Jumps;
 use revm::interpreter::{CallScheme, FrameInput, InstructionResult, Interpreter, InterpreterAction};
 use revm::primitives::{Address, B256, Bytes, HashSet, KECCAK_EMPTY, Log, U256};
 use revm::state::Bytecode;
-
-/// Number of program counters, and of bytes of calls and logs, after which the guest leaves the transaction to the machine's calls.
-const MAX_COUNTERS: usize = 4_000_000;
-const MAX_BYTES: usize = 64 << 20;
 
 mod item {
     pub const START: u32 = 0;
@@ -58,7 +54,11 @@ pub struct Record {
     codes: Vec<(B256, Bytecode)>,
     /// Program counters of instructions since the last item; None if they are not recorded.
     counters: Option<Vec<u32>>,
-    counted: usize,
+    /// Size in bytes above which the transaction stops, so that Python takes a part.
+    limit: usize,
+    /// Position of `items` in the whole record, and the end of what Python has taken of it.
+    position: usize,
+    taken: usize,
     /// The caller of the last call.
     caller: Address,
     /// Position of the last end.
@@ -68,21 +68,23 @@ pub struct Record {
 }
 
 impl Record {
-    pub fn new(counts: bool) -> Self {
+    pub fn new(counts: bool, limit: usize) -> Self {
         Self {
             items: Vec::new(),
             codes: Vec::new(),
             counters: counts.then(Vec::new),
-            counted: 0,
+            limit,
+            position: 0,
+            taken: 0,
             caller: Address::ZERO,
             last_end: 0,
             is_unknown: false,
         }
     }
 
-    pub fn is_full(&self) -> bool {
-        let counters = self.counters.as_ref().map_or(0, Vec::len);
-        self.items.len() > MAX_BYTES || self.counted + counters >= MAX_COUNTERS
+    /// True if Python has to take a part before the transaction goes on.
+    pub fn is_large(&self) -> bool {
+        self.items.len() + 4 * self.counters.as_ref().map_or(0, Vec::len) > self.limit
     }
 
     /// True if program counters are recorded.
@@ -90,21 +92,28 @@ impl Record {
         self.counters.is_some()
     }
 
-    /// Begin again.
+    /// Begin again. The transaction does the same as before, so Python does not get again what it has taken.
     pub fn clear(&mut self) {
-        *self = Self::new(self.counters.is_some());
+        *self = Self { taken: self.taken, ..Self::new(self.counters.is_some(), self.limit) };
     }
 
-    /// Write the codes that were not `sent` yet, and the items.
-    pub fn write(&mut self, sent: &mut HashSet<B256>, output: &mut Vec<u8>) {
-        self.flush();
+    /// Write the codes that were not `sent` yet.
+    pub fn write_codes(&mut self, sent: &mut HashSet<B256>, output: &mut Vec<u8>) {
         self.codes.retain(|(hash, _)| sent.insert(*hash));
         output.u32(self.codes.len() as u32);
-        for (hash, code) in &self.codes {
+        for (hash, code) in self.codes.drain(..) {
             output.raw(hash.as_slice());
             output.data(code.original_byte_slice());
         }
-        output.raw(&self.items);
+    }
+
+    /// Write the items since the last time, and forget them.
+    pub fn write_items(&mut self, output: &mut Vec<u8>) {
+        self.flush();
+        output.raw(&self.items[self.taken.saturating_sub(self.position).min(self.items.len())..]);
+        self.position += self.items.len();
+        self.taken = self.taken.max(self.position);
+        self.items.clear();
     }
 
     fn flush(&mut self) {
@@ -116,7 +125,6 @@ impl Record {
             for counter in counters.iter() {
                 self.items.u32(*counter);
             }
-            self.counted += counters.len();
             counters.clear();
         }
     }
@@ -281,24 +289,24 @@ pub fn slot(context: &mut Ctx, entries: usize, refund: i64) {
     }
 }
 
-/// Run a frame, and record the program counter of each instruction, if that is asked for.
+/// Run a frame as far as it can go, and record the program counter of each instruction, if that is asked for.
 pub fn run(
     frame: &mut Interpreter<EthInterpreter>,
     table: &Instructions,
     context: &mut Ctx,
-) -> InterpreterAction {
+) -> Option<InterpreterAction> {
     let counts = context.chain.record.as_ref().is_some_and(|record| record.counts());
     if !counts {
-        return frame.run_plain(table.instruction_table(), table.gas_table(), context);
+        return Some(frame.run_plain(table.instruction_table(), table.gas_table(), context));
     }
     run_stepwise(frame, table, context, |frame, context| {
-        if let Some(record) = &mut context.chain.record
-            && let Some(counters) = &mut record.counters
-        {
-            counters.push(frame.bytecode.pc() as u32);
-            if record.counted + counters.len() > MAX_COUNTERS {
-                context.chain.steps_left = 0; // it leaves, and forgets the instruction that stops
-            }
+        let Some(record) = &mut context.chain.record else { return true };
+        if record.is_large() {
+            return false;
         }
+        if let Some(counters) = &mut record.counters {
+            counters.push(frame.bytecode.pc() as u32);
+        }
+        true
     })
 }

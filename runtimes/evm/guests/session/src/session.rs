@@ -31,7 +31,7 @@ use revm::interpreter::{
 };
 use revm::primitives::hardfork::SpecId;
 use revm::primitives::{Address, B256, Bytes, HashMap, HashSet, KECCAK_EMPTY, TxKind, U256};
-use revm::state::{Account, AccountInfo, Bytecode};
+use revm::state::{Account, AccountInfo, Bytecode, EvmState};
 use std::mem;
 
 pub type Ctx = Context<BlockEnv, TxEnv, CfgEnv, State, Journal<State>, Control, LocalContext>;
@@ -65,6 +65,8 @@ pub enum Exit {
     Native = 12,
     /// A contract that a native actor has called has ended.
     NativeEnd = 13,
+    /// A part of the record for the tracer.
+    Record = 14,
 }
 
 pub mod mode {
@@ -174,6 +176,8 @@ pub struct Session {
     /// Steps between two stops, and what varies them.
     steps: u32,
     phase: u32,
+    /// Size in bytes of a part of a record.
+    record_size: u32,
     /// The fork whose rules hold for accounts: delegations, and removal by SELFDESTRUCT. Forge's EVM versions have Prague's.
     account_spec: SpecId,
     pub running: Running,
@@ -205,6 +209,7 @@ impl Default for Session {
             gas_cap: 0,
             steps: 0,
             phase: 0,
+            record_size: 0,
             account_spec: spec,
             running: Running::default(),
             borders: Borders::default(),
@@ -282,6 +287,7 @@ impl Session {
         cfg.max_blobs_per_tx = Some(read.u64());
         self.gas_cap = read.u64();
         self.steps = read.u32();
+        self.record_size = read.u32();
         let precompiles = read.list(|read| read.address());
         self.evm.precompiles.set(spec, precompiles.into_iter());
         0
@@ -345,7 +351,8 @@ impl Session {
             regions: mem::take(&mut chain.regions),
             is_short: mode & mode::SHORT != 0,
             keeps_logs: mode & mode::CALL != 0,
-            record: (mode & mode::RECORD != 0).then(|| Box::new(Record::new(mode & mode::COUNTERS != 0))),
+            record: (mode & mode::RECORD != 0)
+                .then(|| Box::new(Record::new(mode & mode::COUNTERS != 0, self.record_size as usize))),
             jumps: mem::take(&mut chain.jumps),
             records: mode & mode::RECORDS != 0,
             pauses: mode & mode::PAUSES != 0,
@@ -421,7 +428,7 @@ impl Session {
                 self.evm.precompiles.answer = Some(succeeded.then_some((used, data)));
             }
             6 if self.evm.ctx.chain.steps_left == 0 => self.evm.ctx.chain.steps_left = self.steps,
-            6 => {}
+            6 | 14 => {}
             19 => self.end_native(&mut read),
             20 => {
                 if let Err(exit) = self.enter(&mut read, output) {
@@ -633,6 +640,14 @@ impl Session {
             self.begin()?;
         }
         loop {
+            if let Some(record) = &self.evm.ctx.chain.record {
+                if record.is_unknown {
+                    return Ok(Exit::Leave);
+                }
+                if record.is_large() {
+                    return Ok(Exit::Record);
+                }
+            }
             let answered = self.borders.answer.take();
             let is_answered = answered.is_some();
             let (mut result, mut depth) = (answered, 0);
@@ -663,9 +678,6 @@ impl Session {
                 self.borders.is_entering = false;
                 if result.is_none() {
                     result = self.begin_frame(init)?;
-                    if self.evm.ctx.chain.record.as_ref().is_some_and(|record| record.is_full()) {
-                        return Ok(Exit::Leave);
-                    }
                 }
                 self.evm.precompiles.answer = None; // a call without the funds for its value has not taken it
             }
@@ -677,8 +689,10 @@ impl Session {
                     if evm.ctx.journaled_state.database.missing.is_some() {
                         return Ok(self.request(output));
                     }
-                    let is_full = evm.ctx.chain.record.as_ref().is_some_and(|record| record.is_full());
-                    return Ok(if is_full { Exit::Leave } else { self.pause(output) });
+                    if evm.ctx.chain.record.as_ref().is_some_and(|record| record.is_large()) {
+                        continue;
+                    }
+                    return Ok(self.pause(output));
                 };
                 let reservoir = if let InterpreterAction::Return(ended) = &action { ended.gas.reservoir() } else { 0 };
                 match frame.process_next_action::<_, revm::context_interface::context::ContextError<Stop>>(
@@ -945,20 +959,7 @@ impl Session {
         let mut touched = Vec::new();
         let mut is_changed = false;
         for entry in &inner.journal {
-            let (address, other, came_to_be) = match entry {
-                JournalEntry::AccountTouched { address } => (address, None, !clears),
-                JournalEntry::BalanceChange { address, .. }
-                | JournalEntry::NonceChange { address, .. }
-                | JournalEntry::NonceBump { address }
-                | JournalEntry::CodeChange { address, .. }
-                | JournalEntry::StorageChanged { address, .. } => (address, None, !inner.state[address].is_empty()),
-                JournalEntry::AccountCreated { address, .. } => (address, None, true),
-                JournalEntry::BalanceTransfer { from, to, balance } => (to, Some(from), !balance.is_zero()),
-                JournalEntry::AccountDestroyed { address, target, had_balance, .. } => {
-                    (target, Some(address), !had_balance.is_zero())
-                }
-                _ => continue,
-            };
+            let Some((address, other, came_to_be)) = changed(entry, &inner.state, clears) else { continue };
             let changes = self.changes.entry(*address).or_default();
             if changes.position.is_none() && came_to_be {
                 changes.position = Some(self.positions);
@@ -1013,11 +1014,23 @@ impl Session {
         is_changed || has_removed
     }
 
-    /// Write the record of the transaction that has ended.
+    /// Write the record since the last time: codes, accounts that the transaction has let come to be, and items.
     pub fn record(&mut self, output: &mut Vec<u8>) -> u32 {
-        if let Some(mut record) = self.evm.ctx.chain.record.take() {
-            record.write(&mut self.sent, output);
-        }
+        let Some(mut record) = self.evm.ctx.chain.record.take() else { return 0 };
+        record.write_codes(&mut self.sent, output);
+        let inner = &self.evm.ctx.journaled_state.inner;
+        let clears = inner.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
+        let mut seen: HashSet<&Address> = HashSet::default();
+        let came_to_be: Vec<&Address> = inner
+            .journal
+            .iter()
+            .filter_map(|entry| changed(entry, &inner.state, clears).filter(|(_, _, came_to_be)| *came_to_be))
+            .filter_map(|(address, ..)| seen.insert(address).then_some(address))
+            .collect();
+        output.u32(came_to_be.len() as u32);
+        came_to_be.into_iter().for_each(|address| output.raw(address.as_slice()));
+        record.write_items(output);
+        self.evm.ctx.chain.record = Some(record);
         0
     }
 
@@ -1069,6 +1082,26 @@ impl Session {
         }
         0
     }
+}
+
+/// Return the account that an entry of the journal has changed, another one, and whether the first now exists by it.
+fn changed<'a>(
+    entry: &'a JournalEntry, state: &EvmState, clears: bool,
+) -> Option<(&'a Address, Option<&'a Address>, bool)> {
+    Some(match entry {
+        JournalEntry::AccountTouched { address } => (address, None, !clears),
+        JournalEntry::BalanceChange { address, .. }
+        | JournalEntry::NonceChange { address, .. }
+        | JournalEntry::NonceBump { address }
+        | JournalEntry::CodeChange { address, .. }
+        | JournalEntry::StorageChanged { address, .. } => (address, None, !state[address].is_empty()),
+        JournalEntry::AccountCreated { address, .. } => (address, None, true),
+        JournalEntry::BalanceTransfer { from, to, balance } => (to, Some(from), !balance.is_zero()),
+        JournalEntry::AccountDestroyed { address, target, had_balance, .. } => {
+            (target, Some(address), !had_balance.is_zero())
+        }
+        _ => return None,
+    })
 }
 
 /// Return the gas of a call without intrinsic gas; that of the system has state gas beyond its execution gas (EIP-8037).
