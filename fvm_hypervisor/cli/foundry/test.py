@@ -170,7 +170,10 @@ def run_tests(
         ),
     ] = False,
     symbolic: Annotated[
-        bool, _symbolic_option("--symbolic", help="Run check_* and prove_* for all inputs (docs/symbolic-tests.md).")
+        bool,
+        _symbolic_option(
+            "--symbolic", help="Run check_*, prove_* and invariant* for all inputs (docs/symbolic-tests.md)."
+        ),
     ] = False,
     symbolic_fuzz: Annotated[
         bool, _symbolic_option("--symbolic-fuzz", help="Like --symbolic, with fuzz tests too.")
@@ -188,6 +191,9 @@ def run_tests(
     symbolic_timeout: Annotated[
         float, _symbolic_option(min=0.1, max=86_400, help="Time limit per symbolic test in seconds of processor time.")
     ] = 120.0,
+    symbolic_invariant_depth: Annotated[
+        int, _symbolic_option(min=1, max=1000, help="Maximum number of calls of an invariant test's sequences.")
+    ] = 10,
     write_tests: Annotated[
         Path | None,
         _report_option(metavar="DIR", help="Write counterexamples as unit tests."),
@@ -338,7 +344,7 @@ def run_tests(
     check_output(lcov, "the coverage")
     bounds = symbolic_settings(
         symbolic_fuzz, (symbolic_lengths, symbolic_bytes), symbolic_loop, symbolic_paths, min(symbolic_timeout, timeout)
-    )
+    )._replace(invariant_depth=symbolic_invariant_depth)
     if symbolic or symbolic_fuzz:
         check_symbolic(rules, {
             "--coverage": collected == "coverage", "--gas-report": gas_report, "--debug": debug,

@@ -331,7 +331,8 @@ def _name(path: str) -> tuple[str, str]:
 
 
 def _outcome(test: TestResult) -> str:
-    status = {CaseStatus.SUCCESS: "proven", CaseStatus.FAILURE: "fails", CaseStatus.SKIPPED: "skipped"}
+    passed = f"holds to depth {test.depth}" if test.depth else "proven"
+    status = {CaseStatus.SUCCESS: passed, CaseStatus.FAILURE: "fails", CaseStatus.SKIPPED: "skipped"}
     return status.get(test.status, f"undecided: {test.reason}")
 
 

@@ -130,14 +130,21 @@ def tests_of(artifact: ContractArtifact, symbolic: str) -> list[TestFunction]:
     return sorted(found, key=lambda test: test.signature)
 
 
+def is_invariant(name: str) -> bool:
+    """Return True for the name of an invariant test."""
+    return name.startswith(("invariant", "statefulFuzz"))
+
+
 def _kind(entry: Mapping[str, Any], symbolic: str) -> CaseKind | None:
     name = str(entry.get("name", ""))
     if symbolic:
-        is_wanted = name.startswith(("check_", "prove_")) or (
-            symbolic == "fuzz" and name.startswith("test") and bool(entry.get("inputs"))
+        is_wanted = (
+            name.startswith(("check_", "prove_"))
+            or is_invariant(name)
+            or (symbolic == "fuzz" and name.startswith("test") and bool(entry.get("inputs")))
         )
         return CaseKind.SYMBOLIC if is_wanted else None
-    if name.startswith(("invariant", "statefulFuzz")):
+    if is_invariant(name):
         return CaseKind.INVARIANT
     if name.startswith("test"):
         return CaseKind.FUZZ if entry.get("inputs") else CaseKind.UNIT

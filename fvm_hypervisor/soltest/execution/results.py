@@ -197,6 +197,8 @@ class TestResult:
     last_run: tuple[CounterExample, ...] = ()
     """Calls of the last run, for a passing test with several runs."""
     shrunk_from: int = 0
+    depth: int = 0
+    """Maximum number of calls of the sequences that a symbolic invariant test has explored."""
     best: int | None = None
     """Largest return value of an invariant test of type `int256`; its calls are the counterexample."""
     metrics: tuple[CallMetrics, ...] = ()
@@ -225,6 +227,11 @@ class TestResult:
     """Missing parts of the stack, with the reason."""
     duration: float = 0.0
 
+    @property
+    def is_sequence(self) -> bool:
+        """True if the counterexample is a sequence of calls."""
+        return self.kind is CaseKind.INVARIANT or any(call.contract for call in self.counterexample)
+
     def figures(self) -> str:
         """Return the figures in forge's format."""
         if self.kind in (CaseKind.FUZZ, CaseKind.TABLE):
@@ -233,7 +240,7 @@ class TestResult:
             gases = self.gases or (0,)
             return f"(runs: {self.runs}, μ: {int(mean(gases))}, ~: {int(median(gases))})"
         if self.kind is CaseKind.SYMBOLIC:
-            return f"(paths: {self.runs})"
+            return f"(paths: {self.runs}{f', to depth {self.depth}' if self.depth else ''})"
         if self.best is not None:
             return f"(best: {self.best}, runs: {self.runs}, calls: {self.calls})"
         if self.kind is CaseKind.INVARIANT:

@@ -446,8 +446,10 @@ class InvariantRun:
     runs: int = 0
     calls: int = 0
     reverts: int = 0
-    _targets: list[FuzzTarget] = field(default_factory=list)
-    _senders: list[EthAddress] = field(default_factory=list)
+    targets: list[FuzzTarget] = field(default_factory=list)
+    """Functions that sequences call."""
+    senders: list[EthAddress] = field(default_factory=list)
+    excluded: set[EthAddress] = field(default_factory=set)
     _new_sender_share: float = 0.0
     _deadline: Deadline = field(default_factory=Deadline)
     _prefixes: SequencePrefixes = field(default_factory=SequencePrefixes)
@@ -464,6 +466,43 @@ class InvariantRun:
 
     def run(self) -> TestResult:
         """Execute sequences until all runs are done or one breaks the invariant."""
+        ended = self.begin()
+        if ended is not None:
+            return ended
+        stage = self.stage
+        name = f"{self.seed}:{stage.artifact.file}:{stage.artifact.name}:{self.test.signature}"
+        rng = Random(name)  # noqa: S311  # repeatable
+        values = Values(rng, self.dictionary, self.settings.dictionary_weight, find_fixtures(stage))
+        stage.executor.restore(self.ready)
+        if not self.senders:
+            self.senders, self._new_sender_share = [values.address() for _ in range(_SENDERS)], _NEW_SENDER_SHARE
+            for sender in self.senders:
+                stage.executor.touch(sender)
+            self.ready = stage.executor.snapshot()
+        again = self.failure_of(self.stored)
+        if again is not None:
+            return replace(again, runs=1, calls=1, reverts=1, is_replayed=True)  # forge's figures
+        self._deadline = Deadline(self.settings.timeout)
+        begun = self._begin_corpus()
+        if begun is not None:
+            return begun
+        while self.runs < self.settings.runs and not self._deadline.is_over():
+            self._begin_sequence()
+            self.dictionary.forget_runs()
+            stage.executor.records_slots = self.dictionary.takes_storage
+            calls = self.calls
+            try:
+                failure = self._sequence(rng, values)
+            finally:
+                stage.executor.records_slots = False
+            if failure is not None:
+                self.calls = calls  # as in forge, the counts exclude the failing run
+                return self._failure(*failure)
+            self.runs += 1
+        return self._result(CaseStatus.SUCCESS, None) if self._best is None else self._maximum(self._best)
+
+    def begin(self) -> TestResult | None:
+        """Find targets and senders, and check the invariant after `setUp`; return the result of a test that ends so."""
         stage = self.stage
         self._is_maximizing = is_maximizing(self.test)
         if not self._is_maximizing:
@@ -476,55 +515,24 @@ class InvariantRun:
             return self._result(*stage.verdict(outcome))
         stage.executor.restore(self.ready)
         try:
-            self._targets = find_targets(stage)
+            self.targets = find_targets(stage)
         except NoTargets as lack:
             return self._result(CaseStatus.FAILURE, f"{_NO_SET_UP}: {lack}")
         filters = TargetFilters(stage)
-        self._senders, excluded = filters.addresses("targetSenders"), set(filters.addresses("excludeSenders"))
-        name = f"{self.seed}:{stage.artifact.file}:{stage.artifact.name}:{self.test.signature}"
-        rng = Random(name)  # noqa: S311  # repeatable
-        values = Values(rng, self.dictionary, self.settings.dictionary_weight, find_fixtures(stage))
+        self.senders, self.excluded = filters.addresses("targetSenders"), set(filters.addresses("excludeSenders"))
         stage.executor.restore(self.ready)
-        if not self._senders:
-            self._senders, self._new_sender_share = [values.address() for _ in range(_SENDERS)], _NEW_SENDER_SHARE
-            for sender in self._senders:
-                stage.executor.touch(sender)
-            self.ready = stage.executor.snapshot()
         broken = self._check()
-        if broken is not None:
-            return self._result(CaseStatus.FAILURE, f"{_NO_SET_UP}: {broken}")
-        again = self._replayed_failure()
-        if again is not None:
-            return again
-        self._deadline = Deadline(self.settings.timeout)
-        begun = self._begin_corpus()
-        if begun is not None:
-            return begun
-        while self.runs < self.settings.runs and not self._deadline.is_over():
-            self._begin_sequence()
-            self.dictionary.forget_runs()
-            stage.executor.records_slots = self.dictionary.takes_storage
-            calls = self.calls
-            try:
-                failure = self._sequence(rng, values, excluded)
-            finally:
-                stage.executor.records_slots = False
-            if failure is not None:
-                self.calls = calls  # as in forge, the counts exclude the failing run
-                return self._failure(*failure)
-            self.runs += 1
-        return self._result(CaseStatus.SUCCESS, None) if self._best is None else self._maximum(self._best)
+        return None if broken is None else self._result(CaseStatus.FAILURE, f"{_NO_SET_UP}: {broken}")
 
-    def _replayed_failure(self) -> TestResult | None:
-        """Return the failure of an earlier run if its calls are still possible and still break the invariant."""
-        steps = self._steps_of(self.stored)
+    def failure_of(self, calls: Sequence[StoredCall]) -> TestResult | None:
+        """Return the failure of calls if they are calls of targets and break the invariant."""
+        steps = self._steps_of(calls)
         found = self._replay(steps) if steps else None
         if found is None:
             return None
-        self.runs = self.calls = self.reverts = 1  # forge's figures for a replayed failure
         count, why = found
         examples = tuple(step.example() for step in steps[:count])
-        return replace(self._result(CaseStatus.FAILURE, why, examples, len(steps)), is_replayed=True)
+        return self._result(CaseStatus.FAILURE, why, examples, len(steps))
 
     def _begin_corpus(self) -> TestResult | None:
         """Run the corpus, which does not count as runs; return a result if a sequence fails."""
@@ -554,7 +562,7 @@ class InvariantRun:
 
     def _steps_of(self, calls: Sequence[StoredCall]) -> list[SequenceStep]:
         """Return stored calls as steps; empty if one of them is not a call of a target."""
-        targets = {(target.address, target.selector): target for target in self._targets}
+        targets = {(target.address, target.selector): target for target in self.targets}
         steps = []
         for call in calls:
             target = targets.get((EthAddress(call.address), call.calldata[:4]))
@@ -567,17 +575,15 @@ class InvariantRun:
             steps.append(SequenceStep(EthAddress(call.sender), target, arguments, call.delay))
         return steps
 
-    def _sequence(
-        self, rng: Random, values: Values, excluded: set[EthAddress]
-    ) -> tuple[list[SequenceStep], str] | None:
+    def _sequence(self, rng: Random, values: Values) -> tuple[list[SequenceStep], str] | None:
         steps: list[SequenceStep] = []
         rejects = 0
         corpus = self._corpus
         of = None if corpus is None else corpus.choose(rng)
-        begun = iter(self._prefixes.choose(rng) if of is None else self._mutate(rng, values, excluded, of))
+        begun = iter(self._prefixes.choose(rng) if of is None else self._mutate(rng, values, of))
         done: list[SequenceStep] = []
         newest: tuple[SequenceStep, ...] = ()
-        for step, outcome in self._executed(self._batches(steps, begun, lambda: self._step(rng, values, excluded))):
+        for step, outcome in self._executed(self._batches(steps, begun, lambda: self._step(rng, values))):
             self._count(step, outcome)
             if is_rejected(outcome):
                 rejects += 1
@@ -615,25 +621,23 @@ class InvariantRun:
                 self.progress(self._result(CaseStatus.SUCCESS, None, last=()))
             yield [next(begun, None) or draw() for _ in range(min(BATCH, self.settings.depth - len(steps)))]
 
-    def _mutate(
-        self, rng: Random, values: Values, excluded: set[EthAddress], of: CorpusInput[tuple[SequenceStep, ...]]
-    ) -> list[SequenceStep]:
+    def _mutate(self, rng: Random, values: Values, of: CorpusInput[tuple[SequenceStep, ...]]) -> list[SequenceStep]:
         """Return a mutated sequence of the corpus."""
         assert self._corpus is not None
 
         def change(step: SequenceStep) -> SequenceStep:
             if not step.arguments:
-                return self._step(rng, values, excluded)
+                return self._step(rng, values)
             inputs = step.target.entry["inputs"]
             found = mutate_arguments(rng, values, inputs, step.arguments, values.arguments(inputs))
             return step._replace(arguments=tuple(found))
 
         return mutate_sequence(rng, of.input, self._corpus.other(rng), change, self.settings.depth)
 
-    def _step(self, rng: Random, values: Values, excluded: set[EthAddress]) -> SequenceStep:
-        target = rng.choice(self._targets)
-        sender = values.address() if rng.random() < self._new_sender_share else rng.choice(self._senders)
-        while sender in excluded or not any(sender):
+    def _step(self, rng: Random, values: Values) -> SequenceStep:
+        target = rng.choice(self.targets)
+        sender = values.address() if rng.random() < self._new_sender_share else rng.choice(self.senders)
+        while sender in self.excluded or not any(sender):
             sender = EthAddress(rng.randbytes(20))
         arguments = tuple(values.arguments(target.entry["inputs"]))
         delay = random_delay(rng, self.settings.max_time_delay, self.settings.max_block_delay)

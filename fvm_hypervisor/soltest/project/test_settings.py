@@ -156,6 +156,8 @@ class SymbolicSettings(NamedTuple):
     """Time limit of a test."""
     query_seconds: float = 20.0
     """Time limit of a query to the solver."""
+    invariant_depth: int = 10
+    """Maximum number of calls of an invariant test's sequences."""
 
     def bounds(self) -> str:
         """Return the bounds of a proof."""

@@ -79,7 +79,7 @@ GROUPS: Final = (
     TuningGroup(
         "bounds of symbolic tests",
         "the bounds are --symbolic-loop, --symbolic-paths, --symbolic-lengths, --symbolic-bytes and --symbolic-timeout",
-        _options("symbolic-", "depth width max-depth max-paths invariant-depth default-dynamic-length"
+        _options("symbolic-", "depth width max-depth max-paths default-dynamic-length"
                  " max-dynamic-length array-lengths max-calldata-bytes call-targets storage-layout"), ("[symbolic]",),
     ),
     TuningGroup(

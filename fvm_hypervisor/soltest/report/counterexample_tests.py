@@ -116,13 +116,12 @@ def _example(test: TestResult) -> CounterExample:
 
 def _block(test: TestResult) -> str:
     """Return the statements before the call of a test, as lines: they create its values, or make its calls."""
-    found = _calls(test) if test.kind is CaseKind.INVARIANT else _statements(_example(test).created)
+    found = _calls(test) if test.is_sequence else _statements(_example(test).created)
     return "".join(f"        {statement}\n" for statement in found)
 
 
 def _test(test: TestResult, statements: str) -> str:
-    is_sequence = test.kind is CaseKind.INVARIANT
-    example = CounterExample(selector(test.signature), "") if is_sequence else _example(test)
+    example = CounterExample(selector(test.signature), "") if test.is_sequence else _example(test)
     name = re.sub(r"\W+", "_", test.signature).strip("_")
     arguments = re.sub(r"[^\x20-\x7e]", "?", f"{test.signature.partition('(')[0]}({example.arguments})")
     return _TEST.format(arguments=arguments, name=name, statements=statements, data=example.calldata.hex())

@@ -223,7 +223,7 @@ def _counterexample(test: TestResult) -> dict[str, Any] | None:
     calls = test.counterexample
     if not calls:
         return None
-    if test.kind is not CaseKind.INVARIANT:
+    if not test.is_sequence:
         return {"Single": calls[0].forge_json()}
     return {"Sequence": [test.shrunk_from or len(calls), [call.forge_json() for call in calls]]}
 
@@ -237,7 +237,7 @@ def _kind(test: TestResult) -> dict[str, Any]:
         case CaseKind.UNIT:
             return {"Unit": {"gas": test.gas}}
         case CaseKind.SYMBOLIC:
-            return {"Symbolic": {"paths": test.runs}}
+            return {"Symbolic": {"paths": test.runs, **({"depth": test.depth} if test.depth else {})}}
         case CaseKind.TABLE:
             return {"Table": {"runs": test.runs, **average}}
         case CaseKind.FUZZ:

@@ -19,7 +19,14 @@ from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.cheatcodes.values import encode
 from fvm_hypervisor.soltest.compile.artifact import Artifacts, ContractArtifact
-from fvm_hypervisor.soltest.execution.discovery import Suite, TestFunction, special_functions, suite_defect, type_of
+from fvm_hypervisor.soltest.execution.discovery import (
+    Suite,
+    TestFunction,
+    is_invariant,
+    special_functions,
+    suite_defect,
+    type_of,
+)
 from fvm_hypervisor.soltest.execution.executor import ExecutorSnapshot, TestExecutor, set_created_values
 from fvm_hypervisor.soltest.execution.inline import configure, inline_settings
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, CounterExample, TestResult
@@ -397,9 +404,11 @@ class SuiteRun:
         if test.kind is CaseKind.TABLE:
             return lambda: TableRun(stage, test, ready, self.progress).run()
         if test.kind is CaseKind.SYMBOLIC:
-            from fvm_hypervisor.soltest.symbolic.run import SymbolicRun  # z3 is optional
+            from fvm_hypervisor.soltest.symbolic.invariants import SymbolicInvariantRun  # z3 is optional
+            from fvm_hypervisor.soltest.symbolic.run import SymbolicRun
 
-            return lambda: SymbolicRun(stage, test, self.project, ready).run()
+            runner = SymbolicInvariantRun if is_invariant(test.name) else SymbolicRun
+            return lambda: runner(stage, test, replace(self.project, invariant=invariant), ready).run()
         contract, name = self.suite.contract, test.signature
         used = fuzz if test.kind is CaseKind.FUZZ else invariant
         if used.timeout is not None:
@@ -497,7 +506,7 @@ class SuiteRun:
         self.executor.restore(ready)
         before, machine.tracer = machine.tracer, tracer
         try:
-            if result.kind is CaseKind.INVARIANT:
+            if result.is_sequence:
                 has_failed = call_sequence(stage, test, fails_on_revert, calls)
                 return has_failed or result.status is not CaseStatus.FAILURE
             if calls:

@@ -54,6 +54,14 @@ class Storage:
         """Return an independent copy."""
         return Storage(self.initial, self.array, self.asked, dict(self._written))
 
+    def changes(self) -> list[tuple[Word, Word]]:
+        """Return written keys and words, oldest first; if all keys are numbers, by key, and without unchanged words."""
+        rows = list(self._written.values())
+        if self.array is not None or not all(isinstance(key, int) for key, _ in rows):
+            return rows
+        rows.sort(key=lambda row: row[0])
+        return [(key, word) for key, word in rows if not isinstance(word, int) or word != self.initial.get(key, 0)]
+
     def write(self, key: Word, word: Word) -> None:
         """Write a slot. An earlier word of the same key is dropped, since it cannot be read any more."""
         name = ("number", key) if isinstance(key, int) else ("term", key.get_id())

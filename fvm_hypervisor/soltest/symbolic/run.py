@@ -59,7 +59,7 @@ from fvm_hypervisor.soltest.symbolic.path import (
     copied,
 )
 from fvm_hypervisor.soltest.symbolic.solver import OutOfBudget, Solver
-from fvm_hypervisor.soltest.symbolic.words import Data, NotModelled, concrete, term, values
+from fvm_hypervisor.soltest.symbolic.words import Data, NotModelled, Word, concrete, term, values
 from fvm_hypervisor.soltest.trace.known_code import KnownCode
 from fvm_hypervisor.soltest.value_text import arguments_text
 from hypervisor.errors import InvalidInput
@@ -84,15 +84,16 @@ class Explorer:
     settings: SymbolicSettings
     undecided: Counter[str] = field(default_factory=Counter)
     paths: int = 0
-    _todo: list[Path] = field(default_factory=list)
+    is_over: bool = False
+    """True if a limit of the test is reached."""
 
     def run(self, start: Path) -> Iterator[Path]:
         """Yield the paths whose outermost frame has ended. Other paths are counted in `undecided`, or dead."""
-        self._todo = [start]
-        while self._todo:
-            path = self._todo.pop()
+        todo = [start]
+        while todo:
+            path = todo.pop()
             try:
-                ended = self._run_path(path)
+                ended = self._run_path(path, todo)
             except NotModelled as reason:
                 self.undecided[str(reason)] += 1
                 self.paths += 1
@@ -104,16 +105,18 @@ class Explorer:
                 continue
             except OutOfBudget:
                 self.undecided[f"the time limit of {self.settings.seconds:g} seconds (--symbolic-timeout)"] += 1
+                self.is_over = True
                 return
             if ended:
                 self.paths += 1
                 yield path
-            if self.paths + len(self._todo) > self.settings.paths:
+            if self.paths + len(todo) > self.settings.paths:
                 self.undecided[f"more than {self.settings.paths} paths (--symbolic-paths)"] += 1
+                self.is_over = True
                 return
 
-    def _run_path(self, path: Path) -> bool:
-        """Run a path to its end; return False if it was replaced by others."""
+    def _run_path(self, path: Path, todo: list[Path]) -> bool:
+        """Run a path to its end; return False if it was replaced by others, which are added to `todo`."""
         while path.frames:
             path.steps += 1
             if path.steps > self.settings.steps:
@@ -123,21 +126,21 @@ class Explorer:
             try:
                 step(path)
             except Fork as fork:
-                self._fork(path, fork)
+                todo += self._fork(path, fork)
                 return False
             except Halt as halt:
                 path.halted = str(halt) if len(path.frames) == 1 else ""
                 finish(path, False, ())
         return True
 
-    def _fork(self, path: Path, fork: Fork) -> None:
+    def _fork(self, path: Path, fork: Fork) -> list[Path]:
         frame = path.frame
         if frame.code.data[frame.pc] == _JUMPI:
             decided = frame.branches.get(frame.pc, 0) + 1
             if decided > self.settings.loop:
                 raise NotModelled(f"a loop of more than {self.settings.loop} iterations (--symbolic-loop)")
             frame.branches[frame.pc] = decided
-        self._todo += [path.with_decision(fork, side) for side in (False, True)]
+        return [path.with_decision(fork, side) for side in (False, True)]
 
 
 def step(path: Path) -> None:
@@ -265,6 +268,7 @@ class StartState:
     _opcodes: Mapping[int, str] = field(default_factory=dict)
     _known: KnownCode | None = None
     _addresses: frozenset[int] | None = None
+    _accounts: dict[int, Account] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         fork = fork_named(self.stage.executor.setting.fork)
@@ -325,6 +329,11 @@ class StartState:
 
     def load(self, address: int) -> Account:
         """Return an account. Raises NotModelled for one with too much storage."""
+        if address not in self._accounts:
+            self._accounts[address] = self._read(address)
+        return self._accounts[address].copy()
+
+    def _read(self, address: int) -> Account:
         machine = self.stage.executor.machine
         tree, name = machine.state_tree, EthAddress(address.to_bytes(20, "big"))
         actor = unmask_id(name)
@@ -409,6 +418,8 @@ class SymbolicRun:
     _reverted: list[Path] = field(default_factory=list)
     _paths: int = 0
     _undecided: Counter[str] = field(default_factory=Counter)
+    _depth: int = 0
+    """Number of calls of the sequences that were explored; 0 for a test that is not an invariant."""
 
     @property
     def settings(self) -> SymbolicSettings:
@@ -416,22 +427,29 @@ class SymbolicRun:
         return self.project.symbolic
 
     def run(self) -> TestResult:
-        """Explore all paths for all shapes of the inputs; stop at a counterexample that fails concretely."""
+        """Explore all paths within the bounds; stop at a counterexample that fails concretely."""
         try:
             self.stage.executor.restore(self.ready)
             start = StartState(self.stage, self.ready, self.project)
             start.check()
             solver = Solver(self.settings.query_seconds, self.settings.seconds)
             self._undecided = solver.undecided
-            for shape in shapes(self.test.entry.get("inputs", ()), self.settings):
-                failed = self._run_shape(start, solver, shape)
-                if failed is not None:
-                    return failed
+            failed = self._explore(start, solver)
+            if failed is not None:
+                return failed
         except NotModelled as reason:
             self._count(str(reason))
         except OutOfBudget:
             self._count(f"the time limit of {self.settings.seconds:g} seconds (--symbolic-timeout)")
         return self._verdict()
+
+    def _explore(self, start: StartState, solver: Solver) -> TestResult | None:
+        """Explore all paths for all shapes of the inputs."""
+        for shape in shapes(self.test.entry.get("inputs", ()), self.settings):
+            failed = self._run_shape(start, solver, shape)
+            if failed is not None:
+                return failed
+        return None
 
     def _count(self, reason: str, times: int = 1) -> None:
         self._undecided[reason] += times
@@ -453,34 +471,31 @@ class SymbolicRun:
 
     def _start(self, start: StartState, solver: Solver, shape: tuple[int, ...]) -> tuple[Path, Data]:
         """Return the first path, and the calldata of the test."""
-        path = Path(solver, {}, start.block(), start)
-        path.model = solver.model([])
+        path = self._begun(start, solver)
         data: Data = [*selector(self.test.signature), *arguments(self.test.entry.get("inputs", ()), shape)]
         sender, address = (int.from_bytes(one, "big") for one in (self.stage.sender, self.stage.address))
-        path.hashes.known.update(self.stage.hashed)
-
-        def call(path: Path, data: Data, result: Result) -> None:
-            path.frames.append(Frame(
-                path.account(address).code, address, sender, 0, data, False, result, copied(path.accounts), sender,
-            ))  # fmt: skip
-
-        def ended(path: Path, success: bool, output: Data) -> None:
-            path.ended = (success, output)
 
         def set_up(path: Path, success: bool, output: Data) -> None:
             if success:
-                _end_transaction(path)
-                call(path, data, ended)
+                end_transaction(path, "setUp()")
+                enter(path, sender, address, data)
             elif self._is_assertion(path, output):
                 path.ended = (success, output)
             else:
                 raise Dead  # the values that setUp creates are assumed not to revert it
 
         if self.stage.defers_set_up:
-            call(path, list(selector("setUp()")), set_up)
+            enter(path, sender, address, list(selector("setUp()")), set_up)
         else:
-            call(path, data, ended)
+            enter(path, sender, address, data)
         return path, data
+
+    def _begun(self, start: StartState, solver: Solver) -> Path:
+        """Return a path at the start of the test, without a frame."""
+        path = Path(solver, {}, start.block(), start)
+        path.model = solver.model([])
+        path.hashes.known.update(self.stage.hashed)
+        return path
 
     def _end(self, path: Path, calldata: Data) -> TestResult | None:
         """Count an ended path; return the result if it is a failure that is confirmed."""
@@ -490,7 +505,7 @@ class SymbolicRun:
             if not success and self._is_rejected(output):
                 return None
             if self._has_failed(path) or (not success and self._is_failure(path, output)):
-                return self._replay(path, calldata)
+                return self._confirmed(path, calldata, lambda: self._replay(path, calldata))
         except NotModelled as reason:
             self._count(str(reason))
             return None
@@ -533,13 +548,13 @@ class SymbolicRun:
 
     # --- verdicts ---------------------------------------------------------------------------------------------------
 
-    def _replay(self, path: Path, calldata: Data, *, any_revert: bool = False) -> TestResult | None:
-        """Run a counterexample on the concrete machine; return the failure if it fails there, too.
+    def _confirmed(self, path: Path, calldata: Data, replay: Callable[[], TestResult | None]) -> TestResult | None:
+        """Run the counterexample of a path's model on the concrete machine; return the failure if it fails there, too.
 
         If it does not, the solver gets the real hashes of the counterexample's data, and looks for another one.
         """
         for _ in range(_MAX_REPLAYS):
-            failed = self._replay_model(path, calldata, any_revert)
+            failed = replay()
             if failed is not None:
                 return failed
             try:
@@ -552,7 +567,7 @@ class SymbolicRun:
         )
         return None
 
-    def _replay_model(self, path: Path, calldata: Data, any_revert: bool) -> TestResult | None:
+    def _replay(self, path: Path, calldata: Data, *, any_revert: bool = False) -> TestResult | None:
         data, stage = values(calldata, path.model), self.stage
         stage.executor.restore(self.ready)
         created = created_values(path)._replace(in_set_up=stage.defers_set_up)
@@ -594,8 +609,9 @@ class SymbolicRun:
         if not self._successes and self._reverted:
             path = self._reverted[0]
             assert path.ended is not None
+            calldata = path.ended[1]
             try:
-                failed = self._replay(path, path.ended[1], any_revert=True)
+                failed = self._confirmed(path, calldata, lambda: self._replay(path, calldata, any_revert=True))
             except (NotModelled, OutOfBudget) as reason:
                 return self._result(CaseStatus.UNDECIDED, f"all paths revert: {reason}")
             if failed is not None:
@@ -606,15 +622,27 @@ class SymbolicRun:
         return self._result(CaseStatus.SUCCESS, None)
 
     def _result(self, status: CaseStatus, reason: str | None) -> TestResult:
-        return TestResult(self.test.signature, CaseKind.SYMBOLIC, status, reason, runs=self._paths)
+        return TestResult(self.test.signature, CaseKind.SYMBOLIC, status, reason, runs=self._paths, depth=self._depth)
 
 
-def _end_transaction(path: Path) -> None:
-    """Clear transient storage between `setUp` and the test, which are two transactions.
+def _store_end(path: Path, success: bool, output: Data) -> None:
+    path.ended = (success, output)
 
-    Raises NotModelled for a prank or an expected revert that `setUp` leaves.
+
+def enter(path: Path, sender: Word, address: int, data: Data, result: Result = _store_end) -> None:
+    """Begin a call of the outermost frame."""
+    path.ended, path.halted = None, ""
+    path.frames.append(Frame(
+        path.account(address).code, address, sender, 0, data, False, result, copied(path.accounts), sender,
+    ))  # fmt: skip
+
+
+def end_transaction(path: Path, call: str) -> None:
+    """Clear transient storage after a call, because the next one is another transaction.
+
+    Raises NotModelled for a prank or an expected revert that the call leaves.
     """
     if path.pranks or path.expected is not None:
-        raise NotModelled("setUp() leaves a prank or an expected revert")
+        raise NotModelled(f"{call} leaves a prank or an expected revert")
     for account in path.accounts.values():
         account.transient = Storage()

@@ -25,11 +25,11 @@ PAGE: Final = Path(__file__).parents[4] / "docs" / "symbolic-tests.md"
 
 
 def sources() -> dict[str, str]:
-    """Return the texts of the sources by name: those of the folder, and the example of the documentation."""
+    """Return the texts of the sources by name: those of the folder, and the examples of the documentation."""
     found = {file.name: file.read_text(encoding="utf-8") for file in FOLDER.glob("*.sol")}
     text = PAGE.read_text(encoding="utf-8")
-    (example,) = re.findall(r"```solidity\n// test/Vault\.t\.sol\n(.*?)```", text, re.DOTALL)
-    return {**found, "Vault.t.sol": example}
+    examples = re.findall(r"```solidity\n// test/(\w+\.t\.sol)\n(.*?)```", text, re.DOTALL)
+    return {**found, **dict(examples)}
 
 
 def hashes() -> dict[str, str]:

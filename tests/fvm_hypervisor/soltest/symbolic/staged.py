@@ -10,7 +10,7 @@ import z3
 
 from fvm_hypervisor.soltest.cheatcodes import Cheatcodes
 from fvm_hypervisor.soltest.compile.artifact import Artifacts
-from fvm_hypervisor.soltest.execution.discovery import TestFunction, tests_of
+from fvm_hypervisor.soltest.execution.discovery import TestFunction, is_invariant, tests_of
 from fvm_hypervisor.soltest.execution.executor import ExecutorSnapshot, TestExecutor
 from fvm_hypervisor.soltest.execution.job import Job
 from fvm_hypervisor.soltest.execution.results import TestResult
@@ -18,6 +18,7 @@ from fvm_hypervisor.soltest.execution.stage import SuiteStage
 from fvm_hypervisor.soltest.project.project import Project
 from fvm_hypervisor.soltest.project.test_settings import SymbolicSettings
 from fvm_hypervisor.soltest.run.serving import executor_settings_of, settings_of
+from fvm_hypervisor.soltest.symbolic.invariants import SymbolicInvariantRun
 from fvm_hypervisor.soltest.symbolic.path import Path
 from fvm_hypervisor.soltest.symbolic.run import Explorer, StartState, SymbolicRun
 from fvm_hypervisor.soltest.symbolic.solver import Solver
@@ -40,7 +41,8 @@ class Staged:
 
     def run(self, name: str, settings: SymbolicSettings = SETTINGS) -> TestResult:
         """Run a symbolic test."""
-        return SymbolicRun(self.stage, self._test(name), replace(self.project, symbolic=settings), self.ready).run()
+        runner = SymbolicInvariantRun if is_invariant(name) else SymbolicRun
+        return runner(self.stage, self._test(name), replace(self.project, symbolic=settings), self.ready).run()
 
     def explore(self, name: str) -> tuple[Any, list[Path], Explorer]:
         """Return the calldata of a test with the first shape, and the paths that end."""
