@@ -1,6 +1,7 @@
-"""Mutation tests of a native actor: its project's Python tests run on modules with one changed instruction.
+"""Mutation tests of a native actor: its project's tests run on modules with one changed instruction.
 
-Each run is a pytest of its own in a copy of the project, with the mutant in place of the built module.
+Each run is a pytest of its own in a copy of the project, with the mutant in place of the built module. If the project
+has a `foundry.toml`, its Solidity tests run too.
 """
 
 from __future__ import annotations
@@ -26,13 +27,22 @@ from fvm_hypervisor.soltest.programs import run_program
 from hypervisor.errors import InvalidInput
 from runtimes.wasm import CodeMutant, function_label, function_names, module_mutants, mutated, source_lines
 
-_MODULES: Final = ("target/lines/wasm32-unknown-unknown/release/*.wasm", "*.wasm", "build/*.wasm")
+_WITH_LINES: Final = "target/lines"
+"""Folder of builds with source lines, instead of `target`, which Solidity tests name."""
+_MODULES: Final = (f"{_WITH_LINES}/wasm32-unknown-unknown/release/*.wasm", "*.wasm", "build/*.wasm")
 _LEFT_OUT: Final = ignore_patterns("target", "node_modules", ".git", "__pycache__", ".pytest_cache")
 _SLOWER: Final = 10
 """Number of times that a mutant may take as long as the tests without a change."""
 _LEAST_SECONDS: Final = 30.0
 _BASELINE_SECONDS: Final = 3_600.0
 _MAX_OUTPUT: Final = 64 << 20
+_PYTEST: Final = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider")
+_NO_TESTS: Final = 5
+"""pytest's exit status if it finds no test."""
+_SOLIDITY_TESTS: Final = ("-c", "from fvm_hypervisor.cli.start import main; main()", "test", "--fail-fast", "--trust")
+"""As pytest, they may do what the project's code does."""
+_FAILURES: Final = ("FAILED", "ERROR", "[FAIL", "error:")
+"""How the lines of both begin that name a failure."""
 
 
 class MutantStatus(Enum):
@@ -100,14 +110,25 @@ def actor_mutants(project: ActorProject) -> list[ActorMutant]:
     return found
 
 
-def _run_tests(folder: Path, options: Sequence[str] = (), limit: float = _BASELINE_SECONDS) -> tuple[int, str]:
-    """Run a folder's tests up to the first failure; return pytest's status and output.
+def _run_tests(folder: Path, limit: float) -> tuple[int, str]:
+    """Run a folder's tests up to the first failure; return the exit status and output of their last program.
 
     Raises TimeoutExpired after `limit` seconds, and InvalidInput if the tests write too much.
     """
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *options]
-    done = run_program(command, folder, os.environ | lines_environment(folder), _check_output, limit)
+    status, output = _run(folder, limit, *_PYTEST)
+    if _has_solidity_tests(folder) and status in (0, _NO_TESTS):
+        status, output = _run(folder, limit, *_SOLIDITY_TESTS)
+    return status, output
+
+
+def _run(folder: Path, limit: float, *arguments: str) -> tuple[int, str]:
+    environment = os.environ | lines_environment(folder)
+    done = run_program([sys.executable, *arguments], folder, environment, _check_output, limit)
     return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
+
+
+def _has_solidity_tests(folder: Path) -> bool:
+    return (folder / "foundry.toml").is_file()
 
 
 def _check_output(size: int) -> None:
@@ -120,10 +141,11 @@ def _run_copy(project: ActorProject, wasm: bytes, limit: float) -> tuple[int, st
     with tempfile.TemporaryDirectory(prefix="actor-mutant-") as scratch:
         copy = Path(scratch) / project.folder.name
         copytree(project.folder, copy, symlinks=True)
-        file = copy / project.module
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(wasm)
-        return _run_tests(copy, limit=limit)
+        for module in (project.module, Path(str(project.module).replace(_WITH_LINES, "target", 1))):
+            file = copy / module
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(wasm)
+        return _run_tests(copy, limit)
 
 
 def _try(mutant: ActorMutant, project: ActorProject, limit: float) -> MutantStatus:
@@ -146,10 +168,10 @@ def run_mutants(
         numbers = Random(seed).sample(range(len(mutants)), count)  # noqa: S311  # not a secret
         mutants = [mutants[number] for number in sorted(numbers)]
     with tempfile.TemporaryDirectory(prefix="actor-mutants-") as scratch:
-        report, copy = Path(scratch) / "lcov.info", Path(scratch) / project.folder.name
-        _require_success(_run_tests(project.folder, ("--actor-coverage", "--sol-coverage-file", str(report))), "")
-        covered = _covered_lines(report.read_text(encoding="utf-8"))
-        tested = [mutant for mutant in mutants if not mutant.line or (mutant.place, mutant.line) in covered]
+        copy, tested = Path(scratch) / project.folder.name, mutants
+        if not _has_solidity_tests(project.folder):  # their coverage of actors is not known
+            covered = _covered_lines(project.folder, Path(scratch) / "lcov.info")
+            tested = [mutant for mutant in mutants if not mutant.line or (mutant.place, mutant.line) in covered]
         copytree(project.folder, copy, ignore=_LEFT_OUT, symlinks=True)
         sources, begin = replace(project, folder=copy), monotonic()
         _require_success(_run_copy(sources, project.wasm, _BASELINE_SECONDS), " in a copy of the project")
@@ -164,14 +186,16 @@ def _require_success(run: tuple[int, str], where: str) -> None:
     status, output = run
     if status:
         lines = output.splitlines()
-        reason = next((line for line in lines if line.startswith(("FAILED", "ERROR"))), " ".join(lines[-1:]))
+        reason = next((line for line in lines if line.startswith(_FAILURES)), " ".join(lines[-1:]))
         raise InvalidInput(f"the tests fail without a change{where}: {reason}")
 
 
-def _covered_lines(lcov: str) -> set[tuple[str, int]]:
-    """Return the files and lines that a report counts as executed."""
+def _covered_lines(folder: Path, report: Path) -> set[tuple[str, int]]:
+    """Return the files and lines that the Python tests of a folder execute; `report` is written."""
+    options = ("--actor-coverage", "--sol-coverage-file", str(report))
+    _require_success(_run(folder, _BASELINE_SECONDS, *_PYTEST, *options), "")
     file, found = "", set[tuple[str, int]]()
-    for row in lcov.splitlines():
+    for row in report.read_text(encoding="utf-8").splitlines():
         kind, _, text = row.partition(":")
         if kind == "SF":
             file = text

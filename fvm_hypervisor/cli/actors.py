@@ -104,7 +104,9 @@ def mutate(
     dask: Dask = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change a project's module, one instruction each time, and list the changes that its Python tests do not detect.
+    """Change a project's module, one instruction each time, and list the changes that its tests do not detect.
+
+    These are the tests that pytest finds, and the project's Solidity tests if it has a foundry.toml.
 
     A project in Rust is built with source lines, and only its own lines are changed. A test that fails without a change
     is an error. Exit status: 1 below --min-score, 2 if the tests cannot be run, otherwise 0.

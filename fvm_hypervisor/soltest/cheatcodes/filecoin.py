@@ -23,7 +23,7 @@ from hypervisor.errors import AddressError, Fatal, HypervisorError, InvalidInput
 from hypervisor.installation import FILECOIN
 from hypervisor.kernel.blocks import Block
 from hypervisor.kernel.call import Call
-from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.machine import CreationFailed, Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.types import NO_BLOCK, POWER_ACTOR, REWARD_ACTOR, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
@@ -49,7 +49,7 @@ def _separate_messages(context: Context) -> Iterator[Hypervisor]:
     try:
         with context.cheats.outside_test():
             yield context.machine
-    except (InvalidInput, AddressError, Fatal) as error:
+    except (InvalidInput, CreationFailed, AddressError, Fatal) as error:
         raise CheatcodeFailure(str(error)) from None
 
 
@@ -154,6 +154,16 @@ def _call_as(
             host.gas.refill()
     answer = result.block or Block(0, b"")
     return result.exit_code, answer.codec, answer.data
+
+
+@cheatcode("deployActor(string,bytes)", returns="uint64", filecoin=True)
+def _deploy_actor(context: Context, path: str, params: bytes) -> int:
+    """Create an actor with a module of the project's files, and run its constructor; return its ID."""
+    from fvm_hypervisor.soltest.cheatcodes.files import read_bytes
+
+    module = read_bytes(context, path)
+    with _separate_messages(context) as machine:
+        return machine.create(machine.install(module), params).id
 
 
 @cheatcode("prankActor(uint64)", filecoin=True)

@@ -27,6 +27,10 @@ interface FilecoinVm {
         external
         returns (int256 exitCode, uint64 returnCodec, bytes memory returnData);
 
+    /// Create an actor with a WASM module of the project's files, and run its constructor with CBOR parameters.
+    /// Requires read access to the file in `fs_permissions`.
+    function deployActor(string calldata wasm, bytes calldata params) external returns (uint64 actor);
+
     /// Create a storage miner with this power in bytes (raw and quality-adjusted) and no sectors.
     function createMiner(address owner, uint256 rawPower, uint256 qualityAdjustedPower) external returns (uint64 miner);
     /// Make an account a verified client, or add to its DataCap; `size` in bytes, at least 256.
