@@ -47,9 +47,7 @@ class GasBudget:
         self._rate = rate
         self._slice = slice_
         self._check = check
-        self.granted = 0
-        self.remaining = 0
-        self.refill()
+        self.granted = self.remaining = 0  # an engine draws its first budget when it begins
 
     def widen(self, slice_: int) -> None:
         """Increase the size of later slices, for an engine that is faster than the plain one."""

@@ -60,7 +60,7 @@ def unmask_id(address: bytes) -> ActorID | None:
 
 def to_filecoin(address: EthAddress) -> Address:
     """Return the Filecoin address for an Ethereum address: f0 for a masked ID, else f410."""
-    if address.startswith(MASKED_ID_PREFIX):
+    if address[:12] == MASKED_ID_PREFIX:
         return Address.id(ActorID(int.from_bytes(address[12:], "big")))
     return Address(Protocol.DELEGATED, _F410 + address)
 

@@ -120,7 +120,6 @@ class ForkTable(Protocol):
         """Return the blob rules of a fork."""
 
 
-@runtime_checkable
 class EthereumExecution(Protocol):
     """An executor of Ethereum's rules. If it raises RefusedTransaction, nothing has changed."""
 

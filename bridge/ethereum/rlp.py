@@ -19,6 +19,8 @@ _NUMBER = 32
 """Maximum length of a number in bytes."""
 _LONG_LIST = 0xF7
 """Largest first byte of a list whose length is in that byte."""
+_EMPTY_LIST = 0x40
+"""Encoding of an empty list, less that of an empty byte string."""
 _STRING_HEADS = tuple(bytes([0x80 + length]) for length in range(_SHORT + 1))
 
 
@@ -133,6 +135,9 @@ def _item(data: bytes, at: int, end: int, depth: int) -> tuple[Item, int]:
         elif short != 1 and short <= _SHORT and start + short < stop:
             items.append(data[start + 1 : start + 1 + short])
             start += 1 + short
+        elif short == _EMPTY_LIST and depth > 1:  # as most access lists
+            items.append([])
+            start += 1
         else:
             item, start = _item(data, start, stop, depth - 1)
             items.append(item)

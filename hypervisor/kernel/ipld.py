@@ -184,7 +184,9 @@ class IpldBlockOps:
         copied = (prices.memory_copy_per_byte + prices.memory_allocate_per_byte) * size
         linked = per_link * len(scan.links)
         cost = max(prices.memory_retain_per_byte * size, linked + copied)
-        if scan.error is None and gas.try_charge(scanned + cost):
+        used = gas.used + scanned + cost
+        if scan.error is None and gas.tracer is None and used <= gas.limit:  # `GasTracker.try_charge` inlined
+            gas.used = used
             return
         if scanned:
             gas.charge("OnScanIpldLinks", scanned)

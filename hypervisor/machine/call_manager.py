@@ -111,7 +111,7 @@ class CallRules(Protocol):
         Raises SyscallError.
         """
 
-    def invoke(self, calls: "CallManager", call: Call, actor: ActorID, state: ActorState) -> CallResult:
+    def invoke(self, calls: "CallManager", /, call: Call, actor: ActorID, state: ActorState) -> CallResult:
         """Run the receiver's code (`CallManager.invoke`), or return a result in its place."""
 
 
@@ -302,11 +302,9 @@ class CallManager:
             # CBOR, not DAG-CBOR, so the code is not reachable from it (ref-fvm call_manager/mod.rs `into_params`).
             info = kernel.ipld.accept(Block(CBOR, encode([link(call.upgraded_from)])))
             enter = partial(runtime.upgrade, kernel, code, params, info)
-            outcome = self.machine.stacks.run(enter, self.gas.exhaust) if needs_fresh_stack(self.depth - 1) else enter()
-        elif needs_fresh_stack(self.depth - 1):
-            outcome = self.machine.stacks.run(lambda: runtime.invoke(kernel, code, params), self.gas.exhaust)
         else:
-            outcome = runtime.invoke(kernel, code, params)
+            enter = partial(runtime.invoke, kernel, code, params)
+        outcome = self.machine.stacks.run(enter, self.gas.exhaust) if needs_fresh_stack(self.depth - 1) else enter()
         try:
             block = kernel.ipld.find(outcome.block)
         except SyscallError:

@@ -8,7 +8,7 @@ from typing import Final
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel.blocks import Block
-from hypervisor.kernel.call import Call, CallResult, LentCode
+from hypervisor.kernel.call import Call, LentCode
 from hypervisor.machine.call_manager import CallManager
 from hypervisor.messages.address import Address, Protocol, is_eth_namespace
 from hypervisor.state.state_tree import ActorState
@@ -31,8 +31,7 @@ class FilecoinCallRules:
         actor = calls.tree.lookup_id(call.to)
         return self._create_from_send(calls, call) if actor is None else actor
 
-    def invoke(self, calls: CallManager, call: Call, actor: ActorID, state: ActorState) -> CallResult:
-        return calls.invoke(call, actor, state)
+    invoke = staticmethod(CallManager.invoke)
 
     def _create_from_send(self, calls: CallManager, call: Call) -> ActorID:
         """Create an account or a placeholder for an address without an actor."""

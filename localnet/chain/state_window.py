@@ -120,8 +120,9 @@ class StateWindow:
         self._store.release((tipset.before, tipset.state))
 
     def _append(self, tipset: Tipset) -> None:
-        self.hold(tipset)
-        self._window.append(_States(tipset.height, (tipset.before, tipset.state)))
+        roots = tipset.before, tipset.state
+        self._store.hold(roots)
+        self._window.append(_States(tipset.height, roots))
 
     def _keep_first(self, tipset: Tipset) -> None:
         """Retain the state that a network is reset to."""

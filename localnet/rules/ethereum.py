@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from functools import cache
-from typing import Any, Final, cast
+from operator import attrgetter
+from typing import Any, Final
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, create_address, to_filecoin
 from bridge.ethereum.block import BLOCK_HASHES, BLOCK_HASHES_CODE, ETHEREUM, EthereumBlock, next_base_fee
@@ -528,21 +528,12 @@ def _block(machine: Hypervisor) -> EthereumBlock:
     return block
 
 
-def _execution(machine: Hypervisor) -> EthereumExecution:
-    executor = machine.executor
-    if not _executes_transactions(type(executor)):
-        raise InvalidInput(f"the machine's rules '{machine.context.rules}' do not support Ethereum transactions")
-    return cast(EthereumExecution, executor)
+_execution: Final[Callable[[Hypervisor], EthereumExecution]] = attrgetter("executor")
+"""Returns the machine's executor, which is Ethereum's under these rules (`ethereum_rules`)."""
 
 
 def _access_list(machine: Hypervisor) -> bytes:
     return _execution(machine).take_access_list() or _EMPTY_LIST
-
-
-@cache
-def _executes_transactions(kind: type) -> bool:
-    """Return True for an Ethereum executor; `isinstance` of a protocol takes 60 us, a tenth of a small call."""
-    return issubclass(kind, EthereumExecution)
 
 
 def _as_refused(error: RefusedTransaction) -> TransactionRefused:

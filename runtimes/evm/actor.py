@@ -72,7 +72,7 @@ class EvmInvocation:
     def contract(self) -> EvmContract:
         """Load the contract to run it; exit 23 if its state is invalid."""
         try:
-            return EvmContract.load(self.syscalls, self.rules)
+            return EvmContract(self.syscalls, self.rules, self.syscalls.root())
         except ActorExit as error:
             raise ActorExit(ExitCode.USR_UNSPECIFIED, message=error.message) from None
 
@@ -233,7 +233,7 @@ def _run(
 ) -> bytes:
     """Run a frame and return its data, or raise ActorExit; a revert carries its data."""
     kernel = invocation.syscalls.kernel
-    invocation.syscalls.charge("OnEvmCode", code.instructions * invocation.rules.analysis_price)
+    kernel.gas.charge("OnEvmCode", code.instructions * invocation.rules.analysis_price)
     frame = Frame(
         rules=invocation.rules,
         code=code,
@@ -276,7 +276,7 @@ def _get_bytecode_hash(invocation: EvmInvocation) -> BlockId:
 def _get_storage_at(invocation: EvmInvocation) -> BlockId:
     key = storage_key(invocation.data())
     invocation.require_caller(SYSTEM_ACTOR)
-    slots = EvmContract.load(invocation.syscalls, invocation.rules).storage
+    slots = EvmContract(invocation.syscalls, invocation.rules, invocation.syscalls.root()).storage
     try:
         value = slots.get(key)
     except ActorExit as error:

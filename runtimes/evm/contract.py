@@ -42,7 +42,7 @@ class KernelBlockstore:
         if not cid.startswith(CBOR_CID_PREFIX) and codec_of(cid) not in (CBOR, DAG_CBOR):
             raise KamtError(f"node {show(cid)}: neither CBOR nor DAG-CBOR")
         data = self._syscalls.open(cid)
-        self._syscalls.charge("OnEvmNode", len(data) * self._rules.node_read_price)
+        self._syscalls.kernel.gas.charge("OnEvmNode", len(data) * self._rules.node_read_price)
         return data
 
     def has(self, cid: Cid) -> bool:
@@ -50,9 +50,9 @@ class KernelBlockstore:
         return self._syscalls.kernel.ipld.is_reachable(cid)
 
     def put(self, cid: Cid, data: bytes) -> None:
-        """Create and link a block; the blocks it links must have been put before."""
+        """Create and link a node; the blocks it links must have been put before."""
         self._syscalls.charge("OnEvmNode", len(data) * self._rules.node_write_price)
-        self._syscalls.put(data, codec_of(cid), cid)
+        self._syscalls.put(data, cid=cid)
 
     def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
         """Put blocks in the given order."""
@@ -146,7 +146,10 @@ class EvmContract:
     """The state of the contract in whose context a frame runs."""
 
     def __init__(self, syscalls: Syscalls, rules: EvmRules, root: Cid | None = None) -> None:
-        """Load the contract from a head block; without one, create it without code and slots."""
+        """Load the contract from a head block; without one, create it without code and slots.
+
+        A dead contract is empty. Exits 21 and 20 if the state is invalid.
+        """
         context = syscalls.kernel.context
         self._syscalls = syscalls
         self._rules = rules
@@ -183,11 +186,6 @@ class EvmContract:
         contract = cls(syscalls, rules)
         state = contract._read(syscalls.root())
         return None if contract.is_dead(state) else state
-
-    @classmethod
-    def load(cls, syscalls: Syscalls, rules: EvmRules) -> "EvmContract":
-        """Load the contract from its head block; a dead one is empty. Exits 21 and 20 if the state is invalid."""
-        return cls(syscalls, rules, syscalls.root())
 
     def is_dead(self, state: EvmState) -> bool:
         """Return True if an earlier message destroyed the contract; during the destroying message it is still alive."""

@@ -48,7 +48,7 @@ class EvmRuntime:
             return self._invoke_ethereum(kernel, params)
         rules = self._rules_of(kernel)
         syscalls = Syscalls(kernel, rules.gas_rate)
-        syscalls.charge("OnEvmFrame", rules.frame_price)
+        kernel.gas.charge("OnEvmFrame", rules.frame_price)
         if not kernel.memory.grow(0, rules.first_memory):
             return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message="no memory is left for the actor's frame")
         try:

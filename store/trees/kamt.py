@@ -23,8 +23,8 @@ from store.trees.nodes import (
     PATH_BITS,
     changed_values,
     child_cid,
+    decode_node,
     link_bytes,
-    load_value,
     node_head,
     read_bitfield_node,
 )
@@ -414,7 +414,7 @@ class Kamt:
     def _load(self, cid: Cid, start: int) -> _KamtNode:
         """Load a node whose slots are selected by the path bits from `start` on."""
         taken = min(BIT_WIDTH, PATH_BITS - start)
-        bitfield, pointers = read_bitfield_node(load_value(self._store, cid, KamtError), taken, KamtError)
+        bitfield, pointers = read_bitfield_node(decode_node(cid, self._store.get(cid), KamtError), taken, KamtError)
         if start and not pointers:
             raise KamtError("invalid KAMT: empty node below the root")
         self.loaded_nodes += 1

@@ -343,6 +343,7 @@ def test_gas_budget_charges_used_gas_and_never_exceeds_limit(rate: int) -> None:
     def spend() -> tuple[GasTracker, gas.GasBudget]:
         tracker = GasTracker(cast(int, limit))
         budget = gas.GasBudget(tracker, rate)
+        budget.refill()
         if used > budget.remaining:
             budget.overdraw(cast(int, used))
         budget.remaining -= cast(int, used)

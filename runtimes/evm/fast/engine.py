@@ -117,9 +117,7 @@ class FastEngine:
             numbers = instance.numbers
             numbers[0], numbers[1], numbers[2] = rules, code, len(frame.calldata)
             numbers[3], numbers[4] = frame.static, host.steps is not None
-            instance.put_bytes(frame.address, 0)
-            instance.put_bytes(frame.caller, 1)
-            instance.put(frame.value, 2)
+            instance.put_frame(frame.address, frame.caller, frame.value)
             return self._run(instance, host, GuestCommand.START)
         except (HypervisorError, StoreError):
             raise

@@ -27,6 +27,8 @@ _HEAD: Final = 11  # gas, host call, failed, seven numbers, position
 _POSITION: Final = 10
 """Layout of the numbers after a frame's end."""
 _WORD: Final = 32
+_PADDING: Final = bytes(12)
+"""Rest of an address's word."""
 _WORDS: Final = 8
 _CODE_BYTES: Final = 4 << 20
 _HOT_BYTES: Final = 8 * (1 + 3 * 8)
@@ -139,6 +141,11 @@ class FastInstance:
         """Write at most 32 big-endian bytes as a word of the mailbox."""
         at = number * _WORD
         self._words[at : at + _WORD] = value[::-1].ljust(_WORD, b"\0")
+
+    def put_frame(self, address: EthAddress, caller: EthAddress, value: int) -> None:
+        """Write the mailbox's words of a new frame."""
+        head = b"".join((address[::-1], _PADDING, caller[::-1], _PADDING, value.to_bytes(_WORD, "little")))
+        self._words[: 3 * _WORD] = head
 
     @property
     def position(self) -> int:

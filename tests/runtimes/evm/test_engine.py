@@ -221,9 +221,9 @@ def test_reply_without_a_request_is_an_internal_error() -> None:
 
 def test_every_opcode_takes_its_price_from_the_shared_budget() -> None:
     host = FakeHost()
-    before = host.gas.remaining
+    before = host.gas.left
     run(assemble("1 2 ADD POP"), host)
-    assert before - host.gas.remaining == 1 + 1 + 2 + 1
+    assert before - host.gas.left == 1 + 1 + 2 + 1
 
 
 @pytest.mark.parametrize(
@@ -288,10 +288,10 @@ def test_an_endless_loop_runs_out_of_the_machines_gas() -> None:
 
 def test_memory_is_granted_by_host_without_quadratic_cost() -> None:
     host = FakeHost()
-    before = host.gas.remaining
+    before = host.gas.left
     run(assemble("1 524256 MSTORE"), host)
     assert host.granted == [524288]
-    assert before - host.gas.remaining == 1 + 1 + 4
+    assert before - host.gas.left == 1 + 1 + 4
 
 
 def test_memory_that_the_host_refuses_ends_the_invocation() -> None:
