@@ -338,17 +338,12 @@ class ShortExecutions:
         self._end = self._resume = 0.0
         self._is_first = True
 
-    @property
-    def pauses(self) -> bool:
-        """True if an execution would be refused because a long one has just ended."""
-        return time.monotonic() < self._resume
-
     def run(self, machine: ShortMachine, execute: Callable[[], T]) -> T:
         """Return the result of executions on a machine. Raises their errors, and LongExecution."""
         if self._is_first:
             self._is_first = False
             raise LongExecution("the first execution loads the engine")
-        if self.pauses:
+        if time.monotonic() < self._resume:
             raise LongExecution("a long execution has just ended")
         begun = time.thread_time()
         self._end = begun + SECONDS

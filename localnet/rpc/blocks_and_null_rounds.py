@@ -120,7 +120,7 @@ def state_tipset(network: NetworkReader, ref: BlockRef) -> Tipset:
 def _tagged(network: NetworkReader, tag: str) -> Tipset:
     if tag == PENDING:
         return network.head
-    head = network.executed_head
+    head = network.chain.executed_head
     if tag == "latest":
         return head
     depth = {"safe": SAFE_DEPTH, "finalized": FINAL_DEPTH}.get(tag, head.height)

@@ -63,8 +63,8 @@ class Method:
       `traces`, it has the time limit of a trace. If it is `short`, it reads a few values and executes nothing, so it
       runs on the event loop's thread, unless the state may have to be fetched from another node, or the query reads too
       many messages (`NodeReader.require_small_read`). If it is `short_alone`, this only holds for small requests
-      outside of batches and WebSockets, because it may take some milliseconds. If it also `executes` a call, the call
-      has a time limit (`hypervisor.threads`).
+      outside of batches and WebSockets, because it may take some milliseconds. A call has a time limit
+      (`hypervisor.threads`).
     - `waits`: the handler raises NotYetAvailable until its result exists. The dispatcher calls it again until then, or
       until the time limit. If it raises ReceiptPending, the dispatcher waits for the receipt.
     - `preparation`: a query that runs before it.
@@ -80,7 +80,6 @@ class Method:
     traces: bool = False
     short: bool = False
     short_alone: bool = False
-    executes: bool = False
     on_socket: bool = False
     waits: bool = False
     preparation: Preparation | None = None

@@ -96,17 +96,20 @@ def check_access_list(access_list: AccessList, rules: NetworkRules) -> None:
 def transaction(value: Any) -> TransactionRequest:
     """Read a transaction object of `eth_call` or `eth_sendTransaction`."""
     request = fields(value, "transaction")
-    read = _read_rows(request, _PRICES)
+    read: dict[str, Any] = {}
+    for name, reader in _FIELDS:
+        if name in request:
+            read[name] = field(request, name, reader)
     gas_price, max_fee, priority = map(read.get, _PRICE_NAMES)
     has_fees = max_fee is not None or priority is not None
     if gas_price is not None and has_fees:
         raise invalid_params("both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified")
-    kind = _type(request, gas_price, has_fees=has_fees)
+    kind = _type(request, read.get("type"), gas_price, has_fees=has_fees)
     if kind in (LEGACY, ACCESS_LIST) and has_fees:
         raise invalid_params(f"a transaction of type {kind} has a gasPrice, not maxFeePerGas or maxPriorityFeePerGas")
-    read = _read_rows(request, _PARTIES)
-    calldata = _input(request)
-    read |= _read_rows(request, _FIELDS)
+    calldata = read.get("input", read.get("data", b""))
+    if read.get("data", calldata) != calldata:
+        raise invalid_params("`data` and `input` are both set and differ: use `input`")
     return TransactionRequest(
         sender=read.get("from"),
         to=read.get("to"),
@@ -124,14 +127,6 @@ def transaction(value: Any) -> TransactionRequest:
         max_fee_per_blob_gas=read.get("maxFeePerBlobGas"),
         blob_hashes=_blob_hashes(request, read.get("blobVersionedHashes")) if kind == BLOB else (),
     )
-
-
-def _read_rows(request: dict[str, Any], rows: tuple[tuple[str, Reader], ...]) -> dict[str, Any]:
-    read: dict[str, Any] = {}
-    for name, reader in rows:
-        if name in request:
-            read[name] = field(request, name, reader)
-    return read
 
 
 def _access(value: Any) -> tuple[EthAddress, tuple[int, ...]]:
@@ -164,9 +159,14 @@ def _authorization(value: Any) -> Authorization:
 
 
 _PRICE_NAMES: Final = ("gasPrice", "maxFeePerGas", "maxPriorityFeePerGas")
-_PRICES: Final[tuple[tuple[str, Reader], ...]] = tuple((name, quantity) for name in _PRICE_NAMES)
-_PARTIES: Final[tuple[tuple[str, Reader], ...]] = (("gas", quantity), ("from", address), ("to", address))
 _FIELDS: Final[tuple[tuple[str, Reader], ...]] = (
+    *((name, quantity) for name in _PRICE_NAMES),
+    ("type", number),  # web3.py sends a number
+    ("gas", quantity),
+    ("from", address),
+    ("to", address),
+    ("input", data),
+    ("data", data),
     ("value", quantity),
     ("nonce", quantity),
     ("chainId", quantity),
@@ -175,20 +175,11 @@ _FIELDS: Final[tuple[tuple[str, Reader], ...]] = (
     ("maxFeePerBlobGas", quantity),
     ("blobVersionedHashes", list_of(hash32, MAX_ALTERNATIVES)),
 )
-"""Fields of a transaction in the order of validation: the type after the prices, the data before them."""
+"""Fields of a transaction in the order of validation."""
 
 
-def _input(request: dict[str, Any]) -> bytes:
-    """Return the calldata, given as `input` or `data`."""
-    newer, older = field(request, "input", data), field(request, "data", data)
-    if newer is not None and older is not None and newer != older:
-        raise invalid_params("`data` and `input` are both set and differ: use `input`")
-    return newer if newer is not None else older or b""
-
-
-def _type(request: dict[str, Any], gas_price: int | None, *, has_fees: bool) -> int | None:
+def _type(request: dict[str, Any], kind: int | None, gas_price: int | None, *, has_fees: bool) -> int | None:
     """Return the requested type, or the only one that has the request's fields, or None."""
-    kind: int | None = field(request, "type", number)  # web3.py sends a number
     authorizations = request.get("authorizationList")
     if kind is None and authorizations is not None:
         return SET_CODE

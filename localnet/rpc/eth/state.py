@@ -77,7 +77,7 @@ def call(
 ) -> str:
     """Return the returned data of a call. Filecoin's rules ignore gas and prices in the request, as Lotus does."""
     overrides = Overrides(state_overrides, block_overrides)
-    machine, called = node.machine_at(at), request.call(ZERO_ADDRESS, node.network.rules)
+    machine, called = node.machine_at(at), request.call(ZERO_ADDRESS, node.network.chain.rules)
     return as_data(node.run_call(machine, called, overrides, lambda: simulate.call(machine, called, overrides)))
 
 
@@ -246,7 +246,6 @@ METHODS = (
         call,
         reads=True,
         short_alone=True,
-        executes=True,
     ),
     Method("eth_createAccessList", (transaction, optional(block)), create_access_list, reads=True),
     Method(
@@ -255,7 +254,6 @@ METHODS = (
         estimate_gas,
         reads=True,
         short_alone=True,
-        executes=True,
     ),
     Method("eth_getAccount", (address, optional(block)), account, reads=True),
     Method("eth_getStorageValues", (slots, optional(block)), storage_values, reads=True),

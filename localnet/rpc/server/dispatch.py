@@ -52,11 +52,8 @@ CallOnChain = Callable[[Callable[[], bytes], Done], None]
 """Runs a function on the chain's thread; the event loop then calls `Done` with its result or error."""
 RunQuery = Callable[[Callable[[NodeReader], Any], QueryKind], Awaitable[Any]]
 """Runs a query on a query thread with a `NodeReader`."""
-Inline = Callable[[Callable[[NodeReader], Any], bool], Any]
-"""Runs a short query on the event loop's thread; the flag is True if it executes a call.
-
-Raises NotInline if a query thread has to run it.
-"""
+Inline = Callable[[Callable[[NodeReader], Any]], Any]
+"""Runs a short query on the event loop's thread. Raises NotInline if a query thread has to run it."""
 
 _ASK_AGAIN: Final = 0.05
 """Interval in seconds at which a missing result is polled."""
@@ -126,18 +123,18 @@ class Dispatcher:
         name = request.get("method") if isinstance(request, dict) else None
         method = self.methods[name] if isinstance(name, str) else None
         if method is not None and (method.short or method.short_alone) and self._inline is not None:
-            call = partial(self._call_short, self._inline, method)
+            inline = self._inline
         elif method is None or not method.inline or method.on_socket or (name in HANDLERS and has_history(self._node)):
             change = None if method is None else self._change_of(method, request)
             return self._respond(request, None) if change is None else change
         else:
-            call = partial(method.call, self._node)
+            inline = None
         try:
-            params = _read(request)[1]
+            query = partial(method.call, params=_read(request)[1])
         except RpcError as error:
             return _encode(_error_response(_id(request), error))
         try:
-            return self._encoded(request, None, call(params))
+            return self._encoded(request, None, query(self._node) if inline is None else inline(query))
         except NotInline:
             return self._respond(request, None, tries_inline=False)
         except Exception as error:  # noqa: BLE001  # as in `_one`
@@ -311,7 +308,7 @@ class Dispatcher:
             return method.call(target, params)
         if method.short and tries_inline and self._inline is not None:
             with suppress(NotInline):
-                return self._call_short(self._inline, method, params)
+                return self._inline(partial(method.call, params=params))
         if method.reads and self._run_query is not None:
             return await self._run_query(lambda reader: method.call(reader, params), method.kind)
         end = time.monotonic() + self._node.limits.wait
@@ -329,10 +326,6 @@ class Dispatcher:
                     await asyncio.sleep(min(_ASK_AGAIN, pending.seconds))
                 return receipt
             await asyncio.sleep(_ASK_AGAIN)
-
-    @staticmethod
-    def _call_short(inline: Inline, method: Method, params: list[Any]) -> Any:
-        return inline(lambda reader: method.call(reader, params), method.executes)
 
     async def _history(self, method: Method, params: list[Any]) -> Any:
         """Query a fork's history; PASS if the network itself has to respond."""

@@ -72,11 +72,6 @@ class InlineView(NodeView):
         if sum(tipset.gas_used for tipset in tipsets) > self._log_gas:
             raise NotInline
 
-    def require_short_calls(self) -> None:
-        """Raise NotInline if no call can run on this thread at present."""
-        if self._short.pauses:
-            raise NotInline
-
     def run_call(self, machine: Hypervisor, request: CallRequest, overrides: Overrides, call: Callable[[], T]) -> T:
         """Call as `NodeReader.run_call`, within the limit of short executions."""
         return super().run_call(machine, request, overrides, self._limited(machine, overrides, call))
@@ -147,8 +142,8 @@ class Executors:
             "the chain was reorganized, or the requested state was pruned, during this request: send it again",
         )
 
-    def query_inline(self, read: Query, executes: bool = False) -> Any:
-        """Return the result of a short query on the event loop's thread; `executes` is True if it is a call.
+    def query_inline(self, read: Query) -> Any:
+        """Return the result of a short query on the event loop's thread.
 
         Raises the query's errors, and NotInline if a query thread has to execute it.
         """
@@ -156,8 +151,6 @@ class Executors:
             raise NotInline  # another node may have to be queried
         if self._view is None:
             self._view = InlineView(self._node)
-        if executes:
-            self._view.require_short_calls()
         try:
             return self._view.run(read)
         except (NeedsPlan, ReorganisedDuringQuery, LongExecution):
