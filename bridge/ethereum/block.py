@@ -40,6 +40,8 @@ BLOCK_HASHES_CODE: Final = bytes.fromhex(
 
 
 MAX_CODE_SIZE: Final = 24_576
+CODE_LIMIT_OF_FORK: Final = -1
+"""Value of `EthereumBlock.code_limit` for the fork's own limits."""
 
 
 def emitter_address(emitter: ActorID, lookup: Callable[[ActorID], EthAddress]) -> EthAddress:
@@ -58,9 +60,10 @@ class EthereumBlock:
     `fork` is a name in the machine's table (`bridge.ethereum.execution.ForkTable`), empty for the newest. Gas is
     Ethereum gas. `filecoin_addresses`: masked IDs and Filecoin's precompiles exist in addition to Ethereum's addresses
     (false for Ethereum's tests). `code_limit` is the maximum code size in bytes of created contracts (EIP-170), with
-    init code up to twice as long (EIP-3860); None: no limit. `exempt` is a contract without code size limit: a test
-    contract. `randomness` is the value of PREVRANDAO; None: from the externs. `blob_base_fee` (attoFIL per blob gas)
-    overrides the fee that follows from the excess; None: no override. `slot_number` is the beacon chain's (EIP-7843).
+    init code up to twice as long (EIP-3860); None: no limit, `CODE_LIMIT_OF_FORK`: those of the fork. `exempt` is a
+    contract without code size limit: a test contract. `randomness` is the value of PREVRANDAO; None: from the externs.
+    `blob_base_fee` (attoFIL per blob gas) overrides the fee that follows from the excess; None: no override.
+    `slot_number` is the beacon chain's (EIP-7843).
     """
 
     fork: str = ""
@@ -68,7 +71,7 @@ class EthereumBlock:
     gas_limit: int = 60_000_000
     excess_blob_gas: int = 0
     filecoin_addresses: bool = True
-    code_limit: int | None = MAX_CODE_SIZE
+    code_limit: int | None = CODE_LIMIT_OF_FORK
     exempt: EthAddress | None = None
     randomness: bytes | None = None
     blob_base_fee: int | None = None

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from bridge.ethereum.addresses import EthAddress
-from bridge.ethereum.block import MAX_CODE_SIZE, EthereumBlock
+from bridge.ethereum.block import CODE_LIMIT_OF_FORK, MAX_CODE_SIZE, EthereumBlock
 from bridge.ethereum.transactions import ACCESS_LIST, BLOB, DYNAMIC_FEE, GAS_PER_BLOB, LEGACY, SET_CODE
 from hypervisor.errors import InvalidInput
 from hypervisor.precompiles import Precompile, PrecompileTable
@@ -458,7 +458,7 @@ def code_limits(block: EthereumBlock, fork: Fork) -> tuple[int | None, int | Non
 
     A block's own limit overrides that of the fork. The limit of init code is then twice as high.
     """
-    if block.code_limit == MAX_CODE_SIZE:
+    if block.code_limit == CODE_LIMIT_OF_FORK:
         return fork.code_limit, fork.init_code_limit
     return block.code_limit, None if block.code_limit is None else 2 * block.code_limit
 

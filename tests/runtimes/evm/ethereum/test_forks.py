@@ -35,7 +35,7 @@ from localnet import Network
 from localnet.rules.parts import rules_named
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
 from runtimes.evm.ethereum.block_run import CONSOLIDATION_REQUESTS, WITHDRAWAL_REQUESTS, BlockRun
-from runtimes.evm.ethereum.forks import ALIASES, FORKS, LATEST_FORK, Fork, fork_named, fork_names
+from runtimes.evm.ethereum.forks import ALIASES, FORKS, LATEST_FORK, Fork, code_limits, fork_named, fork_names
 from runtimes.evm.ethereum.validation import (
     BlockLimits,
     InvalidBlock,
@@ -57,6 +57,14 @@ def test_later_forks_than_default_only_change_blobs() -> None:
 def test_both_spellings_name_the_same_fork(alias: str, name: str) -> None:
     assert fork_named(alias) is FORKS[name]
     assert rules_named("ethereum", alias.lower()).hardfork == name
+
+
+@pytest.mark.parametrize("limit", [24_576, 1000])
+def test_blocks_own_code_limit_overrides_the_forks(limit: int) -> None:
+    """Amsterdam's limit is higher (EIP-7954); that of init code is twice as high (EIP-3860)."""
+    amsterdam = fork_named("Amsterdam")
+    assert code_limits(EthereumBlock("Amsterdam"), amsterdam) == (amsterdam.code_limit, amsterdam.init_code_limit)
+    assert code_limits(EthereumBlock("Amsterdam", code_limit=limit), amsterdam) == (limit, 2 * limit)
 
 
 def test_unknown_fork_names_the_known_ones() -> None:
