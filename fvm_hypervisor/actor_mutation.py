@@ -12,8 +12,8 @@ import sys
 import tempfile
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from enum import Enum
 from functools import lru_cache, partial
 from pathlib import Path
 from random import Random
@@ -23,6 +23,7 @@ from typing import Any, Final, NamedTuple
 
 from fvm_hypervisor.actor_project import lines_environment
 from fvm_hypervisor.jobs.run import run_all
+from fvm_hypervisor.soltest.mutate.results import MutantStatus, mutation_score
 from fvm_hypervisor.soltest.programs import run_program
 from hypervisor.errors import InvalidInput
 from runtimes.wasm import CodeMutant, function_label, function_names, module_mutants, mutated, source_lines
@@ -45,15 +46,7 @@ _FAILURES: Final = ("FAILED", "ERROR", "[FAIL", "error:")
 """How the lines of both begin that name a failure."""
 
 
-class MutantStatus(Enum):
-    """Status of a mutant."""
-
-    SURVIVED = "survived"
-    NOT_COVERED = "not covered"
-    KILLED = "killed"
-    TIMED_OUT = "timed out"
-
-
+_COUNTED: Final = (MutantStatus.SURVIVED, MutantStatus.NOT_COVERED, MutantStatus.KILLED, MutantStatus.TIMED_OUT)
 _LISTED: Final = (MutantStatus.SURVIVED, MutantStatus.NOT_COVERED, MutantStatus.TIMED_OUT)
 
 
@@ -64,6 +57,21 @@ class ActorMutant(NamedTuple):
     place: str
     line: int
     text: str
+
+
+class ActorMutation(NamedTuple):
+    """The tested mutants in the order of the code, and the number of those not tested because of an interruption."""
+
+    results: Sequence[tuple[ActorMutant, MutantStatus]]
+    untested: int
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of mutants by status."""
+        return {each.value: sum(status is each for _, status in self.results) for each in _COUNTED}
+
+    def score(self) -> float | None:
+        """Return the mutation score."""
+        return mutation_score([status for _, status in self.results])
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +164,8 @@ def _try(mutant: ActorMutant, project: ActorProject, limit: float) -> MutantStat
     return MutantStatus.KILLED if status else MutantStatus.SURVIVED
 
 
-def run_mutants(
-    project: ActorProject, count: int, seed: int, workers: int, dask: str | None = None
-) -> list[tuple[ActorMutant, MutantStatus]]:
-    """Return the results of at most `count` mutants, drawn with a seed, in the order of the code.
+def run_mutants(project: ActorProject, count: int, seed: int, workers: int, dask: str | None = None) -> ActorMutation:
+    """Return the results of at most `count` mutants, drawn with a seed, or of those until an interruption (Ctrl-C).
 
     Raises InvalidInput if a test fails without a change.
     """
@@ -177,8 +183,10 @@ def run_mutants(
         _require_success(_run_copy(sources, project.wasm, _BASELINE_SECONDS), " in a copy of the project")
         limit = max(_LEAST_SECONDS, _SLOWER * (monotonic() - begin))
         attempt = partial(_try, project=sources, limit=limit)
-        results = dict(zip(tested, run_all(attempt, tested, workers, "mutants", dask, files=[copy]), strict=True))
-    return [(mutant, results.get(mutant, MutantStatus.NOT_COVERED)) for mutant in mutants]
+        found = dict.fromkeys(set(mutants).difference(tested), MutantStatus.NOT_COVERED)
+        with suppress(KeyboardInterrupt):
+            found.update(zip(tested, run_all(attempt, tested, workers, "mutants", dask, files=[copy]), strict=True))
+    return ActorMutation([(each, found[each]) for each in mutants if each in found], len(mutants) - len(found))
 
 
 def _require_success(run: tuple[int, str], where: str) -> None:
@@ -206,42 +214,34 @@ def _covered_lines(folder: Path, report: Path) -> set[tuple[str, int]]:
     return found
 
 
-def mutation_lines(project: ActorProject, results: Sequence[tuple[ActorMutant, MutantStatus]]) -> Iterator[str]:
+def mutation_lines(project: ActorProject, found: ActorMutation) -> Iterator[str]:
     """Yield the mutants that the tests should detect, with their lines, then the counts and the score."""
     for wanted in _LISTED:
-        for mutant, status in results:
+        for mutant, status in found.results:
             if status is wanted:
                 place = f"{mutant.place}:{mutant.line}" if mutant.line else mutant.place
                 yield f"{status.value.capitalize()}: {place} ({mutant.text})"
                 if mutant.line:
                     yield f"    {_source_line(project.folder / mutant.place, mutant.line)}"
-    if any(not mutant.line for mutant, _ in results):
+    if any(not mutant.line for mutant, _ in found.results):
         yield "the module has no source lines: all of its functions were changed, those of libraries too"
-    counts = _counts(results)
-    yield f"{len(results)} mutants: {', '.join(f'{count} {name}' for name, count in counts.items())}"
-    score = _score(results)
+    if found.untested:
+        yield f"interrupted: {found.untested} more mutants were not tested"
+    yield f"{len(found.results)} mutants: {', '.join(f'{count} {name}' for name, count in found.counts().items())}"
+    score = found.score()
     yield "no score" if score is None else f"mutation score {score:.1f}%"
 
 
-def mutation_json(results: Sequence[tuple[ActorMutant, MutantStatus]]) -> dict[str, Any]:
+def mutation_json(found: ActorMutation) -> dict[str, Any]:
     """Return the counts, the score, and the mutants that the tests should detect."""
-    summary = {"total": len(results), **{name.replace(" ", "_"): count for name, count in _counts(results).items()}}
+    counts = {name.replace(" ", "_"): count for name, count in found.counts().items()}
+    summary = {"total": len(found.results) + found.untested, **counts, "skipped": found.untested}
     mutants = [
         {"status": status.value, "place": mutant.place, "line": mutant.line or None, "change": mutant.text}
-        for mutant, status in results
+        for mutant, status in found.results
         if status in _LISTED
     ]
-    return {"summary": {**summary, "mutation_score": _score(results)}, "mutants": mutants}
-
-
-def _counts(results: Sequence[tuple[ActorMutant, MutantStatus]]) -> dict[str, int]:
-    return {each.value: sum(status is each for _, status in results) for each in MutantStatus}
-
-
-def _score(results: Sequence[tuple[ActorMutant, MutantStatus]]) -> float | None:
-    """Return the percentage of killed mutants, without those that ran out of time; None if there is none."""
-    ended = [status for _, status in results if status is not MutantStatus.TIMED_OUT]
-    return 100 * ended.count(MutantStatus.KILLED) / len(ended) if ended else None
+    return {"summary": {**summary, "mutation_score": found.score()}, "mutants": mutants}
 
 
 def _source_line(file: Path, line: int) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from fvm_hypervisor.cli.commands import INTERRUPTED
 from fvm_hypervisor.cli.folders import head_of, open_chain, open_folder, parse_block_cid
 from fvm_hypervisor.cli.options import CORES, RESPONSE_TIME, URL_VARIABLE, AsJson, Dask, ResponseTimeout, Workers
 from hypervisor.errors import InvalidInput
@@ -121,10 +122,11 @@ def mutate(
         if _run(command, folder, lines_environment(folder)):
             raise InvalidInput(f"the build failed: {' '.join(command)}")
     project = built_project(folder)
-    results = run_mutants(project, count, seed, workers, dask)
-    found = mutation_json(results)
-    typer.echo(json.dumps(found) if as_json else "\n".join(mutation_lines(project, results)))
-    score = found["summary"]["mutation_score"]
+    found = run_mutants(project, count, seed, workers, dask)
+    typer.echo(json.dumps(mutation_json(found)) if as_json else "\n".join(mutation_lines(project, found)))
+    if found.untested:
+        raise typer.Exit(INTERRUPTED)
+    score = found.score()
     raise typer.Exit(int(score is not None and score < min_score))
 
 

@@ -44,6 +44,16 @@ class MutantStatus(Enum):
     """Compiled to the same code as the original."""
 
 
+def mutation_score(statuses: Sequence[MutantStatus]) -> float | None:
+    """Return the percentage of killed mutants among those killed, survived and not covered; None if there is none.
+
+    forge's score is the same: it runs all tests on mutants that none covers, and these survive.
+    """
+    killed = statuses.count(MutantStatus.KILLED)
+    total = killed + statuses.count(MutantStatus.SURVIVED) + statuses.count(MutantStatus.NOT_COVERED)
+    return 100 * killed / total if total else None
+
+
 @dataclass(frozen=True, slots=True)
 class MutantResult:
     """The result of a mutant. `detail` is the test that failed, the exceeded limit, or the compiler's message."""
@@ -73,13 +83,8 @@ class MutationResult:
         return sum(result.status is status for result in self.results)
 
     def score(self) -> float | None:
-        """Return the percentage of killed mutants among those killed, survived and not covered; None if there is none.
-
-        forge's score is the same: it runs all tests on mutants that none covers, and these survive.
-        """
-        killed = self.count(MutantStatus.KILLED)
-        total = killed + self.count(MutantStatus.SURVIVED) + self.count(MutantStatus.NOT_COVERED)
-        return 100 * killed / total if total else None
+        """Return the mutation score."""
+        return mutation_score([result.status for result in self.results])
 
 
 def mutation_json(found: MutationResult) -> dict[str, Any]:

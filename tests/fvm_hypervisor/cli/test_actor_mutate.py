@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from wasmtime import wat2wasm
 
+from fvm_hypervisor import actor_mutation
+from fvm_hypervisor.soltest.mutate.results import MutantStatus
 from tests.command import run
 
 MODULE = """(module (memory (export "memory") 1) (func (export "invoke") (param i32) (result i32)
@@ -39,7 +41,8 @@ def test_changes_that_no_test_detects_are_listed(tmp_path: Path) -> None:
     found = json.loads(done.stdout)
     assert found == {
         "summary": {
-            "total": 4, "survived": 2, "not_covered": 0, "killed": 2, "timed_out": 0, "mutation_score": 50.0
+            "total": 4, "survived": 2, "not_covered": 0, "killed": 2, "timed_out": 0, "skipped": 0,
+            "mutation_score": 50.0,
         },
         "mutants": [
             {"status": "survived", "place": "invoke", "line": None, "change": change}
@@ -55,6 +58,21 @@ def test_a_test_that_fails_without_a_change_is_an_error(tmp_path: Path) -> None:
     done = run("actor", "mutate", project(tmp_path, "raise ValueError"), "--no-build")
     assert done.exit_code == 2
     assert "the tests fail without a change: FAILED test_one.py::test_it_is_created" in done.stderr
+
+
+@pytest.mark.slow
+def test_an_interruption_keeps_the_results_so_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    statuses = iter([MutantStatus.KILLED])
+
+    def interrupted(*_: object, **__: object) -> MutantStatus:
+        for status in statuses:
+            return status
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(actor_mutation, "_try", interrupted)
+    done = run("actor", "mutate", project(tmp_path), "--no-build", "--workers", 1)
+    assert "interrupted: 3 more mutants were not tested\n1 mutants: 0 survived, 0 not covered, 1 killed" in done.stdout
+    assert done.exit_code == 130
 
 
 def test_a_project_without_a_module_is_refused(tmp_path: Path) -> None:
