@@ -25,6 +25,7 @@ from fvm_hypervisor.soltest.symbolic.path import (
     CHEATCODE_ADDRESSES,
     FIRST_SYMBOLIC,
     Account,
+    ActorCall,
     Code,
     Dead,
     Frame,
@@ -36,6 +37,7 @@ from fvm_hypervisor.soltest.symbolic.path import (
 )
 from fvm_hypervisor.soltest.symbolic.words import (
     BITS,
+    MASK,
     Byte,
     Data,
     NotModelled,
@@ -70,7 +72,7 @@ def finish(path: Path, success: bool, output: Data) -> None:
     """End the running frame; a failure restores the state before it."""
     frame = path.frames.pop()
     if not success:
-        path.accounts = copied(frame.saved)
+        path.accounts, path.actor_calls = copied(frame.saved), frame.saved_calls
     if any(depth > len(path.frames) for depth in path.pranks) and path.frames:
         raise NotModelled("a prank that outlives its call")
     if path.expected is not None and path.expected[0] > len(path.frames) > 0:
@@ -189,16 +191,19 @@ def _call_account(
         account.code, frame.address if is_delegate else address, frame.caller if is_delegate else sender,
         frame.value if is_delegate else 0 if value is None else value, data, frame.static or kind == "STATICCALL",
         result, saved,
-        frame.origin if prank is None or prank.origin is None else prank.origin,
+        frame.origin if prank is None or prank.origin is None else prank.origin, path.actor_calls,
     ))  # fmt: skip
 
 
 def _call_precompile(
     path: Path, kind: str, address: int, value: Word | None, data: list[Byte], result: Result, has_all_gas: bool
 ) -> None:
-    """Run one of Ethereum's precompiles on concrete input. Raises NotModelled for everything else."""
+    """Run a precompile or actor on concrete input. Raises NotModelled for everything else."""
     if path.account(address).code.data:
         raise NotModelled(f"{kind} of code at {special_name(address)}")
+    if address > 0x1FF and has_all_gas:
+        _call_actor(path, kind, address, value or 0, data, result)
+        return
     if value is not None or not has_all_gas:
         raise NotModelled(f"{kind} of {special_name(address)} with {'a gas limit' if value is None else 'value'}")
     if address == _IDENTITY:
@@ -211,12 +216,38 @@ def _call_precompile(
         _use(path, path.pranks.get(len(path.frames)))
         result(path, True, output)
         return
-    if numbers is None or not 0 < address <= 0x1FF:
-        why = "" if numbers is not None else " with symbolic input"
-        raise NotModelled(f"{kind} of {special_name(address)}{why}")
+    if numbers is None:
+        raise NotModelled(f"{kind} of {special_name(address)} with symbolic input")
     success, output = path.start.run_precompile(address, numbers)
     _use(path, path.pranks.get(len(path.frames)))
     result(path, success, output)
+
+
+def _call_actor(path: Path, kind: str, address: int, value: Word, data: list[Byte], result: Result) -> None:
+    """Run a call of one of Filecoin's precompiles or actors on the concrete machine, after the path's earlier ones."""
+    frame, start = path.frame, path.start
+    words = (concrete(data), value, path.account(frame.address).balance, frame.origin)
+    created = (
+        number for number, one in path.accounts.items()
+        if number not in start.addresses and not is_special(number) and number not in CHEATCODE_ADDRESSES
+        and (one.code.data or one.nonce or not is_same(one.balance, 0))
+    )  # fmt: skip
+    reasons = {
+        "with symbolic input, value, balance or origin": not all(isinstance(word, int | bytes) for word in words),
+        "during a prank": len(path.frames) in path.pranks,
+        "after a change of the block": path.block != start.block(),
+        "after an account was created": any(created),
+    }
+    for reason in (reason for reason, holds in reasons.items() if holds):
+        raise NotModelled(f"{kind} of {special_name(address)} {reason}")
+    numbers, _, balance, origin = words
+    call = ActorCall(kind, origin, frame.address, balance, address, value, numbers or b"", frame.static)
+    calls = (*path.actor_calls, call)
+    success, output, changes = start.run_actor(calls)
+    path.actor_calls = path.actor_calls if frame.static else calls
+    for number, change in changes.items():
+        path.account(number).balance = add(path.account(number).balance, change % (MASK + 1))
+    result(path, success, list(output))
 
 
 def _any_result(path: Path, address: int, data: list[Byte]) -> Data:
@@ -315,7 +346,7 @@ def _create(path: Path, value: Word, at: Word, size: Word, *salts: Word) -> None
         _transfer(path, creator, address, value)
     path.frames.append(Frame(
         Code(code), address, creator, value if has_value else 0, (), False, result, saved,
-        frame.origin if prank is None or prank.origin is None else prank.origin, is_creation=True,
+        frame.origin if prank is None or prank.origin is None else prank.origin, path.actor_calls, is_creation=True,
     ))  # fmt: skip
 
 

@@ -209,6 +209,7 @@ def _content(path: Path) -> Iterator[Any]:
         yield from (owners.get(number, number), account.nonce, account.balance, len(changes))
         yield from (word for row in changes for word in row)
         yield from () if is_same_code else _parts(account.code.data)
+    yield from path.actor_calls
     for address, size, words, output in path.precompiled:
         yield from (address, size, *words, *_parts(output))
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import z3
 
@@ -177,6 +177,21 @@ class Account:
 Accounts = dict[int, Account]
 
 
+class ActorCall(NamedTuple):
+    """A call of a Filecoin precompile or native actor by a contract."""
+
+    kind: str
+    """Name of the opcode."""
+    origin: int
+    sender: int
+    balance: int
+    """Balance of the sender before the call, in attoFIL."""
+    to: int
+    value: int
+    data: bytes
+    static: bool
+
+
 @dataclass(slots=True)
 class Frame:
     """A running call. `result` is called with success and output at its end, on the path of that moment."""
@@ -190,6 +205,8 @@ class Frame:
     result: Callable[[Path, bool, Data], None]
     saved: Accounts
     origin: Word
+    saved_calls: tuple[ActorCall, ...]
+    """The path's calls of actors before the frame."""
     is_creation: bool = False
     pc: int = 0
     stack: list[Word] = field(default_factory=list)
@@ -202,8 +219,8 @@ class Frame:
         """Return an independent copy; `saved` is shared, because it is never changed."""
         return Frame(
             self.code, self.address, self.caller, self.value, self.calldata, self.static, self.result, self.saved,
-            self.origin, self.is_creation, self.pc, list(self.stack), list(self.memory), self.returned,
-            dict(self.branches),
+            self.origin, self.saved_calls, self.is_creation, self.pc, list(self.stack), list(self.memory),
+            self.returned, dict(self.branches),
         )  # fmt: skip
 
     def reserve(self, at: int, size: int) -> None:
@@ -255,6 +272,12 @@ class Start(Protocol):
 
     def run_precompile(self, address: int, data: bytes) -> tuple[bool, bytes]:
         """Return success and output of a precompile that depends on nothing but its input."""
+
+    def run_actor(self, calls: Sequence[ActorCall]) -> tuple[bool, bytes, Mapping[int, int]]:
+        """Make calls; return success, output and changes of balances of the last one. Raises NotModelled."""
+
+    def block(self) -> Block:
+        """Return the values of the block."""
 
     def run_cheatcode(self, data: bytes) -> tuple[bool, bytes]:
         """Return success and output of a cheatcode that depends on nothing but its input; failed assertions revert."""
@@ -310,6 +333,8 @@ class Path:
     """Calls of precompiles with symbolic input: address, size and words of the input, and the result."""
     symbolic_accounts: tuple[tuple[Any, int], ...] = ()
     """Symbolic addresses of accounts without code that do not exist at the start, and their numbers."""
+    actor_calls: tuple[ActorCall, ...] = ()
+    """Calls of Filecoin's precompiles and actors so far."""
 
     @property
     def frame(self) -> Frame:
@@ -323,6 +348,7 @@ class Path:
             list(self.constraints), self.model, self.hashes.copy(), dict(self.decisions), dict(self.pranks),
             self.created, self.arrays, self.expected, self.has_failed, self.steps, self.ended, self.halted,
             dict(self.fixed), dict(self.account_numbers), self.precompiled, self.symbolic_accounts,
+            self.actor_calls,
         )  # fmt: skip
 
     def block_copy(self) -> Block:

@@ -48,6 +48,7 @@ from fvm_hypervisor.soltest.symbolic.opcodes import HANDLERS, push, run_simple
 from fvm_hypervisor.soltest.symbolic.path import (
     CHEATCODE_ADDRESSES,
     Account,
+    ActorCall,
     Block,
     Code,
     Dead,
@@ -64,9 +65,11 @@ from fvm_hypervisor.soltest.trace.known_code import KnownCode
 from fvm_hypervisor.soltest.value_text import arguments_text
 from hypervisor.errors import InvalidInput
 from hypervisor.messages.address import Address
+from hypervisor.tracing import Dispatched, TraceEvent
 from hypervisor.types import EAM_NAMESPACE, ActorID
 from localnet.state.controls import set_code
 from runtimes.evm.ethereum import block_of, fork_named
+from store.cid import Cid
 from store.trees.kamt import EMPTY_KAMT, Kamt
 
 _JUMPI: Final = 0x57
@@ -245,17 +248,35 @@ _MAX_REPLAYS = 8
 """Maximum number of counterexamples of a path that are run."""
 _MAX_SLOTS = 100_000
 """Maximum number of slots of a contract at the start."""
-_RELAY = bytes.fromhex(
-    f"36 6000 6000 37 6000 6000 36 6000 6000 73{VM_ADDRESS.hex()} 5a f1"  # call with the calldata
-    "3d 6000 6000 3e 6033 57 3d 6000 fd 5b 3d 6000 f3"  # end with the output
-)
-"""Runtime code that forwards its calldata to the cheatcode address and returns the result."""
+_CALLS: Final = {"CALL": 0xF1, "DELEGATECALL": 0xF4, "STATICCALL": 0xFA}
+
+
+def _relay(to: bytes, kind: str = "CALL", value: int = 0) -> bytes:
+    """Return runtime code that forwards its calldata to an address and returns the result."""
+    sent = f"7f{value:064x}" if kind == "CALL" else ""
+    call = bytes.fromhex(f"36 6000 6000 37 6000 6000 36 6000 {sent} 73{to.hex()} 5a {_CALLS[kind]:02x}")
+    end = len(call) + 13
+    return call + bytes.fromhex(f"3d 6000 6000 3e 60{end:02x} 57 3d 6000 fd 5b 3d 6000 f3")
+
+
 _IGNORED = frozenset((
     "labels", "watches_gas", "watches_logs", "persistent", "next_snapshot", "snapshots", "environment", "keys",
     "randomness", "measured", "last_measured", "last_call", "last_frame", "stored_bytes", "reading", "json", "block",
     "deals", "reads", "writes", "allowed",
 ))  # fmt: skip
 """Fields of the cheatcodes' state after `setUp` that do not change how a test runs."""
+
+
+@dataclass(slots=True)
+class ContractCalls:
+    """A tracer that counts calls of contracts."""
+
+    contract: Cid
+    calls: int = 0
+
+    def event(self, event: TraceEvent, /) -> None:
+        """Count a call of a contract."""
+        self.calls += isinstance(event, Dispatched) and event.code == self.contract
 
 
 @dataclass(slots=True)
@@ -361,12 +382,37 @@ class StartState:
         stage.executor.restore(self.ready)
         return outcome.success, outcome.output
 
+    def run_actor(self, calls: Sequence[ActorCall]) -> tuple[bool, bytes, Mapping[int, int]]:
+        """Make calls; return success, output and changes of balances of the last one. Raises NotModelled."""
+        executor = self.stage.executor
+        machine, names = executor.machine, [EthAddress(number.to_bytes(20, "big")) for number in self.addresses]
+        try:
+            for call in calls:
+                origin, sender, to = (
+                    EthAddress(number.to_bytes(20, "big")) for number in (call.origin, call.sender, call.to)
+                )
+                executor.set_balance(sender, call.balance)
+                set_code(machine, Address.delegated(EAM_NAMESPACE, sender), _relay(to, call.kind, call.value))
+                set_code(machine, Address.delegated(EAM_NAMESPACE, SVM), _relay(sender, "STATICCALL"))
+                executor.touch(origin)
+                before, actors = [executor.balance(name) for name in names], executor.next_actor
+                machine.tracer = tracer = ContractCalls(machine.manifest.code("evm"))
+                outcome = executor.call_in_frames(origin, SVM if call.static else sender, call.data)
+                if tracer.calls > (2 if call.static else 1) or executor.next_actor != actors:
+                    raise NotModelled("a call of an actor that calls a contract or creates an account")
+            after = [executor.balance(name) for name in names]
+        finally:
+            machine.tracer = None
+            executor.restore(self.ready)
+        changes = zip(self.addresses, before, after, strict=True)
+        return outcome.success, outcome.output, {one: new - old for one, old, new in changes if new != old}
+
     def run_cheatcode(self, data: bytes) -> tuple[bool, bytes]:
         """Return success and output of a cheatcode, called by a contract that passes its calldata on.
 
         A failed assertion reverts, whatever the project's `assertions_revert`.
         """
-        set_code(self.stage.executor.machine, Address.delegated(EAM_NAMESPACE, SVM), _RELAY)
+        set_code(self.stage.executor.machine, Address.delegated(EAM_NAMESPACE, SVM), _relay(VM_ADDRESS))
         cheats = self.stage.executor.cheatcodes
         before, cheats.settings = cheats.settings, replace(cheats.settings, assertions_revert=True)
         try:
@@ -634,6 +680,7 @@ def enter(path: Path, sender: Word, address: int, data: Data, result: Result = _
     path.ended, path.halted = None, ""
     path.frames.append(Frame(
         path.account(address).code, address, sender, 0, data, False, result, copied(path.accounts), sender,
+        path.actor_calls,
     ))  # fmt: skip
 
 

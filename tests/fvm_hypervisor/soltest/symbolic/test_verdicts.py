@@ -125,12 +125,14 @@ def test_a_body_has_its_verdict(wanted: CaseStatus, body: list[str], tmp_path: P
 NOT_MODELLED = {
     "code hash of an account without code": (["6199993f", "15"], "an account without code"),
     "precompile with symbolic input": ([X, "5f52", *call(["6005"], "fa", "6020")], "precompile 0x5 with symbolic"),
-    "a Filecoin actor": (call(["73ff00000000000000000000000000000000000063"]), "Filecoin's actor 0xff0000"),
-    "a Filecoin precompile": (call(["73fe00000000000000000000000000000000000003"]), "Filecoin's precompile 0xfe00"),
+    "a Filecoin actor": (
+        [X, "5f52", *call(["73ff00000000000000000000000000000000000063"], size="6020")], "actor 0xff0000"),
+    "a Filecoin precompile": (
+        [X, "5f52", *call(["73fe00000000000000000000000000000000000003"], size="6020")], "precompile 0xfe00"),
     "code size of a Filecoin actor": (["73ff000000000000000000000000000000000000633b15"], "Filecoin's actor"),
     "balance of a Filecoin actor": (["73ff0000000000000000000000000000000000006331", "15"], "Filecoin's actor"),
     "delegate call of a Filecoin precompile": (
-        call(["73fe00000000000000000000000000000000000003"], "f4"), "Filecoin's precompile"),
+        [X, "5f52", *call(["73fe00000000000000000000000000000000000003"], "f4", "6020")], "Filecoin's precompile"),
     "precompile with a gas limit": (["5f5f5f5f", "6002", "6001", "fa"], "gas limit"),
     "a contract with a gas limit": (["5f5f5f5f5f", "30", "611388", "f1"], "CALL with a gas limit"),
     "symbolic jump target": ([X, "56"], "jump target"),
