@@ -13,7 +13,8 @@ from hypervisor.types import ActorID
 from store.blocks.buffered import BufferedStore
 from store.blocks.memory import MemoryStore
 from store.blockstore import Blockstore
-from store.cid import Cid
+from store.cid import Cid, cid_of
+from store.codec import array_head, bytes_head, encode
 from store.trees.amt import Amt
 
 EVENTS_AMT_BIT_WIDTH = 5
@@ -48,6 +49,24 @@ class StampedEvent(NamedTuple):
         """Return the fields of the wire format: emitter, entries."""
         return [self.emitter, [[entry.flags, entry.key, entry.codec, entry.value] for entry in self.entries]]
 
+    def encode(self) -> bytes:
+        """Return the encoding of the fields."""
+        return b"".join((b"\x82", encode(self.emitter), encode_entries(self.entries)))
+
+
+def encode_entries(entries: Sequence[EventEntry]) -> bytes:
+    """Return the encoding of an event's entries."""
+    parts = [array_head(len(entries))]
+    for flags, key, codec, value in entries:
+        parts += (_entry_head(flags, key, codec, len(value)), value)
+    return b"".join(parts)
+
+
+@lru_cache(1024)
+def _entry_head(flags: int, key: str, codec: int, length: int) -> bytes:
+    """Return the encoding of an entry up to the bytes of its value, whose length is given."""
+    return b"".join((b"\x84", encode(int(flags)), encode(key), encode(codec), bytes_head(length)))
+
 
 def events_root(events: Sequence[StampedEvent]) -> Cid | None:
     """Return the root of the AMT of a message's events, or None if there are none."""
@@ -63,20 +82,21 @@ def put_events(store: Blockstore, events: Sequence[StampedEvent]) -> Cid | None:
     return root
 
 
-_Tree = tuple[Cid, tuple[tuple[Cid, bytes], ...]]
-_FEW: Final = 8
+_NODE_EVENTS: Final = 1 << EVENTS_AMT_BIT_WIDTH
+_NODE_START: Final = bytes((0x84, EVENTS_AMT_BIT_WIDTH, 0))
+"""First bytes of the root of an AMT with one node."""
 
 
-def _tree(events: Sequence[StampedEvent]) -> _Tree:
+def _tree(events: Sequence[StampedEvent]) -> tuple[Cid, Sequence[tuple[Cid, bytes]]]:
     """Return the root and the blocks of an AMT. A receipt needs the root, and the chain soon afterwards the blocks."""
-    is_small = len(events) <= _FEW and sum(len(entry.value) for event in events for entry in event.entries) <= 1024
-    return _cached_tree(tuple(events)) if is_small else _new_tree(events)
-
-
-def _new_tree(events: Sequence[StampedEvent]) -> _Tree:
-    store = BufferedStore(MemoryStore())
-    root = Amt.from_values(store, [event.fields() for event in events], EVENTS_AMT_BIT_WIDTH).flush()
-    return root, tuple(store.pending.items())
-
-
-_cached_tree = lru_cache(1024)(_new_tree)
+    count = len(events)
+    if count > _NODE_EVENTS:
+        store = BufferedStore(MemoryStore())
+        root = Amt.from_values(store, [event.fields() for event in events], EVENTS_AMT_BIT_WIDTH).flush()
+        return root, [*store.pending.items()]
+    # one node, as nearly all messages have: [bit width, 0, count, [bitmap, [], events]]
+    bitmap = ((1 << count) - 1).to_bytes(_NODE_EVENTS // 8, "little")
+    encoded = [event.encode() for event in events]
+    data = b"".join((_NODE_START, encode(count), b"\x83\x44", bitmap, b"\x80", array_head(count), *encoded))
+    root = cid_of(data)
+    return root, [(root, data)]

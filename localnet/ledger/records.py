@@ -28,13 +28,13 @@ from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode, exit_meaning, exit_name
 from hypervisor.machine.executor import BlockGas
 from hypervisor.messages.address import Address, Protocol
-from hypervisor.messages.events import EventEntry
+from hypervisor.messages.events import EventEntry, encode_entries
 from hypervisor.messages.message import Receipt, SignedMessage
 from hypervisor.text import bytes_text, cid_text, facts, one_line, show_fil
 from hypervisor.types import EAM_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.ledger.call_tree import TransactionTree
 from store.cid import Cid
-from store.codec import decode, encode, unlink
+from store.codec import array_head, decode, encode, unlink
 from store.linked_bytes import LinkedCid
 
 LEAST_GAS_LIMIT: Final = 5_000
@@ -282,14 +282,16 @@ class Execution:
 
     def encode(self, first_event: int, gas_before: int) -> bytes:
         """Encode the index entry; `first_event` and `gas_before` count events and gas before it in the tipset."""
-        events = [
-            [event.emitter, event.address, [[e.flags, e.key, e.codec, e.value] for e in event.entries]]
-            for event in self.events
-        ]
-        return encode([
-            self.hash, self.kind, self.message.to_cbor(), self.sender, self.to, self.receipt.fields(),
-            _big(self.paid), events, self.error_message, first_event, gas_before,
-        ])  # fmt: skip
+        fields = [
+            self.hash, self.kind, self.message.to_cbor(), self.sender, self.to, self.receipt.fields(), _big(self.paid)
+        ]  # fmt: skip
+        rest = [self.error_message, first_event, gas_before]
+        if not self.events:
+            return encode([*fields, [], *rest])
+        parts = [b"\x8b", encode(fields)[1:], array_head(len(self.events))]  # without the heads of the lists
+        for event in self.events:
+            parts += (b"\x83", encode([event.emitter, event.address])[1:], encode_entries(event.entries))
+        return b"".join((*parts, encode(rest)[1:]))
 
     @classmethod
     def decode(cls, data: bytes) -> tuple[Execution, int, int]:

@@ -26,13 +26,15 @@ from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel import Kernel
 from hypervisor.kernel.chain import draw
 from hypervisor.kernel.events import EntryHeader
-from hypervisor.messages.events import EventEntry, StampedEvent, events_root
+from hypervisor.messages.events import EventEntry, StampedEvent, events_root, put_events
 from hypervisor.proofs.consensus_faults import ConsensusFault, WorkerKey
 from hypervisor.proofs.verifier import AcceptProofs, ProofVerifier, RefuseProofs
 from hypervisor.types import ActorID, ChainEpoch, TokenAmount
 from hypervisor.versions.network_versions import network_version
+from store.blocks.memory import MemoryStore
 from store.cid import CBOR, DAG_CBOR, RAW, Cid, cid_of, parse_cid
 from store.codec import encode, link
+from store.trees.amt import Amt
 from tests.conftest import samples
 from tests.hypervisor.world import GAS, World, refused, used
 
@@ -191,6 +193,22 @@ def test_events_from_values_match_encoded_entries_and_price() -> None:
     headers = [(3, RAW, 8, 1), (0, CBOR, 1, 0)]
     assert used(kernel, lambda: kernel.events.emit(entries)) == price(headers, keys, b"\x01")
     assert kernel.calls.events == [StampedEvent(ActorID(100), tuple(entries))]
+
+
+@pytest.mark.parametrize("count", [1, 32, 33])
+def test_events_root_is_that_of_an_amt_of_their_fields(count: int) -> None:
+    sizes = (0, 1, 23, 24, 255, 256, 8192)
+    events = [
+        StampedEvent(
+            ActorID(number << 5),
+            tuple(EventEntry(number % 4, "ключ"[: number % 5], (RAW, CBOR)[number % 2], bytes(size)) for size in sizes),
+        )
+        for number in range(count)
+    ]
+    written, expected = MemoryStore(), MemoryStore()
+    root = Amt.from_values(expected, [event.fields() for event in events], bit_width=5).flush()
+    assert put_events(written, events) == events_root(events) == root
+    assert list(Amt(written, root).items()) == list(Amt(expected, root).items())
 
 
 @pytest.mark.slow
