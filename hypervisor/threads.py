@@ -367,20 +367,9 @@ class ShortExecutions:
 
     def check_call(self, depth: int, runtime: object) -> None:
         """Raise LongExecution if a call is too deep for one stack, or its runtime does not check the limit."""
-        if depth > LEVELS_PER_STACK or not _runs_short(type(runtime)):
+        if depth > LEVELS_PER_STACK or not getattr(runtime, "runs_short", False):
             raise LongExecution("an actor's code may run for long")
         self.check()
-
-
-_KINDS: Final[dict[type, bool]] = {}
-
-
-def _runs_short(kind: type) -> bool:
-    """Return True if a class of runtimes declares `runs_short`: its code checks the limit while it runs."""
-    known = _KINDS.get(kind)
-    if known is None:
-        known = _KINDS[kind] = bool(getattr(kind, "runs_short", False))
-    return known
 
 
 _spent: dict[int, float] = {}

@@ -306,7 +306,7 @@ class CallManager:
             enter = partial(runtime.invoke, kernel, code, params)
         outcome = self.machine.stacks.run(enter, self.gas.exhaust) if needs_fresh_stack(self.depth - 1) else enter()
         try:
-            block = kernel.ipld.find(outcome.block)
+            block = None if outcome.block == NO_BLOCK else kernel.ipld.block(outcome.block)
         except SyscallError:
             message = outcome.message or "returned block does not exist"
             return CallResult(ExitCode.SYS_MISSING_RETURN, None, message, outcome.is_plain)

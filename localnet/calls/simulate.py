@@ -165,7 +165,7 @@ def _with_reason(rules: NetworkRules, machine: Hypervisor, run: Callable[[], Cal
     with machine.trial():
         answered = run()
     result = answered.result
-    is_silent = result.exit_code == ExitCode.EVM_CONTRACT_REVERTED and not answered.data and not result.reason
+    is_silent = result.receipt.exit_code == ExitCode.EVM_CONTRACT_REVERTED and not answered.data and not result.reason
     if rules.features.keeps_all_reasons or not is_silent or machine.tracer is not None:
         return answered
     machine.tracer = with_pace(machine, TimeLimit(explanation_seconds(time.monotonic() - begin)).on(None))

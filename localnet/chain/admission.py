@@ -198,7 +198,13 @@ def check(
         if limit == MAX_BALANCE:
             reason = "does not fit in 256 bits"
         raise TransactionRefused("value", f"value {message.value:d} {reason}")
-    sender = _check_sender(rules.messages, machine, candidate)
+    sender = rules.messages.sender(machine, message.from_)
+    nonce, balance, pays = (0, 0, True) if sender is None else sender
+    if not pays and candidate.kind != IMPERSONATED:
+        raise TransactionRefused("sender", f"{message.from_} is not an account: only accounts send transactions")
+    if message.nonce < nonce:
+        raise TransactionRefused("nonce", f"nonce too low: next nonce {nonce}, tx nonce {message.nonce}")
+    _require_funds(balance, candidate.sender, candidate.required_funds if pays else message.value)
     if min_gas_price is not None and message.gas_fee_cap < min_gas_price:
         text = f"transaction underpriced: fee cap {message.gas_fee_cap}, the node takes at least {min_gas_price}"
         raise TransactionRefused("underpriced", text)
@@ -217,20 +223,6 @@ def _require_funds(balance: int, shown: EthAddress, needed: int) -> None:
             f"insufficient funds for gas * price + value: 0x{shown.hex()} has {balance:d} attoFIL, "
             f"the transaction may cost {needed}",
         )
-
-
-def _check_sender(messages: MessageRules, machine: Hypervisor, candidate: Candidate) -> SenderInfo | None:
-    message = candidate.bare
-    sender = messages.sender(machine, message.from_)
-    nonce = 0 if sender is None else sender.nonce
-    pays = sender is None or sender.sends
-    if not pays and candidate.kind != IMPERSONATED:
-        raise TransactionRefused("sender", f"{message.from_} is not an account: only accounts send transactions")
-    if message.nonce < nonce:
-        raise TransactionRefused("nonce", f"nonce too low: next nonce {nonce}, tx nonce {message.nonce}")
-    balance = 0 if sender is None else sender.balance
-    _require_funds(balance, candidate.sender, candidate.required_funds if pays else message.value)
-    return sender
 
 
 def _receiver(machine: Hypervisor, message: Message) -> EthAddress | None:

@@ -76,7 +76,7 @@ def beacon_entry(height: int) -> bytes:
 
 def beacon_digest(height: int) -> bytes:
     """Return the digest of a height's beacon entry, from which the machine derives randomness."""
-    return hashlib.blake2b(beacon_entry(height), digest_size=32).digest()
+    return hashlib.blake2b(_digest(_BEACON, height), digest_size=32).digest()
 
 
 def tipset_key(blocks: Sequence[Cid]) -> Cid:

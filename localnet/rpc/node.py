@@ -215,11 +215,15 @@ class NodeReader:
     def require_few_logs(self, tipsets: Iterable[Tipset]) -> None:
         """Raise NotInline on the event loop's thread if the tipsets used so much gas that they may have many logs."""
 
+    def execute(self, machine: Hypervisor, overrides: Overrides, call: Callable[[], T]) -> T:
+        """Return the result of a call or an estimate, which a reader may limit. Raises its errors."""
+        return call()
+
     def run_call(self, machine: Hypervisor, request: CallRequest, overrides: Overrides, call: Callable[[], T]) -> T:
         """Return the result of a call or an estimate, and report it to the console. Raises its errors."""
         started = time.monotonic()
         try:
-            return call()
+            return self.execute(machine, overrides, call)
         finally:
             self._report(machine, request, overrides, started)
 
@@ -227,7 +231,7 @@ class NodeReader:
         """Return the result of an estimate at the head, and report it to the console. Raises its errors."""
         started = time.monotonic()
         try:
-            gas = estimate()
+            gas = self.execute(self.network.machine, NONE, estimate)
         except CallFailed:
             head, run = self.network.head, time.monotonic() - started
             self.report(lambda console: console.estimate_failed(head, request, run))

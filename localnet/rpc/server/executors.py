@@ -29,8 +29,7 @@ from typing import Any, Final, TypeVar
 from hypervisor.errors import LongExecution
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.threads import ShortExecutions
-from hypervisor.types import Gas
-from localnet.calls.overrides import NONE, Overrides
+from localnet.calls.overrides import Overrides
 from localnet.chain.block_production import PendingPlan
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Tipset
@@ -40,7 +39,6 @@ from localnet.rpc.node import NeedsPlan, Node, NodeView, NotInline, ReorganisedD
 from localnet.rpc.server.dispatch import Dispatcher
 from localnet.rpc.server.queries import Query, QueryPool, ReaderQuery
 from localnet.rpc.server.worker import RequestThread
-from localnet.rules.facts import CallRequest
 
 T = TypeVar("T")
 
@@ -72,20 +70,12 @@ class InlineView(NodeView):
         if sum(tipset.gas_used for tipset in tipsets) > self._log_gas:
             raise NotInline
 
-    def run_call(self, machine: Hypervisor, request: CallRequest, overrides: Overrides, call: Callable[[], T]) -> T:
-        """Call as `NodeReader.run_call`, within the limit of short executions."""
-        return super().run_call(machine, request, overrides, self._limited(machine, overrides, call))
-
-    def run_estimate(self, request: CallRequest, estimate: Callable[[], Gas]) -> Gas:
-        """Estimate as `NodeReader.run_estimate`, within the limit of short executions."""
-        return super().run_estimate(request, self._limited(self.network.machine, NONE, estimate))
-
-    def _limited(self, machine: Hypervisor, overrides: Overrides, execute: Callable[[], T]) -> Callable[[], T]:
-        """Return an execution within the limit. Raises NotInline for overrides, and for another machine's state."""
+    def execute(self, machine: Hypervisor, overrides: Overrides, call: Callable[[], T]) -> T:
+        """Execute within the limit. Raises NotInline for overrides, and for another machine's state."""
         if not overrides.is_empty or machine is not self.network.machine:
             raise NotInline
-        run = partial(self._short.run, machine, execute)
-        return partial(machine.stacks.on_one_thread, run) if self._needs_stack else run
+        run = partial(self._short.run, machine, call)
+        return machine.stacks.on_one_thread(run) if self._needs_stack else run()
 
 
 RunQuery = Callable[[Query, QueryKind], Awaitable[Any]]

@@ -17,6 +17,7 @@ from runtimes.evm.engine import (
     CallInputs,
     CallKind,
     CreateInputs,
+    EngineFactory,
     EngineRules,
     Frame,
     FrameOutcome,
@@ -65,9 +66,7 @@ class FastTable:
             if rules.copy_gas(1)
             else next(size for size in (1 << power for power in range(32)) if rules.copy_gas(size))
         )
-
-    def engine(self) -> "FastEngine":
-        return FastEngine(self)
+        self.engine: EngineFactory = partial(FastEngine, self)
 
 
 class FastEngine:

@@ -229,7 +229,7 @@ class FastInstance:
             gas.refill()
         self._mail[0] = gas.remaining
         try:
-            exit_code = self._instance.enter(command)
+            exit_code = self._instance.enter_alone(command)  # an engine never runs on the main thread
         except Trap as trap:
             raise self.failed(trap) from (self.failure or trap)
         finally:
