@@ -111,13 +111,11 @@ class _ScanStopped(Exception):
         self.error = error
 
 
+@dataclass(slots=True)
 class _Scanner:
-    __slots__ = ("cids", "fields", "links")
-
-    def __init__(self) -> None:
-        self.links: list[Cid] = []
-        self.fields = 0
-        self.cids = 0
+    links: list[Cid] = field(default_factory=list)
+    fields: int = 0
+    cids: int = 0
 
     def scan(self, data: bytes) -> None:
         position, size, remaining = 0, len(data), 1

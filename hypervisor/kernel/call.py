@@ -19,7 +19,7 @@ fvm/src/call_manager/backtrace.rs.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 from hypervisor.exit_codes import ExitCode
@@ -102,13 +102,11 @@ MAX_INSTANCE_MEMORY = 512 << 20
 MAX_TOTAL_MEMORY = 2 << 30
 
 
+@dataclass(slots=True)
 class MemoryBudget:
     """Counter of the linear memory reserved by the active calls, in bytes."""
 
-    __slots__ = ("used",)
-
-    def __init__(self) -> None:
-        self.used = 0
+    used: int = 0
 
     def grow(self, current: int, wanted: int) -> bool:
         """Reserve memory to grow an instance from `current` to `wanted` bytes; return False if not allowed."""
@@ -146,17 +144,15 @@ class BacktraceFrame(NamedTuple):
     is_plain: bool = False
 
 
+@dataclass(slots=True)
 class Backtrace:
     """Frames of the last failure, innermost first, and the error that caused it.
 
     `cause` describes a failed syscall or precompile; it is empty if the first frame's actor exited by itself.
     """
 
-    __slots__ = ("cause", "frames")
-
-    def __init__(self) -> None:
-        self.frames: list[BacktraceFrame] = []
-        self.cause = ""
+    frames: list[BacktraceFrame] = field(default_factory=list)
+    cause: str = ""
 
     @property
     def is_empty(self) -> bool:

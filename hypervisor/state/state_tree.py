@@ -344,13 +344,7 @@ class StateTree:
 
     def existing(self, actor: ActorID) -> ActorState:
         """Return the state of an actor. Raises Fatal if it does not exist."""
-        if self.held is not None:
-            self.held.settle()
-        state = self._actors.get(actor, _UNREAD)
-        if state is _UNREAD:
-            state = self._read.get(actor, _UNREAD)
-        if state is _UNREAD:
-            state = self._read_actor(actor)
+        state = self.get_actor(actor)
         if state is None:
             raise Fatal(f"actor f0{actor} is missing")
         return state

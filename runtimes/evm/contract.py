@@ -6,6 +6,7 @@ moved; a failed send was rolled back, so nothing is reloaded.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from bridge.filecoin.evm_state import EvmState, Lifespan, TransientData
@@ -26,6 +27,7 @@ _INVALID: Final = (StoreError, SyscallError)
 """Errors of a tree with a node that is invalid or cannot be opened."""
 
 
+@dataclass(slots=True)
 class KernelBlockstore:
     """The blocks that an actor can reach, as a blockstore for the trees of `store`.
 
@@ -33,9 +35,8 @@ class KernelBlockstore:
     interpreter/system.rs.
     """
 
-    def __init__(self, syscalls: Syscalls, rules: EvmRules) -> None:
-        self._syscalls = syscalls
-        self._rules = rules
+    _syscalls: Syscalls
+    _rules: EvmRules
 
     def get(self, cid: Cid) -> bytes:
         """Open and read a node; a block of another codec is not a node."""

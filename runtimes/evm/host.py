@@ -57,13 +57,13 @@ class InspectedAccount:
     address: Address | None = None
 
 
+@dataclass(slots=True)
 class AccountInspector:
     """Inspects accounts for one frame."""
 
-    def __init__(self, syscalls: Syscalls, contract: EvmContract, rules: EvmRules) -> None:
-        self._syscalls = syscalls
-        self._contract = contract
-        self._rules = rules
+    _syscalls: Syscalls
+    _contract: EvmContract
+    _rules: EvmRules
 
     def find(self, address: EthAddress) -> InspectedAccount:
         if address in self._rules.precompiles:
