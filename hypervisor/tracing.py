@@ -286,11 +286,14 @@ class StepTracer(Tracer, Protocol):
 class CounterTracer(StepTracer, Protocol):
     """A tracer that needs only the program counter of each instruction, which is much cheaper than `step`.
 
-    Engines that support it call `visit` instead of `step`, so both must be implemented.
+    Engines that support it call `visit` or `visit_all` instead of `step`, so all must be implemented.
     """
 
     def visit(self, counter: int, /) -> None:
         """Receive the program counter of an instruction of the innermost frame that is about to run."""
+
+    def visit_all(self, counters: "array[int]", /) -> None:
+        """Receive the program counters of consecutive instructions of the innermost frame."""
 
 
 @runtime_checkable
@@ -312,24 +315,12 @@ class PausingTracer(StepTracer, Protocol):
         """Receive the count and last program counter of a frame's instructions when it ends or makes a call."""
 
 
-class RecordTracer(Tracer, Protocol):
-    """A tracer that can get the events of a message in large parts, some time after they have happened.
+def is_live(tracer: Tracer) -> bool:
+    """Return True if a tracer must get each event when it happens, with the states of actors and all charges.
 
-    These are events of calls, frames, logs, slots and gas, without states of actors. One that also has `step` gets the
-    program counters of instructions by `visit_all`; without that method, it cannot wait.
+    Others may get the events of a message in large parts. A tracer with this need has a true attribute `is_live`.
     """
-
-    @property
-    def takes_record(self) -> bool:
-        """True if the tracer can wait."""
-
-    def visit_all(self, counters: "array[int]", /) -> None:
-        """Receive the program counters of consecutive instructions of the innermost frame."""
-
-
-def takes_record(tracer: Tracer) -> bool:
-    """Return True if a tracer can get the events of a message at its end (`RecordTracer`)."""
-    return getattr(tracer, "takes_record", False) and (hasattr(tracer, "visit_all") or not hasattr(tracer, "step"))
+    return bool(getattr(tracer, "is_live", False))
 
 
 def step_tracer(tracer: Tracer | None) -> StepTracer | None:
@@ -533,9 +524,9 @@ class CallTrees:
         self._logged = 0
 
     @property
-    def takes_record(self) -> bool:
-        """True if no further events are recorded (`RecordTracer`)."""
-        return not self._details
+    def is_live(self) -> bool:
+        """True if further events are recorded."""
+        return bool(self._details)
 
     def event(self, event: TraceEvent, /) -> None:
         """Add an event to the trees."""

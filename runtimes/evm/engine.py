@@ -13,7 +13,8 @@ from typing import Final, NamedTuple, Protocol
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.gas import GasBudget
-from hypervisor.errors import HypervisorError
+from hypervisor.errors import HypervisorError, OutOfGas
+from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import StepTracer
 from runtimes.evm.code import Code
 from runtimes.evm.gas_table import GasTable
@@ -32,6 +33,20 @@ class Status(IntEnum):
     STACK_OVERFLOW = 37
     ILLEGAL_MEMORY_ACCESS = 38
     BAD_JUMPDEST = 39
+
+
+_FAULTS: Final = {
+    Status.STACK_UNDERFLOW: "InsufficientStack",
+    Status.STACK_OVERFLOW: "FullStack",
+    Status.BAD_JUMPDEST: "InvalidJumpDestination",
+}
+
+
+def fault_name(code: int) -> str:
+    """Return the name in traces of what has ended a frame, which is py-evm's name of some errors."""
+    if code == ExitCode.SYS_OUT_OF_GAS:
+        return OutOfGas.__name__
+    return _FAULTS.get(Status(code), Status(code).name)
 
 
 class CallKind(Enum):

@@ -116,9 +116,9 @@ class CostTracer(CallTrees):
         self.messages: list[MessageCost] = []
 
     @property
-    def takes_record(self) -> bool:
-        """False: the record of a transaction under Ethereum's rules has no charges before its first call."""
-        return False
+    def is_live(self) -> bool:
+        """True: the record of a transaction under Ethereum's rules has no charges before its first call."""
+        return True
 
     def event(self, event: TraceEvent, /) -> None:
         """Add an event to the costs."""

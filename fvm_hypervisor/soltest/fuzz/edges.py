@@ -32,7 +32,7 @@ from hypervisor.tracing import (
     StepTracer,
     TraceEvent,
     Tracer,
-    takes_record,
+    is_live,
 )
 from hypervisor.types import METHOD_CONSTRUCTOR
 from runtimes.evm.ethereum import StateSession, session_of
@@ -73,8 +73,8 @@ class EdgeTracer:
         self._other = other
         self._steps = other if isinstance(other, StepTracer) else None
         self._other_visit = other.visit if isinstance(other, CounterTracer) else None
-        self._other_visits: Callable[[array[int]], None] | None = getattr(other, "visit_all", None)
-        self.takes_record = other is None or takes_record(other)
+        self._other_visits = other.visit_all if isinstance(other, CounterTracer) else None
+        self.is_live = other is not None and is_live(other)
 
     def event(self, event: TraceEvent, /) -> None:
         """Track the code that is being executed."""

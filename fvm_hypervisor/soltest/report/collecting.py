@@ -104,8 +104,6 @@ _PAST_END: Final = 33
 class VisitTracer:
     """A `CounterTracer` that counts executed instructions by code, up to `limit` in one call."""
 
-    takes_record = True
-
     def __init__(self, limit: int = MAX_COUNTED) -> None:
         self._limit = self._left = limit
         self.found: dict[tuple[bytes, bool], list[int]] = {}
@@ -260,8 +258,6 @@ class _MessageTracer:
         self._message: MessageStarted | None = None
         self._estimated: MessageStarted | None = None
         """The message of the last successful estimate."""
-
-    takes_record = True
 
     def event(self, event: TraceEvent, /) -> None:
         """Track the current message and the code that it executes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from typing import Final
 
@@ -25,8 +26,6 @@ class LoopTracer(CounterFrameTracer):
     empty if the frame was not reached.
     """
 
-    takes_record = False
-
     def __init__(self, rules: str, within: int | None = None, seconds: float = MAX_TRACED_SECONDS) -> None:
         super().__init__(rules)
         self._watching = TimeLimit(min(seconds, MAX_TRACED_SECONDS))
@@ -45,6 +44,11 @@ class LoopTracer(CounterFrameTracer):
         """Record the program counter in the innermost frame. Raises OutOfTime."""
         self._note(counter)
         self._count()
+
+    def visit_all(self, counters: array[int], /) -> None:
+        """Record program counters in the innermost frame. Raises OutOfTime."""
+        for counter in counters:
+            self.visit(counter)
 
     def step(self, event: RuntimeEvent, /) -> None:
         """Record the instruction of a full step."""

@@ -26,7 +26,7 @@ from hypervisor.messages.address import Address
 from hypervisor.messages.events import events_root
 from hypervisor.messages.message import Message, Receipt
 from hypervisor.state.undo_map import Journal
-from hypervisor.tracing import MessageEnded, MessageStarted, takes_record
+from hypervisor.tracing import MessageEnded, MessageStarted, is_live
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, Gas, TokenAmount
 from runtimes.evm.ethereum.accounts import Accounts, ContractCache, ethereum_address, may_send
 from runtimes.evm.ethereum.application import (
@@ -106,10 +106,11 @@ class EthereumExecutor:
         return result
 
     def _session(self) -> StateSession | None:
-        """Return the machine's session if nothing has to see the steps of a transaction as they happen."""
+        """Return the machine's session if nothing has to see what happens in a transaction at once."""
         machine = self._machine
-        can_wait = machine.tracer is None or takes_record(machine.tracer)
-        return session_of(machine) if can_wait and machine.interceptor is None else None
+        if machine.interceptor is not None or (machine.tracer is not None and is_live(machine.tracer)):
+            return None
+        return session_of(machine)
 
     def refusals(self, transaction: Transaction, sender: EthAddress, limits: BlockLimits | None = None) -> list[str]:
         """Return the names of all rules that a transaction breaks."""

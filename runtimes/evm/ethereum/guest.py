@@ -103,6 +103,7 @@ SHOWS_BASE_FEE: Final = 1 << 16
 IMPLICIT: Final = 1 << 17
 NONCE: Final = 1 << 18
 FIRST: Final = 1 << 19
+STEPS: Final = 1 << 20
 
 # What has happened at the end of a call (`at_once` in guests/session/src/session.rs).
 CHANGED: Final = 2

@@ -1,15 +1,21 @@
 """The record that a session's guest makes of a transaction, as the events of a tracer.
 
-A tracer that can wait (`hypervisor.tracing.takes_record`) gets a transaction's events at its end, and before that
-whenever the record is large: calls, frames, logs, slots, and program counters if it wants them. They are those of the
-same transaction on the machine's calls, except that a frame without gas does not say what its last instruction would
-have cost, and charges of zero gas are left out. A transaction that has to begin again on the machine's calls goes on
-with the events that the tracer has not got (`Remaining`).
+A tracer gets a transaction's events at its end, and before that whenever the record is large: calls, frames, logs,
+slots, and if it wants them, program counters or instructions. They are those of the same transaction on the machine's
+calls, with these exceptions:
+
+- A frame without gas does not say what its last instruction would have cost, and charges of zero gas are left out.
+- Charges before the first call, and states of actors, are missing.
+- The cost of an instruction includes all of its state gas (EIP-8037), and empty code has no instructions.
+
+A transaction that has to begin again on the machine's calls goes on with the events that the tracer has not got
+(`Remaining`).
 """
 
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
 from struct import Struct
 from typing import Final, cast
 
@@ -18,6 +24,8 @@ from bridge.evm_steps import (
     CodeBorrowed,
     CodeDeployed,
     CreationCollision,
+    EvmCost,
+    EvmFault,
     EvmFrame,
     EvmStep,
     FundsMissing,
@@ -40,19 +48,21 @@ from hypervisor.tracing import (
     ActorFound,
     CallEnded,
     CallStarted,
+    CounterTracer,
     Dispatched,
     EventEmitted,
     GasCharged,
-    RecordTracer,
+    PausingTracer,
     RuntimeEvent,
     StepTracer,
     TraceEvent,
     Tracer,
+    pausing_tracer,
     step_tracer,
 )
 from hypervisor.types import METHOD_CONSTRUCTOR, SYSTEM_ACTOR, ActorID, TokenAmount
 from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
-from runtimes.evm.engine import CallKind, Status
+from runtimes.evm.engine import CallKind, Status, fault_name
 from runtimes.evm.ethereum.accounts import EMPTY_CODE, delegated_address
 from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.ethereum.guest import FRAME_STATUS
@@ -61,8 +71,11 @@ from runtimes.evm.gas_table import words
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from store.cid import CBOR, DAG_CBOR, RAW, Cid, cid_of
 
-_START, _END, _LOG, _SLOT, _DESTRUCTION = range(5)
-"""Numbers of items (`item` in guests/session/src/record.rs); the next one is of program counters."""
+_START, _END, _LOG, _SLOT, _DESTRUCTION, _COUNTERS, _STEP = range(7)
+"""Numbers of items (`item` in guests/session/src/record.rs)."""
+_MEMORY, _RETURN_DATA = 1, 2
+_NO_COST: Final = -(1 << 63)
+"""Cost of an instruction that has failed."""
 _STATIC_CALL, _DELEGATE_CALL, _CALL_CODE, _CREATE = 1, 2, 3, 4
 """Kinds of calls from 0; those from CREATE on create."""
 _EXISTS, _HAS_CODE = 1, 2
@@ -77,6 +90,9 @@ _RESULT: Final = Struct("<BBHQQqQQI")
 _CHANGE: Final = Struct("<I32s32s32sq")
 _DESTROYED: Final = Struct("<I20s20s32s")
 _CODE: Final = Struct("<32sI")
+_COUNTED: Final = Struct("<II")
+_INSTRUCTION: Final = Struct("<BBBxIQqqHH")
+_CHANGED_MEMORY: Final = Struct("<III")
 
 
 REPLAYED: Final = "ethereum session: replayed"
@@ -112,8 +128,8 @@ class Codes:
 class ActorNumbers:
     """The actors of a transaction's accounts.
 
-    An account that the transaction has let come to be has the number that it gets if the transaction is kept. Others
-    that the state lacks get numbers that no actor has.
+    An account that the state tree lacks has the number that it gets when what the guest holds is written, if the
+    transaction is kept. Others get numbers that no actor has.
     """
 
     def __init__(self, known: dict[EthAddress, ActorID], tree: StateTree, system: EthAddress | None) -> None:
@@ -191,13 +207,21 @@ def remaining_tracer(machine: MachineState) -> Tracer | None:
 class _Open:
     """A call that has not ended."""
 
-    __slots__ = ("actor", "creates", "data", "gas", "has_frame", "inner", "precompile")
+    __slots__ = (
+        "actor", "begun", "counter", "creates", "data", "gas", "has_frame", "inner", "memory", "precompile",
+        "return_data", "shown_next", "stack",
+    )  # fmt: skip
 
     def __init__(self, actor: ActorID, gas: int, data: bytes, creates: bool, precompile: str | None) -> None:
         self.actor, self.gas, self.data, self.creates, self.precompile = actor, gas, data, creates, precompile
         self.has_frame = False
         self.inner = 0
         """Gas used by its calls."""
+        self.stack: list[int] = []
+        self.memory = self.return_data = b""
+        """What its last instruction has found."""
+        self.begun, self.counter, self.shown_next = 0, 0, 1
+        """Number and program counter of its last instruction, and number of the next one for a pausing tracer."""
 
 
 class Replay:
@@ -208,6 +232,10 @@ class Replay:
         self._tracer = tracer
         self._fork, self._codes, self._actor_of, self._evm = fork, codes, actor_of, evm
         self._open: list[_Open] = []
+        self._steps, self._pausing = step_tracer(tracer), pausing_tracer(tracer)
+        self._names = {number: opcode.name for number, opcode in fork.opcodes.items()}
+        self._cost: int | None = None
+        """Cost of the last instruction, until it is reported."""
         self.given = 0
         """Number of events without charges, and of instructions, that the tracer has got."""
 
@@ -221,7 +249,10 @@ class Replay:
         event, size = self._event, len(data)
         while at < size:
             kind = data[at]
-            if kind == _START:
+            if kind == _STEP:
+                at = self._step(data, at)
+            elif kind == _START:
+                self._stop()
                 at = self._start(data, at)
             elif kind == _END:
                 at = self._end(data, at)
@@ -293,6 +324,7 @@ class Replay:
         _, flags, result, spent, unspent, state, returned, state_deposit, length = _RESULT.unpack_from(data, at)
         at += _RESULT.size
         output, at = data[at : at + length], at + length
+        self._stop(result)
         event, call = self._event, self._open.pop()
         if self._open:
             self._open[-1].inner += spent
@@ -360,19 +392,74 @@ class Replay:
         self._event(EventEmitted(self._actor_of(emitter), shown))
         return at + length
 
+    def _step(self, data: bytes, at: int) -> int:
+        self._report_cost()
+        _, flags, opcode, counter, gas, cost, refund, kept, pushed = _INSTRUCTION.unpack_from(data, at)
+        at += _INSTRUCTION.size
+        call, end = self._open[-1], at + 32 * pushed
+        del call.stack[kept:]
+        call.stack += [int.from_bytes(data[place : place + 32], "little") for place in range(at, end, 32)]
+        at = end
+        if flags & _MEMORY:
+            size, start, length = _CHANGED_MEMORY.unpack_from(data, at)
+            at += _CHANGED_MEMORY.size
+            memory = call.memory.ljust(size, b"\0")
+            call.memory = b"".join((memory[:start], data[at : at + length], memory[start + length :]))
+            at += length
+        if flags & _RETURN_DATA:
+            (length,) = _WORD.unpack_from(data, at)
+            at += _WORD.size
+            call.return_data = data[at : at + length]
+            at += length
+        self.given, self._cost = self.given + 1, cost
+
+        def read() -> EvmStep:
+            name = self._names.get(opcode) or f"opcode 0x{opcode:02x} not defined"
+            stack = tuple(call.stack)
+            return EvmStep(counter, opcode, name, gas, stack, call.memory, call.return_data, refund)
+
+        if self._pausing is not None:
+            self._pause(self._pausing, call, counter, read)
+        elif self._steps is not None:
+            self._steps.step(read())
+        return at
+
+    @staticmethod
+    def _pause(tracer: PausingTracer, call: _Open, counter: int, read: Callable[[], EvmStep]) -> None:
+        call.begun, call.counter = call.begun + 1, counter
+        if call.begun >= call.shown_next:
+            call.shown_next = call.begun + 1 + tracer.pause(call.begun, counter, read)
+
+    def _stop(self, result: int = 0) -> None:
+        """Report the end of the last instruction, and to a pausing tracer that its frame ends or makes a call."""
+        self._report_cost(result)
+        if self._pausing is not None and self._open and self._open[-1].begun:
+            call = self._open[-1]
+            self._pausing.frame_stopped(call.begun, call.counter)
+            call.shown_next = call.begun + 1
+
+    def _report_cost(self, result: int = 0) -> None:
+        """Report the cost of the last instruction, or with the call's result, why it has failed."""
+        cost, self._cost = self._cost, None
+        if cost is None or self._steps is None:
+            return
+        if cost == _NO_COST:
+            self._steps.step(EvmFault(fault_name(_CODES.get(result, ExitCode.SYS_OUT_OF_GAS))))
+        elif self._pausing is None:
+            self._steps.step(EvmCost(cost))
+
     def _counters(self, data: bytes, at: int) -> int:
         count: int
-        _, count = _COUNTERS.unpack_from(data, at)
-        at += _COUNTERS.size
+        _, count = _COUNTED.unpack_from(data, at)
+        at += _COUNTED.size
         counters = array("I")
         counters.frombytes(data[at : at + 4 * count])
         self.given += count
-        cast(RecordTracer, self._tracer).visit_all(counters)
+        cast(CounterTracer, self._tracer).visit_all(counters)
         return at + 4 * count
 
 
 _NO_STIPEND: Final = "writing a slot needs more gas than a transfer's stipend"
-_COUNTERS: Final = Struct("<II")
 
 
 def _number(data: bytes) -> int:

@@ -61,6 +61,7 @@ from runtimes.evm.ethereum.guest import (
     RECORD,
     SHORT,
     STATUS,
+    STEPS,
     SYSTEM,
     UNDOABLE,
     Command,
@@ -89,7 +90,7 @@ if TYPE_CHECKING:
 _NAME: Final = "ethereum session"
 _MAX_MEMORY: Final = 256 << 20
 """Bytes of a guest's memory above which it is not used for another transaction."""
-STEPS: Final = 20_000
+PAUSE_STEPS: Final = 20_000
 """Number of steps (`Control` in the guest) after which an execution pauses, and of jumpdests until code is hot."""
 _SHORT: Final = 10_000
 """Number of steps after which an execution is too long for its thread."""
@@ -318,7 +319,7 @@ class StateSession:
         self._machine.kept.pop(REPLAYED, None)
         if tracer is None:
             return 0
-        return RECORD | COUNTERS if hasattr(tracer, "visit_all") else RECORD
+        return RECORD | (COUNTERS if hasattr(tracer, "visit_all") else STEPS if hasattr(tracer, "step") else 0)
 
     def note_replayed(self) -> None:
         """Let the transaction, which runs elsewhere, not give the tracer again what it has got (`Remaining`)."""
@@ -486,8 +487,6 @@ class StateSession:
     def begin(self) -> Guest | None:
         """Return the guest with the machine's state and block; None if it cannot have them."""
         machine, guest = self._machine, self._guest
-        if machine.tracer is not None:  # which gets the numbers of actors
-            machine.state_tree.settle()
         if guest is not None and (guest.memory_bytes > _MAX_MEMORY or guest.is_full):
             machine.state_tree.settle()
             self._release()
@@ -578,7 +577,7 @@ class StateSession:
             account_spec(fork), self._machine.context.chain_id, MAX_TOTAL_MEMORY,
             _NO_LIMIT if code is None else code, _NO_LIMIT if init_code is None else init_code,
             blobs.maximum if blobs.per_transaction is None else blobs.per_transaction,
-            fork.execution_gas_cap or fork.transaction_gas_cap or 0, STEPS, RECORD_SIZE, len(precompiles),
+            fork.execution_gas_cap or fork.transaction_gas_cap or 0, PAUSE_STEPS, RECORD_SIZE, len(precompiles),
         )  # fmt: skip
         return fork_message(fork), head + b"".join(precompiles)
 

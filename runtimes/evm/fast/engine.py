@@ -25,6 +25,7 @@ from runtimes.evm.engine import (
     Status,
     Step,
     SubcallOutcome,
+    fault_name,
 )
 from runtimes.evm.fast.instance import FastInstance, address_of
 from runtimes.evm.fast.numbers import GuestCommand, GuestExit
@@ -44,12 +45,6 @@ _CALLS: Final = {
     0xF4: CallKind.DELEGATECALL,
     0xFA: CallKind.STATICCALL,
 }
-_FAULTS: Final = {
-    Status.STACK_UNDERFLOW: "InsufficientStack",
-    Status.STACK_OVERFLOW: "FullStack",
-    Status.BAD_JUMPDEST: "InvalidJumpDestination",
-}
-"""Trace names of these faults; others use the status name."""
 
 
 class FastTable:
@@ -181,7 +176,7 @@ class FastEngine:
                 self._trace_cost(instance, host)
             return FrameOutcome(status, instance.read(instance.numbers[0], instance.numbers[1]))
         if host.steps is not None and (instance.before is not None or instance.pause is not None):
-            host.steps.step(EvmFault(_FAULTS.get(status, status.name)))
+            host.steps.step(EvmFault(fault_name(status)))
         return FrameOutcome(status)
 
     @staticmethod

@@ -4,6 +4,7 @@
 - A tracer of program counters receives those of every instruction, from every engine, at the same gas.
 """
 
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -206,6 +207,9 @@ class Places(StepRecorder):
 
     def visit(self, counter: int, /) -> None:
         self.counters.append(counter)
+
+    def visit_all(self, counters: "array[int]", /) -> None:
+        self.counters.extend(counters)
 
 
 def run(engine: str, host: FakeHost, program: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bridge.ethereum.addresses import EthAddress
-from bridge.evm_steps import EvmFrame, EvmStep
+from bridge.evm_steps import EvmCost, EvmFrame, EvmStep, Instruction, instructions
 from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import (
     CallEnded,
@@ -20,7 +20,7 @@ from hypervisor.tracing import (
     EventEmitted,
     RuntimeEvent,
     TraceEvent,
-    takes_record,
+    is_live,
     walk,
 )
 from hypervisor.types import ActorID
@@ -66,6 +66,34 @@ class Counting(CallTrees):
     def visit_all(self, counters: "array[int]", /) -> None:
         """Note the instructions of a record."""
         self._open[-1].note_all(counters)
+
+
+class Stepping(CallTrees):
+    """Call trees with all events."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[TraceEvent] = []
+
+    def event(self, event: TraceEvent, /) -> None:
+        """Note an event of a call."""
+        self.events.append(event)
+        super().event(event)
+
+    def step(self, event: RuntimeEvent, /) -> None:
+        """Note an event of an instruction."""
+        self.events.append(event)
+
+
+def instructions_of(tracer: Stepping) -> list[Instruction]:
+    """Return the instructions with their costs, unless they have failed, and without those of empty code."""
+    events, has_code = [], True
+    for event in tracer.events:
+        if isinstance(event, EvmFrame | CallEnded):
+            has_code = not isinstance(event, EvmFrame) or event.code != b""
+        if has_code or not isinstance(event, EvmStep | EvmCost):  # the engines of frames count a STOP
+            events.append(event)
+    return [each._replace(cost=0) if each.fault else each for each in instructions(events)]
 
 
 def calls_of(trees: CallTrees) -> list[Any]:
@@ -134,6 +162,56 @@ def test_recorded_calls_are_those_on_the_machines_calls(
     assert len(replays) == 1 or not size
 
 
+@pytest.mark.parametrize("size", [RECORD_SIZE, 0], ids=["whole", "parts"])
+@pytest.mark.parametrize("program", [text for name, text in PROGRAMS.items() if name != "no gas"])
+def test_recorded_instructions_are_those_of_the_plain_engine(
+    program: str, size: int, monkeypatch: pytest.MonkeyPatch, replays: list[int]
+) -> None:
+    monkeypatch.setattr("runtimes.evm.ethereum.session.RECORD_SIZE", size)
+    accounts = {
+        SENDER: AllocAccount(10**24),
+        FIRST: AllocAccount(10, 1, assemble(program), {2: 3}),
+        SECOND: AllocAccount(0, 1, assemble(WRITES)),
+        POOR: AllocAccount(0, 1, assemble("5 1 SSTORE 0x33 0 MSTORE 32 0 REVERT")),
+    }
+    call = Call(FIRST, b"\1\2", 7, 900_000)
+    drawn, found = Batch("one", "Osaka", False, accounts, (call,)), list[list[Instruction]]()
+    for engine in ("py-evm", "fast"):
+        tracer = Stepping()
+        traced(engine, drawn, call, tracer)
+        found.append(instructions_of(tracer))
+    assert found[1] == found[0]
+    assert replays
+
+
+@pytest.mark.slow
+def test_recorded_instructions_of_generated_programs(replays: list[int]) -> None:
+    for number in range(24):
+        drawn = batch(78, number)
+        if drawn.rules not in ETHEREUM or drawn.framed or drawn.sees is not None:
+            continue  # these run on the machine's calls
+        machines = [EthereumMachine(engine, drawn.rules) for engine in ("py-evm", "fast")]
+        for machine in machines:
+            machine.begin(drawn)
+        for call in drawn.calls:
+            expected, found = (_steps(machine, drawn.rules, call) for machine in machines)
+            assert found == expected, f"{drawn.name}: {call}"
+    assert len(replays) > 20
+
+
+def _steps(machine: EthereumMachine, rules: str, call: Call) -> list[Instruction]:
+    """Return the instructions, without the reasons of faults, of which several may apply.
+
+    Costs include new accounts (EIP-8037) only in a session.
+    """
+    tracer = machine.machine.tracer = Stepping()
+    with machine.machine.trial(), suppress(InvalidTransaction):
+        transaction = machine.transaction(call, call.gas_limit)
+        EthereumExecutor(machine.machine).apply_transaction(transaction, SENDER)
+    found = [each._replace(fault=each.fault and "failed") for each in instructions_of(tracer)]
+    return [each._replace(cost=0) for each in found] if rules == "Amsterdam" else found
+
+
 @pytest.mark.slow
 def test_recorded_calls_of_generated_programs(replays: list[int]) -> None:
     for number in range(36):
@@ -157,9 +235,9 @@ def _starts(machine: EthereumMachine, call: Call) -> list[Any]:
     return [(node[0], node[5], node[-1].gas_used) for node in calls_of(trees)]
 
 
-def test_a_tracer_of_other_events_does_not_take_a_record() -> None:
-    assert takes_record(CallTrees())
-    assert not takes_record(CallTrees(details=(EventEmitted,)))
+def test_tracer_of_other_events_is_live() -> None:
+    assert not is_live(CallTrees())
+    assert is_live(CallTrees(details=(EventEmitted,)))
 
 
 def test_large_record_is_replayed_in_parts(replays: list[int]) -> None:

@@ -71,9 +71,9 @@ impl Control {
         self.steps_after -= self.steps_left;
     }
 
-    /// False if something has to be noted of instructions.
-    fn may_use_regions(&self) -> bool {
-        !self.jumps.is_recording && !self.record.as_ref().is_some_and(|record| record.counts())
+    /// True if instructions are recorded.
+    fn is_stepwise(&self) -> bool {
+        self.record.as_ref().is_some_and(|record| record.is_detailed())
     }
 
     pub fn count_precompile(&mut self, gas: u64) {
@@ -330,14 +330,18 @@ const fn table() -> InstructionTable<EthInterpreter, Ctx> {
     table
 }
 
-/// Run a frame as `Interpreter::run_plain` does, with something to do before each instruction, which is not executed if
-/// this returns false.
-pub fn run_stepwise(
-    frame: &mut Frame, table: &Instructions, context: &mut Ctx,
-    mut before: impl FnMut(&mut Frame, &mut Ctx) -> bool,
+/// Run a frame as `Interpreter::run_plain` does, and record its instructions, as far as the record goes; with `paused` gas,
+/// none is used.
+fn run_stepwise(
+    frame: &mut Frame, table: &Instructions, context: &mut Ctx, paused: Option<Gas>,
 ) -> Option<InterpreterAction> {
     let ended = loop {
-        if !before(frame, context) {
+        if let Some(gas) = paused {
+            let memory = *frame.gas.memory();
+            frame.gas = gas;
+            *frame.gas.memory_mut() = memory; // what it has is paid
+        }
+        if !record::before(frame, context) {
             return None;
         }
         if let Err(ended) = frame.step(table.instruction_table(), table.gas_table(), context) {
@@ -363,12 +367,7 @@ fn run_paused(
             frame.gas
         }
     };
-    let mut action = run_stepwise(frame, table, context, |frame, _| {
-        let memory = *frame.gas.memory();
-        frame.gas = gas;
-        *frame.gas.memory_mut() = memory; // what it has is paid
-        true
-    });
+    let mut action = run_stepwise(frame, table, context, Some(gas));
     if let Some(InterpreterAction::Return(ended)) = &mut action {
         ended.gas = gas;
     }
@@ -384,11 +383,14 @@ pub fn run(
     }
     let mut action = if context.chain.pauses {
         run_paused(frame, depth, table, context)
-    } else if context.chain.may_use_regions() && context.chain.regions.select(&frame.bytecode) {
+    } else if !(context.chain.jumps.is_recording || context.chain.is_stepwise())
+        && context.chain.regions.select(&frame.bytecode) {
         regions::begin(frame, context);
         Some(frame.run_plain(&table.regions, table.gas_table(), context))
+    } else if context.chain.is_stepwise() {
+        run_stepwise(frame, table, context, None)
     } else {
-        record::run(frame, table, context)
+        Some(frame.run_plain(table.instruction_table(), table.gas_table(), context))
     }?;
     if let InterpreterAction::Return(ended) = &mut action
         && ended.result == InstructionResult::StackOverflow
@@ -402,12 +404,17 @@ pub fn run(
         ended.result = InstructionResult::OpcodeNotFound; // as geth has it
     }
     match context.chain.stopped.take() {
-        None => Some(action),
+        None => {
+            if let Some(record) = &mut context.chain.record {
+                record.settle_action(&action, frame.gas.remaining());
+            }
+            Some(action)
+        }
         Some(stopped) => {
             debug_assert!(frame.bytecode.action().is_none());
             undo(frame, context, stopped, table.gas_table());
             if let Some(record) = &mut context.chain.record {
-                record.forget_counter();
+                record.forget_step();
             }
             None
         }

@@ -3,16 +3,14 @@
 
 use crate::Ctx;
 use crate::amsterdam::spent;
-use crate::forks::Instructions;
-use crate::instructions::run_stepwise;
 use crate::wire::Write;
+use revm::bytecode::opcode;
 use revm::context::JournalEntry;
 use revm::context_interface::CreateScheme;
 use revm::handler::FrameResult;
-use revm::handler::instructions::InstructionProvider;
-use revm::interpreter::interpreter::EthInterpreter;
+use revm::interpreter::interpreter::{EthInterpreter, STACK_LIMIT};
 use revm::interpreter::interpreter_action::FrameInit;
-use revm::interpreter::interpreter_types::Jumps;
+use revm::interpreter::interpreter_types::{Jumps, MemoryTr, ReturnData};
 use revm::interpreter::{CallScheme, FrameInput, InstructionResult, Interpreter, InterpreterAction};
 use revm::primitives::{Address, B256, Bytes, HashSet, KECCAK_EMPTY, Log, U256};
 use revm::state::Bytecode;
@@ -24,7 +22,15 @@ mod item {
     pub const SLOT: u32 = 3;
     pub const DESTRUCTION: u32 = 4;
     pub const COUNTERS: u32 = 5;
+    pub const STEP: u32 = 6;
 }
+
+/// The step has memory, and return data, that its frame's last step did not have.
+const MEMORY: u32 = 1;
+const RETURN_DATA: u32 = 2;
+/// Position of the cost in a step, and its value until the instruction has succeeded.
+const COST_AT: usize = 16;
+const NO_COST: i64 = i64::MIN;
 
 /// The callee's account exists.
 const EXISTS: u32 = 1;
@@ -49,11 +55,41 @@ struct EndGas {
     deposit: u64,
 }
 
+/// What instructions record.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Detail {
+    Nothing,
+    Counters,
+    Steps,
+}
+
+/// What the steps of an open call need of the one before: the stack's words that it keeps, the memory's size, what it
+/// writes to memory, whether it sets return data, and the refunds of the callers and of the frame itself.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    kept: usize,
+    memory: usize,
+    written: (usize, usize),
+    returns: bool,
+    refunded: i64,
+    refund: i64,
+}
+
+/// The step of the instruction in execution: its position, the gas before it, and what the step before has left.
+struct Last {
+    at: usize,
+    gas: u64,
+    place: Place,
+}
+
 pub struct Record {
     items: Vec<u8>,
     codes: Vec<(B256, Bytecode)>,
-    /// Program counters of instructions since the last item; None if they are not recorded.
-    counters: Option<Vec<u32>>,
+    detail: Detail,
+    /// Program counters of instructions since the last item.
+    counters: Vec<u32>,
+    open: Vec<Place>,
+    last: Option<Last>,
     /// Size in bytes above which the transaction stops, so that Python takes a part.
     limit: usize,
     /// Position of `items` in the whole record, and the end of what Python has taken of it.
@@ -68,11 +104,14 @@ pub struct Record {
 }
 
 impl Record {
-    pub fn new(counts: bool, limit: usize) -> Self {
+    pub fn new(detail: Detail, limit: usize) -> Self {
         Self {
             items: Vec::new(),
             codes: Vec::new(),
-            counters: counts.then(Vec::new),
+            detail,
+            counters: Vec::new(),
+            open: Vec::new(),
+            last: None,
             limit,
             position: 0,
             taken: 0,
@@ -84,17 +123,17 @@ impl Record {
 
     /// True if Python has to take a part before the transaction goes on.
     pub fn is_large(&self) -> bool {
-        self.items.len() + 4 * self.counters.as_ref().map_or(0, Vec::len) > self.limit
+        self.items.len() + 4 * self.counters.len() > self.limit
     }
 
-    /// True if program counters are recorded.
-    pub fn counts(&self) -> bool {
-        self.counters.is_some()
+    /// True if instructions are recorded.
+    pub fn is_detailed(&self) -> bool {
+        self.detail != Detail::Nothing
     }
 
     /// Begin again. The transaction does the same as before, so Python does not get again what it has taken.
     pub fn clear(&mut self) {
-        *self = Self { taken: self.taken, ..Self::new(self.counters.is_some(), self.limit) };
+        *self = Self { taken: self.taken, ..Self::new(self.detail, self.limit) };
     }
 
     /// Write the codes that were not `sent` yet.
@@ -117,20 +156,19 @@ impl Record {
     }
 
     fn flush(&mut self) {
-        if let Some(counters) = &mut self.counters
-            && !counters.is_empty()
-        {
+        if !self.counters.is_empty() {
             self.items.u32(item::COUNTERS);
-            self.items.u32(counters.len() as u32);
-            for counter in counters.iter() {
-                self.items.u32(*counter);
+            self.items.u32(self.counters.len() as u32);
+            for counter in self.counters.drain(..) {
+                self.items.u32(counter);
             }
-            counters.clear();
         }
     }
 
     fn start(&mut self, init: &FrameInit, context: &Ctx) {
         self.flush();
+        let refunded = self.open.last().map_or(0, |place| place.refunded + place.refund);
+        self.open.push(Place { refunded, ..Place::default() });
         let state = &context.journaled_state.inner.state;
         let mut head = |kind: u32, is_static: bool, flags: u32, gas: u64, addresses: [Address; 3]| {
             self.items.u32(item::START | kind << 8 | (is_static as u32) << 16 | flags << 24);
@@ -185,6 +223,7 @@ impl Record {
 
     fn end(&mut self, flags: u32, result: InstructionResult, gas: EndGas, data: &[u8]) {
         self.flush();
+        self.open.pop();
         self.last_end = self.items.len();
         self.items.u32(item::END | flags << 8 | (result as u32) << 16);
         for amount in [gas.spent, gas.unspent, gas.state as u64, gas.returned, gas.deposit] {
@@ -215,11 +254,101 @@ impl Record {
         self.items.word(balance);
     }
 
-    /// Forget the program counter of an instruction that stopped, and will run again.
-    pub fn forget_counter(&mut self) {
-        if let Some(counters) = &mut self.counters {
-            counters.pop();
+    /// Record an instruction that is about to run.
+    fn step(&mut self, frame: &Interpreter<EthInterpreter>) {
+        let Some(place) = self.open.last_mut() else { return };
+        let (opcode, stack, size) = (frame.bytecode.opcode(), frame.stack.data(), paid_memory(frame));
+        let kept = place.kept.min(stack.len());
+        let start = place.written.0.min(size);
+        let end = place.written.0.saturating_add(place.written.1).min(size);
+        let has_memory = size != place.memory || start < end;
+        let flags = if has_memory { MEMORY } else { 0 } | if place.returns { RETURN_DATA } else { 0 };
+        let refund = frame.gas.refunded();
+        let (at, items) = (self.items.len(), &mut self.items);
+        items.u32(item::STEP | flags << 8 | (opcode as u32) << 16);
+        items.u32(frame.bytecode.pc() as u32);
+        items.u64(frame.gas.remaining());
+        items.u64(NO_COST as u64);
+        items.u64((place.refunded + refund) as u64);
+        items.u32(kept as u32 | ((stack.len() - kept) as u32) << 16);
+        for word in &stack[kept..] {
+            items.raw(word.as_le_slice());
         }
+        if has_memory {
+            items.u32(size as u32);
+            items.u32(start as u32);
+            items.data(&frame.memory.slice(start..end));
+        }
+        if place.returns {
+            items.data(frame.return_data.buffer());
+        }
+        self.last = Some(Last { at, gas: frame.gas.remaining(), place: *place });
+        let kept = stack.len().saturating_sub(changed_words(opcode));
+        let (written, returns) = (written(opcode, stack), is_call(opcode));
+        *place = Place { kept, memory: size, written, returns, refund, ..*place };
+    }
+
+    /// Note the cost of the instruction that has run: `left` is the gas after it, with what it has given to a creation.
+    fn settle(&mut self, left: u64) {
+        if let Some(last) = self.last.take() {
+            let at = last.at + COST_AT;
+            self.items[at..at + 8].copy_from_slice(&(last.gas as i64 - left as i64).to_le_bytes());
+        }
+    }
+
+    /// Note how the frame's last instruction has ended, or the frame's call.
+    pub fn settle_action(&mut self, action: &InterpreterAction, left: u64) {
+        match action {
+            InterpreterAction::NewFrame(FrameInput::Create(inputs)) => self.settle(left + inputs.gas_limit()),
+            InterpreterAction::Return(ended) if !ended.result.is_ok_or_revert() => self.last = None,
+            _ => self.settle(left),
+        }
+    }
+
+    /// Forget an instruction that stopped, and will run again.
+    pub fn forget_step(&mut self) {
+        self.counters.pop();
+        if let Some(last) = self.last.take() {
+            self.items.truncate(last.at);
+            if let Some(place) = self.open.last_mut() {
+                *place = last.place;
+            }
+        }
+    }
+}
+
+/// Return the size of the memory, without what an instruction has added that stopped.
+fn paid_memory(frame: &Interpreter<EthInterpreter>) -> usize {
+    32 * frame.gas.memory().words_num
+}
+
+fn is_call(number: u8) -> bool {
+    use opcode::*;
+    matches!(number, CREATE | CALL | CALLCODE | DELEGATECALL | CREATE2 | STATICCALL)
+}
+
+/// Return the number of words at the top of the stack that an instruction may change.
+fn changed_words(number: u8) -> usize {
+    use opcode::*;
+    match number {
+        DUP1..=DUP16 => 0,
+        DUPN | SWAPN | EXCHANGE => STACK_LIMIT,
+        _ => OPCODE_INFO[number as usize].map_or(STACK_LIMIT, |info| info.inputs() as usize),
+    }
+}
+
+/// Return the offset and size of what an instruction writes to memory.
+fn written(number: u8, stack: &[U256]) -> (usize, usize) {
+    use opcode::*;
+    let word = |position: usize| stack.iter().nth_back(position).map_or(0, |word| word.saturating_to::<usize>());
+    match number {
+        MSTORE => (word(0), 32),
+        MSTORE8 => (word(0), 1),
+        CALLDATACOPY | CODECOPY | RETURNDATACOPY | MCOPY => (word(0), word(2)),
+        EXTCODECOPY => (word(1), word(3)),
+        CALL | CALLCODE => (word(5), word(6)),
+        DELEGATECALL | STATICCALL => (word(4), word(5)),
+        _ => (0, 0),
     }
 }
 
@@ -289,24 +418,17 @@ pub fn slot(context: &mut Ctx, entries: usize, refund: i64) {
     }
 }
 
-/// Run a frame as far as it can go, and record the program counter of each instruction, if that is asked for.
-pub fn run(
-    frame: &mut Interpreter<EthInterpreter>,
-    table: &Instructions,
-    context: &mut Ctx,
-) -> Option<InterpreterAction> {
-    let counts = context.chain.record.as_ref().is_some_and(|record| record.counts());
-    if !counts {
-        return Some(frame.run_plain(table.instruction_table(), table.gas_table(), context));
+/// Record an instruction that is about to run; return false if Python has to take a part of the record before.
+pub fn before(frame: &mut Interpreter<EthInterpreter>, context: &mut Ctx) -> bool {
+    let Some(record) = &mut context.chain.record else { return true };
+    record.settle(frame.gas.remaining());
+    if record.is_detailed() && record.is_large() {
+        return false;
     }
-    run_stepwise(frame, table, context, |frame, context| {
-        let Some(record) = &mut context.chain.record else { return true };
-        if record.is_large() {
-            return false;
-        }
-        if let Some(counters) = &mut record.counters {
-            counters.push(frame.bytecode.pc() as u32);
-        }
-        true
-    })
+    match record.detail {
+        Detail::Nothing => {}
+        Detail::Counters => record.counters.push(frame.bytecode.pc() as u32),
+        Detail::Steps => record.step(frame),
+    }
+    true
 }

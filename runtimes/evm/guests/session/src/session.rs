@@ -8,7 +8,7 @@ use crate::instructions::{self, Control};
 use crate::isolation::Isolation;
 use crate::native::Native;
 use crate::precompiles::Precompiles;
-use crate::record::{self, Record};
+use crate::record::{self, Detail, Record};
 use crate::wire::{Reader, Write};
 use revm::context::result::{EVMError, InvalidTransaction, ResultGas};
 use revm::context::{BlockEnv, CfgEnv, Context, Evm, Journal, JournalEntry, LocalContext, TxEnv};
@@ -107,6 +107,8 @@ pub mod mode {
     pub const NONCE: u32 = 1 << 18;
     /// The kernel makes the first call.
     pub const FIRST: u32 = 1 << 19;
+    /// Record instructions with their gas, stack and memory.
+    pub const STEPS: u32 = 1 << 20;
     /// What cheatcodes change within a call (`operation::WATCH`).
     pub const WATCH: u32 = RECORDS | PAUSES | ISOLATES | SHOWS_PRICE | SHOWS_BASE_FEE;
 }
@@ -351,8 +353,7 @@ impl Session {
             regions: mem::take(&mut chain.regions),
             is_short: mode & mode::SHORT != 0,
             keeps_logs: mode & mode::CALL != 0,
-            record: (mode & mode::RECORD != 0)
-                .then(|| Box::new(Record::new(mode & mode::COUNTERS != 0, self.record_size as usize))),
+            record: (mode & mode::RECORD != 0).then(|| Box::new(Record::new(detail(mode), self.record_size as usize))),
             jumps: mem::take(&mut chain.jumps),
             records: mode & mode::RECORDS != 0,
             pauses: mode & mode::PAUSES != 0,
@@ -1014,18 +1015,25 @@ impl Session {
         is_changed || has_removed
     }
 
-    /// Write the record since the last time: codes, accounts that the transaction has let come to be, and items.
+    /// Write the record since the last time: codes, accounts that have come to be since `drained`, in order, and items.
     pub fn record(&mut self, output: &mut Vec<u8>) -> u32 {
         let Some(mut record) = self.evm.ctx.chain.record.take() else { return 0 };
         record.write_codes(&mut self.sent, output);
         let inner = &self.evm.ctx.journaled_state.inner;
         let clears = inner.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
         let mut seen: HashSet<&Address> = HashSet::default();
-        let came_to_be: Vec<&Address> = inner
+        let mut kept: Vec<(u32, &Address)> =
+            self.changes.iter().filter_map(|(address, changes)| Some((changes.position?, address))).collect();
+        kept.sort();
+        let running = inner
             .journal
             .iter()
-            .filter_map(|entry| changed(entry, &inner.state, clears).filter(|(_, _, came_to_be)| *came_to_be))
-            .filter_map(|(address, ..)| seen.insert(address).then_some(address))
+            .filter_map(|entry| changed(entry, &inner.state, clears).filter(|(_, _, came_to_be)| *came_to_be));
+        let came_to_be: Vec<&Address> = kept
+            .into_iter()
+            .map(|(_, address)| address)
+            .chain(running.map(|(address, ..)| address))
+            .filter(|address| seen.insert(*address))
             .collect();
         output.u32(came_to_be.len() as u32);
         came_to_be.into_iter().for_each(|address| output.raw(address.as_slice()));
@@ -1081,6 +1089,14 @@ impl Session {
             }
         }
         0
+    }
+}
+
+fn detail(mode: u32) -> Detail {
+    match mode & (mode::COUNTERS | mode::STEPS) {
+        0 => Detail::Nothing,
+        mode::COUNTERS => Detail::Counters,
+        _ => Detail::Steps,
     }
 }
 
