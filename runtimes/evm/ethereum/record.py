@@ -150,7 +150,9 @@ class ActorNumbers:
         return at + 20 * count
 
     def __call__(self, address: EthAddress) -> ActorID:
-        actor = self._new.get(address) or self._existing(address) or self._others.get(address)
+        actor = self._new.get(address)
+        if actor is None:  # the system's is 0
+            actor = self._existing(address) or self._others.get(address)
         if actor is None:
             actor = self._others[address] = ActorID(_NO_ACTOR + len(self._others))
         return actor
