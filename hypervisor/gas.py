@@ -5,7 +5,7 @@ exactly is allowed; a charge beyond it sets `used` to the limit and unwinds. A c
 `gas_outputs` distributes the prepaid amount in attoFIL. Source: ref-fvm fvm/src/gas/outputs.rs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from hypervisor.errors import OutOfGas
@@ -35,22 +35,18 @@ class ChargeRefused(OutOfGas):
         return f"out of gas: {in_gas(needed, per_gas)} needed, {in_gas(left, per_gas)} left"
 
 
+@dataclass(slots=True, eq=False)
 class GasTracker:
     """Counts milligas against a limit, in nested frames."""
 
-    __slots__ = ("_frames", "_per_gas", "limit", "stopped", "tracer", "used")
-
-    def __init__(
-        self, limit: int, used: int = 0, tracer: Tracer | None = None, per_gas: int = MILLIGAS_PER_GAS
-    ) -> None:
-        """Create a tracker; `per_gas` is the number of units per gas (1 under Ethereum's rules)."""
-        self._per_gas = per_gas
-        self.limit = limit
-        self.used = used
-        self.tracer = tracer
-        self.stopped = False
-        """True if an interrupt has exhausted the gas."""
-        self._frames: list[tuple[int, int]] = []
+    limit: int
+    used: int = 0
+    tracer: Tracer | None = None
+    per_gas: int = MILLIGAS_PER_GAS
+    """Number of units per gas (1 under Ethereum's rules)."""
+    stopped: bool = field(default=False, init=False)
+    """True if an interrupt has exhausted the gas."""
+    _frames: list[tuple[int, int]] = field(default_factory=list, init=False)
 
     @property
     def available(self) -> int:
@@ -64,7 +60,7 @@ class GasTracker:
         used = self.used + milligas
         if used > self.limit:
             left, self.used = self.limit - self.used, self.limit
-            raise ChargeRefused(name, milligas, left, self._per_gas)
+            raise ChargeRefused(name, milligas, left, self.per_gas)
         self.used = used
 
     def try_charge(self, milligas: int) -> bool:

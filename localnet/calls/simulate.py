@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from bridge.ethereum.addresses import to_filecoin
@@ -35,10 +36,11 @@ T = TypeVar("T")
 def call(machine: Hypervisor, request: CallRequest, overrides: Overrides = NONE) -> bytes:
     """Return the returned data of a call without effect. Raises CallFailed and the errors of `overridden`."""
     rules = rules_of(machine)  # an overridden block gas limit does not limit calls
+    run = partial(rules.calls.call, machine, request)
     if overrides.is_empty:  # the call's effects are reverted
-        return output_of(rules, _with_reason(rules, machine, lambda: rules.calls.call(machine, request)))
+        return output_of(rules, _with_reason(rules, machine, run))
     with overridden(machine, overrides):
-        return output_of(rules, _with_reason(rules, machine, lambda: rules.calls.call(machine, request)))
+        return output_of(rules, _with_reason(rules, machine, run))
 
 
 def traced_call(

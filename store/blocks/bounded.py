@@ -476,10 +476,8 @@ class BoundedStore:
             except BaseException:
                 self._states.release(held)
                 raise
-            if beside:
-                self._permanent.put_all(beside.items())
-                self._states.found(beside)
-            self._permanent.put_all([(_INDEX + key, value) for key, value in index.items()])
+            self._states.found(beside)
+            self._permanent.put_all((*beside.items(), *[(_INDEX + key, value) for key, value in index.items()]))
             for key, (value, roots) in changed.items():
                 self._roots[key] = roots
                 if value is None:

@@ -78,7 +78,7 @@ def call(
     """Return the returned data of a call. Filecoin's rules ignore gas and prices in the request, as Lotus does."""
     overrides = Overrides(state_overrides, block_overrides)
     machine, called = node.machine_at(at), request.call(ZERO_ADDRESS, node.network.chain.rules)
-    return as_data(node.run_call(machine, called, overrides, lambda: simulate.call(machine, called, overrides)))
+    return as_data(node.run_call(machine, called, overrides, partial(simulate.call, machine, called, overrides)))
 
 
 def create_access_list(node: NodeReader, request: TransactionRequest, at: BlockRef = LATEST) -> dict[str, Any]:

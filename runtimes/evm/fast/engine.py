@@ -12,7 +12,7 @@ from weakref import ref
 
 from bridge.evm_steps import EvmCost, EvmFault
 from hypervisor.errors import Fatal, HypervisorError, OutOfGas
-from hypervisor.tracing import PausingTracer, RuntimeEvent, counter_tracer, pausing_tracer
+from hypervisor.tracing import PausingTracer, RuntimeEvent, StepTracer, counter_tracer, pausing_tracer
 from runtimes.evm.engine import (
     CallInputs,
     CallKind,
@@ -108,11 +108,11 @@ class FastEngine:
             if table.synchronous:
                 instance.prepare(code, rules)
             instance.pass_in(frame.calldata)
-            numbers = instance.numbers
+            numbers, steps = instance.numbers, host.steps
             numbers[0], numbers[1], numbers[2] = rules, code, len(frame.calldata)
-            numbers[3], numbers[4] = frame.static, host.steps is not None
+            numbers[3], numbers[4] = frame.static, steps is not None
             instance.put_frame(frame.address, frame.caller, frame.value)
-            return self._run(instance, host, GuestCommand.START)
+            return self._run(instance, host, steps, GuestCommand.START)
         except (HypervisorError, StoreError):
             raise
         except Exception as defect:
@@ -128,12 +128,12 @@ class FastEngine:
             creates = self._kind is None
             output = b"" if creates and outcome.success else outcome.output
             instance.pass_in(output)
-            numbers = instance.numbers
+            numbers, steps = instance.numbers, host.steps
             numbers[0], numbers[1], numbers[2] = number, outcome.success, len(output)
-            numbers[3] = host.steps is not None
+            numbers[3] = steps is not None
             if creates:
                 instance.put_bytes(outcome.created or b"")
-            return self._run(instance, host, GuestCommand.RESUME)
+            return self._run(instance, host, steps, GuestCommand.RESUME)
         except (HypervisorError, StoreError):
             raise
         except Exception as defect:
@@ -141,9 +141,8 @@ class FastEngine:
         finally:
             pool.release(instance)
 
-    def _run(self, instance: FastInstance, host: Host, command: int) -> Step:
+    def _run(self, instance: FastInstance, host: Host, steps: StepTracer | None, command: int) -> Step:
         instance.running, instance.names, instance.before = self._code, self._table.names, None
-        steps = host.steps
         counting, pausing = (None, None) if steps is None else (counter_tracer(steps), pausing_tracer(steps))
         instance.visit = None if counting is None else counting.visit
         instance.pause = None if pausing is None else partial(self._pause, pausing)
