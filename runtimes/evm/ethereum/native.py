@@ -19,9 +19,9 @@ from typing import Final, NamedTuple, Protocol, TypeVar
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.transactions import Transaction
+from bridge.evm_steps import FundsMissing
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.receipts import Log, entries_to_log
-from bridge.gas import CHARGE_NAME
 from hypervisor.context import InvocationContext
 from hypervisor.errors import Fatal, OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode
@@ -42,6 +42,7 @@ from runtimes.evm.ethereum.accounts import EMPTY_CODE, Accounts, delegated_addre
 from runtimes.evm.ethereum.application import Entry
 from runtimes.evm.ethereum.calls import FREE, EthereumCalls, TransactionEnvironment
 from runtimes.evm.ethereum.guest import FRAME_STATUS, IMPLICIT, Command, Exit, Guest
+from runtimes.evm.ethereum.record import Replay
 from runtimes.evm.ethereum.subcalls import call_filecoin_precompile, contract_outcome
 from store.cid import EMPTY_ARRAY_CID, RAW, Cid
 from store.keccak import keccak
@@ -78,6 +79,9 @@ class Session(Protocol):
     def go_on(self, guest: Guest, exit_code: int, mode: int, end: Exit) -> bool:
         """Answer requests until an exit; return False if the guest must give up."""
 
+    def replay_now(self, mode: int) -> None:
+        """Give the tracer the events until a stop, where the kernel reports what follows."""
+
 
 class LeaveSession(Fatal):
     """Raised if a transaction cannot go on in the session, and runs elsewhere."""
@@ -109,8 +113,9 @@ class NativeCalls(EthereumCalls):
 
     def __init__(
         self, session: Session, guest: Guest, mode: int, transaction: Transaction, sender: EthAddress,
-        environment: TransactionEnvironment, entry: Entry | None,
+        environment: TransactionEnvironment, entry: Entry | None, replay: Replay | None = None,
     ) -> None:  # fmt: skip
+        """`replay` gives the tracer, if there is one, the transaction's record, and gets the kernel's events."""
         machine, fork = session.machine, environment.fork
         accounts = SessionAccounts(
             machine, Journal(), environment.block.filecoin_addresses, None, fork.clears_empty, fork.burns_balance
@@ -118,6 +123,7 @@ class NativeCalls(EthereumCalls):
         accounts.crossing = self
         gas, own = GasTracker(transaction.gas_limit, per_gas=1), delegated_address(sender)
         super().__init__(machine, gas, ActorID(0), own, transaction.nonce, environment, accounts)
+        self.tracer = self._replay = replay
         self._session, self._guest, self._mode, self._sender = session, guest, mode, sender
         self._entry = entry
         self._nested = 0
@@ -258,13 +264,15 @@ class NativeCalls(EthereumCalls):
     def answer(self, data: bytes) -> bytes:
         """Run a call for the guest, and return the answer to it."""
         at = self._take_changes(data)
+        if self._replay is not None:
+            self._session.replay_now(self._mode)
         depth, kind, static, gas, caller, target, receiver, value, _, size = _CALL.unpack_from(data, at)
         at += _CALL.size
         inputs = CallInputs(_KINDS[kind], gas, EthAddress(target), int.from_bytes(value, "big"), data[at : at + size])
         if inputs.kind is CallKind.DELEGATECALL:  # the executing contract, not its caller, makes the call
             caller, inputs = receiver, replace(inputs, value=0)
         outer = self.gas, self.charges_access, self.prices, self.depth
-        tracker = GasTracker(gas, per_gas=1)
+        tracker = GasTracker(gas, tracer=self.tracer, per_gas=1)
         self.gas, self.charges_access, self.prices, self.depth = tracker, False, FREE, depth
         refund, self._nested = self.accounts.refund, self._nested + 1
         run = partial(self._run, EthAddress(caller), inputs, bool(static))
@@ -276,6 +284,8 @@ class NativeCalls(EthereumCalls):
             self._nested -= 1
             self.gas, self.charges_access, self.prices, self.depth = outer
         self._give_changes()
+        if self._replay is not None:
+            self._replay.note_native(min(tracker.used, gas))
         refund = self.accounts.refund - refund
         self._is_inside = self._nested > 0
         result = _RESULT.pack(_END_CALL, outcome.success, min(tracker.used, gas), refund, len(outcome.output))
@@ -289,9 +299,12 @@ class NativeCalls(EthereumCalls):
         accounts, name = self.accounts, self.filecoin_precompiles.get(inputs.address)
         actor, value = accounts.existing(caller), TokenAmount(inputs.value)
         self.backtrace.clear()
+        balance = accounts.balance(actor)
+        if value > balance and (self.depth or name is not None):
+            if self.tracer is not None:
+                self.tracer.event(FundsMissing(inputs.address, inputs.data, value, balance, gas=inputs.gas))
+            return SubcallOutcome(False)
         if name is not None:
-            if value > accounts.balance(actor):
-                return SubcallOutcome(False)
             own = self.origin, self.origin_address, self.nonce
             context = InvocationContext(*own, actor, actor, INVOKE_EVM, value, self.gas_premium, static)
             return call_filecoin_precompile(self, context, name, inputs, inputs.gas)
@@ -299,7 +312,7 @@ class NativeCalls(EthereumCalls):
         to = accounts.filecoin_address(inputs.address)
         call = Call(actor, to, INVOKE_EVM, params, value, inputs.gas, static)
         if self.depth == 0:
-            if value > accounts.balance(actor) and not self._mode & IMPLICIT:
+            if value > balance and not self._mode & IMPLICIT:
                 raise LeaveSession("the sender of a simulation lacks the value")
             if self._entry is not None:
                 call = Call(actor, self._entry.to, self._entry.method, self._entry.params, value)
@@ -328,9 +341,11 @@ class NativeCalls(EthereumCalls):
         self._is_inside = False
         ended = guest.output()
         at = self._take_changes(ended)
+        if self._replay is not None:
+            self._session.replay_now(self._mode)
         result, used, refund, size = _ENDED.unpack_from(ended, at)
         at += _ENDED.size
-        self.gas.charge(CHARGE_NAME, used)
+        self.gas.used += used  # the record has the charges
         self.accounts.add_refund(refund)
         status = FRAME_STATUS[result]
         if status == ExitCode.SYS_OUT_OF_GAS:

@@ -78,7 +78,7 @@ _NO_COST: Final = -(1 << 63)
 """Cost of an instruction that has failed."""
 _STATIC_CALL, _DELEGATE_CALL, _CALL_CODE, _CREATE = 1, 2, 3, 4
 """Kinds of calls from 0; those from CREATE on create."""
-_EXISTS, _HAS_CODE = 1, 2
+_EXISTS, _HAS_CODE, _ENTERED = 1, 2, 4
 _EARLY, _ANSWERED = 1, 2
 _TOO_DEEP, _OUT_OF_FUNDS, _COLLISION, _NO_GAS_TO_WRITE, _RESERVED_CODE = 0x11, 0x12, 0x2F, 0x25, 0x34
 _LAST_RESULT: Final = 3
@@ -132,25 +132,28 @@ class ActorNumbers:
     transaction is kept. Others get numbers that no actor has.
     """
 
-    def __init__(self, known: dict[EthAddress, ActorID], tree: StateTree, system: EthAddress | None) -> None:
-        """`known` are the state's actors that were looked up; `system` is the address that stands for the system."""
-        self._known, self._tree = known, tree
-        self._new: dict[EthAddress, ActorID] = {} if system is None else {system: SYSTEM_ACTOR}
+    def __init__(self, tree: StateTree, system: EthAddress | None) -> None:
+        """`system` is the address that stands for the system actor, if there is one."""
+        self._tree = tree
+        self._system: dict[EthAddress, ActorID] = {} if system is None else {system: SYSTEM_ACTOR}
+        self._known: dict[EthAddress, ActorID] = {}
         self._others: dict[EthAddress, ActorID] = {}
-        self._next = tree.init_state().next_id
 
     def take(self, data: bytes, at: int) -> int:
         """Take the accounts that have come to be, in a part of a record; return the position after them."""
-        number, count = self._next, int(_WORD.unpack_from(data, at)[0])
+        count = int(_WORD.unpack_from(data, at)[0])
         at += _WORD.size
+        self._known = dict(self._system)
+        with self._tree.without_held():
+            number = self._tree.init_state().next_id
         for place in range(at, at + 20 * count, 20):
             address = EthAddress(data[place : place + 20])
-            if self._existing(address) is None:
-                self._new[address], number = ActorID(number), number + 1
+            if address not in self._known and self._existing(address) is None:
+                self._known[address], number = ActorID(number), number + 1
         return at + 20 * count
 
     def __call__(self, address: EthAddress) -> ActorID:
-        actor = self._new.get(address)
+        actor = self._known.get(address)
         if actor is None:  # the system's is 0
             actor = self._existing(address) or self._others.get(address)
         if actor is None:
@@ -158,12 +161,10 @@ class ActorNumbers:
         return actor
 
     def _existing(self, address: EthAddress) -> ActorID | None:
-        actor = self._known.get(address)
-        if actor is None:
-            with self._tree.without_held():
-                actor = self._tree.lookup_id(delegated_address(address))
-            if actor is not None:
-                self._known[address] = actor
+        with self._tree.without_held():
+            actor = self._tree.lookup_id(delegated_address(address))
+        if actor is not None:
+            self._known[address] = actor
         return actor
 
 
@@ -210,13 +211,16 @@ class _Open:
     """A call that has not ended."""
 
     __slots__ = (
-        "actor", "begun", "counter", "creates", "data", "gas", "has_frame", "inner", "memory", "precompile",
-        "return_data", "shown_next", "stack",
+        "actor", "begun", "counter", "creates", "data", "gas", "has_frame", "inner", "is_entered", "memory",
+        "precompile", "return_data", "shown_next", "stack",
     )  # fmt: skip
 
-    def __init__(self, actor: ActorID, gas: int, data: bytes, creates: bool, precompile: str | None) -> None:
+    def __init__(
+        self, actor: ActorID, gas: int, data: bytes, creates: bool, precompile: str | None, is_entered: bool = False
+    ) -> None:
         self.actor, self.gas, self.data, self.creates, self.precompile = actor, gas, data, creates, precompile
-        self.has_frame = False
+        self.has_frame = self.is_entered = is_entered
+        """True if code runs; true if a native actor has made the call, which the kernel reports."""
         self.inner = 0
         """Gas used by its calls."""
         self.stack: list[int] = []
@@ -238,23 +242,29 @@ class Replay:
         self._names = {number: opcode.name for number, opcode in fork.opcodes.items()}
         self._cost: int | None = None
         """Cost of the last instruction, until it is reported."""
+        self._size = self._left_out = 0
+        """Bytes of items that were reported, and of those that follow and were reported before."""
         self.given = 0
         """Number of events without charges, and of instructions, that the tracer has got."""
 
-    def _event(self, event: TraceEvent) -> None:
+    def event(self, event: TraceEvent, /) -> None:
+        """Give the tracer an event, also one that is not of the record, and count it."""
         self.given += not isinstance(event, GasCharged)
         self._tracer.event(event)
 
     def run(self, data: bytes, at: int) -> None:
         """Report the accounts and items of a part, which begin at a position."""
         at = self._actor_of.take(data, at)
-        event, size = self._event, len(data)
+        left_out = min(self._left_out, len(data) - at)
+        self._left_out, at = self._left_out - left_out, at + left_out
+        self._size += len(data) - at
+        event, size = self.event, len(data)
         while at < size:
             kind = data[at]
             if kind == _STEP:
                 at = self._step(data, at)
             elif kind == _START:
-                self._stop()
+                self.stop()
                 at = self._start(data, at)
             elif kind == _END:
                 at = self._end(data, at)
@@ -271,6 +281,15 @@ class Replay:
             else:
                 at = self._counters(data, at)
 
+    def begin_again(self) -> None:
+        """Leave out what the tracer has got: the transaction begins again, and does the same."""
+        self._left_out = self._size
+
+    def note_native(self, used: int) -> None:
+        """Note the gas of a call that the kernel has run and reported."""
+        if self._open:
+            self._open[-1].inner += used
+
     def _start(self, data: bytes, at: int) -> int:
         _, kind, static, flags, gas, caller, code_address, target, amount, code_hash, length = _CALL.unpack_from(
             data, at
@@ -281,8 +300,12 @@ class Replay:
         _, ended, result, *_ = _RESULT.unpack_from(data, at) if is_over else (0, 0, 0)
         if ended & _EARLY and (kind >= _CREATE or result == _OUT_OF_FUNDS):
             return self._refuse(data, at, kind, EthAddress(code_address), given, _number(amount), gas)
-        event, creates, value = self._event, kind >= _CREATE, _number(amount)
+        event, creates, value = self.event, kind >= _CREATE, _number(amount)
         code, cid = (given, EMPTY_CODE) if creates else self._codes.get(code_hash)
+        if flags & _ENTERED:
+            self._open.append(_Open(self._actor_of(target), gas, given, creates, None, is_entered=True))
+            event(EvmFrame(EthAddress(target), code))
+            return at
         name = self._fork.precompiles.get(code_address)
         borrows = kind in (_DELEGATE_CALL, _CALL_CODE)
         from_, to, method = self._actor_of(target if borrows else caller), delegated_address(code_address), INVOKE_EVM
@@ -317,18 +340,18 @@ class Replay:
         at += _RESULT.size
         balance, at = _number(data[at : at + length]), at + length
         if result == _COLLISION:
-            self._event(CreationCollision(address, given, value, gas))
+            self.event(CreationCollision(address, given, value, gas))
         elif result == _OUT_OF_FUNDS:
-            self._event(FundsMissing(address, given, value, balance, kind >= _CREATE, gas))
+            self.event(FundsMissing(address, given, value, balance, kind >= _CREATE, gas))
         return at
 
     def _end(self, data: bytes, at: int) -> int:
         _, flags, result, spent, unspent, state, returned, state_deposit, length = _RESULT.unpack_from(data, at)
         at += _RESULT.size
         output, at = data[at : at + length], at + length
-        self._stop(result)
-        event, call = self._event, self._open.pop()
-        if self._open:
+        self.stop(result)
+        event, call = self.event, self._open.pop()
+        if self._open and not call.is_entered:
             self._open[-1].inner += spent
         is_success = result <= _LAST_RESULT
         if flags & _ANSWERED:
@@ -365,11 +388,12 @@ class Replay:
             event(GasCharged("OnFailure", unspent))
         if state:
             event(StateGasUsed(state))
-        event(CallEnded(exit_code, shown, codec, spent, "", message, is_plain))
+        if not call.is_entered:
+            event(CallEnded(exit_code, shown, codec, spent, "", message, is_plain))
         return at
 
     def _end_precompile(self, call: _Open, name: str, is_success: bool, spent: int, output: bytes) -> None:
-        event = self._event
+        event = self.event
         if is_success:
             event(GasCharged("OnPrecompile", spent))
             event(CallEnded(ExitCode.OK, output, RAW, spent))
@@ -391,7 +415,7 @@ class Replay:
         at += _WORD.size
         entries = log_to_entries(Log(listed, data[at : at + length]))
         shown = tuple((entry.flags, entry.key, entry.codec, entry.value) for entry in entries)
-        self._event(EventEmitted(self._actor_of(emitter), shown))
+        self.event(EventEmitted(self._actor_of(emitter), shown))
         return at + length
 
     def _step(self, data: bytes, at: int) -> int:
@@ -432,7 +456,7 @@ class Replay:
         if call.begun >= call.shown_next:
             call.shown_next = call.begun + 1 + tracer.pause(call.begun, counter, read)
 
-    def _stop(self, result: int = 0) -> None:
+    def stop(self, result: int = 0) -> None:
         """Report the end of the last instruction, and to a pausing tracer that its frame ends or makes a call."""
         self._report_cost(result)
         if self._pausing is not None and self._open and self._open[-1].begun:

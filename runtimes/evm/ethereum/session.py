@@ -234,10 +234,10 @@ class StateSession:
 
     @property
     def _runs_kernel(self) -> bool:
-        """True if the kernel may take part in transactions: nothing sees its steps, and the thread has time."""
+        """True if the kernel may take part in transactions: its rules are the guest's, and the thread has time."""
         fork = self.fork
         knows_rules = not (fork.state_gas or fork.access_lists or fork.transfer_logs)
-        return knows_rules and self._machine.tracer is None and self._machine.short is None
+        return knows_rules and self._machine.short is None
 
     def _with_kernel(
         self, transaction: Transaction, sender: EthAddress, message: bytes, mode: int, price: int,
@@ -255,11 +255,15 @@ class StateSession:
             return None
         environment = transaction_environment(machine, transaction, sender, price, self._limits.blob_base_fee)
         tree.engine = None
-        mark, result = tree.begin(), None
+        mark, result, record = tree.begin(), None, None
+        replay = self._replay_of(mode) if mode & RECORD else None
+        if replay is not None:
+            replay.begin_again()
         try:
-            native = self._native = NativeCalls(self, guest, mode, transaction, sender, environment, entry)
+            native = self._native = NativeCalls(self, guest, mode, transaction, sender, environment, entry, replay)
             if native.on_fresh_stack(lambda: self.go_on(guest, guest.call(Command.TRANSACT, message), mode, Exit.DONE)):
                 ended = read_end(guest.output())[0]
+                record = self.read_record(guest) if mode & RECORD else None
                 if mode & KEEP:
                     native.end()
                     guest.call(Command.KEEP)
@@ -267,6 +271,8 @@ class StateSession:
                     self._burnt = ended.gas_used * burnt[0] + burnt[1]
                     self._write_all(tree, guest.output())
                 result = self._result(ended, transaction, mode, price)
+                if result is not None and record is not None:
+                    self.replay(*record, mode)
         except LeaveSession:
             pass
         except GuestFailure:
@@ -275,6 +281,8 @@ class StateSession:
             self._native = self._tree = None
             self._drop()
             tree.commit() if result is not None and mode & KEEP else tree.rollback(mark)
+        if result is None and mode & RECORD:
+            self.note_replayed()
         return result
 
     def call_system(self, to: EthAddress, data: bytes, gas: int, mode: int) -> bool:
@@ -334,16 +342,24 @@ class StateSession:
 
     def replay(self, record: bytes, at: int, mode: int) -> None:
         """Give the events of a part of a transaction's record to the machine's tracer."""
+        self._replay_of(mode).run(record, at)
+
+    def replay_now(self, mode: int) -> None:
+        """Give the tracer the events until a stop, where the kernel reports what follows."""
+        assert self._guest is not None, "it has stopped"
+        self.replay(*self.read_record(self._guest), mode)
+        self._replay_of(mode).stop()
+
+    def _replay_of(self, mode: int) -> Replay:
         if self._replay is None:
-            tracer, manifest, tree = self._machine.tracer, self._machine.manifest, self._machine.state_tree
+            tracer, manifest = self._machine.tracer, self._machine.manifest
             assert tracer is not None, "`RECORD` is set for a tracer"
             has_system = mode & SYSTEM or self.fork.transfer_logs
-            with tree.without_held():
-                numbers = ActorNumbers(self._ids, tree, SYSTEM_ADDRESS if has_system else None)
+            numbers = ActorNumbers(self._machine.state_tree, SYSTEM_ADDRESS if has_system else None)
             evm = manifest.code("evm")
             runtime = self._machine.registry.runtime_for(evm)[0]
             self._replay = Replay(tracer, self.fork, self._codes, numbers, (evm, runtime))
-        self._replay.run(record, at)
+        return self._replay
 
     def _look_up(self, address: EthAddress, mode: int) -> ActorID | None:
         """Return the actor of an account, which the transaction may have created, and removed again."""

@@ -36,6 +36,7 @@ from tests.crossing.trees import FUNDS, LOOKUP, PUPPETS, Script, Tree, puppet
 from tests.differential.twins import CallOf
 from tests.patience import slowness
 from tests.runtimes.evm.assembler import assemble, deployer
+from tests.runtimes.evm.ethereum.test_record import Stepping, calls_of, instructions_of
 from tests.runtimes.evm.machines import create, sessions, word
 from tests.runtimes.wasm.guests import install_actor
 
@@ -504,7 +505,8 @@ def native_calls() -> Iterator[tuple[str, int]]:
         yield code, 60_000
 
 
-def test_calls_of_native_actors_have_the_effects_of_the_machines_own_calls() -> None:
+@pytest.mark.parametrize("tracer", [None, Stepping])
+def test_calls_of_native_actors_have_the_effects_of_the_machines_own_calls(tracer: type[Stepping] | None) -> None:
     """Random trees of calls between contracts and native actors, and what contracts read of these."""
     states = []
     for enabled in (True, False):
@@ -526,8 +528,13 @@ def test_calls_of_native_actors_have_the_effects_of_the_machines_own_calls() -> 
                 machine.restore(before)
                 install_alloc(machine, {**accounts, call.sender: AllocAccount(RICH)})
                 transaction = sent(0, call.to, call.data, call.value, gas)
+                machine.tracer = trace = None if tracer is None else tracer()
                 made = EthereumExecutor(machine).apply_transaction(transaction, call.sender)
+                machine.tracer = None
                 found.append((outcome(made), made.output, made.logs, made.events, machine.flush()))
+                if trace is not None:  # the payment of a precompile has the gas of its call, or of the frame
+                    calls = [(replace(start, gas_available=0), *rest) for start, *rest in calls_of(trace)]
+                    found.append((calls, instructions_of(trace)))
         states.append(found)
     assert states[0] == states[1]
 

@@ -292,7 +292,7 @@ impl Session {
                     && let Some(init) = &self.running.held
                     && matches!(init.frame_input, FrameInput::Call(_))
                 {
-                    record::start(&mut self.evm.ctx, init);
+                    record::start(&mut self.evm.ctx, init, false);
                     record::answered(&mut self.evm.ctx, success, &output);
                 }
                 let ended = ended.unwrap_or_else(|| self.without_held_call());

@@ -155,7 +155,7 @@ impl Session {
                 FrameResult::Create(outcome) => outcome.result.result = InstructionResult::Revert,
             }
             if let FrameResult::Call(outcome) = &ended {
-                record::start(&mut self.evm.ctx, init);
+                record::start(&mut self.evm.ctx, init, false);
                 record::answered(&mut self.evm.ctx, false, &outcome.result.output);
             }
             return Ok(Some(ended));

@@ -39,6 +39,13 @@ pub struct Natives {
     suspended: Vec<Suspended>,
 }
 
+impl Natives {
+    /// True if a native actor has called the contract at this depth.
+    pub fn has_called(&self, depth: usize) -> bool {
+        self.suspended.last().is_some_and(|last| last.depth == depth)
+    }
+}
+
 impl Session {
     /// True if the kernel runs a call.
     fn is_native(&self, init: &FrameInit) -> bool {

@@ -36,6 +36,8 @@ const NO_COST: i64 = i64::MIN;
 const EXISTS: u32 = 1;
 /// The account whose code runs has code.
 const HAS_CODE: u32 = 2;
+/// A native actor makes the call: the kernel reports it.
+const ENTERED: u32 = 4;
 
 /// The call ended without a frame of its own.
 const EARLY: u32 = 1;
@@ -165,7 +167,7 @@ impl Record {
         }
     }
 
-    fn start(&mut self, init: &FrameInit, context: &Ctx) {
+    fn start(&mut self, init: &FrameInit, context: &Ctx, is_entered: bool) {
         self.flush();
         let refunded = self.open.last().map_or(0, |place| place.refunded + place.refund);
         self.open.push(Place { refunded, ..Place::default() });
@@ -190,7 +192,9 @@ impl Record {
                 let exists = callee.is_some_and(|account| !(account.is_empty() && account.is_loaded_as_not_existing()));
                 let code = state.get(&inputs.bytecode_address);
                 let has_code = code.is_some_and(|account| !account.info.is_empty_code_hash());
-                let flags = if exists { EXISTS } else { 0 } | if has_code { HAS_CODE } else { 0 };
+                let flags = if exists { EXISTS } else { 0 }
+                    | if has_code { HAS_CODE } else { 0 }
+                    | if is_entered { ENTERED } else { 0 };
                 let (hash, bytecode) = &inputs.known_bytecode;
                 head(
                     kind,
@@ -352,10 +356,10 @@ fn written(number: u8, stack: &[U256]) -> (usize, usize) {
     }
 }
 
-/// Record a call that is about to be made.
-pub fn start(context: &mut Ctx, init: &FrameInit) {
+/// Record a call that is about to be made; `is_entered` if a native actor makes it.
+pub fn start(context: &mut Ctx, init: &FrameInit, is_entered: bool) {
     let Some(mut record) = context.chain.record.take() else { return };
-    record.start(init, context);
+    record.start(init, context, is_entered);
     context.chain.record = Some(record);
 }
 

@@ -734,7 +734,8 @@ impl Session {
 
     /// Begin a frame; return its result if it has ended already.
     fn begin_frame(&mut self, init: FrameInit) -> Result<Option<FrameResult>, Failure> {
-        record::start(&mut self.evm.ctx, &init);
+        let is_entered = self.borders.natives.has_called(init.depth);
+        record::start(&mut self.evm.ctx, &init, is_entered);
         let logs = self.evm.ctx.journaled_state.inner.logs.len();
         let ended = match self.evm.frame_init(init)? {
             ItemOrResult::Item(_) => None,
