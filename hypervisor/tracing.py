@@ -316,7 +316,7 @@ class PausingTracer(StepTracer, Protocol):
 
 
 def is_live(tracer: Tracer) -> bool:
-    """Return True if a tracer must get each event when it happens, with the states of actors and all charges.
+    """Return True if a tracer must get each event when it happens, with the states of actors.
 
     Others may get the events of a message in large parts. A tracer with this need has a true attribute `is_live`.
     """

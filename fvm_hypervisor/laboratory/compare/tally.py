@@ -115,11 +115,6 @@ class CostTracer(CallTrees):
         super().__init__()
         self.messages: list[MessageCost] = []
 
-    @property
-    def is_live(self) -> bool:
-        """True: the record of a transaction under Ethereum's rules has no charges before its first call."""
-        return True
-
     def event(self, event: TraceEvent, /) -> None:
         """Add an event to the costs."""
         if isinstance(event, GasCharged):  # most are

@@ -5,7 +5,7 @@ slots, and if it wants them, program counters or instructions. They are those of
 calls, with these exceptions:
 
 - A frame without gas does not say what its last instruction would have cost, and charges of zero gas are left out.
-- Charges before the first call, and states of actors, are missing.
+- States of actors are missing, and charges before the first call except the intrinsic gas.
 - The cost of an instruction includes all of its state gas (EIP-8037), and empty code has no instructions.
 
 A transaction that has to begin again on the machine's calls goes on with the events that the tracer has not got

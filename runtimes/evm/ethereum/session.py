@@ -28,6 +28,7 @@ from hypervisor.gas import GasOutputs, GasTracker
 from hypervisor.kernel.call import MAX_TOTAL_MEMORY
 from hypervisor.messages.events import StampedEvent
 from hypervisor.state.state_tree import ActorState, StateTree
+from hypervisor.tracing import GasCharged
 from hypervisor.types import BURNT_FUNDS_ACTOR, MAX_BALANCE, SYSTEM_ACTOR, ActorID, TokenAmount
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.engine import Status
@@ -78,7 +79,7 @@ from runtimes.evm.ethereum.host import block_hash, block_randomness
 from runtimes.evm.ethereum.native import KERNEL, LeaveSession, NativeCalls
 from runtimes.evm.ethereum.precompiles import run_precompile
 from runtimes.evm.ethereum.record import REPLAYED, ActorNumbers, Codes, Replay
-from runtimes.evm.ethereum.validation import BlockLimits, gas_price
+from runtimes.evm.ethereum.validation import BlockLimits, gas_price, required_gas
 from runtimes.evm.host import NATIVE_CODE, NATIVE_CODE_HASH
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from store.cid import EMPTY_ARRAY_CID
@@ -181,6 +182,8 @@ class StateSession:
         self._codes = Codes()
         self._replay: Replay | None = None
         """What the tracer has got of the newest transaction."""
+        self._intrinsic = 0
+        """Gas of the newest transaction before its first call."""
         self._native: NativeCalls | None = None
         """The machine's calls of a transaction that calls native actors."""
         self._is_native = False
@@ -213,6 +216,7 @@ class StateSession:
             steps, mode = _SHORT, mode | SHORT
         if self._machine.tracer is not None:
             mode |= self.begin_record()
+            self._intrinsic = 0 if mode & (SYSTEM | IMPLICIT) else required_gas(transaction, self.fork, sender)[0]
         if entry is not None:
             mode |= FIRST
         context = self._machine.context
@@ -323,7 +327,7 @@ class StateSession:
 
     def begin_record(self) -> int:
         """Return the mode with which a transaction that begins is recorded for the machine's tracer; 0 without one."""
-        tracer, self._replay = self._machine.tracer, None
+        tracer, self._replay, self._intrinsic = self._machine.tracer, None, 0
         self._machine.kept.pop(REPLAYED, None)
         if tracer is None:
             return 0
@@ -359,6 +363,8 @@ class StateSession:
             evm = manifest.code("evm")
             runtime = self._machine.registry.runtime_for(evm)[0]
             self._replay = Replay(tracer, self.fork, self._codes, numbers, (evm, runtime))
+            if self._intrinsic:
+                tracer.event(GasCharged("OnIntrinsicGas", self._intrinsic))
         return self._replay
 
     def _look_up(self, address: EthAddress, mode: int) -> ActorID | None:

@@ -18,6 +18,7 @@ from hypervisor.tracing import (
     CallNode,
     CallTrees,
     EventEmitted,
+    GasCharged,
     RuntimeEvent,
     TraceEvent,
     is_live,
@@ -175,11 +176,12 @@ def test_recorded_instructions_are_those_of_the_plain_engine(
         POOR: AllocAccount(0, 1, assemble("5 1 SSTORE 0x33 0 MSTORE 32 0 REVERT")),
     }
     call = Call(FIRST, b"\1\2", 7, 900_000)
-    drawn, found = Batch("one", "Osaka", False, accounts, (call,)), list[list[Instruction]]()
+    drawn, found = Batch("one", "Osaka", False, accounts, (call,)), list[tuple[TraceEvent, list[Instruction]]]()
     for engine in ("py-evm", "fast"):
         tracer = Stepping()
         traced(engine, drawn, call, tracer)
-        found.append(instructions_of(tracer))
+        found.append((tracer.events[0], instructions_of(tracer)))
+    assert found[0][0] == GasCharged("OnIntrinsicGas", 21_032)
     assert found[1] == found[0]
     assert replays
 
