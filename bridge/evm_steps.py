@@ -10,7 +10,7 @@ frame), refund and opName; a failing instruction also has `error`.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from bridge.ethereum.addresses import EthAddress
 from hypervisor.tracing import BeforeCall, CallEnded, CallNode, CallStarted, RuntimeEvent, TraceEvent
@@ -130,25 +130,25 @@ class ParametersTooLarge(RuntimeEvent):
     gas: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class EvmStep(RuntimeEvent):
     """An instruction is about to run. The top of the stack is last; `refund` is the transaction's refund counter."""
 
-    pc: int
-    opcode: int
-    name: str
-    gas: int
-    stack: tuple[int, ...]
-    memory: bytes
-    return_data: bytes
-    refund: int
+    pc: Final[int]
+    opcode: Final[int]
+    name: Final[str]
+    gas: Final[int]
+    stack: Final[tuple[int, ...]]
+    memory: Final[bytes]
+    return_data: Final[bytes]
+    refund: Final[int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class EvmCost(RuntimeEvent):
     """A part of the cost of the frame's last step; gas passed to a call is included, as in geth."""
 
-    gas: int
+    gas: Final[int]
 
 
 @dataclass(frozen=True, slots=True)
