@@ -19,6 +19,8 @@ from tests.runtimes.evm.assembler import assemble
 
 RANDOM_BLOCKS: Final = 16
 _FIRST_SEED: Final = 1000
+_FINDINGS: Final = (702_013,)
+"""Seeds of further blocks: a contract that writes a slot, and removes itself in the transaction that creates it."""
 _OPERAND: Final = "0 CALLDATALOAD"
 ACCESSES: Final = {
     "SLOAD": f"{_OPERAND} SLOAD",
@@ -86,7 +88,7 @@ def _transaction(nonce: int, data: str) -> dict[str, Any]:
 
 def main(file: str, evm: str) -> None:
     """Record the access list of each block."""
-    seeds = range(_FIRST_SEED, _FIRST_SEED + RANDOM_BLOCKS)
+    seeds = (*range(_FIRST_SEED, _FIRST_SEED + RANDOM_BLOCKS), *_FINDINGS)
     cases = {"accesses": accesses(), **{f"block {seed}": block(seed, AMSTERDAM.name) for seed in seeds}}
     with tempfile.TemporaryDirectory() as folder:
         for case in cases.values():

@@ -242,6 +242,15 @@ def expected(evm: str, given: dict[str, Any], folder: str) -> dict[str, Any]:
     return found
 
 
+def without_statuses(output: dict[str, Any]) -> None:
+    """Remove the statuses of receipts, which have a state root instead before Byzantium (EIP-658).
+
+    go-ethereum's tool prints one nevertheless: 0 for a creation that Frontier's rules let succeed without code.
+    """
+    for receipt in output["result"]["receipts"]:
+        receipt.pop("status", None)
+
+
 def without_access_list(output: dict[str, Any]) -> None:
     for name in ("blockAccessList", "blockAccessListHash"):
         output["result"].pop(name, None)
@@ -267,6 +276,9 @@ def main() -> int:
             if not fork_named(ours_name).access_lists:
                 without_access_list(theirs)
             ours = {"alloc": done.alloc, "result": done.result, "body": done.body}
+            if fork_named(ours_name).spec < fork_named("Byzantium").spec:
+                without_statuses(ours)
+                without_statuses(theirs)
             blocks[made["fork"]] += 1
             accepted += len(theirs["result"]["receipts"])
             if ours != theirs:

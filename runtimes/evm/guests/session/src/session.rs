@@ -958,7 +958,7 @@ impl Session {
     pub fn keep(&mut self) -> bool {
         let inner = &mut self.evm.ctx.journaled_state.inner;
         let clears = inner.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
-        let mut touched = Vec::new();
+        let mut touched: HashSet<Address> = HashSet::default();
         let mut is_changed = false;
         for entry in &inner.journal {
             let Some((address, other, came_to_be)) = changed(entry, &inner.state, clears) else { continue };
@@ -973,16 +973,16 @@ impl Session {
                 JournalEntry::StorageChanged { key, .. } => _ = changes.slots.insert(*key),
                 _ => {}
             }
-            touched.push(*address);
+            touched.insert(*address);
             if let Some(other) = other {
                 self.changes.entry(*other).or_default();
-                touched.push(*other);
+                touched.insert(*other);
             }
         }
         // The touch of this precompile outlasts the failure of its caller.
         if inner.state.get(&PRECOMPILE3).is_some_and(Account::is_touched) {
             self.changes.entry(PRECOMPILE3).or_default();
-            touched.push(PRECOMPILE3);
+            touched.insert(PRECOMPILE3);
         }
         let mut removed = Vec::new();
         for address in touched {
