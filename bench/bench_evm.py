@@ -29,7 +29,7 @@ from hypervisor import Address, Genesis, Hypervisor, Message
 from hypervisor.gas import GasTracker
 from hypervisor.types import EAM_ACTOR, METHOD_SEND, MethodNumber, TokenAmount
 from hypervisor.versions.network_versions import LATEST
-from runtimes.evm.code import analyse
+from runtimes.evm.code import Code
 from runtimes.evm.engine import Frame
 from runtimes.evm.py_evm import PyEvmEngine, PyEvmTable
 from runtimes.evm.rules import filecoin_evm_rules
@@ -159,5 +159,5 @@ _TABLE = PyEvmTable(_RULES)
 def loop() -> None:
     """Run the loop on our engine."""
     caller = EthAddress(bytes(20))
-    frame = Frame(_RULES, analyse(LOOP), b"", caller, caller, 0, static=False)
+    frame = Frame(_RULES, Code(LOOP), b"", caller, caller, 0, static=False)
     PyEvmEngine(_TABLE).start(frame, _BareHost())  # type: ignore[arg-type]  # the loop needs gas alone

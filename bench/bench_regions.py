@@ -21,7 +21,7 @@ from bench.bench_memory import resident
 from bench.rows import Row, seconds
 from bench.workloads import WORK, accounts, artifacts
 from hypervisor.errors import ActorExit, OutOfGas
-from runtimes.evm.code import analyse
+from runtimes.evm.code import Code
 from runtimes.evm.engine import Frame
 from runtimes.evm.fast.engine import FastTable
 from runtimes.evm.fast.pool import TIERED, Tier
@@ -192,4 +192,4 @@ def run(tier: Tier, code: bytes) -> None:
     """Run one frame to its end."""
     host, engine = PricedHost(GAS), FastTable(RULES, tier).engine()
     with suppress(OutOfGas, ActorExit):
-        engine.start(Frame(RULES, analyse(code), b"", CALLER, MYSELF, 0, False), host)
+        engine.start(Frame(RULES, Code(code), b"", CALLER, MYSELF, 0, False), host)

@@ -193,10 +193,9 @@ class SignedTransaction:
     r: Final[int]
     s: Final[int]
     wire_form: bytes = field(default=b"", repr=False, compare=False)
-    """The bytes it was parsed from; empty if it was signed here."""
+    """Its bytes; empty until `raw` is called if it was signed here."""
     unsigned: bytes = field(default=b"", repr=False, compare=False)
-    """The signed part of `wire_form`; empty for a legacy transaction."""
-    _raw: bytes = field(default=b"", init=False, repr=False, compare=False)
+    """The signed part of the bytes it was parsed from; empty for a legacy transaction."""
     _hash: bytes = field(default=b"", init=False, repr=False, compare=False)
     _sender: EthAddress | None = field(default=None, init=False, repr=False, compare=False)
 
@@ -209,9 +208,9 @@ class SignedTransaction:
         return self.y_parity + (27 if chain_id is None else 35 + 2 * chain_id)
 
     def raw(self) -> bytes:
-        if not self.wire_form and not self._raw:
-            self._raw = self._encode()
-        return self.wire_form or self._raw
+        if not self.wire_form:
+            self.wire_form = self._encode()
+        return self.wire_form
 
     def hash(self) -> bytes:
         if not self._hash:

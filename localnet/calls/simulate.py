@@ -23,7 +23,7 @@ from hypervisor.types import Gas
 from localnet.calls.overrides import NONE, Overrides, overridden
 from localnet.calls.pace import with_pace
 from localnet.calls.time_limit import OutOfTime, TimeLimit, explanation_seconds
-from localnet.chain.admission import check_funds
+from localnet.chain.admission import require_funds
 from localnet.chain.execution import apply_pending
 from localnet.errors import AllowanceExceeded, BelowInclusionCost, TransactionRefused
 from localnet.ledger.candidates import Candidate
@@ -77,7 +77,7 @@ def trial_result(machine: Hypervisor, request: CallRequest) -> ApplyResult:
 
 def gas_limit(machine: Hypervisor, request: CallRequest, overrides: Overrides = NONE) -> Gas:
     """Return the default gas limit of a transaction. Raises TransactionRefused for funds, and as `estimate`."""
-    check_funds(machine, to_filecoin(request.sender), request.sender, request.value)
+    require_funds(machine.balance(to_filecoin(request.sender)), request.sender, request.value)
     return estimate(machine, request, overrides=overrides)
 
 
@@ -138,9 +138,9 @@ def _affordable(machine: Hypervisor, request: CallRequest) -> Gas:
     limit = rules_of(machine).limits.request_gas
     if not request.max_fee:
         return limit
-    sender = to_filecoin(request.sender)
-    check_funds(machine, sender, request.sender, request.value)
-    gas = min(limit, (machine.balance(sender) - request.value) // request.max_fee)
+    balance = machine.balance(to_filecoin(request.sender))
+    require_funds(balance, request.sender, request.value)
+    gas = min(limit, (balance - request.value) // request.max_fee)
     if not gas:
         raise BelowInclusionCost(ExitCode.SYS_OUT_OF_GAS, b"", "", lambda _: _exceeds_allowance(0))
     return Gas(gas)

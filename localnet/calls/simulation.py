@@ -24,7 +24,7 @@ from hypervisor.tracing import CallItem, CallNode, CallStarted, CallTrees, Event
 from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.calls.overrides import AccountOverride, override_accounts
 from localnet.calls.pace import with_pace
-from localnet.chain.admission import from_unsigned
+from localnet.chain.admission import from_unsigned, require_funds
 from localnet.chain.execution import begin_epoch, execute_one, implicit_executions
 from localnet.chain.view import ChainReader
 from localnet.errors import TransactionRefused
@@ -266,17 +266,11 @@ class _Block:
 
     def _check_funds(self, candidate: Candidate) -> None:
         sender = self._rules.messages.sender(self._machine, candidate.bare.from_)
-        pays = sender is None or sender.sends
-        needed, balance = (
-            candidate.required_funds if pays else candidate.bare.value,
-            0 if sender is None else sender.balance,
-        )
-        if balance < needed:
-            raise SimulationRefused(
-                -38014,
-                f"insufficient funds for gas * price + value: 0x{candidate.sender.hex()} has {balance} attoFIL, "
-                f"the call may cost {needed}",
-            )
+        needed = candidate.required_funds if sender is None or sender.sends else candidate.bare.value
+        try:
+            require_funds(0 if sender is None else sender.balance, candidate.sender, needed)
+        except TransactionRefused as refused:
+            raise _as_refusal(refused) from None
 
 
 def _as_refusal(refused: TransactionRefused) -> SimulationRefused:

@@ -32,7 +32,7 @@ from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD
 from bridge.filecoin.receipts import calldata_of_message
 from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.messages.address import Address, Protocol
+from hypervisor.messages.address import Protocol
 from hypervisor.messages.message import Message, SignatureType, SignedMessage
 from hypervisor.messages.signatures import verify_bls, verify_secp256k1
 from hypervisor.types import MAX_BALANCE, TokenAmount
@@ -204,23 +204,19 @@ def check(
         raise TransactionRefused("sender", f"{message.from_} is not an account: only accounts send transactions")
     if message.nonce < nonce:
         raise TransactionRefused("nonce", f"nonce too low: next nonce {nonce}, tx nonce {message.nonce}")
-    _require_funds(balance, candidate.sender, candidate.required_funds if pays else message.value)
+    require_funds(balance, candidate.sender, candidate.required_funds if pays else message.value)
     if min_gas_price is not None and message.gas_fee_cap < min_gas_price:
         text = f"transaction underpriced: fee cap {message.gas_fee_cap}, the node takes at least {min_gas_price}"
         raise TransactionRefused("underpriced", text)
     return sender
 
 
-def check_funds(machine: Hypervisor, sender: Address, shown: EthAddress, needed: int) -> None:
-    """Raise TransactionRefused for a sender with less than `needed` attoFIL; `shown` is its Ethereum address."""
-    _require_funds(machine.balance(sender), shown, needed)
-
-
-def _require_funds(balance: int, shown: EthAddress, needed: int) -> None:
+def require_funds(balance: int, sender: EthAddress, needed: int) -> None:
+    """Raise TransactionRefused for a sender with less than `needed` attoFIL."""
     if balance < needed:
         raise TransactionRefused(
             "funds",
-            f"insufficient funds for gas * price + value: 0x{shown.hex()} has {balance:d} attoFIL, "
+            f"insufficient funds for gas * price + value: 0x{sender.hex()} has {balance:d} attoFIL, "
             f"the transaction may cost {needed}",
         )
 

@@ -23,9 +23,6 @@ _MINED: Final = 8
 """`total_storage_power_reward` of the reward actor's state."""
 _PLEDGED: Final = 4
 """`total_pledge_collateral` of the power actor's."""
-_NUMBERS: Final[dict[tuple[Cid, int], TokenAmount]] = {}
-"""Amounts by the root of the state that they are in, and their field."""
-_MAX_NUMBERS: Final = 16
 
 
 class Supply(NamedTuple):
@@ -70,10 +67,5 @@ def supply_of(tree: StateTree, vested: TokenAmount) -> Supply:
 
 
 def _number(store: Blockstore, head: Cid, index: int) -> TokenAmount:
-    """Return an amount of an actor's state; consecutive blocks without mining have the same states."""
-    known = _NUMBERS.get((head, index))
-    if known is None:
-        if len(_NUMBERS) >= _MAX_NUMBERS:
-            _NUMBERS.clear()
-        known = _NUMBERS[head, index] = TokenAmount(decode_bigint(decode(store.get(head))[index]))
-    return known
+    """Return an amount of an actor's state."""
+    return TokenAmount(decode_bigint(decode(store.get(head))[index]))

@@ -45,18 +45,15 @@ class BlockHeader(NamedTuple):
     settings: bytes = b""
     """Settings of the block (`BlockSettings.encoded`); empty under Filecoin's rules."""
 
-    def fields(self) -> list[Any]:
-        """Return the sixteen fields of the tuple; the settings take the place of the election proof."""
-        return [
+    def put(self, store: Blockstore) -> Cid:
+        """Store the tuple of sixteen fields, with the settings in place of the election proof; returns its CID."""
+        fields = [
             self.producer.to_bytes(), [_digest(_TICKET, self.height)], [1, self.settings],
             [[self.height, _digest(_BEACON, self.height)]], [], [*map(LinkedCid, self.parents)],
             encode_bigint(self.height), self.height, LinkedCid(self.parent_state), LinkedCid(self.parent_receipts),
             LinkedCid(self.messages), None, self.timestamp, None, 0, encode_bigint(self.base_fee),
         ]  # fmt: skip
-
-    def put(self, store: Blockstore) -> Cid:
-        """Store the header; returns its CID."""
-        return put_object(store, self.fields())
+        return put_object(store, fields)
 
 
 def producer_of(store: Blockstore, block: Cid) -> Address:

@@ -309,9 +309,8 @@ def tipset_entries(
     executions of its block are added to its caches. A cached entry is used only if it equals the stored one, so a
     failed commit does no harm.
     """
-    encoded = tipset.encode()
-    entries = {**head_entries(tipset.height), _height_key(tipset.height): encoded}
-    entries[b"b" + tipset.hash] = tipset.height.to_bytes(8, "big")
+    encoded, place = tipset.encode(), tipset.height.to_bytes(8, "big")
+    entries: dict[bytes, bytes | None] = {_HEAD: place, b"h" + place: encoded, b"b" + tipset.hash: place}
     if index is not None:
         index._decoded.put(tipset.height, (encoded, tipset), _OBJECTS + _DECODED * len(encoded))
     if tipset.parent != GENESIS_PARENT and tipset.height > tipset.parent + 1:
@@ -321,7 +320,7 @@ def tipset_entries(
     for position, execution in (*enumerate(executions), *enumerate(implicit, _FIRST_IMPLICIT_POSITION)):
         key, encoded = _execution_key(tipset.height, position), execution.encode(events, gas)
         entries[key] = encoded
-        entries[b"t" + execution.hash] = tipset.height.to_bytes(8, "big") + position.to_bytes(4, "big")
+        entries[b"t" + execution.hash] = place + position.to_bytes(4, "big")
         if index is not None and position < _FIRST_IMPLICIT_POSITION:
             index._executions.put(key, (encoded, (execution, events, gas)), _OBJECTS + _DECODED * len(encoded))
         events += len(execution.events)

@@ -35,7 +35,7 @@ from hypervisor.kernel.blocks import Block
 from hypervisor.messages.address import Address
 from hypervisor.types import EAM_ACTOR, INIT_ACTOR, NO_BLOCK, SYSTEM_ACTOR, ActorID, BlockId, MethodNumber, TokenAmount
 from runtimes.evm.calls import execute_call, return_data
-from runtimes.evm.code import EMPTY_CODE_HASH, Code, CodeCache, analyse
+from runtimes.evm.code import EMPTY_CODE_HASH, Code, CodeCache
 from runtimes.evm.contract import EvmContract
 from runtimes.evm.engine import (
     CallInputs,
@@ -153,7 +153,7 @@ def _initialize(invocation: EvmInvocation, contract: EvmContract, params: Constr
     if unmask_id(address) is not None:
         raise ActorExit(ExitCode.USR_FORBIDDEN, message="a contract needs its own Ethereum address")
     if params.init_code:
-        code = analyse(params.init_code)
+        code = Code(params.init_code)
         value = invocation.kernel.context.value
         deployed = _run(invocation, contract, code, b"", params.creator, value)
         contract.set_bytecode(deployed)

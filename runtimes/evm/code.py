@@ -1,5 +1,6 @@
 """EVM bytecode with its jump destinations, and a bounded cache of analysed code by CID."""
 
+from functools import cached_property
 from typing import Final
 
 from hypervisor.bounded_cache import BoundedCache
@@ -13,23 +14,21 @@ _PUSH1, _PUSH32 = 0x60, 0x7F
 class Code:
     """Bytecode, analysed on first use: not every engine needs the analysis."""
 
-    __slots__ = ("_analysis", "data")
-
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self._analysis: tuple[frozenset[int], int] | None = None
+
+    @cached_property
+    def _analysis(self) -> tuple[frozenset[int], int]:
+        return _analyse(self.data)
 
     @property
     def jump_destinations(self) -> frozenset[int]:
-        return (self._analysis or self._analyse())[0]
+        return self._analysis[0]
 
-    @property
+    @cached_property
     def instructions(self) -> int:
-        return (self._analysis or self._analyse())[1]
-
-    def _analyse(self) -> tuple[frozenset[int], int]:
-        analysis = self._analysis = _analyse(self.data)
-        return analysis
+        """Number of instructions."""
+        return self._analysis[1]
 
 
 def _analyse(data: bytes) -> tuple[frozenset[int], int]:
@@ -44,11 +43,6 @@ def _analyse(data: bytes) -> tuple[frozenset[int], int]:
         position += 1
         instructions += 1
     return frozenset(destinations), instructions
-
-
-def analyse(data: bytes) -> Code:
-    """Wrap bytecode for execution."""
-    return Code(data)
 
 
 class CodeCache:
@@ -66,7 +60,7 @@ class CodeCache:
 
     def get(self, cid: Cid, data: bytes) -> Code:
         """Return the analysis of `data`, the content of the block `cid`."""
-        return self._recent.get(cid) or self._recent.setdefault(cid, analyse(data), len(data))
+        return self._recent.get(cid) or self._recent.setdefault(cid, Code(data), len(data))
 
 
 CODE_TOO_LONG: Final = "max code size exceeded"

@@ -20,7 +20,7 @@ from typing import Any, Final
 from bridge.ethereum.addresses import EthAddress
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from hypervisor.types import Gas
-from runtimes.evm.code import analyse
+from runtimes.evm.code import Code
 from runtimes.evm.engine import EngineRules, Frame, FrameOutcome, Status
 from runtimes.evm.engines import PLAIN_ENGINE, engine_factory
 from runtimes.evm.ethereum.alloc import AllocAccount
@@ -64,7 +64,7 @@ def shape(rules: EngineRules, name: str) -> tuple[int, int]:
 
 
 def _ends_well(rules: EngineRules, code: bytes) -> bool:
-    frame = Frame(rules, analyse(code), b"", CALLER, MYSELF, 0, False)
+    frame = Frame(rules, Code(code), b"", CALLER, MYSELF, 0, False)
     step = engine_factory(PLAIN_ENGINE, rules)().start(frame, FakeHost())
     return isinstance(step, FrameOutcome) and step.status is Status.SUCCESS
 

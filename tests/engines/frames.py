@@ -20,7 +20,7 @@ from bridge.ethereum.addresses import EthAddress
 from bridge.gas import GasBudget
 from fvm_hypervisor.jobs.run import run_all
 from hypervisor.errors import ActorExit, HypervisorError, OutOfGas
-from runtimes.evm.code import analyse
+from runtimes.evm.code import Code
 from runtimes.evm.engine import EngineFactory, EngineRules, Frame, FrameOutcome, Status, SubcallOutcome
 from runtimes.evm.engines import FAST, PLAIN_ENGINE, engine_factory
 from runtimes.evm.ethereum.forks import FORKS
@@ -131,7 +131,7 @@ def programs(random: Random, name: str, count: int) -> Iterator[bytes]:
 def run(random: Random, rules: EngineRules, make: EngineFactory, code: bytes) -> str:
     """Run one program with some gas and return its end. Raises EnginesDiffer."""
     calldata, value = random.randbytes(random.choice((0, 4, 36, 68))), random.choice((0, 0, 5))
-    frame = Frame(rules, analyse(code), calldata, CALLER, MYSELF, value, random.randrange(16) == 0)
+    frame = Frame(rules, Code(code), calldata, CALLER, MYSELF, value, random.randrange(16) == 0)
     host, engine, asks = PricedHost(random.choice((100_000, 100_000, random.randrange(5_000)))), make(), 0
     host.storage = {0: 1, 2: (1 << 256) - 1}
     try:

@@ -26,7 +26,7 @@ from hypervisor.kernel.blocks import Block
 from hypervisor.machine.registry import Outcome
 from hypervisor.types import INIT_ACTOR, METHOD_CONSTRUCTOR, NO_BLOCK, SYSTEM_ACTOR, ActorID, BlockId
 from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
-from runtimes.evm.code import Code, CodeCache, analyse, code_too_long
+from runtimes.evm.code import Code, CodeCache, code_too_long
 from runtimes.evm.engine import (
     Engine,
     EngineRules,
@@ -163,7 +163,7 @@ class EthereumInvocation:
             caller, init_code = call.creator, call.init_code
         else:
             caller, init_code = accounts.address_of(context.caller), b"" if params is None else params.data
-        ended = self._frame(analyse(init_code), b"", caller, context.value)
+        ended = self._frame(Code(init_code), b"", caller, context.value)
         if ended.status is not Status.SUCCESS:
             return self._outcome_of(ended)
         code, gas = ended.data, self._kernel.gas

@@ -25,7 +25,7 @@ from hypervisor.messages.events import StampedEvent
 from hypervisor.tracing import StepTracer
 from hypervisor.types import ActorID
 from hypervisor.versions.network_versions import LATEST, network_version
-from runtimes.evm.code import analyse
+from runtimes.evm.code import Code
 from runtimes.evm.engine import Frame, Step, SubcallInputs, SubcallOutcome, TxContext
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
@@ -132,7 +132,7 @@ def frame_of(
     code: bytes, calldata: bytes = b"", value: int = 0, static: bool = False, rules: EvmRules = RULES
 ) -> Frame:
     """Return a frame in the context of `MYSELF`, called by `CALLER`."""
-    return Frame(rules, analyse(code), calldata, CALLER, MYSELF, value, static)
+    return Frame(rules, Code(code), calldata, CALLER, MYSELF, value, static)
 
 
 def run(code: bytes, host: FakeHost | None = None, calldata: bytes = b"", value: int = 0, static: bool = False) -> Step:

@@ -15,7 +15,7 @@ from typing import Final
 import pytest
 
 from hypervisor.errors import ActorExit, OutOfGas
-from runtimes.evm.code import analyse
+from runtimes.evm.code import Code
 from runtimes.evm.engine import Frame, FrameOutcome, Status
 from runtimes.evm.engines import engine_factory
 from runtimes.evm.fast.engine import FastTable
@@ -63,7 +63,7 @@ CALLS: Final = """
 def outcome(engine: str, code: bytes, gas: int, calldata: bytes = b"") -> tuple[str, bytes, int, dict[int, int]]:
     """Return how a frame ends: status, data, remaining gas, and its storage."""
     host, made = PricedHost(gas), engine_factory(engine, RULES)()
-    frame = Frame(RULES, analyse(code), calldata, CALLER, MYSELF, 0, False)
+    frame = Frame(RULES, Code(code), calldata, CALLER, MYSELF, 0, False)
     try:
         step = made.start(frame, host)
     except (OutOfGas, ActorExit) as error:
@@ -216,7 +216,7 @@ _LOOP = "0 loop: 1 ADD DUP1 {} GT @loop JUMPI 0 MSTORE 32 0 RETURN"
 def run(tier: Tier, code: bytes, gas: int = 10**9) -> int:
     """Run code that returns a word; return the word."""
     host, engine = PricedHost(gas), FastTable(RULES, tier).engine()
-    step = engine.start(Frame(RULES, analyse(code), b"", CALLER, MYSELF, 0, False), host)
+    step = engine.start(Frame(RULES, Code(code), b"", CALLER, MYSELF, 0, False), host)
     assert isinstance(step, FrameOutcome)
     assert step.status is Status.SUCCESS
     return int.from_bytes(step.data, "big")

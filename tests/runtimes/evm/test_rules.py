@@ -26,7 +26,7 @@ from hypervisor.machine.opening import EVM_ENGINES
 from hypervisor.machine.registry import RuntimeServices
 from hypervisor.versions.network_versions import NETWORK_VERSIONS
 from runtimes.evm import engines
-from runtimes.evm.code import CodeCache, analyse
+from runtimes.evm.code import Code, CodeCache
 from runtimes.evm.opcodes import FILECOIN_OPCODES, OPCODE_NUMBERS
 from runtimes.evm.precompiles.ethereum import ETHEREUM
 from runtimes.evm.precompiles.filecoin import FILECOIN
@@ -113,7 +113,7 @@ dense_code = st.lists(st.sampled_from([JUMPDEST, 0x60, 0x61, 0x7F, 0x01, 0x00]),
 def test_jump_destinations_are_those_of_py_evm(code: bytes) -> None:
     stream = CodeStream(code)
     expected = {place for place, byte in enumerate(code) if byte == JUMPDEST and stream.is_valid_opcode(place)}
-    assert analyse(code).jump_destinations == expected
+    assert Code(code).jump_destinations == expected
 
 
 def test_the_cache_gives_the_same_analysis_again() -> None:
