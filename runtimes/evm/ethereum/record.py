@@ -132,28 +132,34 @@ class ActorNumbers:
     transaction is kept. Others get numbers that no actor has.
     """
 
-    def __init__(self, tree: StateTree, system: EthAddress | None) -> None:
-        """`system` is the address that stands for the system actor, if there is one."""
-        self._tree = tree
+    def __init__(self, tree: StateTree, known: dict[EthAddress, ActorID], system: EthAddress | None) -> None:
+        """`known` are actors of the state; `system` is the address of the system actor, if it has one."""
+        self._tree, self._known, self._is_changing = tree, known, False
         self._system: dict[EthAddress, ActorID] = {} if system is None else {system: SYSTEM_ACTOR}
-        self._known: dict[EthAddress, ActorID] = {}
+        self._new: dict[EthAddress, ActorID] = {}
         self._others: dict[EthAddress, ActorID] = {}
+
+    def expect_changes(self) -> None:
+        """Look actors up for each part: the kernel creates some, which failures remove."""
+        self._is_changing = True
 
     def take(self, data: bytes, at: int) -> int:
         """Take the accounts that have come to be, in a part of a record; return the position after them."""
         count = int(_WORD.unpack_from(data, at)[0])
         at += _WORD.size
-        self._known = dict(self._system)
-        with self._tree.without_held():
-            number = self._tree.init_state().next_id
-        for place in range(at, at + 20 * count, 20):
-            address = EthAddress(data[place : place + 20])
-            if address not in self._known and self._existing(address) is None:
-                self._known[address], number = ActorID(number), number + 1
+        self._new = dict(self._system)
+        if self._is_changing:
+            self._known = {}
+        listed = [EthAddress(data[place : place + 20]) for place in range(at, at + 20 * count, 20)]
+        new = [address for address in listed if address not in self._new and self._existing(address) is None]
+        if new:
+            with self._tree.without_held():
+                first = self._tree.init_state().next_id
+            self._new |= {address: ActorID(number) for number, address in enumerate(new, first)}
         return at + 20 * count
 
     def __call__(self, address: EthAddress) -> ActorID:
-        actor = self._known.get(address)
+        actor = self._new.get(address)
         if actor is None:  # the system's is 0
             actor = self._existing(address) or self._others.get(address)
         if actor is None:
@@ -161,10 +167,12 @@ class ActorNumbers:
         return actor
 
     def _existing(self, address: EthAddress) -> ActorID | None:
-        with self._tree.without_held():
-            actor = self._tree.lookup_id(delegated_address(address))
-        if actor is not None:
-            self._known[address] = actor
+        actor = self._known.get(address)
+        if actor is None:
+            with self._tree.without_held():
+                actor = self._tree.lookup_id(delegated_address(address))
+            if actor is not None:
+                self._known[address] = actor
         return actor
 
 
@@ -239,7 +247,6 @@ class Replay:
         self._fork, self._codes, self._actor_of, self._evm = fork, codes, actor_of, evm
         self._open: list[_Open] = []
         self._steps, self._pausing = step_tracer(tracer), pausing_tracer(tracer)
-        self._names = {number: opcode.name for number, opcode in fork.opcodes.items()}
         self._cost: int | None = None
         """Cost of the last instruction, until it is reported."""
         self._size = self._left_out = 0
@@ -282,8 +289,9 @@ class Replay:
                 at = self._counters(data, at)
 
     def begin_again(self) -> None:
-        """Leave out what the tracer has got: the transaction begins again, and does the same."""
+        """Leave out what the tracer has got: the transaction begins again with the kernel, and does the same."""
         self._left_out = self._size
+        self._actor_of.expect_changes()
 
     def note_native(self, used: int) -> None:
         """Note the gas of a call that the kernel has run and reported."""
@@ -440,7 +448,8 @@ class Replay:
         self.given, self._cost = self.given + 1, cost
 
         def read() -> EvmStep:
-            name = self._names.get(opcode) or f"opcode 0x{opcode:02x} not defined"
+            row = self._fork.opcodes.get(opcode)
+            name = f"opcode 0x{opcode:02x} not defined" if row is None else row.name
             stack = tuple(call.stack)
             return EvmStep(counter, opcode, name, gas, stack, call.memory, call.return_data, refund)
 

@@ -359,7 +359,7 @@ class StateSession:
             tracer, manifest = self._machine.tracer, self._machine.manifest
             assert tracer is not None, "`RECORD` is set for a tracer"
             has_system = mode & SYSTEM or self.fork.transfer_logs
-            numbers = ActorNumbers(self._machine.state_tree, SYSTEM_ADDRESS if has_system else None)
+            numbers = ActorNumbers(self._machine.state_tree, self._ids, SYSTEM_ADDRESS if has_system else None)
             evm = manifest.code("evm")
             runtime = self._machine.registry.runtime_for(evm)[0]
             self._replay = Replay(tracer, self.fork, self._codes, numbers, (evm, runtime))
