@@ -1,10 +1,10 @@
 """A campaign: steps that run until the time is over, or until rounds find nothing new.
 
 The first step is a round of fuzz and invariant tests, the second runs symbolic tests, the third mutants, and all others
-are rounds. A round runs each test with several seeds, from the common corpus. A test with a finding is left out of
-later rounds. Each step depends only on the sources, the campaign's seed and the state before it, not on the number of
-workers. A step that is interrupted keeps the results of the jobs that have ended, and the next run executes the rest;
-the corpus changes when a round is done. Mutants are repeated.
+are rounds. A round runs each test with several seeds, from the common corpus. A test with a finding or a proof is left
+out of later rounds. Each step depends only on the sources, the campaign's seed and the state before it, not on the
+number of workers. A step that is interrupted keeps the results of the jobs that have ended, and the next run executes
+the rest; the corpus changes when a step is done. Mutants are repeated.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
+from bridge.ethereum.block import ETHEREUM
 from fvm_hypervisor.jobs.executor import ClusterUnavailable
 from fvm_hypervisor.soltest.campaign.state import TESTS, CampaignFolder, CampaignState, Finding
 from fvm_hypervisor.soltest.compile.compiler import CompileError
@@ -43,6 +44,11 @@ SEEDS: Final = 4
 QUIET_ROUNDS: Final = 5
 """Number of rounds without anything new after which a campaign ends."""
 _MAX_LINE: Final = 4096
+_SEARCH_SECONDS: Final = 30.0
+"""Processor time in seconds of the solver for a fuzz or invariant test."""
+_PROVEN: Final = "proven"
+_DYNAMIC: Final = re.compile(r"\[\]|\b(?:bytes|string)\b")
+"""A parameter type whose lengths bound a proof."""
 _LISTED: Final = 1000
 """Maximum number of living mutants in the state."""
 
@@ -130,7 +136,7 @@ class Campaign:
 
     def _round(self, session: SuiteSession) -> bool:
         """Run each test with new seeds; return False if there is none."""
-        state, found = self.state, self.state.tests_done()
+        state, found, proofs = self.state, self.state.tests_done(), self.state.proofs or {}
         number = state.steps if state.steps == 0 else state.steps - 2
         wanted = [
             suite._replace(tests=(test,), seed=state.seed + number * SEEDS + offset)
@@ -138,21 +144,22 @@ class Campaign:
             for test in suite.tests
             if test.kind in (CaseKind.FUZZ, CaseKind.INVARIANT)
             if (f"{suite.file}:{suite.contract}", test.signature) not in found
+            if proofs.get(_proof_name(suite, test)) != _PROVEN or _DYNAMIC.search(test.signature)
             for offset in range(SEEDS)
         ]
         suites = [suite for suite in wanted if _job_of(suite) not in state.ended]
         if not wanted:
             return self._no_round(session)
-        corpus = self.folder.corpus
-        project = replace(
-            session.project,
-            fuzz=replace(session.project.fuzz, corpus_dir=corpus, failures=os.devnull),
-            invariant=replace(session.project.invariant, corpus_dir=corpus, failures=os.devnull, shows_metrics=False),
-        )
-        job = replace(session.begun_job(), project=project)
-        self._run(job, suites)
+        self._run(self._job(session), suites)
         self._finish_round()
         return True
+
+    def _job(self, session: SuiteSession) -> Job:
+        """Return the job of a session, with the campaign's corpus."""
+        corpus, project = self.folder.corpus, session.project
+        fuzz = replace(project.fuzz, corpus_dir=corpus, failures=os.devnull)
+        invariant = replace(project.invariant, corpus_dir=corpus, failures=os.devnull, shows_metrics=False)
+        return replace(session.begun_job(), project=replace(project, fuzz=fuzz, invariant=invariant))
 
     def _run(self, job: Job, suites: Sequence[Suite]) -> None:
         """Run suites, and store what has ended, even if others are interrupted."""
@@ -196,16 +203,19 @@ class Campaign:
 
     def _finish_round(self) -> None:
         state = self.state
-        inputs = {path: b64decode(text) for path, text in state.waiting.items()}
-        added = {path: data for path, data in sorted(inputs.items()) if data}
-        dropped = {path: data for path, data in sorted(inputs.items()) if not data}
-        known = self._known_inputs(added)
-        files = {path: data for path, data in added.items() if _name(path) not in known}
+        files, dropped = self._corpus_changes()
         is_quiet = not files and len(state.findings) == state.found
         kept, runs = self.folder.inputs() + len(files) - len(dropped), state.runs + sum(state.ended.values())
         history = [*state.history, (round(self._elapsed(), 1), kept, len(state.findings))]
         self._commit(files | dropped, quiet=state.quiet + 1 if is_quiet else 0, runs=runs, history=history)
         self.tell(f"{len(history)} rounds, {runs:,} runs, {kept:,} inputs, {len(state.findings)} findings")
+
+    def _corpus_changes(self) -> tuple[dict[str, bytes], dict[str, bytes]]:
+        """Return the new inputs of a step, and the superfluous ones, which are empty."""
+        inputs = {path: b64decode(text) for path, text in self.state.waiting.items()}
+        added = {path: data for path, data in sorted(inputs.items()) if data}
+        known, dropped = self._known_inputs(added), dict.fromkeys(sorted(inputs.keys() - added), b"")
+        return {path: data for path, data in added.items() if _name(path) not in known}, dropped
 
     def _known_inputs(self, added: Iterable[str]) -> set[tuple[str, str]]:
         """Return the inputs, by `_name`, that the folders of these have."""
@@ -258,22 +268,34 @@ class Campaign:
     # --- symbolic tests and mutants ---------------------------------------------------------------------------------
 
     def _prove(self) -> None:
-        """Run the symbolic tests."""
+        """Run the symbolic tests, and fuzz and invariant tests without a finding, which the solver may prove or fail.
+
+        Its inputs that reach what no earlier input reached are added to the corpus.
+        """
         state = self.state
         project = replace(self.project, isolate=bool(self.project.isolate), dynamic_test_linking=False)
-        session = self._session(project, self._filter()._replace(symbolic="checks"))
+        session = self._session(project, self._filter()._replace(symbolic="fuzz"))
         if session.suites and find_spec("z3") is None:
             state.notes.append("symbolic tests were not run: install z3 with `pip install z3-solver`")
+        elif session.suites and self.options.rules != ETHEREUM:
+            state.notes.append("symbolic tests were not run: they need the rules ethereum")
         elif session.suites:
             self.tell("Running symbolic tests")
-            proofs = state.proofs or {}
+            known, done, job = state.proofs or {}, state.tests_done(), self._job(session)
             suites = [
-                suite._replace(tests=tests)
+                suite._replace(tests=(test,))
                 for suite in session.suites
-                if (tests := tuple(test for test in suite.tests if _proof_name(suite, test) not in proofs))
+                for test in suite.tests
+                if _proof_name(suite, test) not in known
+                if (f"{suite.file}:{suite.contract}", test.signature) not in done
             ]
-            self._run(session.begun_job(), suites)
-        self._commit({}, proofs=None if state.proofs is None else dict(sorted(state.proofs.items())))
+            self._run(job, [suite for suite in suites if _is_check(suite)])
+            bounds = job.project.symbolic._replace(seconds=_SEARCH_SECONDS)
+            job = replace(job, project=replace(job.project, symbolic=bounds))
+            self._run(job, [suite for suite in suites if not _is_check(suite)])
+        files, dropped = self._corpus_changes()
+        proofs = None if state.proofs is None else dict(sorted(state.proofs.items()))
+        self._commit(files | dropped, proofs=proofs, quiet=0 if files else state.quiet)
 
     def _mutate(self) -> None:
         """Test mutants with the tests that have no finding."""
@@ -319,6 +341,10 @@ def _proof_name(suite: Suite | SuiteResult, test: TestFunction | TestResult) -> 
     return f"{suite.file}:{suite.contract} {test.signature}"
 
 
+def _is_check(suite: Suite) -> bool:
+    return suite.tests[0].name.startswith(("check_", "prove_"))
+
+
 def _place(path: str) -> str:
     """Return the path of an input without its time, so that the same input has one file."""
     return re.sub(r"-\d+(\.json(?:\.gz)?)$", r"-0\1", path)
@@ -331,7 +357,7 @@ def _name(path: str) -> tuple[str, str]:
 
 
 def _outcome(test: TestResult) -> str:
-    passed = f"holds to depth {test.depth}" if test.depth else "proven"
+    passed = f"holds to depth {test.depth}" if test.depth else _PROVEN
     status = {CaseStatus.SUCCESS: passed, CaseStatus.FAILURE: "fails", CaseStatus.SKIPPED: "skipped"}
     return status.get(test.status, f"undecided: {test.reason}")
 

@@ -6,9 +6,9 @@ the test's name determine every input.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from random import Random
 from time import monotonic
 from typing import Any, Final
@@ -95,6 +95,8 @@ class FuzzRun:
     stored: bytes | None = None
     """Calldata of an earlier failure, which is run first."""
     corpus_folder: CorpusFolder | None = None
+    found: Sequence[bytes] = ()
+    """Calldata to add to the corpus if it reaches something new."""
     gases: list[int] = field(default_factory=list)
     rejects: int = 0
     last: list[Any] = field(default_factory=list)
@@ -193,8 +195,9 @@ class FuzzRun:
             folder.write([StoredCall(self.stage.sender, self.stage.address, self.calldata(arguments))])
 
         corpus = self._corpus = Corpus.of(settings, self.stage.executor, INPUT_MUTATION_SHARE, write)
-        for calls in folder.read():
-            arguments = self._arguments_of(calls[0].calldata) if len(calls) == 1 else None
+        stored = ((calls[0].calldata if len(calls) == 1 else None, True) for calls in folder.read())
+        for data, is_stored in chain(stored, ((data, False) for data in self.found)):
+            arguments = self._arguments_of(data)
             if arguments is None:
                 continue
             if deadline.is_over():
@@ -204,8 +207,8 @@ class FuzzRun:
                 corpus.discard_edges()
                 continue
             if corpus.reached_new_edges():
-                corpus.add(arguments, written=False)
-            else:
+                corpus.add(arguments, written=not is_stored)
+            elif is_stored:
                 folder.drop()
             status, reason = self._verdict(arguments, outcome)
             if status is CaseStatus.FAILURE:

@@ -68,7 +68,8 @@ GROUPS: Final = (
         " approach trial corpus-dir"),
     ),
     TuningGroup(
-        "symbolic tests and corpora", "symbolic tests begin without a corpus and write none",
+        "symbolic tests and corpora",
+        "with fuzz.corpus_dir, --symbolic-fuzz adds inputs that reach new code to the corpus",
         _options("symbolic-", "seed-corpus use-fuzz-corpus corpus-seed-limit use-fuzz-frontiers frontier-limit"
                  " frontier-ids frontier-pcs frontier-selectors"),
     ),

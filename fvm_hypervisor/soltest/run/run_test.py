@@ -404,11 +404,7 @@ class SuiteRun:
         if test.kind is CaseKind.TABLE:
             return lambda: TableRun(stage, test, ready, self.progress).run()
         if test.kind is CaseKind.SYMBOLIC:
-            from fvm_hypervisor.soltest.symbolic.invariants import SymbolicInvariantRun  # z3 is optional
-            from fvm_hypervisor.soltest.symbolic.run import SymbolicRun
-
-            runner = SymbolicInvariantRun if is_invariant(test.name) else SymbolicRun
-            return lambda: runner(stage, test, replace(self.project, invariant=invariant), ready).run()
+            return lambda: self._symbolic(stage, test, fuzz, invariant, ready)
         contract, name = self.suite.contract, test.signature
         used = fuzz if test.kind is CaseKind.FUZZ else invariant
         if used.timeout is not None:
@@ -439,6 +435,27 @@ class SuiteRun:
             return replace(result, notices=(*notices, *result.notices)) if notices else result
 
         return run
+
+    def _symbolic(
+        self, stage: SuiteStage, test: TestFunction, fuzz: FuzzSettings, invariant: InvariantSettings,
+        ready: ExecutorSnapshot,
+    ) -> TestResult:  # fmt: skip
+        """Run a symbolic test. Inputs of a fuzz test that reach something new are added to its corpus."""
+        from fvm_hypervisor.soltest.symbolic.invariants import SymbolicInvariantRun  # z3 is optional
+        from fvm_hypervisor.soltest.symbolic.run import SymbolicRun
+
+        runner = SymbolicInvariantRun if is_invariant(test.name) else SymbolicRun
+        run = runner(stage, test, replace(self.project, fuzz=fuzz, invariant=invariant), ready)
+        result = run.run()
+        if fuzz.corpus_dir is None or not test.name.startswith("test") or stage.defers_set_up:
+            return result
+        folder = CorpusFolder(self.project.root, fuzz, self.suite.contract, test.signature, self.store)
+        settings = replace(fuzz, runs=0)
+        concrete = FuzzRun(stage, test, settings, 0, ready, Dictionary(), corpus_folder=folder, found=run.inputs).run()
+        self.executor.restore(ready)
+        if result.status is CaseStatus.UNDECIDED and concrete.status is CaseStatus.FAILURE:
+            return replace(concrete, kind=CaseKind.SYMBOLIC, runs=result.runs, seed=None)
+        return result
 
     def _unit(self, stage: SuiteStage, test: TestFunction) -> TestResult:
         outcome = stage.call(selector(test.signature))

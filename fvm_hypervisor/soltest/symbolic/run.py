@@ -89,6 +89,8 @@ class Explorer:
     paths: int = 0
     is_over: bool = False
     """True if a limit of the test is reached."""
+    given_up: Callable[[Path], None] = lambda _: None
+    """Called with each path that is not decided."""
 
     def run(self, start: Path) -> Iterator[Path]:
         """Yield the paths whose outermost frame has ended. Other paths are counted in `undecided`, or dead."""
@@ -100,6 +102,7 @@ class Explorer:
             except NotModelled as reason:
                 self.undecided[str(reason)] += 1
                 self.paths += 1
+                self.given_up(path)
                 continue
             except z3.Z3Exception as error:  # such as too little memory
                 self.undecided[f"the solver failed: {error}"] += 1
@@ -246,6 +249,8 @@ def _values(kinds: list[str], data: bytes) -> str:
 
 _MAX_REPLAYS = 8
 """Maximum number of counterexamples of a path that are run."""
+_MAX_INPUTS = 1024
+"""Maximum number of inputs of a test."""
 _MAX_SLOTS = 100_000
 """Maximum number of slots of a contract at the start."""
 _CALLS: Final = {"CALL": 0xF1, "DELEGATECALL": 0xF4, "STATICCALL": 0xFA}
@@ -460,6 +465,8 @@ class SymbolicRun:
     project: Project
     ready: ExecutorSnapshot
     progress: Callable[[TestResult], None] = lambda _: None
+    inputs: list[bytes] = field(default_factory=list)
+    """Calldata that lead to the ends of paths, which the concrete machine has not confirmed."""
     _successes: int = 0
     _reverted: list[Path] = field(default_factory=list)
     _paths: int = 0
@@ -501,10 +508,16 @@ class SymbolicRun:
         self._undecided[reason] += times
 
     def _run_shape(self, start: StartState, solver: Solver, shape: tuple[int, ...]) -> TestResult | None:
-        explorer = Explorer(self.settings)
         path, calldata = self._start(start, solver, shape)
+
+        def keep(path: Path) -> None:
+            if path.model is not None and len(self.inputs) < _MAX_INPUTS:
+                self.inputs.append(values(calldata, path.model))
+
+        explorer = Explorer(self.settings, given_up=keep)
         try:
             for ended in explorer.run(path):
+                keep(ended)
                 failed = self._end(ended, calldata)
                 if failed is not None:
                     self._paths += explorer.paths
@@ -580,7 +593,10 @@ class SymbolicRun:
         return word != 0
 
     def _is_failure(self, path: Path, output: Data) -> bool:
-        return self.test.name.startswith("test") or self._is_assertion(path, output)
+        is_fuzz = self.test.name.startswith("test")
+        if is_fuzz and not self.project.fuzz.fail_on_revert:
+            raise NotModelled("a revert with fuzz.fail_on_revert = false")
+        return is_fuzz or self._is_assertion(path, output)
 
     def _is_assertion(self, path: Path, output: Data) -> bool:
         if path.halted == INVALID:

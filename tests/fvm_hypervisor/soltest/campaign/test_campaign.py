@@ -1,7 +1,7 @@
 """Campaigns: interrupted ones end like others, a change begins again, findings have unit tests that reproduce them."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from itertools import count, islice
@@ -35,7 +35,23 @@ from tests.fvm_hypervisor.soltest.contracts import artifact, forge_out
 
 TEXT = "contract A {} contract B {}"
 FAILS_ABOVE = ["600435", "640100000000", "11", "@low", "57", "5f5ffd", "low:", "00"]
-BRANCHES = ["600435", "600116", "@odd", "57", "00", "odd:", "60043560ff16602a14", "@rare", "57", "00", "rare:", "00"]
+BLOCKHASH = "5f4050"
+"""An instruction that the solver does not model."""
+BRANCHES = [
+    BLOCKHASH,
+    "600435",
+    "600116",
+    "@odd",
+    "57",
+    "00",
+    "odd:",
+    "60043560ff16602a14",
+    "@rare",
+    "57",
+    "00",
+    "rare:",
+    "00",
+]
 
 
 @pytest.fixture
@@ -46,12 +62,12 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def make(root: Path, text: str) -> None:
+def make(root: Path, text: str, contracts: Mapping[str, Any] | None = None) -> None:
     rmtree(root / "out", ignore_errors=True)
     (root / "test").mkdir(exist_ok=True)
     (root / "test" / "T.t.sol").write_text(text, encoding="utf-8")
-    contracts = {"A": artifact({"testBranches(uint256)": BRANCHES}), "B": artifact({"testLow(uint256)": FAILS_ABOVE})}
-    forge_out(root, "test/T.t.sol", text, contracts)
+    usual = {"A": artifact({"testBranches(uint256)": BRANCHES}), "B": artifact({"testLow(uint256)": FAILS_ABOVE})}
+    forge_out(root, "test/T.t.sol", text, contracts or usual)
 
 
 def campaign(root: Path, **limits: Any) -> Campaign:
@@ -142,6 +158,61 @@ def test_jobs_that_ended_before_an_interruption_are_not_repeated(
     assert sum(line.startswith("FOUND") for line in shown) == 1
     campaign(other, rounds=1).run()
     assert outcome(other) == outcome(project)
+
+
+MAGIC = 0x1234567890ABCDEF
+IS_MAGIC = [f"60043567{'55' * 8}18", f"67{MAGIC ^ int('55' * 8, 16):016x}14"]
+"""A condition on the first argument. The code does not contain the number, which the fuzzer would try."""
+SEARCHED = [
+    *IS_MAGIC, "@magic", "57", "600435600714", "@seven", "57", "00", "magic:", "602435600114",
+    "@deep", "57", "00", "deep:", "00", "seven:", BLOCKHASH, "00",
+]  # fmt: skip
+"""A branch at the number and, behind it, at 1; not decided because of a branch at 7."""
+
+
+@pytest.mark.slow
+def test_solver_reaches_branches_for_the_corpus_and_proven_tests_are_left_out(tmp_path: Path) -> None:
+    pytest.importorskip("z3")
+    (tmp_path / "foundry.toml").write_text('[profile.default]\nsolc = "0.8.30"\nffi = true\n[fuzz]\nruns = 60\n')
+    make(tmp_path, TEXT, {
+        "A": artifact({"testSearched(uint256,uint256)": SEARCHED}),
+        "B": artifact({"testProven(uint256)": ["00"], "testProvenForLengths(bytes)": ["00"]}),
+    })  # fmt: skip
+    run_ = campaign(tmp_path, rounds=2)
+    run_.run()
+    inputs = [json.loads(text)[0]["calldata"] for text in outcome(tmp_path)["corpus"].values()]
+    arguments = [(int(data[10:74], 16), int(data[74:138], 16)) for data in inputs if len(data) == 138]
+    assert (MAGIC, 1) in arguments
+    assert any(first == MAGIC and second != 1 for first, second in arguments)
+    assert run_.state.proofs is not None
+    assert [run_.state.proofs[f"test/T.t.sol:B {name}"] for name in (
+        "testProven(uint256)", "testProvenForLengths(bytes)")] == ["proven"] * 2  # fmt: skip
+    assert "BLOCKHASH" in run_.state.proofs["test/T.t.sol:A testSearched(uint256,uint256)"]
+    # the first round runs three tests with four seeds, the second one without the proven test
+    assert run_.state.runs == 60 * 4 * (3 + 2)
+
+
+@pytest.mark.slow
+def test_input_of_an_undecided_path_that_fails_is_a_finding(project: Path) -> None:
+    pytest.importorskip("z3")
+    behind = [*IS_MAGIC, "@magic", "57", "00", "magic:", BLOCKHASH, "5f5ffd"]
+    make(
+        project, TEXT, {"A": artifact({"testBehind(uint256)": behind}), "B": artifact({"testProven(uint256)": ["00"]})}
+    )
+    run_ = campaign(project, rounds=1)
+    run_.run()
+    (finding,) = run_.state.findings
+    assert (finding.test, finding.kind, finding.reason) == ("testBehind(uint256)", "symbolic", "EvmError: Revert")
+    assert f"{MAGIC:064x}" in finding.calls[0]
+    assert f"{MAGIC:064x}" in (project / finding.file).read_text()
+
+
+@pytest.mark.slow
+def test_solver_leaves_out_tests_with_a_finding(project: Path) -> None:
+    pytest.importorskip("z3")
+    run_ = campaign(project, rounds=1)
+    run_.run()
+    assert list(run_.state.proofs or ()) == ["test/T.t.sol:A testBranches(uint256)"]
 
 
 @pytest.mark.slow

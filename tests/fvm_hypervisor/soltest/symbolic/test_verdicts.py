@@ -1,6 +1,7 @@
 """Verdicts of symbolic tests: a pass is a proof, and everything that is not modelled is named."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,14 @@ def test_what_is_not_modelled_is_named(condition: list[str], reason: str, tmp_pa
     found = verdict(tmp_path, [*condition, "50", "00"])
     assert found.status is UNDECIDED, found
     assert reason in (found.reason or "")
+
+
+def test_revert_of_a_fuzz_test_is_not_decided_if_it_may_pass(tmp_path: Path) -> None:
+    with staged(tmp_path, {"test(uint256)": [X, "@good", "57", "5f5ffd", "good:", "00"]}) as test:
+        assert test.run("test").status is FAIL
+        test.project = replace(test.project, fuzz=replace(test.project.fuzz, fail_on_revert=False))
+        found = test.run("test")
+    assert (found.status, found.reason) == (UNDECIDED, "a revert with fuzz.fail_on_revert = false")
 
 
 def test_a_transfer_that_must_exceed_the_maximum_balance_is_not_decided(tmp_path: Path) -> None:
