@@ -352,6 +352,8 @@ class Recorder:
     CallStarted(f080 -> f06, method 0, params empty)
     """
 
+    is_live = True
+
     def __init__(self) -> None:
         self.events: list[TraceEvent] = []
 
@@ -364,7 +366,9 @@ class Recorder:
 
 
 class StepRecorder(Recorder):
-    """A tracer that records everything, including instructions."""
+    """A tracer that records instructions, too, but not all charges of gas."""
+
+    is_live = False
 
     def step(self, event: RuntimeEvent, /) -> None:
         """Record the event."""
