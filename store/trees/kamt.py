@@ -11,7 +11,8 @@ Storage fetched from a node implements the same interface.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from operator import itemgetter
 from typing import Any, Final, Protocol
 
 from store.blockstore import Blockstore, TreeNodeError
@@ -103,38 +104,19 @@ class _KamtNode:
 
 
 class _Link:
-    """A child node after `length` path bits of value `path`, or what becomes one when it is used.
-
-    This is the CID of a node, or the sorted entries of a new subtree.
-    """
+    """A child node, or the CID of one not loaded yet, after `length` path bits of value `path`."""
 
     __slots__ = ("length", "path", "target")
 
-    def __init__(self, length: int, path: int, target: _KamtNode | Cid | list[_Entry]) -> None:
+    def __init__(self, length: int, path: int, target: _KamtNode | Cid) -> None:
         self.length = length
         self.path = path
         self.target = target
 
 
-class _Written:
-    """What a flush writes."""
-
-    __slots__ = ("blocks", "links", "nodes")
-
-    def __init__(self) -> None:
-        self.blocks: list[tuple[Cid, bytes]] = []
-        self.nodes: list[tuple[_KamtNode, Cid, list[bytes | None]]] = []
-        """Changed nodes, with their CIDs and encoded pointers."""
-        self.links: list[tuple[_Link, Cid]] = []
-        """Links to new subtrees, with the CIDs of these."""
-
-    def add(self, head: bytes, parts: list[bytes], before: Cid | None, fresh: list[bytes]) -> Cid:
-        """Add the block of a node, with the parts that are not in the block `before`; return its CID."""
-        data = RewrittenBlock(head + b"".join(parts))
-        data.before, data.fresh = before, fresh
-        cid = cid_of(data)
-        self.blocks.append((cid, data))
-        return cid
+_Written = tuple[_KamtNode, Cid, bytes, list[bytes | None]]
+"""A node, its CID, its encoding and its encoded pointers."""
+_block_of: Final[Callable[[_Written], tuple[Cid, bytes]]] = itemgetter(1, 2)
 
 
 class Kamt:
@@ -250,14 +232,12 @@ class Kamt:
 
     def flush(self) -> Cid:
         """Write the changed nodes to the store, children first, and return the root CID."""
-        written = _Written()
+        written: list[_Written] = []
         root = self._encode(self._root, written)
-        self._store.put_many(written.blocks)
-        for node, cid, parts in written.nodes:
+        self._store.put_many(map(_block_of, written))
+        for node, cid, _, parts in written:
             node.cid, node.changed, node.parts = cid, False, parts
-        for link, cid in written.links:
-            link.target = cid
-        self.loaded_nodes += len(written.nodes)
+        self.loaded_nodes += len(written)
         return root
 
     def _insert(self, key: int, value: int) -> None:
@@ -278,8 +258,7 @@ class Kamt:
             pointer = node.pointers[index]
             start = PATH_BITS - max(shift, 0)
             if type(pointer) is tuple:
-                entry = key, value
-                node.pointers[index] = entry if pointer[0] == key else _link_to(sorted((pointer, entry)), start)
+                node.pointers[index] = (key, value) if pointer[0] == key else _fork(pointer, (key, value), start)
                 return
             assert type(pointer) is _Link
             start += pointer.length
@@ -291,6 +270,11 @@ class Kamt:
 
     def _merge(self, node: _KamtNode, start: int, entries: list[_Entry]) -> bool:
         """Write sorted entries that share the first `start` path bits below a node; return True if one has changed."""
+        if not node.pointers:
+            _fill(node, start, entries)
+            node.changed = node.changed or bool(entries)
+            node.parts = None
+            return bool(entries)
         is_changed = False
         after = min(start + BIT_WIDTH, PATH_BITS)
         shift, mask = PATH_BITS - after, (1 << (after - start)) - 1
@@ -375,7 +359,9 @@ class Kamt:
                 if (common + 1) << (PATH_BITS - after) <= first:
                     continue  # the whole subtree lies before `first`
                 # Loaded nodes are not cached, so that iterating over a large tree uses little memory.
-                yield from self._walk(self._node_at(pointer.target, after), after, common, first)
+                target = pointer.target
+                child = target if isinstance(target, _KamtNode) else self._load(target, after)
+                yield from self._walk(child, after, common, first)
 
     def _differences(
         self, left: _KamtNode, after: Kamt, right: _KamtNode, start: int, prefix: int
@@ -398,18 +384,14 @@ class Kamt:
     def _entries_at(self, slot: int, pointer: _Entry | _Link | None, start: int, prefix: int) -> dict[int, int]:
         return {} if pointer is None else dict(self._walk(_KamtNode(1 << slot, [pointer], None), start, prefix, 0))
 
-    def _node_at(self, target: _KamtNode | Cid | list[_Entry], start: int) -> _KamtNode:
-        if isinstance(target, _KamtNode):
-            return target
-        if isinstance(target, list):
-            node = _KamtNode(0, [], None)
-            self._merge(node, start, target)
-            return node
-        return self._load(target, start)
+    def _node_at(self, target: _KamtNode | Cid, start: int) -> _KamtNode:
+        return target if isinstance(target, _KamtNode) else self._load(target, start)
 
     def _child(self, pointer: _Link, start: int) -> _KamtNode:
-        node = pointer.target = self._node_at(pointer.target, start)
-        return node
+        target = pointer.target
+        if not isinstance(target, _KamtNode):
+            target = pointer.target = self._load(target, start)
+        return target
 
     def _load(self, cid: Cid, start: int) -> _KamtNode:
         """Load a node whose slots are selected by the path bits from `start` on."""
@@ -420,7 +402,7 @@ class Kamt:
         self.loaded_nodes += 1
         return _KamtNode(bitfield, [_read_pointer(pointer, start + taken) for pointer in pointers], cid)
 
-    def _encode(self, node: _KamtNode, written: _Written) -> Cid:
+    def _encode(self, node: _KamtNode, written: list[_Written]) -> Cid:
         if not node.changed and node.cid is not None:
             return node.cid
         # The node is not modified here, so that a flush can be repeated if the store fails.
@@ -430,59 +412,25 @@ class Kamt:
             if part is None:
                 pointer = pointers[index]
                 if type(pointer) is tuple:
-                    parts[index] = _entry_bytes(pointer)
+                    key, value = pointer
+                    length, size = (key.bit_length() + 7) // 8, (value.bit_length() + 7) // 8
+                    words = key.to_bytes(length, "big"), value.to_bytes(size, "big")
+                    parts[index] = _ENTRY_HEADS[length] + words[0] + _WORD_HEADS[size] + words[1]
                 else:
                     assert type(pointer) is _Link
                     parts[index] = self._link_bytes(pointer, written)
                 fresh.append(parts[index])
-        cid = written.add(node_head(node.bitfield, len(parts)), parts, node.cid, fresh)
-        written.nodes.append((node, cid, parts))
+        data = RewrittenBlock(node_head(node.bitfield, len(parts)) + b"".join(parts))
+        data.before, data.fresh = node.cid, fresh
+        cid = cid_of(data)
+        written.append((node, cid, data, parts))
         return cid
 
-    def _link_bytes(self, link: _Link, written: _Written) -> bytes:
+    def _link_bytes(self, pointer: _Link, written: list[_Written]) -> bytes:
         """Encode a link, after its child node if that has changed."""
-        target = link.target
-        if isinstance(target, _KamtNode):
-            cid = self._encode(target, written)
-        elif isinstance(target, list):
-            key, other = target[0][0], target[-1][0]
-            cid = _encode_subtree(target, _parting(key, other), written)
-            written.links.append((link, cid))
-        else:
-            cid = target
-        return _encoded_link(cid, link.length, link.path)
-
-
-def _encode_subtree(entries: list[_Entry], start: int, written: _Written) -> Cid:
-    """Write a new node with sorted entries, which part at `start`, after those below it; return its CID."""
-    shift = max(0, PATH_BITS - BIT_WIDTH - start)
-    after, mask = PATH_BITS - shift, (1 << (PATH_BITS - start - shift)) - 1
-    bitfield, parts, first, count = 0, list[bytes](), 0, len(entries)
-    while first < count:
-        entry = entries[first]
-        key, begin = entry[0], first
-        prefix, first = key >> shift, first + 1
-        bitfield |= 1 << (prefix & mask)
-        if first == count or entries[first][0] >> shift != prefix:
-            parts.append(_entry_bytes(entry))
-            continue
-        first = bisect_left(entries, ((prefix + 1) << shift, 0), first)
-        end = _parting(key, entries[first - 1][0])
-        cid = _encode_subtree(entries[begin:first], end, written)
-        parts.append(_encoded_link(cid, end - after, _bits(key, end, end - after)))
-    return written.add(node_head(bitfield, len(parts)), parts, None, [])
-
-
-def _entry_bytes(entry: _Entry) -> bytes:
-    key, value = entry
-    length, size = (key.bit_length() + 7) // 8, (value.bit_length() + 7) // 8
-    return _ENTRY_HEADS[length] + key.to_bytes(length, "big") + _WORD_HEADS[size] + value.to_bytes(size, "big")
-
-
-def _encoded_link(cid: Cid, length: int, path: int) -> bytes:
-    size = (length + 7) // 8
-    padded = (path << (-length % 8)).to_bytes(size, "big")
-    return b"\xa1\x61l\x83" + link_bytes(cid) + _LENGTHS[length] + _WORD_HEADS[size] + padded
+        target = pointer.target
+        cid = self._encode(target, written) if isinstance(target, _KamtNode) else target
+        return b"\xa1\x61l\x83" + link_bytes(cid) + _LENGTHS[pointer.length] + _path_bytes(pointer)
 
 
 def _set_bits(bitfield: int) -> Iterator[int]:
@@ -516,13 +464,50 @@ def _link_to(entries: list[_Entry], start: int) -> _Link:
     end = _parting(key, entries[-1][0])
     if end < start:
         raise _misplaced_key(key)
-    return _Link(end - start, _bits(key, end, end - start), entries)
+    node = _KamtNode(0, [], None)
+    _fill(node, end, entries)
+    return _Link(end - start, _bits(key, end, end - start), node)
+
+
+def _fill(node: _KamtNode, start: int, entries: list[_Entry]) -> None:
+    """Write sorted entries that share the first `start` path bits into an empty node, in one pass."""
+    nodes, starts, last = [node], [start], len(entries) - 1
+    for index, entry in enumerate(entries):
+        key = entry[0]
+        end = _parting(key, entries[index + 1][0]) if index < last else start
+        if end > starts[-1]:
+            nodes.append(_KamtNode(0, [], None))
+            starts.append(end)
+        top = nodes[-1]
+        top.bitfield |= _step(key, starts[-1])[1]
+        top.pointers.append(entry)
+        while starts[-1] > end:  # the nodes that the next entry does not belong to are complete
+            child, below = nodes.pop(), starts.pop()
+            if starts[-1] < end:
+                nodes.append(_KamtNode(0, [], None))
+                starts.append(end)
+            top = nodes[-1]
+            shift, bit = _step(key, starts[-1])
+            length = below - PATH_BITS + shift
+            top.bitfield |= bit
+            top.pointers.append(_Link(length, _bits(key, below, length), child))
 
 
 def _parting(left: int, right: int) -> int:
     """Return the number of path bits up to the node in which two keys have different slots."""
     common = PATH_BITS - (left ^ right).bit_length()
     return common - common % BIT_WIDTH
+
+
+def _fork(old: _Entry, new: _Entry, start: int) -> _Link:
+    """Return a link to a node with two entries that share a slot; its extension is their common path from `start`."""
+    left = PATH_BITS - start
+    common = left - ((old[0] ^ new[0]) & ((1 << left) - 1)).bit_length()
+    if common == left:
+        raise _misplaced_key(old[0])
+    length = common - common % BIT_WIDTH
+    node = _pair(old, _step(old[0], start + length)[1], new, _step(new[0], start + length)[1])
+    return _Link(length, _bits(new[0], start + length, length), node)
 
 
 def _split(link: _Link, new: _Entry, start: int) -> _Link:
@@ -579,6 +564,11 @@ def _read_word(raw: Any) -> int:
     if type(raw) is not bytes or len(raw) > 32 or raw[:1] == b"\x00":
         raise KamtError("invalid KAMT word: expected a byte string of at most 32 bytes without leading zeros")
     return int.from_bytes(raw, "big")
+
+
+def _path_bytes(link: _Link) -> bytes:
+    length = (link.length + 7) // 8
+    return _WORD_HEADS[length] + (link.path << (-link.length % 8)).to_bytes(length, "big")
 
 
 def _misplaced_key(key: int) -> KamtError:

@@ -1,6 +1,7 @@
 """The KAMT, compared with trees of the official EVM actor, with a dict, and with malformed nodes."""
 
 import json
+from random import Random
 from typing import Any
 
 import pytest
@@ -308,3 +309,18 @@ def test_kamt_key_under_wrong_path_raises_when_slot_is_needed() -> None:
     assert tree.get(0) == 0
     with pytest.raises(KamtError):
         tree.set(0, 1)
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_written_nodes_stay_loaded(at_once: bool) -> None:
+    """A read of a node costs gas; ref-fvm's tree keeps what it has flushed in the caches of its links."""
+    store, rng = CountingStore(), Random(1)
+    tree, words = Kamt(store), {rng.getrandbits(256): 1 for _ in range(200)}
+    if at_once:
+        tree.set_all(words.items())
+    else:
+        for slot, word in words.items():
+            tree.set(slot, word)
+    tree.flush()
+    assert [tree.get(slot) for slot in words] == [*words.values()]
+    assert store.reads == []

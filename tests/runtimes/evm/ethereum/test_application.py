@@ -284,7 +284,7 @@ def test_the_storage_of_the_last_message_is_not_read_again(monkeypatch: pytest.M
 
 
 def test_little_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtimes.evm.ethereum.accounts._MAX_NODES", 64)
+    monkeypatch.setattr("runtimes.evm.ethereum.accounts._MAX_NODES", 100)
     known, store = ContractCache(), MemoryStore()
     for number in range(100):
         tree = Kamt(store)
