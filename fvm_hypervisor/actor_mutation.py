@@ -22,7 +22,7 @@ from time import monotonic
 from typing import Any, Final, NamedTuple
 
 from fvm_hypervisor.actor_project import lines_environment
-from fvm_hypervisor.jobs.run import run_all
+from fvm_hypervisor.jobs.run import run_each
 from fvm_hypervisor.soltest.mutate.results import MutantStatus, mutation_score
 from fvm_hypervisor.soltest.programs import run_program
 from hypervisor.errors import InvalidInput
@@ -40,10 +40,14 @@ _MAX_OUTPUT: Final = 64 << 20
 _PYTEST: Final = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider")
 _NO_TESTS: Final = 5
 """pytest's exit status if it finds no test."""
-_SOLIDITY_TESTS: Final = ("-c", "from fvm_hypervisor.cli.start import main; main()", "test", "--fail-fast", "--trust")
-"""As pytest, they may do what the project's code does."""
+_SOLIDITY_TESTS: Final = (
+    "-P", "-c", "from fvm_hypervisor.cli.start import main; main()", "test", "--fail-fast", "--trust"
+)  # fmt: skip
+"""They need no consent, since pytest runs the project's code, too."""
 _FAILURES: Final = ("FAILED", "ERROR", "[FAIL", "error:")
-"""How the lines of both begin that name a failure."""
+"""First words of the lines in which either of them names a failure."""
+_EMPTY_MODULE: Final = b"\0asm\1\0\0\0"
+"""A module that no actor can have as its code."""
 
 
 _COUNTED: Final = (MutantStatus.SURVIVED, MutantStatus.NOT_COVERED, MutantStatus.KILLED, MutantStatus.TIMED_OUT)
@@ -123,9 +127,10 @@ def _run_tests(folder: Path, limit: float) -> tuple[int, str]:
 
     Raises TimeoutExpired after `limit` seconds, and InvalidInput if the tests write too much.
     """
+    until = monotonic() + limit
     status, output = _run(folder, limit, *_PYTEST)
     if _has_solidity_tests(folder) and status in (0, _NO_TESTS):
-        status, output = _run(folder, limit, *_SOLIDITY_TESTS)
+        status, output = _run(folder, until - monotonic(), *_SOLIDITY_TESTS)
     return status, output
 
 
@@ -152,6 +157,9 @@ def _run_copy(project: ActorProject, wasm: bytes, limit: float) -> tuple[int, st
         for module in (project.module, Path(str(project.module).replace(_WITH_LINES, "target", 1))):
             file = copy / module
             file.parent.mkdir(parents=True, exist_ok=True)
+            if not file.parent.resolve().is_relative_to(copy.resolve()):
+                raise InvalidInput(f"the folder of {module} is a link out of the project: build into the project")
+            file.unlink(missing_ok=True)  # it may be a link
             file.write_bytes(wasm)
         return _run_tests(copy, limit)
 
@@ -182,10 +190,13 @@ def run_mutants(project: ActorProject, count: int, seed: int, workers: int, dask
         sources, begin = replace(project, folder=copy), monotonic()
         _require_success(_run_copy(sources, project.wasm, _BASELINE_SECONDS), " in a copy of the project")
         limit = max(_LEAST_SECONDS, _SLOWER * (monotonic() - begin))
+        if not _run_copy(sources, _EMPTY_MODULE, _BASELINE_SECONDS)[0]:
+            raise InvalidInput(f"the tests pass without {project.module}: let them create an actor with this file")
         attempt = partial(_try, project=sources, limit=limit)
         found = dict.fromkeys(set(mutants).difference(tested), MutantStatus.NOT_COVERED)
         with suppress(KeyboardInterrupt):
-            found.update(zip(tested, run_all(attempt, tested, workers, "mutants", dask, files=[copy]), strict=True))
+            for number, status in run_each(attempt, tested, workers, "mutants", dask, files=[copy]):
+                found[tested[number]] = status
     return ActorMutation([(each, found[each]) for each in mutants if each in found], len(mutants) - len(found))
 
 

@@ -117,7 +117,7 @@ class Blockstore(Protocol):
     def has(self, cid: Cid) -> bool:
         """Return True if the block is stored."""
 
-    def put(self, cid: Cid, data: bytes, /) -> None:
+    def put(self, cid: Cid, data: bytes) -> None:
         """Store one block."""
 
     def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:

@@ -48,18 +48,32 @@ def run_all(
     files: Sequence[Path] = (),
     lost: Callable[[T, JobLost], R] | None = None,
 ) -> Iterator[R]:
-    """Call `work` on each item, and yield the results in order. With several workers, both must be picklable.
+    """Call `work` on each item, and yield the results in order, as `run_each` does."""
+    return in_order(run_each(work, items, workers, what, dask, files=files, lost=lost))
 
-    `dask` is the address of a Dask scheduler, which determines the number of workers. `files` are the files and folders
-    that the jobs read. `lost` returns the result of a job that ended several workers; without it, JobLost is raised.
+
+def run_each(
+    work: Callable[[T], R],
+    items: Sequence[T],
+    workers: int,
+    what: str,
+    dask: str | None = None,
+    *,
+    files: Sequence[Path] = (),
+    lost: Callable[[T, JobLost], R] | None = None,
+) -> Iterator[tuple[int, R]]:
+    """Call `work` on each item, and yield the number and the result of each as it ends.
+
+    With several workers, both must be picklable. `dask` is the address of a Dask scheduler, which determines the number
+    of workers. `files` are the files and folders that the jobs read. `lost` returns the result of a job that ended
+    several workers; without it, JobLost is raised.
     """
     if dask is None and (workers <= 1 or len(items) <= 1):
-        yield from _progress(map(work, items), len(items), what)
+        yield from _progress(enumerate(map(work, items)), len(items), what)
         return
     with open_executor(workers if dask is not None else min(workers, len(items)), dask) as executor:
         shared = Work.of(work, archive=Archive.of(files) if executor.sends_files else None)
-        results = in_order(completed(executor, shared, items, lost))
-        yield from _progress(results, len(items), what)
+        yield from _progress(completed(executor, shared, items, lost), len(items), what)
 
 
 def _progress(results: Iterator[R], total: int, what: str) -> Iterator[R]:

@@ -75,6 +75,29 @@ def test_an_interruption_keeps_the_results_so_far(tmp_path: Path, monkeypatch: p
     assert done.exit_code == 130
 
 
+@pytest.mark.slow
+def test_tests_that_need_no_module_are_refused(tmp_path: Path) -> None:
+    folder = project(tmp_path)
+    (folder / "copy").mkdir()
+    (folder / "copy" / "one.wasm").write_bytes(wat2wasm(MODULE))
+    test = folder / "test_one.py"
+    test.write_text(test.read_text(encoding="utf-8").replace('folder / "one.wasm"', 'folder / "copy/one.wasm"'), "utf-8")
+    done = run("actor", "mutate", folder, "--no-build")
+    assert "the tests pass without one.wasm" in done.stderr
+    assert done.exit_code == 2
+
+
+@pytest.mark.slow
+def test_a_module_outside_the_project_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    folder, outside = project(tmp_path / "project"), tmp_path / "one.wasm"
+    outside.write_bytes(wat2wasm(MODULE))
+    (folder / "one.wasm").unlink()
+    (folder / "one.wasm").symlink_to(outside)
+    assert run("actor", "mutate", folder, "--no-build", "--count", 1).exit_code == 0
+    assert outside.read_bytes() == wat2wasm(MODULE)
+
+
 def test_a_project_without_a_module_is_refused(tmp_path: Path) -> None:
     (tmp_path / "Makefile").touch()
     done = run("actor", "mutate", tmp_path, "--no-build")
