@@ -88,7 +88,7 @@ _NODE_START: Final = bytes((0x84, EVENTS_AMT_BIT_WIDTH, 0))
 
 
 def _tree(events: Sequence[StampedEvent]) -> tuple[Cid, Sequence[tuple[Cid, bytes]]]:
-    """Return the root and the blocks of an AMT. A receipt needs the root, and the chain soon afterwards the blocks."""
+    """Return the root and the blocks of the AMT of events."""
     count = len(events)
     if count > _NODE_EVENTS:
         store = BufferedStore(MemoryStore())

@@ -44,7 +44,7 @@ def begin_epoch(
     """Enter the context of a tipset after `parent`, with its block's settings.
 
     Null rounds and upgrades between them are executed first; returns the implicit messages of the null rounds.
-    `circulating` is the circulating supply in attoFIL in the machine's state, if known.
+    `circulating` is the circulating supply of the machine's state, if known.
     """
     done: list[ImplicitResult] = []
     machine.advance(base_fee=parent.next_base_fee, chain_id=settings.chain_id)

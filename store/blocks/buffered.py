@@ -6,8 +6,8 @@ selects the blocks that the new state root links to. Source: ref-fvm `blockstore
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 from store.blockstore import Blockstore, SpillStore
 from store.cid import BLAKE2B_CID_LENGTH, CBOR_CID_PREFIX, RAW_CID_PREFIX, Cid
@@ -27,9 +27,6 @@ class BufferedStore:
     def __init__(self, base: Blockstore) -> None:
         self.base = base
         self.pending: dict[Cid, bytes] = {}
-        # Keep the first insertion position: `forget_after` must not drop a block before the ones rewritten from it.
-        self.put: Callable[[Cid, bytes], Any] = self.pending.setdefault
-        """Add one block to the buffer."""
 
     def get(self, cid: Cid) -> bytes:
         """Return the block from the buffer or the base. Raises BlockNotFound."""
@@ -40,10 +37,15 @@ class BufferedStore:
         """Return True if the buffer or the base has the block."""
         return cid in self.pending or self.base.has(cid)
 
+    def put(self, cid: Cid, data: bytes) -> None:
+        """Add one block to the buffer."""
+        self.pending.setdefault(cid, data)
+
     def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
         """Add blocks to the buffer."""
+        # Keep the first insertion position: `forget_after` must not drop a block before the ones rewritten from it.
         for cid, data in blocks:
-            self.put(cid, data)
+            self.pending.setdefault(cid, data)
 
     def reachable(self, root: Cid) -> list[tuple[Cid, bytes]]:
         """Return the buffered blocks reachable from `root`, each once, depth first.
