@@ -81,7 +81,9 @@ def test_tests_that_need_no_module_are_refused(tmp_path: Path) -> None:
     (folder / "copy").mkdir()
     (folder / "copy" / "one.wasm").write_bytes(wat2wasm(MODULE))
     test = folder / "test_one.py"
-    test.write_text(test.read_text(encoding="utf-8").replace('folder / "one.wasm"', 'folder / "copy/one.wasm"'), "utf-8")
+    test.write_text(
+        test.read_text(encoding="utf-8").replace('folder / "one.wasm"', 'folder / "copy/one.wasm"'), "utf-8"
+    )
     done = run("actor", "mutate", folder, "--no-build")
     assert "the tests pass without one.wasm" in done.stderr
     assert done.exit_code == 2
