@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
 from fvm_hypervisor.soltest.compile.artifact import Artifacts, ContractArtifact
-from fvm_hypervisor.soltest.execution.results import CaseKind
+from fvm_hypervisor.soltest.execution.results import CaseKind, is_invariant
 from fvm_hypervisor.soltest.project.globs import fits
 from hypervisor.errors import InvalidInput
 
@@ -128,11 +128,6 @@ def tests_of(artifact: ContractArtifact, symbolic: str) -> list[TestFunction]:
             should_fail = str(entry["name"]).startswith("testFail")
             found.append(TestFunction(str(entry["name"]), signature(entry), entry, kind, should_fail))
     return sorted(found, key=lambda test: test.signature)
-
-
-def is_invariant(name: str) -> bool:
-    """Return True for the name of an invariant test."""
-    return name.startswith(("invariant", "statefulFuzz"))
 
 
 def _kind(entry: Mapping[str, Any], symbolic: str) -> CaseKind | None:

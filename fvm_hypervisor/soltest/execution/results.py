@@ -125,6 +125,11 @@ class CaseKind(Enum):
     SYMBOLIC = "symbolic"
 
 
+def is_invariant(name: str) -> bool:
+    """Return True for the name of an invariant test."""
+    return name.startswith(("invariant", "statefulFuzz"))
+
+
 @dataclass(frozen=True, slots=True)
 class CounterExample:
     """A failing call: calldata and decoded arguments; in a sequence, also the sender and the callee."""
@@ -229,8 +234,8 @@ class TestResult:
 
     @property
     def is_sequence(self) -> bool:
-        """True if the counterexample is a sequence of calls."""
-        return self.kind is CaseKind.INVARIANT or any(call.contract for call in self.counterexample)
+        """True for an invariant test, fuzzed or symbolic: its counterexample is a sequence of calls."""
+        return is_invariant(self.signature)
 
     def figures(self) -> str:
         """Return the figures in forge's format."""

@@ -23,6 +23,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from bridge.ethereum.addresses import EthAddress, checksummed
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, CREATE2_DEPLOYER, VM_ADDRESS
 from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.cheatcodes.values import decode as decode_arguments
 from fvm_hypervisor.soltest.cheatcodes.values import encode
@@ -337,6 +338,11 @@ _MAX_PREFIXES: Final = 64
 _MAX_SEEN: Final = 4096
 _NEW_SENDER_SHARE: Final = 0.05
 """Share of calls by a new random sender."""
+_NEVER_SENDERS: Final = frozenset((
+    VM_ADDRESS, CONSOLE_ADDRESS, CREATE2_DEPLOYER,
+    *(EthAddress(number.to_bytes(20, "big")) for number in (*range(0x12), 0x100)),
+))  # fmt: skip
+"""Addresses that forge never uses as senders: 0, its own ones, and Ethereum's precompiles."""
 
 
 class SequenceStep(NamedTuple):
@@ -449,7 +455,7 @@ class InvariantRun:
     targets: list[FuzzTarget] = field(default_factory=list)
     """Functions that sequences call."""
     senders: list[EthAddress] = field(default_factory=list)
-    excluded: set[EthAddress] = field(default_factory=set)
+    excluded: frozenset[EthAddress] = frozenset()
     _new_sender_share: float = 0.0
     _deadline: Deadline = field(default_factory=Deadline)
     _prefixes: SequencePrefixes = field(default_factory=SequencePrefixes)
@@ -519,7 +525,8 @@ class InvariantRun:
         except NoTargets as lack:
             return self._result(CaseStatus.FAILURE, f"{_NO_SET_UP}: {lack}")
         filters = TargetFilters(stage)
-        self.senders, self.excluded = filters.addresses("targetSenders"), set(filters.addresses("excludeSenders"))
+        self.excluded = _NEVER_SENDERS.union(filters.addresses("excludeSenders"))
+        self.senders = [sender for sender in filters.addresses("targetSenders") if sender not in self.excluded]
         stage.executor.restore(self.ready)
         broken = self._check()
         return None if broken is None else self._result(CaseStatus.FAILURE, f"{_NO_SET_UP}: {broken}")
@@ -637,7 +644,7 @@ class InvariantRun:
     def _step(self, rng: Random, values: Values) -> SequenceStep:
         target = rng.choice(self.targets)
         sender = values.address() if rng.random() < self._new_sender_share else rng.choice(self.senders)
-        while sender in self.excluded or not any(sender):
+        while sender in self.excluded:
             sender = EthAddress(rng.randbytes(20))
         arguments = tuple(values.arguments(target.entry["inputs"]))
         delay = random_delay(rng, self.settings.max_time_delay, self.settings.max_block_delay)

@@ -16,7 +16,7 @@ from fvm_hypervisor.soltest.cheatcodes.table import table
 from fvm_hypervisor.soltest.cheatcodes.values import split
 from fvm_hypervisor.soltest.compile.artifact import Artifacts
 from fvm_hypervisor.soltest.execution.discovery import Suite
-from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, TestResult
+from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, TestResult, is_invariant
 from fvm_hypervisor.soltest.execution.stage import SuiteStage
 from fvm_hypervisor.soltest.project.solidity_text import SourceTexts
 from fvm_hypervisor.soltest.trace.endless import MAX_TRACED_SECONDS, LoopTracer, out_of_gas_frame
@@ -69,16 +69,16 @@ class TestViewer:
 
         A long unit test is repeated only for a trace; tests with many runs or sequences repeat just one of them.
         """
-        if self._records_of(result.kind):
+        if self._records_of(result.signature):
             return True
         if result.status is not CaseStatus.FAILURE:
             return not self._hides_passed and shows_trace(self._verbosity, failed=False)
         short = result.kind is not CaseKind.UNIT or result.duration <= MAX_REPEATED_SECONDS
         return short or shows_trace(self._verbosity, failed=True)
 
-    def _records_of(self, kind: CaseKind) -> bool:
-        """Return True if results of this kind contain call trees for the JSON report, as invariant tests always do."""
-        return self._records and (self._verbosity >= 3 or kind is CaseKind.INVARIANT)
+    def _records_of(self, name: str) -> bool:
+        """Return True if a test's result contains call trees for the JSON report, as invariant tests' always do."""
+        return self._records and (self._verbosity >= 3 or is_invariant(name))
 
     def tracer(self, result: TestResult) -> Tracer:
         """Return a new tracer of calls and program counters; of calls only for a long test.
@@ -116,7 +116,7 @@ class TestViewer:
 
         They give contracts their names, are shown from -vvvv on, and are recorded for the JSON report.
         """
-        is_recorded = any(self._records_of(test.kind) for test in suite.tests)
+        is_recorded = any(self._records_of(test.name) for test in suite.tests)
         if not is_recorded and not shows_trace(self._verbosity, failed=True):
             return None
         if self._decodes:
@@ -164,7 +164,7 @@ class TestViewer:
         stack = stack_trace(last, names, self._sources) if failed and last is not None else ()
         has_places = isinstance(tracer, CounterFrameTracer | FunctionFrameTracer | StepFrameTracer)
         note = "" if has_places or not stack else NO_LINES
-        traces = tuple(_arenas(stage, before, run, result, names)) if self._records_of(result.kind) else ()
+        traces = tuple(_arenas(stage, before, run, result, names)) if self._records_of(result.signature) else ()
         return replace(result, trace=trace, stack=stack, note=note, traces=traces)
 
     def _shows_set_up(self, failed: bool) -> bool:
@@ -227,7 +227,7 @@ def _arenas(
     """
     from fvm_hypervisor.soltest.trace.trace_text import arena
 
-    never_held = result.kind is CaseKind.INVARIANT and not (result.counterexample or result.last_run)
+    never_held = result.is_sequence and not (result.counterexample or result.last_run)
     for part in (before, None if before and never_held else run):
         for root in [] if part is None else part.roots:
             kind = "Deployment" if creates(root) else "Execution" if before and part is run else "Setup"

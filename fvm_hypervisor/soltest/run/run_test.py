@@ -19,17 +19,10 @@ from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.cheatcodes.values import encode
 from fvm_hypervisor.soltest.compile.artifact import Artifacts, ContractArtifact
-from fvm_hypervisor.soltest.execution.discovery import (
-    Suite,
-    TestFunction,
-    is_invariant,
-    special_functions,
-    suite_defect,
-    type_of,
-)
+from fvm_hypervisor.soltest.execution.discovery import Suite, TestFunction, special_functions, suite_defect, type_of
 from fvm_hypervisor.soltest.execution.executor import ExecutorSnapshot, TestExecutor, set_created_values
 from fvm_hypervisor.soltest.execution.inline import configure, inline_settings
-from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, CounterExample, TestResult
+from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, CounterExample, TestResult, is_invariant
 from fvm_hypervisor.soltest.execution.stage import SetUpFailed, SuiteStage
 from fvm_hypervisor.soltest.execution.values import (
     MAX_WORDS,
@@ -371,7 +364,7 @@ class SuiteRun:
 
     def _prepare_test(self, stage: SuiteStage, test: TestFunction, ready: ExecutorSnapshot) -> ExecutorSnapshot | None:
         """Return the initial state of a test, after the calls of `beforeTestSetup`; None if one of them failed."""
-        if test.kind is CaseKind.INVARIANT or not special_functions(stage.artifact, "beforeTestSetup"):
+        if is_invariant(test.name) or not special_functions(stage.artifact, "beforeTestSetup"):
             return ready
         return self.executor.snapshot() if stage.before_test(test) else None
 
@@ -472,14 +465,14 @@ class SuiteRun:
         As in forge, the logs are those of all rows for a table test, of the last sequence for an invariant test, and of
         `setUp` for a skipped test.
         """
-        is_sequence = result.kind is CaseKind.INVARIANT and bool(result.counterexample or result.last_run)
+        has_sequence = result.is_sequence and bool(result.counterexample or result.last_run)
         if result.kind is CaseKind.TABLE:
             result = self._with_logs(result)
         is_repeated = self.viewer is not None and self.viewer.wants(result)
-        if is_sequence and not is_repeated and self.executor.cheatcodes.settings.shows_logs:
+        if has_sequence and not is_repeated and self.executor.cheatcodes.settings.shows_logs:
             self._repeat(stage, test, ready, result, fails_on_revert, None)
         result = self._run_viewed(stage, test, ready, seen, result, fails_on_revert)
-        if result.status is CaseStatus.SKIPPED or (result.kind is CaseKind.INVARIANT and not is_sequence):
+        if result.status is CaseStatus.SKIPPED or (result.is_sequence and not has_sequence):
             self.executor.restore(ready)
         return self._with_logs(result)
 
@@ -498,7 +491,7 @@ class SuiteRun:
             out_of_gas_frame = result.status is CaseStatus.FAILURE and result.gas > self.executor.gas_limit * 9 // 10
             loop = viewer.loop_tracer() if out_of_gas_frame else None
             return result if loop is None else self._with_loop_stack(stage, result, loop, again)
-        never_held = result.kind is CaseKind.INVARIANT and result.status is CaseStatus.FAILURE and not result.calls
+        never_held = result.is_sequence and result.status is CaseStatus.FAILURE and not result.calls
         if result.kind is not CaseKind.UNIT and not (result.counterexample or result.last_run or never_held):
             return viewer.show(stage, seen, None, result)  # it did not run
         self.known(self._with_logs(result))

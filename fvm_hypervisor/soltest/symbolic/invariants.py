@@ -118,16 +118,14 @@ class SymbolicInvariantRun(SymbolicRun):
 
     def _sender(self, path: Path) -> Word:
         """Return a symbolic sender, one of the targeted ones if there are any."""
-        excluded = self._concrete.excluded
-        targeted = [sender for sender in self._concrete.senders if sender not in excluded]
+        targeted = self._concrete.senders
         if len(targeted) == 1:
             return int.from_bytes(targeted[0], "big")
         sender = number_of(160, name="sender")
         if targeted:
             path.assume(z3.Or(*(sender == int.from_bytes(one, "big") for one in targeted)))
         else:
-            others = [0, *(int.from_bytes(one, "big") for one in excluded)]
-            path.assume(*(sender != one for one in others))
+            path.assume(*(sender != int.from_bytes(one, "big") for one in sorted(self._concrete.excluded)))
         return sender
 
     def _end_call(self, state: SequenceState, reached: list[SequenceState]) -> TestResult | None:

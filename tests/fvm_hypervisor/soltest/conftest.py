@@ -37,7 +37,8 @@ def run_contracts(tmp_path: Path) -> Callable[..., Results]:
         places = [ArtifactLocation("test/T.t.sol", name, folder / f"{name}.json") for name in contracts]
         project = Project(tmp_path, fuzz=FuzzSettings(runs=64, seed=1), invariant=InvariantSettings(runs=4, depth=20))
         project = replace(project, code_size_limit=settings.pop("code_size_limit", None))
-        suites, corrupt = find_suites(Artifacts(tmp_path, places, {}), ["test/T.t.sol"], SuiteFilter())
+        wanted = SuiteFilter(symbolic=settings.pop("symbolic", ""))
+        suites, corrupt = find_suites(Artifacts(tmp_path, places, {}), ["test/T.t.sol"], wanted)
         of_job = {name: settings.pop(name) for name in ("project", "seed", "network") if name in settings}
         job = replace(Job(project, places, {}, Options(**settings), seed=1), **of_job)
         assert not corrupt

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from eth_abi.abi import encode
 
+from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, CREATE2_DEPLOYER, VM_ADDRESS
 from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.execution.results import CaseStatus, SuiteResult, TestResult
 from fvm_hypervisor.soltest.fuzz.invariants import shrink
@@ -20,6 +21,7 @@ Run = Callable[..., dict[str, dict[str, TestResult]]]
 # x is the first argument
 X = "600435"
 STORE_ONE = ["60015f5500"]
+SYMBOLIC = pytest.mark.parametrize("symbolic", ["", "checks"], ids=["fuzzed", "symbolic"])
 CALL_ANOTHER = "5f5f5f5f5f61dead5af150"
 
 
@@ -188,10 +190,21 @@ def test_trace_of_a_failure_has_the_delays_of_its_calls(run_contracts: Run, tmp_
     assert test.stack == ("Suite.invariantFew",)
 
 
-def test_never_held_invariant_has_stack_without_sequence(run_contracts: Run) -> None:
+@SYMBOLIC
+def test_never_held_invariant_has_stack_without_sequence(run_contracts: Run, symbolic: str) -> None:
     counter = artifact({"up()": ["5f546001015f5500"], "count()": ["5f545f5260205ff3"]})
-    found = run_contracts({"Suite": counting_suite(counter, "5f"), "Counter": counter})["Suite"]["invariantFew()"]
+    suite = {"Suite": counting_suite(counter, "5f"), "Counter": counter}
+    found = run_contracts(suite, symbolic=symbolic)["Suite"]["invariantFew()"]
     assert (found.status, found.counterexample, found.stack) == (CaseStatus.FAILURE, (), ("Suite.invariantFew",))
+
+
+@SYMBOLIC
+def test_calls_before_a_test_are_not_made_for_an_invariant(run_contracts: Run, symbolic: str) -> None:
+    counter = artifact({"up()": PASS, "count()": ["5f545f5260205ff3"]})
+    suite = counting_suite(counter, "6001")
+    suite["beforeTestSetup(bytes4)"] = answers("bytes[]", [selector("missing()")])
+    found = run_contracts({"Suite": suite, "Counter": counter}, symbolic=symbolic)["Suite"]["invariantFew()"]
+    assert found.status is CaseStatus.SUCCESS, found.reason
 
 
 @pytest.mark.slow
@@ -270,6 +283,21 @@ def test_invariant_calls_only_its_target_functions(run_contracts: Run) -> None:
         "invariantFew()"
     ]
     assert (test.status, test.calls, test.reverts) == (CaseStatus.SUCCESS, 80, 0)
+
+
+@SYMBOLIC
+@pytest.mark.parametrize(
+    "targeted", [[], [bytes(20), VM_ADDRESS, CONSOLE_ADDRESS, CREATE2_DEPLOYER, bytes(19) + b"\1"]]
+)
+def test_senders_that_forge_excludes_call_nothing(run_contracts: Run, targeted: list[bytes], symbolic: str) -> None:
+    """Source: forge 1.8 `select_contracts_and_senders`, of foundry's issues 4163 and 4287."""
+    own = [part for one in (VM_ADDRESS, CONSOLE_ADDRESS, CREATE2_DEPLOYER, b"\1\0")
+           for part in (f"{0x5f + len(one):02x}{one.hex()}3314", "@bad", "57")]  # fmt: skip
+    take = ["60123310", "@bad", "57", *own, "00", "bad:", *STORE_ONE]
+    counter = artifact({"take()": take, "count()": ["5f545f5260205ff3"]})
+    suite = counting_suite(counter, "5f5115") | {"targetSenders()": answers("address[]", targeted)}  # count() is zero
+    found = run_contracts({"Suite": suite, "Counter": counter}, symbolic=symbolic)["Suite"]["invariantFew()"]
+    assert found.status is CaseStatus.SUCCESS, found.counterexample
 
 
 def test_an_invariant_calls_no_contract_that_is_excluded(run_contracts: Run) -> None:

@@ -124,7 +124,7 @@ def test_counterexamples_have_forges_form() -> None:
     assert as_test(fuzz)["counterexample"] == {"Single": nothing | values}
     call = CounterExample(data, "12345 [1.234e4]", sender, "test/A.t.sol:T", callee, "add(uint256)", "12345")
     sequence = TestResult(
-        "i()", CaseKind.INVARIANT, CaseStatus.FAILURE, "over", counterexample=(call,), shrunk_from=4
+        "invariant_i()", CaseKind.INVARIANT, CaseStatus.FAILURE, "over", counterexample=(call,), shrunk_from=4
     )  # fmt: skip
     named = {"contract_name": "test/A.t.sol:T", "func_name": "add", "signature": "add(uint256)"}
     called = nothing | values | named | {"sender": sender.lower(), "addr": callee}

@@ -10,10 +10,10 @@ import z3
 
 from fvm_hypervisor.soltest.cheatcodes import Cheatcodes
 from fvm_hypervisor.soltest.compile.artifact import Artifacts
-from fvm_hypervisor.soltest.execution.discovery import TestFunction, is_invariant, tests_of
+from fvm_hypervisor.soltest.execution.discovery import TestFunction, tests_of
 from fvm_hypervisor.soltest.execution.executor import ExecutorSnapshot, TestExecutor
 from fvm_hypervisor.soltest.execution.job import Job
-from fvm_hypervisor.soltest.execution.results import TestResult
+from fvm_hypervisor.soltest.execution.results import TestResult, is_invariant
 from fvm_hypervisor.soltest.execution.stage import SuiteStage
 from fvm_hypervisor.soltest.project.project import Project
 from fvm_hypervisor.soltest.project.test_settings import SymbolicSettings
