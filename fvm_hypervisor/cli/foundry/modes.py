@@ -160,14 +160,17 @@ def _ignore(_: str) -> None:
 _MAX_LENGTH = 1024
 
 
-def symbolic_settings(fuzz: bool, lengths: tuple[str, str], loop: int, paths: int, seconds: float) -> SymbolicSettings:
+def symbolic_settings(
+    fuzz: bool, lengths: tuple[str, str], loop: int, paths: int, depth: int, seconds: float
+) -> SymbolicSettings:
     """Return the bounds of symbolic tests from the values of their options."""
     from fvm_hypervisor.soltest.project.test_settings import SymbolicSettings
 
     arrays, texts = lengths
     return SymbolicSettings(
-        fuzz, _lengths(arrays, "--symbolic-lengths"), _lengths(texts, "--symbolic-bytes"), loop, paths, seconds=seconds
-    )
+        fuzz, _lengths(arrays, "--symbolic-lengths"), _lengths(texts, "--symbolic-bytes"), loop, paths,
+        invariant_depth=depth, seconds=seconds,
+    )  # fmt: skip
 
 
 def check_symbolic(rules: str, others: Mapping[str, bool]) -> None:

@@ -316,7 +316,8 @@ def _store_failures(project: Project, suites: list[SuiteResult]) -> None:
 
 def _report_no_tests(session: SuiteSession) -> None:
     wanted = session.wanted
-    kind, text = "symbolic tests (check_*, prove_* and invariant*)" if wanted.symbolic else "tests", wanted.text()
+    names = "check_*, prove_*, invariant* and statefulFuzz*"
+    kind, text = f"symbolic tests ({names})" if wanted.symbolic else "tests", wanted.text()
     hint = "; a test's name is that of its signature, test_a(uint256)" if wanted.test and not wanted.is_rerun else ""
     if session.has_symbolic_tests:
         hint = "; to run check_* and prove_* tests, add --symbolic"

@@ -172,7 +172,9 @@ def run_tests(
     symbolic: Annotated[
         bool,
         _symbolic_option(
-            "--symbolic", help="Run check_*, prove_* and invariant* for all inputs (docs/symbolic-tests.md)."
+            "--symbolic",
+            help="Run check_* and prove_* for all inputs, invariant* and statefulFuzz* up to --symbolic-invariant-depth"
+            " (docs/symbolic-tests.md).",
         ),
     ] = False,
     symbolic_fuzz: Annotated[
@@ -343,8 +345,9 @@ def run_tests(
         )
     check_output(lcov, "the coverage")
     bounds = symbolic_settings(
-        symbolic_fuzz, (symbolic_lengths, symbolic_bytes), symbolic_loop, symbolic_paths, min(symbolic_timeout, timeout)
-    )._replace(invariant_depth=symbolic_invariant_depth)
+        symbolic_fuzz, (symbolic_lengths, symbolic_bytes), symbolic_loop, symbolic_paths, symbolic_invariant_depth,
+        min(symbolic_timeout, timeout),
+    )  # fmt: skip
     if symbolic or symbolic_fuzz:
         check_symbolic(rules, {
             "--coverage": collected == "coverage", "--gas-report": gas_report, "--debug": debug,

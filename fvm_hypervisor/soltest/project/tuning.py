@@ -79,7 +79,8 @@ GROUPS: Final = (
     ),
     TuningGroup(
         "bounds of symbolic tests",
-        "the bounds are --symbolic-loop, --symbolic-paths, --symbolic-lengths, --symbolic-bytes and --symbolic-timeout",
+        "the bounds are --symbolic-loop, --symbolic-paths, --symbolic-lengths, --symbolic-bytes,"
+        " --symbolic-invariant-depth and --symbolic-timeout",
         _options("symbolic-", "depth width max-depth max-paths default-dynamic-length"
                  " max-dynamic-length array-lengths max-calldata-bytes call-targets storage-layout"), ("[symbolic]",),
     ),

@@ -202,10 +202,10 @@ def _call_precompile(
     if path.account(address).code.data:
         raise NotModelled(f"{kind} of code at {special_name(address)}")
     if address > 0x1FF and has_all_gas:
-        _call_actor(path, kind, address, value or 0, data, result)
+        _call_actor(path, kind, address, 0 if value is None else value, data, result)
         return
     if value is not None or not has_all_gas:
-        raise NotModelled(f"{kind} of {special_name(address)} with {'a gas limit' if value is None else 'value'}")
+        raise NotModelled(f"{kind} of {special_name(address)} with {'value' if has_all_gas else 'a gas limit'}")
     if address == _IDENTITY:
         _use(path, path.pranks.get(len(path.frames)))
         result(path, True, data)

@@ -69,6 +69,15 @@ def test_filters_that_leave_no_source_find_no_test(tmp_path: Path, options: Sequ
 
 
 @pytest.mark.slow
+def test_names_of_symbolic_tests_are_in_the_help_and_in_the_message_without_one(project: Path) -> None:
+    names = ("check_*", "prove_*", "invariant*", "statefulFuzz*")
+    missing = run_command("test", str(project), "--symbolic").stderr
+    shown = run_command("test", "--help", env={"COLUMNS": "250"}).output
+    (line,) = (line for line in shown.splitlines() if " --symbolic " in line)
+    assert [name for name in names if name not in missing or name not in line] == []
+
+
+@pytest.mark.slow
 def test_symbolic_tests_alone_need_the_option(project: Path) -> None:
     text = "pragma solidity ^0.8.0; contract Only { function check_a(uint8) public {} }"
     (project / "test" / "Only.t.sol").write_text(text)

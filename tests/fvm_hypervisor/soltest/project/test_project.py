@@ -18,6 +18,7 @@ from fvm_hypervisor.soltest.project.sources import imports, own_sources, read_so
 from fvm_hypervisor.soltest.project.test_settings import OPERATORS
 from fvm_hypervisor.soltest.run.session import SuiteSession
 from hypervisor.errors import InvalidInput
+from tests.command import run as run_command
 from tests.docs.forge_names import later_names, recorded
 from tests.docs.generated_parts import reads
 
@@ -203,6 +204,13 @@ def test_tuning_keys_of_forge_1_8_only_cause_a_warning(tmp_path: Path) -> None:
         place = f"[profile.default{table and f'.{table}'}]\n{name}" if not key.startswith("[") else f"{key}\nx"
         (warning,) = project(tmp_path, f"{place} = 1\n").unknown_keys
         assert warning.startswith(f"warning: foundry.toml: {key} has no effect: "), key
+
+
+def test_bounds_of_symbolic_tests_are_named_for_keys_of_forge(tmp_path: Path) -> None:
+    (warning,) = project(tmp_path, "[symbolic]\ninvariant_depth = 5\n").unknown_keys
+    shown = run_command("test", "--help", env={"COLUMNS": "200"}).output
+    bounds = set(re.findall(r"--symbolic-[a-z-]+", shown)) - {"--symbolic-fuzz"}
+    assert set(re.findall(r"--symbolic-[a-z-]+", warning)) == bounds
 
 
 def test_a_file_that_is_extended_is_named(tmp_path: Path) -> None:

@@ -128,6 +128,10 @@ NOT_MODELLED = {
     "precompile with symbolic input": ([X, "5f52", *call(["6005"], "fa", "6020")], "precompile 0x5 with symbolic"),
     "a Filecoin actor": (
         [X, "5f52", *call(["73ff00000000000000000000000000000000000063"], size="6020")], "actor 0xff0000"),
+    "symbolic value for a Filecoin actor": (
+        ["5f5f5f5f", X, "73ff00000000000000000000000000000000000063", "5a", "f1"], "with symbolic input, value"),
+    "a transfer to a Filecoin actor": (
+        ["5f5f5f5f", "6001", "73ff00000000000000000000000000000000000063", "5f", "f1"], "000063 with a gas limit"),
     "a Filecoin precompile": (
         [X, "5f52", *call(["73fe00000000000000000000000000000000000003"], size="6020")], "precompile 0xfe00"),
     "code size of a Filecoin actor": (["73ff000000000000000000000000000000000000633b15"], "Filecoin's actor"),
