@@ -315,12 +315,13 @@ class PausingTracer(StepTracer, Protocol):
         """Receive the count and last program counter of a frame's instructions when it ends or makes a call."""
 
 
-def is_live(tracer: Tracer) -> bool:
-    """Return True if a tracer must get each event when it happens, with the states of actors.
+def takes_record(tracer: Tracer) -> bool:
+    """Return True if a tracer accepts a record of a message's events, which takes much less time.
 
-    Others may get the events of a message in large parts. A tracer with this need has a true attribute `is_live`.
+    Such a tracer has a true attribute `takes_record`. It gets the events in large parts, some time after they have
+    happened, without some details (`runtimes.evm.ethereum.record`). All others get each event when it happens.
     """
-    return bool(getattr(tracer, "is_live", False))
+    return bool(getattr(tracer, "takes_record", False))
 
 
 def step_tracer(tracer: Tracer | None) -> StepTracer | None:
@@ -352,8 +353,6 @@ class Recorder:
     CallStarted(f080 -> f06, method 0, params empty)
     """
 
-    is_live = True
-
     def __init__(self) -> None:
         self.events: list[TraceEvent] = []
 
@@ -366,9 +365,9 @@ class Recorder:
 
 
 class StepRecorder(Recorder):
-    """A tracer that records instructions, too, but not all charges of gas."""
+    """A tracer that records instructions, too, but not all charges of gas (`takes_record`)."""
 
-    is_live = False
+    takes_record = True
 
     def step(self, event: RuntimeEvent, /) -> None:
         """Record the event."""
@@ -528,9 +527,9 @@ class CallTrees:
         self._logged = 0
 
     @property
-    def is_live(self) -> bool:
-        """True if further events are recorded."""
-        return bool(self._details)
+    def takes_record(self) -> bool:
+        """True unless further events are recorded (`hypervisor.tracing.takes_record`)."""
+        return not self._details
 
     def event(self, event: TraceEvent, /) -> None:
         """Add an event to the trees."""

@@ -238,7 +238,7 @@ class Plan(Protocol):
 class StepListener(CallTrees):
     """A tracer of one execution, which records its calls. `wait` is called on the executing thread."""
 
-    is_live = True
+    takes_record = False
 
     def __init__(
         self, plan: Plan, wait: Callable[[StopSite, str], Plan], rate: int, record: MarkRecord | None = None

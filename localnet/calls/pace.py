@@ -16,7 +16,7 @@ from typing import Final
 
 from hypervisor.errors import HypervisorError
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.tracing import CallEnded, RuntimeEvent, StepTracer, TraceEvent, Tracer, is_live
+from hypervisor.tracing import CallEnded, RuntimeEvent, StepTracer, TraceEvent, Tracer, takes_record
 from localnet.rules.parts import rules_of
 
 _STEPS: Final = 64
@@ -141,9 +141,9 @@ class _PacedTracer:
         self._checkpoint, self._tracer = pace.checkpoint, tracer
 
     @property
-    def is_live(self) -> bool:
-        """True if the tracer must get each event when it happens (`hypervisor.tracing.is_live`)."""
-        return is_live(self._tracer)
+    def takes_record(self) -> bool:
+        """True if the tracer accepts a record (`hypervisor.tracing.takes_record`)."""
+        return takes_record(self._tracer)
 
     def event(self, event: TraceEvent, /) -> None:
         self._tracer.event(event)

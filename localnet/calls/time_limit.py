@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from hypervisor.errors import HypervisorError
-from hypervisor.tracing import CallEnded, TraceEvent, Tracer, is_live
+from hypervisor.tracing import CallEnded, TraceEvent, Tracer, takes_record
 from localnet.chain.watching import Preempted
 
 SHORTEST: Final = 1.0
@@ -85,9 +85,9 @@ class _TimedTracer:
         self._limit, self._tracer = limit, tracer
 
     @property
-    def is_live(self) -> bool:
-        """True if the tracer must get each event when it happens (`hypervisor.tracing.is_live`)."""
-        return self._tracer is not None and is_live(self._tracer)
+    def takes_record(self) -> bool:
+        """True if the tracer accepts a record (`hypervisor.tracing.takes_record`)."""
+        return self._tracer is None or takes_record(self._tracer)
 
     def event(self, event: TraceEvent, /) -> None:
         if self._tracer is not None:

@@ -52,7 +52,7 @@ from hypervisor.tracing import (
     StepTracer,
     TraceEvent,
     Tracer,
-    is_live,
+    takes_record,
 )
 from hypervisor.types import MAX_BALANCE, ActorID, Gas, TokenAmount
 from hypervisor.versions.network_versions import NetworkVersion
@@ -81,9 +81,9 @@ class ThousandthsTracer:
         """For each open call: True if the kernel sent it, and True if a native actor runs."""
 
     @property
-    def is_live(self) -> bool:
-        """True if the other tracer must get each event when it happens (`hypervisor.tracing.is_live`)."""
-        return is_live(self._tracer)
+    def takes_record(self) -> bool:
+        """True if the other tracer accepts a record (`hypervisor.tracing.takes_record`)."""
+        return takes_record(self._tracer)
 
     def event(self, event: TraceEvent, /) -> None:
         """Forward an event."""

@@ -53,7 +53,7 @@ from hypervisor.messages.message import Message
 from hypervisor.precompiles import Precompile
 from hypervisor.state.state_tree import ActorState, TreeMark
 from hypervisor.state.undo_map import Journal
-from hypervisor.tracing import is_live
+from hypervisor.tracing import takes_record
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from hypervisor.versions.overlay import Overlay
 from localnet.contracts.registered_precompiles import offer_precompiles
@@ -493,7 +493,7 @@ class TestExecutor:
     def _observe(self, from_: EthAddress, to: EthAddress) -> tuple[TestObserver, ObservedCall] | None:
         """Return a call in the machine's session; None if no session can run what is set."""
         cheats, tracer = self.cheatcodes, self.machine.tracer
-        if tracer is not None and is_live(tracer):
+        if tracer is not None and not takes_record(tracer):
             return None
         observer = TestObserver(cheats)
         if not observer.can_begin:

@@ -38,7 +38,7 @@ from fvm_hypervisor.soltest.execution.values import types
 from fvm_hypervisor.soltest.value_text import arguments_text
 from hypervisor.errors import InvalidInput
 from hypervisor.messages.address import Address
-from hypervisor.tracing import RuntimeEvent, StepTracer, TraceEvent, Tracer
+from hypervisor.tracing import RuntimeEvent, StepTracer, TraceEvent, Tracer, takes_record
 from hypervisor.types import EAM_NAMESPACE
 from runtimes.evm import CODE_TOO_LONG
 from runtimes.evm.ethereum import session_of
@@ -67,6 +67,7 @@ class SetUpTracer:
         self.hashed: dict[int, bytes] = {}
         self.calls_svm = False
         """True if a contract has called halmos' cheatcodes, or checked that their account has code."""
+        self.takes_record = inner is None or takes_record(inner)
 
     def event(self, event: TraceEvent, /) -> None:
         """Forward an event."""

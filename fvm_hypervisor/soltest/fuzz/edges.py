@@ -32,7 +32,7 @@ from hypervisor.tracing import (
     StepTracer,
     TraceEvent,
     Tracer,
-    is_live,
+    takes_record,
 )
 from hypervisor.types import METHOD_CONSTRUCTOR
 from runtimes.evm.ethereum import StateSession, session_of
@@ -74,7 +74,7 @@ class EdgeTracer:
         self._steps = other if isinstance(other, StepTracer) else None
         self._other_visit = other.visit if isinstance(other, CounterTracer) else None
         self._other_visits = other.visit_all if isinstance(other, CounterTracer) else None
-        self.is_live = other is not None and is_live(other)
+        self.takes_record = other is None or takes_record(other)
 
     def event(self, event: TraceEvent, /) -> None:
         """Track the code that is being executed."""

@@ -104,6 +104,8 @@ _PAST_END: Final = 33
 class VisitTracer:
     """A `CounterTracer` that counts executed instructions by code, up to `limit` in one call."""
 
+    takes_record = True
+
     def __init__(self, limit: int = MAX_COUNTED) -> None:
         self._limit = self._left = limit
         self.found: dict[tuple[bytes, bool], list[int]] = {}
@@ -249,6 +251,8 @@ class _MessageTracer:
     A gas estimate is only counted if it fails, because a successful one is followed by the transaction. After its first
     success, an estimate executes the message again with less gas; these attempts are not counted either.
     """
+
+    takes_record = True
 
     def __init__(
         self, is_estimate: Callable[[], bool], add: Callable[[dict[tuple[bytes, bool], list[int]]], None]

@@ -26,7 +26,7 @@ from hypervisor.messages.address import Address
 from hypervisor.messages.events import events_root
 from hypervisor.messages.message import Message, Receipt
 from hypervisor.state.undo_map import Journal
-from hypervisor.tracing import MessageEnded, MessageStarted, is_live
+from hypervisor.tracing import MessageEnded, MessageStarted, takes_record
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, Gas, TokenAmount
 from runtimes.evm.ethereum.accounts import Accounts, ContractCache, ethereum_address, may_send
 from runtimes.evm.ethereum.application import (
@@ -41,6 +41,7 @@ from runtimes.evm.ethereum.application import (
 )
 from runtimes.evm.ethereum.forks import Fork, ForkBlobs, fork_named, fork_names, with_case
 from runtimes.evm.ethereum.guest import ACCESSES, CAPPED, CHECKED, IMPLICIT, KEEP, NONCE, PAID, SYSTEM
+from runtimes.evm.ethereum.record import REPLAYED
 from runtimes.evm.ethereum.recording import AccessRecorder, RecordingAccounts
 from runtimes.evm.ethereum.session import StateSession, session_of
 from runtimes.evm.ethereum.validation import (
@@ -92,6 +93,7 @@ class EthereumExecutor:
         entry: Entry | None = None,
     ) -> TransactionResult | None:  # fmt: skip
         """Run a transaction in the machine's session; None, without effect, if it is invalid or cannot run there."""
+        self._machine.kept.pop(REPLAYED, None)  # of another transaction, if an error has ended it
         session = self._session()
         if session is None:
             return None
@@ -106,11 +108,10 @@ class EthereumExecutor:
         return result
 
     def _session(self) -> StateSession | None:
-        """Return the machine's session if nothing has to see what happens in a transaction at once."""
+        """Return the machine's session; None with an interceptor, or a tracer that does not accept a record."""
         machine = self._machine
-        if machine.interceptor is not None or (machine.tracer is not None and is_live(machine.tracer)):
-            return None
-        return session_of(machine)
+        can_wait = machine.tracer is None or takes_record(machine.tracer)
+        return session_of(machine) if can_wait and machine.interceptor is None else None
 
     def refusals(self, transaction: Transaction, sender: EthAddress, limits: BlockLimits | None = None) -> list[str]:
         """Return the names of all rules that a transaction breaks."""

@@ -98,7 +98,7 @@ _CHANGED_MEMORY: Final = Struct("<III")
 REPLAYED: Final = "ethereum session: replayed"
 """Key of the number of events that a machine's tracer has got of a transaction that has left the session."""
 _NO_ACTOR: Final = 1 << 40
-"""Number from which on no actors are."""
+"""Number of the first account without an actor; the numbers of actors are lower."""
 
 
 class Codes:
@@ -177,7 +177,7 @@ class ActorNumbers:
 
 
 class Remaining:
-    """A tracer that passes on the events of a transaction after those that another run of it has given.
+    """A tracer that leaves out the first `given` events of a transaction, which it has given in the session.
 
     Charges before the first one that is passed on are left out, since the runs do not charge at the same places.
     """
@@ -193,16 +193,21 @@ class Remaining:
 
 
 class RemainingSteps(Remaining):
-    """The same for a tracer of instructions."""
+    """A `Remaining` for a tracer of instructions; it does not count those of empty code, which the session omits."""
 
     def __init__(self, tracer: StepTracer, given: int) -> None:
         super().__init__(tracer, given)
-        self._steps = tracer
+        self._steps, self._has_code = tracer, True
+
+    def event(self, event: TraceEvent, /) -> None:
+        if isinstance(event, EvmFrame | CallEnded):  # at the end of a call, its caller goes on
+            self._has_code = isinstance(event, CallEnded) or event.code != b""
+        super().event(event)
 
     def step(self, event: RuntimeEvent, /) -> None:
         if self._given == 0:
             self._steps.step(event)
-        elif isinstance(event, EvmStep):
+        elif self._has_code and isinstance(event, EvmStep):
             self._given -= 1
 
 

@@ -334,7 +334,7 @@ class StateSession:
         return RECORD | (COUNTERS if hasattr(tracer, "visit_all") else STEPS if hasattr(tracer, "step") else 0)
 
     def note_replayed(self) -> None:
-        """Let the transaction, which runs elsewhere, not give the tracer again what it has got (`Remaining`)."""
+        """Note how many events the tracer has got, which the transaction's run on the machine's calls leaves out."""
         if self._replay is not None:
             self._machine.kept[REPLAYED] = self._replay.given
 

@@ -6,7 +6,7 @@ Expected: those of the same transaction on the machine's calls, with the plain e
 from array import array
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -14,20 +14,25 @@ from bridge.ethereum.addresses import EthAddress
 from bridge.evm_steps import EvmCost, EvmFrame, EvmStep, Instruction, instructions
 from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import (
+    ActorFound,
     CallEnded,
     CallNode,
     CallTrees,
     EventEmitted,
     GasCharged,
+    Recorder,
     RuntimeEvent,
+    StepRecorder,
     TraceEvent,
-    is_live,
+    Tracer,
+    takes_record,
     walk,
 )
 from hypervisor.types import ActorID
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import AllocAccount
-from runtimes.evm.ethereum.session import RECORD_SIZE, StateSession
+from runtimes.evm.ethereum.guest import CAPPED, CHECKED, KEEP, PAID
+from runtimes.evm.ethereum.session import RECORD_SIZE, StateSession, session_of
 from runtimes.evm.ethereum.validation import InvalidTransaction
 from tests.differential.grammar import SENDER
 from tests.engines.scenes import ETHEREUM, Batch, Call, batch
@@ -121,11 +126,19 @@ def _comparable(node: CallNode) -> Any:
     )  # fmt: skip
 
 
-def traced(engine: str, drawn: Batch, call: Call, tracer: CallTrees) -> list[Any]:
+def started(engine: str, drawn: Batch) -> EthereumMachine:
     machine = EthereumMachine(engine, drawn.rules)
     machine.begin(drawn)
+    return machine
+
+
+def apply(machine: EthereumMachine, call: Call, tracer: Tracer) -> None:
     machine.machine.tracer = tracer
     EthereumExecutor(machine.machine).apply_transaction(machine.transaction(call, call.gas_limit), SENDER)
+
+
+def traced(engine: str, drawn: Batch, call: Call, tracer: CallTrees) -> list[Any]:
+    apply(started(engine, drawn), call, tracer)
     return calls_of(tracer)
 
 
@@ -237,9 +250,33 @@ def _starts(machine: EthereumMachine, call: Call) -> list[Any]:
     return [(node[0], node[5], node[-1].gas_used) for node in calls_of(trees)]
 
 
-def test_tracer_of_other_events_is_live() -> None:
-    assert not is_live(CallTrees())
-    assert is_live(CallTrees(details=(EventEmitted,)))
+def test_tracer_of_other_events_does_not_take_the_record() -> None:
+    assert takes_record(CallTrees())
+    assert takes_record(StepRecorder())
+    assert not takes_record(CallTrees(details=(EventEmitted,)))
+    assert not takes_record(Recorder())
+
+
+def test_tracer_without_the_attribute_gets_all_events(replays: list[int]) -> None:
+    """The charges and states of the plain engine."""
+
+    class Listening:
+        def __init__(self) -> None:
+            self.events: list[TraceEvent] = []
+
+        def event(self, event: TraceEvent, /) -> None:
+            self.events.append(event)
+
+    accounts = {SENDER: AllocAccount(10**24), FIRST: AllocAccount(0, 1, assemble(WRITES))}
+    call, drawn = Call(FIRST, b"", 0, 100_000), Batch("one", "Osaka", False, accounts, ())
+    expected, found = Listening(), Listening()
+    for engine, tracer in (("py-evm", expected), ("fast", found)):
+        apply(started(engine, drawn), call, tracer)
+    assert [event for event in found.events if not isinstance(event, GasCharged)] == [
+        event for event in expected.events if not isinstance(event, GasCharged)
+    ]
+    assert any(isinstance(event, ActorFound) and event.state is not None for event in found.events)
+    assert not replays
 
 
 def test_large_record_is_replayed_in_parts(replays: list[int]) -> None:
@@ -267,26 +304,53 @@ def test_counters_of_a_long_loop_are_replayed_before_its_end(replays: list[int])
     assert tracer.roots[0].counters[:7].tolist() == [0, 1, 4, 0, 1, 4, 0]
 
 
-@pytest.mark.parametrize("kind", [CallTrees, Counting])
-def test_call_that_leaves_the_session_gives_its_first_events_once(
-    kind: type[CallTrees], monkeypatch: pytest.MonkeyPatch, replays: list[int]
-) -> None:
-    """The creation of a contract above the size limit, whose error the session does not explain."""
-    monkeypatch.setattr("runtimes.evm.ethereum.session.RECORD_SIZE", 0)
-    program = f"0 0 0 0 {word(SECOND)} GAS DELEGATECALL {create(assemble('0x6001 0 RETURN'), 0)}"
+def leaving() -> Batch:
+    """Return a creation of a contract above the size limit, whose error the session does not explain.
+
+    Calls of a contract and of an account without code are before it.
+    """
+    calls = " ".join(f"0 0 0 0 {word(address)} GAS DELEGATECALL POP" for address in (NOBODY, SECOND))
+    program = f"{calls} 1 2 3 POP POP POP {create(assemble('0x6001 0 RETURN'), 0)}"
     accounts = {
         SENDER: AllocAccount(10**24),
         FIRST: AllocAccount(10, 1, assemble(program)),
         SECOND: AllocAccount(0, 1, assemble(WRITES)),
     }
-    call = Call(FIRST, b"", 0, 900_000)
-    drawn = Batch("one", "Osaka", False, accounts, (call,))
-    expected, found = (traced(engine, drawn, call, kind()) for engine in ("py-evm", "fast"))
+    return Batch("one", "Osaka", False, accounts, ())
+
+
+@pytest.mark.parametrize("size", [0, 300])
+@pytest.mark.parametrize("kind", [CallTrees, Counting, Stepping])
+def test_call_that_leaves_the_session_gives_its_first_events_once(
+    kind: type[CallTrees], size: int, monkeypatch: pytest.MonkeyPatch, replays: list[int]
+) -> None:
+    monkeypatch.setattr("runtimes.evm.ethereum.session.RECORD_SIZE", size)
+    drawn, call, tracers = leaving(), Call(FIRST, b"", 0, 900_000), (kind(), kind())
+    expected, found = (
+        traced(engine, drawn, call, tracer) for engine, tracer in zip(("py-evm", "fast"), tracers, strict=True)
+    )
     charges = 5
     assert [(*node[:charges], *node[charges + 1 :]) for node in found] == [
         (*node[:charges], *node[charges + 1 :]) for node in expected
     ]
+    if kind is Stepping:
+        plain, other = (cast(Stepping, tracer) for tracer in tracers)
+        assert instructions_of(other) == instructions_of(plain)
     assert replays
+
+
+def test_events_are_left_out_of_the_same_transaction_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One leaves the session and does not run again; the next one runs on the machine's calls at once."""
+    monkeypatch.setattr("runtimes.evm.ethereum.session.RECORD_SIZE", 0)
+    drawn, call, recorders = leaving(), Call(FIRST, b"", 0, 900_000), (Recorder(), Recorder())
+    machine = started("fast", drawn)
+    apply(machine, call, recorders[0])
+    machine = started("fast", drawn)
+    machine.machine.tracer, session = CallTrees(), session_of(machine.machine)
+    assert session is not None
+    assert session.transact(machine.transaction(call, call.gas_limit), SENDER, KEEP | CHECKED | PAID | CAPPED) is None
+    apply(machine, call, recorders[1])
+    assert recorders[1].events == recorders[0].events
 
 
 @pytest.mark.parametrize("engine", ["py-evm", "fast"])
