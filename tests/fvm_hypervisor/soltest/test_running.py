@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from eth_abi.abi import encode
 
+from bridge.ethereum.addresses import masked_id
 from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME
 from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
 from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.execution.results import CaseStatus, SuiteResult, TestResult
 from fvm_hypervisor.soltest.project.project import FuzzSettings, Project
+from hypervisor.types import ActorID
 from tests.fvm_hypervisor.soltest.contracts import FAIL, LOOP, PASS, artifact, call_of_cheatcode, counting_suite
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
@@ -250,6 +252,16 @@ def test_overlong_test_is_covered_in_part_and_ends_out_of_gas(run_contracts: Run
     assert found["testAfter()"].status is CaseStatus.SUCCESS
     (collected,) = suites[0].collected
     assert collected.cut == ["testLoops()"]
+
+
+@pytest.mark.parametrize("actor", [7, 99_999_999])
+def test_isolated_call_that_an_actor_refuses_burns_no_gas(run_contracts: Run, tmp_path: Path, actor: int) -> None:
+    """The data cap actor has no such method (exit 22), and the other one is absent; only a halt burns all gas."""
+    call = [f"5f5f5f5f5f73{masked_id(ActorID(actor)).hex()}5af1", "50", "00"]
+    project = Project(tmp_path, isolate=True)
+    found = run_contracts({"Refused": {"testCall()": call}}, project=project)["Refused"]["testCall()"]
+    assert found.status is CaseStatus.SUCCESS
+    assert found.gas < 100_000
 
 
 @pytest.mark.slow

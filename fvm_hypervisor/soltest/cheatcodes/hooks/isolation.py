@@ -46,7 +46,7 @@ from store.cid import DAG_CBOR, RAW
 
 _BASE: Final = 21_000
 """Gas added to the call's limit for the transaction's limit."""
-_RETURNING: Final = (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
+_RETURNING: Final = (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED, ExitCode.SYS_INVALID_RECEIVER)
 _DEPTH: Final = 1
 """Depth of the test contract's own frame."""
 
@@ -105,7 +105,8 @@ def _send_transaction(cheats: Cheats, host: EthereumHost, inputs: SubcallInputs,
         host.gas.refill()
         return SubcallOutcome(False)
     accounts.continue_after(part.slots, part.addresses, part.created)
-    calls.gas.charge("OnTransaction", part.gas_used if part.result.exit_code in _RETURNING else limit)
+    returns_gas = part.result.exit_code in _RETURNING or (to is not None and _is_native(host, to))
+    calls.gas.charge("OnTransaction", min(part.gas_used, limit) if returns_gas else limit)
     accounts.add_refund(part.refund)
     cheats.state.note_frame(CallGas(limit, part.gas_used, part.refund), creates=to is None)
     if machine.context is not context:
@@ -114,6 +115,14 @@ def _send_transaction(cheats: Cheats, host: EthereumHost, inputs: SubcallInputs,
     if part.result.exit_code == ExitCode.SYS_INVALID_RECEIVER:
         return SubcallOutcome(True)  # a masked ID without an actor
     return contract_outcome(part.result)
+
+
+def _is_native(host: EthereumHost, address: EthAddress) -> bool:
+    """Return True for the address of a native actor, whose failures burn no gas."""
+    accounts = host.accounts
+    actor = accounts.find(address)
+    state = None if actor is None else host.calls.tree.get_actor(actor)
+    return state is not None and state.code != accounts.evm_code and state.code not in accounts.account_codes
 
 
 def call_request(host: EthereumHost, inputs: SubcallInputs) -> InterceptedCall:
