@@ -151,7 +151,9 @@ def _check_output(size: int) -> None:
 
 def _run_copy(project: ActorProject, wasm: bytes, limit: float) -> tuple[int, str]:
     """Run the tests of a copy of the project on a module, like `_run_tests`."""
-    with tempfile.TemporaryDirectory(prefix="actor-mutant-") as scratch:
+    with tempfile.TemporaryDirectory(
+        prefix="mutant-", dir=project.folder.parent
+    ) as scratch:  # an interrupted run removes it
         copy = Path(scratch) / project.folder.name
         copytree(project.folder, copy, symlinks=True)
         for module in (project.module, Path(str(project.module).replace(_WITH_LINES, "target", 1))):
@@ -178,6 +180,8 @@ def run_mutants(project: ActorProject, count: int, seed: int, workers: int, dask
     Raises InvalidInput if a test fails without a change.
     """
     mutants = actor_mutants(project)
+    if not mutants:
+        raise InvalidInput(f"{project.module} has no code of sources in this folder: build it here, without --no-build")
     if len(mutants) > count:
         numbers = Random(seed).sample(range(len(mutants)), count)  # noqa: S311  # not a secret
         mutants = [mutants[number] for number in sorted(numbers)]

@@ -102,7 +102,8 @@ class StructLogger(CallTrees):
         self.remaining -= size
         if self.remaining < 0:
             raise LogTooLong(
-                f"the instruction log exceeds its maximum size at instruction {len(self.logs)}: set a limit"
+                f"the instruction log exceeds its maximum size at instruction {len(self.logs)}: "
+                f"set a limit of at most {len(self.logs)}"
             )
         self.logs.append(log)
         return log
