@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
@@ -224,6 +225,16 @@ class NodeSource:
         self.name = self._reader.read(text, "Filecoin.StateNetworkName")
         self.chain_id = self._reader.read(quantity, "eth_chainId")
         self._responses: dict[tuple[Any, ...], Any] = {}
+
+    def require_filecoin_rules(self) -> None:
+        """Raise InvalidInput for a node of this project with Ethereum's rules, which its tipsets do not tell."""
+        with suppress(NodeError):  # other nodes do not have this method
+            fork = self._client.read(lambda info: str(info["hardFork"]), "anvil_nodeInfo")
+            if not fork.startswith("nv"):
+                raise InvalidInput(
+                    f"{self._client.name} has Ethereum's rules ({fork}), and its blocks would run by Filecoin's: "
+                    "use the folder of its chain instead"
+                )
 
     # --- look-ups ---------------------------------------------------------------------------------------------
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from fvm_hypervisor.debugger import commands
+from localnet import Network
+from localnet.rpc.server.server import serving
 from tests import command
 from tests.fvm_hypervisor.debugger.stage import OUT, Stage
 
@@ -139,3 +141,15 @@ def test_prompt_works_without_the_extra_and_names_it(
     monkeypatch.setattr("builtins.input", lambda prompt: f"{prompt}next")
     assert commands._reader()() == "(step) next"
     assert "pip install 'fvm-hypervisor[debugger]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [("step", "0x" + "11" * 32, "--rpc-url"), ("replay", "--from", "1", "--to", "1", "--fork-url")]
+)
+def test_node_with_ethereums_rules_is_refused(arguments: tuple[str, ...]) -> None:
+    with Network(rules="ethereum") as network:
+        network.mine()
+        with serving(network) as url:
+            done = command.run(*arguments, url)
+    assert done.exit_code == 2
+    assert "has Ethereum's rules (" in done.stderr
