@@ -265,17 +265,15 @@ def test_isolated_call_that_an_actor_refuses_burns_no_gas(run_contracts: Run, tm
 
 
 @pytest.mark.slow
-def test_known_result_survives_timed_out_stack_search(run_contracts: Run) -> None:
-    # 4.7 million instructions of one gas each, then a revert: milliseconds for the fast engine, seconds for the plain
-    # one, whose search has a second of the processor's: longer than the test has
+def test_stack_of_a_long_test_is_found_within_its_time(run_contracts: Run) -> None:
+    # 4.7 million instructions of one gas each, then a revert: the search repeats them in the session
     until = f"63{(1 << 30) - 4_700_000:08x}5a11"
     slow = ["again:", "5b" * 1000, until, "@again", "57", "5f5ffd"]
     bodies = {"testAfter()": PASS, "testSlow()": slow, "testZ()": PASS}
-    found = run_contracts({"Watched": bodies}, evm="fast", timeout=0.8)["Watched"]
+    found = run_contracts({"Watched": bodies}, evm="fast", timeout=10.0)["Watched"]
     assert found["testSlow()"].reason == "EvmError: Revert"
     assert found["testSlow()"].gas > 4_600_000
-    (words,) = found["testSlow()"].stack
-    assert words.endswith("no end after 0.8 seconds: stopped (--timeout)")
+    assert found["testSlow()"].stack == ("Watched.testSlow",)
     assert {found[name].status for name in ("testAfter()", "testZ()")} == {CaseStatus.SUCCESS}
 
 
