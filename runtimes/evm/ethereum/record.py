@@ -238,7 +238,7 @@ class _Open:
         """Gas used by its calls."""
         self.stack: list[int] = []
         self.memory = self.return_data = b""
-        """What its last instruction has found."""
+        """Stack, memory and return data before its last instruction."""
         self.begun, self.counter, self.shown_next = 0, 0, 1
         """Number and program counter of its last instruction, and number of the next one for a pausing tracer."""
 

@@ -168,7 +168,7 @@ class StateSession:
         self.addresses: dict[ActorID, EthAddress] = {}
         """Actors by address, and addresses by actor, of this state: an actor keeps its address."""
         self.accesses = b""
-        """What the newest transaction has accessed that was kept with `ACCESSES` (`recording.AccessRecorder`)."""
+        """Accesses of the newest transaction that was kept with `ACCESSES` (`recording.AccessRecorder`)."""
         self.blob_base_fee: int | None = None
         """Blob base fee that contracts see instead of the block's."""
         self.filecoin_precompiles: Mapping[EthAddress, str] = {}
@@ -181,7 +181,7 @@ class StateSession:
         self._externs: Externs | None = None
         self._codes = Codes()
         self._replay: Replay | None = None
-        """What the tracer has got of the newest transaction."""
+        """The newest transaction's record, as far as the tracer has it."""
         self._intrinsic = 0
         """Gas of the newest transaction before its first call."""
         self._native: NativeCalls | None = None
