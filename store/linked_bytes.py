@@ -33,9 +33,9 @@ class LinkedCid(_Cid):  # type: ignore[misc]  # the base is a NewType for the ty
 
 
 class RewrittenBlock(bytes):
-    """A block that records which values are not in the block it was rewritten from. Behaves as its bytes."""
+    """A block that records which links are not in the block it was rewritten from. Behaves as its bytes."""
 
     before: Cid | None
-    """CID of the original block; None if there is none, and all values are fresh."""
-    fresh: list[bytes]
-    """Encoded values that the original block does not have."""
+    """CID of the original block; None if there is none."""
+    links: list[Cid]
+    """Links that the original block does not have, and possibly others of the block."""

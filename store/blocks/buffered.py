@@ -11,12 +11,10 @@ from typing import Final
 
 from store.blockstore import Blockstore, SpillStore
 from store.cid import BLAKE2B_CID_LENGTH, CBOR_CID_PREFIX, RAW_CID_PREFIX, Cid
-from store.codec import LINK_HEAD
 from store.linked_bytes import RewrittenBlock
 from store.links import links_of, scan_links, state_codec, targets
 
 _PREFIX: Final = len(CBOR_CID_PREFIX)
-_LINK_TAG: Final = LINK_HEAD[:2]
 _USUAL: Final = (CBOR_CID_PREFIX, RAW_CID_PREFIX)
 """Prefixes of links that need no validation, since `links_of` has checked the digest length they announce."""
 
@@ -63,11 +61,8 @@ class BufferedStore:
             data = pending.get(cid)
             if data is None or cid in found:
                 continue
-            if type(data) is RewrittenBlock:
-                is_known = data.before is not None and data.before not in pending
-                values, count = (b"".join(data.fresh), len(data.fresh)) if is_known else (data, 1)
-                # encoded by this program, so it is valid CBOR: without the tag there is no link
-                links = scan_links(values, count) if _LINK_TAG in values else []
+            if type(data) is RewrittenBlock and data.before not in pending:
+                links = data.links
             else:
                 is_usual = cid.startswith(CBOR_CID_PREFIX)
                 links = scan_links(data) if is_usual else links_of(data, state_codec(cid))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from operator import itemgetter
 from typing import Any, Final, Protocol
 
@@ -27,6 +28,7 @@ from store.trees.nodes import (
     decode_node,
     link_bytes,
     node_head,
+    path_levels,
     read_bitfield_node,
 )
 
@@ -64,7 +66,6 @@ BIT_WIDTH: Final = 5
 EMPTY_KAMT_BLOCK: Final = bytes.fromhex("824080")
 EMPTY_KAMT: Final = cid_of(EMPTY_KAMT_BLOCK)
 """The root of a tree without slots."""
-_MASK: Final = (1 << BIT_WIDTH) - 1
 _MAX_KEY: Final = (1 << PATH_BITS) - 1
 _WORD_HEADS: Final = tuple(bytes_head(length) for length in range(33))
 """CBOR heads of words, by length in bytes."""
@@ -74,6 +75,10 @@ _LENGTHS: Final = tuple(encode(length) for length in range(PATH_BITS))
 """Encoded lengths of extensions, by length in bits."""
 _MAX_CHILD_START: Final = PATH_BITS - PATH_BITS % BIT_WIDTH
 """Number of path bits before the last, partial level: the maximum start of a child node."""
+_LEVELS: Final = {place * BIT_WIDTH: level for place, level in enumerate(path_levels(BIT_WIDTH))}
+"""Shift and mask that select a key's slot in a node, by the number of path bits before it."""
+_PARTINGS: Final = tuple(common - common % BIT_WIDTH for common in range(PATH_BITS, -1, -1))
+"""Number of path bits before the node in which two keys have different slots, by the length of their difference."""
 
 _Entry = tuple[int, int]
 
@@ -144,15 +149,15 @@ class Kamt:
         node = self._root
         start = 0
         while True:  # without a function call per level, since every SLOAD and SSTORE runs this loop
-            shift = PATH_BITS - BIT_WIDTH - start
-            bit = 1 << (slot >> shift & _MASK) if shift >= 0 else 1 << (slot & (_MASK >> -shift))
+            shift, mask = _LEVELS[start]
+            bit = 1 << (slot >> shift & mask)
             if not node.bitfield & bit:
                 return 0
             pointer = node.pointers[(node.bitfield & (bit - 1)).bit_count()]
             if type(pointer) is tuple:
                 return pointer[1] if pointer[0] == slot else 0
             assert type(pointer) is _Link
-            start = PATH_BITS - max(shift, 0) + pointer.length
+            start = PATH_BITS - shift + pointer.length
             if pointer.length and _bits(slot, start, pointer.length) != pointer.path:
                 return 0
             target = pointer.target
@@ -207,6 +212,8 @@ class Kamt:
                 writes.append((slot, value))
             else:
                 is_changed |= self._delete(self._root, 0, slot)
+        if not writes:
+            return is_changed
         if len(writes) == 1:
             slot, value = writes[0]
             if self.get(slot) == value:
@@ -244,8 +251,8 @@ class Kamt:
         node = self._root
         start = 0
         while True:  # without a function call per level, as in `get`
-            shift = PATH_BITS - BIT_WIDTH - start
-            bit = 1 << (key >> shift & _MASK) if shift >= 0 else 1 << (key & (_MASK >> -shift))
+            shift, mask = _LEVELS[start]
+            bit = 1 << (key >> shift & mask)
             index = (node.bitfield & (bit - 1)).bit_count()
             if not node.bitfield & bit:
                 node.bitfield |= bit
@@ -256,7 +263,7 @@ class Kamt:
                 return
             node.touch(index)
             pointer = node.pointers[index]
-            start = PATH_BITS - max(shift, 0)
+            start = PATH_BITS - shift
             if type(pointer) is tuple:
                 node.pointers[index] = (key, value) if pointer[0] == key else _fork(pointer, (key, value), start)
                 return
@@ -272,13 +279,11 @@ class Kamt:
         """Write sorted entries that share the first `start` path bits below a node; return True if one has changed."""
         if not node.pointers:
             _fill(node, start, entries)
-            node.changed = node.changed or bool(entries)
-            node.parts = None
-            return bool(entries)
+            node.changed, node.parts = True, None
+            return True
         is_changed = False
-        after = min(start + BIT_WIDTH, PATH_BITS)
-        shift, mask = PATH_BITS - after, (1 << (after - start)) - 1
-        first, count = 0, len(entries)
+        shift, mask = _LEVELS[start]
+        after, first, count = PATH_BITS - shift, 0, len(entries)
         while first < count:
             prefix = entries[first][0] >> shift
             last = bisect_left(entries, ((prefix + 1) << shift, 0), first)  # the next slot's first entry
@@ -406,31 +411,27 @@ class Kamt:
         if not node.changed and node.cid is not None:
             return node.cid
         # The node is not modified here, so that a flush can be repeated if the store fails.
-        pointers, fresh = node.pointers, list[bytes]()
+        pointers, links = node.pointers, list[Cid]()
         parts: list[Any] = [None] * len(pointers) if node.parts is None else node.parts.copy()
         for index, part in enumerate(parts):
             if part is None:
                 pointer = pointers[index]
                 if type(pointer) is tuple:
                     key, value = pointer
-                    length, size = (key.bit_length() + 7) // 8, (value.bit_length() + 7) // 8
-                    words = key.to_bytes(length, "big"), value.to_bytes(size, "big")
-                    parts[index] = _ENTRY_HEADS[length] + words[0] + _WORD_HEADS[size] + words[1]
+                    length, size = key.bit_length() + 7 >> 3, value.bit_length() + 7 >> 3
+                    head = _ENTRY_HEADS[length] + key.to_bytes(length, "big")
+                    parts[index] = head + _WORD_HEADS[size] + value.to_bytes(size, "big")
                 else:
                     assert type(pointer) is _Link
-                    parts[index] = self._link_bytes(pointer, written)
-                fresh.append(parts[index])
+                    target = pointer.target
+                    cid = self._encode(target, written) if isinstance(target, _KamtNode) else target
+                    parts[index] = b"\xa1\x61l\x83" + link_bytes(cid) + _LENGTHS[pointer.length] + _path_bytes(pointer)
+                    links.append(cid)
         data = RewrittenBlock(node_head(node.bitfield, len(parts)) + b"".join(parts))
-        data.before, data.fresh = node.cid, fresh
+        data.before, data.links = node.cid, links
         cid = cid_of(data)
         written.append((node, cid, data, parts))
         return cid
-
-    def _link_bytes(self, pointer: _Link, written: list[_Written]) -> bytes:
-        """Encode a link, after its child node if that has changed."""
-        target = pointer.target
-        cid = self._encode(target, written) if isinstance(target, _KamtNode) else target
-        return b"\xa1\x61l\x83" + link_bytes(cid) + _LENGTHS[pointer.length] + _path_bytes(pointer)
 
 
 def _set_bits(bitfield: int) -> Iterator[int]:
@@ -442,10 +443,8 @@ def _set_bits(bitfield: int) -> Iterator[int]:
 
 def _step(key: int, start: int) -> tuple[int, int]:
     """Return the number of path bits after the level at `start`, and the bit of the key's slot."""
-    shift = PATH_BITS - BIT_WIDTH - start
-    if shift >= 0:
-        return shift, 1 << (key >> shift & _MASK)
-    return 0, 1 << (key & (_MASK >> -shift))
+    shift, mask = _LEVELS[start]
+    return shift, 1 << (key >> shift & mask)
 
 
 def _bits(key: int, end: int, length: int) -> int:
@@ -471,32 +470,27 @@ def _link_to(entries: list[_Entry], start: int) -> _Link:
 
 def _fill(node: _KamtNode, start: int, entries: list[_Entry]) -> None:
     """Write sorted entries that share the first `start` path bits into an empty node, in one pass."""
-    nodes, starts, last = [node], [start], len(entries) - 1
-    for index, entry in enumerate(entries):
+    outer, (shift, mask) = list[tuple[_KamtNode, int]](), _LEVELS[start]
+    ends = [_PARTINGS[(left[0] ^ right[0]).bit_length()] for left, right in pairwise(entries)]
+    for entry, end in zip(entries, (*ends, start), strict=True):
         key = entry[0]
-        end = _parting(key, entries[index + 1][0]) if index < last else start
-        if end > starts[-1]:
-            nodes.append(_KamtNode(0, [], None))
-            starts.append(end)
-        top = nodes[-1]
-        top.bitfield |= _step(key, starts[-1])[1]
-        top.pointers.append(entry)
-        while starts[-1] > end:  # the nodes that the next entry does not belong to are complete
-            child, below = nodes.pop(), starts.pop()
-            if starts[-1] < end:
-                nodes.append(_KamtNode(0, [], None))
-                starts.append(end)
-            top = nodes[-1]
-            shift, bit = _step(key, starts[-1])
+        if end > start:
+            outer.append((node, start))
+            node, start, (shift, mask) = _KamtNode(0, [], None), end, _LEVELS[end]
+        node.bitfield |= 1 << (key >> shift & mask)
+        node.pointers.append(entry)
+        while start > end:  # the node does not have the next entry, so it is complete
+            child, below = node, start
+            node, start = outer.pop() if outer[-1][1] >= end else (_KamtNode(0, [], None), end)
+            shift, mask = _LEVELS[start]
             length = below - PATH_BITS + shift
-            top.bitfield |= bit
-            top.pointers.append(_Link(length, _bits(key, below, length), child))
+            node.bitfield |= 1 << (key >> shift & mask)
+            node.pointers.append(_Link(length, _bits(key, below, length), child))
 
 
 def _parting(left: int, right: int) -> int:
     """Return the number of path bits up to the node in which two keys have different slots."""
-    common = PATH_BITS - (left ^ right).bit_length()
-    return common - common % BIT_WIDTH
+    return _PARTINGS[(left ^ right).bit_length()]
 
 
 def _fork(old: _Entry, new: _Entry, start: int) -> _Link:
@@ -517,7 +511,7 @@ def _split(link: _Link, new: _Entry, start: int) -> _Link:
     head = common - common % BIT_WIDTH
     tail = link.length - head - BIT_WIDTH
     rest = _Link(tail, link.path & ((1 << tail) - 1), link.target)
-    node = _pair(rest, 1 << (link.path >> tail & _MASK), new, _step(new[0], start + head)[1])
+    node = _pair(rest, 1 << (link.path >> tail & ((1 << BIT_WIDTH) - 1)), new, _step(new[0], start + head)[1])
     return _Link(head, link.path >> (link.length - head), node)
 
 
