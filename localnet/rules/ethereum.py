@@ -173,6 +173,7 @@ _WORDS: Final = {
     "NONCE_MISMATCH_TOO_LOW": ("nonce", "nonce too low"),
     "NONCE_MISMATCH_TOO_HIGH": ("nonce", "nonce too high"),
     "INSUFFICIENT_ACCOUNT_FUNDS": ("funds", "insufficient funds for gas * price + value"),
+    "GASLIMIT_PRICE_PRODUCT_OVERFLOW": ("fee", "gas limit * max fee per gas exceeds 128 bits"),
     "SENDER_NOT_EOA": ("sender", "sender not an eoa"),
     "TYPE_3_TX_ZERO_BLOBS": ("type", "blobless blob transaction"),
     "TYPE_3_TX_BLOB_COUNT_EXCEEDED": ("blobs", "too many blobs in transaction"),

@@ -16,7 +16,8 @@ from operator import attrgetter
 from typing import Any, Final
 
 from bridge.ethereum.addresses import ETH_ADDRESS_LENGTH, MASKED_ID_PREFIX, EthAddress, masked_id, unmask_id
-from bridge.ethereum.transactions import DELEGATION_PREFIX, delegation_of, is_delegation
+from bridge.ethereum.execution import HeldAccount
+from bridge.ethereum.transactions import DELEGATION_PREFIX, delegation_of
 from bridge.filecoin.evm_state import EvmState
 from hypervisor.errors import Fatal
 from hypervisor.machine.machine_state import MachineState
@@ -26,7 +27,6 @@ from hypervisor.state.undo_map import Journal
 from hypervisor.types import BURNT_FUNDS_ACTOR, EAM_NAMESPACE, INIT_ACTOR, MAX_BALANCE, ActorID, TokenAmount
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.contract import FIRST_NONCE
-from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.host import NATIVE_CODE, NATIVE_CODE_HASH
 from store.blockstore import BlockNotFound
 from store.cid import EMPTY_ARRAY_CID, RAW, Cid, cid_of
@@ -49,11 +49,6 @@ _MAX_STORAGES: Final = 32
 _MAX_NODES: Final = 8192
 """Maximum numbers of cached states, storages, and nodes of all storages together."""
 _LOADED_NODES: Final = attrgetter("loaded_nodes")
-
-
-def may_send(code: bytes, fork: Fork) -> bool:
-    """Return True if an account with this code may send transactions. Source: EIP-3607, EIP-7702."""
-    return not code or (fork.delegations and is_delegation(code))
 
 
 class ContractCache:
@@ -342,6 +337,12 @@ class Accounts:
         return actor
 
     # --- account contents -------------------------------------------------------------------------------------
+
+    def account(self, address: EthAddress) -> HeldAccount:
+        """Return an account's contents; zeros if there is none."""
+        actor = self.find(address)
+        nonce = 0 if actor is None else self.nonce(actor)
+        return HeldAccount(self.balance(actor), nonce, self.code(actor))
 
     def balance(self, actor: ActorID | None) -> int:
         """Return the balance in attoFIL, which stands for wei; 0 without an actor."""

@@ -16,7 +16,6 @@ from typing import Final
 from bridge.ethereum.addresses import EthAddress, create_address, masked_id
 from bridge.ethereum.block import SYSTEM_ADDRESS, EthereumBlock
 from bridge.ethereum.transactions import (
-    BLOB,
     DYNAMIC_FEE,
     GAS_PER_BLOB,
     Authorization,
@@ -51,7 +50,7 @@ from hypervisor.types import (
 from runtimes.evm import gas_table
 from runtimes.evm.engine import TxContext
 from runtimes.evm.ethereum import validation
-from runtimes.evm.ethereum.accounts import Accounts, TouchedSlot, delegated_address, ethereum_address, may_send
+from runtimes.evm.ethereum.accounts import Accounts, TouchedSlot, delegated_address, ethereum_address
 from runtimes.evm.ethereum.calls import EthereumCalls, TransactionEnvironment
 from runtimes.evm.ethereum.forks import Fork, ForkBlobs, fork_with
 from runtimes.evm.ethereum.record import remaining_tracer
@@ -302,14 +301,13 @@ class Application:
         `is_capped`.
         """
         self._commit, self._is_capped = commit, is_capped
-        transaction, accounts = self._transaction, self._accounts
-        validation.check_size(transaction, self._fork, self._required, is_capped=is_capped)
-        if self._paid and transaction.max_fee < transaction.max_priority_fee:
-            raise validation.priority_fee_error(transaction)
-        if transaction.type == BLOB:
-            validation.check_blobs(transaction, self._fork, self._limits, may_be_free=True)
+        transaction = self._transaction = validation.with_supported_type(self._fork, self._transaction)
+        accounts = self._accounts
+        validation.check_simulated(
+            transaction, self._fork, self._limits, self._required, is_paid=self._paid, is_capped=is_capped
+        )
         sender = accounts.find(self._sender)
-        self._check_funds(accounts.balance(sender))
+        validation.check_funds(transaction, accounts.balance(sender), is_paid=self._paid)
         return self._execute(accounts.create_account(self._sender) if sender is None else sender)
 
     def _execute(self, sender: ActorID) -> TransactionResult:
@@ -415,51 +413,8 @@ class Application:
     def _check_sender(self) -> ActorID:
         accounts = self._accounts
         sender = accounts.find(self._sender)
-        state = None if sender is None else self._machine.state_tree.existing(sender)
-        if sender is None or state is None:
-            self._check_nonce(0)
-            self._check_funds(0)
-            return accounts.create_account(self._sender)
-        has_code = state.code not in accounts.account_codes
-        self._check_nonce(accounts.nonce(sender) if has_code else state.nonce)
-        self._check_funds(state.balance)
-        if has_code:
-            self._check_code(sender)
-        return sender
-
-    def refusals(self) -> list[str]:
-        """Return the names of all rules that the transaction breaks, in the order of the checks."""
-        transaction, fork, limits = self._transaction, self._fork, self._limits
-        sender = self._accounts.find(self._sender)
-        of_sender = validation.names_of_failures(
-            (
-                lambda: self._check_nonce(0 if sender is None else self._accounts.nonce(sender)),
-                lambda: self._check_funds(self._accounts.balance(sender)),
-                lambda: self._check_code(sender),
-            )
-        )
-        return validation.refusals(transaction, fork, limits, self._required) + of_sender
-
-    def _check_nonce(self, nonce: int) -> None:
-        given = self._transaction.nonce
-        if given != nonce:
-            low = given < nonce
-            refusal = RejectionReason.NONCE_MISMATCH_TOO_LOW if low else RejectionReason.NONCE_MISMATCH_TOO_HIGH
-            raise InvalidTransaction(refusal, f"nonce {given}, the sender's next nonce is {nonce}")
-
-    def _check_code(self, sender: ActorID | None) -> None:
-        if not may_send(self._accounts.code(sender), self._fork):
-            raise InvalidTransaction(RejectionReason.SENDER_NOT_EOA, "the sender is a contract")
-
-    def _check_funds(self, balance: int) -> None:
-        transaction = self._transaction
-        cost = transaction.gas_limit * (transaction.max_fee if self._paid else 0) + transaction.value
-        if self._paid and transaction.blob_hashes:
-            cost += transaction.blob_gas * transaction.max_fee_per_blob_gas
-        if balance < cost:
-            raise InvalidTransaction(
-                RejectionReason.INSUFFICIENT_ACCOUNT_FUNDS, f"the sender has {balance}, the maximum cost is {cost}"
-            )
+        validation.check_sender(self._transaction, accounts.account(self._sender), self._fork)
+        return accounts.create_account(self._sender) if sender is None else sender
 
     def _buy_gas(self, sender: ActorID) -> None:
         transaction = self._transaction

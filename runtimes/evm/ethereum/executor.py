@@ -8,13 +8,18 @@ They run in the machine's session (`session`) where it can execute them, else on
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import Final, TypeVar
 
 from bridge.ethereum.addresses import EthAddress, address_of_actor
 from bridge.ethereum.block import BLOCK_HASHES, ETHEREUM, SYSTEM_ADDRESS
 from bridge.ethereum.execution import BlobRules, ForkFacts, HeldAccount, SimulatedCall
-from bridge.ethereum.transactions import BLOB, DYNAMIC_FEE, LEGACY, SET_CODE, SignedTransaction, Transaction
+from bridge.ethereum.transactions import (
+    BLOB,
+    DYNAMIC_FEE,
+    SET_CODE,
+    SignedTransaction,
+    Transaction,
+)
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import CreateReturn, unwrap_return
 from hypervisor.errors import InvalidInput, MessageError
@@ -28,7 +33,7 @@ from hypervisor.messages.message import Message, Receipt
 from hypervisor.state.undo_map import Journal
 from hypervisor.tracing import MessageEnded, MessageStarted, takes_record
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, Gas, TokenAmount
-from runtimes.evm.ethereum.accounts import Accounts, ContractCache, ethereum_address, may_send
+from runtimes.evm.ethereum.accounts import Accounts, ContractCache, ethereum_address
 from runtimes.evm.ethereum.application import (
     SYSTEM_CALL_GAS,
     Application,
@@ -43,14 +48,17 @@ from runtimes.evm.ethereum.forks import Fork, ForkBlobs, fork_named, fork_names,
 from runtimes.evm.ethereum.guest import ACCESSES, CAPPED, CHECKED, IMPLICIT, KEEP, NONCE, PAID, SYSTEM
 from runtimes.evm.ethereum.record import REPLAYED
 from runtimes.evm.ethereum.recording import AccessRecorder, RecordingAccounts
-from runtimes.evm.ethereum.session import StateSession, session_of
+from runtimes.evm.ethereum.session import StateSession, account_of, session_of
 from runtimes.evm.ethereum.validation import (
     BlockLimits,
     InvalidBlock,
     InvalidTransaction,
     RejectionReason,
     check,
+    may_send,
+    refusals,
     required_gas,
+    with_supported_type,
 )
 
 _MAX_I64 = (1 << 63) - 1
@@ -92,7 +100,10 @@ class EthereumExecutor:
         self, transaction: Transaction, sender: EthAddress, mode: int, limits: BlockLimits | None = None,
         entry: Entry | None = None,
     ) -> TransactionResult | None:  # fmt: skip
-        """Run a transaction in the machine's session; None, without effect, if it is invalid or cannot run there."""
+        """Run a transaction in the machine's session; None, without effect, if it cannot run there.
+
+        Raises InvalidTransaction.
+        """
         self._machine.kept.pop(REPLAYED, None)  # of another transaction, if an error has ended it
         session = self._session()
         if session is None:
@@ -115,7 +126,11 @@ class EthereumExecutor:
 
     def refusals(self, transaction: Transaction, sender: EthAddress, limits: BlockLimits | None = None) -> list[str]:
         """Return the names of all rules that a transaction breaks."""
-        return self._application(transaction, sender, limits).refusals()
+        block = block_of(self._machine)
+        fork = fork_of(self._machine, block)
+        limits = limits or block_limits(self._machine, block, fork)
+        required, account = required_gas(transaction, fork, sender), account_of(self._machine, sender)
+        return refusals(transaction, fork, limits, required, account)
 
     def system_call(self, to: EthAddress, data: bytes) -> bytes | None:
         """Call a contract from the system address: no fees, nothing warm, its own gas.
@@ -258,7 +273,7 @@ class EthereumExecutor:
         block = block_of(self._machine)
         fork = fork_of(self._machine, block)
         if isinstance(item, Message):
-            transaction = _with_supported_type(fork, transaction_of(self._machine, item)[1])
+            transaction = with_supported_type(fork, transaction_of(self._machine, item)[1])
         else:
             transaction = item
         limits = block_limits(self._machine, block, fork, base_fee)
@@ -358,7 +373,7 @@ class EthereumExecutor:
     def _apply_or_refuse(self, message: Message, implicit: bool) -> ApplyResult:
         try:
             sender, transaction, entry = transaction_of(self._machine, message)
-            transaction = _with_supported_type(fork_of(self._machine), transaction)
+            transaction = with_supported_type(fork_of(self._machine), transaction)
             mode, result = KEEP | IMPLICIT if implicit else _ON_CHAIN, None
             if not implicit or (transaction.to is not None and self._accounts().find(sender) is not None):
                 result = self._in_session(transaction, sender, mode, None, entry)
@@ -398,13 +413,6 @@ class EthereumExecutor:
 def _system_gas(fork: Fork) -> int:
     """Return the gas limit of a system call."""
     return SYSTEM_CALL_GAS + _SYSTEM_CALL_SLOTS * fork.gas.slot_bytes * fork.gas.state_byte
-
-
-def _with_supported_type(fork: Fork, transaction: Transaction) -> Transaction:
-    """Return the transaction of a message, as type 0 if the fork does not have its type."""
-    if transaction.type in fork.transaction_types:
-        return transaction
-    return replace(transaction, type=LEGACY, max_priority_fee=transaction.max_fee)
 
 
 def _transaction_of(call: SimulatedCall, nonce: int) -> Transaction:

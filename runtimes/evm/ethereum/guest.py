@@ -123,6 +123,10 @@ class GuestFailure(Exception):
     """A guest has trapped, and must not be used any more."""
 
 
+class Refusal(Exception):  # not an error of the guest
+    """Raised for a transaction that the guest refuses as invalid, with its reason."""
+
+
 class Guest:
     """An instance of the guest, used by one thread at a time."""
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 import weakref
 from collections.abc import Mapping
+from dataclasses import replace
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -28,12 +29,14 @@ from hypervisor.gas import GasOutputs, GasTracker
 from hypervisor.kernel.call import MAX_TOTAL_MEMORY
 from hypervisor.messages.events import StampedEvent
 from hypervisor.state.state_tree import ActorState, StateTree
+from hypervisor.state.undo_map import Journal
 from hypervisor.tracing import GasCharged
 from hypervisor.types import BURNT_FUNDS_ACTOR, MAX_BALANCE, SYSTEM_ACTOR, ActorID, TokenAmount
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.engine import Status
 from runtimes.evm.ethereum.accounts import (
     NEW_CONTRACT,
+    Accounts,
     ContractCache,
     ContractStates,
     delegated_address,
@@ -53,6 +56,7 @@ from runtimes.evm.ethereum.forks import Fork, code_limits
 from runtimes.evm.ethereum.guest import (
     ACCESSES,
     CALL,
+    CAPPED,
     CHECKED,
     COUNTERS,
     FIRST,
@@ -70,6 +74,7 @@ from runtimes.evm.ethereum.guest import (
     Exit,
     Guest,
     GuestFailure,
+    Refusal,
     call_message,
     read_end,
     transaction_message,
@@ -79,7 +84,17 @@ from runtimes.evm.ethereum.host import block_hash, block_randomness
 from runtimes.evm.ethereum.native import KERNEL, LeaveSession, NativeCalls
 from runtimes.evm.ethereum.precompiles import run_precompile
 from runtimes.evm.ethereum.record import REPLAYED, ActorNumbers, Codes, Replay
-from runtimes.evm.ethereum.validation import BlockLimits, gas_price, required_gas
+from runtimes.evm.ethereum.validation import (
+    BlockLimits,
+    InvalidTransaction,
+    check,
+    check_funds,
+    check_sender,
+    check_simulated,
+    gas_price,
+    required_gas,
+    with_supported_type,
+)
 from runtimes.evm.host import NATIVE_CODE, NATIVE_CODE_HASH
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from store.cid import EMPTY_ARRAY_CID
@@ -149,6 +164,16 @@ def session_of(machine: MachineState) -> StateSession | None:
     return cast(StateSession, session) if type(machine.state_tree) is StateTree else None
 
 
+def account_of(machine: MachineState, address: EthAddress) -> HeldAccount:
+    """Return an account as the machine's session holds it, else as in the state tree; zeros if there is none."""
+    session = session_of(machine)
+    held = None if session is None else session.account(address)
+    if held is not None:
+        return held
+    with machine.state_tree.without_held():
+        return Accounts(machine, Journal(), block_of(machine).filecoin_addresses).account(address)
+
+
 class StateSession:
     """The session of one machine."""
 
@@ -197,18 +222,23 @@ class StateSession:
         self, transaction: Transaction, sender: EthAddress, mode: int, limits: BlockLimits | None = None,
         entry: Entry | None = None,
     ) -> TransactionResult | None:  # fmt: skip
-        """Run a transaction; return None, without effect, if it is invalid or the guest cannot execute it.
+        """Run a transaction; return None, without effect, if the guest cannot execute it.
 
         The machine's tracer, if there is one, gets the events in parts. `limits` are the block's remaining limits;
-        default: a whole block's. `entry` is the first call of a message that is not a transaction.
+        default: a whole block's. `entry` is the first call of a message that is not a transaction. Raises
+        InvalidTransaction, without effect.
         """
-        if not (mode & SYSTEM or _fits(transaction)):
-            return None
         guest = self.begin()
         if guest is None or (mode & IMPLICIT and self.fork.state_gas):
             return None
-        if mode & CHECKED and not _may_fit(transaction, self.fork, limits or self._limits):
-            return None
+        limits = limits or self._limits
+        if not mode & CHECKED and transaction.type not in self.fork.transaction_types:
+            transaction = with_supported_type(self.fork, transaction)
+        if not mode & PAID and transaction.max_priority_fee > transaction.max_fee:
+            transaction = replace(transaction, max_priority_fee=transaction.max_fee)
+        may_fit = not mode & CHECKED or _may_fit(transaction, self.fork, limits)
+        if not (mode & SYSTEM or (may_fit and _fits(transaction))):
+            raise self._refused(transaction, sender, mode, limits)
         if mode & KEEP and self._machine.state_tree.transactions:
             mode |= UNDOABLE
         steps = _NO_LIMIT
@@ -222,12 +252,17 @@ class StateSession:
         context = self._machine.context
         message = transaction_message(transaction, sender, mode, steps, context.chain_id)
         price = gas_price(transaction, context.base_fee) if mode & PAID else 0
-        blob_fee = transaction.blob_gas * self._limits.blob_base_fee if transaction.blob_hashes and mode & PAID else 0
+        blob_fee = 0
+        if transaction.blob_hashes and mode & PAID and (mode & CHECKED or transaction.max_fee_per_blob_gas):
+            blob_fee = transaction.blob_gas * self._limits.blob_base_fee
         burnt = min(price, context.base_fee), blob_fee
         self._is_native = entry is not None and self._runs_kernel
-        executed = None if entry is not None else self._execute(guest, message, mode, *burnt)
-        if executed is None and self._is_native:
-            return self._with_kernel(transaction, sender, message, mode, price, burnt, entry)
+        try:
+            executed = None if entry is not None else self._execute(guest, message, mode, *burnt)
+            if executed is None and self._is_native:
+                return self._with_kernel(transaction, sender, message, mode, price, burnt, entry)
+        except Refusal as refusal:
+            raise self._refused(transaction, sender, mode, limits, str(refusal)) from None
         ended, record = executed or (None, None)
         result = None if ended is None else self._result(ended, transaction, mode, price)
         if result is None and mode & RECORD:
@@ -235,6 +270,25 @@ class StateSession:
         elif record is not None:
             self.replay(*record, mode)
         return result
+
+    def _refused(
+        self, transaction: Transaction, sender: EthAddress, mode: int, limits: BlockLimits, reason: str = "its values"
+    ) -> InvalidTransaction:
+        """Return the error for a transaction that is refused. Raises Fatal, with `reason`, if it is valid."""
+        fork = self.fork
+        required = required_gas(transaction, fork, sender)
+        account = account_of(self._machine, sender)
+        try:
+            if mode & CHECKED:
+                check(transaction, fork, limits, required)
+                check_sender(transaction, account, fork)
+            else:
+                is_paid, is_capped = bool(mode & PAID), bool(mode & CAPPED)
+                check_simulated(transaction, fork, limits, required, is_paid=is_paid, is_capped=is_capped)
+                check_funds(transaction, account.balance, is_paid=is_paid)
+        except InvalidTransaction as error:
+            return error
+        raise Fatal(f"the EVM engine refuses a valid transaction: {reason}")
 
     @property
     def _runs_kernel(self) -> bool:
@@ -249,7 +303,7 @@ class StateSession:
     ) -> TransactionResult | None:  # fmt: skip
         """Run a transaction that calls native actors, and write its changes.
 
-        Returns None, without effect, if it is invalid or cannot run in a session. What the guest holds is forgotten.
+        Returns None, without effect, if it cannot run in a session. What the guest holds is forgotten. Raises Refusal.
         """
         machine = self._machine
         tree = machine.state_tree
@@ -303,7 +357,7 @@ class StateSession:
     ) -> tuple[Ended, tuple[bytes, int] | None] | None:
         """Run a transaction, and keep its changes; return its end, and its record if there is one.
 
-        Returns None, without effect, if it is invalid or the guest cannot execute it.
+        Returns None, without effect, if the guest cannot execute it. Raises Refusal.
         """
         is_running = True
         try:
@@ -375,8 +429,10 @@ class StateSession:
         return tree.lookup_id(delegated) if actor is None and mode & KEEP else actor
 
     def go_on(self, guest: Guest, exit_code: int, mode: int, end: Exit) -> bool:
-        """Answer requests until an exit; return False if the transaction is invalid or the guest must give up."""
+        """Answer requests until an exit; return False if the guest must give up. Raises Refusal."""
         while exit_code != end:
+            if exit_code == Exit.INVALID:
+                raise Refusal(guest.output().decode())
             answer = self.answer(exit_code, guest.output(), mode)
             if answer is None:
                 return False
@@ -892,9 +948,9 @@ class StateSession:
 
 
 def _fits(transaction: Transaction) -> bool:
-    """Return True if the guest's message can have the transaction's values, and its sums do not overflow."""
+    """Return True if the guest's message can have the transaction's values."""
     return (
-        (transaction.max_fee | transaction.max_fee_per_blob_gas) >> _FEE_BITS == 0
+        (transaction.max_fee | transaction.max_priority_fee | transaction.max_fee_per_blob_gas) >> _FEE_BITS == 0
         and 0 <= transaction.value <= MAX_BALANCE
         and 0 < transaction.gas_limit <= _MAX_U64
         and 0 <= transaction.nonce < _MAX_U64

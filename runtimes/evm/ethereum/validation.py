@@ -5,13 +5,14 @@ Amounts are in attoFIL instead of wei, fees per gas. Rules: the execution specif
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.blobs import VERSIONED_HASH
-from bridge.ethereum.execution import RefusedTransaction
-from bridge.ethereum.transactions import BLOB, SET_CODE, Transaction
+from bridge.ethereum.execution import HeldAccount, RefusedTransaction
+from bridge.ethereum.transactions import ACCESS_LIST, BLOB, DYNAMIC_FEE, LEGACY, SET_CODE, Transaction, is_delegation
 from hypervisor.errors import InvalidInput
 from hypervisor.types import MAX_BALANCE
 from runtimes.evm import gas_table
@@ -19,6 +20,8 @@ from runtimes.evm.ethereum.forks import Fork
 
 MAX_NONCE: Final = (1 << 64) - 1
 MAX_GAS: Final = (1 << 64) - 1
+_FEE_BITS: Final = 128
+"""Bits of the maximum price of a transaction's gas, and of its fee per blob gas, as in revm."""
 _ADDRESS_BYTES: Final = 20
 _SLOT_BYTES: Final = 32
 
@@ -55,6 +58,7 @@ class RejectionReason(Enum):
     NONCE_MISMATCH_TOO_LOW = auto()
     NONCE_MISMATCH_TOO_HIGH = auto()
     INSUFFICIENT_ACCOUNT_FUNDS = auto()
+    GASLIMIT_PRICE_PRODUCT_OVERFLOW = auto()
     SENDER_NOT_EOA = auto()
 
 
@@ -64,6 +68,14 @@ class InvalidTransaction(RefusedTransaction):
     def __init__(self, refusal: RejectionReason, message: str) -> None:
         super().__init__(refusal.name, message)
         self.refusal = refusal
+
+
+def with_supported_type(fork: Fork, transaction: Transaction) -> Transaction:
+    """Return a transaction of type 2 as one of type 1 or 0 if the fork does not have its type."""
+    if transaction.type != DYNAMIC_FEE or transaction.type in fork.transaction_types:
+        return transaction
+    kind = ACCESS_LIST if transaction.access_list and ACCESS_LIST in fork.transaction_types else LEGACY
+    return replace(transaction, type=kind, max_priority_fee=transaction.max_fee)
 
 
 def intrinsic_gas(transaction: Transaction, fork: Fork, sender: EthAddress) -> int:
@@ -151,9 +163,75 @@ def check(transaction: Transaction, fork: Fork, block: BlockLimits, required: Re
         _check_authorizations(transaction)
 
 
-def refusals(transaction: Transaction, fork: Fork, block: BlockLimits, required: RequiredGas) -> list[str]:
-    """Return the names of all rules that a transaction breaks, without those that need an account."""
-    found = names_of_failures(
+def check_simulated(
+    transaction: Transaction, fork: Fork, block: BlockLimits, required: RequiredGas, *, is_paid: bool, is_capped: bool
+) -> None:
+    """Run the checks of a simulated call that need no account; the fork's gas caps are checked only if `is_capped`.
+
+    Base fee and block limits are not checked. Raises InvalidTransaction.
+    """
+    _check_type(transaction, fork)
+    check_size(transaction, fork, required, is_capped=is_capped)
+    if is_paid and transaction.max_fee < transaction.max_priority_fee:
+        raise priority_fee_error(transaction)
+    if transaction.type == BLOB:
+        check_blobs(transaction, fork, block, may_be_free=True)
+    elif transaction.type == SET_CODE:
+        _check_authorizations(transaction)
+
+
+def may_send(code: bytes, fork: Fork) -> bool:
+    """Return True if an account with this code may send transactions. Source: EIP-3607, EIP-7702."""
+    return not code or (fork.delegations and is_delegation(code))
+
+
+def check_sender(transaction: Transaction, sender: HeldAccount, fork: Fork) -> None:
+    """Run the checks that need the sender's account, in the specification's order. Raises InvalidTransaction."""
+    _check_nonce(transaction, sender.nonce)
+    check_funds(transaction, sender.balance)
+    _check_code(sender.code, fork)
+
+
+def _check_nonce(transaction: Transaction, nonce: int) -> None:
+    given = transaction.nonce
+    if given != nonce:
+        low = given < nonce
+        refusal = RejectionReason.NONCE_MISMATCH_TOO_LOW if low else RejectionReason.NONCE_MISMATCH_TOO_HIGH
+        raise InvalidTransaction(refusal, f"nonce {given}, the sender's next nonce is {nonce}")
+
+
+def check_funds(transaction: Transaction, balance: int, *, is_paid: bool = True) -> None:
+    """Check that a balance covers the maximum cost, which without `is_paid` is the value; check the size of its fees.
+
+    Raises InvalidTransaction.
+    """
+    price, blob_price = transaction.gas_limit * transaction.max_fee, transaction.max_fee_per_blob_gas
+    cost = transaction.value
+    if is_paid:
+        cost += price + (transaction.blob_gas * blob_price if transaction.blob_hashes else 0)
+    if balance < cost:
+        raise InvalidTransaction(
+            RejectionReason.INSUFFICIENT_ACCOUNT_FUNDS, f"the sender has {balance}, the maximum cost is {cost}"
+        )
+    if (price | blob_price) >> _FEE_BITS:
+        of_blobs = f", maxFeePerBlobGas {blob_price}" if blob_price else ""
+        words = f"gas limit {transaction.gas_limit}, fee cap {transaction.max_fee}{of_blobs}"
+        raise InvalidTransaction(
+            RejectionReason.GASLIMIT_PRICE_PRODUCT_OVERFLOW,
+            f"the maximum price of the gas does not fit in {_FEE_BITS} bits: {words}",
+        )
+
+
+def _check_code(code: bytes, fork: Fork) -> None:
+    if not may_send(code, fork):
+        raise InvalidTransaction(RejectionReason.SENDER_NOT_EOA, "the sender is a contract")
+
+
+def refusals(
+    transaction: Transaction, fork: Fork, block: BlockLimits, required: RequiredGas, sender: HeldAccount
+) -> list[str]:
+    """Return the names of all rules that a transaction breaks, in the order of the checks."""
+    found = _names_of_failures(
         (
             lambda: _check_type(transaction, fork),
             lambda: check_size(transaction, fork, required),
@@ -165,10 +243,16 @@ def refusals(transaction: Transaction, fork: Fork, block: BlockLimits, required:
     )
     if transaction.blob_gas > block.blob_gas:  # not reported above if the number of blobs is too high as well
         found.append(RejectionReason.TYPE_3_TX_MAX_BLOB_GAS_ALLOWANCE_EXCEEDED.name)
-    return found
+    return found + _names_of_failures(
+        (
+            lambda: _check_nonce(transaction, sender.nonce),
+            lambda: check_funds(transaction, sender.balance),
+            lambda: _check_code(sender.code, fork),
+        )
+    )
 
 
-def names_of_failures(checks: Iterable[Callable[[], None]]) -> list[str]:
+def _names_of_failures(checks: Iterable[Callable[[], None]]) -> list[str]:
     """Run checks that raise InvalidTransaction, and return the names of the broken rules."""
     names = []
     for check_rule in checks:

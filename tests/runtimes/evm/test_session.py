@@ -15,7 +15,7 @@ import pytest
 from bridge.ethereum.addresses import EthAddress, create_address, masked_id, to_filecoin
 from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.execution import SimulatedCall
-from bridge.ethereum.transactions import DYNAMIC_FEE, LEGACY, Transaction
+from bridge.ethereum.transactions import BLOB, DYNAMIC_FEE, GAS_PER_BLOB, LEGACY, Transaction
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import unwrap_return
 from hypervisor.context import DevelopmentExterns, ExternError
@@ -101,6 +101,65 @@ def test_changes_are_written_when_the_tree_is_read(machine: Hypervisor) -> None:
     burnt = machine.state_tree.existing(BURNT_FUNDS_ACTOR).balance
     assert gas * BASE_FEE == burnt * PRICE
     assert machine.balance(to_filecoin(COINBASE)) == gas - burnt
+
+
+class NoCalls:
+    """Stands for `Application`, and fails."""
+
+    def __init__(self, *given: object) -> None:
+        pytest.fail(f"the machine's calls run {given}")
+
+
+REFUSED = {
+    "nonce 1, the sender's next nonce is 0": sent(1, OTHER),
+    "gas limit 20999 is below the intrinsic gas 21000": sent(0, OTHER, gas=20_999),
+    "gas limit 16777217 exceeds the cap 16777216": sent(0, OTHER, gas=(1 << 24) + 1),
+    "the sender is a contract": sent(1, OTHER),
+    f"the sender has {RICH}, the maximum cost is {RICH + 2_000_000}": sent(0, OTHER, value=RICH),
+    f"gas limit 200000, fee cap {1 << 111}": replace(sent(0, OTHER), max_fee=1 << 111),
+    f"gas limit 200000, fee cap {1 << 200}": replace(sent(0, OTHER), max_fee=1 << 200),
+    f"maxFeePerBlobGas {1 << 128}": replace(
+        sent(0, OTHER), type=BLOB, max_fee_per_blob_gas=1 << 128, blob_hashes=(b"\x01" + bytes(31),)
+    ),
+}
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_refusal_writes_nothing(machine: Hypervisor, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtimes.evm.ethereum.executor.Application", NoCalls)
+    executor, sender = EthereumExecutor(machine), PAYER if "contract" in text else SENDER
+    if "fee" in text.lower():
+        install_alloc(machine, {SENDER: AllocAccount(1 << 250)})
+    executor.apply_transaction(sent(0, COUNTER), OTHER)
+    with pytest.raises(InvalidTransaction, match=text) as error:
+        executor.apply_transaction(REFUSED[text], sender)
+    assert executor.refusals(REFUSED[text], sender) == [error.value.name]
+    assert holds(machine)
+
+
+@pytest.mark.parametrize("fork", ["Frontier", "Berlin", "Osaka", "Amsterdam"])
+def test_simulations_need_the_funds_for_their_value(
+    machine: Hypervisor, fork: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtimes.evm.ethereum.executor.Application", NoCalls)
+    machine.advance(block=EthereumBlock(fork, filecoin_addresses=False))
+    executor = EthereumExecutor(machine)
+    for sender in (SENDER, OTHER):
+        assert executor.simulate(SimulatedCall(sender, NOBODY, Gas(1_000_000), TokenAmount(RICH))).exit_code == 0
+    with pytest.raises(InvalidTransaction, match="the sender has 0, the maximum cost is 1"):
+        executor.simulate(SimulatedCall(NOBODY, OTHER, Gas(100_000), TokenAmount(1)))
+
+
+@pytest.mark.parametrize(("fee", "cost"), [(0, 0), (5, GAS_PER_BLOB)])
+def test_simulated_blobs_without_fee_are_free(machine: Hypervisor, fee: int, cost: int) -> None:
+    """Contracts see the block's fee, which is 1; SENDER's balance is what is left after the call's costs."""
+    code = assemble(f"BLOBBASEFEE 0 MSTORE {word(SENDER)} BALANCE 32 MSTORE 64 0 RETURN")
+    install_alloc(machine, {COUNTER: AllocAccount(0, 1, code)})
+    hashes = (b"\x01" + bytes(31),)
+    call = SimulatedCall(SENDER, COUNTER, Gas(100_000), max_fee=PRICE, max_fee_per_blob_gas=fee, blob_hashes=hashes)
+    data = unwrap_return(EthereumExecutor(machine).simulate(call).receipt.return_data)
+    assert int.from_bytes(data[:32], "big") == 1
+    assert int.from_bytes(data[32:], "big") == RICH - cost - 100_000 * min(PRICE, BASE_FEE)
 
 
 def read_alloc_of(machine: Hypervisor) -> Iterator[tuple[EthAddress, AllocAccount]]:

@@ -587,7 +587,26 @@ impl Session {
             checkpoint = evm.ctx.journaled_state.checkpoint();
             running.gas = free_gas(&evm.ctx, running.mode);
         } else {
-            running.init_gas = rules.validate(evm)?;
+            // Blobs without a fee are free in a simulated call.
+            let tx = &evm.ctx.tx;
+            let is_free = running.mode & mode::CHECKED == 0 && tx.tx_type == 3 && tx.max_fee_per_blob_gas == 0;
+            let price = evm.ctx.block.blob_excess_gas_and_price;
+            if is_free {
+                let free = BlobExcessGasAndPrice { excess_blob_gas: 0, blob_gasprice: 0 };
+                evm.ctx.block.blob_excess_gas_and_price = Some(free);
+            }
+            let validated = rules.validate(evm);
+            evm.ctx.block.blob_excess_gas_and_price = price;
+            running.init_gas = validated?;
+            if running.mode & mode::PAID == 0 {
+                // revm checks the funds for the value only with those for gas.
+                let balance = evm.ctx.journaled_state.inner.state[&evm.ctx.tx.caller].info.balance;
+                let value = evm.ctx.tx.value;
+                if balance < value {
+                    let (fee, balance) = (Box::new(value), Box::new(balance));
+                    return Err(Failure::Invalid(InvalidTransaction::LackOfFundForMaxFee { fee, balance }));
+                }
+            }
             running.gas = rules.tx_gas(evm, &running.init_gas);
             let Some(before) = rules.pre_execution(evm, &mut running.gas)? else {
                 self.end_before_first_frame();
