@@ -21,7 +21,7 @@ from bench.rows import Row, seconds
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from bridge.filecoin.receipts import Log, log_to_entries
-from hypervisor.messages.events import StampedEvent, put_events
+from hypervisor.messages.events import StampedEvent, events_tree
 from hypervisor.types import ActorID, ChainEpoch, TokenAmount
 from localnet import Network
 from localnet.ledger.genesis import GenesisOptions
@@ -193,10 +193,10 @@ class LongChain:
 def emission(number: int) -> Emission:
     """Return the logs of every block whose height has this remainder: transfers of a token to ten holders."""
     logs = [Log((TRANSFER, topic(number, place), topic(place, number)), bytes(32)) for place in range(LOGS)]
-    emitter, blocks = ActorID(1_000 + number), BufferedStore(MemoryStore())
+    emitter = ActorID(1_000 + number)
     events = tuple(EmittedEvent(emitter, address(number), tuple(log_to_entries(log))) for log in logs)
-    root = put_events(blocks, [StampedEvent(event.emitter, event.entries) for event in events])
-    return Emission(events, root, blocks.pending)
+    root, blocks = events_tree([StampedEvent(event.emitter, event.entries) for event in events])
+    return Emission(events, root, dict(blocks))
 
 
 def address(number: int) -> EthAddress:

@@ -11,7 +11,6 @@ transaction is converted to one for display. Source: lotus node/impl/eth, and th
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -98,8 +97,7 @@ EMPTY_BLOOM: Final = bytes(BLOOM_BYTES)
 _BLOOM_BITS = BLOOM_BYTES * 8
 
 
-@dataclass(frozen=True, slots=True)
-class EmittedLog:
+class EmittedLog(NamedTuple):
     """A log and the address of its emitter."""
 
     address: EthAddress
@@ -108,11 +106,9 @@ class EmittedLog:
 
 def bloom(logs: Iterable[EmittedLog]) -> bytes:
     """Return the 256-byte bloom filter, in which each log's address and topics set three bits."""
-    bits = 0
-    for emitted in logs:
-        bits |= bloom_bits(emitted.address)
-        for topic in emitted.log.topics:
-            bits |= bloom_bits(topic)
+    values, bits = {value for emitted in logs for value in (emitted.address, *emitted.log.topics)}, 0
+    for value in values:
+        bits |= bloom_bits(value)
     return bits.to_bytes(BLOOM_BYTES, "big")
 
 

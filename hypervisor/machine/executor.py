@@ -16,7 +16,7 @@ from hypervisor.machine.call_manager import CallManager, CallRules, MessageOrigi
 from hypervisor.machine.call_rules import FILECOIN_CALLS
 from hypervisor.machine.machine_state import MachineState
 from hypervisor.messages.address import is_eth_namespace
-from hypervisor.messages.events import StampedEvent, events_root
+from hypervisor.messages.events import EventBlocks, StampedEvent, events_tree
 from hypervisor.messages.message import Message, Receipt
 from hypervisor.state.state_tree import ActorState
 from hypervisor.text import bytes_text, facts, one_line, show_fil
@@ -44,7 +44,7 @@ class ApplyResult:
     (`hypervisor.kernel.call`). `fatal` is set if execution could not continue; the receipt then has exit code 10 and
     uses the whole gas limit, as on the network, and the error has the context. `block_gas` is the gas that counts for
     the block, or None if the receipt's gas does. `return_codec` is the IPLD codec of the return value, or None without
-    one.
+    one. `event_blocks` are the blocks of the events' AMT, whose root the receipt has.
     """
 
     receipt: Final[Receipt]
@@ -55,6 +55,7 @@ class ApplyResult:
     fatal: Final[Fatal | None] = None
     block_gas: Final[BlockGas | None] = None
     return_codec: Final[int | None] = None
+    event_blocks: Final[EventBlocks] = ()
 
     def __repr__(self) -> str:
         end = f"exit {exit_name(self.exit_code)}"
@@ -212,7 +213,8 @@ class Executor:
         except Fatal as error:
             return replace(_failure(ExitCode.SYS_ASSERTION_FAILED, message.gas_limit, str(error)), fatal=error)
         data, returned_codec = (result.block.data, result.block.codec) if result.block else (b"", None)
-        receipt = Receipt(result.exit_code, data, gas.gas_used(), events_root(calls.events) if calls.events else None)
+        root, event_blocks = events_tree(calls.events) if calls.events else (None, ())
+        receipt = Receipt(result.exit_code, data, gas.gas_used(), root)
         return ApplyResult(
             receipt,
             GasOutputs(),
@@ -222,6 +224,7 @@ class Executor:
             None,
             None,
             returned_codec,
+            event_blocks,
         )
 
     # --- settlement -------------------------------------------------------------------------------------------

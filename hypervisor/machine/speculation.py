@@ -20,7 +20,7 @@ from hypervisor.errors import Fatal
 from hypervisor.gas import GasOutputs
 from hypervisor.machine.executor import ApplyResult, BlockGas
 from hypervisor.messages.address import Address, Protocol
-from hypervisor.messages.events import EventEntry, StampedEvent
+from hypervisor.messages.events import EventEntry, StampedEvent, events_tree
 from hypervisor.messages.message import Receipt
 from hypervisor.state.state_tree import ActorState, StateTree, TreeMark
 from hypervisor.types import INIT_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
@@ -290,7 +290,6 @@ def packed_result(result: ApplyResult) -> PackedResult:
         int(receipt.exit_code),
         receipt.return_data,
         receipt.gas_used,
-        receipt.events_root,
         (
             gas.base_fee_burn,
             gas.over_estimation_burn,
@@ -314,16 +313,18 @@ def _packed_entries(entries: Iterable[EventEntry]) -> list[tuple[int, str, int, 
 
 def unpacked_result(packed: PackedResult) -> ApplyResult:
     """Convert a tuple to a result."""
-    exit_code, data, used, root, gas, events, message, reason, block_gas, codec = packed
+    exit_code, data, used, gas, emitted, message, reason, block_gas, codec = packed
+    events = tuple(
+        StampedEvent(ActorID(emitter), tuple(EventEntry(*entry) for entry in entries)) for emitter, entries in emitted
+    )
+    root, event_blocks = events_tree(events) if events else (None, ())
     return ApplyResult(
-        Receipt(exit_code, data, Gas(used), None if root is None else Cid(root)),
+        Receipt(exit_code, data, Gas(used), root),
         GasOutputs(*gas),
-        tuple(
-            StampedEvent(ActorID(emitter), tuple(EventEntry(*entry) for entry in entries))
-            for emitter, entries in events
-        ),
+        events,
         message,
         reason,
         block_gas=None if block_gas is None else BlockGas(*block_gas),
         return_codec=codec,
+        event_blocks=event_blocks,
     )

@@ -1,7 +1,8 @@
 """Actor events, and the AMT root of events in a receipt.
 
-The machine stores nothing but the root: the caller that applies messages gets the list of events, and a chain stores it
-with its receipts. Source: ref-fvm shared/src/event and the call manager's accumulator; FIP-0049.
+The machine stores nothing but the root: the caller that applies messages gets the events and the blocks of their AMT,
+and a chain stores these with its receipts. Source: ref-fvm shared/src/event and the call manager's accumulator;
+FIP-0049.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,6 @@ from typing import Final, NamedTuple
 from hypervisor.types import ActorID
 from store.blocks.buffered import BufferedStore
 from store.blocks.memory import MemoryStore
-from store.blockstore import Blockstore
 from store.cid import Cid, cid_of
 from store.codec import array_head, bytes_head, encode
 from store.trees.amt import Amt
@@ -28,6 +28,10 @@ class EventFlags(IntFlag):
 
     INDEXED_KEY = 1
     INDEXED_VALUE = 2
+
+
+EventBlocks = tuple[tuple[Cid, bytes], ...]
+"""Blocks of the AMT of a message's events, with their CIDs."""
 
 
 class EventEntry(NamedTuple):
@@ -68,35 +72,21 @@ def _entry_head(flags: int, key: str, codec: int, length: int) -> bytes:
     return b"".join((b"\x84", encode(int(flags)), encode(key), encode(codec), bytes_head(length)))
 
 
-def events_root(events: Sequence[StampedEvent]) -> Cid | None:
-    """Return the root of the AMT of a message's events, or None if there are none."""
-    return _tree(events)[0] if events else None
-
-
-def put_events(store: Blockstore, events: Sequence[StampedEvent]) -> Cid | None:
-    """Store the AMT of a message's events, and return its root, or None if there are none."""
-    if not events:
-        return None
-    root, blocks = _tree(events)
-    store.put_many(blocks)
-    return root
-
-
 _NODE_EVENTS: Final = 1 << EVENTS_AMT_BIT_WIDTH
 _NODE_START: Final = bytes((0x84, EVENTS_AMT_BIT_WIDTH, 0))
 """First bytes of the root of an AMT with one node."""
 
 
-def _tree(events: Sequence[StampedEvent]) -> tuple[Cid, Sequence[tuple[Cid, bytes]]]:
-    """Return the root and the blocks of the AMT of events."""
+def events_tree(events: Sequence[StampedEvent]) -> tuple[Cid, EventBlocks]:
+    """Return the root and the blocks of the AMT of a message's events, of which there is at least one."""
     count = len(events)
     if count > _NODE_EVENTS:
         store = BufferedStore(MemoryStore())
         root = Amt.from_values(store, [event.fields() for event in events], EVENTS_AMT_BIT_WIDTH).flush()
-        return root, [*store.pending.items()]
+        return root, (*store.pending.items(),)
     # one node, as nearly all messages have: [bit width, 0, count, [bitmap, [], events]]
     bitmap = ((1 << count) - 1).to_bytes(_NODE_EVENTS // 8, "little")
     encoded = [event.encode() for event in events]
     data = b"".join((_NODE_START, encode(count), b"\x83\x44", bitmap, b"\x80", array_head(count), *encoded))
     root = cid_of(data)
-    return root, [(root, data)]
+    return root, ((root, data),)

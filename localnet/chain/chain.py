@@ -19,7 +19,6 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import Snapshot
 from hypervisor.machine.opening import register_actors
 from hypervisor.messages.address import Address
-from hypervisor.messages.events import StampedEvent, put_events
 from hypervisor.messages.message import SignatureType
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.chain.ethereum_start import first_tipset
@@ -303,8 +302,8 @@ class Chain(ChainReader):
         blocks = BufferedStore(self.machine.base)
         tipset = self.assemble(self.machine, blocks, parent, height, timestamp, executions, implicit)
         for execution in (*executions, *implicit):
-            if execution.events:
-                put_events(blocks, [StampedEvent(event.emitter, event.entries) for event in execution.events])
+            if execution.event_blocks:
+                blocks.put_many(execution.event_blocks)
         entries, retained = tipset_entries(tipset, executions, implicit, self.index), self.states.entries_with(height)
         entries |= retained
         if sidecars:

@@ -248,4 +248,5 @@ def _execution(machine: Hypervisor, candidate: Candidate, result: ApplyResult) -
         events=tuple(emitted),
         error_message=result.reason or result.message,
         block_gas=result.block_gas,
+        event_blocks=result.event_blocks,
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from bridge.abi.abi import PrintedAddress
 from bridge.ethereum.addresses import MASKED_ID_PREFIX, EthAddress
@@ -28,7 +28,7 @@ from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode, exit_meaning, exit_name
 from hypervisor.machine.executor import BlockGas
 from hypervisor.messages.address import Address, Protocol
-from hypervisor.messages.events import EventEntry, encode_entries
+from hypervisor.messages.events import EventBlocks, EventEntry, encode_entries
 from hypervisor.messages.message import Receipt, SignedMessage
 from hypervisor.text import bytes_text, cid_text, facts, one_line, show_fil
 from hypervisor.types import EAM_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
@@ -233,8 +233,7 @@ def decode_height(data: bytes) -> Tipset | NullRound:
     return NullRound(*fields) if len(fields) == 2 else Tipset.from_fields(fields)
 
 
-@dataclass(frozen=True, slots=True)
-class EmittedEvent:
+class EmittedEvent(NamedTuple):
     """An event of a receipt, with the Ethereum address of its emitter at that time."""
 
     emitter: ActorID
@@ -248,7 +247,7 @@ class Execution:
 
     `kind` is the type of the transaction, `NATIVE`, `IMPERSONATED` or `IMPLICIT`. `sender` and `to` are Ethereum
     addresses; `to` is None for a contract creation. `paid` is in attoFIL; `error_message` is the machine's message
-    about a failure. `block_gas` is that of `ApplyResult`; it is not stored.
+    about a failure. `block_gas` and `event_blocks` are those of `ApplyResult`, which the entry does not contain.
     """
 
     hash: Final[bytes]
@@ -261,6 +260,7 @@ class Execution:
     events: Final[tuple[EmittedEvent, ...]]
     error_message: Final[str]
     block_gas: Final[BlockGas | None] = field(default=None, compare=False)
+    event_blocks: Final[EventBlocks] = field(default=(), compare=False)
 
     def __repr__(self) -> str:
         end = f"exit {exit_name(self.receipt.exit_code)}"

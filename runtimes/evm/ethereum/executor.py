@@ -28,7 +28,7 @@ from hypervisor.gas import GasOutputs
 from hypervisor.machine.executor import ApplyResult, BlockGas
 from hypervisor.machine.machine_state import MachineState
 from hypervisor.messages.address import Address
-from hypervisor.messages.events import events_root
+from hypervisor.messages.events import events_tree
 from hypervisor.messages.message import Message, Receipt
 from hypervisor.state.undo_map import Journal
 from hypervisor.tracing import MessageEnded, MessageStarted, takes_record
@@ -391,11 +391,13 @@ class EthereumExecutor:
         if result.created is not None:
             actor = self._machine.state_tree.lookup_id(Address.delegated(EAM_NAMESPACE, result.created))
             output = CreateReturn(ActorID(actor or 0), None, result.created).encode()
-        root = events_root(result.events) if stores_events and result.events else None
+        root, event_blocks = events_tree(result.events) if stores_events and result.events else (None, ())
         receipt = Receipt(result.exit_code, output, Gas(result.gas_used), root)
         equals_receipt = result.execution_gas == result.gas_used and not result.state_gas
         block_gas = None if equals_receipt else BlockGas(result.execution_gas, result.state_gas)
-        return ApplyResult(receipt, result.gas, result.events, result.message, result.reason, block_gas=block_gas)
+        return ApplyResult(
+            receipt, result.gas, result.events, result.message, result.reason, None, block_gas, None, event_blocks
+        )
 
     def _or_rollback(self, apply: Callable[[], T]) -> T:
         """Run `apply`; roll the state back if it raises."""

@@ -32,7 +32,7 @@ from hypervisor.kernel.call import MAX_INSTANCE_MEMORY, MAX_TOTAL_MEMORY, Call, 
 from hypervisor.machine.call_manager import MAX_CALL_DEPTH
 from hypervisor.machine.registry import Outcome
 from hypervisor.messages.address import Address
-from hypervisor.messages.events import EventEntry, StampedEvent, events_root
+from hypervisor.messages.events import EventEntry, StampedEvent, events_tree
 from hypervisor.state.state_tree import ActorState
 from hypervisor.tracing import ActorCreated, Recorder
 from hypervisor.types import (
@@ -106,7 +106,7 @@ def test_aborted_call_reverts_state_events_and_journal() -> None:
     assert world.tree.get_actor(number_of(child_at)) == before
     assert (world.balance(parent_at), world.balance(SENDER)) == (10, SENDER_BALANCE)
     assert result.events == (StampedEvent(number_of(parent_at), (EventEntry(0, "kept", RAW, b""),)),)
-    assert result.receipt.events_root == events_root(result.events)
+    assert (result.receipt.events_root, result.event_blocks) == events_tree(result.events)
 
 
 @pytest.mark.parametrize("ending", [exiting(0), exiting(1), exiting(16), exiting(0, 99)], ids=str.split("0 1 16 bad"))

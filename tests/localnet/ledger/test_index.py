@@ -321,7 +321,7 @@ def test_log_index_counts_events_without_a_logs_shape(network: Network) -> None:
     inbox = network.deploy(ARTIFACTS / "Inbox.json")
     execution = inbox.send("greet", "hello").execution
     event = execution.events[0]
-    native = replace(event, entries=(event.entries[0]._replace(key="$type", codec=CBOR),))
+    native = event._replace(entries=(event.entries[0]._replace(key="$type", codec=CBOR),))
     mixed = replace(execution, events=(native, event, native, event))
     (log,) = execution.logs()
     assert mixed.indexed_logs() == [(1, log), (3, log)]
