@@ -20,6 +20,7 @@ buckets are replaced. Writers need one.
 
 from __future__ import annotations
 
+import marshal
 import os
 import re
 import weakref
@@ -34,7 +35,7 @@ from typing import Final
 
 from store.blockstore import NOTHING, BlockNotFound, StoreIOError, check_expected
 from store.cid import CBOR_CID_PREFIX, DAG_CBOR, EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, RAW_CID_PREFIX, Cid
-from store.codec import LINK_HEAD, CodecError, decode, encode
+from store.codec import LINK_HEAD, CodecError
 from store.links import links_of, state_codec, targets
 from store.roots import roots_of_entry
 
@@ -100,6 +101,8 @@ OPEN_PAGES: Final = 64
 """Number of decompressed pages to cache (4 MB)."""
 _LEVEL: Final = 1
 """Fastest compression level; higher ones make pages two percent smaller and take twice the time."""
+_FORMAT: Final = 2
+"""Version of `marshal` without references between objects, which take time."""
 _NAMES: Final = 9
 """Maximum length of keys whose entries are never compressed, since they are read frequently."""
 _BUCKETS: Final = 4096
@@ -192,9 +195,7 @@ class PackedEntries:
         number = len(self._pages)
         if size > 2 * self._page:
             self._large.add(number)
-        self._pages.append(
-            self._store_page(zlib.compress(encode([part for entry in oldest for part in entry]), _LEVEL))
-        )
+        self._pages.append(self._store_page(zlib.compress(marshal.dumps(oldest, _FORMAT), _LEVEL)))
         for key, _ in oldest:
             position, mark = _bucket_of(key)
             bucket = self._buckets[position]
@@ -257,8 +258,7 @@ class PackedEntries:
         if isinstance(page, int):
             assert self._spilled is not None
             page = self._spilled.read(page)
-        parts = decode(zlib.decompress(page))
-        return dict(zip(parts[::2], parts[1::2], strict=True))
+        return dict(marshal.loads(zlib.decompress(page)))  # noqa: S302  # written by this process
 
 
 def _bucket_of(key: bytes) -> tuple[int, bytes]:
