@@ -238,6 +238,11 @@ def _is_frame_interceptor(kind: type) -> bool:
     return all(hasattr(kind, name) for name in ("execute_subcall", "on_log", "on_hash", "on_storage_access"))
 
 
+def overflow_payment(value: int, to: EthAddress, bits: int = 256) -> str:
+    """Return the error for a value whose receiver would exceed its maximum balance."""
+    return f"overflow payment: {value:d} wei would exceed the maximum balance of 0x{to.hex()}, 2^{bits} - 1 wei"
+
+
 _MAX_NATIVE_BALANCE: Final = (1 << 128) - 1
 MAX_FRAMES: Final = 1025
 """Maximum number of nested frames: a transaction's first frame and 1,024 below it."""
@@ -321,10 +326,7 @@ class EthereumCalls(CallManager):
         total = self.accounts.balance(to) + value
         bits = 256 if total <= _MAX_NATIVE_BALANCE or self.accounts.is_ethereum(to) else 128
         if from_ != to and total >> bits:
-            address = self.accounts.address_of(to).hex()
-            reason = (
-                f"overflow payment: {value:d} wei would exceed the maximum balance of 0x{address}, 2^{bits} - 1 wei"
-            )
+            reason = overflow_payment(value, self.accounts.address_of(to), bits)
             self.backtrace.set_cause(reason)
             self.exhaust()
             raise OutOfGas(reason)

@@ -274,28 +274,36 @@ def transaction_message(transaction: Transaction, sender: bytes, mode: int, step
     return b"".join(parts)
 
 
+OUT_OF_FUNDS, COLLISION, OVERFLOW, PRECOMPILE_ERROR = 0x12, 0x2F, 0x30, 0x31
+LONG_CODE, RESERVED_CODE, LONG_INIT_CODE = 0x33, 0x34, 0x35
+"""Ends of calls by revm's `InstructionResult` whose messages name values."""
 STATUS: Final = {
     1: 0, 2: 0, 3: 0,  # Stop, Return, SelfDestruct
     0x10: Status.REVERT,
+    OUT_OF_FUNDS: ExitCode.SYS_INSUFFICIENT_FUNDS,
     0x20: ExitCode.SYS_OUT_OF_GAS, 0x21: ExitCode.SYS_OUT_OF_GAS, 0x22: ExitCode.SYS_OUT_OF_GAS,
     0x24: Status.ILLEGAL_MEMORY_ACCESS,  # of offsets and sizes above 32 bits
     0x25: ExitCode.SYS_OUT_OF_GAS,
     0x26: Status.UNDEFINED_INSTRUCTION,
+    0x27: Status.READ_ONLY, 0x28: Status.READ_ONLY,
     0x29: Status.INVALID_INSTRUCTION,
     0x2A: Status.BAD_JUMPDEST,
     0x2B: Status.UNDEFINED_INSTRUCTION,
     0x2C: Status.STACK_UNDERFLOW, 0x2D: Status.STACK_OVERFLOW,
     0x2E: Status.ILLEGAL_MEMORY_ACCESS,
+    COLLISION: ExitCode.USR_FORBIDDEN,
+    OVERFLOW: ExitCode.SYS_OUT_OF_GAS, PRECOMPILE_ERROR: ExitCode.SYS_OUT_OF_GAS,
+    LONG_CODE: ExitCode.SYS_OUT_OF_GAS, RESERVED_CODE: Status.INVALID_INSTRUCTION,
+    LONG_INIT_CODE: ExitCode.SYS_OUT_OF_GAS,
 }  # fmt: skip
-"""Exit codes by revm's `InstructionResult`. A transaction that ends with another one is none of the guest's."""
-FRAME_STATUS: Final = {**STATUS, 0x27: Status.READ_ONLY, 0x28: Status.READ_ONLY}
-"""Exit codes of frames below the first one."""
+"""Exit codes by revm's `InstructionResult`."""
 
 
 class Ended(NamedTuple):
     """A transaction's end: revm's `InstructionResult`, whether code ran, gas, the created contract, data, logs.
 
-    `floor` is the minimum charged for the transaction, `state_gas` the part of the gas that is for new state.
+    `floor` is the minimum charged for the transaction, `state_gas` the part of the gas that is for new state. The data
+    of `LONG_CODE` and `LONG_INIT_CODE` is the code's size and the limit (`text_of`).
     """
 
     end: int

@@ -12,7 +12,7 @@ from bridge.ethereum.block import MAX_CODE_SIZE
 from runtimes.evm import gas_table
 from runtimes.evm.ethereum.forks import BERLIN, FORKS, ISTANBUL, PRAGUE, SHANGHAI, Fork
 
-_HEAD: Final = Struct("<II")
+_HEAD: Final = Struct("<III")
 _OPCODES: Final = Struct("<256H")
 _COUNT: Final = Struct("<I")
 _PRICE: Final = Struct("<IQ")
@@ -65,7 +65,9 @@ def fork_message(fork: Fork) -> bytes:
     if not is_same:
         raise NotRepresentable
     found = _prices(fork)
-    head = _HEAD.pack(fork.spec, net_slots) + _OPCODES.pack(*map(_static_prices(fork).get, range(256), [_ABSENT] * 256))
+    head = _HEAD.pack(fork.spec, net_slots, fork.slots_collide) + _OPCODES.pack(
+        *map(_static_prices(fork).get, range(256), [_ABSENT] * 256)
+    )
     return head + _COUNT.pack(len(found)) + b"".join(_PRICE.pack(number, price) for number, price in found.items())
 
 

@@ -41,7 +41,7 @@ from runtimes.evm.engine import CallInputs, CallKind, FrameOutcome, Status, Subc
 from runtimes.evm.ethereum.accounts import EMPTY_CODE, Accounts, delegated_address
 from runtimes.evm.ethereum.application import Entry
 from runtimes.evm.ethereum.calls import FREE, EthereumCalls, TransactionEnvironment
-from runtimes.evm.ethereum.guest import FRAME_STATUS, IMPLICIT, Command, Exit, Guest
+from runtimes.evm.ethereum.guest import IMPLICIT, STATUS, Command, Exit, Guest
 from runtimes.evm.ethereum.record import Replay
 from runtimes.evm.ethereum.subcalls import call_filecoin_precompile, contract_outcome
 from store.cid import EMPTY_ARRAY_CID, RAW, Cid
@@ -347,7 +347,7 @@ class NativeCalls(EthereumCalls):
         at += _ENDED.size
         self.gas.used += used  # the record has the charges
         self.accounts.add_refund(refund)
-        status = FRAME_STATUS[result]
+        status = STATUS[result]
         if status == ExitCode.SYS_OUT_OF_GAS:
             raise OutOfGas("out of gas")
         return FrameOutcome(Status(status), ended[at : at + size])

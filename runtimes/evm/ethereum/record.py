@@ -19,7 +19,7 @@ from collections.abc import Callable
 from struct import Struct
 from typing import Final, cast
 
-from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
 from bridge.evm_steps import (
     CodeBorrowed,
     CodeDeployed,
@@ -62,10 +62,20 @@ from hypervisor.tracing import (
 )
 from hypervisor.types import METHOD_CONSTRUCTOR, SYSTEM_ACTOR, ActorID, TokenAmount
 from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
+from runtimes.evm.code import CODE_TOO_LONG, code_too_long
 from runtimes.evm.engine import CallKind, Status, fault_name
 from runtimes.evm.ethereum.accounts import EMPTY_CODE, delegated_address
+from runtimes.evm.ethereum.calls import overflow_payment
 from runtimes.evm.ethereum.forks import Fork
-from runtimes.evm.ethereum.guest import FRAME_STATUS
+from runtimes.evm.ethereum.guest import (
+    COLLISION,
+    LONG_CODE,
+    LONG_INIT_CODE,
+    OUT_OF_FUNDS,
+    OVERFLOW,
+    RESERVED_CODE,
+    STATUS,
+)
 from runtimes.evm.ethereum.precompiles import run_precompile
 from runtimes.evm.gas_table import words
 from runtimes.evm.precompiles.failure import PrecompileFailure
@@ -80,9 +90,8 @@ _STATIC_CALL, _DELEGATE_CALL, _CALL_CODE, _CREATE = 1, 2, 3, 4
 """Kinds of calls from 0; those from CREATE on create."""
 _EXISTS, _HAS_CODE, _ENTERED = 1, 2, 4
 _EARLY, _ANSWERED = 1, 2
-_TOO_DEEP, _OUT_OF_FUNDS, _COLLISION, _NO_GAS_TO_WRITE, _RESERVED_CODE = 0x11, 0x12, 0x2F, 0x25, 0x34
+_TOO_DEEP, _NO_GAS_TO_WRITE = 0x11, 0x25
 _LAST_RESULT: Final = 3
-_CODES: Final = {**FRAME_STATUS, _RESERVED_CODE: Status.INVALID_INSTRUCTION}
 
 _WORD: Final = Struct("<I")
 _CALL: Final = Struct("<BBBBQ20s20s20s32s32sI")
@@ -91,6 +100,7 @@ _CHANGE: Final = Struct("<I32s32s32sq")
 _DESTROYED: Final = Struct("<I20s20s32s")
 _CODE: Final = Struct("<32sI")
 _COUNTED: Final = Struct("<II")
+_EXCESS: Final = Struct("<II")
 _INSTRUCTION: Final = Struct("<BBBxIQqqHH")
 _CHANGED_MEMORY: Final = Struct("<III")
 
@@ -220,12 +230,32 @@ def remaining_tracer(machine: MachineState) -> Tracer | None:
     return Remaining(tracer, given) if steps is None else RemainingSteps(steps, given)
 
 
+def text_of(result: int, data: bytes, value: int, to: EthAddress) -> str:
+    """Return the message of a failed call of `to` if it names what has failed; else an empty text."""
+    if result in (LONG_CODE, LONG_INIT_CODE):
+        reason = "max initcode size exceeded" if result == LONG_INIT_CODE else CODE_TOO_LONG
+        size, limit = _EXCESS.unpack(data)
+        return code_too_long(size, limit, reason)
+    if result == RESERVED_CODE:
+        return "code begins with the reserved byte 0xef"
+    return overflow_payment(value, to) if result == OVERFLOW else ""
+
+
+def precompile_failure(fork: Fork, name: str, data: bytes, gas: GasTracker) -> str:
+    """Return the message of a precompile's failure, which runs again."""
+    try:
+        run_precompile(fork, name, data, gas)
+    except (PrecompileFailure, OutOfGas) as error:
+        return f"{name}: {error}"
+    return name
+
+
 class _Open:
     """A call that has not ended."""
 
     __slots__ = (
         "actor", "begun", "counter", "creates", "data", "gas", "has_frame", "inner", "is_entered", "memory",
-        "precompile", "return_data", "shown_next", "stack",
+        "precompile", "return_data", "shown_next", "stack", "transfer",
     )  # fmt: skip
 
     def __init__(
@@ -241,6 +271,8 @@ class _Open:
         """Stack, memory and return data before its last instruction."""
         self.begun, self.counter, self.shown_next = 0, 0, 1
         """Number and program counter of its last instruction, and number of the next one for a pausing tracer."""
+        self.transfer = 0, ZERO_ADDRESS
+        """Its value and the receiver."""
 
 
 class Replay:
@@ -311,7 +343,7 @@ class Replay:
         given, at = data[at : at + length], at + length
         is_over = at < len(data) and data[at] == _END  # unless the part ends after the beginning of a frame
         _, ended, result, *_ = _RESULT.unpack_from(data, at) if is_over else (0, 0, 0)
-        if ended & _EARLY and (kind >= _CREATE or result == _OUT_OF_FUNDS):
+        if ended & _EARLY and (result == OUT_OF_FUNDS or (kind >= _CREATE and result != OVERFLOW)):
             return self._refuse(data, at, kind, EthAddress(code_address), given, _number(amount), gas)
         event, creates, value = self.event, kind >= _CREATE, _number(amount)
         code, cid = (given, EMPTY_CODE) if creates else self._codes.get(code_hash)
@@ -336,6 +368,7 @@ class Replay:
                 method, codec = INVOKE_CONTRACT_DELEGATE if borrows else INVOKE_EVM, RAW if given else 0
         event(CallStarted(from_, to, method, TokenAmount(value), params, codec, bool(static), gas))
         call = _Open(from_, gas, given, creates, name)
+        call.transfer = _number(amount), EthAddress(target)
         self._open.append(call)
         if is_answered or name is not None or result == _TOO_DEEP or not (flags & _EXISTS or value):
             return at
@@ -352,9 +385,9 @@ class Replay:
         _, _, result, *_, length = _RESULT.unpack_from(data, at)
         at += _RESULT.size
         balance, at = _number(data[at : at + length]), at + length
-        if result == _COLLISION:
+        if result == COLLISION:
             self.event(CreationCollision(address, given, value, gas))
-        elif result == _OUT_OF_FUNDS:
+        elif result == OUT_OF_FUNDS:
             self.event(FundsMissing(address, given, value, balance, kind >= _CREATE, gas))
         return at
 
@@ -376,18 +409,19 @@ class Replay:
         if call.precompile is not None:
             self._end_precompile(call, call.precompile, is_success, spent, output)
             return at
-        exit_code, codec, message, is_plain, shown = _CODES[result], 0, "", False, b""
+        exit_code, codec, message, is_plain, shown = STATUS[result], 0, "", False, b""
         deposit = 0
         if call.creates and is_success:
             prices = self._fork.gas
             deposit = prices.code_byte * len(output) + prices.code_word * words(len(output))
         elif call.has_frame and exit_code in (Status.SUCCESS, Status.REVERT):
             codec, shown = CBOR, byte_string(output)
-        elif exit_code == ExitCode.SYS_OUT_OF_GAS:
-            unspent, message = 0, _NO_STIPEND if result == _NO_GAS_TO_WRITE else "out of gas"
         elif not is_success:
-            is_plain = result != _RESERVED_CODE
-            message = Status(exit_code).name if is_plain else "code begins with the reserved byte 0xef"
+            message = text_of(result, output, *call.transfer)
+            if not message and exit_code == ExitCode.SYS_OUT_OF_GAS:
+                unspent, message = 0, _NO_STIPEND if result == _NO_GAS_TO_WRITE else "out of gas"
+            elif not message:
+                is_plain, message = True, Status(exit_code).name
         own = spent + returned - call.inner - deposit - state_deposit - unspent
         if own > 0:  # less for a call that was a transaction of its own, and what is left of its caller's
             event(GasCharged(CHARGE_NAME, own))
@@ -411,11 +445,8 @@ class Replay:
             event(GasCharged("OnPrecompile", spent))
             event(CallEnded(ExitCode.OK, output, RAW, spent))
             return
-        gas, message = GasTracker(call.gas, tracer=self._tracer, per_gas=1), name
-        try:
-            run_precompile(self._fork, name, call.data, gas)  # it fails again, and says why
-        except (PrecompileFailure, OutOfGas) as error:
-            message = f"{name}: {error}"
+        gas = GasTracker(call.gas, tracer=self._tracer, per_gas=1)
+        message = precompile_failure(self._fork, name, call.data, gas)
         event(GasCharged("OnFailure", gas.available))
         event(CallEnded(ExitCode.SYS_OUT_OF_GAS, b"", 0, spent, "", message))
 
@@ -484,7 +515,7 @@ class Replay:
         if cost is None or self._steps is None:
             return
         if cost == _NO_COST:
-            self._steps.step(EvmFault(fault_name(_CODES.get(result, ExitCode.SYS_OUT_OF_GAS))))
+            self._steps.step(EvmFault(fault_name(STATUS.get(result, ExitCode.SYS_OUT_OF_GAS))))
         elif self._pausing is None:
             self._steps.step(EvmCost(cost))
 

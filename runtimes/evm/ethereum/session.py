@@ -15,7 +15,7 @@ from dataclasses import replace
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from bridge.ethereum.addresses import EthAddress, unmask_id
+from bridge.ethereum.addresses import EthAddress, create_address, unmask_id
 from bridge.ethereum.block import BLOCK_HASHES, SYSTEM_ADDRESS, EthereumBlock
 from bridge.ethereum.execution import HeldAccount
 from bridge.ethereum.transactions import BLOB, Transaction
@@ -58,12 +58,19 @@ from runtimes.evm.ethereum.guest import (
     CALL,
     CAPPED,
     CHECKED,
+    COLLISION,
     COUNTERS,
     FIRST,
     IMPLICIT,
     KEEP,
+    LONG_CODE,
+    LONG_INIT_CODE,
+    OUT_OF_FUNDS,
+    OVERFLOW,
     PAID,
+    PRECOMPILE_ERROR,
     RECORD,
+    RESERVED_CODE,
     SHORT,
     STATUS,
     STEPS,
@@ -83,7 +90,7 @@ from runtimes.evm.ethereum.guest_rules import NotRepresentable, account_spec, fo
 from runtimes.evm.ethereum.host import block_hash, block_randomness
 from runtimes.evm.ethereum.native import KERNEL, LeaveSession, NativeCalls
 from runtimes.evm.ethereum.precompiles import run_precompile
-from runtimes.evm.ethereum.record import REPLAYED, ActorNumbers, Codes, Replay
+from runtimes.evm.ethereum.record import REPLAYED, ActorNumbers, Codes, Replay, precompile_failure, text_of
 from runtimes.evm.ethereum.validation import (
     BlockLimits,
     InvalidTransaction,
@@ -138,6 +145,9 @@ MESSAGES: Final[dict[int, str]] = {
 }
 
 
+_EXPLAINED: Final = frozenset(
+    (OUT_OF_FUNDS, COLLISION, OVERFLOW, PRECOMPILE_ERROR, LONG_CODE, RESERVED_CODE, LONG_INIT_CODE)
+)
 _Rules = tuple[Fork, int, int | None, frozenset[str] | None]
 
 _idle: list[Guest] = []
@@ -257,14 +267,18 @@ class StateSession:
             blob_fee = transaction.blob_gas * self._limits.blob_base_fee
         burnt = min(price, context.base_fee), blob_fee
         self._is_native = entry is not None and self._runs_kernel
+        record = None
         try:
             executed = None if entry is not None else self._execute(guest, message, mode, *burnt)
-            if executed is None and self._is_native:
-                return self._with_kernel(transaction, sender, message, mode, price, burnt, entry)
+            if executed is not None:
+                ended, record = executed
+                result = self._result(ended, transaction, sender, mode, price)
+            else:
+                result = None
+                if self._is_native:
+                    result = self._with_kernel(transaction, sender, message, mode, price, burnt, entry)
         except Refusal as refusal:
             raise self._refused(transaction, sender, mode, limits, str(refusal)) from None
-        ended, record = executed or (None, None)
-        result = None if ended is None else self._result(ended, transaction, mode, price)
         if result is None and mode & RECORD:
             self.note_replayed()
         elif record is not None:
@@ -328,7 +342,7 @@ class StateSession:
                     guest.call(Command.DRAIN)
                     self._burnt = ended.gas_used * burnt[0] + burnt[1]
                     self._write_all(tree, guest.output())
-                result = self._result(ended, transaction, mode, price)
+                result = self._result(ended, transaction, sender, mode, price)
                 if result is not None and record is not None:
                     self.replay(*record, mode)
         except LeaveSession:
@@ -339,8 +353,6 @@ class StateSession:
             self._native = self._tree = None
             self._drop()
             tree.commit() if result is not None and mode & KEEP else tree.rollback(mark)
-        if result is None and mode & RECORD:
-            self.note_replayed()
         return result
 
     def call_system(self, to: EthAddress, data: bytes, gas: int, mode: int) -> bool:
@@ -433,6 +445,8 @@ class StateSession:
         while exit_code != end:
             if exit_code == Exit.INVALID:
                 raise Refusal(guest.output().decode())
+            if exit_code == Exit.LEAVE:
+                raise Fatal("the EVM engine lacks a value in the middle of a transaction")
             answer = self.answer(exit_code, guest.output(), mode)
             if answer is None:
                 return False
@@ -783,15 +797,17 @@ class StateSession:
 
     # --- results ----------------------------------------------------------------------------------------------
 
-    def _result(self, ended: Ended, transaction: Transaction, mode: int, price: int) -> TransactionResult | None:
+    def _result(
+        self, ended: Ended, transaction: Transaction, sender: EthAddress, mode: int, price: int
+    ) -> TransactionResult:
         logs, native = ended.logs, self._native
         events = self._events(logs, mode) if logs else ()
-        if events is None:
-            return None
         status, used, created = STATUS[ended.end], ended.gas_used, ended.created
         burnt = min(price, self._machine.context.base_fee)
         answers = ended.ran and created is None and status in (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
         output, message, reason = byte_string(ended.output) if answers else b"", MESSAGES.get(status, ""), ""
+        if ended.end in _EXPLAINED:
+            message, reason = self._explain(ended, transaction, sender)
         if native is not None:
             logs = native.logs(logs)
             if native.first is not None:
@@ -819,9 +835,24 @@ class StateSession:
             ended.state_gas,
         )
 
-    def _events(self, logs: tuple[tuple[EthAddress, Log], ...], mode: int) -> tuple[StampedEvent, ...] | None:
-        """Return the logs as events; None if a contract that was created and discarded has emitted one."""
-        events = []
+    def _explain(self, ended: Ended, transaction: Transaction, sender: EthAddress) -> tuple[str, str]:
+        """Return the message and the reason of a failure that names values."""
+        to, value = transaction.to, transaction.value
+        if ended.end == COLLISION:
+            return "a contract exists at this address already", ""
+        if ended.end == OUT_OF_FUNDS:
+            balance = account_of(self._machine, sender).balance
+            return f"0x{sender.hex()} cannot send {value} attoFIL: it has {balance}", ""
+        if ended.end == PRECOMPILE_ERROR and to is not None:
+            gas = GasTracker(transaction.gas_limit - required_gas(transaction, self.fork, sender)[0], per_gas=1)
+            return precompile_failure(self.fork, self.fork.precompiles[to], transaction.data, gas), ""
+        to = create_address(sender, transaction.nonce) if to is None else to
+        text = text_of(ended.end, ended.output, value, to)
+        return text, f"{delegated_address(to)}: {text}" if ended.end == RESERVED_CODE else text
+
+    def _events(self, logs: tuple[tuple[EthAddress, Log], ...], mode: int) -> tuple[StampedEvent, ...]:
+        """Return the logs as events. What a simulation creates has the numbers of the next actors."""
+        events, unwritten = [], dict[EthAddress, ActorID]()
         for address, log in logs:
             actor: ActorID | None
             if address == KERNEL and self._native is not None:
@@ -832,9 +863,13 @@ class StateSession:
             else:
                 actor = self._ids.get(address) or self._look_up(address, mode)
                 if actor is None:
-                    return None
-                self._ids[address] = actor
-            self.addresses[actor] = address
+                    with self._machine.state_tree.without_held():
+                        number = self._machine.state_tree.init_state().next_id + len(unwritten)
+                    actor = unwritten.setdefault(address, ActorID(number))
+                else:
+                    self._ids[address] = actor
+            if address not in unwritten:
+                self.addresses[actor] = address
             events.append(StampedEvent(actor, tuple(log_to_entries(log))))
         return tuple(events)
 

@@ -40,7 +40,7 @@ from runtimes.evm.ethereum.validation import InvalidTransaction, RejectionReason
 from tests.conftest import data_file
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.hostile import HUGE, RANGES, orders
-from tests.runtimes.evm.machines import CALLEE, CONTRACT, NOBODY, TWIN_OTHER, TWIN_SENDER, Twins, call, word
+from tests.runtimes.evm.machines import CALLEE, CONTRACT, NOBODY, TWIN_OTHER, TWIN_SENDER, Twins, call, sessions, word
 from tests.runtimes.evm.test_fast_frames import CALL_CALLEE, machine, run
 
 MAX_MIB = 400
@@ -275,13 +275,14 @@ def test_overflowing_value_fails_transaction_with_all_gas(twins: Twins) -> None:
     assert twins.run("", "", pre, value=0).result.success
 
 
-def test_a_full_coinbase_stays_full(twins: Twins) -> None:
+@pytest.mark.parametrize("balance", [MAX_BALANCE - 5, MAX_BALANCE])
+def test_a_full_coinbase_gets_no_tip(twins: Twins, balance: int) -> None:
+    """As in revm (`reward_beneficiary`)."""
     block = EthereumBlock("Osaka", COINBASE, gas_limit=1 << 60)
-    after = twins.run("COINBASE BALANCE 2 SSTORE", "", {COINBASE: AllocAccount(MAX_BALANCE - 5)}, block=block)
+    with sessions(enabled=True):
+        after = twins.on("fast", "COINBASE BALANCE 2 SSTORE", "", {COINBASE: AllocAccount(balance)}, block=block)
     assert after.result.gas.miner_tip > 5
-    assert after.accounts[COINBASE].balance == MAX_BALANCE
-    after = twins.run("COINBASE BALANCE 2 SSTORE", "", {COINBASE: AllocAccount(MAX_BALANCE)}, block=block)
-    assert (after.slots[2], after.accounts[COINBASE].balance) == (MAX_BALANCE, MAX_BALANCE)
+    assert (after.slots[2], after.accounts[COINBASE].balance) == (balance, balance)
 
 
 def test_balances_of_all_bits_are_read(twins: Twins) -> None:

@@ -25,7 +25,7 @@ from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.state.state_tree import StateTree
 from hypervisor.threads import ShortExecutions
-from hypervisor.types import BURNT_FUNDS_ACTOR, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
+from hypervisor.types import BURNT_FUNDS_ACTOR, MAX_BALANCE, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.ethereum.application import TransactionResult
@@ -160,6 +160,42 @@ def test_simulated_blobs_without_fee_are_free(machine: Hypervisor, fee: int, cos
     data = unwrap_return(EthereumExecutor(machine).simulate(call).receipt.return_data)
     assert int.from_bytes(data[:32], "big") == 1
     assert int.from_bytes(data[32:], "big") == RICH - cost - 100_000 * min(PRICE, BASE_FEE)
+
+
+NEW = create_address(SENDER, 0)
+TO_BN254_ADD, TO_BLAKE2 = (EthAddress(number.to_bytes(20, "big")) for number in (6, 9))
+FULL = AllocAccount(MAX_BALANCE)
+COLLISION, TOO_MUCH = "a contract exists at this address already", "3 wei would exceed the maximum balance of 0x"
+ENDS = {
+    f"{COLLISION}": ({NEW: AllocAccount(1, 1)}, None, b"", 0),
+    f"{COLLISION}, with slots": ({NEW: AllocAccount(1, 0, b"", {1: 1})}, None, b"", 0),
+    f"overflow payment: {TOO_MUCH}{NOBODY.hex()}, 2^256 - 1 wei": ({NOBODY: FULL}, NOBODY, b"", 3),
+    f"overflow payment: {TOO_MUCH}{NEW.hex()}, 2^256 - 1 wei": ({NEW: FULL}, None, b"", 3),
+    "max code size exceeded: code size 24577, limit 24576": ({}, None, assemble("24577 0 RETURN"), 0),
+    "max initcode size exceeded: code size 49153, limit 49152": ({}, None, assemble("0 49153 0 0 CREATE"), 0),
+    "code begins with the reserved byte 0xef": ({}, None, assemble("0xef 0 MSTORE8 1 0 RETURN"), 0),
+    "bn254_add: bn254 point is not on the curve": ({}, TO_BN254_ADD, b"\x01" * 64, 0),
+    "blake2f: blake2f input must be 213 bytes": ({}, TO_BLAKE2, b"", 0),
+}
+"""Accounts, receiver, data and value of a transaction, by the message of its end."""
+
+
+@pytest.mark.parametrize("text", ENDS)
+def test_ends_of_first_frames_are_explained(machine: Hypervisor, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    accounts, to, data, value = ENDS[text]
+    install_alloc(machine, accounts)
+    machine.flush()
+    transaction, results, snapshot = sent(0, to, data, value, 6_000_000), [], machine.snapshot()
+    for enabled in (False, True):
+        machine.restore(snapshot)
+        with sessions(enabled=enabled):
+            if enabled:
+                monkeypatch.setattr("runtimes.evm.ethereum.executor.Application", NoCalls)
+            results.append(EthereumExecutor(machine).apply_transaction(transaction, SENDER))
+        after = dict(read_alloc_of(machine))
+        assert {address: after[address] for address in accounts} == accounts
+    assert results[0].message.startswith(text.split(", with")[0])
+    assert results[1] == results[0]
 
 
 def read_alloc_of(machine: Hypervisor) -> Iterator[tuple[EthAddress, AllocAccount]]:

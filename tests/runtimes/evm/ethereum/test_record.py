@@ -31,7 +31,7 @@ from hypervisor.tracing import (
 from hypervisor.types import ActorID
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import AllocAccount
-from runtimes.evm.ethereum.guest import CAPPED, CHECKED, KEEP, PAID
+from runtimes.evm.ethereum.guest import CAPPED, CHECKED, KEEP, PAID, GuestFailure
 from runtimes.evm.ethereum.session import RECORD_SIZE, StateSession, session_of
 from runtimes.evm.ethereum.validation import InvalidTransaction
 from tests.differential.grammar import SENDER
@@ -304,11 +304,18 @@ def test_counters_of_a_long_loop_are_replayed_before_its_end(replays: list[int])
     assert tracer.roots[0].counters[:7].tolist() == [0, 1, 4, 0, 1, 4, 0]
 
 
-def leaving() -> Batch:
-    """Return a creation of a contract above the size limit, whose error the session does not explain.
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the guest fail at the end of each transaction, which leaves the session."""
 
-    Calls of a contract and of an account without code are before it.
-    """
+    def fail(_: bytes) -> None:
+        raise GuestFailure("it has trapped")
+
+    monkeypatch.setattr("runtimes.evm.ethereum.session.read_end", fail)
+
+
+def leaving() -> Batch:
+    """Return a creation of a contract above the size limit, after calls of a contract and of one without code."""
     calls = " ".join(f"0 0 0 0 {word(address)} GAS DELEGATECALL POP" for address in (NOBODY, SECOND))
     program = f"{calls} 1 2 3 POP POP POP {create(assemble('0x6001 0 RETURN'), 0)}"
     accounts = {
@@ -319,13 +326,14 @@ def leaving() -> Batch:
     return Batch("one", "Osaka", False, accounts, ())
 
 
+@pytest.mark.usefixtures("failing")
 @pytest.mark.parametrize("size", [0, 300])
 @pytest.mark.parametrize("kind", [CallTrees, Counting, Stepping])
 def test_call_that_leaves_the_session_gives_its_first_events_once(
     kind: type[CallTrees], size: int, monkeypatch: pytest.MonkeyPatch, replays: list[int]
 ) -> None:
     monkeypatch.setattr("runtimes.evm.ethereum.session.RECORD_SIZE", size)
-    drawn, call, tracers = leaving(), Call(FIRST, b"", 0, 900_000), (kind(), kind())
+    drawn, call, tracers = leaving(), Call(FIRST, b"", 0, 9_000_000), (kind(), kind())
     expected, found = (
         traced(engine, drawn, call, tracer) for engine, tracer in zip(("py-evm", "fast"), tracers, strict=True)
     )
@@ -339,10 +347,11 @@ def test_call_that_leaves_the_session_gives_its_first_events_once(
     assert replays
 
 
+@pytest.mark.usefixtures("failing")
 def test_events_are_left_out_of_the_same_transaction_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """One leaves the session and does not run again; the next one runs on the machine's calls at once."""
     monkeypatch.setattr("runtimes.evm.ethereum.session.RECORD_SIZE", 0)
-    drawn, call, recorders = leaving(), Call(FIRST, b"", 0, 900_000), (Recorder(), Recorder())
+    drawn, call, recorders = leaving(), Call(FIRST, b"", 0, 9_000_000), (Recorder(), Recorder())
     machine = started("fast", drawn)
     apply(machine, call, recorders[0])
     machine = started("fast", drawn)

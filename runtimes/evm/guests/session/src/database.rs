@@ -75,18 +75,31 @@ impl State {
         self.code_bytes = 0;
     }
 
-    pub fn knows(&self, address: &Address) -> bool {
-        self.accounts.contains_key(address)
+    /// Check that an account can be read which the journal has not taken yet.
+    pub fn check(&mut self, address: Address) -> Result<(), Stop> {
+        match self.accounts.get(&address) {
+            Some(Some(info)) if info.code.is_none() && !self.codes.contains_key(&info.code_hash) => {
+                let hash = info.code_hash;
+                self.miss(Missing::Code(address, hash))
+            }
+            Some(_) => Ok(()),
+            None => self.miss(Missing::Account(address)),
+        }
     }
 
-    /// The balance of an account that the journal has not taken yet.
-    pub fn balance(&self, address: &Address) -> Option<U256> {
-        self.accounts.get(address).map(|info| info.as_ref().map_or(U256::ZERO, |info| info.balance))
-    }
-
-    /// True if the state has slots of this account, also if a session has cleared them since.
+    /// True if the state has slots of this account.
     pub fn has_slots(&self, address: &Address) -> bool {
         self.with_slots.contains(address)
+    }
+
+    /// Note that a transaction has cleared an account's slots; return true if there are any.
+    pub fn clear_slots(&mut self, address: &Address) -> bool {
+        self.with_slots.remove(address)
+    }
+
+    /// Undo `clear_slots`.
+    pub fn restore_slots(&mut self, address: Address) {
+        self.with_slots.insert(address);
     }
 
     /// How the kernel takes part in calls of an address, if it does.

@@ -25,6 +25,8 @@ pub struct Instructions {
     /// Those of code with compiled regions.
     pub regions: Box<Table>,
     gas: GasTable,
+    /// No contract is created at an account with slots (EIP-7610).
+    pub slots_collide: bool,
 }
 
 impl InstructionProvider for Instructions {
@@ -46,19 +48,20 @@ impl Default for Instructions {
             plain: Box::new(INSTRUCTIONS),
             regions: Box::new(regions::TABLE),
             gas: gas_table_spec(SpecId::default()),
+            slots_collide: true,
         }
     }
 }
 
-/// Read a fork: revm's number, whether its net prices of slots are those of EIP-1283, the static prices of opcodes, and
-/// the prices of `GasParams`. Return its instructions, and set its prices.
+/// Read a fork: revm's number, whether its net prices of slots are those of EIP-1283 and slots collide with creations, the
+/// static prices of opcodes, and the prices of `GasParams`. Return its instructions, and set its prices.
 pub fn read(read: &mut Reader<'_>, cfg: &mut CfgEnv) -> Instructions {
     let spec = SpecId::try_from_u8(read.u32() as u8).expect("a fork of revm");
     let has_net_slots = read.u32() != 0;
     cfg.set_spec_and_mainnet_gas_params(spec);
     cfg.enable_amsterdam_eip8037 = spec.is_enabled_in(SpecId::AMSTERDAM);
     cfg.enable_amsterdam_eip2780 = cfg.enable_amsterdam_eip8037;
-    let mut made = Instructions::default();
+    let mut made = Instructions { slots_collide: read.u32() != 0, ..Instructions::default() };
     for number in 0..256 {
         made.gas[number] = read.u16();
         let added = added(number as u8).filter(|(_, since)| !spec.is_enabled_in(*since));

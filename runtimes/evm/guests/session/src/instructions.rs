@@ -53,6 +53,8 @@ pub struct Control {
     pub paused: Vec<(usize, Gas)>,
     /// Calls of the first frame have been transactions of their own.
     pub isolates: bool,
+    /// Size of the last init code that was too long.
+    pub init_code_size: usize,
 }
 
 /// Gas of a precompile that takes the time of a step.
@@ -402,6 +404,13 @@ pub fn run(
         && ended.result == InstructionResult::InvalidImmediateEncoding
     {
         ended.result = InstructionResult::OpcodeNotFound; // as geth has it
+    }
+    if let InterpreterAction::Return(ended) = &action
+        && ended.result == InstructionResult::CreateInitCodeSizeLimit
+    {
+        // The last value that the instruction has taken is still there: it has not written to the stack.
+        let size = unsafe { *frame.stack.data().as_ptr().add(frame.stack.len()) };
+        context.chain.init_code_size = size.saturating_to();
     }
     match context.chain.stopped.take() {
         None => {

@@ -195,7 +195,7 @@ impl Session {
     // --- operations of the kernel, which warm nothing ---------------------------------------------------------------
 
     /// Hold an account, cold if it was not held before. Fails if it is missing.
-    fn hold(&mut self, address: Address, output: &mut Vec<u8>) -> Result<&mut Account, Exit> {
+    pub fn hold(&mut self, address: Address, output: &mut Vec<u8>) -> Result<&mut Account, Exit> {
         let journal = &mut self.evm.ctx.journaled_state;
         if !journal.inner.state.contains_key(&address) {
             use revm::database_interface::Database;

@@ -5,7 +5,7 @@ use crate::Ctx;
 use crate::amsterdam::spent;
 use crate::wire::Write;
 use revm::bytecode::opcode;
-use revm::context::JournalEntry;
+use revm::context::{Cfg, JournalEntry};
 use revm::context_interface::CreateScheme;
 use revm::handler::FrameResult;
 use revm::interpreter::interpreter::{EthInterpreter, STACK_LIMIT};
@@ -101,8 +101,6 @@ pub struct Record {
     caller: Address,
     /// Position of the last end.
     last_end: usize,
-    /// A frame has ended in a way that only Python can explain.
-    pub is_unknown: bool,
 }
 
 impl Record {
@@ -119,7 +117,6 @@ impl Record {
             taken: 0,
             caller: Address::ZERO,
             last_end: 0,
-            is_unknown: false,
         }
     }
 
@@ -368,13 +365,6 @@ pub fn start(context: &mut Ctx, init: &FrameInit, is_entered: bool) {
 pub fn end(context: &mut Ctx, ended: &FrameResult, is_early: bool, reservoir: u64) {
     let Some(mut record) = context.chain.record.take() else { return };
     let (result, gas) = (ended.instruction_result(), ended.gas());
-    record.is_unknown |= matches!(
-        result,
-        InstructionResult::OverflowPayment
-            | InstructionResult::NonceOverflow
-            | InstructionResult::CreateContractSizeLimit
-            | InstructionResult::CreateInitCodeSizeLimit
-    );
     let flags = if is_early { EARLY } else { 0 };
     let output = ended.output();
     let mut amounts = EndGas { spent: gas.limit(), unspent: gas.remaining(), ..EndGas::default() };
@@ -395,10 +385,22 @@ pub fn end(context: &mut Ctx, ended: &FrameResult, is_early: bool, reservoir: u6
         let caller = context.journaled_state.inner.state.get(&record.caller);
         let balance = caller.map_or(U256::ZERO, |account| account.info.balance);
         record.end(flags, result, amounts, &balance.to_be_bytes::<32>());
+    } else if let Some(excess) = excess(context, ended) {
+        record.end(flags, result, amounts, &excess);
     } else {
         record.end(flags, result, amounts, output);
     }
     context.chain.record = Some(record);
+}
+
+/// Return the size of code that was too long, and its limit, for the end of a call by it.
+pub fn excess(context: &Ctx, ended: &FrameResult) -> Option<[u8; 8]> {
+    let (size, limit) = match ended.instruction_result() {
+        InstructionResult::CreateContractSizeLimit => (ended.output().data().len(), context.cfg.max_code_size()),
+        InstructionResult::CreateInitCodeSizeLimit => (context.chain.init_code_size, context.cfg.max_initcode_size()),
+        _ => return None,
+    };
+    Some((size as u64 | (limit as u64) << 32).to_le_bytes())
 }
 
 /// Record the end of a call that was not made because the observer has answered it.

@@ -29,6 +29,7 @@ use revm::interpreter::interpreter_types::Jumps;
 use revm::interpreter::{
     CallValue, FrameInput, GasTracker, InitialAndFloorGas, InstructionResult, InterpreterAction,
 };
+use revm::primitives::constants::CALL_STACK_LIMIT;
 use revm::primitives::hardfork::SpecId;
 use revm::primitives::{Address, B256, Bytes, HashMap, HashSet, KECCAK_EMPTY, TxKind, U256};
 use revm::state::{Account, AccountInfo, Bytecode, EvmState};
@@ -135,10 +136,12 @@ struct Changes {
     wiped: bool,
 }
 
-/// What undoes a transaction that was kept: its journal, and the accounts that it removed.
+/// What undoes a transaction that was kept: its journal, the accounts that it removed, and those that lost their slots.
 struct Kept {
     journal: Vec<JournalEntry>,
     removed: Vec<(Address, Account)>,
+    /// Accounts whose slots it has cleared.
+    cleared: Vec<Address>,
 }
 
 /// The transaction in execution.
@@ -248,9 +251,11 @@ impl Session {
     /// Undo transactions until this number of them is left. Changes that were not drained are forgotten.
     pub fn undo(&mut self, input: &[u8]) -> u32 {
         let left = Reader(input).u32() as usize;
-        let inner = &mut self.evm.ctx.journaled_state.inner;
+        let journal = &mut self.evm.ctx.journaled_state;
+        let (inner, database) = (&mut journal.inner, &mut journal.database);
         let clears = inner.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
         for kept in self.history.drain(left..).rev() {
+            kept.cleared.into_iter().for_each(|address| database.restore_slots(address));
             for (address, account) in kept.removed.into_iter().rev() {
                 inner.state.insert(address, account);
             }
@@ -552,13 +557,6 @@ impl Session {
         }
     }
 
-    /// The balance of an account that the session holds or knows.
-    fn balance(&self, address: &Address) -> Option<U256> {
-        let journal = &self.evm.ctx.journaled_state;
-        let held = journal.inner.state.get(address).map(|account| account.info.balance);
-        held.or_else(|| journal.database.balance(address))
-    }
-
     /// Validate the transaction, buy gas, and create the first frame.
     fn begin(&mut self) -> Result<(), Failure> {
         let mut rules = Rules::default();
@@ -649,24 +647,16 @@ impl Session {
         if !self.running.begun {
             if self.running.mode & mode::PAID != 0 {
                 let coinbase = self.evm.ctx.block.beneficiary;
-                let Some(balance) = self.balance(&coinbase) else {
-                    self.evm.ctx.journaled_state.database.missing = Some(Missing::Account(coinbase));
+                let journal = &mut self.evm.ctx.journaled_state;
+                if !journal.inner.state.contains_key(&coinbase) && journal.database.check(coinbase).is_err() {
                     return Ok(self.request(output));
-                };
-                if balance > U256::MAX >> 1 {
-                    return Ok(Exit::Leave); // revm does not pay what would exceed 256 bits
                 }
             }
             self.begin()?;
         }
         loop {
-            if let Some(record) = &self.evm.ctx.chain.record {
-                if record.is_unknown {
-                    return Ok(Exit::Leave);
-                }
-                if record.is_large() {
-                    return Ok(Exit::Record);
-                }
+            if self.evm.ctx.chain.record.as_ref().is_some_and(|record| record.is_large()) {
+                return Ok(Exit::Record);
             }
             let answered = self.borders.answer.take();
             let is_answered = answered.is_some();
@@ -756,10 +746,7 @@ impl Session {
         let is_entered = self.borders.natives.has_called(init.depth);
         record::start(&mut self.evm.ctx, &init, is_entered);
         let logs = self.evm.ctx.journaled_state.inner.logs.len();
-        let ended = match self.evm.frame_init(init)? {
-            ItemOrResult::Item(_) => None,
-            ItemOrResult::Result(ended) => Some(ended),
-        };
+        let ended = if self.overflows(&init) { Some(Self::overflow(&init)) } else { self.init_frame(init)? };
         instructions::note_logs(&mut self.evm.ctx, logs);
         match &ended {
             None => self.running.ran = true,
@@ -769,6 +756,54 @@ impl Session {
             }
         }
         Ok(ended)
+    }
+
+    /// True if a call's value would exceed 256 bits: revm would take it from the sender all the same.
+    fn overflows(&self, init: &FrameInit) -> bool {
+        let FrameInput::Call(inputs) = &init.frame_input else { return false };
+        let CallValue::Transfer(value) = inputs.value else { return false };
+        let balance = |address| self.evm.ctx.journaled_state.inner.state.get(address).map(|account| account.info.balance);
+        inputs.caller != inputs.target_address
+            && balance(&inputs.caller).is_some_and(|balance| balance >= value)
+            && balance(&inputs.target_address).is_some_and(|balance| balance.checked_add(value).is_none())
+            && init.depth <= CALL_STACK_LIMIT as usize
+    }
+
+    fn overflow(init: &FrameInit) -> FrameResult {
+        let mut ended = Self::without_call(init);
+        if let FrameResult::Call(outcome) = &mut ended {
+            outcome.result.result = InstructionResult::OverflowPayment;
+        }
+        ended
+    }
+
+    /// Begin a frame by revm, to which an account with slots alone looks as if it had code, so that it collides (EIP-7610).
+    fn init_frame(&mut self, init: FrameInit) -> Result<Option<FrameResult>, Failure> {
+        let collision = self.slots_alone(&init);
+        if let Some(account) = collision.and_then(|address| self.held(address)) {
+            account.info.nonce = 1;
+        }
+        let made = self.evm.frame_init(init)?;
+        let ended = if let ItemOrResult::Result(ended) = made { Some(ended) } else { None };
+        if let Some(account) = collision.and_then(|address| self.held(address)) {
+            account.info.nonce = 0;
+        }
+        Ok(ended)
+    }
+
+    /// Return the address at which a contract is created, if its account has slots, but neither nonce nor code.
+    fn slots_alone(&self, init: &FrameInit) -> Option<Address> {
+        let FrameInput::Create(inputs) = &init.frame_input else { return None };
+        let journal = &self.evm.ctx.journaled_state;
+        let nonce = journal.inner.state.get(&inputs.caller()).map_or(0, |account| account.info.nonce);
+        let address = inputs.created_address(nonce);
+        let info = &journal.inner.state.get(&address)?.info;
+        let is_alone = info.nonce == 0 && info.is_empty_code_hash() && journal.database.has_slots(&address);
+        (self.evm.instruction.slots_collide && is_alone).then_some(address)
+    }
+
+    fn held(&mut self, address: Address) -> Option<&mut Account> {
+        self.evm.ctx.journaled_state.inner.state.get_mut(&address)
     }
 
     /// Write whether it has steps left, and where code is hot: the program counter, the hash of the code, and the code if it
@@ -806,15 +841,6 @@ impl Session {
         }
         match &init.frame_input {
             FrameInput::Call(inputs) => {
-                // Where a balance would exceed 256 bits, revm takes the value from the sender all the same.
-                let state = &self.evm.ctx.journaled_state.inner.state;
-                if let CallValue::Transfer(value) = inputs.value
-                    && inputs.caller != inputs.target_address
-                    && state.get(&inputs.caller).is_some_and(|from| from.info.balance >= value)
-                    && state.get(&inputs.target_address).is_some_and(|to| to.info.balance.checked_add(value).is_none())
-                {
-                    return Some(Exit::Leave);
-                }
                 let precompiles = &self.evm.precompiles;
                 if precompiles.answer.is_some() || !precompiles.warm_addresses().contains(&inputs.bytecode_address) {
                     return None;
@@ -832,14 +858,10 @@ impl Session {
                 let journal = &mut self.evm.ctx.journaled_state;
                 let nonce = journal.inner.state.get(&inputs.caller()).map_or(0, |account| account.info.nonce);
                 let address = inputs.created_address(nonce);
-                if !journal.inner.state.contains_key(&address) {
-                    if !journal.database.knows(&address) {
-                        journal.database.missing = Some(Missing::Account(address));
-                        return Some(self.request(output));
-                    }
+                if !journal.inner.state.contains_key(&address) && journal.database.check(address).is_err() {
+                    return Some(self.request(output));
                 }
-                // An account with slots alone: revm does not see the collision (EIP-7610).
-                journal.database.has_slots(&address).then_some(Exit::Leave)
+                if journal.database.has_slots(&address) { self.hold(address, output).err() } else { None }
             }
             FrameInput::Empty => None,
         }
@@ -857,11 +879,6 @@ impl Session {
         } else {
             ResultGas::default()
         };
-        let is_unknown = evm.ctx.chain.record.as_ref().is_some_and(|record| record.is_unknown);
-        if is_unknown || is_explained_elsewhere(last.instruction_result()) {
-            self.discard();
-            return Ok(Exit::Leave);
-        }
         let result = last.instruction_result();
         let data = if result.is_ok() || result == InstructionResult::Revert {
             last.output().into_data()
@@ -872,6 +889,7 @@ impl Session {
             self.finish_call(&last, &data);
             return Ok(Exit::Done);
         }
+        let data = record::excess(&evm.ctx, &last).map_or(data, |excess| Bytes::copy_from_slice(&excess));
         let created = match &last {
             FrameResult::Create(outcome) if outcome.result.is_ok() => outcome.address,
             _ => None,
@@ -975,9 +993,11 @@ impl Session {
 
     /// Note what the transaction that has ended has changed, and begin the next one with it; return true if it has.
     pub fn keep(&mut self) -> bool {
-        let inner = &mut self.evm.ctx.journaled_state.inner;
+        let journal = &mut self.evm.ctx.journaled_state;
+        let (inner, database) = (&mut journal.inner, &mut journal.database);
         let clears = inner.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
         let mut touched: HashSet<Address> = HashSet::default();
+        let mut cleared = Vec::new();
         let mut is_changed = false;
         for entry in &inner.journal {
             let Some((address, other, came_to_be)) = changed(entry, &inner.state, clears) else { continue };
@@ -990,6 +1010,10 @@ impl Session {
             match entry {
                 JournalEntry::CodeChange { .. } => changes.code = true,
                 JournalEntry::StorageChanged { key, .. } => _ = changes.slots.insert(*key),
+                JournalEntry::AccountCreated { .. } if database.clear_slots(address) => {
+                    cleared.push(*address);
+                    changes.wiped = true;
+                }
                 _ => {}
             }
             touched.insert(*address);
@@ -1013,6 +1037,9 @@ impl Session {
                     account.info.balance = old.info.balance;
                     account.mark_touch();
                 }
+                if database.clear_slots(&address) {
+                    cleared.push(address);
+                }
                 removed.push((address, old));
                 let changes = self.changes.get_mut(&address).expect("noted");
                 changes.wiped = true;
@@ -1024,7 +1051,7 @@ impl Session {
         let inner = &mut self.evm.ctx.journaled_state.inner;
         let has_removed = !removed.is_empty();
         if self.running.mode & mode::UNDOABLE != 0 {
-            self.history.push(Kept { journal: mem::take(&mut inner.journal), removed });
+            self.history.push(Kept { journal: mem::take(&mut inner.journal), removed, cleared });
         } else {
             self.history.clear();
         }
@@ -1152,31 +1179,6 @@ fn free_gas(context: &Ctx, mode: u32) -> GasTracker {
 pub fn bytecode(data: Bytes, delegates: bool) -> Bytecode {
     let code = if delegates { Bytecode::new_raw_checked(data.clone()).ok() } else { None };
     code.unwrap_or_else(|| Bytecode::new_legacy(data))
-}
-
-/// True for the ends of a first frame whose errors name values that only Python knows.
-fn is_explained_elsewhere(result: InstructionResult) -> bool {
-    use InstructionResult as R;
-    let is_usual = matches!(
-        result,
-        R::Stop
-            | R::Return
-            | R::SelfDestruct
-            | R::Revert
-            | R::OutOfGas
-            | R::MemoryOOG
-            | R::MemoryLimitOOG
-            | R::InvalidOperandOOG
-            | R::ReentrancySentryOOG
-            | R::OpcodeNotFound
-            | R::InvalidFEOpcode
-            | R::InvalidJump
-            | R::NotActivated
-            | R::StackUnderflow
-            | R::StackOverflow
-            | R::OutOfOffset
-    );
-    !is_usual
 }
 
 /// Why a phase of a transaction failed.
