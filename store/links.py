@@ -10,6 +10,7 @@ commitments and identity CIDs do not name blocks and are skipped.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
@@ -40,6 +41,15 @@ SECTOR_CODECS: Final = frozenset((FIL_COMMITMENT_UNSEALED, FIL_COMMITMENT_SEALED
 """Codecs of sector commitments, which name data that is never in the store; such links are skipped."""
 
 _LINK_STARTS: Final = (LINK_HEAD + CBOR_CID_PREFIX, LINK_HEAD + RAW_CID_PREFIX)
+_LINK_TAG: Final = LINK_HEAD[1:2]
+"""The last byte of a link's tag in every encoding."""
+_TAG: Final = LINK_HEAD[:2]
+_END_OF_LONGER_TAG: Final = b"\0" + LINK_HEAD[1:2]
+"""Last bytes of a link tag that is not minimally encoded."""
+_USUAL_LINK: Final = re.compile(
+    re.escape(LINK_HEAD) + b"((?:" + re.escape(CBOR_CID_PREFIX) + b"|" + re.escape(RAW_CID_PREFIX) + b").{32})",
+    re.DOTALL,
+)
 _SHORT_BYTES: Final = 0x58
 """First byte of a byte string with a length of one byte."""
 _MAX_INLINE: Final = 16  # maximum nesting of identity CIDs; a digest of 64 bytes cannot hold that many
@@ -102,6 +112,20 @@ def scan_links(data: bytes, remaining: int = 1, inline: int = _MAX_INLINE) -> li
     if at != len(data):
         raise CodecError("not CBOR: truncated value or trailing bytes")
     return links
+
+
+def all_links(data: bytes, remaining: int = 1) -> list[Cid]:
+    """Return the links of `remaining` consecutive values like `scan_links`, but much faster for usual links.
+
+    The regular expression finds all links if each link tag starts a usual link. A match inside a string is returned,
+    too, and only keeps a block longer than necessary.
+    """
+    if _LINK_TAG not in data:
+        return []
+    found: list[Cid] = _USUAL_LINK.findall(data)
+    if len(found) == data.count(_TAG) and _END_OF_LONGER_TAG not in data:
+        return found
+    return scan_links(data, remaining)
 
 
 def _long_step(data: bytes, at: int, links: list[Cid], inline: int) -> tuple[int, int]:

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import marshal
 import os
-import re
 import weakref
 import zlib
 from array import array
@@ -34,9 +33,9 @@ from threading import Lock
 from typing import Final
 
 from store.blockstore import NOTHING, BlockNotFound, StoreIOError, check_expected
-from store.cid import CBOR_CID_PREFIX, DAG_CBOR, EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, RAW_CID_PREFIX, Cid
-from store.codec import LINK_HEAD, CodecError
-from store.links import links_of, state_codec, targets
+from store.cid import CBOR_CID_PREFIX, EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, RAW_CID_PREFIX, Cid
+from store.codec import CodecError
+from store.links import all_links, links_of, state_codec, targets
 from store.roots import roots_of_entry
 
 _LENGTH: Final = 4
@@ -267,15 +266,6 @@ def _bucket_of(key: bytes) -> tuple[int, bytes]:
     return number % _BUCKETS, (number // _BUCKETS % (1 << 8 * _MARK)).to_bytes(_MARK, "big")
 
 
-_LINK_TAG: Final = LINK_HEAD[1:2]
-"""The last byte of a link's tag in every encoding."""
-_TAG: Final = LINK_HEAD[:2]
-_END_OF_LONGER_TAG: Final = b"\0" + LINK_HEAD[1:2]
-"""Last bytes of a link tag that is not minimally encoded."""
-_USUAL_LINK: Final = re.compile(
-    re.escape(LINK_HEAD) + b"((?:" + re.escape(CBOR_CID_PREFIX) + b"|" + re.escape(RAW_CID_PREFIX) + b").{32})",
-    re.DOTALL,
-)
 _MIN_STEPS: Final = 500
 """Minimum number of links to follow in one call of `collect` (less than a millisecond)."""
 _STEPS_PER_BLOCK: Final = 40
@@ -382,20 +372,14 @@ def _blocks_of(roots: Iterable[Cid]) -> list[Cid]:
 
 
 def _links(cid: Cid, data: bytes) -> list[Cid]:
-    """Return the links of a state's block like `links_of`, with repetitions, but much faster for usual links.
+    """Return the links of a state's block, with repetitions and possibly others (`all_links`).
 
-    The regular expression finds all links if each link tag starts a usual link. A match inside a string would only keep
-    a block longer than necessary. A malformed block, which a fork's node may have sent, has no links.
+    A malformed block, which a fork's node may have sent, has no links.
     """
     if not cid.startswith(CBOR_CID_PREFIX):
         return [] if cid.startswith(RAW_CID_PREFIX) else links_of(data, state_codec(cid))
-    if _LINK_TAG not in data:
-        return []
-    found: list[Cid] = _USUAL_LINK.findall(data)
-    if len(found) == data.count(_TAG) and _END_OF_LONGER_TAG not in data:
-        return found
     try:
-        return links_of(data, DAG_CBOR)
+        return all_links(data)
     except CodecError:
         return []
 

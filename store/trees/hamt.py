@@ -17,7 +17,7 @@ from store.blockstore import Blockstore, TreeNodeError
 from store.cid import Cid, cid_of
 from store.codec import encode
 from store.linked_bytes import RewrittenBlock
-from store.links import scan_links
+from store.links import all_links
 from store.trees.nodes import (
     changed_values,
     child_cid,
@@ -326,7 +326,7 @@ class Hamt:
                 parts[index] = link_bytes(self._encode(pointer, written)) if is_node else encode(pointer)
                 fresh.append(parts[index])
         data = RewrittenBlock(node_head(node.bitfield, len(parts)) + b"".join(parts))
-        data.before, data.links = node.cid, scan_links(b"".join(fresh), len(fresh))
+        data.before, data.links = node.cid, all_links(b"".join(fresh), len(fresh))
         cid = cid_of(data)
         written.append((node, cid, data, parts))
         return cid

@@ -27,7 +27,7 @@ from store.cid import (
 )
 from store.codec import CodecError, encode, link, unlink
 from store.linked_bytes import RewrittenBlock
-from store.links import Walk, links_of, reachable
+from store.links import Walk, all_links, links_of, reachable, scan_links
 from store.links import reachable as walked
 from store.trees.hamt import Hamt
 from store.trees.kamt import Kamt
@@ -39,6 +39,18 @@ A, B, C = (cid_of(name) for name in (b"a", b"b", b"c"))
 def test_links_come_in_order_and_as_often_as_they_stand_there() -> None:
     block = encode([link(B), {"x": [link(A)], "yy": link(B)}, b"\xd8\x2a" + A, "text", 5, -5, None, 1.5])
     assert links_of(block, DAG_CBOR) == [B, A, B]
+
+
+def test_fast_scan_finds_every_link() -> None:
+    """Its expression finds a link inside a string, too, and no unusual one, for which the values are scanned."""
+    inline, foreign = cid_of(encode([link(A)]), DAG_CBOR, IDENTITY), cid_of(b"d", DAG_CBOR, SHA2_256)
+    values = [link(B), [link(cid_of(b"raw", RAW)), 7], b"\xd8\x2a", link(inline), link(foreign), "d"]
+    for count in range(len(values) + 1):
+        data = b"".join(map(encode, values[:count]))
+        assert all_links(data, count) == scan_links(data, count)
+    longer = b"\xd9\x00\x2a" + encode(link(A))[2:]
+    assert all_links(encode(link(B)) + longer, 2) == [B, A]
+    assert all_links(encode(encode(link(A)))) == [A]
 
 
 @pytest.mark.parametrize("codec", [RAW, CBOR])
