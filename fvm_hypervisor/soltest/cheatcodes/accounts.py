@@ -60,9 +60,10 @@ def _etch(context: Context, account: EthAddress, code: bytes) -> None:
 @cheatcode("load(address,bytes32)", returns="bytes32")
 def _load(context: Context, account: EthAddress, slot: bytes) -> bytes:
     number = int.from_bytes(slot, "big")
-    if context.state.arbitrary and context.host is not None:
-        fill_slot(context.state, context.settings.seed, context.host.accounts, account, number)
-    return context.ledger.load(account, number).to_bytes(32, "big")
+    ledger = context.ledger
+    if context.state.arbitrary and isinstance(ledger, EthereumLedger | ObservedCall):
+        fill_slot(context.state, context.settings.seed, ledger, account, number)
+    return ledger.load(account, number).to_bytes(32, "big")
 
 
 @cheatcode("store(address,bytes32,bytes32)")
@@ -173,6 +174,9 @@ def _create2(deployer: EthAddress, salt: bytes, code_hash: bytes) -> EthAddress:
 
 @cheatcode("warmSlot(address,bytes32)")
 def _warm(context: Context, account: EthAddress, slot: bytes) -> None:
+    if context.run is not None:
+        context.run.load(account, int.from_bytes(slot, "big"))
+        return
     calls = context.ethereum("warm slots")
     calls.accounts.warm(account)
     calls.accounts.warm_slot(account, int.from_bytes(slot, "big"))
@@ -190,6 +194,9 @@ def _cool_slot(context: Context, account: EthAddress, slot: bytes) -> None:
 
 
 def _forget_touches(context: Context, account: EthAddress, slot: bytes | None) -> None:
+    if context.run is not None:
+        context.run.cool(account, None if slot is None else int.from_bytes(slot, "big"))
+        return
     calls = context.ethereum("warm slots")
     calls.accounts.write_back()
     actor, key = calls.accounts.find(account), None if slot is None else slot[::-1]
@@ -255,7 +262,7 @@ _SLOT_SIZE = 150
 @cheatcode("dumpState(string)", partial=_OTHERS)
 def _dump(context: Context, path: str) -> None:
     found, size = {}, 0
-    for account in _accounts(context):
+    for account in list(_accounts(context)):
         ledger = context.ledger
         code, slots = ledger.code(account), ledger.slots(account)
         size += 2 * len(code) + _SLOT_SIZE * (1 + len(slots))
@@ -273,12 +280,12 @@ def _dump(context: Context, path: str) -> None:
 
 def _accounts(context: Context) -> Iterator[EthAddress]:
     """Yield the accounts that were created in the test, except its own contract."""
-    tree = context.calls.tree
-    for actor in range(context.settings.first_actor, tree.init_state().next_id):
-        state = tree.get_actor(ActorID(actor))
-        address = None if state is None else from_delegated(state.delegated_address)
-        if address is not None and address not in _OWN and address != context.test:
-            yield address
+    with context.written_tree() as tree:
+        for actor in range(context.settings.first_actor, tree.init_state().next_id):
+            state = tree.get_actor(ActorID(actor))
+            address = None if state is None else from_delegated(state.delegated_address)
+            if address is not None and address not in _OWN and address != context.test:
+                yield address
 
 
 @cheatcode("loadAllocs(string)")
@@ -442,7 +449,7 @@ def _reason(raw: bytes) -> str:
 def _execute(context: Context, raw: bytes) -> bytes:
     """Execute a transaction without fees, as forge does; a failed one reverts with its data."""
     signed = _parse(raw)
-    context.ethereum("transactions in the middle of a message")
+    context.require_ethereum("transactions in the middle of a message")
     before = context.machine.context
     context.machine.context = replace(before, base_fee=TokenAmount(0))
     free = replace(signed.transaction, max_fee=0, max_priority_fee=0)
@@ -461,7 +468,7 @@ def _execute(context: Context, raw: bytes) -> bytes:
 def _broadcast(context: Context, raw: bytes) -> None:
     """Execute a transaction with its fees, without sending it."""
     signed = _parse(raw)
-    context.ethereum("transactions in the middle of a message")
+    context.require_ethereum("transactions in the middle of a message")
     try:
         _apply(context, signed, signed.transaction)
     except InvalidTransaction as error:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -19,6 +19,7 @@ from fvm_hypervisor.soltest.project.consent import Grant
 from hypervisor.machine.call_manager import CallManager
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
+from hypervisor.state.state_tree import StateTree
 from hypervisor.types import ActorID
 from runtimes.evm import CreateInputs, SubcallInputs, SubcallOutcome
 from runtimes.evm.ethereum import CannotObserve, EthereumCalls, EthereumHost, Fork, ObservedCall
@@ -143,7 +144,7 @@ class Cheats(Protocol):
     def suppose(self, run: ObservedCall) -> None:
         """Apply the transaction fields set by cheatcodes to a call in a session."""
 
-    def renew(self, calls: CallManager) -> None:
+    def renew(self, calls: CallManager | ObservedCall) -> None:
         """Apply changes of the block and the transaction to contracts."""
 
     def set_origin(self, calls: CallManager, origin: EthAddress) -> None:
@@ -244,28 +245,45 @@ class Context:
             raise CheatcodeFailure(f"Filecoin's rules have no {what}")
         return self.calls
 
+    def written_tree(self) -> AbstractContextManager[StateTree]:
+        """Return the state tree, which within the context has the accounts as they are."""
+        return nullcontext(self.calls.tree) if self.run is None else self.run.written()
+
+    @contextmanager
+    def exchanged_tree(self) -> Iterator[StateTree]:
+        """Return the state tree with the accounts as they are, which may be changed within the context.
+
+        What is changed is undone by an exception, or if the calling frame fails.
+        """
+        if self.run is not None:
+            with self.run.exchange() as tree:
+                yield tree
+            return
+        mark = self.calls.begin()
+        try:
+            yield self.calls.tree
+        except BaseException:
+            self.calls.rollback(mark)
+            raise
+        self.calls.tree.commit()
+
     def advance(self, **changes: Any) -> None:
         """Change the block that opcodes and actors see."""
         self.machine.advance(**changes)
-        self._renew()
+        self.renew()
 
     def set_block(self, **changes: Any) -> None:
         """Change further fields that opcodes see: those of `Block`."""
         self.state.block = replace(self.state.block, **changes)
-        self._renew()
+        self.renew()
 
-    def _renew(self) -> None:
-        if self.run is not None:
-            self.cheats.suppose(self.run)
-            self.run.renew_block()
-        else:
-            self.cheats.renew(self.calls)
+    def renew(self) -> None:
+        """Show the block and the transaction, which have changed, to contracts."""
+        self.cheats.renew(self.run or self.calls)
 
     def create(self, code: bytes, value: int, salt: bytes | None) -> EthAddress:
         """Create a contract as the caller. Raises CheatcodeFailure with the revert data."""
         if self.run is not None:
-            if self.machine.tracer is not None:
-                raise CannotObserve
             with self.cheats.isolated():  # as in forge, the creation is no transaction
                 return self._created(self.run.create(self.depth, self.caller, code, value, salt))
         if self.host is None:

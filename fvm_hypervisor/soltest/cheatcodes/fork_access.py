@@ -12,10 +12,10 @@ from bridge.ethereum.addresses import EthAddress, checksummed
 from fvm_hypervisor.soltest.cheatcodes.context import Cheats, Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from hypervisor.machine.call_manager import CallManager
-from runtimes.evm.ethereum import delegated_address
+from runtimes.evm.ethereum import ObservedCall, delegated_address
 
 
-def undo_reverted(cheats: Cheats, calls: CallManager | None) -> None:
+def undo_reverted(cheats: Cheats, calls: CallManager | ObservedCall | None) -> None:
     """Revert the block and the fork records to the state tree, after a failed call; `calls` are a running message's."""
     records = cheats.state.forks
     if not records.changes or cheats.origin is None:

@@ -110,6 +110,11 @@ class EthereumLedger:
         actor = self._warm(address)
         return 0 if actor is None else self._accounts.load(actor, slot)[0]
 
+    def slot_state(self, address: EthAddress, slot: int) -> tuple[int, bool]:
+        """Return a slot's word, and whether it is warm."""
+        _, word, is_warm = self._accounts.slot_state(self._accounts.find(address), address, slot)
+        return word, is_warm
+
     def store(self, address: EthAddress, slot: int, word: int) -> None:
         """Write a slot."""
         self._accounts.store(self._contract(address), slot, word)

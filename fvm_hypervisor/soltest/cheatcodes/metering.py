@@ -13,7 +13,7 @@ from fvm_hypervisor.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS, Cal
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from hypervisor.kernel.call import Call, CallResult
 from hypervisor.machine.call_manager import CallManager
-from runtimes.evm.ethereum import EthereumCalls, EthereumHost
+from runtimes.evm.ethereum import CannotObserve, EthereumCalls, EthereumHost
 
 GAS_OPCODE_PRICE: Final = 2
 _OWN_COST: Final = 171
@@ -214,12 +214,13 @@ def _last_frame(context: Context) -> CallGas:
 
 @cheatcode("snapshotState()", "snapshot()", returns="uint256")
 def _snapshot(context: Context) -> int:
-    calls, state = context.calls, context.state
+    state = context.state
     number = state.next_snapshot
     state.next_snapshot += 1
-    state.snapshots[number] = StateSnapshot(
-        calls.tree.image(), calls.journal.image(), context.machine.context, state.block
-    )
+    journal = {} if context.run is not None else context.calls.journal.image()
+    with context.written_tree() as tree:
+        warmth = b"" if context.run is None else context.run.warmth()
+        state.snapshots[number] = StateSnapshot(tree.image(), journal, context.machine.context, state.block, warmth)
     return number
 
 
@@ -249,8 +250,18 @@ def _restore(context: Context, number: int) -> bool:
     saved = context.state.snapshots.get(number)
     if saved is None:
         return False
-    calls = context.calls
     context.state.has_failed |= context.ledger.load(VM_ADDRESS, FAILED_SLOT) != 0
+    if context.run is not None:
+        if saved.journal:
+            raise CannotObserve
+        with context.run.exchange() as tree:
+            tree.restore_image(saved.tree)
+            context.run.set_warmth(saved.warmth)
+        undo_reverted(context.cheats, context.run)
+        context.machine.context, context.state.block = saved.context, saved.block
+        context.renew()
+        return True
+    calls = context.calls
     calls.tree.restore_image(saved.tree)
     undo_reverted(context.cheats, calls)
     names: dict[Hashable, Any] = {

@@ -25,8 +25,8 @@ from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, AccountAcc
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation
 from fvm_hypervisor.soltest.value_text import value_text
-from runtimes.evm import CallKind, SubcallOutcome
-from runtimes.evm.ethereum import EthereumHost, InterceptedCall
+from runtimes.evm import OPCODE_NUMBERS, CallKind, SubcallOutcome
+from runtimes.evm.ethereum import Access, AccessKind, EthereumHost, InterceptedCall, ObservedCall
 from store.keccak import keccak
 
 Layout = Mapping[str, Any]
@@ -267,6 +267,8 @@ _KINDS: Final = {CallKind.CALL: 0, CallKind.DELEGATECALL: 1, CallKind.CALLCODE: 
 RESUME: Final = 6
 _SELFDESTRUCT: Final = "SELFDESTRUCT"
 _OPCODES: Final = {_SELFDESTRUCT: 5, "BALANCE": 7, "EXTCODESIZE": 8, "EXTCODEHASH": 9, "EXTCODECOPY": 10}
+_KIND_OF_OPCODE: Final = {OPCODE_NUMBERS[name]: kind for name, kind in _OPCODES.items()}
+_SELFDESTRUCT_NUMBER: Final = OPCODE_NUMBERS[_SELFDESTRUCT]
 
 
 def open_accesses(
@@ -294,7 +296,7 @@ def _open_access(
     """Record a call before it is made; a creation's address is set afterwards."""
     assert state.diff is not None
     ledger = operations.ledger
-    assert isinstance(ledger, EthereumLedger), "state diffs require Ethereum's rules"
+    assert isinstance(ledger, EthereumLedger | ObservedCall), "state diffs require Ethereum's rules"
     exists, balance, nonce = (True, 0, 0) if request.kind is None else ledger.look_up(request.receiver)
     access = AccountAccess(
         chain=operations.chain_id,
@@ -349,6 +351,42 @@ def note_opcode(state: State, host: EthereumHost, opcode: str, address: EthAddre
     state.diff.append(AccountAccess(
         calls.machine.context.chain_id, _OPCODES[opcode], address, host.address, ledger.find(address) is not None,
         balance, balance + value, b"", value, b"", False, calls.depth, nonce, nonce,
+    ))  # fmt: skip
+
+
+def take_accesses(state: State, run: ObservedCall) -> None:
+    """Record what instructions of a call in a session have accessed since the last time."""
+    if not (state.recording or state.diff is not None or state.mappings is not None):
+        return
+    for access in run.accesses():
+        if access.kind == AccessKind.ACCOUNT:
+            _note_accessed(state, run, access)
+        elif access.kind == AccessKind.HASH:
+            if state.mappings is not None:
+                slots = state.mappings.setdefault(access.account, MappingSlots())
+                slots.hashes[access.third] = _bytes(access.first), access.second
+        else:
+            is_write = access.kind == AccessKind.WRITE
+            if state.recording:
+                state.note_accesses([(access.account, access.first, is_write)])
+            if state.mappings is not None and is_write:
+                state.mappings.setdefault(access.account, MappingSlots()).record_write(access.first)
+            if state.diff is not None:
+                note_slot(state, access.account, access.first, is_write, access.second, access.third)
+
+
+def _note_accessed(state: State, run: ObservedCall, access: Access) -> None:
+    """Record an opcode that has accessed an account."""
+    if state.diff is None:
+        return
+    depth, opcode = divmod(access.place, 1 << 8)
+    if opcode == _SELFDESTRUCT_NUMBER and not state.diff:
+        return  # the contract that started the recording
+    address, exists = access.accessed
+    balance, nonce = access.second, access.third
+    state.diff.append(AccountAccess(
+        run.chain_id, _KIND_OF_OPCODE[opcode], address, access.account, exists, balance, balance + access.fourth, b"",
+        access.fourth, b"", False, depth + 1, nonce, nonce,
     ))  # fmt: skip
 
 
@@ -415,15 +453,9 @@ def note_write(context: Context, account: EthAddress, slot: int, word: int) -> N
         note_slot(context.state, account, slot, True, context.ledger.load(account, slot), word)
 
 
-def _take_accesses(context: Context) -> None:
-    if context.run is not None:
-        context.state.note_accesses(context.run.accesses())
-
-
 @cheatcode("record()")
 def _record(context: Context) -> None:
     context.require_ethereum("recording of slots")
-    _take_accesses(context)
     context.state.recording = True
     context.state.reads.clear()
     context.state.writes.clear()
@@ -431,13 +463,11 @@ def _record(context: Context) -> None:
 
 @cheatcode("stopRecord()")
 def _stop_record(context: Context) -> None:
-    _take_accesses(context)
     context.state.recording = False
 
 
 @cheatcode("accesses(address)", returns="bytes32[],bytes32[]")
 def _accesses(context: Context, account: EthAddress) -> tuple[list[bytes], list[bytes]]:
-    _take_accesses(context)
     reads = [slot.to_bytes(32, "big") for slot in context.state.reads.get(account, [])]
     writes = [slot.to_bytes(32, "big") for slot in context.state.writes.get(account, [])]
     return reads, writes
@@ -445,7 +475,7 @@ def _accesses(context: Context, account: EthAddress) -> tuple[list[bytes], list[
 
 @cheatcode("startStateDiffRecording()")
 def _start_diff(context: Context) -> None:
-    context.ethereum("recording of state diffs")
+    context.require_ethereum("recording of state diffs")
     context.state.diff = []
     context.state.open_diffs = []
     if context.state.reads_mappings:  # observing every instruction is slow
@@ -480,8 +510,9 @@ def _word(number: int) -> bytes:
 
 @cheatcode("startMappingRecording()")
 def _start_mappings(context: Context) -> None:
-    context.ethereum("recording of mappings")
-    watch(context.cheats, context.calls, context.caller, context.depth)
+    context.require_ethereum("recording of mappings")
+    if context.run is None:
+        watch(context.cheats, context.calls, context.caller, context.depth)
     if context.state.mappings is None:
         context.state.mappings = {}
 
@@ -489,7 +520,8 @@ def _start_mappings(context: Context) -> None:
 @cheatcode("stopMappingRecording()")
 def _stop_mappings(context: Context) -> None:
     context.state.mappings = None
-    unwatch(context.cheats, context.calls)
+    if context.run is None:
+        unwatch(context.cheats, context.calls)
 
 
 def _mapping(context: Context, account: EthAddress) -> MappingSlots:

@@ -290,12 +290,13 @@ class MappingSlots:
 
 
 class StateSnapshot(NamedTuple):
-    """A snapshot by `snapshotState`: the actors, the message's journal, and the block."""
+    """A snapshot by `snapshotState`: the actors, the message's journal, or what is warm in a session, and the block."""
 
     tree: TreeImage
     journal: Mapping[Any, Any]
     context: MachineContext
     block: BlockValues
+    warmth: bytes = b""
 
     def __deepcopy__(self, _memo: object) -> StateSnapshot:
         """Return itself, since it is immutable."""
@@ -471,16 +472,7 @@ class State:
     @property
     def needs_frames(self) -> bool:
         """True if instructions or values of frames must be intercepted, which a state session does not do."""
-        return bool(
-            self.diff is not None
-            or self.mappings is not None
-            or self.arbitrary
-            or self.hooks is not None
-            or self.safe_memory
-            or self.steps is not None
-            or self.broadcasts
-            or self.evm_version
-        )
+        return bool(self.hooks is not None or self.safe_memory or self.steps is not None or self.evm_version)
 
     @property
     def _sees_all(self) -> bool:
@@ -492,6 +484,8 @@ class State:
             or self.mocks
             or self.functions
             or self.logs is not None
+            or self.diff is not None
+            or self.arbitrary
             or self.intercept_code
             or self.watches_gas
             or self.forks.forks
@@ -519,7 +513,9 @@ class State:
             or self._sees_all
             or self.needs_frames
             or self.recording
+            or self.mappings is not None
             or self.pauses_gas
+            or self.access_list
             or self.block.changes_transaction
         )
 

@@ -34,6 +34,7 @@ from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME
 from fvm_hypervisor.soltest.cheatcodes.fork_access import undo_reverted
 from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes, CheatcodeSnapshot
 from fvm_hypervisor.soltest.cheatcodes.hooks.observer import TestObserver
+from fvm_hypervisor.soltest.cheatcodes.recording import take_accesses
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, DEFAULT_SENDER, FAILED_SLOT, VM_ADDRESS, Mock
 from fvm_hypervisor.soltest.compile.releases import VERSION
 from fvm_hypervisor.soltest.execution.results import SVM, CreatedValues
@@ -77,6 +78,7 @@ from runtimes.evm.ethereum import (
     block_of,
     call_gas,
     contract_outcome,
+    floor_gas,
     fork_named,
     install_alloc,
     intrinsic_gas,
@@ -380,9 +382,12 @@ class TestExecutor:
 
     def _calls_in_session(
         self, calls: Sequence[ContractCall], value: int = 0, gas: int | None = None, commit: bool = True,
-        check: ContractCall | None = None, always: bool = True,
+        check: ContractCall | None = None, always: bool = True, nonce: int | None = None,
     ) -> list[CallOutcome] | None:  # fmt: skip
-        """Make the first calls in the machine's state session; None if that is not possible for the first one."""
+        """Make the first calls in the machine's state session; None if that is not possible for the first one.
+
+        With `nonce`, that of its sender, the one call creates its contract.
+        """
         from_, to, data = calls[0]
         cheats = self.cheatcodes
         cheats.begin_test(_filecoin_address(to))
@@ -392,19 +397,19 @@ class TestExecutor:
             return None
         observer, run = begun
         limit = self.setting.gas_limit if gas is None else gas
-        intrinsic = call_gas(data, run.fork)[0]
+        intrinsic = _required_gas(calls[0], nonce, run.fork)[0]
         has_failed = is_changed = False
         following: Sequence[SessionCall] = ()
         try:
             with run:
                 message = NO_CHECK if check is None else self._check_message(observer, run, check, always)
                 following = self._following(calls, observer, run.fork, limit) if message else ()
-                ends = run.run(value, data, max(0, limit - intrinsic), commit, message or NO_CHECK, following)
+                ends = run.run(value, data, max(0, limit - intrinsic), commit, message or NO_CHECK, following, nonce)
                 ended = ends[-1]
                 if len(calls) > 1:
                     self._reach = min(2 * len(ends), _MAX_REACH)
-                if cheats.state.recording:
-                    cheats.state.note_accesses(run.accesses())
+                if run.is_running:
+                    take_accesses(cheats.state, run)
                 code, output = ended.exit_code, ended.output
                 if not observer.is_idle:
                     result = cheats.end_test(CallResult(code, DataBlock(RAW, output)))
@@ -425,7 +430,7 @@ class TestExecutor:
             return None
         may_have_set = observer.may_have_set
         if is_rejected:
-            observer.undo()
+            observer.discard()
         elif not commit:
             observer.restore_state()
             cheats.state.has_failed |= has_failed
@@ -438,14 +443,14 @@ class TestExecutor:
         ]
         may_change = is_changed or has_failed or (commit and may_have_set) or observer.has_written
         last = ended._replace(exit_code=code, output=output)
-        return [*outcomes, self._outcome(calls[len(outcomes)], last, run.fork, commit, may_change)]
+        return [*outcomes, self._outcome(calls[len(outcomes)], last, run.fork, commit, may_change, nonce=nonce)]
 
     def _outcome(
         self, call: ContractCall, ended: ObservedEnd, fork: Fork, commit: bool, may_change: bool,
-        can_have_failed: bool = True,
+        can_have_failed: bool = True, nonce: int | None = None,
     ) -> CallOutcome:  # fmt: skip
         """Return the outcome of a call from its end in the session."""
-        intrinsic, floor = call_gas(call.data, fork)
+        intrinsic, floor = _required_gas(call, nonce, fork)
         used, code = ended.gas_used + intrinsic, ended.exit_code
         used -= min(used // fork.refund_quotient, ended.refund)
         success = code == ExitCode.OK
@@ -524,6 +529,9 @@ class TestExecutor:
         self._nonces[from_] = nonce + 1
         address = create_address(from_, nonce)
         if self._is_ethereum:
+            found = self._calls_in_session([ContractCall(from_, address, init_code)], value, nonce=nonce)
+            if found is not None:
+                return address if found[0].success else None, found[0]
             self.set_nonce(from_, nonce + 1)
             with self._exempt_of_block(address):
                 outcome, created = self._apply(from_, None, init_code, value, None, nonce)
@@ -769,6 +777,14 @@ class TestExecutor:
 
 
 _filecoin_address: Final = lru_cache(to_filecoin)
+
+
+def _required_gas(call: ContractCall, nonce: int | None, fork: Fork) -> tuple[int, int]:
+    """Return the intrinsic gas and the floor of a transaction with a call, or a creation if it has a nonce."""
+    if nonce is None:
+        return call_gas(call.data, fork)
+    creation = Transaction(DYNAMIC_FEE, None, nonce, None, 0, call.data, 0, 0, 0)
+    return intrinsic_gas(creation, fork, call.from_), floor_gas(creation, fork, call.from_)
 
 
 def _words(data: bytes) -> tuple[int, ...]:

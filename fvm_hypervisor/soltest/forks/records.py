@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from hypervisor.context import MachineContext
@@ -78,10 +79,12 @@ class SavedForkState(NamedTuple):
     """
 
     actors: Mapping[ActorID, ActorState | None]
-    entries: Mapping[Any, Any]
-    message: Journal
+    entries: Mapping[Any, Any] = MappingProxyType({})
+    message: Journal | None = None
     context: MachineContext | None = None
     randomness: bytes | None = None
+    warmth: bytes = b""
+    """What is warm in a session (`ObservedCall.warmth`)."""
 
     def __deepcopy__(self, _memo: object) -> SavedForkState:
         """Return itself, since it is immutable."""

@@ -12,6 +12,7 @@ from runtimes.evm.ethereum.accounts import Accounts, ContractCache, delegated_ad
 from runtimes.evm.ethereum.alloc import AllocAccount, StateRoots, install_alloc, read_alloc, state_root
 from runtimes.evm.ethereum.application import Application, TransactionResult, block_of
 from runtimes.evm.ethereum.calls import EthereumCalls
+from runtimes.evm.ethereum.exchanges import split_warmth
 from runtimes.evm.ethereum.executor import EthereumExecutor
 from runtimes.evm.ethereum.forks import (
     ALIASES,
@@ -25,19 +26,27 @@ from runtimes.evm.ethereum.forks import (
     list_forks,
     with_case,
 )
-from runtimes.evm.ethereum.guest import ISOLATES, PAUSES, RECORDS, SHOWS_BASE_FEE, SHOWS_PRICE
+from runtimes.evm.ethereum.guest import (
+    ISOLATES,
+    PAUSES,
+    RECORDS,
+    RECORDS_ALL,
+    SHOWS_BASE_FEE,
+    SHOWS_PRICE,
+    WARMS,
+)
 from runtimes.evm.ethereum.host import EthereumHost
-from runtimes.evm.ethereum.observed import (
+from runtimes.evm.ethereum.observation import (
     ALL_DEPTHS,
-    NO_CHECK,
+    Access,
+    AccessKind,
     CannotObserve,
     InterceptedCall,
     Interest,
-    ObservedCall,
     ObservedEnd,
     SessionCall,
-    observe,
 )
+from runtimes.evm.ethereum.observed import NO_CHECK, ObservedCall, observe
 from runtimes.evm.ethereum.session import MESSAGES, StateSession, session_of
 from runtimes.evm.ethereum.subcalls import CallingAccount, SendSubcall, contract_outcome, execute_subcall, send_call
 from runtimes.evm.ethereum.validation import (
@@ -108,8 +117,12 @@ __all__ = [
     "NO_CHECK",
     "PAUSES",
     "RECORDS",
+    "RECORDS_ALL",
     "SHOWS_BASE_FEE",
     "SHOWS_PRICE",
+    "WARMS",
+    "Access",
+    "AccessKind",
     "Accounts",
     "AllocAccount",
     "Application",
@@ -171,6 +184,7 @@ __all__ = [
     "schedule_of",
     "send_call",
     "session_of",
+    "split_warmth",
     "state_root",
     "with_case",
 ]

@@ -80,6 +80,7 @@ class Exit(IntEnum):
     NATIVE = 12
     NATIVE_END = 13
     RECORD = 14
+    RANDOM = 24
 
 
 # How a transaction runs (`mode` in guests/session/src/session.rs); plain integers, which are faster than an `IntFlag`.
@@ -104,6 +105,8 @@ IMPLICIT: Final = 1 << 17
 NONCE: Final = 1 << 18
 FIRST: Final = 1 << 19
 STEPS: Final = 1 << 20
+RECORDS_ALL: Final = 1 << 24
+WARMS: Final = 1 << 25
 
 # What has happened at the end of a call (`at_once` in guests/session/src/session.rs).
 CHANGED: Final = 2

@@ -10,22 +10,25 @@ calls may follow it in the guest, up to one that stops, or whose check fails.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from enum import IntEnum
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from struct import Struct
-from typing import Final, NamedTuple, Protocol, Self
+from typing import Final, Protocol, Self
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, create2_address, create_address
-from bridge.ethereum.transactions import BLOB, DELEGATION_PREFIX, DYNAMIC_FEE, Transaction
+from bridge.ethereum.transactions import BLOB, DELEGATION_PREFIX, DYNAMIC_FEE, AccessList, Transaction
 from bridge.filecoin.receipts import Log
 from hypervisor.errors import Fatal
-from runtimes.evm.engine import CallKind, SubcallOutcome
+from hypervisor.state.state_tree import StateTree
+from runtimes.evm.engine import CallKind, Status, SubcallOutcome
+from runtimes.evm.ethereum.exchanges import Exchanges
 from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.ethereum.guest import (
     CHANGED,
     JUMPS,
     KEEP,
+    NONCE,
     PASSED,
     STATUS,
     TOUCHED,
@@ -35,10 +38,19 @@ from runtimes.evm.ethereum.guest import (
     GuestFailure,
     read_logs,
 )
+from runtimes.evm.ethereum.observation import (
+    Access,
+    Answer,
+    CannotObserve,
+    InterceptedCall,
+    Interest,
+    ObservedEnd,
+    Operation,
+    SessionCall,
+)
 from runtimes.evm.ethereum.session import StateSession
 from runtimes.evm.ethereum.validation import required_gas
 
-ALL_DEPTHS: Final = (1 << 32) - 1
 MAX_ENTERED: Final = 64
 """Number of calls that an observer may have entered at once: each takes some frames of Python's stack."""
 _KINDS: Final = (CallKind.CALL, CallKind.STATICCALL, CallKind.DELEGATECALL, CallKind.CALLCODE, None, None)
@@ -50,7 +62,9 @@ _INTEREST: Final = Struct("<III")
 _WORD: Final = Struct("<I")
 _RESULT: Final = Struct("<II")
 _OPERATION: Final = Struct("<I20s")
-_ACCESS: Final = Struct("<20s32sI")
+_ACCESS: Final = Struct("<I20s32s32s32s32s")
+_RANDOM: Final = Struct("<20s32sI")
+_ACCOUNT: Final = Struct("<I32sQ")
 _GAS: Final = Struct("<QQQ")
 _CHARGES: Final = Struct("<QQQQ")
 _CHARGED: Final = Struct("<QQ")
@@ -61,85 +75,6 @@ NO_CHECK: Final = bytes(_CHECK.size)
 _AS_SENDER, _UNSEEN, _ISOLATED = 1, 2, 4
 _ISOLATED_BASE: Final = 21_000
 """Gas that forge adds to the limit of an isolated call, under every fork."""
-
-
-class Answer(IntEnum):
-    """Answers of an observer (`answer` in guests/session/src/borders.rs).
-
-    Make the call; go on with another result; go on with the result that the call has had.
-    """
-
-    ENTER = 16
-    RESULT = 17
-    PASS = 18
-
-
-class Operation(IntEnum):
-    """Operations on accounts (`operation` in guests/session/src/borders.rs)."""
-
-    ACCOUNT = 0
-    CODE = 1
-    SET_BALANCE = 2
-    SET_NONCE = 3
-    SET_CODE = 4
-    LOAD = 5
-    STORE = 6
-    SET_ORIGIN = 7
-    TOUCH = 8
-    WATCH = 9
-    ACCESSES = 10
-    GAS = 11
-    RESET_GAS = 12
-    ENDED_GAS = 13
-    SET_PRICES = 14
-    SET_CALLEE = 15
-    CREATE = 16
-    CREATED = 17
-    MAKE_COLD = 18
-    BEGIN_ISOLATED = 19
-    END_ISOLATED = 20
-
-
-class CannotObserve(Exception):  # not an error: the call runs elsewhere
-    """Raised if the session cannot run a call for its observer."""
-
-
-class InterceptedCall(NamedTuple):
-    """A requested call; a creation if `kind` is None, with the init code in `data`. `gas` is the callee's limit.
-
-    The code of `target` runs as `receiver`: in a delegate call, the caller. `depth` is that of the frame that requests
-    it, 1 for the first.
-    """
-
-    kind: CallKind | None
-    caller: EthAddress
-    target: EthAddress
-    receiver: EthAddress
-    value: int
-    data: bytes
-    gas: int
-    static: bool
-    depth: int
-    second: bool = False
-    """True if the creation is CREATE2."""
-    salt: bytes = b""
-    """Salt of CREATE2, if known."""
-    sender: EthAddress | None = None
-    """Sender that the callee of a delegate call sees, instead of `caller`."""
-
-    @property
-    def transfer(self) -> int | None:
-        """Value that mocks and expectations of calls compare: zero for a static call, None for a delegate call."""
-        return None if self.kind is CallKind.DELEGATECALL else self.value
-
-
-class Interest(NamedTuple):
-    """Depth down to which all calls of frames stop, and the one down to which `call_end` sees ends; 0 for none."""
-
-    calls: int
-    ends: int
-    at_once: bool
-    """True if the whole call is kept or discarded at its end, if nothing stops before."""
 
 
 class CallObserver(Protocol):
@@ -153,11 +88,19 @@ class CallObserver(Protocol):
     def watch(self) -> int:
         """Modes of frames.
 
-        - `RECORDS`: accesses to slots are recorded; `PAUSES`: they use no gas.
+        - `RECORDS`: accesses to slots are recorded; `RECORDS_ALL`: hashes of 64 bytes and accesses to accounts, too;
+          `WARMS`: what is accessed is warm before. `PAUSES`: they use no gas.
         - `ISOLATES`: the calls of the first frame that do not stop are transactions. In those and in those of
           `ObservedCall.isolate`, contracts see the gas price with `SHOWS_PRICE` and the base fee with `SHOWS_BASE_FEE`,
           and 0 otherwise.
         """
+
+    @property
+    def random(self) -> frozenset[EthAddress]:
+        """Accounts before whose slots are accessed `random_word` is called."""
+
+    def random_word(self, run: ObservedCall, account: EthAddress, slot: int, is_write: bool) -> None:
+        """Draw the word of a slot that is about to be accessed, unless it has been."""
 
     def interest(self) -> Interest:
         """Return what the observer wants to see from now on."""
@@ -190,33 +133,6 @@ class CallObserver(Protocol):
         """Take a log; its frame may still fail."""
 
 
-class ObservedEnd(NamedTuple):
-    """A call's end: exit code, data, gas before refunds, refunds, logs of what succeeded, words of touched slots."""
-
-    exit_code: int
-    output: bytes
-    gas_used: int
-    refund: int
-    logs: tuple[tuple[EthAddress, Log], ...]
-    words: bytes
-    """32 bytes for each touched slot, in the order of the first accesses."""
-    is_changed: bool
-    """True if it was kept at once, and has changed the state."""
-    has_passed: bool
-    """True if the check after the call has succeeded."""
-    touched: list[EthAddress]
-    """Accounts that must exist after the call: those that cheatcodes in the guest have named."""
-
-
-class SessionCall(NamedTuple):
-    """A call of a contract, without value."""
-
-    sender: EthAddress
-    to: EthAddress
-    data: bytes
-    gas: int
-
-
 class ObservedCall:
     """A call in a session, and those that follow it, from the start until the last one is kept or abandoned."""
 
@@ -233,7 +149,10 @@ class ObservedCall:
     _is_begun = False
     _is_renewed = False
     _is_isolated = False
+    _is_exchanging = False
+    _next_warmth: bytes | None = None
     _watch = 0
+    _random: frozenset[EthAddress] = frozenset()
     _gas_price = 0
     _blob_hashes: tuple[bytes, ...] = ()
     is_running = True
@@ -251,10 +170,13 @@ class ObservedCall:
         self._operations: list[bytes] = []
         """Writes that the guest executes with the next message."""
         self._ends: list[ObservedEnd] = []
+        self._exchanges = Exchanges(session)
         self._reopened: list[InterceptedCall] = []
         """Calls that were passed on and whose ends stop."""
         self.touched: dict[EthAddress, None] = {}
         """Accounts that must exist after the call, in order: those touched by the observer."""
+        self.created: set[EthAddress] = set()
+        """Contracts that the call had created at its last exchange of the state."""
 
     def __enter__(self) -> Self:
         return self
@@ -262,6 +184,7 @@ class ObservedCall:
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         if self.is_running:
             self._session.abandon(self._guest)
+        self._exchanges.undo_after(0)
         if error is CannotObserve:
             self._session.note_replayed()
         if self._is_renewed or self._is_isolated:
@@ -269,27 +192,30 @@ class ObservedCall:
 
     def run(
         self, value: int, data: bytes, gas: int, keep: bool, check: bytes = NO_CHECK,
-        following: Sequence[SessionCall] = (),
+        following: Sequence[SessionCall] = (), nonce: int | None = None,
     ) -> list[ObservedEnd]:  # fmt: skip
         """Make the call and its following calls; return the ends of those made. Raises CannotObserve.
+
+        With `nonce`, which the sender's becomes, the call is the creation of its contract.
 
         A call that stops is the last one. So is one that is kept at once and has succeeded, unless its check succeeds.
         """
         session = self._session
         recorded = self._recorded = session.begin_record()
-        self._watch = self._observer.watch
+        self._watch, self._random = self._observer.watch, self._observer.random
         mode = (KEEP if keep else 0) | self._watch | recorded
         if session.records_jumps:
             mode |= JUMPS
-        if self._gas_price or self._blob_hashes:
+        if nonce is not None or self._gas_price or self._blob_hashes:
             kind, price, hashes = BLOB if self._blob_hashes else DYNAMIC_FEE, self._gas_price, self._blob_hashes
-            call = Transaction(kind, None, 0, self.to, value, data, gas, price, price, blob_hashes=hashes)
-            message = session.priced_message(self.origin, call, mode)
+            to, mode = (self.to, mode) if nonce is None else (None, mode | NONCE)
+            call = Transaction(kind, None, nonce or 0, to, value, data, gas, price, price, blob_hashes=hashes)
+            message = session.transaction_message(self.origin, call, mode)
         else:
             message = session.call_message(self.origin, self.to, value, data, gas, mode)
         if message is None:
             raise CannotObserve
-        parts = [message, self._interest(), _watched_list(self._observer.watched), check]
+        parts = [message, self._interest(), _address_list(self._observer.watched), _address_list(self._random), check]
         for each in following:
             message = session.call_message(each.sender, each.to, 0, each.data, each.gas, mode)
             if message is None:
@@ -306,7 +232,7 @@ class ObservedCall:
             session.abandon(self._guest)
             self.is_running = False
             return self._ends
-        self._take_ends(self._guest.output(), is_last=True)
+        self._take_ends(self._last, is_last=True)
         if recorded:
             try:
                 record = session.read_record(self._guest)
@@ -374,8 +300,13 @@ class ObservedCall:
     def _go_on(self, exit_code: int) -> SubcallOutcome | None:
         """Answer requests until the call that was entered last has ended, and return its outcome; None at the end."""
         guest, session = self._guest, self._session
-        while exit_code != Exit.DONE:
+        while True:
             request = guest.output()
+            if self._exchanges:
+                self._exchanges.undo_after(self._number_of_exchanges())
+            if exit_code == Exit.DONE:
+                self._last = request
+                return None
             if exit_code > Exit.PAUSE:
                 self._begin_stopped()
             if exit_code == Exit.CALL:
@@ -386,6 +317,10 @@ class ObservedCall:
                 if not self._reopened or self._reopened[-1].depth != depth:
                     return outcome
                 answer = self._answer(self._observer.entered_end(self, self._reopened.pop(), outcome), outcome)
+            elif exit_code == Exit.RANDOM:
+                account, slot, is_write = _RANDOM.unpack(request)
+                self._observer.random_word(self, EthAddress(account), int.from_bytes(slot, "big"), bool(is_write))
+                answer = self._message(Answer.PASS)
             elif exit_code == Exit.CALL_END:
                 self._observer.call_end(self, *self._read_end(request))
                 answer = self._message(Answer.PASS)
@@ -397,7 +332,6 @@ class ObservedCall:
             if answer is None:
                 raise CannotObserve
             exit_code = self._call(Command.ANSWER, answer)
-        return None
 
     def _begin_stopped(self) -> None:
         """Take the ends of the calls before the one that has stopped."""
@@ -423,7 +357,14 @@ class ObservedCall:
         return _INTEREST.pack(calls, ends, at_once and not self._recorded)
 
     def _message(self, answer: Answer, *parts: bytes) -> bytes:
-        """Return an answer, which also executes what the observer has written."""
+        """Return an answer, which also executes what the observer has written, and what it watches."""
+        watch, random = self._observer.watch, self._observer.random
+        if self._watch != watch:
+            self._watch = watch
+            self._write(Operation.WATCH, ZERO_ADDRESS, _WORD.pack(watch))
+        if self._random != random:
+            self._random = random
+            self._write(Operation.RANDOM, ZERO_ADDRESS, _address_list(random))
         operations = b"".join(self._operations)
         self._operations.clear()
         return b"".join((_WORD.pack(answer), _WORD.pack(len(operations)), operations, self._interest(), *parts))
@@ -445,10 +386,6 @@ class ObservedCall:
             salt if second else b"", EthAddress(caller) if delegates else None,
         )  # fmt: skip
         outcome = self._observer.call(self, request)
-        watch = self._observer.watch
-        if self._watch != watch:
-            self._watch = watch
-            self._write(Operation.WATCH, ZERO_ADDRESS, _WORD.pack(watch))
         if outcome is None:
             self._passed = request
             return self._message(Answer.ENTER, self._passing)
@@ -502,7 +439,9 @@ class ObservedCall:
         """Make all accounts and slots cold."""
         self._write(Operation.MAKE_COLD, ZERO_ADDRESS)
 
-    def isolate(self, request: InterceptedCall, sender: EthAddress | None) -> tuple[SubcallOutcome, int, int] | None:
+    def isolate(
+        self, request: InterceptedCall, sender: EthAddress | None, access_list: AccessList = ()
+    ) -> tuple[SubcallOutcome, int, int] | None:
         """Make the requested call as a transaction; return its outcome, gas used and refund.
 
         Return None if its gas does not cover the intrinsic gas. Calls without the funds for their value are none.
@@ -510,7 +449,9 @@ class ObservedCall:
         who, fork, limit = sender or request.caller, self.fork, request.gas
         to = None if request.kind is None else request.target
         gas = min(limit + _ISOLATED_BASE, self._session.block_gas_limit)
-        call = Transaction(DYNAMIC_FEE, None, 0, to, request.value, request.data, gas, 0, 0)
+        call = Transaction(
+            DYNAMIC_FEE, None, 0, to, request.value, request.data, gas, 0, 0, access_list=access_list
+        )  # fmt: skip
         intrinsic, floor = required_gas(call, fork, who)
         if request.value and self.balance(who) < request.value:
             return self.enter(sender), 0, 0
@@ -518,6 +459,10 @@ class ObservedCall:
             return None
         self._operate(Operation.BEGIN_ISOLATED, who, (gas - intrinsic).to_bytes(8, "little"))
         self._is_isolated = True
+        for account, slots in access_list:
+            self._write(Operation.TOUCH, account)
+            for slot in slots:
+                self.load(account, slot)
         outcome = self.enter(sender)
         values = _CHARGES.pack(limit, intrinsic, floor, fork.refund_quotient)
         used, refund = _CHARGED.unpack(self._operate(Operation.END_ISOLATED, ZERO_ADDRESS, values))
@@ -539,10 +484,10 @@ class ObservedCall:
     def _read_end(self, data: bytes) -> tuple[int, SubcallOutcome]:
         """Return the depth of the frame that has made a call, and the call's outcome."""
         at = self._take_logs(data, 0)
-        depth, success, creates, created, size = _ENDED.unpack_from(data, at)
+        depth, result, creates, created, size = _ENDED.unpack_from(data, at)
         at += _ENDED.size
-        made = EthAddress(created) if creates else None
-        return depth, SubcallOutcome(bool(success), data[at : at + size], made)
+        made, status = EthAddress(created) if creates else None, STATUS.get(result, Status.REVERT)
+        return depth, SubcallOutcome(status == Status.SUCCESS, data[at : at + size], made, status)
 
     # --- accounts, which become warm --------------------------------------------------------------------------
 
@@ -567,9 +512,10 @@ class ObservedCall:
         self.touched[address] = None
         self._write(Operation.TOUCH, address)
 
-    def slots(self, _: EthAddress) -> list[int]:
-        """Raise CannotObserve: a session holds only the slots that were read."""
-        raise CannotObserve
+    def slots(self, address: EthAddress) -> list[int]:
+        """Return the slots that are not zero."""
+        with self.written():
+            return self._session.slots(address)
 
     def balance(self, address: EthAddress) -> int:
         return int.from_bytes(self._operate(Operation.ACCOUNT, address)[:32], "big")
@@ -599,6 +545,65 @@ class ObservedCall:
     def store(self, address: EthAddress, slot: int, word: int) -> None:
         self._write(Operation.STORE, address, slot.to_bytes(32, "big") + word.to_bytes(32, "big"))
 
+    def cool(self, address: EthAddress, slot: int | None) -> None:
+        """Make an account's slots cold, or one of them, with the present words as original ones."""
+        only = _WORD.pack(0) if slot is None else _WORD.pack(1) + slot.to_bytes(32, "big")
+        self._operate(Operation.COOL, address, only)
+
+    @contextmanager
+    def written(self) -> Iterator[StateTree]:
+        """Let the context read the state tree with what the call has changed."""
+        count = len(self._exchanges)
+        self._exchanges.begin(self._operate(Operation.WRITE_ALL, ZERO_ADDRESS))
+        try:
+            yield self._session.machine.state_tree
+        finally:
+            self._exchanges.undo_after(count)
+
+    def warmth(self) -> bytes:
+        """Return what is warm, with the original words of slots (`split_warmth`)."""
+        return self._operate(Operation.WARMTH, ZERO_ADDRESS)
+
+    def set_warmth(self, warmth: bytes) -> None:
+        """Set what is warm after the exchange of the state that is going on."""
+        self._next_warmth = warmth
+
+    @contextmanager
+    def exchange(self) -> Iterator[StateTree]:
+        """Let the context change the state tree, which has what the call has changed.
+
+        What is warm stays so, unless the context sets what is so then (`set_warmth`). What the context has changed is
+        undone if it raises an exception, or if the frame that has made the requested call fails.
+        """
+        if self._is_exchanging:
+            yield self._session.machine.state_tree
+            return
+        count = len(self._exchanges)
+        self._note_created()
+        self._exchanges.begin(self._operate(Operation.WRITE_ALL, ZERO_ADDRESS))
+        self._is_exchanging = True
+        try:
+            yield self._session.machine.state_tree
+        except BaseException:
+            self._exchanges.undo_after(count)
+            self._next_warmth = None
+            raise
+        finally:
+            self._is_exchanging = False
+        self._session.forget_actors()
+        warmth = self.warmth() if self._next_warmth is None else self._next_warmth
+        self._next_warmth = None
+        self._operate(Operation.EXCHANGE, ZERO_ADDRESS, _WORD.pack(len(warmth)) + warmth)
+        self._operate(Operation.LOAD_OPEN, ZERO_ADDRESS)
+
+    def _note_created(self) -> None:
+        data = self._operate(Operation.CREATIONS, ZERO_ADDRESS)
+        self.created.update(EthAddress(data[at : at + 20]) for at in range(0, len(data), 20))
+
+    def _number_of_exchanges(self) -> int:
+        self._call(Command.OPERATE, _OPERATION.pack(Operation.EXCHANGES, ZERO_ADDRESS))
+        return int.from_bytes(self._guest.output(), "little")
+
     def set_origin(self, origin: EthAddress) -> None:
         """Set the transaction's origin that contracts see."""
         self._write(Operation.SET_ORIGIN, origin)
@@ -620,13 +625,25 @@ class ObservedCall:
             values = gas_price.to_bytes(16, "little"), _WORD.pack(len(blob_hashes)), *blob_hashes
             self._write(Operation.SET_PRICES, ZERO_ADDRESS, b"".join(values))
 
-    def accesses(self) -> list[tuple[EthAddress, int, bool]]:
-        """Return the accesses to slots since the last time: the account, the slot, and True for a write."""
-        data = self._operate(Operation.ACCESSES, ZERO_ADDRESS)
-        return [
-            (EthAddress(account), int.from_bytes(slot, "big"), bool(written))
-            for account, slot, written in _ACCESS.iter_unpack(data)
-        ]
+    def accesses(self) -> Iterator[Access]:
+        """Yield what instructions have accessed since the last time."""
+        data, number = self._operate(Operation.ACCESSES, ZERO_ADDRESS), int.from_bytes
+        for kind, account, *words in _ACCESS.iter_unpack(data):
+            first, second, third, fourth = (number(word, "big") for word in words)
+            yield Access(kind & 0xFF, EthAddress(account), first, second, third, fourth, kind >> 8)
+
+    def look_up(self, address: EthAddress) -> tuple[bool, int, int]:
+        """Return whether an account exists, its balance and its nonce, without making it warm."""
+        exists, balance, nonce = _ACCOUNT.unpack(self._operate(Operation.LOOK_UP, address))
+        return bool(exists), int.from_bytes(balance, "big"), nonce
+
+    def slot_state(self, address: EthAddress, slot: int) -> tuple[int, bool]:
+        """Return a slot's word, and whether it is warm."""
+        is_warm = any(self._operate(Operation.IS_WARM, address, slot.to_bytes(32, "big")))
+        word = self.load(address, slot)
+        if not is_warm:
+            self.cool(address, slot)
+        return word, is_warm
 
     def gas_used(self) -> int:
         """Return the gas that the frame which made the requested call has used."""
@@ -640,6 +657,11 @@ class ObservedCall:
         """Return gas limit, gas used and refund of the call that was entered last, and has ended."""
         limit, used, refund = _GAS.unpack(self._operate(Operation.ENDED_GAS, ZERO_ADDRESS))
         return limit, used, refund
+
+    @property
+    def chain_id(self) -> int:
+        """The chain's ID."""
+        return self._session.machine.context.chain_id
 
     @property
     def fork(self) -> Fork:
@@ -660,11 +682,12 @@ class ObservedCall:
         except GuestFailure as failure:
             raise self._failed(failure) from failure
         self.is_running = False
+        self._exchanges.keep()
         return is_changed
 
 
 @lru_cache(maxsize=16)
-def _watched_list(addresses: frozenset[EthAddress]) -> bytes:
+def _address_list(addresses: frozenset[EthAddress]) -> bytes:
     return b"".join((_WORD.pack(len(addresses)), *addresses))
 
 

@@ -485,8 +485,8 @@ class StateSession:
             return None
         return call_message(sender, to, value, data, gas, mode | CALL | UNDOABLE, _NO_LIMIT)
 
-    def priced_message(self, sender: EthAddress, call: Transaction, mode: int) -> bytes | None:
-        """Return the message that starts a free call with a gas price or blobs; None if it cannot have these values."""
+    def transaction_message(self, sender: EthAddress, call: Transaction, mode: int) -> bytes | None:
+        """Return the message that starts a free call or creation; None if it cannot have these values."""
         mode |= CALL | UNDOABLE
         return (
             transaction_message(call, sender, mode, _NO_LIMIT, self._machine.context.chain_id) if _fits(call) else None
@@ -782,6 +782,12 @@ class StateSession:
             raise Fatal(f"there is no actor at 0x{address.hex()}")
         return state
 
+    def slots(self, address: EthAddress) -> list[int]:
+        """Return the slots of an account in the tree that are not zero."""
+        _, state = self._find(address)
+        words = None if state is None else self._contracts.words(state)
+        return [] if words is None else sorted(slot for slot, word in words.items() if word)
+
     def _precompile(self, address: EthAddress, limit: int, data: bytes) -> bytes | None:
         fork = self.fork
         name = fork.precompiles.get(address)
@@ -931,6 +937,24 @@ class StateSession:
             guest.call(Command.DRAINED)
         except GuestFailure:
             self._release()
+
+    def write_running(self, changes: bytes) -> None:
+        """Write the changes of a running call, and what is held, to the tree (`exchanges`)."""
+        self._write_all(self._machine.state_tree, changes)
+        self.forget_actors()
+
+    def forget_actors(self) -> None:
+        """Look up the actors of addresses again."""
+        self._ids.clear()
+        self.addresses.clear()
+
+    def note_written(self) -> None:
+        """Note that the guest holds the state of the tree, as it is now."""
+        self._writes = self._machine.state_tree.writes
+
+    def note_exchanged(self) -> None:
+        """Note that the guest cannot undo what it has kept."""
+        self._generation, self._kept = self._generation + 1, 0
 
     def _write_all(self, tree: StateTree, data: bytes) -> None:
         at, written = _COUNT.size, dict[ActorID, ActorState]()

@@ -168,10 +168,8 @@ def test_calls_run_in_the_session(number: int, fork: str) -> None:
     [
         f"0 0 0 0 0 0x{masked_id(INIT_ACTOR).hex()} GAS CALL POP",
         f"0x{selector('nullRounds(uint256)').hex()} 224 SHL 0 MSTORE 2 4 MSTORE {CALL_VM}",
-        f"0x{selector('startStateDiffRecording()').hex()} 224 SHL 0 MSTORE {CALL_VM}",
-        f"0x{selector('snapshotState()').hex()} 224 SHL 0 MSTORE {CALL_VM}",
     ],
-    ids=["a native actor", "a cheatcode that writes the machine's tree", "a state diff", "a snapshot"],
+    ids=["a native actor", "a cheatcode that writes the machine's tree"],
 )
 def test_what_a_session_cannot_run_has_no_effect_there(code: str) -> None:
     made = [executor("fast"), executor("py-evm")]

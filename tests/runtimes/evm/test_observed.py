@@ -13,19 +13,18 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.tracing import CallTrees
 from hypervisor.types import INIT_ACTOR
 from runtimes.evm import CallKind, SubcallOutcome
+from runtimes.evm.ethereum.accounts import delegated_address
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
 from runtimes.evm.ethereum.guest import KEEP
-from runtimes.evm.ethereum.observed import (
+from runtimes.evm.ethereum.observation import (
     ALL_DEPTHS,
-    NO_CHECK,
     CannotObserve,
     InterceptedCall,
     Interest,
-    ObservedCall,
     ObservedEnd,
     SessionCall,
-    observe,
 )
+from runtimes.evm.ethereum.observed import NO_CHECK, ObservedCall, observe
 from runtimes.evm.ethereum.session import session_of
 from tests.runtimes.evm.assembler import assemble, deployer
 from tests.runtimes.evm.machines import create, word
@@ -48,6 +47,7 @@ class Recorder:
     """Answers each call with a function, and records what it sees."""
 
     watch = 0
+    random: frozenset[EthAddress] = frozenset()
 
     def __init__(self, answer: Answer, depth: int = 0, ends: int = 0, at_once: bool = False) -> None:
         self.answer, self.depth, self.last, self.at_once = answer, depth, ends, at_once
@@ -84,6 +84,9 @@ class Recorder:
     def entered_end(self, _: ObservedCall, request: InterceptedCall, outcome: SubcallOutcome) -> SubcallOutcome:
         self.passed.append((request.depth, outcome))
         return outcome
+
+    def random_word(self, run: ObservedCall, account: EthAddress, slot: int, is_write: bool) -> None:
+        raise AssertionError("there is none")
 
     def unseen_end(self, request: InterceptedCall) -> None:
         self.passed.append((request.depth, None))
@@ -195,7 +198,7 @@ def test_a_value_is_paid_by_the_sender_of_the_entered_call(machine: Hypervisor) 
 def test_the_outcome_of_an_entered_call_may_be_replaced(machine: Hypervisor) -> None:
     def replace(run: ObservedCall, _: InterceptedCall) -> SubcallOutcome:
         outcome = run.enter()
-        assert outcome == SubcallOutcome(False, (9).to_bytes(32, "big"))
+        assert outcome == SubcallOutcome(False, (9).to_bytes(32, "big"), exit_code=33)
         return SubcallOutcome(True, b"fine")
 
     ended = called(machine, Recorder(replace, depth=1), {
@@ -278,7 +281,8 @@ def test_the_end_of_a_call_that_is_passed_on_stops_after_another_call(machine: H
     ended = called(machine, recorder, {TO: f"{calling(INNER)} {COPIES}", INNER: inner, DEEP: calling(WATCHED)})
     assert ended.output == OTHER.rjust(32, b"\0")
     assert [request.depth for request in recorder.seen] == [1, 2, 3]
-    assert recorder.passed == [(1, SubcallOutcome(not fails, OTHER.rjust(32, b"\0")))]
+    status = 33 if fails else 0
+    assert recorder.passed == [(1, SubcallOutcome(not fails, OTHER.rjust(32, b"\0"), exit_code=status))]
 
 
 def test_a_call_that_is_passed_on_may_be_within_an_entered_one(machine: Hypervisor) -> None:
@@ -435,7 +439,7 @@ def test_ends_of_other_calls_are_seen_on_request(machine: Hypervisor) -> None:
 
     recorder.answer = ask
     called(machine, recorder, {TO: calling(INNER), INNER: f"{calling(DEEP)} 0 0 REVERT", DEEP: calling(WATCHED)})
-    assert recorder.ended == [(1, SubcallOutcome(False))]
+    assert recorder.ended == [(1, SubcallOutcome(False, exit_code=33))]
 
 
 def test_logs_of_failed_frames_are_seen_in_order(machine: Hypervisor) -> None:
@@ -617,3 +621,34 @@ def test_a_frame_that_is_missing_ends_the_call_only(
         run.run(0, b"", GAS, keep=True)
     assert machine.state_tree.held is not None
     assert slot_of(machine, TO, 1) == 7
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_exchanges_of_the_state_are_undone_with_their_frame(machine: Hypervisor, fails: bool, is_kept: bool) -> None:
+    """The tree has what the call has changed, and the call then has what the tree has."""
+    tree = machine.state_tree
+    actor = tree.register_address(delegated_address(OTHER))
+
+    def answer(run: ObservedCall, _request: InterceptedCall) -> SubcallOutcome:
+        run.set_balance(OTHER, 7)
+        with run.written() as written:
+            assert written.existing(actor).balance == 7
+        with run.exchange() as exchanged:
+            exchanged.set_actor(actor, exchanged.existing(actor).with_balance(9))
+        assert run.balance(OTHER) == 9
+        return SubcallOutcome(True)
+
+    mark = tree.begin()
+    before = tree.get_actor(actor)
+    end = "0 0 REVERT" if fails else "STOP"
+    code = f"1 1 SSTORE {calling(INNER)} POP 0x{OTHER.hex()} BALANCE 0 MSTORE 1 SLOAD 32 MSTORE 64 0 RETURN"
+    codes = {TO: code, INNER: f"2 2 SSTORE {calling(WATCHED)} {end}"}
+    ended = called(machine, Recorder(answer), codes, keep=is_kept)
+    balance = 0 if fails else 9
+    assert ended.output == balance.to_bytes(32, "big") + (1).to_bytes(32, "big")
+    found = tree.get_actor(actor)
+    assert (0 if found is None else found.balance) == (balance if is_kept else 0)
+    tree.rollback(mark)
+    assert tree.get_actor(actor) == before
+    called(machine, Recorder(refuse), {TO: "1 SLOAD 2 SSTORE"})

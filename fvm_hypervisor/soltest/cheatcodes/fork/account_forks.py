@@ -26,7 +26,7 @@ from hypervisor.messages.address import Address
 from hypervisor.state.state_tree import ActorState, TreeImage
 from hypervisor.types import EAM_NAMESPACE, INIT_ACTOR, ActorID
 from localnet.fork.remote_history import transactions_until
-from runtimes.evm.ethereum import EthereumCalls
+from runtimes.evm.ethereum import EthereumCalls, delegated_address, split_warmth
 from store.cid import EMPTY_ARRAY_CID, cid_of
 
 _OF_ACCOUNT: Final = ("nonce", "code", "created", "destroyed", "transient", "slots", "earlier")
@@ -92,14 +92,23 @@ class _PersistentAccount(NamedTuple):
 
 
 def _leave(context: Context) -> None:
-    calls, records, active = _calls_of(context), context.state.forks, active_fork(context)
-    actors, entries, block = calls.tree.image().actors, _entries(calls), context.state.block
+    records, active, tree = context.state.forks, active_fork(context), context.machine.state_tree
+    actors, block = tree.image().actors, context.state.block
+    calls = _calls_of(context) if context.run is None else None
+    entries, journal = ({}, None) if calls is None else (_entries(calls), calls.journal)
     if active is not None:
-        records.left[active] = SavedForkState(actors, entries, calls.journal, context.machine.context, block.prevrandao)
+        warmth = b"" if context.run is None else context.run.warmth()
+        records.left[active] = SavedForkState(
+            actors, entries, journal, context.machine.context, block.prevrandao, warmth
+        )  # fmt: skip
         return
-    created = {key[1] for key in entries if _is_kind(key, "created")}
+    if context.run is not None:
+        found = (tree.lookup_id(delegated_address(address)) for address in context.run.created)
+        created = {actor for actor in found if actor is not None}
+    else:
+        created = {key[1] for key in entries if _is_kind(key, "created")}
     retained = {actor: state for actor, state in actors.items() if actor in created}
-    records.first = SavedForkState(retained, _of_actors(entries, created), calls.journal)
+    records.first = SavedForkState(retained, _of_actors(entries, created), journal)
 
 
 def _entries(calls: EthereumCalls) -> dict[Any, Any]:
@@ -111,10 +120,9 @@ def _is_kind(key: Any, kind: str) -> bool:
 
 
 def _enter(context: Context, number: int, fork: NetworkFork, left: SavedForkState | None) -> None:
-    origin, calls = _origin_of(context), _calls_of(context)
-    tree = calls.tree
-    carried = list(_persistent_accounts(context, calls))
-    begun = left or context.state.forks.first or SavedForkState({}, {}, calls.journal)
+    origin, tree = _origin_of(context), context.machine.state_tree
+    carried = list(_persistent_accounts(context))
+    begun = left or context.state.forks.first or SavedForkState({})
     actors, dropped = dict(begun.actors), {row.actor for row in carried}
     actors[INIT_ACTOR] = tree.get_actor(INIT_ACTOR)
     for address, actor, state in carried:
@@ -128,21 +136,37 @@ def _enter(context: Context, number: int, fork: NetworkFork, left: SavedForkStat
     actors[marked] = mark
     changed, change = origin.change(origin.last_change)
     actors[changed] = change
+    if context.run is not None:
+        tree.restore_image(TreeImage(tree.image().root, actors))
+        kept, known = {row.address for row in carried}, split_warmth(begun.warmth)
+        known |= {address: part for address, part in split_warmth(context.run.warmth()).items() if address in kept}
+        context.run.set_warmth(b"".join(known.values()))
+    else:
+        _enter_with_journal(_calls_of(context), carried, begun, dropped, actors)
+    _set_block(context, fork, left)
+
+
+def _enter_with_journal(
+    calls: EthereumCalls, carried: Collection[_PersistentAccount], begun: SavedForkState, dropped: Collection[ActorID],
+    actors: Mapping[ActorID, ActorState | None],
+) -> None:  # fmt: skip
+    """Replace the state, and the entries of the message's journal."""
+    tree = calls.tree
     retained = _persistent_entries(calls, {row.actor for row in carried}, {row.address for row in carried})
     own = {key: value for key, value in begun.entries.items() if not _is_of(key, dropped) and key not in retained}
     tree.restore_image(TreeImage(tree.image().root, actors))
-    if begun.message is not calls.journal:
+    if begun.message not in (None, calls.journal):
         calls.journal.restore_image(own)
         calls.accounts.write_back()
         own = {}
     calls.journal.restore_image({**own, **retained})
-    _set_block(context, fork, left)
 
 
-def _persistent_accounts(context: Context, calls: EthereumCalls) -> Iterator[_PersistentAccount]:
+def _persistent_accounts(context: Context) -> Iterator[_PersistentAccount]:
+    tree = context.machine.state_tree
     for address in sorted(persistent_accounts(context)):
-        actor = calls.accounts.find(address)
-        state = None if actor is None else calls.tree.get_actor(actor)
+        actor = tree.lookup_id(delegated_address(address)) if context.run else _calls_of(context).accounts.find(address)
+        state = None if actor is None else tree.get_actor(actor)
         if actor is not None and state is not None and address_of(state) == address:
             yield _PersistentAccount(address, actor, state)
 

@@ -73,18 +73,16 @@ def fork_change(context: Context) -> Iterator[None]:
 
     The state tree reverts by itself; `undo_reverted` reverts the block and the fork records.
     """
-    calls, records, block = context.calls, context.state.forks, context.state.block
+    records, block = context.state.forks, context.state.block
     origin = context.cheats.require_origin()
     number = records.record_change(context.machine.context, block.prevrandao, block.hashes)
-    mark = calls.begin()
     try:
-        calls.tree.set_actor(*origin.change(number))
-        yield
+        with context.exchanged_tree() as tree:
+            tree.set_actor(*origin.change(number))
+            yield
     except BaseException:
-        calls.rollback(mark)
-        undo_reverted(context.cheats, calls)
+        undo_reverted(context.cheats, context.run or context.calls)
         raise
-    calls.tree.commit()
 
 
 def persistent_accounts(context: Context) -> set[EthAddress]:
@@ -118,7 +116,7 @@ def replay(context: Context, sent: ReadTransaction, block: RemoteBlock | None) -
         from fvm_hypervisor.soltest.forks.tipsets import block_context
 
         context.machine.context = block_context(context.machine.context, block, context.machine.context.chain_id)
-        context.cheats.renew(context.calls)
+        context.renew()
     try:
         execute_nested(context, lambda: Application(context.machine, sent.transaction, sent.sender).simulate())
     except InvalidTransaction as error:
@@ -127,6 +125,9 @@ def replay(context: Context, sent: ReadTransaction, block: RemoteBlock | None) -
 
 def execute_nested(context: Context, execute: Callable[[], T]) -> T:
     """Execute a separate transaction within the current message, which sees its changes; return its result."""
+    if context.run is not None:
+        with context.run.exchange(), context.cheats.outside_test():
+            return execute()
     calls = context.ethereum("transactions in the middle of a message")
     calls.accounts.write_back()
     mark = calls.tree.begin()

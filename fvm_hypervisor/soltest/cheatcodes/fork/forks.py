@@ -15,7 +15,6 @@ from fvm_hypervisor.soltest.cheatcodes.fork.fork_states import (
 )
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from fvm_hypervisor.soltest.forks.records import NetworkFork, Pending, SavedForkState
-from runtimes.evm.ethereum import EthereumCalls
 
 
 class ForkRules(Protocol):
@@ -51,7 +50,7 @@ class ForkRules(Protocol):
 
 def _rules(context: Context) -> ForkRules:
     """Return the rules of the test; imported on use, since Filecoin's include all of block execution."""
-    if isinstance(context.calls, EthereumCalls):
+    if context.fork is not None:
         from fvm_hypervisor.soltest.cheatcodes.fork.account_forks import AccountForks
 
         return AccountForks()

@@ -7,6 +7,7 @@ be met.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -56,7 +57,7 @@ from fvm_hypervisor.soltest.cheatcodes.state import (
     RecordedLog,
     State,
 )
-from fvm_hypervisor.soltest.cheatcodes.table import MISSING, name_of, table
+from fvm_hypervisor.soltest.cheatcodes.table import MISSING, Cheatcode, name_of, table
 from fvm_hypervisor.soltest.cheatcodes.values import decode, encode
 from hypervisor.context import Externs, MachineContext
 from hypervisor.exit_codes import ExitCode
@@ -184,6 +185,9 @@ class Cheatcodes:
         """Names of called cheatcodes that may have effects outside the machine."""
         self.outside_calls = 0
         """Number of their calls."""
+        self._outcomes: list[SubcallOutcome] = []
+        self._repeated: deque[SubcallOutcome] = deque()
+        """Outcomes of these in the test's call, and those of its first attempt, in a session."""
         self.inputs: set[str] = set()
         """Kinds of data from outside the machine that tests used, such as `files`."""
         self.unused = 0
@@ -387,7 +391,7 @@ class Cheatcodes:
         state = self.state
         if state.arbitrary:
             if word is None:
-                fill_slot(state, self.settings.seed, host.accounts, host.address, slot)
+                fill_slot(state, self.settings.seed, EthereumLedger(host.accounts), host.address, slot)
             else:
                 state.drawn.setdefault((host.address, slot))
         if state.recording:
@@ -439,11 +443,20 @@ class Cheatcodes:
         entry = table().get(data[:4])
         if entry is None:
             return SubcallOutcome(False, failure_data(_unknown_cheatcode(data[:4])))
+        if entry.name not in _OUTSIDE:
+            return self._outcome(entry, context, data)
+        if self._repeated:
+            return self._repeated.popleft()
+        outcome = self._outcome(entry, context, data)
+        self._outcomes.append(outcome)
+        return outcome
+
+    def _outcome(self, entry: Cheatcode, context: Context, data: bytes) -> SubcallOutcome:
         try:
             if self.state.forks.forks:
                 check_access(context)
-            if context.run is not None and (entry.filecoin or entry.name in _OUTSIDE):
-                raise CannotObserve  # it writes the machine's tree, or must not happen twice
+            if context.run is not None and entry.filecoin:
+                raise CannotObserve  # it writes the machine's tree
             if entry.name in _OUTSIDE:
                 self.outside.add(entry.name)
                 self.outside_calls += 1
@@ -469,12 +482,18 @@ class Cheatcodes:
     def begin_test(self, test: Address) -> None:
         """Begin a call of the test contract."""
         self.test, self.skip_data = test, b""
+        self._outcomes.clear()
         if not self.state.snapshots:
             self.state.forks.changes.clear()  # no snapshot can restore them any more
+
+    def repeat(self) -> None:
+        """Let the call begin again, without repeating what it has done outside the machine."""
+        self._repeated = deque(self._outcomes)
 
     def end_test(self, result: CallResult) -> CallResult:
         """Return the result of a call of the test contract: a failure if an expectation was not met."""
         state = self.state
+        self._repeated.clear()
         if state.failure is not None and result.exit_code == ExitCode.OK:
             result = _revert_result(failure_data(state.failure))
         state.failure = None
@@ -522,9 +541,12 @@ class Cheatcodes:
 
     # --- environment of contracts -----------------------------------------------------------------------------------
 
-    def renew(self, calls: CallManager) -> None:
+    def renew(self, calls: CallManager | ObservedCall) -> None:
         """Apply changes of the block and the transaction to contracts."""
-        if isinstance(calls, EthereumCalls):
+        if isinstance(calls, ObservedCall):
+            self.suppose(calls)
+            calls.renew_block()
+        elif isinstance(calls, EthereumCalls):
             calls.renew_block()
             self._suppose(calls)
         elif self.origin is not None:

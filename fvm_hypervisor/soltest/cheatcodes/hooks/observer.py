@@ -13,6 +13,8 @@ from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.receipts import Log
 from fvm_hypervisor.soltest.cheatcodes.context import CallOperations, Context
 from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
+from fvm_hypervisor.soltest.cheatcodes.fork_access import undo_reverted
+from fvm_hypervisor.soltest.cheatcodes.fuzzing import fill_slot
 from fvm_hypervisor.soltest.cheatcodes.hooks.missing_contracts import note_missing
 from fvm_hypervisor.soltest.cheatcodes.interception import (
     apply_prank,
@@ -20,6 +22,7 @@ from fvm_hypervisor.soltest.cheatcodes.interception import (
     intercept_call,
     intercepted_result,
 )
+from fvm_hypervisor.soltest.cheatcodes.recording import take_accesses
 from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS, CallGas
 from hypervisor.types import MAX_BALANCE
 from runtimes.evm import CallKind, SubcallOutcome
@@ -27,8 +30,10 @@ from runtimes.evm.ethereum import (
     ISOLATES,
     PAUSES,
     RECORDS,
+    RECORDS_ALL,
     SHOWS_BASE_FEE,
     SHOWS_PRICE,
+    WARMS,
     CannotObserve,
     InterceptedCall,
     Interest,
@@ -52,7 +57,7 @@ class TestObserver:
         self._cheats = cheats
         self._mark_output()
         state = cheats.state
-        self._was_idle = self.is_idle = state.is_idle
+        self._was_idle = self.is_idle = state.is_idle and not cheats.settings.uses_deployer
         """True if the call and its end meet nothing that cheatcodes have set, as long as none is called."""
         watches = state.recording or state.pauses_gas
         is_set = not self.is_idle and (state.seen_depth > 0 or state.deals or watches)  # calls and logs change it
@@ -72,15 +77,14 @@ class TestObserver:
     @property
     def can_begin(self) -> bool:
         """False if what is set needs more than calls."""
-        return not (self._needs_frames or self._cheats.settings.uses_deployer)
+        return not self._needs_frames
 
     @property
     def _needs_frames(self) -> bool:
-        """True if a session cannot run what is set, or not for a tracer, or in transactions of their own."""
-        state, isolates = self._cheats.state, self._cheats.settings.isolates
-        is_traced = self._cheats.machine.tracer is not None
-        conflict = (is_traced or isolates) and state.pauses_gas
-        return not self.is_idle and (state.needs_frames or conflict or bool(state.access_list))
+        """True if a session cannot run what is set, or not in transactions of their own."""
+        state = self._cheats.state
+        conflict = self._cheats.settings.isolates and state.pauses_gas
+        return not self.is_idle and (state.needs_frames or conflict)
 
     @property
     def may_have_set(self) -> bool:
@@ -102,14 +106,29 @@ class TestObserver:
             modes |= SHOWS_BASE_FEE if state.block.base_fee is not None else 0
         if self.is_idle:
             return modes
+        if state.diff is not None or state.mappings is not None:
+            modes |= RECORDS | RECORDS_ALL | (WARMS if state.diff else 0)  # as in forge, reading a slot makes it warm
         return modes | (RECORDS if state.recording else 0) | (PAUSES if state.pauses_gas else 0)
 
+    @property
+    def random(self) -> frozenset[EthAddress]:
+        """Contracts with random slots, and those that have a copy of theirs."""
+        state = self._cheats.state
+        return frozenset({*state.arbitrary, *state.copies}) if state.arbitrary else frozenset()
+
+    def random_word(self, run: ObservedCall, account: EthAddress, slot: int, is_write: bool) -> None:
+        """Draw the word of a slot."""
+        if is_write:
+            self._cheats.state.drawn.setdefault((account, slot))
+        else:
+            fill_slot(self._cheats.state, self._cheats.settings.seed, run, account, slot)
+
     def interest(self) -> Interest:
-        state, isolates = self._cheats.state, self._cheats.settings.isolates
-        if self.is_idle or state.is_idle:
+        state, settings = self._cheats.state, self._cheats.settings
+        if self.is_idle or (state.is_idle and not settings.uses_deployer):
             return _NO_STOPS if self.is_idle or not state.may_have_failed else _END
         deals = state.deals  # what was set in a failed call is set again at its end
-        seen = max(state.seen_depth, int(isolates))
+        seen = max(state.seen_depth, int(settings.isolates or settings.uses_deployer))
         return Interest(seen, max(deal.depth for deal in deals.values()) - 1 if deals else 0, False)
 
     def begin_call(self, to: EthAddress) -> None:
@@ -117,6 +136,7 @@ class TestObserver:
         self._mark_output()
 
     def call_end(self, run: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
+        take_accesses(self._cheats.state, run)
         self._cheats.preserve_deals(depth, run, outcome)
 
     def log(self, emitter: EthAddress, log: Log) -> None:
@@ -127,6 +147,7 @@ class TestObserver:
 
     def call(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome | None:
         cheats, kind = self._cheats, request.kind
+        take_accesses(cheats.state, run)
         if kind is not None and request.target == CONSOLE_ADDRESS:
             if kind is CallKind.STATICCALL and self._isolates(request):
                 run.make_cold()
@@ -135,7 +156,7 @@ class TestObserver:
         if kind is not None and request.target == VM_ADDRESS:
             return self._cheatcode(run, request)
         state = cheats.state
-        if not state.only_pranks:
+        if cheats.settings.uses_deployer or not state.only_pranks:
             return self.intercept(run, request)
         sender = apply_prank(state, request, run.touch, run.set_origin)
         left = [depth for depth, prank in state.pranks.items() if depth != request.depth or not prank.once]
@@ -145,7 +166,11 @@ class TestObserver:
 
     def intercept(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome:
         cheats, state = self._cheats, self._cheats.state
+        drawn = dict(state.drawn) if state.arbitrary else state.drawn
         outcome = intercept_call(state, request, self._operations(run, request))
+        if not outcome.success:
+            state.drawn = drawn
+        undo_reverted(cheats, run)
         if state.deals:
             cheats.preserve_deals(request.depth, run, outcome)
         if state.forks.forks:
@@ -165,7 +190,8 @@ class TestObserver:
 
     def entered_end(self, run: ObservedCall, request: InterceptedCall, outcome: SubcallOutcome) -> SubcallOutcome:
         cheats = self._cheats
-        self._check_halt(outcome)
+        take_accesses(cheats.state, run)
+        undo_reverted(cheats, run)
         outcome = intercepted_result(cheats.state, request, outcome, self._operations(run, request))
         if cheats.state.deals:
             cheats.preserve_deals(request.depth, run, outcome)
@@ -185,7 +211,8 @@ class TestObserver:
             origin=run.origin,
             chain_id=cheats.machine.context.chain_id,
             reason_text=lambda data: revert_text(data, cheats.settings.errors),
-            fork_url=lambda: None,
+            fork_url=lambda: cheats.fork_url,
+            uses_deployer=cheats.settings.uses_deployer,
         )
 
     def _isolates(self, request: InterceptedCall) -> bool:
@@ -195,31 +222,23 @@ class TestObserver:
     def _proceed(
         self, run: ObservedCall, request: InterceptedCall, sender: EthAddress | None, code: EthAddress | None
     ) -> SubcallOutcome:
-        if code is not None and self._cheats.machine.tracer is not None:
-            raise CannotObserve
         creates, state = request.kind is None, self._cheats.state
         if code is None and self._isolates(request):
             if request.kind is CallKind.CALL or (creates and not request.second):
-                isolated = run.isolate(request, sender)
+                isolated = run.isolate(request, sender, state.access_list)
                 if isolated is None:
                     return SubcallOutcome(False)
                 outcome, used, refund = isolated
+                take_accesses(state, run)
                 state.note_frame(CallGas(request.gas, used, refund), creates)
-                self._check_halt(outcome)
                 return outcome
             if request.kind is CallKind.STATICCALL:
                 run.make_cold()
         outcome = run.enter(sender, code)
+        take_accesses(state, run)
         if state.watches_gas:
             state.note_frame(CallGas(*run.ended_gas()), creates)
-        self._check_halt(outcome)
         return outcome
-
-    def _check_halt(self, outcome: SubcallOutcome) -> None:
-        """Raise CannotObserve if a reason is expected of a halt, whose name the session does not tell."""
-        expected = self._cheats.state.revert
-        if expected is not None and expected.reason and not (outcome.success or outcome.output):
-            raise CannotObserve
 
     def restore_state(self) -> None:
         """Restore what cheatcodes had set before the call, and the block; the output stays."""
@@ -231,6 +250,11 @@ class TestObserver:
             self._before = None
 
     def undo(self) -> None:
+        """Undo what cheatcodes have done in the call, which begins again."""
+        self.discard()
+        self._cheats.repeat()
+
+    def discard(self) -> None:
         """Restore what cheatcodes had set before the call, the block and the output."""
         self.restore_state()
         self.is_idle, self.has_run = self._was_idle, False

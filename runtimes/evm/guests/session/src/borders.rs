@@ -38,8 +38,8 @@ pub struct Borders {
     pub ended: Option<FrameResult>,
     /// An answer whose operations lack a value of the state; it is taken again once the value is there.
     pub unfinished: Vec<u8>,
-    /// The results of cheatcodes' calls that create a contract meanwhile.
-    interrupted: Vec<FrameResult>,
+    /// Calls of cheatcodes that create a contract meanwhile.
+    interrupted: Vec<FrameInit>,
     pub isolation: Isolation,
     pub natives: Natives,
     pub cheats: Cheats,
@@ -106,7 +106,7 @@ impl Borders {
         is_watched || (init.depth > 0 && init.depth <= self.call_depth)
     }
 
-    fn stop(&mut self) {
+    pub fn stop(&mut self) {
         self.entered.extend(self.unseen.take().map(|unseen| unseen.depth));
         self.is_stopped = true;
         self.has_stopped = true;
@@ -157,6 +157,16 @@ mod operation {
     pub const POSITION: u32 = 24;
     pub const HELD_CODE: u32 = 25;
     pub const CHANGES: u32 = 26;
+    pub const WRITE_ALL: u32 = 27;
+    pub const EXCHANGE: u32 = 28;
+    pub const LOAD_OPEN: u32 = 29;
+    pub const EXCHANGES: u32 = 30;
+    pub const COOL: u32 = 31;
+    pub const CREATIONS: u32 = 32;
+    pub const RANDOM: u32 = 33;
+    pub const IS_WARM: u32 = 34;
+    pub const LOOK_UP: u32 = 35;
+    pub const WARMTH: u32 = 36;
 }
 
 impl Session {
@@ -241,7 +251,7 @@ impl Session {
             FrameResult::Create(outcome) if outcome.result.is_ok() => outcome.address,
             _ => None,
         };
-        output.u32(ended.instruction_result().is_ok() as u32);
+        output.u32(ended.instruction_result() as u32);
         output.u32(created.is_some() as u32);
         output.raw(created.unwrap_or_default().as_slice());
         let is_data = ended.instruction_result().is_ok_or_revert();
@@ -392,6 +402,13 @@ impl Session {
                 }
                 inner.touch(address);
             }
+            operation::COOL => {
+                let only = (read.u32() != 0).then(|| read.word());
+                for (_, word) in account.storage.iter_mut().filter(|(slot, _)| only.is_none_or(|only| **slot == only)) {
+                    word.mark_cold();
+                    word.original_value = word.present_value;
+                }
+            }
             operation::TOUCH => {}
             _ => unreachable!("no such operation"),
         }
@@ -413,16 +430,12 @@ impl Session {
             operation::WATCH => {
                 let mode = read.u32();
                 self.running.mode = self.running.mode & !mode::WATCH | mode & mode::WATCH;
-                context.chain.records = mode & mode::RECORDS != 0;
+                context.chain.accesses.watch(mode);
                 context.chain.pauses = mode & mode::PAUSES != 0;
                 context.chain.paused.clear();
             }
             operation::ACCESSES => {
-                for (account, slot, is_write) in context.chain.accesses.drain(..) {
-                    output.raw(account.as_slice());
-                    output.word(slot);
-                    output.u32(is_write as u32);
-                }
+                context.chain.accesses.take(output);
             }
             operation::GAS => {
                 let passed = self.held_gas();
@@ -467,10 +480,8 @@ impl Session {
                 let code = Bytes::copy_from_slice(read.data());
                 let made = CreateInputs::new(address, scheme, value, code, call.gas_limit, call.reservoir);
                 let made = FrameInput::Create(Box::new(made));
-                let (depth, memory) = (init.depth, init.memory.clone());
-                let call = self.without_held_call();
-                self.borders.interrupted.push(call);
-                self.running.held = Some(FrameInit { depth, memory, frame_input: made });
+                let made = FrameInit { depth: init.depth, memory: init.memory.clone(), frame_input: made };
+                self.borders.interrupted.extend(self.running.held.replace(made));
             }
             operation::MAKE_COLD => self.make_cold(),
             operation::BEGIN_ISOLATED => {
@@ -487,9 +498,31 @@ impl Session {
             operation::POSITION => self.write_position(output),
             operation::CHANGES => self.write_changes(output),
             operation::HELD_CODE => self.write_code(address, output)?,
+            operation::WRITE_ALL => self.write_all(output),
+            operation::EXCHANGE => self.exchange(read.data()),
+            operation::WARMTH => self.write_warmth(output),
+            operation::LOAD_OPEN => self.load_open(output)?,
+            operation::EXCHANGES => self.write_exchanges(output),
+            operation::CREATIONS => self.write_creations(output),
+            operation::RANDOM => context.chain.accesses.random = read.list(|read| read.address()).into_iter().collect(),
+            operation::IS_WARM => {
+                let slot = read.word();
+                let inner = &context.journaled_state.inner;
+                let held = inner.state.get(&address).and_then(|account| account.storage.get(&slot));
+                let is_warm = held.is_some_and(|slot| !slot.is_cold_transaction_id(inner.transaction_id));
+                output.u32((is_warm || inner.warm_addresses.is_storage_warm(&address, &slot)) as u32);
+            }
+            operation::LOOK_UP => {
+                let account = self.hold(address, output)?;
+                let exists = !(account.is_empty() && account.is_loaded_as_not_existing_not_touched());
+                let (balance, nonce) = (account.info.balance, account.info.nonce);
+                output.u32(exists as u32);
+                output.word(balance);
+                output.u64(nonce);
+            }
             operation::CREATED => {
-                self.running.held = None;
-                self.borders.ended = self.borders.interrupted.pop();
+                self.borders.ended = None;
+                self.running.held = self.borders.interrupted.pop();
             }
             _ => return Ok(false),
         }

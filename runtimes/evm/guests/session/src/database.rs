@@ -14,6 +14,8 @@ pub enum Missing {
     Slot(Address, U256),
     Code(Address, B256),
     BlockHash(u64),
+    /// A random word of a slot, which is about to be read, or written.
+    Random(Address, U256, bool),
 }
 
 /// The error of a read whose value is missing.
@@ -68,6 +70,14 @@ impl State {
         if self.code_bytes > CODE_BYTES {
             self.forget_code();
         }
+    }
+
+    /// Know something else, with the same code; return what was known.
+    pub fn exchange(&mut self, other: Self) -> Self {
+        let mut before = std::mem::replace(self, other);
+        std::mem::swap(&mut self.codes, &mut before.codes);
+        std::mem::swap(&mut self.code_bytes, &mut before.code_bytes);
+        before
     }
 
     pub fn forget_code(&mut self) {

@@ -2,6 +2,7 @@
 //! make an execution long counting, so that it stops.
 
 use crate::Ctx;
+use crate::accesses::{self, Accesses};
 use crate::forks::Instructions;
 use crate::jumps::JumpLog;
 use crate::keccak;
@@ -43,10 +44,7 @@ pub struct Control {
     /// The record for a tracer, if one is asked for.
     pub record: Option<Box<Record>>,
     pub jumps: JumpLog,
-    /// Accesses to slots are recorded.
-    pub records: bool,
-    /// Read and written slots, in order: the account, the slot, and whether it was written.
-    pub accesses: Vec<(Address, U256, bool)>,
+    pub accesses: Accesses,
     /// Frames use no gas.
     pub pauses: bool,
     /// Gas of frames, with its refunds, by depth, when they began or were paused.
@@ -92,7 +90,7 @@ pub struct Stopped {
     entries: usize,
 }
 
-fn remember(frame: &Frame, context: &Ctx) -> Stopped {
+pub fn remember(frame: &Frame, context: &Ctx) -> Stopped {
     Stopped { gas: frame.gas, stack: frame.stack.len(), entries: context.journaled_state.inner.journal.len() }
 }
 
@@ -126,10 +124,10 @@ macro_rules! stopping {
 }
 
 stopping! {
-    balance = host::balance;
-    extcodesize = host::extcodesize;
+    stopping_balance = host::balance;
+    stopping_extcodesize = host::extcodesize;
     stopping_extcodehash = host::extcodehash;
-    extcodecopy = host::extcodecopy;
+    stopping_extcodecopy = host::extcodecopy;
     blockhash = host::blockhash;
     stopping_sload = host::sload;
     stopping_sstore = host::sstore;
@@ -143,21 +141,22 @@ stopping! {
     create2 = contract::create::<true, _, _>;
 }
 
-fn recorded(
-    input: In<'_>, is_write: bool, instruction: fn(In<'_>) -> InstructionExecResult,
-) -> InstructionExecResult {
-    let slot = input.interpreter.stack.peek(0);
-    instruction(InstructionContext { interpreter: &mut *input.interpreter, host: &mut *input.host })?;
-    if input.host.chain.records {
-        let address = input.interpreter.input.target_address();
-        input.host.chain.accesses.extend(slot.ok().map(|slot| (address, slot, is_write)));
-    }
-    Ok(())
+fn balance(input: In<'_>) -> InstructionExecResult {
+    accesses::account(input, opcode::BALANCE, stopping_balance)
+}
+
+fn extcodesize(input: In<'_>) -> InstructionExecResult {
+    accesses::account(input, opcode::EXTCODESIZE, stopping_extcodesize)
+}
+
+fn extcodecopy(input: In<'_>) -> InstructionExecResult {
+    accesses::account(input, opcode::EXTCODECOPY, stopping_extcodecopy)
 }
 
 fn extcodehash(input: In<'_>) -> InstructionExecResult {
     let address = input.interpreter.stack.peek(0).unwrap_or_default();
-    stopping_extcodehash(InstructionContext { interpreter: &mut *input.interpreter, host: &mut *input.host })?;
+    let instruction = InstructionContext { interpreter: &mut *input.interpreter, host: &mut *input.host };
+    accesses::account(instruction, opcode::EXTCODEHASH, stopping_extcodehash)?;
     let native = input.host.journaled_state.database.native(&Address::from_word(address.into()));
     if native == Some(Native::Precompile)
         && let Some(top) = input.interpreter.stack.data_mut().last_mut()
@@ -169,16 +168,16 @@ fn extcodehash(input: In<'_>) -> InstructionExecResult {
 }
 
 fn sload(input: In<'_>) -> InstructionExecResult {
-    recorded(input, false, stopping_sload)
+    accesses::slot(input, false, stopping_sload)
 }
 
 fn sstore(input: In<'_>) -> InstructionExecResult {
-    recorded(input, true, |input| traced_sstore(input, stopping_sstore))
+    accesses::slot(input, true, |input| traced_sstore(input, stopping_sstore))
 }
 
 /// SSTORE with net prices, also where little gas is left (EIP-1283, before EIP-2200).
 pub fn net_sstore(input: In<'_>) -> InstructionExecResult {
-    recorded(input, true, |input| traced_sstore(input, stopping_net_sstore))
+    accesses::slot(input, true, |input| traced_sstore(input, stopping_net_sstore))
 }
 
 fn priced_net_sstore(input: In<'_>) -> InstructionExecResult {
@@ -239,7 +238,9 @@ fn keccak256(mut input: In<'_>) -> InstructionExecResult {
     }
     let offset = as_usize_or_fail!(frame, offset);
     resize_memory(&mut frame.gas, &mut frame.memory, &context.cfg.gas_params, offset, size)?;
-    *top = U256::from_be_bytes(keccak::keccak256(&frame.memory.slice_len(offset, size)));
+    let hash = U256::from_be_bytes(keccak::keccak256(&frame.memory.slice_len(offset, size)));
+    *top = hash;
+    context.chain.accesses.hash(frame, offset, size, hash);
     Ok(())
 }
 
@@ -287,8 +288,8 @@ fn selfdestruct(input: In<'_>) -> InstructionExecResult {
     let beneficiary = input.interpreter.stack.peek(0).unwrap_or_default();
     let beneficiary = Address::from_word(beneficiary.into());
     let logs = input.host.journaled_state.inner.logs.len();
-    let result =
-        stopping_selfdestruct(InstructionContext { interpreter: &mut *input.interpreter, host: &mut *input.host });
+    let instruction = InstructionContext { interpreter: &mut *input.interpreter, host: &mut *input.host };
+    let result = accesses::account(instruction, opcode::SELFDESTRUCT, stopping_selfdestruct);
     note_logs(input.host, logs);
     if result == Err(InstructionResult::SelfDestruct)
         && let Some(record) = &mut input.host.chain.record
@@ -385,7 +386,7 @@ pub fn run(
     }
     let mut action = if context.chain.pauses {
         run_paused(frame, depth, table, context)
-    } else if !(context.chain.jumps.is_recording || context.chain.is_stepwise())
+    } else if !(context.chain.jumps.is_recording || context.chain.accesses.has_all || context.chain.is_stepwise())
         && context.chain.regions.select(&frame.bytecode) {
         regions::begin(frame, context);
         Some(frame.run_plain(&table.regions, table.gas_table(), context))

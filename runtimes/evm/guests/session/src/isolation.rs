@@ -14,7 +14,7 @@ use revm::context_interface::cfg::gas_params::Eip2780TxInfo;
 use revm::handler::FrameResult;
 use revm::interpreter::interpreter_action::FrameInit;
 use revm::interpreter::{CallScheme, CreateScheme, FrameInput, Gas, InstructionResult};
-use revm::primitives::{Address, HashMap, HashSet, U256};
+use revm::primitives::{Address, AddressMap, HashMap, HashSet, U256};
 use revm::state::{TransactionId, TransientStorage};
 
 /// Depth of the calls of the first frame.
@@ -43,6 +43,8 @@ pub struct Isolation {
     /// A frame has failed since then, so the journal does not tell all that it made cold.
     pub has_failed: bool,
     transient: TransientStorage,
+    /// What is warm for the frame's transaction by an exchange of the state.
+    access_list: AddressMap<HashSet<U256>>,
     gas_price: u128,
     base_fee: u64,
     /// Gas of the call beyond the intrinsic one, of execution and of new state, and the state gas of its caller.
@@ -106,6 +108,7 @@ impl Session {
             }
         }
         isolation.originals.clear();
+        inner.warm_addresses.set_access_list(AddressMap::default());
         isolation.cold_start = inner.journal.len();
         isolation.noted = isolation.cold_start;
         self.evm.ctx.chain.isolates = true;
@@ -209,6 +212,8 @@ impl Session {
         isolation.has_failed = false;
         isolation.outer = inner.transaction_id;
         isolation.transient = std::mem::take(&mut inner.transient_storage);
+        isolation.access_list = inner.warm_addresses.access_list().clone();
+        inner.warm_addresses.set_access_list(AddressMap::default());
         let (tx, block) = (&mut self.evm.ctx.tx, &mut self.evm.ctx.block);
         (isolation.gas_price, isolation.base_fee) = (tx.gas_price, block.basefee);
         if self.running.mode & mode::SHOWS_PRICE == 0 {
@@ -289,6 +294,7 @@ impl Session {
         }
         let inner = &mut self.evm.ctx.journaled_state.inner;
         inner.transient_storage = std::mem::take(&mut isolation.transient);
+        inner.warm_addresses.set_access_list(std::mem::take(&mut isolation.access_list));
         if !inner.selfdestructed_addresses.is_empty() {
             return Err(Exit::Leave);
         }

@@ -4,6 +4,7 @@
 //! stops with a request (`Exit`), and goes on when Python has answered. So the module imports nothing, and no Python code
 //! ever runs above a frame of WASM.
 
+mod accesses;
 mod amsterdam;
 #[path = "../../bn254/src/curve.rs"]
 mod bn254;
@@ -12,6 +13,7 @@ mod cheats;
 mod database;
 #[path = "../../evm/src/entries.rs"]
 mod entries;
+mod exchange;
 mod forks;
 mod instructions;
 mod isolation;

@@ -3,6 +3,7 @@
 use crate::borders::Borders;
 use crate::cheats::Cheats;
 use crate::database::{Missing, State, Stop};
+use crate::exchange::Exchanged;
 use crate::forks::{self, Instructions};
 use crate::instructions::{self, Control};
 use crate::isolation::Isolation;
@@ -36,7 +37,7 @@ use revm::state::{Account, AccountInfo, Bytecode, EvmState};
 use std::mem;
 
 pub type Ctx = Context<BlockEnv, TxEnv, CfgEnv, State, Journal<State>, Control, LocalContext>;
-type Frames = EthFrame<EthInterpreter>;
+pub type Frames = EthFrame<EthInterpreter>;
 type Machine = Evm<Ctx, (), Instructions, Precompiles, Frames>;
 type Rules = MainnetHandler<Machine, EVMError<Stop>, Frames>;
 
@@ -68,6 +69,8 @@ pub enum Exit {
     NativeEnd = 13,
     /// A part of the record for the tracer.
     Record = 14,
+    /// A slot that has a random word is about to be accessed.
+    Random = 24,
 }
 
 pub mod mode {
@@ -110,8 +113,11 @@ pub mod mode {
     pub const FIRST: u32 = 1 << 19;
     /// Record instructions with their gas, stack and memory.
     pub const STEPS: u32 = 1 << 20;
+    /// Hashes, and accesses to accounts, are recorded too; what is accessed is warm before.
+    pub const RECORDS_ALL: u32 = 1 << 24;
+    pub const WARMS: u32 = 1 << 25;
     /// What cheatcodes change within a call (`operation::WATCH`).
-    pub const WATCH: u32 = RECORDS | PAUSES | ISOLATES | SHOWS_PRICE | SHOWS_BASE_FEE;
+    pub const WATCH: u32 = RECORDS | PAUSES | ISOLATES | SHOWS_PRICE | SHOWS_BASE_FEE | RECORDS_ALL | WARMS;
 }
 
 /// What has happened at the end of a call.
@@ -126,8 +132,8 @@ mod at_once {
 }
 
 /// What an account's changes are, beside the journal's present values.
-#[derive(Default)]
-struct Changes {
+#[derive(Clone, Default)]
+pub struct Changes {
     slots: HashSet<U256>,
     /// Position among the accounts that have existed, also if only for a while; None for one that was only touched.
     position: Option<u32>,
@@ -188,8 +194,11 @@ pub struct Session {
     pub running: Running,
     pub borders: Borders,
     pub batch: Batch,
-    changes: HashMap<Address, Changes>,
-    positions: u32,
+    pub changes: HashMap<Address, Changes>,
+    pub positions: u32,
+    pub exchanged: Vec<Exchanged>,
+    /// Slots with original words from before the newest exchange.
+    pub originals: Vec<(Address, U256, U256)>,
     history: Vec<Kept>,
     /// Hashes of the codes that records have had.
     sent: HashSet<B256>,
@@ -221,6 +230,8 @@ impl Default for Session {
             batch: Batch::default(),
             changes: HashMap::default(),
             positions: 0,
+            exchanged: Vec::new(),
+            originals: Vec::new(),
             history: Vec::new(),
             sent: HashSet::default(),
             accessed: Vec::new(),
@@ -328,6 +339,7 @@ impl Session {
         let mode = self.start(&mut read);
         if mode & mode::CALL != 0 {
             self.borders = Borders::read(&mut read);
+            self.evm.ctx.chain.accesses.random = read.list(|read| read.address()).into_iter().collect();
             self.borders.cheats.are_off = mode & mode::JUMPS != 0;
             self.batch.is_due = read.u32() != 0;
             self.batch.check.extend_from_slice(read.data());
@@ -360,10 +372,10 @@ impl Session {
             keeps_logs: mode & mode::CALL != 0,
             record: (mode & mode::RECORD != 0).then(|| Box::new(Record::new(detail(mode), self.record_size as usize))),
             jumps: mem::take(&mut chain.jumps),
-            records: mode & mode::RECORDS != 0,
             pauses: mode & mode::PAUSES != 0,
             ..Control::default()
         };
+        chain.accesses.watch(mode);
         chain.go_on(self.steps);
         chain.jumps.is_recording = mode & mode::JUMPS != 0;
         mode
@@ -522,6 +534,7 @@ impl Session {
 
     fn discard(&mut self) {
         self.discard_isolated();
+        self.discard_exchanges();
         self.evm.ctx.error = Ok(());
         self.evm.ctx.local.clear();
         self.evm.ctx.journaled_state.discard_tx();
@@ -553,6 +566,13 @@ impl Session {
             Missing::BlockHash(number) => {
                 output.u64(number);
                 Exit::BlockHash
+            }
+            Missing::Random(address, slot, is_write) => {
+                self.borders.stop();
+                output.raw(address.as_slice());
+                output.word(slot);
+                output.u32(is_write as u32);
+                Exit::Random
             }
         }
     }
@@ -705,10 +725,18 @@ impl Session {
                     return Ok(self.pause(output));
                 };
                 let reservoir = if let InterpreterAction::Return(ended) = &action { ended.gas.reservoir() } else { 0 };
-                match frame.process_next_action::<_, revm::context_interface::context::ContextError<Stop>>(
+                // A test contract may be of any size, but not those that its constructor creates.
+                let is_exempt = frame.depth == 0 && self.running.mode & mode::CALL != 0;
+                let limit = evm.ctx.cfg.limit_contract_code_size;
+                if is_exempt {
+                    evm.ctx.cfg.limit_contract_code_size = Some(usize::MAX);
+                }
+                let next = frame.process_next_action::<_, revm::context_interface::context::ContextError<Stop>>(
                     &mut evm.ctx,
                     action,
-                )? {
+                );
+                evm.ctx.cfg.limit_contract_code_size = limit;
+                match next? {
                     ItemOrResult::Item(init) => {
                         self.running.held = Some(init);
                         continue;
@@ -722,6 +750,7 @@ impl Session {
                 }
             }
             let mut ended = result.expect("a frame has ended");
+            self.undo_exchanges();
             self.borders.isolation.has_failed |= !ended.instruction_result().is_ok();
             if !is_answered {
                 if let Err(exit) = self.end_own_isolated(&mut ended, depth) {
@@ -991,8 +1020,9 @@ impl Session {
         }
     }
 
-    /// Note what the transaction that has ended has changed, and begin the next one with it; return true if it has.
-    pub fn keep(&mut self) -> bool {
+    /// Note what the transaction has changed; return the accounts, those whose old slots it has cleared, and true if there
+    /// are changes.
+    pub fn note_changes(&mut self) -> (HashSet<Address>, Vec<Address>, bool) {
         let journal = &mut self.evm.ctx.journaled_state;
         let (inner, database) = (&mut journal.inner, &mut journal.database);
         let clears = inner.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
@@ -1027,6 +1057,15 @@ impl Session {
             self.changes.entry(PRECOMPILE3).or_default();
             touched.insert(PRECOMPILE3);
         }
+        (touched, cleared, is_changed)
+    }
+
+    /// Note what the transaction that has ended has changed, and begin the next one with it; return true if it has.
+    pub fn keep(&mut self) -> bool {
+        let (touched, mut cleared, is_changed) = self.note_changes();
+        let journal = &mut self.evm.ctx.journaled_state;
+        let (inner, database) = (&mut journal.inner, &mut journal.database);
+        let clears = inner.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
         let mut removed = Vec::new();
         for address in touched {
             let Some(account) = inner.state.get_mut(&address) else { continue };
@@ -1050,7 +1089,8 @@ impl Session {
         self.accessed = if self.running.mode & mode::ACCESSES != 0 { self.accesses(id, &removed) } else { Vec::new() };
         let inner = &mut self.evm.ctx.journaled_state.inner;
         let has_removed = !removed.is_empty();
-        if self.running.mode & mode::UNDOABLE != 0 {
+        let has_exchanged = !mem::take(&mut self.exchanged).is_empty();
+        if self.running.mode & mode::UNDOABLE != 0 && !has_exchanged {
             self.history.push(Kept { journal: mem::take(&mut inner.journal), removed, cleared });
         } else {
             self.history.clear();
@@ -1059,7 +1099,7 @@ impl Session {
         self.evm.ctx.journaled_state.inner.commit_tx();
         self.evm.ctx.local.clear();
         self.evm.frame_stack.clear();
-        is_changed || has_removed
+        is_changed || has_removed || has_exchanged
     }
 
     /// Write the record since the last time: codes, accounts that have come to be since `drained`, in order, and items.

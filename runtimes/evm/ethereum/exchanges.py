@@ -1,0 +1,72 @@
+"""Changes of the state tree within a call of a session, such as those of forks.
+
+The tree gets what the call has changed, and is changed. Then the guest forgets what it holds
+(`guests/session/src/exchange.rs`), and reads the tree again. A frame that fails undoes the changes since it has begun,
+in the guest by its journal, in the tree by the number of changes that the guest still has.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Final
+
+from bridge.ethereum.addresses import EthAddress
+from hypervisor.state.state_tree import StateEngine, TreeMark
+from runtimes.evm.ethereum.session import StateSession
+
+_WARM: Final = Struct("<20sI")
+_WARM_SLOT_SIZE: Final = 32 + 4 + 32
+
+
+def split_warmth(warmth: bytes) -> dict[EthAddress, bytes]:
+    """Return the parts of warm accounts (`write_warmth` in exchange.rs), which together are one warmth again."""
+    found, at = {}, 0
+    while at < len(warmth):
+        address, count = _WARM.unpack_from(warmth, at)
+        end = at + _WARM.size + count * _WARM_SLOT_SIZE
+        found[EthAddress(address)], at = warmth[at:end], end
+    return found
+
+
+class Exchanges:
+    """The changes of one call, within a transaction of the tree."""
+
+    def __init__(self, session: StateSession) -> None:
+        self._session, self._tree = session, session.machine.state_tree
+        self._marks: list[TreeMark] = []
+        self._held: StateEngine | None = None
+        """The tree's engine with changes before the first mark."""
+
+    def __len__(self) -> int:
+        return len(self._marks)
+
+    def begin(self, changes: bytes) -> None:
+        """Write the changes of the call to the tree; `undo_after` removes them."""
+        tree = self._tree
+        if not self._marks:
+            self._held = tree.held
+        tree.held = tree.engine = None
+        self._marks.append(tree.begin())
+        tree.commit()
+        self._session.write_running(changes)
+
+    def undo_after(self, count: int) -> None:
+        """Undo all changes but the first ones."""
+        if count < len(self._marks):
+            self._tree.begin()
+            self._tree.rollback(self._marks[count])
+            del self._marks[count:]
+            self._session.forget_actors()
+            if not count:
+                self._end(self._held)
+
+    def keep(self) -> None:
+        """Take note that the guest has kept the call."""
+        if self._marks:
+            self._marks.clear()
+            self._end(self._tree.held)
+            self._session.note_exchanged()
+
+    def _end(self, held: StateEngine | None) -> None:
+        self._tree.engine, self._tree.held = self._session, held
+        self._session.note_written()
