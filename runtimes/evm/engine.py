@@ -250,6 +250,17 @@ class BlobHost(Host, Protocol):
         """Return the slot number of the block (EIP-7843)."""
 
 
+class EthereumHost(Protocol):
+    """The environment of a frame of a session under Ethereum's rules."""
+
+    def execute(self, opcode: int, operands: Sequence[int], memory: bytes = b"") -> tuple[int, bytes]:
+        """Execute an instruction, and charge its price; return the word that it pushes, and what it writes to memory.
+
+        The first operand is the top of the stack. What it reads or writes begins at the start of `memory`. Raises
+        OutOfGas.
+        """
+
+
 class Engine(Protocol):
     """Executes one frame."""
 

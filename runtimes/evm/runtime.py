@@ -16,7 +16,7 @@ from hypervisor.versions.overlay import Overlay
 from runtimes.evm.actor import EvmInvocation, invoke_method
 from runtimes.evm.code import CodeCache
 from runtimes.evm.engine import Engine, EngineFactory, EngineRules
-from runtimes.evm.engines import FAST, check_engine, engine_factory
+from runtimes.evm.engines import FAST, PLAIN_ENGINE, check_engine, engine_factory
 from runtimes.evm.rules import EvmRules, filecoin_evm_rules, rules_with
 from runtimes.evm.syscalls import Syscalls
 from store.cid import Cid
@@ -33,11 +33,11 @@ class EvmRuntime:
     def __init__(self, services: RuntimeServices) -> None:
         self._name = services.options.get(ENGINE_OPTION, OWN_EVM)
         check_engine(self._name)
-        self.has_sessions = self._name == FAST
-        """True if transactions under Ethereum's rules may run in a session (`runtimes.evm.ethereum.session`)."""
+        self.runs_in_guest = self._name == FAST
+        """True if the guest of a session runs frames under Ethereum's rules (`runtimes.evm.ethereum.session`)."""
         self.codes = CodeCache()
         self._rules: dict[tuple[int, Overlay | None, PrecompileTable | None], EvmRules] = {}
-        self._engines: dict[str, EngineFactory] = {}
+        self._engines: dict[tuple[str, str], EngineFactory] = {}
 
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
         """Run a method of the EVM actor; OutOfGas, Fatal and LongExecution propagate."""
@@ -96,8 +96,13 @@ class EvmRuntime:
         except ActorExit as error:
             return Outcome(error.code, BlockId(error.block), error.message, error.is_plain)
 
-    def _engine(self, rules: EngineRules) -> Engine:
-        factory = self._engines.get(rules.name)
+    def frame_engine(self, rules: EngineRules) -> Engine:
+        """Return an engine for a frame under Ethereum's rules that Python runs."""
+        return self._engine(rules, PLAIN_ENGINE if self.runs_in_guest else self._name)
+
+    def _engine(self, rules: EngineRules, name: str | None = None) -> Engine:
+        key = name or self._name, rules.name
+        factory = self._engines.get(key)
         if factory is None:
-            factory = self._engines[rules.name] = engine_factory(self._name, rules)
+            factory = self._engines[key] = engine_factory(key[0], rules)
         return factory()

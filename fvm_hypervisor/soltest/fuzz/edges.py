@@ -209,9 +209,9 @@ class JumpCoverage:
 
     @classmethod
     def of(cls, machine: Hypervisor, contract_of: ContractOf) -> JumpCoverage | None:
-        """Return an empty coverage, or None without a state session, which records jumps."""
+        """Return an empty coverage, or None unless the guest of a state session runs frames, and records jumps."""
         session = session_of(machine) if machine.context.rules == ETHEREUM else None
-        return None if session is None else cls(session, contract_of)
+        return None if session is None or not session.runs_in_guest else cls(session, contract_of)
 
     def begin_call(self) -> None:
         """Record jumps, and discard those of earlier calls."""

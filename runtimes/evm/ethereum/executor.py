@@ -31,7 +31,7 @@ from hypervisor.messages.address import Address
 from hypervisor.messages.events import events_tree
 from hypervisor.messages.message import Message, Receipt
 from hypervisor.state.undo_map import Journal
-from hypervisor.tracing import MessageEnded, MessageStarted, takes_record
+from hypervisor.tracing import MessageEnded, MessageStarted
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, Gas, TokenAmount
 from runtimes.evm.ethereum.accounts import Accounts, ContractCache, ethereum_address
 from runtimes.evm.ethereum.application import (
@@ -119,10 +119,8 @@ class EthereumExecutor:
         return result
 
     def _session(self) -> StateSession | None:
-        """Return the machine's session; None with an interceptor, or a tracer that does not accept a record."""
-        machine = self._machine
-        can_wait = machine.tracer is None or takes_record(machine.tracer)
-        return session_of(machine) if can_wait and machine.interceptor is None else None
+        """Return the machine's session; None with an interceptor."""
+        return session_of(self._machine) if self._machine.interceptor is None else None
 
     def refusals(self, transaction: Transaction, sender: EthAddress, limits: BlockLimits | None = None) -> list[str]:
         """Return the names of all rules that a transaction breaks."""

@@ -80,6 +80,7 @@ class Exit(IntEnum):
     NATIVE = 12
     NATIVE_END = 13
     RECORD = 14
+    FRAME = 15
     RANDOM = 24
 
 
@@ -105,6 +106,7 @@ IMPLICIT: Final = 1 << 17
 NONCE: Final = 1 << 18
 FIRST: Final = 1 << 19
 STEPS: Final = 1 << 20
+FRAMES: Final = 1 << 21
 RECORDS_ALL: Final = 1 << 24
 WARMS: Final = 1 << 25
 

@@ -5,9 +5,9 @@ runtime ends it.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 
-from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress, word_to_address
 from bridge.ethereum.block import EthereumBlock
 from bridge.evm_steps import SelfDestructed, SlotWritten
 from bridge.filecoin.receipts import Log
@@ -81,6 +81,53 @@ class EthereumHost:
     def get_refund(self) -> int:
         """Return the transaction's refund counter."""
         return self.accounts.refund
+
+    def execute(self, opcode: int, operands: Sequence[int], memory: bytes = b"") -> tuple[int, bytes]:
+        """Execute an instruction for the plain engine; see `runtimes.evm.engine.EthereumHost`."""
+        if opcode in (0x54, 0x5C):
+            return (self.get_storage if opcode == 0x54 else self.get_transient_storage)(operands[0]), b""
+        if opcode in (0x55, 0x5D):
+            (self.set_storage if opcode == 0x55 else self.set_transient_storage)(*operands)
+        elif 0xA0 <= opcode <= 0xA4:
+            self.emit_log([topic.to_bytes(32, "big") for topic in operands[2:]], memory)
+        elif opcode == 0xFF:
+            self.selfdestruct(word_to_address(operands[0]))
+        elif opcode == 0x3C:
+            self.charge(self.prices.copy_word * words(operands[3]))
+            code = self.copy_code(word_to_address(operands[0]))
+            return 0, code[operands[2] : operands[2] + operands[3]]
+        elif opcode == 0x20:
+            return int.from_bytes(self.keccak256(memory), "big"), b""
+        else:
+            found = self._read(opcode, operands)
+            return found if isinstance(found, int) else int.from_bytes(found, "big"), b""
+        return 0, b""
+
+    def _read(self, opcode: int, operands: Sequence[int]) -> int | bytes:
+        context = self.calls.environment.context
+        match opcode:
+            case 0x31:
+                return self.get_balance(word_to_address(operands[0]))
+            case 0x3B:
+                return self.get_code_size(word_to_address(operands[0]))
+            case 0x3F:
+                return self.get_code_hash(word_to_address(operands[0]))
+            case 0x32:
+                return self.get_origin()
+            case 0x40:
+                return self.get_block_hash(operands[0])
+            case 0x44:
+                return self.get_prev_randao()
+            case 0x47:
+                return self.get_self_balance()
+            case 0x49:
+                return self.get_blob_hash(operands[0])
+            case 0x4A:
+                return self.get_blob_base_fee()
+            case 0x4B:
+                return self.get_slot_number()
+        names = {0x3A: "gas_price", 0x41: "coinbase", 0x42: "timestamp", 0x43: "number", 0x45: "gas_limit"}
+        return cast(int | bytes, getattr(context, names.get(opcode, "chain_id" if opcode == 0x46 else "base_fee")))
 
     # --- gas --------------------------------------------------------------------------------------------------
 

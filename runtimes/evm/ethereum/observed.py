@@ -30,6 +30,7 @@ from runtimes.evm.ethereum.guest import (
     KEEP,
     NONCE,
     PASSED,
+    PAUSES,
     STATUS,
     TOUCHED,
     Command,
@@ -144,6 +145,8 @@ class ObservedCall:
     """Answer of `pass_on`, without what the observer wants to see until then."""
     _passed: InterceptedCall | None = None
     """The call that was passed on last, whose end does not stop unless another call does before."""
+    _frames = 0
+    """`FRAMES` if Python runs the frames."""
     _recorded = 0
     """Mode of a call whose record is read at its end, before it is kept or discarded; 0 for others."""
     _is_begun = False
@@ -201,9 +204,11 @@ class ObservedCall:
         A call that stops is the last one. So is one that is kept at once and has succeeded, unless its check succeeds.
         """
         session = self._session
-        recorded = self._recorded = session.begin_record()
-        self._watch, self._random = self._observer.watch, self._observer.random
-        mode = (KEEP if keep else 0) | self._watch | recorded
+        frames = self._frames = session.begin_frames(self._guest)
+        recorded = self._recorded = session.begin_record(frames)
+        self._set_watch(self._observer.watch)
+        self._random = self._observer.random
+        mode = (KEEP if keep else 0) | self._watch | recorded | frames
         if session.records_jumps:
             mode |= JUMPS
         if nonce is not None or self._gas_price or self._blob_hashes:
@@ -240,6 +245,11 @@ class ObservedCall:
                 raise self._failed(failure) from failure
             session.replay(*record, 0)
         return self._ends
+
+    def _set_watch(self, watch: int) -> None:
+        self._watch = watch
+        if self._frames and watch & PAUSES:
+            raise CannotObserve  # their engine uses gas
 
     def _take_ends(self, data: bytes, is_last: bool) -> None:
         """Read the ends of calls; take note of those that were kept, and give the observer the logs."""
@@ -360,7 +370,7 @@ class ObservedCall:
         """Return an answer, which also executes what the observer has written, and what it watches."""
         watch, random = self._observer.watch, self._observer.random
         if self._watch != watch:
-            self._watch = watch
+            self._set_watch(watch)
             self._write(Operation.WATCH, ZERO_ADDRESS, _WORD.pack(watch))
         if self._random != random:
             self._random = random

@@ -89,8 +89,8 @@ _NO_COST: Final = -(1 << 63)
 _STATIC_CALL, _DELEGATE_CALL, _CALL_CODE, _CREATE = 1, 2, 3, 4
 """Kinds of calls from 0; those from CREATE on create."""
 _EXISTS, _HAS_CODE, _ENTERED = 1, 2, 4
-_EARLY, _ANSWERED = 1, 2
-_TOO_DEEP, _NO_GAS_TO_WRITE = 0x11, 0x25
+_EARLY, _ANSWERED, _ISOLATED = 1, 2, 4
+_TOO_DEEP, _OUT_OF_GAS, _NO_GAS_TO_WRITE = 0x11, 0x20, 0x25
 _LAST_RESULT: Final = 3
 
 _WORD: Final = Struct("<I")
@@ -410,11 +410,12 @@ class Replay:
             self._end_precompile(call, call.precompile, is_success, spent, output)
             return at
         exit_code, codec, message, is_plain, shown = STATUS[result], 0, "", False, b""
-        deposit = 0
-        if call.creates and is_success:
-            prices = self._fork.gas
+        deposit, prices = 0, self._fork.gas
+        has_deployed = call.creates and is_success
+        is_unpaid = call.creates and result == _OUT_OF_GAS and self._fork.state_gas and output != b""
+        if has_deployed or is_unpaid:
             deposit = prices.code_byte * len(output) + prices.code_word * words(len(output))
-        elif call.has_frame and exit_code in (Status.SUCCESS, Status.REVERT):
+        if call.has_frame and exit_code in (Status.SUCCESS, Status.REVERT) and not has_deployed:
             codec, shown = CBOR, byte_string(output)
         elif not is_success:
             message = text_of(result, output, *call.transfer)
@@ -425,9 +426,11 @@ class Replay:
         own = spent + returned - call.inner - deposit - state_deposit - unspent
         if own > 0:  # less for a call that was a transaction of its own, and what is left of its caller's
             event(GasCharged(CHARGE_NAME, own))
-        if call.creates and is_success:
-            if deposit:
-                event(GasCharged("OnCodeDeposit", deposit))
+        if deposit:
+            event(GasCharged("OnCodeDeposit", deposit))
+        if is_unpaid:
+            event(GasCharged("OnStateGas", prices.state_byte * len(output)))
+        if has_deployed:
             if state_deposit:
                 event(GasCharged("OnStateGas", state_deposit))
             event(CodeDeployed(output))
@@ -437,6 +440,8 @@ class Replay:
             event(StateGasUsed(state))
         if not call.is_entered:
             event(CallEnded(exit_code, shown, codec, spent, "", message, is_plain))
+        if flags & _ISOLATED:
+            event(GasCharged("OnTransaction", spent))
         return at
 
     def _end_precompile(self, call: _Open, name: str, is_success: bool, spent: int, output: bytes) -> None:

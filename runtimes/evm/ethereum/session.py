@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Mapping
 from dataclasses import replace
 from struct import Struct
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast, runtime_checkable
 
 from bridge.ethereum.addresses import EthAddress, create_address, unmask_id
 from bridge.ethereum.block import BLOCK_HASHES, SYSTEM_ADDRESS, EthereumBlock
@@ -30,10 +30,10 @@ from hypervisor.kernel.call import MAX_TOTAL_MEMORY
 from hypervisor.messages.events import StampedEvent
 from hypervisor.state.state_tree import ActorState, StateTree
 from hypervisor.state.undo_map import Journal
-from hypervisor.tracing import GasCharged
+from hypervisor.tracing import GasCharged, takes_record
 from hypervisor.types import BURNT_FUNDS_ACTOR, MAX_BALANCE, SYSTEM_ACTOR, ActorID, TokenAmount
 from runtimes.evm.code import EMPTY_CODE_HASH
-from runtimes.evm.engine import Status
+from runtimes.evm.engine import Engine, EngineRules, Status
 from runtimes.evm.ethereum.accounts import (
     NEW_CONTRACT,
     Accounts,
@@ -53,6 +53,7 @@ from runtimes.evm.ethereum.application import (
 )
 from runtimes.evm.ethereum.calls import filecoin_precompiles
 from runtimes.evm.ethereum.forks import Fork, code_limits
+from runtimes.evm.ethereum.frames import PythonFrames
 from runtimes.evm.ethereum.guest import (
     ACCESSES,
     CALL,
@@ -61,6 +62,7 @@ from runtimes.evm.ethereum.guest import (
     COLLISION,
     COUNTERS,
     FIRST,
+    FRAMES,
     IMPLICIT,
     KEEP,
     LONG_CODE,
@@ -168,9 +170,9 @@ def session_of(machine: MachineState) -> StateSession | None:
     session = machine.kept.get(_NAME)
     if session is None:
         runtime = machine.registry.runtime_for(machine.manifest.code("evm"))[1]
-        if not getattr(runtime, "has_sessions", False):
+        if not isinstance(runtime, EngineSource):
             return None
-        session = machine.kept[_NAME] = StateSession(machine)
+        session = machine.kept[_NAME] = StateSession(machine, runtime)
     return cast(StateSession, session) if type(machine.state_tree) is StateTree else None
 
 
@@ -184,11 +186,28 @@ def account_of(machine: MachineState, address: EthAddress) -> HeldAccount:
         return Accounts(machine, Journal(), block_of(machine).filecoin_addresses).account(address)
 
 
+@runtime_checkable
+class EngineSource(Protocol):
+    """The EVM actor's runtime."""
+
+    @property
+    def runs_in_guest(self) -> bool:
+        """True if the guest runs frames, unless a tracer must see each instruction when it runs."""
+
+    def frame_engine(self, rules: EngineRules) -> Engine:
+        """Return an engine for a frame that Python runs."""
+
+
 class StateSession:
     """The session of one machine."""
 
-    def __init__(self, machine: MachineState) -> None:
+    def __init__(self, machine: MachineState, engines: EngineSource) -> None:
         self._machine = self.machine = machine
+        self._engines = engines
+        self.runs_in_guest = engines.runs_in_guest
+        """True if the guest runs frames, unless a tracer must see each instruction when it runs."""
+        self._frames: PythonFrames | None = None
+        """The frames of the transaction, if Python runs them."""
         self._known = ContractCache()
         self._guest: Guest | None = None
         self._end: weakref.finalize[Any, Any] | None = None
@@ -254,8 +273,10 @@ class StateSession:
         steps = _NO_LIMIT
         if self._machine.short is not None:
             steps, mode = _SHORT, mode | SHORT
+        if not self.runs_in_guest or self._machine.tracer is not None:
+            mode |= self.begin_frames(guest)
         if self._machine.tracer is not None:
-            mode |= self.begin_record()
+            mode |= self.begin_record(mode)
             self._intrinsic = 0 if mode & (SYSTEM | IMPLICIT) else required_gas(transaction, self.fork, sender)[0]
         if entry is not None:
             mode |= FIRST
@@ -266,10 +287,11 @@ class StateSession:
         if transaction.blob_hashes and mode & PAID and (mode & CHECKED or transaction.max_fee_per_blob_gas):
             blob_fee = transaction.blob_gas * self._limits.blob_base_fee
         burnt = min(price, context.base_fee), blob_fee
-        self._is_native = entry is not None and self._runs_kernel
+        is_live = mode & FRAMES and mode & RECORD  # the tracer gets nothing twice
+        self._is_native = (entry is not None or bool(is_live)) and self._runs_kernel
         record = None
         try:
-            executed = None if entry is not None else self._execute(guest, message, mode, *burnt)
+            executed = None if entry is not None or self._is_native else self._execute(guest, message, mode, *burnt)
             if executed is not None:
                 ended, record = executed
                 result = self._result(ended, transaction, sender, mode, price)
@@ -361,6 +383,8 @@ class StateSession:
         if guest is None:
             return False
         mode |= KEEP | SYSTEM | (UNDOABLE if self._machine.state_tree.transactions else 0)
+        if not self.runs_in_guest:
+            mode |= self.begin_frames(guest)
         message = call_message(SYSTEM_ADDRESS, to, 0, data, gas, mode, _NO_LIMIT)
         return self._execute(guest, message, mode, 0, 0) is not None
 
@@ -381,6 +405,8 @@ class StateSession:
                 self._keep(guest, burnt + ended.gas_used * burnt_per_gas, mode)
             is_running = False
             return ended, record
+        except LeaveSession:
+            return None
         except GuestFailure as failure:  # it lacks memory, or has a defect
             is_running = False
             self.close_after(failure)
@@ -391,12 +417,25 @@ class StateSession:
 
     # --- tracers ----------------------------------------------------------------------------------------------
 
-    def begin_record(self) -> int:
+    def begin_frames(self, guest: Guest) -> int:
+        """Return the mode with which a transaction that begins runs its frames. Raises LongExecution."""
+        tracer = self._machine.tracer
+        if self.runs_in_guest and (tracer is None or takes_record(tracer)):
+            self._frames = None
+            return 0
+        if self._machine.short is not None:
+            raise LongExecution("frames of this engine may run for long")
+        self._frames = PythonFrames(self, guest, self._engines.frame_engine)
+        return FRAMES
+
+    def begin_record(self, mode: int) -> int:
         """Return the mode with which a transaction that begins is recorded for the machine's tracer; 0 without one."""
         tracer, self._replay, self._intrinsic = self._machine.tracer, None, 0
         self._machine.kept.pop(REPLAYED, None)
         if tracer is None:
             return 0
+        if mode & FRAMES:
+            return RECORD
         return RECORD | (COUNTERS if hasattr(tracer, "visit_all") else STEPS if hasattr(tracer, "step") else 0)
 
     def note_replayed(self) -> None:
@@ -452,6 +491,16 @@ class StateSession:
                 return False
             exit_code = guest.call(Command.ANSWER, answer)
         return True
+
+    def reach(self, guest: Guest, exit_code: int, mode: int, end: Exit) -> None:
+        """Answer requests until an exit. Raises LeaveSession if the guest must give up."""
+        if not self.go_on(guest, exit_code, mode, end):
+            raise LeaveSession("the guest cannot go on")
+
+    def check_interrupt(self) -> None:
+        """Raise KeyboardInterrupt for an interrupted thread that waits for a native actor."""
+        if self._native is not None and self._native.gas.stopped:
+            raise KeyboardInterrupt
 
     def _keep(self, guest: Guest, burnt: int, mode: int) -> bool:
         """Keep the changes of a transaction that has ended; return True if there are any."""
@@ -692,8 +741,7 @@ class StateSession:
                 raise LongExecution("a precompile, or a frame, may run for long")
             short.check()
         if exit_code == Exit.PAUSE:
-            if self._native is not None and self._native.gas.stopped:
-                raise KeyboardInterrupt  # for the thread that waits for the native actor
+            self.check_interrupt()
             assert self._guest is not None, "it has paused"
             self._guest.compile(request, self.fork)
             return _COUNT.pack(exit_code)
@@ -701,6 +749,9 @@ class StateSession:
             assert self._guest is not None, "it has recorded"
             self.replay(*self.read_record(self._guest), mode)
             return _COUNT.pack(exit_code)
+        if exit_code == Exit.FRAME:
+            assert self._frames is not None, "`FRAMES` is set for them"
+            return self._frames.answer(request, mode)
         if exit_code == Exit.NATIVE:
             assert self._native is not None, "the guest has got a native actor"
             return self._native.answer(request)

@@ -13,7 +13,7 @@ hooks; no state object, child computations and gas meter. Gas comes from the bud
 the host.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, cast
 
@@ -27,10 +27,10 @@ from bridge.ethereum.addresses import word_to_address
 from hypervisor.errors import Fatal
 from runtimes.evm.engine import (
     U32_MAX,
-    BlobHost,
     CallInputs,
     CallKind,
     CreateInputs,
+    EthereumHost,
     Frame,
     Host,
     Status,
@@ -478,33 +478,72 @@ _NO_PAIR: Final = range(82, 128)
 _DEPTH_OFFSET: Final = 145
 
 
-def _host(frame: FrameComputation) -> BlobHost:
-    return cast(BlobHost, frame.host)
+def _execute(frame: FrameComputation, opcode: int, operands: Sequence[int], memory: bytes = b"") -> tuple[int, bytes]:
+    return cast(EthereumHost, frame.host).execute(opcode, operands, memory)
 
 
-def _blobhash(frame: FrameComputation) -> None:
+def _reading(opcode: int) -> Callable[[FrameComputation], None]:
+    def read(frame: FrameComputation) -> None:
+        # STACK, GAS and OPERATION
+        frame.stack_push_int(_execute(frame, opcode, ())[0])
+        # PROGRAM COUNTER: next
+
+    return read
+
+
+def _reading_one(opcode: int) -> Callable[[FrameComputation], None]:
+    def read(frame: FrameComputation) -> None:
+        # STACK, GAS and OPERATION
+        frame.stack_push_int(_execute(frame, opcode, (frame.stack_pop1_int(),))[0])
+        # PROGRAM COUNTER: next
+
+    return read
+
+
+def _writing(opcode: int) -> Callable[[FrameComputation], None]:
+    def write(frame: FrameComputation) -> None:
+        # STACK
+        operands = frame.stack_pop_ints(2)
+        require_writable(frame)
+        # GAS and OPERATION
+        _execute(frame, opcode, operands)
+        # PROGRAM COUNTER: next
+
+    return write
+
+
+def _ethereum_log(count: int) -> Callable[[FrameComputation], None]:
+    def emit(frame: FrameComputation) -> None:
+        # STACK
+        start, size, *topics = frame.stack_pop_ints(2 + count)
+        require_writable(frame)
+        # GAS: memory; the host charges for bytes
+        data = frame.region(start, size)
+        # OPERATION
+        _execute(frame, 0xA0 + count, (0, size, *topics), data)
+        # PROGRAM COUNTER: next
+
+    return emit
+
+
+def _ethereum_keccak256(frame: FrameComputation) -> None:
     # STACK
-    index = frame.stack_pop1_int()
-    # GAS: static
+    start, size = frame.stack_pop_ints(2)
+    # GAS: memory; the host charges for words
+    data = frame.region(start, size)
     # OPERATION
-    frame.stack_push_bytes(_host(frame).get_blob_hash(index))
+    frame.stack_push_int(_execute(frame, 0x20, (0, size), data)[0])
     # PROGRAM COUNTER: next
 
 
-def _blobbasefee(frame: FrameComputation) -> None:
-    # STACK: none
-    # GAS: static
-    # OPERATION
-    frame.stack_push_int(_host(frame).get_blob_base_fee())
-    # PROGRAM COUNTER: next
-
-
-def _slotnum(frame: FrameComputation) -> None:
-    # STACK: none
-    # GAS: static
-    # OPERATION
-    frame.stack_push_int(_host(frame).get_slot_number())
-    # PROGRAM COUNTER: next
+def _ethereum_selfdestruct(frame: FrameComputation) -> None:
+    # STACK
+    beneficiary = frame.stack_pop1_int()
+    require_writable(frame)
+    # GAS and OPERATION
+    _execute(frame, 0xFF, (beneficiary,))
+    raise Halt
+    # PROGRAM COUNTER: the frame ends
 
 
 def _operand(frame: FrameComputation, reserved: range) -> int:
@@ -553,12 +592,10 @@ def _exchange(frame: FrameComputation) -> None:
 def _ethereum_extcodecopy(frame: FrameComputation) -> None:
     # STACK
     address, start, code_start, size = frame.stack_pop_ints(4)
-    # GAS
+    # GAS: memory; the host charges for the rest
     frame.extend_memory(start, size)
-    frame.pay_for_copy(size)
-    code = frame.host.copy_code(word_to_address(address))
     # OPERATION
-    frame.write(start, size, code[code_start : code_start + size])
+    frame.write(start, size, _execute(frame, 0x3C, (address, 0, code_start, size), bytes(size))[1])
     # PROGRAM COUNTER: next
 
 
@@ -613,7 +650,15 @@ def _ethereum_create(salted: bool) -> Callable[[FrameComputation], SubcallInputs
 
 ETHEREUM: Final[Mapping[str, Callable[[FrameComputation], SubcallInputs | None]]] = MappingProxyType({
     **OPCODE_FUNCTIONS,
-    "BLOBHASH": _blobhash, "BLOBBASEFEE": _blobbasefee, "SLOTNUM": _slotnum,
+    "BALANCE": _reading_one(0x31), "ORIGIN": _reading(0x32), "GASPRICE": _reading(0x3A),
+    "EXTCODESIZE": _reading_one(0x3B), "EXTCODEHASH": _reading_one(0x3F), "BLOCKHASH": _reading_one(0x40),
+    "COINBASE": _reading(0x41), "TIMESTAMP": _reading(0x42), "NUMBER": _reading(0x43), "DIFFICULTY": _reading(0x44),
+    "PREVRANDAO": _reading(0x44), "GASLIMIT": _reading(0x45), "CHAINID": _reading(0x46),
+    "SELFBALANCE": _reading(0x47), "BASEFEE": _reading(0x48),
+    "BLOBHASH": _reading_one(0x49), "BLOBBASEFEE": _reading(0x4A), "SLOTNUM": _reading(0x4B),
+    "SLOAD": _reading_one(0x54), "SSTORE": _writing(0x55), "TLOAD": _reading_one(0x5C), "TSTORE": _writing(0x5D),
+    **{f"LOG{count}": _ethereum_log(count) for count in range(5)},
+    "KECCAK256": _ethereum_keccak256, "SELFDESTRUCT": _ethereum_selfdestruct,
     "DUPN": _dupn, "SWAPN": _swapn, "EXCHANGE": _exchange,
     "EXTCODECOPY": _ethereum_extcodecopy, "RETURNDATACOPY": _ethereum_returndatacopy,
     "CALL": _calling(CallKind.CALL), "CALLCODE": _calling(CallKind.CALLCODE),

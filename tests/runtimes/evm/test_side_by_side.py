@@ -5,7 +5,7 @@
 """
 
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,6 @@ import pytest
 
 from bridge.evm_steps import EvmStep
 from hypervisor.errors import ActorExit, OutOfGas
-from hypervisor.machine.machine import Hypervisor
 from hypervisor.tracing import CounterTracer, StepRecorder
 from runtimes.evm.engine import CallInputs, CreateInputs, Engine, FrameOutcome, Status, Step, SubcallOutcome
 from runtimes.evm.engines import FACTORIES, engine_factory
@@ -21,7 +20,7 @@ from runtimes.evm.opcodes import OPCODE_NUMBERS
 from runtimes.evm.py_evm import PyEvmTable
 from tests.engines.side_by_side import EnginesDiffer, pair_engines
 from tests.runtimes.evm.assembler import assemble
-from tests.runtimes.evm.machines import CALLEE, OTHER, RULES, TABLE, FakeHost, Twins, call, frame_of
+from tests.runtimes.evm.machines import OTHER, RULES, TABLE, FakeHost, frame_of
 
 EVERYTHING = f"""
     1 2 MUL 0 MSTORE  64 0 KECCAK256 5 SSTORE  5 SLOAD 6 TSTORE  6 TLOAD POP
@@ -140,44 +139,6 @@ def test_a_tracer_hears_the_first_engine_and_both_tell_the_same() -> None:
     while not isinstance(step, FrameOutcome):
         step = engine.resume(SubcallOutcome(True, b"\x09" * 40))
     assert recorder.events == other.events
-
-
-# --- first frames that were tried with all that they call -------------------------------------------------------------
-
-PAGE = 1 << 14
-BEFORE = {
-    "nothing": "",
-    "five words of memory": "1 128 MSTORE",
-    "much memory": "1 40000 MSTORE",
-    "copied calldata": "900 0 0 CALLDATACOPY",
-    "a hash": "1000 0 KECCAK256 POP",
-    "slots": "7 4 SSTORE 0 1 SSTORE 9 5 TSTORE",
-    "a log": "3 96 0 LOG1",
-    "a contract": "0x600160005360016000f3 0 MSTORE 10 22 0 CREATE POP",
-}
-CALLED = "1 64 MSTORE 2 6 SSTORE 5 96 0 LOG1 32 0 RETURN"
-
-
-@pytest.fixture(scope="module")
-def watched() -> Iterator[dict[str, Hypervisor]]:
-    made = {engine: Hypervisor.open(rules="ethereum", evm=engine) for engine in ("py-evm", "fast", "both")}
-    yield made
-    for machine in made.values():
-        machine.close()
-
-
-@pytest.mark.parametrize("before", BEFORE.values(), ids=BEFORE.keys())
-def test_traced_transactions_match_each_engine(
-    watched: dict[str, Hypervisor], without_sessions: None, before: str
-) -> None:
-    """With ample gas, exactly the gas used, and one less."""
-    twins, program = Twins(watched), f"{before} 3 0 MSTORE {call(CALLEE)} 2 SSTORE 96 0 RETURN"
-    used = twins.on("py-evm", program, CALLED).result.gas_used
-    for gas in (12_000_000, used + used // 4, used, used - 1, 30_000):
-        found = [twins.on(engine, program, CALLED, gas=gas) for engine in watched]
-        for after in found:
-            after.result = replace(after.result, message="")  # an engine's own words
-        assert found[0] == found[1] == found[2]
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@
 
 use crate::amsterdam::spent;
 use crate::cheats::Cheats;
+use crate::frames::Frames;
 use crate::isolation::Isolation;
 use crate::native::Natives;
 use crate::record;
@@ -42,6 +43,7 @@ pub struct Borders {
     interrupted: Vec<FrameInit>,
     pub isolation: Isolation,
     pub natives: Natives,
+    pub frames: Frames,
     pub cheats: Cheats,
     /// The observer's result, with which the caller goes on.
     pub answer: Option<FrameResult>,

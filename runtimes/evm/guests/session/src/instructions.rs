@@ -71,6 +71,11 @@ impl Control {
         self.steps_after -= self.steps_left;
     }
 
+    /// True if Python has to take a part of the record before the transaction goes on.
+    pub fn is_record_large(&self) -> bool {
+        self.record.as_ref().is_some_and(|record| record.is_large())
+    }
+
     /// True if instructions are recorded.
     fn is_stepwise(&self) -> bool {
         self.record.as_ref().is_some_and(|record| record.is_detailed())
@@ -101,9 +106,14 @@ pub fn undo(frame: &mut Frame, context: &mut Ctx, stopped: Stopped, gas_table: &
     frame.gas.erase_cost(gas_table[frame.bytecode.opcode() as usize] as u64);
     // The values that the instruction has taken are still there: it has not written to the stack.
     unsafe { frame.stack.data_mut().set_len(stopped.stack) };
+    revert_entries(context, stopped.entries);
+}
+
+/// Undo what an instruction that stopped has done to the state, after this number of entries.
+pub fn revert_entries(context: &mut Ctx, entries: usize) {
     let inner = &mut context.journaled_state.inner;
     let clears = inner.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
-    for entry in inner.journal.drain(stopped.entries..).rev() {
+    for entry in inner.journal.drain(entries..).rev() {
         use revm::context_interface::journaled_state::entry::JournalEntryTr;
         entry.revert(&mut inner.state, None, clears);
     }

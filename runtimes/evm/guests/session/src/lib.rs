@@ -15,6 +15,7 @@ mod database;
 mod entries;
 mod exchange;
 mod forks;
+mod frames;
 mod instructions;
 mod isolation;
 mod jumps;

@@ -43,6 +43,8 @@ const ENTERED: u32 = 4;
 const EARLY: u32 = 1;
 /// The observer has answered instead of the callee.
 const ANSWERED: u32 = 2;
+/// The call was a transaction of its own.
+const ISOLATED: u8 = 4;
 
 /// Gas of a call that has ended.
 #[derive(Default)]
@@ -235,6 +237,7 @@ impl Record {
 
     /// Set the gas used by the call that has just ended, a transaction of its own.
     pub fn set_spent(&mut self, spent: u64) {
+        self.items[self.last_end + 1] |= ISOLATED;
         let at = self.last_end + 4;
         self.items[at..at + 8].copy_from_slice(&spent.to_le_bytes());
     }
@@ -380,7 +383,9 @@ pub fn end(context: &mut Ctx, ended: &FrameResult, is_early: bool, reservoir: u6
             amounts.deposit = cost.saturating_sub(reservoir);
         }
     }
-    let output = if result.is_ok() || result == InstructionResult::Revert { output.data().as_ref() } else { &[] };
+    // A creation that cannot pay for its code has the code as its output.
+    let has_output = result.is_ok_or_revert() || result == InstructionResult::OutOfGas;
+    let output = if has_output { output.data().as_ref() } else { &[] };
     if result == InstructionResult::OutOfFunds {
         let caller = context.journaled_state.inner.state.get(&record.caller);
         let balance = caller.map_or(U256::ZERO, |account| account.info.balance);

@@ -69,6 +69,8 @@ pub enum Exit {
     NativeEnd = 13,
     /// A part of the record for the tracer.
     Record = 14,
+    /// A frame that Python runs.
+    Frame = 15,
     /// A slot that has a random word is about to be accessed.
     Random = 24,
 }
@@ -113,6 +115,8 @@ pub mod mode {
     pub const FIRST: u32 = 1 << 19;
     /// Record instructions with their gas, stack and memory.
     pub const STEPS: u32 = 1 << 20;
+    /// Python runs the frames.
+    pub const FRAMES: u32 = 1 << 21;
     /// Hashes, and accesses to accounts, are recorded too; what is accessed is warm before.
     pub const RECORDS_ALL: u32 = 1 << 24;
     pub const WARMS: u32 = 1 << 25;
@@ -446,7 +450,7 @@ impl Session {
                 self.evm.precompiles.answer = Some(succeeded.then_some((used, data)));
             }
             6 if self.evm.ctx.chain.steps_left == 0 => self.evm.ctx.chain.steps_left = self.steps,
-            6 | 14 => {}
+            6 | 14 | 15 => {}
             19 => self.end_native(&mut read),
             20 => {
                 if let Err(exit) = self.enter(&mut read, output) {
@@ -454,6 +458,8 @@ impl Session {
                     return exit;
                 }
             }
+            21 => self.borders.frames.ask(&mut read),
+            22 => self.end_frame(&mut read),
             _ => {
                 if let Err(exit) = self.pass_border(kind, &mut read, output) {
                     self.borders.unfinished = input.to_vec();
@@ -671,6 +677,11 @@ impl Session {
                 if !journal.inner.state.contains_key(&coinbase) && journal.database.check(coinbase).is_err() {
                     return Ok(self.request(output));
                 }
+                if self.running.mode & mode::FRAMES != 0
+                    && let Err(exit) = self.hold(coinbase, output)
+                {
+                    return Ok(exit);
+                }
             }
             self.begin()?;
         }
@@ -712,18 +723,14 @@ impl Session {
                 self.evm.precompiles.answer = None; // a call without the funds for its value has not taken it
             }
             if result.is_none() {
+                let Some(action) = (match self.run_frame(output) {
+                    Ok(action) => action,
+                    Err(exit) => return Ok(exit),
+                }) else {
+                    continue;
+                };
                 let evm = &mut self.evm;
                 let frame = evm.frame_stack.get();
-                let interpreter = &mut frame.interpreter;
-                let Some(action) = instructions::run(interpreter, frame.depth, &evm.instruction, &mut evm.ctx) else {
-                    if evm.ctx.journaled_state.database.missing.is_some() {
-                        return Ok(self.request(output));
-                    }
-                    if evm.ctx.chain.record.as_ref().is_some_and(|record| record.is_large()) {
-                        continue;
-                    }
-                    return Ok(self.pause(output));
-                };
                 let reservoir = if let InterpreterAction::Return(ended) = &action { ended.gas.reservoir() } else { 0 };
                 // A test contract may be of any size, but not those that its constructor creates.
                 let is_exempt = frame.depth == 0 && self.running.mode & mode::CALL != 0;
@@ -770,6 +777,20 @@ impl Session {
         }
     }
 
+    /// Run the frame; return what it does next, or None if a part of the record is to be taken before.
+    fn run_frame(&mut self, output: &mut Vec<u8>) -> Result<Option<InterpreterAction>, Exit> {
+        if self.running.mode & mode::FRAMES != 0 {
+            return self.run_in_python(output).map(Some);
+        }
+        let evm = &mut self.evm;
+        let frame = evm.frame_stack.get();
+        let action = instructions::run(&mut frame.interpreter, frame.depth, &evm.instruction, &mut evm.ctx);
+        if action.is_some() || evm.ctx.journaled_state.database.missing.is_none() && evm.ctx.chain.is_record_large() {
+            return Ok(action);
+        }
+        Err(if evm.ctx.journaled_state.database.missing.is_some() { self.request(output) } else { self.pause(output) })
+    }
+
     /// Begin a frame; return its result if it has ended already.
     fn begin_frame(&mut self, init: FrameInit) -> Result<Option<FrameResult>, Failure> {
         let is_entered = self.borders.natives.has_called(init.depth);
@@ -778,7 +799,10 @@ impl Session {
         let ended = if self.overflows(&init) { Some(Self::overflow(&init)) } else { self.init_frame(init)? };
         instructions::note_logs(&mut self.evm.ctx, logs);
         match &ended {
-            None => self.running.ran = true,
+            None => {
+                self.running.ran = true;
+                self.borders.frames.begin();
+            }
             Some(ended) => {
                 self.running.ran |= matches!(ended, FrameResult::Call(call) if call.was_precompile_called);
                 record::end(&mut self.evm.ctx, ended, true, 0);
