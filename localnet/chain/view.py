@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from bridge.ethereum.transactions import BLOB
@@ -26,7 +27,6 @@ from localnet.ledger.blocks import BlockHeader, put_messages, put_receipts, tips
 from localnet.ledger.genesis import NetworkRecord
 from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import GENESIS_PARENT, BlockSettings, Execution, Tipset, merge_receipts
-from localnet.rules.facts import GasBid
 from localnet.rules.parts import NetworkRules, rules_of
 from store.blockstore import Blockstore
 from store.cid import Cid
@@ -136,11 +136,9 @@ class ChainReader:
             settings.encode_for_header(rules.chain_id),
         )  # fmt: skip
         block = header.put(blocks)
-        logs, bids = list[EmittedLog](), list[GasBid]()
+        logs = list[EmittedLog]()
         execution_gas = state_gas = blob_gas = 0
         for execution in executions:
-            message = execution.message.message
-            bids.append(GasBid(message.gas_limit, message.gas_premium, message.gas_fee_cap))
             if execution.events:
                 logs += execution.logs()
             if execution.block_gas is None:
@@ -164,7 +162,7 @@ class ChainReader:
             parent=parent.height,
             timestamp=timestamp,
             base_fee=base_fee,
-            next_base_fee=rules.blocks.next_base_fee(version, base_fee, gas_used, bids),
+            next_base_fee=rules.blocks.next_base_fee(version, base_fee, gas_used, map(attrgetter("message"), signed)),
             before=parent.state,
             state=machine.root,
             receipts=put_receipts(blocks, [execution.receipt for execution in merged]),

@@ -41,6 +41,7 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.registry import NATIVE
 from hypervisor.machine.rules import executor_factory
 from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message
 from hypervisor.tracing import (
     CallEnded,
     CallStarted,
@@ -60,7 +61,7 @@ from localnet.errors import TransactionRefused
 from localnet.ledger.blocks import beacon_digest
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import BlockSettings, Tipset, TransactionReceipt
-from localnet.rules.facts import BlockOverride, CallRequest, Features, Fees, GasBid, RuleLimits, Simulations
+from localnet.rules.facts import BlockOverride, CallRequest, Features, Fees, RuleLimits, Simulations
 from localnet.rules.parts import CallOutcome, ImplicitResult, NetworkRules, SenderInfo
 from localnet.state.controls import code_of, code_of_contract, contract_state, nonce_of, nonce_of_actor, set_code
 from store.keccak import keccak
@@ -324,7 +325,7 @@ class EthereumBlocks:
         return ()
 
     def next_base_fee(
-        self, version: NetworkVersion, base_fee: int, gas_used: int, bids: Iterable[GasBid]
+        self, version: NetworkVersion, base_fee: int, gas_used: int, messages: Iterable[Message]
     ) -> TokenAmount:
         """Return the base fee of the next block by EIP-1559, 0 before London."""
         fee = next_base_fee(base_fee, gas_used, self._limits.block_gas) if self._has_base_fee else 0

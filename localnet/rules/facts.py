@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
 from bridge.ethereum.transactions import AccessList, Authorization, TransactionError, check_type
+from hypervisor.messages.message import Message
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from hypervisor.versions.network_versions import BaseFee
 from localnet.errors import TransactionRefused
@@ -23,19 +24,11 @@ _CHANGE_DENOMINATOR = 8
 _PERCENTILE = 80
 
 
-class GasBid(NamedTuple):
-    """Offer of one message of the tipset: gas limit, premium and fee cap (attoFIL per gas)."""
-
-    gas_limit: int
-    premium: int
-    fee_cap: int
-
-
-def next_base_fee(rule: BaseFee, base_fee: int, bids: Iterable[GasBid], blocks: int = 1) -> TokenAmount:
-    """Return the base fee after a tipset of `blocks` blocks with these `bids`, one for each message."""
+def next_base_fee(rule: BaseFee, base_fee: int, messages: Iterable[Message], blocks: int = 1) -> TokenAmount:
+    """Return the base fee after a tipset of `blocks` blocks with these messages."""
     if rule is BaseFee.FULLNESS:
-        return _by_fullness(base_fee, sum(bid.gas_limit for bid in bids), blocks)
-    premiums = [(max(0, min(bid.premium, bid.fee_cap - base_fee)), bid.gas_limit) for bid in bids]
+        return _by_fullness(base_fee, sum(each.gas_limit for each in messages), blocks)
+    premiums = [(max(0, min(each.gas_premium, each.gas_fee_cap - base_fee)), each.gas_limit) for each in messages]
     return by_premium(base_fee, percentile_premium(premiums))
 
 

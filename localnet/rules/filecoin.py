@@ -48,7 +48,6 @@ from localnet.rules.facts import (
     CallRequest,
     Features,
     Fees,
-    GasBid,
     RuleLimits,
     Simulations,
     next_base_fee,
@@ -181,10 +180,10 @@ class FilecoinBlocks:
         return award_block(machine, producer, 0, tips, _WIN_COUNT), tick_cron(machine)
 
     def next_base_fee(
-        self, version: NetworkVersion, base_fee: int, gas_used: int, bids: Iterable[GasBid]
+        self, version: NetworkVersion, base_fee: int, gas_used: int, messages: Iterable[Message]
     ) -> TokenAmount:
         """Return the next base fee by the version's rule (`localnet.rules.facts`)."""
-        return next_base_fee(version.base_fee, base_fee, bids)
+        return next_base_fee(version.base_fee, base_fee, messages)
 
 
 class FilecoinMessages:

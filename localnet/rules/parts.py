@@ -28,7 +28,7 @@ from hypervisor.versions.network_versions import NetworkVersion
 from localnet.errors import CallFailed, TransactionFailed
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import BlockSettings, Tipset, TransactionReceipt
-from localnet.rules.facts import BlockOverride, CallRequest, Features, Fees, GasBid, RuleLimits, Simulations
+from localnet.rules.facts import BlockOverride, CallRequest, Features, Fees, RuleLimits, Simulations
 from localnet.state.named_code import NamedCode
 
 
@@ -94,7 +94,7 @@ class BlockRules(Protocol):
         """Do the work after a block's messages, which paid `tips` attoFIL; return its implicit messages."""
 
     def next_base_fee(
-        self, version: NetworkVersion, base_fee: int, gas_used: int, bids: Iterable[GasBid]
+        self, version: NetworkVersion, base_fee: int, gas_used: int, messages: Iterable[Message]
     ) -> TokenAmount:
         """Return the base fee after a block with these messages; `version` is the next block's network version."""
 

@@ -110,7 +110,7 @@ class NoBlocks:
     def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> tuple[ImplicitResult, ...]:
         return ()
 
-    def next_base_fee(self, version: Any, base_fee: int, gas_used: int, bids: Any) -> TokenAmount:
+    def next_base_fee(self, version: Any, base_fee: int, gas_used: int, messages: Any) -> TokenAmount:
         return TokenAmount(base_fee)
 
 

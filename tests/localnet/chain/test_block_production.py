@@ -14,7 +14,7 @@ from hypervisor.errors import InvalidInput
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, Receipt, Signature, SignatureType, SignedMessage
-from hypervisor.types import BURNT_FUNDS_ACTOR, REWARD_ACTOR, ChainEpoch, Gas, TokenAmount
+from hypervisor.types import BURNT_FUNDS_ACTOR, REWARD_ACTOR, ChainEpoch, Gas, MethodNumber, TokenAmount
 from hypervisor.versions.network_versions import NV27, NV28, NV29, BaseFee
 from localnet import Account, Network
 from localnet.chain.mempool import Mempool
@@ -23,7 +23,7 @@ from localnet.ledger.blocks import NO_PRODUCER, BlockHeader, block_hash, put_mes
 from localnet.replay import sources
 from localnet.replay.sources import read_past_tipset
 from localnet.replay.tipset_execution import MAX_NULL_ROUNDS, null_epochs
-from localnet.rules.facts import GasBid, by_premium, next_base_fee, percentile_premium
+from localnet.rules.facts import by_premium, next_base_fee, percentile_premium
 from store.blocks.memory import MemoryStore
 from store.blockstore import get_object, put_object
 from store.cid import Cid, cid_of, parse_cid, show
@@ -306,6 +306,11 @@ def test_header_of_invalid_height_is_refused_with_message(
 LIMIT = 10_000_000_000
 
 
+def offer(gas_limit: int, fee_cap: int = 0, premium: int = 0) -> Message:
+    fees = TokenAmount(fee_cap), TokenAmount(premium)
+    return Message(Address.id(1), Address.id(2), 0, TokenAmount(0), MethodNumber(0), b"", Gas(gas_limit), *fees)
+
+
 @pytest.mark.parametrize(
     ("premiums", "expected"),
     [
@@ -333,10 +338,8 @@ def test_the_next_base_fee_by_premium(fee: int, premium: int, expected: int) -> 
 
 
 def test_a_premium_counts_as_far_as_the_fee_cap_allows() -> None:
-    bids = [GasBid(8_000_000_000, premium=1_000, fee_cap=110)]
-    assert next_base_fee(BaseFee.PREMIUM, 100, bids) == by_premium(100, 10)
-    below = [GasBid(8_000_000_000, premium=1_000, fee_cap=50)]
-    assert next_base_fee(BaseFee.PREMIUM, 100, below) == by_premium(100, 0)
+    for fee_cap, premium in ((110, 10), (50, 0)):
+        assert next_base_fee(BaseFee.PREMIUM, 100, [offer(8_000_000_000, fee_cap, 1_000)]) == by_premium(100, premium)
 
 
 @pytest.mark.parametrize(
@@ -352,7 +355,7 @@ def test_a_premium_counts_as_far_as_the_fee_cap_allows() -> None:
     ],
 )
 def test_base_fee_before_nv28_follows_block_fullness(fee: int, used: int, blocks: int, expected: int) -> None:
-    assert next_base_fee(BaseFee.FULLNESS, fee, [GasBid(used, 0, 0)], blocks) == expected
+    assert next_base_fee(BaseFee.FULLNESS, fee, [offer(used)], blocks) == expected
 
 
 def test_the_fee_never_falls_below_the_minimum() -> None:
