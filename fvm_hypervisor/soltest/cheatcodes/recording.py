@@ -354,10 +354,11 @@ def note_opcode(state: State, host: EthereumHost, opcode: str, address: EthAddre
     ))  # fmt: skip
 
 
-def take_accesses(state: State, run: ObservedCall) -> None:
-    """Record what instructions of a call in a session have accessed since the last time."""
-    if not (state.recording or state.diff is not None or state.mappings is not None):
-        return
+def take_accesses(state: State, run: ObservedCall) -> Access | None:
+    """Record what instructions of a call in a session have accessed since the last time; return the last access."""
+    access = None
+    if not (state.recording or state.diff is not None or state.mappings is not None or state.hooks is not None):
+        return access
     for access in run.accesses():
         if access.kind == AccessKind.ACCOUNT:
             _note_accessed(state, run, access)
@@ -365,6 +366,8 @@ def take_accesses(state: State, run: ObservedCall) -> None:
             if state.mappings is not None:
                 slots = state.mappings.setdefault(access.account, MappingSlots())
                 slots.hashes[access.third] = _bytes(access.first), access.second
+            if state.hooks is not None:
+                state.hooks.note_hash(access.account, _bytes(access.first), access.second, access.third)
         else:
             is_write = access.kind == AccessKind.WRITE
             if state.recording:
@@ -373,6 +376,7 @@ def take_accesses(state: State, run: ObservedCall) -> None:
                 state.mappings.setdefault(access.account, MappingSlots()).record_write(access.first)
             if state.diff is not None:
                 note_slot(state, access.account, access.first, is_write, access.second, access.third)
+    return access
 
 
 def _note_accessed(state: State, run: ObservedCall, access: Access) -> None:

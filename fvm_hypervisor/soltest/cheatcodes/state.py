@@ -60,6 +60,16 @@ class StorageHooks:
     is_active: bool = False
     """True while a callback runs."""
 
+    @property
+    def accounts(self) -> set[EthAddress]:
+        """The addresses whose storage is observed."""
+        return {*self.loads, *self.stores, *self.mappings}
+
+    def note_hash(self, account: EthAddress, key: bytes, slot: int, digest: int) -> None:
+        """Record the hash of a key and a slot, which may be the slot of a mapping with a hook."""
+        if account in self.mappings and not self.is_active:
+            self.hashes.setdefault(account, {})[digest] = key, slot
+
 
 class BroadcastCall(NamedTuple):
     """A call broadcast by a script: `to` is None for a creation, `created` the created contract.
@@ -472,7 +482,7 @@ class State:
     @property
     def needs_frames(self) -> bool:
         """True if instructions or values of frames must be intercepted, which a state session does not do."""
-        return bool(self.hooks is not None or self.safe_memory or self.steps is not None or self.evm_version)
+        return bool(self.safe_memory or self.steps is not None or self.evm_version)
 
     @property
     def _sees_all(self) -> bool:
@@ -514,6 +524,7 @@ class State:
             or self.needs_frames
             or self.recording
             or self.mappings is not None
+            or self.hooks is not None
             or self.pauses_gas
             or self.access_list
             or self.block.changes_transaction

@@ -55,6 +55,7 @@ _RESULTS: Final = {
 }
 """revm's `InstructionResult` by the status of a frame."""
 _CALLCODE: Final = 0xF2
+_ALL_GAS: Final = (1 << 64) - 1
 
 _HEAD: Final = Struct("<IIQq")
 _FRAME: Final = Struct("<I20s20s32sI")
@@ -265,6 +266,11 @@ class PythonFrames:
     def _step(self, event: EvmCost | EvmFault) -> None:
         if self.steps is not None:
             self.steps.step(event)
+
+
+def reverting(output: bytes) -> bytes:
+    """Return the answer that reverts the innermost frame."""
+    return _ENDED.pack(_END, _RESULTS[Status.REVERT], _ALL_GAS, len(output)) + output
 
 
 @lru_cache(maxsize=256)

@@ -82,6 +82,7 @@ class Exit(IntEnum):
     RECORD = 14
     FRAME = 15
     RANDOM = 24
+    ACCESSED = 25
 
 
 # How a transaction runs (`mode` in guests/session/src/session.rs); plain integers, which are faster than an `IntFlag`.

@@ -58,6 +58,9 @@ class Operation(IntEnum):
     IS_WARM = 34
     LOOK_UP = 35
     WARMTH = 36
+    HOOKED = 37
+    CALL = 38
+    CALLED = 39
 
 
 class CannotObserve(Exception):  # not an error: the call runs elsewhere

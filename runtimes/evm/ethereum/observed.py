@@ -24,6 +24,7 @@ from hypervisor.state.state_tree import StateTree
 from runtimes.evm.engine import CallKind, Status, SubcallOutcome
 from runtimes.evm.ethereum.exchanges import Exchanges
 from runtimes.evm.ethereum.forks import Fork
+from runtimes.evm.ethereum.frames import reverting
 from runtimes.evm.ethereum.guest import (
     CHANGED,
     JUMPS,
@@ -100,6 +101,13 @@ class CallObserver(Protocol):
     def random(self) -> frozenset[EthAddress]:
         """Accounts before whose slots are accessed `random_word` is called."""
 
+    @property
+    def hooked(self) -> frozenset[EthAddress]:
+        """Accounts after accesses to whose slots `accessed` is called, unless Python runs the frames."""
+
+    def accessed(self, run: ObservedCall) -> bytes | None:
+        """Take an access to a slot, which `ObservedCall.accesses` has; return data with which its frame reverts."""
+
     def random_word(self, run: ObservedCall, account: EthAddress, slot: int, is_write: bool) -> None:
         """Draw the word of a slot that is about to be accessed, unless it has been."""
 
@@ -156,6 +164,7 @@ class ObservedCall:
     _next_warmth: bytes | None = None
     _watch = 0
     _random: frozenset[EthAddress] = frozenset()
+    _hooked: frozenset[EthAddress] = frozenset()
     _gas_price = 0
     _blob_hashes: tuple[bytes, ...] = ()
     is_running = True
@@ -207,7 +216,7 @@ class ObservedCall:
         frames = self._frames = session.begin_frames(self._guest)
         recorded = self._recorded = session.begin_record(frames)
         self._set_watch(self._observer.watch)
-        self._random = self._observer.random
+        self._random, self._hooked = self._observer.random, self._observer.hooked
         mode = (KEEP if keep else 0) | self._watch | recorded | frames
         if session.records_jumps:
             mode |= JUMPS
@@ -220,7 +229,8 @@ class ObservedCall:
             message = session.call_message(self.origin, self.to, value, data, gas, mode)
         if message is None:
             raise CannotObserve
-        parts = [message, self._interest(), _address_list(self._observer.watched), _address_list(self._random), check]
+        addresses = (self._observer.watched, self._random, self._hooked)
+        parts = [message, self._interest(), *map(_address_list, addresses), check]
         for each in following:
             message = session.call_message(each.sender, each.to, 0, each.data, each.gas, mode)
             if message is None:
@@ -331,6 +341,9 @@ class ObservedCall:
                 account, slot, is_write = _RANDOM.unpack(request)
                 self._observer.random_word(self, EthAddress(account), int.from_bytes(slot, "big"), bool(is_write))
                 answer = self._message(Answer.PASS)
+            elif exit_code == Exit.ACCESSED:
+                failed = self._observer.accessed(self)
+                answer = self._message(Answer.PASS) if failed is None else reverting(failed)
             elif exit_code == Exit.CALL_END:
                 self._observer.call_end(self, *self._read_end(request))
                 answer = self._message(Answer.PASS)
@@ -368,13 +381,16 @@ class ObservedCall:
 
     def _message(self, answer: Answer, *parts: bytes) -> bytes:
         """Return an answer, which also executes what the observer has written, and what it watches."""
-        watch, random = self._observer.watch, self._observer.random
+        watch, random, hooked = self._observer.watch, self._observer.random, self._observer.hooked
         if self._watch != watch:
             self._set_watch(watch)
             self._write(Operation.WATCH, ZERO_ADDRESS, _WORD.pack(watch))
         if self._random != random:
             self._random = random
             self._write(Operation.RANDOM, ZERO_ADDRESS, _address_list(random))
+        if self._hooked != hooked:
+            self._hooked = hooked
+            self._write(Operation.HOOKED, ZERO_ADDRESS, _address_list(hooked))
         operations = b"".join(self._operations)
         self._operations.clear()
         return b"".join((_WORD.pack(answer), _WORD.pack(len(operations)), operations, self._interest(), *parts))
@@ -489,6 +505,13 @@ class ObservedCall:
         request = InterceptedCall(None, caller, made, made, value, code, 0, False, depth, second, salt or b"")
         outcome = self._observer.intercept(self, request)
         self._operate(Operation.CREATED, ZERO_ADDRESS)
+        return outcome
+
+    def call(self, sender: EthAddress, to: EthAddress, data: bytes) -> SubcallOutcome:
+        """Call a contract with the gas of the frame that has accessed a slot; the call costs the frame nothing."""
+        self._operate(Operation.CALL, sender, b"".join((to, _WORD.pack(len(data)), data)))
+        outcome = self.enter()
+        self._operate(Operation.CALLED, ZERO_ADDRESS)
         return outcome
 
     def _read_end(self, data: bytes) -> tuple[int, SubcallOutcome]:
@@ -667,6 +690,11 @@ class ObservedCall:
         """Return gas limit, gas used and refund of the call that was entered last, and has ended."""
         limit, used, refund = _GAS.unpack(self._operate(Operation.ENDED_GAS, ZERO_ADDRESS))
         return limit, used, refund
+
+    @property
+    def runs_in_guest(self) -> bool:
+        """True if the guest runs frames."""
+        return not self._frames
 
     @property
     def chain_id(self) -> int:

@@ -48,6 +48,7 @@ class Recorder:
 
     watch = 0
     random: frozenset[EthAddress] = frozenset()
+    hooked: frozenset[EthAddress] = frozenset()
 
     def __init__(self, answer: Answer, depth: int = 0, ends: int = 0, at_once: bool = False) -> None:
         self.answer, self.depth, self.last, self.at_once = answer, depth, ends, at_once
@@ -86,6 +87,9 @@ class Recorder:
         return outcome
 
     def random_word(self, run: ObservedCall, account: EthAddress, slot: int, is_write: bool) -> None:
+        raise AssertionError("there is none")
+
+    def accessed(self, run: ObservedCall) -> bytes | None:
         raise AssertionError("there is none")
 
     def unseen_end(self, request: InterceptedCall) -> None:

@@ -41,7 +41,6 @@ from fvm_hypervisor.soltest.cheatcodes.hooks.isolation import (
     trace_mocked_call,
 )
 from fvm_hypervisor.soltest.cheatcodes.hooks.missing_contracts import note_missing
-from fvm_hypervisor.soltest.cheatcodes.hooks.storage_hooks import call_hook, note_hash
 from fvm_hypervisor.soltest.cheatcodes.instructions import StepWatch, watch
 from fvm_hypervisor.soltest.cheatcodes.interception import check_assumed, check_revert, intercept_call
 from fvm_hypervisor.soltest.cheatcodes.ledger import EthereumLedger, FilecoinLedger, Ledger
@@ -293,8 +292,6 @@ class Cheatcodes:
         if calls.depth == 0:
             self.begin_test(call.to)
             undo_reverted(self, calls)
-            if self.state.hooks is not None:
-                self.state.hooks.hashes.clear()
             if self.state.watches_steps:
                 watch(self, calls, ZERO_ADDRESS, 0)
             if self.state.uses_fork_cheatcodes:
@@ -404,9 +401,7 @@ class Cheatcodes:
             note_slot(state, host.address, slot, word is not None, before, before if word is None else word)
 
     def after_storage_access(self, host: EthereumHost, slot: int, before: int, word: int | None) -> None:
-        """Call the hook of the slot's contract, if there is one."""
-        if self.state.hooks is not None:
-            call_hook(self, host, slot, before, word)
+        """Ignore it."""
 
     def before_account_access(self, host: EthereumHost, opcode: str, address: EthAddress) -> None:
         """Record an opcode that accesses an account."""
@@ -418,9 +413,7 @@ class Cheatcodes:
         undo_unmetered(self.state, host, GAS_OPCODE_PRICE)
 
     def on_hash(self, host: EthereumHost, data: bytes, digest: bytes) -> None:
-        """Record a hash for the hooks of a mapping's slots."""
-        if self.state.hooks is not None:
-            note_hash(self.state.hooks, host.address, data, digest)
+        """Ignore it."""
 
     # --- cheatcodes ---------------------------------------------------------------------------------------------
 
@@ -483,6 +476,8 @@ class Cheatcodes:
         """Begin a call of the test contract."""
         self.test, self.skip_data = test, b""
         self._outcomes.clear()
+        if self.state.hooks is not None:
+            self.state.hooks.hashes.clear()
         if not self.state.snapshots:
             self.state.forks.changes.clear()  # no snapshot can restore them any more
 

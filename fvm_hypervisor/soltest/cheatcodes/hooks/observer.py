@@ -16,6 +16,7 @@ from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
 from fvm_hypervisor.soltest.cheatcodes.fork_access import undo_reverted
 from fvm_hypervisor.soltest.cheatcodes.fuzzing import fill_slot
 from fvm_hypervisor.soltest.cheatcodes.hooks.missing_contracts import note_missing
+from fvm_hypervisor.soltest.cheatcodes.hooks.storage_hooks import call_hook
 from fvm_hypervisor.soltest.cheatcodes.interception import (
     apply_prank,
     end_prank,
@@ -106,6 +107,8 @@ class TestObserver:
             modes |= SHOWS_BASE_FEE if state.block.base_fee is not None else 0
         if self.is_idle:
             return modes
+        if state.hooks is not None:
+            modes |= RECORDS | RECORDS_ALL
         if state.diff is not None or state.mappings is not None:
             modes |= RECORDS | RECORDS_ALL | (WARMS if state.diff else 0)  # as in forge, reading a slot makes it warm
         return modes | (RECORDS if state.recording else 0) | (PAUSES if state.pauses_gas else 0)
@@ -115,6 +118,17 @@ class TestObserver:
         """Contracts with random slots, and those that have a copy of theirs."""
         state = self._cheats.state
         return frozenset({*state.arbitrary, *state.copies}) if state.arbitrary else frozenset()
+
+    @property
+    def hooked(self) -> frozenset[EthAddress]:
+        """Contracts with storage hooks, which callbacks do not call."""
+        hooks = self._cheats.state.hooks
+        return frozenset() if hooks is None or hooks.is_active else frozenset(hooks.accounts)
+
+    def accessed(self, run: ObservedCall) -> bytes | None:
+        """Call the hook of an accessed slot; return the data with which its frame reverts."""
+        access = take_accesses(self._cheats.state, run)
+        return None if access is None else call_hook(self._cheats, run, access)
 
     def random_word(self, run: ObservedCall, account: EthAddress, slot: int, is_write: bool) -> None:
         """Draw the word of a slot."""

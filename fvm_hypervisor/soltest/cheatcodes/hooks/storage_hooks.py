@@ -13,21 +13,16 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress, checksummed
-from bridge.filecoin.method_numbers import INVOKE_EVM
 from fvm_hypervisor.soltest.cheatcodes.context import Cheats, Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, check_size
 from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS, State, StorageHook, StorageHooks
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from fvm_hypervisor.soltest.cheatcodes.values import encode
-from hypervisor.kernel.blocks import Block
-from hypervisor.kernel.call import Call
-from hypervisor.types import TokenAmount
-from runtimes.evm import ENGINE_OPTION, PLAIN_ENGINE, FrameStopped
-from runtimes.evm.ethereum import EthereumHost, send_call
-from store.cid import RAW
+from runtimes.evm.ethereum import Access, AccessKind, ObservedCall
 from store.keccak import keccak
 
-_PARTIAL: Final = "with `--evm py-evm` only; what a callback accesses stays warm"
+_PARTIAL: Final = "not with `--evm py-evm`; what a callback accesses stays warm"
+_REQUIRED: Final = "a storage hook requires the engine fast: run without --evm py-evm and without a debugger"
 _HIDDEN: Final = (
     "recording", "reads", "writes", "mappings", "logs", "mocks", "functions", "revert", "assume", "calls", "emits",
     "creates",
@@ -58,37 +53,30 @@ def _register_mapping(context: Context, target: EthAddress, root: bytes, callbac
 
 
 def _hooks(context: Context) -> StorageHooks:
-    context.ethereum("storage hooks")
-    if context.machine.registry.options.get(ENGINE_OPTION, PLAIN_ENGINE) != PLAIN_ENGINE:
-        raise CheatcodeFailure("a storage hook requires the engine py-evm: run with --evm py-evm")
+    context.require_ethereum("storage hooks")
+    if context.run is None or not context.run.runs_in_guest:
+        raise CheatcodeFailure(_REQUIRED)
     if context.state.hooks is None:
         context.state.hooks = StorageHooks()
     return context.state.hooks
 
 
-def note_hash(hooks: StorageHooks, account: EthAddress, data: bytes, digest: bytes) -> None:
-    """Record a hash of 64 bytes that may be the slot of a mapping with a hook."""
-    if account in hooks.mappings and not hooks.is_active:
-        chain = hooks.hashes.setdefault(account, {})
-        chain[int.from_bytes(digest, "big")] = data[:32], int.from_bytes(data[32:], "big")
-
-
-def call_hook(cheats: Cheats, host: EthereumHost, slot: int, before: int, word: int | None) -> None:
-    """Call the hook for a read of a slot, or for a write of `word`. Raises FrameStopped if the callback fails."""
+def call_hook(cheats: Cheats, run: ObservedCall, access: Access) -> bytes | None:
+    """Call the hook for an access to a slot; return the data with which the frame reverts if the callback fails."""
     hooks = cheats.state.hooks
-    if hooks is None or hooks.is_active:
-        return
-    account = host.address
-    if word is None:
-        _call(cheats, hooks, host, hooks.loads.get(account), _encode_words(account, slot, before))
-    elif account in hooks.stores:
-        _call(cheats, hooks, host, hooks.stores[account], _encode_words(account, slot, before, word))
-    elif account in hooks.mappings:
-        root, keys = _resolve(hooks, account, slot)
-        if keys:
-            kinds = ["address", "bytes32", "bytes32", "bytes32[]", "bytes32", "bytes32"]
-            data = encode(kinds, [account, _word(slot), _word(root), keys, _word(before), _word(word)])
-            _call(cheats, hooks, host, hooks.mappings[account].get(root), data)
+    if hooks is None:
+        return None
+    account, slot, before, word = access[1:5]
+    if access.kind == AccessKind.READ:
+        return _call(cheats, hooks, run, hooks.loads.get(account), _encode_words(account, slot, before))
+    if account in hooks.stores:
+        return _call(cheats, hooks, run, hooks.stores[account], _encode_words(account, slot, before, word))
+    root, keys = _resolve(hooks, account, slot)
+    if not keys:
+        return None
+    kinds = ["address", "bytes32", "bytes32", "bytes32[]", "bytes32", "bytes32"]
+    data = encode(kinds, [account, _word(slot), _word(root), keys, _word(before), _word(word)])
+    return _call(cheats, hooks, run, hooks.mappings.get(account, {}).get(root), data)
 
 
 def _resolve(hooks: StorageHooks, account: EthAddress, slot: int) -> tuple[int, Sequence[bytes]]:
@@ -100,27 +88,19 @@ def _resolve(hooks: StorageHooks, account: EthAddress, slot: int) -> tuple[int, 
     return slot, keys[::-1]
 
 
-def _call(cheats: Cheats, hooks: StorageHooks, host: EthereumHost, hook: StorageHook | None, data: bytes) -> None:
+def _call(
+    cheats: Cheats, hooks: StorageHooks, run: ObservedCall, hook: StorageHook | None, data: bytes
+) -> bytes | None:
     if hook is None:
-        return
-    calls, accounts = host.calls, host.accounts
-    host.gas.settle()
-    used, refund = calls.gas.used, accounts.refund
-    to = accounts.filecoin_address(hook.contract)
-    params = Block(RAW, hook.callback + data)
-    call = Call(accounts.existing(VM_ADDRESS), to, INVOKE_EVM, params, TokenAmount(0), calls.gas.available)
+        return None
     hooks.is_active = True
     try:
         with _hidden(cheats.state):
-            outcome = send_call(host, call)
+            outcome = run.call(VM_ADDRESS, hook.contract, hook.callback + data)
+            list(run.accesses())  # the callback's
     finally:
         hooks.is_active = False
-    host.gas.settle()
-    calls.gas.used = used
-    accounts.add_refund(refund - accounts.refund)
-    host.gas.refill()
-    if not outcome.success:
-        raise FrameStopped(outcome.output)
+    return None if outcome.success else outcome.output
 
 
 @contextmanager

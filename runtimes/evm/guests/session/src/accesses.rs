@@ -1,5 +1,6 @@
 //! What cheatcodes record of instructions: accesses to slots and accounts, and hashes. Python reads it where the
-//! transaction stops. Before an access to a slot that has a random word the transaction stops, so that Python draws it.
+//! transaction stops. Before an access to a slot that has a random word the transaction stops, so that Python draws it, and
+//! after an access to a slot that has a hook, so that Python calls it.
 
 use crate::Ctx;
 use crate::database::Missing;
@@ -35,6 +36,8 @@ pub struct Accesses {
     items: Vec<Access>,
     /// Accounts with random words.
     pub random: HashSet<Address>,
+    /// Accounts after accesses to whose slots the transaction stops.
+    pub hooked: HashSet<Address>,
     /// The access for which the transaction has stopped, so that its word is there.
     drawn: Option<(Address, U256)>,
 }
@@ -130,6 +133,10 @@ pub fn slot(input: In<'_>, is_write: bool, instruction: fn(In<'_>) -> Instructio
     let words = [slot, word, if is_write { written } else { word }, U256::ZERO];
     if context.chain.accesses.has_slots {
         context.chain.accesses.items.push(Access { kind, account: address, words });
+    }
+    if context.chain.accesses.hooked.contains(&address) {
+        context.journaled_state.database.missing = Some(Missing::Nothing);
+        return Err(InstructionResult::FatalExternalError); // the instruction has run
     }
     Ok(())
 }

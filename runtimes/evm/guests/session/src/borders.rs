@@ -6,7 +6,7 @@ use crate::amsterdam::spent;
 use crate::cheats::Cheats;
 use crate::frames::Frames;
 use crate::isolation::Isolation;
-use crate::native::Natives;
+use crate::native::{Natives, call_inputs};
 use crate::record;
 use crate::session::{Exit, Failure, Session, bytecode, mode};
 use crate::wire::{Reader, Write};
@@ -15,7 +15,7 @@ use revm::context_interface::CreateScheme;
 use revm::handler::FrameResult;
 use revm::interpreter::interpreter_action::FrameInit;
 use revm::interpreter::{
-    CallOutcome, CallScheme, CreateInputs, CreateOutcome, FrameInput, Gas, InstructionResult, InterpreterResult,
+    CallInput, CallOutcome, CallScheme, CreateInputs, CreateOutcome, FrameInput, Gas, InstructionResult, InterpreterResult,
 };
 use revm::primitives::{Address, Bytes, HashSet, U256};
 
@@ -150,6 +150,9 @@ mod operation {
     pub const SET_CALLEE: u32 = 15;
     pub const CREATE: u32 = 16;
     pub const CREATED: u32 = 17;
+    pub const HOOKED: u32 = 37;
+    pub const CALL: u32 = 38;
+    pub const CALLED: u32 = 39;
     pub const MAKE_COLD: u32 = 18;
     pub const BEGIN_ISOLATED: u32 = 19;
     pub const END_ISOLATED: u32 = 20;
@@ -521,6 +524,22 @@ impl Session {
                 output.u32(exists as u32);
                 output.word(balance);
                 output.u64(nonce);
+            }
+            operation::HOOKED => context.chain.accesses.hooked = read.list(|read| read.address()).into_iter().collect(),
+            operation::CALL => {
+                let target = read.address();
+                let input = CallInput::Bytes(Bytes::copy_from_slice(read.data()));
+                let code = self.code_to_run(target, output)?;
+                let frame = self.evm.frame_stack.get();
+                let (depth, interpreter) = (frame.depth + 1, &mut frame.interpreter);
+                let inputs = call_inputs(address, target, U256::ZERO, input, interpreter.gas.remaining(), code);
+                let memory = interpreter.memory.new_child_context();
+                self.running.held = Some(FrameInit { depth, memory, frame_input: FrameInput::Call(Box::new(inputs)) });
+            }
+            operation::CALLED => {
+                self.borders.ended = None;
+                self.leave_finished();
+                self.evm.frame_stack.get().interpreter.memory.free_child_context();
             }
             operation::CREATED => {
                 self.borders.ended = None;

@@ -16,6 +16,8 @@ pub enum Missing {
     BlockHash(u64),
     /// A random word of a slot, which is about to be read, or written.
     Random(Address, U256, bool),
+    /// Nothing: the transaction stops after an access.
+    Nothing,
 }
 
 /// The error of a read whose value is missing.

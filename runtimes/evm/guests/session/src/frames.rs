@@ -30,7 +30,7 @@ pub struct Frames {
     /// How the last instruction has ended the frame.
     halted: Option<InstructionResult>,
     /// What the frame does next.
-    action: Option<InterpreterAction>,
+    pub action: Option<InterpreterAction>,
 }
 
 /// How Python may end a frame.
@@ -77,8 +77,9 @@ impl Session {
         let number = read.u32();
         let result = ENDS.into_iter().find(|end| *end as u32 == number);
         let result = self.borders.frames.halted.take().or(result).expect("an end of a frame");
-        frame.gas.set_remaining(read.u64());
+        frame.gas.set_remaining(read.u64().min(frame.gas.remaining()));
         let output = Bytes::copy_from_slice(read.data());
+        self.borders.is_stopped = false;
         self.borders.frames.action = Some(InterpreterAction::new_return(result, output, frame.gas));
     }
 

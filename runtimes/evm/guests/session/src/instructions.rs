@@ -3,6 +3,7 @@
 
 use crate::Ctx;
 use crate::accesses::{self, Accesses};
+use crate::database::Missing;
 use crate::forks::Instructions;
 use crate::jumps::JumpLog;
 use crate::keccak;
@@ -422,6 +423,12 @@ pub fn run(
         // The last value that the instruction has taken is still there: it has not written to the stack.
         let size = unsafe { *frame.stack.data().as_ptr().add(frame.stack.len()) };
         context.chain.init_code_size = size.saturating_to();
+    }
+    if context.journaled_state.database.missing == Some(Missing::Nothing) {
+        if let Some(record) = &mut context.chain.record {
+            record.settle(frame.gas.remaining());
+        }
+        return None;
     }
     match context.chain.stopped.take() {
         None => {

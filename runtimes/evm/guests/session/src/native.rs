@@ -39,6 +39,26 @@ pub struct Natives {
     suspended: Vec<Suspended>,
 }
 
+/// Return a call of a contract with its code, to which the value has been transferred.
+pub fn call_inputs(
+    caller: Address, target: Address, value: U256, input: CallInput, gas_limit: u64, known_bytecode: (B256, Bytecode),
+) -> CallInputs {
+    CallInputs {
+        input,
+        return_memory_offset: 0..0,
+        gas_limit,
+        reservoir: 0,
+        bytecode_address: target,
+        known_bytecode,
+        target_address: target,
+        caller,
+        value: CallValue::Apparent(value),
+        scheme: CallScheme::Call,
+        is_static: false,
+        charged_new_account_state_gas: false,
+    }
+}
+
 impl Natives {
     /// True if a native actor has called the contract at this depth.
     pub fn has_called(&self, depth: usize) -> bool {
@@ -141,26 +161,11 @@ impl Session {
         let (target, caller, value) = (read.address(), read.address(), read.word());
         let (gas_limit, is_static, depth) = (read.u64(), read.u32() != 0, read.u32() as usize);
         let input = CallInput::Bytes(Bytes::copy_from_slice(read.data()));
-        let mut known_bytecode = self.known_code(target, output)?;
-        if let Some(delegate) = known_bytecode.1.eip7702_address() {
-            known_bytecode = self.known_code(delegate, output)?;
-        }
+        let code = self.code_to_run(target, output)?;
         self.count(read.u32());
         let init = self.running.held.take().expect("a call at which it has stopped");
-        let inputs = CallInputs {
-            input,
-            return_memory_offset: 0..0,
-            gas_limit,
-            reservoir: 0,
-            bytecode_address: target,
-            known_bytecode,
-            target_address: target,
-            caller,
-            value: CallValue::Apparent(value), // the kernel has transferred it
-            scheme: CallScheme::Call,
-            is_static,
-            charged_new_account_state_gas: false,
-        };
+        let mut inputs = call_inputs(caller, target, value, input, gas_limit, code);
+        inputs.is_static = is_static;
         let memory = init.memory.clone();
         self.borders.natives.suspended.push(Suspended { init, depth });
         self.running.held = Some(FrameInit { depth, memory, frame_input: FrameInput::Call(Box::new(inputs)) });
@@ -175,10 +180,7 @@ impl Session {
         let Some(Suspended { mut init, .. }) = self.borders.natives.suspended.pop_if(|last| last.depth == depth) else {
             return Ok(ended);
         };
-        let frames = &mut self.evm.frame_stack;
-        if frames.index().is_some() && frames.get().is_finished() {
-            frames.pop();
-        }
+        self.leave_finished();
         init.memory.resize(0);
         self.running.held = Some(init);
         self.borders.is_stopped = true;
@@ -206,6 +208,20 @@ impl Session {
             journal.inner.state.insert(address, account);
         }
         Ok(self.evm.ctx.journaled_state.inner.state.get_mut(&address).expect("it is held"))
+    }
+
+    /// Return the code that a call of a contract runs: its own, or its delegate's. Fails if it is missing.
+    pub fn code_to_run(&mut self, address: Address, output: &mut Vec<u8>) -> Result<(B256, Bytecode), Exit> {
+        let own = self.known_code(address, output)?;
+        own.1.eip7702_address().map_or(Ok(own), |delegate| self.known_code(delegate, output))
+    }
+
+    /// Drop the innermost frame if it has ended.
+    pub fn leave_finished(&mut self) {
+        let frames = &mut self.evm.frame_stack;
+        if frames.index().is_some() && frames.get().is_finished() {
+            frames.pop();
+        }
     }
 
     fn known_code(

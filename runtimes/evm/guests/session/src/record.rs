@@ -293,7 +293,7 @@ impl Record {
     }
 
     /// Note the cost of the instruction that has run: `left` is the gas after it, with what it has given to a creation.
-    fn settle(&mut self, left: u64) {
+    pub fn settle(&mut self, left: u64) {
         if let Some(last) = self.last.take() {
             let at = last.at + COST_AT;
             self.items[at..at + 8].copy_from_slice(&(last.gas as i64 - left as i64).to_le_bytes());

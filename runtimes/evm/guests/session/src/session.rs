@@ -73,6 +73,8 @@ pub enum Exit {
     Frame = 15,
     /// A slot that has a random word is about to be accessed.
     Random = 24,
+    /// A slot was accessed that has a hook.
+    Accessed = 25,
 }
 
 pub mod mode {
@@ -344,6 +346,7 @@ impl Session {
         if mode & mode::CALL != 0 {
             self.borders = Borders::read(&mut read);
             self.evm.ctx.chain.accesses.random = read.list(|read| read.address()).into_iter().collect();
+            self.evm.ctx.chain.accesses.hooked = read.list(|read| read.address()).into_iter().collect();
             self.borders.cheats.are_off = mode & mode::JUMPS != 0;
             self.batch.is_due = read.u32() != 0;
             self.batch.check.extend_from_slice(read.data());
@@ -580,6 +583,10 @@ impl Session {
                 output.u32(is_write as u32);
                 Exit::Random
             }
+            Missing::Nothing => {
+                self.borders.stop();
+                Exit::Accessed
+            }
         }
     }
 
@@ -781,6 +788,9 @@ impl Session {
     fn run_frame(&mut self, output: &mut Vec<u8>) -> Result<Option<InterpreterAction>, Exit> {
         if self.running.mode & mode::FRAMES != 0 {
             return self.run_in_python(output).map(Some);
+        }
+        if let Some(action) = self.borders.frames.action.take() {
+            return Ok(Some(action));
         }
         let evm = &mut self.evm;
         let frame = evm.frame_stack.get();
