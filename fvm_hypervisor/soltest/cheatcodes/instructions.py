@@ -1,14 +1,13 @@
-"""Cheatcodes that watch single instructions: safe memory ranges, debug recordings, and hashes that reveal mappings.
+"""Cheatcodes that watch single instructions: safe memory ranges and debug recordings.
 
 Memory accesses are checked by forge's rules (`vm.expectSafeMemory`): an instruction that writes must stay within one
-range; one that reads may also access memory that already exists. The tracer wraps a message's own. It is active only
-while a test needs it, since engines are slow if they report every instruction.
+range; one that reads may also access memory that already exists. A call that needs it begins again, and runs on the
+plain engine, which reports each instruction before it runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
@@ -21,15 +20,22 @@ from fvm_hypervisor.soltest.cheatcodes.state import (
     VM_ADDRESS,
     DebugRecording,
     DebugStep,
-    MappingSlots,
     State,
 )
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode, selector
 from hypervisor.errors import OutOfGas
-from hypervisor.machine.call_manager import CallManager
-from hypervisor.tracing import CounterTracer, PausingTracer, RuntimeEvent, StepTracer, TraceEvent, Tracer
+from hypervisor.tracing import (
+    CallEnded,
+    CallStarted,
+    CounterTracer,
+    PausingTracer,
+    RuntimeEvent,
+    StepTracer,
+    TraceEvent,
+    Tracer,
+)  # fmt: skip
 from runtimes.evm import OPCODE_NUMBERS, FrameStopped
-from store.keccak import keccak
+from runtimes.evm.ethereum import CannotObserve
 
 Range = tuple[int, int]
 """First byte, and the byte after the last."""
@@ -98,43 +104,34 @@ class StateOwner(Protocol):
     state: State
 
 
-class StepWatch:
-    """The wrapping tracer; `calls` is the message's call manager, whose tracer it replaces."""
+class NeedsSteps(CannotObserve):  # not an error: the call begins again with a `StepWatch`
+    """Raised if a cheatcode watches instructions of a call that has begun without."""
 
-    def __init__(self, cheats: StateOwner, calls: CallManager) -> None:
+
+class StepWatch:
+    """The wrapping tracer of one call, which must see each instruction before it runs."""
+
+    def __init__(self, cheats: StateOwner, before: Tracer | None) -> None:
         self._cheats = cheats
-        self._calls = calls
-        self.before: Tracer = calls.tracer or _NullTracer()
+        self.before: Tracer = before or _NullTracer()
+        self._depth = 0
         self._contracts: dict[int, EthAddress] = {}
         """Address whose code the frame at each depth runs."""
-        self._storages: dict[int, EthAddress] = {}
-        """Address whose storage the frame at each depth uses."""
         self._last: dict[int, int] = {}
         """Index of the last recorded instruction at each depth."""
         self._borrowed: EthAddress | None = None
 
-    @contextmanager
-    def following(self, calls: CallManager) -> Iterator[None]:
-        """Trace the calls of a transaction within the message."""
-        around, self._calls = self._calls, calls
-        try:
-            yield
-        finally:
-            self._calls = around
-
-    def record_running_frame(self, contract: EthAddress, depth: int) -> None:
-        """Record the contract of a frame that was running before this tracer, unless it is known."""
-        self._contracts.setdefault(depth, contract)
-        self._storages.setdefault(depth, contract)
-
     def event(self, event: TraceEvent, /) -> None:
         """Record whose code a frame runs, and forward the event."""
-        if isinstance(event, CodeBorrowed):
+        if isinstance(event, CallStarted):
+            self._depth += 1
+        elif isinstance(event, CallEnded):
+            self._depth -= 1
+        elif isinstance(event, CodeBorrowed):
             self._borrowed = event.address
         elif isinstance(event, EvmFrame):
-            self._contracts[self._calls.depth] = self._borrowed or event.address
-            self._storages[self._calls.depth] = event.address
-            self._last.pop(self._calls.depth, None)
+            self._contracts[self._depth] = self._borrowed or event.address
+            self._last.pop(self._depth, None)
             self._borrowed = None
         self.before.event(event)
 
@@ -147,26 +144,15 @@ class StepWatch:
         elif isinstance(before, StepTracer):
             before.step(event)
         state = self._cheats.state
-        if state.mappings is not None and isinstance(event, EvmStep) and event.opcode == _KECCAK256:
-            self._note_hash(state.mappings, event)
         if state.steps is not None:
             self._record(state.steps, event)
         if state.safe_memory and isinstance(event, EvmStep):
-            ranges = state.safe_memory.get(self._calls.depth)
+            ranges = state.safe_memory.get(self._depth)
             if ranges is not None:
                 check_memory(ranges, event)
 
-    def _note_hash(self, mappings: dict[EthAddress, MappingSlots], event: EvmStep) -> None:
-        """Record a hash that may be a mapping's slot, with its key and the mapping's slot."""
-        if len(event.stack) < 2 or event.stack[-2] != 2 * _WORD or event.stack[-1] > len(event.memory):
-            return
-        start = event.stack[-1]
-        data = event.memory[start : start + 2 * _WORD].ljust(2 * _WORD, b"\0")
-        slots = mappings.setdefault(self._storages.get(self._calls.depth, ZERO_ADDRESS), MappingSlots())
-        slots.hashes[int.from_bytes(keccak(data), "big")] = data[:_WORD], int.from_bytes(data[_WORD:], "big")
-
     def _record(self, recording: DebugRecording, event: RuntimeEvent) -> None:
-        depth, steps = self._calls.depth, recording.steps
+        depth, steps = self._depth, recording.steps
         last = self._last.get(depth, len(steps))
         if isinstance(event, EvmFault) and event.reason == OutOfGas.__name__ and last < len(steps):
             steps[last] = steps[last]._replace(out_of_gas=True)
@@ -180,20 +166,14 @@ class StepWatch:
             recording.add(DebugStep(stack, _memory_read(event), event.opcode, depth, False, contract))
 
 
-def watch(cheats: StateOwner, calls: CallManager, caller: EthAddress, depth: int) -> None:
-    """Start to trace a message's instructions. Raises CheatcodeFailure in the debugger, which traces them itself."""
-    if isinstance(calls.tracer, StepWatch):
-        return
-    if isinstance(calls.tracer, PausingTracer):
+def _require_steps(context: Context, what: str) -> None:
+    """Raise NeedsSteps if the call has no `StepWatch`, and CheatcodeFailure in the debugger, which traces it itself."""
+    context.require_ethereum(what)
+    tracer = context.machine.tracer
+    if isinstance(tracer, PausingTracer):
         raise CheatcodeFailure("instructions cannot be traced in the debugger: remove --debug")
-    calls.tracer = watcher = StepWatch(cheats, calls)
-    watcher.record_running_frame(caller, depth)
-
-
-def unwatch(cheats: StateOwner, calls: CallManager) -> None:
-    """Stop tracing unless a cheatcode still needs it."""
-    if isinstance(calls.tracer, StepWatch) and not cheats.state.watches_steps:
-        calls.tracer = calls.tracer.before
+    if not isinstance(tracer, StepWatch):
+        raise NeedsSteps
 
 
 class _NullTracer:
@@ -234,7 +214,6 @@ _READS: Final = {OPCODE_NUMBERS[name]: at for at, names in {
     (4, 5): "CALL",
 }.items() for name in names.split()} | {_CALLCODE: (4, 5)}  # fmt: skip
 """Stack positions, from 1 at the top, of offset and size of the memory that an opcode reads."""
-_KECCAK256: Final = OPCODE_NUMBERS["KECCAK256"]
 _SSTORE: Final = OPCODE_NUMBERS["SSTORE"]
 _STIPEND: Final = 2300
 """Maximum gas at which SSTORE fails: a call's stipend (EIP-2200)."""
@@ -258,10 +237,9 @@ def _memory_read(step: EvmStep) -> bytes:
 
 
 def _expect_safe(context: Context, start: int, end: int, depth: int) -> None:
-    context.ethereum("tracing of instructions")
+    _require_steps(context, "tracing of instructions")
     if start >= end:
         raise CheatcodeFailure(f"memory range start ({start}) is greater than end ({end})")
-    watch(context.cheats, context.calls, context.caller, context.depth)
     context.state.safe_memory.setdefault(depth, [SCRATCH]).append((start, end))
 
 
@@ -278,7 +256,6 @@ def _safe_memory_call(context: Context, start: int, end: int) -> None:
 @cheatcode("stopExpectSafeMemory()")
 def _stop_safe_memory(context: Context) -> None:
     context.state.safe_memory.pop(context.depth, None)
-    unwatch(context.cheats, context.calls)
 
 
 # --- debug recordings -----------------------------------------------------------------------------------------------
@@ -286,17 +263,15 @@ def _stop_safe_memory(context: Context) -> None:
 
 @cheatcode("startDebugTraceRecording()")
 def _start_steps(context: Context) -> None:
-    context.ethereum("recording of instructions")
+    _require_steps(context, "recording of instructions")
     if context.state.steps is not None:
         raise CheatcodeFailure("debug trace recording was already started")
-    watch(context.cheats, context.calls, context.caller, context.depth)
     context.state.steps = DebugRecording()
 
 
 @cheatcode("stopAndReturnDebugTraceRecording()", returns="(uint256[],bytes,uint8,uint64,bool,address)[]")
 def _stop_steps(context: Context) -> Sequence[Any]:
     recording, context.state.steps = context.state.steps, None
-    unwatch(context.cheats, context.calls)
     if recording is None:
         raise CheatcodeFailure("nothing recorded")
     if recording.is_cut:

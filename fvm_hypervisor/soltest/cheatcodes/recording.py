@@ -19,7 +19,6 @@ from typing import Any, Final
 from bridge.ethereum.addresses import EthAddress, checksummed, create2_address
 from fvm_hypervisor.soltest.cheatcodes.context import CallOperations, Context
 from fvm_hypervisor.soltest.cheatcodes.failures import check_size
-from fvm_hypervisor.soltest.cheatcodes.instructions import unwatch, watch
 from fvm_hypervisor.soltest.cheatcodes.ledger import EthereumLedger
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, AccountAccess, MappingSlots, State, StorageAccess
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
@@ -515,8 +514,6 @@ def _word(number: int) -> bytes:
 @cheatcode("startMappingRecording()")
 def _start_mappings(context: Context) -> None:
     context.require_ethereum("recording of mappings")
-    if context.run is None:
-        watch(context.cheats, context.calls, context.caller, context.depth)
     if context.state.mappings is None:
         context.state.mappings = {}
 
@@ -524,8 +521,6 @@ def _start_mappings(context: Context) -> None:
 @cheatcode("stopMappingRecording()")
 def _stop_mappings(context: Context) -> None:
     context.state.mappings = None
-    if context.run is None:
-        unwatch(context.cheats, context.calls)
 
 
 def _mapping(context: Context, account: EthAddress) -> MappingSlots:

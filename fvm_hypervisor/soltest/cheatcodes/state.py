@@ -461,7 +461,7 @@ class State:
     @property
     def watches_steps(self) -> bool:
         """True if instructions must be traced."""
-        return bool(self.safe_memory) or self.steps is not None or self.mappings is not None
+        return bool(self.safe_memory) or self.steps is not None
 
     @property
     def seen_depth(self) -> int:
@@ -482,7 +482,7 @@ class State:
     @property
     def needs_frames(self) -> bool:
         """True if instructions or values of frames must be intercepted, which a state session does not do."""
-        return bool(self.safe_memory or self.steps is not None or self.evm_version)
+        return bool(self.evm_version)
 
     @property
     def _sees_all(self) -> bool:
@@ -525,6 +525,7 @@ class State:
             or self.recording
             or self.mappings is not None
             or self.hooks is not None
+            or self.watches_steps
             or self.pauses_gas
             or self.access_list
             or self.block.changes_transaction

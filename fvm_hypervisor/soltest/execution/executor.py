@@ -34,6 +34,7 @@ from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME
 from fvm_hypervisor.soltest.cheatcodes.fork_access import undo_reverted
 from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes, CheatcodeSnapshot
 from fvm_hypervisor.soltest.cheatcodes.hooks.observer import TestObserver
+from fvm_hypervisor.soltest.cheatcodes.instructions import NeedsSteps, StepWatch
 from fvm_hypervisor.soltest.cheatcodes.recording import take_accesses
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, DEFAULT_SENDER, FAILED_SLOT, VM_ADDRESS, Mock
 from fvm_hypervisor.soltest.compile.releases import VERSION
@@ -54,7 +55,6 @@ from hypervisor.messages.message import Message
 from hypervisor.precompiles import Precompile
 from hypervisor.state.state_tree import ActorState, TreeMark
 from hypervisor.state.undo_map import Journal
-from hypervisor.tracing import takes_record
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from hypervisor.versions.overlay import Overlay
 from localnet.contracts.registered_precompiles import offer_precompiles
@@ -226,6 +226,8 @@ class TestExecutor:
         """Number of calls that are given to the session together: about as many as it has made without a stop."""
         self._unobserved: set[tuple[EthAddress, bytes]] = set()
         """Functions, by contract and selector, that use what no session can observe."""
+        self._stepwise: set[tuple[EthAddress, bytes]] = set()
+        """Functions whose instructions cheatcodes watch."""
         self.records_slots = False
         """True if outcomes include the words of slots."""
         if setting.fork_url is not None and self._is_ethereum:
@@ -401,7 +403,7 @@ class TestExecutor:
         has_failed = is_changed = False
         following: Sequence[SessionCall] = ()
         try:
-            with run:
+            with self._stepping((to, data[:4])), run:
                 message = NO_CHECK if check is None else self._check_message(observer, run, check, always)
                 following = self._following(calls, observer, run.fork, limit) if message else ()
                 ends = run.run(value, data, max(0, limit - intrinsic), commit, message or NO_CHECK, following, nonce)
@@ -421,6 +423,10 @@ class TestExecutor:
                     is_changed = run.keep() if run.is_running else ended.is_changed
                     if run.touched:
                         self._touched.update(run.touched)
+        except NeedsSteps:
+            observer.undo()
+            self._stepwise.add((to, data[:4]))
+            return self._calls_in_session(calls[:1], value, gas, commit, nonce=nonce)
         except CannotObserve:
             observer.undo()
             if following:
@@ -444,6 +450,17 @@ class TestExecutor:
         may_change = is_changed or has_failed or (commit and may_have_set) or observer.has_written
         last = ended._replace(exit_code=code, output=output)
         return [*outcomes, self._outcome(calls[len(outcomes)], last, run.fork, commit, may_change, nonce=nonce)]
+
+    @contextmanager
+    def _stepping(self, function: tuple[EthAddress, bytes]) -> Iterator[None]:
+        """Watch the instructions of a call if it needs that."""
+        machine, tracer = self.machine, self.machine.tracer
+        if function in self._stepwise or self.cheatcodes.state.watches_steps:
+            machine.tracer = StepWatch(self.cheatcodes, tracer)
+        try:
+            yield
+        finally:
+            machine.tracer = tracer
 
     def _outcome(
         self, call: ContractCall, ended: ObservedEnd, fork: Fork, commit: bool, may_change: bool,
@@ -498,8 +515,6 @@ class TestExecutor:
     def _observe(self, from_: EthAddress, to: EthAddress) -> tuple[TestObserver, ObservedCall] | None:
         """Return a call in the machine's session; None if no session can run what is set."""
         cheats, tracer = self.cheatcodes, self.machine.tracer
-        if tracer is not None and not takes_record(tracer):
-            return None
         observer = TestObserver(cheats)
         if not observer.can_begin:
             return None

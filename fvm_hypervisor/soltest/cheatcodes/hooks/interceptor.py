@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, address_of_actor, checksummed
+from bridge.ethereum.addresses import EthAddress, address_of_actor, checksummed
 from bridge.ethereum.block import ETHEREUM
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.receipts import Log, entries_to_log
@@ -41,7 +41,6 @@ from fvm_hypervisor.soltest.cheatcodes.hooks.isolation import (
     trace_mocked_call,
 )
 from fvm_hypervisor.soltest.cheatcodes.hooks.missing_contracts import note_missing
-from fvm_hypervisor.soltest.cheatcodes.instructions import StepWatch, watch
 from fvm_hypervisor.soltest.cheatcodes.interception import check_assumed, check_revert, intercept_call
 from fvm_hypervisor.soltest.cheatcodes.ledger import EthereumLedger, FilecoinLedger, Ledger
 from fvm_hypervisor.soltest.cheatcodes.metering import GAS_OPCODE_PRICE, undo_unmetered, without_metering
@@ -292,8 +291,6 @@ class Cheatcodes:
         if calls.depth == 0:
             self.begin_test(call.to)
             undo_reverted(self, calls)
-            if self.state.watches_steps:
-                watch(self, calls, ZERO_ADDRESS, 0)
             if self.state.uses_fork_cheatcodes:
                 self.state.forks.first_actor = calls.tree.init_state().next_id
             self._suppose(calls)  # the rest of the block is the machine's and already set
@@ -343,8 +340,6 @@ class Cheatcodes:
         if not outcome.success:
             self.state.drawn = drawn
         undo_reverted(self, host.calls)
-        if isinstance(host.calls.tracer, StepWatch):
-            host.calls.tracer.record_running_frame(host.address, host.calls.depth)
         if self.state.deals:
             self.preserve_deals(host.calls.depth, EthereumLedger(host.accounts), outcome)
         return outcome
@@ -413,7 +408,10 @@ class Cheatcodes:
         undo_unmetered(self.state, host, GAS_OPCODE_PRICE)
 
     def on_hash(self, host: EthereumHost, data: bytes, digest: bytes) -> None:
-        """Ignore it."""
+        """Record a hash that may be a mapping's slot."""
+        if self.state.mappings is not None:
+            slots = self.state.mappings.setdefault(host.address, MappingSlots())
+            slots.hashes[int.from_bytes(digest, "big")] = data[:32], int.from_bytes(data[32:], "big")
 
     # --- cheatcodes ---------------------------------------------------------------------------------------------
 

@@ -10,7 +10,6 @@ Calls of frames under Ethereum's rules are converted to `InterceptedCall` and ex
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import Final
 
 from bridge.ethereum.addresses import EthAddress, create2_address, create_address
@@ -20,7 +19,6 @@ from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import DelegateCallParams
 from fvm_hypervisor.soltest.cheatcodes.context import CallOperations, Cheats
 from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
-from fvm_hypervisor.soltest.cheatcodes.instructions import StepWatch
 from fvm_hypervisor.soltest.cheatcodes.ledger import EthereumLedger
 from fvm_hypervisor.soltest.cheatcodes.state import CallGas
 from hypervisor.errors import SyscallError
@@ -98,8 +96,7 @@ def _send_transaction(cheats: Cheats, host: EthereumHost, inputs: SubcallInputs,
     application = Application(machine, transaction, sender, paid=False, accounts=accounts.for_inner_transaction())
     block = cheats.state.block
     try:
-        watches = calls.tracer.following(application.calls) if isinstance(calls.tracer, StepWatch) else nullcontext()
-        with cheats.isolated(), watches:
+        with cheats.isolated():
             part = application.apply_inner(calls, call.from_, limit, block.gas_price or 0, block.base_fee or 0)
     except InvalidTransaction:
         host.gas.refill()
