@@ -9,7 +9,6 @@ The set of rules determines how a message is executed (`localnet.rules.parts`).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
@@ -22,7 +21,6 @@ from hypervisor.tracing import Tracer
 from hypervisor.types import Gas
 from localnet.calls.overrides import NONE, Overrides, overridden
 from localnet.calls.pace import with_pace
-from localnet.calls.time_limit import OutOfTime, TimeLimit, explanation_seconds
 from localnet.chain.admission import require_funds
 from localnet.chain.execution import apply_pending
 from localnet.errors import AllowanceExceeded, BelowInclusionCost, TransactionRefused
@@ -38,9 +36,9 @@ def call(machine: Hypervisor, request: CallRequest, overrides: Overrides = NONE)
     rules = rules_of(machine)  # an overridden block gas limit does not limit calls
     run = partial(rules.calls.call, machine, request)
     if overrides.is_empty:  # the call's effects are reverted
-        return output_of(rules, _with_reason(rules, machine, run))
+        return output_of(rules, _trial(machine, run))
     with overridden(machine, overrides):
-        return output_of(rules, _with_reason(rules, machine, run))
+        return output_of(rules, _trial(machine, run))
 
 
 def traced_call(
@@ -94,7 +92,7 @@ def estimate(
         rules = rules_of(machine)
         apply_pending(machine, pending)
         highest = min(_highest(machine, request), _affordable(machine, request))
-        first = _with_reason(rules, machine, lambda: rules.calls.call_as_message(machine, request, highest))
+        first = _trial(machine, lambda: rules.calls.call_as_message(machine, request, highest))
         _check_allowance(rules, first, highest)
         output_of(rules, first)
         limit = _with_margin(rules, first.result.gas_used, highest)
@@ -158,26 +156,10 @@ def _trial_run(machine: Hypervisor, request: CallRequest, limit: Gas) -> CallOut
         return rules_of(machine).calls.call_as_message(machine, request, limit)
 
 
-def _with_reason(rules: NetworkRules, machine: Hypervisor, run: Callable[[], CallOutcome]) -> CallOutcome:
-    """Return the result of an execution without effect; repeat a silent revert to find the callee's reason.
-
-    The repetition has the time limit of explanations; when it is exceeded, the result has no reason.
-    """
-    begin = time.monotonic()
+def _trial(machine: Hypervisor, run: Callable[[], T]) -> T:
+    """Return the result of an execution without effect."""
     with machine.trial():
-        answered = run()
-    result = answered.result
-    is_silent = result.receipt.exit_code == ExitCode.EVM_CONTRACT_REVERTED and not answered.data and not result.reason
-    if rules.features.keeps_all_reasons or not is_silent or machine.tracer is not None:
-        return answered
-    machine.tracer = with_pace(machine, TimeLimit(explanation_seconds(time.monotonic() - begin)).on(None))
-    try:
-        with machine.trial():
-            return run()
-    except OutOfTime:
-        return answered
-    finally:
-        machine.tracer = None
+        return run()
 
 
 def _check_allowance(rules: NetworkRules, answered: CallOutcome, highest: Gas) -> None:

@@ -204,7 +204,6 @@ FEATURES: Final = Features(
     allows_bare_storage=True,
     has_settings=True,
     executor_checks_senders=True,
-    keeps_all_reasons=False,
 )
 
 

@@ -174,8 +174,6 @@ class Features:
     """True if the fields of `BlockSettings` can be set."""
     executor_checks_senders: bool
     """True if the executor refuses transactions that a block cannot include for their nonce, funds or fees."""
-    keeps_all_reasons: bool
-    """True if a failure always includes the callee's reason; otherwise an engine may run a call tree without it."""
     refused_types: Mapping[int, str] = field(default_factory=dict)
     """Reasons for rejecting other transaction types, where one is known."""
 

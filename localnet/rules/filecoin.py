@@ -98,7 +98,6 @@ FEATURES: Final = Features(
     allows_bare_storage=False,
     has_settings=False,
     executor_checks_senders=False,
-    keeps_all_reasons=True,
 )
 
 

@@ -179,6 +179,12 @@ def delegated_address(address: EthAddress) -> Address:
     return Address.delegated(EAM_NAMESPACE, address)
 
 
+def address_of_state(actor: ActorID, state: ActorState) -> EthAddress:
+    """Return an actor's Ethereum address: its own one, or its masked ID."""
+    own = None if state.delegated_address is None else ethereum_address(state.delegated_address)
+    return masked_id(actor) if own is None else own
+
+
 JournalEntry = tuple[Hashable, Any]
 
 # Kinds of journal entries, the first part of their keys. Slots have the key (actor, slot) without a kind. A slot is its
@@ -316,9 +322,7 @@ class Accounts:
     def address_of(self, actor: ActorID) -> EthAddress:
         address: EthAddress | None = self._journal.get((ADDRESS, actor))
         if address is None:
-            delegated = self._tree.existing(actor).delegated_address
-            own = None if delegated is None else ethereum_address(delegated)
-            address = masked_id(actor) if own is None else own
+            address = address_of_state(actor, self._tree.existing(actor))
             self._journal.set((ADDRESS, actor), address)
         return address
 

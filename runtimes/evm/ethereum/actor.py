@@ -41,7 +41,7 @@ from runtimes.evm.ethereum.accounts import EMPTY_CODE
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.forks import code_limits
 from runtimes.evm.ethereum.host import EthereumHost
-from runtimes.evm.ethereum.native import LeaveSession, NativeCalls
+from runtimes.evm.ethereum.native import NativeCalls
 from runtimes.evm.ethereum.recording import RecordingHost
 from runtimes.evm.ethereum.subcalls import execute_subcall, return_block
 from runtimes.evm.gas_table import words
@@ -119,7 +119,8 @@ class EthereumInvocation:
     def _invoke(self, calldata: bytes) -> FrameOutcome:
         calls, context = self._calls, self._kernel.context
         if isinstance(calls, NativeCalls):
-            return calls.enter(self._actor, context.caller, context.value, calldata, context.read_only)
+            caller = calls.accounts.address_of(context.caller)
+            return calls.enter(self._actor, caller, context.value, calldata, context.read_only)
         code = code_to_run(calls, self._codes, self._actor)
         return self._frame(code, calldata, calls.accounts.address_of(context.caller), context.value)
 
@@ -159,6 +160,9 @@ class EthereumInvocation:
         accounts, context = self._calls.accounts, self._kernel.context
         if context.caller == INIT_ACTOR:
             call = ConstructorParams.decode(b"" if params is None else params.data)
+            if isinstance(self._calls, NativeCalls):
+                ended = self._calls.enter(self._actor, call.creator, context.value, call.init_code, creates=True)
+                return Outcome(ExitCode.OK) if ended.status is Status.SUCCESS else self._outcome_of(ended)
             accounts.create(self._actor)
             caller, init_code = call.creator, call.init_code
         else:
@@ -209,8 +213,6 @@ class EthereumInvocation:
 
     def _frame(self, code: Code, calldata: bytes, caller: EthAddress, value: int) -> FrameOutcome:
         context, calls = self._kernel.context, self._calls
-        if isinstance(calls, NativeCalls):
-            raise LeaveSession("a native actor runs code that is not its contract's")
         address = calls.accounts.address_of(self._actor)
         frame = Frame(calls.environment.fork, code, calldata, caller, address, value, context.read_only)
         if calls.tracer is not None:

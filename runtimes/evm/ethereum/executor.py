@@ -256,8 +256,9 @@ class EthereumExecutor:
 
         def apply() -> TransactionResult:
             result = self._in_session(complete, sender, KEEP | NONCE, None, entry)
-            application = self._application(complete, sender, None, entry, paid=False)
-            return result or self._or_rollback(application.simulate)
+            return result or self._or_rollback(
+                lambda: self._application(complete, sender, None, entry, paid=False).simulate()
+            )
 
         result = self._apply_traced(complete, sender, apply)
         self._next_index()

@@ -321,20 +321,22 @@ class Ended(NamedTuple):
     created: EthAddress | None
     output: bytes
     logs: tuple[tuple[EthAddress, Log], ...]
+    cause: bytes
+    """A call below the first one that has failed, and its callers with it (`text_of_cause`); empty for none."""
 
 
 _RESULT: Final = Struct("<IIQQQQI20sI")
 _LOG: Final = Struct("<20sI")
 
 
-def read_end(data: bytes) -> tuple[Ended, int]:
-    """Return what the guest says of a transaction that has ended, and the position after it."""
+def read_end(data: bytes) -> Ended:
+    """Return what the guest says of a transaction that has ended."""
     end, ran, used, before, state, floor, creates, created, size = _RESULT.unpack_from(data)
     at = _RESULT.size
     after = at + size + _COUNT.size
     logs, after = ((), after) if after == len(data) else read_logs(data, at + size)
     made = EthAddress(created) if creates else None
-    return Ended(end, bool(ran), used, before, state, floor, made, data[at : at + size], logs), after
+    return Ended(end, bool(ran), used, before, state, floor, made, data[at : at + size], logs, data[after:])
 
 
 def read_logs(data: bytes, at: int) -> tuple[tuple[tuple[EthAddress, Log], ...], int]:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from struct import Struct
-from typing import Final, NamedTuple, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar, cast
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.transactions import Transaction
@@ -38,11 +38,11 @@ from hypervisor.threads import needs_fresh_stack
 from hypervisor.types import ActorID, TokenAmount
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.engine import CallInputs, CallKind, FrameOutcome, Status, SubcallOutcome
-from runtimes.evm.ethereum.accounts import EMPTY_CODE, Accounts, delegated_address
+from runtimes.evm.ethereum.accounts import EMPTY_CODE, Accounts, address_of_state, delegated_address
 from runtimes.evm.ethereum.application import Entry
 from runtimes.evm.ethereum.calls import FREE, EthereumCalls, TransactionEnvironment
-from runtimes.evm.ethereum.guest import IMPLICIT, STATUS, Command, Exit, Guest
-from runtimes.evm.ethereum.record import Replay
+from runtimes.evm.ethereum.guest import STATUS, Command, Exit, Guest
+from runtimes.evm.ethereum.record import Replay, text_of
 from runtimes.evm.ethereum.subcalls import call_filecoin_precompile, contract_outcome
 from store.cid import EMPTY_ARRAY_CID, RAW, Cid
 from store.keccak import keccak
@@ -60,11 +60,12 @@ _CHANGED: Final = Struct("<20s32sQI")
 _CALL: Final = Struct("<IIIQ20s20s20s32s32sI")
 _ENDED: Final = Struct("<IQqI")
 _RESULT: Final = Struct("<IIQqI")
-_ENTRY: Final = Struct("<I20s20s32sQIII")
+_ENTRY: Final = Struct("<I20s20s32sQIIII")
 _OPERATION: Final = Struct("<I20s")
 _BALANCE: Final = Struct("<32sQI")
 _NUMBER: Final = Struct("<I")
-_HAS_CODE, _CREATED = 1, 2
+_HAS_NONCE, _NO_CODE, _IS_NATIVE = 1, 2, 4
+"""What has changed of an account, beside its balance (`change` in guests/session/src/native.rs)."""
 _LINK: Final = "session"
 
 
@@ -83,16 +84,17 @@ class Session(Protocol):
         """Give the tracer the events until a stop, where the kernel reports what follows."""
 
 
-class LeaveSession(Fatal):
-    """Raised if a transaction cannot go on in the session, and runs elsewhere."""
-
-
 class _Link(NamedTuple):
     """How far guest and tree agree: the guest's position, its number of events, and the size of the tree's log."""
 
     position: bytes
     events: int
     written: int
+
+
+def _amounts(state: ActorState | None) -> tuple[TokenAmount, int, Cid] | None:
+    """Return what the guest has of an actor."""
+    return None if state is None else (state.balance, state.nonce, state.code)
 
 
 class SessionAccounts(Accounts):
@@ -130,8 +132,6 @@ class NativeCalls(EthereumCalls):
         """Number of calls of native actors that have not ended."""
         self._base: dict[ActorID, ActorState | None] = {}
         """Actors that native actors have changed, as they were before the transaction."""
-        self._is_ahead = False
-        """True if the guest has got an account that the transaction has created, as if it had been there before."""
         self._is_inside = False
         """True while a contract that a native actor has called runs, or after it could not go on."""
         self.first: CallResult | None = None
@@ -160,12 +160,7 @@ class NativeCalls(EthereumCalls):
         before = self._link.position
         super().rollback(mark)
         if self._link.position != before and not self._is_inside:
-            self._check_ahead()
             self._operate(_OPERATION.pack(_REVERT, KERNEL) + self._link.position)
-
-    def _check_ahead(self) -> None:
-        if self._is_ahead:
-            raise LeaveSession("the guest cannot undo the creation of an actor")
 
     def _count(self) -> bytes:
         """Make a checkpoint, and return its number for the guest."""
@@ -179,7 +174,6 @@ class NativeCalls(EthereumCalls):
         """
         count, position, changed = _STATE.unpack_from(data)
         if count < len(self._marks) - 1:
-            self._check_ahead()
             self.tree.begin()
             super().rollback(self._marks[count])
             del self._marks[count + 1 :]
@@ -213,18 +207,19 @@ class NativeCalls(EthereumCalls):
         link, operations = self._link, []
         for actor, old in self.tree.states_before(link.written).items():
             state = self.tree.get_actor(actor)
-            if state is None:
-                if old is not None:
-                    raise LeaveSession(f"actor f0{actor} was removed")
+            if _amounts(old) == _amounts(state):
                 continue
-            is_contract = state.code == self.accounts.evm_code
-            if old is not None and (old.balance, old.nonce, old.code) == (state.balance, state.nonce, state.code):
-                continue
-            if is_contract and (old is None or old.code != state.code):
-                raise LeaveSession("a native actor has created a contract")
             self._base.setdefault(actor, old)
-            fields = _BALANCE.pack(state.balance.to_bytes(32, "big"), state.nonce, not is_contract)
-            operations.append(_OPERATION.pack(_SET_ACCOUNT, self.accounts.address_of(actor)) + fields)
+            is_native, was_native = self._is_native(state), self._is_native(old)
+            flags = _IS_NATIVE if is_native and not was_native else _NO_CODE if was_native and not is_native else 0
+            balance, nonce = (0, 0) if state is None else (state.balance, state.nonce)
+            if (
+                state is None or state.code != self.accounts.evm_code
+            ):  # the guest has nonce, code and slots of contracts
+                flags |= _HAS_NONCE
+            address = address_of_state(actor, cast(ActorState, old if state is None else state))
+            fields = _BALANCE.pack(balance.to_bytes(32, "big"), nonce, flags)
+            operations.append(_OPERATION.pack(_SET_ACCOUNT, address) + fields)
         emit = _OPERATION.pack(_EMIT, KERNEL)
         operations += [emit + _NUMBER.pack(number) for number in range(link.events, len(self.events))]
         position = link.position
@@ -232,18 +227,13 @@ class NativeCalls(EthereumCalls):
             position = self._operate(b"".join(operations) + _OPERATION.pack(_POSITION, KERNEL))
         self._set_link(_Link(position, len(self.events), self.tree.mark()))
 
-    def base(self, actor: ActorID, state: ActorState | None) -> ActorState | None:
-        """Return an actor, whose present state is given, as it was before the transaction.
+    def _is_native(self, state: ActorState | None) -> bool:
+        accounts = self.accounts
+        return state is not None and state.code != accounts.evm_code and state.code not in accounts.account_codes
 
-        A native actor that the transaction has created has existed already, without money.
-        """
-        if actor not in self._base:
-            return state
-        before = self._base[actor]
-        if before is None and state is not None and state.delegated_address is None:
-            self._is_ahead = True
-            return state.with_balance(0)
-        return before
+    def base(self, actor: ActorID, state: ActorState | None) -> ActorState | None:
+        """Return an actor, whose present state is given, as it was before the transaction."""
+        return self._base.get(actor, state)
 
     def _operate(self, message: bytes) -> bytes:
         """Execute operations in the guest, which also reads what it lacks."""
@@ -251,7 +241,7 @@ class NativeCalls(EthereumCalls):
         while exit_code := guest.call(Command.OPERATE, message):
             answer = self._session.answer(exit_code, guest.output(), self._mode)
             if answer is None:
-                raise LeaveSession("the session lacks an account")
+                raise Fatal("the session lacks an account")
             guest.call(Command.ANSWER, answer)
         return guest.output()
 
@@ -312,8 +302,6 @@ class NativeCalls(EthereumCalls):
         to = accounts.filecoin_address(inputs.address)
         call = Call(actor, to, INVOKE_EVM, params, value, inputs.gas, static)
         if self.depth == 0:
-            if value > balance and not self._mode & IMPLICIT:
-                raise LeaveSession("the sender of a simulation lacks the value")
             if self._entry is not None:
                 call = Call(actor, self._entry.to, self._entry.method, self._entry.params, value)
             self.first = self.send_first(call)
@@ -327,17 +315,28 @@ class NativeCalls(EthereumCalls):
 
     # --- calls of contracts -----------------------------------------------------------------------------------
 
-    def enter(self, contract: ActorID, caller: ActorID, value: int, data: bytes, static: bool) -> FrameOutcome:
-        """Call a contract, to which the kernel has transferred the value, for a native actor."""
+    def enter(
+        self,
+        contract: ActorID,
+        caller: EthAddress,
+        value: int,
+        data: bytes,
+        static: bool = False,
+        creates: bool = False,
+    ) -> FrameOutcome:
+        """Call a contract, or run the init code of a new one, for a native actor.
+
+        The kernel has transferred the value.
+        """
         self._give_changes()
-        addresses = self.accounts.address_of(contract), self.accounts.address_of(caller)
-        gas = self.gas.available
-        head = _ENTRY.pack(_ENTER, *addresses, value.to_bytes(32, "big"), gas, static, self.depth - 1, len(data))
+        addresses = self.accounts.address_of(contract), caller
+        amount, depth = value.to_bytes(32, "big"), self.depth - 1
+        head = _ENTRY.pack(_ENTER, *addresses, amount, self.gas.available, static, depth, creates, len(data))
         guest = self._guest
         self._is_inside = True
         exit_code = guest.call(Command.ANSWER, head + data + self._count())
         if not self._session.go_on(guest, exit_code, self._mode, Exit.NATIVE_END):
-            raise LeaveSession("the session cannot execute a contract")
+            raise Fatal("the session cannot execute a contract")
         self._is_inside = False
         ended = guest.output()
         at = self._take_changes(ended)
@@ -347,10 +346,13 @@ class NativeCalls(EthereumCalls):
         at += _ENDED.size
         self.gas.used += used  # the record has the charges
         self.accounts.add_refund(refund)
-        status = STATUS[result]
+        status, data = STATUS[result], ended[at : at + size]
         if status == ExitCode.SYS_OUT_OF_GAS:
-            raise OutOfGas("out of gas")
-        return FrameOutcome(Status(status), ended[at : at + size])
+            reason = text_of(result, data, value, addresses[0])
+            if reason:
+                self.backtrace.set_cause(reason)
+            raise OutOfGas(reason or "out of gas")
+        return FrameOutcome(Status(status), data)
 
     # --- the end ----------------------------------------------------------------------------------------------
 

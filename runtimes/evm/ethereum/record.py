@@ -101,6 +101,7 @@ _DESTROYED: Final = Struct("<I20s20s32s")
 _CODE: Final = Struct("<32sI")
 _COUNTED: Final = Struct("<II")
 _EXCESS: Final = Struct("<II")
+_CAUSE: Final = Struct("<I32s20s")
 _INSTRUCTION: Final = Struct("<BBBxIQqqHH")
 _CHANGED_MEMORY: Final = Struct("<III")
 
@@ -239,6 +240,12 @@ def text_of(result: int, data: bytes, value: int, to: EthAddress) -> str:
     if result == RESERVED_CODE:
         return "code begins with the reserved byte 0xef"
     return overflow_payment(value, to) if result == OVERFLOW else ""
+
+
+def text_of_cause(data: bytes) -> str:
+    """Return the message of the failed call that has made its callers fail: `text_of`, with the guest's `cause`."""
+    result, value, to = _CAUSE.unpack_from(data)
+    return text_of(result, data[_CAUSE.size :], _number(value), EthAddress(to))
 
 
 def precompile_failure(fork: Fork, name: str, data: bytes, gas: GasTracker) -> str:

@@ -90,9 +90,17 @@ from runtimes.evm.ethereum.guest import (
 )
 from runtimes.evm.ethereum.guest_rules import NotRepresentable, account_spec, fork_message
 from runtimes.evm.ethereum.host import block_hash, block_randomness
-from runtimes.evm.ethereum.native import KERNEL, LeaveSession, NativeCalls
+from runtimes.evm.ethereum.native import KERNEL, NativeCalls
 from runtimes.evm.ethereum.precompiles import run_precompile
-from runtimes.evm.ethereum.record import REPLAYED, ActorNumbers, Codes, Replay, precompile_failure, text_of
+from runtimes.evm.ethereum.record import (
+    REPLAYED,
+    ActorNumbers,
+    Codes,
+    Replay,
+    precompile_failure,
+    text_of,
+    text_of_cause,
+)
 from runtimes.evm.ethereum.validation import (
     BlockLimits,
     InvalidTransaction,
@@ -155,6 +163,10 @@ _Rules = tuple[Fork, int, int | None, frozenset[str] | None]
 _idle: list[Guest] = []
 """Guests that no session uses."""
 _MAX_IDLE: Final = 4
+
+
+class LeaveSession(Fatal):
+    """Raised in a frame that runs in Python if the guest must give up: the transaction begins again elsewhere."""
 
 
 def _return(guest: Guest) -> None:
@@ -258,7 +270,7 @@ class StateSession:
         InvalidTransaction, without effect.
         """
         guest = self.begin()
-        if guest is None or (mode & IMPLICIT and self.fork.state_gas):
+        if guest is None:
             return None
         limits = limits or self._limits
         if not mode & CHECKED and transaction.type not in self.fork.transaction_types:
@@ -288,7 +300,9 @@ class StateSession:
             blob_fee = transaction.blob_gas * self._limits.blob_base_fee
         burnt = min(price, context.base_fee), blob_fee
         is_live = mode & FRAMES and mode & RECORD  # the tracer gets nothing twice
-        self._is_native = (entry is not None or bool(is_live)) and self._runs_kernel
+        self._is_native = False
+        if entry is not None or is_live:
+            self._need_kernel()
         record = None
         try:
             executed = None if entry is not None or self._is_native else self._execute(guest, message, mode, *burnt)
@@ -326,12 +340,11 @@ class StateSession:
             return error
         raise Fatal(f"the EVM engine refuses a valid transaction: {reason}")
 
-    @property
-    def _runs_kernel(self) -> bool:
-        """True if the kernel may take part in transactions: its rules are the guest's, and the thread has time."""
-        fork = self.fork
-        knows_rules = not (fork.state_gas or fork.access_lists or fork.transfer_logs)
-        return knows_rules and self._machine.short is None
+    def _need_kernel(self) -> None:
+        """Note that the kernel takes part in the transaction. Raises LongExecution if its thread has no time."""
+        if self._machine.short is not None:
+            raise LongExecution("a native actor may run for long")
+        self._is_native = True
 
     def _with_kernel(
         self, transaction: Transaction, sender: EthAddress, message: bytes, mode: int, price: int,
@@ -356,11 +369,12 @@ class StateSession:
         try:
             native = self._native = NativeCalls(self, guest, mode, transaction, sender, environment, entry, replay)
             if native.on_fresh_stack(lambda: self.go_on(guest, guest.call(Command.TRANSACT, message), mode, Exit.DONE)):
-                ended = read_end(guest.output())[0]
+                ended = read_end(guest.output())
                 record = self.read_record(guest) if mode & RECORD else None
                 if mode & KEEP:
                     native.end()
                     guest.call(Command.KEEP)
+                    self.accesses = guest.output()
                     guest.call(Command.DRAIN)
                     self._burnt = ended.gas_used * burnt[0] + burnt[1]
                     self._write_all(tree, guest.output())
@@ -399,7 +413,7 @@ class StateSession:
         try:
             if not self.go_on(guest, guest.call(Command.TRANSACT, message), mode, Exit.DONE):
                 return None
-            ended = read_end(guest.output())[0]
+            ended = read_end(guest.output())
             record = self.read_record(guest) if mode & RECORD else None
             if mode & KEEP:
                 self._keep(guest, burnt + ended.gas_used * burnt_per_gas, mode)
@@ -799,7 +813,7 @@ class StateSession:
         if state is not None and state.code != evm and state.code not in accounts:
             flags |= _NATIVE
         if flags != 1 and calls is None:
-            self._is_native = self._runs_kernel
+            self._need_kernel()
             return None
         if calls is not None and actor is not None:
             state = calls.base(actor, state)
@@ -865,6 +879,8 @@ class StateSession:
         output, message, reason = byte_string(ended.output) if answers else b"", MESSAGES.get(status, ""), ""
         if ended.end in _EXPLAINED:
             message, reason = self._explain(ended, transaction, sender)
+        elif ended.cause:
+            reason = text_of_cause(ended.cause)
         if native is not None:
             logs = native.logs(logs)
             if native.first is not None:
@@ -1025,7 +1041,11 @@ class StateSession:
         if actor is None:
             actor = tree.lookup_id(delegated)
         state = None if actor is None else tree.get_actor(actor)
-        if actor is not None and state is not None and state.delegated_address != delegated:  # of a masked ID
+        masked = unmask_id(address) if actor is None and self._block.filecoin_addresses else None
+        if masked is not None and tree.get_actor(masked) is not None:  # the kernel has created it
+            actor, state = masked, tree.get_actor(masked)
+        is_native = flags & _HAS_NEW_CODE and code_hash == NATIVE_CODE_HASH  # the kernel has created it
+        if actor is not None and state is not None and (is_native or state.delegated_address != delegated):
             code = state.code
             nonce = state.nonce if code == self._contracts.evm_code else nonce
             amount = TokenAmount(int.from_bytes(amount, "big"))

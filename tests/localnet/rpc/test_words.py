@@ -1,9 +1,6 @@
 """Failure texts for clients and the node's log, under both rules; Ethereum's are those of anvil 1.7.1."""
 
-import itertools
-import time
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +8,7 @@ import pytest
 from bridge.ethereum.addresses import EthAddress
 from hypervisor.types import Gas
 from localnet import Network
-from localnet.calls import simulate, time_limit
+from localnet.calls import simulate
 from localnet.console import Console
 from localnet.errors import CallFailed
 from localnet.rpc.node import Node
@@ -183,17 +180,6 @@ def test_a_creators_silent_revert_has_the_reason_of_the_creation(network: Networ
     code = CALL_IT + PASS_ITS_DATA_ON if below else CREATING
     with pytest.raises(CallFailed, match="max code size exceeded: code size 24577, limit 24576"):
         getattr(network, asked)(None, code)
-
-
-def test_revert_reason_search_is_time_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    looks = itertools.count()
-    with Network(rules="ethereum") as network:
-        monkeypatch.setattr(
-            time_limit, "time", SimpleNamespace(monotonic=time.monotonic, process_time=lambda: next(looks))
-        )
-        with pytest.raises(CallFailed) as failed:
-            network.call(None, CREATING)
-    assert str(failed.value) == "execution reverted"
 
 
 @pytest.mark.parametrize(

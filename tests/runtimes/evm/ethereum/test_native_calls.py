@@ -11,11 +11,12 @@ import pytest
 from eth_abi.abi import decode as decode_abi
 from eth_abi.abi import encode as encode_abi
 
-from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
+from bridge.ethereum.addresses import EthAddress, create2_address, masked_id, to_filecoin
 from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from bridge.filecoin.cbor import byte_string, read_byte_string
 from bridge.filecoin.method_numbers import INVOKE_EVM, method_number
+from bridge.filecoin.parameters import CreateReturn
 from hypervisor.bundles.genesis import Genesis
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
@@ -25,7 +26,7 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.tracing import CallEnded, CallStarted, GasCharged, Recorder, TraceEvent
-from hypervisor.types import DATACAP_ACTOR, EAM_NAMESPACE, ActorID, Gas, MethodNumber, TokenAmount
+from hypervisor.types import DATACAP_ACTOR, EAM_ACTOR, EAM_NAMESPACE, ActorID, Gas, MethodNumber, TokenAmount
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.ethereum.validation import InvalidTransaction
@@ -33,7 +34,8 @@ from store.cid import CBOR
 from store.codec import encode
 from tests.crossing.trees import Script, puppet
 from tests.runtimes.evm.assembler import assemble
-from tests.runtimes.wasm.guests import install_actor
+from tests.runtimes.evm.machines import call, word
+from tests.runtimes.wasm.guests import imports, install_actor, wasm
 
 RATE = 444_000
 SENDER, CALLER, STORER = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB, 0xCC))
@@ -497,3 +499,102 @@ def test_a_context_of_other_rules_is_refused_in_words() -> None:
     message = Message(Address.id(0), Address.id(0))
     with pytest.raises(InvalidInput, match="opened under the rules 'filecoin', but its context has 'ethereum'"):
         machine.apply_implicit(message)
+
+
+# --- actors that come and go ------------------------------------------------------------------------------------------
+
+SALT, OUTER, GONE = bytes(31) + b"\x05", EthAddress(b"\xdd" * 20), 2000
+CHILD = assemble("7 9 SSTORE CALLER 0 MSTORE CALLVALUE 32 MSTORE 64 0 LOG0 0x600954 0 MSTORE 3 29 RETURN")
+
+
+def shows(actor: int) -> str:
+    """Return words that log an actor's balance and the size of its code, as contracts see them."""
+    masked = word(masked_id(ActorID(actor)))
+    return f"{masked} BALANCE 0 MSTORE {masked} EXTCODESIZE 32 MSTORE 64 0 LOG0"
+
+
+def logged(result: ApplyResult) -> list[tuple[int, ...]]:
+    """Return the words of each log of a contract, without those of transfers."""
+    data = [entry.value for event in result.events for entry in event.entries if entry.key == "d"]
+    found = [tuple(int.from_bytes(each[at : at + 32], "big") for at in range(0, len(each), 32)) for each in data]
+    return [each for each in found if len(each) > 1]
+
+
+def dying() -> bytes:
+    """Return a native actor that removes itself when it is called, and burns its funds."""
+    return wasm(f"""(module {imports("self.self_destruct")} (memory (export "memory") 1)
+      (func (export "invoke") (param i32) (result i32)
+        (drop (call $self_destruct (i32.const 1))) (i32.const 0)))""")
+
+
+@pytest.fixture(params=["Cancun", "Amsterdam"])
+def fork(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the name of a fork; nothing runs on the machine's calls."""
+    monkeypatch.setattr("runtimes.evm.ethereum.executor.Application", lambda *_: pytest.fail("it has left the session"))
+    return str(request.param)
+
+
+def at(fork: str, contracts: dict[EthAddress, bytes]) -> Machine:
+    world = Machine(contracts)
+    world.machine.advance(block=EthereumBlock(gas_limit=1 << 62, fork=fork))
+    install_actor(world.machine, dying(), GONE, FUNDS)
+    return world
+
+
+def create2(world: Machine, init: bytes, value: int = 0) -> ApplyResult:
+    """Send a message from CALLER, a contract, that creates another one."""
+    execution, to = EthereumExecutor(world.machine), Address.id(EAM_ACTOR)
+    create, params = MethodNumber(3), encode([init, SALT])
+    message = Message(to, to_filecoin(CALLER), 1, TokenAmount(value), create, params, Gas(10_000_000))
+    return execution.apply_unpaid(message)
+
+
+def test_native_actor_creates_a_contract(fork: str) -> None:
+    world = at(fork, {CALLER: assemble("STOP")})
+    result, address = create2(world, CHILD, 5), create2_address(CALLER, SALT, CHILD)
+    assert CreateReturn.decode(result.receipt.return_data).eth_address == address
+    assert logged(result) == [(int.from_bytes(CALLER, "big"), 5)]
+    assert dict(read_alloc(world.machine))[address] == AllocAccount(5, 1, assemble("9 SLOAD"), {9: 7})
+
+
+@pytest.mark.parametrize(
+    ("init", "exit_code"), [("0xab 0 MSTORE 32 0 REVERT", 33), ("1 1 SSTORE INVALID", 7), ("24577 0 RETURN", 7)]
+)
+def test_a_creation_by_a_native_actor_fails_as_a_whole(fork: str, init: str, exit_code: int) -> None:
+    world = at(fork, {CALLER: assemble("STOP")})
+    before = world.facts()
+    assert create2(world, assemble(init)).exit_code == exit_code
+    assert {**world.facts(), CALLER: before[CALLER]} == before
+
+
+@pytest.mark.parametrize(("end", "expected"), [("STOP", (0, 0)), ("0 0 REVERT", (FUNDS, 1))])
+def test_native_actor_that_removes_itself_is_gone_unless_reverted(
+    fork: str, end: str, expected: tuple[int, int]
+) -> None:
+    """Another contract calls it, and ends."""
+    calls_it = assemble(f"{call(masked_id(ActorID(GONE)))} POP {shows(GONE)} {end}")
+    outer = assemble(f"{shows(GONE)} {call(OUTER)} POP {shows(GONE)}")
+    world = at(fork, {CALLER: outer, OUTER: calls_it})
+    result = world.invoke(to_filecoin(CALLER))
+    assert [logged(result)[0], logged(result)[-1]] == [(FUNDS, 1), expected]
+    assert (world.machine.state_tree.get_actor(ActorID(GONE)) is None) == (end == "STOP")
+
+
+@pytest.mark.parametrize(("end", "balance"), [("STOP", 3), ("0 0 REVERT", 0)])
+@pytest.mark.parametrize("seen", [False, True])
+def test_an_account_that_a_native_actor_creates_exists_unless_reverted(
+    fork: str, end: str, balance: int, seen: bool
+) -> None:
+    """The puppet sends 1 attoFIL to a new key, and its caller 2 to the new account's masked ID."""
+    new = at(fork, {CALLER: b"\0", OUTER: b"\0"}).machine.state_tree.init_state().next_id
+    data = padded(script(to=Address.secp256k1(b"\x04" + b"\x09" * 64), method=0, value=1))
+    size, puppet_ = len(data), word(masked_id(ActorID(PUPPET)))
+    inner = assemble(
+        f"{shows(new) if seen else ''} {size} @data 1 ADD 0 CODECOPY 0 0 {size} 0 0 {puppet_} GAS CALL POP "
+        f"{call(masked_id(ActorID(new)), 2)} POP {shows(new)} {end} data:"
+    )
+    outer = assemble(f"{call(OUTER)} POP {shows(new)}")
+    world = at(fork, {CALLER: outer, OUTER: inner + data})
+    assert logged(world.invoke(to_filecoin(CALLER)))[-1] == (balance, 0)
+    account = world.machine.state_tree.get_actor(ActorID(new))
+    assert (0 if account is None else account.balance) == balance

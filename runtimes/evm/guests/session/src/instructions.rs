@@ -54,6 +54,8 @@ pub struct Control {
     pub isolates: bool,
     /// Size of the last init code that was too long.
     pub init_code_size: usize,
+    /// The last failed call whose message names values, while its callers fail because of it.
+    pub cause: Vec<u8>,
 }
 
 /// Gas of a precompile that takes the time of a step.

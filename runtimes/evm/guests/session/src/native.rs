@@ -5,19 +5,35 @@
 //! What such calls have changed in the tree belongs to the frames that made them. So the journal counts the times that the
 //! kernel was left: where it undoes one, the next stop tells Python, which goes back, too.
 
+use crate::record;
 use crate::session::{Exit, Session, mode};
 use crate::wire::{Reader, Write};
 use revm::context::JournalEntry;
 use revm::context_interface::journaled_state::JournalCheckpoint;
 use revm::handler::FrameResult;
 use revm::interpreter::interpreter_action::FrameInit;
-use revm::interpreter::{CallInput, CallInputs, CallScheme, CallValue, FrameInput, InstructionResult};
+use revm::interpreter::{
+    CallInput, CallInputs, CallScheme, CallValue, CreateInputs, CreateScheme, FrameInput, InstructionResult,
+};
+use revm::primitives::hardfork::SpecId;
 use revm::primitives::{Address, B256, Bytes, HashSet, Log, U256};
 use revm::state::{Account, Bytecode};
 
 /// The account whose first transient word counts what the kernel has done, in its upper half, and has the size of the
 /// journal at that time in its lower half. Its logs stand for events of actors.
 pub const KERNEL: Address = Address::repeat_byte(0xFF);
+
+/// What the kernel has changed of an account, beside its balance.
+mod change {
+    pub const NONCE: u32 = 1;
+    /// It is no native actor any more.
+    pub const NO_CODE: u32 = 2;
+    /// It has become a native actor.
+    pub const NATIVE: u32 = 4;
+}
+
+/// The code of native actors that contracts see.
+const NATIVE_CODE: Bytes = Bytes::from_static(&[0xFE]);
 
 /// How the kernel takes part in calls of an address.
 #[derive(Clone, Copy, PartialEq)]
@@ -37,6 +53,8 @@ struct Suspended {
 #[derive(Default)]
 pub struct Natives {
     suspended: Vec<Suspended>,
+    /// The creator and the value that the next frame sees, which is a creation by a native actor.
+    constructor: Option<(Address, U256)>,
 }
 
 /// Return a call of a contract with its code, to which the value has been transferred.
@@ -156,21 +174,56 @@ impl Session {
         self.borders.is_stopped = false;
     }
 
-    /// Begin the call of a contract by the native actor that runs. Fails if a value of the state is missing.
+    /// Begin the call, or the creation, of a contract by the native actor that runs. Fails if a value of the state is missing.
     pub fn enter(&mut self, read: &mut Reader<'_>, output: &mut Vec<u8>) -> Result<(), Exit> {
         let (target, caller, value) = (read.address(), read.address(), read.word());
-        let (gas_limit, is_static, depth) = (read.u64(), read.u32() != 0, read.u32() as usize);
-        let input = CallInput::Bytes(Bytes::copy_from_slice(read.data()));
-        let code = self.code_to_run(target, output)?;
+        let (gas_limit, is_static, depth, creates) =
+            (read.u64(), read.u32() != 0, read.u32() as usize, read.u32() != 0);
+        let data = Bytes::copy_from_slice(read.data());
+        let frame_input = if creates {
+            self.hold(target, output)?;
+            self.hold(KERNEL, output)?;
+            self.borders.natives.constructor = Some((caller, value));
+            let scheme = CreateScheme::Custom { address: target };
+            FrameInput::Create(Box::new(CreateInputs::new(KERNEL, scheme, U256::ZERO, data, gas_limit, 0)))
+        } else {
+            let code = self.code_to_run(target, output)?;
+            let mut inputs = call_inputs(caller, target, value, CallInput::Bytes(data), gas_limit, code);
+            inputs.is_static = is_static;
+            FrameInput::Call(Box::new(inputs))
+        };
         self.count(read.u32());
         let init = self.running.held.take().expect("a call at which it has stopped");
-        let mut inputs = call_inputs(caller, target, value, input, gas_limit, code);
-        inputs.is_static = is_static;
         let memory = init.memory.clone();
         self.borders.natives.suspended.push(Suspended { init, depth });
-        self.running.held = Some(FrameInit { depth, memory, frame_input: FrameInput::Call(Box::new(inputs)) });
+        self.running.held = Some(FrameInit { depth, memory, frame_input });
         self.borders.is_stopped = false;
         Ok(())
+    }
+
+    /// Give the frame that begins the creator and the value of a creation by a native actor. The journal's entries since
+    /// `entries` have `KERNEL` as the creator, which does not change.
+    pub fn construct(&mut self, entries: usize) {
+        let Some((creator, value)) = self.borders.natives.constructor.take() else { return };
+        let inner = &mut self.evm.ctx.journaled_state.inner;
+        for entry in &mut inner.journal[entries..] {
+            match entry {
+                JournalEntry::NonceBump { address } | JournalEntry::AccountTouched { address } if *address == KERNEL => {
+                    *entry = JournalEntry::AccountWarmed { address: KERNEL };
+                }
+                _ => {}
+            }
+        }
+        if let Some(kernel) = inner.state.get_mut(&KERNEL) {
+            kernel.info.nonce = 0;
+            kernel.unmark_touch();
+        }
+        let frames = &mut self.evm.frame_stack;
+        if frames.index().is_some() && !frames.get().is_finished() {
+            let input = &mut frames.get().interpreter.input;
+            input.caller_address = creator;
+            input.call_value = value;
+        }
     }
 
     /// Stop if the contract that a native actor has called has ended; the actor's call is held again.
@@ -190,7 +243,10 @@ impl Session {
         output.u64(if result.is_ok_or_revert() { gas.total_gas_spent() } else { gas.limit() });
         output.u64(if result.is_ok() { gas.refunded() as u64 } else { 0 });
         let data = ended.output();
-        output.data(if result.is_ok_or_revert() { data.data() } else { &[] });
+        match record::excess(&self.evm.ctx, &ended) {
+            Some(excess) => output.data(&excess),
+            None => output.data(if result.is_ok_or_revert() { data.data() } else { &[] }),
+        }
         Err(Exit::NativeEnd)
     }
 
@@ -238,16 +294,25 @@ impl Session {
         Ok(())
     }
 
-    /// Set an account's balance, and its nonce unless it is that of a contract.
+    /// Set an account's balance, its nonce unless it is that of a contract, and whether it is a native actor.
     pub fn set_account(&mut self, address: Address, read: &mut Reader<'_>, output: &mut Vec<u8>) -> Result<(), Exit> {
-        let (balance, nonce, has_nonce) = (read.word(), read.u64(), read.u32() != 0);
-        let info = &mut self.hold(address, output)?.info;
+        let (balance, nonce, flags) = (read.word(), read.u64(), read.u32());
+        let has_nonce = flags & change::NONCE != 0;
+        self.hold(address, output)?;
+        let inner = &mut self.evm.ctx.journaled_state.inner;
+        let account = inner.state.get_mut(&address).expect("it is held");
+        if inner.cfg.spec.is_enabled_in(SpecId::AMSTERDAM) && account.is_cold_transaction_id(inner.transaction_id) {
+            // It is in the block's list of accesses, with what it was before.
+            account.set_current_info_as_original();
+            account.mark_warm_with_transaction_id(inner.transaction_id);
+            inner.journal.push(JournalEntry::AccountWarmed { address });
+        }
+        let info = &mut account.info;
         let old_balance = std::mem::replace(&mut info.balance, balance);
         let previous_nonce = info.nonce;
         if has_nonce {
             info.nonce = nonce;
         }
-        let inner = &mut self.evm.ctx.journaled_state.inner;
         if old_balance != balance {
             inner.journal.push(JournalEntry::BalanceChange { address, old_balance });
         }
@@ -255,6 +320,11 @@ impl Session {
             inner.journal.push(JournalEntry::NonceChange { address, previous_nonce });
         }
         inner.touch(address);
+        if flags & change::NATIVE != 0 {
+            inner.set_code(address, Bytecode::new_legacy(NATIVE_CODE));
+        } else if flags & change::NO_CODE != 0 {
+            inner.set_code(address, Bytecode::default());
+        }
         Ok(())
     }
 

@@ -215,7 +215,8 @@ impl Record {
                 let caller = state.get(&inputs.caller());
                 let address = inputs.created_address(caller.map_or(0, |account| account.info.nonce));
                 let kind = if matches!(inputs.scheme(), CreateScheme::Create2 { .. }) { 5 } else { 4 };
-                head(kind, false, EXISTS | HAS_CODE, inputs.gas_limit(), [inputs.caller(), address, address]);
+                let flags = EXISTS | HAS_CODE | if is_entered { ENTERED } else { 0 };
+                head(kind, false, flags, inputs.gas_limit(), [inputs.caller(), address, address]);
                 self.items.word(inputs.value());
                 self.items.raw(KECCAK_EMPTY.as_slice());
                 self.items.data(inputs.init_code());
@@ -406,6 +407,31 @@ pub fn excess(context: &Ctx, ended: &FrameResult) -> Option<[u8; 8]> {
         _ => return None,
     };
     Some((size as u64 | (limit as u64) << 32).to_le_bytes())
+}
+
+/// Note a call that has ended: it may explain why its callers fail, until one of them explains itself. `transfer` is the
+/// value and the receiver of one without a frame.
+pub fn note_cause(context: &mut Ctx, ended: &FrameResult, (value, to): (U256, Address)) {
+    let result = ended.instruction_result();
+    let excess = excess(context, ended);
+    let cause = &mut context.chain.cause;
+    if excess.is_some() || result == InstructionResult::OverflowPayment {
+        cause.clear();
+        cause.u32(result as u32);
+        cause.word(value);
+        cause.raw(to.as_slice());
+        cause.raw(excess.as_ref().map_or(&[], |excess| excess));
+    } else {
+        use InstructionResult as R;
+        let is_silent = match result {
+            R::Revert => ended.output().data().is_empty(),
+            R::OutOfGas | R::MemoryOOG | R::MemoryLimitOOG | R::InvalidOperandOOG => true,
+            _ => false,
+        };
+        if !is_silent {
+            cause.clear();
+        }
+    }
 }
 
 /// Record the end of a call that was not made because the observer has answered it.

@@ -758,6 +758,7 @@ impl Session {
                     ItemOrResult::Result(ended) => {
                         frame.set_finished(true);
                         depth = frame.depth;
+                        record::note_cause(&mut evm.ctx, &ended, Default::default());
                         record::end(&mut evm.ctx, &ended, false, reservoir);
                         result = Some(ended);
                     }
@@ -805,6 +806,8 @@ impl Session {
     fn begin_frame(&mut self, init: FrameInit) -> Result<Option<FrameResult>, Failure> {
         let is_entered = self.borders.natives.has_called(init.depth);
         record::start(&mut self.evm.ctx, &init, is_entered);
+        self.evm.ctx.chain.cause.clear();
+        let transfer = self.transfer(&init);
         let logs = self.evm.ctx.journaled_state.inner.logs.len();
         let ended = if self.overflows(&init) { Some(Self::overflow(&init)) } else { self.init_frame(init)? };
         instructions::note_logs(&mut self.evm.ctx, logs);
@@ -814,11 +817,24 @@ impl Session {
                 self.borders.frames.begin();
             }
             Some(ended) => {
+                record::note_cause(&mut self.evm.ctx, ended, transfer);
                 self.running.ran |= matches!(ended, FrameResult::Call(call) if call.was_precompile_called);
                 record::end(&mut self.evm.ctx, ended, true, 0);
             }
         }
         Ok(ended)
+    }
+
+    /// Return the value and the receiver of a call or a creation.
+    fn transfer(&self, init: &FrameInit) -> (U256, Address) {
+        match &init.frame_input {
+            FrameInput::Call(inputs) => (inputs.value.get(), inputs.target_address),
+            FrameInput::Create(inputs) => {
+                let caller = self.evm.ctx.journaled_state.inner.state.get(&inputs.caller());
+                (inputs.value(), inputs.created_address(caller.map_or(0, |account| account.info.nonce)))
+            }
+            FrameInput::Empty => Default::default(),
+        }
     }
 
     /// True if a call's value would exceed 256 bits: revm would take it from the sender all the same.
@@ -846,8 +862,12 @@ impl Session {
         if let Some(account) = collision.and_then(|address| self.held(address)) {
             account.info.nonce = 1;
         }
-        let made = self.evm.frame_init(init)?;
-        let ended = if let ItemOrResult::Result(ended) = made { Some(ended) } else { None };
+        let entries = self.evm.ctx.journaled_state.inner.journal.len();
+        let ended = match self.evm.frame_init(init)? {
+            ItemOrResult::Item(_) => None,
+            ItemOrResult::Result(ended) => Some(ended),
+        };
+        self.construct(entries);
         if let Some(account) = collision.and_then(|address| self.held(address)) {
             account.info.nonce = 0;
         }
@@ -968,6 +988,7 @@ impl Session {
         output.raw(created.unwrap_or_default().as_slice());
         output.data(&data);
         output.logs(&mem::take(&mut evm.ctx.journaled_state.inner.logs));
+        output.append(&mut evm.ctx.chain.cause);
         if running.mode & mode::KEEP == 0 {
             self.discard();
         }
