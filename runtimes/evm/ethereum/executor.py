@@ -373,9 +373,10 @@ class EthereumExecutor:
         try:
             sender, transaction, entry = transaction_of(self._machine, message)
             transaction = with_supported_type(fork_of(self._machine), transaction)
-            mode, result = KEEP | IMPLICIT if implicit else _ON_CHAIN, None
-            if not implicit or (transaction.to is not None and self._accounts().find(sender) is not None):
-                result = self._in_session(transaction, sender, mode, None, entry)
+            if implicit:
+                result = self._apply_implicit(transaction, sender, entry)
+            else:
+                result = self._in_session(transaction, sender, _ON_CHAIN, None, entry)
             if result is None:
                 application = self._application(transaction, sender, None, entry)
                 result = self._or_rollback(application.apply_implicit if implicit else application.apply)
@@ -384,6 +385,21 @@ class EthereumExecutor:
             return ApplyResult(Receipt(code, b"", Gas(0)), GasOutputs(), message=str(error))
         self._next_index()
         return self._apply_result(result)
+
+    def _apply_implicit(
+        self, transaction: Transaction, sender: EthAddress, entry: Entry | None
+    ) -> TransactionResult | None:
+        """Run a message without checks and fees; it leaves the sender's nonce. Raises InvalidTransaction."""
+        actor, creates = self._accounts(recorded=False).find(sender), transaction.to is None
+        if actor is None:
+            raise InvalidTransaction(RejectionReason.SENDER_NOT_EOA, "the sender does not exist")
+        nonce = self._accounts(recorded=False).nonce(actor)
+        result = self._in_session(transaction, sender, KEEP | IMPLICIT | (NONCE if creates else 0), None, entry)
+        if result is not None and creates:
+            accounts = self._accounts(recorded=False)
+            accounts.set_nonce(actor, nonce)
+            accounts.write_back()
+        return result
 
     def _apply_result(self, result: TransactionResult, stores_events: bool = True) -> ApplyResult:
         output = result.output

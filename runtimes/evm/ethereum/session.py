@@ -254,6 +254,8 @@ class StateSession:
         """The machine's calls of a transaction that calls native actors."""
         self._is_native = False
         """True if a transaction has met its first native actor."""
+        self._aliases: dict[EthAddress, int] = {}
+        """Masked IDs of actors with an Ethereum address, which are other accounts in the guest, and their balance."""
         self._contracts: ContractStates
         self.fork: Fork
         self._block: EthereumBlock
@@ -361,7 +363,7 @@ class StateSession:
         if guest is None:
             return None
         environment = transaction_environment(machine, transaction, sender, price, self._limits.blob_base_fee)
-        tree.engine = None
+        tree.engine, self._aliases = None, {}
         mark, result, record = tree.begin(), None, None
         replay = self._replay_of(mode) if mode & RECORD else None
         if replay is not None:
@@ -804,9 +806,6 @@ class StateSession:
             if masked is not None and actor is None:
                 actor, flags = masked, 1 | _NATIVE
                 state = self._machine.state_tree.get_actor(masked)
-                own = None if state is None else state.delegated_address
-                if own is not None and ethereum_address(own) is not None:
-                    return None  # two addresses of one account
             elif address in self.filecoin_precompiles and (state is None or state.code != evm):
                 flags |= _PRECOMPILE
         accounts = self._machine.manifest.account_codes
@@ -827,6 +826,9 @@ class StateSession:
         elif state.code not in accounts:
             code_hash = NATIVE_CODE_HASH
         self._ids[address] = actor
+        own = None if state.delegated_address is None or calls is None else ethereum_address(state.delegated_address)
+        if own is not None and own != address:
+            self._aliases[address] = state.balance
         fields = _FIELDS.pack(state.balance.to_bytes(32, "big"), nonce, code_hash)
         return _ACCOUNT.pack(Exit.ACCOUNT, address, flags) + fields
 
@@ -842,7 +844,8 @@ class StateSession:
         return actor, None if actor is None else tree.get_actor(actor)
 
     def _existing(self, address: EthAddress) -> ActorState:
-        state = self._find(address)[1]
+        actor = self._ids.get(address)
+        state = self._find(address)[1] if actor is None else self._machine.state_tree.get_actor(actor)
         if state is None:
             raise Fatal(f"there is no actor at 0x{address.hex()}")
         return state
@@ -1024,15 +1027,22 @@ class StateSession:
         self._generation, self._kept = self._generation + 1, 0
 
     def _write_all(self, tree: StateTree, data: bytes) -> None:
-        at, written = _COUNT.size, dict[ActorID, ActorState]()
+        at, written, received = _COUNT.size, dict[ActorID, ActorState](), dict[ActorID, int]()
         for _ in range(_COUNT.unpack_from(data)[0]):
-            at = self._write(tree, data, at, written)
+            at = self._write(tree, data, at, written, received)
         tree.set_actors(written)
+        for actor, amount in received.items():
+            tree.set_actor(actor, tree.existing(actor).with_balance(TokenAmount(tree.existing(actor).balance + amount)))
         if self._burnt and not tree.credit(BURNT_FUNDS_ACTOR, self._burnt):
             raise Fatal(f"actor f0{BURNT_FUNDS_ACTOR} is missing")
 
-    def _write(self, tree: StateTree, data: bytes, at: int, written: dict[ActorID, ActorState]) -> int:
-        """Add the state of one changed account to `written`; return the position of the next one."""
+    def _write(
+        self, tree: StateTree, data: bytes, at: int, written: dict[ActorID, ActorState], received: dict[ActorID, int]
+    ) -> int:
+        """Add the state of one changed account to `written`; return the position of the next one.
+
+        `received` gets what masked IDs have received of actors with an Ethereum address.
+        """
         raw, flags, amount, nonce, code_hash, size, count = _CHANGE.unpack_from(data, at)
         at += _CHANGE.size
         end: int = at + size + _WORDS.size * count
@@ -1047,6 +1057,9 @@ class StateSession:
         is_native = flags & _HAS_NEW_CODE and code_hash == NATIVE_CODE_HASH  # the kernel has created it
         if actor is not None and state is not None and (is_native or state.delegated_address != delegated):
             code = state.code
+            if address in self._aliases:
+                received[actor] = int.from_bytes(amount, "big") - self._aliases[address]
+                return end
             nonce = state.nonce if code == self._contracts.evm_code else nonce
             amount = TokenAmount(int.from_bytes(amount, "big"))
             written[actor] = ActorState(code, state.head, nonce, amount, state.delegated_address)

@@ -143,6 +143,14 @@ def test_an_account_is_one_by_its_address_and_by_its_masked_id(twins: Twins, loo
     assert after.slots[2] == after.accounts[CALLEE].balance == after.accounts[CALLEE].storage[2] == expected
 
 
+def test_a_masked_id_receives_for_the_account_with_an_address(twins: Twins) -> None:
+    """KILLER gives it its 9, after the account has got 1 by its address."""
+    masked = masked_id(CALLEES_NUMBER)
+    killer = {KILLER: AllocAccount(9, 1, assemble(f"{word(masked)} SELFDESTRUCT"))}
+    after = twins.run(f"{call(CALLEE, 1)} POP {call(KILLER)} POP", "STOP", killer)
+    assert (after.accounts[CALLEE].balance, after.accounts[KILLER].balance) == (50 + 1 + 9, 0)
+
+
 # --- delegations (EIP-7702) -------------------------------------------------------------------------------------------
 
 WHO = "ADDRESS 30 SSTORE CALLER 31 SSTORE CALLVALUE 32 SSTORE"

@@ -16,8 +16,9 @@ from bridge.ethereum.addresses import EthAddress, create_address, masked_id, to_
 from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.execution import SimulatedCall
 from bridge.ethereum.transactions import BLOB, DYNAMIC_FEE, GAS_PER_BLOB, LEGACY, Transaction
+from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.method_numbers import INVOKE_EVM
-from bridge.filecoin.parameters import unwrap_return
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, unwrap_return
 from hypervisor.context import DevelopmentExterns, ExternError
 from hypervisor.errors import Fatal, LongExecution
 from hypervisor.machine.machine import Hypervisor
@@ -25,7 +26,16 @@ from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.state.state_tree import StateTree
 from hypervisor.threads import ShortExecutions
-from hypervisor.types import BURNT_FUNDS_ACTOR, MAX_BALANCE, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
+from hypervisor.types import (
+    BURNT_FUNDS_ACTOR,
+    EAM_ACTOR,
+    MAX_BALANCE,
+    ActorID,
+    ChainEpoch,
+    Gas,
+    MethodNumber,
+    TokenAmount,
+)
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.ethereum.application import TransactionResult
@@ -634,7 +644,7 @@ def test_calls_of_native_actors_have_the_effects_of_the_machines_own_calls(trace
     assert states[0] == states[1]
 
 
-def test_messages_of_all_kinds_have_the_effects_of_the_machines_own_calls() -> None:
+def test_messages_of_all_kinds_have_the_effects_of_the_machines_own_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sends, methods of actors, implicit messages, and messages of contracts at another nonce than their own."""
     script = Script()
     script.send(to_filecoin(COUNTER), INVOKE_EVM, None, 0, 1)
@@ -648,10 +658,19 @@ def test_messages_of_all_kinds_have_the_effects_of_the_machines_own_calls() -> N
         for kind, sender, nonce in (("apply", SENDER, 0), ("apply_implicit", SENDER, 4), ("apply_unpaid", PAYER, 7))
         for value, gas in ((3, 3_000_000), (0, 30_000))
     ]  # fmt: skip
+    created = byte_string(assemble("CALLER BALANCE POP 0 0 LOG0 0x600160 0 MSTORE 3 29 RETURN"))
+    manager, create = Address.id(EAM_ACTOR), MethodNumber(CREATE_EXTERNAL_METHOD)
+    sent_ += [
+        (kind, Message(manager, to_filecoin(SENDER), nonce, TokenAmount(3), create, created, Gas(gas)))
+        for kind, nonce in (("apply", 0), ("apply_implicit", 4), ("apply_implicit", 0), ("apply_unpaid", 7))
+        for gas in (3_000_000, 54_000)
+    ]  # fmt: skip
     states = []
     for enabled in (True, False):
         found: list[object] = []
-        with opened() as machine, sessions(enabled=enabled):
+        with opened() as machine, sessions(enabled=enabled), monkeypatch.context() as patch:
+            if enabled:
+                patch.setattr("runtimes.evm.ethereum.executor.Application", NoCalls)
             machine.advance(block=EthereumBlock("Osaka", COINBASE), base_fee=TokenAmount(0))
             install_actor(machine, puppet(), PUPPETS[0], FUNDS)
             before = machine.snapshot()
