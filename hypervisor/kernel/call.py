@@ -1,8 +1,9 @@
 """Calls between actors: request, result, interception, memory and the reason of a failure.
 
 A machine has at most one interceptor (`Hypervisor.interceptor`, read when a message begins). It sees every call of
-every message on every runtime, before depth, gas limit, value and dispatch. A call that it handles itself is not
-charged or rolled back by the machine, and is traced only through `CallManager.trace_intercepted`.
+every message on every runtime, before depth, gas limit, value and dispatch; under Ethereum's rules, creations and calls
+that borrow code are none. A call that it handles itself is not charged or rolled back by the machine, and is traced
+only through `CallManager.trace_intercepted`.
 
 The block visible to opcodes and actors is the machine's context: `Hypervisor.advance` may change it within a message,
 with immediate effect for contracts, under Ethereum's rules after `EthereumCalls.renew_block`.
@@ -76,17 +77,6 @@ Calls = TypeVar("Calls", contravariant=True)
 
 class Interceptor(Protocol[Calls]):
     """An object that handles calls between callers and callees."""
-
-    @property
-    def is_armed(self) -> bool:
-        """True if calls between contracts must be intercepted; otherwise an engine may run them internally.
-
-        Calls to `watched` addresses must always be intercepted. May change with every intercepted call.
-        """
-
-    @property
-    def watched(self) -> frozenset[bytes]:
-        """20-byte addresses that the interceptor responds for."""
 
     def send(self, calls: Calls, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
         """Handle the call, or let it proceed, unchanged or modified, any number of times.

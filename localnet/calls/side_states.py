@@ -200,9 +200,6 @@ class SideStates:
 class _Contracts:
     """An interceptor (`hypervisor.kernel.call`) that runs no contract except the calling one."""
 
-    is_armed = True
-    watched: frozenset[bytes] = frozenset()
-
     def __init__(self, machine: Hypervisor, call: SideCall) -> None:
         self._machine, self._read_only = machine, call.read_only
         self._answers, self._has_started = iter(call.answers), False

@@ -44,8 +44,9 @@ from runtimes.evm.ethereum.application import (
     fork_of,
     transaction_of,
 )
+from runtimes.evm.ethereum.calls import intercepts_frames
 from runtimes.evm.ethereum.forks import Fork, ForkBlobs, fork_named, fork_names, with_case
-from runtimes.evm.ethereum.guest import ACCESSES, CAPPED, CHECKED, IMPLICIT, KEEP, NONCE, PAID, SYSTEM
+from runtimes.evm.ethereum.guest import ACCESSES, CAPPED, CHECKED, IMPLICIT, INTERCEPTS, KEEP, NONCE, PAID, SYSTEM
 from runtimes.evm.ethereum.record import REPLAYED
 from runtimes.evm.ethereum.recording import AccessRecorder, RecordingAccounts
 from runtimes.evm.ethereum.session import StateSession, account_of, session_of
@@ -109,7 +110,7 @@ class EthereumExecutor:
         if session is None:
             return None
         recorder = self.recorder if mode & KEEP else None
-        mode |= ACCESSES if recorder is not None else 0
+        mode |= (ACCESSES if recorder is not None else 0) | (INTERCEPTS if self._machine.interceptor is not None else 0)
         if self._machine.tracer is None:
             result = session.transact(transaction, sender, mode, limits, entry)
         else:  # the tracer may raise
@@ -119,8 +120,8 @@ class EthereumExecutor:
         return result
 
     def _session(self) -> StateSession | None:
-        """Return the machine's session; None with an interceptor."""
-        return session_of(self._machine) if self._machine.interceptor is None else None
+        """Return the machine's session; None with an interceptor of frames."""
+        return None if intercepts_frames(self._machine.interceptor) else session_of(self._machine)
 
     def refusals(self, transaction: Transaction, sender: EthAddress, limits: BlockLimits | None = None) -> list[str]:
         """Return the names of all rules that a transaction breaks."""

@@ -108,6 +108,7 @@ NONCE: Final = 1 << 18
 FIRST: Final = 1 << 19
 STEPS: Final = 1 << 20
 FRAMES: Final = 1 << 21
+INTERCEPTS: Final = 1 << 22
 RECORDS_ALL: Final = 1 << 24
 WARMS: Final = 1 << 25
 

@@ -64,6 +64,7 @@ from runtimes.evm.ethereum.guest import (
     FIRST,
     FRAMES,
     IMPLICIT,
+    INTERCEPTS,
     KEEP,
     LONG_CODE,
     LONG_INIT_CODE,
@@ -303,7 +304,7 @@ class StateSession:
         burnt = min(price, context.base_fee), blob_fee
         is_live = mode & FRAMES and mode & RECORD  # the tracer gets nothing twice
         self._is_native = False
-        if entry is not None or is_live:
+        if entry is not None or is_live or mode & INTERCEPTS:
             self._need_kernel()
         record = None
         try:

@@ -19,7 +19,7 @@ import pytest
 from hypervisor.errors import Fatal, OutOfGas
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.kernel import Kernel
-from hypervisor.kernel.call import Backtrace, BacktraceFrame, Call, CallResult, Interceptor
+from hypervisor.kernel.call import Backtrace, BacktraceFrame, Call, CallResult
 from hypervisor.machine.call_manager import CallManager
 from hypervisor.machine.registry import Outcome
 from hypervisor.messages.address import Address
@@ -317,11 +317,6 @@ def test_events_are_reported_on_emit_even_if_call_fails() -> None:
     world.machine.interceptor = watcher
     world.send(at, METHOD)
     assert [event.emitter for event in watcher.events] == [number_of(at)]
-
-
-def test_the_watcher_is_an_interceptor() -> None:
-    interceptor: Interceptor[CallManager] = Watcher()
-    assert interceptor.is_armed
 
 
 ACTOR, CONTRACT, CALLER = (Address.id(ActorID(number)) for number in (5, 101, 102))

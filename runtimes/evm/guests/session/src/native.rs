@@ -91,9 +91,13 @@ impl Session {
         if self.running.mode & mode::FIRST != 0 && init.depth == 0 && self.borders.natives.suspended.is_empty() {
             return true;
         }
+        let is_call = matches!(inputs.scheme, CallScheme::Call | CallScheme::StaticCall);
+        if is_call && self.running.mode & mode::INTERCEPTS != 0 && !self.borders.natives.has_called(init.depth) {
+            return true;
+        }
         match self.evm.ctx.journaled_state.database.native(&inputs.bytecode_address) {
             None => false,
-            Some(Native::Actor) => matches!(inputs.scheme, CallScheme::Call | CallScheme::StaticCall),
+            Some(Native::Actor) => is_call,
             Some(Native::Precompile) => init.depth > 0,
         }
     }

@@ -119,6 +119,8 @@ pub mod mode {
     pub const STEPS: u32 = 1 << 20;
     /// Python runs the frames.
     pub const FRAMES: u32 = 1 << 21;
+    /// The kernel runs all calls, so that an interceptor sees them.
+    pub const INTERCEPTS: u32 = 1 << 22;
     /// Hashes, and accesses to accounts, are recorded too; what is accessed is warm before.
     pub const RECORDS_ALL: u32 = 1 << 24;
     pub const WARMS: u32 = 1 << 25;
