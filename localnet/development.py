@@ -106,7 +106,8 @@ class DevelopmentChain(BlockProduction):
 
     def set_next_base_fee(self, base_fee: int) -> None:
         """Set the next block's base fee in attoFIL per gas; it continues from there. Raises InvalidInput."""
-        whole_number(base_fee, "a base fee", 0, MAX_FILECOIN_BALANCE, unit="attoFIL")
+        highest = self.rules.limits.base_fee
+        whole_number(base_fee, "a base fee", 0, highest, unit="attoFIL")
         self.chain.set_next_base_fee(TokenAmount(base_fee))
 
     # --- blocks under Ethereum's rules ------------------------------------------------------------------------

@@ -250,6 +250,7 @@ def _limits(block_gas: Gas) -> RuleLimits:
         transaction_bytes=128 << 10,
         balance=MAX_BALANCE,
         value=MAX_BALANCE,
+        base_fee=TokenAmount((1 << 64) - 1),
     )
 
 

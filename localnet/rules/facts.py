@@ -119,6 +119,8 @@ class RuleLimits:
     """Maximum balance that can be given to an account, in attoFIL."""
     value: TokenAmount
     """Maximum value of a message, in attoFIL."""
+    base_fee: TokenAmount
+    """Maximum base fee that can be set, in attoFIL per gas."""
     batch: int = 1_000
     """Maximum number of requests in a JSON-RPC batch."""
     gas_advice: str = ""

@@ -75,6 +75,7 @@ LIMITS: Final = RuleLimits(
     transaction_bytes=2 * MAX_MESSAGE_BYTES,
     balance=MAX_FILECOIN_BALANCE,
     value=TokenAmount(2_000_000_000 * ATTO_PER_FIL),
+    base_fee=MAX_FILECOIN_BALANCE,
     batch=100,
     gas_advice="call eth_estimateGas to get the required limit; with forge script, pass --skip-simulation",
 )

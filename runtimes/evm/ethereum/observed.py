@@ -19,7 +19,7 @@ from typing import Final, Protocol, Self
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, create2_address, create_address
 from bridge.ethereum.transactions import BLOB, DELEGATION_PREFIX, DYNAMIC_FEE, AccessList, Transaction
 from bridge.filecoin.receipts import Log
-from hypervisor.errors import Fatal
+from hypervisor.errors import Fatal, InvalidInput
 from hypervisor.state.state_tree import StateTree
 from runtimes.evm.engine import CallKind, Status, SubcallOutcome
 from runtimes.evm.ethereum.exchanges import Exchanges
@@ -731,5 +731,8 @@ def _address_list(addresses: frozenset[EthAddress]) -> bytes:
 
 def observe(session: StateSession, observer: CallObserver, sender: EthAddress, to: EthAddress) -> ObservedCall | None:
     """Return a call of a contract, which is free and has no checks; None if the session cannot execute it."""
-    guest = session.begin()
+    try:
+        guest = session.begin()
+    except InvalidInput:  # a block's value does not fit
+        return None
     return None if guest is None else ObservedCall(session, guest, observer, sender, to)

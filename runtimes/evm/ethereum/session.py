@@ -23,7 +23,7 @@ from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.evm_state import EvmState
 from bridge.filecoin.receipts import Log, log_to_entries
 from hypervisor.context import ExternError, Externs, MachineContext
-from hypervisor.errors import Fatal, LongExecution, OutOfGas
+from hypervisor.errors import Fatal, InvalidInput, LongExecution, OutOfGas
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import GasOutputs, GasTracker
 from hypervisor.kernel.call import MAX_TOTAL_MEMORY
@@ -602,7 +602,7 @@ class StateSession:
                 fork_rules, rest = self._rules_message(rules[0], block, self.filecoin_precompiles)
                 guest.set_rules(fork_rules, rest)
             guest.call(Command.BLOCK, self._block_message(block, block_limits(machine, block, rules[0]).blob_base_fee))
-        except (ExternError, NotRepresentable, OverflowError, struct.error):
+        except (InvalidInput, NotRepresentable):
             self._context = None
             return False
         self._rules, self._block, self._context = rules, block, machine.context
@@ -667,7 +667,7 @@ class StateSession:
             rules_message = None if rules == self._rules else self._rules_message(fork, block, filecoin)
             limits = block_limits(machine, block, fork)
             block_message = self._block_message(block, limits.blob_base_fee)
-        except (ExternError, NotRepresentable, OverflowError, struct.error):  # a value is not there, or does not fit
+        except NotRepresentable:
             return None
         self._context = None
         if guest is None:
@@ -742,11 +742,18 @@ class StateSession:
     def _block_message(self, block: EthereumBlock, blob_base_fee: int) -> bytes:
         machine, context = self._machine, self._machine.context
         blob_base_fee = blob_base_fee if self.blob_base_fee is None else self.blob_base_fee
-        return _BLOCK.pack(
-            context.epoch.to_bytes(32, "big"), context.timestamp.to_bytes(32, "big"), block.gas_limit, context.base_fee,
-            blob_base_fee.to_bytes(16, "little"), block.coinbase, block_randomness(machine, block),
-            block.slot_number,
-        )  # fmt: skip
+        try:
+            randomness = block_randomness(machine, block)
+            return _BLOCK.pack(
+                context.epoch.to_bytes(32, "big"), context.timestamp.to_bytes(32, "big"),
+                min(block.gas_limit, _MAX_U64), context.base_fee, blob_base_fee.to_bytes(16, "little"), block.coinbase,
+                randomness, block.slot_number,
+            )  # fmt: skip
+        except ExternError as error:
+            raise InvalidInput(f"the block has no randomness, and its machine has none for it: {error}") from error
+        except (OverflowError, struct.error) as error:
+            words = f"base fee {context.base_fee}, blob base fee {blob_base_fee}, slot {block.slot_number}"
+            raise InvalidInput(f"the block's values exceed 64 bits, or 128 for blobs: {words}") from error
 
     # --- requests ---------------------------------------------------------------------------------------------
 

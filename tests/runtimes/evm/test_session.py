@@ -20,7 +20,7 @@ from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, unwrap_return
 from hypervisor.context import DevelopmentExterns, ExternError
-from hypervisor.errors import Fatal, LongExecution
+from hypervisor.errors import Fatal, InvalidInput, LongExecution
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
@@ -495,15 +495,29 @@ def test_an_actor_that_was_undone_leaves_no_address(machine: Hypervisor) -> None
     assert emitters[0] == emitters[1]
 
 
-def test_a_block_without_randomness_runs_on_the_machines_calls() -> None:
+def test_transactions_need_a_block_with_randomness() -> None:
     class NoRandomness(DevelopmentExterns):
         def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
             raise ExternError(f"there is no randomness of epoch {epoch}")
 
     with Hypervisor.open(rules="ethereum", externs=NoRandomness()) as machine:
         install_alloc(machine, {SENDER: AllocAccount(RICH), COUNTER: AllocAccount(0, 1, assemble(COUNTS))})
+        with pytest.raises(InvalidInput, match="the block has no randomness, and its machine has none"):
+            EthereumExecutor(machine).apply_transaction(sent(0, COUNTER), SENDER)
+        machine.advance(block=EthereumBlock("Osaka", randomness=bytes(32)))
         assert EthereumExecutor(machine).apply_transaction(sent(0, COUNTER), SENDER).success
-        assert not holds(machine)
+
+
+@pytest.mark.parametrize("base_fee", [(1 << 64) - 1, 1 << 64])
+def test_a_base_fee_has_64_bits(machine: Hypervisor, base_fee: int) -> None:
+    """As in revm; a transaction that pays it needs funds below 128 bits."""
+    machine.advance(base_fee=TokenAmount(base_fee))
+    executor, free = EthereumExecutor(machine), SimulatedCall(SENDER, COUNTER, Gas(100_000))
+    if base_fee < 1 << 64:
+        assert executor.simulate(free).exit_code == 0
+    else:
+        with pytest.raises(InvalidInput, match="base fee 18446744073709551616, blob base fee 1, slot 0"):
+            executor.simulate(free)
 
 
 def outcome(result: TransactionResult) -> tuple[bool, int, int]:
