@@ -197,6 +197,7 @@ class ObservedCall:
         if self.is_running:
             self._session.abandon(self._guest)
         self._exchanges.undo_after(0)
+        self._session.draw = None
         if error is CannotObserve:
             self._session.note_replayed()
         if self._is_renewed or self._is_isolated:
@@ -213,6 +214,7 @@ class ObservedCall:
         A call that stops is the last one. So is one that is kept at once and has succeeded, unless its check succeeds.
         """
         session = self._session
+        session.draw = self._draw
         frames = self._frames = session.begin_frames(self._guest)
         recorded = self._recorded = session.begin_record(frames)
         self._set_watch(self._observer.watch)
@@ -337,10 +339,6 @@ class ObservedCall:
                 if not self._reopened or self._reopened[-1].depth != depth:
                     return outcome
                 answer = self._answer(self._observer.entered_end(self, self._reopened.pop(), outcome), outcome)
-            elif exit_code == Exit.RANDOM:
-                account, slot, is_write = _RANDOM.unpack(request)
-                self._observer.random_word(self, EthAddress(account), int.from_bytes(slot, "big"), bool(is_write))
-                answer = self._message(Answer.PASS)
             elif exit_code == Exit.ACCESSED:
                 failed = self._observer.accessed(self)
                 answer = self._message(Answer.PASS) if failed is None else reverting(failed)
@@ -355,6 +353,12 @@ class ObservedCall:
             if answer is None:
                 raise CannotObserve
             exit_code = self._call(Command.ANSWER, answer)
+
+    def _draw(self, request: bytes) -> bytes:
+        """Draw a word, also for a frame that Python runs."""
+        account, slot, is_write = _RANDOM.unpack(request)
+        self._observer.random_word(self, EthAddress(account), int.from_bytes(slot, "big"), bool(is_write))
+        return self._message(Answer.PASS)
 
     def _begin_stopped(self) -> None:
         """Take the ends of the calls before the one that has stopped."""
@@ -377,7 +381,7 @@ class ObservedCall:
 
     def _packed(self, interest: Interest) -> bytes:
         calls, ends, at_once = interest
-        return _INTEREST.pack(calls, ends, at_once and not self._recorded)
+        return _INTEREST.pack(calls, ends, at_once and not (self._recorded or self._exchanges))
 
     def _message(self, answer: Answer, *parts: bytes) -> bytes:
         """Return an answer, which also executes what the observer has written, and what it watches."""

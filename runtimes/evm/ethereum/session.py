@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast, runtime_checkable
@@ -257,6 +257,8 @@ class StateSession:
         """True if a transaction has met its first native actor."""
         self._aliases: dict[EthAddress, int] = {}
         """Masked IDs of actors with an Ethereum address, which are other accounts in the guest, and their balance."""
+        self.draw: Callable[[bytes], bytes] | None = None
+        """Answers the requests of a call with an observer for random words."""
         self._contracts: ContractStates
         self.fork: Fork
         self._block: EthereumBlock
@@ -773,6 +775,8 @@ class StateSession:
             assert self._guest is not None, "it has recorded"
             self.replay(*self.read_record(self._guest), mode)
             return _COUNT.pack(exit_code)
+        if exit_code == Exit.RANDOM:
+            return None if self.draw is None else self.draw(request)
         if exit_code == Exit.FRAME:
             assert self._frames is not None, "`FRAMES` is set for them"
             return self._frames.answer(request, mode)

@@ -648,7 +648,7 @@ def test_exchanges_of_the_state_are_undone_with_their_frame(machine: Hypervisor,
     end = "0 0 REVERT" if fails else "STOP"
     code = f"1 1 SSTORE {calling(INNER)} POP 0x{OTHER.hex()} BALANCE 0 MSTORE 1 SLOAD 32 MSTORE 64 0 RETURN"
     codes = {TO: code, INNER: f"2 2 SSTORE {calling(WATCHED)} {end}"}
-    ended = called(machine, Recorder(answer), codes, keep=is_kept)
+    ended = called(machine, Recorder(answer, at_once=True), codes, keep=is_kept)
     balance = 0 if fails else 9
     assert ended.output == balance.to_bytes(32, "big") + (1).to_bytes(32, "big")
     found = tree.get_actor(actor)

@@ -28,6 +28,7 @@ from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS,
 from hypervisor.types import MAX_BALANCE
 from runtimes.evm import CallKind, SubcallOutcome
 from runtimes.evm.ethereum import (
+    ALL_DEPTHS,
     ISOLATES,
     PAUSES,
     RECORDS,
@@ -143,7 +144,8 @@ class TestObserver:
             return _NO_STOPS if self.is_idle or not state.may_have_failed else _END
         deals = state.deals  # what was set in a failed call is set again at its end
         seen = max(state.seen_depth, int(settings.isolates or settings.uses_deployer))
-        return Interest(seen, max(deal.depth for deal in deals.values()) - 1 if deals else 0, False)
+        ends = max(deal.depth for deal in deals.values()) - 1 if deals else 0
+        return Interest(seen, ALL_DEPTHS if state.forks.changes else ends, False)
 
     def begin_call(self, to: EthAddress) -> None:
         self._cheats.begin_test(to_filecoin(to))
@@ -151,6 +153,7 @@ class TestObserver:
 
     def call_end(self, run: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
         take_accesses(self._cheats.state, run)
+        undo_reverted(self._cheats, run)
         self._cheats.preserve_deals(depth, run, outcome)
 
     def log(self, emitter: EthAddress, log: Log) -> None:

@@ -12,7 +12,6 @@ WORDS = {
     "testWarpMax()": "does not fit the syscall's result",
     "testRollMax()": "expected an unsigned 64-bit number",
     "testMintMax()": "cannot be a balance",
-    "testBackInConstructor()": "is missing",
     "testDeepJson2()": "nested too deeply",
     "testSelfType()": "nested too deeply",
     "testShort2()": "unknown cheatcode with selector 0x01",
@@ -41,6 +40,7 @@ WORDS = {
 @pytest.mark.slow
 def test_each_hostile_call_fails_with_its_message(tmp_path: Path) -> None:
     found = run("HostileTest", tmp_path)
+    assert found.pop("testBackInConstructor()").status.value == "Success"  # its contract is created again at its end
     assert set(found) == set(WORDS)
     assert {name for name, words in WORDS.items() if words not in (found[name].reason or "")} == set()
     assert {test.status.value for test in found.values()} == {"Failure"}

@@ -84,7 +84,7 @@ impl Session {
 
     /// Load the accounts that frames use without loading them, and slots with other original words. Fails as `load` does.
     pub fn load_open(&mut self, output: &mut Vec<u8>) -> Result<(), Exit> {
-        let mut open = vec![self.evm.ctx.tx.caller, self.evm.ctx.block.beneficiary];
+        let mut open = Vec::new();
         let frames = &mut self.evm.frame_stack;
         if let Some(last) = frames.index() {
             let top: *const Frames = frames.get();
