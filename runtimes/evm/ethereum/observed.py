@@ -21,6 +21,7 @@ from bridge.ethereum.transactions import BLOB, DELEGATION_PREFIX, DYNAMIC_FEE, A
 from bridge.filecoin.receipts import Log
 from hypervisor.errors import Fatal, InvalidInput
 from hypervisor.state.state_tree import StateTree
+from hypervisor.threads import needs_fresh_stack
 from runtimes.evm.engine import CallKind, Status, SubcallOutcome
 from runtimes.evm.ethereum.exchanges import Exchanges
 from runtimes.evm.ethereum.forks import Fork
@@ -53,8 +54,6 @@ from runtimes.evm.ethereum.observation import (
 from runtimes.evm.ethereum.session import StateSession
 from runtimes.evm.ethereum.validation import required_gas
 
-MAX_ENTERED: Final = 64
-"""Number of calls that an observer may have entered at once: each takes some frames of Python's stack."""
 _KINDS: Final = (CallKind.CALL, CallKind.STATICCALL, CallKind.DELEGATECALL, CallKind.CALLCODE, None, None)
 _CREATE2: Final = 5
 _CALL: Final = Struct("<IIIIQ20s20s20s32s32sI")
@@ -158,6 +157,7 @@ class ObservedCall:
     _recorded = 0
     """Mode of a call whose record is read at its end, before it is kept or discarded; 0 for others."""
     _is_begun = False
+    _is_interrupted = False
     _is_renewed = False
     _is_isolated = False
     _is_exchanging = False
@@ -324,6 +324,8 @@ class ObservedCall:
         guest, session = self._guest, self._session
         while True:
             request = guest.output()
+            if self._is_interrupted:
+                raise KeyboardInterrupt  # for the thread that waits
             if self._exchanges:
                 self._exchanges.undo_after(self._number_of_exchanges())
             if exit_code == Exit.DONE:
@@ -359,6 +361,9 @@ class ObservedCall:
         account, slot, is_write = _RANDOM.unpack(request)
         self._observer.random_word(self, EthAddress(account), int.from_bytes(slot, "big"), bool(is_write))
         return self._message(Answer.PASS)
+
+    def _interrupt(self) -> None:
+        self._is_interrupted = True
 
     def _begin_stopped(self) -> None:
         """Take the ends of the calls before the one that has stopped."""
@@ -444,14 +449,17 @@ class ObservedCall:
 
     def enter(self, sender: EthAddress | None = None, code: EthAddress | None = None) -> SubcallOutcome:
         """Make the requested call, as another sender and with another contract's code, and return its outcome."""
-        if self._depth >= MAX_ENTERED:
-            raise CannotObserve
         if code is not None:
             self.code(code)
             self._write(Operation.SET_CALLEE, code)
         self._depth += 1
         flags = 0 if sender is None else _AS_SENDER
-        outcome = self._go_on(self._call(Command.ANSWER, self._message(Answer.ENTER, _WORD.pack(flags), sender or b"")))
+        message = self._message(Answer.ENTER, _WORD.pack(flags), sender or b"")
+        if needs_fresh_stack(self._depth):
+            stacks = self._session.machine.stacks
+            outcome = stacks.run(lambda: self._go_on(self._call(Command.ANSWER, message)), self._interrupt)
+        else:
+            outcome = self._go_on(self._call(Command.ANSWER, message))
         if outcome is None:
             raise Fatal("a call has ended before one that it has made")
         self._entered = outcome

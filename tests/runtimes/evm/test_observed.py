@@ -587,9 +587,16 @@ def test_a_long_call_goes_on_once_it_has_stopped(machine: Hypervisor) -> None:
     assert (ended.exit_code, int.from_bytes(ended.output, "big"), len(recorder.seen)) == (ExitCode.OK, 1, 2)
 
 
-def test_too_many_entered_calls_end_the_call(machine: Hypervisor) -> None:
-    with pytest.raises(CannotObserve):
-        called(machine, Recorder(enter, depth=ALL_DEPTHS), {TO: calling(TO)})
+def test_many_calls_may_be_entered_within_each_other(machine: Hypervisor) -> None:
+    """As many as without an observer."""
+    code = f"{calling(TO)} 1 SLOAD 1 ADD 1 SSTORE"
+    numbers = []
+    for depth in (0, ALL_DEPTHS):
+        recorder = Recorder(enter, depth=depth)
+        called(machine, recorder, {TO: code, INNER: "STOP"}, gas=1 << 40)
+        numbers.append(slot_of(machine, TO, 1))
+    assert numbers == [1025, 2 * 1025]
+    assert max(request.depth for request in recorder.seen) == 1025
 
 
 @pytest.mark.parametrize("success", [True, False])

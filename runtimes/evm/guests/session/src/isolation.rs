@@ -9,7 +9,7 @@ use crate::amsterdam::spent;
 use crate::record;
 use crate::session::{Exit, Session, mode};
 use crate::wire::{Reader, Write};
-use revm::context::{Cfg, JournalEntry};
+use revm::context::{Cfg, JournalEntry, JournalInner};
 use revm::context_interface::cfg::gas_params::Eip2780TxInfo;
 use revm::handler::FrameResult;
 use revm::interpreter::interpreter_action::FrameInit;
@@ -66,6 +66,29 @@ struct Charges {
 
 fn since(journal: &[JournalEntry], start: usize) -> &[JournalEntry] {
     journal.get(start..).unwrap_or_default()
+}
+
+/// Remove the accounts that an isolated call has destroyed. Fails if the state has more of one than is held.
+fn remove(inner: &mut JournalInner<JournalEntry>) -> Result<(), Exit> {
+    for address in std::mem::take(&mut inner.selfdestructed_addresses) {
+        let account = inner.state.get_mut(&address).expect("it was destroyed");
+        if !account.is_created() {
+            return Err(Exit::Leave);
+        }
+        for (key, word) in account.storage.iter_mut().filter(|(_, word)| !word.present_value.is_zero()) {
+            let had_value = std::mem::replace(&mut word.present_value, U256::ZERO);
+            inner.journal.push(JournalEntry::StorageChanged { address, key: *key, had_value });
+        }
+        let old = std::mem::take(&mut account.info);
+        account.unmark_selfdestructed_locally();
+        account.unmark_selfdestruct();
+        inner.journal.extend([
+            JournalEntry::BalanceChange { address, old_balance: old.balance },
+            JournalEntry::NonceChange { address, previous_nonce: old.nonce },
+            JournalEntry::CodeChange { address, had_code_hash: old.code_hash, had_code: old.code },
+        ]);
+    }
+    Ok(())
 }
 
 impl Isolation {
@@ -295,9 +318,7 @@ impl Session {
         let inner = &mut self.evm.ctx.journaled_state.inner;
         inner.transient_storage = std::mem::take(&mut isolation.transient);
         inner.warm_addresses.set_access_list(std::mem::take(&mut isolation.access_list));
-        if !inner.selfdestructed_addresses.is_empty() {
-            return Err(Exit::Leave);
-        }
+        remove(inner)?;
         // What was warm before is so again, and what the call has made warm, with the original words of the frame's
         // transaction.
         let outer = isolation.outer;
