@@ -252,9 +252,6 @@ TouchedSlot = tuple[ActorID, int, int]
 class Accounts:
     """The accounts of one message."""
 
-    records_accesses = False
-    """True if accesses are recorded, so that each of them must pass through this object."""
-
     def __init__(
         self,
         machine: MachineState,

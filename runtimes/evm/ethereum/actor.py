@@ -42,7 +42,6 @@ from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.forks import code_limits
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.ethereum.native import NativeCalls
-from runtimes.evm.ethereum.recording import RecordingHost
 from runtimes.evm.ethereum.subcalls import execute_subcall, return_block
 from runtimes.evm.gas_table import words
 from runtimes.evm.host import GET_BYTECODE, GET_BYTECODE_HASH
@@ -217,8 +216,7 @@ class EthereumInvocation:
         frame = Frame(calls.environment.fork, code, calldata, caller, address, value, context.read_only)
         if calls.tracer is not None:
             calls.tracer.event(EvmFrame(address, code.data))
-        kind = RecordingHost if calls.accounts.records_accesses else EthereumHost
-        host = kind(self._kernel, calls, address, caller, value)
+        host = EthereumHost(self._kernel, calls, address, caller, value)
         engine = self._new_engine(calls.environment.fork)
         try:
             step = engine.start(frame, host)

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Final
 
 from bridge.ethereum.addresses import EthAddress, create_address, masked_id
-from bridge.ethereum.block import SYSTEM_ADDRESS, EthereumBlock
+from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.transactions import (
     DYNAMIC_FEE,
     GAS_PER_BLOB,
@@ -42,7 +42,6 @@ from hypervisor.types import (
     EAM_ACTOR,
     METHOD_CONSTRUCTOR,
     METHOD_SEND,
-    SYSTEM_ACTOR,
     ActorID,
     MethodNumber,
     TokenAmount,
@@ -260,18 +259,16 @@ class Application:
         transaction: Transaction,
         sender: EthAddress,
         limits: BlockLimits | None = None,
-        entry: Entry | None = None,
         paid: bool = True,
         accounts: Accounts | None = None,
     ) -> None:
-        """`entry` is the first call of a message that is not a transaction; without `paid` nothing has a price.
+        """Without `paid` nothing has a price.
 
         `accounts` are the transaction's accounts, if they are in use already.
         """
         self._machine = machine
         self._transaction = transaction
         self._sender = sender
-        self._entry = entry
         self._block = block_of(machine)
         self._fork = fork_of(machine, self._block)
         self._limits = limits or block_limits(machine, self._block, self._fork)
@@ -400,14 +397,6 @@ class Application:
         intrinsic = self._required[0]
         return self._after_refund(used + intrinsic, self._accounts.refund) - intrinsic
 
-    def apply_system_call(self) -> TransactionResult:
-        """Call from the system address, which has no account; the machine's system actor stands for it."""
-        self._calls.origin = SYSTEM_ACTOR
-        self._reserve(self._gas.limit - SYSTEM_CALL_GAS)
-        self._accounts.set_address(SYSTEM_ACTOR, SYSTEM_ADDRESS)
-        result, created = self._call(SYSTEM_ACTOR)
-        return self._finish(result, created, self._gas.used, GasOutputs())
-
     # --- before the call --------------------------------------------------------------------------------------
 
     def _check_sender(self) -> ActorID:
@@ -450,10 +439,6 @@ class Application:
     def _call(self, sender: ActorID) -> tuple[CallResult, EthAddress | None]:
         transaction, accounts = self._transaction, self._accounts
         value, data = TokenAmount(transaction.value), transaction.data
-        if self._entry is not None:
-            return self._calls.send_first(
-                Call(sender, self._entry.to, self._entry.method, self._entry.params, value)
-            ), None
         params = Block(RAW, data) if data else None
         if transaction.to is not None:
             to = accounts.filecoin_address(transaction.to)

@@ -3,7 +3,7 @@
 A message is treated as a transaction of type 2 from its sender, with its fee cap and premium as Ethereum's two fees and
 its gas limit in Ethereum gas.
 
-They run in the machine's session (`session`) where it can execute them, else on the machine's calls (`application`).
+They run in the machine's session (`session`).
 """
 
 from collections.abc import Callable, Iterable
@@ -36,7 +36,6 @@ from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, Gas, TokenAmount
 from runtimes.evm.ethereum.accounts import Accounts, ContractCache, ethereum_address
 from runtimes.evm.ethereum.application import (
     SYSTEM_CALL_GAS,
-    Application,
     Entry,
     TransactionResult,
     block_limits,
@@ -47,8 +46,8 @@ from runtimes.evm.ethereum.application import (
 from runtimes.evm.ethereum.calls import intercepts_frames
 from runtimes.evm.ethereum.forks import Fork, ForkBlobs, fork_named, fork_names, with_case
 from runtimes.evm.ethereum.guest import ACCESSES, CAPPED, CHECKED, IMPLICIT, INTERCEPTS, KEEP, NONCE, PAID, SYSTEM
-from runtimes.evm.ethereum.record import REPLAYED
-from runtimes.evm.ethereum.recording import AccessRecorder, RecordingAccounts
+from runtimes.evm.ethereum.guest_rules import fork_message
+from runtimes.evm.ethereum.recording import AccessRecorder
 from runtimes.evm.ethereum.session import StateSession, account_of, session_of
 from runtimes.evm.ethereum.validation import (
     BlockLimits,
@@ -94,34 +93,32 @@ class EthereumExecutor:
 
         Raises InvalidTransaction, without any change.
         """
-        result = self._in_session(transaction, sender, _ON_CHAIN, limits)
-        return result or self._or_rollback(lambda: self._application(transaction, sender, limits).apply())
+        return self._in_session(transaction, sender, _ON_CHAIN, limits)
 
     def _in_session(
         self, transaction: Transaction, sender: EthAddress, mode: int, limits: BlockLimits | None = None,
         entry: Entry | None = None,
-    ) -> TransactionResult | None:  # fmt: skip
-        """Run a transaction in the machine's session; None, without effect, if it cannot run there.
-
-        Raises InvalidTransaction.
-        """
-        self._machine.kept.pop(REPLAYED, None)  # of another transaction, if an error has ended it
+    ) -> TransactionResult:  # fmt: skip
+        """Run a transaction in the machine's session. Raises InvalidTransaction."""
         session = self._session()
-        if session is None:
-            return None
         recorder = self.recorder if mode & KEEP else None
-        mode |= (ACCESSES if recorder is not None else 0) | (INTERCEPTS if self._machine.interceptor is not None else 0)
+        mode |= ACCESSES if recorder is not None else 0
+        interceptor = self._machine.interceptor
+        if interceptor is not None and not intercepts_frames(interceptor):  # that of frames sees Solidity tests only
+            mode |= INTERCEPTS
         if self._machine.tracer is None:
             result = session.transact(transaction, sender, mode, limits, entry)
         else:  # the tracer may raise
             result = self._or_rollback(lambda: session.transact(transaction, sender, mode, limits, entry))
-        if recorder is not None and result is not None:
+        if recorder is not None:
             recorder.add(session.accesses)
         return result
 
-    def _session(self) -> StateSession | None:
-        """Return the machine's session; None with an interceptor of frames."""
-        return None if intercepts_frames(self._machine.interceptor) else session_of(self._machine)
+    def _session(self) -> StateSession:
+        session = session_of(self._machine)
+        if session is None:
+            raise InvalidInput("Ethereum's rules need this project's EVM, and a tree that does not record accesses")
+        return session
 
     def refusals(self, transaction: Transaction, sender: EthAddress, limits: BlockLimits | None = None) -> list[str]:
         """Return the names of all rules that a transaction breaks."""
@@ -141,8 +138,7 @@ class EthereumExecutor:
 
     def _system_call(self, to: EthAddress, data: bytes, fork: Fork) -> TransactionResult:
         system = Transaction(DYNAMIC_FEE, None, 0, to, 0, data, _system_gas(fork), 0, 0)
-        result = self._in_session(system, SYSTEM_ADDRESS, KEEP | SYSTEM)
-        return result or self._or_rollback(self._application(system, SYSTEM_ADDRESS).apply_system_call)
+        return self._in_session(system, SYSTEM_ADDRESS, KEEP | SYSTEM)
 
     def required_system_call(self, to: EthAddress) -> bytes:
         """Make a system call that a valid block requires (EIP-7002, EIP-7251, EIP-8282). Raises InvalidBlock."""
@@ -160,12 +156,16 @@ class EthereumExecutor:
 
         `recorded` is False if the block's access list omits the accounts.
         """
-        accounts = self._accounts(recorded)
+        accounts, recorder = self._accounts(), self.recorder if recorded else None
         for address, amount in amounts:
             accounts.touch(address)
+            access = None if recorder is None else recorder.accesses.account(address)
             if amount:
                 actor = accounts.find(address)
-                accounts.add_balance(accounts.create_account(address) if actor is None else actor, amount)
+                actor = accounts.create_account(address) if actor is None else actor
+                accounts.add_balance(actor, amount)
+                if recorder is not None and access is not None:
+                    access.balances[recorder.index] = accounts.balance(actor)
         accounts.write_back()
 
     def apply(self, message: Message, raw_length: int, implicit: bool = False) -> ApplyResult:
@@ -192,7 +192,9 @@ class EthereumExecutor:
     @staticmethod
     def fork_name(wanted: str) -> str:
         """Return the name of a fork, ignoring case (`bridge.ethereum.execution.ForkTable`). Raises InvalidInput."""
-        return fork_named(with_case(wanted)).name
+        fork = fork_named(with_case(wanted))
+        fork_message(fork)
+        return fork.name
 
     @staticmethod
     def header_fields(fork: str) -> frozenset[str]:
@@ -231,21 +233,12 @@ class EthereumExecutor:
         is_traced, mode = self._machine.tracer is not None, (PAID if is_paid else 0) | (CAPPED if call.is_capped else 0)
         stores_events = is_traced or call.to is None
         mode |= KEEP if stores_events else 0
-        simulated = None if is_traced else self._in_session(_transaction_of(call, 0), call.sender, mode)
-        if simulated is not None:
-            return self._apply_result(simulated, stores_events)
-        accounts = self._accounts(recorded=False)
-        sender = accounts.find(call.sender)
-        transaction = _transaction_of(call, 0 if sender is None else accounts.nonce(sender))
-
-        def apply() -> TransactionResult:
-            result = self._in_session(transaction, call.sender, mode) if is_traced else None
-            if result is not None:
-                return result
-            application = Application(self._machine, transaction, call.sender, paid=is_paid, accounts=accounts)
-            return self._or_rollback(lambda: application.simulate(stores_events, call.is_capped))
-
-        return self._apply_traced(transaction, call.sender, apply, stores_events)
+        if not is_traced:
+            return self._apply_result(self._in_session(_transaction_of(call, 0), call.sender, mode), stores_events)
+        transaction = _transaction_of(call, account_of(self._machine, call.sender).nonce)
+        return self._apply_traced(
+            transaction, call.sender, lambda: self._in_session(transaction, call.sender, mode), stores_events
+        )
 
     def apply_unpaid(self, message: Message, transaction: Transaction | None = None) -> ApplyResult:
         """Apply a message of any sender, at any nonce and without fees. Raises InvalidTransaction.
@@ -255,13 +248,9 @@ class EthereumExecutor:
         sender, found, entry = transaction_of(self._machine, message)
         complete = found if transaction is None else transaction
 
-        def apply() -> TransactionResult:
-            result = self._in_session(complete, sender, KEEP | NONCE, None, entry)
-            return result or self._or_rollback(
-                lambda: self._application(complete, sender, None, entry, paid=False).simulate()
-            )
-
-        result = self._apply_traced(complete, sender, apply)
+        result = self._apply_traced(
+            complete, sender, lambda: self._in_session(complete, sender, KEEP | NONCE, None, entry)
+        )
         self._next_index()
         return result
 
@@ -314,9 +303,9 @@ class EthereumExecutor:
         fork = fork_of(self._machine)
         self.recorder = AccessRecorder() if fork.access_lists else None
         if fork.block_hash_contract:
-            session = self._session() if self._machine.tracer is None else None
-            mode = 0 if self.recorder is None else ACCESSES
-            if session is None or not session.call_system(BLOCK_HASHES, parent_hash, _system_gas(fork), mode):
+            session, mode = self._session(), 0 if self.recorder is None else ACCESSES
+            is_traced = self._machine.tracer is not None
+            if is_traced or not session.call_system(BLOCK_HASHES, parent_hash, _system_gas(fork), mode):
                 self._system_call(BLOCK_HASHES, parent_hash, fork)
             elif self.recorder is not None:
                 self.recorder.add(session.accesses)
@@ -330,25 +319,14 @@ class EthereumExecutor:
         if self.recorder is not None:
             self.recorder.index += 1
 
-    def _accounts(self, recorded: bool = True) -> Accounts:
-        """Return the accounts of a message, with the cache of earlier messages."""
+    def _accounts(self) -> Accounts:
+        """Return the accounts of the state, with the cache of earlier messages."""
         self._known.trim()
         block = block_of(self._machine)
         fork = fork_named(block.fork)
-        common = block.filecoin_addresses, self._known, fork.clears_empty, fork.burns_balance
-        if recorded and self.recorder is not None:
-            return RecordingAccounts(self._machine, self.recorder, *common)
-        return Accounts(self._machine, Journal(), *common)
-
-    def _application(
-        self,
-        transaction: Transaction,
-        sender: EthAddress,
-        limits: BlockLimits | None = None,
-        entry: Entry | None = None,
-        paid: bool = True,
-    ) -> Application:
-        return Application(self._machine, transaction, sender, limits, entry, paid, self._accounts())
+        return Accounts(
+            self._machine, Journal(), block.filecoin_addresses, self._known, fork.clears_empty, fork.burns_balance
+        )
 
     def _apply_traced(
         self,
@@ -378,26 +356,21 @@ class EthereumExecutor:
                 result = self._apply_implicit(transaction, sender, entry)
             else:
                 result = self._in_session(transaction, sender, _ON_CHAIN, None, entry)
-            if result is None:
-                application = self._application(transaction, sender, None, entry)
-                result = self._or_rollback(application.apply_implicit if implicit else application.apply)
         except InvalidTransaction as error:
             code = _EXIT_CODES.get(error.refusal, ExitCode.SYS_SENDER_STATE_INVALID)
             return ApplyResult(Receipt(code, b"", Gas(0)), GasOutputs(), message=str(error))
         self._next_index()
         return self._apply_result(result)
 
-    def _apply_implicit(
-        self, transaction: Transaction, sender: EthAddress, entry: Entry | None
-    ) -> TransactionResult | None:
+    def _apply_implicit(self, transaction: Transaction, sender: EthAddress, entry: Entry | None) -> TransactionResult:
         """Run a message without checks and fees; it leaves the sender's nonce. Raises InvalidTransaction."""
-        actor, creates = self._accounts(recorded=False).find(sender), transaction.to is None
+        actor, creates = self._accounts().find(sender), transaction.to is None
         if actor is None:
             raise InvalidTransaction(RejectionReason.SENDER_NOT_EOA, "the sender does not exist")
-        nonce = self._accounts(recorded=False).nonce(actor)
+        nonce = self._accounts().nonce(actor)
         result = self._in_session(transaction, sender, KEEP | IMPLICIT | (NONCE if creates else 0), None, entry)
-        if result is not None and creates:
-            accounts = self._accounts(recorded=False)
+        if creates:
+            accounts = self._accounts()
             accounts.set_nonce(actor, nonce)
             accounts.write_back()
         return result

@@ -72,8 +72,8 @@ class Session(Protocol):
     machine: MachineState
     fork: Fork
 
-    def reach(self, guest: Guest, exit_code: int, mode: int, end: Exit) -> None:
-        """Answer requests until an exit. Raises LeaveSession if the guest must give up."""
+    def go_on(self, guest: Guest, exit_code: int, mode: int, end: Exit) -> None:
+        """Answer requests until an exit."""
 
     def replay_now(self, mode: int) -> None:
         """Give the tracer the events until a stop."""
@@ -191,9 +191,9 @@ class PythonFrames:
             raise OutOfGas(f"the memory of frames exceeds {MAX_TOTAL_MEMORY} bytes")
 
     def execute(self, request: bytes) -> bytes:
-        """Let the guest execute an instruction of the innermost frame. Raises LeaveSession."""
+        """Let the guest execute an instruction of the innermost frame."""
         guest, session = self._guest, self._session
-        session.reach(guest, guest.call(Command.ANSWER, request), self._mode, Exit.FRAME)
+        session.go_on(guest, guest.call(Command.ANSWER, request), self._mode, Exit.FRAME)
         data = guest.output()
         self._report()
         return data

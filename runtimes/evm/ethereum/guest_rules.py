@@ -9,6 +9,7 @@ from struct import Struct
 from typing import Final
 
 from bridge.ethereum.block import MAX_CODE_SIZE
+from hypervisor.errors import InvalidInput
 from runtimes.evm import gas_table
 from runtimes.evm.ethereum.forks import BERLIN, FORKS, ISTANBUL, PRAGUE, SHANGHAI, Fork
 
@@ -38,8 +39,8 @@ _ACCESSES: Final = frozenset({
 """Opcodes whose warm price is static in revm."""
 
 
-class NotRepresentable(Exception):  # not an error: such a fork runs on the machine's calls
-    """Raised for a fork whose rules the guest cannot have."""
+class NotRepresentable(Exception):
+    """Raised for a price that the guest cannot have."""
 
 
 def account_spec(fork: Fork) -> int:
@@ -48,7 +49,15 @@ def account_spec(fork: Fork) -> int:
 
 
 def fork_message(fork: Fork) -> bytes:
-    """Return a fork's rules for the guest. Raises NotRepresentable."""
+    """Return a fork's rules for the guest. Raises InvalidInput for rules that it cannot have."""
+    try:
+        return _fork_message(fork)
+    except NotRepresentable as error:
+        reason = "revm has EIP-2780, 7708, 8037, 8038 and 8246 only together, as in Amsterdam, and EIP-7981 with 7976"
+        raise InvalidInput(f"the fork {fork.name} is not supported: {reason}") from error
+
+
+def _fork_message(fork: Fork) -> bytes:
     known, of_accounts = _fork_of_spec(fork.spec), _fork_of_spec(account_spec(fork))
     gas, is_resource = fork.gas, fork.resource_gas
     net_slots = bool(gas.net_slots) and fork.spec < ISTANBUL.spec

@@ -77,8 +77,8 @@ class Session(Protocol):
     def answer(self, exit_code: int, request: bytes, mode: int = 0) -> bytes | None:
         """Return the answer to a request of the guest; None if it must give up."""
 
-    def go_on(self, guest: Guest, exit_code: int, mode: int, end: Exit) -> bool:
-        """Answer requests until an exit; return False if the guest must give up."""
+    def go_on(self, guest: Guest, exit_code: int, mode: int, end: Exit) -> None:
+        """Answer requests until an exit."""
 
     def replay_now(self, mode: int) -> None:
         """Give the tracer the events until a stop, where the kernel reports what follows."""
@@ -335,8 +335,7 @@ class NativeCalls(EthereumCalls):
         guest = self._guest
         self._is_inside = True
         exit_code = guest.call(Command.ANSWER, head + data + self._count())
-        if not self._session.go_on(guest, exit_code, self._mode, Exit.NATIVE_END):
-            raise Fatal("the session cannot execute a contract")
+        self._session.go_on(guest, exit_code, self._mode, Exit.NATIVE_END)
         self._is_inside = False
         ended = guest.output()
         at = self._take_changes(ended)

@@ -747,4 +747,4 @@ def observe(session: StateSession, observer: CallObserver, sender: EthAddress, t
         guest = session.begin()
     except InvalidInput:  # a block's value does not fit
         return None
-    return None if guest is None else ObservedCall(session, guest, observer, sender, to)
+    return ObservedCall(session, guest, observer, sender, to)

@@ -2,8 +2,8 @@
 
 The guest reads accounts, slots and code once, and holds what transactions write until the state tree is read: then all
 changes are written together (`hypervisor.state.state_tree.HeldChanges`). A session begins again when anything else has
-changed the tree. Calls of native actors run within a transaction (`native`). What the guest cannot execute runs on the
-machine's calls (`runtimes.evm.ethereum.application`), such as forks whose rules revm cannot have (`guest_rules`).
+changed the tree. Calls of native actors run within a transaction (`native`), frames of another engine in Python
+(`frames`).
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ from runtimes.evm.ethereum.guest import (
     read_end,
     transaction_message,
 )
-from runtimes.evm.ethereum.guest_rules import NotRepresentable, account_spec, fork_message
+from runtimes.evm.ethereum.guest_rules import account_spec, fork_message
 from runtimes.evm.ethereum.host import block_hash, block_randomness
 from runtimes.evm.ethereum.native import KERNEL, NativeCalls
 from runtimes.evm.ethereum.precompiles import run_precompile
@@ -166,8 +166,8 @@ _idle: list[Guest] = []
 _MAX_IDLE: Final = 4
 
 
-class LeaveSession(Fatal):
-    """Raised in a frame that runs in Python if the guest must give up: the transaction begins again elsewhere."""
+class NeedsKernel(Exception):  # not an error: the transaction begins again
+    """Raised if a transaction that runs without the kernel meets a native actor."""
 
 
 def _return(guest: Guest) -> None:
@@ -253,8 +253,6 @@ class StateSession:
         """Gas of the newest transaction before its first call."""
         self._native: NativeCalls | None = None
         """The machine's calls of a transaction that calls native actors."""
-        self._is_native = False
-        """True if a transaction has met its first native actor."""
         self._aliases: dict[EthAddress, int] = {}
         """Masked IDs of actors with an Ethereum address, which are other accounts in the guest, and their balance."""
         self.draw: Callable[[bytes], bytes] | None = None
@@ -267,16 +265,14 @@ class StateSession:
     def transact(
         self, transaction: Transaction, sender: EthAddress, mode: int, limits: BlockLimits | None = None,
         entry: Entry | None = None,
-    ) -> TransactionResult | None:  # fmt: skip
-        """Run a transaction; return None, without effect, if the guest cannot execute it.
+    ) -> TransactionResult:  # fmt: skip
+        """Run a transaction.
 
         The machine's tracer, if there is one, gets the events in parts. `limits` are the block's remaining limits;
         default: a whole block's. `entry` is the first call of a message that is not a transaction. Raises
         InvalidTransaction, without effect.
         """
         guest = self.begin()
-        if guest is None:
-            return None
         limits = limits or self._limits
         if not mode & CHECKED and transaction.type not in self.fork.transaction_types:
             transaction = with_supported_type(self.fork, transaction)
@@ -305,24 +301,18 @@ class StateSession:
             blob_fee = transaction.blob_gas * self._limits.blob_base_fee
         burnt = min(price, context.base_fee), blob_fee
         is_live = mode & FRAMES and mode & RECORD  # the tracer gets nothing twice
-        self._is_native = False
-        if entry is not None or is_live or mode & INTERCEPTS:
-            self._need_kernel()
         record = None
         try:
-            executed = None if entry is not None or self._is_native else self._execute(guest, message, mode, *burnt)
-            if executed is not None:
-                ended, record = executed
-                result = self._result(ended, transaction, sender, mode, price)
-            else:
-                result = None
-                if self._is_native:
-                    result = self._with_kernel(transaction, sender, message, mode, price, burnt, entry)
+            try:
+                if entry is not None or is_live or mode & INTERCEPTS:
+                    raise self._kernel_needed()
+                ended, record = self._execute(guest, message, mode, *burnt)
+            except NeedsKernel:
+                return self._with_kernel(transaction, sender, message, mode, price, burnt, entry)
+            result = self._result(ended, transaction, sender, mode, price)
         except Refusal as refusal:
             raise self._refused(transaction, sender, mode, limits, str(refusal)) from None
-        if result is None and mode & RECORD:
-            self.note_replayed()
-        elif record is not None:
+        if record is not None:
             self.replay(*record, mode)
         return result
 
@@ -345,91 +335,87 @@ class StateSession:
             return error
         raise Fatal(f"the EVM engine refuses a valid transaction: {reason}")
 
-    def _need_kernel(self) -> None:
-        """Note that the kernel takes part in the transaction. Raises LongExecution if its thread has no time."""
+    def _kernel_needed(self) -> NeedsKernel:
+        """Return the exception for a call of a native actor. Raises LongExecution if the thread has no time."""
         if self._machine.short is not None:
             raise LongExecution("a native actor may run for long")
-        self._is_native = True
+        return NeedsKernel()
 
     def _with_kernel(
         self, transaction: Transaction, sender: EthAddress, message: bytes, mode: int, price: int,
         burnt: tuple[int, int], entry: Entry | None,
-    ) -> TransactionResult | None:  # fmt: skip
+    ) -> TransactionResult:  # fmt: skip
         """Run a transaction that calls native actors, and write its changes.
 
-        Returns None, without effect, if it cannot run in a session. What the guest holds is forgotten. Raises Refusal.
+        What the guest holds is forgotten. Raises Refusal.
         """
         machine = self._machine
         tree = machine.state_tree
         tree.settle()
         guest = self.begin()
-        if guest is None:
-            return None
         environment = transaction_environment(machine, transaction, sender, price, self._limits.blob_base_fee)
         tree.engine, self._aliases = None, {}
-        mark, result, record = tree.begin(), None, None
+        mark, is_kept = tree.begin(), False
         replay = self._replay_of(mode) if mode & RECORD else None
         if replay is not None:
             replay.begin_again()
         try:
             native = self._native = NativeCalls(self, guest, mode, transaction, sender, environment, entry, replay)
-            if native.on_fresh_stack(lambda: self.go_on(guest, guest.call(Command.TRANSACT, message), mode, Exit.DONE)):
-                ended = read_end(guest.output())
-                record = self.read_record(guest) if mode & RECORD else None
-                if mode & KEEP:
-                    native.end()
-                    guest.call(Command.KEEP)
-                    self.accesses = guest.output()
-                    guest.call(Command.DRAIN)
-                    self._burnt = ended.gas_used * burnt[0] + burnt[1]
-                    self._write_all(tree, guest.output())
-                result = self._result(ended, transaction, sender, mode, price)
-                if result is not None and record is not None:
-                    self.replay(*record, mode)
-        except LeaveSession:
-            pass
-        except GuestFailure:
+            native.on_fresh_stack(lambda: self.go_on(guest, guest.call(Command.TRANSACT, message), mode, Exit.DONE))
+            ended = read_end(guest.output())
+            record = self.read_record(guest) if mode & RECORD else None
+            if mode & KEEP:
+                native.end()
+                guest.call(Command.KEEP)
+                self.accesses = guest.output()
+                guest.call(Command.DRAIN)
+                self._burnt = ended.gas_used * burnt[0] + burnt[1]
+                self._write_all(tree, guest.output())
+            result = self._result(ended, transaction, sender, mode, price)
+            if record is not None:
+                self.replay(*record, mode)
+            is_kept = bool(mode & KEEP)
+            return result
+        except GuestFailure as failure:
             self._release()
+            raise Fatal(f"the EVM engine failed: {failure}") from failure
         finally:
             self._native = self._tree = None
             self._drop()
-            tree.commit() if result is not None and mode & KEEP else tree.rollback(mark)
-        return result
+            tree.commit() if is_kept else tree.rollback(mark)
 
     def call_system(self, to: EthAddress, data: bytes, gas: int, mode: int) -> bool:
-        """Call a contract from the system address, without a result; return False if the guest cannot execute it."""
+        """Call a contract from the system address, without a result; return False, without effect, if it cannot."""
         guest = self.begin()
-        if guest is None:
-            return False
         mode |= KEEP | SYSTEM | (UNDOABLE if self._machine.state_tree.transactions else 0)
         if not self.runs_in_guest:
             mode |= self.begin_frames(guest)
-        message = call_message(SYSTEM_ADDRESS, to, 0, data, gas, mode, _NO_LIMIT)
-        return self._execute(guest, message, mode, 0, 0) is not None
+        try:
+            self._execute(guest, call_message(SYSTEM_ADDRESS, to, 0, data, gas, mode, _NO_LIMIT), mode, 0, 0)
+        except NeedsKernel:
+            return False
+        return True
 
     def _execute(
         self, guest: Guest, message: bytes, mode: int, burnt_per_gas: int, burnt: int
-    ) -> tuple[Ended, tuple[bytes, int] | None] | None:
+    ) -> tuple[Ended, tuple[bytes, int] | None]:
         """Run a transaction, and keep its changes; return its end, and its record if there is one.
 
-        Returns None, without effect, if the guest cannot execute it. Raises Refusal.
+        Raises Refusal and NeedsKernel, without effect.
         """
         is_running = True
         try:
-            if not self.go_on(guest, guest.call(Command.TRANSACT, message), mode, Exit.DONE):
-                return None
+            self.go_on(guest, guest.call(Command.TRANSACT, message), mode, Exit.DONE)
             ended = read_end(guest.output())
             record = self.read_record(guest) if mode & RECORD else None
             if mode & KEEP:
                 self._keep(guest, burnt + ended.gas_used * burnt_per_gas, mode)
             is_running = False
             return ended, record
-        except LeaveSession:
-            return None
         except GuestFailure as failure:  # it lacks memory, or has a defect
             is_running = False
             self.close_after(failure)
-            return None
+            raise Fatal(f"the EVM engine failed: {failure}") from failure
         finally:
             if is_running:
                 self.abandon(guest)
@@ -458,7 +444,7 @@ class StateSession:
         return RECORD | (COUNTERS if hasattr(tracer, "visit_all") else STEPS if hasattr(tracer, "step") else 0)
 
     def note_replayed(self) -> None:
-        """Note how many events the tracer has got, which the transaction's run on the machine's calls leaves out."""
+        """Note how many events the tracer has got, which a call's run on the machine's calls leaves out."""
         if self._replay is not None:
             self._machine.kept[REPLAYED] = self._replay.given
 
@@ -498,8 +484,8 @@ class StateSession:
             actor = tree.lookup_id(delegated)
         return tree.lookup_id(delegated) if actor is None and mode & KEEP else actor
 
-    def go_on(self, guest: Guest, exit_code: int, mode: int, end: Exit) -> bool:
-        """Answer requests until an exit; return False if the guest must give up. Raises Refusal."""
+    def go_on(self, guest: Guest, exit_code: int, mode: int, end: Exit) -> None:
+        """Answer requests until an exit. Raises Refusal and NeedsKernel."""
         while exit_code != end:
             if exit_code == Exit.INVALID:
                 raise Refusal(guest.output().decode())
@@ -507,14 +493,8 @@ class StateSession:
                 raise Fatal("the EVM engine lacks a value in the middle of a transaction")
             answer = self.answer(exit_code, guest.output(), mode)
             if answer is None:
-                return False
+                raise self._kernel_needed()
             exit_code = guest.call(Command.ANSWER, answer)
-        return True
-
-    def reach(self, guest: Guest, exit_code: int, mode: int, end: Exit) -> None:
-        """Answer requests until an exit. Raises LeaveSession if the guest must give up."""
-        if not self.go_on(guest, exit_code, mode, end):
-            raise LeaveSession("the guest cannot go on")
 
     def check_interrupt(self) -> None:
         """Raise KeyboardInterrupt for an interrupted thread that waits for a native actor."""
@@ -604,7 +584,7 @@ class StateSession:
                 fork_rules, rest = self._rules_message(rules[0], block, self.filecoin_precompiles)
                 guest.set_rules(fork_rules, rest)
             guest.call(Command.BLOCK, self._block_message(block, block_limits(machine, block, rules[0]).blob_base_fee))
-        except (InvalidInput, NotRepresentable):
+        except InvalidInput:
             self._context = None
             return False
         self._rules, self._block, self._context = rules, block, machine.context
@@ -644,17 +624,19 @@ class StateSession:
 
     # --- the state --------------------------------------------------------------------------------------------
 
-    def begin(self) -> Guest | None:
-        """Return the guest with the machine's state and block; None if it cannot have them."""
+    def begin(self) -> Guest:
+        """Return the guest with the machine's state and block. Raises InvalidInput for a fork that it cannot have."""
         machine, guest = self._machine, self._guest
-        if guest is not None and (guest.memory_bytes > _MAX_MEMORY or guest.is_full):
+        if guest is None:
+            return self._begin_block()
+        if guest.memory_bytes > _MAX_MEMORY or guest.is_full:
             machine.state_tree.settle()
             self._release()
         elif self.is_current and machine.context is self._context and machine.externs is self._externs:
             return guest
         return self._begin_block()
 
-    def _begin_block(self) -> Guest | None:
+    def _begin_block(self) -> Guest:
         machine, guest = self._machine, self._guest
         tree, context = machine.state_tree, machine.context
         block = block_of(machine)
@@ -664,13 +646,10 @@ class StateSession:
             self._rules = None
         # What is held was changed by the rules of its fork.
         is_new = not self.is_current or (self._rules is not None and self._rules[0] != fork)
-        try:
-            filecoin = filecoin_precompiles(context.network.evm) if block.filecoin_addresses else {}
-            rules_message = None if rules == self._rules else self._rules_message(fork, block, filecoin)
-            limits = block_limits(machine, block, fork)
-            block_message = self._block_message(block, limits.blob_base_fee)
-        except NotRepresentable:
-            return None
+        filecoin = filecoin_precompiles(context.network.evm) if block.filecoin_addresses else {}
+        rules_message = None if rules == self._rules else self._rules_message(fork, block, filecoin)
+        limits = block_limits(machine, block, fork)
+        block_message = self._block_message(block, limits.blob_base_fee)
         self._context = None
         if guest is None:
             guest = self._guest = _new_guest()
@@ -687,7 +666,7 @@ class StateSession:
             guest.call(Command.BLOCK, block_message)
         except GuestFailure as failure:
             self.close_after(failure)
-            return None
+            raise Fatal(f"the EVM engine failed: {failure}") from failure
         self._known.trim()
         if is_new:
             self._hold(tree)
@@ -730,7 +709,7 @@ class StateSession:
     def _rules_message(
         self, fork: Fork, block: EthereumBlock, filecoin: Mapping[EthAddress, str]
     ) -> tuple[bytes, bytes]:
-        """Return the fork's rules and the others. Raises NotRepresentable."""
+        """Return the fork's rules and the others. Raises InvalidInput."""
         code, init_code = code_limits(block, fork)
         blobs, precompiles = fork.blobs, (*fork.precompiles, *filecoin)
         head = _RULES.pack(
@@ -760,7 +739,7 @@ class StateSession:
     # --- requests ---------------------------------------------------------------------------------------------
 
     def answer(self, exit_code: int, request: bytes, mode: int = 0) -> bytes | None:
-        """Return the answer to a request of a transaction; None if the guest must give up."""
+        """Return the answer to a request of a transaction; None for a native actor, which needs the kernel."""
         short, tree = self._machine.short, self._machine.state_tree
         if short is not None:
             if exit_code == Exit.PRECOMPILE or (exit_code == Exit.PAUSE and not request[0]):
@@ -824,7 +803,6 @@ class StateSession:
         if state is not None and state.code != evm and state.code not in accounts:
             flags |= _NATIVE
         if flags != 1 and calls is None:
-            self._need_kernel()
             return None
         if calls is not None and actor is not None:
             state = calls.base(actor, state)
@@ -868,12 +846,9 @@ class StateSession:
         words = None if state is None else self._contracts.words(state)
         return [] if words is None else sorted(slot for slot, word in words.items() if word)
 
-    def _precompile(self, address: EthAddress, limit: int, data: bytes) -> bytes | None:
+    def _precompile(self, address: EthAddress, limit: int, data: bytes) -> bytes:
         fork = self.fork
-        name = fork.precompiles.get(address)
-        if name is None:
-            return None
-        gas = GasTracker(limit)
+        name, gas = fork.precompiles[address], GasTracker(limit)
         try:
             output = run_precompile(fork, name, data, gas)
         except (PrecompileFailure, OutOfGas):

@@ -6,14 +6,7 @@ import pytest
 
 from bridge.filecoin.parameters import unwrap_return
 from hypervisor.machine.machine import Hypervisor
-from tests.runtimes.evm.machines import ENGINES, Twins, sessions
-
-
-@pytest.fixture
-def without_sessions() -> Iterator[None]:
-    """Run transactions on the machine's calls."""
-    with sessions(enabled=False):
-        yield
+from tests.runtimes.evm.machines import ENGINES, Twins
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +19,7 @@ def machines() -> Iterator[dict[str, Hypervisor]]:
 
 
 @pytest.fixture
-def twins(machines: dict[str, Hypervisor], without_sessions: None) -> Twins:
+def twins(machines: dict[str, Hypervisor]) -> Twins:
     return Twins(machines)
 
 

@@ -4,36 +4,24 @@
 - Two machines under Ethereum's rules, on the plain and the fast engine, whose results must be equal.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-
-import pytest
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
 from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.transactions import ACCESS_LIST, Transaction
-from bridge.filecoin.receipts import Log
 from bridge.gas import GasBudget
 from hypervisor.errors import ActorExit
 from hypervisor.gas import GasTracker
-from hypervisor.kernel.call import MAX_TOTAL_MEMORY, Call, CallResult
-from hypervisor.machine.call_manager import CallManager
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.messages.events import StampedEvent
 from hypervisor.tracing import StepTracer
-from hypervisor.types import ActorID
 from hypervisor.versions.network_versions import LATEST, network_version
 from runtimes.evm.code import Code
-from runtimes.evm.engine import Frame, Step, SubcallInputs, SubcallOutcome, TxContext
+from runtimes.evm.engine import Frame, Step, TxContext
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.ethereum.application import TransactionResult
-from runtimes.evm.ethereum.calls import EthereumCalls
-from runtimes.evm.ethereum.host import EthereumHost
-from runtimes.evm.ethereum.session import session_of
-from runtimes.evm.ethereum.subcalls import CallingAccount, execute_subcall
 from runtimes.evm.py_evm import PyEvmEngine, PyEvmTable
 from runtimes.evm.rules import EvmRules, filecoin_evm_rules
 from store.keccak import keccak
@@ -144,49 +132,6 @@ def rules_of(number: int) -> EvmRules:
     return filecoin_evm_rules(network_version(number))
 
 
-@dataclass
-class Frames:
-    """An interceptor that executes frames' subcalls for another account, or returns the outcome of `answers`."""
-
-    name: EthAddress | None = None
-    answers: Callable[[EthereumHost, SubcallInputs], SubcallOutcome | None] = lambda host, inputs: None
-    is_armed: bool = True
-    watched: frozenset[bytes] = frozenset()
-    seen: list[tuple[object, ...]] = field(default_factory=list)
-
-    def send(self, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
-        return proceed(call)
-
-    def on_event(self, calls: CallManager, event: StampedEvent) -> None:
-        self.seen.append((event.emitter,))
-
-    def on_log(self, calls: EthereumCalls, emitter: ActorID, log: Log) -> None:
-        self.seen.append((calls.accounts.address_of(emitter), log))
-
-    def on_hash(self, host: EthereumHost, data: bytes, digest: bytes) -> None:
-        self.seen.append((host.address, data, digest))
-
-    def on_storage_access(self, host: EthereumHost, slot: int, word: int | None) -> None:
-        self.seen.append((host.address, slot, word))
-
-    def after_storage_access(self, host: EthereumHost, slot: int, before: int, word: int | None) -> None:
-        """Ignore it."""
-
-    def before_account_access(self, host: EthereumHost, opcode: str, address: EthAddress) -> None:
-        """Ignore it."""
-
-    def before_gas_read(self, host: EthereumHost) -> None:
-        """Ignore it."""
-
-    def execute_subcall(self, host: EthereumHost, inputs: SubcallInputs) -> SubcallOutcome:
-        given = self.answers(host, inputs)
-        if given is not None:
-            return given
-        actor = None if self.name is None else host.accounts.find(self.name)
-        caller = None if actor is None or self.name is None else CallingAccount(actor, self.name)
-        return execute_subcall(host, inputs, caller)
-
-
 TWIN_SENDER, CONTRACT, CALLEE, TWIN_OTHER, EMPTY, NOBODY, KILLER, LENDER, TAKEN, WRITER = (
     EthAddress(bytes([number]) * 20) for number in range(0xA1, 0xAB)
 )
@@ -225,14 +170,6 @@ class After:
         self.slots = self.accounts[CONTRACT].storage
 
 
-@contextmanager
-def sessions(enabled: bool) -> Iterator[None]:
-    """Run transactions of the fast engine in sessions, or all of them on the machine's calls."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("runtimes.evm.ethereum.executor.session_of", session_of if enabled else lambda _: None)
-        yield
-
-
 @dataclass
 class Twins:
     """Both engines, whose results must be equal."""
@@ -240,11 +177,9 @@ class Twins:
     machines: dict[str, Hypervisor]
 
     def run(self, contract: str, callee: str = "", pre: Pre | None = None, **how: Any) -> After:
-        """Run a transaction from SENDER to CONTRACT on both, and in a session of the fast one."""
+        """Run a transaction from SENDER to CONTRACT on both."""
         plain, fast = (self.on(engine, contract, callee, pre, **how) for engine in ENGINES)
         assert plain == fast
-        with sessions(enabled=True):
-            assert self.on("fast", contract, callee, pre, **how) == plain
         return fast
 
     def on(
@@ -281,26 +216,3 @@ class Twins:
         finally:
             machine.restore(before)
             machine.context = context
-
-
-@dataclass
-class NearlyFull(Frames):
-    """Uses memory before a message's first call, and sees no other calls."""
-
-    is_armed: bool = False
-    taken: int = 0
-
-    def send(self, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
-        if calls.depth == 0:
-            calls.memory.used = self.taken
-        return proceed(call)
-
-
-@contextmanager
-def nearly_full(twins: Twins, free: int) -> Iterator[None]:
-    """Leave only this many bytes of the memory shared by a message's frames."""
-    for machine in twins.machines.values():
-        machine.interceptor = NearlyFull(taken=MAX_TOTAL_MEMORY - free)
-    yield
-    for machine in twins.machines.values():
-        machine.interceptor = None

@@ -26,8 +26,6 @@ from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine, own_engine
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import Chain, open_machine
 
-pytestmark = pytest.mark.usefixtures("without_sessions")
-
 TINY = bytes.fromhex("0061736d01000000")
 """An empty module, which compiles immediately."""
 
@@ -141,7 +139,7 @@ def open_under(rules: str) -> Hypervisor:
     return open_machine(evm="fast", rules=rules, context=context)
 
 
-@pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
+@pytest.mark.parametrize("rules", ["filecoin"])
 @pytest.mark.parametrize("fails", [trap, bad_answer])
 def test_engine_defect_names_the_frame_and_changes_nothing(
     monkeypatch: pytest.MonkeyPatch, rules: str, fails: Callable[[pytest.MonkeyPatch, int], None]
@@ -237,14 +235,14 @@ def both(monkeypatch: pytest.MonkeyPatch, rules: str, meanwhile: Meanwhile) -> t
         return int.from_bytes(result, "big"), results.result
 
 
-@pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
+@pytest.mark.parametrize("rules", ["filecoin"])
 def test_waiting_frame_resumes_beside_another_call(monkeypatch: pytest.MonkeyPatch, rules: str) -> None:
     in_time: list[bool] = []
     result, other = both(monkeypatch, rules, lambda _, ended: in_time.append(ended.wait(_SOON)))
     assert (result, other(), in_time) == (1, b"", [True])
 
 
-@pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
+@pytest.mark.parametrize("rules", ["filecoin"])
 def test_engine_failure_does_not_break_concurrent_message(monkeypatch: pytest.MonkeyPatch, rules: str) -> None:
     def fail(instance: FastInstance, _: threading.Event) -> None:
         raise instance.failed(ValueError("a defect"))

@@ -40,7 +40,7 @@ from runtimes.evm.ethereum.validation import InvalidTransaction, RejectionReason
 from tests.conftest import data_file
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.hostile import HUGE, RANGES, orders
-from tests.runtimes.evm.machines import CALLEE, CONTRACT, NOBODY, TWIN_OTHER, TWIN_SENDER, Twins, call, sessions, word
+from tests.runtimes.evm.machines import CALLEE, CONTRACT, NOBODY, TWIN_OTHER, TWIN_SENDER, Twins, call, word
 from tests.runtimes.evm.test_fast_frames import CALL_CALLEE, machine, run
 
 MAX_MIB = 400
@@ -279,8 +279,7 @@ def test_overflowing_value_fails_transaction_with_all_gas(twins: Twins) -> None:
 def test_a_full_coinbase_gets_no_tip(twins: Twins, balance: int) -> None:
     """As in revm (`reward_beneficiary`)."""
     block = EthereumBlock("Osaka", COINBASE, gas_limit=1 << 60)
-    with sessions(enabled=True):
-        after = twins.on("fast", "COINBASE BALANCE 2 SSTORE", "", {COINBASE: AllocAccount(balance)}, block=block)
+    after = twins.on("fast", "COINBASE BALANCE 2 SSTORE", "", {COINBASE: AllocAccount(balance)}, block=block)
     assert after.result.gas.miner_tip > 5
     assert (after.slots[2], after.accounts[COINBASE].balance) == (balance, balance)
 

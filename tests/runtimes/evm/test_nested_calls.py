@@ -34,7 +34,6 @@ from tests.runtimes.evm.machines import (
     Twins,
     call,
     create,
-    nearly_full,
     word,
 )
 
@@ -65,29 +64,6 @@ def test_the_deepest_frame_neither_creates_nor_calls(twins: Twins, below: int, a
     assert [bool(storage.get(slot)) for slot in (0, 1, 3)] == [allowed] * 3
     assert account.accounts[CALLEE].nonce == 1 + allowed
     assert account.slots[2] == 1
-
-
-# --- memory -----------------------------------------------------------------------------------------------------------
-
-PAGE = 1 << 14
-
-
-@pytest.mark.parametrize(("pages", "fits"), [(4, True), (5, False)])
-def test_memory_of_all_frames_is_counted_together(twins: Twins, pages: int, fits: bool) -> None:
-    """The frames of a message hold 2 GiB; here all but eight pages are already used."""
-    takes = f"1 {4 * PAGE - 32} MSTORE"
-    callee = f"1 {pages * PAGE - 32} MSTORE"
-    with nearly_full(twins, free=8 * PAGE):
-        after = twins.run(f"{takes} {call(CALLEE)} 2 SSTORE {call(CALLEE)} 3 SSTORE", callee)
-    assert (after.slots.get(2, 0), after.slots.get(3, 0)) == (fits, fits)
-
-
-@pytest.mark.parametrize("ends", ["STOP", "0 0 REVERT", "INVALID"])
-def test_memory_of_a_frame_that_has_ended_is_given_back(twins: Twins, ends: str) -> None:
-    callee = f"1 {2 * PAGE - 32} MSTORE CALLDATASIZE @keeps JUMPI {ends} keeps: STOP"
-    with nearly_full(twins, free=3 * PAGE):
-        after = twins.run(f"{call(CALLEE)} POP {call(CALLEE)} POP {call(CALLEE, size=1)} 2 SSTORE", callee)
-    assert after.slots[2] == 1
 
 
 # --- calls ------------------------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ from tests.differential.twins import CallOf
 from tests.patience import slowness
 from tests.runtimes.evm.assembler import assemble, deployer
 from tests.runtimes.evm.ethereum.test_record import Stepping, calls_of, instructions_of
-from tests.runtimes.evm.machines import create, sessions, word
+from tests.runtimes.evm.machines import create, word
 from tests.runtimes.wasm.guests import install_actor
 
 SENDER, OTHER, NOBODY = (EthAddress(bytes([number]) * 20) for number in (0xA1, 0xA2, 0xA3))
@@ -63,9 +63,9 @@ WRITES = "CALLDATASIZE 0 CALLDATALOAD SSTORE"
 
 
 @contextmanager
-def opened() -> Iterator[Hypervisor]:
+def opened(evm: str = "fast") -> Iterator[Hypervisor]:
     """Open a machine with contracts, in a block at London's fees."""
-    with Hypervisor.open(rules="ethereum") as machine:
+    with Hypervisor.open(rules="ethereum", evm=evm) as machine:
         machine.advance(
             block=EthereumBlock("Osaka", COINBASE, filecoin_addresses=False), base_fee=TokenAmount(BASE_FEE)
         )
@@ -136,7 +136,6 @@ REFUSED = {
 
 @pytest.mark.parametrize("text", REFUSED)
 def test_refusal_writes_nothing(machine: Hypervisor, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtimes.evm.ethereum.executor.Application", NoCalls)
     executor, sender = EthereumExecutor(machine), PAYER if "contract" in text else SENDER
     if "fee" in text.lower():
         install_alloc(machine, {SENDER: AllocAccount(1 << 250)})
@@ -151,7 +150,6 @@ def test_refusal_writes_nothing(machine: Hypervisor, text: str, monkeypatch: pyt
 def test_simulations_need_the_funds_for_their_value(
     machine: Hypervisor, fork: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runtimes.evm.ethereum.executor.Application", NoCalls)
     machine.advance(block=EthereumBlock(fork, filecoin_addresses=False))
     executor = EthereumExecutor(machine)
     for sender in (SENDER, OTHER):
@@ -191,21 +189,14 @@ ENDS = {
 
 
 @pytest.mark.parametrize("text", ENDS)
-def test_ends_of_first_frames_are_explained(machine: Hypervisor, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ends_of_first_frames_are_explained(machine: Hypervisor, text: str) -> None:
     accounts, to, data, value = ENDS[text]
     install_alloc(machine, accounts)
     machine.flush()
-    transaction, results, snapshot = sent(0, to, data, value, 6_000_000), [], machine.snapshot()
-    for enabled in (False, True):
-        machine.restore(snapshot)
-        with sessions(enabled=enabled):
-            if enabled:
-                monkeypatch.setattr("runtimes.evm.ethereum.executor.Application", NoCalls)
-            results.append(EthereumExecutor(machine).apply_transaction(transaction, SENDER))
-        after = dict(read_alloc_of(machine))
-        assert {address: after[address] for address in accounts} == accounts
-    assert results[0].message.startswith(text.split(", with")[0])
-    assert results[1] == results[0]
+    result = EthereumExecutor(machine).apply_transaction(sent(0, to, data, value, 6_000_000), SENDER)
+    after = dict(read_alloc_of(machine))
+    assert {address: after[address] for address in accounts} == accounts
+    assert result.message.startswith(text.split(", with")[0])
 
 
 def read_alloc_of(machine: Hypervisor) -> Iterator[tuple[EthAddress, AllocAccount]]:
@@ -284,10 +275,10 @@ def test_a_simulation_writes_nothing_and_keeps_the_session(
 
 
 def test_accounts_are_created_in_the_order_of_the_calls() -> None:
-    """Actor IDs are part of the state, so they are those of the machine's own calls."""
+    """Actor IDs are part of the state, so they do not depend on the engine."""
     roots = set()
-    for enabled in (True, False):
-        with opened() as machine, sessions(enabled=enabled):
+    for evm in ("fast", "py-evm"):
+        with opened(evm) as machine:
             executor = EthereumExecutor(machine)
             executor.apply_transaction(sent(0, None, deployer(assemble(COUNTS))), SENDER)
             executor.apply_transaction(sent(1, PAYER, value=5), SENDER)
@@ -319,13 +310,13 @@ def pays(address: EthAddress, value: int) -> str:
 )
 def test_a_touched_address_gets_its_id_when_it_is_paid(code: str, coinbase: EthAddress) -> None:
     roots = set()
-    for enabled in (True, False):
-        with opened() as machine, sessions(enabled=enabled):
+    for evm in ("fast", "py-evm"):
+        with opened(evm) as machine:
             block = EthereumBlock("Osaka", coinbase, filecoin_addresses=False)
             machine.advance(block=block, base_fee=TokenAmount(BASE_FEE))
             install_alloc(machine, {TAKEN: AllocAccount(2, 1, assemble(code))})
             assert EthereumExecutor(machine).apply_transaction(sent(0, TAKEN), SENDER).success
-            assert holds(machine) == enabled
+            assert holds(machine)
             roots.add(machine.root)
     assert len(roots) == 1
 
@@ -338,9 +329,9 @@ def test_a_fork_begins_within_a_session(before: str, after: str) -> None:
     delegation = bytes.fromhex("ef0100") + COUNTER
     kind = LEGACY if before == "TangerineWhistle" else DYNAMIC_FEE
     outcomes = []
-    for enabled in (True, False):
+    for evm in ("fast", "py-evm"):
         results = []
-        with opened() as machine, sessions(enabled=enabled):
+        with opened(evm) as machine:
             install_alloc(machine, {TAKEN: AllocAccount(0, 1, delegation)})
             for nonce, fork in enumerate((before, before, after, after)):
                 block = EthereumBlock(fork, COINBASE, filecoin_addresses=False)
@@ -400,9 +391,10 @@ def test_a_guest_that_fails_is_replaced(machine: Hypervisor, monkeypatch: pytest
     executor = EthereumExecutor(machine)
     with monkeypatch.context() as patch:
         failing(patch, command)
-        assert executor.apply_transaction(sent(0, COUNTER), SENDER).success
+        with pytest.raises(Fatal, match="the EVM engine failed: unreachable"):
+            executor.apply_transaction(sent(0, COUNTER), SENDER)
         assert not holds(machine)
-    assert executor.apply_transaction(sent(1, COUNTER), SENDER).success
+    assert executor.apply_transaction(sent(0, COUNTER), SENDER).success
     assert holds(machine)
 
 
@@ -486,10 +478,9 @@ def test_an_actor_that_was_undone_leaves_no_address(machine: Hypervisor) -> None
     """The next contract gets its ID."""
     executor, before = EthereumExecutor(machine), machine.snapshot()
     emitters = []
-    for sender, enabled in ((SENDER, True), (OTHER, False)):
+    for sender in (SENDER, OTHER):
         machine.restore(before)
-        with sessions(enabled=enabled):
-            made = executor.apply_transaction(sent(0, None, assemble("0 0 LOG0")), sender)
+        made = executor.apply_transaction(sent(0, None, assemble("0 0 LOG0")), sender)
         emitters.append(made.events[0].emitter)
         assert executor.address_of(emitters[-1]) == create_address(sender, 0)
     assert emitters[0] == emitters[1]
@@ -525,7 +516,7 @@ def outcome(result: TransactionResult) -> tuple[bool, int, int]:
 
 
 @pytest.mark.parametrize("fork", ["Frontier", "TangerineWhistle", "SpuriousDragon", "Istanbul", "London", "Prague"])
-def test_many_transactions_of_a_block_leave_the_state_of_the_machines_own_calls(fork: str) -> None:
+def test_many_transactions_of_a_block_leave_the_same_state_on_both_engines(fork: str) -> None:
     """Accounts are created, emptied, removed and created again within one block; some transactions are tried before."""
     salted = f"{create(assemble('ADDRESS BALANCE 0 SSTORE CALLER SELFDESTRUCT'), 0, salt=1)} POP"
     contracts = {
@@ -546,8 +537,8 @@ def test_many_transactions_of_a_block_leave_the_state_of_the_machines_own_calls(
     tried = [rng.choice([0, 0, 1, 2]) for _ in targets]
     fee = 0 if fork not in ("London", "Prague") else BASE_FEE
     states = []
-    for enabled in (True, False):
-        with opened() as machine, sessions(enabled=enabled):
+    for evm in ("fast", "py-evm"):
+        with opened(evm) as machine:
             block = EthereumBlock(fork, COINBASE, filecoin_addresses=False)
             machine.advance(block=block, base_fee=TokenAmount(fee))
             install_alloc(machine, contracts)
@@ -625,12 +616,12 @@ def native_calls() -> Iterator[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("tracer", [None, Stepping])
-def test_calls_of_native_actors_have_the_effects_of_the_machines_own_calls(tracer: type[Stepping] | None) -> None:
+def test_calls_of_native_actors_have_the_same_effects_on_both_engines(tracer: type[Stepping] | None) -> None:
     """Random trees of calls between contracts and native actors, and what contracts read of these."""
     states = []
-    for enabled in (True, False):
+    for evm in ("fast", "py-evm"):
         found: list[object] = []
-        with opened() as machine, sessions(enabled=enabled):
+        with opened(evm) as machine:
             machine.advance(block=EthereumBlock("Osaka", COINBASE, gas_limit=1 << 60), base_fee=TokenAmount(BASE_FEE))
             for actor in PUPPETS:
                 install_actor(machine, puppet(), actor, FUNDS)
@@ -658,7 +649,7 @@ def test_calls_of_native_actors_have_the_effects_of_the_machines_own_calls(trace
     assert states[0] == states[1]
 
 
-def test_messages_of_all_kinds_have_the_effects_of_the_machines_own_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_of_all_kinds_have_the_same_effects_on_both_engines(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sends, methods of actors, implicit messages, and messages of contracts at another nonce than their own."""
     script = Script()
     script.send(to_filecoin(COUNTER), INVOKE_EVM, None, 0, 1)
@@ -680,11 +671,9 @@ def test_messages_of_all_kinds_have_the_effects_of_the_machines_own_calls(monkey
         for gas in (3_000_000, 54_000)
     ]  # fmt: skip
     states = []
-    for enabled in (True, False):
+    for evm in ("fast", "py-evm"):
         found: list[object] = []
-        with opened() as machine, sessions(enabled=enabled), monkeypatch.context() as patch:
-            if enabled:
-                patch.setattr("runtimes.evm.ethereum.executor.Application", NoCalls)
+        with opened(evm) as machine:
             machine.advance(block=EthereumBlock("Osaka", COINBASE), base_fee=TokenAmount(0))
             install_actor(machine, puppet(), PUPPETS[0], FUNDS)
             before = machine.snapshot()
