@@ -115,7 +115,7 @@ class Comparison:
 
     def _both(self, number: int, call: Call, gas_limit: int) -> Outcome:
         plain = self._plain.attempt(call, gas_limit)
-        in_session = self._batch.rules in FORKS and not self._batch.framed and self._batch.sees is None
+        in_session = self._batch.rules in FORKS and not self._batch.framed
         differences = plain.differences(self._fast.attempt(call, gas_limit), any_halt=in_session)
         if differences:
             self._found(number, gas_limit, f"of {' and of '.join(ENGINES)}: {'; '.join(differences)}")

@@ -30,7 +30,7 @@ ETHEREUM: Final = ("Cancun", "Prague", "Osaka", "Amsterdam")
 RULES: Final = (*ETHEREUM[:1] * 3, *ETHEREUM[1:], ETHEREUM[-1], *FILECOIN)
 """Rules of the batches, in turn: pyrevm supports the oldest fork, and the newest is the least tested."""
 MODES: Final = 4
-"""Execution modes of the batches, in turn: frame by frame; with an inactive interceptor; with one that sees all calls;
+"""Execution modes of the batches, in turn: with a tracer that sees each instruction; unrestricted; with an interceptor;
 and unrestricted, with Filecoin's addresses if the rules have them.
 """
 SIZE: Final = 25
@@ -72,9 +72,8 @@ class Call:
 class Batch:
     """Accounts and transactions under one set of rules.
 
-    With `framed`, engines that can run a whole call tree at once run it frame by frame; with `filecoin`, masked IDs and
-    Filecoin's precompiles exist under Ethereum's rules, too. `sees` is False if an interceptor between frames only
-    receives logs, True if it sees all calls, and None if there is no interceptor.
+    With `framed`, Python runs the frames; with `intercepted`, the kernel makes the calls; with `filecoin`, masked IDs
+    and Filecoin's precompiles exist under Ethereum's rules, too.
     """
 
     name: str
@@ -83,9 +82,7 @@ class Batch:
     accounts: Mapping[EthAddress, AllocAccount]
     calls: tuple[Call, ...]
     filecoin: bool = False
-    sees: bool | None = None
-    frames: int | None = None
-    """Maximum number of nested frames, if an interceptor sets one; programs rarely reach the rules' own limit."""
+    intercepted: bool = False
     compiled: bool = False
     """True if a session has compiled all code before it runs."""
 
@@ -119,11 +116,9 @@ def batch(seed: int, number: int) -> Batch:
     calls = tuple(_call(random, rules, place, accounts) for place in places)
     mode = (number + number // len(RULES)) % MODES
     filecoin = rules in ETHEREUM[1:] and mode == MODES - 1
-    sees = None if not ethereum else {1: False, 2: True}.get(mode)
-    # where all calls are seen, no tree has more than one frame
-    frames = random.choice((2, 2, 3)) if sees is False and rules in ETHEREUM[1:] else None
+    intercepted = ethereum and mode == 2
     compiled = mode == MODES - 1 and random.randrange(2) == 0
-    return Batch(f"{seed}:{number}", rules, mode == 0, accounts, calls, filecoin, sees, frames, compiled)
+    return Batch(f"{seed}:{number}", rules, mode == 0, accounts, calls, filecoin, intercepted, compiled)
 
 
 def _makers(random: Random) -> tuple[dict[EthAddress, AllocAccount], tuple[EthAddress, ...]]:

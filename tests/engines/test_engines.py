@@ -90,19 +90,6 @@ def test_a_listed_slot_of_a_contract_that_may_come_into_being(does: str, ends: s
     assert outcomes[0].differences(outcomes[1]) == []
 
 
-@pytest.mark.parametrize("sees", [False, True], ids=["in a session", "frame by frame"])
-@pytest.mark.parametrize("frames", [2, 3, 5])
-def test_frames_nest_as_deep_as_their_limit(frames: int, sees: bool) -> None:
-    """A contract counts its own frames and calls itself; the call in the last frame fails."""
-    code = assemble("0 SLOAD 1 ADD 0 SSTORE 0 0 0 0 0 ADDRESS GAS CALL 1 SSTORE")
-    accounts = {SENDER: AllocAccount(10**24), CONTRACT: AllocAccount(0, 1, code)}
-    call = Call(CONTRACT, b"", 0, 3_000_000)
-    for engine in ("py-evm", "fast"):
-        machine = EthereumMachine(engine, "Prague")
-        machine.begin(Batch("deep", "Prague", False, accounts, (call,), sees=sees, frames=frames))
-        assert machine.after(call, call.gas_limit)[CONTRACT].storage == {0: frames, 1: 1}
-
-
 @pytest.mark.slow
 def test_pyrevm_agrees_on_storage_refunds_and_logs() -> None:
     module = worlds.pyrevm()

@@ -10,7 +10,7 @@ omitted.
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -24,7 +24,6 @@ from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.evm_state import EvmState
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import unwrap_return
-from bridge.filecoin.receipts import Log
 from fvm_hypervisor.laboratory.vectors.statetest import FixtureExterns
 from hypervisor.context import MachineContext
 from hypervisor.exit_codes import ExitCode
@@ -35,12 +34,10 @@ from hypervisor.messages.events import StampedEvent
 from hypervisor.messages.message import Message
 from hypervisor.types import FIRST_DYNAMIC_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
 from hypervisor.versions.network_versions import network_version
-from runtimes.evm.engine import Status, SubcallInputs, SubcallOutcome
-from runtimes.evm.ethereum import EthereumExecutor, subcalls
+from runtimes.evm.engine import Status
+from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
-from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.guest import PAUSE
-from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.ethereum.session import StateSession, session_of
 from runtimes.evm.ethereum.validation import InvalidTransaction
 from runtimes.evm.fast.regions.compiler import region_compiler
@@ -67,17 +64,13 @@ _HALTS: Final = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Effects of a transaction: `state` holds every actor after it, `logs` any comparable form of its logs.
-
-    `reported` holds the logs that an interceptor received during execution, including those of failed calls.
-    """
+    """Effects of a transaction: `state` holds every actor after it, `logs` any comparable form of its logs."""
 
     exit_code: int
     gas_used: int
     output: bytes
     logs: tuple[Any, ...]
     state: tuple[Any, ...]
-    reported: tuple[Any, ...] = ()
 
     def differences(self, other: "Outcome", any_halt: bool = False) -> list[str]:
         """Return the fields that differ, with both values.
@@ -87,7 +80,7 @@ class Outcome:
         halted = any_halt and {self.exit_code, other.exit_code} <= _HALTS
         return [
             f"{name} {_shown(getattr(self, name))} and {_shown(getattr(other, name))}"
-            for name in ("exit_code", "gas_used", "output", "logs", "state", "reported")
+            for name in ("exit_code", "gas_used", "output", "logs", "state")
             if getattr(self, name) != getattr(other, name) and not (halted and name == "exit_code")
         ]
 
@@ -96,58 +89,14 @@ def _shown(value: Any) -> str:
     return f"{value.hex() if isinstance(value, bytes) else value!s:.80}"
 
 
-@dataclass
-class _Listener:
-    """An interceptor between frames that handles no calls; with `sees`, it receives all calls.
-
-    It records logs only if it receives all calls, since logs of failing calls may otherwise be missing.
-    """
-
-    sees_calls: bool
-    frames: int | None = None
-    logs: list[tuple[EthAddress, Log]] = field(default_factory=list)
-    watched: frozenset[bytes] = frozenset()
-    watches: bool = False
-
-    @property
-    def is_armed(self) -> bool:
-        return self.sees_calls
-
-    def sees(self, depth: int) -> bool:
-        """Return True if calls must be shown, at any depth."""
-        return self.sees_calls
+class _Interceptor:
+    """An interceptor that changes nothing."""
 
     def send(self, calls: CallManager, call: vm.Call, proceed: Callable[[vm.Call], vm.CallResult]) -> vm.CallResult:
-        """Let the call proceed; the first call gets the batch's limit of nested frames."""
-        if calls.depth == 0 and self.frames is not None:
-            calls.max_depth = self.frames
+        """Let the call proceed."""
         return proceed(call)
 
-    def execute_subcall(self, host: EthereumHost, inputs: SubcallInputs) -> SubcallOutcome:
-        """Execute the call as without an interceptor."""
-        return subcalls.execute_subcall(host, inputs)
-
-    def on_log(self, calls: EthereumCalls, emitter: ActorID, log: Log) -> None:
-        address = calls.accounts.address_of(emitter)
-        if self.sees_calls:
-            self.logs.append((address, log))
-
     def on_event(self, calls: CallManager, event: StampedEvent) -> None:
-        """Ignore events of native actors."""
-
-    def on_hash(self, host: EthereumHost, data: bytes, digest: bytes) -> None:
-        """Ignore hashes."""
-
-    def on_storage_access(self, host: EthereumHost, slot: int, word: int | None) -> None:
-        """Ignore storage accesses."""
-
-    def after_storage_access(self, host: EthereumHost, slot: int, before: int, word: int | None) -> None:
-        """Ignore it."""
-
-    def before_account_access(self, host: EthereumHost, opcode: str, address: EthAddress) -> None:
-        """Ignore it."""
-
-    def before_gas_read(self, host: EthereumHost) -> None:
         """Ignore it."""
 
 
@@ -185,7 +134,6 @@ class EthereumMachine:
         self.machine.context = context
         self.machine.externs = FixtureExterns(RANDOM)
         self._empty = self.machine.snapshot()
-        self._listener: _Listener | None = None
 
     def begin(self, batch: Batch) -> None:
         self.machine.restore(self._empty)
@@ -194,26 +142,21 @@ class EthereumMachine:
         self.machine.state_tree.flush()
         actors(self.machine)  # read once, not in every attempt
         self.machine.tracer = IgnoringTracer() if batch.framed else None
-        self._listener = None if batch.sees is None else _Listener(batch.sees, batch.frames)
-        self.machine.interceptor = self._listener
+        self.machine.interceptor = _Interceptor() if batch.intercepted else None
         session = session_of(self.machine)
         if batch.compiled and session is not None:
             compile_codes(session, [account.code for account in batch.accounts.values()])
 
     def attempt(self, call: Call, gas_limit: int) -> Outcome:
         """Return the effects that a transaction would have; an invalid one has the outcome -1."""
-        transaction, reported = (
-            self.transaction(call, gas_limit),
-            [] if self._listener is None else self._listener.logs,
-        )
-        reported.clear()
+        transaction = self.transaction(call, gas_limit)
         with self.machine.trial():
             try:
                 result = EthereumExecutor(self.machine).apply_transaction(transaction, SENDER)
             except InvalidTransaction:
                 return Outcome(-1, 0, b"", (), ())
             state = actors(self.machine)
-            return Outcome(result.exit_code, result.gas_used, result.output, result.logs, state, tuple(reported))
+            return Outcome(result.exit_code, result.gas_used, result.output, result.logs, state)
 
     def after(self, call: Call, gas_limit: int) -> dict[EthAddress, AllocAccount]:
         """Return every account after a transaction."""

@@ -15,7 +15,7 @@ from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import DelegateCallParams, unwrap_return
 from bridge.gas import DEFAULT_RATE
 from hypervisor.context import InvocationContext
-from hypervisor.errors import OutOfGas, SyscallError
+from hypervisor.errors import ActorExit, OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.kernel import Kernel, SendResult
 from hypervisor.kernel.blocks import Block
@@ -101,7 +101,7 @@ def call_filecoin_precompile(
                 to = calls.accounts.filecoin_address(inputs.address)
                 calls.send(Call(context.receiver, to, METHOD_SEND, None, TokenAmount(inputs.value)))
         return SubcallOutcome(True, output)
-    except (PrecompileFailure, OutOfGas, SyscallError) as error:
+    except (PrecompileFailure, OutOfGas, SyscallError, ActorExit) as error:
         calls.backtrace.set_cause(f"precompile 0x{inputs.address.hex()}: {error}")
         if calls.tracer is not None:
             calls.tracer.event(PrecompileRefusal(inputs.address, name, str(error)))

@@ -16,7 +16,7 @@ from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from bridge.filecoin.cbor import byte_string, read_byte_string
 from bridge.filecoin.method_numbers import INVOKE_EVM, method_number
-from bridge.filecoin.parameters import CreateReturn
+from bridge.filecoin.parameters import CreateReturn, unwrap_return
 from hypervisor.bundles.genesis import Genesis
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
@@ -525,6 +525,15 @@ def dying() -> bytes:
     return wasm(f"""(module {imports("self.self_destruct")} (memory (export "memory") 1)
       (func (export "invoke") (param i32) (result i32)
         (drop (call $self_destruct (i32.const 1))) (i32.const 0)))""")
+
+
+def test_precompile_call_with_more_data_than_memory_fails() -> None:
+    """The receiver's address has 1.9 GB."""
+    call = f"0 0 224 0 {(0xFE << 152) + 3} GAS DELEGATECALL"
+    world = Machine({CALLER: assemble(f"{0x71000000} 192 MSTORE 192 160 MSTORE {call} 1 ADD 0 MSTORE 32 0 RETURN")})
+    result = world.invoke(to_filecoin(CALLER))
+    assert unwrap_return(result.receipt.return_data) == bytes(31) + b"\1"
+    assert result.gas_used < 100_000
 
 
 @pytest.fixture(params=["Cancun", "Amsterdam"])
