@@ -533,7 +533,6 @@ def test_precompile_call_with_more_data_than_memory_fails() -> None:
     world = Machine({CALLER: assemble(f"{0x71000000} 192 MSTORE 192 160 MSTORE {call} 1 ADD 0 MSTORE 32 0 RETURN")})
     result = world.invoke(to_filecoin(CALLER))
     assert unwrap_return(result.receipt.return_data) == bytes(31) + b"\1"
-    assert result.gas_used < 100_000
 
 
 @pytest.fixture(params=["Cancun", "Amsterdam"])
