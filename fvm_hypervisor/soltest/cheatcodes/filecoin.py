@@ -89,7 +89,7 @@ def _run_epochs(context: Context, count: int, miner: Address | None) -> None:
                 blocks.end_block(machine, miner, 0)
             now = machine.context
             machine.advance(epoch=ChainEpoch(now.epoch + 1), timestamp=now.timestamp + EPOCH_SECONDS)
-    context.cheats.renew(context.calls)
+    context.renew()
 
 
 # --- money and addresses --------------------------------------------------------------------------------------------
@@ -137,14 +137,14 @@ def _call_as(
     context: Context, from_: int, to: int, method: int, codec: int, params: bytes, value: int
 ) -> tuple[int, int, bytes]:
     """Call an actor's method as another actor; return exit code (or negative error number), codec and data."""
-    calls, host = context.calls, context.host
+    host, send = (None, context.run.send_as) if context.run is not None else (context.host, context.calls.send)
     block = Block(codec or CBOR, params) if params else None
     call = Call(ActorID(from_), Address.id(to), MethodNumber(method), block, TokenAmount(value))
     if host is not None:
         host.gas.settle()
     try:
         with context.cheats.outside_test():
-            result = calls.send(call)
+            result = send(call)
     except SyscallError as error:
         return -error.number, NO_BLOCK, b""
     except OutOfGas as error:
@@ -301,10 +301,10 @@ def _filecoin_gas(
 
 def _root_now(context: Context) -> Cid:
     """Return the state root including the changes of the current message."""
-    tree = context.calls.tree
+    tree = context.machine.state_tree
     mark = tree.begin()
     try:
-        if isinstance(context.calls, EthereumCalls):
+        if context.run is None and isinstance(context.calls, EthereumCalls):
             context.calls.accounts.write_back()
         return tree.current_root()
     finally:

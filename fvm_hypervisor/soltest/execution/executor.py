@@ -228,6 +228,8 @@ class TestExecutor:
         """Functions, by contract and selector, that use what no session can observe."""
         self._stepwise: set[tuple[EthAddress, bytes]] = set()
         """Functions whose instructions cheatcodes watch."""
+        self._natives: set[tuple[EthAddress, bytes]] = set()
+        """Functions that call native actors."""
         self.records_slots = False
         """True if outcomes include the words of slots."""
         if setting.fork_url is not None and self._is_ethereum:
@@ -394,7 +396,8 @@ class TestExecutor:
         cheats = self.cheatcodes
         cheats.begin_test(_filecoin_address(to))
         undo_reverted(cheats, None)
-        begun = None if (to, data[:4]) in self._unobserved else self._observe(from_, to)
+        has_kernel = (to, data[:4]) in self._natives
+        begun = None if (to, data[:4]) in self._unobserved else self._observe(from_, to, has_kernel)
         if begun is None:
             return None
         observer, run = begun
@@ -404,8 +407,8 @@ class TestExecutor:
         following: Sequence[SessionCall] = ()
         try:
             with self._stepping((to, data[:4])), run:
-                message = NO_CHECK if check is None else self._check_message(observer, run, check, always)
-                following = self._following(calls, observer, run.fork, limit) if message else ()
+                message = NO_CHECK if check is None or has_kernel else self._check_message(observer, run, check, always)
+                following = self._following(calls, observer, run.fork, limit) if message and not has_kernel else ()
                 ends = run.run(value, data, max(0, limit - intrinsic), commit, message or NO_CHECK, following, nonce)
                 ended = ends[-1]
                 if len(calls) > 1:
@@ -431,6 +434,9 @@ class TestExecutor:
             observer.undo()
             if following:
                 self._reach = 1  # one that follows may be the reason
+            elif not has_kernel and run.wants_kernel:
+                self._natives.add((to, data[:4]))
+                return self._calls_in_session(calls, value, gas, commit, check, always, nonce)
             else:
                 self._unobserved.add((to, data[:4]))
             return None
@@ -512,7 +518,7 @@ class TestExecutor:
         if actor is None:
             self.touch(sender)
 
-    def _observe(self, from_: EthAddress, to: EthAddress) -> tuple[TestObserver, ObservedCall] | None:
+    def _observe(self, from_: EthAddress, to: EthAddress, kernel: bool) -> tuple[TestObserver, ObservedCall] | None:
         """Return a call in the machine's session; None if no session can run what is set."""
         cheats, tracer = self.cheatcodes, self.machine.tracer
         observer = TestObserver(cheats)
@@ -529,7 +535,7 @@ class TestExecutor:
                 session.forget_block()
             self._block_values = block
         session.blob_base_fee = block.blob_base_fee
-        run = observe(session, observer, from_, to)
+        run = observe(session, observer, from_, to, kernel)
         if run is None:
             return None
         cheats.suppose(run)

@@ -34,11 +34,31 @@ class Exchanges:
     def __init__(self, session: StateSession) -> None:
         self._session, self._tree = session, session.machine.state_tree
         self._marks: list[TreeMark] = []
+        self._base = 0
+        """Number of marks that are not changes: that of a call in which the kernel takes part."""
         self._held: StateEngine | None = None
         """The tree's engine with changes before the first mark."""
 
     def __len__(self) -> int:
-        return len(self._marks)
+        return len(self._marks) - self._base
+
+    def begin_kernel(self) -> None:
+        """Begin a call in which the kernel changes the tree; the session has nothing to write to it."""
+        tree = self._tree
+        tree.engine = None
+        self._base = 1
+        self._marks.append(tree.begin())
+        tree.commit()
+
+    def undo_all(self) -> None:
+        """Undo all changes, also the kernel's."""
+        self._base = 0
+        self.undo_after(0)
+
+    def forget(self) -> None:
+        """Keep all changes of a call in which the kernel took part."""
+        self._base = 0
+        self._marks.clear()
 
     def begin(self, changes: bytes) -> None:
         """Write the changes of the call to the tree; `undo_after` removes them."""
@@ -52,6 +72,7 @@ class Exchanges:
 
     def undo_after(self, count: int) -> None:
         """Undo all changes but the first ones."""
+        count += self._base
         if count < len(self._marks):
             self._tree.begin()
             self._tree.rollback(self._marks[count])

@@ -69,7 +69,7 @@ _HAS_NONCE, _NO_CODE, _IS_NATIVE = 1, 2, 4
 _LINK: Final = "session"
 
 
-class Session(Protocol):
+class NativeSession(Protocol):
     """The session in which the transaction runs (`runtimes.evm.ethereum.session`)."""
 
     machine: MachineState
@@ -114,7 +114,7 @@ class NativeCalls(EthereumCalls):
     """The machine's calls of a transaction in a session."""
 
     def __init__(
-        self, session: Session, guest: Guest, mode: int, transaction: Transaction, sender: EthAddress,
+        self, session: NativeSession, guest: Guest, mode: int, transaction: Transaction, sender: EthAddress,
         environment: TransactionEnvironment, entry: Entry | None, replay: Replay | None = None,
     ) -> None:  # fmt: skip
         """`replay` gives the tracer, if there is one, the transaction's record, and gets the kernel's events."""
@@ -245,6 +245,26 @@ class NativeCalls(EthereumCalls):
             guest.call(Command.ANSWER, answer)
         return guest.output()
 
+    def settle(self) -> None:
+        """Give the tree what the guest has changed."""
+        self._take_changes(self._operate(_OPERATION.pack(_CHANGES, KERNEL)))
+
+    def note_exchange(self) -> None:
+        """Note that the guest has read the tree again."""
+        self._base.clear()
+        position = self._operate(_OPERATION.pack(_POSITION, KERNEL))
+        self._set_link(_Link(position, len(self.events), self.tree.mark()))
+
+    def send_as(self, call: Call) -> CallResult:
+        """Make a call in an actor's name, without gas. Raises SyscallError."""
+        self.settle()
+        outer, self.gas = self.gas, GasTracker(self.gas.limit, tracer=self.tracer, per_gas=1)
+        try:
+            return self.send(call)
+        finally:
+            self.gas = outer
+            self._give_changes()
+
     def code(self, address: EthAddress) -> bytes:
         """Return the code of an account in the guest."""
         return self._operate(_OPERATION.pack(_HELD_CODE, address))
@@ -357,7 +377,7 @@ class NativeCalls(EthereumCalls):
 
     def end(self) -> None:
         """Undo calls that the transaction does not have at its end."""
-        self._take_changes(self._operate(_OPERATION.pack(_CHANGES, KERNEL)))
+        self.settle()
 
     def event(self, log: Log) -> StampedEvent:
         """Return the event for which a log of `KERNEL` stands."""

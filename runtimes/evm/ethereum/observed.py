@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from struct import Struct
 from typing import Final, Protocol, Self
 
@@ -20,6 +20,7 @@ from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, create2_address,
 from bridge.ethereum.transactions import BLOB, DELEGATION_PREFIX, DYNAMIC_FEE, AccessList, Transaction
 from bridge.filecoin.receipts import Log
 from hypervisor.errors import Fatal, InvalidInput
+from hypervisor.kernel.call import Call, CallResult
 from hypervisor.state.state_tree import StateTree
 from hypervisor.threads import needs_fresh_stack
 from runtimes.evm.engine import CallKind, Status, SubcallOutcome
@@ -41,6 +42,7 @@ from runtimes.evm.ethereum.guest import (
     GuestFailure,
     read_logs,
 )
+from runtimes.evm.ethereum.native import KERNEL, LeaveSession
 from runtimes.evm.ethereum.observation import (
     Access,
     Answer,
@@ -51,6 +53,7 @@ from runtimes.evm.ethereum.observation import (
     Operation,
     SessionCall,
 )
+from runtimes.evm.ethereum.observed_natives import ObservedNatives
 from runtimes.evm.ethereum.session import StateSession
 from runtimes.evm.ethereum.validation import required_gas
 
@@ -175,14 +178,17 @@ class ObservedCall:
     """Number of calls that ended before the running one."""
 
     def __init__(
-        self, session: StateSession, guest: Guest, observer: CallObserver, sender: EthAddress, to: EthAddress
-    ) -> None:
+        self, session: StateSession, guest: Guest, observer: CallObserver, sender: EthAddress, to: EthAddress,
+        kernel: bool = False,
+    ) -> None:  # fmt: skip
+        """With `kernel`, the call may call native actors."""
         self._session, self._guest, self._observer = session, guest, observer
         self.origin, self.to = sender, to
         self._operations: list[bytes] = []
         """Writes that the guest executes with the next message."""
         self._ends: list[ObservedEnd] = []
         self._exchanges = Exchanges(session)
+        self._native = ObservedNatives(session, guest, self._exchanges, self._go_on) if kernel else None
         self._reopened: list[InterceptedCall] = []
         """Calls that were passed on and whose ends stop."""
         self.touched: dict[EthAddress, None] = {}
@@ -196,8 +202,10 @@ class ObservedCall:
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         if self.is_running:
             self._session.abandon(self._guest)
-        self._exchanges.undo_after(0)
+        self._exchanges.undo_all()
         self._session.draw = None
+        if self._native is not None:
+            self._session.end_kernel()
         if error is CannotObserve:
             self._session.note_replayed()
         if self._is_renewed or self._is_isolated:
@@ -215,6 +223,7 @@ class ObservedCall:
         """
         session = self._session
         session.draw = self._draw
+        session.forget_native()
         frames = self._frames = session.begin_frames(self._guest)
         recorded = self._recorded = session.begin_record(frames)
         self._set_watch(self._observer.watch)
@@ -222,11 +231,13 @@ class ObservedCall:
         mode = (KEEP if keep else 0) | self._watch | recorded | frames
         if session.records_jumps:
             mode |= JUMPS
-        if nonce is not None or self._gas_price or self._blob_hashes:
+        if self._native is not None or nonce is not None or self._gas_price or self._blob_hashes:
             kind, price, hashes = BLOB if self._blob_hashes else DYNAMIC_FEE, self._gas_price, self._blob_hashes
             to, mode = (self.to, mode) if nonce is None else (None, mode | NONCE)
             call = Transaction(kind, None, nonce or 0, to, value, data, gas, price, price, blob_hashes=hashes)
             message = session.transaction_message(self.origin, call, mode)
+            if self._native is not None:
+                self._native.begin(call, self.origin, mode)
         else:
             message = session.call_message(self.origin, self.to, value, data, gas, mode)
         if message is None:
@@ -240,7 +251,13 @@ class ObservedCall:
             parts += (_WORD.pack(len(message)), message)
         self._is_begun, self._keeps, self._following = True, keep, following
         try:
-            self._go_on(self._call(Command.TRANSACT, b"".join(parts)))
+            begin = partial(self._call, Command.TRANSACT, b"".join(parts))
+            if self._native is None:
+                self._go_on(begin())
+            else:
+                self._native.calls.on_fresh_stack(lambda: self._go_on(begin()))
+        except LeaveSession as leave:
+            raise CannotObserve from leave
         except CannotObserve:
             if not (self.is_running and self._guest.ended):
                 raise
@@ -276,6 +293,8 @@ class ObservedCall:
             words = data[words_at:at]
             logs, at = read_logs(data, at)
             seen, at = read_logs(data, at)
+            if self._native is not None:
+                logs = self._native.logs(logs)
             if logs or seen:
                 observed.append((len(ends), seen))
             touched: list[EthAddress] = []
@@ -295,7 +314,7 @@ class ObservedCall:
         for number, logs in observed:
             self._begin(number)
             for emitter, log in logs:
-                self._observer.log(emitter, log)
+                self._log(emitter, log)
         if is_last:
             self._begin(len(ends) - 1)
 
@@ -316,11 +335,12 @@ class ObservedCall:
     def _failed(self, failure: GuestFailure) -> CannotObserve:
         """Close the session, whose guest lacks memory or has a defect; return the call's error. Raises Fatal."""
         self.is_running = False
+        self._exchanges.undo_after(0)
         self._session.close_after(failure)
         return CannotObserve()
 
-    def _go_on(self, exit_code: int) -> SubcallOutcome | None:
-        """Answer requests until the call that was entered last has ended, and return its outcome; None at the end."""
+    def _go_on(self, exit_code: int, end: Exit = Exit.DONE) -> SubcallOutcome | None:
+        """Answer requests until the call that was entered last has ended, and return its outcome; None at an exit."""
         guest, session = self._guest, self._session
         while True:
             request = guest.output()
@@ -328,7 +348,7 @@ class ObservedCall:
                 raise KeyboardInterrupt  # for the thread that waits
             if self._exchanges:
                 self._exchanges.undo_after(self._number_of_exchanges())
-            if exit_code == Exit.DONE:
+            if exit_code == end:
                 self._last = request
                 return None
             if exit_code > Exit.PAUSE:
@@ -386,7 +406,7 @@ class ObservedCall:
 
     def _packed(self, interest: Interest) -> bytes:
         calls, ends, at_once = interest
-        return _INTEREST.pack(calls, ends, at_once and not (self._recorded or self._exchanges))
+        return _INTEREST.pack(calls, ends, at_once and not (self._recorded or self._exchanges or self._native))
 
     def _message(self, answer: Answer, *parts: bytes) -> bytes:
         """Return an answer, which also executes what the observer has written, and what it watches."""
@@ -444,8 +464,13 @@ class ObservedCall:
             return at + _WORD.size
         logs, at = read_logs(data, at)
         for emitter, log in logs:
-            self._observer.log(emitter, log)
+            self._log(emitter, log)
         return at
+
+    def _log(self, emitter: EthAddress, log: Log) -> None:
+        """Give the observer a log, unless it has got it as the event of an actor."""
+        if self._native is None or emitter != KERNEL:
+            self._observer.log(emitter, log)
 
     def enter(self, sender: EthAddress | None = None, code: EthAddress | None = None) -> SubcallOutcome:
         """Make the requested call, as another sender and with another contract's code, and return its outcome."""
@@ -625,6 +650,8 @@ class ObservedCall:
             return
         count = len(self._exchanges)
         self._note_created()
+        if self._native is not None:
+            self._native.calls.settle()
         self._exchanges.begin(self._operate(Operation.WRITE_ALL, ZERO_ADDRESS))
         self._is_exchanging = True
         try:
@@ -640,6 +667,15 @@ class ObservedCall:
         self._next_warmth = None
         self._operate(Operation.EXCHANGE, ZERO_ADDRESS, _WORD.pack(len(warmth)) + warmth)
         self._operate(Operation.LOAD_OPEN, ZERO_ADDRESS)
+        if self._native is not None:
+            self._native.calls.note_exchange()
+
+    def send_as(self, call: Call) -> CallResult:
+        """Make a call in an actor's name. Raises SyscallError, CannotObserve without the kernel."""
+        if self._native is None:
+            self._session.want_kernel()
+            raise CannotObserve
+        return self._native.calls.send_as(call)
 
     def _note_created(self) -> None:
         data = self._operate(Operation.CREATIONS, ZERO_ADDRESS)
@@ -657,6 +693,8 @@ class ObservedCall:
     def renew_block(self) -> None:
         """Let contracts see the machine's block, which has changed. Raises CannotObserve."""
         self._is_renewed = True
+        if self._native is not None:
+            self._native.calls.renew_block()
         if not self._session.renew_block(self._guest):
             raise CannotObserve
 
@@ -709,6 +747,11 @@ class ObservedCall:
         return not self._frames
 
     @property
+    def wants_kernel(self) -> bool:
+        """True if the call has met a native actor, without the kernel."""
+        return self._session.wants_kernel
+
+    @property
     def chain_id(self) -> int:
         """The chain's ID."""
         return self._session.machine.context.chain_id
@@ -727,8 +770,12 @@ class ObservedCall:
 
     def keep(self) -> bool:
         """Keep the changes of the call, which has ended; return True if there are any. Raises CannotObserve."""
+        is_changed = True
         try:
-            is_changed = self._session.keep_call(self._guest)
+            if self._native is not None:
+                self._native.keep()
+            else:
+                is_changed = self._session.keep_call(self._guest)
         except GuestFailure as failure:
             raise self._failed(failure) from failure
         self.is_running = False
@@ -741,10 +788,17 @@ def _address_list(addresses: frozenset[EthAddress]) -> bytes:
     return b"".join((_WORD.pack(len(addresses)), *addresses))
 
 
-def observe(session: StateSession, observer: CallObserver, sender: EthAddress, to: EthAddress) -> ObservedCall | None:
-    """Return a call of a contract, which is free and has no checks; None if the session cannot execute it."""
+def observe(
+    session: StateSession, observer: CallObserver, sender: EthAddress, to: EthAddress, kernel: bool = False
+) -> ObservedCall | None:
+    """Return a call of a contract, which is free and has no checks; None if the session cannot execute it.
+
+    With `kernel`, it may call native actors.
+    """
+    if kernel:
+        session.machine.state_tree.settle()
     try:
         guest = session.begin()
     except InvalidInput:  # a block's value does not fit
         return None
-    return ObservedCall(session, guest, observer, sender, to)
+    return ObservedCall(session, guest, observer, sender, to, kernel)

@@ -91,7 +91,7 @@ from runtimes.evm.ethereum.guest import (
 )
 from runtimes.evm.ethereum.guest_rules import account_spec, fork_message
 from runtimes.evm.ethereum.host import block_hash, block_randomness
-from runtimes.evm.ethereum.native import KERNEL, NativeCalls
+from runtimes.evm.ethereum.native import KERNEL, LeaveSession, NativeCalls, NativeSession
 from runtimes.evm.ethereum.precompiles import run_precompile
 from runtimes.evm.ethereum.record import (
     REPLAYED,
@@ -999,6 +999,35 @@ class StateSession:
         """Write the changes of a running call, and what is held, to the tree (`exchanges`)."""
         self._write_all(self._machine.state_tree, changes)
         self.forget_actors()
+
+    @property
+    def wants_kernel(self) -> bool:
+        """True if the last call has met a native actor, without the kernel."""
+        return self._is_native
+
+    def forget_native(self) -> None:
+        """Note that no native actor was met."""
+        self._is_native = False
+
+    def want_kernel(self) -> None:
+        """Note that the call needs the kernel."""
+        self._is_native = True
+
+    def begin_kernel(
+        self, link: NativeSession, guest: Guest, call: Transaction, sender: EthAddress, mode: int
+    ) -> NativeCalls:
+        """Let the kernel take part in a call with an observer, which has begun with a tree that has all changes."""
+        environment = transaction_environment(
+            self._machine, call, sender, call.max_fee, self._limits.blob_base_fee
+        )  # fmt: skip
+        replay = self._replay_of(mode) if mode & RECORD else None
+        self._native = NativeCalls(link, guest, mode, call, sender, environment, None, replay)
+        return self._native
+
+    def end_kernel(self) -> None:
+        """Forget what the guest holds after a call in which the kernel took part."""
+        self._native = self._tree = None
+        self._drop()
 
     def forget_actors(self) -> None:
         """Look up the actors of addresses again."""

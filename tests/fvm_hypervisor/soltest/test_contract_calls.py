@@ -31,6 +31,10 @@ STORE: Final = address(0)
 RETURNS_TOP: Final = "0 MSTORE 32 0 RETURN"
 RETURNS_GAS: Final = f"GAS {RETURNS_TOP}"
 WARP: Final = f"0x{selector('warp(uint256)').hex()} 224 SHL 0 MSTORE 0 CALLDATALOAD 4 MSTORE"
+STEPS: Final = (
+    f"0x{selector('startDebugTraceRecording()').hex()} 224 SHL 0 MSTORE 0 0 4 0 0 0x{VM_ADDRESS.hex()} GAS CALL POP"
+)
+"""Code of a cheatcode that records instructions."""
 CALL_VM: Final = f"0 0 36 0 0 0x{VM_ADDRESS.hex()} GAS CALL POP"
 CODES: Final = {
     "store": "0 CALLDATALOAD SLOAD POP 32 CALLDATALOAD 0 CALLDATALOAD SSTORE " + RETURNS_GAS,
@@ -147,8 +151,7 @@ def test_what_an_earlier_cheatcode_set_changes_with_calls_only_once(commit: bool
 def test_a_call_that_leaves_the_session_records_its_logs_once() -> None:
     made = executor("fast")
     log = f"7 32 0 LOG1 0 0 0 0 0x{STORE.hex()} GAS DELEGATECALL POP "
-    leave = f"0 0 0 0 0 0x{masked_id(INIT_ACTOR).hex()} GAS CALL"
-    install_alloc(made.machine, {address(99): AllocAccount(0, 1, assemble(log + leave))})
+    install_alloc(made.machine, {address(99): AllocAccount(0, 1, assemble(log + STEPS))})
     made.cheatcodes.state.logs = []
     assert made.call_in_session(DEFAULT_SENDER, address(99), b"") is None
     assert made.cheatcodes.state.logs == []
@@ -168,12 +171,31 @@ def test_calls_run_in_the_session(number: int, fork: str) -> None:
     [
         f"0 0 0 0 0 0x{masked_id(INIT_ACTOR).hex()} GAS CALL POP",
         f"0x{selector('nullRounds(uint256)').hex()} 224 SHL 0 MSTORE 2 4 MSTORE {CALL_VM}",
+        f"0x{selector('startStateDiffRecording()').hex()} 224 SHL 0 MSTORE {CALL_VM}",
+        f"0x{selector('snapshotState()').hex()} 224 SHL 0 MSTORE {CALL_VM}",
     ],
-    ids=["a native actor", "a cheatcode that writes the machine's tree"],
+    ids=["a native actor", "a cheatcode that writes the machine's tree", "a state diff", "a snapshot"],
 )
-def test_what_a_session_cannot_run_has_no_effect_there(code: str) -> None:
+def test_the_whole_state_changes_within_a_session(code: str) -> None:
     made = [executor("fast"), executor("py-evm")]
     program = assemble(f"{WARP} {CALL_VM} {code} 1 1 SSTORE")
+    outcomes, roots = [], []
+    for each in made:
+        install_alloc(each.machine, {STORE: AllocAccount(5, 1, program)})
+        within = each.call_in_session(DEFAULT_SENDER, STORE, bytes(64))
+        outcomes.append(within or each.call(DEFAULT_SENDER, STORE, bytes(64)))
+        assert (within is None) == (each is made[1])
+        roots.append(each.machine.state_tree.current_root())
+    assert outcomes[0] == outcomes[1]
+    assert roots[0] == roots[1]
+    assert made[0].machine.context == made[1].machine.context
+    for each in made:
+        each.close()
+
+
+def test_what_a_session_cannot_run_has_no_effect_there() -> None:
+    made = [executor("fast"), executor("py-evm")]
+    program = assemble(f"{WARP} {CALL_VM} {STEPS} 1 1 SSTORE")
     for each in made:
         install_alloc(each.machine, {STORE: AllocAccount(5, 1, program)})
     before = made[0].machine.state_tree.current_root(), made[0].machine.context

@@ -460,13 +460,18 @@ def test_touched_words_are_those_at_the_end(machine: Hypervisor) -> None:
     assert ended.words == (8).to_bytes(32, "big") + bytes(32)
 
 
-def test_slots_of_an_account_that_does_not_exist_are_not_written(machine: Hypervisor) -> None:
-    def write(run: ObservedCall, _: InterceptedCall) -> SubcallOutcome:
-        run.store(OTHER, 1, 5)
-        return SubcallOutcome(True)
+def test_slots_of_an_account_that_does_not_exist_are_written(machine: Hypervisor) -> None:
+    """As in forge, whose database does not clear empty accounts (EIP-161)."""
 
-    with pytest.raises(CannotObserve):
-        called(machine, Recorder(write), {TO: calling(WATCHED)})
+    def write(run: ObservedCall, _: InterceptedCall) -> SubcallOutcome:
+        before = run.load(OTHER, 1)
+        run.store(OTHER, 1, 5)
+        return SubcallOutcome(True, before.to_bytes(32, "big"))
+
+    for known in (0, 5):
+        ended = called(machine, Recorder(write), {TO: f"{calling(WATCHED)} {COPIES}"})
+        assert ended.output == known.to_bytes(32, "big")
+        machine.state_tree.settle()
 
 
 def test_accounts_are_read_after_the_end(machine: Hypervisor) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -69,7 +69,6 @@ from hypervisor.types import METHOD_CONSTRUCTOR, ActorID, ChainEpoch
 from runtimes.evm import CallInputs, CallKind, SubcallInputs, SubcallOutcome
 from runtimes.evm.ethereum import (
     AllocAccount,
-    CannotObserve,
     EthereumCalls,
     EthereumHost,
     ObservedCall,
@@ -155,6 +154,10 @@ _OUTSIDE: Final = frozenset((
     "removeFile", "copyFile", "createDir", "removeDir",
 ))  # fmt: skip
 """Cheatcodes that run programs, query nodes, or write files."""
+
+
+_WITHIN: Final = frozenset(("callActorAs", "prankActor", "filAddress"))
+"""Cheatcodes for Filecoin that neither read nor change the state tree as a whole."""
 
 
 class Cheatcodes:
@@ -446,15 +449,15 @@ class Cheatcodes:
         try:
             if self.state.forks.forks:
                 check_access(context)
-            if context.run is not None and entry.filecoin:
-                raise CannotObserve  # it writes the machine's tree
             if entry.name in _OUTSIDE:
                 self.outside.add(entry.name)
                 self.outside_calls += 1
             if entry.name.startswith(_STORING):
                 check_size(self.state.stored_bytes + len(data), "the input that the test stores", MAX_STORED)
                 self.state.stored_bytes += len(data)
-            result = entry.run(context, *decode(entry.parameters, data[4:]))
+            exchanges = context.run is not None and entry.filecoin and entry.name not in _WITHIN
+            with context.exchanged_tree() if exchanges else nullcontext():
+                result = entry.run(context, *decode(entry.parameters, data[4:]))
             if not entry.returns:
                 return SubcallOutcome(True, result if isinstance(result, bytes) else b"")
             return SubcallOutcome(True, encode(entry.returns, result if len(entry.returns) > 1 else [result]))

@@ -399,8 +399,6 @@ impl Session {
                 Ok(word) => output.word(word.data),
                 Err(_) => return Err(self.request(output)),
             },
-            // Nothing would hold the slots of an empty account, which does not exist (EIP-161).
-            operation::STORE if account.is_empty() => return Err(Exit::Leave),
             operation::STORE => {
                 if inner.sstore(database, address, read.word(), read.word(), false).is_err() {
                     return Err(self.request(output));

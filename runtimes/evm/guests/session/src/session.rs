@@ -1123,10 +1123,12 @@ impl Session {
         let journal = &mut self.evm.ctx.journaled_state;
         let (inner, database) = (&mut journal.inner, &mut journal.database);
         let clears = inner.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
+        let is_free = self.running.mode & mode::CALL != 0;
         let mut removed = Vec::new();
         for address in touched {
             let Some(account) = inner.state.get_mut(&address) else { continue };
-            if account.is_selfdestructed_locally() || (clears && account.is_touched() && account.is_empty()) {
+            let is_cleared = clears && account.is_touched() && account.is_empty() && !(is_free && has_words(account));
+            if account.is_selfdestructed_locally() || is_cleared {
                 let old = mem::replace(account, Account::new_not_existing(inner.transaction_id));
                 if old.is_selfdestructed_locally() && inner.cfg.spec.is_enabled_in(SpecId::AMSTERDAM) {
                     // The balance stays (EIP-8246).
@@ -1213,7 +1215,11 @@ impl Session {
         output.u32(all.len() as u32);
         for (address, changes) in all {
             let account = &inner.state[address];
-            let exists = if clears { !account.is_empty() } else { !account.is_loaded_as_not_existing_not_touched() };
+            let exists = if clears {
+                !account.is_empty() || has_words(account)
+            } else {
+                !account.is_loaded_as_not_existing_not_touched()
+            };
             output.raw(address.as_slice());
             let has_existed = changes.position.is_some();
             output.u32(
@@ -1234,6 +1240,11 @@ impl Session {
         }
         0
     }
+}
+
+/// True if an account has slots: a cheatcode may write those of one that does not exist.
+fn has_words(account: &Account) -> bool {
+    account.storage.values().any(|word| !word.present_value.is_zero())
 }
 
 fn detail(mode: u32) -> Detail {
