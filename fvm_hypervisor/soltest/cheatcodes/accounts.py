@@ -7,7 +7,7 @@ transactions within a test, and return block headers.
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ from fvm_hypervisor.soltest.cheatcodes.files import allowed_file, read_text, wri
 from fvm_hypervisor.soltest.cheatcodes.fork.fork_states import active_fork, execute_nested
 from fvm_hypervisor.soltest.cheatcodes.fork_access import note_etched
 from fvm_hypervisor.soltest.cheatcodes.fuzzing import copy_drawn, fill_slot
-from fvm_hypervisor.soltest.cheatcodes.ledger import MAX_NONCE, EthereumLedger
+from fvm_hypervisor.soltest.cheatcodes.ledger import MAX_NONCE
 from fvm_hypervisor.soltest.cheatcodes.pranks import NOT_SENT, attach, record_unsent
 from fvm_hypervisor.soltest.cheatcodes.recording import note_write
 from fvm_hypervisor.soltest.cheatcodes.signing import account_of
@@ -35,7 +35,7 @@ from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, CREATE2_DEP
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from hypervisor.types import ActorID, TokenAmount
 from localnet.errors import NodeError
-from runtimes.evm.ethereum import Application, InvalidTransaction, ObservedCall, TransactionResult
+from runtimes.evm.ethereum import InvalidTransaction, ObservedCall, TransactionResult
 from store.untrusted import parse_json
 
 
@@ -54,14 +54,22 @@ def _etch(context: Context, account: EthAddress, code: bytes) -> None:
         return
     if context.state.forks.forks:
         note_etched(context, account)
+    _set_code(context, account, code)
+
+
+def _set_code(context: Context, account: EthAddress, code: bytes) -> None:
+    """Set the runtime code; at a precompile, calls run that of another account, which has the same."""
     context.ledger.set_code(account, code)
+    if context.run is not None and account in context.precompiles:
+        context.state.etched[account] = other = EthAddress(account[::-1])
+        context.ledger.set_code(other, code)
 
 
 @cheatcode("load(address,bytes32)", returns="bytes32")
 def _load(context: Context, account: EthAddress, slot: bytes) -> bytes:
     number = int.from_bytes(slot, "big")
     ledger = context.ledger
-    if context.state.arbitrary and isinstance(ledger, EthereumLedger | ObservedCall):
+    if context.state.arbitrary and isinstance(ledger, ObservedCall):
         fill_slot(context.state, context.settings.seed, ledger, account, number)
     return ledger.load(account, number).to_bytes(32, "big")
 
@@ -87,7 +95,7 @@ def _clone(context: Context, source: EthAddress, target: EthAddress) -> None:
     ledger.set_balance(target, ledger.balance(source))
     code = ledger.code(source)
     if code:
-        ledger.set_code(target, code)
+        _set_code(context, target, code)
     ledger.set_nonce(target, ledger.nonce(source))
     _copy_slots(context, source, target)
 
@@ -174,43 +182,18 @@ def _create2(deployer: EthAddress, salt: bytes, code_hash: bytes) -> EthAddress:
 
 @cheatcode("warmSlot(address,bytes32)")
 def _warm(context: Context, account: EthAddress, slot: bytes) -> None:
-    if context.run is not None:
-        context.run.load(account, int.from_bytes(slot, "big"))
-        return
-    calls = context.ethereum("warm slots")
-    calls.accounts.warm(account)
-    calls.accounts.warm_slot(account, int.from_bytes(slot, "big"))
+    context.require_ethereum("warm slots").load(account, int.from_bytes(slot, "big"))
 
 
 @cheatcode("cool(address)")
 def _cool(context: Context, account: EthAddress) -> None:
     """Keep written values, but make the next access to each of the account's slots cold, as in forge."""
-    _forget_touches(context, account, None)
+    context.require_ethereum("warm slots").cool(account, None)
 
 
 @cheatcode("coolSlot(address,bytes32)")
 def _cool_slot(context: Context, account: EthAddress, slot: bytes) -> None:
-    _forget_touches(context, account, slot)
-
-
-def _forget_touches(context: Context, account: EthAddress, slot: bytes | None) -> None:
-    if context.run is not None:
-        context.run.cool(account, None if slot is None else int.from_bytes(slot, "big"))
-        return
-    calls = context.ethereum("warm slots")
-    calls.accounts.write_back()
-    actor, key = calls.accounts.find(account), None if slot is None else slot[::-1]
-
-    def is_touch(entry: Hashable) -> bool:
-        match entry:
-            case (int() as of, bytes() as own) | ("earlier", int() as of, bytes() as own):
-                return of == actor and key in (None, own)
-            case ("warm", bytes() as of, bytes() as own):
-                return of == account and key in (None, own)
-        return False
-
-    retained = {entry: value for entry, value in calls.journal.items() if value is not None and not is_touch(entry)}
-    calls.journal.restore_image(retained)
+    context.require_ethereum("warm slots").cool(account, int.from_bytes(slot, "big"))
 
 
 @cheatcode("allowCheatcodes(address)")
@@ -345,15 +328,14 @@ def _next_nonce(context: Context, authority: EthAddress) -> int:
 
 
 def _attach(context: Context, authorization: Authorization, name: str) -> None:
-    context.require_ethereum("account delegations (EIP-7702)")
-    authority, ledger = authorization.signer(), context.ledger
+    run = context.require_ethereum("account delegations (EIP-7702)")
+    authority = authorization.signer()
     if authority is None:
         raise CheatcodeFailure("signature error")
     expected = _next_nonce(context, authority)
     if expected != authorization.nonce:
         raise CheatcodeFailure(f"invalid nonce for 0x{authority.hex()}: expected {expected}, got {authorization.nonce}")
-    assert isinstance(ledger, EthereumLedger | ObservedCall), "account delegations require Ethereum's rules"
-    ledger.delegate(authority, authorization.address if any(authorization.address) else None)
+    run.delegate(authority, authorization.address if any(authorization.address) else None)
     context.state.delegations[authority] = authorization.nonce
     attach(context, name)
 
@@ -477,8 +459,7 @@ def _broadcast(context: Context, raw: bytes) -> None:
 
 
 def _apply(context: Context, signed: SignedTransaction, transaction: Any) -> TransactionResult:
-    sender = signed.sender()
-    return execute_nested(context, lambda: Application(context.machine, transaction, sender).apply())
+    return execute_nested(context, transaction, signed.sender(), is_checked=True)
 
 
 def _invalid(error: InvalidTransaction) -> str:

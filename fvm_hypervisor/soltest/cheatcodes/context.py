@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress, address_of_actor
 from fvm_hypervisor.soltest.cheatcodes.console import LogConsole
 from fvm_hypervisor.soltest.cheatcodes.emits import KnownEvents
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, KnownErrors, revert_text
@@ -20,9 +20,8 @@ from hypervisor.machine.call_manager import CallManager
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.state.state_tree import StateTree
-from hypervisor.types import ActorID
-from runtimes.evm import CreateInputs, SubcallInputs, SubcallOutcome
-from runtimes.evm.ethereum import CannotObserve, EthereumCalls, EthereumHost, Fork, ObservedCall
+from runtimes.evm import SubcallOutcome
+from runtimes.evm.ethereum import Fork, ObservedCall
 
 if TYPE_CHECKING:
     from fvm_hypervisor.soltest.forks.origin import ForkOrigin, TipsetOrigin
@@ -100,8 +99,6 @@ class Cheats(Protocol):
     state: State
     console: LogConsole
     test: Address | None
-    unused: int
-    undone_refund: int
     skip_data: bytes
     origin: ForkOrigin | TipsetOrigin | None
     inputs: set[str]
@@ -128,9 +125,6 @@ class Cheats(Protocol):
     def run_cheatcode(self, context: Context, data: bytes) -> SubcallOutcome:
         """Execute a cheatcode."""
 
-    def execute_subcall(self, host: EthereumHost, inputs: SubcallInputs) -> SubcallOutcome:
-        """Handle a call or creation that a frame requests."""
-
     @property
     def isolates(self) -> bool:
         """True if a call of the test contract must be a separate transaction; false within one."""
@@ -148,17 +142,14 @@ class Cheats(Protocol):
         """Apply changes of the block and the transaction to contracts."""
 
     def set_origin(self, calls: CallManager, origin: EthAddress) -> None:
-        """Set the message's origin that contracts see."""
-
-    def address_of(self, calls: CallManager, actor: ActorID) -> EthAddress:
-        """Return an actor's Ethereum address."""
+        """Set the message's origin that contracts see, under Filecoin's rules."""
 
 
 @dataclass(slots=True)
 class Context:
     """A call of a cheatcode. `depth` is that of the calling frame, 1 for the test's own.
 
-    The call belongs to `message`, and under Ethereum's rules to `frame`; or to `run`, a call in a state session.
+    The call belongs to `message` under Filecoin's rules, and to `run`, a call in a state session, under Ethereum's.
     """
 
     cheats: Cheats
@@ -166,7 +157,6 @@ class Context:
     caller: EthAddress
     depth: int
     ledger: Ledger
-    frame: EthereumHost | None = None
     run: ObservedCall | None = None
 
     @property
@@ -186,17 +176,9 @@ class Context:
 
     @property
     def calls(self) -> CallManager:
-        """The message's calls. Raises CannotObserve in a session, which has none."""
-        if self.message is None:
-            raise CannotObserve
+        """The message's calls, under Filecoin's rules."""
+        assert self.message is not None, "the rules are Filecoin's"
         return self.message
-
-    @property
-    def host(self) -> EthereumHost | None:
-        """The frame, under Ethereum's rules. Raises CannotObserve in a session, which has none."""
-        if self.message is None:
-            raise CannotObserve
-        return self.frame
 
     def note_input(self, kind: str) -> None:
         """Record that the test depends on data from outside the machine, such as `files`."""
@@ -205,20 +187,12 @@ class Context:
     @property
     def precompiles(self) -> Collection[EthAddress]:
         """Addresses of precompiles, which have functions but no code."""
-        if self.run is not None:
-            return self.run.precompiles
-        if not isinstance(self.calls, EthereumCalls):
-            return ()
-        return {*self.calls.environment.fork.precompiles, *self.calls.filecoin_precompiles}
+        return () if self.run is None else self.run.precompiles
 
     @property
     def origin(self) -> EthAddress:
         """Origin of the message that contracts see."""
-        if self.run is not None:
-            return self.run.origin
-        if isinstance(self.calls, EthereumCalls):
-            return self.calls.environment.origin
-        return self.cheats.address_of(self.calls, self.calls.origin)
+        return address_of_actor(self.calls.tree, self.calls.origin) if self.run is None else self.run.origin
 
     def set_origin(self, origin: EthAddress) -> None:
         """Set the message's origin that contracts see."""
@@ -230,20 +204,13 @@ class Context:
     @property
     def fork(self) -> Fork | None:
         """The fork of Ethereum's rules; None under Filecoin's."""
-        if self.run is not None:
-            return self.run.fork
-        return self.calls.environment.fork if isinstance(self.calls, EthereumCalls) else None
+        return None if self.run is None else self.run.fork
 
-    def require_ethereum(self, what: str) -> None:
-        """Raise CheatcodeFailure under Filecoin's rules, which lack `what`."""
+    def require_ethereum(self, what: str) -> ObservedCall:
+        """Return the call in a session. Raises CheatcodeFailure under Filecoin's rules, which lack `what`."""
         if self.run is None:
-            self.ethereum(what)
-
-    def ethereum(self, what: str) -> EthereumCalls:
-        """Return the message's Ethereum calls. Raises CheatcodeFailure under Filecoin's rules, which lack `what`."""
-        if not isinstance(self.calls, EthereumCalls):
             raise CheatcodeFailure(f"Filecoin's rules have no {what}")
-        return self.calls
+        return self.run
 
     def written_tree(self) -> AbstractContextManager[StateTree]:
         """Return the state tree, which within the context has the accounts as they are."""
@@ -283,24 +250,10 @@ class Context:
 
     def create(self, code: bytes, value: int, salt: bytes | None) -> EthAddress:
         """Create a contract as the caller. Raises CheatcodeFailure with the revert data."""
-        if self.run is not None:
-            with self.cheats.isolated():  # as in forge, the creation is no transaction
-                return self._created(self.run.create(self.depth, self.caller, code, value, salt))
-        if self.host is None:
+        if self.run is None:
             raise CheatcodeFailure("under Filecoin's rules only contracts create contracts: use `new`")
-        number = None if salt is None else int.from_bytes(salt, "big")
-        gas, accounts = self.calls.gas, self.host.accounts
-        self.host.gas.settle()
-        used, refund = gas.used, accounts.refund
-        with self.cheats.isolated():
-            outcome = self.cheats.execute_subcall(self.host, CreateInputs(value, code, number))
-        self.host.gas.settle()
-        gas.used = used  # as in forge, where the creation costs the caller nothing
-        accounts.add_refund(refund - accounts.refund)
-        self.host.gas.refill()
-        return self._created(outcome)
-
-    def _created(self, outcome: SubcallOutcome) -> EthAddress:
+        with self.cheats.isolated():  # as in forge, the creation is no transaction
+            outcome = self.run.create(self.depth, self.caller, code, value, salt)
         if outcome.created is None:
             raise CheatcodeFailure(self.revert_text(outcome.output), outcome.output or None)
         return outcome.created
@@ -312,7 +265,7 @@ class Context:
             return self.run.to
         test = self.cheats.test
         actor = None if test is None else self.calls.tree.lookup_id(test)
-        return None if actor is None else self.cheats.address_of(self.calls, actor)
+        return None if actor is None else address_of_actor(self.calls.tree, actor)
 
     def revert_text(self, data: bytes) -> str:
         """Return revert data as text."""
@@ -328,8 +281,6 @@ class CallOperations:
     """Make the call, as another sender and with another contract's code if these are given."""
     pay: Callable[[EthAddress, int], bool]
     """Transfer the value and charge a call that is not made; return True if the value could be paid."""
-    return_gas: Callable[[], None]
-    """Return to the frame the gas that a failed call consumed."""
     set_origin: Callable[[EthAddress], None]
     origin: EthAddress
     chain_id: int
@@ -339,5 +290,3 @@ class CallOperations:
     """Return the node of the active fork."""
     uses_deployer: bool = False
     """True if CREATE2 of the test contract, or of a pranked frame, is a call of the default deployer."""
-    answered: Callable[[SubcallOutcome], SubcallOutcome] = lambda outcome: outcome
-    """Hook that receives an outcome that replaces the callee's, and returns the one to use."""

@@ -19,7 +19,7 @@ from fvm_hypervisor.soltest.forks.records import endpoint_url
 from fvm_hypervisor.soltest.project.test_settings import EVM_VERSIONS, rules_of
 from hypervisor.errors import InvalidInput
 from hypervisor.types import ChainEpoch, TokenAmount
-from runtimes.evm.ethereum import fork_named, fork_with
+from runtimes.evm.ethereum import ForkBlobs, block_of
 
 _U64 = 1 << 64
 
@@ -90,7 +90,9 @@ def _blob_base_fee(context: Context, fee: int) -> None:
 
 @cheatcode("getBlobBaseFee()", returns="uint256")
 def _get_blob_base_fee(context: Context) -> int:
-    return context.ethereum("blobs").environment.blob_base_fee
+    run, set_fee = context.require_ethereum("blobs"), context.state.block.blob_base_fee
+    excess = block_of(context.machine).excess_blob_gas
+    return ForkBlobs(run.fork).base_fee(excess) if set_fee is None else set_fee
 
 
 @cheatcode("blobhashes(bytes32[])")
@@ -101,7 +103,8 @@ def _blob_hashes(context: Context, hashes: Sequence[bytes]) -> None:
 
 @cheatcode("getBlobhashes()", returns="bytes32[]")
 def _get_blob_hashes(context: Context) -> Sequence[bytes]:
-    return context.ethereum("blobs").environment.blob_hashes
+    context.require_ethereum("blobs")
+    return context.state.block.blob_hashes or ()
 
 
 def _require_slots(context: Context, cheatcode: str) -> None:
@@ -162,22 +165,17 @@ def _evm_version(context: Context) -> str:
     return context.state.evm_version or context.settings.evm_version or fork.name.lower()
 
 
-@cheatcode("setEvmVersion(string)", partial="code for forks before Prague runs by Prague's rules")
+@cheatcode("setEvmVersion(string)", partial="only versions with the rules of the current one")
 def _set_evm_version(context: Context, version: str) -> None:
-    """Set the version of later calls; running frames keep theirs."""
-    calls = context.ethereum("fork")
-    name = version.strip().lower()
+    """Set the version that `getEvmVersion` returns. Raises CheatcodeFailure for one with other rules."""
+    run, name = context.require_ethereum("fork"), version.strip().lower()
     if name not in EVM_VERSIONS:
         raise CheatcodeFailure(f"invalid evm version {version}")
-    fork = fork_named(rules_of(name))
-    if fork.state_gas and calls.state_gas is None:
+    if rules_of(name) != run.fork.name:
         raise CheatcodeFailure(
-            f"{name} has state gas, which a test has from its start: set evm_version in foundry.toml"
+            f"{name} has other rules than {run.fork.name}, and a test has the same from its start: set evm_version in "
+            "foundry.toml, or for the test by `forge-config: default.evm_version`"
         )
-    block = context.machine.context.block
-    if isinstance(block, EthereumBlock):
-        context.machine.advance(block=replace(block, fork=fork.name))
-    calls.set_fork(fork_with(fork.name, context.machine.context.precompiles))
     context.state.evm_version = name
 
 

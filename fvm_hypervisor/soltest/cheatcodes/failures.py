@@ -44,6 +44,8 @@ _ASSERTION: Final = b"assertion failed"
 _ASSERT_PANIC: Final = (1).to_bytes(32, "big")
 MAGIC_ASSUME: Final = b"FOUNDRY::ASSUME"
 MAGIC_SKIP: Final = b"FOUNDRY::SKIP"
+UNSUPPORTED: Final = "the session of Ethereum's rules cannot run this call; see the limits in docs/cheatcodes.md"
+"""Reason of a call that fails because it uses what is not supported."""
 
 KnownErrors = Callable[[bytes], str | None]
 """Decodes custom errors to text; None if no interface declares the error."""

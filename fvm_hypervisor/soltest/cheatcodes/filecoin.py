@@ -32,7 +32,7 @@ from localnet.addresses import filecoin_address
 from localnet.rules.facts import BLOCK_GAS_LIMIT
 from localnet.state.controls import set_balance
 from runtimes.evm import CodeLimit
-from runtimes.evm.ethereum import EthereumCalls, block_of
+from runtimes.evm.ethereum import block_of
 from store.blockstore import get_object, put_object
 from store.cid import CBOR, Cid
 
@@ -137,11 +137,9 @@ def _call_as(
     context: Context, from_: int, to: int, method: int, codec: int, params: bytes, value: int
 ) -> tuple[int, int, bytes]:
     """Call an actor's method as another actor; return exit code (or negative error number), codec and data."""
-    host, send = (None, context.run.send_as) if context.run is not None else (context.host, context.calls.send)
+    send = context.calls.send if context.run is None else context.run.send_as
     block = Block(codec or CBOR, params) if params else None
     call = Call(ActorID(from_), Address.id(to), MethodNumber(method), block, TokenAmount(value))
-    if host is not None:
-        host.gas.settle()
     try:
         with context.cheats.outside_test():
             result = send(call)
@@ -149,9 +147,6 @@ def _call_as(
         return -error.number, NO_BLOCK, b""
     except OutOfGas as error:
         raise CheatcodeFailure(str(error)) from None
-    finally:
-        if host is not None:
-            host.gas.refill()
     answer = result.block or Block(0, b"")
     return result.exit_code, answer.codec, answer.data
 
@@ -304,8 +299,6 @@ def _root_now(context: Context) -> Cid:
     tree = context.machine.state_tree
     mark = tree.begin()
     try:
-        if context.run is None and isinstance(context.calls, EthereumCalls):
-            context.calls.accounts.write_back()
         return tree.current_root()
     finally:
         tree.rollback(mark)

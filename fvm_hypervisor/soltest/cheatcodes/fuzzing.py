@@ -12,7 +12,6 @@ from hashlib import blake2b
 from bridge.ethereum.addresses import EthAddress
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
-from fvm_hypervisor.soltest.cheatcodes.ledger import EthereumLedger
 from fvm_hypervisor.soltest.cheatcodes.state import State
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from runtimes.evm.ethereum import ObservedCall
@@ -149,7 +148,7 @@ def copy_drawn(state: State, source: EthAddress, target: EthAddress) -> None:
         state.drawn |= {(target, slot): word for (owner, slot), word in state.drawn.items() if owner == source}
 
 
-def fill_slot(state: State, seed: int, ledger: EthereumLedger | ObservedCall, account: EthAddress, slot: int) -> None:
+def fill_slot(state: State, seed: int, ledger: ObservedCall, account: EthAddress, slot: int) -> None:
     """Draw the word of a slot before its first read, if it is zero and cold; it is warm afterwards, as in forge."""
     source, overwrite = state.copies.get(account), state.arbitrary.get(account)
     if (overwrite is None and source is None) or (account, slot) in state.drawn:

@@ -79,10 +79,7 @@ def intercepted_result(
     if expected is not None and not expected.cheatcode:
         _note_reverter(expected, request, outcome)
         if request.depth <= expected.depth:
-            checked = check_revert(state, expected, outcome, request.kind is None, operations.reason_text)
-            if checked.success and not outcome.success:
-                operations.return_gas()
-            return checked
+            return check_revert(state, expected, outcome, request.kind is None, operations.reason_text)
     if not outcome.success:
         return outcome
     if not request.static:
@@ -215,12 +212,12 @@ def _answer_by_mock(
         return SubcallOutcome(False)
     if len(mock.answers) > 1:
         mock.answers.popleft()
-    return operations.answered(SubcallOutcome(not mock.reverts, output))
+    return SubcallOutcome(not mock.reverts, output)
 
 
 def _function(state: State, request: InterceptedCall) -> EthAddress | None:
     """Return the address whose code replaces the callee's: matched by the whole calldata, then by the selector."""
-    functions = state.functions.get(request.target) if request.kind is not None else None
-    if not functions:
+    if request.kind is None:
         return None
-    return functions.get(request.data) or functions.get(request.data[:4])
+    functions = state.functions.get(request.target, {})
+    return functions.get(request.data) or functions.get(request.data[:4]) or state.etched.get(request.target)

@@ -1,4 +1,7 @@
-"""Accounts for cheatcodes: by Ethereum address, within a message, under either set of rules."""
+"""Accounts for cheatcodes: by Ethereum address, within a message.
+
+Under Ethereum's rules the ledger is the call in the session (`runtimes.evm.ethereum.ObservedCall`).
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,9 @@ from bridge.ethereum.addresses import EthAddress, checksummed, to_filecoin
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.messages.address import Protocol as AddressProtocol
 from hypervisor.types import ActorID, TokenAmount
 from localnet.state.controls import code_of, contract_state, nonce_of, set_balance, set_code, set_nonce, set_storage
 from runtimes.evm import filecoin_evm_rules
-from runtimes.evm.ethereum import Accounts
 from store.trees.kamt import Kamt
 
 MAX_NONCE: Final = (1 << 64) - 1
@@ -51,89 +52,6 @@ class Ledger(Protocol):
 
     def slots(self, address: EthAddress) -> list[int]:
         """Return the slots that are not zero."""
-
-
-class EthereumLedger:
-    """Ethereum's accounts, written back at the end of the message. Accessed accounts become warm, as in forge."""
-
-    def __init__(self, accounts: Accounts) -> None:
-        self._accounts = accounts
-
-    def find(self, address: EthAddress) -> ActorID | None:
-        """Return the actor of an address, or None."""
-        return self._accounts.find(address)
-
-    def look_up(self, address: EthAddress) -> tuple[bool, int, int]:
-        """Return whether an account exists, its balance and its nonce, without making it warm."""
-        accounts, actor = self._accounts, self._accounts.find(address)
-        return actor is not None, accounts.balance(actor), 0 if actor is None else accounts.nonce(actor)
-
-    def touch(self, address: EthAddress) -> ActorID:
-        """Return the actor of an address, created if there is none."""
-        actor = self._warm(address)
-        return self._accounts.create_account(address) if actor is None else actor
-
-    def balance(self, address: EthAddress) -> int:
-        """Return the balance in attoFIL."""
-        return self._accounts.balance(self._warm(address))
-
-    def set_balance(self, address: EthAddress, amount: int) -> None:
-        """Set the balance in attoFIL."""
-        actor = self.touch(address)
-        self._accounts.add_balance(actor, amount - self._accounts.balance(actor))
-
-    def nonce(self, address: EthAddress) -> int:
-        """Return Ethereum's nonce."""
-        actor = self._warm(address)
-        return 0 if actor is None else self._accounts.nonce(actor)
-
-    def set_nonce(self, address: EthAddress, nonce: int) -> None:
-        """Set Ethereum's nonce."""
-        self._accounts.set_nonce(self.touch(address), nonce)
-
-    def code(self, address: EthAddress) -> bytes:
-        """Return the runtime code."""
-        return self._accounts.code(self._warm(address))
-
-    def delegate(self, address: EthAddress, to: EthAddress | None) -> None:
-        """Delegate an account to the code of another address, or remove its delegation."""
-        self._accounts.set_delegation(self.touch(address), to)
-
-    def set_code(self, address: EthAddress, code: bytes) -> None:
-        """Set the runtime code; at a masked ID, the contract replaces the actor, as mocks do."""
-        if self._accounts.filecoin_address(address).protocol is AddressProtocol.ID:
-            self._accounts.create_account(address)
-        self._accounts.set_code(self._contract(address), code)
-
-    def load(self, address: EthAddress, slot: int) -> int:
-        """Return the word of a slot."""
-        actor = self._warm(address)
-        return 0 if actor is None else self._accounts.load(actor, slot)[0]
-
-    def slot_state(self, address: EthAddress, slot: int) -> tuple[int, bool]:
-        """Return a slot's word, and whether it is warm."""
-        _, word, is_warm = self._accounts.slot_state(self._accounts.find(address), address, slot)
-        return word, is_warm
-
-    def store(self, address: EthAddress, slot: int, word: int) -> None:
-        """Write a slot."""
-        self._accounts.store(self._contract(address), slot, word)
-
-    def slots(self, address: EthAddress) -> list[int]:
-        """Return the slots that are not zero."""
-        actor = self.find(address)
-        return [] if actor is None else self._accounts.slots(actor)
-
-    def _warm(self, address: EthAddress) -> ActorID | None:
-        self._accounts.warm(address)
-        return self._accounts.find(address)
-
-    def _contract(self, address: EthAddress) -> ActorID:
-        actor = self.touch(address)
-        if not self._accounts.is_ethereum(actor):
-            raise CheatcodeFailure(f"0x{address.hex()} is a native actor, which has no EVM code or slots")
-        self._accounts.become_contract(actor)
-        return actor
 
 
 class FilecoinLedger:

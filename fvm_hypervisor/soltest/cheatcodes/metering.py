@@ -2,68 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.fork_access import undo_reverted
-from fvm_hypervisor.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS, CallGas, GasMeter, State, StateSnapshot
+from fvm_hypervisor.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS, CallGas, GasMeter, StateSnapshot
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
-from hypervisor.kernel.call import Call, CallResult
-from hypervisor.machine.call_manager import CallManager
-from runtimes.evm.ethereum import CannotObserve, EthereumCalls, EthereumHost
 
-GAS_OPCODE_PRICE: Final = 2
 _OWN_COST: Final = 171
 """Gas that forge attributes to starting a measurement."""
 
 
 def _gas_used(context: Context) -> int:
-    if context.run is not None:
-        return context.run.gas_used()
-    if context.host is not None:
-        context.host.gas.settle()
-        used = context.calls.gas.used
-        context.host.gas.refill()
-        return used
-    return context.calls.gas.used
+    return context.calls.gas.used if context.run is None else context.run.gas_used()
 
 
-def undo_unmetered(state: State, host: EthereumHost, spent: int = 0) -> None:
-    """While metering is paused, set a frame's gas and the refunds to the pause's, except for the last `spent` gas."""
-    if state.pauses_gas:
-        gas, accounts = host.calls.gas, host.accounts
-        host.gas.settle()
-        used, refund = state.paused_gas.setdefault(host.calls.depth, (gas.used - spent, accounts.refund))
-        gas.used = min(gas.used, used + spent)
-        accounts.add_refund(refund - accounts.refund)
-        host.gas.refill()
-
-
-def without_metering(state: State, calls: CallManager, call: Call, send: Callable[[Call], CallResult]) -> CallResult:
-    """Make a call; while metering is paused, it uses no gas, and the caller's gas is what it was at the pause."""
-    gas, callee = calls.gas, calls.depth + 1
-    outside = gas.used if call.gas_limit is not None else 0  # with a limit, the callee's gas is counted from 0
-    accounts = calls.accounts if isinstance(calls, EthereumCalls) else None
-    if state.pauses_gas and accounts is not None:
-        state.paused_gas[callee] = gas.used - outside, accounts.refund
-    result = send(call)
-    if state.pauses_gas and accounts is not None:
-        used, refund = state.paused_gas.pop(callee, (gas.used, accounts.refund))
-        gas.used = min(gas.used, outside + used)
-        accounts.add_refund(refund - accounts.refund)
-        state.paused_gas.setdefault(calls.depth, (gas.used, accounts.refund))
-    return result
-
-
-@cheatcode("pauseGasMetering()")
+@cheatcode("pauseGasMetering()", partial="without effect with `--evm py-evm` and in the debugger")
 def _pause(context: Context) -> None:
-    state = context.state
-    if context.fork is not None and not state.pauses_gas:
-        refund = 0 if context.run is not None or context.host is None else context.host.accounts.refund
-        state.pauses_gas, state.paused_gas = True, {context.depth: (_gas_used(context), refund)}
+    context.state.pauses_gas = context.run is not None
 
 
 @cheatcode("resumeGasMetering()")
@@ -76,10 +33,6 @@ def _reset(context: Context) -> None:
     context.state.pauses_gas = False
     if context.run is not None:
         context.run.reset_gas()
-    elif context.host is not None:
-        context.host.gas.settle()
-        context.calls.gas.used = 0
-        context.host.gas.refill()
 
 
 # --- named measurements, stored in files under snapshots/ ----------------------------------------------------------
@@ -252,8 +205,6 @@ def _restore(context: Context, number: int) -> bool:
         return False
     context.state.has_failed |= context.ledger.load(VM_ADDRESS, FAILED_SLOT) != 0
     if context.run is not None:
-        if saved.journal:
-            raise CannotObserve
         with context.run.exchange() as tree:
             tree.restore_image(saved.tree)
             context.run.set_warmth(saved.warmth)
@@ -264,18 +215,7 @@ def _restore(context: Context, number: int) -> bool:
     calls = context.calls
     calls.tree.restore_image(saved.tree)
     undo_reverted(context.cheats, calls)
-    names: dict[Hashable, Any] = {
-        key: value for key, value in calls.journal.items() if isinstance(key, tuple) and key[0] == "address"
-    }
-    calls.journal.restore_image({**names, **saved.journal})  # addresses remain known, for recorded logs
-    context.machine.context = saved.context
-    block, context.state.block = context.state.block, saved.block
-    if isinstance(calls, EthereumCalls):  # what was not set then has its default again
-        around = calls.environment
-        if block.gas_price is not None:
-            around = replace(around, context=replace(around.context, gas_price=0))
-        if block.blob_hashes is not None:
-            around = replace(around, blob_hashes=())
-        calls.environment = around
+    calls.journal.restore_image(saved.journal)
+    context.machine.context, context.state.block = saved.context, saved.block
     context.cheats.renew(calls)
     return True

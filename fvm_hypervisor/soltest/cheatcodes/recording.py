@@ -19,13 +19,12 @@ from typing import Any, Final
 from bridge.ethereum.addresses import EthAddress, checksummed, create2_address
 from fvm_hypervisor.soltest.cheatcodes.context import CallOperations, Context
 from fvm_hypervisor.soltest.cheatcodes.failures import check_size
-from fvm_hypervisor.soltest.cheatcodes.ledger import EthereumLedger
 from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, AccountAccess, MappingSlots, State, StorageAccess
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation
 from fvm_hypervisor.soltest.value_text import value_text
 from runtimes.evm import OPCODE_NUMBERS, CallKind, SubcallOutcome
-from runtimes.evm.ethereum import Access, AccessKind, EthereumHost, InterceptedCall, ObservedCall
+from runtimes.evm.ethereum import Access, AccessKind, InterceptedCall, ObservedCall
 from store.keccak import keccak
 
 Layout = Mapping[str, Any]
@@ -295,7 +294,7 @@ def _open_access(
     """Record a call before it is made; a creation's address is set afterwards."""
     assert state.diff is not None
     ledger = operations.ledger
-    assert isinstance(ledger, EthereumLedger | ObservedCall), "state diffs require Ethereum's rules"
+    assert isinstance(ledger, ObservedCall), "state diffs require Ethereum's rules"
     exists, balance, nonce = (True, 0, 0) if request.kind is None else ledger.look_up(request.receiver)
     access = AccountAccess(
         chain=operations.chain_id,
@@ -337,20 +336,6 @@ def close_access(
             below.reverted = True
             for slot in below.slots:
                 slot.reverted = True
-
-
-def note_opcode(state: State, host: EthereumHost, opcode: str, address: EthAddress) -> None:
-    """Record an opcode that accesses an account."""
-    assert state.diff is not None
-    destroys = opcode == _SELFDESTRUCT
-    if destroys and not state.diff:
-        return  # the contract that started the recording
-    ledger, calls = EthereumLedger(host.accounts), host.calls
-    balance, nonce, value = ledger.balance(address), ledger.nonce(address), host.get_self_balance() if destroys else 0
-    state.diff.append(AccountAccess(
-        calls.machine.context.chain_id, _OPCODES[opcode], address, host.address, ledger.find(address) is not None,
-        balance, balance + value, b"", value, b"", False, calls.depth, nonce, nonce,
-    ))  # fmt: skip
 
 
 def take_accesses(state: State, run: ObservedCall) -> Access | None:

@@ -347,6 +347,8 @@ class State:
     creates: list[ExpectedCreate] = field(default_factory=list)
     mocks: dict[EthAddress, list[Mock]] = field(default_factory=dict)
     functions: dict[EthAddress, dict[bytes, EthAddress]] = field(default_factory=dict)
+    etched: dict[EthAddress, EthAddress] = field(default_factory=dict)
+    """Accounts with the code of precompiles at which a test has etched some."""
     block: BlockValues = field(default_factory=BlockValues)
     labels: dict[EthAddress, str] = field(default_factory=dict)
     logs: list[RecordedLog] | None = None
@@ -406,8 +408,6 @@ class State:
     """Seed set by `setSeed`, instead of the run's."""
     pauses_gas: bool = False
     """True while gas metering is paused."""
-    paused_gas: dict[int, tuple[int, int]] = field(default_factory=dict)
-    """Gas used and refunds up to the pause, or at the beginning of frames that began later, by depth."""
     meters: dict[tuple[str, str], GasMeter] = field(default_factory=dict)
     active_meter: tuple[str, str] | None = None
     last_measured: int = 0
@@ -443,20 +443,8 @@ class State:
 
     @property
     def is_armed(self) -> bool:
-        """True if calls between contracts, or slots, must be intercepted."""
-        return bool(self.pranks or self.revert or self._sees_all or self.watches)
-
-    @property
-    def watches(self) -> bool:
-        """True if slots, hashes and reads of the remaining gas must be intercepted in addition to calls."""
-        return bool(
-            self.recording
-            or self.diff is not None
-            or self.mappings is not None
-            or self.arbitrary
-            or self.hooks is not None
-            or self.pauses_gas
-        )
+        """True if calls between contracts must be intercepted, under Filecoin's rules."""
+        return bool(self.pranks or self.revert or self._sees_all)
 
     @property
     def watches_steps(self) -> bool:
@@ -480,11 +468,6 @@ class State:
         return seen
 
     @property
-    def needs_frames(self) -> bool:
-        """True if instructions or values of frames must be intercepted, which a state session does not do."""
-        return bool(self.evm_version)
-
-    @property
     def _sees_all(self) -> bool:
         return bool(
             self.assume
@@ -493,13 +476,13 @@ class State:
             or self.creates
             or self.mocks
             or self.functions
+            or self.etched
             or self.logs is not None
             or self.diff is not None
             or self.arbitrary
             or self.intercept_code
             or self.watches_gas
             or self.forks.forks
-            or self.evm_version
             or self.watches_logs
         )
 
@@ -521,7 +504,6 @@ class State:
             or self.failure is not None
             or self.missing is not None
             or self._sees_all
-            or self.needs_frames
             or self.recording
             or self.mappings is not None
             or self.hooks is not None

@@ -30,7 +30,7 @@ from bridge.filecoin.evm_state import EvmState
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, unwrap_return
 from bridge.filecoin.receipts import Log, entries_to_log
-from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME
+from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME, UNSUPPORTED
 from fvm_hypervisor.soltest.cheatcodes.fork_access import undo_reverted
 from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes, CheatcodeSnapshot
 from fvm_hypervisor.soltest.cheatcodes.hooks.observer import TestObserver
@@ -54,7 +54,7 @@ from hypervisor.messages.events import StampedEvent
 from hypervisor.messages.message import Message
 from hypervisor.precompiles import Precompile
 from hypervisor.state.state_tree import ActorState, TreeMark
-from hypervisor.state.undo_map import Journal
+from hypervisor.tracing import takes_record
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from hypervisor.versions.overlay import Overlay
 from localnet.contracts.registered_precompiles import offer_precompiles
@@ -65,13 +65,9 @@ from runtimes.evm import CodeLimit
 from runtimes.evm.ethereum import (
     MESSAGES,
     NO_CHECK,
-    Accounts,
     AllocAccount,
-    Application,
     CannotObserve,
-    ContractCache,
     Fork,
-    InvalidTransaction,
     ObservedCall,
     ObservedEnd,
     SessionCall,
@@ -209,7 +205,8 @@ class TestExecutor:
             rules=setting.rules,
             block=block if setting.rules == ETHEREUM else CodeLimit(limit),
         )
-        self._is_ethereum = setting.rules == ETHEREUM
+        self.is_ethereum = setting.rules == ETHEREUM
+        """True under Ethereum's rules, False under Filecoin's."""
         self.machine = self._open(context) if machine is None else machine
         self._create_accounts()
         cheatcodes.install(self.machine)
@@ -217,28 +214,26 @@ class TestExecutor:
             offer_precompiles(self.machine, setting.precompiles, _RESERVED)
         self.machine.state_tree.flush()
         self._nonces = {setting.sender: 1, LIBRARY_DEPLOYER: 0}
-        self._sent, self._known = 0, ContractCache()
+        self._sent = 0
         self._block_values = cheatcodes.state.block
         """Values of the session's block that cheatcodes have set."""
         self._touched: dict[EthAddress, None] = {}
         """Accounts that cheatcodes have touched in sessions."""
         self._reach = _MAX_REACH
         """Number of calls that are given to the session together: about as many as it has made without a stop."""
-        self._unobserved: set[tuple[EthAddress, bytes]] = set()
-        """Functions, by contract and selector, that use what no session can observe."""
         self._stepwise: set[tuple[EthAddress, bytes]] = set()
-        """Functions whose instructions cheatcodes watch."""
+        """Functions, by contract and selector, whose instructions cheatcodes watch."""
         self._natives: set[tuple[EthAddress, bytes]] = set()
         """Functions that call native actors."""
         self.records_slots = False
         """True if outcomes include the words of slots."""
-        if setting.fork_url is not None and self._is_ethereum:
+        if setting.fork_url is not None and self.is_ethereum:
             self._begin_at(setting.fork_url, setting.fork_number)
         self.machine.state_tree.begin()  # never committed: marks are valid only within a transaction
 
     def _open(self, context: MachineContext) -> Hypervisor:
         setting = self.setting
-        if setting.fork_url is not None and not self._is_ethereum:
+        if setting.fork_url is not None and not self.is_ethereum:
             return self._open_fork(setting.fork_url)
         machine = Hypervisor.open(
             network=setting.network, rules=setting.rules, evm=setting.evm, context=context, bundle=setting.bundle,
@@ -290,7 +285,7 @@ class TestExecutor:
 
         Not needed under Ethereum's rules.
         """
-        if not self._is_ethereum:
+        if not self.is_ethereum:
             from fvm_hypervisor.soltest.forks.origin import reserve_actor_ids
 
             self.cheatcodes.state.uses_fork_cheatcodes = True
@@ -298,7 +293,7 @@ class TestExecutor:
 
     def _create_accounts(self) -> None:
         balances = {self.setting.sender: self.setting.balance, LIBRARY_DEPLOYER: self.setting.balance}
-        if self._is_ethereum:
+        if self.is_ethereum:
             accounts = {
                 account: AllocAccount(balance, 1 if account == self.setting.sender else 0)
                 for account, balance in balances.items()
@@ -321,28 +316,12 @@ class TestExecutor:
     ) -> CallOutcome:
         """Call a contract and apply its effects; an unknown sender may be created.
 
-        Without `commit`, restore a snapshot afterwards if `may_change_state` is True. The test's failure slot is
-        recorded nevertheless.
+        Without `commit`, restore a snapshot afterwards if `may_change_state` is True. Under Ethereum's rules the only
+        effects are then the output and `State.has_failed`, and a rejected call (`vm.assume`) has no other ones either.
         """
-        if self._is_ethereum:
-            found = self.call_in_session(from_, to, data, value, gas, commit)
-            if found is not None:
-                return found
-        return self.call_in_frames(from_, to, data, value, gas, commit)
-
-    def call_in_frames(
-        self,
-        from_: EthAddress,
-        to: EthAddress,
-        data: bytes,
-        value: int = 0,
-        gas: int | None = None,
-        commit: bool = True,
-    ) -> CallOutcome:
-        """Call a contract as `call` does, without the state session."""
+        if self.is_ethereum:
+            return self._calls_in_session([ContractCall(from_, to, data)], value, gas, commit)[0]
         self.touch(from_)
-        if self._is_ethereum:
-            return self._apply(from_, to, data, value, gas, commit=commit)[0]
         return self._send(to_filecoin(to), from_, INVOKE_EVM, invoke_params(data), value)[0]
 
     def call_or_undo(
@@ -353,11 +332,10 @@ class TestExecutor:
         After a call that succeeds, the check may be made too, without effect (`CallOutcome.has_passed`): unless
         `always`, only if a call has changed the state since it has last passed. If it does not pass, it ends the calls.
         """
-        found = self._calls_in_session(calls, check=check, always=always) if self._is_ethereum else None
-        if found is not None:
-            return found
+        if self.is_ethereum:
+            return self._calls_in_session(calls, check=check, always=always)
         here = self.snapshot()
-        outcome = self.call_in_frames(*calls[0])
+        outcome = self.call(*calls[0])
         if is_rejected(outcome):
             self.drop(here)
         else:
@@ -369,26 +347,15 @@ class TestExecutor:
 
         If `may_change_state` is True for the last one, the caller must restore a snapshot, as after `call`.
         """
-        found = self._calls_in_session(calls, commit=False) if self._is_ethereum else None
-        return [self.call_in_frames(*calls[0], commit=False)] if found is None else found
-
-    def call_in_session(
-        self, from_: EthAddress, to: EthAddress, data: bytes, value: int = 0, gas: int | None = None,
-        commit: bool = True,
-    ) -> CallOutcome | None:  # fmt: skip
-        """Call a contract in the machine's state session; return None, without effect, if that is not possible.
-
-        A rejected call (`vm.assume`) has no effect. Without `commit`, the only effects are the output and
-        `State.has_failed`.
-        """
-        found = self._calls_in_session([ContractCall(from_, to, data)], value, gas, commit)
-        return None if found is None else found[0]
+        if self.is_ethereum:
+            return self._calls_in_session(calls, commit=False)
+        return [self.call(*calls[0], commit=False)]
 
     def _calls_in_session(
         self, calls: Sequence[ContractCall], value: int = 0, gas: int | None = None, commit: bool = True,
         check: ContractCall | None = None, always: bool = True, nonce: int | None = None,
-    ) -> list[CallOutcome] | None:  # fmt: skip
-        """Make the first calls in the machine's state session; None if that is not possible for the first one.
+    ) -> list[CallOutcome]:  # fmt: skip
+        """Make the first calls in the machine's state session; the first one fails if it cannot run there.
 
         With `nonce`, that of its sender, the one call creates its contract.
         """
@@ -396,11 +363,11 @@ class TestExecutor:
         cheats = self.cheatcodes
         cheats.begin_test(_filecoin_address(to))
         undo_reverted(cheats, None)
-        has_kernel = (to, data[:4]) in self._natives
-        begun = None if (to, data[:4]) in self._unobserved else self._observe(from_, to, has_kernel)
-        if begun is None:
-            return None
-        observer, run = begun
+        has_kernel = (to, data[:4]) in self._natives or self._is_live((to, data[:4]))
+        try:
+            observer, run = self._observe(from_, to, has_kernel)
+        except InvalidInput as error:
+            return [_unsupported(str(error))]
         limit = self.setting.gas_limit if gas is None else gas
         intrinsic = _required_gas(calls[0], nonce, run.fork)[0]
         has_failed = is_changed = False
@@ -426,20 +393,18 @@ class TestExecutor:
                     is_changed = run.keep() if run.is_running else ended.is_changed
                     if run.touched:
                         self._touched.update(run.touched)
-        except NeedsSteps:
-            observer.undo()
-            self._stepwise.add((to, data[:4]))
-            return self._calls_in_session(calls[:1], value, gas, commit, nonce=nonce)
-        except CannotObserve:
-            observer.undo()
+        except CannotObserve as limit:
             if following:
                 self._reach = 1  # one that follows may be the reason
+            elif isinstance(limit, NeedsSteps):
+                self._stepwise.add((to, data[:4]))
             elif not has_kernel and run.wants_kernel:
                 self._natives.add((to, data[:4]))
-                return self._calls_in_session(calls, value, gas, commit, check, always, nonce)
             else:
-                self._unobserved.add((to, data[:4]))
-            return None
+                observer.discard()
+                return [_unsupported(str(limit))]
+            observer.undo()
+            return self._calls_in_session(calls[:1], value, gas, commit, nonce=nonce)
         may_have_set = observer.may_have_set
         if is_rejected:
             observer.discard()
@@ -456,6 +421,14 @@ class TestExecutor:
         may_change = is_changed or has_failed or (commit and may_have_set) or observer.has_written
         last = ended._replace(exit_code=code, output=output)
         return [*outcomes, self._outcome(calls[len(outcomes)], last, run.fork, commit, may_change, nonce=nonce)]
+
+    def _is_live(self, function: tuple[EthAddress, bytes]) -> bool:
+        """Return True if the tracer gets events when they happen: then the call must not begin again for the kernel."""
+        tracer, session = self.machine.tracer, session_of(self.machine)
+        if tracer is None or session is None:
+            return False
+        is_watched = function in self._stepwise or self.cheatcodes.state.watches_steps
+        return is_watched or not session.runs_in_guest or not takes_record(tracer)
 
     @contextmanager
     def _stepping(self, function: tuple[EthAddress, bytes]) -> Iterator[None]:
@@ -493,7 +466,7 @@ class TestExecutor:
 
     def _check_message(self, observer: TestObserver, run: ObservedCall, check: ContractCall, always: bool) -> bytes:
         """Return the message of a check; empty if it must not be made in the session."""
-        if not observer.is_idle or (check.to, check.data[:4]) in self._unobserved:
+        if not observer.is_idle:
             return b""
         gas = max(0, self.setting.gas_limit - call_gas(check.data, run.fork)[0])
         return run.check(check.from_, check.to, check.data, gas, always)
@@ -505,8 +478,6 @@ class TestExecutor:
         following: list[SessionCall] = []
         if observer.is_idle and self.machine.tracer is None:
             for from_, to, data in calls[1 : self._reach]:
-                if (to, data[:4]) in self._unobserved:
-                    break
                 following.append(SessionCall(from_, to, data, max(0, limit - call_gas(data, fork)[0])))
         return following
 
@@ -518,15 +489,13 @@ class TestExecutor:
         if actor is None:
             self.touch(sender)
 
-    def _observe(self, from_: EthAddress, to: EthAddress, kernel: bool) -> tuple[TestObserver, ObservedCall] | None:
-        """Return a call in the machine's session; None if no session can run what is set."""
+    def _observe(self, from_: EthAddress, to: EthAddress, kernel: bool) -> tuple[TestObserver, ObservedCall]:
+        """Return a call in the machine's session. Raises InvalidInput if it cannot have the block or the fork."""
         cheats, tracer = self.cheatcodes, self.machine.tracer
         observer = TestObserver(cheats)
-        if not observer.can_begin:
-            return None
         session = session_of(self.machine)
         if session is None:
-            return None
+            raise InvalidInput(UNSUPPORTED)
         if tracer is not None:
             self._create_sender(from_)
         block = cheats.state.block
@@ -536,8 +505,6 @@ class TestExecutor:
             self._block_values = block
         session.blob_base_fee = block.blob_base_fee
         run = observe(session, observer, from_, to, kernel)
-        if run is None:
-            return None
         cheats.suppose(run)
         return observer, run
 
@@ -549,14 +516,9 @@ class TestExecutor:
         nonce = self._nonces.get(from_, 0)
         self._nonces[from_] = nonce + 1
         address = create_address(from_, nonce)
-        if self._is_ethereum:
-            found = self._calls_in_session([ContractCall(from_, address, init_code)], value, nonce=nonce)
-            if found is not None:
-                return address if found[0].success else None, found[0]
-            self.set_nonce(from_, nonce + 1)
-            with self._exempt_of_block(address):
-                outcome, created = self._apply(from_, None, init_code, value, None, nonce)
-            return created, outcome
+        if self.is_ethereum:
+            (outcome,) = self._calls_in_session([ContractCall(from_, address, init_code)], value, nonce=nonce)
+            return address if outcome.success else None, outcome
         self.set_nonce(from_, nonce)
         with self._exempt(address):
             outcome, returned = self._send(
@@ -565,62 +527,12 @@ class TestExecutor:
         made = CreateReturn.decode(returned).eth_address if outcome.success else None
         return made, outcome
 
-    def _apply(
-        self,
-        from_: EthAddress,
-        to: EthAddress | None,
-        data: bytes,
-        value: int,
-        gas: int | None,
-        nonce: int = 0,
-        commit: bool = True,
-    ) -> tuple[CallOutcome, EthAddress | None]:
-        limit = self.setting.gas_limit if gas is None else gas
-        # As in forge: the intrinsic gas is part of the limit, but not of the reported gas.
-        whole = Transaction(DYNAMIC_FEE, None, nonce, to, value, data, limit, 0, 0)
-        rest = max(0, limit - intrinsic_gas(whole, fork_named(self.setting.fork), from_))
-        transaction = Transaction(DYNAMIC_FEE, None, nonce, to, value, data, rest, 0, 0)
-        tree = self.machine.state_tree
-        mark = tree.begin()
-        try:
-            application = Application(self.machine, transaction, from_, paid=False, accounts=self._accounts())
-            result = application.apply_implicit(commit)
-            gas_used = application.call_gas_used(result.gas_used)
-            if not commit:
-                self._note_failure(application.accounts)
-        except InvalidTransaction as error:
-            tree.rollback(mark)
-            return CallOutcome(False, b"", 0, (), str(error)), None
-        except BaseException:
-            tree.rollback(mark)
-            raise
-        tree.commit()
-        text = "" if result.success else result.message or f"exit code {result.exit_code}"
-        slots = application.accounts.slot_words() if self.records_slots and commit else ()
-        output, gas = unwrap_return(result.output), result.gas_used
-        outcome = CallOutcome(result.success, output, gas_used, _logs(result.events), text, "", slots, True, gas)
-        return outcome, result.created
-
     def intrinsic_gas(self, data: bytes) -> int:
         """Return the intrinsic gas of a call with this calldata under Ethereum's rules; 0 under Filecoin's."""
-        if not self._is_ethereum:
+        if not self.is_ethereum:
             return 0
         call = Transaction(DYNAMIC_FEE, None, 0, ZERO_ADDRESS, 0, data, 0, 0, 0)
         return intrinsic_gas(call, fork_named(self.setting.fork), self.setting.sender)
-
-    def _accounts(self) -> Accounts:
-        """Return the accounts of a message, which reuse the contract data cached by earlier messages."""
-        self._known.trim()
-        block = block_of(self.machine)
-        fork = fork_named(block.fork)
-        return Accounts(
-            self.machine, Journal(), block.filecoin_addresses, self._known, fork.clears_empty, fork.burns_balance
-        )
-
-    def _note_failure(self, accounts: Accounts) -> None:
-        vm = accounts.find(VM_ADDRESS)
-        if vm is not None and accounts.word(vm, FAILED_SLOT):
-            self.cheatcodes.state.has_failed = True
 
     def _send(
         self, to: Address, from_: EthAddress, method: MethodNumber, params: bytes, value: int
@@ -649,21 +561,12 @@ class TestExecutor:
         finally:
             self.machine.advance(block=settings)
 
-    @contextmanager
-    def _exempt_of_block(self, account: EthAddress) -> Iterator[None]:
-        """Lift the code size limit under Ethereum's rules; changes of the block by a constructor persist."""
-        self.machine.advance(block=replace(block_of(self.machine), exempt=account))
-        try:
-            yield
-        finally:
-            self.machine.advance(block=replace(block_of(self.machine), exempt=None))
-
     def use(self, sender: EthAddress, fork: str) -> None:
         """Make later calls by a sender and, under Ethereum's rules, in a fork."""
         if sender != self.setting.sender:
             self.set_balance(sender, self.setting.balance)
             self._nonces.setdefault(sender, 1)
-        if self._is_ethereum and fork != self.setting.fork:
+        if self.is_ethereum and fork != self.setting.fork:
             self.machine.advance(block=replace(block_of(self.machine), fork=fork))
         self.setting = self.setting._replace(sender=sender, fork=fork)
 
@@ -748,7 +651,7 @@ class TestExecutor:
     @property
     def gas_limit(self) -> int:
         """Gas limit of a call, in the rules' gas."""
-        return self.setting.gas_limit if self._is_ethereum else _FILECOIN_GAS
+        return self.setting.gas_limit if self.is_ethereum else _FILECOIN_GAS
 
     @property
     def next_actor(self) -> int:
@@ -795,6 +698,11 @@ class TestExecutor:
         """Close the machine and the nodes of forks."""
         self.machine.close()
         self.cheatcodes.close()
+
+
+def _unsupported(limit: str) -> CallOutcome:
+    """Return the outcome of a call that the session cannot run."""
+    return CallOutcome(False, b"", 0, (), "", limit or UNSUPPORTED, may_change_state=False)
 
 
 _filecoin_address: Final = lru_cache(to_filecoin)

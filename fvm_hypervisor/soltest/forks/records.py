@@ -8,13 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
 from hypervisor.state.state_tree import ActorState
-from hypervisor.state.undo_map import Journal
 from hypervisor.types import ActorID
 from localnet.fork.urls import redacted_url
 
@@ -73,14 +71,9 @@ class NetworkFork(NamedTuple):
 
 
 class SavedForkState(NamedTuple):
-    """Saved state of an inactive fork: its actors, its entries in the message's journal, and the block.
-
-    `entries` belong to the journal of one message, and are ignored in others.
-    """
+    """Saved state of an inactive fork: its actors and the block."""
 
     actors: Mapping[ActorID, ActorState | None]
-    entries: Mapping[Any, Any] = MappingProxyType({})
-    message: Journal | None = None
     context: MachineContext | None = None
     randomness: bytes | None = None
     warmth: bytes = b""

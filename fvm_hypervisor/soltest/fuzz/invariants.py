@@ -722,16 +722,13 @@ class InvariantRun:
         stage, data = self.stage, selector(name or self.test.signature)
         executor, console = stage.executor, stage.executor.cheatcodes.console
         lines, logs = len(console.lines), len(console.logs)
-        outcome = executor.call_in_session(stage.sender, stage.address, data, commit=False)
-        if outcome is not None:
-            why = self._defect(outcome)
-            del console.lines[lines:], console.logs[logs:]
-            return why
-        here = executor.snapshot()
+        here = None if executor.is_ethereum else executor.snapshot()
         try:
-            return self._defect(executor.call_in_frames(stage.sender, stage.address, data, commit=False))
+            return self._defect(executor.call(stage.sender, stage.address, data, commit=False))
         finally:
-            executor.drop(here)
+            del console.lines[lines:], console.logs[logs:]
+            if here is not None:
+                executor.drop(here)
 
     def _defect(self, outcome: CallOutcome) -> str | None:
         """Return the reason if the outcome of a check is a failure."""

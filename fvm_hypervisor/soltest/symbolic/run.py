@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import z3
 
@@ -276,6 +276,7 @@ _IGNORED = frozenset((
 class ContractCalls:
     """A tracer that counts calls of contracts."""
 
+    takes_record: ClassVar = True
     contract: Cid
     calls: int = 0
 
@@ -402,7 +403,7 @@ class StartState:
                 executor.touch(origin)
                 before, actors = [executor.balance(name) for name in names], executor.next_actor
                 machine.tracer = tracer = ContractCalls(machine.manifest.code("evm"))
-                outcome = executor.call_in_frames(origin, SVM if call.static else sender, call.data)
+                outcome = executor.call(origin, SVM if call.static else sender, call.data)
                 if tracer.calls > (2 if call.static else 1) or executor.next_actor != actors:
                     raise NotModelled("a call of an actor that calls a contract or creates an account")
             after = [executor.balance(name) for name in names]

@@ -28,6 +28,8 @@ from runtimes.evm.ethereum.forks import (
 )
 from runtimes.evm.ethereum.guest import (
     ISOLATES,
+    KEEP,
+    PAID,
     PAUSES,
     RECORDS,
     RECORDS_ALL,
@@ -112,9 +114,11 @@ __all__ = [
     "FIRST_BASE_FEE",
     "FORKS",
     "ISOLATES",
+    "KEEP",
     "LATEST_FORK",
     "MESSAGES",
     "NO_CHECK",
+    "PAID",
     "PAUSES",
     "RECORDS",
     "RECORDS_ALL",

@@ -11,7 +11,7 @@ times that the kernel was left, and each stop tells how many of them the transac
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from struct import Struct
@@ -134,6 +134,8 @@ class NativeCalls(EthereumCalls):
         """Actors that native actors have changed, as they were before the transaction."""
         self._is_inside = False
         """True while a contract that a native actor has called runs, or after it could not go on."""
+        self.on_log: Callable[[EthAddress, Log], None] | None = None
+        """Takes events of actors that have the form of a log, which may still be undone."""
         self.first: CallResult | None = None
         """Result of the transaction's first call, if it is one of a native actor."""
         self._set_link(_Link(bytes(12), 0, self.tree.mark()))
@@ -372,6 +374,16 @@ class NativeCalls(EthereumCalls):
                 self.backtrace.set_cause(reason)
             raise OutOfGas(reason or "out of gas")
         return FrameOutcome(Status(status), data)
+
+    # --- events -----------------------------------------------------------------------------------------------
+
+    def emit(self, events: Iterable[StampedEvent]) -> None:
+        emitted = list(events)
+        super().emit(emitted)
+        for event in emitted if self.on_log is not None else ():
+            log = entries_to_log(event.entries)
+            if self.on_log is not None and log is not None:
+                self.on_log(self.accounts.address_of(event.emitter), log)
 
     # --- the end ----------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from typing import Final, Protocol, Self
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, create2_address, create_address
 from bridge.ethereum.transactions import BLOB, DELEGATION_PREFIX, DYNAMIC_FEE, AccessList, Transaction
 from bridge.filecoin.receipts import Log
-from hypervisor.errors import Fatal, InvalidInput
+from hypervisor.errors import Fatal
 from hypervisor.kernel.call import Call, CallResult
 from hypervisor.state.state_tree import StateTree
 from hypervisor.threads import needs_fresh_stack
@@ -42,7 +42,7 @@ from runtimes.evm.ethereum.guest import (
     GuestFailure,
     read_logs,
 )
-from runtimes.evm.ethereum.native import KERNEL, LeaveSession
+from runtimes.evm.ethereum.native import KERNEL
 from runtimes.evm.ethereum.observation import (
     Access,
     Answer,
@@ -54,7 +54,7 @@ from runtimes.evm.ethereum.observation import (
     SessionCall,
 )
 from runtimes.evm.ethereum.observed_natives import ObservedNatives
-from runtimes.evm.ethereum.session import StateSession
+from runtimes.evm.ethereum.session import NeedsKernel, StateSession
 from runtimes.evm.ethereum.validation import required_gas
 
 _KINDS: Final = (CallKind.CALL, CallKind.STATICCALL, CallKind.DELEGATECALL, CallKind.CALLCODE, None, None)
@@ -170,6 +170,8 @@ class ObservedCall:
     _hooked: frozenset[EthAddress] = frozenset()
     _gas_price = 0
     _blob_hashes: tuple[bytes, ...] = ()
+    wants_kernel = False
+    """True if the call has met a native actor, without the kernel."""
     is_running = True
     """True until the call is kept or discarded."""
     _following: Sequence[SessionCall] = ()
@@ -223,7 +225,6 @@ class ObservedCall:
         """
         session = self._session
         session.draw = self._draw
-        session.forget_native()
         frames = self._frames = session.begin_frames(self._guest)
         recorded = self._recorded = session.begin_record(frames)
         self._set_watch(self._observer.watch)
@@ -237,7 +238,7 @@ class ObservedCall:
             call = Transaction(kind, None, nonce or 0, to, value, data, gas, price, price, blob_hashes=hashes)
             message = session.transaction_message(self.origin, call, mode)
             if self._native is not None:
-                self._native.begin(call, self.origin, mode)
+                self._native.begin(call, self.origin, mode, self._observer.log)
         else:
             message = session.call_message(self.origin, self.to, value, data, gas, mode)
         if message is None:
@@ -256,10 +257,10 @@ class ObservedCall:
                 self._go_on(begin())
             else:
                 self._native.calls.on_fresh_stack(lambda: self._go_on(begin()))
-        except LeaveSession as leave:
-            raise CannotObserve from leave
-        except CannotObserve:
+        except (CannotObserve, NeedsKernel) as stop:
             if not (self.is_running and self._guest.ended):
+                if isinstance(stop, NeedsKernel):
+                    raise self._kernel_needed() from stop
                 raise
             self._observer.undo()
             self._begin_stopped()
@@ -274,6 +275,11 @@ class ObservedCall:
                 raise self._failed(failure) from failure
             session.replay(*record, 0)
         return self._ends
+
+    def _kernel_needed(self) -> CannotObserve:
+        """Return the exception for a call that meets a native actor without the kernel."""
+        self.wants_kernel = True
+        return CannotObserve()
 
     def _set_watch(self, watch: int) -> None:
         self._watch = watch
@@ -373,7 +379,7 @@ class ObservedCall:
                 except GuestFailure as failure:
                     raise self._failed(failure) from failure
             if answer is None:
-                raise CannotObserve
+                raise self._kernel_needed()
             exit_code = self._call(Command.ANSWER, answer)
 
     def _draw(self, request: bytes) -> bytes:
@@ -569,7 +575,7 @@ class ObservedCall:
         while exit_code := self._call(Command.OPERATE, message):
             answer = self._session.answer(exit_code, self._guest.output())
             if answer is None:
-                raise CannotObserve
+                raise self._kernel_needed()
             self._call(Command.ANSWER, answer)
         return self._guest.output()
 
@@ -643,7 +649,8 @@ class ObservedCall:
         """Let the context change the state tree, which has what the call has changed.
 
         What is warm stays so, unless the context sets what is so then (`set_warmth`). What the context has changed is
-        undone if it raises an exception, or if the frame that has made the requested call fails.
+        undone if it raises an exception, or if the frame that has made the requested call fails. Transactions of the
+        context run in a session of their own.
         """
         if self._is_exchanging:
             yield self._session.machine.state_tree
@@ -655,7 +662,8 @@ class ObservedCall:
         self._exchanges.begin(self._operate(Operation.WRITE_ALL, ZERO_ADDRESS))
         self._is_exchanging = True
         try:
-            yield self._session.machine.state_tree
+            with self._session.set_aside():
+                yield self._session.machine.state_tree
         except BaseException:
             self._exchanges.undo_after(count)
             self._next_warmth = None
@@ -673,8 +681,7 @@ class ObservedCall:
     def send_as(self, call: Call) -> CallResult:
         """Make a call in an actor's name. Raises SyscallError, CannotObserve without the kernel."""
         if self._native is None:
-            self._session.want_kernel()
-            raise CannotObserve
+            raise self._kernel_needed()
         return self._native.calls.send_as(call)
 
     def _note_created(self) -> None:
@@ -747,11 +754,6 @@ class ObservedCall:
         return not self._frames
 
     @property
-    def wants_kernel(self) -> bool:
-        """True if the call has met a native actor, without the kernel."""
-        return self._session.wants_kernel
-
-    @property
     def chain_id(self) -> int:
         """The chain's ID."""
         return self._session.machine.context.chain_id
@@ -790,15 +792,11 @@ def _address_list(addresses: frozenset[EthAddress]) -> bytes:
 
 def observe(
     session: StateSession, observer: CallObserver, sender: EthAddress, to: EthAddress, kernel: bool = False
-) -> ObservedCall | None:
-    """Return a call of a contract, which is free and has no checks; None if the session cannot execute it.
+) -> ObservedCall:
+    """Return a call of a contract, which is free and has no checks. Raises InvalidInput as `StateSession.begin` does.
 
     With `kernel`, it may call native actors.
     """
     if kernel:
         session.machine.state_tree.settle()
-    try:
-        guest = session.begin()
-    except InvalidInput:  # a block's value does not fit
-        return None
-    return ObservedCall(session, guest, observer, sender, to, kernel)
+    return ObservedCall(session, session.begin(), observer, sender, to, kernel)

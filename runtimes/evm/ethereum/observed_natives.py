@@ -27,19 +27,21 @@ class ObservedNatives:
         self._session, self._guest, self._exchanges, self._go_on = session, guest, exchanges, go_on
         self.calls: NativeCalls
 
-    def begin(self, call: Transaction, sender: EthAddress, mode: int) -> None:
-        """Begin the call."""
+    def begin(
+        self, call: Transaction, sender: EthAddress, mode: int, on_log: Callable[[EthAddress, Log], None]
+    ) -> None:
+        """Begin the call; `on_log` takes the events of actors that have the form of a log."""
         self._exchanges.begin_kernel()
         self.calls = self._session.begin_kernel(self, self._guest, call, sender, mode)
+        self.calls.on_log = on_log
 
     def answer(self, exit_code: int, request: bytes, mode: int = 0) -> bytes | None:
         """Return the answer to a request of the guest; None if it must give up."""
         return self._session.answer(exit_code, request, mode)
 
-    def go_on(self, _guest: Guest, exit_code: int, _mode: int, end: Exit) -> bool:
+    def go_on(self, _guest: Guest, exit_code: int, _mode: int, end: Exit) -> None:
         """Answer requests until an exit."""
         self._go_on(exit_code, end)
-        return True
 
     def replay_now(self, mode: int) -> None:
         """Give the tracer the events until a stop, where the kernel reports what follows."""

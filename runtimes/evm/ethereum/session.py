@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import struct
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast, runtime_checkable
@@ -91,7 +92,7 @@ from runtimes.evm.ethereum.guest import (
 )
 from runtimes.evm.ethereum.guest_rules import account_spec, fork_message
 from runtimes.evm.ethereum.host import block_hash, block_randomness
-from runtimes.evm.ethereum.native import KERNEL, LeaveSession, NativeCalls, NativeSession
+from runtimes.evm.ethereum.native import KERNEL, NativeCalls, NativeSession
 from runtimes.evm.ethereum.precompiles import run_precompile
 from runtimes.evm.ethereum.record import (
     REPLAYED,
@@ -377,7 +378,7 @@ class StateSession:
             is_kept = bool(mode & KEEP)
             return result
         except GuestFailure as failure:
-            self._release()
+            self.release()
             raise Fatal(f"the EVM engine failed: {failure}") from failure
         finally:
             self._native = self._tree = None
@@ -631,7 +632,7 @@ class StateSession:
             return self._begin_block()
         if guest.memory_bytes > _MAX_MEMORY or guest.is_full:
             machine.state_tree.settle()
-            self._release()
+            self.release()
         elif self.is_current and machine.context is self._context and machine.externs is self._externs:
             return guest
         return self._begin_block()
@@ -694,11 +695,11 @@ class StateSession:
     def close_after(self, failure: GuestFailure) -> None:
         """Close the guest after a failure. Raises Fatal if it held changes, which are lost."""
         held = self._tree is not None and self._tree.held is not None
-        self._release()
+        self.release()
         if held:
             raise Fatal(f"the EVM engine failed, and the block's earlier transactions are lost: {failure}") from failure
 
-    def _release(self) -> None:
+    def release(self) -> None:
         """Close the guest; the next transaction begins with another one."""
         if self._guest is not None and self._end is not None:
             self._end.detach()
@@ -962,7 +963,7 @@ class StateSession:
             try:
                 self._guest.call(Command.UNDO, _COUNT.pack(kept))
             except GuestFailure:
-                self._release()
+                self.release()
                 return
             self._kept = kept
         if self._writes != self._tree.writes:  # an actor may get another number
@@ -993,25 +994,12 @@ class StateSession:
         try:
             guest.call(Command.DRAINED)
         except GuestFailure:
-            self._release()
+            self.release()
 
     def write_running(self, changes: bytes) -> None:
         """Write the changes of a running call, and what is held, to the tree (`exchanges`)."""
         self._write_all(self._machine.state_tree, changes)
         self.forget_actors()
-
-    @property
-    def wants_kernel(self) -> bool:
-        """True if the last call has met a native actor, without the kernel."""
-        return self._is_native
-
-    def forget_native(self) -> None:
-        """Note that no native actor was met."""
-        self._is_native = False
-
-    def want_kernel(self) -> None:
-        """Note that the call needs the kernel."""
-        self._is_native = True
 
     def begin_kernel(
         self, link: NativeSession, guest: Guest, call: Transaction, sender: EthAddress, mode: int
@@ -1028,6 +1016,21 @@ class StateSession:
         """Forget what the guest holds after a call in which the kernel took part."""
         self._native = self._tree = None
         self._drop()
+
+    @contextmanager
+    def set_aside(self) -> Iterator[None]:
+        """Let the machine have another session while a call is running in this one."""
+        kept, tree = self._machine.kept, self._machine.state_tree
+        del kept[_NAME]
+        try:
+            yield
+        finally:
+            tree.settle()
+            other = kept.get(_NAME)
+            if other is not None:
+                other.release()
+            kept[_NAME] = self
+            tree.engine = None
 
     def forget_actors(self) -> None:
         """Look up the actors of addresses again."""

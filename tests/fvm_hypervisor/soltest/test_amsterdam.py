@@ -50,8 +50,9 @@ def test_slots_need_amsterdam(run_contracts: Run, tmp_path: Path, cheatcode: str
         assert (found["test_slot()"].reason or "").startswith(f"vm.{name}: {reason}")
 
 
-def test_state_gas_does_not_begin_within_a_test(run_contracts: Run, tmp_path: Path) -> None:
-    suite = {"Suite": {"test_set()": [*call_of_cheatcode("setEvmVersion(string)", "amsterdam"), "00"]}}
+@pytest.mark.parametrize("version", ["amsterdam", "cancun"])
+def test_rules_do_not_change_within_a_test(run_contracts: Run, tmp_path: Path, version: str) -> None:
+    suite = {"Suite": {"test_set()": [*call_of_cheatcode("setEvmVersion(string)", version), "00"]}}
     found = run_contracts(suite, project=project(tmp_path, "osaka"), evm="fast")["Suite"]
     assert "set evm_version in foundry.toml" in (found["test_set()"].reason or "")
 

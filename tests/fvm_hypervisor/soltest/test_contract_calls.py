@@ -129,10 +129,9 @@ def test_uncommitted_calls_leave_state_and_store_unchanged() -> None:
     made.snapshot()
     before = made.machine.state_tree.current_root(), len(made.machine.store.pending)
     for number in range(len(CODES)):
-        outcome = made.call_in_session(EthAddress(bytes([number + 1]) * 20), address(number), bytes(64), commit=False)
-        if outcome is not None:
-            assert outcome.may_change_state == bool(outcome.logs)
-            assert (made.machine.state_tree.current_root(), len(made.machine.store.pending)) == before
+        outcome = made.call(EthAddress(bytes([number + 1]) * 20), address(number), bytes(64), commit=False)
+        assert outcome.may_change_state == bool(outcome.logs)
+        assert (made.machine.state_tree.current_root(), len(made.machine.store.pending)) == before
     made.close()
 
 
@@ -141,28 +140,19 @@ def test_what_an_earlier_cheatcode_set_changes_with_calls_only_once(commit: bool
     made = executor("fast")
     state = made.cheatcodes.state
     state.mocks[STORE] = [Mock(b"", None, deque((b"1", b"2", b"3")), reverts=False)]
-    calls = made.call_in_session(DEFAULT_SENDER, address(tuple(CODES).index("call")), bytes(64), commit=commit)
-    assert calls is not None
+    calls = made.call(DEFAULT_SENDER, address(tuple(CODES).index("call")), bytes(64), commit=commit)
     left = made.cheatcodes.state.mocks[STORE][0].answers
     assert (len(left), calls.may_change_state) == ((2, True) if commit else (3, False))
     made.close()
 
 
-def test_a_call_that_leaves_the_session_records_its_logs_once() -> None:
+def test_a_call_that_begins_again_records_its_logs_once() -> None:
     made = executor("fast")
     log = f"7 32 0 LOG1 0 0 0 0 0x{STORE.hex()} GAS DELEGATECALL POP "
     install_alloc(made.machine, {address(99): AllocAccount(0, 1, assemble(log + STEPS))})
     made.cheatcodes.state.logs = []
-    assert made.call_in_session(DEFAULT_SENDER, address(99), b"") is None
-    assert made.cheatcodes.state.logs == []
-    made.close()
-
-
-@pytest.mark.parametrize("fork", ["Prague", "Paris+EIP-7702"])
-@pytest.mark.parametrize("number", range(len(CODES)), ids=CODES)
-def test_calls_run_in_the_session(number: int, fork: str) -> None:
-    made = executor("fast", fork)
-    assert made.call_in_session(DEFAULT_SENDER, address(number), bytes(64)) is not None
+    assert made.call(DEFAULT_SENDER, address(99), b"").success
+    assert len(made.cheatcodes.state.logs) == 1
     made.close()
 
 
@@ -182,9 +172,7 @@ def test_the_whole_state_changes_within_a_session(code: str) -> None:
     outcomes, roots = [], []
     for each in made:
         install_alloc(each.machine, {STORE: AllocAccount(5, 1, program)})
-        within = each.call_in_session(DEFAULT_SENDER, STORE, bytes(64))
-        outcomes.append(within or each.call(DEFAULT_SENDER, STORE, bytes(64)))
-        assert (within is None) == (each is made[1])
+        outcomes.append(each.call(DEFAULT_SENDER, STORE, bytes(64)))
         roots.append(each.machine.state_tree.current_root())
     assert outcomes[0] == outcomes[1]
     assert roots[0] == roots[1]
@@ -193,20 +181,17 @@ def test_the_whole_state_changes_within_a_session(code: str) -> None:
         each.close()
 
 
-def test_what_a_session_cannot_run_has_no_effect_there() -> None:
-    made = [executor("fast"), executor("py-evm")]
-    program = assemble(f"{WARP} {CALL_VM} {STEPS} 1 1 SSTORE")
-    for each in made:
-        install_alloc(each.machine, {STORE: AllocAccount(5, 1, program)})
-    before = made[0].machine.state_tree.current_root(), made[0].machine.context
-    assert made[0].call_in_session(DEFAULT_SENDER, STORE, bytes(64)) is None
-    assert (made[0].machine.state_tree.current_root(), made[0].machine.context) == before
-    assert made[0].cheatcodes.state.is_default
-    outcomes = [each.call(DEFAULT_SENDER, STORE, bytes(64)) for each in made]
-    assert outcomes[0] == outcomes[1]
-    assert made[0].machine.context == made[1].machine.context
-    for each in made:
-        each.close()
+def test_what_cannot_run_fails_with_the_reason_and_without_effect() -> None:
+    made = executor("fast")
+    price = f"0x{selector('txGasPrice(uint256)').hex()} 224 SHL 0 MSTORE 1 200 SHL 4 MSTORE"
+    install_alloc(made.machine, {STORE: AllocAccount(5, 1, assemble(f"{WARP} {CALL_VM} {price} {CALL_VM} 1 1 SSTORE"))})
+    before = made.machine.state_tree.current_root(), made.machine.context
+    outcome = made.call(DEFAULT_SENDER, STORE, bytes(64))
+    assert not outcome.success
+    assert outcome.reason.startswith("vm.txGasPrice: ")
+    assert (made.machine.state_tree.current_root(), made.machine.context) == before
+    assert made.cheatcodes.state.is_default
+    made.close()
 
 
 def test_tracer_gets_the_steps_of_a_call() -> None:
@@ -285,7 +270,7 @@ def test_accounts_that_cheatcodes_touch_exist_afterwards() -> None:
     code = f"{cheatcode('prank(address)', int.from_bytes(address(70), 'big'))} POP 0 0 0 0 0 0x{STORE.hex()} GAS CALL"
     install_alloc(made.machine, {address(71): AllocAccount(0, 1, assemble(code))})
     before = made.next_actor
-    assert made.call_in_session(DEFAULT_SENDER, address(71), b"") is not None
+    assert made.call(DEFAULT_SENDER, address(71), b"").success
     made.create_touched()
     assert made.accounts(before) == [address(70)]
     made.close()
@@ -294,9 +279,7 @@ def test_accounts_that_cheatcodes_touch_exist_afterwards() -> None:
 def test_a_time_above_64_bits_stays_in_the_session() -> None:
     made = executor("fast")
     late = (1 << 255).to_bytes(32, "big")
-    outcome = made.call_in_session(DEFAULT_SENDER, address(list(CODES).index("warp")), late)
-    assert outcome is not None
-    assert outcome.output == late
+    assert made.call(DEFAULT_SENDER, address(list(CODES).index("warp")), late).output == late
     made.close()
 
 

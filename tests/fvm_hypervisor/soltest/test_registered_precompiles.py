@@ -188,7 +188,7 @@ def test_registered_precompile_cannot_be_etched(run_contracts: Run, rules: str, 
 
 
 def test_registered_precompile_survives_set_evm_version(run_contracts: Run) -> None:
-    body = [*_cheats("setEvmVersion(string)", "cancun"), *GOOD]
+    body = [*_cheats("setEvmVersion(string)", "osaka"), *GOOD]
     assert run_contracts({"Sets": {"testSets()": body}}, precompiles=(ADDER,))["Sets"]["testSets()"].reason is None
 
 

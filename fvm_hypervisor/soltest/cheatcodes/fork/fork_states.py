@@ -7,11 +7,12 @@ between two instructions of the test.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.transactions import Transaction
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.fork_access import undo_reverted
@@ -23,7 +24,15 @@ from hypervisor.errors import InvalidInput
 from hypervisor.state.state_tree import ActorState
 from localnet.errors import NodeError
 from localnet.fork.urls import redacted_url
-from runtimes.evm.ethereum import Application, InvalidTransaction, ethereum_address
+from runtimes.evm.ethereum import (
+    KEEP,
+    PAID,
+    EthereumExecutor,
+    InvalidTransaction,
+    TransactionResult,
+    ethereum_address,
+    session_of,
+)
 from store.blockstore import StoreError
 
 if TYPE_CHECKING:
@@ -98,9 +107,6 @@ def address_of(state: ActorState) -> EthAddress | None:
     return None if state.delegated_address is None else ethereum_address(state.delegated_address)
 
 
-T = TypeVar("T")
-
-
 def replay_all(context: Context, transactions: Iterable[ReadTransaction]) -> None:
     """Execute network transactions on the active fork. Raises CheatcodeFailure."""
     for transaction in transactions:
@@ -118,30 +124,22 @@ def replay(context: Context, sent: ReadTransaction, block: RemoteBlock | None) -
         context.machine.context = block_context(context.machine.context, block, context.machine.context.chain_id)
         context.renew()
     try:
-        execute_nested(context, lambda: Application(context.machine, sent.transaction, sent.sender).simulate())
+        execute_nested(context, sent.transaction, sent.sender, is_checked=False)
     except InvalidTransaction as error:
         raise CheatcodeFailure(f"transaction 0x{sent.hash.hex()} cannot be executed here: {error}") from None
 
 
-def execute_nested(context: Context, execute: Callable[[], T]) -> T:
-    """Execute a separate transaction within the current message, which sees its changes; return its result."""
-    if context.run is not None:
-        with context.run.exchange(), context.cheats.outside_test():
-            return execute()
-    calls = context.ethereum("transactions in the middle of a message")
-    calls.accounts.write_back()
-    mark = calls.tree.begin()
-    try:
-        with context.cheats.outside_test():
-            found = execute()
-    except BaseException:
-        calls.tree.rollback(mark)
-        raise
-    calls.tree.commit()
-    entries = {
-        key: value
-        for key, value in calls.journal.items()
-        if value is not None and (not isinstance(key, tuple) or key[0] in ("warm", "address", "transient"))
-    }
-    calls.journal.restore_image(entries)
-    return found
+def execute_nested(
+    context: Context, transaction: Transaction, sender: EthAddress, is_checked: bool
+) -> TransactionResult:
+    """Execute a transaction with its fees within the current call, which sees its changes. Raises InvalidTransaction.
+
+    Without `is_checked`, its nonce and its fee cap may be any.
+    """
+    run, machine = context.require_ethereum("transactions in the middle of a message"), context.machine
+    with run.exchange(), context.cheats.outside_test():
+        if is_checked:
+            return EthereumExecutor(machine).apply_transaction(transaction, sender)
+        session = session_of(machine)
+        assert session is not None, "the call runs in a session"
+        return session.transact(transaction, sender, KEEP | PAID)

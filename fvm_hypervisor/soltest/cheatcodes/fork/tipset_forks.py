@@ -103,11 +103,11 @@ class TipsetForks:
         actors = calls.tree.image().actors
         if active is not None:
             randomness = context.state.block.prevrandao
-            records.left[active] = SavedForkState(actors, {}, calls.journal, context.machine.context, randomness)
+            records.left[active] = SavedForkState(actors, context.machine.context, randomness)
             return
         first = records.first_actor
         created = {} if first is None else {actor: state for actor, state in actors.items() if _is_own(actor, first)}
-        records.first = SavedForkState(created, {}, calls.journal)
+        records.first = SavedForkState(created)
 
     @staticmethod
     def enter(context: Context, number: int, fork: NetworkFork, left: SavedForkState | None) -> None:

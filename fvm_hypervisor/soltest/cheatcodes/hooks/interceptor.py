@@ -1,8 +1,8 @@
-"""`Cheatcodes`: intercepts the calls of a test and executes cheatcodes.
+"""`Cheatcodes`: executes cheatcodes, and intercepts the calls of a test.
 
-Under Ethereum's rules it handles the subcalls of frames (`execute_subcall`), under Filecoin's the calls between actors
-(`send`); both use `interception`. The outermost call of a message is the test itself: at its end all expectations must
-be met.
+Under Filecoin's rules it is the machine's interceptor, which sees the calls between actors (`send`); under Ethereum's
+`observer` has its part. Both use `interception`. The outermost call of a message is the test itself: at its end all
+expectations must be met.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bridge.ethereum.addresses import EthAddress, address_of_actor, checksummed
@@ -24,34 +22,21 @@ from fvm_hypervisor.soltest.cheatcodes.context import Context, Settings
 from fvm_hypervisor.soltest.cheatcodes.failures import (
     MAGIC_ASSUME,
     MAX_STORED,
+    UNSUPPORTED,
     CheatcodeFailure,
     check_size,
     failure_data,
     revert_text,
 )
 from fvm_hypervisor.soltest.cheatcodes.fork_access import check_access, undo_reverted
-from fvm_hypervisor.soltest.cheatcodes.fuzzing import fill_slot
 from fvm_hypervisor.soltest.cheatcodes.hooks import missing_contracts
-from fvm_hypervisor.soltest.cheatcodes.hooks.isolation import (
-    call_operations,
-    call_request,
-    isolating_send,
-    make_cold,
-    trace_cost,
-    trace_mocked_call,
-)
-from fvm_hypervisor.soltest.cheatcodes.hooks.missing_contracts import note_missing
-from fvm_hypervisor.soltest.cheatcodes.interception import check_assumed, check_revert, intercept_call
-from fvm_hypervisor.soltest.cheatcodes.ledger import EthereumLedger, FilecoinLedger, Ledger
-from fvm_hypervisor.soltest.cheatcodes.metering import GAS_OPCODE_PRICE, undo_unmetered, without_metering
-from fvm_hypervisor.soltest.cheatcodes.recording import note_opcode, note_slot
+from fvm_hypervisor.soltest.cheatcodes.instructions import NeedsSteps
+from fvm_hypervisor.soltest.cheatcodes.interception import check_assumed, check_revert
+from fvm_hypervisor.soltest.cheatcodes.ledger import FilecoinLedger, Ledger
 from fvm_hypervisor.soltest.cheatcodes.state import (
     CONSOLE_ADDRESS,
     CREATE2_DEPLOYER,
     VM_ADDRESS,
-    BlockValues,
-    CallGas,
-    MappingSlots,
     RecordedLog,
     State,
 )
@@ -65,17 +50,9 @@ from hypervisor.machine.call_manager import CallManager
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import StampedEvent
-from hypervisor.types import METHOD_CONSTRUCTOR, ActorID, ChainEpoch
-from runtimes.evm import CallInputs, CallKind, SubcallInputs, SubcallOutcome
-from runtimes.evm.ethereum import (
-    AllocAccount,
-    EthereumCalls,
-    EthereumHost,
-    ObservedCall,
-    contract_outcome,
-    execute_subcall,
-    install_alloc,
-)
+from hypervisor.types import ChainEpoch
+from runtimes.evm import SubcallOutcome
+from runtimes.evm.ethereum import AllocAccount, CannotObserve, ObservedCall, contract_outcome, install_alloc
 from store.cid import CBOR, Cid, cid_of
 from store.keccak import keccak
 
@@ -83,7 +60,6 @@ if TYPE_CHECKING:
     from fvm_hypervisor.soltest.forks.origin import ForkOrigin, TipsetOrigin
     from fvm_hypervisor.soltest.forks.remotes import Remotes
 
-_RETURNING: Final = (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
 _STORING: Final = ("serialize", "mock", "expect", "setEnv", "label", "etch")
 """Prefixes of cheatcodes that store their input."""
 _UNNAMED: Final = ("assert", "rpcUrl")
@@ -161,7 +137,7 @@ _WITHIN: Final = frozenset(("callActorAs", "prankActor", "filAddress"))
 
 
 class Cheatcodes:
-    """The cheatcodes of one test run, installed as the interceptor of a machine's calls.
+    """The cheatcodes of one test run, installed in a machine.
 
     `state` is what a test has set; `snapshot` and `restore` copy it together with the block, separately from the
     machine's state.
@@ -173,7 +149,7 @@ class Cheatcodes:
         self.settings = settings or Settings()
         self.state = State()
         self.console = LogConsole()
-        self.watched = frozenset({bytes(VM_ADDRESS), bytes(CONSOLE_ADDRESS)})
+        self.watched = frozenset({VM_ADDRESS, CONSOLE_ADDRESS})
         self._outside_test = 0
         self._is_isolated = False
         self.test: Address | None = None
@@ -191,17 +167,12 @@ class Cheatcodes:
         """Outcomes of these in the test's call, and those of its first attempt, in a session."""
         self.inputs: set[str] = set()
         """Kinds of data from outside the machine that tests used, such as `files`."""
-        self.unused = 0
-        """Gas that the last failed call had left before its failure consumed all."""
-        self.undone_refund = 0
-        """Refund that the last failed call had counted."""
         self.skip_data = b""
         """Revert data of `vm.skip` in the current call of the test; empty if the call has not been skipped."""
 
     def install(self, machine: Hypervisor) -> None:
-        """Install the interceptor, and set code at addresses where Solidity expects code before a call."""
+        """Set code at addresses where Solidity expects code before a call; intercept calls under Filecoin's rules."""
         self.machine = machine
-        machine.interceptor = self
         machine.externs = TestExterns(machine.externs, machine, self)
         if machine.context.rules == ETHEREUM:
             install_alloc(machine, {
@@ -211,6 +182,7 @@ class Cheatcodes:
         else:
             from localnet.state.controls import set_code
 
+            machine.interceptor = self
             for address, code in ((VM_ADDRESS, b"\0"), (CREATE2_DEPLOYER, CREATE2_DEPLOYER_CODE)):
                 set_code(machine, Address.delegated(10, address), code)
 
@@ -279,8 +251,8 @@ class Cheatcodes:
 
     @property
     def is_armed(self) -> bool:
-        """True if calls between contracts must be intercepted."""
-        return self.state.is_armed or self.isolates or self.settings.uses_deployer
+        """True if calls between contracts must be intercepted, under Filecoin's rules."""
+        return self.state.is_armed or self.settings.uses_deployer
 
     @property
     def isolates(self) -> bool:
@@ -296,56 +268,11 @@ class Cheatcodes:
             undo_reverted(self, calls)
             if self.state.uses_fork_cheatcodes:
                 self.state.forks.first_actor = calls.tree.init_state().next_id
-            self._suppose(calls)  # the rest of the block is the machine's and already set
-            return self.end_test(without_metering(self.state, calls, call, proceed))
-        if isinstance(calls, EthereumCalls):
-            send = partial(self._send_measured, calls, proceed) if self.state.watches_gas else proceed
-            result = without_metering(self.state, calls, call, send)
-            self.unused = 0 if result.exit_code in _RETURNING else calls.ethereum_rules.exhausted
-            self.undone_refund = calls.undone_refund
-            return result
+            return self.end_test(proceed(call))
         try:
             return missing_contracts.send(self, calls, call, proceed)
         finally:
             undo_reverted(self, calls)
-
-    def _send_measured(self, calls: EthereumCalls, proceed: Callable[[Call], CallResult], call: Call) -> CallResult:
-        used, refunded = calls.gas.used, calls.accounts.refund
-        result = proceed(call)
-        if call.gas_limit is not None:
-            gas = CallGas(call.gas_limit, calls.gas.used - used, calls.accounts.refund - refunded)
-            self.state.note_frame(gas, creates=call.method == METHOD_CONSTRUCTOR)
-        return result
-
-    def execute_subcall(self, host: EthereumHost, inputs: SubcallInputs) -> SubcallOutcome:
-        """Handle a call or creation that a frame requests."""
-        if self._outside_test:
-            return execute_subcall(host, inputs)
-        undo_unmetered(self.state, host)
-        if isinstance(inputs, CallInputs):
-            if inputs.address == VM_ADDRESS:
-                return self._call_cheatcode(host, inputs)
-            if inputs.address == CONSOLE_ADDRESS:
-                trace_cost(host, inputs, host.access(inputs.address))
-                if inputs.kind is CallKind.STATICCALL:
-                    make_cold(self, host)
-                self.console.write(inputs.data)
-                return trace_mocked_call(host, inputs, SubcallOutcome(True))
-        drawn = dict(self.state.drawn) if self.state.arbitrary else self.state.drawn
-        if self.state.is_armed or self.settings.uses_deployer:
-            request, operations = call_request(host, inputs), call_operations(self, host, inputs)
-            outcome = intercept_call(self.state, request, operations)
-            if self.state.forks.forks:
-                precompiles = {*host.fork.precompiles, *host.calls.filecoin_precompiles}
-                note_missing(self, operations.ledger, request, outcome, precompiles)
-        else:
-            outcome = execute_subcall(host, inputs, send=isolating_send(self, host, inputs))
-        if not outcome.success:
-            self.state.drawn = drawn
-        undo_reverted(self, host.calls)
-        if self.state.deals:
-            self.preserve_deals(host.calls.depth, EthereumLedger(host.accounts), outcome)
-        return outcome
 
     def preserve_deals(self, depth: int, ledger: Ledger, outcome: SubcallOutcome) -> None:
         """Keep balances and nonces set in a failed call: forge reverts them with the whole test only.
@@ -365,13 +292,7 @@ class Cheatcodes:
         """Process an actor's event if it has the form of a log."""
         log = None if self._outside_test else entries_to_log(event.entries)
         if log is not None:
-            self.handle_log(self.address_of(calls, event.emitter), log)
-
-    def on_log(self, calls: EthereumCalls, emitter: ActorID, log: Log) -> None:
-        """Process a log."""
-        if self._outside_test:
-            return
-        self.handle_log(calls.accounts.address_of(emitter), log)
+            self.handle_log(address_of_actor(calls.tree, event.emitter), log)
 
     def handle_log(self, emitter: EthAddress, log: Log) -> None:
         """Pass a log to the console, the recorder and the expectations."""
@@ -381,47 +302,7 @@ class Cheatcodes:
         if self.state.emits:
             emits.match_log(self.state, emitter, log, self.settings.events)
 
-    def on_storage_access(self, host: EthereumHost, slot: int, word: int | None) -> None:
-        """Record the access to a slot."""
-        state = self.state
-        if state.arbitrary:
-            if word is None:
-                fill_slot(state, self.settings.seed, EthereumLedger(host.accounts), host.address, slot)
-            else:
-                state.drawn.setdefault((host.address, slot))
-        if state.recording:
-            state.note_accesses([(host.address, slot, word is not None)])
-        if state.mappings is not None and word is not None:
-            state.mappings.setdefault(host.address, MappingSlots()).record_write(slot)
-        if state.diff is not None:
-            # as in forge, reading the slot makes it warm
-            before = host.accounts.load(host.actor, slot)[0] if state.diff else host.accounts.word(host.actor, slot)
-            note_slot(state, host.address, slot, word is not None, before, before if word is None else word)
-
-    def after_storage_access(self, host: EthereumHost, slot: int, before: int, word: int | None) -> None:
-        """Ignore it."""
-
-    def before_account_access(self, host: EthereumHost, opcode: str, address: EthAddress) -> None:
-        """Record an opcode that accesses an account."""
-        if self.state.diff is not None:
-            note_opcode(self.state, host, opcode, address)
-
-    def before_gas_read(self, host: EthereumHost) -> None:
-        """Undo what the frame has used while metering is paused, except for the opcode's own price."""
-        undo_unmetered(self.state, host, GAS_OPCODE_PRICE)
-
-    def on_hash(self, host: EthereumHost, data: bytes, digest: bytes) -> None:
-        """Record a hash that may be a mapping's slot."""
-        if self.state.mappings is not None:
-            slots = self.state.mappings.setdefault(host.address, MappingSlots())
-            slots.hashes[int.from_bytes(digest, "big")] = data[:32], int.from_bytes(data[32:], "big")
-
     # --- cheatcodes ---------------------------------------------------------------------------------------------
-
-    def _call_cheatcode(self, host: EthereumHost, inputs: CallInputs) -> SubcallOutcome:
-        trace_cost(host, inputs, host.access(inputs.address))
-        context = Context(self, host.calls, host.address, host.calls.depth, EthereumLedger(host.accounts), host)
-        return trace_mocked_call(host, inputs, self.run_cheatcode(context, inputs.data))
 
     def run_cheatcode(self, context: Context, data: bytes) -> SubcallOutcome:
         """Execute a cheatcode; an expected failure becomes a success."""
@@ -461,6 +342,10 @@ class Cheatcodes:
             if not entry.returns:
                 return SubcallOutcome(True, result if isinstance(result, bytes) else b"")
             return SubcallOutcome(True, encode(entry.returns, result if len(entry.returns) > 1 else [result]))
+        except NeedsSteps:
+            raise
+        except CannotObserve as limit:
+            raise CannotObserve(f"vm.{entry.name}: {limit or UNSUPPORTED}") from limit
         except RecursionError:
             return SubcallOutcome(False, failure_data(f"vm.{entry.name}: the input is nested too deeply"))
         except CheatcodeFailure as failure:
@@ -542,9 +427,6 @@ class Cheatcodes:
         if isinstance(calls, ObservedCall):
             self.suppose(calls)
             calls.renew_block()
-        elif isinstance(calls, EthereumCalls):
-            calls.renew_block()
-            self._suppose(calls)
         elif self.origin is not None:
             self.machine.follow_manifest()
             calls.prices = self.machine.context.network.prices
@@ -554,33 +436,10 @@ class Cheatcodes:
         block = self.state.block
         run.set_prices(block.gas_price or 0, block.blob_hashes or (), block.blob_base_fee)
 
-    def _suppose(self, calls: CallManager) -> None:
-        """Apply the transaction fields set by cheatcodes."""
-        if not isinstance(calls, EthereumCalls):
-            return
-        block: BlockValues = self.state.block
-        around = calls.environment
-        if block.gas_price is not None:
-            around = replace(around, context=replace(around.context, gas_price=block.gas_price))
-        if block.blob_hashes is not None:
-            around = replace(around, blob_hashes=block.blob_hashes)
-        if block.blob_base_fee is not None:
-            around = replace(around, blob_base_fee=block.blob_base_fee)
-        calls.environment = around
-
     def set_origin(self, calls: CallManager, origin: EthAddress) -> None:
-        """Set the message's origin that contracts see."""
-        if isinstance(calls, EthereumCalls):
-            calls.environment = replace(calls.environment, origin=origin)
-        else:
-            calls.origin = FilecoinLedger(self.machine).touch(origin)
-            calls.origin_address = Address.id(calls.origin)
-
-    def address_of(self, calls: CallManager, actor: ActorID) -> EthAddress:
-        """Return an actor's Ethereum address."""
-        if isinstance(calls, EthereumCalls):
-            return calls.accounts.address_of(actor)
-        return address_of_actor(calls.tree, actor)
+        """Set the message's origin that contracts see, under Filecoin's rules."""
+        calls.origin = FilecoinLedger(self.machine).touch(origin)
+        calls.origin_address = Address.id(calls.origin)
 
 
 def _unknown_cheatcode(selector: bytes) -> str:

@@ -184,7 +184,6 @@ def _intercept_call(
         ledger=ledger,
         proceed=make,
         pay=lambda payer, amount: _pay(calls, ledger, payer, target, amount),
-        return_gas=lambda: None,
         set_origin=lambda origin: cheats.set_origin(calls, origin),
         origin=address_of_actor(calls.tree, calls.origin),
         chain_id=calls.machine.context.chain_id,

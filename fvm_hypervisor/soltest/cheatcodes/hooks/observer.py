@@ -1,13 +1,13 @@
 """`TestObserver`: the cheatcodes of one call of a test in a state session.
 
-What a session cannot observe raises CannotObserve: recordings of instructions and state diffs, changes of forks. Then
-`undo` restores what cheatcodes have set, and the test runs frame by frame, with the same result.
+A call that must begin again, for native actors or to watch instructions, raises CannotObserve. Then `undo` restores
+what cheatcodes have set. The same exception ends a call that the session cannot run at all.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.receipts import Log
@@ -25,6 +25,7 @@ from fvm_hypervisor.soltest.cheatcodes.interception import (
 )
 from fvm_hypervisor.soltest.cheatcodes.recording import take_accesses
 from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS, CallGas
+from hypervisor.tracing import takes_record
 from hypervisor.types import MAX_BALANCE
 from runtimes.evm import CallKind, SubcallOutcome
 from runtimes.evm.ethereum import (
@@ -40,6 +41,7 @@ from runtimes.evm.ethereum import (
     InterceptedCall,
     Interest,
     ObservedCall,
+    session_of,
 )
 
 if TYPE_CHECKING:
@@ -74,19 +76,16 @@ class TestObserver:
 
     @property
     def watched(self) -> frozenset[EthAddress]:
-        return cast(frozenset[EthAddress], self._cheats.watched)
+        return self._cheats.watched
 
     @property
-    def can_begin(self) -> bool:
-        """False if what is set needs more than calls."""
-        return not self._needs_frames
-
-    @property
-    def _needs_frames(self) -> bool:
-        """True if a session cannot run what is set, or not in transactions of their own."""
-        state = self._cheats.state
-        conflict = self._cheats.settings.isolates and state.pauses_gas
-        return not self.is_idle and (state.needs_frames or conflict)
+    def _pauses_gas(self) -> bool:
+        """True if gas metering is paused, and the guest runs the frames."""
+        machine, tracer = self._cheats.machine, self._cheats.machine.tracer
+        if not self._cheats.state.pauses_gas:
+            return False
+        session = session_of(machine)
+        return session is not None and session.runs_in_guest and (tracer is None or takes_record(tracer))
 
     @property
     def may_have_set(self) -> bool:
@@ -112,7 +111,7 @@ class TestObserver:
             modes |= RECORDS | RECORDS_ALL
         if state.diff is not None or state.mappings is not None:
             modes |= RECORDS | RECORDS_ALL | (WARMS if state.diff else 0)  # as in forge, reading a slot makes it warm
-        return modes | (RECORDS if state.recording else 0) | (PAUSES if state.pauses_gas else 0)
+        return modes | (RECORDS if state.recording else 0) | (PAUSES if self._pauses_gas else 0)
 
     @property
     def random(self) -> frozenset[EthAddress]:
@@ -200,10 +199,7 @@ class TestObserver:
             self._before = cheats.snapshot(cheats.machine)
         self.has_run, self.is_idle = True, False
         context = Context(cheats, None, request.caller, request.depth, run, run=run)
-        outcome = cheats.run_cheatcode(context, request.data)
-        if self._needs_frames:
-            raise CannotObserve
-        return outcome
+        return cheats.run_cheatcode(context, request.data)
 
     def entered_end(self, run: ObservedCall, request: InterceptedCall, outcome: SubcallOutcome) -> SubcallOutcome:
         cheats = self._cheats
@@ -223,7 +219,6 @@ class TestObserver:
             ledger=run,
             proceed=partial(self._proceed, run, request),
             pay=partial(_pay, run, request.target),
-            return_gas=_do_nothing,
             set_origin=run.set_origin,
             origin=run.origin,
             chain_id=cheats.machine.context.chain_id,
@@ -286,7 +281,7 @@ def _pay(run: ObservedCall, payee: EthAddress, payer: EthAddress, amount: int) -
         if funds < amount:
             return False
         if total > MAX_BALANCE:
-            raise CannotObserve
+            raise CannotObserve(f"the value of a mocked call exceeds the largest balance, {MAX_BALANCE}")
         run.set_balance(payer, funds - amount)
         run.set_balance(payee, amount + run.balance(payee))
     return True
@@ -294,7 +289,3 @@ def _pay(run: ObservedCall, payee: EthAddress, payer: EthAddress, amount: int) -
 
 def _no_origin(_: EthAddress) -> None:
     """Take the origin of a prank, of which no call is passed on."""
-
-
-def _do_nothing() -> None:
-    """Return no gas: a call whose failure becomes a success returns its gas by itself."""

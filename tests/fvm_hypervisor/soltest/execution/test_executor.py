@@ -30,9 +30,8 @@ def test_only_deployed_test_contract_may_exceed_code_limit() -> None:
     assert (outcome.success, int.from_bytes(outcome.output, "big")) == (True, 0)
 
 
-def test_creations_run_in_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_test_contracts_have_any_size() -> None:
     executor = TestExecutor(ExecutorSettings(evm="fast", code_limit=24576), Cheatcodes())
-    monkeypatch.setattr(executor, "_apply", None)
     made, outcome = executor.deploy(CODE_OF_24577_BYTES, DEFAULT_SENDER)
     assert (made, outcome.success, executor.nonce(DEFAULT_SENDER)) == (executor.accounts()[-1], True, 2)
     made, outcome = executor.deploy(CREATES_ONE, DEFAULT_SENDER)

@@ -1,7 +1,7 @@
 """With `isolate` each test and the gas report equal forge's, including every unit of gas.
 
 Expected values are the output of forge (`golden.json.xz`); `make clients` compares them with forge again. The cost of a
-test's calls does not grow with their number, in executed lines and in entries.
+test's calls does not grow with their number, in executed lines.
 """
 
 import shutil
@@ -14,26 +14,24 @@ from typing import Any
 
 import pytest
 
-from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from fvm_hypervisor.soltest.cheatcodes import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.context import Settings
 from fvm_hypervisor.soltest.compile.artifact import Artifacts
 from fvm_hypervisor.soltest.execution.discovery import SuiteFilter, find_suites
-from fvm_hypervisor.soltest.execution.executor import TestExecutor
+from fvm_hypervisor.soltest.execution.executor import ExecutorSettings, TestExecutor
 from fvm_hypervisor.soltest.execution.job import Job, Options
 from fvm_hypervisor.soltest.execution.results import TestResult
 from fvm_hypervisor.soltest.project.project import CompilerSettings, FuzzSettings, Project
 from fvm_hypervisor.soltest.report.collecting import SuiteCoverage, merge
 from fvm_hypervisor.soltest.report.gas import gas_json, report_data
 from fvm_hypervisor.soltest.run.session import SuiteSession
-from hypervisor import Hypervisor, threads
+from hypervisor import threads
 from hypervisor.errors import InvalidInput
-from hypervisor.state.undo_map import Journal
-from runtimes.evm.ethereum.accounts import Accounts
-from runtimes.evm.ethereum.application import Application, TransactionResult
+from runtimes.evm.ethereum import AllocAccount, install_alloc
 from tests.fvm_hypervisor.soltest.here import run_suite, written
 from tests.fvm_hypervisor.soltest.isolation.golden import GOLDEN, HERE
-from tests.runtimes.evm.test_fast_frames import CALLEE, CONTRACT, SENDER, machine
+from tests.runtimes.evm.assembler import assemble
+from tests.runtimes.evm.test_fast_frames import CALLEE, CONTRACT, SENDER
 
 _FORGES: Any = GOLDEN["forge"]
 _LOGS_OF_1_8: Mapping[str, list[str]] = {
@@ -59,22 +57,6 @@ def run(
     options = Options(rules=rules, evm=evm, shows_logs=True, report="" if report is None else "gas")
     job = Job(project, places, {}, options, seed=1)
     return {test.signature: test for test in run_suite(job, artifacts, suites[0], report)}
-
-
-@pytest.mark.slow
-def test_session_runs_isolated_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(TestExecutor, "call_in_frames")
-    found = run(
-        tmp_path,
-        "IsolatedTest",
-        "fast",
-        tests="test_(set|two|view|warmAfter|transient|fees|create|nonces|clear|pay|prankNonce|deep|deployCode|static|back|"
-        "maximalNonce|lastNonce)",
-    )
-    assert len(found) > 20
-    assert {name: test.gas for name, test in found.items()} == {
-        name: _FORGES["IsolatedTest"][name]["gas"] for name in found
-    }
 
 
 @pytest.mark.slow
@@ -174,21 +156,6 @@ def lines_of(action: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> i
     return count
 
 
-def apply(made: Hypervisor, accounts: Accounts | None = None) -> TransactionResult:
-    """Apply one message to the contract, like a test's."""
-    transaction = Transaction(DYNAMIC_FEE, None, 0, CONTRACT, 0, b"", 1 << 36, 0, 0)
-    result = Application(made, transaction, SENDER, paid=False, accounts=accounts).apply_implicit()
-    assert result.success, result.message
-    return result
-
-
-def isolated(steps: str, count: int, callee: str) -> Hypervisor:
-    """Return a machine with a test contract that repeats some steps."""
-    made = machine(" ".join(steps.format(number) for number in range(1, count + 1)), callee, evm="py-evm")
-    Cheatcodes(Settings(isolates=True)).install(made)
-    return made
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("steps", "callee"), [(CALL, STORES), (f"{CALL} {LOOK} {OWN}", READS)], ids=["each writes", "between static calls"]
@@ -196,14 +163,13 @@ def isolated(steps: str, count: int, callee: str) -> Hypervisor:
 def test_call_cost_does_not_grow_with_preceding_calls(steps: str, callee: str, monkeypatch: pytest.MonkeyPatch) -> None:
     counts = []
     for count in (1, 10, 40, 70):  # the first run creates what is created once
-        journal = Journal()
-
-        def run(count: int = count, journal: Journal = journal) -> None:
-            made = isolated(steps, count, callee)
-            apply(made, Accounts(made, journal, False))
-            made.close()
-
-        counts.append((lines_of(run, monkeypatch), journal.mark()))
-    for _, first, second, third in zip(*counts, strict=True):
-        assert second - first > 30
-        assert third - second <= 1.02 * (second - first), counts
+        made = TestExecutor(ExecutorSettings(evm="py-evm"), Cheatcodes(Settings(isolates=True)))
+        code = " ".join(steps.format(number) for number in range(1, count + 1))
+        install_alloc(made.machine, {
+            CONTRACT: AllocAccount(0, 1, assemble(code)), CALLEE: AllocAccount(0, 1, assemble(callee)),
+        })  # fmt: skip
+        counts.append(lines_of(lambda made=made: made.call(SENDER, CONTRACT, b""), monkeypatch))  # type: ignore[misc]
+        made.close()
+    _, first, second, third = counts
+    assert second - first > 30
+    assert third - second <= 1.02 * (second - first), counts

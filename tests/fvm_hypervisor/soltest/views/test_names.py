@@ -4,10 +4,7 @@ Expected: the lines of forge 1.7.1 for a contract whose code was etched, called 
 """
 
 import json
-from collections import deque
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
 from eth_abi.abi import encode
@@ -15,9 +12,6 @@ from eth_abi.abi import encode
 from bridge.ethereum.addresses import EthAddress
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.method_numbers import INVOKE_EVM
-from fvm_hypervisor.soltest.cheatcodes.context import CallOperations
-from fvm_hypervisor.soltest.cheatcodes.interception import _answer_by_mock, _mock
-from fvm_hypervisor.soltest.cheatcodes.state import Mock, State
 from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.project.solidity_text import SourceTexts
 from fvm_hypervisor.soltest.report.viewer import cheatcode_interface
@@ -30,8 +24,6 @@ from hypervisor import Address, Hypervisor
 from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import CallEnded, CallNode, CallStarted, EventEmitted
 from hypervisor.types import ActorID, TokenAmount
-from runtimes.evm.engine import CallKind, SubcallOutcome
-from runtimes.evm.ethereum import InterceptedCall
 from store.cid import CBOR
 from store.keccak import keccak
 
@@ -180,24 +172,6 @@ def test_stopped_frame_line_names_the_evm_error(names: Names) -> None:
     assert lines(names, data, ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION, b"")[1] == (
         "    └─ ← [InvalidFEOpcode] EvmError: InvalidFEOpcode"
     )
-
-
-def test_mock_answer_is_reported_to_tracer() -> None:
-    """forge shows a mocked call without gas."""
-    messages: list[SubcallOutcome] = []
-
-    def answered(answer: SubcallOutcome) -> SubcallOutcome:
-        messages.append(answer)
-        return answer
-
-    around = cast(CallOperations, SimpleNamespace(pay=lambda *_: True, answered=answered))
-    what = InterceptedCall(CallKind.CALL, RAW, RAW, RAW, 0, b"\1", 0, False, 1)
-    state = State()
-    state.mocks[RAW] = [Mock(b"\1", None, deque([b"\2"]), True)]
-    mock = _mock(state, what)
-    assert mock is not None
-    assert _answer_by_mock(mock, what, None, around) == SubcallOutcome(False, b"\2")
-    assert messages == [SubcallOutcome(False, b"\2")]
 
 
 @pytest.mark.parametrize(
