@@ -172,6 +172,8 @@ def _require_steps(context: Context, what: str) -> None:
     tracer = context.machine.tracer
     if isinstance(tracer, PausingTracer):
         raise CheatcodeFailure("instructions cannot be traced in the debugger: remove --debug")
+    if context.state.hooks is not None:
+        raise CheatcodeFailure(f"{what} does not go together with storage hooks")
     if not isinstance(tracer, StepWatch):
         raise NeedsSteps
 
