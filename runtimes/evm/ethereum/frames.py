@@ -72,8 +72,8 @@ class Session(Protocol):
     machine: MachineState
     fork: Fork
 
-    def go_on(self, guest: Guest, exit_code: int, mode: int, end: Exit) -> None:
-        """Answer requests until an exit."""
+    def go_on(self, guest: Guest, exit_code: int, mode: int, end: Exit) -> bytes:
+        """Answer requests until an exit, and return its message."""
 
     def replay_now(self, mode: int) -> None:
         """Give the tracer the events until a stop."""
@@ -193,8 +193,7 @@ class PythonFrames:
     def execute(self, request: bytes) -> bytes:
         """Let the guest execute an instruction of the innermost frame."""
         guest, session = self._guest, self._session
-        session.go_on(guest, guest.call(Command.ANSWER, request), self._mode, Exit.FRAME)
-        data = guest.output()
+        data = session.go_on(guest, guest.call(Command.ANSWER, request), self._mode, Exit.FRAME)
         self._report()
         return data
 

@@ -73,12 +73,14 @@ class NativeSession(Protocol):
     """The session in which the transaction runs (`runtimes.evm.ethereum.session`)."""
 
     machine: MachineState
+    aliases: dict[EthAddress, int]
+    """Balance by masked ID of an actor with an Ethereum address."""
 
     def answer(self, exit_code: int, request: bytes, mode: int = 0) -> bytes | None:
         """Return the answer to a request of the guest; None if it must give up."""
 
-    def go_on(self, guest: Guest, exit_code: int, mode: int, end: Exit) -> None:
-        """Answer requests until an exit."""
+    def go_on(self, guest: Guest, exit_code: int, mode: int, end: Exit) -> bytes:
+        """Answer requests until an exit, and return its message."""
 
     def replay_now(self, mode: int) -> None:
         """Give the tracer the events until a stop, where the kernel reports what follows."""
@@ -141,6 +143,8 @@ class NativeCalls(EthereumCalls):
         self._set_link(_Link(bytes(12), 0, self.tree.mark()))
         self._marks = [self._mark()]
         """Checkpoints of each time that the kernel was left."""
+        self.exchanged: list[Mark] = []
+        """Checkpoints after each exchange of the state; what is undone after one does not undo it."""
 
     # --- the two states ---------------------------------------------------------------------------------------
 
@@ -177,7 +181,7 @@ class NativeCalls(EthereumCalls):
         count, position, changed = _STATE.unpack_from(data)
         if count < len(self._marks) - 1:
             self.tree.begin()
-            super().rollback(self._marks[count])
+            super().rollback(max([self._marks[count], *self.exchanged[-1:]]))
             del self._marks[count + 1 :]
         at = _STATE.size
         for _ in range(changed):
@@ -190,6 +194,8 @@ class NativeCalls(EthereumCalls):
 
     def _write(self, address: EthAddress, balance: TokenAmount, nonce: int, flags: int) -> None:
         """Write an account of the guest to the tree; the nonce, code and slots of a contract are written at the end."""
+        if address in self._session.aliases:  # the session adds what it has received at the end
+            return
         tree, accounts = self.tree, self.accounts
         actor = accounts.find(address)
         state = None if actor is None else tree.get_actor(actor)
@@ -256,6 +262,7 @@ class NativeCalls(EthereumCalls):
         self._base.clear()
         position = self._operate(_OPERATION.pack(_POSITION, KERNEL))
         self._set_link(_Link(position, len(self.events), self.tree.mark()))
+        self.exchanged.append(self._mark())
 
     def send_as(self, call: Call) -> CallResult:
         """Make a call in an actor's name, without gas. Raises SyscallError."""
@@ -357,9 +364,8 @@ class NativeCalls(EthereumCalls):
         guest = self._guest
         self._is_inside = True
         exit_code = guest.call(Command.ANSWER, head + data + self._count())
-        self._session.go_on(guest, exit_code, self._mode, Exit.NATIVE_END)
+        ended = self._session.go_on(guest, exit_code, self._mode, Exit.NATIVE_END)
         self._is_inside = False
-        ended = guest.output()
         at = self._take_changes(ended)
         if self._replay is not None:
             self._session.replay_now(self._mode)

@@ -21,9 +21,10 @@ from bridge.ethereum.transactions import BLOB, DELEGATION_PREFIX, DYNAMIC_FEE, A
 from bridge.filecoin.receipts import Log
 from hypervisor.errors import Fatal
 from hypervisor.kernel.call import Call, CallResult
-from hypervisor.state.state_tree import StateTree
+from hypervisor.state.state_tree import ActorState, StateTree
 from hypervisor.threads import needs_fresh_stack
 from runtimes.evm.engine import CallKind, Status, SubcallOutcome
+from runtimes.evm.ethereum.accounts import delegated_address
 from runtimes.evm.ethereum.exchanges import Exchanges
 from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.ethereum.frames import reverting
@@ -190,7 +191,7 @@ class ObservedCall:
         """Writes that the guest executes with the next message."""
         self._ends: list[ObservedEnd] = []
         self._exchanges = Exchanges(session)
-        self._native = ObservedNatives(session, guest, self._exchanges, self._go_on) if kernel else None
+        self._native = ObservedNatives(session, guest, self._exchanges, self._message_of) if kernel else None
         self._reopened: list[InterceptedCall] = []
         """Calls that were passed on and whose ends stop."""
         self.touched: dict[EthAddress, None] = {}
@@ -228,7 +229,7 @@ class ObservedCall:
         frames = self._frames = session.begin_frames(self._guest)
         recorded = self._recorded = session.begin_record(frames)
         self._set_watch(self._observer.watch)
-        self._random, self._hooked = self._observer.random, self._observer.hooked
+        self._random, self._hooked = self._observer.random, self._hooks()
         mode = (KEEP if keep else 0) | self._watch | recorded | frames
         if session.records_jumps:
             mode |= JUMPS
@@ -345,6 +346,11 @@ class ObservedCall:
         self._session.close_after(failure)
         return CannotObserve()
 
+    def _message_of(self, exit_code: int, end: Exit) -> bytes:
+        """Answer requests until an exit, and return its message."""
+        self._go_on(exit_code, end)
+        return self._last
+
     def _go_on(self, exit_code: int, end: Exit = Exit.DONE) -> SubcallOutcome | None:
         """Answer requests until the call that was entered last has ended, and return its outcome; None at an exit."""
         guest, session = self._guest, self._session
@@ -353,7 +359,10 @@ class ObservedCall:
             if self._is_interrupted:
                 raise KeyboardInterrupt  # for the thread that waits
             if self._exchanges:
-                self._exchanges.undo_after(self._number_of_exchanges())
+                number = self._number_of_exchanges()
+                self._exchanges.undo_after(number)
+                if self._native is not None:
+                    del self._native.calls.exchanged[number:]
             if exit_code == end:
                 self._last = request
                 return None
@@ -414,9 +423,13 @@ class ObservedCall:
         calls, ends, at_once = interest
         return _INTEREST.pack(calls, ends, at_once and not (self._recorded or self._exchanges or self._native))
 
+    def _hooks(self) -> frozenset[EthAddress]:
+        """Return the contracts with storage hooks, which frames outside the guest do not call."""
+        return frozenset() if self._frames else self._observer.hooked
+
     def _message(self, answer: Answer, *parts: bytes) -> bytes:
         """Return an answer, which also executes what the observer has written, and what it watches."""
-        watch, random, hooked = self._observer.watch, self._observer.random, self._observer.hooked
+        watch, random, hooked = self._observer.watch, self._observer.random, self._hooks()
         if self._watch != watch:
             self._set_watch(watch)
             self._write(Operation.WATCH, ZERO_ADDRESS, _WORD.pack(watch))
@@ -584,8 +597,14 @@ class ObservedCall:
         self._operations.append(_OPERATION.pack(operation, address) + values)
 
     def touch(self, address: EthAddress) -> None:
-        """Load an account, which exists after the call."""
+        """Load an account, which exists after the call, and at once while the state is exchanged."""
         self.touched[address] = None
+        if self._is_exchanging:
+            machine, delegated = self._session.machine, delegated_address(address)
+            tree = machine.state_tree
+            actor = tree.lookup_id(delegated) or tree.register_address(delegated)
+            if tree.get_actor(actor) is None:
+                tree.set_actor(actor, ActorState(machine.manifest.code("ethaccount"), delegated_address=delegated))
         self._write(Operation.TOUCH, address)
 
     def slots(self, address: EthAddress) -> list[int]:

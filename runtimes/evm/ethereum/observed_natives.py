@@ -20,10 +20,10 @@ class ObservedNatives:
     """The kernel's part of one call; the session of its `NativeCalls`."""
 
     def __init__(
-        self, session: StateSession, guest: Guest, exchanges: Exchanges, go_on: Callable[[int, Exit], object]
+        self, session: StateSession, guest: Guest, exchanges: Exchanges, go_on: Callable[[int, Exit], bytes]
     ) -> None:
-        """`go_on` answers the guest's requests until an exit."""
-        self.machine = session.machine
+        """`go_on` answers the guest's requests until an exit, and returns its message."""
+        self.machine, self.aliases = session.machine, session.aliases
         self._session, self._guest, self._exchanges, self._go_on = session, guest, exchanges, go_on
         self.calls: NativeCalls
 
@@ -39,9 +39,9 @@ class ObservedNatives:
         """Return the answer to a request of the guest; None if it must give up."""
         return self._session.answer(exit_code, request, mode)
 
-    def go_on(self, _guest: Guest, exit_code: int, _mode: int, end: Exit) -> None:
-        """Answer requests until an exit."""
-        self._go_on(exit_code, end)
+    def go_on(self, _guest: Guest, exit_code: int, _mode: int, end: Exit) -> bytes:
+        """Answer requests until an exit, and return its message."""
+        return self._go_on(exit_code, end)
 
     def replay_now(self, mode: int) -> None:
         """Give the tracer the events until a stop, where the kernel reports what follows."""

@@ -254,7 +254,7 @@ class StateSession:
         """Gas of the newest transaction before its first call."""
         self._native: NativeCalls | None = None
         """The machine's calls of a transaction that calls native actors."""
-        self._aliases: dict[EthAddress, int] = {}
+        self.aliases: dict[EthAddress, int] = {}
         """Masked IDs of actors with an Ethereum address, which are other accounts in the guest, and their balance."""
         self.draw: Callable[[bytes], bytes] | None = None
         """Answers the requests of a call with an observer for random words."""
@@ -355,7 +355,10 @@ class StateSession:
         tree.settle()
         guest = self.begin()
         environment = transaction_environment(machine, transaction, sender, price, self._limits.blob_base_fee)
-        tree.engine, self._aliases = None, {}
+        if mode & FRAMES:  # of the guest that the transaction has now
+            self.begin_frames(guest)
+        tree.engine = None
+        self.aliases.clear()
         mark, is_kept = tree.begin(), False
         replay = self._replay_of(mode) if mode & RECORD else None
         if replay is not None:
@@ -406,8 +409,7 @@ class StateSession:
         """
         is_running = True
         try:
-            self.go_on(guest, guest.call(Command.TRANSACT, message), mode, Exit.DONE)
-            ended = read_end(guest.output())
+            ended = read_end(self.go_on(guest, guest.call(Command.TRANSACT, message), mode, Exit.DONE))
             record = self.read_record(guest) if mode & RECORD else None
             if mode & KEEP:
                 self._keep(guest, burnt + ended.gas_used * burnt_per_gas, mode)
@@ -485,8 +487,8 @@ class StateSession:
             actor = tree.lookup_id(delegated)
         return tree.lookup_id(delegated) if actor is None and mode & KEEP else actor
 
-    def go_on(self, guest: Guest, exit_code: int, mode: int, end: Exit) -> None:
-        """Answer requests until an exit. Raises Refusal and NeedsKernel."""
+    def go_on(self, guest: Guest, exit_code: int, mode: int, end: Exit) -> bytes:
+        """Answer requests until an exit, and return its message. Raises Refusal and NeedsKernel."""
         while exit_code != end:
             if exit_code == Exit.INVALID:
                 raise Refusal(guest.output().decode())
@@ -496,6 +498,7 @@ class StateSession:
             if answer is None:
                 raise self._kernel_needed()
             exit_code = guest.call(Command.ANSWER, answer)
+        return guest.output()
 
     def check_interrupt(self) -> None:
         """Raise KeyboardInterrupt for an interrupted thread that waits for a native actor."""
@@ -819,7 +822,7 @@ class StateSession:
         self._ids[address] = actor
         own = None if state.delegated_address is None or calls is None else ethereum_address(state.delegated_address)
         if own is not None and own != address:
-            self._aliases[address] = state.balance
+            self.aliases[address] = state.balance
         fields = _FIELDS.pack(state.balance.to_bytes(32, "big"), nonce, code_hash)
         return _ACCOUNT.pack(Exit.ACCOUNT, address, flags) + fields
 
@@ -1008,6 +1011,7 @@ class StateSession:
         environment = transaction_environment(
             self._machine, call, sender, call.max_fee, self._limits.blob_base_fee
         )  # fmt: skip
+        self.aliases.clear()
         replay = self._replay_of(mode) if mode & RECORD else None
         self._native = NativeCalls(link, guest, mode, call, sender, environment, None, replay)
         return self._native
@@ -1051,7 +1055,9 @@ class StateSession:
             at = self._write(tree, data, at, written, received)
         tree.set_actors(written)
         for actor, amount in received.items():
-            tree.set_actor(actor, tree.existing(actor).with_balance(TokenAmount(tree.existing(actor).balance + amount)))
+            state = tree.get_actor(actor)
+            if state is not None:  # a contract that destroyed itself takes what its masked ID has received along
+                tree.set_actor(actor, state.with_balance(TokenAmount(state.balance + amount)))
         if self._burnt and not tree.credit(BURNT_FUNDS_ACTOR, self._burnt):
             raise Fatal(f"actor f0{BURNT_FUNDS_ACTOR} is missing")
 
@@ -1073,15 +1079,15 @@ class StateSession:
         masked = unmask_id(address) if actor is None and self._block.filecoin_addresses else None
         if masked is not None and tree.get_actor(masked) is not None:  # the kernel has created it
             actor, state = masked, tree.get_actor(masked)
-        is_native = flags & _HAS_NEW_CODE and code_hash == NATIVE_CODE_HASH  # the kernel has created it
+        code, contracts = None if state is None else state.code, self._contracts
+        is_native = code != contracts.evm_code and code not in self._machine.manifest.account_codes
         if actor is not None and state is not None and (is_native or state.delegated_address != delegated):
-            code = state.code
-            if address in self._aliases:
-                received[actor] = int.from_bytes(amount, "big") - self._aliases[address]
+            if address in self.aliases:
+                received[actor] = int.from_bytes(amount, "big") - self.aliases[address]
                 return end
-            nonce = state.nonce if code == self._contracts.evm_code else nonce
+            nonce = state.nonce if code == contracts.evm_code else nonce
             amount = TokenAmount(int.from_bytes(amount, "big"))
-            written[actor] = ActorState(code, state.head, nonce, amount, state.delegated_address)
+            written[actor] = ActorState(state.code, state.head, nonce, amount, state.delegated_address)
             return end
         if not flags & _EXISTS:
             if actor is not None and state is not None:
@@ -1091,7 +1097,7 @@ class StateSession:
             return end
         if actor is None:
             actor = tree.register_address(delegated)
-        contracts, balance = self._contracts, TokenAmount(int.from_bytes(amount, "big"))
+        balance = TokenAmount(int.from_bytes(amount, "big"))
         if state is None or flags & _WIPED:
             state = ActorState(self._machine.manifest.code("ethaccount"), delegated_address=delegated)
         is_contract = state.code == contracts.evm_code

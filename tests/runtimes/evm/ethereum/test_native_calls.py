@@ -58,7 +58,7 @@ class Machine:
         install_alloc(self.machine, {
             SENDER: AllocAccount(10**20),
             STORER: AllocAccount(0, 1, STORES_AND_LOGS),
-            **{address: AllocAccount(FUNDS, 1, code) for address, code in self.contracts.items()},
+            **{address: AllocAccount(FUNDS, int(bool(code)), code) for address, code in self.contracts.items()},
         })  # fmt: skip
         install_actor(self.machine, puppet(), PUPPET, FUNDS)
         self.before = self.machine.snapshot()
@@ -605,3 +605,36 @@ def test_an_account_that_a_native_actor_creates_exists_unless_reverted(
     assert logged(world.invoke(to_filecoin(CALLER)))[-1] == (balance, 0)
     account = world.machine.state_tree.get_actor(ActorID(new))
     assert (0 if account is None else account.balance) == balance
+
+
+@pytest.mark.parametrize("fork", ["Shanghai", "Cancun"])
+@pytest.mark.parametrize("is_destroyed", [False, True])
+def test_selfdestruct_to_masked_id_of_contract_makes_no_ether(fork: str, is_destroyed: bool) -> None:
+    """Ether is only burnt where the beneficiary destroys itself in the same transaction (before EIP-6780)."""
+    machine = Machine({STORER: assemble(f"{word(SENDER)} SELFDESTRUCT")}).machine
+    machine.advance(block=EthereumBlock(gas_limit=1 << 62, fork=fork))
+    storer = machine.state_tree.lookup_id(to_filecoin(STORER))
+    assert storer is not None
+    first = f"{call(STORER)} POP" if is_destroyed else ""
+    install_alloc(
+        machine, {CALLER: AllocAccount(FUNDS, 1, assemble(f"{first} {word(masked_id(storer))} SELFDESTRUCT"))}
+    )
+    machine.flush()
+    before = sum(state.balance for _, state in machine.state_tree.actors())
+    tested = object.__new__(Machine)
+    tested.machine = machine
+    assert tested.invoke(to_filecoin(CALLER)).exit_code == 0
+    machine.flush()
+    burnt = FUNDS if is_destroyed and fork == "Shanghai" else 0
+    assert sum(state.balance for _, state in machine.state_tree.actors()) == before - burnt
+
+
+def test_contract_whose_code_is_one_invalid_instruction_keeps_its_code() -> None:
+    """The address has ether. 0xfe is also the code that `EXTCODECOPY` shows of a native actor (FIP-0055)."""
+    init = assemble("254 0 MSTORE8 1 0 RETURN")
+    made = create2_address(CALLER, bytes(32), init)
+    create = assemble(f"0x{init.hex()} 0 MSTORE 0 {len(init)} {32 - len(init)} 0 CREATE2 POP")
+    machine = Machine({CALLER: create, made: b""})
+    assert machine.invoke(to_filecoin(CALLER)).exit_code == 0
+    machine.machine.flush()
+    assert dict(read_alloc(machine.machine))[made].code == b"\xfe"
